@@ -1,0 +1,140 @@
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, Job, Post, PostId, RetryPolicy, Unique, UniqueScope};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Reads the picks out of one post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtractPost {
+    /// The post to read.
+    pub post: Post,
+    /// The account that comments on what is found.
+    pub account: AccountId,
+}
+
+impl Job for ExtractPost {
+    const KIND: &'static str = "extract_post";
+    const QUEUE: &'static str = "extraction";
+    const RETRY: RetryPolicy = RetryPolicy::new(6, Duration::from_secs(2), Duration::from_secs(600));
+    const TIMEOUT: Duration = Duration::from_secs(90);
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: format!("extract:{}", self.post.id), scope: UniqueScope::Done })
+    }
+}
+
+/// Starts one `poll_account` for each watched account of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PollAccounts {}
+
+impl Job for PollAccounts {
+    const KIND: &'static str = "poll_accounts";
+    const QUEUE: &'static str = "extraction";
+    const TIMEOUT: Duration = MINUTE;
+}
+
+/// Reads the new posts of one watched account and enqueues an `extract_post` for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PollAccount {
+    /// The handle of the watched account, without `@`.
+    pub username: String,
+}
+
+impl Job for PollAccount {
+    const KIND: &'static str = "poll_account";
+    const QUEUE: &'static str = "extraction";
+    const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(5), Duration::from_secs(900));
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: format!("poll:{}", self.username.to_lowercase()), scope: UniqueScope::Done })
+    }
+
+    fn group(&self) -> Option<String> {
+        Some(format!("watch:{}", self.username.to_lowercase()))
+    }
+}
+
+/// Publishes one post or reply, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishPost {
+    /// The account that posts.
+    pub account: AccountId,
+    /// The text, at most 280 units by X's weighted count.
+    pub text: String,
+    /// The post to reply to, if it is a reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<PostId>,
+    /// What makes this effect one of a kind. Two jobs with equal keys publish once.
+    /// Without it, the job's own id is the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect_key: Option<String>,
+    /// What led to it, kept with the action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<PublishSource>,
+}
+
+/// What led to a post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishSource {
+    /// The post that was read.
+    pub post_id: PostId,
+    /// The identity of the pick that was found in it.
+    pub pick_key: String,
+}
+
+impl Job for PublishPost {
+    const KIND: &'static str = "publish_post";
+    const QUEUE: &'static str = "pending_posts";
+    const RETRY: RetryPolicy = RetryPolicy::new(8, Duration::from_secs(2), Duration::from_secs(900));
+    const TIMEOUT: Duration = Duration::from_secs(45);
+
+    fn unique(&self) -> Option<Unique> {
+        self.effect_key.as_ref().map(|key| Unique { key: key.clone(), scope: UniqueScope::Done })
+    }
+
+    fn group(&self) -> Option<String> {
+        Some(format!("account:{}", self.account))
+    }
+}
+
+/// Reads the public metrics of published posts and appends them to their time series.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CollectMetrics {
+    /// The posts to look at: at most 100, as one call of the API takes.
+    #[schemars(length(min = 1, max = 100))]
+    pub post_ids: Vec<PostId>,
+}
+
+impl Job for CollectMetrics {
+    const KIND: &'static str = "collect_metrics";
+    const QUEUE: &'static str = "analytics_processing";
+    const RETRY: RetryPolicy = RetryPolicy::new(6, Duration::from_secs(5), Duration::from_secs(900));
+    const TIMEOUT: Duration = Duration::from_secs(30);
+}
+
+/// Moves hot state and job events from Redis into Postgres until nothing is left to move.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SyncHotState {}
+
+impl Job for SyncHotState {
+    const KIND: &'static str = "sync_hot_state";
+    const QUEUE: &'static str = "sync_to_store";
+    const RETRY: RetryPolicy = RetryPolicy::new(10, SECOND, MINUTE);
+    const TIMEOUT: Duration = Duration::from_secs(120);
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: "sync".into(), scope: UniqueScope::Queued })
+    }
+}

@@ -1,0 +1,20 @@
+//! Job types of Perch: plain data, the rules each kind runs by, and their schemas.
+//!
+//! This crate does no I/O. Together with the client of `perch-queue` it is all that another
+//! Rust service needs to enqueue jobs.
+
+mod id;
+mod job;
+mod kinds;
+mod pick;
+mod post;
+mod retry;
+mod types;
+
+pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
+pub use job::{Job, Priority, Unique, UniqueScope};
+pub use kinds::{CollectMetrics, ExtractPost, PollAccount, PollAccounts, PublishPost, PublishSource, SyncHotState};
+pub use pick::{Answer, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
+pub use post::{Media, Post};
+pub use retry::{InvalidRetryPolicy, RetryPolicy};
+pub use types::{JobType, JobTypes, PayloadError, read_payload};

@@ -1,0 +1,283 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What kind of bet a pick is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PickKind {
+    /// Who wins.
+    Moneyline,
+    /// Who wins with points given or taken.
+    Spread,
+    /// How many points fall in all.
+    Total,
+    /// What one player does.
+    Prop,
+    /// What is decided later in the season.
+    Future,
+}
+
+/// Which side of a line a total or a prop takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// More than the line.
+    Over,
+    /// Less than the line.
+    Under,
+}
+
+/// One bet that a post recommends. What the post does not say is null; nothing is guessed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pick {
+    /// The kind of bet.
+    #[serde(rename = "type")]
+    pub kind: PickKind,
+    /// The sport or league in lower case: `nba`, `nfl`, `soccer`, …
+    pub sport: Option<String>,
+    /// "A vs B" in the order of the post, full names; null when the post names one side only.
+    pub event: Option<String>,
+    /// The full canonical name of the team or competitor; null for totals of a game and props.
+    pub selection: Option<String>,
+    /// The line; 0 for a pick'em spread.
+    pub line: Option<f64>,
+    /// Over or under.
+    pub side: Option<Side>,
+    /// The player of a prop.
+    pub player: Option<String>,
+    /// What a prop counts, for example `passing touchdowns`.
+    pub stat: Option<String>,
+    /// The odds as written: American with its sign, or decimal.
+    pub odds: Option<String>,
+    /// The stake in units.
+    pub units: Option<f64>,
+}
+
+/// Several bets that win or lose as one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parlay {
+    /// Always `parlay`.
+    #[serde(rename = "type")]
+    pub kind: ParlayTag,
+    /// The legs, at least two.
+    #[schemars(length(min = 2))]
+    pub picks: Vec<Pick>,
+    /// The odds of the whole, as written.
+    pub odds: Option<String>,
+}
+
+/// The word that marks a parlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ParlayTag {
+    /// `parlay`
+    Parlay,
+}
+
+/// What a model may answer for a post: one pick, a parlay, several picks, or nothing.
+///
+/// `null` stands for results, recaps and chatter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Nothing to bet on.
+    Nothing(()),
+    /// Several picks, each on its own.
+    Several(Vec<Pick>),
+    /// A parlay.
+    Parlay(Parlay),
+    /// One pick.
+    One(Pick),
+}
+
+/// An answer that a model gave and that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("answer at {path}: {reason}")]
+pub struct PickError {
+    /// Where in the answer, as a JSON path.
+    pub path: String,
+    /// What is wrong there, in words that may go back to the model.
+    pub reason: String,
+}
+
+impl Answer {
+    /// Reads a model's answer: the JSON value, also inside a Markdown code fence.
+    pub fn parse(text: &str) -> Result<Self, PickError> {
+        let value: serde_json::Value = serde_json::from_str(unfenced(text))
+            .map_err(|e| PickError { path: "$".into(), reason: format!("not JSON: {e}") })?;
+        let answer = match &value {
+            serde_json::Value::Null => Self::Nothing(()),
+            serde_json::Value::Array(_) => Self::Several(typed(value)?),
+            serde_json::Value::Object(map) if map.get("type").is_some_and(|t| t == "parlay") => {
+                Self::Parlay(typed(value)?)
+            }
+            serde_json::Value::Object(_) => Self::One(typed(value)?),
+            _ => return Err(PickError { path: "$".into(), reason: "expected null, an object or an array".into() }),
+        };
+        answer.validate()?;
+        Ok(answer)
+    }
+
+    fn validate(&self) -> Result<(), PickError> {
+        match self {
+            Self::Nothing(()) => Ok(()),
+            Self::One(pick) => pick.validate("$"),
+            Self::Several(picks) => each(picks, "$"),
+            Self::Parlay(parlay) if parlay.picks.len() < 2 => {
+                Err(PickError { path: "$.picks".into(), reason: "a parlay has at least two legs".into() })
+            }
+            Self::Parlay(parlay) => {
+                check_odds(parlay.odds.as_deref(), "$")?;
+                each(&parlay.picks, "$.picks")
+            }
+        }
+    }
+}
+
+fn each(picks: &[Pick], path: &str) -> Result<(), PickError> {
+    picks.iter().enumerate().try_for_each(|(i, pick)| pick.validate(&format!("{path}[{i}]")))
+}
+
+fn typed<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, PickError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        PickError {
+            path: if path == "." {
+                "$".into()
+            } else {
+                format!("${}{path}", if path.starts_with('[') { "" } else { "." })
+            },
+            reason: error.into_inner().to_string(),
+        }
+    })
+}
+
+fn unfenced(text: &str) -> &str {
+    let text = text.trim();
+    let Some(inner) = text.strip_prefix("```").and_then(|t| t.strip_suffix("```")) else { return text };
+    inner.strip_prefix("json").unwrap_or(inner).trim()
+}
+
+fn check_odds(odds: Option<&str>, path: &str) -> Result<(), PickError> {
+    let Some(odds) = odds else { return Ok(()) };
+    let valid = match odds.strip_prefix(['+', '-']) {
+        Some(american) => american.parse::<u32>().is_ok_and(|n| n >= 100),
+        None => odds.eq_ignore_ascii_case("even") || odds.parse::<f64>().is_ok_and(|n| n > 1.0 && n < 10_000.0),
+    };
+    if valid {
+        return Ok(());
+    }
+    Err(PickError {
+        path: format!("{path}.odds"),
+        reason: format!("{odds:?} is neither American (+120, -110) nor decimal (1.85)"),
+    })
+}
+
+impl Pick {
+    /// Refuses a pick that contradicts itself; `path` is where it stands in the answer.
+    pub fn validate(&self, path: &str) -> Result<(), PickError> {
+        let fail =
+            |field: &str, reason: &str| Err(PickError { path: format!("{path}.{field}"), reason: reason.into() });
+        check_odds(self.odds.as_deref(), path)?;
+        if self.units.is_some_and(|u| !(u > 0.0 && u <= 1_000.0)) {
+            return fail("units", "a stake is over 0 and at most 1000 units");
+        }
+        if self.line.is_some_and(|l| !l.is_finite() || l.abs() > 100_000.0) {
+            return fail("line", "not a line");
+        }
+        match self.kind {
+            PickKind::Moneyline | PickKind::Future if self.selection.is_none() => {
+                fail("selection", "who is backed is missing")
+            }
+            PickKind::Spread if self.selection.is_none() => fail("selection", "who is backed is missing"),
+            PickKind::Spread if self.line.is_none() => fail("line", "a spread has a line"),
+            PickKind::Total if self.line.is_none() => fail("line", "a total has a line"),
+            PickKind::Total if self.side.is_none() => fail("side", "a total is over or under"),
+            PickKind::Prop if self.player.is_none() => fail("player", "a prop names its player"),
+            _ => Ok(()),
+        }
+    }
+
+    /// What makes two picks the same bet, whoever posts it and at whatever odds and stake:
+    /// lower case, without the odds and the units.
+    pub fn identity(&self) -> String {
+        let lower = |field: &Option<String>| field.as_deref().unwrap_or("-").trim().to_lowercase();
+        let kind = match self.kind {
+            PickKind::Moneyline => "moneyline",
+            PickKind::Spread => "spread",
+            PickKind::Total => "total",
+            PickKind::Prop => "prop",
+            PickKind::Future => "future",
+        };
+        let side = match self.side {
+            Some(Side::Over) => "over",
+            Some(Side::Under) => "under",
+            None => "-",
+        };
+        let line = self.line.map_or_else(|| "-".to_owned(), |line| line.to_string());
+        [
+            kind,
+            &lower(&self.sport),
+            &lower(&self.event),
+            &lower(&self.selection),
+            &line,
+            side,
+            &lower(&self.player),
+            &lower(&self.stat),
+        ]
+        .join("|")
+    }
+}
+
+impl Parlay {
+    /// What makes two parlays the same bet: the same legs in any order.
+    pub fn identity(&self) -> String {
+        let mut legs: Vec<String> = self.picks.iter().map(Pick::identity).collect();
+        legs.sort();
+        format!("parlay[{}]", legs.join(";"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
+
+    #[test]
+    fn the_four_forms_of_an_answer_are_told_apart() {
+        assert_eq!(Answer::parse("null"), Ok(Answer::Nothing(())));
+        assert!(matches!(Answer::parse(LAKERS), Ok(Answer::One(_))));
+        assert!(
+            matches!(Answer::parse(&format!("[{LAKERS},{LAKERS}]")), Ok(Answer::Several(picks)) if picks.len() == 2)
+        );
+        let parlay = format!(
+            r#"```json
+{{"type":"parlay","picks":[{LAKERS},{LAKERS}],"odds":"+264"}}
+```"#
+        );
+        assert!(matches!(Answer::parse(&parlay), Ok(Answer::Parlay(_))));
+    }
+
+    #[test]
+    fn a_malformed_answer_is_refused_with_the_path_that_is_wrong() {
+        let wrong = format!("[{LAKERS},{}]", LAKERS.replace("-3.5", "\"minus three\""));
+        assert_eq!(Answer::parse(&wrong).expect_err("a line is a number").path, "$[1].line");
+        let odds = LAKERS.replace("\"-110\"", "\"-11\"");
+        assert_eq!(Answer::parse(&odds).expect_err("-11 is no price").path, "$.odds");
+        assert_eq!(Answer::parse("I think the Lakers win").expect_err("prose").path, "$");
+    }
+
+    #[test]
+    fn the_same_bet_at_another_price_has_the_same_identity() {
+        let (Ok(Answer::One(a)), Ok(Answer::One(b))) = (
+            Answer::parse(LAKERS),
+            Answer::parse(&LAKERS.replace("-110", "+105").replace("Los Angeles Lakers", "los angeles lakers")),
+        ) else {
+            panic!("both are single picks")
+        };
+        assert_eq!(a.identity(), b.identity());
+    }
+}

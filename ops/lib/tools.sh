@@ -1,0 +1,127 @@
+# shellcheck shell=bash
+# Finds what Perch needs on this machine (a C compiler, Redis, PostgreSQL) and installs what is missing.
+
+ops_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# The folders of redis-server and of the PostgreSQL programs, once they are found.
+redis_bin=
+postgres_bin=
+
+homebrew_prefix() {
+    local brew
+    for brew in brew /opt/homebrew/bin/brew /usr/local/bin/brew; do
+        if have "$brew"; then
+            "$brew" --prefix
+            return
+        fi
+    done
+}
+
+# Finds redis-server 6.2 or newer, the oldest that the engine's scripts run on.
+find_redis() {
+    local dir version prefix
+    prefix=$(homebrew_prefix)
+    for dir in "$(dirname "$(command -v redis-server || echo /usr/bin/none)")" /usr/bin /usr/local/bin \
+        "${prefix:-/opt/homebrew}/bin" "${prefix:-/opt/homebrew}/opt/redis/bin"; do
+        [ -x "$dir/redis-server" ] && [ -x "$dir/redis-cli" ] || continue
+        version=$("$dir/redis-server" --version | sed -n 's/.*v=\([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+        # shellcheck disable=SC2086 # two numbers
+        set -- ${version:-0 0}
+        if [ "$1" -gt 6 ] || { [ "$1" -eq 6 ] && [ "$2" -ge 2 ]; }; then
+            redis_bin=$dir
+            return
+        fi
+    done
+    return 1
+}
+
+# Finds the newest PostgreSQL server from 14 on, or the one of a given major version: only that one can open its data.
+find_postgres() { # [MAJOR]
+    local dir major best=13 prefix
+    prefix=$(homebrew_prefix)
+    postgres_bin=
+    for dir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin \
+        "${prefix:-/opt/homebrew}"/opt/postgresql*/bin /Applications/Postgres.app/Contents/Versions/*/bin \
+        "$(dirname "$(command -v postgres || echo /usr/bin/none)")" /usr/bin; do
+        [ -x "$dir/postgres" ] && [ -x "$dir/initdb" ] && [ -x "$dir/pg_ctl" ] && [ -x "$dir/psql" ] || continue
+        major=$("$dir/postgres" --version | sed -n 's/^postgres (PostgreSQL) \([0-9]*\).*/\1/p')
+        if [ "${major:-0}" -gt "$best" ] && [ "${1:-$major}" = "$major" ]; then
+            best=$major
+            postgres_bin=$dir
+        fi
+    done
+    [ -n "$postgres_bin" ]
+}
+
+has_c_compiler() {
+    # On macOS, cc is always there and asks for the tools behind it when they are missing.
+    if is_macos; then xcode-select -p >/dev/null 2>&1; else have cc || have gcc || have clang; fi
+}
+
+install_on_debian() { # PACKAGE...
+    say "Installing ${*%%>=*} with apt-get ..."
+    if is_root; then
+        "$ops_lib/apt-install" "$@"
+    elif have sudo; then
+        sudo "$ops_lib/apt-install" "$@"
+    else
+        die "${*%%>=*} must be installed, and that needs root: run 'apt-get install ${*%%>=*}' as root, then this again"
+    fi
+}
+
+install_on_macos() { # FORMULA...
+    local prefix
+    prefix=$(homebrew_prefix)
+    [ -n "$prefix" ] || die "$* must be installed: get Homebrew from https://brew.sh, then run this again"
+    is_root && die "$* must be installed, and Homebrew refuses root: run this as your own user"
+    say "Installing $* with Homebrew ..."
+    NONINTERACTIVE=1 "$prefix/bin/brew" install "$@" >&2 </dev/null
+}
+
+# Sees to it that what is named is there: any of cc, redis, postgres.
+need_tools() { # TOOL...
+    local tool missing='' packages=()
+    for tool in "$@"; do
+        case $tool in
+            cc) has_c_compiler && continue ;;
+            redis) find_redis && continue ;;
+            postgres) find_postgres && continue ;;
+        esac
+        missing="$missing $tool"
+    done
+    [ -n "$missing" ] || return 0
+    for tool in $missing; do
+        if is_debian; then
+            case $tool in
+                cc) packages+=('build-essential') ;;
+                redis) packages+=('redis-server>=6.2') ;;
+                postgres) packages+=('postgresql>=14') ;;
+            esac
+        elif is_macos; then
+            case $tool in
+                cc) die "a C compiler is missing: run 'xcode-select --install', then this again" ;;
+                redis) packages+=('redis') ;;
+                postgres) packages+=('postgresql@17') ;;
+            esac
+        else
+            case $tool in
+                cc) die "a C compiler is missing: install gcc or clang, then run this again" ;;
+                redis) die "redis-server 6.2 or newer is missing: install it, or set REDIS_URL, then run this again" ;;
+                postgres) die "a PostgreSQL server 14 or newer is missing: install it, or set DATABASE_URL, then run this again" ;;
+            esac
+        fi
+    done
+    if is_debian; then install_on_debian "${packages[@]}"; else install_on_macos "${packages[@]}"; fi
+    for tool in $missing; do
+        case $tool in
+            cc) has_c_compiler || die "a C compiler is still missing after the installation" ;;
+            redis) find_redis || die "redis-server 6.2 or newer is still missing after the installation" ;;
+            postgres) find_postgres || die "a PostgreSQL server 14 or newer is still missing after the installation" ;;
+        esac
+    done
+}
+
+need_cargo() {
+    have cargo || PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    have cargo || die "cargo is not installed. Get Rust from https://rustup.rs, open a new terminal, then run this again"
+}

@@ -1,0 +1,97 @@
+//! What every command starts from.
+
+use std::{env, path::PathBuf};
+
+use perch_base::{Environment, Settings};
+use perch_jobs::{JobTypes, QueueName};
+use perch_queue::{Client, Queue, Queues, Redis};
+use perch_store::Store;
+
+use crate::{cli::Global, error::OpsError, output::Output};
+
+/// The options that hold for every command, and the way to what the commands need.
+#[derive(Debug)]
+pub struct App {
+    env: Option<Environment>,
+    config_dir: PathBuf,
+    /// Where answers go.
+    pub out: Output,
+}
+
+impl App {
+    /// Reads nothing and connects to nothing yet.
+    pub fn new(global: &Global) -> Self {
+        Self {
+            env: global.env.map(Environment::from),
+            config_dir: global.config_dir.clone().unwrap_or_else(perch_base::config_dir),
+            out: Output::new(global.json, global.color),
+        }
+    }
+
+    /// The settings of the environment.
+    pub fn settings(&self) -> Result<Settings, OpsError> {
+        let Some(env) = self.env else { return Ok(Settings::load(&self.config_dir)?) };
+        let others = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name != "APP_ENV");
+        let vars = others.chain([("APP_ENV".to_owned(), env.to_string())]);
+        Ok(Settings::load_from(&self.config_dir, vars)?)
+    }
+
+    /// The settings and the queues they describe.
+    pub fn queues(&self) -> Result<(Settings, Queues), OpsError> {
+        let settings = self.settings()?;
+        let queues = queues(&settings)?;
+        Ok((settings, queues))
+    }
+
+    /// A client that enqueues.
+    pub fn client(&self) -> Result<(Settings, Client), OpsError> {
+        let (settings, queues) = self.queues()?;
+        Ok((settings, Client::new(queues)))
+    }
+
+    /// The settings and the store.
+    pub fn store(&self) -> Result<(Settings, Store), OpsError> {
+        let settings = self.settings()?;
+        let store = store(&settings)?;
+        Ok((settings, store))
+    }
+}
+
+/// The queues that `settings` describe.
+pub fn queues(settings: &Settings) -> Result<Queues, OpsError> {
+    let redis = Redis::new(settings.redis_url()?, &settings.redis)?;
+    Ok(Queues::new(redis, settings, JobTypes::perch()))
+}
+
+/// The store that `settings` describe.
+pub fn store(settings: &Settings) -> Result<Store, OpsError> {
+    Ok(Store::connect_lazy(settings.database_url()?, settings.env, &settings.postgres)?)
+}
+
+/// The queue of that name, or the error that lists those there are.
+pub fn named<'a>(queues: &'a Queues, name: &QueueName) -> Result<&'a Queue, OpsError> {
+    queues.get(name).ok_or_else(|| {
+        let known: Vec<String> = queues.names().iter().map(ToString::to_string).collect();
+        OpsError::Refused(format!("there is no queue {name}; configured are {}", known.join(", ")))
+    })
+}
+
+/// The queues of these names, all of them when none is named.
+pub fn chosen(queues: &Queues, names: &[QueueName]) -> Result<Vec<Queue>, OpsError> {
+    if names.is_empty() {
+        return Ok(queues.iter().cloned().collect());
+    }
+    names.iter().map(|name| named(queues, name).cloned()).collect()
+}
+
+/// Who operates, for the history of jobs and the audit log: `PERCH_OPERATOR`, else the user of the system.
+pub fn operator() -> String {
+    ["PERCH_OPERATOR", "SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .filter_map(|name| env::var(name).ok())
+        .map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect::<String>())
+        .find(|name| !name.trim().is_empty())
+        .unwrap_or_else(|| "operator".to_owned())
+}

@@ -1,0 +1,82 @@
+//! What the command line may say.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+use perch_base::Environment;
+
+use crate::commands::Command;
+
+/// Durable job queues for bots: workers, scheduler, HTTP API, and everything an operator does.
+#[derive(Debug, Parser)]
+#[command(name = "perch", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Which environment; APP_ENV when it is left out
+    #[arg(long, global = true, value_enum)]
+    pub env: Option<EnvName>,
+    /// Answers in JSON: lists as an array, single things as an object
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The folder with base.toml; PERCH_CONFIG_DIR or ./config when it is left out
+    #[arg(long, global = true, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
+    /// Colours; NO_COLOR turns off `auto`
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub color: Colour,
+}
+
+/// An environment on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EnvName {
+    /// Keys under stg:
+    Staging,
+    /// Keys under prod:
+    Production,
+}
+
+impl From<EnvName> for Environment {
+    fn from(name: EnvName) -> Self {
+        match name {
+            EnvName::Staging => Self::Staging,
+            EnvName::Production => Self::Production,
+        }
+    }
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal
+    Auto,
+    /// Even in a file or a pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_line_of_help_is_wider_than_the_terminals_it_is_made_for() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
+}

@@ -1,0 +1,106 @@
+//! `perch config`: what the configuration comes to.
+
+use perch_base::{ConfigError, Settings, redact};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use crate::{app::App, error::OpsError, format::text::count};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Config {
+    /// Reads and validates the configuration of the environment
+    Check,
+    /// The settings that are in force, all layers merged; credentials are masked
+    Show,
+}
+
+pub fn run(app: &App, command: &Config) -> Result<(), OpsError> {
+    match command {
+        Config::Check => check(app),
+        Config::Show => show(app, &app.settings()?),
+    }
+}
+
+fn check(app: &App) -> Result<(), OpsError> {
+    let settings = match app.settings() {
+        Ok(settings) => settings,
+        Err(OpsError::Config(error)) if app.out.is_json() => {
+            app.out.json(&json!({ "valid": false, "problems": problems(&error) }))?;
+            return Err(OpsError::Reported);
+        }
+        Err(error) => return Err(error),
+    };
+    app.out.answer(
+        &json!({ "valid": true, "environment": settings.env.as_str(), "problems": [] }),
+        format_args!(
+            "the configuration of {} is valid: {}, {}, {}, posts are {}",
+            settings.env,
+            count(settings.queues.len() as u64, "queue"),
+            match settings.cron.len() {
+                1 => "1 cron entry".to_owned(),
+                n => format!("{n} cron entries"),
+            },
+            count(settings.x.accounts.len() as u64, "account"),
+            if settings.live_posts { "sent" } else { "simulated" },
+        ),
+    )
+}
+
+fn problems(error: &ConfigError) -> Vec<Value> {
+    if error.problems().is_empty() {
+        return vec![json!({ "wrong": error.to_string() })];
+    }
+    let as_json = |problem: &perch_base::Problem| {
+        json!({
+            "origin": problem.origin.to_string(),
+            "key": problem.key,
+            "wrong": problem.wrong,
+            "allowed": problem.allowed,
+        })
+    };
+    error.problems().iter().map(as_json).collect()
+}
+
+fn show(app: &App, settings: &Settings) -> Result<(), OpsError> {
+    let secrets = secrets(settings);
+    if app.out.is_json() {
+        let secrets: serde_json::Map<String, Value> =
+            secrets.into_iter().map(|(name, shown)| (name, shown.map_or(Value::Null, Value::from))).collect();
+        return app.out.json(
+            &json!({ "environment": settings.env.as_str(), "settings": settings.file, "credentials": secrets }),
+        );
+    }
+    let text = toml::to_string(&settings.file)
+        .map_err(|error| OpsError::Part { part: "config", reason: format!("the settings cannot be shown: {error}") })?;
+    app.out.line(format_args!("# {}, keys under {}\n", settings.env, settings.env.prefix()))?;
+    app.out.line(text)?;
+    app.out.line("# credentials, from the environment")?;
+    for (name, shown) in secrets {
+        app.out.line(format_args!("# {name}: {}", shown.unwrap_or_else(|| "not set".to_owned())))?;
+    }
+    Ok(())
+}
+
+/// Each variable with what may be shown of it: of a URL where it leads, of a credential that it is there.
+fn secrets(settings: &Settings) -> Vec<(String, Option<String>)> {
+    let secrets = &settings.secrets;
+    let url = |url: &Option<secrecy::SecretString>| url.as_ref().map(|url| redact::scrub_url(url.expose_secret()));
+    let masked = |is_set: bool| is_set.then(|| "***".to_owned());
+    let mut shown = vec![
+        ("REDIS_URL".to_owned(), url(&secrets.redis_url)),
+        ("DATABASE_URL".to_owned(), url(&secrets.database_url)),
+        ("X_API_BEARER_TOKEN".to_owned(), masked(secrets.x_bearer_token.is_some())),
+        ("X_API_KEY".to_owned(), masked(secrets.x_consumer.is_some())),
+        ("X_API_SECRET".to_owned(), masked(secrets.x_consumer.is_some())),
+    ];
+    for account in settings.x.accounts.keys() {
+        let name = account.as_str().to_ascii_uppercase();
+        let is_set = secrets.x_accounts.contains_key(account);
+        shown.push((format!("X_{name}_ACCESS_TOKEN"), masked(is_set)));
+        shown.push((format!("X_{name}_ACCESS_SECRET"), masked(is_set)));
+    }
+    for (name, provider) in &settings.models.providers {
+        shown.push((provider.api_key_env.clone(), masked(secrets.model_keys.contains_key(name))));
+    }
+    shown
+}

@@ -1,0 +1,86 @@
+//! `perch cron`: what fires when.
+
+use chrono::Utc;
+use futures::future::try_join_all;
+use perch_base::Settings;
+use perch_queue::{Client, CronEntry};
+use serde_json::json;
+
+use crate::{
+    app::App,
+    commands::audit,
+    error::OpsError,
+    format::{
+        table::{Listing, Tone, cell, cut, whole},
+        time::from_now_or_dash,
+    },
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Cron {
+    /// Every entry, when it last fired and when it will
+    List,
+    /// Enqueues the job of an entry now
+    Run {
+        /// The entry
+        entry: String,
+    },
+}
+
+pub async fn run(app: &App, command: &Cron) -> Result<(), OpsError> {
+    let (settings, client) = app.client()?;
+    match command {
+        Cron::List => list(app, &settings, &client).await,
+        Cron::Run { entry } => fire(app, &settings, &client, entry).await,
+    }
+}
+
+/// The entries of the configuration, ready to fire.
+pub fn entries(settings: &Settings, client: &Client) -> Result<Vec<CronEntry>, OpsError> {
+    settings
+        .cron
+        .iter()
+        .map(|(name, entry)| {
+            CronEntry::new(name, entry, client)
+                .map_err(|error| OpsError::Part { part: "cron", reason: format!("entry {name}: {error}") })
+        })
+        .collect()
+}
+
+async fn list(app: &App, settings: &Settings, client: &Client) -> Result<(), OpsError> {
+    let entries = entries(settings, client)?;
+    let views = try_join_all(entries.iter().map(CronEntry::view)).await?;
+    if app.out.is_json() {
+        return app.out.json(&views);
+    }
+    let now = Utc::now();
+    let mut listing =
+        Listing::new([whole("ENTRY"), whole("SCHEDULE"), cut("ZONE"), cut("KIND"), whole("LAST"), whole("NEXT")]);
+    for view in &views {
+        let next = if view.enabled {
+            cell(from_now_or_dash(view.next, now))
+        } else {
+            cell("disabled").tone(Tone::Warn)
+        };
+        listing.row([
+            cell(&view.entry),
+            cell(&view.schedule),
+            cell(&view.timezone),
+            cell(&view.kind),
+            cell(view.last.map_or_else(|| "never".to_owned(), |at| from_now_or_dash(Some(at), now))),
+            next,
+        ]);
+    }
+    app.out.table(&listing)
+}
+
+async fn fire(app: &App, settings: &Settings, client: &Client, name: &str) -> Result<(), OpsError> {
+    let entries = entries(settings, client)?;
+    let Some(entry) = entries.iter().find(|entry| entry.name() == name) else {
+        let known: Vec<&str> = entries.iter().map(CronEntry::name).collect();
+        return Err(OpsError::Refused(format!("there is no cron entry {name:?}; configured are {}", known.join(", "))));
+    };
+    let id = entry.run_now().await?;
+    audit::note(app, settings, "cron.run", name, &json!({ "job": id })).await;
+    app.out.answer(&json!({ "entry": name, "id": id }), id)
+}

@@ -1,0 +1,116 @@
+//! `perch queues`: depth and state of every queue.
+
+use chrono::Utc;
+use futures::future::try_join_all;
+use perch_jobs::QueueName;
+use perch_queue::{Queue, QueueError, QueueStats};
+use serde_json::{Value, json};
+
+use crate::{
+    app::{App, chosen},
+    error::OpsError,
+    format::{
+        table::{Cell, Listing, Tone, cell, count, number, whole},
+        time::from_now_or_dash,
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these queues
+    #[arg(value_name = "QUEUE")]
+    pub queues: Vec<QueueName>,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (_, queues) = app.queues()?;
+    let all = stats(&chosen(&queues, &args.queues)?).await?;
+    if app.out.is_json() {
+        return app.out.json(&all.iter().map(as_json).collect::<Vec<_>>());
+    }
+    app.out.table(&listing(&all))
+}
+
+/// The numbers of several queues at one moment.
+pub async fn stats(queues: &[Queue]) -> Result<Vec<QueueStats>, QueueError> {
+    try_join_all(queues.iter().map(Queue::stats)).await
+}
+
+fn as_json(stats: &QueueStats) -> Value {
+    let mut value = json!(stats);
+    value["waiting"] = json!(stats.waiting());
+    value["paused"] = json!(stats.paused_by.is_some());
+    value
+}
+
+/// The queues as a table.
+pub fn listing(all: &[QueueStats]) -> Listing {
+    let now = Utc::now();
+    let mut listing = Listing::new([
+        whole("QUEUE"),
+        number("WAITING"),
+        number("DELAYED"),
+        number("RUNNING"),
+        number("DEAD"),
+        number("WORKERS"),
+        whole("OLDEST"),
+        whole("STATE"),
+    ]);
+    for stats in all {
+        listing.row([
+            cell(&stats.queue),
+            count(stats.waiting()),
+            count(stats.delayed),
+            count(stats.running),
+            count(stats.dead).tone_if(stats.dead > 0, Tone::Bad),
+            cell(stats.workers).tone_if(stats.workers == 0, Tone::Warn),
+            cell(from_now_or_dash(stats.oldest, now)),
+            state(stats),
+        ]);
+    }
+    listing
+}
+
+fn state(stats: &QueueStats) -> Cell {
+    match &stats.paused_by {
+        Some(_) => cell("paused").tone(Tone::Warn),
+        None if stats.workers == 0 && stats.waiting() + stats.overdue > 0 => cell("no worker").tone(Tone::Bad),
+        None if stats.waiting() + stats.running + stats.overdue == 0 => cell("idle").tone(Tone::Faint),
+        None => cell("working").tone(Tone::Good),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats(waiting: u64, workers: u64, paused_by: Option<&str>) -> QueueStats {
+        QueueStats {
+            queue: QueueName::from_static("analytics_processing"),
+            high: 0,
+            normal: waiting,
+            low: 0,
+            parked: 0,
+            delayed: 100_000,
+            overdue: 0,
+            running: 0,
+            dead: 100_000,
+            oldest: Some(Utc::now()),
+            next_due: None,
+            paused_by: paused_by.map(str::to_owned),
+            paused_at: None,
+            workers,
+            events: 0,
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_queue_says_why_nothing_moves() {
+        let all = [stats(5, 0, None), stats(5, 1, Some("ann")), stats(0, 1, None), stats(1_234_567, 1, None)];
+        let text = listing(&all).render(80, false);
+        for word in ["no worker", "paused", "idle", "working"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+}

@@ -1,0 +1,39 @@
+//! `perch`: operates the queues, and runs the workers, the scheduler and the HTTP API.
+
+mod app;
+mod cli;
+mod commands;
+mod error;
+mod format;
+mod output;
+mod parse;
+mod process;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{app::App, cli::Cli, error::OpsError};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    perch_base::tls::install();
+    let app = App::new(&cli.global);
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(OpsError::Runtime)
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(commands::run(&app, cli.command));
+            // A handler that blocks, or a read of the terminal, must not hold up the end of the process.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report(&app.out);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What operators type: times, durations, rates, ids.
+
+pub mod lines;
+pub mod rate;
+pub mod time;
+
+use perch_jobs::JobId;
+
+/// A job id in either case.
+pub fn job_id(text: &str) -> Result<JobId, String> {
+    text.to_ascii_uppercase().parse().map_err(|error: perch_jobs::InvalidName| error.to_string())
+}

@@ -1,0 +1,97 @@
+use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+
+use url::{Host, Url};
+
+use crate::Environment;
+
+/// A value outside its rules, by the path of its key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub key: String,
+    pub wrong: String,
+    pub allowed: String,
+}
+
+/// Collects what is wrong, so that all of it is named at once.
+#[derive(Default)]
+pub(crate) struct Check(pub Vec<Finding>);
+
+impl Check {
+    pub fn refuse(&mut self, key: impl Into<String>, wrong: impl Into<String>, allowed: impl Into<String>) {
+        self.0.push(Finding { key: key.into(), wrong: wrong.into(), allowed: allowed.into() });
+    }
+
+    pub fn range<T: PartialOrd + Display + Copy>(
+        &mut self,
+        key: impl Into<String>,
+        value: T,
+        allowed: RangeInclusive<T>,
+    ) {
+        if !allowed.contains(&value) {
+            self.refuse(key, format!("is {value}"), format!("{} to {}", allowed.start(), allowed.end()));
+        }
+    }
+
+    pub fn duration(&mut self, key: impl Into<String>, value: Duration, allowed: RangeInclusive<Duration>) {
+        if !allowed.contains(&value) {
+            let (least, most) =
+                (humantime::format_duration(*allowed.start()), humantime::format_duration(*allowed.end()));
+            self.refuse(key, format!("is {}", humantime::format_duration(value)), format!("{least} to {most}"));
+        }
+    }
+
+    /// A base URL of a service: in production over TLS, because credentials travel with each request.
+    pub fn service_url(&mut self, key: &str, url: &Url, env: Environment) {
+        let is_allowed = match url.scheme() {
+            "https" => true,
+            "http" => env == Environment::Staging || is_loopback(url),
+            _ => false,
+        };
+        if !is_allowed {
+            let allowed = match env {
+                Environment::Staging => "a URL with http or https",
+                Environment::Production => "in production a URL with https, or with http to a loopback address",
+            };
+            self.refuse(key, format!("has the scheme {}", url.scheme()), allowed);
+        }
+        self.bare_url(key, url);
+    }
+
+    /// A URL to which paths are appended and that holds no credential.
+    pub fn bare_url(&mut self, key: &str, url: &Url) {
+        if !url.username().is_empty() || url.password().is_some() {
+            self.refuse(key, "holds a user name or a password", "a URL without; credentials come from the environment");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            self.refuse(key, "has a query or a fragment", "a URL that ends with its path");
+        }
+    }
+
+    /// A name that environment variables can spell too.
+    pub fn name(&mut self, key: &str, name: &str) {
+        let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.len() <= 64
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !fits {
+            self.refuse(key, "is not a name", "1 to 64 of a-z, 0-9 and _, starting with a letter");
+        }
+    }
+
+    /// A handle on X.
+    pub fn handle(&mut self, key: impl Into<String>, handle: &str) {
+        let fits = (1..=15).contains(&handle.len()) && handle.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !fits {
+            let given: String = handle.chars().take(40).collect();
+            self.refuse(key, format!("is {given:?}"), "a handle without @: 1 to 15 letters, digits and _");
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,26 @@
+//! What every part of Perch stands on: configuration, telemetry, time, the environment, errors common to all.
+
+mod check;
+pub mod clock;
+mod config_error;
+mod env;
+mod error;
+mod layers;
+mod load;
+mod reading;
+pub mod redact;
+pub mod schedule;
+mod secrets;
+pub mod settings;
+pub mod telemetry;
+pub mod tls;
+mod validate;
+mod variables;
+
+pub use clock::Clock;
+pub use config_error::{ConfigError, Origin, Problem};
+pub use env::{Environment, UnknownEnvironment};
+pub use error::{Classified, Disposition};
+pub use load::config_dir;
+pub use schedule::{CronSchedule, ScheduleError};
+pub use settings::Settings;

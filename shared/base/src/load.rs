@@ -1,0 +1,128 @@
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use secrecy::SecretString;
+
+use crate::{
+    ConfigError, Environment, Origin, Problem, Settings,
+    layers::Layers,
+    reading::{self, Reading},
+    secrets, validate,
+    variables::Variables,
+};
+
+/// The folder with `base.toml`: `PERCH_CONFIG_DIR`, or `config` in the working directory.
+pub fn config_dir() -> PathBuf {
+    env::var_os("PERCH_CONFIG_DIR").filter(|dir| !dir.is_empty()).map_or_else(|| "config".into(), PathBuf::from)
+}
+
+const PREFIX: &str = "PERCH__";
+
+impl Settings {
+    /// The settings of this process: the files in `dir` and the environment, validated.
+    ///
+    /// Later ones win: `base.toml`; `staging.toml` or `production.toml`, chosen by `APP_ENV`; variables such as
+    /// `PERCH__HTTP__MAX_BATCH` (a double underscore between the parts, the value as TOML or as plain text); and
+    /// `LIVE_POSTS`, `PORT` and `RUST_LOG`, where an empty one counts as not set.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        load(dir, &Variables::from_os(env::vars_os()))
+    }
+
+    /// As [`Settings::load`], with `vars` in place of the environment of the process.
+    pub fn load_from(dir: &Path, vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        load(dir, &Variables::new(vars))
+    }
+
+    /// `REDIS_URL`, or the error that asks for it.
+    pub fn redis_url(&self) -> Result<&SecretString, ConfigError> {
+        self.secrets.redis_url.as_ref().ok_or(ConfigError::MissingSecret {
+            variable: "REDIS_URL",
+            expected: "the URL of Redis, redis://… or rediss://… for TLS",
+        })
+    }
+
+    /// `DATABASE_URL`, or the error that asks for it.
+    pub fn database_url(&self) -> Result<&SecretString, ConfigError> {
+        self.secrets.database_url.as_ref().ok_or(ConfigError::MissingSecret {
+            variable: "DATABASE_URL",
+            expected: "the URL of Postgres, postgres://…",
+        })
+    }
+}
+
+fn load(dir: &Path, vars: &Variables) -> Result<Settings, ConfigError> {
+    let env: Environment = vars.get("APP_ENV").ok_or(ConfigError::MissingEnvironment)?.parse()?;
+    let base = dir.join("base.toml");
+    let mut layers = Layers::default();
+    layers.push_file(&base)?;
+    layers.push_file(&dir.join(format!("{env}.toml")))?;
+    let base = Origin::File(base);
+
+    let mut problems = push_prefixed(&mut layers, vars);
+    problems.extend(push_well_known(&mut layers, vars));
+    let Reading { settings, problems: unreadable } = reading::read(&mut layers, &base);
+    problems.extend(unreadable);
+
+    let Some(file) = settings else { return Err(ConfigError::Invalid(problems)) };
+    problems.extend(validate::validate(&file, env).into_iter().map(|finding| {
+        let path: Vec<String> = finding.key.split('.').map(str::to_owned).collect();
+        let origin = layers.origin(&path).unwrap_or(&base).clone();
+        Problem { origin, key: finding.key, wrong: finding.wrong, allowed: finding.allowed }
+    }));
+    let (secrets, bad_secrets) = secrets::read(vars, &file);
+    problems.extend(bad_secrets);
+    if problems.is_empty() { Ok(Settings { env, file, secrets }) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+fn push_prefixed(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = vars.garbled(|name| name.starts_with(PREFIX)).collect();
+    for (rest, value) in vars.under(PREFIX) {
+        let name = format!("{PREFIX}{rest}");
+        let path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+        if path.iter().any(String::is_empty) {
+            problems.push(Problem {
+                origin: Origin::Variable(name),
+                key: String::new(),
+                wrong: "does not name a setting".into(),
+                allowed: "the parts of a key with two underscores between them, such as PERCH__HTTP__MAX_BATCH".into(),
+            });
+        } else {
+            layers.push_variable(&name, &path, value);
+        }
+    }
+    problems
+}
+
+fn push_well_known(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
+    let mut problems: Vec<Problem> =
+        vars.garbled(|name| matches!(name, "APP_ENV" | "LIVE_POSTS" | "PORT" | "RUST_LOG")).collect();
+    let mut refuse = |name: &str, key: &str, value: &str, allowed: &str| {
+        let wrong = format!("is {:?}", value.chars().take(40).collect::<String>());
+        let origin = Origin::Variable(name.to_owned());
+        problems.push(Problem { origin, key: key.to_owned(), wrong, allowed: allowed.to_owned() });
+    };
+    match vars.get("LIVE_POSTS") {
+        Some(flag @ ("true" | "false")) => layers.push_variable("LIVE_POSTS", &["live_posts".into()], flag),
+        Some(other) => refuse("LIVE_POSTS", "live_posts", other, "true or false"),
+        None => {}
+    }
+    if let Some(text) = vars.get("PORT") {
+        match text.parse::<u16>() {
+            Ok(port @ 1..) => {
+                let host = if layers.text_at(&["http", "bind"]).is_some_and(|bind| bind.starts_with('[')) {
+                    "[::]"
+                } else {
+                    "0.0.0.0"
+                };
+                layers.push_variable("PORT", &["http".into(), "bind".into()], &format!("{host}:{port}"));
+            }
+            _ => refuse("PORT", "http.bind", text, "a port from 1 to 65535"),
+        }
+    }
+    if let Some(filter) = vars.get("RUST_LOG") {
+        layers.push_variable("RUST_LOG", &["telemetry".into(), "log_filter".into()], filter);
+    }
+    problems
+}

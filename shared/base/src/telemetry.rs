@@ -1,0 +1,161 @@
+//! Logs, traces and metrics of a process.
+
+use std::{io, io::IsTerminal, time::Duration};
+
+use opentelemetry::{global, trace::TracerProvider};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::Targets, fmt::writer::BoxMakeWriter, layer::SubscriberExt, registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+use crate::{
+    redact,
+    settings::{LogFormat, TelemetrySettings},
+    tls,
+};
+
+mod metrics;
+mod trace;
+
+pub use metrics::metrics;
+pub use trace::{current_trace_id, current_traceparent, set_parent};
+
+/// Why a process cannot report about itself.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The log filter cannot be read.
+    #[error("the log filter {filter:?} cannot be read: {source}; correct telemetry.log_filter or RUST_LOG")]
+    Filter {
+        /// The filter.
+        filter: String,
+        /// What is wrong with it.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// The exporter of traces cannot be built.
+    #[error("cannot export traces to {endpoint}: {reason}; correct telemetry.otlp_endpoint, or leave it empty")]
+    Exporter {
+        /// Where they should go.
+        endpoint: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The process reports already.
+    #[error("telemetry was started before in this process; start it once")]
+    Started,
+    /// Another recorder of metrics is installed.
+    #[error("another recorder of metrics is installed in this process; remove it")]
+    Recorder,
+}
+
+/// How long the last traces may take on their way out.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Keeps telemetry going; when dropped, it sends the traces that are still waiting, for at most 5 seconds.
+#[must_use = "dropping it ends the export of traces"]
+#[derive(Debug)]
+pub struct TelemetryGuard(SdkTracerProvider);
+
+impl TelemetryGuard {
+    /// Sends what is still waiting and ends the export. The same as dropping the guard, in words.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for TelemetryGuard {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.shutdown_with_timeout(FLUSH) {
+            tracing::warn!(%error, "the last traces could not be sent");
+        }
+    }
+}
+
+/// Starts logging to standard error and, where configured, the export of traces under `service_name`. Once a process.
+///
+/// Spans get a trace id with or without an export, so that an enqueue and its run are linked in the history of a job.
+pub fn init(service_name: &str, settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    start(service_name, settings, BoxMakeWriter::new(io::stderr), colour)
+}
+
+/// As [`init`], with the lines going to `writer`, without colour: for a command that needs the terminal for itself.
+pub fn init_to(
+    service_name: &str,
+    settings: &TelemetrySettings,
+    writer: BoxMakeWriter,
+) -> Result<TelemetryGuard, TelemetryError> {
+    start(service_name, settings, writer, false)
+}
+
+fn start(
+    service_name: &str,
+    settings: &TelemetrySettings,
+    writer: BoxMakeWriter,
+    colour: bool,
+) -> Result<TelemetryGuard, TelemetryError> {
+    let (subscriber, guard) = subscriber(service_name, settings, writer, colour)?;
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    subscriber.try_init().map_err(|_| TelemetryError::Started)?;
+    Ok(guard)
+}
+
+fn subscriber(
+    service_name: &str,
+    settings: &TelemetrySettings,
+    writer: BoxMakeWriter,
+    colour: bool,
+) -> Result<(impl Subscriber + Send + Sync + for<'s> LookupSpan<'s>, TelemetryGuard), TelemetryError> {
+    let filter = EnvFilter::builder()
+        .parse(&settings.log_filter)
+        .map_err(|source| TelemetryError::Filter { filter: settings.log_filter.clone(), source })?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
+    let lines = match settings.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    };
+    let provider = provider(service_name, settings)?;
+    // A filter of its own: a quiet log must not cost the trace ids, and the exporter must not trace itself.
+    let wanted = Targets::new().with_default(LevelFilter::INFO).with_targets(
+        ["hyper", "hyper_util", "h2", "reqwest", "rustls", "opentelemetry"].map(|t| (t, LevelFilter::OFF)),
+    );
+    let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("perch")).with_filter(wanted);
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces);
+    Ok((subscriber, TelemetryGuard(provider)))
+}
+
+fn provider(service_name: &str, settings: &TelemetrySettings) -> Result<SdkTracerProvider, TelemetryError> {
+    let builder = SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name(service_name.to_owned()).build())
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.trace_ratio))));
+    if settings.otlp_endpoint.is_empty() {
+        return Ok(builder.build());
+    }
+    tls::install();
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(traces_url(&settings.otlp_endpoint))
+        .with_timeout(FLUSH)
+        .build()
+        .map_err(|error| TelemetryError::Exporter {
+            endpoint: redact::scrub_url(&settings.otlp_endpoint),
+            reason: redact::scrub_url(&error.to_string()),
+        })?;
+    Ok(builder.with_batch_exporter(exporter).build())
+}
+
+/// The path for traces under the base URL of a collector (OTLP specification 1.x, "OTLP/HTTP Request").
+fn traces_url(base: &str) -> String {
+    let base = base.trim_end_matches('/');
+    if base.ends_with("/v1/traces") { base.to_owned() } else { format!("{base}/v1/traces") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::*;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no test panics while writing").clone()).expect("logs are UTF-8")
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no test panics while writing").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn settings() -> TelemetrySettings {
+    TelemetrySettings {
+        log_format: LogFormat::Text,
+        log_filter: "info".into(),
+        otlp_endpoint: String::new(),
+        trace_ratio: 1.0,
+    }
+}
+
+/// Runs `work` under a subscriber of its own and answers what it logged.
+fn logged(settings: &TelemetrySettings, work: impl FnOnce()) -> String {
+    let lines = Lines::default();
+    let (subscriber, guard) =
+        subscriber("perch-test", settings, BoxMakeWriter::new(lines.clone()), false).expect("valid settings");
+    tracing::subscriber::with_default(subscriber, work);
+    drop(guard);
+    lines.text()
+}
+
+#[test]
+fn a_json_line_is_one_object_with_the_event_flat_and_its_span_beside_it() {
+    let line = logged(&TelemetrySettings { log_format: LogFormat::Json, ..settings() }, || {
+        let _span = tracing::info_span!("job", job_id = "01J", attempt = 2).entered();
+        tracing::info!(queue = "extraction", "started");
+    });
+    let json: serde_json::Value = serde_json::from_str(&line).expect("one JSON object");
+    assert_eq!(json["message"], "started");
+    assert_eq!(json["queue"], "extraction");
+    assert_eq!(json["span"]["job_id"], "01J");
+    assert_eq!(json["span"]["attempt"], 2);
+}
+
+#[test]
+fn text_that_goes_to_no_terminal_has_no_colour() {
+    let line = logged(&settings(), || tracing::warn!("plain"));
+    assert!(line.contains("plain") && !line.contains('\u{1b}'), "{line:?}");
+}
+
+#[test]
+fn a_span_that_continues_a_trace_has_its_trace_id_without_any_export() {
+    logged(&settings(), || {
+        let enqueue = tracing::info_span!("enqueue");
+        let traceparent = enqueue.in_scope(current_traceparent).expect("a span has a trace");
+        let trace_id = enqueue.in_scope(current_trace_id).expect("a span has a trace");
+        assert!(traceparent.starts_with(&format!("00-{trace_id}-")) && traceparent.ends_with("-01"), "{traceparent}");
+
+        let run = tracing::info_span!("run");
+        assert!(set_parent(&run, &traceparent));
+        assert_eq!(run.in_scope(current_trace_id), Some(trace_id));
+        assert_ne!(run.in_scope(current_traceparent), Some(traceparent));
+    });
+}
+
+#[test]
+fn a_trace_that_is_not_sampled_still_links_and_a_quiet_log_costs_no_trace_id() {
+    logged(&TelemetrySettings { trace_ratio: 0.0, log_filter: "off".into(), ..settings() }, || {
+        let traceparent = tracing::info_span!("enqueue").in_scope(current_traceparent).expect("a span has a trace");
+        assert!(traceparent.ends_with("-00"), "{traceparent}");
+    });
+}
+
+#[test]
+fn what_is_no_traceparent_is_refused_and_outside_a_span_there_is_none() {
+    logged(&settings(), || {
+        assert_eq!(current_traceparent(), None);
+        let span = tracing::info_span!("run");
+        for text in ["", "00", "zz-0-0-0", "00-00000000000000000000000000000000-0000000000000000-01"] {
+            assert!(!set_parent(&span, text), "{text:?}");
+        }
+        assert!(span.in_scope(current_traceparent).is_some());
+    });
+}
+
+// In a runtime of one thread, because there a flush that needs the runtime would never end.
+#[tokio::test]
+async fn spans_that_wait_for_export_are_sent_when_the_guard_is_dropped() {
+    let collector = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("http://{}", collector.local_addr().expect("bound"));
+    let (sent, received) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut stream, _) = collector.accept().expect("the exporter connects");
+        let mut request = Vec::new();
+        let mut chunk = [0; 4096];
+        while !String::from_utf8_lossy(&request).contains("publish_once") {
+            match stream.read(&mut chunk) {
+                Ok(0) | Err(_) => break,
+                Ok(n) => request.extend_from_slice(&chunk[..n]),
+            }
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        let _ = sent.send(String::from_utf8_lossy(&request).into_owned());
+    });
+
+    logged(&TelemetrySettings { otlp_endpoint: endpoint, ..settings() }, || {
+        tracing::info_span!("publish_once").in_scope(|| tracing::info!("published"));
+    });
+
+    let request = received.recv_timeout(Duration::from_secs(10)).expect("the collector was called");
+    assert!(request.starts_with("POST /v1/traces "), "{request}");
+    assert!(request.contains("perch-test"), "the service is named: {request}");
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_refused_by_name() {
+    let settings = TelemetrySettings { log_filter: "perch=loudly".into(), ..settings() };
+    let error = subscriber("perch-test", &settings, BoxMakeWriter::new(io::sink), false).err().expect("refused");
+    assert!(error.to_string().contains("perch=loudly"), "{error}");
+}
+
+#[test]
+fn durations_are_counted_in_buckets_and_the_recorder_is_installed_once() {
+    let handle = metrics().expect("nothing else installs a recorder");
+    ::metrics::histogram!("perch_test_duration_seconds").record(0.02);
+    let again = metrics().expect("a second call answers the same");
+    let text = again.render();
+    assert!(text.contains(r#"perch_test_duration_seconds_bucket{le="0.025"} 1"#), "{text}");
+    assert_eq!(handle.render(), text);
+}

@@ -1,0 +1,35 @@
+use std::collections::HashMap;
+
+use opentelemetry::{
+    propagation::TextMapPropagator,
+    trace::{SpanContext, TraceContextExt},
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// The `traceparent` of the current span (W3C Trace Context, version 00); none outside a span or before
+/// [`init`](super::init).
+pub fn current_traceparent() -> Option<String> {
+    current().map(|at| format!("00-{}-{}-{:02x}", at.trace_id(), at.span_id(), at.trace_flags().to_u8()))
+}
+
+/// The trace id of the current span, 32 hexadecimal digits; none where [`current_traceparent`] has none.
+pub fn current_trace_id() -> Option<String> {
+    current().map(|at| at.trace_id().to_string())
+}
+
+/// Makes `span` part of the trace that `traceparent` names. It must be called before the span is entered for the first
+/// time. False when the text is no `traceparent` or the span cannot be linked any more; the span is then as it was.
+pub fn set_parent(span: &Span, traceparent: &str) -> bool {
+    let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+    let parent = TraceContextPropagator::new().extract(&carrier);
+    let is_valid = parent.span().span_context().is_valid();
+    is_valid && span.set_parent(parent).is_ok()
+}
+
+fn current() -> Option<SpanContext> {
+    let context = Span::current().context();
+    let at = context.span().span_context().clone();
+    at.is_valid().then_some(at)
+}

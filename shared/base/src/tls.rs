@@ -1,0 +1,18 @@
+//! TLS for every client of the process.
+
+/// Chooses *ring* as the process's TLS implementation. Call it before the first client is built; calling it again, or
+/// after another part of the process has chosen, changes nothing.
+pub fn install() {
+    // The error says only that a choice was made before, which is what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn installing_twice_is_harmless() {
+        super::install();
+        super::install();
+        assert!(rustls::crypto::CryptoProvider::get_default().is_some());
+    }
+}

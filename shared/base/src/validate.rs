@@ -1,0 +1,293 @@
+use std::time::Duration;
+
+use perch_jobs::{ExtractPost, Job, JobTypes, PublishPost};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::{
+    CronSchedule, Environment,
+    check::{Check, Finding},
+    settings::{
+        AnalyticsSettings, CronSettings, EngineSettings, FileSettings, HttpSettings, ModelSettings, PicksSettings,
+        PostgresSettings, QueueSettings, Rate, RedisSettings, SandboxSettings, TelemetrySettings, XSettings,
+    },
+};
+
+const MILLIS_100: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Everything about these settings that cannot work, by key.
+pub(crate) fn validate(settings: &FileSettings, env: Environment) -> Vec<Finding> {
+    let mut check = Check::default();
+    if env == Environment::Staging && settings.live_posts {
+        check.refuse("live_posts", "is true in staging", "false; only APP_ENV=production sends posts");
+    }
+    redis(&mut check, &settings.redis);
+    postgres(&mut check, &settings.postgres);
+    http(&mut check, &settings.http, &settings.engine);
+    telemetry(&mut check, &settings.telemetry);
+    engine(&mut check, &settings.engine);
+    queues(&mut check, settings);
+    cron(&mut check, settings);
+    x(&mut check, &settings.x, env);
+    models(&mut check, &settings.models, env);
+    picks(&mut check, &settings.picks, &settings.x);
+    analytics(&mut check, &settings.analytics);
+    check.range("sync.batch", settings.sync.batch, 1..=10_000);
+    sandbox(&mut check, &settings.sandbox, &settings.http);
+    check.0
+}
+
+fn redis(check: &mut Check, redis: &RedisSettings) {
+    check.range("redis.pool_size", redis.pool_size, 1..=1_024);
+    check.duration("redis.connect_timeout", redis.connect_timeout, MILLIS_100..=MINUTE);
+    check.duration("redis.command_timeout", redis.command_timeout, MILLIS_100..=MINUTE);
+}
+
+fn postgres(check: &mut Check, postgres: &PostgresSettings) {
+    check.range("postgres.max_connections", postgres.max_connections, 1..=500);
+    check.duration("postgres.acquire_timeout", postgres.acquire_timeout, MILLIS_100..=5 * MINUTE);
+}
+
+fn http(check: &mut Check, http: &HttpSettings, engine: &EngineSettings) {
+    check.range("http.max_body_bytes", http.max_body_bytes, KIB..=100 * MIB);
+    if http.max_body_bytes < engine.max_payload_bytes {
+        check.refuse(
+            "http.max_body_bytes",
+            format!("is {}, too small for a payload of engine.max_payload_bytes", http.max_body_bytes),
+            format!("{} or more", engine.max_payload_bytes),
+        );
+    }
+    check.range("http.max_batch", http.max_batch, 1..=100_000);
+    check.range("http.rate_per_second", http.rate_per_second, 1..=100_000);
+    check.range("http.rate_burst", http.rate_burst, 1..=1_000_000);
+}
+
+fn telemetry(check: &mut Check, telemetry: &TelemetrySettings) {
+    if let Err(error) = EnvFilter::builder().parse(&telemetry.log_filter) {
+        check.refuse(
+            "telemetry.log_filter",
+            format!("cannot be read: {error}"),
+            "levels and target=level pairs with commas between them, such as info,perch_queue=debug",
+        );
+    }
+    check.range("telemetry.trace_ratio", telemetry.trace_ratio, 0.0..=1.0);
+    let endpoint = &telemetry.otlp_endpoint;
+    if !endpoint.is_empty() {
+        // Collectors usually listen without TLS on the private network, so http is fine in production too.
+        match Url::parse(endpoint) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => check.bare_url("telemetry.otlp_endpoint", &url),
+            _ => check.refuse(
+                "telemetry.otlp_endpoint",
+                "is not a URL with http or https",
+                "such as http://collector:4318, or empty",
+            ),
+        }
+    }
+}
+
+fn engine(check: &mut Check, engine: &EngineSettings) {
+    check.range("engine.max_payload_bytes", engine.max_payload_bytes, KIB..=16 * MIB);
+    check.duration("engine.max_schedule_ahead", engine.max_schedule_ahead, MINUTE..=3_660 * DAY);
+    check.duration("engine.lease", engine.lease, SECOND..=10 * MINUTE);
+    check.duration("engine.heartbeat", engine.heartbeat, MILLIS_100..=5 * MINUTE);
+    if engine.heartbeat * 2 >= engine.lease {
+        let (heartbeat, lease) =
+            (humantime::format_duration(engine.heartbeat), humantime::format_duration(engine.lease));
+        check.refuse(
+            "engine.heartbeat",
+            format!("is {heartbeat}, so one late heartbeat loses a lease of {lease}"),
+            "less than half of engine.lease",
+        );
+    }
+    check.duration("engine.shutdown_grace", engine.shutdown_grace, Duration::ZERO..=HOUR);
+    check.duration("engine.idle_block", engine.idle_block, SECOND..=5 * MINUTE);
+    check.range("engine.errors_kept", engine.errors_kept, 1..=100);
+}
+
+fn queues(check: &mut Check, settings: &FileSettings) {
+    for (name, queue) in &settings.queues {
+        one_queue(check, &format!("queues.{name}"), queue);
+    }
+    for job_type in JobTypes::perch().iter().filter(|job_type| !settings.queues.contains_key(&job_type.queue)) {
+        check.refuse(
+            format!("queues.{}", job_type.queue),
+            "is not set",
+            format!("a block for the queue that {} jobs wait in", job_type.kind),
+        );
+    }
+}
+
+fn one_queue(check: &mut Check, key: &str, queue: &QueueSettings) {
+    check.range(format!("{key}.concurrency"), queue.concurrency, 1..=1_000);
+    check.range(format!("{key}.prefetch"), queue.prefetch, 0..=1_000);
+    check.range(format!("{key}.global_concurrency"), queue.global_concurrency, 0..=100_000);
+    check.range(format!("{key}.group_concurrency"), queue.group_concurrency, 0..=10_000);
+    rate(check, &format!("{key}.group_rate"), queue.group_rate);
+    rate(check, &format!("{key}.rate"), queue.rate);
+    check.range(format!("{key}.events_kept"), queue.events_kept, 100..=10_000_000);
+    check.duration(format!("{key}.dead_retention"), queue.dead_retention, HOUR..=3_660 * DAY);
+    check.range(format!("{key}.dead_kept"), queue.dead_kept, 1..=10_000_000);
+}
+
+fn rate(check: &mut Check, key: &str, rate: Option<Rate>) {
+    if let Some(rate) = rate {
+        check.range(format!("{key}.count"), rate.count, 1..=1_000_000);
+        check.duration(format!("{key}.per"), rate.per, MILLIS_100..=31 * DAY);
+    }
+}
+
+fn cron(check: &mut Check, settings: &FileSettings) {
+    let types = JobTypes::perch();
+    for (name, entry) in &settings.cron {
+        let key = format!("cron.{name}");
+        check.name(&key, name);
+        if let Err(error) = CronSchedule::parse(&entry.schedule, entry.timezone) {
+            check.refuse(
+                format!("{key}.schedule"),
+                error.to_string(),
+                "five cron fields (minute hour day month weekday), or six with seconds first",
+            );
+        }
+        job_of_cron(check, &key, entry, &types, settings);
+    }
+}
+
+fn job_of_cron(check: &mut Check, key: &str, entry: &CronSettings, types: &JobTypes, settings: &FileSettings) {
+    let Some(job_type) = types.get(entry.kind.as_str()) else {
+        let known: Vec<&str> = types.iter().map(|job_type| job_type.kind.as_str()).collect();
+        check.refuse(
+            format!("{key}.kind"),
+            format!("is {:?}, which no job has", entry.kind.as_str()),
+            known.join(", "),
+        );
+        return;
+    };
+    if !settings.queues.contains_key(&job_type.queue) {
+        check.refuse(
+            format!("{key}.kind"),
+            format!("is {:?}, whose queue {:?} is not configured", entry.kind.as_str(), job_type.queue.as_str()),
+            format!("a kind whose queue has a block, or a block [queues.{}]", job_type.queue),
+        );
+    }
+    let refusal = match serde_json::value::to_raw_value(&entry.payload) {
+        Ok(payload) => job_type.check(&payload).err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(reason) = refusal {
+        check.refuse(
+            format!("{key}.payload"),
+            format!("does not fit: {reason}"),
+            format!("a payload of {}", entry.kind),
+        );
+    }
+}
+
+fn x(check: &mut Check, x: &XSettings, env: Environment) {
+    check.service_url("x.base_url", &x.base_url, env);
+    // A request must end before its job does, or the outcome of a post is never learnt.
+    check.duration("x.timeout", x.timeout, SECOND..=PublishPost::TIMEOUT.saturating_sub(5 * SECOND));
+    for (account, settings) in &x.accounts {
+        check.handle(format!("x.accounts.{account}.username"), &settings.username);
+    }
+}
+
+fn models(check: &mut Check, models: &ModelSettings, env: Environment) {
+    if !models.providers.contains_key(&models.extraction) {
+        let known: Vec<&str> = models.providers.keys().map(String::as_str).collect();
+        check.refuse(
+            "models.extraction",
+            format!("is {:?}, which [models.providers] does not have", models.extraction),
+            if known.is_empty() { "a provider, once there is one".into() } else { known.join(", ") },
+        );
+    }
+    for (name, provider) in &models.providers {
+        let key = format!("models.providers.{name}");
+        check.name(&key, name);
+        check.service_url(&format!("{key}.base_url"), &provider.base_url, env);
+        if provider.model.trim().is_empty() {
+            check.refuse(format!("{key}.model"), "is empty", "the name of a model of the provider");
+        }
+        let variable = &provider.api_key_env;
+        let is_variable = variable.starts_with(|c: char| c.is_ascii_uppercase())
+            && variable.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        if !is_variable {
+            // Not shown: what stands here by mistake is usually the key itself.
+            check.refuse(
+                format!("{key}.api_key_env"),
+                "is not the name of an environment variable",
+                "the name of the variable that holds the key, such as GROK_API_KEY",
+            );
+        }
+        check.duration(
+            format!("{key}.timeout"),
+            provider.timeout,
+            SECOND..=ExtractPost::TIMEOUT.saturating_sub(5 * SECOND),
+        );
+    }
+}
+
+fn picks(check: &mut Check, picks: &PicksSettings, x: &XSettings) {
+    if !x.accounts.contains_key(&picks.account) {
+        let known: Vec<&str> = x.accounts.keys().map(perch_jobs::AccountId::as_str).collect();
+        check.refuse(
+            "picks.account",
+            format!("is {:?}, which [x.accounts] does not have", picks.account.as_str()),
+            if known.is_empty() { "an account, once there is one".into() } else { known.join(", ") },
+        );
+    }
+    for (at, handle) in picks.watch.iter().enumerate() {
+        let key = format!("picks.watch.{at}");
+        check.handle(key.as_str(), handle);
+        if picks.watch[..at].iter().any(|earlier| earlier.eq_ignore_ascii_case(handle)) {
+            check.refuse(key, format!("is {handle:?} a second time"), "each handle once");
+        }
+    }
+    check.range("picks.posts_per_poll", picks.posts_per_poll, 5..=100);
+    check.duration("picks.max_age", picks.max_age, MINUTE..=365 * DAY);
+    check.duration("picks.processed_ttl", picks.processed_ttl, MINUTE..=366 * DAY);
+    if picks.processed_ttl < picks.max_age {
+        check.refuse(
+            "picks.processed_ttl",
+            "is shorter than picks.max_age, so a post would be read again while it still counts as new",
+            format!("{} or more", humantime::format_duration(picks.max_age)),
+        );
+    }
+    if let Some(wrong) = fault_of_template(&picks.comment) {
+        check.refuse("picks.comment", wrong, "text with {pick} in it, and {author} where wanted; no other braces");
+    }
+}
+
+fn fault_of_template(template: &str) -> Option<String> {
+    if !template.contains("{pick}") {
+        return Some("does not say {pick}".into());
+    }
+    let rest = template.replace("{pick}", "").replace("{author}", "");
+    let at = rest.find(['{', '}'])?;
+    let part: String = rest[at..].chars().take_while(|c| !c.is_whitespace()).take(30).collect();
+    Some(format!("has {part:?} in it"))
+}
+
+fn analytics(check: &mut Check, analytics: &AnalyticsSettings) {
+    let times = &analytics.collect_after;
+    check.range("analytics.collect_after", times.len(), 1..=20);
+    for (at, time) in times.iter().enumerate() {
+        check.duration(format!("analytics.collect_after.{at}"), *time, SECOND..=90 * DAY);
+    }
+    if !times.is_sorted_by(|earlier, later| earlier < later) {
+        check.refuse("analytics.collect_after", "is not in ascending order", "each time later than the one before");
+    }
+}
+
+fn sandbox(check: &mut Check, sandbox: &SandboxSettings, http: &HttpSettings) {
+    check.duration("sandbox.post_every", sandbox.post_every, MILLIS_100..=DAY);
+    if sandbox.bind.port() != 0 && sandbox.bind == http.bind {
+        check.refuse("sandbox.bind", format!("is {}, the address of http.bind", sandbox.bind), "an address of its own");
+    }
+}

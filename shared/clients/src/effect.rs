@@ -1,0 +1,17 @@
+/// The right to make one external effect happen, once.
+///
+/// Every method of a client that changes something asks for a permit. The effect ledger's claim is one: whoever
+/// holds it has written down the intent, and nobody else holds a claim of the same effect.
+pub trait EffectPermit: Send + Sync {
+    /// The key of the effect in the ledger, for example `retweet:main:1849`.
+    fn effect_key(&self) -> &str;
+}
+
+/// What is known about a change after the call for it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// This call certainly changed nothing.
+    NotDone,
+    /// It may have happened. Ask the service before doing it again.
+    Unknown,
+}

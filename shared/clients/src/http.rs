@@ -1,0 +1,258 @@
+//! What all clients share: one connection pool, bounded bodies, known limits, counted calls, secrets kept out of text.
+
+use std::{
+    error::Error as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use reqwest::{Client, Request, Response, redirect::Policy};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use crate::RateLimits;
+
+/// The largest answer that is read, in bytes.
+pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
+/// How much of a message from outside goes into an error, in characters.
+const MAX_DETAIL: usize = 500;
+/// Anything shorter is no secret, and cutting it out would garble ordinary words.
+const SHORTEST_SECRET: usize = 8;
+const LONGEST_CONNECT: Duration = Duration::from_secs(5);
+
+/// The way to one service.
+pub(crate) struct Transport {
+    client: Client,
+    service: String,
+    limits: Arc<dyn RateLimits>,
+    secrets: Vec<SecretString>,
+}
+
+/// An answer that was read whole.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// The service was never reached.
+    Connect(reqwest::Error),
+    /// It did not answer in time; `sent` says whether it may have read the request.
+    Timeout { sent: bool },
+    /// The connection was lost after the request went out.
+    Interrupted(reqwest::Error),
+    /// The answer is larger than [`MAX_BODY`].
+    Oversized,
+}
+
+impl SendError {
+    /// The value of the `status` label of a call without an answer.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Timeout { .. } => "timeout",
+            Self::Interrupted(_) => "interrupted",
+            Self::Oversized => "oversized",
+        }
+    }
+}
+
+impl Transport {
+    /// A way to the service at `base`. `secrets` are cut out of every message that comes from it.
+    pub(crate) fn new(
+        service: &str,
+        base: &Url,
+        timeout: Duration,
+        limits: Arc<dyn RateLimits>,
+        secrets: Vec<SecretString>,
+    ) -> Result<Self, reqwest::Error> {
+        perch_base::tls::install();
+        let mut builder = Client::builder()
+            .user_agent(concat!("perch/", env!("CARGO_PKG_VERSION")))
+            .timeout(timeout)
+            // Under the whole timeout, so that one that fires while connecting is known as such.
+            .connect_timeout(LONGEST_CONNECT.min(timeout / 2))
+            // A redirected write may run twice, and signatures are made for one address.
+            .redirect(Policy::none());
+        if is_loopback(base) {
+            builder = builder.no_proxy();
+        }
+        if base.scheme() == "http" {
+            // No certificates are needed then, and the machine may have none.
+            builder = builder.tls_certs_only([]);
+        }
+        Ok(Self { client: builder.build()?, service: service.to_owned(), limits, secrets })
+    }
+
+    /// How long to wait before a call under `key`, when its window is known to be used up.
+    pub(crate) async fn held_back(&self, key: &str, endpoint: &'static str) -> Option<Duration> {
+        let wait = self.limits.check(key).await?;
+        metrics::counter!("perch_client_held_back_total", "service" => self.service.clone(), "endpoint" => endpoint)
+            .increment(1);
+        Some(wait)
+    }
+
+    /// Keeps what an answer said about the window of `key`.
+    pub(crate) async fn record(&self, key: &str, limit: u32, remaining: u32, reset: DateTime<Utc>) {
+        self.limits.record(key, limit, remaining, reset).await;
+    }
+
+    /// Sends a request and reads its answer whole. The call is counted and timed under `endpoint`.
+    pub(crate) async fn send(&self, endpoint: &'static str, request: Request) -> Result<Answer, SendError> {
+        let started = Instant::now();
+        let result = self.exchange(request).await;
+        let elapsed = started.elapsed();
+        let status = match &result {
+            Ok(answer) => answer.status.as_str().to_owned(),
+            Err(error) => error.label().to_owned(),
+        };
+        tracing::debug!(service = %self.service, endpoint, %status, ?elapsed, "called");
+        let service = || self.service.clone();
+        metrics::counter!(
+            "perch_client_requests_total", "service" => service(), "endpoint" => endpoint, "status" => status
+        )
+        .increment(1);
+        metrics::histogram!("perch_client_request_seconds", "service" => service(), "endpoint" => endpoint)
+            .record(elapsed.as_secs_f64());
+        result
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Answer, SendError> {
+        let mut response = self.client.execute(request).await.map_err(send_error)?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        match read_body(response, &headers).await {
+            Ok(body) => Ok(Answer { status, headers, body }),
+            // The status alone decides what a refusal means; its body only explains it.
+            Err(_) if !status.is_success() => Ok(Answer { status, headers, body: Vec::new() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A message from outside, as it may appear in an error: without secrets, and not too long.
+    pub(crate) fn presentable(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.secrets {
+            let secret = secret.expose_secret();
+            if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
+                text = text.replace(secret, "[secret]");
+            }
+        }
+        match text.char_indices().nth(MAX_DETAIL) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    }
+}
+
+/// `Bearer <token>`, marked so that it is never printed. `None` when the token cannot stand in a header.
+pub(crate) fn bearer(token: &SecretString) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The address of `path` under `base`, each segment encoded.
+pub(crate) fn endpoint(base: &Url, path: &[&str]) -> Url {
+    let mut url = base.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
+}
+
+/// True for an address that requests can be sent to.
+pub(crate) fn is_http(base: &Url) -> bool {
+    matches!(base.scheme(), "http" | "https") && base.host().is_some()
+}
+
+/// The innermost reason of an error, for example `Connection refused (os error 111)`.
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut text = None;
+    while let Some(error) = cause {
+        text = Some(error.to_string());
+        cause = error.source();
+    }
+    text.unwrap_or_else(|| error.to_string())
+}
+
+fn is_loopback(base: &Url) -> bool {
+    match base.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+fn send_error(error: reqwest::Error) -> SendError {
+    let error = error.without_url();
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => SendError::Timeout { sent: false },
+        (true, false) => SendError::Connect(error),
+        (false, true) => SendError::Timeout { sent: true },
+        (false, false) => SendError::Interrupted(error),
+    }
+}
+
+async fn read_body(mut response: Response, headers: &HeaderMap) -> Result<Vec<u8>, SendError> {
+    let announced = headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .unwrap_or(0);
+    if announced > MAX_BODY {
+        return Err(SendError::Oversized);
+    }
+    let mut body = Vec::with_capacity(announced);
+    while let Some(chunk) = response.chunk().await.map_err(send_error)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(SendError::Oversized);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Why a client cannot be built, and what to do.
+pub(crate) fn setup_advice(error: &reqwest::Error) -> String {
+    format!("{}; install the system's CA certificates (package ca-certificates)", root_cause(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LocalLimits;
+
+    fn transport(secret: &str) -> Transport {
+        let base = Url::parse("http://127.0.0.1:1").expect("a URL");
+        let secrets = vec![SecretString::from(secret.to_owned())];
+        Transport::new("x", &base, Duration::from_secs(1), Arc::new(LocalLimits::new()), secrets).expect("a client")
+    }
+
+    #[test]
+    fn secrets_are_cut_out_of_messages_and_long_messages_are_cut_off() {
+        let shown = transport("hunter2hunter2").presentable(&format!("no hunter2hunter2 {}", "é".repeat(600)));
+        assert!(shown.starts_with("no [secret] é"), "{shown}");
+        assert_eq!(shown.chars().count(), MAX_DETAIL + 1);
+    }
+
+    #[test]
+    fn a_word_too_short_for_a_secret_does_not_garble_messages() {
+        assert_eq!(transport("e").presentable("the request"), "the request");
+    }
+
+    #[test]
+    fn an_endpoint_stands_under_the_path_of_its_base_and_is_encoded() {
+        for base in ["https://example.com/x", "https://example.com/x/?a=b#c"] {
+            let base = Url::parse(base).expect("a URL");
+            assert_eq!(endpoint(&base, &["2", "a/b"]).as_str(), "https://example.com/x/2/a%2Fb");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Clients of the services that Perch talks to: X API v2 and the providers of language models.
+//!
+//! Each call is typed, each error says what may be done next ([`perch_base::Classified`]), and an error of a call
+//! that changes something says whether it may have happened ([`WriteOutcome`]).
+
+mod effect;
+mod headers;
+mod http;
+mod limits;
+pub mod models;
+mod oauth1;
+pub mod text;
+pub mod x;
+
+pub use effect::{EffectPermit, WriteOutcome};
+pub use limits::{LocalLimits, RateLimits};
+pub use models::{ModelClient, ModelError};
+pub use x::{XClient, XError};

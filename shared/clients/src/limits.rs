@@ -1,0 +1,117 @@
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+
+/// What is known of a service's rate limits, shared by all who call it.
+///
+/// A client asks before each call and tells after each answer. A key names one window of one service, for example
+/// `x:posts_create:main`.
+///
+/// An implementation that cannot reach where it keeps the windows answers `None` and forgets the record: the service
+/// itself still refuses what is too much.
+pub trait RateLimits: Send + Sync {
+    /// How long to wait, when the window of `key` is known to be used up.
+    fn check<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<Duration>>;
+
+    /// Keeps what an answer said: `limit` calls in the window, `remaining` of them left until `reset`.
+    fn record<'a>(&'a self, key: &'a str, limit: u32, remaining: u32, reset: DateTime<Utc>) -> BoxFuture<'a, ()>;
+}
+
+/// Rate limits known to this process alone.
+#[derive(Debug, Default)]
+pub struct LocalLimits {
+    windows: Mutex<HashMap<String, Window>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Window {
+    remaining: u32,
+    reset: DateTime<Utc>,
+}
+
+impl Window {
+    /// Answers of concurrent calls arrive in any order: within one window the lowest count is the newest.
+    fn merge(self, other: Self) -> Self {
+        match self.reset.cmp(&other.reset) {
+            std::cmp::Ordering::Less => other,
+            std::cmp::Ordering::Greater => self,
+            std::cmp::Ordering::Equal => Self { remaining: self.remaining.min(other.remaining), ..self },
+        }
+    }
+
+    fn wait(self, now: DateTime<Utc>) -> Option<Duration> {
+        (self.remaining == 0).then(|| (self.reset - now).to_std().ok()).flatten().filter(|wait| !wait.is_zero())
+    }
+}
+
+impl LocalLimits {
+    /// Nothing known yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn check_at(&self, key: &str, now: DateTime<Utc>) -> Option<Duration> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).get(key)?.wait(now)
+    }
+
+    fn record_at(&self, key: &str, window: Window, now: DateTime<Utc>) {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.retain(|_, known| known.reset > now);
+        let merged = windows.get(key).map_or(window, |known| known.merge(window));
+        windows.insert(key.to_owned(), merged);
+    }
+}
+
+impl RateLimits for LocalLimits {
+    fn check<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<Duration>> {
+        Box::pin(std::future::ready(self.check_at(key, Utc::now())))
+    }
+
+    fn record<'a>(&'a self, key: &'a str, _: u32, remaining: u32, reset: DateTime<Utc>) -> BoxFuture<'a, ()> {
+        self.record_at(key, Window { remaining, reset }, Utc::now());
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("a time in range")
+    }
+
+    #[test]
+    fn a_used_up_window_holds_calls_back_until_it_resets() {
+        let limits = LocalLimits::new();
+        limits.record_at("x:me:main", Window { remaining: 0, reset: at(900) }, at(0));
+        assert_eq!(limits.check_at("x:me:main", at(100)), Some(Duration::from_secs(800)));
+        assert_eq!(limits.check_at("x:me:main", at(900)), None);
+        assert_eq!(limits.check_at("x:me:other", at(100)), None);
+    }
+
+    #[test]
+    fn an_answer_that_arrives_late_does_not_bring_calls_back() {
+        let limits = LocalLimits::new();
+        limits.record_at("k", Window { remaining: 0, reset: at(900) }, at(0));
+        limits.record_at("k", Window { remaining: 1, reset: at(900) }, at(1));
+        assert!(limits.check_at("k", at(2)).is_some());
+        limits.record_at("k", Window { remaining: 49, reset: at(1_800) }, at(3));
+        assert_eq!(limits.check_at("k", at(4)), None);
+    }
+
+    #[test]
+    fn windows_that_are_over_are_forgotten() {
+        let limits = LocalLimits::new();
+        for n in 0..100 {
+            limits.record_at(&format!("k{n}"), Window { remaining: 5, reset: at(n) }, at(0));
+        }
+        limits.record_at("last", Window { remaining: 5, reset: at(2_000) }, at(1_000));
+        assert_eq!(limits.windows.lock().expect("not poisoned").len(), 1);
+    }
+}

@@ -1,0 +1,170 @@
+use std::time::Duration;
+
+use perch_base::{Classified, Disposition};
+
+use crate::headers::clamped;
+
+/// Why a model gave no answer. `provider` is its name in `[models.providers]`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The rate limit is used up (429), or known to be and nothing was sent.
+    #[error("{provider}: the rate limit is used up; it resets in {} s", after.as_secs_f64().ceil())]
+    RateLimited {
+        /// The provider.
+        provider: String,
+        /// The wait that the provider asks for: 1 second to a day.
+        after: Duration,
+    },
+    /// The credit of the account is used up.
+    #[error("{provider}: the credit is used up ({message}); top it up at the provider, then replay")]
+    QuotaExhausted {
+        /// The provider.
+        provider: String,
+        /// What the provider says.
+        message: String,
+    },
+    /// The key is not accepted.
+    #[error("{provider}: the key is not accepted (status {status}: {message}); check {variable}")]
+    Unauthorized {
+        /// The provider.
+        provider: String,
+        /// The status of the answer.
+        status: u16,
+        /// What the provider says.
+        message: String,
+        /// The variable that holds the key.
+        variable: String,
+    },
+    /// The request is not accepted as it is.
+    #[error(
+        "{provider}: the request is refused (status {status}: {message}); check the provider's base_url and model in [models.providers]"
+    )]
+    Rejected {
+        /// The provider.
+        provider: String,
+        /// The status of the answer.
+        status: u16,
+        /// What the provider says.
+        message: String,
+    },
+    /// The model declines to answer.
+    #[error("{provider}: the model declines to answer ({reason})")]
+    Refused {
+        /// The provider.
+        provider: String,
+        /// Why, in the model's words.
+        reason: String,
+    },
+    /// The answer ended at the token limit.
+    #[error("{provider}: the answer was cut off after {tokens} tokens; allow more with max_tokens")]
+    Truncated {
+        /// The provider.
+        provider: String,
+        /// Tokens that were written.
+        tokens: u64,
+        /// What was said until then.
+        text: String,
+    },
+    /// There is nothing in the answer.
+    #[error("{provider}: the answer is empty; it can be tried again")]
+    Empty {
+        /// The provider.
+        provider: String,
+    },
+    /// The provider failed (5xx).
+    #[error("{provider}: failed with status {status}; it can be tried again")]
+    Server {
+        /// The provider.
+        provider: String,
+        /// The status of the answer.
+        status: u16,
+        /// The wait that the answer asks for.
+        retry_after: Option<Duration>,
+    },
+    /// No answer in time.
+    #[error("{provider}: no {} in time; it can be tried again", if *sent { "answer" } else { "connection" })]
+    Timeout {
+        /// The provider.
+        provider: String,
+        /// Whether the provider may have read the request.
+        sent: bool,
+    },
+    /// The provider was never reached.
+    #[error("{provider}: cannot connect ({reason}); check the network and the provider's base_url")]
+    Connect {
+        /// The provider.
+        provider: String,
+        /// The innermost reason.
+        reason: String,
+        /// The error of the connection.
+        source: reqwest::Error,
+    },
+    /// The connection was lost before the answer.
+    #[error("{provider}: the connection was lost before the answer ({reason}); it can be tried again")]
+    Interrupted {
+        /// The provider.
+        provider: String,
+        /// The innermost reason.
+        reason: String,
+        /// The error of the connection.
+        source: reqwest::Error,
+    },
+    /// The answer is not a chat completion.
+    #[error("{provider}: the answer is no chat completion ({reason}); check the provider's base_url")]
+    Decode {
+        /// The provider.
+        provider: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The answer is too large to be read.
+    #[error("{provider}: the answer is over {limit} bytes; check the provider's base_url")]
+    Oversized {
+        /// The provider.
+        provider: String,
+        /// The most that is read, in bytes.
+        limit: usize,
+    },
+    /// The key is missing or cannot stand in a header. Nothing was sent.
+    #[error("{provider}: {variable} is missing or not valid; set it in the environment")]
+    NotConfigured {
+        /// The provider.
+        provider: String,
+        /// The variable to set.
+        variable: String,
+    },
+    /// The client itself cannot be built.
+    #[error("{provider}: cannot set up the client: {reason}")]
+    Setup {
+        /// The provider.
+        provider: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+}
+
+impl Classified for ModelError {
+    fn disposition(&self) -> Disposition {
+        match self {
+            Self::RateLimited { after, .. } | Self::Server { retry_after: Some(after), .. } => {
+                Disposition::RetryAfter(clamped(*after))
+            }
+            Self::Empty { .. }
+            | Self::Server { retry_after: None, .. }
+            | Self::Timeout { .. }
+            | Self::Connect { .. }
+            | Self::Interrupted { .. }
+            | Self::Decode { .. }
+            | Self::Oversized { .. }
+            | Self::Rejected { status: 408, .. } => Disposition::Retry,
+            Self::QuotaExhausted { .. }
+            | Self::Unauthorized { .. }
+            | Self::Rejected { .. }
+            | Self::Refused { .. }
+            | Self::Truncated { .. }
+            | Self::NotConfigured { .. }
+            | Self::Setup { .. } => Disposition::Never,
+        }
+    }
+}

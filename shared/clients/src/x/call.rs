@@ -1,0 +1,198 @@
+//! One call: who makes it, how it is signed, what its answer means.
+
+use chrono::Utc;
+use http::{HeaderValue, Method, header};
+use perch_jobs::AccountId;
+use reqwest::Request;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::{
+    Problem, XClient, XError,
+    error::{Asked, refusal},
+    types::Envelope,
+};
+use crate::{
+    headers::{clamped, retry_after, x_window},
+    http::{Answer, MAX_BODY, SendError, endpoint, root_cause},
+    oauth1::{self, Signer},
+};
+
+/// Who makes a call.
+#[derive(Clone, Copy)]
+pub(super) enum Caller<'a> {
+    /// The application, with its bearer token.
+    App,
+    /// An account, with OAuth 1.0a.
+    Account(&'a AccountId),
+}
+
+/// A call to be made.
+pub(super) struct Call<'a> {
+    /// The name of the endpoint in limits and metrics.
+    pub(super) endpoint: &'static str,
+    pub(super) method: Method,
+    pub(super) path: &'a [&'a str],
+    pub(super) query: Vec<(&'static str, String)>,
+    pub(super) body: Option<serde_json::Value>,
+    pub(super) caller: Caller<'a>,
+    /// Whether it answers another post, which X has a rule for.
+    pub(super) reply: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn get(endpoint: &'static str, path: &'a [&'a str], caller: Caller<'a>) -> Self {
+        Self { endpoint, method: Method::GET, path, query: Vec::new(), body: None, caller, reply: false }
+    }
+
+    pub(super) fn post(
+        endpoint: &'static str,
+        path: &'a [&'a str],
+        account: &'a AccountId,
+        body: serde_json::Value,
+    ) -> Self {
+        let caller = Caller::Account(account);
+        Self { endpoint, method: Method::POST, path, query: Vec::new(), body: Some(body), caller, reply: false }
+    }
+
+    /// The request in short, as errors name it.
+    pub(super) fn name(&self) -> String {
+        let path = self.path.join("/");
+        match self.caller {
+            Caller::App => format!("{} /{path}", self.method),
+            Caller::Account(account) => format!("{} /{path} as {account}", self.method),
+        }
+    }
+
+    pub(super) fn invalid(&self, reason: impl Into<String>) -> XError {
+        XError::Invalid { call: self.name(), reason: reason.into() }
+    }
+
+    fn limit_key(&self) -> String {
+        match self.caller {
+            Caller::App => format!("x:{}:app", self.endpoint),
+            Caller::Account(account) => format!("x:{}:{account}", self.endpoint),
+        }
+    }
+
+    /// The variables that hold the caller's credentials.
+    fn variables(&self) -> String {
+        match self.caller {
+            Caller::App => "X_API_BEARER_TOKEN".to_owned(),
+            Caller::Account(account) => {
+                let name = account.as_str().to_uppercase();
+                format!("X_API_KEY, X_API_SECRET, X_{name}_ACCESS_TOKEN, X_{name}_ACCESS_SECRET")
+            }
+        }
+    }
+
+    fn asked(&self) -> Asked {
+        let clock = if matches!(self.caller, Caller::Account(_)) { " and the clock of this machine" } else { "" };
+        Asked { call: self.name(), reply: self.reply, check: format!("{}{clock}", self.variables()) }
+    }
+
+    /// The one thing an answer carries.
+    pub(super) fn single<T>(&self, envelope: Envelope<T>, status: u16) -> Result<T, XError> {
+        match envelope.data {
+            Some(data) => Ok(data),
+            None => Err(self.refused_whole(envelope.errors, status)),
+        }
+    }
+
+    /// The error of an answer with status 2xx that carries errors and nothing else.
+    pub(super) fn refused_whole(&self, errors: Vec<Problem>, status: u16) -> XError {
+        let call = self.name();
+        let Some(problem) = errors.into_iter().next().map(Box::new) else {
+            return XError::Decode { call, reason: "neither data nor errors".into() };
+        };
+        if self.method == Method::GET && problem.name() == "resource-not-found" {
+            XError::NotFound { call, problem }
+        } else {
+            XError::Problem { call, status, problem }
+        }
+    }
+}
+
+impl XClient {
+    /// Makes a call and reads its answer; the number is the status.
+    pub(super) async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(Envelope<T>, u16), XError> {
+        let request = self.request(call)?;
+        let key = call.limit_key();
+        if let Some(wait) = self.transport.held_back(&key, call.endpoint).await {
+            return Err(XError::RateLimited { call: call.name(), after: clamped(wait) });
+        }
+        let answer = self.transport.send(call.endpoint, request).await.map_err(|e| unsent(call, e))?;
+        if let Some(window) = x_window(&answer.headers, Utc::now()) {
+            self.transport.record(&key, window.limit, window.remaining, window.reset).await;
+        }
+        if answer.status.is_success() {
+            self.decoded(call, &answer)
+        } else {
+            Err(self.refused(call, &key, &answer).await)
+        }
+    }
+
+    fn request(&self, call: &Call<'_>) -> Result<Request, XError> {
+        let mut url = endpoint(&self.config.base_url, call.path);
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        let authorization = self
+            .authorization(call, &url)
+            .ok_or_else(|| XError::NotConfigured { call: call.name(), variable: call.variables() })?;
+        let mut request = Request::new(call.method.clone(), url);
+        request.headers_mut().insert(header::AUTHORIZATION, authorization);
+        if let Some(body) = &call.body {
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(body.to_string().into());
+        }
+        Ok(request)
+    }
+
+    fn authorization(&self, call: &Call<'_>, url: &Url) -> Option<HeaderValue> {
+        let Caller::Account(account) = call.caller else { return self.bearer.clone() };
+        let (consumer_key, consumer_secret) = self.config.consumer.as_ref()?;
+        let (token, token_secret) = self.config.accounts.get(account)?;
+        let signer = Signer { consumer_key, consumer_secret, token, token_secret };
+        signer.authorization(&call.method, url, &oauth1::nonce(), Utc::now()).ok()
+    }
+
+    fn decoded<T: DeserializeOwned>(&self, call: &Call<'_>, answer: &Answer) -> Result<(Envelope<T>, u16), XError> {
+        let mut envelope: Envelope<T> = serde_json::from_slice(&answer.body).map_err(|error| XError::Decode {
+            call: call.name(),
+            reason: self.transport.presentable(&error.to_string()),
+        })?;
+        let errors = std::mem::take(&mut envelope.errors);
+        envelope.errors = errors.into_iter().map(|problem| self.presentable(problem)).collect();
+        Ok((envelope, answer.status.as_u16()))
+    }
+
+    async fn refused(&self, call: &Call<'_>, key: &str, answer: &Answer) -> XError {
+        let status = answer.status.as_u16();
+        let problem = self.presentable(Problem::parse(&answer.body));
+        let now = Utc::now();
+        let stated = retry_after(&answer.headers, now);
+        let window = x_window(&answer.headers, now).filter(|_| status == 429);
+        let reset = window.map(|window| clamped((window.reset - now).to_std().unwrap_or_default()));
+        let error = refusal(call.asked(), status, problem, reset.or(stated));
+        if let XError::RateLimited { after, .. } = &error {
+            let limit = window.map_or(0, |window| window.limit);
+            self.transport.record(key, limit, 0, now + *after).await;
+        }
+        error
+    }
+
+    fn presentable(&self, problem: Problem) -> Problem {
+        problem.presented(|text| self.transport.presentable(text))
+    }
+}
+
+fn unsent(call: &Call<'_>, error: SendError) -> XError {
+    let call = call.name();
+    match error {
+        SendError::Connect(source) => XError::Connect { call, reason: root_cause(&source), source },
+        SendError::Timeout { sent } => XError::Timeout { call, sent },
+        SendError::Interrupted(source) => XError::Interrupted { call, reason: root_cause(&source), source },
+        SendError::Oversized => XError::Oversized { call, limit: MAX_BODY },
+    }
+}

@@ -1,0 +1,91 @@
+//! X API v2: reading with the application's bearer token, writing as an account with OAuth 1.0a.
+
+mod call;
+mod convert;
+mod error;
+mod problem;
+mod read;
+mod types;
+mod write;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use http::HeaderValue;
+use perch_base::{Settings, settings::KeyPair};
+use perch_jobs::AccountId;
+use secrecy::SecretString;
+use url::Url;
+
+pub use convert::{same_text, unescape};
+pub use error::XError;
+pub use problem::Problem;
+pub use types::{
+    Attachments, CreatePost, CreatedPost, Entities, Includes, NotePost, Page, Partial, PostsQuery, PublicMetrics,
+    ReferenceKind, ReferencedPost, Reposted, UrlEntity, XMedia, XPost, XUser,
+};
+
+use crate::{RateLimits, http as wire};
+
+/// What a client of X needs to know. Printing it shows no secret.
+#[derive(Debug, Clone)]
+pub struct XConfig {
+    /// Base URL, without `/2`.
+    pub base_url: Url,
+    /// How long one request may take, connecting and reading the answer included.
+    pub timeout: Duration,
+    /// The bearer token of the application, for reading.
+    pub bearer: Option<SecretString>,
+    /// Key and secret of the application, for signing.
+    pub consumer: Option<(SecretString, SecretString)>,
+    /// Access token and its secret of each account that writes.
+    pub accounts: BTreeMap<AccountId, (SecretString, SecretString)>,
+}
+
+impl XConfig {
+    fn secrets(&self) -> Vec<SecretString> {
+        let pairs = self.consumer.iter().chain(self.accounts.values());
+        self.bearer.iter().cloned().chain(pairs.flat_map(|(a, b)| [a.clone(), b.clone()])).collect()
+    }
+}
+
+/// A client of X API v2. It keeps connections open and is meant to be shared, in an [`Arc`].
+///
+/// Every call asks the shared rate limits first and sends nothing when the window is known to be used up.
+/// Calls that write take the permit of the effect they make.
+pub struct XClient {
+    config: XConfig,
+    bearer: Option<HeaderValue>,
+    transport: wire::Transport,
+}
+
+impl XClient {
+    /// A client as configured. Credentials may be missing: the calls that need them say which.
+    pub fn new(config: XConfig, limits: Arc<dyn RateLimits>) -> Result<Self, XError> {
+        if !wire::is_http(&config.base_url) {
+            return Err(XError::Setup { reason: "x.base_url must start with http:// or https://".into() });
+        }
+        let transport = wire::Transport::new("x", &config.base_url, config.timeout, limits, config.secrets())
+            .map_err(|error| XError::Setup { reason: wire::setup_advice(&error) })?;
+        let bearer = config.bearer.as_ref().and_then(wire::bearer);
+        Ok(Self { config, bearer, transport })
+    }
+
+    /// A client for the `[x]` settings and the credentials in the environment.
+    pub fn from_settings(settings: &Settings, limits: Arc<dyn RateLimits>) -> Result<Self, XError> {
+        let pair = |pair: &KeyPair| (pair.key.clone(), pair.secret.clone());
+        let config = XConfig {
+            base_url: settings.x.base_url.clone(),
+            timeout: settings.x.timeout,
+            bearer: settings.secrets.x_bearer_token.clone(),
+            consumer: settings.secrets.x_consumer.as_ref().map(pair),
+            accounts: settings.secrets.x_accounts.iter().map(|(id, keys)| (id.clone(), pair(keys))).collect(),
+        };
+        Self::new(config, limits)
+    }
+}
+
+impl fmt::Debug for XClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("XClient").field("config", &self.config).finish_non_exhaustive()
+    }
+}

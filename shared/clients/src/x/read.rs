@@ -1,0 +1,154 @@
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use perch_jobs::{AccountId, PostId};
+
+use super::{
+    Page, Partial, PostsQuery, XClient, XError, XPost, XUser,
+    call::{Call, Caller},
+    convert::same_text,
+};
+
+/// Most posts that one request by ids may name.
+const MOST_IDS: usize = 100;
+/// X gives the newest 3,200 posts of an account: 32 pages of 100.
+const MOST_PAGES: usize = 32;
+/// How far the clocks of X and of this machine may be apart.
+const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(2);
+
+impl XClient {
+    /// The user with the handle `username`, with or without `@`.
+    pub async fn user_by_username(&self, username: &str) -> Result<XUser, XError> {
+        let username = username.strip_prefix('@').unwrap_or(username);
+        let path = ["2", "users", "by", "username", username];
+        let call = Call::get("user_by_username", &path, Caller::App);
+        if !is_username(username) {
+            return Err(call.invalid("a handle is 1 to 15 of A-Z, a-z, 0-9 and _"));
+        }
+        let (envelope, status) = self.call(&call).await?;
+        call.single(envelope, status)
+    }
+
+    /// The user that `account` writes as.
+    pub async fn me(&self, account: &AccountId) -> Result<XUser, XError> {
+        let mut call = Call::get("users_me", &["2", "users", "me"], Caller::Account(account));
+        call.query.push(("user.fields", "username".into()));
+        let (envelope, status) = self.call(&call).await?;
+        call.single(envelope, status)
+    }
+
+    /// One page of the posts of a user, newest first, with authors and media.
+    pub async fn user_posts(&self, user_id: &str, query: &PostsQuery) -> Result<Page<XPost>, XError> {
+        let path = ["2", "users", user_id, "tweets"];
+        let mut call = Call::get("user_posts", &path, Caller::App);
+        call.query = posts_parameters(query);
+        call.query.extend([
+            ("post.fields", "attachments,created_at,entities,note_post,public_metrics".into()),
+            ("expansions", "attachments.media_keys,author_id,referenced_posts".into()),
+            ("media.fields", "url,preview_image_url,alt_text,type".into()),
+            ("user.fields", "username".into()),
+        ]);
+        self.page(&call, user_id).await
+    }
+
+    /// The public metrics of posts. Those that are gone are in [`Partial::errors`].
+    ///
+    /// A request for every 100 ids; none when `ids` is empty.
+    pub async fn posts(&self, ids: &[PostId]) -> Result<Partial<XPost>, XError> {
+        let mut found = Partial { data: Vec::new(), errors: Vec::new() };
+        for ids in ids.chunks(MOST_IDS) {
+            let mut call = Call::get("posts", &["2", "tweets"], Caller::App);
+            let ids = ids.iter().map(PostId::as_str).collect::<Vec<_>>().join(",");
+            call.query = vec![("ids", ids), ("post.fields", "created_at,public_metrics".into())];
+            let (envelope, _) = self.call::<Vec<XPost>>(&call).await?;
+            found.data.extend(envelope.data.unwrap_or_default());
+            found.errors.extend(envelope.errors);
+        }
+        Ok(found)
+    }
+
+    /// The post with this text and reply target that a user has made since `since`, if there is one.
+    ///
+    /// It tells whether a write of unknown outcome has happened. `None` means that X shows no such post: all posts
+    /// since then were read. A post that was made a moment ago may not show yet. The clocks of X and of this machine
+    /// may differ by two minutes.
+    pub async fn find_recent_post(
+        &self,
+        user_id: &str,
+        text: &str,
+        reply_to: Option<&PostId>,
+        since: DateTime<Utc>,
+    ) -> Result<Option<PostId>, XError> {
+        let start = since - CLOCK_SLACK;
+        let path = ["2", "users", user_id, "tweets"];
+        let mut query = PostsQuery { max_results: 100, start_time: Some(start), ..PostsQuery::default() };
+        for _ in 0..MOST_PAGES {
+            let mut call = Call::get("user_posts", &path, Caller::App);
+            call.query = posts_parameters(&query);
+            call.query.extend([
+                ("post.fields", "created_at,entities,note_post".into()),
+                ("expansions", "referenced_posts".into()),
+            ]);
+            let page = self.page(&call, user_id).await?;
+            let recent = |post: &&XPost| post.created_at.is_none_or(|at| at >= start);
+            let matches = |post: &&XPost| post.replied_to() == reply_to && same_text(text, post);
+            if let Some(post) = page.data.iter().filter(recent).find(matches) {
+                return Ok(Some(post.id.clone()));
+            }
+            let reached_start = page.data.iter().any(|post| post.created_at.is_some_and(|at| at < start));
+            match page.next_token {
+                Some(token) if !reached_start => query.pagination_token = Some(token),
+                _ => break,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn page(&self, call: &Call<'_>, user_id: &str) -> Result<Page<XPost>, XError> {
+        if !is_id(user_id) {
+            return Err(call.invalid("the id of a user is 1 to 19 digits"));
+        }
+        let (envelope, status) = self.call::<Vec<XPost>>(call).await?;
+        let page = Page {
+            data: Vec::new(),
+            includes: envelope.includes,
+            errors: Vec::new(),
+            newest_id: envelope.meta.newest_id,
+            next_token: envelope.meta.next_token,
+        };
+        match (envelope.data, envelope.errors) {
+            (Some(data), errors) => Ok(Page { data, errors, ..page }),
+            // An account without posts gives neither data nor errors.
+            (None, errors) if errors.is_empty() => Ok(page),
+            (None, errors) => Err(call.refused_whole(errors, status)),
+        }
+    }
+}
+
+/// True for the id of a user or post: 1 to 19 digits.
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=19).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_username(text: &str) -> bool {
+    (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn posts_parameters(query: &PostsQuery) -> Vec<(&'static str, String)> {
+    let mut parameters = vec![("max_results", query.max_results.clamp(5, 100).to_string())];
+    if let Some(id) = &query.since_id {
+        parameters.push(("since_id", id.to_string()));
+    }
+    if let Some(start) = query.start_time {
+        parameters.push(("start_time", start.to_rfc3339_opts(SecondsFormat::Secs, true)));
+    }
+    if let Some(token) = &query.pagination_token {
+        parameters.push(("pagination_token", token.clone()));
+    }
+    let excluded: Vec<&str> = [(query.exclude_replies, "replies"), (query.exclude_reposts, "retweets")]
+        .into_iter()
+        .filter_map(|(wanted, name)| wanted.then_some(name))
+        .collect();
+    if !excluded.is_empty() {
+        parameters.push(("exclude", excluded.join(",")));
+    }
+    parameters
+}

@@ -1,0 +1,266 @@
+//! Requests and answers, after X's description of its API v2.
+
+use chrono::{DateTime, Utc};
+use perch_jobs::PostId;
+use serde::{Deserialize, Serialize};
+
+use super::Problem;
+
+/// A user of X.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct XUser {
+    /// The id, a decimal number as text.
+    pub id: String,
+    /// The name shown on the profile.
+    pub name: String,
+    /// The handle, without `@`.
+    pub username: String,
+}
+
+/// A post as X gives it. Which fields are there depends on what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct XPost {
+    /// The id.
+    pub id: PostId,
+    /// The text, with `&`, `<` and `>` as HTML entities and links as `t.co` links; cut when the post is a long one.
+    #[serde(default)]
+    pub text: String,
+    /// The id of the author.
+    pub author_id: Option<String>,
+    /// When it was posted.
+    pub created_at: Option<DateTime<Utc>>,
+    /// What is attached to it.
+    pub attachments: Option<Attachments>,
+    /// The author of the post that this one answers.
+    pub in_reply_to_user_id: Option<String>,
+    /// The posts that this one answers, quotes or repeats.
+    #[serde(default, alias = "referenced_tweets")]
+    pub referenced_posts: Vec<ReferencedPost>,
+    /// What is in the text.
+    pub entities: Option<Entities>,
+    /// The whole text of a long post.
+    #[serde(alias = "note_tweet")]
+    pub note_post: Option<NotePost>,
+    /// Counts of what others did with it.
+    pub public_metrics: Option<PublicMetrics>,
+}
+
+impl XPost {
+    /// The post that this one answers.
+    pub fn replied_to(&self) -> Option<&PostId> {
+        self.referenced_posts.iter().find(|r| r.kind == ReferenceKind::RepliedTo).map(|r| &r.id)
+    }
+
+    /// Whether it answers another post.
+    pub fn is_reply(&self) -> bool {
+        self.in_reply_to_user_id.is_some() || self.replied_to().is_some()
+    }
+
+    /// Whether it only repeats another post.
+    pub fn is_repost(&self) -> bool {
+        self.referenced_posts.iter().any(|r| r.kind == ReferenceKind::Retweeted)
+    }
+}
+
+/// What is attached to a post.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Attachments {
+    /// The keys of its pictures and videos, found in [`Includes::media`].
+    pub media_keys: Option<Vec<String>>,
+}
+
+/// How one post stands to another.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ReferencedPost {
+    /// The kind of reference.
+    #[serde(rename = "type")]
+    pub kind: ReferenceKind,
+    /// The other post.
+    pub id: PostId,
+}
+
+/// The kind of a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferenceKind {
+    /// It repeats the other.
+    Retweeted,
+    /// It quotes the other.
+    Quoted,
+    /// It answers the other.
+    RepliedTo,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// What is in the text of a post.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Entities {
+    /// Its links.
+    pub urls: Option<Vec<UrlEntity>>,
+}
+
+/// A link in the text of a post.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct UrlEntity {
+    /// The link as it stands in the text, a `t.co` link.
+    pub url: Option<String>,
+    /// Where it leads.
+    pub expanded_url: Option<String>,
+}
+
+/// The whole text of a long post.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct NotePost {
+    /// The text.
+    pub text: String,
+    /// What is in it.
+    pub entities: Option<Entities>,
+}
+
+/// Counts of what others did with a post.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicMetrics {
+    /// How often it was reposted.
+    #[serde(alias = "retweet_count")]
+    pub repost_count: u64,
+    /// Replies.
+    pub reply_count: u64,
+    /// Likes.
+    pub like_count: u64,
+    /// Quotes.
+    pub quote_count: u64,
+    /// Bookmarks.
+    #[serde(default)]
+    pub bookmark_count: u64,
+    /// Views.
+    #[serde(default)]
+    pub impression_count: u64,
+}
+
+/// A picture or video.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct XMedia {
+    /// What [`Attachments::media_keys`] names it by.
+    pub media_key: Option<String>,
+    /// `photo`, `video` or `animated_gif`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// Where a picture is.
+    pub url: Option<String>,
+    /// Where the still picture of a video is.
+    pub preview_image_url: Option<String>,
+    /// Its description by the author.
+    pub alt_text: Option<String>,
+}
+
+/// What posts refer to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Includes {
+    /// Pictures and videos.
+    #[serde(default)]
+    pub media: Vec<XMedia>,
+    /// Authors.
+    #[serde(default)]
+    pub users: Vec<XUser>,
+}
+
+/// Which posts of an account to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostsQuery {
+    /// Posts in one page, 5 to 100; other values are moved into that range.
+    pub max_results: u8,
+    /// Only posts newer than this one.
+    pub since_id: Option<PostId>,
+    /// Only posts from this time on, to the second.
+    pub start_time: Option<DateTime<Utc>>,
+    /// The page, as [`Page::next_token`] of the one before it says.
+    pub pagination_token: Option<String>,
+    /// Leave out what answers other posts.
+    pub exclude_replies: bool,
+    /// Leave out what only repeats other posts.
+    pub exclude_reposts: bool,
+}
+
+impl Default for PostsQuery {
+    fn default() -> Self {
+        Self {
+            max_results: 10,
+            since_id: None,
+            start_time: None,
+            pagination_token: None,
+            exclude_replies: false,
+            exclude_reposts: false,
+        }
+    }
+}
+
+/// One page of a list, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub data: Vec<T>,
+    /// What that refers to.
+    pub includes: Includes,
+    /// What could not be given along with it.
+    pub errors: Vec<Problem>,
+    /// The newest id on the page.
+    pub newest_id: Option<PostId>,
+    /// How to ask for the next page; `None` on the last.
+    pub next_token: Option<String>,
+}
+
+/// What was found of what was asked for, and why the rest was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial<T> {
+    /// What was found.
+    pub data: Vec<T>,
+    /// One problem for each thing that was not; [`Problem::resource_id`] names it.
+    pub errors: Vec<Problem>,
+}
+
+/// A post to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatePost {
+    /// Its text, at most 280 units by [`crate::text::weighted_length`].
+    pub text: String,
+    /// The post it answers.
+    pub reply_to: Option<PostId>,
+}
+
+/// A post that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CreatedPost {
+    /// Its id.
+    pub id: PostId,
+    /// Its text as X keeps it: with HTML entities and `t.co` links.
+    pub text: String,
+}
+
+/// The answer to a retweet.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Reposted {
+    /// Whether the account now repeats the post.
+    pub retweeted: bool,
+    /// The id that X gave back for it.
+    pub rest_id: Option<String>,
+}
+
+/// What every answer of X is wrapped in.
+#[derive(Debug, Deserialize)]
+pub(super) struct Envelope<T> {
+    pub(super) data: Option<T>,
+    #[serde(default)]
+    pub(super) errors: Vec<Problem>,
+    #[serde(default)]
+    pub(super) includes: Includes,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Meta {
+    pub(super) newest_id: Option<PostId>,
+    pub(super) next_token: Option<String>,
+}

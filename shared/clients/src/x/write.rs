@@ -1,0 +1,50 @@
+use perch_jobs::{AccountId, PostId};
+use serde_json::json;
+
+use super::{CreatePost, CreatedPost, Reposted, XClient, XError, call::Call, read::is_id};
+use crate::EffectPermit;
+
+impl XClient {
+    /// Makes a post as `account`.
+    ///
+    /// It is sent once and never repeated by the client. After an error, [`XError::write_outcome`] says whether the
+    /// post may exist all the same; [`XClient::find_recent_post`] finds out.
+    pub async fn create_post<P: EffectPermit + ?Sized>(
+        &self,
+        permit: &P,
+        account: &AccountId,
+        post: &CreatePost,
+    ) -> Result<CreatedPost, XError> {
+        let mut body = json!({ "text": post.text });
+        if let Some(reply_to) = &post.reply_to {
+            body["reply"] = json!({ "in_reply_to_tweet_id": reply_to });
+        }
+        let mut call = Call::post("posts_create", &["2", "tweets"], account, body);
+        call.reply = post.reply_to.is_some();
+        let (envelope, status) = self.call::<CreatedPost>(&call).await?;
+        let created = call.single(envelope, status)?;
+        tracing::info!(effect = permit.effect_key(), %account, post = %created.id, "posted");
+        Ok(created)
+    }
+
+    /// Repeats the post `post_id` as `account`, whose user id is `user_id`.
+    ///
+    /// X answers a second repeat of the same post as it answers the first.
+    pub async fn retweet<P: EffectPermit + ?Sized>(
+        &self,
+        permit: &P,
+        account: &AccountId,
+        user_id: &str,
+        post_id: &PostId,
+    ) -> Result<Reposted, XError> {
+        let path = ["2", "users", user_id, "retweets"];
+        let call = Call::post("reposts_create", &path, account, json!({ "tweet_id": post_id }));
+        if !is_id(user_id) {
+            return Err(call.invalid("the id of a user is 1 to 19 digits"));
+        }
+        let (envelope, status) = self.call::<Reposted>(&call).await?;
+        let reposted = call.single(envelope, status)?;
+        tracing::info!(effect = permit.effect_key(), %account, post = %post_id, "reposted");
+        Ok(reposted)
+    }
+}

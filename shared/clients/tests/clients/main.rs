@@ -1,0 +1,12 @@
+//! The clients against local servers: what they send, what they make of the answers.
+
+mod contract;
+mod limits_and_metrics;
+mod model_client;
+mod secrets;
+mod server;
+mod world;
+mod x_contract;
+mod x_failures;
+mod x_reading;
+mod x_writing;

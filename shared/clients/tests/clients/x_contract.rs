@@ -1,0 +1,148 @@
+use chrono::{TimeZone as _, Utc};
+use perch_clients::x::{CreatePost, PostsQuery};
+use serde_json::{Value, json};
+
+use crate::{
+    contract::Operation,
+    server::{Captured, Reply, Server},
+    world::{Permit, created, main_account, post_id, timeline, x_client},
+};
+
+/// A user as X gives one.
+fn user() -> Value {
+    json!({ "data": { "id": "2244994945", "name": "The Capper", "username": "capper" } })
+}
+
+/// Serves one answer, which has to follow the description, and holds the request against it.
+async fn exchange<F: AsyncFnOnce(perch_clients::XClient)>(
+    status: u16,
+    answer: Value,
+    call: F,
+) -> (Captured, &'static str) {
+    let server = Server::start([Reply::json(status, &answer)]).await;
+    call(x_client(&server.base)).await;
+    let request = server.request();
+    let operation = Operation::of(&request);
+    assert_eq!(operation.check(&request), Vec::<String>::new());
+    assert_eq!(operation.check_answer(status, &answer), Vec::<String>::new());
+    (request, operation.path)
+}
+
+#[tokio::test]
+async fn reading_a_user_by_handle_follows_the_description() {
+    let (request, path) = exchange(200, user(), async |x| {
+        assert_eq!(x.user_by_username("@capper").await.expect("a user").id, "2244994945");
+    })
+    .await;
+    assert_eq!(path, "/2/users/by/username/{username}");
+    assert!(request.header("user-agent").starts_with("perch/"));
+}
+
+#[tokio::test]
+async fn reading_the_own_user_follows_the_description() {
+    let (_, path) = exchange(200, user(), async |x| {
+        assert_eq!(x.me(&main_account()).await.expect("a user").username, "capper");
+    })
+    .await;
+    assert_eq!(path, "/2/users/me");
+}
+
+#[tokio::test]
+async fn reading_posts_with_every_option_follows_the_description() {
+    let query = PostsQuery {
+        max_results: 1,
+        since_id: Some(post_id("1700")),
+        start_time: Some(Utc.with_ymd_and_hms(2026, 8, 19, 12, 0, 0).single().expect("a time")),
+        pagination_token: Some("7140dibdnow9c7btw".into()),
+        exclude_replies: true,
+        exclude_reposts: true,
+    };
+    let (request, path) = exchange(200, timeline(), async |x| {
+        assert_eq!(x.user_posts("2244994945", &query).await.expect("a page").data.len(), 2);
+    })
+    .await;
+    assert_eq!(path, "/2/users/{id}/tweets");
+    assert_eq!(request.parameter("exclude").as_deref(), Some("replies,retweets"));
+    assert_eq!(request.parameter("start_time").as_deref(), Some("2026-08-19T12:00:00Z"));
+    assert_eq!(request.parameter("max_results").as_deref(), Some("5"), "5 is the least that X takes");
+}
+
+#[tokio::test]
+async fn looking_for_a_recent_post_follows_the_description() {
+    let answer = json!({ "data": [{
+        "id": "1850", "text": "@capper Tailing this. https://t.co/a1B2c3", "created_at": "2026-08-20T18:00:05.000Z",
+        "referenced_posts": [{ "type": "replied_to", "id": "1849" }],
+        "entities": { "urls": [{ "start": 22, "end": 45, "url": "https://t.co/a1B2c3", "expanded_url": "https://example.com/7" }] },
+    }], "meta": { "result_count": 1 } });
+    let since = Utc.with_ymd_and_hms(2026, 8, 20, 18, 0, 0).single().expect("a time");
+    exchange(200, answer, async |x| {
+        let text = "Tailing this. https://example.com/7";
+        let found = x.find_recent_post("99", text, Some(&post_id("1849")), since).await.expect("an answer");
+        assert_eq!(found, Some(post_id("1850")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reading_metrics_follows_the_description() {
+    let answer = json!({
+        "data": [{ "id": "1849", "text": "x", "public_metrics": {
+            "repost_count": 3, "reply_count": 1, "like_count": 12, "quote_count": 0, "bookmark_count": 2, "impression_count": 900 } }],
+        "errors": [{
+            "type": "https://api.x.com/2/problems/resource-not-found", "title": "Not Found Error",
+            "detail": "Could not find post with ids: [1].", "resource_type": "post", "resource_id": "1",
+            "parameter": "ids", "value": "1" }],
+    });
+    let (request, path) = exchange(200, answer, async |x| {
+        let partial = x.posts(&[post_id("1849"), post_id("1")]).await.expect("an answer");
+        assert_eq!((partial.data.len(), partial.errors.len()), (1, 1));
+    })
+    .await;
+    assert_eq!(path, "/2/tweets");
+    assert_eq!(request.parameter("ids").as_deref(), Some("1849,1"));
+}
+
+#[tokio::test]
+async fn posting_and_replying_follow_the_description() {
+    for reply_to in [None, Some(post_id("1849"))] {
+        let post = CreatePost { text: "Tailing this. 🔥 \"2u\" & more".into(), reply_to: reply_to.clone() };
+        let (request, path) = exchange(201, created(), async |x| {
+            let created = x.create_post(&Permit, &main_account(), &post).await.expect("a post");
+            assert_eq!(created.id, post_id("1850"));
+        })
+        .await;
+        assert_eq!(path, "/2/tweets");
+        assert_eq!(request.json()["text"], post.text);
+        assert_eq!(request.json().pointer("/reply/in_reply_to_tweet_id"), reply_to.map(|_| json!("1849")).as_ref());
+    }
+}
+
+#[tokio::test]
+async fn retweeting_follows_the_description() {
+    let answer = json!({ "data": { "retweeted": true, "rest_id": "1849" } });
+    let (request, path) = exchange(200, answer, async |x| {
+        assert!(x.retweet(&Permit, &main_account(), "99", &post_id("1849")).await.expect("an answer").retweeted);
+    })
+    .await;
+    assert_eq!(path, "/2/users/{id}/retweets");
+    assert_eq!(request.json(), json!({ "tweet_id": "1849" }));
+}
+
+#[tokio::test]
+async fn the_check_itself_sees_what_breaks_the_description() {
+    let server = Server::start([Reply::json(200, &timeline()), Reply::json(201, &created())]).await;
+    let x = x_client(&server.base);
+    x.user_posts("99", &PostsQuery::default()).await.expect("a page");
+    let post = CreatePost { text: "hi".into(), reply_to: None };
+    x.create_post(&Permit, &main_account(), &post).await.expect("a post");
+    let [read, write] = server.requests().try_into().expect("two requests");
+
+    let mut wrong = read.clone();
+    wrong.uri = "/2/users/99/tweets?tweet.fields=created_at&max_results=3&expansions=author".parse().expect("a URI");
+    assert_eq!(Operation::of(&wrong).check(&wrong).len(), 3, "{:?}", Operation::of(&wrong).check(&wrong));
+    let mut wrong = write.clone();
+    wrong.body = r#"{"text":"hi","reply":{"in_reply_to_tweet_id":7},"extra":1}"#.into();
+    wrong.headers.insert("authorization", http::HeaderValue::from_static("Bearer abc"));
+    assert_eq!(Operation::of(&wrong).check(&wrong).len(), 3, "{:?}", Operation::of(&wrong).check(&wrong));
+    assert_eq!(Operation::of(&write).check_answer(201, &json!({ "data": { "id": 7 } })).len(), 2);
+}

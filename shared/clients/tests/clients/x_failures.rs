@@ -1,0 +1,91 @@
+use std::{sync::Arc, time::Duration};
+
+use perch_base::{Classified as _, Disposition};
+use perch_clients::{
+    LocalLimits, WriteOutcome, XError,
+    x::{CreatePost, PostsQuery},
+};
+use url::Url;
+
+use crate::{
+    server::{BrokenServer, Fault, Reply, Server, closed_port},
+    world::{HASTY, PATIENT, Permit, main_account, x_client, x_client_with},
+};
+
+async fn failed_post(base: &Url, timeout: Duration) -> XError {
+    let x = x_client_with(base, timeout, Arc::new(LocalLimits::new()));
+    let post = CreatePost { text: "hi".into(), reply_to: None };
+    x.create_post(&Permit, &main_account(), &post).await.expect_err("a failure")
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_leaves_the_outcome_unknown() {
+    let server = BrokenServer::start(Fault::Silence).await;
+    let error = failed_post(&server.base, HASTY).await;
+    assert!(matches!(error, XError::Timeout { sent: true, .. }), "{error:?}");
+    assert_eq!(error.write_outcome(), WriteOutcome::Unknown);
+    assert_eq!(error.disposition(), Disposition::Retry);
+}
+
+#[tokio::test]
+async fn a_refused_connection_means_that_nothing_was_done() {
+    let error = failed_post(&closed_port().await, PATIENT).await;
+    assert!(matches!(error, XError::Connect { .. }), "{error:?}");
+    assert_eq!(error.write_outcome(), WriteOutcome::NotDone);
+    assert_eq!(error.disposition(), Disposition::Retry);
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_dropped_after_the_request_leaves_the_outcome_unknown() {
+    for fault in [Fault::Drop, Fault::HalfAnAnswer] {
+        let server = BrokenServer::start(fault).await;
+        let error = failed_post(&server.base, PATIENT).await;
+        assert!(matches!(error, XError::Interrupted { .. }), "{error:?}");
+        assert_eq!(error.write_outcome(), WriteOutcome::Unknown);
+        assert_eq!(error.disposition(), Disposition::Retry);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_x_is_tried_again_when_it_asks_to() {
+    let server = Server::start([
+        Reply::text(503, "upstream connect error").with("retry-after", &30),
+        Reply::text(502, "<html>Bad Gateway</html>"),
+    ])
+    .await;
+    let turned_away = failed_post(&server.base, PATIENT).await;
+    assert_eq!(turned_away.disposition(), Disposition::RetryAfter(Duration::from_secs(30)));
+    assert_eq!(turned_away.write_outcome(), WriteOutcome::NotDone);
+    let broken = failed_post(&server.base, PATIENT).await;
+    assert_eq!(broken.disposition(), Disposition::Retry);
+    assert_eq!(broken.write_outcome(), WriteOutcome::Unknown);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_as_described_is_an_error_and_no_panic() {
+    for body in ["", "<html>", "[]", "{}", r#"{"data":{"id":"abc","text":"hi"}}"#, "\u{0}"] {
+        let server = Server::start([Reply::text(201, body)]).await;
+        let error = failed_post(&server.base, PATIENT).await;
+        assert!(matches!(error, XError::Decode { .. }), "{body}: {error:?}");
+        assert_eq!(error.write_outcome(), WriteOutcome::Unknown, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_oversized_answer_is_not_read_to_its_end() {
+    let announced = Server::start([Reply::text(200, &" ".repeat(5 * 1024 * 1024))]).await;
+    let endless = BrokenServer::start(Fault::Endless).await;
+    for base in [&announced.base, &endless.base] {
+        let error = x_client(base).user_posts("99", &PostsQuery::default()).await.expect_err("too large");
+        assert!(matches!(error, XError::Oversized { limit: 4_194_304, .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_with_an_unreadable_body_is_still_a_refusal() {
+    let server = Server::start([Reply::text(403, &"x".repeat(5 * 1024 * 1024))]).await;
+    let error = failed_post(&server.base, PATIENT).await;
+    assert!(matches!(error, XError::Problem { status: 403, .. }), "{error:?}");
+    assert_eq!(error.write_outcome(), WriteOutcome::NotDone);
+}

@@ -1,0 +1,108 @@
+use chrono::{TimeZone as _, Utc};
+use perch_clients::{XError, x::PostsQuery};
+use serde_json::json;
+
+use crate::{
+    server::{Reply, Server},
+    world::{BEARER, post_id, timeline, x_client},
+};
+
+#[tokio::test]
+async fn posts_become_perchs_own_with_author_and_pictures() {
+    let server = Server::start([Reply::json(200, &timeline())]).await;
+
+    let page = x_client(&server.base).user_posts("2244994945", &PostsQuery::default()).await.expect("a page");
+
+    assert_eq!(page.next_token.as_deref(), Some("7140dibdnow9c7btw"));
+    assert_eq!(page.newest_id, Some(post_id("1849")));
+    assert!(page.data[1].is_repost() && !page.data[0].is_repost());
+    let posts = page.to_posts().expect("whole posts");
+    assert_eq!(posts[0].text, "Lakers -3.5 & over 220");
+    assert_eq!(posts[0].author, "capper");
+    let pictures: Vec<&str> = posts[0].media.iter().map(|media| media.url.as_str()).collect();
+    assert_eq!(pictures, ["https://example.com/slip.png", "https://example.com/still.png"]);
+    assert_eq!(posts[0].media[0].alt_text.as_deref(), Some("The slip"));
+    assert_eq!(server.request().header("authorization"), format!("Bearer {BEARER}"));
+}
+
+#[tokio::test]
+async fn an_account_without_posts_gives_an_empty_page() {
+    let server = Server::start([Reply::json(200, &json!({ "meta": { "result_count": 0 } }))]).await;
+    let page = x_client(&server.base).user_posts("99", &PostsQuery::default()).await.expect("a page");
+    assert!(page.data.is_empty() && page.next_token.is_none());
+}
+
+#[tokio::test]
+async fn a_user_that_does_not_exist_is_not_found_although_the_status_is_200() {
+    let problem = json!({ "errors": [{
+        "type": "https://api.x.com/2/problems/resource-not-found", "title": "Not Found Error",
+        "detail": "Could not find user with username: [nobody].", "resource_type": "user", "value": "nobody" }] });
+    let server = Server::start([Reply::json(200, &problem)]).await;
+    let error = x_client(&server.base).user_by_username("nobody").await.expect_err("no such user");
+    assert!(matches!(error, XError::NotFound { .. }), "{error:?}");
+    assert!(error.to_string().contains("nobody"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
+    let server = Server::start([]).await;
+    let x = x_client(&server.base);
+    for handle in ["", "a/../b", "sixteen_letters_", "héros"] {
+        assert!(matches!(x.user_by_username(handle).await, Err(XError::Invalid { .. })), "{handle}");
+    }
+    assert!(matches!(x.user_posts("me", &PostsQuery::default()).await, Err(XError::Invalid { .. })));
+    assert_eq!(x.posts(&[]).await.expect("nothing").data, []);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn more_than_a_hundred_posts_are_asked_for_in_several_requests() {
+    let empty = json!({ "data": [] });
+    let server = Server::start([Reply::json(200, &empty), Reply::json(200, &empty)]).await;
+    let ids: Vec<_> = (1..=130).map(|n| post_id(&n.to_string())).collect();
+    x_client(&server.base).posts(&ids).await.expect("an answer");
+    let asked: Vec<usize> =
+        server.requests().iter().map(|r| r.parameter("ids").expect("ids").split(',').count()).collect();
+    assert_eq!(asked, [100, 30]);
+}
+
+#[tokio::test]
+async fn a_recent_post_is_looked_for_on_every_page_until_it_is_found() {
+    let page = |id: &str, text: &str, next: Option<&str>| {
+        Reply::json(
+            200,
+            &json!({
+                "data": [{ "id": id, "text": text, "created_at": "2026-08-20T18:00:05.000Z" }],
+                "meta": { "next_token": next },
+            }),
+        )
+    };
+    let since = Utc.with_ymd_and_hms(2026, 8, 20, 18, 0, 0).single().expect("a time");
+    let server = Server::start([
+        page("3", "Other", Some("two")),
+        page("2", "A &lt; B", Some("three")),
+        page("1", "Other", None),
+    ])
+    .await;
+
+    let found = x_client(&server.base).find_recent_post("99", "A < B", None, since).await.expect("an answer");
+
+    assert_eq!(found, Some(post_id("2")));
+    let tokens: Vec<_> = server.requests().iter().map(|r| r.parameter("pagination_token")).collect();
+    assert_eq!(tokens, [None, Some("two".into())]);
+    assert_eq!(server.requests()[0].parameter("start_time").as_deref(), Some("2026-08-20T17:58:00Z"));
+}
+
+#[tokio::test]
+async fn the_same_text_under_another_post_or_from_before_is_not_taken_for_the_post() {
+    let since = Utc.with_ymd_and_hms(2026, 8, 20, 18, 0, 0).single().expect("a time");
+    let reply = json!({ "data": [
+        { "id": "3", "text": "Tailing", "created_at": "2026-08-20T18:00:05.000Z",
+          "referenced_posts": [{ "type": "replied_to", "id": "7" }] },
+        { "id": "2", "text": "Tailing", "created_at": "2026-08-20T17:00:00.000Z" },
+    ], "meta": { "next_token": "more" } });
+    let server = Server::start([Reply::json(200, &reply)]).await;
+    let found = x_client(&server.base).find_recent_post("99", "Tailing", None, since).await.expect("an answer");
+    assert_eq!(found, None);
+    assert_eq!(server.requests().len(), 1, "posts from before the time end the search");
+}

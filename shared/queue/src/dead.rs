@@ -1,0 +1,246 @@
+//! The dead letters: listing, grouping by cause, replay, discard.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_jobs::JobId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{Envelope, EventData, Queue, QueueError, operate::operator, scripts};
+
+/// A job in the dead letters.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeadLetter {
+    /// The job.
+    pub id: JobId,
+    /// When it died.
+    pub died_at: DateTime<Utc>,
+    /// Its envelope as it is stored; `None` when even that is gone.
+    pub envelope: Option<String>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// The last errors, newest first.
+    pub errors: Vec<EventData>,
+}
+
+impl DeadLetter {
+    /// The last error.
+    pub fn last_error(&self) -> &str {
+        self.errors.first().and_then(|e| e.error.as_deref()).unwrap_or("unknown")
+    }
+
+    /// The envelope, when it can be read.
+    pub fn decoded(&self) -> Option<Envelope> {
+        Envelope::decode(self.envelope.as_deref()?.as_bytes()).ok()
+    }
+
+    /// The cause that letters are grouped by: the last error without the numbers, ids and quoted text that differ from job to
+    /// job.
+    pub fn cause(&self) -> String {
+        cause_of(self.last_error())
+    }
+}
+
+/// An error message without what differs from job to job: digits become `#`, quoted text `"…"`, ids `#`.
+pub fn cause_of(error: &str) -> String {
+    let mut cause = String::new();
+    let mut chars = error.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '"' {
+            let quoted: String = chars.by_ref().take_while(|&c| c != '"').collect();
+            cause.push_str(if quoted.is_empty() { "\"\"" } else { "\"…\"" });
+        } else if c.is_ascii_alphanumeric() {
+            let mut word = String::from(c);
+            while let Some(next) = chars.next_if(|c| c.is_ascii_alphanumeric()) {
+                word.push(next);
+            }
+            let digits = word.bytes().filter(u8::is_ascii_digit).count();
+            // Status codes and versions tell causes apart; long numbers and ids do not.
+            let telling = digits == 0 || word.len() <= 3 || (word.len() < 12 && digits * 2 < word.len());
+            cause.push_str(if telling { &word } else { "#" });
+        } else {
+            cause.push(c);
+        }
+    }
+    cause.chars().take(200).collect()
+}
+
+/// A job to bring back.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// The letter as it was read: it is brought back only if it has not changed since.
+    pub letter: DeadLetter,
+    /// Another payload, if it was edited.
+    pub payload: Option<Box<RawValue>>,
+}
+
+/// What became of a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replayed {
+    /// It waits again, with a fresh set of attempts.
+    Replayed,
+    /// It is not in the dead letters any more.
+    Gone,
+    /// It was changed since it was read.
+    Changed,
+    /// A newer job holds its unique key.
+    Conflict,
+    /// Its envelope cannot be read; discard it.
+    Unreadable,
+}
+
+const AT_ONCE: usize = 100;
+
+impl Queue {
+    /// Dead letters, the latest first, from the given place on. At most 1,000.
+    pub async fn dead_letters(&self, offset: usize, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+        let limit = limit.clamp(1, 1_000);
+        let mut cmd = redis::cmd("ZRANGE");
+        cmd.arg(self.keys().dead()).arg(offset).arg(offset + limit - 1).arg("REV").arg("WITHSCORES");
+        let ids: Vec<(String, f64)> = self.redis().cmd("list dead letters", &cmd).await?;
+        self.letters(ids).await
+    }
+
+    /// One dead letter.
+    pub async fn dead_letter(&self, id: JobId) -> Result<Option<DeadLetter>, QueueError> {
+        let mut cmd = redis::cmd("ZSCORE");
+        cmd.arg(self.keys().dead()).arg(id.to_string());
+        let score: Option<f64> = self.redis().cmd("look up a dead letter", &cmd).await?;
+        let Some(score) = score else { return Ok(None) };
+        Ok(self.letters(vec![(id.to_string(), score)]).await?.pop())
+    }
+
+    async fn letters(&self, ids: Vec<(String, f64)>) -> Result<Vec<DeadLetter>, QueueError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = ids.iter().map(|(id, _)| id.as_str()).collect();
+        let mut pipe = redis::pipe();
+        for key in [self.keys().jobs(), self.keys().attempts(), self.keys().errors()] {
+            pipe.cmd("HMGET").arg(key).arg(&names);
+        }
+        type Column<T> = Vec<Option<T>>;
+        let (envelopes, attempts, errors): (Column<Vec<u8>>, Column<u32>, Column<String>) =
+            self.redis().call("read dead letters", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
+        let rows = ids.iter().zip(envelopes).zip(attempts).zip(errors);
+        Ok(rows
+            .filter_map(|((((id, score), envelope), attempts), errors)| {
+                #[expect(clippy::cast_possible_truncation, reason = "scores are milliseconds since 1970")]
+                let died_at = DateTime::from_timestamp_millis(*score as i64).unwrap_or_default();
+                Some(DeadLetter {
+                    id: id.parse().ok()?,
+                    died_at,
+                    envelope: envelope.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+                    attempts: attempts.unwrap_or(0),
+                    errors: read_errors(errors.as_deref().unwrap_or_default()),
+                })
+            })
+            .collect())
+    }
+
+    /// Brings dead letters back with as many further attempts as they had before. At most 100 are moved in one script call;
+    /// `delay` puts off their start.
+    pub async fn replay(&self, replays: &[Replay], delay: Duration) -> Result<Vec<(JobId, Replayed)>, QueueError> {
+        let mut results = Vec::with_capacity(replays.len());
+        for chunk in replays.chunks(AT_ONCE) {
+            let mut call = self.invocation(&scripts::REPLAY);
+            call.arg(delay.as_millis().to_string());
+            let mut sent = Vec::new();
+            for replay in chunk {
+                let Some((seen, envelope)) = revived(replay) else {
+                    results.push((replay.letter.id, Replayed::Unreadable));
+                    continue;
+                };
+                call.arg(replay.letter.id.to_string()).arg(seen).arg(envelope);
+                sent.push(replay.letter.id);
+            }
+            if sent.is_empty() {
+                continue;
+            }
+            let answers: Vec<String> = self.run("replay", &call).await?;
+            results.extend(sent.into_iter().zip(answers.iter().map(|answer| match answer.as_str() {
+                "replayed" => Replayed::Replayed,
+                "changed" => Replayed::Changed,
+                "conflict" => Replayed::Conflict,
+                _ => Replayed::Gone,
+            })));
+        }
+        Ok(results)
+    }
+
+    /// Removes dead letters for good. Answers how many were there.
+    pub async fn discard(&self, ids: &[JobId], by: &str) -> Result<usize, QueueError> {
+        let mut gone = 0;
+        for chunk in ids.chunks(AT_ONCE) {
+            let mut call = self.invocation(&scripts::DISCARD);
+            call.arg(operator(by, Some(format!("discarded by {by}"))));
+            for id in chunk {
+                call.arg(id.to_string());
+            }
+            let removed: Vec<u8> = self.run("discard", &call).await?;
+            gone += removed.into_iter().filter(|&r| r == 1).count();
+        }
+        Ok(gone)
+    }
+}
+
+/// The envelope as it was and as it goes back: one replay more, and room for as many attempts again. The count of attempts
+/// goes on, so that every attempt of a job has a number of its own.
+fn revived(replay: &Replay) -> Option<(String, String)> {
+    let seen = replay.letter.envelope.clone()?;
+    let envelope = Envelope::decode(seen.as_bytes()).ok()?;
+    let per_life = envelope.max_attempts.div_ceil(envelope.replays + 1).max(1);
+    let number = |n: u32| RawValue::from_string(n.to_string()).expect("a number is JSON");
+    let mut changes =
+        vec![("max", number(replay.letter.attempts + per_life)), ("replays", number(envelope.replays + 1))];
+    if let Some(payload) = &replay.payload {
+        changes.push(("payload", payload.clone()));
+    }
+    let revived = Envelope::amend(&seen, &changes).ok()?;
+    Some((seen, revived))
+}
+
+/// Errors as they are stored: one JSON object a line, newest first. A line that cannot be read is kept as text.
+pub(crate) fn read_errors(lines: &str) -> Vec<EventData> {
+    lines
+        .lines()
+        .map(|line| {
+            serde_json::from_str(line)
+                .unwrap_or_else(|_| EventData { error: Some(line.to_owned()), ..EventData::default() })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_same_cause_fall_into_one_group() {
+        let one = "x refused post 1849212345678901234: 503 Service Unavailable";
+        let other = "x refused post 1849299999999999999: 503 Service Unavailable";
+        assert_eq!(cause_of(one), cause_of(other));
+        assert_ne!(cause_of(one), cause_of("x refused post 1849212345678901234: 429 Too Many Requests"));
+        assert_eq!(cause_of(r#"account "main" is unknown"#), r#"account "…" is unknown"#);
+    }
+
+    #[test]
+    fn a_replay_grants_as_many_attempts_again_and_keeps_counting() {
+        let letter = DeadLetter {
+            id: JobId::at(Utc::now()),
+            died_at: Utc::now(),
+            envelope: Some(r#"{"kind":"publish_post","max":8,"payload":{},"new_field":1}"#.into()),
+            attempts: 8,
+            errors: Vec::new(),
+        };
+        let (_, once) = revived(&Replay { letter: letter.clone(), payload: None }).expect("readable");
+        let envelope = Envelope::decode(once.as_bytes()).expect("readable");
+        assert_eq!((envelope.max_attempts, envelope.replays), (16, 1));
+        assert!(once.contains("new_field"));
+        let again = DeadLetter { envelope: Some(once), attempts: 16, ..letter };
+        let (_, twice) = revived(&Replay { letter: again, payload: None }).expect("readable");
+        assert_eq!(Envelope::decode(twice.as_bytes()).expect("readable").max_attempts, 24);
+    }
+}

@@ -1,0 +1,447 @@
+//! Accepting jobs. Once a call has returned `Ok`, the job is kept (see the guarantees of the engine).
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_base::{Classified, Disposition};
+use perch_jobs::{
+    InvalidRetryPolicy, Job, JobId, JobKind, JobType, PayloadError, Priority, QueueName, RetryPolicy, Unique,
+    UniqueScope,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
+
+use crate::{Envelope, Queue, QueueError, Queues, scripts};
+
+/// What happens when another job holds the unique key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnConflict {
+    /// The new job is refused; the error names the holder.
+    Reject,
+    /// The holder stays and is the answer.
+    #[default]
+    Keep,
+    /// The holder is removed, if it is still waiting, and the new job takes its place.
+    Replace,
+}
+
+/// What an enqueue may ask for beyond the rules of the kind.
+#[derive(Debug, Clone, Default)]
+pub struct EnqueueOptions {
+    /// The id to give it. A second enqueue with the id of a job that is not finished is a duplicate, not a second job.
+    pub id: Option<JobId>,
+    /// Not before this time. The past means at once.
+    pub run_at: Option<DateTime<Utc>>,
+    /// Another priority.
+    pub priority: Option<Priority>,
+    /// Another retry policy.
+    pub retry: Option<RetryPolicy>,
+    /// Another timeout of an attempt.
+    pub timeout: Option<Duration>,
+    /// Dead instead of started after this time.
+    pub deadline: Option<DateTime<Utc>>,
+    /// Another uniqueness lock.
+    pub unique: Option<Unique>,
+    /// What happens when the unique key is held.
+    pub on_conflict: OnConflict,
+    /// Another group.
+    pub group: Option<String>,
+    /// The trace it belongs to, as a W3C `traceparent`; the current one when it is left out.
+    pub traceparent: Option<String>,
+    /// The job whose handler enqueues it.
+    pub parent: Option<JobId>,
+}
+
+/// A job to enqueue, its type known by name.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The kind.
+    pub kind: JobKind,
+    /// The payload as JSON.
+    pub payload: Box<RawValue>,
+    /// What it asks for beyond the rules of the kind.
+    pub options: EnqueueOptions,
+}
+
+impl NewJob {
+    /// A job of type `J`.
+    pub fn of<J: Job>(job: &J) -> Result<Self, EnqueueError> {
+        let payload = serde_json::value::to_raw_value(job)
+            .map_err(|e| EnqueueError::Field { field: "payload".into(), reason: e.to_string() })?;
+        Ok(Self { kind: JobKind::from_static(J::KIND), payload, options: EnqueueOptions::default() })
+    }
+
+    /// The same job with other options.
+    #[must_use]
+    pub fn with(mut self, options: EnqueueOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+/// What became of an enqueue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acceptance {
+    /// A new job.
+    Accepted,
+    /// A job with this id is there already; nothing was added.
+    Duplicate,
+    /// Another job holds the unique key; it is kept and nothing was added.
+    Kept,
+    /// A new job in place of the one that held the unique key.
+    Replaced,
+}
+
+/// An accepted job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The id of the job that stands for this enqueue: the new one, or the holder of the unique key.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// What became of it.
+    pub acceptance: Acceptance,
+    /// The job that was replaced.
+    pub replaced: Option<JobId>,
+}
+
+/// Why a job was not accepted. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// No such kind.
+    #[error("unknown job kind {kind:?}; known kinds: {known}")]
+    UnknownKind {
+        /// The kind given.
+        kind: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The kind's queue is not configured.
+    #[error("kind {kind} belongs to queue {queue}, which has no block in config/; add [queues.{queue}]")]
+    UnknownQueue {
+        /// The kind.
+        kind: JobKind,
+        /// Its queue.
+        queue: QueueName,
+    },
+    /// The payload does not fit the kind.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The payload is too large.
+    #[error("payload of {kind} is {size} bytes; the limit is {limit} (engine.max_payload_bytes)")]
+    TooLarge {
+        /// The kind.
+        kind: JobKind,
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An option is out of range.
+    #[error("{field}: {reason}")]
+    Field {
+        /// Which.
+        field: String,
+        /// What is wrong and what is allowed.
+        reason: String,
+    },
+    /// The retry policy cannot be followed.
+    #[error("retry: {0}")]
+    Retry(#[from] InvalidRetryPolicy),
+    /// Another job holds the unique key.
+    #[error("unique key {key:?} is held by job {holder}")]
+    Conflict {
+        /// The key.
+        key: String,
+        /// The job that holds it.
+        holder: JobId,
+    },
+    /// Redis.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl Classified for EnqueueError {
+    fn disposition(&self) -> Disposition {
+        match self {
+            Self::Queue(error) => error.disposition(),
+            _ => Disposition::Never,
+        }
+    }
+}
+
+/// Enqueues jobs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    queues: Queues,
+}
+
+/// Jobs in one script call.
+const CHUNK: usize = 250;
+
+impl Client {
+    /// A client for the queues and types of a deployment.
+    pub fn new(queues: Queues) -> Self {
+        Self { queues }
+    }
+
+    /// The queues it fills.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Enqueues a job by the rules of its type.
+    pub async fn enqueue<J: Job>(&self, job: &J) -> Result<Enqueued, EnqueueError> {
+        self.enqueue_with(job, EnqueueOptions::default()).await
+    }
+
+    /// Enqueues a job with options of its own.
+    pub async fn enqueue_with<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Enqueued, EnqueueError> {
+        self.submit(NewJob::of(job)?.with(options)).await
+    }
+
+    /// Enqueues a job whose type is known by name.
+    pub async fn submit(&self, job: NewJob) -> Result<Enqueued, EnqueueError> {
+        self.submit_all(vec![job]).await.pop().expect("one answer for each job")
+    }
+
+    /// Enqueues many jobs: pipelined script calls of bounded size. Each job is accepted or refused on its own; the answers
+    /// come in the order of the jobs.
+    pub async fn submit_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Enqueued, EnqueueError>> {
+        let mut answers: Vec<Option<Result<Enqueued, EnqueueError>>> = Vec::new();
+        let mut by_queue: Vec<(Queue, Vec<(usize, Prepared)>)> = Vec::new();
+        for (place, job) in jobs.into_iter().enumerate() {
+            match self.prepare(job) {
+                Ok((queue, prepared)) => {
+                    answers.push(None);
+                    match by_queue.iter_mut().find(|(q, _)| q.name() == queue.name()) {
+                        Some((_, list)) => list.push((place, prepared)),
+                        None => by_queue.push((queue, vec![(place, prepared)])),
+                    }
+                }
+                Err(error) => answers.push(Some(Err(error))),
+            }
+        }
+        for (queue, list) in by_queue {
+            for chunk in list.chunks(CHUNK) {
+                let prepared: Vec<&Prepared> = chunk.iter().map(|(_, p)| p).collect();
+                let results = push(&queue, &prepared).await;
+                for ((place, _), result) in chunk.iter().zip(results) {
+                    answers[*place] = Some(result);
+                }
+            }
+        }
+        answers.into_iter().map(|a| a.expect("every job was prepared or refused, and every chunk answered")).collect()
+    }
+
+    /// Checks a job and makes its envelope.
+    pub(crate) fn prepare(&self, job: NewJob) -> Result<(Queue, Prepared), EnqueueError> {
+        let types = self.queues.types();
+        let job_type = types.get(job.kind.as_str()).ok_or_else(|| EnqueueError::UnknownKind {
+            kind: job.kind.to_string(),
+            known: types.iter().map(|t| t.kind.as_str()).collect::<Vec<_>>().join(", "),
+        })?;
+        let queue = self
+            .queues
+            .get(&job_type.queue)
+            .ok_or_else(|| EnqueueError::UnknownQueue { kind: job.kind.clone(), queue: job_type.queue.clone() })?;
+        let limit = queue.engine().max_payload_bytes;
+        let size = job.payload.get().len();
+        if size > limit {
+            return Err(EnqueueError::TooLarge { kind: job.kind, size, limit });
+        }
+        let (unique, group) = job_type.check(&job.payload)?;
+        let prepared = Prepared::new(queue, job_type, job.payload, job.options, unique, group)?;
+        Ok((queue.clone(), prepared))
+    }
+}
+
+/// A job that has passed all checks.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub id: JobId,
+    pub envelope: Envelope,
+    pub on_conflict: OnConflict,
+    pub intake: Option<String>,
+}
+
+impl Prepared {
+    pub fn new(
+        queue: &Queue,
+        job_type: &JobType,
+        payload: Box<RawValue>,
+        options: EnqueueOptions,
+        unique: Option<Unique>,
+        group: Option<String>,
+    ) -> Result<Self, EnqueueError> {
+        let now = queue.now();
+        let mut envelope = Envelope::new(job_type, payload);
+        if let Some(retry) = options.retry {
+            let retry = retry.validate()?;
+            envelope.max_attempts = retry.max_attempts;
+            if (retry.base_ms, retry.cap_ms) != (job_type.retry.base_ms, job_type.retry.cap_ms) {
+                envelope.backoff = Some((retry.base_ms, retry.cap_ms));
+            }
+        }
+        envelope.priority = options.priority.unwrap_or(job_type.priority);
+        envelope.run_at = checked_run_at(options.run_at, now, queue.engine().max_schedule_ahead)?;
+        envelope.deadline = checked_deadline(options.deadline, envelope.run_at.unwrap_or(now))?;
+        envelope.timeout_ms = checked_timeout(options.timeout)?;
+        envelope.unique = options.unique.or(unique).map(checked_unique).transpose()?;
+        envelope.group = options.group.or(group).map(checked_group).transpose()?;
+        envelope.traceparent =
+            options.traceparent.or_else(perch_base::telemetry::current_traceparent).filter(|t| is_traceparent(t));
+        envelope.parent = options.parent;
+        Ok(Self {
+            id: options.id.unwrap_or_else(|| JobId::at(now)),
+            envelope,
+            on_conflict: options.on_conflict,
+            intake: None,
+        })
+    }
+
+    /// The options as `enqueue.lua` reads them; empty for a plain job.
+    fn script_options(&self) -> String {
+        let mut options = serde_json::Map::new();
+        if !self.envelope.priority.is_normal() {
+            options.insert("p".into(), self.envelope.priority.as_str().into());
+        }
+        if let Some(at) = self.envelope.run_at {
+            options.insert("at".into(), at.timestamp_millis().into());
+        }
+        if let Some(group) = &self.envelope.group {
+            options.insert("g".into(), group.as_str().into());
+        }
+        if let Some(unique) = &self.envelope.unique {
+            options.insert("u".into(), unique.key.as_str().into());
+            options.insert(
+                "s".into(),
+                match unique.scope {
+                    UniqueScope::Queued => json!("queued"),
+                    UniqueScope::Done => json!("done"),
+                    UniqueScope::WindowMs(ms) => json!(ms),
+                },
+            );
+            options.insert("c".into(), json!(self.on_conflict));
+        }
+        if let Some(intake) = &self.intake {
+            options.insert("i".into(), intake.as_str().into());
+        }
+        if options.is_empty() { String::new() } else { serde_json::Value::Object(options).to_string() }
+    }
+}
+
+/// Stores prepared jobs of one queue, at most [`CHUNK`] of them.
+pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
+    let mut call = queue.invocation(&scripts::ENQUEUE);
+    for job in jobs {
+        call.arg(job.id.to_string()).arg(job.envelope.encode()).arg(job.script_options());
+    }
+    match queue.run::<Vec<(u8, String)>>("enqueue", &call).await {
+        Ok(codes) => jobs.iter().zip(codes).map(|(job, (code, id))| answer(queue, job, code, &id)).collect(),
+        Err(error) => {
+            let doing = "enqueue";
+            let again = |e: &QueueError| match e {
+                QueueError::Unavailable { source, .. } => QueueError::Unavailable { doing, source: source.clone() },
+                QueueError::Timeout { after, .. } => QueueError::Timeout { doing, after: *after },
+                QueueError::Refused { source, .. } => QueueError::Refused { doing, source: source.clone() },
+                other => QueueError::Configuration(other.to_string()),
+            };
+            jobs.iter().map(|_| Err(again(&error).into())).collect()
+        }
+    }
+}
+
+fn answer(queue: &Queue, job: &Prepared, code: u8, other: &str) -> Result<Enqueued, EnqueueError> {
+    let other = other.parse().unwrap_or(job.id);
+    let enqueued = |id, acceptance, replaced| {
+        metrics::counter!("perch_jobs_enqueued_total", "queue" => queue.name().to_string(), "kind" => job.envelope.kind.to_string())
+            .increment(u64::from(matches!(acceptance, Acceptance::Accepted | Acceptance::Replaced)));
+        Ok(Enqueued { id, queue: queue.name().clone(), acceptance, replaced })
+    };
+    match code {
+        0 => enqueued(job.id, Acceptance::Accepted, None),
+        2 => Err(EnqueueError::Conflict {
+            key: job.envelope.unique.as_ref().map(|u| u.key.clone()).unwrap_or_default(),
+            holder: other,
+        }),
+        3 => enqueued(other, Acceptance::Kept, None),
+        4 => enqueued(job.id, Acceptance::Replaced, Some(other)),
+        _ => enqueued(job.id, Acceptance::Duplicate, None),
+    }
+}
+
+fn field(field: &str, reason: impl Into<String>) -> EnqueueError {
+    EnqueueError::Field { field: field.into(), reason: reason.into() }
+}
+
+fn checked_run_at(
+    at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+    ahead: Duration,
+) -> Result<Option<DateTime<Utc>>, EnqueueError> {
+    let Some(at) = at.filter(|at| *at > now) else { return Ok(None) };
+    if (at - now).to_std().is_ok_and(|wait| wait > ahead) {
+        let limit = humantime(ahead);
+        return Err(field("run_at", format!("{at} is further ahead than {limit} (engine.max_schedule_ahead)")));
+    }
+    Ok(Some(at))
+}
+
+fn checked_deadline(at: Option<DateTime<Utc>>, earliest: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, EnqueueError> {
+    match at {
+        Some(at) if at <= earliest => {
+            Err(field("deadline", format!("{at} is not after the time the job may start, {earliest}")))
+        }
+        at => Ok(at),
+    }
+}
+
+fn checked_timeout(timeout: Option<Duration>) -> Result<Option<u64>, EnqueueError> {
+    const LONGEST: Duration = Duration::from_secs(6 * 3600);
+    match timeout {
+        Some(t) if t.is_zero() || t > LONGEST => Err(field("timeout", "it must be over 0 and at most 6 hours")),
+        Some(t) => Ok(u64::try_from(t.as_millis()).ok()),
+        None => Ok(None),
+    }
+}
+
+fn checked_unique(unique: Unique) -> Result<Unique, EnqueueError> {
+    checked_text("unique.key", &unique.key, 256)?;
+    if let UniqueScope::WindowMs(ms) = unique.scope
+        && !(1..=366 * 86_400_000).contains(&ms)
+    {
+        return Err(field("unique.scope", "a window lasts 1 ms to 366 days"));
+    }
+    Ok(unique)
+}
+
+fn checked_group(group: String) -> Result<String, EnqueueError> {
+    checked_text("group", &group, 128)?;
+    if group.contains('|') {
+        return Err(field("group", "it must not contain '|'"));
+    }
+    Ok(group)
+}
+
+fn checked_text(name: &str, text: &str, most: usize) -> Result<(), EnqueueError> {
+    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+        return Err(field(name, format!("it must have 1 to {most} bytes and no control characters")));
+    }
+    Ok(())
+}
+
+fn humantime(duration: Duration) -> String {
+    let days = duration.as_secs() / 86_400;
+    if days > 0 { format!("{days} days") } else { format!("{} seconds", duration.as_secs()) }
+}
+
+/// The form of W3C Trace Context, version 00.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    matches!(parts.as_slice(), [version, trace, span, flags]
+        if version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2)
+        && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}

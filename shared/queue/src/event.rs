@@ -1,0 +1,203 @@
+//! Job events: what the stream of a queue says about its jobs.
+//!
+//! A stream entry holds one or more events as field and value. The field is the word of the event and the id of the
+//! job, as in `succeeded 01JD…`; the value is a JSON object, [`EventData`], or the envelope for `enqueued`. The time of
+//! an event is the time in the id of its entry.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use perch_jobs::JobId;
+use redis::{FromRedisValue, ParsingError, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::{Queue, QueueError};
+
+/// What happened to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// It was accepted. The value is its envelope.
+    Enqueued,
+    /// An attempt began.
+    Started,
+    /// An attempt succeeded; the job is done.
+    Succeeded,
+    /// An attempt failed; another will follow.
+    Retried,
+    /// The handler put the job off; no attempt was counted.
+    Snoozed,
+    /// The job is dead: its attempts are spent, or trying again cannot help.
+    Dead,
+    /// It was cancelled.
+    Cancelled,
+    /// The worker that ran it was lost; another attempt will follow.
+    Lost,
+    /// A worker gave it back unfinished when it shut down; no attempt was counted.
+    Released,
+    /// An operator brought it back from the dead letters. The value is its envelope.
+    Replayed,
+    /// An operator, or the retention of the queue, removed it from the dead letters.
+    Discarded,
+}
+
+impl EventKind {
+    /// As it stands in the stream.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enqueued => "enqueued",
+            Self::Started => "started",
+            Self::Succeeded => "succeeded",
+            Self::Retried => "retried",
+            Self::Snoozed => "snoozed",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+            Self::Released => "released",
+            Self::Replayed => "replayed",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The particulars of an event. What does not apply is left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventData {
+    /// The attempt, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The worker that ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// How long the attempt took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u64>,
+    /// What went wrong, or why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When the job runs next, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+    /// The trace of the attempt: 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// What the handler answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
+    /// When, in milliseconds since 1970, for what is kept with the job as its error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
+    /// Who asked for it, for what an operator did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// One event of a job.
+#[derive(Debug, Clone)]
+pub struct JobEvent {
+    /// The id of the stream entry it came in.
+    pub entry: EntryId,
+    /// Its place in that entry, from 0.
+    pub index: u32,
+    /// What happened.
+    pub kind: EventKind,
+    /// To which job.
+    pub job: JobId,
+    /// The value as it was read: the envelope for `enqueued` and `replayed`, else [`EventData`].
+    pub value: String,
+}
+
+impl JobEvent {
+    /// When it happened.
+    pub fn at(&self) -> DateTime<Utc> {
+        self.entry.at()
+    }
+
+    /// The particulars; the default when the value is an envelope or not readable.
+    pub fn data(&self) -> EventData {
+        serde_json::from_str(&self.value).unwrap_or_default()
+    }
+
+    /// Reads one field and value of an entry. `None` for what this version does not know.
+    pub fn read(entry: EntryId, index: u32, field: &str, value: String) -> Option<Self> {
+        let (word, id) = field.split_once(' ')?;
+        Some(Self { entry, index, kind: EventKind::parse(word)?, job: id.parse().ok()?, value })
+    }
+}
+
+/// Stream entries as Redis answers them, in order. A plain map would lose the order of the events within an entry.
+pub(crate) struct Entries(pub Vec<(EntryId, Vec<JobEvent>)>);
+
+impl FromRedisValue for Entries {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let rows: Vec<(String, Vec<(String, String)>)> = match value {
+            Value::Nil => Vec::new(),
+            value => FromRedisValue::from_redis_value(value)?,
+        };
+        Ok(Self(
+            rows.into_iter()
+                .filter_map(|(id, fields)| {
+                    let id: EntryId = id.parse().ok()?;
+                    let events =
+                        (0..).zip(fields).filter_map(|(i, (field, value))| JobEvent::read(id, i, &field, value));
+                    Some((id, events.collect()))
+                })
+                .collect(),
+        ))
+    }
+}
+
+impl Queue {
+    /// The events after the entry `after`, of at most `count` entries, each entry with its events in order. An entry whose
+    /// events this version does not know is there with none.
+    pub async fn events_after(
+        &self,
+        after: EntryId,
+        count: usize,
+    ) -> Result<Vec<(EntryId, Vec<JobEvent>)>, QueueError> {
+        let mut cmd = redis::cmd("XRANGE");
+        cmd.arg(self.keys().events()).arg(format!("({after}")).arg("+").arg("COUNT").arg(count);
+        self.redis().cmd::<Entries>("read events", &cmd).await.map(|entries| entries.0)
+    }
+}
+
+/// The id of a stream entry: milliseconds since 1970 and a counter. Ids of one stream only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    /// Milliseconds since 1970 by the clock of Redis.
+    pub ms: u64,
+    /// Counts the entries of one millisecond.
+    pub seq: u64,
+}
+
+impl EntryId {
+    /// The time in the id.
+    pub fn at(self) -> DateTime<Utc> {
+        i64::try_from(self.ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.ms, self.seq)
+    }
+}
+
+impl std::str::FromStr for EntryId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (ms, seq) = text.split_once('-').unwrap_or((text, "0"));
+        Ok(Self { ms: ms.parse()?, seq: seq.parse()? })
+    }
+}

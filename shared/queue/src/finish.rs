@@ -1,0 +1,193 @@
+//! What an attempt leads to: the decision, apart from the script that carries it out.
+
+use std::time::Duration;
+
+use perch_base::{Classified, Disposition};
+use perch_jobs::RetryPolicy;
+use serde_json::Value;
+
+use crate::{EventData, Lease, Queue, QueueError, scripts};
+
+/// How an attempt ended that did not succeed. A handler returns it; errors that know their [`Disposition`] turn into it
+/// with `?`.
+#[derive(Debug)]
+pub enum Fail {
+    /// Try again by the job's retry policy.
+    Retry(String),
+    /// Try again after this time. The attempt counts.
+    RetryAfter(Duration, String),
+    /// Put off for this time. The attempt does not count.
+    Snooze(Duration, String),
+    /// Trying again cannot help: to the dead letters.
+    Dead(String),
+    /// The job was cancelled and has stopped.
+    Cancelled(String),
+}
+
+impl<E: Classified> From<E> for Fail {
+    fn from(error: E) -> Self {
+        let message = chain(&error);
+        match error.disposition() {
+            Disposition::Retry => Self::Retry(message),
+            Disposition::RetryAfter(after) => Self::RetryAfter(after, message),
+            Disposition::Never => Self::Dead(message),
+        }
+    }
+}
+
+/// An error with its causes, each once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Succeeded(Value),
+    Failed(Fail),
+    Panicked(String),
+    TimedOut(Duration),
+    /// The worker shuts down and its grace is over.
+    Interrupted,
+    /// The envelope or payload cannot be read, or no handler knows the kind.
+    Unreadable(String),
+    /// The deadline passed before it started.
+    Expired(String),
+}
+
+/// What happens to the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Done,
+    Retry(Duration),
+    Snooze(Duration),
+    Dead,
+    Cancelled,
+    Release,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry(_) => "retry",
+            Self::Snooze(_) => "snooze",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Release => "release",
+        }
+    }
+
+    fn delay(self) -> Duration {
+        match self {
+            Self::Retry(delay) | Self::Snooze(delay) => delay,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// Decides what happens to a job whose attempt `attempt` ended so. `draw` in 0.0..=1.0 places the retry in its backoff.
+pub(crate) fn decide(ended: &Ended, policy: &RetryPolicy, attempt: u32, draw: f64) -> (Verdict, Option<String>) {
+    let spent = attempt >= policy.max_attempts;
+    let retry = |delay| if spent { Verdict::Dead } else { Verdict::Retry(delay) };
+    match ended {
+        Ended::Succeeded(_) => (Verdict::Done, None),
+        Ended::Failed(Fail::Retry(why)) => (retry(policy.delay(attempt, draw)), Some(why.clone())),
+        Ended::Failed(Fail::RetryAfter(after, why)) => (retry(*after), Some(why.clone())),
+        Ended::Failed(Fail::Snooze(delay, why)) => (Verdict::Snooze(*delay), Some(why.clone())),
+        Ended::Failed(Fail::Dead(why)) | Ended::Unreadable(why) | Ended::Expired(why) => {
+            (Verdict::Dead, Some(why.clone()))
+        }
+        Ended::Failed(Fail::Cancelled(why)) => (Verdict::Cancelled, Some(why.clone())),
+        Ended::Panicked(message) => {
+            (retry(policy.delay(attempt, draw)), Some(format!("the handler panicked: {message}")))
+        }
+        Ended::TimedOut(after) => {
+            (retry(policy.delay(attempt, draw)), Some(format!("the attempt took longer than its timeout of {after:?}")))
+        }
+        Ended::Interrupted => (Verdict::Release, Some("the worker shut down before the attempt was finished".into())),
+    }
+}
+
+/// A verdict on its way to Redis.
+#[derive(Debug)]
+pub(crate) struct Finish {
+    pub lease: Lease,
+    pub verdict: Verdict,
+    pub data: EventData,
+}
+
+/// Most verdicts in one script call.
+pub(crate) const FINISHED_AT_ONCE: usize = 500;
+
+/// Carries out verdicts; answers for each whether its lease was still held.
+pub(crate) async fn finish(queue: &Queue, batch: &[Finish]) -> Result<Vec<bool>, QueueError> {
+    let mut call = queue.invocation(&scripts::FINISH);
+    for Finish { lease, verdict, data } in batch {
+        let data = serde_json::to_string(data).expect("event data has text keys and values that JSON can hold");
+        call.arg(lease.member()).arg(verdict.as_str()).arg(verdict.delay().as_millis().to_string()).arg(data);
+    }
+    let held: Vec<u8> = queue.run("finish", &call).await?;
+    Ok(held.into_iter().map(|h| h == 1).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const POLICY: RetryPolicy = RetryPolicy { max_attempts: 3, base_ms: 100, cap_ms: 1_000 };
+
+    fn verdict(ended: &Ended, attempt: u32) -> Verdict {
+        decide(ended, &POLICY, attempt, 1.0).0
+    }
+
+    #[test]
+    fn a_failure_is_retried_until_the_attempts_are_spent() {
+        let failed = Ended::Failed(Fail::Retry("no".into()));
+        assert_eq!(verdict(&failed, 1), Verdict::Retry(Duration::from_millis(100)));
+        assert_eq!(verdict(&failed, 2), Verdict::Retry(Duration::from_millis(200)));
+        assert_eq!(verdict(&failed, 3), Verdict::Dead);
+    }
+
+    #[test]
+    fn a_panic_and_a_timeout_are_failures_like_any_other() {
+        for ended in [Ended::Panicked("boom".into()), Ended::TimedOut(Duration::from_secs(1))] {
+            assert!(matches!(verdict(&ended, 1), Verdict::Retry(_)));
+            assert_eq!(verdict(&ended, 3), Verdict::Dead);
+        }
+    }
+
+    #[test]
+    fn what_can_never_work_is_dead_at_once() {
+        for ended in [Ended::Unreadable("x".into()), Ended::Failed(Fail::Dead("x".into())), Ended::Expired("x".into())]
+        {
+            assert_eq!(verdict(&ended, 1), Verdict::Dead);
+        }
+    }
+
+    #[test]
+    fn the_other_side_decides_when_it_says_retry_after() {
+        let limited = Ended::Failed(Fail::RetryAfter(Duration::from_secs(77), "429".into()));
+        assert_eq!(verdict(&limited, 1), Verdict::Retry(Duration::from_secs(77)));
+    }
+
+    proptest! {
+        #[test]
+        fn snooze_and_release_never_spend_the_last_attempt(attempt in 1u32..10) {
+            let snoozed = Ended::Failed(Fail::Snooze(Duration::from_secs(5), "later".into()));
+            prop_assert_eq!(verdict(&snoozed, attempt), Verdict::Snooze(Duration::from_secs(5)));
+            prop_assert_eq!(verdict(&Ended::Interrupted, attempt), Verdict::Release);
+        }
+    }
+}

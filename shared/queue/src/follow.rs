@@ -1,0 +1,47 @@
+//! Following what happens: the events of one or more queues, as they come.
+
+use std::time::Duration;
+
+use crate::{Connection, EntryId, JobEvent, Queue, QueueError, event::Entries};
+
+/// The events of one queue from a place on. One blocking read at a time.
+pub struct Follow {
+    queue: Queue,
+    after: Option<EntryId>,
+    conn: Option<Connection>,
+}
+
+impl Follow {
+    /// Events of `queue` after the entry `after`, or from now on.
+    pub fn new(queue: &Queue, after: Option<EntryId>) -> Self {
+        Self { queue: queue.clone(), after, conn: None }
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The next events; waits up to `patience` for them and answers an empty list when none came.
+    pub async fn next(&mut self, patience: Duration) -> Result<Vec<JobEvent>, QueueError> {
+        let doing = "follow events";
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.queue.redis().dedicated().await?,
+        };
+        let mut cmd = redis::cmd("XREAD");
+        cmd.arg("COUNT").arg(500).arg("BLOCK").arg(patience.as_millis().max(1).to_string()).arg("STREAMS");
+        cmd.arg(self.queue.keys().events()).arg(self.after.map_or_else(|| "$".to_owned(), |id| id.to_string()));
+        let read = tokio::time::timeout(patience + Duration::from_secs(5), cmd.query_async(&mut conn)).await;
+        let reply: Option<Vec<(String, Entries)>> = read
+            .map_err(|_| QueueError::Timeout { doing, after: patience })?
+            .map_err(|e| QueueError::from_redis(doing, e))?;
+        self.conn = Some(conn);
+        let mut events = Vec::new();
+        for (id, of_entry) in reply.into_iter().flatten().flat_map(|(_, entries)| entries.0) {
+            self.after = Some(id);
+            events.extend(of_entry);
+        }
+        Ok(events)
+    }
+}

@@ -1,0 +1,332 @@
+//! What an operator sees: queues, jobs, workers.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_jobs::{JobId, Priority, QueueName};
+use redis::Pipeline;
+use serde::{Deserialize, Serialize};
+
+use crate::{Envelope, EventData, Lease, Queue, QueueError, dead::read_errors};
+
+/// A queue at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueStats {
+    /// Its name.
+    pub queue: QueueName,
+    /// Ready jobs by priority.
+    pub high: u64,
+    /// Ready jobs by priority.
+    pub normal: u64,
+    /// Ready jobs by priority.
+    pub low: u64,
+    /// Jobs that wait for a free place of their group.
+    pub parked: u64,
+    /// Scheduled jobs and retries.
+    pub delayed: u64,
+    /// Of these, overdue: nobody has fetched since they became due.
+    pub overdue: u64,
+    /// Running jobs, and jobs that a worker has fetched to run next.
+    pub running: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// When the oldest ready job was enqueued.
+    pub oldest: Option<DateTime<Utc>>,
+    /// When the next delayed job is due.
+    pub next_due: Option<DateTime<Utc>>,
+    /// Who paused it, if it is paused.
+    pub paused_by: Option<String>,
+    /// Since when.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// Workers seen within the last minute.
+    pub workers: u64,
+    /// Events not yet trimmed from the stream.
+    pub events: u64,
+}
+
+impl QueueStats {
+    /// Jobs that are ready or parked.
+    pub fn waiting(&self) -> u64 {
+        self.high + self.normal + self.low + self.parked
+    }
+}
+
+/// Where a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Ready, or waiting for a free place of its group.
+    Waiting,
+    /// Scheduled, or waiting for its next attempt.
+    Delayed,
+    /// A worker has it.
+    Running,
+    /// In the dead letters.
+    Dead,
+}
+
+impl JobState {
+    /// As it is written in JSON and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Delayed => "delayed",
+            Self::Running => "running",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A job as Redis knows it. Finished jobs are in Postgres alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobView {
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Where it is.
+    pub state: JobState,
+    /// When it runs next, if it is delayed.
+    pub due: Option<DateTime<Utc>>,
+    /// When its lease ends, if it runs.
+    pub lease_ends: Option<DateTime<Utc>>,
+    /// The worker that has it.
+    pub worker: Option<String>,
+    /// Attempts begun, where that is known.
+    pub attempts: u32,
+    /// True when it was asked to stop.
+    pub cancelling: bool,
+    /// The last errors, newest first.
+    pub errors: Vec<EventData>,
+    /// Its envelope as it is stored.
+    pub envelope: String,
+}
+
+impl JobView {
+    /// The envelope, when it can be read.
+    pub fn decoded(&self) -> Option<Envelope> {
+        Envelope::decode(self.envelope.as_bytes()).ok()
+    }
+}
+
+/// A worker process as one queue knows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct WorkerView {
+    /// Its name.
+    pub name: String,
+    /// The queue.
+    pub queue: QueueName,
+    /// When it last fetched or renewed.
+    pub seen: DateTime<Utc>,
+    /// When it started.
+    pub since: Option<DateTime<Utc>>,
+    /// Its release.
+    pub version: Option<String>,
+    /// Jobs that it runs at once from this queue.
+    pub concurrency: Option<u64>,
+    /// Jobs that it has now.
+    pub running: u64,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "scores are milliseconds since 1970")]
+fn time(score: f64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(score as i64).unwrap_or_default()
+}
+
+type Scored = Vec<(String, f64)>;
+
+impl Queue {
+    async fn pipe<T: redis::FromRedisValue + Send>(
+        &self,
+        doing: &'static str,
+        pipe: Pipeline,
+    ) -> Result<T, QueueError> {
+        self.redis().call(doing, |mut conn| async move { pipe.query_async(&mut conn).await }).await
+    }
+
+    /// The numbers of the queue, in one round trip.
+    pub async fn stats(&self) -> Result<QueueStats, QueueError> {
+        let keys = self.keys();
+        let now = self.now();
+        let ready = [Priority::High, Priority::Normal, Priority::Low].map(|p| keys.ready(p));
+        let mut counts = redis::pipe();
+        for list in &ready {
+            counts.cmd("LLEN").arg(list);
+        }
+        counts.cmd("ZCARD").arg(keys.delayed());
+        counts.cmd("ZCOUNT").arg(keys.delayed()).arg("-inf").arg(now.timestamp_millis() - 1_000);
+        counts.cmd("ZCARD").arg(keys.leases());
+        counts.cmd("ZCARD").arg(keys.dead());
+        counts.cmd("ZCOUNT").arg(keys.workers()).arg(now.timestamp_millis() - 60_000).arg("+inf");
+        counts.cmd("XLEN").arg(keys.events());
+        counts.cmd("SCARD").arg(keys.cancelled());
+        let mut rest = redis::pipe();
+        for list in &ready {
+            rest.cmd("LINDEX").arg(list).arg(0);
+        }
+        rest.cmd("ZRANGE").arg(keys.delayed()).arg(0).arg(0).arg("WITHSCORES");
+        rest.cmd("HMGET").arg(keys.state()).arg("paused").arg("paused_by").arg("paused_at");
+        rest.cmd("HVALS").arg(keys.parked_count());
+        let n: Vec<u64> = self.pipe("count jobs", counts).await?;
+        type Rest = (Option<String>, Option<String>, Option<String>, Scored, Vec<Option<String>>, Vec<u64>);
+        let (high, normal, low, due, state, parked): Rest = self.pipe("read the queue", rest).await?;
+        let oldest = [high, normal, low].into_iter().flatten().filter_map(|id| id.parse::<JobId>().ok()).min();
+        let paused = state.first().cloned().flatten().is_some_and(|p| p == "1");
+        let text = |i: usize| state.get(i).cloned().flatten().filter(|_| paused);
+        // Cancelled ids keep their place in a list until a fetch passes it.
+        let normal_waiting = n[1].saturating_sub(n[9]);
+        Ok(QueueStats {
+            queue: self.name().clone(),
+            high: n[0],
+            normal: normal_waiting,
+            low: n[2],
+            parked: parked.into_iter().sum(),
+            delayed: n[3],
+            overdue: n[4],
+            running: n[5],
+            dead: n[6],
+            workers: n[7],
+            events: n[8],
+            oldest: oldest.map(JobId::created_at),
+            next_due: due.first().map(|(_, score)| time(*score)),
+            paused_by: text(1).or_else(|| paused.then(|| "unknown".to_owned())),
+            paused_at: text(2).and_then(|ms| ms.parse().ok()).and_then(DateTime::from_timestamp_millis),
+        })
+    }
+
+    /// A job, wherever in this queue it is. `None` when it is done or never was.
+    pub async fn job(&self, id: JobId) -> Result<Option<JobView>, QueueError> {
+        Ok(self.views(&[id]).await?.pop())
+    }
+
+    /// Jobs in one state, those that come next first. At most 1,000.
+    pub async fn list(&self, state: JobState, offset: usize, limit: usize) -> Result<Vec<JobView>, QueueError> {
+        let limit = limit.clamp(1, 1_000);
+        let ids: Vec<String> = match state {
+            JobState::Waiting => self.waiting_ids(offset, limit).await?,
+            JobState::Delayed => self.range(self.keys().delayed(), offset, limit, false).await?,
+            JobState::Dead => self.range(self.keys().dead(), offset, limit, true).await?,
+            JobState::Running => self
+                .range(self.keys().leases(), offset, limit, false)
+                .await?
+                .into_iter()
+                .filter_map(|member| member.split('|').next().map(str::to_owned))
+                .collect(),
+        };
+        let ids: Vec<JobId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let mut views = self.views(&ids).await?;
+        views.retain(|view| view.state == state);
+        Ok(views)
+    }
+
+    async fn range(&self, key: String, offset: usize, limit: usize, reverse: bool) -> Result<Vec<String>, QueueError> {
+        let mut cmd = redis::cmd("ZRANGE");
+        cmd.arg(key).arg(offset).arg(offset + limit - 1);
+        if reverse {
+            cmd.arg("REV");
+        }
+        self.redis().cmd("list jobs", &cmd).await
+    }
+
+    async fn waiting_ids(&self, mut offset: usize, limit: usize) -> Result<Vec<String>, QueueError> {
+        let mut lists: Vec<String> =
+            [Priority::High, Priority::Normal, Priority::Low].map(|p| self.keys().ready(p)).into();
+        let mut groups = redis::cmd("HKEYS");
+        groups.arg(self.keys().parked_count());
+        let groups: Vec<String> = self.redis().cmd("list groups", &groups).await?;
+        lists.extend(groups.iter().map(|group| format!("{}{group}", self.keys().parked())));
+        let mut ids: Vec<String> = Vec::new();
+        for list in lists {
+            if ids.len() >= limit {
+                break;
+            }
+            let mut range = redis::cmd("LRANGE");
+            range.arg(&list).arg(offset).arg(offset + limit - ids.len() - 1);
+            let found: Vec<String> = self.redis().cmd("list jobs", &range).await?;
+            if found.is_empty() && offset > 0 {
+                let mut len = redis::cmd("LLEN");
+                len.arg(&list);
+                offset -= offset.min(self.redis().cmd::<usize>("list jobs", &len).await?);
+            } else {
+                offset = 0;
+            }
+            ids.extend(found);
+        }
+        Ok(ids)
+    }
+
+    async fn views(&self, ids: &[JobId]) -> Result<Vec<JobView>, QueueError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = self.keys();
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let mut pipe = redis::pipe();
+        for key in [keys.jobs(), keys.attempts(), keys.errors(), keys.cancelling()] {
+            pipe.cmd("HMGET").arg(key).arg(&names);
+        }
+        for key in [keys.delayed(), keys.dead()] {
+            pipe.cmd("ZMSCORE").arg(key).arg(&names);
+        }
+        pipe.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(-1).arg("WITHSCORES");
+        type Column<T> = Vec<Option<T>>;
+        type Rows = (Column<Vec<u8>>, Column<u32>, Column<String>, Column<String>, Column<f64>, Column<f64>, Scored);
+        let (envelopes, attempts, errors, cancelling, due, dead, leases): Rows = self.pipe("read jobs", pipe).await?;
+        let mut views = Vec::new();
+        for (i, id) in ids.iter().enumerate() {
+            let Some(envelope) = &envelopes[i] else { continue };
+            let lease = leases.iter().find_map(|(member, ends)| {
+                let (owner, _) = member.split_once('|')?;
+                (owner == names[i]).then(|| (Lease::from_member(*id, member.clone()), time(*ends)))
+            });
+            let state = match (&lease, due[i], dead[i]) {
+                (Some(_), ..) => JobState::Running,
+                (None, Some(_), _) => JobState::Delayed,
+                (None, None, Some(_)) => JobState::Dead,
+                (None, None, None) => JobState::Waiting,
+            };
+            let failed = attempts[i].unwrap_or(0);
+            views.push(JobView {
+                id: *id,
+                queue: self.name().clone(),
+                state,
+                due: due[i].map(time),
+                lease_ends: lease.as_ref().map(|(_, ends)| *ends),
+                worker: lease.as_ref().map(|(lease, _)| lease.holder().to_owned()),
+                attempts: lease.as_ref().map_or(failed, |(lease, _)| lease.attempt()),
+                cancelling: cancelling[i].is_some(),
+                errors: read_errors(errors[i].as_deref().unwrap_or_default()),
+                envelope: String::from_utf8_lossy(envelope).into_owned(),
+            });
+        }
+        Ok(views)
+    }
+
+    /// The workers of the queue that were seen within `within`.
+    pub async fn workers(&self, within: Duration) -> Result<Vec<WorkerView>, QueueError> {
+        let since = (self.now() - within).timestamp_millis();
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZRANGE").arg(self.keys().workers()).arg(since).arg("+inf").arg("BYSCORE").arg("WITHSCORES");
+        pipe.cmd("HGETALL").arg(self.keys().worker_info());
+        pipe.cmd("ZRANGE").arg(self.keys().leases()).arg(0).arg(-1);
+        type Rows = (Scored, std::collections::HashMap<String, String>, Vec<String>);
+        let (seen, info, leases): Rows = self.pipe("list workers", pipe).await?;
+        Ok(seen
+            .into_iter()
+            .map(|(name, seen)| {
+                let said: serde_json::Value =
+                    info.get(&name).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+                let running = leases.iter().filter(|member| member.split('|').nth(1) == Some(&name)).count();
+                WorkerView {
+                    queue: self.name().clone(),
+                    seen: time(seen),
+                    since: said["since"].as_i64().and_then(DateTime::from_timestamp_millis),
+                    version: said["version"].as_str().map(str::to_owned),
+                    concurrency: said["concurrency"].as_u64(),
+                    running: running as u64,
+                    name,
+                }
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,202 @@
+//! The intake: jobs that services push with a stock `apalis_redis::RedisStorage` are handed to the engine, each once.
+//!
+//! Such a service pushes into the namespace `<prefix>intake:<queue>` and needs nothing of Perch. The layout read here is
+//! the one that apalis-redis 1.0 writes: a sorted set `scheduled` (score: seconds since 1970), a list `active`, a hash
+//! `data` of task id to payload, and a hash `meta:<task id>`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_jobs::{JobId, JobKind, JobType, QueueName};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Client, EnqueueError, EnqueueOptions, Queue, QueueError, enqueue::Prepared};
+
+/// Tasks handed over in one step.
+const AT_ONCE: usize = 250;
+/// How long a task is remembered after it was handed over and removed.
+const REMEMBERED: Duration = Duration::from_secs(3_600);
+
+/// The intake of one queue.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    queue: Queue,
+    client: Client,
+    namespace: String,
+}
+
+struct Found {
+    task: String,
+    run_at: Option<DateTime<Utc>>,
+}
+
+impl Intake {
+    /// The intake of `queue`.
+    pub fn new(queue: &Queue, client: &Client) -> Self {
+        Self {
+            queue: queue.clone(),
+            client: client.clone(),
+            namespace: format!("{}intake:{}", queue.env().prefix(), queue.name()),
+        }
+    }
+
+    /// The namespace that services push into.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Hands over until nothing is left; answers how many jobs were new to the engine.
+    ///
+    /// A task is remembered in the step that enqueues it, and removed from the intake after that, so that a crash between
+    /// the two, or a second process that read the same task, hands nothing over twice.
+    pub async fn run_once(&self) -> Result<usize, EnqueueError> {
+        let mut accepted = 0;
+        loop {
+            let found = self.waiting().await?;
+            if found.is_empty() {
+                self.forget_old().await?;
+                return Ok(accepted);
+            }
+            accepted += self.hand_over(&found).await?;
+        }
+    }
+
+    /// Looks for new tasks until `stop`. No failure ends it.
+    pub async fn run(self, stop: CancellationToken) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        loop {
+            match self.run_once().await {
+                Ok(0) => {}
+                Ok(n) => tracing::info!(queue = %self.queue.name(), jobs = n, "taken over from the intake"),
+                Err(error) => tracing::warn!(queue = %self.queue.name(), %error, "the intake waits for Redis"),
+            }
+            if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn key(&self, suffix: &str) -> String {
+        format!("{}:{suffix}", self.namespace)
+    }
+
+    async fn waiting(&self) -> Result<Vec<Found>, QueueError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("LRANGE").arg(self.key("active")).arg(0).arg(AT_ONCE - 1);
+        pipe.cmd("ZRANGE").arg(self.key("scheduled")).arg(0).arg(AT_ONCE - 1).arg("WITHSCORES");
+        let (active, scheduled): (Vec<String>, Vec<(String, f64)>) = self.pipe("read the intake", pipe).await?;
+        let now = active.into_iter().map(|task| Found { task, run_at: None });
+        let later = scheduled.into_iter().map(|(task, seconds)| {
+            #[expect(clippy::cast_possible_truncation, reason = "scores are seconds since 1970")]
+            let run_at = DateTime::from_timestamp(seconds as i64, 0);
+            Found { task, run_at }
+        });
+        Ok(now.chain(later).take(AT_ONCE).collect())
+    }
+
+    async fn hand_over(&self, found: &[Found]) -> Result<usize, EnqueueError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("HMGET").arg(self.key("data"));
+        for one in found {
+            pipe.arg(&one.task);
+        }
+        let (payloads,): (Vec<Option<Vec<u8>>>,) = self.pipe("read the intake", pipe).await?;
+        let mut kinds = redis::pipe();
+        for one in found {
+            kinds.cmd("HGET").arg(self.key(&format!("meta:{}", one.task))).arg("kind");
+        }
+        let kinds: Vec<Option<String>> = self.pipe("read the intake", kinds).await?;
+        let jobs: Vec<Prepared> = found
+            .iter()
+            .zip(payloads)
+            .zip(kinds)
+            .filter_map(|((one, payload), kind)| Some(self.prepare(one, &payload?, kind)))
+            .collect::<Result<_, _>>()?;
+        let jobs: Vec<&Prepared> = jobs.iter().collect();
+        let mut accepted = 0;
+        for result in crate::enqueue::push(&self.queue, &jobs).await {
+            match result {
+                Ok(enqueued) if enqueued.acceptance == crate::Acceptance::Accepted => accepted += 1,
+                Ok(_) | Err(EnqueueError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.remove(found).await?;
+        Ok(accepted)
+    }
+
+    /// A task as a job. What cannot be read becomes a job all the same: its attempt puts it into the dead letters, where an
+    /// operator finds it with the reason.
+    fn prepare(&self, found: &Found, payload: &[u8], kind: Option<String>) -> Result<Prepared, EnqueueError> {
+        let types = self.client.queues().types();
+        let configured = self.queue.settings().intake_kind.as_ref().map(JobKind::to_string);
+        let named = kind.or(configured).unwrap_or_else(|| "intake_without_kind".to_owned());
+        let kind = named.parse::<JobKind>().unwrap_or_else(|_| JobKind::from_static("intake_without_kind"));
+        let job_type = types.get(kind.as_str()).cloned().unwrap_or_else(|| unknown(&kind, self.queue.name()));
+        let text = String::from_utf8_lossy(payload).into_owned();
+        let payload = RawValue::from_string(text.clone())
+            .or_else(|_| serde_json::value::to_raw_value(&text))
+            .map_err(|e| EnqueueError::Field { field: "payload".into(), reason: e.to_string() })?;
+        let (unique, group) = job_type.check(&payload).unwrap_or_default();
+        let options = EnqueueOptions {
+            id: found.task.parse().ok().or_else(|| Some(self.id_of(&found.task))),
+            run_at: found.run_at,
+            ..EnqueueOptions::default()
+        };
+        let mut prepared = Prepared::new(&self.queue, &job_type, payload, options, unique, group)?;
+        prepared.intake = Some(found.task.clone());
+        Ok(prepared)
+    }
+
+    fn id_of(&self, task: &str) -> JobId {
+        let digest = Sha256::digest(task);
+        JobId::from_parts(self.queue.now(), digest.iter().take(10).fold(0, |acc, byte| (acc << 8) | u128::from(*byte)))
+    }
+
+    async fn remove(&self, found: &[Found]) -> Result<(), QueueError> {
+        let mut pipe = redis::pipe();
+        for Found { task, .. } in found {
+            pipe.cmd("LREM").arg(self.key("active")).arg(1).arg(task).ignore();
+            pipe.cmd("ZREM").arg(self.key("scheduled")).arg(task).ignore();
+            pipe.cmd("HDEL").arg(self.key("data")).arg(task).ignore();
+            pipe.cmd("DEL").arg(self.key(&format!("meta:{task}"))).ignore();
+        }
+        self.pipe("clear the intake", pipe).await
+    }
+
+    /// Forgets tasks that were handed over and removed long ago. Called only when nothing waits, so nothing that still
+    /// waits is forgotten.
+    async fn forget_old(&self) -> Result<(), QueueError> {
+        let key = self.queue.keys().intake();
+        let before = (self.queue.now() - REMEMBERED).timestamp_millis();
+        loop {
+            let mut old = redis::cmd("ZRANGEBYSCORE");
+            old.arg(&key).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(AT_ONCE);
+            let tasks: Vec<String> = self.queue.redis().cmd("clear the intake", &old).await?;
+            if tasks.is_empty() {
+                return Ok(());
+            }
+            let mut remove = redis::cmd("ZREM");
+            remove.arg(&key).arg(&tasks);
+            self.queue.redis().cmd::<i64>("clear the intake", &remove).await?;
+        }
+    }
+
+    async fn pipe<T: redis::FromRedisValue + Send>(
+        &self,
+        doing: &'static str,
+        pipe: redis::Pipeline,
+    ) -> Result<T, QueueError> {
+        self.queue.redis().call(doing, |mut conn| async move { pipe.query_async(&mut conn).await }).await
+    }
+}
+
+/// A type for a kind that this deployment does not know.
+fn unknown(kind: &JobKind, queue: &QueueName) -> JobType {
+    let mut job_type = JobType::of::<perch_jobs::SyncHotState>();
+    job_type.kind = kind.clone();
+    job_type.queue = queue.clone();
+    job_type
+}

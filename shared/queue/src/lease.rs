@@ -1,0 +1,73 @@
+//! Keeping jobs: renewal of leases, and what a worker learns while it renews.
+
+use perch_jobs::JobId;
+
+use crate::{Queue, QueueError, scripts};
+
+/// A worker's hold on one attempt of a job. Acks are fenced by it: once it is gone from Redis, they change nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lease {
+    id: JobId,
+    member: String,
+}
+
+impl Lease {
+    pub(crate) fn from_member(id: JobId, member: String) -> Self {
+        Self { id, member }
+    }
+
+    /// The job.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// `id|holder|attempt|group`, as it stands in the sorted set `leases`.
+    pub fn member(&self) -> &str {
+        &self.member
+    }
+
+    /// The worker that holds it.
+    pub fn holder(&self) -> &str {
+        self.member.split('|').nth(1).unwrap_or_default()
+    }
+
+    /// The attempt, counted from 1.
+    pub fn attempt(&self) -> u32 {
+        self.member.split('|').nth(2).and_then(|n| n.parse().ok()).unwrap_or(1)
+    }
+}
+
+/// What a heartbeat told.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// Members of leases that another worker may have by now.
+    pub lost: Vec<String>,
+    /// Members of leases whose jobs shall stop, and why.
+    pub stop: Vec<(String, String)>,
+}
+
+const RENEWED_AT_ONCE: usize = 1_000;
+const REAPED: usize = 100;
+
+/// Renews `leases` of `holder`.
+pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease]) -> Result<Pulse, QueueError> {
+    let mut pulse = Pulse::default();
+    for chunk in leases.chunks(RENEWED_AT_ONCE) {
+        let mut call = queue.invocation(&scripts::HEARTBEAT);
+        call.arg(queue.engine().lease.as_millis().to_string()).arg(holder).arg(REAPED);
+        for lease in chunk {
+            call.arg(lease.member());
+        }
+        let (lost, stop): (Vec<String>, Vec<(String, String)>) = queue.run("renew leases", &call).await?;
+        pulse.lost.extend(lost);
+        pulse.stop.extend(stop);
+    }
+    Ok(pulse)
+}
+
+/// Says good-bye: the worker is no longer listed.
+pub(crate) async fn leave(queue: &Queue, holder: &str) -> Result<(), QueueError> {
+    let mut call = queue.invocation(&scripts::GOODBYE);
+    call.arg(holder);
+    queue.run::<u8>("leave", &call).await.map(|_| ())
+}

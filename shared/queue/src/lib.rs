@@ -1,0 +1,42 @@
+//! The durable queue engine of Perch, on Redis.
+//!
+//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `enqueue`, `fetch`, `lease`, `finish`
+//! (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `backend` (the worker
+//! runtime, apalis). Every change of a job's state is one script in `scripts/`.
+
+mod dead;
+mod enqueue;
+mod envelope;
+mod error;
+mod event;
+mod fetch;
+mod finish;
+mod follow;
+mod inspect;
+mod intake;
+mod keys;
+mod lease;
+mod operate;
+mod queue;
+mod queues;
+mod redis_door;
+mod schedule;
+mod scripts;
+pub mod worker;
+
+pub use dead::{DeadLetter, Replay, Replayed, cause_of};
+pub use enqueue::{Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, NewJob, OnConflict};
+pub use envelope::{Envelope, EnvelopeError};
+pub use error::QueueError;
+pub use event::{EntryId, EventData, EventKind, JobEvent};
+pub use finish::Fail;
+pub use follow::Follow;
+pub use inspect::{JobState, JobView, QueueStats, WorkerView};
+pub use intake::Intake;
+pub use keys::Keys;
+pub use lease::Lease;
+pub use operate::Cancellation;
+pub use queue::Queue;
+pub use queues::Queues;
+pub use redis_door::{Connection, Redis};
+pub use schedule::{CronEntry, CronView, Fired};

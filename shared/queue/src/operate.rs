@@ -1,0 +1,91 @@
+//! What an operator does to waiting and running jobs and to whole queues.
+
+use std::time::Duration;
+
+use perch_jobs::JobId;
+use serde::{Deserialize, Serialize};
+
+use crate::{EventData, Queue, QueueError, scripts};
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cancellation {
+    /// It was waiting and is gone.
+    Cancelled,
+    /// It runs. Its worker is told with its next heartbeat, and the job ends when its handler stops.
+    Cancelling,
+    /// It is in the dead letters; discard it there.
+    Dead,
+    /// There is no such job: it is done, or never was.
+    Unknown,
+}
+
+impl Queue {
+    /// Cancels a job, whatever it is doing. `by` and `reason` are kept in its history.
+    pub async fn cancel(&self, id: JobId, by: &str, reason: &str) -> Result<Cancellation, QueueError> {
+        let mut call = self.invocation(&scripts::CANCEL);
+        let why = format!("cancelled by {by}: {reason}");
+        call.arg(id.to_string()).arg(&why).arg(operator(by, Some(why.clone())));
+        let answer: String = self.run("cancel", &call).await?;
+        Ok(match answer.as_str() {
+            "cancelled" => Cancellation::Cancelled,
+            "cancelling" => Cancellation::Cancelling,
+            "dead" => Cancellation::Dead,
+            _ => Cancellation::Unknown,
+        })
+    }
+
+    /// Makes a delayed job ready. False when it was not delayed.
+    pub async fn run_now(&self, id: JobId) -> Result<bool, QueueError> {
+        let mut call = self.invocation(&scripts::RUN_NOW);
+        call.arg(id.to_string());
+        let moved: Vec<u8> = self.run("run now", &call).await?;
+        Ok(moved == [1])
+    }
+
+    /// Stops all processes from fetching. Running jobs go on. False when it was paused already.
+    pub async fn pause(&self, by: &str) -> Result<bool, QueueError> {
+        self.set_paused(true, by).await
+    }
+
+    /// Lets all processes fetch again. False when it was not paused.
+    pub async fn resume(&self, by: &str) -> Result<bool, QueueError> {
+        self.set_paused(false, by).await
+    }
+
+    async fn set_paused(&self, paused: bool, by: &str) -> Result<bool, QueueError> {
+        let mut call = self.invocation(&scripts::PAUSE);
+        call.arg(u8::from(paused)).arg(by);
+        Ok(self.run::<u8>(if paused { "pause" } else { "resume" }, &call).await? == 1)
+    }
+
+    /// Removes some of the waiting jobs for good: ready, parked and delayed ones. Answers how many; call it until it
+    /// answers 0. Running jobs and dead letters stay.
+    pub async fn purge_some(&self, by: &str) -> Result<usize, QueueError> {
+        const AT_ONCE: usize = 500;
+        let mut call = self.invocation(&scripts::PURGE);
+        call.arg(AT_ONCE).arg(operator(by, Some(format!("purged by {by}"))));
+        self.run("purge", &call).await
+    }
+
+    /// Drops dead letters beyond the retention of the queue and workers not seen for an hour. Answers how many dead letters
+    /// went; call it until that is 0.
+    pub async fn prune_some(&self) -> Result<usize, QueueError> {
+        const AT_ONCE: usize = 500;
+        const SILENT: Duration = Duration::from_secs(3_600);
+        let now = self.now();
+        let mut call = self.invocation(&scripts::PRUNE);
+        call.arg((now - self.settings().dead_retention).timestamp_millis())
+            .arg(self.settings().dead_kept)
+            .arg(AT_ONCE)
+            .arg((now - SILENT).timestamp_millis());
+        self.run("prune", &call).await
+    }
+}
+
+/// The data of an event that an operator caused.
+pub(crate) fn operator(by: &str, error: Option<String>) -> String {
+    serde_json::to_string(&EventData { by: Some(by.to_owned()), error, ..EventData::default() })
+        .expect("event data has text keys and values that JSON can hold")
+}

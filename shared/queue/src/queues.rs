@@ -1,0 +1,73 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use perch_base::{
+    Clock, Environment, Settings,
+    settings::{EngineSettings, QueueSettings},
+};
+use perch_jobs::{JobTypes, QueueName};
+
+use crate::{Queue, Redis};
+
+/// All queues of a deployment and the job types that live in them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queues(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    queues: BTreeMap<QueueName, Queue>,
+    types: JobTypes,
+    redis: Redis,
+}
+
+impl Queues {
+    /// The queues of `settings`, by the clock of Redis.
+    pub fn new(redis: Redis, settings: &Settings, types: JobTypes) -> Self {
+        Self::with_clock(redis, settings, types, Clock::system())
+    }
+
+    /// The queues of `settings`, by a clock that the caller sets.
+    pub fn with_clock(redis: Redis, settings: &Settings, types: JobTypes, clock: Clock) -> Self {
+        Self::of(redis, settings.env, &settings.queues, &settings.engine, types, clock)
+    }
+
+    /// Queues by their blocks of the configuration.
+    pub fn of(
+        redis: Redis,
+        env: Environment,
+        blocks: &BTreeMap<QueueName, QueueSettings>,
+        engine: &EngineSettings,
+        types: JobTypes,
+        clock: Clock,
+    ) -> Self {
+        let queue = |(name, block): (&QueueName, &QueueSettings)| {
+            let queue = Queue::new(redis.clone(), env, name.clone(), block.clone(), engine.clone(), clock.clone());
+            (name.clone(), queue)
+        };
+        Self(Arc::new(Inner { queues: blocks.iter().map(queue).collect(), types, redis }))
+    }
+
+    /// The queue of that name.
+    pub fn get(&self, name: &QueueName) -> Option<&Queue> {
+        self.0.queues.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Queue> {
+        self.0.queues.values()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<QueueName> {
+        self.0.queues.keys().cloned().collect()
+    }
+
+    /// The job types of the deployment.
+    pub fn types(&self) -> &JobTypes {
+        &self.0.types
+    }
+
+    /// The door to Redis.
+    pub fn redis(&self) -> &Redis {
+        &self.0.redis
+    }
+}

@@ -1,0 +1,234 @@
+//! The one door to Redis: a single server or a cluster, pooled by deadpool.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use deadpool_redis::{Runtime, cluster as deadpool_cluster};
+use perch_base::settings::RedisSettings;
+use redis::{
+    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisFuture, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+
+use crate::QueueError;
+
+/// A connection that can be cloned; clones share one socket and pipeline their commands.
+#[derive(Clone)]
+pub enum Connection {
+    /// To a single server.
+    Single(MultiplexedConnection),
+    /// To a cluster; commands go to the node that holds their key.
+    Cluster(ClusterConnection),
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Single(conn) => conn.req_packed_command(cmd),
+            Self::Cluster(conn) => conn.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Single(conn) => conn.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(conn) => conn.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Single(conn) => conn.get_db(),
+            Self::Cluster(conn) => conn.get_db(),
+        }
+    }
+}
+
+enum Pool {
+    Single { pool: deadpool_redis::Pool, client: redis::Client },
+    Cluster { pool: deadpool_cluster::Pool, client: ClusterClient },
+}
+
+struct Inner {
+    url: SecretString,
+    pool: Pool,
+    settings: RedisSettings,
+    /// The connection that short commands share. It is dropped when it fails, and drawn anew from the pool.
+    shared: Mutex<Option<Connection>>,
+}
+
+/// The door to Redis. Cheap to clone. It connects when first used and again after every failure.
+#[derive(Clone)]
+pub struct Redis(Arc<Inner>);
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0.pool {
+            Pool::Single { .. } => "Redis(single)",
+            Pool::Cluster { .. } => "Redis(cluster)",
+        })
+    }
+}
+
+impl Redis {
+    /// A door to `url`: one URL for a single server, several separated by commas for a cluster.
+    /// `rediss://` speaks TLS. Nothing is connected yet.
+    pub fn new(url: &SecretString, settings: &RedisSettings) -> Result<Self, QueueError> {
+        let bad = |e: &dyn std::fmt::Display| QueueError::Configuration(e.to_string());
+        let nodes: Vec<&str> = url.expose_secret().split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
+        let pool = match nodes.as_slice() {
+            [] => return Err(QueueError::Configuration("it is empty".into())),
+            [node] => {
+                let manager =
+                    deadpool_redis::Manager::new_with_config(*node, timeouts(settings)).map_err(|e| bad(&e))?;
+                let pool = deadpool_redis::Pool::builder(manager)
+                    .max_size(settings.pool_size)
+                    .wait_timeout(Some(settings.command_timeout))
+                    .create_timeout(Some(settings.connect_timeout))
+                    .recycle_timeout(Some(settings.command_timeout))
+                    .runtime(Runtime::Tokio1)
+                    .build()
+                    .map_err(|e| bad(&e))?;
+                Pool::Single { pool, client: redis::Client::open(*node).map_err(|e| bad(&e))? }
+            }
+            nodes => {
+                let owned: Vec<String> = nodes.iter().map(|&n| n.to_owned()).collect();
+                let manager = deadpool_cluster::Manager::new(owned.clone(), false).map_err(|e| bad(&e))?;
+                let pool = deadpool_cluster::Pool::builder(manager)
+                    .max_size(settings.pool_size)
+                    .wait_timeout(Some(settings.command_timeout))
+                    .create_timeout(Some(settings.connect_timeout))
+                    .recycle_timeout(Some(settings.command_timeout))
+                    .runtime(Runtime::Tokio1)
+                    .build()
+                    .map_err(|e| bad(&e))?;
+                let client = ClusterClient::builder(owned)
+                    .connection_timeout(settings.connect_timeout)
+                    .overall_response_timeout(None)
+                    .response_timeout(LONGEST_BLOCK)
+                    .build()
+                    .map_err(|e| bad(&e))?;
+                Pool::Cluster { pool, client }
+            }
+        };
+        Ok(Self(Arc::new(Inner { url: url.clone(), pool, settings: settings.clone(), shared: Mutex::new(None) })))
+    }
+
+    /// A door to the same Redis that shares nothing with this one. Connections belong to the runtime they were opened on.
+    #[must_use]
+    pub fn separate(&self) -> Self {
+        Self::new(&self.0.url, &self.0.settings).expect("a URL that was accepted once is accepted again")
+    }
+
+    /// True for a cluster.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.0.pool, Pool::Cluster { .. })
+    }
+
+    /// A connection of one's own, for blocking reads: it waits for answers as long as they take.
+    pub(crate) async fn dedicated(&self) -> Result<Connection, QueueError> {
+        let doing = "connect";
+        let opened = async {
+            match &self.0.pool {
+                Pool::Single { client, .. } => {
+                    let config = AsyncConnectionConfig::new()
+                        .set_connection_timeout(Some(self.0.settings.connect_timeout))
+                        .set_response_timeout(None);
+                    client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Single)
+                }
+                Pool::Cluster { client, .. } => client.get_async_connection().await.map(Connection::Cluster),
+            }
+        };
+        self.limited(doing, self.0.settings.connect_timeout, opened).await
+    }
+
+    /// Runs one short command or script. `run` is given a connection; when it fails for a lost connection,
+    /// the next call opens a new one. Nothing is repeated here: the caller knows whether that is safe.
+    pub async fn call<T, F, Fut>(&self, doing: &'static str, run: F) -> Result<T, QueueError>
+    where
+        F: FnOnce(Connection) -> Fut,
+        Fut: Future<Output = redis::RedisResult<T>>,
+    {
+        let conn = self.shared().await?;
+        let result = self.limited(doing, self.0.settings.command_timeout, run(conn)).await;
+        if let Err(error) = &result {
+            metrics::counter!("perch_redis_errors_total", "doing" => doing).increment(1);
+            if error.is_unavailable() {
+                *self.0.shared.lock().await = None;
+            }
+        }
+        result
+    }
+
+    /// Runs one command and reads its answer.
+    pub async fn cmd<T: FromRedisValue + Send>(&self, doing: &'static str, cmd: &Cmd) -> Result<T, QueueError> {
+        self.call(doing, |mut conn| async move { cmd.query_async(&mut conn).await }).await
+    }
+
+    /// Asks Redis whether it is there.
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        self.cmd::<String>("ping", &redis::cmd("PING")).await.map(|_| ())
+    }
+
+    async fn shared(&self) -> Result<Connection, QueueError> {
+        let mut shared = self.0.shared.lock().await;
+        if let Some(conn) = &*shared {
+            return Ok(conn.clone());
+        }
+        let conn = self.pooled().await?;
+        *shared = Some(conn.clone());
+        Ok(conn)
+    }
+
+    /// A clone of a connection of the pool, for callers that send much at once and should not hold others up.
+    pub(crate) async fn pooled(&self) -> Result<Connection, QueueError> {
+        let doing = "connect";
+        match &self.0.pool {
+            Pool::Single { pool, .. } => match pool.get().await {
+                Ok(conn) => Ok(Connection::Single((*conn).clone())),
+                Err(error) => Err(self.pool_error(doing, error)),
+            },
+            Pool::Cluster { pool, .. } => match pool.get().await {
+                Ok(conn) => Ok(Connection::Cluster((*conn).clone())),
+                Err(error) => Err(self.pool_error(doing, error)),
+            },
+        }
+    }
+
+    fn pool_error(&self, doing: &'static str, error: deadpool_redis::PoolError) -> QueueError {
+        metrics::counter!("perch_redis_errors_total", "doing" => doing).increment(1);
+        match error {
+            deadpool_redis::PoolError::Backend(source) => QueueError::from_redis(doing, source),
+            _ => QueueError::Timeout { doing, after: self.0.settings.connect_timeout },
+        }
+    }
+
+    async fn limited<T>(
+        &self,
+        doing: &'static str,
+        after: Duration,
+        run: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, QueueError> {
+        match tokio::time::timeout(after, run).await {
+            Ok(result) => result.map_err(|e| QueueError::from_redis(doing, e)),
+            Err(_) => Err(QueueError::Timeout { doing, after }),
+        }
+    }
+}
+
+/// No blocking read lasts longer; settings cap `engine.idle_block` below it.
+const LONGEST_BLOCK: Duration = Duration::from_secs(600);
+
+fn timeouts(settings: &RedisSettings) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(settings.connect_timeout))
+        .set_response_timeout(Some(settings.command_timeout))
+}

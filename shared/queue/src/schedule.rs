@@ -1,0 +1,234 @@
+//! Cron: entries of the configuration that enqueue a job at their ticks, each tick once over all machines.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_base::{
+    CronSchedule,
+    settings::{CatchUp, CronSettings, Overlap},
+};
+use perch_jobs::JobId;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Client, EnqueueError, EnqueueOptions, NewJob, Queue, QueueError, enqueue::Prepared, scripts};
+
+/// What became of a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fired {
+    /// Its job was enqueued.
+    Fired,
+    /// Another scheduler fired it, or a later one, before.
+    Passed,
+    /// The job of an earlier tick is not finished.
+    Overlap,
+}
+
+/// A cron entry and where it stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct CronView {
+    /// The entry.
+    pub entry: String,
+    /// Its schedule as configured.
+    pub schedule: String,
+    /// Its time zone.
+    pub timezone: String,
+    /// The kind of its jobs.
+    pub kind: String,
+    /// Whether it fires.
+    pub enabled: bool,
+    /// The last tick that was fired.
+    pub last: Option<DateTime<Utc>>,
+    /// The next tick.
+    pub next: Option<DateTime<Utc>>,
+    /// The job of the last tick.
+    pub last_job: Option<JobId>,
+}
+
+/// One entry, ready to fire.
+#[derive(Debug, Clone)]
+pub struct CronEntry {
+    name: String,
+    settings: CronSettings,
+    schedule: CronSchedule,
+    client: Client,
+}
+
+/// Most ticks made up for after a stop.
+const MADE_UP: usize = 100;
+
+impl CronEntry {
+    /// The entry `name` of the configuration.
+    pub fn new(name: &str, settings: &CronSettings, client: &Client) -> Result<Self, perch_base::ScheduleError> {
+        Ok(Self {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            schedule: CronSchedule::parse(&settings.schedule, settings.timezone)?,
+            client: client.clone(),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn prepare(&self, id: JobId) -> Result<(Queue, Prepared), EnqueueError> {
+        let payload = RawValue::from_string(self.settings.payload.to_string())
+            .map_err(|e| EnqueueError::Field { field: format!("cron.{}.payload", self.name), reason: e.to_string() })?;
+        self.client.prepare(NewJob {
+            kind: self.settings.kind.clone(),
+            payload,
+            options: EnqueueOptions { id: Some(id), ..EnqueueOptions::default() },
+        })
+    }
+
+    fn queue(&self) -> Result<Queue, EnqueueError> {
+        self.prepare(JobId::at(Utc::now())).map(|(queue, _)| queue)
+    }
+
+    /// Fires the tick at `tick`. The job's id is made of the entry and the tick, so it comes out the same on every machine.
+    pub async fn fire(&self, tick: DateTime<Utc>) -> Result<Fired, EnqueueError> {
+        let (queue, prepared) = self.prepare(tick_id(&self.name, tick))?;
+        let mut call = queue.invocation(&scripts::CRON);
+        call.arg(&self.name)
+            .arg(tick.timestamp_millis())
+            .arg(match self.settings.overlap {
+                Overlap::Skip => "skip",
+                Overlap::Allow => "allow",
+            })
+            .arg(prepared.id.to_string())
+            .arg(prepared.envelope.encode())
+            .arg(prepared.envelope.priority.as_str())
+            .arg(prepared.envelope.group.as_deref().unwrap_or_default());
+        let answer: String = queue.run("fire a cron entry", &call).await?;
+        Ok(match answer.as_str() {
+            "fired" => Fired::Fired,
+            "overlap" => Fired::Overlap,
+            _ => Fired::Passed,
+        })
+    }
+
+    /// Enqueues its job now, whatever the schedule says.
+    pub async fn run_now(&self) -> Result<JobId, EnqueueError> {
+        let (queue, prepared) = self.prepare(JobId::at(Utc::now()))?;
+        let id = crate::enqueue::push(&queue, &[&prepared]).await.pop().expect("one answer for one job")?.id;
+        Ok(id)
+    }
+
+    async fn last(&self, queue: &Queue) -> Result<(Option<DateTime<Utc>>, Option<JobId>), QueueError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("HGET").arg(queue.keys().cron()).arg(&self.name);
+        pipe.cmd("HGET").arg(queue.keys().cron_jobs()).arg(&self.name);
+        let (tick, job): (Option<i64>, Option<String>) = queue
+            .redis()
+            .call("read a cron entry", |mut conn| async move { pipe.query_async(&mut conn).await })
+            .await?;
+        Ok((tick.and_then(DateTime::from_timestamp_millis), job.and_then(|id| id.parse().ok())))
+    }
+
+    /// Where it stands.
+    pub async fn view(&self) -> Result<CronView, EnqueueError> {
+        let queue = self.queue()?;
+        let (last, last_job) = self.last(&queue).await?;
+        Ok(CronView {
+            entry: self.name.clone(),
+            schedule: self.settings.schedule.clone(),
+            timezone: self.settings.timezone.to_string(),
+            kind: self.settings.kind.to_string(),
+            enabled: self.settings.enabled,
+            last,
+            next: self.schedule.next_after(queue.now()),
+            last_job,
+        })
+    }
+
+    /// The ticks that were missed while no scheduler ran, as far as the entry makes up for them.
+    async fn missed(&self, now: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>, EnqueueError> {
+        let (last, _) = self.last(&self.queue()?).await?;
+        let Some(last) = last else { return Ok(Vec::new()) };
+        Ok(match self.settings.catch_up {
+            CatchUp::Skip => Vec::new(),
+            CatchUp::Latest => {
+                self.schedule.previous_at_or_before(now).filter(|tick| *tick > last).into_iter().collect()
+            }
+            CatchUp::All => self.schedule.ticks_between(last, now, MADE_UP),
+        })
+    }
+
+    /// Fires at every tick until `stop`. No failure ends it.
+    pub async fn run(self, stop: CancellationToken) {
+        if !self.settings.enabled {
+            return;
+        }
+        let mut due: Vec<DateTime<Utc>> = loop {
+            match self.missed(Utc::now()).await {
+                Ok(missed) => break missed,
+                Err(error) => tracing::warn!(entry = self.name, %error, "missed ticks are not known yet"),
+            }
+            if stopped_within(&stop, RETRY).await {
+                return;
+            }
+        };
+        loop {
+            for tick in due.drain(..) {
+                while let Err(error) = self.fire_and_tell(tick).await {
+                    tracing::warn!(entry = self.name, %tick, %error, "the tick waits for Redis");
+                    if stopped_within(&stop, RETRY).await {
+                        return;
+                    }
+                }
+            }
+            let now = Utc::now();
+            let Some(next) = self.schedule.next_after(now) else {
+                tracing::info!(entry = self.name, "no tick is left");
+                return;
+            };
+            if stopped_within(&stop, (next - now).to_std().unwrap_or_default()).await {
+                return;
+            }
+            due.push(next);
+        }
+    }
+
+    async fn fire_and_tell(&self, tick: DateTime<Utc>) -> Result<(), EnqueueError> {
+        let fired = self.fire(tick).await?;
+        tracing::debug!(entry = self.name, %tick, ?fired, "tick");
+        let outcome = match fired {
+            Fired::Fired => "fired",
+            Fired::Passed => "passed",
+            Fired::Overlap => "overlap",
+        };
+        metrics::counter!("perch_cron_ticks_total", "entry" => self.name.clone(), "outcome" => outcome).increment(1);
+        Ok(())
+    }
+}
+
+const RETRY: Duration = Duration::from_secs(1);
+
+async fn stopped_within(stop: &CancellationToken, time: Duration) -> bool {
+    tokio::time::timeout(time, stop.cancelled()).await.is_ok()
+}
+
+fn tick_id(entry: &str, tick: DateTime<Utc>) -> JobId {
+    let digest = Sha256::digest(format!("{entry}@{}", tick.timestamp_millis()));
+    let random = digest.iter().take(10).fold(0u128, |acc, byte| (acc << 8) | u128::from(*byte));
+    JobId::from_parts(tick, random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_machines_make_the_same_id_of_a_tick_and_of_no_other() {
+        let tick = DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
+        assert_eq!(tick_id("poll", tick), tick_id("poll", tick));
+        assert_ne!(tick_id("poll", tick), tick_id("sync", tick));
+        assert_ne!(tick_id("poll", tick), tick_id("poll", tick + Duration::from_secs(1)));
+        assert_eq!(tick_id("poll", tick).created_at(), tick);
+    }
+}

@@ -1,0 +1,24 @@
+-- Cancels a job.
+--
+-- Own ARGV: 5 id, 6 reason, 7 data (JSON of the event).
+-- Result: 'cancelled' (it was waiting and is gone) · 'cancelling' (it runs; its worker is told) · 'dead' (it is in the dead
+--   letters) · 'unknown'
+-- Atomic.
+-- Bound: the leases of the queue, that is the jobs running at this moment.
+
+local id, reason = ARGV[5], ARGV[6]
+if call('HEXISTS', JOBS, id) == 0 then return 'unknown' end
+if call('ZSCORE', DEAD, id) then return 'dead' end
+if call('ZREM', DELAYED, id) == 0 then
+  for _, member in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+    if split_lease(member) == id then
+      call('HSET', CANCELLING, id, reason)
+      return 'cancelling'
+    end
+  end
+  call('SADD', CANCELLED, id)
+end
+failure_event('cancelled', id, ARGV[7])
+forget({ id })
+flush_events()
+return 'cancelled'

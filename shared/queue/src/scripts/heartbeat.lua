@@ -1,0 +1,26 @@
+-- Renews what a worker runs, reaps what others lost, and tells which of its jobs it must stop.
+--
+-- Own ARGV: 5 lease ms, 6 holder, 7 most leases reaped, then lease members.
+-- Result: { leases it no longer holds }, { lease, reason, … of jobs that shall be cancelled }
+-- Atomic: all renewals in one go.
+-- Bound: members given (the caller keeps them at 1,000) + leases reaped.
+
+local ends, holder = now + tonumber(ARGV[5]), ARGV[6]
+call('ZADD', WORKERS, now, holder)
+local lost, stop = {}, {}
+local cancelling = call('EXISTS', CANCELLING) == 1
+for i = 8, #ARGV do
+  if call('ZSCORE', LEASES, ARGV[i]) then
+    call('ZADD', LEASES, ends, ARGV[i])
+    local reason = cancelling and call('HGET', CANCELLING, (split_lease(ARGV[i])))
+    if reason then
+      stop[#stop + 1] = ARGV[i]
+      stop[#stop + 1] = reason
+    end
+  else
+    lost[#lost + 1] = ARGV[i]
+  end
+end
+reap(tonumber(ARGV[7]))
+flush_events()
+return { lost, stop }

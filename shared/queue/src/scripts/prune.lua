@@ -1,0 +1,26 @@
+-- Keeps the dead letters and the list of workers bounded.
+--
+-- Own ARGV: 5 oldest death kept (ms), 6 most dead letters, 7 most removed, 8 oldest sight of a worker kept (ms)
+-- Result: how many dead letters were removed.
+-- Atomic. Bound: ARGV[7] dead letters and as many workers.
+
+local most = tonumber(ARGV[7])
+local ids = call('ZRANGEBYSCORE', DEAD, '-inf', ARGV[5], 'LIMIT', 0, most)
+if #ids == 0 then
+  local over = math.min(call('ZCARD', DEAD) - tonumber(ARGV[6]), most)
+  if over > 0 then ids = call('ZRANGE', DEAD, 0, over - 1) end
+end
+for _, id in ipairs(ids) do
+  failure_event('discarded', id, '{"error":"the retention of the queue was reached","by":"retention"}')
+end
+if #ids > 0 then
+  call('ZREM', DEAD, unpack(ids))
+  forget(ids)
+end
+local silent = call('ZRANGEBYSCORE', WORKERS, '-inf', ARGV[8], 'LIMIT', 0, most)
+if #silent > 0 then
+  call('ZREM', WORKERS, unpack(silent))
+  call('HDEL', WORKER_INFO, unpack(silent))
+end
+flush_events()
+return #ids

@@ -1,0 +1,39 @@
+-- Removes waiting jobs: ready, parked and delayed ones, not those running or dead.
+--
+-- Own ARGV: 5 most removed, 6 data (JSON of the event)
+-- Result: how many places were emptied; 0 when nothing waits any more.
+-- Atomic. Bound: ARGV[5].
+
+local left = tonumber(ARGV[5])
+local ids, places = {}, 0
+local function add(list)
+  if not list then return end
+  places = places + #list
+  left = left - #list
+  for _, id in ipairs(list) do
+    if call('SREM', CANCELLED, id) == 0 then ids[#ids + 1] = id end
+  end
+end
+for _, list in ipairs({ READY.high, READY.normal, READY.low }) do
+  if left > 0 then add(call('LPOP', list, left)) end
+end
+if left > 0 then
+  for _, group in ipairs(call('HKEYS', PARKED_COUNT)) do
+    if left > 0 then
+      add(call('LPOP', PARKED .. group, left))
+      local rest = call('LLEN', PARKED .. group)
+      if rest > 0 then call('HSET', PARKED_COUNT, group, rest) else call('HDEL', PARKED_COUNT, group) end
+    end
+  end
+end
+if left > 0 then
+  local delayed = call('ZRANGE', DELAYED, 0, left - 1)
+  if #delayed > 0 then
+    call('ZREM', DELAYED, unpack(delayed))
+    add(delayed)
+  end
+end
+for _, id in ipairs(ids) do failure_event('cancelled', id, ARGV[6]) end
+forget(ids)
+flush_events()
+return places

@@ -1,0 +1,34 @@
+-- Brings dead jobs back.
+--
+-- Own ARGV: 5 delay ms, then triples of id, the envelope as the caller read it, the envelope to store.
+-- Result: for each: 'replayed' · 'gone' (not dead any more) · 'changed' (its envelope is another by now) · 'conflict'
+--   (its unique key is held by a newer job)
+-- Atomic: each job whole; all of the call in one go.
+-- Bound: the jobs given, which the caller keeps at 100.
+
+local delay = tonumber(ARGV[5])
+local out = {}
+
+local function replay(id, seen, envelope)
+  if not call('ZSCORE', DEAD, id) then return 'gone' end
+  if call('HGET', JOBS, id) ~= seen then return 'changed' end
+  local decoded = cjson.decode(envelope)
+  local unique = decoded['unique']
+  if unique and (unique.scope == 'done' or unique.scope == 'queued') then
+    local lock = UNIQUE .. unique.key
+    local holder = call('GET', lock)
+    if holder and holder ~= id and call('HEXISTS', JOBS, holder) == 1 then return 'conflict' end
+    call('SET', lock, id)
+    call('HSET', unique.scope == 'queued' and UNIQUE_QUEUED or UNIQUE_DONE, id, unique.key)
+  end
+  call('ZREM', DEAD, id)
+  call('HSET', JOBS, id, envelope)
+  event('replayed', id, envelope)
+  if delay > 0 then make_delayed(id, now + delay) else make_ready(id, false) end
+  return 'replayed'
+end
+
+for i = 6, #ARGV, 3 do out[#out + 1] = replay(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+flush_events()
+wake()
+return out

@@ -1,0 +1,157 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::task::AtomicWaker;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::Lease;
+
+/// A lease that this process holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub lease: Lease,
+    pub cancel: CancellationToken,
+    why: Mutex<Option<Stop>>,
+    renewed: Mutex<Instant>,
+}
+
+/// Why a running job shall stop.
+#[derive(Debug, Clone)]
+pub(super) enum Stop {
+    /// An operator cancelled it, for this reason.
+    Cancelled(String),
+    /// Another worker may have it by now.
+    LeaseLost,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Held {
+    pub fn new(lease: Lease, asked_at: Instant) -> Self {
+        Self { lease, cancel: CancellationToken::new(), why: Mutex::new(None), renewed: Mutex::new(asked_at) }
+    }
+
+    /// True when the last renewal was asked for less than `lease` ago, so that it cannot have run out.
+    pub fn renewed_within(&self, lease: Duration) -> bool {
+        lock(&self.renewed).elapsed() < lease
+    }
+
+    pub fn renewed(&self, asked_at: Instant) {
+        *lock(&self.renewed) = asked_at;
+    }
+
+    pub fn stop(&self, why: Stop) {
+        lock(&self.why).get_or_insert(why);
+        self.cancel.cancel();
+    }
+
+    pub fn why(&self) -> Option<Stop> {
+        lock(&self.why).clone()
+    }
+}
+
+/// A job handed to the pool.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub held: Arc<Held>,
+    pub envelope: Vec<u8>,
+}
+
+/// What a pool holds: jobs fetched and not yet started, and all leases it answers for.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    waiting: Mutex<VecDeque<Delivery>>,
+    /// By the member of the lease: one process may hold two attempts of a job for a moment, when the first was lost.
+    held: Mutex<HashMap<String, Arc<Held>>>,
+    /// Fetched jobs whose handler has not ended.
+    outstanding: AtomicUsize,
+    capacity: usize,
+    closed: AtomicBool,
+    reader: AtomicWaker,
+    freed: Notify,
+}
+
+impl Buffer {
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            held: Mutex::default(),
+            outstanding: AtomicUsize::new(0),
+            capacity,
+            closed: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+            freed: Notify::new(),
+        }
+    }
+
+    /// How many more jobs may be fetched.
+    pub fn free(&self) -> usize {
+        self.capacity.saturating_sub(self.outstanding.load(Ordering::Acquire))
+    }
+
+    /// Returns once a place may have become free.
+    pub async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    pub fn add(&self, deliveries: Vec<Delivery>) {
+        self.outstanding.fetch_add(deliveries.len(), Ordering::AcqRel);
+        {
+            let mut held = lock(&self.held);
+            held.extend(deliveries.iter().map(|d| (d.held.lease.member().to_owned(), d.held.clone())));
+        }
+        lock(&self.waiting).extend(deliveries);
+        self.reader.wake();
+    }
+
+    /// The next job to start. `None` once the buffer is closed and empty.
+    pub fn poll_next(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Delivery>> {
+        use std::task::Poll;
+        self.reader.register(cx.waker());
+        match lock(&self.waiting).pop_front() {
+            Some(delivery) => Poll::Ready(Some(delivery)),
+            None if self.closed.load(Ordering::Acquire) => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The handler of a job has ended: its place is free. The lease is held until the end is written to Redis.
+    pub fn ended(&self) {
+        self.outstanding.fetch_sub(1, Ordering::AcqRel);
+        self.freed.notify_one();
+    }
+
+    /// What became of these is written to Redis.
+    pub fn let_go<'a>(&self, leases: impl Iterator<Item = &'a Lease>) {
+        let mut held = lock(&self.held);
+        for lease in leases {
+            held.remove(lease.member());
+        }
+    }
+
+    pub fn leases(&self) -> Vec<Lease> {
+        lock(&self.held).values().map(|h| h.lease.clone()).collect()
+    }
+
+    pub fn get(&self, member: &str) -> Option<Arc<Held>> {
+        lock(&self.held).get(member).cloned()
+    }
+
+    /// Takes back what was fetched and not started; nothing more is handed out.
+    pub fn close(&self) -> Vec<Delivery> {
+        let rest: Vec<Delivery> = lock(&self.waiting).drain(..).collect();
+        self.outstanding.fetch_sub(rest.len(), Ordering::AcqRel);
+        self.closed.store(true, Ordering::Release);
+        self.reader.wake();
+        rest
+    }
+}

@@ -1,0 +1,54 @@
+//! Writes verdicts to Redis by group commit: while one batch is on its way the next one gathers.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+
+use super::{backoff::Backoff, buffer::Buffer};
+use crate::{
+    Queue,
+    finish::{FINISHED_AT_ONCE, Finish, finish},
+};
+
+/// Runs until the senders are gone and everything is written. A failed Redis call is repeated until it succeeds: the lease
+/// is renewed meanwhile, and a lease that was lost all the same makes the repetition harmless.
+pub(super) async fn run(queue: Queue, buffer: Arc<Buffer>, mut verdicts: mpsc::Receiver<Finish>, give_up: Duration) {
+    let mut batch = Vec::with_capacity(FINISHED_AT_ONCE);
+    let mut closing: Option<tokio::time::Instant> = None;
+    while verdicts.recv_many(&mut batch, FINISHED_AT_ONCE).await > 0 {
+        let mut backoff = Backoff::new();
+        loop {
+            match finish(&queue, &batch).await {
+                Ok(held) => {
+                    report_lost(&queue, &batch, &held);
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(queue = %queue.name(), jobs = batch.len(), %error, "verdicts wait for Redis");
+                    if verdicts.is_closed() {
+                        let since = *closing.get_or_insert_with(tokio::time::Instant::now);
+                        if since.elapsed() > give_up {
+                            tracing::error!(queue = %queue.name(), jobs = batch.len(), "shutting down without Redis: these jobs run again once their lease ends");
+                            break;
+                        }
+                    }
+                    backoff.wait().await;
+                }
+            }
+        }
+        buffer.let_go(batch.iter().map(|f| &f.lease));
+        batch.clear();
+    }
+}
+
+fn report_lost(queue: &Queue, batch: &[Finish], held: &[bool]) {
+    for (finish, _) in batch.iter().zip(held).filter(|(_, held)| !**held) {
+        metrics::counter!("perch_leases_lost_total", "queue" => queue.name().to_string()).increment(1);
+        tracing::warn!(
+            job = %finish.lease.id(),
+            queue = %queue.name(),
+            attempt = finish.lease.attempt(),
+            "the lease was gone when the attempt ended; another attempt decides"
+        );
+    }
+}

@@ -1,0 +1,111 @@
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use futures::future::BoxFuture;
+use perch_jobs::{Job, JobKind, JobType, read_payload};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use super::context::{Deps, FromContext, JobContext};
+use crate::Fail;
+
+/// What a handler answers: a value that is kept with the job's history, or how it failed.
+pub type HandlerResult<T = ()> = Result<T, Fail>;
+
+/// An async function of a payload and up to four things taken from the context.
+pub trait Handler<J: Job, Args>: Clone + Send + Sync + 'static {
+    /// Runs it.
+    fn call(&self, job: J, context: &JobContext) -> BoxFuture<'static, Result<Value, Fail>>;
+
+    /// What the dependencies lack for it.
+    fn missing(deps: &Deps) -> Option<&'static str>;
+}
+
+macro_rules! handler_of {
+    ($($arg:ident),*) => {
+        impl<J, F, Fut, T, $($arg,)*> Handler<J, ($($arg,)*)> for F
+        where
+            J: Job,
+            F: Fn(J, $($arg),*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output = HandlerResult<T>> + Send + 'static,
+            T: Serialize,
+            $($arg: FromContext,)*
+        {
+            #[allow(unused_variables, reason = "a handler may take its payload alone")]
+            fn call(&self, job: J, context: &JobContext) -> BoxFuture<'static, Result<Value, Fail>> {
+                let run = (|| Ok((self)(job, $($arg::from_context(context)?),*)))();
+                Box::pin(async move {
+                    let run: Result<Fut, &'static str> = run;
+                    let answer = run.map_err(|what| Fail::Dead(format!("the worker was started without {what}")))?.await?;
+                    serde_json::to_value(answer).map_err(|e| Fail::Dead(format!("the result is not JSON: {e}")))
+                })
+            }
+
+            #[allow(unused_variables, reason = "a handler may take its payload alone")]
+            fn missing(deps: &Deps) -> Option<&'static str> {
+                let missing: Option<&'static str> = None;
+                $(let missing = missing.or_else(|| $arg::missing(deps));)*
+                missing
+            }
+        }
+    };
+}
+
+handler_of!();
+handler_of!(A);
+handler_of!(A, B);
+handler_of!(A, B, C);
+handler_of!(A, B, C, D);
+
+type Call = dyn Fn(&RawValue, &JobContext) -> Result<BoxFuture<'static, Result<Value, Fail>>, String> + Send + Sync;
+type Missing = fn(&Deps) -> Option<&'static str>;
+
+/// A handler with its payload type erased.
+#[derive(Clone)]
+pub(super) struct Registered {
+    pub job_type: JobType,
+    call: Arc<Call>,
+    missing: Missing,
+}
+
+impl Registered {
+    /// Reads the payload and starts the handler; the error is a payload that does not fit.
+    pub fn call(
+        &self,
+        payload: &RawValue,
+        context: &JobContext,
+    ) -> Result<BoxFuture<'static, Result<Value, Fail>>, String> {
+        (self.call)(payload, context)
+    }
+}
+
+/// The handlers of a deployment, one for each kind.
+#[derive(Clone, Default)]
+pub struct Handlers(BTreeMap<JobKind, Registered>);
+
+impl Handlers {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with a handler for the kind of `J`.
+    #[must_use]
+    pub fn on<J: Job, Args, H: Handler<J, Args>>(mut self, handler: H) -> Self {
+        let call = move |payload: &RawValue, context: &JobContext| {
+            let job = read_payload::<J>(payload).map_err(|e| e.to_string())?;
+            Ok(handler.call(job, context))
+        };
+        let registered = Registered { job_type: JobType::of::<J>(), call: Arc::new(call), missing: H::missing };
+        self.0.insert(JobKind::from_static(J::KIND), registered);
+        self
+    }
+
+    pub(super) fn get(&self, kind: &JobKind) -> Option<&Registered> {
+        self.0.get(kind)
+    }
+
+    /// The first handler that asks for something that is not there: its kind, and what.
+    pub(super) fn missing(&self, deps: &Deps) -> Option<(JobKind, &'static str)> {
+        self.0.iter().find_map(|(kind, registered)| (registered.missing)(deps).map(|what| (kind.clone(), what)))
+    }
+}

@@ -1,0 +1,62 @@
+//! Renews the leases of the whole process on a thread of its own, so that handlers which keep the runtime busy cannot
+//! starve it.
+
+use std::{sync::Arc, thread, time::Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::buffer::{Buffer, Stop};
+use crate::{Queue, lease};
+
+/// Starts the thread; it ends when `stop` is cancelled.
+pub(super) fn start(
+    holder: String,
+    pools: Vec<(Queue, Arc<Buffer>)>,
+    stop: CancellationToken,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("perch-heartbeat".into()).spawn(move || {
+        runtime.block_on(async move {
+            let pulses = pools.into_iter().map(|(queue, buffer)| beat(holder.clone(), queue, buffer));
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = futures::future::join_all(pulses) => {}
+            }
+        });
+    })
+}
+
+async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
+    // Connections belong to the runtime that opened them.
+    let queue = queue.with_own_door();
+    let mut ticks = tokio::time::interval(queue.engine().heartbeat);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let leases = buffer.leases();
+        if leases.is_empty() {
+            continue;
+        }
+        let asked_at = Instant::now();
+        match lease::renew(&queue, &holder, &leases).await {
+            Ok(pulse) => {
+                for lease in leases.iter().filter(|lease| !pulse.lost.iter().any(|lost| lost == lease.member())) {
+                    if let Some(held) = buffer.get(lease.member()) {
+                        held.renewed(asked_at);
+                    }
+                }
+                for lease in pulse.lost {
+                    if let Some(held) = buffer.get(&lease) {
+                        held.stop(Stop::LeaseLost);
+                    }
+                }
+                for (lease, reason) in pulse.stop {
+                    if let Some(held) = buffer.get(&lease) {
+                        held.stop(Stop::Cancelled(reason));
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(queue = %queue.name(), leases = leases.len(), %error, "leases not renewed"),
+        }
+    }
+}

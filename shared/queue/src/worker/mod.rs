@@ -1,0 +1,16 @@
+//! The worker runtime: pools that drain queues, on apalis.
+
+mod backend;
+mod backoff;
+mod buffer;
+mod context;
+mod dispatch;
+mod fetcher;
+mod finisher;
+mod handler;
+mod heartbeat;
+mod runtime;
+
+pub use context::{Data, Deps, FromContext, JobContext};
+pub use handler::{Handler, HandlerResult, Handlers};
+pub use runtime::{Runtime, RuntimeError, WorkerName};

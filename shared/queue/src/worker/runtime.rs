@@ -1,0 +1,242 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+};
+
+use apalis::layers::WorkerBuilderExt as _;
+use apalis_core::{error::BoxDynError, monitor::Monitor, task::data::Data as Shared, worker::builder::WorkerBuilder};
+use perch_jobs::{JobKind, QueueName};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    backend::{QueueBackend, Slot},
+    buffer::Buffer,
+    context::Deps,
+    dispatch::Pool,
+    fetcher::Fetcher,
+    finisher,
+    handler::Handlers,
+    heartbeat,
+};
+use crate::{
+    Client, EventData, Queue, Queues,
+    finish::{Finish, Verdict},
+    lease,
+};
+
+/// The name of a worker process, unique among all that run: host, process id and a few random letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerName(String);
+
+impl WorkerName {
+    /// A name for this process.
+    pub fn of_this_process() -> Self {
+        let host = std::env::var("FLY_MACHINE_ID")
+            .or_else(|_| std::env::var("RAILWAY_REPLICA_ID"))
+            .or_else(|_| std::env::var("HOSTNAME"))
+            .or_else(|_| std::fs::read_to_string("/etc/hostname"))
+            .unwrap_or_default();
+        let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
+        let host = if host.is_empty() { "worker".to_owned() } else { host };
+        Self(format!("{host}-{}-{:04x}", std::process::id(), rand::random::<u16>()))
+    }
+}
+
+impl fmt::Display for WorkerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why workers cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A handler asks for something that was not provided.
+    #[error("the handler of {kind} needs {what}, which this process does not provide")]
+    Missing {
+        /// The kind.
+        kind: JobKind,
+        /// The type.
+        what: &'static str,
+    },
+    /// A queue that is not configured.
+    #[error("queue {0} is not configured; add a block [queues.{0}] to config/base.toml")]
+    UnknownQueue(QueueName),
+    /// The operating system refused a thread.
+    #[error("the heartbeat thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// apalis ended for a reason of its own.
+    #[error("the worker runtime ended: {0}")]
+    Apalis(String),
+}
+
+/// The workers of one process.
+pub struct Runtime {
+    name: WorkerName,
+    client: Client,
+    handlers: Handlers,
+    deps: Deps,
+    ready: Arc<AtomicBool>,
+}
+
+struct Running {
+    queue: Queue,
+    buffer: Arc<Buffer>,
+    verdicts: mpsc::Sender<Finish>,
+}
+
+impl Runtime {
+    /// Workers that run `handlers` with `deps` on queues of `client`.
+    pub fn new(client: Client, handlers: Handlers, deps: Deps) -> Result<Self, RuntimeError> {
+        if let Some((kind, what)) = handlers.missing(&deps) {
+            return Err(RuntimeError::Missing { kind, what });
+        }
+        Ok(Self { name: WorkerName::of_this_process(), client, handlers, deps, ready: Arc::default() })
+    }
+
+    /// The name of this worker.
+    pub fn name(&self) -> &WorkerName {
+        &self.name
+    }
+
+    /// Drains the queues `only` (all when it is empty) until `shutdown` is cancelled.
+    ///
+    /// Then nothing more is fetched, what was fetched and not started is given back at once, and running jobs have
+    /// `engine.shutdown_grace` to finish before they are given back as well. Neither counts as an attempt.
+    pub async fn run(self, only: &[QueueName], shutdown: CancellationToken) -> Result<(), RuntimeError> {
+        let queues = self.chosen(only)?;
+        let interrupt = CancellationToken::new();
+        let heartbeats_stop = CancellationToken::new();
+        let mut monitor = Monitor::new();
+        let mut background = tokio::task::JoinSet::new();
+        let mut finishers = tokio::task::JoinSet::new();
+        let mut running = Vec::new();
+        for queue in queues {
+            let concurrency = queue.settings().concurrency;
+            let buffer = Arc::new(Buffer::new(concurrency + queue.settings().prefetch));
+            let (verdicts, inbox) = mpsc::channel(4 * crate::finish::FINISHED_AT_ONCE);
+            let pool = Arc::new(Pool {
+                queue: queue.clone(),
+                client: self.client.clone(),
+                handlers: self.handlers.clone(),
+                deps: self.deps.clone(),
+                interrupt: interrupt.clone(),
+            });
+            let service = Service { pool, buffer: buffer.clone(), verdicts: verdicts.clone() };
+            let name = format!("{}:{}", self.name, queue.name());
+            let shared_buffer = buffer.clone();
+            monitor = monitor.register(move |_| {
+                WorkerBuilder::new(name.clone())
+                    .backend(QueueBackend { buffer: shared_buffer.clone() })
+                    .data(service.clone())
+                    .concurrency(concurrency)
+                    .build(serve)
+            });
+            finishers.spawn(finisher::run(queue.clone(), buffer.clone(), inbox, queue.engine().lease));
+            background.spawn(self.fetcher(&queue, &buffer, &shutdown).run());
+            running.push(Running { queue, buffer, verdicts });
+        }
+        let pulse = running.iter().map(|r| (r.queue.clone(), r.buffer.clone())).collect();
+        let heartbeats = heartbeat::start(self.name.to_string(), pulse, heartbeats_stop.clone())?;
+        self.ready.store(true, Ordering::Release);
+        tracing::info!(worker = %self.name, queues = running.len(), "working");
+
+        let closing = close(&running, &shutdown, &interrupt);
+        let signal = shutdown.clone();
+        let work = monitor.run_with_signal(async move {
+            signal.cancelled().await;
+            Ok(())
+        });
+        let (worked, ()) = tokio::join!(work, closing);
+
+        background.join_all().await;
+        let queues: Vec<Queue> = running.into_iter().map(|r| r.queue).collect();
+        finishers.join_all().await;
+        for queue in &queues {
+            if let Err(error) = lease::leave(queue, &self.name.to_string()).await {
+                tracing::debug!(%error, "left without a good-bye");
+            }
+        }
+        heartbeats_stop.cancel();
+        let _ = tokio::task::spawn_blocking(move || heartbeats.join()).await;
+        tracing::info!(worker = %self.name, "stopped");
+        worked.map_err(|e| RuntimeError::Apalis(e.to_string()))
+    }
+
+    fn chosen(&self, only: &[QueueName]) -> Result<Vec<Queue>, RuntimeError> {
+        let queues: &Queues = self.client.queues();
+        if only.is_empty() {
+            return Ok(queues.iter().cloned().collect());
+        }
+        let mut chosen = BTreeMap::new();
+        for name in only {
+            let queue = queues.get(name).ok_or_else(|| RuntimeError::UnknownQueue(name.clone()))?;
+            chosen.insert(name, queue.clone());
+        }
+        Ok(chosen.into_values().collect())
+    }
+
+    fn fetcher(&self, queue: &Queue, buffer: &Arc<Buffer>, shutdown: &CancellationToken) -> Fetcher {
+        let about = json!({
+            "pid": std::process::id(),
+            "since": queue.now().timestamp_millis(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "concurrency": queue.settings().concurrency,
+        });
+        Fetcher {
+            queue: queue.clone(),
+            buffer: buffer.clone(),
+            holder: self.name.to_string(),
+            about: about.to_string(),
+            stop: shutdown.clone(),
+        }
+    }
+}
+
+/// At shutdown: gives back what was not started, then, after the grace, interrupts what still runs.
+async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &CancellationToken) {
+    shutdown.cancelled().await;
+    let mut grace = std::time::Duration::ZERO;
+    for Running { queue, buffer, verdicts } in running {
+        grace = grace.max(queue.engine().shutdown_grace);
+        let back = buffer.close();
+        if !back.is_empty() {
+            tracing::info!(queue = %queue.name(), jobs = back.len(), "given back unstarted");
+        }
+        for delivery in back {
+            let data = EventData { attempt: Some(delivery.held.lease.attempt()), ..EventData::default() };
+            let finish = Finish { lease: delivery.held.lease.clone(), verdict: Verdict::Release, data };
+            let _ = verdicts.send(finish).await;
+        }
+    }
+    let interrupt = interrupt.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(grace).await;
+        interrupt.cancel();
+    });
+}
+
+#[derive(Clone)]
+struct Service {
+    pool: Arc<Pool>,
+    buffer: Arc<Buffer>,
+    verdicts: mpsc::Sender<Finish>,
+}
+
+/// What apalis calls for each delivery. It always succeeds: the verdict is the engine's affair.
+async fn serve(slot: Slot, service: Shared<Service>) -> Result<(), BoxDynError> {
+    let delivery = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let Some(delivery) = delivery else { return Ok(()) };
+    let lease = delivery.held.lease.clone();
+    match service.pool.run(delivery).await {
+        Some(finish) => {
+            let _ = service.verdicts.send(finish).await;
+        }
+        None => service.buffer.let_go(std::iter::once(&lease)),
+    }
+    service.buffer.ended();
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Numbers that must not matter: many due at once, many in the intake, an idle worker.
+
+mod support;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use apalis_core::backend::TaskSink;
+use apalis_redis::{Config, RedisStorage};
+use chrono::Utc;
+use perch_base::{Clock, settings::History};
+use perch_queue::{
+    EnqueueOptions, Intake, NewJob,
+    worker::{HandlerResult, Handlers},
+};
+use perch_testkit::{OwnRedis, TestRedis};
+use support::{Chore, World, engine, eventually, queue_settings};
+
+fn counting(count: &Arc<AtomicU64>) -> Handlers {
+    let count = count.clone();
+    Handlers::new().on(move |_: Chore| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async { HandlerResult::Ok(()) }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_jobs_due_in_the_same_second_drain_without_a_stall() {
+    const JOBS: u64 = 100_000;
+    let world =
+        World::with(|queue, _| (queue.concurrency, queue.history) = (200, History::Failures), Clock::system()).await;
+    let run_at = Some(Utc::now() + chrono::TimeDelta::milliseconds(100));
+    for start in (0..JOBS).step_by(10_000) {
+        let jobs = (start..start + 10_000)
+            .map(|n| {
+                NewJob::of(&Chore::number(n))
+                    .expect("JSON")
+                    .with(EnqueueOptions { run_at, ..EnqueueOptions::default() })
+            })
+            .collect();
+        assert!(world.client.submit_all(jobs).await.iter().all(Result::is_ok));
+    }
+    let count = Arc::new(AtomicU64::new(0));
+    let working = world.work(counting(&count));
+    world.drained().await;
+    assert_eq!(count.load(Ordering::Relaxed), JOBS);
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_jobs_of_a_stock_producer_are_handed_over_once_each() {
+    const JOBS: u64 = 100_000;
+    let world =
+        World::with(|queue, _| (queue.concurrency, queue.history) = (200, History::Failures), Clock::system()).await;
+    let intake = Intake::new(&world.queue, &world.client);
+    let conn = apalis_redis::connect(world.redis.url()).await.expect("Redis answers");
+    let mut storage = RedisStorage::<Chore>::new(conn).with_config(Config::default().queue(intake.namespace()));
+    for start in (0..JOBS).step_by(5_000) {
+        storage.push_bulk((start..start + 5_000).map(Chore::number).collect()).await.expect("pushed");
+    }
+    // Two processes take over at the same time.
+    let (one, two) = tokio::join!(intake.run_once(), intake.run_once());
+    assert_eq!(one.expect("Redis") + two.expect("Redis"), usize::try_from(JOBS).expect("it fits"));
+    let count = Arc::new(AtomicU64::new(0));
+    let working = world.work(counting(&count));
+    world.drained().await;
+    assert_eq!(count.load(Ordering::Relaxed), JOBS);
+    let left: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{}*", intake.namespace()))
+        .query_async(&mut world.redis.raw().await)
+        .await
+        .expect("KEYS");
+    assert!(left.is_empty(), "{left:?}");
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_was_taken_over_before_a_crash_is_not_taken_over_again() {
+    let world = World::start().await;
+    let intake = Intake::new(&world.queue, &world.client);
+    let conn = apalis_redis::connect(world.redis.url()).await.expect("Redis answers");
+    let mut storage = RedisStorage::<Chore>::new(conn).with_config(Config::default().queue(intake.namespace()));
+    storage.push_bulk((0..3).map(Chore::number).collect()).await.expect("pushed");
+    let mut raw = world.redis.raw().await;
+    let copy = |from: &str, to: &str| {
+        let mut cmd = redis::cmd("COPY");
+        cmd.arg(format!("{}:{from}", intake.namespace())).arg(format!("{}:{to}", intake.namespace()));
+        cmd
+    };
+    for key in ["scheduled", "data"] {
+        copy(key, &format!("kept-{key}")).exec_async(&mut raw).await.expect("COPY");
+    }
+    assert_eq!(intake.run_once().await.expect("Redis"), 3);
+    let count = Arc::new(AtomicU64::new(0));
+    let working = world.work(counting(&count));
+    world.drained().await;
+    // As a crash between the enqueue and the removal would have left it.
+    for key in ["scheduled", "data"] {
+        copy(&format!("kept-{key}"), key).exec_async(&mut raw).await.expect("COPY");
+    }
+    assert_eq!(intake.run_once().await.expect("Redis"), 0);
+    world.drained().await;
+    assert_eq!(count.load(Ordering::Relaxed), 3);
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_sends_less_than_one_command_a_second() {
+    let server = OwnRedis::start().await;
+    let redis = TestRedis::at(&server.url());
+    let mut engine = engine();
+    engine.idle_block = Duration::from_secs(2);
+    let world = World::on(redis, server_door(&server), queue_settings(), engine, Clock::system());
+    let count = Arc::new(AtomicU64::new(0));
+    let working = world.work(counting(&count));
+    world.client.enqueue(&Chore::number(1)).await.expect("accepted");
+    eventually("it ran", || async { count.load(Ordering::Relaxed) == 1 }).await;
+    let now = || async { commands(&mut TestRedis::at(&server.url()).raw().await).await };
+    let looks = |sent: &HashMap<String, u64>| sent.get("blpop").copied().unwrap_or(0);
+    let ran = looks(&now().await);
+    eventually("it is idle", || async { looks(&now().await) > ran }).await;
+    let before = now().await;
+    eventually("it has looked three times", || async { looks(&now().await) >= looks(&before) + 3 }).await;
+    let after = now().await;
+    let sent: u64 = ["blpop", "evalsha", "ping", "unwatch", "eval", "script|load"]
+        .into_iter()
+        .map(|name| after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0))
+        .sum();
+    // One blocking read and one fetch for each look: at the default of 30 s, 0.07 commands a second and queue.
+    assert!(sent <= 2 * 3 + 1, "{sent} commands in three looks: {after:?}");
+    working.stop().await;
+}
+
+fn server_door(server: &OwnRedis) -> perch_queue::Redis {
+    TestRedis::at(&server.url()).door()
+}
+
+async fn commands(conn: &mut redis::aio::MultiplexedConnection) -> HashMap<String, u64> {
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(conn).await.expect("INFO");
+    info.lines()
+        .filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        })
+        .collect()
+}

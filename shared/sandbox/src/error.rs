@@ -1,0 +1,20 @@
+use std::{io, net::SocketAddr};
+
+/// Why the sandbox could not start or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The address is taken or not of this machine.
+    #[error("sandbox cannot listen on {bind}: {source}; choose another address in [sandbox] bind")]
+    Bind {
+        /// Where it should have listened.
+        bind: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A username that X would not allow.
+    #[error("{0:?} is no username; use 1 to 15 letters, digits or underscores, without @")]
+    Username(String),
+    /// The server ended with an error.
+    #[error("sandbox stopped serving: {0}; start it again")]
+    Serve(#[source] io::Error),
+}

@@ -1,0 +1,190 @@
+//! What the watched accounts write: the example posts, each time with other teams and other numbers.
+
+use std::sync::LazyLock;
+
+use crate::rules::{
+    lex::{Lexeme, Token, normalise, tokens},
+    names::{BOOK, Role, key, name_at},
+};
+
+/// The pool of posts.
+static POOL: LazyLock<Vec<String>> = LazyLock::new(|| {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        text: String,
+    }
+    include_str!("../data/posts.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Row>(line).expect("the pool is part of the crate and holds JSON lines").text)
+        .collect()
+});
+
+/// Numbers that look random and are the same for the same seed on every machine. Algorithm: `SplitMix64`.
+#[derive(Debug, Clone)]
+pub(crate) struct Draw(u64);
+
+impl Draw {
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn of(seed: u64, name: &str, n: u64) -> Self {
+        let mut state = Self(seed ^ n.wrapping_mul(0xd134_2543_de82_ef95));
+        for byte in name.bytes() {
+            state.0 = state.next() ^ u64::from(byte);
+        }
+        state
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number from 0 to one under the bound.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    fn index(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap_or(0)
+    }
+
+    /// A whole number of a range, both ends included.
+    fn whole(&mut self, from: i32, to: i32) -> f64 {
+        let span = u64::try_from(to - from + 1).unwrap_or(1);
+        f64::from(from) + f64::from(u32::try_from(self.below(span)).unwrap_or(0))
+    }
+
+    /// True in that share of the draws.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        let unit = f64::from(u32::try_from(self.next() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
+        unit <= probability
+    }
+}
+
+/// The n-th post of an account. Every post of the pool comes once before any comes again.
+pub(crate) fn post(seed: u64, username: &str, n: u64) -> String {
+    let size = POOL.len();
+    let (round, place) = (n / size as u64, usize::try_from(n % size as u64).unwrap_or(0));
+    let mut shuffle = Draw::of(seed, username, round);
+    let mut order: Vec<usize> = (0..size).collect();
+    for i in (1..size).rev() {
+        order.swap(i, shuffle.index(i + 1));
+    }
+    vary(&POOL[order[place]], &mut Draw::of(seed.wrapping_add(1), username, n))
+}
+
+/// The same post with other teams of the league, other lines, odds and stakes.
+fn vary(text: &str, draw: &mut Draw) -> String {
+    let text = normalise(text);
+    let tokens = tokens(&text);
+    let shift = draw.index(1_000);
+    let mut out = String::with_capacity(text.len());
+    let (mut copied, mut at) = (0, 0);
+    while at < tokens.len() {
+        let (replacement, taken) = match name_at(&tokens, at) {
+            Some((entity, len)) => (other_name(entity, shift), len),
+            None => (other_number(&tokens, at, draw), 1),
+        };
+        if let Some(new) = replacement {
+            let last = &tokens[at + taken - 1];
+            // A stake ends with its unit, which stays.
+            let end = if taken == 1 { last.start + last.text.len() } else { last.end };
+            out.push_str(&text[copied..tokens[at].start]);
+            out.push_str(&new);
+            copied = end;
+        }
+        at += taken;
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
+/// Premier League clubs come first among the soccer teams and only they play each other.
+const SOCCER_TEAMS: usize = 18;
+
+/// Another name of the same league, the same for all names of a post so that two stay two.
+fn other_name(entity: usize, shift: usize) -> Option<String> {
+    let own = &BOOK.entities[entity];
+    let swaps = own.role == Role::Side || own.league == "nba";
+    let plain = |name: &str| BOOK.find(&key(&tokens(&normalise(name)))).len() == 1;
+    let peers: Vec<usize> = (0..BOOK.entities.len())
+        .filter(|i| {
+            let peer = &BOOK.entities[*i];
+            peer.league == own.league && peer.role == own.role && plain(&peer.nickname)
+        })
+        .take(if own.league == "soccer" { SOCCER_TEAMS } else { usize::MAX })
+        .collect();
+    let at = peers.iter().position(|i| *i == entity).filter(|_| swaps)?;
+    Some(BOOK.entities[peers[(at + shift) % peers.len()]].nickname.clone())
+}
+
+fn other_number(tokens: &[Token], at: usize, draw: &mut Draw) -> Option<String> {
+    let after_side = at > 0 && matches!(tokens[at - 1].folded.as_str(), "o" | "u" | "over" | "under");
+    match tokens[at].lexeme {
+        Lexeme::Units(_) => {
+            Some(["0.5", "1", "1.5", "2", "3"][draw.index(5)].to_owned()).filter(|_| tokens[at].text.parse::<f64>().is_ok())
+        }
+        Lexeme::Number { value, signed: true, decimals: 0, .. } if value.abs() >= 100.0 => {
+            let moved = value.abs() + 5.0 * draw.whole(-3, 6);
+            Some(format!("{:+.0}", moved.max(100.0).copysign(value)))
+        }
+        Lexeme::Number { value, signed: true, decimals, .. } => {
+            let moved = value.abs() + draw.whole(0, 5);
+            Some(format!("{:+.*}", usize::from(decimals), moved.copysign(value)))
+        }
+        Lexeme::Number { value, decimals, .. } if after_side => {
+            let moved = value
+                + match value {
+                    v if v < 5.0 => draw.whole(0, 1),
+                    v if v < 15.0 => draw.whole(-1, 2),
+                    v if v < 60.0 => draw.whole(-5, 6),
+                    _ => draw.whole(-9, 10),
+                };
+            Some(format!("{moved:.*}", usize::from(decimals)))
+        }
+        Lexeme::Number { value, decimals: 2, .. } => Some(format!("{:.2}", value + draw.whole(-12, 18) / 100.0)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use perch_jobs::{Answer, PickKind};
+
+    use super::*;
+    use crate::extract;
+
+    fn shape(text: &str) -> (u8, Vec<PickKind>) {
+        match extract(text) {
+            Answer::Nothing(()) => (0, Vec::new()),
+            Answer::One(pick) => (1, vec![pick.kind]),
+            Answer::Several(picks) => (2, picks.iter().map(|p| p.kind).collect()),
+            Answer::Parlay(parlay) => (3, parlay.picks.iter().map(|p| p.kind).collect()),
+        }
+    }
+
+    #[test]
+    fn a_varied_post_says_the_same_kind_of_thing() {
+        for text in POOL.iter() {
+            for n in 0..60 {
+                let varied = vary(text, &mut Draw::new(n));
+                assert_eq!(shape(&varied), shape(text), "{text:?} became {varied:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_writes_the_same_posts_and_new_ones_keep_coming() {
+        let written = |seed| (0..240).map(|n| post(seed, "capper", n)).collect::<Vec<_>>();
+        assert_eq!(written(1), written(1));
+        assert_ne!(written(1), written(2));
+        assert!(written(1).into_iter().collect::<HashSet<_>>().len() > 200);
+    }
+}

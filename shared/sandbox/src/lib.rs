@@ -1,0 +1,38 @@
+//! Local servers with the wire of X API v2 and of OpenAI chat completions, for staging and tests.
+//!
+//! [`Sandbox::start`] opens one listener: X under the root (`/2/…`), the models under `/v1`, and a page at `/` that shows
+//! what was posted. Watched accounts write posts, posts gather metrics, rate limits count, and faults can be injected
+//! through [`SandboxState`] or `POST /sandbox/faults`. Nothing is written to disk and nothing leaves the machine.
+//!
+//! Reads take any bearer token but `bad`. Writes take OAuth 1.0a: the access token `sandbox-<username>-token` with the
+//! secret `sandbox-<username>-secret` speaks for that account, and the consumer secret is [`CONSUMER_SECRET`].
+
+mod chat;
+mod control;
+mod endpoint;
+mod error;
+mod faults;
+mod feed;
+mod growth;
+mod guard;
+mod limits;
+mod oauth;
+mod problem;
+mod query;
+mod reads;
+mod rules;
+mod sandbox;
+mod state;
+mod view;
+mod weight;
+mod wire;
+mod world;
+mod writes;
+
+pub use endpoint::Endpoint;
+pub use error::SandboxError;
+pub use faults::{Fault, FaultKind, FaultTarget};
+pub use oauth::CONSUMER_SECRET;
+pub use rules::extract;
+pub use sandbox::{Sandbox, SandboxOptions};
+pub use state::{MadePost, NewPost, SandboxState};

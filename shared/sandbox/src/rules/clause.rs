@@ -1,0 +1,380 @@
+//! Turns the tokens of a post into clauses of terms: names, markets, numbers and what joins them.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use perch_jobs::Side;
+
+use super::{
+    lex::{Lexeme, Token},
+    names::{BOOK, Candidate, LONGEST, Role, key},
+};
+
+/// A name in a post with its possible readings; none for a name that the tables do not know.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Name {
+    pub written: String,
+    pub candidates: Vec<Candidate>,
+}
+
+/// A part of a clause that means something in a bet.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Term {
+    Name(Name),
+    Number { value: f64, signed: bool, decimals: u8, plus: bool },
+    Units(f64),
+    Side(Side),
+    /// A win; `strong` when only bettors say it so.
+    Win { strong: bool },
+    /// A win over the name that follows.
+    Beats,
+    PickEm,
+    DrawNoBet,
+    Draw,
+    /// Even money.
+    Even,
+    /// Something decided later in the season.
+    Season,
+    Stat(usize),
+    /// Joins two opponents: `vs`.
+    Versus,
+    /// Joins two names that may be opponents: `/`.
+    Joint,
+    At,
+    TeamTotal,
+    /// The stake or price goes for every pick.
+    Each,
+    Parlay,
+    League(&'static str),
+    /// Words that may stand between a name and its line.
+    Filler,
+    Comma,
+    Other,
+}
+
+/// What one sentence or line says.
+#[derive(Debug, Default)]
+pub(crate) struct Clause {
+    pub terms: Vec<Term>,
+    /// Its folded words between single spaces, one at each end.
+    pub words: String,
+    pub question: bool,
+    /// A mark of a result stands after a word.
+    pub graded: bool,
+    /// A mark of a lost bet stands before all words.
+    pub crossed: bool,
+    /// Leagues named by words or emoji.
+    pub leagues: Vec<&'static str>,
+}
+
+impl Clause {
+    /// Whether any of the phrases stands in the clause.
+    pub fn says(&self, phrases: &[&str]) -> bool {
+        phrases.iter().any(|phrase| self.words.contains(&format!(" {phrase} ")))
+    }
+}
+
+static PHRASES: LazyLock<HashMap<&'static str, Term>> = LazyLock::new(|| {
+    let mut table = HashMap::new();
+    let mut add = |term: Term, phrases: &[&'static str]| {
+        for phrase in phrases {
+            table.insert(*phrase, term.clone());
+        }
+    };
+    add(Term::Side(Side::Over), &["over", "o", "ov", "overs"]);
+    add(Term::Side(Side::Under), &["under", "u", "un", "unders"]);
+    add(Term::Win { strong: true }, &["ml", "moneyline", "money line", "by any means", "straight up", "su", "h2h"]);
+    add(Term::Win { strong: false }, &["to win", "win", "wins", "outright", "to win outright", "to win the fight"]);
+    add(Term::Win { strong: false }, &["to win the match", "to win the game", "to win tonight", "win outright"]);
+    add(Term::Beats, &["to beat", "beat", "beats", "to defeat", "defeats", "to get past"]);
+    add(Term::PickEm, &["pk", "pick em", "pickem", "pick'em", "pick ' em"]);
+    add(Term::DrawNoBet, &["dnb", "draw no bet"]);
+    add(Term::Draw, &["draw", "the draw", "to draw"]);
+    add(Term::Even, &["even", "evens", "ev", "even money"]);
+    add(
+        Term::Season,
+        &["nba title", "title", "the title", "championship", "the championship", "nba championship", "super bowl"],
+    );
+    add(Term::Season, &["the super bowl", "world series", "the world series", "stanley cup", "the stanley cup"]);
+    add(Term::Season, &["the cup", "the league", "the division", "the conference", "champions league", "mvp", "the mvp"]);
+    add(Term::Season, &["the afc", "the nfc", "the al", "the nl", "the pennant", "the world cup", "world cup"]);
+    add(Term::Season, &["cy young", "the cy young", "heisman", "the heisman", "the finals", "nba finals", "finals"]);
+    add(Term::Season, &["the premier league", "premier league title", "the champions league", "la liga title"]);
+    add(Term::Season, &["the east", "the west", "wimbledon", "the us open", "the french open", "roland garros"]);
+    add(Term::Season, &["the australian open", "the masters", "to make the playoffs", "make the playoffs"]);
+    add(Term::Season, &["rookie of the year", "roty", "dpoy", "opoy", "golden boot", "ballon d'or", "future", "futures"]);
+    add(Term::Season, &["the nba title", "the nba championship", "the nba finals", "it all", "the natty"]);
+    add(Term::Versus, &["vs", "v", "versus", "against", "x"]);
+    add(Term::Joint, &["/", "-", "&", "and"]);
+    add(Term::At, &["@", "at"]);
+    add(Term::TeamTotal, &["team total", "tt", "team totals"]);
+    add(Term::Each, &["each", "all", "both", "apiece", "every", "on everything", "across the board"]);
+    add(Term::Parlay, &["parlay", "parlays", "parlayed", "sgp", "sgps", "acca", "accumulator", "treble", "multi"]);
+    add(Term::Parlay, &["same game parlay", "leg", "legs", "legger", "2-leg", "3-leg", "4-leg", "5-leg", "6-leg"]);
+    add(Term::Parlay, &["2-legger", "3-legger", "4-legger", "2leg", "3leg", "4leg", "two leg", "three leg", "teaser"]);
+    add(
+        Term::Filler,
+        &["the", "are", "is", "getting", "laying", "take", "on", "with", "to", "cover", "full", "game", "live", "alt"],
+    );
+    add(Term::Filler, &["to cover", "ats", "spread", "the spread", "handicap", "ah", "asian handicap", "asian", "line"]);
+    add(Term::Filler, &["first half", "1st half", "1h", "2h", "1q", "f5", "first 5", "first five", "first quarter"]);
+    add(Term::Filler, &["tonight", "today", "tomorrow", "(", ")", "[", "]", ":", "for", "of", "in", "total", "combined"]);
+    add(Term::Filler, &["alternate", "game total", "regulation", "plus the points", "a", "goes", "go", "gets", "pl"]);
+    add(Term::Filler, &["to go", "to get", "has", "to have", "to record", "to throw", "1p", "first period", "made"]);
+    for (league, phrases) in LEAGUE_WORDS {
+        add(Term::League(league), phrases);
+    }
+    table
+});
+
+const LEAGUE_WORDS: [(&str, &[&str]); 12] = [
+    ("nba", &["nba"]),
+    ("nfl", &["nfl", "tnf", "snf", "mnf", "thursday night football", "monday night football", "sunday night football"]),
+    ("mlb", &["mlb", "baseball", "run line", "runline", "rl", "nrfi", "yrfi"]),
+    ("nhl", &["nhl", "hockey", "puck line", "puckline"]),
+    ("wnba", &["wnba"]),
+    ("ncaab", &["ncaab", "cbb", "ncaabb", "college basketball", "college hoops", "march madness", "ncaa tournament"]),
+    ("ncaaf", &["ncaaf", "cfb", "college football"]),
+    (
+        "soccer",
+        &["soccer", "epl", "premier league", "ucl", "la liga", "serie a", "bundesliga", "mls", "ligue 1", "europa"],
+    ),
+    ("tennis", &["tennis", "atp", "wta", "grand slam"]),
+    ("mma", &["ufc", "mma", "bellator", "pfl"]),
+    ("boxing", &["boxing"]),
+    ("golf", &["golf", "pga", "liv golf"]),
+];
+
+const LEAGUE_SIGNS: [(char, &str); 9] = [
+    ('🏀', "nba"),
+    ('🏈', "nfl"),
+    ('⚾', "mlb"),
+    ('🏒', "nhl"),
+    ('⚽', "soccer"),
+    ('🎾', "tennis"),
+    ('🥊', "mma"),
+    ('🥋', "mma"),
+    ('⛳', "golf"),
+];
+
+/// Capitalised words that are not the name of anybody.
+const NOT_NAMES: &str = " i we you he she they it this that these my our your his their let lets let's pick picks play \
+plays best bet bets lock locks potd free vip max love like give gimme hammer hammering tail fade tailing fading riding \
+rolling back backing going taking monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun \
+card player prop props day night week one two three four good morning afternoon evening system value small big sprinkle \
+half unit units odds price early late add adding also bonus sharp public new action update dog underdog favorite fav \
+home away road team teams series match fight main event prelims round first second third not no yes who what why how \
+when if but or so as from by in out up down now just only still another next last final official whale bomb nuke \
+confidence star stars risk risking longshot ladder double single singles straight straights slate plus minus college \
+need needs want got get doing done here there more most all any every each today's tonight's fanduel draftkings mgm \
+caesars bet365 dk fd est et pt ct pm am january february march april may june july august september october november \
+december boom bang easy winner cash dm join link discord telegram promo use code sign recap results result record ";
+
+/// The clauses of a post.
+pub(crate) fn clauses(tokens: &[Token]) -> Vec<Clause> {
+    let mut out = Vec::new();
+    let mut from = 0;
+    for at in 0..=tokens.len() {
+        let ends = tokens.get(at).is_none_or(|t| ends_clause(t, tokens.get(at + 1)));
+        if !ends {
+            continue;
+        }
+        let question = tokens.get(at).is_some_and(|t| t.lexeme == Lexeme::Sign('?'));
+        let part = without_bullet(&tokens[from..at]);
+        if !part.is_empty() {
+            out.push(Clause { question, ..clause(part) });
+        } else if question && let Some(last) = out.last_mut() {
+            last.question = true;
+        }
+        from = at + 1;
+    }
+    out
+}
+
+fn ends_clause(token: &Token, next: Option<&Token>) -> bool {
+    match token.lexeme {
+        Lexeme::Line | Lexeme::Sign('!' | '?' | ';' | '|' | '•' | '▪' | '►' | '➡' | '→') => true,
+        Lexeme::Sign('.') => next.is_none_or(|t| !t.glued),
+        _ => false,
+    }
+}
+
+/// Leaves out what a list puts before its items: `1)`, `2.`, `-`, `*`.
+fn without_bullet(part: &[Token]) -> &[Token] {
+    match part {
+        [number, sign, rest @ ..]
+            if matches!(number.lexeme, Lexeme::Number { signed: false, decimals: 0, .. })
+                && matches!(sign.lexeme, Lexeme::Sign(')' | ':' | '.'))
+                && sign.glued =>
+        {
+            rest
+        }
+        [sign, rest @ ..] if matches!(sign.lexeme, Lexeme::Sign('-' | '*' | '·' | '>' | '+')) => rest,
+        _ => part,
+    }
+}
+
+fn clause(tokens: &[Token]) -> Clause {
+    let words: Vec<&str> = tokens
+        .iter()
+        .filter(|t| matches!(t.lexeme, Lexeme::Word | Lexeme::Record | Lexeme::Profit))
+        .map(|t| t.folded.as_str())
+        .collect();
+    let mut clause = Clause { words: format!(" {} ", words.join(" ")), ..Clause::default() };
+    marks(tokens, &mut clause);
+    let mut at = 0;
+    while at < tokens.len() {
+        let (term, taken) = term(tokens, at);
+        if let Term::League(league) = term {
+            clause.leagues.push(league);
+        }
+        clause.terms.push(term);
+        at += taken;
+    }
+    clause
+}
+
+fn marks(tokens: &[Token], clause: &mut Clause) {
+    for (at, token) in tokens.iter().enumerate() {
+        let leading = tokens[..at].iter().all(|t| matches!(t.lexeme, Lexeme::Sign(_)));
+        match token.lexeme {
+            Lexeme::Sign('✅' | '☑' | '✔') if !leading => clause.graded = true,
+            Lexeme::Sign('❌' | '✖' | '❎') if leading => clause.crossed = true,
+            Lexeme::Sign('❌' | '✖' | '❎') => clause.graded = true,
+            Lexeme::Sign(sign) => {
+                clause.leagues.extend(LEAGUE_SIGNS.iter().filter(|(c, _)| *c == sign).map(|(_, l)| *l));
+            }
+            Lexeme::Word if matches!(token.text.as_str(), "W" | "L") && at > 0 => clause.graded = true,
+            _ => {}
+        }
+    }
+}
+
+fn term(tokens: &[Token], at: usize) -> (Term, usize) {
+    let token = &tokens[at];
+    match token.lexeme {
+        Lexeme::Units(units) => return (Term::Units(units), 1),
+        Lexeme::Profit | Lexeme::Record | Lexeme::Line => return (Term::Other, 1),
+        Lexeme::Sign(',' | '+') => return (Term::Comma, 1),
+        _ => {}
+    }
+    let after_number = at > 0 && matches!(tokens[at - 1].lexeme, Lexeme::Number { .. });
+    // After a line, "TB" is total bases and "points" is what is counted; elsewhere a name goes first.
+    if after_number && let Some(found) = stat(tokens, at) {
+        return found;
+    }
+    if let Some(found) = known_name(tokens, at) {
+        return found;
+    }
+    if let Some(found) = phrase(tokens, at) {
+        return found;
+    }
+    if let Lexeme::Number { value, signed, decimals, plus } = token.lexeme {
+        return (Term::Number { value, signed, decimals, plus }, 1);
+    }
+    if let Some(found) = stat(tokens, at) {
+        return found;
+    }
+    unknown_name(tokens, at).unwrap_or((Term::Other, 1))
+}
+
+fn stat(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
+    windows(tokens, at).find_map(|(key, len)| BOOK.stat(&key).map(|found| (Term::Stat(found), len)))
+}
+
+fn phrase(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
+    if tokens[at].lexeme == Lexeme::Sign('-') {
+        return Some((Term::Joint, 1));
+    }
+    let found = windows(tokens, at).find_map(|(key, len)| PHRASES.get(key.as_str()).map(|t| (t.clone(), len)))?;
+    // A statistic may be longer than the phrase it begins like: "to score a TD".
+    match stat(tokens, at) {
+        Some(longer) if longer.1 > found.1 => Some(longer),
+        _ => Some(found),
+    }
+}
+
+/// Every key that begins at a token, the longest first.
+fn windows(tokens: &[Token], at: usize) -> impl Iterator<Item = (String, usize)> + '_ {
+    let longest = LONGEST.min(tokens.len() - at);
+    (1..=longest).rev().map(move |len| (key(&tokens[at..at + len]), len))
+}
+
+fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
+    if tokens[at].lexeme != Lexeme::Word {
+        return None;
+    }
+    windows(tokens, at).find_map(|(key, len)| {
+        let last = &tokens[at + len - 1];
+        let candidates = BOOK.find(key.strip_suffix("'s").filter(|_| BOOK.find(&key).is_empty()).unwrap_or(&key));
+        if candidates.is_empty() || last.lexeme == Lexeme::Sign('-') {
+            return None;
+        }
+        let capitals = !tokens[at..at + len].iter().any(|t| t.text.chars().any(char::is_lowercase));
+        let begins_capital = tokens[at].text.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
+        let in_a_bet = beside_a_market(tokens, at, at + len);
+        let part_of_longer = begins_capital && (capitalised(tokens, at + len) || (at > 0 && is_unknown(tokens, at - 1)));
+        let kept: Vec<Candidate> = candidates
+            .iter()
+            .filter(|c| if c.capitals { capitals } else { begins_capital || (in_a_bet && !c.weak) })
+            .filter(|c| !(c.weak && part_of_longer && BOOK.entities[c.entity].role == Role::Player))
+            .copied()
+            .collect();
+        let written = tokens[at..at + len].iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
+        (!kept.is_empty()).then(|| (Term::Name(Name { written, candidates: kept }), len))
+    })
+}
+
+/// A name in lower case counts only where a bet surrounds it: "magic -3", not "a magic night".
+fn beside_a_market(tokens: &[Token], from: usize, to: usize) -> bool {
+    let next = tokens.get(to).is_some_and(|t| {
+        matches!(t.lexeme, Lexeme::Number { signed: true, .. } | Lexeme::Sign('/' | '@'))
+            || matches!(t.folded.as_str(), "ml" | "moneyline" | "pk" | "pick'em" | "pickem" | "vs" | "v" | "by")
+            || matches!(t.folded.as_str(), "o" | "u" | "over" | "under" | "dnb" | "money" | "@")
+            || (t.folded == "to" && tokens.get(to + 1).is_some_and(|n| matches!(n.folded.as_str(), "win" | "beat")))
+    });
+    let before = from.checked_sub(1).is_some_and(|at| matches!(tokens[at].folded.as_str(), "vs" | "v" | "/" | "@"));
+    next || before
+}
+
+fn capitalised(tokens: &[Token], at: usize) -> bool {
+    tokens.get(at).is_some_and(|t| {
+        let mut chars = t.text.chars();
+        t.lexeme == Lexeme::Word
+            && chars.next().is_some_and(char::is_uppercase)
+            && chars.any(char::is_lowercase)
+            && !NOT_NAMES.contains(&format!(" {} ", t.folded))
+            && !PHRASES.contains_key(t.folded.as_str())
+            && BOOK.stat(&t.folded).is_none()
+    })
+}
+
+fn is_unknown(tokens: &[Token], at: usize) -> bool {
+    capitalised(tokens, at) && BOOK.find(&tokens[at].folded).is_empty()
+}
+
+/// A run of capitalised words that no table knows.
+fn unknown_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
+    if !capitalised(tokens, at) {
+        return None;
+    }
+    let mut to = at + 1;
+    loop {
+        let joined = tokens.get(to).is_some_and(|t| t.lexeme == Lexeme::Sign('-') && t.glued);
+        let particle = tokens.get(to).is_some_and(|t| matches!(t.folded.as_str(), "de" | "van" | "der" | "la" | "da"));
+        if capitalised(tokens, to) {
+            to += 1;
+        } else if (joined && tokens.get(to + 1).is_some_and(|t| t.glued) || particle) && capitalised(tokens, to + 1) {
+            to += 2;
+        } else {
+            break;
+        }
+    }
+    let mut written = String::new();
+    for token in &tokens[at..to] {
+        if !written.is_empty() && !token.glued {
+            written.push(' ');
+        }
+        written.push_str(&token.text);
+    }
+    Some((Term::Name(Name { written, candidates: Vec::new() }), to - at))
+}

@@ -1,0 +1,140 @@
+//! Settles which of its readings a name has, from everything around it.
+
+use std::collections::BTreeSet;
+
+use perch_jobs::PickKind;
+
+use super::{
+    clause::{Clause, Name, Term},
+    markets::Draft,
+    names::{BOOK, Candidate, Role},
+};
+
+/// What a whole post says about leagues.
+pub(crate) struct Context {
+    /// Leagues named by words or emoji anywhere.
+    hinted: BTreeSet<&'static str>,
+    /// Leagues of names that can be only one.
+    certain: Vec<&'static str>,
+}
+
+impl Context {
+    pub fn of(clauses: &[Clause]) -> Self {
+        let hinted = clauses.iter().flat_map(|c| c.leagues.iter().copied()).collect();
+        let certain = clauses.iter().flat_map(|c| &c.terms).filter_map(only_league).collect();
+        Self { hinted, certain }
+    }
+
+    /// The league of a post that speaks of one only.
+    pub fn only(&self) -> Option<&'static str> {
+        let mut all: BTreeSet<_> = self.hinted.clone();
+        all.extend(&self.certain);
+        if all.len() == 1 { all.first().copied() } else { None }
+    }
+
+    fn hinted_only(&self) -> Option<&'static str> {
+        if self.hinted.len() == 1 { self.hinted.first().copied() } else { None }
+    }
+}
+
+fn only_league(term: &Term) -> Option<&'static str> {
+    let Term::Name(name) = term else { return None };
+    let mut leagues = name.candidates.iter().filter(|c| !c.weak).map(league);
+    let first = leagues.next()?;
+    leagues.all(|other| other == first).then_some(first)
+}
+
+fn league(candidate: &Candidate) -> &'static str {
+    BOOK.entities[candidate.entity].league
+}
+
+/// A name with its league, if the tables know it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settled {
+    pub name: String,
+    pub league: Option<&'static str>,
+    pub role: Option<Role>,
+}
+
+/// The most likely reading of a name of a bet.
+pub(crate) fn settle(name: &Name, draft: &Draft, clause: &Clause, context: &Context) -> Settled {
+    let best = name
+        .candidates
+        .iter()
+        .enumerate()
+        .max_by_key(|(n, c)| (score(c, name, draft, clause, context), std::cmp::Reverse(*n)))
+        .map(|(_, c)| &BOOK.entities[c.entity]);
+    match best {
+        Some(entity) => {
+            Settled { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) }
+        }
+        None => Settled { name: name.written.clone(), league: None, role: None },
+    }
+}
+
+fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, context: &Context) -> i32 {
+    let league = league(candidate);
+    let role = BOOK.entities[candidate.entity].role;
+    let mut score = 0;
+    if clause.leagues.contains(&league) {
+        score += 20;
+    }
+    if context.hinted.contains(league) {
+        score += 10;
+    }
+    let others = [&draft.subject].into_iter().flatten().chain(draft.pair.iter().flat_map(|(a, b)| [a, b]));
+    for other in others.filter(|other| *other != name) {
+        if other.candidates.iter().any(|c| self::league(c) == league && c.entity != candidate.entity) {
+            score += 15;
+        }
+    }
+    if draft.stat_league == Some(league) {
+        score += 8;
+    }
+    if likely(draft).contains(&league) {
+        score += 4;
+    }
+    score += i32::try_from(context.certain.iter().filter(|l| **l == league).count().min(5)).unwrap_or(0);
+    let wanted = if draft.kind == PickKind::Prop { Role::Player } else { Role::Side };
+    if role == wanted {
+        score += 4;
+    }
+    if candidate.informal {
+        score -= 5;
+    }
+    score
+}
+
+/// Leagues in which such a line is usual.
+fn likely(draft: &Draft) -> &'static [&'static str] {
+    const BIG: &[&str] = &["nba", "nfl", "ncaab", "ncaaf", "wnba"];
+    let size = draft.line.map_or(0.0, f64::abs);
+    let decimal = draft.odds.as_deref().is_some_and(|odds| !odds.starts_with(['+', '-']));
+    match (draft.kind, draft.line) {
+        (PickKind::Total, Some(line)) => match line {
+            l if l >= 185.0 => &["nba"],
+            l if l >= 100.0 => &["ncaab", "wnba"],
+            l if l >= 30.0 => &["nfl", "ncaaf"],
+            l if l > 7.0 => &["mlb"],
+            l if l >= 5.0 => &["nhl"],
+            _ => &["soccer", "mma"],
+        },
+        (PickKind::Spread, Some(_)) if (size - 1.5).abs() < f64::EPSILON => &["mlb", "nhl"],
+        (PickKind::Spread, Some(_)) if size >= 2.0 => BIG,
+        (PickKind::Spread, Some(_)) if decimal || size.fract() > 0.0 => &["soccer", "tennis"],
+        (PickKind::Moneyline | PickKind::Spread, _) if decimal => &["soccer", "tennis"],
+        _ => &[],
+    }
+}
+
+/// The sport of a bet: of its names, else of what the clause or the post says.
+pub(crate) fn sport(named: Option<&'static str>, draft: &Draft, clause: &Clause, context: &Context) -> Option<&'static str> {
+    let single = || match clause.leagues.as_slice() {
+        [first, rest @ ..] if rest.iter().all(|l| l == first) => Some(*first),
+        _ => None,
+    };
+    named.or_else(single).or_else(|| context.hinted_only()).or(draft.stat_league).or_else(|| {
+        let nameless = draft.subject.is_none() && draft.pair.is_none();
+        context.only().filter(|_| nameless)
+    })
+}

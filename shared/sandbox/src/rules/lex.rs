@@ -1,0 +1,336 @@
+//! Splits a post into numbers, words and signs, the way people type picks.
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Lexeme {
+    /// A number. `plus` marks a trailing plus, as in `25+`.
+    Number { value: f64, signed: bool, decimals: u8, plus: bool },
+    /// A stake.
+    Units(f64),
+    /// A stake with a sign: what was won or lost.
+    Profit,
+    /// `7-2`: wins and losses, or a score.
+    Record,
+    /// Letters, also with digits among them.
+    Word,
+    /// Punctuation or a symbol.
+    Sign(char),
+    /// The end of a line.
+    Line,
+}
+
+/// A token and where it stands in the normalised text, in bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Token {
+    pub lexeme: Lexeme,
+    pub text: String,
+    /// Lower case, without accents and dots.
+    pub folded: String,
+    pub start: usize,
+    pub end: usize,
+    /// No space before it.
+    pub glued: bool,
+}
+
+/// The text with one form of each quote, dash, space and fraction, without links.
+pub(crate) fn normalise(text: &str) -> String {
+    let text = text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">");
+    let mut plain = String::with_capacity(text.len());
+    for (n, line) in text.lines().enumerate() {
+        if n > 0 {
+            plain.push('\n');
+        }
+        for (m, word) in line.split(' ').enumerate() {
+            if m > 0 {
+                plain.push(' ');
+            }
+            if word.starts_with("http://") || word.starts_with("https://") {
+                continue;
+            }
+            for c in word.chars() {
+                normalise_char(c, &mut plain);
+            }
+        }
+    }
+    plain
+}
+
+fn normalise_char(c: char, plain: &mut String) {
+    match c {
+        '−' | '–' | '—' | '‒' | '﹣' | '－' => plain.push('-'),
+        '＋' => plain.push('+'),
+        '‘' | '’' | 'ʼ' | '`' => plain.push('\''),
+        '“' | '”' => plain.push('"'),
+        '\u{fe0f}' | '\u{200d}' | '\u{200b}' | '#' => {}
+        '½' => plain.push_str(if plain.ends_with(|p: char| p.is_ascii_digit()) { ".5" } else { "0.5" }),
+        c if c.is_whitespace() => plain.push(' '),
+        c => plain.push(c),
+    }
+}
+
+/// Lower case, without accents and dots.
+pub(crate) fn fold(text: &str) -> String {
+    text.to_lowercase()
+        .chars()
+        .filter_map(|c| match c {
+            '.' => None,
+            'á' | 'à' | 'â' | 'ä' | 'ã' | 'å' | 'ă' | 'ą' => Some('a'),
+            'é' | 'è' | 'ê' | 'ë' | 'ę' | 'ě' => Some('e'),
+            'í' | 'ì' | 'î' | 'ï' => Some('i'),
+            'ó' | 'ò' | 'ô' | 'ö' | 'õ' | 'ø' => Some('o'),
+            'ú' | 'ù' | 'û' | 'ü' | 'ů' => Some('u'),
+            'ç' | 'ć' | 'č' => Some('c'),
+            'ñ' | 'ń' | 'ň' => Some('n'),
+            'š' | 'ś' | 'ş' => Some('s'),
+            'ž' | 'ż' | 'ź' => Some('z'),
+            'ł' => Some('l'),
+            'đ' => Some('d'),
+            'ý' => Some('y'),
+            'ğ' => Some('g'),
+            c => Some(c),
+        })
+        .collect()
+}
+
+/// Letters after which digits begin a number of their own: `o25.5`, `ML-110`.
+const BEFORE_NUMBER: [&str; 8] = ["o", "u", "ov", "un", "over", "under", "ml", "pk"];
+/// Words whose full stop does not end a sentence.
+const ABBREVIATED: [&str; 8] = ["st", "vs", "v", "jr", "sr", "sig", "man", "utd"];
+/// Letters that may follow a whole number at once and still be a word of their own.
+const AFTER_NUMBER: [&str; 9] = ["pts", "points", "yds", "yards", "rebs", "reb", "ast", "asts", "ml"];
+
+/// The tokens of a normalised text.
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
+    let mut lexer = Lexer { text, chars: text.char_indices().collect(), at: 0, spaced: true, out: Vec::new() };
+    while lexer.at < lexer.chars.len() {
+        lexer.step();
+    }
+    stakes(lexer.out)
+}
+
+struct Lexer<'a> {
+    text: &'a str,
+    chars: Vec<(usize, char)>,
+    at: usize,
+    spaced: bool,
+    out: Vec<Token>,
+}
+
+impl Lexer<'_> {
+    fn peek(&self, ahead: usize) -> char {
+        self.chars.get(self.at + ahead).map_or('\0', |c| c.1)
+    }
+
+    fn byte(&self, index: usize) -> usize {
+        self.chars.get(index).map_or(self.text.len(), |c| c.0)
+    }
+
+    fn push(&mut self, lexeme: Lexeme, from: usize) {
+        let (start, end) = (self.byte(from), self.byte(self.at));
+        let text = self.text[start..end].to_owned();
+        let folded = if matches!(lexeme, Lexeme::Sign(_)) { text.clone() } else { fold(&text) };
+        self.out.push(Token { lexeme, text, folded, start, end, glued: !self.spaced });
+        self.spaced = false;
+    }
+
+    fn step(&mut self) {
+        let (from, c) = (self.at, self.peek(0));
+        if c == '\n' {
+            self.at += 1;
+            self.push(Lexeme::Line, from);
+            self.spaced = true;
+        } else if c == ' ' {
+            self.at += 1;
+            self.spaced = true;
+        } else if self.begins_number(0) || (matches!(c, '+' | '-') && self.begins_number(1)) {
+            self.number();
+        } else if c == '$' && self.begins_number(1) {
+            self.at += 1;
+            self.skip_while(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | 'k'));
+            self.push(Lexeme::Word, from);
+        } else if c.is_alphabetic() {
+            self.word();
+        } else {
+            self.at += 1;
+            self.push(Lexeme::Sign(c), from);
+        }
+    }
+
+    fn begins_number(&self, ahead: usize) -> bool {
+        self.peek(ahead).is_ascii_digit() || (self.peek(ahead) == '.' && self.peek(ahead + 1).is_ascii_digit())
+    }
+
+    fn skip_while(&mut self, keep: impl Fn(char) -> bool) {
+        while self.at < self.chars.len() && keep(self.peek(0)) {
+            self.at += 1;
+        }
+    }
+
+    fn number(&mut self) {
+        let from = self.at;
+        let signed = matches!(self.peek(0), '+' | '-');
+        if signed {
+            self.at += 1;
+        }
+        self.skip_while(|c| c.is_ascii_digit());
+        let mut decimals = 0;
+        if self.peek(0) == '.' && self.peek(1).is_ascii_digit() {
+            self.at += 1;
+            let point = self.at;
+            self.skip_while(|c| c.is_ascii_digit());
+            decimals = u8::try_from(self.at - point).unwrap_or(u8::MAX);
+        }
+        let whole = !signed && decimals == 0;
+        let after_side = self.out.last().is_some_and(|t| BEFORE_NUMBER.contains(&t.folded.as_str()));
+        if whole && !after_side && self.continues_as_another_thing(from) {
+            return;
+        }
+        let value = self.text[self.byte(from)..self.byte(self.at)].parse().unwrap_or(0.0);
+        let plus = self.peek(0) == '+' && !self.peek(1).is_ascii_digit();
+        self.push(Lexeme::Number { value, signed, decimals, plus }, from);
+        if plus {
+            self.at += 1;
+        }
+    }
+
+    /// Records, times, dates, percentages and words such as `49ers`, which only begin like a number.
+    fn continues_as_another_thing(&mut self, from: usize) -> bool {
+        let (next, beyond) = (self.peek(0), self.peek(1));
+        if next == '-' && beyond.is_ascii_digit() {
+            self.skip_while(|c| c.is_ascii_digit() || c == '-');
+            self.push(Lexeme::Record, from);
+            return true;
+        }
+        if matches!(next, '/' | ':') && beyond.is_ascii_digit() {
+            self.skip_while(|c| c.is_ascii_digit() || matches!(c, '/' | ':'));
+            self.skip_while(char::is_alphabetic);
+        } else if next == '%' {
+            self.at += 1;
+        } else if next == '-' && beyond.is_alphabetic() {
+            self.skip_while(|c| c.is_alphanumeric() || c == '-');
+        } else if next.is_alphabetic() || (next == '\'' && beyond.is_alphabetic()) {
+            let end = (0..).find(|n| !self.peek(*n).is_alphanumeric() && self.peek(*n) != '\'').unwrap_or(0);
+            let suffix: String = (0..end).map(|n| self.peek(n)).collect::<String>().to_lowercase();
+            if is_unit(&suffix) || AFTER_NUMBER.contains(&suffix.as_str()) {
+                return false;
+            }
+            self.at += end;
+        } else {
+            return false;
+        }
+        self.push(Lexeme::Word, from);
+        true
+    }
+
+    fn word(&mut self) {
+        let from = self.at;
+        loop {
+            self.skip_while(char::is_alphabetic);
+            let so_far = self.text[self.byte(from)..self.byte(self.at)].to_lowercase();
+            let next = self.peek(0);
+            if next.is_ascii_digit() && !BEFORE_NUMBER.contains(&so_far.as_str()) {
+                self.skip_while(char::is_alphanumeric);
+                continue;
+            }
+            let initial = so_far.rsplit('.').next().is_some_and(|part| part.chars().count() == 1);
+            let dotted = next == '.' && initial && (self.peek(1).is_alphabetic() || so_far.contains('.'));
+            if (next == '\'' || dotted) && self.peek(1).is_alphabetic() {
+                self.at += 1;
+                continue;
+            }
+            let capital = self.chars[from].1.is_uppercase() && !so_far.starts_with(['u', 'w', 'l']);
+            let lone_initial = initial && capital && self.peek(1) == ' ';
+            if next == '.' && (dotted || lone_initial || ABBREVIATED.contains(&so_far.as_str())) {
+                self.at += 1;
+            }
+            break;
+        }
+        self.push(Lexeme::Word, from);
+    }
+}
+
+fn is_unit(word: &str) -> bool {
+    matches!(word, "u" | "unit" | "units" | "us")
+}
+
+fn spelled(word: &str) -> Option<f64> {
+    Some(match word {
+        "half" | "1/2" => 0.5,
+        "one" => 1.0,
+        "two" => 2.0,
+        "three" => 3.0,
+        "four" => 4.0,
+        "five" => 5.0,
+        "ten" => 10.0,
+        _ => return None,
+    })
+}
+
+/// Joins a number and the unit after it into one stake.
+fn stakes(tokens: Vec<Token>) -> Vec<Token> {
+    let mut out: Vec<Token> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        if !(token.lexeme == Lexeme::Word && is_unit(&token.folded)) {
+            out.push(token);
+            continue;
+        }
+        // "half a unit": the article stands between.
+        let article = usize::from(out.last().is_some_and(|t| t.folded == "a") && out.len() > 1);
+        let amount = out.len().checked_sub(1 + article).map(|at| &out[at]);
+        let stake = match amount.map(|t| (t.lexeme, t.folded.as_str())) {
+            Some((Lexeme::Number { value, signed: false, .. }, _)) if article == 0 => Some(Lexeme::Units(value)),
+            Some((Lexeme::Number { value, signed: true, .. }, _)) if article == 0 && value.abs() < 100.0 => {
+                Some(Lexeme::Profit)
+            }
+            Some((Lexeme::Word, word)) if token.folded != "u" => spelled(word).map(Lexeme::Units),
+            _ => None,
+        };
+        let Some(lexeme) = stake else {
+            out.push(token);
+            continue;
+        };
+        out.truncate(out.len() - article);
+        if let Some(number) = out.last_mut() {
+            number.lexeme = lexeme;
+            number.end = token.end;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lexemes(text: &str) -> Vec<Lexeme> {
+        tokens(&normalise(text)).into_iter().map(|t| t.lexeme).collect()
+    }
+
+    fn number(value: f64, signed: bool, decimals: u8) -> Lexeme {
+        Lexeme::Number { value, signed, decimals, plus: false }
+    }
+
+    #[test]
+    fn a_side_glued_to_its_line_is_two_tokens() {
+        assert_eq!(lexemes("o25.5"), [Lexeme::Word, number(25.5, false, 1)]);
+        assert_eq!(
+            lexemes("U6-105"),
+            [Lexeme::Word, number(6.0, false, 0), number(-105.0, true, 0)]
+        );
+    }
+
+    #[test]
+    fn records_scores_and_profits_are_no_lines() {
+        assert_eq!(lexemes("7-2"), [Lexeme::Record]);
+        assert_eq!(lexemes("+0.9u"), [Lexeme::Profit]);
+        assert_eq!(lexemes("1.5 units"), [Lexeme::Units(1.5)]);
+        assert_eq!(lexemes("half a unit"), [Lexeme::Units(0.5)]);
+    }
+
+    #[test]
+    fn typographic_signs_read_like_plain_ones() {
+        assert_eq!(lexemes("−3½"), [number(-3.5, true, 1)]);
+        assert_eq!(lexemes("49ers"), [Lexeme::Word]);
+        assert_eq!(tokens("T.J. Watt")[0].folded, "tj");
+    }
+}

@@ -1,0 +1,379 @@
+//! Finds the bets in a clause: each hangs on a market word or a line, with a name near it.
+
+use std::ops::Range;
+
+use perch_jobs::{PickKind, Side};
+
+use super::{
+    clause::{Clause, Name, Term},
+    names::{BOOK, Role},
+    price,
+};
+
+/// A bet as the clause says it, before its names are settled.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub kind: PickKind,
+    /// Who is backed, or the player of a prop.
+    pub subject: Option<Name>,
+    pub pair: Option<(Name, Name)>,
+    pub line: Option<f64>,
+    pub side: Option<Side>,
+    pub stat: Option<String>,
+    pub stat_league: Option<&'static str>,
+    pub odds: Option<String>,
+    pub units: Option<f64>,
+    /// Said the way fans say it too; it needs a price or a stake to count as a bet.
+    pub weak: bool,
+    /// Where it stands among the terms of its clause.
+    pub at: Range<usize>,
+}
+
+impl Draft {
+    pub(crate) fn new(kind: PickKind, at: Range<usize>) -> Self {
+        Self {
+            kind,
+            subject: None,
+            pair: None,
+            line: None,
+            side: None,
+            stat: None,
+            stat_league: None,
+            odds: None,
+            units: None,
+            weak: false,
+            at,
+        }
+    }
+}
+
+/// Most terms between a name and its line.
+const GAP: usize = 4;
+
+/// The bets of a clause in the order of the text, with their prices and stakes.
+pub(crate) fn drafts(clause: &Clause) -> Vec<Draft> {
+    let mut reader = Reader { terms: &clause.terms, drafts: Vec::new(), from: 0 };
+    let mut at = 0;
+    while at < clause.terms.len() {
+        let found = reader.market(at);
+        at = match found {
+            Some(draft) => {
+                let end = draft.at.end;
+                reader.from = end;
+                reader.drafts.push(draft);
+                end.max(at + 1)
+            }
+            None => at + 1,
+        };
+    }
+    let mut drafts = reader.drafts;
+    price::assign(&clause.terms, &mut drafts);
+    drafts
+}
+
+struct Reader<'a> {
+    terms: &'a [Term],
+    drafts: Vec<Draft>,
+    /// The end of the bet before.
+    from: usize,
+}
+
+impl Reader<'_> {
+    fn market(&self, at: usize) -> Option<Draft> {
+        match &self.terms[at] {
+            Term::Side(side) => self.over_under(at, *side),
+            Term::Number { value, signed: true, .. } if value.abs() < 100.0 => self.spread(at, at, *value),
+            Term::PickEm | Term::DrawNoBet => self.spread(at, at, 0.0),
+            Term::Win { strong } => self.win(at, *strong),
+            Term::Beats => self.beats(at),
+            Term::Season => self.season(at, at),
+            Term::Draw if price::at(self.terms, at + 1).is_some() => {
+                let name = Name { written: "Draw".into(), candidates: Vec::new() };
+                let pair = self.pair_before(at);
+                Some(Draft { subject: Some(name), pair, ..Draft::new(PickKind::Moneyline, at..at + 1) })
+            }
+            Term::Name(name) => self.bare(at, name),
+            _ => None,
+        }
+    }
+
+    fn name(&self, at: usize) -> Option<&Name> {
+        match self.terms.get(at) {
+            Some(Term::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn may_stand_between(&self, at: usize) -> bool {
+        matches!(self.terms[at], Term::Filler | Term::League(_) | Term::At | Term::Comma | Term::Joint | Term::TeamTotal)
+    }
+
+    /// The name before a position, with only fillers between.
+    fn name_before(&self, at: usize) -> Option<usize> {
+        let first = at.saturating_sub(GAP + 1).max(self.from);
+        (first..at).rev().find(|i| !self.may_stand_between(*i)).filter(|i| self.name(*i).is_some())
+    }
+
+    /// The name after a position, with only fillers between.
+    fn name_after(&self, at: usize) -> Option<usize> {
+        let last = (at + 1 + GAP).min(self.terms.len());
+        (at + 1..last).find(|i| !matches!(self.terms[*i], Term::Filler | Term::Joint)).filter(|i| self.name(*i).is_some())
+    }
+
+    fn skip_fillers(&self, mut at: usize) -> usize {
+        while matches!(self.terms.get(at), Some(Term::Filler)) {
+            at += 1;
+        }
+        at
+    }
+
+    /// Two opponents named before a position: "A vs B", "A/B", "A @ B".
+    fn pair_before(&self, at: usize) -> Option<(Name, Name)> {
+        (self.from..at).rev().find_map(|i| self.pair_at(i, at))
+    }
+
+    /// Two opponents of which the first stands at a position.
+    fn pair_at(&self, at: usize, end: usize) -> Option<(Name, Name)> {
+        let first = self.name(at)?;
+        let link = matches!(self.terms.get(at + 1), Some(Term::Versus | Term::Joint | Term::At | Term::Beats));
+        let second = self.skip_fillers(at + 2);
+        (link && second < end).then(|| self.name(second)).flatten().map(|second| (first.clone(), second.clone()))
+    }
+
+    /// The opponent named after a bet: "… vs Heat", "… over Alcaraz".
+    fn opponent_after(&self, at: usize) -> Option<(usize, Name)> {
+        for i in at..self.terms.len() {
+            match &self.terms[i] {
+                Term::Versus | Term::At | Term::Beats | Term::Side(Side::Over) => {
+                    let second = self.skip_fillers(i + 1);
+                    if let Some(name) = self.name(second) {
+                        return Some((second, name.clone()));
+                    }
+                    if matches!(self.terms[i], Term::Side(_)) {
+                        return None;
+                    }
+                }
+                Term::Name(_) | Term::Side(_) | Term::Win { .. } | Term::Comma | Term::Parlay => return None,
+                Term::Number { signed: true, value, .. } if value.abs() < 100.0 => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Opponents of a side bet: named together before, or the second one after.
+    fn opponents(&self, subject: usize, market: usize) -> (Option<(Name, Name)>, usize) {
+        let end = self.terms.len().min(market + 1);
+        if let Some(pair) = self.pair_before(end) {
+            return (Some(pair), market + 1);
+        }
+        match (self.name(subject), self.opponent_after(market.max(subject) + 1)) {
+            (Some(first), Some((at, second))) => (Some((first.clone(), second)), at + 1),
+            _ => (None, market + 1),
+        }
+    }
+
+    fn side_bet(&self, kind: PickKind, subject: usize, market: usize) -> Option<Draft> {
+        let name = self.name(subject)?;
+        if !name.candidates.is_empty() && !has_role(name, Role::Side) {
+            return None;
+        }
+        let (pair, end) = self.opponents(subject, market);
+        let at = subject.min(market)..end.max(subject + 1);
+        Some(Draft { subject: Some(name.clone()), pair, ..Draft::new(kind, at) })
+    }
+
+    fn spread(&self, at: usize, market: usize, line: f64) -> Option<Draft> {
+        // "good to -4.5" and "opened -2.5" say where the line was or may go.
+        let moved = at > 0 && matches!(self.terms[at - 1], Term::Other) && self.name_before(at).is_none();
+        let before = self.name_before(at);
+        let draft = match before {
+            Some(subject) => self.side_bet(PickKind::Spread, subject, market)?,
+            None if moved => return None,
+            None => self.side_bet(PickKind::Spread, self.name_after(at)?, market)?,
+        };
+        Some(Draft { line: Some(line), ..draft })
+    }
+
+    fn win(&self, at: usize, strong: bool) -> Option<Draft> {
+        if !strong {
+            let prize = self.skip_fillers(at + 1);
+            if matches!(self.terms.get(prize), Some(Term::Season | Term::League(_))) {
+                return self.season(prize, at);
+            }
+        }
+        let second_of_pair = self.name_before(at).filter(|i| *i > 1 && matches!(self.terms[i - 1], Term::Versus));
+        let subject = match (self.name_before(at), self.name_after(at)) {
+            (Some(_), Some(after)) if second_of_pair.is_some() && strong => after,
+            (Some(before), _) => before,
+            (None, Some(after)) if strong => after,
+            _ => return None,
+        };
+        Some(Draft { weak: !strong, ..self.side_bet(PickKind::Moneyline, subject, at)? })
+    }
+
+    fn beats(&self, at: usize) -> Option<Draft> {
+        let subject = self.name_before(at)?;
+        let second = self.name(self.skip_fillers(at + 1))?.clone();
+        let first = self.name(subject)?.clone();
+        let end = self.skip_fillers(at + 1) + 1;
+        let pair = Some((first.clone(), second));
+        Some(Draft { subject: Some(first), pair, weak: true, ..Draft::new(PickKind::Moneyline, subject..end) })
+    }
+
+    fn season(&self, prize: usize, at: usize) -> Option<Draft> {
+        let subject = self.name_before(at)?;
+        let name = self.name(subject)?.clone();
+        Some(Draft { subject: Some(name), weak: true, ..Draft::new(PickKind::Future, subject..prize + 1) })
+    }
+
+    /// A name with nothing but a price, or with a statistic that has no line.
+    fn bare(&self, at: usize, name: &Name) -> Option<Draft> {
+        let next = self.skip_fillers(at + 1);
+        match self.terms.get(next) {
+            Some(Term::Number { value, signed: false, plus: true, .. }) => {
+                let (stat, league, end) = stat_at(self.terms, next + 1)?;
+                let at = at..end;
+                let side = Some(Side::Over);
+                let draft = Draft { subject: Some(name.clone()), line: Some(*value), side, ..Draft::new(PickKind::Prop, at) };
+                Some(Draft { stat: Some(stat), stat_league: league, weak: true, ..draft })
+            }
+            Some(Term::Stat(_)) => {
+                let (stat, league, end) = stat_at(self.terms, next)?;
+                let lined = matches!(self.terms.get(self.skip_fillers(end)), Some(Term::Side(_)));
+                let priced = price::at(self.terms, end).is_some();
+                let draft = Draft { subject: Some(name.clone()), ..Draft::new(PickKind::Prop, at..end) };
+                let pair = self.opponent_after(end).map(|(_, second)| (name.clone(), second));
+                (!lined && priced).then(|| Draft { stat: Some(stat), stat_league: league, pair, ..draft })
+            }
+            _ => {
+                let paired = at > self.from && matches!(self.terms[at - 1], Term::Versus | Term::Joint | Term::At);
+                let known = has_role(name, Role::Side);
+                price::at(self.terms, at + 1).filter(|_| known && !paired)?;
+                self.side_bet(PickKind::Moneyline, at, at)
+            }
+        }
+    }
+
+    fn over_under(&self, at: usize, side: Side) -> Option<Draft> {
+        let next = self.skip_fillers(at + 1);
+        let (line, mut end) = match (self.terms.get(next), at.checked_sub(1).and_then(|i| self.terms.get(i))) {
+            (Some(Term::Number { value, signed: false, .. }), _) => (*value, next + 1),
+            (_, Some(Term::Number { value, signed: false, .. })) if at > self.from => (*value, at + 1),
+            (_, Some(Term::Stat(_))) => (self.line_before_stat(at)?, at + 1),
+            _ => return None,
+        };
+        let (before, after) = (stat_before(self.terms, self.from, at), stat_at(self.terms, end));
+        if let Some((_, _, stat_end)) = &after {
+            end = *stat_end;
+        }
+        let mark = before.as_ref().map_or(at, |(_, _, start)| *start);
+        let (stat, league) = match (after, before) {
+            (Some((stat, league, _)), _) | (None, Some((stat, league, _))) => (Some(stat), league),
+            (None, None) => (None, None),
+        };
+        let draft = Draft { line: Some(line), side: Some(side), ..Draft::new(PickKind::Total, at..end) };
+        Some(self.counted(Draft { stat, stat_league: league, ..draft }, mark))
+    }
+
+    /// The line of "275.5 passing yards over".
+    fn line_before_stat(&self, at: usize) -> Option<f64> {
+        let (_, _, start) = stat_before(self.terms, self.from, at)?;
+        match self.terms.get(start.checked_sub(1).filter(|i| *i >= self.from)?) {
+            Some(Term::Number { value, signed: false, .. }) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// Decides whose statistic or which game an over or under is about.
+    fn counted(&self, draft: Draft, mark: usize) -> Draft {
+        let pair = self.pair_before(mark);
+        let near = self.name_before(mark).or_else(|| (self.from..mark).rev().find(|i| self.name(*i).is_some()));
+        let after = self.name_after(draft.at.end - 1);
+        let subject = near.or(after).and_then(|i| self.name(i)).cloned();
+        let of_pair = |name: &Name| pair.as_ref().is_some_and(|(a, b)| a == name || b == name);
+        let start = near.unwrap_or(draft.at.start).min(draft.at.start);
+        let late_pair = after.filter(|_| near.is_none()).and_then(|i| Some((i, self.pair_at(i, self.terms.len())?)));
+        let draft = Draft { at: start..draft.at.end, ..draft };
+        match subject {
+            _ if late_pair.is_some() => {
+                let (at, pair) = late_pair.unzip();
+                Draft { pair, at: draft.at.start..at.map_or(draft.at.end, |at| at + 3), ..draft }
+            }
+            Some(name) if of_pair(&name) => Draft { pair, ..draft },
+            Some(name) if is_player(&name, draft.stat.as_deref()) => {
+                Draft { kind: PickKind::Prop, subject: Some(name), pair, ..draft }
+            }
+            Some(name) if draft.stat.as_deref() == Some("wins") => {
+                Draft { kind: PickKind::Future, subject: Some(name), stat: None, ..draft }
+            }
+            Some(name) => {
+                let pair = pair.or_else(|| self.opponent_after(draft.at.end).map(|(_, other)| (name.clone(), other)));
+                Draft { subject: Some(name).filter(|_| pair.is_none()), pair, ..draft }
+            }
+            None => match self.drafts.last() {
+                // "o25.5 points, o7.5 assists": the second line is the same player's.
+                Some(last) if last.kind == PickKind::Prop && draft.stat.is_some() => Draft {
+                    kind: PickKind::Prop,
+                    subject: last.subject.clone(),
+                    pair: last.pair.clone(),
+                    ..draft
+                },
+                _ => draft,
+            },
+        }
+    }
+}
+
+fn has_role(name: &Name, role: Role) -> bool {
+    name.candidates.iter().any(|c| BOOK.entities[c.entity].role == role)
+}
+
+/// Statistics that a whole game has as well.
+const OF_A_GAME: [&str; 11] =
+    ["goals", "points", "runs", "rounds", "games", "sets", "corners", "cards", "wins", "touchdowns", "shots"];
+
+fn is_player(name: &Name, stat: Option<&str>) -> bool {
+    let of_one = stat.is_some_and(|stat| !OF_A_GAME.contains(&stat));
+    if name.candidates.is_empty() {
+        return of_one || matches!(stat, Some("points" | "goals" | "shots"));
+    }
+    let (player, side) = (has_role(name, Role::Player), has_role(name, Role::Side));
+    (player && (!side || stat.is_some())) || (of_one && !side) || (of_one && is_athlete(name))
+}
+
+fn is_athlete(name: &Name) -> bool {
+    name.candidates.iter().any(|c| matches!(BOOK.entities[c.entity].league, "tennis" | "mma" | "boxing" | "golf"))
+}
+
+/// A statistic at a position, also several in one as in "points + assists", with the position after it.
+fn stat_at(terms: &[Term], at: usize) -> Option<(String, Option<&'static str>, usize)> {
+    let mut end = at;
+    while matches!(terms.get(end), Some(Term::Filler)) && end < at + 2 {
+        end += 1;
+    }
+    let Some(Term::Stat(first)) = terms.get(end) else { return None };
+    let mut name = BOOK.stats[*first].name.to_owned();
+    end += 1;
+    while let (Some(Term::Comma | Term::Joint), Some(Term::Stat(next))) = (terms.get(end), terms.get(end + 1)) {
+        name = format!("{name}+{}", BOOK.stats[*next].name);
+        end += 2;
+    }
+    Some((name, BOOK.stats[*first].league, end))
+}
+
+/// A statistic right before a position, with where it begins.
+fn stat_before(terms: &[Term], from: usize, at: usize) -> Option<(String, Option<&'static str>, usize)> {
+    let last = (from..at).rev().find(|i| !matches!(terms[*i], Term::Filler | Term::Joint))?;
+    if !matches!(terms[last], Term::Stat(_)) {
+        return None;
+    }
+    let mut start = last;
+    while start >= from + 2
+        && matches!(terms[start - 1], Term::Comma | Term::Joint)
+        && matches!(terms[start - 2], Term::Stat(_))
+    {
+        start -= 2;
+    }
+    stat_at(terms, start).map(|(name, league, _)| (name, league, start))
+}

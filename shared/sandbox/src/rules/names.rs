@@ -1,0 +1,167 @@
+//! The teams, athletes and statistics that posts name, and how posts name them.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use super::lex::{Lexeme, Token, normalise, tokens};
+
+/// What an entity can be in a bet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A side of a game.
+    Side,
+    /// A player whose statistics are bet on.
+    Player,
+}
+
+/// A team or an athlete.
+#[derive(Debug)]
+pub(crate) struct Entity {
+    pub league: &'static str,
+    pub name: String,
+    pub role: Role,
+    /// How fans call a team; an athlete's full name.
+    pub nickname: String,
+}
+
+/// One reading of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub entity: usize,
+    /// Counts only when written in capitals.
+    pub capitals: bool,
+    /// A place or a last name alone: it may mean somebody else.
+    pub weak: bool,
+    /// A by-name, not the name itself.
+    pub informal: bool,
+}
+
+/// What a prop or a total counts.
+#[derive(Debug)]
+pub(crate) struct Stat {
+    pub name: &'static str,
+    pub league: Option<&'static str>,
+}
+
+/// All names, looked up by their folded words.
+pub(crate) struct Book {
+    pub entities: Vec<Entity>,
+    pub stats: Vec<Stat>,
+    names: HashMap<String, Vec<Candidate>>,
+    stat_names: HashMap<String, usize>,
+}
+
+/// The longest name in tokens.
+pub(crate) const LONGEST: usize = 6;
+
+/// The names that come with the crate.
+pub(crate) static BOOK: LazyLock<Book> = LazyLock::new(|| {
+    let mut book =
+        Book { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
+    rows(include_str!("../../data/teams.txt")).for_each(|row| book.add_team(&row));
+    rows(include_str!("../../data/athletes.txt")).for_each(|row| book.add_athlete(&row));
+    rows(include_str!("../../data/stats.txt")).for_each(|row| book.add_stat(&row));
+    book
+});
+
+fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    file.lines()
+        .filter(|line| !line.starts_with('#') && !line.trim().is_empty())
+        .map(|line| line.split('|').map(str::trim).collect())
+}
+
+/// The key of a name: its folded tokens, hyphens left out.
+pub(crate) fn key(tokens: &[Token]) -> String {
+    let words: Vec<&str> =
+        tokens.iter().filter(|t| t.lexeme != Lexeme::Sign('-')).map(|t| t.folded.as_str()).collect();
+    words.join(" ")
+}
+
+fn key_of(text: &str) -> String {
+    key(&tokens(&normalise(text)))
+}
+
+fn in_capitals(text: &str) -> bool {
+    !text.chars().any(char::is_lowercase)
+}
+
+impl Book {
+    /// Every reading of a name by its key.
+    pub fn find(&self, key: &str) -> &[Candidate] {
+        self.names.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The statistic of that name.
+    pub fn stat(&self, key: &str) -> Option<usize> {
+        self.stat_names.get(key).copied()
+    }
+
+    fn name(&mut self, text: &str, entity: usize, weak: bool, informal: bool) {
+        let candidates = self.names.entry(key_of(text)).or_default();
+        if candidates.iter().all(|known| known.entity != entity) {
+            candidates.push(Candidate { entity, capitals: in_capitals(text) && text.len() <= 5, weak, informal });
+        }
+    }
+
+    fn by_names(&mut self, more: &str, entity: usize) {
+        more.split(',').map(str::trim).filter(|a| !a.is_empty()).for_each(|a| self.name(a, entity, false, true));
+    }
+
+    fn add_team(&mut self, row: &[&'static str]) {
+        let [league, place, nickname, more] = row else { return };
+        let entity = self.entities.len();
+        let name = format!("{place} {nickname}").trim().to_owned();
+        self.name(&name, entity, false, false);
+        self.name(nickname, entity, false, false);
+        self.by_names(more, entity);
+        if !place.is_empty() {
+            self.name(place, entity, true, true);
+        }
+        self.entities.push(Entity { league, name, role: Role::Side, nickname: (*nickname).to_owned() });
+    }
+
+    fn add_athlete(&mut self, row: &[&'static str]) {
+        let [league, name, more] = row else { return };
+        let entity = self.entities.len();
+        let role = if matches!(*league, "tennis" | "mma" | "boxing" | "golf") { Role::Side } else { Role::Player };
+        self.name(name, entity, false, false);
+        self.by_names(more, entity);
+        if let Some(last) = name.trim_end_matches(" Jr.").split(' ').next_back() {
+            self.name(last, entity, true, true);
+        }
+        self.entities.push(Entity { league, name: (*name).to_owned(), role, nickname: (*name).to_owned() });
+    }
+
+    fn add_stat(&mut self, row: &[&'static str]) {
+        let [name, league, more] = row else { return };
+        let stat = self.stats.len();
+        more.split(',').map(str::trim).for_each(|alias| {
+            self.stat_names.entry(key_of(alias)).or_insert(stat);
+        });
+        self.stats.push(Stat { name, league: (!league.is_empty()).then_some(*league) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<&'static str> {
+        BOOK.find(&key_of(text)).iter().map(|c| BOOK.entities[c.entity].name.as_str()).collect()
+    }
+
+    #[test]
+    fn every_row_of_the_data_files_is_read() {
+        let count = |file: &'static str| rows(file).count();
+        let names = count(include_str!("../../data/teams.txt")) + count(include_str!("../../data/athletes.txt"));
+        assert_eq!(BOOK.entities.len(), names);
+        assert_eq!(BOOK.stats.len(), count(include_str!("../../data/stats.txt")));
+    }
+
+    #[test]
+    fn nicknames_places_and_abbreviations_lead_to_the_team() {
+        assert_eq!(read("Leafs"), ["Toronto Maple Leafs"]);
+        assert_eq!(read("man utd"), ["Manchester United"]);
+        assert_eq!(read("Shai Gilgeous Alexander"), ["Shai Gilgeous-Alexander"]);
+        assert_eq!(read("giants"), ["New York Giants", "San Francisco Giants"]);
+    }
+}

@@ -1,0 +1,80 @@
+//! Prices and stakes, and which bet they belong to.
+
+use super::{clause::Term, markets::Draft};
+
+/// The price at a position, as written. Brackets and "at" may stand before it.
+pub(crate) fn at(terms: &[Term], from: usize) -> Option<String> {
+    let mut announced = false;
+    for at in from..terms.len().min(from + 4) {
+        match &terms[at] {
+            Term::Filler => {}
+            Term::At => announced = true,
+            term => return price(term, announced),
+        }
+    }
+    None
+}
+
+/// A term as a price. A decimal price has two places, or was announced by "@".
+fn price(term: &Term, announced: bool) -> Option<String> {
+    match term {
+        Term::Even => Some("+100".into()),
+        Term::Number { value, signed: true, decimals: 0, .. } if value.abs() >= 100.0 => Some(format!("{value:+}")),
+        Term::Number { value, signed: false, decimals, plus: false } => {
+            let plausible = *value > 1.0 && *value <= 51.0;
+            let half = *decimals == 1 && (value.fract() - 0.5).abs() < f64::EPSILON;
+            let written = announced || *decimals >= 2 || (*decimals == 1 && !half);
+            (plausible && written).then(|| format!("{value:.*}", usize::from(*decimals)))
+        }
+        _ => None,
+    }
+}
+
+/// Every price in a range of terms, in order.
+pub(crate) fn all(terms: &[Term]) -> Vec<String> {
+    (0..terms.len())
+        .filter_map(|i| {
+            let announced = i > 0 && matches!(terms[i - 1], Term::At);
+            price(&terms[i], announced)
+        })
+        .collect()
+}
+
+/// The first stake in a range of terms.
+pub(crate) fn stake(terms: &[Term]) -> Option<f64> {
+    terms.iter().find_map(|term| match term {
+        Term::Units(units) => Some(*units),
+        _ => None,
+    })
+}
+
+/// Gives each bet of a clause its price and its stake: those that follow it before the next bet begins.
+/// Where the clause opens with a stake, stakes stand before their bets.
+pub(crate) fn assign(terms: &[Term], drafts: &mut [Draft]) {
+    let Some(start) = drafts.first().map(|d| d.at.start) else { return };
+    let leading = stake(&terms[..start]).is_some();
+    let alone = drafts.len() == 1;
+    let starts: Vec<usize> = drafts.iter().map(|d| d.at.start).chain([terms.len()]).collect();
+    let mut before = 0;
+    for (n, draft) in drafts.iter_mut().enumerate() {
+        let own = draft.at.start..starts[n + 1].max(draft.at.end);
+        let tail = draft.at.end..own.end;
+        let within = || if draft.line.is_none() { first(&terms[own.clone()]) } else { american(&terms[own.clone()]) };
+        draft.odds = first(&terms[tail]).or_else(within);
+        let lead = before..draft.at.start;
+        draft.units = if leading { stake(&terms[lead.clone()]) } else { stake(&terms[own.clone()]) };
+        if alone {
+            draft.units = draft.units.or_else(|| stake(terms));
+            draft.odds = draft.odds.take().or_else(|| american(&terms[lead]));
+        }
+        before = draft.at.end;
+    }
+}
+
+fn first(terms: &[Term]) -> Option<String> {
+    all(terms).into_iter().next()
+}
+
+fn american(terms: &[Term]) -> Option<String> {
+    all(terms).into_iter().find(|odds| odds.starts_with(['+', '-']))
+}

@@ -1,0 +1,106 @@
+//! Tells the bets that a post recommends from those it only talks about.
+
+use super::clause::{Clause, Term};
+
+/// What happened already.
+const RESULTS: [&str; 33] = [
+    "cashes", "cashed", "cashing", "won", "lost", "loses", "pushed", "winner winner", "covered", "swept", "sweep", "bad beat",
+    "tough loss", "tough beat", "graded", "final score", "hit again", "hits again", "just hit", "hit last night", "went",
+    "were", "was never", "hooked", "came through", "got there", "killed us", "burned us", "choked", "blew", "missed", "never in doubt",
+    "wire to wire",
+];
+/// Words that open a look back.
+const LOOKING_BACK: [&str; 16] = [
+    "recap", "results", "result", "last night", "last night's", "yesterday", "yesterday's", "last week", "last week's",
+    "graded", "recapping", "record update", "ytd", "week in review", "monday's results", "sunday's results",
+];
+/// Words that end it.
+const LOOKING_AHEAD: [&str; 16] = [
+    "today", "today's", "tonight", "tonight's", "tomorrow", "next", "new play", "new plays", "card", "plays", "now on to",
+    "on to", "moving on", "bounce back", "potd", "play of the day",
+];
+/// Talk about lines, not bets.
+const LINE_TALK: [&str; 26] = [
+    "line movement", "line move", "line moved", "line moves", "opened", "opens at", "moved to", "moved from", "moves to",
+    "reverse line", "steam", "steamed", "of the bets", "of bets", "of the money", "of tickets", "of the tickets", "handle",
+    "opening line", "closed at", "closing line", "line has",
+    "line down", "line up", "injury", "injury update",
+];
+/// Advertising.
+const PROMOTION: [&str; 21] = [
+    "promo", "promo code", "use code", "bonus bets", "bonus bet", "sign up", "signup", "deposit", "link in bio", "vip",
+    "subscribe", "giveaway", "free trial", "discord", "telegram", "whop", "dubclub", "members", "giving away",
+    "rt to", "retweet to",
+];
+/// Bets not made.
+const NOT_MADE: [&str; 40] = [
+    "no thanks", "no bet", "no play", "no plays", "not touching", "not betting", "not playing", "not taking", "not on",
+    "staying away", "stay away", "pass on", "passing on", "passed on", "avoid", "avoiding", "fading", "fade the", "i'd wait",
+    "waiting for", "wait for", "waiting on", "if it gets", "if it hits", "if you can", "might", "thinking about",
+    "considering", "would have", "wouldn't", "don't", "dont", "can't", "cant", "should have", "shoulda", "wish", "almost took",
+    "leaning", "hate",
+];
+/// Words that commit the author to a bet.
+const COMMITTED: [&str; 18] = [
+    "lock", "potd", "play", "plays", "bet", "bets", "pick", "picks", "hammer", "hammering", "bankroll", "wager", "best bet",
+    "tailing", "riding", "max", "free play", "lotd",
+];
+/// A fade that is offered to the reader.
+const OFFERED: [&str; 4] = [" tail or fade ", " fade or tail ", " fade me ", " fade or follow "];
+
+/// Whether each clause may hold a bet.
+pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
+    let mut looking_back = false;
+    clauses
+        .iter()
+        .map(|clause| {
+            if clause.says(&LOOKING_BACK) {
+                looking_back = !clause.says(&LOOKING_AHEAD[..4]);
+            } else if clause.says(&LOOKING_AHEAD) {
+                looking_back = false;
+            }
+            !looking_back && recommends(clause)
+        })
+        .collect()
+}
+
+fn recommends(clause: &Clause) -> bool {
+    let staked = clause.terms.iter().any(|t| matches!(t, Term::Units(_)));
+    let mut words = clause.words.clone();
+    OFFERED.iter().for_each(|offer| words = words.replace(offer, " "));
+    let offered = Clause { words, ..Clause::default() };
+    let over = clause.graded || clause.crossed || clause.says(&RESULTS) || has_hit(clause);
+    let talk = (clause.says(&LINE_TALK) || offered.says(&NOT_MADE) || clause.question) && !staked;
+    !(over || talk || clause.says(&PROMOTION) || scored(clause))
+}
+
+/// "hit" and "hits" as a result; not as a statistic and not as a wish.
+fn has_hit(clause: &Clause) -> bool {
+    let counted = clause.terms.iter().any(|t| matches!(t, Term::Side(_) | Term::Number { plus: true, .. }));
+    let wished = clause.says(&["to hit", "will hit", "gonna hit", "should hit", "lets hit", "let's hit", "a hit"]);
+    let bare = clause.says(&["hit", "hits"]) && !counted && !wished;
+    bare || clause.says(&["parlay hit", "parlay hits", "it hit", "we hit", "hit the", "hits the", "easy hit", "both hit", "all hit"])
+}
+
+/// A score such as 110-102, which only a finished game has.
+fn scored(clause: &Clause) -> bool {
+    clause.words.split(' ').any(|word| {
+        let mut parts = word.split('-');
+        let (home, away) = (parts.next().map(str::len), parts.next().map(str::len));
+        parts.next().is_none()
+            && word.chars().all(|c| c.is_ascii_digit() || c == '-')
+            && matches!((home, away), (Some(2..=3), Some(2..=3)))
+            && clause.says(&["final", "beat", "win", "wins", "won", "over", "lead", "leads", "up"])
+    })
+}
+
+/// Whether the author commits to what the clause says in words that fans use as well.
+pub(crate) fn committed(clause: &Clause) -> bool {
+    clause.says(&COMMITTED)
+}
+
+/// Whether the clause speaks of a parlay that is bet, not of parlays in general.
+pub(crate) fn parlay(clause: &Clause) -> bool {
+    clause.terms.contains(&Term::Parlay)
+        && !clause.says(&["no parlay", "no parlays", "not a parlay", "singles only", "don't parlay", "never parlay"])
+}

@@ -1,0 +1,108 @@
+use chrono::{DateTime, Utc};
+use perch_jobs::{AccountId, JobId, PostId};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use crate::{
+    Family, Recorded,
+    record::{millis, parsed, parsed_option, sealed::Upsert, word},
+};
+
+/// What a bot did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// It replied to the post.
+    Comment,
+    /// It retweeted the post.
+    Retweet,
+    /// It wrote a post of its own.
+    Post,
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionState {
+    /// It was rendered and not sent: `live_posts` is off.
+    Simulated,
+    /// It is published.
+    Published,
+    /// It was refused for good.
+    Failed,
+}
+
+/// Something a bot did about a pick, or by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRecord {
+    /// The key of the effect, at most 512 bytes.
+    pub key: String,
+    /// What it is.
+    pub kind: ActionKind,
+    /// The account that acted.
+    pub account: AccountId,
+    /// The pick it is about.
+    pub pick_key: Option<String>,
+    /// The post it answers.
+    pub source_post: Option<PostId>,
+    /// The text as rendered.
+    pub text: String,
+    /// What became of it.
+    pub state: ActionState,
+    /// The id that the outside service gave it.
+    pub external_id: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The job that did it.
+    pub job_id: Option<JobId>,
+    /// When. Kept to the millisecond.
+    #[serde(with = "millis")]
+    pub created_at: DateTime<Utc>,
+}
+
+impl Upsert for ActionRecord {
+    const DOING: &'static str = "store actions";
+    // What is published stays published, whatever a late attempt says.
+    const SQL: &'static str = "
+        insert into actions (environment, key, kind, account, pick_key, source_post, text, state, external_id, error,
+                             job_id, created_at, version_ms, version_seq)
+        select $1, key, kind, account, pick_key, source_post, text, state, external_id, error, job_id, created_at,
+               version_ms, version_seq
+        from jsonb_to_recordset($2::jsonb)
+             as r(key text, kind text, account text, pick_key text, source_post text, text text, state text,
+                  external_id text, error text, job_id text, created_at timestamptz,
+                  version_ms bigint, version_seq bigint)
+        on conflict (environment, key) do update set
+            kind = excluded.kind, account = excluded.account, pick_key = excluded.pick_key,
+            source_post = excluded.source_post, text = excluded.text, state = excluded.state,
+            external_id = excluded.external_id, error = excluded.error, job_id = excluded.job_id,
+            created_at = excluded.created_at, version_ms = excluded.version_ms, version_seq = excluded.version_seq
+        where (excluded.version_ms, excluded.version_seq) > (actions.version_ms, actions.version_seq)
+          and (actions.state <> 'published' or excluded.state = 'published')";
+}
+
+impl Recorded for ActionRecord {
+    const FAMILY: Family = Family::Actions;
+
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+}
+
+impl FromRow<'_, PgRow> for ActionRecord {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            key: row.try_get("key")?,
+            kind: word(row, "kind")?,
+            account: parsed(row, "account")?,
+            pick_key: row.try_get("pick_key")?,
+            source_post: parsed_option(row, "source_post")?,
+            text: row.try_get("text")?,
+            state: word(row, "state")?,
+            external_id: row.try_get("external_id")?,
+            error: row.try_get("error")?,
+            job_id: parsed_option(row, "job_id")?,
+            created_at: row.try_get("created_at")?,
+        })
+    }
+}

@@ -1,0 +1,83 @@
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::{Store, StoreError, json};
+
+/// One line of the audit log.
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+pub struct AuditEntry {
+    /// Grows with every line.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who: a person, an API key, or a part of the system.
+    pub actor: String,
+    /// What was done, for example `dead.replay`.
+    pub action: String,
+    /// To what, for example a queue or a job.
+    pub object: String,
+    /// The particulars.
+    pub details: serde_json::Value,
+}
+
+/// Which lines of the audit log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only about this object.
+    pub object: Option<String>,
+    /// Only by this actor.
+    pub actor: Option<String>,
+    /// Only lines before this one, for the next page.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Copy)]
+pub struct Audit<'a>(pub(crate) &'a Store);
+
+impl Audit<'_> {
+    /// Writes one line; answers its number.
+    pub async fn record(
+        &self,
+        actor: &str,
+        action: &str,
+        object: &str,
+        details: &serde_json::Value,
+    ) -> Result<i64, StoreError> {
+        let details = details.to_string();
+        sqlx::query_scalar(
+            "insert into audit_log (environment, actor, action, object, details)
+             values ($1, $2, $3, $4, $5::jsonb) returning id",
+        )
+        .bind(self.0.env_name())
+        .bind(actor)
+        .bind(action)
+        .bind(object)
+        .bind(json::without_nul(&details).as_ref())
+        .fetch_one(&self.0.pool)
+        .await
+        .map_err(StoreError::on("write the audit log"))
+    }
+
+    /// Lines of the log, newest first.
+    pub async fn list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
+        sqlx::query_as(
+            "select id, at, actor, action, object, details
+             from audit_log
+             where environment = $1 and ($2::text is null or object = $2) and ($3::text is null or actor = $3)
+               and ($4::bigint is null or id < $4)
+             order by id desc limit $5",
+        )
+        .bind(self.0.env_name())
+        .bind(&filter.object)
+        .bind(&filter.actor)
+        .bind(filter.before)
+        .bind(i64::from(filter.limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read the audit log"))
+    }
+}

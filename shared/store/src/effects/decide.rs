@@ -1,0 +1,139 @@
+//! What a claim leads to: a function of what the ledger holds, what is asked for, and how old the last permit is.
+
+use std::time::Duration;
+
+use super::{EffectIntent, EffectState, StoredEffect};
+
+/// How long a permit is taken to be in use: longer than an attempt with an effect may run.
+/// After this time a claim that finds it open asks the outside service instead of waiting.
+pub const IN_FLIGHT: Duration = Duration::from_secs(120);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Give the next permit.
+    Grant,
+    /// Answer what is stored.
+    Done,
+    /// The outside service has to be asked.
+    Ask,
+    /// Another job is at it for so long at most.
+    Wait(Duration),
+    /// A later attempt of this job is at it.
+    Stop,
+    /// The key belongs to another request.
+    Mismatch,
+}
+
+/// `age` is the time since the last permit was given, by the clock of Postgres.
+pub(super) fn decide(stored: &StoredEffect, intent: &EffectIntent, age: Duration) -> Decision {
+    if stored.state == EffectState::Failed {
+        return Decision::Grant;
+    }
+    if stored.digest != intent.digest {
+        return Decision::Mismatch;
+    }
+    match stored.state {
+        EffectState::Failed => Decision::Grant,
+        EffectState::Confirmed => Decision::Done,
+        // Whoever acted has said that it does not know; it acts no more.
+        EffectState::Unknown => Decision::Ask,
+        EffectState::Intended if age >= IN_FLIGHT => Decision::Ask,
+        EffectState::Intended if stored.job_id != intent.job => Decision::Wait(IN_FLIGHT.saturating_sub(age)),
+        // The engine starts an attempt only when the one before has lost its lease.
+        EffectState::Intended if stored.attempt <= intent.attempt => Decision::Ask,
+        EffectState::Intended => Decision::Stop,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+    use perch_jobs::JobId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stored(state: EffectState, job_id: JobId, attempt: u32, digest: u8) -> StoredEffect {
+        StoredEffect {
+            key: "post:1".into(),
+            kind: "post".into(),
+            account: "main".into(),
+            state,
+            fence: 1,
+            digest: vec![digest; 32],
+            job_id,
+            attempt,
+            holder: "w1".into(),
+            external_id: None,
+            response: None,
+            error: None,
+            created_at: Utc::now(),
+            intended_at: Utc::now(),
+            settled_at: None,
+        }
+    }
+
+    fn intent(job: JobId, attempt: u32, digest: u8) -> EffectIntent {
+        EffectIntent {
+            key: "post:1".into(),
+            kind: "post".into(),
+            account: "main".into(),
+            digest: [digest; 32],
+            job,
+            attempt,
+            holder: "w2".into(),
+        }
+    }
+
+    const NOW: Duration = Duration::ZERO;
+
+    #[test]
+    fn the_next_attempt_of_a_job_asks_and_an_older_one_stops() {
+        let job = JobId::at(Utc::now());
+        let open = stored(EffectState::Intended, job, 2, 0);
+        assert_eq!(decide(&open, &intent(job, 3, 0), NOW), Decision::Ask);
+        assert_eq!(decide(&open, &intent(job, 2, 0), NOW), Decision::Ask);
+        assert_eq!(decide(&open, &intent(job, 1, 0), NOW), Decision::Stop);
+    }
+
+    #[test]
+    fn another_job_waits_while_the_first_may_be_acting_and_asks_afterwards() {
+        let open = stored(EffectState::Intended, JobId::at(Utc::now()), 1, 0);
+        let other = intent(JobId::at(Utc::now()), 1, 0);
+        assert_eq!(decide(&open, &other, Duration::from_secs(20)), Decision::Wait(Duration::from_secs(100)));
+        assert_eq!(decide(&open, &other, IN_FLIGHT), Decision::Ask);
+    }
+
+    #[test]
+    fn a_replayed_job_whose_attempts_start_again_is_not_locked_out_for_ever() {
+        let job = JobId::at(Utc::now());
+        assert_eq!(decide(&stored(EffectState::Unknown, job, 8, 0), &intent(job, 1, 0), NOW), Decision::Ask);
+        assert_eq!(decide(&stored(EffectState::Intended, job, 8, 0), &intent(job, 1, 0), IN_FLIGHT), Decision::Ask);
+    }
+
+    #[test]
+    fn a_key_that_was_used_for_another_request_is_free_again_only_when_that_failed() {
+        let job = JobId::at(Utc::now());
+        for state in [EffectState::Confirmed, EffectState::Intended, EffectState::Unknown] {
+            assert_eq!(decide(&stored(state, job, 1, 0), &intent(job, 2, 1), NOW), Decision::Mismatch);
+        }
+        assert_eq!(decide(&stored(EffectState::Failed, job, 1, 0), &intent(job, 2, 1), NOW), Decision::Grant);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_may_have_happened_is_ever_granted_unasked(
+            state in prop::sample::select(vec![EffectState::Intended, EffectState::Confirmed, EffectState::Unknown]),
+            same_job in any::<bool>(), stored_attempt in 1u32..9, attempt in 1u32..9, digest in 0u8..2, age in 0u64..300,
+        ) {
+            let job = JobId::at(Utc::now());
+            let other = if same_job { job } else { JobId::at(Utc::now()) };
+            let decision = decide(
+                &stored(state, job, stored_attempt, 0),
+                &intent(other, attempt, digest),
+                Duration::from_secs(age),
+            );
+            prop_assert_ne!(decision, Decision::Grant);
+        }
+    }
+}

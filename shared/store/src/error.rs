@@ -1,0 +1,214 @@
+use std::time::Duration;
+
+use perch_base::{Classified, Disposition};
+use perch_queue::QueueError;
+
+/// What can go wrong between Perch and Postgres, and between Perch and the hot state in Redis.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Postgres did not answer, refused the connection, or is not ready to work.
+    #[error("postgres is unavailable ({doing}): {source}; check DATABASE_URL and that the server is up")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// What Postgres or the network said.
+        source: sqlx::Error,
+    },
+    /// Postgres broke off a transaction that met another one. The same call may succeed.
+    #[error("postgres broke off the transaction ({doing}): {source}; it can be tried again")]
+    Conflict {
+        /// What was being done.
+        doing: &'static str,
+        /// What Postgres said.
+        source: sqlx::Error,
+    },
+    /// Postgres cannot hold these values.
+    #[error("postgres cannot store the values ({doing}): {source}")]
+    Data {
+        /// What was being done.
+        doing: &'static str,
+        /// What Postgres said.
+        source: sqlx::Error,
+    },
+    /// Postgres answered, but not what was asked for.
+    #[error("postgres refused to {doing}: {source}; `perch doctor` compares the schema with this release")]
+    Refused {
+        /// What was being done.
+        doing: &'static str,
+        /// What Postgres said.
+        source: sqlx::Error,
+    },
+    /// The URL cannot be used.
+    #[error("DATABASE_URL cannot be used: {0}; expected postgres://user:password@host:port/database")]
+    Configuration(String),
+    /// The database holds no tables of Perch.
+    #[error("the database is empty, this release needs schema {need}; run `perch migrate`")]
+    SchemaMissing {
+        /// The version this release needs.
+        need: i64,
+    },
+    /// The database was last migrated by an older release.
+    #[error("the database has schema {have}, this release needs {need}; run `perch migrate`")]
+    SchemaBehind {
+        /// The version of the database.
+        have: i64,
+        /// The version this release needs.
+        need: i64,
+    },
+    /// The database was migrated by a newer release.
+    #[error(
+        "this database was migrated by a newer release (schema {have}, this one knows up to {know}); deploy that release"
+    )]
+    SchemaNewer {
+        /// The version of the database.
+        have: i64,
+        /// The newest version this release knows.
+        know: i64,
+    },
+    /// A migration failed; those before it are done, it and those after it are not.
+    #[error("the migration failed: {source}; mend the cause and run `perch migrate` again")]
+    Migration {
+        /// What Postgres said.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// Another attempt took the effect over; whatever this one did since must not be recorded as the effect.
+    #[error("the effect {key} was taken over by another attempt; this one must stop")]
+    EffectSuperseded {
+        /// The key of the effect.
+        key: String,
+    },
+    /// A value that may not be stored as it is.
+    #[error("{what} cannot be stored: {reason}")]
+    Invalid {
+        /// Which value.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The hot state is full: Postgres has not taken anything for too long. Nothing was written.
+    #[error("{waiting} records wait for the sync, {bound} are allowed; check the lag of sync_to_store and Postgres")]
+    HotFull {
+        /// Records that wait.
+        waiting: u64,
+        /// How many may wait.
+        bound: u64,
+    },
+    /// Redis failed.
+    #[error(transparent)]
+    Redis(#[from] QueueError),
+}
+
+/// How long to wait before the hot state is tried again when it is full.
+const WHEN_FULL: Duration = Duration::from_secs(10);
+
+impl StoreError {
+    /// Sorts an error of Postgres by what can be done about it, and counts it.
+    pub(crate) fn sql(doing: &'static str, source: sqlx::Error) -> Self {
+        metrics::counter!("perch_postgres_errors_total", "doing" => doing).increment(1);
+        match class(&source) {
+            Class::Away => Self::Unavailable { doing, source },
+            Class::Conflict => Self::Conflict { doing, source },
+            Class::Data => Self::Data { doing, source },
+            Class::Other => Self::Refused { doing, source },
+        }
+    }
+
+    /// For `map_err`.
+    pub(crate) fn on(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
+        move |source| Self::sql(doing, source)
+    }
+
+    /// True when Postgres or Redis is away and the same call may succeed once it is back.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Redis(error) => error.is_unavailable(),
+            _ => false,
+        }
+    }
+
+    /// True when the values are at fault, so that the same call with others would succeed.
+    pub(crate) fn is_data(&self) -> bool {
+        matches!(self, Self::Data { .. } | Self::Invalid { .. })
+    }
+}
+
+impl Classified for StoreError {
+    fn disposition(&self) -> Disposition {
+        match self {
+            // A table that is missing will be there after the migration that a deploy runs.
+            Self::Unavailable { .. }
+            | Self::Conflict { .. }
+            | Self::Refused { .. }
+            | Self::SchemaMissing { .. }
+            | Self::SchemaBehind { .. }
+            | Self::Migration { .. }
+            | Self::EffectSuperseded { .. } => Disposition::Retry,
+            Self::HotFull { .. } => Disposition::RetryAfter(WHEN_FULL),
+            Self::Redis(error) => error.disposition(),
+            Self::Data { .. } | Self::Configuration(_) | Self::SchemaNewer { .. } | Self::Invalid { .. } => {
+                Disposition::Never
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Class {
+    Away,
+    Conflict,
+    Data,
+    Other,
+}
+
+fn class(error: &sqlx::Error) -> Class {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Class::Away,
+        sqlx::Error::Database(database) => database.code().map_or(Class::Other, |code| class_of_code(&code)),
+        _ => Class::Other,
+    }
+}
+
+/// By SQLSTATE (PostgreSQL documentation, appendix A).
+fn class_of_code(code: &str) -> Class {
+    match code {
+        "40001" | "40P01" | "55P03" => Class::Conflict,
+        // The login was refused, the server starts, stops or is promoted, or may not be written to.
+        "25006" | "28000" | "28P01" | "3D000" | "57P01" | "57P02" | "57P03" => Class::Away,
+        _ => match code.get(..2) {
+            Some("08" | "53") => Class::Away,
+            // Bad values, constraints, and limits such as the size of an index entry.
+            Some("21" | "22" | "23" | "54") => Class::Data,
+            _ => Class::Other,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_starts_or_stops_is_away_and_not_broken() {
+        for code in ["57P01", "57P03", "08006", "53300"] {
+            assert_eq!(class_of_code(code), Class::Away, "{code}");
+        }
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_told_apart_from_queries_that_are_wrong() {
+        assert_eq!(class_of_code("22P05"), Class::Data);
+        assert_eq!(class_of_code("54000"), Class::Data);
+        assert_eq!(class_of_code("42P01"), Class::Other);
+    }
+
+    #[test]
+    fn a_newer_database_is_not_tried_again_and_an_older_one_is() {
+        assert_eq!(StoreError::SchemaNewer { have: 9, know: 5 }.disposition(), Disposition::Never);
+        assert_eq!(StoreError::SchemaBehind { have: 1, need: 5 }.disposition(), Disposition::Retry);
+    }
+}

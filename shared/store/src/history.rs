@@ -1,0 +1,314 @@
+use chrono::{DateTime, Utc};
+use perch_jobs::{JobId, QueueName};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Postgres, QueryBuilder, Row as _, postgres::PgRow};
+
+use crate::{
+    Store, StoreError, StoredEffect,
+    record::{parsed, parsed_option, small_count, unsigned, word},
+};
+
+/// Where a job stands, as its last recorded event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It waits for its time. When that has passed, it waits for a worker.
+    Scheduled,
+    /// It waits for a worker.
+    Waiting,
+    /// A worker runs it.
+    Running,
+    /// It succeeded.
+    Done,
+    /// It is in the dead letters.
+    Dead,
+    /// It was cancelled.
+    Cancelled,
+    /// It was removed from the dead letters.
+    Discarded,
+}
+
+impl JobState {
+    /// As it stands in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// True when nothing more will happen to the job, unless an operator replays it.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Dead | Self::Cancelled | Self::Discarded)
+    }
+}
+
+/// What is known of a job. Of a queue whose history keeps only failures, that is its last failure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its kind, unless the envelope never arrived or could not be read.
+    pub kind: Option<String>,
+    /// Where it stands.
+    pub state: JobState,
+    /// `high`, `normal` or `low`.
+    pub priority: String,
+    /// Its payload.
+    pub payload: Option<serde_json::Value>,
+    /// Its envelope without the payload.
+    pub envelope: Option<serde_json::Value>,
+    /// What its limits are counted by.
+    pub group: Option<String>,
+    /// The job whose handler enqueued it.
+    pub parent: Option<JobId>,
+    /// Attempts allowed.
+    pub max_attempts: Option<u32>,
+    /// When it runs next, or was last meant to.
+    pub run_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When the last attempt began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it was done, dead, cancelled or discarded.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Attempts counted.
+    pub attempts: u32,
+    /// How often it was brought back from the dead letters.
+    pub replays: u32,
+    /// The worker of the last attempt.
+    pub worker: Option<String>,
+    /// The last error.
+    pub last_error: Option<String>,
+    /// What the handler answered.
+    pub result: Option<serde_json::Value>,
+    /// The trace that enqueued it, as a W3C `traceparent`.
+    pub traceparent: Option<String>,
+    /// When its last recorded event happened.
+    pub changed_at: DateTime<Utc>,
+}
+
+impl FromRow<'_, PgRow> for JobRecord {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: parsed(row, "id")?,
+            queue: parsed(row, "queue")?,
+            kind: row.try_get("kind")?,
+            state: word(row, "state")?,
+            priority: row.try_get("priority")?,
+            payload: row.try_get("payload")?,
+            envelope: row.try_get("envelope")?,
+            group: row.try_get("group_key")?,
+            parent: parsed_option(row, "parent")?,
+            max_attempts: row.try_get::<Option<i32>, _>("max_attempts")?.and_then(|n| u32::try_from(n).ok()),
+            run_at: row.try_get("run_at")?,
+            created_at: row.try_get("created_at")?,
+            started_at: row.try_get("started_at")?,
+            finished_at: row.try_get("finished_at")?,
+            attempts: small_count(row, "attempts")?,
+            replays: small_count(row, "replays")?,
+            worker: row.try_get("worker")?,
+            last_error: row.try_get("last_error")?,
+            result: row.try_get("result")?,
+            traceparent: row.try_get("traceparent")?,
+            changed_at: row.try_get("changed_at")?,
+        })
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// It has not ended.
+    Running,
+    /// It succeeded.
+    Succeeded,
+    /// It failed, and another was to follow.
+    Retried,
+    /// The handler put the job off; the attempt does not count.
+    Snoozed,
+    /// It failed, and the job was dead.
+    Dead,
+    /// It was cancelled.
+    Cancelled,
+    /// Its worker was lost.
+    Lost,
+    /// Its worker shut down; the attempt does not count.
+    Released,
+}
+
+/// One attempt of a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptRecord {
+    /// Its number, from 1. One that does not count shares its number with the next.
+    pub attempt: u32,
+    /// The worker.
+    pub worker: Option<String>,
+    /// When it began, where that was recorded.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// When the next attempt was to follow.
+    pub next_run: Option<DateTime<Utc>>,
+    /// Its trace: 32 hexadecimal digits.
+    pub trace: Option<String>,
+}
+
+impl FromRow<'_, PgRow> for AttemptRecord {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            attempt: small_count(row, "attempt")?,
+            worker: row.try_get("worker")?,
+            started_at: row.try_get("started_at")?,
+            finished_at: row.try_get("finished_at")?,
+            duration_ms: row.try_get::<Option<i64>, _>("duration_ms")?.map(unsigned),
+            outcome: word(row, "outcome")?,
+            error: row.try_get("error")?,
+            next_run: row.try_get("next_run")?,
+            trace: row.try_get("trace")?,
+        })
+    }
+}
+
+/// One event of a job, as it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+pub struct EventRecord {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What happened: the word of the event.
+    pub kind: String,
+    /// The attempt it belongs to.
+    pub attempt: Option<i32>,
+    /// The worker.
+    pub worker: Option<String>,
+    /// What went wrong, or why.
+    pub error: Option<String>,
+    /// Who asked for it, for what an operator did.
+    pub actor: Option<String>,
+}
+
+/// Which jobs. What is not given does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Of this queue.
+    pub queue: Option<QueueName>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// In this state.
+    pub state: Option<JobState>,
+    /// Of this group.
+    pub group: Option<String>,
+    /// Enqueued by the handler of this job.
+    pub parent: Option<JobId>,
+    /// Whose last error contains this, in any case.
+    pub error: Option<String>,
+    /// Made at or after this time.
+    pub since: Option<DateTime<Utc>>,
+    /// Made before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// With an id before this one: the last id of the page before.
+    pub before: Option<JobId>,
+    /// At most so many; 0 stands for 100.
+    pub limit: u32,
+}
+
+/// What is known of jobs.
+#[derive(Debug, Clone, Copy)]
+pub struct History<'a>(pub(crate) &'a Store);
+
+impl History<'_> {
+    /// One job.
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {
+        sqlx::query_as("select * from jobs where environment = $1 and id = $2")
+            .bind(self.0.env_name())
+            .bind(id.to_string())
+            .fetch_optional(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read a job"))
+    }
+
+    /// Its attempts, oldest first; the first 1000.
+    pub async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, StoreError> {
+        sqlx::query_as(
+            "select attempt, worker, started_at, finished_at, duration_ms, outcome, error, next_run, trace
+             from job_attempts where environment = $1 and job_id = $2 order by ms, seq, idx limit 1000",
+        )
+        .bind(self.0.env_name())
+        .bind(id.to_string())
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read the attempts of a job"))
+    }
+
+    /// Its events, oldest first; the first 1000.
+    pub async fn events(&self, id: JobId) -> Result<Vec<EventRecord>, StoreError> {
+        sqlx::query_as(
+            "select at, kind, attempt, worker, error, actor
+             from job_events where environment = $1 and job_id = $2 order by ms, seq, idx limit 1000",
+        )
+        .bind(self.0.env_name())
+        .bind(id.to_string())
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read the events of a job"))
+    }
+
+    /// The jobs that its handler enqueued, oldest first; the first 1000.
+    pub async fn children(&self, id: JobId) -> Result<Vec<JobRecord>, StoreError> {
+        sqlx::query_as("select * from jobs where environment = $1 and parent = $2 order by id limit 1000")
+            .bind(self.0.env_name())
+            .bind(id.to_string())
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read the children of a job"))
+    }
+
+    /// What it did to the outside world.
+    pub async fn effects_of(&self, id: JobId) -> Result<Vec<StoredEffect>, StoreError> {
+        self.0.effects().of_job(id).await
+    }
+
+    /// Jobs, newest first.
+    pub async fn search(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
+        let mut query: QueryBuilder<Postgres> = QueryBuilder::new("select * from jobs where environment = ");
+        query.push_bind(self.0.env_name());
+        let texts = [
+            (" and queue = ", filter.queue.as_ref().map(ToString::to_string)),
+            (" and kind = ", filter.kind.clone()),
+            (" and state = ", filter.state.map(|state| state.as_str().to_owned())),
+            (" and group_key = ", filter.group.clone()),
+            (" and parent = ", filter.parent.map(|id| id.to_string())),
+            (" and id < ", filter.before.map(|id| id.to_string())),
+        ];
+        for (condition, value) in texts {
+            if let Some(value) = value {
+                query.push(condition).push_bind(value);
+            }
+        }
+        for (condition, time) in [(" and created_at >= ", filter.since), (" and created_at < ", filter.until)] {
+            if let Some(time) = time {
+                query.push(condition).push_bind(time);
+            }
+        }
+        if let Some(error) = &filter.error {
+            query.push(" and position(lower(").push_bind(error.clone()).push(") in lower(last_error)) > 0");
+        }
+        let limit = if filter.limit == 0 { 100 } else { filter.limit };
+        query.push(" order by id desc limit ").push_bind(i64::from(limit));
+        query.build_query_as().fetch_all(&self.0.pool).await.map_err(StoreError::on("search jobs"))
+    }
+}

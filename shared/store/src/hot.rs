@@ -1,0 +1,171 @@
+use std::{sync::LazyLock, time::Duration};
+
+use perch_base::Environment;
+use perch_queue::{EntryId, Redis};
+use redis::Script;
+use serde::{Deserialize, Serialize};
+
+use crate::{Recorded, StoreError};
+
+/// What a record of the hot state is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Posts that were read.
+    Posts,
+    /// Picks, with the post that had them first.
+    Picks,
+    /// Further posts that named a pick.
+    Sightings,
+    /// What the bots did.
+    Actions,
+    /// Posts that were published.
+    Published,
+    /// Metrics of published posts.
+    Metrics,
+}
+
+impl Family {
+    /// As it stands in the keys.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Posts => "posts",
+            Self::Picks => "picks",
+            Self::Sightings => "sightings",
+            Self::Actions => "actions",
+            Self::Published => "published",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
+    }
+}
+
+/// A record on its way into Postgres.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HotRecord {
+    /// What it is about.
+    pub family: Family,
+    /// What makes it one of a kind in its family.
+    pub key: String,
+    /// The record.
+    pub value: serde_json::Value,
+    /// How long a copy can be read from the hot state; `None` keeps none.
+    pub ttl: Option<Duration>,
+}
+
+impl HotRecord {
+    /// A record without a copy to read from.
+    pub fn of<T: Recorded>(record: &T) -> Result<Self, StoreError> {
+        let value = serde_json::to_value(record)
+            .map_err(|error| StoreError::Invalid { what: "a hot record", reason: error.to_string() })?;
+        Ok(Self { family: T::FAMILY, key: record.key(), value, ttl: None })
+    }
+
+    /// The same record, which can be read from the hot state for so long.
+    #[must_use]
+    pub fn kept_for(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+}
+
+/// A record as the hot state holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HotCopy {
+    /// Its version: of two the greater is the newer.
+    pub version: EntryId,
+    /// The record.
+    pub value: serde_json::Value,
+}
+
+/// The hot state in Redis: records that bots write at full speed and the sync moves into Postgres.
+#[derive(Debug, Clone)]
+pub struct HotStore {
+    redis: Redis,
+    prefix: String,
+    bound: u64,
+}
+
+/// Records that may wait for the sync. At a few hundred bytes each that is under 200 MB.
+const BOUND: u64 = 200_000;
+/// Records of one script call.
+const CHUNK: usize = 100;
+
+static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/put.lua")));
+
+pub(crate) fn base(env: Environment) -> String {
+    format!("{}{{sync_to_store}}:", env.prefix())
+}
+
+pub(crate) fn stream_key(env: Environment) -> String {
+    format!("{}hot", base(env))
+}
+
+impl HotStore {
+    /// The hot state of `env`.
+    pub fn new(redis: Redis, env: Environment) -> Self {
+        Self { redis, prefix: base(env), bound: BOUND }
+    }
+
+    /// The same hot state with room for so many records that wait for the sync.
+    #[must_use]
+    pub fn with_bound(mut self, bound: u64) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    /// Accepts records; answers their versions, in order.
+    ///
+    /// Up to 100 records are accepted whole or not at all, more in parts of 100. When too many wait already it answers
+    /// [`StoreError::HotFull`]: nothing accepted is thrown away to make room.
+    pub async fn put(&self, records: &[HotRecord]) -> Result<Vec<EntryId>, StoreError> {
+        let mut versions = Vec::with_capacity(records.len());
+        for chunk in records.chunks(CHUNK) {
+            let mut call = PUT.prepare_invoke();
+            call.key(format!("{}hot", self.prefix)).arg(self.bound);
+            for record in chunk {
+                let ttl = record.ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1));
+                call.key(self.copy_key(record.family, &record.key))
+                    .arg(format!("{} {}", record.family.as_str(), record.key))
+                    .arg(record.value.to_string())
+                    .arg(ttl);
+            }
+            let answer: Vec<String> = self
+                .redis
+                .call("put hot records", |mut conn| async move { call.invoke_async(&mut conn).await })
+                .await?;
+            if let [code, waiting] = answer.as_slice()
+                && code == "-1"
+            {
+                return Err(StoreError::HotFull { waiting: waiting.parse().unwrap_or(0), bound: self.bound });
+            }
+            for id in &answer {
+                versions.push(id.parse().map_err(|_| StoreError::Invalid {
+                    what: "a version of the hot state",
+                    reason: format!("redis answered {id:?}"),
+                })?);
+            }
+        }
+        Ok(versions)
+    }
+
+    /// The copy of a record, while it is kept.
+    pub async fn get(&self, family: Family, key: &str) -> Result<Option<HotCopy>, StoreError> {
+        let text: Option<String> =
+            self.redis.cmd("read a hot record", redis::cmd("GET").arg(self.copy_key(family, key))).await?;
+        Ok(text.as_deref().and_then(read_copy))
+    }
+
+    fn copy_key(&self, family: Family, key: &str) -> String {
+        format!("{}hot:{}:{key}", self.prefix, family.as_str())
+    }
+}
+
+/// `None` for what was not written by `put.lua`: the copy is a convenience, Postgres has the record.
+fn read_copy(text: &str) -> Option<HotCopy> {
+    let (version, value) = text.split_once(' ')?;
+    Some(HotCopy { version: version.parse().ok()?, value: serde_json::from_str(value).ok()? })
+}

@@ -1,0 +1,43 @@
+//! What Perch keeps for good: Postgres, the effect ledger, and the way from the hot state in Redis into Postgres.
+//!
+//! One file a family of tables, the SQL beside the type it fills. [`Store`] is the door to Postgres; [`HotStore`],
+//! [`Marks`] and [`RateWindows`] are the hot state in Redis; [`Syncer`] moves the one into the other.
+
+mod actions;
+mod api_keys;
+mod audit;
+mod effects;
+mod error;
+mod history;
+mod hot;
+mod json;
+mod limits;
+mod marks;
+mod performance;
+mod picks;
+mod posts;
+mod record;
+mod retention;
+mod schema;
+mod store;
+mod sync;
+
+pub use actions::{ActionKind, ActionRecord, ActionState};
+pub use api_keys::{ApiKey, ApiKeys, NewApiKey, Scope, UnknownScope};
+pub use audit::{Audit, AuditEntry, AuditFilter};
+pub use effects::{
+    Claim, EffectIntent, EffectState, Effects, IN_FLIGHT, Permit, StoredEffect, Takeover, request_digest,
+};
+pub use error::StoreError;
+pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter, JobRecord, JobState};
+pub use hot::{Family, HotCopy, HotRecord, HotStore};
+pub use limits::{RateWindow, RateWindows};
+pub use marks::Marks;
+pub use performance::{MetricPoint, Performance, PublishedPost};
+pub use picks::{PickBody, PickRecord, PickSighting, Picks, pick_key};
+pub use posts::{PostRecord, Posts};
+pub use record::Recorded;
+pub use retention::Pruned;
+pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_fingerprint, schema_version};
+pub use store::Store;
+pub use sync::{Reject, StreamLag, StreamReport, SyncReport, Syncer};

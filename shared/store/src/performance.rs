@@ -1,0 +1,175 @@
+use chrono::{DateTime, Utc};
+use perch_jobs::{AccountId, JobId, PostId};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use crate::{
+    Family, Recorded, Store, StoreError,
+    record::{count, millis, parsed, parsed_option, sealed::Upsert, unsigned},
+};
+
+/// A post that was really published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPost {
+    /// Its id on X.
+    pub post_id: PostId,
+    /// The account that published it.
+    pub account: AccountId,
+    /// Its text.
+    pub text: String,
+    /// The post it replies to.
+    pub reply_to: Option<PostId>,
+    /// The pick it is about.
+    pub pick_key: Option<String>,
+    /// The job that published it.
+    pub job_id: Option<JobId>,
+    /// When. Kept to the millisecond.
+    #[serde(with = "millis")]
+    pub published_at: DateTime<Utc>,
+}
+
+impl Upsert for PublishedPost {
+    const DOING: &'static str = "store published posts";
+    const SQL: &'static str = "
+        insert into published_posts (environment, post_id, account, text, reply_to, pick_key, job_id, published_at,
+                                     version_ms, version_seq)
+        select $1, post_id, account, text, reply_to, pick_key, job_id, published_at, version_ms, version_seq
+        from jsonb_to_recordset($2::jsonb)
+             as r(post_id text, account text, text text, reply_to text, pick_key text, job_id text,
+                  published_at timestamptz, version_ms bigint, version_seq bigint)
+        on conflict (environment, post_id) do update set
+            account = excluded.account, text = excluded.text, reply_to = excluded.reply_to,
+            pick_key = excluded.pick_key, job_id = excluded.job_id, published_at = excluded.published_at,
+            version_ms = excluded.version_ms, version_seq = excluded.version_seq
+        where (excluded.version_ms, excluded.version_seq) > (published_posts.version_ms, published_posts.version_seq)";
+}
+
+impl Recorded for PublishedPost {
+    const FAMILY: Family = Family::Published;
+
+    fn key(&self) -> String {
+        self.post_id.to_string()
+    }
+}
+
+impl FromRow<'_, PgRow> for PublishedPost {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            post_id: parsed(row, "post_id")?,
+            account: parsed(row, "account")?,
+            text: row.try_get("text")?,
+            reply_to: parsed_option(row, "reply_to")?,
+            pick_key: row.try_get("pick_key")?,
+            job_id: parsed_option(row, "job_id")?,
+            published_at: row.try_get("published_at")?,
+        })
+    }
+}
+
+/// The public metrics of a post at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricPoint {
+    /// The post.
+    pub post_id: PostId,
+    /// When they were read. Kept to the millisecond.
+    #[serde(with = "millis")]
+    pub observed_at: DateTime<Utc>,
+    /// Likes.
+    pub likes: u64,
+    /// Replies.
+    pub replies: u64,
+    /// Reposts without a text of their own.
+    pub reposts: u64,
+    /// Reposts with a text of their own.
+    pub quotes: u64,
+    /// Bookmarks, where X says them.
+    pub bookmarks: Option<u64>,
+    /// Impressions, where X says them.
+    pub impressions: Option<u64>,
+}
+
+impl Upsert for MetricPoint {
+    const DOING: &'static str = "store metrics";
+    const SQL: &'static str = "
+        insert into post_metrics (environment, post_id, observed_at, likes, replies, reposts, quotes, bookmarks,
+                                  impressions, version_ms, version_seq)
+        select $1, post_id, observed_at, likes, replies, reposts, quotes, bookmarks, impressions,
+               version_ms, version_seq
+        from jsonb_to_recordset($2::jsonb)
+             as r(post_id text, observed_at timestamptz, likes bigint, replies bigint, reposts bigint, quotes bigint,
+                  bookmarks bigint, impressions bigint, version_ms bigint, version_seq bigint)
+        on conflict (environment, post_id, observed_at) do update set
+            likes = excluded.likes, replies = excluded.replies, reposts = excluded.reposts, quotes = excluded.quotes,
+            bookmarks = excluded.bookmarks, impressions = excluded.impressions,
+            version_ms = excluded.version_ms, version_seq = excluded.version_seq
+        where (excluded.version_ms, excluded.version_seq) > (post_metrics.version_ms, post_metrics.version_seq)";
+}
+
+impl Recorded for MetricPoint {
+    const FAMILY: Family = Family::Metrics;
+
+    fn key(&self) -> String {
+        format!("{}@{}", self.post_id, self.observed_at.timestamp_millis())
+    }
+}
+
+impl FromRow<'_, PgRow> for MetricPoint {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            post_id: parsed(row, "post_id")?,
+            observed_at: row.try_get("observed_at")?,
+            likes: count(row, "likes")?,
+            replies: count(row, "replies")?,
+            reposts: count(row, "reposts")?,
+            quotes: count(row, "quotes")?,
+            bookmarks: row.try_get::<Option<i64>, _>("bookmarks")?.map(unsigned),
+            impressions: row.try_get::<Option<i64>, _>("impressions")?.map(unsigned),
+        })
+    }
+}
+
+/// What was published, and how it did. Written through [`Store::record`] or the hot state.
+#[derive(Debug, Clone, Copy)]
+pub struct Performance<'a>(pub(crate) &'a Store);
+
+impl Performance<'_> {
+    /// One published post.
+    pub async fn post(&self, id: &PostId) -> Result<Option<PublishedPost>, StoreError> {
+        sqlx::query_as("select * from published_posts where environment = $1 and post_id = $2")
+            .bind(self.0.env_name())
+            .bind(id.as_str())
+            .fetch_optional(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read a published post"))
+    }
+
+    /// What was published since a time, newest first.
+    pub async fn published_since(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<PublishedPost>, StoreError> {
+        sqlx::query_as(
+            "select * from published_posts where environment = $1 and published_at >= $2
+             order by published_at desc limit $3",
+        )
+        .bind(self.0.env_name())
+        .bind(since)
+        .bind(i64::from(limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read published posts"))
+    }
+
+    /// The metrics of a post, oldest first; at most the latest `limit` points.
+    pub async fn series(&self, id: &PostId, limit: u32) -> Result<Vec<MetricPoint>, StoreError> {
+        sqlx::query_as(
+            "select * from (
+                 select * from post_metrics where environment = $1 and post_id = $2
+                 order by observed_at desc limit $3
+             ) latest order by observed_at",
+        )
+        .bind(self.0.env_name())
+        .bind(id.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read metrics"))
+    }
+}

@@ -1,0 +1,266 @@
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use perch_jobs::{Parlay, Pick, PostId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use crate::{
+    ActionRecord, Family, Recorded, Store, StoreError,
+    record::{millis, parsed, sealed::Upsert, undecodable},
+};
+
+/// A pick on its own, or a parlay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PickBody {
+    /// Several bets that win or lose as one.
+    Parlay(Parlay),
+    /// One bet.
+    Single(Pick),
+}
+
+impl PickBody {
+    /// What makes two of them the same bet (see [`Pick::identity`] and [`Parlay::identity`]), as [`pick_key`] gives it.
+    pub fn key(&self) -> String {
+        pick_key(&match self {
+            Self::Single(pick) => pick.identity(),
+            Self::Parlay(parlay) => parlay.identity(),
+        })
+    }
+}
+
+/// Longest key in bytes; an index entry of Postgres holds a third of a page.
+pub(crate) const LONGEST_KEY: usize = 512;
+
+/// The identity of a bet as a key: itself, or its SHA-256 when it is longer than 512 bytes.
+pub fn pick_key(identity: &str) -> String {
+    if identity.len() <= LONGEST_KEY {
+        return identity.replace('\0', "\u{fffd}");
+    }
+    let mut key = String::from("sha256:");
+    for byte in Sha256::digest(identity.as_bytes()) {
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+/// A pick and the post that had it first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PickRecord {
+    /// Its key, as [`PickBody::key`] gives it.
+    pub key: String,
+    /// The pick.
+    pub pick: PickBody,
+    /// The post that had it first.
+    pub source_post: PostId,
+    /// The handle of that post's author.
+    pub author: String,
+    /// When it was first seen. Kept to the millisecond.
+    #[serde(with = "millis")]
+    pub first_seen: DateTime<Utc>,
+}
+
+impl PickRecord {
+    /// A pick that was found in a post just now.
+    pub fn new(pick: PickBody, source_post: PostId, author: String, first_seen: DateTime<Utc>) -> Self {
+        Self { key: pick.key(), pick, source_post, author, first_seen }
+    }
+}
+
+impl Upsert for PickRecord {
+    const DOING: &'static str = "store picks";
+    // The first post keeps the pick; another post adds a sighting and changes nothing else.
+    const SQL: &'static str = "
+        with r as (
+            select * from jsonb_to_recordset($2::jsonb)
+                as r(key text, pick jsonb, source_post text, author text, first_seen timestamptz,
+                     version_ms bigint, version_seq bigint)
+        ), seen as (
+            insert into pick_sightings
+                (environment, pick_key, post_id, author, odds, units, seen_at, version_ms, version_seq)
+            select $1, key, source_post, author, pick ->> 'odds', (pick ->> 'units')::float8, first_seen,
+                   version_ms, version_seq
+            from r
+            on conflict (environment, pick_key, post_id) do nothing
+        )
+        insert into picks (environment, pick_key, pick, kind, sport, event, selection, line, side, player, stat, odds,
+                           units, source_post, author, first_seen, version_ms, version_seq)
+        select distinct on (key)
+               $1, key, pick, pick ->> 'type', pick ->> 'sport', pick ->> 'event', pick ->> 'selection',
+               (pick ->> 'line')::float8, pick ->> 'side', pick ->> 'player', pick ->> 'stat', pick ->> 'odds',
+               (pick ->> 'units')::float8, source_post, author, first_seen, version_ms, version_seq
+        from r
+        order by key, version_ms, version_seq
+        on conflict (environment, pick_key) do update set
+            pick = excluded.pick, kind = excluded.kind, sport = excluded.sport, event = excluded.event,
+            selection = excluded.selection, line = excluded.line, side = excluded.side, player = excluded.player,
+            stat = excluded.stat, odds = excluded.odds, units = excluded.units, author = excluded.author,
+            version_ms = excluded.version_ms, version_seq = excluded.version_seq
+        where picks.source_post = excluded.source_post
+          and (excluded.version_ms, excluded.version_seq) > (picks.version_ms, picks.version_seq)";
+}
+
+impl Recorded for PickRecord {
+    const FAMILY: Family = Family::Picks;
+
+    fn key(&self) -> String {
+        format!("{} {}", self.source_post, self.key)
+    }
+}
+
+impl FromRow<'_, PgRow> for PickRecord {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let pick: serde_json::Value = row.try_get("pick")?;
+        Ok(Self {
+            key: row.try_get("pick_key")?,
+            pick: serde_json::from_value(pick).map_err(|error| undecodable("pick", error))?,
+            source_post: parsed(row, "source_post")?,
+            author: row.try_get("author")?,
+            first_seen: row.try_get("first_seen")?,
+        })
+    }
+}
+
+/// A post that named a pick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PickSighting {
+    /// The key of the pick.
+    pub pick_key: String,
+    /// The post.
+    pub post_id: PostId,
+    /// The handle of its author.
+    pub author: String,
+    /// The odds as this post has them.
+    pub odds: Option<String>,
+    /// The stake as this post has it.
+    pub units: Option<f64>,
+    /// When it was seen. Kept to the millisecond.
+    #[serde(with = "millis")]
+    pub seen_at: DateTime<Utc>,
+}
+
+impl Upsert for PickSighting {
+    const DOING: &'static str = "store sightings";
+    const SQL: &'static str = "
+        insert into pick_sightings
+            (environment, pick_key, post_id, author, odds, units, seen_at, version_ms, version_seq)
+        select $1, pick_key, post_id, author, odds, units, seen_at, version_ms, version_seq
+        from jsonb_to_recordset($2::jsonb)
+             as r(pick_key text, post_id text, author text, odds text, units double precision, seen_at timestamptz,
+                  version_ms bigint, version_seq bigint)
+        on conflict (environment, pick_key, post_id) do update set
+            author = excluded.author, odds = excluded.odds, units = excluded.units, seen_at = excluded.seen_at,
+            version_ms = excluded.version_ms, version_seq = excluded.version_seq
+        where (excluded.version_ms, excluded.version_seq) > (pick_sightings.version_ms, pick_sightings.version_seq)";
+}
+
+impl Recorded for PickSighting {
+    const FAMILY: Family = Family::Sightings;
+
+    fn key(&self) -> String {
+        format!("{} {}", self.post_id, self.pick_key)
+    }
+}
+
+impl FromRow<'_, PgRow> for PickSighting {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            pick_key: row.try_get("pick_key")?,
+            post_id: parsed(row, "post_id")?,
+            author: row.try_get("author")?,
+            odds: row.try_get("odds")?,
+            units: row.try_get("units")?,
+            seen_at: row.try_get("seen_at")?,
+        })
+    }
+}
+
+/// The picks and what was done about them. Written through [`Store::record`] or the hot state.
+#[derive(Debug, Clone, Copy)]
+pub struct Picks<'a>(pub(crate) &'a Store);
+
+impl Picks<'_> {
+    /// One pick by its key.
+    pub async fn get(&self, key: &str) -> Result<Option<PickRecord>, StoreError> {
+        sqlx::query_as(
+            "select pick_key, pick, source_post, author, first_seen
+             from picks where environment = $1 and pick_key = $2",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read a pick"))
+    }
+
+    /// The latest picks by when they were first seen, newest first.
+    pub async fn latest(&self, limit: u32) -> Result<Vec<PickRecord>, StoreError> {
+        sqlx::query_as(
+            "select pick_key, pick, source_post, author, first_seen
+             from picks where environment = $1 order by first_seen desc limit $2",
+        )
+        .bind(self.0.env_name())
+        .bind(i64::from(limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read picks"))
+    }
+
+    /// Every post that named a pick, the first one first.
+    pub async fn sightings(&self, key: &str) -> Result<Vec<PickSighting>, StoreError> {
+        sqlx::query_as(
+            "select pick_key, post_id, author, odds, units, seen_at
+             from pick_sightings where environment = $1 and pick_key = $2 order by seen_at limit 1000",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read sightings"))
+    }
+
+    /// One action by its key.
+    pub async fn action(&self, key: &str) -> Result<Option<ActionRecord>, StoreError> {
+        sqlx::query_as("select * from actions where environment = $1 and key = $2")
+            .bind(self.0.env_name())
+            .bind(key)
+            .fetch_optional(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read an action"))
+    }
+
+    /// What was done about a pick, oldest first.
+    pub async fn actions_of(&self, key: &str) -> Result<Vec<ActionRecord>, StoreError> {
+        sqlx::query_as("select * from actions where environment = $1 and pick_key = $2 order by created_at limit 1000")
+            .bind(self.0.env_name())
+            .bind(key)
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read actions"))
+    }
+
+    /// The latest actions, newest first.
+    pub async fn latest_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
+        sqlx::query_as("select * from actions where environment = $1 order by created_at desc limit $2")
+            .bind(self.0.env_name())
+            .bind(i64::from(limit))
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read actions"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_fits_into_an_index_however_long_the_identity_is() {
+        assert_eq!(pick_key("moneyline|nba"), "moneyline|nba");
+        let long = "x".repeat(10_000);
+        assert_eq!(pick_key(&long).len(), "sha256:".len() + 64);
+        assert_ne!(pick_key(&long), pick_key(&"y".repeat(10_000)));
+    }
+}

@@ -1,0 +1,41 @@
+use chrono::{DateTime, Utc};
+
+use crate::{History, StoreError};
+
+/// What a call of [`History::prune`] removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Jobs.
+    pub jobs: u64,
+    /// Their events.
+    pub events: u64,
+}
+
+impl History<'_> {
+    /// Removes jobs that last changed before `older_than`, with their events: at most `batch` jobs in one transaction,
+    /// so call it again until it removes fewer. Jobs that are still to run are kept, however old.
+    pub async fn prune(&self, older_than: DateTime<Utc>, batch: u32) -> Result<Pruned, StoreError> {
+        let (jobs, events): (i64, i64) = sqlx::query_as(
+            "with old as (
+                 select id from jobs
+                 where environment = $1 and changed_at < $2
+                   and (finished_at is not null or coalesce(run_at, changed_at) < $2)
+                 order by changed_at
+                 limit $3
+                 for update skip locked
+             ), gone_events as (
+                 delete from job_events e using old where e.environment = $1 and e.job_id = old.id returning 1
+             ), gone_jobs as (
+                 delete from jobs j using old where j.environment = $1 and j.id = old.id returning 1
+             )
+             select (select count(*) from gone_jobs), (select count(*) from gone_events)",
+        )
+        .bind(self.0.env_name())
+        .bind(older_than)
+        .bind(i64::from(batch))
+        .fetch_one(&self.0.pool)
+        .await
+        .map_err(StoreError::on("prune the history"))?;
+        Ok(Pruned { jobs: crate::record::unsigned(jobs), events: crate::record::unsigned(events) })
+    }
+}

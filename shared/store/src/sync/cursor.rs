@@ -1,0 +1,74 @@
+//! How far each stream has been moved, in Postgres: it changes in the transaction that moves the entries.
+
+use std::collections::HashMap;
+
+use perch_queue::EntryId;
+use sqlx::PgConnection;
+
+use super::stream::{Continuity, Position};
+use crate::{
+    Store, StoreError,
+    record::{signed, unsigned},
+};
+
+/// The positions of all streams of the environment that have one.
+pub(super) async fn load(store: &Store) -> Result<HashMap<String, Position>, StoreError> {
+    let rows: Vec<(String, i64, i64, i64)> =
+        sqlx::query_as("select stream, ms, seq, ordinal from sync_cursors where environment = $1")
+            .bind(store.env_name())
+            .fetch_all(&store.pool)
+            .await
+            .map_err(StoreError::on("read the cursors"))?;
+    Ok(rows
+        .into_iter()
+        .map(|(stream, ms, seq, ordinal)| {
+            (stream, Position { id: EntryId { ms: unsigned(ms), seq: unsigned(seq) }, ordinal })
+        })
+        .collect())
+}
+
+/// The position of one stream.
+pub(super) async fn one(store: &Store, stream: &str) -> Result<Position, StoreError> {
+    Ok(load(store).await?.remove(stream).unwrap_or_default())
+}
+
+/// Moves a position; false when another sync has moved it in the meantime. Holds the row until the transaction ends,
+/// so two syncs of one stream write one after the other.
+pub(super) async fn advance(
+    conn: &mut PgConnection,
+    env: &str,
+    stream: &str,
+    from: Position,
+    to: Position,
+    continuity: Continuity,
+) -> Result<bool, StoreError> {
+    let doing = "move a cursor";
+    let (gaps, lost) = match continuity {
+        Continuity::Gap(lost) => (1i64, signed(lost)),
+        Continuity::Unbroken | Continuity::Restarted => (0, 0),
+    };
+    sqlx::query("insert into sync_cursors (environment, stream) values ($1, $2) on conflict do nothing")
+        .bind(env)
+        .bind(stream)
+        .execute(&mut *conn)
+        .await
+        .map_err(StoreError::on(doing))?;
+    let moved = sqlx::query(
+        "update sync_cursors
+         set ms = $5, seq = $6, ordinal = $7, gaps = gaps + $8, lost_entries = lost_entries + $9, updated_at = now()
+         where environment = $1 and stream = $2 and ms = $3 and seq = $4",
+    )
+    .bind(env)
+    .bind(stream)
+    .bind(signed(from.id.ms))
+    .bind(signed(from.id.seq))
+    .bind(signed(to.id.ms))
+    .bind(signed(to.id.seq))
+    .bind(to.ordinal)
+    .bind(gaps)
+    .bind(lost)
+    .execute(conn)
+    .await
+    .map_err(StoreError::on(doing))?;
+    Ok(moved.rows_affected() == 1)
+}

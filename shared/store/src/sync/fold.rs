@@ -1,0 +1,345 @@
+//! What events say about jobs: a batch of them becomes one row a job, and one row an event.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use perch_jobs::{JobId, QueueName};
+use perch_queue::{EntryId, Envelope, EventData, EventKind, JobEvent};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{batch::Source, stream::Entry};
+use crate::{JobState, json, record::signed};
+
+/// What a batch says about one job. What it does not say is `None` and stays as it is in the table.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct JobRow {
+    pub id: String,
+    pub queue: String,
+    pub kind: Option<String>,
+    pub state: JobState,
+    pub priority: Option<&'static str>,
+    pub payload: Option<Box<RawValue>>,
+    pub envelope: Option<Box<RawValue>>,
+    pub group_key: Option<String>,
+    pub parent: Option<String>,
+    pub max_attempts: Option<u32>,
+    pub run_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub attempts: Option<u32>,
+    pub replays: Option<u32>,
+    pub worker: Option<String>,
+    pub last_error: Option<String>,
+    pub result: Option<serde_json::Value>,
+    pub traceparent: Option<String>,
+    pub changed_at: DateTime<Utc>,
+    pub version_ms: i64,
+    pub version_seq: i64,
+}
+
+/// One event as it is stored.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct EventRow {
+    queue: String,
+    ms: i64,
+    seq: i64,
+    idx: u32,
+    job_id: String,
+    kind: &'static str,
+    at: DateTime<Utc>,
+    attempt: Option<u32>,
+    worker: Option<String>,
+    duration_ms: Option<u64>,
+    error: Option<String>,
+    next_run: Option<DateTime<Utc>>,
+    trace: Option<String>,
+    result: Option<serde_json::Value>,
+    actor: Option<String>,
+}
+
+/// What a batch says about one job, with the events that say it.
+#[derive(Debug, Clone)]
+pub(super) struct JobUnit {
+    pub row: JobRow,
+    pub events: Vec<EventRow>,
+    pub sources: Vec<Source>,
+}
+
+/// Folds the entries of a queue's stream, oldest first. What is no event of this release is put into `rejects`.
+pub(super) fn fold(queue: &QueueName, entries: &[Entry], rejects: &mut Vec<(Source, String)>) -> Vec<JobUnit> {
+    let mut order: HashMap<JobId, usize> = HashMap::new();
+    let mut units: Vec<JobUnit> = Vec::new();
+    for entry in entries {
+        for (index, (field, value)) in (0u32..).zip(&entry.fields) {
+            let source = Source { entry: entry.id, index, field: field.clone(), value: value.clone() };
+            let Some(event) = JobEvent::read(entry.id, index, field, value.clone()) else {
+                rejects.push((source, "not an event that this release knows".to_owned()));
+                continue;
+            };
+            let at = *order.entry(event.job).or_insert_with(|| {
+                units.push(JobUnit { row: blank(queue, event.job, entry.id), events: Vec::new(), sources: Vec::new() });
+                units.len() - 1
+            });
+            let unit = &mut units[at];
+            let data = event.data();
+            if let Err(reason) = apply(&mut unit.row, &event, &data) {
+                rejects.push((source.clone(), reason));
+            }
+            unit.events.push(event_row(queue, &event, data));
+            unit.sources.push(source);
+        }
+    }
+    units
+}
+
+fn blank(queue: &QueueName, job: JobId, entry: EntryId) -> JobRow {
+    let made = storable_time(job.created_at().timestamp_millis()).unwrap_or_else(|| entry.at());
+    JobRow {
+        id: job.to_string(),
+        queue: queue.to_string(),
+        kind: None,
+        state: JobState::Waiting,
+        priority: None,
+        payload: None,
+        envelope: None,
+        group_key: None,
+        parent: None,
+        max_attempts: None,
+        run_at: None,
+        created_at: made,
+        started_at: None,
+        finished_at: None,
+        attempts: None,
+        replays: None,
+        worker: None,
+        last_error: None,
+        result: None,
+        traceparent: None,
+        changed_at: entry.at(),
+        version_ms: signed(entry.ms),
+        version_seq: signed(entry.seq),
+    }
+}
+
+/// Carries one event over to the row. The error says why its envelope could not be read; the rest is carried over all the same.
+fn apply(row: &mut JobRow, event: &JobEvent, data: &EventData) -> Result<(), String> {
+    let at = event.at();
+    let mut read = Ok(());
+    if matches!(event.kind, EventKind::Enqueued | EventKind::Replayed) {
+        read = open_envelope(row, &event.value);
+    }
+    let next = data.next.and_then(storable_time);
+    let run_at = if matches!(event.kind, EventKind::Enqueued) { row.run_at } else { next };
+    row.state = next_state(event.kind, run_at, at);
+    row.run_at = run_at.or(row.run_at);
+    row.finished_at = row.state.is_final().then_some(at);
+    row.changed_at = at;
+    row.version_ms = signed(event.entry.ms);
+    row.version_seq = signed(event.entry.seq);
+    match event.kind {
+        EventKind::Started => row.started_at = Some(at),
+        EventKind::Snoozed | EventKind::Released => {}
+        _ if row.started_at.is_none() => row.started_at = data.ms.and_then(|ms| began(at, ms)),
+        _ => {}
+    }
+    if let Some(attempt) = data.attempt {
+        // An attempt that was put off or given back does not count.
+        let uncounted = matches!(event.kind, EventKind::Snoozed | EventKind::Released);
+        row.attempts = Some(if uncounted { attempt.saturating_sub(1) } else { attempt });
+    }
+    if data.worker.is_some() {
+        row.worker.clone_from(&data.worker);
+    }
+    let failure = matches!(event.kind, EventKind::Retried | EventKind::Dead | EventKind::Lost | EventKind::Cancelled);
+    if failure && data.error.is_some() {
+        row.last_error.clone_from(&data.error);
+    }
+    if event.kind == EventKind::Succeeded && data.result.is_some() {
+        row.result.clone_from(&data.result);
+    }
+    read
+}
+
+/// Where a job stands after an event.
+fn next_state(event: EventKind, run_at: Option<DateTime<Utc>>, at: DateTime<Utc>) -> JobState {
+    match event {
+        EventKind::Enqueued
+        | EventKind::Replayed
+        | EventKind::Retried
+        | EventKind::Snoozed
+        | EventKind::Lost
+        | EventKind::Released => {
+            if run_at.is_some_and(|due| due > at) {
+                JobState::Scheduled
+            } else {
+                JobState::Waiting
+            }
+        }
+        EventKind::Started => JobState::Running,
+        EventKind::Succeeded => JobState::Done,
+        EventKind::Dead => JobState::Dead,
+        EventKind::Cancelled => JobState::Cancelled,
+        EventKind::Discarded => JobState::Discarded,
+    }
+}
+
+fn open_envelope(row: &mut JobRow, text: &str) -> Result<(), String> {
+    let Ok(mut fields) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(text) else {
+        row.envelope = Some(json::quoted(text));
+        return Err("the envelope is not a JSON object".to_owned());
+    };
+    row.payload = fields.remove("payload").map(json::storable);
+    row.envelope = serde_json::value::to_raw_value(&fields).ok().map(json::storable);
+    match Envelope::decode(text.as_bytes()) {
+        Ok(envelope) => {
+            row.kind = Some(envelope.kind.to_string());
+            row.priority = Some(envelope.priority.as_str());
+            row.group_key = envelope.group;
+            row.parent = envelope.parent.map(|id| id.to_string());
+            row.max_attempts = Some(envelope.max_attempts);
+            row.run_at = envelope.run_at.and_then(|at| storable_time(at.timestamp_millis()));
+            row.replays = Some(envelope.replays);
+            row.traceparent = envelope.traceparent;
+            Ok(())
+        }
+        Err(error) => {
+            row.kind = fields.get("kind").and_then(|kind| serde_json::from_str(kind.get()).ok());
+            Err(error.to_string())
+        }
+    }
+}
+
+fn event_row(queue: &QueueName, event: &JobEvent, data: EventData) -> EventRow {
+    EventRow {
+        queue: queue.to_string(),
+        ms: signed(event.entry.ms),
+        seq: signed(event.entry.seq),
+        idx: event.index,
+        job_id: event.job.to_string(),
+        kind: event.kind.as_str(),
+        at: event.at(),
+        attempt: data.attempt,
+        worker: data.worker,
+        duration_ms: data.ms,
+        error: data.error,
+        next_run: data.next.and_then(storable_time),
+        trace: data.trace,
+        result: data.result,
+        actor: data.by,
+    }
+}
+
+fn began(at: DateTime<Utc>, took_ms: u64) -> Option<DateTime<Utc>> {
+    storable_time(at.timestamp_millis().checked_sub(i64::try_from(took_ms).ok()?)?)
+}
+
+/// A time from milliseconds since 1970, if it is one that Postgres reads from text: up to the year 9999.
+fn storable_time(ms: i64) -> Option<DateTime<Utc>> {
+    const YEAR_10000: i64 = 253_402_300_800_000;
+    (0..YEAR_10000).contains(&ms).then(|| DateTime::from_timestamp_millis(ms)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "01JDABCDEFGHJKMNPQRSTVWXYZ";
+
+    fn entry(ms: u64, fields: &[(&str, &str)]) -> Entry {
+        Entry {
+            id: EntryId { ms, seq: 0 },
+            fields: fields.iter().map(|(word, value)| (format!("{word} {ID}"), (*value).to_owned())).collect(),
+        }
+    }
+
+    fn folded(entries: &[Entry]) -> JobRow {
+        let mut rejects = Vec::new();
+        let units = fold(&QueueName::from_static("extraction"), entries, &mut rejects);
+        assert!(rejects.is_empty(), "{rejects:?}");
+        assert_eq!(units.len(), 1);
+        units.into_iter().next().expect("one job").row
+    }
+
+    const ENVELOPE: &str = r#"{"kind":"extract_post","max":6,"group":"main","payload":{"a":1},"colour":"blue"}"#;
+
+    #[test]
+    fn a_job_that_ran_through_is_done_with_its_envelope_its_worker_and_its_answer() {
+        let row = folded(&[
+            entry(1_000, &[("enqueued", ENVELOPE)]),
+            entry(2_000, &[("started", r#"{"attempt":1,"worker":"w1"}"#)]),
+            entry(3_000, &[("succeeded", r#"{"attempt":1,"ms":900,"result":{"picks":2}}"#)]),
+        ]);
+        assert_eq!(row.state, JobState::Done);
+        assert_eq!((row.kind.as_deref(), row.group_key.as_deref()), (Some("extract_post"), Some("main")));
+        assert_eq!((row.attempts, row.worker.as_deref()), (Some(1), Some("w1")));
+        assert_eq!(row.started_at.map(|at| at.timestamp_millis()), Some(2_000));
+        assert_eq!(row.finished_at.map(|at| at.timestamp_millis()), Some(3_000));
+        assert_eq!(row.payload.expect("a payload").get(), r#"{"a":1}"#);
+        assert!(row.envelope.expect("an envelope").get().contains("blue"));
+        assert_eq!(row.version_ms, 3_000);
+    }
+
+    #[test]
+    fn a_retry_is_scheduled_until_its_time_and_a_lost_job_waits() {
+        let retried = folded(&[entry(1_000, &[("retried", r#"{"attempt":2,"error":"503","next":9000,"ms":400}"#)])]);
+        assert_eq!((retried.state, retried.attempts), (JobState::Scheduled, Some(2)));
+        assert_eq!(retried.run_at.map(|at| at.timestamp_millis()), Some(9_000));
+        assert_eq!(retried.started_at.map(|at| at.timestamp_millis()), Some(600));
+        assert_eq!(retried.finished_at, None);
+        let lost = folded(&[entry(1_000, &[("lost", r#"{"attempt":1,"error":"worker lost: w1"}"#)])]);
+        assert_eq!((lost.state, lost.last_error.as_deref()), (JobState::Waiting, Some("worker lost: w1")));
+    }
+
+    #[test]
+    fn an_attempt_that_was_put_off_or_given_back_is_not_counted() {
+        for word in ["snoozed", "released"] {
+            assert_eq!(folded(&[entry(1_000, &[(word, r#"{"attempt":3}"#)])]).attempts, Some(2));
+        }
+    }
+
+    #[test]
+    fn a_failure_that_brings_its_envelope_along_says_all_that_is_known() {
+        let row = folded(&[entry(5_000, &[("enqueued", ENVELOPE), ("dead", r#"{"attempt":6,"error":"no"}"#)])]);
+        assert_eq!((row.state, row.kind.as_deref()), (JobState::Dead, Some("extract_post")));
+        assert_eq!(row.last_error.as_deref(), Some("no"));
+    }
+
+    #[test]
+    fn a_replay_brings_a_dead_job_back_with_nothing_left_of_its_end() {
+        let replayed = ENVELOPE.replace("\"max\":6", "\"max\":6,\"replays\":1");
+        let row = folded(&[
+            entry(5_000, &[("dead", r#"{"attempt":6,"error":"no"}"#)]),
+            entry(6_000, &[("replayed", &replayed)]),
+        ]);
+        assert_eq!((row.state, row.replays, row.finished_at), (JobState::Waiting, Some(1), None));
+    }
+
+    #[test]
+    fn an_envelope_that_cannot_be_read_is_put_aside_and_the_job_keeps_its_state() {
+        for envelope in ["}{", r#"{"v":9,"kind":"later","payload":1}"#] {
+            let mut rejects = Vec::new();
+            let entries = [entry(1, &[("enqueued", envelope), ("dead", r#"{"error":"unreadable"}"#)])];
+            let units = fold(&QueueName::from_static("extraction"), &entries, &mut rejects);
+            assert_eq!(rejects.len(), 1, "{rejects:?}");
+            assert_eq!(units[0].row.state, JobState::Dead);
+            assert!(units[0].row.envelope.is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_put_aside() {
+        let mut rejects = Vec::new();
+        let entries = [Entry { id: EntryId::default(), fields: vec![("teleported x".into(), "{}".into())] }];
+        assert!(fold(&QueueName::from_static("extraction"), &entries, &mut rejects).is_empty());
+        assert_eq!(rejects.len(), 1);
+    }
+
+    #[test]
+    fn a_time_that_postgres_cannot_hold_is_left_out() {
+        assert_eq!(storable_time(i64::MAX), None);
+        assert_eq!(storable_time(-1), None);
+        assert!(storable_time(253_402_300_799_999).is_some());
+    }
+}

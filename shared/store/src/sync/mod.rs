@@ -1,0 +1,333 @@
+//! From the hot state into Postgres: the event streams of the queues, and the records that bots write.
+//!
+//! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are let go of
+//! afterwards. A crash before the commit leaves everything to be read again, a crash after it leaves entries that the
+//! cursor has passed. Versions and keys make writing a row twice the same as writing it once.
+
+mod batch;
+mod cursor;
+mod fold;
+mod stream;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use perch_base::Environment;
+use perch_jobs::QueueName;
+use perch_queue::{EntryId, Keys, Redis};
+use redis::streams::StreamReadReply;
+use serde::Serialize;
+use sqlx::FromRow;
+
+use self::{
+    batch::{Batch, HotUnit, Source},
+    stream::{Continuity, Entry, Look, Position},
+};
+use crate::{Store, StoreError, hot};
+
+/// Moves the hot state into Postgres. Any number may run at once; each entry is moved once.
+#[derive(Debug, Clone)]
+pub struct Syncer {
+    redis: Redis,
+    store: Store,
+    streams: Vec<Stream>,
+    batch: usize,
+    /// Whether every stream has been looked at in full since the start.
+    looked: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Clone)]
+struct Stream {
+    /// Its name in the cursors, in reports and in metrics.
+    name: String,
+    key: String,
+    /// `None` for the records that bots write.
+    queue: Option<QueueName>,
+}
+
+/// What one run moved.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SyncReport {
+    /// Job events.
+    pub events: u64,
+    /// Records of bots.
+    pub hot: u64,
+    /// The streams that had something, by name: `events:<queue>` or `hot`.
+    pub streams: Vec<StreamReport>,
+    /// The age of the oldest entry that was found waiting, over all streams.
+    pub lag: Duration,
+    /// False when a stream filled as fast as it was emptied, and the run stopped for another to go on.
+    pub complete: bool,
+}
+
+/// What one run moved from one stream.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StreamReport {
+    /// The stream.
+    pub name: String,
+    /// Events or records moved.
+    pub rows: u64,
+    /// Entries found to be gone before they could be moved.
+    pub lost_entries: u64,
+    /// Events or records that cannot be stored; they are in the table `sync_rejects`.
+    pub rejected: u64,
+    /// The age of the oldest entry that was found waiting.
+    pub lag: Duration,
+}
+
+/// How far behind Postgres is with one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StreamLag {
+    /// The stream: `events:<queue>` or `hot`.
+    pub name: String,
+    /// The age of the oldest entry that is not in Postgres yet; zero when there is none.
+    pub lag: Duration,
+    /// Entries that Redis holds, the last one moved included.
+    pub entries: u64,
+}
+
+/// An event or record that could not be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct Reject {
+    /// The stream.
+    pub stream: String,
+    /// Its field in the entry.
+    pub field: String,
+    /// Its value, at most 1 MiB of it.
+    pub value: String,
+    /// Why.
+    pub reason: String,
+    /// When it was put aside.
+    pub rejected_at: DateTime<Utc>,
+}
+
+/// Batches moved from one stream in one run; with the default batch that is a million rows.
+const MOST_BATCHES: usize = 1_000;
+
+enum Step {
+    /// The stream is empty now.
+    Drained,
+    /// There is more.
+    Again,
+}
+
+impl Syncer {
+    /// A sync of the events of `queues` and of the records of bots, `batch` rows to a transaction (an entry is never
+    /// split, so it may be up to 500 more).
+    pub fn new(redis: Redis, store: Store, env: Environment, queues: &[QueueName], batch: usize) -> Self {
+        let mut streams = vec![Stream { name: "hot".to_owned(), key: hot::stream_key(env), queue: None }];
+        streams.extend(queues.iter().map(|queue| Stream {
+            name: format!("events:{queue}"),
+            key: Keys::new(env, queue).events(),
+            queue: Some(queue.clone()),
+        }));
+        Self { redis, store, streams, batch: batch.max(1), looked: Arc::default() }
+    }
+
+    /// Moves everything there is. A stream that fails does not keep the others waiting; its error is answered at the end.
+    pub async fn run_once(&self) -> Result<SyncReport, StoreError> {
+        let positions = cursor::load(&self.store).await?;
+        let mut report = SyncReport { complete: true, ..SyncReport::default() };
+        let mut failure = None;
+        for stream in self.with_news(&positions).await? {
+            let mut from = positions.get(&stream.name).copied().unwrap_or_default();
+            let mut line = StreamReport { name: stream.name.clone(), ..StreamReport::default() };
+            let drained = self.drain(stream, &mut from, &mut line).await;
+            match drained {
+                Ok(complete) => report.complete &= complete,
+                Err(error) if error.is_unavailable() => return Err(error),
+                Err(error) => {
+                    tracing::error!(stream = stream.name, %error, "the sync of a stream failed");
+                    failure.get_or_insert(error);
+                }
+            }
+            if stream.queue.is_some() {
+                report.events += line.rows;
+            } else {
+                report.hot += line.rows;
+            }
+            report.lag = report.lag.max(line.lag);
+            report.streams.push(line);
+        }
+        failure.map_or(Ok(report), Err)
+    }
+
+    /// The streams that hold entries after their position. On a single server that is one command for all of them,
+    /// so that a sync with nothing to do costs next to nothing.
+    async fn with_news(&self, positions: &HashMap<String, Position>) -> Result<Vec<&Stream>, StoreError> {
+        // Only a full look finds a stream that was started anew by a clock that is behind; once is enough for that.
+        // And the nodes of a cluster are asked one by one.
+        if self.redis.is_cluster() || !self.looked.swap(true, Ordering::Relaxed) {
+            return Ok(self.streams.iter().collect());
+        }
+        let mut cmd = redis::cmd("XREAD");
+        cmd.arg("COUNT").arg(1).arg("STREAMS");
+        for stream in &self.streams {
+            cmd.arg(&stream.key);
+        }
+        for stream in &self.streams {
+            let id = positions.get(&stream.name).copied().unwrap_or_default().id;
+            cmd.arg(id.to_string());
+        }
+        let reply: Option<StreamReadReply> = self.redis.cmd("look for news in streams", &cmd).await?;
+        let keys: Vec<String> = reply.unwrap_or_default().keys.into_iter().map(|found| found.key).collect();
+        let (news, idle): (Vec<_>, Vec<_>) = self.streams.iter().partition(|stream| keys.contains(&stream.key));
+        for stream in idle {
+            note_lag(stream, Duration::ZERO);
+        }
+        Ok(news)
+    }
+
+    /// Moves one stream until a batch comes back short. False when it stopped before.
+    async fn drain(&self, stream: &Stream, from: &mut Position, line: &mut StreamReport) -> Result<bool, StoreError> {
+        for _ in 0..MOST_BATCHES {
+            if let Step::Drained = self.step(stream, from, line).await? {
+                note_lag(stream, Duration::ZERO);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn step(&self, stream: &Stream, from: &mut Position, line: &mut StreamReport) -> Result<Step, StoreError> {
+        let (look, continuity) = self.look(stream, *from, self.batch).await?;
+        line.lag = line.lag.max(look.lag());
+        note_lag(stream, look.lag());
+        if look.entries.is_empty() {
+            return Ok(Step::Drained);
+        }
+        let to = look.after(*from);
+        let (batch, unreadable) = sort_out(stream, &look.entries);
+        let this = Move { stream, from: *from, to, continuity };
+        let Some(rejected) = self.commit(&this, &batch, unreadable).await? else {
+            // Another sync was faster; its cursor says where to go on.
+            *from = cursor::one(&self.store, &stream.name).await?;
+            return Ok(Step::Again);
+        };
+        *from = to;
+        line.rows += batch.len();
+        line.rejected += rejected;
+        metrics::counter!("perch_sync_rows_total", "stream" => stream.name.clone()).increment(batch.len());
+        metrics::counter!("perch_sync_rejects_total", "stream" => stream.name.clone()).increment(rejected);
+        if let Continuity::Gap(lost) = continuity {
+            line.lost_entries += lost;
+            metrics::counter!("perch_sync_lost_entries_total", "stream" => stream.name.clone()).increment(lost);
+            tracing::error!(stream = stream.name, lost, "entries were trimmed before they could be synced");
+        }
+        stream::trim(&self.redis, &stream.key, to.id).await?;
+        Ok(if look.more { Step::Again } else { Step::Drained })
+    }
+
+    /// Reads what follows a position. A stream that was started anew is read from its beginning.
+    async fn look(&self, stream: &Stream, from: Position, fields: usize) -> Result<(Look, Continuity), StoreError> {
+        let look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
+        let continuity = look.continuity(from);
+        if continuity == Continuity::Restarted && look.entries.is_empty() {
+            tracing::warn!(stream = stream.name, "the stream was started anew; reading it from its beginning");
+            let look = stream::read(&self.redis, &stream.key, EntryId::default(), fields).await?;
+            return Ok((look, continuity));
+        }
+        Ok((look, continuity))
+    }
+
+    /// Writes a batch and moves the cursor. Answers how much was put aside, `None` when another sync was faster.
+    async fn commit(
+        &self,
+        step: &Move<'_>,
+        batch: &Batch,
+        mut rejects: Vec<(Source, String)>,
+    ) -> Result<Option<u64>, StoreError> {
+        let env = self.store.env_name();
+        let Some(mut tx) = self.begin(step).await? else { return Ok(None) };
+        match batch.write(&mut tx, env).await {
+            Ok(()) => {}
+            Err(error) if error.is_data() => {
+                tracing::warn!(stream = step.stream.name, %error, "a batch holds values that cannot be stored");
+                tx.rollback().await.map_err(StoreError::on("roll back a batch"))?;
+                let Some(again) = self.begin(step).await? else { return Ok(None) };
+                tx = again;
+                rejects.extend(batch.write_singly(&mut tx, env).await?);
+            }
+            Err(error) => return Err(error),
+        }
+        if !rejects.is_empty() {
+            batch::put_aside(&mut tx, env, &step.stream.name, &rejects).await?;
+        }
+        tx.commit().await.map_err(StoreError::on("commit a batch"))?;
+        Ok(Some(rejects.len() as u64))
+    }
+
+    async fn begin(&self, step: &Move<'_>) -> Result<Option<sqlx::Transaction<'static, sqlx::Postgres>>, StoreError> {
+        let mut tx = self.store.pool.begin().await.map_err(StoreError::on("begin a batch"))?;
+        let Move { stream, from, to, continuity } = step;
+        let moved = cursor::advance(&mut tx, self.store.env_name(), &stream.name, *from, *to, *continuity).await?;
+        Ok(moved.then_some(tx))
+    }
+
+    /// How far behind Postgres is, stream by stream. Moves nothing.
+    pub async fn lag(&self) -> Result<Vec<StreamLag>, StoreError> {
+        let positions = cursor::load(&self.store).await?;
+        let mut lags = Vec::with_capacity(self.streams.len());
+        for stream in &self.streams {
+            let from = positions.get(&stream.name).copied().unwrap_or_default();
+            let (look, _) = self.look(stream, from, 1).await?;
+            note_lag(stream, look.lag());
+            lags.push(StreamLag { name: stream.name.clone(), lag: look.lag(), entries: look.length() });
+        }
+        Ok(lags)
+    }
+}
+
+/// Reads entries as rows; what cannot be read is answered with the reason.
+fn sort_out(stream: &Stream, entries: &[Entry]) -> (Batch, Vec<(Source, String)>) {
+    let mut unreadable = Vec::new();
+    let Some(queue) = &stream.queue else {
+        let mut units = Vec::new();
+        for entry in entries {
+            for (index, (field, value)) in (0u32..).zip(&entry.fields) {
+                let source = Source { entry: entry.id, index, field: field.clone(), value: value.clone() };
+                match HotUnit::read(source) {
+                    Ok(unit) => units.push(unit),
+                    Err(reject) => unreadable.push(reject),
+                }
+            }
+        }
+        return (Batch::Hot(units), unreadable);
+    };
+    let units = fold::fold(queue, entries, &mut unreadable);
+    (Batch::Jobs(units), unreadable)
+}
+
+/// One step of a cursor.
+struct Move<'a> {
+    stream: &'a Stream,
+    from: Position,
+    to: Position,
+    continuity: Continuity,
+}
+
+fn note_lag(stream: &Stream, lag: Duration) {
+    metrics::gauge!("perch_sync_lag_seconds", "stream" => stream.name.clone()).set(lag.as_secs_f64());
+}
+
+impl Store {
+    /// What the sync could not store, newest first.
+    pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<Reject>, StoreError> {
+        sqlx::query_as(
+            "select stream, field, value, reason, rejected_at
+             from sync_rejects where environment = $1 order by rejected_at desc, ms desc, seq desc, idx desc limit $2",
+        )
+        .bind(self.env_name())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::on("read what the sync put aside"))
+    }
+}

@@ -1,0 +1,144 @@
+use std::{str::FromStr, time::Duration};
+
+use perch_base::{Environment, settings::PostgresSettings};
+use perch_store::{Store, schema_version};
+use secrecy::SecretString;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
+
+/// A Postgres database of one's own, migrated, on the server of the tests. It is dropped with the value.
+#[derive(Debug)]
+pub struct TestDatabase {
+    server: PgConnectOptions,
+    url: String,
+    name: String,
+}
+
+impl TestDatabase {
+    /// Creates a database with the schema of this release and nothing in it.
+    ///
+    /// It is copied from a template, which the first test on a server migrates while the others wait.
+    ///
+    /// # Panics
+    /// When `PERCH_TEST_DATABASE_URL` is missing or the server does not answer.
+    pub async fn create() -> Self {
+        let server = server();
+        let mut conn = connect(&server).await;
+        let template = template(&mut conn).await;
+        let database = Self::named(server);
+        run(&mut conn, &format!("create database {} template {template}", database.name)).await;
+        let _ = conn.close().await;
+        database
+    }
+
+    /// Creates a database without any table.
+    ///
+    /// # Panics
+    /// As [`TestDatabase::create`].
+    pub async fn empty() -> Self {
+        let server = server();
+        let mut conn = connect(&server).await;
+        let database = Self::named(server);
+        run(&mut conn, &format!("create database {}", database.name)).await;
+        let _ = conn.close().await;
+        database
+    }
+
+    fn named(server: PgConnectOptions) -> Self {
+        let name = format!("perch_test_{}", uuid::Uuid::new_v4().simple());
+        let url = url_of(&name);
+        Self { server, url, name }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its URL as configuration holds it.
+    pub fn secret_url(&self) -> SecretString {
+        SecretString::from(self.url.clone())
+    }
+
+    /// A store on it for one environment.
+    pub fn store(&self, env: Environment) -> Store {
+        Store::connect_lazy(&self.secret_url(), env, &postgres_settings()).expect("the URL of a test database")
+    }
+
+    /// A plain pool, for looking behind the store's back.
+    pub async fn raw(&self) -> PgPool {
+        PgPool::connect_with(self.server.clone().database(&self.name)).await.expect("the test database answers")
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // The runtime of the test may be on its way out, so this brings its own.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            runtime.block_on(async {
+                let mut conn = PgConnection::connect_with(&server).await.ok()?;
+                let drop = AssertSqlSafe(format!("drop database if exists {name} with (force)"));
+                sqlx::raw_sql(drop).execute(&mut conn).await.ok()
+            })
+        });
+        let _ = dropped.join();
+    }
+}
+
+/// Settings with few connections and short timeouts.
+pub fn postgres_settings() -> PostgresSettings {
+    PostgresSettings { max_connections: 6, acquire_timeout: Duration::from_secs(10) }
+}
+
+fn server_url() -> String {
+    std::env::var("PERCH_TEST_DATABASE_URL")
+        .expect("PERCH_TEST_DATABASE_URL is not set; run the tests through ./ops/test, which starts the servers")
+}
+
+fn server() -> PgConnectOptions {
+    PgConnectOptions::from_str(&server_url()).expect("PERCH_TEST_DATABASE_URL is a Postgres URL")
+}
+
+/// The URL of the server with another database.
+fn url_of(name: &str) -> String {
+    let server = server_url();
+    let (address, parameters) = server.split_once('?').map_or((server.as_str(), None), |(a, p)| (a, Some(p)));
+    let host_at = address.find("://").map_or(0, |at| at + 3);
+    let end = address[host_at..].find('/').map_or(address.len(), |at| host_at + at);
+    let parameters = parameters.map(|text| format!("?{text}")).unwrap_or_default();
+    format!("{}/{name}{parameters}", &address[..end])
+}
+
+async fn connect(options: &PgConnectOptions) -> PgConnection {
+    PgConnection::connect_with(options).await.expect("the Postgres of the tests answers")
+}
+
+async fn run(conn: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(conn).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// The name of the migrated template, which is made if this is the first test on the server.
+async fn template(conn: &mut PgConnection) -> String {
+    const LOCK: i64 = 7_037_042_161_995;
+    let name = format!("perch_template_{}_{}", schema_version(), perch_store::schema_fingerprint());
+    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut *conn).await.expect("the lock of the template");
+    let exists: bool = sqlx::query_scalar("select exists (select 1 from pg_database where datname = $1)")
+        .bind(&name)
+        .fetch_one(&mut *conn)
+        .await
+        .expect("the list of databases");
+    if !exists {
+        // A template that is not finished never bears the name that tests look for.
+        let draft = format!("{name}_draft");
+        run(conn, &format!("drop database if exists {draft} with (force)")).await;
+        run(conn, &format!("create database {draft}")).await;
+        let url = SecretString::from(url_of(&draft));
+        let store = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).expect("a Postgres URL");
+        store.migrate(|_| ()).await.expect("the migrations run");
+        store.close().await;
+        run(conn, &format!("alter database {draft} rename to {name}")).await;
+    }
+    sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(&mut *conn).await.expect("the lock is held");
+    name
+}

@@ -1,0 +1,100 @@
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// A Redis server of one's own, for tests that kill it, restart it or configure it. It keeps an append-only file.
+#[derive(Debug)]
+pub struct OwnRedis {
+    dir: TempDir,
+    port: u16,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+impl OwnRedis {
+    /// Starts one with an append-only file that is written at once.
+    pub async fn start() -> Self {
+        Self::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
+    }
+
+    /// Starts one with the given arguments of `redis-server`.
+    ///
+    /// # Panics
+    /// When `redis-server` cannot be started.
+    pub async fn with(arguments: &[&str]) -> Self {
+        let mut server = Self {
+            dir: TempDir::new().expect("a temporary folder"),
+            port: free_port(),
+            arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            child: None,
+        };
+        server.restart().await;
+        server
+    }
+
+    /// Its port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again on its port and its data, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not answer within 20 seconds.
+    pub async fn restart(&mut self) {
+        self.kill();
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--port", &self.port.to_string(), "--dir"])
+            .arg(self.dir.path())
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed; ./ops/test installs it");
+        self.child = Some(child);
+        let client = redis::Client::open(self.url()).expect("a Redis URL");
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let mut pace = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            pace.tick().await;
+            if let Ok(mut conn) = client.get_multiplexed_async_connection().await
+                && redis::cmd("PING").query_async::<String>(&mut conn).await.is_ok()
+            {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "redis-server does not answer on port {}", self.port);
+        }
+    }
+}
+
+impl Drop for OwnRedis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// When the loopback interface has none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound listener has an address").port()
+}

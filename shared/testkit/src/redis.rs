@@ -1,0 +1,69 @@
+use perch_base::settings::RedisSettings;
+use perch_queue::Redis;
+use secrecy::SecretString;
+
+/// A Redis database of one's own on the server of the tests.
+///
+/// The server has 1,024 databases; database 0 hands out the others in turn.
+#[derive(Debug)]
+pub struct TestRedis {
+    url: String,
+}
+
+impl TestRedis {
+    /// Claims an empty database.
+    ///
+    /// # Panics
+    /// When `PERCH_TEST_REDIS_URL` is missing or the server does not answer.
+    pub async fn claim() -> Self {
+        let server = std::env::var("PERCH_TEST_REDIS_URL")
+            .expect("PERCH_TEST_REDIS_URL is not set; run the tests through ./ops/test, which starts the servers");
+        let server = server.trim_end_matches('/').to_owned();
+        let client = redis::Client::open(server.as_str()).expect("PERCH_TEST_REDIS_URL is a Redis URL");
+        let mut conn = client.get_multiplexed_async_connection().await.expect("the Redis of the tests answers");
+        let turn: u64 = redis::cmd("INCR").arg("perch-tests").query_async(&mut conn).await.expect("INCR works");
+        let url = format!("{server}/{}", turn % 1_023 + 1);
+        let client = redis::Client::open(url.as_str()).expect("a Redis URL with a database");
+        let mut conn = client.get_multiplexed_async_connection().await.expect("the database can be selected");
+        redis::cmd("FLUSHDB").exec_async(&mut conn).await.expect("FLUSHDB works");
+        Self { url }
+    }
+
+    /// The database at `url`, as it is.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned() }
+    }
+
+    /// Its URL, with the database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its URL as configuration holds it.
+    pub fn secret_url(&self) -> SecretString {
+        SecretString::from(self.url.clone())
+    }
+
+    /// A door to it.
+    pub fn door(&self) -> Redis {
+        Redis::new(&self.secret_url(), &redis_settings()).expect("a Redis URL")
+    }
+
+    /// A plain connection, for looking behind the engine's back.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn raw(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url.as_str()).expect("a Redis URL");
+        client.get_multiplexed_async_connection().await.expect("the Redis of the tests answers")
+    }
+}
+
+/// Settings with short timeouts.
+pub fn redis_settings() -> RedisSettings {
+    RedisSettings {
+        pool_size: 4,
+        connect_timeout: std::time::Duration::from_secs(5),
+        command_timeout: std::time::Duration::from_secs(5),
+    }
+}

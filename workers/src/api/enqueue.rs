@@ -1,0 +1,187 @@
+//! Enqueuing one job.
+
+use axum::{
+    Extension, Json,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use perch_jobs::{JobId, QueueName};
+use perch_queue::{Acceptance, Enqueued, NewJob};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    App,
+    guard::Caller,
+    idempotency::{self, Once, Seen},
+    input::{MediaType, from_json, media_type, read_body, text, wrong_type},
+    problem::{Answer, Cause, Problem},
+    request::JobRequest,
+};
+
+/// What became of an enqueue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = EnqueueOutcome)]
+pub enum Outcome {
+    /// A new job.
+    Accepted,
+    /// A job with this id is there already; nothing was added.
+    Duplicate,
+    /// Another job holds the unique key; it is kept and nothing was added.
+    Kept,
+    /// A new job in place of the one that held the unique key.
+    Replaced,
+}
+
+impl Outcome {
+    /// The status of the answer: whether something was added.
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Accepted | Self::Replaced => StatusCode::CREATED,
+            Self::Duplicate | Self::Kept => StatusCode::OK,
+        }
+    }
+}
+
+impl From<Acceptance> for Outcome {
+    fn from(acceptance: Acceptance) -> Self {
+        match acceptance {
+            Acceptance::Accepted => Self::Accepted,
+            Acceptance::Duplicate => Self::Duplicate,
+            Acceptance::Kept => Self::Kept,
+            Acceptance::Replaced => Self::Replaced,
+        }
+    }
+}
+
+/// The job that stands for an enqueue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnqueueAnswer {
+    /// Its id: that of the new job, or of the one that holds the unique key.
+    #[schema(value_type = String, example = "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2")]
+    pub id: JobId,
+    /// Its queue.
+    #[schema(value_type = String, example = "extraction")]
+    pub queue: QueueName,
+    /// What became of the enqueue.
+    pub outcome: Outcome,
+    /// The job that was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub replaced: Option<JobId>,
+}
+
+impl From<Enqueued> for EnqueueAnswer {
+    fn from(enqueued: Enqueued) -> Self {
+        let Enqueued { id, queue, acceptance, replaced } = enqueued;
+        Self { id, queue, outcome: acceptance.into(), replaced }
+    }
+}
+
+/// The trace that a request belongs to: its own span where traces are on, else what its caller sent.
+pub(super) fn trace_of(headers: &HeaderMap) -> Option<String> {
+    let sent = || headers.get("traceparent")?.to_str().ok().map(str::to_owned);
+    perch_base::telemetry::current_traceparent().or_else(sent)
+}
+
+/// Enqueue a job
+///
+/// When the answer is 201 or 200 the job is kept: it runs, or it ends in the dead letters with its reason. Send an
+/// `Idempotency-Key` to be able to repeat a request whose answer never came; the key holds for 24 hours.
+#[utoipa::path(
+    post,
+    path = "/jobs",
+    tag = "jobs",
+    operation_id = "enqueue",
+    request_body = JobRequest,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions of this request one job. 1 to 255 visible ASCII characters; the same key with another body is refused."),
+        ("traceparent" = Option<String>, Header, description = "The trace that the job belongs to (W3C Trace Context)."),
+    ),
+    responses(
+        (status = 201, description = "A new job; Location says where to look it up.", body = EnqueueAnswer),
+        (status = 200, description = "Nothing new: a duplicate, the holder of the unique key, or an answer given before (Idempotency-Replayed: true).", body = EnqueueAnswer),
+        (status = 400, description = "The body is not JSON or not UTF-8.", body = super::problem::Document, content_type = "application/problem+json"),
+        (status = 409, description = "Another job holds the unique key, and on_conflict is reject.", body = super::problem::Document, content_type = "application/problem+json"),
+        (status = 413, description = "The body or the payload is too large.", body = super::problem::Document, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not application/json.", body = super::problem::Document, content_type = "application/problem+json"),
+        (status = 422, description = "The request or its payload has the wrong form; errors name the fields.", body = super::problem::Document, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn enqueue(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Answer<Response> {
+    let headers = request.headers().clone();
+    if media_type(&headers) != Some(MediaType::Json) {
+        return Err(wrong_type("application/json, or to /api/v1/jobs/batch as application/x-ndjson"));
+    }
+    let key = idempotency::key(&headers)?;
+    let body = read_body(request, app.settings.http.max_body_bytes).await?;
+    let asked: JobRequest = from_json(text(&body)?)?;
+    let job = asked.into_job(&app.queues, trace_of(&headers))?;
+    let Some(key) = key else {
+        return Ok(answer(app.client.submit(job).await?.into(), false));
+    };
+    let queue = queue_of(&app, &job)?;
+    enqueue_once(&app, job, &Once::new(&queue, caller.key_id(), key, &body)).await
+}
+
+fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {
+    let name = app.queues.types().get(job.kind.as_str()).map(|job_type| &job_type.queue);
+    name.and_then(|name| app.queues.get(name)).cloned().ok_or_else(super::failure::internal)
+}
+
+async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Response> {
+    let id = job.options.id.unwrap_or_else(|| JobId::at(perch_base::clock::now()));
+    let seen = once.claim(id).await?;
+    let id = match seen {
+        Seen::Never => id,
+        Seen::Answered(before) => return Ok(answer(before, true)),
+        Seen::Unanswered(before) => {
+            if let Some(found) = accepted_before(app, before).await {
+                once.settle(&found).await;
+                return Ok(answer(found, true));
+            }
+            before
+        }
+    };
+    job.options.id = Some(id);
+    match app.client.submit(job).await {
+        Ok(enqueued) => {
+            let enqueued = EnqueueAnswer::from(enqueued);
+            once.settle(&enqueued).await;
+            Ok(answer(enqueued, false))
+        }
+        Err(error) => {
+            let problem = Problem::from(error);
+            // When it is not known whether the job arrived, the key stays claimed, and so the id that it was given.
+            if !matches!(problem.cause(), Cause::Unavailable | Cause::Internal) {
+                once.release().await;
+            }
+            Err(problem)
+        }
+    }
+}
+
+/// The answer to a request whose first answer was lost, if its job is known: it may be done by now.
+async fn accepted_before(app: &App, id: JobId) -> Option<EnqueueAnswer> {
+    let record = app.store.history().job(id).await.ok()??;
+    Some(EnqueueAnswer { id, queue: record.queue, outcome: Outcome::Accepted, replaced: None })
+}
+
+fn answer(enqueued: EnqueueAnswer, replayed: bool) -> Response {
+    let status = if replayed { StatusCode::OK } else { enqueued.outcome.status() };
+    let location = HeaderValue::from_str(&format!("/api/v1/jobs/{}", enqueued.id));
+    let mut response = (status, Json(enqueued)).into_response();
+    if let Ok(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    if replayed {
+        response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}

@@ -1,0 +1,122 @@
+//! What the engine and the store answer, as problems. What a server said stays in the log: it may name hosts.
+
+use perch_base::{Classified, Disposition};
+use perch_jobs::InvalidRetryPolicy;
+use perch_queue::{EnqueueError, QueueError};
+use perch_store::StoreError;
+
+use super::problem::{Cause, Problem};
+
+/// Seconds after which a server that is away is worth asking again.
+const AWAY: u64 = 5;
+
+/// For when Redis is away. It cannot always be known whether a command arrived, so the words promise nothing.
+pub(super) fn redis_is_away() -> Problem {
+    Problem::new(
+        Cause::Unavailable,
+        "Redis does not answer, so it is not known whether the request was carried out. Send it again; an \
+         Idempotency-Key or an id makes that safe for an enqueue.",
+    )
+    .retry_after(AWAY)
+}
+
+/// For when Postgres is away.
+pub(super) fn postgres_is_away() -> Problem {
+    Problem::new(Cause::Unavailable, "Postgres does not answer, and this request needs it. Send it again.")
+        .retry_after(AWAY)
+}
+
+/// For a fault that a client can do nothing about.
+pub(super) fn internal() -> Problem {
+    Problem::new(Cause::Internal, "The request could not be carried out. The log names the cause by the x-request-id.")
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        match error.disposition() {
+            Disposition::Retry | Disposition::RetryAfter(_) => {
+                tracing::warn!(%error, "a request failed");
+                redis_is_away()
+            }
+            Disposition::Never => {
+                tracing::error!(%error, "a request failed");
+                internal()
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error.disposition() {
+            Disposition::Retry | Disposition::RetryAfter(_) => {
+                tracing::warn!(%error, "a request failed");
+                postgres_is_away()
+            }
+            Disposition::Never => {
+                tracing::error!(%error, "a request failed");
+                internal()
+            }
+        }
+    }
+}
+
+impl From<EnqueueError> for Problem {
+    fn from(error: EnqueueError) -> Self {
+        let words = error.to_string();
+        match error {
+            EnqueueError::Queue(error) => error.into(),
+            EnqueueError::UnknownKind { .. } => Self::field(Cause::UnknownKind, "$.kind", words),
+            EnqueueError::UnknownQueue { .. } => {
+                tracing::error!(error = words, "a request failed");
+                internal()
+            }
+            EnqueueError::Payload(error) => {
+                let path = format!("$.payload{}", error.path.strip_prefix('$').unwrap_or(&error.path));
+                Self::field(Cause::InvalidPayload, path, error.reason)
+            }
+            EnqueueError::TooLarge { .. } => Self::field(Cause::TooLarge, "$.payload", words),
+            EnqueueError::Field { field, reason } => Self::field(Cause::InvalidRequest, path_of(&field), reason),
+            EnqueueError::Retry(error) => {
+                let field = match error {
+                    InvalidRetryPolicy::Attempts(_) => "$.retry.max_attempts",
+                    InvalidRetryPolicy::Cap { .. } => "$.retry.cap_ms",
+                };
+                Self::field(Cause::InvalidRequest, field, error.to_string())
+            }
+            EnqueueError::Conflict { holder, .. } => {
+                Self::field(Cause::Conflict, "$.unique.key", words).because_of(holder)
+            }
+        }
+    }
+}
+
+/// The engine's name of an option as the request spells it.
+fn path_of(field: &str) -> String {
+    match field {
+        "timeout" => "$.timeout_ms".to_owned(),
+        other => format!("$.{other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_jobs::PayloadError;
+
+    use super::*;
+
+    #[test]
+    fn a_payload_error_names_its_place_in_the_request() {
+        let error = PayloadError { kind: "extract_post".into(), path: "$.post.id".into(), reason: "no".into() };
+        let document = Problem::from(EnqueueError::Payload(error)).into_document();
+        assert_eq!((document.status, document.errors[0].field.as_str()), (422, "$.payload.post.id"));
+    }
+
+    #[test]
+    fn what_a_server_said_does_not_reach_the_client() {
+        let error = QueueError::Configuration("redis://user:secret@10.0.0.7".into());
+        let document = Problem::from(error).into_document();
+        assert_eq!(document.status, 500);
+        assert!(!document.detail.contains("10.0.0.7"), "{}", document.detail);
+    }
+}

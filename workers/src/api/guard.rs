@@ -1,0 +1,186 @@
+//! Who may do what. A group of routes is guarded as a whole, and its description says so in the same breath: a route cannot
+//! be served with another scope than the one it is documented with.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header},
+    middleware::{self, Next},
+    response::Response,
+};
+use perch_store::{ApiKey, Scope};
+use serde_json::json;
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder, path::Operation, security::SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{
+    App, failure,
+    keys::NotKnown,
+    problem::{Answer, Cause, Problem},
+};
+
+/// The scopes that open a group of routes: any one of them does. Scopes are independent of one another, but who may
+/// operate may also look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs(&'static [Scope]);
+
+impl Needs {
+    pub const ENQUEUE: Self = Self(&[Scope::Enqueue]);
+    pub const READ: Self = Self(&[Scope::Read, Scope::Operate]);
+    pub const CANCEL: Self = Self(&[Scope::Enqueue, Scope::Operate]);
+    pub const OPERATE: Self = Self(&[Scope::Operate]);
+
+    fn are_met_by(self, key: &ApiKey) -> bool {
+        self.0.iter().any(|scope| key.may(*scope))
+    }
+
+    fn words(self) -> String {
+        self.0.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// The key of a request that was let in.
+#[derive(Debug, Clone)]
+pub(super) struct Caller(Arc<ApiKey>);
+
+impl Caller {
+    /// The id of the key.
+    pub fn key_id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// How the audit log and the history of a job name it.
+    pub fn actor(&self) -> String {
+        format!("api:{}", self.0.name)
+    }
+}
+
+/// The name of the security scheme in the OpenAPI document.
+pub(super) const SCHEME: &str = "key";
+
+/// Lets only keys with one of the scopes through to these routes, and describes them so.
+pub(super) fn guarded(app: &App, needs: Needs, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    for item in routes.get_openapi_mut().paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            describe(operation, needs);
+        }
+    }
+    routes.route_layer(middleware::from_fn_with_state((app.clone(), needs), check))
+}
+
+fn describe(operation: &mut Operation, needs: Needs) {
+    let one = |scope: &Scope| SecurityRequirement::new(SCHEME, [scope.as_str()]);
+    operation.security = Some(needs.0.iter().map(one).collect());
+    let refusals = [
+        ("401", "No usable key came with the request.".to_owned()),
+        ("403", format!("The key lacks the scope {}.", needs.words())),
+        ("429", "The key made too many requests; Retry-After says how many seconds to wait.".to_owned()),
+        ("503", "Redis or Postgres is away; Retry-After says when to try again.".to_owned()),
+    ];
+    for (status, words) in refusals {
+        let content = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new().description(words).content("application/problem+json", content).build();
+        operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(response));
+    }
+}
+
+async fn check(State((app, needs)): State<(App, Needs)>, mut request: Request, next: Next) -> Answer<Response> {
+    let Some(token) = bearer(request.headers()) else {
+        return Err(unauthorized("Send a key in the header Authorization, as in \"Bearer perch_…\"."));
+    };
+    let key = match app.keys.find(&app.store, token).await {
+        Ok(Some(key)) => key,
+        Ok(None) => return Err(unauthorized("This key is not in use in this environment. Ask an operator for one.")),
+        Err(NotKnown) => return Err(failure::postgres_is_away()),
+    };
+    tracing::Span::current().record("key", key.name.as_str());
+    if let Err(wait) = app.pace.take(&key.id) {
+        metrics::counter!("perch_http_rate_limited_total").increment(1);
+        let seconds = wait.as_secs() + 1;
+        let limit = app.settings.http.rate_per_second;
+        let detail = format!("This key may make {limit} requests a second (http.rate_per_second). Wait {seconds} s.");
+        return Err(Problem::new(Cause::RateLimited, detail).retry_after(seconds));
+    }
+    if !needs.are_met_by(&key) {
+        let words = needs.words();
+        let detail = format!("This needs a key with the scope {words}; the key {:?} does not have it.", key.name);
+        let scope = needs.0.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
+        let challenge = format!("Bearer realm=\"perch\", error=\"insufficient_scope\", scope=\"{scope}\"");
+        return Err(Problem::new(Cause::Forbidden, detail).challenge(challenge));
+    }
+    request.extensions_mut().insert(Caller(key));
+    Ok(next.run(request).await)
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(Cause::Unauthorized, detail).challenge("Bearer realm=\"perch\"")
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl App {
+    /// Writes what an operator did to the audit log. The deed is done by then: when Postgres is away the line goes to the
+    /// log of the process instead, because an operator must be able to act on a bad day too.
+    pub(super) async fn audit(&self, caller: &Caller, action: &str, object: &str, details: serde_json::Value) {
+        let actor = caller.actor();
+        let details = json!({ "over": "api", "key": caller.key_id(), "what": details });
+        if let Err(error) = self.store.audit().record(&actor, action, object, &details).await {
+            metrics::counter!("perch_audit_failures_total").increment(1);
+            tracing::error!(%error, actor, action, object, %details, "the audit log could not be written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+
+    fn key(scopes: &[Scope]) -> ApiKey {
+        ApiKey {
+            id: "key_1".into(),
+            name: "one".into(),
+            scopes: scopes.into(),
+            created_at: Utc::now(),
+            revoked_at: None,
+            last_used: None,
+        }
+    }
+
+    #[test]
+    fn who_may_operate_may_also_look_and_cancel_but_not_enqueue() {
+        let operator = key(&[Scope::Operate]);
+        assert!(Needs::OPERATE.are_met_by(&operator) && Needs::READ.are_met_by(&operator));
+        assert!(Needs::CANCEL.are_met_by(&operator) && !Needs::ENQUEUE.are_met_by(&operator));
+    }
+
+    #[test]
+    fn who_may_look_may_change_nothing() {
+        let reader = key(&[Scope::Read]);
+        assert!(Needs::READ.are_met_by(&reader));
+        assert!(![Needs::ENQUEUE, Needs::CANCEL, Needs::OPERATE].iter().any(|needs| needs.are_met_by(&reader)));
+    }
+
+    #[test]
+    fn a_revoked_key_opens_nothing() {
+        let revoked = ApiKey { revoked_at: Some(Utc::now()), ..key(&Scope::ALL) };
+        assert!(!Needs::READ.are_met_by(&revoked));
+    }
+
+    #[test]
+    fn the_word_bearer_may_be_written_in_any_case() {
+        let of = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, header::HeaderValue::from_static(value))]);
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(of("bearer perch_x").as_deref(), Some("perch_x"));
+        assert_eq!(of("Basic perch_x"), None);
+        assert_eq!(of("perch_x"), None);
+    }
+}

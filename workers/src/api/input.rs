@@ -1,0 +1,296 @@
+//! Reading requests: every way in which a body or a query can be wrong is answered with a problem that says where.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use perch_jobs::{JobId, QueueName};
+use perch_queue::Queue;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use super::{
+    App,
+    problem::{Answer, Cause, Problem},
+};
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Levels of nesting in a body. `serde_json` itself gives up at 128, but does not count inside a payload that it only
+/// passes on.
+const DEEPEST: usize = 100;
+
+/// A body of JSON, read as `T`.
+pub(super) struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Answer<Self> {
+        if media_type(request.headers()) != Some(MediaType::Json) {
+            return Err(wrong_type("application/json"));
+        }
+        let body = read_body(request, app.settings.http.max_body_bytes).await?;
+        from_json(text(&body)?).map(Self)
+    }
+}
+
+/// A query string, read as `T`.
+pub(super) struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Answer<Self> {
+        let read = Query::try_from_uri(&parts.uri);
+        read.map(|Query(params)| Self(params)).map_err(|error| {
+            let words = error.body_text();
+            let reason = words.rsplit_once("query string: ").map_or(words.as_str(), |(_, reason)| reason);
+            Problem::new(Cause::InvalidQuery, reason)
+        })
+    }
+}
+
+/// What a body says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MediaType {
+    Json,
+    JsonLines,
+}
+
+/// The type of the body; `None` when it is missing or one that is not read here.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Some(MediaType::Json),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(MediaType::JsonLines),
+        other => (other.starts_with("application/") && other.ends_with("+json")).then_some(MediaType::Json),
+    }
+}
+
+/// For a body of another type.
+pub(super) fn wrong_type(expected: &str) -> Problem {
+    Problem::field(Cause::UnsupportedMediaType, "Content-Type", format!("send the body as {expected}"))
+}
+
+/// The whole body, at most `limit` bytes of it.
+pub(super) async fn read_body(request: Request, limit: usize) -> Answer<Bytes> {
+    let too_large = || {
+        Problem::new(
+            Cause::TooLarge,
+            format!("The body has more than {limit} bytes (http.max_body_bytes). Send it in parts."),
+        )
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > limit) {
+        return Err(too_large());
+    }
+    let read = tokio::time::timeout(PATIENCE, collect(request.into_body(), limit));
+    match read.await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Cause::InvalidRequest, "The body broke off before its end. Send it again.")),
+        Err(_) => {
+            let detail = format!("The body did not arrive within {} seconds. Send it again.", PATIENCE.as_secs());
+            Err(Problem::new(Cause::RequestTimeout, detail))
+        }
+    }
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut stream = body.into_data_stream();
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        if whole.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(Some(whole.freeze()))
+}
+
+/// A body as text.
+pub(super) fn text(body: &[u8]) -> Answer<&str> {
+    std::str::from_utf8(body).map_err(|error| {
+        let detail = format!("The body is not UTF-8 from byte {} on. Send JSON in UTF-8.", error.valid_up_to());
+        Problem::new(Cause::NotUtf8, detail)
+    })
+}
+
+/// Reads `T`; an error names the line and column where the text is no JSON, or the JSON path where it has another form.
+pub(super) fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Answer<T> {
+    if let Some(at) = too_deep(json) {
+        let detail = format!("The JSON is nested deeper than {DEEPEST} levels at byte {at}. Flatten it.");
+        return Err(Problem::new(Cause::InvalidRequest, detail));
+    }
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = json_path(error.path());
+        let error = error.into_inner();
+        if error.is_data() { Problem::field(Cause::InvalidRequest, path, without_position(&error)) } else { not_json(&error) }
+    })?;
+    reader.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    Problem::new(Cause::InvalidJson, format!("Line {line}, column {column}: {}.", without_position(error)))
+}
+
+fn without_position(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    words.rfind(" at line ").map_or(words.as_str(), |at| &words[..at]).to_owned()
+}
+
+fn json_path(path: &serde_path_to_error::Path) -> String {
+    let path = path.to_string();
+    match path.as_str() {
+        "." => "$".to_owned(),
+        path if path.starts_with('[') => format!("${path}"),
+        path => format!("$.{path}"),
+    }
+}
+
+/// Where the text first nests too deeply. Text that is no JSON is for the reader to refuse.
+fn too_deep(json: &str) -> Option<usize> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in json.bytes().enumerate() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Text that is parsed as `T`, with its own words for what is wrong.
+pub(super) fn parsed<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text: Option<String> = Option::deserialize(d)?;
+    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+}
+
+/// A time in RFC 3339.
+pub(super) fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<chrono::DateTime<chrono::Utc>>, D::Error> {
+    let text: Option<String> = Option::deserialize(d)?;
+    let read = |text: String| {
+        chrono::DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc()).map_err(|_| {
+            let given: String = text.chars().take(40).collect();
+            serde::de::Error::custom(format!("{given:?} is no time; expected RFC 3339, such as 2026-01-31T09:00:00Z"))
+        })
+    };
+    text.map(read).transpose()
+}
+
+/// The id in a path.
+pub(super) fn job_id(text: &str) -> Answer<JobId> {
+    text.parse().map_err(|error: perch_jobs::InvalidName| Problem::new(Cause::NotFound, error.to_string()))
+}
+
+/// The queue in a path.
+pub(super) fn queue<'a>(app: &'a App, name: &str) -> Answer<&'a Queue> {
+    let found = name.parse::<QueueName>().ok().and_then(|name| app.queues.get(&name));
+    found.ok_or_else(|| Problem::new(Cause::NotFound, unknown_queue(app, name)))
+}
+
+/// The queues that a request is about: the one it names, or all.
+pub(super) fn queues(app: &App, name: Option<&str>) -> Answer<Vec<Queue>> {
+    match name {
+        None => Ok(app.queues.iter().cloned().collect()),
+        Some(name) => {
+            let found = name.parse::<QueueName>().ok().and_then(|name| app.queues.get(&name)).cloned();
+            found.map(|queue| vec![queue]).ok_or_else(|| Problem::field(Cause::InvalidQuery, "queue", unknown_queue(app, name)))
+        }
+    }
+}
+
+fn unknown_queue(app: &App, name: &str) -> String {
+    let given: String = name.chars().take(80).collect();
+    let known: Vec<String> = app.queues.names().iter().map(ToString::to_string).collect();
+    format!("there is no queue {given:?}; there are {}", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[allow(dead_code, reason = "only its reading matters here")]
+        list: Vec<u8>,
+    }
+
+    fn refused(json: &str) -> super::super::problem::Document {
+        from_json::<Sample>(json).expect_err("it is not a sample").into_document()
+    }
+
+    #[test]
+    fn broken_json_is_refused_with_its_line_and_column() {
+        let document = refused("{\n  \"list\": [1,}\n");
+        assert_eq!(document.status, 400);
+        assert!(document.detail.starts_with("Line 2, column 14: "), "{}", document.detail);
+    }
+
+    #[test]
+    fn text_after_the_end_is_refused() {
+        assert_eq!(refused(r#"{"list":[]} {}"#).status, 400);
+    }
+
+    #[test]
+    fn json_of_another_form_is_refused_with_its_path() {
+        let document = refused(r#"{"list":[1,"two"]}"#);
+        assert_eq!((document.status, document.errors[0].field.as_str()), (422, "$.list[1]"));
+        assert!(!document.errors[0].reason.contains("line"), "{}", document.errors[0].reason);
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_named() {
+        let document = refused(r#"{"list":[],"lisst":[]}"#);
+        assert_eq!(document.errors[0].field, "$.lisst");
+    }
+
+    #[test]
+    fn brackets_in_text_do_not_count_as_nesting() {
+        let text = format!(r#"{{"a":"{}\"["}}"#, "[".repeat(500));
+        assert_eq!(too_deep(&text), None);
+        assert_eq!(too_deep(&"[".repeat(DEEPEST)), None);
+        assert_eq!(too_deep(&"[".repeat(DEEPEST + 1)), Some(DEEPEST));
+    }
+
+    #[test]
+    fn a_content_type_counts_without_its_parameters() {
+        let of = |value: &'static str| {
+            media_type(&HeaderMap::from_iter([(header::CONTENT_TYPE, header::HeaderValue::from_static(value))]))
+        };
+        assert_eq!(of("application/json; charset=utf-8"), Some(MediaType::Json));
+        assert_eq!(of("application/cloudevents+json"), Some(MediaType::Json));
+        assert_eq!(of("application/x-ndjson"), Some(MediaType::JsonLines));
+        assert_eq!(of("text/plain"), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! API keys: who asks, remembered for a while, and how often each may ask.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
+use perch_base::settings::HttpSettings;
+use perch_store::{ApiKey, Store, StoreError};
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+/// How long an answer of Postgres about a key holds. A revoked key works for so long at most.
+const FRESH: Duration = Duration::from_secs(30);
+/// While Postgres is away, a key that worked goes on working and is asked about again after this time.
+const AWAY: Duration = Duration::from_secs(5);
+/// How long a look-up may take, waiting for its turn included.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Look-ups at once: a flood of unknown keys must not take every connection to Postgres.
+const AT_ONCE: usize = 4;
+/// Answers remembered. Unknown keys are forgotten first.
+const MOST: usize = 10_000;
+/// No token is longer.
+const LONGEST: usize = 128;
+
+type Hash = [u8; 32];
+
+#[derive(Debug, Clone)]
+struct Known {
+    key: Option<Arc<ApiKey>>,
+    asked: Instant,
+}
+
+/// The keys that were seen lately, by the hash of their token. Tokens are never kept.
+#[derive(Debug)]
+pub(super) struct KeyRing {
+    known: Mutex<HashMap<Hash, Known>>,
+    turns: Semaphore,
+}
+
+/// Nobody can say at the moment whether the key is good.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NotKnown;
+
+impl KeyRing {
+    pub fn new() -> Self {
+        Self { known: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+    }
+
+    /// The key that belongs to `token`, if it is in use.
+    pub async fn find(&self, store: &Store, token: &str) -> Result<Option<Arc<ApiKey>>, NotKnown> {
+        if token.len() > LONGEST || !token.starts_with("perch_") || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(None);
+        }
+        let hash: Hash = Sha256::digest(token.as_bytes()).into();
+        let before = self.recall(&hash);
+        if let Some(known) = &before
+            && known.asked.elapsed() < FRESH
+        {
+            return Ok(known.key.clone());
+        }
+        let asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
+        match asked {
+            Ok(Ok(key)) => {
+                let key = key.map(Arc::new);
+                self.remember(hash, key.clone(), Instant::now());
+                Ok(key)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an API key cannot be looked up");
+                self.make_do(hash, before)
+            }
+            Err(_) => {
+                tracing::warn!(after = ?PATIENCE, "an API key cannot be looked up: Postgres does not answer");
+                self.make_do(hash, before)
+            }
+        }
+    }
+
+    async fn ask(&self, store: &Store, token: &str) -> Result<Option<ApiKey>, StoreError> {
+        // The semaphore is never closed, and a look-up without a turn would do no harm.
+        let _turn = self.turns.acquire().await;
+        store.api_keys().verify(&SecretString::from(token)).await
+    }
+
+    /// What holds while Postgres is away: a key that worked goes on working.
+    fn make_do(&self, hash: Hash, before: Option<Known>) -> Result<Option<Arc<ApiKey>>, NotKnown> {
+        let key = before.and_then(|known| known.key).ok_or(NotKnown)?;
+        let asked = Instant::now().checked_sub(FRESH.saturating_sub(AWAY)).unwrap_or_else(Instant::now);
+        self.remember(hash, Some(key.clone()), asked);
+        Ok(Some(key))
+    }
+
+    fn recall(&self, hash: &Hash) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+    }
+
+    fn remember(&self, hash: Hash, key: Option<Arc<ApiKey>>, asked: Instant) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST {
+            known.retain(|_, entry| entry.key.is_some() && entry.asked.elapsed() < FRESH);
+        }
+        if known.len() < MOST {
+            known.insert(hash, Known { key, asked });
+        }
+    }
+}
+
+/// How often each key may ask.
+#[derive(Debug)]
+pub(super) struct Pace(DefaultKeyedRateLimiter<String>);
+
+impl Pace {
+    pub fn new(settings: &HttpSettings) -> Self {
+        let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(settings.rate_per_second));
+        Self(RateLimiter::keyed(quota.allow_burst(at_least_one(settings.rate_burst))))
+    }
+
+    /// Counts a request of `key`; an error says how long to wait.
+    pub fn take(&self, key: &str) -> Result<(), Duration> {
+        self.0.check_key(&key.to_owned()).map_err(|early| early.wait_time_from(self.0.clock().now()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use chrono::Utc;
+    use perch_base::{Environment, settings::PostgresSettings};
+    use perch_store::Scope;
+
+    use super::*;
+
+    fn key() -> Arc<ApiKey> {
+        Arc::new(ApiKey {
+            id: "key_1".into(),
+            name: "one".into(),
+            scopes: vec![Scope::Read],
+            created_at: Utc::now(),
+            revoked_at: None,
+            last_used: None,
+        })
+    }
+
+    fn nobody_there() -> Store {
+        let settings = PostgresSettings { max_connections: 1, acquire_timeout: Duration::from_millis(50) };
+        let url = SecretString::from("postgres://nobody@127.0.0.1:9/none");
+        Store::connect_lazy(&url, Environment::Staging, &settings).expect("a Postgres URL")
+    }
+
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(FRESH * 2).expect("the machine has been up for a minute")
+    }
+
+    #[tokio::test]
+    async fn while_postgres_is_away_a_known_key_goes_on_working_and_an_unknown_one_is_not_judged() {
+        let (ring, store) = (KeyRing::new(), nobody_there());
+        ring.remember(Sha256::digest(b"perch_stg_known").into(), Some(key()), long_ago());
+        let found = ring.find(&store, "perch_stg_known").await.expect("it is remembered");
+        assert_eq!(found.expect("it worked before").name, "one");
+        assert_eq!(ring.find(&store, "perch_stg_new").await, Err(NotKnown));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_a_token_is_refused_without_asking_postgres() {
+        let (ring, store) = (KeyRing::new(), nobody_there());
+        let long = format!("perch_{}", "x".repeat(LONGEST));
+        for token in ["", "secret", "perch_ä", long.as_str()] {
+            assert_eq!(ring.find(&store, token).await, Ok(None), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_unknown_keys_does_not_push_out_a_good_one_nor_grow_without_end() {
+        let ring = KeyRing::new();
+        ring.remember([255; 32], Some(key()), Instant::now());
+        for n in 0..u32::try_from(MOST).expect("a small number") + 10 {
+            let mut hash = [0; 32];
+            hash[..4].copy_from_slice(&n.to_be_bytes());
+            ring.remember(hash, None, Instant::now());
+        }
+        assert!(ring.recall(&[255; 32]).is_some());
+        assert!(ring.known.lock().expect("no test panics with it").len() <= MOST);
+    }
+
+    #[test]
+    fn a_key_may_burst_and_then_has_to_wait() {
+        let bind: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let settings = HttpSettings { bind, max_body_bytes: 1, max_batch: 1, rate_per_second: 1, rate_burst: 2 };
+        let pace = Pace::new(&settings);
+        assert_eq!((pace.take("a"), pace.take("a")), (Ok(()), Ok(())));
+        assert!(pace.take("a").expect_err("the burst is spent") <= Duration::from_secs(1));
+        assert_eq!(pace.take("b"), Ok(()));
+    }
+}

@@ -1,0 +1,235 @@
+//! A job as a client asks for it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_jobs::{JobId, JobKind, JobType, Priority, RetryPolicy, Unique, UniqueScope};
+use perch_queue::{EnqueueError, EnqueueOptions, NewJob, OnConflict, Queues};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{
+    input::{parsed, time},
+    problem::{Answer, Cause, Problem},
+};
+
+/// A job to enqueue. What is left out follows the rules of its kind.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobRequest {
+    /// Its kind; `GET /api/v1/kinds` lists those there are.
+    #[schema(example = "poll_account")]
+    pub kind: String,
+    /// What the kind asks for, by the JSON schema that `GET /api/v1/kinds` gives.
+    #[schema(value_type = Object, example = json!({ "username": "sharp_sally" }))]
+    pub payload: Box<RawValue>,
+    /// The id to give it: a ULID. While a job with this id is not finished, a second one is a duplicate and adds nothing.
+    #[serde(default, deserialize_with = "parsed")]
+    #[schema(value_type = Option<String>)]
+    pub id: Option<JobId>,
+    /// Not before this time. A time in the past means at once.
+    #[serde(default, deserialize_with = "time")]
+    pub run_at: Option<DateTime<Utc>>,
+    /// Not before so many milliseconds from now; in place of `run_at`.
+    pub delay_ms: Option<u64>,
+    /// Which jobs of the queue go first.
+    pub priority: Option<PriorityWord>,
+    /// How failed attempts are repeated. What is left out of it follows the kind.
+    pub retry: Option<RetryRequest>,
+    /// How long one attempt may take, in milliseconds: at most 6 hours.
+    pub timeout_ms: Option<u64>,
+    /// Dead instead of started after this time.
+    #[serde(default, deserialize_with = "time")]
+    pub deadline: Option<DateTime<Utc>>,
+    /// Keeps a second job with the same key out.
+    pub unique: Option<UniqueRequest>,
+    /// What happens when another job holds the unique key. `keep` when it is left out.
+    pub on_conflict: Option<ConflictWord>,
+    /// What its limits are counted by.
+    pub group: Option<String>,
+}
+
+/// Which jobs of a queue go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Priority)]
+pub enum PriorityWord {
+    /// Before everything else.
+    High,
+    /// The default of most kinds.
+    Normal,
+    /// After everything else, but never starved.
+    Low,
+}
+
+impl From<PriorityWord> for Priority {
+    fn from(word: PriorityWord) -> Self {
+        match word {
+            PriorityWord::High => Self::High,
+            PriorityWord::Normal => Self::Normal,
+            PriorityWord::Low => Self::Low,
+        }
+    }
+}
+
+impl From<Priority> for PriorityWord {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::High => Self::High,
+            Priority::Normal => Self::Normal,
+            Priority::Low => Self::Low,
+        }
+    }
+}
+
+/// How failed attempts are repeated: after a random time up to `base_ms`, doubled with each attempt up to `cap_ms`.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Retry)]
+pub struct RetryRequest {
+    /// Attempts in all, 1 to 100.
+    pub max_attempts: Option<u32>,
+    /// The longest first delay, in milliseconds.
+    pub base_ms: Option<u64>,
+    /// The longest delay of all, in milliseconds: at least `base_ms`, at most a day.
+    pub cap_ms: Option<u64>,
+}
+
+/// A lock that one job at a time holds.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Unique)]
+pub struct UniqueRequest {
+    /// What must be unique within the queue: 1 to 256 bytes.
+    pub key: String,
+    /// How long the key is held.
+    pub scope: UniqueWord,
+}
+
+/// How long a unique key is held.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = UniqueScope)]
+pub enum UniqueWord {
+    /// Until the job starts.
+    Queued,
+    /// Until the job is done, dead or cancelled.
+    Done,
+    /// For so many milliseconds from the enqueue, whatever becomes of the job.
+    WindowMs(u64),
+}
+
+/// What happens when another job holds the unique key.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = OnConflict)]
+pub enum ConflictWord {
+    /// The new job is refused; the problem names the holder.
+    Reject,
+    /// The holder stays and is the answer.
+    Keep,
+    /// The holder is removed, if it is still waiting, and the new job takes its place.
+    Replace,
+}
+
+impl JobRequest {
+    /// The kind that is asked for, if there is one.
+    pub(super) fn job_type<'a>(&self, queues: &'a Queues) -> Answer<&'a JobType> {
+        let types = queues.types();
+        types.get(&self.kind).ok_or_else(|| {
+            EnqueueError::UnknownKind {
+                kind: self.kind.chars().take(80).collect(),
+                known: types.iter().map(|job_type| job_type.kind.as_str()).collect::<Vec<_>>().join(", "),
+            }
+            .into()
+        })
+    }
+
+    /// The job as the engine takes it. `traceparent` is the trace that the request belongs to.
+    pub(super) fn into_job(self, queues: &Queues, traceparent: Option<String>) -> Answer<NewJob> {
+        let job_type = self.job_type(queues)?;
+        let kind: JobKind = job_type.kind.clone();
+        let now = queues.get(&job_type.queue).map_or_else(Utc::now, perch_queue::Queue::now);
+        let options = EnqueueOptions {
+            id: self.id,
+            run_at: start(self.run_at, self.delay_ms, now)?,
+            priority: self.priority.map(Priority::from),
+            retry: self.retry.map(|retry| retry.over(&job_type.retry)),
+            timeout: self.timeout_ms.map(Duration::from_millis),
+            deadline: self.deadline,
+            unique: self.unique.map(Unique::from),
+            on_conflict: match self.on_conflict {
+                Some(ConflictWord::Reject) => OnConflict::Reject,
+                Some(ConflictWord::Keep) | None => OnConflict::Keep,
+                Some(ConflictWord::Replace) => OnConflict::Replace,
+            },
+            group: self.group,
+            traceparent,
+            parent: None,
+        };
+        Ok(NewJob { kind, payload: self.payload, options })
+    }
+}
+
+impl RetryRequest {
+    fn over(self, rule: &RetryPolicy) -> RetryPolicy {
+        RetryPolicy {
+            max_attempts: self.max_attempts.unwrap_or(rule.max_attempts),
+            base_ms: self.base_ms.unwrap_or(rule.base_ms),
+            cap_ms: self.cap_ms.unwrap_or(rule.cap_ms),
+        }
+    }
+}
+
+impl From<UniqueRequest> for Unique {
+    fn from(request: UniqueRequest) -> Self {
+        let scope = match request.scope {
+            UniqueWord::Queued => UniqueScope::Queued,
+            UniqueWord::Done => UniqueScope::Done,
+            UniqueWord::WindowMs(ms) => UniqueScope::WindowMs(ms),
+        };
+        Self { key: request.key, scope }
+    }
+}
+
+fn start(run_at: Option<DateTime<Utc>>, delay_ms: Option<u64>, now: DateTime<Utc>) -> Answer<Option<DateTime<Utc>>> {
+    let refuse = |reason: &str| Problem::field(Cause::InvalidRequest, "$.delay_ms", reason);
+    match (run_at, delay_ms) {
+        (Some(_), Some(_)) => Err(refuse("give either run_at or delay_ms, not both")),
+        (run_at, None) => Ok(run_at),
+        (None, Some(ms)) => {
+            let delay = i64::try_from(ms).ok().and_then(TimeDelta::try_milliseconds);
+            let at = delay.and_then(|delay| now.checked_add_signed(delay));
+            at.map(Some).ok_or_else(|| refuse("it is further ahead than time goes"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_counts_from_now_and_excludes_a_time() {
+        let now = Utc::now();
+        assert_eq!(start(None, Some(1_500), now).expect("a delay"), Some(now + TimeDelta::milliseconds(1_500)));
+        assert!(start(Some(now), Some(1), now).is_err());
+        assert!(start(None, Some(u64::MAX), now).is_err());
+    }
+
+    #[test]
+    fn what_a_retry_leaves_out_follows_the_kind() {
+        let asked = RetryRequest { max_attempts: Some(2), base_ms: None, cap_ms: None };
+        let policy = asked.over(&RetryPolicy::DEFAULT);
+        assert_eq!((policy.max_attempts, policy.base_ms), (2, RetryPolicy::DEFAULT.base_ms));
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_refused_with_an_example() {
+        let json = r#"{"kind":"sync_hot_state","payload":{},"run_at":"2026-01-31 09:00"}"#;
+        let document = super::super::input::from_json::<JobRequest>(json).expect_err("no zone").into_document();
+        assert_eq!(document.errors[0].field, "$.run_at");
+        assert!(document.errors[0].reason.contains("2026-01-31T09:00:00Z"), "{}", document.errors[0].reason);
+    }
+}
