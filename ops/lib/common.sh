@@ -41,9 +41,14 @@ process_is() { # PID REGEX
     command_of "$1" | grep -Eq -- "$2"
 }
 
+# A process that ended and that nobody has waited for yet still has its number.
+is_alive() { # PID
+    kill -0 "$1" 2>/dev/null && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+}
+
 wait_for_end() { # PID SECONDS
     local tenths=$(($2 * 10))
-    while kill -0 "$1" 2>/dev/null; do
+    while is_alive "$1"; do
         [ "$tenths" -gt 0 ] || return 1
         tenths=$((tenths - 1))
         sleep 0.1

@@ -143,17 +143,18 @@ postgres_create() { # FOLDER KIND PASSWORD
 
 # Whether the PostgreSQL of this folder runs.
 postgres_runs() { # FOLDER
-    process_is "$(first_line "$1/data/postmaster.pid")" "postgres .*-D $1/data( |\$)"
+    command_of "$(first_line "$1/data/postmaster.pid")" | grep -Fq -- "-D $1/data "
 }
 
 # Starts the PostgreSQL of this folder, unless it runs already. postgres_url tells its URL then.
 postgres_start() { # FOLDER KIND
-    local dir port password options major
+    local dir port pid password options major
     postgres_place "$1"
     dir=$(cd "$1" && pwd -P)
     if [ -e "$dir/data/PG_VERSION" ]; then
         major=$(first_line "$dir/data/PG_VERSION")
         find_postgres "$major" || die "the data in $dir/data needs PostgreSQL $major, which is not installed: install it, or move the folder away"
+        [ -r "$1.password" ] || die "the password of the data in $dir, $1.password, is gone; put it back, or move the data away"
     else
         password=$(od -An -N 24 -t x1 /dev/urandom | tr -d ' \n')
         (umask 077 && printf '%s\n' "$password" >"$1.password")
@@ -167,8 +168,10 @@ postgres_start() { # FOLDER KIND
     for _ in 1 2 3 4 5; do
         port=$(free_port "$(first_line "$1.port")")
         echo "$port" >"$1.port"
-        # After kill -9 or a reboot another process may have the number in this file, and PostgreSQL would not start.
-        rm -f "$dir/data/postmaster.pid" "$dir/postgres.log"
+        rm -f "$dir/postgres.log"
+        # After a reboot another process may have the number in this file, and PostgreSQL would not start.
+        pid=$(first_line "$dir/data/postmaster.pid")
+        if [ -n "$(command_of "$pid")" ] && ! process_is "$pid" postgres; then rm -f "$dir/data/postmaster.pid"; fi
         if as_owner "$dir" env LC_ALL=C "$postgres_bin/pg_ctl" -D "$dir/data" -l "$dir/postgres.log" -w -t 120 \
             -o "-p $port $options" start >/dev/null 2>&1 </dev/null; then
             postgres_database "$1" "$2"
@@ -208,12 +211,13 @@ postgres_url() { # FOLDER KIND
 
 # Stops the PostgreSQL of this folder, if it runs.
 postgres_stop() { # FOLDER
-    local dir
+    local dir pid
     if [ ! -d "$1" ]; then return; fi
     dir=$(cd "$1" && pwd -P)
     if ! postgres_runs "$dir"; then return; fi
-    as_owner "$dir" env LC_ALL=C "$postgres_bin/pg_ctl" -D "$dir/data" -m fast -w -t 60 stop >/dev/null 2>&1 ||
-        say "PostgreSQL in $dir does not stop"
+    pid=$(first_line "$dir/data/postmaster.pid")
+    as_owner "$dir" env LC_ALL=C "$postgres_bin/pg_ctl" -D "$dir/data" -m fast -w -t 60 stop >/dev/null 2>&1 || true
+    wait_for_end "$pid" 5 || say "PostgreSQL (process $pid) does not stop"
 }
 
 # Removes the folder of a stopped PostgreSQL, wherever it really is.

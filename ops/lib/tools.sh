@@ -4,6 +4,7 @@
 ops_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # The folders of redis-server and of the PostgreSQL programs, once they are found.
+# shellcheck disable=SC2034 # for those who source this
 redis_bin=
 postgres_bin=
 
@@ -17,17 +18,24 @@ homebrew_prefix() {
     done
 }
 
+has_all() { # FOLDER PROGRAM...
+    local dir=$1 program
+    shift
+    for program in "$@"; do [ -x "$dir/$program" ] || return 1; done
+}
+
 # Finds redis-server 6.2 or newer, the oldest that the engine's scripts run on.
 find_redis() {
     local dir version prefix
     prefix=$(homebrew_prefix)
     for dir in "$(dirname "$(command -v redis-server || echo /usr/bin/none)")" /usr/bin /usr/local/bin \
         "${prefix:-/opt/homebrew}/bin" "${prefix:-/opt/homebrew}/opt/redis/bin"; do
-        [ -x "$dir/redis-server" ] && [ -x "$dir/redis-cli" ] || continue
+        has_all "$dir" redis-server redis-cli || continue
         version=$("$dir/redis-server" --version | sed -n 's/.*v=\([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
         # shellcheck disable=SC2086 # two numbers
         set -- ${version:-0 0}
         if [ "$1" -gt 6 ] || { [ "$1" -eq 6 ] && [ "$2" -ge 2 ]; }; then
+            # shellcheck disable=SC2034 # as above
             redis_bin=$dir
             return
         fi
@@ -35,17 +43,18 @@ find_redis() {
     return 1
 }
 
-# Finds the newest PostgreSQL server from 14 on, or the one of a given major version: only that one can open its data.
-find_postgres() { # [MAJOR]
+# Finds the newest PostgreSQL server from 14 on, or one of a given major version: no other opens the data of that one.
+find_postgres() { # MAJOR|any
     local dir major best=13 prefix
     prefix=$(homebrew_prefix)
     postgres_bin=
     for dir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin \
         "${prefix:-/opt/homebrew}"/opt/postgresql*/bin /Applications/Postgres.app/Contents/Versions/*/bin \
         "$(dirname "$(command -v postgres || echo /usr/bin/none)")" /usr/bin; do
-        [ -x "$dir/postgres" ] && [ -x "$dir/initdb" ] && [ -x "$dir/pg_ctl" ] && [ -x "$dir/psql" ] || continue
+        has_all "$dir" postgres initdb pg_ctl psql || continue
         major=$("$dir/postgres" --version | sed -n 's/^postgres (PostgreSQL) \([0-9]*\).*/\1/p')
-        if [ "${major:-0}" -gt "$best" ] && [ "${1:-$major}" = "$major" ]; then
+        case $1 in any | "$major") ;; *) continue ;; esac
+        if [ "${major:-0}" -gt "$best" ]; then
             best=$major
             postgres_bin=$dir
         fi
@@ -85,7 +94,7 @@ need_tools() { # TOOL...
         case $tool in
             cc) has_c_compiler && continue ;;
             redis) find_redis && continue ;;
-            postgres) find_postgres && continue ;;
+            postgres) find_postgres any && continue ;;
         esac
         missing="$missing $tool"
     done
@@ -116,7 +125,7 @@ need_tools() { # TOOL...
         case $tool in
             cc) has_c_compiler || die "a C compiler is still missing after the installation" ;;
             redis) find_redis || die "redis-server 6.2 or newer is still missing after the installation" ;;
-            postgres) find_postgres || die "a PostgreSQL server 14 or newer is still missing after the installation" ;;
+            postgres) find_postgres any || die "a PostgreSQL server 14 or newer is still missing after the installation" ;;
         esac
     done
 }

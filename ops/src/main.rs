@@ -7,7 +7,6 @@ mod error;
 mod format;
 mod output;
 mod parse;
-mod process;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Tables that fit their terminal.
 
 use comfy_table::{Attribute, Cell as DrawnCell, CellAlignment, Color, ContentArrangement, Table, presets};
-use ratatui::crossterm::style::Stylize as _;
+use crossterm::style::Stylize as _;
 
 use crate::format::text;
 

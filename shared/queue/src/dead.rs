@@ -52,7 +52,7 @@ pub fn cause_of(error: &str) -> String {
             cause.push_str(if quoted.is_empty() { "\"\"" } else { "\"…\"" });
         } else if c.is_ascii_alphanumeric() {
             let mut word = String::from(c);
-            while let Some(next) = chars.next_if(|c| c.is_ascii_alphanumeric()) {
+            while let Some(next) = chars.next_if(char::is_ascii_alphanumeric) {
                 word.push(next);
             }
             let digits = word.bytes().filter(u8::is_ascii_digit).count();

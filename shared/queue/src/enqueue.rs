@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
 use perch_base::{Classified, Disposition};
 use perch_jobs::{
     InvalidRetryPolicy, Job, JobId, JobKind, JobType, PayloadError, Priority, QueueName, RetryPolicy, Unique,
@@ -178,8 +179,9 @@ pub struct Client {
     queues: Queues,
 }
 
-/// Jobs in one script call.
+/// Jobs in one script call, and calls under way at once.
 const CHUNK: usize = 250;
+const IN_FLIGHT: usize = 4;
 
 impl Client {
     /// A client for the queues and types of a deployment.
@@ -225,12 +227,12 @@ impl Client {
             }
         }
         for (queue, list) in by_queue {
-            for chunk in list.chunks(CHUNK) {
-                let prepared: Vec<&Prepared> = chunk.iter().map(|(_, p)| p).collect();
-                let results = push(&queue, &prepared).await;
-                for ((place, _), result) in chunk.iter().zip(results) {
-                    answers[*place] = Some(result);
-                }
+            let chunks: Vec<Vec<&Prepared>> =
+                list.chunks(CHUNK).map(|chunk| chunk.iter().map(|(_, prepared)| prepared).collect()).collect();
+            let results: Vec<_> =
+                stream::iter(&chunks).map(|chunk| push(&queue, chunk)).buffered(IN_FLIGHT).collect().await;
+            for ((place, _), result) in list.iter().zip(results.into_iter().flatten()) {
+                answers[*place] = Some(result);
             }
         }
         answers.into_iter().map(|a| a.expect("every job was prepared or refused, and every chunk answered")).collect()

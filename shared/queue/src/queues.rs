@@ -22,11 +22,11 @@ struct Inner {
 impl Queues {
     /// The queues of `settings`, by the clock of Redis.
     pub fn new(redis: Redis, settings: &Settings, types: JobTypes) -> Self {
-        Self::with_clock(redis, settings, types, Clock::system())
+        Self::with_clock(redis, settings, types, &Clock::system())
     }
 
     /// The queues of `settings`, by a clock that the caller sets.
-    pub fn with_clock(redis: Redis, settings: &Settings, types: JobTypes, clock: Clock) -> Self {
+    pub fn with_clock(redis: Redis, settings: &Settings, types: JobTypes, clock: &Clock) -> Self {
         Self::of(redis, settings.env, &settings.queues, &settings.engine, types, clock)
     }
 
@@ -37,7 +37,7 @@ impl Queues {
         blocks: &BTreeMap<QueueName, QueueSettings>,
         engine: &EngineSettings,
         types: JobTypes,
-        clock: Clock,
+        clock: &Clock,
     ) -> Self {
         let queue = |(name, block): (&QueueName, &QueueSettings)| {
             let queue = Queue::new(redis.clone(), env, name.clone(), block.clone(), engine.clone(), clock.clone());

@@ -52,6 +52,7 @@ impl ConnectionLike for Connection {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one for each door")]
 enum Pool {
     Single { pool: deadpool_redis::Pool, client: redis::Client },
     Cluster { pool: deadpool_cluster::Pool, client: ClusterClient },

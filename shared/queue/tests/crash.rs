@@ -23,7 +23,7 @@ async fn child_worker() {
     let Ok(url) = std::env::var(CHILD) else { return };
     let redis = TestRedis::at(&url);
     let door = redis.door();
-    let world = World::on(redis, door, queue_settings(), engine(), Clock::system());
+    let world = World::on(redis, door, queue_settings(), &engine(), &Clock::system());
     let working = world.work(Handlers::new().on(|chore: Chore| async move {
         if chore.n == 666 {
             std::process::abort();
@@ -185,7 +185,7 @@ async fn a_redis_that_is_killed_and_restarted_ends_no_worker_and_loses_no_job() 
     let mut server = OwnRedis::start().await;
     let redis = TestRedis::at(&server.url());
     let door = redis.door();
-    let world = World::on(redis, door, queue_settings(), engine(), Clock::system());
+    let world = World::on(redis, door, queue_settings(), &engine(), &Clock::system());
     let seen = Seen::new();
     let record = seen.clone();
     let working = world.work(Handlers::new().on(move |chore: Chore| {

@@ -116,7 +116,7 @@ async fn an_idle_worker_sends_less_than_one_command_a_second() {
     let redis = TestRedis::at(&server.url());
     let mut engine = engine();
     engine.idle_block = Duration::from_secs(2);
-    let world = World::on(redis, server_door(&server), queue_settings(), engine, Clock::system());
+    let world = World::on(redis, server_door(&server), queue_settings(), &engine, &Clock::system());
     let count = Arc::new(AtomicU64::new(0));
     let working = world.work(counting(&count));
     world.client.enqueue(&Chore::number(1)).await.expect("accepted");

@@ -160,10 +160,8 @@ impl Faults {
     /// The fault that strikes this call, if one does. A fault whose calls are used up is gone.
     pub fn strike(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let draw = &mut self.draw;
-        let at = self
-            .active
-            .iter()
-            .position(|a| a.fault.endpoint.covers(endpoint) && draw.chance(a.fault.probability))?;
+        let at =
+            self.active.iter().position(|a| a.fault.endpoint.covers(endpoint) && draw.chance(a.fault.probability))?;
         let active = &mut self.active[at];
         active.struck += 1;
         let fault = active.fault.clone();

@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use crate::rules::{
+    clause::name_at,
     lex::{Lexeme, Token, normalise, tokens},
-    names::{BOOK, Role, key, name_at},
+    names::{BOOK, Role, key},
 };
 
 /// The pool of posts.
@@ -88,6 +89,8 @@ fn vary(text: &str, draw: &mut Draw) -> String {
     while at < tokens.len() {
         let (replacement, taken) = match name_at(&tokens, at) {
             Some((entity, len)) => (other_name(entity, shift), len),
+            // "1 unit" stays, so that no "2 unit" is written.
+            None if text[tokens[at].start..tokens[at].end].ends_with(" unit") => (None, 1),
             None => (other_number(&tokens, at, draw), 1),
         };
         if let Some(new) = replacement {
@@ -126,9 +129,8 @@ fn other_name(entity: usize, shift: usize) -> Option<String> {
 fn other_number(tokens: &[Token], at: usize, draw: &mut Draw) -> Option<String> {
     let after_side = at > 0 && matches!(tokens[at - 1].folded.as_str(), "o" | "u" | "over" | "under");
     match tokens[at].lexeme {
-        Lexeme::Units(_) => {
-            Some(["0.5", "1", "1.5", "2", "3"][draw.index(5)].to_owned()).filter(|_| tokens[at].text.parse::<f64>().is_ok())
-        }
+        Lexeme::Units(_) => Some(["0.5", "1", "1.5", "2", "3"][draw.index(5)].to_owned())
+            .filter(|_| tokens[at].text.parse::<f64>().is_ok()),
         Lexeme::Number { value, signed: true, decimals: 0, .. } if value.abs() >= 100.0 => {
             let moved = value.abs() + 5.0 * draw.whole(-3, 6);
             Some(format!("{:+.0}", moved.max(100.0).copysign(value)))

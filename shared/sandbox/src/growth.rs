@@ -7,6 +7,7 @@ use crate::feed::Draw;
 
 /// Engagement of a post, with the two names under which X reports reposts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names of the wire")]
 pub(crate) struct Metrics {
     pub retweet_count: u64,
     pub repost_count: u64,

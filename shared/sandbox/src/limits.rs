@@ -22,11 +22,15 @@ pub(crate) struct Allowance {
 pub(crate) struct Windows {
     open: HashMap<(Endpoint, String), (DateTime<Utc>, u32)>,
     overridden: HashMap<Endpoint, u32>,
-    /// Whether a call over the limit is refused. If not, nothing is counted either.
-    pub enforced: bool,
+    enforced: bool,
 }
 
 impl Windows {
+    /// No window is open yet. Where limits are not enforced, nothing is counted and every call is granted.
+    pub fn new(enforced: bool) -> Self {
+        Self { enforced, ..Self::default() }
+    }
+
     /// Replaces the limit of an endpoint for every caller.
     pub fn set(&mut self, endpoint: Endpoint, limit: u32) {
         self.overridden.insert(endpoint, limit);
@@ -38,16 +42,16 @@ impl Windows {
         let usual = if user.is_some() { of_user } else { of_app };
         let limit = self.overridden.get(&endpoint).copied().or(usual)?;
         let key = (endpoint, user.unwrap_or_default().to_owned());
-        let (reset, used) = self.open.entry(key).or_insert((now + WINDOW, 0));
+        let (reset, count) = self.open.entry(key).or_insert((now + WINDOW, 0));
         if *reset <= now {
-            (*reset, *used) = (now + WINDOW, 0);
+            (*reset, *count) = (now + WINDOW, 0);
         }
         if !self.enforced {
             return Some(Allowance { limit, remaining: limit, reset: *reset, granted: true });
         }
-        let granted = *used < limit;
-        *used += u32::from(granted);
-        Some(Allowance { limit, remaining: limit - *used, reset: *reset, granted })
+        let granted = *count < limit;
+        *count += u32::from(granted);
+        Some(Allowance { limit, remaining: limit - *count, reset: *reset, granted })
     }
 }
 
@@ -57,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_window_refuses_after_its_limit_and_opens_again_after_15_minutes() {
-        let mut windows = Windows { enforced: true, ..Windows::default() };
+        let mut windows = Windows::new(true);
         windows.set(Endpoint::Posts, 1);
         let now = DateTime::UNIX_EPOCH;
         let take = |windows: &mut Windows, now| windows.take(Endpoint::Posts, None, now).expect("it has a limit");
@@ -68,7 +72,7 @@ mod tests {
 
     #[test]
     fn each_user_has_a_window_of_its_own() {
-        let mut windows = Windows { enforced: true, ..Windows::default() };
+        let mut windows = Windows::new(true);
         windows.set(Endpoint::CreatePost, 1);
         let now = DateTime::UNIX_EPOCH;
         assert!(windows.take(Endpoint::CreatePost, Some("a"), now).is_some_and(|a| a.granted));

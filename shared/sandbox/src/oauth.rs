@@ -58,7 +58,9 @@ pub(crate) fn verify(request: &Signed<'_>, now: DateTime<Utc>) -> Result<String,
     let given = get("oauth_signature").ok_or("oauth_signature is missing.")?;
     let mut params: Vec<(String, String)> =
         form_urlencoded::parse(request.query.as_bytes()).map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
-    params.extend(fields.iter().filter(|(k, _)| *k != "oauth_signature" && *k != "realm").map(|(k, v)| (k.clone(), v.clone())));
+    params.extend(
+        fields.iter().filter(|(k, _)| *k != "oauth_signature" && *k != "realm").map(|(k, v)| (k.clone(), v.clone())),
+    );
     let secret = format!("sandbox-{user}-secret");
     // Behind a proxy that ends TLS the client signed https.
     let matches = ["http", "https"].iter().any(|scheme| {

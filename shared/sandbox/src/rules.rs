@@ -3,11 +3,12 @@
 //! A post becomes tokens (`lex`), clauses of terms (`clause`), bets (`markets`, `price`) and, once the clauses that only
 //! talk are left out (`verdict`) and each name is settled (`leagues`), an [`Answer`].
 
-mod clause;
+pub(crate) mod clause;
 mod leagues;
 pub(crate) mod lex;
 mod markets;
 pub(crate) mod names;
+mod phrases;
 mod price;
 mod verdict;
 
@@ -102,7 +103,8 @@ impl Reading {
 
     /// Keeps a bet that is said twice once, with the more complete of its two forms.
     fn add(&mut self, pick: Pick) {
-        let said = |p: &Pick| (p.kind, p.selection.clone(), p.player.clone(), p.stat.clone(), p.line, p.side, p.event.clone());
+        let said =
+            |p: &Pick| (p.kind, p.selection.clone(), p.player.clone(), p.stat.clone(), p.line, p.side, p.event.clone());
         match self.picks.iter_mut().find(|known| said(known) == said(&pick)) {
             Some(known) => {
                 known.odds = known.odds.take().or(pick.odds);
@@ -114,7 +116,7 @@ impl Reading {
 
     fn answer(mut self) -> Answer {
         if self.parlay && self.picks.len() > 1 {
-            return self.as_parlay();
+            return self.into_parlay();
         }
         let single = self.picks.len() == 1;
         for pick in &mut self.picks {
@@ -131,10 +133,12 @@ impl Reading {
     }
 
     /// A lone price is that of the whole; with more of them, each leg has its own.
-    fn as_parlay(mut self) -> Answer {
+    fn into_parlay(mut self) -> Answer {
         let priced: Vec<usize> = (0..self.picks.len()).filter(|n| self.picks[*n].odds.is_some()).collect();
         let mut odds = self.spare_odds.pop();
-        if odds.is_none() && let [only] = priced.as_slice() {
+        if odds.is_none()
+            && let [only] = priced.as_slice()
+        {
             odds = self.picks[*only].odds.take();
         }
         for pick in &mut self.picks {
@@ -149,12 +153,18 @@ fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
     let settle = |name: &Name| leagues::settle(name, draft, clause, context);
     let subject = draft.subject.as_ref().map(settle);
     let pair = draft.pair.as_ref().map(|(a, b)| (settle(a), settle(b)));
-    let league = subject.as_ref().and_then(|s| s.league).or_else(|| pair.as_ref().and_then(|(a, b)| a.league.or(b.league)));
+    let league =
+        subject.as_ref().and_then(|s| s.league).or_else(|| pair.as_ref().and_then(|(a, b)| a.league.or(b.league)));
     let sport = leagues::sport(league, draft, clause, context);
-    if subject.as_ref().is_some_and(|s| !may_be(s, draft.kind, sport.is_some() || pair.is_some() || draft.line.is_some())) {
+    if subject
+        .as_ref()
+        .is_some_and(|s| !may_be(s, draft.kind, sport.is_some() || pair.is_some() || draft.line.is_some()))
+    {
         return None;
     }
-    let one_game = |(a, b): &(Settled, Settled)| a.name != b.name && (a.league == b.league || a.league.is_none() || b.league.is_none());
+    let one_game = |(a, b): &(Settled, Settled)| {
+        a.name != b.name && (a.league == b.league || a.league.is_none() || b.league.is_none())
+    };
     let (selection, player) = match draft.kind {
         PickKind::Prop => (None, subject),
         PickKind::Total if !of_one_team(draft, clause, sport) => (None, None),
@@ -168,7 +178,10 @@ fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
         line: draft.line,
         side: draft.side,
         player: player.map(|s| s.name),
-        stat: draft.stat.clone().filter(|stat| draft.kind == PickKind::Prop || matches!(stat.as_str(), "corners" | "cards")),
+        stat: draft
+            .stat
+            .clone()
+            .filter(|stat| draft.kind == PickKind::Prop || matches!(stat.as_str(), "corners" | "cards")),
         odds: draft.odds.clone(),
         units: draft.units,
     };

@@ -1,10 +1,15 @@
 //! What the effect ledger promises: whatever races, dies or repeats, an effect is permitted once.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use chrono::Utc;
 use perch_base::Environment;
 use perch_jobs::JobId;
 use perch_store::{Claim, EffectIntent, EffectState, IN_FLIGHT, Permit, Store, StoreError, Takeover, request_digest};
 use perch_testkit::TestDatabase;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
 use serde_json::json;
 
 struct World {
@@ -108,8 +113,7 @@ async fn a_lost_answer_is_asked_for_before_anybody_acts_again() {
 
     let takeover = unresolved(world.claim(2).await);
     assert_eq!(takeover.key(), "post:main:1");
-    let effect =
-        world.store.effects().resolve_confirmed(takeover, Some("777"), &json!({"found": true})).await.unwrap();
+    let effect = world.store.effects().resolve_confirmed(takeover, Some("777"), &json!({"found": true})).await.unwrap();
     assert_eq!((effect.state, effect.external_id.as_deref()), (EffectState::Confirmed, Some("777")));
     assert!(matches!(world.claim(3).await, Claim::Done(_)));
 }
@@ -230,4 +234,68 @@ async fn of_racing_takeovers_exactly_one_gets_the_permit() {
         }
         assert_eq!(confirmed, 1, "round {round}");
     }
+}
+
+/// What becomes of an attempt that has a permit.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Confirms,
+    DiesAfterTheCall,
+    LosesTheAnswer,
+    DiesBeforeTheCall,
+    IsRefused,
+}
+
+/// Runs one attempt after another against an outside service that counts; answers the count.
+async fn attempts(store: &Store, first: EffectIntent, fates: &[Fate]) -> u32 {
+    let effects = store.effects();
+    let mut happened = 0;
+    for (attempt, fate) in (1..).zip(fates) {
+        let permit = match effects.claim(&EffectIntent { attempt, ..first.clone() }).await.unwrap() {
+            Claim::Granted(permit) => permit,
+            Claim::Done(_) => {
+                assert_eq!(happened, 1, "what is stored as done was done");
+                continue;
+            }
+            Claim::Unresolved { takeover, .. } if happened > 0 => {
+                effects.resolve_confirmed(takeover, Some("1"), &json!({})).await.unwrap();
+                continue;
+            }
+            Claim::Unresolved { takeover, .. } => effects.resolve_not_done(takeover).await.unwrap(),
+            other => panic!("attempts that follow each other get a clear answer, not {other:?}"),
+        };
+        happened += u32::from(matches!(fate, Fate::Confirms | Fate::DiesAfterTheCall | Fate::LosesTheAnswer));
+        match fate {
+            Fate::Confirms => effects.confirm(&permit, Some("1"), &json!({})).await.unwrap(),
+            Fate::LosesTheAnswer => effects.unknown(&permit, "timeout").await.unwrap(),
+            Fate::IsRefused => effects.fail(&permit, "429").await.unwrap(),
+            Fate::DiesAfterTheCall | Fate::DiesBeforeTheCall => {}
+        }
+    }
+    happened
+}
+
+#[test]
+fn whatever_becomes_of_the_attempts_the_effect_happens_once_at_most() {
+    let fate = prop::sample::select(vec![
+        Fate::Confirms,
+        Fate::DiesAfterTheCall,
+        Fate::LosesTheAnswer,
+        Fate::DiesBeforeTheCall,
+        Fate::IsRefused,
+    ]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = runtime.block_on(World::start());
+    let mut runner = TestRunner::new(Config { cases: 100, failure_persistence: None, ..Config::default() });
+    let case = std::cell::Cell::new(0);
+    runner
+        .run(&prop::collection::vec(fate, 1..10), |fates| {
+            case.set(case.get() + 1);
+            let intent = EffectIntent { key: format!("case:{}", case.get()), ..world.intent(1) };
+            prop_assert!(runtime.block_on(attempts(&world.store, intent, &fates)) <= 1);
+            Ok(())
+        })
+        .unwrap();
+    let _in_runtime = runtime.enter();
+    drop(world);
 }

@@ -1,4 +1,5 @@
 //! What is promised about the schema of the database.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use perch_base::{Classified, Disposition, Environment};
 use perch_store::{AuditFilter, SchemaState, Store, StoreError, schema_version};

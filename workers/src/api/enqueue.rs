@@ -137,24 +137,27 @@ fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {
 
 async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Response> {
     let id = job.options.id.unwrap_or_else(|| JobId::at(perch_base::clock::now()));
-    let seen = once.claim(id).await?;
-    let id = match seen {
-        Seen::Never => id,
+    let (id, again) = match once.claim(id).await? {
+        Seen::Never => (id, false),
         Seen::Answered(before) => return Ok(answer(before, true)),
         Seen::Unanswered(before) => {
             if let Some(found) = accepted_before(app, before).await {
                 once.settle(&found).await;
                 return Ok(answer(found, true));
             }
-            before
+            (before, true)
         }
     };
     job.options.id = Some(id);
     match app.client.submit(job).await {
         Ok(enqueued) => {
-            let enqueued = EnqueueAnswer::from(enqueued);
+            let mut enqueued = EnqueueAnswer::from(enqueued);
+            if again && enqueued.outcome == Outcome::Duplicate {
+                // The job that is there is the one of this very request.
+                enqueued.outcome = Outcome::Accepted;
+            }
             once.settle(&enqueued).await;
-            Ok(answer(enqueued, false))
+            Ok(answer(enqueued, again))
         }
         Err(error) => {
             let problem = Problem::from(error);

@@ -221,16 +221,15 @@ impl Problem {
         self
     }
 
-    /// The same with other words for the field, for a request that named it differently.
+    /// The same for a request whose body holds what a query holds elsewhere.
     #[must_use]
-    pub fn renamed(mut self, from: &str, to: &str) -> Self {
-        for error in &mut self.0.document.errors {
-            if error.field == from {
-                to.clone_into(&mut error.field);
-                self.0.document.detail = format!("{to}: {}", error.reason);
+    pub fn in_body(self, parameter: &str, path: &str) -> Self {
+        match self.0.document.errors.first() {
+            Some(error) if self.0.cause == Cause::InvalidQuery && error.field == parameter => {
+                Self::field(Cause::InvalidRequest, path, error.reason.clone())
             }
+            _ => self,
         }
-        self
     }
 
     /// What went wrong.

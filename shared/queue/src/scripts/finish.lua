@@ -9,6 +9,7 @@
 
 local out, finished = {}, {}
 local cancelling = call('EXISTS', CANCELLING) == 1
+local failed_before = call('EXISTS', ATTEMPTS) == 1
 local again = false
 for i = 5, #ARGV, 4 do
   local member, outcome, delay, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
@@ -22,7 +23,8 @@ for i = 5, #ARGV, 4 do
       and call('HGET', CANCELLING, id)
     if stopped then outcome = 'cancelled' end
     if outcome == 'done' then
-      if FULL then event('succeeded', id, data) end
+      -- A history of failures alone also tells how a job that had failed came through.
+      if FULL or (failed_before and call('HEXISTS', ATTEMPTS, id) == 1) then event('succeeded', id, data) end
       finished[#finished + 1] = id
     elseif outcome == 'cancelled' then
       failure_event('cancelled', id, data)

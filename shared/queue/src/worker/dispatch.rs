@@ -44,7 +44,7 @@ impl Pool {
             Ok(envelope) => envelope,
             Err(error) => {
                 tracing::error!(job = %lease.id(), queue = %self.queue.name(), %error, "unreadable envelope");
-                return Some(dead_letter(lease, error.to_string()));
+                return Some(dead_letter(lease, &error.to_string()));
             }
         };
         let span = tracing::info_span!(
@@ -71,6 +71,15 @@ impl Pool {
         Some(self.verdict(lease, &envelope, ended, began, trace, &span))
     }
 
+    /// How long the job was ready before its first attempt.
+    fn measure_wait(&self, id: perch_jobs::JobId, envelope: &Envelope) {
+        let ready = envelope.run_at.unwrap_or_else(|| id.created_at());
+        if let Ok(waited) = (self.queue.now() - ready).to_std() {
+            metrics::histogram!("perch_wait_seconds", "queue" => self.queue.name().to_string())
+                .record(waited.as_secs_f64());
+        }
+    }
+
     async fn attempt(self: &Arc<Self>, held: &Arc<Held>, envelope: &Envelope) -> Ended {
         if let Some(deadline) = envelope.deadline.filter(|d| *d <= self.queue.now()) {
             return Ended::Expired(format!("its deadline, {deadline}, passed before it could start"));
@@ -82,6 +91,9 @@ impl Pool {
             ));
         };
         let timeout = envelope.timeout_ms.map_or(handler.job_type.timeout, Duration::from_millis);
+        if held.lease.attempt() == 1 {
+            self.measure_wait(held.lease.id(), envelope);
+        }
         let context = self.context(held, envelope);
         match handler.call(&envelope.payload, &context) {
             // A task of its own: a panic stays inside, and a handler that hangs can be dropped.
@@ -130,7 +142,7 @@ impl Pool {
             _ => None,
         };
         let result = match ended {
-            Ended::Succeeded(value) if !value.is_null() => Some(value),
+            Ended::Succeeded(value) if !value.is_null() => Some(brief(value)),
             _ => None,
         };
         let data = EventData {
@@ -164,12 +176,12 @@ impl Pool {
     }
 }
 
-fn dead_letter(lease: crate::Lease, error: String) -> Finish {
+fn dead_letter(lease: crate::Lease, error: &str) -> Finish {
     let data = EventData {
         attempt: Some(lease.attempt()),
         worker: Some(lease.holder().to_owned()),
         at: Some(Utc::now().timestamp_millis()),
-        error: Some(bounded(&error)),
+        error: Some(bounded(error)),
         ..EventData::default()
     };
     Finish { lease, verdict: Verdict::Dead, data }
@@ -222,6 +234,13 @@ fn panic_message(error: tokio::task::JoinError) -> String {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A result is kept with the history of its job; a large one belongs elsewhere.
+fn brief(result: Value) -> Value {
+    const MOST: usize = 16_384;
+    let size = result.to_string().len();
+    if size > MOST { serde_json::json!({ "left_out": format!("a result of {size} bytes") }) } else { result }
 }
 
 /// Errors are kept with the job, so a page of one is enough.

@@ -32,11 +32,16 @@ macro_rules! handler_of {
         {
             #[allow(unused_variables, reason = "a handler may take its payload alone")]
             fn call(&self, job: J, context: &JobContext) -> BoxFuture<'static, Result<Value, Fail>> {
-                let run = (|| Ok((self)(job, $($arg::from_context(context)?),*)))();
+                $(
+                    #[allow(non_snake_case, reason = "the argument is named after its type")]
+                    let $arg = match $arg::from_context(context) {
+                        Ok(value) => value,
+                        Err(what) => return without(what),
+                    };
+                )*
+                let run = (self)(job, $($arg),*);
                 Box::pin(async move {
-                    let run: Result<Fut, &'static str> = run;
-                    let answer = run.map_err(|what| Fail::Dead(format!("the worker was started without {what}")))?.await?;
-                    serde_json::to_value(answer).map_err(|e| Fail::Dead(format!("the result is not JSON: {e}")))
+                    serde_json::to_value(run.await?).map_err(|e| Fail::Dead(format!("the result is not JSON: {e}")))
                 })
             }
 
@@ -48,6 +53,10 @@ macro_rules! handler_of {
             }
         }
     };
+}
+
+fn without(what: &'static str) -> BoxFuture<'static, Result<Value, Fail>> {
+    Box::pin(async move { Err(Fail::Dead(format!("the worker was started without {what}"))) })
 }
 
 handler_of!();

@@ -117,14 +117,14 @@ impl World {
         let (mut settings, mut engine) = (queue_settings(), engine());
         change(&mut settings, &mut engine);
         let door = redis.door();
-        Self::on(redis, door, settings, engine, clock)
+        Self::on(redis, door, settings, &engine, &clock)
     }
 
-    pub fn on(redis: TestRedis, door: Redis, settings: QueueSettings, engine: EngineSettings, clock: Clock) -> Self {
+    pub fn on(redis: TestRedis, door: Redis, settings: QueueSettings, engine: &EngineSettings, clock: &Clock) -> Self {
         let name = QueueName::from_static(QUEUE);
         let types = JobTypes::new().with::<Chore>().with::<OnlyOne>();
         let blocks = BTreeMap::from([(name.clone(), settings)]);
-        let queues = Queues::of(door.clone(), Environment::Staging, &blocks, &engine, types, clock);
+        let queues = Queues::of(door.clone(), Environment::Staging, &blocks, engine, types, clock);
         let queue = queues.get(&name).expect("it was configured").clone();
         Self { redis, door, client: Client::new(queues.clone()), queues, queue }
     }

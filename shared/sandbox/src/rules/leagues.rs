@@ -65,9 +65,7 @@ pub(crate) fn settle(name: &Name, draft: &Draft, clause: &Clause, context: &Cont
         .max_by_key(|(n, c)| (score(c, name, draft, clause, context), std::cmp::Reverse(*n)))
         .map(|(_, c)| &BOOK.entities[c.entity]);
     match best {
-        Some(entity) => {
-            Settled { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) }
-        }
+        Some(entity) => Settled { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) },
         None => Settled { name: name.written.clone(), league: None, role: None },
     }
 }
@@ -128,7 +126,12 @@ fn likely(draft: &Draft) -> &'static [&'static str] {
 }
 
 /// The sport of a bet: of its names, else of what the clause or the post says.
-pub(crate) fn sport(named: Option<&'static str>, draft: &Draft, clause: &Clause, context: &Context) -> Option<&'static str> {
+pub(crate) fn sport(
+    named: Option<&'static str>,
+    draft: &Draft,
+    clause: &Clause,
+    context: &Context,
+) -> Option<&'static str> {
     let single = || match clause.leagues.as_slice() {
         [first, rest @ ..] if rest.iter().all(|l| l == first) => Some(*first),
         _ => None,

@@ -209,12 +209,13 @@ impl Lexer<'_> {
         } else if next == '-' && beyond.is_alphabetic() {
             self.skip_while(|c| c.is_alphanumeric() || c == '-');
         } else if next.is_alphabetic() || (next == '\'' && beyond.is_alphabetic()) {
-            let end = (0..).find(|n| !self.peek(*n).is_alphanumeric() && self.peek(*n) != '\'').unwrap_or(0);
-            let suffix: String = (0..end).map(|n| self.peek(n)).collect::<String>().to_lowercase();
+            let rest = self.chars[self.at..].iter().map(|c| c.1);
+            let letters: String = rest.take_while(|c| c.is_alphanumeric() || *c == '\'').collect();
+            let suffix = letters.to_lowercase();
             if is_unit(&suffix) || AFTER_NUMBER.contains(&suffix.as_str()) {
                 return false;
             }
-            self.at += end;
+            self.at += letters.chars().count();
         } else {
             return false;
         }
@@ -313,10 +314,7 @@ mod tests {
     #[test]
     fn a_side_glued_to_its_line_is_two_tokens() {
         assert_eq!(lexemes("o25.5"), [Lexeme::Word, number(25.5, false, 1)]);
-        assert_eq!(
-            lexemes("U6-105"),
-            [Lexeme::Word, number(6.0, false, 0), number(-105.0, true, 0)]
-        );
+        assert_eq!(lexemes("U6-105"), [Lexeme::Word, number(6.0, false, 0), number(-105.0, true, 0)]);
     }
 
     #[test]

@@ -105,7 +105,10 @@ impl Reader<'_> {
     }
 
     fn may_stand_between(&self, at: usize) -> bool {
-        matches!(self.terms[at], Term::Filler | Term::League(_) | Term::At | Term::Comma | Term::Joint | Term::TeamTotal)
+        matches!(
+            self.terms[at],
+            Term::Filler | Term::League(_) | Term::At | Term::Comma | Term::Joint | Term::TeamTotal
+        )
     }
 
     /// The name before a position, with only fillers between.
@@ -117,7 +120,9 @@ impl Reader<'_> {
     /// The name after a position, with only fillers between.
     fn name_after(&self, at: usize) -> Option<usize> {
         let last = (at + 1 + GAP).min(self.terms.len());
-        (at + 1..last).find(|i| !matches!(self.terms[*i], Term::Filler | Term::Joint)).filter(|i| self.name(*i).is_some())
+        (at + 1..last)
+            .find(|i| !matches!(self.terms[*i], Term::Filler | Term::Joint))
+            .filter(|i| self.name(*i).is_some())
     }
 
     fn skip_fillers(&self, mut at: usize) -> usize {
@@ -235,7 +240,8 @@ impl Reader<'_> {
                 let (stat, league, end) = stat_at(self.terms, next + 1)?;
                 let at = at..end;
                 let side = Some(Side::Over);
-                let draft = Draft { subject: Some(name.clone()), line: Some(*value), side, ..Draft::new(PickKind::Prop, at) };
+                let draft =
+                    Draft { subject: Some(name.clone()), line: Some(*value), side, ..Draft::new(PickKind::Prop, at) };
                 Some(Draft { stat: Some(stat), stat_league: league, weak: true, ..draft })
             }
             Some(Term::Stat(_)) => {
@@ -244,7 +250,7 @@ impl Reader<'_> {
                 let priced = price::at(self.terms, end).is_some();
                 let draft = Draft { subject: Some(name.clone()), ..Draft::new(PickKind::Prop, at..end) };
                 let pair = self.opponent_after(end).map(|(_, second)| (name.clone(), second));
-                (!lined && priced).then(|| Draft { stat: Some(stat), stat_league: league, pair, ..draft })
+                (!lined && priced).then_some(Draft { stat: Some(stat), stat_league: league, pair, ..draft })
             }
             _ => {
                 let paired = at > self.from && matches!(self.terms[at - 1], Term::Versus | Term::Joint | Term::At);
@@ -313,12 +319,9 @@ impl Reader<'_> {
             }
             None => match self.drafts.last() {
                 // "o25.5 points, o7.5 assists": the second line is the same player's.
-                Some(last) if last.kind == PickKind::Prop && draft.stat.is_some() => Draft {
-                    kind: PickKind::Prop,
-                    subject: last.subject.clone(),
-                    pair: last.pair.clone(),
-                    ..draft
-                },
+                Some(last) if last.kind == PickKind::Prop && draft.stat.is_some() => {
+                    Draft { kind: PickKind::Prop, subject: last.subject.clone(), pair: last.pair.clone(), ..draft }
+                }
                 _ => draft,
             },
         }

@@ -55,8 +55,7 @@ pub(crate) const LONGEST: usize = 6;
 
 /// The names that come with the crate.
 pub(crate) static BOOK: LazyLock<Book> = LazyLock::new(|| {
-    let mut book =
-        Book { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
+    let mut book = Book { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
     rows(include_str!("../../data/teams.txt")).for_each(|row| book.add_team(&row));
     rows(include_str!("../../data/athletes.txt")).for_each(|row| book.add_athlete(&row));
     rows(include_str!("../../data/stats.txt")).for_each(|row| book.add_stat(&row));
@@ -71,8 +70,7 @@ fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 
 /// The key of a name: its folded tokens, hyphens left out.
 pub(crate) fn key(tokens: &[Token]) -> String {
-    let words: Vec<&str> =
-        tokens.iter().filter(|t| t.lexeme != Lexeme::Sign('-')).map(|t| t.folded.as_str()).collect();
+    let words: Vec<&str> = tokens.iter().filter(|t| t.lexeme != Lexeme::Sign('-')).map(|t| t.folded.as_str()).collect();
     words.join(" ")
 }
 

@@ -5,8 +5,8 @@ use super::{clause::Term, markets::Draft};
 /// The price at a position, as written. Brackets and "at" may stand before it.
 pub(crate) fn at(terms: &[Term], from: usize) -> Option<String> {
     let mut announced = false;
-    for at in from..terms.len().min(from + 4) {
-        match &terms[at] {
+    for term in terms.iter().skip(from).take(4) {
+        match term {
             Term::Filler => {}
             Term::At => announced = true,
             term => return price(term, announced),
@@ -68,6 +68,18 @@ pub(crate) fn assign(terms: &[Term], drafts: &mut [Draft]) {
             draft.odds = draft.odds.take().or_else(|| american(&terms[lead]));
         }
         before = draft.at.end;
+    }
+    share(terms, drafts);
+}
+
+/// "both -110", "1u each": what stands beside such a word goes for every bet of the clause that has none of its own.
+fn share(terms: &[Term], drafts: &mut [Draft]) {
+    let Some(at) = terms.iter().position(|t| *t == Term::Each).filter(|_| drafts.len() > 1) else { return };
+    let beside = &terms[at.saturating_sub(1)..terms.len().min(at + 4)];
+    let (odds, units) = (first(beside), stake(beside));
+    for draft in drafts {
+        draft.odds = draft.odds.take().or_else(|| odds.clone());
+        draft.units = draft.units.or(units);
     }
 }
 

@@ -3,48 +3,33 @@
 use super::clause::{Clause, Term};
 
 /// What happened already.
-const RESULTS: [&str; 33] = [
-    "cashes", "cashed", "cashing", "won", "lost", "loses", "pushed", "winner winner", "covered", "swept", "sweep", "bad beat",
-    "tough loss", "tough beat", "graded", "final score", "hit again", "hits again", "just hit", "hit last night", "went",
-    "were", "was never", "hooked", "came through", "got there", "killed us", "burned us", "choked", "blew", "missed", "never in doubt",
-    "wire to wire",
-];
+const RESULTS: &str = "cashes, cashed, cashing, won, lost, loses, pushed, winner winner, covered, swept, sweep, bad beat, \
+tough loss, tough beat, graded, final score, hit again, hits again, just hit, hit last night, went, were, \
+was never, hooked, came through, got there, killed us, burned us, choked, blew, missed, never in doubt, \
+wire to wire, was the right side, was the right, was on the, robbed, lose by, told you, lose again";
 /// Words that open a look back.
-const LOOKING_BACK: [&str; 16] = [
-    "recap", "results", "result", "last night", "last night's", "yesterday", "yesterday's", "last week", "last week's",
-    "graded", "recapping", "record update", "ytd", "week in review", "monday's results", "sunday's results",
-];
+const LOOKING_BACK: &str = "recap, results, result, last night, last night's, yesterday, yesterday's, last week, last week's, graded, \
+recapping, record update, ytd, week in review, monday's results, sunday's results";
+/// Days that a look back does not speak of.
+const TODAY: &str = "today, today's, tonight, tonight's";
 /// Words that end it.
-const LOOKING_AHEAD: [&str; 16] = [
-    "today", "today's", "tonight", "tonight's", "tomorrow", "next", "new play", "new plays", "card", "plays", "now on to",
-    "on to", "moving on", "bounce back", "potd", "play of the day",
-];
+const LOOKING_AHEAD: &str = "today, today's, tonight, tonight's, tomorrow, next, new play, new plays, card, plays, now on to, on to, \
+moving on, bounce back, potd, play of the day";
 /// Talk about lines, not bets.
-const LINE_TALK: [&str; 26] = [
-    "line movement", "line move", "line moved", "line moves", "opened", "opens at", "moved to", "moved from", "moves to",
-    "reverse line", "steam", "steamed", "of the bets", "of bets", "of the money", "of tickets", "of the tickets", "handle",
-    "opening line", "closed at", "closing line", "line has",
-    "line down", "line up", "injury", "injury update",
-];
+const LINE_TALK: &str = "line movement, line move, line moved, line moves, opened, opens at, moved to, moved from, moves to, \
+reverse line, steam, steamed, of the bets, of bets, of the money, of tickets, of the tickets, handle, \
+opening line, closed at, closing line, line has, line down, line up, injury, injury update";
 /// Advertising.
-const PROMOTION: [&str; 21] = [
-    "promo", "promo code", "use code", "bonus bets", "bonus bet", "sign up", "signup", "deposit", "link in bio", "vip",
-    "subscribe", "giveaway", "free trial", "discord", "telegram", "whop", "dubclub", "members", "giving away",
-    "rt to", "retweet to",
-];
+const PROMOTION: &str = "promo, promo code, use code, bonus bets, bonus bet, sign up, signup, deposit, link in bio, vip, subscribe, \
+giveaway, free trial, discord, telegram, whop, dubclub, members, giving away, rt to, retweet to";
 /// Bets not made.
-const NOT_MADE: [&str; 40] = [
-    "no thanks", "no bet", "no play", "no plays", "not touching", "not betting", "not playing", "not taking", "not on",
-    "staying away", "stay away", "pass on", "passing on", "passed on", "avoid", "avoiding", "fading", "fade the", "i'd wait",
-    "waiting for", "wait for", "waiting on", "if it gets", "if it hits", "if you can", "might", "thinking about",
-    "considering", "would have", "wouldn't", "don't", "dont", "can't", "cant", "should have", "shoulda", "wish", "almost took",
-    "leaning", "hate",
-];
+const NOT_MADE: &str = "no thanks, no bet, no play, no plays, not touching, not betting, not playing, not taking, not on, \
+staying away, stay away, pass on, passing on, passed on, avoid, avoiding, fading, fade the, i'd wait, \
+waiting for, wait for, waiting on, if it gets, if it hits, if you can, might, thinking about, considering, \
+would have, wouldn't, don't, dont, can't, cant, should have, shoulda, wish, almost took, leaning, hate";
 /// Words that commit the author to a bet.
-const COMMITTED: [&str; 18] = [
-    "lock", "potd", "play", "plays", "bet", "bets", "pick", "picks", "hammer", "hammering", "bankroll", "wager", "best bet",
-    "tailing", "riding", "max", "free play", "lotd",
-];
+const COMMITTED: &str = "lock, potd, play, plays, bet, bets, pick, picks, hammer, hammering, bankroll, wager, best bet, tailing, \
+riding, max, free play, lotd";
 /// A fade that is offered to the reader.
 const OFFERED: [&str; 4] = [" tail or fade ", " fade or tail ", " fade me ", " fade or follow "];
 
@@ -54,9 +39,9 @@ pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
     clauses
         .iter()
         .map(|clause| {
-            if clause.says(&LOOKING_BACK) {
-                looking_back = !clause.says(&LOOKING_AHEAD[..4]);
-            } else if clause.says(&LOOKING_AHEAD) {
+            if clause.says(LOOKING_BACK) {
+                looking_back = !clause.says(TODAY);
+            } else if clause.says(LOOKING_AHEAD) {
                 looking_back = false;
             }
             !looking_back && recommends(clause)
@@ -67,19 +52,21 @@ pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
 fn recommends(clause: &Clause) -> bool {
     let staked = clause.terms.iter().any(|t| matches!(t, Term::Units(_)));
     let mut words = clause.words.clone();
-    OFFERED.iter().for_each(|offer| words = words.replace(offer, " "));
+    for offer in OFFERED {
+        words = words.replace(offer, " ");
+    }
     let offered = Clause { words, ..Clause::default() };
-    let over = clause.graded || clause.crossed || clause.says(&RESULTS) || has_hit(clause);
-    let talk = (clause.says(&LINE_TALK) || offered.says(&NOT_MADE) || clause.question) && !staked;
-    !(over || talk || clause.says(&PROMOTION) || scored(clause))
+    let over = clause.graded || clause.crossed || clause.says(RESULTS) || has_hit(clause);
+    let talk = (clause.says(LINE_TALK) || offered.says(NOT_MADE) || clause.question) && !staked;
+    !(over || talk || clause.says(PROMOTION) || scored(clause))
 }
 
 /// "hit" and "hits" as a result; not as a statistic and not as a wish.
 fn has_hit(clause: &Clause) -> bool {
     let counted = clause.terms.iter().any(|t| matches!(t, Term::Side(_) | Term::Number { plus: true, .. }));
-    let wished = clause.says(&["to hit", "will hit", "gonna hit", "should hit", "lets hit", "let's hit", "a hit"]);
-    let bare = clause.says(&["hit", "hits"]) && !counted && !wished;
-    bare || clause.says(&["parlay hit", "parlay hits", "it hit", "we hit", "hit the", "hits the", "easy hit", "both hit", "all hit"])
+    let wished = clause.says("to hit, will hit, gonna hit, should hit, lets hit, let's hit, a hit");
+    let bare = clause.says("hit, hits") && !counted && !wished;
+    bare || clause.says("parlay hit, parlay hits, it hit, we hit, hit the, hits the, easy hit, both hit, all hit")
 }
 
 /// A score such as 110-102, which only a finished game has.
@@ -90,17 +77,17 @@ fn scored(clause: &Clause) -> bool {
         parts.next().is_none()
             && word.chars().all(|c| c.is_ascii_digit() || c == '-')
             && matches!((home, away), (Some(2..=3), Some(2..=3)))
-            && clause.says(&["final", "beat", "win", "wins", "won", "over", "lead", "leads", "up"])
+            && clause.says("final, beat, win, wins, won, over, lead, leads, up")
     })
 }
 
 /// Whether the author commits to what the clause says in words that fans use as well.
 pub(crate) fn committed(clause: &Clause) -> bool {
-    clause.says(&COMMITTED)
+    clause.says(COMMITTED)
 }
 
 /// Whether the clause speaks of a parlay that is bet, not of parlays in general.
 pub(crate) fn parlay(clause: &Clause) -> bool {
     clause.terms.contains(&Term::Parlay)
-        && !clause.says(&["no parlay", "no parlays", "not a parlay", "singles only", "don't parlay", "never parlay"])
+        && !clause.says("no parlay, no parlays, not a parlay, singles only, don't parlay, never parlay")
 }

@@ -1,0 +1,52 @@
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use chrono::Utc;
+
+use super::{filter::Filter, list::as_json, pages::Pages};
+use crate::{
+    app::{App, chosen},
+    error::OpsError,
+    format::text::count,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Write to this file instead of standard output; it must not be there yet
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (_, queues) = app.queues()?;
+    let queues = chosen(&queues, &args.filter.queue)?;
+    let failed = |source: io::Error| match &args.output {
+        Some(path) => OpsError::File { path: path.clone(), source },
+        None => OpsError::Output(source),
+    };
+    let mut to: BufWriter<Box<dyn Write>> = BufWriter::new(match &args.output {
+        Some(path) => Box::new(File::create_new(path).map_err(failed)?),
+        None => Box::new(io::stdout()),
+    });
+    let began = Utc::now();
+    let mut written = 0u64;
+    for queue in &queues {
+        let mut pages = Pages::new(queue, &args.filter, began);
+        while let Some(page) = pages.next().await? {
+            for letter in &page {
+                writeln!(to, "{}", as_json(queue, letter)).map_err(failed)?;
+            }
+            written += page.len() as u64;
+        }
+    }
+    to.flush().map_err(failed)?;
+    if let Some(path) = &args.output {
+        app.out.note(format_args!("{} written to {}", count(written, "dead letter"), path.display()));
+    }
+    Ok(())
+}

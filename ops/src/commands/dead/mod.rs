@@ -1,0 +1,43 @@
+//! `perch dead`: the dead letters.
+
+mod discard;
+mod edit;
+mod export;
+mod filter;
+mod list;
+mod pages;
+mod plan;
+mod replay;
+mod show;
+mod stats;
+
+use crate::{app::App, error::OpsError};
+
+pub use stats::causes;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Dead {
+    /// Dead letters, the latest first
+    List(list::Args),
+    /// Dead letters by cause
+    Stats(stats::Args),
+    /// Everything about a dead letter
+    Show(show::Args),
+    /// Brings dead letters back, with as many attempts again
+    Replay(replay::Args),
+    /// Removes dead letters for good
+    Discard(discard::Args),
+    /// Writes dead letters as NDJSON
+    Export(export::Args),
+}
+
+pub async fn run(app: &App, command: &Dead) -> Result<(), OpsError> {
+    match command {
+        Dead::List(args) => list::run(app, args).await,
+        Dead::Stats(args) => stats::run(app, args).await,
+        Dead::Show(args) => show::run(app, args).await,
+        Dead::Replay(args) => replay::run(app, args).await,
+        Dead::Discard(args) => discard::run(app, args).await,
+        Dead::Export(args) => export::run(app, args).await,
+    }
+}

@@ -1,0 +1,334 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use indicatif::ProgressBar;
+use perch_base::Settings;
+use perch_queue::{DeadLetter, Queue, Queues, Replay, Replayed};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    edit::Edit,
+    filter::Filter,
+    pages::Pages,
+    plan::{Change, Rules, from_text, to_text},
+};
+use crate::{
+    app::{App, chosen},
+    commands::audit,
+    error::OpsError,
+    format::{
+        table::{Listing, cell, cut, whole},
+        text::{count, one_line},
+        time::from_now,
+    },
+    parse::{rate::Rate, time::duration},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Only show what would be brought back
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Change each payload by a filter in the language of jq, such as '.text = "new"'
+    #[arg(long, value_name = "FILTER")]
+    pub edit: Option<String>,
+    /// Change the payloads in the editor that VISUAL or EDITOR names
+    #[arg(long, conflicts_with = "edit")]
+    pub editor: bool,
+    /// Not faster than this, such as 10/s
+    #[arg(long)]
+    pub rate: Option<Rate>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Start them only after this time, such as 5m
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub delay: Option<Duration>,
+}
+
+/// Letters moved in one step.
+const STEP: usize = 100;
+/// Letters that an editor is given, and letters that a dry run shows.
+const AT_HAND: usize = 100;
+
+/// What a replay is about: the letters as they were when it began.
+struct Scope<'a> {
+    args: &'a Args,
+    queues: Vec<Queue>,
+    rules: Rules<'a>,
+    began: DateTime<Utc>,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (settings, queues) = app.queues()?;
+    let scope = scope(args, &settings, &queues)?;
+    let change = match (&args.edit, args.editor) {
+        (Some(code), _) => Change::Filter(Edit::parse(code).map_err(OpsError::Refused)?),
+        (None, true) => by_hand(&scope).await?,
+        (None, false) => Change::None,
+    };
+    let first_look = look(&scope, &change).await?;
+    if !first_look.unfit.is_empty() {
+        return refuse(app, &first_look);
+    }
+    if args.dry_run {
+        return dry_run(app, &first_look);
+    }
+    let outcomes = replay(app, &scope, &change, &settings, first_look.total).await?;
+    conclude(app, first_look.total, &outcomes)
+}
+
+fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> Result<Scope<'a>, OpsError> {
+    Ok(Scope {
+        args,
+        queues: chosen(queues, &args.filter.queue)?,
+        rules: Rules { types: queues.types(), max_payload_bytes: settings.engine.max_payload_bytes },
+        began: Utc::now(),
+    })
+}
+
+/// What a first look at the letters found, before anything is moved.
+#[derive(Default)]
+struct FirstLook {
+    total: u64,
+    /// The first ones, with their new payloads.
+    shown: Vec<(Queue, DeadLetter, Option<String>)>,
+    /// Those whose new payload cannot be used, and why.
+    unfit: Vec<(DeadLetter, String)>,
+    unfit_total: u64,
+}
+
+async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, OpsError> {
+    let mut found = FirstLook::default();
+    let limit = scope.args.limit.unwrap_or(u64::MAX);
+    for queue in &scope.queues {
+        let mut pages = Pages::new(queue, &scope.args.filter, scope.began);
+        while let Some(page) = pages.next().await? {
+            for letter in page {
+                if found.total >= limit {
+                    return Ok(found);
+                }
+                found.total += 1;
+                match change.of(&letter, scope.rules) {
+                    Ok(payload) if found.shown.len() < AT_HAND => {
+                        let payload = payload.map(|payload| payload.get().to_owned());
+                        found.shown.push((queue.clone(), letter, payload));
+                    }
+                    Ok(_) => {}
+                    Err(reason) => {
+                        found.unfit_total += 1;
+                        if found.unfit.len() < AT_HAND {
+                            found.unfit.push((letter, reason));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn by_hand(scope: &Scope<'_>) -> Result<Change, OpsError> {
+    let letters: Vec<DeadLetter> =
+        look(scope, &Change::None).await?.shown.into_iter().map(|(_, letter, _)| letter).collect();
+    if letters.is_empty() {
+        return Ok(Change::None);
+    }
+    if letters.len() >= AT_HAND && scope.args.limit.is_none_or(|limit| limit > AT_HAND as u64) {
+        return Err(OpsError::Refused(format!(
+            "an editor takes up to {} dead letters; choose fewer with --id, --error or --limit, or use --edit",
+            AT_HAND - 1
+        )));
+    }
+    let edited = dialoguer::Editor::new()
+        .extension(".json")
+        .edit(&to_text(&letters))
+        .map_err(|error| OpsError::Refused(format!("the editor failed: {error}; set EDITOR, or use --edit")))?;
+    let Some(text) = edited else {
+        return Err(OpsError::Refused("the editor was left without saving; nothing was brought back".into()));
+    };
+    from_text(&text, &letters).map(Change::ByHand).map_err(OpsError::Refused)
+}
+
+fn refuse(app: &App, found: &FirstLook) -> Result<(), OpsError> {
+    if app.out.is_json() {
+        let unfit: Vec<Value> =
+            found.unfit.iter().map(|(letter, reason)| json!({ "id": letter.id, "error": reason })).collect();
+        app.out.json(&json!({ "matched": found.total, "outcomes": {}, "refused": unfit }))?;
+    }
+    for (letter, reason) in found.unfit.iter().take(10) {
+        app.out.note(format_args!("{}: {}", letter.id, one_line(reason)));
+    }
+    Err(OpsError::Refused(format!(
+        "{} of {} would not fit after the edit, so nothing was brought back",
+        found.unfit_total,
+        count(found.total, "dead letter")
+    )))
+}
+
+fn dry_run(app: &App, found: &FirstLook) -> Result<(), OpsError> {
+    if app.out.is_json() {
+        let letters: Vec<Value> = found
+            .shown
+            .iter()
+            .map(|(queue, letter, payload)| {
+                let payload: Option<Value> = payload.as_ref().and_then(|text| serde_json::from_str(text).ok());
+                json!({ "id": letter.id, "queue": queue.name(), "error": letter.last_error(), "new_payload": payload })
+            })
+            .collect();
+        return app.out.json(&json!({ "dry_run": true, "matched": found.total, "letters": letters }));
+    }
+    if found.total > 0 {
+        let now = Utc::now();
+        let is_edited = found.shown.iter().any(|(_, _, payload)| payload.is_some());
+        let last = if is_edited { "NEW PAYLOAD" } else { "ERROR" };
+        let mut listing = Listing::new([whole("ID"), cut("KIND"), whole("DIED"), cut(last)]);
+        for (_, letter, payload) in &found.shown {
+            let kind = letter.decoded().map_or_else(|| "unreadable".to_owned(), |envelope| envelope.kind.to_string());
+            let last = payload.as_deref().unwrap_or_else(|| letter.last_error());
+            listing.row([cell(letter.id), cell(kind), cell(from_now(letter.died_at, now)), cell(last)]);
+        }
+        app.out.table(&listing)?;
+    }
+    app.out.line(format_args!("{} would be brought back; nothing was changed", count(found.total, "dead letter")))
+}
+
+type Outcomes = BTreeMap<Replayed, u64>;
+
+/// Keeps a replay to its rate and its limit.
+struct Pace {
+    rate: Option<Rate>,
+    began: Instant,
+    left: u64,
+    sent: u64,
+}
+
+impl Pace {
+    fn step(&self) -> usize {
+        let step = self.rate.map_or(STEP, |rate| rate.step(STEP));
+        step.min(usize::try_from(self.left).unwrap_or(usize::MAX))
+    }
+
+    async fn wait(&mut self, count: usize) {
+        if let Some(rate) = self.rate {
+            sleep_until(self.began + rate.due(self.sent)).await;
+        }
+        self.sent += count as u64;
+        self.left = self.left.saturating_sub(count as u64);
+    }
+}
+
+async fn replay(
+    app: &App,
+    scope: &Scope<'_>,
+    change: &Change,
+    settings: &Settings,
+    total: u64,
+) -> Result<Outcomes, OpsError> {
+    let bar = app.out.bar(total, "letters");
+    let left = scope.args.limit.unwrap_or(u64::MAX);
+    let mut pace = Pace { rate: scope.args.rate, began: Instant::now(), left, sent: 0 };
+    let mut all = Outcomes::new();
+    for queue in &scope.queues {
+        let mut of_queue = Outcomes::new();
+        let moved = replay_queue(queue, scope, change, &mut pace, &bar, &mut of_queue).await;
+        if !of_queue.is_empty() {
+            let details = json!({
+                "filter": scope.args.filter.as_json(),
+                "edit": scope.args.edit,
+                "by_hand": scope.args.editor,
+                "outcomes": named(&of_queue),
+            });
+            audit::note(app, settings, "dead.replay", queue.name().as_str(), &details).await;
+        }
+        for (outcome, n) in of_queue {
+            *all.entry(outcome).or_default() += n;
+        }
+        moved?;
+    }
+    bar.finish_and_clear();
+    Ok(all)
+}
+
+async fn replay_queue(
+    queue: &Queue,
+    scope: &Scope<'_>,
+    change: &Change,
+    pace: &mut Pace,
+    bar: &ProgressBar,
+    outcomes: &mut Outcomes,
+) -> Result<(), OpsError> {
+    let mut pages = Pages::new(queue, &scope.args.filter, scope.began).while_removing();
+    while pace.left > 0 {
+        let Some(mut page) = pages.next().await? else { break };
+        let mut removed = 0;
+        while !page.is_empty() && pace.left > 0 {
+            let step: Vec<DeadLetter> = page.drain(..pace.step().min(page.len())).collect();
+            pace.wait(step.len()).await;
+            for (_, outcome) in move_back(queue, step, scope, change).await? {
+                removed += usize::from(matches!(outcome, Replayed::Replayed | Replayed::Gone));
+                *outcomes.entry(outcome).or_default() += 1;
+                bar.inc(1);
+            }
+        }
+        pages.removed(removed);
+    }
+    Ok(())
+}
+
+async fn move_back(
+    queue: &Queue,
+    letters: Vec<DeadLetter>,
+    scope: &Scope<'_>,
+    change: &Change,
+) -> Result<Vec<(perch_jobs::JobId, Replayed)>, OpsError> {
+    let mut replays = Vec::with_capacity(letters.len());
+    let mut answers = Vec::new();
+    for letter in letters {
+        match change.of(&letter, scope.rules) {
+            Ok(payload) => replays.push(Replay { letter, payload }),
+            // It fitted at the first look, so somebody changed it since.
+            Err(_) => answers.push((letter.id, Replayed::Changed)),
+        }
+    }
+    answers.extend(queue.replay(&replays, scope.args.delay.unwrap_or_default()).await?);
+    Ok(answers)
+}
+
+fn named(outcomes: &Outcomes) -> Value {
+    outcomes.iter().map(|(outcome, n)| (word(*outcome).to_owned(), json!(n))).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn word(outcome: Replayed) -> &'static str {
+    match outcome {
+        Replayed::Replayed => "replayed",
+        Replayed::Gone => "gone",
+        Replayed::Changed => "changed",
+        Replayed::Conflict => "conflict",
+        Replayed::Unreadable => "unreadable",
+    }
+}
+
+fn conclude(app: &App, matched: u64, outcomes: &Outcomes) -> Result<(), OpsError> {
+    let of = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
+    if app.out.is_json() {
+        app.out.json(&json!({ "dry_run": false, "matched": matched, "outcomes": named(outcomes) }))?;
+    } else {
+        app.out.line(format_args!("{} brought back", count(of(Replayed::Replayed), "dead letter")))?;
+        for (outcome, why) in [
+            (Replayed::Gone, "not in the dead letters any more"),
+            (Replayed::Changed, "changed in the meantime; look again"),
+            (Replayed::Conflict, "left: a newer job holds the unique key"),
+            (Replayed::Unreadable, "left: the envelope cannot be read; discard it"),
+        ] {
+            if of(outcome) > 0 {
+                app.out.line(format_args!("{} {why}", of(outcome)))?;
+            }
+        }
+    }
+    let left = of(Replayed::Changed) + of(Replayed::Conflict) + of(Replayed::Unreadable);
+    if left > 0 { Err(OpsError::Reported) } else { Ok(()) }
+}

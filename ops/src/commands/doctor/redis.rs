@@ -1,0 +1,234 @@
+//! Findings about Redis.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use perch_base::Settings;
+use perch_queue::Redis;
+use redis::Value;
+
+use super::check::{Check, clock};
+use crate::{app::queues, error::chain};
+
+/// The oldest Redis that knows every command of the engine.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// What a Redis says about itself.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Facts {
+    version: Option<String>,
+    append_only: Option<bool>,
+    snapshots: Option<bool>,
+    policy: Option<String>,
+    max_memory: Option<u64>,
+    last_save_failed: bool,
+}
+
+/// Findings about the Redis of these settings.
+pub async fn checks(settings: &Settings) -> Vec<Check> {
+    let redis = match queues(settings) {
+        Ok(queues) => queues.redis().clone(),
+        Err(error) => return vec![Check::fail("Redis", chain(&error)).mend("set REDIS_URL in the environment")],
+    };
+    if let Err(error) = redis.ping().await {
+        return vec![
+            Check::fail("Redis", chain(&error)).mend("start Redis, and see that REDIS_URL has its address and password"),
+        ];
+    }
+    let facts = facts(&redis).await;
+    let mut checks = vec![version(&facts, redis.is_cluster())];
+    checks.extend(skew(&redis).await.map(|ahead| clock("clock of Redis", "Redis", ahead)));
+    checks.push(persistence(&facts));
+    checks.push(eviction(&facts));
+    checks.extend(prefix(&redis, settings.env.prefix()).await);
+    checks
+}
+
+/// What a process should say when it starts: that this Redis can lose jobs.
+pub async fn warn_at_start(redis: &Redis) {
+    let facts = facts(redis).await;
+    for check in [persistence(&facts), eviction(&facts)] {
+        if matches!(check.level, super::check::Level::Warn | super::check::Level::Fail) {
+            tracing::warn!(check = check.name, mend = check.mend.as_deref(), "{}", check.found);
+        }
+    }
+}
+
+async fn facts(redis: &Redis) -> Facts {
+    let mut said = BTreeMap::new();
+    for section in ["server", "memory", "persistence"] {
+        let mut info = redis::cmd("INFO");
+        info.arg(section);
+        if let Ok(value) = redis.cmd::<Value>("read INFO", &info).await {
+            texts(&value).iter().for_each(|text| read_info(text, &mut said));
+        }
+    }
+    for name in ["appendonly", "save", "maxmemory-policy", "maxmemory"] {
+        let mut get = redis::cmd("CONFIG");
+        get.arg("GET").arg(name);
+        // Managed Redis often forbids CONFIG; INFO says most of it too.
+        if let Ok(value) = redis.cmd::<Value>("read CONFIG", &get).await {
+            let pair = texts(&value);
+            if let Some(at) = pair.iter().position(|text| text == name)
+                && let Some(value) = pair.get(at + 1)
+            {
+                said.insert(format!("config:{name}"), value.clone());
+            }
+        }
+    }
+    judge(&said)
+}
+
+fn judge(said: &BTreeMap<String, String>) -> Facts {
+    let get = |name: &str| said.get(name).map(String::as_str);
+    Facts {
+        version: get("redis_version").map(str::to_owned),
+        append_only: get("config:appendonly").map(|v| v == "yes").or_else(|| get("aof_enabled").map(|v| v == "1")),
+        snapshots: get("config:save").map(|v| !v.trim().is_empty()),
+        policy: get("config:maxmemory-policy").or_else(|| get("maxmemory_policy")).map(str::to_owned),
+        max_memory: get("config:maxmemory").or_else(|| get("maxmemory")).and_then(|v| v.parse().ok()),
+        last_save_failed: get("rdb_last_bgsave_status") == Some("err") || get("aof_last_write_status") == Some("err"),
+    }
+}
+
+/// All texts in an answer, whether of a single server or of the nodes of a cluster.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::BulkString(bytes) => vec![String::from_utf8_lossy(bytes).into_owned()],
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => vec![text.clone()],
+        Value::Array(items) | Value::Set(items) => items.iter().flat_map(texts).collect(),
+        Value::Map(pairs) => pairs.iter().flat_map(|(key, value)| [texts(key), texts(value)].concat()).collect(),
+        Value::Int(n) => vec![n.to_string()],
+        _ => Vec::new(),
+    }
+}
+
+fn read_info(text: &str, into: &mut BTreeMap<String, String>) {
+    let pairs = text.lines().filter_map(|line| line.trim().split_once(':'));
+    into.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+fn version(facts: &Facts, is_cluster: bool) -> Check {
+    let kind = if is_cluster { " (cluster)" } else { "" };
+    let Some(version) = &facts.version else {
+        return Check::ok("Redis", format!("answers{kind}; it does not say its version"));
+    };
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if (major, minor) < OLDEST {
+        Check::fail("Redis", format!("version {version} lacks commands that Perch needs"))
+            .mend(format!("upgrade to {}.{} or later", OLDEST.0, OLDEST.1))
+    } else {
+        Check::ok("Redis", format!("version {version}{kind} answers"))
+    }
+}
+
+fn persistence(facts: &Facts) -> Check {
+    const NAME: &str = "Redis on disk";
+    if facts.last_save_failed {
+        return Check::fail(NAME, "its last write to disk failed")
+            .mend("see the log of Redis; most often the disk is full");
+    }
+    match (facts.append_only, facts.snapshots) {
+        (Some(true), _) => Check::ok(NAME, "the append-only file is on"),
+        (Some(false), Some(true)) => Check::warn(NAME, "only snapshots: a crash loses all jobs since the last one")
+            .mend("turn on the append-only file: CONFIG SET appendonly yes, and appendonly yes in redis.conf"),
+        (Some(false), Some(false)) => Check::warn(NAME, "nothing is written: a restart of Redis loses every job")
+            .mend("turn on the append-only file: CONFIG SET appendonly yes, and appendonly yes in redis.conf"),
+        (Some(false), None) => {
+            Check::warn(NAME, "the append-only file is off: a crash of Redis loses jobs")
+                .mend("turn on persistence (AOF) where this Redis is managed")
+        }
+        (None, _) => Check::info(NAME, "it does not say whether it writes to disk")
+            .mend("see that persistence (AOF) is on where this Redis is managed"),
+    }
+}
+
+fn eviction(facts: &Facts) -> Check {
+    const NAME: &str = "Redis memory";
+    let mend = "set the policy: CONFIG SET maxmemory-policy noeviction, and the same in redis.conf";
+    let bounded = facts.max_memory != Some(0);
+    match facts.policy.as_deref() {
+        Some("noeviction") => Check::ok(NAME, "noeviction: when it is full it refuses new jobs and keeps the others"),
+        Some(policy) if bounded => {
+            Check::fail(NAME, format!("the policy {policy} throws jobs away when the memory is full")).mend(mend)
+        }
+        Some(policy) => {
+            Check::warn(NAME, format!("the policy {policy} would throw jobs away as soon as maxmemory is set")).mend(mend)
+        }
+        None => Check::info(NAME, "it does not say its eviction policy")
+            .mend("see that it is noeviction where this Redis is managed"),
+    }
+}
+
+/// How far the clock of Redis is ahead, in milliseconds; the way there and back is allowed for.
+async fn skew(redis: &Redis) -> Option<i64> {
+    let before = Utc::now();
+    let answer: Value = redis.cmd("read TIME", &redis::cmd("TIME")).await.ok()?;
+    let after = Utc::now();
+    let parts: Vec<i64> = texts(&answer).iter().filter_map(|text| text.parse().ok()).collect();
+    let [seconds, micros] = parts.get(..2)? else { return None };
+    let there = DateTime::from_timestamp_micros(seconds * 1_000_000 + micros)?;
+    let here = before + (after - before) / 2;
+    Some((there - here).num_milliseconds())
+}
+
+/// Whether the user can reach more than its own keys. Reading a key that nobody has tells, and harms nobody.
+async fn prefix(redis: &Redis, prefix: &str) -> Option<Check> {
+    let mut outside = redis::cmd("EXISTS");
+    outside.arg("perch-doctor:outside");
+    match redis.cmd::<i64>("look outside the prefix", &outside).await {
+        Ok(_) => Some(
+            Check::info("Redis access", format!("this user reaches keys outside {prefix} too"))
+                .mend(format!("where Redis is shared, give Perch a user of its own with ~{prefix}*")),
+        ),
+        Err(error) if !error.is_unavailable() => {
+            Some(Check::ok("Redis access", format!("this user reaches only keys it was given, such as {prefix}*")))
+        }
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::check::Level, *};
+
+    fn said(pairs: &[(&str, &str)]) -> Facts {
+        judge(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn a_redis_that_forgets_is_a_warning_and_one_that_throws_away_a_failure() {
+        let careless = said(&[
+            ("config:appendonly", "no"),
+            ("config:save", ""),
+            ("config:maxmemory-policy", "allkeys-lru"),
+            ("config:maxmemory", "1048576"),
+        ]);
+        assert_eq!((persistence(&careless).level, eviction(&careless).level), (Level::Warn, Level::Fail));
+        let careful = said(&[("config:appendonly", "yes"), ("config:maxmemory-policy", "noeviction")]);
+        assert_eq!((persistence(&careful).level, eviction(&careful).level), (Level::Ok, Level::Ok));
+    }
+
+    #[test]
+    fn where_config_is_forbidden_info_says_it() {
+        let facts = said(&[("aof_enabled", "1"), ("maxmemory_policy", "volatile-lru"), ("maxmemory", "0")]);
+        assert_eq!((persistence(&facts).level, eviction(&facts).level), (Level::Ok, Level::Warn));
+        assert_eq!((persistence(&said(&[])).level, eviction(&said(&[])).level), (Level::Info, Level::Info));
+    }
+
+    #[test]
+    fn an_old_redis_is_refused() {
+        assert_eq!(version(&said(&[("redis_version", "6.0.16")]), false).level, Level::Fail);
+        assert_eq!(version(&said(&[("redis_version", "7.0.15")]), false).level, Level::Ok);
+    }
+
+    #[test]
+    fn every_finding_that_is_not_well_says_how_to_mend_it() {
+        for facts in [said(&[]), said(&[("aof_enabled", "0"), ("maxmemory_policy", "allkeys-lru")])] {
+            for check in [persistence(&facts), eviction(&facts)] {
+                assert!(check.level == Level::Ok || check.mend.is_some(), "{check:?}");
+            }
+        }
+    }
+}

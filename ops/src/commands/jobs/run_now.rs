@@ -1,0 +1,42 @@
+use perch_jobs::JobId;
+use perch_queue::JobState;
+use serde_json::json;
+
+use super::{find, not_there};
+use crate::{app::App, error::OpsError, parse::job_id};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The jobs
+    #[arg(required = true, value_parser = job_id, value_name = "ID")]
+    pub ids: Vec<JobId>,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (_, queues) = app.queues()?;
+    let mut answers = Vec::new();
+    let mut refused = false;
+    for &id in &args.ids {
+        let found = find(&queues, id).await?;
+        let moved = match &found {
+            Some((queue, _)) => queue.run_now(id).await?,
+            None => false,
+        };
+        let said = match found.as_ref().map(|(_, view)| view.state) {
+            _ if moved => "it runs as soon as a worker is free".to_owned(),
+            Some(JobState::Dead) => format!("it is in the dead letters; bring it back with `perch dead replay --id {id}`"),
+            Some(JobState::Running) => "it runs already".to_owned(),
+            Some(JobState::Waiting | JobState::Delayed) => "it waits for a worker already".to_owned(),
+            None => not_there(id),
+        };
+        refused |= !moved;
+        if !app.out.is_json() {
+            app.out.line(format_args!("{id}  {said}"))?;
+        }
+        answers.push(json!({ "id": id, "queue": found.as_ref().map(|(queue, _)| queue.name()), "moved": moved }));
+    }
+    if app.out.is_json() {
+        app.out.json(&answers)?;
+    }
+    if refused { Err(OpsError::Reported) } else { Ok(()) }
+}

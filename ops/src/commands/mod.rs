@@ -1,0 +1,92 @@
+//! The commands, one file each.
+
+mod audit;
+mod completions;
+mod config;
+mod cron;
+mod dead;
+mod doctor;
+mod drain;
+mod enqueue;
+mod health;
+mod jobs;
+mod keys;
+mod migrate;
+mod pause;
+mod purge;
+mod queues;
+mod tail;
+mod workers;
+
+use crate::{app::App, error::OpsError};
+
+/// What `perch` can do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Depth and state of every queue
+    Queues(queues::Args),
+    /// Single jobs: list, show, cancel, run now
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// Hand over a job, or many
+    Enqueue(enqueue::Args),
+    /// Stop all workers from fetching from a queue
+    Pause(pause::Args),
+    /// Let workers fetch again
+    Resume(pause::Args),
+    /// Wait until a queue has nothing left to do
+    Drain(drain::Args),
+    /// Remove the waiting jobs of a queue for good
+    Purge(purge::Args),
+    /// Dead letters: list, stats, show, replay, discard, export
+    #[command(subcommand)]
+    Dead(dead::Dead),
+    /// Who works on what
+    Workers(workers::Args),
+    /// What happens, as it happens
+    Tail(tail::Args),
+    /// Cron entries: list, run
+    #[command(subcommand)]
+    Cron(cron::Cron),
+    /// Bring the database to the schema of this release
+    Migrate(migrate::Args),
+    /// Look for what is wrong, and say how to mend it
+    Doctor(doctor::Args),
+    /// The configuration: check, show
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Keys of the HTTP API: create, list, revoke
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// What was changed, and by whom
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Ask a running process whether it is well
+    Health(health::Args),
+    /// Completions for a shell
+    Completions(completions::Args),
+}
+
+/// Carries out a command.
+pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
+    match &command {
+        Command::Queues(args) => queues::run(app, args).await,
+        Command::Jobs(jobs) => jobs::run(app, jobs).await,
+        Command::Enqueue(args) => enqueue::run(app, args).await,
+        Command::Pause(args) => pause::run(app, args, pause::Switch::Pause).await,
+        Command::Resume(args) => pause::run(app, args, pause::Switch::Resume).await,
+        Command::Drain(args) => drain::run(app, args).await,
+        Command::Purge(args) => purge::run(app, args).await,
+        Command::Dead(dead) => dead::run(app, dead).await,
+        Command::Workers(args) => workers::run(app, args).await,
+        Command::Tail(args) => tail::run(app, args).await,
+        Command::Cron(cron) => cron::run(app, cron).await,
+        Command::Migrate(args) => migrate::run(app, args).await,
+        Command::Doctor(args) => doctor::run(app, args).await,
+        Command::Config(config) => config::run(app, config),
+        Command::Keys(keys) => keys::run(app, keys).await,
+        Command::Audit(audit) => audit::run(app, audit).await,
+        Command::Health(args) => health::run(app, args).await,
+        Command::Completions(args) => completions::run(args),
+    }
+}

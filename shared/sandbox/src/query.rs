@@ -1,0 +1,149 @@
+//! Query parameters of X's read endpoints, checked as X checks them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::Uri;
+use chrono::{DateTime, Utc};
+use url::form_urlencoded;
+
+use crate::{problem::Problem, world::Slice};
+
+/// Parameters that every read takes.
+const COMMON: [&str; 8] = [
+    "tweet.fields",
+    "post.fields",
+    "user.fields",
+    "media.fields",
+    "poll.fields",
+    "place.fields",
+    "expansions",
+    "list.fields",
+];
+/// Parameters of timelines.
+pub(crate) const OF_TIMELINES: [&str; 7] =
+    ["max_results", "pagination_token", "start_time", "end_time", "since_id", "until_id", "exclude"];
+
+/// The parameters of a request.
+#[derive(Debug)]
+pub(crate) struct Query {
+    values: BTreeMap<String, String>,
+    pub post_fields: BTreeSet<String>,
+    pub user_fields: BTreeSet<String>,
+    pub media_fields: BTreeSet<String>,
+    pub expansions: BTreeSet<String>,
+}
+
+impl Query {
+    /// Reads the parameters; one that the endpoint does not know is an invalid request.
+    pub fn read(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        let mut values = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            if !COMMON.contains(&&*name) && !known.contains(&&*name) {
+                return Err(Problem::invalid(
+                    &name,
+                    &value,
+                    format!("The query parameter [{name}] is not one of those allowed."),
+                ));
+            }
+            if value.is_empty() {
+                return Err(Problem::invalid(&name, &value, format!("The `{name}` query parameter value is empty.")));
+            }
+            values.insert(name.into_owned(), value.into_owned());
+        }
+        let list = |name: &str| {
+            let value = values.get(name).map(String::as_str).unwrap_or_default();
+            value.split(',').map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let mut post_fields = list("tweet.fields");
+        post_fields.extend(list("post.fields"));
+        let (user_fields, media_fields, expansions) = (list("user.fields"), list("media.fields"), list("expansions"));
+        Ok(Self { values, post_fields, user_fields, media_fields, expansions })
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    fn id(&self, name: &str) -> Result<Option<u64>, Problem> {
+        self.get(name).map(|value| id(name, value)).transpose()
+    }
+
+    fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+        self.get(name)
+            .map(|value| {
+                let message =
+                    format!("The `{name}` query parameter value [{value}] is not a date and time in RFC 3339.");
+                let time = DateTime::parse_from_rfc3339(value).map_err(|_| Problem::invalid(name, value, message))?;
+                Ok(time.with_timezone(&Utc))
+            })
+            .transpose()
+    }
+
+    /// Which part of a timeline is asked for. A page token is the last id of the page before, in hex.
+    pub fn slice(&self) -> Result<Slice, Problem> {
+        let most = self.get("max_results").unwrap_or("10");
+        let in_range = most.parse().ok().filter(|n| (5..=100).contains(n));
+        let message = format!("The `max_results` query parameter value [{most}] is not between 5 and 100");
+        let most = in_range.ok_or_else(|| Problem::invalid("max_results", most, message))?;
+        let exclude: Vec<&str> = self.get("exclude").map(|v| v.split(',').collect()).unwrap_or_default();
+        if let Some(other) = exclude.iter().find(|e| !matches!(**e, "replies" | "retweets")) {
+            let message = format!("The `exclude` query parameter value [{other}] is not one of [replies,retweets]");
+            return Err(Problem::invalid("exclude", other, message));
+        }
+        let page = self
+            .get("pagination_token")
+            .map(|token| {
+                let message = "The `pagination_token` is not one that this endpoint gave.";
+                u64::from_str_radix(token, 16).map_err(|_| Problem::invalid("pagination_token", token, message))
+            })
+            .transpose()?;
+        let until = self.id("until_id")?;
+        Ok(Slice {
+            most,
+            after_id: self.id("since_id")?,
+            before_id: [page, until].into_iter().flatten().min(),
+            from: self.time("start_time")?,
+            until: self.time("end_time")?,
+            no_replies: exclude.contains(&"replies"),
+            no_retweets: exclude.contains(&"retweets"),
+        })
+    }
+}
+
+/// The token of the page that begins below an id.
+pub(crate) fn page_token(last: u64) -> String {
+    format!("{last:x}")
+}
+
+/// An id as X writes it: 1 to 19 digits.
+pub(crate) fn id(name: &str, value: &str) -> Result<u64, Problem> {
+    let digits = (1..=19).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    let message = format!("The `{name}` value [{value}] does not match ^[0-9]{{1,19}}$");
+    value.parse().ok().filter(|_| digits).ok_or_else(|| Problem::invalid(name, value, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice(query: &str) -> Result<Slice, Problem> {
+        let uri: Uri = format!("/2/users/1/tweets?{query}").parse().expect("a valid path");
+        Query::read(&uri, &OF_TIMELINES)?.slice()
+    }
+
+    #[test]
+    fn values_outside_of_the_contract_are_refused() {
+        for wrong in
+            ["max_results=4", "max_results=101", "since_id=abc", "start_time=today", "exclude=likes", "limit=5"]
+        {
+            assert!(slice(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_timeline_without_parameters_has_ten_posts() {
+        assert_eq!(slice("").map(|s| s.most), Ok(10));
+        assert_eq!(slice("exclude=replies,retweets").map(|s| (s.no_replies, s.no_retweets)), Ok((true, true)));
+        assert_eq!(slice("pagination_token=ff&until_id=16").map(|s| s.before_id), Ok(Some(16)));
+    }
+}

@@ -1,0 +1,152 @@
+use std::{
+    future::Future,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use axum::{Router, extract::connect_info::IntoMakeServiceWithConnectInfo};
+use chrono::Utc;
+use tokio::{net::TcpListener, task::JoinHandle, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    SandboxError, SandboxState, chat, control, reads,
+    wire::{CuttableListener, Cutter},
+    writes,
+};
+
+/// What a sandbox holds when it starts.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// Usernames of the accounts that posts may be made as.
+    pub bot_accounts: Vec<String>,
+    /// Usernames of the accounts that write posts by themselves.
+    pub watched: Vec<String>,
+    /// How often each watched account writes; `None` leaves them with what they had at the start.
+    pub post_every: Option<Duration>,
+    /// The same seed writes the same posts.
+    pub seed: u64,
+    /// Whether calls over X's rate limits are refused. The headers are sent either way.
+    pub rate_limits: bool,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self { bot_accounts: Vec::new(), watched: Vec::new(), post_every: None, seed: 1, rate_limits: true }
+    }
+}
+
+/// What every handler holds.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub state: SandboxState,
+    pub stopping: CancellationToken,
+}
+
+/// A running sandbox. Dropping it stops it at once; [`Sandbox::stop`] lets running requests finish.
+#[derive(Debug)]
+pub struct Sandbox {
+    app: App,
+    address: SocketAddr,
+    server: Option<JoinHandle<std::io::Result<()>>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// How long requests may run on after a stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Sandbox {
+    /// Starts to listen; port 0 takes a free one. When this returns, the sandbox answers.
+    pub async fn start(bind: SocketAddr, options: SandboxOptions) -> Result<Self, SandboxError> {
+        let failed = |source| SandboxError::Bind { bind, source };
+        let listener = TcpListener::bind(bind).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let app = App { state: SandboxState::new(&options)?, stopping: CancellationToken::new() };
+        let stopped = app.stopping.clone().cancelled_owned();
+        let serve = axum::serve(CuttableListener(listener), service(&app)).with_graceful_shutdown(stopped);
+        let server = tokio::spawn(async move { serve.await });
+        let writer = options
+            .post_every
+            .filter(|_| !options.watched.is_empty())
+            .map(|every| tokio::spawn(write(app.clone(), every, options.watched.len())));
+        tracing::info!(%address, "sandbox listens");
+        Ok(Self { app, address, server: Some(server), writer })
+    }
+
+    /// Where it is reached from this machine, without a slash at the end. X is under it; models are under `/v1`.
+    pub fn base_url(&self) -> String {
+        let ip = match self.address.ip() {
+            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ip => ip,
+        };
+        format!("http://{}", SocketAddr::new(ip, self.address.port()))
+    }
+
+    /// A handle on what is posted, called and broken.
+    pub fn state(&self) -> SandboxState {
+        self.app.state.clone()
+    }
+
+    /// Takes no more connections, ends requests that a fault holds, lets the others finish for up to 5 seconds.
+    pub async fn stop(mut self) {
+        self.app.stopping.cancel();
+        if let Some(mut server) = self.server.take()
+            && tokio::time::timeout(GRACE, &mut server).await.is_err()
+        {
+            server.abort();
+        }
+    }
+
+    /// Runs until the future is ready, then stops. Ends early with an error when the server does.
+    pub async fn run_until(mut self, cancelled: impl Future<Output = ()>) -> Result<(), SandboxError> {
+        if let Some(mut server) = self.server.take() {
+            tokio::select! {
+                () = cancelled => self.server = Some(server),
+                ended = &mut server => {
+                    return ended.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(SandboxError::Serve);
+                }
+            }
+        }
+        self.stop().await;
+        Ok(())
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.app.stopping.cancel();
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+        if let Some(writer) = &self.writer {
+            writer.abort();
+        }
+    }
+}
+
+fn service(app: &App) -> IntoMakeServiceWithConnectInfo<Router, Cutter> {
+    Router::new()
+        .merge(reads::routes(app))
+        .merge(writes::routes(app))
+        .merge(chat::routes(app))
+        .merge(control::routes(app))
+        .into_make_service_with_connect_info()
+}
+
+/// Lets the watched accounts write in turn, each once in the period.
+async fn write(app: App, every: Duration, accounts: usize) {
+    let turns = u32::try_from(accounts).unwrap_or(u32::MAX);
+    let period = (every / turns).max(Duration::from_millis(1));
+    let mut clock = tokio::time::interval(period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // Counted from the epoch, so that a restarted sandbox goes on with other posts.
+    let period_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+    let mut turn = u64::try_from(Utc::now().timestamp_millis()).unwrap_or(0) / period_ms;
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = clock.tick() => app.state.write_next(turn),
+        }
+        turn += 1;
+    }
+}

@@ -1,0 +1,72 @@
+//! The model server, as a client of OpenAI's chat completions sees it.
+
+mod common;
+
+use common::TestWorld;
+use perch_jobs::{Answer, PickKind};
+use perch_sandbox::{Endpoint, Fault, FaultKind};
+use serde_json::{Value, json};
+
+fn extraction(post: &str) -> Value {
+    json!({
+        "model": "grok-4",
+        "temperature": 0,
+        "messages": [
+            { "role": "system", "content": "You read betting picks." },
+            { "role": "user", "content": [
+                { "type": "text", "text": format!("Read the picks.\n<post>\n{post}\n</post>") },
+                { "type": "image_url", "image_url": { "url": "https://example.com/slip.png" } },
+            ] },
+        ],
+        "response_format": { "type": "json_schema", "json_schema": { "name": "answer", "schema": { "anyOf": [] } } },
+    })
+}
+
+async fn content(world: &TestWorld, body: &Value) -> String {
+    let answer: Value = world.chat(body).send().await.expect("an answer").json().await.expect("JSON");
+    answer["choices"][0]["message"]["content"].as_str().expect("a text").to_owned()
+}
+
+#[tokio::test]
+async fn a_post_comes_back_as_a_valid_answer_with_its_tokens_counted() {
+    let world = TestWorld::start().await;
+    let answer = world.chat(&extraction("Lakers -3.5 (-110) 2u")).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let answer: Value = answer.json().await.expect("JSON");
+    assert_eq!((&answer["object"], &answer["model"]), (&json!("chat.completion"), &json!("grok-4")));
+    let usage = &answer["usage"];
+    let tokens = |name: &str| usage[name].as_u64().expect("a number");
+    assert_eq!(tokens("total_tokens"), tokens("prompt_tokens") + tokens("completion_tokens"));
+    let content = answer["choices"][0]["message"]["content"].as_str().expect("a text");
+    let Ok(Answer::One(pick)) = Answer::parse(content) else { panic!("{content} is one pick") };
+    assert_eq!((pick.kind, pick.line, pick.units), (PickKind::Spread, Some(-3.5), Some(2.0)));
+}
+
+#[tokio::test]
+async fn chatter_comes_back_as_null() {
+    let world = TestWorld::start().await;
+    assert_eq!(content(&world, &extraction("Good morning everyone")).await, "null");
+}
+
+#[tokio::test]
+async fn a_malformed_answer_cannot_be_read_and_the_next_one_can() {
+    let world = TestWorld::start().await;
+    world.state.add_fault(Fault::new(Endpoint::Chat, FaultKind::Malformed).times(3));
+    for _ in 0..3 {
+        let broken = content(&world, &extraction("Lakers -3.5")).await;
+        assert!(Answer::parse(&broken).is_err(), "{broken}");
+    }
+    assert!(Answer::parse(&content(&world, &extraction("Lakers -3.5")).await).is_ok());
+}
+
+#[tokio::test]
+async fn a_missing_key_and_a_wrong_request_are_errors_in_the_shape_of_openai() {
+    let world = TestWorld::start().await;
+    let url = world.url("/v1/chat/completions");
+    let keyless = world.client.post(&url).json(&extraction("x")).send().await.expect("an answer");
+    assert_eq!(keyless.status(), 401);
+    assert!(keyless.json::<Value>().await.expect("JSON")["error"]["message"].is_string());
+    for body in [json!({ "model": "m" }), json!({ "model": "m", "messages": [] }), json!({ "messages": "hello" })] {
+        assert_eq!(world.chat(&body).send().await.expect("an answer").status(), 400, "{body}");
+    }
+}

@@ -1,0 +1,131 @@
+//! What the hot state in Redis promises.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
+
+use std::time::Duration;
+
+use chrono::{SubsecRound, TimeDelta, Utc};
+use perch_base::{Classified, Disposition, Environment};
+use perch_jobs::PostId;
+use perch_store::{Family, HotRecord, HotStore, Marks, RateWindow, RateWindows, StoreError};
+use perch_testkit::TestRedis;
+use serde_json::json;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn post(id: &str) -> PostId {
+    id.parse().unwrap()
+}
+
+fn record(key: &str, n: u32) -> HotRecord {
+    HotRecord { family: Family::Posts, key: key.into(), value: json!({ "n": n }), ttl: Some(DAY) }
+}
+
+#[tokio::test]
+async fn a_record_can_be_read_at_once_and_a_newer_one_has_the_greater_version() {
+    let redis = TestRedis::claim().await;
+    let hot = HotStore::new(redis.door(), Environment::Staging);
+    let versions = hot.put(&[record("1", 1), record("1", 2), record("2", 3)]).await.unwrap();
+    assert!(versions.is_sorted() && versions.len() == 3);
+    let copy = hot.get(Family::Posts, "1").await.unwrap().unwrap();
+    assert_eq!((copy.version, copy.value), (versions[1], json!({ "n": 2 })));
+    assert_eq!(hot.get(Family::Picks, "1").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_full_hot_state_refuses_and_throws_nothing_away() {
+    let redis = TestRedis::claim().await;
+    let hot = HotStore::new(redis.door(), Environment::Staging).with_bound(3);
+    hot.put(&[record("1", 1), record("2", 2)]).await.unwrap();
+    let refusal = hot.put(&[record("3", 3), record("4", 4)]).await.unwrap_err();
+    assert!(matches!(refusal, StoreError::HotFull { waiting: 2, bound: 3 }), "{refusal}");
+    assert!(matches!(refusal.disposition(), Disposition::RetryAfter(_)));
+    assert_eq!(hot.get(Family::Posts, "3").await.unwrap(), None);
+    hot.put(&[record("3", 3)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_records_than_one_script_takes_are_all_accepted_in_order() {
+    let redis = TestRedis::claim().await;
+    let hot = HotStore::new(redis.door(), Environment::Staging);
+    let records: Vec<_> = (0..250).map(|n| record(&n.to_string(), n)).collect();
+    let versions = hot.put(&records).await.unwrap();
+    assert_eq!(versions.len(), 250);
+    assert!(versions.is_sorted());
+}
+
+#[tokio::test]
+async fn a_post_is_processed_by_the_first_that_comes_and_by_it_again_after_a_crash() {
+    let redis = TestRedis::claim().await;
+    let marks = Marks::new(redis.door(), Environment::Staging);
+    assert!(!marks.is_processed(&post("7")).await.unwrap());
+    assert!(marks.mark_processed(&post("7"), "job-a", DAY).await.unwrap());
+    assert!(marks.mark_processed(&post("7"), "job-a", DAY).await.unwrap());
+    assert!(!marks.mark_processed(&post("7"), "job-b", DAY).await.unwrap());
+    assert!(marks.is_processed(&post("7")).await.unwrap());
+
+    assert!(!marks.forget_processed(&post("7"), "job-b").await.unwrap());
+    assert!(marks.forget_processed(&post("7"), "job-a").await.unwrap());
+    assert!(marks.mark_processed(&post("7"), "job-b", DAY).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_pick_is_first_seen_once() {
+    let redis = TestRedis::claim().await;
+    let marks = Marks::new(redis.door(), Environment::Staging);
+    assert!(marks.remember_pick("spread|nba", "post-1", DAY).await.unwrap());
+    assert!(!marks.remember_pick("spread|nba", "post-2", DAY).await.unwrap());
+    assert!(marks.forget_pick("spread|nba", "post-1").await.unwrap());
+    assert!(marks.remember_pick("spread|nba", "post-2", DAY).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_last_post_read_of_an_account_only_moves_forward() {
+    let redis = TestRedis::claim().await;
+    let marks = Marks::new(redis.door(), Environment::Staging);
+    assert_eq!(marks.since_id("Sharp").await.unwrap(), None);
+    marks.set_since_id("Sharp", &post("999")).await.unwrap();
+    marks.set_since_id("sharp", &post("1000")).await.unwrap();
+    let held = marks.set_since_id("sharp", &post("0998")).await.unwrap();
+    assert_eq!(held, post("1000"));
+    let big = post("1850000000000000001");
+    marks.set_since_id("sharp", &post("1850000000000000000")).await.unwrap();
+    marks.set_since_id("sharp", &big).await.unwrap();
+    assert_eq!(marks.since_id("SHARP").await.unwrap(), Some(big));
+}
+
+#[tokio::test]
+async fn answers_that_arrive_out_of_order_leave_the_smallest_remainder_of_the_latest_window() {
+    let redis = TestRedis::claim().await;
+    let windows = RateWindows::new(redis.door(), Environment::Staging);
+    let soon = (Utc::now() + TimeDelta::minutes(10)).trunc_subsecs(3);
+    let later = soon + TimeDelta::minutes(15);
+    let at = |remaining, reset| RateWindow { limit: 100, remaining, reset };
+    for window in [at(7, soon), at(9, soon)] {
+        windows.set("x:main", window).await.unwrap();
+    }
+    assert_eq!(windows.get("x:main").await.unwrap(), Some(at(7, soon)));
+    for window in [at(99, later), at(3, soon)] {
+        windows.set("x:main", window).await.unwrap();
+    }
+    assert_eq!(windows.get("x:main").await.unwrap(), Some(at(99, later)));
+    windows.set("x:other", at(1, Utc::now() - TimeDelta::seconds(1))).await.unwrap();
+    assert_eq!(windows.get("x:other").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn everything_in_redis_starts_with_the_prefix_of_the_environment() {
+    let redis = TestRedis::claim().await;
+    for env in [Environment::Staging, Environment::Production] {
+        HotStore::new(redis.door(), env).put(&[record("1", 1)]).await.unwrap();
+        let marks = Marks::new(redis.door(), env);
+        assert!(marks.mark_processed(&post("1"), "a", DAY).await.unwrap());
+        assert!(marks.remember_pick("k", "a", DAY).await.unwrap());
+        marks.set_since_id("sharp", &post("1")).await.unwrap();
+        let reset = Utc::now() + TimeDelta::minutes(1);
+        RateWindows::new(redis.door(), env).set("x", RateWindow { limit: 1, remaining: 1, reset }).await.unwrap();
+    }
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis.raw().await).await.unwrap();
+    assert_eq!(keys.iter().filter(|key| key.starts_with("stg:")).count(), 6, "{keys:?}");
+    assert_eq!(keys.iter().filter(|key| key.starts_with("prod:")).count(), 6, "{keys:?}");
+    assert_eq!(keys.len(), 12);
+}

@@ -1,0 +1,129 @@
+//! What operators can find, change and look up.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
+
+mod world;
+
+use chrono::{TimeDelta, Utc};
+use perch_base::Environment;
+use perch_store::{AuditFilter, JobFilter, JobState, Pruned, Scope, StoreError};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use world::{World, envelope, job, queue};
+
+#[tokio::test]
+async fn jobs_are_found_by_what_is_known_of_them() {
+    let mut world = World::start().await;
+    world.event("enqueued", job(1), &envelope("extract_post")).await;
+    world.event("enqueued", job(2), &envelope("publish_post")).await;
+    world.event("dead", job(2), r#"{"attempt":1,"error":"403 Forbidden: 100% no"}"#).await;
+    world.sync().await;
+    let found = async |filter: JobFilter| -> Vec<_> {
+        world.store.history().search(&filter).await.unwrap().into_iter().map(|job| job.kind.unwrap()).collect()
+    };
+    let any = JobFilter::default;
+    assert_eq!(found(any()).await, ["publish_post", "extract_post"]);
+    assert_eq!(found(JobFilter { kind: Some("extract_post".into()), ..any() }).await.len(), 1);
+    assert_eq!(found(JobFilter { state: Some(JobState::Dead), ..any() }).await, ["publish_post"]);
+    assert_eq!(found(JobFilter { error: Some("forbidden: 100%".into()), ..any() }).await, ["publish_post"]);
+    assert_eq!(found(JobFilter { group: Some("main".into()), ..any() }).await.len(), 2);
+    assert_eq!(found(JobFilter { group: Some("other".into()), ..any() }).await.len(), 0);
+    assert_eq!(found(JobFilter { queue: Some(queue()), limit: 1, ..any() }).await, ["publish_post"]);
+    let newest = world.store.history().search(&any()).await.unwrap()[0].id;
+    assert_eq!(found(JobFilter { before: Some(newest), ..any() }).await, ["extract_post"]);
+    assert_eq!(found(JobFilter { until: Some(Utc::now() - TimeDelta::hours(1)), ..any() }).await.len(), 0);
+    assert_eq!(found(JobFilter { since: Some(Utc::now() - TimeDelta::hours(1)), ..any() }).await.len(), 2);
+}
+
+#[tokio::test]
+async fn old_history_is_pruned_in_batches_and_jobs_still_to_run_are_kept() {
+    let mut world = World::start().await;
+    let day = 86_400_000;
+    let now = u64::try_from(Utc::now().timestamp_millis()).unwrap();
+    let old = now - 40 * day;
+    for n in 0..5 {
+        let fields =
+            [("enqueued", job(n), envelope("extract_post")), ("succeeded", job(n), r#"{"attempt":1}"#.to_owned())];
+        let fields: Vec<_> = fields.iter().map(|(word, id, value)| (*word, *id, value.as_str())).collect();
+        world.event_at(old + u64::from(n), &fields).await;
+    }
+    let later = format!(r#"{{"kind":"extract_post","max":1,"run_at":{},"payload":{{}}}}"#, now + day);
+    world.event_at(old + 10, &[("enqueued", job(10), &later)]).await;
+    world
+        .event_at(old + 11, &[("retried", job(11), r#"{"attempt":1,"error":"forgotten by a history of failures"}"#)])
+        .await;
+    world.event("enqueued", job(12), &envelope("extract_post")).await;
+    world.sync().await;
+
+    let cutoff = Utc::now() - TimeDelta::days(30);
+    let history = world.store.history();
+    assert_eq!(history.prune(cutoff, 4).await.unwrap(), Pruned { jobs: 4, events: 8 });
+    assert_eq!(history.prune(cutoff, 4).await.unwrap(), Pruned { jobs: 2, events: 3 });
+    assert_eq!(history.prune(cutoff, 4).await.unwrap(), Pruned::default());
+    assert_eq!(history.job(job(10)).await.unwrap().unwrap().state, JobState::Scheduled);
+    assert_eq!(history.search(&JobFilter::default()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_who_did_what_to_what() {
+    let world = World::start().await;
+    let audit = world.store.audit();
+    audit.record("ann", "queue.pause", "extraction", &json!({"why": "outage\0"})).await.unwrap();
+    let last = audit.record("bob", "dead.replay", "pending_posts", &json!({"jobs": 3})).await.unwrap();
+    let all = audit.list(&AuditFilter { limit: 10, ..AuditFilter::default() }).await.unwrap();
+    assert_eq!(all.iter().map(|entry| entry.actor.as_str()).collect::<Vec<_>>(), ["bob", "ann"]);
+    let before = AuditFilter { before: Some(last), limit: 10, ..AuditFilter::default() };
+    assert_eq!(audit.list(&before).await.unwrap()[0].details["why"], "outage\u{fffd}");
+    let about = AuditFilter { object: Some("extraction".into()), limit: 10, ..AuditFilter::default() };
+    assert_eq!(audit.list(&about).await.unwrap().len(), 1);
+    let production = world.database.store(Environment::Production);
+    assert!(production.audit().list(&AuditFilter { limit: 10, ..AuditFilter::default() }).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_api_key_is_known_by_its_token_alone_until_it_is_revoked() {
+    let world = World::start().await;
+    let keys = world.store.api_keys();
+    let made = keys.create("billing", &[Scope::Read, Scope::Enqueue, Scope::Read]).await.unwrap();
+    let token = made.token.expose_secret().to_owned();
+    assert!(token.starts_with("perch_stg_"), "{token}");
+    assert!(!format!("{made:?}").contains(&token));
+
+    let known = keys.verify(&SecretString::from(token.clone())).await.unwrap().unwrap();
+    assert_eq!(known.scopes, [Scope::Enqueue, Scope::Read]);
+    assert!(known.may(Scope::Enqueue) && !known.may(Scope::Operate));
+    assert!(keys.list().await.unwrap()[0].last_used.is_some());
+    for wrong in [format!("{token}x"), token.replace("stg", "prod"), String::new(), "perch_stg_".into()] {
+        assert!(keys.verify(&SecretString::from(wrong)).await.unwrap().is_none());
+    }
+    let production = world.database.store(Environment::Production);
+    assert!(production.api_keys().verify(&SecretString::from(token.clone())).await.unwrap().is_none());
+
+    assert_eq!(keys.revoke("billing").await.unwrap().unwrap().id, known.id);
+    assert!(keys.verify(&SecretString::from(token)).await.unwrap().is_none());
+    assert!(keys.revoke("billing").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_token_itself_is_stored_nowhere() {
+    let world = World::start().await;
+    let made = world.store.api_keys().create("billing", &[Scope::Read]).await.unwrap();
+    let row: String =
+        sqlx::query_scalar("select k::text from api_keys k").fetch_one(&world.database.raw().await).await.unwrap();
+    assert!(!row.contains(made.token.expose_secret()), "{row}");
+}
+
+#[tokio::test]
+async fn a_key_without_a_name_or_a_scope_is_refused_and_a_name_is_used_once_at_a_time() {
+    let world = World::start().await;
+    let keys = world.store.api_keys();
+    assert!(matches!(keys.create("", &[Scope::Read]).await, Err(StoreError::Invalid { .. })));
+    assert!(matches!(keys.create("a\nb", &[Scope::Read]).await, Err(StoreError::Invalid { .. })));
+    assert!(matches!(keys.create("billing", &[]).await, Err(StoreError::Invalid { .. })));
+    keys.create("billing", &[Scope::Read]).await.unwrap();
+    let twice = keys.create("billing", &[Scope::Read]).await.unwrap_err();
+    assert!(twice.to_string().contains("in use"), "{twice}");
+    keys.revoke("billing").await.unwrap().unwrap();
+    keys.create("billing", &[Scope::Operate]).await.unwrap();
+    assert_eq!("operate".parse(), Ok(Scope::Operate));
+    assert!("root".parse::<Scope>().unwrap_err().to_string().contains("enqueue"));
+}

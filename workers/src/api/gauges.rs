@@ -1,0 +1,104 @@
+//! The state of the queues as metrics, read when somebody asks for them.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use futures::future::join_all;
+use perch_base::Settings;
+use perch_queue::{QueueStats, Queues};
+use perch_store::{Store, Syncer};
+use tokio::sync::Mutex;
+
+/// How long what was read holds: many scrapes are one look.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long a server may take. A scrape that waits longer is given up by Prometheus.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Sets the gauges of all queues.
+pub(super) struct Gauges {
+    queues: Queues,
+    syncer: Syncer,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Gauges {
+    pub fn new(queues: &Queues, store: &Store, settings: &Settings) -> Self {
+        let names = queues.names();
+        let syncer =
+            Syncer::new(queues.redis().clone(), store.clone(), settings.env, &names, settings.sync.batch);
+        Self { queues: queues.clone(), syncer, last: Mutex::new(None) }
+    }
+
+    /// Reads the queues and the lag of the sync anew. A server that is away leaves its gauges as they were, and says so in
+    /// `perch_up`.
+    pub async fn refresh(&self) {
+        let mut last = self.last.lock().await;
+        if last.is_some_and(|read| read.elapsed() < FRESH) {
+            return;
+        }
+        let stats = tokio::time::timeout(PATIENCE, join_all(self.queues.iter().map(perch_queue::Queue::stats)));
+        let lag = tokio::time::timeout(PATIENCE, self.syncer.lag());
+        let (stats, lag) = tokio::join!(stats, lag);
+        let mut redis_is_up = stats.is_ok();
+        for read in stats.into_iter().flatten() {
+            match read {
+                Ok(stats) => show(&stats),
+                Err(error) => {
+                    redis_is_up = false;
+                    tracing::warn!(%error, "the gauges of a queue are stale");
+                }
+            }
+        }
+        up("redis", redis_is_up);
+        // The lag is the distance between the two servers, so it says that Postgres is there only if Redis is too.
+        let lag_is_known = matches!(lag, Ok(Ok(_)));
+        if let Ok(Err(error)) = lag {
+            tracing::warn!(%error, "the lag of the sync is not known");
+        }
+        if redis_is_up {
+            up("postgres", lag_is_known);
+        }
+        *last = Some(Instant::now());
+    }
+}
+
+fn up(server: &'static str, is_up: bool) {
+    metrics::gauge!("perch_up", "server" => server).set(f64::from(u8::from(is_up)));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no queue holds 2^53 jobs")]
+fn show(stats: &QueueStats) {
+    let queue = stats.queue.to_string();
+    let counts = [
+        ("waiting", stats.waiting()),
+        ("delayed", stats.delayed),
+        ("running", stats.running),
+        ("dead", stats.dead),
+    ];
+    for (state, count) in counts {
+        metrics::gauge!("perch_queue_jobs", "queue" => queue.clone(), "state" => state).set(count as f64);
+    }
+    let age = stats.oldest.and_then(|since| (Utc::now() - since).to_std().ok()).unwrap_or_default();
+    metrics::gauge!("perch_queue_oldest_seconds", "queue" => queue.clone()).set(age.as_secs_f64());
+    metrics::gauge!("perch_queue_overdue_jobs", "queue" => queue.clone()).set(stats.overdue as f64);
+    metrics::gauge!("perch_queue_workers", "queue" => queue.clone()).set(stats.workers as f64);
+    let paused = f64::from(u8::from(stats.paused_by.is_some()));
+    metrics::gauge!("perch_queue_paused", "queue" => queue.clone()).set(paused);
+    metrics::gauge!("perch_queue_events", "queue" => queue).set(stats.events as f64);
+}
+
+/// Says in the metrics what the gauges mean.
+pub(super) fn describe() {
+    metrics::describe_gauge!("perch_up", "1 when the server answers, else 0");
+    metrics::describe_gauge!("perch_queue_jobs", "Jobs of a queue by state");
+    metrics::describe_gauge!("perch_queue_oldest_seconds", "Age of the oldest ready job, 0 when none is ready");
+    metrics::describe_gauge!("perch_queue_overdue_jobs", "Delayed jobs that are due and that nobody fetched");
+    metrics::describe_gauge!("perch_queue_workers", "Workers seen within the last minute");
+    metrics::describe_gauge!("perch_queue_paused", "1 when the queue is paused, else 0");
+    metrics::describe_gauge!("perch_queue_events", "Events of the queue that Redis holds");
+    metrics::describe_gauge!("perch_sync_lag_seconds", "Age of the oldest entry that is not in Postgres yet");
+    metrics::describe_counter!("perch_http_requests_total", "Requests by route, method and status");
+    metrics::describe_histogram!("perch_http_request_seconds", "Duration of requests by route and method");
+    metrics::describe_counter!("perch_http_rate_limited_total", "Requests refused because their key made too many");
+    metrics::describe_counter!("perch_audit_failures_total", "Lines that could not be written to the audit log");
+}

@@ -1,0 +1,200 @@
+//! Whether a process can do its work.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use perch_base::Environment;
+use perch_queue::Redis;
+use perch_store::{Store, StoreError};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+/// How long a server may take to answer before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer holds, so that many probes ask the servers once.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What a process needs, and whether it has it. Cheap to clone; clones share what they know.
+#[derive(Clone)]
+pub struct Health(Arc<Inner>);
+
+struct Inner {
+    redis: Redis,
+    store: Store,
+    started: Instant,
+    draining: AtomicBool,
+    last: Mutex<Option<(Instant, Readiness)>>,
+}
+
+/// One thing that a process needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Check)]
+pub struct Check {
+    /// Whether it is as it has to be.
+    pub ok: bool,
+    /// What is wrong, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Check {
+    fn good() -> Self {
+        Self { ok: true, detail: None }
+    }
+
+    fn bad(detail: impl Into<String>) -> Self {
+        Self { ok: false, detail: Some(detail.into()) }
+    }
+}
+
+/// Whether a process is ready, and what it lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Readiness {
+    /// True when everything is there and the process is not shutting down.
+    pub ready: bool,
+    /// True once the process is shutting down.
+    pub draining: bool,
+    /// Redis answers.
+    pub redis: Check,
+    /// Postgres answers.
+    pub postgres: Check,
+    /// The database has the schema of this release.
+    pub migrations: Check,
+}
+
+/// That a process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Alive {
+    /// `ok`.
+    pub status: &'static str,
+    /// The environment it belongs to.
+    #[schema(value_type = String, example = "staging")]
+    pub environment: &'static str,
+    /// Its release.
+    pub version: &'static str,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+}
+
+impl Health {
+    /// The health of a process that stands on these two.
+    pub fn new(redis: Redis, store: Store) -> Self {
+        Self(Arc::new(Inner {
+            redis,
+            store,
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+            last: Mutex::new(None),
+        }))
+    }
+
+    /// From now on the process is not ready: it is shutting down.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The environment of the process.
+    pub fn environment(&self) -> Environment {
+        self.0.store.env()
+    }
+
+    /// That the process runs; asks nobody.
+    pub fn alive(&self) -> Alive {
+        Alive {
+            status: "ok",
+            environment: self.environment().as_str(),
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.0.started.elapsed().as_secs(),
+        }
+    }
+
+    /// Whether the process is ready. Takes at most a little over 2 seconds; answers of the last second are given again.
+    pub async fn readiness(&self) -> Readiness {
+        let mut last = self.0.last.lock().await;
+        let known = last.as_ref().filter(|(asked, _)| asked.elapsed() < FRESH).map(|(_, readiness)| readiness.clone());
+        let mut readiness = match known {
+            Some(readiness) => readiness,
+            None => last.insert((Instant::now(), self.ask().await)).1.clone(),
+        };
+        readiness.draining = self.0.draining.load(Ordering::Relaxed);
+        readiness.ready &= !readiness.draining;
+        readiness
+    }
+
+    async fn ask(&self) -> Readiness {
+        let (redis, (postgres, migrations)) = tokio::join!(self.ask_redis(), self.ask_postgres());
+        let ready = redis.ok && postgres.ok && migrations.ok;
+        Readiness { ready, draining: false, redis, postgres, migrations }
+    }
+
+    async fn ask_redis(&self) -> Check {
+        let answer = tokio::time::timeout(PATIENCE, self.0.redis.ping()).await;
+        if let Ok(Err(error)) = &answer {
+            tracing::warn!(%error, "not ready");
+        }
+        match answer {
+            Ok(Ok(())) => Check::good(),
+            _ => Check::bad("Redis does not answer; check REDIS_URL and that the server is up"),
+        }
+    }
+
+    async fn ask_postgres(&self) -> (Check, Check) {
+        let answer = tokio::time::timeout(PATIENCE, self.0.store.require_schema()).await;
+        if let Ok(Err(error)) = &answer {
+            tracing::warn!(%error, "not ready");
+        }
+        match answer {
+            Ok(Ok(())) => (Check::good(), Check::good()),
+            // These name versions and commands, no servers.
+            Ok(Err(
+                error @ (StoreError::SchemaMissing { .. }
+                | StoreError::SchemaBehind { .. }
+                | StoreError::SchemaNewer { .. }),
+            )) => (Check::good(), Check::bad(error.to_string())),
+            _ => (
+                Check::bad("Postgres does not answer; check DATABASE_URL and that the server is up"),
+                Check::bad("not known while Postgres does not answer"),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_base::settings::{PostgresSettings, RedisSettings};
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn health_of_nothing() -> Health {
+        let short = Duration::from_millis(200);
+        let redis = RedisSettings { pool_size: 1, connect_timeout: short, command_timeout: short };
+        let postgres = PostgresSettings { max_connections: 1, acquire_timeout: short };
+        let door = Redis::new(&SecretString::from("redis://user:hunter2@127.0.0.1:9"), &redis).expect("a Redis URL");
+        let url = SecretString::from("postgres://user:hunter2@127.0.0.1:9/none");
+        let store = Store::connect_lazy(&url, Environment::Staging, &postgres).expect("a Postgres URL");
+        Health::new(door, store)
+    }
+
+    #[tokio::test]
+    async fn a_process_without_its_servers_says_which_it_lacks_and_shows_no_address() {
+        let readiness = health_of_nothing().readiness().await;
+        assert!(!readiness.ready && !readiness.redis.ok && !readiness.postgres.ok && !readiness.migrations.ok);
+        let text = serde_json::to_string(&readiness).expect("it is JSON");
+        assert!(!text.contains("127.0.0.1") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_shuts_down_is_not_ready_but_alive() {
+        let health = health_of_nothing();
+        health.drain();
+        assert!(health.readiness().await.draining);
+        assert_eq!(health.alive().status, "ok");
+    }
+}

@@ -1,0 +1,222 @@
+//! The HTTP API: enqueue, look up, operate; and what platforms ask every process.
+//!
+//! Every path under `/api/v1` needs a key with the scope that the OpenAPI document names for it (`guard`). Every refusal is a
+//! problem document (`problem`). A job is accepted only once Redis has it: when Redis is away the answer is 503.
+
+mod batch;
+mod catalog;
+mod dead;
+mod docs;
+mod enqueue;
+mod failure;
+mod gauges;
+mod guard;
+mod health;
+mod idempotency;
+mod input;
+mod job_view;
+mod jobs;
+mod keys;
+mod observe;
+mod probes;
+mod problem;
+mod queues;
+mod replay;
+mod request;
+
+use std::{any::Any, future::IntoFuture as _, ops::Deref, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    http::{Method, Uri},
+    middleware,
+    response::{IntoResponse, Response},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use perch_base::Settings;
+use perch_queue::{Client, CronEntry, Queues};
+use perch_store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use health::{Alive, Check, Health, Readiness};
+pub use probes::probe_router;
+pub use problem::{Cause, Document, FieldError, Problem};
+
+use gauges::Gauges;
+use guard::{Needs, guarded};
+use keys::{KeyRing, Pace};
+
+/// What the API stands on.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The queues.
+    pub queues: Queues,
+    /// Enqueues into them.
+    pub client: Client,
+    /// Postgres: keys, history, audit log.
+    pub store: Store,
+    /// Limits and cron entries.
+    pub settings: Arc<Settings>,
+    /// The metrics of this process.
+    pub metrics: PrometheusHandle,
+    /// What `/ready` tells.
+    pub health: Health,
+}
+
+/// Why the API does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The listener failed.
+    #[error("the HTTP API cannot serve on {address}: {source}; is the address free and allowed?")]
+    Serve {
+        /// Where it listens.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+struct App(Arc<Inner>);
+
+struct Inner {
+    state: ApiState,
+    keys: KeyRing,
+    pace: Pace,
+    cron: Vec<CronEntry>,
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Deref for Inner {
+    type Target = ApiState;
+
+    fn deref(&self) -> &ApiState {
+        &self.state
+    }
+}
+
+impl App {
+    fn new(state: ApiState) -> Self {
+        let (keys, pace) = (KeyRing::new(), Pace::new(&state.settings.http));
+        let cron = state.settings.cron.iter().filter_map(|(name, entry)| {
+            CronEntry::new(name, entry, &state.client)
+                .inspect_err(|error| tracing::error!(entry = name, %error, "a cron entry cannot be shown"))
+                .ok()
+        });
+        let cron = cron.collect();
+        Self(Arc::new(Inner { state, keys, pace, cron }))
+    }
+}
+
+/// The whole API: `/api/v1`, the probes, `/openapi.json` and `/docs`.
+pub fn router(state: ApiState) -> Router {
+    gauges::describe();
+    let gauges = Arc::new(Gauges::new(&state.queues, &state.store, &state.settings));
+    let probes = probes::routes(state.health.clone(), state.metrics.clone(), Some(gauges));
+    let app = App::new(state);
+    let described = OpenApiRouter::with_openapi(docs::document()).merge(probes).nest("/api/v1", version_1(&app));
+    let (router, document) = described.split_for_parts();
+    let router = router.merge(docs::routes(&document, app.queues.types()));
+    covered(router.with_state(app))
+}
+
+/// The routes by the scope they need.
+fn version_1(app: &App) -> OpenApiRouter<App> {
+    let enqueue = OpenApiRouter::new().routes(routes!(enqueue::enqueue)).routes(routes!(batch::enqueue_batch));
+    let cancel = OpenApiRouter::new().routes(routes!(jobs::cancel));
+    let read = OpenApiRouter::new()
+        .routes(routes!(jobs::jobs))
+        .routes(routes!(jobs::job))
+        .routes(routes!(queues::queues))
+        .routes(routes!(queues::one))
+        .routes(routes!(dead::list))
+        .routes(routes!(dead::stats))
+        .routes(routes!(catalog::kinds))
+        .routes(routes!(catalog::cron))
+        .routes(routes!(catalog::workers));
+    let operate = OpenApiRouter::new()
+        .routes(routes!(jobs::run_now))
+        .routes(routes!(queues::pause))
+        .routes(routes!(queues::resume))
+        .routes(routes!(replay::replay))
+        .routes(routes!(replay::discard));
+    guarded(app, Needs::ENQUEUE, enqueue)
+        .merge(guarded(app, Needs::CANCEL, cancel))
+        .merge(guarded(app, Needs::READ, read))
+        .merge(guarded(app, Needs::OPERATE, operate))
+}
+
+/// What holds for every route: problems for what is not there, for panics too, and one look at each request.
+fn covered(router: Router) -> Router {
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(observe::observe))
+}
+
+async fn no_such_path(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(Cause::NotFound, format!("There is nothing at {path}; /docs lists what there is."))
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    let (method, path): (String, String) =
+        (method.as_str().chars().take(20).collect(), uri.path().chars().take(200).collect());
+    Problem::new(Cause::MethodNotAllowed, format!("{path} has no {method}; the header Allow lists what it has."))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that tower-http asks for")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = words.unwrap_or("with a payload that is not text"), "a request handler panicked");
+    failure::internal().into_response()
+}
+
+/// Serves the API until `shutdown`; then takes no more requests and gives those under way `engine.shutdown_grace` to end.
+pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) -> Result<(), ApiError> {
+    let (grace, health) = (state.settings.engine.shutdown_grace, state.health.clone());
+    serve_router(listener, router(state), health, grace, shutdown).await
+}
+
+/// Serves the probes alone, for a process without the API, until `shutdown`.
+pub async fn serve_probes(
+    listener: TcpListener,
+    health: Health,
+    metrics: PrometheusHandle,
+    shutdown: CancellationToken,
+) -> Result<(), ApiError> {
+    let router = probe_router(health.clone(), metrics);
+    serve_router(listener, router, health, Duration::ZERO, shutdown).await
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    health: Health,
+    grace: Duration,
+    shutdown: CancellationToken,
+) -> Result<(), ApiError> {
+    let address = listener.local_addr().map_or_else(|_| "its address".to_owned(), |address| address.to_string());
+    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned()).into_future();
+    let out_of_patience = async {
+        shutdown.cancelled().await;
+        health.drain();
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        served = served => served.map_err(|source| ApiError::Serve { address, source }),
+        () = out_of_patience => Ok(()),
+    }
+}

@@ -1,0 +1,298 @@
+//! Bringing dead letters back, or removing them for good.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{Extension, Json, extract::State};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use perch_jobs::{JobId, QueueName};
+use perch_queue::{DeadLetter, Queue, Replay, Replayed};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::{
+    App,
+    dead::{DeadFilter, Pages},
+    guard::Caller,
+    input::{JsonBody, queues},
+    problem::{Answer, Cause, Document, Problem},
+};
+
+/// Most letters of one request.
+const MOST: usize = 10_000;
+/// Letters of one request when it does not say.
+const USUAL: usize = 1_000;
+/// Ids looked up at once.
+const LOOKED_UP_AT_ONCE: usize = 32;
+
+/// Which dead letters to bring back or discard: by id, or by what they have in common.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadRequest {
+    /// These letters, at most 10,000.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub ids: Option<Vec<JobId>>,
+    /// All that fit, the latest first. `{}` means every letter.
+    pub filter: Option<DeadFilter>,
+    /// At most so many of those that fit, 1 to 10,000. Default 1,000.
+    pub limit: Option<usize>,
+    /// Only says what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What became of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadOutcome {
+    /// It waits again, with as many attempts as it had before.
+    Replayed,
+    /// It is removed for good.
+    Discarded,
+    /// It would be brought back; this was a dry run.
+    WouldReplay,
+    /// It would be removed; this was a dry run.
+    WouldDiscard,
+    /// It is not in the dead letters.
+    Gone,
+    /// It was changed since it was read.
+    Changed,
+    /// A newer job holds its unique key.
+    Conflict,
+    /// Its envelope cannot be read; discard it.
+    Unreadable,
+}
+
+impl From<Replayed> for DeadOutcome {
+    fn from(replayed: Replayed) -> Self {
+        match replayed {
+            Replayed::Replayed => Self::Replayed,
+            Replayed::Gone => Self::Gone,
+            Replayed::Changed => Self::Changed,
+            Replayed::Conflict => Self::Conflict,
+            Replayed::Unreadable => Self::Unreadable,
+        }
+    }
+}
+
+/// One letter of the request.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeadResult {
+    /// The job.
+    #[schema(value_type = String)]
+    pub id: JobId,
+    /// Its queue; missing when no queue has it.
+    #[schema(value_type = Option<String>)]
+    pub queue: Option<QueueName>,
+    /// What became of it.
+    pub outcome: DeadOutcome,
+}
+
+/// What became of the letters.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = DeadActionAnswer)]
+pub struct DeadActed {
+    /// How many letters had each outcome.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub counts: BTreeMap<DeadOutcome, u64>,
+    /// Each letter.
+    pub results: Vec<DeadResult>,
+}
+
+impl DeadActed {
+    fn add(&mut self, results: Vec<DeadResult>) {
+        for result in &results {
+            *self.counts.entry(result.outcome).or_default() += 1;
+        }
+        self.results.extend(results);
+    }
+}
+
+/// What is done to letters.
+#[derive(Debug, Clone, Copy)]
+enum Deed<'a> {
+    Replay,
+    Discard { by: &'a str },
+    SayReplay,
+    SayDiscard,
+}
+
+/// Bring dead letters back
+///
+/// Each waits again with as many attempts as it had before. A letter keeps its id, so an effect that it already had is not
+/// repeated.
+#[utoipa::path(post, path = "/dead/replay", tag = "dead letters", operation_id = "replay", request_body = DeadRequest,
+    responses(
+        (status = 200, description = "What became of each letter.", body = DeadActed),
+        (status = 422, description = "The request has the wrong form.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn replay(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(request): JsonBody<DeadRequest>,
+) -> Answer<Json<DeadActed>> {
+    let deed = if request.dry_run { Deed::SayReplay } else { Deed::Replay };
+    carry_out(&app, &caller, "dead.replay", deed, &request).await
+}
+
+/// Discard dead letters
+///
+/// They are removed for good; the history keeps what happened to them.
+#[utoipa::path(post, path = "/dead/discard", tag = "dead letters", operation_id = "discard", request_body = DeadRequest,
+    responses(
+        (status = 200, description = "What became of each letter.", body = DeadActed),
+        (status = 422, description = "The request has the wrong form.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn discard(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(request): JsonBody<DeadRequest>,
+) -> Answer<Json<DeadActed>> {
+    let by = caller.actor();
+    let deed = if request.dry_run { Deed::SayDiscard } else { Deed::Discard { by: &by } };
+    carry_out(&app, &caller, "dead.discard", deed, &request).await
+}
+
+async fn carry_out(
+    app: &App,
+    caller: &Caller,
+    action: &str,
+    deed: Deed<'_>,
+    request: &DeadRequest,
+) -> Answer<Json<DeadActed>> {
+    let mut acted = DeadActed::default();
+    let ended = match checked(request)? {
+        Selection::Ids(ids) => by_id(app, ids, deed, &mut acted).await,
+        Selection::Filter(filter, limit) => by_filter(app, filter, limit, deed, &mut acted).await,
+    };
+    // Also when Redis went away half-way: what was done until then is in the audit log.
+    if !request.dry_run && !acted.results.is_empty() {
+        let object = request.filter.as_ref().and_then(|filter| filter.queue.as_deref()).unwrap_or("all queues");
+        let ids: Vec<JobId> = acted.results.iter().map(|result| result.id).take(100).collect();
+        let details = json!({ "counts": acted.counts, "filter": request.filter, "ids": ids });
+        app.audit(caller, action, object, details).await;
+    }
+    ended.map(|()| Json(acted))
+}
+
+enum Selection<'a> {
+    Ids(&'a [JobId]),
+    Filter(&'a DeadFilter, usize),
+}
+
+fn checked(request: &DeadRequest) -> Answer<Selection<'_>> {
+    let refuse = |field: &str, reason: String| Err(Problem::field(Cause::InvalidRequest, field, reason));
+    let limit = request.limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return refuse("$.limit", format!("it is {limit}; 1 to {MOST} are allowed"));
+    }
+    match (&request.ids, &request.filter) {
+        (Some(ids), None) if ids.len() > MOST => refuse("$.ids", format!("there are {}; {MOST} are allowed", ids.len())),
+        (Some(ids), None) => Ok(Selection::Ids(ids)),
+        (None, Some(filter)) => Ok(Selection::Filter(filter, limit)),
+        (Some(_), Some(_)) => refuse("$.filter", "give either ids or filter, not both".into()),
+        (None, None) => refuse("$", "give ids or a filter; the filter {} means every letter".into()),
+    }
+}
+
+async fn by_id(app: &App, ids: &[JobId], deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
+    let queues = queues(app, None)?;
+    for chunk in ids.chunks(super::dead::AT_ONCE) {
+        let looked_up: Vec<_> = chunk.iter().map(|id| find(&queues, *id)).collect();
+        let found: Vec<Option<(usize, DeadLetter)>> =
+            stream::iter(looked_up).buffered(LOOKED_UP_AT_ONCE).try_collect().await?;
+        let mut letters: Vec<Vec<DeadLetter>> = queues.iter().map(|_| Vec::new()).collect();
+        for (id, found) in chunk.iter().zip(found) {
+            match found {
+                Some((place, letter)) => letters[place].push(letter),
+                None => acted.add(vec![DeadResult { id: *id, queue: None, outcome: DeadOutcome::Gone }]),
+            }
+        }
+        for (queue, letters) in queues.iter().zip(letters) {
+            acted.add(act(queue, letters, deed).await?);
+        }
+    }
+    Ok(())
+}
+
+async fn find(queues: &[Queue], id: JobId) -> Answer<Option<(usize, DeadLetter)>> {
+    for (place, queue) in queues.iter().enumerate() {
+        if let Some(letter) = queue.dead_letter(id).await? {
+            return Ok(Some((place, letter)));
+        }
+    }
+    Ok(None)
+}
+
+async fn by_filter(
+    app: &App,
+    filter: &DeadFilter,
+    limit: usize,
+    deed: Deed<'_>,
+    acted: &mut DeadActed,
+) -> Answer<()> {
+    let queues = queues(app, filter.queue.as_deref()).map_err(|problem| problem.in_body("queue", "$.filter.queue"))?;
+    for queue in queues {
+        let mut pages = Pages::of(&queue);
+        while acted.results.len() < limit
+            && let Some(page) = pages.next(filter).await?
+        {
+            let left = limit - acted.results.len();
+            let meant = page.into_iter().filter(|letter| filter.fits(letter)).take(left).collect();
+            let results = act(&queue, meant, deed).await?;
+            let gone = [DeadOutcome::Replayed, DeadOutcome::Discarded, DeadOutcome::Gone];
+            pages.moved_up(results.iter().filter(|result| gone.contains(&result.outcome)).count());
+            acted.add(results);
+        }
+    }
+    Ok(())
+}
+
+async fn act(queue: &Queue, letters: Vec<DeadLetter>, deed: Deed<'_>) -> Answer<Vec<DeadResult>> {
+    if letters.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<JobId> = letters.iter().map(|letter| letter.id).collect();
+    let all = |outcome: DeadOutcome| ids.iter().map(|id| (*id, outcome)).collect();
+    let outcomes: Vec<(JobId, DeadOutcome)> = match deed {
+        Deed::SayReplay => letters
+            .iter()
+            .map(|letter| (letter.id, letter.decoded().map_or(DeadOutcome::Unreadable, |_| DeadOutcome::WouldReplay)))
+            .collect(),
+        Deed::SayDiscard => all(DeadOutcome::WouldDiscard),
+        Deed::Discard { by } => {
+            queue.discard(&ids, by).await?;
+            all(DeadOutcome::Discarded)
+        }
+        Deed::Replay => {
+            let replays: Vec<Replay> = letters.into_iter().map(|letter| Replay { letter, payload: None }).collect();
+            let done = queue.replay(&replays, Duration::ZERO).await?;
+            done.into_iter().map(|(id, replayed)| (id, replayed.into())).collect()
+        }
+    };
+    let queue = queue.name();
+    Ok(outcomes.into_iter().map(|(id, outcome)| DeadResult { id, queue: Some(queue.clone()), outcome }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(json: &str) -> DeadRequest {
+        serde_json::from_str(json).expect("a request")
+    }
+
+    #[test]
+    fn a_request_has_to_say_which_letters_it_means() {
+        assert!(checked(&request("{}")).is_err());
+        assert!(checked(&request(r#"{"ids":[],"filter":{}}"#)).is_err());
+        assert!(matches!(checked(&request(r#"{"filter":{}}"#)), Ok(Selection::Filter(_, USUAL))));
+        assert!(matches!(checked(&request(r#"{"ids":[]}"#)), Ok(Selection::Ids([]))));
+    }
+
+    #[test]
+    fn a_limit_out_of_range_is_refused() {
+        assert!(checked(&request(r#"{"filter":{},"limit":0}"#)).is_err());
+        assert!(checked(&request(r#"{"filter":{},"limit":10001}"#)).is_err());
+    }
+}

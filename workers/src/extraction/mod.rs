@@ -1,0 +1,9 @@
+//! The pool that reads picks out of posts with a language model.
+
+mod comment;
+mod extract_post;
+mod prompt;
+mod reading;
+mod sighting;
+
+pub use extract_post::{Extracted, extract_post};

@@ -1,0 +1,127 @@
+//! Whether a pick is new, and the record of it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_base::clock;
+use perch_jobs::{Answer, Post};
+use perch_queue::Fail;
+use perch_store::{Family, HotRecord, PickBody, PickRecord, PickSighting, Recorded as _, StoreError};
+
+use crate::Services;
+
+/// How long the same bet counts as the same pick, whoever posts it. Posts seldom say when a game is, and a week later
+/// the same words mean another game.
+const SAME_BET_FOR: Duration = Duration::from_secs(7 * 86_400);
+
+/// What a post's pick is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Sight {
+    /// This post had it first; here it is as it was recorded.
+    New(Box<PickRecord>),
+    /// Another post had it before.
+    Again,
+}
+
+/// The picks of an answer, each bet once.
+pub(super) fn bodies(answer: Answer) -> Vec<PickBody> {
+    let all = match answer {
+        Answer::Nothing(()) => Vec::new(),
+        Answer::One(pick) => vec![PickBody::Single(pick)],
+        Answer::Several(picks) => picks.into_iter().map(PickBody::Single).collect(),
+        Answer::Parlay(parlay) => vec![PickBody::Parlay(parlay)],
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    all.into_iter().filter(|pick| seen.insert(pick.key())).collect()
+}
+
+/// Records a pick of a post and tells whether it is new.
+///
+/// The post that had it first stays the first when its job runs again, and what was recorded then stays what counts,
+/// even if the model words it otherwise the second time.
+pub(super) async fn sight(services: &Services, post: &Post, pick: PickBody) -> Result<Sight, Fail> {
+    let key = pick.key();
+    let first = services.marks.remember_pick(&key, post.id.as_str(), SAME_BET_FOR).await?;
+    if !first || known_before(services, post, &key).await? {
+        let sighting = sighting(post, &pick, key, clock::now());
+        services.hot.put(&[HotRecord::of(&sighting)?]).await?;
+        return Ok(Sight::Again);
+    }
+    let record = PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now());
+    if let Some(copy) = services.hot.get(Family::Picks, &record.key()).await?
+        && let Ok(recorded) = serde_json::from_value(copy.value)
+    {
+        return Ok(Sight::New(Box::new(recorded)));
+    }
+    services.hot.put(&[HotRecord::of(&record)?.kept_for(services.settings.picks.processed_ttl)]).await?;
+    Ok(Sight::New(Box::new(record)))
+}
+
+/// Whether Postgres knows the bet from another post, for when the marks in Redis were lost. While Postgres is away the
+/// marks alone decide.
+async fn known_before(services: &Services, post: &Post, key: &str) -> Result<bool, StoreError> {
+    match services.store.picks().get(key).await {
+        Ok(known) => Ok(known.is_some_and(|known| is_earlier(&known, post, clock::now()))),
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(%error, "whether Postgres knows the pick cannot be asked; the marks decide");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_earlier(known: &PickRecord, post: &Post, now: DateTime<Utc>) -> bool {
+    let age = (now - known.first_seen).to_std().unwrap_or_default();
+    known.source_post != post.id && age < SAME_BET_FOR
+}
+
+fn sighting(post: &Post, pick: &PickBody, pick_key: String, seen_at: DateTime<Utc>) -> PickSighting {
+    let (odds, units) = match pick {
+        PickBody::Single(pick) => (pick.odds.clone(), pick.units),
+        PickBody::Parlay(parlay) => (parlay.odds.clone(), None),
+    };
+    PickSighting { pick_key, post_id: post.id.clone(), author: post.author.clone(), odds, units, seen_at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
+
+    fn answer(text: &str) -> Answer {
+        Answer::parse(text).expect("a valid answer")
+    }
+
+    #[test]
+    fn a_bet_that_a_post_names_twice_is_one_pick_and_a_parlay_is_one() {
+        let dearer = LAKERS.replace("-110", "-120");
+        assert_eq!(bodies(answer(&format!("[{LAKERS},{dearer}]"))).len(), 1);
+        let celtics = LAKERS.replace("Los Angeles Lakers", "Boston Celtics");
+        assert_eq!(bodies(answer(&format!("[{LAKERS},{celtics}]"))).len(), 2);
+        let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{celtics}],"odds":"+264"}}"#);
+        assert!(matches!(bodies(answer(&parlay)).as_slice(), [PickBody::Parlay(_)]));
+        assert!(bodies(answer("null")).is_empty());
+    }
+
+    #[test]
+    fn a_bet_is_known_from_another_post_of_the_last_week_only() {
+        let now = Utc::now();
+        let post = |id: &str| Post {
+            id: id.parse().expect("an id"),
+            author_id: "12".into(),
+            author: "sally".into(),
+            text: String::new(),
+            created_at: now,
+            media: Vec::new(),
+        };
+        let pick = bodies(answer(LAKERS)).remove(0);
+        let known = |days| {
+            let seen = now - chrono::TimeDelta::days(days);
+            PickRecord::new(pick.clone(), "1".parse().expect("an id"), "sally".into(), seen)
+        };
+        assert!(is_earlier(&known(1), &post("2"), now));
+        assert!(!is_earlier(&known(1), &post("1"), now));
+        assert!(!is_earlier(&known(8), &post("2"), now));
+    }
+}
