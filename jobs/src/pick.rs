@@ -103,10 +103,12 @@ pub struct PickError {
 }
 
 impl Answer {
-    /// Reads a model's answer: the JSON value, also inside a Markdown code fence.
+    /// Reads a model's answer: the JSON value, also inside a Markdown code fence or as the `answer` of an object, which
+    /// is what schemas with an object at the top lead to.
     pub fn parse(text: &str) -> Result<Self, PickError> {
         let value: serde_json::Value = serde_json::from_str(unfenced(text))
             .map_err(|e| PickError { path: "$".into(), reason: format!("not JSON: {e}") })?;
+        let value = unwrapped(value);
         let answer = match &value {
             serde_json::Value::Null => Self::Nothing(()),
             serde_json::Value::Array(_) => Self::Several(typed(value)?),
@@ -158,6 +160,15 @@ fn unfenced(text: &str) -> &str {
     let text = text.trim();
     let Some(inner) = text.strip_prefix("```").and_then(|t| t.strip_suffix("```")) else { return text };
     inner.strip_prefix("json").unwrap_or(inner).trim()
+}
+
+fn unwrapped(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(mut map) if map.len() == 1 && map.contains_key("answer") => {
+            map.remove("answer").unwrap_or_default()
+        }
+        value => value,
+    }
 }
 
 fn check_odds(odds: Option<&str>, path: &str) -> Result<(), PickError> {
@@ -259,6 +270,12 @@ mod tests {
 ```"#
         );
         assert!(matches!(Answer::parse(&parlay), Ok(Answer::Parlay(_))));
+    }
+
+    #[test]
+    fn an_answer_inside_an_object_is_the_same_answer() {
+        assert_eq!(Answer::parse(r#"{"answer":null}"#), Ok(Answer::Nothing(())));
+        assert_eq!(Answer::parse(&format!(r#"{{"answer":[{LAKERS}]}}"#)), Answer::parse(&format!("[{LAKERS}]")));
     }
 
     #[test]

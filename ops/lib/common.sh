@@ -99,14 +99,14 @@ free_port() { # [WISH]...
         case $port in '' | *[!0-9]*) continue ;; esac
         if port_is_free "$port"; then
             echo "$port"
-            return
+            return 0
         fi
     done
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
         if port_is_free "$port"; then
             echo "$port"
-            return
+            return 0
         fi
     done
     die "no free port found between 20000 and 32000 on 127.0.0.1"

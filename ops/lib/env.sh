@@ -5,7 +5,7 @@
 # and nothing in it is expanded.
 load_env() { # FILE
     local line name value
-    if [ ! -r "$1" ]; then return; fi
+    if [ ! -r "$1" ]; then return 0; fi
     while IFS= read -r line || [ -n "$line" ]; do
         line=${line#"${line%%[![:space:]]*}"}
         line=${line#export }

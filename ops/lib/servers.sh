@@ -59,14 +59,14 @@ redis_start() { # FOLDER KIND
     local dir port
     mkdir -p "$1"
     dir=$(cd "$1" && pwd -P)
-    if redis_runs "$dir"; then return; fi
+    if redis_runs "$dir"; then return 0; fi
     for _ in 1 2 3 4 5; do
         port=$(free_port "$(first_line "$dir/port")")
         rm -f "$dir/redis.pid" "$dir/redis.log"
         echo "$port" >"$dir/port"
         (umask 077 && redis_config "$dir" "$2" "$port" >"$dir/redis.conf")
         as_owner "$dir" sh -c "umask 077 && exec \"\$0\" \"\$1\"" "$redis_bin/redis-server" "$dir/redis.conf" >/dev/null 2>&1 || true
-        if redis_wait "$dir"; then return; fi
+        if redis_wait "$dir"; then return 0; fi
         if ! grep -q 'already in use' "$dir/redis.log" 2>/dev/null; then break; fi
     done
     if [ -r "$dir/redis.log" ]; then tail -n 15 "$dir/redis.log" >&2; fi
@@ -79,7 +79,7 @@ redis_url() { echo "redis://127.0.0.1:$(first_line "$1/port")"; } # FOLDER
 redis_stop() { # FOLDER
     local pid
     pid=$(first_line "$1/redis.pid")
-    if ! process_is "$pid" redis-server; then return; fi
+    if ! process_is "$pid" redis-server; then return 0; fi
     kill -TERM "$pid" 2>/dev/null || true
     wait_for_end "$pid" 60 || say "Redis (process $pid) does not stop"
 }
@@ -93,7 +93,7 @@ postgres_user() {
     for user in postgres perch-postgres; do
         if id "$user" >/dev/null 2>&1; then
             echo "$user"
-            return
+            return 0
         fi
     done
     have useradd || die "PostgreSQL refuses to run as root, and there is no user for it: create one named postgres"
@@ -105,14 +105,14 @@ postgres_user() {
 # all folders above it. Where that is not so (a clone in root's home), the folder is a link to one under /var/lib/perch.
 postgres_place() { # FOLDER
     local user real
-    if [ -d "$1" ]; then return; fi
+    if [ -d "$1" ]; then return 0; fi
     if [ -L "$1" ]; then die "the data of PostgreSQL, $(readlink "$1"), is gone; remove $1 to begin with an empty database"; fi
     mkdir -p "$1"
     chmod 700 "$1"
-    if ! is_root; then return; fi
+    if ! is_root; then return 0; fi
     user=$(postgres_user)
     chown "$user" "$1"
-    if as_user "$user" test -w "$1"; then return; fi
+    if as_user "$user" test -w "$1"; then return 0; fi
     rmdir "$1"
     mkdir -p /var/lib/perch
     chmod 711 /var/lib/perch
@@ -160,7 +160,7 @@ postgres_start() { # FOLDER KIND
         (umask 077 && printf '%s\n' "$password" >"$1.password")
         postgres_create "$dir" "$2" "$password"
     fi
-    if postgres_runs "$dir"; then return; fi
+    if postgres_runs "$dir"; then return 0; fi
     options="-c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
     if [ "$2" = throwaway ]; then
         options="$options -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400"
@@ -175,7 +175,7 @@ postgres_start() { # FOLDER KIND
         if as_owner "$dir" env LC_ALL=C "$postgres_bin/pg_ctl" -D "$dir/data" -l "$dir/postgres.log" -w -t 120 \
             -o "-p $port $options" start >/dev/null 2>&1 </dev/null; then
             postgres_database "$1" "$2"
-            return
+            return 0
         fi
         # The processes of a killed server take a moment to notice and end.
         if ! grep -Eq 'Address already in use|still in use|lock file' "$dir/postgres.log" 2>/dev/null; then break; fi
@@ -194,7 +194,7 @@ postgres_ask() { # FOLDER SQL
 
 # Perch is an ordinary user of its database, as in production. The tests are superuser: they create databases.
 postgres_database() { # FOLDER KIND
-    if [ "$2" = throwaway ]; then return; fi
+    if [ "$2" = throwaway ]; then return 0; fi
     if [ -z "$(postgres_ask "$1" "SELECT 1 FROM pg_roles WHERE rolname = 'perch'")" ]; then
         postgres_ask "$1" "CREATE ROLE perch LOGIN PASSWORD '$(first_line "$1.password")'"
     fi
@@ -212,9 +212,9 @@ postgres_url() { # FOLDER KIND
 # Stops the PostgreSQL of this folder, if it runs.
 postgres_stop() { # FOLDER
     local dir pid
-    if [ ! -d "$1" ]; then return; fi
+    if [ ! -d "$1" ]; then return 0; fi
     dir=$(cd "$1" && pwd -P)
-    if ! postgres_runs "$dir"; then return; fi
+    if ! postgres_runs "$dir"; then return 0; fi
     pid=$(first_line "$dir/data/postmaster.pid")
     as_owner "$dir" env LC_ALL=C "$postgres_bin/pg_ctl" -D "$dir/data" -m fast -w -t 60 stop >/dev/null 2>&1 || true
     wait_for_end "$pid" 5 || say "PostgreSQL (process $pid) does not stop"

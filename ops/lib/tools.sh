@@ -13,7 +13,7 @@ homebrew_prefix() {
     for brew in brew /opt/homebrew/bin/brew /usr/local/bin/brew; do
         if have "$brew"; then
             "$brew" --prefix
-            return
+            return 0
         fi
     done
 }
@@ -37,7 +37,7 @@ find_redis() {
         if [ "$1" -gt 6 ] || { [ "$1" -eq 6 ] && [ "$2" -ge 2 ]; }; then
             # shellcheck disable=SC2034 # as above
             redis_bin=$dir
-            return
+            return 0
         fi
     done
     return 1

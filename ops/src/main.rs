@@ -5,8 +5,10 @@ mod cli;
 mod commands;
 mod error;
 mod format;
+mod live;
 mod output;
 mod parse;
+mod process;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,8 @@ pub(crate) fn job_id(at: DateTime<Utc>, name: &str) -> JobId {
 
 /// The first 12 hexadecimal digits of a SHA-256, to tell a few things apart in a key.
 pub(crate) fn short_hash(text: &str) -> String {
-    Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let bits = Sha256::digest(text).iter().take(6).fold(0u64, |bits, byte| (bits << 8) | u64::from(*byte));
+    format!("{bits:012x}")
 }
 
 #[cfg(test)]

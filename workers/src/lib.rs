@@ -1,3 +1,18 @@
 //! The pools that do the work, the producers that make it, and the HTTP API through which others ask for it.
 
 pub mod api;
+
+pub mod analytics_processing;
+pub mod extraction;
+mod follow_up;
+mod handlers;
+mod limits;
+mod outcome;
+pub mod pending_posts;
+pub mod producers;
+pub mod scheduler;
+mod services;
+pub mod sync_to_store;
+
+pub use handlers::handlers;
+pub use services::{Services, ServicesError};

@@ -105,14 +105,14 @@ fn show(stats: &QueueStats, now: DateTime<Utc>) {
     #[expect(clippy::cast_precision_loss, reason = "gauges are floats, and counts stay far below 2^52")]
     let float = |n: u64| n as f64;
     let queue = stats.queue.to_string();
-    let states = [
+    let by_state = [
         ("waiting", stats.high + stats.normal + stats.low),
         ("parked", stats.parked),
         ("delayed", stats.delayed),
         ("running", stats.running),
         ("dead", stats.dead),
     ];
-    for (state, jobs) in states {
+    for (state, jobs) in by_state {
         metrics::gauge!("perch_queue_jobs", "queue" => queue.clone(), "state" => state).set(float(jobs));
     }
     let oldest = stats.oldest.and_then(|oldest| (now - oldest).to_std().ok()).unwrap_or_default();

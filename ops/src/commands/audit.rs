@@ -70,12 +70,13 @@ pub async fn run(app: &App, Audit::List(args): &Audit) -> Result<(), OpsError> {
 /// Adds a line about something that was done. What was done stays done when Postgres is away; then a warning says that
 /// the line is missing.
 pub async fn note(app: &App, settings: &Settings, action: &str, object: &str, details: &Value) {
-    let written = async {
-        let store = store(settings)?;
-        store.audit().record(&operator(), action, object, details).await?;
-        Ok::<(), OpsError>(())
-    };
-    if let Err(error) = written.await {
+    if let Err(error) = add(settings, action, object, details).await {
         app.out.note(format_args!("warning: it was done, but the audit log does not say so: {}", chain(&error)));
     }
+}
+
+/// Adds a line about something that was done.
+pub async fn add(settings: &Settings, action: &str, object: &str, details: &Value) -> Result<(), OpsError> {
+    store(settings)?.audit().record(&operator(), action, object, details).await?;
+    Ok(())
 }

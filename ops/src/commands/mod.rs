@@ -1,21 +1,28 @@
 //! The commands, one file each.
 
+mod api;
 mod audit;
 mod completions;
 mod config;
 mod cron;
-mod dead;
-mod doctor;
+pub mod dead;
+pub mod doctor;
 mod drain;
 mod enqueue;
 mod health;
 mod jobs;
 mod keys;
 mod migrate;
-mod pause;
+mod openapi;
+pub mod pause;
 mod purge;
-mod queues;
-mod tail;
+pub mod queues;
+mod sandbox;
+mod scheduler;
+pub mod tail;
+mod top;
+mod up;
+mod worker;
 mod workers;
 
 use crate::{app::App, error::OpsError};
@@ -23,6 +30,16 @@ use crate::{app::App, error::OpsError};
 /// What `perch` can do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Everything in one process: API, scheduler, all pools, the sandbox where credentials are missing
+    Up(up::Args),
+    /// Drain queues
+    Worker(worker::Args),
+    /// Serve the HTTP API
+    Api(api::Args),
+    /// Fire cron entries, take in what other services push, prune
+    Scheduler(scheduler::Args),
+    /// Local stand-ins for X and the language models
+    Sandbox(sandbox::Args),
     /// Depth and state of every queue
     Queues(queues::Args),
     /// Single jobs: list, show, cancel, run now
@@ -45,6 +62,8 @@ pub enum Command {
     Workers(workers::Args),
     /// What happens, as it happens
     Tail(tail::Args),
+    /// The queues on the whole screen, live
+    Top(top::Args),
     /// Cron entries: list, run
     #[command(subcommand)]
     Cron(cron::Cron),
@@ -65,11 +84,18 @@ pub enum Command {
     Health(health::Args),
     /// Completions for a shell
     Completions(completions::Args),
+    /// The description of the HTTP API
+    Openapi(openapi::Args),
 }
 
 /// Carries out a command.
 pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
     match &command {
+        Command::Up(args) => up::run(app, args).await,
+        Command::Worker(args) => worker::run(app, args).await,
+        Command::Api(args) => api::run(app, args).await,
+        Command::Scheduler(args) => scheduler::run(app, args).await,
+        Command::Sandbox(args) => sandbox::run(app, args).await,
         Command::Queues(args) => queues::run(app, args).await,
         Command::Jobs(jobs) => jobs::run(app, jobs).await,
         Command::Enqueue(args) => enqueue::run(app, args).await,
@@ -80,6 +106,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Dead(dead) => dead::run(app, dead).await,
         Command::Workers(args) => workers::run(app, args).await,
         Command::Tail(args) => tail::run(app, args).await,
+        Command::Top(args) => top::run(app, args).await,
         Command::Cron(cron) => cron::run(app, cron).await,
         Command::Migrate(args) => migrate::run(app, args).await,
         Command::Doctor(args) => doctor::run(app, args).await,
@@ -88,5 +115,6 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Audit(audit) => audit::run(app, audit).await,
         Command::Health(args) => health::run(app, args).await,
         Command::Completions(args) => completions::run(args),
+        Command::Openapi(args) => openapi::run(app, args).await,
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     app::{App, chosen},
     error::OpsError,
     format::{
-        table::{Cell, Listing, Tone, cell, count, number, whole},
+        table::{Cell, Listing, Tone, cell, compact, number, whole},
         time::from_now_or_dash,
     },
 };
@@ -48,9 +48,9 @@ pub fn listing(all: &[QueueStats]) -> Listing {
     let now = Utc::now();
     let mut listing = Listing::new([
         whole("QUEUE"),
-        number("WAITING"),
-        number("DELAYED"),
-        number("RUNNING"),
+        number("READY"),
+        number("LATER"),
+        number("RUN"),
         number("DEAD"),
         number("WORKERS"),
         whole("OLDEST"),
@@ -59,10 +59,10 @@ pub fn listing(all: &[QueueStats]) -> Listing {
     for stats in all {
         listing.row([
             cell(&stats.queue),
-            count(stats.waiting()),
-            count(stats.delayed),
-            count(stats.running),
-            count(stats.dead).tone_if(stats.dead > 0, Tone::Bad),
+            compact(stats.waiting()),
+            compact(stats.delayed),
+            compact(stats.running),
+            compact(stats.dead).tone_if(stats.dead > 0, Tone::Bad),
             cell(stats.workers).tone_if(stats.workers == 0, Tone::Warn),
             cell(from_now_or_dash(stats.oldest, now)),
             state(stats),
@@ -71,7 +71,8 @@ pub fn listing(all: &[QueueStats]) -> Listing {
     listing
 }
 
-fn state(stats: &QueueStats) -> Cell {
+/// Whether a queue moves, and if not, why.
+pub fn state(stats: &QueueStats) -> Cell {
     match &stats.paused_by {
         Some(_) => cell("paused").tone(Tone::Warn),
         None if stats.workers == 0 && stats.waiting() + stats.overdue > 0 => cell("no worker").tone(Tone::Bad),
@@ -111,6 +112,6 @@ mod tests {
         for word in ["no worker", "paused", "idle", "working"] {
             assert!(text.contains(word), "{word}: {text}");
         }
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.lines().all(|line| line.chars().compact() <= 80), "{text}");
     }
 }

@@ -51,7 +51,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         ms: u64::try_from((Utc::now() - since).timestamp_millis()).unwrap_or(0),
         seq: 0,
     });
-    let mut events = follow(&queues, after, app.out);
+    let out = app.out;
+    let mut events = follow(&queues, after, move |away| out.note(format_args!("{away}; trying again")));
     let mut kinds = Kinds::default();
     let mut shown = 0;
     loop {
@@ -75,12 +76,16 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     }
 }
 
-/// The events of all these queues. A queue that cannot be read is tried again for ever.
-pub fn follow(queues: &[Queue], after: Option<EntryId>, out: Output) -> mpsc::Receiver<(Queue, JobEvent)> {
+/// The events of all these queues. A queue that cannot be read is tried again for ever; `away` hears of it once.
+pub fn follow(
+    queues: &[Queue],
+    after: Option<EntryId>,
+    away: impl Fn(String) + Clone + Send + Sync + 'static,
+) -> mpsc::Receiver<(Queue, JobEvent)> {
     let (sender, receiver) = mpsc::channel(1_000);
     for queue in queues {
         let queue = queue.clone();
-        let sender = sender.clone();
+        let (sender, away) = (sender.clone(), away.clone());
         tokio::spawn(async move {
             let mut follow = Follow::new(&queue, after);
             let mut is_away = false;
@@ -96,7 +101,7 @@ pub fn follow(queues: &[Queue], after: Option<EntryId>, out: Output) -> mpsc::Re
                     }
                     Err(error) => {
                         if !std::mem::replace(&mut is_away, true) {
-                            out.note(format_args!("{}: {}; trying again", queue.name(), chain(&error)));
+                            away(format!("{}: {}", queue.name(), chain(&error)));
                         }
                         tokio::time::sleep(AGAIN).await;
                     }
@@ -115,27 +120,41 @@ pub struct Kinds(HashMap<JobId, Option<JobKind>>);
 const REMEMBERED: usize = 50_000;
 
 impl Kinds {
-    /// The kind of the event's job, if it is known or Redis still has the job.
+    /// The kind of the event's job, if an event has told it.
+    pub fn known(&mut self, event: &JobEvent) -> Option<JobKind> {
+        self.remembered(event).flatten()
+    }
+
+    /// The same; when no event has told it, Redis is asked, which knows it while it has the job.
     pub async fn of(&mut self, queue: &Queue, event: &JobEvent) -> Option<JobKind> {
+        if let Some(kind) = self.remembered(event) {
+            return kind;
+        }
+        let view = queue.job(event.job).await.ok().flatten();
+        let kind = view.and_then(|view| view.decoded()).map(|envelope| envelope.kind);
+        if !is_last(event.kind) {
+            self.0.insert(event.job, kind.clone());
+        }
+        kind
+    }
+
+    /// The kind as far as it was looked for: `None` when it was not yet.
+    fn remembered(&mut self, event: &JobEvent) -> Option<Option<JobKind>> {
         if self.0.len() > REMEMBERED {
             self.0.clear();
         }
         if matches!(event.kind, EventKind::Enqueued | EventKind::Replayed) {
             let kind = Envelope::decode(event.value.as_bytes()).ok().map(|envelope| envelope.kind);
             self.0.insert(event.job, kind.clone());
-            return kind;
+            return Some(kind);
         }
-        let is_last = matches!(event.kind, EventKind::Succeeded | EventKind::Cancelled | EventKind::Discarded);
-        if let Some(kind) = if is_last { self.0.remove(&event.job) } else { self.0.get(&event.job).cloned() } {
-            return kind;
-        }
-        let view = queue.job(event.job).await.ok().flatten();
-        let kind = view.and_then(|view| view.decoded()).map(|envelope| envelope.kind);
-        if !is_last {
-            self.0.insert(event.job, kind.clone());
-        }
-        kind
+        if is_last(event.kind) { self.0.remove(&event.job) } else { self.0.get(&event.job).cloned() }
     }
+}
+
+/// Whether a job is forgotten after such an event.
+fn is_last(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Succeeded | EventKind::Cancelled | EventKind::Discarded)
 }
 
 fn show(out: &Output, queue: &Queue, event: &JobEvent, kind: Option<&JobKind>) -> Result<(), OpsError> {

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     error::OpsError,
     format::{
-        table::{Listing, Tone, cell, count, cut, number, whole},
+        table::{Listing, Tone, cell, compact, cut, number, whole},
         time::{from_now, from_now_or_dash},
     },
     parse::time::duration,
@@ -49,7 +49,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         listing.row([
             cell(&worker.name),
             cell(&worker.queue),
-            count(worker.running),
+            compact(worker.running),
             cell(worker.concurrency.map_or_else(|| "?".to_owned(), |n| n.to_string())),
             cell(from_now_or_dash(worker.since, now)),
             cell(from_now(worker.seen, now)).tone_if(is_late, Tone::Bad),

@@ -90,9 +90,15 @@ pub fn cell(text: impl std::fmt::Display) -> Cell {
     Cell { text: text::one_line(&text.to_string()), tone: Tone::Plain }
 }
 
-/// A cell with a number; zero steps back.
-pub fn count(n: u64) -> Cell {
-    cell(n).tone_if(n == 0, Tone::Faint)
+/// A cell with a number; zero steps back, and large numbers are shortened: `99999`, `100k`, `1.2M`.
+pub fn compact(n: u64) -> Cell {
+    let text = match n {
+        0..100_000 => n.to_string(),
+        100_000..1_000_000 => format!("{}k", n / 1_000),
+        1_000_000..10_000_000 => format!("{}.{}M", n / 1_000_000, n % 1_000_000 / 100_000),
+        _ => format!("{}M", n / 1_000_000),
+    };
+    cell(text).tone_if(n == 0, Tone::Faint)
 }
 
 /// A table on its way to the terminal.
@@ -117,13 +123,17 @@ impl Listing {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// True when there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// The table in `width` columns, unless the columns that are shown whole take more.
     pub fn render(&self, width: usize, colour: bool) -> String {
+        self.draw(width, colour, true)
+    }
+
+    /// The same without the line of titles.
+    pub fn render_rows(&self, width: usize, colour: bool) -> String {
+        self.draw(width, colour, false)
+    }
+
+    fn draw(&self, width: usize, colour: bool, with_header: bool) -> String {
         let widths = self.widths(width);
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -132,10 +142,12 @@ impl Listing {
         } else {
             table.force_no_tty();
         }
-        table.set_header(self.columns.iter().map(|column| {
-            let drawn = DrawnCell::new(column.title);
-            if colour { drawn.add_attribute(Attribute::Dim) } else { drawn }
-        }));
+        if with_header {
+            table.set_header(self.columns.iter().map(|column| {
+                let drawn = DrawnCell::new(column.title);
+                if colour { drawn.add_attribute(Attribute::Dim) } else { drawn }
+            }));
+        }
         for row in &self.rows {
             table.add_row(row.iter().zip(&widths).map(|(cell, width)| drawn(cell, *width, colour)));
         }
@@ -214,6 +226,13 @@ mod tests {
     #[test]
     fn a_wide_terminal_shows_the_whole_error() {
         assert!(sample().render(200, false).contains("back in a while"));
+    }
+
+    #[test]
+    fn large_numbers_keep_to_five_columns() {
+        for (n, said) in [(0, "0"), (99_999, "99999"), (123_456, "123k"), (1_250_000, "1.2M"), (12_000_000, "12M")] {
+            assert_eq!(compact(n).text, said);
+        }
     }
 
     #[test]

@@ -229,8 +229,9 @@ impl Client {
         for (queue, list) in by_queue {
             let chunks: Vec<Vec<&Prepared>> =
                 list.chunks(CHUNK).map(|chunk| chunk.iter().map(|(_, prepared)| prepared).collect()).collect();
-            let results: Vec<_> =
-                stream::iter(&chunks).map(|chunk| push(&queue, chunk)).buffered(IN_FLIGHT).collect().await;
+            // Collected first: a closure over the chunks would make the future too particular to be sent.
+            let pushes: Vec<_> = chunks.iter().map(|chunk| push(&queue, chunk)).collect();
+            let results: Vec<_> = stream::iter(pushes).buffered(IN_FLIGHT).collect().await;
             for ((place, _), result) in list.iter().zip(results.into_iter().flatten()) {
                 answers[*place] = Some(result);
             }

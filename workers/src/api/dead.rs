@@ -50,8 +50,8 @@ pub struct DeadFilter {
 impl DeadFilter {
     /// Whether a letter of the right queue is meant.
     pub(super) fn fits(&self, letter: &DeadLetter) -> bool {
-        let in_time =
-            self.before.is_none_or(|time| letter.died_at < time) && self.since.is_none_or(|time| letter.died_at >= time);
+        let in_time = self.before.is_none_or(|time| letter.died_at < time)
+            && self.since.is_none_or(|time| letter.died_at >= time);
         let error_fits = || {
             let wanted = self.error.as_ref().map(|text| text.to_lowercase());
             wanted.is_none_or(|text| letter.last_error().to_lowercase().contains(&text))
@@ -174,7 +174,8 @@ pub(super) async fn list(State(app): State<App>, Params(params): Params<DeadPara
         let mut pages = Pages::of(&queue);
         let full = letters.len() + limit;
         while let Some(page) = pages.next(&filter).await? {
-            letters.extend(page.iter().filter(|letter| filter.fits(letter)).map(|letter| DeadAnswer::of(&queue, letter)));
+            letters
+                .extend(page.iter().filter(|letter| filter.fits(letter)).map(|letter| DeadAnswer::of(&queue, letter)));
             if letters.len() >= full {
                 break;
             }

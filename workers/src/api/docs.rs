@@ -65,7 +65,8 @@ pub(super) fn document() -> OpenApi {
 
 /// `/openapi.json` and `/docs`.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(document: &OpenApi, types: &JobTypes) -> Router<S> {
-    let value = serde_json::to_value(document).expect("an OpenAPI document has text keys and values that JSON can hold");
+    let value =
+        serde_json::to_value(document).expect("an OpenAPI document has text keys and values that JSON can hold");
     let json = Bytes::from(value.to_string());
     let page = Bytes::from(page(&value, types));
     Router::new()
@@ -125,23 +126,20 @@ fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
 }
 
 fn put_operation(page: &mut String, path: &str, method: &str, operation: &Value) {
-    let scopes: Vec<&str> = list(&operation["security"])
-        .iter()
-        .flat_map(|requirement| list(&requirement[SCHEME]))
-        .map(text)
-        .collect();
+    let scopes: Vec<&str> =
+        list(&operation["security"]).iter().flat_map(|requirement| list(&requirement[SCHEME])).map(text).collect();
     let scopes = if scopes.is_empty() { "no key".to_owned() } else { format!("scope {}", scopes.join(" or ")) };
     let summary = escaped(text(&operation["summary"]));
     let method = method.to_uppercase();
     put!(page, "<h3><span class=scope>{scopes}</span><code>{method} {}</code></h3>", escaped(path));
-    put!(page, "<p><b>{summary}.</b> {}</p>", escaped(text(&operation["description"])));
+    put!(page, "<p><b>{summary}.</b> {}</p>", prose(text(&operation["description"])));
     let parameters = list(&operation["parameters"]);
     let bodies = operation["requestBody"]["content"].as_object();
     if !parameters.is_empty() || bodies.is_some() {
         put!(page, "<table><tr><th>Takes<th>In<th>");
         for parameter in parameters {
             let (name, place) = (text(&parameter["name"]), text(&parameter["in"]));
-            let words = escaped(text(&parameter["description"]));
+            let words = prose(text(&parameter["description"]));
             put!(page, "<tr><td><code>{}</code><td>{}<td>{words}", escaped(name), escaped(place));
         }
         for (media, content) in bodies.into_iter().flatten() {
@@ -159,7 +157,7 @@ fn put_operation(page: &mut String, path: &str, method: &str, operation: &Value)
 }
 
 fn put_schema(page: &mut String, name: &str, schema: &Value) {
-    let words = escaped(text(&schema["description"]));
+    let words = prose(text(&schema["description"]));
     put!(page, "<h3 id=\"type-{0}\">{0}</h3><p>{words}</p>", escaped(name));
     let parts = list(&schema["allOf"]).iter().chain([schema]);
     let properties: Vec<(&String, &Value, bool)> = parts
@@ -176,7 +174,7 @@ fn put_schema(page: &mut String, name: &str, schema: &Value) {
     put!(page, "<table>");
     for (name, property, required) in properties {
         let need = if required { "" } else { ", may be missing" };
-        let words = escaped(text(&property["description"]));
+        let words = prose(text(&property["description"]));
         put!(page, "<tr><td><code>{}</code><td>{}{need}<td>{words}", escaped(name), type_of(property));
     }
     put!(page, "</table>");
@@ -189,7 +187,11 @@ fn type_of(schema: &Value) -> String {
     }
     let words = list(&schema["enum"]);
     if !words.is_empty() {
-        return words.iter().map(|word| format!("<code>{}</code>", escaped(text(word)))).collect::<Vec<_>>().join(" or ");
+        return words
+            .iter()
+            .map(|word| format!("<code>{}</code>", escaped(text(word))))
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     for choice in ["oneOf", "anyOf", "allOf"] {
         let parts = list(&schema[choice]);
@@ -221,6 +223,14 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
+/// Running text: what stands between backticks is code.
+fn prose(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let marked =
+        parts.map(|(n, part)| if n % 2 == 1 { format!("<code>{}</code>", escaped(part)) } else { escaped(part) });
+    marked.collect()
+}
+
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -243,6 +253,7 @@ mod tests {
     #[test]
     fn text_of_the_document_cannot_become_markup() {
         assert_eq!(escaped("perch_<stg|prod>"), "perch_&lt;stg|prod&gt;");
+        assert_eq!(prose("give `a<b` as is"), "give <code>a&lt;b</code> as is");
         assert_eq!(type_of(&json!({ "type": ["<b>", "null"] })), "&lt;b&gt;");
     }
 

@@ -24,8 +24,7 @@ pub(super) struct Gauges {
 impl Gauges {
     pub fn new(queues: &Queues, store: &Store, settings: &Settings) -> Self {
         let names = queues.names();
-        let syncer =
-            Syncer::new(queues.redis().clone(), store.clone(), settings.env, &names, settings.sync.batch);
+        let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &names, settings.sync.batch);
         Self { queues: queues.clone(), syncer, last: Mutex::new(None) }
     }
 
@@ -69,12 +68,8 @@ fn up(server: &'static str, is_up: bool) {
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no queue holds 2^53 jobs")]
 fn show(stats: &QueueStats) {
     let queue = stats.queue.to_string();
-    let counts = [
-        ("waiting", stats.waiting()),
-        ("delayed", stats.delayed),
-        ("running", stats.running),
-        ("dead", stats.dead),
-    ];
+    let counts =
+        [("waiting", stats.waiting()), ("delayed", stats.delayed), ("running", stats.running), ("dead", stats.dead)];
     for (state, count) in counts {
         metrics::gauge!("perch_queue_jobs", "queue" => queue.clone(), "state" => state).set(count as f64);
     }

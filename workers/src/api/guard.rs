@@ -59,15 +59,19 @@ impl Caller {
 /// The name of the security scheme in the OpenAPI document.
 pub(super) const SCHEME: &str = "key";
 
-/// Lets only keys with one of the scopes through to these routes, and describes them so.
-pub(super) fn guarded(app: &App, needs: Needs, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+/// Lets only keys with one of the scopes through to these routes, and describes them so. Without an API to serve, it only
+/// describes them.
+pub(super) fn guarded(app: Option<&App>, needs: Needs, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
     for item in routes.get_openapi_mut().paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             describe(operation, needs);
         }
     }
-    routes.route_layer(middleware::from_fn_with_state((app.clone(), needs), check))
+    match app {
+        Some(app) => routes.route_layer(middleware::from_fn_with_state((app.clone(), needs), check)),
+        None => routes,
+    }
 }
 
 fn describe(operation: &mut Operation, needs: Needs) {

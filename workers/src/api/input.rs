@@ -134,7 +134,11 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Answer<T> {
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = json_path(error.path());
         let error = error.into_inner();
-        if error.is_data() { Problem::field(Cause::InvalidRequest, path, without_position(&error)) } else { not_json(&error) }
+        if error.is_data() {
+            Problem::field(Cause::InvalidRequest, path, without_position(&error))
+        } else {
+            not_json(&error)
+        }
     })?;
     reader.end().map_err(|error| not_json(&error))?;
     Ok(value)
@@ -224,7 +228,9 @@ pub(super) fn queues(app: &App, name: Option<&str>) -> Answer<Vec<Queue>> {
         None => Ok(app.queues.iter().cloned().collect()),
         Some(name) => {
             let found = name.parse::<QueueName>().ok().and_then(|name| app.queues.get(&name)).cloned();
-            found.map(|queue| vec![queue]).ok_or_else(|| Problem::field(Cause::InvalidQuery, "queue", unknown_queue(app, name)))
+            found
+                .map(|queue| vec![queue])
+                .ok_or_else(|| Problem::field(Cause::InvalidQuery, "queue", unknown_queue(app, name)))
         }
     }
 }

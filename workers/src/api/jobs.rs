@@ -27,14 +27,17 @@ const PAGE: usize = 1_000;
 
 /// A job that has not finished, in whatever queue it is.
 async fn find(app: &App, id: JobId) -> Answer<Option<(Queue, JobView)>> {
-    let looked = try_join_all(app.queues.iter().map(|queue| async move {
-        Ok::<_, Problem>(queue.job(id).await?.map(|view| (queue.clone(), view)))
-    }));
+    let looked = try_join_all(
+        app.queues
+            .iter()
+            .map(|queue| async move { Ok::<_, Problem>(queue.job(id).await?.map(|view| (queue.clone(), view))) }),
+    );
     Ok(looked.await?.into_iter().flatten().next())
 }
 
 fn unknown(id: JobId) -> Problem {
-    let detail = format!("There is no job {id}. One that finished a moment ago is found once the sync has recorded it.");
+    let detail =
+        format!("There is no job {id}. One that finished a moment ago is found once the sync has recorded it.");
     Problem::new(Cause::NotFound, detail)
 }
 
@@ -58,7 +61,9 @@ pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> Answe
     let live = find(&app, id).await?.map(|(_, view)| view);
     let recorded = recorded(&app, id).await;
     let answer = match (live, recorded) {
-        (Some(view), Ok((record, attempts, children))) => of_view(&view, record.as_ref(), attempts, &children, History::Recorded),
+        (Some(view), Ok((record, attempts, children))) => {
+            of_view(&view, record.as_ref(), attempts, &children, History::Recorded)
+        }
         (Some(view), Err(error)) => {
             tracing::warn!(%error, job = %id, "the history of a job cannot be read");
             of_view(&view, None, Vec::new(), &[], History::Unavailable)
@@ -70,10 +75,7 @@ pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> Answe
     Ok(Json(answer))
 }
 
-async fn recorded(
-    app: &App,
-    id: JobId,
-) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobRecord>), StoreError> {
+async fn recorded(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobRecord>), StoreError> {
     let history = app.store.history();
     Ok((history.job(id).await?, history.attempts(id).await?, history.children(id).await?))
 }

@@ -39,6 +39,7 @@ use perch_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use health::{Alive, Check, Health, Readiness};
@@ -125,14 +126,24 @@ pub fn router(state: ApiState) -> Router {
     let gauges = Arc::new(Gauges::new(&state.queues, &state.store, &state.settings));
     let probes = probes::routes(state.health.clone(), state.metrics.clone(), Some(gauges));
     let app = App::new(state);
-    let described = OpenApiRouter::with_openapi(docs::document()).merge(probes).nest("/api/v1", version_1(&app));
-    let (router, document) = described.split_for_parts();
-    let router = router.merge(docs::routes(&document, app.queues.types()));
+    let (router, document) = described(Some(&app)).split_for_parts();
+    let router = router.merge(probes).merge(docs::routes(&document, app.queues.types()));
     covered(router.with_state(app))
 }
 
+/// The description of the API, as `/openapi.json` serves it.
+pub fn openapi() -> OpenApi {
+    described(None).into_openapi()
+}
+
+fn described(app: Option<&App>) -> OpenApiRouter<App> {
+    let mut document = docs::document();
+    document.merge(probes::document());
+    OpenApiRouter::with_openapi(document).nest("/api/v1", version_1(app))
+}
+
 /// The routes by the scope they need.
-fn version_1(app: &App) -> OpenApiRouter<App> {
+fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
     let enqueue = OpenApiRouter::new().routes(routes!(enqueue::enqueue)).routes(routes!(batch::enqueue_batch));
     let cancel = OpenApiRouter::new().routes(routes!(jobs::cancel));
     let read = OpenApiRouter::new()

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -23,17 +24,23 @@ struct Probed {
     gauges: Option<Arc<Gauges>>,
 }
 
+/// The probes without what they stand on.
+fn described() -> OpenApiRouter<Probed> {
+    OpenApiRouter::new().routes(routes!(health_probe)).routes(routes!(ready_probe)).routes(routes!(metrics_probe))
+}
+
+/// The description of the probes.
+pub(super) fn document() -> OpenApi {
+    described().into_openapi()
+}
+
 /// The probes; with `gauges`, the metrics show the queues too.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(
     health: Health,
     metrics: PrometheusHandle,
     gauges: Option<Arc<Gauges>>,
-) -> OpenApiRouter<S> {
-    OpenApiRouter::new()
-        .routes(routes!(health_probe))
-        .routes(routes!(ready_probe))
-        .routes(routes!(metrics_probe))
-        .with_state(Probed { health, metrics, gauges })
+) -> Router<S> {
+    described().with_state(Probed { health, metrics, gauges }).into()
 }
 
 /// `/health`, `/ready` and `/metrics` for a process that serves nothing else.
@@ -41,8 +48,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(
 /// Its metrics are those of the process alone: reading the queues costs Redis commands, and one process that does it, the
 /// API, is enough.
 pub fn probe_router(health: Health, metrics: PrometheusHandle) -> Router {
-    let (router, _) = routes(health, metrics, None).split_for_parts();
-    super::covered(router)
+    super::covered(routes(health, metrics, None))
 }
 
 /// Is the process alive?

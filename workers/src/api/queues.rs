@@ -106,9 +106,8 @@ pub struct QueueList {
 #[utoipa::path(get, path = "/queues", tag = "queues", operation_id = "queues",
     responses((status = 200, description = "The queues.", body = QueueList)))]
 pub(super) async fn queues(State(app): State<App>) -> Answer<Json<QueueList>> {
-    let read = app.queues.iter().map(|queue| async move {
-        Ok::<_, Problem>(QueueAnswer::of(queue, queue.stats().await?))
-    });
+    let read =
+        app.queues.iter().map(|queue| async move { Ok::<_, Problem>(QueueAnswer::of(queue, queue.stats().await?)) });
     Ok(Json(QueueList { queues: try_join_all(read).await? }))
 }
 

@@ -187,7 +187,9 @@ fn checked(request: &DeadRequest) -> Answer<Selection<'_>> {
         return refuse("$.limit", format!("it is {limit}; 1 to {MOST} are allowed"));
     }
     match (&request.ids, &request.filter) {
-        (Some(ids), None) if ids.len() > MOST => refuse("$.ids", format!("there are {}; {MOST} are allowed", ids.len())),
+        (Some(ids), None) if ids.len() > MOST => {
+            refuse("$.ids", format!("there are {}; {MOST} are allowed", ids.len()))
+        }
         (Some(ids), None) => Ok(Selection::Ids(ids)),
         (None, Some(filter)) => Ok(Selection::Filter(filter, limit)),
         (Some(_), Some(_)) => refuse("$.filter", "give either ids or filter, not both".into()),
@@ -224,13 +226,7 @@ async fn find(queues: &[Queue], id: JobId) -> Answer<Option<(usize, DeadLetter)>
     Ok(None)
 }
 
-async fn by_filter(
-    app: &App,
-    filter: &DeadFilter,
-    limit: usize,
-    deed: Deed<'_>,
-    acted: &mut DeadActed,
-) -> Answer<()> {
+async fn by_filter(app: &App, filter: &DeadFilter, limit: usize, deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
     let queues = queues(app, filter.queue.as_deref()).map_err(|problem| problem.in_body("queue", "$.filter.queue"))?;
     for queue in queues {
         let mut pages = Pages::of(&queue);

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
+    failure,
     input::{parsed, time},
     problem::{Answer, Cause, Problem},
 };
@@ -150,10 +151,10 @@ impl JobRequest {
     pub(super) fn into_job(self, queues: &Queues, traceparent: Option<String>) -> Answer<NewJob> {
         let job_type = self.job_type(queues)?;
         let kind: JobKind = job_type.kind.clone();
-        let now = queues.get(&job_type.queue).map_or_else(Utc::now, perch_queue::Queue::now);
+        let queue = queues.get(&job_type.queue).ok_or_else(failure::internal)?;
         let options = EnqueueOptions {
             id: self.id,
-            run_at: start(self.run_at, self.delay_ms, now)?,
+            run_at: start(self.run_at, self.delay_ms, queue.now(), queue.engine().max_schedule_ahead)?,
             priority: self.priority.map(Priority::from),
             retry: self.retry.map(|retry| retry.over(&job_type.retry)),
             timeout: self.timeout_ms.map(Duration::from_millis),
@@ -193,15 +194,25 @@ impl From<UniqueRequest> for Unique {
     }
 }
 
-fn start(run_at: Option<DateTime<Utc>>, delay_ms: Option<u64>, now: DateTime<Utc>) -> Answer<Option<DateTime<Utc>>> {
-    let refuse = |reason: &str| Problem::field(Cause::InvalidRequest, "$.delay_ms", reason);
+/// When the job may start. The engine checks `run_at` against the same limit; a delay is checked here, because the engine
+/// would blame a field that the request does not have.
+fn start(
+    run_at: Option<DateTime<Utc>>,
+    delay_ms: Option<u64>,
+    now: DateTime<Utc>,
+    most_ahead: Duration,
+) -> Answer<Option<DateTime<Utc>>> {
+    let refuse = |reason: String| Problem::field(Cause::InvalidRequest, "$.delay_ms", reason);
     match (run_at, delay_ms) {
-        (Some(_), Some(_)) => Err(refuse("give either run_at or delay_ms, not both")),
+        (Some(_), Some(_)) => Err(refuse("give either run_at or delay_ms, not both".into())),
         (run_at, None) => Ok(run_at),
         (None, Some(ms)) => {
             let delay = i64::try_from(ms).ok().and_then(TimeDelta::try_milliseconds);
+            let delay = delay.filter(|_| Duration::from_millis(ms) <= most_ahead);
             let at = delay.and_then(|delay| now.checked_add_signed(delay));
-            at.map(Some).ok_or_else(|| refuse("it is further ahead than time goes"))
+            let limit = most_ahead.as_millis();
+            at.map(Some)
+                .ok_or_else(|| refuse(format!("it is {ms}; at most {limit} is allowed (engine.max_schedule_ahead)")))
         }
     }
 }
@@ -213,9 +224,10 @@ mod tests {
     #[test]
     fn a_delay_counts_from_now_and_excludes_a_time() {
         let now = Utc::now();
-        assert_eq!(start(None, Some(1_500), now).expect("a delay"), Some(now + TimeDelta::milliseconds(1_500)));
-        assert!(start(Some(now), Some(1), now).is_err());
-        assert!(start(None, Some(u64::MAX), now).is_err());
+        let start = |run_at, delay_ms| start(run_at, delay_ms, now, Duration::from_secs(60));
+        assert_eq!(start(None, Some(1_500)).expect("a delay"), Some(now + TimeDelta::milliseconds(1_500)));
+        assert!(start(Some(now), Some(1)).is_err());
+        assert!(start(None, Some(60_001)).is_err() && start(None, Some(u64::MAX)).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod stats;
 
 use crate::{app::App, error::OpsError};
 
-pub use stats::causes;
+pub use stats::{Cause, causes};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Dead {

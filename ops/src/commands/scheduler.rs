@@ -1,0 +1,28 @@
+//! `perch scheduler`: fires cron entries, takes in what other services push, prunes.
+
+use std::net::SocketAddr;
+
+use crate::{
+    app::App,
+    error::OpsError,
+    process::{Base, Logs, Parts, listen, probes, scheduler},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where /health, /ready and /metrics are served; http.bind when it is left out
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Option<SocketAddr>,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let settings = app.settings()?;
+    let listener = listen(args.bind.unwrap_or(settings.http.bind)).await?;
+    let base = Base::start(settings, "perch-scheduler", Logs::Plain, false).await?;
+    let mut parts = Parts::new(&base.stop);
+    parts.add("scheduler", scheduler(&base));
+    parts.add("probes", probes(&base, listener));
+    let outcome = parts.ended().await;
+    base.end().await;
+    outcome
+}

@@ -1,0 +1,90 @@
+//! What the screen shows.
+
+use perch_base::Environment;
+use perch_jobs::QueueName;
+use perch_queue::{QueueStats, WorkerView};
+
+use crate::{commands::dead::Cause, live::Activity};
+
+/// What the screen shows.
+pub struct Board {
+    pub env: Environment,
+    pub stats: Vec<QueueStats>,
+    pub workers: Vec<WorkerView>,
+    pub causes: Vec<Cause>,
+    pub activity: Activity,
+    /// What is said in the last line: an answer to a key, or what is wrong.
+    pub said: Option<String>,
+    /// Which queue keys act on.
+    pub place: usize,
+}
+
+impl Board {
+    /// An empty one.
+    pub fn new(env: Environment) -> Self {
+        Self {
+            env,
+            stats: Vec::new(),
+            workers: Vec::new(),
+            causes: Vec::new(),
+            activity: Activity::default(),
+            said: None,
+            place: 0,
+        }
+    }
+
+    /// Takes in the numbers of the queues, or why they are not known.
+    pub fn take_stats(&mut self, stats: Result<Vec<QueueStats>, String>) {
+        match stats {
+            Ok(stats) => {
+                if self.said.as_ref().is_some_and(|said| said.starts_with(AWAY)) {
+                    self.said = None;
+                }
+                self.stats = stats;
+                self.place = self.place.min(self.stats.len().saturating_sub(1));
+            }
+            Err(error) => self.said = Some(format!("{AWAY}{error}")),
+        }
+    }
+
+    /// Says something in the last line.
+    pub fn say(&mut self, what: String) {
+        self.said = Some(what);
+    }
+
+    /// Moves the selection; it stays within the queues.
+    pub fn select(&mut self, step: isize) {
+        let last = self.stats.len().saturating_sub(1);
+        self.place = self.place.saturating_add_signed(step).min(last);
+    }
+
+    /// The selected queue.
+    pub fn selected(&self) -> Option<&QueueName> {
+        self.stats.get(self.place).map(|stats| &stats.queue)
+    }
+}
+
+const AWAY: &str = "the numbers are old: ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selection_stays_within_the_queues() {
+        let mut board = Board::new(Environment::Staging);
+        board.select(1);
+        assert_eq!(board.selected(), None);
+        board.select(-5);
+        assert_eq!(board.place, 0);
+    }
+
+    #[test]
+    fn numbers_that_come_again_take_back_the_complaint() {
+        let mut board = Board::new(Environment::Staging);
+        board.take_stats(Err("redis is away".into()));
+        assert!(board.said.as_ref().is_some_and(|said| said.contains("redis is away")));
+        board.take_stats(Ok(Vec::new()));
+        assert_eq!(board.said, None);
+    }
+}

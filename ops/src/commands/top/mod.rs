@@ -1,0 +1,134 @@
+//! `perch top`: the queues on the whole screen.
+
+mod board;
+mod draw;
+mod keys;
+
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
+
+use perch_queue::{Queue, QueueError};
+use tokio::time::{MissedTickBehavior, interval};
+
+use self::{board::Board, keys::Key};
+use crate::{
+    app::{App, operator},
+    commands::{
+        audit,
+        dead::causes,
+        pause::Switch,
+        tail::Kinds,
+    },
+    error::{OpsError, chain},
+    live::{Feed, News},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// How often workers and causes are looked up.
+const SLOWLY: Duration = Duration::from_secs(5);
+/// Dead letters of a queue that are looked at for their causes.
+const LOOKED_AT: usize = 200;
+const SEEN_WITHIN: Duration = Duration::from_secs(60);
+
+pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(OpsError::Refused(
+            "`perch top` needs a terminal; elsewhere use `perch queues` or `perch tail --json`".into(),
+        ));
+    }
+    let (settings, queues) = app.queues()?;
+    let all: Vec<Queue> = queues.iter().cloned().collect();
+    queues.redis().ping().await?;
+    let mut board = Board::new(settings.env);
+    // This also restores the terminal when something panics.
+    let mut terminal = ratatui::try_init().map_err(OpsError::Runtime)?;
+    let mut screen = Screen { settings: &settings, queues: &all, board: &mut board };
+    let outcome = screen.run(&mut terminal).await;
+    ratatui::restore();
+    outcome
+}
+
+struct Screen<'a> {
+    settings: &'a perch_base::Settings,
+    queues: &'a [Queue],
+    board: &'a mut Board,
+}
+
+impl Screen<'_> {
+    async fn run(&mut self, terminal: &mut ratatui::DefaultTerminal) -> Result<(), OpsError> {
+        let mut feed = Feed::start(self.queues);
+        let mut keys = keys::read();
+        let mut kinds = Kinds::default();
+        let mut slowly = interval(SLOWLY);
+        slowly.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut redraw = true;
+        loop {
+            if redraw {
+                terminal.draw(|frame| draw::draw(frame, self.board)).map_err(OpsError::Output)?;
+            }
+            redraw = true;
+            tokio::select! {
+                key = keys.recv() => match key {
+                    None | Some(Key::Quit) => return Ok(()),
+                    Some(Key::Up) => self.board.select(-1),
+                    Some(Key::Down) => self.board.select(1),
+                    Some(Key::Pause) => self.switch(Switch::Pause).await,
+                    Some(Key::Resume) => self.switch(Switch::Resume).await,
+                    Some(Key::Redraw) => terminal.autoresize().map_err(OpsError::Output)?,
+                },
+                news = feed.next() => match news {
+                    News::Event(event) => {
+                        let (queue, event) = *event;
+                        let kind = kinds.known(&event);
+                        self.board.activity.take_in(queue.name(), &event, kind);
+                        // The numbers come every second; drawing each event of thousands would only cost time.
+                        redraw = false;
+                    }
+                    News::Stats(stats) => self.board.take_stats(stats),
+                },
+                _ = slowly.tick() => {
+                    if let Err(error) = self.look_slowly().await {
+                        self.board.say(chain(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look_slowly(&mut self) -> Result<(), QueueError> {
+        let mut workers = Vec::new();
+        let mut letters = Vec::new();
+        for queue in self.queues {
+            workers.extend(queue.workers(SEEN_WITHIN).await?);
+            letters.extend(queue.dead_letters(0, LOOKED_AT).await?.into_iter().map(|letter| (queue.name(), letter)));
+        }
+        self.board.workers = workers;
+        self.board.causes = causes(letters.iter().map(|(name, letter)| (*name, letter)));
+        Ok(())
+    }
+
+    async fn switch(&mut self, switch: Switch) {
+        let Some(name) = self.board.selected().cloned() else { return };
+        let Some(queue) = self.queues.iter().find(|queue| *queue.name() == name) else { return };
+        let by = operator();
+        let (changed, action, said) = match switch {
+            Switch::Pause => (queue.pause(&by).await, "queue.pause", "paused"),
+            Switch::Resume => (queue.resume(&by).await, "queue.resume", "resumed"),
+        };
+        match changed {
+            Ok(true) => {
+                self.board.say(format!("{name} {said}"));
+                let details = serde_json::json!({});
+                if let Err(error) = audit::add(self.settings, action, name.as_str(), &details).await {
+                    self.board.say(format!("{name} {said}; the audit log does not say so: {}", chain(&error)));
+                }
+            }
+            Ok(false) => self.board.say(format!("{name} was {said} already")),
+            Err(error) => self.board.say(chain(&error)),
+        }
+    }
+}

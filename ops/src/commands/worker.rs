@@ -1,0 +1,36 @@
+//! `perch worker`: drains queues.
+
+use std::net::SocketAddr;
+
+use perch_jobs::QueueName;
+
+use crate::{
+    app::{App, chosen},
+    error::OpsError,
+    process::{Base, Logs, Parts, listen, probes, worker},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these queues; all of them when none is named
+    #[arg(value_name = "QUEUE")]
+    pub queues: Vec<QueueName>,
+    /// Where /health, /ready and /metrics are served; http.bind when it is left out
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Option<SocketAddr>,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let settings = app.settings()?;
+    let bind = args.bind.unwrap_or(settings.http.bind);
+    // A queue that is misspelt is found before anything starts.
+    chosen(&crate::app::queues(&settings)?, &args.queues)?;
+    let listener = listen(bind).await?;
+    let base = Base::start(settings, "perch-worker", Logs::Plain, false).await?;
+    let mut parts = Parts::new(&base.stop);
+    parts.add("workers", worker(&base, args.queues.clone())?);
+    parts.add("probes", probes(&base, listener));
+    let outcome = parts.ended().await;
+    base.end().await;
+    outcome
+}

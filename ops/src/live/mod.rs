@@ -1,0 +1,11 @@
+//! What the live views of `perch up` and `perch top` have in common.
+
+mod activity;
+mod feed;
+mod lines;
+mod view;
+
+pub use activity::{Activity, Happened, SECONDS};
+pub use feed::{Feed, News};
+pub use lines::{LogLines, log_lines};
+pub use view::{follow_on_terminal, follow_plainly};

@@ -1,0 +1,161 @@
+//! The view of `perch up`: the queues as a table that is drawn anew in its place, log lines above it.
+
+use std::{
+    io::{self, Write as _},
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use perch_queue::{Queue, QueueStats};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    activity::Activity,
+    feed::{Feed, News},
+    lines::LogLines,
+};
+use crate::{
+    commands::queues::state,
+    format::{
+        table::{Listing, Tone, cell, compact, cut, number, whole},
+        text::{one_line, printable},
+        time::took,
+    },
+    output::Output,
+};
+
+/// Draws until `stop`, and then once more.
+pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLines, stop: CancellationToken) {
+    let mut feed = Feed::start(queues);
+    let mut activity = Activity::default();
+    let mut drawn = Drawn::default();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(line) = logs.recv() => drawn.above(&[printable(&line)]),
+            news = feed.next() => match news {
+                News::Event(event) => activity.take_in(event.0.name(), &event.1, None),
+                News::Stats(Ok(stats)) => drawn.table(&table(&out, &stats, &activity)),
+                News::Stats(Err(error)) => drawn.table(&out.paint(Tone::Bad, &one_line(&error))),
+            },
+        }
+    }
+    drawn.above(&["stopping: running jobs finish first; Ctrl-C again to stop at once".to_owned()]);
+    while let Some(line) = logs.recv().await {
+        drawn.above(&[printable(&line)]);
+    }
+}
+
+/// What stands on the terminal and will be drawn over.
+#[derive(Default)]
+struct Drawn {
+    text: String,
+}
+
+impl Drawn {
+    fn table(&mut self, text: &str) {
+        self.replace("", text.to_owned());
+    }
+
+    fn above(&mut self, lines: &[String]) {
+        let text = std::mem::take(&mut self.text);
+        let height = text.lines().count();
+        self.draw(height, &format!("{}\n", lines.join("\n")), text);
+    }
+
+    fn replace(&mut self, above: &str, text: String) {
+        let height = self.text.lines().count();
+        self.draw(height, above, text);
+    }
+
+    /// One write, so that nothing comes in between.
+    fn draw(&mut self, height: usize, above: &str, text: String) {
+        let up = if height > 0 { format!("\u{1b}[{height}A") } else { String::new() };
+        let end = if text.is_empty() { "" } else { "\n" };
+        let all = format!("{up}\r\u{1b}[J{above}{text}{end}");
+        let mut stdout = io::stdout().lock();
+        // When the terminal is gone a signal says so; the view has nothing to add.
+        let _ = stdout.write_all(all.as_bytes()).and_then(|()| stdout.flush());
+        self.text = text;
+    }
+}
+
+fn table(out: &Output, all: &[QueueStats], activity: &Activity) -> String {
+    let now = Utc::now();
+    let mut listing = Listing::new([
+        whole("QUEUE"),
+        number("READY"),
+        number("LATER"),
+        number("RUN"),
+        number("DEAD"),
+        number("DONE"),
+        number("DONE/S"),
+        whole("STATE"),
+    ]);
+    for stats in all {
+        let (rate, _) = activity.rates(&stats.queue, now);
+        listing.row([
+            cell(&stats.queue),
+            compact(stats.waiting()),
+            compact(stats.delayed),
+            compact(stats.running),
+            compact(stats.dead).tone_if(stats.dead > 0, Tone::Bad),
+            compact(activity.done(&stats.queue)),
+            cell(format_args!("{rate:.1}")).tone_if(rate == 0.0, Tone::Faint),
+            state(stats),
+        ]);
+    }
+    let mut last = Listing::new([whole(""), whole(""), whole(""), cut("")]);
+    for event in activity.events().take(3) {
+        let what = event.error.clone().or_else(|| event.ms.map(took)).unwrap_or_default();
+        last.row([
+            cell(event.at.format("%H:%M:%S")).tone(Tone::Faint),
+            cell(event.job).tone(Tone::Faint),
+            cell(event.what).tone(crate::commands::tail::tone(event.what)),
+            cell(format_args!("{} {what}", event.queue)),
+        ]);
+    }
+    let width = out.width();
+    format!("\n{}\n{}", listing.render(width, out.colour()), last.render_rows(width, out.colour()))
+}
+
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Writes a line about the queues every few seconds while something changes, until `stop`.
+pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationToken) {
+    let mut feed = Feed::start(queues);
+    let mut activity = Activity::default();
+    let mut last = (Instant::now(), String::new());
+    loop {
+        let news = tokio::select! {
+            () = stop.cancelled() => return,
+            news = feed.next() => news,
+        };
+        let line = match news {
+            News::Event(event) => {
+                activity.take_in(event.0.name(), &event.1, None);
+                continue;
+            }
+            News::Stats(Ok(stats)) => stats.iter().map(|s| summary(s, &activity)).collect::<Vec<_>>().join(" | "),
+            News::Stats(Err(error)) => one_line(&error),
+        };
+        if line != last.1 && last.0.elapsed() >= LINE_EVERY {
+            // A reader that is gone does not end the work.
+            let _ = out.line(&line);
+            last = (Instant::now(), line);
+        }
+    }
+}
+
+fn summary(stats: &QueueStats, activity: &Activity) -> String {
+    let dead = if stats.dead > 0 { format!(", {} dead", stats.dead) } else { String::new() };
+    let paused = if stats.paused_by.is_some() { ", paused" } else { "" };
+    format!(
+        "{} {} ready, {} later, {} running, {} done{dead}{paused}",
+        stats.queue,
+        stats.waiting(),
+        stats.delayed,
+        stats.running,
+        activity.done(&stats.queue)
+    )
+}

@@ -1,0 +1,13 @@
+//! Long-running processes: how they start, what they run, how they stop.
+
+mod parts;
+mod roles;
+mod sandbox;
+mod start;
+mod stop;
+
+pub use parts::Parts;
+pub use roles::{api, probes, scheduler, worker};
+pub use sandbox::{Overlay, options, overlay};
+pub use start::{Base, Logs, listen};
+pub use stop::{Stop, on_signals};

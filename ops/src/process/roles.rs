@@ -1,0 +1,48 @@
+//! What a process may run.
+
+use std::future::Future;
+
+use perch_jobs::QueueName;
+use perch_queue::worker::Runtime;
+use perch_workers::{Services, api, handlers, scheduler};
+use tokio::net::TcpListener;
+
+use super::start::Base;
+use crate::error::{OpsError, chain};
+
+fn failed(part: &'static str) -> impl FnOnce(Box<dyn std::error::Error>) -> OpsError {
+    move |error| OpsError::Part { part, reason: chain(error.as_ref()) }
+}
+
+/// The pools of these queues, of all queues when none is named.
+pub fn worker(base: &Base, queues: Vec<QueueName>) -> Result<impl Future<Output = Result<(), OpsError>> + use<>, OpsError> {
+    let state = &base.state;
+    let services = Services::new(&state.settings, state.queues.redis().clone(), state.store.clone(), &state.client)
+        .map_err(|error| failed("workers")(error.into()))?;
+    let runtime = Runtime::new(state.client.clone(), handlers(), services.deps())?;
+    let stop = base.stop.token();
+    Ok(async move { runtime.run(&queues, stop).await.map_err(OpsError::from) })
+}
+
+/// Cron, intakes and pruning.
+pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), OpsError>> + use<> {
+    let (settings, client, stop) = (base.state.settings.clone(), base.state.client.clone(), base.stop.token());
+    async move {
+        scheduler::run(&settings, &client, stop).await;
+        Ok(())
+    }
+}
+
+/// The HTTP API.
+pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
+    let (state, stop) = (base.state.clone(), base.stop.token());
+    async move { api::serve(listener, state, stop).await.map_err(|error| failed("api")(error.into())) }
+}
+
+/// `/health`, `/ready` and `/metrics`.
+pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
+    let (health, metrics, stop) = (base.state.health.clone(), base.state.metrics.clone(), base.stop.token());
+    async move {
+        api::serve_probes(listener, health, metrics, stop).await.map_err(|error| failed("probes")(error.into()))
+    }
+}

@@ -1,0 +1,140 @@
+//! The sandbox in place of services that have no credentials.
+
+use perch_base::{
+    Environment, Settings,
+    settings::{KeyPair, SandboxSettings},
+};
+use perch_sandbox::SandboxOptions;
+use secrecy::SecretString;
+use url::Url;
+
+/// What of the outside world the sandbox plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlay {
+    /// X, because none of its credentials is set.
+    pub x: bool,
+    /// The language models, because the one that extracts has no key.
+    pub models: bool,
+}
+
+impl Overlay {
+    /// What the sandbox has to play for these settings. In production that is nothing: a missing credential is an error
+    /// there, and not a reason to talk to a toy.
+    pub fn needed(settings: &Settings) -> Self {
+        let secrets = &settings.secrets;
+        let is_staging = settings.env == Environment::Staging;
+        Self {
+            x: is_staging
+                && secrets.x_bearer_token.is_none()
+                && secrets.x_consumer.is_none()
+                && secrets.x_accounts.is_empty(),
+            models: is_staging && !secrets.model_keys.contains_key(&settings.models.extraction),
+        }
+    }
+
+    /// Whether a sandbox is needed at all.
+    pub fn is_any(&self) -> bool {
+        self.x || self.models
+    }
+
+    /// In words.
+    pub fn said(&self) -> &'static str {
+        match (self.x, self.models) {
+            (true, true) => "plays X and the language models; no credentials are set",
+            (true, false) => "plays X; no credentials are set",
+            (false, true) => "plays the language models; no key is set",
+            (false, false) => "is not used",
+        }
+    }
+}
+
+/// What the sandbox holds for these settings.
+pub fn options(settings: &Settings) -> SandboxOptions {
+    let SandboxSettings { post_every, .. } = settings.sandbox;
+    SandboxOptions {
+        bot_accounts: settings.x.accounts.values().map(|account| account.username.clone()).collect(),
+        watched: settings.picks.watch.clone(),
+        post_every: Some(post_every),
+        ..SandboxOptions::default()
+    }
+}
+
+/// Points the settings at the sandbox at `base_url`, with the credentials that it takes.
+///
+/// Where the sandbox plays X, posts are sent to it, so that they show on its page; `keeps_quiet` keeps them simulated. They
+/// cannot leave the machine: this changes the address together with the switch.
+pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps_quiet: bool) {
+    let secret = |text: String| SecretString::from(text);
+    if overlay.x {
+        settings.file.x.base_url = base_url.clone();
+        settings.secrets.x_bearer_token = Some(secret("sandbox-bearer".into()));
+        settings.secrets.x_consumer =
+            Some(KeyPair { key: secret("sandbox-consumer-key".into()), secret: secret("sandbox-consumer-secret".into()) });
+        for (account, of_account) in &settings.file.x.accounts {
+            let name = &of_account.username;
+            let pair = KeyPair {
+                key: secret(format!("sandbox-{name}-token")),
+                secret: secret(format!("sandbox-{name}-secret")),
+            };
+            settings.secrets.x_accounts.insert(account.clone(), pair);
+        }
+        settings.file.live_posts = !keeps_quiet;
+    }
+    if overlay.models {
+        for (name, provider) in &mut settings.file.models.providers {
+            if !settings.secrets.model_keys.contains_key(name) {
+                let mut url = base_url.clone();
+                url.set_path("/v1");
+                provider.base_url = url;
+                settings.secrets.model_keys.insert(name.clone(), secret("sandbox-model-key".into()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn settings(env: &str, more: &[(&str, &str)]) -> Settings {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+        let vars = [("APP_ENV", env)].into_iter().chain(more.iter().copied());
+        Settings::load_from(&dir, vars.map(|(name, value)| (name.to_owned(), value.to_owned()))).expect("valid settings")
+    }
+
+    fn url() -> Url {
+        "http://127.0.0.1:8090".parse().expect("a URL")
+    }
+
+    #[test]
+    fn without_credentials_everything_goes_to_the_sandbox_and_nothing_leaves_the_machine() {
+        let mut settings = settings("staging", &[]);
+        let needed = Overlay::needed(&settings);
+        assert_eq!(needed, Overlay { x: true, models: true });
+        overlay(&mut settings, &needed, &url(), false);
+        assert!(settings.live_posts);
+        assert_eq!(settings.x.base_url.host_str(), Some("127.0.0.1"));
+        for provider in settings.models.providers.values() {
+            assert_eq!(provider.base_url.as_str(), "http://127.0.0.1:8090/v1");
+        }
+        assert_eq!(settings.secrets.x_accounts.len(), settings.x.accounts.len());
+    }
+
+    #[test]
+    fn credentials_of_ones_own_are_used_and_posts_stay_simulated_with_them() {
+        let own = [("X_API_BEARER_TOKEN", "mine"), ("GROK_API_KEY", "mine")];
+        let mut settings = settings("staging", &own);
+        let needed = Overlay::needed(&settings);
+        assert!(!needed.is_any());
+        overlay(&mut settings, &needed, &url(), false);
+        assert!(!settings.live_posts);
+        assert_eq!(settings.x.base_url.host_str(), Some("api.x.com"));
+    }
+
+    #[test]
+    fn production_never_talks_to_the_sandbox() {
+        assert!(!Overlay::needed(&settings("production", &[])).is_any());
+    }
+}

@@ -1,0 +1,11 @@
+//! The HTTP API over real HTTP, on a real Redis and a real Postgres.
+
+mod bad_input;
+mod batch;
+mod dead;
+mod enqueue;
+mod history;
+mod keys;
+mod operate;
+mod probes;
+mod world;

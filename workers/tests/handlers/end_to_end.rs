@@ -1,0 +1,62 @@
+use perch_sandbox::Endpoint;
+use perch_store::{ActionState, AttemptOutcome, JobState, PickBody};
+use perch_workers::scheduler;
+
+use crate::world::{CHATTER, LAKERS, SALLY, World, eventually, main_account};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pick_on_a_timeline_becomes_one_comment_whose_metrics_come_back_and_all_of_it_rests_in_postgres() {
+    let world = World::start().await;
+    let pick = world.x.publish(SALLY, LAKERS);
+    world.x.publish(SALLY, CHATTER);
+
+    // Nothing is enqueued by hand: cron polls and syncs.
+    let (settings, client, stop) = (world.settings.clone(), world.client.clone(), world.stop.clone());
+    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, stop).await });
+
+    let comment = eventually("the comment stands at the sandbox", || async { world.x.made().pop() }).await;
+    assert_eq!((comment.reply_to.as_deref(), comment.account.as_str()), (Some(pick.as_str()), "perch_bot"));
+    assert_eq!(comment.text, "Los Angeles Lakers -3.5 (-110) 2u (via @sharp_sally)");
+
+    let id = comment.id.parse().expect("an id");
+    let series = eventually("two readings of its metrics are in Postgres", || async {
+        let series = world.store.performance().series(&id, 10).await.expect("Postgres answers");
+        (series.len() >= 2).then_some(series)
+    })
+    .await;
+    assert!(series[0].observed_at < series[1].observed_at);
+
+    let picks = world.store.picks().latest(10).await.expect("Postgres answers");
+    let [record] = picks.as_slice() else { panic!("one pick: {picks:?}") };
+    assert!(matches!(&record.pick, PickBody::Single(pick) if pick.line == Some(-3.5)));
+    assert_eq!((record.source_post.as_str(), record.author.as_str()), (pick.as_str(), SALLY));
+    assert_eq!(world.store.posts().latest(Some(SALLY), 10).await.expect("Postgres answers").len(), 2);
+
+    let actions = world.store.picks().actions_of(&record.key).await.expect("Postgres answers");
+    let [action] = actions.as_slice() else { panic!("one action: {actions:?}") };
+    assert_eq!((action.state, action.external_id.as_deref()), (ActionState::Published, Some(comment.id.as_str())));
+    let published = world.store.performance().post(&id).await.expect("Postgres answers").expect("it is recorded");
+    assert_eq!((published.account, published.pick_key.as_deref()), (main_account(), Some(record.key.as_str())));
+
+    // Polls go on, and find nothing new.
+    let polls = world.x.calls(Endpoint::UserPosts);
+    eventually("the account is polled twice more", || async {
+        (world.x.calls(Endpoint::UserPosts) >= polls + 4).then_some(())
+    })
+    .await;
+    assert_eq!(world.x.made().len(), 1);
+
+    // A job tells what it did, in how many attempts, and what it followed from.
+    let comments = world.jobs_of("publish_post").await;
+    let [job] = comments.as_slice() else { panic!("one job: {comments:?}") };
+    assert_eq!((job.state, job.attempts), (JobState::Done, 1));
+    assert_eq!(job.result.as_ref().map(|r| &r["post_id"]), Some(&serde_json::json!(comment.id)));
+    let attempts = world.store.history().attempts(job.id).await.expect("Postgres answers");
+    assert!(matches!(attempts.as_slice(), [one] if one.outcome == AttemptOutcome::Succeeded && one.worker.is_some()));
+    let extraction = world.ended(job.parent.expect("an extraction led to it")).await;
+    assert_eq!(extraction.kind.as_deref(), Some("extract_post"));
+    assert_eq!(extraction.result.as_ref().map(|r| &r["new"]), Some(&serde_json::json!(1)));
+
+    world.stop.cancel();
+    scheduling.await.expect("the scheduler ends when it is told to");
+}

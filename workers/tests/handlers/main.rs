@@ -1,0 +1,9 @@
+//! The handlers through the real workers: Redis, Postgres and the sandbox are real, and nothing is reached around them.
+
+mod end_to_end;
+mod extraction;
+mod metrics;
+mod polling;
+mod publishing;
+mod recovery;
+mod world;

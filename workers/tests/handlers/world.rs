@@ -1,0 +1,246 @@
+//! A world of one's own for each test: Redis, Postgres, a sandbox, and workers that run every queue.
+
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
+
+use chrono::Utc;
+use perch_base::{Environment, Settings};
+use perch_clients::{EffectPermit, LocalLimits, XClient};
+use perch_jobs::{AccountId, ExtractPost, Job, JobId, JobTypes, Post, PostId, PublishPost};
+use perch_queue::{
+    Client, EnqueueOptions, Queues,
+    worker::{Runtime, WorkerName},
+};
+use perch_sandbox::{Sandbox, SandboxOptions, SandboxState};
+use perch_store::{ActionRecord, JobRecord, JobState, Store, StoredEffect, Syncer};
+use perch_testkit::{TestDatabase, TestRedis};
+use perch_workers::{Services, handlers};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub const BOT: &str = "perch_bot";
+pub const SALLY: &str = "sharp_sally";
+pub const PETE: &str = "parlay_pete";
+pub const LAKERS: &str = "Lakers -3.5 (-110) 2u";
+pub const CELTICS: &str = "NBA: Celtics ML -145, 1.5 units. Tail or fade.";
+pub const CHATTER: &str = "Good morning everyone, who are we on today?";
+
+/// Long enough for anything that happens at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub settings: Settings,
+    pub client: Client,
+    pub store: Store,
+    pub x: SandboxState,
+    pub stop: CancellationToken,
+    syncer: Syncer,
+    workers: Option<JoinHandle<()>>,
+    _sandbox: Sandbox,
+    _redis: TestRedis,
+    // Dropped last: whatever is connected to it is gone by then.
+    _database: TestDatabase,
+}
+
+impl World {
+    /// A world whose workers talk to the sandbox.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A world with variables of its own, which come after the usual ones.
+    pub async fn with(vars: &[(&str, &str)]) -> Self {
+        let world = Self::without_workers(vars).await;
+        world.work()
+    }
+
+    /// The same before its workers start.
+    pub async fn without_workers(vars: &[(&str, &str)]) -> Self {
+        let sandbox = sandbox().await;
+        let (redis, database) = (TestRedis::claim().await, TestDatabase::create().await);
+        let settings = settings(&sandbox.base_url(), &redis, &database, vars);
+        let door = redis.door();
+        let client = Client::new(Queues::new(door.clone(), &settings, JobTypes::perch()));
+        let store = database.store(Environment::Staging);
+        let names = client.queues().names();
+        Self {
+            syncer: Syncer::new(door, store.clone(), settings.env, &names, 500),
+            x: sandbox.state(),
+            settings,
+            client,
+            store,
+            stop: CancellationToken::new(),
+            workers: None,
+            _sandbox: sandbox,
+            _redis: redis,
+            _database: database,
+        }
+    }
+
+    /// Starts workers of every queue.
+    pub fn work(mut self) -> Self {
+        let redis = self.client.queues().redis().clone();
+        let services = Services::new(&self.settings, redis, self.store.clone(), &self.client).expect("valid settings");
+        let runtime = Runtime::new(self.client.clone(), handlers(), services.deps()).expect("nothing is missing");
+        let stop = self.stop.clone();
+        self.workers = Some(tokio::spawn(async move { runtime.run(&[], stop).await.expect("workers end without error") }));
+        self
+    }
+
+    pub async fn enqueue<J: Job>(&self, job: &J) -> JobId {
+        self.client.enqueue(job).await.expect("Redis accepts it").id
+    }
+
+    pub async fn enqueue_with<J: Job>(&self, job: &J, options: EnqueueOptions) -> JobId {
+        self.client.enqueue_with(job, options).await.expect("Redis accepts it").id
+    }
+
+    /// Waits until Postgres knows how the job ended.
+    pub async fn ended(&self, id: JobId) -> JobRecord {
+        eventually(&format!("job {id} ends"), || async {
+            self.sync().await;
+            let job = self.store.history().job(id).await.expect("Postgres answers")?;
+            job.state.is_final().then_some(job)
+        })
+        .await
+    }
+
+    /// Enqueues a job, waits for its end, and insists on its success.
+    pub async fn done<J: Job>(&self, job: &J) -> JobRecord {
+        let ended = self.ended(self.enqueue(job).await).await;
+        assert_eq!(ended.state, JobState::Done, "{:?}", ended.last_error);
+        ended
+    }
+
+    /// Moves everything into Postgres that is not there yet.
+    pub async fn sync(&self) {
+        self.syncer.run_once().await.expect("Redis and Postgres answer");
+    }
+
+    pub async fn effect(&self, key: &str) -> StoredEffect {
+        self.store.effects().get(key).await.expect("Postgres answers").expect("the ledger has it")
+    }
+
+    /// Waits for the record of an action.
+    pub async fn action(&self, key: &str) -> ActionRecord {
+        eventually(&format!("the action {key} is recorded"), || async {
+            self.sync().await;
+            self.store.picks().action(key).await.expect("Postgres answers")
+        })
+        .await
+    }
+
+    /// How many jobs of a kind are known to Postgres.
+    pub async fn jobs_of(&self, kind: &str) -> Vec<JobRecord> {
+        self.sync().await;
+        let filter = perch_store::JobFilter { kind: Some(kind.to_owned()), ..perch_store::JobFilter::default() };
+        self.store.history().search(&filter).await.expect("Postgres answers")
+    }
+
+    /// A post of an account, as a poll would hand it on.
+    pub fn written(&self, author: &str, text: &str) -> ExtractPost {
+        let id = self.x.publish(author, text);
+        let post = Post {
+            id: id.parse().expect("the sandbox gives ids"),
+            author_id: self.x.add_account(author),
+            author: author.to_owned(),
+            text: text.to_owned(),
+            created_at: Utc::now(),
+            media: Vec::new(),
+        };
+        ExtractPost { post, account: main_account() }
+    }
+
+    /// A client of the sandbox beside that of the workers.
+    pub fn other_x(&self) -> XClient {
+        XClient::from_settings(&self.settings, Arc::new(LocalLimits::new())).expect("valid settings")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(workers) = self.workers.take() {
+            workers.abort();
+        }
+    }
+}
+
+async fn sandbox() -> Sandbox {
+    let options = SandboxOptions { bot_accounts: vec![BOT.into()], ..SandboxOptions::default() };
+    let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
+    sandbox.state().add_account(SALLY);
+    sandbox.state().add_account(PETE);
+    sandbox
+}
+
+fn settings(sandbox: &str, redis: &TestRedis, database: &TestDatabase, vars: &[(&str, &str)]) -> Settings {
+    let models = format!("{sandbox}/v1");
+    let usual = [
+        ("APP_ENV", "staging"),
+        ("REDIS_URL", redis.url()),
+        ("DATABASE_URL", database.url()),
+        ("X_API_BEARER_TOKEN", "sandbox-bearer"),
+        ("X_API_KEY", "sandbox-key"),
+        ("X_API_SECRET", perch_sandbox::CONSUMER_SECRET),
+        ("X_MAIN_ACCESS_TOKEN", "sandbox-perch_bot-token"),
+        ("X_MAIN_ACCESS_SECRET", "sandbox-perch_bot-secret"),
+        ("GROK_API_KEY", "sandbox"),
+        ("PERCH__X__BASE_URL", sandbox),
+        ("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", models.as_str()),
+        ("PERCH__PICKS__WATCH", r#"["sharp_sally", "parlay_pete"]"#),
+        ("PERCH__ANALYTICS__COLLECT_AFTER", r#"["1s", "2s"]"#),
+        ("PERCH__CRON__SYNC_HOT_STATE__SCHEDULE", "* * * * * *"),
+        ("PERCH__CRON__POLL_ACCOUNTS__SCHEDULE", "*/2 * * * * *"),
+    ];
+    let mut all: std::collections::BTreeMap<String, String> =
+        usual.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    all.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    Settings::load_from(&config, all).expect("valid settings")
+}
+
+pub fn main_account() -> AccountId {
+    AccountId::from_static("main")
+}
+
+/// A post of the bot, or a reply.
+pub fn publication(text: &str, reply_to: Option<PostId>, effect_key: Option<&str>) -> PublishPost {
+    PublishPost {
+        account: main_account(),
+        text: text.to_owned(),
+        reply_to,
+        effect_key: effect_key.map(str::to_owned),
+        source: None,
+    }
+}
+
+/// A permit for what tests do to X by themselves.
+pub struct TestPermit;
+
+impl EffectPermit for TestPermit {
+    fn effect_key(&self) -> &'static str {
+        "test"
+    }
+}
+
+/// The name of a worker that is no more.
+pub fn lost_worker() -> String {
+    WorkerName::of_this_process().to_string()
+}
+
+/// Waits for a value, at most a minute.
+pub async fn eventually<T, F, Fut>(what: &str, look: F) -> T
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut pace = tokio::time::interval(Duration::from_millis(25));
+    loop {
+        if let Some(value) = look().await {
+            return value;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
+        pace.tick().await;
+    }
+}
