@@ -1,5 +1,7 @@
 //! `perch`: operates the queues, and runs the workers, the scheduler and the HTTP API.
 
+#![allow(clippy::doc_markdown, reason = "doc comments of arguments are the text of --help")]
+
 mod app;
 mod cli;
 mod commands;
@@ -20,16 +22,14 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     perch_base::tls::install();
     let app = App::new(&cli.global);
-    let outcome = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(OpsError::Runtime)
-        .and_then(|runtime| {
+    let outcome = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(OpsError::Runtime).and_then(
+        |runtime| {
             let outcome = runtime.block_on(commands::run(&app, cli.command));
             // A handler that blocks, or a read of the terminal, must not hold up the end of the process.
             runtime.shutdown_background();
             outcome
-        });
+        },
+    );
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -59,6 +59,7 @@ impl Output {
     }
 
     /// One line of text.
+    #[expect(clippy::unused_self, reason = "the output decides where answers go")]
     pub fn line(&self, text: impl Display) -> Result<(), OpsError> {
         writeln!(io::stdout().lock(), "{text}").map_err(OpsError::Output)
     }

@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn only_a_used_up_window_holds_calls_back_and_only_until_it_ends() {
         let now = Utc::now();
-        let window = |remaining, seconds| RateWindow { limit: 10, remaining, reset: now + Duration::from_secs(seconds) };
+        let window =
+            |remaining, seconds| RateWindow { limit: 10, remaining, reset: now + Duration::from_secs(seconds) };
         assert_eq!(wait(window(0, 9), now), Some(Duration::from_secs(9)));
         assert_eq!(wait(window(1, 9), now), None);
         assert_eq!(wait(window(0, 0), now), None);

@@ -33,12 +33,9 @@ pub async fn run(settings: &Settings, client: &Client, stop: CancellationToken) 
     }
     let queues: Vec<Queue> = client.queues().iter().cloned().collect();
     let pruned = queues.clone();
-    duties.spawn(kept_up("pruning".into(), stop.clone(), move |stop| {
-        every(PRUNE_EVERY, stop, pruned.clone(), prune)
-    }));
-    duties.spawn(kept_up("gauges".into(), stop.clone(), move |stop| {
-        every(MEASURE_EVERY, stop, queues.clone(), measure)
-    }));
+    duties.spawn(kept_up("pruning".into(), stop.clone(), move |stop| every(PRUNE_EVERY, stop, pruned.clone(), prune)));
+    duties
+        .spawn(kept_up("gauges".into(), stop.clone(), move |stop| every(MEASURE_EVERY, stop, queues.clone(), measure)));
     tracing::info!(cron = settings.cron.len(), "scheduling");
     duties.join_all().await;
 }
@@ -51,7 +48,9 @@ where
     loop {
         match tokio::spawn(duty(stop.clone())).await {
             Ok(()) => return,
-            Err(error) => tracing::error!(duty = name, %error, "a duty of the scheduler broke off; it is started again"),
+            Err(error) => {
+                tracing::error!(duty = name, %error, "a duty of the scheduler broke off; it is started again")
+            }
         }
         if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
             return;

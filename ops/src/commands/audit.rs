@@ -38,12 +38,8 @@ pub struct ListArgs {
 
 pub async fn run(app: &App, Audit::List(args): &Audit) -> Result<(), OpsError> {
     let (_, store) = app.store()?;
-    let filter = AuditFilter {
-        object: args.object.clone(),
-        actor: args.actor.clone(),
-        before: args.before,
-        limit: args.limit,
-    };
+    let filter =
+        AuditFilter { object: args.object.clone(), actor: args.actor.clone(), before: args.before, limit: args.limit };
     let entries = store.audit().list(&filter).await?;
     if app.out.is_json() {
         return app.out.json(&entries);

@@ -66,9 +66,9 @@ fn show(app: &App, settings: &Settings) -> Result<(), OpsError> {
     if app.out.is_json() {
         let secrets: serde_json::Map<String, Value> =
             secrets.into_iter().map(|(name, shown)| (name, shown.map_or(Value::Null, Value::from))).collect();
-        return app.out.json(
-            &json!({ "environment": settings.env.as_str(), "settings": settings.file, "credentials": secrets }),
-        );
+        return app
+            .out
+            .json(&json!({ "environment": settings.env.as_str(), "settings": settings.file, "credentials": secrets }));
     }
     let text = toml::to_string(&settings.file)
         .map_err(|error| OpsError::Part { part: "config", reason: format!("the settings cannot be shown: {error}") })?;

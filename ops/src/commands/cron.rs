@@ -57,11 +57,8 @@ async fn list(app: &App, settings: &Settings, client: &Client) -> Result<(), Ops
     let mut listing =
         Listing::new([whole("ENTRY"), whole("SCHEDULE"), cut("ZONE"), cut("KIND"), whole("LAST"), whole("NEXT")]);
     for view in &views {
-        let next = if view.enabled {
-            cell(from_now_or_dash(view.next, now))
-        } else {
-            cell("disabled").tone(Tone::Warn)
-        };
+        let next =
+            if view.enabled { cell(from_now_or_dash(view.next, now)) } else { cell("disabled").tone(Tone::Warn) };
         listing.row([
             cell(&view.entry),
             cell(&view.schedule),

@@ -40,7 +40,12 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             spinner.finish_and_clear();
             return app.out.answer(
                 &json!({ "queue": queue.name(), "drained": true, "delayed": stats.delayed, "dead": stats.dead }),
-                format_args!("{} is drained; {} and {} are left", queue.name(), count(stats.delayed, "delayed job"), count(stats.dead, "dead letter")),
+                format_args!(
+                    "{} is drained; {} and {} are left",
+                    queue.name(),
+                    count(stats.delayed, "delayed job"),
+                    count(stats.dead, "dead letter")
+                ),
             );
         }
         if let Some(reason) = stuck(&stats) {

@@ -67,8 +67,7 @@ async fn list(app: &App) -> Result<(), OpsError> {
         return app.out.line("there is no key; make one with `perch keys create NAME --scope enqueue,read`");
     }
     let now = Utc::now();
-    let mut listing =
-        Listing::new([whole("ID"), cut("NAME"), whole("MAY"), whole("USED"), whole("STATE")]);
+    let mut listing = Listing::new([whole("ID"), cut("NAME"), whole("MAY"), whole("USED"), whole("STATE")]);
     for key in &keys {
         let state = match key.revoked_at {
             Some(at) => cell(format_args!("revoked {}", from_now(at, now))).tone(Tone::Faint),

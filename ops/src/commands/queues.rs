@@ -112,6 +112,6 @@ mod tests {
         for word in ["no worker", "paused", "idle", "working"] {
             assert!(text.contains(word), "{word}: {text}");
         }
-        assert!(text.lines().all(|line| line.chars().compact() <= 80), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 }

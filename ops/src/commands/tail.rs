@@ -47,10 +47,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (_, queues) = app.queues()?;
     let queues = chosen(&queues, &args.queue)?;
     queues[0].redis().ping().await?;
-    let after = args.since.map(|since| EntryId {
-        ms: u64::try_from((Utc::now() - since).timestamp_millis()).unwrap_or(0),
-        seq: 0,
-    });
+    let after = args
+        .since
+        .map(|since| EntryId { ms: u64::try_from((Utc::now() - since).timestamp_millis()).unwrap_or(0), seq: 0 });
     let out = app.out;
     let mut events = follow(&queues, after, move |away| out.note(format_args!("{away}; trying again")));
     let mut kinds = Kinds::default();
@@ -114,7 +113,11 @@ pub fn follow(
 
 /// The kinds of the jobs that were seen. Only the first event of a job carries it.
 #[derive(Debug, Default)]
-pub struct Kinds(HashMap<JobId, Option<JobKind>>);
+pub struct Kinds(HashMap<JobId, Told>);
+
+/// What is known of the kind of a job that was looked for; nothing when it cannot be read.
+#[derive(Debug, Clone)]
+struct Told(Option<JobKind>);
 
 /// Jobs remembered; all are forgotten when there are more.
 const REMEMBERED: usize = 50_000;
@@ -122,31 +125,31 @@ const REMEMBERED: usize = 50_000;
 impl Kinds {
     /// The kind of the event's job, if an event has told it.
     pub fn known(&mut self, event: &JobEvent) -> Option<JobKind> {
-        self.remembered(event).flatten()
+        self.remembered(event)?.0
     }
 
     /// The same; when no event has told it, Redis is asked, which knows it while it has the job.
     pub async fn of(&mut self, queue: &Queue, event: &JobEvent) -> Option<JobKind> {
-        if let Some(kind) = self.remembered(event) {
+        if let Some(Told(kind)) = self.remembered(event) {
             return kind;
         }
         let view = queue.job(event.job).await.ok().flatten();
         let kind = view.and_then(|view| view.decoded()).map(|envelope| envelope.kind);
         if !is_last(event.kind) {
-            self.0.insert(event.job, kind.clone());
+            self.0.insert(event.job, Told(kind.clone()));
         }
         kind
     }
 
-    /// The kind as far as it was looked for: `None` when it was not yet.
-    fn remembered(&mut self, event: &JobEvent) -> Option<Option<JobKind>> {
+    /// What events told, or an earlier look; `None` when there was neither.
+    fn remembered(&mut self, event: &JobEvent) -> Option<Told> {
         if self.0.len() > REMEMBERED {
             self.0.clear();
         }
         if matches!(event.kind, EventKind::Enqueued | EventKind::Replayed) {
             let kind = Envelope::decode(event.value.as_bytes()).ok().map(|envelope| envelope.kind);
-            self.0.insert(event.job, kind.clone());
-            return Some(kind);
+            self.0.insert(event.job, Told(kind.clone()));
+            return Some(Told(kind));
         }
         if is_last(event.kind) { self.0.remove(&event.job) } else { self.0.get(&event.job).cloned() }
     }
@@ -185,14 +188,14 @@ fn show(out: &Output, queue: &Queue, event: &JobEvent, kind: Option<&JobKind>) -
     if let Some(error) = &data.error {
         rest = format!("{rest} {}", one_line(error));
     }
-    let head = format!(
-        "{}  {}  {:<15}",
-        event.at().format("%H:%M:%S%.3f"),
-        event.job,
-        kind.map_or("?", JobKind::as_str),
-    );
+    let head =
+        format!("{}  {}  {:<15}", event.at().format("%H:%M:%S%.3f"), event.job, kind.map_or("?", JobKind::as_str),);
     let room = out.width().saturating_sub(head.chars().count() + 13).max(20);
-    out.line(format_args!("{head} {} {}", out.paint(tone(event.kind), &format!("{:<9}", event.kind.as_str())), cut(rest.trim(), room)))
+    out.line(format_args!(
+        "{head} {} {}",
+        out.paint(tone(event.kind), &format!("{:<9}", event.kind.as_str())),
+        cut(rest.trim(), room)
+    ))
 }
 
 /// How an event looks.

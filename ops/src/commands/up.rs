@@ -79,7 +79,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 fn quieten(settings: &mut Settings) {
     let is_chosen = env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty());
     if !is_chosen && settings.telemetry.log_filter == "info" {
-        settings.file.telemetry.log_filter = "warn".to_owned();
+        "warn".clone_into(&mut settings.file.telemetry.log_filter);
     }
 }
 
@@ -112,7 +112,10 @@ fn announce(
         (true, _) => "SENT",
     };
     let mut facts = vec![
-        ("Perch", format!("{}, keys under {}, posts are {posts}", base.state.settings.env, base.state.settings.env.prefix())),
+        (
+            "Perch",
+            format!("{}, keys under {}, posts are {posts}", base.state.settings.env, base.state.settings.env.prefix()),
+        ),
         ("API", url.clone()),
         ("docs", format!("{url}/docs")),
         ("metrics", format!("{url}/metrics")),
@@ -122,12 +125,15 @@ fn announce(
     }
     match key {
         Some(key) => facts.push(("API key", format!("{}  for this run", key.token.expose_secret()))),
-        None => facts.push(("API key", "make one with `perch keys create NAME --scope enqueue,read,operate`".to_owned())),
+        None => {
+            facts.push(("API key", "make one with `perch keys create NAME --scope enqueue,read,operate`".to_owned()))
+        }
     }
     for (name, value) in facts {
         app.out.line(format_args!("{} {value}", app.out.paint(Tone::Faint, &format!("{name:<8}"))))?;
     }
-    app.out.line(app.out.paint(Tone::Faint, "Ctrl-C stops it; in another terminal: perch queues, perch top, perch tail"))
+    app.out
+        .line(app.out.paint(Tone::Faint, "Ctrl-C stops it; in another terminal: perch queues, perch top, perch tail"))
 }
 
 fn bracketed(address: SocketAddr) -> String {

@@ -36,14 +36,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let now = Utc::now();
     // A worker renews its leases in this time; one that is later is in trouble.
     let late = settings.engine.lease;
-    let mut listing = Listing::new([
-        cut("WORKER"),
-        whole("QUEUE"),
-        number("RUNNING"),
-        number("OF"),
-        whole("STARTED"),
-        whole("SEEN"),
-    ]);
+    let mut listing =
+        Listing::new([cut("WORKER"), whole("QUEUE"), number("RUNNING"), number("OF"), whole("STARTED"), whole("SEEN")]);
     for worker in &workers {
         let is_late = worker.running > 0 && (now - worker.seen).to_std().is_ok_and(|silent| silent > late);
         listing.row([

@@ -174,8 +174,7 @@ impl Listing {
         let fixed: usize =
             self.columns.iter().zip(&widths).filter(|(column, _)| column.fit != Fit::Cut).map(|(_, width)| width).sum();
         let mut room = total.saturating_sub(fixed + gaps);
-        let mut flexible: Vec<usize> =
-            (0..widths.len()).filter(|&i| self.columns[i].fit == Fit::Cut).collect();
+        let mut flexible: Vec<usize> = (0..widths.len()).filter(|&i| self.columns[i].fit == Fit::Cut).collect();
         // The narrow ones take what they need, so that the wide ones can have the rest.
         flexible.sort_by_key(|&i| widths[i]);
         let mut left = flexible.len();

@@ -5,7 +5,7 @@ mod feed;
 mod lines;
 mod view;
 
-pub use activity::{Activity, Happened, SECONDS};
+pub use activity::{Activity, SECONDS};
 pub use feed::{Feed, News};
-pub use lines::{LogLines, log_lines};
+pub use lines::log_lines;
 pub use view::{follow_on_terminal, follow_plainly};

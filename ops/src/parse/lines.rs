@@ -24,25 +24,26 @@ impl<R: BufRead> Lines<R> {
         Self { reader, number: 0, longest }
     }
 
-    fn read(&mut self) -> io::Result<Option<Option<Vec<u8>>>> {
-        let mut line = Some(Vec::new());
+    fn read(&mut self) -> io::Result<Option<Line>> {
+        let mut bytes = Some(Vec::new());
         let mut is_any = false;
         loop {
             let buffer = self.reader.fill_buf()?;
-            if buffer.is_empty() {
-                return Ok(is_any.then_some(line));
-            }
-            is_any = true;
             let end = buffer.iter().position(|&b| b == b'\n');
-            let part = &buffer[..end.unwrap_or(buffer.len())];
-            let used = end.map_or(buffer.len(), |end| end + 1);
-            match &mut line {
-                Some(kept) if kept.len() + part.len() <= self.longest => kept.extend_from_slice(part),
-                _ => line = None,
+            let is_last = buffer.is_empty();
+            if !is_last {
+                is_any = true;
+                let part = &buffer[..end.unwrap_or(buffer.len())];
+                let used = end.map_or(buffer.len(), |end| end + 1);
+                match &mut bytes {
+                    Some(kept) if kept.len() + part.len() <= self.longest => kept.extend_from_slice(part),
+                    _ => bytes = None,
+                }
+                self.reader.consume(used);
             }
-            self.reader.consume(used);
-            if end.is_some() {
-                return Ok(Some(line));
+            if end.is_some() || is_last {
+                self.number += u64::from(is_any);
+                return Ok(is_any.then_some(Line { number: self.number, bytes }));
             }
         }
     }
@@ -53,16 +54,11 @@ impl<R: BufRead> Iterator for Lines<R> {
 
     fn next(&mut self) -> Option<io::Result<Line>> {
         loop {
-            let bytes = match self.read() {
-                Ok(Some(bytes)) => bytes,
-                Ok(None) => return None,
+            match self.read() {
+                Ok(Some(line)) if line.bytes.as_ref().is_some_and(|bytes| bytes.trim_ascii().is_empty()) => {}
+                Ok(line) => return line.map(Ok),
                 Err(error) => return Some(Err(error)),
-            };
-            self.number += 1;
-            if bytes.as_ref().is_some_and(|bytes| bytes.trim_ascii().is_empty()) {
-                continue;
             }
-            return Some(Ok(Line { number: self.number, bytes }));
         }
     }
 }

@@ -7,14 +7,17 @@ use chrono::{DateTime, Utc};
 /// A time with its zone, RFC 3339: `2026-03-01T09:00:00Z` or with an offset; a space may stand for the `T`.
 pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(&text.replacen(' ', "T", 1)).map(|at| at.with_timezone(&Utc)).map_err(|_| {
-        format!("{text:?} is not a time; write it with its zone, such as 2026-03-01T09:00:00Z or 2026-03-01T10:00:00+01:00")
+        format!(
+            "{text:?} is not a time; write it with its zone, such as 2026-03-01T09:00:00Z or 2026-03-01T10:00:00+01:00"
+        )
     })
 }
 
 /// A duration with its unit: `90s`, `5m`, `1h 30m`, `7d`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{text:?} is not a duration ({error}); write it with its unit, such as 90s, 5m, 12h, 7d"))
+    humantime::parse_duration(text).map_err(|error| {
+        format!("{text:?} is not a duration ({error}); write it with its unit, such as 90s, 5m, 12h, 7d")
+    })
 }
 
 #[cfg(test)]

@@ -30,9 +30,13 @@ impl Parts {
         while let Some(ended) = self.running.join_next().await {
             let failure = match ended {
                 Ok((_, Ok(()))) if self.stop.is_asked() => continue,
-                Ok((name, Ok(()))) => OpsError::Part { part: name, reason: "it ended by itself; start it again".into() },
+                Ok((name, Ok(()))) => {
+                    OpsError::Part { part: name, reason: "it ended by itself; start it again".into() }
+                }
                 Ok((_, Err(error))) => error,
-                Err(error) => OpsError::Part { part: "a part of the process", reason: format!("it broke off: {error}") },
+                Err(error) => {
+                    OpsError::Part { part: "a part of the process", reason: format!("it broke off: {error}") }
+                }
             };
             tracing::error!(error = chain(&failure), "stopping, because a part of the process failed");
             self.stop.ask();

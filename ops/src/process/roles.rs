@@ -15,7 +15,10 @@ fn failed(part: &'static str) -> impl FnOnce(Box<dyn std::error::Error>) -> OpsE
 }
 
 /// The pools of these queues, of all queues when none is named.
-pub fn worker(base: &Base, queues: Vec<QueueName>) -> Result<impl Future<Output = Result<(), OpsError>> + use<>, OpsError> {
+pub fn worker(
+    base: &Base,
+    queues: Vec<QueueName>,
+) -> Result<impl Future<Output = Result<(), OpsError>> + use<>, OpsError> {
     let state = &base.state;
     let services = Services::new(&state.settings, state.queues.redis().clone(), state.store.clone(), &state.client)
         .map_err(|error| failed("workers")(error.into()))?;
@@ -42,7 +45,5 @@ pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<()
 /// `/health`, `/ready` and `/metrics`.
 pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
     let (health, metrics, stop) = (base.state.health.clone(), base.state.metrics.clone(), base.stop.token());
-    async move {
-        api::serve_probes(listener, health, metrics, stop).await.map_err(|error| failed("probes")(error.into()))
-    }
+    async move { api::serve_probes(listener, health, metrics, stop).await.map_err(|error| failed("probes")(error.into())) }
 }

@@ -68,8 +68,10 @@ pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps
     if overlay.x {
         settings.file.x.base_url = base_url.clone();
         settings.secrets.x_bearer_token = Some(secret("sandbox-bearer".into()));
-        settings.secrets.x_consumer =
-            Some(KeyPair { key: secret("sandbox-consumer-key".into()), secret: secret("sandbox-consumer-secret".into()) });
+        settings.secrets.x_consumer = Some(KeyPair {
+            key: secret("sandbox-consumer-key".into()),
+            secret: secret("sandbox-consumer-secret".into()),
+        });
         for (account, of_account) in &settings.file.x.accounts {
             let name = &of_account.username;
             let pair = KeyPair {
@@ -101,7 +103,8 @@ mod tests {
     fn settings(env: &str, more: &[(&str, &str)]) -> Settings {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
         let vars = [("APP_ENV", env)].into_iter().chain(more.iter().copied());
-        Settings::load_from(&dir, vars.map(|(name, value)| (name.to_owned(), value.to_owned()))).expect("valid settings")
+        Settings::load_from(&dir, vars.map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .expect("valid settings")
     }
 
     fn url() -> Url {

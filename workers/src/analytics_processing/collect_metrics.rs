@@ -44,7 +44,7 @@ fn points(posts: &[XPost], observed_at: DateTime<Utc>) -> Vec<MetricPoint> {
             observed_at,
             likes: counts.like_count,
             replies: counts.reply_count,
-            reposts: counts.repost_count,
+            reposts: counts.reposts(),
             quotes: counts.quote_count,
             bookmarks: Some(counts.bookmark_count),
             impressions: Some(counts.impression_count),

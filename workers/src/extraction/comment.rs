@@ -131,13 +131,22 @@ mod tests {
     #[test]
     fn every_kind_of_pick_is_put_into_words() {
         for (json, words) in [
-            (r#"{"type":"spread","selection":"Los Angeles Lakers","line":-3.5,"odds":"-110","units":2}"#, "Los Angeles Lakers -3.5 (-110) 2u"),
+            (
+                r#"{"type":"spread","selection":"Los Angeles Lakers","line":-3.5,"odds":"-110","units":2}"#,
+                "Los Angeles Lakers -3.5 (-110) 2u",
+            ),
             (r#"{"type":"spread","selection":"Baltimore Ravens","line":3}"#, "Baltimore Ravens +3"),
             (r#"{"type":"spread","selection":"Baltimore Ravens","line":0}"#, "Baltimore Ravens PK"),
             (r#"{"type":"moneyline","selection":"Arsenal","odds":"1.85","units":0.5}"#, "Arsenal ML (1.85) 0.5u"),
-            (r#"{"type":"total","event":"Manchester City vs Liverpool","line":2.5,"side":"over"}"#, "Manchester City vs Liverpool over 2.5"),
+            (
+                r#"{"type":"total","event":"Manchester City vs Liverpool","line":2.5,"side":"over"}"#,
+                "Manchester City vs Liverpool over 2.5",
+            ),
             (r#"{"type":"total","sport":"nba","line":221,"side":"under"}"#, "NBA under 221"),
-            (r#"{"type":"prop","player":"LeBron James","line":25.5,"side":"over","stat":"points"}"#, "LeBron James over 25.5 points"),
+            (
+                r#"{"type":"prop","player":"LeBron James","line":25.5,"side":"over","stat":"points"}"#,
+                "LeBron James over 25.5 points",
+            ),
             (r#"{"type":"prop","player":"Travis Kelce","stat":"anytime touchdown"}"#, "Travis Kelce anytime touchdown"),
             (r#"{"type":"future","selection":"Boston Celtics","odds":"+450"}"#, "Boston Celtics (future) (+450)"),
         ] {

@@ -89,9 +89,7 @@ impl Publishing<'_> {
         let PublishPost { account, text, reply_to, .. } = self.job;
         let post = CreatePost { text: text.clone(), reply_to: reply_to.clone() };
         match self.services.x.create_post(&Permitted(&permit), account, &post).await {
-            Ok(CreatedPost { id, text }) => {
-                self.confirm(&permit, Some(&id), &json!({ "id": id, "text": text })).await
-            }
+            Ok(CreatedPost { id, text }) => self.confirm(&permit, Some(&id), &json!({ "id": id, "text": text })).await,
             Err(error) => match aftermath(&error) {
                 Aftermath::NotMade => self.not_made(&permit, error).await,
                 Aftermath::Unknown => self.unknown(&permit, &error).await,
@@ -154,7 +152,8 @@ impl Publishing<'_> {
             // X knows of the post before it shows it.
             Ok(None) if permit.fence() > 1 => self.unknown(permit, &error).await,
             Ok(None) => {
-                let why = format!("{error}; no such post of this job is there, so the text is another post's: change it");
+                let why =
+                    format!("{error}; no such post of this job is there, so the text is another post's: change it");
                 self.ledger().fail(permit, &why).await?;
                 record_refusal(self, &why).await?;
                 Err(Fail::Dead(why))

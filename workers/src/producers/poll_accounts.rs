@@ -23,7 +23,8 @@ pub async fn poll_accounts(_: PollAccounts, cx: JobContext, services: Data<Servi
         let options = EnqueueOptions { id: Some(id), parent: Some(cx.id()), ..EnqueueOptions::default() };
         Ok(NewJob::of(&PollAccount { username: username.clone() })?.with(options))
     };
-    let polls = services.settings.picks.watch.iter().map(poll).collect::<Result<Vec<_>, perch_queue::EnqueueError>>()?;
+    let polls =
+        services.settings.picks.watch.iter().map(poll).collect::<Result<Vec<_>, perch_queue::EnqueueError>>()?;
     let mut started = Started::default();
     for answer in cx.client().submit_all(polls).await {
         match answer?.acceptance {

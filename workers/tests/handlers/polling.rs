@@ -28,7 +28,8 @@ async fn a_poll_takes_up_where_the_last_one_ended() {
 #[tokio::test]
 async fn old_posts_and_replies_are_not_handed_on() {
     let world = World::start().await;
-    let old = NewPost { text: LAKERS.into(), created_at: Some(Utc::now() - TimeDelta::hours(30)), ..NewPost::default() };
+    let old =
+        NewPost { text: LAKERS.into(), created_at: Some(Utc::now() - TimeDelta::hours(30)), ..NewPost::default() };
     let old = world.x.publish(SALLY, old);
     world.x.publish(SALLY, NewPost { text: CELTICS.into(), reply_to: Some(old), ..NewPost::default() });
     let polled = world.done(&poll(SALLY)).await;

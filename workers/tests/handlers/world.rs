@@ -82,7 +82,8 @@ impl World {
         let services = Services::new(&self.settings, redis, self.store.clone(), &self.client).expect("valid settings");
         let runtime = Runtime::new(self.client.clone(), handlers(), services.deps()).expect("nothing is missing");
         let stop = self.stop.clone();
-        self.workers = Some(tokio::spawn(async move { runtime.run(&[], stop).await.expect("workers end without error") }));
+        self.workers =
+            Some(tokio::spawn(async move { runtime.run(&[], stop).await.expect("workers end without error") }));
         self
     }
 

@@ -19,12 +19,15 @@ impl Edit {
         let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
         let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
         let arena = Arena::default();
-        let modules = Loader::new(defs)
-            .load(&arena, File { code, path: () })
-            .map_err(|errors| bad(errors.into_iter().map(|(_, error)| unreadable(&error)).collect::<Vec<_>>().join("; ")))?;
+        let modules = Loader::new(defs).load(&arena, File { code, path: () }).map_err(|errors| {
+            bad(errors.into_iter().map(|(_, error)| unreadable(&error)).collect::<Vec<_>>().join("; "))
+        })?;
         let filter = Compiler::default().with_funs(funs).compile(modules).map_err(|errors| {
             let undefined = errors.into_iter().flat_map(|(_, symbols)| symbols);
-            bad(undefined.map(|(name, what)| format!("{} {name} is not known", what.as_str())).collect::<Vec<_>>().join("; "))
+            bad(undefined
+                .map(|(name, what)| format!("{} {name} is not known", what.as_str()))
+                .collect::<Vec<_>>()
+                .join("; "))
         })?;
         Ok(Self { filter })
     }
@@ -46,7 +49,8 @@ impl Edit {
         if results.next().is_some() {
             return Err("the edit answers with more than one value; it must answer with the whole new payload".into());
         }
-        RawValue::from_string(edited.to_string()).map_err(|error| format!("the edit does not answer with JSON: {error}"))
+        RawValue::from_string(edited.to_string())
+            .map_err(|error| format!("the edit does not answer with JSON: {error}"))
     }
 }
 

@@ -47,7 +47,10 @@ impl Filter {
             && !self.newer_than.is_some_and(over)
             && self.error.as_ref().is_none_or(|text| contains(letter.last_error(), text))
             && self.kind.as_ref().is_none_or(|kind| envelope.as_ref().is_some_and(|e| e.kind == *kind))
-            && self.group.as_ref().is_none_or(|group| envelope.as_ref().is_some_and(|e| e.group.as_ref() == Some(group)))
+            && self
+                .group
+                .as_ref()
+                .is_none_or(|group| envelope.as_ref().is_some_and(|e| e.group.as_ref() == Some(group)))
     }
 
     /// What was asked for, for the audit log.
@@ -129,7 +132,8 @@ mod tests {
 
     #[test]
     fn the_audit_log_holds_what_was_asked_for_and_nothing_else() {
-        let filter = Filter { error: Some("503".into()), older_than: Some(Duration::from_secs(60)), ..Filter::default() };
+        let filter =
+            Filter { error: Some("503".into()), older_than: Some(Duration::from_secs(60)), ..Filter::default() };
         assert_eq!(filter.as_json(), json!({ "error": "503", "older_than": "1m" }));
     }
 }

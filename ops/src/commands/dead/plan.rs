@@ -86,7 +86,13 @@ mod tests {
 
     fn letter(envelope: &str) -> DeadLetter {
         let now = Utc::now();
-        DeadLetter { id: JobId::at(now), died_at: now, envelope: Some(envelope.into()), attempts: 1, errors: Vec::new() }
+        DeadLetter {
+            id: JobId::at(now),
+            died_at: now,
+            envelope: Some(envelope.into()),
+            attempts: 1,
+            errors: Vec::new(),
+        }
     }
 
     fn poll(payload: &str) -> DeadLetter {

@@ -263,10 +263,10 @@ async fn replay_queue(
 ) -> Result<(), OpsError> {
     let mut pages = Pages::new(queue, &scope.args.filter, scope.began).while_removing();
     while pace.left > 0 {
-        let Some(mut page) = pages.next().await? else { break };
+        let Some(mut letters) = pages.next().await? else { break };
         let mut removed = 0;
-        while !page.is_empty() && pace.left > 0 {
-            let step: Vec<DeadLetter> = page.drain(..pace.step().min(page.len())).collect();
+        while !letters.is_empty() && pace.left > 0 {
+            let step: Vec<DeadLetter> = letters.drain(..pace.step().min(letters.len())).collect();
             pace.wait(step.len()).await;
             for (_, outcome) in move_back(queue, step, scope, change).await? {
                 removed += usize::from(matches!(outcome, Replayed::Replayed | Replayed::Gone));

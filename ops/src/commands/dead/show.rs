@@ -31,7 +31,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         app.out.line(format_args!("cause    {}", printable(&letter.cause())))?;
         for error in &letter.errors {
             let attempt = error.attempt.map_or_else(String::new, |n| format!("#{n} "));
-            app.out.line(format_args!("error    {attempt}{}", printable(error.error.as_deref().unwrap_or("unknown"))))?;
+            app.out
+                .line(format_args!("error    {attempt}{}", printable(error.error.as_deref().unwrap_or("unknown"))))?;
         }
         let envelope = serde_json::to_string_pretty(&value["envelope"]).unwrap_or_default();
         app.out.line(format_args!("envelope {}", printable(&envelope)))?;

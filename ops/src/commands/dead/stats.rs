@@ -24,6 +24,7 @@ pub struct Args {
 
 /// The dead letters of one cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
 pub struct Cause {
     pub queue: QueueName,
     pub cause: String,
@@ -42,7 +43,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     for queue in chosen(&queues, &args.filter.queue)? {
         let mut pages = Pages::new(&queue, &args.filter, now);
         while let Some(page) = pages.next().await? {
-            page.iter().for_each(|letter| grouped.add(queue.name(), letter));
+            grouped.add_all(page.iter().map(|letter| (queue.name(), letter)));
         }
     }
     let causes = grouped.sorted();
@@ -52,14 +53,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if causes.is_empty() {
         return app.out.line("there is no such dead letter");
     }
-    let mut listing = Listing::new([
-        number("COUNT"),
-        whole("QUEUE"),
-        cut("KINDS"),
-        whole("FIRST"),
-        whole("LAST"),
-        cut("CAUSE"),
-    ]);
+    let mut listing =
+        Listing::new([number("COUNT"), whole("QUEUE"), cut("KINDS"), whole("FIRST"), whole("LAST"), cut("CAUSE")]);
     for cause in &causes {
         listing.row([
             cell(cause.count).tone(Tone::Bad),
@@ -79,7 +74,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 /// The causes of some dead letters, the most frequent first.
 pub fn causes<'a>(letters: impl IntoIterator<Item = (&'a QueueName, &'a DeadLetter)>) -> Vec<Cause> {
     let mut grouped = Grouped::default();
-    letters.into_iter().for_each(|(queue, letter)| grouped.add(queue, letter));
+    grouped.add_all(letters);
     grouped.sorted()
 }
 
@@ -87,6 +82,12 @@ pub fn causes<'a>(letters: impl IntoIterator<Item = (&'a QueueName, &'a DeadLett
 struct Grouped(BTreeMap<(QueueName, String), Cause>);
 
 impl Grouped {
+    fn add_all<'a>(&mut self, letters: impl IntoIterator<Item = (&'a QueueName, &'a DeadLetter)>) {
+        for (queue, letter) in letters {
+            self.add(queue, letter);
+        }
+    }
+
     fn add(&mut self, queue: &QueueName, letter: &DeadLetter) {
         let cause = letter.cause();
         let group = self.0.entry((queue.clone(), cause.clone())).or_insert_with(|| Cause {

@@ -60,8 +60,9 @@ pub fn clock(name: &'static str, other: &str, ahead_ms: i64) -> Check {
     let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };
     if off > std::time::Duration::from_secs(1) {
         let off = humantime::format_duration(off);
-        Check::warn(name, format!("the clock of {other} is {off} {direction} this machine's"))
-            .mend("let both follow a time server (chrony, systemd-timesyncd); schedules fire at the wrong time until then")
+        Check::warn(name, format!("the clock of {other} is {off} {direction} this machine's")).mend(
+            "let both follow a time server (chrony, systemd-timesyncd); schedules fire at the wrong time until then",
+        )
     } else {
         Check::ok(name, format!("within a second of the clock of {other}"))
     }

@@ -32,7 +32,8 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
     };
     if let Err(error) = redis.ping().await {
         return vec![
-            Check::fail("Redis", chain(&error)).mend("start Redis, and see that REDIS_URL has its address and password"),
+            Check::fail("Redis", chain(&error))
+                .mend("start Redis, and see that REDIS_URL has its address and password"),
         ];
     }
     let facts = facts(&redis).await;
@@ -60,7 +61,9 @@ async fn facts(redis: &Redis) -> Facts {
         let mut info = redis::cmd("INFO");
         info.arg(section);
         if let Ok(value) = redis.cmd::<Value>("read INFO", &info).await {
-            texts(&value).iter().for_each(|text| read_info(text, &mut said));
+            for text in texts(&value) {
+                read_info(&text, &mut said);
+            }
         }
     }
     for name in ["appendonly", "save", "maxmemory-policy", "maxmemory"] {
@@ -135,10 +138,8 @@ fn persistence(facts: &Facts) -> Check {
             .mend("turn on the append-only file: CONFIG SET appendonly yes, and appendonly yes in redis.conf"),
         (Some(false), Some(false)) => Check::warn(NAME, "nothing is written: a restart of Redis loses every job")
             .mend("turn on the append-only file: CONFIG SET appendonly yes, and appendonly yes in redis.conf"),
-        (Some(false), None) => {
-            Check::warn(NAME, "the append-only file is off: a crash of Redis loses jobs")
-                .mend("turn on persistence (AOF) where this Redis is managed")
-        }
+        (Some(false), None) => Check::warn(NAME, "the append-only file is off: a crash of Redis loses jobs")
+            .mend("turn on persistence (AOF) where this Redis is managed"),
         (None, _) => Check::info(NAME, "it does not say whether it writes to disk")
             .mend("see that persistence (AOF) is on where this Redis is managed"),
     }
@@ -154,7 +155,8 @@ fn eviction(facts: &Facts) -> Check {
             Check::fail(NAME, format!("the policy {policy} throws jobs away when the memory is full")).mend(mend)
         }
         Some(policy) => {
-            Check::warn(NAME, format!("the policy {policy} would throw jobs away as soon as maxmemory is set")).mend(mend)
+            Check::warn(NAME, format!("the policy {policy} would throw jobs away as soon as maxmemory is set"))
+                .mend(mend)
         }
         None => Check::info(NAME, "it does not say its eviction policy")
             .mend("see that it is noeviction where this Redis is managed"),

@@ -142,8 +142,8 @@ async fn one(app: &App, client: &Client, args: &Args, kind: JobKind) -> Result<(
         (None, Some(path)) => read_all(path)?,
         (None, None) => "{}".to_owned(),
     };
-    let payload = RawValue::from_string(text)
-        .map_err(|error| OpsError::Refused(format!("the payload is not JSON: {error}")))?;
+    let payload =
+        RawValue::from_string(text).map_err(|error| OpsError::Refused(format!("the payload is not JSON: {error}")))?;
     let retry = args.options.max_attempts.map(|n| with_attempts(client, &kind, n));
     let options = EnqueueOptions { retry, ..args.options.resolve(Utc::now()) };
     let late = options.run_at.is_some_and(|at| at <= Utc::now());
@@ -176,7 +176,9 @@ impl Options {
     fn resolve(&self, now: DateTime<Utc>) -> EnqueueOptions {
         EnqueueOptions {
             id: self.id,
-            run_at: self.at.or_else(|| self.delay.and_then(|delay| Some(now + chrono::TimeDelta::from_std(delay).ok()?))),
+            run_at: self
+                .at
+                .or_else(|| self.delay.and_then(|delay| Some(now + chrono::TimeDelta::from_std(delay).ok()?))),
             priority: self.priority.map(Priority::from),
             unique: self.unique_key.as_ref().map(|key| Unique {
                 key: key.clone(),

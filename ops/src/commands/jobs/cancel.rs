@@ -1,5 +1,5 @@
 use perch_jobs::JobId;
-use perch_queue::Cancellation;
+use perch_queue::{Cancellation, Queue};
 use serde_json::json;
 
 use super::{find, not_there};
@@ -47,7 +47,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         if !app.out.is_json() {
             app.out.line(format_args!("{id}  {said}"))?;
         }
-        answers.push(json!({ "id": id, "queue": queue.as_ref().map(|q| q.name()), "outcome": outcome }));
+        answers.push(json!({ "id": id, "queue": queue.as_ref().map(Queue::name), "outcome": outcome }));
     }
     if app.out.is_json() {
         app.out.json(&answers)?;

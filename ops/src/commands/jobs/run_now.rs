@@ -24,7 +24,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         };
         let said = match found.as_ref().map(|(_, view)| view.state) {
             _ if moved => "it runs as soon as a worker is free".to_owned(),
-            Some(JobState::Dead) => format!("it is in the dead letters; bring it back with `perch dead replay --id {id}`"),
+            Some(JobState::Dead) => {
+                format!("it is in the dead letters; bring it back with `perch dead replay --id {id}`")
+            }
             Some(JobState::Running) => "it runs already".to_owned(),
             Some(JobState::Waiting | JobState::Delayed) => "it waits for a worker already".to_owned(),
             None => not_there(id),

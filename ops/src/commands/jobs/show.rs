@@ -84,9 +84,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 
 fn unknown(id: JobId, postgres_error: Option<&str>) -> String {
     match postgres_error {
-        Some(error) => format!(
-            "Redis does not know job {id}, and finished jobs are in Postgres, which is away: {error}"
-        ),
+        Some(error) => {
+            format!("Redis does not know job {id}, and finished jobs are in Postgres, which is away: {error}")
+        }
         None => format!("no job has the id {id}: neither Redis nor Postgres knows it"),
     }
 }
@@ -152,7 +152,10 @@ fn text(out: &Output, known: &Known) -> Result<(), OpsError> {
         out.line(format_args!("{name:<10} {}", printable(&value)))?;
     }
     if let Some(error) = &known.postgres_error {
-        out.line(out.paint(Tone::Warn, "\nPostgres is away; this is what Redis knows. Finished attempts, children and effects are missing."))?;
+        out.line(out.paint(
+            Tone::Warn,
+            "\nPostgres is away; this is what Redis knows. Finished attempts, children and effects are missing.",
+        ))?;
         out.line(format_args!("  {}", printable(error)))?;
     }
     if let Some(payload) = known.envelope.as_ref().map(|envelope| envelope.get("payload").unwrap_or(envelope)) {
@@ -178,7 +181,9 @@ fn facts(known: &Known, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
     let envelope = view.and_then(JobView::decoded);
     let mut facts = vec![("state", state(known, now)), ("enqueued", exact(known.created_at, now))];
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
-    if let Some(Envelope { priority, max_attempts, replays, group, parent, unique, traceparent, deadline, .. }) = envelope {
+    if let Some(Envelope { priority, max_attempts, replays, group, parent, unique, traceparent, deadline, .. }) =
+        envelope
+    {
         add("priority", (!priority.is_normal()).then(|| priority.as_str().to_owned()));
         add("attempts", Some(format!("{} of {max_attempts}", view.map_or(0, |v| v.attempts))));
         add("replays", (replays > 0).then(|| replays.to_string()));

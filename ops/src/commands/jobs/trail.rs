@@ -7,6 +7,7 @@ use serde::Serialize;
 
 /// One attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
 pub struct Attempt {
     pub attempt: u32,
     /// The word of the history, or `failed` where only Redis knows of it.
@@ -26,7 +27,9 @@ pub fn attempts(history: &[AttemptRecord], view: Option<&JobView>) -> Vec<Attemp
     let Some(view) = view else { return all };
     for error in view.errors.iter().rev() {
         let is_recorded = history.iter().any(|known| {
-            Some(known.attempt) == error.attempt && known.error == error.error && known.outcome != AttemptOutcome::Running
+            Some(known.attempt) == error.attempt
+                && known.error == error.error
+                && known.outcome != AttemptOutcome::Running
         });
         if !is_recorded {
             all.retain(|known| !(known.outcome == "running" && Some(known.attempt) == error.attempt));

@@ -36,15 +36,13 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board) {
     let title = format!("perch {}  {}", board.env, now.format("%H:%M:%SZ"));
     frame.render_widget(Paragraph::new(title).style(Style::new().add_modifier(Modifier::BOLD)), head);
     draw_queues(frame, queues, board, now);
-    let [workers, causes] =
-        Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(middle);
+    let [workers, causes] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(middle);
     draw_workers(frame, workers, board, now);
     draw_causes(frame, causes, board, now);
     draw_events(frame, events, board);
     let keys = "q quit   up/down choose   p pause   r resume";
-    let (text, colour) = board.said.as_ref().map_or((keys.to_owned(), Color::DarkGray), |said| {
-        (one_line(said), Color::Yellow)
-    });
+    let (text, colour) =
+        board.said.as_ref().map_or((keys.to_owned(), Color::DarkGray), |said| (one_line(said), Color::Yellow));
     frame.render_widget(Paragraph::new(text).style(Style::new().fg(colour)), foot);
 }
 
@@ -89,7 +87,7 @@ fn draw_queues(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<U
 
 fn queue_row<'a>(board: &Board, stats: &QueueStats, now: DateTime<Utc>, is_selected: bool) -> Row<'a> {
     let (done, _) = board.activity.rates(&stats.queue, now);
-    let (state, state_tone) = match &stats.paused_by {
+    let (word, looks) = match &stats.paused_by {
         Some(_) => ("paused", Tone::Warn),
         None if stats.workers == 0 => ("no worker", Tone::Bad),
         None if stats.running == 0 && stats.waiting() == 0 => ("idle", Tone::Faint),
@@ -103,7 +101,7 @@ fn queue_row<'a>(board: &Board, stats: &QueueStats, now: DateTime<Utc>, is_selec
         Cell::from(stats.running.to_string()),
         Cell::from(stats.dead.to_string()).style(style(dead)),
         Cell::from(format!("{done:.1}")),
-        Cell::from(state).style(style(state_tone)),
+        Cell::from(word).style(style(looks)),
     ]);
     if is_selected { row.style(Style::new().add_modifier(Modifier::REVERSED)) } else { row }
 }
@@ -167,7 +165,7 @@ mod tests {
         terminal.draw(|frame| draw(frame, board)).expect("it draws");
         let buffer = terminal.backend().buffer().clone();
         let rows = buffer.content().chunks(usize::from(width));
-        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>()).collect::<Vec<_>>().join("\n")
+        rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>()).collect::<Vec<_>>().join("\n")
     }
 
     fn board() -> Board {

@@ -15,12 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::{board::Board, keys::Key};
 use crate::{
     app::{App, operator},
-    commands::{
-        audit,
-        dead::causes,
-        pause::Switch,
-        tail::Kinds,
-    },
+    commands::{audit, dead::causes, pause::Switch, tail::Kinds},
     error::{OpsError, chain},
     live::{Feed, News},
 };

@@ -41,7 +41,7 @@ impl XPost {
 
     /// The text as X gives it, whole also when the post is a long one.
     pub fn full_text(&self) -> &str {
-        self.note_post.as_ref().map_or(&self.text, |note| &note.text)
+        self.note().map_or(&self.text, |note| &note.text)
     }
 
     fn pictures(&self, includes: &Includes) -> Vec<Media> {
@@ -56,7 +56,7 @@ impl XPost {
     }
 
     fn links(&self) -> &[UrlEntity] {
-        let entities = match &self.note_post {
+        let entities = match self.note() {
             Some(note) => note.entities.as_ref(),
             None => self.entities.as_ref(),
         };

@@ -33,22 +33,35 @@ pub struct XPost {
     pub attachments: Option<Attachments>,
     /// The author of the post that this one answers.
     pub in_reply_to_user_id: Option<String>,
-    /// The posts that this one answers, quotes or repeats.
-    #[serde(default, alias = "referenced_tweets")]
-    pub referenced_posts: Vec<ReferencedPost>,
+    /// Read through [`XPost::references`].
+    #[serde(default)]
+    referenced_posts: Vec<ReferencedPost>,
+    #[serde(default)]
+    referenced_tweets: Vec<ReferencedPost>,
     /// What is in the text.
     pub entities: Option<Entities>,
-    /// The whole text of a long post.
-    #[serde(alias = "note_tweet")]
-    pub note_post: Option<NotePost>,
+    /// Read through [`XPost::note`].
+    note_post: Option<NotePost>,
+    note_tweet: Option<NotePost>,
     /// Counts of what others did with it.
     pub public_metrics: Option<PublicMetrics>,
 }
 
+/// X has renamed fields, and an answer may carry the old name, the new one, or both.
 impl XPost {
+    /// The posts that this one answers, quotes or repeats.
+    pub fn references(&self) -> &[ReferencedPost] {
+        if self.referenced_posts.is_empty() { &self.referenced_tweets } else { &self.referenced_posts }
+    }
+
+    /// The whole text of a long post.
+    pub fn note(&self) -> Option<&NotePost> {
+        self.note_post.as_ref().or(self.note_tweet.as_ref())
+    }
+
     /// The post that this one answers.
     pub fn replied_to(&self) -> Option<&PostId> {
-        self.referenced_posts.iter().find(|r| r.kind == ReferenceKind::RepliedTo).map(|r| &r.id)
+        self.references().iter().find(|r| r.kind == ReferenceKind::RepliedTo).map(|r| &r.id)
     }
 
     /// Whether it answers another post.
@@ -58,7 +71,7 @@ impl XPost {
 
     /// Whether it only repeats another post.
     pub fn is_repost(&self) -> bool {
-        self.referenced_posts.iter().any(|r| r.kind == ReferenceKind::Retweeted)
+        self.references().iter().any(|r| r.kind == ReferenceKind::Retweeted)
     }
 }
 
@@ -122,9 +135,9 @@ pub struct NotePost {
 /// Counts of what others did with a post.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicMetrics {
-    /// How often it was reposted.
-    #[serde(alias = "retweet_count")]
-    pub repost_count: u64,
+    /// Read through [`PublicMetrics::reposts`].
+    repost_count: Option<u64>,
+    retweet_count: Option<u64>,
     /// Replies.
     pub reply_count: u64,
     /// Likes.
@@ -137,6 +150,13 @@ pub struct PublicMetrics {
     /// Views.
     #[serde(default)]
     pub impression_count: u64,
+}
+
+impl PublicMetrics {
+    /// How often it was reposted, under the new name of the field or the old one.
+    pub fn reposts(&self) -> u64 {
+        self.repost_count.or(self.retweet_count).unwrap_or(0)
+    }
 }
 
 /// A picture or video.
@@ -263,4 +283,29 @@ pub(super) struct Envelope<T> {
 pub(super) struct Meta {
     pub(super) newest_id: Option<PostId>,
     pub(super) next_token: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_under_its_old_name_its_new_name_or_both_is_read_once() {
+        for names in
+            [vec!["referenced_posts"], vec!["referenced_tweets"], vec!["referenced_posts", "referenced_tweets"]]
+        {
+            let mut post =
+                json!({ "id": "9", "public_metrics": { "reply_count": 0, "like_count": 0, "quote_count": 0 } });
+            for name in &names {
+                post[name] = json!([{ "type": "replied_to", "id": "7" }]);
+                let count = if name.ends_with("tweets") { "retweet_count" } else { "repost_count" };
+                post["public_metrics"][count] = json!(3);
+            }
+            let post: XPost = serde_json::from_value(post).expect("a post");
+            assert_eq!(post.replied_to().map(PostId::as_str), Some("7"), "{names:?}");
+            assert_eq!(post.public_metrics.map(|m| m.reposts()), Some(3), "{names:?}");
+        }
+    }
 }

@@ -1,0 +1,88 @@
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_counted_by_cause_and_found_by_filter() {
+    let world = World::start().await;
+    world.let_die(&["alice", "anton", "bert"]).await;
+    let causes = world.json(&["dead", "stats"]);
+    let counts: Vec<_> = causes.as_array().expect("a list").iter().map(|cause| cause["count"].as_u64()).collect();
+    assert_eq!(counts, [Some(2), Some(1)], "{causes}");
+    assert_eq!(causes[0]["kinds"], serde_json::json!(["poll_account"]));
+    let found = world.json(&["dead", "list", "--error", "NO SUCH", "--newer-than", "1h"]);
+    assert_eq!(found.as_array().map(Vec::len), Some(1));
+    assert_eq!(found[0]["envelope"]["payload"]["username"], "bert");
+    assert_eq!(world.json(&["dead", "list", "--older-than", "1h"]), serde_json::json!([]));
+    let id = found[0]["id"].as_str().expect("an id");
+    assert_eq!(world.json(&["dead", "show", id])["error"], "no such user");
+    assert!(world.json(&["jobs", "show", id])["attempts"][0]["error"].as_str().is_some_and(|e| e == "no such user"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_moves_nothing_and_a_replay_moves_what_fits_the_filter() {
+    let world = World::start().await;
+    world.let_die(&["alice", "anton", "bert"]).await;
+    let dry = world.json(&["dead", "replay", "--error", "503", "--dry-run"]);
+    assert_eq!((&dry["matched"], &dry["dry_run"]), (&2.into(), &true.into()));
+    assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(3));
+
+    let replayed = world.json(&["dead", "replay", "--error", "503", "--rate", "1000/s"]);
+    assert_eq!(replayed["outcomes"], serde_json::json!({ "replayed": 2 }));
+    assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(1));
+    let waiting = world.json(&["jobs", "list", "--state", "waiting"]);
+    assert_eq!(waiting.as_array().map(Vec::len), Some(2));
+    let shown = world.json(&["jobs", "show", waiting[0]["id"].as_str().expect("an id")]);
+    assert_eq!(shown["envelope"]["replays"], 1);
+    let audit = world.json(&["audit", "list"]);
+    assert_eq!((&audit[0]["action"], &audit[0]["actor"]), (&"dead.replay".into(), &"tester".into()));
+    assert_eq!(audit[0]["details"]["filter"]["error"], "503");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_is_checked_for_every_letter_before_one_is_moved() {
+    let world = World::start().await;
+    world.let_die(&["alice", "bert"]).await;
+    let bad = r#"if .username == "bert" then .username = 7 else . end"#;
+    let refused = world.run(&["dead", "replay", "--edit", bad]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("$.username") && refused.stderr.contains("nothing was brought back"),
+        "{refused:?}"
+    );
+    assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(2));
+
+    let replayed = world.json(&["dead", "replay", "--edit", r#".username += "_2""#, "--limit", "1"]);
+    assert_eq!(replayed["outcomes"]["replayed"], 1);
+    let waiting = world.json(&["jobs", "list", "--state", "waiting"]);
+    let shown = world.json(&["jobs", "show", waiting[0]["id"].as_str().expect("an id")]);
+    assert!(shown["envelope"]["payload"]["username"].as_str().is_some_and(|name| name.ends_with("_2")), "{shown}");
+    let unreadable = world.run(&["dead", "replay", "--edit", ".username = "]);
+    assert!(unreadable.code == 1 && unreadable.stderr.contains("cannot be used"), "{unreadable:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_exported_and_then_discarded_only_with_a_yes() {
+    let world = World::start().await;
+    world.let_die(&["alice", "bert"]).await;
+    let exported = world.run(&["dead", "export"]).went_well().stdout;
+    let users: Vec<serde_json::Value> =
+        exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(users.len(), 2);
+    assert!(users.iter().all(|letter| letter["envelope"]["payload"]["username"].is_string()), "{exported}");
+
+    let asked = world.run(&["dead", "discard", "--error", "no such user"]);
+    assert!(asked.code == 1 && asked.stderr.contains("--yes"), "{asked:?}");
+    assert_eq!(world.json(&["dead", "discard", "--error", "no such user", "--yes"])["discarded"], 1);
+    assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_can_be_changed_in_an_editor() {
+    let world = World::start().await;
+    world.let_die(&["alice"]).await;
+    let mut command = world.perch(&["dead", "replay", "--editor", "--json"]);
+    command.env("EDITOR", "sed -i s/alice/alicia/");
+    let replayed = crate::world::run(&mut command, b"").json();
+    assert_eq!(replayed["outcomes"]["replayed"], 1);
+    let id = world.json(&["jobs", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(world.json(&["jobs", "show", &id])["envelope"]["payload"]["username"], "alicia");
+}

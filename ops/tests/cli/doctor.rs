@@ -1,0 +1,101 @@
+use perch_testkit::{OwnRedis, TestDatabase};
+use serde_json::Value;
+
+use crate::world::{World, perch, run};
+
+fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let checks = report["checks"].as_array().expect("a list");
+    checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no check {name}: {report}"))
+}
+
+fn level<'a>(report: &'a Value, name: &str) -> &'a str {
+    check(report, name)["level"].as_str().expect("a level")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_setup_passes() {
+    let redis = OwnRedis::start().await;
+    let database = TestDatabase::create().await;
+    let mut command = perch();
+    command.args(["doctor", "--json", "--env", "staging"]);
+    command.env("REDIS_URL", redis.url()).env("DATABASE_URL", database.url());
+    let report = run(&mut command, b"").json();
+    assert_eq!((&report["ok"], &report["warned"]), (&true.into(), &0.into()), "{report}");
+    for name in ["configuration", "Redis", "Redis on disk", "Redis memory", "clock of Redis", "Postgres", "migrations"]
+    {
+        assert_eq!(level(&report, name), "ok", "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_forgets_and_evicts_is_found_and_the_remedy_named() {
+    let redis = OwnRedis::with(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]).await;
+    let database = TestDatabase::empty().await;
+    let arguments = ["doctor", "--env", "staging", "--json"];
+    let mut command = perch();
+    command.args(arguments).env("REDIS_URL", redis.url()).env("DATABASE_URL", database.url());
+    let ran = run(&mut command, b"");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!((level(&report, "Redis on disk"), level(&report, "Redis memory")), ("warn", "fail"), "{report}");
+    assert!(check(&report, "Redis memory")["mend"].as_str().is_some_and(|mend| mend.contains("noeviction")));
+    assert_eq!(level(&report, "migrations"), "fail");
+    assert!(check(&report, "migrations")["mend"].as_str().is_some_and(|mend| mend.contains("perch migrate")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_away_are_named_without_their_passwords() {
+    let (redis, postgres) = (perch_testkit::free_port(), perch_testkit::free_port());
+    let mut command = perch();
+    command.args(["doctor", "--env", "staging"]);
+    command.env("REDIS_URL", format!("redis://me:hunter2@127.0.0.1:{redis}"));
+    command.env("DATABASE_URL", format!("postgres://me:hunter2@127.0.0.1:{postgres}/perch"));
+    command.env("PERCH__POSTGRES__ACQUIRE_TIMEOUT", "200ms");
+    let ran = run(&mut command, b"");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("REDIS_URL") && ran.stdout.contains("DATABASE_URL"), "{ran:?}");
+    assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_migrated_once_and_then_left_alone() {
+    let world = World { redis: perch_testkit::TestRedis::claim().await, database: TestDatabase::empty().await };
+    let first = world.json(&["migrate"]);
+    assert!(first["from"] == 0 && first["applied"].as_array().is_some_and(|steps| !steps.is_empty()), "{first}");
+    let again = world.json(&["migrate"]);
+    assert_eq!((&again["applied"], &again["to"]), (&serde_json::json!([]), &first["to"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_newer_release_is_refused_with_what_to_do() {
+    let world = World::start().await;
+    let raw = world.database.raw().await;
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (9999, 'the future', true, '\\x00', 0)",
+    )
+    .execute(&raw)
+    .await
+    .expect("the table is there");
+    raw.close().await;
+    let ran = world.run(&["migrate"]);
+    assert!(ran.code == 1 && ran.stderr.contains("newer release"), "{ran:?}");
+    let mut worker = world.perch(&["worker"]);
+    let bind = format!("127.0.0.1:{}", perch_testkit::free_port());
+    let started = run(worker.args(["--bind", &bind]), b"");
+    assert!(started.code == 1 && started.stderr.contains("newer release"), "{started:?}");
+}
+
+#[test]
+fn the_configuration_is_checked_and_shown_without_its_credentials() {
+    let mut command = perch();
+    command.args(["config", "check", "--env", "production", "--json"]);
+    assert_eq!(run(&mut command, b"").json()["valid"], true);
+    let mut command = perch();
+    command.args(["config", "show", "--env", "staging"]);
+    command.env("REDIS_URL", "redis://me:hunter2@redis.internal:6379").env("GROK_API_KEY", "hunter2");
+    let shown = run(&mut command, b"").went_well().stdout;
+    assert!(shown.contains("redis.internal:6379") && shown.contains("GROK_API_KEY: ***"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}

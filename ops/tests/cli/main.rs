@@ -1,0 +1,8 @@
+//! The real binary against real servers.
+
+mod bad_input;
+mod dead_letters;
+mod doctor;
+mod jobs;
+mod keys;
+mod world;
