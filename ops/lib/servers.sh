@@ -37,10 +37,11 @@ END
 # Whether the Redis of this folder runs and answers. It is asked for its folder, because somebody else's may have got
 # the port.
 redis_runs() { # FOLDER
-    local port
+    local port folder
     port=$(first_line "$1/port")
     [ -n "$port" ] && process_is "$(first_line "$1/redis.pid")" redis-server || return 1
-    [ "$("$redis_bin/redis-cli" -h 127.0.0.1 -p "$port" --raw config get dir 2>/dev/null | sed -n 2p)" = "$(cd "$1" && pwd -P)" ]
+    folder=$("$redis_bin/redis-cli" -h 127.0.0.1 -p "$port" --raw config get dir 2>/dev/null | sed -n 2p)
+    [ "$folder" = "$(cd "$1" && pwd -P)" ]
 }
 
 # Waits until the Redis of this folder answers. While it loads its data it is alive and does not answer.
@@ -65,7 +66,9 @@ redis_start() { # FOLDER KIND
         rm -f "$dir/redis.pid" "$dir/redis.log"
         echo "$port" >"$dir/port"
         (umask 077 && redis_config "$dir" "$2" "$port" >"$dir/redis.conf")
-        as_owner "$dir" sh -c "umask 077 && exec \"\$0\" \"\$1\"" "$redis_bin/redis-server" "$dir/redis.conf" >/dev/null 2>&1 || true
+        # shellcheck disable=SC2016 # the inner shell expands it
+        as_owner "$dir" sh -c 'umask 077 && exec "$0" "$1"' "$redis_bin/redis-server" "$dir/redis.conf" \
+            >/dev/null 2>&1 || true
         if redis_wait "$dir"; then return 0; fi
         if ! grep -q 'already in use' "$dir/redis.log" 2>/dev/null; then break; fi
     done
@@ -106,7 +109,9 @@ postgres_user() {
 postgres_place() { # FOLDER
     local user real
     if [ -d "$1" ]; then return 0; fi
-    if [ -L "$1" ]; then die "the data of PostgreSQL, $(readlink "$1"), is gone; remove $1 to begin with an empty database"; fi
+    if [ -L "$1" ]; then
+        die "the data of PostgreSQL, $(readlink "$1"), is gone; remove $1 to begin with an empty database"
+    fi
     mkdir -p "$1"
     chmod 700 "$1"
     if ! is_root; then return 0; fi
@@ -153,8 +158,10 @@ postgres_start() { # FOLDER KIND
     dir=$(cd "$1" && pwd -P)
     if [ -e "$dir/data/PG_VERSION" ]; then
         major=$(first_line "$dir/data/PG_VERSION")
-        find_postgres "$major" || die "the data in $dir/data needs PostgreSQL $major, which is not installed: install it, or move the folder away"
-        [ -r "$1.password" ] || die "the password of the data in $dir, $1.password, is gone; put it back, or move the data away"
+        find_postgres "$major" ||
+            die "the data in $dir/data needs PostgreSQL $major, which is missing: install it, or move the data away"
+        [ -r "$1.password" ] ||
+            die "the password of the data in $dir, $1.password, is gone: put it back, or move the data away"
     else
         password=$(od -An -N 24 -t x1 /dev/urandom | tr -d ' \n')
         (umask 077 && printf '%s\n' "$password" >"$1.password")

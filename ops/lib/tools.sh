@@ -74,7 +74,7 @@ install_on_debian() { # PACKAGE...
     elif have sudo; then
         sudo "$ops_lib/apt-install" "$@"
     else
-        die "${*%%>=*} must be installed, and that needs root: run 'apt-get install ${*%%>=*}' as root, then this again"
+        die "this needs root: run 'apt-get install ${*%%>=*}' as root, then this again"
     fi
 }
 
@@ -116,7 +116,7 @@ need_tools() { # TOOL...
             case $tool in
                 cc) die "a C compiler is missing: install gcc or clang, then run this again" ;;
                 redis) die "redis-server 6.2 or newer is missing: install it, or set REDIS_URL, then run this again" ;;
-                postgres) die "a PostgreSQL server 14 or newer is missing: install it, or set DATABASE_URL, then run this again" ;;
+                postgres) die "a PostgreSQL 14 or newer is missing: install it, or set DATABASE_URL, then run this again" ;;
             esac
         fi
     done

@@ -49,7 +49,7 @@ where
         match tokio::spawn(duty(stop.clone())).await {
             Ok(()) => return,
             Err(error) => {
-                tracing::error!(duty = name, %error, "a duty of the scheduler broke off; it is started again")
+                tracing::error!(duty = name, %error, "a duty of the scheduler broke off; it is started again");
             }
         }
         if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {

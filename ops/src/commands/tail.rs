@@ -189,7 +189,7 @@ fn show(out: &Output, queue: &Queue, event: &JobEvent, kind: Option<&JobKind>) -
         rest = format!("{rest} {}", one_line(error));
     }
     let head =
-        format!("{}  {}  {:<15}", event.at().format("%H:%M:%S%.3f"), event.job, kind.map_or("?", JobKind::as_str),);
+        format!("{}  {}  {:<15}", event.at().format("%H:%M:%S%.3f"), event.job, kind.map_or("?", JobKind::as_str));
     let room = out.width().saturating_sub(head.chars().count() + 13).max(20);
     out.line(format_args!(
         "{head} {} {}",

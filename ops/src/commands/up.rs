@@ -8,10 +8,12 @@ use perch_sandbox::Sandbox;
 use perch_store::{Scope, Store};
 use perch_workers::api::ApiState;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 use url::Url;
 
 use crate::{
     app::App,
+    commands::audit,
     error::{OpsError, chain},
     format::table::Tone,
     live::{follow_on_terminal, follow_plainly, log_lines},
@@ -126,7 +128,8 @@ fn announce(
     match key {
         Some(key) => facts.push(("API key", format!("{}  for this run", key.token.expose_secret()))),
         None => {
-            facts.push(("API key", "make one with `perch keys create NAME --scope enqueue,read,operate`".to_owned()))
+            let how = "make one with `perch keys create NAME --scope enqueue,read,operate`";
+            facts.push(("API key", how.to_owned()));
         }
     }
     for (name, value) in facts {
@@ -168,6 +171,8 @@ impl RunKey {
             keys.revoke(&left_behind.id).await?;
         }
         let made = keys.create(RUN_KEY, &Scope::ALL).await?;
+        let details = json!({ "name": RUN_KEY, "scopes": Scope::ALL });
+        audit::add(&state.settings, "key.create", &made.key.id, &details).await?;
         Ok(Some(Self { id: made.key.id, token: made.token }))
     }
 

@@ -1,10 +1,11 @@
 //! How much happened when: counts of the last minute, and the last events.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
+use perch_base::settings::History;
 use perch_jobs::{JobId, JobKind, QueueName};
-use perch_queue::{EventKind, JobEvent};
+use perch_queue::{EventKind, JobEvent, Queue};
 
 /// Seconds that are kept.
 pub const SECONDS: usize = 60;
@@ -17,7 +18,6 @@ struct Second {
     /// Seconds since 1970.
     at: i64,
     done: u64,
-    failed: u64,
 }
 
 /// An event as a live view shows it.
@@ -35,21 +35,24 @@ pub struct Happened {
 /// Counts by queue, and the last events of all queues.
 #[derive(Debug, Default)]
 pub struct Activity {
+    /// Queues whose history keeps only failures: nothing tells of their successes.
+    silent: BTreeSet<QueueName>,
     seconds: BTreeMap<QueueName, VecDeque<Second>>,
     done: BTreeMap<QueueName, u64>,
     events: VecDeque<Happened>,
 }
 
 impl Activity {
+    /// Nothing has happened yet.
+    pub fn of(queues: &[Queue]) -> Self {
+        let silent = queues.iter().filter(|queue| queue.settings().history == History::Failures);
+        Self { silent: silent.map(|queue| queue.name().clone()).collect(), ..Self::default() }
+    }
+
     /// Takes in an event.
     pub fn take_in(&mut self, queue: &QueueName, event: &JobEvent, kind: Option<JobKind>) {
-        let (done, failed) = match event.kind {
-            EventKind::Succeeded => (1, 0),
-            EventKind::Retried | EventKind::Dead | EventKind::Lost => (0, 1),
-            _ => (0, 0),
-        };
-        if done + failed > 0 {
-            self.count(queue, event.at().timestamp(), done, failed);
+        if event.kind == EventKind::Succeeded {
+            self.count(queue, event.at().timestamp());
         }
         let data = event.data();
         self.events.push_front(Happened {
@@ -64,24 +67,21 @@ impl Activity {
         self.events.truncate(EVENTS);
     }
 
-    fn count(&mut self, queue: &QueueName, at: i64, done: u64, failed: u64) {
-        *self.done.entry(queue.clone()).or_default() += done;
+    fn count(&mut self, queue: &QueueName, at: i64) {
+        *self.done.entry(queue.clone()).or_default() += 1;
         let seconds = self.seconds.entry(queue.clone()).or_default();
         match seconds.iter_mut().rev().find(|second| second.at == at) {
-            Some(second) => {
-                second.done += done;
-                second.failed += failed;
-            }
-            None => seconds.push_back(Second { at, done, failed }),
+            Some(second) => second.done += 1,
+            None => seconds.push_back(Second { at, done: 1 }),
         }
         while seconds.len() > 2 * SECONDS {
             seconds.pop_front();
         }
     }
 
-    /// Jobs that succeeded in a queue since the view was opened.
-    pub fn done(&self, queue: &QueueName) -> u64 {
-        self.done.get(queue).copied().unwrap_or(0)
+    /// Jobs that succeeded in a queue since the view was opened; `None` when its history does not say.
+    pub fn done(&self, queue: &QueueName) -> Option<u64> {
+        (!self.silent.contains(queue)).then(|| self.done.get(queue).copied().unwrap_or(0))
     }
 
     /// Jobs that succeeded in each of the last [`SECONDS`] seconds, the oldest first. The current second counts too.
@@ -96,17 +96,17 @@ impl Activity {
         line
     }
 
-    /// Successes and failures a second over the last ten whole seconds.
-    pub fn rates(&self, queue: &QueueName, now: DateTime<Utc>) -> (f64, f64) {
+    /// Successes a second over the last ten whole seconds; `None` when the history of the queue does not say.
+    pub fn rate(&self, queue: &QueueName, now: DateTime<Utc>) -> Option<f64> {
         const OVER: i64 = 10;
-        let recent = self.seconds.get(queue).into_iter().flatten().filter(|second| {
-            let age = now.timestamp() - second.at;
-            (1..=OVER).contains(&age)
-        });
-        let (done, failed) = recent.fold((0, 0), |(done, failed), second| (done + second.done, failed + second.failed));
+        if self.silent.contains(queue) {
+            return None;
+        }
+        let seconds = self.seconds.get(queue).into_iter().flatten();
+        let recent = seconds.filter(|second| (1..=OVER).contains(&(now.timestamp() - second.at)));
         #[expect(clippy::cast_precision_loss, reason = "counts of ten seconds are far below 2^52")]
-        let per_second = |n: u64| n as f64 / OVER as f64;
-        (per_second(done), per_second(failed))
+        let rate = recent.map(|second| second.done).sum::<u64>() as f64 / OVER as f64;
+        Some(rate)
     }
 
     /// The last events, the latest first.
@@ -135,11 +135,11 @@ mod tests {
             activity.take_in(&queue, &succeeded(ms), None);
         }
         let now = DateTime::from_timestamp(1_010, 0).expect("a valid time");
-        assert_eq!(activity.done(&queue), 4);
+        assert_eq!(activity.done(&queue), Some(4));
         let line = activity.sparkline(&queue, now);
         assert_eq!((line.len(), line[SECONDS - 1], line[SECONDS - 2], line[SECONDS - 11]), (SECONDS, 0, 1, 2));
-        let (done, failed) = activity.rates(&queue, now);
-        assert!((done - 0.4).abs() < 1e-9 && failed.abs() < 1e-9, "{done} {failed}");
+        let rate = activity.rate(&queue, now).expect("its history says");
+        assert!((rate - 0.4).abs() < 1e-9, "{rate}");
     }
 
     #[test]

@@ -24,10 +24,10 @@ use crate::{
     output::Output,
 };
 
-/// Draws until `stop`, and then once more.
+/// Draws until `stop`; then shows log lines until their writer is gone.
 pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLines, stop: CancellationToken) {
     let mut feed = Feed::start(queues);
-    let mut activity = Activity::default();
+    let mut activity = Activity::of(queues);
     let mut drawn = Drawn::default();
     loop {
         tokio::select! {
@@ -72,7 +72,8 @@ impl Drawn {
     fn draw(&mut self, height: usize, above: &str, text: String) {
         let up = if height > 0 { format!("\u{1b}[{height}A") } else { String::new() };
         let end = if text.is_empty() { "" } else { "\n" };
-        let all = format!("{up}\r\u{1b}[J{above}{text}{end}");
+        // Without a wrap at the edge, so that a line of the table is one line of the terminal.
+        let all = format!("{up}\r\u{1b}[J{above}\u{1b}[?7l{text}{end}\u{1b}[?7h");
         let mut stdout = io::stdout().lock();
         // When the terminal is gone a signal says so; the view has nothing to add.
         let _ = stdout.write_all(all.as_bytes()).and_then(|()| stdout.flush());
@@ -93,15 +94,15 @@ fn table(out: &Output, all: &[QueueStats], activity: &Activity) -> String {
         whole("STATE"),
     ]);
     for stats in all {
-        let (rate, _) = activity.rates(&stats.queue, now);
+        let rate = activity.rate(&stats.queue, now);
         listing.row([
             cell(&stats.queue),
             compact(stats.waiting()),
             compact(stats.delayed),
             compact(stats.running),
             compact(stats.dead).tone_if(stats.dead > 0, Tone::Bad),
-            compact(activity.done(&stats.queue)),
-            cell(format_args!("{rate:.1}")).tone_if(rate == 0.0, Tone::Faint),
+            activity.done(&stats.queue).map_or_else(|| cell("-").tone(Tone::Faint), compact),
+            cell(rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"))).tone(Tone::Faint),
             state(stats),
         ]);
     }
@@ -124,7 +125,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Writes a line about the queues every few seconds while something changes, until `stop`.
 pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationToken) {
     let mut feed = Feed::start(queues);
-    let mut activity = Activity::default();
+    let mut activity = Activity::of(queues);
     let mut last = (Instant::now(), String::new());
     loop {
         let news = tokio::select! {
@@ -150,12 +151,12 @@ pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationTok
 fn summary(stats: &QueueStats, activity: &Activity) -> String {
     let dead = if stats.dead > 0 { format!(", {} dead", stats.dead) } else { String::new() };
     let paused = if stats.paused_by.is_some() { ", paused" } else { "" };
+    let done = activity.done(&stats.queue).map(|n| format!(", {n} done")).unwrap_or_default();
     format!(
-        "{} {} ready, {} later, {} running, {} done{dead}{paused}",
+        "{} {} ready, {} later, {} running{done}{dead}{paused}",
         stats.queue,
         stats.waiting(),
         stats.delayed,
-        stats.running,
-        activity.done(&stats.queue)
+        stats.running
     )
 }

@@ -5,4 +5,5 @@ mod dead_letters;
 mod doctor;
 mod jobs;
 mod keys;
+mod processes;
 mod world;

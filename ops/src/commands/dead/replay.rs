@@ -6,6 +6,7 @@ use perch_base::Settings;
 use perch_queue::{DeadLetter, Queue, Queues, Replay, Replayed};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     edit::Edit,
@@ -23,6 +24,7 @@ use crate::{
         time::from_now,
     },
     parse::{rate::Rate, time::duration},
+    process::{Stop, on_signals},
 };
 
 #[derive(Debug, clap::Args)]
@@ -77,8 +79,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if args.dry_run {
         return dry_run(app, &first_look);
     }
-    let outcomes = replay(app, &scope, &change, &settings, first_look.total).await?;
-    conclude(app, first_look.total, &outcomes)
+    let (outcomes, moved) = replay(app, &scope, &change, &settings, first_look.total).await;
+    let concluded = conclude(app, first_look.total, &outcomes);
+    moved.and(concluded)
 }
 
 fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> Result<Scope<'a>, OpsError> {
@@ -204,6 +207,8 @@ struct Pace {
     began: Instant,
     left: u64,
     sent: u64,
+    /// A signal ends the replay between two steps, so that what was moved is counted and written down.
+    stop: CancellationToken,
 }
 
 impl Pace {
@@ -212,12 +217,16 @@ impl Pace {
         step.min(usize::try_from(self.left).unwrap_or(usize::MAX))
     }
 
-    async fn wait(&mut self, count: usize) {
-        if let Some(rate) = self.rate {
-            sleep_until(self.began + rate.due(self.sent)).await;
+    async fn wait(&mut self, count: usize) -> Result<(), OpsError> {
+        let due = self.rate.map_or(self.began, |rate| self.began + rate.due(self.sent));
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(OpsError::Refused("broken off; the rest stays where it is".into())),
+            () = sleep_until(due) => {}
         }
         self.sent += count as u64;
         self.left = self.left.saturating_sub(count as u64);
+        Ok(())
     }
 }
 
@@ -227,14 +236,19 @@ async fn replay(
     change: &Change,
     settings: &Settings,
     total: u64,
-) -> Result<Outcomes, OpsError> {
+) -> (Outcomes, Result<(), OpsError>) {
+    let stop = Stop::default();
+    if let Err(error) = on_signals(&stop) {
+        return (Outcomes::new(), Err(error));
+    }
     let bar = app.out.bar(total, "letters");
     let left = scope.args.limit.unwrap_or(u64::MAX);
-    let mut pace = Pace { rate: scope.args.rate, began: Instant::now(), left, sent: 0 };
+    let mut pace = Pace { rate: scope.args.rate, began: Instant::now(), left, sent: 0, stop: stop.token() };
+    let mut moved = Ok(());
     let mut all = Outcomes::new();
     for queue in &scope.queues {
         let mut of_queue = Outcomes::new();
-        let moved = replay_queue(queue, scope, change, &mut pace, &bar, &mut of_queue).await;
+        moved = replay_queue(queue, scope, change, &mut pace, &bar, &mut of_queue).await;
         if !of_queue.is_empty() {
             let details = json!({
                 "filter": scope.args.filter.as_json(),
@@ -247,10 +261,12 @@ async fn replay(
         for (outcome, n) in of_queue {
             *all.entry(outcome).or_default() += n;
         }
-        moved?;
+        if moved.is_err() {
+            break;
+        }
     }
     bar.finish_and_clear();
-    Ok(all)
+    (all, moved)
 }
 
 async fn replay_queue(
@@ -267,7 +283,7 @@ async fn replay_queue(
         let mut removed = 0;
         while !letters.is_empty() && pace.left > 0 {
             let step: Vec<DeadLetter> = letters.drain(..pace.step().min(letters.len())).collect();
-            pace.wait(step.len()).await;
+            pace.wait(step.len()).await?;
             for (_, outcome) in move_back(queue, step, scope, change).await? {
                 removed += usize::from(matches!(outcome, Replayed::Replayed | Replayed::Gone));
                 *outcomes.entry(outcome).or_default() += 1;

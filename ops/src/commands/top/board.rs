@@ -21,16 +21,8 @@ pub struct Board {
 
 impl Board {
     /// An empty one.
-    pub fn new(env: Environment) -> Self {
-        Self {
-            env,
-            stats: Vec::new(),
-            workers: Vec::new(),
-            causes: Vec::new(),
-            activity: Activity::default(),
-            said: None,
-            place: 0,
-        }
+    pub fn new(env: Environment, activity: Activity) -> Self {
+        Self { env, stats: Vec::new(), workers: Vec::new(), causes: Vec::new(), activity, said: None, place: 0 }
     }
 
     /// Takes in the numbers of the queues, or why they are not known.
@@ -72,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_selection_stays_within_the_queues() {
-        let mut board = Board::new(Environment::Staging);
+        let mut board = Board::new(Environment::Staging, Activity::default());
         board.select(1);
         assert_eq!(board.selected(), None);
         board.select(-5);
@@ -81,7 +73,7 @@ mod tests {
 
     #[test]
     fn numbers_that_come_again_take_back_the_complaint() {
-        let mut board = Board::new(Environment::Staging);
+        let mut board = Board::new(Environment::Staging, Activity::default());
         board.take_stats(Err("redis is away".into()));
         assert!(board.said.as_ref().is_some_and(|said| said.contains("redis is away")));
         board.take_stats(Ok(Vec::new()));

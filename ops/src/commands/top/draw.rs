@@ -86,7 +86,7 @@ fn draw_queues(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<U
 }
 
 fn queue_row<'a>(board: &Board, stats: &QueueStats, now: DateTime<Utc>, is_selected: bool) -> Row<'a> {
-    let (done, _) = board.activity.rates(&stats.queue, now);
+    let done = board.activity.rate(&stats.queue, now).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
     let (word, looks) = match &stats.paused_by {
         Some(_) => ("paused", Tone::Warn),
         None if stats.workers == 0 => ("no worker", Tone::Bad),
@@ -100,7 +100,7 @@ fn queue_row<'a>(board: &Board, stats: &QueueStats, now: DateTime<Utc>, is_selec
         Cell::from(stats.delayed.to_string()),
         Cell::from(stats.running.to_string()),
         Cell::from(stats.dead.to_string()).style(style(dead)),
-        Cell::from(format!("{done:.1}")),
+        Cell::from(done),
         Cell::from(word).style(style(looks)),
     ]);
     if is_selected { row.style(Style::new().add_modifier(Modifier::REVERSED)) } else { row }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn board() -> Board {
-        let mut board = Board::new(Environment::Staging);
+        let mut board = Board::new(Environment::Staging, crate::live::Activity::default());
         board.take_stats(Ok(vec![QueueStats {
             queue: QueueName::from_static("analytics_processing"),
             high: 1,

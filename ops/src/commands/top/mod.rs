@@ -11,13 +11,15 @@ use std::{
 
 use perch_queue::{Queue, QueueError};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use self::{board::Board, keys::Key};
 use crate::{
     app::{App, operator},
     commands::{audit, dead::causes, pause::Switch, tail::Kinds},
     error::{OpsError, chain},
-    live::{Feed, News},
+    live::{Activity, Feed, News},
+    process::{Stop, on_signals},
 };
 
 #[derive(Debug, clap::Args)]
@@ -38,16 +40,19 @@ pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
     let (settings, queues) = app.queues()?;
     let all: Vec<Queue> = queues.iter().cloned().collect();
     queues.redis().ping().await?;
-    let mut board = Board::new(settings.env);
+    let stop = Stop::default();
+    on_signals(&stop)?;
+    let mut board = Board::new(settings.env, Activity::of(&all));
     // This also restores the terminal when something panics.
     let mut terminal = ratatui::try_init().map_err(OpsError::Runtime)?;
-    let mut screen = Screen { settings: &settings, queues: &all, board: &mut board };
+    let mut screen = Screen { stop: stop.token(), settings: &settings, queues: &all, board: &mut board };
     let outcome = screen.run(&mut terminal).await;
     ratatui::restore();
     outcome
 }
 
 struct Screen<'a> {
+    stop: CancellationToken,
     settings: &'a perch_base::Settings,
     queues: &'a [Queue],
     board: &'a mut Board,
@@ -67,6 +72,7 @@ impl Screen<'_> {
             }
             redraw = true;
             tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
                 key = keys.recv() => match key {
                     None | Some(Key::Quit) => return Ok(()),
                     Some(Key::Up) => self.board.select(-1),

@@ -1,0 +1,102 @@
+use std::process::{Child, Command, Stdio};
+
+use perch_testkit::free_port;
+use serde_json::{Value, json};
+
+use crate::world::{World, until};
+
+/// A process that is killed when a test ends early.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary is built"))
+    }
+
+    /// Sends a signal and waits for the exit code.
+    async fn end_with(mut self, signal: &str) -> Option<i32> {
+        let sent = Command::new("kill").args(["-s", signal, &self.0.id().to_string()]).status().expect("kill is there");
+        assert!(sent.success(), "the process is there");
+        let child = std::cell::RefCell::new(&mut self.0);
+        until("the process ends", || async { child.borrow_mut().try_wait().expect("it is a child").is_some() }).await;
+        self.0.wait().expect("it is a child").code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn get(url: &str) -> reqwest::Response {
+    perch_base::tls::install();
+    reqwest::get(url).await.expect("it answers")
+}
+
+async fn is_ready(world: &World, address: &str) {
+    let url = format!("http://{address}");
+    until("the process is ready", || async { world.run(&["health", "--url", &url]).code == 0 }).await;
+}
+
+fn address() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_runs_in_one_process_and_ends_cleanly_at_ctrl_c() {
+    let world = World::start().await;
+    let (api, sandbox) = (address(), address());
+    let mut command = world.perch(&["up", "--no-tui", "--bind", &api]);
+    let up = Running::start(command.env("PERCH__SANDBOX__BIND", &sandbox));
+    is_ready(&world, &api).await;
+    assert_eq!(world.run(&["cron", "run", "poll_accounts"]).code, 0);
+    until("a comment shows on the page of the sandbox", || async {
+        let state = get(&format!("http://{sandbox}/sandbox/state")).await;
+        let state: Value = state.json().await.expect("JSON");
+        state["posted"].as_array().is_some_and(|posted| !posted.is_empty())
+    })
+    .await;
+    let published = ["jobs", "list", "--state", "done", "--kind", "publish_post"];
+    until("Postgres knows of a published post", || async { world.json(&published) != json!([]) }).await;
+    let id = world.json(&published)[0]["id"].as_str().expect("an id").to_owned();
+    let shown = world.json(&["jobs", "show", &id]);
+    assert_eq!((&shown["state"], &shown["effects"][0]["state"]), (&"done".into(), &"confirmed".into()), "{shown}");
+    assert_eq!(shown["attempts"][0]["outcome"], "succeeded");
+    assert_eq!(world.json(&["workers"]).as_array().map(Vec::len), Some(4));
+    let key = &world.json(&["keys", "list"])[0];
+    assert!(key["name"] == "perch up" && key["revoked_at"].is_null(), "{key}");
+
+    assert_eq!(up.end_with("INT").await, Some(0));
+    assert!(world.json(&["keys", "list"])[0]["revoked_at"].is_string());
+    assert_eq!(world.json(&["workers"]), json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_runs_alone_and_ends_cleanly_at_sigterm() {
+    let world = World::start().await;
+    for role in [&["worker", "extraction"][..], &["scheduler"], &["api"]] {
+        let address = address();
+        let process = Running::start(world.perch(role).args(["--bind", &address]));
+        is_ready(&world, &address).await;
+        let metrics = get(&format!("http://{address}/metrics")).await;
+        assert!(metrics.status().is_success(), "{role:?}");
+        assert_eq!(process.end_with("TERM").await, Some(0), "{role:?}");
+    }
+    let address = address();
+    let sandbox = Running::start(world.perch(&["sandbox"]).args(["--bind", &address]));
+    let url = format!("http://{address}");
+    until("the sandbox answers", || async { world.run(&["health", "--live", "--url", &url]).code == 0 }).await;
+    assert_eq!(sandbox.end_with("TERM").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_address_is_taken_says_so_and_ends() {
+    let world = World::start().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let ran = world.run(&["worker", "--bind", &address]);
+    assert!(ran.code == 1 && ran.stderr.contains(&address) && ran.stderr.contains("--bind"), "{ran:?}");
+}
