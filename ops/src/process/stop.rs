@@ -28,7 +28,7 @@ impl Stop {
 /// The exit code of a process that was broken off: 128 and the number of SIGINT.
 const BROKEN_OFF: i32 = 130;
 
-/// Ends the process gracefully at the first SIGINT or SIGTERM, and at once at the second.
+/// Ends the process gracefully at the first SIGINT, SIGTERM or SIGHUP (a closed terminal), and at once at the second.
 pub fn on_signals(stop: &Stop) -> Result<(), OpsError> {
     let stop = stop.clone();
     let mut signals = Signals::new().map_err(OpsError::Runtime)?;
@@ -46,19 +46,25 @@ pub fn on_signals(stop: &Stop) -> Result<(), OpsError> {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hang_up.recv() => "SIGHUP",
         }
     }
 }
