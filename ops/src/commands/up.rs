@@ -125,13 +125,9 @@ fn announce(
     if let Some((sandbox, overlay)) = sandbox {
         facts.push(("sandbox", format!("{}  {}", sandbox.base_url(), overlay.said())));
     }
-    match key {
-        Some(key) => facts.push(("API key", format!("{}  for this run", key.token.expose_secret()))),
-        None => {
-            let how = "make one with `perch keys create NAME --scope enqueue,read,operate`";
-            facts.push(("API key", how.to_owned()));
-        }
-    }
+    let how = || "make one with `perch keys create NAME --scope enqueue,read,operate`".to_owned();
+    let shown = key.map_or_else(how, |key| format!("{}  for this run", key.token.expose_secret()));
+    facts.push(("API key", shown));
     for (name, value) in facts {
         app.out.line(format_args!("{} {value}", app.out.paint(Tone::Faint, &format!("{name:<8}"))))?;
     }

@@ -56,6 +56,25 @@ pub fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
+/// The text in lines of at most `width` columns, broken between words; its own line ends are kept.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in one_line(paragraph).split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
 /// `1 job`, `2 jobs`.
 pub fn count(n: impl TryInto<u64>, one: &str) -> String {
     let n = n.try_into().unwrap_or(u64::MAX);
@@ -91,6 +110,13 @@ mod tests {
         assert_eq!(cut("a longer text", 9), "a longer…");
         assert_eq!(cut("日本語日本語", 5), "日本…");
         assert_eq!(cut("x", 0), "");
+    }
+
+    #[test]
+    fn a_long_text_is_broken_between_words() {
+        assert_eq!(wrapped("one two three four", 9), ["one two", "three", "four"]);
+        assert_eq!(wrapped("first\nsecond", 80), ["first", "second"]);
+        assert_eq!(wrapped("unbreakable", 4), ["unbreakable"]);
     }
 
     #[test]

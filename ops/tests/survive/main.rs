@@ -112,7 +112,11 @@ async fn a_replay_after_an_outage_brings_every_dead_letter_through_with_each_eff
     state.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::DropAfter).times(15));
     let _worker = start_worker(&world, &sandbox);
     let jobs: Vec<String> = (0..POSTS)
-        .map(|n| format!(r#"{{"kind":"publish_post","max_attempts":1,"payload":{{"account":"main","text":"Pick number {n}"}}}}"#))
+        .map(|n| {
+            format!(
+                r#"{{"kind":"publish_post","max_attempts":1,"payload":{{"account":"main","text":"Pick number {n}"}}}}"#
+            )
+        })
         .collect();
     world.run_with(&["enqueue", "--ndjson"], &jobs.join("\n")).went_well();
     until("the outage has killed them all", || async {
@@ -161,7 +165,9 @@ async fn calls(conn: &mut redis::aio::MultiplexedConnection) -> u64 {
     let stats = info(conn, "commandstats").await;
     let of = |line: &str| -> Option<u64> {
         let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-        ["blpop", "evalsha", "eval", "ping", "get", "set", "xread"].contains(&name).then(|| rest.split(',').next()?.parse().ok())?
+        ["blpop", "evalsha", "eval", "ping", "get", "set", "xread"]
+            .contains(&name)
+            .then(|| rest.split(',').next()?.parse().ok())?
     };
     stats.lines().filter_map(of).sum()
 }

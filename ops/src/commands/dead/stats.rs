@@ -11,7 +11,7 @@ use crate::{
     error::OpsError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
-        text::count,
+        text::{count, cut as shortened, wrapped},
         time::from_now,
     },
 };
@@ -20,6 +20,9 @@ use crate::{
 pub struct Args {
     #[command(flatten)]
     pub filter: Filter,
+    /// At most so many causes; 20 as a table, all of them as JSON when it is left out
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
 }
 
 /// The dead letters of one cause.
@@ -47,28 +50,51 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         }
     }
     let causes = grouped.sorted();
+    let limit = args.limit.unwrap_or(if app.out.is_json() { usize::MAX } else { SHOWN });
+    let shown = &causes[..causes.len().min(limit)];
     if app.out.is_json() {
-        return app.out.json(&causes);
+        return app.out.json(shown);
     }
     if causes.is_empty() {
         return app.out.line("there is no such dead letter");
     }
-    let mut listing =
-        Listing::new([number("COUNT"), whole("QUEUE"), cut("KINDS"), whole("FIRST"), whole("LAST"), cut("CAUSE")]);
-    for cause in &causes {
+    app.out.line(text(shown, app.out.width(), app.out.colour()))?;
+    let total: u64 = causes.iter().map(|cause| cause.count).sum();
+    let more = match causes.len() - shown.len() {
+        0 => String::new(),
+        n => format!("; {n} causes are not shown (--limit)"),
+    };
+    app.out.note(format_args!("{} of {}{more}", count(total, "dead letter"), count(causes.len() as u64, "cause")));
+    Ok(())
+}
+
+/// Causes that are shown unless more are asked for.
+const SHOWN: usize = 20;
+/// Where the text of a cause begins.
+const INDENT: usize = 7;
+
+/// A row for each cause, and under it the cause itself, which says too much for a column.
+fn text(causes: &[Cause], width: usize, colour: bool) -> String {
+    let now = Utc::now();
+    let mut listing = Listing::new([number("COUNT"), whole("QUEUE"), cut("KINDS"), whole("FIRST"), whole("LAST")]);
+    for cause in causes {
         listing.row([
             cell(cause.count).tone(Tone::Bad),
             cell(&cause.queue),
             cell(cause.kinds.iter().cloned().collect::<Vec<_>>().join(",")),
             cell(from_now(cause.first, now)),
             cell(from_now(cause.last, now)),
-            cell(&cause.cause),
         ]);
     }
-    app.out.table(&listing)?;
-    let total: u64 = causes.iter().map(|cause| cause.count).sum();
-    app.out.note(format_args!("{} of {}", count(total, "dead letter"), count(causes.len() as u64, "cause")));
-    Ok(())
+    let table = listing.render(width, colour);
+    let mut rows = table.lines().map(str::to_owned);
+    let mut lines: Vec<String> = rows.next().into_iter().collect();
+    for (row, cause) in rows.zip(causes) {
+        lines.push(row);
+        let of_cause = wrapped(&cause.cause, width.saturating_sub(INDENT));
+        lines.extend(of_cause.iter().take(3).map(|line| format!("{:INDENT$}{}", "", shortened(line, width - INDENT))));
+    }
+    lines.join("\n")
 }
 
 /// The causes of some dead letters, the most frequent first.

@@ -4,6 +4,7 @@ mod check;
 mod configuration;
 mod postgres;
 mod redis;
+mod sync;
 
 use perch_base::Settings;
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::{
     error::{OpsError, chain},
     format::{
         table::Tone,
-        text::{count, one_line},
+        text::{count, wrapped},
     },
 };
 
@@ -52,8 +53,12 @@ pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
 async fn all(settings: &Settings) -> Vec<Check> {
     let mut checks = configuration::checks(settings);
     let (redis, postgres) = tokio::join!(redis::checks(settings), postgres::checks(settings));
+    let is_up = !redis.iter().chain(&postgres).any(|check| check.level == Level::Fail);
     checks.extend(redis);
     checks.extend(postgres);
+    if is_up {
+        checks.push(sync::check(settings).await);
+    }
     checks
 }
 
@@ -74,35 +79,4 @@ fn show(app: &App, check: &Check) -> Result<(), OpsError> {
         app.out.line(format_args!("{:25}{line}", ""))?;
     }
     Ok(())
-}
-
-/// The text in lines of at most `width` columns, broken between words; its own line ends are kept.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in one_line(paragraph).split(' ') {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-                lines.push(std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        lines.push(line);
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_findings_are_broken_between_words() {
-        assert_eq!(wrapped("one two three four", 9), ["one two", "three", "four"]);
-        assert_eq!(wrapped("first\nsecond", 80), ["first", "second"]);
-        assert_eq!(wrapped("unbreakable", 4), ["unbreakable"]);
-    }
 }

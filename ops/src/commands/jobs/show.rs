@@ -241,7 +241,7 @@ fn one_attempt(out: &Output, attempt: &Attempt, now: DateTime<Utc>) -> Result<()
     }
     out.line(line)?;
     if let Some(error) = &attempt.error {
-        out.line(indented(&indented(&printable(error))))?;
+        out.line(indented(&indented(&indented(&printable(error)))))?;
     }
     let worker = attempt.worker.as_ref().map(|worker| format!("worker {worker}"));
     let trace = attempt.trace.as_ref().map(|trace| format!("trace {trace}"));
