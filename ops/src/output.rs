@@ -127,15 +127,17 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Asks before something that cannot be undone. Without a terminal only `yes` says yes.
-pub fn confirm(question: &str, yes: bool) -> Result<(), OpsError> {
+/// Says what is about to happen and asks whether it should. Without a terminal only `yes` says yes.
+pub fn confirm(what: &str, yes: bool) -> Result<(), OpsError> {
     if yes {
         return Ok(());
     }
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(OpsError::Refused(format!("{question} There is no terminal to answer on; add --yes to do it")));
+        return Err(OpsError::Refused(format!("{what}; there is no terminal to ask on, so add --yes to do it")));
     }
-    match dialoguer::Confirm::new().with_prompt(question).default(false).interact() {
+    // When standard error is gone the question cannot be asked either.
+    let _ = writeln!(io::stderr().lock(), "{what}.");
+    match dialoguer::Confirm::new().with_prompt("Go on?").default(false).interact() {
         Ok(true) => Ok(()),
         Ok(false) => Err(OpsError::Refused("nothing was done".into())),
         Err(error) => Err(OpsError::Refused(format!("nothing was done: {error}"))),

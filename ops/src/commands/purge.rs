@@ -27,7 +27,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let waiting = stats.waiting() + stats.delayed;
     if waiting > 0 {
         let question = format!(
-            "This removes {} from {} in {} for good. Go on?",
+            "This removes {} from {} in {} for good",
             count(waiting, "waiting or delayed job"),
             queue.name(),
             settings.env

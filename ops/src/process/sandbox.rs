@@ -40,9 +40,9 @@ impl Overlay {
     /// In words.
     pub fn said(&self) -> &'static str {
         match (self.x, self.models) {
-            (true, true) => "plays X and the language models; no credentials are set",
-            (true, false) => "plays X; no credentials are set",
-            (false, true) => "plays the language models; no key is set",
+            (true, true) => "plays X and the language models",
+            (true, false) => "plays X",
+            (false, true) => "plays the language models",
             (false, false) => "is not used",
         }
     }

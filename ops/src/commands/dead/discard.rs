@@ -40,7 +40,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             format_args!("{} fit; none was removed", count(total, "dead letter")),
         );
     }
-    confirm(&format!("This removes {} in {} for good. Go on?", count(total, "dead letter"), settings.env), args.yes)?;
+    confirm(&format!("This removes {} in {} for good", count(total, "dead letter"), settings.env), args.yes)?;
     let by = operator();
     let bar = app.out.bar(total, "letters");
     let mut discarded = 0u64;
