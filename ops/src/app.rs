@@ -38,16 +38,6 @@ impl App {
         Ok(Settings::load_from(&self.config_dir, vars)?)
     }
 
-    /// Settings for what needs no server: those of staging, with addresses that are never used.
-    pub fn settings_without_servers(&self) -> Result<Settings, OpsError> {
-        let vars = [
-            ("APP_ENV", "staging"),
-            ("REDIS_URL", "redis://127.0.0.1"),
-            ("DATABASE_URL", "postgres://127.0.0.1/perch"),
-        ];
-        Ok(Settings::load_from(&self.config_dir, vars.map(|(name, value)| (name.to_owned(), value.to_owned())))?)
-    }
-
     /// The settings and the queues they describe.
     pub fn queues(&self) -> Result<(Settings, Queues), OpsError> {
         let settings = self.settings()?;

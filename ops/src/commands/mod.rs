@@ -115,6 +115,6 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Audit(audit) => audit::run(app, audit).await,
         Command::Health(args) => health::run(app, args).await,
         Command::Completions(args) => completions::run(args),
-        Command::Openapi(args) => openapi::run(app, args).await,
+        Command::Openapi(args) => openapi::run(app, args),
     }
 }

@@ -56,8 +56,8 @@ pub fn cause_of(error: &str) -> String {
                 word.push(next);
             }
             let digits = word.bytes().filter(u8::is_ascii_digit).count();
-            // Status codes and versions tell causes apart; long numbers and ids do not.
-            let telling = digits == 0 || word.len() <= 3 || (word.len() < 12 && digits * 2 < word.len());
+            // Status codes (503) and versions (v2) tell causes apart; other numbers and ids do not.
+            let telling = digits == 0 || (digits == word.len() && digits == 3) || (digits == 1 && word.len() > 1);
             cause.push_str(if telling { &word } else { "#" });
         } else {
             cause.push(c);
@@ -223,6 +223,8 @@ mod tests {
         let other = "x refused post 1849299999999999999: 503 Service Unavailable";
         assert_eq!(cause_of(one), cause_of(other));
         assert_ne!(cause_of(one), cause_of("x refused post 1849212345678901234: 429 Too Many Requests"));
+        assert_eq!(cause_of("user u97 is gone"), cause_of("user u98 is gone"));
+        assert_ne!(cause_of("API v1 is gone"), cause_of("API v2 is gone"));
         assert_eq!(cause_of(r#"account "main" is unknown"#), r#"account "…" is unknown"#);
     }
 

@@ -25,13 +25,18 @@ impl Follow {
     /// The next events; waits up to `patience` for them and answers an empty list when none came.
     pub async fn next(&mut self, patience: Duration) -> Result<Vec<JobEvent>, QueueError> {
         let doing = "follow events";
+        let after = match self.after {
+            Some(after) => after,
+            None => self.latest().await?,
+        };
+        self.after = Some(after);
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.queue.redis().dedicated().await?,
         };
         let mut cmd = redis::cmd("XREAD");
         cmd.arg("COUNT").arg(500).arg("BLOCK").arg(patience.as_millis().max(1).to_string()).arg("STREAMS");
-        cmd.arg(self.queue.keys().events()).arg(self.after.map_or_else(|| "$".to_owned(), |id| id.to_string()));
+        cmd.arg(self.queue.keys().events()).arg(after.to_string());
         let read = tokio::time::timeout(patience + Duration::from_secs(5), cmd.query_async(&mut conn)).await;
         let reply: Option<Vec<(String, Entries)>> = read
             .map_err(|_| QueueError::Timeout { doing, after: patience })?
@@ -43,5 +48,13 @@ impl Follow {
             events.extend(of_entry);
         }
         Ok(events)
+    }
+
+    /// The last entry there is. Following from it, and not from "now", leaves no gap between two reads.
+    async fn latest(&self) -> Result<EntryId, QueueError> {
+        let mut cmd = redis::cmd("XREVRANGE");
+        cmd.arg(self.queue.keys().events()).arg("+").arg("-").arg("COUNT").arg(1);
+        let Entries(last) = self.queue.redis().cmd("follow events", &cmd).await?;
+        Ok(last.first().map(|(id, _)| *id).unwrap_or_default())
     }
 }

@@ -39,5 +39,5 @@ pub use posts::{PostRecord, Posts};
 pub use record::Recorded;
 pub use retention::Pruned;
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_fingerprint, schema_version};
-pub use store::Store;
+pub use store::{ServerInfo, Store};
 pub use sync::{Reject, StreamLag, StreamReport, SyncReport, Syncer};

@@ -1,6 +1,6 @@
 use std::{str::FromStr, time::Duration};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use perch_base::{Environment, settings::PostgresSettings};
 use perch_queue::EntryId;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +18,15 @@ use crate::{ApiKeys, Audit, Effects, History, Performance, Picks, Posts, StoreEr
 pub struct Store {
     pub(crate) pool: PgPool,
     pub(crate) env: Environment,
+}
+
+/// What Postgres says of itself.
+#[derive(Debug, Clone)]
+pub struct ServerInfo {
+    /// Its version.
+    pub version: String,
+    /// What its clock shows.
+    pub clock: DateTime<Utc>,
 }
 
 /// A connection that nobody used for so long is closed: managed Postgres counts them.
@@ -45,6 +54,15 @@ impl Store {
     /// Asks Postgres whether it is there. Takes up to `postgres.acquire_timeout` when it is not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("select 1").execute(&self.pool).await.map(|_| ()).map_err(StoreError::on("ping"))
+    }
+
+    /// What the server says of itself.
+    pub async fn server(&self) -> Result<ServerInfo, StoreError> {
+        let (version, clock) = sqlx::query_as("select current_setting('server_version'), clock_timestamp()")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(StoreError::on("ask the server"))?;
+        Ok(ServerInfo { version, clock })
     }
 
     /// Closes every connection; calls after this fail.

@@ -1,16 +1,11 @@
 //! Findings about Postgres.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use perch_base::Settings;
-use perch_store::{SchemaState, Store, schema_version};
-use secrecy::ExposeSecret as _;
-use sqlx::{Connection as _, PgConnection};
+use perch_store::{SchemaState, Store, StoreError, schema_version};
 
 use super::check::{Check, clock};
-use crate::{
-    app::store,
-    error::{OpsError, chain},
-};
+use crate::{app::store, error::chain};
 
 /// Findings about the Postgres of these settings.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
@@ -22,7 +17,7 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
     if let Err(error) = store.ping().await {
         return vec![Check::fail("Postgres", chain(&error)).mend(REACH)];
     }
-    let mut checks = match server(settings).await {
+    let mut checks = match server(&store).await {
         Ok((version, ahead_ms)) => vec![
             Check::ok("Postgres", format!("version {version} answers")),
             clock("clock of Postgres", "Postgres", ahead_ms),
@@ -35,19 +30,11 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
 }
 
 /// The version of the server, and how far its clock is ahead in milliseconds.
-async fn server(settings: &Settings) -> Result<(String, i64), OpsError> {
-    let failed = |error: sqlx::Error| OpsError::Part { part: "postgres", reason: chain(&error) };
-    let mut conn = PgConnection::connect(settings.database_url()?.expose_secret()).await.map_err(failed)?;
+async fn server(store: &Store) -> Result<(String, i64), StoreError> {
     let before = Utc::now();
-    let (version, there): (String, DateTime<Utc>) =
-        sqlx::query_as("select current_setting('server_version'), clock_timestamp()")
-            .fetch_one(&mut conn)
-            .await
-            .map_err(failed)?;
+    let server = store.server().await?;
     let here = before + (Utc::now() - before) / 2;
-    // The answer is there; how the connection ends does not matter.
-    let _ = conn.close().await;
-    Ok((version, (there - here).num_milliseconds()))
+    Ok((server.version, (server.clock - here).num_milliseconds()))
 }
 
 async fn schema(store: &Store) -> Check {
