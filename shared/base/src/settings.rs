@@ -217,7 +217,7 @@ pub struct QueueSettings {
     pub intake_kind: Option<JobKind>,
     /// How much of a job's life is recorded.
     pub history: History,
-    /// Events kept in Redis until they are synced.
+    /// Stream entries kept in Redis until they are synced; an entry holds at most 50 events or 64 KiB.
     pub events_kept: usize,
     /// How long dead letters stay in Redis.
     #[serde(with = "humantime_serde")]

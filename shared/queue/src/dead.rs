@@ -191,10 +191,13 @@ impl Queue {
 fn revived(replay: &Replay) -> Option<(String, String)> {
     let seen = replay.letter.envelope.clone()?;
     let envelope = Envelope::decode(seen.as_bytes()).ok()?;
-    let per_life = envelope.max_attempts.div_ceil(envelope.replays + 1).max(1);
+    let per_life = envelope.max_per_life.unwrap_or(envelope.max_attempts).max(1);
     let number = |n: u32| RawValue::from_string(n.to_string()).expect("a number is JSON");
-    let mut changes =
-        vec![("max", number(replay.letter.attempts + per_life)), ("replays", number(envelope.replays + 1))];
+    let mut changes = vec![
+        ("max", number(replay.letter.attempts.saturating_add(per_life))),
+        ("max_per_life", number(per_life)),
+        ("replays", number(envelope.replays + 1)),
+    ];
     if let Some(payload) = &replay.payload {
         changes.push(("payload", payload.clone()));
     }
@@ -234,15 +237,15 @@ mod tests {
             id: JobId::at(Utc::now()),
             died_at: Utc::now(),
             envelope: Some(r#"{"kind":"publish_post","max":8,"payload":{},"new_field":1}"#.into()),
-            attempts: 8,
+            attempts: 1,
             errors: Vec::new(),
         };
         let (_, once) = revived(&Replay { letter: letter.clone(), payload: None }).expect("readable");
         let envelope = Envelope::decode(once.as_bytes()).expect("readable");
-        assert_eq!((envelope.max_attempts, envelope.replays), (16, 1));
+        assert_eq!((envelope.max_attempts, envelope.replays), (9, 1));
         assert!(once.contains("new_field"));
-        let again = DeadLetter { envelope: Some(once), attempts: 16, ..letter };
+        let again = DeadLetter { envelope: Some(once), attempts: 2, ..letter };
         let (_, twice) = revived(&Replay { letter: again, payload: None }).expect("readable");
-        assert_eq!(Envelope::decode(twice.as_bytes()).expect("readable").max_attempts, 24);
+        assert_eq!(Envelope::decode(twice.as_bytes()).expect("readable").max_attempts, 10);
     }
 }

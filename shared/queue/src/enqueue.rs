@@ -108,7 +108,8 @@ pub struct Enqueued {
     pub replaced: Option<JobId>,
 }
 
-/// Why a job was not accepted. Nothing was stored.
+/// Why a job was not accepted. Nothing was stored, except that after [`EnqueueError::Queue`] the job may have arrived and only
+/// its answer be lost: repeat the call with the same id, which accepts it once.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
     /// No such kind.
@@ -181,6 +182,7 @@ pub struct Client {
 
 /// Jobs in one script call, and calls under way at once.
 const CHUNK: usize = 250;
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 const IN_FLIGHT: usize = 4;
 
 impl Client {
@@ -227,8 +229,7 @@ impl Client {
             }
         }
         for (queue, list) in by_queue {
-            let chunks: Vec<Vec<&Prepared>> =
-                list.chunks(CHUNK).map(|chunk| chunk.iter().map(|(_, prepared)| prepared).collect()).collect();
+            let chunks = chunked(list.iter().map(|(_, prepared)| prepared));
             // Collected first: a closure over the chunks would make the future too particular to be sent.
             let pushes: Vec<_> = chunks.iter().map(|chunk| push(&queue, chunk)).collect();
             let results: Vec<_> = stream::iter(pushes).buffered(IN_FLIGHT).collect().await;
@@ -259,6 +260,24 @@ impl Client {
         let prepared = Prepared::new(queue, job_type, job.payload, job.options, unique, group)?;
         Ok((queue.clone(), prepared))
     }
+}
+
+/// Cuts jobs into script calls of at most [`CHUNK`] jobs and [`CHUNK_BYTES`] of payload.
+pub(crate) fn chunked<'a>(jobs: impl Iterator<Item = &'a Prepared>) -> Vec<Vec<&'a Prepared>> {
+    let mut chunks: Vec<Vec<&Prepared>> = Vec::new();
+    let mut bytes = 0;
+    for job in jobs {
+        let size = job.envelope.payload.get().len();
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK && bytes + size <= CHUNK_BYTES => chunk.push(job),
+            _ => {
+                bytes = 0;
+                chunks.push(vec![job]);
+            }
+        }
+        bytes += size;
+    }
+    chunks
 }
 
 /// A job that has passed all checks.
@@ -306,7 +325,7 @@ impl Prepared {
     }
 
     /// The options as `enqueue.lua` reads them; empty for a plain job.
-    fn script_options(&self) -> String {
+    pub fn script_options(&self) -> String {
         let mut options = serde_json::Map::new();
         if !self.envelope.priority.is_normal() {
             options.insert("p".into(), self.envelope.priority.as_str().into());

@@ -49,6 +49,9 @@ pub struct Envelope {
     /// How often an operator brought it back from the dead letters.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub replays: u32,
+    /// Attempts that each replay grants, once there was one: those that the job had at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_life: Option<u32>,
     /// The payload, byte for byte as it was enqueued.
     pub payload: Box<RawValue>,
 }
@@ -97,6 +100,7 @@ impl Envelope {
             traceparent: None,
             parent: None,
             replays: 0,
+            max_per_life: None,
             payload,
         }
     }

@@ -140,7 +140,9 @@ pub(crate) struct Entries(pub Vec<(EntryId, Vec<JobEvent>)>);
 
 impl FromRedisValue for Entries {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let rows: Vec<(String, Vec<(String, String)>)> = match value {
+        // Bytes, because what was planted by hand need not be text, and one such value must not hide the others.
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let rows: Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)> = match value {
             Value::Nil => Vec::new(),
             value => FromRedisValue::from_redis_value(value)?,
         };
@@ -148,8 +150,9 @@ impl FromRedisValue for Entries {
             rows.into_iter()
                 .filter_map(|(id, fields)| {
                     let id: EntryId = id.parse().ok()?;
-                    let events =
-                        (0..).zip(fields).filter_map(|(i, (field, value))| JobEvent::read(id, i, &field, value));
+                    let events = (0..)
+                        .zip(fields)
+                        .filter_map(|(i, (field, value))| JobEvent::read(id, i, &text(field), text(value)));
                     Some((id, events.collect()))
                 })
                 .collect(),

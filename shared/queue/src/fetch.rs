@@ -24,12 +24,20 @@ pub(crate) struct Batch {
     pub next: Option<Duration>,
 }
 
-/// Most due jobs promoted, and lost leases reaped, by one fetch.
+/// Most due jobs promoted by one fetch.
 const PROMOTED: usize = 1_000;
-const REAPED: usize = 100;
+/// Most lost leases reaped by one script call.
+pub(crate) const REAPED: usize = 100;
 
-/// Leases up to `slots` jobs to `holder`. `about` is what the worker says of itself, where that changed.
-pub(crate) async fn fetch(queue: &Queue, holder: &str, slots: usize, about: &str) -> Result<Batch, QueueError> {
+/// Leases up to `slots` jobs to `holder`, and reaps at most `reaped` leases of others. `about` is what the worker says of
+/// itself, where that changed.
+pub(crate) async fn fetch(
+    queue: &Queue,
+    holder: &str,
+    slots: usize,
+    reaped: usize,
+    about: &str,
+) -> Result<Batch, QueueError> {
     let settings = queue.settings();
     let (group_step, group_burst) = step(settings.group_rate);
     let (queue_step, queue_burst) = step(settings.rate);
@@ -38,7 +46,7 @@ pub(crate) async fn fetch(queue: &Queue, holder: &str, slots: usize, about: &str
         .arg(queue.engine().lease.as_millis().to_string())
         .arg(holder)
         .arg(PROMOTED)
-        .arg(REAPED)
+        .arg(reaped)
         .arg(settings.group_concurrency)
         .arg(group_step)
         .arg(group_burst)

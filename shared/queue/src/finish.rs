@@ -87,6 +87,15 @@ impl Verdict {
         }
     }
 
+    /// The same, with no delay over `most`.
+    pub fn within(self, most: Duration) -> Self {
+        match self {
+            Self::Retry(delay) => Self::Retry(delay.min(most)),
+            Self::Snooze(delay) => Self::Snooze(delay.min(most)),
+            other => other,
+        }
+    }
+
     fn delay(self) -> Duration {
         match self {
             Self::Retry(delay) | Self::Snooze(delay) => delay,

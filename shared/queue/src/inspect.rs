@@ -22,6 +22,8 @@ pub struct QueueStats {
     pub low: u64,
     /// Jobs that wait for a free place of their group.
     pub parked: u64,
+    /// Of the ready and parked ones, cancelled: a fetch passes them over when it comes upon them.
+    pub cancelled: u64,
     /// Scheduled jobs and retries.
     pub delayed: u64,
     /// Of these, overdue: nobody has fetched since they became due.
@@ -45,9 +47,9 @@ pub struct QueueStats {
 }
 
 impl QueueStats {
-    /// Jobs that are ready or parked.
+    /// Jobs that are ready or parked, without those cancelled.
     pub fn waiting(&self) -> u64 {
-        self.high + self.normal + self.low + self.parked
+        (self.high + self.normal + self.low + self.parked).saturating_sub(self.cancelled)
     }
 }
 
@@ -173,14 +175,13 @@ impl Queue {
         let oldest = [high, normal, low].into_iter().flatten().filter_map(|id| id.parse::<JobId>().ok()).min();
         let paused = state.first().cloned().flatten().is_some_and(|p| p == "1");
         let text = |i: usize| state.get(i).cloned().flatten().filter(|_| paused);
-        // Cancelled ids keep their place in a list until a fetch passes it.
-        let normal_waiting = n[1].saturating_sub(n[9]);
         Ok(QueueStats {
             queue: self.name().clone(),
             high: n[0],
-            normal: normal_waiting,
+            normal: n[1],
             low: n[2],
             parked: parked.into_iter().sum(),
+            cancelled: n[9],
             delayed: n[3],
             overdue: n[4],
             running: n[5],

@@ -16,6 +16,8 @@ use crate::{Client, EnqueueError, EnqueueOptions, Queue, QueueError, enqueue::Pr
 
 /// Tasks handed over in one step.
 const AT_ONCE: usize = 250;
+/// The kind of a task that cannot be a job. No handler knows it, so it ends in the dead letters.
+const REFUSED: &str = "intake_refused";
 /// How long a task is remembered after it was handed over and removed.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
@@ -53,29 +55,47 @@ impl Intake {
     /// the two, or a second process that read the same task, hands nothing over twice.
     pub async fn run_once(&self) -> Result<usize, EnqueueError> {
         let mut accepted = 0;
-        loop {
+        while self.has_some().await? {
             let found = self.waiting().await?;
-            if found.is_empty() {
-                self.forget_old().await?;
-                return Ok(accepted);
-            }
             accepted += self.hand_over(&found).await?;
         }
+        Ok(accepted)
     }
 
-    /// Looks for new tasks until `stop`. No failure ends it.
+    /// Looks for new tasks until `stop`: every second while there are some, every five while there are none. No failure
+    /// ends it. On a Redis Cluster there is no intake: the layout of a stock producer does not fit one.
     pub async fn run(self, stop: CancellationToken) {
-        const PAUSE: Duration = Duration::from_secs(1);
+        const BUSY: Duration = Duration::from_secs(1);
+        const IDLE: Duration = Duration::from_secs(5);
+        const TIDY: Duration = Duration::from_secs(600);
+        if self.queue.redis().is_cluster() {
+            return;
+        }
+        let mut tidied = std::time::Instant::now();
         loop {
+            let mut pause = IDLE;
             match self.run_once().await {
                 Ok(0) => {}
-                Ok(n) => tracing::info!(queue = %self.queue.name(), jobs = n, "taken over from the intake"),
+                Ok(n) => {
+                    pause = BUSY;
+                    tracing::info!(queue = %self.queue.name(), jobs = n, "taken over from the intake");
+                }
                 Err(error) => tracing::warn!(queue = %self.queue.name(), %error, "the intake waits for Redis"),
             }
-            if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
+            // Only after a look that found nothing, so nothing that still waits is forgotten.
+            if pause == IDLE && tidied.elapsed() > TIDY && self.forget_old().await.is_ok() {
+                tidied = std::time::Instant::now();
+            }
+            if tokio::time::timeout(pause, stop.cancelled()).await.is_ok() {
                 return;
             }
         }
+    }
+
+    async fn has_some(&self) -> Result<bool, QueueError> {
+        let mut cmd = redis::cmd("EXISTS");
+        cmd.arg(self.key("active")).arg(self.key("scheduled"));
+        Ok(self.queue.redis().cmd::<u8>("look into the intake", &cmd).await? > 0)
     }
 
     fn key(&self, suffix: &str) -> String {
@@ -113,41 +133,62 @@ impl Intake {
             .zip(payloads)
             .zip(kinds)
             .filter_map(|((one, payload), kind)| Some(self.prepare(one, &payload?, kind)))
-            .collect::<Result<_, _>>()?;
-        let jobs: Vec<&Prepared> = jobs.iter().collect();
+            .collect();
         let mut accepted = 0;
-        for result in crate::enqueue::push(&self.queue, &jobs).await {
-            match result {
-                Ok(enqueued) if enqueued.acceptance == crate::Acceptance::Accepted => accepted += 1,
-                Ok(_) | Err(EnqueueError::Conflict { .. }) => {}
-                Err(error) => return Err(error),
+        for chunk in crate::enqueue::chunked(jobs.iter()) {
+            for result in crate::enqueue::push(&self.queue, &chunk).await {
+                match result {
+                    Ok(enqueued) if enqueued.acceptance == crate::Acceptance::Accepted => accepted += 1,
+                    Ok(_) | Err(EnqueueError::Conflict { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         self.remove(found).await?;
         Ok(accepted)
     }
 
-    /// A task as a job. What cannot be read becomes a job all the same: its attempt puts it into the dead letters, where an
-    /// operator finds it with the reason.
-    fn prepare(&self, found: &Found, payload: &[u8], kind: Option<String>) -> Result<Prepared, EnqueueError> {
+    /// A task as a job. One that cannot be enqueued as it is becomes a job all the same: its attempt puts it into the dead
+    /// letters, where an operator finds it whole, with the reason.
+    fn prepare(&self, found: &Found, payload: &[u8], kind: Option<String>) -> Prepared {
         let types = self.client.queues().types();
         let configured = self.queue.settings().intake_kind.as_ref().map(JobKind::to_string);
-        let named = kind.or(configured).unwrap_or_else(|| "intake_without_kind".to_owned());
-        let kind = named.parse::<JobKind>().unwrap_or_else(|_| JobKind::from_static("intake_without_kind"));
+        let named = kind.or(configured).unwrap_or_else(|| REFUSED.to_owned());
+        let kind = named.parse::<JobKind>().unwrap_or_else(|_| JobKind::from_static(REFUSED));
         let job_type = types.get(kind.as_str()).cloned().unwrap_or_else(|| unknown(&kind, self.queue.name()));
         let text = String::from_utf8_lossy(payload).into_owned();
-        let payload = RawValue::from_string(text.clone())
-            .or_else(|_| serde_json::value::to_raw_value(&text))
-            .map_err(|e| EnqueueError::Field { field: "payload".into(), reason: e.to_string() })?;
-        let (unique, group) = job_type.check(&payload).unwrap_or_default();
-        let options = EnqueueOptions {
-            id: found.task.parse().ok().or_else(|| Some(self.id_of(&found.task))),
-            run_at: found.run_at,
-            ..EnqueueOptions::default()
-        };
-        let mut prepared = Prepared::new(&self.queue, &job_type, payload, options, unique, group)?;
+        let id = found.task.parse().unwrap_or_else(|_| self.id_of(&found.task));
+        let job = RawValue::from_string(text.clone())
+            .map_err(|e| format!("the payload is not JSON: {e}"))
+            .and_then(|payload| self.fitting(&job_type, payload, id, found.run_at));
+        let mut prepared = job.unwrap_or_else(|reason| self.refused(&named, &text, &reason, id));
         prepared.intake = Some(found.task.clone());
-        Ok(prepared)
+        prepared
+    }
+
+    fn fitting(
+        &self,
+        job_type: &JobType,
+        payload: Box<RawValue>,
+        id: JobId,
+        run_at: Option<DateTime<Utc>>,
+    ) -> Result<Prepared, String> {
+        let (size, limit) = (payload.get().len(), self.queue.engine().max_payload_bytes);
+        if size > limit {
+            return Err(format!("the payload is {size} bytes; the limit is {limit} (engine.max_payload_bytes)"));
+        }
+        // A payload that does not fit its type is told so by its attempt, with the path that is wrong.
+        let (unique, group) = job_type.check(&payload).unwrap_or_default();
+        let options = EnqueueOptions { id: Some(id), run_at, ..EnqueueOptions::default() };
+        Prepared::new(&self.queue, job_type, payload, options, unique, group).map_err(|e| e.to_string())
+    }
+
+    fn refused(&self, kind: &str, payload: &str, reason: &str, id: JobId) -> Prepared {
+        let kept = serde_json::json!({ "kind": kind, "reason": reason, "payload": payload });
+        let payload = serde_json::value::to_raw_value(&kept).expect("a JSON value is JSON");
+        let job_type = unknown(&JobKind::from_static(REFUSED), self.queue.name());
+        let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
+        Prepared::new(&self.queue, &job_type, payload, options, None, None).expect("an id alone breaks no rule")
     }
 
     fn id_of(&self, task: &str) -> JobId {
@@ -166,8 +207,7 @@ impl Intake {
         self.pipe("clear the intake", pipe).await
     }
 
-    /// Forgets tasks that were handed over and removed long ago. Called only when nothing waits, so nothing that still
-    /// waits is forgotten.
+    /// Forgets tasks that were handed over and removed long ago.
     async fn forget_old(&self) -> Result<(), QueueError> {
         let key = self.queue.keys().intake();
         let before = (self.queue.now() - REMEMBERED).timestamp_millis();

@@ -34,7 +34,7 @@ impl Keys {
         jobs => "jobs",
         /// Sorted set of ids by due time in milliseconds: scheduled jobs and retries.
         delayed => "delayed",
-        /// Sorted set of leases by their end in milliseconds. A member is `id|holder|attempt|group`.
+        /// Sorted set of leases by their end in milliseconds. A member is `id|holder|attempt|number|group`.
         leases => "leases",
         /// Sorted set of ids by time of death in milliseconds.
         dead => "dead",
@@ -50,7 +50,7 @@ impl Keys {
         cancelled => "cancelled",
         /// Hash of id to reason, for running jobs that shall stop.
         cancelling => "cancelling",
-        /// Hash: `paused`, `paused_by`, `paused_at`, `floor`.
+        /// Hash: `paused`, `paused_by`, `paused_at`, `floor_low`, `floor_normal`, `fetches`.
         state => "state",
         /// List that idle workers block on; holds at most one token.
         wake => "wake",
@@ -68,10 +68,12 @@ impl Keys {
         parked => "parked:",
         /// Hash of group to the number of ids parked.
         parked_count => "parked_count",
-        /// Prefix of the rate limiters of groups, and the one of the queue (with an empty group).
+        /// Prefix of the rate limiters of groups (the one of the queue has an empty group) and of their plans (`plan|`).
         rate => "rate:",
-        /// Set of ids that have been given their place in the rate already.
+        /// Hash of id to the limiter whose turn it waits for.
         reserved => "reserved",
+        /// Hash of limiter to the number of jobs that wait for its turn.
+        planned => "planned",
         /// Sorted set of workers by when they were last seen, in milliseconds.
         workers => "workers",
         /// Hash of worker to what it said of itself, as JSON.

@@ -21,7 +21,7 @@ impl Lease {
         self.id
     }
 
-    /// `id|holder|attempt|group`, as it stands in the sorted set `leases`.
+    /// `id|holder|attempt|number|group`, as it stands in the sorted set `leases`.
     pub fn member(&self) -> &str {
         &self.member
     }
@@ -47,14 +47,13 @@ pub(crate) struct Pulse {
 }
 
 const RENEWED_AT_ONCE: usize = 1_000;
-const REAPED: usize = 100;
 
-/// Renews `leases` of `holder`.
-pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease]) -> Result<Pulse, QueueError> {
+/// Renews `leases` of `holder`, and reaps at most `reaped` leases of others.
+pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease], reaped: usize) -> Result<Pulse, QueueError> {
     let mut pulse = Pulse::default();
     for chunk in leases.chunks(RENEWED_AT_ONCE) {
         let mut call = queue.invocation(&scripts::HEARTBEAT);
-        call.arg(queue.engine().lease.as_millis().to_string()).arg(holder).arg(REAPED);
+        call.arg(queue.engine().lease.as_millis().to_string()).arg(holder).arg(reaped);
         for lease in chunk {
             call.arg(lease.member());
         }
@@ -63,6 +62,16 @@ pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease]) -> Resu
         pulse.stop.extend(stop);
     }
     Ok(pulse)
+}
+
+/// Gives back leases of `holder` that are none of `known`: those of a fetch whose answer was lost.
+pub(crate) async fn reclaim(queue: &Queue, holder: &str, known: &[Lease]) -> Result<usize, QueueError> {
+    let mut call = queue.invocation(&scripts::RECLAIM);
+    call.arg(holder);
+    for lease in known {
+        call.arg(lease.member());
+    }
+    queue.run("give back leases", &call).await
 }
 
 /// Says good-bye: the worker is no longer listed.

@@ -148,5 +148,6 @@ fn script_keys(keys: &Keys) -> Vec<String> {
         keys.unique(),
         keys.parked(),
         keys.rate(),
+        keys.planned(),
     ]
 }

@@ -164,6 +164,7 @@ impl Redis {
             metrics::counter!("perch_redis_errors_total", "doing" => doing).increment(1);
             if error.is_unavailable() {
                 *self.0.shared.lock().await = None;
+                self.forget_pooled();
             }
         }
         result
@@ -177,6 +178,14 @@ impl Redis {
     /// Asks Redis whether it is there.
     pub async fn ping(&self) -> Result<(), QueueError> {
         self.cmd::<String>("ping", &redis::cmd("PING")).await.map(|_| ())
+    }
+
+    /// Drops idle connections: after a failover they may lead to a server that answers and takes no writes.
+    fn forget_pooled(&self) {
+        match &self.0.pool {
+            Pool::Single { pool, .. } => drop(pool.retain(|_, _| false)),
+            Pool::Cluster { pool, .. } => drop(pool.retain(|_, _| false)),
+        }
     }
 
     async fn shared(&self) -> Result<Connection, QueueError> {

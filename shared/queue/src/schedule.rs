@@ -102,8 +102,7 @@ impl CronEntry {
             })
             .arg(prepared.id.to_string())
             .arg(prepared.envelope.encode())
-            .arg(prepared.envelope.priority.as_str())
-            .arg(prepared.envelope.group.as_deref().unwrap_or_default());
+            .arg(prepared.script_options());
         let answer: String = queue.run("fire a cron entry", &call).await?;
         Ok(match answer.as_str() {
             "fired" => Fired::Fired,
@@ -149,14 +148,7 @@ impl CronEntry {
     /// The ticks that were missed while no scheduler ran, as far as the entry makes up for them.
     async fn missed(&self, now: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>, EnqueueError> {
         let (last, _) = self.last(&self.queue()?).await?;
-        let Some(last) = last else { return Ok(Vec::new()) };
-        Ok(match self.settings.catch_up {
-            CatchUp::Skip => Vec::new(),
-            CatchUp::Latest => {
-                self.schedule.previous_at_or_before(now).filter(|tick| *tick > last).into_iter().collect()
-            }
-            CatchUp::All => self.schedule.ticks_between(last, now, MADE_UP),
-        })
+        Ok(last.map(|last| self.made_up(last, now)).unwrap_or_default())
     }
 
     /// Fires at every tick until `stop`. No failure ends it.
@@ -174,7 +166,9 @@ impl CronEntry {
             }
         };
         loop {
+            let mut fired = None;
             for tick in due.drain(..) {
+                fired = Some(tick);
                 while let Err(error) = self.fire_and_tell(tick).await {
                     tracing::warn!(entry = self.name, %tick, %error, "the tick waits for Redis");
                     if stopped_within(&stop, RETRY).await {
@@ -183,6 +177,11 @@ impl CronEntry {
                 }
             }
             let now = Utc::now();
+            // Ticks that passed while a tick waited for Redis.
+            due = fired.map(|tick| self.made_up(tick, now)).unwrap_or_default();
+            if !due.is_empty() {
+                continue;
+            }
             let Some(next) = self.schedule.next_after(now) else {
                 tracing::info!(entry = self.name, "no tick is left");
                 return;
@@ -191,6 +190,17 @@ impl CronEntry {
                 return;
             }
             due.push(next);
+        }
+    }
+
+    /// What to do with ticks that passed unfired after `last`.
+    fn made_up(&self, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        match self.settings.catch_up {
+            CatchUp::Skip => Vec::new(),
+            CatchUp::Latest => {
+                self.schedule.previous_at_or_before(now).filter(|tick| *tick > last).into_iter().collect()
+            }
+            CatchUp::All => self.schedule.ticks_between(last, now, MADE_UP),
         }
     }
 

@@ -25,4 +25,5 @@ scripts! {
     CRON = "cron.lua",
     PAUSE = "pause.lua",
     GOODBYE = "goodbye.lua",
+    RECLAIM = "reclaim.lua",
 }

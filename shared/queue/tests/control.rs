@@ -294,3 +294,18 @@ async fn bulk_answers_come_in_order_and_one_bad_job_spoils_no_other() {
     assert!(answers.iter().enumerate().all(|(i, a)| a.is_ok() == (i != 300)));
     assert_eq!(world.queue.stats().await.expect("Redis").waiting(), 599);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replacing_a_job_that_is_done_leaves_nothing_behind() {
+    let world = World::start().await;
+    let working = world.work(recorder(&Seen::new()));
+    let unique = Some(Unique { key: "w".into(), scope: UniqueScope::WindowMs(60_000) });
+    let with = EnqueueOptions { unique, on_conflict: OnConflict::Replace, ..options() };
+    let first = world.client.enqueue_with(&Chore::number(1), with.clone()).await.expect("accepted").id;
+    world.drained().await;
+    assert!(world.client.enqueue_with(&Chore::number(2), with).await.is_err(), "the window still holds the key");
+    let cancelled = world.events().await.into_iter().any(|e| e.job == first && e.kind == EventKind::Cancelled);
+    assert!(!cancelled);
+    assert_eq!(world.queue.stats().await.expect("Redis").cancelled, 0);
+    working.stop().await;
+}

@@ -31,7 +31,10 @@ async fn a_job_runs_once_and_leaves_nothing_in_redis_but_its_events() {
     assert_eq!(events[2].data().result, Some("done".into()));
     working.stop().await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut world.redis.raw().await).await.expect("KEYS");
-    let left: Vec<&String> = keys.iter().filter(|k| !k.ends_with("}:events") && !k.ends_with("}:wake")).collect();
+    let left: Vec<&String> = keys
+        .iter()
+        .filter(|k| !["events", "wake", "state"].iter().any(|kept| k.ends_with(&format!("}}:{kept}"))))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -106,6 +109,59 @@ async fn retry_after_and_snooze_wait_as_long_as_they_say_and_only_the_first_coun
     assert_eq!(runs.iter().map(|(attempt, _)| *attempt).collect::<Vec<_>>(), [1, 1, 2]);
     assert!(runs[1].1 - runs[0].1 >= Duration::from_millis(120));
     assert!(runs[2].1 - runs[1].1 >= Duration::from_millis(150));
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_beyond_all_bounds_and_a_handler_that_panics_before_it_starts_break_no_pool() {
+    let world = World::start().await;
+    let working = world.work(Handlers::new().on(|chore: Chore| {
+        assert!(chore.n != 13, "before the first await");
+        async move {
+            match chore.n {
+                0..4 => Err(Fail::RetryAfter(Duration::from_secs(u64::MAX), "for ever".into())),
+                4..8 => Err(Fail::Snooze(Duration::MAX, "for ever".into())),
+                _ => Ok(()),
+            }
+        }
+    }));
+    for n in (0..8).chain([13, 20]) {
+        world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+    }
+    eventually("eight wait, one is dead, one is done", || async {
+        let stats = world.queue.stats().await.expect("Redis");
+        (stats.delayed, stats.dead, stats.running) == (8, 1, 0) && world.count(EventKind::Succeeded).await == 1
+    })
+    .await;
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_not_tried_again_while_its_last_attempt_still_runs() {
+    let world = World::start().await;
+    let running = std::sync::Arc::new(std::sync::atomic::AtomicI32::new(0));
+    let most = running.clone();
+    let overlaps = Seen::new();
+    let record = overlaps.clone();
+    let working = world.work(Handlers::new().on(move |_: Chore| {
+        let (running, record) = (most.clone(), record.clone());
+        async move {
+            record.push(running.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+            // Work that does not await cannot be dropped in the middle.
+            let until = std::time::Instant::now() + Duration::from_millis(300);
+            while std::time::Instant::now() < until {
+                std::hint::spin_loop();
+            }
+            running.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            std::future::pending::<()>().await;
+            HandlerResult::Ok(())
+        }
+    }));
+    let options = EnqueueOptions { timeout: Some(Duration::from_millis(50)), ..EnqueueOptions::default() };
+    let id = world.client.enqueue_with(&Chore::number(1), options).await.expect("accepted").id;
+    eventually("it is dead", || async { world.queue.dead_letter(id).await.expect("Redis").is_some() }).await;
+    assert_eq!(overlaps.all(), [0, 0, 0]);
     working.stop().await;
 }
 

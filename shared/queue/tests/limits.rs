@@ -141,3 +141,103 @@ async fn a_queue_runs_no_more_at_once_than_its_limit_over_all_processes() {
     one.stop().await;
     two.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_over_all_processes_is_used_to_the_full_and_never_waits_for_a_lease_to_end() {
+    // The lease is as long as in production: a queue that waited for one would not be drained in time.
+    let long = |queue: &mut perch_base::settings::QueueSettings, engine: &mut perch_base::settings::EngineSettings| {
+        queue.global_concurrency = 2;
+        engine.lease = Duration::from_secs(120);
+    };
+    let world = World::with(long, Clock::system()).await;
+    let handlers = || Handlers::new().on(|_: Chore| async { HandlerResult::Ok(()) });
+    let (one, two) = (world.work(handlers()), world.work(handlers()));
+    for n in 0..300 {
+        world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+    }
+    world.drained().await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_group_runs_though_the_one_before_it_was_cancelled() {
+    let world = World::with(|queue, _| queue.group_concurrency = 1, Clock::system()).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let seen = Seen::new();
+    let (record, closed) = (seen.clone(), gate.clone());
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        let (record, gate) = (record.clone(), closed.clone());
+        async move {
+            gate.acquire().await.expect("open").forget();
+            record.push(chore.n);
+            HandlerResult::Ok(())
+        }
+    }));
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        ids.push(world.client.enqueue(&Chore::of_group(n, "account")).await.expect("accepted").id);
+        let parked = u64::try_from(n).expect("small");
+        eventually("it runs or is parked", || async {
+            let stats = world.queue.stats().await.expect("Redis");
+            (stats.running, stats.parked) == (1, parked)
+        })
+        .await;
+    }
+    world.queue.cancel(ids[1], "ann", "test").await.expect("Redis");
+    gate.add_permits(2);
+    eventually("the third ran", || async { seen.all() == [0, 2] }).await;
+    world.drained().await;
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_that_came_due_while_nobody_worked_still_starts_at_its_rate() {
+    let rate = Rate { count: 1, per: Duration::from_millis(100) };
+    let start = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
+    let clock = Clock::manual(start);
+    let world = World::with(|queue, _| queue.group_rate = Some(rate), clock.clone()).await;
+    let seen = Seen::new();
+    let record = seen.clone();
+    for n in 0..20 {
+        world.client.enqueue(&Chore::of_group(n, "account")).await.expect("accepted");
+    }
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { HandlerResult::Ok(()) }
+    }));
+    eventually("one started and the others have their turns", || async {
+        let stats = world.queue.stats().await.expect("Redis");
+        (seen.len(), stats.delayed, stats.running) == (1, 19, 0)
+    })
+    .await;
+    clock.advance(Duration::from_secs(60));
+    world.queue.pause("ann").await.expect("Redis");
+    world.queue.resume("ann").await.expect("a token");
+    eventually("one more started and the rest are put off again", || async {
+        let stats = world.queue.stats().await.expect("Redis");
+        (seen.len(), stats.delayed, stats.running) == (2, 18, 0)
+    })
+    .await;
+    working.stop().await;
+}
+
+#[tokio::test]
+async fn a_purge_gives_the_turns_back_that_it_took_from_the_rate() {
+    let rate = Rate { count: 1, per: Duration::from_secs(60) };
+    let world = World::with(|queue, _| queue.rate = Some(rate), Clock::system()).await;
+    for n in 0..50 {
+        world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+    }
+    let working = world.work(Handlers::new().on(|_: Chore| async { HandlerResult::Ok(()) }));
+    eventually("the others have their turns", || async { world.queue.stats().await.expect("Redis").delayed == 49 })
+        .await;
+    while world.queue.purge_some("ann").await.expect("Redis") > 0 {}
+    let id = world.client.enqueue(&Chore::number(99)).await.expect("accepted").id;
+    eventually("it has the next turn", || async {
+        let due = world.queue.job(id).await.expect("Redis").and_then(|job| job.due);
+        due.is_some_and(|due| due - chrono::Utc::now() <= chrono::TimeDelta::seconds(61))
+    })
+    .await;
+    working.stop().await;
+}

@@ -111,6 +111,49 @@ async fn a_task_that_was_taken_over_before_a_crash_is_not_taken_over_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_cannot_be_a_job_ends_in_the_dead_letters_and_holds_no_other_up() {
+    let world = World::start().await;
+    let intake = Intake::new(&world.queue, &world.client);
+    let conn = apalis_redis::connect(world.redis.url()).await.expect("Redis answers");
+    let mut storage = RedisStorage::<Chore>::new(conn).with_config(Config::default().queue(intake.namespace()));
+    let tasks = vec![Chore::number(1), Chore::of_group(2, "a|b"), Chore::number(3)];
+    storage.push_bulk(tasks).await.expect("pushed");
+    assert_eq!(intake.run_once().await.expect("Redis"), 3);
+    let count = Arc::new(AtomicU64::new(0));
+    let working = world.work(counting(&count));
+    world.drained().await;
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+    let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
+    let envelope = letters[0].decoded().expect("readable");
+    assert!(envelope.payload.get().contains("must not contain '|'"), "{}", envelope.payload);
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_at_its_memory_limit_can_still_be_drained() {
+    let server = OwnRedis::start().await;
+    let redis = TestRedis::at(&server.url());
+    let world = World::on(redis, server_door(&server), queue_settings(), &engine(), &Clock::system());
+    for n in 0..50 {
+        world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+    }
+    let mut raw = world.redis.raw().await;
+    let limit = |bytes: &'static str| {
+        let mut cmd = redis::cmd("CONFIG");
+        cmd.arg("SET").arg("maxmemory").arg(bytes);
+        cmd
+    };
+    limit("1mb").exec_async(&mut raw).await.expect("CONFIG SET");
+    assert!(world.client.enqueue(&Chore::number(99)).await.is_err(), "it is full");
+    let count = Arc::new(AtomicU64::new(0));
+    let working = world.work(counting(&count));
+    eventually("all of it ran", || async { count.load(Ordering::Relaxed) == 50 }).await;
+    limit("0").exec_async(&mut raw).await.expect("CONFIG SET");
+    world.drained().await;
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_worker_sends_less_than_one_command_a_second() {
     let server = OwnRedis::start().await;
     let redis = TestRedis::at(&server.url());

@@ -10,11 +10,9 @@ local id, reason = ARGV[5], ARGV[6]
 if call('HEXISTS', JOBS, id) == 0 then return 'unknown' end
 if call('ZSCORE', DEAD, id) then return 'dead' end
 if call('ZREM', DELAYED, id) == 0 then
-  for _, member in ipairs(call('ZRANGE', LEASES, 0, -1)) do
-    if split_lease(member) == id then
-      call('HSET', CANCELLING, id, reason)
-      return 'cancelling'
-    end
+  if is_running(id) then
+    call('HSET', CANCELLING, id, reason)
+    return 'cancelling'
   end
   call('SADD', CANCELLED, id)
 end

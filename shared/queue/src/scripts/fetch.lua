@@ -6,30 +6,45 @@
 -- Result: { paused (0 or 1), ms until the next job is due or a lease ends (-1 none), then for each job: id, envelope
 --   (false when it is missing), lease member }
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
--- Bound: slots + jobs promoted + leases reaped + 3 times the slots looked at for limits.
+-- Bound: slots + jobs promoted + leases reaped + 3 times the slots looked at for limits + 10 groups of parked jobs.
 
 local slots, lease_ms, holder = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local group_most, group_step, group_burst = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local queue_step, queue_burst, global_most = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
 
+-- The first write decides whether Redis lets a script run at its memory limit. Taking jobs must work then, or nothing would
+-- ever make room.
+call('ZREM', WORKERS, '')
 call('ZADD', WORKERS, now, holder)
 if ARGV[16] ~= '' then call('HSET', WORKER_INFO, holder, ARGV[16]) end
 
-reap(tonumber(ARGV[9]))
+local most_reaped = tonumber(ARGV[9])
+reap(most_reaped)
 local nothing_ran = call('EXISTS', LEASES) == 0
 
--- GCRA (generic cell rate algorithm): the key holds the theoretical arrival time of the next start.
--- Answers when this start may happen, and takes the place.
-local function reserve(key, step, burst)
-  local tat = math.max(tonumber(call('GET', key) or '0'), now)
-  local at = math.max(now, tat - (burst - 1) * step)
-  call('SET', key, tat + step, 'PX', math.ceil(tat + step - now) + 1000)
-  return at
+-- Rates are kept by GCRA (generic cell rate algorithm): a limiter's key holds the theoretical arrival time of its next start.
+-- It is written when a job starts, and never before.
+local function free_at(limiter, step, burst)
+  local tat = math.max(tonumber(call('GET', RATE .. limiter) or '0'), now)
+  return math.max(now, tat - (burst - 1) * step), tat
+end
+
+-- Puts a job off until its turn. Turns are planned one after the other, so that waiting jobs do not come all at once; whether
+-- the turn is really free is seen when it comes. A job of high priority takes the next turn there is.
+local function plan(id, limiter, step, at)
+  local key = RATE .. 'plan|' .. limiter
+  if call('HGET', PRIORITY, id) ~= 'high' then
+    at = math.max(at, tonumber(call('GET', key) or '0'))
+    call('SET', key, at + step, 'PX', math.ceil(at + step - now) + 1000)
+  end
+  call('HSET', RESERVED, id, limiter)
+  call('HINCRBY', PLANNED, limiter, 1)
+  make_delayed(id, math.ceil(at))
 end
 
 local function next_change()
   local next_ms = -1
-  for _, set in ipairs({ DELAYED, LEASES }) do
+  for _, set in ipairs(most_reaped > 0 and { DELAYED, LEASES } or { DELAYED }) do
     local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
     if first[2] then
       local wait = math.max(0, tonumber(first[2]) - now)
@@ -54,8 +69,16 @@ if #due > 0 then
   end
 end
 
-local wanted = slots
 if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
+
+-- Parked jobs whose place is free, whatever was cancelled, purged or configured since they were parked.
+if call('EXISTS', PARKED_COUNT) == 1 then
+  for _, group in ipairs(call('HRANDFIELD', PARKED_COUNT, 10)) do
+    local free = 100
+    if group_most > 0 then free = math.min(free, group_most - tonumber(call('HGET', RUNNING, group) or '0')) end
+    if free > 0 then unpark(group, free) end
+  end
+end
 
 local function take(list, count, into)
   if count <= 0 then return 0 end
@@ -65,50 +88,65 @@ local function take(list, count, into)
   return #ids
 end
 
--- One job of ten goes to low priority when higher work is there as well; fractions are carried over in `floor`.
+-- One job of ten is left to each lower priority while higher work is there; fractions are carried over in `state`.
+local function floor_share(count, list, higher, field)
+  if call('LLEN', list) == 0 or call('EXISTS', unpack(higher)) == 0 then return 0 end
+  local credit = count + tonumber(call('HGET', STATE, field) or '0')
+  call('HSET', STATE, field, credit % 10)
+  return math.min(count, math.floor(credit / 10))
+end
 local function take_by_priority(count)
-  local ids, low = {}, 0
-  if call('LLEN', READY.low) > 0 and call('EXISTS', READY.high, READY.normal) > 0 then
-    local credit = count + tonumber(call('HGET', STATE, 'floor') or '0')
-    low = math.min(count, math.floor(credit / 10))
-    call('HSET', STATE, 'floor', credit % 10)
-  end
+  local ids = {}
+  local low = floor_share(count, READY.low, { READY.high, READY.normal }, 'floor_low')
+  local normal = math.min(count - low, floor_share(count, READY.normal, { READY.high }, 'floor_normal'))
   count = count - take(READY.low, low, ids)
+  count = count - take(READY.normal, normal, ids)
   count = count - take(READY.high, count, ids)
   count = count - take(READY.normal, count, ids)
   take(READY.low, count, ids)
   return ids
 end
 
--- Whether `id` may start now. If not it has been parked or delayed. Answers the group that its lease counts for, '' for none.
+-- Whether `id` may start now. If not it has been parked or planned for later. Answers the group that its lease counts for,
+-- '' for none.
 local function admit(id)
   local group = call('HGET', GROUP, id) or ''
-  if group ~= '' and group_most > 0 then
-    if tonumber(call('HGET', RUNNING, group) or '0') >= group_most then
-      call('RPUSH', PARKED .. group, id)
-      call('HINCRBY', PARKED_COUNT, group, 1)
+  unplan(id)
+  if group ~= '' and group_most > 0 and tonumber(call('HGET', RUNNING, group) or '0') >= group_most then
+    local first = call('LINDEX', PARKED .. group, 0)
+    -- Ids sort by time: one that had been freed and comes back goes before those that came later.
+    call(first and id < first and 'LPUSH' or 'RPUSH', PARKED .. group, id)
+    call('HINCRBY', PARKED_COUNT, group, 1)
+    return nil
+  end
+  local by_group = group ~= '' and group_step > 0
+  local group_at, group_tat, queue_at, queue_tat
+  if by_group then
+    group_at, group_tat = free_at(group, group_step, group_burst)
+    if group_at > now then
+      plan(id, group, group_step, group_at)
       return nil
     end
   end
-  if (group ~= '' and group_step > 0) or queue_step > 0 then
-    if call('SREM', RESERVED, id) == 0 then
-      local at = now
-      if group ~= '' and group_step > 0 then at = reserve(RATE .. group, group_step, group_burst) end
-      if queue_step > 0 then at = math.max(at, reserve(RATE, queue_step, queue_burst)) end
-      if at > now then
-        call('SADD', RESERVED, id)
-        make_delayed(id, math.ceil(at))
-        return nil
-      end
+  if queue_step > 0 then
+    queue_at, queue_tat = free_at('', queue_step, queue_burst)
+    if queue_at > now then
+      plan(id, '', queue_step, queue_at)
+      return nil
     end
   end
-  if group_most == 0 then return '' end
-  return group
+  local function start(limiter, tat, step)
+    call('SET', RATE .. limiter, tat + step, 'PX', math.ceil(tat + step - now) + 1000)
+  end
+  if by_group then start(group, group_tat, group_step) end
+  if queue_step > 0 then start('', queue_tat, queue_step) end
+  return group_most > 0 and group or ''
 end
 
 local limited = group_most > 0 or group_step > 0 or queue_step > 0
 local out = { 0, -1 }
 local started, looked = 0, 0
+local number = call('HINCRBY', STATE, 'fetches', 1)
 while started < slots and looked < 3 * slots do
   local ids = take_by_priority(slots - started)
   if #ids == 0 then break end
@@ -141,7 +179,7 @@ while started < slots and looked < 3 * slots do
     for i, id in ipairs(ids) do
       if envelopes[i] then
         local attempt = tonumber(attempts[i] or '0') + 1
-        local member = id .. '|' .. holder .. '|' .. attempt .. '|' .. (groups[id] or '')
+        local member = id .. '|' .. holder .. '|' .. attempt .. '|' .. number .. '|' .. (groups[id] or '')
         leases[#leases + 1] = now + lease_ms
         leases[#leases + 1] = member
         out[#out + 1] = id
@@ -164,8 +202,9 @@ while started < slots and looked < 3 * slots do
   end
 end
 flush_events()
--- Where the limit over all processes is reached, whoever finishes a job fetches the next: nobody is woken in vain.
-if slots >= wanted and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then
+-- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
+local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
+if not at_limit and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then
   wake()
   out[2] = 0
 else

@@ -10,18 +10,22 @@
 local out, finished = {}, {}
 local cancelling = call('EXISTS', CANCELLING) == 1
 local failed_before = call('EXISTS', ATTEMPTS) == 1
-local again = false
+local freed = false
 for i = 5, #ARGV, 4 do
   local member, outcome, delay, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if call('ZREM', LEASES, member) == 0 then
     out[#out + 1] = 0
   else
     out[#out + 1] = 1
-    local id, _, attempt, group = split_lease(member)
+    freed = true
+    local id, holder, attempt, group = split_lease(member)
     leave_group(group)
     local stopped = cancelling and (outcome == 'retry' or outcome == 'snooze' or outcome == 'release')
       and call('HGET', CANCELLING, id)
-    if stopped then outcome = 'cancelled' end
+    if stopped then
+      outcome = 'cancelled'
+      data = cjson.encode({ attempt = tonumber(attempt), worker = holder, error = stopped })
+    end
     if outcome == 'done' then
       -- A history of failures alone also tells how a job that had failed came through.
       if FULL or (failed_before and call('HEXISTS', ATTEMPTS, id) == 1) then event('succeeded', id, data) end
@@ -44,11 +48,11 @@ for i = 5, #ARGV, 4 do
     else
       if FULL then event('released', id, data) end
       make_ready(id, true)
-      again = true
     end
   end
 end
 forget(finished)
 flush_events()
-if again then wake() end
+-- A place is free again, which matters where a limit over all processes keeps workers waiting.
+if freed and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then wake() end
 return out

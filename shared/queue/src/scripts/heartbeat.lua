@@ -6,6 +6,8 @@
 -- Bound: members given (the caller keeps them at 1,000) + leases reaped.
 
 local ends, holder = now + tonumber(ARGV[5]), ARGV[6]
+-- Renewing must work at the memory limit, too (see fetch.lua).
+call('ZREM', WORKERS, '')
 call('ZADD', WORKERS, now, holder)
 local lost, stop = {}, {}
 local cancelling = call('EXISTS', CANCELLING) == 1

@@ -12,9 +12,9 @@ local out = {}
 local function replay(id, seen, envelope)
   if not call('ZSCORE', DEAD, id) then return 'gone' end
   if call('HGET', JOBS, id) ~= seen then return 'changed' end
-  local decoded = cjson.decode(envelope)
-  local unique = decoded['unique']
-  if unique and (unique.scope == 'done' or unique.scope == 'queued') then
+  local readable, decoded = pcall(cjson.decode, envelope)
+  local unique = readable and type(decoded) == 'table' and decoded['unique']
+  if type(unique) == 'table' and type(unique.key) == 'string' and (unique.scope == 'done' or unique.scope == 'queued') then
     local lock = UNIQUE .. unique.key
     local holder = call('GET', lock)
     if holder and holder ~= id and call('HEXISTS', JOBS, holder) == 1 then return 'conflict' end

@@ -103,14 +103,18 @@ impl Buffer {
         self.freed.notified().await;
     }
 
-    pub fn add(&self, deliveries: Vec<Delivery>) {
-        self.outstanding.fetch_add(deliveries.len(), Ordering::AcqRel);
-        {
-            let mut held = lock(&self.held);
-            held.extend(deliveries.iter().map(|d| (d.held.lease.member().to_owned(), d.held.clone())));
+    /// Takes jobs in. A buffer that was closed meanwhile hands them back: they are to be released.
+    pub fn add(&self, deliveries: Vec<Delivery>) -> Vec<Delivery> {
+        lock(&self.held).extend(deliveries.iter().map(|d| (d.held.lease.member().to_owned(), d.held.clone())));
+        let mut waiting = lock(&self.waiting);
+        if self.closed.load(Ordering::Acquire) {
+            return deliveries;
         }
-        lock(&self.waiting).extend(deliveries);
+        self.outstanding.fetch_add(deliveries.len(), Ordering::AcqRel);
+        waiting.extend(deliveries);
+        drop(waiting);
         self.reader.wake();
+        Vec::new()
     }
 
     /// The next job to start. `None` once the buffer is closed and empty.
@@ -148,9 +152,11 @@ impl Buffer {
 
     /// Takes back what was fetched and not started; nothing more is handed out.
     pub fn close(&self) -> Vec<Delivery> {
-        let rest: Vec<Delivery> = lock(&self.waiting).drain(..).collect();
-        self.outstanding.fetch_sub(rest.len(), Ordering::AcqRel);
+        let mut waiting = lock(&self.waiting);
         self.closed.store(true, Ordering::Release);
+        let rest: Vec<Delivery> = waiting.drain(..).collect();
+        drop(waiting);
+        self.outstanding.fetch_sub(rest.len(), Ordering::AcqRel);
         self.reader.wake();
         rest
     }

@@ -40,11 +40,18 @@ impl Pool {
     pub async fn run(self: &Arc<Self>, delivery: Delivery) -> Option<Finish> {
         let began = Instant::now();
         let lease = delivery.held.lease.clone();
+        match delivery.held.why() {
+            Some(Stop::LeaseLost) => return None,
+            Some(Stop::Cancelled(reason)) => return Some(unstarted(lease, Verdict::Cancelled, &reason)),
+            // Silent for as long as the lease lasts: another worker may have the job by now.
+            None if !delivery.held.renewed_within(self.queue.engine().lease) => return None,
+            None => {}
+        }
         let envelope = match Envelope::decode(&delivery.envelope) {
             Ok(envelope) => envelope,
             Err(error) => {
                 tracing::error!(job = %lease.id(), queue = %self.queue.name(), %error, "unreadable envelope");
-                return Some(dead_letter(lease, &error.to_string()));
+                return Some(unstarted(lease, Verdict::Dead, &error.to_string()));
             }
         };
         let span = tracing::info_span!(
@@ -95,11 +102,24 @@ impl Pool {
             self.measure_wait(held.lease.id(), envelope);
         }
         let context = self.context(held, envelope);
-        match handler.call(&envelope.payload, &context) {
-            // A task of its own: a panic stays inside, and a handler that hangs can be dropped.
-            Ok(run) => watch(tokio::spawn(run.instrument(Span::current())), held, timeout, &self.interrupt).await,
-            Err(reason) => Ended::Unreadable(reason),
-        }
+        let (handler, payload) = (handler.clone(), envelope.payload.clone());
+        let run = async move {
+            match handler.call(&payload, &context) {
+                Ok(run) => run.await.map_or_else(Ended::Failed, Ended::Succeeded),
+                Err(reason) => Ended::Unreadable(reason),
+            }
+        };
+        // A task of its own: a panic stays inside, and a handler that hangs can be dropped.
+        watch(tokio::spawn(run.instrument(Span::current())), held, timeout, &self.interrupt).await
+    }
+
+    /// The verdict on an attempt that the engine itself could not carry through.
+    pub fn broken(&self, lease: &crate::Lease, panic: &(dyn std::any::Any + Send)) -> Finish {
+        let why = format!("the attempt could not be carried through: {}", text_of(panic));
+        tracing::error!(job = %lease.id(), queue = %self.queue.name(), why);
+        let delay = perch_jobs::RetryPolicy::DEFAULT.delay(lease.attempt(), 1.0);
+        let spent = lease.attempt() >= perch_jobs::RetryPolicy::DEFAULT.max_attempts;
+        unstarted(lease.clone(), if spent { Verdict::Dead } else { Verdict::Retry(delay) }, &why)
     }
 
     fn context(&self, held: &Arc<Held>, envelope: &Envelope) -> JobContext {
@@ -129,6 +149,7 @@ impl Pool {
         let kind_policy = self.handlers.get(&envelope.kind).map(|h: &Registered| h.job_type.retry).unwrap_or_default();
         let policy = envelope.retry(&kind_policy);
         let (verdict, error) = decide(&ended, &policy, lease.attempt(), rand::random::<f64>());
+        let verdict = verdict.within(self.queue.engine().max_schedule_ahead);
         let took = began.elapsed();
         self.measure(envelope, verdict, took);
         span.in_scope(|| match (&verdict, &error) {
@@ -176,7 +197,7 @@ impl Pool {
     }
 }
 
-fn dead_letter(lease: crate::Lease, error: &str) -> Finish {
+fn unstarted(lease: crate::Lease, verdict: Verdict, error: &str) -> Finish {
     let data = EventData {
         attempt: Some(lease.attempt()),
         worker: Some(lease.holder().to_owned()),
@@ -184,33 +205,30 @@ fn dead_letter(lease: crate::Lease, error: &str) -> Finish {
         error: Some(bounded(error)),
         ..EventData::default()
     };
-    Finish { lease, verdict: Verdict::Dead, data }
+    Finish { lease, verdict, data }
 }
 
 /// Waits for a handler's task, and no longer than it may run.
-async fn watch(
-    mut task: JoinHandle<Result<Value, Fail>>,
-    held: &Held,
-    timeout: Duration,
-    interrupt: &CancellationToken,
-) -> Ended {
+async fn watch(mut task: JoinHandle<Ended>, held: &Held, timeout: Duration, interrupt: &CancellationToken) -> Ended {
     let stopped = async {
         held.cancel.cancelled().await;
         tokio::time::sleep(STOP_GRACE).await;
     };
-    tokio::select! {
-        joined = &mut task => match joined {
-            Ok(Ok(value)) => Ended::Succeeded(value),
-            Ok(Err(fail)) => Ended::Failed(cancelled_or(held, fail)),
+    let ended = tokio::select! {
+        biased;
+        joined = &mut task => return match joined {
+            Ok(Ended::Failed(fail)) => Ended::Failed(cancelled_or(held, fail)),
+            Ok(ended) => ended,
             Err(error) => Ended::Panicked(panic_message(error)),
         },
-        () = tokio::time::sleep(timeout) => { task.abort(); Ended::TimedOut(timeout) }
-        () = stopped => {
-            task.abort();
-            Ended::Failed(cancelled_or(held, Fail::Cancelled("it was told to stop".into())))
-        }
-        () = interrupt.cancelled() => { task.abort(); Ended::Interrupted }
-    }
+        () = stopped => Ended::Failed(cancelled_or(held, Fail::Cancelled("it was told to stop".into()))),
+        () = interrupt.cancelled() => Ended::Interrupted,
+        () = tokio::time::sleep(timeout) => Ended::TimedOut(timeout),
+    };
+    task.abort();
+    // Dropped at its next await. Only then may another attempt begin; code that does not await cannot be waited for without end.
+    let _ = tokio::time::timeout(STOP_GRACE, task).await;
+    ended
 }
 
 /// A handler that was cancelled may fail in any way; the reason it was given counts.
@@ -223,13 +241,17 @@ fn cancelled_or(held: &Held, fail: Fail) -> Fail {
 
 fn panic_message(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
-        Ok(payload) => payload
-            .downcast_ref::<&str>()
-            .map(|s| (*s).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "with a payload that is not text".to_owned()),
+        Ok(payload) => text_of(payload.as_ref()),
         Err(error) => error.to_string(),
     }
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic with a payload that is not text".to_owned())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -6,13 +6,20 @@ use std::{
 };
 
 use futures::future::{BoxFuture, FutureExt};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     backoff::Backoff,
     buffer::{Buffer, Delivery, Held},
+    calm::Calm,
 };
-use crate::{Connection, Queue, QueueError, fetch::fetch};
+use crate::{
+    Connection, EventData, Queue, QueueError,
+    fetch::fetch,
+    finish::{Finish, Verdict},
+    lease,
+};
 
 /// What a fetch leaves to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,13 +45,18 @@ pub(super) struct Fetcher {
     /// What the worker says of itself, as JSON.
     pub about: String,
     pub stop: CancellationToken,
+    pub verdicts: mpsc::Sender<Finish>,
 }
 
 impl Fetcher {
     /// Runs until `stop`. No failure of Redis ends it.
     pub async fn run(self) {
         let mut backoff = Backoff::new();
+        let mut waiting_backoff = Backoff::new();
         let mut waiter = Waiter::new(self.queue.clone());
+        let mut calm = Calm::new(self.queue.engine().lease);
+        // What an answer that was lost has leased to this worker, perhaps.
+        let mut may_hold_unknown = false;
         let mut about = self.about.as_str();
         while !self.stop.is_cancelled() {
             let free = self.buffer.free();
@@ -57,18 +69,22 @@ impl Fetcher {
                 }
                 continue;
             }
-            match self.fetch(free, about).await {
-                Ok(Next::FetchAgain) => {
+            if may_hold_unknown && self.reclaim().await.is_ok() {
+                may_hold_unknown = false;
+            }
+            match self.fetch(free, calm.reaped(), about).await {
+                Ok(next) => {
                     about = "";
                     backoff.reset();
-                }
-                Ok(Next::Wait(due)) => {
-                    about = "";
-                    backoff.reset();
+                    let Next::Wait(due) = next else { continue };
+                    let due = due.into_iter().chain(calm.left()).min();
                     tokio::select! {
-                        got = waiter.token() => if let Err(error) = got {
-                            self.away(&error);
-                            backoff.wait().await;
+                        got = waiter.token() => match got {
+                            Ok(()) => waiting_backoff.reset(),
+                            Err(error) => {
+                                self.away(&error);
+                                waiting_backoff.wait().await;
+                            }
                         },
                         () = passed(due) => {}
                         () = self.stop.cancelled() => {}
@@ -76,6 +92,8 @@ impl Fetcher {
                 }
                 Err(error) => {
                     self.away(&error);
+                    may_hold_unknown = true;
+                    calm.disturbed();
                     // A Redis that came back empty does not know this worker.
                     about = self.about.as_str();
                     waiter.forget();
@@ -88,9 +106,9 @@ impl Fetcher {
         }
     }
 
-    async fn fetch(&self, free: usize, about: &str) -> Result<Next, QueueError> {
+    async fn fetch(&self, free: usize, reaped: usize, about: &str) -> Result<Next, QueueError> {
         let asked_at = Instant::now();
-        let batch = fetch(&self.queue, &self.holder, free, about).await?;
+        let batch = fetch(&self.queue, &self.holder, free, reaped, about).await?;
         let found = batch.jobs.len();
         let deliveries = batch
             .jobs
@@ -98,14 +116,33 @@ impl Fetcher {
             .map(|job| Delivery { held: Arc::new(Held::new(job.lease, asked_at)), envelope: job.envelope })
             .collect();
         if found > 0 {
-            self.buffer.add(deliveries);
+            for delivery in self.buffer.add(deliveries) {
+                release(&self.verdicts, &delivery).await;
+            }
         }
         Ok(next(found, free, batch.next, batch.paused, self.queue.engine().idle_block))
+    }
+
+    async fn reclaim(&self) -> Result<(), QueueError> {
+        let given_back = lease::reclaim(&self.queue, &self.holder, &self.buffer.leases()).await?;
+        if given_back > 0 {
+            tracing::info!(queue = %self.queue.name(), jobs = given_back, "given back what a lost answer had leased");
+        }
+        Ok(())
     }
 
     fn away(&self, error: &QueueError) {
         tracing::warn!(queue = %self.queue.name(), %error, "Redis is away; the worker keeps trying");
     }
+}
+
+/// Gives a job back that was not started.
+pub(super) async fn release(verdicts: &mpsc::Sender<Finish>, delivery: &Delivery) {
+    let lease = delivery.held.lease.clone();
+    let data =
+        EventData { attempt: Some(lease.attempt()), worker: Some(lease.holder().to_owned()), ..EventData::default() };
+    // Closed only once nothing can be written any more; then the lease runs out.
+    let _ = verdicts.send(Finish { lease, verdict: Verdict::Release, data }).await;
 }
 
 async fn passed(due: Option<Duration>) {

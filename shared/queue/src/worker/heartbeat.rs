@@ -5,7 +5,10 @@ use std::{sync::Arc, thread, time::Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::{Buffer, Stop};
+use super::{
+    buffer::{Buffer, Stop},
+    calm::Calm,
+};
 use crate::{Queue, lease};
 
 /// Starts the thread; it ends when `stop` is cancelled.
@@ -29,6 +32,7 @@ pub(super) fn start(
 async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
     // Connections belong to the runtime that opened them.
     let queue = queue.with_own_door();
+    let mut calm = Calm::new(queue.engine().lease);
     let mut ticks = tokio::time::interval(queue.engine().heartbeat);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -38,7 +42,7 @@ async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
             continue;
         }
         let asked_at = Instant::now();
-        match lease::renew(&queue, &holder, &leases).await {
+        match lease::renew(&queue, &holder, &leases, calm.reaped()).await {
             Ok(pulse) => {
                 for lease in leases.iter().filter(|lease| !pulse.lost.iter().any(|lost| lost == lease.member())) {
                     if let Some(held) = buffer.get(lease.member()) {
@@ -56,7 +60,10 @@ async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
                     }
                 }
             }
-            Err(error) => tracing::warn!(queue = %queue.name(), leases = leases.len(), %error, "leases not renewed"),
+            Err(error) => {
+                calm.disturbed();
+                tracing::warn!(queue = %queue.name(), leases = leases.len(), %error, "leases not renewed");
+            }
         }
     }
 }

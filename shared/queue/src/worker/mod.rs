@@ -3,6 +3,7 @@
 mod backend;
 mod backoff;
 mod buffer;
+mod calm;
 mod context;
 mod dispatch;
 mod fetcher;

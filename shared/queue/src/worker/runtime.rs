@@ -1,11 +1,13 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
 };
 
 use apalis::layers::WorkerBuilderExt as _;
 use apalis_core::{error::BoxDynError, monitor::Monitor, task::data::Data as Shared, worker::builder::WorkerBuilder};
+use futures::FutureExt as _;
 use perch_jobs::{JobKind, QueueName};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -16,16 +18,12 @@ use super::{
     buffer::Buffer,
     context::Deps,
     dispatch::Pool,
-    fetcher::Fetcher,
+    fetcher::{Fetcher, release},
     finisher,
     handler::Handlers,
     heartbeat,
 };
-use crate::{
-    Client, EventData, Queue, Queues,
-    finish::{Finish, Verdict},
-    lease,
-};
+use crate::{Client, Queue, Queues, finish::Finish, lease};
 
 /// The name of a worker process, unique among all that run: host, process id and a few random letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +108,8 @@ impl Runtime {
         let queues = self.chosen(only)?;
         let interrupt = CancellationToken::new();
         let heartbeats_stop = CancellationToken::new();
+        // Whatever ends this future ends the renewal of its leases with it.
+        let _stops_heartbeats = heartbeats_stop.clone().drop_guard();
         let mut monitor = Monitor::new();
         let mut background = tokio::task::JoinSet::new();
         let mut finishers = tokio::task::JoinSet::new();
@@ -136,7 +136,7 @@ impl Runtime {
                     .build(serve)
             });
             finishers.spawn(finisher::run(queue.clone(), buffer.clone(), inbox, queue.engine().lease));
-            background.spawn(self.fetcher(&queue, &buffer, &shutdown).run());
+            background.spawn(self.fetcher(&queue, &buffer, &verdicts, &shutdown).run());
             running.push(Running { queue, buffer, verdicts });
         }
         let pulse = running.iter().map(|r| (r.queue.clone(), r.buffer.clone())).collect();
@@ -146,7 +146,7 @@ impl Runtime {
 
         let closing = close(&running, &shutdown, &interrupt);
         let signal = shutdown.clone();
-        let work = monitor.run_with_signal(async move {
+        let work = monitor.should_restart(|_, _| true).run_with_signal(async move {
             signal.cancelled().await;
             Ok(())
         });
@@ -179,7 +179,13 @@ impl Runtime {
         Ok(chosen.into_values().collect())
     }
 
-    fn fetcher(&self, queue: &Queue, buffer: &Arc<Buffer>, shutdown: &CancellationToken) -> Fetcher {
+    fn fetcher(
+        &self,
+        queue: &Queue,
+        buffer: &Arc<Buffer>,
+        verdicts: &mpsc::Sender<Finish>,
+        shutdown: &CancellationToken,
+    ) -> Fetcher {
         let about = json!({
             "pid": std::process::id(),
             "since": queue.now().timestamp_millis(),
@@ -192,6 +198,7 @@ impl Runtime {
             holder: self.name.to_string(),
             about: about.to_string(),
             stop: shutdown.clone(),
+            verdicts: verdicts.clone(),
         }
     }
 }
@@ -206,10 +213,8 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
         if !back.is_empty() {
             tracing::info!(queue = %queue.name(), jobs = back.len(), "given back unstarted");
         }
-        for delivery in back {
-            let data = EventData { attempt: Some(delivery.held.lease.attempt()), ..EventData::default() };
-            let finish = Finish { lease: delivery.held.lease.clone(), verdict: Verdict::Release, data };
-            let _ = verdicts.send(finish).await;
+        for delivery in &back {
+            release(verdicts, delivery).await;
         }
     }
     let interrupt = interrupt.clone();
@@ -231,7 +236,10 @@ async fn serve(slot: Slot, service: Shared<Service>) -> Result<(), BoxDynError> 
     let delivery = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     let Some(delivery) = delivery else { return Ok(()) };
     let lease = delivery.held.lease.clone();
-    match service.pool.run(delivery).await {
+    // A panic here would end the worker of the whole pool.
+    let outcome = AssertUnwindSafe(service.pool.run(delivery)).catch_unwind().await;
+    let finish = outcome.unwrap_or_else(|panic| Some(service.pool.broken(&lease, panic.as_ref())));
+    match finish {
         Some(finish) => {
             let _ = service.verdicts.send(finish).await;
         }

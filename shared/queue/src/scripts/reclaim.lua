@@ -1,0 +1,22 @@
+-- Gives back leases of a worker that it does not know of: the answer to a fetch was lost on its way.
+--
+-- Own ARGV: 5 holder, then the leases that it knows of.
+-- Result: how many were given back.
+-- Atomic: all in one go. Bound: the leases of the queue, that is the jobs running at this moment.
+
+local known = {}
+for i = 6, #ARGV do known[ARGV[i]] = true end
+local given_back = 0
+for _, member in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+  local id, holder, attempt, group = split_lease(member)
+  if holder == ARGV[5] and not known[member] then
+    call('ZREM', LEASES, member)
+    leave_group(group)
+    make_ready(id, true)
+    if FULL then event('released', id, cjson.encode({ attempt = tonumber(attempt), worker = holder })) end
+    given_back = given_back + 1
+  end
+end
+flush_events()
+if given_back > 0 then wake() end
+return given_back

@@ -1,0 +1,31 @@
+use std::time::{Duration, Instant};
+
+use crate::fetch::REAPED;
+
+/// Whether to reap. After an outage of Redis every lease looks lost, though its holder may be alive and about to renew it: whoever
+/// saw the outage reaps nobody for the length of a lease.
+pub(super) struct Calm {
+    until: Option<Instant>,
+    lease: Duration,
+}
+
+impl Calm {
+    pub fn new(lease: Duration) -> Self {
+        Self { until: None, lease }
+    }
+
+    /// Redis was away a moment ago.
+    pub fn disturbed(&mut self) {
+        self.until = Some(Instant::now() + self.lease);
+    }
+
+    /// How long it holds still.
+    pub fn left(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    /// Most leases to reap now.
+    pub fn reaped(&self) -> usize {
+        if self.left().is_some() { 0 } else { REAPED }
+    }
+}
