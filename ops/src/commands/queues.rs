@@ -95,6 +95,7 @@ mod tests {
             delayed: 100_000,
             overdue: 0,
             running: 0,
+            cancelled: 0,
             dead: 100_000,
             oldest: Some(Utc::now()),
             next_due: None,

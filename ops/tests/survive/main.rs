@@ -50,6 +50,7 @@ fn start_worker(world: &World, sandbox: &Sandbox) -> Running {
         ("PERCH__X__BASE_URL", sandbox.base_url()),
         ("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", format!("{}/v1", sandbox.base_url())),
         ("PERCH__QUEUES__ANALYTICS_PROCESSING__CONCURRENCY", "16".to_owned()),
+        ("PERCH__REDIS__COMMAND_TIMEOUT", "900ms".to_owned()),
         ("PERCH__ENGINE__LEASE", "3s".to_owned()),
         ("PERCH__ENGINE__HEARTBEAT", "1s".to_owned()),
         ("X_API_BEARER_TOKEN", "sandbox-bearer".to_owned()),

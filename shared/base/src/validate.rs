@@ -32,7 +32,7 @@ pub(crate) fn validate(settings: &FileSettings, env: Environment) -> Vec<Finding
     postgres(&mut check, &settings.postgres);
     http(&mut check, &settings.http, &settings.engine);
     telemetry(&mut check, &settings.telemetry);
-    engine(&mut check, &settings.engine);
+    engine(&mut check, &settings.engine, &settings.redis);
     queues(&mut check, settings);
     cron(&mut check, settings);
     x(&mut check, &settings.x, env);
@@ -92,18 +92,26 @@ fn telemetry(check: &mut Check, telemetry: &TelemetrySettings) {
     }
 }
 
-fn engine(check: &mut Check, engine: &EngineSettings) {
+fn engine(check: &mut Check, engine: &EngineSettings, redis: &RedisSettings) {
     check.range("engine.max_payload_bytes", engine.max_payload_bytes, KIB..=16 * MIB);
     check.duration("engine.max_schedule_ahead", engine.max_schedule_ahead, MINUTE..=3_660 * DAY);
     check.duration("engine.lease", engine.lease, SECOND..=10 * MINUTE);
     check.duration("engine.heartbeat", engine.heartbeat, MILLIS_100..=5 * MINUTE);
-    if engine.heartbeat * 2 >= engine.lease {
-        let (heartbeat, lease) =
-            (humantime::format_duration(engine.heartbeat), humantime::format_duration(engine.lease));
+    let spelled = humantime::format_duration;
+    let slowest = engine.heartbeat.saturating_add(redis.command_timeout.saturating_mul(2));
+    if engine.heartbeat.saturating_mul(2) >= engine.lease {
+        let (heartbeat, lease) = (spelled(engine.heartbeat), spelled(engine.lease));
         check.refuse(
             "engine.heartbeat",
             format!("is {heartbeat}, so one late heartbeat loses a lease of {lease}"),
             "less than half of engine.lease",
+        );
+    } else if slowest >= engine.lease {
+        let (slowest, lease) = (spelled(slowest), spelled(engine.lease));
+        check.refuse(
+            "engine.lease",
+            format!("is {lease}, but two renewals that time out take {slowest}"),
+            "more than engine.heartbeat and twice redis.command_timeout",
         );
     }
     check.duration("engine.shutdown_grace", engine.shutdown_grace, Duration::ZERO..=HOUR);

@@ -142,7 +142,8 @@ impl FromRedisValue for Entries {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         // Bytes, because what was planted by hand need not be text, and one such value must not hide the others.
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let rows: Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)> = match value {
+        type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+        let rows: Vec<(String, Pairs)> = match value {
             Value::Nil => Vec::new(),
             value => FromRedisValue::from_redis_value(value)?,
         };

@@ -44,7 +44,7 @@ async fn a_waiting_job_that_is_cancelled_is_gone_and_cannot_be_cancelled_again()
 
 #[tokio::test]
 async fn a_running_job_that_is_cancelled_is_told_to_stop() {
-    let world = World::with(&[("PERCH__ENGINE__HEARTBEAT", "100ms"), ("PERCH__ENGINE__LEASE", "2s")]).await;
+    let world = World::with(&[("PERCH__ENGINE__HEARTBEAT", "100ms"), ("PERCH__ENGINE__LEASE", "9s")]).await;
     let id = world.enqueue(&json!({ "kind": "poll_accounts", "payload": {} })).await.id();
     let path = format!("/api/v1/jobs/{id}");
     let handlers = Handlers::new().on::<PollAccounts, _, _>(async |_: PollAccounts, told: CancellationToken| {

@@ -179,6 +179,7 @@ mod tests {
             delayed: 7,
             overdue: 0,
             running: 3,
+            cancelled: 0,
             dead: 5,
             oldest: None,
             next_due: None,
