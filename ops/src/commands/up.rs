@@ -131,8 +131,9 @@ fn announce(
     for (name, value) in facts {
         app.out.line(format_args!("{} {value}", app.out.paint(Tone::Faint, &format!("{name:<8}"))))?;
     }
-    app.out
-        .line(app.out.paint(Tone::Faint, "Ctrl-C stops it; in another terminal: perch queues, perch top, perch tail"))
+    let perch = env::args().next().filter(|program| program.contains('/')).unwrap_or_else(|| "perch".to_owned());
+    let hint = format!("Ctrl-C stops it; in another terminal: {perch} queues, {perch} top, {perch} tail");
+    app.out.line(app.out.paint(Tone::Faint, &hint))
 }
 
 fn bracketed(address: SocketAddr) -> String {

@@ -90,9 +90,23 @@ fn push_prefixed(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
             });
         } else {
             layers.push_variable(&name, &path, value);
+            problems.extend(new_queue(layers, name, &path));
         }
     }
     problems
+}
+
+/// A variable for one setting of a queue that nothing else names is a slip of the pen, not a new queue.
+fn new_queue(layers: &Layers, name: String, path: &[String]) -> Option<Problem> {
+    let origin = Origin::Variable(name);
+    let [queues, queue, _, ..] = path else { return None };
+    let is_new = queues == "queues" && layers.introduced_by(&path[..2]) == Some(&origin);
+    is_new.then(|| Problem {
+        origin,
+        key: format!("queues.{queue}"),
+        wrong: "is not a queue".into(),
+        allowed: "a queue with a block in base.toml".into(),
+    })
 }
 
 fn push_well_known(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {

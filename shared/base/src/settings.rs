@@ -181,10 +181,11 @@ pub struct EngineSettings {
 }
 
 /// How much of a job's life is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum History {
     /// Every transition.
+    #[default]
     Full,
     /// Only what went wrong, and what an operator did.
     Failures,
@@ -216,14 +217,25 @@ pub struct QueueSettings {
     #[serde(default)]
     pub intake_kind: Option<JobKind>,
     /// How much of a job's life is recorded.
+    #[serde(default)]
     pub history: History,
     /// Stream entries kept in Redis until they are synced; an entry holds at most 50 events or 64 KiB.
+    #[serde(default = "one_hundred_thousand")]
     pub events_kept: usize,
     /// How long dead letters stay in Redis.
-    #[serde(with = "humantime_serde")]
+    #[serde(default = "thirty_days", with = "humantime_serde")]
     pub dead_retention: Duration,
     /// Most dead letters in Redis; the oldest go first.
+    #[serde(default = "one_hundred_thousand")]
     pub dead_kept: usize,
+}
+
+const fn one_hundred_thousand() -> usize {
+    100_000
+}
+
+const fn thirty_days() -> Duration {
+    Duration::from_hours(30 * 24)
 }
 
 /// So many starts in such a time, with a burst of as many.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use perch_base::{ConfigError, Origin, Settings};
+use perch_base::{ConfigError, Origin, Settings, settings::History};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
@@ -154,11 +154,22 @@ fn a_setting_that_nobody_sets_is_named() {
     assert_eq!(error.problems().len(), 2, "{error}");
     says(&error.to_string(), &["base.toml: postgres.max_connections is not set", "base.toml: sync.batch is not set"]);
 
-    let error = Config::shipped().load(&[("PERCH__QUEUES__EXTRACTOIN__CONCURRENCY", "3")]).expect_err("a new block");
-    says(
-        &error.to_string(),
-        &["variable PERCH__QUEUES__EXTRACTOIN__CONCURRENCY: queues.extractoin.history is not set"],
-    );
+    let text = Config::shipped().adding("staging.toml", "[queues.lookups]\nprefetch = 1").problem(&[]);
+    says(&text, &["staging.toml: queues.lookups.concurrency is not set"]);
+}
+
+#[test]
+fn a_queue_needs_no_more_than_its_concurrency() {
+    let config = Config::shipped().adding("base.toml", "[queues.lookups]\nconcurrency = 4");
+    let settings = config.load(&[]).expect("a queue");
+    let queue = &settings.queues[&"lookups".parse().expect("a name")];
+    assert_eq!((queue.concurrency, queue.history, queue.dead_kept), (4, History::Full, 100_000));
+}
+
+#[test]
+fn a_variable_with_a_slip_of_the_pen_makes_no_queue() {
+    let text = Config::shipped().problem(&[("PERCH__QUEUES__EXTRACTOIN__CONCURRENCY", "3")]);
+    says(&text, &["variable PERCH__QUEUES__EXTRACTOIN__CONCURRENCY: queues.extractoin is not a queue"]);
 }
 
 #[test]
