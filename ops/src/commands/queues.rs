@@ -52,6 +52,7 @@ pub fn listing(all: &[QueueStats]) -> Listing {
         number("LATER"),
         number("RUN"),
         number("DEAD"),
+        number("DONE"),
         number("WORKERS"),
         whole("OLDEST"),
         whole("STATE"),
@@ -63,6 +64,7 @@ pub fn listing(all: &[QueueStats]) -> Listing {
             compact(stats.delayed),
             compact(stats.running),
             compact(stats.dead).tone_if(stats.dead > 0, Tone::Bad),
+            compact(stats.succeeded),
             cell(stats.workers).tone_if(stats.workers == 0, Tone::Warn),
             cell(from_now_or_dash(stats.oldest, now)),
             state(stats),
@@ -81,28 +83,44 @@ pub fn state(stats: &QueueStats) -> Cell {
     }
 }
 
+/// A queue with nothing in it.
+#[cfg(test)]
+pub fn numbers(queue: &QueueName) -> QueueStats {
+    QueueStats {
+        queue: queue.clone(),
+        high: 0,
+        normal: 0,
+        low: 0,
+        parked: 0,
+        cancelled: 0,
+        delayed: 0,
+        overdue: 0,
+        running: 0,
+        dead: 0,
+        succeeded: 0,
+        oldest: None,
+        next_due: None,
+        paused_by: None,
+        paused_at: None,
+        workers: 1,
+        events: 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stats(waiting: u64, workers: u64, paused_by: Option<&str>) -> QueueStats {
+    fn stats(normal: u64, workers: u64, paused_by: Option<&str>) -> QueueStats {
         QueueStats {
-            queue: QueueName::from_static("analytics_processing"),
-            high: 0,
-            normal: waiting,
-            low: 0,
-            parked: 0,
+            normal,
             delayed: 100_000,
-            overdue: 0,
-            running: 0,
-            cancelled: 0,
             dead: 100_000,
+            succeeded: 123_456_789,
             oldest: Some(Utc::now()),
-            next_due: None,
             paused_by: paused_by.map(str::to_owned),
-            paused_at: None,
             workers,
-            events: 0,
+            ..numbers(&QueueName::from_static("analytics_processing"))
         }
     }
 

@@ -1,11 +1,10 @@
 //! How much happened when: counts of the last minute, and the last events.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use perch_base::settings::History;
 use perch_jobs::{JobId, JobKind, QueueName};
-use perch_queue::{EventKind, JobEvent, Queue};
+use perch_queue::{EventKind, JobEvent, QueueStats};
 
 /// Seconds that are kept.
 pub const SECONDS: usize = 60;
@@ -35,25 +34,24 @@ pub struct Happened {
 /// Counts by queue, and the last events of all queues.
 #[derive(Debug, Default)]
 pub struct Activity {
-    /// Queues whose history keeps only failures: nothing tells of their successes.
-    silent: BTreeSet<QueueName>,
+    /// How many had succeeded when a queue was last looked at.
+    succeeded: BTreeMap<QueueName, u64>,
     seconds: BTreeMap<QueueName, VecDeque<Second>>,
-    done: BTreeMap<QueueName, u64>,
     events: VecDeque<Happened>,
 }
 
 impl Activity {
-    /// Nothing has happened yet.
-    pub fn of(queues: &[Queue]) -> Self {
-        let silent = queues.iter().filter(|queue| queue.settings().history == History::Failures);
-        Self { silent: silent.map(|queue| queue.name().clone()).collect(), ..Self::default() }
+    /// Takes in the numbers of the queues at one moment. What succeeded since the last look counts for this second.
+    pub fn take_stats(&mut self, all: &[QueueStats], now: DateTime<Utc>) {
+        for stats in all {
+            let last = self.succeeded.insert(stats.queue.clone(), stats.succeeded);
+            let done = stats.succeeded.saturating_sub(last.unwrap_or(stats.succeeded));
+            self.count(&stats.queue, now.timestamp(), done);
+        }
     }
 
     /// Takes in an event.
     pub fn take_in(&mut self, queue: &QueueName, event: &JobEvent, kind: Option<JobKind>) {
-        if event.kind == EventKind::Succeeded {
-            self.count(queue, event.at().timestamp());
-        }
         let data = event.data();
         self.events.push_front(Happened {
             at: event.at(),
@@ -67,21 +65,15 @@ impl Activity {
         self.events.truncate(EVENTS);
     }
 
-    fn count(&mut self, queue: &QueueName, at: i64) {
-        *self.done.entry(queue.clone()).or_default() += 1;
+    fn count(&mut self, queue: &QueueName, at: i64, done: u64) {
         let seconds = self.seconds.entry(queue.clone()).or_default();
-        match seconds.iter_mut().rev().find(|second| second.at == at) {
-            Some(second) => second.done += 1,
-            None => seconds.push_back(Second { at, done: 1 }),
+        match seconds.back_mut().filter(|second| second.at == at) {
+            Some(second) => second.done += done,
+            None => seconds.push_back(Second { at, done }),
         }
         while seconds.len() > 2 * SECONDS {
             seconds.pop_front();
         }
-    }
-
-    /// Jobs that succeeded in a queue since the view was opened; `None` when its history does not say.
-    pub fn done(&self, queue: &QueueName) -> Option<u64> {
-        (!self.silent.contains(queue)).then(|| self.done.get(queue).copied().unwrap_or(0))
     }
 
     /// Jobs that succeeded in each of the last [`SECONDS`] seconds, the oldest first. The current second counts too.
@@ -96,17 +88,14 @@ impl Activity {
         line
     }
 
-    /// Successes a second over the last ten whole seconds; `None` when the history of the queue does not say.
-    pub fn rate(&self, queue: &QueueName, now: DateTime<Utc>) -> Option<f64> {
+    /// Successes a second over the last ten whole seconds.
+    pub fn rate(&self, queue: &QueueName, now: DateTime<Utc>) -> f64 {
         const OVER: i64 = 10;
-        if self.silent.contains(queue) {
-            return None;
-        }
         let seconds = self.seconds.get(queue).into_iter().flatten();
         let recent = seconds.filter(|second| (1..=OVER).contains(&(now.timestamp() - second.at)));
         #[expect(clippy::cast_precision_loss, reason = "counts of ten seconds are far below 2^52")]
         let rate = recent.map(|second| second.done).sum::<u64>() as f64 / OVER as f64;
-        Some(rate)
+        rate
     }
 
     /// The last events, the latest first.
@@ -120,25 +109,20 @@ mod tests {
     use perch_queue::EntryId;
 
     use super::*;
-
-    fn succeeded(at_ms: u64) -> JobEvent {
-        let entry = EntryId { ms: at_ms, seq: 0 };
-        let id = JobId::at(entry.at());
-        JobEvent::read(entry, 0, &format!("succeeded {id}"), "{}".into()).expect("an event")
-    }
+    use crate::commands::queues::numbers;
 
     #[test]
-    fn successes_are_counted_by_the_second_they_fell_into() {
+    fn successes_are_counted_by_the_second_in_which_they_were_seen() {
         let queue = QueueName::from_static("extraction");
         let mut activity = Activity::default();
-        for ms in [1_000_000, 1_000_900, 1_001_000, 1_009_000] {
-            activity.take_in(&queue, &succeeded(ms), None);
+        let at = |second| DateTime::from_timestamp(second, 0).expect("a valid time");
+        for (second, succeeded) in [(1_000, 500), (1_001, 503), (1_009, 504)] {
+            activity.take_stats(&[QueueStats { succeeded, ..numbers(&queue) }], at(second));
         }
-        let now = DateTime::from_timestamp(1_010, 0).expect("a valid time");
-        assert_eq!(activity.done(&queue), Some(4));
+        let now = at(1_010);
         let line = activity.sparkline(&queue, now);
-        assert_eq!((line.len(), line[SECONDS - 1], line[SECONDS - 2], line[SECONDS - 11]), (SECONDS, 0, 1, 2));
-        let rate = activity.rate(&queue, now).expect("its history says");
+        assert_eq!((line.len(), line[SECONDS - 1], line[SECONDS - 2], line[SECONDS - 10]), (SECONDS, 0, 1, 3));
+        let rate = activity.rate(&queue, now);
         assert!((rate - 0.4).abs() < 1e-9, "{rate}");
     }
 
@@ -147,7 +131,11 @@ mod tests {
         let queue = QueueName::from_static("extraction");
         let mut activity = Activity::default();
         for second in 0..1_000 {
-            activity.take_in(&queue, &succeeded(second * 1_000), None);
+            let entry = EntryId { ms: second * 1_000, seq: 0 };
+            let id = JobId::at(entry.at());
+            let event = JobEvent::read(entry, 0, &format!("succeeded {id}"), "{}".into()).expect("an event");
+            activity.take_in(&queue, &event, None);
+            activity.take_stats(&[numbers(&queue)], entry.at());
         }
         assert_eq!(activity.events().count(), EVENTS);
         assert!(activity.seconds[&queue].len() <= 2 * SECONDS);

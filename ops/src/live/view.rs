@@ -27,7 +27,7 @@ use crate::{
 /// Draws until `stop`; then shows log lines until their writer is gone.
 pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLines, stop: CancellationToken) {
     let mut feed = Feed::start(queues);
-    let mut activity = Activity::of(queues);
+    let mut activity = Activity::default();
     let mut drawn = Drawn::default();
     loop {
         tokio::select! {
@@ -35,7 +35,10 @@ pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLine
             Some(line) = logs.recv() => drawn.above(&[printable(&line)]),
             news = feed.next() => match news {
                 News::Event(event) => activity.take_in(event.0.name(), &event.1, None),
-                News::Stats(Ok(stats)) => drawn.table(&table(&out, &stats, &activity)),
+                News::Stats(Ok(stats)) => {
+                    activity.take_stats(&stats, Utc::now());
+                    drawn.table(&table(&out, &stats, &activity));
+                }
                 News::Stats(Err(error)) => drawn.table(&out.paint(Tone::Bad, &one_line(&error))),
             },
         }
@@ -94,15 +97,14 @@ fn table(out: &Output, all: &[QueueStats], activity: &Activity) -> String {
         whole("STATE"),
     ]);
     for stats in all {
-        let rate = activity.rate(&stats.queue, now);
         listing.row([
             cell(&stats.queue),
             compact(stats.waiting()),
             compact(stats.delayed),
             compact(stats.running),
             compact(stats.dead).tone_if(stats.dead > 0, Tone::Bad),
-            activity.done(&stats.queue).map_or_else(|| cell("-").tone(Tone::Faint), compact),
-            cell(rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"))).tone(Tone::Faint),
+            compact(stats.succeeded),
+            cell(format_args!("{:.1}", activity.rate(&stats.queue, now))).tone(Tone::Faint),
             state(stats),
         ]);
     }
@@ -117,7 +119,8 @@ fn table(out: &Output, all: &[QueueStats], activity: &Activity) -> String {
         ]);
     }
     let width = out.width();
-    format!("\n{}\n{}", listing.render(width, out.colour()), last.render_rows(width, out.colour()))
+    let parts = [String::new(), listing.render(width, out.colour()), last.render_rows(width, out.colour())];
+    parts.join("\n").trim_end().to_owned()
 }
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -125,7 +128,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Writes a line about the queues every few seconds while something changes, until `stop`.
 pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationToken) {
     let mut feed = Feed::start(queues);
-    let mut activity = Activity::of(queues);
+    let mut activity = Activity::default();
     let mut last = (Instant::now(), String::new());
     loop {
         let news = tokio::select! {
@@ -137,7 +140,7 @@ pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationTok
                 activity.take_in(event.0.name(), &event.1, None);
                 continue;
             }
-            News::Stats(Ok(stats)) => stats.iter().map(|s| summary(s, &activity)).collect::<Vec<_>>().join(" | "),
+            News::Stats(Ok(stats)) => stats.iter().map(summary).collect::<Vec<_>>().join(" | "),
             News::Stats(Err(error)) => one_line(&error),
         };
         if line != last.1 && last.0.elapsed() >= LINE_EVERY {
@@ -148,15 +151,15 @@ pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationTok
     }
 }
 
-fn summary(stats: &QueueStats, activity: &Activity) -> String {
+fn summary(stats: &QueueStats) -> String {
     let dead = if stats.dead > 0 { format!(", {} dead", stats.dead) } else { String::new() };
     let paused = if stats.paused_by.is_some() { ", paused" } else { "" };
-    let done = activity.done(&stats.queue).map(|n| format!(", {n} done")).unwrap_or_default();
     format!(
-        "{} {} ready, {} later, {} running{done}{dead}{paused}",
+        "{} {} ready, {} later, {} running, {} done{dead}{paused}",
         stats.queue,
         stats.waiting(),
         stats.delayed,
-        stats.running
+        stats.running,
+        stats.succeeded
     )
 }

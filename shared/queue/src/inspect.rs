@@ -32,6 +32,8 @@ pub struct QueueStats {
     pub running: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Jobs that succeeded since Redis began to hold the queue.
+    pub succeeded: u64,
     /// When the oldest ready job was enqueued.
     pub oldest: Option<DateTime<Utc>>,
     /// When the next delayed job is due.
@@ -167,14 +169,15 @@ impl Queue {
             rest.cmd("LINDEX").arg(list).arg(0);
         }
         rest.cmd("ZRANGE").arg(keys.delayed()).arg(0).arg(0).arg("WITHSCORES");
-        rest.cmd("HMGET").arg(keys.state()).arg("paused").arg("paused_by").arg("paused_at");
+        rest.cmd("HMGET").arg(keys.state()).arg(&["paused", "paused_by", "paused_at", "succeeded"]);
         rest.cmd("HVALS").arg(keys.parked_count());
         let n: Vec<u64> = self.pipe("count jobs", counts).await?;
         type Rest = (Option<String>, Option<String>, Option<String>, Scored, Vec<Option<String>>, Vec<u64>);
         let (high, normal, low, due, state, parked): Rest = self.pipe("read the queue", rest).await?;
         let oldest = [high, normal, low].into_iter().flatten().filter_map(|id| id.parse::<JobId>().ok()).min();
         let paused = state.first().cloned().flatten().is_some_and(|p| p == "1");
-        let text = |i: usize| state.get(i).cloned().flatten().filter(|_| paused);
+        let word = |i: usize| state.get(i).cloned().flatten();
+        let text = |i: usize| word(i).filter(|_| paused);
         Ok(QueueStats {
             queue: self.name().clone(),
             high: n[0],
@@ -186,6 +189,7 @@ impl Queue {
             overdue: n[4],
             running: n[5],
             dead: n[6],
+            succeeded: word(3).and_then(|n| n.parse().ok()).unwrap_or(0),
             workers: n[7],
             events: n[8],
             oldest: oldest.map(JobId::created_at),

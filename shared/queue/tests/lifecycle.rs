@@ -29,6 +29,7 @@ async fn a_job_runs_once_and_leaves_nothing_in_redis_but_its_events() {
     assert_eq!(words, [EventKind::Enqueued, EventKind::Started, EventKind::Succeeded]);
     assert!(events.iter().all(|e| e.job == enqueued.id));
     assert_eq!(events[2].data().result, Some("done".into()));
+    assert_eq!(world.queue.stats().await.expect("Redis").succeeded, 1);
     working.stop().await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut world.redis.raw().await).await.expect("KEYS");
     let left: Vec<&String> = keys

@@ -43,6 +43,8 @@ pub struct QueueAnswer {
     pub running: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Jobs that succeeded since Redis began to hold the queue.
+    pub succeeded: u64,
     /// When the oldest ready job was enqueued.
     pub oldest: Option<DateTime<Utc>>,
     /// When the next delayed job is due.
@@ -79,6 +81,7 @@ impl QueueAnswer {
             overdue: stats.overdue,
             running: stats.running,
             dead: stats.dead,
+            succeeded: stats.succeeded,
             oldest: stats.oldest,
             next_due: stats.next_due,
             paused: stats.paused_by.is_some(),

@@ -1,5 +1,6 @@
 //! What the screen shows.
 
+use chrono::Utc;
 use perch_base::Environment;
 use perch_jobs::QueueName;
 use perch_queue::{QueueStats, WorkerView};
@@ -32,6 +33,7 @@ impl Board {
                 if self.said.as_ref().is_some_and(|said| said.starts_with(AWAY)) {
                     self.said = None;
                 }
+                self.activity.take_stats(&stats, Utc::now());
                 self.stats = stats;
                 self.place = self.place.min(self.stats.len().saturating_sub(1));
             }

@@ -86,7 +86,7 @@ fn draw_queues(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<U
 }
 
 fn queue_row<'a>(board: &Board, stats: &QueueStats, now: DateTime<Utc>, is_selected: bool) -> Row<'a> {
-    let done = board.activity.rate(&stats.queue, now).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
+    let done = format!("{:.1}", board.activity.rate(&stats.queue, now));
     let (word, looks) = match &stats.paused_by {
         Some(_) => ("paused", Tone::Warn),
         None if stats.workers == 0 => ("no worker", Tone::Bad),
@@ -156,9 +156,11 @@ fn draw_events(frame: &mut Frame<'_>, area: Rect, board: &Board) {
 mod tests {
     use perch_base::Environment;
     use perch_jobs::QueueName;
+    use perch_queue::QueueStats;
     use ratatui::{Terminal, backend::TestBackend};
 
     use super::*;
+    use crate::commands::queues::numbers;
 
     fn screen(width: u16, height: u16, board: &Board) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal in memory");
@@ -171,22 +173,13 @@ mod tests {
     fn board() -> Board {
         let mut board = Board::new(Environment::Staging, crate::live::Activity::default());
         board.take_stats(Ok(vec![QueueStats {
-            queue: QueueName::from_static("analytics_processing"),
             high: 1,
             normal: 41,
-            low: 0,
-            parked: 0,
             delayed: 7,
-            overdue: 0,
             running: 3,
-            cancelled: 0,
             dead: 5,
-            oldest: None,
-            next_due: None,
             paused_by: Some("ann".into()),
-            paused_at: None,
-            workers: 1,
-            events: 0,
+            ..numbers(&QueueName::from_static("analytics_processing"))
         }]));
         board
     }

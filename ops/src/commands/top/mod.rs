@@ -42,7 +42,7 @@ pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
     queues.redis().ping().await?;
     let stop = Stop::default();
     on_signals(&stop)?;
-    let mut board = Board::new(settings.env, Activity::of(&all));
+    let mut board = Board::new(settings.env, Activity::default());
     // This also restores the terminal when something panics.
     let mut terminal = ratatui::try_init().map_err(OpsError::Runtime)?;
     let mut screen = Screen { stop: stop.token(), settings: &settings, queues: &all, board: &mut board };

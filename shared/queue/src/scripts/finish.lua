@@ -10,7 +10,7 @@
 local out, finished = {}, {}
 local cancelling = call('EXISTS', CANCELLING) == 1
 local failed_before = call('EXISTS', ATTEMPTS) == 1
-local freed = false
+local freed, succeeded = false, 0
 for i = 5, #ARGV, 4 do
   local member, outcome, delay, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if call('ZREM', LEASES, member) == 0 then
@@ -27,6 +27,7 @@ for i = 5, #ARGV, 4 do
       data = cjson.encode({ attempt = tonumber(attempt), worker = holder, error = stopped })
     end
     if outcome == 'done' then
+      succeeded = succeeded + 1
       -- A history of failures alone also tells how a job that had failed came through.
       if FULL or (failed_before and call('HEXISTS', ATTEMPTS, id) == 1) then event('succeeded', id, data) end
       finished[#finished + 1] = id
@@ -52,6 +53,7 @@ for i = 5, #ARGV, 4 do
   end
 end
 forget(finished)
+if succeeded > 0 then call('HINCRBY', STATE, 'succeeded', succeeded) end
 flush_events()
 -- A place is free again, which matters where a limit over all processes keeps workers waiting.
 if freed and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then wake() end
