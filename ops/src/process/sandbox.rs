@@ -50,11 +50,12 @@ impl Overlay {
 
 /// What the sandbox holds for these settings.
 pub fn options(settings: &Settings) -> SandboxOptions {
-    let SandboxSettings { post_every, .. } = settings.sandbox;
+    let SandboxSettings { post_every, rate_limits, .. } = settings.sandbox;
     SandboxOptions {
         bot_accounts: settings.x.accounts.values().map(|account| account.username.clone()).collect(),
         watched: settings.picks.watch.clone(),
         post_every: Some(post_every),
+        rate_limits,
         ..SandboxOptions::default()
     }
 }

@@ -396,6 +396,8 @@ pub struct SandboxSettings {
     /// How often each sandbox account writes a new post.
     #[serde(with = "humantime_serde")]
     pub post_every: Duration,
+    /// Whether calls over X's rate limits are refused.
+    pub rate_limits: bool,
 }
 
 mod durations {

@@ -155,6 +155,7 @@ impl Pool {
         span.in_scope(|| match (&verdict, &error) {
             (Verdict::Done, _) => tracing::debug!(ms = millis(took), "done"),
             (Verdict::Dead, Some(error)) => tracing::error!(ms = millis(took), error, "dead"),
+            (Verdict::Snooze(wait), error) => tracing::info!(?wait, reason = error, "snoozed"),
             (verdict, Some(error)) => tracing::warn!(ms = millis(took), ?verdict, error, "not done"),
             (verdict, None) => tracing::info!(ms = millis(took), ?verdict, "not done"),
         });
