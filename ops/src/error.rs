@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+pub use perch_base::chain;
 use perch_base::{ConfigError, redact, telemetry::TelemetryError};
 use perch_queue::{EnqueueError, QueueError, worker::RuntimeError};
 use perch_store::StoreError;
@@ -86,20 +87,6 @@ impl OpsError {
     }
 }
 
-/// An error with its causes, each once.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,11 +95,5 @@ mod tests {
     fn a_reader_that_has_seen_enough_is_no_failure() {
         assert_eq!(OpsError::Output(io::ErrorKind::BrokenPipe.into()).exit_code(), 0);
         assert_eq!(OpsError::Output(io::ErrorKind::StorageFull.into()).exit_code(), 1);
-    }
-
-    #[test]
-    fn a_cause_that_the_message_holds_already_is_not_said_twice() {
-        let error = OpsError::File { path: "a.json".into(), source: io::Error::other("gone") };
-        assert_eq!(chain(&error), "a.json: gone");
     }
 }

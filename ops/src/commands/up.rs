@@ -132,7 +132,7 @@ fn announce(
         app.out.line(format_args!("{} {value}", app.out.paint(Tone::Faint, &format!("{name:<8}"))))?;
     }
     let perch = env::args().next().filter(|program| program.contains('/')).unwrap_or_else(|| "perch".to_owned());
-    let hint = format!("Ctrl-C stops it; in another terminal: {perch} queues, {perch} top, {perch} tail");
+    let hint = format!("Ctrl-C stops it; in another terminal: {perch} queues, top, tail");
     app.out.line(app.out.paint(Tone::Faint, &hint))
 }
 

@@ -31,7 +31,7 @@ async fn a_dry_run_moves_nothing_and_a_replay_moves_what_fits_the_filter() {
     let waiting = world.json(&["jobs", "list", "--state", "waiting"]);
     assert_eq!(waiting.as_array().map(Vec::len), Some(2));
     let shown = world.json(&["jobs", "show", waiting[0]["id"].as_str().expect("an id")]);
-    assert_eq!(shown["envelope"]["replays"], 1);
+    assert_eq!((&shown["envelope"]["replays"], &shown["envelope"]["by"]), (&1.into(), &"tester".into()));
     let audit = world.json(&["audit", "list"]);
     assert_eq!((&audit[0]["action"], &audit[0]["actor"]), (&"dead.replay".into(), &"tester".into()));
     assert_eq!(audit[0]["details"]["filter"]["error"], "503");

@@ -16,3 +16,38 @@ pub trait Classified: std::error::Error + Send + Sync + 'static {
     /// Whether trying again can help.
     fn disposition(&self) -> Disposition;
 }
+
+/// An error with its causes, each once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("a.json: {0}")]
+    struct Unreadable(#[source] io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot start")]
+    struct Start(#[source] Unreadable);
+
+    #[test]
+    fn a_cause_that_the_message_holds_already_is_not_said_twice() {
+        let error = Start(Unreadable(io::Error::other("gone")));
+        assert_eq!(chain(&error), "cannot start: a.json: gone");
+    }
+}

@@ -20,7 +20,7 @@ mod variables;
 pub use clock::Clock;
 pub use config_error::{ConfigError, Origin, Problem};
 pub use env::{Environment, UnknownEnvironment};
-pub use error::{Classified, Disposition};
+pub use error::{Classified, Disposition, chain};
 pub use load::config_dir;
 pub use schedule::{CronSchedule, ScheduleError};
 pub use settings::Settings;

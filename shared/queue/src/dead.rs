@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{Envelope, EventData, Queue, QueueError, operate::operator, scripts};
 
@@ -141,15 +141,20 @@ impl Queue {
     }
 
     /// Brings dead letters back with as many further attempts as they had before. At most 100 are moved in one script call;
-    /// `delay` puts off their start.
-    pub async fn replay(&self, replays: &[Replay], delay: Duration) -> Result<Vec<(JobId, Replayed)>, QueueError> {
+    /// `delay` puts off their start, and `by` is whom their history names.
+    pub async fn replay(
+        &self,
+        replays: &[Replay],
+        delay: Duration,
+        by: &str,
+    ) -> Result<Vec<(JobId, Replayed)>, QueueError> {
         let mut results = Vec::with_capacity(replays.len());
         for chunk in replays.chunks(AT_ONCE) {
             let mut call = self.invocation(&scripts::REPLAY);
             call.arg(delay.as_millis().to_string());
             let mut sent = Vec::new();
             for replay in chunk {
-                let Some((seen, envelope)) = revived(replay) else {
+                let Some((seen, envelope)) = revived(replay, by) else {
                     results.push((replay.letter.id, Replayed::Unreadable));
                     continue;
                 };
@@ -188,15 +193,17 @@ impl Queue {
 
 /// The envelope as it was and as it goes back: one replay more, and room for as many attempts again. The count of attempts
 /// goes on, so that every attempt of a job has a number of its own.
-fn revived(replay: &Replay) -> Option<(String, String)> {
+fn revived(replay: &Replay, by: &str) -> Option<(String, String)> {
     let seen = replay.letter.envelope.clone()?;
     let envelope = Envelope::decode(seen.as_bytes()).ok()?;
     let per_life = envelope.max_per_life.unwrap_or(envelope.max_attempts).max(1);
     let number = |n: u32| RawValue::from_string(n.to_string()).expect("a number is JSON");
+    let by = RawValue::from_string(Value::from(by).to_string()).expect("text is JSON");
     let mut changes = vec![
         ("max", number(replay.letter.attempts.saturating_add(per_life))),
         ("max_per_life", number(per_life)),
         ("replays", number(envelope.replays + 1)),
+        ("by", by),
     ];
     if let Some(payload) = &replay.payload {
         changes.push(("payload", payload.clone()));
@@ -240,12 +247,12 @@ mod tests {
             attempts: 1,
             errors: Vec::new(),
         };
-        let (_, once) = revived(&Replay { letter: letter.clone(), payload: None }).expect("readable");
+        let (_, once) = revived(&Replay { letter: letter.clone(), payload: None }, "ann").expect("readable");
         let envelope = Envelope::decode(once.as_bytes()).expect("readable");
         assert_eq!((envelope.max_attempts, envelope.replays), (9, 1));
         assert!(once.contains("new_field"));
         let again = DeadLetter { envelope: Some(once), attempts: 2, ..letter };
-        let (_, twice) = revived(&Replay { letter: again, payload: None }).expect("readable");
+        let (_, twice) = revived(&Replay { letter: again, payload: None }, "ann").expect("readable");
         assert_eq!(Envelope::decode(twice.as_bytes()).expect("readable").max_attempts, 10);
     }
 }

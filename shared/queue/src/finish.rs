@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_base::{Classified, Disposition};
+use perch_base::{Classified, Disposition, chain};
 use perch_jobs::RetryPolicy;
 use serde_json::Value;
 
@@ -33,20 +33,6 @@ impl<E: Classified> From<E> for Fail {
             Disposition::Never => Self::Dead(message),
         }
     }
-}
-
-/// An error with its causes, each once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// How an attempt ended.

@@ -253,11 +253,11 @@ async fn a_replay_runs_the_job_again_with_edits_and_counts_attempts_on() {
     let letter = world.queue.dead_letter(id).await.expect("Redis").expect("dead");
     let payload = Some(RawValue::from_string(r#"{"n":2}"#.into()).expect("JSON"));
     let replay = Replay { letter, payload };
-    let answers = world.queue.replay(std::slice::from_ref(&replay), Duration::ZERO).await.expect("Redis");
+    let answers = world.queue.replay(std::slice::from_ref(&replay), Duration::ZERO, "ann").await.expect("Redis");
     assert_eq!(answers, [(id, Replayed::Replayed)]);
     world.drained().await;
     assert_eq!(seen.all(), [(1, 1, 0), (1, 2, 0), (1, 3, 0), (2, 4, 1)]);
-    assert_eq!(world.queue.replay(&[replay], Duration::ZERO).await.expect("Redis"), [(id, Replayed::Gone)]);
+    assert_eq!(world.queue.replay(&[replay], Duration::ZERO, "ann").await.expect("Redis"), [(id, Replayed::Gone)]);
     working.stop().await;
 }
 

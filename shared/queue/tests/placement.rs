@@ -35,7 +35,7 @@ async fn exercise(world: &World) {
     let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
     assert_eq!(letters.len(), 1);
     let replay = Replay { letter: letters[0].clone(), payload: None };
-    world.queue.replay(&[replay], Duration::ZERO).await.expect("Redis");
+    world.queue.replay(&[replay], Duration::ZERO, "ann").await.expect("Redis");
     eventually("it is dead again", || async { world.queue.stats().await.expect("Redis").dead == 1 }).await;
     world.queue.discard(&[letters[0].id], "ann").await.expect("Redis");
     world.queue.pause("ann").await.expect("Redis");

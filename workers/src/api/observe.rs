@@ -53,7 +53,7 @@ fn span(headers: &HeaderMap, method: &str, route: &str, id: &str) -> Span {
     if matches!(route, "/health" | "/ready" | "/metrics") {
         return Span::none();
     }
-    let span = tracing::info_span!(
+    let span = tracing::error_span!(
         "http",
         otel.name = format!("{method} {route}"),
         otel.kind = "server",

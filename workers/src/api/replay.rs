@@ -111,7 +111,7 @@ impl DeadActed {
 /// What is done to letters.
 #[derive(Debug, Clone, Copy)]
 enum Deed<'a> {
-    Replay,
+    Replay { by: &'a str },
     Discard { by: &'a str },
     SayReplay,
     SayDiscard,
@@ -131,7 +131,8 @@ pub(super) async fn replay(
     Extension(caller): Extension<Caller>,
     JsonBody(request): JsonBody<DeadRequest>,
 ) -> Answer<Json<DeadActed>> {
-    let deed = if request.dry_run { Deed::SayReplay } else { Deed::Replay };
+    let by = caller.actor();
+    let deed = if request.dry_run { Deed::SayReplay } else { Deed::Replay { by: &by } };
     carry_out(&app, &caller, "dead.replay", deed, &request).await
 }
 
@@ -260,9 +261,9 @@ async fn act(queue: &Queue, letters: Vec<DeadLetter>, deed: Deed<'_>) -> Answer<
             queue.discard(&ids, by).await?;
             all(DeadOutcome::Discarded)
         }
-        Deed::Replay => {
+        Deed::Replay { by } => {
             let replays: Vec<Replay> = letters.into_iter().map(|letter| Replay { letter, payload: None }).collect();
-            let done = queue.replay(&replays, Duration::ZERO).await?;
+            let done = queue.replay(&replays, Duration::ZERO, by).await?;
             done.into_iter().map(|(id, replayed)| (id, replayed.into())).collect()
         }
     };

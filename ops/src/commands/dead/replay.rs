@@ -15,7 +15,7 @@ use super::{
     plan::{Change, Rules, from_text, to_text},
 };
 use crate::{
-    app::{App, chosen},
+    app::{App, chosen, operator},
     commands::audit,
     error::OpsError,
     format::{
@@ -310,7 +310,7 @@ async fn move_back(
             Err(_) => answers.push((letter.id, Replayed::Changed)),
         }
     }
-    answers.extend(queue.replay(&replays, scope.args.delay.unwrap_or_default()).await?);
+    answers.extend(queue.replay(&replays, scope.args.delay.unwrap_or_default(), &operator()).await?);
     Ok(answers)
 }
 

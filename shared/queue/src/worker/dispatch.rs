@@ -54,7 +54,8 @@ impl Pool {
                 return Some(unstarted(lease, Verdict::Dead, &error.to_string()));
             }
         };
-        let span = tracing::info_span!(
+        // At the level of errors, so that a filter which lets only warnings through leaves the job with them.
+        let span = tracing::error_span!(
             "job",
             job = %lease.id(),
             queue = %self.queue.name(),
@@ -155,7 +156,8 @@ impl Pool {
         span.in_scope(|| match (&verdict, &error) {
             (Verdict::Done, _) => tracing::debug!(ms = millis(took), "done"),
             (Verdict::Dead, Some(error)) => tracing::error!(ms = millis(took), error, "dead"),
-            (Verdict::Snooze(wait), error) => tracing::info!(?wait, reason = error, "snoozed"),
+            (Verdict::Retry(wait), error) => tracing::warn!(ms = millis(took), in_ms = millis(*wait), error, "retried"),
+            (Verdict::Snooze(wait), error) => tracing::info!(in_ms = millis(*wait), error, "snoozed"),
             (verdict, Some(error)) => tracing::warn!(ms = millis(took), ?verdict, error, "not done"),
             (verdict, None) => tracing::info!(ms = millis(took), ?verdict, "not done"),
         });

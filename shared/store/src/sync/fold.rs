@@ -227,7 +227,8 @@ fn event_row(queue: &QueueName, event: &JobEvent, data: EventData) -> EventRow {
         next_run: data.next.and_then(storable_time),
         trace: data.trace,
         result: data.result,
-        actor: data.by,
+        // An envelope names whoever replayed the job last, also where it is told again.
+        actor: data.by.filter(|_| event.kind != EventKind::Enqueued),
     }
 }
 
@@ -308,12 +309,17 @@ mod tests {
 
     #[test]
     fn a_replay_brings_a_dead_job_back_with_nothing_left_of_its_end() {
-        let replayed = ENVELOPE.replace("\"max\":6", "\"max\":6,\"replays\":1");
-        let row = folded(&[
+        let replayed = ENVELOPE.replace("\"max\":6", "\"max\":6,\"replays\":1,\"by\":\"ann\"");
+        let entries = [
             entry(5_000, &[("dead", r#"{"attempt":6,"error":"no"}"#)]),
             entry(6_000, &[("replayed", &replayed)]),
-        ]);
+            entry(7_000, &[("enqueued", &replayed), ("retried", "{}")]),
+        ];
+        let row = folded(&entries[..2]);
         assert_eq!((row.state, row.replays, row.finished_at), (JobState::Waiting, Some(1), None));
+        let units = fold(&QueueName::from_static("extraction"), &entries, &mut Vec::new());
+        let actors: Vec<_> = units[0].events.iter().map(|event| event.actor.as_deref()).collect();
+        assert_eq!(actors, [None, Some("ann"), None, None], "who brought it back is told once");
     }
 
     #[test]
