@@ -110,6 +110,7 @@ fn queues(redis: &TestRedis) -> Queues {
         group_rate: None,
         rate: None,
         intake_kind: None,
+        ledger: false,
         history: History::Failures,
         events_kept: 10_000,
         dead_retention: Duration::from_secs(86_400),

@@ -107,6 +107,41 @@ impl Job for PublishPost {
     }
 }
 
+/// Repeats one post of somebody else as an account, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetweetPost {
+    /// The account that retweets.
+    pub account: AccountId,
+    /// The post to retweet.
+    pub post_id: PostId,
+    /// What makes this effect one of a kind. Without it, the account and the post do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect_key: Option<String>,
+}
+
+impl RetweetPost {
+    /// The key of its effect: the one given, or else `retweet:<account>:<post_id>`.
+    pub fn key(&self) -> String {
+        self.effect_key.clone().unwrap_or_else(|| format!("retweet:{}:{}", self.account, self.post_id))
+    }
+}
+
+impl Job for RetweetPost {
+    const KIND: &'static str = "retweet_post";
+    const QUEUE: &'static str = PublishPost::QUEUE;
+    const RETRY: RetryPolicy = PublishPost::RETRY;
+    const TIMEOUT: Duration = PublishPost::TIMEOUT;
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: self.key(), scope: UniqueScope::Done })
+    }
+
+    fn group(&self) -> Option<String> {
+        Some(format!("account:{}", self.account))
+    }
+}
+
 /// Reads the public metrics of published posts and appends them to their time series.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

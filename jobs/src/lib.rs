@@ -13,7 +13,9 @@ mod types;
 
 pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
 pub use job::{Job, Priority, Unique, UniqueScope};
-pub use kinds::{CollectMetrics, ExtractPost, PollAccount, PollAccounts, PublishPost, PublishSource, SyncHotState};
+pub use kinds::{
+    CollectMetrics, ExtractPost, PollAccount, PollAccounts, PublishPost, PublishSource, RetweetPost, SyncHotState,
+};
 pub use pick::{Answer, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 pub use post::{Media, Post};
 pub use retry::{InvalidRetryPolicy, RetryPolicy};

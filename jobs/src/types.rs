@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     CollectMetrics, ExtractPost, Job, JobKind, PollAccount, PollAccounts, Priority, PublishPost, QueueName,
-    RetryPolicy, SyncHotState, Unique,
+    RetryPolicy, RetweetPost, SyncHotState, Unique,
 };
 
 /// A payload that does not fit its job type.
@@ -110,6 +110,7 @@ impl JobTypes {
             .with::<PollAccounts>()
             .with::<PollAccount>()
             .with::<PublishPost>()
+            .with::<RetweetPost>()
             .with::<CollectMetrics>()
             .with::<SyncHotState>()
     }
@@ -159,6 +160,20 @@ mod tests {
         let error =
             publish.check(&raw(r#"{"account":"main","text":"hi","replyto":"1"}"#)).expect_err("replyto is unknown");
         assert!(error.to_string().contains("replyto"), "{error}");
+    }
+
+    #[test]
+    fn a_retweet_is_one_of_a_kind_by_account_and_post_unless_it_brings_a_key() {
+        let types = JobTypes::perch();
+        let retweet = types.get("retweet_post").expect("retweet_post is built in");
+        let key = |json: &str| {
+            let (unique, group) = retweet.check(&raw(json)).expect("a payload of the type");
+            assert_eq!(group.as_deref(), Some("account:main"));
+            unique.map(|unique| unique.key)
+        };
+        assert_eq!(key(r#"{"account":"main","post_id":"1849"}"#).as_deref(), Some("retweet:main:1849"));
+        let own = r#"{"account":"main","post_id":"1849","effect_key":"friday"}"#;
+        assert_eq!(key(own).as_deref(), Some("friday"));
     }
 
     #[test]

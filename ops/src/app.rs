@@ -1,6 +1,6 @@
 //! What every command starts from.
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, sync::Arc};
 
 use perch_base::{Environment, Settings};
 use perch_jobs::{JobTypes, QueueName};
@@ -45,9 +45,13 @@ impl App {
         Ok((settings, queues))
     }
 
-    /// A client that enqueues.
+    /// A client that enqueues. Jobs of ledger queues are written into Postgres, where there is one.
     pub fn client(&self) -> Result<(Settings, Client), OpsError> {
         let (settings, queues) = self.queues()?;
+        let queues = match settings.secrets.database_url {
+            Some(_) => queues.with_ledger(Arc::new(store(&settings)?)),
+            None => queues,
+        };
         Ok((settings, Client::new(queues)))
     }
 

@@ -210,3 +210,16 @@ fn the_workflow_runs_what_continuous_integration_runs() {
     assert!(workflow.contains(".ci/run"));
     assert!(text(".ci/run").contains("./ops/test"));
 }
+
+#[test]
+fn no_script_gives_a_function_the_name_of_another_that_it_reads_in() {
+    let library = ["common", "env", "servers", "tools"].map(|name| text(&format!("ops/lib/{name}.sh"))).concat();
+    for script in ["ops/run", "ops/test", "ops/perch"] {
+        let own = text(script);
+        let mut seen = BTreeSet::new();
+        for line in library.lines().chain(own.lines()) {
+            let Some((name, _)) = line.split_once("() {") else { continue };
+            assert!(name.starts_with(' ') || seen.insert(name.to_owned()), "{script}: {name} is there twice");
+        }
+    }
+}

@@ -1,10 +1,10 @@
-use perch_jobs::{CollectMetrics, ExtractPost, PollAccount, PollAccounts, PublishPost, SyncHotState};
+use perch_jobs::{CollectMetrics, ExtractPost, PollAccount, PollAccounts, PublishPost, RetweetPost, SyncHotState};
 use perch_queue::worker::Handlers;
 
 use crate::{
     analytics_processing::collect_metrics,
     extraction::extract_post,
-    pending_posts::publish_post,
+    pending_posts::{publish_post, retweet_post},
     producers::{poll_account, poll_accounts},
     sync_to_store::sync_hot_state,
 };
@@ -16,6 +16,7 @@ pub fn handlers() -> Handlers {
         .on::<PollAccount, _, _>(poll_account)
         .on::<ExtractPost, _, _>(extract_post)
         .on::<PublishPost, _, _>(publish_post)
+        .on::<RetweetPost, _, _>(retweet_post)
         .on::<CollectMetrics, _, _>(collect_metrics)
         .on::<SyncHotState, _, _>(sync_hot_state)
 }

@@ -10,6 +10,7 @@ mod limits;
 mod outcome;
 pub mod pending_posts;
 pub mod producers;
+pub mod relay;
 pub mod scheduler;
 mod services;
 pub mod sync_to_store;

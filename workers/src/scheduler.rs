@@ -1,4 +1,5 @@
-//! What keeps the deployment going besides its pools: cron, the intakes, pruning, the gauges of the queues.
+//! What keeps the deployment going besides its pools: cron, the intakes, the relay of the outbox, pruning, the gauges of the
+//! queues.
 //!
 //! Any number of schedulers may run; each tick fires once, each task is taken over once.
 
@@ -7,8 +8,11 @@ use std::{future::Future, time::Duration};
 use chrono::{DateTime, Utc};
 use perch_base::Settings;
 use perch_queue::{Client, CronEntry, Intake, Queue, QueueError, QueueStats};
+use perch_store::Store;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::relay;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
@@ -16,7 +20,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs every duty of a scheduler until `stop`. No failure of one ends it or the others.
-pub async fn run(settings: &Settings, client: &Client, stop: CancellationToken) {
+pub async fn run(settings: &Settings, client: &Client, store: &Store, stop: CancellationToken) {
     let mut duties = JoinSet::new();
     for (name, entry) in &settings.cron {
         match CronEntry::new(name, entry, client) {
@@ -31,6 +35,11 @@ pub async fn run(settings: &Settings, client: &Client, stop: CancellationToken) 
         let name = format!("intake {}", queue.name());
         duties.spawn(kept_up(name, stop.clone(), move |stop| intake.clone().run(stop)));
     }
+    let outbox = (store.clone(), client.clone());
+    duties.spawn(kept_up("relay".into(), stop.clone(), move |stop| {
+        let (store, client) = outbox.clone();
+        relay::run(store, client, stop)
+    }));
     let queues: Vec<Queue> = client.queues().iter().cloned().collect();
     let pruned = queues.clone();
     duties.spawn(kept_up("pruning".into(), stop.clone(), move |stop| every(PRUNE_EVERY, stop, pruned.clone(), prune)));

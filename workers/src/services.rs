@@ -5,7 +5,7 @@ use perch_clients::{ModelClient, ModelError, XClient, XError};
 use perch_queue::{Client, Redis, worker::Deps};
 use perch_store::{HotStore, Marks, RateWindows, Store, Syncer};
 
-use crate::{limits::SharedLimits, producers::UserIds};
+use crate::{limits::SharedLimits, pending_posts::OwnIds, producers::UserIds};
 
 /// What handlers work with: clients of the outside services, the hot state, Postgres, settings. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -16,6 +16,7 @@ pub struct Services {
     pub(crate) hot: HotStore,
     pub(crate) marks: Marks,
     pub(crate) user_ids: UserIds,
+    pub(crate) own_ids: OwnIds,
     pub(crate) store: Store,
     pub(crate) syncer: Syncer,
 }
@@ -43,6 +44,7 @@ impl Services {
             extraction_model: Arc::new(extraction_model),
             hot: HotStore::new(redis.clone(), settings.env),
             marks: Marks::new(redis.clone(), settings.env),
+            own_ids: OwnIds::default(),
             user_ids: UserIds::new(redis.clone(), settings.env),
             syncer: Syncer::new(redis, store.clone(), settings.env, &queues, settings.sync.batch),
             store,

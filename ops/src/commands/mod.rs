@@ -8,6 +8,7 @@ mod cron;
 pub mod dead;
 pub mod doctor;
 mod drain;
+mod effects;
 mod enqueue;
 mod health;
 mod jobs;
@@ -17,6 +18,7 @@ mod openapi;
 pub mod pause;
 mod purge;
 pub mod queues;
+mod recover;
 mod sandbox;
 mod scheduler;
 pub mod tail;
@@ -58,6 +60,9 @@ pub enum Command {
     /// Dead letters: list, stats, show, replay, discard, export
     #[command(subcommand)]
     Dead(dead::Dead),
+    /// What was done outside, and what is not known of it: list, show, resolve
+    #[command(subcommand)]
+    Effects(effects::Effects),
     /// Who works on what
     Workers(workers::Args),
     /// What happens, as it happens
@@ -67,6 +72,8 @@ pub enum Command {
     /// Cron entries: list, run
     #[command(subcommand)]
     Cron(cron::Cron),
+    /// Rebuild the queues of an empty or rolled-back Redis from Postgres
+    Recover(recover::Args),
     /// Bring the database to the schema of this release
     Migrate(migrate::Args),
     /// Look for what is wrong, and say how to mend it
@@ -104,10 +111,12 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Drain(args) => drain::run(app, args).await,
         Command::Purge(args) => purge::run(app, args).await,
         Command::Dead(dead) => dead::run(app, dead).await,
+        Command::Effects(effects) => effects::run(app, effects).await,
         Command::Workers(args) => workers::run(app, args).await,
         Command::Tail(args) => tail::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,
         Command::Cron(cron) => cron::run(app, cron).await,
+        Command::Recover(args) => recover::run(app, args).await,
         Command::Migrate(args) => migrate::run(app, args).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Config(config) => config::run(app, config),

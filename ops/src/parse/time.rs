@@ -13,11 +13,15 @@ pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
-/// A duration with its unit: `90s`, `5m`, `1h 30m`, `7d`.
+/// The longest duration: nobody waits for longer, and no calendar goes on for ever.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// A duration with its unit: `90s`, `5m`, `1h 30m`, `7d`. At most 100 years, so that it can be added to a time.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| {
+    let duration = humantime::parse_duration(text).map_err(|error| {
         format!("{text:?} is not a duration ({error}); write it with its unit, such as 90s, 5m, 12h, 7d")
-    })
+    })?;
+    if duration > LONGEST { Err(format!("{text:?} is longer than 100 years (36500d)")) } else { Ok(duration) }
 }
 
 #[cfg(test)]

@@ -27,11 +27,11 @@ pub fn worker(
     Ok(async move { runtime.run(&queues, stop).await.map_err(OpsError::from) })
 }
 
-/// Cron, intakes and pruning.
+/// Cron, intakes, the relay of the outbox and pruning.
 pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), OpsError>> + use<> {
-    let (settings, client, stop) = (base.state.settings.clone(), base.state.client.clone(), base.stop.token());
+    let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
-        scheduler::run(&settings, &client, stop).await;
+        scheduler::run(&state.settings, &state.client, &state.store, stop).await;
         Ok(())
     }
 }

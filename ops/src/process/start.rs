@@ -46,8 +46,8 @@ impl Base {
             Logs::To(writer) => telemetry::init_to(service, &settings.telemetry, writer)?,
         };
         let metrics = telemetry::metrics()?;
-        let queues = app::queues(&settings)?;
         let store = app::store(&settings)?;
+        let queues = app::queues(&settings)?.with_ledger(Arc::new(store.clone()));
         let stop = Stop::default();
         on_signals(&stop)?;
         schema(&store, migrates && settings.env == Environment::Staging).await?;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod dead_letters;
 mod doctor;
+mod effects;
 mod jobs;
 mod keys;
 mod processes;

@@ -158,10 +158,10 @@ impl RunOwned for Runtime {
 /// Waits until something holds.
 pub async fn until<Fut: Future<Output = bool>>(what: &str, holds: impl Fn() -> Fut) {
     let mut pace = tokio::time::interval(Duration::from_millis(20));
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
         while !holds().await {
             pace.tick().await;
         }
     });
-    assert!(waited.await.is_ok(), "{what}: it did not come to that in 20 seconds");
+    assert!(waited.await.is_ok(), "{what}: it did not come to that in 60 seconds");
 }

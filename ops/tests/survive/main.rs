@@ -1,5 +1,6 @@
 //! The real binary, killed, starved of its services, left alone: what an operator finds afterwards.
 
+mod recovery;
 #[path = "../cli/world.rs"]
 #[allow(dead_code, reason = "the tests of the command line use the rest")]
 mod world;
@@ -44,6 +45,10 @@ async fn sandbox() -> Sandbox {
 
 /// `perch worker` on all queues, its services played by `sandbox`.
 fn start_worker(world: &World, sandbox: &Sandbox) -> Running {
+    start_worker_with(world, sandbox, &[])
+}
+
+fn start_worker_with(world: &World, sandbox: &Sandbox, vars: &[(&str, &str)]) -> Running {
     let mut command = world.perch(&["worker"]);
     command.envs(BTreeMap::from([
         ("PERCH__HTTP__BIND", "127.0.0.1:0".to_owned()),
@@ -60,6 +65,7 @@ fn start_worker(world: &World, sandbox: &Sandbox) -> Running {
         ("X_MAIN_ACCESS_SECRET", "sandbox-perch_bot-secret".to_owned()),
         ("GROK_API_KEY", "sandbox-model-key".to_owned()),
     ]));
+    command.envs(vars.iter().copied());
     Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary is built"))
 }
 

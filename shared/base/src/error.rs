@@ -7,6 +7,8 @@ pub enum Disposition {
     Retry,
     /// It will work after this time, the other side says.
     RetryAfter(Duration),
+    /// What it needs is away, through no fault of the job. It is put off for this time, which costs no attempt.
+    Wait(Duration),
     /// It will never work as it is.
     Never,
 }

@@ -3,6 +3,7 @@
 mod check;
 pub mod clock;
 mod config_error;
+pub mod crash;
 mod env;
 mod error;
 mod layers;

@@ -216,6 +216,9 @@ pub struct QueueSettings {
     /// metadata names another under `kind`.
     #[serde(default)]
     pub intake_kind: Option<JobKind>,
+    /// Whether its jobs are written into Postgres before Redis gets them, so that they survive the loss of Redis.
+    #[serde(default)]
+    pub ledger: bool,
     /// How much of a job's life is recorded.
     #[serde(default)]
     pub history: History,
@@ -310,6 +313,9 @@ pub struct XSettings {
     /// How long one request may take.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+    /// How long after a write X may still not show it. Only then does "not there" mean "not done".
+    #[serde(with = "humantime_serde")]
+    pub settle: Duration,
     /// The accounts that Perch posts as.
     #[serde(default)]
     pub accounts: BTreeMap<AccountId, XAccountSettings>,

@@ -8,8 +8,9 @@ use crate::{
     CronSchedule, Environment,
     check::{Check, Finding},
     settings::{
-        AnalyticsSettings, CronSettings, EngineSettings, FileSettings, HttpSettings, ModelSettings, PicksSettings,
-        PostgresSettings, QueueSettings, Rate, RedisSettings, SandboxSettings, TelemetrySettings, XSettings,
+        AnalyticsSettings, CronSettings, EngineSettings, FileSettings, History, HttpSettings, ModelSettings,
+        PicksSettings, PostgresSettings, QueueSettings, Rate, RedisSettings, SandboxSettings, TelemetrySettings,
+        XSettings,
     },
 };
 
@@ -139,6 +140,13 @@ fn one_queue(check: &mut Check, key: &str, queue: &QueueSettings) {
     check.range(format!("{key}.group_concurrency"), queue.group_concurrency, 0..=10_000);
     rate(check, &format!("{key}.group_rate"), queue.group_rate);
     rate(check, &format!("{key}.rate"), queue.rate);
+    if queue.ledger && queue.history != History::Full {
+        check.refuse(
+            format!("{key}.ledger"),
+            "is true, but the history of the queue would not say which jobs are done",
+            "true together with history = \"full\"",
+        );
+    }
     check.range(format!("{key}.events_kept"), queue.events_kept, 100..=10_000_000);
     check.duration(format!("{key}.dead_retention"), queue.dead_retention, HOUR..=3_660 * DAY);
     check.range(format!("{key}.dead_kept"), queue.dead_kept, 1..=10_000_000);
@@ -201,6 +209,7 @@ fn x(check: &mut Check, x: &XSettings, env: Environment) {
     check.service_url("x.base_url", &x.base_url, env);
     // A request must end before its job does, or the outcome of a post is never learnt.
     check.duration("x.timeout", x.timeout, SECOND..=PublishPost::TIMEOUT.saturating_sub(5 * SECOND));
+    check.duration("x.settle", x.settle, Duration::ZERO..=10 * MINUTE);
     for (account, settings) in &x.accounts {
         check.handle(format!("x.accounts.{account}.username"), &settings.username);
     }

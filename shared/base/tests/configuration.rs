@@ -109,7 +109,7 @@ fn an_unknown_key_is_refused_in_a_file_and_in_a_variable() {
 
 #[test]
 fn a_credential_in_a_file_is_refused_unread_with_the_hint_to_use_the_environment() {
-    let config = Config::shipped().adding("staging.toml", "[x]\ntoken = \"hunter2\"");
+    let config = Config::shipped().with("staging.toml", "[x]\n", "[x]\ntoken = \"hunter2\"\n");
     let text = config.problem(&[]);
     says(&text, &["staging.toml: x.token is not a setting", "environment variables"]);
     assert!(!text.contains("hunter2"), "{text}");
@@ -220,6 +220,7 @@ fn a_value_out_of_its_range_is_refused_with_the_range() {
         ("PERCH__QUEUES__EXTRACTION__CONCURRENCY", "0", "queues.extraction.concurrency is 0", "1 to 1000"),
         ("PERCH__QUEUES__EXTRACTION__RATE", "{count = 0, per = \"1s\"}", "queues.extraction.rate.count is 0", "1 to"),
         ("PERCH__X__TIMEOUT", "2m", "x.timeout is 2m", "1s to 40s"),
+        ("PERCH__X__SETTLE", "1h", "x.settle is 1h", "0s to 10m"),
         ("PERCH__X__BASE_URL", "ftp://api.x.com", "x.base_url has the scheme ftp", "http or https"),
         ("PERCH__X__ACCOUNTS__MAIN__USERNAME", "@bot", "x.accounts.main.username is \"@bot\"", "without @"),
         ("PERCH__MODELS__EXTRACTION", "gork", "models.extraction is \"gork\"", "grok"),

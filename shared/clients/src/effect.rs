@@ -5,6 +5,10 @@
 pub trait EffectPermit: Send + Sync {
     /// The key of the effect in the ledger, for example `retweet:main:1849`.
     fn effect_key(&self) -> &str;
+
+    /// Whether it still holds at this moment. A client asks at the last one, when nothing is left but to send: a process
+    /// that was frozen in between may have lost its permit to another.
+    fn holds(&self) -> bool;
 }
 
 /// What is known about a change after the call for it failed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, header};
 
 /// The shortest wait that is asked for.
@@ -47,7 +47,7 @@ pub(crate) fn x_window(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Wind
     Some(Window {
         limit: number("x-rate-limit-limit")?,
         remaining: number("x-rate-limit-remaining")?,
-        reset: local + (reset - service_time(headers, local)),
+        reset: after(local, reset - service_time(headers, local)),
     })
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn model_window(headers: &HeaderMap, local: DateTime<Utc>) -> Option<
     Some(Window {
         limit: either("limit").and_then(|value| value.parse().ok()).unwrap_or(0),
         remaining: either("remaining")?.parse().ok()?,
-        reset: local + either("reset").and_then(span)?,
+        reset: after(local, TimeDelta::from_std(either("reset").and_then(span)?).unwrap_or(TimeDelta::MAX)),
     })
 }
 
@@ -73,6 +73,13 @@ pub(crate) fn model_wait(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Du
     };
     retry_after(headers, local)
         .or_else(|| ["-requests", "-tokens", ""].into_iter().filter_map(used_up).max().map(clamped))
+}
+
+/// The time of a reset. A service may state any; one that is farther away than the longest wait would hold calls back for
+/// ever, or be no time at all.
+fn after(local: DateTime<Utc>, wait: TimeDelta) -> DateTime<Utc> {
+    const LONGEST: TimeDelta = TimeDelta::days(1);
+    local + wait.clamp(-LONGEST, LONGEST)
 }
 
 /// `wait`, within what is asked for.
@@ -155,6 +162,20 @@ mod tests {
         let window = x_window(&answer, local()).expect("all three headers are there");
         assert_eq!((window.limit, window.remaining), (900, 0));
         assert_eq!(window.reset - local(), chrono::TimeDelta::seconds(300));
+    }
+
+    #[test]
+    fn a_reset_that_no_clock_can_show_is_a_day_away() {
+        let x = headers(&[
+            ("date", "Mon, 01 Jan 0001 00:00:00 GMT"),
+            ("x-rate-limit-limit", "50"),
+            ("x-rate-limit-remaining", "0"),
+            ("x-rate-limit-reset", "8210266876799"),
+        ]);
+        let model = headers(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "999999999999999999")]);
+        for window in [x_window(&x, local()), model_window(&model, local())] {
+            assert_eq!(window.expect("it is stated").reset - local(), TimeDelta::days(1));
+        }
     }
 
     #[test]

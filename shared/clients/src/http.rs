@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::{Client, Request, Response, redirect::Policy};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::RateLimits;
@@ -126,22 +126,33 @@ impl Transport {
         let mut response = self.client.execute(request).await.map_err(send_error)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         match read_body(response, &headers).await {
-            Ok(body) => Ok(Answer { status, headers, body }),
+            Ok(body) => Ok(Answer { status, headers, body: self.without_secrets(body) }),
             // The status alone decides what a refusal means; its body only explains it.
             Err(_) if !status.is_success() => Ok(Answer { status, headers, body: Vec::new() }),
             Err(error) => Err(error),
         }
     }
 
-    /// A message from outside, as it may appear in an error: without secrets, and not too long.
-    pub(crate) fn presentable(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.secrets {
-            let secret = secret.expose_secret();
-            if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
-                text = text.replace(secret, "[secret]");
-            }
+    /// A body without secrets: what it says is kept with jobs, a model's answer for example.
+    fn without_secrets(&self, body: Vec<u8>) -> Vec<u8> {
+        match std::str::from_utf8(&body) {
+            Ok(text) if self.secrets().any(|secret| text.contains(secret)) => self.cut(text).into_bytes(),
+            _ => body,
         }
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| secret.len() >= SHORTEST_SECRET)
+    }
+
+    fn cut(&self, text: &str) -> String {
+        self.secrets().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
+    }
+
+    /// A message from outside, as it may appear in an error: without secrets, which it may have spelled with escapes, and
+    /// not too long.
+    pub(crate) fn presentable(&self, text: &str) -> String {
+        let text = self.cut(text);
         match text.char_indices().nth(MAX_DETAIL) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text,

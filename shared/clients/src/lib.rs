@@ -6,6 +6,7 @@
 mod effect;
 mod headers;
 mod http;
+mod last_look;
 mod limits;
 pub mod models;
 mod oauth1;

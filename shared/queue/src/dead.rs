@@ -7,7 +7,7 @@ use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{Envelope, EventData, Queue, QueueError, operate::operator, scripts};
+use crate::{Envelope, EventData, Queue, QueueError, lossy::Lossy, operate::operator, scripts};
 
 /// A job in the dead letters.
 #[derive(Debug, Clone, Serialize)]
@@ -99,8 +99,8 @@ impl Queue {
         let limit = limit.clamp(1, 1_000);
         let mut cmd = redis::cmd("ZRANGE");
         cmd.arg(self.keys().dead()).arg(offset).arg(offset + limit - 1).arg("REV").arg("WITHSCORES");
-        let ids: Vec<(String, f64)> = self.redis().cmd("list dead letters", &cmd).await?;
-        self.letters(ids).await
+        let ids: Vec<(Lossy, f64)> = self.redis().cmd("list dead letters", &cmd).await?;
+        self.letters(ids.into_iter().map(|(id, score)| (id.0, score)).collect()).await
     }
 
     /// One dead letter.
@@ -122,7 +122,7 @@ impl Queue {
             pipe.cmd("HMGET").arg(key).arg(&names);
         }
         type Column<T> = Vec<Option<T>>;
-        let (envelopes, attempts, errors): (Column<Vec<u8>>, Column<u32>, Column<String>) =
+        let (envelopes, attempts, errors): (Column<Vec<u8>>, Column<Lossy>, Column<Lossy>) =
             self.redis().call("read dead letters", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
         let rows = ids.iter().zip(envelopes).zip(attempts).zip(errors);
         Ok(rows
@@ -133,8 +133,8 @@ impl Queue {
                     id: id.parse().ok()?,
                     died_at,
                     envelope: envelope.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-                    attempts: attempts.unwrap_or(0),
-                    errors: read_errors(errors.as_deref().unwrap_or_default()),
+                    attempts: attempts.map_or(0, |attempts| attempts.count()),
+                    errors: read_errors(&errors.unwrap_or_default().0),
                 })
             })
             .collect())

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, stream};
-use perch_base::{Classified, Disposition};
+use perch_base::{Classified, Disposition, crash_point};
 use perch_jobs::{
     InvalidRetryPolicy, Job, JobId, JobKind, JobType, PayloadError, Priority, QueueName, RetryPolicy, Unique,
     UniqueScope,
@@ -12,7 +11,7 @@ use perch_jobs::{
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
-use crate::{Envelope, Queue, QueueError, Queues, scripts};
+use crate::{Envelope, LedgerError, Queue, QueueError, Queues, scripts};
 
 /// What happens when another job holds the unique key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +92,8 @@ pub enum Acceptance {
     Kept,
     /// A new job in place of the one that held the unique key.
     Replaced,
+    /// A new job of a ledger queue. The ledger keeps it; Redis, which is away, gets it when it is back.
+    Deferred,
 }
 
 /// An accepted job.
@@ -163,12 +164,16 @@ pub enum EnqueueError {
     /// Redis.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The queue is kept in a ledger, which took nothing.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 impl Classified for EnqueueError {
     fn disposition(&self) -> Disposition {
         match self {
             Self::Queue(error) => error.disposition(),
+            Self::Ledger(error) => error.disposition(),
             _ => Disposition::Never,
         }
     }
@@ -180,10 +185,9 @@ pub struct Client {
     queues: Queues,
 }
 
-/// Jobs in one script call, and calls under way at once.
+/// Jobs in one script call.
 const CHUNK: usize = 250;
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
-const IN_FLIGHT: usize = 4;
 
 impl Client {
     /// A client for the queues and types of a deployment.
@@ -215,26 +219,26 @@ impl Client {
     /// come in the order of the jobs.
     pub async fn submit_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Enqueued, EnqueueError>> {
         let mut answers: Vec<Option<Result<Enqueued, EnqueueError>>> = Vec::new();
-        let mut by_queue: Vec<(Queue, Vec<(usize, Prepared)>)> = Vec::new();
+        let mut by_queue: Vec<(Queue, Vec<usize>, Vec<Prepared>)> = Vec::new();
         for (place, job) in jobs.into_iter().enumerate() {
             match self.prepare(job) {
                 Ok((queue, prepared)) => {
                     answers.push(None);
-                    match by_queue.iter_mut().find(|(q, _)| q.name() == queue.name()) {
-                        Some((_, list)) => list.push((place, prepared)),
-                        None => by_queue.push((queue, vec![(place, prepared)])),
+                    match by_queue.iter_mut().find(|(q, ..)| q.name() == queue.name()) {
+                        Some((_, places, list)) => {
+                            places.push(place);
+                            list.push(prepared);
+                        }
+                        None => by_queue.push((queue, vec![place], vec![prepared])),
                     }
                 }
                 Err(error) => answers.push(Some(Err(error))),
             }
         }
-        for (queue, list) in by_queue {
-            let chunks = chunked(list.iter().map(|(_, prepared)| prepared));
-            // Collected first: a closure over the chunks would make the future too particular to be sent.
-            let pushes: Vec<_> = chunks.iter().map(|chunk| push(&queue, chunk)).collect();
-            let results: Vec<_> = stream::iter(pushes).buffered(IN_FLIGHT).collect().await;
-            for ((place, _), result) in list.iter().zip(results.into_iter().flatten()) {
-                answers[*place] = Some(result);
+        for (queue, places, mut list) in by_queue {
+            let results = self.store(&queue, &mut list).await;
+            for (place, result) in places.into_iter().zip(results) {
+                answers[place] = Some(result);
             }
         }
         answers.into_iter().map(|a| a.expect("every job was prepared or refused, and every chunk answered")).collect()
@@ -361,7 +365,10 @@ pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueu
     for job in jobs {
         call.arg(job.id.to_string()).arg(job.envelope.encode()).arg(job.script_options());
     }
-    match queue.run::<Vec<(u8, String)>>("enqueue", &call).await {
+    crash_point!("enqueue.before");
+    let answered = queue.run::<Vec<(u8, String)>>("enqueue", &call).await;
+    crash_point!("enqueue.after");
+    match answered {
         Ok(codes) => jobs.iter().zip(codes).map(|(job, (code, id))| answer(queue, job, code, &id)).collect(),
         Err(error) => {
             let doing = "enqueue";

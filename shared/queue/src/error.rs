@@ -72,10 +72,14 @@ impl QueueError {
     }
 }
 
+/// How long a job is put off when Redis is away.
+const WHEN_AWAY: Duration = Duration::from_secs(5);
+
 impl Classified for QueueError {
     fn disposition(&self) -> Disposition {
         match self {
-            Self::Unavailable { .. } | Self::Timeout { .. } | Self::Refused { .. } => Disposition::Retry,
+            Self::Unavailable { .. } | Self::Timeout { .. } => Disposition::Wait(WHEN_AWAY),
+            Self::Refused { .. } => Disposition::Retry,
             Self::Configuration(_) | Self::Corrupt { .. } => Disposition::Never,
         }
     }

@@ -6,7 +6,7 @@ use perch_base::settings::Rate;
 use perch_jobs::JobId;
 use redis::{FromRedisValue, ParsingError, Value};
 
-use crate::{Queue, QueueError, lease::Lease, scripts};
+use crate::{Queue, QueueError, lease::Lease, lossy::Lossy, scripts};
 
 /// A leased job as it came from Redis.
 #[derive(Debug)]
@@ -79,8 +79,8 @@ impl FromRedisValue for Reply {
         let (paused, next_ms) = (number()? == 1, number()?);
         let mut jobs = Vec::with_capacity(items.len() / 3);
         while let (Some(id), Some(envelope), Some(member)) = (items.next(), items.next(), items.next()) {
-            let id = String::from_redis_value(id)?;
-            let member = String::from_redis_value(member)?;
+            let Lossy(id) = Lossy::from_redis_value(id)?;
+            let Lossy(member) = Lossy::from_redis_value(member)?;
             // An id that is none was planted by hand; its lease runs out and it ends in the dead letters.
             let Ok(id) = id.parse::<JobId>() else {
                 tracing::error!(id, "an id in Redis is not a job id; it is left to the reaper");

@@ -30,6 +30,7 @@ impl<E: Classified> From<E> for Fail {
         match error.disposition() {
             Disposition::Retry => Self::Retry(message),
             Disposition::RetryAfter(after) => Self::RetryAfter(after, message),
+            Disposition::Wait(wait) => Self::Snooze(wait, message),
             Disposition::Never => Self::Dead(message),
         }
     }

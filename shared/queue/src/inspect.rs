@@ -7,7 +7,7 @@ use perch_jobs::{JobId, Priority, QueueName};
 use redis::Pipeline;
 use serde::{Deserialize, Serialize};
 
-use crate::{Envelope, EventData, Lease, Queue, QueueError, dead::read_errors};
+use crate::{Envelope, EventData, Lease, Queue, QueueError, dead::read_errors, lossy::Lossy};
 
 /// A queue at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -137,7 +137,7 @@ fn time(score: f64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(score as i64).unwrap_or_default()
 }
 
-type Scored = Vec<(String, f64)>;
+type Scored = Vec<(Lossy, f64)>;
 
 impl Queue {
     async fn pipe<T: redis::FromRedisValue + Send>(
@@ -172,11 +172,11 @@ impl Queue {
         rest.cmd("HMGET").arg(keys.state()).arg(&["paused", "paused_by", "paused_at", "succeeded"]);
         rest.cmd("HVALS").arg(keys.parked_count());
         let n: Vec<u64> = self.pipe("count jobs", counts).await?;
-        type Rest = (Option<String>, Option<String>, Option<String>, Scored, Vec<Option<String>>, Vec<u64>);
+        type Rest = (Option<Lossy>, Option<Lossy>, Option<Lossy>, Scored, Vec<Option<Lossy>>, Vec<u64>);
         let (high, normal, low, due, state, parked): Rest = self.pipe("read the queue", rest).await?;
-        let oldest = [high, normal, low].into_iter().flatten().filter_map(|id| id.parse::<JobId>().ok()).min();
-        let paused = state.first().cloned().flatten().is_some_and(|p| p == "1");
-        let word = |i: usize| state.get(i).cloned().flatten();
+        let oldest = [high, normal, low].into_iter().flatten().filter_map(|id| id.0.parse::<JobId>().ok()).min();
+        let paused = state.first().cloned().flatten().is_some_and(|p| p.0 == "1");
+        let word = |i: usize| state.get(i).cloned().flatten().map(|word| word.0);
         let text = |i: usize| word(i).filter(|_| paused);
         Ok(QueueStats {
             queue: self.name().clone(),
@@ -230,7 +230,7 @@ impl Queue {
         if reverse {
             cmd.arg("REV");
         }
-        self.redis().cmd("list jobs", &cmd).await
+        Ok(self.redis().cmd::<Vec<Lossy>>("list jobs", &cmd).await?.into_iter().map(|name| name.0).collect())
     }
 
     async fn waiting_ids(&self, mut offset: usize, limit: usize) -> Result<Vec<String>, QueueError> {
@@ -247,7 +247,7 @@ impl Queue {
             }
             let mut range = redis::cmd("LRANGE");
             range.arg(&list).arg(offset).arg(offset + limit - ids.len() - 1);
-            let found: Vec<String> = self.redis().cmd("list jobs", &range).await?;
+            let found: Vec<Lossy> = self.redis().cmd("list jobs", &range).await?;
             if found.is_empty() && offset > 0 {
                 let mut len = redis::cmd("LLEN");
                 len.arg(&list);
@@ -255,7 +255,7 @@ impl Queue {
             } else {
                 offset = 0;
             }
-            ids.extend(found);
+            ids.extend(found.into_iter().map(|id| id.0));
         }
         Ok(ids)
     }
@@ -275,12 +275,12 @@ impl Queue {
         }
         pipe.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(-1).arg("WITHSCORES");
         type Column<T> = Vec<Option<T>>;
-        type Rows = (Column<Vec<u8>>, Column<u32>, Column<String>, Column<String>, Column<f64>, Column<f64>, Scored);
+        type Rows = (Column<Vec<u8>>, Column<Lossy>, Column<Lossy>, Column<Lossy>, Column<f64>, Column<f64>, Scored);
         let (envelopes, attempts, errors, cancelling, due, dead, leases): Rows = self.pipe("read jobs", pipe).await?;
         let mut views = Vec::new();
         for (i, id) in ids.iter().enumerate() {
             let Some(envelope) = &envelopes[i] else { continue };
-            let lease = leases.iter().find_map(|(member, ends)| {
+            let lease = leases.iter().find_map(|(Lossy(member), ends)| {
                 let (owner, _) = member.split_once('|')?;
                 (owner == names[i]).then(|| (Lease::from_member(*id, member.clone()), time(*ends)))
             });
@@ -290,7 +290,7 @@ impl Queue {
                 (None, None, Some(_)) => JobState::Dead,
                 (None, None, None) => JobState::Waiting,
             };
-            let failed = attempts[i].unwrap_or(0);
+            let failed = attempts[i].as_ref().map_or(0, Lossy::count);
             views.push(JobView {
                 id: *id,
                 queue: self.name().clone(),
@@ -300,7 +300,7 @@ impl Queue {
                 worker: lease.as_ref().map(|(lease, _)| lease.holder().to_owned()),
                 attempts: lease.as_ref().map_or(failed, |(lease, _)| lease.attempt()),
                 cancelling: cancelling[i].is_some(),
-                errors: read_errors(errors[i].as_deref().unwrap_or_default()),
+                errors: read_errors(errors[i].as_ref().map_or("", |errors| &errors.0)),
                 envelope: String::from_utf8_lossy(envelope).into_owned(),
             });
         }
@@ -314,14 +314,14 @@ impl Queue {
         pipe.cmd("ZRANGE").arg(self.keys().workers()).arg(since).arg("+inf").arg("BYSCORE").arg("WITHSCORES");
         pipe.cmd("HGETALL").arg(self.keys().worker_info());
         pipe.cmd("ZRANGE").arg(self.keys().leases()).arg(0).arg(-1);
-        type Rows = (Scored, std::collections::HashMap<String, String>, Vec<String>);
+        type Rows = (Scored, std::collections::HashMap<Lossy, Lossy>, Vec<Lossy>);
         let (seen, info, leases): Rows = self.pipe("list workers", pipe).await?;
         Ok(seen
             .into_iter()
             .map(|(name, seen)| {
                 let said: serde_json::Value =
-                    info.get(&name).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-                let running = leases.iter().filter(|member| member.split('|').nth(1) == Some(&name)).count();
+                    info.get(&name).and_then(|json| serde_json::from_str(&json.0).ok()).unwrap_or_default();
+                let running = leases.iter().filter(|member| member.0.split('|').nth(1) == Some(&name.0)).count();
                 WorkerView {
                     queue: self.name().clone(),
                     seen: time(seen),
@@ -329,7 +329,7 @@ impl Queue {
                     version: said["version"].as_str().map(str::to_owned),
                     concurrency: said["concurrency"].as_u64(),
                     running: running as u64,
-                    name,
+                    name: name.0,
                 }
             })
             .collect())

@@ -7,17 +7,21 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, JobKind, JobType, QueueName};
+use perch_base::crash_point;
+use perch_jobs::{JobId, JobKind, JobType};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Client, EnqueueError, EnqueueOptions, Queue, QueueError, enqueue::Prepared};
+use crate::{
+    Client, EnqueueError, EnqueueOptions, Queue, QueueError,
+    enqueue::Prepared,
+    ledger::push_all,
+    refused::{REFUSED, refused, unknown},
+};
 
 /// Tasks handed over in one step.
 const AT_ONCE: usize = 250;
-/// The kind of a task that cannot be a job. No handler knows it, so it ends in the dead letters.
-const REFUSED: &str = "intake_refused";
 /// How long a task is remembered after it was handed over and removed.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
@@ -134,17 +138,23 @@ impl Intake {
             .zip(kinds)
             .filter_map(|((one, payload), kind)| Some(self.prepare(one, &payload?, kind)))
             .collect();
+        crash_point!("intake.read");
         let mut accepted = 0;
-        for chunk in crate::enqueue::chunked(jobs.iter()) {
-            for result in crate::enqueue::push(&self.queue, &chunk).await {
-                match result {
-                    Ok(enqueued) if enqueued.acceptance == crate::Acceptance::Accepted => accepted += 1,
-                    Ok(_) | Err(EnqueueError::Conflict { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+        // An id that follows from its task alone is the same when the task is read again, so a ledger may keep it.
+        let (mut lasting, others): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| job.intake.as_deref() == Some(job.id.to_string().as_str()));
+        let mut results = self.client.store(&self.queue, &mut lasting).await;
+        results.extend(push_all(&self.queue, &others).await);
+        for result in results {
+            match result {
+                Ok(enqueued) if enqueued.acceptance == crate::Acceptance::Accepted => accepted += 1,
+                Ok(_) | Err(EnqueueError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
+        crash_point!("intake.enqueued");
         self.remove(found).await?;
+        crash_point!("intake.removed");
         Ok(accepted)
     }
 
@@ -161,7 +171,7 @@ impl Intake {
         let job = RawValue::from_string(text.clone())
             .map_err(|e| format!("the payload is not JSON: {e}"))
             .and_then(|payload| self.fitting(&job_type, payload, id, found.run_at));
-        let mut prepared = job.unwrap_or_else(|reason| self.refused(&named, &text, &reason, id));
+        let mut prepared = job.unwrap_or_else(|reason| refused(&self.queue, &named, &text, &reason, id));
         prepared.intake = Some(found.task.clone());
         prepared
     }
@@ -181,14 +191,6 @@ impl Intake {
         let (unique, group) = job_type.check(&payload).unwrap_or_default();
         let options = EnqueueOptions { id: Some(id), run_at, ..EnqueueOptions::default() };
         Prepared::new(&self.queue, job_type, payload, options, unique, group).map_err(|e| e.to_string())
-    }
-
-    fn refused(&self, kind: &str, payload: &str, reason: &str, id: JobId) -> Prepared {
-        let kept = serde_json::json!({ "kind": kind, "reason": reason, "payload": payload });
-        let payload = serde_json::value::to_raw_value(&kept).expect("a JSON value is JSON");
-        let job_type = unknown(&JobKind::from_static(REFUSED), self.queue.name());
-        let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
-        Prepared::new(&self.queue, &job_type, payload, options, None, None).expect("an id alone breaks no rule")
     }
 
     fn id_of(&self, task: &str) -> JobId {
@@ -231,12 +233,4 @@ impl Intake {
     ) -> Result<T, QueueError> {
         self.queue.redis().call(doing, |mut conn| async move { pipe.query_async(&mut conn).await }).await
     }
-}
-
-/// A type for a kind that this deployment does not know.
-fn unknown(kind: &JobKind, queue: &QueueName) -> JobType {
-    let mut job_type = JobType::of::<perch_jobs::SyncHotState>();
-    job_type.kind = kind.clone();
-    job_type.queue = queue.clone();
-    job_type
 }

@@ -2,7 +2,7 @@
 
 use perch_jobs::JobId;
 
-use crate::{Queue, QueueError, scripts};
+use crate::{Queue, QueueError, lossy::Lossy, scripts};
 
 /// A worker's hold on one attempt of a job. Acks are fenced by it: once it is gone from Redis, they change nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,9 +57,9 @@ pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease], reaped:
         for lease in chunk {
             call.arg(lease.member());
         }
-        let (lost, stop): (Vec<String>, Vec<(String, String)>) = queue.run("renew leases", &call).await?;
-        pulse.lost.extend(lost);
-        pulse.stop.extend(stop);
+        let (lost, stop): (Vec<Lossy>, Vec<(Lossy, Lossy)>) = queue.run("renew leases", &call).await?;
+        pulse.lost.extend(lost.into_iter().map(|member| member.0));
+        pulse.stop.extend(stop.into_iter().map(|(member, why)| (member.0, why.0)));
     }
     Ok(pulse)
 }

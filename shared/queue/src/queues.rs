@@ -6,7 +6,7 @@ use perch_base::{
 };
 use perch_jobs::{JobTypes, QueueName};
 
-use crate::{Queue, Redis};
+use crate::{Ledger, Queue, Redis};
 
 /// All queues of a deployment and the job types that live in them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -17,6 +17,7 @@ struct Inner {
     queues: BTreeMap<QueueName, Queue>,
     types: JobTypes,
     redis: Redis,
+    ledger: Option<Arc<dyn Ledger>>,
 }
 
 impl Queues {
@@ -43,7 +44,20 @@ impl Queues {
             let queue = Queue::new(redis.clone(), env, name.clone(), block.clone(), engine.clone(), clock.clone());
             (name.clone(), queue)
         };
-        Self(Arc::new(Inner { queues: blocks.iter().map(queue).collect(), types, redis }))
+        Self(Arc::new(Inner { queues: blocks.iter().map(queue).collect(), types, redis, ledger: None }))
+    }
+
+    /// The same queues with a ledger, for those whose block says `ledger = true`. Without one, their jobs are in Redis alone.
+    #[must_use]
+    pub fn with_ledger(&self, ledger: Arc<dyn Ledger>) -> Self {
+        let Inner { queues, types, redis, .. } = &*self.0;
+        let (queues, types, redis) = (queues.clone(), types.clone(), redis.clone());
+        Self(Arc::new(Inner { queues, types, redis, ledger: Some(ledger) }))
+    }
+
+    /// The ledger, if there is one.
+    pub(crate) fn ledger(&self) -> Option<&dyn Ledger> {
+        self.0.ledger.as_deref()
     }
 
     /// The queue of that name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::{
-    CronSchedule,
+    CronSchedule, crash_point,
     settings::{CatchUp, CronSettings, Overlap},
 };
 use perch_jobs::JobId;
@@ -103,7 +103,9 @@ impl CronEntry {
             .arg(prepared.id.to_string())
             .arg(prepared.envelope.encode())
             .arg(prepared.script_options());
+        crash_point!("cron.before");
         let answer: String = queue.run("fire a cron entry", &call).await?;
+        crash_point!("cron.after");
         Ok(match answer.as_str() {
             "fired" => Fired::Fired,
             "overlap" => Fired::Overlap,

@@ -26,4 +26,6 @@ scripts! {
     PAUSE = "pause.lua",
     GOODBYE = "goodbye.lua",
     RECLAIM = "reclaim.lua",
+    RESTORE = "restore.lua",
+    DROP = "drop.lua",
 }

@@ -73,7 +73,8 @@ impl Reading {
             if draft.pair.is_none() && self.heading_speaks_of(&draft) {
                 draft.pair.clone_from(&self.heading);
             }
-            if let Some(pick) = settled(&draft, clause, context) {
+            // A line beyond all numbers is no bet, whatever stands around it.
+            if let Some(pick) = settled(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
                 self.add(pick);
             }
         }

@@ -4,19 +4,28 @@
 //! did when an attempt ended in between: then the next attempt asks that service, and says what it learned.
 
 mod decide;
+mod history;
 mod model;
+mod operate;
 
 use std::time::Duration;
 
 use perch_jobs::JobId;
+use serde_json::json;
 use sqlx::{FromRow, PgConnection, Row as _};
 
-use self::decide::Decision;
+use self::{
+    decide::Decision,
+    history::{Told, told},
+    model::Asked,
+};
 use crate::{Store, StoreError, json, picks::LONGEST_KEY};
 
 pub use self::{
     decide::IN_FLIGHT,
-    model::{Claim, EffectIntent, EffectState, Permit, StoredEffect, Takeover, request_digest},
+    history::{EffectEvent, EffectEventKind, Evidence},
+    model::{ACT_WITHIN, Claim, EffectIntent, EffectState, Permit, PermitTerm, StoredEffect, Takeover, request_digest},
+    operate::{EffectFilter, Resolution, Resolved},
 };
 
 /// The effect ledger.
@@ -28,11 +37,18 @@ impl Effects<'_> {
     pub async fn claim(&self, intent: &EffectIntent) -> Result<Claim, StoreError> {
         check(intent)?;
         let doing = "claim an effect";
+        let asked = Asked::now();
         let fresh: Option<i64> = sqlx::query_scalar(
-            "insert into effects (environment, key, kind, account, state, fence, digest, job_id, attempt, holder)
-             values ($1, $2, $3, $4, 'intended', 1, $5, $6, $7, $8)
-             on conflict (environment, key) do nothing
-             returning fence",
+            "with fresh as (
+                 insert into effects (environment, key, kind, account, state, fence, digest, job_id, attempt, holder)
+                 values ($1, $2, $3, $4, 'intended', 1, $5, $6, $7, $8)
+                 on conflict (environment, key) do nothing
+                 returning fence
+             ), told as (
+                 insert into effect_history (environment, key, event, fence, job_id, attempt, holder)
+                 select $1, $2, 'claimed', fence, $6, $7, $8 from fresh
+             )
+             select fence from fresh",
         )
         .bind(self.0.env_name())
         .bind(&intent.key)
@@ -40,24 +56,32 @@ impl Effects<'_> {
         .bind(&intent.account)
         .bind(intent.digest.as_slice())
         .bind(intent.job.to_string())
-        .bind(i64::from(intent.attempt))
+        .bind(i32::try_from(intent.attempt).unwrap_or(i32::MAX))
         .bind(&intent.holder)
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
         if let Some(fence) = fresh {
-            return Ok(Claim::Granted(Permit { key: intent.key.clone(), fence }));
+            return Ok(Claim::Granted(Permit::new(&intent.key, fence, asked)));
         }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
-        let claim = self.claim_existing(&mut tx, intent).await?;
+        let claim = self.claim_existing(&mut tx, intent, asked).await?;
         tx.commit().await.map_err(StoreError::on(doing))?;
         Ok(claim)
     }
 
-    async fn claim_existing(&self, conn: &mut PgConnection, intent: &EffectIntent) -> Result<Claim, StoreError> {
+    async fn claim_existing(
+        &self,
+        conn: &mut PgConnection,
+        intent: &EffectIntent,
+        asked: Asked,
+    ) -> Result<Claim, StoreError> {
         let doing = "claim an effect";
         let row = sqlx::query(
-            "select *, (extract(epoch from clock_timestamp() - intended_at) * 1000)::bigint as age_ms
+            "select *,
+                    (extract(epoch from clock_timestamp()
+                             - coalesce(case when state = 'unknown' then settled_at end, intended_at)) * 1000)::bigint
+                        as quiet_ms
              from effects where environment = $1 and key = $2
              for update",
         )
@@ -67,13 +91,16 @@ impl Effects<'_> {
         .await
         .map_err(StoreError::on(doing))?;
         let effect = Box::new(StoredEffect::from_row(&row).map_err(StoreError::on(doing))?);
-        let age_ms: i64 = row.try_get("age_ms").map_err(StoreError::on(doing))?;
-        let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
-        Ok(match decide::decide(&effect, intent, age) {
-            Decision::Grant => Claim::Granted(self.permit(conn, intent, effect.fence).await?),
+        let quiet: i64 = row.try_get("quiet_ms").map_err(StoreError::on(doing))?;
+        let quiet = Duration::from_millis(u64::try_from(quiet).unwrap_or(0));
+        Ok(match decide::decide(&effect, intent, quiet) {
+            Decision::Grant => {
+                let told = Told::by(intent).and(EffectEventKind::Claimed, &json!({}));
+                Claim::Granted(self.permit(conn, intent, effect.fence, asked, &told).await?)
+            }
             Decision::Done => Claim::Done(effect),
             Decision::Ask => {
-                let takeover = Takeover { seen_fence: effect.fence, intent: intent.clone() };
+                let takeover = Takeover { seen_fence: effect.fence, intent: intent.clone(), quiet };
                 Claim::Unresolved { effect, takeover }
             }
             Decision::Wait(retry_after) => Claim::Busy { effect, retry_after },
@@ -88,29 +115,37 @@ impl Effects<'_> {
         conn: &mut PgConnection,
         intent: &EffectIntent,
         seen_fence: i64,
+        asked: Asked,
+        told: &Told<'_>,
     ) -> Result<Permit, StoreError> {
-        let fence: Option<i64> = sqlx::query_scalar(
-            "update effects
-             set state = 'intended', fence = fence + 1, kind = $4, account = $5, digest = $6, job_id = $7,
-                 attempt = $8, holder = $9, external_id = null, response = null, error = null,
-                 intended_at = clock_timestamp(), settled_at = null
-             where environment = $1 and key = $2 and fence = $3 and state <> 'confirmed'
-             returning fence",
-        )
+        let fence: Option<i64> = sqlx::query_scalar(concat!(
+            "with changed as (
+                 update effects
+                 set state = 'intended', fence = fence + 1, kind = $10, account = $11, digest = $4, job_id = $7,
+                     attempt = $8, holder = $9, external_id = null, response = null, error = null,
+                     intended_at = clock_timestamp(), settled_at = null
+                 where environment = $1 and key = $2 and fence = $3 and state <> 'confirmed'
+                 returning *
+             ), ",
+            told!("true"),
+            " select fence from changed"
+        ))
         .bind(self.0.env_name())
         .bind(&intent.key)
         .bind(seen_fence)
+        .bind(intent.digest.as_slice())
+        .bind(told.events())
+        .bind(told.details())
+        .bind(told.job())
+        .bind(told.attempt())
+        .bind(told.holder())
         .bind(&intent.kind)
         .bind(&intent.account)
-        .bind(intent.digest.as_slice())
-        .bind(intent.job.to_string())
-        .bind(i64::from(intent.attempt))
-        .bind(&intent.holder)
         .fetch_optional(conn)
         .await
         .map_err(StoreError::on("give a permit"))?;
         fence
-            .map(|fence| Permit { key: intent.key.clone(), fence })
+            .map(|fence| Permit::new(&intent.key, fence, asked))
             .ok_or_else(|| StoreError::EffectSuperseded { key: intent.key.clone() })
     }
 
@@ -120,52 +155,78 @@ impl Effects<'_> {
         permit: &Permit,
         external_id: Option<&str>,
         response: &serde_json::Value,
-    ) -> Result<(), StoreError> {
-        self.confirm_at(&permit.key, permit.fence, external_id, response).await.map(|_| ())
+    ) -> Result<StoredEffect, StoreError> {
+        let told = Told::default().asked(&permit.evidence);
+        self.confirm_at(&permit.key, permit.fence, external_id, response, told).await
     }
 
     /// Records that the effect did not happen: the outside service refused. The next claim is granted.
     pub async fn fail(&self, permit: &Permit, error: &str) -> Result<(), StoreError> {
-        self.settle(permit, EffectState::Failed, error).await
+        self.settle(permit, EffectState::Failed, EffectEventKind::Failed, error).await
     }
 
     /// Records that the answer was lost: the effect may have happened. The next claim has to ask.
     pub async fn unknown(&self, permit: &Permit, error: &str) -> Result<(), StoreError> {
-        self.settle(permit, EffectState::Unknown, error).await
+        self.settle(permit, EffectState::Unknown, EffectEventKind::Unknown, error).await
     }
 
-    async fn settle(&self, permit: &Permit, state: EffectState, error: &str) -> Result<(), StoreError> {
-        let word = if state == EffectState::Failed { "failed" } else { "unknown" };
-        let done = sqlx::query(
-            "update effects set state = $4, error = $5, settled_at = clock_timestamp()
-             where environment = $1 and key = $2 and fence = $3 and (state in ('intended', 'unknown') or state = $4)",
-        )
+    async fn settle(
+        &self,
+        permit: &Permit,
+        state: EffectState,
+        event: EffectEventKind,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        let told = Told::default().asked(&permit.evidence).and(event, &json!({ "error": error }));
+        let settled: Option<i64> = sqlx::query_scalar(concat!(
+            "with before as (
+                 select state from effects where environment = $1 and key = $2
+             ), changed as (
+                 update effects set state = $4, error = $10, settled_at = clock_timestamp()
+                 where environment = $1 and key = $2 and fence = $3
+                   and (state in ('intended', 'unknown') or state = $4)
+                 returning *
+             ), ",
+            told!("(select state from before) <> changed.state"),
+            " select fence from changed"
+        ))
         .bind(self.0.env_name())
         .bind(&permit.key)
         .bind(permit.fence)
-        .bind(word)
+        .bind(state.as_str())
+        .bind(told.events())
+        .bind(told.details())
+        .bind(told.job())
+        .bind(told.attempt())
+        .bind(told.holder())
         .bind(error.replace('\0', "\u{fffd}"))
-        .execute(&self.0.pool)
+        .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on("settle an effect"))?;
-        if done.rows_affected() == 0 { Err(StoreError::EffectSuperseded { key: permit.key.clone() }) } else { Ok(()) }
+        settled.map(|_| ()).ok_or_else(|| StoreError::EffectSuperseded { key: permit.key.clone() })
     }
 
     /// Records that the outside service was asked and the effect had happened.
     pub async fn resolve_confirmed(
         &self,
         takeover: Takeover,
+        evidence: &Evidence,
         external_id: Option<&str>,
         response: &serde_json::Value,
     ) -> Result<StoredEffect, StoreError> {
-        self.confirm_at(&takeover.intent.key, takeover.seen_fence, external_id, response).await
+        let told = Told::by(&takeover.intent).asked(std::slice::from_ref(evidence));
+        self.confirm_at(&takeover.intent.key, takeover.seen_fence, external_id, response, told).await
     }
 
     /// Records that the outside service was asked and the effect had not happened; gives the permit to act.
     /// Of several attempts that asked, one gets it, the others get [`StoreError::EffectSuperseded`].
-    pub async fn resolve_not_done(&self, takeover: Takeover) -> Result<Permit, StoreError> {
+    pub async fn resolve_not_done(&self, takeover: Takeover, evidence: &Evidence) -> Result<Permit, StoreError> {
+        let asked = Asked::now();
         let mut conn = self.0.pool.acquire().await.map_err(StoreError::on("connect"))?;
-        self.permit(&mut conn, &takeover.intent, takeover.seen_fence).await
+        let told = Told::by(&takeover.intent)
+            .asked(std::slice::from_ref(evidence))
+            .and(EffectEventKind::TakenOver, &json!({}));
+        self.permit(&mut conn, &takeover.intent, takeover.seen_fence, asked, &told).await
     }
 
     async fn confirm_at(
@@ -174,20 +235,35 @@ impl Effects<'_> {
         fence: i64,
         external_id: Option<&str>,
         response: &serde_json::Value,
+        told: Told<'_>,
     ) -> Result<StoredEffect, StoreError> {
+        let details = json!({ "external_id": external_id, "response": response });
+        let told = told.and(EffectEventKind::Confirmed, &details);
         let text = response.to_string();
-        sqlx::query_as(
-            "update effects
-             set state = 'confirmed', external_id = $4, response = $5::jsonb, error = null,
-                 settled_at = coalesce(case when state = 'confirmed' then settled_at end, clock_timestamp())
-             where environment = $1 and key = $2 and fence = $3
-               and (state in ('intended', 'unknown') or (state = 'confirmed' and external_id is not distinct from $4))
-             returning *",
-        )
+        sqlx::query_as(concat!(
+            "with before as (
+                 select state from effects where environment = $1 and key = $2
+             ), changed as (
+                 update effects
+                 set state = 'confirmed', external_id = $4, response = $10::jsonb, error = null,
+                     settled_at = coalesce(case when state = 'confirmed' then settled_at end, clock_timestamp())
+                 where environment = $1 and key = $2 and fence = $3
+                   and (state in ('intended', 'unknown')
+                        or (state = 'confirmed' and external_id is not distinct from $4))
+                 returning *
+             ), ",
+            told!("(select state from before) <> changed.state"),
+            " select * from changed"
+        ))
         .bind(self.0.env_name())
         .bind(key)
         .bind(fence)
         .bind(external_id)
+        .bind(told.events())
+        .bind(told.details())
+        .bind(told.job())
+        .bind(told.attempt())
+        .bind(told.holder())
         .bind(json::without_nul(&text).as_ref())
         .fetch_optional(&self.0.pool)
         .await

@@ -98,8 +98,8 @@ pub enum StoreError {
     Redis(#[from] QueueError),
 }
 
-/// How long to wait before the hot state is tried again when it is full.
-const WHEN_FULL: Duration = Duration::from_secs(10);
+/// How long a job is put off when Postgres is away, or has taken nothing for too long.
+const WHEN_AWAY: Duration = Duration::from_secs(10);
 
 impl StoreError {
     /// Sorts an error of Postgres by what can be done about it, and counts it.
@@ -138,13 +138,11 @@ impl Classified for StoreError {
         match self {
             // A table that is missing will be there after the migration that a deploy runs.
             Self::Unavailable { .. }
-            | Self::Conflict { .. }
-            | Self::Refused { .. }
             | Self::SchemaMissing { .. }
             | Self::SchemaBehind { .. }
             | Self::Migration { .. }
-            | Self::EffectSuperseded { .. } => Disposition::Retry,
-            Self::HotFull { .. } => Disposition::RetryAfter(WHEN_FULL),
+            | Self::HotFull { .. } => Disposition::Wait(WHEN_AWAY),
+            Self::Conflict { .. } | Self::Refused { .. } | Self::EffectSuperseded { .. } => Disposition::Retry,
             Self::Redis(error) => error.disposition(),
             Self::Data { .. } | Self::Configuration(_) | Self::SchemaNewer { .. } | Self::Invalid { .. } => {
                 Disposition::Never
@@ -163,7 +161,9 @@ enum Class {
 
 fn class(error: &sqlx::Error) -> Class {
     match error {
+        // A connection that breaks within a message shows as a breach of the protocol.
         sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
@@ -209,6 +209,6 @@ mod tests {
     #[test]
     fn a_newer_database_is_not_tried_again_and_an_older_one_is() {
         assert_eq!(StoreError::SchemaNewer { have: 9, know: 5 }.disposition(), Disposition::Never);
-        assert_eq!(StoreError::SchemaBehind { have: 1, need: 5 }.disposition(), Disposition::Retry);
+        assert_eq!(StoreError::SchemaBehind { have: 1, need: 5 }.disposition(), Disposition::Wait(WHEN_AWAY));
     }
 }

@@ -13,10 +13,12 @@ mod hot;
 mod json;
 mod limits;
 mod marks;
+mod outbox;
 mod performance;
 mod picks;
 mod posts;
 mod record;
+mod recovery;
 mod retention;
 mod schema;
 mod store;
@@ -26,17 +28,20 @@ pub use actions::{ActionKind, ActionRecord, ActionState};
 pub use api_keys::{ApiKey, ApiKeys, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
 pub use effects::{
-    Claim, EffectIntent, EffectState, Effects, IN_FLIGHT, Permit, StoredEffect, Takeover, request_digest,
+    ACT_WITHIN, Claim, EffectEvent, EffectEventKind, EffectFilter, EffectIntent, EffectState, Effects, Evidence,
+    IN_FLIGHT, Permit, PermitTerm, Resolution, Resolved, StoredEffect, Takeover, request_digest,
 };
 pub use error::StoreError;
 pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter, JobRecord, JobState};
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use limits::{RateWindow, RateWindows};
 pub use marks::Marks;
+pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};
 pub use performance::{MetricPoint, Performance, PublishedPost};
 pub use picks::{PickBody, PickRecord, PickSighting, Picks, pick_key};
 pub use posts::{PostRecord, Posts};
 pub use record::Recorded;
+pub use recovery::{Recovery, Unfinished};
 pub use retention::Pruned;
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_fingerprint, schema_version};
 pub use store::{ServerInfo, Store};

@@ -9,7 +9,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{ApiKeys, Audit, Effects, History, Performance, Picks, Posts, StoreError};
+use crate::{ApiKeys, Audit, Effects, History, Outbox, Performance, Picks, Posts, Recovery, StoreError};
 
 /// The door to Postgres for one environment. Cheap to clone.
 ///
@@ -78,6 +78,16 @@ impl Store {
     /// The effect ledger.
     pub fn effects(&self) -> Effects<'_> {
         Effects(self)
+    }
+
+    /// The outbox.
+    pub fn outbox(&self) -> Outbox<'_> {
+        Outbox(self)
+    }
+
+    /// What is needed to rebuild Redis.
+    pub fn recovery(&self) -> Recovery<'_> {
+        Recovery(self)
     }
 
     /// The posts that were read.

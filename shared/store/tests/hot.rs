@@ -38,7 +38,7 @@ async fn a_full_hot_state_refuses_and_throws_nothing_away() {
     hot.put(&[record("1", 1), record("2", 2)]).await.unwrap();
     let refusal = hot.put(&[record("3", 3), record("4", 4)]).await.unwrap_err();
     assert!(matches!(refusal, StoreError::HotFull { waiting: 2, bound: 3 }), "{refusal}");
-    assert!(matches!(refusal.disposition(), Disposition::RetryAfter(_)));
+    assert!(matches!(refusal.disposition(), Disposition::Wait(_)));
     assert_eq!(hot.get(Family::Posts, "3").await.unwrap(), None);
     hot.put(&[record("3", 3)]).await.unwrap();
 }

@@ -64,6 +64,17 @@ impl TestDatabase {
         Store::connect_lazy(&self.secret_url(), env, &postgres_settings()).expect("the URL of a test database")
     }
 
+    /// Its URL by way of a gate, which the caller may shut.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn gated(&self) -> (crate::Gate, SecretString) {
+        let mut url = url::Url::parse(&self.url).expect("the URL of a test database");
+        let gate = crate::Gate::before(url.port().unwrap_or(5432)).await;
+        url.set_port(Some(gate.port())).expect("a URL with a host");
+        (gate, SecretString::from(url.to_string()))
+    }
+
     /// A plain pool, for looking behind the store's back.
     pub async fn raw(&self) -> PgPool {
         PgPool::connect_with(self.server.clone().database(&self.name)).await.expect("the test database answers")

@@ -2,10 +2,14 @@
 
 #[cfg(feature = "database")]
 mod database;
+mod fuzz;
+mod gate;
 mod own_redis;
 mod redis;
 
 #[cfg(feature = "database")]
 pub use database::{TestDatabase, postgres_settings};
+pub use fuzz::fuzz;
+pub use gate::Gate;
 pub use own_redis::{OwnRedis, free_port};
 pub use redis::{TestRedis, redis_settings};

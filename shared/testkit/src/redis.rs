@@ -44,6 +44,15 @@ impl TestRedis {
         SecretString::from(self.url.clone())
     }
 
+    /// Empties it, as a Redis that lost its data.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn wipe(&self) {
+        let wiped = redis::cmd("FLUSHDB").query_async::<()>(&mut self.raw().await).await;
+        wiped.expect("the Redis of the tests answers");
+    }
+
     /// A door to it.
     pub fn door(&self) -> Redis {
         Redis::new(&self.secret_url(), &redis_settings()).expect("a Redis URL")

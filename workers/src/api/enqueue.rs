@@ -33,6 +33,8 @@ pub enum Outcome {
     Kept,
     /// A new job in place of the one that held the unique key.
     Replaced,
+    /// A new job, kept in Postgres: Redis is away, and gets it when it is back.
+    Deferred,
 }
 
 impl Outcome {
@@ -40,6 +42,7 @@ impl Outcome {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Accepted | Self::Replaced => StatusCode::CREATED,
+            Self::Deferred => StatusCode::ACCEPTED,
             Self::Duplicate | Self::Kept => StatusCode::OK,
         }
     }
@@ -52,6 +55,7 @@ impl From<Acceptance> for Outcome {
             Acceptance::Duplicate => Self::Duplicate,
             Acceptance::Kept => Self::Kept,
             Acceptance::Replaced => Self::Replaced,
+            Acceptance::Deferred => Self::Deferred,
         }
     }
 }
@@ -102,6 +106,7 @@ pub(super) fn trace_of(headers: &HeaderMap) -> Option<String> {
     ),
     responses(
         (status = 201, description = "A new job; Location says where to look it up.", body = EnqueueAnswer),
+        (status = 202, description = "A new job of a ledger queue while Redis is away: Postgres keeps it, and it starts when Redis is back.", body = EnqueueAnswer),
         (status = 200, description = "Nothing new: a duplicate, the holder of the unique key, or an answer given before (Idempotency-Replayed: true).", body = EnqueueAnswer),
         (status = 400, description = "The body is not JSON or not UTF-8.", body = super::problem::Document, content_type = "application/problem+json"),
         (status = 409, description = "Another job holds the unique key, and on_conflict is reject.", body = super::problem::Document, content_type = "application/problem+json"),

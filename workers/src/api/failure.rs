@@ -34,7 +34,7 @@ pub(super) fn internal() -> Problem {
 impl From<QueueError> for Problem {
     fn from(error: QueueError) -> Self {
         match error.disposition() {
-            Disposition::Retry | Disposition::RetryAfter(_) => {
+            Disposition::Retry | Disposition::RetryAfter(_) | Disposition::Wait(_) => {
                 tracing::warn!(%error, "a request failed");
                 redis_is_away()
             }
@@ -49,7 +49,7 @@ impl From<QueueError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error.disposition() {
-            Disposition::Retry | Disposition::RetryAfter(_) => {
+            Disposition::Retry | Disposition::RetryAfter(_) | Disposition::Wait(_) => {
                 tracing::warn!(%error, "a request failed");
                 postgres_is_away()
             }
@@ -66,6 +66,13 @@ impl From<EnqueueError> for Problem {
         let words = error.to_string();
         match error {
             EnqueueError::Queue(error) => error.into(),
+            EnqueueError::Ledger(error) => {
+                tracing::warn!(%error, "a request failed");
+                match error.disposition {
+                    Disposition::Never => internal(),
+                    Disposition::Retry | Disposition::RetryAfter(_) | Disposition::Wait(_) => postgres_is_away(),
+                }
+            }
             EnqueueError::UnknownKind { .. } => Self::field(Cause::UnknownKind, "$.kind", words),
             EnqueueError::UnknownQueue { .. } => {
                 tracing::error!(error = words, "a request failed");

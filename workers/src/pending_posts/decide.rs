@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use perch_base::settings::XSettings;
 use perch_clients::{
     WriteOutcome, XError,
     text::{POST_UNITS, weighted_length},
+    x::Search,
 };
-use perch_store::EffectState;
+use perch_jobs::PostId;
+use perch_store::{ACT_WITHIN, EffectState};
 use url::{Host, Url};
 
 /// Whether posts leave this process.
@@ -59,7 +62,56 @@ pub(super) fn resolution(sending: Sending, state: EffectState) -> Resolution {
     }
 }
 
-/// What an error of `create_post` says about the post.
+/// How long nobody can have been at an effect any more, and how long that has to be before "not shown" means "not done".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waited {
+    /// Time since the last word of the attempt that had the permit.
+    pub quiet: Duration,
+    /// Time after that word by which X shows what was done.
+    pub needed: Duration,
+}
+
+impl Waited {
+    /// An attempt that says it does not know has ended its call. One that says nothing begins its call within
+    /// [`ACT_WITHIN`] of its permit or never, and ends it within `x.timeout`. X takes `x.settle` from then.
+    pub(super) fn of(state: EffectState, quiet: Duration, x: &XSettings) -> Self {
+        let needed = match state {
+            EffectState::Unknown => x.settle,
+            _ => ACT_WITHIN + x.timeout + x.settle,
+        };
+        Self { quiet, needed }
+    }
+
+    /// The call has ended at this moment.
+    pub(super) fn none(x: &XSettings) -> Self {
+        Self { quiet: Duration::ZERO, needed: x.settle }
+    }
+}
+
+/// What the answer of X to the question for an effect comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// It is there.
+    Happened(PostId),
+    /// It did not happen.
+    NotDone,
+    /// It may be there and not be shown yet. Ask again after this time.
+    TooEarly(Duration),
+    /// X does not show enough to tell.
+    CannotTell,
+}
+
+pub(super) fn finding(search: &Search, waited: &Waited) -> Finding {
+    if let Some(id) = &search.found {
+        return Finding::Happened(id.clone());
+    }
+    if waited.quiet < waited.needed {
+        return Finding::TooEarly(waited.needed.saturating_sub(waited.quiet));
+    }
+    if search.complete { Finding::NotDone } else { Finding::CannotTell }
+}
+
+/// What an error of the call says about what it was to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aftermath {
     /// It was certainly not made.
@@ -68,11 +120,14 @@ pub(super) enum Aftermath {
     Unknown,
     /// X has such a post already, and it may be this one.
     Exists,
+    /// It is so already; doing it again would change nothing.
+    Done,
 }
 
 pub(super) fn aftermath(error: &XError) -> Aftermath {
     match (error, error.write_outcome()) {
         (XError::DuplicateContent { .. }, _) => Aftermath::Exists,
+        (XError::AlreadyReposted { .. }, _) => Aftermath::Done,
         (_, WriteOutcome::NotDone) => Aftermath::NotMade,
         (_, WriteOutcome::Unknown) => Aftermath::Unknown,
     }
@@ -138,6 +193,43 @@ mod tests {
         assert_eq!(aftermath(&XError::Timeout { call: call(), sent: true }), Aftermath::Unknown);
         let duplicate = XError::DuplicateContent { call: call(), problem: Box::default() };
         assert_eq!(aftermath(&duplicate), Aftermath::Exists);
+        let already = XError::AlreadyReposted { call: call(), problem: Box::default() };
+        assert_eq!(aftermath(&already), Aftermath::Done);
+        assert_eq!(aftermath(&XError::PermitLost { call: call() }), Aftermath::NotMade);
+    }
+
+    fn x_settings() -> XSettings {
+        XSettings {
+            base_url: url("https://api.x.com"),
+            timeout: Duration::from_secs(10),
+            settle: Duration::from_secs(7),
+            accounts: std::collections::BTreeMap::new(),
+        }
+    }
+
+    fn search(found: Option<&str>, complete: bool) -> Search {
+        let found = found.map(|id| id.parse().expect("an id"));
+        Search { found, looked_at: 3, since: DateTime::UNIX_EPOCH, complete }
+    }
+
+    #[test]
+    fn what_x_does_not_show_is_not_done_only_after_the_longest_call_and_the_delay_of_reading() {
+        let seconds = Duration::from_secs;
+        let (missing, x) = (search(None, true), x_settings());
+        let after = |state, quiet| finding(&missing, &Waited::of(state, seconds(quiet), &x));
+        assert_eq!(after(EffectState::Unknown, 5), Finding::TooEarly(seconds(2)));
+        assert_eq!(after(EffectState::Unknown, 7), Finding::NotDone);
+        assert_eq!(after(EffectState::Intended, 7), Finding::TooEarly(seconds(15)));
+        assert_eq!(after(EffectState::Intended, 22), Finding::NotDone);
+    }
+
+    #[test]
+    fn what_x_shows_has_happened_however_early_and_a_search_cut_short_decides_nothing() {
+        let x = x_settings();
+        let early = Waited::of(EffectState::Intended, Duration::ZERO, &x);
+        let late = Waited::of(EffectState::Unknown, Duration::from_secs(60), &x);
+        assert!(matches!(finding(&search(Some("1849"), true), &early), Finding::Happened(_)));
+        assert_eq!(finding(&search(None, false), &late), Finding::CannotTell);
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! The pool that publishes. Nothing here acts but through the effect ledger.
 
+mod act;
 mod decide;
+mod once;
+mod own_ids;
 mod permit;
 mod publish_post;
 mod record;
+mod retweet_post;
 
+pub(crate) use own_ids::OwnIds;
 pub use publish_post::publish_post;
 pub use record::Published;
+pub use retweet_post::retweet_post;

@@ -1,11 +1,27 @@
 use perch_clients::EffectPermit;
-use perch_store::Permit;
+use perch_queue::worker::JobContext;
+use perch_store::{Permit, PermitTerm};
 
-/// The ledger's permit, as the clients of outside services ask for it.
-pub(super) struct Permitted<'a>(pub &'a Permit);
+/// The ledger's permit, as the clients of outside services ask for it. It holds while the attempt holds its lease and
+/// the permit is fresh: a process that was frozen in between finds both run out when it wakes.
+pub(super) struct Permitted {
+    key: String,
+    term: PermitTerm,
+    cx: JobContext,
+}
 
-impl EffectPermit for Permitted<'_> {
+impl Permitted {
+    pub(super) fn new(permit: &Permit, cx: &JobContext) -> Self {
+        Self { key: permit.key().to_owned(), term: permit.term(), cx: cx.clone() }
+    }
+}
+
+impl EffectPermit for Permitted {
     fn effect_key(&self) -> &str {
-        self.0.effect_key()
+        &self.key
+    }
+
+    fn holds(&self) -> bool {
+        self.cx.holds_lease() && self.term.is_open()
     }
 }

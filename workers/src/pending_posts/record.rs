@@ -4,23 +4,25 @@ use chrono::{DateTime, Utc};
 use perch_base::clock;
 use perch_jobs::{CollectMetrics, JobId, PostId};
 use perch_queue::{EnqueueError, EnqueueOptions, Fail, NewJob};
-use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PublishedPost, StoredEffect};
+use perch_store::{ActionRecord, ActionState, HotRecord, StoredEffect};
 use serde::Serialize;
 
 use super::{
+    act::{Act, Told},
     decide::readings,
-    publish_post::{Publishing, was_simulated},
+    once::{Once, was_simulated},
 };
 use crate::follow_up::job_id;
 
-/// What became of a post.
+/// What became of a post, reply or retweet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Published {
     /// It is on X.
     Published {
-        /// Its id.
-        post_id: PostId,
+        /// Its id, or the one that X answered with. A person who settled it may not have known it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        post_id: Option<PostId>,
         /// When it was confirmed.
         at: DateTime<Utc>,
     },
@@ -28,54 +30,60 @@ pub enum Published {
     Simulated,
 }
 
-/// Records a confirmed effect by what the ledger says of it, and has the metrics of the post read in time.
-pub(super) async fn record(publishing: &Publishing<'_>, effect: &StoredEffect) -> Result<Published, Fail> {
+/// Records a confirmed effect by what the ledger says of it, and has the metrics of a post read in time.
+pub(super) async fn record<A: Act>(once: &Once<'_, A>, effect: &StoredEffect) -> Result<Published, Fail> {
     let at = effect.settled_at.unwrap_or(effect.intended_at);
     if was_simulated(effect) {
-        let action = action(publishing, ActionState::Simulated, at, effect.job_id);
-        publishing.services.hot.put(&[HotRecord::of(&action)?]).await?;
-        count("simulated");
+        let action = action(once, ActionState::Simulated, at, effect.job_id);
+        once.services.hot.put(&[HotRecord::of(&action)?]).await?;
+        count(once, "simulated");
         return Ok(Published::Simulated);
     }
     let post_id = post_id(effect)?;
     let action = ActionRecord {
-        external_id: Some(post_id.to_string()),
-        ..action(publishing, ActionState::Published, at, effect.job_id)
+        external_id: post_id.as_ref().map(PostId::to_string),
+        ..action(once, ActionState::Published, at, effect.job_id)
     };
-    let post = published_post(publishing, &post_id, at, effect.job_id);
-    publishing.services.hot.put(&[HotRecord::of(&action)?, HotRecord::of(&post)?]).await?;
-    watch(publishing, &post_id, at).await?;
-    count("published");
+    let mut records = vec![HotRecord::of(&action)?];
+    let post = post_id.as_ref().and_then(|id| once.act.post(id, at, effect.job_id));
+    if let Some(post) = &post {
+        records.push(HotRecord::of(post)?);
+    }
+    once.services.hot.put(&records).await?;
+    if let Some(post) = &post {
+        watch(once, &post.post_id, at).await?;
+    }
+    count(once, "published");
     Ok(Published::Published { post_id, at })
 }
 
-/// Records that X refused the post for good.
-pub(super) async fn record_refusal(publishing: &Publishing<'_>, why: &str) -> Result<(), Fail> {
-    let action = action(publishing, ActionState::Failed, clock::now(), publishing.cx.id());
+/// Records that X refused it for good.
+pub(super) async fn record_refusal<A: Act>(once: &Once<'_, A>, why: &str) -> Result<(), Fail> {
+    let action = action(once, ActionState::Failed, clock::now(), once.cx.id());
     let action = ActionRecord { error: Some(why.to_owned()), ..action };
-    publishing.services.hot.put(&[HotRecord::of(&action)?]).await?;
-    count("refused");
+    once.services.hot.put(&[HotRecord::of(&action)?]).await?;
+    count(once, "refused");
     Ok(())
 }
 
-fn count(outcome: &'static str) {
-    metrics::counter!("perch_publications_total", "outcome" => outcome).increment(1);
+fn count<A: Act>(once: &Once<'_, A>, outcome: &'static str) {
+    metrics::counter!("perch_publications_total", "kind" => once.act.kind(), "outcome" => outcome).increment(1);
 }
 
-fn post_id(effect: &StoredEffect) -> Result<PostId, Fail> {
-    let id = effect.external_id.as_deref().unwrap_or_default();
-    id.parse().map_err(|error| Fail::Dead(format!("the ledger holds no post of effect {}: {error}", effect.key)))
+fn post_id(effect: &StoredEffect) -> Result<Option<PostId>, Fail> {
+    let id = effect.external_id.as_deref().map(str::parse).transpose();
+    id.map_err(|error| Fail::Dead(format!("the ledger holds no post of effect {}: {error}", effect.key)))
 }
 
-fn action(publishing: &Publishing<'_>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
-    let job = publishing.job;
+fn action<A: Act>(once: &Once<'_, A>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
+    let Told { kind, text, pick_key, source_post } = once.act.told();
     ActionRecord {
-        key: publishing.key.clone(),
-        kind: if job.reply_to.is_some() { ActionKind::Comment } else { ActionKind::Post },
-        account: job.account.clone(),
-        pick_key: job.source.as_ref().map(|source| source.pick_key.clone()),
-        source_post: job.reply_to.clone().or_else(|| job.source.as_ref().map(|source| source.post_id.clone())),
-        text: job.text.clone(),
+        key: once.key.clone(),
+        kind,
+        account: once.act.account().clone(),
+        pick_key: pick_key.map(str::to_owned),
+        source_post: source_post.cloned(),
+        text: text.to_owned(),
         state,
         external_id: None,
         error: None,
@@ -84,23 +92,10 @@ fn action(publishing: &Publishing<'_>, state: ActionState, at: DateTime<Utc>, jo
     }
 }
 
-fn published_post(publishing: &Publishing<'_>, id: &PostId, at: DateTime<Utc>, job_id: JobId) -> PublishedPost {
-    let job = publishing.job;
-    PublishedPost {
-        post_id: id.clone(),
-        account: job.account.clone(),
-        text: job.text.clone(),
-        reply_to: job.reply_to.clone(),
-        pick_key: job.source.as_ref().map(|source| source.pick_key.clone()),
-        job_id: Some(job_id),
-        published_at: at,
-    }
-}
-
 /// Schedules the readings of the metrics of a post. Their ids follow from the post, so a second call adds nothing.
-async fn watch(publishing: &Publishing<'_>, post: &PostId, at: DateTime<Utc>) -> Result<(), EnqueueError> {
-    let cx = publishing.cx;
-    let after = &publishing.services.settings.analytics.collect_after;
+async fn watch<A: Act>(once: &Once<'_, A>, post: &PostId, at: DateTime<Utc>) -> Result<(), EnqueueError> {
+    let cx = once.cx;
+    let after = &once.services.settings.analytics.collect_after;
     let reading = |run_at: DateTime<Utc>| {
         let name = format!("metrics:{post}:{}", (run_at - at).num_milliseconds());
         let options = EnqueueOptions {

@@ -29,7 +29,9 @@ pub async fn poll_accounts(_: PollAccounts, cx: JobContext, services: Data<Servi
     for answer in cx.client().submit_all(polls).await {
         match answer?.acceptance {
             Acceptance::Kept => started.unfinished += 1,
-            Acceptance::Accepted | Acceptance::Duplicate | Acceptance::Replaced => started.enqueued += 1,
+            Acceptance::Accepted | Acceptance::Duplicate | Acceptance::Replaced | Acceptance::Deferred => {
+                started.enqueued += 1;
+            }
         }
     }
     Ok(started)

@@ -207,6 +207,21 @@ async fn when_redis_is_away_nothing_is_said_to_be_accepted() {
 }
 
 #[tokio::test]
+async fn when_redis_is_away_postgres_keeps_the_jobs_of_a_ledger_queue_and_the_answer_says_so() {
+    let world = World::without_redis().await;
+    let post = json!({ "kind": "publish_post", "payload": { "account": "main", "text": "kept" } });
+    let answer = seen(world.job(&post)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["outcome"]), (202, &json!("deferred")), "{answer:?}");
+    let batch = world.request(Method::POST, "/api/v1/jobs/batch", Scope::Enqueue).json(&json!([post, poll("a")]));
+    let answer = seen(batch).await;
+    let statuses: Vec<_> =
+        answer.json()["results"].as_array().expect("a list").iter().map(|r| r["status"].clone()).collect();
+    assert_eq!((answer.status.as_u16(), statuses), (207, vec![json!(202), json!(503)]), "{answer:?}");
+    assert_eq!(answer.json()["accepted"], 1);
+    assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 2);
+}
+
+#[tokio::test]
 async fn jobs_that_are_not_finished_can_be_paged() {
     let world = World::start().await;
     for n in 0..5 {

@@ -1,70 +1,10 @@
 use perch_base::Environment;
 use perch_store::Scope;
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::world::{World, seen};
-
-/// One operation of the OpenAPI document.
-struct Operation {
-    method: Method,
-    described: String,
-    /// With its parameters filled in.
-    path: String,
-    scopes: Vec<String>,
-}
-
-async fn operations(world: &World) -> Vec<Operation> {
-    let document = seen(world.bare(Method::GET, "/openapi.json")).await.json();
-    let mut found = Vec::new();
-    for (path, item) in document["paths"].as_object().expect("paths") {
-        for (method, operation) in item.as_object().expect("operations") {
-            let scopes = operation["security"].as_array().into_iter().flatten();
-            let scopes = scopes.flat_map(|requirement| requirement["key"].as_array().cloned().unwrap_or_default());
-            found.push(Operation {
-                method: method.to_uppercase().parse().expect("a method"),
-                described: path.clone(),
-                path: path.replace("{id}", "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2").replace("{queue}", "extraction"),
-                scopes: scopes.map(|scope| scope.as_str().unwrap_or_default().to_owned()).collect(),
-            });
-        }
-    }
-    found
-}
-
-fn request(world: &World, operation: &Operation) -> RequestBuilder {
-    let request = world.bare(operation.method.clone(), &operation.path);
-    if operation.method == Method::POST { request.json(&json!({})) } else { request }
-}
-
-#[tokio::test]
-async fn no_route_of_the_api_opens_without_a_key_of_its_scope() {
-    let world = World::start().await;
-    let operations = operations(&world).await;
-    assert!(operations.len() >= 20, "there are only {}", operations.len());
-    for operation in &operations {
-        let about = format!("{} {}", operation.method, operation.path);
-        if !operation.path.starts_with("/api/v1/") {
-            assert!(operation.scopes.is_empty(), "{about}");
-            continue;
-        }
-        assert!(!operation.scopes.is_empty(), "{about} is described as open");
-        let none = seen(request(&world, operation)).await;
-        none.problem(401, "unauthorized");
-        assert!(none.header("www-authenticate").starts_with("Bearer"), "{about}");
-        seen(request(&world, operation).bearer_auth("perch_stg_forged")).await.problem(401, "unauthorized");
-        for scope in Scope::ALL {
-            let answer = seen(request(&world, operation).bearer_auth(world.token(scope))).await;
-            if operation.scopes.iter().any(|word| word == scope.as_str()) {
-                assert!(![401, 403].contains(&answer.status.as_u16()), "{about} with {scope:?}: {answer:?}");
-            } else {
-                let (_, detail) = answer.problem(403, "forbidden");
-                assert!(operation.scopes.iter().all(|word| detail.contains(word)), "{about}: {detail}");
-            }
-        }
-    }
-}
 
 #[tokio::test]
 async fn who_operates_may_also_look_but_not_enqueue() {
@@ -131,9 +71,11 @@ async fn the_description_names_every_type_it_uses() {
     }
     let page = seen(world.bare(Method::GET, "/docs")).await;
     assert!(page.header("content-type").starts_with("text/html"));
-    for operation in operations(&world).await {
-        let heading = format!("<code>{} {}</code>", operation.method, operation.described);
-        assert!(page.text.contains(&heading), "{heading}");
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("operations").keys() {
+            let heading = format!("<code>{} {path}</code>", method.to_uppercase());
+            assert!(page.text.contains(&heading), "{heading}");
+        }
     }
 }
 

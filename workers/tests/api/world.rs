@@ -27,6 +27,8 @@ pub struct World {
     pub client: Client,
     pub settings: Arc<Settings>,
     pub health: Health,
+    /// What the API stands on.
+    pub state: ApiState,
     base: String,
     http: reqwest::Client,
     keys: Keys,
@@ -63,9 +65,9 @@ impl World {
         let settings = Arc::new(settings(vars));
         let url = redis_url.map_or_else(|| redis.secret_url(), SecretString::from);
         let door = perch_queue::Redis::new(&url, &settings.redis).expect("a Redis URL");
-        let queues = Queues::new(door.clone(), &settings, JobTypes::perch());
-        let client = Client::new(queues.clone());
         let store = database.store(Environment::Staging);
+        let queues = Queues::new(door.clone(), &settings, JobTypes::perch()).with_ledger(Arc::new(store.clone()));
+        let client = Client::new(queues.clone());
         let keys = Keys {
             enqueue: key(&store, "producer", &[Scope::Enqueue]).await,
             read: key(&store, "onlooker", &[Scope::Read]).await,
@@ -83,7 +85,7 @@ impl World {
         let shutdown = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address: SocketAddr = listener.local_addr().expect("it is bound");
-        let served = tokio::spawn(api::serve(listener, state, shutdown.clone()));
+        let served = tokio::spawn(api::serve(listener, state.clone(), shutdown.clone()));
         Self {
             redis,
             database: Some(database),
@@ -91,6 +93,7 @@ impl World {
             client,
             settings,
             health,
+            state,
             base: format!("http://{address}"),
             http: reqwest::Client::new(),
             keys,

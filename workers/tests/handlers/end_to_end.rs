@@ -12,7 +12,8 @@ async fn a_pick_on_a_timeline_becomes_one_comment_whose_metrics_come_back_and_al
 
     // Nothing is enqueued by hand: cron polls and syncs.
     let (settings, client, stop) = (world.settings.clone(), world.client.clone(), world.stop.clone());
-    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, stop).await });
+    let store = world.store.clone();
+    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, stop).await });
 
     let comment = eventually("the comment stands at the sandbox", || async { world.x.made().pop() }).await;
     assert_eq!((comment.reply_to.as_deref(), comment.account.as_str()), (Some(pick.as_str()), "perch_bot"));

@@ -2,8 +2,12 @@
 
 mod end_to_end;
 mod extraction;
+mod freezing;
+mod ledger;
 mod metrics;
 mod polling;
 mod publishing;
 mod recovery;
+mod retweeting;
+mod settling;
 mod world;

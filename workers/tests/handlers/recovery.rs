@@ -5,7 +5,7 @@ use perch_clients::x::CreatePost;
 use perch_jobs::{JobId, PostId};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
-use perch_store::{Claim, EffectIntent, EffectState, request_digest};
+use perch_store::{Claim, EffectIntent, EffectState, Evidence, request_digest};
 
 use crate::world::{TestPermit, World, lost_worker, main_account, publication};
 
@@ -59,7 +59,7 @@ async fn an_answer_that_cannot_be_read_is_no_reason_to_post_again() {
 
 #[tokio::test]
 async fn a_post_that_x_is_slow_about_is_looked_for_before_it_is_made_again() {
-    let world = World::with(&[("PERCH__X__TIMEOUT", "1s")]).await;
+    let world = World::with(&[("PERCH__X__TIMEOUT", "1s"), ("PERCH__X__SETTLE", "2s")]).await;
     world.x.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::Slow).times(1).delay_ms(1_500));
     world.x.add_fault(Fault::new(Endpoint::UserPosts, FaultKind::Slow).times(1).delay_ms(900));
     world.done(&publication("Slowly", None, Some(KEY))).await;
@@ -73,7 +73,7 @@ async fn an_attempt_that_died_after_posting_is_made_good_by_the_next() {
     let job = JobId::at(Utc::now());
     claim_and_die(&world, job, "From beyond").await;
     let post = CreatePost { text: "From beyond".into(), reply_to: None };
-    let made = world.other_x().create_post(&TestPermit, &main_account(), &post).await.expect("the sandbox takes it");
+    let made = world.other_x().create_post(TestPermit, &main_account(), &post).await.expect("the sandbox takes it");
 
     let options = EnqueueOptions { id: Some(job), ..EnqueueOptions::default() };
     world.enqueue_with(&publication("From beyond", None, Some(KEY)), options).await;
@@ -91,6 +91,7 @@ async fn an_attempt_that_died_before_posting_is_made_good_by_the_next() {
     let world = World::without_workers(&[]).await;
     let job = JobId::at(Utc::now());
     claim_and_die(&world, job, "Not yet").await;
+    world.age_effect(KEY).await;
     let options = EnqueueOptions { id: Some(job), ..EnqueueOptions::default() };
     world.enqueue_with(&publication("Not yet", None, Some(KEY)), options).await;
     let world = world.work();
@@ -117,7 +118,11 @@ async fn an_attempt_that_died_after_confirming_leaves_its_records_to_the_next() 
     };
     let effects = world.store.effects();
     let Ok(Claim::Unresolved { takeover, .. }) = effects.claim(&again).await else { panic!("it is open") };
-    effects.resolve_confirmed(takeover, Some(id.as_str()), &serde_json::json!({})).await.expect("Postgres answers");
+    let evidence = Evidence::Found { id: id.to_string(), looked_at: 1, since: Utc::now() };
+    effects
+        .resolve_confirmed(takeover, &evidence, Some(id.as_str()), &serde_json::json!({}))
+        .await
+        .expect("Postgres answers");
 
     let options = EnqueueOptions { id: Some(job), ..EnqueueOptions::default() };
     world.enqueue_with(&publication("Half done", None, Some(KEY)), options).await;

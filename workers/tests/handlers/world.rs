@@ -1,17 +1,19 @@
 //! A world of one's own for each test: Redis, Postgres, a sandbox, and workers that run every queue.
 
-use std::{future::Future, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use perch_base::{Environment, Settings};
 use perch_clients::{EffectPermit, LocalLimits, XClient};
-use perch_jobs::{AccountId, ExtractPost, Job, JobId, JobTypes, Post, PostId, PublishPost};
+use perch_jobs::{AccountId, ExtractPost, Job, JobId, JobTypes, Post, PostId, PublishPost, RetweetPost};
 use perch_queue::{
     Client, EnqueueOptions, Queues,
     worker::{Runtime, WorkerName},
 };
 use perch_sandbox::{Sandbox, SandboxOptions, SandboxState};
-use perch_store::{ActionRecord, JobRecord, JobState, Store, StoredEffect, Syncer};
+use perch_store::{
+    ActionRecord, AttemptOutcome, EffectEvent, EffectEventKind, JobRecord, JobState, Store, StoredEffect, Syncer,
+};
 use perch_testkit::{TestDatabase, TestRedis};
 use perch_workers::{Services, handlers};
 use tokio::task::JoinHandle;
@@ -29,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
     pub settings: Settings,
+    /// What the settings were made of.
+    pub vars: BTreeMap<String, String>,
     pub client: Client,
     pub store: Store,
     pub x: SandboxState,
@@ -36,9 +40,9 @@ pub struct World {
     syncer: Syncer,
     workers: Option<JoinHandle<()>>,
     _sandbox: Sandbox,
-    _redis: TestRedis,
+    redis: TestRedis,
     // Dropped last: whatever is connected to it is gone by then.
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl World {
@@ -55,24 +59,31 @@ impl World {
 
     /// The same before its workers start.
     pub async fn without_workers(vars: &[(&str, &str)]) -> Self {
-        let sandbox = sandbox().await;
-        let (redis, database) = (TestRedis::claim().await, TestDatabase::create().await);
-        let settings = settings(&sandbox.base_url(), &redis, &database, vars);
+        Self::without_workers_at(TestRedis::claim().await, vars).await
+    }
+
+    /// The same on a Redis of the caller's.
+    pub async fn without_workers_at(redis: TestRedis, vars: &[(&str, &str)]) -> Self {
+        let (sandbox, database) = (sandbox().await, TestDatabase::create().await);
+        let vars = variables(&sandbox.base_url(), &redis, &database, vars);
+        let settings = settings(&vars);
         let door = redis.door();
-        let client = Client::new(Queues::new(door.clone(), &settings, JobTypes::perch()));
         let store = database.store(Environment::Staging);
+        let queues = Queues::new(door.clone(), &settings, JobTypes::perch());
+        let client = Client::new(queues.with_ledger(Arc::new(store.clone())));
         let names = client.queues().names();
         Self {
             syncer: Syncer::new(door, store.clone(), settings.env, &names, 500),
             x: sandbox.state(),
             settings,
+            vars,
             client,
             store,
             stop: CancellationToken::new(),
             workers: None,
             _sandbox: sandbox,
-            _redis: redis,
-            _database: database,
+            redis,
+            database,
         }
     }
 
@@ -121,6 +132,30 @@ impl World {
         self.store.effects().get(key).await.expect("Postgres answers").expect("the ledger has it")
     }
 
+    /// What happened to an effect, oldest first.
+    pub async fn effect_history(&self, key: &str) -> Vec<EffectEvent> {
+        self.store.effects().history(key, 100).await.expect("Postgres answers")
+    }
+
+    pub async fn effect_events(&self, key: &str) -> Vec<EffectEventKind> {
+        self.effect_history(key).await.into_iter().map(|event| event.event).collect()
+    }
+
+    /// Makes it so that the last permit of an effect was given two minutes ago.
+    pub async fn age_effect(&self, key: &str) {
+        sqlx::query("update effects set intended_at = intended_at - interval '2 minutes' where key = $1")
+            .bind(key)
+            .execute(&self.database.raw().await)
+            .await
+            .expect("Postgres answers");
+    }
+
+    /// How the attempts of a job ended.
+    pub async fn outcomes(&self, id: JobId) -> Vec<AttemptOutcome> {
+        let attempts = self.store.history().attempts(id).await.expect("Postgres answers");
+        attempts.iter().map(|attempt| attempt.outcome).collect()
+    }
+
     /// Waits for the record of an action.
     pub async fn action(&self, key: &str) -> ActionRecord {
         eventually(&format!("the action {key} is recorded"), || async {
@@ -151,6 +186,14 @@ impl World {
         ExtractPost { post, account: main_account() }
     }
 
+    pub fn redis(&self) -> &TestRedis {
+        &self.redis
+    }
+
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
     /// A client of the sandbox beside that of the workers.
     pub fn other_x(&self) -> XClient {
         XClient::from_settings(&self.settings, Arc::new(LocalLimits::new())).expect("valid settings")
@@ -174,7 +217,12 @@ async fn sandbox() -> Sandbox {
     sandbox
 }
 
-fn settings(sandbox: &str, redis: &TestRedis, database: &TestDatabase, vars: &[(&str, &str)]) -> Settings {
+fn variables(
+    sandbox: &str,
+    redis: &TestRedis,
+    database: &TestDatabase,
+    vars: &[(&str, &str)],
+) -> BTreeMap<String, String> {
     let models = format!("{sandbox}/v1");
     let usual = [
         ("APP_ENV", "staging"),
@@ -187,17 +235,22 @@ fn settings(sandbox: &str, redis: &TestRedis, database: &TestDatabase, vars: &[(
         ("X_MAIN_ACCESS_SECRET", "sandbox-perch_bot-secret"),
         ("GROK_API_KEY", "sandbox"),
         ("PERCH__X__BASE_URL", sandbox),
+        ("PERCH__X__SETTLE", "0s"),
         ("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", models.as_str()),
         ("PERCH__PICKS__WATCH", r#"["sharp_sally", "parlay_pete"]"#),
         ("PERCH__ANALYTICS__COLLECT_AFTER", r#"["1s", "2s"]"#),
         ("PERCH__CRON__SYNC_HOT_STATE__SCHEDULE", "* * * * * *"),
         ("PERCH__CRON__POLL_ACCOUNTS__SCHEDULE", "*/2 * * * * *"),
     ];
-    let mut all: std::collections::BTreeMap<String, String> =
+    let mut all: BTreeMap<String, String> =
         usual.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     all.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    all
+}
+
+pub fn settings(vars: &BTreeMap<String, String>) -> Settings {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
-    Settings::load_from(&config, all).expect("valid settings")
+    Settings::load_from(&config, vars.clone()).expect("valid settings")
 }
 
 pub fn main_account() -> AccountId {
@@ -215,12 +268,21 @@ pub fn publication(text: &str, reply_to: Option<PostId>, effect_key: Option<&str
     }
 }
 
+/// A retweet by the bot.
+pub fn retweet(post_id: &str) -> RetweetPost {
+    RetweetPost { account: main_account(), post_id: post_id.parse().expect("an id"), effect_key: None }
+}
+
 /// A permit for what tests do to X by themselves.
 pub struct TestPermit;
 
 impl EffectPermit for TestPermit {
     fn effect_key(&self) -> &'static str {
         "test"
+    }
+
+    fn holds(&self) -> bool {
+        true
     }
 }
 

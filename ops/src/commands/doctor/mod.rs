@@ -3,6 +3,7 @@
 mod check;
 mod configuration;
 mod postgres;
+mod recovery;
 mod redis;
 mod sync;
 
@@ -58,6 +59,7 @@ async fn all(settings: &Settings) -> Vec<Check> {
     checks.extend(postgres);
     if is_up {
         checks.push(sync::check(settings).await);
+        checks.extend(recovery::checks(settings).await);
     }
     checks
 }

@@ -35,6 +35,7 @@ struct Summary {
     duplicate: u64,
     kept: u64,
     replaced: u64,
+    deferred: u64,
     refused: u64,
     /// Lines from this one on were not handed over for certain; `--from-line` goes on there.
     stopped_at: Option<u64>,
@@ -116,6 +117,7 @@ async fn hand_over(
                     Acceptance::Duplicate => &mut summary.duplicate,
                     Acceptance::Kept => &mut summary.kept,
                     Acceptance::Replaced => &mut summary.replaced,
+                    Acceptance::Deferred => &mut summary.deferred,
                 } += 1;
             }
             Err(EnqueueError::Queue(error)) if error.is_unavailable() => {

@@ -158,6 +158,9 @@ async fn one(app: &App, client: &Client, args: &Args, kind: JobKind) -> Result<(
         Acceptance::Replaced => {
             format!("{}  in place of {}", enqueued.id, enqueued.replaced.map(|id| id.to_string()).unwrap_or_default())
         }
+        Acceptance::Deferred => {
+            format!("{}  is kept in Postgres; it starts when Redis, which is away, is back", enqueued.id)
+        }
     };
     app.out.answer(&as_json(&enqueued), said)
 }

@@ -1,5 +1,7 @@
 //! One call: who makes it, how it is signed, what its answer means.
 
+use std::sync::Arc;
+
 use chrono::Utc;
 use http::{HeaderValue, Method, header};
 use perch_jobs::AccountId;
@@ -13,8 +15,10 @@ use super::{
     types::Envelope,
 };
 use crate::{
+    EffectPermit,
     headers::{clamped, retry_after, x_window},
     http::{Answer, MAX_BODY, SendError, endpoint, root_cause},
+    last_look::{Withheld, guarded},
     oauth1::{self, Signer},
 };
 
@@ -27,6 +31,12 @@ pub(super) enum Caller<'a> {
     Account(&'a AccountId),
 }
 
+/// What a call changes, and by what right.
+pub(super) struct Write {
+    body: serde_json::Value,
+    permit: Arc<dyn EffectPermit>,
+}
+
 /// A call to be made.
 pub(super) struct Call<'a> {
     /// The name of the endpoint in limits and metrics.
@@ -34,7 +44,7 @@ pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) path: &'a [&'a str],
     pub(super) query: Vec<(&'static str, String)>,
-    pub(super) body: Option<serde_json::Value>,
+    pub(super) write: Option<Write>,
     pub(super) caller: Caller<'a>,
     /// Whether it answers another post, which X has a rule for.
     pub(super) reply: bool,
@@ -42,17 +52,25 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn get(endpoint: &'static str, path: &'a [&'a str], caller: Caller<'a>) -> Self {
-        Self { endpoint, method: Method::GET, path, query: Vec::new(), body: None, caller, reply: false }
+        Self { endpoint, method: Method::GET, path, query: Vec::new(), write: None, caller, reply: false }
     }
 
+    /// A call that changes something. There is none without a permit.
     pub(super) fn post(
         endpoint: &'static str,
         path: &'a [&'a str],
         account: &'a AccountId,
         body: serde_json::Value,
+        permit: Arc<dyn EffectPermit>,
     ) -> Self {
         let caller = Caller::Account(account);
-        Self { endpoint, method: Method::POST, path, query: Vec::new(), body: Some(body), caller, reply: false }
+        let write = Some(Write { body, permit });
+        Self { endpoint, method: Method::POST, path, query: Vec::new(), write, caller, reply: false }
+    }
+
+    /// Whether it may be sent as far as its permit goes.
+    fn is_permitted(&self) -> bool {
+        self.write.as_ref().is_none_or(|write| write.permit.holds())
     }
 
     /// The request in short, as errors name it.
@@ -116,12 +134,18 @@ impl<'a> Call<'a> {
 impl XClient {
     /// Makes a call and reads its answer; the number is the status.
     pub(super) async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(Envelope<T>, u16), XError> {
-        let request = self.request(call)?;
+        let (request, withheld) = self.request(call)?;
         let key = call.limit_key();
         if let Some(wait) = self.transport.held_back(&key, call.endpoint).await {
             return Err(XError::RateLimited { call: call.name(), after: clamped(wait) });
         }
-        let answer = self.transport.send(call.endpoint, request).await.map_err(|e| unsent(call, e))?;
+        // Before the way to the server is taken; the body asks again at its end.
+        if !call.is_permitted() {
+            return Err(XError::PermitLost { call: call.name() });
+        }
+        let answer = self.transport.send(call.endpoint, request).await.map_err(|error| {
+            if withheld.is_so() { XError::PermitLost { call: call.name() } } else { unsent(call, error) }
+        })?;
         if let Some(window) = x_window(&answer.headers, Utc::now()) {
             self.transport.record(&key, window.limit, window.remaining, window.reset).await;
         }
@@ -132,7 +156,7 @@ impl XClient {
         }
     }
 
-    fn request(&self, call: &Call<'_>) -> Result<Request, XError> {
+    fn request(&self, call: &Call<'_>) -> Result<(Request, Withheld), XError> {
         let mut url = endpoint(&self.config.base_url, call.path);
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
@@ -142,11 +166,14 @@ impl XClient {
             .ok_or_else(|| XError::NotConfigured { call: call.name(), variable: call.variables() })?;
         let mut request = Request::new(call.method.clone(), url);
         request.headers_mut().insert(header::AUTHORIZATION, authorization);
-        if let Some(body) = &call.body {
+        let mut withheld = Withheld::default();
+        if let Some(Write { body, permit }) = &call.write {
             request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            *request.body_mut() = Some(body.to_string().into());
+            let (body, word) = guarded(body.to_string().into(), permit.clone());
+            *request.body_mut() = Some(body);
+            withheld = word;
         }
-        Ok(request)
+        Ok((request, withheld))
     }
 
     fn authorization(&self, call: &Call<'_>, url: &Url) -> Option<HeaderValue> {

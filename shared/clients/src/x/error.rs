@@ -48,6 +48,22 @@ pub enum XError {
         /// What X says.
         problem: Box<Problem>,
     },
+    /// The account repeats the post already (400). An earlier attempt of the same effect may have made it so.
+    #[error("{call}: the account has retweeted the post already ({problem})")]
+    AlreadyReposted {
+        /// The request.
+        call: String,
+        /// What X says.
+        problem: Box<Problem>,
+    },
+    /// The permit of the effect was lost before the request was sent: another worker may be at it. Nothing was sent.
+    #[error(
+        "{call}: the permit was lost before the request was sent; nothing was sent, and the next attempt asks first"
+    )]
+    PermitLost {
+        /// The request.
+        call: String,
+    },
     /// The credentials are not accepted (401).
     #[error("{call}: X does not accept the credentials ({problem}); check {check}")]
     Unauthorized {
@@ -166,6 +182,8 @@ impl XError {
             | Self::UsageCapped { .. }
             | Self::ReplyNotAllowed { .. }
             | Self::DuplicateContent { .. }
+            | Self::AlreadyReposted { .. }
+            | Self::PermitLost { .. }
             | Self::Unauthorized { .. }
             | Self::NotFound { .. }
             | Self::Server { status: 503, .. }
@@ -202,10 +220,12 @@ impl Classified for XError {
             | Self::Interrupted { .. }
             | Self::Decode { .. }
             | Self::Oversized { .. }
+            | Self::PermitLost { .. }
             | Self::Problem { status: 408, .. } => Disposition::Retry,
             Self::UsageCapped { .. }
             | Self::ReplyNotAllowed { .. }
             | Self::DuplicateContent { .. }
+            | Self::AlreadyReposted { .. }
             | Self::Unauthorized { .. }
             | Self::NotFound { .. }
             | Self::Problem { .. }
@@ -235,6 +255,7 @@ pub(super) fn refusal(asked: Asked, status: u16, problem: Problem, wait: Option<
     match status {
         _ if capped => XError::UsageCapped { call, problem },
         401 => XError::Unauthorized { call, problem, check },
+        400 | 403 if said.contains("already retweeted") => XError::AlreadyReposted { call, problem },
         403 if said.contains("duplicate content") => XError::DuplicateContent { call, problem },
         403 if reply && said.contains("reply") => XError::ReplyNotAllowed { call, problem },
         404 => XError::NotFound { call, problem },
@@ -288,6 +309,14 @@ mod tests {
         let detail = "Reply to this conversation is not allowed because you have not been mentioned";
         assert!(matches!(refused(403, "about:blank", detail, true), XError::ReplyNotAllowed { .. }));
         assert!(matches!(refused(403, "about:blank", detail, false), XError::Problem { status: 403, .. }));
+    }
+
+    #[test]
+    fn a_second_repeat_is_told_from_a_request_that_is_wrong() {
+        let detail = "One or more parameters to your request was invalid.; You cannot retweet a Tweet that you have already retweeted.";
+        let error = refused(400, "about:blank", detail, false);
+        assert!(matches!(error, XError::AlreadyReposted { .. }), "{error:?}");
+        assert_eq!(error.write_outcome(), WriteOutcome::NotDone);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod call;
 mod convert;
 mod error;
+mod find;
 mod problem;
 mod read;
 mod types;
@@ -18,6 +19,7 @@ use url::Url;
 
 pub use convert::{same_text, unescape};
 pub use error::XError;
+pub use find::Search;
 pub use problem::Problem;
 pub use types::{
     Attachments, CreatePost, CreatedPost, Entities, Includes, NotePost, Page, Partial, PostsQuery, PublicMetrics,

@@ -1,18 +1,13 @@
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::SecondsFormat;
 use perch_jobs::{AccountId, PostId};
 
 use super::{
     Page, Partial, PostsQuery, XClient, XError, XPost, XUser,
     call::{Call, Caller},
-    convert::same_text,
 };
 
 /// Most posts that one request by ids may name.
 const MOST_IDS: usize = 100;
-/// X gives the newest 3,200 posts of an account: 32 pages of 100.
-const MOST_PAGES: usize = 32;
-/// How far the clocks of X and of this machine may be apart.
-const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(2);
 
 impl XClient {
     /// The user with the handle `username`, with or without `@`.
@@ -65,44 +60,7 @@ impl XClient {
         Ok(found)
     }
 
-    /// The post with this text and reply target that a user has made since `since`, if there is one.
-    ///
-    /// It tells whether a write of unknown outcome has happened. `None` means that X shows no such post: all posts
-    /// since then were read. A post that was made a moment ago may not show yet. The clocks of X and of this machine
-    /// may differ by two minutes.
-    pub async fn find_recent_post(
-        &self,
-        user_id: &str,
-        text: &str,
-        reply_to: Option<&PostId>,
-        since: DateTime<Utc>,
-    ) -> Result<Option<PostId>, XError> {
-        let start = since - CLOCK_SLACK;
-        let path = ["2", "users", user_id, "tweets"];
-        let mut query = PostsQuery { max_results: 100, start_time: Some(start), ..PostsQuery::default() };
-        for _ in 0..MOST_PAGES {
-            let mut call = Call::get("user_posts", &path, Caller::App);
-            call.query = posts_parameters(&query);
-            call.query.extend([
-                ("post.fields", "created_at,entities,note_post".into()),
-                ("expansions", "referenced_posts".into()),
-            ]);
-            let page = self.page(&call, user_id).await?;
-            let recent = |post: &&XPost| post.created_at.is_none_or(|at| at >= start);
-            let matches = |post: &&XPost| post.replied_to() == reply_to && same_text(text, post);
-            if let Some(post) = page.data.iter().filter(recent).find(matches) {
-                return Ok(Some(post.id.clone()));
-            }
-            let reached_start = page.data.iter().any(|post| post.created_at.is_some_and(|at| at < start));
-            match page.next_token {
-                Some(token) if !reached_start => query.pagination_token = Some(token),
-                _ => break,
-            }
-        }
-        Ok(None)
-    }
-
-    async fn page(&self, call: &Call<'_>, user_id: &str) -> Result<Page<XPost>, XError> {
+    pub(super) async fn page(&self, call: &Call<'_>, user_id: &str) -> Result<Page<XPost>, XError> {
         if !is_id(user_id) {
             return Err(call.invalid("the id of a user is 1 to 19 digits"));
         }
@@ -132,7 +90,7 @@ fn is_username(text: &str) -> bool {
     (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-fn posts_parameters(query: &PostsQuery) -> Vec<(&'static str, String)> {
+pub(super) fn posts_parameters(query: &PostsQuery) -> Vec<(&'static str, String)> {
     let mut parameters = vec![("max_results", query.max_results.clamp(5, 100).to_string())];
     if let Some(id) = &query.since_id {
         parameters.push(("since_id", id.to_string()));

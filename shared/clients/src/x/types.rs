@@ -69,9 +69,14 @@ impl XPost {
         self.in_reply_to_user_id.is_some() || self.replied_to().is_some()
     }
 
+    /// The post that this one only repeats.
+    pub fn repost_of(&self) -> Option<&PostId> {
+        self.references().iter().find(|r| r.kind == ReferenceKind::Retweeted).map(|r| &r.id)
+    }
+
     /// Whether it only repeats another post.
     pub fn is_repost(&self) -> bool {
-        self.references().iter().any(|r| r.kind == ReferenceKind::Retweeted)
+        self.repost_of().is_some()
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use perch_jobs::{AccountId, PostId};
 use serde_json::json;
 
@@ -9,9 +11,9 @@ impl XClient {
     ///
     /// It is sent once and never repeated by the client. After an error, [`XError::write_outcome`] says whether the
     /// post may exist all the same; [`XClient::find_recent_post`] finds out.
-    pub async fn create_post<P: EffectPermit + ?Sized>(
+    pub async fn create_post<P: EffectPermit + 'static>(
         &self,
-        permit: &P,
+        permit: P,
         account: &AccountId,
         post: &CreatePost,
     ) -> Result<CreatedPost, XError> {
@@ -19,7 +21,8 @@ impl XClient {
         if let Some(reply_to) = &post.reply_to {
             body["reply"] = json!({ "in_reply_to_tweet_id": reply_to });
         }
-        let mut call = Call::post("posts_create", &["2", "tweets"], account, body);
+        let permit: Arc<dyn EffectPermit> = Arc::new(permit);
+        let mut call = Call::post("posts_create", &["2", "tweets"], account, body, permit.clone());
         call.reply = post.reply_to.is_some();
         let (envelope, status) = self.call::<CreatedPost>(&call).await?;
         let created = call.single(envelope, status)?;
@@ -29,16 +32,19 @@ impl XClient {
 
     /// Repeats the post `post_id` as `account`, whose user id is `user_id`.
     ///
-    /// X answers a second repeat of the same post as it answers the first.
-    pub async fn retweet<P: EffectPermit + ?Sized>(
+    /// It is sent once and never repeated by the client. X answers a second repeat of the same post like the first, or
+    /// with [`XError::AlreadyReposted`]; neither changes anything. After another error,
+    /// [`XClient::find_recent_repost`] finds out whether it happened.
+    pub async fn retweet<P: EffectPermit + 'static>(
         &self,
-        permit: &P,
+        permit: P,
         account: &AccountId,
         user_id: &str,
         post_id: &PostId,
     ) -> Result<Reposted, XError> {
         let path = ["2", "users", user_id, "retweets"];
-        let call = Call::post("reposts_create", &path, account, json!({ "tweet_id": post_id }));
+        let permit: Arc<dyn EffectPermit> = Arc::new(permit);
+        let call = Call::post("reposts_create", &path, account, json!({ "tweet_id": post_id }), permit.clone());
         if !is_id(user_id) {
             return Err(call.invalid("the id of a user is 1 to 19 digits"));
         }

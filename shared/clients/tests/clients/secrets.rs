@@ -72,7 +72,7 @@ async fn a_broken_connection_does_not_bring_credentials_into_an_error() {
     let post = CreatePost { text: "hi".into(), reply_to: None };
     for base in [dropping.base.clone(), closed_port().await] {
         let x = x_client(&base);
-        assert_error_without_secret(&x.create_post(&Permit, &main_account(), &post).await.expect_err("broken"));
+        assert_error_without_secret(&x.create_post(Permit, &main_account(), &post).await.expect_err("broken"));
         assert_error_without_secret(&x.user_by_username("capper").await.expect_err("broken"));
     }
 }

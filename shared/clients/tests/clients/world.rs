@@ -26,6 +26,10 @@ impl EffectPermit for Permit {
     fn effect_key(&self) -> &'static str {
         "publish:test"
     }
+
+    fn holds(&self) -> bool {
+        true
+    }
 }
 
 pub fn main_account() -> AccountId {

@@ -78,7 +78,7 @@ async fn looking_for_a_recent_post_follows_the_description() {
     exchange(200, answer, async |x| {
         let text = "Tailing this. https://example.com/7";
         let found = x.find_recent_post("99", text, Some(&post_id("1849")), since).await.expect("an answer");
-        assert_eq!(found, Some(post_id("1850")));
+        assert_eq!((found.found, found.looked_at), (Some(post_id("1850")), 1));
     })
     .await;
 }
@@ -107,7 +107,7 @@ async fn posting_and_replying_follow_the_description() {
     for reply_to in [None, Some(post_id("1849"))] {
         let post = CreatePost { text: "Tailing this. 🔥 \"2u\" & more".into(), reply_to: reply_to.clone() };
         let (request, path) = exchange(201, created(), async |x| {
-            let created = x.create_post(&Permit, &main_account(), &post).await.expect("a post");
+            let created = x.create_post(Permit, &main_account(), &post).await.expect("a post");
             assert_eq!(created.id, post_id("1850"));
         })
         .await;
@@ -121,7 +121,7 @@ async fn posting_and_replying_follow_the_description() {
 async fn retweeting_follows_the_description() {
     let answer = json!({ "data": { "retweeted": true, "rest_id": "1849" } });
     let (request, path) = exchange(200, answer, async |x| {
-        assert!(x.retweet(&Permit, &main_account(), "99", &post_id("1849")).await.expect("an answer").retweeted);
+        assert!(x.retweet(Permit, &main_account(), "99", &post_id("1849")).await.expect("an answer").retweeted);
     })
     .await;
     assert_eq!(path, "/2/users/{id}/retweets");
@@ -134,7 +134,7 @@ async fn the_check_itself_sees_what_breaks_the_description() {
     let x = x_client(&server.base);
     x.user_posts("99", &PostsQuery::default()).await.expect("a page");
     let post = CreatePost { text: "hi".into(), reply_to: None };
-    x.create_post(&Permit, &main_account(), &post).await.expect("a post");
+    x.create_post(Permit, &main_account(), &post).await.expect("a post");
     let [read, write] = server.requests().try_into().expect("two requests");
 
     let mut wrong = read.clone();

@@ -15,7 +15,7 @@ use crate::{
 async fn failed_post(base: &Url, timeout: Duration) -> XError {
     let x = x_client_with(base, timeout, Arc::new(LocalLimits::new()));
     let post = CreatePost { text: "hi".into(), reply_to: None };
-    x.create_post(&Permit, &main_account(), &post).await.expect_err("a failure")
+    x.create_post(Permit, &main_account(), &post).await.expect_err("a failure")
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ async fn a_recent_post_is_looked_for_on_every_page_until_it_is_found() {
 
     let found = x_client(&server.base).find_recent_post("99", "A < B", None, since).await.expect("an answer");
 
-    assert_eq!(found, Some(post_id("2")));
+    assert_eq!((found.found, found.looked_at, found.complete), (Some(post_id("2")), 2, true));
     let tokens: Vec<_> = server.requests().iter().map(|r| r.parameter("pagination_token")).collect();
     assert_eq!(tokens, [None, Some("two".into())]);
     assert_eq!(server.requests()[0].parameter("start_time").as_deref(), Some("2026-08-20T17:58:00Z"));
@@ -103,6 +103,37 @@ async fn the_same_text_under_another_post_or_from_before_is_not_taken_for_the_po
     ], "meta": { "next_token": "more" } });
     let server = Server::start([Reply::json(200, &reply)]).await;
     let found = x_client(&server.base).find_recent_post("99", "Tailing", None, since).await.expect("an answer");
-    assert_eq!(found, None);
+    assert_eq!((found.found, found.looked_at, found.complete), (None, 1, true));
     assert_eq!(server.requests().len(), 1, "posts from before the time end the search");
+}
+
+#[tokio::test]
+async fn a_repeat_is_known_by_the_post_it_repeats_and_not_by_its_text() {
+    let since = Utc.with_ymd_and_hms(2026, 8, 20, 18, 0, 0).single().expect("a time");
+    let page = json!({ "data": [
+        { "id": "5", "text": "RT @capper: Suns ML", "created_at": "2026-08-20T18:00:07.000Z",
+          "referenced_tweets": [{ "type": "quoted", "id": "1849" }] },
+        { "id": "4", "text": "RT @capper: Suns ML", "created_at": "2026-08-20T18:00:06.000Z",
+          "referenced_tweets": [{ "type": "retweeted", "id": "1700" }] },
+        { "id": "3", "text": "RT @capper: Suns…", "created_at": "2026-08-20T18:00:05.000Z",
+          "referenced_tweets": [{ "type": "retweeted", "id": "1849" }] },
+    ] });
+    let server = Server::start([Reply::json(200, &page), Reply::json(200, &page)]).await;
+    let x = x_client(&server.base);
+    let found = x.find_recent_repost("99", &post_id("1849"), since).await.expect("an answer");
+    assert_eq!((found.found, found.looked_at), (Some(post_id("3")), 3));
+    let none = x.find_recent_repost("99", &post_id("1"), since).await.expect("an answer");
+    assert_eq!((none.found, none.looked_at, none.complete), (None, 3, true));
+}
+
+#[tokio::test]
+async fn an_account_with_more_posts_than_x_shows_is_not_said_to_be_searched_whole() {
+    let since = Utc.with_ymd_and_hms(2026, 8, 20, 18, 0, 0).single().expect("a time");
+    let page = json!({
+        "data": [{ "id": "5", "text": "Other", "created_at": "2026-08-20T18:00:07.000Z" }],
+        "meta": { "next_token": "more" },
+    });
+    let server = Server::start((0..40).map(|_| Reply::json(200, &page))).await;
+    let found = x_client(&server.base).find_recent_post("99", "Mine", None, since).await.expect("an answer");
+    assert_eq!((found.found, found.looked_at, found.complete), (None, 32, false));
 }

@@ -1,10 +1,16 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use perch_base::{Classified as _, Disposition};
-use perch_clients::{LocalLimits, WriteOutcome, XClient, XError, x::CreatePost};
+use perch_clients::{EffectPermit, LocalLimits, WriteOutcome, XClient, XError, x::CreatePost};
 use perch_jobs::AccountId;
 use sha1::Sha1;
 
@@ -22,7 +28,7 @@ fn tailing() -> CreatePost {
 
 async fn refused(reply: Reply, post: &CreatePost) -> XError {
     let server = Server::start([reply]).await;
-    let error = x_client(&server.base).create_post(&Permit, &main_account(), post).await.expect_err("a refusal");
+    let error = x_client(&server.base).create_post(Permit, &main_account(), post).await.expect_err("a refusal");
     assert_eq!(server.requests().len(), 1, "a write is sent once");
     error
 }
@@ -33,7 +39,7 @@ async fn a_write_is_signed_over_its_address_and_not_over_its_body() {
     let encoded = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
     let server = Server::start([Reply::json(201, &created())]).await;
 
-    x_client(&server.base).create_post(&Permit, &main_account(), &tailing()).await.expect("a post");
+    x_client(&server.base).create_post(Permit, &main_account(), &tailing()).await.expect("a post");
 
     let request = server.request();
     let header = request.header("authorization").strip_prefix("OAuth ").expect("an OAuth header").to_owned();
@@ -94,7 +100,7 @@ async fn missing_credentials_are_named_and_nothing_is_sent() {
 
     let reading = x.user_by_username("capper").await.expect_err("no token");
     let other = AccountId::from_static("second_bot");
-    let writing = x.create_post(&Permit, &other, &tailing()).await.expect_err("no keys");
+    let writing = x.create_post(Permit, &other, &tailing()).await.expect_err("no keys");
 
     assert!(reading.to_string().contains("X_API_BEARER_TOKEN"), "{reading}");
     assert!(writing.to_string().contains("X_SECOND_BOT_ACCESS_TOKEN"), "{writing}");
@@ -107,4 +113,32 @@ async fn a_redirected_write_is_not_followed_and_its_outcome_is_unknown() {
     let error = refused(Reply::text(307, "").with("location", &"/elsewhere"), &tailing()).await;
     assert!(matches!(error, XError::Problem { status: 307, .. }), "{error:?}");
     assert_eq!(error.write_outcome(), WriteOutcome::Unknown);
+}
+
+/// A permit that is lost after it was asked about so many times.
+struct Fleeting(AtomicU32);
+
+impl EffectPermit for Fleeting {
+    fn effect_key(&self) -> &'static str {
+        "publish:test"
+    }
+
+    fn holds(&self) -> bool {
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_permit_was_lost_is_not_sent_not_even_on_an_open_connection() {
+    let server = Server::start([Reply::json(201, &created())]).await;
+    let x = x_client(&server.base);
+    for holds_for in [0, 1] {
+        let permit = Fleeting(AtomicU32::new(holds_for));
+        let error = x.create_post(permit, &main_account(), &tailing()).await.expect_err("no permit");
+        assert!(matches!(error, XError::PermitLost { .. }), "{error:?}");
+        assert_eq!((error.write_outcome(), error.disposition()), (WriteOutcome::NotDone, Disposition::Retry));
+        assert!(server.requests().is_empty(), "{holds_for}");
+    }
+    x.create_post(Fleeting(AtomicU32::new(2)), &main_account(), &tailing()).await.expect("a post");
+    assert_eq!(server.requests().len(), 1);
 }

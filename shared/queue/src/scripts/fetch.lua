@@ -178,7 +178,7 @@ while started < slots and looked < 3 * slots do
     local leases = {}
     for i, id in ipairs(ids) do
       if envelopes[i] then
-        local attempt = tonumber(attempts[i] or '0') + 1
+        local attempt = whole(attempts[i], 0) + 1
         local member = id .. '|' .. holder .. '|' .. attempt .. '|' .. number .. '|' .. (groups[id] or '')
         leases[#leases + 1] = now + lease_ms
         leases[#leases + 1] = member

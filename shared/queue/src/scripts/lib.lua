@@ -29,6 +29,11 @@ local FULL = ARGV[2] == 'full'
 local EVENTS_KEPT = ARGV[3]
 local ERRORS_KEPT = tonumber(ARGV[4])
 
+-- A count as it stands in Redis. What is none was planted by hand; it must not stop a script, and with it the queue.
+local function whole(text, otherwise)
+  return tonumber(text and string.match(text, '^%d+$') or otherwise)
+end
+
 -- Events of one script call go into the stream together: at most 50, or 64 KiB, to an entry.
 local pending_events, pending_bytes = {}, 0
 local function flush_events()
@@ -60,7 +65,7 @@ local function wake()
 end
 
 local function make_ready(id, front)
-  local list = READY[call('HGET', PRIORITY, id) or 'normal']
+  local list = READY[call('HGET', PRIORITY, id) or 'normal'] or READY.normal
   call(front and 'LPUSH' or 'RPUSH', list, id)
 end
 
@@ -147,11 +152,12 @@ local function split_lease(member)
   return id, holder, attempt, group
 end
 
--- By pattern, because a decoder may refuse what a payload holds. 'max' stands before the payload.
+-- By pattern, because a decoder may refuse what a payload holds. 'max' stands before the payload; an envelope that was
+-- restored from Postgres has a space before the number.
 local function max_attempts(id)
   local envelope = call('HGET', JOBS, id)
   if not envelope then return nil end
-  return tonumber(string.match(envelope, '"max":(%d+)')) or 1
+  return tonumber(string.match(envelope, '"max":%s*(%d+)')) or 1
 end
 
 local function kill(id, data)
@@ -172,7 +178,7 @@ local function reap(limit)
       leave_group(group)
       local most = max_attempts(id)
       if most then
-        attempt = tonumber(attempt)
+        attempt = whole(attempt, 1)
         call('HSET', ATTEMPTS, id, attempt)
         local stopped = call('HGET', CANCELLING, id)
         local message = 'worker lost: ' .. holder .. ' stopped renewing its lease'
@@ -210,6 +216,11 @@ local function is_running(id)
   return running_ids[id]
 end
 
+-- A lock with an end is that of a window: it holds whatever became of its job.
+local function holds(lock, holder)
+  return call('HEXISTS', JOBS, holder) == 1 or call('PTTL', lock) >= 0
+end
+
 -- Removes a waiting job that a new one replaces. False when it is done, running or dead and cannot be replaced.
 local function remove_waiting(id)
   if call('HEXISTS', JOBS, id) == 0 then return false end
@@ -224,6 +235,15 @@ local function remove_waiting(id)
 end
 
 
+local function hold_unique(id, o)
+  if type(o.s) == 'number' then
+    call('SET', UNIQUE .. o.u, id, 'PX', o.s)
+  else
+    call('SET', UNIQUE .. o.u, id)
+    call('HSET', o.s == 'queued' and UNIQUE_QUEUED or UNIQUE_DONE, id, o.u)
+  end
+end
+
 -- Accepts one job; the codes are those of enqueue.lua.
 local function accept(id, envelope, o)
   if cancelled and call('SISMEMBER', CANCELLED, id) == 1 then return 1, id end
@@ -233,25 +253,27 @@ local function accept(id, envelope, o)
     added = true
     return 0, id
   end
-  if o.i and call('ZADD', INTAKE, now, o.i) == 0 then return 5, id end
-  if call('HEXISTS', JOBS, id) == 1 then return 1, id end
+  if o.i and call('ZSCORE', INTAKE, o.i) then return 5, id end
+  local function remember()
+    if o.i then call('ZADD', INTAKE, now, o.i) end
+  end
+  if call('HEXISTS', JOBS, id) == 1 then
+    remember()
+    return 1, id
+  end
   local code, other = 0, id
   if o.u then
     local lock = UNIQUE .. o.u
     local holder = call('GET', lock)
-    if holder and o.s ~= nil and type(o.s) ~= 'number' and call('HEXISTS', JOBS, holder) == 0 then holder = false end
+    if holder and not holds(lock, holder) then holder = false end
     if holder then
       if o.c == 'keep' then return 3, holder end
       if o.c ~= 'replace' or not remove_waiting(holder) then return 2, holder end
       code, other = 4, holder
     end
-    if type(o.s) == 'number' then
-      call('SET', lock, id, 'PX', o.s)
-    else
-      call('SET', lock, id)
-      call('HSET', o.s == 'queued' and UNIQUE_QUEUED or UNIQUE_DONE, id, o.u)
-    end
+    hold_unique(id, o)
   end
+  remember()
   call('HSET', JOBS, id, envelope)
   if o.p then call('HSET', PRIORITY, id, o.p) end
   if o.g then call('HSET', GROUP, id, o.g) end

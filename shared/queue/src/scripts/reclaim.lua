@@ -1,4 +1,5 @@
--- Gives back leases of a worker that it does not know of: the answer to a fetch was lost on its way.
+-- Gives back leases of a worker that it does not know of: the answer to a fetch was lost on its way. Jobs that were
+-- cancelled meanwhile end here.
 --
 -- Own ARGV: 5 holder, then the leases that it knows of.
 -- Result: how many were given back.
@@ -12,8 +13,14 @@ for _, member in ipairs(call('ZRANGE', LEASES, 0, -1)) do
   if holder == ARGV[5] and not known[member] then
     call('ZREM', LEASES, member)
     leave_group(group)
-    make_ready(id, true)
-    if FULL then event('released', id, cjson.encode({ attempt = tonumber(attempt), worker = holder })) end
+    local data = { attempt = tonumber(attempt), worker = holder, error = call('HGET', CANCELLING, id) or nil }
+    if data.error then
+      failure_event('cancelled', id, cjson.encode(data))
+      forget({ id })
+    else
+      make_ready(id, true)
+      if FULL then event('released', id, cjson.encode(data)) end
+    end
     given_back = given_back + 1
   end
 end

@@ -17,7 +17,7 @@ local function replay(id, seen, envelope)
   if type(unique) == 'table' and type(unique.key) == 'string' and (unique.scope == 'done' or unique.scope == 'queued') then
     local lock = UNIQUE .. unique.key
     local holder = call('GET', lock)
-    if holder and holder ~= id and call('HEXISTS', JOBS, holder) == 1 then return 'conflict' end
+    if holder and holder ~= id and holds(lock, holder) then return 'conflict' end
     call('SET', lock, id)
     call('HSET', unique.scope == 'queued' and UNIQUE_QUEUED or UNIQUE_DONE, id, unique.key)
   end

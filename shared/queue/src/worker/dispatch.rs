@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::Utc;
-use perch_base::telemetry;
+use perch_base::{crash_point, telemetry};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,7 @@ impl Pool {
         }
         .instrument(span.clone())
         .await;
+        crash_point!("worker.after_handler");
         if matches!(delivery.held.why(), Some(Stop::LeaseLost)) {
             metrics::counter!("perch_leases_lost_total", "queue" => self.queue.name().to_string()).increment(1);
             span.in_scope(|| tracing::warn!("the lease was lost while the job ran; what it did is not acknowledged"));
@@ -110,6 +111,7 @@ impl Pool {
                 Err(reason) => Ended::Unreadable(reason),
             }
         };
+        crash_point!("worker.before_handler");
         // A task of its own: a panic stays inside, and a handler that hangs can be dropped.
         watch(tokio::spawn(run.instrument(Span::current())), held, timeout, &self.interrupt).await
     }

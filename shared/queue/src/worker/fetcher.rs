@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::future::{BoxFuture, FutureExt};
+use perch_base::crash_point;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -110,6 +111,9 @@ impl Fetcher {
         let asked_at = Instant::now();
         let batch = fetch(&self.queue, &self.holder, free, reaped, about).await?;
         let found = batch.jobs.len();
+        if found > 0 {
+            crash_point!("worker.fetched");
+        }
         let deliveries = batch
             .jobs
             .into_iter()

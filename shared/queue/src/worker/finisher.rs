@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use perch_base::crash_point;
 use tokio::sync::mpsc;
 
 use super::{backoff::Backoff, buffer::Buffer};
@@ -18,8 +19,10 @@ pub(super) async fn run(queue: Queue, buffer: Arc<Buffer>, mut verdicts: mpsc::R
     while verdicts.recv_many(&mut batch, FINISHED_AT_ONCE).await > 0 {
         let mut backoff = Backoff::new();
         loop {
+            crash_point!("worker.before_ack");
             match finish(&queue, &batch).await {
                 Ok(held) => {
+                    crash_point!("worker.after_ack");
                     report_lost(&queue, &batch, &held);
                     break;
                 }

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, thread, time::Instant};
 
+use perch_base::crash_point;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -42,8 +43,10 @@ async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
             continue;
         }
         let asked_at = Instant::now();
+        crash_point!("heartbeat.before");
         match lease::renew(&queue, &holder, &leases, calm.reaped()).await {
             Ok(pulse) => {
+                crash_point!("heartbeat.after");
                 for lease in leases.iter().filter(|lease| !pulse.lost.iter().any(|lost| lost == lease.member())) {
                     if let Some(held) = buffer.get(lease.member()) {
                         held.renewed(asked_at);

@@ -92,6 +92,7 @@ pub fn queue_settings() -> QueueSettings {
         group_rate: None,
         rate: None,
         intake_kind: Some("chore".parse().expect("a kind")),
+        ledger: false,
         history: History::Full,
         events_kept: 100_000,
         dead_retention: Duration::from_secs(86_400),

@@ -2,6 +2,11 @@
 
 use super::{clause::Term, markets::Draft};
 
+/// The highest American price that is one.
+const HIGHEST: f64 = 1_000_000.0;
+/// The highest stake that is one, in units.
+const HIGHEST_STAKE: f64 = 1_000.0;
+
 /// The price at a position, as written. Brackets and "at" may stand before it.
 pub(crate) fn at(terms: &[Term], from: usize) -> Option<String> {
     let mut announced = false;
@@ -19,7 +24,9 @@ pub(crate) fn at(terms: &[Term], from: usize) -> Option<String> {
 fn price(term: &Term, announced: bool) -> Option<String> {
     match term {
         Term::Even => Some("+100".into()),
-        Term::Number { value, signed: true, decimals: 0, .. } if value.abs() >= 100.0 => Some(format!("{value:+}")),
+        Term::Number { value, signed: true, decimals: 0, .. } if (100.0..=HIGHEST).contains(&value.abs()) => {
+            Some(format!("{value:+}"))
+        }
         Term::Number { value, signed: false, decimals, plus: false } => {
             let plausible = *value > 1.0 && *value <= 51.0;
             let half = *decimals == 1 && (value.fract() - 0.5).abs() < f64::EPSILON;
@@ -43,7 +50,7 @@ pub(crate) fn all(terms: &[Term]) -> Vec<String> {
 /// The first stake in a range of terms.
 pub(crate) fn stake(terms: &[Term]) -> Option<f64> {
     terms.iter().find_map(|term| match term {
-        Term::Units(units) => Some(*units),
+        Term::Units(units) => Some(*units).filter(|units| *units > 0.0 && *units <= HIGHEST_STAKE),
         _ => None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EffectIntent, EffectState, StoredEffect};
+use super::{EffectIntent, EffectState, Resolution, StoredEffect};
 
 /// How long a permit is taken to be in use: longer than an attempt with an effect may run.
 /// After this time a claim that finds it open asks the outside service instead of waiting.
@@ -42,6 +42,27 @@ pub(super) fn decide(stored: &StoredEffect, intent: &EffectIntent, age: Duration
         // The engine starts an attempt only when the one before has lost its lease.
         EffectState::Intended if stored.attempt <= intent.attempt => Decision::Ask,
         EffectState::Intended => Decision::Stop,
+    }
+}
+
+/// Why a person may not settle an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It has happened, and the answer is stored.
+    Confirmed,
+    /// It has not happened, and the ledger says so already.
+    Failed,
+    /// An attempt may be acting for so long at most. What it does now would not be known.
+    InUse(Duration),
+}
+
+/// Whether a person may settle an effect whose last permit was given `age` ago.
+pub(super) fn may_resolve(state: EffectState, resolution: &Resolution, age: Duration) -> Result<(), Refusal> {
+    match (state, resolution) {
+        (EffectState::Confirmed, _) => Err(Refusal::Confirmed),
+        (EffectState::Failed, Resolution::NotDone) => Err(Refusal::Failed),
+        (EffectState::Intended, _) if age < IN_FLIGHT => Err(Refusal::InUse(IN_FLIGHT.saturating_sub(age))),
+        _ => Ok(()),
     }
 }
 
@@ -118,6 +139,19 @@ mod tests {
             assert_eq!(decide(&stored(state, job, 1, 0), &intent(job, 2, 1), NOW), Decision::Mismatch);
         }
         assert_eq!(decide(&stored(EffectState::Failed, job, 1, 0), &intent(job, 2, 1), NOW), Decision::Grant);
+    }
+
+    #[test]
+    fn a_person_decides_what_is_open_and_changes_nothing_that_is_known() {
+        let confirmed = Resolution::Confirmed { external_id: None };
+        for resolution in [&confirmed, &Resolution::NotDone] {
+            assert_eq!(may_resolve(EffectState::Confirmed, resolution, IN_FLIGHT), Err(Refusal::Confirmed));
+            assert_eq!(may_resolve(EffectState::Unknown, resolution, NOW), Ok(()));
+            assert_eq!(may_resolve(EffectState::Intended, resolution, IN_FLIGHT), Ok(()));
+            assert_eq!(may_resolve(EffectState::Intended, resolution, NOW), Err(Refusal::InUse(IN_FLIGHT)));
+        }
+        assert_eq!(may_resolve(EffectState::Failed, &Resolution::NotDone, NOW), Err(Refusal::Failed));
+        assert_eq!(may_resolve(EffectState::Failed, &confirmed, NOW), Ok(()));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
+use super::Evidence;
 use crate::record::{parsed, small_count, word};
 
 /// How far an effect has come.
@@ -20,6 +21,18 @@ pub enum EffectState {
     Failed,
     /// The answer was lost: it may have happened.
     Unknown,
+}
+
+impl EffectState {
+    /// As it stands in the database and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intended => "intended",
+            Self::Confirmed => "confirmed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// An effect that an attempt wants to have.
@@ -109,28 +122,75 @@ impl FromRow<'_, PgRow> for StoredEffect {
     }
 }
 
-/// The right to act, once. Only the ledger makes one; it is void as soon as another attempt takes the effect over.
+/// How long after its claim a permit may be acted on. What is not sent by then is not sent: the attempt that takes over
+/// counts on it.
+pub const ACT_WITHIN: Duration = Duration::from_secs(5);
+
+/// When a permit was asked for, by two clocks: the first goes on while the process is frozen, the second also while the
+/// whole machine is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    running: Instant,
+    wall: DateTime<Utc>,
+}
+
+impl Asked {
+    pub fn now() -> Self {
+        Self { running: Instant::now(), wall: Utc::now() }
+    }
+
+    /// Whether less than `limit` has passed by either clock until then.
+    fn within(self, limit: Duration, running: Instant, wall: DateTime<Utc>) -> bool {
+        let passed = (wall - self.wall).to_std().unwrap_or_default();
+        running.saturating_duration_since(self.running) < limit && passed < limit
+    }
+}
+
+/// Until when a permit may be acted on. Cheap to copy.
+#[derive(Debug, Clone, Copy)]
+pub struct PermitTerm(Asked);
+
+impl PermitTerm {
+    /// Whether the permit may be acted on at this moment: [`ACT_WITHIN`] has not passed since it was asked for.
+    pub fn is_open(&self) -> bool {
+        self.0.within(ACT_WITHIN, Instant::now(), Utc::now())
+    }
+}
+
+/// The right to act, once and soon. Only the ledger makes one; it is void as soon as another attempt takes the effect
+/// over.
 #[derive(Debug)]
 #[must_use = "a permit is given to act on; afterwards the effect has to be settled"]
 pub struct Permit {
     pub(super) key: String,
     pub(super) fence: i64,
+    pub(super) asked: Asked,
+    pub(super) evidence: Vec<Evidence>,
 }
 
 impl Permit {
-    /// The key of the effect.
-    pub fn key(&self) -> &str {
-        &self.key
+    pub(super) fn new(key: &str, fence: i64, asked: Asked) -> Self {
+        Self { key: key.to_owned(), fence, asked, evidence: Vec::new() }
     }
 
-    /// The key of the effect, under the name that service clients ask for.
-    pub fn effect_key(&self) -> &str {
+    /// The key of the effect.
+    pub fn key(&self) -> &str {
         &self.key
     }
 
     /// The number of the permit; a higher one of the same effect makes it void.
     pub fn fence(&self) -> i64 {
         self.fence
+    }
+
+    /// Until when it may be acted on.
+    pub fn term(&self) -> PermitTerm {
+        PermitTerm(self.asked)
+    }
+
+    /// Adds what was learnt while acting; it is stored together with what settles the effect.
+    pub fn learnt(&mut self, evidence: Evidence) {
+        self.evidence.push(evidence);
     }
 }
 
@@ -140,12 +200,19 @@ impl Permit {
 pub struct Takeover {
     pub(super) seen_fence: i64,
     pub(super) intent: EffectIntent,
+    pub(super) quiet: Duration,
 }
 
 impl Takeover {
     /// The key of the effect.
     pub fn key(&self) -> &str {
         &self.intent.key
+    }
+
+    /// Time since the last word of the attempt that had the permit: since it said that it does not know what happened,
+    /// or else since it was given the permit. By the clock of Postgres.
+    pub fn quiet(&self) -> Duration {
+        self.quiet
     }
 }
 
@@ -156,8 +223,10 @@ pub enum Claim {
     Granted(Permit),
     /// It happened already: use the stored answer and call nobody.
     Done(Box<StoredEffect>),
-    /// An earlier attempt may have had it. Ask the outside service, then call [`Effects::resolve_confirmed`](crate::Effects::resolve_confirmed) or
-    /// [`Effects::resolve_not_done`](crate::Effects::resolve_not_done).
+    /// An earlier attempt may have had it. Ask the outside service, then call
+    /// [`Effects::resolve_confirmed`](crate::Effects::resolve_confirmed),
+    /// [`Effects::resolve_not_done`](crate::Effects::resolve_not_done) or, when the answer decides nothing,
+    /// [`Effects::resolve_later`](crate::Effects::resolve_later).
     Unresolved {
         /// What is known of it.
         effect: Box<StoredEffect>,
@@ -181,4 +250,22 @@ pub enum Claim {
         /// What is known of it.
         effect: Box<StoredEffect>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_runs_out_by_whichever_clock_is_ahead() {
+        let asked = Asked::now();
+        let at = |running: u64, wall: u64| {
+            let (running, wall) = (Duration::from_secs(running), Duration::from_secs(wall));
+            asked.within(ACT_WITHIN, asked.running + running, asked.wall + wall)
+        };
+        assert!(at(0, 0) && at(4, 4));
+        assert!(!at(5, 5), "the process was frozen");
+        assert!(!at(0, 60), "the machine was frozen, and only its wall clock was put right");
+        assert!(!at(5, 0), "the wall clock was put back");
+    }
 }

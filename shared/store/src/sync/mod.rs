@@ -19,7 +19,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use perch_base::Environment;
+use perch_base::{Environment, crash_point};
 use perch_jobs::QueueName;
 use perch_queue::{EntryId, Keys, Redis};
 use redis::streams::StreamReadReply;
@@ -206,11 +206,13 @@ impl Syncer {
         let to = look.after(*from);
         let (batch, unreadable) = sort_out(stream, &look.entries);
         let this = Move { stream, from: *from, to, continuity };
+        crash_point!("sync.read");
         let Some(rejected) = self.commit(&this, &batch, unreadable).await? else {
             // Another sync was faster; its cursor says where to go on.
             *from = cursor::one(&self.store, &stream.name).await?;
             return Ok(Step::Again);
         };
+        crash_point!("sync.committed");
         *from = to;
         line.rows += batch.len();
         line.rejected += rejected;
@@ -222,6 +224,7 @@ impl Syncer {
             tracing::error!(stream = stream.name, lost, "entries were trimmed before they could be synced");
         }
         stream::trim(&self.redis, &stream.key, to.id).await?;
+        crash_point!("sync.trimmed");
         Ok(if look.more { Step::Again } else { Step::Drained })
     }
 

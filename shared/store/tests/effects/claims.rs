@@ -1,78 +1,20 @@
-//! What the effect ledger promises: whatever races, dies or repeats, an effect is permitted once.
-#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
-
 use chrono::Utc;
 use perch_base::Environment;
 use perch_jobs::JobId;
-use perch_store::{Claim, EffectIntent, EffectState, IN_FLIGHT, Permit, Store, StoreError, Takeover, request_digest};
-use perch_testkit::TestDatabase;
+use perch_store::{Claim, EffectIntent, EffectState, IN_FLIGHT, Permit, Store, StoreError, request_digest};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
 use serde_json::json;
 
-struct World {
-    database: TestDatabase,
-    store: Store,
-    job: JobId,
-}
-
-impl World {
-    async fn start() -> Self {
-        let database = TestDatabase::create().await;
-        let store = database.store(Environment::Staging);
-        Self { database, store, job: JobId::at(Utc::now()) }
-    }
-
-    fn intent(&self, attempt: u32) -> EffectIntent {
-        EffectIntent {
-            key: "post:main:1".into(),
-            kind: "post".into(),
-            account: "main".into(),
-            digest: request_digest(&["main", "hello"]),
-            job: self.job,
-            attempt,
-            holder: format!("worker-{attempt}"),
-        }
-    }
-
-    async fn claim(&self, attempt: u32) -> Claim {
-        self.store.effects().claim(&self.intent(attempt)).await.unwrap()
-    }
-
-    async fn state(&self) -> EffectState {
-        self.store.effects().get("post:main:1").await.unwrap().unwrap().state
-    }
-
-    async fn age(&self, age: std::time::Duration) {
-        sqlx::query("update effects set intended_at = now() - $1 * interval '1 second'")
-            .bind(age.as_secs_f64())
-            .execute(&self.database.raw().await)
-            .await
-            .unwrap();
-    }
-}
-
-fn granted(claim: Claim) -> Permit {
-    match claim {
-        Claim::Granted(permit) => permit,
-        other => panic!("expected a permit, got {other:?}"),
-    }
-}
-
-fn unresolved(claim: Claim) -> Takeover {
-    match claim {
-        Claim::Unresolved { takeover, .. } => takeover,
-        other => panic!("expected to have to ask, got {other:?}"),
-    }
-}
+use crate::world::{World, found, granted, nothing, unresolved};
 
 #[tokio::test]
 async fn a_confirmed_effect_answers_what_is_stored_and_permits_nobody() {
     let world = World::start().await;
     let permit = granted(world.claim(1).await);
-    assert_eq!((permit.effect_key(), permit.fence()), ("post:main:1", 1));
+    assert_eq!((permit.key(), permit.fence()), ("post:main:1", 1));
     world.store.effects().confirm(&permit, Some("777"), &json!({"id": "777", "nul": "\0"})).await.unwrap();
 
     let Claim::Done(effect) = world.claim(2).await else { panic!("the effect is done") };
@@ -113,7 +55,12 @@ async fn a_lost_answer_is_asked_for_before_anybody_acts_again() {
 
     let takeover = unresolved(world.claim(2).await);
     assert_eq!(takeover.key(), "post:main:1");
-    let effect = world.store.effects().resolve_confirmed(takeover, Some("777"), &json!({"found": true})).await.unwrap();
+    let effect = world
+        .store
+        .effects()
+        .resolve_confirmed(takeover, &found("777"), Some("777"), &json!({"found": true}))
+        .await
+        .unwrap();
     assert_eq!((effect.state, effect.external_id.as_deref()), (EffectState::Confirmed, Some("777")));
     assert!(matches!(world.claim(3).await, Claim::Done(_)));
 }
@@ -124,7 +71,7 @@ async fn a_late_answer_of_the_first_attempt_settles_what_the_second_is_asking_ab
     let first = granted(world.claim(1).await);
     let takeover = unresolved(world.claim(2).await);
     world.store.effects().confirm(&first, Some("777"), &json!({})).await.unwrap();
-    let permit = world.store.effects().resolve_not_done(takeover).await;
+    let permit = world.store.effects().resolve_not_done(takeover, &nothing()).await;
     assert!(matches!(permit, Err(StoreError::EffectSuperseded { .. })), "{permit:?}");
     assert!(matches!(world.claim(2).await, Claim::Done(_)));
 }
@@ -134,10 +81,10 @@ async fn an_attempt_that_was_overtaken_is_stopped_and_can_record_nothing() {
     let world = World::start().await;
     let first = granted(world.claim(1).await);
     let takeover = unresolved(world.claim(2).await);
-    let second = world.store.effects().resolve_not_done(takeover).await.unwrap();
+    let second = world.store.effects().resolve_not_done(takeover, &nothing()).await.unwrap();
     assert!(matches!(world.claim(1).await, Claim::Superseded { .. }));
     for late in [
-        world.store.effects().confirm(&first, None, &json!({})).await,
+        world.store.effects().confirm(&first, None, &json!({})).await.map(drop),
         world.store.effects().fail(&first, "late").await,
         world.store.effects().unknown(&first, "late").await,
     ] {
@@ -216,7 +163,9 @@ async fn of_racing_takeovers_exactly_one_gets_the_permit() {
             let intent = EffectIntent { holder: format!("racer-{racer}"), attempt: 2, ..first.clone() };
             tokio::spawn(async move {
                 match store.effects().claim(&intent).await.unwrap() {
-                    Claim::Unresolved { takeover, .. } => store.effects().resolve_not_done(takeover).await.ok(),
+                    Claim::Unresolved { takeover, .. } => {
+                        store.effects().resolve_not_done(takeover, &nothing()).await.ok()
+                    }
                     _ => None,
                 }
             })
@@ -258,15 +207,15 @@ async fn attempts(store: &Store, first: EffectIntent, fates: &[Fate]) -> u32 {
                 continue;
             }
             Claim::Unresolved { takeover, .. } if happened > 0 => {
-                effects.resolve_confirmed(takeover, Some("1"), &json!({})).await.unwrap();
+                effects.resolve_confirmed(takeover, &found("777"), Some("1"), &json!({})).await.unwrap();
                 continue;
             }
-            Claim::Unresolved { takeover, .. } => effects.resolve_not_done(takeover).await.unwrap(),
+            Claim::Unresolved { takeover, .. } => effects.resolve_not_done(takeover, &nothing()).await.unwrap(),
             other => panic!("attempts that follow each other get a clear answer, not {other:?}"),
         };
         happened += u32::from(matches!(fate, Fate::Confirms | Fate::DiesAfterTheCall | Fate::LosesTheAnswer));
         match fate {
-            Fate::Confirms => effects.confirm(&permit, Some("1"), &json!({})).await.unwrap(),
+            Fate::Confirms => drop(effects.confirm(&permit, Some("1"), &json!({})).await.unwrap()),
             Fate::LosesTheAnswer => effects.unknown(&permit, "timeout").await.unwrap(),
             Fate::IsRefused => effects.fail(&permit, "429").await.unwrap(),
             Fate::DiesAfterTheCall | Fate::DiesBeforeTheCall => {}

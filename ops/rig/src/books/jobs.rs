@@ -1,0 +1,223 @@
+//! Every accepted job is done, or dead with a reason.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::{PgPool, Row as _};
+
+use super::{Findings, LOST, STUCK, leftovers::Held};
+use crate::{
+    error::RigError,
+    journal::Notes,
+    label::{Expect, Label},
+};
+
+/// What Postgres says of a job.
+#[derive(Debug)]
+pub struct JobRow {
+    pub kind: Option<String>,
+    pub state: String,
+    pub last_error: Option<String>,
+    created_ms: i64,
+}
+
+impl JobRow {
+    fn is_final(&self) -> bool {
+        matches!(self.state.as_str(), "done" | "dead" | "cancelled" | "discarded")
+    }
+}
+
+/// All jobs that Postgres knows, by id.
+pub type Rows = HashMap<String, JobRow>;
+
+/// How jobs ended.
+#[derive(Debug, Default)]
+pub struct Ends {
+    /// By what kind of trouble they were, or by their kind for those that followed from others: done, dead, cancelled.
+    pub by_label: BTreeMap<String, [u64; 3]>,
+    /// Jobs that a kill of Redis took within the second that its append-only file may be behind.
+    pub within_promise: u64,
+    /// Jobs without a ledger that the wipe of Redis took.
+    pub wiped: u64,
+}
+
+pub async fn rows(pool: &PgPool) -> Result<Rows, RigError> {
+    let rows = sqlx::query(
+        "select id, kind, state, last_error, (extract(epoch from created_at) * 1000)::bigint as created_ms from jobs",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut all = Rows::with_capacity(rows.len());
+    for row in rows {
+        let job = JobRow {
+            kind: row.try_get("kind")?,
+            state: row.try_get("state")?,
+            last_error: row.try_get("last_error")?,
+            created_ms: row.try_get("created_ms")?,
+        };
+        all.insert(row.try_get("id")?, job);
+    }
+    Ok(all)
+}
+
+/// An append-only file that is written every second may be two seconds behind, says its documentation.
+const BEHIND_MS: i64 = 2_000;
+
+fn taken_by_a_kill(notes: &Notes, at_ms: i64) -> bool {
+    notes.redis_kills.iter().any(|kill| (kill - BEHIND_MS..=kill + 200).contains(&at_ms))
+}
+
+/// How one job stands against what was expected of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Lost,
+    Stuck,
+    NoReason,
+    Otherwise,
+}
+
+fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> Verdict {
+    let Some(row) = row else { return if in_redis { Verdict::Stuck } else { Verdict::Lost } };
+    if !row.is_final() {
+        return if in_redis { Verdict::Stuck } else { Verdict::Lost };
+    }
+    let reason = row.last_error.as_deref().unwrap_or_default();
+    match (expect, row.state.as_str()) {
+        (Expect::Dead | Expect::Ended, "dead") if reason.is_empty() => Verdict::NoReason,
+        (Expect::Done | Expect::Ended | Expect::DoneOrReplaced, "done") | (Expect::Dead | Expect::Ended, "dead") => {
+            Verdict::Good
+        }
+        (Expect::DoneOrReplaced, "cancelled") if reason.contains("replaced by a newer job") => Verdict::Good,
+        _ => Verdict::Otherwise,
+    }
+}
+
+pub fn check(notes: &Notes, rows: &Rows, held: &Held, findings: &mut Findings) -> Ends {
+    let mut ends = Ends::default();
+    for (id, job) in &notes.accepted {
+        let name = id.to_string();
+        let row = rows.get(&name);
+        let told = |row: Option<&JobRow>| describe(&name, job.label, row);
+        match judge(job.expect, row, held.jobs.contains(&name)) {
+            Verdict::Good => {}
+            Verdict::Lost if notes.wiped.contains(id) => ends.wiped += 1,
+            Verdict::Lost if !job.ledger && taken_by_a_kill(notes, job.answered_ms) => ends.within_promise += 1,
+            Verdict::Lost => findings.add(LOST, told(row)),
+            Verdict::Stuck => findings.add(STUCK, told(row)),
+            Verdict::NoReason => findings.add("dead without a reason", told(row)),
+            Verdict::Otherwise => findings.add("ended otherwise than it had to", told(row)),
+        }
+        count(&mut ends, job.label.as_str(), row);
+    }
+    others(notes, rows, held, &mut ends, findings);
+    for (id, row) in rows {
+        if (row.state == "dead") != held.dead.contains(id) {
+            findings.add("Redis and Postgres disagree on who is dead", format!("{id} ({})", row.state));
+        }
+    }
+    for id in held.jobs.iter().filter(|id| !rows.contains_key(*id)) {
+        findings.add("in Redis and unknown to Postgres", id.clone());
+    }
+    ends
+}
+
+/// Jobs that followed from others, and those of cron.
+fn others(notes: &Notes, rows: &Rows, held: &Held, ends: &mut Ends, findings: &mut Findings) {
+    let accepted = |id: &String| id.parse().is_ok_and(|id| notes.accepted.contains_key(&id));
+    for (id, row) in rows.iter().filter(|(id, _)| !accepted(id)) {
+        let kind = row.kind.as_deref().unwrap_or("of unknown kind");
+        if !row.is_final() {
+            let told = format!("{id} ({kind}, {})", row.state);
+            let wiped = id.parse().is_ok_and(|id| notes.wiped.contains(&id));
+            match held.jobs.contains(id) {
+                true => findings.add(STUCK, told),
+                false if wiped => ends.wiped += 1,
+                false if taken_by_a_kill(notes, row.created_ms) => ends.within_promise += 1,
+                false => findings.add(LOST, told),
+            }
+        }
+        count(ends, &format!("({kind})"), Some(row));
+    }
+}
+
+fn count(ends: &mut Ends, label: &str, row: Option<&JobRow>) {
+    let Some(row) = row else { return };
+    let line = ends.by_label.entry(label.to_owned()).or_default();
+    match row.state.as_str() {
+        "done" => line[0] += 1,
+        "dead" => line[1] += 1,
+        "cancelled" => line[2] += 1,
+        _ => {}
+    }
+}
+
+fn describe(id: &str, label: Label, row: Option<&JobRow>) -> String {
+    let label = label.as_str();
+    match row {
+        None => format!("{id} ({label}, unknown to Postgres)"),
+        Some(row) => {
+            let error: String = row.last_error.as_deref().unwrap_or("no error").chars().take(200).collect();
+            format!("{id} ({label}, {}: {error})", row.state)
+        }
+    }
+}
+
+/// No job starts before its time, none ends more often than it was enqueued, none is given up with attempts left, and
+/// the sync had to put nothing aside.
+pub async fn check_times(pool: &PgPool, notes: &Notes, findings: &mut Findings) -> Result<(), RigError> {
+    let questions = [
+        ("left in the outbox", UNSENT),
+        ("started before its time", EARLY),
+        ("ended more than once", TWICE),
+        ("dead of lost workers with attempts left", GIVEN_UP),
+        ("put aside by the sync", REJECTED),
+    ];
+    // A Redis that was killed may have forgotten an end that Postgres knows of, and the job runs again, as promised.
+    let forgetful = !notes.redis_kills.is_empty();
+    for (what, question) in questions.into_iter().filter(|(_, question)| !forgetful || *question != TWICE) {
+        let found: Vec<String> = sqlx::query_scalar(question).fetch_all(pool).await?;
+        for which in found {
+            findings.add(what, which);
+        }
+    }
+    Ok(())
+}
+
+// Redis takes the time of an entry a moment before the script asks for its own.
+const EARLY: &str = "
+    select distinct e.job_id from job_events e join jobs j on j.environment = e.environment and j.id = e.job_id
+    where e.kind = 'started' and e.attempt = 1 and (j.envelope->>'run_at') is not null
+      and extract(epoch from e.at) * 1000 + 5 < (j.envelope->>'run_at')::bigint";
+const TWICE: &str = "
+    select job_id from job_events group by job_id
+    having count(*) filter (where kind in ('succeeded', 'dead'))
+         > count(*) filter (where kind in ('enqueued', 'replayed'))";
+const GIVEN_UP: &str =
+    "select id from jobs where state = 'dead' and last_error like 'worker lost%' and attempts < max_attempts";
+const UNSENT: &str = "select id from outbox where handed_over_at is null";
+const REJECTED: &str = "select stream || ' ' || field || ': ' || reason from sync_rejects";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(state: &str, error: Option<&str>) -> JobRow {
+        JobRow { kind: None, state: state.into(), last_error: error.map(str::to_owned), created_ms: 0 }
+    }
+
+    #[test]
+    fn a_job_that_nobody_knows_is_lost_and_one_that_redis_still_holds_is_stuck() {
+        assert_eq!(judge(Expect::Done, None, false), Verdict::Lost);
+        assert_eq!(judge(Expect::Done, None, true), Verdict::Stuck);
+        assert_eq!(judge(Expect::Done, Some(&row("running", None)), false), Verdict::Lost);
+        assert_eq!(judge(Expect::Done, Some(&row("scheduled", None)), true), Verdict::Stuck);
+    }
+
+    #[test]
+    fn a_dead_job_needs_a_reason_and_one_that_had_to_succeed_may_not_be_dead() {
+        assert_eq!(judge(Expect::Dead, Some(&row("dead", None)), true), Verdict::NoReason);
+        assert_eq!(judge(Expect::Dead, Some(&row("dead", Some("boom"))), true), Verdict::Good);
+        assert_eq!(judge(Expect::Done, Some(&row("dead", Some("boom"))), true), Verdict::Otherwise);
+        assert_eq!(judge(Expect::Dead, Some(&row("done", None)), false), Verdict::Otherwise);
+    }
+}

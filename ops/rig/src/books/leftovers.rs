@@ -1,0 +1,81 @@
+//! What is left in Redis when all is done: the dead, the counts, and nothing else.
+
+use std::collections::{BTreeSet, HashSet};
+
+use perch_queue::{Queue, Queues};
+
+use super::Findings;
+use crate::error::RigError;
+
+/// What the queues hold.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Ids with an envelope.
+    pub jobs: HashSet<String>,
+    /// Ids in the dead letters.
+    pub dead: HashSet<String>,
+}
+
+pub async fn held(queues: &Queues) -> Result<Held, RigError> {
+    let mut held = Held::default();
+    for queue in queues.iter() {
+        held.jobs.extend(fields(queue, &queue.keys().jobs()).await?);
+        let mut dead = redis::cmd("ZRANGE");
+        dead.arg(queue.keys().dead()).arg(0).arg(-1);
+        held.dead.extend(queue.redis().cmd::<Vec<String>>("read the dead", &dead).await?);
+    }
+    Ok(held)
+}
+
+async fn fields(queue: &Queue, key: &str) -> Result<Vec<String>, RigError> {
+    Ok(queue.redis().cmd("read the fields of a hash", redis::cmd("HKEYS").arg(key)).await?)
+}
+
+/// Keys of a queue that stay, and those whose fields are ids of dead jobs alone.
+const LASTING: [&str; 8] = ["dead", "events", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
+const OF_THE_DEAD: [&str; 5] = ["jobs", "attempts", "errors", "priority", "group"];
+
+pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Result<(), RigError> {
+    let names: BTreeSet<String> = keys(queues).await?;
+    let bases: Vec<(&Queue, String)> = queues.iter().map(|queue| (queue, queue.keys().base().to_owned())).collect();
+    for name in &names {
+        let of_queue = bases.iter().find_map(|(queue, base)| Some((*queue, name.strip_prefix(base.as_str())?)));
+        match of_queue {
+            Some((_, suffix)) if LASTING.contains(&suffix) => {}
+            Some((queue, suffix)) if OF_THE_DEAD.contains(&suffix) => {
+                for id in fields(queue, name).await?.into_iter().filter(|id| !held.dead.contains(id)) {
+                    findings.add("left behind by a finished job", format!("{name} {id}"));
+                }
+            }
+            _ if name.starts_with("stg:") => {
+                let redis = queues.redis();
+                let ttl: i64 = redis.cmd("read a TTL", redis::cmd("PTTL").arg(name)).await?;
+                if ttl < 0 && !is_lasting_elsewhere(name) {
+                    findings.add("a key is left behind", name.clone());
+                }
+            }
+            _ => findings.add("a key outside the prefix", name.clone()),
+        }
+    }
+    Ok(())
+}
+
+/// Keys beside the queues that stay: the stream of the hot state, and what was read last of each account.
+fn is_lasting_elsewhere(name: &str) -> bool {
+    name == "stg:{sync_to_store}:hot" || name.contains("since") || name.ends_with(":intake")
+}
+
+async fn keys(queues: &Queues) -> Result<BTreeSet<String>, RigError> {
+    let mut all = BTreeSet::new();
+    let mut cursor = "0".to_owned();
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(&cursor).arg("COUNT").arg(1_000);
+        let (next, found): (String, Vec<String>) = queues.redis().cmd("scan the keys", &scan).await?;
+        all.extend(found);
+        if next == "0" {
+            return Ok(all);
+        }
+        cursor = next;
+    }
+}

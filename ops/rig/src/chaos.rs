@@ -1,0 +1,63 @@
+//! A job that behaves as it is told to.
+
+use std::time::Duration;
+
+use perch_jobs::{Job, RetryPolicy};
+use perch_queue::{
+    Fail,
+    worker::{HandlerResult, JobContext},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the attempts of a job come to. `times` counts attempts from the first; attempts whose worker was lost count too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Behaviour {
+    /// All is well.
+    Succeed,
+    /// It takes so many milliseconds, and all is well.
+    Take(u64),
+    /// The first attempts fail.
+    Fail(u32),
+    /// The first attempts take too long.
+    Hang(u32),
+    /// The first attempts panic.
+    Panic(u32),
+    /// The first attempts take the whole process with them.
+    Abort(u32),
+}
+
+/// Every attempt.
+pub const ALWAYS: u32 = u32::MAX;
+
+/// A job that behaves as it is told to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Chaos {
+    /// What it does.
+    pub does: Behaviour,
+}
+
+impl Job for Chaos {
+    const KIND: &'static str = "chaos";
+    const QUEUE: &'static str = "analytics_processing";
+    const RETRY: RetryPolicy = RetryPolicy::new(60, Duration::from_millis(200), Duration::from_secs(3));
+    const TIMEOUT: Duration = Duration::from_secs(20);
+}
+
+/// Does what the job says.
+pub async fn chaos(job: Chaos, cx: JobContext) -> HandlerResult {
+    let attempt = cx.attempt();
+    match job.does {
+        Behaviour::Take(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Behaviour::Fail(times) if attempt <= times => {
+            return Err(Fail::Retry(format!("attempt {attempt} was told to fail")));
+        }
+        Behaviour::Hang(times) if attempt <= times => std::future::pending().await,
+        Behaviour::Panic(times) if attempt <= times => panic!("attempt {attempt} was told to panic"),
+        Behaviour::Abort(times) if attempt <= times => std::process::abort(),
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+/// Where every decision of a run comes from: the same seed decides the same.
+#[derive(Debug)]
+pub struct Dice(StdRng);
+
+impl Dice {
+    /// The dice of one part of a run.
+    pub fn new(seed: u64, part: &str) -> Self {
+        // FNV-1a over the name of the part, so that one part does not depend on how often another throws.
+        let part =
+            part.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        Self(StdRng::seed_from_u64(seed ^ part))
+    }
+
+    /// A number from `from` to `to`, both included.
+    pub fn between(&mut self, from: u64, to: u64) -> u64 {
+        self.0.random_range(from..=to)
+    }
+
+    /// True so often, out of one.
+    pub fn chance(&mut self, share: f64) -> bool {
+        self.0.random_bool(share)
+    }
+
+    /// A share of one.
+    pub fn share(&mut self) -> f64 {
+        self.0.random()
+    }
+
+    /// 80 bits, for an id.
+    pub fn bits(&mut self) -> u128 {
+        self.0.random::<u128>() >> 48
+    }
+
+    /// One of a list that is not empty.
+    pub fn one_of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.0.random_range(0..list.len())]
+    }
+
+    /// One of a list, each as often as its weight says.
+    pub fn weighed<T: Copy>(&mut self, list: &[(u64, T)]) -> T {
+        let all: u64 = list.iter().map(|(weight, _)| weight).sum();
+        let mut at = self.between(1, all);
+        for (weight, item) in list {
+            if at <= *weight {
+                return *item;
+            }
+            at -= weight;
+        }
+        unreachable!("the throw is at most the sum of the weights")
+    }
+}

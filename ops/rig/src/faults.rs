@@ -1,0 +1,216 @@
+//! What is broken, when, and for how long: decided by the dice of the run.
+
+use std::{sync::Arc, time::Duration};
+
+use perch_sandbox::{Endpoint, Fault, FaultKind, SandboxState};
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::{
+    dice::Dice,
+    error::RigError,
+    fleet::{Fleet, Role, Slot},
+    journal::{Journal, now_ms},
+    proxy::{Proxy, Weather},
+    servers::{Postgres, RedisServer, Signal},
+    wipe::Wipe,
+};
+
+/// What can be broken.
+#[derive(Debug)]
+pub struct Breaker {
+    /// The dice of this part.
+    pub dice: Dice,
+    /// The processes.
+    pub fleet: Fleet,
+    /// The outside world.
+    pub sandbox: SandboxState,
+    /// Redis.
+    pub redis: RedisServer,
+    /// Postgres.
+    pub postgres: Postgres,
+    /// Where everything is noted.
+    pub journal: Arc<Journal>,
+    /// How long a lease lasts.
+    pub lease: Duration,
+    /// The time between two faults, on average.
+    pub pace: Duration,
+    /// The loss of Redis, once, unless it is left out.
+    pub wipe: Option<Wipe>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    KillWorker,
+    TerminateWorker,
+    FreezeWorker,
+    KillOther,
+    TerminateOther,
+    KillRedis,
+    RestartRedis,
+    StopPostgres,
+    RestartPostgres,
+    Network,
+    Sandbox,
+}
+
+const KINDS: [(u64, Kind); 11] = [
+    (16, Kind::KillWorker),
+    (8, Kind::TerminateWorker),
+    (8, Kind::FreezeWorker),
+    (3, Kind::KillOther),
+    (1, Kind::TerminateOther),
+    (2, Kind::KillRedis),
+    (2, Kind::RestartRedis),
+    (2, Kind::StopPostgres),
+    (1, Kind::RestartPostgres),
+    (16, Kind::Network),
+    (24, Kind::Sandbox),
+];
+
+const WORKERS: [Role; 2] = [Role::Worker, Role::PerchWorker];
+const OTHERS: [Role; 2] = [Role::Api, Role::Scheduler];
+const WRITES: [Endpoint; 2] = [Endpoint::CreatePost, Endpoint::Retweet];
+const READS: [Endpoint; 5] = [Endpoint::Me, Endpoint::UserPosts, Endpoint::Posts, Endpoint::Chat, Endpoint::User];
+
+impl Breaker {
+    /// Breaks things until `end`, then lets what heals by itself heal. Servers are up when this returns.
+    pub async fn run(&mut self, end: Instant) -> Result<(), RigError> {
+        let mut healing = JoinSet::new();
+        let start = Instant::now();
+        let wipe_at = start + (end - start).mul_f64(0.4 + 0.2 * self.dice.share());
+        while Instant::now() < end {
+            if Instant::now() > wipe_at
+                && let Some(wipe) = self.wipe.take()
+            {
+                // What is frozen must not be thawed in the middle of it.
+                std::mem::take(&mut healing).join_all().await;
+                wipe.carry_out(&self.fleet, &self.journal).await?;
+            }
+            // The times between independent events: exponential, cut so that no pause is long.
+            let wait = self.pace.mul_f64((-(1.0 - self.dice.share()).ln()).min(4.0));
+            tokio::time::sleep(wait).await;
+            let kind = self.dice.weighed(&KINDS);
+            self.inflict(kind, &mut healing).await?;
+            while healing.try_join_next().is_some() {}
+        }
+        healing.join_all().await;
+        Ok(())
+    }
+
+    async fn inflict(&mut self, kind: Kind, healing: &mut JoinSet<()>) -> Result<(), RigError> {
+        match kind {
+            Kind::KillWorker => self.hit(&WORKERS, "SIGKILL of a worker", Slot::kill),
+            Kind::TerminateWorker => self.hit(&WORKERS, "SIGTERM of a worker", |slot, _| slot.terminate()),
+            Kind::FreezeWorker => self.freeze(healing),
+            Kind::KillOther => self.hit(&OTHERS, "SIGKILL of API or scheduler", Slot::kill),
+            Kind::TerminateOther => self.hit(&OTHERS, "SIGTERM of API or scheduler", |slot, _| slot.terminate()),
+            Kind::KillRedis => {
+                self.journal.notes().redis_kills.push(now_ms());
+                self.redis.kill();
+                self.journal.fault("kill -9 of Redis");
+                self.pause(100, 2_500).await;
+                self.redis.bring_up().await?;
+            }
+            Kind::RestartRedis => {
+                self.redis.shut_down().await;
+                self.journal.fault("restart of Redis");
+                self.pause(100, 2_500).await;
+                self.redis.bring_up().await?;
+            }
+            Kind::StopPostgres => {
+                self.postgres.stop(Signal::Quit).await;
+                self.journal.fault("immediate stop of Postgres");
+                self.pause(100, 3_000).await;
+                self.postgres.bring_up().await?;
+            }
+            Kind::RestartPostgres => {
+                self.postgres.stop(Signal::Interrupt).await;
+                self.journal.fault("restart of Postgres");
+                self.pause(100, 3_000).await;
+                self.postgres.bring_up().await?;
+            }
+            Kind::Network => self.network(healing),
+            Kind::Sandbox => self.sandbox(),
+        }
+        Ok(())
+    }
+
+    async fn pause(&mut self, from_ms: u64, to_ms: u64) {
+        tokio::time::sleep(Duration::from_millis(self.dice.between(from_ms, to_ms))).await;
+    }
+
+    fn hit(&mut self, roles: &[Role], name: &'static str, strike: impl Fn(&Slot, &Journal) -> bool) {
+        let slot = *self.dice.one_of(&self.fleet.of(roles));
+        if strike(slot, &self.journal) {
+            self.journal.fault(name);
+        }
+    }
+
+    /// Beyond its lease: whoever wakes finds that its jobs are another's.
+    fn freeze(&mut self, healing: &mut JoinSet<()>) {
+        let at = self.one(&WORKERS);
+        let time = self.lease + Duration::from_millis(self.dice.between(0, 4_000));
+        if self.fleet.slots()[at].freeze(&self.journal) {
+            self.journal.fault("SIGSTOP beyond the lease, SIGCONT");
+            let fleet = self.fleet.clone();
+            healing.spawn(async move {
+                tokio::time::sleep(time).await;
+                fleet.slots()[at].thaw();
+            });
+        }
+    }
+
+    /// The place of one process with one of these roles.
+    fn one(&mut self, roles: &[Role]) -> usize {
+        let places: Vec<usize> =
+            (0..self.fleet.slots().len()).filter(|at| roles.contains(&self.fleet.slots()[*at].role)).collect();
+        *self.dice.one_of(&places)
+    }
+
+    fn network(&mut self, healing: &mut JoinSet<()>) {
+        let at = *self.dice.one_of(&(0..self.fleet.slots().len()).collect::<Vec<_>>());
+        let way: fn(&Slot) -> &Proxy = if self.dice.chance(0.6) { |slot| &slot.redis } else { |slot| &slot.postgres };
+        let slow = Weather::Slow(Duration::from_millis(self.dice.between(20, 700)));
+        let weather = self.dice.weighed(&[
+            (3, None),
+            (2, Some((slow, "network: delay"))),
+            (2, Some((Weather::Held, "network: nothing passes"))),
+            (2, Some((Weather::Swallowed, "network: half-open"))),
+        ]);
+        let time = Duration::from_millis(self.dice.between(300, 7_000));
+        let Some((weather, name)) = weather else {
+            way(&self.fleet.slots()[at]).reset();
+            self.journal.fault("network: reset");
+            return;
+        };
+        way(&self.fleet.slots()[at]).set(weather);
+        self.journal.fault(name);
+        let fleet = self.fleet.clone();
+        healing.spawn(async move {
+            tokio::time::sleep(time).await;
+            way(&fleet.slots()[at]).set(Weather::Fair);
+        });
+    }
+
+    fn sandbox(&mut self) {
+        let (kind, name, delay) = self.dice.weighed(&[
+            (3, (FaultKind::RateLimited, "X: 429", (500, 2_000))),
+            (3, (FaultKind::Unavailable, "X: 503", (0, 0))),
+            (2, (FaultKind::Timeout, "X: no answer", (1_500, 3_000))),
+            (3, (FaultKind::DropBefore, "X: dropped before it acted", (0, 0))),
+            (6, (FaultKind::DropAfter, "X: dropped after it acted", (0, 0))),
+            (2, (FaultKind::Malformed, "X: acted, answer broken", (0, 0))),
+            // Not longer than X may take to show what was done (x.settle): a request that is read later than that is
+            // nobody's to stop.
+            (3, (FaultKind::Slow, "X: slow", (100, 1_800))),
+        ]);
+        let endpoint = *if self.dice.chance(0.7) { self.dice.one_of(&WRITES) } else { self.dice.one_of(&READS) };
+        let times = u32::try_from(self.dice.between(1, 5)).unwrap_or(1);
+        let mut fault = Fault::new(endpoint, kind).times(times);
+        if delay.1 > 0 {
+            fault = fault.delay_ms(self.dice.between(delay.0, delay.1));
+        }
+        self.sandbox.add_fault(fault);
+        self.journal.faults(name, times.into());
+    }
+}

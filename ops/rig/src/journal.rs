@@ -1,0 +1,96 @@
+//! What a run notes down while it goes on: what was accepted, what was broken, what went wrong by itself.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::Utc;
+use perch_jobs::JobId;
+
+use crate::label::{Expect, Label};
+
+/// An accepted job.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// What kind of trouble it is.
+    pub label: Label,
+    /// How it has to end.
+    pub expect: Expect,
+    /// The text of the post that it makes, or the post that it repeats.
+    pub effect: Option<String>,
+    /// It survives even the loss of Redis, where the ledger mode is on.
+    pub ledger: bool,
+    /// When its answer came, in milliseconds since 1970.
+    pub answered_ms: i64,
+}
+
+/// When a process was hit, so that it stopped working.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit {
+    /// The process.
+    pub pid: u32,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// By id. A job that another one stands for, because it holds the unique key, is not among them.
+    pub accepted: HashMap<JobId, Accepted>,
+    /// Jobs that another one stood for.
+    pub kept: u64,
+    /// Jobs that were removed for a newer one with the same unique key.
+    pub replaced: u64,
+    /// Jobs refused because the holder of their key was running.
+    pub refused: u64,
+    /// Calls that had to be repeated.
+    pub repeated: u64,
+    /// Faults by name.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Processes that were hit.
+    pub hits: Vec<Hit>,
+    /// When Redis was killed, in milliseconds since 1970.
+    pub redis_kills: Vec<i64>,
+    /// Jobs that the wipe of Redis took, as promised: those of queues without a ledger.
+    pub wiped: Vec<JobId>,
+    /// What should not have happened.
+    pub troubles: Vec<String>,
+}
+
+/// The notes, for all tasks.
+#[derive(Debug, Default)]
+pub struct Journal(Mutex<Notes>);
+
+impl Journal {
+    /// The notes themselves. Not to be held across an await.
+    pub fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a fault.
+    pub fn fault(&self, name: &'static str) {
+        self.faults(name, 1);
+    }
+
+    /// Counts several.
+    pub fn faults(&self, name: &'static str, times: u64) {
+        *self.notes().faults.entry(name).or_default() += times;
+    }
+
+    /// A process was killed or frozen.
+    pub fn hit(&self, pid: u32) {
+        self.notes().hits.push(Hit { pid, at_ms: now_ms() });
+    }
+
+    /// Something that must not happen.
+    pub fn trouble(&self, what: impl Into<String>) {
+        self.notes().troubles.push(what.into());
+    }
+}
+
+/// The time, in milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    Utc::now().timestamp_millis()
+}

@@ -1,0 +1,43 @@
+//! Parts of the protection switched off, to show that the books notice.
+
+use clap::ValueEnum;
+
+/// What can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sabotage {
+    /// Effects happen without a claim in the ledger
+    Claim,
+    /// A worker that was taken for dead acts all the same
+    Fence,
+    /// An effect of unknown outcome is repeated without asking whether it happened
+    Reconciliation,
+    /// Jobs of lost workers are not given to others
+    Reaper,
+    /// Nothing, with the same publisher as the others: the run has to pass
+    Nothing,
+}
+
+impl Sabotage {
+    /// What the environment of a worker says.
+    pub fn of_this_process() -> Option<Self> {
+        std::env::var(VARIABLE).ok().and_then(|part| Self::from_str(&part, true).ok())
+    }
+
+    /// As it is handed to the workers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Fence => "fence",
+            Self::Reconciliation => "reconciliation",
+            Self::Reaper => "reaper",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// The variable that tells a worker of the rig.
+pub const VARIABLE: &str = "PERCH_SABOTAGE";
+
+/// What a sabotaged worker adds to a text that it sends again, because X refuses the same text twice in a row and
+/// would hide the damage. The books take it away again.
+pub const MARK: char = '\u{2060}';

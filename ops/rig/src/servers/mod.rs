@@ -1,0 +1,9 @@
+//! Private servers that can be killed and started again on their data.
+
+mod postgres;
+mod process;
+mod redis;
+
+pub use postgres::Postgres;
+pub use process::{Signal, free_port, log_file, signal};
+pub use redis::RedisServer;

@@ -1,0 +1,76 @@
+use std::{
+    fs::File,
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::error::RigError;
+
+/// What a process can be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Dies at once.
+    Kill,
+    /// Is asked to end.
+    Term,
+    /// Freezes.
+    Stop,
+    /// Goes on.
+    Continue,
+    /// Postgres: ends at once, without writing anything back.
+    Quit,
+    /// Postgres: ends as soon as it can without loss.
+    Interrupt,
+}
+
+/// Sends a signal. A process that is gone already is no error.
+pub fn signal(pid: u32, signal: Signal) {
+    let name = match signal {
+        Signal::Kill => "KILL",
+        Signal::Term => "TERM",
+        Signal::Stop => "STOP",
+        Signal::Continue => "CONT",
+        Signal::Quit => "QUIT",
+        Signal::Interrupt => "INT",
+    };
+    let _ = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {pid}")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// A port on which nobody listens, below those that the system gives to outgoing connections: a server that is down
+/// for a moment must get it back.
+pub fn free_port() -> Result<u16, RigError> {
+    for _ in 0..100 {
+        let port = rand::random_range(20_000..32_000);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(RigError::Setup("no free port found between 20000 and 32000 on 127.0.0.1".into()))
+}
+
+/// A log that goes on where it was.
+pub fn log_file(path: &Path) -> Result<File, RigError> {
+    File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(RigError::io(format!("write the log {}", path.display())))
+}
+
+/// Waits until something holds; false when it did not within the time.
+pub async fn until<Fut: Future<Output = bool>>(within: Duration, holds: impl Fn() -> Fut) -> bool {
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    let waited = async {
+        while !holds().await {
+            pace.tick().await;
+        }
+    };
+    tokio::time::timeout(within, waited).await.is_ok()
+}

@@ -1,0 +1,358 @@
+//! A run from its servers to its books.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use perch_base::Settings;
+use perch_queue::{Client, Queues, Redis};
+use perch_sandbox::{NewPost, Sandbox, SandboxOptions, SandboxState};
+use perch_store::{Scope, Store, Syncer};
+use secrecy::ExposeSecret as _;
+use sqlx::PgPool;
+use tokio::{sync::RwLock, time::Instant};
+
+use crate::{
+    Outcome, books,
+    dice::Dice,
+    doors::Doors,
+    error::RigError,
+    faults::Breaker,
+    fleet::{Fleet, Programs, Role, perch_beside},
+    journal::Journal,
+    plan::{ACCOUNTS, Targets, most_targets, plan},
+    quiet, report,
+    sabotage::{self, Sabotage},
+    servers::{Postgres, RedisServer},
+    wipe::Wipe,
+    worker::job_types,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How long there is load and trouble
+    #[arg(long, default_value_t = 15.0, value_name = "N")]
+    minutes: f64,
+    /// What decides everything; drawn when it is left out
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Jobs to offer, besides those that follow from them; 1,600 for each minute when it is left out
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Worker processes
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    workers: usize,
+    /// Seconds between two faults, on average
+    #[arg(long, default_value_t = 1.0, value_name = "S")]
+    pace: f64,
+    /// No faults: shows that the load alone comes through
+    #[arg(long)]
+    calm: bool,
+    /// Leaves out the loss of Redis with `perch recover`
+    #[arg(long)]
+    no_wipe: bool,
+    /// Switches a part of the protection off: the run has to fail
+    #[arg(long, value_enum, value_name = "PART")]
+    without: Option<Sabotage>,
+    /// Keeps the folder with logs and data also when all is well
+    #[arg(long)]
+    keep: bool,
+}
+
+/// How long a lease lasts in a run.
+const LEASE: Duration = Duration::from_secs(4);
+/// How long the queues may take to come to rest after the last fault.
+const REST: Duration = Duration::from_secs(240);
+/// The load ends so much before the faults do, as a share of the time.
+const LOADED: f64 = 0.9;
+
+/// Runs; true when the books are in order.
+pub async fn run(args: Args) -> Outcome {
+    let seed = args.seed.unwrap_or_else(|| rand::random_range(1..1_000_000));
+    let folder =
+        tempfile::Builder::new().prefix("perch-torture.").tempdir().map_err(RigError::io("make a temporary folder"))?;
+    open_to_others(folder.path())?;
+    let time = Duration::from_secs_f64(args.minutes * 60.0);
+    println!("seed {seed}, {} s, in {}", time.as_secs(), folder.path().display());
+    let outcome = tokio::select! {
+        outcome = in_folder(&args, seed, time, folder.path()) => outcome,
+        () = told_to_stop() => Err(RigError::Setup("stopped by a signal".into())),
+    };
+    if args.keep || !matches!(outcome, Ok(true)) {
+        println!("logs and data are kept in {}", folder.keep().display());
+    }
+    match &outcome {
+        Ok(true) => println!("The books are in order (seed {seed})."),
+        Ok(false) => println!("The books are NOT in order (seed {seed})."),
+        Err(_) => {}
+    }
+    outcome
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The user of Postgres has to pass when root runs this.
+fn open_to_others(folder: &Path) -> Result<(), RigError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711))
+        .map_err(RigError::io(format!("open {} to the user of Postgres", folder.display())))
+}
+
+async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Outcome {
+    let redis = RedisServer::start(&folder.join("redis")).await?;
+    let postgres = Postgres::start(&folder.join("postgres")).await?;
+    let sandbox = sandbox(seed).await?;
+    let programs = programs(args, &sandbox, folder)?;
+    let direct = Direct::connect(programs, &redis, &postgres).await?;
+    let jobs = args.jobs.unwrap_or_else(|| jobs_for(time));
+    let targets = targets(seed, jobs, &sandbox.state());
+    let offers = plan(seed, jobs, time.mul_f64(LOADED), targets, &job_types());
+    let planned: usize = offers.iter().map(|offer| offer.jobs.len()).sum();
+
+    let journal = Arc::new(Journal::default());
+    let perch_worker = args.without.is_none();
+    let fleet =
+        Fleet::start(direct.programs.clone(), args.workers, perch_worker, redis.port(), postgres.port()).await?;
+    let _ends_with_this = fleet.ends_with_this();
+    let supervisor = tokio::spawn(fleet.clone().supervise(journal.clone()));
+    let gate = Arc::new(RwLock::new(()));
+    let doors = Doors {
+        client: direct.client.clone(),
+        http: reqwest::Client::builder().timeout(Duration::from_secs(8)).build().map_err(RigError::setup)?,
+        api: fleet.api_url(),
+        token: direct.token().await?,
+        pool: direct.pool.clone(),
+        journal: journal.clone(),
+        gate: gate.clone(),
+    };
+    let offering = tokio::spawn(doors.offer_all(offers));
+    let progress = tokio::spawn(tell(direct.queues.clone(), journal.clone(), planned));
+
+    let end = Instant::now() + time;
+    let mut breaker = Breaker {
+        dice: Dice::new(seed, "faults"),
+        fleet: fleet.clone(),
+        sandbox: sandbox.state(),
+        redis,
+        postgres,
+        journal: journal.clone(),
+        lease: LEASE,
+        pace: Duration::from_secs_f64(args.pace),
+        wipe: (!args.no_wipe).then(|| direct.wipe(gate)),
+    };
+    if args.calm {
+        tokio::time::sleep_until(end).await;
+    } else {
+        breaker.run(end).await?;
+    }
+    sandbox.state().clear_faults();
+    fleet.heal();
+    if tokio::time::timeout(REST, offering).await.is_err() {
+        journal.trouble("some jobs were never accepted, though everything is well");
+    }
+    progress.abort();
+    rest(&fleet, &direct, &journal).await?;
+    supervisor.abort();
+
+    let notes = std::mem::take(&mut *journal.notes());
+    let books = books::read(&direct.pool, &direct.queues, &notes, &sandbox.state()).await?;
+    print!("\n{}", report::told(&books, &notes));
+    Ok(books.breaches.is_empty())
+}
+
+/// Waits for quiet, ends the processes as a deploy does, and moves the last events into Postgres.
+async fn rest(fleet: &Fleet, direct: &Direct, journal: &Journal) -> Result<(), RigError> {
+    println!("the faults are over; waiting for quiet");
+    let deadline = Instant::now() + REST;
+    let say = |load: &quiet::Load| {
+        println!("  {} waiting, {} delayed, {} running, {} dead", load.waiting, load.delayed, load.running, load.dead);
+    };
+    // What the outbox still holds is handed over by the scheduler.
+    while quiet::wait(&direct.queues, true, deadline, say).await && direct.store.outbox().backlog().await?.waiting > 0 {
+    }
+    let mut troubles = fleet.retire(&[Role::Scheduler]).await;
+    if !quiet::wait(&direct.queues, false, deadline, say).await {
+        troubles.push(format!("the queues did not come to rest within {} s", REST.as_secs()));
+    }
+    troubles.extend(fleet.retire(&[Role::Worker, Role::PerchWorker, Role::Api]).await);
+    for trouble in troubles {
+        journal.trouble(trouble);
+    }
+    while !direct.syncer.run_once().await?.complete {}
+    Ok(())
+}
+
+/// Says how it goes, every few seconds.
+async fn tell(queues: Queues, journal: Arc<Journal>, planned: usize) {
+    let start = Instant::now();
+    let mut pace = tokio::time::interval(Duration::from_secs(5));
+    pace.tick().await;
+    loop {
+        pace.tick().await;
+        let at = start.elapsed().as_secs();
+        let (accepted, faults) = {
+            let notes = journal.notes();
+            let kept = notes.kept + notes.refused;
+            (notes.accepted.len() as u64 + kept, notes.faults.values().sum::<u64>())
+        };
+        let load = match quiet::load(&queues).await {
+            Ok(load) => format!(
+                "{} waiting, {} delayed, {} running, {} dead",
+                load.waiting, load.delayed, load.running, load.dead
+            ),
+            Err(_) => "Redis is away".to_owned(),
+        };
+        println!("[{}:{:02}] {accepted} of {planned} accepted; {load}; {faults} faults", at / 60, at % 60);
+    }
+}
+
+/// The way past every proxy, for the load and the books.
+struct Direct {
+    programs: Programs,
+    env: BTreeMap<String, String>,
+    queues: Queues,
+    client: Client,
+    store: Store,
+    syncer: Syncer,
+    pool: PgPool,
+}
+
+impl Direct {
+    async fn connect(programs: Programs, redis: &RedisServer, postgres: &Postgres) -> Result<Self, RigError> {
+        let mut env = programs.env.clone();
+        env.insert("REDIS_URL".into(), redis.url());
+        env.insert("DATABASE_URL".into(), postgres.url());
+        let dir = PathBuf::from(&programs.env["PERCH_CONFIG_DIR"]);
+        let settings = Settings::load_from(&dir, env.clone()).map_err(RigError::setup)?;
+        let door = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
+        let url = settings.database_url().map_err(RigError::setup)?;
+        let store = Store::connect_lazy(url, settings.env, &settings.postgres)?;
+        store.migrate(|_| ()).await?;
+        let queues = Queues::new(door.clone(), &settings, job_types()).with_ledger(Arc::new(store.clone()));
+        let syncer = Syncer::new(door, store.clone(), settings.env, &queues.names(), settings.sync.batch);
+        let pool = PgPool::connect_lazy(url.expose_secret())?;
+        Ok(Self { programs, env, client: Client::new(queues.clone()), queues, store, syncer, pool })
+    }
+
+    /// The loss of Redis.
+    fn wipe(&self, gate: Arc<RwLock<()>>) -> Wipe {
+        Wipe {
+            perch: self.programs.perch.clone(),
+            env: self.env.clone(),
+            queues: self.queues.clone(),
+            syncer: self.syncer.clone(),
+            gate,
+        }
+    }
+
+    /// A key for the HTTP API.
+    async fn token(&self) -> Result<String, RigError> {
+        let made = self.store.api_keys().create("torture", &[Scope::Enqueue, Scope::Read]).await?;
+        Ok(made.token.expose_secret().to_owned())
+    }
+}
+
+fn jobs_for(time: Duration) -> usize {
+    usize::try_from(time.as_secs().max(10) * 1_600 / 60).unwrap_or(usize::MAX)
+}
+
+async fn sandbox(seed: u64) -> Result<Sandbox, RigError> {
+    let options = SandboxOptions {
+        bot_accounts: ACCOUNTS.iter().map(|account| username(account)).collect(),
+        watched: ["sharp_sally", "line_hunter", "parlay_pete"].map(str::to_owned).into(),
+        post_every: None,
+        seed,
+        rate_limits: false,
+    };
+    Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.map_err(RigError::setup)
+}
+
+fn username(account: &str) -> String {
+    format!("rig_{account}")
+}
+
+/// The posts of the sandbox that jobs are about. Each pick is another bet, or its comment would be made once for all.
+fn targets(seed: u64, jobs: usize, sandbox: &SandboxState) -> Targets {
+    const TEAMS: [&str; 10] =
+        ["Lakers", "Celtics", "Knicks", "Bulls", "Nuggets", "Heat", "Suns", "Bucks", "Warriors", "Nets"];
+    let author = "line_hunter";
+    let mut dice = Dice::new(seed, "targets");
+    let most = most_targets(jobs);
+    let written = |text: String| sandbox.publish(author, NewPost { text, ..NewPost::default() });
+    let pick = |n: usize| {
+        let text = format!("{} -{}.5 (-110) 2u", TEAMS[n % TEAMS.len()], 1 + n / TEAMS.len());
+        (written(text.clone()), author.to_owned(), text)
+    };
+    Targets {
+        posts: (0..40).map(|n| written(format!("Thread {n}, game {}", dice.between(1, 99)))).collect(),
+        retweets: (0..most / 2).map(|n| written(format!("Worth a look: {n}"))).collect(),
+        picks: (0..most).map(pick).collect(),
+    }
+}
+
+/// What the processes are started with: the shipped configuration, the sandbox in place of the outside world, and times
+/// short enough that everything happens within minutes.
+fn programs(args: &Args, sandbox: &Sandbox, folder: &Path) -> Result<Programs, RigError> {
+    let rig = std::env::current_exe().map_err(RigError::io("find this program"))?;
+    let logs = folder.join("logs");
+    std::fs::create_dir_all(&logs).map_err(RigError::io("make the folder of the logs"))?;
+    let config = perch_base::config_dir();
+    let config =
+        config.canonicalize().map_err(RigError::io(format!("find the configuration in {}", config.display())))?;
+    let base = sandbox.base_url();
+    let lease = if args.without == Some(Sabotage::Reaper) { "10m".to_owned() } else { format!("{}s", LEASE.as_secs()) };
+    let mut env: BTreeMap<String, String> = [
+        ("APP_ENV", "staging"),
+        ("RUST_LOG", "info"),
+        ("PERCH__TELEMETRY__LOG_FORMAT", "text"),
+        ("PERCH__REDIS__CONNECT_TIMEOUT", "1s"),
+        ("PERCH__REDIS__COMMAND_TIMEOUT", "1s"),
+        ("PERCH__POSTGRES__ACQUIRE_TIMEOUT", "2s"),
+        ("PERCH__ENGINE__HEARTBEAT", "1s"),
+        ("PERCH__ENGINE__SHUTDOWN_GRACE", "3s"),
+        ("PERCH__ENGINE__IDLE_BLOCK", "2s"),
+        ("PERCH__HTTP__RATE_PER_SECOND", "10000"),
+        ("PERCH__HTTP__RATE_BURST", "10000"),
+        ("PERCH__QUEUES__ANALYTICS_PROCESSING__CONCURRENCY", "12"),
+        ("PERCH__QUEUES__PENDING_POSTS__CONCURRENCY", "4"),
+        ("PERCH__QUEUES__EXTRACTION__RATE", r#"{ count = 20, per = "1s" }"#),
+        ("PERCH__QUEUES__SYNC_TO_STORE__HISTORY", "full"),
+        ("PERCH__X__TIMEOUT", "1s"),
+        ("PERCH__X__SETTLE", "2s"),
+        ("PERCH__MODELS__PROVIDERS__GROK__TIMEOUT", "2s"),
+        ("PERCH__ANALYTICS__COLLECT_AFTER", r#"["2s", "9s"]"#),
+        ("X_API_BEARER_TOKEN", "sandbox-bearer"),
+        ("X_API_KEY", "sandbox-consumer-key"),
+        ("X_API_SECRET", "sandbox-consumer-secret"),
+        ("GROK_API_KEY", "sandbox-model-key"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    env.insert("PERCH_CONFIG_DIR".into(), config.display().to_string());
+    env.insert("PERCH__ENGINE__LEASE".into(), lease);
+    env.insert("PERCH__X__BASE_URL".into(), base.clone());
+    env.insert("PERCH__MODELS__PROVIDERS__GROK__BASE_URL".into(), format!("{base}/v1"));
+    for queue in ["EXTRACTION", "PENDING_POSTS", "ANALYTICS_PROCESSING", "SYNC_TO_STORE"] {
+        env.insert(format!("PERCH__QUEUES__{queue}__EVENTS_KEPT"), "1000000".into());
+    }
+    for account in ACCOUNTS {
+        let (name, upper) = (username(account), account.to_uppercase());
+        env.insert(format!("PERCH__X__ACCOUNTS__{upper}__USERNAME"), name.clone());
+        env.insert(format!("X_{upper}_ACCESS_TOKEN"), format!("sandbox-{name}-token"));
+        env.insert(format!("X_{upper}_ACCESS_SECRET"), format!("sandbox-{name}-secret"));
+    }
+    if let Some(part) = args.without {
+        env.insert(sabotage::VARIABLE.into(), part.as_str().into());
+    }
+    Ok(Programs { perch: perch_beside(&rig)?, rig, env, logs })
+}

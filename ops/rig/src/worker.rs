@@ -1,0 +1,62 @@
+//! A worker process: the pools of Perch and the chaos jobs, from the environment like any other process of Perch.
+
+use std::{io::Read as _, sync::Arc};
+
+use perch_base::{Settings, config_dir, telemetry};
+use perch_jobs::{JobTypes, PublishPost};
+use perch_queue::{Client, Queues, Redis, worker::Runtime};
+use perch_store::Store;
+use perch_workers::{Services, handlers};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    chaos::{Chaos, chaos},
+    error::RigError,
+    publisher::{Publisher, publish},
+    sabotage::Sabotage,
+};
+
+/// The job types of a run.
+pub fn job_types() -> JobTypes {
+    JobTypes::perch().with::<Chaos>()
+}
+
+/// Works until SIGTERM, or until whoever started it is gone.
+pub async fn run() -> Result<(), RigError> {
+    let settings = Settings::load(&config_dir()).map_err(RigError::setup)?;
+    let telemetry = telemetry::init("rig-worker", &settings.telemetry).map_err(RigError::setup)?;
+    let redis = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
+    let store =
+        Store::connect_lazy(settings.database_url().map_err(RigError::setup)?, settings.env, &settings.postgres)?;
+    let queues = Queues::new(redis.clone(), &settings, job_types()).with_ledger(Arc::new(store.clone()));
+    let client = Client::new(queues);
+    let services = Services::new(&settings, redis.clone(), store.clone(), &client).map_err(RigError::setup)?;
+    let (mut handlers, mut deps) = (handlers().on::<Chaos, _, _>(chaos), services.deps());
+    if let Some(without) = Sabotage::of_this_process() {
+        handlers = handlers.on::<PublishPost, _, _>(publish);
+        deps = deps.with(Publisher::new(&settings, redis, store.clone(), without)?);
+    }
+    let runtime = Runtime::new(client, handlers, deps).map_err(RigError::setup)?;
+
+    end_with_parent();
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).map_err(RigError::io("wait for SIGTERM"))?;
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        terminate.recv().await;
+        asked.cancel();
+    });
+    runtime.run(&[], stop).await.map_err(RigError::setup)?;
+    store.close().await;
+    telemetry.shutdown();
+    Ok(())
+}
+
+/// The driver holds the other end of standard input. Nobody is left to look after this process when it closes.
+fn end_with_parent() {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(1);
+    });
+}

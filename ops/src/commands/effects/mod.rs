@@ -1,0 +1,65 @@
+//! `perch effects`: what was done to the outside world, what is not known of it, and the word of a person on that.
+
+mod list;
+mod resolve;
+mod show;
+
+use clap::ValueEnum;
+use perch_store::EffectState;
+
+use crate::{app::App, error::OpsError, format::table::Tone};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Effects {
+    /// Effects, the latest first
+    List(list::Args),
+    /// Everything about an effect: its state, what happened to it, on what evidence, and its job
+    Show(show::Args),
+    /// Settles an effect that no rule can decide
+    Resolve(resolve::Args),
+}
+
+pub async fn run(app: &App, command: &Effects) -> Result<(), OpsError> {
+    match command {
+        Effects::List(args) => list::run(app, args).await,
+        Effects::Show(args) => show::run(app, args).await,
+        Effects::Resolve(args) => resolve::run(app, args).await,
+    }
+}
+
+/// A state on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// Somebody may be at it
+    Intended,
+    /// It happened
+    Confirmed,
+    /// It did not happen
+    Failed,
+    /// The answer was lost
+    Unknown,
+}
+
+impl From<State> for EffectState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Intended => Self::Intended,
+            State::Confirmed => Self::Confirmed,
+            State::Failed => Self::Failed,
+            State::Unknown => Self::Unknown,
+        }
+    }
+}
+
+fn tone(state: EffectState) -> Tone {
+    match state {
+        EffectState::Confirmed => Tone::Good,
+        EffectState::Intended => Tone::Plain,
+        EffectState::Failed => Tone::Bad,
+        EffectState::Unknown => Tone::Warn,
+    }
+}
+
+fn not_there(key: &str) -> OpsError {
+    OpsError::Refused(format!("the ledger has no effect {key:?}; see `perch effects list`"))
+}

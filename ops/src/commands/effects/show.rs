@@ -1,0 +1,187 @@
+use chrono::{DateTime, Utc};
+use perch_base::Settings;
+use perch_queue::JobView;
+use perch_store::{EffectEvent, EffectState, JobRecord, Store, StoredEffect};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{not_there, tone};
+use crate::{
+    app::{App, queues},
+    error::{OpsError, chain},
+    format::{
+        text::{one_line, printable, wrapped},
+        time::exact,
+    },
+    output::Output,
+};
+
+/// Events shown.
+const EVENTS: u32 = 200;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The key of the effect
+    pub key: String,
+}
+
+/// Everything that is known of an effect.
+#[derive(Debug, Serialize)]
+struct Known {
+    effect: StoredEffect,
+    /// What happened to it, oldest first.
+    history: Vec<EffectEvent>,
+    job: Job,
+}
+
+/// The job that was last permitted to act.
+#[derive(Debug, Serialize)]
+struct Job {
+    /// As Redis has it; null when it is finished, or Redis is away.
+    redis: Option<JobView>,
+    /// As the history has it; null when nothing was synced yet.
+    postgres: Option<JobRecord>,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (settings, store) = app.store()?;
+    let effect = store.effects().get(&args.key).await?.ok_or_else(|| not_there(&args.key))?;
+    let history = store.effects().history(&args.key, EVENTS).await?;
+    let job = job(app, &settings, &store, &effect).await?;
+    let known = Known { effect, history, job };
+    if app.out.is_json() { app.out.json(&known) } else { text(&app.out, &known) }
+}
+
+async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffect) -> Result<Job, OpsError> {
+    let postgres = store.history().job(effect.job_id).await?;
+    let mut redis = None;
+    for queue in queues(settings)?.iter() {
+        match queue.job(effect.job_id).await {
+            Ok(Some(view)) => redis = Some(view),
+            Ok(None) => {}
+            Err(error) => {
+                app.out.note(format_args!("warning: {}; the job is shown as Postgres knows it", chain(&error)));
+                break;
+            }
+        }
+    }
+    Ok(Job { redis, postgres })
+}
+
+fn text(out: &Output, known: &Known) -> Result<(), OpsError> {
+    let now = Utc::now();
+    let Known { effect, history, job } = known;
+    out.line(format_args!("{}  {} as {}", one_line(&effect.key), one_line(&effect.kind), one_line(&effect.account)))?;
+    out.line(format_args!("state      {}", out.paint(tone(effect.state), effect.state.as_str())))?;
+    out.line(format_args!("claimed    {}", exact(effect.created_at, now)))?;
+    out.line(format_args!(
+        "permit     {}, given {} to attempt {} of {}",
+        effect.fence,
+        exact(effect.intended_at, now),
+        effect.attempt,
+        one_line(&effect.holder)
+    ))?;
+    if let Some(at) = effect.settled_at {
+        out.line(format_args!("settled    {}", exact(at, now)))?;
+    }
+    let external = effect.external_id.as_deref().map(|id| ("id", id.to_owned()));
+    let answer = effect.response.as_ref().map(|response| ("answer", response.to_string()));
+    let error = effect.error.as_ref().map(|error| ("error", error.clone()));
+    for (name, value) in [external, answer, error].into_iter().flatten() {
+        paragraph(out, name, &value)?;
+    }
+    out.line(format_args!("job        {}  {}", effect.job_id, state_of(job)))?;
+    if !history.is_empty() {
+        out.line("\nhistory")?;
+        for event in history {
+            one_event(out, event, now)?;
+        }
+    }
+    advice(out, effect, job)
+}
+
+fn state_of(job: &Job) -> String {
+    let state = match (&job.redis, &job.postgres) {
+        (Some(view), _) => view.state.as_str(),
+        (None, Some(record)) => record.state.as_str(),
+        (None, None) => return "of which nothing is known".to_owned(),
+    };
+    let kind = job.postgres.as_ref().and_then(|record| record.kind.as_deref()).unwrap_or("job");
+    format!("{} {state}", one_line(kind))
+}
+
+fn paragraph(out: &Output, name: &str, value: &str) -> Result<(), OpsError> {
+    let lines = wrapped(&printable(value), 68);
+    for (at, line) in lines.iter().enumerate() {
+        out.line(format_args!("{:<10} {line}", if at == 0 { name } else { "" }))?;
+    }
+    Ok(())
+}
+
+fn one_event(out: &Output, event: &EffectEvent, now: DateTime<Utc>) -> Result<(), OpsError> {
+    let by = match (&event.actor, &event.holder, event.attempt) {
+        (Some(actor), _, _) => format!("by {actor}"),
+        (None, Some(holder), Some(attempt)) => format!("by attempt {attempt} of {holder}"),
+        _ => String::new(),
+    };
+    out.line(format_args!("  {:<10} {}  {}", event.event.as_str(), exact(event.at, now), one_line(&by)))?;
+    for line in wrapped(&printable(&said(&event.details)), 66) {
+        if !line.is_empty() {
+            out.line(format_args!("             {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The details of an event: names and values, those that say nothing left out.
+fn said(details: &Value) -> String {
+    let fields = details.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let words: Vec<String> = fields
+        .map(|(name, value)| match value.as_str() {
+            Some(text) => format!("{name}: {text}"),
+            None => format!("{name}: {value}"),
+        })
+        .collect();
+    words.join("; ")
+}
+
+/// What a person can do about it.
+fn advice(out: &Output, effect: &StoredEffect, job: &Job) -> Result<(), OpsError> {
+    let is_open = matches!(effect.state, EffectState::Intended | EffectState::Unknown);
+    let runs_again = job.redis.as_ref().is_some_and(|view| view.state != perch_queue::JobState::Dead);
+    match (is_open, runs_again) {
+        (false, _) => Ok(()),
+        (true, true) => out.line("\nits job runs again and asks first; there is nothing to do"),
+        (true, false) => out.line(format_args!(
+            "\nlook outside whether it happened, then settle it:\n  perch effects resolve {0} --confirmed --id ID --reason \
+             TEXT\n  perch effects resolve {0} --not-done --reason TEXT",
+            quoted(&effect.key)
+        )),
+    }
+}
+
+/// A key as a shell takes it.
+fn quoted(key: &str) -> String {
+    let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/".contains(c));
+    if is_plain { key.to_owned() } else { format!("'{}'", one_line(key).replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_details_of_an_event_read_as_names_and_values() {
+        let details = json!({ "answer": "not_found", "looked_at": 3, "external_id": null });
+        assert_eq!(said(&details), "answer: not_found; looked_at: 3");
+        assert_eq!(said(&json!({})), "");
+    }
+
+    #[test]
+    fn a_key_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted("retweet:main:1849"), "retweet:main:1849");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+    }
+}

@@ -1,0 +1,122 @@
+//! Crash points: named places at which a test lets the process die as if it was killed there.
+//!
+//! In builds with debug assertions a process whose environment variable `PERCH_CRASH_AT` names a point aborts when it comes
+//! to it: no destructor runs, nothing is flushed. `name:3` means the third time. Release builds hold no crash point.
+
+/// All crash points, each between two steps of which a crash may leave the first without the second.
+pub const POINTS: &[&str] = &[
+    // The client: around the script that accepts jobs.
+    "enqueue.before",
+    "enqueue.after",
+    // A worker: from the answer of a fetch to that of the acknowledgement.
+    "worker.fetched",
+    "worker.before_handler",
+    "worker.after_handler",
+    "worker.before_ack",
+    "worker.after_ack",
+    "heartbeat.before",
+    "heartbeat.after",
+    // The intake: before a batch is enqueued, before it is removed from the intake, and after that.
+    "intake.read",
+    "intake.enqueued",
+    "intake.removed",
+    // The scheduler: around the script that fires a tick.
+    "cron.before",
+    "cron.after",
+    // The sync of events: before and after the transaction in Postgres, and after the stream is trimmed.
+    "sync.read",
+    "sync.committed",
+    "sync.trimmed",
+    // The ledger: once it keeps a job, once Redis has it, once the ledger knows that.
+    "ledger.kept",
+    "ledger.pushed",
+    "ledger.settled",
+    // The relay of the outbox: once it has rows, once Redis has them, once the outbox knows that.
+    "relay.taken",
+    "relay.pushed",
+    "relay.settled",
+    // Publishing: from the claim in the effect ledger to the record of the post.
+    "publish.claimed",
+    "publish.before_call",
+    "publish.after_call",
+    "publish.confirmed",
+    "publish.recorded",
+];
+
+/// Whether `name` is a crash point.
+pub const fn is_point(name: &str) -> bool {
+    let mut i = 0;
+    while i < POINTS.len() {
+        if equal(POINTS[i].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+/// Marks a crash point. It must stand in [`crash::POINTS`](crate::crash::POINTS).
+#[macro_export]
+macro_rules! crash_point {
+    ($name:literal) => {
+        #[cfg(debug_assertions)]
+        {
+            const _: () =
+                assert!($crate::crash::is_point($name), "a crash point is named in perch_base::crash::POINTS");
+            $crate::crash::pass($name);
+        }
+    };
+}
+
+/// Comes to the point `name`. Use [`crash_point!`](crate::crash_point), which is nothing in a release build.
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub fn pass(name: &str) {
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    };
+    static CRASH: LazyLock<Option<(String, AtomicU64)>> = LazyLock::new(|| {
+        let wanted = parse(&std::env::var("PERCH_CRASH_AT").ok()?);
+        if wanted.is_none() {
+            eprintln!("PERCH_CRASH_AT names no crash point; they are: {}", POINTS.join(", "));
+            std::process::abort();
+        }
+        wanted.map(|(name, times)| (name, AtomicU64::new(times)))
+    });
+    if let Some((wanted, left)) = &*CRASH
+        && wanted == name
+        && left.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        std::process::abort();
+    }
+}
+
+/// `name` or `name:times`.
+#[cfg(debug_assertions)]
+fn parse(text: &str) -> Option<(String, u64)> {
+    let (name, times) = text.split_once(':').map_or(Some((text, 1)), |(name, n)| Some((name, n.parse().ok()?)))?;
+    (is_point(name) && times > 0).then(|| (name.to_owned(), times))
+}
+
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_is_asked_for_by_the_name_of_a_point_and_perhaps_a_number() {
+        assert_eq!(parse("worker.fetched"), Some(("worker.fetched".to_owned(), 1)));
+        assert_eq!(parse("enqueue.before:3"), Some(("enqueue.before".to_owned(), 3)));
+        for wrong in ["", "worker", "worker.fetched.too", "worker.fetched:0", "worker.fetched:x"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The body of a request that changes something: handed over only while the permit holds.
+//!
+//! Between the decision to call and the first byte on the wire lie a look at the limits, the way to the server and its
+//! handshake. A process that is frozen there for longer than its lease must not go on where it stopped. So the permit
+//! is asked once more when the connection takes the body; a request whose body is withheld is none to the server.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::EffectPermit;
+
+/// Whether the body of a request was withheld.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Withheld(Arc<AtomicBool>);
+
+impl Withheld {
+    /// True once the permit was found lost; then nothing was sent that a server could act on.
+    pub(crate) fn is_so(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The error of a body that was withheld.
+#[derive(Debug)]
+struct PermitLost;
+
+impl fmt::Display for PermitLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the permit was lost before the request was sent")
+    }
+}
+
+impl std::error::Error for PermitLost {}
+
+struct Guarded {
+    bytes: Option<Bytes>,
+    permit: Arc<dyn EffectPermit>,
+    withheld: Withheld,
+}
+
+impl Body for Guarded {
+    type Data = Bytes;
+    type Error = PermitLost;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PermitLost>>> {
+        let Some(bytes) = self.bytes.take() else { return Poll::Ready(None) };
+        Poll::Ready(Some(if self.permit.holds() {
+            Ok(Frame::data(bytes))
+        } else {
+            self.withheld.0.store(true, Ordering::Release);
+            Err(PermitLost)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+/// A body that `permit` guards, and the word whether it was withheld.
+pub(crate) fn guarded(bytes: Bytes, permit: Arc<dyn EffectPermit>) -> (reqwest::Body, Withheld) {
+    let withheld = Withheld::default();
+    let body = Guarded { bytes: Some(bytes), permit, withheld: withheld.clone() };
+    (reqwest::Body::wrap(body), withheld)
+}

@@ -1,0 +1,88 @@
+//! Whether a write of unknown outcome has happened: a search through the recent posts of an account.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_jobs::PostId;
+
+use super::{
+    PostsQuery, XClient, XError, XPost,
+    call::{Call, Caller},
+    convert::same_text,
+    read::posts_parameters,
+};
+
+/// X gives the newest 3,200 posts of an account: 32 pages of 100.
+const MOST_PAGES: usize = 32;
+/// How far the clocks of X and of this machine may be apart.
+const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(2);
+
+/// What a search through the recent posts of an account came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// The post that was looked for.
+    pub found: Option<PostId>,
+    /// Posts that were looked at.
+    pub looked_at: u32,
+    /// From when on: two minutes before the time asked for, as the clocks of X and of this machine may differ.
+    pub since: DateTime<Utc>,
+    /// Whether every post from then on was looked at, until it was found. X shows no more than 3,200 posts.
+    pub complete: bool,
+}
+
+impl XClient {
+    /// Looks for the post with this text and reply target that a user has made since `since`.
+    ///
+    /// A post that was made a moment ago may not show yet.
+    pub async fn find_recent_post(
+        &self,
+        user_id: &str,
+        text: &str,
+        reply_to: Option<&PostId>,
+        since: DateTime<Utc>,
+    ) -> Result<Search, XError> {
+        self.find_recent(user_id, since, |post| {
+            !post.is_repost() && post.replied_to() == reply_to && same_text(text, post)
+        })
+        .await
+    }
+
+    /// Looks for the repeat of the post `of` that a user has made since `since`.
+    ///
+    /// One that was made a moment ago may not show yet.
+    pub async fn find_recent_repost(&self, user_id: &str, of: &PostId, since: DateTime<Utc>) -> Result<Search, XError> {
+        self.find_recent(user_id, since, |post| post.repost_of() == Some(of)).await
+    }
+
+    async fn find_recent(
+        &self,
+        user_id: &str,
+        since: DateTime<Utc>,
+        is_it: impl Fn(&XPost) -> bool,
+    ) -> Result<Search, XError> {
+        let start = since - CLOCK_SLACK;
+        let path = ["2", "users", user_id, "tweets"];
+        let mut query = PostsQuery { max_results: 100, start_time: Some(start), ..PostsQuery::default() };
+        let mut search = Search { found: None, looked_at: 0, since: start, complete: false };
+        for _ in 0..MOST_PAGES {
+            let mut call = Call::get("user_posts", &path, Caller::App);
+            call.query = posts_parameters(&query);
+            call.query.extend([
+                ("post.fields", "created_at,entities,note_post".into()),
+                ("expansions", "referenced_posts".into()),
+            ]);
+            let page = self.page(&call, user_id).await?;
+            let recent = |post: &&XPost| post.created_at.is_none_or(|at| at >= start);
+            for post in page.data.iter().filter(recent) {
+                search.looked_at += 1;
+                if is_it(post) {
+                    return Ok(Search { found: Some(post.id.clone()), complete: true, ..search });
+                }
+            }
+            let reached_start = page.data.iter().any(|post| post.created_at.is_some_and(|at| at < start));
+            match page.next_token {
+                Some(token) if !reached_start => query.pagination_token = Some(token),
+                _ => return Ok(Search { complete: true, ..search }),
+            }
+        }
+        Ok(search)
+    }
+}

@@ -1,0 +1,23 @@
+//! What stands in Redis, read without failing on what somebody planted there: one odd entry must not hide the others.
+
+use redis::{FromRedisValue, ParsingError, Value};
+
+/// Text whose bytes need not be UTF-8.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Lossy(pub String);
+
+impl FromRedisValue for Lossy {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let bytes = Vec::<u8>::from_redis_value(value)?;
+        Ok(Self(
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ))
+    }
+}
+
+impl Lossy {
+    /// The count that it is, 0 for what is none.
+    pub fn count(&self) -> u32 {
+        self.0.parse().unwrap_or(0)
+    }
+}

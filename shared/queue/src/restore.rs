@@ -1,0 +1,116 @@
+//! Rebuilding a queue after Redis lost it, or came back with an older copy of it.
+
+use chrono::{DateTime, Utc};
+use perch_jobs::JobId;
+
+use crate::{
+    Envelope, EnvelopeError, EventData, Queue, QueueError,
+    enqueue::{OnConflict, Prepared},
+    scripts,
+};
+
+/// An unfinished job, as it is known outside Redis.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// Its id.
+    pub id: JobId,
+    /// Its envelope.
+    pub envelope: String,
+    /// When it runs next, where that is not what the envelope says.
+    pub run_at: Option<DateTime<Utc>>,
+    /// Attempts that were counted.
+    pub attempts: u32,
+    /// The last error.
+    pub error: Option<String>,
+    /// When it died, if it is a dead letter.
+    pub died_at: Option<DateTime<Utc>>,
+}
+
+/// Jobs in one script call.
+const AT_ONCE: usize = 250;
+
+impl Restore {
+    fn arguments(&self) -> Result<[String; 6], EnvelopeError> {
+        let mut envelope = Envelope::decode(self.envelope.as_bytes())?;
+        envelope.run_at = self.run_at.or(envelope.run_at);
+        let options = Prepared { id: self.id, envelope, on_conflict: OnConflict::Keep, intake: None }.script_options();
+        let error = self.error.as_ref().map(|error| {
+            let data = EventData { attempt: Some(self.attempts), error: Some(error.clone()), ..EventData::default() };
+            serde_json::to_string(&data).expect("event data has text keys and values that JSON can hold")
+        });
+        Ok([
+            self.id.to_string(),
+            self.envelope.clone(),
+            options,
+            self.attempts.to_string(),
+            error.unwrap_or_default(),
+            self.died_at.map(|at| at.timestamp_millis().to_string()).unwrap_or_default(),
+        ])
+    }
+}
+
+impl Queue {
+    /// Puts jobs back that Redis has lost; those that are there stay as they are. Answers how many were put back, and those
+    /// whose envelope cannot be read.
+    pub async fn restore(&self, jobs: &[Restore]) -> Result<(usize, Vec<(JobId, EnvelopeError)>), QueueError> {
+        let (mut restored, mut unreadable) = (0, Vec::new());
+        for chunk in jobs.chunks(AT_ONCE) {
+            let mut call = self.invocation(&scripts::RESTORE);
+            let mut some = false;
+            for job in chunk {
+                match job.arguments() {
+                    Ok(arguments) => {
+                        some = true;
+                        for argument in arguments {
+                            call.arg(argument);
+                        }
+                    }
+                    Err(error) => unreadable.push((job.id, error)),
+                }
+            }
+            if some {
+                let answers: Vec<u8> = self.run("restore jobs", &call).await?;
+                restored += answers.into_iter().filter(|&answer| answer == 1).count();
+            }
+        }
+        Ok((restored, unreadable))
+    }
+
+    /// Removes jobs that ended long ago and came back with an older copy of Redis. Answers how many were there. Nothing is
+    /// added to their history.
+    pub async fn drop_ended(&self, ids: &[JobId]) -> Result<usize, QueueError> {
+        let mut dropped = 0;
+        for chunk in ids.chunks(AT_ONCE) {
+            let mut call = self.invocation(&scripts::DROP);
+            for id in chunk {
+                call.arg(id.to_string());
+            }
+            dropped += self.run::<usize>("drop ended jobs", &call).await?;
+        }
+        Ok(dropped)
+    }
+
+    /// Some of the jobs that Redis knows, and where to go on; 0 begins, and an answer of 0 ends. A job that is there all the
+    /// while is told at least once.
+    pub async fn scan(&self, cursor: u64) -> Result<(u64, Vec<JobId>), QueueError> {
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(self.keys().jobs()).arg(cursor).arg("COUNT").arg(1_000);
+        let (next, fields): (u64, Vec<(String, Vec<u8>)>) = self.redis().cmd("look through the jobs", &scan).await?;
+        Ok((next, fields.into_iter().filter_map(|(id, _)| id.parse().ok()).collect()))
+    }
+
+    /// Those of `ids` that Redis does not know.
+    pub async fn missing(&self, ids: &[JobId]) -> Result<Vec<JobId>, QueueError> {
+        let mut missing = Vec::new();
+        for chunk in ids.chunks(AT_ONCE) {
+            let mut pipe = redis::pipe();
+            for id in chunk {
+                pipe.cmd("HEXISTS").arg(self.keys().jobs()).arg(id.to_string());
+            }
+            let there: Vec<bool> =
+                self.redis().call("look for jobs", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
+            missing.extend(chunk.iter().zip(there).filter(|(_, there)| !there).map(|(id, _)| *id));
+        }
+        Ok(missing)
+    }
+}

@@ -1,0 +1,27 @@
+-- Removes jobs that ended, and that an older copy of Redis brought back. No event tells of it: their history is complete.
+--
+-- Own ARGV: ids.
+-- Result: how many were there.
+-- Atomic: all in one go. Bound: the ids given, which the caller keeps at 250, and the jobs that run at this moment.
+
+local gone = {}
+for i = 5, #ARGV do
+  local id = ARGV[i]
+  if call('HEXISTS', JOBS, id) == 1 then
+    gone[#gone + 1] = id
+    if call('ZREM', DELAYED, id) == 0 and call('ZREM', DEAD, id) == 0 then
+      local leased = false
+      for _, member in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+        local of, _, _, group = split_lease(member)
+        if of == id then
+          leased = true
+          call('ZREM', LEASES, member)
+          leave_group(group)
+        end
+      end
+      if not leased then call('SADD', CANCELLED, id) end
+    end
+  end
+end
+forget(gone)
+return #gone

@@ -1,0 +1,73 @@
+//! Single steps of the engine, for tests that drive it without workers. Nothing else may use them.
+
+use std::time::Duration;
+
+use perch_jobs::RetryPolicy;
+use serde_json::Value;
+
+use crate::{
+    Envelope, EventData, Fail, Lease, Queue, QueueError,
+    fetch::{self, Leased},
+    finish::{self, Ended, Finish, decide},
+    lease,
+};
+
+/// What a fetch answered.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The leases taken, with the envelope of each job.
+    pub jobs: Vec<(Lease, Vec<u8>)>,
+    /// Whether the queue is paused.
+    pub paused: bool,
+    /// When to look again.
+    pub next: Option<Duration>,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum End {
+    /// The handler succeeded.
+    Succeeded,
+    /// The handler failed.
+    Failed(Fail),
+    /// The worker shut down.
+    Interrupted,
+}
+
+/// One fetch of a worker.
+pub async fn fetch(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<Fetched, QueueError> {
+    let batch = fetch::fetch(queue, holder, slots, reaped, "").await?;
+    let jobs = batch.jobs.into_iter().map(|Leased { lease, envelope }| (lease, envelope)).collect();
+    Ok(Fetched { jobs, paused: batch.paused, next: batch.next })
+}
+
+/// One acknowledgement of a worker: decides what the end of an attempt leads to, and carries it out. A retry comes after
+/// the longest time that the policy of the envelope allows. Answers whether the lease was still held.
+pub async fn finish(queue: &Queue, lease: &Lease, envelope: &Envelope, end: End) -> Result<bool, QueueError> {
+    let ended = match end {
+        End::Succeeded => Ended::Succeeded(Value::Null),
+        End::Failed(fail) => Ended::Failed(fail),
+        End::Interrupted => Ended::Interrupted,
+    };
+    let policy = envelope.retry(&RetryPolicy::DEFAULT);
+    let (verdict, error) = decide(&ended, &policy, lease.attempt(), 1.0);
+    let data = EventData { attempt: Some(lease.attempt()), error, ..EventData::default() };
+    let held = finish::finish(queue, &[Finish { lease: lease.clone(), verdict, data }]).await?;
+    Ok(held == [true])
+}
+
+/// One heartbeat of a worker: the leases it no longer holds, and those whose jobs shall stop.
+pub async fn renew(
+    queue: &Queue,
+    holder: &str,
+    leases: &[Lease],
+    reaped: usize,
+) -> Result<(Vec<String>, Vec<String>), QueueError> {
+    let pulse = lease::renew(queue, holder, leases, reaped).await?;
+    Ok((pulse.lost, pulse.stop.into_iter().map(|(member, _)| member).collect()))
+}
+
+/// Gives back the leases of a worker that are none of `known`.
+pub async fn reclaim(queue: &Queue, holder: &str, known: &[Lease]) -> Result<usize, QueueError> {
+    lease::reclaim(queue, holder, known).await
+}

@@ -1,0 +1,152 @@
+//! What must hold of a queue at every moment, whatever happened before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perch_jobs::JobId;
+
+use crate::{
+    ops::Limits,
+    state::{Answer, State},
+};
+
+pub type Checked = Result<(), String>;
+
+fn ensure(holds: bool, promise: &str, found: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(format!("broken: {promise}: {}", found())) }
+}
+
+fn holder_of(member: &str) -> JobId {
+    member.split('|').next().and_then(|id| id.parse().ok()).expect("a lease begins with the id of its job")
+}
+
+fn group_of(member: &str) -> &str {
+    member.rsplit('|').next().unwrap_or_default()
+}
+
+/// Checks all of them.
+pub fn all(state: &State, token: bool, limits: Limits) -> Checked {
+    each_job_stands_in_exactly_one_place(state)?;
+    a_cancelled_mark_stands_for_an_id_in_a_list(state)?;
+    nothing_is_kept_about_jobs_that_are_gone(state)?;
+    the_dead_hold_no_key_and_every_key_held_is_locked(state)?;
+    counts_agree_with_what_they_count(state)?;
+    only_running_jobs_are_told_to_stop(state)?;
+    work_that_may_start_leaves_a_token(state, token, limits)
+}
+
+pub fn each_job_stands_in_exactly_one_place(state: &State) -> Checked {
+    let mut places: BTreeMap<JobId, usize> = BTreeMap::new();
+    let lists = state.ready.iter().chain(state.parked.values()).flatten().copied();
+    let listed = lists.filter(|id| !state.cancelled.contains(id));
+    let sets = state.delayed.keys().chain(state.dead.keys()).copied();
+    let leased = state.leases.keys().map(|member| holder_of(member));
+    for id in listed.chain(sets).chain(leased) {
+        *places.entry(id).or_default() += 1;
+    }
+    let once = places.values().all(|n| *n == 1);
+    let kept: BTreeSet<JobId> = state.jobs.keys().copied().collect();
+    let found: BTreeSet<JobId> = places.keys().copied().collect();
+    ensure(once && kept == found, "each job stands in exactly one place", || format!("{places:?}, jobs: {kept:?}"))
+}
+
+pub fn a_cancelled_mark_stands_for_an_id_in_a_list(state: &State) -> Checked {
+    let lists: Vec<JobId> = state.ready.iter().chain(state.parked.values()).flatten().copied().collect();
+    for id in &state.cancelled {
+        let standing = lists.iter().filter(|other| *other == id).count();
+        let kept = state.jobs.contains_key(id);
+        ensure(standing == 1 && !kept, "a cancelled mark stands for one id in a list", || {
+            format!("{id} stands {standing} times, kept: {kept}")
+        })?;
+    }
+    Ok(())
+}
+
+pub fn nothing_is_kept_about_jobs_that_are_gone(state: &State) -> Checked {
+    let about = state
+        .attempts
+        .keys()
+        .chain(state.errors.keys())
+        .chain(state.priority.keys())
+        .chain(state.group.keys())
+        .chain(&state.cancelling)
+        .chain(state.held_until_start.keys())
+        .chain(state.held_until_done.keys());
+    for id in about {
+        ensure(state.jobs.contains_key(id), "nothing is kept about jobs that are gone", || id.to_string())?;
+    }
+    Ok(())
+}
+
+pub fn the_dead_hold_no_key_and_every_key_held_is_locked(state: &State) -> Checked {
+    for (id, key) in state.held_until_start.iter().chain(&state.held_until_done) {
+        ensure(!state.dead.contains_key(id), "a dead job holds no unique key", || format!("{id} holds {key}"))?;
+        ensure(state.locks.get(key) == Some(id), "a key that a job holds is locked by it", || format!("{id}: {key}"))?;
+    }
+    for member in state.leases.keys() {
+        let id = holder_of(member);
+        ensure(!state.held_until_start.contains_key(&id), "a key held until the start is free once it runs", || {
+            id.to_string()
+        })?;
+    }
+    Ok(())
+}
+
+pub fn counts_agree_with_what_they_count(state: &State) -> Checked {
+    let mut running: BTreeMap<String, usize> = BTreeMap::new();
+    for group in state.leases.keys().map(|member| group_of(member)).filter(|group| !group.is_empty()) {
+        *running.entry(group.to_owned()).or_default() += 1;
+    }
+    ensure(running == state.running, "a group's running count is that of its leases", || format!("{running:?}"))?;
+    let parked: BTreeMap<String, usize> = state.parked.iter().map(|(group, ids)| (group.clone(), ids.len())).collect();
+    ensure(parked == state.parked_count, "a group's parked count is that of its list", || format!("{parked:?}"))
+}
+
+pub fn only_running_jobs_are_told_to_stop(state: &State) -> Checked {
+    let running: BTreeSet<JobId> = state.leases.keys().map(|member| holder_of(member)).collect();
+    ensure(state.cancelling.is_subset(&running), "only running jobs are told to stop", || {
+        format!("{:?}", state.cancelling)
+    })
+}
+
+/// Otherwise idle workers would sleep beside it.
+pub fn work_that_may_start_leaves_a_token(state: &State, token: bool, limits: Limits) -> Checked {
+    let full = limits.global > 0 && state.leases.len() >= limits.global;
+    if token || state.paused || full {
+        return Ok(());
+    }
+    let ready = state.ready.iter().flatten().any(|id| !state.cancelled.contains(id));
+    ensure(!ready, "ready work leaves a token", || format!("{:?}", state.ready))?;
+    for (group, ids) in &state.parked {
+        let free = limits.group == 0 || state.running.get(group).copied().unwrap_or(0) < limits.group;
+        let waits = ids.iter().any(|id| !state.cancelled.contains(id));
+        ensure(!(free && waits), "work whose group has a free place leaves a token", || group.clone())?;
+    }
+    Ok(())
+}
+
+/// After a fetch that took something. Other limits may have held before.
+pub fn a_fetch_goes_beyond_no_limit(state: &State, answer: &Answer, limits: Limits) -> Checked {
+    let Answer::Fetched { leases, .. } = answer else { return Ok(()) };
+    if leases.is_empty() {
+        return Ok(());
+    }
+    let within = limits.global == 0 || state.leases.len() <= limits.global;
+    ensure(within, "no more jobs run than the queue may", || state.leases.len().to_string())?;
+    for group in leases.iter().map(|member| group_of(member)).filter(|_| limits.group > 0) {
+        let running = state.running.get(group).copied().unwrap_or(0);
+        ensure(running <= limits.group, "no more jobs of a group run than may", || format!("{group}: {running}"))?;
+    }
+    Ok(())
+}
+
+/// Once all work is done: only bookkeeping, and keys whose window is still open.
+pub fn nothing_is_left_behind(state: &State, keys: &[String], base: &str) -> Checked {
+    let bookkeeping = ["state", "events", "workers", "wake", "intake"];
+    for key in keys {
+        let name = key.strip_prefix(base).unwrap_or(key);
+        let window = name.strip_prefix("unique:").is_some_and(|key| state.locks.contains_key(key));
+        let kept = bookkeeping.contains(&name) || window;
+        ensure(kept && key.starts_with(base), "nothing is left behind once all work is done", || key.clone())?;
+    }
+    Ok(())
+}

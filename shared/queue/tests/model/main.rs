@@ -1,0 +1,113 @@
+//! Random sequences of engine operations, compared step by step with a model of a queue in memory.
+//!
+//! `PROPTEST_CASES` says how many sequences each test plays.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod engine;
+mod flow;
+mod invariants;
+mod model;
+mod operate;
+mod ops;
+mod play;
+mod state;
+
+use ops::{Ending, Limits, Op, Rules, Scope, Wish};
+use perch_jobs::{JobTypes, Priority};
+use perch_queue::{OnConflict, Redis};
+use perch_testkit::TestRedis;
+use play::Play;
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use support::Chore;
+
+/// Of each test, unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 600;
+
+struct Ground {
+    runtime: tokio::runtime::Runtime,
+    door: Redis,
+    types: JobTypes,
+    /// Kept for as long as the door leads to it.
+    _redis: TestRedis,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let redis = runtime.block_on(TestRedis::claim());
+        Self { runtime, door: redis.door(), types: JobTypes::new().with::<Chore>(), _redis: redis }
+    }
+
+    fn play(&self, rules: Rules, ops: &[Op]) -> Result<(), String> {
+        self.runtime.block_on(async { Play::start(&self.door, &self.types, rules).await.all(ops).await })
+    }
+}
+
+/// Plays random sequences on a queue of these rules; shrinks the first on which engine and model part.
+fn agree(rules: Rules, deploys: bool) {
+    let ground = Ground::new();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { CASES };
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let played = runner.run(&ops::sequences(deploys), |ops| ground.play(rules, &ops).map_err(TestCaseError::fail));
+    match played {
+        Ok(()) => {}
+        Err(TestError::Fail(why, ops)) => panic!("{why}\nafter: {ops:#?}"),
+        Err(TestError::Abort(why)) => panic!("given up: {why}"),
+    }
+}
+
+fn unique(scope: Scope) -> Op {
+    let unique = Some(("match", scope, OnConflict::Reject));
+    Op::Enqueue(Wish { delay: 0, priority: Priority::Normal, group: None, unique, max: 1 })
+}
+
+fn fetch(lost: bool) -> Op {
+    Op::Fetch { holder: 0, slots: 1, reaped: 100, lost }
+}
+
+const NO_LIMITS: Limits = Limits { group: 0, global: 0 };
+
+#[test]
+fn a_window_keeps_its_key_from_other_scopes_though_its_job_is_done() {
+    let rules = Rules { limits: NO_LIMITS, ledger: false };
+    let done = [unique(Scope::Window), fetch(false), Op::Ack(0, Ending::Done), unique(Scope::Done)];
+    assert_eq!(Ground::new().play(rules, &done), Ok(()));
+    let dead = [unique(Scope::Done), fetch(false), Op::Ack(0, Ending::Dead)];
+    let replayed = [Op::Purge, Op::Replay { pick: 0, edit: None, delay: 0 }];
+    let window = [unique(Scope::Window)];
+    assert_eq!(Ground::new().play(rules, &[&dead[..], &window, &replayed].concat()), Ok(()));
+}
+
+#[test]
+fn a_job_cancelled_while_nobody_knew_of_its_lease_does_not_start_again() {
+    let ops = [unique(Scope::Done), fetch(true), Op::Cancel(0), Op::Reclaim(0)];
+    assert_eq!(Ground::new().play(Rules { limits: NO_LIMITS, ledger: false }, &ops), Ok(()));
+}
+
+#[test]
+fn an_enqueue_that_a_ledger_queue_refused_is_accepted_once_its_key_is_free() {
+    let ops = [unique(Scope::Done), unique(Scope::Done), fetch(false), Op::Ack(0, Ending::Done), Op::EnqueueAgain(1)];
+    assert_eq!(Ground::new().play(Rules { limits: NO_LIMITS, ledger: true }, &ops), Ok(()));
+}
+
+#[test]
+fn a_queue_without_limits_does_what_its_model_does() {
+    agree(Rules { limits: Limits { group: 0, global: 0 }, ledger: false }, false);
+}
+
+#[test]
+fn a_queue_with_one_place_for_each_group_does_what_its_model_does() {
+    agree(Rules { limits: Limits { group: 1, global: 0 }, ledger: false }, false);
+}
+
+#[test]
+fn a_queue_whose_limits_change_under_way_does_what_its_model_does() {
+    agree(Rules { limits: Limits { group: 1, global: 2 }, ledger: false }, true);
+}
+
+#[test]
+fn a_ledger_queue_with_limits_of_both_kinds_does_what_its_model_does() {
+    agree(Rules { limits: Limits { group: 2, global: 4 }, ledger: true }, false);
+}

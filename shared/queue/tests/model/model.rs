@@ -1,0 +1,281 @@
+//! What the engine promises, as plain data: the same operations on lists and maps in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perch_jobs::{JobId, Priority};
+use perch_queue::EventKind;
+
+use crate::{
+    ops::{Limits, Rules, Scope, Seconds},
+    state::{State, Stored},
+};
+
+pub const LEASE_MS: i64 = 60_000;
+pub const WINDOW_MS: i64 = 600_000;
+pub const DEAD_RETENTION_MS: i64 = 3_600_000;
+pub const DEAD_KEPT: usize = 3;
+pub const ERRORS_KEPT: usize = 2;
+const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub stored: Stored,
+    pub per_life: u32,
+    pub priority: Priority,
+    pub group: Option<&'static str>,
+    pub unique: Option<(&'static str, Scope)>,
+    /// Whether its key is to be given back when it starts, or when it is finished.
+    pub holds_key: bool,
+    pub attempts: u32,
+    pub errors: usize,
+    pub cancelling: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Lease {
+    pub id: JobId,
+    pub holder: usize,
+    pub attempt: u32,
+    pub member: String,
+    /// The group that its start was counted for.
+    pub counted: Option<&'static str>,
+    pub ends: i64,
+}
+
+#[derive(Debug)]
+pub struct Lock {
+    pub holder: JobId,
+    /// The end of its window.
+    pub until: Option<i64>,
+}
+
+/// A dead letter as it was read.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    pub id: JobId,
+    pub stored: Stored,
+    pub attempts: u32,
+}
+
+#[derive(Debug)]
+pub struct Model {
+    pub now: i64,
+    pub limits: Limits,
+    pub paused: bool,
+    pub jobs: BTreeMap<JobId, Job>,
+    pub ready: [Vec<JobId>; 3],
+    /// Groups in the order in which their first job was parked.
+    pub parked: Vec<(&'static str, Vec<JobId>)>,
+    pub delayed: BTreeSet<(i64, JobId)>,
+    pub leases: Vec<Lease>,
+    pub dead: BTreeSet<(i64, JobId)>,
+    pub cancelled: BTreeSet<JobId>,
+    pub locks: BTreeMap<&'static str, Lock>,
+    /// What a ledger queue has accepted.
+    pub remembered: Option<BTreeSet<JobId>>,
+    /// Tenths of a start owed to normal and to low jobs.
+    pub owed: [usize; 3],
+    pub fetches: u64,
+    pub succeeded: u64,
+    pub history: BTreeMap<JobId, Vec<EventKind>>,
+}
+
+pub fn ms(seconds: Seconds) -> i64 {
+    i64::from(seconds) * 1_000
+}
+
+impl Model {
+    pub fn new(now: i64, Rules { limits, ledger }: Rules) -> Self {
+        Self {
+            now,
+            limits,
+            paused: false,
+            jobs: BTreeMap::new(),
+            ready: [Vec::new(), Vec::new(), Vec::new()],
+            parked: Vec::new(),
+            delayed: BTreeSet::new(),
+            leases: Vec::new(),
+            dead: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
+            locks: BTreeMap::new(),
+            remembered: ledger.then(BTreeSet::new),
+            owed: [0; 3],
+            fetches: 0,
+            succeeded: 0,
+            history: BTreeMap::new(),
+        }
+    }
+
+    pub fn tell(&mut self, id: JobId, what: EventKind) {
+        self.history.entry(id).or_default().push(what);
+    }
+
+    /// Lets time pass; answers the keys whose window ended.
+    pub fn pass(&mut self, time: Seconds) -> Vec<&'static str> {
+        self.now += ms(time);
+        let now = self.now;
+        self.locks.extract_if(.., |_, lock| lock.until.is_some_and(|end| end <= now)).map(|(key, _)| key).collect()
+    }
+
+    pub fn deploy(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    pub fn ids(&self) -> Vec<JobId> {
+        self.history.keys().copied().collect()
+    }
+
+    pub fn make_ready(&mut self, id: JobId, in_front: bool) {
+        let rank = self.jobs[&id].priority;
+        let list = &mut self.ready[PRIORITIES.iter().position(|p| *p == rank).expect("one of three")];
+        list.insert(if in_front { 0 } else { list.len() }, id);
+    }
+
+    pub fn is_delayed(&self, id: JobId) -> Option<(i64, JobId)> {
+        self.delayed.iter().find(|(_, other)| *other == id).copied()
+    }
+
+    pub fn is_dead(&self, id: JobId) -> Option<(i64, JobId)> {
+        self.dead.iter().find(|(_, other)| *other == id).copied()
+    }
+
+    pub fn runs(&self, id: JobId) -> bool {
+        self.leases.iter().any(|lease| lease.id == id)
+    }
+
+    pub fn running(&self, group: &str) -> usize {
+        self.leases.iter().filter(|lease| lease.counted == Some(group)).count()
+    }
+
+    pub fn give_back_key(&mut self, id: JobId) {
+        let job = self.jobs.get_mut(&id).expect("it exists");
+        if std::mem::take(&mut job.holds_key)
+            && let Some((key, _)) = job.unique
+            && self.locks.get(key).is_some_and(|lock| lock.holder == id)
+        {
+            self.locks.remove(key);
+        }
+    }
+
+    pub fn forget(&mut self, id: JobId) {
+        self.give_back_key(id);
+        self.jobs.remove(&id);
+    }
+
+    pub fn bury(&mut self, id: JobId) {
+        self.tell(id, EventKind::Dead);
+        self.give_back_key(id);
+        self.jobs.get_mut(&id).expect("it exists").cancelling = false;
+        self.dead.insert((self.now, id));
+    }
+
+    pub fn fail(&mut self, id: JobId, attempt: u32) {
+        let job = self.jobs.get_mut(&id).expect("it exists");
+        job.attempts = attempt;
+        job.errors = (job.errors + 1).min(ERRORS_KEPT);
+    }
+
+    /// Takes a waiting job out. One in a list leaves its id there, marked, until a fetch comes upon it.
+    pub fn withdraw(&mut self, id: JobId) {
+        match self.is_delayed(id) {
+            Some(entry) => drop(self.delayed.remove(&entry)),
+            None => drop(self.cancelled.insert(id)),
+        }
+        self.tell(id, EventKind::Cancelled);
+        self.forget(id);
+    }
+
+    /// Brings parked jobs back to the front, in their order.
+    pub fn unpark(&mut self, group: &str, most: usize) {
+        let Some(place) = self.parked.iter().position(|(name, _)| *name == group) else { return };
+        let mut back = Vec::new();
+        while back.len() < most && !self.parked[place].1.is_empty() {
+            let id = self.parked[place].1.remove(0);
+            if !self.cancelled.remove(&id) {
+                back.push(id);
+            }
+        }
+        if self.parked[place].1.is_empty() {
+            self.parked.remove(place);
+        }
+        for id in back.into_iter().rev() {
+            self.make_ready(id, true);
+        }
+    }
+
+    pub fn end_lease(&mut self, place: usize) -> Lease {
+        let lease = self.leases.remove(place);
+        if let Some(group) = lease.counted {
+            self.unpark(group, 1);
+        }
+        lease
+    }
+
+    pub fn reap(&mut self, most: usize) {
+        let mut lost: Vec<(i64, String)> =
+            self.leases.iter().filter(|l| l.ends <= self.now).map(|l| (l.ends, l.member.clone())).collect();
+        lost.sort();
+        for (_, member) in lost.into_iter().take(most) {
+            let place = self.leases.iter().position(|l| l.member == member).expect("it was listed");
+            let lease = self.end_lease(place);
+            self.fail(lease.id, lease.attempt);
+            let job = &self.jobs[&lease.id];
+            if job.cancelling {
+                self.tell(lease.id, EventKind::Cancelled);
+                self.forget(lease.id);
+            } else if lease.attempt >= job.stored.max {
+                self.bury(lease.id);
+            } else {
+                self.tell(lease.id, EventKind::Lost);
+                self.make_ready(lease.id, true);
+            }
+        }
+    }
+
+    /// Everything, as the engine should keep it.
+    pub fn state(&self) -> State {
+        let mut state = State {
+            ready: self.ready.clone(),
+            cancelled: self.cancelled.clone(),
+            remembered: self.remembered.clone().unwrap_or_default(),
+            paused: self.paused,
+            succeeded: self.succeeded,
+            delayed: self.delayed.iter().map(|(due, id)| (*id, *due)).collect(),
+            dead: self.dead.iter().map(|(died, id)| (*id, *died)).collect(),
+            leases: self.leases.iter().map(|l| (l.member.clone(), l.ends)).collect(),
+            locks: self.locks.iter().map(|(key, lock)| ((*key).to_owned(), lock.holder)).collect(),
+            parked: self.parked.iter().map(|(group, ids)| ((*group).to_owned(), ids.clone())).collect(),
+            parked_count: self.parked.iter().map(|(group, ids)| ((*group).to_owned(), ids.len())).collect(),
+            ..State::default()
+        };
+        for lease in &self.leases {
+            if let Some(group) = lease.counted {
+                *state.running.entry(group.to_owned()).or_default() += 1;
+            }
+        }
+        for (id, job) in &self.jobs {
+            state.jobs.insert(*id, job.stored);
+            if job.attempts > 0 {
+                state.attempts.insert(*id, job.attempts);
+            }
+            if job.errors > 0 {
+                state.errors.insert(*id, job.errors);
+            }
+            if job.priority != Priority::Normal {
+                state.priority.insert(*id, job.priority.as_str().to_owned());
+            }
+            if let Some(group) = job.group {
+                state.group.insert(*id, group.to_owned());
+            }
+            if job.cancelling {
+                state.cancelling.insert(*id);
+            }
+            if let (true, Some((key, scope))) = (job.holds_key, job.unique) {
+                let held =
+                    if scope == Scope::Queued { &mut state.held_until_start } else { &mut state.held_until_done };
+                held.insert(*id, key.to_owned());
+            }
+        }
+        state
+    }
+}

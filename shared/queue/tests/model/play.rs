@@ -1,0 +1,235 @@
+//! Plays a sequence on the engine and on the model, and compares them after every step.
+
+use perch_base::Clock;
+use perch_jobs::{JobId, JobTypes};
+use perch_queue::{DeadLetter, Lease, Redis};
+
+use crate::{
+    engine::{Engine, Holding},
+    invariants::{self, Checked},
+    model::{Letter, Model},
+    ops::{Ending, HOLDERS, Op, Pick, Rules, Seconds, Wish},
+    state::Answer,
+};
+
+pub struct Play {
+    engine: Engine,
+    model: Model,
+    rules: Rules,
+    /// What each worker believes to hold.
+    held: [Vec<Holding>; HOLDERS.len()],
+    /// Every lease that a worker ever got.
+    ever: Vec<Holding>,
+    letters: Vec<(DeadLetter, Letter)>,
+    enqueued: u64,
+    asked: Vec<(JobId, Wish)>,
+    /// False from a change of the limits until a worker has looked: workers look when they start.
+    looked: bool,
+}
+
+/// What the engine and the model answered.
+type Both = (Answer, Answer);
+
+fn pick<T: Clone>(of: &[T], pick: Pick) -> Option<T> {
+    (!of.is_empty()).then(|| of[usize::from(pick) % of.len()].clone())
+}
+
+fn leases(holdings: &[Holding]) -> Vec<Lease> {
+    holdings.iter().map(|(lease, _)| lease.clone()).collect()
+}
+
+fn members(holdings: &[Holding]) -> Vec<String> {
+    holdings.iter().map(|(lease, _)| lease.member().to_owned()).collect()
+}
+
+fn agreed(engine: &Answer, model: &Answer) -> Checked {
+    if engine == model { Ok(()) } else { Err(format!("the answer differs\n engine: {engine:?}\n model:  {model:?}")) }
+}
+
+const NOTHING: Both = (Answer::None, Answer::None);
+
+impl Play {
+    pub async fn start(door: &Redis, types: &JobTypes, rules: Rules) -> Self {
+        let begins = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
+        Self {
+            engine: Engine::start(door, types, Clock::manual(begins), rules).await,
+            model: Model::new(begins.timestamp_millis(), rules),
+            rules,
+            held: Default::default(),
+            ever: Vec::new(),
+            letters: Vec::new(),
+            enqueued: 0,
+            asked: Vec::new(),
+            looked: true,
+        }
+    }
+
+    /// Plays the whole sequence, then lets the work come to its end.
+    pub async fn all(mut self, ops: &[Op]) -> Checked {
+        for (place, op) in ops.iter().enumerate() {
+            let answers = self.step(op).await;
+            self.compare(answers).await.map_err(|error| format!("step {}, {op:?}: {error}", place + 1))?;
+        }
+        self.come_to_rest().await
+    }
+
+    async fn compare(&mut self, (engine, model): Both) -> Checked {
+        agreed(&engine, &model)?;
+        let (state, token) = self.engine.state().await;
+        let expected = self.model.state();
+        if state != expected {
+            return Err(format!("the state differs\n engine: {state:#?}\n model:  {expected:#?}"));
+        }
+        invariants::all(&state, token || !self.looked, self.rules.limits)?;
+        invariants::a_fetch_goes_beyond_no_limit(&state, &engine, self.rules.limits)
+    }
+
+    async fn step(&mut self, op: &Op) -> Both {
+        match op {
+            Op::Enqueue(wish) => {
+                self.enqueued += 1;
+                let id = self.new_id();
+                self.asked.push((id, wish.clone()));
+                self.enqueue(id, wish).await
+            }
+            Op::EnqueueAgain(n) => match pick(&self.asked, *n) {
+                Some((id, wish)) => self.enqueue(id, &wish).await,
+                None => NOTHING,
+            },
+            Op::Fetch { holder, slots, reaped, lost } => self.fetch(*holder, *slots, *reaped, *lost).await,
+            Op::Ack(n, ending) => match pick(&self.believed(), *n) {
+                Some(holding) => self.finish(&holding, *ending).await,
+                None => NOTHING,
+            },
+            Op::StaleAck(n, ending) => match pick(&self.ever, *n) {
+                Some(holding) => self.finish(&holding, *ending).await,
+                None => NOTHING,
+            },
+            Op::Heartbeat { holder, reaped } => {
+                let held = &self.held[*holder];
+                let engine = self.engine.heartbeat(*holder, &leases(held), *reaped).await;
+                (engine, self.model.heartbeat(&members(held), *reaped))
+            }
+            Op::Reclaim(holder) => {
+                let known = &self.held[*holder];
+                (self.engine.reclaim(*holder, &leases(known)).await, self.model.reclaim(*holder, &members(known)))
+            }
+            Op::Pass(time) => {
+                let ended = self.model.pass(*time);
+                self.engine.pass(*time, &ended).await;
+                NOTHING
+            }
+            Op::Deploy(limits) => {
+                self.rules.limits = *limits;
+                self.engine.deploy(self.rules);
+                self.model.deploy(*limits);
+                self.looked = false;
+                NOTHING
+            }
+            other => self.operate(other).await,
+        }
+    }
+
+    async fn operate(&mut self, op: &Op) -> Both {
+        let dead: Vec<JobId> = self.model.letters().iter().map(|letter| letter.id).collect();
+        match op {
+            Op::Cancel(n) => match pick(&self.model.ids(), *n) {
+                Some(id) => (self.engine.cancel(id).await, self.model.cancel(id)),
+                None => NOTHING,
+            },
+            Op::RunNow(n) => match pick(&self.model.ids(), *n) {
+                Some(id) => (self.engine.run_now(id).await, self.model.run_now(id)),
+                None => NOTHING,
+            },
+            Op::Discard(n) => match pick(&dead, *n).or_else(|| pick(&self.model.ids(), *n)) {
+                Some(id) => (self.engine.discard(id).await, self.model.discard(id)),
+                None => NOTHING,
+            },
+            Op::Replay { pick: n, edit, delay } => match pick(&self.model.letters(), *n) {
+                Some(letter) => {
+                    let read = self.engine.letter(letter.id).await.expect("the model says that it is dead");
+                    self.letters.push((read, letter));
+                    self.replay(self.letters.len() - 1, *edit, *delay).await
+                }
+                None => NOTHING,
+            },
+            Op::ReplayStale { pick: n, delay } => match self.letters.len() {
+                0 => NOTHING,
+                len => self.replay(usize::from(*n) % len, None, *delay).await,
+            },
+            Op::Pause => (self.engine.pause(true).await, self.model.pause(true)),
+            Op::Resume => (self.engine.pause(false).await, self.model.pause(false)),
+            Op::Purge => (self.engine.purge().await, self.model.purge()),
+            Op::Prune => (self.engine.prune().await, self.model.prune()),
+            other => unreachable!("{other:?} is none of an operator"),
+        }
+    }
+
+    /// Ids of one millisecond are in no particular order.
+    fn new_id(&self) -> JobId {
+        let mixed = self.enqueued.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        JobId::from_parts(self.engine.queue.now(), mixed.into())
+    }
+
+    fn believed(&self) -> Vec<Holding> {
+        self.held.iter().flatten().cloned().collect()
+    }
+
+    async fn enqueue(&mut self, id: JobId, wish: &Wish) -> Both {
+        let n = self.enqueued;
+        (self.engine.enqueue(id, n, wish).await, self.model.enqueue(id, n, wish))
+    }
+
+    async fn fetch(&mut self, holder: usize, slots: usize, reaped: usize, lost: bool) -> Both {
+        let (engine, got) = self.engine.fetch(holder, slots, reaped).await;
+        self.looked = true;
+        if !lost {
+            self.ever.extend(got.iter().cloned());
+            self.held[holder].extend(got);
+        }
+        (engine, self.model.fetch(holder, HOLDERS[holder], slots, reaped))
+    }
+
+    async fn finish(&mut self, holding: &Holding, ending: Ending) -> Both {
+        let member = holding.0.member();
+        for held in &mut self.held {
+            held.retain(|(lease, _)| lease.member() != member);
+        }
+        (self.engine.finish(holding, ending).await, self.model.finish(member, ending))
+    }
+
+    async fn replay(&mut self, place: usize, edit: Option<u64>, delay: Seconds) -> Both {
+        let (read, letter) = &self.letters[place];
+        (self.engine.replay(read, edit, delay).await, self.model.replay(letter, edit, delay))
+    }
+
+    /// Whatever happened: workers finish all that is there, and an operator empties the dead letters.
+    async fn come_to_rest(&mut self) -> Checked {
+        let told = |error| format!("while it comes to rest: {error}");
+        let resumed = self.step(&Op::Resume).await;
+        self.compare(resumed).await.map_err(told)?;
+        for _ in 0..1_000 {
+            let answers = self.fetch(0, 10, 100, false).await;
+            self.compare(answers).await.map_err(told)?;
+            for holding in self.believed() {
+                let (engine, model) = self.finish(&holding, Ending::Done).await;
+                agreed(&engine, &model).map_err(told)?;
+            }
+            let state = self.model.state();
+            if state.jobs.len() == state.dead.len() && state.cancelled.is_empty() {
+                for id in state.dead.keys() {
+                    agreed(&self.engine.discard(*id).await, &self.model.discard(*id)).map_err(told)?;
+                }
+                let history = self.engine.history().await;
+                if history != self.model.history {
+                    return Err(format!("histories differ\n engine: {history:?}\n model:  {:?}", self.model.history));
+                }
+                let (state, _) = self.engine.state().await;
+                let base = self.engine.queue.keys().base().to_owned();
+                return invariants::nothing_is_left_behind(&state, &self.engine.keys().await, &base);
+            }
+            self.step(&Op::Pass(61)).await;
+        }
+        Err("the work did not come to an end".to_owned())
+    }
+}

@@ -1,0 +1,228 @@
+//! What happened to each effect, and what was decided on what evidence.
+
+use chrono::{DateTime, Utc};
+use perch_jobs::JobId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use super::{EffectIntent, Effects, Takeover};
+use crate::{
+    StoreError, json,
+    record::{parsed_option, word},
+};
+
+/// What was learnt about an effect that may have happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Evidence {
+    /// The outside service shows it.
+    Found {
+        /// The id it has there.
+        id: String,
+        /// Things that were looked at until it was found.
+        looked_at: u32,
+        /// From when on.
+        since: DateTime<Utc>,
+    },
+    /// The outside service does not show it.
+    NotFound {
+        /// Things that were looked at.
+        looked_at: u32,
+        /// From when on.
+        since: DateTime<Utc>,
+        /// Whether these were all from that time on.
+        complete: bool,
+        /// Milliseconds since the last word of the attempt that had the permit, when the question was put.
+        quiet_ms: u64,
+        /// Milliseconds from which on "not shown" means "not done".
+        needed_ms: u64,
+    },
+    /// The outside service refused the call because it knows of such a thing already.
+    Refused {
+        /// Its words.
+        said: String,
+    },
+    /// Nobody had to be asked.
+    NotAsked {
+        /// Why it cannot have happened.
+        because: String,
+    },
+}
+
+/// What happened to an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectEventKind {
+    /// An attempt was permitted to act.
+    Claimed,
+    /// The outside service was asked; the details are the [`Evidence`].
+    Asked,
+    /// An attempt was permitted to act after it had been asked.
+    TakenOver,
+    /// It happened.
+    Confirmed,
+    /// It did not happen.
+    Failed,
+    /// The answer was lost.
+    Unknown,
+    /// A person decided what became of it.
+    Resolved,
+}
+
+impl EffectEventKind {
+    /// As it stands in the database and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Asked => "asked",
+            Self::TakenOver => "taken_over",
+            Self::Confirmed => "confirmed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// One thing that happened to an effect.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EffectEvent {
+    /// Grows with every event.
+    pub number: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub event: EffectEventKind,
+    /// The permit it was about, or the one it led to.
+    pub fence: i64,
+    /// The job whose attempt did it.
+    pub job_id: Option<JobId>,
+    /// That attempt.
+    pub attempt: Option<u32>,
+    /// Its worker.
+    pub holder: Option<String>,
+    /// The person who did it.
+    pub actor: Option<String>,
+    /// The evidence, the answer, the error or the reason.
+    pub details: Value,
+}
+
+impl FromRow<'_, PgRow> for EffectEvent {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let attempt: Option<i32> = row.try_get("attempt")?;
+        Ok(Self {
+            number: row.try_get("number")?,
+            at: row.try_get("at")?,
+            event: word(row, "event")?,
+            fence: row.try_get("fence")?,
+            job_id: parsed_option(row, "job_id")?,
+            attempt: attempt.and_then(|n| u32::try_from(n).ok()),
+            holder: row.try_get("holder")?,
+            actor: row.try_get("actor")?,
+            details: row.try_get("details")?,
+        })
+    }
+}
+
+/// Events on their way into the history, in order. `by` is the attempt that acts, where that is not the one in the row.
+#[derive(Default)]
+pub(super) struct Told<'a> {
+    by: Option<&'a EffectIntent>,
+    events: Vec<&'static str>,
+    details: Vec<String>,
+}
+
+impl<'a> Told<'a> {
+    pub fn by(intent: &'a EffectIntent) -> Self {
+        Self { by: Some(intent), ..Self::default() }
+    }
+
+    pub fn asked(self, evidence: &[Evidence]) -> Self {
+        evidence.iter().fold(self, |told, evidence| told.and(EffectEventKind::Asked, &json!(evidence)))
+    }
+
+    pub fn and(mut self, event: EffectEventKind, details: &Value) -> Self {
+        self.events.push(event.as_str());
+        self.details.push(json::without_nul(&details.to_string()).into_owned());
+        self
+    }
+
+    pub fn events(&self) -> &[&'static str] {
+        &self.events
+    }
+
+    pub fn details(&self) -> &[String] {
+        &self.details
+    }
+
+    pub fn job(&self) -> Option<String> {
+        self.by.map(|by| by.job.to_string())
+    }
+
+    pub fn attempt(&self) -> Option<i32> {
+        self.by.and_then(|by| i32::try_from(by.attempt).ok())
+    }
+
+    pub fn holder(&self) -> Option<&str> {
+        self.by.map(|by| by.holder.as_str())
+    }
+}
+
+/// The part of a statement that tells the history what `changed` was: events `$5`, details `$6`, and `$7`, `$8`, `$9` for job,
+/// attempt and worker where they are not those of the row.
+macro_rules! told {
+    ($condition:literal) => {
+        concat!(
+            "told as (
+                 insert into effect_history (environment, key, event, fence, job_id, attempt, holder, details)
+                 select environment, key, e.event, fence, coalesce($7, job_id), coalesce($8, attempt),
+                        coalesce($9, holder), e.details::jsonb
+                 from changed, unnest($5::text[], $6::text[]) with ordinality as e(event, details, n)
+                 where ",
+            $condition,
+            " order by e.n)"
+        )
+    };
+}
+pub(super) use told;
+
+impl Effects<'_> {
+    /// Records that the outside service was asked and its answer decides nothing yet. The effect stays as it is.
+    pub async fn resolve_later(&self, takeover: Takeover, evidence: &Evidence) -> Result<(), StoreError> {
+        let told = Told::by(&takeover.intent).asked(std::slice::from_ref(evidence));
+        sqlx::query(concat!(
+            "with changed as (select * from effects where environment = $1 and key = $2 and fence = $3), ",
+            told!("$4"),
+            " select 1"
+        ))
+        .bind(self.0.env_name())
+        .bind(takeover.key())
+        .bind(takeover.seen_fence)
+        .bind(true)
+        .bind(told.events())
+        .bind(told.details())
+        .bind(told.job())
+        .bind(told.attempt())
+        .bind(told.holder())
+        .execute(&self.0.pool)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("record what was learnt about an effect"))
+    }
+
+    /// What happened to an effect, oldest first; at most the latest `limit` events.
+    pub async fn history(&self, key: &str, limit: u32) -> Result<Vec<EffectEvent>, StoreError> {
+        let mut events: Vec<EffectEvent> = sqlx::query_as(
+            "select * from effect_history where environment = $1 and key = $2 order by number desc limit $3",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .bind(i64::from(limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read the history of an effect"))?;
+        events.reverse();
+        Ok(events)
+    }
+}

@@ -1,0 +1,142 @@
+//! What a person does with the ledger: look, and decide where no rule can.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::{FromRow, Row as _};
+
+use super::{
+    EffectState, Effects, StoredEffect,
+    decide::{Refusal, may_resolve},
+};
+use crate::{StoreError, json};
+
+/// Which effects; what is not given does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EffectFilter {
+    /// In this state.
+    pub state: Option<EffectState>,
+    /// Of this account.
+    pub account: Option<String>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Last permitted before this time.
+    pub before: Option<DateTime<Utc>>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// What a person says became of an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// It happened.
+    Confirmed {
+        /// The id that the outside service gave it, if that is known.
+        external_id: Option<String>,
+    },
+    /// It did not happen. The next claim is granted.
+    NotDone,
+}
+
+/// What came of resolving an effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolved {
+    /// It is resolved; this is how it stands now.
+    Done(Box<StoredEffect>),
+    /// It had happened already, and that stays so.
+    AlreadyConfirmed(Box<StoredEffect>),
+    /// It had not happened already: the next claim is granted anyway.
+    AlreadyFailed(Box<StoredEffect>),
+    /// An attempt may be at it at this moment, for so long at most.
+    Busy(Box<StoredEffect>, Duration),
+    /// The ledger has no such effect.
+    Unknown,
+}
+
+impl Effects<'_> {
+    /// Effects, those with the latest permit first.
+    pub async fn list(&self, filter: &EffectFilter) -> Result<Vec<StoredEffect>, StoreError> {
+        sqlx::query_as(
+            "select * from effects
+             where environment = $1 and ($2::text is null or state = $2) and ($3::text is null or account = $3)
+               and ($4::text is null or kind = $4) and ($5::timestamptz is null or intended_at < $5)
+             order by intended_at desc limit $6",
+        )
+        .bind(self.0.env_name())
+        .bind(filter.state.map(EffectState::as_str))
+        .bind(&filter.account)
+        .bind(&filter.kind)
+        .bind(filter.before)
+        .bind(i64::from(filter.limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("list effects"))
+    }
+
+    /// Settles an effect by the word of a person. Every permit given before is void from then on.
+    pub async fn resolve(
+        &self,
+        key: &str,
+        resolution: &Resolution,
+        actor: &str,
+        reason: &str,
+    ) -> Result<Resolved, StoreError> {
+        let doing = "resolve an effect";
+        let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
+        let row = sqlx::query(
+            "select *, (extract(epoch from clock_timestamp() - intended_at) * 1000)::bigint as age_ms
+             from effects where environment = $1 and key = $2
+             for update",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        let Some(row) = row else { return Ok(Resolved::Unknown) };
+        let effect = StoredEffect::from_row(&row).map_err(StoreError::on(doing))?;
+        let age: i64 = row.try_get("age_ms").map_err(StoreError::on(doing))?;
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        match may_resolve(effect.state, resolution, age) {
+            Ok(()) => {}
+            Err(Refusal::Confirmed) => return Ok(Resolved::AlreadyConfirmed(Box::new(effect))),
+            Err(Refusal::Failed) => return Ok(Resolved::AlreadyFailed(Box::new(effect))),
+            Err(Refusal::InUse(left)) => return Ok(Resolved::Busy(Box::new(effect), left)),
+        }
+        let (state, external_id, response, error) = match resolution {
+            Resolution::Confirmed { external_id } => {
+                let response = json!({ "resolved_by": actor, "reason": reason }).to_string();
+                (EffectState::Confirmed, external_id.as_deref(), Some(response), None)
+            }
+            Resolution::NotDone => (EffectState::Failed, None, None, Some(format!("{actor} resolved it: {reason}"))),
+        };
+        let details = json!({ "was": effect.state, "as": state, "external_id": external_id, "reason": reason });
+        let resolved = sqlx::query_as(
+            "with changed as (
+                 update effects
+                 set state = $3, fence = fence + 1, external_id = $4, response = $5::jsonb, error = $6,
+                     settled_at = clock_timestamp()
+                 where environment = $1 and key = $2
+                 returning *
+             ), told as (
+                 insert into effect_history (environment, key, event, fence, actor, details)
+                 select environment, key, 'resolved', fence, $7, $8::jsonb from changed
+             )
+             select * from changed",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .bind(state.as_str())
+        .bind(external_id)
+        .bind(response.as_deref().map(json::without_nul).as_deref())
+        .bind(error.map(|error| error.replace('\0', "\u{fffd}")))
+        .bind(actor)
+        .bind(json::without_nul(&details.to_string()).as_ref())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        tx.commit().await.map_err(StoreError::on(doing))?;
+        Ok(Resolved::Done(Box::new(resolved)))
+    }
+}

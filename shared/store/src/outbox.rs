@@ -1,0 +1,430 @@
+//! The outbox: the jobs of ledger queues, and those that other services enqueue with `perch_enqueue` in their own transactions.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use perch_base::Classified as _;
+use perch_jobs::{JobId, JobKind, JobType, JobTypes, Priority, QueueName, Unique, UniqueScope};
+use perch_queue::{EnqueueOptions, Envelope, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sqlx::{FromRow, PgConnection, Postgres, Transaction, postgres::PgListener};
+
+use crate::{Store, StoreError, json};
+
+/// The outbox.
+#[derive(Debug, Clone, Copy)]
+pub struct Outbox<'a>(pub(crate) &'a Store);
+
+/// The channel on which `perch_enqueue` tells that there is a new row.
+const CHANNEL: &str = "perch_outbox";
+
+/// A row that Redis has not got yet.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its kind.
+    pub kind: JobKind,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What a row holds.
+#[derive(Debug)]
+pub enum Content {
+    /// A job that was checked.
+    Job(LedgerJob),
+    /// A request of another service, to be checked; and the attempts that it asks for.
+    Request(Box<NewJob>, Option<u32>),
+    /// Something that is neither; the text and what is wrong.
+    Unreadable(String, String),
+}
+
+/// What the outbox holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Backlog {
+    /// Jobs that Redis has not got yet.
+    pub waiting: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    queue: String,
+    kind: String,
+    envelope: Option<String>,
+    request: Option<String>,
+    on_conflict: String,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    payload: Box<RawValue>,
+    #[serde(default)]
+    options: RequestOptions,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestOptions {
+    run_at: Option<DateTime<Utc>>,
+    priority: Option<Priority>,
+    max_attempts: Option<u32>,
+    unique_key: Option<String>,
+    unique_scope: Option<UniqueScope>,
+    group: Option<String>,
+    deadline: Option<DateTime<Utc>>,
+}
+
+/// Some of the rows that wait, held against other relays until this is settled or dropped.
+pub struct Batch<'a> {
+    store: &'a Store,
+    tx: Transaction<'a, Postgres>,
+    /// The rows, oldest first.
+    pub rows: Vec<Waiting>,
+}
+
+impl Outbox<'_> {
+    /// Keeps jobs in the transaction of `conn`. Those whose id is there already stay as they are. A relay hands them over
+    /// once the transaction has committed.
+    pub async fn keep_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob]) -> Result<(), StoreError> {
+        let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
+        let text = serde_json::to_string(&rows)
+            .map_err(|error| StoreError::Invalid { what: "a job", reason: error.to_string() })?;
+        sqlx::query(KEEP)
+            .bind(self.0.env_name())
+            .bind(json::without_nul(&text).as_ref())
+            .bind(jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
+            .bind(jobs.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
+            .execute(conn)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::on("keep jobs"))
+    }
+
+    /// Tells relays, once the transaction of `conn` has committed, that there is something to hand over.
+    pub async fn notify_in(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        sqlx::query("select pg_notify($1, $2)")
+            .bind(CHANNEL)
+            .bind(self.0.env_name())
+            .execute(conn)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::on("tell of new jobs"))
+    }
+
+    /// Takes up to `limit` rows that wait. Jobs that were accepted within `fresh` are left to whoever accepted them, who is
+    /// handing them over at this moment; requests of other services are taken at once.
+    pub async fn take(&self, limit: u32, fresh: Duration) -> Result<Batch<'_>, StoreError> {
+        let doing = "read the outbox";
+        let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
+        let rows: Vec<Row> = sqlx::query_as(
+            "select id, queue, kind, envelope, request::text as request, on_conflict
+             from outbox
+             where environment = $1 and handed_over_at is null
+               and (envelope is null or created_at < clock_timestamp() - $2 * interval '1 millisecond')
+             order by created_at, id
+             limit $3
+             for update skip locked",
+        )
+        .bind(self.0.env_name())
+        .bind(i64::try_from(fresh.as_millis()).unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        let rows = rows.into_iter().filter_map(waiting).collect();
+        Ok(Batch { store: self.0, tx, rows })
+    }
+
+    /// How much waits.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let (waiting, oldest): (i64, Option<DateTime<Utc>>) = sqlx::query_as(
+            "select count(*), min(created_at) from outbox where environment = $1 and handed_over_at is null",
+        )
+        .bind(self.0.env_name())
+        .fetch_one(&self.0.pool)
+        .await
+        .map_err(StoreError::on("count the outbox"))?;
+        Ok(Backlog { waiting: waiting.unsigned_abs(), oldest })
+    }
+
+    /// Hears of new rows; the connection is its own, and is made again when it breaks.
+    pub async fn listen(&self) -> Result<PgListener, StoreError> {
+        let doing = "listen for new jobs";
+        let mut listener = PgListener::connect_with(&self.0.pool).await.map_err(StoreError::on(doing))?;
+        listener.listen(CHANNEL).await.map_err(StoreError::on(doing))?;
+        Ok(listener)
+    }
+
+    /// Removes rows of jobs that ended longer than `after` ago. Answers how many; at most 10,000.
+    pub async fn prune(&self, after: Duration) -> Result<u64, StoreError> {
+        sqlx::query(
+            "delete from outbox o
+             where o.environment = $1 and o.handed_over_at is not null and o.id in (
+                 select j.id from jobs j join outbox k on k.environment = j.environment and k.id = j.id
+                 where j.environment = $1 and j.state in ('done', 'cancelled', 'discarded')
+                   and j.changed_at < clock_timestamp() - $2 * interval '1 second'
+                 limit 10000)",
+        )
+        .bind(self.0.env_name())
+        .bind(i64::try_from(after.as_secs()).unwrap_or(i64::MAX))
+        .execute(&self.0.pool)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(StoreError::on("prune the outbox"))
+    }
+
+    /// Writes down which kinds there are, for `perch_enqueue` to check against.
+    pub async fn register(&self, types: &JobTypes, most_bytes: usize, most_ahead: Duration) -> Result<(), StoreError> {
+        let doing = "register the kinds of jobs";
+        let kinds: Vec<KindRow> = types.iter().map(KindRow::of).collect();
+        let text = serde_json::to_string(&kinds)
+            .map_err(|error| StoreError::Invalid { what: "a kind", reason: error.to_string() })?;
+        sqlx::query(REGISTER)
+            .bind(self.0.env_name())
+            .bind(text)
+            .bind(i64::try_from(most_bytes).unwrap_or(i64::MAX))
+            .bind(i64::try_from(most_ahead.as_secs()).unwrap_or(i64::MAX))
+            .execute(&self.0.pool)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::on(doing))
+    }
+}
+
+impl Batch<'_> {
+    /// Ends it: `there` are with Redis, `never` did not come to be, each with the reason.
+    pub async fn settle(mut self, there: &[&LedgerJob], never: &[(JobId, String)]) -> Result<(), StoreError> {
+        let env = self.store.env_name();
+        sqlx::query(
+            "update outbox set handed_over_at = clock_timestamp(), envelope = coalesce(outbox.envelope, given.envelope)
+             from unnest($2::text[], $3::text[]) as given(id, envelope)
+             where outbox.environment = $1 and outbox.id = given.id",
+        )
+        .bind(env)
+        .bind(there.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
+        .bind(there.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
+        .execute(&mut *self.tx)
+        .await
+        .map_err(StoreError::on("settle the outbox"))?;
+        for (id, reason) in never {
+            sqlx::query(
+                "with gone as (delete from outbox where environment = $1 and id = $2)
+                 update jobs set state = 'cancelled', last_error = $3, finished_at = clock_timestamp(),
+                                 changed_at = clock_timestamp()
+                 where environment = $1 and id = $2 and version_ms = 0",
+            )
+            .bind(env)
+            .bind(id.to_string())
+            .bind(reason)
+            .execute(&mut *self.tx)
+            .await
+            .map_err(StoreError::on("settle the outbox"))?;
+        }
+        self.tx.commit().await.map_err(StoreError::on("settle the outbox"))
+    }
+}
+
+async fn mark(conn: &mut PgConnection, env: &str, ids: &[JobId]) -> Result<(), StoreError> {
+    sqlx::query(
+        "update outbox set handed_over_at = clock_timestamp()
+         where environment = $1 and id = any($2) and handed_over_at is null",
+    )
+    .bind(env)
+    .bind(ids.iter().map(ToString::to_string).collect::<Vec<_>>())
+    .execute(conn)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::on("settle the outbox"))
+}
+
+/// Makes a store the ledger of queues.
+impl Ledger for Store {
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let kept = async {
+                let mut conn = self.pool.acquire().await.map_err(StoreError::on("keep jobs"))?;
+                self.outbox().keep_in(&mut conn, jobs).await
+            };
+            kept.await.map_err(LedgerError::from)
+        })
+    }
+
+    fn handed_over<'a>(&'a self, jobs: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let marked = async {
+                let mut conn = self.pool.acquire().await.map_err(StoreError::on("settle the outbox"))?;
+                mark(&mut conn, self.env_name(), jobs).await
+            };
+            marked.await.map_err(LedgerError::from)
+        })
+    }
+
+    fn forget<'a>(&'a self, jobs: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            sqlx::query(
+                "with gone as (
+                     delete from outbox where environment = $1 and id = any($2) and handed_over_at is null returning id
+                 )
+                 delete from jobs where environment = $1 and id in (select id from gone) and version_ms = 0",
+            )
+            .bind(self.env_name())
+            .bind(jobs.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::on("forget jobs"))
+            .map_err(LedgerError::from)
+        })
+    }
+}
+
+impl From<StoreError> for LedgerError {
+    fn from(error: StoreError) -> Self {
+        Self { reason: error.to_string(), disposition: error.disposition() }
+    }
+}
+
+/// A job for both tables: the outbox keeps the envelope byte for byte, the history as JSON.
+#[derive(Serialize)]
+struct KeptRow {
+    id: String,
+    queue: String,
+    kind: String,
+    on_conflict: OnConflict,
+    priority: &'static str,
+    payload: Box<RawValue>,
+    group_key: Option<String>,
+    parent: Option<String>,
+    max_attempts: Option<u32>,
+    run_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    traceparent: Option<String>,
+}
+
+impl KeptRow {
+    fn of(job: &LedgerJob) -> Self {
+        let envelope = Envelope::decode(job.envelope.as_bytes()).ok();
+        let null = || RawValue::from_string("null".to_owned()).expect("null is JSON");
+        Self {
+            id: job.id.to_string(),
+            queue: job.queue.to_string(),
+            kind: job.kind.to_string(),
+            on_conflict: job.on_conflict,
+            priority: envelope.as_ref().map_or("normal", |e| e.priority.as_str()),
+            group_key: envelope.as_ref().and_then(|e| e.group.clone()),
+            parent: envelope.as_ref().and_then(|e| e.parent).map(|id| id.to_string()),
+            max_attempts: envelope.as_ref().map(|e| e.max_attempts),
+            run_at: envelope.as_ref().and_then(|e| e.run_at),
+            traceparent: envelope.as_ref().and_then(|e| e.traceparent.clone()),
+            created_at: job.id.created_at(),
+            payload: envelope.map_or_else(null, |e| json::storable(e.payload)),
+        }
+    }
+}
+
+// The history has the job from here on; whatever an event says later is newer than version 0.
+const KEEP: &str = "
+    with given as (
+        select r.*, t.envelope
+        from jsonb_to_recordset($2::jsonb)
+             as r(id text, queue text, kind text, on_conflict text, priority text, payload jsonb, group_key text,
+                  parent text, max_attempts integer, run_at timestamptz, created_at timestamptz, traceparent text)
+        join unnest($3::text[], $4::text[]) as t(id, envelope) using (id)
+    ), kept as (
+        insert into outbox (environment, id, queue, kind, envelope, on_conflict)
+        select $1, id, queue, kind, envelope, on_conflict from given
+        on conflict do nothing
+        returning id
+    )
+    insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts,
+                      run_at, created_at, changed_at, traceparent)
+    select $1, id, queue, kind, case when run_at > clock_timestamp() then 'scheduled' else 'waiting' end, priority,
+           payload, jsonb_build_object('kind', kind), group_key, parent, max_attempts, run_at, created_at,
+           clock_timestamp(), traceparent
+    from given join kept using (id)
+    on conflict do nothing";
+
+/// A kind, as far as SQL can check a request against it.
+#[derive(Serialize)]
+struct KindRow {
+    kind: String,
+    queue: String,
+    max_attempts: u32,
+    required: Vec<String>,
+    allowed: Option<Vec<String>>,
+}
+
+impl KindRow {
+    fn of(job_type: &JobType) -> Self {
+        let schema = job_type.schema();
+        let schema = schema.as_value();
+        let required = schema["required"].as_array().into_iter().flatten();
+        let closed = schema["additionalProperties"] == serde_json::Value::Bool(false);
+        let names = || schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        Self {
+            kind: job_type.kind.to_string(),
+            queue: job_type.queue.to_string(),
+            max_attempts: job_type.retry.max_attempts,
+            required: required.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+            allowed: closed.then(names),
+        }
+    }
+}
+
+const REGISTER: &str = "
+    with given as (
+        select kind, queue, max_attempts, required, allowed
+        from jsonb_to_recordset($2::jsonb)
+             as r(kind text, queue text, max_attempts integer, required text[], allowed text[])
+    ), gone as (
+        delete from job_kinds where environment = $1 and kind not in (select kind from given)
+    )
+    insert into job_kinds (environment, kind, queue, max_attempts, required, allowed, max_payload_bytes, max_ahead)
+    select $1, kind, queue, max_attempts, required, allowed, $3, $4 * interval '1 second' from given
+    on conflict (environment, kind) do update set
+        queue = excluded.queue, max_attempts = excluded.max_attempts, required = excluded.required,
+        allowed = excluded.allowed, max_payload_bytes = excluded.max_payload_bytes, max_ahead = excluded.max_ahead";
+
+fn waiting(row: Row) -> Option<Waiting> {
+    let id: JobId = row.id.parse().ok()?;
+    let (queue, kind): (QueueName, JobKind) = (row.queue.parse().ok()?, row.kind.parse().ok()?);
+    let on_conflict = match row.on_conflict.as_str() {
+        "reject" => OnConflict::Reject,
+        "replace" => OnConflict::Replace,
+        _ => OnConflict::Keep,
+    };
+    let content = match (row.envelope, row.request) {
+        (Some(envelope), _) => {
+            Content::Job(LedgerJob { id, queue: queue.clone(), kind: kind.clone(), envelope, on_conflict })
+        }
+        (None, request) => {
+            let text = request.unwrap_or_default();
+            match serde_json::from_str::<Request>(&text) {
+                Ok(request) => {
+                    let attempts = request.options.max_attempts;
+                    Content::Request(Box::new(request.into_job(kind.clone(), on_conflict)), attempts)
+                }
+                Err(error) => Content::Unreadable(text, error.to_string()),
+            }
+        }
+    };
+    Some(Waiting { id, queue, kind, content })
+}
+
+impl Request {
+    fn into_job(self, kind: JobKind, on_conflict: OnConflict) -> NewJob {
+        let RequestOptions { run_at, priority, unique_key, unique_scope, group, deadline, .. } = self.options;
+        let unique = unique_key.map(|key| Unique { key, scope: unique_scope.unwrap_or(UniqueScope::Done) });
+        let options =
+            EnqueueOptions { run_at, priority, unique, group, deadline, on_conflict, ..EnqueueOptions::default() };
+        NewJob { kind, payload: self.payload, options }
+    }
+}

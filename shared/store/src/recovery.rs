@@ -1,0 +1,98 @@
+//! What Postgres knows of jobs that Redis should have.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_jobs::{JobId, QueueName};
+use perch_queue::Restore;
+use sqlx::FromRow;
+
+use crate::{Store, StoreError};
+
+/// What is needed to rebuild Redis.
+#[derive(Debug, Clone, Copy)]
+pub struct Recovery<'a>(pub(crate) &'a Store);
+
+/// An unfinished job.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Its queue.
+    pub queue: QueueName,
+    /// What Redis needs of it.
+    pub restore: Restore,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    queue: String,
+    state: String,
+    envelope: Option<String>,
+    run_at: Option<DateTime<Utc>>,
+    attempts: i32,
+    last_error: Option<String>,
+    finished_at: Option<DateTime<Utc>>,
+    changed_at: DateTime<Utc>,
+}
+
+impl Recovery<'_> {
+    /// Jobs that have not ended, and dead letters younger than `retention`, by id, at most `limit` after `after`. Rows of the
+    /// outbox that Redis never had are left to the relay. Jobs whose envelope nobody knows are left out.
+    pub async fn unfinished(
+        &self,
+        after: Option<JobId>,
+        limit: u32,
+        retention: Duration,
+    ) -> Result<(Vec<Unfinished>, Option<JobId>), StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            // The members of a jsonb object are few and come before the payload, where the scripts look for them.
+            "select j.id, j.queue, j.state, j.run_at, j.attempts, j.last_error, j.finished_at, j.changed_at,
+                    coalesce(o.envelope, case when j.envelope ? 'max' and j.payload is not null then
+                        left(j.envelope::text, -1) || ', \"payload\": ' || j.payload::text || '}' end) as envelope
+             from jobs j left join outbox o on o.environment = j.environment and o.id = j.id
+             where j.environment = $1 and j.id > $2 and j.state not in ('done', 'cancelled', 'discarded')
+               and (j.state <> 'dead' or j.changed_at > clock_timestamp() - $4 * interval '1 second')
+               and (o.id is null or o.handed_over_at is not null)
+             order by j.id limit $3",
+        )
+        .bind(self.0.env_name())
+        .bind(after.map(|id| id.to_string()).unwrap_or_default())
+        .bind(i64::from(limit))
+        .bind(i64::try_from(retention.as_secs()).unwrap_or(i64::MAX))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read unfinished jobs"))?;
+        let last = rows.last().and_then(|row| row.id.parse().ok());
+        let next = last.filter(|_| rows.len() == limit as usize);
+        Ok((rows.into_iter().filter_map(unfinished).collect(), next))
+    }
+
+    /// Those of `ids` that have ended.
+    pub async fn ended(&self, ids: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+        let ended: Vec<String> = sqlx::query_scalar(
+            "select id from jobs
+             where environment = $1 and id = any($2) and state in ('done', 'cancelled', 'discarded')",
+        )
+        .bind(self.0.env_name())
+        .bind(ids.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read ended jobs"))?;
+        Ok(ended.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+}
+
+fn unfinished(row: Row) -> Option<Unfinished> {
+    let dead = row.state == "dead";
+    Some(Unfinished {
+        queue: row.queue.parse().ok()?,
+        restore: Restore {
+            id: row.id.parse().ok()?,
+            envelope: row.envelope?,
+            run_at: row.run_at.filter(|_| row.state == "scheduled"),
+            attempts: u32::try_from(row.attempts).unwrap_or(0),
+            error: row.last_error,
+            died_at: dead.then(|| row.finished_at.unwrap_or(row.changed_at)),
+        },
+    })
+}

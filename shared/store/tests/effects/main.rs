@@ -1,0 +1,8 @@
+//! What the effect ledger promises: whatever races, dies or repeats, an effect is permitted once; and what happened to it
+//! is known.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
+
+mod claims;
+mod history;
+mod operators;
+mod world;

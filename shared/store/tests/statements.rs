@@ -1,0 +1,96 @@
+//! Statements go to Postgres with parameters: what the program is given never becomes part of their text.
+
+use std::{fs, path::Path};
+
+/// Statements that are neither literals nor constants, and why that is safe.
+const REASONS: [(&str, &str, &str); 1] =
+    [("store/src/record.rs", "sql", "a constant of a sealed trait; the rows are a parameter")];
+
+/// The statement handed over at each call of sqlx, as far as it tells where the text comes from.
+fn statements(source: &str) -> Vec<&str> {
+    let calls = source.match_indices("sqlx::query").chain(source.match_indices("sqlx::raw_sql"));
+    let arguments = calls.filter_map(|(at, start)| {
+        let rest = source[at + start.len()..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+        // Types between the name and the bracket.
+        let rest = if rest.starts_with("::<") { &rest[rest.find(">(")? + 1..] } else { rest };
+        Some(rest.strip_prefix('(')?.trim_start())
+    });
+    arguments.map(beginning).collect()
+}
+
+/// A literal as its quote, anything else up to where its name ends.
+fn beginning(argument: &str) -> &str {
+    let is_name = |c: char| c.is_alphanumeric() || "_:.!".contains(c);
+    let end = argument.find(|c: char| !is_name(c)).unwrap_or(argument.len()).max(1);
+    argument.get(..end).unwrap_or(argument)
+}
+
+/// Whether the text of a statement is written in the source.
+fn is_fixed(statement: &str) -> bool {
+    let name = statement.rsplit("::").next().unwrap_or_default();
+    let is_constant =
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    ["\"", "r", "concat!", "include_str!"].contains(&statement) || is_constant
+}
+
+fn sources(folder: &Path, into: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a source is text");
+            into.push((path.to_string_lossy().replace('\\', "/"), text));
+        }
+    }
+}
+
+#[test]
+fn no_statement_is_put_together_from_what_the_program_was_given() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut all = Vec::new();
+    for folder in ["store", "queue", "clients", "base"] {
+        sources(&root.join("shared").join(folder).join("src"), &mut all);
+    }
+    sources(&root.join("workers/src"), &mut all);
+    sources(&root.join("ops/src"), &mut all);
+    let (mut seen, mut unexplained) = (0, Vec::new());
+    for (path, text) in &all {
+        let found = statements(text);
+        seen += found.len();
+        // Without this word sqlx itself takes nothing but what stands in the source; a builder does without.
+        let composed = ["AssertSqlSafe", "QueryBuilder"].into_iter().filter(|word| text.contains(word));
+        for statement in found.into_iter().filter(|statement| !is_fixed(statement)).chain(composed) {
+            let explained = |file: &str, name: &str| path.ends_with(file) && statement.starts_with(name);
+            if !REASONS.iter().any(|(file, name, _)| explained(file, name)) {
+                unexplained.push(format!("{path}: {statement}"));
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} statements were found, so the search is wrong");
+    assert!(unexplained.is_empty(), "give these statements parameters, or a reason: {unexplained:#?}");
+}
+
+#[test]
+fn a_statement_that_is_put_together_is_found_however_it_is_written() {
+    let fixed = |source| statements(source).into_iter().all(is_fixed);
+    for source in [
+        r#"sqlx::query("select 1")"#,
+        "sqlx::query_as(\n  \"select $1\",\n)",
+        r##"sqlx::query_scalar::<_, (i64, String)>(r#"select 1"#)"##,
+        "sqlx::query(concat!(\"select\", \" 1\"))",
+        "sqlx::query_as(Self::FIND)",
+    ] {
+        assert!(fixed(source) && statements(source).len() == 1, "{source}");
+    }
+    for source in [
+        r#"sqlx::query(&format!("select {x}"))"#,
+        r#"sqlx::query(format!("select {x}"))"#,
+        "sqlx::query_as::<_, Row>(sql.as_str())",
+        "sqlx::query(AssertSqlSafe(sql))",
+        "sqlx::raw_sql(text)",
+        "sqlx::query_scalar(\n  sql,\n)",
+    ] {
+        assert!(!fixed(source), "{source}");
+    }
+}

@@ -1,0 +1,260 @@
+//! Doing a thing on X once, however often the job runs: claim, call, settle, record. Whatever an earlier attempt left
+//! open is settled by what X says before anything is called again.
+
+use perch_base::{clock, crash_point};
+use perch_clients::{XError, x::Search};
+use perch_queue::{
+    Fail,
+    worker::{HandlerResult, JobContext},
+};
+use perch_store::{
+    Claim, EffectIntent, EffectState, Effects, Evidence, Permit, StoreError, StoredEffect, Takeover, request_digest,
+};
+use serde_json::json;
+
+use super::{
+    act::{Act, Answer},
+    decide::{Aftermath, Finding, Resolution, Sending, Waited, aftermath, finding, resolution},
+    permit::Permitted,
+    record::{Published, record, record_refusal},
+};
+use crate::{Services, outcome::x_failed};
+
+/// One attempt at one act.
+pub(super) struct Once<'a, A> {
+    pub(super) act: &'a A,
+    pub(super) cx: &'a JobContext,
+    pub(super) services: &'a Services,
+    /// What makes the effect one of a kind.
+    pub(super) key: String,
+    pub(super) sending: Sending,
+}
+
+/// Why an attempt ends before the effect is settled as done.
+enum Stop {
+    /// X refused it for good.
+    Refused(String),
+    /// Anything else.
+    Failed(Fail),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Stop {
+    /// What an error of X that changed nothing comes to.
+    fn of(error: XError) -> Self {
+        match x_failed(error) {
+            Fail::Dead(why) => Self::Refused(why),
+            fail => Self::Failed(fail),
+        }
+    }
+
+    fn retry(why: impl Into<String>) -> Self {
+        Self::Failed(Fail::Retry(why.into()))
+    }
+}
+
+impl<A: Act> Once<'_, A> {
+    /// Does it, unless it is done, and records it.
+    pub(super) async fn carry_out(&self) -> HandlerResult<Published> {
+        match self.done().await {
+            Ok(effect) => {
+                crash_point!("publish.confirmed");
+                let published = record(self, &effect).await?;
+                crash_point!("publish.recorded");
+                Ok(published)
+            }
+            Err(Stop::Refused(why)) => {
+                record_refusal(self, &why).await?;
+                Err(Fail::Dead(why))
+            }
+            Err(Stop::Failed(fail)) => Err(fail),
+        }
+    }
+
+    /// The effect once it is confirmed.
+    async fn done(&self) -> Result<StoredEffect, Stop> {
+        if self.sending == Sending::Real {
+            self.act.prepare(self.services).await.map_err(Stop::of)?;
+        }
+        let claim = self.ledger().claim(&self.intent()).await?;
+        crash_point!("publish.claimed");
+        match claim {
+            Claim::Granted(permit) => self.act(permit).await,
+            Claim::Done(effect) => Ok(*effect),
+            Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
+            Claim::Busy { effect, retry_after } => {
+                let why = format!("job {} is at the same {}", effect.job_id, self.act.kind());
+                Err(Stop::Failed(Fail::Snooze(retry_after, why)))
+            }
+            Claim::Superseded { effect } => {
+                Err(Stop::retry(format!("attempt {} of this job has taken over; this one stops", effect.attempt)))
+            }
+            Claim::DigestMismatch { effect } => Err(Stop::Failed(Fail::Dead(format!(
+                "the effect key {} belongs to another {}, of job {}; enqueue this one with a key of its own",
+                self.key, effect.kind, effect.job_id
+            )))),
+        }
+    }
+
+    fn ledger(&self) -> Effects<'_> {
+        self.services.store.effects()
+    }
+
+    fn intent(&self) -> EffectIntent {
+        EffectIntent {
+            key: self.key.clone(),
+            kind: self.act.kind().to_owned(),
+            account: self.act.account().to_string(),
+            digest: request_digest(&self.act.request()),
+            job: self.cx.id(),
+            attempt: self.cx.attempt(),
+            holder: self.cx.worker().to_owned(),
+        }
+    }
+
+    /// Calls X with a permit of the ledger, and settles it.
+    async fn act(&self, permit: Permit) -> Result<StoredEffect, Stop> {
+        if self.sending == Sending::Simulated {
+            let text = self.act.told().text;
+            tracing::info!(account = %self.act.account(), kind = self.act.kind(), text, "simulated; live_posts is off");
+            return self.confirm(&permit, Answer { id: None, response: json!({ "simulated": true }) }).await;
+        }
+        crash_point!("publish.before_call");
+        let answer = self.act.call(self.services, Permitted::new(&permit, self.cx)).await;
+        crash_point!("publish.after_call");
+        match answer {
+            Ok(answer) => self.confirm(&permit, answer).await,
+            Err(error) => self.settle_failure(permit, error).await,
+        }
+    }
+
+    async fn confirm(&self, permit: &Permit, Answer { id, response }: Answer) -> Result<StoredEffect, Stop> {
+        Ok(self.ledger().confirm(permit, id.as_deref(), &response).await?)
+    }
+
+    async fn settle_failure(&self, mut permit: Permit, error: XError) -> Result<StoredEffect, Stop> {
+        match aftermath(&error) {
+            Aftermath::NotMade => {
+                self.ledger().fail(&permit, &error.to_string()).await?;
+                Err(Stop::of(error))
+            }
+            Aftermath::Unknown => self.unknown(&permit, &error).await,
+            Aftermath::Done => {
+                permit.learnt(Evidence::Refused { said: error.to_string() });
+                self.confirm(&permit, Answer { id: None, response: json!({ "already": true }) }).await
+            }
+            Aftermath::Exists => {
+                permit.learnt(Evidence::Refused { said: error.to_string() });
+                self.look_for_duplicate(permit, error).await
+            }
+        }
+    }
+
+    /// The next attempt asks X before it does anything, so this one may always be followed by another.
+    async fn unknown(&self, permit: &Permit, error: &XError) -> Result<StoredEffect, Stop> {
+        let why = error.to_string();
+        self.ledger().unknown(permit, &why).await?;
+        Err(Stop::retry(why))
+    }
+
+    /// X refused it as a duplicate: what is there already may be an earlier attempt's.
+    async fn look_for_duplicate(&self, mut permit: Permit, error: XError) -> Result<StoredEffect, Stop> {
+        let claimed = self.ledger().get(&self.key).await?;
+        let since = claimed.map_or_else(clock::now, |effect| effect.created_at);
+        let search = match self.look(since).await {
+            Ok(search) => search,
+            Err(looking) => {
+                self.ledger().unknown(&permit, &error.to_string()).await?;
+                return Err(match x_failed(looking) {
+                    Fail::Dead(why) => Stop::retry(why),
+                    fail => Stop::Failed(fail),
+                });
+            }
+        };
+        permit.learnt(evidence(&search, &Waited::none(&self.services.settings.x)));
+        match search.found {
+            Some(id) => {
+                let response = json!({ "id": id, "found": true });
+                self.confirm(&permit, Answer { id: Some(id.to_string()), response }).await
+            }
+            // X knows of it before it shows it.
+            None if permit.fence() > 1 => self.unknown(&permit, &error).await,
+            None => {
+                let kind = self.act.kind();
+                let why =
+                    format!("{error}; no such {kind} of this job is there, so the text is another post's: change it");
+                self.ledger().fail(&permit, &why).await?;
+                Err(Stop::Refused(why))
+            }
+        }
+    }
+
+    /// Settles an effect that an earlier attempt left open, by what X says, and acts if it did not happen.
+    async fn resolve(&self, effect: &StoredEffect, takeover: Takeover) -> Result<StoredEffect, Stop> {
+        if resolution(self.sending, effect.state) == Resolution::NotDone {
+            let because = "nothing is sent: live_posts is off".to_owned();
+            let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
+            return self.act(permit).await;
+        }
+        let waited = Waited::of(effect.state, takeover.quiet(), &self.services.settings.x);
+        let search = self.look(effect.intended_at).await.map_err(|error| Stop::Failed(x_failed(error)))?;
+        let evidence = evidence(&search, &waited);
+        match finding(&search, &waited) {
+            Finding::Happened(id) => {
+                tracing::info!(effect = self.key, %id, "an earlier attempt had done it");
+                let response = json!({ "id": id, "found": true });
+                Ok(self.ledger().resolve_confirmed(takeover, &evidence, Some(id.as_str()), &response).await?)
+            }
+            Finding::NotDone => {
+                let permit = self.ledger().resolve_not_done(takeover, &evidence).await?;
+                self.act(permit).await
+            }
+            Finding::TooEarly(wait) => {
+                self.ledger().resolve_later(takeover, &evidence).await?;
+                let kind = self.act.kind();
+                let why = format!("an earlier attempt may have made the {kind}, and X may not show it yet");
+                Err(Stop::Failed(Fail::Snooze(wait, why)))
+            }
+            Finding::CannotTell => {
+                self.ledger().resolve_later(takeover, &evidence).await?;
+                Err(Stop::Failed(Fail::Dead(format!(
+                    "an earlier attempt may have made the {}, and X shows too few posts to tell; look there, settle it \
+                     with `perch effects resolve {}`, then replay",
+                    self.act.kind(),
+                    self.key
+                ))))
+            }
+        }
+    }
+
+    async fn look(&self, since: chrono::DateTime<chrono::Utc>) -> Result<Search, XError> {
+        let user_id = self.services.own_ids.get(&self.services.x, self.act.account()).await?;
+        self.act.look(self.services, &user_id, since).await
+    }
+}
+
+fn evidence(search: &Search, waited: &Waited) -> Evidence {
+    let Search { found, looked_at, since, complete } = search;
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match found {
+        Some(id) => Evidence::Found { id: id.to_string(), looked_at: *looked_at, since: *since },
+        None => Evidence::NotFound {
+            looked_at: *looked_at,
+            since: *since,
+            complete: *complete,
+            quiet_ms: millis(waited.quiet),
+            needed_ms: millis(waited.needed),
+        },
+    }
+}
+
+/// True for an effect that was confirmed without sending anything.
+pub(super) fn was_simulated(effect: &StoredEffect) -> bool {
+    let simulated = effect.response.as_ref().is_some_and(|response| response["simulated"] == true);
+    effect.state == EffectState::Confirmed && simulated
+}

@@ -1,0 +1,150 @@
+//! The relay: hands over to Redis what the outbox in Postgres holds. Requests of other services, jobs that were accepted while
+//! Redis was away, and jobs whose acceptance was broken off by a crash.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use perch_base::crash_point;
+use perch_jobs::{JobId, QueueName, RetryPolicy};
+use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, LedgerJob};
+use perch_store::{Content, Store, StoreError, Waiting};
+use tokio_util::sync::CancellationToken;
+
+/// Rows handed over in one step.
+const AT_ONCE: u32 = 250;
+/// Jobs accepted so lately are being handed over by whoever accepted them.
+const FRESH: Duration = Duration::from_secs(5);
+/// How often it looks without having been told.
+const EVERY: Duration = Duration::from_secs(5);
+/// The pause after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the row of a job that ended is kept.
+const KEPT: Duration = Duration::from_secs(86_400);
+
+/// Relays until `stop`. Any number of relays may run: each row is handed over by one of them at a time.
+pub async fn run(store: Store, client: Client, stop: CancellationToken) {
+    let work = async {
+        loop {
+            if let Err(error) = listen_and_relay(&store, &client).await {
+                tracing::warn!(%error, "the relay of the outbox waits");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+/// Ends with the first failure of Postgres.
+async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreError> {
+    let settings = client.queues().iter().next().map(|queue| queue.engine().clone());
+    if let Some(engine) = settings {
+        let types = client.queues().types();
+        store.outbox().register(types, engine.max_payload_bytes, engine.max_schedule_ahead).await?;
+    }
+    // Heard of before the first look, so that nothing falls between the two.
+    let mut listener = store.outbox().listen().await?;
+    loop {
+        relay_all(store, client).await?;
+        store.outbox().prune(KEPT).await?;
+        // A connection that breaks is an error or a missed notification; the next look makes up for both.
+        let _ = tokio::time::timeout(EVERY, listener.recv()).await;
+    }
+}
+
+/// Hands over until nothing waits that Redis takes.
+async fn relay_all(store: &Store, client: &Client) -> Result<(), StoreError> {
+    loop {
+        let relayed = relay_some(store, client).await?;
+        if relayed.taken < AT_ONCE as usize || relayed.handed_over == 0 {
+            let backlog = store.outbox().backlog().await?;
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no outbox holds 2^53 rows")]
+            metrics::gauge!("perch_outbox_waiting").set(backlog.waiting as f64);
+            return Ok(());
+        }
+    }
+}
+
+/// What became of one step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// Rows looked at.
+    pub taken: usize,
+    /// Jobs that Redis has now.
+    pub handed_over: usize,
+    /// Requests that did not become jobs, because another one holds their unique key.
+    pub never: usize,
+}
+
+/// Hands over up to 250 rows. What Redis does not take now stays for the next time.
+pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, StoreError> {
+    let outbox = store.outbox();
+    let batch = outbox.take(AT_ONCE, FRESH).await?;
+    if batch.rows.is_empty() {
+        return Ok(Relayed::default());
+    }
+    crash_point!("relay.taken");
+    let mut by_queue: BTreeMap<QueueName, Vec<LedgerJob>> = BTreeMap::new();
+    for row in &batch.rows {
+        if let Some(job) = admitted(client, row) {
+            by_queue.entry(job.queue.clone()).or_default().push(job);
+        }
+    }
+    let (mut there, mut never): (Vec<&LedgerJob>, Vec<(JobId, String)>) = (Vec::new(), Vec::new());
+    for (name, jobs) in &by_queue {
+        let Some(queue) = client.queues().get(name) else { continue };
+        for (job, answer) in jobs.iter().zip(client.hand_over(queue, jobs).await) {
+            match verdict(answer) {
+                Verdict::There => there.push(job),
+                Verdict::Never(reason) => never.push((job.id, reason)),
+                Verdict::Later(error) => tracing::debug!(job = %job.id, %error, "the outbox keeps a job"),
+            }
+        }
+    }
+    let relayed = Relayed { taken: batch.rows.len(), handed_over: there.len(), never: never.len() };
+    metrics::counter!("perch_outbox_relayed_total").increment(there.len() as u64);
+    crash_point!("relay.pushed");
+    batch.settle(&there, &never).await?;
+    crash_point!("relay.settled");
+    Ok(relayed)
+}
+
+/// A row as Redis takes it. What cannot be a job becomes a dead letter with the reason. `None` for a queue that this
+/// deployment does not have: the row waits for a release that does.
+fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
+    let queue = client.queues().get(&row.queue)?;
+    let refused = |payload: &str, reason: &str| {
+        tracing::warn!(job = %row.id, kind = %row.kind, reason, "a request in the outbox cannot be a job");
+        client.admit_refused(queue, row.id, row.kind.as_str(), payload, reason)
+    };
+    Some(match &row.content {
+        Content::Job(job) => job.clone(),
+        Content::Unreadable(text, reason) => refused(text, reason),
+        Content::Request(job, attempts) => {
+            let mut job = (**job).clone();
+            let of_kind = client.queues().types().get(row.kind.as_str()).map(|job_type| job_type.retry);
+            job.options.retry =
+                attempts.map(|max_attempts| RetryPolicy { max_attempts, ..of_kind.unwrap_or(RetryPolicy::DEFAULT) });
+            let payload = job.payload.get().to_owned();
+            client.admit(row.id, job).unwrap_or_else(|error| refused(&payload, &error.to_string()))
+        }
+    })
+}
+
+enum Verdict {
+    There,
+    Never(String),
+    Later(EnqueueError),
+}
+
+fn verdict(answer: Result<Enqueued, EnqueueError>) -> Verdict {
+    match answer {
+        Ok(Enqueued { acceptance: Acceptance::Kept, id, .. }) => {
+            Verdict::Never(format!("job {id} held the unique key and was kept"))
+        }
+        Ok(_) => Verdict::There,
+        Err(error @ EnqueueError::Conflict { .. }) => Verdict::Never(error.to_string()),
+        Err(error) => Verdict::Later(error),
+    }
+}

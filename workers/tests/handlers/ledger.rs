@@ -1,0 +1,257 @@
+//! Jobs that Postgres keeps before Redis gets them, and those that other services leave there.
+
+use std::{sync::Arc, time::Duration};
+
+use perch_base::Environment;
+use perch_jobs::{JobId, PollAccount, PublishPost};
+use perch_queue::{Acceptance, Client, EnqueueOptions, NewJob};
+use perch_store::{JobState, Store};
+use perch_testkit::{OwnRedis, TestRedis, postgres_settings};
+use perch_workers::relay;
+use sqlx::{PgPool, Row};
+
+use crate::world::{World, eventually, main_account};
+
+fn post(text: &str) -> PublishPost {
+    PublishPost { account: main_account(), text: text.into(), reply_to: None, effect_key: None, source: None }
+}
+
+impl World {
+    fn relay(&self) {
+        let (store, client, stop) = (self.store.clone(), self.client.clone(), self.stop.clone());
+        tokio::spawn(relay::run(store, client, stop));
+    }
+
+    /// Makes the rows of the outbox look as if they had been there for a while.
+    async fn age_outbox(&self, pool: &PgPool, handed_over: bool) {
+        let undone = if handed_over { "" } else { ", handed_over_at = null" };
+        let sql = format!("update outbox set created_at = created_at - interval '1 minute'{undone}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await.expect("Postgres answers");
+    }
+
+    async fn state(&self, id: JobId) -> Option<JobState> {
+        self.store.history().job(id).await.expect("Postgres answers").map(|job| job.state)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_a_ledger_queue_is_in_postgres_the_moment_it_is_accepted() {
+    let world = World::without_workers(&[]).await;
+    let id = world.enqueue(&post("kept")).await;
+    assert_eq!(world.state(id).await, Some(JobState::Waiting));
+    assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 0, "Redis has it");
+    let other = world.enqueue(&PollAccount { username: "sharp_sally".into() }).await;
+    assert_eq!(world.state(other).await, None, "the history hears of other queues with the next sync");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_a_ledger_queue_accepts_another_refuses_and_the_backlog_drains_when_it_is_back() {
+    let mut redis = OwnRedis::start().await;
+    let quick = [
+        ("PERCH__REDIS__CONNECT_TIMEOUT", "300ms"),
+        ("PERCH__REDIS__COMMAND_TIMEOUT", "500ms"),
+        ("PERCH__ENGINE__LEASE", "5s"),
+        ("PERCH__ENGINE__HEARTBEAT", "1s"),
+    ];
+    let world = World::without_workers_at(TestRedis::at(&redis.url()), &quick).await.work();
+    redis.kill();
+    let enqueued = world.client.enqueue(&post("deferred")).await.expect("Postgres keeps it");
+    assert_eq!(enqueued.acceptance, Acceptance::Deferred);
+    world.client.enqueue(&PollAccount { username: "sharp_sally".into() }).await.expect_err("it lives in Redis alone");
+    assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 1);
+
+    redis.restart().await;
+    world.relay();
+    let job = world.ended(enqueued.id).await;
+    assert_eq!(job.state, JobState::Done, "{:?}", job.last_error);
+    assert_eq!(world.x.made().iter().filter(|made| made.text == "deferred").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_postgres_and_redis_is_made_good_by_the_relay() {
+    let world = World::start().await;
+    let id = JobId::at(chrono::Utc::now());
+    let job = world.client.admit(id, NewJob::of(&post("relayed")).expect("JSON")).expect("it is fine");
+    let pool = world.database().raw().await;
+    let mut conn = pool.acquire().await.expect("Postgres answers");
+    world.store.outbox().keep_in(&mut conn, std::slice::from_ref(&job)).await.expect("Postgres answers");
+
+    let fresh = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
+    assert_eq!(fresh.taken, 0, "whoever accepts it is about to hand it over");
+    world.age_outbox(&pool, true).await;
+    let late = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
+    assert_eq!((late.taken, late.handed_over), (1, 1));
+    assert_eq!(world.ended(id).await.state, JobState::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_has_ended_is_not_begun_again_when_it_is_relayed_once_more() {
+    let world = World::start().await;
+    let id = world.done(&post("once")).await.id;
+    let pool = world.database().raw().await;
+    world.age_outbox(&pool, false).await;
+    let again = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
+    assert_eq!((again.taken, again.handed_over), (1, 1));
+    world.sync().await;
+    let attempts = world.store.history().attempts(id).await.expect("Postgres answers");
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(world.state(id).await, Some(JobState::Done));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_another_one_stands_for_leaves_nothing_in_the_outbox() {
+    let world = World::without_workers(&[]).await;
+    let job = PublishPost { effect_key: Some("the-same".into()), ..post("first") };
+    let first = world.enqueue(&job).await;
+    let second = world.client.enqueue(&job).await.expect("the first stands for it");
+    assert_eq!((second.acceptance, second.id), (Acceptance::Kept, first));
+    let rows: i64 = sqlx::query("select count(*) from outbox")
+        .fetch_one(&world.database().raw().await)
+        .await
+        .expect("Postgres answers")
+        .get(0);
+    assert_eq!(rows, 1);
+}
+
+async fn kinds_are_known(pool: &PgPool) {
+    eventually("the relay has told of the kinds", || async {
+        let known: i64 = sqlx::query_scalar("select count(*) from job_kinds").fetch_one(pool).await.ok()?;
+        (known > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_service_enqueues_inside_its_own_transaction() {
+    let world = World::start().await;
+    world.relay();
+    let pool = world.database().raw().await;
+    kinds_are_known(&pool).await;
+    sqlx::query("create table orders (id int)").execute(&pool).await.expect("Postgres answers");
+    for (text, commits) in [("undone", false), ("bought", true)] {
+        let mut tx = pool.begin().await.expect("Postgres answers");
+        sqlx::query("insert into orders values (1)").execute(&mut *tx).await.expect("Postgres answers");
+        let id: String = sqlx::query_scalar("select perch_enqueue('publish_post', $1::json)")
+            .bind(serde_json::json!({ "account": "main", "text": text }))
+            .fetch_one(&mut *tx)
+            .await
+            .expect("it is accepted");
+        if commits {
+            tx.commit().await.expect("Postgres answers");
+            let job = world.ended(id.parse().expect("a ULID")).await;
+            assert_eq!((job.state, job.kind.as_deref()), (JobState::Done, Some("publish_post")));
+        } else {
+            tx.rollback().await.expect("Postgres answers");
+        }
+    }
+    let texts: Vec<String> = world.x.made().into_iter().map(|made| made.text).collect();
+    assert_eq!(texts, ["bought"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_perch_enqueue_refuses_is_told_with_what_is_wrong() {
+    let world = World::without_workers(&[]).await;
+    world.relay();
+    let pool = world.database().raw().await;
+    kinds_are_known(&pool).await;
+    let fine = r#"'publish_post', '{"account":"main","text":"x"}'"#;
+    let cases = [
+        (r"'publish_pst', '{}'".to_owned(), "kind \"publish_pst\" is unknown"),
+        (r"'publish_post', '[]'".to_owned(), "must be a JSON object"),
+        (r#"'publish_post', '{"account":"main"}'"#.to_owned(), "lacks text"),
+        (r#"'publish_post', '{"account":"main","text":"x","txt":1}'"#.to_owned(), "must not have txt"),
+        (format!("{fine}, priority => 'urgent'"), "priority \"urgent\""),
+        (format!("{fine}, id => 'abc'"), "not a ULID"),
+        (format!("{fine}, max_attempts => 0"), "max_attempts 0"),
+        (format!("{fine}, run_at => now() + interval '9 years'"), "further ahead"),
+        (format!("{fine}, deadline => now() - interval '1 s'"), "deadline"),
+        (format!("{fine}, unique_key => ''"), "unique_key"),
+        (format!("{fine}, on_conflict => 'maybe'"), "on_conflict \"maybe\""),
+        (format!("{fine}, job_group => 'a|b'"), "job_group"),
+        (format!("{fine}, environment => 'test'"), "unknown in test"),
+    ];
+    for (arguments, wrong) in cases {
+        let sql = format!("select perch_enqueue({arguments})");
+        let refused = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await.expect_err(&arguments).to_string();
+        assert!(refused.contains(wrong), "{arguments}: {refused}");
+    }
+    assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_payload_does_not_fit_ends_in_the_dead_letters_with_the_reason() {
+    let world = World::start().await;
+    world.relay();
+    let pool = world.database().raw().await;
+    kinds_are_known(&pool).await;
+    let id: String = sqlx::query_scalar(r#"select perch_enqueue('publish_post', '{"account":"main","text":7}')"#)
+        .fetch_one(&pool)
+        .await
+        .expect("its members are the right ones");
+    let letter = eventually("it is dead", || async {
+        let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured");
+        queue.dead_letter(id.parse().expect("a ULID")).await.expect("Redis answers")
+    })
+    .await;
+    assert!(letter.envelope.is_some_and(|envelope| envelope.contains("$.text")), "the reason is with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_requests_with_one_unique_key_the_second_is_cancelled_with_the_reason() {
+    let world = World::without_workers(&[]).await;
+    let pool = world.database().raw().await;
+    world.relay();
+    kinds_are_known(&pool).await;
+    let ask = r#"select perch_enqueue('publish_post', '{"account":"main","text":"x"}', unique_key => 'k')"#;
+    let mut ids: Vec<JobId> = Vec::new();
+    for _ in 0..2 {
+        let id: String = sqlx::query_scalar(ask).fetch_one(&pool).await.expect("accepted");
+        ids.push(id.parse().expect("a ULID"));
+    }
+    let second = eventually("the second is settled", || async {
+        let job = world.store.history().job(ids[1]).await.expect("Postgres answers")?;
+        (job.state == JobState::Cancelled).then_some(job)
+    })
+    .await;
+    assert!(second.last_error.is_some_and(|reason| reason.contains(&ids[0].to_string())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_job_of_the_ledger_keeps_its_time_through_the_loss_of_redis() {
+    let world = World::without_workers(&[]).await;
+    let run_at = chrono::Utc::now() + Duration::from_secs(3_600);
+    let options = EnqueueOptions { run_at: Some(run_at), ..EnqueueOptions::default() };
+    let id = world.enqueue_with(&post("later"), options).await;
+    assert_eq!(world.state(id).await, Some(JobState::Scheduled));
+    let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
+    world.redis().wipe().await;
+    assert_eq!(queue.missing(&[id]).await.expect("Redis answers"), [id]);
+
+    let (jobs, _) = world.store.recovery().unfinished(None, 100, Duration::from_secs(60)).await.expect("Postgres");
+    let jobs: Vec<_> = jobs.into_iter().map(|job| job.restore).collect();
+    let (restored, unreadable) = queue.restore(&jobs).await.expect("Redis answers");
+    assert_eq!((restored, unreadable.len()), (1, 0));
+    let view = queue.job(id).await.expect("Redis answers").expect("it is back");
+    assert_eq!(view.due.map(|due| due.timestamp_millis()), Some(run_at.timestamp_millis()));
+    assert_eq!(queue.restore(&jobs).await.expect("Redis answers").0, 0, "once more changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_postgres_is_away_a_job_that_needs_it_waits_and_loses_no_attempt() {
+    let mut world = World::without_workers(&[]).await;
+    let (gate, url) = world.database().gated().await;
+    world.store = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).expect("a URL");
+    world.client = Client::new(world.client.queues().with_ledger(Arc::new(world.store.clone())));
+    let world = world.work();
+    gate.shut();
+    let queue = world.client.queues().get(&"extraction".parse().expect("a name")).expect("configured").clone();
+    let id = world.enqueue(&world.written("sharp_sally", crate::world::LAKERS)).await;
+    eventually("it is put off", || async {
+        queue.job(id).await.expect("Redis answers").filter(|job| job.due.is_some() && job.errors.is_empty())
+    })
+    .await;
+    gate.open();
+    queue.run_now(id).await.expect("Redis answers");
+    let job = world.ended(id).await;
+    assert_eq!((job.state, job.attempts), (JobState::Done, 1), "{:?}", job.last_error);
+}
