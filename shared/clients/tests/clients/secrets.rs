@@ -76,3 +76,13 @@ async fn a_broken_connection_does_not_bring_credentials_into_an_error() {
         assert_error_without_secret(&x.user_by_username("capper").await.expect_err("broken"));
     }
 }
+
+#[tokio::test]
+async fn a_model_that_repeats_its_key_in_an_answer_does_not_get_it_into_what_is_kept() {
+    let words = format!("your header was Bearer {MODEL_KEY}");
+    let answer = json!({ "choices": [{ "message": { "content": words }, "finish_reason": "stop" }] });
+    let server = Server::start([Reply::json(200, &answer)]).await;
+    let request = ChatRequest { messages: vec![Message::user("hi")], ..ChatRequest::default() };
+    let completion = model_client(&server.base).complete(&request).await.expect("an answer");
+    assert_eq!(completion.text, "your header was Bearer [secret]");
+}
