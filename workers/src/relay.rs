@@ -11,8 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Rows handed over in one step.
 const AT_ONCE: u32 = 250;
-/// Jobs accepted so lately are being handed over by whoever accepted them.
-const FRESH: Duration = Duration::from_secs(5);
 /// How often it looks without having been told.
 const EVERY: Duration = Duration::from_secs(5);
 /// The pause after a failure.
@@ -80,7 +78,7 @@ pub struct Relayed {
 /// Hands over up to 250 rows. What Redis does not take now stays for the next time.
 pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, StoreError> {
     let outbox = store.outbox();
-    let batch = outbox.take(AT_ONCE, FRESH).await?;
+    let batch = outbox.take(AT_ONCE).await?;
     if batch.rows.is_empty() {
         return Ok(Relayed::default());
     }

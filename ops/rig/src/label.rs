@@ -82,6 +82,6 @@ pub enum Expect {
     Dead,
     /// Either: it may be out of luck too often.
     Ended,
-    /// Done, or cancelled because another with the same key took its place.
+    /// Done, or cancelled because another has the same key.
     DoneOrReplaced,
 }

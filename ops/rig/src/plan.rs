@@ -164,7 +164,7 @@ impl Planner {
                 self.post(label, Some(to))
             }
             Label::Repeat => {
-                let first = self.post(label, None);
+                let first = Planned { expect: Expect::DoneOrReplaced, ..self.post(label, None) };
                 let again = Planned { id_bits: self.dice.bits(), ..first.clone() };
                 self.repeats.push(again);
                 first

@@ -72,13 +72,11 @@ impl Intake {
         const BUSY: Duration = Duration::from_secs(1);
         const IDLE: Duration = Duration::from_secs(5);
         const TIDY: Duration = Duration::from_secs(600);
-        if self.queue.redis().is_cluster() {
-            return;
-        }
+        let takes_in = !self.queue.redis().is_cluster();
         let mut tidied = std::time::Instant::now();
         loop {
             let mut pause = IDLE;
-            match self.run_once().await {
+            match if takes_in { self.run_once().await } else { Ok(0) } {
                 Ok(0) => {}
                 Ok(n) => {
                     pause = BUSY;

@@ -11,13 +11,15 @@ create table outbox (
     request        json,
     on_conflict    text        not null default 'keep' check (on_conflict in ('reject', 'keep', 'replace')),
     created_at     timestamptz not null default clock_timestamp(),
+    -- From then on the relay hands it over. Who accepts a job and hands it over at once leaves the relay out until later.
+    relay_at       timestamptz not null default clock_timestamp(),
     -- Null until Redis has it.
     handed_over_at timestamptz,
     primary key (environment, id),
     check (envelope is not null or request is not null)
 );
 
-create index outbox_waiting on outbox (environment, created_at, id) where handed_over_at is null;
+create index outbox_waiting on outbox (environment, relay_at, id) where handed_over_at is null;
 
 -- The kinds of jobs of the release that runs, for perch_enqueue to check requests against. Written by every scheduler at
 -- its start.

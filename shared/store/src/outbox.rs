@@ -17,6 +17,8 @@ use crate::{Store, StoreError, json};
 #[derive(Debug, Clone, Copy)]
 pub struct Outbox<'a>(pub(crate) &'a Store);
 
+/// How long whoever accepts a job has to hand it over.
+const OWN: Duration = Duration::from_secs(5);
 /// The channel on which `perch_enqueue` tells that there is a new row.
 const CHANNEL: &str = "perch_outbox";
 
@@ -91,25 +93,10 @@ pub struct Batch<'a> {
 }
 
 impl Outbox<'_> {
-    /// Keeps jobs in the transaction of `conn`. Those whose id is there already stay as they are. A relay hands them over
-    /// once the transaction has committed.
-    pub async fn keep_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob]) -> Result<(), StoreError> {
-        let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
-        let text = serde_json::to_string(&rows)
-            .map_err(|error| StoreError::Invalid { what: "a job", reason: error.to_string() })?;
-        sqlx::query(KEEP)
-            .bind(self.0.env_name())
-            .bind(json::without_nul(&text).as_ref())
-            .bind(jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
-            .bind(jobs.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
-            .execute(conn)
-            .await
-            .map(|_| ())
-            .map_err(StoreError::on("keep jobs"))
-    }
-
-    /// Tells relays, once the transaction of `conn` has committed, that there is something to hand over.
-    pub async fn notify_in(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+    /// Keeps jobs in the transaction of `conn`, together with what caused them. Those whose id is there already stay as they
+    /// are. A relay hands them over once the transaction has committed.
+    pub async fn enqueue_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob]) -> Result<(), StoreError> {
+        self.keep_in(conn, jobs, Duration::ZERO).await?;
         sqlx::query("select pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(self.0.env_name())
@@ -119,22 +106,36 @@ impl Outbox<'_> {
             .map_err(StoreError::on("tell of new jobs"))
     }
 
-    /// Takes up to `limit` rows that wait. Jobs that were accepted within `fresh` are left to whoever accepted them, who is
-    /// handing them over at this moment; requests of other services are taken at once.
-    pub async fn take(&self, limit: u32, fresh: Duration) -> Result<Batch<'_>, StoreError> {
+    /// Keeps jobs that the caller hands over within `own`; after that a relay does.
+    async fn keep_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob], own: Duration) -> Result<(), StoreError> {
+        let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
+        let text = serde_json::to_string(&rows)
+            .map_err(|error| StoreError::Invalid { what: "a job", reason: error.to_string() })?;
+        sqlx::query(KEEP)
+            .bind(self.0.env_name())
+            .bind(json::without_nul(&text).as_ref())
+            .bind(jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
+            .bind(jobs.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
+            .bind(i64::try_from(own.as_millis()).unwrap_or(i64::MAX))
+            .execute(conn)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::on("keep jobs"))
+    }
+
+    /// Takes up to `limit` rows that wait, oldest first.
+    pub async fn take(&self, limit: u32) -> Result<Batch<'_>, StoreError> {
         let doing = "read the outbox";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         let rows: Vec<Row> = sqlx::query_as(
             "select id, queue, kind, envelope, request::text as request, on_conflict
              from outbox
-             where environment = $1 and handed_over_at is null
-               and (envelope is null or created_at < clock_timestamp() - $2 * interval '1 millisecond')
-             order by created_at, id
-             limit $3
+             where environment = $1 and handed_over_at is null and relay_at <= clock_timestamp()
+             order by relay_at, id
+             limit $2
              for update skip locked",
         )
         .bind(self.0.env_name())
-        .bind(i64::try_from(fresh.as_millis()).unwrap_or(i64::MAX))
         .bind(i64::from(limit))
         .fetch_all(&mut *tx)
         .await
@@ -251,7 +252,7 @@ impl Ledger for Store {
         Box::pin(async move {
             let kept = async {
                 let mut conn = self.pool.acquire().await.map_err(StoreError::on("keep jobs"))?;
-                self.outbox().keep_in(&mut conn, jobs).await
+                self.outbox().keep_in(&mut conn, jobs, OWN).await
             };
             kept.await.map_err(LedgerError::from)
         })
@@ -339,8 +340,8 @@ const KEEP: &str = "
                   parent text, max_attempts integer, run_at timestamptz, created_at timestamptz, traceparent text)
         join unnest($3::text[], $4::text[]) as t(id, envelope) using (id)
     ), kept as (
-        insert into outbox (environment, id, queue, kind, envelope, on_conflict)
-        select $1, id, queue, kind, envelope, on_conflict from given
+        insert into outbox (environment, id, queue, kind, envelope, on_conflict, relay_at)
+        select $1, id, queue, kind, envelope, on_conflict, clock_timestamp() + $5 * interval '1 millisecond' from given
         on conflict do nothing
         returning id
     )

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use perch_base::Environment;
 use perch_jobs::{JobId, PollAccount, PublishPost};
-use perch_queue::{Acceptance, Client, EnqueueOptions, NewJob};
+use perch_queue::{Acceptance, Client, EnqueueOptions, Ledger as _, NewJob};
 use perch_store::{JobState, Store};
 use perch_testkit::{OwnRedis, TestRedis, postgres_settings};
 use perch_workers::relay;
@@ -25,7 +25,7 @@ impl World {
     /// Makes the rows of the outbox look as if they had been there for a while.
     async fn age_outbox(&self, pool: &PgPool, handed_over: bool) {
         let undone = if handed_over { "" } else { ", handed_over_at = null" };
-        let sql = format!("update outbox set created_at = created_at - interval '1 minute'{undone}");
+        let sql = format!("update outbox set relay_at = relay_at - interval '1 minute'{undone}");
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await.expect("Postgres answers");
     }
 
@@ -72,16 +72,33 @@ async fn a_crash_between_postgres_and_redis_is_made_good_by_the_relay() {
     let world = World::start().await;
     let id = JobId::at(chrono::Utc::now());
     let job = world.client.admit(id, NewJob::of(&post("relayed")).expect("JSON")).expect("it is fine");
-    let pool = world.database().raw().await;
-    let mut conn = pool.acquire().await.expect("Postgres answers");
-    world.store.outbox().keep_in(&mut conn, std::slice::from_ref(&job)).await.expect("Postgres answers");
-
+    world.store.keep(std::slice::from_ref(&job)).await.expect("Postgres answers");
     let fresh = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
     assert_eq!(fresh.taken, 0, "whoever accepts it is about to hand it over");
-    world.age_outbox(&pool, true).await;
+    world.age_outbox(&world.database().raw().await, true).await;
     let late = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
     assert_eq!((late.taken, late.handed_over), (1, 1));
     assert_eq!(world.ended(id).await.state, JobState::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_written_in_one_transaction_with_what_caused_it() {
+    let world = World::start().await;
+    world.relay();
+    let pool = world.database().raw().await;
+    for (text, commits) in [("undone", false), ("caused", true)] {
+        let id = JobId::at(chrono::Utc::now());
+        let job = world.client.admit(id, NewJob::of(&post(text)).expect("JSON")).expect("it is fine");
+        let mut tx = pool.begin().await.expect("Postgres answers");
+        world.store.outbox().enqueue_in(&mut tx, &[job]).await.expect("Postgres answers");
+        if commits {
+            tx.commit().await.expect("Postgres answers");
+            assert_eq!(world.ended(id).await.state, JobState::Done);
+        } else {
+            tx.rollback().await.expect("Postgres answers");
+            assert_eq!(world.state(id).await, None);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,6 +76,10 @@ enum Verdict {
     Otherwise,
 }
 
+/// How a job is cancelled for another with its key: a newer one took its place, or Redis, which was away when the job
+/// was accepted, turned out to hold another.
+const REPLACED: [&str; 2] = ["replaced by a newer job", "held the unique key and was kept"];
+
 fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> Verdict {
     let Some(row) = row else { return if in_redis { Verdict::Stuck } else { Verdict::Lost } };
     if !row.is_final() {
@@ -87,7 +91,7 @@ fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> Verdict {
         (Expect::Done | Expect::Ended | Expect::DoneOrReplaced, "done") | (Expect::Dead | Expect::Ended, "dead") => {
             Verdict::Good
         }
-        (Expect::DoneOrReplaced, "cancelled") if reason.contains("replaced by a newer job") => Verdict::Good,
+        (Expect::DoneOrReplaced, "cancelled") if REPLACED.iter().any(|said| reason.contains(said)) => Verdict::Good,
         _ => Verdict::Otherwise,
     }
 }
