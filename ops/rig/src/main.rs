@@ -18,6 +18,7 @@ mod quiet;
 mod report;
 mod sabotage;
 mod servers;
+mod targets;
 mod torture;
 mod wipe;
 mod worker;

@@ -11,6 +11,7 @@ use crate::{
     chaos::{ALWAYS, Behaviour, Chaos},
     dice::Dice,
     label::{Expect, Label},
+    targets::Targets,
 };
 
 /// How jobs come in.
@@ -54,17 +55,6 @@ pub struct Offer {
     pub jobs: Vec<Planned>,
 }
 
-/// Posts of the sandbox that jobs are about.
-#[derive(Debug, Clone)]
-pub struct Targets {
-    /// To reply to, and to read metrics of.
-    pub posts: Vec<String>,
-    /// To retweet: each once.
-    pub retweets: Vec<String>,
-    /// To read picks in: id, author, text.
-    pub picks: Vec<(String, String, String)>,
-}
-
 /// The accounts that posts are made as.
 pub const ACCOUNTS: [&str; 4] = ["main", "second", "third", "fourth"];
 
@@ -95,11 +85,6 @@ const WEIGHTS: [(u64, Label); 20] = [
     (1, Label::Poison),
     (1, Label::PoisonAlways),
 ];
-
-/// How many posts, retweets and picks a run of so many jobs may ask for.
-pub fn most_targets(jobs: usize) -> usize {
-    jobs / 5 + 20
-}
 
 /// Plans a run of about `jobs` jobs over `time`.
 pub fn plan(seed: u64, jobs: usize, time: Duration, targets: Targets, types: &JobTypes) -> Vec<Offer> {

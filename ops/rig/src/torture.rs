@@ -9,7 +9,7 @@ use std::{
 
 use perch_base::Settings;
 use perch_queue::{Client, Queues, Redis};
-use perch_sandbox::{NewPost, Sandbox, SandboxOptions, SandboxState};
+use perch_sandbox::{Sandbox, SandboxOptions};
 use perch_store::{Scope, Store, Syncer};
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
@@ -23,10 +23,11 @@ use crate::{
     faults::Breaker,
     fleet::{Fleet, Programs, Role, perch_beside},
     journal::Journal,
-    plan::{ACCOUNTS, Targets, most_targets, plan},
+    plan::{ACCOUNTS, plan},
     quiet, report,
     sabotage::{self, Sabotage},
     servers::{Postgres, RedisServer},
+    targets::targets,
     wipe::Wipe,
     worker::job_types,
 };
@@ -39,7 +40,7 @@ pub struct Args {
     /// What decides everything; drawn when it is left out
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Jobs to offer, besides those that follow from them; 1,600 for each minute when it is left out
+    /// Jobs to offer, besides those that follow from them; 1,600 for each minute and at most 26,000 when it is left out
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Worker processes
@@ -115,6 +116,11 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
     let programs = programs(args, &sandbox, folder)?;
     let direct = Direct::connect(programs, &redis, &postgres).await?;
     let jobs = args.jobs.unwrap_or_else(|| jobs_for(time));
+    if jobs > MOST_JOBS {
+        return Err(RigError::Setup(format!(
+            "--jobs is {jobs}; the sandbox remembers the posts of {MOST_JOBS} at most"
+        )));
+    }
     let targets = targets(seed, jobs, &sandbox.state());
     let offers = plan(seed, jobs, time.mul_f64(LOADED), targets, &job_types());
     let planned: usize = offers.iter().map(|offer| offer.jobs.len()).sum();
@@ -262,8 +268,11 @@ impl Direct {
     }
 }
 
+/// The sandbox remembers 20,000 posts. So many jobs ask for fewer, and make fewer.
+const MOST_JOBS: usize = 26_000;
+
 fn jobs_for(time: Duration) -> usize {
-    usize::try_from(time.as_secs().max(10) * 1_600 / 60).unwrap_or(usize::MAX)
+    usize::try_from(time.as_secs().max(10) * 1_600 / 60).unwrap_or(usize::MAX).min(MOST_JOBS)
 }
 
 async fn sandbox(seed: u64) -> Result<Sandbox, RigError> {
@@ -279,25 +288,6 @@ async fn sandbox(seed: u64) -> Result<Sandbox, RigError> {
 
 fn username(account: &str) -> String {
     format!("rig_{account}")
-}
-
-/// The posts of the sandbox that jobs are about. Each pick is another bet, or its comment would be made once for all.
-fn targets(seed: u64, jobs: usize, sandbox: &SandboxState) -> Targets {
-    const TEAMS: [&str; 10] =
-        ["Lakers", "Celtics", "Knicks", "Bulls", "Nuggets", "Heat", "Suns", "Bucks", "Warriors", "Nets"];
-    let author = "line_hunter";
-    let mut dice = Dice::new(seed, "targets");
-    let most = most_targets(jobs);
-    let written = |text: String| sandbox.publish(author, NewPost { text, ..NewPost::default() });
-    let pick = |n: usize| {
-        let text = format!("{} -{}.5 (-110) 2u", TEAMS[n % TEAMS.len()], 1 + n / TEAMS.len());
-        (written(text.clone()), author.to_owned(), text)
-    };
-    Targets {
-        posts: (0..40).map(|n| written(format!("Thread {n}, game {}", dice.between(1, 99)))).collect(),
-        retweets: (0..most / 2).map(|n| written(format!("Worth a look: {n}"))).collect(),
-        picks: (0..most).map(pick).collect(),
-    }
 }
 
 /// What the processes are started with: the shipped configuration, the sandbox in place of the outside world, and times
