@@ -1,7 +1,10 @@
 //! The relay: hands over to Redis what the outbox in Postgres holds. Requests of other services, jobs that were accepted while
 //! Redis was away, and jobs whose acceptance was broken off by a crash.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use perch_base::crash_point;
 use perch_jobs::{JobId, QueueName, RetryPolicy};
@@ -15,6 +18,8 @@ const AT_ONCE: u32 = 250;
 const EVERY: Duration = Duration::from_secs(5);
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often rows of jobs that ended are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// How long the row of a job that ended is kept.
 const KEPT: Duration = Duration::from_secs(86_400);
 
@@ -43,9 +48,13 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
     }
     // Heard of before the first look, so that nothing falls between the two.
     let mut listener = store.outbox().listen().await?;
+    let mut pruned = Instant::now();
     loop {
         relay_all(store, client).await?;
-        store.outbox().prune(KEPT).await?;
+        if pruned.elapsed() >= PRUNE_EVERY {
+            store.outbox().prune(KEPT).await?;
+            pruned = Instant::now();
+        }
         // A connection that breaks is an error or a missed notification; the next look makes up for both.
         let _ = tokio::time::timeout(EVERY, listener.recv()).await;
     }
@@ -55,7 +64,7 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
 async fn relay_all(store: &Store, client: &Client) -> Result<(), StoreError> {
     loop {
         let relayed = relay_some(store, client).await?;
-        if relayed.taken < AT_ONCE as usize || relayed.handed_over == 0 {
+        if relayed.taken < AT_ONCE as usize || relayed.waits_for_redis {
             let backlog = store.outbox().backlog().await?;
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no outbox holds 2^53 rows")]
             metrics::gauge!("perch_outbox_waiting").set(backlog.waiting as f64);
@@ -73,13 +82,16 @@ pub struct Relayed {
     pub handed_over: usize,
     /// Requests that did not become jobs, because another one holds their unique key.
     pub never: usize,
+    /// Whether Redis was away for some.
+    pub waits_for_redis: bool,
 }
 
 /// Hands over up to 250 rows. What Redis does not take now stays for the next time.
 pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, StoreError> {
     let outbox = store.outbox();
     let batch = outbox.take(AT_ONCE).await?;
-    if batch.rows.is_empty() {
+    let taken = batch.taken();
+    if taken == 0 {
         return Ok(Relayed::default());
     }
     crash_point!("relay.taken");
@@ -89,21 +101,22 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
             by_queue.entry(job.queue.clone()).or_default().push(job);
         }
     }
-    let (mut there, mut never): (Vec<&LedgerJob>, Vec<(JobId, String)>) = (Vec::new(), Vec::new());
+    let (mut there, mut never, mut soon): (Vec<&LedgerJob>, Vec<(JobId, String)>, Vec<JobId>) = Default::default();
     for (name, jobs) in &by_queue {
         let Some(queue) = client.queues().get(name) else { continue };
         for (job, answer) in jobs.iter().zip(client.hand_over(queue, jobs).await) {
             match verdict(answer) {
                 Verdict::There => there.push(job),
                 Verdict::Never(reason) => never.push((job.id, reason)),
-                Verdict::Later(error) => tracing::debug!(job = %job.id, %error, "the outbox keeps a job"),
+                Verdict::Soon => soon.push(job.id),
+                Verdict::Later(error) => tracing::warn!(job = %job.id, %error, "the outbox keeps a job"),
             }
         }
     }
-    let relayed = Relayed { taken: batch.rows.len(), handed_over: there.len(), never: never.len() };
+    let relayed = Relayed { taken, handed_over: there.len(), never: never.len(), waits_for_redis: !soon.is_empty() };
     metrics::counter!("perch_outbox_relayed_total").increment(there.len() as u64);
     crash_point!("relay.pushed");
-    batch.settle(&there, &never).await?;
+    batch.settle(&there, &never, &soon).await?;
     crash_point!("relay.settled");
     Ok(relayed)
 }
@@ -133,6 +146,8 @@ fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
 enum Verdict {
     There,
     Never(String),
+    /// Redis is away.
+    Soon,
     Later(EnqueueError),
 }
 
@@ -143,6 +158,7 @@ fn verdict(answer: Result<Enqueued, EnqueueError>) -> Verdict {
         }
         Ok(_) => Verdict::There,
         Err(error @ EnqueueError::Conflict { .. }) => Verdict::Never(error.to_string()),
+        Err(EnqueueError::Queue(error)) if error.is_unavailable() => Verdict::Soon,
         Err(error) => Verdict::Later(error),
     }
 }

@@ -6,6 +6,7 @@ use perch_jobs::JobId;
 use crate::{
     Envelope, EnvelopeError, EventData, Queue, QueueError,
     enqueue::{OnConflict, Prepared},
+    lossy::Lossy,
     scripts,
 };
 
@@ -95,8 +96,8 @@ impl Queue {
     pub async fn scan(&self, cursor: u64) -> Result<(u64, Vec<JobId>), QueueError> {
         let mut scan = redis::cmd("HSCAN");
         scan.arg(self.keys().jobs()).arg(cursor).arg("COUNT").arg(1_000);
-        let (next, fields): (u64, Vec<(String, Vec<u8>)>) = self.redis().cmd("look through the jobs", &scan).await?;
-        Ok((next, fields.into_iter().filter_map(|(id, _)| id.parse().ok()).collect()))
+        let (next, fields): (u64, Vec<(Lossy, Vec<u8>)>) = self.redis().cmd("look through the jobs", &scan).await?;
+        Ok((next, fields.into_iter().filter_map(|(id, _)| id.0.parse().ok()).collect()))
     }
 
     /// Those of `ids` that Redis does not know.

@@ -207,3 +207,29 @@ async fn a_redis_that_is_killed_and_restarted_ends_no_worker_and_loses_no_job() 
     eventually("and run", || async { seen.all().contains(&1_000) }).await;
     working.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_put_back_keeps_the_attempts_it_has_left() {
+    let start = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
+    let clock = perch_base::Clock::manual(start);
+    let world = World::with(|_, _| (), clock.clone()).await;
+    let lost = perch_queue::Restore {
+        id: perch_jobs::JobId::at(start),
+        // As Postgres writes JSON, with a space after each colon.
+        envelope: r#"{"max": 3, "kind": "chore", "payload": {"n": 1}}"#.to_owned(),
+        run_at: None,
+        attempts: 1,
+        error: Some("the first attempt failed".to_owned()),
+        died_at: None,
+    };
+    let id = lost.id;
+    assert_eq!(world.queue.restore(&[lost]).await.expect("Redis").0, 1);
+    for lives in [true, false] {
+        let fetched = perch_queue::testing::fetch(&world.queue, "dies", 1, 100).await.expect("Redis");
+        assert_eq!(fetched.jobs.len(), 1, "it starts");
+        clock.advance(world.queue.engine().lease * 2);
+        perch_queue::testing::fetch(&world.queue, "other", 0, 100).await.expect("Redis");
+        let letter = world.queue.dead_letter(id).await.expect("Redis");
+        assert_eq!(letter.is_none(), lives, "{letter:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! The outbox: the jobs of ledger queues, and those that other services enqueue with `perch_enqueue` in their own transactions.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -88,6 +88,7 @@ struct RequestOptions {
 pub struct Batch<'a> {
     store: &'a Store,
     tx: Transaction<'a, Postgres>,
+    taken: Vec<String>,
     /// The rows, oldest first.
     pub rows: Vec<Waiting>,
 }
@@ -140,8 +141,9 @@ impl Outbox<'_> {
         .fetch_all(&mut *tx)
         .await
         .map_err(StoreError::on(doing))?;
+        let taken = rows.iter().map(|row| row.id.clone()).collect();
         let rows = rows.into_iter().filter_map(waiting).collect();
-        Ok(Batch { store: self.0, tx, rows })
+        Ok(Batch { store: self.0, tx, taken, rows })
     }
 
     /// How much waits.
@@ -201,9 +203,36 @@ impl Outbox<'_> {
 }
 
 impl Batch<'_> {
-    /// Ends it: `there` are with Redis, `never` did not come to be, each with the reason.
-    pub async fn settle(mut self, there: &[&LedgerJob], never: &[(JobId, String)]) -> Result<(), StoreError> {
+    /// How many rows were taken, readable or not.
+    pub fn taken(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Ends it: `there` are with Redis, `never` did not come to be, each with the reason, and `soon` are taken again with
+    /// the next batch. What is none of these cannot be handed over as it is: it lets the rows behind it pass for a minute.
+    pub async fn settle(
+        mut self,
+        there: &[&LedgerJob],
+        never: &[(JobId, String)],
+        soon: &[JobId],
+    ) -> Result<(), StoreError> {
         let env = self.store.env_name();
+        let settled: HashSet<String> = there
+            .iter()
+            .map(|job| job.id)
+            .chain(never.iter().map(|(id, _)| *id))
+            .chain(soon.iter().copied())
+            .map(|id| id.to_string())
+            .collect();
+        self.taken.retain(|id| !settled.contains(id));
+        sqlx::query(
+            "update outbox set relay_at = clock_timestamp() + interval '1 minute' where environment = $1 and id = any($2)",
+        )
+        .bind(env)
+        .bind(&self.taken)
+        .execute(&mut *self.tx)
+        .await
+        .map_err(StoreError::on("settle the outbox"))?;
         sqlx::query(
             "update outbox set handed_over_at = clock_timestamp(), envelope = coalesce(outbox.envelope, given.envelope)
              from unnest($2::text[], $3::text[]) as given(id, envelope)

@@ -272,3 +272,26 @@ async fn while_postgres_is_away_a_job_that_needs_it_waits_and_loses_no_attempt()
     let job = world.ended(id).await;
     assert_eq!((job.state, job.attempts), (JobState::Done, 1), "{:?}", job.last_error);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_nobody_can_hand_over_do_not_hold_up_those_behind_them() {
+    let world = World::start().await;
+    let pool = world.database().raw().await;
+    sqlx::query(
+        "insert into outbox (environment, id, queue, kind, envelope)
+         select 'staging', case when n % 2 = 0 then perch_ulid() else 'odd' || n end,
+                case when n % 4 = 0 then 'no_such_queue' else 'pending_posts' end, 'publish_post', '}{'
+         from generate_series(1, 600) n",
+    )
+    .execute(&pool)
+    .await
+    .expect("Postgres answers");
+    let id = JobId::at(chrono::Utc::now());
+    let job = world.client.admit(id, NewJob::of(&post("behind")).expect("JSON")).expect("it is fine");
+    let mut conn = pool.acquire().await.expect("Postgres answers");
+    world.store.outbox().enqueue_in(&mut conn, &[job]).await.expect("Postgres answers");
+    world.relay();
+    assert_eq!(world.ended(id).await.state, JobState::Done);
+    let kept = world.store.outbox().backlog().await.expect("Postgres answers").waiting;
+    assert_eq!(kept, 600, "what cannot be read is not thrown away");
+}
