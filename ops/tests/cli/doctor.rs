@@ -70,7 +70,7 @@ async fn a_database_is_migrated_once_and_then_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_a_newer_release_is_refused_with_what_to_do() {
     let world = World::start().await;
-    let raw = world.database.raw().await;
+    let raw = world.database.raw();
     sqlx::query(
         "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
          values (9999, 'the future', true, '\\x00', 0)",

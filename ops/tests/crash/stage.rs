@@ -145,6 +145,6 @@ impl Stage {
 
     /// The one number that a query answers with.
     pub async fn count(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query).fetch_one(&self.world.database.raw().await).await.expect("Postgres answers")
+        sqlx::query_scalar(query).fetch_one(&self.world.database.raw()).await.expect("Postgres answers")
     }
 }

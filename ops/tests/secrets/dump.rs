@@ -11,8 +11,7 @@ use crate::marks::Written;
 ///
 /// The server must have been started without `rdbcompression`.
 pub async fn redis(url: &str, written: &mut Written) {
-    let client = redis::Client::open(url).expect("a Redis URL");
-    let mut conn = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let mut conn = perch_testkit::TestRedis::at(url).raw().await;
     for number in 0..16 {
         redis::cmd("SELECT").arg(number).exec_async(&mut conn).await.expect("SELECT");
         let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query_async(&mut conn).await.expect("KEYS");
@@ -28,7 +27,7 @@ pub async fn redis(url: &str, written: &mut Written) {
 
 /// Every row of every table of a database as text; `bytea` columns stand there in hexadecimal.
 pub async fn postgres(database: &TestDatabase, written: &mut Written) {
-    let pool = database.raw().await;
+    let pool = database.raw();
     let tables = "select format('%I.%I', schemaname, tablename) from pg_tables
                   where schemaname not in ('pg_catalog', 'information_schema')";
     for table in sqlx::query(tables).fetch_all(&pool).await.expect("the list of tables") {

@@ -33,9 +33,8 @@ struct Role {
 impl Role {
     async fn create(database: &TestDatabase, password: &str) -> Self {
         let name = format!("perch_role_{}", database.url().rsplit('_').next().unwrap_or_default());
-        let pool = database.raw().await;
+        let pool = database.raw();
         run(&pool, format!("create role {name} superuser login password '{password}'")).await;
-        pool.close().await;
         let server = std::env::var("PERCH_TEST_DATABASE_URL").expect("the tests have a Postgres");
         Self { name, url: server }
     }
@@ -227,8 +226,7 @@ pub const SINGLE_VARIABLES: [&str; 8] = [
 ];
 
 async fn add_user(redis: &OwnRedis, password: &str) {
-    let client = redis::Client::open(redis.url()).expect("a Redis URL");
-    let mut conn = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let mut conn = perch_testkit::TestRedis::at(&redis.url()).raw().await;
     let mut add = redis::cmd("ACL");
     add.arg(&["SETUSER", "perch", "on", &format!(">{password}"), "~*", "&*", "+@all"]);
     add.exec_async(&mut conn).await.expect("ACL SETUSER");

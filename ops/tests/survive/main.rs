@@ -96,7 +96,7 @@ async fn ten_thousand_jobs_survive_a_kill_in_the_middle_of_their_drain() {
     let _worker = start_worker(&world, &sandbox);
     until("the rest is done", || async { left(&world, "analytics_processing").await == 0 }).await;
     sync(&world);
-    let pool = world.database.raw().await;
+    let pool = world.database.raw();
     until("all of it is in Postgres as done", || async {
         let row = sqlx::query("select count(*) from jobs where kind = 'collect_metrics' and state = 'done'")
             .fetch_one(&pool)

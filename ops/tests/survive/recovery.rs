@@ -66,7 +66,7 @@ async fn what_redis_lost_is_put_back_as_it_was_and_what_had_ended_is_not() {
     let later =
         world.json(&["enqueue", "publish_post", r#"{"account":"main","text":"later"}"#, "--in", "1h"])["id"].clone();
     sync(&world);
-    let pool = world.database.raw().await;
+    let pool = world.database.raw();
     until("Postgres knows how they ended", || async {
         let row = sqlx::query("select count(*) from jobs where queue = 'pending_posts' and state in ('done', 'dead')");
         row.fetch_one(&pool).await.expect("Postgres answers").get::<i64, _>(0) == 2
@@ -100,7 +100,7 @@ async fn a_job_that_an_older_copy_of_redis_brings_back_after_its_end_is_removed(
     let id = world.json(&["enqueue", "publish_post", r#"{"account":"main","text":"twice?"}"#])["id"].clone();
     sync(&world);
     // As if it had been done after the copy was made.
-    let pool = world.database.raw().await;
+    let pool = world.database.raw();
     sqlx::query("update jobs set state = 'done', version_ms = 9000000000000 where queue = 'pending_posts'")
         .execute(&pool)
         .await

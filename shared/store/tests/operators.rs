@@ -108,7 +108,7 @@ async fn the_token_itself_is_stored_nowhere() {
     let world = World::start().await;
     let made = world.store.api_keys().create("billing", &[Scope::Read]).await.unwrap();
     let row: String =
-        sqlx::query_scalar("select k::text from api_keys k").fetch_one(&world.database.raw().await).await.unwrap();
+        sqlx::query_scalar("select k::text from api_keys k").fetch_one(&world.database.raw()).await.unwrap();
     assert!(!row.contains(made.token.expose_secret()), "{row}");
 }
 

@@ -36,7 +36,7 @@ async fn processes_that_migrate_at_once_do_each_migration_once() {
 async fn a_database_of_an_older_release_names_the_command_that_mends_it() {
     let database = TestDatabase::create().await;
     let store = database.store(Environment::Staging);
-    let raw = database.raw().await;
+    let raw = database.raw();
     sqlx::query("delete from _sqlx_migrations where version > 2").execute(&raw).await.unwrap();
     assert_eq!(store.schema().await.unwrap(), SchemaState::Behind { have: 2, need: schema_version() });
     let refusal = store.require_schema().await.unwrap_err();
@@ -47,7 +47,7 @@ async fn a_database_of_an_older_release_names_the_command_that_mends_it() {
 async fn a_database_of_a_newer_release_is_left_alone_and_named_as_such() {
     let database = TestDatabase::create().await;
     let store = database.store(Environment::Staging);
-    let raw = database.raw().await;
+    let raw = database.raw();
     sqlx::query(
         "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
          values (9000, 'from the future', true, '\\x00', 0)",
@@ -64,7 +64,7 @@ async fn a_database_of_a_newer_release_is_left_alone_and_named_as_such() {
 #[tokio::test]
 async fn a_migration_that_was_changed_after_it_ran_is_refused() {
     let database = TestDatabase::create().await;
-    let raw = database.raw().await;
+    let raw = database.raw();
     sqlx::query("update _sqlx_migrations set checksum = '\\x00' where version = 1").execute(&raw).await.unwrap();
     let refusal = database.store(Environment::Staging).migrate(|_| ()).await.unwrap_err();
     assert!(refusal.to_string().contains("modified"), "{refusal}");
@@ -88,7 +88,7 @@ async fn a_server_that_is_away_is_told_from_one_that_refuses() {
 #[tokio::test]
 async fn every_table_carries_the_environment_in_its_key() {
     let database = TestDatabase::create().await;
-    let raw = database.raw().await;
+    let raw = database.raw();
     let without: Vec<String> = sqlx::query_scalar(
         "select t.table_name::text from information_schema.tables t
          where t.table_schema = 'public' and t.table_type = 'BASE TABLE' and t.table_name <> '_sqlx_migrations'

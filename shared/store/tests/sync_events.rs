@@ -113,7 +113,7 @@ async fn a_crash_between_the_commit_and_the_trim_doubles_nothing() {
 
     // And with a cursor that is behind, as in a backup that was restored, everything is moved a second time.
     let cursor = "update sync_cursors set ms = 0, seq = 0, ordinal = 0";
-    sqlx::query(cursor).execute(&world.database.raw().await).await.unwrap();
+    sqlx::query(cursor).execute(&world.database.raw()).await.unwrap();
     world.syncer(100).run_once().await.unwrap_err();
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (30, 60));
     assert_eq!(world.store.history().job(job(1)).await.unwrap().unwrap().state, JobState::Running);
@@ -195,7 +195,7 @@ async fn entries_that_were_trimmed_too_early_are_counted_and_reported() {
     assert_eq!((report.events, report.streams.iter().map(|s| s.lost_entries).sum::<u64>()), (8, 12));
     let (gaps, lost): (i64, i64) =
         sqlx::query_as("select gaps, lost_entries from sync_cursors where stream = 'events:extraction'")
-            .fetch_one(&world.database.raw().await)
+            .fetch_one(&world.database.raw())
             .await
             .unwrap();
     assert_eq!((gaps, lost), (1, 12));

@@ -3,7 +3,10 @@ use std::{str::FromStr, time::Duration};
 use perch_base::{Environment, settings::PostgresSettings};
 use perch_store::{Store, schema_version};
 use secrecy::SecretString;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 /// A Postgres database of one's own, migrated, on the server of the tests. It is dropped with the value.
 #[derive(Debug)]
@@ -11,6 +14,7 @@ pub struct TestDatabase {
     server: PgConnectOptions,
     url: String,
     name: String,
+    raw: PgPool,
 }
 
 impl TestDatabase {
@@ -46,7 +50,8 @@ impl TestDatabase {
     fn named(server: PgConnectOptions) -> Self {
         let name = format!("perch_test_{}", uuid::Uuid::new_v4().simple());
         let url = url_of(&name);
-        Self { server, url, name }
+        let raw = PgPoolOptions::new().max_connections(4).connect_lazy_with(server.clone().database(&name));
+        Self { server, url, name, raw }
     }
 
     /// Its URL.
@@ -75,9 +80,9 @@ impl TestDatabase {
         (gate, SecretString::from(url.to_string()))
     }
 
-    /// A plain pool, for looking behind the store's back.
-    pub async fn raw(&self) -> PgPool {
-        PgPool::connect_with(self.server.clone().database(&self.name)).await.expect("the test database answers")
+    /// A plain pool, for looking behind the store's back: the same one at every call.
+    pub fn raw(&self) -> PgPool {
+        self.raw.clone()
     }
 }
 

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use perch_base::settings::RedisSettings;
 use perch_queue::Redis;
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use secrecy::SecretString;
 
 /// A Redis database of one's own on the server of the tests.
@@ -19,14 +22,11 @@ impl TestRedis {
         let server = std::env::var("PERCH_TEST_REDIS_URL")
             .expect("PERCH_TEST_REDIS_URL is not set; run the tests through ./ops/test, which starts the servers");
         let server = server.trim_end_matches('/').to_owned();
-        let client = redis::Client::open(server.as_str()).expect("PERCH_TEST_REDIS_URL is a Redis URL");
-        let mut conn = client.get_multiplexed_async_connection().await.expect("the Redis of the tests answers");
+        let mut conn = Self::at(&server).raw().await;
         let turn: u64 = redis::cmd("INCR").arg("perch-tests").query_async(&mut conn).await.expect("INCR works");
-        let url = format!("{server}/{}", turn % 1_023 + 1);
-        let client = redis::Client::open(url.as_str()).expect("a Redis URL with a database");
-        let mut conn = client.get_multiplexed_async_connection().await.expect("the database can be selected");
-        redis::cmd("FLUSHDB").exec_async(&mut conn).await.expect("FLUSHDB works");
-        Self { url }
+        let claimed = Self::at(&format!("{server}/{}", turn % 1_023 + 1));
+        claimed.wipe().await;
+        claimed
     }
 
     /// The database at `url`, as it is.
@@ -62,9 +62,13 @@ impl TestRedis {
     ///
     /// # Panics
     /// When the server does not answer.
-    pub async fn raw(&self) -> redis::aio::MultiplexedConnection {
+    pub async fn raw(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url.as_str()).expect("a Redis URL");
-        client.get_multiplexed_async_connection().await.expect("the Redis of the tests answers")
+        // The library's own limits, a second and half a second, are soon over on a machine full of tests.
+        let patience = Some(Duration::from_secs(30));
+        let config = AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
+        let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+        connected.expect("the Redis of the tests answers")
     }
 }
 
@@ -72,7 +76,7 @@ impl TestRedis {
 pub fn redis_settings() -> RedisSettings {
     RedisSettings {
         pool_size: 4,
-        connect_timeout: std::time::Duration::from_secs(5),
-        command_timeout: std::time::Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(5),
+        command_timeout: Duration::from_secs(5),
     }
 }

@@ -75,7 +75,7 @@ async fn a_crash_between_postgres_and_redis_is_made_good_by_the_relay() {
     world.store.keep(std::slice::from_ref(&job)).await.expect("Postgres answers");
     let fresh = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
     assert_eq!(fresh.taken, 0, "whoever accepts it is about to hand it over");
-    world.age_outbox(&world.database().raw().await, true).await;
+    world.age_outbox(&world.database().raw(), true).await;
     let late = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
     assert_eq!((late.taken, late.handed_over), (1, 1));
     assert_eq!(world.ended(id).await.state, JobState::Done);
@@ -85,7 +85,7 @@ async fn a_crash_between_postgres_and_redis_is_made_good_by_the_relay() {
 async fn a_job_is_written_in_one_transaction_with_what_caused_it() {
     let world = World::start().await;
     world.relay();
-    let pool = world.database().raw().await;
+    let pool = world.database().raw();
     for (text, commits) in [("undone", false), ("caused", true)] {
         let id = JobId::at(chrono::Utc::now());
         let job = world.client.admit(id, NewJob::of(&post(text)).expect("JSON")).expect("it is fine");
@@ -105,7 +105,7 @@ async fn a_job_is_written_in_one_transaction_with_what_caused_it() {
 async fn a_job_that_has_ended_is_not_begun_again_when_it_is_relayed_once_more() {
     let world = World::start().await;
     let id = world.done(&post("once")).await.id;
-    let pool = world.database().raw().await;
+    let pool = world.database().raw();
     world.age_outbox(&pool, false).await;
     let again = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
     assert_eq!((again.taken, again.handed_over), (1, 1));
@@ -123,7 +123,7 @@ async fn a_job_that_another_one_stands_for_leaves_nothing_in_the_outbox() {
     let second = world.client.enqueue(&job).await.expect("the first stands for it");
     assert_eq!((second.acceptance, second.id), (Acceptance::Kept, first));
     let rows: i64 = sqlx::query("select count(*) from outbox")
-        .fetch_one(&world.database().raw().await)
+        .fetch_one(&world.database().raw())
         .await
         .expect("Postgres answers")
         .get(0);
@@ -142,7 +142,7 @@ async fn kinds_are_known(pool: &PgPool) {
 async fn another_service_enqueues_inside_its_own_transaction() {
     let world = World::start().await;
     world.relay();
-    let pool = world.database().raw().await;
+    let pool = world.database().raw();
     kinds_are_known(&pool).await;
     sqlx::query("create table orders (id int)").execute(&pool).await.expect("Postgres answers");
     for (text, commits) in [("undone", false), ("bought", true)] {
@@ -169,7 +169,7 @@ async fn another_service_enqueues_inside_its_own_transaction() {
 async fn what_perch_enqueue_refuses_is_told_with_what_is_wrong() {
     let world = World::without_workers(&[]).await;
     world.relay();
-    let pool = world.database().raw().await;
+    let pool = world.database().raw();
     kinds_are_known(&pool).await;
     let fine = r#"'publish_post', '{"account":"main","text":"x"}'"#;
     let cases = [
@@ -199,7 +199,7 @@ async fn what_perch_enqueue_refuses_is_told_with_what_is_wrong() {
 async fn a_request_whose_payload_does_not_fit_ends_in_the_dead_letters_with_the_reason() {
     let world = World::start().await;
     world.relay();
-    let pool = world.database().raw().await;
+    let pool = world.database().raw();
     kinds_are_known(&pool).await;
     let id: String = sqlx::query_scalar(r#"select perch_enqueue('publish_post', '{"account":"main","text":7}')"#)
         .fetch_one(&pool)
@@ -216,7 +216,7 @@ async fn a_request_whose_payload_does_not_fit_ends_in_the_dead_letters_with_the_
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_requests_with_one_unique_key_the_second_is_cancelled_with_the_reason() {
     let world = World::without_workers(&[]).await;
-    let pool = world.database().raw().await;
+    let pool = world.database().raw();
     world.relay();
     kinds_are_known(&pool).await;
     let ask = r#"select perch_enqueue('publish_post', '{"account":"main","text":"x"}', unique_key => 'k')"#;
@@ -276,7 +276,7 @@ async fn while_postgres_is_away_a_job_that_needs_it_waits_and_loses_no_attempt()
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_nobody_can_hand_over_do_not_hold_up_those_behind_them() {
     let world = World::start().await;
-    let pool = world.database().raw().await;
+    let pool = world.database().raw();
     sqlx::query(
         "insert into outbox (environment, id, queue, kind, envelope)
          select 'staging', case when n % 2 = 0 then perch_ulid() else 'odd' || n end,

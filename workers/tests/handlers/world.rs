@@ -145,7 +145,7 @@ impl World {
     pub async fn age_effect(&self, key: &str) {
         sqlx::query("update effects set intended_at = intended_at - interval '2 minutes' where key = $1")
             .bind(key)
-            .execute(&self.database.raw().await)
+            .execute(&self.database.raw())
             .await
             .expect("Postgres answers");
     }

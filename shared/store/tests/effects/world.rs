@@ -53,7 +53,7 @@ impl World {
     pub async fn age(&self, age: std::time::Duration) {
         sqlx::query("update effects set intended_at = now() - $1 * interval '1 second'")
             .bind(age.as_secs_f64())
-            .execute(&self.database.raw().await)
+            .execute(&self.database.raw())
             .await
             .unwrap();
     }

@@ -70,7 +70,7 @@ impl World {
 
     pub async fn count(&self, table: &'static str) -> i64 {
         let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
-        sqlx::query_scalar(sql).fetch_one(&self.database.raw().await).await.unwrap()
+        sqlx::query_scalar(sql).fetch_one(&self.database.raw()).await.unwrap()
     }
 }
 
