@@ -366,10 +366,10 @@ pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueu
         call.arg(job.id.to_string()).arg(job.envelope.encode()).arg(job.script_options());
     }
     crash_point!("enqueue.before");
-    let answered = queue.run::<Vec<(u8, String)>>("enqueue", &call).await;
+    let answered = queue.run::<Vec<(usize, u8, String)>>("enqueue", &call).await;
     crash_point!("enqueue.after");
     match answered {
-        Ok(codes) => jobs.iter().zip(codes).map(|(job, (code, id))| answer(queue, job, code, &id)).collect(),
+        Ok(others) => answers(queue, jobs, &others),
         Err(error) => {
             let doing = "enqueue";
             let again = |e: &QueueError| match e {
@@ -383,15 +383,41 @@ pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueu
     }
 }
 
+/// The answers to a call, of which the script told those that are not simply accepted: place, code and an id.
+fn answers(queue: &Queue, jobs: &[&Prepared], others: &[(usize, u8, String)]) -> Vec<Result<Enqueued, EnqueueError>> {
+    let accepted = |job: &&Prepared| {
+        Ok(Enqueued { id: job.id, queue: queue.name().clone(), acceptance: Acceptance::Accepted, replaced: None })
+    };
+    let mut answers: Vec<_> = jobs.iter().map(accepted).collect();
+    for (place, code, other) in others {
+        let place = place.saturating_sub(1);
+        if let (Some(slot), Some(job)) = (answers.get_mut(place), jobs.get(place)) {
+            *slot = answer(queue, job, *code, other);
+        }
+    }
+    count_accepted(queue, jobs, &answers);
+    answers
+}
+
+fn count_accepted(queue: &Queue, jobs: &[&Prepared], answers: &[Result<Enqueued, EnqueueError>]) {
+    let mut by_kind: Vec<(&JobKind, u64)> = Vec::new();
+    for (job, answer) in jobs.iter().zip(answers) {
+        let new = matches!(answer, Ok(Enqueued { acceptance: Acceptance::Accepted | Acceptance::Replaced, .. }));
+        match by_kind.iter_mut().find(|(kind, _)| **kind == job.envelope.kind) {
+            Some((_, count)) => *count += u64::from(new),
+            None => by_kind.push((&job.envelope.kind, u64::from(new))),
+        }
+    }
+    for (kind, count) in by_kind {
+        metrics::counter!("perch_jobs_enqueued_total", "queue" => queue.name().to_string(), "kind" => kind.to_string())
+            .increment(count);
+    }
+}
+
 fn answer(queue: &Queue, job: &Prepared, code: u8, other: &str) -> Result<Enqueued, EnqueueError> {
     let other = other.parse().unwrap_or(job.id);
-    let enqueued = |id, acceptance, replaced| {
-        metrics::counter!("perch_jobs_enqueued_total", "queue" => queue.name().to_string(), "kind" => job.envelope.kind.to_string())
-            .increment(u64::from(matches!(acceptance, Acceptance::Accepted | Acceptance::Replaced)));
-        Ok(Enqueued { id, queue: queue.name().clone(), acceptance, replaced })
-    };
+    let enqueued = |id, acceptance, replaced| Ok(Enqueued { id, queue: queue.name().clone(), acceptance, replaced });
     match code {
-        0 => enqueued(job.id, Acceptance::Accepted, None),
         2 => Err(EnqueueError::Conflict {
             key: job.envelope.unique.as_ref().map(|u| u.key.clone()).unwrap_or_default(),
             holder: other,

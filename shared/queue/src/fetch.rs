@@ -77,10 +77,10 @@ impl FromRedisValue for Reply {
         let mut number =
             || items.next().ok_or_else(|| ParsingError::from("the list is too short")).and_then(i64::from_redis_value);
         let (paused, next_ms) = (number()? == 1, number()?);
-        let mut jobs = Vec::with_capacity(items.len() / 3);
-        while let (Some(id), Some(envelope), Some(member)) = (items.next(), items.next(), items.next()) {
-            let Lossy(id) = Lossy::from_redis_value(id)?;
+        let mut jobs = Vec::with_capacity(items.len() / 2);
+        while let (Some(envelope), Some(member)) = (items.next(), items.next()) {
             let Lossy(member) = Lossy::from_redis_value(member)?;
+            let id = member.split('|').next().unwrap_or_default();
             // An id that is none was planted by hand; its lease runs out and it ends in the dead letters.
             let Ok(id) = id.parse::<JobId>() else {
                 tracing::error!(id, "an id in Redis is not a job id; it is left to the reaper");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_base::{Classified, Disposition, chain};
+use perch_base::{Classified, Disposition, chain, settings::History};
 use perch_jobs::RetryPolicy;
 use serde_json::Value;
 
@@ -125,15 +125,33 @@ pub(crate) struct Finish {
 /// Most verdicts in one script call.
 pub(crate) const FINISHED_AT_ONCE: usize = 500;
 
+/// Whether nothing is told of the success of `lease`: the first attempt of a job whose queue keeps a history of failures.
+pub(crate) fn untold(queue: &Queue, lease: &Lease, verdict: Verdict) -> bool {
+    verdict == Verdict::Done && lease.attempt() == 1 && queue.settings().history == History::Failures
+}
+
 /// Carries out verdicts; answers for each whether its lease was still held.
 pub(crate) async fn finish(queue: &Queue, batch: &[Finish]) -> Result<Vec<bool>, QueueError> {
+    let (plain, told): (Vec<_>, Vec<_>) =
+        batch.iter().enumerate().partition(|(_, f)| untold(queue, &f.lease, f.verdict));
     let mut call = queue.invocation(&scripts::FINISH);
-    for Finish { lease, verdict, data } in batch {
+    call.arg(plain.len());
+    for (_, Finish { lease, .. }) in &plain {
+        call.arg(lease.member());
+    }
+    for (_, Finish { lease, verdict, data }) in &told {
         let data = serde_json::to_string(data).expect("event data has text keys and values that JSON can hold");
         call.arg(lease.member()).arg(verdict.as_str()).arg(verdict.delay().as_millis().to_string()).arg(data);
     }
-    let held: Vec<u8> = queue.run("finish", &call).await?;
-    Ok(held.into_iter().map(|h| h == 1).collect())
+    let lost: Vec<usize> = queue.run("finish", &call).await?;
+    let places: Vec<usize> = plain.iter().chain(&told).map(|(place, _)| *place).collect();
+    let mut held = vec![true; batch.len()];
+    for place in lost {
+        if let Some(place) = places.get(place.wrapping_sub(1)) {
+            held[*place] = false;
+        }
+    }
+    Ok(held)
 }
 
 #[cfg(test)]

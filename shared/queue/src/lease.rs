@@ -1,5 +1,7 @@
 //! Keeping jobs: renewal of leases, and what a worker learns while it renews.
 
+use std::sync::Arc;
+
 use perch_jobs::JobId;
 
 use crate::{Queue, QueueError, lossy::Lossy, scripts};
@@ -8,12 +10,12 @@ use crate::{Queue, QueueError, lossy::Lossy, scripts};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
     id: JobId,
-    member: String,
+    member: Arc<str>,
 }
 
 impl Lease {
     pub(crate) fn from_member(id: JobId, member: String) -> Self {
-        Self { id, member }
+        Self { id, member: member.into() }
     }
 
     /// The job.
@@ -24,6 +26,10 @@ impl Lease {
     /// `id|holder|attempt|number|group`, as it stands in the sorted set `leases`.
     pub fn member(&self) -> &str {
         &self.member
+    }
+
+    pub(crate) fn shared_member(&self) -> Arc<str> {
+        self.member.clone()
     }
 
     /// The worker that holds it.

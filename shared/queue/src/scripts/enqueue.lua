@@ -3,21 +3,61 @@
 -- Own ARGV: triples of id, envelope, options. Options are '' for a plain job, else JSON:
 --   {"p":"high"|"low", "at":due ms, "g":group, "u":unique key, "s":"queued"|"done"|window ms, "c":"reject"|"keep"|"replace",
 --    "i":intake id}
--- Result: for each job a pair: a code and an id.
---   0 accepted (its own id) · 1 the id is known already, or was cancelled a moment ago (its own id) · 2 refused, the key is held by (holder)
+-- Result: for each job that is not simply accepted three things: its place in the call from 1, a code and an id.
+--   1 the id is known already, or was cancelled a moment ago (its own id) · 2 refused, the key is held by (holder)
 --   3 kept the job that holds the key (holder) · 4 accepted in place of (the one replaced) · 5 the intake id was taken over before
 -- Atomic: each job is accepted whole or not at all; all jobs of the call in one go.
 -- Bound: the number of jobs given, which the caller keeps at 500.
 
 local out = {}
-for i = 5, #ARGV, 3 do
-  local id, envelope = ARGV[i], ARGV[i + 1]
-  local options = ARGV[i + 2]
-  local code, other = accept(id, envelope, options ~= '' and cjson.decode(options) or nil)
-  out[#out + 1] = code
-  out[#out + 1] = other
-  if FULL and (code == 0 or code == 4) then event('enqueued', id, envelope) end
+local function answer(i, code, id)
+  local n = #out
+  out[n + 1], out[n + 2], out[n + 3] = (i - 2) / 3, code, id
 end
+
+-- Plain jobs that follow one another are stored together: their number of calls does not grow with them.
+local first = nil
+local function store_plain(last)
+  if not first then return end
+  local ids = {}
+  for i = first, last, 3 do
+    ids[#ids + 1] = ARGV[i]
+  end
+  local known = call('HMGET', JOBS, unpack(ids))
+  local new, pairs_of, seen = {}, {}, {}
+  for n, id in ipairs(ids) do
+    local i = first + 3 * (n - 1)
+    if known[n] or seen[id] or (cancelled and call('SISMEMBER', CANCELLED, id) == 1) then
+      answer(i, 1, id)
+    else
+      seen[id] = true
+      new[#new + 1] = id
+      pairs_of[#pairs_of + 1] = id
+      pairs_of[#pairs_of + 1] = ARGV[i + 1]
+      if FULL then event('enqueued', id, ARGV[i + 1]) end
+    end
+  end
+  if #new > 0 then
+    call('HSET', JOBS, unpack(pairs_of))
+    call('RPUSH', READY.normal, unpack(new))
+    added = true
+  end
+  first = nil
+end
+
+for i = 5, #ARGV, 3 do
+  local options = ARGV[i + 2]
+  if options == '' then
+    first = first or i
+  else
+    store_plain(i - 3)
+    local id, envelope = ARGV[i], ARGV[i + 1]
+    local code, other = accept(id, envelope, cjson.decode(options))
+    if code ~= 0 then answer(i, code, other) end
+    if FULL and (code == 0 or code == 4) then event('enqueued', id, envelope) end
+  end
+end
+store_plain(#ARGV - 2)
 flush_events()
 if added then wake() end
 return out

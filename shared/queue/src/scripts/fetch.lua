@@ -3,8 +3,8 @@
 -- Own ARGV: 5 slots, 6 lease ms, 7 holder, 8 most jobs promoted, 9 most leases reaped, 10 group concurrency (0 none),
 --   11 group rate: interval ms between starts (0 none), 12 group burst, 13 queue rate: interval ms (0 none), 14 queue burst,
 --   15 global concurrency (0 none), 16 what the worker says of itself (JSON, '' to leave it as it is)
--- Result: { paused (0 or 1), ms until the next job is due or a lease ends (-1 none), then for each job: id, envelope
---   (false when it is missing), lease member }
+-- Result: { paused (0 or 1), ms until the next job is due or a lease ends (-1 none), then for each job: its envelope and
+--   its lease member }
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
 -- Bound: slots + jobs promoted + leases reaped + 3 times the slots looked at for limits + 10 groups of parked jobs.
 
@@ -182,7 +182,6 @@ while started < slots and looked < 3 * slots do
         local member = id .. '|' .. holder .. '|' .. attempt .. '|' .. number .. '|' .. (groups[id] or '')
         leases[#leases + 1] = now + lease_ms
         leases[#leases + 1] = member
-        out[#out + 1] = id
         out[#out + 1] = envelopes[i]
         out[#out + 1] = member
         started = started + 1

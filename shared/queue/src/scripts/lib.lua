@@ -109,16 +109,22 @@ local function release_unique(id)
   end
 end
 
--- Forgets everything about jobs that are finished. At most a few hundred ids at once.
+-- Forgets everything about jobs that are finished. At most a few hundred ids at once. Most queues have nothing but jobs.
 local function forget(ids)
   if #ids == 0 then return end
+  call('HDEL', JOBS, unpack(ids))
+  if call('EXISTS', ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED) == 0 then
+    return
+  end
   if call('EXISTS', UNIQUE_DONE, UNIQUE_QUEUED) > 0 then
     for _, id in ipairs(ids) do release_unique(id) end
   end
   if call('EXISTS', RESERVED) == 1 then
     for _, id in ipairs(ids) do unplan(id) end
   end
-  for _, hash in ipairs({ JOBS, ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING }) do call('HDEL', hash, unpack(ids)) end
+  for _, hash in ipairs({ ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING }) do
+    if call('EXISTS', hash) == 1 then call('HDEL', hash, unpack(ids)) end
+  end
 end
 
 -- Group limits: a lease that counts for a group carries its name.

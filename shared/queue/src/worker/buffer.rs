@@ -71,7 +71,7 @@ pub(super) struct Delivery {
 pub(super) struct Buffer {
     waiting: Mutex<VecDeque<Delivery>>,
     /// By the member of the lease: one process may hold two attempts of a job for a moment, when the first was lost.
-    held: Mutex<HashMap<String, Arc<Held>>>,
+    held: Mutex<HashMap<Arc<str>, Arc<Held>>>,
     /// Fetched jobs whose handler has not ended.
     outstanding: AtomicUsize,
     capacity: usize,
@@ -93,19 +93,28 @@ impl Buffer {
         }
     }
 
-    /// How many more jobs may be fetched.
-    pub fn free(&self) -> usize {
-        self.capacity.saturating_sub(self.outstanding.load(Ordering::Acquire))
+    /// How many more jobs to fetch now: none while jobs still wait to be started and few places are free, because a fetch
+    /// costs the same for one job as for many.
+    pub fn wanted(&self) -> usize {
+        let waiting = !lock(&self.waiting).is_empty();
+        let free = self.capacity.saturating_sub(self.outstanding.load(Ordering::Acquire));
+        if waiting && free < self.capacity.div_ceil(4) { 0 } else { free }
     }
 
-    /// Returns once a place may have become free.
+    /// Returns once more may be wanted.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }
 
+    fn tell_if_wanted(&self) {
+        if self.wanted() > 0 {
+            self.freed.notify_one();
+        }
+    }
+
     /// Takes jobs in. A buffer that was closed meanwhile hands them back: they are to be released.
     pub fn add(&self, deliveries: Vec<Delivery>) -> Vec<Delivery> {
-        lock(&self.held).extend(deliveries.iter().map(|d| (d.held.lease.member().to_owned(), d.held.clone())));
+        lock(&self.held).extend(deliveries.iter().map(|d| (d.held.lease.shared_member(), d.held.clone())));
         let mut waiting = lock(&self.waiting);
         if self.closed.load(Ordering::Acquire) {
             return deliveries;
@@ -121,8 +130,12 @@ impl Buffer {
     pub fn poll_next(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Delivery>> {
         use std::task::Poll;
         self.reader.register(cx.waker());
-        match lock(&self.waiting).pop_front() {
-            Some(delivery) => Poll::Ready(Some(delivery)),
+        let next = lock(&self.waiting).pop_front();
+        match next {
+            Some(delivery) => {
+                self.tell_if_wanted();
+                Poll::Ready(Some(delivery))
+            }
             None if self.closed.load(Ordering::Acquire) => Poll::Ready(None),
             None => Poll::Pending,
         }
@@ -131,7 +144,7 @@ impl Buffer {
     /// The handler of a job has ended: its place is free. The lease is held until the end is written to Redis.
     pub fn ended(&self) {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
-        self.freed.notify_one();
+        self.tell_if_wanted();
     }
 
     /// What became of these is written to Redis.

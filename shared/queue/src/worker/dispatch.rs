@@ -16,10 +16,11 @@ use super::{
     buffer::{Delivery, Held, Stop},
     context::{Deps, JobContext, Run},
     handler::{Handlers, Registered},
+    meters::Meters,
 };
 use crate::{
     Client, Envelope, EventData, Fail, Queue,
-    finish::{Ended, Finish, Verdict, decide},
+    finish::{Ended, Finish, Verdict, decide, untold},
 };
 
 /// How long a handler that was told to stop may go on before it is dropped.
@@ -33,6 +34,7 @@ pub(super) struct Pool {
     pub deps: Deps,
     /// Cancelled when the grace of a shutdown is over.
     pub interrupt: CancellationToken,
+    pub meters: Meters,
 }
 
 impl Pool {
@@ -47,7 +49,7 @@ impl Pool {
             None if !delivery.held.renewed_within(self.queue.engine().lease) => return None,
             None => {}
         }
-        let envelope = match Envelope::decode(&delivery.envelope) {
+        let mut envelope = match Envelope::decode(&delivery.envelope) {
             Ok(envelope) => envelope,
             Err(error) => {
                 tracing::error!(job = %lease.id(), queue = %self.queue.name(), %error, "unreadable envelope");
@@ -67,7 +69,7 @@ impl Pool {
         }
         let (ended, trace) = async {
             let trace = telemetry::current_traceparent().and_then(|t| t.split('-').nth(1).map(str::to_owned));
-            (self.attempt(&delivery.held, &envelope).await, trace)
+            (self.attempt(&delivery.held, &mut envelope).await, trace)
         }
         .instrument(span.clone())
         .await;
@@ -84,12 +86,11 @@ impl Pool {
     fn measure_wait(&self, id: perch_jobs::JobId, envelope: &Envelope) {
         let ready = envelope.run_at.unwrap_or_else(|| id.created_at());
         if let Ok(waited) = (self.queue.now() - ready).to_std() {
-            metrics::histogram!("perch_wait_seconds", "queue" => self.queue.name().to_string())
-                .record(waited.as_secs_f64());
+            self.meters.waited(waited);
         }
     }
 
-    async fn attempt(self: &Arc<Self>, held: &Arc<Held>, envelope: &Envelope) -> Ended {
+    async fn attempt(self: &Arc<Self>, held: &Arc<Held>, envelope: &mut Envelope) -> Ended {
         if let Some(deadline) = envelope.deadline.filter(|d| *d <= self.queue.now()) {
             return Ended::Expired(format!("its deadline, {deadline}, passed before it could start"));
         }
@@ -104,7 +105,7 @@ impl Pool {
             self.measure_wait(held.lease.id(), envelope);
         }
         let context = self.context(held, envelope);
-        let (handler, payload) = (handler.clone(), envelope.payload.clone());
+        let (handler, payload) = (handler.clone(), std::mem::take(&mut envelope.payload));
         let run = async move {
             match handler.call(&payload, &context) {
                 Ok(run) => run.await.map_or_else(Ended::Failed, Ended::Succeeded),
@@ -154,7 +155,7 @@ impl Pool {
         let (verdict, error) = decide(&ended, &policy, lease.attempt(), rand::random::<f64>());
         let verdict = verdict.within(self.queue.engine().max_schedule_ahead);
         let took = began.elapsed();
-        self.measure(envelope, verdict, took);
+        self.meters.ended(&envelope.kind, verdict, took);
         span.in_scope(|| match (&verdict, &error) {
             (Verdict::Done, _) => tracing::debug!(ms = millis(took), "done"),
             (Verdict::Dead, Some(error)) => tracing::error!(ms = millis(took), error, "dead"),
@@ -163,6 +164,9 @@ impl Pool {
             (verdict, Some(error)) => tracing::warn!(ms = millis(took), ?verdict, error, "not done"),
             (verdict, None) => tracing::info!(ms = millis(took), ?verdict, "not done"),
         });
+        if untold(&self.queue, &lease, verdict) {
+            return Finish { lease, verdict, data: EventData::default() };
+        }
         let next = match verdict {
             Verdict::Retry(delay) | Verdict::Snooze(delay) => Some((self.queue.now() + delay).timestamp_millis()),
             _ => None,
@@ -183,22 +187,6 @@ impl Pool {
             by: None,
         };
         Finish { lease, verdict, data }
-    }
-
-    fn measure(&self, envelope: &Envelope, verdict: Verdict, took: Duration) {
-        let queue = self.queue.name().to_string();
-        let kind = envelope.kind.to_string();
-        let outcome = match verdict {
-            Verdict::Done => "succeeded",
-            Verdict::Retry(_) => "retried",
-            Verdict::Snooze(_) => "snoozed",
-            Verdict::Dead => "dead",
-            Verdict::Cancelled => "cancelled",
-            Verdict::Release => "released",
-        };
-        metrics::counter!("perch_attempts_total", "queue" => queue.clone(), "kind" => kind.clone(), "outcome" => outcome)
-            .increment(1);
-        metrics::histogram!("perch_attempt_seconds", "queue" => queue, "kind" => kind).record(took.as_secs_f64());
     }
 }
 

@@ -60,8 +60,8 @@ impl Fetcher {
         let mut may_hold_unknown = false;
         let mut about = self.about.as_str();
         while !self.stop.is_cancelled() {
-            let free = self.buffer.free();
-            if free == 0 {
+            let wanted = self.buffer.wanted();
+            if wanted == 0 {
                 tokio::select! {
                     () = self.buffer.freed() => {}
                     // A token that reaches a full pool is meant for another worker.
@@ -73,7 +73,7 @@ impl Fetcher {
             if may_hold_unknown && self.reclaim().await.is_ok() {
                 may_hold_unknown = false;
             }
-            match self.fetch(free, calm.reaped(), about).await {
+            match self.fetch(wanted, calm.reaped(), about).await {
                 Ok(next) => {
                     about = "";
                     backoff.reset();
@@ -107,9 +107,9 @@ impl Fetcher {
         }
     }
 
-    async fn fetch(&self, free: usize, reaped: usize, about: &str) -> Result<Next, QueueError> {
+    async fn fetch(&self, wanted: usize, reaped: usize, about: &str) -> Result<Next, QueueError> {
         let asked_at = Instant::now();
-        let batch = fetch(&self.queue, &self.holder, free, reaped, about).await?;
+        let batch = fetch(&self.queue, &self.holder, wanted, reaped, about).await?;
         let found = batch.jobs.len();
         if found > 0 {
             crash_point!("worker.fetched");
@@ -124,7 +124,7 @@ impl Fetcher {
                 release(&self.verdicts, &delivery).await;
             }
         }
-        Ok(next(found, free, batch.next, batch.paused, self.queue.engine().idle_block))
+        Ok(next(found, wanted, batch.next, batch.paused, self.queue.engine().idle_block))
     }
 
     async fn reclaim(&self) -> Result<(), QueueError> {

@@ -10,6 +10,7 @@ mod fetcher;
 mod finisher;
 mod handler;
 mod heartbeat;
+mod meters;
 mod runtime;
 
 pub use context::{Data, Deps, FromContext, JobContext};

@@ -22,6 +22,7 @@ use super::{
     finisher,
     handler::Handlers,
     heartbeat,
+    meters::Meters,
 };
 use crate::{Client, Queue, Queues, finish::Finish, lease};
 
@@ -124,6 +125,7 @@ impl Runtime {
                 handlers: self.handlers.clone(),
                 deps: self.deps.clone(),
                 interrupt: interrupt.clone(),
+                meters: Meters::new(queue.name().clone()),
             });
             let service = Service { pool, buffer: buffer.clone(), verdicts: verdicts.clone() };
             let name = format!("{}:{}", self.name, queue.name());

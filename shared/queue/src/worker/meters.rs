@@ -1,0 +1,71 @@
+//! The metrics of a pool, looked up once for each kind instead of once for each job.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
+
+use metrics::{Counter, Histogram};
+use perch_jobs::{JobKind, QueueName};
+
+use crate::finish::Verdict;
+
+const OUTCOMES: [&str; 6] = ["succeeded", "retried", "snoozed", "dead", "cancelled", "released"];
+
+fn outcome(verdict: Verdict) -> usize {
+    match verdict {
+        Verdict::Done => 0,
+        Verdict::Retry(_) => 1,
+        Verdict::Snooze(_) => 2,
+        Verdict::Dead => 3,
+        Verdict::Cancelled => 4,
+        Verdict::Release => 5,
+    }
+}
+
+struct OfKind {
+    attempts: [OnceLock<Counter>; OUTCOMES.len()],
+    seconds: Histogram,
+}
+
+pub(super) struct Meters {
+    queue: QueueName,
+    waited: OnceLock<Histogram>,
+    kinds: RwLock<HashMap<JobKind, Arc<OfKind>>>,
+}
+
+impl Meters {
+    pub fn new(queue: QueueName) -> Self {
+        Self { queue, waited: OnceLock::new(), kinds: RwLock::default() }
+    }
+
+    /// A job was ready for this long before its first attempt.
+    pub fn waited(&self, time: Duration) {
+        self.waited
+            .get_or_init(|| metrics::histogram!("perch_wait_seconds", "queue" => self.queue.to_string()))
+            .record(time.as_secs_f64());
+    }
+
+    /// An attempt at a job of `kind` led to `verdict` after `took`.
+    pub fn ended(&self, kind: &JobKind, verdict: Verdict, took: Duration) {
+        let meters = self.of(kind);
+        let at = outcome(verdict);
+        meters.attempts[at].get_or_init(|| self.counter(kind, OUTCOMES[at])).increment(1);
+        meters.seconds.record(took.as_secs_f64());
+    }
+
+    fn counter(&self, kind: &JobKind, outcome: &'static str) -> Counter {
+        metrics::counter!("perch_attempts_total", "queue" => self.queue.to_string(), "kind" => kind.to_string(), "outcome" => outcome)
+    }
+
+    fn of(&self, kind: &JobKind) -> Arc<OfKind> {
+        if let Some(meters) = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind) {
+            return meters.clone();
+        }
+        let seconds =
+            metrics::histogram!("perch_attempt_seconds", "queue" => self.queue.to_string(), "kind" => kind.to_string());
+        let meters = Arc::new(OfKind { attempts: Default::default(), seconds });
+        self.kinds.write().unwrap_or_else(PoisonError::into_inner).entry(kind.clone()).or_insert(meters).clone()
+    }
+}
