@@ -130,21 +130,42 @@ pub(crate) fn untold(queue: &Queue, lease: &Lease, verdict: Verdict) -> bool {
     verdict == Verdict::Done && lease.attempt() == 1 && queue.settings().history == History::Failures
 }
 
+/// How the script is told of a verdict.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    /// A success that no event tells of.
+    Plain,
+    /// A success with its event.
+    Told,
+    Other,
+}
+
+fn section(queue: &Queue, finish: &Finish) -> Section {
+    match finish.verdict {
+        verdict if untold(queue, &finish.lease, verdict) => Section::Plain,
+        Verdict::Done if queue.settings().history == History::Full => Section::Told,
+        _ => Section::Other,
+    }
+}
+
 /// Carries out verdicts; answers for each whether its lease was still held.
 pub(crate) async fn finish(queue: &Queue, batch: &[Finish]) -> Result<Vec<bool>, QueueError> {
-    let (plain, told): (Vec<_>, Vec<_>) =
-        batch.iter().enumerate().partition(|(_, f)| untold(queue, &f.lease, f.verdict));
+    let of = |wanted| (0..batch.len()).filter(move |&place| section(queue, &batch[place]) == wanted);
+    let [plain, told, others] = [Section::Plain, Section::Told, Section::Other].map(|s| of(s).collect::<Vec<_>>());
     let mut call = queue.invocation(&scripts::FINISH);
     call.arg(plain.len());
-    for (_, Finish { lease, .. }) in &plain {
-        call.arg(lease.member());
+    for &place in &plain {
+        call.arg(batch[place].lease.member());
     }
-    for (_, Finish { lease, verdict, data }) in &told {
-        let data = serde_json::to_string(data).expect("event data has text keys and values that JSON can hold");
-        call.arg(lease.member()).arg(verdict.as_str()).arg(verdict.delay().as_millis().to_string()).arg(data);
+    call.arg(told.len());
+    for &place in &told {
+        call.arg(batch[place].lease.member()).arg(encoded(&batch[place].data));
+    }
+    for Finish { lease, verdict, data } in others.iter().map(|&place| &batch[place]) {
+        call.arg(lease.member()).arg(verdict.as_str()).arg(verdict.delay().as_millis().to_string()).arg(encoded(data));
     }
     let lost: Vec<usize> = queue.run("finish", &call).await?;
-    let places: Vec<usize> = plain.iter().chain(&told).map(|(place, _)| *place).collect();
+    let places: Vec<usize> = [plain, told, others].concat();
     let mut held = vec![true; batch.len()];
     for place in lost {
         if let Some(place) = places.get(place.wrapping_sub(1)) {
@@ -152,6 +173,10 @@ pub(crate) async fn finish(queue: &Queue, batch: &[Finish]) -> Result<Vec<bool>,
         }
     }
     Ok(held)
+}
+
+fn encoded(data: &EventData) -> String {
+    serde_json::to_string(data).expect("event data has text keys and values that JSON can hold")
 }
 
 #[cfg(test)]

@@ -4,10 +4,23 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
+/// The line of a script that the shared transitions take the place of.
+const LIB: &str = "\n-- lib.lua\n";
+
+/// A script with what it shares with others: the names at its beginning, the transitions where it asks for them.
+fn assemble(script: &str) -> Script {
+    let (head, lib) = (include_str!("scripts/head.lua"), include_str!("scripts/lib.lua"));
+    let code = match script.split_once(LIB) {
+        Some((quick, rest)) => [head, quick, lib, rest].concat(),
+        None => [head, lib, script].concat(),
+    };
+    Script::new(&code)
+}
+
 macro_rules! scripts {
     ($($name:ident = $file:literal),* $(,)?) => {
         $(pub(crate) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(concat!(include_str!("scripts/lib.lua"), include_str!(concat!("scripts/", $file)))));)*
+            LazyLock::new(|| assemble(include_str!(concat!("scripts/", $file))));)*
     };
 }
 

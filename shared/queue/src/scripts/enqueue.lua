@@ -45,6 +45,23 @@ local function store_plain(last)
   first = nil
 end
 
+local plain = true
+for i = 7, #ARGV, 3 do
+  if ARGV[i] ~= '' then
+    plain = false
+    break
+  end
+end
+if plain then
+  first = 5
+  store_plain(#ARGV - 2)
+  flush_events()
+  if added then wake() end
+  return out
+end
+
+-- lib.lua
+
 for i = 5, #ARGV, 3 do
   local options = ARGV[i + 2]
   if options == '' then

@@ -19,28 +19,8 @@ call('ZADD', WORKERS, now, holder)
 if ARGV[16] ~= '' then call('HSET', WORKER_INFO, holder, ARGV[16]) end
 
 local most_reaped = tonumber(ARGV[9])
-reap(most_reaped)
-local nothing_ran = call('EXISTS', LEASES) == 0
-
--- Rates are kept by GCRA (generic cell rate algorithm): a limiter's key holds the theoretical arrival time of its next start.
--- It is written when a job starts, and never before.
-local function free_at(limiter, step, burst)
-  local tat = math.max(tonumber(call('GET', RATE .. limiter) or '0'), now)
-  return math.max(now, tat - (burst - 1) * step), tat
-end
-
--- Puts a job off until its turn. Turns are planned one after the other, so that waiting jobs do not come all at once; whether
--- the turn is really free is seen when it comes. A job of high priority takes the next turn there is.
-local function plan(id, limiter, step, at)
-  local key = RATE .. 'plan|' .. limiter
-  if call('HGET', PRIORITY, id) ~= 'high' then
-    at = math.max(at, tonumber(call('GET', key) or '0'))
-    call('SET', key, at + step, 'PX', math.ceil(at + step - now) + 1000)
-  end
-  call('HSET', RESERVED, id, limiter)
-  call('HINCRBY', PLANNED, limiter, 1)
-  make_delayed(id, math.ceil(at))
-end
+local started = 0
+local out = { 0, -1 }
 
 local function next_change()
   local next_ms = -1
@@ -52,32 +32,6 @@ local function next_change()
     end
   end
   return next_ms
-end
-
-if call('HGET', STATE, 'paused') == '1' then
-  flush_events()
-  return { 1, -1 }
-end
-
-local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, tonumber(ARGV[8]))
-if #due > 0 then
-  call('ZREM', DELAYED, unpack(due))
-  if call('EXISTS', PRIORITY) == 0 then
-    call('RPUSH', READY.normal, unpack(due))
-  else
-    for _, id in ipairs(due) do make_ready(id, false) end
-  end
-end
-
-if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
-
--- Parked jobs whose place is free, whatever was cancelled, purged or configured since they were parked.
-if call('EXISTS', PARKED_COUNT) == 1 then
-  for _, group in ipairs(call('HRANDFIELD', PARKED_COUNT, 10)) do
-    local free = 100
-    if group_most > 0 then free = math.min(free, group_most - tonumber(call('HGET', RUNNING, group) or '0')) end
-    if free > 0 then unpark(group, free) end
-  end
 end
 
 local function take(list, count, into)
@@ -105,6 +59,137 @@ local function take_by_priority(count)
   count = count - take(READY.normal, count, ids)
   take(READY.low, count, ids)
   return ids
+end
+
+-- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the groups of those
+-- whose envelope is missing.
+local function lease(ids, groups)
+  -- The count alone would be given again by a Redis that lost its last second.
+  local number = now .. '.' .. call('HINCRBY', STATE, 'fetches', 1)
+  local envelopes = call('HMGET', JOBS, unpack(ids))
+  local attempts = call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
+  local until_start = call('EXISTS', UNIQUE_QUEUED) == 1
+  local leases, gone = {}, {}
+  for i, id in ipairs(ids) do
+    if envelopes[i] then
+      local attempt = whole(attempts[i], 0) + 1
+      local member = id .. '|' .. holder .. '|' .. attempt .. '|' .. number .. '|' .. (groups[id] or '')
+      leases[#leases + 1] = now + lease_ms
+      leases[#leases + 1] = member
+      out[#out + 1] = envelopes[i]
+      out[#out + 1] = member
+      started = started + 1
+      if until_start then
+        local key = call('HGET', UNIQUE_QUEUED, id)
+        if key then
+          call('HDEL', UNIQUE_QUEUED, id)
+          if call('GET', UNIQUE .. key) == id then call('DEL', UNIQUE .. key) end
+        end
+      end
+      if FULL then event('started', id, '{"attempt":' .. attempt .. ',"worker":"' .. holder .. '"}') end
+    else
+      gone[#gone + 1] = groups[id]
+    end
+  end
+  if #leases > 0 then call('ZADD', LEASES, unpack(leases)) end
+  return gone
+end
+
+-- Takes jobs until the slots are full. `choose` answers which of some may start, and their groups; `leave` is told of groups
+-- that are left at once.
+local function fill(choose, leave)
+  local looked = 0
+  while started < slots and looked < 3 * slots do
+    local ids, groups = take_by_priority(slots - started), {}
+    if #ids == 0 then break end
+    looked = looked + #ids
+    if choose then ids, groups = choose(ids) end
+    if #ids > 0 then
+      for _, group in ipairs(lease(ids, groups)) do leave(group) end
+    end
+  end
+end
+
+local function answer(nothing_ran)
+  flush_events()
+  -- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
+  local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
+  if not at_limit and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then
+    wake()
+    out[2] = 0
+  else
+    out[2] = next_change()
+    -- The first lease after a quiet time: one idle worker must learn of it, to take over should its holder die.
+    if nothing_ran and started > 0 and call('ZCARD', WORKERS) > 1 then wake() end
+  end
+  return out
+end
+
+-- Makes due jobs ready.
+local function promote()
+  local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, tonumber(ARGV[8]))
+  if #due == 0 then return end
+  call('ZREM', DELAYED, unpack(due))
+  if call('EXISTS', PRIORITY) == 0 then
+    call('RPUSH', READY.normal, unpack(due))
+  else
+    for _, id in ipairs(due) do make_ready(id, false) end
+  end
+end
+
+local limited = group_most > 0 or group_step > 0 or queue_step > 0
+local expired = most_reaped > 0 and #call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 1) > 0
+
+-- Most fetches find no lease that ran out, no limit, nothing parked and nothing cancelled.
+if not expired and not limited and not cancelled and call('EXISTS', PARKED_COUNT) == 0 then
+  if call('HGET', STATE, 'paused') == '1' then return { 1, -1 } end
+  local nothing_ran = call('EXISTS', LEASES) == 0
+  promote()
+  if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
+  fill()
+  return answer(nothing_ran)
+end
+
+-- lib.lua
+
+reap(most_reaped)
+local nothing_ran = call('EXISTS', LEASES) == 0
+
+-- Rates are kept by GCRA (generic cell rate algorithm): a limiter's key holds the theoretical arrival time of its next start.
+-- It is written when a job starts, and never before.
+local function free_at(limiter, step, burst)
+  local tat = math.max(tonumber(call('GET', RATE .. limiter) or '0'), now)
+  return math.max(now, tat - (burst - 1) * step), tat
+end
+
+-- Puts a job off until its turn. Turns are planned one after the other, so that waiting jobs do not come all at once; whether
+-- the turn is really free is seen when it comes. A job of high priority takes the next turn there is.
+local function plan(id, limiter, step, at)
+  local key = RATE .. 'plan|' .. limiter
+  if call('HGET', PRIORITY, id) ~= 'high' then
+    at = math.max(at, tonumber(call('GET', key) or '0'))
+    call('SET', key, at + step, 'PX', math.ceil(at + step - now) + 1000)
+  end
+  call('HSET', RESERVED, id, limiter)
+  call('HINCRBY', PLANNED, limiter, 1)
+  make_delayed(id, math.ceil(at))
+end
+
+if call('HGET', STATE, 'paused') == '1' then
+  flush_events()
+  return { 1, -1 }
+end
+
+promote()
+if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
+
+-- Parked jobs whose place is free, whatever was cancelled, purged or configured since they were parked.
+if call('EXISTS', PARKED_COUNT) == 1 then
+  for _, group in ipairs(call('HRANDFIELD', PARKED_COUNT, 10)) do
+    local free = 100
+    if group_most > 0 then free = math.min(free, group_most - tonumber(call('HGET', RUNNING, group) or '0')) end
+    if free > 0 then unpark(group, free) end
+  end
 end
 
 -- Whether `id` may start now. If not it has been parked or planned for later. Answers the group that its lease counts for,
@@ -143,14 +228,8 @@ local function admit(id)
   return group_most > 0 and group or ''
 end
 
-local limited = group_most > 0 or group_step > 0 or queue_step > 0
-local out = { 0, -1 }
-local started, looked = 0, 0
-local number = call('HINCRBY', STATE, 'fetches', 1)
-while started < slots and looked < 3 * slots do
-  local ids = take_by_priority(slots - started)
-  if #ids == 0 then break end
-  looked = looked + #ids
+fill(function(ids)
+  local groups = {}
   if call('EXISTS', CANCELLED) == 1 then
     local kept = {}
     for _, id in ipairs(ids) do
@@ -158,7 +237,6 @@ while started < slots and looked < 3 * slots do
     end
     ids = kept
   end
-  local groups = {}
   if limited then
     local kept = {}
     for _, id in ipairs(ids) do
@@ -171,44 +249,6 @@ while started < slots and looked < 3 * slots do
     end
     ids = kept
   end
-  if #ids > 0 then
-    local envelopes = call('HMGET', JOBS, unpack(ids))
-    local attempts = call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
-    local until_start = call('EXISTS', UNIQUE_QUEUED) == 1
-    local leases = {}
-    for i, id in ipairs(ids) do
-      if envelopes[i] then
-        local attempt = whole(attempts[i], 0) + 1
-        local member = id .. '|' .. holder .. '|' .. attempt .. '|' .. number .. '|' .. (groups[id] or '')
-        leases[#leases + 1] = now + lease_ms
-        leases[#leases + 1] = member
-        out[#out + 1] = envelopes[i]
-        out[#out + 1] = member
-        started = started + 1
-        if until_start then
-          local key = call('HGET', UNIQUE_QUEUED, id)
-          if key then
-            call('HDEL', UNIQUE_QUEUED, id)
-            if call('GET', UNIQUE .. key) == id then call('DEL', UNIQUE .. key) end
-          end
-        end
-        if FULL then event('started', id, '{"attempt":' .. attempt .. ',"worker":"' .. holder .. '"}') end
-      else
-        leave_group(groups[id] or '')
-      end
-    end
-    if #leases > 0 then call('ZADD', LEASES, unpack(leases)) end
-  end
-end
-flush_events()
--- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
-local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
-if not at_limit and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then
-  wake()
-  out[2] = 0
-else
-  out[2] = next_change()
-  -- The first lease after a quiet time: one idle worker must learn of it, to take over should its holder die.
-  if nothing_ran and started > 0 and call('ZCARD', WORKERS) > 1 then wake() end
-end
-return out
+  return ids, groups
+end, leave_group)
+return answer(nothing_ran)

@@ -1,7 +1,8 @@
 -- Carries out what attempts led to.
 --
--- Own ARGV: 5 the number of plain successes, their lease members, then groups of four: lease member, outcome, delay ms,
---   data (JSON of the event). A success is plain when no event tells of it: a first attempt under a history of failures.
+-- Own ARGV: 5 the number of plain successes, their lease members, 6 the number of told successes, for each its lease member
+--   and data (JSON of the event), then groups of four: lease member, outcome, delay ms, data. No event tells of a plain
+--   success: a first attempt under a history of failures. One always tells of a told one: any under a full history.
 --   Outcomes: done · retry (after delay; the attempt counts) · snooze (after delay; it does not count) · dead · cancelled ·
 --   release (at once, in front; it does not count)
 -- Result: the places, from 1, of those whose lease was no longer held: there nothing was changed.
@@ -9,42 +10,70 @@
 -- Bound: the number of attempts given, which the caller keeps at 500.
 
 local out, finished = {}, {}
-local cancelling = call('EXISTS', CANCELLING) == 1
-local failed_before = call('EXISTS', ATTEMPTS) == 1
 local freed, succeeded = false, 0
 
--- An id has 26 characters, and a lease that counts for no group ends with the bar before it.
-local function leave(member)
-  if string.byte(member, -1) ~= 124 then
-    local _, _, _, group = split_lease(member)
-    leave_group(group)
-  end
-end
-
-local plain = tonumber(ARGV[5])
-if plain > 0 then
-  local held = {}
-  for i, score in ipairs(call('ZMSCORE', LEASES, unpack(ARGV, 6, 5 + plain))) do
-    local member = ARGV[5 + i]
+-- Successes, each `step` arguments: the member first, then its data if an event tells of it. The places of those that
+-- were lost are counted from `place`.
+local function succeed(from, count, step, place)
+  if count == 0 then return {} end
+  local members, held = {}, {}
+  for i = 1, count do members[i] = ARGV[from + (i - 1) * step] end
+  for i, score in ipairs(call('ZMSCORE', LEASES, unpack(members))) do
     if score then
+      local member = members[i]
       held[#held + 1] = member
-      finished[#finished + 1] = string.sub(member, 1, 26)
+      local id = string.sub(member, 1, 26)
+      finished[#finished + 1] = id
+      if step == 2 then event('succeeded', id, ARGV[from + (i - 1) * step + 1]) end
     else
-      out[#out + 1] = i
+      out[#out + 1] = place + i
     end
   end
   if #held > 0 then
     call('ZREM', LEASES, unpack(held))
-    for _, member in ipairs(held) do leave(member) end
     freed = true
-    succeeded = #held
+    succeeded = succeeded + #held
   end
+  return held
 end
 
-for i = 6 + plain, #ARGV, 4 do
+local plain = tonumber(ARGV[5])
+local told = tonumber(ARGV[6 + plain])
+local others = 7 + plain + 2 * told
+local held = succeed(6, plain, 1, 0)
+local held_told = succeed(7 + plain, told, 2, plain)
+
+local function finish()
+  if succeeded > 0 then call('HINCRBY', STATE, 'succeeded', succeeded) end
+  flush_events()
+  -- A place is free again, which matters where a limit over all processes keeps workers waiting.
+  if freed and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then wake() end
+  return out
+end
+
+-- Most queues keep nothing but jobs.
+if
+  others > #ARGV
+  and call('EXISTS', ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING) == 0
+then
+  if #finished > 0 then call('HDEL', JOBS, unpack(finished)) end
+  return finish()
+end
+
+-- lib.lua
+
+local cancelling = call('EXISTS', CANCELLING) == 1
+local failed_before = call('EXISTS', ATTEMPTS) == 1
+for _, members in ipairs({ held, held_told }) do
+  for _, member in ipairs(members) do
+    local _, _, _, group = split_lease(member)
+    leave_group(group)
+  end
+end
+for i = others, #ARGV, 4 do
   local member, outcome, delay, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if call('ZREM', LEASES, member) == 0 then
-    out[#out + 1] = plain + (i - 6 - plain) / 4 + 1
+    out[#out + 1] = plain + told + (i - others) / 4 + 1
   else
     freed = true
     local id, holder, attempt, group = split_lease(member)
@@ -82,8 +111,4 @@ for i = 6 + plain, #ARGV, 4 do
   end
 end
 forget(finished)
-if succeeded > 0 then call('HINCRBY', STATE, 'succeeded', succeeded) end
-flush_events()
--- A place is free again, which matters where a limit over all processes keeps workers waiting.
-if freed and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then wake() end
-return out
+return finish()
