@@ -74,9 +74,5 @@ impl TestRedis {
 
 /// Settings with short timeouts.
 pub fn redis_settings() -> RedisSettings {
-    RedisSettings {
-        pool_size: 4,
-        connect_timeout: Duration::from_secs(5),
-        command_timeout: Duration::from_secs(5),
-    }
+    RedisSettings { pool_size: 4, connect_timeout: Duration::from_secs(5), command_timeout: Duration::from_secs(5) }
 }

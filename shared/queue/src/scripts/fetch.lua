@@ -146,7 +146,8 @@ end
 local limited = group_most > 0 or group_step > 0 or queue_step > 0
 local out = { 0, -1 }
 local started, looked = 0, 0
-local number = call('HINCRBY', STATE, 'fetches', 1)
+-- The count alone would be given again by a Redis that lost its last second.
+local number = now .. '.' .. call('HINCRBY', STATE, 'fetches', 1)
 while started < slots and looked < 3 * slots do
   local ids = take_by_priority(slots - started)
   if #ids == 0 then break end
