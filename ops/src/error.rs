@@ -26,6 +26,9 @@ pub enum OpsError {
     Store(#[from] StoreError),
     /// The workers.
     #[error(transparent)]
+    Recovery(#[from] perch_workers::recovery::RecoveryError),
+    /// The workers cannot run.
+    #[error(transparent)]
     Workers(#[from] RuntimeError),
     /// Logs and traces.
     #[error(transparent)]

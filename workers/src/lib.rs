@@ -10,6 +10,7 @@ mod limits;
 mod outcome;
 pub mod pending_posts;
 pub mod producers;
+pub mod recovery;
 pub mod relay;
 pub mod scheduler;
 mod services;

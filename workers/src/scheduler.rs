@@ -1,5 +1,5 @@
-//! What keeps the deployment going besides its pools: cron, the intakes, the relay of the outbox, pruning, the gauges of the
-//! queues.
+//! What keeps the deployment going besides its pools: cron, the intakes, the relay of the outbox, the recovery of ledger queues,
+//! pruning, the gauges of the queues.
 //!
 //! Any number of schedulers may run; each tick fires once, each task is taken over once.
 
@@ -12,7 +12,7 @@ use perch_store::Store;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::relay;
+use crate::{recovery, relay};
 
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
@@ -39,6 +39,11 @@ pub async fn run(settings: &Settings, client: &Client, store: &Store, stop: Canc
     duties.spawn(kept_up("relay".into(), stop.clone(), move |stop| {
         let (store, client) = outbox.clone();
         relay::run(store, client, stop)
+    }));
+    let watched = (settings.clone(), client.queues().clone(), store.clone());
+    duties.spawn(kept_up("recovery".into(), stop.clone(), move |stop| {
+        let (settings, queues, store) = watched.clone();
+        recovery::watch(settings, queues, store, stop)
     }));
     let queues: Vec<Queue> = client.queues().iter().cloned().collect();
     let pruned = queues.clone();

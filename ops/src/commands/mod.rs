@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod backup;
 mod completions;
 mod config;
 mod cron;
@@ -74,6 +75,9 @@ pub enum Command {
     Cron(cron::Cron),
     /// Rebuild the queues of an empty or rolled-back Redis from Postgres
     Recover(recover::Args),
+    /// Backups: check
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Bring the database to the schema of this release
     Migrate(migrate::Args),
     /// Look for what is wrong, and say how to mend it
@@ -117,6 +121,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Top(args) => top::run(app, args).await,
         Command::Cron(cron) => cron::run(app, cron).await,
         Command::Recover(args) => recover::run(app, args).await,
+        Command::Backup(backup) => backup::run(app, backup).await,
         Command::Migrate(args) => migrate::run(app, args).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Config(config) => config::run(app, config),

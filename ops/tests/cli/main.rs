@@ -1,5 +1,6 @@
 //! The real binary against real servers.
 
+mod backup;
 mod bad_input;
 mod dead_letters;
 mod doctor;

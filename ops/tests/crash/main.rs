@@ -5,12 +5,16 @@
 #[allow(dead_code, reason = "the tests of the command line use the rest")]
 mod world;
 
+mod books;
+mod fetching;
+mod operations;
 mod stage;
 
 use std::{collections::BTreeSet, future::Future};
 
 use chrono::Utc;
 use futures::{StreamExt, stream};
+use operations::OPERATIONS;
 use perch_base::crash::POINTS;
 use perch_jobs::JobId;
 use perch_queue::EventKind;
@@ -47,7 +51,7 @@ async fn at_each<Fut: Future<Output = ()>>(points: &[&'static str], play: impl F
 
 #[test]
 fn every_crash_point_has_its_story() {
-    let told: BTreeSet<&str> = [
+    let told: Vec<&str> = [
         &OF_AN_ENQUEUE[..],
         &OF_A_WORKER,
         &OF_PUBLISHING,
@@ -56,26 +60,48 @@ fn every_crash_point_has_its_story() {
         &OF_THE_INTAKE,
         &OF_CRON,
         &OF_THE_SYNC,
+        &fetching::OF_A_FETCH,
+        &fetching::OF_A_LOST_ANSWER,
+        &fetching::OF_A_GOODBYE,
     ]
-    .concat()
-    .into_iter()
-    .collect();
+    .concat();
+    let of_operations = OPERATIONS.iter().flat_map(|operation| operation.deaths).map(|(point, _)| *point);
+    let told: BTreeSet<&str> =
+        told.into_iter().chain(of_operations.map(|point| point.split(':').next().unwrap_or_default())).collect();
     assert_eq!(told, POINTS.iter().copied().collect());
 }
 
-/// The post is there once, its job is done, and nothing is left of either in Redis.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_died_is_given_again_and_does_to_each_job_once_what_it_does() {
+    stream::iter(&OPERATIONS).for_each_concurrent(AT_ONCE, books::dies_and_is_repeated).await;
+}
+
 async fn the_post_is_made_once(stage: &Stage, point: &str) {
+    posts_are_made_once(stage, point, 1).await;
+}
+
+/// So many posts are there, each once, their jobs are done, and nothing is left of either in Redis.
+async fn posts_are_made_once(stage: &Stage, point: &str, posts: u32) {
     comes_true(&format!("{point}: the job is done"), || async { stage.left("pending_posts").await == 0 }).await;
     assert_eq!(stage.world.queue("pending_posts").stats().await.expect("Redis answers").dead, 0, "{point}");
-    assert_eq!(stage.sandbox.state().made().len(), 1, "{point}: the post is made once");
+    let texts: Vec<String> = stage.sandbox.state().made().into_iter().map(|post| post.text).collect();
+    let different = texts.iter().collect::<BTreeSet<_>>().len();
+    assert_eq!(
+        (texts.len(), different),
+        (posts as usize, posts as usize),
+        "{point}: each post is made once: {texts:?}"
+    );
     let confirmed = "select count(*) from effects where state = 'confirmed'";
-    assert_eq!(stage.count(confirmed).await, 1, "{point}: the ledger knows of it");
-    assert_eq!(stage.count("select count(*) from effects").await, 1, "{point}");
+    assert_eq!(stage.count(confirmed).await, i64::from(posts), "{point}: the ledger knows of each");
+    assert_eq!(stage.count("select count(*) from effects").await, i64::from(posts), "{point}");
     let readings: BTreeSet<JobId> = stage.events("analytics_processing").await.iter().map(|event| event.job).collect();
     let planned = stage.world.queue("analytics_processing").stats().await.expect("Redis answers").delayed;
     assert!(planned > 0 && planned == readings.len() as u64, "{point}: its metrics are to be read, each once");
-    let traces = stage.traces("pending_posts").await;
-    assert!(traces.is_empty(), "{point}: nothing is left of the job: {traces:?}");
+    // Limiters of rates end by themselves.
+    comes_true(&format!("{point}: nothing is left of the jobs"), || async {
+        stage.traces("pending_posts").await.is_empty()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     os::unix::process::ExitStatusExt,
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -32,6 +32,12 @@ impl Process {
         .await;
         let status = ended.into_inner().expect("nobody panics with it").expect("it has ended");
         died_at(point, status);
+    }
+
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-s", "TERM", &self.0.id().to_string()]).status().expect("kill is there");
+        assert!(sent.success());
     }
 }
 
@@ -65,6 +71,10 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Self {
+        Self::of(World::start().await).await
+    }
+
+    pub async fn of(world: World) -> Self {
         let options = SandboxOptions {
             bot_accounts: vec!["perch_bot".into()],
             watched: Vec::new(),
@@ -73,7 +83,7 @@ impl Stage {
             rate_limits: false,
         };
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
-        Self { world: World::start().await, sandbox }
+        Self { world, sandbox }
     }
 
     /// A process of the binary that goes on until it is killed; it dies at `point` if there is one.

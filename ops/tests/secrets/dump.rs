@@ -36,5 +36,4 @@ pub async fn postgres(database: &TestDatabase, written: &mut Written) {
         let text: String = sqlx::query(rows).fetch_one(&pool).await.expect("the table can be read").get(0);
         written.add(format!("postgres/{table}"), text);
     }
-    pool.close().await;
 }

@@ -164,7 +164,16 @@ fn operate(world: &World) {
             world.run(&[command, &["--json"]].concat());
         }
     }
-    let commands: [&[&str]; 30] = [
+    let effects = world.effects();
+    assert!(!effects.is_empty(), "something was done outside");
+    for key in &effects {
+        for command in [&["effects", "show", key][..], &["effects", "resolve", key, "--not-done", "--reason", CANARY]] {
+            world.run(command);
+            world.run(&[command, &["--json"]].concat());
+        }
+        world.run(&["effects", "resolve", key, "--not-done", "--reason", CANARY, "--yes"]);
+    }
+    let commands: [&[&str]; 35] = [
         &["queues"],
         &["jobs", "list"],
         &["jobs", "list", "--state", "dead"],
@@ -186,8 +195,13 @@ fn operate(world: &World) {
         &["tail", "--since", "1h", "--limit", "20"],
         &["cron", "list"],
         &["cron", "run", "poll_accounts"],
+        &["effects", "list"],
+        &["effects", "list", "--state", "unknown"],
+        &["recover", "--dry-run"],
+        &["recover", "--yes"],
         &["migrate"],
         &["doctor"],
+        &["backup", "check"],
         &["config", "check"],
         &["config", "show"],
         &["keys", "list"],

@@ -206,11 +206,19 @@ impl World {
 
     /// The ids of all dead letters.
     pub fn dead(&self) -> Vec<String> {
-        assert_eq!(self.run(&["dead", "list", "--limit", "1000", "--json"]), 0);
-        let letters: Value = serde_json::from_str(&self.output_of("dead_list___limit_1000___json")).expect("JSON");
-        let ids =
-            letters.as_array().expect("a list").iter().map(|letter| letter["id"].as_str().expect("an id").to_owned());
-        ids.collect()
+        self.listed("dead", "id")
+    }
+
+    /// The keys of the latest effects.
+    pub fn effects(&self) -> Vec<String> {
+        self.listed("effects", "key")
+    }
+
+    fn listed(&self, things: &str, name: &str) -> Vec<String> {
+        assert_eq!(self.run(&[things, "list", "--limit", "1000", "--json"]), 0);
+        let list = self.output_of(&format!("{things}_list___limit_1000___json"));
+        let list: Value = serde_json::from_str(&list).expect("JSON");
+        list.as_array().expect("a list").iter().map(|one| one[name].as_str().expect("text").to_owned()).collect()
     }
 }
 

@@ -8,7 +8,9 @@ pub const POINTS: &[&str] = &[
     // The client: around the script that accepts jobs.
     "enqueue.before",
     "enqueue.after",
-    // A worker: from the answer of a fetch to that of the acknowledgement.
+    // A worker: around its fetch, and from the answer of a fetch to that of the acknowledgement.
+    "fetch.before",
+    "fetch.after",
     "worker.fetched",
     "worker.before_handler",
     "worker.after_handler",
@@ -16,6 +18,11 @@ pub const POINTS: &[&str] = &[
     "worker.after_ack",
     "heartbeat.before",
     "heartbeat.after",
+    // A worker: around what gives back the leases of a lost answer, and around its good-bye.
+    "reclaim.before",
+    "reclaim.after",
+    "goodbye.before",
+    "goodbye.after",
     // The intake: before a batch is enqueued, before it is removed from the intake, and after that.
     "intake.read",
     "intake.enqueued",
@@ -41,6 +48,30 @@ pub const POINTS: &[&str] = &[
     "publish.after_call",
     "publish.confirmed",
     "publish.recorded",
+    // An operator: around each script, and so between two calls of one that works in batches. Pause and resume share theirs.
+    "cancel.before",
+    "cancel.after",
+    "run_now.before",
+    "run_now.after",
+    "pause.before",
+    "pause.after",
+    "purge.before",
+    "purge.after",
+    "replay.before",
+    "replay.after",
+    "discard.before",
+    "discard.after",
+    // The retention of dead letters, kept by the scheduler.
+    "prune.before",
+    "prune.after",
+    // The recovery: around the scripts that remove what had ended and put back what was lost.
+    "drop.before",
+    "drop.after",
+    "restore.before",
+    "restore.after",
+    // Around what asks for the run of Redis, and what notes that a queue was held against Postgres since it began.
+    "run_id.before",
+    "run_id.after",
 ];
 
 /// Whether `name` is a crash point.

@@ -87,6 +87,9 @@ pub struct FileSettings {
     pub sync: SyncSettings,
     /// The sandbox services.
     pub sandbox: SandboxSettings,
+    /// Backups.
+    #[serde(default)]
+    pub backup: BackupSettings,
 }
 
 /// Redis connections.
@@ -391,6 +394,27 @@ pub struct AnalyticsSettings {
 pub struct SyncSettings {
     /// Rows moved in one transaction.
     pub batch: usize,
+}
+
+/// Backups.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupSettings {
+    /// What backs up Postgres.
+    pub postgres: PostgresBackup,
+}
+
+/// What backs up Postgres.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PostgresBackup {
+    /// Its own archive of WAL, or a replica: what the server itself shows.
+    #[default]
+    Archive,
+    /// Dumps that are made outside Perch, which the server does not see.
+    Dumps,
+    /// Whoever runs it, in a way that the server does not show.
+    Provider,
 }
 
 /// The sandbox services.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use perch_base::crash_point;
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -164,7 +165,9 @@ impl Queue {
             if sent.is_empty() {
                 continue;
             }
+            crash_point!("replay.before");
             let answers: Vec<String> = self.run("replay", &call).await?;
+            crash_point!("replay.after");
             results.extend(sent.into_iter().zip(answers.iter().map(|answer| match answer.as_str() {
                 "replayed" => Replayed::Replayed,
                 "changed" => Replayed::Changed,
@@ -184,7 +187,9 @@ impl Queue {
             for id in chunk {
                 call.arg(id.to_string());
             }
+            crash_point!("discard.before");
             let removed: Vec<u8> = self.run("discard", &call).await?;
+            crash_point!("discard.after");
             gone += removed.into_iter().filter(|&r| r == 1).count();
         }
         Ok(gone)

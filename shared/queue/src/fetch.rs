@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_base::settings::Rate;
+use perch_base::{crash_point, settings::Rate};
 use perch_jobs::JobId;
 use redis::{FromRedisValue, ParsingError, Value};
 
@@ -54,7 +54,9 @@ pub(crate) async fn fetch(
         .arg(queue_burst)
         .arg(settings.global_concurrency)
         .arg(about);
+    crash_point!("fetch.before");
     let Reply { paused, next_ms, jobs } = queue.run("fetch", &call).await?;
+    crash_point!("fetch.after");
     let next = u64::try_from(next_ms).ok().map(Duration::from_millis);
     Ok(Batch { jobs, paused, next })
 }

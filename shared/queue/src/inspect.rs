@@ -1,6 +1,6 @@
 //! What an operator sees: queues, jobs, workers.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, Priority, QueueName};
@@ -34,7 +34,8 @@ pub struct QueueStats {
     pub dead: u64,
     /// Jobs that succeeded since Redis began to hold the queue.
     pub succeeded: u64,
-    /// When the oldest ready job was enqueued.
+    /// When the oldest ready job was enqueued. Cancelled ones do not count, but where more than sixteen of them come first, the
+    /// job was enqueued no earlier than this.
     pub oldest: Option<DateTime<Utc>>,
     /// When the next delayed job is due.
     pub next_due: Option<DateTime<Utc>>,
@@ -139,6 +140,17 @@ fn time(score: f64) -> DateTime<Utc> {
 
 type Scored = Vec<(Lossy, f64)>;
 
+/// Ids looked at from the front of a list, for one that was not cancelled.
+const LOOKED_AT: usize = 16;
+
+/// The first job of a list that was not cancelled, by the front of the list. When all of that was, and more may follow, the
+/// last one looked at stands for those behind it.
+fn first(front: &[Lossy], cancelled: &HashSet<String>) -> Option<JobId> {
+    let stands_for_more = front.last().filter(|_| front.len() == LOOKED_AT);
+    let first = front.iter().find(|id| !cancelled.contains(&id.0)).or(stands_for_more)?;
+    first.0.parse().ok()
+}
+
 impl Queue {
     async fn pipe<T: redis::FromRedisValue + Send>(
         &self,
@@ -148,7 +160,7 @@ impl Queue {
         self.redis().call(doing, |mut conn| async move { pipe.query_async(&mut conn).await }).await
     }
 
-    /// The numbers of the queue, in one round trip.
+    /// The numbers of the queue, in two round trips, or three when jobs were cancelled.
     pub async fn stats(&self) -> Result<QueueStats, QueueError> {
         let keys = self.keys();
         let now = self.now();
@@ -166,15 +178,21 @@ impl Queue {
         counts.cmd("SCARD").arg(keys.cancelled());
         let mut rest = redis::pipe();
         for list in &ready {
-            rest.cmd("LINDEX").arg(list).arg(0);
+            rest.cmd("LRANGE").arg(list).arg(0).arg(LOOKED_AT - 1);
         }
         rest.cmd("ZRANGE").arg(keys.delayed()).arg(0).arg(0).arg("WITHSCORES");
         rest.cmd("HMGET").arg(keys.state()).arg(&["paused", "paused_by", "paused_at", "succeeded"]);
         rest.cmd("HVALS").arg(keys.parked_count());
         let n: Vec<u64> = self.pipe("count jobs", counts).await?;
-        type Rest = (Option<Lossy>, Option<Lossy>, Option<Lossy>, Scored, Vec<Option<Lossy>>, Vec<u64>);
+        type Rest = (Vec<Lossy>, Vec<Lossy>, Vec<Lossy>, Scored, Vec<Option<Lossy>>, Vec<u64>);
         let (high, normal, low, due, state, parked): Rest = self.pipe("read the queue", rest).await?;
-        let oldest = [high, normal, low].into_iter().flatten().filter_map(|id| id.0.parse::<JobId>().ok()).min();
+        let fronts = [high, normal, low];
+        let cancelled = if n[9] > 0 {
+            self.cancelled_of(fronts.iter().flatten().map(|id| id.0.as_str()).collect()).await?
+        } else {
+            HashSet::new()
+        };
+        let oldest = fronts.iter().filter_map(|front| first(front, &cancelled)).min();
         let paused = state.first().cloned().flatten().is_some_and(|p| p.0 == "1");
         let word = |i: usize| state.get(i).cloned().flatten().map(|word| word.0);
         let text = |i: usize| word(i).filter(|_| paused);
@@ -197,6 +215,17 @@ impl Queue {
             paused_by: text(1).or_else(|| paused.then(|| "unknown".to_owned())),
             paused_at: text(2).and_then(|ms| ms.parse().ok()).and_then(DateTime::from_timestamp_millis),
         })
+    }
+
+    /// Those of `ids` that were cancelled.
+    async fn cancelled_of(&self, ids: Vec<&str>) -> Result<HashSet<String>, QueueError> {
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut are = redis::cmd("SMISMEMBER");
+        are.arg(self.keys().cancelled()).arg(&ids);
+        let are: Vec<bool> = self.redis().cmd("look for cancelled jobs", &are).await?;
+        Ok(ids.into_iter().zip(are).filter(|(_, is)| *is).map(|(id, _)| id.to_owned()).collect())
     }
 
     /// A job, wherever in this queue it is. `None` when it is done or never was.
@@ -333,5 +362,22 @@ impl Queue {
                 }
             })
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_begins_with_its_first_job_that_was_not_cancelled() {
+        let ids: Vec<JobId> = (0..LOOKED_AT).map(|_| JobId::at(Utc::now())).collect();
+        let names: Vec<Lossy> = ids.iter().map(|id| Lossy(id.to_string())).collect();
+        let cancelled = |n: usize| names[..n].iter().map(|id| id.0.clone()).collect::<HashSet<_>>();
+        assert_eq!(first(&names, &cancelled(0)), Some(ids[0]));
+        assert_eq!(first(&names, &cancelled(3)), Some(ids[3]));
+        assert_eq!(first(&names[..3], &cancelled(3)), None);
+        assert_eq!(first(&names, &cancelled(LOOKED_AT)), ids.last().copied(), "more may follow");
+        assert_eq!(first(&[], &cancelled(0)), None);
     }
 }

@@ -50,7 +50,7 @@ impl Keys {
         cancelled => "cancelled",
         /// Hash of id to reason, for running jobs that shall stop.
         cancelling => "cancelling",
-        /// Hash: `paused`, `paused_by`, `paused_at`, `floor_low`, `floor_normal`, `fetches`, `succeeded`.
+        /// Hash: `paused`, `paused_by`, `paused_at`, `floor_low`, `floor_normal`, `fetches`, `succeeded`, `run_id`.
         state => "state",
         /// List that idle workers block on; holds at most one token.
         wake => "wake",

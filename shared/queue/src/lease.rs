@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use perch_base::crash_point;
 use perch_jobs::JobId;
 
 use crate::{Queue, QueueError, lossy::Lossy, scripts};
@@ -77,12 +78,18 @@ pub(crate) async fn reclaim(queue: &Queue, holder: &str, known: &[Lease]) -> Res
     for lease in known {
         call.arg(lease.member());
     }
-    queue.run("give back leases", &call).await
+    crash_point!("reclaim.before");
+    let given_back = queue.run("give back leases", &call).await?;
+    crash_point!("reclaim.after");
+    Ok(given_back)
 }
 
 /// Says good-bye: the worker is no longer listed.
 pub(crate) async fn leave(queue: &Queue, holder: &str) -> Result<(), QueueError> {
     let mut call = queue.invocation(&scripts::GOODBYE);
     call.arg(holder);
-    queue.run::<u8>("leave", &call).await.map(|_| ())
+    crash_point!("goodbye.before");
+    queue.run::<u8>("leave", &call).await?;
+    crash_point!("goodbye.after");
+    Ok(())
 }

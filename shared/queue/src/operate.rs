@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use perch_base::crash_point;
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,9 @@ impl Queue {
         let mut call = self.invocation(&scripts::CANCEL);
         let why = format!("cancelled by {by}: {reason}");
         call.arg(id.to_string()).arg(&why).arg(operator(by, Some(why.clone())));
+        crash_point!("cancel.before");
         let answer: String = self.run("cancel", &call).await?;
+        crash_point!("cancel.after");
         Ok(match answer.as_str() {
             "cancelled" => Cancellation::Cancelled,
             "cancelling" => Cancellation::Cancelling,
@@ -40,7 +43,9 @@ impl Queue {
     pub async fn run_now(&self, id: JobId) -> Result<bool, QueueError> {
         let mut call = self.invocation(&scripts::RUN_NOW);
         call.arg(id.to_string());
+        crash_point!("run_now.before");
         let moved: Vec<u8> = self.run("run now", &call).await?;
+        crash_point!("run_now.after");
         Ok(moved == [1])
     }
 
@@ -57,7 +62,10 @@ impl Queue {
     async fn set_paused(&self, paused: bool, by: &str) -> Result<bool, QueueError> {
         let mut call = self.invocation(&scripts::PAUSE);
         call.arg(u8::from(paused)).arg(by);
-        Ok(self.run::<u8>(if paused { "pause" } else { "resume" }, &call).await? == 1)
+        crash_point!("pause.before");
+        let changed: u8 = self.run(if paused { "pause" } else { "resume" }, &call).await?;
+        crash_point!("pause.after");
+        Ok(changed == 1)
     }
 
     /// Removes some of the waiting jobs for good: ready, parked and delayed ones. Answers how many; call it until it
@@ -66,7 +74,10 @@ impl Queue {
         const AT_ONCE: usize = 500;
         let mut call = self.invocation(&scripts::PURGE);
         call.arg(AT_ONCE).arg(operator(by, Some(format!("purged by {by}"))));
-        self.run("purge", &call).await
+        crash_point!("purge.before");
+        let emptied = self.run("purge", &call).await;
+        crash_point!("purge.after");
+        emptied
     }
 
     /// Drops dead letters beyond the retention of the queue and workers not seen for an hour. Answers how many dead letters
@@ -80,7 +91,10 @@ impl Queue {
             .arg(self.settings().dead_kept)
             .arg(AT_ONCE)
             .arg((now - SILENT).timestamp_millis());
-        self.run("prune", &call).await
+        crash_point!("prune.before");
+        let gone = self.run("prune", &call).await;
+        crash_point!("prune.after");
+        gone
     }
 }
 

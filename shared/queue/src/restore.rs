@@ -1,6 +1,7 @@
 //! Rebuilding a queue after Redis lost it, or came back with an older copy of it.
 
 use chrono::{DateTime, Utc};
+use perch_base::crash_point;
 use perch_jobs::JobId;
 
 use crate::{
@@ -70,7 +71,9 @@ impl Queue {
                 }
             }
             if some {
+                crash_point!("restore.before");
                 let answers: Vec<u8> = self.run("restore jobs", &call).await?;
+                crash_point!("restore.after");
                 restored += answers.into_iter().filter(|&answer| answer == 1).count();
             }
         }
@@ -86,9 +89,31 @@ impl Queue {
             for id in chunk {
                 call.arg(id.to_string());
             }
+            crash_point!("drop.before");
             dropped += self.run::<usize>("drop ended jobs", &call).await?;
+            crash_point!("drop.after");
         }
         Ok(dropped)
+    }
+
+    /// The run of Redis, if the queue was not held yet against what is known outside Redis since that run began: a Redis that
+    /// was restarted may have come back with older data, or with none. [`Queue::held_against`] says that it was.
+    pub async fn new_run(&self) -> Result<Option<String>, QueueError> {
+        self.run_id("").await
+    }
+
+    /// Notes that the queue was held against what is known outside since this run of Redis began.
+    pub async fn held_against(&self, run: &str) -> Result<(), QueueError> {
+        self.run_id(run).await.map(|_| ())
+    }
+
+    async fn run_id(&self, held: &str) -> Result<Option<String>, QueueError> {
+        let mut call = self.invocation(&scripts::RUN_ID);
+        call.arg(held);
+        crash_point!("run_id.before");
+        let run: String = self.run("ask for the run of Redis", &call).await?;
+        crash_point!("run_id.after");
+        Ok(Some(run).filter(|run| !run.is_empty()))
     }
 
     /// Some of the jobs that Redis knows, and where to go on; 0 begins, and an answer of 0 ends. A job that is there all the

@@ -41,4 +41,5 @@ scripts! {
     RECLAIM = "reclaim.lua",
     RESTORE = "restore.lua",
     DROP = "drop.lua",
+    RUN_ID = "run_id.lua",
 }

@@ -183,6 +183,20 @@ async fn a_cancelled_job_never_runs_whether_it_was_ready_or_delayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_is_not_the_oldest_of_its_queue() {
+    let world = World::start().await;
+    let high = EnqueueOptions { priority: Some(Priority::High), ..options() };
+    let gone = world.client.enqueue_with(&Chore::number(1), high).await.expect("accepted").id;
+    let left = world.client.enqueue(&Chore::number(2)).await.expect("accepted").id;
+    let oldest = async || world.queue.stats().await.expect("Redis").oldest;
+    assert_eq!(oldest().await, Some(gone.created_at()));
+    world.queue.cancel(gone, "ann", "test").await.expect("Redis");
+    assert_eq!(oldest().await, Some(left.created_at()));
+    world.queue.cancel(left, "ann", "test").await.expect("Redis");
+    assert_eq!(oldest().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let world = World::start().await;
     let seen = Seen::new();

@@ -6,10 +6,12 @@
 mod actions;
 mod api_keys;
 mod audit;
+mod backup;
 mod effects;
 mod error;
 mod history;
 mod hot;
+mod idempotency;
 mod json;
 mod limits;
 mod marks;
@@ -27,6 +29,7 @@ mod sync;
 pub use actions::{ActionKind, ActionRecord, ActionState};
 pub use api_keys::{ApiKey, ApiKeys, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
+pub use backup::{BackupFacts, Restorable};
 pub use effects::{
     ACT_WITHIN, Claim, EffectEvent, EffectEventKind, EffectFilter, EffectIntent, EffectState, Effects, Evidence,
     IN_FLIGHT, Permit, PermitTerm, Resolution, Resolved, StoredEffect, Takeover, request_digest,
@@ -34,6 +37,7 @@ pub use effects::{
 pub use error::StoreError;
 pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter, JobRecord, JobState};
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
+pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{RateWindow, RateWindows};
 pub use marks::Marks;
 pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};

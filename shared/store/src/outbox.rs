@@ -166,8 +166,10 @@ impl Outbox<'_> {
         Ok(listener)
     }
 
-    /// Removes rows of jobs that ended longer than `after` ago. Answers how many; at most 10,000.
+    /// Removes rows of jobs that ended longer than `after` ago, and idempotency keys that have run out. Answers how many
+    /// rows; at most 10,000 of each.
     pub async fn prune(&self, after: Duration) -> Result<u64, StoreError> {
+        self.0.idempotency_keys().prune().await?;
         sqlx::query(
             "delete from outbox o
              where o.environment = $1 and o.handed_over_at is not null and o.id in (

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::Restore;
-use sqlx::FromRow;
+use sqlx::{FromRow, Postgres, Transaction};
 
 use crate::{Store, StoreError};
 
@@ -36,10 +36,23 @@ struct Row {
 }
 
 impl Recovery<'_> {
-    /// Jobs that have not ended, and dead letters younger than `retention`, by id, at most `limit` after `after`. Rows of the
+    /// Waits until no other process restores, and holds them off until the answer is dropped.
+    pub async fn alone(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let doing = "wait for another recovery";
+        let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
+        sqlx::query("select pg_advisory_xact_lock(hashtext('perch recovery'), hashtext($1))")
+            .bind(self.0.env_name())
+            .execute(&mut *tx)
+            .await
+            .map_err(StoreError::on(doing))?;
+        Ok(tx)
+    }
+
+    /// Jobs of `queues` that have not ended, and dead letters younger than `retention`, by id, at most `limit` after `after`. Rows of the
     /// outbox that Redis never had are left to the relay. Jobs whose envelope nobody knows are left out.
     pub async fn unfinished(
         &self,
+        queues: &[QueueName],
         after: Option<JobId>,
         limit: u32,
         retention: Duration,
@@ -52,13 +65,14 @@ impl Recovery<'_> {
              from jobs j left join outbox o on o.environment = j.environment and o.id = j.id
              where j.environment = $1 and j.id > $2 and j.state not in ('done', 'cancelled', 'discarded')
                and (j.state <> 'dead' or j.changed_at > clock_timestamp() - $4 * interval '1 second')
-               and (o.id is null or o.handed_over_at is not null)
+               and (o.id is null or o.handed_over_at is not null) and j.queue = any($5)
              order by j.id limit $3",
         )
         .bind(self.0.env_name())
         .bind(after.map(|id| id.to_string()).unwrap_or_default())
         .bind(i64::from(limit))
         .bind(i64::try_from(retention.as_secs()).unwrap_or(i64::MAX))
+        .bind(queues.iter().map(ToString::to_string).collect::<Vec<_>>())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read unfinished jobs"))?;

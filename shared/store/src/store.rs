@@ -9,7 +9,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{ApiKeys, Audit, Effects, History, Outbox, Performance, Picks, Posts, Recovery, StoreError};
+use crate::{
+    ApiKeys, Audit, Effects, History, IdempotencyKeys, Outbox, Performance, Picks, Posts, Recovery, StoreError,
+};
 
 /// The door to Postgres for one environment. Cheap to clone.
 ///
@@ -83,6 +85,11 @@ impl Store {
     /// The outbox.
     pub fn outbox(&self) -> Outbox<'_> {
         Outbox(self)
+    }
+
+    /// Idempotency keys of ledger queues.
+    pub fn idempotency_keys(&self) -> IdempotencyKeys<'_> {
+        IdempotencyKeys(self)
     }
 
     /// What is needed to rebuild Redis.

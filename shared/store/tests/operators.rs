@@ -3,9 +3,12 @@
 
 mod world;
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
 use perch_base::Environment;
-use perch_store::{AuditFilter, JobFilter, JobState, Pruned, Scope, StoreError};
+use perch_store::{AuditFilter, JobFilter, JobState, KeptRequest, Pruned, Scope, StoreError};
+use perch_testkit::TestDatabase;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use world::{World, envelope, job, queue};
@@ -126,4 +129,28 @@ async fn a_key_without_a_name_or_a_scope_is_refused_and_a_name_is_used_once_at_a
     keys.create("billing", &[Scope::Operate]).await.unwrap();
     assert_eq!("operate".parse(), Ok(Scope::Operate));
     assert!("root".parse::<Scope>().unwrap_err().to_string().contains("enqueue"));
+}
+
+#[tokio::test]
+async fn of_racing_claims_of_an_idempotency_key_one_gets_it_and_the_others_hear_who() {
+    let database = TestDatabase::create().await;
+    let store = database.store(Environment::Staging);
+    let (key, day) = ("a".repeat(64), Duration::from_secs(86_400));
+    let mine = |n| KeptRequest { request: "b".repeat(64), job: job(n), answer: None };
+    let requests: Vec<KeptRequest> = (0..6).map(mine).collect();
+    let keys = store.idempotency_keys();
+    let claims = futures::future::try_join_all(requests.iter().map(|mine| keys.claim(&key, mine, day))).await.unwrap();
+    let winner = claims.iter().position(Option::is_none).unwrap();
+    for (n, claim) in claims.iter().enumerate() {
+        assert_eq!(claim.as_ref(), (n != winner).then_some(&requests[winner]));
+    }
+    let answered = KeptRequest { answer: Some(json!({ "id": 1 })), ..requests[winner].clone() };
+    keys.keep(&key, &answered, day).await.unwrap();
+    assert_eq!(keys.find(&key).await.unwrap(), Some(answered));
+    let production = database.store(Environment::Production);
+    assert_eq!(production.idempotency_keys().find(&key).await.unwrap(), None);
+
+    keys.keep(&key, &requests[0], Duration::ZERO).await.unwrap();
+    assert_eq!(keys.find(&key).await.unwrap(), None, "it has run out");
+    assert_eq!((production.idempotency_keys().prune().await.unwrap(), keys.prune().await.unwrap()), (0, 1));
 }

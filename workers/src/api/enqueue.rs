@@ -92,7 +92,7 @@ pub(super) fn trace_of(headers: &HeaderMap) -> Option<String> {
 
 /// Enqueue a job
 ///
-/// When the answer is 201 or 200 the job is kept: it runs, or it ends in the dead letters with its reason. Send an
+/// When the answer is 201, 202 or 200 the job is kept: it runs, or it ends in the dead letters with its reason. Send an
 /// `Idempotency-Key` to be able to repeat a request whose answer never came; the key holds for 24 hours.
 #[utoipa::path(
     post,
@@ -132,7 +132,7 @@ pub(super) async fn enqueue(
         return Ok(answer(app.client.submit(job).await?.into(), false));
     };
     let queue = queue_of(&app, &job)?;
-    enqueue_once(&app, job, &Once::new(&queue, caller.key_id(), key, &body)).await
+    enqueue_once(&app, job, &Once::new(&queue, &app.store, caller.key_id(), key, &body)).await
 }
 
 fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {
@@ -177,8 +177,8 @@ async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Respons
 
 /// The answer to a request whose first answer was lost, if its job is known: it may be done by now.
 async fn accepted_before(app: &App, id: JobId) -> Option<EnqueueAnswer> {
-    let record = app.store.history().job(id).await.ok()??;
-    Some(EnqueueAnswer { id, queue: record.queue, outcome: Outcome::Accepted, replaced: None })
+    let queue = app.store.idempotency_keys().accepted(id).await.ok()??;
+    Some(EnqueueAnswer { id, queue, outcome: Outcome::Accepted, replaced: None })
 }
 
 fn answer(enqueued: EnqueueAnswer, replayed: bool) -> Response {

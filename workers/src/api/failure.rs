@@ -48,6 +48,10 @@ impl From<QueueError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        let error = match error {
+            StoreError::Redis(error) => return error.into(),
+            error => error,
+        };
         match error.disposition() {
             Disposition::Retry | Disposition::RetryAfter(_) | Disposition::Wait(_) => {
                 tracing::warn!(%error, "a request failed");

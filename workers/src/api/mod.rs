@@ -1,7 +1,8 @@
 //! The HTTP API: enqueue, look up, operate; and what platforms ask every process.
 //!
 //! Every path under `/api/v1` needs a key with the scope that the OpenAPI document names for it (`guard`). Every refusal is a
-//! problem document (`problem`). A job is accepted only once Redis has it: when Redis is away the answer is 503.
+//! problem document (`problem`). A job is accepted only once Redis has it, or Postgres if its queue is a ledger queue: when
+//! neither may take it the answer is 503.
 
 mod batch;
 mod catalog;

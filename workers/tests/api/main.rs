@@ -6,6 +6,7 @@ mod dead;
 mod enqueue;
 mod fuzz;
 mod history;
+mod idempotency;
 mod keys;
 mod operate;
 mod probes;

@@ -9,7 +9,7 @@ use perch_queue::{
     worker::{Deps, Handlers, Runtime},
 };
 use perch_store::{Scope, Store};
-use perch_testkit::{TestDatabase, TestRedis, free_port};
+use perch_testkit::{Gate, TestDatabase, TestRedis, free_port};
 use perch_workers::api::{self, ApiError, ApiState, Health};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for something before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// For a Redis that is away.
+const SHORT_TIMEOUTS: [(&str, &str); 2] =
+    [("PERCH__REDIS__CONNECT_TIMEOUT", "300ms"), ("PERCH__REDIS__COMMAND_TIMEOUT", "300ms")];
 
 pub struct World {
     pub redis: TestRedis,
@@ -49,29 +53,54 @@ impl World {
 
     /// A world with some settings of its own, given as environment variables.
     pub async fn with(vars: &[(&str, &str)]) -> Self {
-        Self::on(vars, None, TestDatabase::create().await).await
+        let redis = TestRedis::claim().await;
+        let url = redis.url().to_owned();
+        Self::on(vars, redis, &url, TestDatabase::create().await, None).await
     }
 
     /// A world whose Redis is away.
     pub async fn without_redis() -> Self {
         let nowhere = format!("redis://127.0.0.1:{}", free_port());
-        let vars = [("PERCH__REDIS__CONNECT_TIMEOUT", "300ms"), ("PERCH__REDIS__COMMAND_TIMEOUT", "300ms")];
-        Self::on(&vars, Some(&nowhere), TestDatabase::create().await).await
+        Self::on(&SHORT_TIMEOUTS, TestRedis::claim().await, &nowhere, TestDatabase::create().await, None).await
     }
 
-    async fn on(vars: &[(&str, &str)], redis_url: Option<&str>, database: TestDatabase) -> Self {
-        perch_base::tls::install();
+    /// A world whose Redis goes away while the gate is shut.
+    pub async fn gated() -> (Gate, Self) {
         let redis = TestRedis::claim().await;
+        let mut url = url::Url::parse(redis.url()).expect("the URL of a test Redis");
+        let gate = Gate::before(url.port().unwrap_or(6379)).await;
+        url.set_port(Some(gate.port())).expect("a URL with a host");
+        (gate, Self::on(&SHORT_TIMEOUTS, redis, url.as_str(), TestDatabase::create().await, None).await)
+    }
+
+    /// The same world after a deploy with other settings.
+    pub async fn redeployed(self, vars: &[(&str, &str)]) -> Self {
+        ended(&self.shutdown, self.served).await;
+        let url = self.redis.url().to_owned();
+        Self::on(vars, self.redis, &url, self.database.expect("it is there"), Some(self.keys)).await
+    }
+
+    async fn on(
+        vars: &[(&str, &str)],
+        redis: TestRedis,
+        url: &str,
+        database: TestDatabase,
+        keys: Option<Keys>,
+    ) -> Self {
+        perch_base::tls::install();
         let settings = Arc::new(settings(vars));
-        let url = redis_url.map_or_else(|| redis.secret_url(), SecretString::from);
+        let url = SecretString::from(url);
         let door = perch_queue::Redis::new(&url, &settings.redis).expect("a Redis URL");
         let store = database.store(Environment::Staging);
         let queues = Queues::new(door.clone(), &settings, JobTypes::perch()).with_ledger(Arc::new(store.clone()));
         let client = Client::new(queues.clone());
-        let keys = Keys {
-            enqueue: key(&store, "producer", &[Scope::Enqueue]).await,
-            read: key(&store, "onlooker", &[Scope::Read]).await,
-            operate: key(&store, "operator", &[Scope::Operate]).await,
+        let keys = match keys {
+            Some(keys) => keys,
+            None => Keys {
+                enqueue: key(&store, "producer", &[Scope::Enqueue]).await,
+                read: key(&store, "onlooker", &[Scope::Read]).await,
+                operate: key(&store, "operator", &[Scope::Operate]).await,
+            },
         };
         let health = Health::new(door, store.clone());
         let state = ApiState {
@@ -168,10 +197,14 @@ impl World {
 
     /// Stops the API and waits for its end.
     pub async fn stop(self) {
-        self.shutdown.cancel();
-        let ended = tokio::time::timeout(PATIENCE, self.served).await.expect("it stops in time");
-        ended.expect("it does not panic").expect("it stops");
+        ended(&self.shutdown, self.served).await;
     }
+}
+
+async fn ended(shutdown: &CancellationToken, served: JoinHandle<Result<(), ApiError>>) {
+    shutdown.cancel();
+    let ended = tokio::time::timeout(PATIENCE, served).await.expect("it stops in time");
+    ended.expect("it does not panic").expect("it stops");
 }
 
 async fn key(store: &Store, name: &str, scopes: &[Scope]) -> SecretString {

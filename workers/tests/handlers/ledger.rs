@@ -7,7 +7,7 @@ use perch_jobs::{JobId, PollAccount, PublishPost};
 use perch_queue::{Acceptance, Client, EnqueueOptions, Ledger as _, NewJob};
 use perch_store::{JobState, Store};
 use perch_testkit::{OwnRedis, TestRedis, postgres_settings};
-use perch_workers::relay;
+use perch_workers::{recovery, relay};
 use sqlx::{PgPool, Row};
 
 use crate::world::{World, eventually, main_account};
@@ -244,13 +244,35 @@ async fn a_scheduled_job_of_the_ledger_keeps_its_time_through_the_loss_of_redis(
     world.redis().wipe().await;
     assert_eq!(queue.missing(&[id]).await.expect("Redis answers"), [id]);
 
-    let (jobs, _) = world.store.recovery().unfinished(None, 100, Duration::from_secs(60)).await.expect("Postgres");
+    let names = [queue.name().clone()];
+    let (jobs, _) =
+        world.store.recovery().unfinished(&names, None, 100, Duration::from_secs(60)).await.expect("Postgres");
     let jobs: Vec<_> = jobs.into_iter().map(|job| job.restore).collect();
     let (restored, unreadable) = queue.restore(&jobs).await.expect("Redis answers");
     assert_eq!((restored, unreadable.len()), (1, 0));
     let view = queue.job(id).await.expect("Redis answers").expect("it is back");
     assert_eq!(view.due.map(|due| due.timestamp_millis()), Some(run_at.timestamp_millis()));
     assert_eq!(queue.restore(&jobs).await.expect("Redis answers").0, 0, "once more changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_ledger_queue_lost_when_redis_was_started_again_comes_back_by_itself() {
+    let mut redis = OwnRedis::with(&["--appendonly", "no"]).await;
+    let world = World::without_workers_at(TestRedis::at(&redis.url()), &[]).await;
+    let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
+    let watch =
+        recovery::watch(world.settings.clone(), world.client.queues().clone(), world.store.clone(), world.stop.clone());
+    tokio::spawn(watch);
+    let known = || async { queue.new_run().await.ok().filter(Option::is_none) };
+    eventually("this run of Redis is known", known).await;
+    let lost = world.enqueue(&post("lost with the last second")).await;
+    redis.kill();
+    redis.restart().await;
+    eventually("the run after it is known", known).await;
+    assert!(queue.job(lost).await.expect("Redis answers").is_some(), "it is back");
+    let world = world.work();
+    assert_eq!(world.ended(lost).await.state, JobState::Done);
+    assert_eq!(world.x.made().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! `perch doctor`: what is wrong with this installation, and how to mend it.
 
+mod backup;
 mod check;
 mod configuration;
 mod postgres;
@@ -26,27 +27,46 @@ pub use self::redis::warn_at_start;
 pub struct Args {}
 
 pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
-    let checks = match app.settings() {
-        Ok(settings) => all(&settings).await,
+    let conclusions = Conclusions { well: "all is well", works: "it works", fails: "before it works" };
+    report(app, &looked_at(app, all).await, &conclusions)
+}
+
+/// What a list of findings comes to, in words.
+pub struct Conclusions {
+    /// Nothing was found.
+    pub well: &'static str,
+    /// There are warnings; how many follows.
+    pub works: &'static str,
+    /// There are failures; how many to mend comes before it.
+    pub fails: &'static str,
+}
+
+/// The findings of `look`, or why the configuration does not let it.
+pub async fn looked_at(app: &App, look: impl AsyncFnOnce(&Settings) -> Vec<Check>) -> Vec<Check> {
+    match app.settings() {
+        Ok(settings) => look(&settings).await,
         Err(error) => vec![
             Check::fail("configuration", chain(&error))
                 .mend("correct what is named; `perch config check` reads it again. The other checks need it"),
         ],
-    };
+    }
+}
+
+/// Shows findings; an error when one of them is a failure.
+pub fn report(app: &App, checks: &[Check], conclusions: &Conclusions) -> Result<(), OpsError> {
     let failed = checks.iter().filter(|check| check.level == Level::Fail).count();
     let warned = checks.iter().filter(|check| check.level == Level::Warn).count();
     if app.out.is_json() {
         app.out.json(&json!({ "ok": failed == 0, "failed": failed, "warned": warned, "checks": checks }))?;
     } else {
-        for check in &checks {
+        for check in checks {
             show(app, check)?;
         }
-        let conclusion = match (failed, warned) {
-            (0, 0) => "\nall is well".to_owned(),
-            (0, n) => format!("\nit works; {} to look at", count(n as u64, "thing")),
-            (n, _) => format!("\n{} to mend before it works", count(n as u64, "thing")),
-        };
-        app.out.line(conclusion)?;
+        app.out.line(match (failed, warned) {
+            (0, 0) => format!("\n{}", conclusions.well),
+            (0, n) => format!("\n{}; {} to look at", conclusions.works, count(n as u64, "thing")),
+            (n, _) => format!("\n{} to mend {}", count(n as u64, "thing"), conclusions.fails),
+        })?;
     }
     if failed == 0 { Ok(()) } else { Err(OpsError::Reported) }
 }
@@ -60,6 +80,20 @@ async fn all(settings: &Settings) -> Vec<Check> {
     if is_up {
         checks.push(sync::check(settings).await);
         checks.extend(recovery::checks(settings).await);
+        checks.push(backup::postgres(settings).await.unwrap_or_else(|away| away));
+        checks.push(backup::ledger(settings).await);
+    }
+    checks
+}
+
+/// What a restore needs.
+pub async fn restore(settings: &Settings) -> Vec<Check> {
+    let (redis, postgres) = tokio::join!(redis::on_disk(settings), backup::postgres(settings));
+    let is_up = redis.is_ok() && postgres.is_ok();
+    let mut checks: Vec<Check> = [redis, postgres].map(|check| check.unwrap_or_else(|away| away)).into();
+    if is_up {
+        checks.push(backup::ledger(settings).await);
+        checks.push(sync::check(settings).await);
     }
     checks
 }

@@ -22,20 +22,16 @@ struct Facts {
     policy: Option<String>,
     max_memory: Option<u64>,
     last_save_failed: bool,
+    /// When the append-only file is written through to the disk: always, everysec, no.
+    fsync: Option<String>,
 }
 
 /// Findings about the Redis of these settings.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
-    let redis = match queues(settings) {
-        Ok(queues) => queues.redis().clone(),
-        Err(error) => return vec![Check::fail("Redis", chain(&error)).mend("set REDIS_URL in the environment")],
+    let redis = match reach(settings).await {
+        Ok(redis) => redis,
+        Err(check) => return vec![check],
     };
-    if let Err(error) = redis.ping().await {
-        return vec![
-            Check::fail("Redis", chain(&error))
-                .mend("start Redis, and see that REDIS_URL has its address and password"),
-        ];
-    }
     let facts = facts(&redis).await;
     let mut checks = vec![version(&facts, redis.is_cluster())];
     checks.extend(skew(&redis).await.map(|ahead| clock("clock of Redis", "Redis", ahead)));
@@ -43,6 +39,23 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
     checks.push(eviction(&facts));
     checks.extend(prefix(&redis, settings.env.prefix()).await);
     checks
+}
+
+/// Whether what Redis holds outlives a crash of it; an error when it is away.
+pub async fn on_disk(settings: &Settings) -> Result<Check, Check> {
+    Ok(persistence(&facts(&reach(settings).await?).await))
+}
+
+async fn reach(settings: &Settings) -> Result<Redis, Check> {
+    let redis = match queues(settings) {
+        Ok(queues) => queues.redis().clone(),
+        Err(error) => return Err(Check::fail("Redis", chain(&error)).mend("set REDIS_URL in the environment")),
+    };
+    match redis.ping().await {
+        Ok(()) => Ok(redis),
+        Err(error) => Err(Check::fail("Redis", chain(&error))
+            .mend("start Redis, and see that REDIS_URL has its address and password")),
+    }
 }
 
 /// What a process should say when it starts: that this Redis can lose jobs.
@@ -66,7 +79,7 @@ async fn facts(redis: &Redis) -> Facts {
             }
         }
     }
-    for name in ["appendonly", "save", "maxmemory-policy", "maxmemory"] {
+    for name in ["appendonly", "appendfsync", "save", "maxmemory-policy", "maxmemory"] {
         let mut get = redis::cmd("CONFIG");
         get.arg("GET").arg(name);
         // Managed Redis often forbids CONFIG; INFO says most of it too.
@@ -90,7 +103,10 @@ fn judge(said: &BTreeMap<String, String>) -> Facts {
         snapshots: get("config:save").map(|v| !v.trim().is_empty()),
         policy: get("config:maxmemory-policy").or_else(|| get("maxmemory_policy")).map(str::to_owned),
         max_memory: get("config:maxmemory").or_else(|| get("maxmemory")).and_then(|v| v.parse().ok()),
-        last_save_failed: get("rdb_last_bgsave_status") == Some("err") || get("aof_last_write_status") == Some("err"),
+        last_save_failed: ["rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status"]
+            .iter()
+            .any(|name| get(name) == Some("err")),
+        fsync: get("config:appendfsync").map(str::to_owned),
     }
 }
 
@@ -133,6 +149,11 @@ fn persistence(facts: &Facts) -> Check {
             .mend("see the log of Redis; most often the disk is full");
     }
     match (facts.append_only, facts.snapshots) {
+        (Some(true), _) if facts.fsync.as_deref() == Some("no") => Check::warn(
+            NAME,
+            "the append-only file reaches the disk when the system likes: a crash of the machine loses jobs",
+        )
+        .mend("write it every second: CONFIG SET appendfsync everysec, and the same in redis.conf"),
         (Some(true), _) => Check::ok(NAME, "the append-only file is on"),
         (Some(false), Some(true)) => Check::warn(NAME, "only snapshots: a crash loses all jobs since the last one")
             .mend("turn on the append-only file: CONFIG SET appendonly yes, and appendonly yes in redis.conf"),
@@ -217,6 +238,17 @@ mod tests {
         let facts = said(&[("aof_enabled", "1"), ("maxmemory_policy", "volatile-lru"), ("maxmemory", "0")]);
         assert_eq!((persistence(&facts).level, eviction(&facts).level), (Level::Ok, Level::Warn));
         assert_eq!((persistence(&said(&[])).level, eviction(&said(&[])).level), (Level::Info, Level::Info));
+    }
+
+    #[test]
+    fn an_append_only_file_that_is_not_written_through_or_cannot_be_is_found() {
+        let lazy = said(&[("config:appendonly", "yes"), ("config:appendfsync", "no")]);
+        let failed = said(&[("config:appendonly", "yes"), ("aof_last_bgrewrite_status", "err")]);
+        assert_eq!((persistence(&lazy).level, persistence(&failed).level), (Level::Warn, Level::Fail));
+        for fsync in ["everysec", "always"] {
+            let well = said(&[("config:appendonly", "yes"), ("config:appendfsync", fsync)]);
+            assert_eq!(persistence(&well).level, Level::Ok, "{fsync}");
+        }
     }
 
     #[test]

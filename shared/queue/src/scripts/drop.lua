@@ -4,17 +4,17 @@
 -- Result: how many were there.
 -- Atomic: all in one go. Bound: the ids given, which the caller keeps at 250, and the jobs that run at this moment.
 
-local gone = {}
+local gone, freed = {}, false
 for i = 5, #ARGV do
   local id = ARGV[i]
-  if call('HEXISTS', JOBS, id) == 1 then
+  if call('HDEL', JOBS, id) == 1 then
     gone[#gone + 1] = id
     if call('ZREM', DELAYED, id) == 0 and call('ZREM', DEAD, id) == 0 then
       local leased = false
       for _, member in ipairs(call('ZRANGE', LEASES, 0, -1)) do
         local of, _, _, group = split_lease(member)
         if of == id then
-          leased = true
+          leased, freed = true, true
           call('ZREM', LEASES, member)
           leave_group(group)
         end
@@ -24,4 +24,6 @@ for i = 5, #ARGV do
   end
 end
 forget(gone)
+-- A place is free again, and whoever had it does not tell (see finish.lua).
+if freed and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then wake() end
 return #gone

@@ -92,8 +92,8 @@ local function leave_group(group)
   unpark(group, 1)
 end
 
--- A lease is 'id|holder|attempt|number|group'. The number is that of the fetch, so that no two leases are ever the same,
--- also where one worker gets an attempt again that did not count.
+-- A lease is 'id|holder|attempt|number|group'. The number is the time and the count of the fetch, so that no two leases are
+-- ever the same, also where one worker gets an attempt again that did not count.
 local function split_lease(member)
   local id, holder, attempt, _, group = string.match(member, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
   return id, holder, attempt, group

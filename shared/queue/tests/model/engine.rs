@@ -1,6 +1,6 @@
 //! The engine under test: its operations, and everything it keeps, read behind its back.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::{Clock, Environment};
@@ -16,9 +16,12 @@ use serde_json::value::RawValue;
 use crate::{
     model::{DEAD_KEPT, DEAD_RETENTION_MS, ERRORS_KEPT, LEASE_MS, WINDOW_MS},
     ops::{Ending, GROUPS, HOLDERS, KEYS, Rules, Scope, Seconds, Wish},
+    rates,
     state::{Answer, State, Stored},
     support::{Chore, QUEUE, engine, queue_settings},
 };
+
+const LIMITERS: [&str; GROUPS.len() + 1] = [GROUPS[0], GROUPS[1], GROUPS[2], rates::QUEUE];
 
 /// A lease as a worker holds it, with the envelope that came along.
 pub type Holding = (Lease, Envelope);
@@ -47,6 +50,8 @@ pub struct Engine {
     clock: Clock,
     client: Client,
     pub queue: Queue,
+    /// Every envelope there ever was, as it was last seen: what Postgres knows.
+    envelopes: RefCell<BTreeMap<JobId, String>>,
 }
 
 fn millis(ms: i64) -> Duration {
@@ -62,6 +67,8 @@ fn queues(door: &Redis, types: &JobTypes, clock: &Clock, Rules { limits, ledger 
     settings.ledger = ledger;
     settings.group_concurrency = limits.group;
     settings.global_concurrency = limits.global;
+    settings.group_rate = limits.group_rate;
+    settings.rate = limits.rate;
     settings.dead_retention = millis(DEAD_RETENTION_MS);
     settings.dead_kept = DEAD_KEPT;
     let mut engine = engine();
@@ -78,7 +85,8 @@ impl Engine {
         door.cmd::<()>("empty the database", &redis::cmd("FLUSHDB")).await.expect("Redis answers");
         let queues = queues(door, types, &clock, rules);
         let queue = queues.get(&QueueName::from_static(QUEUE)).expect("it is configured").clone();
-        Self { door: door.clone(), types: types.clone(), clock, client: Client::new(queues), queue }
+        let client = Client::new(queues);
+        Self { door: door.clone(), types: types.clone(), clock, client, queue, envelopes: RefCell::default() }
     }
 
     pub fn deploy(&mut self, rules: Rules) {
@@ -218,17 +226,24 @@ impl Engine {
         self.door.cmd("list keys", &cmd).await.expect("Redis answers")
     }
 
+    /// Those that do not end by themselves, as windows and limiters do.
+    pub async fn lasting_keys(&self) -> Vec<String> {
+        let keys = self.keys().await;
+        let mut pipe = redis::pipe();
+        for key in &keys {
+            pipe.pttl(key);
+        }
+        let left: Vec<i64> = self.pipe(pipe).await;
+        keys.into_iter().zip(left).filter(|(_, left)| *left < 0).map(|(key, _)| key).collect()
+    }
+
     /// Everything the queue keeps, and whether a token is there to wake a worker.
     pub async fn state(&self) -> (State, bool) {
-        let pipe = self.everything();
-        let values: Vec<Value> = self
-            .door
-            .call("read everything", |mut conn| async move { pipe.query_async(&mut conn).await })
-            .await
-            .expect("Redis answers");
-        let mut rows = Rows(values.into_iter());
+        let mut rows = Rows(self.pipe::<Vec<Value>>(self.everything()).await.into_iter());
+        let envelopes = rows.by_id(|envelope: String| envelope);
+        let now = self.clock.now().timestamp_millis();
         let state = State {
-            jobs: rows.by_id(|envelope: String| stored(&envelope)),
+            jobs: envelopes.iter().map(|(id, envelope)| (*id, stored(envelope))).collect(),
             ready: [rows.ids(), rows.ids(), rows.ids()],
             delayed: rows.by_id(|due: i64| due),
             dead: rows.by_id(|died: i64| died),
@@ -246,10 +261,26 @@ impl Engine {
             remembered: rows.ids().into_iter().collect(),
             locks: rows.locks(),
             parked: rows.parked(),
+            reserved: rows.by_id(|limiter: String| limiter),
+            planned: rows.read(),
+            arrivals: rates::ahead(rows.limiters(), now),
+            turns: rates::ahead(rows.limiters(), now),
             paused: rows.read::<Option<u8>>() == Some(1),
             succeeded: rows.read::<Option<u64>>().unwrap_or(0),
         };
+        self.envelopes.borrow_mut().extend(envelopes);
         (state, rows.read::<usize>() > 0)
+    }
+
+    /// The last envelope of a job that was there once.
+    pub fn envelope(&self, id: JobId) -> String {
+        self.envelopes.borrow()[&id].clone()
+    }
+
+    pub async fn pipe<T: FromRedisValue + Send>(&self, pipe: Pipeline) -> T {
+        let asked =
+            self.door.call("reach behind the engine", |mut conn| async move { pipe.query_async(&mut conn).await });
+        asked.await.expect("Redis answers")
     }
 
     /// In the order in which [`Engine::state`] reads the answers.
@@ -277,6 +308,10 @@ impl Engine {
         for group in GROUPS {
             pipe.lrange(format!("{}{group}", keys.parked()), 0, -1);
         }
+        pipe.hgetall(keys.reserved()).hgetall(keys.planned());
+        for kind in ["", "plan|"] {
+            pipe.mget(LIMITERS.map(|limiter| format!("{}{kind}{limiter}", keys.rate())).as_slice());
+        }
         pipe.hget(keys.state(), "paused").hget(keys.state(), "succeeded").llen(keys.wake());
         pipe
     }
@@ -303,6 +338,11 @@ impl Rows {
         holders.into_iter().filter_map(|(key, holder)| Some((key, job_id(&holder?)))).collect()
     }
 
+    fn limiters(&mut self) -> impl Iterator<Item = (&'static str, f64)> {
+        let values: Vec<Option<f64>> = self.read();
+        LIMITERS.into_iter().zip(values).filter_map(|(limiter, at)| Some((limiter, at?)))
+    }
+
     fn parked(&mut self) -> BTreeMap<String, Vec<JobId>> {
         let lists = GROUPS.map(|group| (group.to_owned(), self.ids()));
         lists.into_iter().filter(|(_, ids)| !ids.is_empty()).collect()
@@ -314,7 +354,8 @@ fn job_id(text: &str) -> JobId {
 }
 
 fn stored(envelope: &str) -> Stored {
+    let spaced = envelope.contains(r#""max": "#);
     let envelope = Envelope::decode(envelope.as_bytes()).expect("readable");
     let chore: Chore = serde_json::from_str(envelope.payload.get()).expect("a chore");
-    Stored { max: envelope.max_attempts, replays: envelope.replays, n: chore.n }
+    Stored { max: envelope.max_attempts, replays: envelope.replays, n: chore.n, spaced }
 }

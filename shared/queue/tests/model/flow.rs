@@ -1,11 +1,12 @@
 //! The way of a job through the model: enqueue, fetch, lease, end of an attempt.
 
-use perch_jobs::JobId;
+use perch_jobs::{JobId, Priority};
 use perch_queue::{Acceptance, EventKind, OnConflict};
 
 use crate::{
     model::{Job, LEASE_MS, Lease, Lock, Model, WINDOW_MS, ms},
-    ops::{Ending, Scope, Wish},
+    ops::{Ending, Limits, Scope, Wish},
+    rates,
     state::{Answer, Stored},
 };
 
@@ -14,14 +15,19 @@ enum Admission {
     Free,
     /// As one of its group.
     Counted(&'static str),
-    Parked,
+    /// It is parked, or waits for its turn in a rate.
+    Later,
 }
 
 impl Model {
     pub fn enqueue(&mut self, id: JobId, n: u64, wish: &Wish) -> Answer {
         let enqueued = |id, acceptance, replaced| Answer::Enqueued { id, acceptance, replaced };
         let remembered = self.remembered.as_ref().is_some_and(|ids| ids.contains(&id));
-        if remembered || self.cancelled.contains(&id) || self.jobs.contains_key(&id) {
+        if remembered || self.cancelled.contains(&id) {
+            return enqueued(id, Acceptance::Duplicate, None);
+        }
+        if self.jobs.contains_key(&id) {
+            self.accepted(id);
             return enqueued(id, Acceptance::Duplicate, None);
         }
         let mut replaced = None;
@@ -43,20 +49,19 @@ impl Model {
             self.locks.insert(key, Lock { holder: id, until });
         }
         let job = Job {
-            stored: Stored { max: wish.max, replays: 0, n },
+            stored: Stored { max: wish.max, replays: 0, n, spaced: false },
             per_life: wish.max,
             priority: wish.priority,
             group: wish.group,
             unique: wish.unique.map(|(key, scope, _)| (key, scope)),
+            run_at: (wish.delay > 0).then_some(self.now + ms(wish.delay)),
             holds_key: wish.unique.is_some_and(|(_, scope, _)| scope != Scope::Window),
             attempts: 0,
             errors: 0,
             cancelling: false,
         };
         self.jobs.insert(id, job);
-        if let Some(ids) = &mut self.remembered {
-            ids.insert(id);
-        }
+        self.accepted(id);
         self.tell(id, EventKind::Enqueued);
         if wish.delay > 0 {
             self.delayed.insert((self.now + ms(wish.delay), id));
@@ -64,6 +69,12 @@ impl Model {
             self.make_ready(id, false);
         }
         enqueued(id, if replaced.is_some() { Acceptance::Replaced } else { Acceptance::Accepted }, replaced)
+    }
+
+    fn accepted(&mut self, id: JobId) {
+        if let Some(ids) = &mut self.remembered {
+            ids.insert(id);
+        }
     }
 
     pub fn fetch(&mut self, holder: usize, name: &str, slots: usize, reaped: usize) -> Answer {
@@ -77,12 +88,12 @@ impl Model {
             self.delayed.pop_first();
             self.make_ready(id, false);
         }
-        let slots = match self.limits.global {
+        let slots = match self.limits().global {
             0 => slots,
             most => slots.min(most.saturating_sub(self.leases.len())),
         };
         for group in self.parked.iter().map(|(group, _)| *group).collect::<Vec<_>>() {
-            match self.limits.group {
+            match self.limits().group {
                 0 => self.unpark(group, 100),
                 most => self.unpark(group, most.saturating_sub(self.running(group))),
             }
@@ -101,32 +112,56 @@ impl Model {
                 match self.admit(id) {
                     Admission::Free => taken.push(self.start(id, holder, name, None)),
                     Admission::Counted(group) => taken.push(self.start(id, holder, name, Some(group))),
-                    Admission::Parked => {}
+                    Admission::Later => {}
                 }
             }
         }
         Answer::Fetched { leases: taken, paused: false, next: self.next_look(reaped > 0) }
     }
 
-    /// Whether the job may start, and the group that counts it. If not, it is parked; an older one before those that came
-    /// after it.
+    /// Whether the job may start, and the group that counts it. If not, it is parked, or put off until its turn in a rate.
     fn admit(&mut self, id: JobId) -> Admission {
-        let (Some(group), true) = (self.jobs[&id].group, self.limits.group > 0) else { return Admission::Free };
-        if self.running(group) < self.limits.group {
-            return Admission::Counted(group);
+        let Limits { group: most, group_rate, rate, .. } = self.limits();
+        if most == 0 && group_rate.is_none() && rate.is_none() {
+            return Admission::Free;
         }
+        self.rates.unplan(id);
+        let group = self.jobs[&id].group;
+        if let Some(group) = group
+            && most > 0
+            && self.running(group) >= most
+        {
+            self.park(id, group);
+            return Admission::Later;
+        }
+        let limiters = [group.zip(group_rate), rate.map(|rate| (rates::QUEUE, rate))];
+        for (limiter, rate) in limiters.into_iter().flatten() {
+            if let Some(free) = self.rates.wait(limiter, rate, self.now) {
+                let in_a_hurry = self.jobs[&id].priority == Priority::High;
+                let due = self.rates.plan(id, limiter, rate, free, in_a_hurry);
+                self.delayed.insert((due, id));
+                return Admission::Later;
+            }
+        }
+        for (limiter, rate) in limiters.into_iter().flatten() {
+            self.rates.start(limiter, rate, self.now);
+        }
+        group.filter(|_| most > 0).map_or(Admission::Free, Admission::Counted)
+    }
+
+    /// An older one goes before those that came after it.
+    fn park(&mut self, id: JobId, group: &'static str) {
         match self.parked.iter_mut().find(|(name, _)| *name == group) {
             Some((_, list)) if id < list[0] => list.insert(0, id),
             Some((_, list)) => list.push(id),
             None => self.parked.push((group, vec![id])),
         }
-        Admission::Parked
     }
 
     fn start(&mut self, id: JobId, holder: usize, name: &str, counted: Option<&'static str>) -> String {
         let job = &self.jobs[&id];
         let attempt = job.attempts + 1;
-        let member = format!("{id}|{name}|{attempt}|{}|{}", self.fetches, counted.unwrap_or_default());
+        let member = format!("{id}|{name}|{attempt}|{}.{}|{}", self.now, self.fetches, counted.unwrap_or_default());
         if matches!(job.unique, Some((_, Scope::Queued))) {
             self.give_back_key(id);
         }
@@ -157,7 +192,7 @@ impl Model {
     }
 
     fn next_look(&self, sees_leases: bool) -> Option<u128> {
-        let full = self.limits.global > 0 && self.leases.len() >= self.limits.global;
+        let full = self.limits().global > 0 && self.leases.len() >= self.limits().global;
         if !full && self.ready.iter().any(|list| !list.is_empty()) {
             return Some(0);
         }

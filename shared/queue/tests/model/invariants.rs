@@ -69,6 +69,7 @@ pub fn nothing_is_kept_about_jobs_that_are_gone(state: &State) -> Checked {
         .chain(state.priority.keys())
         .chain(state.group.keys())
         .chain(&state.cancelling)
+        .chain(state.reserved.keys())
         .chain(state.held_until_start.keys())
         .chain(state.held_until_done.keys());
     for id in about {
@@ -98,7 +99,14 @@ pub fn counts_agree_with_what_they_count(state: &State) -> Checked {
     }
     ensure(running == state.running, "a group's running count is that of its leases", || format!("{running:?}"))?;
     let parked: BTreeMap<String, usize> = state.parked.iter().map(|(group, ids)| (group.clone(), ids.len())).collect();
-    ensure(parked == state.parked_count, "a group's parked count is that of its list", || format!("{parked:?}"))
+    ensure(parked == state.parked_count, "a group's parked count is that of its list", || format!("{parked:?}"))?;
+    let mut planned: BTreeMap<String, usize> = BTreeMap::new();
+    for limiter in state.reserved.values() {
+        *planned.entry(limiter.clone()).or_default() += 1;
+    }
+    ensure(planned == state.planned, "as many turns are planned as jobs wait for one", || format!("{planned:?}"))?;
+    let waited_for = state.turns.keys().all(|limiter| planned.contains_key(limiter));
+    ensure(waited_for, "turns are planned where jobs wait for them", || format!("{:?}", state.turns))
 }
 
 pub fn only_running_jobs_are_told_to_stop(state: &State) -> Checked {
@@ -139,14 +147,19 @@ pub fn a_fetch_goes_beyond_no_limit(state: &State, answer: &Answer, limits: Limi
     Ok(())
 }
 
-/// Once all work is done: only bookkeeping, and keys whose window is still open.
-pub fn nothing_is_left_behind(state: &State, keys: &[String], base: &str) -> Checked {
+/// Whose lease is the same may finish what another has.
+pub fn no_two_leases_are_the_same(answer: &Answer, known: &mut BTreeSet<String>) -> Checked {
+    let Answer::Fetched { leases, .. } = answer else { return Ok(()) };
+    let again: Vec<&String> = leases.iter().filter(|lease| !known.insert((*lease).clone())).collect();
+    ensure(again.is_empty(), "no two leases are ever the same", || format!("{again:?}"))
+}
+
+/// Once all work is done: only bookkeeping stays.
+pub fn nothing_is_left_behind(lasting: &[String], base: &str) -> Checked {
     let bookkeeping = ["state", "events", "workers", "wake", "intake"];
-    for key in keys {
-        let name = key.strip_prefix(base).unwrap_or(key);
-        let window = name.strip_prefix("unique:").is_some_and(|key| state.locks.contains_key(key));
-        let kept = bookkeeping.contains(&name) || window;
-        ensure(kept && key.starts_with(base), "nothing is left behind once all work is done", || key.clone())?;
+    for key in lasting {
+        let kept = key.strip_prefix(base).is_some_and(|name| bookkeeping.contains(&name));
+        ensure(kept, "nothing is left behind once all work is done", || key.clone())?;
     }
     Ok(())
 }

@@ -12,9 +12,11 @@ mod model;
 mod operate;
 mod ops;
 mod play;
+mod rates;
+mod recovery;
 mod state;
 
-use ops::{Ending, Limits, Op, Rules, Scope, Wish};
+use ops::{Ending, FREE, Limits, Op, Rules, Scope, Wish, rate};
 use perch_jobs::{JobTypes, Priority};
 use perch_queue::{OnConflict, Redis};
 use perch_testkit::TestRedis;
@@ -23,7 +25,7 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use support::Chore;
 
 /// Of each test, unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 600;
+const CASES: u32 = 500;
 
 struct Ground {
     runtime: tokio::runtime::Runtime,
@@ -67,11 +69,9 @@ fn fetch(lost: bool) -> Op {
     Op::Fetch { holder: 0, slots: 1, reaped: 100, lost }
 }
 
-const NO_LIMITS: Limits = Limits { group: 0, global: 0 };
-
 #[test]
 fn a_window_keeps_its_key_from_other_scopes_though_its_job_is_done() {
-    let rules = Rules { limits: NO_LIMITS, ledger: false };
+    let rules = Rules { limits: FREE, ledger: false };
     let done = [unique(Scope::Window), fetch(false), Op::Ack(0, Ending::Done), unique(Scope::Done)];
     assert_eq!(Ground::new().play(rules, &done), Ok(()));
     let dead = [unique(Scope::Done), fetch(false), Op::Ack(0, Ending::Dead)];
@@ -83,31 +83,51 @@ fn a_window_keeps_its_key_from_other_scopes_though_its_job_is_done() {
 #[test]
 fn a_job_cancelled_while_nobody_knew_of_its_lease_does_not_start_again() {
     let ops = [unique(Scope::Done), fetch(true), Op::Cancel(0), Op::Reclaim(0)];
-    assert_eq!(Ground::new().play(Rules { limits: NO_LIMITS, ledger: false }, &ops), Ok(()));
+    assert_eq!(Ground::new().play(Rules { limits: FREE, ledger: false }, &ops), Ok(()));
 }
 
 #[test]
 fn an_enqueue_that_a_ledger_queue_refused_is_accepted_once_its_key_is_free() {
     let ops = [unique(Scope::Done), unique(Scope::Done), fetch(false), Op::Ack(0, Ending::Done), Op::EnqueueAgain(1)];
-    assert_eq!(Ground::new().play(Rules { limits: NO_LIMITS, ledger: true }, &ops), Ok(()));
+    assert_eq!(Ground::new().play(Rules { limits: FREE, ledger: true }, &ops), Ok(()));
+}
+
+#[test]
+fn a_job_that_a_redis_with_older_data_gives_again_has_another_lease() {
+    let ops = [unique(Scope::Done), Op::Copy, fetch(false), Op::ComeBack, fetch(false), Op::StaleAck(0, Ending::Done)];
+    assert_eq!(Ground::new().play(Rules { limits: FREE, ledger: false }, &ops), Ok(()));
+}
+
+#[test]
+fn a_place_that_a_dropped_job_leaves_is_given_to_the_next() {
+    let plain = || Op::Enqueue(Wish { delay: 0, priority: Priority::Normal, group: None, unique: None, max: 1 });
+    let ops = [plain(), fetch(false), Op::Pass(1), plain(), fetch(false), Op::Drop(vec![0, 0])];
+    let limits = Limits { global: 1, ..FREE };
+    assert_eq!(Ground::new().play(Rules { limits, ledger: false }, &ops), Ok(()));
 }
 
 #[test]
 fn a_queue_without_limits_does_what_its_model_does() {
-    agree(Rules { limits: Limits { group: 0, global: 0 }, ledger: false }, false);
+    agree(Rules { limits: FREE, ledger: false }, false);
 }
 
 #[test]
 fn a_queue_with_one_place_for_each_group_does_what_its_model_does() {
-    agree(Rules { limits: Limits { group: 1, global: 0 }, ledger: false }, false);
+    agree(Rules { limits: Limits { group: 1, ..FREE }, ledger: false }, false);
 }
 
 #[test]
 fn a_queue_whose_limits_change_under_way_does_what_its_model_does() {
-    agree(Rules { limits: Limits { group: 1, global: 2 }, ledger: false }, true);
+    agree(Rules { limits: Limits { group: 1, global: 2, ..FREE }, ledger: false }, true);
 }
 
 #[test]
 fn a_ledger_queue_with_limits_of_both_kinds_does_what_its_model_does() {
-    agree(Rules { limits: Limits { group: 2, global: 4 }, ledger: true }, false);
+    agree(Rules { limits: Limits { group: 2, global: 4, ..FREE }, ledger: true }, false);
+}
+
+#[test]
+fn a_queue_with_rates_does_what_its_model_does() {
+    let limits = Limits { group: 2, global: 0, group_rate: Some(rate(3, 61)), rate: Some(rate(4, 20)) };
+    agree(Rules { limits, ledger: false }, false);
 }

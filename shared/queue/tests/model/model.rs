@@ -7,6 +7,7 @@ use perch_queue::EventKind;
 
 use crate::{
     ops::{Limits, Rules, Scope, Seconds},
+    rates::{self, Rates},
     state::{State, Stored},
 };
 
@@ -24,6 +25,8 @@ pub struct Job {
     pub priority: Priority,
     pub group: Option<&'static str>,
     pub unique: Option<(&'static str, Scope)>,
+    /// When it was meant to run first, if not at once.
+    pub run_at: Option<i64>,
     /// Whether its key is to be given back when it starts, or when it is finished.
     pub holds_key: bool,
     pub attempts: u32,
@@ -42,7 +45,7 @@ pub struct Lease {
     pub ends: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lock {
     pub holder: JobId,
     /// The end of its window.
@@ -57,10 +60,11 @@ pub struct Letter {
     pub attempts: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Model {
     pub now: i64,
-    pub limits: Limits,
+    pub rules: Rules,
+    pub rates: Rates,
     pub paused: bool,
     pub jobs: BTreeMap<JobId, Job>,
     pub ready: [Vec<JobId>; 3],
@@ -78,6 +82,8 @@ pub struct Model {
     pub fetches: u64,
     pub succeeded: u64,
     pub history: BTreeMap<JobId, Vec<EventKind>>,
+    /// Every job there ever was, as it was last seen: what Postgres knows.
+    pub known: BTreeMap<JobId, Job>,
 }
 
 pub fn ms(seconds: Seconds) -> i64 {
@@ -85,10 +91,11 @@ pub fn ms(seconds: Seconds) -> i64 {
 }
 
 impl Model {
-    pub fn new(now: i64, Rules { limits, ledger }: Rules) -> Self {
+    pub fn new(now: i64, rules: Rules) -> Self {
         Self {
             now,
-            limits,
+            rules,
+            rates: Rates::default(),
             paused: false,
             jobs: BTreeMap::new(),
             ready: [Vec::new(), Vec::new(), Vec::new()],
@@ -98,11 +105,12 @@ impl Model {
             dead: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             locks: BTreeMap::new(),
-            remembered: ledger.then(BTreeSet::new),
+            remembered: rules.ledger.then(BTreeSet::new),
             owed: [0; 3],
             fetches: 0,
             succeeded: 0,
             history: BTreeMap::new(),
+            known: BTreeMap::new(),
         }
     }
 
@@ -117,12 +125,16 @@ impl Model {
         self.locks.extract_if(.., |_, lock| lock.until.is_some_and(|end| end <= now)).map(|(key, _)| key).collect()
     }
 
-    pub fn deploy(&mut self, limits: Limits) {
-        self.limits = limits;
+    pub fn limits(&self) -> Limits {
+        self.rules.limits
+    }
+
+    pub fn remember(&mut self) {
+        self.known.extend(self.jobs.iter().map(|(id, job)| (*id, job.clone())));
     }
 
     pub fn ids(&self) -> Vec<JobId> {
-        self.history.keys().copied().collect()
+        self.known.keys().copied().collect()
     }
 
     pub fn make_ready(&mut self, id: JobId, in_front: bool) {
@@ -159,6 +171,7 @@ impl Model {
 
     pub fn forget(&mut self, id: JobId) {
         self.give_back_key(id);
+        self.rates.unplan(id);
         self.jobs.remove(&id);
     }
 
@@ -246,6 +259,10 @@ impl Model {
             locks: self.locks.iter().map(|(key, lock)| ((*key).to_owned(), lock.holder)).collect(),
             parked: self.parked.iter().map(|(group, ids)| ((*group).to_owned(), ids.clone())).collect(),
             parked_count: self.parked.iter().map(|(group, ids)| ((*group).to_owned(), ids.len())).collect(),
+            reserved: self.rates.waiting.iter().map(|(id, limiter)| (*id, (*limiter).to_owned())).collect(),
+            planned: self.rates.planned(),
+            arrivals: rates::ahead(self.rates.arrivals.iter().map(|(limiter, at)| (*limiter, *at)), self.now),
+            turns: rates::ahead(self.rates.turns.iter().map(|(limiter, at)| (*limiter, *at)), self.now),
             ..State::default()
         };
         for lease in &self.leases {

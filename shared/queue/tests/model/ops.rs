@@ -1,5 +1,8 @@
 //! The operations of a sequence, and how they are drawn.
 
+use std::time::Duration;
+
+use perch_base::settings::Rate;
 use perch_jobs::Priority;
 use perch_queue::OnConflict;
 use proptest::prelude::*;
@@ -46,6 +49,27 @@ pub enum Ending {
 pub struct Limits {
     pub group: usize,
     pub global: usize,
+    /// Starts of one group.
+    pub group_rate: Option<Rate>,
+    /// Starts of the queue.
+    pub rate: Option<Rate>,
+}
+
+/// No limit at all.
+pub const FREE: Limits = Limits { group: 0, global: 0, group_rate: None, rate: None };
+
+/// Starts in so many seconds.
+pub const fn rate(count: u32, seconds: u64) -> Rate {
+    Rate { count, per: Duration::from_secs(seconds) }
+}
+
+/// A job that Redis may have lost, as Postgres knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Lost {
+    pub attempts: u32,
+    /// How long ago it died.
+    pub died: Option<Seconds>,
+    pub delay: Option<Seconds>,
 }
 
 /// A queue as it is configured.
@@ -98,6 +122,14 @@ pub enum Op {
     Prune,
     /// Workers with other limits take over.
     Deploy(Limits),
+    /// A copy of Redis is made, as its append-only file is one.
+    Copy,
+    /// Redis comes back with the last copy that was made, or with nothing.
+    ComeBack,
+    /// Jobs are put back; those that are there stay as they are.
+    Restore(Vec<(Pick, Lost)>),
+    /// Jobs that ended are taken away.
+    Drop(Vec<Pick>),
 }
 
 fn seconds() -> impl Strategy<Value = Seconds> {
@@ -133,6 +165,16 @@ fn ending() -> impl Strategy<Value = Ending> {
     ]
 }
 
+/// One that divides evenly, and one that does not.
+fn a_rate() -> impl Strategy<Value = Option<Rate>> {
+    prop_oneof![2 => Just(None), 1 => Just(Some(rate(1, 20))), 1 => Just(Some(rate(3, 61)))]
+}
+
+fn lost() -> impl Strategy<Value = Lost> {
+    let died = prop_oneof![2 => Just(None), 1 => prop::sample::select(vec![0u16, 20, 3_599, 4_000]).prop_map(Some)];
+    (0u32..=2, died, prop::option::of(seconds())).prop_map(|(attempts, died, delay)| Lost { attempts, died, delay })
+}
+
 fn holder() -> std::ops::Range<usize> {
     0..HOLDERS.len()
 }
@@ -140,7 +182,8 @@ fn holder() -> std::ops::Range<usize> {
 fn op(deploys: bool) -> impl Strategy<Value = Op> {
     let pick = any::<Pick>;
     let reaped = || prop_oneof![4 => Just(100usize), 1 => Just(0), 1 => Just(1)];
-    let limits = (0usize..=2, prop_oneof![Just(0usize), Just(2), Just(4)]);
+    let limits = (0usize..=2, prop_oneof![Just(0usize), Just(2), Just(4)], a_rate(), a_rate())
+        .prop_map(|(group, global, group_rate, rate)| Limits { group, global, group_rate, rate });
     prop_oneof![
         14 => wish().prop_map(Op::Enqueue),
         2 => pick().prop_map(Op::EnqueueAgain),
@@ -160,7 +203,10 @@ fn op(deploys: bool) -> impl Strategy<Value = Op> {
         1 => Just(Op::Pause),
         2 => Just(Op::Resume),
         1 => prop::bool::weighted(0.3).prop_map(|all| if all { Op::Purge } else { Op::Prune }),
-        1 => limits.prop_map(move |(group, global)| if deploys { Op::Deploy(Limits { group, global }) } else { Op::Resume }),
+        1 => limits.prop_map(move |limits| if deploys { Op::Deploy(limits) } else { Op::Resume }),
+        1 => prop_oneof![Just(Op::Copy), Just(Op::ComeBack)],
+        1 => prop::collection::vec((pick(), lost()), 1..4).prop_map(Op::Restore),
+        1 => prop::collection::vec(pick(), 1..4).prop_map(Op::Drop),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! Plays a sequence on the engine and on the model, and compares them after every step.
 
+use std::collections::BTreeSet;
+
 use perch_base::Clock;
 use perch_jobs::{JobId, JobTypes};
 use perch_queue::{DeadLetter, Lease, Redis};
@@ -9,6 +11,8 @@ use crate::{
     invariants::{self, Checked},
     model::{Letter, Model},
     ops::{Ending, HOLDERS, Op, Pick, Rules, Seconds, Wish},
+    rates::{self, Starts},
+    recovery::Copy,
     state::Answer,
 };
 
@@ -25,6 +29,12 @@ pub struct Play {
     asked: Vec<(JobId, Wish)>,
     /// False from a change of the limits until a worker has looked: workers look when they start.
     looked: bool,
+    /// Every lease that was ever given.
+    given: BTreeSet<String>,
+    /// Starts under these limits.
+    starts: Starts,
+    /// The last copy of Redis.
+    copy: Option<(Copy, Model)>,
 }
 
 /// What the engine and the model answered.
@@ -61,6 +71,9 @@ impl Play {
             enqueued: 0,
             asked: Vec::new(),
             looked: true,
+            given: BTreeSet::new(),
+            starts: Starts::default(),
+            copy: None,
         }
     }
 
@@ -76,12 +89,30 @@ impl Play {
     async fn compare(&mut self, (engine, model): Both) -> Checked {
         agreed(&engine, &model)?;
         let (state, token) = self.engine.state().await;
+        self.model.remember();
         let expected = self.model.state();
         if state != expected {
             return Err(format!("the state differs\n engine: {state:#?}\n model:  {expected:#?}"));
         }
         invariants::all(&state, token || !self.looked, self.rules.limits)?;
-        invariants::a_fetch_goes_beyond_no_limit(&state, &engine, self.rules.limits)
+        invariants::a_fetch_goes_beyond_no_limit(&state, &engine, self.rules.limits)?;
+        self.rates_are_kept(&engine)?;
+        invariants::no_two_leases_are_the_same(&engine, &mut self.given)
+    }
+
+    fn rates_are_kept(&mut self, answer: &Answer) -> Checked {
+        let Answer::Fetched { leases, .. } = answer else { return Ok(()) };
+        let limits = self.rules.limits;
+        for member in leases {
+            let id: JobId = member.split('|').next().and_then(|id| id.parse().ok()).expect("a lease begins with an id");
+            self.starts.record(rates::QUEUE, self.model.now);
+            self.starts.keep_to(rates::QUEUE, limits.rate)?;
+            if let Some(group) = self.model.known[&id].group {
+                self.starts.record(group, self.model.now);
+                self.starts.keep_to(group, limits.group_rate)?;
+            }
+        }
+        Ok(())
     }
 
     async fn step(&mut self, op: &Op) -> Both {
@@ -122,8 +153,17 @@ impl Play {
             Op::Deploy(limits) => {
                 self.rules.limits = *limits;
                 self.engine.deploy(self.rules);
-                self.model.deploy(*limits);
+                self.model.rules = self.rules;
                 self.looked = false;
+                self.starts = Starts::default();
+                NOTHING
+            }
+            Op::Copy => {
+                self.copy = Some((self.engine.copy().await, self.model.clone()));
+                NOTHING
+            }
+            Op::ComeBack => {
+                self.come_back().await;
                 NOTHING
             }
             other => self.operate(other).await,
@@ -161,8 +201,30 @@ impl Play {
             Op::Resume => (self.engine.pause(false).await, self.model.pause(false)),
             Op::Purge => (self.engine.purge().await, self.model.purge()),
             Op::Prune => (self.engine.prune().await, self.model.prune()),
+            Op::Restore(jobs) => {
+                let known = self.model.ids();
+                let lost: Vec<_> = jobs.iter().filter_map(|(n, lost)| Some((pick(&known, *n)?, *lost))).collect();
+                (self.engine.restore(&lost).await, self.model.restore(&lost))
+            }
+            Op::Drop(picks) => {
+                let known = self.model.ids();
+                let ids: Vec<JobId> = picks.iter().filter_map(|n| pick(&known, *n)).collect();
+                (self.engine.drop_ended(&ids).await, self.model.drop_ended(&ids))
+            }
             other => unreachable!("{other:?} is none of an operator"),
         }
+    }
+
+    /// It takes a second. Workers then fetch at once, whatever they waited for; what they hold, they believe to hold still.
+    async fn come_back(&mut self) {
+        let nothing = (Copy::default(), self.model.lost());
+        let (copy, model) = self.copy.as_ref().unwrap_or(&nothing);
+        self.engine.come_back(copy).await;
+        self.model.come_back(model);
+        let ended = self.model.pass(1);
+        self.engine.pass(1, &ended).await;
+        self.looked = false;
+        self.starts = Starts::default();
     }
 
     /// Ids of one millisecond are in no particular order.
@@ -224,9 +286,8 @@ impl Play {
                 if history != self.model.history {
                     return Err(format!("histories differ\n engine: {history:?}\n model:  {:?}", self.model.history));
                 }
-                let (state, _) = self.engine.state().await;
                 let base = self.engine.queue.keys().base().to_owned();
-                return invariants::nothing_is_left_behind(&state, &self.engine.keys().await, &base);
+                return invariants::nothing_is_left_behind(&self.engine.lasting_keys().await, &base);
             }
             self.step(&Op::Pass(61)).await;
         }

@@ -41,6 +41,8 @@ pub struct Stored {
     pub max: u32,
     pub replays: u32,
     pub n: u64,
+    /// Whether it came back from Postgres.
+    pub spaced: bool,
 }
 
 /// Everything a queue keeps but its events and who works on it. Times are in milliseconds.
@@ -64,6 +66,12 @@ pub struct State {
     pub held_until_start: BTreeMap<JobId, String>,
     pub held_until_done: BTreeMap<JobId, String>,
     pub running: BTreeMap<String, usize>,
+    /// Jobs that wait for a turn of a limiter.
+    pub reserved: BTreeMap<JobId, String>,
+    pub planned: BTreeMap<String, usize>,
+    /// In microseconds, as far as they are yet to come.
+    pub arrivals: BTreeMap<String, i64>,
+    pub turns: BTreeMap<String, i64>,
     /// Accepted ids that are not to be accepted again.
     pub remembered: BTreeSet<JobId>,
     pub paused: bool,

@@ -1,19 +1,23 @@
 //! Idempotency keys: the same request sent twice is one job.
 //!
-//! What is kept of a key in Redis, for a day, is the digest of the request, the id that its job was given *before* it was
-//! enqueued, and the answer once there is one. A request whose answer never came can so be told from a new one: it is
-//! enqueued again under the same id, which the engine takes for the same job while that is not finished, and which the
-//! effect ledger takes for the same effect after that.
+//! What is kept of a key, for a day, is the digest of the request, the id that its job was given *before* it was enqueued, and
+//! the answer once there is one. A request whose answer never came can so be told from a new one: it is enqueued again under
+//! the same id, which the engine takes for the same job while that is not finished, and which the effect ledger takes for the
+//! same effect after that.
+
+mod place;
+
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use perch_jobs::JobId;
-use perch_queue::{Queue, QueueError};
-use serde::{Deserialize, Serialize};
+use perch_queue::Queue;
+use perch_store::Store;
 use sha2::{Digest, Sha256};
 
+use self::place::{Kept, Place};
 use super::{
     enqueue::EnqueueAnswer,
-    failure,
     problem::{Answer, Cause, Problem},
 };
 
@@ -22,23 +26,18 @@ pub(super) const HEADER: &str = "idempotency-key";
 /// The header that marks an answer as one that was given before.
 pub(super) const REPLAYED: &str = "idempotency-replayed";
 
-/// Seconds that a key is remembered.
-const KEPT: u64 = 86_400;
 const LONGEST: usize = 255;
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Kept {
-    request: String,
-    id: JobId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    answer: Option<EnqueueAnswer>,
-}
+/// How long the place where the key does not belong may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An idempotency key, held for one request.
 #[derive(Debug)]
 pub(super) struct Once {
-    queue: Queue,
-    name: String,
+    /// Where the key belongs; what this says holds.
+    own: Place,
+    /// Where it may be all the same: it came with a job of another queue, or the queue has become a ledger queue or ceased
+    /// to be one.
+    other: Place,
     digest: String,
 }
 
@@ -65,53 +64,59 @@ pub(super) fn key(headers: &HeaderMap) -> Answer<Option<&str>> {
 
 impl Once {
     /// The key of `caller` for a request with this body. Keys of different callers never meet.
-    pub fn new(queue: &Queue, caller: &str, key: &str, body: &[u8]) -> Self {
-        let name = hex(&Sha256::digest(format!("{caller}\n{key}")));
-        // Not among the keys of the queue: a key that comes back with a job for another queue must be found too.
-        let name = format!("{}idempotency:{name}", queue.env().prefix());
-        Self { queue: queue.clone(), name, digest: hex(&Sha256::digest(body)) }
+    pub fn new(queue: &Queue, store: &Store, caller: &str, key: &str, body: &[u8]) -> Self {
+        let hash = hex(&Sha256::digest(format!("{caller}\n{key}")));
+        let (redis, postgres) = (Place::redis(queue, &hash), Place::postgres(store, &hash));
+        let (own, other) = if queue.settings().ledger { (postgres, redis) } else { (redis, postgres) };
+        Self { own, other, digest: hex(&Sha256::digest(body)) }
     }
 
     /// Claims the key for a job with the id `id`, or tells what became of the request that did so before.
     pub async fn claim(&self, id: JobId) -> Answer<Seen> {
         let mine = Kept { request: self.digest.clone(), id, answer: None };
-        // Twice, because the key may run out between the two commands.
-        for _ in 0..2 {
-            let mut set = redis::cmd("SET");
-            set.arg(&self.name).arg(encode(&mine)).arg("NX").arg("EX").arg(KEPT);
-            let claimed: Option<String> = self.queue.redis().cmd("claim an idempotency key", &set).await?;
-            if claimed.is_some() {
-                return Ok(Seen::Never);
+        let known = match self.own.claim(&mine).await? {
+            Some(kept) => seen(kept, &self.digest)?,
+            None => Seen::Never,
+        };
+        if matches!(known, Seen::Answered(_)) {
+            return Ok(known);
+        }
+        // Looked for after the claim: of two requests that race with one key on different queues, one sees the other.
+        let Some(elsewhere) = self.elsewhere().await else { return Ok(known) };
+        match seen(elsewhere.clone(), &self.digest) {
+            Ok(known) => {
+                self.own.keep(&elsewhere).await?;
+                Ok(known)
             }
-            if let Some(kept) = self.read().await? {
-                return seen(kept, &self.digest);
+            Err(reused) => {
+                self.release().await;
+                Err(reused)
             }
         }
-        Err(failure::redis_is_away())
     }
 
-    async fn read(&self) -> Result<Option<Kept>, QueueError> {
-        let mut get = redis::cmd("GET");
-        get.arg(&self.name);
-        let kept: Option<String> = self.queue.redis().cmd("read an idempotency key", &get).await?;
-        Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()))
+    async fn elsewhere(&self) -> Option<Kept> {
+        let asked = tokio::time::timeout(PATIENCE, self.other.find()).await;
+        asked
+            .map_err(|late| late.to_string())
+            .and_then(|found| found.map_err(|error| error.to_string()))
+            .unwrap_or_else(|error| {
+                tracing::warn!(error, "an idempotency key is looked for only where it belongs");
+                None
+            })
     }
 
     /// Keeps the answer. When that fails the job is accepted all the same, and a repetition finds it by its id.
     pub async fn settle(&self, answer: &EnqueueAnswer) {
         let kept = Kept { request: self.digest.clone(), id: answer.id, answer: Some(answer.clone()) };
-        let mut set = redis::cmd("SET");
-        set.arg(&self.name).arg(encode(&kept)).arg("EX").arg(KEPT);
-        if let Err(error) = self.queue.redis().cmd::<()>("keep an answer", &set).await {
+        if let Err(error) = self.own.keep(&kept).await {
             tracing::warn!(%error, job = %answer.id, "the answer of an idempotent request could not be kept");
         }
     }
 
     /// Forgets a request that was refused: corrected, it may come back with the same key.
     pub async fn release(&self) {
-        let mut del = redis::cmd("DEL");
-        del.arg(&self.name);
-        if let Err(error) = self.queue.redis().cmd::<u64>("release an idempotency key", &del).await {
+        if let Err(error) = self.own.release().await {
             tracing::warn!(%error, "the idempotency key of a refused request stays claimed for a day");
         }
     }
@@ -126,10 +131,6 @@ fn seen(kept: Kept, digest: &str) -> Answer<Seen> {
         Some(answer) => Seen::Answered(answer),
         None => Seen::Unanswered(kept.id),
     })
-}
-
-fn encode(kept: &Kept) -> String {
-    serde_json::to_string(kept).expect("what is kept has text keys and values that JSON can hold")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,0 +1,82 @@
+//! Parts of a deployment as `perch` runs them, with the queues and handlers of the bench added.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use perch_base::{Clock, Settings, telemetry};
+use perch_jobs::QueueName;
+use perch_queue::{Client, Queues, Redis, worker::Runtime};
+use perch_store::Store;
+use perch_workers::{
+    Services,
+    api::{self, ApiState, Health},
+    scheduler,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Duty, Orders, Work, say, worker};
+use crate::{
+    error::{BenchError, Outcome},
+    jobs::{Pool, QUEUES, settings, types},
+};
+
+/// Plays its part until it is killed.
+pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, pool: &Pool) -> Outcome {
+    // Staging syncs more often, so that there is something to see.
+    let schedule = production_schedule()?;
+    let settings = settings(&[
+        ("PERCH__CRON__SYNC_HOT_STATE__SCHEDULE", &schedule),
+        ("REDIS_URL", redis),
+        ("DATABASE_URL", database),
+        // The limit of a key is there to protect the API from what the bench does.
+        ("PERCH__HTTP__RATE_PER_SECOND", "100000"),
+        ("PERCH__HTTP__RATE_BURST", "1000000"),
+    ])?;
+    let _telemetry = telemetry::init("bench-deployment", &settings.telemetry).map_err(BenchError::setup)?;
+    let metrics = telemetry::metrics().map_err(BenchError::setup)?;
+    let store =
+        Store::connect_lazy(settings.database_url().map_err(BenchError::setup)?, settings.env, &settings.postgres)?;
+    let queues = queues(&settings, pool)?.with_ledger(Arc::new(store.clone()));
+    let client = Client::new(queues.clone());
+    let stop = CancellationToken::new();
+    match duty {
+        Duty::Pools => {
+            let redis = queues.redis().clone();
+            let services = Services::new(&settings, redis, store, &client).map_err(BenchError::setup)?;
+            let handlers = worker::handlers(perch_workers::handlers(), Work::Nothing);
+            let runtime = Runtime::new(client, handlers, services.deps()).map_err(BenchError::setup)?;
+            orders.wait().await;
+            runtime.run(&[], stop).await.map_err(BenchError::setup)
+        }
+        Duty::Scheduler => {
+            orders.wait().await;
+            scheduler::run(&settings, &client, &store, stop).await;
+            Ok(())
+        }
+        Duty::Api => {
+            let listener = TcpListener::bind("127.0.0.1:0").await.map_err(BenchError::io("listen"))?;
+            let address = listener.local_addr().map_err(BenchError::io("listen"))?;
+            orders.wait().await;
+            say(&address.to_string());
+            let health = Health::new(queues.redis().clone(), store.clone());
+            let state = ApiState { settings: Arc::new(settings), queues, client, store, metrics, health };
+            api::serve(listener, state, stop).await.map_err(BenchError::setup)
+        }
+    }
+}
+
+/// When production fires the sync, as the configuration is shipped.
+pub fn production_schedule() -> Outcome<String> {
+    let variables = [("APP_ENV".to_owned(), "production".to_owned())];
+    let settings = Settings::load_from(&perch_base::config_dir(), variables).map_err(BenchError::setup)?;
+    let entry = settings.cron.get("sync_hot_state");
+    entry.map(|entry| entry.schedule.clone()).ok_or_else(|| BenchError::Setup("no cron entry fires the sync".into()))
+}
+
+/// The queues of the configuration, and those of the bench.
+fn queues(settings: &Settings, pool: &Pool) -> Outcome<Queues> {
+    let door = Redis::new(settings.redis_url().map_err(BenchError::setup)?, &settings.redis)?;
+    let mut blocks: BTreeMap<_, _> = settings.queues.clone();
+    blocks.extend(QUEUES.iter().take(pool.queues).map(|&name| (QueueName::from_static(name), pool.block())));
+    Ok(Queues::of(door, settings.env, &blocks, &settings.engine, types(), &Clock::system()))
+}

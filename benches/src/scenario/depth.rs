@@ -1,0 +1,163 @@
+//! What many jobs cost that wait: memory, and the speed of those that come and go meanwhile.
+
+use std::time::Instant;
+
+use perch_queue::{Client, Queue, testing};
+use redis::{Script, aio::MultiplexedConnection};
+
+use super::Bench;
+use crate::{
+    drained::drained,
+    error::Outcome,
+    jobs::{Pool, fill, first, job, payload},
+    numbers::float,
+    part::{Work, push},
+    report::{Bound, Cost, Field, Report, Unit},
+    servers::RedisServer,
+};
+
+const BYTES: &str = "a queued job of 200 bytes";
+const BARE_BYTES: &str = "a queued job of 200 bytes, bare";
+
+/// Memory of Redis a queued job.
+pub async fn memory(bench: &Bench, report: &mut Report) -> Outcome {
+    let jobs = bench.size(100_000, 10_000);
+    let pool = Pool::default();
+    for _ in bench.rounds() {
+        let redis = RedisServer::start().await?;
+        let client = pool.client(&redis.url())?;
+        // Connections and scripts are there before it is measured.
+        fill(&client, &pool, 1).await?;
+        push(&mut redis.conn(), 1).await?;
+        redis.wipe().await?;
+        let before = redis.memory().await?;
+        fill(&client, &pool, jobs).await?;
+        report.add(BYTES, Unit::Bytes, (redis.memory().await? - before) / float(jobs));
+        redis.wipe().await?;
+        let before = redis.memory().await?;
+        push(&mut redis.conn(), jobs).await?;
+        report.add(BARE_BYTES, Unit::Bytes, (redis.memory().await? - before) / float(jobs));
+    }
+    report.goal("bytes", BYTES, Field::Value, Bound::AtMost(375.0));
+    Ok(())
+}
+
+/// The same work beside 1,000 and beside 1,000,000 queued jobs.
+pub async fn queued(bench: &Bench, report: &mut Report) -> Outcome {
+    let many = bench.size(1_000_000, 20_000);
+    let (few_name, many_name) = (words(1_000), words(many));
+    let redis = RedisServer::start().await?;
+    let pool = Pool::default();
+    let client = pool.client(&redis.url())?;
+    for _ in bench.rounds() {
+        for (depth, name) in [(1_000, &few_name), (many, &many_name)] {
+            redis.wipe().await?;
+            fill(&client, &pool, depth).await?;
+            let (enqueue, fetch) = beside(&client, &mut redis.conn(), bench.size(40, 5)).await?;
+            report.add(&format!("enqueue beside {name}"), Unit::PerSecond, enqueue);
+            report.add(&format!("fetch beside {name}"), Unit::PerSecond, fetch);
+        }
+    }
+    for what in ["enqueue", "fetch"] {
+        let (name, of) = (format!("{what} beside {many_name}"), format!("{what} beside {few_name}"));
+        report.goal_ratio(&format!("{name}, of {few_name}"), &name, &of, Bound::AtLeast(0.9));
+    }
+    Ok(())
+}
+
+fn words(n: usize) -> String {
+    format!("{} queued", crate::report::number(float(n)))
+}
+
+/// Enqueues and fetches a thousand jobs at a time; as many are queued afterwards as before. Answers the rates.
+async fn beside(client: &Client, conn: &mut MultiplexedConnection, times: usize) -> Outcome<(f64, f64)> {
+    const AT_ONCE: usize = 1_000;
+    let queue: Queue = first(client)?;
+    let (mut enqueuing, mut fetching) = (0.0, 0.0);
+    // The first time warms both sides up.
+    for time in 0..=times {
+        let jobs = (0..AT_ONCE).map(|_| job(0)).collect::<Outcome<Vec<_>>>()?;
+        let began = Instant::now();
+        let answers = client.submit_all(jobs).await;
+        let enqueued = began.elapsed().as_secs_f64();
+        for answer in answers {
+            answer?;
+        }
+        let began = Instant::now();
+        let mut taken = Vec::new();
+        while taken.len() < AT_ONCE {
+            let slots = 250.min(AT_ONCE - taken.len());
+            taken.extend(testing::fetch(&queue, "bench", slots, 0).await?.jobs);
+        }
+        if time > 0 {
+            enqueuing += enqueued;
+            fetching += began.elapsed().as_secs_f64();
+        }
+        let ids: Vec<String> = taken.iter().map(|(lease, _)| lease.id().to_string()).collect();
+        redis::pipe()
+            .cmd("HDEL")
+            .arg(queue.keys().jobs())
+            .arg(ids)
+            .ignore()
+            .cmd("DEL")
+            .arg(queue.keys().leases())
+            .ignore()
+            .exec_async(conn)
+            .await?;
+    }
+    Ok((float(times * AT_ONCE) / enqueuing, float(times * AT_ONCE) / fetching))
+}
+
+const ALONE: &str = "drain of a queue with nothing else";
+
+/// A drain beside a million delayed and a million dead jobs.
+pub async fn backlog(bench: &Bench, report: &mut Report) -> Outcome {
+    let (jobs, others) = (bench.size(100_000, 5_000), bench.size(1_000_000, 10_000));
+    let beside = format!("drain beside {0} delayed and {0} dead", crate::report::number(float(others)));
+    let redis = RedisServer::start().await?;
+    let pool = Pool::default();
+    let client = pool.client(&redis.url())?;
+    for _ in bench.rounds() {
+        for (name, others) in [(ALONE, 0), (beside.as_str(), others)] {
+            redis.wipe().await?;
+            plant(&first(&client)?, &mut redis.conn(), others).await?;
+            fill(&client, &pool, jobs).await?;
+            let drained = drained(&redis, &pool, Work::Nothing, 1, jobs).await?;
+            let cost = Cost { worker: drained.worker, redis: Some(drained.redis) };
+            report.add_with(name, Unit::PerSecond, drained.rate, cost);
+        }
+    }
+    report.remark("CPU is that of fetch and ack alone");
+    report.goal_ratio("beside them, of alone", &beside, ALONE, Bound::AtLeast(0.9));
+    Ok(())
+}
+
+/// Puts `n` jobs into the far future and `n` among the dead, as the engine would have left them there.
+async fn plant(queue: &Queue, conn: &mut MultiplexedConnection, n: usize) -> Outcome {
+    const AT_ONCE: usize = 2_000;
+    let script = Script::new(
+        "local jobs, delayed, dead, attempts, errors = unpack(KEYS)
+         for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do
+           local id = string.format('01JD%022d', i)
+           redis.call('HSET', jobs, id, ARGV[3])
+           redis.call('ZADD', delayed, tonumber(ARGV[4]) + i, id)
+           id = string.format('01JE%022d', i)
+           redis.call('HSET', jobs, id, ARGV[3])
+           redis.call('ZADD', dead, tonumber(ARGV[5]) + i, id)
+           redis.call('HSET', attempts, id, 5)
+           redis.call('HSET', errors, id, ARGV[6])
+         end",
+    );
+    let keys = queue.keys();
+    let envelope = format!(r#"{{"v":1,"kind":"idle0","max":5,"payload":{}}}"#, payload());
+    let error = r#"{"attempt":5,"worker":"host-1-abcd","error":"the provider answered 500","at":1763700000000}"#;
+    let now = queue.now().timestamp_millis();
+    for start in (0..n).step_by(AT_ONCE) {
+        let mut call = script.key(keys.jobs());
+        call.key(keys.delayed()).key(keys.dead()).key(keys.attempts()).key(keys.errors());
+        call.arg(start).arg(n.min(start + AT_ONCE) - 1).arg(&envelope);
+        call.arg(now + 30 * 86_400_000).arg(now - 3_600_000).arg(error);
+        call.invoke_async::<()>(conn).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Rates in the model: limiters, the turns planned at them, and what a rate promises whatever keeps it.
+
+use std::collections::BTreeMap;
+
+use perch_base::settings::Rate;
+use perch_jobs::JobId;
+
+use crate::invariants::Checked;
+
+/// A group, or nothing for the queue as a whole.
+pub type Limiter = &'static str;
+
+pub const QUEUE: Limiter = "";
+
+/// Limiters by the generic cell rate algorithm. Times are in milliseconds, and fractions of them count.
+#[derive(Debug, Default, Clone)]
+pub struct Rates {
+    /// When the next start of each is due, were all evenly spread.
+    pub arrivals: BTreeMap<Limiter, f64>,
+    /// The next turn to give to a job that has to wait.
+    pub turns: BTreeMap<Limiter, f64>,
+    /// Jobs that wait for a turn.
+    pub waiting: BTreeMap<JobId, Limiter>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times fit a float for many thousand years")]
+fn exact(ms: i64) -> f64 {
+    ms as f64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a whole number of milliseconds since 1970")]
+fn whole(ms: f64) -> i64 {
+    ms as i64
+}
+
+/// Milliseconds between two starts.
+fn step(rate: Rate) -> f64 {
+    rate.per.as_secs_f64() * 1_000.0 / f64::from(rate.count)
+}
+
+/// What was kept of limiters and still matters, in microseconds.
+pub fn ahead<'a>(of: impl IntoIterator<Item = (&'a str, f64)>, now: i64) -> BTreeMap<String, i64> {
+    let ahead = of.into_iter().filter(|(_, at)| *at > exact(now));
+    ahead.map(|(limiter, at)| (limiter.to_owned(), whole((at * 1_000.0).round()))).collect()
+}
+
+impl Rates {
+    fn arrival(&self, limiter: Limiter, now: i64) -> f64 {
+        self.arrivals.get(limiter).copied().unwrap_or_default().max(exact(now))
+    }
+
+    /// When a job may start, if not now.
+    pub fn wait(&self, limiter: Limiter, rate: Rate, now: i64) -> Option<f64> {
+        let free = self.arrival(limiter, now) - f64::from(rate.count - 1) * step(rate);
+        (free > exact(now)).then_some(free)
+    }
+
+    pub fn start(&mut self, limiter: Limiter, rate: Rate, now: i64) {
+        let next = self.arrival(limiter, now) + step(rate);
+        self.arrivals.insert(limiter, next);
+    }
+
+    /// Gives a job its turn: the next that nobody has, or, where it is in a hurry, the first there is.
+    pub fn plan(&mut self, id: JobId, limiter: Limiter, rate: Rate, free: f64, in_a_hurry: bool) -> i64 {
+        let mut turn = free;
+        if !in_a_hurry {
+            turn = turn.max(self.turns.get(limiter).copied().unwrap_or_default());
+            self.turns.insert(limiter, turn + step(rate));
+        }
+        self.waiting.insert(id, limiter);
+        whole(turn.ceil())
+    }
+
+    pub fn unplan(&mut self, id: JobId) {
+        if let Some(limiter) = self.waiting.remove(&id)
+            && !self.waiting.values().any(|other| *other == limiter)
+        {
+            self.turns.remove(limiter);
+        }
+    }
+
+    pub fn planned(&self) -> BTreeMap<String, usize> {
+        let mut planned = BTreeMap::new();
+        for limiter in self.waiting.values() {
+            *planned.entry((*limiter).to_owned()).or_default() += 1;
+        }
+        planned
+    }
+}
+
+/// The starts of each limiter, as a worker saw them.
+#[derive(Debug, Default)]
+pub struct Starts(BTreeMap<Limiter, Vec<i64>>);
+
+impl Starts {
+    pub fn record(&mut self, limiter: Limiter, now: i64) {
+        self.0.entry(limiter).or_default().push(now);
+    }
+
+    /// In no span of time more starts than the burst and those that the span earns.
+    pub fn keep_to(&self, limiter: Limiter, rate: Option<Rate>) -> Checked {
+        let (Some(rate), Some(starts)) = (rate, self.0.get(limiter)) else { return Ok(()) };
+        let last = starts.last().copied().unwrap_or_default();
+        for (place, first) in starts.iter().enumerate() {
+            let allowed = rate.count as usize + usize::try_from(whole(exact(last - first) / step(rate))).unwrap_or(0);
+            let found = starts.len() - place;
+            if found > allowed {
+                let span = last - first;
+                return Err(format!("broken: no more starts than the rate: {found} of {limiter:?} in {span} ms"));
+            }
+        }
+        Ok(())
+    }
+}

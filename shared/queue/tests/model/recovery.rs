@@ -1,0 +1,142 @@
+//! The loss of Redis, its return with an older copy, and what puts the queue right again.
+
+use chrono::TimeDelta;
+use perch_jobs::JobId;
+use perch_queue::{EventKind, Restore};
+use redis::Value;
+
+use crate::{
+    engine::Engine,
+    model::{Job, Lock, Model, WINDOW_MS, ms},
+    ops::{Lost, Scope},
+    state::Answer,
+};
+
+/// Everything that Redis held at one moment: of each key its name, what it held, and how long it has to live.
+#[derive(Debug, Default)]
+pub struct Copy(Vec<(String, Vec<u8>, i64)>);
+
+impl Engine {
+    pub async fn copy(&self) -> Copy {
+        let keys = self.keys().await;
+        if keys.is_empty() {
+            return Copy::default();
+        }
+        let mut pipe = redis::pipe();
+        for key in &keys {
+            pipe.cmd("DUMP").arg(key).cmd("PTTL").arg(key);
+        }
+        let held: Vec<Value> = self.pipe(pipe).await;
+        let read = |(key, pair): (String, &[Value])| {
+            let dump = redis::from_redis_value(pair[0].clone()).expect("a dump");
+            let left: i64 = redis::from_redis_value(pair[1].clone()).expect("a time");
+            (key, dump, left.max(0))
+        };
+        Copy(keys.into_iter().zip(held.chunks(2)).map(read).collect())
+    }
+
+    /// Redis lost everything, or came back with a copy.
+    pub async fn come_back(&self, copy: &Copy) {
+        let mut pipe = redis::pipe();
+        pipe.cmd("FLUSHDB");
+        for (key, held, left) in &copy.0 {
+            pipe.cmd("RESTORE").arg(key).arg(left).arg(held.as_slice());
+        }
+        self.pipe::<Vec<Value>>(pipe).await;
+    }
+
+    /// As Postgres has them; it writes a space after a colon.
+    pub async fn restore(&self, lost: &[(JobId, Lost)]) -> Answer {
+        let restore = |(id, lost): &(JobId, Lost)| Restore {
+            id: *id,
+            envelope: self.envelope(*id).replacen(r#""max": "#, r#""max":"#, 1).replacen(r#""max":"#, r#""max": "#, 1),
+            run_at: lost.delay.map(|delay| self.queue.now() + TimeDelta::milliseconds(ms(delay))),
+            attempts: lost.attempts,
+            error: (lost.attempts > 0).then(|| "for a reason".to_owned()),
+            died_at: lost.died.map(|ago| self.queue.now() - TimeDelta::milliseconds(ms(ago))),
+        };
+        let jobs: Vec<Restore> = lost.iter().map(restore).collect();
+        let (restored, unreadable) = self.queue.restore(&jobs).await.expect("Redis answers");
+        assert!(unreadable.is_empty(), "{unreadable:?}");
+        Answer::Count(restored)
+    }
+
+    pub async fn drop_ended(&self, ids: &[JobId]) -> Answer {
+        Answer::Count(self.queue.drop_ended(ids).await.expect("Redis answers"))
+    }
+}
+
+impl Model {
+    /// The same, with nothing in it but what is kept outside Redis.
+    pub fn lost(&self) -> Self {
+        let mut lost = Self::new(self.now, self.rules);
+        lost.known.clone_from(&self.known);
+        lost
+    }
+
+    /// Time and limits are those of now.
+    pub fn come_back(&mut self, copy: &Self) {
+        let known = std::mem::take(&mut self.known);
+        *self = Self { now: self.now, rules: self.rules, known, ..copy.clone() };
+    }
+
+    pub fn restore(&mut self, lost: &[(JobId, Lost)]) -> Answer {
+        let restored = lost.iter().filter(|(id, lost)| self.put_back(*id, lost)).count();
+        Answer::Count(restored)
+    }
+
+    fn put_back(&mut self, id: JobId, lost: &Lost) -> bool {
+        if self.jobs.contains_key(&id) || self.cancelled.contains(&id) {
+            return false;
+        }
+        let mut job = Job {
+            attempts: lost.attempts,
+            errors: usize::from(lost.attempts > 0),
+            holds_key: false,
+            cancelling: false,
+            ..self.known[&id].clone()
+        };
+        job.stored.spaced = true;
+        if let Some(ago) = lost.died {
+            self.dead.insert((self.now - ms(ago), id));
+        } else if let Some((key, scope)) = job.unique
+            && !self.locks.contains_key(key)
+        {
+            job.holds_key = scope != Scope::Window;
+            let until = (scope == Scope::Window).then_some(self.now + WINDOW_MS);
+            self.locks.insert(key, Lock { holder: id, until });
+        }
+        let due = lost.delay.map(|delay| self.now + ms(delay)).or(job.run_at);
+        self.jobs.insert(id, job);
+        if lost.died.is_none() {
+            self.tell(id, EventKind::Enqueued);
+            match due.filter(|due| *due > self.now) {
+                Some(due) => drop(self.delayed.insert((due, id))),
+                None => self.make_ready(id, false),
+            }
+        }
+        true
+    }
+
+    /// Takes jobs away, wherever they are, without a word.
+    pub fn drop_ended(&mut self, ids: &[JobId]) -> Answer {
+        let mut dropped = 0;
+        for id in ids.iter().copied() {
+            if !self.jobs.contains_key(&id) {
+                continue;
+            }
+            dropped += 1;
+            if let Some(entry) = self.is_delayed(id) {
+                self.delayed.remove(&entry);
+            } else if let Some(entry) = self.is_dead(id) {
+                self.dead.remove(&entry);
+            } else if let Some(place) = self.leases.iter().position(|lease| lease.id == id) {
+                self.end_lease(place);
+            } else {
+                self.cancelled.insert(id);
+            }
+            self.forget(id);
+        }
+        Answer::Count(dropped)
+    }
+}

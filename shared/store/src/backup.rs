@@ -1,0 +1,119 @@
+//! Whether a restore would find what it needs.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_jobs::QueueName;
+use sqlx::FromRow;
+
+use crate::{Recovery, StoreError};
+
+/// What Postgres shows of how it could be restored: `None` is what it does not show to this user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupFacts {
+    /// Whether its WAL holds enough for an archive or a replica (`wal_level` is not `minimal`).
+    pub has_full_wal: Option<bool>,
+    /// Whether it archives its WAL (`archive_mode`).
+    pub archives: Option<bool>,
+    /// Whether it was told how (`archive_command`, `archive_library`).
+    pub has_archiver: Option<bool>,
+    /// When it last archived a piece of WAL.
+    pub archived: Option<DateTime<Utc>>,
+    /// When it last failed to.
+    pub failed: Option<DateTime<Utc>>,
+    /// Servers that receive its WAL at this moment. A subscriber of some tables is none.
+    pub replicas: Option<u64>,
+}
+
+/// Whether unfinished jobs could be put back from Postgres alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
+pub struct Restorable {
+    /// Jobs that have not ended, dead letters among them.
+    pub unfinished: i64,
+    /// Of these, jobs whose envelope Postgres has not got: their history was cut off before it arrived.
+    pub without_envelope: i64,
+    /// Jobs besides that the outbox has and the history has not: nobody can say whether they ended.
+    pub without_history: i64,
+}
+
+/// Of the last success and the last failure.
+type Times = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+const DOING: &str = "ask about backups";
+
+impl Recovery<'_> {
+    /// Whether the unfinished jobs of `queues`, and their dead letters younger than `retention`, could be put back. What the
+    /// outbox still has to hand over is there.
+    pub async fn restorable(&self, queues: &[QueueName], retention: Duration) -> Result<Restorable, StoreError> {
+        sqlx::query_as(
+            "with known as (
+                 select coalesce(o.envelope, o.request::text) is not null
+                        or (j.envelope ? 'max' and j.payload is not null) is true as has_envelope
+                 from jobs j left join outbox o on o.environment = j.environment and o.id = j.id
+                 where j.environment = $1 and j.queue = any($2) and j.state in ('scheduled', 'waiting', 'running', 'dead')
+                   and (j.state <> 'dead' or j.changed_at > clock_timestamp() - $3 * interval '1 second')
+             )
+             select count(*) as unfinished,
+                    count(*) filter (where not has_envelope) as without_envelope,
+                    (select count(*) from outbox o
+                     where o.environment = $1 and o.queue = any($2) and o.handed_over_at is not null
+                       and not exists (select 1 from jobs j where j.environment = $1 and j.id = o.id)) as without_history
+             from known",
+        )
+        .bind(self.0.env_name())
+        .bind(queues.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .bind(i64::try_from(retention.as_secs()).unwrap_or(i64::MAX))
+        .fetch_one(&self.0.pool)
+        .await
+        .map_err(StoreError::on("count what could be restored"))
+    }
+
+    /// What Postgres shows of its archive and its replicas. Whatever else makes backups, such as a provider of Postgres, cannot
+    /// be seen from here.
+    pub async fn backups(&self) -> Result<BackupFacts, StoreError> {
+        // The command itself stays there: it may hold credentials. A setting that the user may not see is no row.
+        let settings: Vec<(String, bool)> = shown(
+            sqlx::query_as(
+                "select name, setting not in ('', 'off', '(disabled)', 'minimal') from pg_settings
+                 where name in ('wal_level', 'archive_mode', 'archive_command', 'archive_library')",
+            )
+            .fetch_all(&self.0.pool)
+            .await,
+        )?
+        .unwrap_or_default();
+        let times: Option<Times> = shown(
+            sqlx::query_as("select last_archived_time, last_failed_time from pg_stat_archiver")
+                .fetch_one(&self.0.pool)
+                .await,
+        )?;
+        let replicas: Option<i64> = shown(
+            sqlx::query_scalar(
+                "select count(*) from pg_stat_replication r
+                 left join pg_replication_slots s on s.active_pid = r.pid
+                 where coalesce(r.state, 'streaming') = 'streaming' and s.slot_type is distinct from 'logical'",
+            )
+            .fetch_one(&self.0.pool)
+            .await,
+        )?;
+        let (archived, failed) = times.unwrap_or_default();
+        let is_set = |wanted: &str| settings.iter().find(|(name, _)| name == wanted).map(|(_, is_set)| *is_set);
+        let ways: Vec<bool> = ["archive_command", "archive_library"].into_iter().filter_map(is_set).collect();
+        Ok(BackupFacts {
+            has_full_wal: is_set("wal_level"),
+            archives: is_set("archive_mode"),
+            has_archiver: (!ways.is_empty()).then(|| ways.contains(&true)),
+            archived,
+            failed,
+            replicas: replicas.map(i64::unsigned_abs),
+        })
+    }
+}
+
+/// What was asked, or `None` when this user may not know it.
+fn shown<T>(asked: Result<T, sqlx::Error>) -> Result<Option<T>, StoreError> {
+    match asked.map_err(StoreError::on(DOING)) {
+        Ok(shown) => Ok(Some(shown)),
+        Err(error) if error.is_unavailable() => Err(error),
+        Err(_) => Ok(None),
+    }
+}

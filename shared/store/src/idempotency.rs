@@ -1,0 +1,158 @@
+//! Idempotency keys of ledger queues.
+
+use std::time::Duration;
+
+use perch_jobs::{JobId, QueueName};
+use serde_json::Value;
+use sqlx::FromRow;
+
+use crate::{Store, StoreError, record::undecodable};
+
+/// Idempotency keys of ledger queues. They run out; one that has is as good as none.
+#[derive(Debug, Clone, Copy)]
+pub struct IdempotencyKeys<'a>(pub(crate) &'a Store);
+
+/// A request that came with a key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptRequest {
+    /// The SHA-256 of its body, in hexadecimal.
+    pub request: String,
+    /// The id that its job was given before it was enqueued.
+    pub job: JobId,
+    /// What was answered, where that is known.
+    pub answer: Option<Value>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    request: String,
+    job_id: String,
+    answer: Option<Value>,
+}
+
+/// Keys removed in one step.
+const AT_ONCE: i64 = 10_000;
+
+impl IdempotencyKeys<'_> {
+    /// Takes a key for a request, for `lasts`. Of callers that race exactly one gets `None`; the others get the request that
+    /// has it. `key` is the SHA-256 of caller and key, in hexadecimal.
+    pub async fn claim(
+        &self,
+        key: &str,
+        mine: &KeptRequest,
+        lasts: Duration,
+    ) -> Result<Option<KeptRequest>, StoreError> {
+        loop {
+            let claimed: Option<String> = sqlx::query_scalar(
+                "insert into idempotency_keys as kept (environment, key_hash, request, job_id, answer, expires_at)
+                 values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second')
+                 on conflict (environment, key_hash) do update
+                     set request = excluded.request, job_id = excluded.job_id, answer = excluded.answer,
+                         expires_at = excluded.expires_at
+                     where kept.expires_at <= clock_timestamp()
+                 returning kept.job_id",
+            )
+            .bind(self.0.env_name())
+            .bind(key)
+            .bind(&mine.request)
+            .bind(mine.job.to_string())
+            .bind(&mine.answer)
+            .bind(i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX))
+            .fetch_optional(&self.0.pool)
+            .await
+            .map_err(StoreError::on("claim an idempotency key"))?;
+            if claimed.is_some() {
+                return Ok(None);
+            }
+            // None when it ran out or was released between the two statements.
+            if let Some(kept) = self.find(key).await? {
+                return Ok(Some(kept));
+            }
+        }
+    }
+
+    /// The request that has a key.
+    pub async fn find(&self, key: &str) -> Result<Option<KeptRequest>, StoreError> {
+        let doing = "read an idempotency key";
+        let row: Option<Row> = sqlx::query_as(
+            "select request, job_id, answer from idempotency_keys
+             where environment = $1 and key_hash = $2 and expires_at > clock_timestamp()",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(StoreError::on(doing))?;
+        row.map(|row| {
+            let job = row.job_id.parse().map_err(|error| StoreError::sql(doing, undecodable("job_id", error)))?;
+            Ok(KeptRequest { request: row.request, job, answer: row.answer })
+        })
+        .transpose()
+    }
+
+    /// Writes down what is known of a request, for `lasts` from now, whoever had the key.
+    pub async fn keep(&self, key: &str, known: &KeptRequest, lasts: Duration) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into idempotency_keys (environment, key_hash, request, job_id, answer, expires_at)
+             values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second')
+             on conflict (environment, key_hash) do update
+                 set request = excluded.request, job_id = excluded.job_id, answer = excluded.answer,
+                     expires_at = excluded.expires_at",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .bind(&known.request)
+        .bind(known.job.to_string())
+        .bind(&known.answer)
+        .bind(i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX))
+        .execute(&self.0.pool)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("keep an answer"))
+    }
+
+    /// Lets go of the key of a request that was refused.
+    pub async fn release(&self, key: &str) -> Result<(), StoreError> {
+        sqlx::query("delete from idempotency_keys where environment = $1 and key_hash = $2")
+            .bind(self.0.env_name())
+            .bind(key)
+            .execute(&self.0.pool)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::on("release an idempotency key"))
+    }
+
+    /// The queue of a job that was accepted, whatever became of it since. A job that only the outbox has is none yet: another
+    /// may turn out to stand for it.
+    pub async fn accepted(&self, job: JobId) -> Result<Option<QueueName>, StoreError> {
+        let doing = "look for a job";
+        let queue: Option<String> = sqlx::query_scalar(
+            "select j.queue from jobs j left join outbox o on o.environment = j.environment and o.id = j.id
+             where j.environment = $1 and j.id = $2 and (o.id is null or o.handed_over_at is not null)",
+        )
+        .bind(self.0.env_name())
+        .bind(job.to_string())
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(StoreError::on(doing))?;
+        let parsed = queue.map(|queue| queue.parse()).transpose();
+        parsed.map_err(|error| StoreError::sql(doing, undecodable("queue", error)))
+    }
+
+    /// Removes keys that have run out. Answers how many; at most 10,000.
+    pub async fn prune(&self) -> Result<u64, StoreError> {
+        sqlx::query(
+            "delete from idempotency_keys
+             where environment = $1 and expires_at <= clock_timestamp() and key_hash in (
+                 select key_hash from idempotency_keys
+                 where environment = $1 and expires_at <= clock_timestamp()
+                 limit $2 for update skip locked)",
+        )
+        .bind(self.0.env_name())
+        .bind(AT_ONCE)
+        .execute(&self.0.pool)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(StoreError::on("prune idempotency keys"))
+    }
+}

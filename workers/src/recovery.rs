@@ -1,0 +1,218 @@
+//! Rebuilding queues from what Postgres knows of them: all of it for `perch recover`, and by itself, for the ledger queues,
+//! whenever Redis was started again.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use perch_base::{Environment, Settings};
+use perch_jobs::{JobId, QueueName};
+use perch_queue::{Queue, QueueError, Queues, Restore};
+use perch_store::{Store, StoreError, Syncer};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+/// How often a scheduler looks whether Redis was started again.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Jobs looked at in one step.
+const AT_ONCE: u32 = 500;
+
+/// What was done, or would be, with the jobs of one queue.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// Jobs that wait again.
+    pub restored: u64,
+    /// Dead letters that are back.
+    pub dead_letters: u64,
+    /// Jobs that had ended and were there again.
+    pub removed: u64,
+    /// Jobs whose envelope cannot be read.
+    pub unreadable: u64,
+}
+
+/// Why queues were not rebuilt. It may be tried again; what was done stays.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// Redis.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Postgres.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Brings queues to what Postgres knows of them. Workers may go on meanwhile, and it may be done again.
+pub struct Recovery {
+    queues: Vec<Queue>,
+    store: Store,
+    syncer: Syncer,
+    retention: Duration,
+    dry_run: bool,
+    done: BTreeMap<QueueName, Recovered>,
+}
+
+impl Recovery {
+    /// A recovery of `queues`.
+    pub fn new(queues: Vec<Queue>, all: &Queues, store: &Store, env: Environment, settings: &Settings) -> Self {
+        let syncer = Syncer::new(all.redis().clone(), store.clone(), env, &all.names(), settings.sync.batch);
+        let retention = queues.iter().map(|queue| queue.settings().dead_retention).max().unwrap_or_default();
+        Self { queues, store: store.clone(), syncer, retention, dry_run: false, done: BTreeMap::new() }
+    }
+
+    /// The same, which only counts what it would do.
+    #[must_use]
+    pub fn dry_run(self, dry_run: bool) -> Self {
+        Self { dry_run, ..self }
+    }
+
+    /// Puts back what Redis has lost, and removes what has ended and came back with an older copy of Redis. `seen` is told of
+    /// the jobs looked at. Answers what was done, by queue.
+    pub async fn whole(mut self, seen: impl Fn(u64) + Send) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
+        let _alone = self.store.recovery().alone().await?;
+        // Looked at before the sync: a job that is there now and has ended after it was not left there by a worker.
+        let present = self.present(&seen).await?;
+        self.sync().await?;
+        self.remove_ended(present).await?;
+        self.restore_lost(&seen).await?;
+        Ok(self.done)
+    }
+
+    /// Puts back what Redis has lost.
+    pub async fn lost(mut self) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
+        let _alone = self.store.recovery().alone().await?;
+        self.sync().await?;
+        self.restore_lost(&|_| ()).await?;
+        Ok(self.done)
+    }
+
+    /// What Redis still has to tell is newer than what Postgres knows. A dry run leaves it where it is.
+    async fn sync(&self) -> Result<(), StoreError> {
+        if !self.dry_run {
+            self.syncer.run_once().await?;
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, queue: &QueueName) -> &mut Recovered {
+        self.done.entry(queue.clone()).or_default()
+    }
+
+    async fn present(&self, seen: &(impl Fn(u64) + Send)) -> Result<Vec<(Queue, Vec<JobId>)>, RecoveryError> {
+        let mut present = Vec::new();
+        for queue in &self.queues {
+            let (mut ids, mut cursor) = (HashSet::new(), 0);
+            loop {
+                let (next, some) = queue.scan(cursor).await?;
+                seen(some.len() as u64);
+                ids.extend(some);
+                if next == 0 {
+                    break;
+                }
+                cursor = next;
+            }
+            present.push((queue.clone(), ids.into_iter().collect()));
+        }
+        Ok(present)
+    }
+
+    async fn remove_ended(&mut self, present: Vec<(Queue, Vec<JobId>)>) -> Result<(), RecoveryError> {
+        for (queue, ids) in present {
+            for chunk in ids.chunks(AT_ONCE as usize) {
+                let ended = self.store.recovery().ended(chunk).await?;
+                let removed = if self.dry_run { ended.len() } else { queue.drop_ended(&ended).await? };
+                if removed > 0 {
+                    self.of(queue.name()).removed += removed as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn restore_lost(&mut self, seen: &(impl Fn(u64) + Send)) -> Result<(), RecoveryError> {
+        let names: Vec<QueueName> = self.queues.iter().map(|queue| queue.name().clone()).collect();
+        let mut after = None;
+        loop {
+            let (jobs, next) = self.store.recovery().unfinished(&names, after, AT_ONCE, self.retention).await?;
+            seen(jobs.len() as u64);
+            let mut by_queue: BTreeMap<QueueName, Vec<Restore>> = BTreeMap::new();
+            for job in jobs {
+                by_queue.entry(job.queue).or_default().push(job.restore);
+            }
+            for queue in self.queues.clone() {
+                if let Some(jobs) = by_queue.remove(queue.name()) {
+                    self.restore(&queue, jobs).await?;
+                }
+            }
+            match next {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn restore(&mut self, queue: &Queue, mut jobs: Vec<Restore>) -> Result<(), RecoveryError> {
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        let mut missing: HashSet<JobId> = queue.missing(&ids).await?.into_iter().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        // Some may have ended since Postgres was asked; their end is in Redis by now.
+        self.sync().await?;
+        for id in self.store.recovery().ended(&missing.iter().copied().collect::<Vec<_>>()).await? {
+            missing.remove(&id);
+        }
+        jobs.retain(|job| missing.contains(&job.id));
+        let (dead, alive): (Vec<Restore>, Vec<Restore>) = jobs.into_iter().partition(|job| job.died_at.is_some());
+        for (is_dead, jobs) in [(true, dead), (false, alive)] {
+            if jobs.is_empty() {
+                continue;
+            }
+            let (put_back, unreadable) =
+                if self.dry_run { (jobs.len(), Vec::new()) } else { queue.restore(&jobs).await? };
+            let done = self.of(queue.name());
+            *(if is_dead { &mut done.dead_letters } else { &mut done.restored }) += put_back as u64;
+            done.unreadable += unreadable.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Puts back what the ledger queues have lost whenever Redis was started again, until `stop`: an append-only file that is
+/// written once a second lacks the last of it. Any number of processes may watch.
+pub async fn watch(settings: Settings, queues: Queues, store: Store, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Err(error) = look(&settings, &queues, &store).await {
+            tracing::warn!(%error, "whether Redis has lost jobs of ledger queues is not known yet");
+        }
+    }
+}
+
+async fn look(settings: &Settings, queues: &Queues, store: &Store) -> Result<(), RecoveryError> {
+    let mut anew = Vec::new();
+    for queue in queues.iter().filter(|queue| queue.settings().ledger) {
+        if let Some(run) = queue.new_run().await? {
+            anew.push((queue.clone(), run));
+        }
+    }
+    if anew.is_empty() {
+        return Ok(());
+    }
+    let of = anew.iter().map(|(queue, _)| queue.clone()).collect();
+    let done = Recovery::new(of, queues, store, settings.env, settings).lost().await?;
+    for (queue, recovered) in &done {
+        let Recovered { restored, dead_letters, unreadable, .. } = recovered;
+        tracing::warn!(%queue, restored, dead_letters, unreadable, "Redis was started again and had lost jobs; they are back");
+        metrics::counter!("perch_jobs_restored_total", "queue" => queue.to_string()).increment(restored + dead_letters);
+    }
+    for (queue, run) in anew {
+        queue.held_against(&run).await?;
+    }
+    Ok(())
+}
