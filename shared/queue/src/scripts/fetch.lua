@@ -61,11 +61,13 @@ local function take_by_priority(count)
   return ids
 end
 
+local number
+
 -- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the groups of those
 -- whose envelope is missing.
 local function lease(ids, groups)
   -- The count alone would be given again by a Redis that lost its last second.
-  local number = now .. '.' .. call('HINCRBY', STATE, 'fetches', 1)
+  number = number or now .. '.' .. call('HINCRBY', STATE, 'fetches', 1)
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts = call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
   local until_start = call('EXISTS', UNIQUE_QUEUED) == 1

@@ -98,6 +98,7 @@ impl Model {
                 most => self.unpark(group, most.saturating_sub(self.running(group))),
             }
         }
+        // Only a fetch that takes something is counted.
         self.fetches += 1;
         let mut taken = Vec::new();
         let mut looked = 0;
@@ -115,6 +116,9 @@ impl Model {
                     Admission::Later => {}
                 }
             }
+        }
+        if taken.is_empty() {
+            self.fetches -= 1;
         }
         Answer::Fetched { leases: taken, paused: false, next: self.next_look(reaped > 0) }
     }
