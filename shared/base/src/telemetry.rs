@@ -25,7 +25,7 @@ mod metrics;
 mod trace;
 
 pub use metrics::metrics;
-pub use trace::{current_trace_id, current_traceparent, set_parent};
+pub use trace::{current_trace_id, current_traceparent, set_parent, trace_id_of};
 
 /// Why a process cannot report about itself.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +125,13 @@ fn subscriber(
     let wanted = Targets::new().with_default(LevelFilter::INFO).with_targets(
         ["hyper", "hyper_util", "h2", "reqwest", "rustls", "opentelemetry"].map(|t| (t, LevelFilter::OFF)),
     );
-    let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("perch")).with_filter(wanted);
+    // Each of these costs time at every step into a span and out of it; the log says where a line was written.
+    let traces = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("perch"))
+        .with_tracked_inactivity(false)
+        .with_threads(false)
+        .with_location(false)
+        .with_filter(wanted);
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces);
     Ok((subscriber, TelemetryGuard(provider)))
 }

@@ -11,12 +11,18 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// The `traceparent` of the current span (W3C Trace Context, version 00); none outside a span or before
 /// [`init`](super::init).
 pub fn current_traceparent() -> Option<String> {
-    current().map(|at| format!("00-{}-{}-{:02x}", at.trace_id(), at.span_id(), at.trace_flags().to_u8()))
+    context_of(&Span::current())
+        .map(|at| format!("00-{}-{}-{:02x}", at.trace_id(), at.span_id(), at.trace_flags().to_u8()))
 }
 
 /// The trace id of the current span, 32 hexadecimal digits; none where [`current_traceparent`] has none.
 pub fn current_trace_id() -> Option<String> {
-    current().map(|at| at.trace_id().to_string())
+    trace_id_of(&Span::current())
+}
+
+/// The trace id of a span, 32 hexadecimal digits; none before [`init`](super::init).
+pub fn trace_id_of(span: &Span) -> Option<String> {
+    context_of(span).map(|at| at.trace_id().to_string())
 }
 
 /// Makes `span` part of the trace that `traceparent` names. It must be called before the span is entered for the first
@@ -28,8 +34,8 @@ pub fn set_parent(span: &Span, traceparent: &str) -> bool {
     is_valid && span.set_parent(parent).is_ok()
 }
 
-fn current() -> Option<SpanContext> {
-    let context = Span::current().context();
+fn context_of(span: &Span) -> Option<SpanContext> {
+    let context = span.context();
     let at = context.span().span_context().clone();
     at.is_valid().then_some(at)
 }

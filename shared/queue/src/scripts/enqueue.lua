@@ -19,26 +19,27 @@ end
 local first = nil
 local function store_plain(last)
   if not first then return end
-  local ids = {}
+  local ids, n = {}, 0
   for i = first, last, 3 do
-    ids[#ids + 1] = ARGV[i]
+    n = n + 1
+    ids[n] = ARGV[i]
   end
   local known = call('HMGET', JOBS, unpack(ids))
-  local new, pairs_of, seen = {}, {}, {}
-  for n, id in ipairs(ids) do
-    local i = first + 3 * (n - 1)
-    if known[n] or seen[id] or (cancelled and call('SISMEMBER', CANCELLED, id) == 1) then
-      answer(i, 1, id)
+  local new, fields, seen, count = {}, {}, {}, 0
+  for i, id in ipairs(ids) do
+    local at = first + 3 * (i - 1)
+    if known[i] or seen[id] or (cancelled and call('SISMEMBER', CANCELLED, id) == 1) then
+      answer(at, 1, id)
     else
       seen[id] = true
-      new[#new + 1] = id
-      pairs_of[#pairs_of + 1] = id
-      pairs_of[#pairs_of + 1] = ARGV[i + 1]
-      if FULL then event('enqueued', id, ARGV[i + 1]) end
+      count = count + 1
+      new[count] = id
+      fields[2 * count - 1], fields[2 * count] = id, ARGV[at + 1]
+      if FULL then event('enqueued', id, ARGV[at + 1]) end
     end
   end
-  if #new > 0 then
-    call('HSET', JOBS, unpack(pairs_of))
+  if count > 0 then
+    call('HSET', JOBS, unpack(fields))
     call('RPUSH', READY.normal, unpack(new))
     added = true
   end

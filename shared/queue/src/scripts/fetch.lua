@@ -38,7 +38,8 @@ local function take(list, count, into)
   if count <= 0 then return 0 end
   local ids = call('LPOP', list, count)
   if not ids then return 0 end
-  for _, id in ipairs(ids) do into[#into + 1] = id end
+  local n = #into
+  for i, id in ipairs(ids) do into[n + i] = id end
   return #ids
 end
 
@@ -62,24 +63,30 @@ local function take_by_priority(count)
 end
 
 local number
+local written = #out
+-- As text, because Redis writes numbers out slowly.
+local ends = string.format('%.0f', now + lease_ms)
 
 -- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the groups of those
 -- whose envelope is missing.
 local function lease(ids, groups)
   -- The count alone would be given again by a Redis that lost its last second.
-  number = number or now .. '.' .. call('HINCRBY', STATE, 'fetches', 1)
+  number = number or string.format('%.0f.%.0f', now, call('HINCRBY', STATE, 'fetches', 1))
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts = call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
   local until_start = call('EXISTS', UNIQUE_QUEUED) == 1
-  local leases, gone = {}, {}
+  local before, after, first = '|' .. holder .. '|', '|' .. number .. '|', '|' .. holder .. '|1|' .. number .. '|'
+  local leases, n, gone = {}, 0, {}
   for i, id in ipairs(ids) do
-    if envelopes[i] then
-      local attempt = whole(attempts[i], 0) + 1
-      local member = id .. '|' .. holder .. '|' .. attempt .. '|' .. number .. '|' .. (groups[id] or '')
-      leases[#leases + 1] = now + lease_ms
-      leases[#leases + 1] = member
-      out[#out + 1] = envelopes[i]
-      out[#out + 1] = member
+    local envelope = envelopes[i]
+    if envelope then
+      local attempt = attempts[i] and whole(attempts[i], 0) + 1 or 1
+      local group = groups[id] or ''
+      local member = attempt == 1 and id .. first .. group or id .. before .. attempt .. after .. group
+      leases[n + 1], leases[n + 2] = ends, member
+      n = n + 2
+      out[written + 1], out[written + 2] = envelope, member
+      written = written + 2
       started = started + 1
       if until_start then
         local key = call('HGET', UNIQUE_QUEUED, id)
@@ -93,7 +100,7 @@ local function lease(ids, groups)
       gone[#gone + 1] = groups[id]
     end
   end
-  if #leases > 0 then call('ZADD', LEASES, unpack(leases)) end
+  if n > 0 then call('ZADD', LEASES, unpack(leases)) end
   return gone
 end
 

@@ -16,23 +16,23 @@ local freed, succeeded = false, 0
 -- were lost are counted from `place`.
 local function succeed(from, count, step, place)
   if count == 0 then return {} end
-  local members, held = {}, {}
-  for i = 1, count do members[i] = ARGV[from + (i - 1) * step] end
-  for i, score in ipairs(call('ZMSCORE', LEASES, unpack(members))) do
-    if score then
-      local member = members[i]
-      held[#held + 1] = member
+  local held, n, done = {}, 0, #finished
+  for i = 1, count do
+    local at = from + (i - 1) * step
+    local member = ARGV[at]
+    if call('ZREM', LEASES, member) == 1 then
+      n = n + 1
+      held[n] = member
       local id = string.sub(member, 1, 26)
-      finished[#finished + 1] = id
-      if step == 2 then event('succeeded', id, ARGV[from + (i - 1) * step + 1]) end
+      finished[done + n] = id
+      if step == 2 then event('succeeded', id, ARGV[at + 1]) end
     else
       out[#out + 1] = place + i
     end
   end
-  if #held > 0 then
-    call('ZREM', LEASES, unpack(held))
+  if n > 0 then
     freed = true
-    succeeded = succeeded + #held
+    succeeded = succeeded + n
   end
   return held
 end

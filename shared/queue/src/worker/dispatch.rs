@@ -67,19 +67,14 @@ impl Pool {
         if let Some(traceparent) = &envelope.traceparent {
             telemetry::set_parent(&span, traceparent);
         }
-        let (ended, trace) = async {
-            let trace = telemetry::current_traceparent().and_then(|t| t.split('-').nth(1).map(str::to_owned));
-            (self.attempt(&delivery.held, &mut envelope).await, trace)
-        }
-        .instrument(span.clone())
-        .await;
+        let ended = self.attempt(&delivery.held, &mut envelope, &span).await;
         crash_point!("worker.after_handler");
         if matches!(delivery.held.why(), Some(Stop::LeaseLost)) {
             metrics::counter!("perch_leases_lost_total", "queue" => self.queue.name().to_string()).increment(1);
             span.in_scope(|| tracing::warn!("the lease was lost while the job ran; what it did is not acknowledged"));
             return None;
         }
-        Some(self.verdict(lease, &envelope, ended, began, trace, &span))
+        Some(self.verdict(lease, &envelope, ended, began, &span))
     }
 
     /// How long the job was ready before its first attempt.
@@ -90,7 +85,7 @@ impl Pool {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, held: &Arc<Held>, envelope: &mut Envelope) -> Ended {
+    async fn attempt(self: &Arc<Self>, held: &Arc<Held>, envelope: &mut Envelope, span: &Span) -> Ended {
         if let Some(deadline) = envelope.deadline.filter(|d| *d <= self.queue.now()) {
             return Ended::Expired(format!("its deadline, {deadline}, passed before it could start"));
         }
@@ -114,7 +109,7 @@ impl Pool {
         };
         crash_point!("worker.before_handler");
         // A task of its own: a panic stays inside, and a handler that hangs can be dropped.
-        watch(tokio::spawn(run.instrument(Span::current())), held, timeout, &self.interrupt).await
+        watch(tokio::spawn(run.instrument(span.clone())), held, timeout, &self.interrupt).await
     }
 
     /// The verdict on an attempt that the engine itself could not carry through.
@@ -141,15 +136,7 @@ impl Pool {
         }))
     }
 
-    fn verdict(
-        &self,
-        lease: crate::Lease,
-        envelope: &Envelope,
-        ended: Ended,
-        began: Instant,
-        trace: Option<String>,
-        span: &Span,
-    ) -> Finish {
+    fn verdict(&self, lease: crate::Lease, envelope: &Envelope, ended: Ended, began: Instant, span: &Span) -> Finish {
         let kind_policy = self.handlers.get(&envelope.kind).map(|h: &Registered| h.job_type.retry).unwrap_or_default();
         let policy = envelope.retry(&kind_policy);
         let (verdict, error) = decide(&ended, &policy, lease.attempt(), rand::random::<f64>());
@@ -182,7 +169,7 @@ impl Pool {
             at: error.is_some().then(|| Utc::now().timestamp_millis()),
             error: error.map(|e| bounded(&e)),
             next,
-            trace,
+            trace: telemetry::trace_id_of(span),
             result,
             by: None,
         };
