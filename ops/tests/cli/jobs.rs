@@ -37,6 +37,8 @@ async fn a_delayed_job_runs_at_once_when_it_is_told_to() {
     assert_eq!(world.json(&["jobs", "run-now", &id])[0]["moved"], true);
     assert_eq!(world.json(&["jobs", "show", &id])["state"], "waiting");
     assert_eq!(world.run(&["jobs", "run-now", &id]).code, 1);
+    let lines = world.json(&["audit", "list", "--object", &id]);
+    assert_eq!((&lines[0]["action"], lines.as_array().map(Vec::len)), (&"job.run_now".into(), Some(1)), "{lines}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

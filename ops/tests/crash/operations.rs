@@ -89,7 +89,7 @@ pub const OPERATIONS: [Operation; 13] = [
         to: Place::Waiting,
         deaths: &[("run_now.before", 0), ("run_now.after", 1), ("run_now.before:2", 1)],
         told: None,
-        audited: None,
+        audited: Some(("job.run_now", A_LINE_FOR_EACH)),
     },
     Operation {
         arguments: &["pause", QUEUE],

@@ -6,9 +6,9 @@ use perch_base::{
     settings::{EngineSettings, History, QueueSettings},
 };
 use perch_jobs::{Priority, QueueName};
-use redis::{FromRedisValue, Script, ScriptInvocation};
+use redis::{FromRedisValue, Script};
 
-use crate::{Connection, Keys, QueueError, Redis};
+use crate::{Connection, Keys, QueueError, Redis, scripts::Call};
 
 /// One queue: its name, its keys, its settings, and the door to Redis. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -93,12 +93,9 @@ impl Queue {
         self.0.clock.now()
     }
 
-    /// A call of `script` with the keys and the arguments that all scripts share (see `scripts/lib.lua`).
-    pub(crate) fn invocation<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
-        let mut call = script.prepare_invoke();
-        for key in &self.0.script_keys {
-            call.key(key);
-        }
+    /// A call of `script` with the keys and the arguments that all scripts share (see `scripts/head.lua`).
+    pub(crate) fn invocation(&self, script: &'static Script) -> Call {
+        let mut call = Call::new(script, &self.0.script_keys);
         let now = if self.0.clock.is_system() { 0 } else { self.now().timestamp_millis() };
         let history = match self.0.settings.history {
             History::Full => "full",
@@ -111,9 +108,9 @@ impl Queue {
     pub(crate) async fn run<T: FromRedisValue + Send>(
         &self,
         doing: &'static str,
-        call: &ScriptInvocation<'_>,
+        call: &Call,
     ) -> Result<T, QueueError> {
-        self.0.redis.call(doing, |mut conn: Connection| async move { call.invoke_async(&mut conn).await }).await
+        self.0.redis.call(doing, |mut conn: Connection| async move { call.invoke(&mut conn).await }).await
     }
 }
 

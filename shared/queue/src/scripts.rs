@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, ToRedisArgs, aio::ConnectionLike};
 
 /// The line of a script that the shared transitions take the place of.
 const LIB: &str = "\n-- lib.lua\n";
@@ -42,4 +42,35 @@ scripts! {
     RESTORE = "restore.lua",
     DROP = "drop.lua",
     RUN_ID = "run_id.lua",
+}
+
+/// A call of a script. Unlike the library's own, it writes its keys and arguments once, into the command itself.
+#[derive(Debug)]
+pub(crate) struct Call {
+    script: &'static Script,
+    cmd: Cmd,
+}
+
+impl Call {
+    pub fn new(script: &'static Script, keys: &[String]) -> Self {
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(script.get_hash()).arg(keys.len()).arg(keys);
+        Self { script, cmd }
+    }
+
+    pub fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
+        self.cmd.arg(argument);
+        self
+    }
+
+    /// Calls it; a Redis that does not know the script is given it.
+    pub async fn invoke<T: FromRedisValue>(&self, conn: &mut impl ConnectionLike) -> RedisResult<T> {
+        match self.cmd.query_async(conn).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(conn).await?;
+                self.cmd.query_async(conn).await
+            }
+            answer => answer,
+        }
+    }
 }

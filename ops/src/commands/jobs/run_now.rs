@@ -3,7 +3,7 @@ use perch_queue::JobState;
 use serde_json::json;
 
 use super::{find, not_there};
-use crate::{app::App, error::OpsError, parse::job_id};
+use crate::{app::App, commands::audit, error::OpsError, parse::job_id};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -13,7 +13,7 @@ pub struct Args {
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
-    let (_, queues) = app.queues()?;
+    let (settings, queues) = app.queues()?;
     let mut answers = Vec::new();
     let mut refused = false;
     for &id in &args.ids {
@@ -22,6 +22,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             Some((queue, _)) => queue.run_now(id).await?,
             None => false,
         };
+        if let Some((queue, _)) = found.as_ref().filter(|_| moved) {
+            audit::note(app, &settings, "job.run_now", &id.to_string(), &json!({ "queue": queue.name() })).await;
+        }
         let said = match found.as_ref().map(|(_, view)| view.state) {
             _ if moved => "it runs as soon as a worker is free".to_owned(),
             Some(JobState::Dead) => {
