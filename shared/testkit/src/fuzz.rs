@@ -104,14 +104,21 @@ fn smaller(input: &[u8], watch: &Watch, check: &impl Fn(&[u8]) -> String) -> Vec
     let began = Instant::now();
     let mut small = input.to_vec();
     let mut step = small.len().div_ceil(2);
+    let breaks = |input: &[u8]| {
+        watch.on(input);
+        let breaks = panic::catch_unwind(AssertUnwindSafe(|| check(input))).is_err();
+        watch.off();
+        breaks
+    };
     while step > 0 && began.elapsed() < SHRINKING {
+        // What is nested needs both its ends.
+        while small.len() > 2 * step && breaks(&small[step..small.len() - step]) {
+            small = small[step..small.len() - step].to_vec();
+        }
         let mut at = 0;
         while at < small.len() && began.elapsed() < SHRINKING {
             let without = [&small[..at], &small[(at + step).min(small.len())..]].concat();
-            watch.on(&without);
-            let breaks = panic::catch_unwind(AssertUnwindSafe(|| check(&without))).is_err();
-            watch.off();
-            if breaks { small = without } else { at += step }
+            if breaks(&without) { small = without } else { at += step }
         }
         step /= 2;
     }
@@ -163,20 +170,29 @@ mod tests {
         folder
     }
 
+    fn has_its_number(input: &[u8]) -> String {
+        let value = serde_json::from_slice::<serde_json::Value>(input);
+        assert!(!value.as_ref().is_ok_and(|value| value["number"].is_null()), "a number that is missing");
+        if value.is_ok() { "json".to_owned() } else { "no json".to_owned() }
+    }
+
     #[test]
-    fn an_input_that_breaks_the_check_is_found_and_made_small() {
-        let example = br#"{"name":"somebody","number":7}"#;
-        let folder = corpus(example);
-        let check = |input: &[u8]| {
-            let value = serde_json::from_slice::<serde_json::Value>(input);
-            assert!(!value.as_ref().is_ok_and(|value| value["number"].is_null()), "a number that is missing");
-            if value.is_ok() { "json".to_owned() } else { "no json".to_owned() }
-        };
-        let found = panic::catch_unwind(AssertUnwindSafe(|| fuzz(folder.path(), check))).expect_err("it is found");
+    fn an_input_that_breaks_the_check_is_found_and_named_with_its_seed() {
+        let folder = corpus(br#"{"name":"somebody","number":7}"#);
+        let found = panic::catch_unwind(AssertUnwindSafe(|| fuzz(folder.path(), has_its_number)));
+        let found = found.expect_err("it is found");
         let said = found.downcast_ref::<String>().expect("words");
         assert!(said.contains("PERCH_FUZZ_SEED="), "{said}");
-        let bytes = said.split_whitespace().find_map(|word| word.parse::<usize>().ok()).expect("its size");
-        assert!(bytes < example.len() / 2 + 8, "{said}");
+    }
+
+    #[test]
+    fn an_input_that_breaks_the_check_is_made_small() {
+        let long = format!(r#"{{"name":"{}","nothing":[1,2,3]}}"#, "somebody".repeat(20));
+        let nested = format!("{}{{}}{}", "[".repeat(60), "]".repeat(60));
+        for (input, most) in [(long, 20), (nested, 2)] {
+            let small = smaller(input.as_bytes(), &Watch::start(), &has_its_number);
+            assert!(small.len() <= most, "{}", small.escape_ascii());
+        }
     }
 
     #[test]
