@@ -1,0 +1,85 @@
+//! What it costs to bring jobs to an end.
+//!
+//! How many jobs share a fetch or an acknowledgement depends a little on who is faster, the worker or Redis, and the first
+//! heartbeat may find leases or none. So the measured figure is the highest of many runs, half of them on a machine that
+//! was kept busy, and the bound of the round trips is a wide one: a round trip or a command for each job would add 1.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use perch_base::{Clock, settings::History};
+use perch_queue::worker::{HandlerResult, Handlers};
+
+use crate::{
+    ground::{Ending, Ground, Load},
+    support::eventually,
+    tally::{
+        Bound,
+        Count::{Allocations, Commands, Received, Sent, Trips},
+    },
+};
+
+#[tokio::test]
+async fn jobs_that_are_drained_share_their_round_trips_and_most_commands() {
+    const JOBS: usize = 10_000;
+    let ground = Ground::start(History::Failures).await;
+    ground.fill(JOBS).await;
+    ground.cost_of_drain("a job drained with a history of failures", JOBS).await.without_names(1, 1).within(&[
+        Bound { of: Trips, measured: 0.0161, most: 0.025 },
+        Bound { of: Commands, measured: 1.29, most: 1.5 },
+        Bound { of: Sent, measured: 71.5, most: 83.0 },
+        Bound { of: Received, measured: 296.0, most: 340.0 },
+        Bound { of: Allocations, measured: 28.56, most: 34.2 },
+    ]);
+}
+
+#[tokio::test]
+async fn jobs_that_are_drained_with_a_full_history_share_their_round_trips_and_most_commands() {
+    const JOBS: usize = 10_000;
+    let ground = Ground::start(History::Full).await;
+    ground.fill(JOBS).await;
+    ground.cost_of_drain("a job drained with a full history", JOBS).await.without_names(2, 1).within(&[
+        Bound { of: Trips, measured: 0.0158, most: 0.025 },
+        Bound { of: Commands, measured: 1.333, most: 1.55 },
+        Bound { of: Sent, measured: 112.0, most: 129.0 },
+        Bound { of: Received, measured: 296.0, most: 340.0 },
+        Bound { of: Allocations, measured: 30.58, most: 36.7 },
+    ]);
+}
+
+#[tokio::test]
+async fn jobs_that_fail_once_and_are_retried_share_their_round_trips() {
+    const JOBS: usize = 4_000;
+    const DELAY: Duration = Duration::from_secs(60);
+    let ground = Ground::of_clock(Clock::manual(Utc::now())).await;
+    ground.fill(JOBS).await;
+    let before = ground.tally().await;
+    ground.work(JOBS, Ending::RetryIn(DELAY)).await;
+    ground.clock.advance(DELAY);
+    ground.work(JOBS, Ending::Success).await;
+    ground.tally().await.since(&before, "a job that fails once and is retried", JOBS).without_names(4, 2).within(&[
+        Bound { of: Trips, measured: 0.0315, most: 0.05 },
+        Bound { of: Commands, measured: 9.75, most: 10.4 },
+        Bound { of: Sent, measured: 349.0, most: 401.0 },
+        Bound { of: Received, measured: 592.0, most: 681.0 },
+        Bound { of: Allocations, measured: 67.24, most: 80.7 },
+    ]);
+}
+
+#[tokio::test]
+async fn an_idle_worker_costs_two_round_trips_for_each_blocking_read() {
+    const READS: u64 = 8;
+    let ground = Ground::idling(Duration::from_millis(100)).await;
+    let worker = ground.start_worker(Handlers::new().on(|_: Load| async { HandlerResult::Ok(()) }));
+    let reads = async || ground.tally().await.calls("blpop");
+    eventually("it is idle", || async { reads().await >= 2 }).await;
+    let before = ground.tally().await;
+    eventually("it has read a few times", || async { reads().await >= before.calls("blpop") + READS }).await;
+    let after = ground.tally().await;
+    let read = usize::try_from(after.calls("blpop") - before.calls("blpop")).expect("a few");
+    // A fetch more than reads, at the most: one of nine. The bytes are mostly those of this test's own looking.
+    after
+        .since(&before, "a blocking read of an idle worker", read)
+        .within(&[Bound { of: Trips, measured: 2.0, most: 2.3 }, Bound { of: Commands, measured: 17.0, most: 19.5 }]);
+    worker.stop().await;
+}

@@ -1,0 +1,79 @@
+//! What it costs to accept a job, and to keep it. Nothing here depends on time, so the counts are the same in every run.
+
+use perch_base::settings::History;
+use perch_jobs::Priority;
+
+use crate::{
+    ground::{Ground, Load},
+    tally::{
+        Bound,
+        Count::{Allocations, Commands, Received, Sent, Trips},
+    },
+};
+
+#[tokio::test]
+async fn a_job_enqueued_by_itself_costs_one_round_trip() {
+    const JOBS: usize = 2_000;
+    let ground = Ground::start(History::Failures).await;
+    let before = ground.tally().await;
+    for _ in 0..JOBS {
+        ground.client.enqueue(&Load::new()).await.expect("accepted");
+    }
+    ground.tally().await.since(&before, "a job enqueued by itself", JOBS).within(&[
+        Bound { of: Trips, measured: 1.0, most: 1.0 },
+        Bound { of: Commands, measured: 6.0005, most: 6.9 },
+        Bound { of: Sent, measured: 1_191.0, most: 1_370.0 },
+        Bound { of: Received, measured: 4.005, most: 4.6 },
+        Bound { of: Allocations, measured: 43.02, most: 51.6 },
+    ]);
+}
+
+#[tokio::test]
+async fn jobs_enqueued_in_bulk_share_their_round_trips_and_commands() {
+    let ground = Ground::start(History::Failures).await;
+    ground.cost_of_bulk("a job of 10,000 enqueued in bulk", 10_000).await.within(&[
+        Bound { of: Trips, measured: 0.004, most: 0.0046 },
+        Bound { of: Commands, measured: 0.0241, most: 0.0277 },
+        Bound { of: Sent, measured: 284.6, most: 327.0 },
+        Bound { of: Received, measured: 0.0169, most: 0.0195 },
+        Bound { of: Allocations, measured: 5.168, most: 6.2 },
+    ]);
+}
+
+#[tokio::test]
+async fn jobs_enqueued_in_bulk_with_a_full_history_share_their_round_trips_and_commands() {
+    let ground = Ground::start(History::Full).await;
+    ground.cost_of_bulk("a job of 10,000 enqueued in bulk with a full history", 10_000).await.within(&[
+        Bound { of: Trips, measured: 0.004, most: 0.0046 },
+        Bound { of: Commands, measured: 0.0441, most: 0.0507 },
+        Bound { of: Sent, measured: 284.6, most: 327.0 },
+        Bound { of: Received, measured: 0.0169, most: 0.0195 },
+        Bound { of: Allocations, measured: 5.169, most: 6.2 },
+    ]);
+}
+
+#[tokio::test]
+async fn a_queued_job_of_200_bytes_takes_at_most_375_bytes_in_redis() {
+    const JOBS: u64 = 20_000;
+    /// Measured: 353.
+    const MOST: u64 = 375;
+    let ground = Ground::start(History::Failures).await;
+    for _ in 0..2 {
+        ground.fill(10_000).await;
+    }
+    let keys = ground.queue.keys();
+    let mut bytes = 0;
+    for key in [keys.jobs(), keys.ready(Priority::Normal)] {
+        // Zero samples are all of them.
+        let mut usage = redis::cmd("MEMORY");
+        usage.arg("USAGE").arg(key).arg("SAMPLES").arg(0);
+        bytes += usage.query_async::<u64>(&mut ground.conn.clone()).await.expect("MEMORY USAGE works");
+    }
+    let each = bytes / JOBS;
+    println!("a queued job | {each} bytes in Redis");
+    assert!(
+        each <= MOST,
+        "a queued job of 200 bytes takes more room than it may: {each} bytes in Redis, at most {MOST} (353 when the bound \
+         was set). docs/performance.md tells what is stored of a job"
+    );
+}

@@ -1,0 +1,86 @@
+//! What the cost of a job must not grow with.
+
+use chrono::{TimeDelta, Utc};
+use perch_base::settings::History;
+use perch_queue::{
+    EnqueueOptions, Envelope,
+    testing::{self, End},
+};
+
+use crate::{
+    ground::{Ending, Ground, jobs_with},
+    tally::{
+        Bound, Cost,
+        Count::{self, Commands, Received, Sent, Trips},
+    },
+};
+
+const COUNTS: [Count; 4] = [Trips, Commands, Sent, Received];
+
+/// What it costs to fetch 200 jobs, for each fetch, and to acknowledge each by itself.
+async fn cost_of_steps(ground: &Ground, queued: &str) -> (Cost, Cost) {
+    const JOBS: usize = 200;
+    let before = ground.tally().await;
+    let fetched = testing::fetch(&ground.queue, "steps", JOBS, 100).await.expect("Redis answers");
+    let between = ground.tally().await;
+    assert_eq!(fetched.jobs.len(), JOBS);
+    for (lease, envelope) in &fetched.jobs {
+        let envelope = Envelope::decode(envelope).expect("readable");
+        assert!(testing::finish(&ground.queue, lease, &envelope, End::Succeeded).await.expect("Redis answers"));
+    }
+    let after = ground.tally().await;
+    let fetch = between.since(&before, &format!("a fetch of 200 jobs with {queued} queued"), 1);
+    let finish = after.since(&between, &format!("an acknowledgement of one job with {queued} queued"), JOBS);
+    (fetch, finish)
+}
+
+#[tokio::test]
+async fn a_job_costs_the_same_whether_1_000_or_50_000_are_queued() {
+    let ground = Ground::start(History::Failures).await;
+    ground.fill(1_000).await;
+    let bulk = ground.cost_of_bulk("a job enqueued in bulk with 1,000 queued", 1_000).await;
+    let (fetch, finish) = cost_of_steps(&ground, "1,000").await;
+    fetch.within(&[
+        Bound { of: Trips, measured: 1.0, most: 1.0 },
+        Bound { of: Commands, measured: 21.0, most: 24.0 },
+        Bound { of: Sent, measured: 1_037.0, most: 1_193.0 },
+        Bound { of: Received, measured: 60_023.0, most: 69_000.0 },
+    ]);
+    finish.within(&[
+        Bound { of: Trips, measured: 1.0, most: 1.0 },
+        Bound { of: Commands, measured: 8.0, most: 8.9 },
+        Bound { of: Sent, measured: 982.1, most: 1_130.0 },
+        Bound { of: Received, measured: 4.045, most: 4.65 },
+    ]);
+    for _ in 0..5 {
+        ground.fill(10_000).await;
+    }
+    let (later_fetch, later_finish) = cost_of_steps(&ground, "50,000").await;
+    later_fetch.no_more_than(&fetch, 1.01, &COUNTS);
+    later_finish.no_more_than(&finish, 1.01, &COUNTS);
+    let later_bulk = ground.cost_of_bulk("a job enqueued in bulk with 50,000 queued", 1_000).await;
+    later_bulk.no_more_than(&bulk, 1.01, &COUNTS);
+}
+
+#[tokio::test]
+async fn a_job_costs_the_same_with_others_delayed_and_dead_beside_it() {
+    const JOBS: usize = 5_000;
+    const DEAD: usize = 5_000;
+    const DELAYED: usize = 10_000;
+    let ground = Ground::start(History::Failures).await;
+    let bulk = ground.cost_of_bulk("a job enqueued in bulk with none beside it", JOBS).await;
+    let drain = ground.cost_of_drain("a job drained with none beside it", JOBS).await;
+    ground.fill(DEAD).await;
+    ground.work(DEAD, Ending::Dead).await;
+    let run_at = Some(Utc::now() + TimeDelta::days(1));
+    ground.enqueue(jobs_with(DELAYED, &EnqueueOptions { run_at, ..EnqueueOptions::default() })).await;
+    let stats = ground.queue.stats().await.expect("Redis answers");
+    assert_eq!((stats.dead, stats.delayed), (DEAD as u64, DELAYED as u64));
+
+    let beside = "with 10,000 delayed and 5,000 dead beside it";
+    let later = ground.cost_of_bulk(&format!("a job enqueued in bulk {beside}"), JOBS).await;
+    later.no_more_than(&bulk, 1.01, &COUNTS);
+    let later = ground.cost_of_drain(&format!("a job drained {beside}"), JOBS).await;
+    // How many jobs share a call is not the same in every run; a command for each job would make it 1.8 times.
+    later.no_more_than(&drain, 1.5, &COUNTS);
+}
