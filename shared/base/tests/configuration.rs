@@ -149,7 +149,7 @@ fn a_value_of_the_wrong_type_is_refused_with_what_is_expected() {
 
 #[test]
 fn a_setting_that_nobody_sets_is_named() {
-    let config = Config::shipped().with("base.toml", "max_connections = 10", "").with("base.toml", "batch = 500", "");
+    let config = Config::shipped().with("base.toml", "max_connections = 10", "").with("base.toml", "batch = 5_000", "");
     let error = config.load(&[]).expect_err("two settings are missing");
     assert_eq!(error.problems().len(), 2, "{error}");
     says(&error.to_string(), &["base.toml: postgres.max_connections is not set", "base.toml: sync.batch is not set"]);
@@ -374,6 +374,6 @@ fn credentials_are_never_printed() {
 fn a_problem_tells_a_file_from_a_variable() {
     let error = Config::shipped().load(&[("PERCH__SYNC__BATCH", "0")]).expect_err("out of range");
     assert_eq!(error.problems()[0].origin, Origin::Variable("PERCH__SYNC__BATCH".into()));
-    let error = Config::shipped().with("base.toml", "batch = 500", "batch = 0").load(&[]).expect_err("out of range");
+    let error = Config::shipped().with("base.toml", "batch = 5_000", "batch = 0").load(&[]).expect_err("out of range");
     assert!(matches!(&error.problems()[0].origin, Origin::File(path) if path.ends_with("base.toml")), "{error}");
 }

@@ -153,6 +153,54 @@ async fn syncs_that_run_at_once_move_every_event_once() {
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (2_000, 2_000));
 }
 
+#[tokio::test]
+async fn a_batch_of_more_than_one_read_moves_every_event_once_and_in_order() {
+    let mut world = World::start().await;
+    let mut pipe = redis::pipe();
+    for n in 0..1_300 {
+        pipe.xadd(stream(), "*", &[(format!("enqueued {}", job(n)), envelope("extract_post"))]).ignore();
+    }
+    for n in 0..1_300 {
+        let text = r#"{"attempt":1,"worker":"a\tb\\n\u0000"}"#;
+        pipe.xadd(stream(), "*", &[(format!("started {}", job(n)), text)]).ignore();
+    }
+    pipe.exec_async(&mut world.conn).await.unwrap();
+    // The first batch ends with the first event of a second kind, so that jobs begin in one and go on in the next.
+    let report = world.syncer(1_301).run_once().await.unwrap();
+    assert_eq!((report.events, report.complete), (2_600, true));
+    assert!(report.streams.iter().all(|stream| stream.lost_entries == 0 && stream.rejected == 0), "{report:?}");
+    assert_eq!((world.count("jobs").await, world.count("job_events").await), (1_300, 2_600));
+    for n in [0, 1, 1_299] {
+        let job = world.store.history().job(job(n)).await.unwrap().unwrap();
+        assert_eq!((job.state, job.kind.as_deref()), (JobState::Running, Some("extract_post")));
+        assert_eq!(job.worker.as_deref(), Some("a\tb\\n\u{fffd}"));
+        assert_eq!(world.store.history().events(job.id).await.unwrap()[1].worker, job.worker);
+    }
+}
+
+#[tokio::test]
+async fn events_of_which_postgres_has_some_already_are_moved_all_the_same() {
+    let mut world = World::start().await;
+    for n in 0..40 {
+        world.event("enqueued", job(n), &envelope("extract_post")).await;
+    }
+    // Redis comes back from a copy that was made before the stream was trimmed, Postgres from one made before that.
+    let copy: Vec<u8> = redis::cmd("DUMP").arg(stream()).query_async(&mut world.conn).await.unwrap();
+    world.syncer(10).run_once().await.unwrap();
+    let () =
+        redis::cmd("RESTORE").arg(stream()).arg(0).arg(copy).arg("REPLACE").query_async(&mut world.conn).await.unwrap();
+    world.event("enqueued", job(40), &envelope("extract_post")).await;
+    let pool = world.database.raw();
+    sqlx::query("update sync_cursors set ms = 0, seq = 0, ordinal = 0").execute(&pool).await.unwrap();
+    sqlx::query("delete from job_events where job_id in (select job_id from job_events order by ms, seq limit 15)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let report = world.syncer(10).run_once().await.unwrap();
+    assert!(report.streams.iter().all(|stream| stream.rejected == 0), "{report:?}");
+    assert_eq!((world.count("jobs").await, world.count("job_events").await), (41, 41));
+}
+
 /// Runs a future for so many polls and then drops it, wherever it stands.
 async fn dropped_after<F: Future>(polls: u32, future: F) {
     let mut future = Box::pin(future);

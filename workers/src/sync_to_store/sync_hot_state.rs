@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use perch_jobs::SyncHotState;
 use perch_queue::{
     Fail,
@@ -30,16 +32,48 @@ impl Synced {
     }
 }
 
-/// Moves hot state and job events into Postgres until it has caught up.
+/// One job goes on for so long while there is much to move; then another takes over. A worker that shuts down waits for
+/// its jobs, and should not wait for this one.
+const TERM: Duration = Duration::from_secs(10);
+/// Between two looks of one job.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Events and records of one look that make it worth another. With fewer, the next tick is soon enough, and a system
+/// with little to do is not asked all the time.
+const MUCH: u64 = 100;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Look(Duration),
+    HandOver,
+    End,
+}
+
+fn next(report: &SyncReport, elapsed: Duration) -> Next {
+    if report.complete && report.events + report.hot < MUCH {
+        Next::End
+    } else if elapsed >= TERM {
+        Next::HandOver
+    } else {
+        Next::Look(if report.complete { PAUSE } else { Duration::ZERO })
+    }
+}
+
+/// Moves hot state and job events into Postgres until it has caught up, and goes on while more than a little comes in.
 pub async fn sync_hot_state(_: SyncHotState, cx: JobContext, services: Data<Services>) -> HandlerResult<Synced> {
+    let began = Instant::now();
     let mut synced = Synced::default();
     loop {
         let report = services.syncer.run_once().await?;
         synced.add(&report);
-        if report.complete {
-            return Ok(synced);
-        }
-        if cx.cancellation().is_cancelled() {
+        let pause = match next(&report, began.elapsed()) {
+            Next::Look(pause) => pause,
+            Next::HandOver => {
+                cx.enqueue(&SyncHotState {}).await?;
+                return Ok(synced);
+            }
+            Next::End => return Ok(synced),
+        };
+        if cx.cancellation().run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Err(Fail::Cancelled("told to stop before the sync had caught up".into()));
         }
     }
@@ -47,8 +81,6 @@ pub async fn sync_hot_state(_: SyncHotState, cx: JobContext, services: Data<Serv
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use perch_store::StreamReport;
 
     use super::*;
@@ -67,5 +99,17 @@ mod tests {
         synced.add(&report(10, 2, 900, 1));
         synced.add(&report(5, 0, 20, 0));
         assert_eq!(synced, Synced { events: 15, records: 2, rejected: 1, lag_ms: 900 });
+    }
+
+    #[test]
+    fn a_sync_goes_on_while_there_is_much_to_move_and_hands_over_in_time() {
+        let report = |events, complete| SyncReport { events, complete, ..SyncReport::default() };
+        let (early, late) = (Duration::from_secs(1), TERM);
+        assert_eq!(next(&report(MUCH - 1, true), early), Next::End);
+        assert_eq!(next(&report(MUCH - 1, true), late), Next::End);
+        assert_eq!(next(&report(MUCH, true), early), Next::Look(PAUSE));
+        assert_eq!(next(&report(0, false), early), Next::Look(Duration::ZERO));
+        assert_eq!(next(&report(MUCH, true), late), Next::HandOver);
+        assert_eq!(next(&report(0, false), late), Next::HandOver);
     }
 }

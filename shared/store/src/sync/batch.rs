@@ -4,10 +4,14 @@ use perch_queue::EntryId;
 use serde::Serialize;
 use sqlx::{Acquire, PgConnection};
 
-use super::fold::{EventRow, JobRow, JobUnit};
+use super::{
+    copy::CopyText,
+    fold::JobUnit,
+    rows::{self, Events},
+};
 use crate::{
     ActionRecord, Family, MetricPoint, PickRecord, PickSighting, PostRecord, PublishedPost, Recorded, StoreError,
-    record::{Versioned, execute_json, upsert},
+    record::{Versioned, upsert},
 };
 
 /// Where a row came from.
@@ -22,7 +26,8 @@ pub(super) struct Source {
 /// The rows of one batch. Its units do not depend on each other.
 #[derive(Debug)]
 pub(super) enum Batch {
-    Jobs(Vec<JobUnit>),
+    /// With their events as text.
+    Jobs(Vec<JobUnit>, CopyText),
     Hot(Vec<HotUnit>),
 }
 
@@ -78,28 +83,40 @@ impl Batch {
     /// How many events or records it holds.
     pub fn len(&self) -> u64 {
         let n = match self {
-            Self::Jobs(units) => units.iter().map(|unit| unit.events.len()).sum(),
+            Self::Jobs(units, _) => units.iter().map(|unit| unit.events.len()).sum(),
             Self::Hot(units) => units.len(),
         };
         n as u64
     }
 
-    /// Writes all rows; one that Postgres cannot hold fails the whole transaction.
-    pub async fn write(&self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
+    /// Writes all rows, events that are nowhere yet. One that Postgres cannot hold or has already fails the whole
+    /// transaction.
+    pub async fn write_new(&self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
         match self {
-            Self::Jobs(units) => write_jobs(conn, env, &units.iter().collect::<Vec<_>>()).await,
+            Self::Jobs(units, events) => rows::write(conn, env, units, Events::New(events)).await,
             Self::Hot(units) => write_hot(conn, env, units).await,
         }
     }
 
-    /// Writes the units one by one; answers those that Postgres cannot hold, with its reason.
-    pub async fn write_singly(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
+    /// Writes all rows, whether Postgres has them or not; answers those that it cannot hold, with its reason.
+    pub async fn write_any(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
+        let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
+        let written = match self {
+            Self::Jobs(units, _) => rows::write(&mut savepoint, env, units, Events::Any).await,
+            Self::Hot(units) => write_hot(&mut savepoint, env, units).await,
+        };
+        let Some(reason) = keep_or_undo(savepoint, written).await? else { return Ok(Vec::new()) };
+        tracing::warn!(reason, "a batch holds values that cannot be stored");
+        self.write_singly(conn, env).await
+    }
+
+    async fn write_singly(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
-            Self::Jobs(units) => {
+            Self::Jobs(units, _) => {
                 for unit in units {
                     let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
-                    let written = write_jobs(&mut savepoint, env, &[unit]).await;
+                    let written = rows::write(&mut savepoint, env, std::slice::from_ref(unit), Events::Any).await;
                     if let Some(reason) = keep_or_undo(savepoint, written).await? {
                         refused.extend(unit.sources.iter().map(|source| (source.clone(), reason.clone())));
                     }
@@ -150,56 +167,6 @@ async fn write_hot(conn: &mut PgConnection, env: &str, units: &[HotUnit]) -> Res
     write!(Post, Pick, Sighting, Action, Published, Metric);
     Ok(())
 }
-
-async fn write_jobs(conn: &mut PgConnection, env: &str, units: &[&JobUnit]) -> Result<(), StoreError> {
-    let events: Vec<&EventRow> = units.iter().flat_map(|unit| &unit.events).collect();
-    if events.is_empty() {
-        return Ok(());
-    }
-    execute_json(&mut *conn, "store job events", INSERT_EVENTS, env, &events).await?;
-    let mut rows: Vec<&JobRow> = units.iter().map(|unit| &unit.row).collect();
-    rows.sort_by(|a, b| a.id.cmp(&b.id));
-    execute_json(conn, "store jobs", UPSERT_JOBS, env, &rows).await.map(|_| ())
-}
-
-const INSERT_EVENTS: &str = "
-    insert into job_events (environment, queue, ms, seq, idx, job_id, kind, at, attempt, worker, duration_ms, error,
-                            next_run, trace, result, actor)
-    select $1, queue, ms, seq, idx, job_id, kind, at, attempt, worker, duration_ms, error, next_run, trace,
-           nullif(result, 'null'), actor
-    from jsonb_to_recordset($2::jsonb)
-         as r(queue text, ms bigint, seq bigint, idx integer, job_id text, kind text, at timestamptz, attempt integer,
-              worker text, duration_ms bigint, error text, next_run timestamptz, trace text, result jsonb, actor text)
-    on conflict do nothing";
-
-// What the batch does not say is taken from the row as it stands.
-const UPSERT_JOBS: &str = "
-    insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts,
-                      run_at, created_at, started_at, finished_at, attempts, replays, worker, last_error, result,
-                      traceparent, changed_at, version_ms, version_seq)
-    select $1, r.id, r.queue, coalesce(r.kind, old.kind), r.state, coalesce(r.priority, old.priority, 'normal'),
-           case when r.envelope is null then old.payload else r.payload end, coalesce(r.envelope, old.envelope),
-           coalesce(r.group_key, old.group_key), coalesce(r.parent, old.parent),
-           coalesce(r.max_attempts, old.max_attempts), coalesce(r.run_at, old.run_at),
-           least(r.created_at, old.created_at), coalesce(r.started_at, old.started_at), r.finished_at,
-           coalesce(r.attempts, old.attempts, 0), coalesce(r.replays, old.replays, 0), coalesce(r.worker, old.worker),
-           coalesce(r.last_error, old.last_error), coalesce(nullif(r.result, 'null'), old.result),
-           coalesce(r.traceparent, old.traceparent), r.changed_at, r.version_ms, r.version_seq
-    from jsonb_to_recordset($2::jsonb)
-         as r(id text, queue text, kind text, state text, priority text, payload jsonb, envelope jsonb, group_key text,
-              parent text, max_attempts integer, run_at timestamptz, created_at timestamptz, started_at timestamptz,
-              finished_at timestamptz, attempts integer, replays integer, worker text, last_error text, result jsonb,
-              traceparent text, changed_at timestamptz, version_ms bigint, version_seq bigint)
-    left join jobs old on old.environment = $1 and old.id = r.id
-    on conflict (environment, id) do update set
-        queue = excluded.queue, kind = excluded.kind, state = excluded.state, priority = excluded.priority,
-        payload = excluded.payload, envelope = excluded.envelope, group_key = excluded.group_key,
-        parent = excluded.parent, max_attempts = excluded.max_attempts, run_at = excluded.run_at,
-        created_at = excluded.created_at, started_at = excluded.started_at, finished_at = excluded.finished_at,
-        attempts = excluded.attempts, replays = excluded.replays, worker = excluded.worker,
-        last_error = excluded.last_error, result = excluded.result, traceparent = excluded.traceparent,
-        changed_at = excluded.changed_at, version_ms = excluded.version_ms, version_seq = excluded.version_seq
-    where (excluded.version_ms, excluded.version_seq) > (jobs.version_ms, jobs.version_seq)";
 
 /// A thing that could not be moved, as it is kept for a person.
 #[derive(Debug, Clone, Serialize)]

@@ -12,7 +12,7 @@ use super::{batch::Source, stream::Entry};
 use crate::{JobState, json, record::signed};
 
 /// What a batch says about one job. What it does not say is `None` and stays as it is in the table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(super) struct JobRow {
     pub id: String,
     pub queue: String,
@@ -42,21 +42,21 @@ pub(super) struct JobRow {
 /// One event as it is stored.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct EventRow {
-    queue: String,
-    ms: i64,
-    seq: i64,
-    idx: u32,
-    job_id: String,
-    kind: &'static str,
-    at: DateTime<Utc>,
-    attempt: Option<u32>,
-    worker: Option<String>,
-    duration_ms: Option<u64>,
-    error: Option<String>,
-    next_run: Option<DateTime<Utc>>,
-    trace: Option<String>,
-    result: Option<serde_json::Value>,
-    actor: Option<String>,
+    pub queue: String,
+    pub ms: i64,
+    pub seq: i64,
+    pub idx: u32,
+    pub job_id: String,
+    pub kind: &'static str,
+    pub at: DateTime<Utc>,
+    pub attempt: Option<u32>,
+    pub worker: Option<String>,
+    pub duration_ms: Option<u64>,
+    pub error: Option<String>,
+    pub next_run: Option<DateTime<Utc>>,
+    pub trace: Option<String>,
+    pub result: Option<serde_json::Value>,
+    pub actor: Option<String>,
 }
 
 /// What a batch says about one job, with the events that say it.

@@ -1,12 +1,14 @@
 //! From the hot state into Postgres: the event streams of the queues, and the records that bots write.
 //!
 //! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are let go of
-//! afterwards. A crash before the commit leaves everything to be read again, a crash after it leaves entries that the
+//! afterwards. While one is written the next is read. A crash before the commit leaves everything to be read again, a crash after it leaves entries that the
 //! cursor has passed. Versions and keys make writing a row twice the same as writing it once.
 
 mod batch;
+mod copy;
 mod cursor;
 mod fold;
+mod rows;
 mod stream;
 
 use std::{
@@ -25,6 +27,7 @@ use perch_queue::{EntryId, Keys, Redis};
 use redis::streams::StreamReadReply;
 use serde::Serialize;
 use sqlx::FromRow;
+use tracing::Instrument as _;
 
 use self::{
     batch::{Batch, HotUnit, Source},
@@ -108,15 +111,8 @@ pub struct Reject {
     pub rejected_at: DateTime<Utc>,
 }
 
-/// Batches moved from one stream in one run; with the default batch that is a million rows.
+/// Batches moved from one stream in one run, so that a run ends also when entries come as fast as they are moved.
 const MOST_BATCHES: usize = 1_000;
-
-enum Step {
-    /// The stream is empty now.
-    Drained,
-    /// There is more.
-    Again,
-}
 
 impl Syncer {
     /// A sync of the events of `queues` and of the records of bots, `batch` rows to a transaction (an entry is never
@@ -187,45 +183,49 @@ impl Syncer {
 
     /// Moves one stream until a batch comes back short. False when it stopped before.
     async fn drain(&self, stream: &Stream, from: &mut Position, line: &mut StreamReport) -> Result<bool, StoreError> {
+        let mut next = self.read(stream, *from, line).await?;
         for _ in 0..MOST_BATCHES {
-            if let Step::Drained = self.step(stream, from, line).await? {
+            let Some(Ready { step, batch, unreadable, more }) = next else {
                 note_lag(stream, Duration::ZERO);
                 return Ok(true);
-            }
+            };
+            crash_point!("sync.read");
+            let (to, continuity, rows) = (step.to, step.continuity, batch.len());
+            let writing = written(self.store.clone(), step, batch, unreadable);
+            let reading = async { if more { self.read(stream, to, line).await } else { Ok(None) } };
+            let (written, following) = tokio::join!(writing, reading);
+            let Some(rejected) = written? else {
+                // Another sync was faster; its cursor says where to go on.
+                *from = cursor::one(&self.store, &stream.name).await?;
+                next = self.read(stream, *from, line).await?;
+                continue;
+            };
+            crash_point!("sync.committed");
+            *from = to;
+            count(stream, line, rows, rejected, continuity);
+            stream::trim(&self.redis, &stream.key, to.id).await?;
+            crash_point!("sync.trimmed");
+            next = following?;
         }
         Ok(false)
     }
 
-    async fn step(&self, stream: &Stream, from: &mut Position, line: &mut StreamReport) -> Result<Step, StoreError> {
-        let (look, continuity) = self.look(stream, *from, self.batch).await?;
+    /// Reads the next batch of a stream. `None` when there is none.
+    async fn read(
+        &self,
+        stream: &Stream,
+        from: Position,
+        line: &mut StreamReport,
+    ) -> Result<Option<Ready>, StoreError> {
+        let (look, continuity) = self.look(stream, from, self.batch).await?;
         line.lag = line.lag.max(look.lag());
         note_lag(stream, look.lag());
         if look.entries.is_empty() {
-            return Ok(Step::Drained);
+            return Ok(None);
         }
-        let to = look.after(*from);
-        let (batch, unreadable) = sort_out(stream, &look.entries);
-        let this = Move { stream, from: *from, to, continuity };
-        crash_point!("sync.read");
-        let Some(rejected) = self.commit(&this, &batch, unreadable).await? else {
-            // Another sync was faster; its cursor says where to go on.
-            *from = cursor::one(&self.store, &stream.name).await?;
-            return Ok(Step::Again);
-        };
-        crash_point!("sync.committed");
-        *from = to;
-        line.rows += batch.len();
-        line.rejected += rejected;
-        metrics::counter!("perch_sync_rows_total", "stream" => stream.name.clone()).increment(batch.len());
-        metrics::counter!("perch_sync_rejects_total", "stream" => stream.name.clone()).increment(rejected);
-        if let Continuity::Gap(lost) = continuity {
-            line.lost_entries += lost;
-            metrics::counter!("perch_sync_lost_entries_total", "stream" => stream.name.clone()).increment(lost);
-            tracing::error!(stream = stream.name, lost, "entries were trimmed before they could be synced");
-        }
-        stream::trim(&self.redis, &stream.key, to.id).await?;
-        crash_point!("sync.trimmed");
-        Ok(if look.more { Step::Again } else { Step::Drained })
+        let step = Move { stream: stream.name.clone(), from, to: look.after(from), continuity };
+        let (batch, unreadable) = sort_out(self.store.env_name(), stream, &look.entries);
+        Ok(Some(Ready { step, batch, unreadable, more: look.more }))
     }
 
     /// Reads what follows a position. A stream that was started anew is read from its beginning.
@@ -238,40 +238,6 @@ impl Syncer {
             return Ok((look, continuity));
         }
         Ok((look, continuity))
-    }
-
-    /// Writes a batch and moves the cursor. Answers how much was put aside, `None` when another sync was faster.
-    async fn commit(
-        &self,
-        step: &Move<'_>,
-        batch: &Batch,
-        mut rejects: Vec<(Source, String)>,
-    ) -> Result<Option<u64>, StoreError> {
-        let env = self.store.env_name();
-        let Some(mut tx) = self.begin(step).await? else { return Ok(None) };
-        match batch.write(&mut tx, env).await {
-            Ok(()) => {}
-            Err(error) if error.is_data() => {
-                tracing::warn!(stream = step.stream.name, %error, "a batch holds values that cannot be stored");
-                tx.rollback().await.map_err(StoreError::on("roll back a batch"))?;
-                let Some(again) = self.begin(step).await? else { return Ok(None) };
-                tx = again;
-                rejects.extend(batch.write_singly(&mut tx, env).await?);
-            }
-            Err(error) => return Err(error),
-        }
-        if !rejects.is_empty() {
-            batch::put_aside(&mut tx, env, &step.stream.name, &rejects).await?;
-        }
-        tx.commit().await.map_err(StoreError::on("commit a batch"))?;
-        Ok(Some(rejects.len() as u64))
-    }
-
-    async fn begin(&self, step: &Move<'_>) -> Result<Option<sqlx::Transaction<'static, sqlx::Postgres>>, StoreError> {
-        let mut tx = self.store.pool.begin().await.map_err(StoreError::on("begin a batch"))?;
-        let Move { stream, from, to, continuity } = step;
-        let moved = cursor::advance(&mut tx, self.store.env_name(), &stream.name, *from, *to, *continuity).await?;
-        Ok(moved.then_some(tx))
     }
 
     /// How far behind Postgres is, stream by stream. Moves nothing.
@@ -289,7 +255,7 @@ impl Syncer {
 }
 
 /// Reads entries as rows; what cannot be read is answered with the reason.
-fn sort_out(stream: &Stream, entries: &[Entry]) -> (Batch, Vec<(Source, String)>) {
+fn sort_out(env: &str, stream: &Stream, entries: &[Entry]) -> (Batch, Vec<(Source, String)>) {
     let mut unreadable = Vec::new();
     let Some(queue) = &stream.queue else {
         let mut units = Vec::new();
@@ -305,15 +271,81 @@ fn sort_out(stream: &Stream, entries: &[Entry]) -> (Batch, Vec<(Source, String)>
         return (Batch::Hot(units), unreadable);
     };
     let units = fold::fold(queue, entries, &mut unreadable);
-    (Batch::Jobs(units), unreadable)
+    let events = rows::events_as_text(env, &units);
+    (Batch::Jobs(units, events), unreadable)
 }
 
 /// One step of a cursor.
-struct Move<'a> {
-    stream: &'a Stream,
+struct Move {
+    stream: String,
     from: Position,
     to: Position,
     continuity: Continuity,
+}
+
+/// A batch that was read and is still to be written.
+struct Ready {
+    step: Move,
+    batch: Batch,
+    unreadable: Vec<(Source, String)>,
+    more: bool,
+}
+
+/// As [`write`], to its end also when nobody waits for it any longer: a connection that is left in the middle of a COPY
+/// would take its late answer for that of the next statement. And it goes on while the next batch is being sorted out.
+async fn written(
+    store: Store,
+    step: Move,
+    batch: Batch,
+    rejects: Vec<(Source, String)>,
+) -> Result<Option<u64>, StoreError> {
+    let task = tokio::spawn(async move { write(&store, &step, &batch, rejects).await }.in_current_span());
+    task.await.unwrap_or_else(|_| Err(StoreError::sql("write a batch", sqlx::Error::WorkerCrashed)))
+}
+
+/// Writes a batch and moves the cursor. Answers how much was put aside, `None` when another sync was faster.
+async fn write(
+    store: &Store,
+    step: &Move,
+    batch: &Batch,
+    mut rejects: Vec<(Source, String)>,
+) -> Result<Option<u64>, StoreError> {
+    let env = store.env_name();
+    let Some(mut tx) = begin(store, step).await? else { return Ok(None) };
+    match batch.write_new(&mut tx, env).await {
+        Ok(()) => {}
+        Err(error) if error.is_data() => {
+            tx.rollback().await.map_err(StoreError::on("roll back a batch"))?;
+            let Some(again) = begin(store, step).await? else { return Ok(None) };
+            tx = again;
+            rejects.extend(batch.write_any(&mut tx, env).await?);
+        }
+        Err(error) => return Err(error),
+    }
+    if !rejects.is_empty() {
+        batch::put_aside(&mut tx, env, &step.stream, &rejects).await?;
+    }
+    tx.commit().await.map_err(StoreError::on("commit a batch"))?;
+    Ok(Some(rejects.len() as u64))
+}
+
+async fn begin(store: &Store, step: &Move) -> Result<Option<sqlx::Transaction<'static, sqlx::Postgres>>, StoreError> {
+    let mut tx = store.pool.begin().await.map_err(StoreError::on("begin a batch"))?;
+    let Move { stream, from, to, continuity } = step;
+    let moved = cursor::advance(&mut tx, store.env_name(), stream, *from, *to, *continuity).await?;
+    Ok(moved.then_some(tx))
+}
+
+fn count(stream: &Stream, line: &mut StreamReport, rows: u64, rejected: u64, continuity: Continuity) {
+    line.rows += rows;
+    line.rejected += rejected;
+    metrics::counter!("perch_sync_rows_total", "stream" => stream.name.clone()).increment(rows);
+    metrics::counter!("perch_sync_rejects_total", "stream" => stream.name.clone()).increment(rejected);
+    if let Continuity::Gap(lost) = continuity {
+        line.lost_entries += lost;
+        metrics::counter!("perch_sync_lost_entries_total", "stream" => stream.name.clone()).increment(lost);
+        tracing::error!(stream = stream.name, lost, "entries were trimmed before they could be synced");
+    }
 }
 
 fn note_lag(stream: &Stream, lag: Duration) {

@@ -101,10 +101,37 @@ impl Look {
     }
 }
 
+/// Fields that one script reads: Redis does nothing else meanwhile.
+const PAGE: usize = 500;
+
 /// Reads after `after`: at least one entry if there is one, then on until `fields` fields or 4 MiB are reached.
 pub(super) async fn read(redis: &Redis, key: &str, after: EntryId, fields: usize) -> Result<Look, StoreError> {
+    let mut look = page(redis, key, after, fields.min(PAGE), BATCH_BYTES).await?;
+    let (mut fields_read, mut bytes_read) = size(&look.entries);
+    while look.more && fields_read < fields && bytes_read < BATCH_BYTES {
+        let Some(last) = look.entries.last() else { break };
+        let following = page(redis, key, last.id, (fields - fields_read).min(PAGE), BATCH_BYTES - bytes_read).await?;
+        if !following.position_held {
+            // It was trimmed in between; whether something is missing shows when the next batch is read.
+            break;
+        }
+        let (fields, bytes) = size(&following.entries);
+        (fields_read, bytes_read) = (fields_read + fields, bytes_read + bytes);
+        look.more = following.more;
+        look.entries.extend(following.entries);
+    }
+    Ok(look)
+}
+
+/// Fields, and bytes of them and their values.
+fn size(entries: &[Entry]) -> (usize, usize) {
+    let fields = || entries.iter().flat_map(|entry| &entry.fields);
+    (fields().count(), fields().map(|(field, value)| field.len() + value.len()).sum())
+}
+
+async fn page(redis: &Redis, key: &str, after: EntryId, fields: usize, bytes: usize) -> Result<Look, StoreError> {
     let mut call = READ.prepare_invoke();
-    call.key(key).arg(after.to_string()).arg(fields).arg(BATCH_BYTES);
+    call.key(key).arg(after.to_string()).arg(fields).arg(bytes);
     let answer: Vec<Value> =
         redis.call("read a stream", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
     understand(answer)
