@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a scheduler looks whether Redis was started again.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long one recovery holds off the others.
+const ALONE: Duration = Duration::from_secs(20);
 /// Jobs looked at in one step.
 const AT_ONCE: u32 = 500;
 
@@ -69,7 +71,7 @@ impl Recovery {
     /// Puts back what Redis has lost, and removes what has ended and came back with an older copy of Redis. `seen` is told of
     /// the jobs looked at. Answers what was done, by queue.
     pub async fn whole(mut self, seen: impl Fn(u64) + Send) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
-        let _alone = self.store.recovery().alone().await?;
+        let _alone = self.store.recovery().alone(ALONE).await?;
         // Looked at before the sync: a job that is there now and has ended after it was not left there by a worker.
         let present = self.present(&seen).await?;
         self.sync().await?;
@@ -80,7 +82,7 @@ impl Recovery {
 
     /// Puts back what Redis has lost.
     pub async fn lost(mut self) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
-        let _alone = self.store.recovery().alone().await?;
+        let _alone = self.store.recovery().alone(ALONE).await?;
         self.sync().await?;
         self.restore_lost(&|_| ()).await?;
         Ok(self.done)

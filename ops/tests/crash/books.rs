@@ -22,7 +22,7 @@ const ENVELOPE: &str = r#"{"kind":"collect_metrics","max":3,"payload":{"post_ids
 const OPERATOR: &str = "tester";
 
 /// Lets the operation die at each of its points and runs it again each time.
-pub async fn dies_and_is_repeated(operation: &Operation) {
+pub async fn dies_and_is_repeated(operation: &'static Operation) {
     let books = Books::open().await;
     for (point, moved) in operation.deaths {
         books.play(operation, point, *moved).await;

@@ -46,7 +46,7 @@ pub struct Operation {
 const A_LINE_FOR_EACH: &str = "1";
 
 /// Those that work in batches have one job more than a batch.
-pub const OPERATIONS: [Operation; 13] = [
+pub static OPERATIONS: [Operation; 13] = [
     Operation {
         arguments: &["jobs", "cancel"],
         settings: &[],

@@ -36,10 +36,19 @@ struct Row {
 }
 
 impl Recovery<'_> {
-    /// Waits until no other process restores, and holds them off until the answer is dropped.
-    pub async fn alone(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    /// Waits until no other process restores, and holds them off until the answer is dropped, or for `most`: one that froze
+    /// must not hold the others up for ever.
+    pub async fn alone(&self, most: Duration) -> Result<Transaction<'static, Postgres>, StoreError> {
         let doing = "wait for another recovery";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
+        sqlx::query(
+            "select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $2, true)",
+        )
+        .bind(most.as_millis().to_string())
+        .bind((2 * most).as_millis().to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on(doing))?;
         sqlx::query("select pg_advisory_xact_lock(hashtext('perch recovery'), hashtext($1))")
             .bind(self.0.env_name())
             .execute(&mut *tx)

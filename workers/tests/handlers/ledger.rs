@@ -276,6 +276,14 @@ async fn what_a_ledger_queue_lost_when_redis_was_started_again_comes_back_by_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_that_froze_does_not_hold_up_the_next() {
+    let world = World::without_workers(&[]).await;
+    let frozen = world.store.recovery().alone(Duration::from_millis(300)).await.expect("nobody else restores");
+    let next = world.store.recovery().alone(Duration::from_secs(30)).await;
+    drop((frozen, next.expect("the first is taken for frozen")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_postgres_is_away_a_job_that_needs_it_waits_and_loses_no_attempt() {
     let mut world = World::without_workers(&[]).await;
     let (gate, url) = world.database().gated().await;
