@@ -5,13 +5,16 @@ use perch_base::{Environment, settings::PostgresSettings};
 use perch_queue::EntryId;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    PgPool,
+    Executor as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::{
     ApiKeys, Audit, Effects, History, IdempotencyKeys, Outbox, Performance, Picks, Posts, Recovery, StoreError,
 };
+
+/// A process that froze amid a transaction must not hold its locks against the others for ever.
+const LET_GO: &str = "set idle_in_transaction_session_timeout = '15s'";
 
 /// The door to Postgres for one environment. Cheap to clone.
 ///
@@ -44,6 +47,7 @@ impl Store {
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .idle_timeout(IDLE)
+            .after_connect(|conn, _| Box::pin(async move { conn.execute(LET_GO).await.map(|_| ()) }))
             .connect_lazy_with(options);
         Ok(Self { pool, env })
     }
