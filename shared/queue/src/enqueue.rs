@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::{Classified, Disposition, crash_point};
-use perch_jobs::{
-    InvalidRetryPolicy, Job, JobId, JobKind, JobType, PayloadError, Priority, QueueName, RetryPolicy, Unique,
-    UniqueScope,
-};
+use perch_jobs::{InvalidRetryPolicy, Job, JobId, JobKind, PayloadError, Priority, QueueName, RetryPolicy, Unique};
 use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 
-use crate::{Envelope, LedgerError, Queue, QueueError, Queues, scripts};
+use crate::{LedgerError, Queue, QueueError, Queues, prepared::Prepared, scripts};
 
 /// What happens when another job holds the unique key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -284,81 +281,6 @@ pub(crate) fn chunked<'a>(jobs: impl Iterator<Item = &'a Prepared>) -> Vec<Vec<&
     chunks
 }
 
-/// A job that has passed all checks.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub id: JobId,
-    pub envelope: Envelope,
-    pub on_conflict: OnConflict,
-    pub intake: Option<String>,
-}
-
-impl Prepared {
-    pub fn new(
-        queue: &Queue,
-        job_type: &JobType,
-        payload: Box<RawValue>,
-        options: EnqueueOptions,
-        unique: Option<Unique>,
-        group: Option<String>,
-    ) -> Result<Self, EnqueueError> {
-        let now = queue.now();
-        let mut envelope = Envelope::new(job_type, payload);
-        if let Some(retry) = options.retry {
-            let retry = retry.validate()?;
-            envelope.max_attempts = retry.max_attempts;
-            if (retry.base_ms, retry.cap_ms) != (job_type.retry.base_ms, job_type.retry.cap_ms) {
-                envelope.backoff = Some((retry.base_ms, retry.cap_ms));
-            }
-        }
-        envelope.priority = options.priority.unwrap_or(job_type.priority);
-        envelope.run_at = checked_run_at(options.run_at, now, queue.engine().max_schedule_ahead)?;
-        envelope.deadline = checked_deadline(options.deadline, envelope.run_at.unwrap_or(now))?;
-        envelope.timeout_ms = checked_timeout(options.timeout)?;
-        envelope.unique = options.unique.or(unique).map(checked_unique).transpose()?;
-        envelope.group = options.group.or(group).map(checked_group).transpose()?;
-        envelope.traceparent =
-            options.traceparent.or_else(perch_base::telemetry::current_traceparent).filter(|t| is_traceparent(t));
-        envelope.parent = options.parent;
-        Ok(Self {
-            id: options.id.unwrap_or_else(|| JobId::at(now)),
-            envelope,
-            on_conflict: options.on_conflict,
-            intake: None,
-        })
-    }
-
-    /// The options as `enqueue.lua` reads them; empty for a plain job.
-    pub fn script_options(&self) -> String {
-        let mut options = serde_json::Map::new();
-        if !self.envelope.priority.is_normal() {
-            options.insert("p".into(), self.envelope.priority.as_str().into());
-        }
-        if let Some(at) = self.envelope.run_at {
-            options.insert("at".into(), at.timestamp_millis().into());
-        }
-        if let Some(group) = &self.envelope.group {
-            options.insert("g".into(), group.as_str().into());
-        }
-        if let Some(unique) = &self.envelope.unique {
-            options.insert("u".into(), unique.key.as_str().into());
-            options.insert(
-                "s".into(),
-                match unique.scope {
-                    UniqueScope::Queued => json!("queued"),
-                    UniqueScope::Done => json!("done"),
-                    UniqueScope::WindowMs(ms) => json!(ms),
-                },
-            );
-            options.insert("c".into(), json!(self.on_conflict));
-        }
-        if let Some(intake) = &self.intake {
-            options.insert("i".into(), intake.as_str().into());
-        }
-        if options.is_empty() { String::new() } else { serde_json::Value::Object(options).to_string() }
-    }
-}
-
 /// Stores prepared jobs of one queue, at most [`CHUNK`] of them.
 pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
     let mut call = queue.invocation(&scripts::ENQUEUE);
@@ -426,77 +348,4 @@ fn answer(queue: &Queue, job: &Prepared, code: u8, other: &str) -> Result<Enqueu
         4 => enqueued(job.id, Acceptance::Replaced, Some(other)),
         _ => enqueued(job.id, Acceptance::Duplicate, None),
     }
-}
-
-fn field(field: &str, reason: impl Into<String>) -> EnqueueError {
-    EnqueueError::Field { field: field.into(), reason: reason.into() }
-}
-
-fn checked_run_at(
-    at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-    ahead: Duration,
-) -> Result<Option<DateTime<Utc>>, EnqueueError> {
-    let Some(at) = at.filter(|at| *at > now) else { return Ok(None) };
-    if (at - now).to_std().is_ok_and(|wait| wait > ahead) {
-        let limit = humantime(ahead);
-        return Err(field("run_at", format!("{at} is further ahead than {limit} (engine.max_schedule_ahead)")));
-    }
-    Ok(Some(at))
-}
-
-fn checked_deadline(at: Option<DateTime<Utc>>, earliest: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, EnqueueError> {
-    match at {
-        Some(at) if at <= earliest => {
-            Err(field("deadline", format!("{at} is not after the time the job may start, {earliest}")))
-        }
-        at => Ok(at),
-    }
-}
-
-fn checked_timeout(timeout: Option<Duration>) -> Result<Option<u64>, EnqueueError> {
-    const LONGEST: Duration = Duration::from_secs(6 * 3600);
-    match timeout {
-        Some(t) if t.is_zero() || t > LONGEST => Err(field("timeout", "it must be over 0 and at most 6 hours")),
-        Some(t) => Ok(u64::try_from(t.as_millis()).ok()),
-        None => Ok(None),
-    }
-}
-
-fn checked_unique(unique: Unique) -> Result<Unique, EnqueueError> {
-    checked_text("unique.key", &unique.key, 256)?;
-    if let UniqueScope::WindowMs(ms) = unique.scope
-        && !(1..=366 * 86_400_000).contains(&ms)
-    {
-        return Err(field("unique.scope", "a window lasts 1 ms to 366 days"));
-    }
-    Ok(unique)
-}
-
-fn checked_group(group: String) -> Result<String, EnqueueError> {
-    checked_text("group", &group, 128)?;
-    if group.contains('|') {
-        return Err(field("group", "it must not contain '|'"));
-    }
-    Ok(group)
-}
-
-fn checked_text(name: &str, text: &str, most: usize) -> Result<(), EnqueueError> {
-    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
-        return Err(field(name, format!("it must have 1 to {most} bytes and no control characters")));
-    }
-    Ok(())
-}
-
-fn humantime(duration: Duration) -> String {
-    let days = duration.as_secs() / 86_400;
-    if days > 0 { format!("{days} days") } else { format!("{} seconds", duration.as_secs()) }
-}
-
-/// The form of W3C Trace Context, version 00.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    matches!(parts.as_slice(), [version, trace, span, flags]
-        if version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2)
-        && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Client, EnqueueError, EnqueueOptions, Queue, QueueError,
-    enqueue::Prepared,
     ledger::push_all,
+    prepared::Prepared,
     refused::{REFUSED, refused, unknown},
 };
 

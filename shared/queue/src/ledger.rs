@@ -8,7 +8,8 @@ use perch_jobs::{JobId, JobKind, QueueName};
 
 use crate::{
     Acceptance, Client, EnqueueError, Enqueued, Envelope, EnvelopeError, NewJob, OnConflict, Queue,
-    enqueue::{Prepared, chunked, push},
+    enqueue::{chunked, push},
+    prepared::Prepared,
     refused::refused,
 };
 

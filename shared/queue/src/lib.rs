@@ -1,6 +1,6 @@
 //! The durable queue engine of Perch, on Redis.
 //!
-//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `enqueue`, `fetch`, `lease`, `finish`
+//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `prepared` (its checks), `enqueue`, `fetch`, `lease`, `finish`
 //! (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `backend` (the worker
 //! runtime, apalis). Every change of a job's state is one script in `scripts/`.
 
@@ -19,6 +19,7 @@ mod lease;
 mod ledger;
 mod lossy;
 mod operate;
+mod prepared;
 mod queue;
 mod queues;
 mod redis_door;

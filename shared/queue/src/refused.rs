@@ -3,7 +3,7 @@
 
 use perch_jobs::{JobId, JobKind, JobType, QueueName};
 
-use crate::{EnqueueOptions, Queue, enqueue::Prepared};
+use crate::{EnqueueOptions, Queue, prepared::Prepared};
 
 /// The kind of a request that cannot be a job. No handler knows it, so it ends in the dead letters.
 pub(crate) const REFUSED: &str = "intake_refused";

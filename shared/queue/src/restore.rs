@@ -5,10 +5,7 @@ use perch_base::crash_point;
 use perch_jobs::JobId;
 
 use crate::{
-    Envelope, EnvelopeError, EventData, Queue, QueueError,
-    enqueue::{OnConflict, Prepared},
-    lossy::Lossy,
-    scripts,
+    Envelope, EnvelopeError, EventData, OnConflict, Queue, QueueError, lossy::Lossy, prepared::Prepared, scripts,
 };
 
 /// An unfinished job, as it is known outside Redis.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Client, EnqueueError, EnqueueOptions, NewJob, Queue, QueueError, enqueue::Prepared, scripts};
+use crate::{Client, EnqueueError, EnqueueOptions, NewJob, Queue, QueueError, prepared::Prepared, scripts};
 
 /// What became of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
