@@ -1,8 +1,8 @@
 //! The durable queue engine of Perch, on Redis.
 //!
-//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `prepared` (its checks), `enqueue`, `fetch`, `lease`, `finish`
-//! (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `backend` (the worker
-//! runtime, apalis). Every change of a job's state is one script in `scripts/`.
+//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `prepared` (its checks), `enqueue`, `fetch`,
+//! `lease`, `finish` (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `backend`
+//! (the worker runtime, apalis). Every change of a job's state is one script in `scripts/`.
 
 mod dead;
 mod enqueue;

@@ -3,12 +3,16 @@
 
 mod world;
 
-use std::task::Poll;
+use std::{sync::Arc, task::Poll, thread::JoinHandle, time::Duration};
 
 use perch_jobs::JobId;
-use perch_store::{AttemptOutcome, JobFilter, JobState};
+use perch_store::{AttemptOutcome, JobFilter, JobState, Syncer};
 use perch_testkit::{OwnRedis, TestRedis};
 use redis::AsyncCommands;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Notify,
+};
 use world::{World, envelope, job, ms, queue, stream};
 
 #[tokio::test]
@@ -226,6 +230,47 @@ async fn a_sync_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
     assert!(before > 0, "some of the runs got as far as a commit");
     world.sync().await;
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (300, 300));
+}
+
+/// Runs on a thread and a runtime of its own until `stop`, and then stands still as it is.
+fn freezing(syncer: Syncer, stop: Arc<Notify>) -> JoinHandle<Runtime> {
+    std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                moved = syncer.run_once() => panic!("it should have been stopped: {moved:?}"),
+                () = stop.notified() => {}
+            }
+        });
+        runtime
+    })
+}
+
+#[tokio::test]
+async fn a_sync_that_froze_amid_a_batch_does_not_hold_up_the_others_for_ever() {
+    let mut world = World::start().await;
+    for n in 0..20 {
+        world.event("enqueued", job(n), &envelope("extract_post")).await;
+    }
+    let pool = world.database.raw();
+    let mut gate = pool.begin().await.unwrap();
+    sqlx::query("lock table job_events in access exclusive mode").execute(&mut *gate).await.unwrap();
+    let redis = world.redis.door();
+    let doomed = Syncer::new(redis, world.database.store(world::ENV), world::ENV, &[queue()], 100);
+    let stop = Arc::new(Notify::new());
+    let frozen = freezing(doomed, stop.clone());
+    let at_the_gate = async {
+        let held = "select exists (select from pg_locks where relation = 'job_events'::regclass and not granted)";
+        while !sqlx::query_scalar::<_, bool>(held).fetch_one(&pool).await.unwrap() {}
+    };
+    tokio::time::timeout(Duration::from_secs(30), at_the_gate).await.expect("the sync waits at the gate");
+    stop.notify_one();
+    let frozen = frozen.join().unwrap();
+    gate.rollback().await.unwrap();
+
+    assert_eq!(world.sync().await.events, 20);
+    assert_eq!((world.count("jobs").await, world.count("job_events").await), (20, 20));
+    frozen.shutdown_background();
 }
 
 #[tokio::test]

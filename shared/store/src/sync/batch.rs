@@ -4,11 +4,7 @@ use perch_queue::EntryId;
 use serde::Serialize;
 use sqlx::{Acquire, PgConnection};
 
-use super::{
-    copy::CopyText,
-    fold::JobUnit,
-    rows::{self, Events},
-};
+use super::{fold::JobUnit, rows};
 use crate::{
     ActionRecord, Family, MetricPoint, PickRecord, PickSighting, PostRecord, PublishedPost, Recorded, StoreError,
     record::{Versioned, upsert},
@@ -26,8 +22,7 @@ pub(super) struct Source {
 /// The rows of one batch. Its units do not depend on each other.
 #[derive(Debug)]
 pub(super) enum Batch {
-    /// With their events as text.
-    Jobs(Vec<JobUnit>, CopyText),
+    Jobs(Vec<JobUnit>),
     Hot(Vec<HotUnit>),
 }
 
@@ -83,40 +78,28 @@ impl Batch {
     /// How many events or records it holds.
     pub fn len(&self) -> u64 {
         let n = match self {
-            Self::Jobs(units, _) => units.iter().map(|unit| unit.events.len()).sum(),
+            Self::Jobs(units) => units.iter().map(|unit| unit.events.len()).sum(),
             Self::Hot(units) => units.len(),
         };
         n as u64
     }
 
-    /// Writes all rows, events that are nowhere yet. One that Postgres cannot hold or has already fails the whole
-    /// transaction.
-    pub async fn write_new(&self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
+    /// Writes all rows; one that Postgres cannot hold fails the whole transaction.
+    pub async fn write(&self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
         match self {
-            Self::Jobs(units, events) => rows::write(conn, env, units, Events::New(events)).await,
+            Self::Jobs(units) => rows::write(conn, env, units).await,
             Self::Hot(units) => write_hot(conn, env, units).await,
         }
     }
 
-    /// Writes all rows, whether Postgres has them or not; answers those that it cannot hold, with its reason.
-    pub async fn write_any(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
-        let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
-        let written = match self {
-            Self::Jobs(units, _) => rows::write(&mut savepoint, env, units, Events::Any).await,
-            Self::Hot(units) => write_hot(&mut savepoint, env, units).await,
-        };
-        let Some(reason) = keep_or_undo(savepoint, written).await? else { return Ok(Vec::new()) };
-        tracing::warn!(reason, "a batch holds values that cannot be stored");
-        self.write_singly(conn, env).await
-    }
-
-    async fn write_singly(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
+    /// Writes the units one by one; answers those that Postgres cannot hold, with its reason.
+    pub async fn write_singly(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
-            Self::Jobs(units, _) => {
+            Self::Jobs(units) => {
                 for unit in units {
                     let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
-                    let written = rows::write(&mut savepoint, env, std::slice::from_ref(unit), Events::Any).await;
+                    let written = rows::write(&mut savepoint, env, std::slice::from_ref(unit)).await;
                     if let Some(reason) = keep_or_undo(savepoint, written).await? {
                         refused.extend(unit.sources.iter().map(|source| (source.clone(), reason.clone())));
                     }

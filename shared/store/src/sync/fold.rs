@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{EntryId, Envelope, EventData, EventKind, JobEvent};
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{batch::Source, stream::Entry};
@@ -40,7 +39,7 @@ pub(super) struct JobRow {
 }
 
 /// One event as it is stored.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(super) struct EventRow {
     pub queue: String,
     pub ms: i64,
@@ -51,7 +50,7 @@ pub(super) struct EventRow {
     pub at: DateTime<Utc>,
     pub attempt: Option<u32>,
     pub worker: Option<String>,
-    pub duration_ms: Option<u64>,
+    pub duration_ms: Option<i64>,
     pub error: Option<String>,
     pub next_run: Option<DateTime<Utc>>,
     pub trace: Option<String>,
@@ -222,7 +221,7 @@ fn event_row(queue: &QueueName, event: &JobEvent, data: EventData) -> EventRow {
         at: event.at(),
         attempt: data.attempt,
         worker: data.worker,
-        duration_ms: data.ms,
+        duration_ms: data.ms.map(signed),
         error: data.error,
         next_run: data.next.and_then(storable_time),
         trace: data.trace,

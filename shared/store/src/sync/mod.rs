@@ -1,11 +1,11 @@
 //! From the hot state into Postgres: the event streams of the queues, and the records that bots write.
 //!
 //! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are let go of
-//! afterwards. While one is written the next is read. A crash before the commit leaves everything to be read again, a crash after it leaves entries that the
-//! cursor has passed. Versions and keys make writing a row twice the same as writing it once.
+//! afterwards. While one is written the next is read. A crash before the commit leaves everything to be read again, a
+//! crash after it leaves entries that the cursor has passed. Versions and keys make writing a row twice the same as
+//! writing it once.
 
 mod batch;
-mod copy;
 mod cursor;
 mod fold;
 mod rows;
@@ -224,7 +224,7 @@ impl Syncer {
             return Ok(None);
         }
         let step = Move { stream: stream.name.clone(), from, to: look.after(from), continuity };
-        let (batch, unreadable) = sort_out(self.store.env_name(), stream, &look.entries);
+        let (batch, unreadable) = sort_out(stream, &look.entries);
         Ok(Some(Ready { step, batch, unreadable, more: look.more }))
     }
 
@@ -255,7 +255,7 @@ impl Syncer {
 }
 
 /// Reads entries as rows; what cannot be read is answered with the reason.
-fn sort_out(env: &str, stream: &Stream, entries: &[Entry]) -> (Batch, Vec<(Source, String)>) {
+fn sort_out(stream: &Stream, entries: &[Entry]) -> (Batch, Vec<(Source, String)>) {
     let mut unreadable = Vec::new();
     let Some(queue) = &stream.queue else {
         let mut units = Vec::new();
@@ -271,8 +271,7 @@ fn sort_out(env: &str, stream: &Stream, entries: &[Entry]) -> (Batch, Vec<(Sourc
         return (Batch::Hot(units), unreadable);
     };
     let units = fold::fold(queue, entries, &mut unreadable);
-    let events = rows::events_as_text(env, &units);
-    (Batch::Jobs(units, events), unreadable)
+    (Batch::Jobs(units), unreadable)
 }
 
 /// One step of a cursor.
@@ -291,8 +290,7 @@ struct Ready {
     more: bool,
 }
 
-/// As [`write`], to its end also when nobody waits for it any longer: a connection that is left in the middle of a COPY
-/// would take its late answer for that of the next statement. And it goes on while the next batch is being sorted out.
+/// As [`write`], in a task of its own: it goes on while the next batch is being sorted out.
 async fn written(
     store: Store,
     step: Move,
@@ -312,13 +310,14 @@ async fn write(
 ) -> Result<Option<u64>, StoreError> {
     let env = store.env_name();
     let Some(mut tx) = begin(store, step).await? else { return Ok(None) };
-    match batch.write_new(&mut tx, env).await {
+    match batch.write(&mut tx, env).await {
         Ok(()) => {}
         Err(error) if error.is_data() => {
+            tracing::warn!(stream = step.stream, %error, "a batch holds values that cannot be stored");
             tx.rollback().await.map_err(StoreError::on("roll back a batch"))?;
             let Some(again) = begin(store, step).await? else { return Ok(None) };
             tx = again;
-            rejects.extend(batch.write_any(&mut tx, env).await?);
+            rejects.extend(batch.write_singly(&mut tx, env).await?);
         }
         Err(error) => return Err(error),
     }

@@ -3,89 +3,66 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 use sqlx::PgConnection;
 
-use super::{
-    copy::{CopyText, without_nul},
-    fold::{EventRow, JobRow, JobUnit},
-};
-use crate::{StoreError, json, record::execute_json};
+use super::fold::{EventRow, JobRow, JobUnit};
+use crate::{StoreError, json};
 
-/// What is known of the events of a batch.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Events<'a> {
-    /// That Postgres has none of them; here they are as text. It refuses the batch if that is not so.
-    New(&'a CopyText),
-    /// Nothing; those that it has are left out.
-    Any,
-}
-
-/// Writes the events and what they say of their jobs.
-pub(super) async fn write(
-    conn: &mut PgConnection,
-    env: &str,
-    units: &[JobUnit],
-    events: Events<'_>,
-) -> Result<(), StoreError> {
-    let rows = || units.iter().flat_map(|unit| &unit.events);
-    if rows().next().is_none() {
+/// Writes the events, but for those that Postgres has already, and what they say of their jobs. Two statements, each sent
+/// whole: a process that freezes between them is idle in its transaction and loses its locks. Amid a `COPY`, which would
+/// be somewhat faster, it would not be idle, and keep them for as long as it is frozen.
+pub(super) async fn write(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
+    if units.iter().all(|unit| unit.events.is_empty()) {
         return Ok(());
     }
-    match events {
-        Events::New(text) => copy_events(&mut *conn, text).await?,
-        Events::Any => {
-            let rows: Vec<&EventRow> = rows().collect();
-            execute_json(&mut *conn, EVENTS, INSERT_EVENTS, env, &rows).await?;
-        }
-    }
+    insert_events(&mut *conn, env, units).await?;
     upsert_jobs(conn, env, units).await
 }
 
-const EVENTS: &str = "store job events";
-/// Bytes of most events as text.
-const USUAL_EVENT: usize = 200;
-
-/// The events as [`COPY_EVENTS`] takes them.
-pub(super) fn events_as_text(env: &str, units: &[JobUnit]) -> CopyText {
-    let count = units.iter().map(|unit| unit.events.len()).sum::<usize>();
-    let mut text = CopyText::with_room(count * USUAL_EVENT);
-    for row in units.iter().flat_map(|unit| &unit.events) {
-        text.word(env);
-        text.word(&row.queue);
-        text.number(row.ms);
-        text.number(row.seq);
-        text.number(row.idx);
-        text.word(&row.job_id);
-        text.word(row.kind);
-        text.time(row.at);
-        text.maybe(row.attempt, CopyText::number);
-        text.maybe(row.worker.as_deref(), CopyText::word);
-        text.maybe(row.duration_ms, CopyText::number);
-        text.maybe(row.error.as_deref(), CopyText::word);
-        text.maybe(row.next_run, CopyText::time);
-        text.maybe(row.trace.as_deref(), CopyText::word);
-        text.maybe(row.result.as_ref(), |text, result| text.word(&json::without_nul(&result.to_string())));
-        text.maybe(row.actor.as_deref(), CopyText::word);
-        text.end_row();
-    }
-    text
+fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
 }
 
-/// COPY is by far the cheapest way into a table, and knows no `on conflict`.
-async fn copy_events(conn: &mut PgConnection, text: &CopyText) -> Result<(), StoreError> {
-    let mut copy = conn.copy_in_raw(COPY_EVENTS).await.map_err(StoreError::on(EVENTS))?;
-    copy.send(text.as_bytes()).await.map_err(StoreError::on(EVENTS))?;
-    copy.finish().await.map(|_| ()).map_err(StoreError::on(EVENTS))
+async fn insert_events(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
+    let events: Vec<&EventRow> = units.iter().flat_map(|unit| &unit.events).collect();
+    let texts = |value: fn(&EventRow) -> Option<&str>| column(&events, |event| value(event).map(without_nul));
+    sqlx::query(INSERT_EVENTS)
+        .bind(env)
+        .bind(column(&events, |event| event.queue.as_str()))
+        .bind(column(&events, |event| event.ms))
+        .bind(column(&events, |event| event.seq))
+        .bind(column(&events, |event| i64::from(event.idx)))
+        .bind(column(&events, |event| event.job_id.as_str()))
+        .bind(column(&events, |event| event.kind))
+        .bind(column(&events, |event| event.at))
+        .bind(column(&events, |event| event.attempt.map(i64::from)))
+        .bind(texts(|event| event.worker.as_deref()))
+        .bind(column(&events, |event| event.duration_ms))
+        .bind(texts(|event| event.error.as_deref()))
+        .bind(column(&events, |event| event.next_run))
+        .bind(texts(|event| event.trace.as_deref()))
+        .bind(column(&events, |event| event.result.as_ref().map(storable_text)))
+        .bind(texts(|event| event.actor.as_deref()))
+        .execute(conn)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("store job events"))
+}
+
+fn storable_text(result: &Value) -> String {
+    json::without_nul(&result.to_string()).into_owned()
+}
+
+/// `text` with every U+0000 in it, which Postgres cannot hold, replaced by U+FFFD.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 async fn upsert_jobs(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
     let mut jobs: Vec<&JobRow> = units.iter().map(|unit| &unit.row).collect();
     // In one order, so that two writers never wait for each other.
     jobs.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    fn column<'a, T>(jobs: &[&'a JobRow], value: impl Fn(&'a JobRow) -> T) -> Vec<T> {
-        jobs.iter().map(|job| value(job)).collect()
-    }
     let texts = |value: fn(&JobRow) -> Option<&str>| column(&jobs, |job| value(job).map(without_nul));
     let numbers = |value: fn(&JobRow) -> Option<u32>| column(&jobs, |job| value(job).map(i64::from));
     let times = |value: fn(&JobRow) -> Option<DateTime<Utc>>| column(&jobs, value);
@@ -112,10 +89,7 @@ async fn upsert_jobs(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> R
         .bind(numbers(|job| job.replays))
         .bind(texts(|job| job.worker.as_deref()))
         .bind(texts(|job| job.last_error.as_deref()))
-        .bind(column(&jobs, |job| {
-            let text = job.result.as_ref().map(ToString::to_string);
-            text.map(|text| json::without_nul(&text).into_owned())
-        }))
+        .bind(column(&jobs, |job| job.result.as_ref().map(storable_text)))
         .bind(texts(|job| job.traceparent.as_deref()))
         .bind(times(|job| Some(job.changed_at)))
         .bind(column(&jobs, |job| job.version_ms))
@@ -126,19 +100,15 @@ async fn upsert_jobs(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> R
         .map_err(StoreError::on("store jobs"))
 }
 
-const COPY_EVENTS: &str = "
-    copy job_events (environment, queue, ms, seq, idx, job_id, kind, at, attempt, worker, duration_ms, error, next_run,
-                     trace, result, actor)
-    from stdin";
-
 const INSERT_EVENTS: &str = "
     insert into job_events (environment, queue, ms, seq, idx, job_id, kind, at, attempt, worker, duration_ms, error,
                             next_run, trace, result, actor)
-    select $1, queue, ms, seq, idx, job_id, kind, at, attempt, worker, duration_ms, error, next_run, trace,
-           nullif(result, 'null'), actor
-    from jsonb_to_recordset($2::jsonb)
-         as r(queue text, ms bigint, seq bigint, idx integer, job_id text, kind text, at timestamptz, attempt integer,
-              worker text, duration_ms bigint, error text, next_run timestamptz, trace text, result jsonb, actor text)
+    select $1, queue, ms, seq, idx::integer, job_id, kind, at, attempt::integer, worker, duration_ms, error, next_run,
+           trace, result::jsonb, actor
+    from unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::timestamptz[],
+                $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::timestamptz[], $14::text[], $15::text[],
+                $16::text[])
+         as r(queue, ms, seq, idx, job_id, kind, at, attempt, worker, duration_ms, error, next_run, trace, result, actor)
     on conflict do nothing";
 
 // What the batch does not say is taken from the row as it stands. The lateral join looks each row up by its key, however
