@@ -96,7 +96,10 @@ macro_rules! name_type {
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
         #[serde(transparent)]
         #[schemars(transparent)]
-        pub struct $name(std::borrow::Cow<'static, str>);
+        pub struct $name(
+            // Most names fit into the value itself, so that a clone of one does not allocate.
+            #[schemars(with = "String")] smol_str::SmolStr,
+        );
 
         impl $name {
             /// A name known at compile time.
@@ -105,7 +108,7 @@ macro_rules! name_type {
             /// If `name` breaks the rule; meant for constants, which a test builds once.
             pub fn from_static(name: &'static str) -> Self {
                 assert!(is_name(name), concat!($what, " {:?} must be ", "a lower-case name"), name);
-                Self(name.into())
+                Self(smol_str::SmolStr::new_static(name))
             }
 
             /// The name as text.
@@ -118,7 +121,7 @@ macro_rules! name_type {
             type Err = InvalidName;
 
             fn from_str(text: &str) -> Result<Self, InvalidName> {
-                if is_name(text) { Ok(Self(text.to_owned().into())) } else { Err(InvalidName::new($what, text, NAME_RULE)) }
+                if is_name(text) { Ok(Self(text.into())) } else { Err(InvalidName::new($what, text, NAME_RULE)) }
             }
         }
 
@@ -130,7 +133,7 @@ macro_rules! name_type {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+                smol_str::SmolStr::deserialize(d)?.parse().map_err(serde::de::Error::custom)
             }
         }
     };

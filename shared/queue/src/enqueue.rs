@@ -283,9 +283,14 @@ pub(crate) fn chunked<'a>(jobs: impl Iterator<Item = &'a Prepared>) -> Vec<Vec<&
 
 /// Stores prepared jobs of one queue, at most [`CHUNK`] of them.
 pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
-    let mut call = queue.invocation(&scripts::ENQUEUE);
-    for job in jobs {
-        call.arg(job.id.to_string()).arg(job.envelope.encode()).arg(job.script_options());
+    let options: Vec<String> = jobs.iter().map(|job| job.script_options()).collect();
+    let one_plain = matches!(options.as_slice(), [options] if options.is_empty());
+    let mut call = queue.invocation(if one_plain { &scripts::ENQUEUE_ONE } else { &scripts::ENQUEUE });
+    for (job, options) in jobs.iter().zip(options) {
+        call.arg(job.id.to_string()).arg(job.envelope.encode());
+        if !one_plain {
+            call.arg(options);
+        }
     }
     crash_point!("enqueue.before");
     let answered = queue.run::<Vec<(usize, u8, String)>>("enqueue", &call).await;
@@ -331,8 +336,7 @@ fn count_accepted(queue: &Queue, jobs: &[&Prepared], answers: &[Result<Enqueued,
         }
     }
     for (kind, count) in by_kind {
-        metrics::counter!("perch_jobs_enqueued_total", "queue" => queue.name().to_string(), "kind" => kind.to_string())
-            .increment(count);
+        queue.count_accepted(kind, count);
     }
 }
 

@@ -11,12 +11,14 @@ use crate::{Queue, QueueError, lossy::Lossy, scripts};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
     id: JobId,
+    attempt: u32,
     member: Arc<str>,
 }
 
 impl Lease {
     pub(crate) fn from_member(id: JobId, member: String) -> Self {
-        Self { id, member: member.into() }
+        let attempt = member.split('|').nth(2).and_then(|n| n.parse().ok()).unwrap_or(1);
+        Self { id, attempt, member: member.into() }
     }
 
     /// The job.
@@ -40,7 +42,7 @@ impl Lease {
 
     /// The attempt, counted from 1.
     pub fn attempt(&self) -> u32 {
-        self.member.split('|').nth(2).and_then(|n| n.parse().ok()).unwrap_or(1)
+        self.attempt
     }
 }
 

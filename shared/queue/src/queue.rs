@@ -1,14 +1,21 @@
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use chrono::{DateTime, Utc};
+use metrics::Counter;
 use perch_base::{
     Clock, Environment,
     settings::{EngineSettings, History, QueueSettings},
 };
-use perch_jobs::{Priority, QueueName};
-use redis::{FromRedisValue, Script};
+use perch_jobs::{JobKind, QueueName};
+use redis::FromRedisValue;
 
-use crate::{Connection, Keys, QueueError, Redis, scripts::Call};
+use crate::{
+    Connection, Keys, QueueError, Redis,
+    scripts::{Call, Script, all_keys},
+};
 
 /// One queue: its name, its keys, its settings, and the door to Redis. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,6 +31,8 @@ struct Inner {
     engine: EngineSettings,
     redis: Redis,
     clock: Clock,
+    /// Jobs accepted, by kind: looked up once instead of once for each job.
+    accepted: RwLock<HashMap<JobKind, Counter>>,
 }
 
 impl Queue {
@@ -37,8 +46,9 @@ impl Queue {
         clock: Clock,
     ) -> Self {
         let keys = Keys::new(env, &name);
-        let script_keys = script_keys(&keys);
-        Self(Arc::new(Inner { name, env, keys, script_keys, settings, engine, redis, clock }))
+        let script_keys = all_keys(&keys);
+        let accepted = RwLock::default();
+        Self(Arc::new(Inner { name, env, keys, script_keys, settings, engine, redis, clock, accepted }))
     }
 
     /// The same queue through connections of its own, for use on another runtime.
@@ -93,7 +103,7 @@ impl Queue {
         self.0.clock.now()
     }
 
-    /// A call of `script` with the keys and the arguments that all scripts share (see `scripts/head.lua`).
+    /// A call of `script` with its keys and the arguments that all scripts share (see `scripts/head.lua`).
     pub(crate) fn invocation(&self, script: &'static Script) -> Call {
         let mut call = Call::new(script, &self.0.script_keys);
         let now = if self.0.clock.is_system() { 0 } else { self.now().timestamp_millis() };
@@ -105,6 +115,17 @@ impl Queue {
         call
     }
 
+    /// Counts jobs of `kind` that were accepted.
+    pub(crate) fn count_accepted(&self, kind: &JobKind, jobs: u64) {
+        if let Some(counter) = self.0.accepted.read().unwrap_or_else(PoisonError::into_inner).get(kind) {
+            return counter.increment(jobs);
+        }
+        let (queue, name) = (self.0.name.to_string(), kind.to_string());
+        let counter = metrics::counter!("perch_jobs_enqueued_total", "queue" => queue, "kind" => name);
+        counter.increment(jobs);
+        self.0.accepted.write().unwrap_or_else(PoisonError::into_inner).insert(kind.clone(), counter);
+    }
+
     pub(crate) async fn run<T: FromRedisValue + Send>(
         &self,
         doing: &'static str,
@@ -112,39 +133,4 @@ impl Queue {
     ) -> Result<T, QueueError> {
         self.0.redis.call(doing, |mut conn: Connection| async move { call.invoke(&mut conn).await }).await
     }
-}
-
-fn script_keys(keys: &Keys) -> Vec<String> {
-    vec![
-        keys.jobs(),
-        keys.ready(Priority::High),
-        keys.ready(Priority::Normal),
-        keys.ready(Priority::Low),
-        keys.delayed(),
-        keys.leases(),
-        keys.dead(),
-        keys.attempts(),
-        keys.errors(),
-        keys.priority(),
-        keys.group(),
-        keys.cancelled(),
-        keys.cancelling(),
-        keys.state(),
-        keys.wake(),
-        keys.events(),
-        keys.unique_queued(),
-        keys.unique_done(),
-        keys.running(),
-        keys.parked_count(),
-        keys.reserved(),
-        keys.workers(),
-        keys.worker_info(),
-        keys.cron(),
-        keys.cron_jobs(),
-        keys.intake(),
-        keys.unique(),
-        keys.parked(),
-        keys.rate(),
-        keys.planned(),
-    ]
 }

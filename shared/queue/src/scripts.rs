@@ -1,47 +1,110 @@
 //! The Lua scripts, each called by one typed function elsewhere in this crate.
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, ToRedisArgs, aio::ConnectionLike};
+use perch_jobs::Priority;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, ToRedisArgs, aio::ConnectionLike};
 
-/// The line of a script that the shared transitions take the place of.
-const LIB: &str = "\n-- lib.lua\n";
+use crate::Keys;
 
-/// A script with what it shares with others: the names at its beginning, the transitions where it asks for them.
-fn assemble(script: &str) -> Script {
-    let (head, lib) = (include_str!("scripts/head.lua"), include_str!("scripts/lib.lua"));
-    let code = match script.split_once(LIB) {
-        Some((quick, rest)) => [head, quick, lib, rest].concat(),
-        None => [head, lib, script].concat(),
-    };
-    Script::new(&code)
+/// A script, and which of the keys of its queue it names.
+#[derive(Debug)]
+pub(crate) struct Script {
+    code: redis::Script,
+    /// Places in [`NAMES`].
+    keys: Vec<usize>,
+}
+
+type Named = (&'static str, fn(&Keys) -> String);
+
+/// What the scripts call the keys of a queue.
+const NAMES: [Named; 30] = [
+    ("JOBS", Keys::jobs),
+    ("READY_HIGH", |keys| keys.ready(Priority::High)),
+    ("READY_NORMAL", |keys| keys.ready(Priority::Normal)),
+    ("READY_LOW", |keys| keys.ready(Priority::Low)),
+    ("DELAYED", Keys::delayed),
+    ("LEASES", Keys::leases),
+    ("DEAD", Keys::dead),
+    ("ATTEMPTS", Keys::attempts),
+    ("ERRORS", Keys::errors),
+    ("PRIORITY", Keys::priority),
+    ("GROUP", Keys::group),
+    ("CANCELLED", Keys::cancelled),
+    ("CANCELLING", Keys::cancelling),
+    ("STATE", Keys::state),
+    ("WAKE", Keys::wake),
+    ("EVENTS", Keys::events),
+    ("UNIQUE_QUEUED", Keys::unique_queued),
+    ("UNIQUE_DONE", Keys::unique_done),
+    ("RUNNING", Keys::running),
+    ("PARKED_COUNT", Keys::parked_count),
+    ("RESERVED", Keys::reserved),
+    ("WORKERS", Keys::workers),
+    ("WORKER_INFO", Keys::worker_info),
+    ("CRON", Keys::cron),
+    ("CRON_JOBS", Keys::cron_jobs),
+    ("INTAKE", Keys::intake),
+    ("UNIQUE", Keys::unique),
+    ("PARKED", Keys::parked),
+    ("RATE", Keys::rate),
+    ("PLANNED", Keys::planned),
+];
+
+/// The keys of a queue as [`Call::new`] takes them.
+pub(crate) fn all_keys(keys: &Keys) -> Vec<String> {
+    NAMES.iter().map(|(_, key)| key(keys)).collect()
+}
+
+impl Script {
+    /// Puts the parts of a script behind one another, and before them the line that gives its keys their names: each key
+    /// that is sent costs Redis as much as a command.
+    fn of(parts: &[&str]) -> Self {
+        let code = parts.concat();
+        let mentioned = words(&code);
+        let keys: Vec<usize> = (0..NAMES.len()).filter(|&i| mentioned.contains(NAMES[i].0)).collect();
+        let names: Vec<&str> = keys.iter().map(|&i| NAMES[i].0).collect();
+        let places: Vec<String> = (1..=keys.len()).map(|place| format!("KEYS[{place}]")).collect();
+        let header = format!("local {} = {}\n", names.join(", "), places.join(", "));
+        Self { code: redis::Script::new(&(header + &code)), keys }
+    }
+}
+
+/// The words of a script, without those of its comments.
+fn words(code: &str) -> HashSet<&str> {
+    code.lines()
+        .filter_map(|line| line.split("--").next())
+        .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
+        .collect()
 }
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal),* $(,)?) => {
+    ($($name:ident = [$($part:literal),*]),* $(,)?) => {
         $(pub(crate) static $name: LazyLock<Script> =
-            LazyLock::new(|| assemble(include_str!(concat!("scripts/", $file))));)*
+            LazyLock::new(|| Script::of(&[$(include_str!(concat!("scripts/", $part, ".lua"))),*]));)*
     };
 }
 
+// A quick part before the transitions is all that most calls run.
 scripts! {
-    ENQUEUE = "enqueue.lua",
-    FETCH = "fetch.lua",
-    FINISH = "finish.lua",
-    HEARTBEAT = "heartbeat.lua",
-    CANCEL = "cancel.lua",
-    RUN_NOW = "run_now.lua",
-    REPLAY = "replay.lua",
-    DISCARD = "discard.lua",
-    PRUNE = "prune.lua",
-    PURGE = "purge.lua",
-    CRON = "cron.lua",
-    PAUSE = "pause.lua",
-    GOODBYE = "goodbye.lua",
-    RECLAIM = "reclaim.lua",
-    RESTORE = "restore.lua",
-    DROP = "drop.lua",
-    RUN_ID = "run_id.lua",
+    ENQUEUE_ONE = ["head", "enqueue_one"],
+    ENQUEUE = ["head", "common", "enqueue_quick", "lib", "enqueue"],
+    FETCH = ["head", "common", "fetch_quick", "lib", "fetch"],
+    FINISH = ["head", "common", "finish_quick", "lib", "finish"],
+    HEARTBEAT = ["head", "common", "lib", "heartbeat"],
+    CANCEL = ["head", "common", "lib", "cancel"],
+    RUN_NOW = ["head", "common", "lib", "run_now"],
+    REPLAY = ["head", "common", "lib", "replay"],
+    DISCARD = ["head", "common", "lib", "discard"],
+    PRUNE = ["head", "common", "lib", "prune"],
+    PURGE = ["head", "common", "lib", "purge"],
+    CRON = ["head", "common", "lib", "cron"],
+    PAUSE = ["head", "common", "lib", "pause"],
+    GOODBYE = ["head", "common", "lib", "goodbye"],
+    RECLAIM = ["head", "common", "lib", "reclaim"],
+    RESTORE = ["head", "common", "lib", "restore"],
+    DROP = ["head", "common", "lib", "drop"],
+    RUN_ID = ["head", "common", "lib", "run_id"],
 }
 
 /// A call of a script. Unlike the library's own, it writes its keys and arguments once, into the command itself.
@@ -52,9 +115,13 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// A call with the keys of a queue, as [`all_keys`] answers them.
     pub fn new(script: &'static Script, keys: &[String]) -> Self {
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(script.get_hash()).arg(keys.len()).arg(keys);
+        cmd.arg(script.code.get_hash()).arg(script.keys.len());
+        for &place in &script.keys {
+            cmd.arg(&keys[place]);
+        }
         Self { script, cmd }
     }
 
@@ -67,7 +134,7 @@ impl Call {
     pub async fn invoke<T: FromRedisValue>(&self, conn: &mut impl ConnectionLike) -> RedisResult<T> {
         match self.cmd.query_async(conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.script.load_async(conn).await?;
+                self.script.code.load_async(conn).await?;
                 self.cmd.query_async(conn).await
             }
             answer => answer,

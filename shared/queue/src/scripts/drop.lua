@@ -25,5 +25,5 @@ for i = 5, #ARGV do
 end
 forget(gone)
 -- A place is free again, and whoever had it does not tell (see finish.lua).
-if freed and call('EXISTS', READY.high, READY.normal, READY.low) > 0 then wake() end
+if freed and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
 return #gone

@@ -1,5 +1,5 @@
--- The transitions that several scripts share. Making a function costs as much as a call of Redis, so this stands in a script
--- after what most calls of it can do without (the line "-- lib.lua"), else after the beginning.
+-- The transitions that several scripts share. Making a function costs as much as a call of Redis, so this comes after what
+-- most calls of a script can do without.
 
 -- With a history of failures alone the reader has not seen the envelope yet when something fails.
 local function failure_event(word, id, data)
@@ -191,7 +191,7 @@ local function accept(id, envelope, o)
   if cancelled and call('SISMEMBER', CANCELLED, id) == 1 then return 1, id end
   if not o then
     if call('HSETNX', JOBS, id, envelope) == 0 then return 1, id end
-    call('RPUSH', READY.normal, id)
+    call('RPUSH', READY_NORMAL, id)
     added = true
     return 0, id
   end

@@ -14,7 +14,7 @@ local function add(list)
     if call('SREM', CANCELLED, id) == 0 then ids[#ids + 1] = id end
   end
 end
-for _, list in ipairs({ READY.high, READY.normal, READY.low }) do
+for _, list in ipairs({ READY_HIGH, READY_NORMAL, READY_LOW }) do
   if left > 0 then add(call('LPOP', list, left)) end
 end
 if left > 0 then

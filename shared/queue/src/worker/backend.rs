@@ -34,18 +34,8 @@ impl Backend for QueueBackend {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        self.buffer.poll_next(cx).map(|next| {
-            next.map(|delivery| {
-                let lease = &delivery.held.lease;
-                // apalis counts the attempt up when it starts it.
-                let attempt = lease.attempt().saturating_sub(1) as usize;
-                let id = TaskId::from_string(lease.id().to_string());
-                Ok(TaskBuilder::new(Arc::new(std::sync::Mutex::new(Some(delivery))))
-                    .task_id(id)
-                    .attempt(attempt)
-                    .build())
-            })
-        })
+        let task = |delivery| Ok(TaskBuilder::new(Arc::new(std::sync::Mutex::new(Some(delivery)))).build());
+        self.buffer.poll_next(cx).map(|next| next.map(task))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {

@@ -143,14 +143,19 @@ impl Pool {
         let verdict = verdict.within(self.queue.engine().max_schedule_ahead);
         let took = began.elapsed();
         self.meters.ended(&envelope.kind, verdict, took);
-        span.in_scope(|| match (&verdict, &error) {
-            (Verdict::Done, _) => tracing::debug!(ms = millis(took), "done"),
-            (Verdict::Dead, Some(error)) => tracing::error!(ms = millis(took), error, "dead"),
-            (Verdict::Retry(wait), error) => tracing::warn!(ms = millis(took), in_ms = millis(*wait), error, "retried"),
-            (Verdict::Snooze(wait), error) => tracing::info!(in_ms = millis(*wait), error, "snoozed"),
-            (verdict, Some(error)) => tracing::warn!(ms = millis(took), ?verdict, error, "not done"),
-            (verdict, None) => tracing::info!(ms = millis(took), ?verdict, "not done"),
-        });
+        // With the span as their parent: to enter it costs more than the line.
+        match (&verdict, &error) {
+            (Verdict::Done, _) => tracing::debug!(parent: span, ms = millis(took), "done"),
+            (Verdict::Dead, Some(error)) => tracing::error!(parent: span, ms = millis(took), error, "dead"),
+            (Verdict::Retry(wait), error) => {
+                tracing::warn!(parent: span, ms = millis(took), in_ms = millis(*wait), error, "retried");
+            }
+            (Verdict::Snooze(wait), error) => tracing::info!(parent: span, in_ms = millis(*wait), error, "snoozed"),
+            (verdict, Some(error)) => {
+                tracing::warn!(parent: span, ms = millis(took), ?verdict, error, "not done");
+            }
+            (verdict, None) => tracing::info!(parent: span, ms = millis(took), ?verdict, "not done"),
+        }
         if untold(&self.queue, &lease, verdict) {
             return Finish { lease, verdict, data: EventData::default() };
         }
@@ -190,17 +195,19 @@ fn unstarted(lease: crate::Lease, verdict: Verdict, error: &str) -> Finish {
 
 /// Waits for a handler's task, and no longer than it may run.
 async fn watch(mut task: JoinHandle<Ended>, held: &Held, timeout: Duration, interrupt: &CancellationToken) -> Ended {
+    // A handler that ends at once needs none of the timers and signals below, which cost more than its task.
+    tokio::select! {
+        biased;
+        joined = &mut task => return ended(joined, held),
+        () = tokio::task::yield_now() => {}
+    }
     let stopped = async {
         held.cancel.cancelled().await;
         tokio::time::sleep(STOP_GRACE).await;
     };
-    let ended = tokio::select! {
+    let why = tokio::select! {
         biased;
-        joined = &mut task => return match joined {
-            Ok(Ended::Failed(fail)) => Ended::Failed(cancelled_or(held, fail)),
-            Ok(ended) => ended,
-            Err(error) => Ended::Panicked(panic_message(error)),
-        },
+        joined = &mut task => return ended(joined, held),
         () = stopped => Ended::Failed(cancelled_or(held, Fail::Cancelled("it was told to stop".into()))),
         () = interrupt.cancelled() => Ended::Interrupted,
         () = tokio::time::sleep(timeout) => Ended::TimedOut(timeout),
@@ -208,7 +215,15 @@ async fn watch(mut task: JoinHandle<Ended>, held: &Held, timeout: Duration, inte
     task.abort();
     // Dropped at its next await. Only then may another attempt begin; code that does not await cannot be waited for without end.
     let _ = tokio::time::timeout(STOP_GRACE, task).await;
-    ended
+    why
+}
+
+fn ended(joined: Result<Ended, tokio::task::JoinError>, held: &Held) -> Ended {
+    match joined {
+        Ok(Ended::Failed(fail)) => Ended::Failed(cancelled_or(held, fail)),
+        Ok(ended) => ended,
+        Err(error) => Ended::Panicked(panic_message(error)),
+    }
 }
 
 /// A handler that was cancelled may fail in any way; the reason it was given counts.

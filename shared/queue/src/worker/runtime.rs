@@ -148,11 +148,14 @@ impl Runtime {
 
         let closing = close(&running, &shutdown, &interrupt);
         let signal = shutdown.clone();
-        let work = monitor.should_restart(|_, _| true).run_with_signal(async move {
+        // On the threads of the runtime, next to the handlers: the thread that drives this future may be another, and would
+        // be woken for each job.
+        let mut work = tokio::task::JoinSet::new();
+        work.spawn(monitor.should_restart(|_, _| true).run_with_signal(async move {
             signal.cancelled().await;
             Ok(())
-        });
-        let (worked, ()) = tokio::join!(work, closing);
+        }));
+        let (worked, ()) = tokio::join!(work.join_next(), closing);
 
         background.join_all().await;
         let queues: Vec<Queue> = running.into_iter().map(|r| r.queue).collect();
@@ -165,7 +168,11 @@ impl Runtime {
         heartbeats_stop.cancel();
         let _ = tokio::task::spawn_blocking(move || heartbeats.join()).await;
         tracing::info!(worker = %self.name, "stopped");
-        worked.map_err(|e| RuntimeError::Apalis(e.to_string()))
+        match worked {
+            Some(Ok(Err(error))) => Err(RuntimeError::Apalis(error.to_string())),
+            Some(Err(error)) => Err(RuntimeError::Apalis(error.to_string())),
+            Some(Ok(Ok(()))) | None => Ok(()),
+        }
     }
 
     fn chosen(&self, only: &[QueueName]) -> Result<Vec<Queue>, RuntimeError> {

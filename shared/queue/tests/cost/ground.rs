@@ -114,7 +114,7 @@ impl Ground {
         // Once through everything, so that connections are open, scripts known to Redis, and statics made.
         ground.fill(1).await;
         ground.work(1, Ending::Success).await;
-        ground.fill(1).await;
+        ground.fill(2).await;
         let fetched = testing::fetch(&ground.queue, "first", 1, 0).await.expect("Redis answers");
         let leases: Vec<Lease> = fetched.jobs.into_iter().map(|(lease, _)| lease).collect();
         testing::renew(&ground.queue, "first", &leases, 0).await.expect("Redis answers");

@@ -1,0 +1,161 @@
+-- Leases ready jobs to a worker: reaps lost leases, promotes due jobs, reads by priority, in one round trip. Here is what
+-- most fetches need; fetch.lua goes on where a lease ran out or a limit holds.
+--
+-- Own ARGV: 5 slots, 6 lease ms, 7 holder, 8 most jobs promoted, 9 most leases reaped, 10 group concurrency (0 none),
+--   11 group rate: interval ms between starts (0 none), 12 group burst, 13 queue rate: interval ms (0 none), 14 queue burst,
+--   15 global concurrency (0 none), 16 what the worker says of itself (JSON, '' to leave it as it is)
+-- Result: { paused (0 or 1), ms until the next job is due or a lease ends (-1 none), then for each job: its envelope and
+--   its lease member }
+-- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
+-- Bound: slots + jobs promoted + leases reaped + 3 times the slots looked at for limits + 10 groups of parked jobs.
+
+local slots, lease_ms, holder = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local group_most, group_step, group_burst = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local queue_step, queue_burst, global_most = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+
+-- The first write decides whether Redis lets a script run at its memory limit. Taking jobs must work then, or nothing would
+-- ever make room.
+call('ZREM', WORKERS, '')
+call('ZADD', WORKERS, now, holder)
+if ARGV[16] ~= '' then call('HSET', WORKER_INFO, holder, ARGV[16]) end
+
+local most_reaped = tonumber(ARGV[9])
+local started = 0
+local out = { 0, -1 }
+
+local function next_change()
+  local next_ms = -1
+  for _, set in ipairs(most_reaped > 0 and { DELAYED, LEASES } or { DELAYED }) do
+    local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
+    if first[2] then
+      local wait = math.max(0, tonumber(first[2]) - now)
+      if next_ms < 0 or wait < next_ms then next_ms = wait end
+    end
+  end
+  return next_ms
+end
+
+local function take(list, count, into)
+  if count <= 0 then return 0 end
+  local ids = call('LPOP', list, count)
+  if not ids then return 0 end
+  local n = #into
+  for i, id in ipairs(ids) do into[n + i] = id end
+  return #ids
+end
+
+-- One job of ten is left to each lower priority while higher work is there; fractions are carried over in `state`.
+local function floor_share(count, list, higher, field)
+  if call('LLEN', list) == 0 or call('EXISTS', unpack(higher)) == 0 then return 0 end
+  local credit = count + tonumber(call('HGET', STATE, field) or '0')
+  call('HSET', STATE, field, credit % 10)
+  return math.min(count, math.floor(credit / 10))
+end
+local function take_by_priority(count)
+  local ids = {}
+  local low = floor_share(count, READY_LOW, { READY_HIGH, READY_NORMAL }, 'floor_low')
+  local normal = math.min(count - low, floor_share(count, READY_NORMAL, { READY_HIGH }, 'floor_normal'))
+  count = count - take(READY_LOW, low, ids)
+  count = count - take(READY_NORMAL, normal, ids)
+  count = count - take(READY_HIGH, count, ids)
+  count = count - take(READY_NORMAL, count, ids)
+  take(READY_LOW, count, ids)
+  return ids
+end
+
+local number
+local written = #out
+-- As text, because Redis writes numbers out slowly.
+local ends = string.format('%.0f', now + lease_ms)
+
+-- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the groups of those
+-- whose envelope is missing.
+local function lease(ids, groups)
+  -- The count alone would be given again by a Redis that lost its last second.
+  number = number or string.format('%.0f.%.0f', now, call('HINCRBY', STATE, 'fetches', 1))
+  local envelopes = call('HMGET', JOBS, unpack(ids))
+  local attempts = call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
+  local until_start = call('EXISTS', UNIQUE_QUEUED) == 1
+  local before, after, first = '|' .. holder .. '|', '|' .. number .. '|', '|' .. holder .. '|1|' .. number .. '|'
+  local leases, n, gone = {}, 0, {}
+  for i, id in ipairs(ids) do
+    local envelope = envelopes[i]
+    if envelope then
+      local attempt = attempts[i] and whole(attempts[i], 0) + 1 or 1
+      local group = groups[id] or ''
+      local member = attempt == 1 and id .. first .. group or id .. before .. attempt .. after .. group
+      leases[n + 1], leases[n + 2] = ends, member
+      n = n + 2
+      out[written + 1], out[written + 2] = envelope, member
+      written = written + 2
+      started = started + 1
+      if until_start then
+        local key = call('HGET', UNIQUE_QUEUED, id)
+        if key then
+          call('HDEL', UNIQUE_QUEUED, id)
+          if call('GET', UNIQUE .. key) == id then call('DEL', UNIQUE .. key) end
+        end
+      end
+      if FULL then event('started', id, '{"attempt":' .. attempt .. ',"worker":"' .. holder .. '"}') end
+    else
+      gone[#gone + 1] = groups[id]
+    end
+  end
+  if n > 0 then call('ZADD', LEASES, unpack(leases)) end
+  return gone
+end
+
+-- Takes jobs until the slots are full. `choose` answers which of some may start, and their groups; `leave` is told of groups
+-- that are left at once.
+local function fill(choose, leave)
+  local looked = 0
+  while started < slots and looked < 3 * slots do
+    local ids, groups = take_by_priority(slots - started), {}
+    if #ids == 0 then break end
+    looked = looked + #ids
+    if choose then ids, groups = choose(ids) end
+    if #ids > 0 then
+      for _, group in ipairs(lease(ids, groups)) do leave(group) end
+    end
+  end
+end
+
+local function answer(nothing_ran)
+  flush_events()
+  -- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
+  local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
+  if not at_limit and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then
+    wake()
+    out[2] = 0
+  else
+    out[2] = next_change()
+    -- The first lease after a quiet time: one idle worker must learn of it, to take over should its holder die.
+    if nothing_ran and started > 0 and call('ZCARD', WORKERS) > 1 then wake() end
+  end
+  return out
+end
+
+-- Makes due jobs ready.
+local function promote()
+  local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, tonumber(ARGV[8]))
+  if #due == 0 then return end
+  call('ZREM', DELAYED, unpack(due))
+  if call('EXISTS', PRIORITY) == 0 then
+    call('RPUSH', READY_NORMAL, unpack(due))
+  else
+    for _, id in ipairs(due) do make_ready(id, false) end
+  end
+end
+
+local limited = group_most > 0 or group_step > 0 or queue_step > 0
+local expired = most_reaped > 0 and #call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 1) > 0
+
+-- Most fetches find no lease that ran out, no limit, nothing parked and nothing cancelled.
+if not expired and not limited and not cancelled and call('EXISTS', PARKED_COUNT) == 0 then
+  if call('HGET', STATE, 'paused') == '1' then return { 1, -1 } end
+  local nothing_ran = call('EXISTS', LEASES) == 0
+  promote()
+  if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
+  fill()
+  return answer(nothing_ran)
+end

@@ -1,0 +1,62 @@
+-- Carries out what attempts led to. Here are the successes of jobs of which nothing but themselves is kept; finish.lua goes
+-- on with the others.
+--
+-- Own ARGV: 5 the number of plain successes, their lease members, 6 the number of told successes, for each its lease member
+--   and data (JSON of the event), then groups of four: lease member, outcome, delay ms, data. No event tells of a plain
+--   success: a first attempt under a history of failures. One always tells of a told one: any under a full history.
+--   Outcomes: done · retry (after delay; the attempt counts) · snooze (after delay; it does not count) · dead · cancelled ·
+--   release (at once, in front; it does not count)
+-- Result: the places, from 1, of those whose lease was no longer held: there nothing was changed.
+-- Atomic: all given attempts in one go.
+-- Bound: the number of attempts given, which the caller keeps at 500.
+
+local out, finished = {}, {}
+local freed, succeeded = false, 0
+
+-- Successes, each `step` arguments: the member first, then its data if an event tells of it. The places of those that
+-- were lost are counted from `place`.
+local function succeed(from, count, step, place)
+  if count == 0 then return {} end
+  local held, n, done = {}, 0, #finished
+  for i = 1, count do
+    local at = from + (i - 1) * step
+    local member = ARGV[at]
+    if call('ZREM', LEASES, member) == 1 then
+      n = n + 1
+      held[n] = member
+      local id = string.sub(member, 1, 26)
+      finished[done + n] = id
+      if step == 2 then event('succeeded', id, ARGV[at + 1]) end
+    else
+      out[#out + 1] = place + i
+    end
+  end
+  if n > 0 then
+    freed = true
+    succeeded = succeeded + n
+  end
+  return held
+end
+
+local plain = tonumber(ARGV[5])
+local told = tonumber(ARGV[6 + plain])
+local others = 7 + plain + 2 * told
+local held = succeed(6, plain, 1, 0)
+local held_told = succeed(7 + plain, told, 2, plain)
+
+local function finish()
+  if succeeded > 0 then call('HINCRBY', STATE, 'succeeded', succeeded) end
+  flush_events()
+  -- A place is free again, which matters where a limit over all processes keeps workers waiting.
+  if freed and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
+  return out
+end
+
+-- Most queues keep nothing but jobs.
+if
+  others > #ARGV
+  and call('EXISTS', ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING) == 0
+then
+  if #finished > 0 then call('HDEL', JOBS, unpack(finished)) end
+  return finish()
+end
