@@ -6,7 +6,12 @@ use perch_base::{crash_point, settings::Rate};
 use perch_jobs::JobId;
 use redis::{FromRedisValue, ParsingError, Value};
 
-use crate::{Queue, QueueError, lease::Lease, lossy::Lossy, scripts};
+use crate::{
+    Queue, QueueError,
+    lease::Lease,
+    lossy::Lossy,
+    scripts::{self, Call},
+};
 
 /// A leased job as it came from Redis.
 #[derive(Debug)]
@@ -19,9 +24,20 @@ pub(crate) struct Leased {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub jobs: Vec<Leased>,
-    pub paused: bool,
+    pub state: State,
     /// When something becomes due or a lease ends; zero when more is ready now.
     pub next: Option<Duration>,
+    /// When Redis ran it, by the clock of Redis, in milliseconds.
+    pub at_ms: i64,
+}
+
+/// How a fetch found its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    Paused,
+    /// The fetch did not count: what the worker had said of itself is not what Redis knows of it.
+    Stranger,
 }
 
 /// Most due jobs promoted by one fetch.
@@ -29,36 +45,47 @@ const PROMOTED: usize = 1_000;
 /// Most lost leases reaped by one script call.
 pub(crate) const REAPED: usize = 100;
 
-/// Leases up to `slots` jobs to `holder`, and reaps at most `reaped` leases of others. `about` is what the worker says of
-/// itself, where that changed.
-pub(crate) async fn fetch(
-    queue: &Queue,
-    holder: &str,
-    slots: usize,
-    reaped: usize,
-    about: &str,
-) -> Result<Batch, QueueError> {
+/// Who fetches, and how much.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub holder: &'a str,
+    /// Most jobs leased.
+    pub slots: usize,
+    /// Most leases of others reaped.
+    pub reaped: usize,
+    /// What the worker says of itself, where that changed.
+    pub about: &'a str,
+}
+
+/// Leases up to `slots` jobs, and reaps.
+pub(crate) async fn fetch(queue: &Queue, ask: Ask<'_>) -> Result<Batch, QueueError> {
+    let call = call(queue, ask, "");
+    crash_point!("fetch.before");
+    let batch = queue.run("fetch", &call).await?;
+    crash_point!("fetch.after");
+    Ok(batch)
+}
+
+/// A fetch that counts only while Redis knows the worker by the words `known_by`; empty for any.
+pub(crate) fn call(queue: &Queue, ask: Ask<'_>, known_by: &str) -> Call {
     let settings = queue.settings();
     let (group_step, group_burst) = step(settings.group_rate);
     let (queue_step, queue_burst) = step(settings.rate);
     let mut call = queue.invocation(&scripts::FETCH);
-    call.arg(slots)
+    call.arg(ask.slots)
         .arg(queue.engine().lease.as_millis().to_string())
-        .arg(holder)
+        .arg(ask.holder)
         .arg(PROMOTED)
-        .arg(reaped)
+        .arg(ask.reaped)
         .arg(settings.group_concurrency)
         .arg(group_step)
         .arg(group_burst)
         .arg(queue_step)
         .arg(queue_burst)
         .arg(settings.global_concurrency)
-        .arg(about);
-    crash_point!("fetch.before");
-    let Reply { paused, next_ms, jobs } = queue.run("fetch", &call).await?;
-    crash_point!("fetch.after");
-    let next = u64::try_from(next_ms).ok().map(Duration::from_millis);
-    Ok(Batch { jobs, paused, next })
+        .arg(ask.about)
+        .arg(known_by);
+    call
 }
 
 /// A rate as the scripts take it: milliseconds between starts, and starts at once.
@@ -66,19 +93,19 @@ fn step(rate: Option<Rate>) -> (f64, u32) {
     rate.map_or((0.0, 0), |rate| (rate.per.as_secs_f64() * 1_000.0 / f64::from(rate.count.max(1)), rate.count))
 }
 
-struct Reply {
-    paused: bool,
-    next_ms: i64,
-    jobs: Vec<Leased>,
-}
-
-impl FromRedisValue for Reply {
+impl FromRedisValue for Batch {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let Value::Array(items) = value else { return Err("the fetch script answers with a list".into()) };
         let mut items = items.into_iter();
         let mut number =
             || items.next().ok_or_else(|| ParsingError::from("the list is too short")).and_then(i64::from_redis_value);
-        let (paused, next_ms) = (number()? == 1, number()?);
+        let state = match number()? {
+            0 => State::Open,
+            1 => State::Paused,
+            _ => State::Stranger,
+        };
+        let next = u64::try_from(number()?).ok().map(Duration::from_millis);
+        let at_ms = number()?;
         let mut jobs = Vec::with_capacity(items.len() / 2);
         while let (Some(envelope), Some(member)) = (items.next(), items.next()) {
             let Lossy(member) = Lossy::from_redis_value(member)?;
@@ -90,6 +117,6 @@ impl FromRedisValue for Reply {
             };
             jobs.push(Leased { lease: Lease::from_member(id, member), envelope: Vec::from_redis_value(envelope)? });
         }
-        Ok(Self { paused, next_ms, jobs })
+        Ok(Self { jobs, state, next, at_ms })
     }
 }

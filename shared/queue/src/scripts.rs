@@ -130,6 +130,11 @@ impl Call {
         self
     }
 
+    /// The call as a command. A Redis that does not know the script refuses it.
+    pub fn cmd(&self) -> &Cmd {
+        &self.cmd
+    }
+
     /// Calls it; a Redis that does not know the script is given it.
     pub async fn invoke<T: FromRedisValue>(&self, conn: &mut impl ConnectionLike) -> RedisResult<T> {
         match self.cmd.query_async(conn).await {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Envelope, EventData, Fail, Lease, Queue, QueueError,
-    fetch::{self, Leased},
+    fetch::{self, Ask, Leased, State},
     finish::{self, Ended, Finish, decide},
     lease,
 };
@@ -36,9 +36,32 @@ pub enum End {
 
 /// One fetch of a worker.
 pub async fn fetch(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<Fetched, QueueError> {
-    let batch = fetch::fetch(queue, holder, slots, reaped, "").await?;
+    let batch = fetch::fetch(queue, Ask { holder, slots, reaped, about: "" }).await?;
     let jobs = batch.jobs.into_iter().map(|Leased { lease, envelope }| (lease, envelope)).collect();
-    Ok(Fetched { jobs, paused: batch.paused, next: batch.next })
+    Ok(Fetched { jobs, paused: batch.state == State::Paused, next: batch.next })
+}
+
+/// The fetch that a worker leaves behind a blocking read: it counts while Redis knows the worker by the words `known_by`.
+/// Answers the leases taken, and nothing where it did not count.
+pub async fn fetch_behind(
+    queue: &Queue,
+    holder: &str,
+    slots: usize,
+    known_by: &str,
+) -> Result<Option<Vec<Lease>>, QueueError> {
+    let call = fetch::call(queue, Ask { holder, slots, reaped: 0, about: "" }, known_by);
+    let batch: fetch::Batch = queue.run("fetch", &call).await?;
+    Ok((batch.state != State::Stranger).then(|| batch.jobs.into_iter().map(|job| job.lease).collect()))
+}
+
+/// A worker says what it is, and takes nothing.
+pub async fn introduce(queue: &Queue, holder: &str, about: &str) -> Result<(), QueueError> {
+    fetch::fetch(queue, Ask { holder, slots: 0, reaped: 0, about }).await.map(|_| ())
+}
+
+/// A worker leaves.
+pub async fn leave(queue: &Queue, holder: &str) -> Result<(), QueueError> {
+    lease::leave(queue, holder).await
 }
 
 /// One acknowledgement of a worker: decides what the end of an attempt leads to, and carries it out. A retry comes after

@@ -25,7 +25,7 @@ end
 
 if call('HGET', STATE, 'paused') == '1' then
   flush_events()
-  return { 1, -1 }
+  return { 1, -1, now }
 end
 
 promote()

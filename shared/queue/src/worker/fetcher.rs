@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{BoxFuture, FutureExt};
 use perch_base::crash_point;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,10 +14,11 @@ use super::{
     backoff::Backoff,
     buffer::{Buffer, Delivery, Held},
     calm::Calm,
+    waiter::Waiter,
 };
 use crate::{
-    Connection, EventData, Queue, QueueError,
-    fetch::fetch,
+    EventData, Lease, Queue, QueueError,
+    fetch::{self, Ask, Batch, State, fetch},
     finish::{Finish, Verdict},
     lease,
 };
@@ -43,63 +44,102 @@ pub(super) struct Fetcher {
     pub queue: Queue,
     pub buffer: Arc<Buffer>,
     pub holder: String,
-    /// What the worker says of itself, as JSON.
-    pub about: String,
+    /// What the worker says of itself.
+    pub about: Value,
     pub stop: CancellationToken,
     pub verdicts: mpsc::Sender<Finish>,
+}
+
+/// Most jobs that a fetch behind a blocking read takes: it is sent before it is known how many places will be free. The
+/// fetch after it takes the rest.
+const BEHIND: usize = 16;
+
+/// Where the fetcher stands with Redis.
+struct Standing {
+    waiter: Waiter,
+    calm: Calm,
+    backoff: Backoff,
+    waiting_backoff: Backoff,
+    /// Counts the connections of the waiter. Told to Redis with the rest that the worker says of itself, so that a fetch
+    /// which was left behind on an older one does not count.
+    connection: u32,
+    told: bool,
+    /// What an answer that was lost has leased to this worker, perhaps.
+    may_hold_unknown: bool,
+    /// Whether the blocking read that was sent last reaps.
+    read_reaps: bool,
+    clock: RedisClock,
+}
+
+impl Standing {
+    /// The connection of the blocking read is gone.
+    fn cut_off(&mut self) {
+        self.may_hold_unknown = true;
+        // And a Redis that came back empty does not know this worker.
+        self.told = false;
+        self.connection += 1;
+        self.waiter.forget();
+    }
+}
+
+/// When an answer came from Redis, by both clocks. What Redis did later is dated by it: not by when its answer is read, which
+/// a process that was frozen does late.
+#[derive(Debug, Clone, Copy)]
+struct RedisClock {
+    asked_at: Instant,
+    ms: i64,
+}
+
+impl RedisClock {
+    /// Clocks drift apart by up to 0.05 % (500 ppm, the most that NTP slews), which is 0.3 s in this time.
+    const GOOD_FOR: Duration = Duration::from_secs(600);
+
+    /// The earliest that it can have been here when the clock of Redis showed `ms`.
+    fn here(&self, ms: i64) -> Instant {
+        let later = Duration::from_millis(u64::try_from(ms - self.ms).unwrap_or(0));
+        (self.asked_at + later).min(Instant::now())
+    }
+
+    fn is_old(&self) -> bool {
+        self.asked_at.elapsed() > Self::GOOD_FOR
+    }
 }
 
 impl Fetcher {
     /// Runs until `stop`. No failure of Redis ends it.
     pub async fn run(self) {
-        let mut backoff = Backoff::new();
-        let mut waiting_backoff = Backoff::new();
-        let mut waiter = Waiter::new(self.queue.clone());
-        let mut calm = Calm::new(self.queue.engine().lease);
-        // What an answer that was lost has leased to this worker, perhaps.
-        let mut may_hold_unknown = false;
-        let mut about = self.about.as_str();
+        let mut standing = Standing {
+            waiter: Waiter::new(self.queue.clone()),
+            calm: Calm::new(self.queue.engine().lease),
+            backoff: Backoff::new(),
+            waiting_backoff: Backoff::new(),
+            connection: 0,
+            told: false,
+            may_hold_unknown: false,
+            read_reaps: false,
+            clock: RedisClock { asked_at: Instant::now(), ms: 0 },
+        };
         while !self.stop.is_cancelled() {
             let wanted = self.buffer.wanted();
             if wanted == 0 {
                 tokio::select! {
                     () = self.buffer.freed() => {}
-                    // A token that reaches a full pool is meant for another worker.
-                    _ = waiter.token_if_pending() => pass_on(&self.queue).await,
+                    woken = standing.waiter.woken_if_pending() => self.hand_on(woken, &mut standing).await,
                     () = self.stop.cancelled() => {}
                 }
                 continue;
             }
-            if may_hold_unknown && self.reclaim().await.is_ok() {
-                may_hold_unknown = false;
-            }
-            match self.fetch(wanted, calm.reaped(), about).await {
+            match self.fetch(wanted, &mut standing).await {
                 Ok(next) => {
-                    about = "";
-                    backoff.reset();
-                    let Next::Wait(due) = next else { continue };
-                    let due = due.into_iter().chain(calm.left()).min();
-                    tokio::select! {
-                        got = waiter.token() => match got {
-                            Ok(()) => waiting_backoff.reset(),
-                            Err(error) => {
-                                self.away(&error);
-                                waiting_backoff.wait().await;
-                            }
-                        },
-                        () = passed(due) => {}
-                        () = self.stop.cancelled() => {}
-                    }
+                    standing.backoff.reset();
+                    self.wait(next, &mut standing).await;
                 }
                 Err(error) => {
                     self.away(&error);
-                    may_hold_unknown = true;
-                    calm.disturbed();
-                    // A Redis that came back empty does not know this worker.
-                    about = self.about.as_str();
-                    waiter.forget();
+                    standing.calm.disturbed();
+                    standing.cut_off();
                     tokio::select! {
-                        () = backoff.wait() => {}
+                        () = standing.backoff.wait() => {}
                         () = self.stop.cancelled() => {}
                     }
                 }
@@ -107,24 +147,99 @@ impl Fetcher {
         }
     }
 
-    async fn fetch(&self, wanted: usize, reaped: usize, about: &str) -> Result<Next, QueueError> {
+    async fn fetch(&self, wanted: usize, standing: &mut Standing) -> Result<Next, QueueError> {
         let asked_at = Instant::now();
-        let batch = fetch(&self.queue, &self.holder, wanted, reaped, about).await?;
+        let about = if standing.told { String::new() } else { self.about(standing.connection) };
+        let reaped = standing.calm.reaped();
+        let ask = Ask { holder: &self.holder, slots: wanted, reaped, about: &about };
+        let batch = fetch(&self.queue, ask).await?;
+        standing.told = true;
+        standing.clock = RedisClock { asked_at, ms: batch.at_ms };
+        let next = self.take_in(batch, wanted, asked_at).await;
+        // Only now does nothing count any more that was sent before.
+        if standing.may_hold_unknown && self.reclaim().await.is_ok() {
+            standing.may_hold_unknown = false;
+        }
+        Ok(next)
+    }
+
+    /// Waits for tokens, and takes in what comes with them, until there is something to fetch in another way.
+    async fn wait(&self, mut next: Next, standing: &mut Standing) {
+        while let Next::Wait(due) = next {
+            let due = due.into_iter().chain(standing.calm.left()).min();
+            let (wanted, reaped, about) =
+                (self.buffer.wanted(), standing.calm.reaped(), self.about(standing.connection));
+            let read_reaps = &mut standing.read_reaps;
+            let behind = || {
+                *read_reaps = reaped > 0;
+                let ask = Ask { holder: &self.holder, slots: wanted.clamp(1, BEHIND), reaped, about: "" };
+                fetch::call(&self.queue, ask, &about)
+            };
+            tokio::select! {
+                woken = standing.waiter.woken(behind) => match woken {
+                    Ok(Some(batch)) if batch.state != State::Stranger => {
+                        standing.waiting_backoff.reset();
+                        let leased_at = standing.clock.here(batch.at_ms);
+                        next = self.take_in(batch, usize::MAX, leased_at).await;
+                    }
+                    Ok(batch) => {
+                        standing.told &= batch.is_none();
+                        return;
+                    }
+                    Err(error) => {
+                        self.away(&error);
+                        standing.cut_off();
+                        standing.waiting_backoff.wait().await;
+                        return;
+                    }
+                },
+                () = passed(due) => return,
+                () = self.stop.cancelled() => return,
+            }
+            if standing.clock.is_old() || !standing.read_reaps {
+                return;
+            }
+        }
+    }
+
+    /// What reaches a full pool is meant for another worker.
+    async fn hand_on(&self, woken: Result<Option<Batch>, QueueError>, standing: &mut Standing) {
+        match woken {
+            Ok(Some(batch)) => {
+                for job in batch.jobs {
+                    release(&self.verdicts, job.lease).await;
+                }
+            }
+            Ok(None) => pass_on(&self.queue).await,
+            Err(error) => {
+                self.away(&error);
+                standing.cut_off();
+            }
+        }
+    }
+
+    /// Hands jobs to the pool.
+    async fn take_in(&self, batch: Batch, asked: usize, leased_at: Instant) -> Next {
         let found = batch.jobs.len();
         if found > 0 {
             crash_point!("worker.fetched");
-        }
-        let deliveries = batch
-            .jobs
-            .into_iter()
-            .map(|job| Delivery { held: Arc::new(Held::new(job.lease, asked_at)), envelope: job.envelope })
-            .collect();
-        if found > 0 {
+            let deliveries = batch
+                .jobs
+                .into_iter()
+                .map(|job| Delivery { held: Arc::new(Held::new(job.lease, leased_at)), envelope: job.envelope })
+                .collect();
             for delivery in self.buffer.add(deliveries) {
-                release(&self.verdicts, &delivery).await;
+                release(&self.verdicts, delivery.held.lease.clone()).await;
             }
         }
-        Ok(next(found, wanted, batch.next, batch.paused, self.queue.engine().idle_block))
+        next(found, asked, batch.next, batch.state == State::Paused, self.queue.engine().idle_block)
+    }
+
+    /// What the worker says of itself, as JSON.
+    fn about(&self, connection: u32) -> String {
+        let mut about = self.about.clone();
+        about["connection"] = connection.into();
+        about.to_string()
     }
 
     async fn reclaim(&self) -> Result<(), QueueError> {
@@ -141,8 +256,7 @@ impl Fetcher {
 }
 
 /// Gives a job back that was not started.
-pub(super) async fn release(verdicts: &mpsc::Sender<Finish>, delivery: &Delivery) {
-    let lease = delivery.held.lease.clone();
+pub(super) async fn release(verdicts: &mpsc::Sender<Finish>, lease: Lease) {
     let data =
         EventData { attempt: Some(lease.attempt()), worker: Some(lease.holder().to_owned()), ..EventData::default() };
     // Closed only once nothing can be written any more; then the lease runs out.
@@ -156,42 +270,6 @@ async fn passed(due: Option<Duration>) {
     }
 }
 
-type Read = BoxFuture<'static, Result<Connection, QueueError>>;
-
-/// The blocking read of an idle worker. It goes on while the worker fetches for another reason, so that none is wasted.
-struct Waiter {
-    queue: Queue,
-    pending: Option<Read>,
-    idle: Option<Connection>,
-}
-
-impl Waiter {
-    fn new(queue: Queue) -> Self {
-        Self { queue, pending: None, idle: None }
-    }
-
-    /// Returns when a token came or the read timed out in Redis.
-    async fn token(&mut self) -> Result<(), QueueError> {
-        let read = self.pending.get_or_insert_with(|| blocking_read(self.queue.clone(), self.idle.take()).boxed());
-        let result = read.await;
-        self.pending = None;
-        self.idle = Some(result?);
-        Ok(())
-    }
-
-    async fn token_if_pending(&mut self) -> Result<(), QueueError> {
-        if self.pending.is_none() {
-            std::future::pending::<()>().await;
-        }
-        self.token().await
-    }
-
-    fn forget(&mut self) {
-        self.pending = None;
-        self.idle = None;
-    }
-}
-
 /// Puts a token back for another worker.
 async fn pass_on(queue: &Queue) {
     let mut cmd = redis::cmd("LPUSH");
@@ -202,28 +280,22 @@ async fn pass_on(queue: &Queue) {
 }
 
 /// Waits for a token, at most `engine.idle_block`, and gives the connection back for the next time.
-async fn blocking_read(queue: Queue, conn: Option<Connection>) -> Result<Connection, QueueError> {
-    let mut conn = match conn {
-        Some(conn) => conn,
-        None => queue.redis().dedicated().await?,
-    };
-    let doing = "wait for work";
-    let longest = queue.engine().idle_block;
-    let mut cmd = redis::cmd("BLPOP");
-    cmd.arg(queue.keys().wake()).arg(longest.as_secs_f64());
-    // A connection that died without a word would block for ever.
-    tokio::time::timeout(longest + Duration::from_secs(5), cmd.query_async::<Option<(String, String)>>(&mut conn))
-        .await
-        .map_err(|_| QueueError::Timeout { doing, after: longest })?
-        .map_err(|e| QueueError::from_redis(doing, e))?;
-    Ok(conn)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const LONGEST: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn what_redis_did_while_a_process_was_frozen_is_dated_by_when_redis_did_it() {
+        let asked_at = Instant::now();
+        let clock = RedisClock { asked_at, ms: 5_000_000 };
+        while asked_at.elapsed() < Duration::from_millis(3) {}
+        assert_eq!(clock.here(5_000_002), asked_at + Duration::from_millis(2));
+        // The clock of Redis was set back, or ahead: never before the answer that both are known from, and never in the future.
+        assert_eq!(clock.here(4_000_000), asked_at);
+        assert!(clock.here(9_000_000) <= Instant::now());
+    }
 
     #[test]
     fn a_full_batch_is_followed_by_another_fetch() {

@@ -12,6 +12,7 @@ mod handler;
 mod heartbeat;
 mod meters;
 mod runtime;
+mod waiter;
 
 pub use context::{Data, Deps, FromContext, JobContext};
 pub use handler::{Handler, HandlerResult, Handlers};

@@ -158,12 +158,11 @@ impl Runtime {
         let (worked, ()) = tokio::join!(work.join_next(), closing);
 
         background.join_all().await;
-        let queues: Vec<Queue> = running.into_iter().map(|r| r.queue).collect();
+        // The finishers end with the last sender of verdicts.
+        let left: Vec<(Queue, Arc<Buffer>)> = running.into_iter().map(|r| (r.queue, r.buffer)).collect();
         finishers.join_all().await;
-        for queue in &queues {
-            if let Err(error) = lease::leave(queue, &self.name.to_string()).await {
-                tracing::debug!(%error, "left without a good-bye");
-            }
+        for (queue, buffer) in &left {
+            say_goodbye(queue, &self.name.to_string(), buffer).await;
         }
         heartbeats_stop.cancel();
         let _ = tokio::task::spawn_blocking(move || heartbeats.join()).await;
@@ -205,7 +204,7 @@ impl Runtime {
             queue: queue.clone(),
             buffer: buffer.clone(),
             holder: self.name.to_string(),
-            about: about.to_string(),
+            about,
             stop: shutdown.clone(),
             verdicts: verdicts.clone(),
         }
@@ -223,7 +222,7 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
             tracing::info!(queue = %queue.name(), jobs = back.len(), "given back unstarted");
         }
         for delivery in &back {
-            release(verdicts, delivery).await;
+            release(verdicts, delivery.held.lease.clone()).await;
         }
     }
     let interrupt = interrupt.clone();
@@ -231,6 +230,17 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
         tokio::time::sleep(grace).await;
         interrupt.cancel();
     });
+}
+
+/// Redis no longer knows the worker; and what came with a token that nobody waited for any longer is given back.
+async fn say_goodbye(queue: &Queue, holder: &str, buffer: &Buffer) {
+    let left = async {
+        lease::leave(queue, holder).await?;
+        lease::reclaim(queue, holder, &buffer.leases()).await
+    };
+    if let Err(error) = left.await {
+        tracing::debug!(%error, "left without a good-bye");
+    }
 }
 
 #[derive(Clone)]

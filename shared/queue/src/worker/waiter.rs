@@ -1,0 +1,102 @@
+//! The blocking read of an idle worker.
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use perch_base::crash_point;
+use redis::{ErrorKind, RedisError};
+
+use crate::{Connection, Queue, QueueError, fetch::Batch, scripts::Call};
+
+type Read = BoxFuture<'static, Result<(Connection, Option<Batch>), QueueError>>;
+
+/// The blocking read of an idle worker, with the fetch that follows it sent along: Redis runs both as soon as there is a
+/// token, so a lone job costs no second round trip. The read goes on while the worker fetches for another reason, so that
+/// none is wasted.
+pub(super) struct Waiter {
+    queue: Queue,
+    pending: Option<Read>,
+    idle: Option<Connection>,
+}
+
+impl Waiter {
+    pub fn new(queue: Queue) -> Self {
+        Self { queue, pending: None, idle: None }
+    }
+
+    /// Returns when a token came or the read timed out in Redis, with what the fetch found; `None` when that is to be asked
+    /// for anew. After an error the answer of the fetch may be lost.
+    pub async fn woken(&mut self, fetch: impl FnOnce() -> Call) -> Result<Option<Batch>, QueueError> {
+        let read = self.pending.get_or_insert_with(|| {
+            // The commands of a cluster connection go their own ways, and a clock that tests move is read when a call is made.
+            let along = !self.queue.redis().is_cluster() && self.queue.clock().is_system();
+            let fetch = along.then(fetch);
+            read(self.queue.clone(), self.idle.take(), fetch).boxed()
+        });
+        let result = read.await;
+        self.pending = None;
+        let (conn, batch) = result?;
+        self.idle = Some(conn);
+        Ok(batch)
+    }
+
+    /// As [`woken`](Self::woken), for a read that was begun before; without one it never returns.
+    pub async fn woken_if_pending(&mut self) -> Result<Option<Batch>, QueueError> {
+        let Some(read) = &mut self.pending else { return std::future::pending().await };
+        let result = read.await;
+        self.pending = None;
+        let (conn, batch) = result?;
+        self.idle = Some(conn);
+        Ok(batch)
+    }
+
+    /// Gives the connection up, and the read with it.
+    pub fn forget(&mut self) {
+        self.pending = None;
+        self.idle = None;
+    }
+}
+
+async fn read(
+    queue: Queue,
+    conn: Option<Connection>,
+    fetch: Option<Call>,
+) -> Result<(Connection, Option<Batch>), QueueError> {
+    let mut conn = match conn {
+        Some(conn) => conn,
+        None => queue.redis().dedicated().await?,
+    };
+    let doing = "wait for work";
+    let longest = queue.engine().idle_block;
+    let mut cmd = redis::cmd("BLPOP");
+    cmd.arg(queue.keys().wake()).arg(longest.as_secs_f64());
+    let mut behind = conn.clone();
+    let both = async {
+        // Sent in this order on one connection. While it is blocked, Redis leaves what comes after alone.
+        let token = cmd.query_async::<Option<(String, String)>>(&mut conn);
+        let found = async {
+            match &fetch {
+                Some(fetch) => fetch.cmd().query_async::<Batch>(&mut behind).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        tokio::join!(token, found)
+    };
+    // A connection that died without a word would block for ever.
+    let (token, found) = tokio::time::timeout(longest + Duration::from_secs(5), both)
+        .await
+        .map_err(|_| QueueError::Timeout { doing, after: longest })?;
+    token.map_err(|e| QueueError::from_redis(doing, e))?;
+    crash_point!("fetch.after");
+    match found {
+        Ok(batch) => Ok((conn, batch)),
+        // Whatever Redis has against it, the next fetch learns.
+        Err(error) if answered(&error) => Ok((conn, None)),
+        Err(error) => Err(QueueError::from_redis(doing, error)),
+    }
+}
+
+/// Whether Redis itself refused, so that nothing was done.
+fn answered(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_))
+}

@@ -1,0 +1,125 @@
+//! What an idle worker leaves with Redis: a blocking read, and the fetch that is to follow it.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use perch_base::Clock;
+use perch_queue::{
+    EnqueueOptions,
+    testing::{fetch_behind, introduce, leave},
+    worker::{HandlerResult, Handlers, JobContext},
+};
+use perch_testkit::{OwnRedis, TestRedis};
+use support::{Chore, Seen, World, engine, eventually, queue_settings};
+use tokio::sync::Notify;
+
+async fn tokens(world: &World) -> usize {
+    let mut conn = world.redis.raw().await;
+    redis::cmd("LLEN").arg(world.queue.keys().wake()).query_async(&mut conn).await.expect("LLEN")
+}
+
+/// A world on a server of its own, where idle workers can be counted.
+async fn apart(concurrency: usize) -> (OwnRedis, World) {
+    let server = OwnRedis::start().await;
+    let redis = TestRedis::at(&server.url());
+    let door = redis.door();
+    let settings = perch_base::settings::QueueSettings { concurrency, ..queue_settings() };
+    let world = World::on(redis, door, settings, &engine(), &Clock::system());
+    (server, world)
+}
+
+async fn until_idle(world: &World, workers: usize) {
+    let waiting = format!("blocked_clients:{workers}\r\n");
+    eventually("workers wait", || async {
+        let mut conn = world.redis.raw().await;
+        let info: String = redis::cmd("INFO").arg("clients").query_async(&mut conn).await.expect("INFO");
+        info.contains(&waiting)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_sent_along_with_a_read_that_was_given_up_takes_nothing_and_puts_the_token_back() {
+    let world = World::start().await;
+    introduce(&world.queue, "w1", "its second connection").await.expect("Redis answers");
+    let job = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
+    let mut conn = world.redis.raw().await;
+    redis::cmd("DEL").arg(world.queue.keys().wake()).exec_async(&mut conn).await.expect("DEL");
+
+    let late = fetch_behind(&world.queue, "w1", 5, "its first connection").await.expect("Redis answers");
+    assert!(late.is_none(), "{late:?}");
+    assert_eq!(tokens(&world).await, 1);
+    let taken = fetch_behind(&world.queue, "w1", 5, "its second connection").await.expect("Redis answers");
+    assert_eq!(taken.expect("it counts").iter().map(perch_queue::Lease::id).collect::<Vec<_>>(), [job]);
+}
+
+#[tokio::test]
+async fn a_worker_that_has_left_is_leased_nothing_by_what_it_sent_before() {
+    let world = World::start().await;
+    introduce(&world.queue, "w1", "here").await.expect("Redis answers");
+    leave(&world.queue, "w1").await.expect("Redis answers");
+    world.client.enqueue(&Chore::number(1)).await.expect("accepted");
+    let late = fetch_behind(&world.queue, "w1", 5, "here").await.expect("Redis answers");
+    assert!(late.is_none(), "{late:?}");
+    assert_eq!(world.queue.stats().await.expect("Redis answers").waiting(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stops_in_the_moment_a_job_comes_runs_it_or_gives_it_back() {
+    let (_server, world) = apart(4).await;
+    for n in 0..25 {
+        let seen = Seen::new();
+        let record = seen.clone();
+        let working = world.work(Handlers::new().on(move |chore: Chore| {
+            record.push(chore.n);
+            async { HandlerResult::Ok(()) }
+        }));
+        until_idle(&world, 1).await;
+        let chore = Chore::number(n);
+        let (enqueued, ()) = tokio::join!(world.client.enqueue(&chore), working.stop());
+        let id = enqueued.expect("accepted").id;
+        let stats = world.queue.stats().await.expect("Redis answers");
+        let (waiting, ran) = (stats.waiting(), u64::try_from(seen.len()).expect("few"));
+        assert_eq!((stats.running, waiting + ran), (0, 1), "round {n}: {stats:?}");
+        if waiting == 1 {
+            world.queue.cancel(id, "the round is over", "test").await.expect("Redis answers");
+        }
+        eventually("nothing is left", || async { world.queue.stats().await.expect("Redis answers").waiting() == 0 })
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_comes_to_a_full_worker_is_run_by_another_at_once() {
+    let (_server, world) = apart(1).await;
+    let (seen, free) = (Seen::new(), Arc::new(Notify::new()));
+    let handlers = || {
+        let (record, free) = (seen.clone(), free.clone());
+        Handlers::new().on(move |chore: Chore, cx: JobContext| {
+            let (record, free) = (record.clone(), free.clone());
+            async move {
+                record.push((chore.n, cx.attempt()));
+                if chore.n == 1 {
+                    free.notified().await;
+                }
+                HandlerResult::Ok(())
+            }
+        })
+    };
+    let first = world.work(handlers());
+    until_idle(&world, 1).await;
+    // It comes by its time, not with a token, so that the read of the worker goes on while its only place is taken.
+    let soon =
+        EnqueueOptions { run_at: Some(world.queue.now() + Duration::from_millis(300)), ..EnqueueOptions::default() };
+    world.client.enqueue_with(&Chore::number(1), soon).await.expect("accepted");
+    eventually("the first worker is full", || async { seen.all() == [(1, 1)] }).await;
+    let second = world.work(handlers());
+    until_idle(&world, 2).await;
+    world.client.enqueue(&Chore::number(2)).await.expect("accepted");
+    eventually("the other worker ran it", || async { seen.all() == [(1, 1), (2, 1)] }).await;
+    free.notify_one();
+    world.drained().await;
+    first.stop().await;
+    second.stop().await;
+}
