@@ -1,7 +1,8 @@
 -- Goes on where fetch_quick.lua ends; its arguments, result and bound are told there.
 
 reap(most_reaped)
-local nothing_ran = call('EXISTS', LEASES) == 0
+first_lease = first_of(LEASES)
+nothing_ran = not first_lease
 
 -- Rates are kept by GCRA (generic cell rate algorithm): a limiter's key holds the theoretical arrival time of its next start.
 -- It is written when a job starts, and never before.
@@ -99,4 +100,5 @@ fill(function(ids)
   end
   return ids, groups
 end, leave_group)
-return answer(nothing_ran)
+-- A place that was left may have made jobs ready, and jobs may have been put off.
+return answer(false, first_of(DELAYED))

@@ -29,44 +29,49 @@ local most_reaped = tonumber(ARGV[9])
 local started = 0
 local out = { 0, -1, now }
 
-local function next_change()
-  local next_ms = -1
-  for _, set in ipairs(most_reaped > 0 and { DELAYED, LEASES } or { DELAYED }) do
-    local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
-    if first[2] then
-      local wait = math.max(0, tonumber(first[2]) - now)
-      if next_ms < 0 or wait < next_ms then next_ms = wait end
-    end
-  end
-  return next_ms
+-- The first of a sorted set: when, or nil.
+local function first_of(set)
+  local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  return tonumber(first[2])
 end
+local first_lease = first_of(LEASES)
+local nothing_ran = not first_lease
 
-local function take(list, count, into)
-  if count <= 0 then return 0 end
-  local ids = call('LPOP', list, count)
-  if not ids then return 0 end
-  local n = #into
-  for i, id in ipairs(ids) do into[n + i] = id end
-  return #ids
+-- Milliseconds until a job becomes due or a lease ends, -1 for neither.
+local function next_change(first_due)
+  local first = first_due
+  if most_reaped > 0 then
+    local ends = first_lease or (started > 0 and now + lease_ms) or nil
+    if ends and not (first and first < ends) then first = ends end
+  end
+  return first and math.max(0, first - now) or -1
 end
 
 -- One job of ten is left to each lower priority while higher work is there; fractions are carried over in `state`.
-local function floor_share(count, list, higher, field)
-  if call('LLEN', list) == 0 or call('EXISTS', unpack(higher)) == 0 then return 0 end
+local function share(count, field)
   local credit = count + tonumber(call('HGET', STATE, field) or '0')
   call('HSET', STATE, field, credit % 10)
   return math.min(count, math.floor(credit / 10))
 end
+
+-- Takes up to `count` jobs. Answers their ids, and whether that were all.
 local function take_by_priority(count)
-  local ids = {}
-  local low = floor_share(count, READY_LOW, { READY_HIGH, READY_NORMAL }, 'floor_low')
-  local normal = math.min(count - low, floor_share(count, READY_NORMAL, { READY_HIGH }, 'floor_normal'))
-  count = count - take(READY_LOW, low, ids)
-  count = count - take(READY_NORMAL, normal, ids)
-  count = count - take(READY_HIGH, count, ids)
-  count = count - take(READY_NORMAL, count, ids)
-  take(READY_LOW, count, ids)
-  return ids
+  local high, normal, low = call('LLEN', READY_HIGH), call('LLEN', READY_NORMAL), call('LLEN', READY_LOW)
+  local all, ids = high + normal + low, {}
+  local function take(list, most)
+    if most <= 0 then return 0 end
+    local n, taken = #ids, call('LPOP', list, most)
+    for i, id in ipairs(taken) do ids[n + i] = id end
+    return #taken
+  end
+  local first_low = low > 0 and high + normal > 0 and math.min(low, share(count, 'floor_low')) or 0
+  local first_normal = normal > 0 and high > 0 and math.min(normal, count - first_low, share(count, 'floor_normal')) or 0
+  low = low - take(READY_LOW, first_low)
+  normal = normal - take(READY_NORMAL, first_normal)
+  take(READY_HIGH, math.min(high, count - #ids))
+  take(READY_NORMAL, math.min(normal, count - #ids))
+  take(READY_LOW, math.min(low, count - #ids))
+  return ids, #ids == all
 end
 
 local number
@@ -80,8 +85,9 @@ local function lease(ids, groups)
   -- The count alone would be given again by a Redis that lost its last second.
   number = number or string.format('%.0f.%.0f', now, call('HINCRBY', STATE, 'fetches', 1))
   local envelopes = call('HMGET', JOBS, unpack(ids))
-  local attempts = call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
-  local until_start = call('EXISTS', UNIQUE_QUEUED) == 1
+  local kept = call('EXISTS', ATTEMPTS, UNIQUE_QUEUED) > 0
+  local attempts = kept and call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
+  local until_start = kept and call('EXISTS', UNIQUE_QUEUED) == 1
   local before, after, first = '|' .. holder .. '|', '|' .. number .. '|', '|' .. holder .. '|1|' .. number .. '|'
   local leases, n, gone = {}, 0, {}
   for i, id in ipairs(ids) do
@@ -112,56 +118,58 @@ local function lease(ids, groups)
 end
 
 -- Takes jobs until the slots are full. `choose` answers which of some may start, and their groups; `leave` is told of groups
--- that are left at once.
+-- that are left at once. Answers whether nothing is ready any more.
 local function fill(choose, leave)
-  local looked = 0
-  while started < slots and looked < 3 * slots do
-    local ids, groups = take_by_priority(slots - started), {}
+  local looked, drained = 0, false
+  while started < slots and looked < 3 * slots and not drained do
+    local ids, groups
+    ids, drained = take_by_priority(slots - started)
     if #ids == 0 then break end
-    looked = looked + #ids
+    looked, groups = looked + #ids, {}
     if choose then ids, groups = choose(ids) end
     if #ids > 0 then
       for _, group in ipairs(lease(ids, groups)) do leave(group) end
     end
   end
+  return drained
 end
 
-local function answer(nothing_ran)
+local function answer(drained, first_due)
   flush_events()
   -- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
   local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
-  if not at_limit and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then
+  if not drained and not at_limit and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then
     wake()
     out[2] = 0
   else
-    out[2] = next_change()
+    out[2] = next_change(first_due)
     -- The first lease after a quiet time: one idle worker must learn of it, to take over should its holder die.
     if nothing_ran and started > 0 and call('ZCARD', WORKERS) > 1 then wake() end
   end
   return out
 end
 
--- Makes due jobs ready.
+-- Makes due jobs ready. Answers when the next is due.
 local function promote()
+  local first_due = first_of(DELAYED)
+  if not first_due or first_due > now then return first_due end
   local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, tonumber(ARGV[8]))
-  if #due == 0 then return end
   call('ZREM', DELAYED, unpack(due))
   if call('EXISTS', PRIORITY) == 0 then
     call('RPUSH', READY_NORMAL, unpack(due))
   else
     for _, id in ipairs(due) do make_ready(id, false) end
   end
+  return first_of(DELAYED)
 end
 
 local limited = group_most > 0 or group_step > 0 or queue_step > 0
-local expired = most_reaped > 0 and #call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 1) > 0
+local expired = most_reaped > 0 and first_lease and first_lease <= now
 
 -- Most fetches find no lease that ran out, no limit, nothing parked and nothing cancelled.
 if not expired and not limited and not cancelled and call('EXISTS', PARKED_COUNT) == 0 then
   if call('HGET', STATE, 'paused') == '1' then return { 1, -1, now } end
-  local nothing_ran = call('EXISTS', LEASES) == 0
-  promote()
+  local first_due = promote()
   if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
-  fill()
-  return answer(nothing_ran)
+  return answer(fill(), first_due)
 end

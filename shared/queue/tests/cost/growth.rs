@@ -42,14 +42,14 @@ async fn a_job_costs_the_same_whether_1_000_or_50_000_are_queued() {
     let (fetch, finish) = cost_of_steps(&ground, "1,000").await;
     fetch.within(&[
         Bound { of: Trips, measured: 1.0, most: 1.0 },
-        Bound { of: Commands, measured: 21.0, most: 24.0 },
-        Bound { of: Sent, measured: 1_037.0, most: 1_193.0 },
-        Bound { of: Received, measured: 60_023.0, most: 69_000.0 },
+        Bound { of: Commands, measured: 18.0, most: 20.7 },
+        Bound { of: Sent, measured: 992.0, most: 1_140.0 },
+        Bound { of: Received, measured: 60_039.0, most: 69_000.0 },
     ]);
     finish.within(&[
         Bound { of: Trips, measured: 1.0, most: 1.0 },
         Bound { of: Commands, measured: 8.0, most: 8.9 },
-        Bound { of: Sent, measured: 982.1, most: 1_130.0 },
+        Bound { of: Sent, measured: 875.1, most: 1_006.0 },
         Bound { of: Received, measured: 4.045, most: 4.65 },
     ]);
     for _ in 0..5 {
