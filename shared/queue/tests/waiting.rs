@@ -91,6 +91,36 @@ async fn a_worker_that_stops_in_the_moment_a_job_comes_runs_it_or_gives_it_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_a_token_has_filled_waits_for_no_other() {
+    let (_server, world) = apart(1).await;
+    let (seen, free) = (Seen::new(), Arc::new(Notify::new()));
+    let (record, held) = (seen.clone(), free.clone());
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        let held = held.clone();
+        async move {
+            held.notified().await;
+            HandlerResult::Ok(())
+        }
+    }));
+    until_idle(&world, 1).await;
+    for n in [1, 2] {
+        world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+    }
+    eventually("the first runs", || async { seen.all() == [1] }).await;
+    until_idle(&world, 0).await;
+    assert_eq!(seen.all(), [1], "its timeout has not passed");
+    let stats = world.queue.stats().await.expect("Redis answers");
+    assert_eq!((stats.running, stats.waiting()), (1, 1));
+    for _ in 0..2 {
+        free.notify_one();
+        eventually("the second runs", || async { seen.all() == [1, 2] }).await;
+    }
+    world.drained().await;
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_comes_to_a_full_worker_is_run_by_another_at_once() {
     let (_server, world) = apart(1).await;
     let (seen, free) = (Seen::new(), Arc::new(Notify::new()));

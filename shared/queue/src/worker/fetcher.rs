@@ -166,13 +166,16 @@ impl Fetcher {
     /// Waits for tokens, and takes in what comes with them, until there is something to fetch in another way.
     async fn wait(&self, mut next: Next, standing: &mut Standing) {
         while let Next::Wait(due) = next {
+            let wanted = self.buffer.wanted();
+            if wanted == 0 {
+                return;
+            }
             let due = due.into_iter().chain(standing.calm.left()).min();
-            let (wanted, reaped, about) =
-                (self.buffer.wanted(), standing.calm.reaped(), self.about(standing.connection));
+            let (reaped, about) = (standing.calm.reaped(), self.about(standing.connection));
             let read_reaps = &mut standing.read_reaps;
             let behind = || {
                 *read_reaps = reaped > 0;
-                let ask = Ask { holder: &self.holder, slots: wanted.clamp(1, BEHIND), reaped, about: "" };
+                let ask = Ask { holder: &self.holder, slots: wanted.min(BEHIND), reaped, about: "" };
                 fetch::call(&self.queue, ask, &about)
             };
             tokio::select! {
