@@ -125,12 +125,15 @@ fn subscriber(
     let wanted = Targets::new().with_default(LevelFilter::INFO).with_targets(
         ["hyper", "hyper_util", "h2", "reqwest", "rustls", "opentelemetry"].map(|t| (t, LevelFilter::OFF)),
     );
-    // Each of these costs time at every step into a span and out of it; the log says where a line was written.
+    // Each of these costs time at every step into a span and out of it; the log says where a line was written, and everything
+    // here asks a span for its trace (see `trace`), never OpenTelemetry for the current one.
     let traces = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("perch"))
+        .with_context_activation(false)
         .with_tracked_inactivity(false)
         .with_threads(false)
         .with_location(false)
+        .with_target(false)
         .with_filter(wanted);
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces);
     Ok((subscriber, TelemetryGuard(provider)))
