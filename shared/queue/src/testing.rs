@@ -49,7 +49,7 @@ pub async fn fetch_behind(
     slots: usize,
     known_by: &str,
 ) -> Result<Option<Vec<Lease>>, QueueError> {
-    let call = fetch::call(queue, Ask { holder, slots, reaped: 0, about: "" }, known_by);
+    let call = fetch::call(queue, Ask { holder, slots, reaped: 100, about: "" }, known_by);
     let batch: fetch::Batch = queue.run("fetch", &call).await?;
     Ok((batch.state != State::Stranger).then(|| batch.jobs.into_iter().map(|job| job.lease).collect()))
 }

@@ -4,10 +4,11 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::Utc;
 use perch_base::Clock;
 use perch_queue::{
     EnqueueOptions,
-    testing::{fetch_behind, introduce, leave},
+    testing::{fetch, fetch_behind, introduce, leave, renew},
     worker::{HandlerResult, Handlers, JobContext},
 };
 use perch_testkit::{OwnRedis, TestRedis};
@@ -63,6 +64,25 @@ async fn a_worker_that_has_left_is_leased_nothing_by_what_it_sent_before() {
     let late = fetch_behind(&world.queue, "w1", 5, "here").await.expect("Redis answers");
     assert!(late.is_none(), "{late:?}");
     assert_eq!(world.queue.stats().await.expect("Redis answers").waiting(), 1);
+}
+
+#[tokio::test]
+async fn what_was_sent_along_with_a_read_judges_nobody_lost() {
+    let clock = Clock::manual(Utc::now());
+    let world = World::with(|_, _| {}, clock.clone()).await;
+    introduce(&world.queue, "w1", "here").await.expect("Redis answers");
+    world.client.enqueue(&Chore::number(1)).await.expect("accepted");
+    let running = fetch(&world.queue, "w2", 1, 0).await.expect("Redis answers").jobs;
+    world.client.enqueue(&Chore::number(2)).await.expect("accepted");
+    clock.advance(2 * engine().lease);
+
+    let late = fetch_behind(&world.queue, "w1", 5, "here").await.expect("Redis answers");
+    assert!(late.is_none(), "{late:?}");
+    assert_eq!(tokens(&world).await, 1);
+    let stats = world.queue.stats().await.expect("Redis answers");
+    assert_eq!((stats.running, stats.waiting()), (1, 1), "w2 may be about to renew its lease");
+    let (lost, _) = renew(&world.queue, "w2", &[running[0].0.clone()], 0).await.expect("Redis answers");
+    assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

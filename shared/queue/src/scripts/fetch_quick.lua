@@ -4,7 +4,7 @@
 -- Own ARGV: 5 slots, 6 lease ms, 7 holder, 8 most jobs promoted, 9 most leases reaped, 10 group concurrency (0 none),
 --   11 group rate: interval ms between starts (0 none), 12 group burst, 13 queue rate: interval ms (0 none), 14 queue burst,
 --   15 global concurrency (0 none), 16 what the worker says of itself (JSON, '' to leave it as it is), 17 what it must have
---   said for this fetch to count ('' anything)
+--   said for this fetch to count ('' anything); with it nothing is reaped, and where a lease ran out it does not count
 -- Result: { 0, 1 for a paused queue, or 2 where the fetch does not count; ms until the next job is due or a lease ends (-1
 --   none); the time; then for each job: its envelope and its lease member }
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
@@ -17,25 +17,26 @@ local queue_step, queue_burst, global_most = tonumber(ARGV[13]), tonumber(ARGV[1
 -- The first write decides whether Redis lets a script run at its memory limit. Taking jobs must work then, or nothing would
 -- ever make room.
 call('ZREM', WORKERS, '')
--- One that was sent along with a blocking read may run late: when the worker has left, or has given its connection up.
-if ARGV[17] ~= '' and call('HGET', WORKER_INFO, holder) ~= ARGV[17] then
-  if call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
-  return { 2, -1, now }
-end
-call('ZADD', WORKERS, now, holder)
-if ARGV[16] ~= '' then call('HSET', WORKER_INFO, holder, ARGV[16]) end
-
-local most_reaped = tonumber(ARGV[9])
-local started = 0
-local out = { 0, -1, now }
-
 -- The first of a sorted set: when, or nil.
 local function first_of(set)
   local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
   return tonumber(first[2])
 end
+local most_reaped = tonumber(ARGV[9])
 local first_lease = first_of(LEASES)
 local nothing_ran = not first_lease
+local expired = most_reaped > 0 and first_lease and first_lease <= now
+-- One that was sent along with a blocking read may run late: when the worker has left, or has given its connection up, or
+-- cannot hear. It takes no part in judging who is lost: after an outage every lease looks so.
+if ARGV[17] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[17]) then
+  wake()
+  return { 2, -1, now }
+end
+call('ZADD', WORKERS, now, holder)
+if ARGV[16] ~= '' then call('HSET', WORKER_INFO, holder, ARGV[16]) end
+
+local started = 0
+local out = { 0, -1, now }
 
 -- Milliseconds until a job becomes due or a lease ends, -1 for neither.
 local function next_change(first_due)
@@ -164,7 +165,6 @@ local function promote()
 end
 
 local limited = group_most > 0 or group_step > 0 or queue_step > 0
-local expired = most_reaped > 0 and first_lease and first_lease <= now
 
 -- Most fetches find no lease that ran out, no limit, nothing parked and nothing cancelled.
 if not expired and not limited and not cancelled and call('EXISTS', PARKED_COUNT) == 0 then

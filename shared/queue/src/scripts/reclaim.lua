@@ -8,7 +8,10 @@
 local known = {}
 for i = 6, #ARGV do known[ARGV[i]] = true end
 local given_back = 0
-for _, member in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+local members = call('ZRANGE', LEASES, 0, -1)
+-- From the last to the first, since each goes to the front.
+for i = #members, 1, -1 do
+  local member = members[i]
   local id, holder, attempt, group = split_lease(member)
   if holder == ARGV[5] and not known[member] then
     call('ZREM', LEASES, member)

@@ -97,8 +97,13 @@ impl Buffer {
     /// costs the same for one job as for many.
     pub fn wanted(&self) -> usize {
         let waiting = !lock(&self.waiting).is_empty();
-        let free = self.capacity.saturating_sub(self.outstanding.load(Ordering::Acquire));
+        let free = self.free();
         if waiting && free < self.capacity.div_ceil(4) { 0 } else { free }
+    }
+
+    /// Places that no job has.
+    pub fn free(&self) -> usize {
+        self.capacity.saturating_sub(self.outstanding.load(Ordering::Acquire))
     }
 
     /// Returns once more may be wanted.

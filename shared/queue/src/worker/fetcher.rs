@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     EventData, Lease, Queue, QueueError,
-    fetch::{self, Ask, Batch, State, fetch},
+    fetch::{self, Ask, Batch, Leased, State, fetch},
     finish::{Finish, Verdict},
     lease,
 };
@@ -156,8 +156,9 @@ impl Fetcher {
         standing.told = true;
         standing.clock = RedisClock { asked_at, ms: batch.at_ms };
         let next = self.take_in(batch, wanted, asked_at).await;
-        // Only now does nothing count any more that was sent before.
-        if standing.may_hold_unknown && self.reclaim().await.is_ok() {
+        // Only now does nothing count any more that was sent before; and before another read is sent, whose jobs it would take.
+        if standing.may_hold_unknown {
+            self.reclaim().await?;
             standing.may_hold_unknown = false;
         }
         Ok(next)
@@ -180,12 +181,16 @@ impl Fetcher {
             };
             tokio::select! {
                 woken = standing.waiter.woken(behind) => match woken {
-                    Ok(Some(batch)) if batch.state != State::Stranger => {
+                    Ok(Some(mut batch)) if batch.state != State::Stranger => {
                         standing.waiting_backoff.reset();
                         let leased_at = standing.clock.here(batch.at_ms);
+                        // Others came meanwhile, without a token.
+                        let places = self.buffer.free().min(batch.jobs.len());
+                        self.give_back(batch.jobs.split_off(places)).await;
                         next = self.take_in(batch, usize::MAX, leased_at).await;
                     }
                     Ok(batch) => {
+                        standing.waiting_backoff.reset();
                         standing.told &= batch.is_none();
                         return;
                     }
@@ -208,16 +213,19 @@ impl Fetcher {
     /// What reaches a full pool is meant for another worker.
     async fn hand_on(&self, woken: Result<Option<Batch>, QueueError>, standing: &mut Standing) {
         match woken {
-            Ok(Some(batch)) => {
-                for job in batch.jobs {
-                    release(&self.verdicts, job.lease).await;
-                }
-            }
+            Ok(Some(batch)) => self.give_back(batch.jobs).await,
             Ok(None) => pass_on(&self.queue).await,
             Err(error) => {
                 self.away(&error);
                 standing.cut_off();
             }
+        }
+    }
+
+    /// Gives jobs back that were not started: from the last to the first, since each goes to the front of its queue.
+    async fn give_back(&self, jobs: Vec<Leased>) {
+        for job in jobs.into_iter().rev() {
+            release(&self.verdicts, job.lease).await;
         }
     }
 
@@ -282,7 +290,6 @@ async fn pass_on(queue: &Queue) {
     }
 }
 
-/// Waits for a token, at most `engine.idle_block`, and gives the connection back for the next time.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -155,7 +155,13 @@ impl Runtime {
             signal.cancelled().await;
             Ok(())
         }));
-        let (worked, ()) = tokio::join!(work.join_next(), closing);
+        // Without its pools the process must not go on taking jobs.
+        let working = async {
+            let worked = work.join_next().await;
+            shutdown.cancel();
+            worked
+        };
+        let (worked, ()) = tokio::join!(working, closing);
 
         background.join_all().await;
         // The finishers end with the last sender of verdicts.
@@ -221,7 +227,8 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
         if !back.is_empty() {
             tracing::info!(queue = %queue.name(), jobs = back.len(), "given back unstarted");
         }
-        for delivery in &back {
+        // From the last to the first, since each goes to the front of its queue.
+        for delivery in back.iter().rev() {
             release(verdicts, delivery.held.lease.clone()).await;
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 use perch_base::crash_point;
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, ServerErrorKind};
 
 use crate::{Connection, Queue, QueueError, fetch::Batch, scripts::Call};
 
@@ -28,9 +28,7 @@ impl Waiter {
     /// for anew. After an error the answer of the fetch may be lost.
     pub async fn woken(&mut self, fetch: impl FnOnce() -> Call) -> Result<Option<Batch>, QueueError> {
         let read = self.pending.get_or_insert_with(|| {
-            // The commands of a cluster connection go their own ways, and a clock that tests move is read when a call is made.
-            let along = !self.queue.redis().is_cluster() && self.queue.clock().is_system();
-            let fetch = along.then(fetch);
+            let fetch = may_go_along(&self.queue).then(fetch);
             read(self.queue.clone(), self.idle.take(), fetch).boxed()
         });
         let result = read.await;
@@ -57,6 +55,14 @@ impl Waiter {
     }
 }
 
+/// Whether a fetch may be sent before there is a token. The commands of a cluster connection go their own ways; a clock that
+/// tests move is read when a call is made; and a job that is given back has used up its turn in a rate.
+fn may_go_along(queue: &Queue) -> bool {
+    let settings = queue.settings();
+    let rates = settings.rate.is_some() || settings.group_rate.is_some();
+    !queue.redis().is_cluster() && queue.clock().is_system() && !rates
+}
+
 async fn read(
     queue: Queue,
     conn: Option<Connection>,
@@ -80,7 +86,7 @@ async fn read(
                 None => Ok(None),
             }
         };
-        tokio::join!(token, found)
+        tokio::join!(biased; token, found)
     };
     // A connection that died without a word would block for ever.
     let (token, found) = tokio::time::timeout(longest + Duration::from_secs(5), both)
@@ -90,13 +96,8 @@ async fn read(
     crash_point!("fetch.after");
     match found {
         Ok(batch) => Ok((conn, batch)),
-        // Whatever Redis has against it, the next fetch learns.
-        Err(error) if answered(&error) => Ok((conn, None)),
+        // The next fetch brings the script.
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => Ok((conn, None)),
         Err(error) => Err(QueueError::from_redis(doing, error)),
     }
-}
-
-/// Whether Redis itself refused, so that nothing was done.
-fn answered(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_))
 }

@@ -274,7 +274,8 @@ impl Model {
         let mut back: Vec<(i64, String)> =
             self.leases.iter().filter(unknown).map(|l| (l.ends, l.member.clone())).collect();
         back.sort();
-        for (_, member) in &back {
+        // Each goes to the front, so the last goes first.
+        for (_, member) in back.iter().rev() {
             self.finish(member, Ending::Release);
         }
         Answer::Count(back.len())
