@@ -5,7 +5,10 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use perch_base::Clock;
+use perch_base::{
+    Clock,
+    settings::{EngineSettings, QueueSettings},
+};
 use perch_queue::{
     EnqueueOptions,
     testing::{fetch, fetch_behind, introduce, leave, renew},
@@ -22,11 +25,15 @@ async fn tokens(world: &World) -> usize {
 
 /// A world on a server of its own, where idle workers can be counted.
 async fn apart(concurrency: usize) -> (OwnRedis, World) {
+    apart_with(concurrency, &engine()).await
+}
+
+async fn apart_with(concurrency: usize, engine: &EngineSettings) -> (OwnRedis, World) {
     let server = OwnRedis::start().await;
     let redis = TestRedis::at(&server.url());
     let door = redis.door();
-    let settings = perch_base::settings::QueueSettings { concurrency, ..queue_settings() };
-    let world = World::on(redis, door, settings, &engine(), &Clock::system());
+    let settings = QueueSettings { concurrency, ..queue_settings() };
+    let world = World::on(redis, door, settings, engine, &Clock::system());
     (server, world)
 }
 
@@ -107,6 +114,45 @@ async fn a_worker_that_stops_in_the_moment_a_job_comes_runs_it_or_gives_it_back(
         }
         eventually("nothing is left", || async { world.queue.stats().await.expect("Redis answers").waiting() == 0 })
             .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stops_gives_a_job_back_that_came_in_that_moment_while_others_still_run() {
+    // Nothing here is found by the end of a lease or of the grace.
+    let (lease, grace) = (Duration::from_secs(60), Duration::from_secs(60));
+    let engine = EngineSettings { lease, shutdown_grace: grace, ..engine() };
+    let (_server, world) = apart_with(4, &engine).await;
+    for round in 0..15 {
+        let (seen, free) = (Seen::new(), Arc::new(Notify::new()));
+        let (record, held) = (seen.clone(), free.clone());
+        let working = world.work(Handlers::new().on(move |chore: Chore| {
+            record.push(chore.n);
+            let held = held.clone();
+            async move {
+                if chore.n == 1 {
+                    held.notified().await;
+                }
+                HandlerResult::Ok(())
+            }
+        }));
+        until_idle(&world, 1).await;
+        world.client.enqueue(&Chore::number(1)).await.expect("accepted");
+        eventually("one runs", || async { seen.len() == 1 }).await;
+        until_idle(&world, 1).await;
+        working.stop.cancel();
+        let id = world.client.enqueue(&Chore::number(2)).await.expect("accepted").id;
+        eventually("the other is waiting, or ran", || async {
+            let stats = world.queue.stats().await.expect("Redis answers");
+            (stats.running, stats.waiting()) == (1, u64::from(seen.len() == 1))
+        })
+        .await;
+        if seen.len() == 1 {
+            world.queue.cancel(id, "the round is over", "test").await.expect("Redis answers");
+        }
+        free.notify_one();
+        working.stop().await;
+        assert_eq!(world.queue.stats().await.expect("Redis answers").running, 0, "round {round}");
     }
 }
 

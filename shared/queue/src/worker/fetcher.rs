@@ -94,10 +94,12 @@ impl RedisClock {
     /// Clocks drift apart by up to 0.05 % (500 ppm, the most that NTP slews), which is 0.3 s in this time.
     const GOOD_FOR: Duration = Duration::from_secs(600);
 
-    /// The earliest that it can have been here when the clock of Redis showed `ms`.
-    fn here(&self, ms: i64) -> Instant {
+    /// The earliest that it can have been here when the clock of Redis showed `ms`; none when that is `lease` ago, so that a
+    /// lease of then may have run out.
+    fn here(&self, ms: i64, lease: Duration) -> Option<Instant> {
         let later = Duration::from_millis(u64::try_from(ms - self.ms).unwrap_or(0));
-        (self.asked_at + later).min(Instant::now())
+        let here = (self.asked_at + later).min(Instant::now());
+        (here.elapsed() < lease).then_some(here)
     }
 
     fn is_old(&self) -> bool {
@@ -145,6 +147,25 @@ impl Fetcher {
                 }
             }
         }
+        self.give_up_reading(&mut standing).await;
+    }
+
+    /// The worker stops, and nobody waits for the read any more. What may have come with a token in this moment is given back
+    /// at once, not when the jobs that still run have ended.
+    async fn give_up_reading(&self, standing: &mut Standing) {
+        if !standing.waiter.is_pending() && !standing.may_hold_unknown {
+            return;
+        }
+        standing.cut_off();
+        let about = self.about(standing.connection);
+        let ask = Ask { holder: &self.holder, slots: 0, reaped: 0, about: &about };
+        let given_up = async {
+            fetch(&self.queue, ask).await?;
+            self.reclaim().await
+        };
+        if let Err(error) = given_up.await {
+            tracing::debug!(queue = %self.queue.name(), %error, "what a token brought at the end waits for its lease to end");
+        }
     }
 
     async fn fetch(&self, wanted: usize, standing: &mut Standing) -> Result<Next, QueueError> {
@@ -183,7 +204,11 @@ impl Fetcher {
                 woken = standing.waiter.woken(behind) => match woken {
                     Ok(Some(mut batch)) if batch.state != State::Stranger => {
                         standing.waiting_backoff.reset();
-                        let leased_at = standing.clock.here(batch.at_ms);
+                        let Some(leased_at) = standing.clock.here(batch.at_ms, self.queue.engine().lease) else {
+                            // This process was frozen, or the clock of Redis was set back. Asked anew, both are seen.
+                            self.give_back(batch.jobs).await;
+                            return;
+                        };
                         // Others came meanwhile, without a token.
                         let places = self.buffer.free().min(batch.jobs.len());
                         self.give_back(batch.jobs.split_off(places)).await;
@@ -298,13 +323,16 @@ mod tests {
 
     #[test]
     fn what_redis_did_while_a_process_was_frozen_is_dated_by_when_redis_did_it() {
-        let asked_at = Instant::now();
+        let (asked_at, lease) = (Instant::now(), Duration::from_secs(12));
         let clock = RedisClock { asked_at, ms: 5_000_000 };
         while asked_at.elapsed() < Duration::from_millis(3) {}
-        assert_eq!(clock.here(5_000_002), asked_at + Duration::from_millis(2));
+        assert_eq!(clock.here(5_000_002, lease), Some(asked_at + Duration::from_millis(2)));
         // The clock of Redis was set back, or ahead: never before the answer that both are known from, and never in the future.
-        assert_eq!(clock.here(4_000_000), asked_at);
-        assert!(clock.here(9_000_000) <= Instant::now());
+        assert_eq!(clock.here(4_000_000, lease), Some(asked_at));
+        assert!(clock.here(9_000_000, lease).is_some_and(|here| here <= Instant::now()));
+        // What may have run out by now is not dated: nobody may start it.
+        assert_eq!(clock.here(4_000_000, Duration::from_millis(3)), None);
+        assert_eq!(clock.here(5_000_000, Duration::from_millis(3)), None);
     }
 
     #[test]

@@ -165,10 +165,12 @@ impl Runtime {
 
         background.join_all().await;
         // The finishers end with the last sender of verdicts.
-        let left: Vec<(Queue, Arc<Buffer>)> = running.into_iter().map(|r| (r.queue, r.buffer)).collect();
+        let queues: Vec<Queue> = running.into_iter().map(|r| r.queue).collect();
         finishers.join_all().await;
-        for (queue, buffer) in &left {
-            say_goodbye(queue, &self.name.to_string(), buffer).await;
+        for queue in &queues {
+            if let Err(error) = lease::leave(queue, &self.name.to_string()).await {
+                tracing::debug!(%error, "left without a good-bye");
+            }
         }
         heartbeats_stop.cancel();
         let _ = tokio::task::spawn_blocking(move || heartbeats.join()).await;
@@ -237,17 +239,6 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
         tokio::time::sleep(grace).await;
         interrupt.cancel();
     });
-}
-
-/// Redis no longer knows the worker; and what came with a token that nobody waited for any longer is given back.
-async fn say_goodbye(queue: &Queue, holder: &str, buffer: &Buffer) {
-    let left = async {
-        lease::leave(queue, holder).await?;
-        lease::reclaim(queue, holder, &buffer.leases()).await
-    };
-    if let Err(error) = left.await {
-        tracing::debug!(%error, "left without a good-bye");
-    }
 }
 
 #[derive(Clone)]

@@ -27,15 +27,16 @@ impl Waiter {
     /// Returns when a token came or the read timed out in Redis, with what the fetch found; `None` when that is to be asked
     /// for anew. After an error the answer of the fetch may be lost.
     pub async fn woken(&mut self, fetch: impl FnOnce() -> Call) -> Result<Option<Batch>, QueueError> {
-        let read = self.pending.get_or_insert_with(|| {
+        if self.pending.is_none() {
             let fetch = may_go_along(&self.queue).then(fetch);
-            read(self.queue.clone(), self.idle.take(), fetch).boxed()
-        });
-        let result = read.await;
-        self.pending = None;
-        let (conn, batch) = result?;
-        self.idle = Some(conn);
-        Ok(batch)
+            self.pending = Some(read(self.queue.clone(), self.idle.take(), fetch).boxed());
+        }
+        self.woken_if_pending().await
+    }
+
+    /// Whether a read was begun and its answer not taken yet.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// As [`woken`](Self::woken), for a read that was begun before; without one it never returns.
