@@ -10,8 +10,8 @@ use super::fold::{EventRow, JobRow, JobUnit};
 use crate::{StoreError, json};
 
 /// Writes the events, but for those that Postgres has already, and what they say of their jobs. Two statements, each sent
-/// whole: a process that freezes between them is idle in its transaction and loses its locks. Amid a `COPY`, which would
-/// be somewhat faster, it would not be idle, and keep them for as long as it is frozen.
+/// whole: a process that freezes between them is idle in its transaction and loses its locks. Amid a `COPY`, which is
+/// hardly faster, it would not be idle, and keep them for as long as it is frozen.
 pub(super) async fn write(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
     if units.iter().all(|unit| unit.events.is_empty()) {
         return Ok(());
