@@ -9,7 +9,10 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use redis::{FromRedisValue, ParsingError, Value};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{IntoDeserializer as _, value::StrDeserializer},
+};
 
 use crate::{Queue, QueueError};
 
@@ -60,7 +63,8 @@ impl EventKind {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
+        let word: StrDeserializer<'_, serde::de::value::Error> = word.into_deserializer();
+        Self::deserialize(word).ok()
     }
 }
 
@@ -128,10 +132,13 @@ impl JobEvent {
         serde_json::from_str(&self.value).unwrap_or_default()
     }
 
-    /// Reads one field and value of an entry. `None` for what this version does not know.
-    pub fn read(entry: EntryId, index: u32, field: &str, value: String) -> Option<Self> {
-        let (word, id) = field.split_once(' ')?;
-        Some(Self { entry, index, kind: EventKind::parse(word)?, job: id.parse().ok()?, value })
+    /// Reads one field and value of an entry. Gives back the value of what this version does not know.
+    pub fn read(entry: EntryId, index: u32, field: &str, value: String) -> Result<Self, String> {
+        let known = field.split_once(' ').and_then(|(word, id)| Some((EventKind::parse(word)?, id.parse().ok()?)));
+        match known {
+            Some((kind, job)) => Ok(Self { entry, index, kind, job, value }),
+            None => Err(value),
+        }
     }
 }
 
@@ -153,7 +160,7 @@ impl FromRedisValue for Entries {
                     let id: EntryId = id.parse().ok()?;
                     let events = (0..)
                         .zip(fields)
-                        .filter_map(|(i, (field, value))| JobEvent::read(id, i, &text(field), text(value)));
+                        .filter_map(|(i, (field, value))| JobEvent::read(id, i, &text(field), text(value)).ok());
                     Some((id, events.collect()))
                 })
                 .collect(),

@@ -53,7 +53,7 @@ fn an_event_is_passed_over_or_can_be_read() {
         let Ok(entry) = id.parse::<EntryId>() else { return "no id".to_owned() };
         assert_eq!(entry.to_string().parse::<EntryId>(), Ok(entry));
         let _ = entry.at();
-        let Some(event) = JobEvent::read(entry, 0, field, value.to_owned()) else { return "passed over".to_owned() };
+        let Ok(event) = JobEvent::read(entry, 0, field, value.to_owned()) else { return "passed over".to_owned() };
         let _ = (event.at(), event.data());
         event.kind.to_string()
     });

@@ -42,6 +42,11 @@ impl JobState {
         }
     }
 
+    /// True when few jobs are in it, so that the table has an index of them.
+    const fn is_aside(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Dead | Self::Cancelled | Self::Discarded)
+    }
+
     /// True when nothing more will happen to the job, unless an operator replays it.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Dead | Self::Cancelled | Self::Discarded)
@@ -102,7 +107,7 @@ impl FromRow<'_, PgRow> for JobRecord {
             queue: parsed(row, "queue")?,
             kind: row.try_get("kind")?,
             state: word(row, "state")?,
-            priority: row.try_get("priority")?,
+            priority: row.try_get::<Option<String>, _>("priority")?.unwrap_or_else(|| "normal".to_owned()),
             payload: row.try_get("payload")?,
             envelope: row.try_get("envelope")?,
             group: row.try_get("group_key")?,
@@ -289,7 +294,8 @@ impl History<'_> {
         let texts = [
             (" and queue = ", filter.queue.as_ref().map(ToString::to_string)),
             (" and kind = ", filter.kind.clone()),
-            (" and state = ", filter.state.map(|state| state.as_str().to_owned())),
+            (" and state = ", filter.state.filter(|state| !state.is_aside()).map(|state| state.as_str().to_owned())),
+            (" and aside = ", filter.state.filter(|state| state.is_aside()).map(|state| state.as_str().to_owned())),
             (" and group_key = ", filter.group.clone()),
             (" and parent = ", filter.parent.map(|id| id.to_string())),
             (" and id < ", filter.before.map(|id| id.to_string())),

@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use perch_jobs::JobId;
 
 use crate::{History, StoreError};
 
@@ -12,15 +13,15 @@ pub struct Pruned {
 }
 
 impl History<'_> {
-    /// Removes jobs that last changed before `older_than`, with their events: at most `batch` jobs in one transaction,
-    /// so call it again until it removes fewer. Jobs that are still to run are kept, however old.
+    /// Removes jobs that were made and last changed before `older_than`, with their events: at most `batch` jobs in one
+    /// transaction, so call it again until it removes fewer. Jobs that are still to run are kept, however old.
     pub async fn prune(&self, older_than: DateTime<Utc>, batch: u32) -> Result<Pruned, StoreError> {
         let (jobs, events): (i64, i64) = sqlx::query_as(
             "with old as (
                  select id from jobs
-                 where environment = $1 and changed_at < $2
+                 where environment = $1 and id < $4 and changed_at < $2
                    and (finished_at is not null or coalesce(run_at, changed_at) < $2)
-                 order by changed_at
+                 order by id
                  limit $3
                  for update skip locked
              ), gone_events as (
@@ -33,6 +34,7 @@ impl History<'_> {
         .bind(self.0.env_name())
         .bind(older_than)
         .bind(i64::from(batch))
+        .bind(JobId::from_parts(older_than, 0).to_string())
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("prune the history"))?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use perch_base::Environment;
+use perch_jobs::JobId;
 use perch_store::{AuditFilter, JobFilter, JobState, KeptRequest, Pruned, Scope, StoreError};
 use perch_testkit::TestDatabase;
 use secrecy::{ExposeSecret, SecretString};
@@ -43,16 +44,19 @@ async fn old_history_is_pruned_in_batches_and_jobs_still_to_run_are_kept() {
     let day = 86_400_000;
     let now = u64::try_from(Utc::now().timestamp_millis()).unwrap();
     let old = now - 40 * day;
+    let made = Utc::now() - TimeDelta::days(40);
+    let aged = |n: u64| JobId::from_parts(made, u128::from(n) + 1);
+    let [to_come, forgotten] = [aged(10), aged(11)];
     for n in 0..5 {
         let fields =
-            [("enqueued", job(n), envelope("extract_post")), ("succeeded", job(n), r#"{"attempt":1}"#.to_owned())];
+            [("enqueued", aged(n), envelope("extract_post")), ("succeeded", aged(n), r#"{"attempt":1}"#.to_owned())];
         let fields: Vec<_> = fields.iter().map(|(word, id, value)| (*word, *id, value.as_str())).collect();
-        world.event_at(old + u64::from(n), &fields).await;
+        world.event_at(old + n, &fields).await;
     }
     let later = format!(r#"{{"kind":"extract_post","max":1,"run_at":{},"payload":{{}}}}"#, now + day);
-    world.event_at(old + 10, &[("enqueued", job(10), &later)]).await;
+    world.event_at(old + 10, &[("enqueued", to_come, &later)]).await;
     world
-        .event_at(old + 11, &[("retried", job(11), r#"{"attempt":1,"error":"forgotten by a history of failures"}"#)])
+        .event_at(old + 11, &[("retried", forgotten, r#"{"attempt":1,"error":"forgotten by a history of failures"}"#)])
         .await;
     world.event("enqueued", job(12), &envelope("extract_post")).await;
     world.sync().await;
@@ -62,7 +66,7 @@ async fn old_history_is_pruned_in_batches_and_jobs_still_to_run_are_kept() {
     assert_eq!(history.prune(cutoff, 4).await.unwrap(), Pruned { jobs: 4, events: 8 });
     assert_eq!(history.prune(cutoff, 4).await.unwrap(), Pruned { jobs: 2, events: 3 });
     assert_eq!(history.prune(cutoff, 4).await.unwrap(), Pruned::default());
-    assert_eq!(history.job(job(10)).await.unwrap().unwrap().state, JobState::Scheduled);
+    assert_eq!(history.job(to_come).await.unwrap().unwrap().state, JobState::Scheduled);
     assert_eq!(history.search(&JobFilter::default()).await.unwrap().len(), 2);
 }
 

@@ -85,10 +85,23 @@ impl Batch {
     }
 
     /// Writes all rows; one that Postgres cannot hold fails the whole transaction.
-    pub async fn write(&self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
-        match self {
-            Self::Jobs(units) => rows::write(conn, env, units).await,
-            Self::Hot(units) => write_hot(conn, env, units).await,
+    ///
+    /// Events go by the connection `apart`, where there is one, while `conn` writes what they say of their jobs. They are kept
+    /// whatever becomes of the transaction: read again, they are found to be there.
+    pub async fn write(
+        &self,
+        conn: &mut PgConnection,
+        apart: Option<&mut PgConnection>,
+        env: &str,
+    ) -> Result<(), StoreError> {
+        match (self, apart) {
+            (Self::Jobs(units), Some(apart)) => {
+                let (events, jobs) =
+                    tokio::join!(rows::add_events(apart, env, units), rows::write_jobs(conn, env, units));
+                events.and(jobs)
+            }
+            (Self::Jobs(units), None) => write_jobs(conn, env, units).await,
+            (Self::Hot(units), _) => write_hot(conn, env, units).await,
         }
     }
 
@@ -99,7 +112,7 @@ impl Batch {
             Self::Jobs(units) => {
                 for unit in units {
                     let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
-                    let written = rows::write(&mut savepoint, env, std::slice::from_ref(unit)).await;
+                    let written = write_jobs(&mut savepoint, env, std::slice::from_ref(unit)).await;
                     if let Some(reason) = keep_or_undo(savepoint, written).await? {
                         refused.extend(unit.sources.iter().map(|source| (source.clone(), reason.clone())));
                     }
@@ -132,6 +145,11 @@ async fn keep_or_undo(
         }
         Err(error) => Err(error),
     }
+}
+
+async fn write_jobs(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
+    rows::write_events(&mut *conn, env, units).await?;
+    rows::write_jobs(conn, env, units).await
 }
 
 async fn write_hot(conn: &mut PgConnection, env: &str, units: &[HotUnit]) -> Result<(), StoreError> {

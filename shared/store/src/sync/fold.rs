@@ -41,7 +41,7 @@ pub(super) struct JobRow {
 /// One event as it is stored.
 #[derive(Debug, Clone)]
 pub(super) struct EventRow {
-    pub queue: String,
+    pub queue: QueueName,
     pub ms: i64,
     pub seq: i64,
     pub idx: u32,
@@ -67,26 +67,36 @@ pub(super) struct JobUnit {
 }
 
 /// Folds the entries of a queue's stream, oldest first. What is no event of this release is put into `rejects`.
-pub(super) fn fold(queue: &QueueName, entries: &[Entry], rejects: &mut Vec<(Source, String)>) -> Vec<JobUnit> {
+pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(Source, String)>) -> Vec<JobUnit> {
     let mut order: HashMap<JobId, usize> = HashMap::new();
     let mut units: Vec<JobUnit> = Vec::new();
     for entry in entries {
-        for (index, (field, value)) in (0u32..).zip(&entry.fields) {
-            let source = Source { entry: entry.id, index, field: field.clone(), value: value.clone() };
-            let Some(event) = JobEvent::read(entry.id, index, field, value.clone()) else {
-                rejects.push((source, "not an event that this release knows".to_owned()));
-                continue;
+        for (index, (field, value)) in (0u32..).zip(entry.fields) {
+            let event = match JobEvent::read(entry.id, index, &field, value) {
+                Ok(event) => event,
+                Err(value) => {
+                    let source = Source { entry: entry.id, index, field, value };
+                    rejects.push((source, "not an event that this release knows".to_owned()));
+                    continue;
+                }
             };
             let at = *order.entry(event.job).or_insert_with(|| {
                 units.push(JobUnit { row: blank(queue, event.job, entry.id), events: Vec::new(), sources: Vec::new() });
                 units.len() - 1
             });
             let unit = &mut units[at];
-            let data = event.data();
-            if let Err(reason) = apply(&mut unit.row, &event, &data) {
-                rejects.push((source.clone(), reason));
+            // The value of an accepted job is its envelope, and no more than that.
+            let accepted = event.kind == EventKind::Enqueued;
+            let mut data = if accepted { EventData::default() } else { event.data() };
+            let applied = apply(&mut unit.row, &event, &data);
+            if accepted {
+                data.trace.clone_from(&unit.row.traceparent);
             }
             unit.events.push(event_row(queue, &event, data));
+            let source = Source { entry: entry.id, index, field, value: event.value };
+            if let Err(reason) = applied {
+                rejects.push((source.clone(), reason));
+            }
             unit.sources.push(source);
         }
     }
@@ -212,7 +222,7 @@ fn open_envelope(row: &mut JobRow, text: &str) -> Result<(), String> {
 
 fn event_row(queue: &QueueName, event: &JobEvent, data: EventData) -> EventRow {
     EventRow {
-        queue: queue.to_string(),
+        queue: queue.clone(),
         ms: signed(event.entry.ms),
         seq: signed(event.entry.seq),
         idx: event.index,
@@ -226,8 +236,7 @@ fn event_row(queue: &QueueName, event: &JobEvent, data: EventData) -> EventRow {
         next_run: data.next.and_then(storable_time),
         trace: data.trace,
         result: data.result,
-        // An envelope names whoever replayed the job last, also where it is told again.
-        actor: data.by.filter(|_| event.kind != EventKind::Enqueued),
+        actor: data.by,
     }
 }
 
@@ -254,7 +263,7 @@ mod tests {
         }
     }
 
-    fn folded(entries: &[Entry]) -> JobRow {
+    fn folded(entries: Vec<Entry>) -> JobRow {
         let mut rejects = Vec::new();
         let units = fold(&QueueName::from_static("extraction"), entries, &mut rejects);
         assert!(rejects.is_empty(), "{rejects:?}");
@@ -266,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_job_that_ran_through_is_done_with_its_envelope_its_worker_and_its_answer() {
-        let row = folded(&[
+        let row = folded(vec![
             entry(1_000, &[("enqueued", ENVELOPE)]),
             entry(2_000, &[("started", r#"{"attempt":1,"worker":"w1"}"#)]),
             entry(3_000, &[("succeeded", r#"{"attempt":1,"ms":900,"result":{"picks":2}}"#)]),
@@ -283,25 +292,25 @@ mod tests {
 
     #[test]
     fn a_retry_is_scheduled_until_its_time_and_a_lost_job_waits() {
-        let retried = folded(&[entry(1_000, &[("retried", r#"{"attempt":2,"error":"503","next":9000,"ms":400}"#)])]);
+        let retried = folded(vec![entry(1_000, &[("retried", r#"{"attempt":2,"error":"503","next":9000,"ms":400}"#)])]);
         assert_eq!((retried.state, retried.attempts), (JobState::Scheduled, Some(2)));
         assert_eq!(retried.run_at.map(|at| at.timestamp_millis()), Some(9_000));
         assert_eq!(retried.started_at.map(|at| at.timestamp_millis()), Some(600));
         assert_eq!(retried.finished_at, None);
-        let lost = folded(&[entry(1_000, &[("lost", r#"{"attempt":1,"error":"worker lost: w1"}"#)])]);
+        let lost = folded(vec![entry(1_000, &[("lost", r#"{"attempt":1,"error":"worker lost: w1"}"#)])]);
         assert_eq!((lost.state, lost.last_error.as_deref()), (JobState::Waiting, Some("worker lost: w1")));
     }
 
     #[test]
     fn an_attempt_that_was_put_off_or_given_back_is_not_counted() {
         for word in ["snoozed", "released"] {
-            assert_eq!(folded(&[entry(1_000, &[(word, r#"{"attempt":3}"#)])]).attempts, Some(2));
+            assert_eq!(folded(vec![entry(1_000, &[(word, r#"{"attempt":3}"#)])]).attempts, Some(2));
         }
     }
 
     #[test]
     fn a_failure_that_brings_its_envelope_along_says_all_that_is_known() {
-        let row = folded(&[entry(5_000, &[("enqueued", ENVELOPE), ("dead", r#"{"attempt":6,"error":"no"}"#)])]);
+        let row = folded(vec![entry(5_000, &[("enqueued", ENVELOPE), ("dead", r#"{"attempt":6,"error":"no"}"#)])]);
         assert_eq!((row.state, row.kind.as_deref()), (JobState::Dead, Some("extract_post")));
         assert_eq!(row.last_error.as_deref(), Some("no"));
     }
@@ -309,14 +318,14 @@ mod tests {
     #[test]
     fn a_replay_brings_a_dead_job_back_with_nothing_left_of_its_end() {
         let replayed = ENVELOPE.replace("\"max\":6", "\"max\":6,\"replays\":1,\"by\":\"ann\"");
-        let entries = [
+        let entries = vec![
             entry(5_000, &[("dead", r#"{"attempt":6,"error":"no"}"#)]),
             entry(6_000, &[("replayed", &replayed)]),
             entry(7_000, &[("enqueued", &replayed), ("retried", "{}")]),
         ];
-        let row = folded(&entries[..2]);
+        let row = folded(entries[..2].to_vec());
         assert_eq!((row.state, row.replays, row.finished_at), (JobState::Waiting, Some(1), None));
-        let units = fold(&QueueName::from_static("extraction"), &entries, &mut Vec::new());
+        let units = fold(&QueueName::from_static("extraction"), entries, &mut Vec::new());
         let actors: Vec<_> = units[0].events.iter().map(|event| event.actor.as_deref()).collect();
         assert_eq!(actors, [None, Some("ann"), None, None], "who brought it back is told once");
     }
@@ -325,8 +334,8 @@ mod tests {
     fn an_envelope_that_cannot_be_read_is_put_aside_and_the_job_keeps_its_state() {
         for envelope in ["}{", r#"{"v":9,"kind":"later","payload":1}"#] {
             let mut rejects = Vec::new();
-            let entries = [entry(1, &[("enqueued", envelope), ("dead", r#"{"error":"unreadable"}"#)])];
-            let units = fold(&QueueName::from_static("extraction"), &entries, &mut rejects);
+            let entries = vec![entry(1, &[("enqueued", envelope), ("dead", r#"{"error":"unreadable"}"#)])];
+            let units = fold(&QueueName::from_static("extraction"), entries, &mut rejects);
             assert_eq!(rejects.len(), 1, "{rejects:?}");
             assert_eq!(units[0].row.state, JobState::Dead);
             assert!(units[0].row.envelope.is_some());
@@ -336,8 +345,8 @@ mod tests {
     #[test]
     fn what_is_no_event_is_put_aside() {
         let mut rejects = Vec::new();
-        let entries = [Entry { id: EntryId::default(), fields: vec![("teleported x".into(), "{}".into())] }];
-        assert!(fold(&QueueName::from_static("extraction"), &entries, &mut rejects).is_empty());
+        let entries = vec![Entry { id: EntryId::default(), fields: vec![("teleported x".into(), "{}".into())] }];
+        assert!(fold(&QueueName::from_static("extraction"), entries, &mut rejects).is_empty());
         assert_eq!(rejects.len(), 1);
     }
 

@@ -1,7 +1,8 @@
 //! From the hot state into Postgres: the event streams of the queues, and the records that bots write.
 //!
 //! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are let go of
-//! afterwards. While one is written the next is read. A crash before the commit leaves everything to be read again, a
+//! afterwards. Events, which only add to one another, go by a second connection at the same time, and are there before the
+//! transaction ends. While one is written the next is read. A crash before the commit leaves everything to be read again, a
 //! crash after it leaves entries that the cursor has passed. Versions and keys make writing a row twice the same as
 //! writing it once.
 
@@ -26,7 +27,7 @@ use perch_jobs::QueueName;
 use perch_queue::{EntryId, Keys, Redis};
 use redis::streams::StreamReadReply;
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::{FromRow, Postgres, pool::PoolConnection};
 use tracing::Instrument as _;
 
 use self::{
@@ -113,6 +114,9 @@ pub struct Reject {
 
 /// Batches moved from one stream in one run, so that a run ends also when entries come as fast as they are moved.
 const MOST_BATCHES: usize = 1_000;
+
+/// How long a batch waits for a second connection before it goes by one.
+const SPARE: Duration = Duration::from_secs(1);
 
 impl Syncer {
     /// A sync of the events of `queues` and of the records of bots, `batch` rows to a transaction (an entry is never
@@ -224,8 +228,9 @@ impl Syncer {
             return Ok(None);
         }
         let step = Move { stream: stream.name.clone(), from, to: look.after(from), continuity };
-        let (batch, unreadable) = sort_out(stream, &look.entries);
-        Ok(Some(Ready { step, batch, unreadable, more: look.more }))
+        let more = look.more;
+        let (batch, unreadable) = sort_out(stream, look.entries);
+        Ok(Some(Ready { step, batch, unreadable, more }))
     }
 
     /// Reads what follows a position. A stream that was started anew is read from its beginning.
@@ -255,13 +260,13 @@ impl Syncer {
 }
 
 /// Reads entries as rows; what cannot be read is answered with the reason.
-fn sort_out(stream: &Stream, entries: &[Entry]) -> (Batch, Vec<(Source, String)>) {
+fn sort_out(stream: &Stream, entries: Vec<Entry>) -> (Batch, Vec<(Source, String)>) {
     let mut unreadable = Vec::new();
     let Some(queue) = &stream.queue else {
         let mut units = Vec::new();
         for entry in entries {
-            for (index, (field, value)) in (0u32..).zip(&entry.fields) {
-                let source = Source { entry: entry.id, index, field: field.clone(), value: value.clone() };
+            for (index, (field, value)) in (0u32..).zip(entry.fields) {
+                let source = Source { entry: entry.id, index, field, value };
                 match HotUnit::read(source) {
                     Ok(unit) => units.push(unit),
                     Err(reject) => unreadable.push(reject),
@@ -310,7 +315,8 @@ async fn write(
 ) -> Result<Option<u64>, StoreError> {
     let env = store.env_name();
     let Some(mut tx) = begin(store, step).await? else { return Ok(None) };
-    match batch.write(&mut tx, env).await {
+    let mut apart = if matches!(batch, Batch::Jobs(_)) { spare(store).await } else { None };
+    match batch.write(&mut tx, apart.as_deref_mut(), env).await {
         Ok(()) => {}
         Err(error) if error.is_data() => {
             tracing::warn!(stream = step.stream, %error, "a batch holds values that cannot be stored");
@@ -326,6 +332,11 @@ async fn write(
     }
     tx.commit().await.map_err(StoreError::on("commit a batch"))?;
     Ok(Some(rejects.len() as u64))
+}
+
+/// A second connection, if the pool has one to spare: those that move other streams must not wait for each other's.
+async fn spare(store: &Store) -> Option<PoolConnection<Postgres>> {
+    tokio::time::timeout(SPARE, store.pool.acquire()).await.ok()?.ok()
 }
 
 async fn begin(store: &Store, step: &Move) -> Result<Option<sqlx::Transaction<'static, sqlx::Postgres>>, StoreError> {
