@@ -45,6 +45,9 @@ const PROMOTED: usize = 1_000;
 /// Most lost leases reaped by one script call.
 pub(crate) const REAPED: usize = 100;
 
+/// The length of a job's id.
+const ID_BYTES: usize = 26;
+
 /// Who fetches, and how much.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
@@ -106,17 +109,40 @@ impl FromRedisValue for Batch {
         };
         let next = u64::try_from(number()?).ok().map(Duration::from_millis);
         let at_ms = number()?;
-        let mut jobs = Vec::with_capacity(items.len() / 2);
+        let Some(suffix) = items.next() else { return Ok(Self { jobs: Vec::new(), state, next, at_ms }) };
+        let (Lossy(suffix), ids) = (Lossy::from_redis_value(suffix)?, bytes(items.next())?);
+        let Some(Value::Array(envelopes)) = items.next() else { return Err("the envelopes are a list".into()) };
+        let mut jobs = Vec::with_capacity(envelopes.len() + items.len() / 2);
+        for (id, envelope) in ids.chunks(ID_BYTES).zip(envelopes) {
+            let id = String::from_utf8_lossy(id);
+            let lease = read_id(&id).map(|parsed| Lease::first(parsed, &id, &suffix));
+            jobs.extend(leased(lease, bytes(Some(envelope))?));
+        }
         while let (Some(envelope), Some(member)) = (items.next(), items.next()) {
             let Lossy(member) = Lossy::from_redis_value(member)?;
-            let id = member.split('|').next().unwrap_or_default();
-            // An id that is none was planted by hand; its lease runs out and it ends in the dead letters.
-            let Ok(id) = id.parse::<JobId>() else {
-                tracing::error!(id, "an id in Redis is not a job id; it is left to the reaper");
-                continue;
-            };
-            jobs.push(Leased { lease: Lease::from_member(id, member), envelope: Vec::from_redis_value(envelope)? });
+            let id = read_id(member.split('|').next().unwrap_or_default());
+            jobs.extend(leased(id.map(|id| Lease::from_member(id, member)), bytes(Some(envelope))?));
         }
         Ok(Self { jobs, state, next, at_ms })
+    }
+}
+
+fn leased(lease: Option<Lease>, envelope: Vec<u8>) -> Option<Leased> {
+    lease.map(|lease| Leased { lease, envelope })
+}
+
+/// An id that is none was planted by hand; its lease runs out and it ends in the dead letters.
+fn read_id(text: &str) -> Option<JobId> {
+    let id = text.parse().ok();
+    if id.is_none() {
+        tracing::error!(id = text, "an id in Redis is not a job id; it is left to the reaper");
+    }
+    id
+}
+
+fn bytes(value: Option<Value>) -> Result<Vec<u8>, ParsingError> {
+    match value {
+        Some(Value::BulkString(bytes)) => Ok(bytes),
+        _ => Err("a part of the answer is no string".into()),
     }
 }

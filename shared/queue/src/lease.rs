@@ -21,6 +21,11 @@ impl Lease {
         Self { id, attempt, member: member.into() }
     }
 
+    /// Of the first attempt at the job with the id `text`, whose member goes on with `suffix`.
+    pub(crate) fn first(id: JobId, text: &str, suffix: &str) -> Self {
+        Self { id, attempt: 1, member: [text, suffix].concat().into() }
+    }
+
     /// The job.
     pub fn id(&self) -> JobId {
         self.id

@@ -6,7 +6,9 @@
 --   15 global concurrency (0 none), 16 what the worker says of itself (JSON, '' to leave it as it is), 17 what it must have
 --   said for this fetch to count ('' anything); with it nothing is reaped, and where a lease ran out it does not count
 -- Result: { 0, 1 for a paused queue, or 2 where the fetch does not count; ms until the next job is due or a lease ends (-1
---   none); the time; then for each job: its envelope and its lease member }
+--   none); the time; then, where it is 0, what follows the id in the lease members of the first jobs, all of them first
+--   attempts of no group; their ids, 26 bytes each, behind one another; the list of their envelopes; then for each job after
+--   them its envelope and its lease member }
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
 -- Bound: slots + jobs promoted + leases reaped + 3 times the slots looked at for limits + 10 groups of parked jobs.
 
@@ -36,7 +38,10 @@ call('ZADD', WORKERS, now, holder)
 if ARGV[16] ~= '' then call('HSET', WORKER_INFO, holder, ARGV[16]) end
 
 local started = 0
-local out = { 0, -1, now }
+-- An answer costs by the number of its parts, so what first attempts of no group have in common is told once, for as many as
+-- come before any other.
+local plain_ids, plain_envelopes, plain = {}, {}, 0
+local out = { 0, -1, now, '', '', plain_envelopes }
 
 -- Milliseconds until a job becomes due or a lease ends, -1 for neither.
 local function next_change(first_due)
@@ -76,7 +81,8 @@ local function take_by_priority(count)
 end
 
 local number
-local written = #out
+local ahead = #out
+local written = ahead
 -- As text, because Redis writes numbers out slowly.
 local ends = string.format('%.0f', now + lease_ms)
 
@@ -90,6 +96,7 @@ local function lease(ids, groups)
   local attempts = kept and call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
   local until_start = kept and call('EXISTS', UNIQUE_QUEUED) == 1
   local before, after, first = '|' .. holder .. '|', '|' .. number .. '|', '|' .. holder .. '|1|' .. number .. '|'
+  out[4] = first
   local leases, n, gone = {}, 0, {}
   for i, id in ipairs(ids) do
     local envelope = envelopes[i]
@@ -97,10 +104,15 @@ local function lease(ids, groups)
       local attempt = attempts[i] and whole(attempts[i], 0) + 1 or 1
       local group = groups[id] or ''
       local member = attempt == 1 and id .. first .. group or id .. before .. attempt .. after .. group
+      if attempt == 1 and group == '' and #id == 26 and written == ahead then
+        plain = plain + 1
+        plain_ids[plain], plain_envelopes[plain] = id, envelope
+      else
+        out[written + 1], out[written + 2] = envelope, member
+        written = written + 2
+      end
       leases[n + 1], leases[n + 2] = ends, member
       n = n + 2
-      out[written + 1], out[written + 2] = envelope, member
-      written = written + 2
       started = started + 1
       if until_start then
         local key = call('HGET', UNIQUE_QUEUED, id)
@@ -137,6 +149,7 @@ end
 
 local function answer(drained, first_due)
   flush_events()
+  out[5] = table.concat(plain_ids)
   -- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
   local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
   if not drained and not at_limit and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then

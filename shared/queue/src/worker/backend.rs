@@ -18,15 +18,12 @@ use tower::layer::util::Identity;
 
 use super::buffer::{Buffer, Delivery};
 
-/// The delivery of one attempt; it is taken out once, by the service.
-pub(super) type Slot = Arc<std::sync::Mutex<Option<Delivery>>>;
-
 pub(super) struct QueueBackend {
     pub buffer: Arc<Buffer>,
 }
 
 impl Backend for QueueBackend {
-    type Task = Task<Slot>;
+    type Task = Task<Delivery>;
     type Error = Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -34,8 +31,7 @@ impl Backend for QueueBackend {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        let task = |delivery| Ok(TaskBuilder::new(Arc::new(std::sync::Mutex::new(Some(delivery)))).build());
-        self.buffer.poll_next(cx).map(|next| next.map(task))
+        self.buffer.poll_next(cx).map(|next| next.map(|delivery| Ok(TaskBuilder::new(delivery).build())))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -44,7 +40,7 @@ impl Backend for QueueBackend {
 }
 
 impl BackendConfig for QueueBackend {
-    type Args = Slot;
+    type Args = Delivery;
     type Id = TaskId;
     type Kind = Ephemeral;
     type Config = ();

@@ -3,19 +3,21 @@ use std::{
     fmt,
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    task::{Context, Poll},
 };
 
 use apalis::layers::WorkerBuilderExt as _;
-use apalis_core::{error::BoxDynError, monitor::Monitor, task::data::Data as Shared, worker::builder::WorkerBuilder};
-use futures::FutureExt as _;
+use apalis_core::{error::BoxDynError, monitor::Monitor, task::Task, worker::builder::WorkerBuilder};
+use futures::{FutureExt as _, future::BoxFuture};
 use perch_jobs::{JobKind, QueueName};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 use super::{
-    backend::{QueueBackend, Slot},
-    buffer::Buffer,
+    backend::QueueBackend,
+    buffer::{Buffer, Delivery},
     context::Deps,
     dispatch::Pool,
     fetcher::{Fetcher, release},
@@ -127,15 +129,14 @@ impl Runtime {
                 interrupt: interrupt.clone(),
                 meters: Meters::new(queue.name().clone()),
             });
-            let service = Service { pool, buffer: buffer.clone(), verdicts: verdicts.clone() };
+            let attempts = Attempts { pool, buffer: buffer.clone(), verdicts: verdicts.clone() };
             let name = format!("{}:{}", self.name, queue.name());
             let shared_buffer = buffer.clone();
             monitor = monitor.register(move |_| {
                 WorkerBuilder::new(name.clone())
                     .backend(QueueBackend { buffer: shared_buffer.clone() })
-                    .data(service.clone())
                     .concurrency(concurrency)
-                    .build(serve)
+                    .build(attempts.clone())
             });
             finishers.spawn(finisher::run(queue.clone(), buffer.clone(), inbox, queue.engine().lease));
             background.spawn(self.fetcher(&queue, &buffer, &verdicts, &shutdown).run());
@@ -241,27 +242,45 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
     });
 }
 
+/// What apalis calls for each delivery. It always succeeds: the verdict is the engine's affair.
 #[derive(Clone)]
-struct Service {
+struct Attempts {
     pool: Arc<Pool>,
     buffer: Arc<Buffer>,
     verdicts: mpsc::Sender<Finish>,
 }
 
-/// What apalis calls for each delivery. It always succeeds: the verdict is the engine's affair.
-async fn serve(slot: Slot, service: Shared<Service>) -> Result<(), BoxDynError> {
-    let delivery = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    let Some(delivery) = delivery else { return Ok(()) };
-    let lease = delivery.held.lease.clone();
-    // A panic here would end the worker of the whole pool.
-    let outcome = AssertUnwindSafe(service.pool.run(delivery)).catch_unwind().await;
-    let finish = outcome.unwrap_or_else(|panic| Some(service.pool.broken(&lease, panic.as_ref())));
-    match finish {
-        Some(finish) => {
-            let _ = service.verdicts.send(finish).await;
-        }
-        None => service.buffer.let_go(std::iter::once(&lease)),
+impl Service<Task<Delivery>> for Attempts {
+    type Response = ();
+    type Error = BoxDynError;
+    /// Boxed at once: apalis moves it several times.
+    type Future = BoxFuture<'static, Result<(), BoxDynError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        Poll::Ready(Ok(()))
     }
-    service.buffer.ended();
-    Ok(())
+
+    fn call(&mut self, task: Task<Delivery>) -> Self::Future {
+        let attempts = self.clone();
+        Box::pin(async move {
+            attempts.carry_out(task.args).await;
+            Ok(())
+        })
+    }
+}
+
+impl Attempts {
+    async fn carry_out(&self, delivery: Delivery) {
+        let lease = delivery.held.lease.clone();
+        // A panic here would end the worker of the whole pool.
+        let outcome = AssertUnwindSafe(self.pool.run(delivery)).catch_unwind().await;
+        let finish = outcome.unwrap_or_else(|panic| Some(self.pool.broken(&lease, panic.as_ref())));
+        match finish {
+            Some(finish) => {
+                let _ = self.verdicts.send(finish).await;
+            }
+            None => self.buffer.let_go(std::iter::once(&lease)),
+        }
+        self.buffer.ended();
+    }
 }
