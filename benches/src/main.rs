@@ -27,6 +27,10 @@ use crate::{
     scenario::{Bench, Scenario},
 };
 
+// As `perch` has it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures Perch on this machine and says which goals are reached.
 #[derive(Debug, Parser)]
 #[command(name = "bench", max_term_width = 100)]

@@ -6,7 +6,10 @@
 -- Bound: one job.
 
 local id, envelope = ARGV[5], ARGV[6]
-if cancelled and call('SISMEMBER', CANCELLED, id) == 1 or call('HSETNX', JOBS, id, envelope) == 0 then
+-- One look for both: hardly ever is anything cancelled, and an idle worker has taken the last token.
+local there = call('EXISTS', CANCELLED, WAKE)
+local token = there > 0 and call('EXISTS', WAKE) or 0
+if there > token and call('SISMEMBER', CANCELLED, id) == 1 or call('HSETNX', JOBS, id, envelope) == 0 then
   return { 1, 1, id }
 end
 call('RPUSH', READY_NORMAL, id)
@@ -14,5 +17,5 @@ if FULL then
   event('enqueued', id, envelope)
   flush_events()
 end
-wake()
+if token == 0 then call('LPUSH', WAKE, '1') end
 return {}

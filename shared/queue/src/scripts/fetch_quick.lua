@@ -16,12 +16,18 @@ local slots, lease_ms, holder = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local group_most, group_step, group_burst = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local queue_step, queue_burst, global_most = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
 
+local limited = group_most > 0 or group_step > 0 or queue_step > 0
+-- What makes a fetch more than first attempts taken from one list.
+local unusual = call('EXISTS', CANCELLED, PARKED_COUNT, DELAYED, ATTEMPTS, UNIQUE_QUEUED, READY_HIGH, READY_LOW) > 0
+local cancelled, added = unusual and call('EXISTS', CANCELLED) == 1, false
+
 -- The first write decides whether Redis lets a script run at its memory limit. Taking jobs must work then, or nothing would
 -- ever make room.
-call('ZREM', WORKERS, '')
+local function write_first() call('ZREM', WORKERS, '') end
+
 -- The first of a sorted set: when, or nil.
 local function first_of(set)
-  local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  local first = call('ZRANGE', set, '0', '0', 'WITHSCORES')
   return tonumber(first[2])
 end
 local most_reaped = tonumber(ARGV[9])
@@ -31,10 +37,17 @@ local expired = most_reaped > 0 and first_lease and first_lease <= now
 -- One that was sent along with a blocking read may run late: when the worker has left, or has given its connection up, or
 -- cannot hear. It takes no part in judging who is lost: after an outage every lease looks so.
 if ARGV[17] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[17]) then
+  write_first()
   wake()
   return { 2, -1, now }
 end
-call('ZADD', WORKERS, now, holder)
+
+local paused = call('HGET', STATE, 'paused') == '1'
+local simple = not (unusual or expired or limited or paused or global_most > 0)
+-- Where all is simple, the jobs themselves are what is written first.
+local ids = simple and (call('LPOP', READY_NORMAL, ARGV[5]) or {})
+if not simple then write_first() end
+call('ZADD', WORKERS, digits(now), holder)
 if ARGV[16] ~= '' then call('HSET', WORKER_INFO, holder, ARGV[16]) end
 
 local started = 0
@@ -53,46 +66,18 @@ local function next_change(first_due)
   return first and math.max(0, first - now) or -1
 end
 
--- One job of ten is left to each lower priority while higher work is there; fractions are carried over in `state`.
-local function share(count, field)
-  local credit = count + tonumber(call('HGET', STATE, field) or '0')
-  call('HSET', STATE, field, credit % 10)
-  return math.min(count, math.floor(credit / 10))
-end
-
--- Takes up to `count` jobs. Answers their ids, and whether that were all.
-local function take_by_priority(count)
-  local high, normal, low = call('LLEN', READY_HIGH), call('LLEN', READY_NORMAL), call('LLEN', READY_LOW)
-  local all, ids = high + normal + low, {}
-  local function take(list, most)
-    if most <= 0 then return 0 end
-    local n, taken = #ids, call('LPOP', list, most)
-    for i, id in ipairs(taken) do ids[n + i] = id end
-    return #taken
-  end
-  local first_low = low > 0 and high + normal > 0 and math.min(low, share(count, 'floor_low')) or 0
-  local first_normal = normal > 0 and high > 0 and math.min(normal, count - first_low, share(count, 'floor_normal')) or 0
-  low = low - take(READY_LOW, first_low)
-  normal = normal - take(READY_NORMAL, first_normal)
-  take(READY_HIGH, math.min(high, count - #ids))
-  take(READY_NORMAL, math.min(normal, count - #ids))
-  take(READY_LOW, math.min(low, count - #ids))
-  return ids, #ids == all
-end
-
 local number
 local ahead = #out
 local written = ahead
--- As text, because Redis writes numbers out slowly.
-local ends = string.format('%.0f', now + lease_ms)
+local ends = digits(now + lease_ms)
 
 -- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the groups of those
 -- whose envelope is missing.
 local function lease(ids, groups)
   -- The count alone would be given again by a Redis that lost its last second.
-  number = number or string.format('%.0f.%.0f', now, call('HINCRBY', STATE, 'fetches', 1))
+  number = number or digits(now) .. '.' .. digits(call('HINCRBY', STATE, 'fetches', '1'))
   local envelopes = call('HMGET', JOBS, unpack(ids))
-  local kept = call('EXISTS', ATTEMPTS, UNIQUE_QUEUED) > 0
+  local kept = not simple and call('EXISTS', ATTEMPTS, UNIQUE_QUEUED) > 0
   local attempts = kept and call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
   local until_start = kept and call('EXISTS', UNIQUE_QUEUED) == 1
   local before, after, first = '|' .. holder .. '|', '|' .. number .. '|', '|' .. holder .. '|1|' .. number .. '|'
@@ -130,6 +115,54 @@ local function lease(ids, groups)
   return gone
 end
 
+local function answer(drained, first_due)
+  flush_events()
+  out[5] = table.concat(plain_ids)
+  -- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
+  local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
+  if not drained and not at_limit and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then
+    wake()
+    out[2] = 0
+  else
+    out[2] = next_change(first_due)
+    -- The first lease after a quiet time: one idle worker must learn of it, to take over should its holder die.
+    if nothing_ran and started > 0 and call('ZCARD', WORKERS) > 1 then wake() end
+  end
+  return out
+end
+
+if simple then
+  if #ids > 0 then lease(ids, {}) end
+  return answer(#ids < slots, nil)
+end
+
+-- One job of ten is left to each lower priority while higher work is there; fractions are carried over in `state`.
+local function share(count, field)
+  local credit = count + tonumber(call('HGET', STATE, field) or '0')
+  call('HSET', STATE, field, credit % 10)
+  return math.min(count, math.floor(credit / 10))
+end
+
+-- Takes up to `count` jobs. Answers their ids, and whether that were all.
+local function take_by_priority(count)
+  local high, normal, low = call('LLEN', READY_HIGH), call('LLEN', READY_NORMAL), call('LLEN', READY_LOW)
+  local all, ids = high + normal + low, {}
+  local function take(list, most)
+    if most <= 0 then return 0 end
+    local n, taken = #ids, call('LPOP', list, most)
+    for i, id in ipairs(taken) do ids[n + i] = id end
+    return #taken
+  end
+  local first_low = low > 0 and high + normal > 0 and math.min(low, share(count, 'floor_low')) or 0
+  local first_normal = normal > 0 and high > 0 and math.min(normal, count - first_low, share(count, 'floor_normal')) or 0
+  low = low - take(READY_LOW, first_low)
+  normal = normal - take(READY_NORMAL, first_normal)
+  take(READY_HIGH, math.min(high, count - #ids))
+  take(READY_NORMAL, math.min(normal, count - #ids))
+  take(READY_LOW, math.min(low, count - #ids))
+  return ids, #ids == all
+end
+
 -- Takes jobs until the slots are full. `choose` answers which of some may start, and their groups; `leave` is told of groups
 -- that are left at once. Answers whether nothing is ready any more.
 local function fill(choose, leave)
@@ -147,22 +180,6 @@ local function fill(choose, leave)
   return drained
 end
 
-local function answer(drained, first_due)
-  flush_events()
-  out[5] = table.concat(plain_ids)
-  -- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
-  local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
-  if not drained and not at_limit and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then
-    wake()
-    out[2] = 0
-  else
-    out[2] = next_change(first_due)
-    -- The first lease after a quiet time: one idle worker must learn of it, to take over should its holder die.
-    if nothing_ran and started > 0 and call('ZCARD', WORKERS) > 1 then wake() end
-  end
-  return out
-end
-
 -- Makes due jobs ready. Answers when the next is due.
 local function promote()
   local first_due = first_of(DELAYED)
@@ -177,11 +194,9 @@ local function promote()
   return first_of(DELAYED)
 end
 
-local limited = group_most > 0 or group_step > 0 or queue_step > 0
-
--- Most fetches find no lease that ran out, no limit, nothing parked and nothing cancelled.
+-- Most others find no lease that ran out, no limit, nothing parked and nothing cancelled.
 if not expired and not limited and not cancelled and call('EXISTS', PARKED_COUNT) == 0 then
-  if call('HGET', STATE, 'paused') == '1' then return { 1, -1, now } end
+  if paused then return { 1, -1, now } end
   local first_due = promote()
   if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
   return answer(fill(), first_due)

@@ -32,9 +32,3 @@ end
 local function wake()
   if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
 end
-
--- A cancelled id keeps its place in a list until a fetch passes it. Until then it cannot be used again, or it would stand
--- there twice.
-local cancelled = call('EXISTS', CANCELLED) == 1
-local added = false
-
