@@ -1,4 +1,4 @@
-//! `BullMQ` and graphile-worker with the work of the other scenarios, where npm is at hand.
+//! `BullMQ` and graphile-worker with the work of the other scenarios, where npm is at hand, and Sidekiq, where Ruby has it.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,23 +7,27 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{Bench, pickup::told};
+use super::{
+    Bench,
+    pickup::{P50, P99, told},
+};
 use crate::{
     database::Database,
     error::{BenchError, Outcome},
     numbers::{float, quantile},
     part::Part,
-    report::{Cost, Report, Unit},
+    report::{Bound, Cost, Report, Unit},
     servers::RedisServer,
 };
 
 /// Where npm puts them, below the folder that this is run in.
 const FOLDER: &str = ".data/bench/peers";
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("package.json", include_str!("../../peers/package.json")),
     ("common.mjs", include_str!("../../peers/common.mjs")),
     ("bullmq.mjs", include_str!("../../peers/bullmq.mjs")),
     ("graphile.mjs", include_str!("../../peers/graphile.mjs")),
+    ("sidekiq.rb", include_str!("../../peers/sidekiq.rb")),
 ];
 
 pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
@@ -35,17 +39,36 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
         }
     };
     let redis = RedisServer::start().await?;
-    let bullmq = Peer { name: "BullMQ", script: folder.join("bullmq.mjs"), url: redis.url() };
+    let peer = |name, language, script: &str, url| Peer { name, language, script: folder.join(script), url };
+    let mut on_redis = vec![peer("BullMQ", "node", "bullmq.mjs", redis.url())];
+    if has_sidekiq().await {
+        on_redis.push(peer("Sidekiq", "ruby", "sidekiq.rb", redis.url()));
+    } else {
+        report.remark("Sidekiq is left out: there is no Ruby that has it");
+    }
     let database = Database::empty(bench.database.as_deref()).await?;
-    let graphile = Peer { name: "graphile-worker", script: folder.join("graphile.mjs"), url: database.url.clone() };
+    let graphile = peer("graphile-worker", "node", "graphile.mjs", database.url.clone());
     for _ in bench.rounds() {
-        redis.wipe().await?;
-        bullmq.measure(bench, Some(&redis), report).await?;
+        for peer in &on_redis {
+            redis.wipe().await?;
+            peer.measure(bench, Some(&redis), report).await?;
+        }
         drop(graphile.start("setup", 0).await?);
         graphile.measure(bench, None, report).await?;
     }
-    report.remark("the worker's column is the CPU of the node process; graphile-worker keeps its jobs in Postgres");
+    for peer in &on_redis {
+        for (what, ours) in [("p50", P50), ("p99", P99)] {
+            let says = format!("pickup {what}, of {}", peer.name);
+            report.goal_ratio(&says, ours, &format!("{}, pickup {what}", peer.name), Bound::AtMost(1.0));
+        }
+    }
+    report.remark("the worker's column is the CPU of the peer's process; graphile-worker keeps its jobs in Postgres");
     Ok(())
+}
+
+async fn has_sidekiq() -> bool {
+    let output = Command::new("ruby").args(["-e", "require 'sidekiq/launcher'"]).output().await;
+    output.is_ok_and(|output| output.status.success())
 }
 
 /// Writes the programs into the folder and has npm fetch what they need.
@@ -71,15 +94,16 @@ async fn install() -> Outcome<PathBuf> {
 /// One of them: a program whose first argument is the role.
 struct Peer {
     name: &'static str,
+    language: &'static str,
     script: PathBuf,
     url: String,
 }
 
 impl Peer {
     async fn start(&self, role: &str, count: usize) -> Outcome<Part> {
-        let mut node = Command::new("node");
-        node.arg(&self.script).args([role, &self.url, &count.to_string()]);
-        Part::foreign(node).await
+        let mut program = Command::new(self.language);
+        program.arg(&self.script).args([role, &self.url, &count.to_string()]);
+        Part::foreign(program).await
     }
 
     async fn measure(&self, bench: &Bench, redis: Option<&RedisServer>, report: &mut Report) -> Outcome {

@@ -12,6 +12,10 @@ use crate::{
     servers::RedisServer,
 };
 
+/// What Perch's rows are called, for the peers to be compared with.
+pub const P50: &str = "perch, p50";
+pub const P99: &str = "perch, p99";
+
 /// Long enough that the job before is acknowledged and the worker waits again.
 const REST: Duration = Duration::from_millis(12);
 
@@ -39,15 +43,16 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
             client.submit(job(0)?).await?;
             ours.push(told(&mut worker).await?);
         }
-        for (name, q) in [("p50", 0.5), ("p99", 0.99)] {
+        for (name, own, q) in [("p50", P50, 0.5), ("p99", P99, 0.99)] {
             report.add(&format!("bare LPUSH to BLPOP, {name}"), Unit::Ms, quantile(&bares, q));
-            report.add(&format!("perch, {name}"), Unit::Ms, quantile(&ours, q));
+            report.add(own, Unit::Ms, quantile(&ours, q));
         }
     }
-    report.goal_ratio("p50, of the bare hand-over", "perch, p50", "bare LPUSH to BLPOP, p50", Bound::AtMost(2.0));
-    report.goal_ratio("p99, of the bare hand-over", "perch, p99", "bare LPUSH to BLPOP, p99", Bound::AtMost(3.0));
-    report.goal("p50 in ms (Sidekiq: 0.42)", "perch, p50", Field::Value, Bound::AtMost(0.42));
-    report.goal("p99 in ms (Sidekiq: 1.05)", "perch, p99", Field::Value, Bound::AtMost(1.05));
+    report.goal_ratio("p50, of the bare hand-over", P50, "bare LPUSH to BLPOP, p50", Bound::AtMost(2.0));
+    report.goal_ratio("p99, of the bare hand-over", P99, "bare LPUSH to BLPOP, p99", Bound::AtMost(3.0));
+    // Measured elsewhere; what they take in the same run, `--peers` tells.
+    report.goal("p50 in ms (Sidekiq, on another day: 0.42)", P50, Field::Value, Bound::AtMost(0.42));
+    report.goal("p99 in ms (Sidekiq, on another day: 1.05)", P99, Field::Value, Bound::AtMost(1.05));
     Ok(())
 }
 
