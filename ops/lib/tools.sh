@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Finds what Perch needs on this machine (a C compiler, Redis, PostgreSQL) and installs what is missing.
+# Finds what Perch needs on this machine (a C compiler with make, Redis, PostgreSQL) and installs what is missing.
 
 ops_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -62,9 +62,9 @@ find_postgres() { # MAJOR|any
     [ -n "$postgres_bin" ]
 }
 
-has_c_compiler() {
+has_build_tools() {
     # On macOS, cc is always there and asks for the tools behind it when they are missing.
-    if is_macos; then xcode-select -p >/dev/null 2>&1; else have cc || have gcc || have clang; fi
+    if is_macos; then xcode-select -p >/dev/null 2>&1; else have make && { have cc || have gcc || have clang; }; fi
 }
 
 install_on_debian() { # PACKAGE...
@@ -92,7 +92,7 @@ need_tools() { # TOOL...
     local tool missing='' packages=()
     for tool in "$@"; do
         case $tool in
-            cc) has_c_compiler && continue ;;
+            cc) has_build_tools && continue ;;
             redis) find_redis && continue ;;
             postgres) find_postgres any && continue ;;
         esac
@@ -114,7 +114,7 @@ need_tools() { # TOOL...
             esac
         else
             case $tool in
-                cc) die "a C compiler is missing: install gcc or clang, then run this again" ;;
+                cc) die "a C compiler or make is missing: install make, and gcc or clang, then run this again" ;;
                 redis) die "redis-server 6.2 or newer is missing: install it, or set REDIS_URL, then run this again" ;;
                 postgres) die "a PostgreSQL 14 or newer is missing: install it, or set DATABASE_URL, then run this again" ;;
             esac
@@ -123,7 +123,7 @@ need_tools() { # TOOL...
     if is_debian; then install_on_debian "${packages[@]}"; else install_on_macos "${packages[@]}"; fi
     for tool in $missing; do
         case $tool in
-            cc) has_c_compiler || die "a C compiler is still missing after the installation" ;;
+            cc) has_build_tools || die "a C compiler or make is still missing after the installation" ;;
             redis) find_redis || die "redis-server 6.2 or newer is still missing after the installation" ;;
             postgres) find_postgres any || die "a PostgreSQL server 14 or newer is still missing after the installation" ;;
         esac

@@ -87,7 +87,7 @@ macro_rules! scripts {
 
 // A quick part before the transitions is all that most calls run.
 scripts! {
-    ENQUEUE_ONE = ["head", "enqueue_one"],
+    ENQUEUE_ONE = ["enqueue_one"],
     ENQUEUE = ["head", "cancelled", "common", "enqueue_quick", "lib", "enqueue"],
     FETCH = ["head", "common", "fetch_quick", "lib", "fetch"],
     FINISH = ["head", "cancelled", "common", "finish_quick", "lib", "finish"],

@@ -4,9 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use perch_jobs::{JobKind, RetryPolicy};
+use perch_jobs::{JobKind, Priority, RetryPolicy};
 use perch_queue::{
     EnqueueOptions, EventKind, Fail, JobState, NewJob,
+    testing::fetch,
     worker::{HandlerResult, Handlers, JobContext},
 };
 use serde_json::value::RawValue;
@@ -304,4 +305,20 @@ async fn what_is_out_of_range_is_refused_with_its_field() {
         options: EnqueueOptions::default(),
     };
     assert!(world.client.submit(huge).await.expect_err("too large").to_string().contains("262144"));
+}
+
+#[tokio::test]
+async fn a_list_of_workers_that_is_something_else_takes_no_job_along() {
+    let world = World::start().await;
+    let mut conn = world.redis.raw().await;
+    let keys = world.queue.keys();
+    for key in [keys.workers(), keys.worker_info()] {
+        redis::cmd("SET").arg(key).arg("planted by hand").exec_async(&mut conn).await.expect("SET");
+    }
+    for n in 0..3 {
+        world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+    }
+    let fetched = fetch(&world.queue, "w1", 2, 0).await.expect("Redis answers");
+    let ready: usize = redis::cmd("LLEN").arg(keys.ready(Priority::Normal)).query_async(&mut conn).await.expect("LLEN");
+    assert_eq!((fetched.jobs.len(), ready), (2, 1));
 }

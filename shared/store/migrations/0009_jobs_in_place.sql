@@ -3,16 +3,10 @@
 drop index jobs_by_change;
 drop index jobs_by_queue;
 create index jobs_by_queue on jobs (environment, queue, id);
+alter table jobs set (fillfactor = 50);
 
 -- The state of a job that is none of waiting, running and done: what people look for among the many that went well.
 -- Adding it rewrites the table, about 10 s for a million jobs, and holds the sync up for that time.
 alter table jobs add column aside text
     generated always as (case when state in ('scheduled', 'dead', 'cancelled', 'discarded') then state end) stored;
 create index jobs_aside on jobs (environment, aside, id) where aside is not null;
-
-alter table jobs set (fillfactor = 50);
-
--- Null is what no event has told: the sync merges what an event says into the row as it stands. Read as normal and as 0.
-alter table jobs alter column priority drop not null, alter column priority drop default;
-alter table jobs alter column attempts drop not null, alter column attempts drop default;
-alter table jobs alter column replays drop not null, alter column replays drop default;

@@ -138,7 +138,7 @@ pub(crate) fn count(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
 
 /// An unsigned 32-bit number from a column.
 pub(crate) fn small_count(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
-    row.try_get::<Option<i32>, _>(column).map(|n| n.and_then(|n| u32::try_from(n).ok()).unwrap_or(0))
+    row.try_get::<i32, _>(column).map(|n| u32::try_from(n).unwrap_or(0))
 }
 
 /// Times as text with milliseconds: what Redis, the API and the unique indexes of the tables agree on.

@@ -68,7 +68,7 @@ impl Recovery<'_> {
     ) -> Result<(Vec<Unfinished>, Option<JobId>), StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             // The members of a jsonb object are few and come before the payload, where the scripts look for them.
-            "select j.id, j.queue, j.state, j.run_at, coalesce(j.attempts, 0) as attempts, j.last_error, j.finished_at, j.changed_at,
+            "select j.id, j.queue, j.state, j.run_at, j.attempts, j.last_error, j.finished_at, j.changed_at,
                     coalesce(o.envelope, case when j.envelope ? 'max' and j.payload is not null then
                         left(j.envelope::text, -1) || ', \"payload\": ' || j.payload::text || '}' end) as envelope
              from jobs j left join outbox o on o.environment = j.environment and o.id = j.id

@@ -47,8 +47,9 @@ local simple = not (unusual or expired or limited or paused or global_most > 0)
 -- Where all is simple, the jobs themselves are what is written first.
 local ids = simple and (call('LPOP', READY_NORMAL, ARGV[5]) or {})
 if not simple then write_first() end
-call('ZADD', WORKERS, digits(now), holder)
-if ARGV[16] ~= '' then call('HSET', WORKER_INFO, holder, ARGV[16]) end
+-- Jobs may have been taken by now. They must not be lost because the list of workers is something else, planted by hand.
+redis.pcall('ZADD', WORKERS, digits(now), holder)
+if ARGV[16] ~= '' then redis.pcall('HSET', WORKER_INFO, holder, ARGV[16]) end
 
 local started = 0
 -- An answer costs by the number of its parts, so what first attempts of no group have in common is told once, for as many as
@@ -126,7 +127,8 @@ local function answer(drained, first_due)
   else
     out[2] = next_change(first_due)
     -- The first lease after a quiet time: one idle worker must learn of it, to take over should its holder die.
-    if nothing_ran and started > 0 and call('ZCARD', WORKERS) > 1 then wake() end
+    local workers = nothing_ran and started > 0 and redis.pcall('ZCARD', WORKERS)
+    if type(workers) == 'number' and workers > 1 then wake() end
   end
   return out
 end

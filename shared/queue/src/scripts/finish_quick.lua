@@ -52,10 +52,11 @@ local function finish()
   return out
 end
 
--- Most queues keep nothing but jobs.
+-- Most queues keep nothing but jobs. Attempts and errors are kept of those that failed, which plain successes never did.
 if
   others > #ARGV
-  and call('EXISTS', ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING) == 0
+  and call('EXISTS', PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING) == 0
+  and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0)
 then
   if #finished > 0 then call('HDEL', JOBS, unpack(finished)) end
   return finish()

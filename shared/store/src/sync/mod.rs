@@ -116,7 +116,7 @@ pub struct Reject {
 const MOST_BATCHES: usize = 1_000;
 
 /// How long a batch waits for a second connection before it goes by one.
-const SPARE: Duration = Duration::from_secs(1);
+const SPARE: Duration = Duration::from_millis(500);
 
 impl Syncer {
     /// A sync of the events of `queues` and of the records of bots, `batch` rows to a transaction (an entry is never
@@ -320,6 +320,7 @@ async fn write(
         Ok(()) => {}
         Err(error) if error.is_data() => {
             tracing::warn!(stream = step.stream, %error, "a batch holds values that cannot be stored");
+            drop(apart);
             tx.rollback().await.map_err(StoreError::on("roll back a batch"))?;
             let Some(again) = begin(store, step).await? else { return Ok(None) };
             tx = again;
@@ -336,7 +337,13 @@ async fn write(
 
 /// A second connection, if the pool has one to spare: those that move other streams must not wait for each other's.
 async fn spare(store: &Store) -> Option<PoolConnection<Postgres>> {
-    tokio::time::timeout(SPARE, store.pool.acquire()).await.ok()?.ok()
+    if store.pool.options().get_max_connections() < 2 {
+        return None;
+    }
+    // In a task of its own: one that takes longer is there for the next batch.
+    let pool = store.pool.clone();
+    let opening = tokio::spawn(async move { pool.acquire().await });
+    tokio::time::timeout(SPARE, opening).await.ok()?.ok()?.ok()
 }
 
 async fn begin(store: &Store, step: &Move) -> Result<Option<sqlx::Transaction<'static, sqlx::Postgres>>, StoreError> {

@@ -145,14 +145,15 @@ const EVENTS: &str = insert_events!("");
 const MISSING_EVENTS: &str = insert_events!(" on conflict do nothing");
 
 // What the batch does not say stays as it is in the row. No join looks for the old row: how it would be planned depends on
-// what Postgres believes of a table that may have been empty a moment ago.
+// what Postgres believes of a table that may have been empty a moment ago. Columns that are never null say so by others: an
+// envelope that was read brings `max_attempts`, and whoever tells of no attempt that counted names its worker.
 const UPSERT_JOBS: &str = "
     insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts,
                       run_at, created_at, started_at, finished_at, attempts, replays, worker, last_error, result,
                       traceparent, changed_at, version_ms, version_seq)
-    select $1, id, queue, kind, state, priority, payload::jsonb, envelope::jsonb, group_key, parent, max_attempts::integer,
-           run_at, created_at, started_at, finished_at, attempts::integer, replays::integer, worker, last_error,
-           result::jsonb, traceparent, changed_at, version_ms, version_seq
+    select $1, id, queue, kind, state, coalesce(priority, 'normal'), payload::jsonb, envelope::jsonb, group_key, parent,
+           max_attempts::integer, run_at, created_at, started_at, finished_at, coalesce(attempts, 0)::integer,
+           coalesce(replays, 0)::integer, worker, last_error, result::jsonb, traceparent, changed_at, version_ms, version_seq
     from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
                 $10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[],
                 $15::timestamptz[], $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[],
@@ -162,13 +163,15 @@ const UPSERT_JOBS: &str = "
               version_ms, version_seq)
     on conflict (environment, id) do update set
         queue = excluded.queue, kind = coalesce(excluded.kind, jobs.kind), state = excluded.state,
-        priority = coalesce(excluded.priority, jobs.priority),
+        priority = case when excluded.max_attempts is null then jobs.priority else excluded.priority end,
         payload = case when excluded.envelope is null then jobs.payload else excluded.payload end,
         envelope = coalesce(excluded.envelope, jobs.envelope), group_key = coalesce(excluded.group_key, jobs.group_key),
         parent = coalesce(excluded.parent, jobs.parent), max_attempts = coalesce(excluded.max_attempts, jobs.max_attempts),
         run_at = coalesce(excluded.run_at, jobs.run_at), created_at = least(excluded.created_at, jobs.created_at),
         started_at = coalesce(excluded.started_at, jobs.started_at), finished_at = excluded.finished_at,
-        attempts = coalesce(excluded.attempts, jobs.attempts), replays = coalesce(excluded.replays, jobs.replays),
+        attempts = case when excluded.attempts = 0 and excluded.worker is null then jobs.attempts
+                        else excluded.attempts end,
+        replays = case when excluded.max_attempts is null then jobs.replays else excluded.replays end,
         worker = coalesce(excluded.worker, jobs.worker), last_error = coalesce(excluded.last_error, jobs.last_error),
         result = coalesce(excluded.result, jobs.result), traceparent = coalesce(excluded.traceparent, jobs.traceparent),
         changed_at = excluded.changed_at, version_ms = excluded.version_ms, version_seq = excluded.version_seq
