@@ -144,7 +144,7 @@ impl Report {
         row.redis_us.extend(cost.redis);
     }
 
-    /// The median of a row of this scenario; NaN when there is none.
+    /// The median of a row of this scenario, or of the first that has one of this name; NaN when there is none.
     pub fn median(&self, name: &str, field: Field) -> f64 {
         let named = || self.rows.iter().filter(|row| row.name == name);
         let found = named().find(|row| row.scenario == self.scenario).or_else(|| named().next());

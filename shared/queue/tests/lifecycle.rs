@@ -308,13 +308,14 @@ async fn what_is_out_of_range_is_refused_with_its_field() {
 }
 
 #[tokio::test]
-async fn a_list_of_workers_that_is_something_else_takes_no_job_along() {
+async fn what_is_planted_beside_the_jobs_takes_none_of_them_along() {
     let world = World::start().await;
     let mut conn = world.redis.raw().await;
     let keys = world.queue.keys();
     for key in [keys.workers(), keys.worker_info()] {
         redis::cmd("SET").arg(key).arg("planted by hand").exec_async(&mut conn).await.expect("SET");
     }
+    redis::cmd("HSET").arg(keys.state()).arg("fetches").arg("many").exec_async(&mut conn).await.expect("HSET");
     for n in 0..3 {
         world.client.enqueue(&Chore::number(n)).await.expect("accepted");
     }

@@ -75,8 +75,16 @@ local ends = digits(now + lease_ms)
 -- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the groups of those
 -- whose envelope is missing.
 local function lease(ids, groups)
-  -- The count alone would be given again by a Redis that lost its last second.
-  number = number or digits(now) .. '.' .. digits(call('HINCRBY', STATE, 'fetches', '1'))
+  if not number then
+    local count = redis.pcall('HINCRBY', STATE, 'fetches', '1')
+    -- What is no number was planted by hand; the jobs that are taken by now must not be lost for it.
+    if type(count) ~= 'number' then
+      count = 1
+      call('HSET', STATE, 'fetches', '1')
+    end
+    -- The count alone would be given again by a Redis that lost its last second.
+    number = digits(now) .. '.' .. digits(count)
+  end
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local kept = not simple and call('EXISTS', ATTEMPTS, UNIQUE_QUEUED) > 0
   local attempts = kept and call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}

@@ -28,8 +28,8 @@ async fn jobs_that_are_drained_share_their_round_trips_and_most_commands() {
         Bound { of: Trips, measured: 0.0161, most: 0.025 },
         Bound { of: Commands, measured: 1.2, most: 1.4 },
         Bound { of: Sent, measured: 71.5, most: 83.0 },
-        Bound { of: Received, measured: 296.0, most: 340.0 },
-        Bound { of: Allocations, measured: 23.55, most: 28.2 },
+        Bound { of: Received, measured: 257.0, most: 296.0 },
+        Bound { of: Allocations, measured: 20.6, most: 24.7 },
     ]);
 }
 
@@ -42,8 +42,8 @@ async fn jobs_that_are_drained_with_a_full_history_share_their_round_trips_and_m
         Bound { of: Trips, measured: 0.0158, most: 0.025 },
         Bound { of: Commands, measured: 1.24, most: 1.45 },
         Bound { of: Sent, measured: 112.0, most: 129.0 },
-        Bound { of: Received, measured: 296.0, most: 340.0 },
-        Bound { of: Allocations, measured: 25.57, most: 30.6 },
+        Bound { of: Received, measured: 257.0, most: 296.0 },
+        Bound { of: Allocations, measured: 22.6, most: 27.1 },
     ]);
 }
 
