@@ -57,6 +57,12 @@ impl CronSchedule {
         if !(5..=6).contains(&fields) {
             return Err(ScheduleError::Fields { expression: shown(), fields });
         }
+        // The parser takes a list of nothing for a field that no time fits, and the search for one then takes minutes.
+        if let Some(field) = expression.split_whitespace().find(|field| field.split(',').any(str::is_empty)) {
+            let reason =
+                format!("a value is missing beside a comma in {:?}", field.chars().take(100).collect::<String>());
+            return Err(ScheduleError::Field { expression: shown(), reason });
+        }
         let cron = CronParser::builder()
             .seconds(Seconds::Optional)
             .year(Year::Optional)
@@ -214,5 +220,13 @@ mod tests {
             assert!(CronSchedule::parse(expression, UTC).is_err(), "{expression:?}");
         }
         assert!(matches!(CronSchedule::parse("0 0 30 2 *", UTC), Err(ScheduleError::Never { .. })));
+    }
+
+    #[test]
+    fn a_list_of_nothing_is_refused_before_a_time_is_searched_for_it() {
+        for expression in [", * * * *", "0 , * * *", ",, * * * * *", "0,,30 * * * *", "0 0 1, * *"] {
+            let refused = CronSchedule::parse(expression, UTC);
+            assert!(matches!(refused, Err(ScheduleError::Field { .. })), "{expression:?}: {refused:?}");
+        }
     }
 }
