@@ -90,6 +90,9 @@ pub struct PublishSource {
     pub post_id: PostId,
     /// The identity of the pick that was found in it.
     pub pick_key: String,
+    /// Why this was chosen, where there was a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 impl Job for PublishPost {
@@ -118,6 +121,9 @@ pub struct RetweetPost {
     /// What makes this effect one of a kind. Without it, the account and the post do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect_key: Option<String>,
+    /// What led to it, kept with the action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<PublishSource>,
 }
 
 impl RetweetPost {

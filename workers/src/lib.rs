@@ -7,6 +7,7 @@ pub mod extraction;
 mod follow_up;
 mod handlers;
 mod limits;
+mod models;
 mod outcome;
 pub mod pending_posts;
 pub mod producers;
@@ -14,6 +15,7 @@ pub mod recovery;
 pub mod relay;
 pub mod scheduler;
 mod services;
+mod spending;
 pub mod sync_to_store;
 
 pub use handlers::handlers;

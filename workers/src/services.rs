@@ -1,18 +1,21 @@
 use std::sync::Arc;
 
 use perch_base::Settings;
-use perch_clients::{ModelClient, ModelError, XClient, XError};
-use perch_queue::{Client, Redis, worker::Deps};
-use perch_store::{HotStore, Marks, RateWindows, Store, Syncer};
+use perch_clients::{ModelError, Spender, XClient, XError};
+use perch_queue::{
+    Client, Redis,
+    worker::{Deps, JobContext},
+};
+use perch_store::{Budgets, HotStore, Marks, RateWindows, Store, Syncer};
 
-use crate::{limits::SharedLimits, pending_posts::OwnIds, producers::UserIds};
+use crate::{limits::SharedLimits, models::Models, pending_posts::OwnIds, producers::UserIds, spending::Spending};
 
 /// What handlers work with: clients of the outside services, the hot state, Postgres, settings. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Services {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) x: Arc<XClient>,
-    pub(crate) extraction_model: Arc<ModelClient>,
+    pub(crate) x: XClient,
+    pub(crate) models: Models,
     pub(crate) hot: HotStore,
     pub(crate) marks: Marks,
     pub(crate) user_ids: UserIds,
@@ -37,12 +40,14 @@ impl Services {
     /// first job that needs it.
     pub fn new(settings: &Settings, redis: Redis, store: Store, client: &Client) -> Result<Self, ServicesError> {
         let limits = Arc::new(SharedLimits::new(RateWindows::new(redis.clone(), settings.env)));
-        let extraction_model = ModelClient::from_settings(settings, &settings.models.extraction, limits.clone())?;
+        let hot = HotStore::new(redis.clone(), settings.env);
+        let budgets = Budgets::new(redis.clone(), store.clone(), settings.env);
+        let spending = Spending::new(settings, budgets, hot.clone(), store.clone());
         let queues = client.queues().names();
         Ok(Self {
-            x: Arc::new(XClient::from_settings(settings, limits)?),
-            extraction_model: Arc::new(extraction_model),
-            hot: HotStore::new(redis.clone(), settings.env),
+            models: Models::new(settings, &limits, spending.clone())?,
+            x: XClient::from_settings(settings, limits)?.metered(Arc::new(spending)),
+            hot,
             marks: Marks::new(redis.clone(), settings.env),
             own_ids: OwnIds::default(),
             user_ids: UserIds::new(redis.clone(), settings.env),
@@ -52,8 +57,18 @@ impl Services {
         })
     }
 
+    /// The same services, whose calls of X somebody pays for.
+    pub(crate) fn charged_to(&self, spender: &Spender) -> Self {
+        Self { x: self.x.charged_to(spender.clone()), ..self.clone() }
+    }
+
     /// The dependencies that the handlers ask for.
     pub fn deps(&self) -> Deps {
         Deps::new().with(self.clone())
     }
+}
+
+/// Who pays for what a job does outside.
+pub(crate) fn spender(bot: &'static str, account: impl Into<Option<String>>, cx: &JobContext) -> Spender {
+    Spender { bot, account: account.into(), job: Some(cx.id()) }
 }

@@ -221,6 +221,7 @@ impl Publishing<'_> {
             state: ActionState::Published,
             external_id: Some(id.clone()),
             error: None,
+            why: None,
             job_id: Some(effect.job_id),
             created_at: at,
         };

@@ -13,7 +13,7 @@ use url::Url;
 pub struct Overlay {
     /// X, because none of its credentials is set.
     pub x: bool,
-    /// The language models, because the one that extracts has no key.
+    /// The language models, because no provider has a key.
     pub models: bool,
 }
 
@@ -28,7 +28,7 @@ impl Overlay {
                 && secrets.x_bearer_token.is_none()
                 && secrets.x_consumer.is_none()
                 && secrets.x_accounts.is_empty(),
-            models: is_staging && !secrets.model_keys.contains_key(&settings.models.extraction),
+            models: is_staging && secrets.model_keys.is_empty(),
         }
     }
 

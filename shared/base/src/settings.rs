@@ -1,11 +1,15 @@
 //! Every setting of Perch. `config/base.toml` states each with its unit, its default and when to change it.
 
+mod paid;
+
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use perch_jobs::{AccountId, JobKind, QueueName};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
 
 use crate::Environment;
 
@@ -319,6 +323,15 @@ pub struct XSettings {
     /// How long after a write X may still not show it. Only then does "not there" mean "not done".
     #[serde(with = "humantime_serde")]
     pub settle: Duration,
+    /// The plan, which decides which posts may be answered.
+    #[serde(default)]
+    pub plan: XPlan,
+    /// What X charges.
+    #[serde(default)]
+    pub prices: XPrices,
+    /// What may be spent on X.
+    #[serde(default)]
+    pub budget: Budget,
     /// The accounts that Perch posts as.
     #[serde(default)]
     pub accounts: BTreeMap<AccountId, XAccountSettings>,
@@ -336,8 +349,17 @@ pub struct XAccountSettings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
-    /// The provider that extracts picks.
-    pub extraction: String,
+    /// The providers that extract picks, in the order in which they are asked.
+    #[serde(deserialize_with = "paid::names::deserialize")]
+    pub extraction: Vec<String>,
+    /// The providers that write replies, in the order in which they are asked.
+    #[serde(deserialize_with = "paid::names::deserialize")]
+    pub replies: Vec<String>,
+    /// After so many attempts at a post without a provider that answers, the rules read it; 0 waits for the providers.
+    pub rules_after: u32,
+    /// How long a provider that is down is not asked while another one is there.
+    #[serde(with = "humantime_serde")]
+    pub rest: Duration,
     /// The providers by name.
     pub providers: BTreeMap<String, ProviderSettings>,
 }
@@ -357,6 +379,15 @@ pub struct ProviderSettings {
     pub timeout: Duration,
     /// Whether pictures are sent along.
     pub images: bool,
+    /// What it charges.
+    #[serde(default)]
+    pub price: TokenPrice,
+    /// What may be spent on it.
+    #[serde(default)]
+    pub budget: Budget,
+    /// How often it may be called, over all processes.
+    #[serde(default)]
+    pub rate: Option<Rate>,
 }
 
 /// The picks bot.
@@ -377,6 +408,14 @@ pub struct PicksSettings {
     pub processed_ttl: Duration,
     /// The comment. `{pick}` and `{author}` are filled in.
     pub comment: String,
+    /// The post of its own that takes the place of a comment where X allows none. The same is filled in.
+    pub own_post: String,
+    /// Whether the post of a new pick is retweeted.
+    pub retweet: bool,
+    /// Whether rules decide which posts are worth a call of a model.
+    pub prefilter: bool,
+    /// Share of the posts that are not worth one of which a model is asked all the same, to measure the rules.
+    pub prefilter_sample: f64,
 }
 
 /// Collection of metrics.

@@ -1,3 +1,5 @@
+mod paid;
+
 use std::time::Duration;
 
 use perch_jobs::{ExtractPost, Job, JobTypes, PublishPost};
@@ -210,20 +212,17 @@ fn x(check: &mut Check, x: &XSettings, env: Environment) {
     // A request must end before its job does, or the outcome of a post is never learnt.
     check.duration("x.timeout", x.timeout, SECOND..=PublishPost::TIMEOUT.saturating_sub(5 * SECOND));
     check.duration("x.settle", x.settle, Duration::ZERO..=10 * MINUTE);
+    paid::x(check, x);
     for (account, settings) in &x.accounts {
         check.handle(format!("x.accounts.{account}.username"), &settings.username);
     }
 }
 
 fn models(check: &mut Check, models: &ModelSettings, env: Environment) {
-    if !models.providers.contains_key(&models.extraction) {
-        let known: Vec<&str> = models.providers.keys().map(String::as_str).collect();
-        check.refuse(
-            "models.extraction",
-            format!("is {:?}, which [models.providers] does not have", models.extraction),
-            if known.is_empty() { "a provider, once there is one".into() } else { known.join(", ") },
-        );
-    }
+    paid::chain(check, "models.extraction", &models.extraction, models);
+    paid::chain(check, "models.replies", &models.replies, models);
+    check.range("models.rules_after", models.rules_after, 0..=100);
+    check.duration("models.rest", models.rest, Duration::ZERO..=HOUR);
     for (name, provider) in &models.providers {
         let key = format!("models.providers.{name}");
         check.name(&key, name);
@@ -231,6 +230,7 @@ fn models(check: &mut Check, models: &ModelSettings, env: Environment) {
         if provider.model.trim().is_empty() {
             check.refuse(format!("{key}.model"), "is empty", "the name of a model of the provider");
         }
+        paid::provider(check, &key, provider);
         let variable = &provider.api_key_env;
         let is_variable = variable.starts_with(|c: char| c.is_ascii_uppercase())
             && variable.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
@@ -276,9 +276,19 @@ fn picks(check: &mut Check, picks: &PicksSettings, x: &XSettings) {
             format!("{} or more", humantime::format_duration(picks.max_age)),
         );
     }
-    if let Some(wrong) = fault_of_template(&picks.comment) {
-        check.refuse("picks.comment", wrong, "text with {pick} in it, and {author} where wanted; no other braces");
+    for (key, template) in [("picks.comment", &picks.comment), ("picks.own_post", &picks.own_post)] {
+        if let Some(wrong) = fault_of_template(template) {
+            check.refuse(key, wrong, "text with {pick} in it, and {author} where wanted; no other braces");
+        }
     }
+    if !picks.own_post.contains("{author}") {
+        check.refuse(
+            "picks.own_post",
+            "does not say {author}",
+            "a text that credits whoever had the pick, with {author} in it",
+        );
+    }
+    check.range("picks.prefilter_sample", picks.prefilter_sample, 0.0..=1.0);
 }
 
 fn fault_of_template(template: &str) -> Option<String> {

@@ -8,6 +8,7 @@ mod headers;
 mod http;
 mod last_look;
 mod limits;
+mod meter;
 pub mod models;
 mod oauth1;
 pub mod text;
@@ -15,5 +16,6 @@ pub mod x;
 
 pub use effect::{EffectPermit, WriteOutcome};
 pub use limits::{LocalLimits, RateLimits};
+pub use meter::{Charge, Meter, OverBudget, Reserved, Spender, Unmetered};
 pub use models::{ModelClient, ModelError};
 pub use x::{XClient, XError};

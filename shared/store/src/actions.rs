@@ -53,6 +53,9 @@ pub struct ActionRecord {
     pub external_id: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Why it was chosen, where there was a choice.
+    #[serde(default)]
+    pub why: Option<String>,
     /// The job that did it.
     pub job_id: Option<JobId>,
     /// When. Kept to the millisecond.
@@ -65,17 +68,18 @@ impl Upsert for ActionRecord {
     // What is published stays published, whatever a late attempt says.
     const SQL: &'static str = "
         insert into actions (environment, key, kind, account, pick_key, source_post, text, state, external_id, error,
-                             job_id, created_at, version_ms, version_seq)
-        select $1, key, kind, account, pick_key, source_post, text, state, external_id, error, job_id, created_at,
+                             why, job_id, created_at, version_ms, version_seq)
+        select $1, key, kind, account, pick_key, source_post, text, state, external_id, error, why, job_id, created_at,
                version_ms, version_seq
         from jsonb_to_recordset($2::jsonb)
              as r(key text, kind text, account text, pick_key text, source_post text, text text, state text,
-                  external_id text, error text, job_id text, created_at timestamptz,
+                  external_id text, error text, why text, job_id text, created_at timestamptz,
                   version_ms bigint, version_seq bigint)
         on conflict (environment, key) do update set
             kind = excluded.kind, account = excluded.account, pick_key = excluded.pick_key,
             source_post = excluded.source_post, text = excluded.text, state = excluded.state,
-            external_id = excluded.external_id, error = excluded.error, job_id = excluded.job_id,
+            external_id = excluded.external_id, error = excluded.error, why = excluded.why,
+            job_id = excluded.job_id,
             created_at = excluded.created_at, version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where (excluded.version_ms, excluded.version_seq) > (actions.version_ms, actions.version_seq)
           and (actions.state <> 'published' or excluded.state = 'published')";
@@ -101,6 +105,7 @@ impl FromRow<'_, PgRow> for ActionRecord {
             state: word(row, "state")?,
             external_id: row.try_get("external_id")?,
             error: row.try_get("error")?,
+            why: row.try_get("why")?,
             job_id: parsed_option(row, "job_id")?,
             created_at: row.try_get("created_at")?,
         })

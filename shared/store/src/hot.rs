@@ -23,6 +23,10 @@ pub enum Family {
     Published,
     /// Metrics of published posts.
     Metrics,
+    /// What was paid for.
+    Spend,
+    /// What was decided about posts that were read.
+    Extractions,
 }
 
 impl Family {
@@ -35,6 +39,8 @@ impl Family {
             Self::Actions => "actions",
             Self::Published => "published",
             Self::Metrics => "metrics",
+            Self::Spend => "spend",
+            Self::Extractions => "extractions",
         }
     }
 

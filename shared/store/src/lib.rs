@@ -7,8 +7,10 @@ mod actions;
 mod api_keys;
 mod audit;
 mod backup;
+mod budgets;
 mod effects;
 mod error;
+mod extractions;
 mod history;
 mod hot;
 mod idempotency;
@@ -23,6 +25,7 @@ mod record;
 mod recovery;
 mod retention;
 mod schema;
+mod spend;
 mod store;
 mod sync;
 
@@ -30,11 +33,13 @@ pub use actions::{ActionKind, ActionRecord, ActionState};
 pub use api_keys::{ApiKey, ApiKeys, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
 pub use backup::{BackupFacts, Restorable};
+pub use budgets::{Allowance, Balance, Budgets, Reservation, Spent, day, month};
 pub use effects::{
     ACT_WITHIN, Claim, EffectEvent, EffectEventKind, EffectFilter, EffectIntent, EffectState, Effects, Evidence,
     IN_FLIGHT, Permit, PermitTerm, Resolution, Resolved, StoredEffect, Takeover, request_digest,
 };
 pub use error::StoreError;
+pub use extractions::{ExtractionRecord, Extractions, PrefilterQuality};
 pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter, JobRecord, JobState};
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
@@ -48,5 +53,6 @@ pub use record::Recorded;
 pub use recovery::{Recovery, Unfinished};
 pub use retention::Pruned;
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_fingerprint, schema_version};
+pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
 pub use store::{ServerInfo, Store};
 pub use sync::{Reject, StreamLag, StreamReport, SyncReport, Syncer};

@@ -10,7 +10,8 @@ use sqlx::{
 };
 
 use crate::{
-    ApiKeys, Audit, Effects, History, IdempotencyKeys, Outbox, Performance, Picks, Posts, Recovery, StoreError,
+    ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts, Recovery, Spend,
+    StoreError,
 };
 
 /// A process that froze amid a transaction must not hold its locks against the others for ever.
@@ -109,6 +110,16 @@ impl Store {
     /// The picks and what was done about them.
     pub fn picks(&self) -> Picks<'_> {
         Picks(self)
+    }
+
+    /// What calls to paid services cost.
+    pub fn spend(&self) -> Spend<'_> {
+        Spend(self)
+    }
+
+    /// What was decided about posts that were read.
+    pub fn extractions(&self) -> Extractions<'_> {
+        Extractions(self)
     }
 
     /// What was published, and how it did.

@@ -52,6 +52,7 @@ fn action(state: ActionState, external_id: Option<&str>) -> ActionRecord {
         state,
         external_id: external_id.map(Into::into),
         error: None,
+        why: None,
         job_id: None,
         created_at: now(),
     }

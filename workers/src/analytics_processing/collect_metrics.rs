@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use perch_base::clock;
 use perch_clients::x::XPost;
 use perch_jobs::{CollectMetrics, PostId};
-use perch_queue::worker::{Data, HandlerResult};
+use perch_queue::worker::{Data, HandlerResult, JobContext};
 use perch_store::{HotRecord, MetricPoint};
 use serde::Serialize;
 
-use crate::{Services, outcome::x_failed};
+use crate::{Services, outcome::x_failed, services::spender};
 
 /// What one reading of metrics gave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +22,12 @@ pub struct Collected {
 
 /// Reads the public metrics of published posts and appends a point to the time series of each. A post that is gone is
 /// part of the answer, not a failure.
-pub async fn collect_metrics(job: CollectMetrics, services: Data<Services>) -> HandlerResult<Collected> {
+pub async fn collect_metrics(
+    job: CollectMetrics,
+    cx: JobContext,
+    services: Data<Services>,
+) -> HandlerResult<Collected> {
+    let services = services.charged_to(&spender("analytics", None, &cx));
     let found = services.x.posts(&job.post_ids).await.map_err(x_failed)?;
     let points = points(&found.data, clock::now());
     let records = points.iter().map(HotRecord::of).collect::<Result<Vec<_>, _>>()?;

@@ -1,5 +1,6 @@
 //! The pool that reads picks out of posts with a language model.
 
+mod actions;
 mod comment;
 mod extract_post;
 mod prompt;

@@ -1,18 +1,19 @@
 use perch_clients::{
-    ModelClient,
+    Spender,
     models::{Completion, Usage},
 };
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
 
 use super::prompt;
-use crate::outcome::model_failed;
+use crate::models::{Answered, Models, Purpose, Unanswered};
 
 /// What a model read in a post.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reading {
     pub answer: Answer,
     pub usage: Usage,
+    pub provider: String,
     pub model: String,
     /// Answers that could not be used before this one.
     pub objections: usize,
@@ -23,39 +24,47 @@ const MOST_OBJECTIONS: usize = 2;
 /// Of an answer that cannot be used, so much is kept with the job.
 const RAW_KEPT: usize = 2_000;
 
-/// Asks the model for the picks of a post, and again with the reason when an answer cannot be used.
+/// Why a post was not read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// No provider answered.
+    Unanswered(Unanswered),
+    /// No answer can be used.
+    Unusable(Fail),
+}
+
+impl From<Unread> for Fail {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Unanswered(unanswered) => unanswered.into(),
+            Unread::Unusable(fail) => fail,
+        }
+    }
+}
+
+/// Asks a model for the picks of a post, and again with the reason when an answer cannot be used.
 ///
 /// When the last answer cannot be used either, the job is dead with that answer in its error.
-pub(super) async fn read_picks(model: &ModelClient, post: &Post) -> Result<Reading, Fail> {
+pub(super) async fn read_picks(models: &Models, spender: &Spender, post: &Post) -> Result<Reading, Unread> {
     let mut request = prompt::question(post);
     let mut usage = Usage::default();
     let mut objections = 0;
     loop {
-        let completion = model.complete(&request).await.map_err(model_failed)?;
-        count(model, &completion);
+        let asked = models.ask(Purpose::Extraction, spender, &request).await;
+        let Answered { provider, completion } = asked.map_err(Unread::Unanswered)?;
         usage.prompt_tokens += completion.usage.prompt_tokens;
         usage.completion_tokens += completion.usage.completion_tokens;
         match Answer::parse(&completion.text) {
-            Ok(answer) => return Ok(Reading { answer, usage, model: completion.model, objections }),
-            Err(error) if objections == MOST_OBJECTIONS => return Err(unusable(&error, &completion)),
+            Ok(answer) => return Ok(Reading { answer, usage, provider, model: completion.model, objections }),
+            Err(error) if objections == MOST_OBJECTIONS => return Err(Unread::Unusable(unusable(&error, &completion))),
             Err(error) => {
                 tracing::info!(post = %post.id, %error, "the answer cannot be used; the model is asked again");
-                metrics::counter!("perch_malformed_answers_total", "provider" => model.provider().to_owned())
-                    .increment(1);
+                metrics::counter!("perch_malformed_answers_total", "provider" => provider).increment(1);
                 objections += 1;
                 request.messages.extend(prompt::objection(&completion.text, &error));
             }
         }
     }
-}
-
-fn count(model: &ModelClient, completion: &Completion) {
-    let add = |what: &'static str, tokens: u64| {
-        let provider = model.provider().to_owned();
-        metrics::counter!("perch_model_tokens_total", "provider" => provider, "what" => what).increment(tokens);
-    };
-    add("prompt", completion.usage.prompt_tokens);
-    add("completion", completion.usage.completion_tokens);
 }
 
 fn unusable(error: &PickError, completion: &Completion) -> Fail {

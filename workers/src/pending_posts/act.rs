@@ -56,5 +56,7 @@ pub(super) struct Told<'a> {
     pub kind: ActionKind,
     pub text: &'a str,
     pub pick_key: Option<&'a str>,
+    /// Why it was chosen, where there was a choice.
+    pub why: Option<&'a str>,
     pub source_post: Option<&'a PostId>,
 }

@@ -144,6 +144,7 @@ pub(super) fn readings(published_at: DateTime<Utc>, after: &[Duration], now: Dat
 
 #[cfg(test)]
 mod tests {
+    use perch_base::settings::{Budget, XPlan, XPrices};
     use proptest::prelude::*;
 
     use super::*;
@@ -203,6 +204,9 @@ mod tests {
             base_url: url("https://api.x.com"),
             timeout: Duration::from_secs(10),
             settle: Duration::from_secs(7),
+            plan: XPlan::SelfServe,
+            prices: XPrices::default(),
+            budget: Budget::default(),
             accounts: std::collections::BTreeMap::new(),
         }
     }

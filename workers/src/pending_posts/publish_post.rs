@@ -18,16 +18,26 @@ use super::{
     permit::Permitted,
     record::Published,
 };
-use crate::Services;
+use crate::{Services, services::spender};
 
 /// Publishes one post or reply, once, however often it runs.
 pub async fn publish_post(job: PublishPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Published> {
     if let Some(why) = unfit(&job.text) {
         return Err(Fail::Dead(why));
     }
+    let services = services.charged_to(&spender(bot(&job), job.account.to_string(), &cx));
     let key = job.effect_key.clone().unwrap_or_else(|| format!("publish:{}", cx.id()));
     let sending = sending(services.settings.live_posts, &services.settings.x.base_url);
     Once { act: &job, cx: &cx, services: &services, key, sending }.carry_out().await
+}
+
+/// The bot whose post it is.
+fn bot(job: &PublishPost) -> &'static str {
+    match (&job.source, &job.reply_to) {
+        (Some(_), _) => "picks",
+        (None, Some(_)) => "mentions",
+        (None, None) => "posts",
+    }
 }
 
 impl Act for PublishPost {
@@ -60,6 +70,7 @@ impl Act for PublishPost {
             kind: if self.reply_to.is_some() { ActionKind::Comment } else { ActionKind::Post },
             text: &self.text,
             pick_key: source.map(|source| source.pick_key.as_str()),
+            why: source.and_then(|source| source.why.as_deref()),
             source_post: self.reply_to.as_ref().or(source.map(|source| &source.post_id)),
         }
     }

@@ -76,7 +76,7 @@ fn post_id(effect: &StoredEffect) -> Result<Option<PostId>, Fail> {
 }
 
 fn action<A: Act>(once: &Once<'_, A>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
-    let Told { kind, text, pick_key, source_post } = once.act.told();
+    let Told { kind, text, pick_key, why, source_post } = once.act.told();
     ActionRecord {
         key: once.key.clone(),
         kind,
@@ -87,6 +87,7 @@ fn action<A: Act>(once: &Once<'_, A>, state: ActionState, at: DateTime<Utc>, job
         state,
         external_id: None,
         error: None,
+        why: why.map(str::to_owned),
         job_id: Some(job_id),
         created_at: at,
     }

@@ -15,10 +15,12 @@ use super::{
     permit::Permitted,
     record::Published,
 };
-use crate::Services;
+use crate::{Services, services::spender};
 
 /// Retweets one post, once, however often it runs.
 pub async fn retweet_post(job: RetweetPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Published> {
+    let bot = if job.source.is_some() { "picks" } else { "posts" };
+    let services = services.charged_to(&spender(bot, job.account.to_string(), &cx));
     let sending = sending(services.settings.live_posts, &services.settings.x.base_url);
     Once { act: &job, cx: &cx, services: &services, key: job.key(), sending }.carry_out().await
 }
@@ -53,7 +55,14 @@ impl Act for RetweetPost {
     }
 
     fn told(&self) -> Told<'_> {
-        Told { kind: ActionKind::Retweet, text: "", pick_key: None, source_post: Some(&self.post_id) }
+        let source = self.source.as_ref();
+        Told {
+            kind: ActionKind::Retweet,
+            text: "",
+            pick_key: source.map(|source| source.pick_key.as_str()),
+            why: source.and_then(|source| source.why.as_deref()),
+            source_post: Some(&self.post_id),
+        }
     }
 
     // Its metrics are those of the post that it repeats.

@@ -16,7 +16,7 @@ use perch_store::{HotRecord, PostRecord, StoreError};
 use serde::Serialize;
 
 use super::sift::{Candidate, Reason, Sifted, candidates, settled_up_to, sift};
-use crate::{Services, follow_up::job_id, outcome::x_failed};
+use crate::{Services, follow_up::job_id, outcome::x_failed, services::spender};
 
 /// What one poll of an account found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -34,6 +34,7 @@ pub struct Polled {
 ///
 /// The place up to which the account was read moves on last, and never past a post that was not enqueued.
 pub async fn poll_account(job: PollAccount, cx: JobContext, services: Data<Services>) -> HandlerResult<Polled> {
+    let services = services.charged_to(&spender("picks", job.username.clone(), &cx));
     let page = read_new(&services, &job.username).await?;
     let posts = candidates(&page).map_err(x_failed)?;
     let processed = processed(&services, &posts).await?;

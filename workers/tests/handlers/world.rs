@@ -236,6 +236,8 @@ fn variables(
         ("GROK_API_KEY", "sandbox"),
         ("PERCH__X__BASE_URL", sandbox),
         ("PERCH__X__SETTLE", "0s"),
+        ("PERCH__X__PLAN", "enterprise"),
+        ("PERCH__PICKS__RETWEET", "false"),
         ("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", models.as_str()),
         ("PERCH__PICKS__WATCH", r#"["sharp_sally", "parlay_pete"]"#),
         ("PERCH__ANALYTICS__COLLECT_AFTER", r#"["1s", "2s"]"#),
@@ -270,7 +272,7 @@ pub fn publication(text: &str, reply_to: Option<PostId>, effect_key: Option<&str
 
 /// A retweet by the bot.
 pub fn retweet(post_id: &str) -> RetweetPost {
-    RetweetPost { account: main_account(), post_id: post_id.parse().expect("an id"), effect_key: None }
+    RetweetPost { account: main_account(), post_id: post_id.parse().expect("an id"), effect_key: None, source: None }
 }
 
 /// A permit for what tests do to X by themselves.

@@ -1,5 +1,7 @@
 //! What can be said without asking a server.
 
+use std::collections::BTreeMap;
+
 use perch_base::Settings;
 use perch_jobs::{JobTypes, QueueName};
 
@@ -66,18 +68,26 @@ fn posting(settings: &Settings) -> Check {
 }
 
 fn model(settings: &Settings) -> Check {
-    let name = &settings.models.extraction;
-    let Some(provider) = settings.models.providers.get(name) else {
-        return Check::fail("model", format!("there is no provider {name}"));
-    };
-    if settings.secrets.model_keys.contains_key(name) {
-        return Check::ok("model", format!("{name} ({}) with its key", provider.model));
+    let providers = &settings.models.providers;
+    let (with, without): (Vec<_>, Vec<_>) = [&settings.models.extraction, &settings.models.replies]
+        .into_iter()
+        .flatten()
+        .filter_map(|name| providers.get_key_value(name))
+        .collect::<BTreeMap<_, _>>()
+        .into_iter()
+        .partition(|(name, _)| settings.secrets.model_keys.contains_key(*name));
+    let variables: Vec<&str> = without.iter().map(|(_, provider)| provider.api_key_env.as_str()).collect();
+    if !with.is_empty() {
+        let named: Vec<String> = with.iter().map(|(name, provider)| format!("{name} ({})", provider.model)).collect();
+        let rest =
+            if variables.is_empty() { String::new() } else { format!("; not asked without {}", variables.join(", ")) };
+        return Check::ok("models", format!("{} with a key{rest}", named.join(", ")));
     }
-    let found = format!("{name} has no key: {} is not set", provider.api_key_env);
-    let mend = format!("set {}, or choose another provider in models.extraction", provider.api_key_env);
+    let found = format!("no provider has a key: {} not set", variables.join(", "));
+    let mend = "set one of them, or name other providers in models.extraction and models.replies";
     if settings.live_posts {
-        Check::fail("model", found).mend(mend)
+        Check::fail("models", found).mend(mend)
     } else {
-        Check::info("model", found).mend(format!("{mend}; without it use the sandbox"))
+        Check::info("models", found).mend(format!("{mend}; without it use the sandbox"))
     }
 }

@@ -30,6 +30,11 @@ pub fn weighted_length(text: &str) -> usize {
     pieces(&text).iter().map(|piece| piece.units).sum()
 }
 
+/// Whether there is a link in a text.
+pub fn has_link(text: &str) -> bool {
+    !links::find(text).is_empty()
+}
+
 /// The text, shortened to at most `max` units when it is longer.
 ///
 /// What is left ends with an ellipsis, at the end of a word where one is near. No link and no emoji is cut: one that

@@ -10,12 +10,12 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{
-    Problem, XClient, XError,
+    CreatedPost, Problem, Reposted, XClient, XError, XUser,
     error::{Asked, refusal},
     types::Envelope,
 };
 use crate::{
-    EffectPermit,
+    Charge, EffectPermit, OverBudget, Reserved,
     headers::{clamped, retry_after, x_window},
     http::{Answer, MAX_BODY, SendError, endpoint, root_cause},
     last_look::{Withheld, guarded},
@@ -48,11 +48,30 @@ pub(super) struct Call<'a> {
     pub(super) caller: Caller<'a>,
     /// Whether it answers another post, which X has a rule for.
     pub(super) reply: bool,
+    /// What X charges for it, and for how many at most.
+    pub(super) charge: Option<(Charge, u32)>,
 }
+
+/// How many of what is paid for an answer carries.
+pub(super) trait Billed {
+    fn units(&self) -> u32 {
+        1
+    }
+}
+
+impl<T> Billed for Vec<T> {
+    fn units(&self) -> u32 {
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Billed for XUser {}
+impl Billed for CreatedPost {}
+impl Billed for Reposted {}
 
 impl<'a> Call<'a> {
     pub(super) fn get(endpoint: &'static str, path: &'a [&'a str], caller: Caller<'a>) -> Self {
-        Self { endpoint, method: Method::GET, path, query: Vec::new(), write: None, caller, reply: false }
+        Self { endpoint, method: Method::GET, path, query: Vec::new(), write: None, caller, reply: false, charge: None }
     }
 
     /// A call that changes something. There is none without a permit.
@@ -65,7 +84,7 @@ impl<'a> Call<'a> {
     ) -> Self {
         let caller = Caller::Account(account);
         let write = Some(Write { body, permit });
-        Self { endpoint, method: Method::POST, path, query: Vec::new(), write, caller, reply: false }
+        Self { endpoint, method: Method::POST, path, query: Vec::new(), write, caller, reply: false, charge: None }
     }
 
     /// Whether it may be sent as far as its permit goes.
@@ -133,12 +152,42 @@ impl<'a> Call<'a> {
 
 impl XClient {
     /// Makes a call and reads its answer; the number is the status.
-    pub(super) async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(Envelope<T>, u16), XError> {
+    pub(super) async fn call<T: DeserializeOwned + Billed>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<(Envelope<T>, u16), XError> {
         let (request, withheld) = self.request(call)?;
         let key = call.limit_key();
         if let Some(wait) = self.transport.held_back(&key, call.endpoint).await {
             return Err(XError::RateLimited { call: call.name(), after: clamped(wait) });
         }
+        let reserved = self.reserve(call).await?;
+        let answered = self.send(call, &key, request, &withheld).await;
+        if let Some(reserved) = reserved {
+            let units = match &answered {
+                Ok((envelope, _)) => envelope.data.as_ref().map_or(0, Billed::units),
+                Err(error) if error.outcome_known() || call.write.is_none() => 0,
+                // It may have been done, and is paid for then.
+                Err(_) => reserved.most,
+            };
+            self.meter.settle(reserved, &self.spender, units).await;
+        }
+        answered
+    }
+
+    async fn reserve(&self, call: &Call<'_>) -> Result<Option<Reserved>, XError> {
+        let Some((charge, most)) = call.charge else { return Ok(None) };
+        let over = |OverBudget { what, after }| XError::OverBudget { call: call.name(), what, after };
+        self.meter.reserve(charge, most).await.map(Some).map_err(over)
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        key: &str,
+        request: Request,
+        withheld: &Withheld,
+    ) -> Result<(Envelope<T>, u16), XError> {
         // Before the way to the server is taken; the body asks again at its end.
         if !call.is_permitted() {
             return Err(XError::PermitLost { call: call.name() });
@@ -147,12 +196,12 @@ impl XClient {
             if withheld.is_so() { XError::PermitLost { call: call.name() } } else { unsent(call, error) }
         })?;
         if let Some(window) = x_window(&answer.headers, Utc::now()) {
-            self.transport.record(&key, window.limit, window.remaining, window.reset).await;
+            self.transport.record(key, window.limit, window.remaining, window.reset).await;
         }
         if answer.status.is_success() {
             self.decoded(call, &answer)
         } else {
-            Err(self.refused(call, &key, &answer).await)
+            Err(self.refused(call, key, &answer).await)
         }
     }
 

@@ -30,6 +30,16 @@ pub enum XError {
         /// What X says.
         problem: Box<Problem>,
     },
+    /// The budget for X is used up. Nothing was sent.
+    #[error("{call}: {what} is used up; it waits for the next, or for a higher one under [x.budget]")]
+    OverBudget {
+        /// The request.
+        call: String,
+        /// Which budget.
+        what: String,
+        /// The time until there is a new one.
+        after: Duration,
+    },
     /// X's rule for replies on self-serve plans (403): only to those who mentioned or quoted the account.
     #[error(
         "{call}: X refuses the reply ({problem}); on a self-serve plan only a post that mentions or quotes the account may be answered: publish a post of its own instead, or use an Enterprise plan"
@@ -179,6 +189,7 @@ impl XError {
     pub fn write_outcome(&self) -> WriteOutcome {
         match self {
             Self::RateLimited { .. }
+            | Self::OverBudget { .. }
             | Self::UsageCapped { .. }
             | Self::ReplyNotAllowed { .. }
             | Self::DuplicateContent { .. }
@@ -214,6 +225,7 @@ impl Classified for XError {
             Self::RateLimited { after, .. } | Self::Server { retry_after: Some(after), .. } => {
                 Disposition::RetryAfter(clamped(*after))
             }
+            Self::OverBudget { after, .. } => Disposition::Wait(*after),
             Self::Server { retry_after: None, .. }
             | Self::Timeout { .. }
             | Self::Connect { .. }

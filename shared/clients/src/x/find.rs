@@ -9,6 +9,7 @@ use super::{
     convert::same_text,
     read::posts_parameters,
 };
+use crate::Charge;
 
 /// X gives the newest 3,200 posts of an account: 32 pages of 100.
 const MOST_PAGES: usize = 32;
@@ -65,6 +66,7 @@ impl XClient {
         for _ in 0..MOST_PAGES {
             let mut call = Call::get("user_posts", &path, Caller::App);
             call.query = posts_parameters(&query);
+            call.charge = Some((Charge::PostRead, u32::from(query.max_results)));
             call.query.extend([
                 ("post.fields", "created_at,entities,note_post".into()),
                 ("expansions", "referenced_posts".into()),

@@ -26,7 +26,7 @@ pub use types::{
     ReferenceKind, ReferencedPost, Reposted, UrlEntity, XMedia, XPost, XUser,
 };
 
-use crate::{RateLimits, http as wire};
+use crate::{Meter, RateLimits, Spender, Unmetered, http as wire};
 
 /// What a client of X needs to know. Printing it shows no secret.
 #[derive(Debug, Clone)]
@@ -54,10 +54,15 @@ impl XConfig {
 ///
 /// Every call asks the shared rate limits first and sends nothing when the window is known to be used up.
 /// Calls that write take the permit of the effect they make.
+///
+/// A clone shares the connections; it may be [charged to](XClient::charged_to) somebody else.
+#[derive(Clone)]
 pub struct XClient {
-    config: XConfig,
+    config: Arc<XConfig>,
     bearer: Option<HeaderValue>,
-    transport: wire::Transport,
+    transport: Arc<wire::Transport>,
+    meter: Arc<dyn Meter>,
+    spender: Spender,
 }
 
 impl XClient {
@@ -69,7 +74,25 @@ impl XClient {
         let transport = wire::Transport::new("x", &config.base_url, config.timeout, limits, config.secrets())
             .map_err(|error| XError::Setup { reason: wire::setup_advice(&error) })?;
         let bearer = config.bearer.as_ref().and_then(wire::bearer);
-        Ok(Self { config, bearer, transport })
+        Ok(Self {
+            config: Arc::new(config),
+            bearer,
+            transport: Arc::new(transport),
+            meter: Arc::new(Unmetered),
+            spender: Spender::default(),
+        })
+    }
+
+    /// The same client, with books of what its calls cost.
+    #[must_use]
+    pub fn metered(self, meter: Arc<dyn Meter>) -> Self {
+        Self { meter, ..self }
+    }
+
+    /// The same client, whose calls somebody pays for.
+    #[must_use]
+    pub fn charged_to(&self, spender: Spender) -> Self {
+        Self { spender, ..self.clone() }
     }
 
     /// A client for the `[x]` settings and the credentials in the environment.

@@ -5,6 +5,7 @@ use super::{
     Page, Partial, PostsQuery, XClient, XError, XPost, XUser,
     call::{Call, Caller},
 };
+use crate::Charge;
 
 /// Most posts that one request by ids may name.
 const MOST_IDS: usize = 100;
@@ -14,7 +15,8 @@ impl XClient {
     pub async fn user_by_username(&self, username: &str) -> Result<XUser, XError> {
         let username = username.strip_prefix('@').unwrap_or(username);
         let path = ["2", "users", "by", "username", username];
-        let call = Call::get("user_by_username", &path, Caller::App);
+        let mut call = Call::get("user_by_username", &path, Caller::App);
+        call.charge = Some((Charge::UserRead, 1));
         if !is_username(username) {
             return Err(call.invalid("a handle is 1 to 15 of A-Z, a-z, 0-9 and _"));
         }
@@ -26,6 +28,7 @@ impl XClient {
     pub async fn me(&self, account: &AccountId) -> Result<XUser, XError> {
         let mut call = Call::get("users_me", &["2", "users", "me"], Caller::Account(account));
         call.query.push(("user.fields", "username".into()));
+        call.charge = Some((Charge::UserRead, 1));
         let (envelope, status) = self.call(&call).await?;
         call.single(envelope, status)
     }
@@ -35,6 +38,7 @@ impl XClient {
         let path = ["2", "users", user_id, "tweets"];
         let mut call = Call::get("user_posts", &path, Caller::App);
         call.query = posts_parameters(query);
+        call.charge = Some((Charge::PostRead, u32::from(query.max_results)));
         call.query.extend([
             ("post.fields", "attachments,created_at,entities,note_post,public_metrics".into()),
             ("expansions", "attachments.media_keys,author_id,referenced_posts".into()),
@@ -51,6 +55,7 @@ impl XClient {
         let mut found = Partial { data: Vec::new(), errors: Vec::new() };
         for ids in ids.chunks(MOST_IDS) {
             let mut call = Call::get("posts", &["2", "tweets"], Caller::App);
+            call.charge = Some((Charge::PostRead, u32::try_from(ids.len()).unwrap_or(u32::MAX)));
             let ids = ids.iter().map(PostId::as_str).collect::<Vec<_>>().join(",");
             call.query = vec![("ids", ids), ("post.fields", "created_at,public_metrics".into())];
             let (envelope, _) = self.call::<Vec<XPost>>(&call).await?;

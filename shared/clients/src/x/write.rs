@@ -4,7 +4,18 @@ use perch_jobs::{AccountId, PostId};
 use serde_json::json;
 
 use super::{CreatePost, CreatedPost, Reposted, XClient, XError, call::Call, read::is_id};
-use crate::EffectPermit;
+use crate::{Charge, EffectPermit, text::has_link};
+
+/// A link makes every post dear, an answer too.
+fn charge(post: &CreatePost) -> Charge {
+    if has_link(&post.text) {
+        Charge::PostWithLink
+    } else if post.reply_to.is_some() {
+        Charge::SummonedReply
+    } else {
+        Charge::Post
+    }
+}
 
 impl XClient {
     /// Makes a post as `account`.
@@ -24,6 +35,7 @@ impl XClient {
         let permit: Arc<dyn EffectPermit> = Arc::new(permit);
         let mut call = Call::post("posts_create", &["2", "tweets"], account, body, permit.clone());
         call.reply = post.reply_to.is_some();
+        call.charge = Some((charge(post), 1));
         let (envelope, status) = self.call::<CreatedPost>(&call).await?;
         let created = call.single(envelope, status)?;
         tracing::info!(effect = permit.effect_key(), %account, post = %created.id, "posted");
@@ -44,7 +56,8 @@ impl XClient {
     ) -> Result<Reposted, XError> {
         let path = ["2", "users", user_id, "retweets"];
         let permit: Arc<dyn EffectPermit> = Arc::new(permit);
-        let call = Call::post("reposts_create", &path, account, json!({ "tweet_id": post_id }), permit.clone());
+        let mut call = Call::post("reposts_create", &path, account, json!({ "tweet_id": post_id }), permit.clone());
+        call.charge = Some((Charge::Retweet, 1));
         if !is_id(user_id) {
             return Err(call.invalid("the id of a user is 1 to 19 digits"));
         }

@@ -6,7 +6,8 @@ use sqlx::{Acquire, PgConnection};
 
 use super::{fold::JobUnit, rows};
 use crate::{
-    ActionRecord, Family, MetricPoint, PickRecord, PickSighting, PostRecord, PublishedPost, Recorded, StoreError,
+    ActionRecord, ExtractionRecord, Family, MetricPoint, PickRecord, PickSighting, PostRecord, PublishedPost, Recorded,
+    SpendRecord, StoreError,
     record::{Versioned, upsert},
 };
 
@@ -41,6 +42,8 @@ enum HotRow {
     Action(Versioned<ActionRecord>),
     Published(Versioned<PublishedPost>),
     Metric(Versioned<MetricPoint>),
+    Spend(Versioned<SpendRecord>),
+    Extraction(Versioned<ExtractionRecord>),
 }
 
 impl HotUnit {
@@ -70,6 +73,8 @@ impl HotRow {
             Family::Actions => typed(source).map(Self::Action),
             Family::Published => typed(source).map(Self::Published),
             Family::Metrics => typed(source).map(Self::Metric),
+            Family::Spend => typed(source).map(Self::Spend),
+            Family::Extractions => typed(source).map(Self::Extraction),
         }
     }
 }
@@ -165,7 +170,7 @@ async fn write_hot(conn: &mut PgConnection, env: &str, units: &[HotUnit]) -> Res
             upsert(&mut *conn, env, &rows).await?;
         )*};
     }
-    write!(Post, Pick, Sighting, Action, Published, Metric);
+    write!(Post, Pick, Sighting, Action, Published, Metric, Spend, Extraction);
     Ok(())
 }
 

@@ -1,0 +1,57 @@
+//! What outside services cost, and what may be spent on them.
+
+use super::rate;
+use crate::{
+    check::Check,
+    settings::{Budget, ModelSettings, ProviderSettings, XSettings},
+};
+
+/// No single price or budget is above a million dollars; a slip of the decimal point mostly is.
+const MOST: f64 = 1_000_000.0;
+
+pub(super) fn x(check: &mut Check, x: &XSettings) {
+    let prices = x.prices;
+    for (name, price) in [
+        ("post_read", prices.post_read),
+        ("user_read", prices.user_read),
+        ("post", prices.post),
+        ("post_with_link", prices.post_with_link),
+        ("summoned_reply", prices.summoned_reply),
+        ("retweet", prices.retweet),
+    ] {
+        check.range(format!("x.prices.{name}"), price, 0.0..=1_000.0);
+    }
+    budget(check, "x.budget", x.budget);
+}
+
+pub(super) fn provider(check: &mut Check, key: &str, provider: &ProviderSettings) {
+    check.range(format!("{key}.price.prompt"), provider.price.prompt, 0.0..=100_000.0);
+    check.range(format!("{key}.price.completion"), provider.price.completion, 0.0..=100_000.0);
+    budget(check, &format!("{key}.budget"), provider.budget);
+    rate(check, &format!("{key}.rate"), provider.rate);
+}
+
+/// The providers that are asked in turn.
+pub(super) fn chain(check: &mut Check, key: &str, names: &[String], models: &ModelSettings) {
+    let known: Vec<&str> = models.providers.keys().map(String::as_str).collect();
+    let allowed = if known.is_empty() { "a provider, once there is one".into() } else { known.join(", ") };
+    if names.is_empty() {
+        check.refuse(key, "names no provider", allowed);
+        return;
+    }
+    for (at, name) in names.iter().enumerate() {
+        if !models.providers.contains_key(name) {
+            check.refuse(key, format!("is {name:?}, which [models.providers] does not have"), allowed.as_str());
+        } else if names[..at].contains(name) {
+            check.refuse(key, format!("names {name:?} twice"), "each provider once");
+        }
+    }
+}
+
+fn budget(check: &mut Check, key: &str, budget: Budget) {
+    check.range(format!("{key}.daily"), budget.daily, 0.0..=MOST);
+    check.range(format!("{key}.monthly"), budget.monthly, 0.0..=MOST);
+    if budget.monthly > 0.0 && budget.daily > budget.monthly {
+        check.refuse(format!("{key}.daily"), "is more than that of the month", format!("{} or less", budget.monthly));
+    }
+}

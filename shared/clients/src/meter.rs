@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use perch_jobs::JobId;
+
+/// Who pays for a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spender {
+    /// The bot, for example `picks`.
+    pub bot: &'static str,
+    /// The account that it is for: one that is watched, or one that acts.
+    pub account: Option<String>,
+    /// The job.
+    pub job: Option<JobId>,
+}
+
+/// What a call to X is charged as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Charge {
+    /// For each post in the answer.
+    PostRead,
+    /// For each user in the answer.
+    UserRead,
+    /// For a post.
+    Post,
+    /// For a post with a link in it.
+    PostWithLink,
+    /// For a reply to a post that mentions or quotes the account.
+    SummonedReply,
+    /// For a retweet.
+    Retweet,
+}
+
+/// Money that was set aside for one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserved {
+    /// What for.
+    pub charge: Charge,
+    /// For how many at most.
+    pub most: u32,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// A call that would pass a budget. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverBudget {
+    /// Which budget, in words: `the daily budget of 10.00 USD`.
+    pub what: String,
+    /// When there is a new one.
+    pub after: Duration,
+}
+
+/// Keeps the books of a paid service, and its budgets.
+///
+/// An implementation that cannot reach its books lets calls pass: the service has a cap of its own.
+pub trait Meter: Send + Sync {
+    /// Sets money aside for a call with at most so many units.
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>>;
+
+    /// Writes down what it came to.
+    fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()>;
+}
+
+/// Books that nobody keeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unmetered;
+
+impl Meter for Unmetered {
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
+        Box::pin(std::future::ready(Ok(Reserved { charge, most, at: Utc::now() })))
+    }
+
+    fn settle<'a>(&'a self, _: Reserved, _: &'a Spender, _: u32) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}

@@ -1,0 +1,211 @@
+use std::{sync::LazyLock, time::Duration};
+
+use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, Utc};
+use perch_base::Environment;
+use perch_queue::Redis;
+use redis::Script;
+use serde::Serialize;
+
+use crate::{Store, StoreError};
+
+/// What may be spent on one provider, and how often it may be called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Millionths of a US dollar a day (UTC); 0 sets no budget.
+    pub day: i64,
+    /// Millionths of a US dollar a month (UTC); 0 sets no budget.
+    pub month: i64,
+    /// Calls in a time, over all processes.
+    pub rate: Option<(u32, Duration)>,
+}
+
+/// Why a call may not be made yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Spent {
+    /// The budget of the day is used up.
+    Day,
+    /// The budget of the month is used up.
+    Month,
+    /// The rate of calls is used up.
+    Rate,
+}
+
+/// What became of setting money aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reservation {
+    /// It is set aside.
+    Made {
+        /// The day and month that it counts for.
+        at: DateTime<Utc>,
+    },
+    /// Not before this time.
+    Held {
+        /// What is used up.
+        spent: Spent,
+        /// The wait.
+        after: Duration,
+    },
+}
+
+/// What was spent in a day and its month, as the budgets count it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Balance {
+    /// Millionths of a US dollar on the day.
+    pub day: i64,
+    /// In the month.
+    pub month: i64,
+}
+
+/// The budgets of paid services, counted in Redis for all processes.
+///
+/// Money is set aside before a call and corrected after it, so that calls at the same time do not overspend together. What a process
+/// that died had set aside stays counted: a budget is rather kept too well. Where Redis has forgotten what was spent, Postgres
+/// tells it, less what the sync had not moved yet.
+#[derive(Debug, Clone)]
+pub struct Budgets {
+    redis: Redis,
+    store: Store,
+    prefix: &'static str,
+}
+
+static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reserve.lua")));
+const DAY_KEPT: Duration = Duration::from_secs(2 * 86_400);
+const MONTH_KEPT: Duration = Duration::from_secs(40 * 86_400);
+/// Whoever asks at a turn of the day need not find every other job there at the same moment.
+const AFTER_MIDNIGHT: Duration = Duration::from_secs(1);
+
+impl Budgets {
+    /// The budgets of `env`.
+    pub fn new(redis: Redis, store: Store, env: Environment) -> Self {
+        Self { redis, store, prefix: env.prefix() }
+    }
+
+    /// Sets aside what a call costs at most, unless a budget or the rate says no.
+    pub async fn reserve(
+        &self,
+        provider: &str,
+        micros: i64,
+        allowed: Allowance,
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        let keys = self.keys(provider, now);
+        for _ in 0..2 {
+            let mut call = RESERVE.prepare_invoke();
+            call.key(&keys).arg(micros).arg(allowed.day).arg(allowed.month);
+            call.arg(millis(DAY_KEPT)).arg(millis(MONTH_KEPT));
+            let (step, burst) =
+                allowed.rate.map_or((0, 1), |(count, per)| (millis(per) / u64::from(count.max(1)), count));
+            call.arg(step).arg(burst);
+            let answer: String = self
+                .redis
+                .call("set money aside", |mut conn| async move { call.invoke_async(&mut conn).await })
+                .await?;
+            let held = |spent, after| Ok(Reservation::Held { spent, after });
+            match answer.as_str() {
+                "ok" => return Ok(Reservation::Made { at: now }),
+                "day" => return held(Spent::Day, until(now, next_day(now))),
+                "month" => return held(Spent::Month, until(now, next_month(now))),
+                "unknown" => self.remember(provider, &keys, now).await?,
+                wait => return held(Spent::Rate, Duration::from_millis(wait.parse().unwrap_or(1_000))),
+            }
+        }
+        // Redis forgot again what it was told a moment ago: it is being wiped, or has no memory left.
+        Ok(Reservation::Held { spent: Spent::Day, after: AFTER_MIDNIGHT })
+    }
+
+    /// Corrects what was set aside at `at` by so much.
+    pub async fn correct(&self, provider: &str, micros: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
+        if micros == 0 {
+            return Ok(());
+        }
+        let [day, month, _] = self.keys(provider, at);
+        let mut pipe = redis::pipe();
+        pipe.cmd("INCRBY").arg(day).arg(micros).ignore().cmd("INCRBY").arg(month).arg(micros).ignore();
+        self.redis
+            .call::<(), _, _>("correct what was spent", |mut conn| async move { pipe.query_async(&mut conn).await })
+            .await?;
+        Ok(())
+    }
+
+    /// What counts as spent at `now`: what was paid, and what is set aside for calls that are being made.
+    pub async fn balance(&self, provider: &str, now: DateTime<Utc>) -> Result<Balance, StoreError> {
+        let [day, month, _] = self.keys(provider, now);
+        let mut get = redis::cmd("MGET");
+        get.arg(day).arg(month);
+        let (day, month): (Option<i64>, Option<i64>) = self.redis.cmd("read what was spent", &get).await?;
+        Ok(Balance { day: day.unwrap_or(0), month: month.unwrap_or(0) })
+    }
+
+    /// Tells Redis what Postgres knows of the day and of the month.
+    async fn remember(&self, provider: &str, keys: &[String; 3], now: DateTime<Utc>) -> Result<(), StoreError> {
+        for (key, from, kept) in [(&keys[0], day(now), DAY_KEPT), (&keys[1], month(now), MONTH_KEPT)] {
+            let spent = match self.store.spend().since(provider, from).await {
+                Ok(spent) => spent,
+                Err(error) if error.is_unavailable() => {
+                    tracing::warn!(provider, %error, "what was spent cannot be asked for; its budget begins anew");
+                    0
+                }
+                Err(error) => return Err(error),
+            };
+            let mut set = redis::cmd("SET");
+            set.arg(key).arg(spent).arg("NX").arg("PX").arg(millis(kept));
+            self.redis.cmd::<Option<String>>("remember what was spent", &set).await?;
+        }
+        Ok(())
+    }
+
+    fn keys(&self, provider: &str, at: DateTime<Utc>) -> [String; 3] {
+        let base = format!("{}{{spend:{provider}}}", self.prefix);
+        [format!("{base}:{}", at.format("%Y-%m-%d")), format!("{base}:{}", at.format("%Y-%m")), format!("{base}:next")]
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn at_midnight(date: NaiveDate) -> DateTime<Utc> {
+    date.and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
+/// The beginning of the day of `at`, in UTC.
+pub fn day(at: DateTime<Utc>) -> DateTime<Utc> {
+    at_midnight(at.date_naive())
+}
+
+/// The beginning of the month of `at`, in UTC.
+pub fn month(at: DateTime<Utc>) -> DateTime<Utc> {
+    let date = at.date_naive();
+    at_midnight(date.with_day(1).unwrap_or(date))
+}
+
+fn next_day(at: DateTime<Utc>) -> DateTime<Utc> {
+    day(at).checked_add_days(Days::new(1)).unwrap_or(at)
+}
+
+fn next_month(at: DateTime<Utc>) -> DateTime<Utc> {
+    month(at).checked_add_months(Months::new(1)).unwrap_or(at)
+}
+
+fn until(now: DateTime<Utc>, then: DateTime<Utc>) -> Duration {
+    (then - now).to_std().unwrap_or_default() + AFTER_MIDNIGHT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect("a time")
+    }
+
+    #[test]
+    fn a_used_up_budget_holds_until_its_day_or_month_is_over() {
+        let now = at("2026-12-31T22:00:00Z");
+        assert_eq!(until(now, next_day(now)), Duration::from_secs(7_201));
+        assert_eq!(next_month(now), at("2027-01-01T00:00:00Z"));
+        assert_eq!(next_month(at("2026-01-31T10:00:00Z")), at("2026-02-01T00:00:00Z"));
+        assert_eq!(month(at("2026-02-28T10:00:00Z")), at("2026-02-01T00:00:00Z"));
+    }
+}

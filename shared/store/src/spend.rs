@@ -1,0 +1,176 @@
+use chrono::{DateTime, Utc};
+use perch_jobs::JobId;
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+
+use crate::{
+    Family, Recorded, Store, StoreError,
+    record::{millis, sealed::Upsert},
+};
+
+/// What was paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpendKind {
+    /// Posts read from X.
+    PostRead,
+    /// Users read from X.
+    UserRead,
+    /// A post made on X.
+    Post,
+    /// A post with a link in it.
+    PostWithLink,
+    /// A reply to a post that mentions or quotes the account.
+    SummonedReply,
+    /// A retweet.
+    Retweet,
+    /// A call of a language model.
+    Model,
+}
+
+/// One call that cost something, or may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendRecord {
+    /// An id of its own.
+    pub id: String,
+    /// When. Kept to the millisecond.
+    #[serde(with = "millis")]
+    pub at: DateTime<Utc>,
+    /// `x`, or the name of a model provider.
+    pub provider: String,
+    /// The bot that spent it.
+    pub bot: String,
+    /// The account that it was for.
+    pub account: Option<String>,
+    /// What was paid for.
+    pub kind: SpendKind,
+    /// How many of the kind.
+    pub units: u32,
+    /// The model that was asked.
+    pub model: Option<String>,
+    /// Tokens that a model read.
+    pub prompt_tokens: u64,
+    /// Tokens that a model wrote.
+    pub completion_tokens: u64,
+    /// The cost in millionths of a US dollar.
+    pub micros: i64,
+    /// The job that spent it.
+    pub job_id: Option<JobId>,
+}
+
+impl Upsert for SpendRecord {
+    const DOING: &'static str = "store what was spent";
+    const SQL: &'static str = "
+        insert into spend (environment, id, at, provider, bot, account, kind, units, model, prompt_tokens,
+                           completion_tokens, micros, job_id, version_ms, version_seq)
+        select $1, id, at, provider, bot, account, kind, units, model, prompt_tokens, completion_tokens, micros, job_id,
+               version_ms, version_seq
+        from jsonb_to_recordset($2::jsonb)
+             as r(id text, at timestamptz, provider text, bot text, account text, kind text, units bigint, model text,
+                  prompt_tokens bigint, completion_tokens bigint, micros bigint, job_id text,
+                  version_ms bigint, version_seq bigint)
+        on conflict (environment, id) do nothing";
+}
+
+impl Recorded for SpendRecord {
+    const FAMILY: Family = Family::Spend;
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+/// What was spent in a time, by one thing that tells it apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct SpendSum {
+    /// `x`, or the name of a model provider.
+    pub provider: String,
+    /// The bot.
+    pub bot: String,
+    /// The account that it was for; empty where it is not known.
+    pub account: String,
+    /// What was paid for.
+    pub kind: String,
+    /// Calls.
+    pub calls: i64,
+    /// Posts, users, calls of a model.
+    pub units: i64,
+    /// Tokens read and written by models.
+    pub tokens: i64,
+    /// Millionths of a US dollar.
+    pub micros: i64,
+}
+
+/// What was spent of one provider from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct ProviderSpend {
+    /// `x`, or the name of a model provider.
+    pub provider: String,
+    /// On the day, in millionths of a US dollar.
+    pub day: i64,
+    /// In the month.
+    pub month: i64,
+    /// In the seven days before the day, of which a forecast is made.
+    pub week: i64,
+}
+
+/// What calls to paid services cost. Written through [`Store::record`] or the hot state.
+#[derive(Debug, Clone, Copy)]
+pub struct Spend<'a>(pub(crate) &'a Store);
+
+impl Spend<'_> {
+    /// What a provider cost from a moment on, in millionths of a US dollar.
+    pub async fn since(&self, provider: &str, from: DateTime<Utc>) -> Result<i64, StoreError> {
+        sqlx::query_scalar(
+            "select coalesce(sum(micros), 0)::bigint from spend where environment = $1 and at >= $3 and provider = $2",
+        )
+        .bind(self.0.env_name())
+        .bind(provider)
+        .bind(from)
+        .fetch_one(&self.0.pool)
+        .await
+        .map_err(StoreError::on("add up what was spent"))
+    }
+
+    /// What each provider cost on the day that begins at `day`, in the month that begins at `month`, and in the week before the day.
+    pub async fn by_provider(
+        &self,
+        day: DateTime<Utc>,
+        month: DateTime<Utc>,
+    ) -> Result<Vec<ProviderSpend>, StoreError> {
+        sqlx::query_as(
+            "select provider,
+                    coalesce(sum(micros) filter (where at >= $2), 0)::bigint as day,
+                    coalesce(sum(micros) filter (where at >= $3), 0)::bigint as month,
+                    coalesce(sum(micros) filter (where at < $2 and at >= $2 - interval '7 days'), 0)::bigint as week
+             from spend
+             where environment = $1 and at >= least($3, $2 - interval '7 days')
+             group by provider order by provider",
+        )
+        .bind(self.0.env_name())
+        .bind(day)
+        .bind(month)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("add up what was spent"))
+    }
+
+    /// What was spent from `from` to before `until`, by provider, bot, account and kind, the dearest first.
+    pub async fn sums(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<SpendSum>, StoreError> {
+        sqlx::query_as(
+            "select provider, bot, coalesce(account, '') as account, kind, count(*) as calls, sum(units)::bigint as units,
+                    sum(prompt_tokens + completion_tokens)::bigint as tokens, sum(micros)::bigint as micros
+             from spend
+             where environment = $1 and at >= $2 and at < $3
+             group by provider, bot, account, kind
+             order by sum(micros) desc, provider, bot, account, kind
+             limit 10000",
+        )
+        .bind(self.0.env_name())
+        .bind(from)
+        .bind(until)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("add up what was spent"))
+    }
+}

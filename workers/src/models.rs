@@ -1,0 +1,340 @@
+//! The language models: several providers for one purpose, asked in turn, within their budgets.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use perch_base::{Classified as _, Disposition, Settings, settings::TokenPrice};
+use perch_clients::{
+    ModelClient, ModelError, RateLimits, Spender,
+    models::{ChatRequest, Completion, Part, Usage},
+};
+use perch_queue::Fail;
+
+use crate::spending::{Held, Spending, Used};
+
+/// What a model is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Picks of a post.
+    Extraction,
+    /// A reply to a mention.
+    #[expect(dead_code, reason = "the replier asks for it")]
+    Reply,
+}
+
+/// An answer, and who gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub provider: String,
+    pub completion: Completion,
+}
+
+/// Why nobody answered.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// Every provider has used up its rate or its budget, until then.
+    Held(Duration, String),
+    /// At least one was asked and is down, or cannot be asked.
+    Down(String, Disposition),
+    /// A provider has answered, and will not say anything else.
+    Declined(String),
+}
+
+impl From<Unanswered> for Fail {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Held(after, why) => Self::Snooze(after, why),
+            Unanswered::Down(why, Disposition::RetryAfter(after)) => Self::RetryAfter(after, why),
+            Unanswered::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
+            Unanswered::Down(why, Disposition::Retry) => Self::Retry(why),
+            Unanswered::Down(why, Disposition::Never) | Unanswered::Declined(why) => Self::Dead(why),
+        }
+    }
+}
+
+/// All providers of `[models.providers]`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Models(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    providers: BTreeMap<String, Provider>,
+    extraction: Vec<String>,
+    replies: Vec<String>,
+    spending: Spending,
+    rest: Duration,
+    /// Until when a provider that is down is left alone.
+    resting: Mutex<HashMap<String, Instant>>,
+}
+
+#[derive(Debug)]
+struct Provider {
+    client: ModelClient,
+    price: TokenPrice,
+}
+
+impl Models {
+    pub(crate) fn new(
+        settings: &Settings,
+        limits: &Arc<impl RateLimits + 'static>,
+        spending: Spending,
+    ) -> Result<Self, ModelError> {
+        let provider = |(name, provider): (&String, &perch_base::settings::ProviderSettings)| {
+            let client = ModelClient::from_settings(settings, name, limits.clone())?;
+            Ok((name.clone(), Provider { client, price: provider.price }))
+        };
+        let models = &settings.models;
+        Ok(Self(Arc::new(Inner {
+            providers: models.providers.iter().map(provider).collect::<Result<_, ModelError>>()?,
+            extraction: with_keys(settings, &models.extraction),
+            replies: with_keys(settings, &models.replies),
+            spending,
+            rest: models.rest,
+            resting: Mutex::default(),
+        })))
+    }
+
+    /// Asks the providers of a purpose in turn until one answers. Every call is written down with its cost.
+    ///
+    /// A provider that declines ends the round: what one model will not touch is not carried to the next.
+    pub(crate) async fn ask(
+        &self,
+        purpose: Purpose,
+        spender: &Spender,
+        request: &ChatRequest,
+    ) -> Result<Answered, Unanswered> {
+        let mut round = Round::default();
+        for name in self.turn(purpose) {
+            let Some(provider) = self.0.providers.get(name) else { continue };
+            match self.ask_one(name, provider, spender, request).await {
+                Ok(completion) => {
+                    self.wake(name);
+                    return Ok(Answered { provider: name.clone(), completion });
+                }
+                Err(Failed::Held(held)) => round.held(name, held),
+                Err(Failed::Error(error)) => {
+                    if let Some(declined) = declined(&error) {
+                        return Err(Unanswered::Declined(declined));
+                    }
+                    tracing::info!(provider = %name, %error, "the next provider is asked");
+                    metrics::counter!("perch_model_failovers_total", "provider" => name.clone()).increment(1);
+                    self.lay_to_rest(name, &error);
+                    round.failed(&error);
+                }
+            }
+        }
+        Err(round.ended())
+    }
+
+    async fn ask_one(
+        &self,
+        name: &str,
+        provider: &Provider,
+        spender: &Spender,
+        request: &ChatRequest,
+    ) -> Result<Completion, Failed> {
+        let most = provider.price.micros(tokens_of(request), u64::from(request.max_tokens.unwrap_or(1_000)));
+        let spending = &self.0.spending;
+        let at = spending.reserve(name, most).await.map_err(Failed::Held)?;
+        let answer = provider.client.complete(request).await;
+        let used = match &answer {
+            Ok(Completion { model, usage, .. }) => {
+                let micros = provider.price.micros(usage.prompt_tokens, usage.completion_tokens);
+                Some(Used { model, usage: *usage, micros })
+            }
+            Err(error) if may_be_charged(error) => {
+                Some(Used { model: provider.client.model(), usage: Usage::default(), micros: most })
+            }
+            Err(_) => None,
+        };
+        spending.settle(name, at, most, spender, used).await;
+        if let Ok(completion) = &answer {
+            count(name, completion.usage);
+        }
+        answer.map_err(|error| Failed::Error(Box::new(error)))
+    }
+
+    /// The providers of a purpose: those that rest come last.
+    fn turn(&self, purpose: Purpose) -> Vec<&String> {
+        let names = match purpose {
+            Purpose::Extraction => &self.0.extraction,
+            Purpose::Reply => &self.0.replies,
+        };
+        let (now, resting) = (Instant::now(), self.resting());
+        let (away, there): (Vec<_>, Vec<_>) =
+            names.iter().partition(|name| resting.get(*name).is_some_and(|until| *until > now));
+        there.into_iter().chain(away).collect()
+    }
+
+    fn lay_to_rest(&self, name: &str, error: &ModelError) {
+        // One whose window is used up is known to be so by all processes, and costs nothing to ask.
+        if !matches!(error, ModelError::RateLimited { .. }) {
+            self.resting().insert(name.to_owned(), Instant::now() + self.0.rest);
+        }
+    }
+
+    fn wake(&self, name: &str) {
+        self.resting().remove(name);
+    }
+
+    fn resting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The providers that can be asked; all of them where none has a key, so that the error names what is missing.
+fn with_keys(settings: &Settings, names: &[String]) -> Vec<String> {
+    let has_key = |name: &&String| settings.secrets.model_keys.contains_key(*name);
+    let some: Vec<String> = names.iter().filter(has_key).cloned().collect();
+    if some.is_empty() { names.to_vec() } else { some }
+}
+
+enum Failed {
+    Held(Held),
+    Error(Box<ModelError>),
+}
+
+/// What the providers said that gave no answer.
+#[derive(Debug, Default)]
+struct Round {
+    said: Vec<String>,
+    /// The shortest wait of those that only have to wait.
+    wait: Option<Duration>,
+    /// The best prospect of the others.
+    down: Option<Disposition>,
+}
+
+impl Round {
+    fn held(&mut self, name: &str, held: Held) {
+        self.said.push(format!("{name}: {} is used up", held.what));
+        self.waits(held.after);
+    }
+
+    fn failed(&mut self, error: &ModelError) {
+        self.said.push(error.to_string());
+        match (error, error.disposition()) {
+            (ModelError::RateLimited { after, .. }, _) => self.waits(*after),
+            (_, disposition) => {
+                let better = !matches!((self.down, disposition), (Some(_), Disposition::Never));
+                if better {
+                    self.down = Some(disposition);
+                }
+            }
+        }
+    }
+
+    fn waits(&mut self, after: Duration) {
+        self.wait = Some(self.wait.map_or(after, |wait| wait.min(after)));
+    }
+
+    fn ended(self) -> Unanswered {
+        let why = self.said.join("; ");
+        match (self.wait, self.down) {
+            // Where one only has to wait, the job waits: the others may be back by then too.
+            (Some(after), None | Some(Disposition::Never)) => Unanswered::Held(after, why),
+            (_, Some(disposition)) => Unanswered::Down(why, disposition),
+            (None, None) => Unanswered::Down("no provider is configured".into(), Disposition::Never),
+        }
+    }
+}
+
+/// What a provider said that answered, and that another one would be asked in vain.
+fn declined(error: &ModelError) -> Option<String> {
+    match error {
+        ModelError::Refused { .. } | ModelError::Truncated { .. } => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+/// Whether the provider may have done the work, so that it counts with what was set aside for it.
+fn may_be_charged(error: &ModelError) -> bool {
+    matches!(
+        error,
+        ModelError::Refused { .. }
+            | ModelError::Truncated { .. }
+            | ModelError::Empty { .. }
+            | ModelError::Decode { .. }
+            | ModelError::Oversized { .. }
+            | ModelError::Interrupted { .. }
+            | ModelError::Timeout { sent: true, .. }
+    )
+}
+
+/// About how many tokens a question has: three bytes a token is on the safe side for English; a picture is taken for a thousand.
+fn tokens_of(request: &ChatRequest) -> u64 {
+    let parts = request.messages.iter().flat_map(|message| &message.parts);
+    let bytes = |text: &str| text.len() as u64 / 3;
+    let schema = request.schema.as_ref().map_or(0, |(_, schema)| bytes(&schema.to_string()));
+    let asked: u64 = parts
+        .map(|part| match part {
+            Part::Text(text) => bytes(text),
+            Part::ImageUrl(_) => 1_000,
+        })
+        .sum();
+    schema + asked + request.system.as_deref().map_or(0, bytes)
+}
+
+fn count(provider: &str, usage: Usage) {
+    let add = |what: &'static str, tokens: u64| {
+        metrics::counter!("perch_model_tokens_total", "provider" => provider.to_owned(), "what" => what)
+            .increment(tokens);
+    };
+    add("prompt", usage.prompt_tokens);
+    add("completion", usage.completion_tokens);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn down(name: &str) -> ModelError {
+        ModelError::Server { provider: name.into(), status: 503, retry_after: None }
+    }
+
+    fn limited(seconds: u64) -> ModelError {
+        ModelError::RateLimited { provider: "grok".into(), after: Duration::from_secs(seconds) }
+    }
+
+    fn keyless() -> ModelError {
+        ModelError::NotConfigured { provider: "openai".into(), variable: "OPENAI_API_KEY".into() }
+    }
+
+    fn ended(errors: &[ModelError], held: Option<u64>) -> Fail {
+        let mut round = Round::default();
+        for error in errors {
+            round.failed(error);
+        }
+        if let Some(seconds) = held {
+            round.held(
+                "together",
+                Held { what: "the daily budget of 5.00 USD".into(), after: Duration::from_secs(seconds) },
+            );
+        }
+        round.ended().into()
+    }
+
+    #[test]
+    fn where_every_provider_only_has_to_wait_the_job_does_for_the_shortest_wait_and_says_why() {
+        let Fail::Snooze(after, why) = ended(&[limited(90)], Some(30)) else { panic!("it waits") };
+        assert_eq!(after, Duration::from_secs(30));
+        assert!(why.contains("daily budget of 5.00 USD") && why.contains("resets in 90 s"), "{why}");
+    }
+
+    #[test]
+    fn one_that_is_down_is_tried_again_and_one_without_a_key_does_not_hide_the_others() {
+        assert!(matches!(ended(&[down("grok"), keyless()], Some(3_600)), Fail::Retry(_)));
+        assert!(matches!(ended(&[keyless(), down("grok")], None), Fail::Retry(_)));
+        assert!(matches!(ended(&[keyless()], Some(60)), Fail::Snooze(..)));
+        assert!(matches!(ended(&[keyless()], None), Fail::Dead(_)));
+    }
+
+    #[test]
+    fn what_one_model_declines_is_not_carried_to_the_next() {
+        let refused = ModelError::Refused { provider: "grok".into(), reason: "no".into() };
+        assert!(declined(&refused).is_some());
+        assert!(declined(&down("grok")).is_none());
+    }
+}

@@ -1,0 +1,211 @@
+//! The books: what calls to paid services cost, and the budgets that hold them back.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use perch_base::{
+    Settings,
+    settings::{Budget, XPrices, micros},
+};
+use perch_clients::{Charge, Meter, OverBudget, Reserved, Spender, models::Usage};
+use perch_jobs::JobId;
+use perch_store::{Allowance, Budgets, HotRecord, HotStore, Reservation, SpendKind, SpendRecord, Spent, Store};
+
+/// The name of X in the books.
+const X: &str = "x";
+
+/// The books of all paid services. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Spending {
+    budgets: Budgets,
+    hot: HotStore,
+    store: Store,
+    prices: XPrices,
+    allowances: BTreeMap<String, Allowance>,
+}
+
+/// A call that is held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// What is used up, in words.
+    pub what: String,
+    /// For how long.
+    pub after: Duration,
+}
+
+/// What a call of a model came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Used<'a> {
+    pub model: &'a str,
+    pub usage: Usage,
+    /// Millionths of a US dollar.
+    pub micros: i64,
+}
+
+impl Spending {
+    pub(crate) fn new(settings: &Settings, budgets: Budgets, hot: HotStore, store: Store) -> Self {
+        let providers = settings.models.providers.iter().map(|(name, provider)| {
+            let rate = provider.rate.map(|rate| (rate.count, rate.per));
+            (name.clone(), Allowance { rate, ..allowance(provider.budget) })
+        });
+        let allowances = providers.chain([(X.to_owned(), allowance(settings.x.budget))]).collect();
+        Self { budgets, hot, store, prices: settings.x.prices, allowances }
+    }
+
+    /// Sets money aside for a call. Where the books cannot be reached it is made all the same: the services have caps of their own.
+    pub(crate) async fn reserve(&self, provider: &str, most: i64) -> Result<DateTime<Utc>, Held> {
+        let (now, allowed) = (Utc::now(), self.allowed(provider));
+        match self.budgets.reserve(provider, most, allowed, now).await {
+            Ok(Reservation::Made { at }) => Ok(at),
+            Ok(Reservation::Held { spent, after }) => {
+                metrics::counter!("perch_calls_held_total", "provider" => provider.to_owned(), "by" => word(spent))
+                    .increment(1);
+                Err(Held { what: said(spent, allowed), after })
+            }
+            Err(error) => {
+                tracing::warn!(provider, %error, "the budget is not known; the call is made");
+                Ok(now)
+            }
+        }
+    }
+
+    /// Writes down a call of a model for which `most` was set aside at `at`.
+    pub(crate) async fn settle(
+        &self,
+        provider: &str,
+        at: DateTime<Utc>,
+        most: i64,
+        spender: &Spender,
+        used: Option<Used<'_>>,
+    ) {
+        self.correct(provider, used.map_or(0, |used| used.micros) - most, at).await;
+        let Some(Used { model, usage, micros }) = used else { return };
+        let record = SpendRecord {
+            model: Some(model.to_owned()),
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            ..record(provider, SpendKind::Model, 1, micros, spender)
+        };
+        self.write(&record).await;
+    }
+
+    fn allowed(&self, provider: &str) -> Allowance {
+        self.allowances.get(provider).copied().unwrap_or_default()
+    }
+
+    async fn correct(&self, provider: &str, micros: i64, at: DateTime<Utc>) {
+        if let Err(error) = self.budgets.correct(provider, micros, at).await {
+            tracing::warn!(provider, %error, "the budget was not corrected; it counts what was set aside");
+        }
+    }
+
+    async fn write(&self, record: &SpendRecord) {
+        let provider = record.provider.clone();
+        metrics::counter!("perch_spend_micros_total", "provider" => provider, "bot" => record.bot.clone())
+            .increment(u64::try_from(record.micros).unwrap_or(0));
+        let hot = match HotRecord::of(record) {
+            Ok(hot) => self.hot.put(&[hot]).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        let Err(error) = hot else { return };
+        // The direct way, while Redis is away or full.
+        if let Err(second) = self.store.record(std::slice::from_ref(record)).await {
+            tracing::error!(?record, %error, %second, "what was spent is written down nowhere but here");
+        }
+    }
+
+    fn price(&self, charge: Charge) -> (SpendKind, i64) {
+        let (kind, dollars) = match charge {
+            Charge::PostRead => (SpendKind::PostRead, self.prices.post_read),
+            Charge::UserRead => (SpendKind::UserRead, self.prices.user_read),
+            Charge::Post => (SpendKind::Post, self.prices.post),
+            Charge::PostWithLink => (SpendKind::PostWithLink, self.prices.post_with_link),
+            Charge::SummonedReply => (SpendKind::SummonedReply, self.prices.summoned_reply),
+            Charge::Retweet => (SpendKind::Retweet, self.prices.retweet),
+        };
+        (kind, micros(dollars))
+    }
+}
+
+impl Meter for Spending {
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
+        Box::pin(async move {
+            let (_, price) = self.price(charge);
+            match Self::reserve(self, X, price * i64::from(most)).await {
+                Ok(at) => Ok(Reserved { charge, most, at }),
+                Err(Held { what, after }) => Err(OverBudget { what, after }),
+            }
+        })
+    }
+
+    fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let (kind, price) = self.price(reserved.charge);
+            let cost = price * i64::from(units);
+            self.correct(X, cost - price * i64::from(reserved.most), reserved.at).await;
+            if units > 0 {
+                self.write(&record(X, kind, units, cost, spender)).await;
+            }
+        })
+    }
+}
+
+fn allowance(budget: Budget) -> Allowance {
+    Allowance { day: micros(budget.daily), month: micros(budget.monthly), rate: None }
+}
+
+fn record(provider: &str, kind: SpendKind, units: u32, micros: i64, spender: &Spender) -> SpendRecord {
+    SpendRecord {
+        id: JobId::at(Utc::now()).to_string(),
+        at: Utc::now(),
+        provider: provider.to_owned(),
+        bot: if spender.bot.is_empty() { "other".to_owned() } else { spender.bot.to_owned() },
+        account: spender.account.clone(),
+        kind,
+        units,
+        model: None,
+        prompt_tokens: 0,
+        completion_tokens: 0,
+        micros,
+        job_id: spender.job,
+    }
+}
+
+const fn word(spent: Spent) -> &'static str {
+    match spent {
+        Spent::Day => "day",
+        Spent::Month => "month",
+        Spent::Rate => "rate",
+    }
+}
+
+fn said(spent: Spent, allowed: Allowance) -> String {
+    match spent {
+        Spent::Day => format!("the daily budget of {}", dollars(allowed.day)),
+        Spent::Month => format!("the monthly budget of {}", dollars(allowed.month)),
+        Spent::Rate => {
+            let (count, per) = allowed.rate.unwrap_or_default();
+            format!("the rate of {count} calls in {}", humantime::format_duration(per))
+        }
+    }
+}
+
+/// An amount in words: `10.00 USD`.
+#[expect(clippy::cast_precision_loss, reason = "a budget stays far below 2^52 millionths of a dollar")]
+fn dollars(micros: i64) -> String {
+    format!("{:.2} USD", micros as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_call_back_is_said_with_its_amount() {
+        let allowed = Allowance { day: 5_000_000, month: 100_000_000, rate: Some((60, Duration::from_secs(60))) };
+        assert_eq!(said(Spent::Day, allowed), "the daily budget of 5.00 USD");
+        assert_eq!(said(Spent::Month, allowed), "the monthly budget of 100.00 USD");
+        assert_eq!(said(Spent::Rate, allowed), "the rate of 60 calls in 1m");
+    }
+}
