@@ -9,10 +9,11 @@ use axum::{
     routing::post,
 };
 use chrono::Utc;
+use perch_picks::rules::extract;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Endpoint, SandboxState, extract, feed::Draw, guard::guarded, sandbox::App};
+use crate::{Endpoint, SandboxState, feed::Draw, guard::guarded, sandbox::App};
 
 /// Pictures come inline, so requests may be large.
 const LARGEST_BODY: usize = 25 * 1024 * 1024;

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use crate::rules::{
-    clause::name_at,
+use perch_picks::rules::{
     lex::{Lexeme, Token, normalise, tokens},
+    name_at,
     names::{BOOK, Role, key},
 };
 
@@ -159,9 +159,9 @@ mod tests {
     use std::collections::HashSet;
 
     use perch_jobs::{Answer, PickKind};
+    use perch_picks::rules::extract;
 
     use super::*;
-    use crate::extract;
 
     fn shape(text: &str) -> (u8, Vec<PickKind>) {
         match extract(text) {

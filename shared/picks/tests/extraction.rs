@@ -1,7 +1,7 @@
 //! How much of the labelled posts the rules read right.
 
 use perch_jobs::{Answer, Pick};
-use perch_sandbox::extract;
+use perch_picks::rules::extract;
 use serde_json::Value;
 
 struct Example {

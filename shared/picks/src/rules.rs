@@ -1,19 +1,21 @@
-//! Reads picks out of posts by rules over common notation: the sandbox's stand-in for a language model.
+//! Reads picks out of posts by rules over common notation: for when no language model answers, and as the model of the
+//! sandbox.
 //!
 //! A post becomes tokens (`lex`), clauses of terms (`clause`), bets (`markets`, `price`) and, once the clauses that only
 //! talk are left out (`verdict`) and each name is settled (`leagues`), an [`Answer`].
 
-pub(crate) mod clause;
+mod clause;
 mod leagues;
-pub(crate) mod lex;
+pub mod lex;
 mod markets;
-pub(crate) mod names;
+pub mod names;
 mod phrases;
 mod price;
 mod verdict;
 
 use perch_jobs::{Answer, Parlay, ParlayTag, Pick, PickKind};
 
+pub use self::clause::name_at;
 use self::{
     clause::{Clause, Name, Term},
     leagues::{Context, Settled},

@@ -6,7 +6,7 @@ use super::lex::{Lexeme, Token, normalise, tokens};
 
 /// What an entity can be in a bet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// A side of a game.
     Side,
     /// A player whose statistics are bet on.
@@ -15,9 +15,12 @@ pub(crate) enum Role {
 
 /// A team or an athlete.
 #[derive(Debug)]
-pub(crate) struct Entity {
+pub struct Entity {
+    /// Its league, or its sport where leagues do not matter.
     pub league: &'static str,
+    /// The full canonical name.
     pub name: String,
+    /// What it can be in a bet.
     pub role: Role,
     /// How fans call a team; an athlete's full name.
     pub nickname: String,
@@ -25,7 +28,8 @@ pub(crate) struct Entity {
 
 /// One reading of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Candidate {
+pub struct Candidate {
+    /// Its place among the entities of the book.
     pub entity: usize,
     /// Counts only when written in capitals.
     pub capitals: bool,
@@ -37,24 +41,28 @@ pub(crate) struct Candidate {
 
 /// What a prop or a total counts.
 #[derive(Debug)]
-pub(crate) struct Stat {
+pub struct Stat {
+    /// Its canonical name.
     pub name: &'static str,
+    /// The league that it speaks for.
     pub league: Option<&'static str>,
 }
 
 /// All names, looked up by their folded words.
-pub(crate) struct Book {
+pub struct Book {
+    /// Teams, then athletes.
     pub entities: Vec<Entity>,
+    /// What is counted.
     pub stats: Vec<Stat>,
     names: HashMap<String, Vec<Candidate>>,
     stat_names: HashMap<String, usize>,
 }
 
 /// The longest name in tokens.
-pub(crate) const LONGEST: usize = 6;
+pub const LONGEST: usize = 6;
 
 /// The names that come with the crate.
-pub(crate) static BOOK: LazyLock<Book> = LazyLock::new(|| {
+pub static BOOK: LazyLock<Book> = LazyLock::new(|| {
     let mut book = Book { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
     rows(include_str!("../../data/teams.txt")).for_each(|row| book.add_team(&row));
     rows(include_str!("../../data/athletes.txt")).for_each(|row| book.add_athlete(&row));
@@ -69,7 +77,7 @@ fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 /// The key of a name: its folded tokens, hyphens left out.
-pub(crate) fn key(tokens: &[Token]) -> String {
+pub fn key(tokens: &[Token]) -> String {
     let words: Vec<&str> = tokens.iter().filter(|t| t.lexeme != Lexeme::Sign('-')).map(|t| t.folded.as_str()).collect();
     words.join(" ")
 }

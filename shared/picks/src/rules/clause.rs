@@ -236,7 +236,7 @@ fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
 }
 
 /// The first reading of a name that the tables know, with its length in tokens.
-pub(crate) fn name_at(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
+pub fn name_at(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
     match known_name(tokens, at)? {
         (Term::Name(name), len) => Some((name.candidates.first()?.entity, len)),
         _ => None,

@@ -1,7 +1,7 @@
 //! Posts as nobody writes them, for the rules that read picks out of posts.
 
 use perch_jobs::Answer;
-use perch_sandbox::extract;
+use perch_picks::rules::extract;
 use perch_testkit::fuzz;
 
 #[test]

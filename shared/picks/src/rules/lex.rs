@@ -2,9 +2,18 @@
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Lexeme {
+pub enum Lexeme {
     /// A number. `plus` marks a trailing plus, as in `25+`.
-    Number { value: f64, signed: bool, decimals: u8, plus: bool },
+    Number {
+        /// What it says, with its sign.
+        value: f64,
+        /// A sign stands before it.
+        signed: bool,
+        /// Digits after the point.
+        decimals: u8,
+        /// A plus stands after it.
+        plus: bool,
+    },
     /// A stake.
     Units(f64),
     /// A stake with a sign: what was won or lost.
@@ -21,19 +30,23 @@ pub(crate) enum Lexeme {
 
 /// A token and where it stands in the normalised text, in bytes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Token {
+pub struct Token {
+    /// What it is.
     pub lexeme: Lexeme,
+    /// As it is written.
     pub text: String,
     /// Lower case, without accents and dots.
     pub folded: String,
+    /// Where it begins.
     pub start: usize,
+    /// Where it ends.
     pub end: usize,
     /// No space before it.
     pub glued: bool,
 }
 
 /// The text with one form of each quote, dash, space and fraction, without links.
-pub(crate) fn normalise(text: &str) -> String {
+pub fn normalise(text: &str) -> String {
     let text = text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">");
     let mut plain = String::with_capacity(text.len());
     for (n, line) in text.lines().enumerate() {
@@ -94,13 +107,15 @@ pub(crate) fn fold(text: &str) -> String {
 
 /// Letters after which digits begin a number of their own: `o25.5`, `ML-110`.
 const BEFORE_NUMBER: [&str; 8] = ["o", "u", "ov", "un", "over", "under", "ml", "pk"];
+/// Lines, odds and stakes have no more places than this.
+const MOST_DECIMALS: u8 = 3;
 /// Words whose full stop does not end a sentence.
 const ABBREVIATED: [&str; 8] = ["st", "vs", "v", "jr", "sr", "sig", "man", "utd"];
 /// Letters that may follow a whole number at once and still be a word of their own.
 const AFTER_NUMBER: [&str; 9] = ["pts", "points", "yds", "yards", "rebs", "reb", "ast", "asts", "ml"];
 
 /// The tokens of a normalised text.
-pub(crate) fn tokens(text: &str) -> Vec<Token> {
+pub fn tokens(text: &str) -> Vec<Token> {
     let mut lexer = Lexer { text, chars: text.char_indices().collect(), at: 0, spaced: true, out: Vec::new() };
     while lexer.at < lexer.chars.len() {
         lexer.step();
@@ -183,6 +198,10 @@ impl Lexer<'_> {
         let whole = !signed && decimals == 0;
         let after_side = self.out.last().is_some_and(|t| BEFORE_NUMBER.contains(&t.folded.as_str()));
         if whole && !after_side && self.continues_as_another_thing(from) {
+            return;
+        }
+        if decimals > MOST_DECIMALS {
+            self.push(Lexeme::Word, from);
             return;
         }
         let value = self.text[self.byte(from)..self.byte(self.at)].parse().unwrap_or(0.0);

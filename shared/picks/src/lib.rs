@@ -1,0 +1,12 @@
+//! What can be said of a pick without asking anybody: what its odds mean, how it ended, what it earned, and how good its
+//! author is. Pure functions over the types of `perch-jobs`; nothing here reads a clock, a file or a network.
+//!
+//! - [`odds`]: American, decimal and fractional odds, each in terms of the others.
+//! - [`settle`]: how a bet ended, and the units it won or lost.
+//! - [`record`]: the record of an account, a sport, a market or a month.
+//! - [`rules`]: the picks of a post, by rules over common notation.
+
+pub mod odds;
+pub mod record;
+pub mod rules;
+pub mod settle;

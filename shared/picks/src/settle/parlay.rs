@@ -1,0 +1,203 @@
+use perch_jobs::Parlay;
+
+use super::{
+    Assumed, Grade, SettleError, Settlement,
+    units::{in_units, odds_of, stake_of},
+};
+use crate::odds::Odds;
+
+/// A leg of a parlay: how it ended, and its odds where they are known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Leg {
+    /// How it ended.
+    pub grade: Grade,
+    /// Its own odds.
+    pub odds: Option<Odds>,
+}
+
+/// What a parlay came to, from the grades of its legs in their order.
+///
+/// One lost leg loses all. A leg that was a push or void falls out and the odds shrink to those of the other legs; when all
+/// of them fell out the stake comes back. Of a leg that half won, one half pays its odds and the other counts as fallen
+/// out; a leg that half lost halves what the others return. Where that leaves less than the stake, the grade is
+/// [`Grade::HalfLost`] and the units say how much is gone.
+///
+/// The odds of the whole count where the parlay names them; a leg that fell out divides them by its own. A parlay that
+/// names none is paid at the product of its legs.
+pub fn parlay(
+    parlay: &Parlay,
+    grades: &[Grade],
+    stake: Option<f64>,
+    assumed: &Assumed,
+) -> Result<Settlement, SettleError> {
+    if grades.len() != parlay.picks.len() {
+        return Err(SettleError::Legs { legs: parlay.picks.len(), grades: grades.len() });
+    }
+    let stake = stake_of(stake, assumed)?;
+    let whole = parlay.odds.as_deref().map(Odds::parse).transpose()?;
+    let legs = grades
+        .iter()
+        .zip(&parlay.picks)
+        .map(|(grade, pick)| Ok(Leg { grade: *grade, odds: odds_of(pick.odds.as_deref(), assumed)? }))
+        .collect::<Result<Vec<Leg>, SettleError>>()?;
+    if legs.iter().any(|leg| leg.grade == Grade::Lost) {
+        return Ok(Settlement { grade: Grade::Lost, stake, odds: whole, units: in_units(-stake) });
+    }
+    let fell_out = |leg: &Leg| matches!(leg.grade, Grade::Push | Grade::Void);
+    if legs.iter().all(fell_out) {
+        let grade = if legs.iter().all(|leg| leg.grade == Grade::Void) { Grade::Void } else { Grade::Push };
+        return Ok(Settlement { grade, stake, odds: whole, units: 0.0 });
+    }
+    let returned = returned(&legs, whole)?;
+    let units = in_units(stake * (returned - 1.0));
+    let grade = match units {
+        units if units > 0.0 => Grade::Won,
+        units if units < 0.0 => Grade::HalfLost,
+        _ => Grade::Push,
+    };
+    Ok(Settlement { grade, stake, odds: Odds::from_decimal(returned).ok(), units })
+}
+
+/// What one unit returns.
+fn returned(legs: &[Leg], whole: Option<Odds>) -> Result<f64, SettleError> {
+    let mut returned = whole.map_or(1.0, Odds::decimal);
+    for (n, leg) in legs.iter().enumerate() {
+        // At a price of the whole, a leg that won is in it already and the others are taken out of it.
+        let priced = whole.is_some();
+        let needed = match leg.grade {
+            Grade::Won => !priced,
+            Grade::HalfWon => true,
+            _ => priced,
+        };
+        let odds = match leg.odds {
+            Some(odds) => odds.decimal(),
+            None if needed => return Err(SettleError::NoOdds { of: format!("leg {}", n + 1) }),
+            None => 1.0,
+        };
+        let pays = match leg.grade {
+            Grade::Won => odds,
+            Grade::HalfWon => f64::midpoint(odds, 1.0),
+            Grade::Push | Grade::Void => 1.0,
+            Grade::HalfLost => 0.5,
+            Grade::Lost => 0.0,
+        };
+        returned *= if priced { pays / odds } else { pays };
+    }
+    Ok(returned)
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_jobs::{ParlayTag, Pick, PickKind};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settle::{profit, single};
+
+    fn leg(odds: Option<&str>) -> Pick {
+        Pick {
+            kind: PickKind::Moneyline,
+            sport: None,
+            event: None,
+            selection: Some("Arsenal".into()),
+            line: None,
+            side: None,
+            player: None,
+            stat: None,
+            odds: odds.map(Into::into),
+            units: None,
+        }
+    }
+
+    fn of(legs: &[&str], whole: Option<&str>) -> Parlay {
+        let picks = legs.iter().map(|odds| leg(Some(odds).filter(|o| !o.is_empty()).copied())).collect();
+        Parlay { kind: ParlayTag::Parlay, picks, odds: whole.map(Into::into) }
+    }
+
+    fn settled(legs: &[&str], whole: Option<&str>, grades: &[Grade]) -> Result<(Grade, f64), SettleError> {
+        parlay(&of(legs, whole), grades, Some(1.0), &Assumed::NOTHING).map(|s| (s.grade, s.units))
+    }
+
+    #[test]
+    fn a_parlay_is_settled_from_its_legs() {
+        use Grade::{HalfLost, HalfWon, Lost, Push, Void, Won};
+        let two = ["2.0", "3.0"];
+        for (grades, expected) in [
+            ([Won, Won], (Won, 5.0)),
+            ([Won, Lost], (Lost, -1.0)),
+            ([Push, Lost], (Lost, -1.0)),
+            ([HalfWon, Lost], (Lost, -1.0)),
+            ([Won, Push], (Won, 1.0)),
+            ([Void, Won], (Won, 2.0)),
+            ([Push, Void], (Push, 0.0)),
+            ([Void, Void], (Void, 0.0)),
+            ([HalfWon, Won], (Won, 3.5)),
+            ([Won, HalfLost], (Push, 0.0)),
+            ([HalfLost, HalfLost], (HalfLost, -0.75)),
+            ([HalfLost, Won], (Won, 0.5)),
+        ] {
+            assert_eq!(settled(&two, None, &grades), Ok(expected), "{grades:?}");
+            assert_eq!(settled(&two, Some("6.0"), &grades), Ok(expected), "{grades:?} at the price of the whole");
+        }
+    }
+
+    #[test]
+    fn the_price_of_the_whole_counts_and_a_leg_that_falls_out_is_taken_out_of_it() {
+        assert_eq!(settled(&["", ""], Some("+264"), &[Grade::Won; 2]), Ok((Grade::Won, 2.64)));
+        assert_eq!(settled(&["-110", "+100"], Some("+300"), &[Grade::Won, Grade::Push]), Ok((Grade::Won, 1.0)));
+        let error = settled(&["-110", ""], Some("+300"), &[Grade::Won, Grade::Push]).expect_err("its odds are unknown");
+        assert_eq!(error.to_string(), "leg 2 names no odds; give the odds, or choose what to assume");
+        assert_eq!(settled(&["", ""], Some("+264"), &[Grade::Push; 2]), Ok((Grade::Push, 0.0)));
+        assert_eq!(settled(&["", ""], None, &[Grade::Lost, Grade::Push]), Ok((Grade::Lost, -1.0)));
+        let usual = parlay(&of(&["", ""], None), &[Grade::Won; 2], None, &Assumed::USUAL).expect("settled");
+        assert_eq!((usual.stake, usual.units), (1.0, 2.64));
+    }
+
+    #[test]
+    fn every_leg_needs_a_grade() {
+        let error = settled(&["2.0", "2.0"], None, &[Grade::Won]).expect_err("a grade is missing");
+        assert!(error.to_string().contains("2 legs and 1 grades"), "{error}");
+    }
+
+    fn grades() -> impl Strategy<Value = Grade> {
+        (0..Grade::ALL.len()).prop_map(|n| Grade::ALL[n])
+    }
+
+    proptest! {
+        #[test]
+        fn a_parlay_of_one_leg_pays_as_the_leg_alone(cents in 105_u32..2_000, grade in grades()) {
+            let odds = format!("{:.2}", f64::from(cents) / 100.0);
+            let alone = single(&Pick { units: Some(1.0), ..leg(Some(&odds)) }, grade, &Assumed::NOTHING).expect("settled");
+            let (_, units) = settled(&[&odds], None, &[grade]).expect("settled");
+            prop_assert!((units - alone.units).abs() < 1e-9, "{} and {}", units, alone.units);
+        }
+
+        #[test]
+        fn legs_that_fall_out_leave_the_parlay_of_the_others(
+            legs in prop::collection::vec((105_u32..500, grades()), 2..6),
+        ) {
+            let written: Vec<String> = legs.iter().map(|(cents, _)| format!("{:.2}", f64::from(*cents) / 100.0)).collect();
+            let written: Vec<&str> = written.iter().map(String::as_str).collect();
+            let grades: Vec<Grade> = legs.iter().map(|(_, grade)| *grade).collect();
+            let kept: Vec<usize> =
+                (0..legs.len()).filter(|n| !matches!(grades[*n], Grade::Push | Grade::Void)).collect();
+            let (_, units) = settled(&written, None, &grades).expect("settled");
+            let rest: Vec<&str> = kept.iter().map(|n| written[*n]).collect();
+            let rest_grades: Vec<Grade> = kept.iter().map(|n| grades[*n]).collect();
+            let expected = if kept.is_empty() { 0.0 } else { settled(&rest, None, &rest_grades).expect("settled").1 };
+            prop_assert!((units - expected).abs() < 1e-9);
+            prop_assert!(units >= -1.0);
+        }
+
+        #[test]
+        fn a_parlay_whose_legs_all_won_pays_the_product_of_their_odds(legs in prop::collection::vec(105_u32..300, 1..5)) {
+            let odds: Vec<Odds> =
+                legs.iter().map(|cents| Odds::from_decimal(f64::from(*cents) / 100.0).expect("odds")).collect();
+            let written: Vec<String> = odds.iter().map(|odds| odds.as_decimal()).collect();
+            let written: Vec<&str> = written.iter().map(String::as_str).collect();
+            let (grade, units) = settled(&written, None, &vec![Grade::Won; odds.len()]).expect("settled");
+            prop_assert_eq!(grade, Grade::Won);
+            prop_assert!((units - profit(Grade::Won, 1.0, Odds::parlay(&odds).expect("odds"))).abs() < 0.011);
+        }
+    }
+}
