@@ -15,7 +15,7 @@ pub mod recovery;
 pub mod relay;
 pub mod scheduler;
 mod services;
-mod spending;
+pub mod spending;
 pub mod sync_to_store;
 
 pub use handlers::handlers;

@@ -22,6 +22,7 @@ pub mod queues;
 mod recover;
 mod sandbox;
 mod scheduler;
+mod spend;
 pub mod tail;
 mod top;
 mod up;
@@ -64,6 +65,8 @@ pub enum Command {
     /// What was done outside, and what is not known of it: list, show, resolve
     #[command(subcommand)]
     Effects(effects::Effects),
+    /// What calls to X and to models cost: today, this month, and where the month is heading, in US dollars
+    Spend(spend::Args),
     /// Who works on what
     Workers(workers::Args),
     /// What happens, as it happens
@@ -116,6 +119,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Purge(args) => purge::run(app, args).await,
         Command::Dead(dead) => dead::run(app, dead).await,
         Command::Effects(effects) => effects::run(app, effects).await,
+        Command::Spend(args) => spend::run(app, args).await,
         Command::Workers(args) => workers::run(app, args).await,
         Command::Tail(args) => tail::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,

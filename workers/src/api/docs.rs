@@ -41,6 +41,7 @@ pub(super) fn document() -> OpenApi {
         ("queues", "What waits where; pause and resume."),
         ("dead letters", "Jobs that failed for good: why, and what becomes of them."),
         ("catalog", "Kinds, cron entries, workers."),
+        ("limits", "What may be done outside, and what it costs."),
         ("probes", "For platforms and Prometheus. They need no key."),
     ];
     OpenApiBuilder::new()

@@ -24,6 +24,7 @@ mod problem;
 mod queues;
 mod replay;
 mod request;
+mod spend;
 
 use std::{any::Any, future::IntoFuture as _, ops::Deref, sync::Arc, time::Duration};
 
@@ -156,7 +157,8 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(dead::stats))
         .routes(routes!(catalog::kinds))
         .routes(routes!(catalog::cron))
-        .routes(routes!(catalog::workers));
+        .routes(routes!(catalog::workers))
+        .routes(routes!(spend::spend));
     let operate = OpenApiRouter::new()
         .routes(routes!(jobs::run_now))
         .routes(routes!(queues::pause))

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::{
     actions::have_done,
-    reading::{Reading, read_picks},
+    reading::{Reading, Unread, by_rules, read_picks},
     sighting::{Sight, bodies, sight},
 };
-use crate::{Services, services::spender};
+use crate::{Services, models::Unanswered, services::spender};
 
 /// What was found in a post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,11 +39,20 @@ impl Extracted {
     }
 }
 
+/// Whether the providers have been down for so many attempts that the rules read the post.
+fn rules_take_over(services: &Services, cx: &JobContext) -> bool {
+    let after = services.settings.models.rules_after;
+    after > 0 && cx.attempt() >= after
+}
+
 /// Reads the picks out of one post, records them, and has something done about each new one.
 pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Extracted> {
     let ExtractPost { post, account } = job;
     let spender = spender("picks", post.author.clone(), &cx);
-    let reading = read_picks(&services.models, &spender, &post).await?;
+    let reading = match read_picks(&services.models, &spender, &post).await {
+        Err(Unread::Unanswered(Unanswered::Down(why, _))) if rules_take_over(&services, &cx) => by_rules(&post, &why),
+        read => read?,
+    };
     let mut extracted = Extracted::nothing_yet(&reading);
     for pick in bodies(reading.answer) {
         match sight(&services, &post, pick).await? {

@@ -19,6 +19,8 @@ pub(super) struct Reading {
     pub objections: usize,
 }
 
+/// The provider and the model of what the rules read.
+const RULES: &str = "rules";
 /// Times that a model is told what is wrong with its answer.
 const MOST_OBJECTIONS: usize = 2;
 /// Of an answer that cannot be used, so much is kept with the job.
@@ -64,6 +66,19 @@ pub(super) async fn read_picks(models: &Models, spender: &Spender, post: &Post) 
                 request.messages.extend(prompt::objection(&completion.text, &error));
             }
         }
+    }
+}
+
+/// What the rules read in a post, while no provider answers.
+pub(super) fn by_rules(post: &Post, why: &str) -> Reading {
+    tracing::warn!(post = %post.id, why, "no provider answers; the rules read the post");
+    metrics::counter!("perch_read_by_rules_total").increment(1);
+    Reading {
+        answer: perch_picks::rules::extract(&post.text),
+        usage: Usage::default(),
+        provider: RULES.to_owned(),
+        model: RULES.to_owned(),
+        objections: 0,
     }
 }
 

@@ -10,4 +10,5 @@ mod publishing;
 mod recovery;
 mod retweeting;
 mod settling;
+mod spending;
 mod world;

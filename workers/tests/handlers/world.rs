@@ -87,6 +87,13 @@ impl World {
         }
     }
 
+    /// The same with further variables, for what depends on addresses that are known by now.
+    pub fn configured(mut self, vars: &[(&str, &str)]) -> Self {
+        self.vars.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.settings = settings(&self.vars);
+        self
+    }
+
     /// Starts workers of every queue.
     pub fn work(mut self) -> Self {
         let redis = self.client.queues().redis().clone();

@@ -1,5 +1,7 @@
 //! The books: what calls to paid services cost, and the budgets that hold them back.
 
+pub mod report;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};

@@ -1,0 +1,128 @@
+//! What the budgets of paid services promise.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
+use perch_base::Environment;
+use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendRecord, Spent, Store, day};
+use perch_testkit::{TestDatabase, TestRedis};
+
+const CENT: i64 = 10_000;
+
+fn budget(day: i64, month: i64) -> Allowance {
+    Allowance { day, month, rate: None }
+}
+
+/// Noon, so that the day does not end amid a test.
+fn noon() -> DateTime<Utc> {
+    day(Utc::now()) + TimeDelta::hours(12)
+}
+
+fn spent(id: &str, at: DateTime<Utc>, micros: i64) -> SpendRecord {
+    SpendRecord {
+        id: id.into(),
+        at,
+        provider: "grok".into(),
+        bot: "picks".into(),
+        account: None,
+        kind: SpendKind::Model,
+        units: 1,
+        model: Some("grok-4".into()),
+        prompt_tokens: 10,
+        completion_tokens: 5,
+        micros,
+        job_id: None,
+    }
+}
+
+struct World {
+    redis: TestRedis,
+    store: Store,
+    _database: TestDatabase,
+}
+
+impl World {
+    async fn start() -> Self {
+        let (redis, database) = (TestRedis::claim().await, TestDatabase::create().await);
+        Self { redis, store: database.store(Environment::Staging), _database: database }
+    }
+
+    fn budgets(&self) -> Budgets {
+        Budgets::new(self.redis.door(), self.store.clone(), Environment::Staging)
+    }
+}
+
+#[tokio::test]
+async fn calls_at_the_same_time_do_not_overspend_together() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    let asked = (0..50).map(|_| budgets.reserve("grok", CENT, budget(10 * CENT, 0), now));
+    let made = join_all(asked).await.into_iter().filter(|one| matches!(one, Ok(Reservation::Made { .. }))).count();
+    assert_eq!(made, 10);
+    assert_eq!(budgets.balance("grok", now).await.unwrap().day, 10 * CENT);
+}
+
+#[tokio::test]
+async fn what_a_call_did_not_use_can_be_spent_by_another_and_a_used_up_budget_says_until_when() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    let allowed = budget(10 * CENT, 15 * CENT);
+    budgets.reserve("grok", 10 * CENT, allowed, now).await.unwrap();
+    let Reservation::Held { spent: Spent::Day, after } = budgets.reserve("grok", CENT, allowed, now).await.unwrap()
+    else {
+        panic!("the day is used up")
+    };
+    assert_eq!(after, Duration::from_secs(12 * 3_600 + 1));
+    budgets.correct("grok", -4 * CENT, now).await.unwrap();
+    assert_eq!(budgets.reserve("grok", 4 * CENT, allowed, now).await.unwrap(), Reservation::Made { at: now });
+    let tomorrow = now + TimeDelta::days(1);
+    let held = budgets.reserve("grok", 6 * CENT, allowed, tomorrow).await.unwrap();
+    let next_month = tomorrow.format("%m").to_string() != now.format("%m").to_string();
+    assert!(next_month || matches!(held, Reservation::Held { spent: Spent::Month, .. }), "{held:?}");
+}
+
+#[tokio::test]
+async fn where_redis_forgot_what_was_spent_postgres_tells_it() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    let yesterday = now - TimeDelta::days(1);
+    world.store.record(&[spent("1", now, 7 * CENT), spent("2", yesterday, 2 * CENT)]).await.unwrap();
+    let held = budgets.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.unwrap();
+    assert!(matches!(held, Reservation::Held { spent: Spent::Day, .. }), "{held:?}");
+    assert_eq!(budgets.balance("grok", now).await.unwrap().day, 7 * CENT);
+}
+
+#[tokio::test]
+async fn a_rate_lets_its_calls_come_at_once_and_then_one_at_a_time() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    let allowed = Allowance { rate: Some((3, Duration::from_secs(3_600))), ..Allowance::default() };
+    for _ in 0..3 {
+        assert_eq!(budgets.reserve("grok", CENT, allowed, now).await.unwrap(), Reservation::Made { at: now });
+    }
+    let held = budgets.reserve("grok", CENT, allowed, now).await.unwrap();
+    let Reservation::Held { spent: Spent::Rate, after } = held else { panic!("the rate is used up: {held:?}") };
+    assert!(after > Duration::from_secs(1_190) && after <= Duration::from_secs(1_200), "{after:?}");
+    assert_eq!(budgets.balance("grok", now).await.unwrap().day, 3 * CENT, "what is held back sets nothing aside");
+}
+
+#[tokio::test]
+async fn what_was_spent_is_added_up_by_day_month_and_week() {
+    let world = World::start().await;
+    let now = noon();
+    let (today, month) = (day(now), perch_store::month(now));
+    let records = [
+        spent("a", now, 3 * CENT),
+        spent("b", today - TimeDelta::days(2), 4 * CENT),
+        spent("c", today - TimeDelta::days(40), 100 * CENT),
+    ];
+    world.store.record(&records).await.unwrap();
+    world.store.record(&records).await.unwrap();
+    let sums = world.store.spend().by_provider(today, month).await.unwrap();
+    let [grok] = sums.as_slice() else { panic!("{sums:?}") };
+    assert_eq!((grok.day, grok.week), (3 * CENT, 4 * CENT));
+    let lines = world.store.spend().sums(today, now + TimeDelta::hours(1)).await.unwrap();
+    assert_eq!((lines.len(), lines[0].calls, lines[0].micros, lines[0].tokens), (1, 1, 3 * CENT, 15));
+}

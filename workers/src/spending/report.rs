@@ -1,0 +1,169 @@
+//! What was spent, what may still be, and where the month is heading.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Datelike as _, Utc};
+use perch_base::{
+    Settings,
+    settings::{Budget, micros},
+};
+use perch_store::{ProviderSpend, Store, StoreError, day, month};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What a provider costs. Amounts are US dollars; days and months are those of UTC.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ProviderCost {
+    /// `x`, or the name of a model provider.
+    pub provider: String,
+    /// Spent today.
+    pub today: f64,
+    /// The most that may be spent on one day; 0 for no budget.
+    pub daily_budget: f64,
+    /// Spent this month.
+    pub month: f64,
+    /// The most that may be spent in one month; 0 for no budget.
+    pub monthly_budget: f64,
+    /// What the month comes to when its other days cost what the last seven did on average, or today where there were none.
+    pub forecast: f64,
+    /// What holds further calls back: `day`, `month`, or nothing.
+    pub held_by: Option<&'static str>,
+}
+
+/// What was spent, by one thing that tells it apart.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct CostLine {
+    /// `x`, or the name of a model provider.
+    pub provider: String,
+    /// The bot that spent it.
+    pub bot: String,
+    /// The account that it was for; empty where it is not known.
+    pub account: String,
+    /// What was paid for: `post_read`, `user_read`, `post`, `post_with_link`, `summoned_reply`, `retweet`, `model`.
+    pub kind: String,
+    /// Calls.
+    pub calls: i64,
+    /// Posts, users, or calls of a model.
+    pub units: i64,
+    /// Tokens that models read and wrote.
+    pub tokens: i64,
+    /// US dollars.
+    pub cost: f64,
+}
+
+/// What was spent. It is as old as the last sync into Postgres, a few seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SpendReport {
+    /// Each provider that has a budget or was paid.
+    pub providers: Vec<ProviderCost>,
+    /// The dearest first.
+    pub lines: Vec<CostLine>,
+    /// From when on the lines count.
+    pub since: DateTime<Utc>,
+    /// Until when.
+    pub until: DateTime<Utc>,
+}
+
+/// What was spent; the lines are those of a time, of this month unless it is given.
+pub async fn report(
+    settings: &Settings,
+    store: &Store,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+) -> Result<SpendReport, StoreError> {
+    let now = Utc::now();
+    let (since, until) = (since.unwrap_or_else(|| month(now)), until.unwrap_or(now));
+    let spent = store.spend().by_provider(day(now), month(now)).await?;
+    let sums = store.spend().sums(since, until).await?;
+    let lines = sums.into_iter().map(|sum| CostLine {
+        provider: sum.provider,
+        bot: sum.bot,
+        account: sum.account,
+        kind: sum.kind,
+        calls: sum.calls,
+        units: sum.units,
+        tokens: sum.tokens,
+        cost: dollars(sum.micros),
+    });
+    Ok(SpendReport { providers: providers(settings, &spent, now), lines: lines.collect(), since, until })
+}
+
+fn providers(settings: &Settings, spent: &[ProviderSpend], now: DateTime<Utc>) -> Vec<ProviderCost> {
+    let of_models = settings.models.providers.iter().map(|(name, provider)| (name.as_str(), provider.budget));
+    let budgets: BTreeMap<&str, Budget> = of_models.chain([("x", settings.x.budget)]).collect();
+    let asked = settings.models.extraction.iter().chain(&settings.models.replies).map(String::as_str);
+    let paid = spent.iter().map(|spend| spend.provider.as_str());
+    let names: BTreeSet<&str> = asked.chain(paid).chain(["x"]).collect();
+    let cost = |name: &str| {
+        let nothing = ProviderSpend { provider: name.to_owned(), day: 0, month: 0, week: 0 };
+        let spend = spent.iter().find(|spend| spend.provider == name).unwrap_or(&nothing);
+        provider_cost(spend, budgets.get(name).copied().unwrap_or_default(), now)
+    };
+    names.into_iter().map(cost).collect()
+}
+
+fn provider_cost(spend: &ProviderSpend, budget: Budget, now: DateTime<Utc>) -> ProviderCost {
+    let reached = |spent: i64, budget: f64| budget > 0.0 && spent >= micros(budget);
+    let held_by = if reached(spend.month, budget.monthly) {
+        Some("month")
+    } else {
+        reached(spend.day, budget.daily).then_some("day")
+    };
+    ProviderCost {
+        provider: spend.provider.clone(),
+        today: dollars(spend.day),
+        daily_budget: budget.daily,
+        month: dollars(spend.month),
+        monthly_budget: budget.monthly,
+        forecast: dollars(forecast(spend, now)),
+        held_by,
+    }
+}
+
+/// What was spent, and for each day that is left what a day costs. Today counts as a day that is left as far as it cost less.
+fn forecast(spend: &ProviderSpend, now: DateTime<Utc>) -> i64 {
+    let usual = if spend.week > 0 { spend.week / 7 } else { spend.day };
+    let left = i64::from(days_of_month(now)) - i64::from(now.day());
+    spend.month + usual * left + (usual - spend.day).max(0)
+}
+
+fn days_of_month(at: DateTime<Utc>) -> u8 {
+    at.date_naive().num_days_in_month()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "what is spent stays far below 2^52 millionths of a dollar")]
+fn dollars(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect("a time")
+    }
+
+    fn spend(day: i64, month: i64, week: i64) -> ProviderSpend {
+        ProviderSpend { provider: "x".into(), day, month, week }
+    }
+
+    #[test]
+    fn a_month_goes_on_as_the_last_week_was() {
+        let tenth = at("2026-11-10T12:00:00Z");
+        assert_eq!(forecast(&spend(1, 10, 70), tenth), 10 + 10 * 20 + 9);
+        assert_eq!(forecast(&spend(30, 40, 70), tenth), 40 + 10 * 20);
+        assert_eq!(forecast(&spend(5, 5, 0), at("2026-11-30T12:00:00Z")), 5);
+        assert_eq!(forecast(&spend(2, 2, 0), tenth), 2 + 2 * 20);
+    }
+
+    #[test]
+    fn a_budget_that_is_reached_holds_calls_back_that_of_the_month_before_that_of_the_day() {
+        let budget = Budget { daily: 1.0, monthly: 2.0 };
+        let now = at("2026-11-10T12:00:00Z");
+        assert_eq!(provider_cost(&spend(1_000_000, 1_000_000, 0), budget, now).held_by, Some("day"));
+        assert_eq!(provider_cost(&spend(1_000_000, 2_000_000, 0), budget, now).held_by, Some("month"));
+        assert_eq!(provider_cost(&spend(999_999, 999_999, 0), budget, now).held_by, None);
+        assert_eq!(provider_cost(&spend(5_000_000, 5_000_000, 0), Budget::default(), now).held_by, None);
+    }
+}
