@@ -97,6 +97,13 @@ impl Models {
         })))
     }
 
+    /// Whether any of those that extract looks at pictures.
+    pub(crate) fn look_at_pictures(&self) -> bool {
+        let looks =
+            |name: &String| self.0.providers.get(name).is_some_and(|provider| provider.client.looks_at_pictures());
+        self.0.extraction.iter().any(looks)
+    }
+
     /// Asks the providers of a purpose in turn until one answers. Every call is written down with its cost.
     ///
     /// A provider that declines ends the round: what one model will not touch is not carried to the next.

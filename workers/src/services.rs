@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use perch_base::Settings;
-use perch_clients::{ModelError, Spender, XClient, XError};
+use perch_clients::{
+    ModelError, Spender, XClient, XError,
+    pictures::{PictureError, Pictures},
+};
 use perch_queue::{
     Client, Redis,
     worker::{Deps, JobContext},
@@ -16,6 +19,7 @@ pub struct Services {
     pub(crate) settings: Arc<Settings>,
     pub(crate) x: XClient,
     pub(crate) models: Models,
+    pub(crate) pictures: Pictures,
     pub(crate) hot: HotStore,
     pub(crate) marks: Marks,
     pub(crate) user_ids: UserIds,
@@ -30,6 +34,9 @@ pub enum ServicesError {
     /// The client of X.
     #[error(transparent)]
     X(#[from] XError),
+    /// The client for pictures.
+    #[error(transparent)]
+    Pictures(#[from] PictureError),
     /// The client of the language model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -47,6 +54,7 @@ impl Services {
         Ok(Self {
             models: Models::new(settings, &limits, spending.clone())?,
             x: XClient::from_settings(settings, limits)?.metered(Arc::new(spending)),
+            pictures: Pictures::from_settings(settings)?,
             hot,
             marks: Marks::new(redis.clone(), settings.env),
             own_ids: OwnIds::default(),

@@ -1,6 +1,7 @@
 //! Every setting of Perch. `config/base.toml` states each with its unit, its default and when to change it.
 
 mod paid;
+mod pictures;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
+pub use pictures::PictureSettings;
 
 use crate::Environment;
 
@@ -416,6 +418,8 @@ pub struct PicksSettings {
     pub prefilter: bool,
     /// Share of the posts that are not worth one of which a model is asked all the same, to measure the rules.
     pub prefilter_sample: f64,
+    /// The pictures of posts.
+    pub pictures: PictureSettings,
 }
 
 /// Collection of metrics.

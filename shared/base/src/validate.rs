@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use perch_jobs::{ExtractPost, Job, JobTypes, PublishPost};
 use tracing_subscriber::EnvFilter;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{
     CronSchedule, Environment,
@@ -289,6 +289,18 @@ fn picks(check: &mut Check, picks: &PicksSettings, x: &XSettings) {
         );
     }
     check.range("picks.prefilter_sample", picks.prefilter_sample, 0.0..=1.0);
+    check.range("picks.pictures.max_bytes", picks.pictures.max_bytes, KIB..=20 * KIB * KIB);
+    check.range("picks.pictures.most", picks.pictures.most, 0..=20);
+    for (at, host) in picks.pictures.hosts.iter().enumerate() {
+        if Host::parse(host).is_ok_and(|host| matches!(host, Host::Domain(_))) {
+            continue;
+        }
+        check.refuse(
+            format!("picks.pictures.hosts.{at}"),
+            format!("is {host:?}"),
+            "the name of a host, without https://",
+        );
+    }
 }
 
 fn fault_of_template(template: &str) -> Option<String> {

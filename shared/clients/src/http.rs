@@ -194,7 +194,7 @@ pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     text.unwrap_or_else(|| error.to_string())
 }
 
-fn is_loopback(base: &Url) -> bool {
+pub(crate) fn is_loopback(base: &Url) -> bool {
     match base.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),

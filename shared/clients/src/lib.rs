@@ -11,6 +11,7 @@ mod limits;
 mod meter;
 pub mod models;
 mod oauth1;
+pub mod pictures;
 pub mod text;
 pub mod x;
 

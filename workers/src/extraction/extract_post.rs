@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     actions::have_done,
+    pictures::pictures,
     reading::{Reading, Unread, by_rules, read_picks},
     sighting::{Sight, bodies, sight},
 };
@@ -49,7 +50,8 @@ fn rules_take_over(services: &Services, cx: &JobContext) -> bool {
 pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Extracted> {
     let ExtractPost { post, account } = job;
     let spender = spender("picks", post.author.clone(), &cx);
-    let reading = match read_picks(&services.models, &spender, &post).await {
+    let pictures = pictures(&services, &post).await?;
+    let reading = match read_picks(&services.models, &spender, &post, &pictures).await {
         Err(Unread::Unanswered(Unanswered::Down(why, _))) if rules_take_over(&services, &cx) => by_rules(&post, &why),
         read => read?,
     };

@@ -3,6 +3,7 @@
 mod actions;
 mod comment;
 mod extract_post;
+mod pictures;
 mod prompt;
 mod reading;
 mod sighting;

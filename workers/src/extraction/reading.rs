@@ -47,8 +47,13 @@ impl From<Unread> for Fail {
 /// Asks a model for the picks of a post, and again with the reason when an answer cannot be used.
 ///
 /// When the last answer cannot be used either, the job is dead with that answer in its error.
-pub(super) async fn read_picks(models: &Models, spender: &Spender, post: &Post) -> Result<Reading, Unread> {
-    let mut request = prompt::question(post);
+pub(super) async fn read_picks(
+    models: &Models,
+    spender: &Spender,
+    post: &Post,
+    pictures: &[String],
+) -> Result<Reading, Unread> {
+    let mut request = prompt::question(post, pictures);
     let mut usage = Usage::default();
     let mut objections = 0;
     loop {

@@ -89,6 +89,11 @@ impl ModelClient {
         &self.config.model
     }
 
+    /// Whether pictures are sent to it.
+    pub fn looks_at_pictures(&self) -> bool {
+        self.config.images
+    }
+
     /// Asks the model, once. Trying again is the caller's to decide, by the error's disposition.
     pub async fn complete(&self, request: &ChatRequest) -> Result<Completion, ModelError> {
         let request = self.request(request)?;

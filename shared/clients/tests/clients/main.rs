@@ -3,6 +3,7 @@
 mod contract;
 mod limits_and_metrics;
 mod model_client;
+mod pictures;
 mod secrets;
 mod server;
 mod world;
