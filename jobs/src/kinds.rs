@@ -29,7 +29,7 @@ impl Job for ExtractPost {
     }
 }
 
-/// Starts one `poll_account` for each watched account of the configuration.
+/// Starts one `poll_account` for each watched account without a schedule of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PollAccounts {}
@@ -38,6 +38,21 @@ impl Job for PollAccounts {
     const KIND: &'static str = "poll_accounts";
     const QUEUE: &'static str = "extraction";
     const TIMEOUT: Duration = MINUTE;
+}
+
+/// Starts one `poll_account` for each watched account that is due by a schedule of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PollDueAccounts {}
+
+impl Job for PollDueAccounts {
+    const KIND: &'static str = "poll_due_accounts";
+    const QUEUE: &'static str = "extraction";
+    const TIMEOUT: Duration = MINUTE;
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: "poll_due_accounts".into(), scope: UniqueScope::Done })
+    }
 }
 
 /// Reads the new posts of one watched account and enqueues an `extract_post` for each.

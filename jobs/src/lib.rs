@@ -14,7 +14,8 @@ mod types;
 pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
 pub use job::{Job, Priority, Unique, UniqueScope};
 pub use kinds::{
-    CollectMetrics, ExtractPost, PollAccount, PollAccounts, PublishPost, PublishSource, RetweetPost, SyncHotState,
+    CollectMetrics, ExtractPost, PollAccount, PollAccounts, PollDueAccounts, PublishPost, PublishSource, RetweetPost,
+    SyncHotState,
 };
 pub use pick::{Answer, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 pub use post::{Media, Post};

@@ -4,8 +4,8 @@ use schemars::Schema;
 use serde_json::value::RawValue;
 
 use crate::{
-    CollectMetrics, ExtractPost, Job, JobKind, PollAccount, PollAccounts, Priority, PublishPost, QueueName,
-    RetryPolicy, RetweetPost, SyncHotState, Unique,
+    CollectMetrics, ExtractPost, Job, JobKind, PollAccount, PollAccounts, PollDueAccounts, Priority, PublishPost,
+    QueueName, RetryPolicy, RetweetPost, SyncHotState, Unique,
 };
 
 /// A payload that does not fit its job type.
@@ -114,6 +114,7 @@ impl JobTypes {
             .with::<ExtractPost>()
             .with::<PollAccounts>()
             .with::<PollAccount>()
+            .with::<PollDueAccounts>()
             .with::<PublishPost>()
             .with::<RetweetPost>()
             .with::<CollectMetrics>()

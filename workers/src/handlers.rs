@@ -1,11 +1,13 @@
-use perch_jobs::{CollectMetrics, ExtractPost, PollAccount, PollAccounts, PublishPost, RetweetPost, SyncHotState};
+use perch_jobs::{
+    CollectMetrics, ExtractPost, PollAccount, PollAccounts, PollDueAccounts, PublishPost, RetweetPost, SyncHotState,
+};
 use perch_queue::worker::Handlers;
 
 use crate::{
     analytics_processing::collect_metrics,
     extraction::extract_post,
     pending_posts::{publish_post, retweet_post},
-    producers::{poll_account, poll_accounts},
+    producers::{poll_account, poll_accounts, poll_due_accounts},
     sync_to_store::sync_hot_state,
 };
 
@@ -14,6 +16,7 @@ pub fn handlers() -> Handlers {
     Handlers::new()
         .on::<PollAccounts, _, _>(poll_accounts)
         .on::<PollAccount, _, _>(poll_account)
+        .on::<PollDueAccounts, _, _>(poll_due_accounts)
         .on::<ExtractPost, _, _>(extract_post)
         .on::<PublishPost, _, _>(publish_post)
         .on::<RetweetPost, _, _>(retweet_post)

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod accounts;
 mod api;
 mod audit;
 mod backup;
@@ -76,6 +77,9 @@ pub enum Command {
     /// Cron entries: list, run
     #[command(subcommand)]
     Cron(cron::Cron),
+    /// Watched accounts: add, remove, list, show
+    #[command(subcommand)]
+    Accounts(accounts::Accounts),
     /// Rebuild the queues of an empty or rolled-back Redis from Postgres
     Recover(recover::Args),
     /// Backups: check
@@ -124,6 +128,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Tail(args) => tail::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,
         Command::Cron(cron) => cron::run(app, cron).await,
+        Command::Accounts(accounts) => accounts::run(app, accounts).await,
         Command::Recover(args) => recover::run(app, args).await,
         Command::Backup(backup) => backup::run(app, backup).await,
         Command::Migrate(args) => migrate::run(app, args).await,

@@ -1,5 +1,6 @@
 //! The real binary against real servers.
 
+mod accounts;
 mod backup;
 mod bad_input;
 mod dead_letters;

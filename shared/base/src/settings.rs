@@ -402,6 +402,9 @@ pub struct PicksSettings {
     pub watch: Vec<String>,
     /// Posts read from an account in one poll, 5 to 100 (the range of X's `max_results`).
     pub posts_per_poll: u8,
+    /// Most pages of so many posts read from an account in one poll.
+    #[serde(default = "one_page")]
+    pub pages: u8,
     /// Older posts are left out.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
@@ -420,6 +423,10 @@ pub struct PicksSettings {
     pub prefilter_sample: f64,
     /// The pictures of posts.
     pub pictures: PictureSettings,
+}
+
+const fn one_page() -> u8 {
+    1
 }
 
 /// Collection of metrics.

@@ -22,6 +22,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// Most pages of one poll. X shows the latest 3,200 posts of an account: 32 pages of 100, or 64 of half as many.
+const MOST_PAGES: u8 = 64;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -267,6 +270,7 @@ fn picks(check: &mut Check, picks: &PicksSettings, x: &XSettings) {
         }
     }
     check.range("picks.posts_per_poll", picks.posts_per_poll, 5..=100);
+    check.range("picks.pages", picks.pages, 1..=MOST_PAGES);
     check.duration("picks.max_age", picks.max_age, MINUTE..=365 * DAY);
     check.duration("picks.processed_ttl", picks.processed_ttl, MINUTE..=366 * DAY);
     if picks.processed_ttl < picks.max_age {

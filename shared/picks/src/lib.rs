@@ -5,8 +5,10 @@
 //! - [`settle`]: how a bet ended, and the units it won or lost.
 //! - [`record`]: the record of an account, a sport, a market or a month.
 //! - [`rules`]: the picks of a post, by rules over common notation.
+//! - [`score`]: how well answers agree with labelled examples.
 
 pub mod odds;
 pub mod record;
 pub mod rules;
+pub mod score;
 pub mod settle;

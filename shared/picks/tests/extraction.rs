@@ -1,7 +1,7 @@
 //! How much of the labelled posts the rules read right.
 
-use perch_jobs::{Answer, Pick};
-use perch_picks::rules::extract;
+use perch_jobs::Answer;
+use perch_picks::{rules::extract, score::Score};
 use serde_json::Value;
 
 struct Example {
@@ -19,50 +19,18 @@ fn examples(file: &str) -> Vec<Example> {
         .collect()
 }
 
-fn price(odds: Option<&str>) -> Option<f64> {
-    odds.and_then(|odds| odds.parse().ok())
-}
-
-fn same(a: &Pick, b: &Pick) -> bool {
-    let lower = |field: &Option<String>| field.as_deref().map(str::to_lowercase);
-    a.kind == b.kind
-        && lower(&a.sport) == lower(&b.sport)
-        && lower(&a.event) == lower(&b.event)
-        && lower(&a.selection) == lower(&b.selection)
-        && a.line == b.line
-        && a.side == b.side
-        && lower(&a.player) == lower(&b.player)
-        && lower(&a.stat) == lower(&b.stat)
-        && price(a.odds.as_deref()) == price(b.odds.as_deref())
-        && a.units == b.units
-}
-
-fn right(got: &Answer, expected: &Answer) -> bool {
-    let all = |a: &[Pick], b: &[Pick]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
-    match (got, expected) {
-        (Answer::Nothing(()), Answer::Nothing(())) => true,
-        (Answer::One(a), Answer::One(b)) => same(a, b),
-        (Answer::Several(a), Answer::Several(b)) => all(a, b),
-        (Answer::Parlay(a), Answer::Parlay(b)) => {
-            all(&a.picks, &b.picks) && price(a.odds.as_deref()) == price(b.odds.as_deref())
-        }
-        _ => false,
-    }
-}
-
 /// The share of posts that are right in every field.
 fn accuracy(examples: &[Example]) -> f64 {
-    let mut hits = 0_u32;
+    let mut score = Score::default();
     for example in examples {
         let expected = Answer::parse(&example.expected.to_string()).expect("each label is an answer");
         let got = extract(&example.text);
-        if right(&got, &expected) {
-            hits += 1;
-        } else {
+        if !score.add(&expected, &got) {
             println!("{}\n  got      {}\n  expected {}", example.text, json(&got), json(&expected));
         }
     }
-    f64::from(hits) / f64::from(u32::try_from(examples.len()).expect("few examples"))
+    println!("{} of {} posts are right", score.exact, score.posts);
+    score.exact_match().expect("there are examples")
 }
 
 fn json(answer: &Answer) -> String {
@@ -78,6 +46,12 @@ fn at_least_85_of_100_labelled_posts_are_read_right_to_the_field() {
 #[test]
 fn notation_beyond_the_labelled_posts_is_read_too() {
     let accuracy = accuracy(&examples(include_str!("data/notation.jsonl")));
+    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+}
+
+#[test]
+fn posts_as_they_stand_in_the_street_are_read_too() {
+    let accuracy = accuracy(&examples(include_str!("data/street.jsonl")));
     assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
 }
 

@@ -3,6 +3,7 @@
 //! One file a family of tables, the SQL beside the type it fills. [`Store`] is the door to Postgres; [`HotStore`],
 //! [`Marks`] and [`RateWindows`] are the hot state in Redis; [`Syncer`] moves the one into the other.
 
+mod accounts;
 mod actions;
 mod api_keys;
 mod audit;
@@ -29,6 +30,7 @@ mod spend;
 mod store;
 mod sync;
 
+pub use accounts::{AccountChange, AccountRecord, Accounts, PollJob, PollNote, PollOutcome, PollTotals};
 pub use actions::{ActionKind, ActionRecord, ActionState};
 pub use api_keys::{ApiKey, ApiKeys, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use perch_jobs::{Media, Post, PostId};
 use serde::{Deserialize, Serialize};
@@ -91,5 +93,19 @@ impl Posts<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read posts"))
+    }
+
+    /// Which of these posts were read before.
+    pub async fn known(&self, ids: &[PostId]) -> Result<BTreeSet<PostId>, StoreError> {
+        let doing = "look for posts";
+        let ids: Vec<&str> = ids.iter().map(PostId::as_str).collect();
+        let known: Vec<String> = sqlx::query_scalar("select id from posts where environment = $1 and id = any($2)")
+            .bind(self.0.env_name())
+            .bind(&ids)
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(StoreError::on(doing))?;
+        let parsed = known.iter().map(|id| id.parse().map_err(|error| undecodable("id", error)));
+        parsed.collect::<Result<_, sqlx::Error>>().map_err(StoreError::on(doing))
     }
 }

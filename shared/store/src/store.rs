@@ -10,8 +10,8 @@ use sqlx::{
 };
 
 use crate::{
-    ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts, Recovery, Spend,
-    StoreError,
+    Accounts, ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts,
+    Recovery, Spend, StoreError,
 };
 
 /// A process that froze amid a transaction must not hold its locks against the others for ever.
@@ -105,6 +105,11 @@ impl Store {
     /// The posts that were read.
     pub fn posts(&self) -> Posts<'_> {
         Posts(self)
+    }
+
+    /// The accounts whose posts are read.
+    pub fn accounts(&self) -> Accounts<'_> {
+        Accounts(self)
     }
 
     /// The picks and what was done about them.

@@ -40,6 +40,7 @@ pub(super) fn document() -> OpenApi {
         ("jobs", "Enqueue, look up, cancel."),
         ("queues", "What waits where; pause and resume."),
         ("dead letters", "Jobs that failed for good: why, and what becomes of them."),
+        ("accounts", "The watched accounts: what is read, when, and how the last poll ended."),
         ("catalog", "Kinds, cron entries, workers."),
         ("limits", "What may be done outside, and what it costs."),
         ("probes", "For platforms and Prometheus. They need no key."),

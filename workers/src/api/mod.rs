@@ -4,6 +4,7 @@
 //! problem document (`problem`). A job is accepted only once Redis has it, or Postgres if its queue is a ledger queue: when
 //! neither may take it the answer is 503.
 
+mod accounts;
 mod batch;
 mod catalog;
 mod dead;
@@ -158,13 +159,17 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(catalog::kinds))
         .routes(routes!(catalog::cron))
         .routes(routes!(catalog::workers))
-        .routes(routes!(spend::spend));
+        .routes(routes!(spend::spend))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::one));
     let operate = OpenApiRouter::new()
         .routes(routes!(jobs::run_now))
         .routes(routes!(queues::pause))
         .routes(routes!(queues::resume))
         .routes(routes!(replay::replay))
-        .routes(routes!(replay::discard));
+        .routes(routes!(replay::discard))
+        .routes(routes!(accounts::add))
+        .routes(routes!(accounts::change, accounts::remove));
     guarded(app, Needs::ENQUEUE, enqueue)
         .merge(guarded(app, Needs::CANCEL, cancel))
         .merge(guarded(app, Needs::READ, read))

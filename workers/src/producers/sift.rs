@@ -44,15 +44,20 @@ pub(super) enum Sifted {
     Skip(Reason),
 }
 
-/// The posts of a page, oldest first, so that what was read before stays before.
+/// The posts of a page, oldest first.
 pub(super) fn candidates(page: &Page<XPost>) -> Result<Vec<Candidate>, XError> {
     let candidate = |post: &XPost| {
         let (is_reply, is_repost) = (post.is_reply(), post.is_repost());
         Ok(Candidate { post: post.to_post(&page.includes)?, is_reply, is_repost })
     };
-    let mut posts = page.data.iter().map(candidate).collect::<Result<Vec<_>, XError>>()?;
+    Ok(in_order(page.data.iter().map(candidate).collect::<Result<Vec<_>, XError>>()?))
+}
+
+/// Posts of several pages, oldest first and each once, so that what was read before stays before.
+pub(super) fn in_order(mut posts: Vec<Candidate>) -> Vec<Candidate> {
     posts.sort_by(|a, b| by_age(&a.post.id, &b.post.id));
-    Ok(posts)
+    posts.dedup_by(|a, b| a.post.id == b.post.id);
+    posts
 }
 
 /// Decides for each post whether it is taken, in the order of the posts.

@@ -1,5 +1,6 @@
 //! The HTTP API over real HTTP, on a real Redis and a real Postgres.
 
+mod accounts;
 mod bad_input;
 mod batch;
 mod dead;

@@ -11,4 +11,5 @@ mod recovery;
 mod retweeting;
 mod settling;
 mod spending;
+mod watching;
 mod world;

@@ -1,7 +1,6 @@
 use chrono::{TimeDelta, Utc};
 use perch_jobs::{PollAccount, PollAccounts};
 use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost};
-use perch_store::JobState;
 use serde_json::json;
 
 use crate::world::{CELTICS, CHATTER, LAKERS, PETE, SALLY, World};
@@ -58,13 +57,4 @@ async fn a_poll_waits_for_the_rate_limit_without_spending_an_attempt() {
     let polled = world.done(&poll(SALLY)).await;
     assert_eq!(polled.attempts, 1);
     assert_eq!(world.x.calls(Endpoint::UserPosts), 2);
-}
-
-#[tokio::test]
-async fn an_account_that_does_not_exist_is_a_dead_letter_that_says_so() {
-    let world = World::start().await;
-    let ended = world.ended(world.enqueue(&poll("nobody_here")).await).await;
-    assert_eq!(ended.state, JobState::Dead);
-    let error = ended.last_error.unwrap_or_default();
-    assert!(error.contains("nobody_here") && error.contains("not found"), "{error}");
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{
-    CreatedPost, Problem, Reposted, XClient, XError, XUser,
+    Absence, CreatedPost, Problem, Reposted, XClient, XError, XUser,
     error::{Asked, refusal},
     types::Envelope,
 };
@@ -142,10 +142,10 @@ impl<'a> Call<'a> {
         let Some(problem) = errors.into_iter().next().map(Box::new) else {
             return XError::Decode { call, reason: "neither data nor errors".into() };
         };
-        if self.method == Method::GET && problem.name() == "resource-not-found" {
-            XError::NotFound { call, problem }
-        } else {
-            XError::Problem { call, status, problem }
+        match problem.absence() {
+            Absence::Gone if self.method == Method::GET => XError::NotFound { call, problem },
+            Absence::Hidden if self.method == Method::GET => XError::Hidden { call, problem },
+            _ => XError::Problem { call, status, problem },
         }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use perch_base::{Classified, Disposition};
 
-use super::Problem;
+use super::{Absence, Problem};
 use crate::{
     WriteOutcome,
     headers::{UNSTATED_WAIT, clamped},
@@ -40,11 +40,22 @@ pub enum XError {
         /// The time until there is a new one.
         after: Duration,
     },
-    /// X's rule for replies on self-serve plans (403): only to those who mentioned or quoted the account.
+    /// X's rule for replies on self-serve plans, since 2026 (403): only to those who mentioned or quoted the account.
+    /// Trying again never helps.
     #[error(
-        "{call}: X refuses the reply ({problem}); on a self-serve plan only a post that mentions or quotes the account may be answered: publish a post of its own instead, or use an Enterprise plan"
+        "{call}: X refuses the reply ({problem}); on a self-serve plan only a post whose author mentioned the account or quoted it may be answered: set x.plan = \"self_serve\" and publish a post of its own instead, or use an Enterprise plan"
     )]
     ReplyNotAllowed {
+        /// The request.
+        call: String,
+        /// What X says.
+        problem: Box<Problem>,
+    },
+    /// The post that is to be answered, quoted or repeated is deleted, or hidden from the account (403).
+    #[error(
+        "{call}: the post it refers to is deleted or hidden from the account ({problem}); there is nothing to answer"
+    )]
+    TargetGone {
         /// The request.
         call: String,
         /// What X says.
@@ -85,8 +96,18 @@ pub enum XError {
         check: String,
     },
     /// What the request names does not exist, or is hidden from the caller.
-    #[error("{call}: not found ({problem}); check that it exists and is public")]
+    #[error("{call}: not found ({problem}); check that it exists and that its account is not suspended")]
     NotFound {
+        /// The request.
+        call: String,
+        /// What X says.
+        problem: Box<Problem>,
+    },
+    /// What the request names belongs to a protected account, or one that blocks the caller.
+    #[error(
+        "{call}: hidden from the caller ({problem}); its account is protected: watch another one, or ask to follow it"
+    )]
+    Hidden {
         /// The request.
         call: String,
         /// What X says.
@@ -192,11 +213,13 @@ impl XError {
             | Self::OverBudget { .. }
             | Self::UsageCapped { .. }
             | Self::ReplyNotAllowed { .. }
+            | Self::TargetGone { .. }
             | Self::DuplicateContent { .. }
             | Self::AlreadyReposted { .. }
             | Self::PermitLost { .. }
             | Self::Unauthorized { .. }
             | Self::NotFound { .. }
+            | Self::Hidden { .. }
             | Self::Server { status: 503, .. }
             | Self::Timeout { sent: false, .. }
             | Self::Connect { .. }
@@ -236,10 +259,12 @@ impl Classified for XError {
             | Self::Problem { status: 408, .. } => Disposition::Retry,
             Self::UsageCapped { .. }
             | Self::ReplyNotAllowed { .. }
+            | Self::TargetGone { .. }
             | Self::DuplicateContent { .. }
             | Self::AlreadyReposted { .. }
             | Self::Unauthorized { .. }
             | Self::NotFound { .. }
+            | Self::Hidden { .. }
             | Self::Problem { .. }
             | Self::Invalid { .. }
             | Self::NotConfigured { .. }
@@ -262,6 +287,7 @@ pub(super) struct Asked {
 pub(super) fn refusal(asked: Asked, status: u16, problem: Problem, wait: Option<Duration>) -> XError {
     let Asked { call, reply, check } = asked;
     let said = problem.detail.to_lowercase();
+    let absence = problem.absence();
     let capped = status == 402 || (matches!(status, 403 | 429) && problem.name() == "usage-capped");
     let problem = Box::new(problem);
     match status {
@@ -269,7 +295,9 @@ pub(super) fn refusal(asked: Asked, status: u16, problem: Problem, wait: Option<
         401 => XError::Unauthorized { call, problem, check },
         400 | 403 if said.contains("already retweeted") => XError::AlreadyReposted { call, problem },
         403 if said.contains("duplicate content") => XError::DuplicateContent { call, problem },
+        403 if said.contains("deleted or not visible") => XError::TargetGone { call, problem },
         403 if reply && said.contains("reply") => XError::ReplyNotAllowed { call, problem },
+        403 if absence == Absence::Hidden => XError::Hidden { call, problem },
         404 => XError::NotFound { call, problem },
         429 => XError::RateLimited { call, after: wait.unwrap_or(UNSTATED_WAIT) },
         500.. => XError::Server { call, status, retry_after: wait },
@@ -321,6 +349,23 @@ mod tests {
         let detail = "Reply to this conversation is not allowed because you have not been mentioned";
         assert!(matches!(refused(403, "about:blank", detail, true), XError::ReplyNotAllowed { .. }));
         assert!(matches!(refused(403, "about:blank", detail, false), XError::Problem { status: 403, .. }));
+    }
+
+    #[test]
+    fn a_reply_to_a_post_that_is_gone_is_not_taken_for_a_breach_of_the_reply_rule() {
+        let detail = "You attempted to reply to a Tweet that is deleted or not visible to you.";
+        let error = refused(403, "about:blank", detail, true);
+        assert!(matches!(error, XError::TargetGone { .. }), "{error:?}");
+        assert_eq!((error.disposition(), error.write_outcome()), (Disposition::Never, WriteOutcome::NotDone));
+    }
+
+    #[test]
+    fn a_protected_account_is_told_from_a_call_that_is_not_allowed() {
+        let kind = "https://api.x.com/2/problems/not-authorized-for-resource";
+        let hidden = refused(403, kind, "Sorry, you are not authorized to see the user with id: [7].", false);
+        assert!(matches!(hidden, XError::Hidden { .. }), "{hidden:?}");
+        assert!(matches!(refused(403, "about:blank", "", false), XError::Problem { status: 403, .. }));
+        assert!(matches!(refused(401, kind, "", false), XError::Unauthorized { .. }));
     }
 
     #[test]

@@ -20,10 +20,10 @@ use url::Url;
 pub use convert::{same_text, unescape};
 pub use error::XError;
 pub use find::Search;
-pub use problem::Problem;
+pub use problem::{Absence, Problem};
 pub use types::{
-    Attachments, CreatePost, CreatedPost, Entities, Includes, NotePost, Page, Partial, PostsQuery, PublicMetrics,
-    ReferenceKind, ReferencedPost, Reposted, UrlEntity, XMedia, XPost, XUser,
+    Attachments, CreatePost, CreatedPost, Entities, Includes, MentionEntity, NotePost, Page, Partial, PostsQuery,
+    PublicMetrics, ReferenceKind, ReferencedPost, Reposted, UrlEntity, XMedia, XPost, XUser,
 };
 
 use crate::{Meter, RateLimits, Spender, Unmetered, http as wire};

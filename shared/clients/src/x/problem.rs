@@ -1,5 +1,16 @@
 use serde::Deserialize;
 
+/// Why X does not show something, as far as it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// It does not exist: it never did, was deleted, or its account was closed or suspended.
+    Gone,
+    /// It exists, and is not for the caller: its account is protected.
+    Hidden,
+    /// X says something else.
+    Other,
+}
+
 /// What X says about something it did not do or does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problem {
@@ -17,6 +28,15 @@ impl Problem {
     /// The last part of the kind, for example `resource-not-found`. Empty for `about:blank`.
     pub fn name(&self) -> &str {
         self.kind.rsplit_once("/problems/").map_or("", |(_, name)| name)
+    }
+
+    /// Why the thing it is about is not shown.
+    pub fn absence(&self) -> Absence {
+        match self.name() {
+            "resource-not-found" | "resource-unavailable" => Absence::Gone,
+            "not-authorized-for-resource" => Absence::Hidden,
+            _ => Absence::Other,
+        }
     }
 
     /// Reads the body of a refusal, in any of the forms X uses. What cannot be read gives an empty problem.

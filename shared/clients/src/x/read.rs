@@ -9,6 +9,9 @@ use crate::Charge;
 
 /// Most posts that one request by ids may name.
 const MOST_IDS: usize = 100;
+/// Everything of a post that the bots read. X is paid per post and per user, not per field.
+const POST_FIELDS: &str = "attachments,conversation_id,created_at,entities,note_post,public_metrics";
+const MEDIA_FIELDS: &str = "url,preview_image_url,alt_text,type,width,height";
 
 impl XClient {
     /// The user with the handle `username`, with or without `@`.
@@ -33,18 +36,25 @@ impl XClient {
         call.single(envelope, status)
     }
 
-    /// One page of the posts of a user, newest first, with authors and media.
+    /// One page of the posts of a user, newest first, with authors, media, and the posts that they answer, quote or
+    /// repeat.
     pub async fn user_posts(&self, user_id: &str, query: &PostsQuery) -> Result<Page<XPost>, XError> {
         let path = ["2", "users", user_id, "tweets"];
         let mut call = Call::get("user_posts", &path, Caller::App);
         call.query = posts_parameters(query);
         call.charge = Some((Charge::PostRead, u32::from(query.max_results)));
-        call.query.extend([
-            ("post.fields", "attachments,created_at,entities,note_post,public_metrics".into()),
-            ("expansions", "attachments.media_keys,author_id,referenced_posts".into()),
-            ("media.fields", "url,preview_image_url,alt_text,type".into()),
-            ("user.fields", "username".into()),
-        ]);
+        call.query.extend(in_full("attachments.media_keys,author_id,referenced_posts"));
+        self.page(&call, user_id).await
+    }
+
+    /// One page of the posts that mention a user, newest first: with authors, media, the accounts they answer, and the
+    /// posts that they answer or quote. X shows the newest 800.
+    pub async fn mentions(&self, user_id: &str, query: &PostsQuery) -> Result<Page<XPost>, XError> {
+        let path = ["2", "users", user_id, "mentions"];
+        let mut call = Call::get("mentions", &path, Caller::App);
+        call.query = page_parameters(query);
+        call.charge = Some((Charge::PostRead, u32::from(query.max_results)));
+        call.query.extend(in_full(CONVERSATION));
         self.page(&call, user_id).await
     }
 
@@ -52,14 +62,28 @@ impl XClient {
     ///
     /// A request for every 100 ids; none when `ids` is empty.
     pub async fn posts(&self, ids: &[PostId]) -> Result<Partial<XPost>, XError> {
-        let mut found = Partial { data: Vec::new(), errors: Vec::new() };
+        self.by_ids(ids, &[("post.fields", "created_at,public_metrics".into())]).await
+    }
+
+    /// Posts with all that a reader needs of them: texts, authors, media, the accounts they answer, and the posts that
+    /// they answer or quote, in [`Partial::includes`]. Those that are gone or hidden are in [`Partial::errors`].
+    ///
+    /// A request for every 100 ids; none when `ids` is empty.
+    pub async fn posts_in_full(&self, ids: &[PostId]) -> Result<Partial<XPost>, XError> {
+        self.by_ids(ids, &in_full(CONVERSATION)).await
+    }
+
+    async fn by_ids(&self, ids: &[PostId], fields: &[(&'static str, String)]) -> Result<Partial<XPost>, XError> {
+        let mut found = Partial::default();
         for ids in ids.chunks(MOST_IDS) {
             let mut call = Call::get("posts", &["2", "tweets"], Caller::App);
             call.charge = Some((Charge::PostRead, u32::try_from(ids.len()).unwrap_or(u32::MAX)));
             let ids = ids.iter().map(PostId::as_str).collect::<Vec<_>>().join(",");
-            call.query = vec![("ids", ids), ("post.fields", "created_at,public_metrics".into())];
+            call.query = vec![("ids", ids)];
+            call.query.extend_from_slice(fields);
             let (envelope, _) = self.call::<Vec<XPost>>(&call).await?;
             found.data.extend(envelope.data.unwrap_or_default());
+            found.includes.add(envelope.includes);
             found.errors.extend(envelope.errors);
         }
         Ok(found)
@@ -95,7 +119,20 @@ fn is_username(text: &str) -> bool {
     (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-pub(super) fn posts_parameters(query: &PostsQuery) -> Vec<(&'static str, String)> {
+/// What a conversation is followed by, besides the posts themselves.
+const CONVERSATION: &str = "attachments.media_keys,author_id,in_reply_to_user_id,referenced_posts";
+
+fn in_full(expansions: &str) -> [(&'static str, String); 4] {
+    [
+        ("post.fields", POST_FIELDS.into()),
+        ("expansions", expansions.into()),
+        ("media.fields", MEDIA_FIELDS.into()),
+        ("user.fields", "username".into()),
+    ]
+}
+
+/// Which page, and from when on.
+fn page_parameters(query: &PostsQuery) -> Vec<(&'static str, String)> {
     let mut parameters = vec![("max_results", query.max_results.clamp(5, 100).to_string())];
     if let Some(id) = &query.since_id {
         parameters.push(("since_id", id.to_string()));
@@ -106,6 +143,11 @@ pub(super) fn posts_parameters(query: &PostsQuery) -> Vec<(&'static str, String)
     if let Some(token) = &query.pagination_token {
         parameters.push(("pagination_token", token.clone()));
     }
+    parameters
+}
+
+pub(super) fn posts_parameters(query: &PostsQuery) -> Vec<(&'static str, String)> {
+    let mut parameters = page_parameters(query);
     let excluded: Vec<&str> = [(query.exclude_replies, "replies"), (query.exclude_reposts, "retweets")]
         .into_iter()
         .filter_map(|(wanted, name)| wanted.then_some(name))

@@ -31,6 +31,8 @@ pub struct XPost {
     pub created_at: Option<DateTime<Utc>>,
     /// What is attached to it.
     pub attachments: Option<Attachments>,
+    /// The post that its conversation began with; its own id when it began one.
+    pub conversation_id: Option<PostId>,
     /// The author of the post that this one answers.
     pub in_reply_to_user_id: Option<String>,
     /// Read through [`XPost::references`].
@@ -62,6 +64,11 @@ impl XPost {
     /// The post that this one answers.
     pub fn replied_to(&self) -> Option<&PostId> {
         self.references().iter().find(|r| r.kind == ReferenceKind::RepliedTo).map(|r| &r.id)
+    }
+
+    /// The post that this one quotes.
+    pub fn quoted(&self) -> Option<&PostId> {
+        self.references().iter().find(|r| r.kind == ReferenceKind::Quoted).map(|r| &r.id)
     }
 
     /// Whether it answers another post.
@@ -117,6 +124,17 @@ pub enum ReferenceKind {
 pub struct Entities {
     /// Its links.
     pub urls: Option<Vec<UrlEntity>>,
+    /// The accounts it names.
+    pub mentions: Option<Vec<MentionEntity>>,
+}
+
+/// An account that the text of a post names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct MentionEntity {
+    /// The handle, without `@`.
+    pub username: Option<String>,
+    /// The id of the account.
+    pub id: Option<String>,
 }
 
 /// A link in the text of a post.
@@ -178,6 +196,10 @@ pub struct XMedia {
     pub preview_image_url: Option<String>,
     /// Its description by the author.
     pub alt_text: Option<String>,
+    /// In pixels.
+    pub width: Option<u32>,
+    /// In pixels.
+    pub height: Option<u32>,
 }
 
 /// What posts refer to.
@@ -189,6 +211,30 @@ pub struct Includes {
     /// Authors.
     #[serde(default)]
     pub users: Vec<XUser>,
+    /// Read through [`Includes::post`].
+    #[serde(default)]
+    posts: Vec<XPost>,
+    #[serde(default)]
+    tweets: Vec<XPost>,
+}
+
+impl Includes {
+    /// A post that another one answers, quotes or repeats. `None` when it is gone, or hidden.
+    pub fn post(&self, id: &PostId) -> Option<&XPost> {
+        self.posts.iter().chain(&self.tweets).find(|post| post.id == *id)
+    }
+
+    /// The user with that id.
+    pub fn user(&self, id: &str) -> Option<&XUser> {
+        self.users.iter().find(|user| user.id == id)
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.media.extend(more.media);
+        self.users.extend(more.users);
+        self.posts.extend(more.posts);
+        self.tweets.extend(more.tweets);
+    }
 }
 
 /// Which posts of an account to read.
@@ -202,9 +248,9 @@ pub struct PostsQuery {
     pub start_time: Option<DateTime<Utc>>,
     /// The page, as [`Page::next_token`] of the one before it says.
     pub pagination_token: Option<String>,
-    /// Leave out what answers other posts.
+    /// Leave out what answers other posts. Mentions are not narrowed by it.
     pub exclude_replies: bool,
-    /// Leave out what only repeats other posts.
+    /// Leave out what only repeats other posts. Mentions are not narrowed by it.
     pub exclude_reposts: bool,
 }
 
@@ -241,8 +287,16 @@ pub struct Page<T> {
 pub struct Partial<T> {
     /// What was found.
     pub data: Vec<T>,
-    /// One problem for each thing that was not; [`Problem::resource_id`] names it.
+    /// What that refers to, where it was asked for.
+    pub includes: Includes,
+    /// One problem for each thing that was not; [`Problem::resource_id`] names it, [`Problem::absence`] says why.
     pub errors: Vec<Problem>,
+}
+
+impl<T> Default for Partial<T> {
+    fn default() -> Self {
+        Self { data: Vec::new(), includes: Includes::default(), errors: Vec::new() }
+    }
 }
 
 /// A post to be made.
@@ -311,6 +365,16 @@ mod tests {
             let post: XPost = serde_json::from_value(post).expect("a post");
             assert_eq!(post.replied_to().map(PostId::as_str), Some("7"), "{names:?}");
             assert_eq!(post.public_metrics.map(|m| m.reposts()), Some(3), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_post_that_another_refers_to_is_found_under_the_old_name_and_the_new_one() {
+        for name in ["posts", "tweets"] {
+            let includes: Includes =
+                serde_json::from_value(json!({ name: [{ "id": "7", "text": "Suns ML" }] })).expect("includes");
+            let found = includes.post(&"7".parse().expect("an id"));
+            assert_eq!(found.map(|post| post.text.as_str()), Some("Suns ML"), "{name}");
         }
     }
 }

@@ -1,5 +1,5 @@
 use chrono::{TimeZone as _, Utc};
-use perch_clients::x::{CreatePost, PostsQuery};
+use perch_clients::x::{Absence, CreatePost, PostsQuery};
 use serde_json::{Value, json};
 
 use crate::{
@@ -65,6 +65,93 @@ async fn reading_posts_with_every_option_follows_the_description() {
     assert_eq!(request.parameter("exclude").as_deref(), Some("replies,retweets"));
     assert_eq!(request.parameter("start_time").as_deref(), Some("2026-08-19T12:00:00Z"));
     assert_eq!(request.parameter("max_results").as_deref(), Some("5"), "5 is the least that X takes");
+}
+
+/// A mention that answers a post of the bot and quotes another one, with all that comes along.
+fn conversation() -> Value {
+    json!({
+        "data": [{
+            "id": "1852", "text": "@perch_bot who do you like here? https://t.co/a1B2c3", "author_id": "77",
+            "conversation_id": "1849", "in_reply_to_user_id": "99", "created_at": "2026-08-20T18:00:05.000Z",
+            "attachments": { "media_keys": ["3_9"] },
+            "referenced_posts": [{ "type": "replied_to", "id": "1850" }, { "type": "quoted", "id": "1700" }],
+            "entities": {
+                "mentions": [{ "start": 0, "end": 10, "username": "perch_bot", "id": "99" }],
+                "urls": [{ "start": 33, "end": 56, "url": "https://t.co/a1B2c3", "expanded_url": "https://example.com/7" }],
+            },
+            "note_post": { "text": "@perch_bot who do you like here? And the rest of it" },
+        }],
+        "includes": {
+            "users": [
+                { "id": "77", "name": "A Fan", "username": "fan" },
+                { "id": "99", "name": "Perch", "username": "perch_bot" },
+            ],
+            "media": [{
+                "media_key": "3_9", "type": "photo", "url": "https://example.com/slip.png", "width": 1080, "height": 608,
+            }],
+            "posts": [{ "id": "1850", "text": "Tailing this.", "author_id": "99", "conversation_id": "1849" }],
+        },
+    })
+}
+
+#[tokio::test]
+async fn reading_mentions_follows_the_description() {
+    let query = PostsQuery {
+        max_results: 200,
+        since_id: Some(post_id("1700")),
+        start_time: Some(Utc.with_ymd_and_hms(2026, 8, 19, 12, 0, 0).single().expect("a time")),
+        pagination_token: Some("7140dibdnow9c7btw".into()),
+        exclude_replies: true,
+        exclude_reposts: true,
+    };
+    let mut answer = conversation();
+    answer["meta"] = json!({
+        "result_count": 1, "newest_id": "1852", "oldest_id": "1852",
+        "next_token": "7140dibdnow9c7btw", "previous_token": "77qpymm88g5h9vqkl",
+    });
+    let (request, path) = exchange(200, answer, async |x| {
+        let page = x.mentions("99", &query).await.expect("a page");
+        let mention = &page.data[0];
+        assert_eq!(mention.conversation_id, Some(post_id("1849")));
+        assert_eq!(mention.in_reply_to_user_id.as_deref(), Some("99"));
+        assert_eq!((mention.replied_to(), mention.quoted()), (Some(&post_id("1850")), Some(&post_id("1700"))));
+        let named = mention.entities.as_ref().and_then(|entities| entities.mentions.as_ref()).expect("it names one");
+        assert_eq!(named[0].username.as_deref(), Some("perch_bot"));
+        assert_eq!(page.includes.user("77").map(|user| user.username.as_str()), Some("fan"));
+        assert_eq!((page.newest_id, page.next_token.is_some()), (Some(post_id("1852")), true));
+    })
+    .await;
+    assert_eq!(path, "/2/users/{id}/mentions");
+    assert_eq!(request.parameter("max_results").as_deref(), Some("100"), "100 is the most that X takes");
+    assert_eq!(request.parameter("exclude"), None, "mentions cannot be narrowed so");
+}
+
+#[tokio::test]
+async fn reading_a_conversation_follows_the_description() {
+    let mut answer = conversation();
+    answer["errors"] = json!([
+        { "type": "https://api.x.com/2/problems/resource-not-found", "title": "Not Found Error",
+          "detail": "Could not find post with ids: [1].", "resource_type": "post", "resource_id": "1",
+          "parameter": "ids", "value": "1" },
+        { "type": "https://api.x.com/2/problems/not-authorized-for-resource", "title": "Authorization Error",
+          "detail": "Sorry, you are not authorized to see the post with ids: [2].", "resource_type": "post",
+          "resource_id": "2", "parameter": "ids", "value": "2" },
+    ]);
+    let (request, path) = exchange(200, answer, async |x| {
+        let found = x.posts_in_full(&["1852", "1", "2"].map(post_id)).await.expect("an answer");
+        let post = &found.data[0];
+        assert_eq!(post.full_text(), "@perch_bot who do you like here? And the rest of it");
+        let answered = post.replied_to().and_then(|id| found.includes.post(id)).expect("it came along");
+        assert_eq!(answered.text, "Tailing this.");
+        assert_eq!(post.quoted().and_then(|id| found.includes.post(id)), None, "it did not come along");
+        assert_eq!((found.includes.media[0].width, found.includes.media[0].height), (Some(1080), Some(608)));
+        let absences: Vec<_> =
+            found.errors.iter().map(|error| (error.resource_id.as_deref(), error.absence())).collect();
+        assert_eq!(absences, [(Some("1"), Absence::Gone), (Some("2"), Absence::Hidden)]);
+    })
+    .await;
+    assert_eq!(path, "/2/tweets");
+    assert_eq!(request.parameter("ids").as_deref(), Some("1852,1,2"));
 }
 
 #[tokio::test]

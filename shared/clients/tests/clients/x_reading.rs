@@ -1,4 +1,5 @@
 use chrono::{TimeZone as _, Utc};
+use perch_base::{Classified as _, Disposition};
 use perch_clients::{XError, x::PostsQuery};
 use serde_json::json;
 
@@ -44,6 +45,35 @@ async fn a_user_that_does_not_exist_is_not_found_although_the_status_is_200() {
 }
 
 #[tokio::test]
+async fn the_posts_of_a_protected_account_are_hidden_although_the_status_is_200() {
+    let problem = json!({ "errors": [{
+        "type": "https://api.x.com/2/problems/not-authorized-for-resource", "title": "Authorization Error",
+        "detail": "Sorry, you are not authorized to see the user with id: [99].", "resource_type": "user",
+        "resource_id": "99", "parameter": "id", "value": "99" }] });
+    let server = Server::start([Reply::json(200, &problem), Reply::json(200, &problem)]).await;
+    let x = x_client(&server.base);
+    for error in [
+        x.user_posts("99", &PostsQuery::default()).await.expect_err("protected"),
+        x.mentions("99", &PostsQuery::default()).await.expect_err("protected"),
+    ] {
+        assert!(matches!(error, XError::Hidden { .. }), "{error:?}");
+        assert_eq!(error.disposition(), Disposition::Never);
+        assert!(error.to_string().contains("its account is protected"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_account_is_not_found_and_the_reason_is_told() {
+    let problem = json!({ "errors": [{
+        "type": "https://api.x.com/2/problems/resource-not-found", "title": "Forbidden",
+        "detail": "User has been suspended: [gone].", "resource_type": "user", "value": "gone" }] });
+    let server = Server::start([Reply::json(200, &problem)]).await;
+    let error = x_client(&server.base).user_by_username("gone").await.expect_err("suspended");
+    assert!(matches!(error, XError::NotFound { .. }), "{error:?}");
+    assert!(error.to_string().contains("User has been suspended: [gone]."), "{error}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     let server = Server::start([]).await;
     let x = x_client(&server.base);
@@ -51,19 +81,26 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
         assert!(matches!(x.user_by_username(handle).await, Err(XError::Invalid { .. })), "{handle}");
     }
     assert!(matches!(x.user_posts("me", &PostsQuery::default()).await, Err(XError::Invalid { .. })));
+    assert!(matches!(x.mentions("@capper", &PostsQuery::default()).await, Err(XError::Invalid { .. })));
     assert_eq!(x.posts(&[]).await.expect("nothing").data, []);
+    assert_eq!(x.posts_in_full(&[]).await.expect("nothing").data, []);
     assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
 async fn more_than_a_hundred_posts_are_asked_for_in_several_requests() {
-    let empty = json!({ "data": [] });
-    let server = Server::start([Reply::json(200, &empty), Reply::json(200, &empty)]).await;
+    let part = |id: &str| {
+        Reply::json(200, &json!({ "data": [], "includes": { "users": [{ "id": id, "name": "n", "username": "u" }] } }))
+    };
+    let server = Server::start([part("1"), part("2"), part("3"), part("4")]).await;
+    let x = x_client(&server.base);
     let ids: Vec<_> = (1..=130).map(|n| post_id(&n.to_string())).collect();
-    x_client(&server.base).posts(&ids).await.expect("an answer");
+    x.posts(&ids).await.expect("an answer");
+    let found = x.posts_in_full(&ids).await.expect("an answer");
     let asked: Vec<usize> =
         server.requests().iter().map(|r| r.parameter("ids").expect("ids").split(',').count()).collect();
-    assert_eq!(asked, [100, 30]);
+    assert_eq!(asked, [100, 30, 100, 30]);
+    assert!(found.includes.user("3").is_some() && found.includes.user("4").is_some());
 }
 
 #[tokio::test]

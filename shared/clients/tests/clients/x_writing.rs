@@ -79,7 +79,17 @@ async fn a_reply_that_the_plan_does_not_allow_is_explained() {
     assert!(matches!(error, XError::ReplyNotAllowed { .. }), "{error:?}");
     assert_eq!(error.disposition(), Disposition::Never);
     assert!(error.outcome_known());
-    assert!(error.to_string().contains("publish a post of its own instead"), "{error}");
+    for part in ["mentioned the account or quoted it", "x.plan", "publish a post of its own instead", "Enterprise"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_to_a_post_that_is_gone_is_told_and_never_repeated() {
+    let detail = "You attempted to reply to a Tweet that is deleted or not visible to you.";
+    let error = refused(Reply::json(403, &problem(403, "about:blank", "Forbidden", detail)), &tailing()).await;
+    assert!(matches!(error, XError::TargetGone { .. }), "{error:?}");
+    assert_eq!((error.disposition(), error.write_outcome()), (Disposition::Never, WriteOutcome::NotDone));
 }
 
 #[tokio::test]

@@ -1,0 +1,146 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_store::{PollJob, PollOutcome, PollTotals};
+use perch_workers::producers::watch_list::{self, Source, WatchList, Watched};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{list::schedule, not_watched, refused};
+use crate::{
+    app::App,
+    error::OpsError,
+    format::{
+        table::{Listing, Tone, cell, cut, number, whole},
+        text::one_line,
+        time::{exact, from_now},
+    },
+    output::Output,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Its handle, with or without @
+    pub handle: String,
+    /// So many of its latest polls
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub polls: u32,
+    /// Adds up the polls of so many days
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_660))]
+    pub days: u32,
+}
+
+/// Everything that is known of an account.
+#[derive(Debug, Serialize)]
+struct Known {
+    #[serde(flatten)]
+    account: Watched,
+    /// Its latest polls, newest first.
+    polls: Vec<PollJob>,
+    totals: PollTotals,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (settings, store) = app.store()?;
+    let handle = watch_list::handle(&args.handle).map_err(refused)?;
+    let known = WatchList::new(&settings).one(&store, handle).await?;
+    let account = known.ok_or_else(|| not_watched(&args.handle))?;
+    let now = Utc::now();
+    let accounts = store.accounts();
+    let known = Known {
+        polls: accounts.polls(&account.username, args.polls).await?,
+        totals: accounts.totals(&account.username, now - TimeDelta::days(i64::from(args.days))).await?,
+        account,
+    };
+    if app.out.is_json() { app.out.json(&known) } else { text(&app.out, &known, args.days, now) }
+}
+
+fn text(out: &Output, known: &Known, days: u32, now: DateTime<Utc>) -> Result<(), OpsError> {
+    let Known { account, polls, totals } = known;
+    let from = match account.source {
+        Source::Config => "named by the configuration",
+        Source::Operator => "added by an operator",
+    };
+    out.line(format_args!("{}  {from}", account.handle))?;
+    out.line(format_args!("state      {}", state(out, account, now)))?;
+    if let (Some(by), Some(at)) = (&account.added_by, account.added_at) {
+        out.line(format_args!("added      {} by {}", exact(at, now), one_line(by)))?;
+    }
+    if let Some(note) = &account.note {
+        out.line(format_args!("note       {}", one_line(note)))?;
+    }
+    out.line(format_args!("schedule   {}", schedule(account)))?;
+    let age = humantime::format_duration(std::time::Duration::from_millis(account.max_age_ms));
+    let (posts, pages) = (account.posts_per_poll, account.pages);
+    out.line(format_args!("reads      {posts} posts a page, up to {pages} pages, none older than {age}"))?;
+    out.line(format_args!("next poll  {}", account.next_poll.map_or_else(|| "-".to_owned(), |at| exact(at, now))))?;
+    let last = account.last_poll.map_or_else(|| "never".to_owned(), |at| exact(at, now));
+    out.line(format_args!("last poll  {last}"))?;
+    if let (Some(outcome), Some(error)) = (account.last_outcome, &account.last_error) {
+        let times = account.failures;
+        out.line(format_args!("           {} {times} times in a row: {}", outcome.as_str(), one_line(error)))?;
+    }
+    out.line(format_args!("since_id   {}", account.since_id.as_ref().map_or("-", |id| id.as_str())))?;
+    out.line(format_args!("user id    {}", account.user_id.as_deref().unwrap_or("-")))?;
+    out.line(format_args!("\nlast {days} days, as far as the history goes back"))?;
+    out.line(format_args!("polls      {}", totals.polls))?;
+    let skipped: String = totals.skipped.iter().map(|(reason, posts)| format!(", {posts} {reason}")).collect();
+    out.line(format_args!("posts      {} read, {} taken{skipped}", totals.read, totals.taken))?;
+    out.line(format_args!("picks      {} named, {} of them first", totals.picks, totals.picks_first))?;
+    if polls.is_empty() {
+        return Ok(());
+    }
+    out.line("")?;
+    out.table(&listing(polls, now))
+}
+
+fn state(out: &Output, account: &Watched, now: DateTime<Utc>) -> String {
+    if let Some(at) = account.removed_at {
+        let by = account.removed_by.as_deref().map(|by| format!(" by {}", one_line(by))).unwrap_or_default();
+        return out.paint(Tone::Faint, &format!("removed {}{by}", exact(at, now)));
+    }
+    if !account.watched {
+        return out.paint(Tone::Warn, "disabled");
+    }
+    match account.last_outcome {
+        Some(PollOutcome::Polled) | None => out.paint(Tone::Good, "watched"),
+        Some(outcome) => {
+            let over = match account.passes_over {
+                0 => "tried again at the next tick".to_owned(),
+                ticks => format!("passed over for {ticks} ticks"),
+            };
+            out.paint(Tone::Warn, &format!("watched, but {}; {over}", outcome.as_str()))
+        }
+    }
+}
+
+fn listing(polls: &[PollJob], now: DateTime<Utc>) -> Listing {
+    let mut listing =
+        Listing::new([whole("POLL"), whole("WHEN"), whole("STATE"), number("READ"), number("TAKEN"), cut("LEFT OUT")]);
+    for poll in polls {
+        let result = poll.result.as_ref();
+        let count = |name: &str| result.and_then(|result| result[name].as_u64()).unwrap_or(0);
+        let unreadable = result.and_then(|result| result["unreadable"]["state"].as_str());
+        let left_out = match (unreadable, &poll.error) {
+            (Some(state), _) => cell(state).tone(Tone::Warn),
+            (None, Some(error)) => cell(error).tone(Tone::Bad),
+            (None, None) => cell(skipped(result)),
+        };
+        listing.row([
+            cell(poll.job),
+            cell(from_now(poll.at, now)),
+            cell(poll.state.as_str()),
+            cell(count("read")),
+            cell(count("taken")),
+            left_out,
+        ]);
+    }
+    listing
+}
+
+fn skipped(result: Option<&Value>) -> String {
+    let skipped = result.and_then(|result| result["skipped"].as_object()).into_iter().flatten();
+    let mut words: Vec<String> = skipped.map(|(reason, posts)| format!("{posts} {reason}")).collect();
+    if result.is_some_and(|result| result["more"] == true) {
+        words.push("more were beyond the last page".into());
+    }
+    words.join(", ")
+}
