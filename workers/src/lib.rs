@@ -6,7 +6,7 @@ pub mod analytics_processing;
 pub mod extraction;
 mod follow_up;
 mod handlers;
-mod limits;
+pub mod limits;
 mod models;
 mod outcome;
 pub mod pending_posts;

@@ -1,9 +1,15 @@
+//! Limits: the rate limits of outside services as all processes know them, and a report of all that is limited.
+
+mod report;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use perch_clients::RateLimits;
 use perch_store::{RateWindow, RateWindows};
+
+pub use report::{AccountPosting, ApiWindow, GroupProcessing, LimitsReport, QueueProcessing, Rate, limits};
 
 /// The rate limits of outside services as all processes know them, through Redis.
 ///

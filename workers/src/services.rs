@@ -11,7 +11,13 @@ use perch_queue::{
 };
 use perch_store::{Budgets, HotStore, Marks, RateWindows, Store, Syncer};
 
-use crate::{limits::SharedLimits, models::Models, pending_posts::OwnIds, producers::UserIds, spending::Spending};
+use crate::{
+    limits::SharedLimits,
+    models::Models,
+    pending_posts::{Gate, OwnIds},
+    producers::UserIds,
+    spending::Spending,
+};
 
 /// What handlers work with: clients of the outside services, the hot state, Postgres, settings. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,6 +30,7 @@ pub struct Services {
     pub(crate) marks: Marks,
     pub(crate) user_ids: UserIds,
     pub(crate) own_ids: OwnIds,
+    pub(crate) gate: Gate,
     pub(crate) store: Store,
     pub(crate) syncer: Syncer,
 }
@@ -51,6 +58,7 @@ impl Services {
         let budgets = Budgets::new(redis.clone(), store.clone(), settings.env);
         let spending = Spending::new(settings, budgets, hot.clone(), store.clone());
         let queues = client.queues().names();
+        let all = Arc::new(settings.clone());
         Ok(Self {
             models: Models::new(settings, &limits, spending.clone())?,
             x: XClient::from_settings(settings, limits)?.metered(Arc::new(spending)),
@@ -58,10 +66,11 @@ impl Services {
             hot,
             marks: Marks::new(redis.clone(), settings.env),
             own_ids: OwnIds::default(),
+            gate: Gate::new(redis.clone(), store.clone(), all.clone()),
             user_ids: UserIds::new(redis.clone(), settings.env),
             syncer: Syncer::new(redis, store.clone(), settings.env, &queues, settings.sync.batch),
             store,
-            settings: Arc::new(settings.clone()),
+            settings: all,
         })
     }
 

@@ -4,6 +4,7 @@ mod accounts;
 mod api;
 mod audit;
 mod backup;
+pub mod brake;
 mod completions;
 mod config;
 mod cron;
@@ -15,6 +16,7 @@ mod enqueue;
 mod health;
 mod jobs;
 mod keys;
+mod limits;
 mod migrate;
 mod openapi;
 pub mod pause;
@@ -56,6 +58,11 @@ pub enum Command {
     Pause(pause::Args),
     /// Let workers fetch again
     Resume(pause::Args),
+    /// The emergency brake, which stops all publishing: on, off, status
+    #[command(subcommand)]
+    Brake(brake::BrakeCommand),
+    /// What X, the models, the accounts and the pools have left of their limits
+    Limits(limits::Args),
     /// Wait until a queue has nothing left to do
     Drain(drain::Args),
     /// Remove the waiting jobs of a queue for good
@@ -119,6 +126,8 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Enqueue(args) => enqueue::run(app, args).await,
         Command::Pause(args) => pause::run(app, args, pause::Switch::Pause).await,
         Command::Resume(args) => pause::run(app, args, pause::Switch::Resume).await,
+        Command::Brake(brake) => brake::run(app, brake).await,
+        Command::Limits(args) => limits::run(app, args).await,
         Command::Drain(args) => drain::run(app, args).await,
         Command::Purge(args) => purge::run(app, args).await,
         Command::Dead(dead) => dead::run(app, dead).await,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{App, chosen},
+    commands::brake,
     error::OpsError,
     format::{
         table::{Cell, Listing, Tone, cell, compact, number, whole},
@@ -23,10 +24,13 @@ pub struct Args {
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
-    let (_, queues) = app.queues()?;
+    let (settings, queues) = app.queues()?;
     let all = stats(&chosen(&queues, &args.queues)?).await?;
     if app.out.is_json() {
         return app.out.json(&all.iter().map(as_json).collect::<Vec<_>>());
+    }
+    if let Some(line) = brake::glance(&settings, &queues).await {
+        app.out.line(app.out.paint(Tone::Bad, &line))?;
     }
     app.out.table(&listing(&all))
 }

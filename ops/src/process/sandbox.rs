@@ -2,9 +2,9 @@
 
 use perch_base::{
     Environment, Settings,
-    settings::{KeyPair, SandboxSettings},
+    settings::{Budget, KeyPair, SandboxSettings, XPlan},
 };
-use perch_sandbox::SandboxOptions;
+use perch_sandbox::{Plan, SandboxOptions};
 use secrecy::SecretString;
 use url::Url;
 
@@ -50,12 +50,16 @@ impl Overlay {
 
 /// What the sandbox holds for these settings.
 pub fn options(settings: &Settings) -> SandboxOptions {
-    let SandboxSettings { post_every, rate_limits, .. } = settings.sandbox;
+    let SandboxSettings { post_every, rate_limits, plan, .. } = settings.sandbox;
     SandboxOptions {
         bot_accounts: settings.x.accounts.values().map(|account| account.username.clone()).collect(),
         watched: settings.picks.watch.clone(),
         post_every: Some(post_every),
         rate_limits,
+        plan: match plan {
+            XPlan::SelfServe => Plan::SelfServe,
+            XPlan::Enterprise => Plan::Enterprise,
+        },
         ..SandboxOptions::default()
     }
 }
@@ -82,6 +86,8 @@ pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps
             settings.secrets.x_accounts.insert(account.clone(), pair);
         }
         settings.file.live_posts = !keeps_quiet;
+        // It costs nothing.
+        settings.file.x.budget = Budget::default();
     }
     if overlay.models {
         for (name, provider) in &mut settings.file.models.providers {
@@ -89,6 +95,7 @@ pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps
                 let mut url = base_url.clone();
                 url.set_path("/v1");
                 provider.base_url = url;
+                provider.budget = Budget::default();
                 settings.secrets.model_keys.insert(name.clone(), secret("sandbox-model-key".into()));
             }
         }

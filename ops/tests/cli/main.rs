@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod bad_input;
+mod brake;
 mod dead_letters;
 mod doctor;
 mod effects;

@@ -50,6 +50,8 @@ async fn everything_runs_in_one_process_and_ends_cleanly_at_ctrl_c() {
     let world = World::start().await;
     let (api, sandbox) = (address(), address());
     let mut command = world.perch(&["up", "--no-tui", "--bind", &api]);
+    // Comments are replies to people who have not asked, which the other plan does not allow.
+    command.env("PERCH__SANDBOX__PLAN", "enterprise");
     let up = Running::start(command.env("PERCH__SANDBOX__BIND", &sandbox));
     is_ready(&world, &api).await;
     assert_eq!(world.run(&["cron", "run", "poll_accounts"]).code, 0);

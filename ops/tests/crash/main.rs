@@ -34,8 +34,14 @@ const OF_A_WORKER: [&str; 7] = [
     "heartbeat.before",
     "heartbeat.after",
 ];
-const OF_PUBLISHING: [&str; 5] =
-    ["publish.claimed", "publish.before_call", "publish.after_call", "publish.confirmed", "publish.recorded"];
+const OF_PUBLISHING: [&str; 6] = [
+    "publish.admitted",
+    "publish.claimed",
+    "publish.before_call",
+    "publish.after_call",
+    "publish.confirmed",
+    "publish.recorded",
+];
 const OF_THE_LEDGER: [&str; 3] = ["ledger.kept", "ledger.pushed", "ledger.settled"];
 const OF_THE_RELAY: [&str; 3] = ["relay.taken", "relay.pushed", "relay.settled"];
 const OF_THE_INTAKE: [&str; 3] = ["intake.read", "intake.enqueued", "intake.removed"];

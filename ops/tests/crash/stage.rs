@@ -81,6 +81,7 @@ impl Stage {
             post_every: None,
             seed: 1,
             rate_limits: false,
+            ..SandboxOptions::default()
         };
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
         Self { world, sandbox }

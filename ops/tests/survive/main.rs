@@ -39,6 +39,7 @@ async fn sandbox() -> Sandbox {
         post_every: None,
         seed: 1,
         rate_limits: false,
+        ..SandboxOptions::default()
     };
     Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port")
 }
@@ -56,6 +57,7 @@ fn start_worker_with(world: &World, sandbox: &Sandbox, vars: &[(&str, &str)]) ->
         ("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", format!("{}/v1", sandbox.base_url())),
         ("PERCH__QUEUES__ANALYTICS_PROCESSING__CONCURRENCY", "16".to_owned()),
         ("PERCH__REDIS__COMMAND_TIMEOUT", "900ms".to_owned()),
+        ("PERCH__X__BUDGET", "{ daily = 0.0, monthly = 0.0 }".to_owned()),
         ("PERCH__ENGINE__LEASE", "3s".to_owned()),
         ("PERCH__ENGINE__HEARTBEAT", "1s".to_owned()),
         ("X_API_BEARER_TOKEN", "sandbox-bearer".to_owned()),

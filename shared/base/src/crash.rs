@@ -42,7 +42,8 @@ pub const POINTS: &[&str] = &[
     "relay.taken",
     "relay.pushed",
     "relay.settled",
-    // Publishing: from the claim in the effect ledger to the record of the post.
+    // Publishing: from the place among the posts of the account, over the claim in the effect ledger, to the record of the post.
+    "publish.admitted",
     "publish.claimed",
     "publish.before_call",
     "publish.after_call",

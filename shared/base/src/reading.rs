@@ -59,7 +59,8 @@ pub(crate) fn read(layers: &mut Layers, base: &Origin) -> Reading {
     Reading { settings: None, problems }
 }
 
-const STAND_IN_TEXTS: [&str; 8] = ["1s", "x", "127.0.0.1:1", "http://localhost/", "text", "full", "skip", "UTC"];
+const STAND_IN_TEXTS: [&str; 9] =
+    ["1s", "x", "127.0.0.1:1", "http://localhost/", "text", "full", "skip", "UTC", "00:00"];
 
 /// Something that a setting of any type accepts, tried in turn.
 fn stand_in(nth: usize) -> Option<Value> {
@@ -147,6 +148,7 @@ fn example(name: &str) -> &'static str {
     match name {
         "bind" => "an address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
         "base_url" => "a URL such as \"https://api.example.com/v1\"",
+        "from" | "to" => "a time of day, such as \"23:00\"",
         "timezone" => "a name of the IANA time zone database, such as \"Europe/Berlin\" or \"UTC\"",
         _ => "a value as config/base.toml describes it",
     }

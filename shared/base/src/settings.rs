@@ -1,7 +1,8 @@
 //! Every setting of Perch. `config/base.toml` states each with its unit, its default and when to change it.
 
 mod paid;
-mod pictures;
+mod picks;
+mod posting;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
-pub use pictures::PictureSettings;
+pub use picks::{PicksSettings, PictureSettings};
+pub use posting::{AccountPostingSettings, PostingSettings, QuietSettings};
 
 use crate::Environment;
 
@@ -83,6 +85,8 @@ pub struct FileSettings {
     pub cron: BTreeMap<String, CronSettings>,
     /// X.
     pub x: XSettings,
+    /// What accounts may publish, and when.
+    pub posting: PostingSettings,
     /// Language models.
     pub models: ModelSettings,
     /// The picks bot.
@@ -345,6 +349,9 @@ pub struct XSettings {
 pub struct XAccountSettings {
     /// Its handle, without `@`.
     pub username: String,
+    /// What it may publish, where that differs from `[posting]`.
+    #[serde(default, skip_serializing_if = "AccountPostingSettings::is_empty")]
+    pub posting: AccountPostingSettings,
 }
 
 /// Language models.
@@ -390,43 +397,6 @@ pub struct ProviderSettings {
     /// How often it may be called, over all processes.
     #[serde(default)]
     pub rate: Option<Rate>,
-}
-
-/// The picks bot.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PicksSettings {
-    /// The account that comments.
-    pub account: AccountId,
-    /// Handles of the watched accounts.
-    pub watch: Vec<String>,
-    /// Posts read from an account in one poll, 5 to 100 (the range of X's `max_results`).
-    pub posts_per_poll: u8,
-    /// Most pages of so many posts read from an account in one poll.
-    #[serde(default = "one_page")]
-    pub pages: u8,
-    /// Older posts are left out.
-    #[serde(with = "humantime_serde")]
-    pub max_age: Duration,
-    /// How long a post is remembered as processed.
-    #[serde(with = "humantime_serde")]
-    pub processed_ttl: Duration,
-    /// The comment. `{pick}` and `{author}` are filled in.
-    pub comment: String,
-    /// The post of its own that takes the place of a comment where X allows none. The same is filled in.
-    pub own_post: String,
-    /// Whether the post of a new pick is retweeted.
-    pub retweet: bool,
-    /// Whether rules decide which posts are worth a call of a model.
-    pub prefilter: bool,
-    /// Share of the posts that are not worth one of which a model is asked all the same, to measure the rules.
-    pub prefilter_sample: f64,
-    /// The pictures of posts.
-    pub pictures: PictureSettings,
-}
-
-const fn one_page() -> u8 {
-    1
 }
 
 /// Collection of metrics.
@@ -478,6 +448,8 @@ pub struct SandboxSettings {
     pub post_every: Duration,
     /// Whether calls over X's rate limits are refused.
     pub rate_limits: bool,
+    /// Which plan's rules the sandbox keeps.
+    pub plan: XPlan,
 }
 
 mod durations {

@@ -1,4 +1,5 @@
 mod paid;
+mod posting;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub(crate) fn validate(settings: &FileSettings, env: Environment) -> Vec<Finding
     queues(&mut check, settings);
     cron(&mut check, settings);
     x(&mut check, &settings.x, env);
+    posting::posting(&mut check, settings);
     models(&mut check, &settings.models, env);
     picks(&mut check, &settings.picks, &settings.x);
     analytics(&mut check, &settings.analytics);

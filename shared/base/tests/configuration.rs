@@ -377,3 +377,29 @@ fn a_problem_tells_a_file_from_a_variable() {
     let error = Config::shipped().with("base.toml", "batch = 5_000", "batch = 0").load(&[]).expect_err("out of range");
     assert!(matches!(&error.problems()[0].origin, Origin::File(path) if path.ends_with("base.toml")), "{error}");
 }
+
+#[test]
+fn an_account_publishes_as_posting_says_unless_its_own_block_says_otherwise() {
+    let own = r#"posting = { per_day = 20, quiet = { from = "22:30", to = "08:00", timezone = "America/New_York" } }"#;
+    let config =
+        Config::shipped().with("base.toml", "username = \"perch_bot\"", &format!("username = \"perch_bot\"\n{own}"));
+    let settings = config.settings(&[("PERCH__POSTING__MIN_INTERVAL", "90s"), ("PERCH__POSTING__PER_DAY", "50")]);
+    let main = settings.posting_of(&"main".parse().expect("a name"));
+    assert_eq!((main.per_day, main.min_interval.as_secs(), main.replies_per_day), (20, 90, 0));
+    let zone = main.quiet.timezone.map(|zone| zone.name());
+    assert_eq!((main.quiet.from.to_string().as_str(), zone), ("22:30:00", Some("America/New_York")));
+    let other = settings.posting_of(&"other".parse().expect("a name"));
+    assert!(other.per_day == 50 && !other.quiet.are_set());
+}
+
+#[test]
+fn limits_of_posting_that_cannot_be_are_named() {
+    let config = Config::shipped();
+    let said = |name, value| config.problem(&[(name, value)]);
+    let quiet = said("PERCH__POSTING__QUIET", r#"{ from = "25:00", to = "07:00" }"#);
+    assert!(quiet.contains("posting.quiet.from") && quiet.contains("a time of day"), "{quiet}");
+    assert!(said("PERCH__POSTING__MIN_INTERVAL", "25h").contains("posting.min_interval is 1day 1h"));
+    assert!(said("PERCH__POSTING__PER_DAY", "10001").contains("posting.per_day is 10001; allowed: 0 to 10000"));
+    let own = said("PERCH__X__ACCOUNTS__MAIN__POSTING__RETWEETS_PER_DAY", "10001");
+    assert!(own.contains("x.accounts.main.posting.retweets_per_day"), "{own}");
+}

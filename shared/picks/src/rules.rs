@@ -11,6 +11,7 @@ mod markets;
 pub mod names;
 mod phrases;
 mod price;
+mod stakes;
 mod verdict;
 
 use perch_jobs::{Answer, Parlay, ParlayTag, Pick, PickKind};
@@ -30,7 +31,8 @@ pub fn extract(text: &str) -> Answer {
     let clauses = clause::clauses(&lex::tokens(&lex::normalise(text)));
     let context = Context::of(&clauses);
     let live = verdict::live(&clauses);
-    let mut reading = Reading::default();
+    let parlay = clauses.iter().zip(&live).any(|(clause, live)| *live && verdict::parlay(clause));
+    let mut reading = Reading { parlay, ..Reading::default() };
     for (clause, live) in clauses.iter().zip(live) {
         if live {
             reading.clause(clause, &context);
@@ -45,6 +47,7 @@ pub fn extract(text: &str) -> Answer {
 #[derive(Default)]
 struct Reading {
     picks: Vec<Pick>,
+    /// The post is one bet of several legs.
     parlay: bool,
     /// Prices and stakes of clauses without a bet, and of parlays.
     spare_odds: Vec<String>,
@@ -61,10 +64,13 @@ impl Reading {
     }
 
     fn clause(&mut self, clause: &Clause, context: &Context) {
-        self.parlay |= verdict::parlay(clause);
         let mut drafts = markets::drafts(clause);
-        let backed = |d: &Draft| !d.weak || d.odds.is_some() || d.units.is_some() || verdict::committed(clause);
-        drafts.retain(backed);
+        let committed = self.parlay || verdict::committed(clause);
+        drafts.retain(|d| !d.weak || d.odds.is_some() || d.units.is_some() || committed);
+        if self.parlay {
+            drafts.extend(markets::bare_legs(clause, &drafts));
+            drafts.sort_by_key(|d| d.at.start);
+        }
         if drafts.is_empty() {
             self.without_bet(clause);
             return;

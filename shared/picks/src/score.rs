@@ -93,12 +93,19 @@ impl Score {
     /// Compares each pick with the one that is most like it.
     fn fields(&mut self, wanted: &[Pick], got: &[Pick]) {
         let mut left: Vec<[Value; 10]> = got.iter().map(values).collect();
+        let mut wanted: Vec<[Value; 10]> = wanted.iter().map(values).collect();
         let nothing = [const { Value::Nothing }; 10];
-        for pick in wanted.iter().map(values) {
-            let alike = |other: &[Value; 10]| pick.iter().zip(other).filter(|(a, b)| a == b).count();
-            let best = (0..left.len()).rev().max_by_key(|n| alike(&left[*n]));
-            let given = best.map_or(nothing.clone(), |best| left.remove(best));
-            self.compare(pick, given);
+        let alike =
+            |a: &[Value; 10], b: &[Value; 10]| a.iter().zip(b).filter(|(a, b)| a == b && **a != Value::Nothing).count();
+        let pairs = |wanted: &[_], left: &[_]| {
+            let all = (0..wanted.len()).flat_map(|w| (0..left.len()).map(move |l| (w, l)));
+            all.rev().max_by_key(|(w, l)| alike(&wanted[*w], &left[*l]))
+        };
+        while let Some((w, l)) = pairs(&wanted, &left) {
+            self.compare(wanted.remove(w), left.remove(l));
+        }
+        for pick in wanted {
+            self.compare(pick, nothing.clone());
         }
         for given in left {
             self.compare(nothing.clone(), given);
@@ -236,7 +243,7 @@ mod tests {
     fn fields_are_counted_beside_the_pick_that_is_most_alike() {
         let mut score = Score::default();
         let wanted = answer(&format!("[{LAKERS},{}]", heat()));
-        let got = answer(&heat().replace("\"-110\"", "null").replace("-3.5", "-4"));
+        let got = answer(&heat().replace("\"-110\"", "null").replace("-3.5", "-4").replace(":2}", ":1}"));
         assert!(!score.add(&wanted, &got));
         assert_eq!(score.fields["selection"], Field { expected: 2, given: 1, right: 1 });
         assert_eq!(score.fields["line"], Field { expected: 2, given: 1, right: 0 });

@@ -56,6 +56,12 @@ fn posts_as_they_stand_in_the_street_are_read_too() {
 }
 
 #[test]
+fn posts_from_every_corner_are_read_too() {
+    let accuracy = accuracy(&examples(include_str!("data/corner.jsonl")));
+    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+}
+
+#[test]
 fn no_text_breaks_the_rules_and_every_answer_is_valid() {
     let all =
         examples(include_str!("data/examples.jsonl")).into_iter().chain(examples(include_str!("data/notation.jsonl")));

@@ -13,7 +13,7 @@ use perch_picks::rules::extract;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Endpoint, SandboxState, feed::Draw, guard::guarded, sandbox::App};
+use crate::{Endpoint, SandboxState, draw::Draw, guard::guarded, sandbox::App};
 
 /// Pictures come inline, so requests may be large.
 const LARGEST_BODY: usize = 25 * 1024 * 1024;

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use crate::{
     Fault,
+    post::{Reference, StoredPost},
     sandbox::App,
     state::Inner,
-    world::{Reference, StoredPost},
 };
 
 /// Posts shown on the page.
@@ -79,7 +79,7 @@ async fn state(State(app): State<App>) -> Json<Value> {
     Json(json!({
         "now": Utc::now(),
         "accounts": inner.world.accounts().iter().map(|a| json!({
-            "id": a.id.to_string(), "username": a.username, "bot": inner.is_bot(&a.username),
+            "id": a.id.to_string(), "username": a.username, "bot": inner.is_bot(&a.username), "standing": a.standing,
         })).collect::<Vec<_>>(),
         "posted_total": inner.world.made().count(),
         "written_total": inner.world.written().count(),
@@ -91,12 +91,13 @@ async fn state(State(app): State<App>) -> Json<Value> {
 }
 
 fn shown(post: &StoredPost, inner: &Inner) -> Value {
-    let target = match post.reference {
+    let kind = match post.reference {
         Reference::None => None,
-        Reference::Reply(id) => Some(("reply", id)),
-        Reference::Retweet(id) => Some(("retweet", id)),
+        Reference::Reply(_) => Some("reply"),
+        Reference::Retweet(_) => Some("retweet"),
+        Reference::Quote(_) => Some("quote"),
     };
-    let target = target.map(|(kind, id)| {
+    let target = kind.zip(post.reference.target()).map(|(kind, id)| {
         let post = inner.world.post(id);
         json!({
             "kind": kind,
@@ -111,6 +112,7 @@ fn shown(post: &StoredPost, inner: &Inner) -> Value {
         "text": post.text,
         "created_at": post.created_at,
         "deleted": post.deleted,
+        "picture": post.picture.is_some(),
         "target": target,
         "metrics": inner.world.metrics(post, Utc::now()),
     })

@@ -8,6 +8,8 @@ use perch_picks::rules::{
     names::{BOOK, Role, key},
 };
 
+use crate::draw::Draw;
+
 /// The pool of posts.
 static POOL: LazyLock<Vec<String>> = LazyLock::new(|| {
     #[derive(serde::Deserialize)]
@@ -20,62 +22,13 @@ static POOL: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Numbers that look random and are the same for the same seed on every machine. Algorithm: `SplitMix64`.
-#[derive(Debug, Clone)]
-pub(crate) struct Draw(u64);
-
-impl Draw {
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn of(seed: u64, name: &str, n: u64) -> Self {
-        let mut state = Self(seed ^ n.wrapping_mul(0xd134_2543_de82_ef95));
-        for byte in name.bytes() {
-            state.0 = state.next() ^ u64::from(byte);
-        }
-        state
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number from 0 to one under the bound.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    fn index(&mut self, bound: usize) -> usize {
-        usize::try_from(self.below(bound as u64)).unwrap_or(0)
-    }
-
-    /// A whole number of a range, both ends included.
-    fn whole(&mut self, from: i32, to: i32) -> f64 {
-        let span = u64::try_from(to - from + 1).unwrap_or(1);
-        f64::from(from) + f64::from(u32::try_from(self.below(span)).unwrap_or(0))
-    }
-
-    /// True in that share of the draws.
-    pub fn chance(&mut self, probability: f64) -> bool {
-        let unit = f64::from(u32::try_from(self.next() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
-        unit <= probability
-    }
-}
-
 /// The n-th post of an account. Every post of the pool comes once before any comes again.
 pub(crate) fn post(seed: u64, username: &str, n: u64) -> String {
     let size = POOL.len();
     let (round, place) = (n / size as u64, usize::try_from(n % size as u64).unwrap_or(0));
     let mut shuffle = Draw::of(seed, username, round);
     let mut order: Vec<usize> = (0..size).collect();
-    for i in (1..size).rev() {
-        order.swap(i, shuffle.index(i + 1));
-    }
+    shuffle.shuffle(&mut order);
     vary(&POOL[order[place]], &mut Draw::of(seed.wrapping_add(1), username, n))
 }
 

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use crate::feed::Draw;
+use crate::draw::Draw;
 
 /// Engagement of a post, with the two names under which X reports reposts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,9 +21,17 @@ pub(crate) struct Metrics {
 /// Half of a post's reach comes in this time and the rest ever more slowly.
 const HALF_LIFE_SECONDS: u64 = 2 * 60 * 60;
 
+/// What others did with a post in the sandbox itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reactions {
+    pub replies: u64,
+    pub reposts: u64,
+    pub quotes: u64,
+}
+
 /// The metrics of a post: the same for the same id and age, never falling as it ages.
-/// Replies and reposts that the sandbox holds come on top.
-pub(crate) fn metrics(post_id: u64, age: TimeDelta, replies: u64, reposts: u64) -> Metrics {
+/// What the sandbox holds of replies, reposts and quotes comes on top.
+pub(crate) fn metrics(post_id: u64, age: TimeDelta, here: Reactions) -> Metrics {
     let mut draw = Draw::new(post_id);
     let reach = 400 + draw.below(12_000);
     let liked_per_mille = 8 + draw.below(30);
@@ -32,13 +40,13 @@ pub(crate) fn metrics(post_id: u64, age: TimeDelta, replies: u64, reposts: u64) 
     let share = (age * 1_000_000 / (age + HALF_LIFE_SECONDS)).isqrt();
     let impressions = reach * share / 1_000;
     let likes = impressions * liked_per_mille / 1_000;
-    let retweets = likes / 6 + reposts;
+    let retweets = likes / 6 + here.reposts;
     Metrics {
         retweet_count: retweets,
         repost_count: retweets,
-        reply_count: likes / 9 + replies,
+        reply_count: likes / 9 + here.replies,
         like_count: likes,
-        quote_count: likes / 25,
+        quote_count: likes / 25 + here.quotes,
         bookmark_count: likes / 12,
         impression_count: impressions,
     }
@@ -50,7 +58,7 @@ mod tests {
 
     #[test]
     fn metrics_grow_with_age_and_never_fall() {
-        let at = |seconds| metrics(42, TimeDelta::seconds(seconds), 0, 0);
+        let at = |seconds| metrics(42, TimeDelta::seconds(seconds), Reactions::default());
         assert_eq!(at(0).impression_count, 0);
         for pair in [0, 1, 10, 60, 600, 3_600, 86_400, 864_000].windows(2) {
             let (young, old) = (at(pair[0]), at(pair[1]));

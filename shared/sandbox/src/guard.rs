@@ -13,13 +13,14 @@ use axum::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Endpoint, Fault, FaultKind, chat,
+    Endpoint, Fault, FaultKind,
+    account::Account,
+    chat,
     limits::Allowance,
     oauth::{self, Signed},
     problem::Problem,
     sandbox::App,
     wire::Cutter,
-    world::Account,
 };
 
 /// Who calls.

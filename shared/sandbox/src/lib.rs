@@ -2,25 +2,37 @@
 //!
 //! [`Sandbox::start`] opens one listener: X under the root (`/2/…`), the models under `/v1`, and a page at `/` that shows
 //! what was posted. Watched accounts write posts, posts gather metrics, rate limits count, and faults can be injected
-//! through [`SandboxState`] or `POST /sandbox/faults`. Nothing is written to disk and nothing leaves the machine.
+//! through [`SandboxState`] or `POST /sandbox/faults`. What accounts write, delete and hide can be staged the same way, under
+//! `/sandbox/accounts`, `/sandbox/posts`, `/sandbox/flow` and `/sandbox/results`, from this machine alone. Nothing is written
+//! to disk and nothing leaves the machine.
 //!
 //! Reads take any bearer token but `bad`. Writes take OAuth 1.0a: the access token `sandbox-<username>-token` with the
 //! secret `sandbox-<username>-secret` speaks for that account, and the consumer secret is [`CONSUMER_SECRET`].
 
+mod account;
 mod chat;
 mod control;
+mod draw;
 mod endpoint;
+mod entities;
 mod error;
 mod faults;
 mod feed;
+mod flow;
 mod growth;
 mod guard;
 mod limits;
+mod mentions;
 mod oauth;
+mod picture;
+mod post;
 mod problem;
 mod query;
 mod reads;
+mod results;
 mod sandbox;
+mod slate;
+mod stage;
 mod state;
 mod view;
 mod weight;
@@ -28,9 +40,12 @@ mod wire;
 mod world;
 mod writes;
 
+pub use account::{Plan, Standing};
 pub use endpoint::Endpoint;
 pub use error::SandboxError;
 pub use faults::{Fault, FaultKind, FaultTarget};
+pub use mentions::MentionKind;
 pub use oauth::CONSUMER_SECRET;
+pub use results::GameResult;
 pub use sandbox::{Sandbox, SandboxOptions};
 pub use state::{MadePost, NewPost, SandboxState};

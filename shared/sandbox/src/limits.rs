@@ -51,7 +51,8 @@ impl Windows {
         }
         let granted = *count < limit;
         *count += u32::from(granted);
-        Some(Allowance { limit, remaining: limit - *count, reset: *reset, granted })
+        // A limit that was lowered meanwhile may lie under what was granted before.
+        Some(Allowance { limit, remaining: limit.saturating_sub(*count), reset: *reset, granted })
     }
 }
 
@@ -68,6 +69,15 @@ mod tests {
         assert_eq!(take(&mut windows, now), Allowance { limit: 1, remaining: 0, reset: now + WINDOW, granted: true });
         assert!(!take(&mut windows, now).granted);
         assert!(take(&mut windows, now + WINDOW).granted);
+    }
+
+    #[test]
+    fn a_limit_lowered_under_what_was_granted_refuses_from_then_on() {
+        let mut windows = Windows::new(true);
+        let take = |windows: &mut Windows| windows.take(Endpoint::User, None, DateTime::UNIX_EPOCH).expect("a limit");
+        assert!(take(&mut windows).granted && take(&mut windows).granted);
+        windows.set(Endpoint::User, 1);
+        assert_eq!((take(&mut windows).granted, take(&mut windows).remaining), (false, 0));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 const TYPES: &str = "https://api.x.com/2/problems/";
+/// A refusal that X explains in its detail alone.
+const BLANK: &str = "about:blank";
 
 /// An answer that is a problem object.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +48,27 @@ impl Problem {
 
     /// 403.
     pub fn forbidden(detail: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "client-forbidden", "Forbidden", detail)
+        Self::new(StatusCode::FORBIDDEN, BLANK, "Forbidden", detail)
+    }
+
+    /// As one of the errors beside `data`: it is there, and its account is protected.
+    pub fn hidden(resource: &str, parameter: &str, value: &str) -> Self {
+        let detail = format!("Sorry, you are not authorized to see the {resource} with {parameter}: [{value}].");
+        Self::new(StatusCode::FORBIDDEN, "not-authorized-for-resource", "Authorization Error", detail)
+            .about(resource, parameter, value)
+    }
+
+    /// As one of the errors beside no `data`: X has closed the account.
+    pub fn suspended(parameter: &str, value: &str) -> Self {
+        let detail = format!("User has been suspended: [{value}].");
+        Self::new(StatusCode::NOT_FOUND, "resource-not-found", "Forbidden", detail).about("user", parameter, value)
+    }
+
+    fn about(self, resource: &str, parameter: &str, value: &str) -> Self {
+        self.with("resource_type", resource)
+            .with("resource_id", value)
+            .with("parameter", parameter)
+            .with("value", value)
     }
 
     /// 403 for an application token where a user must act.
@@ -60,10 +82,7 @@ impl Problem {
     pub fn not_found(resource: &str, parameter: &str, value: &str) -> Self {
         let detail = format!("Could not find {resource} with {parameter}: [{value}].");
         Self::new(StatusCode::NOT_FOUND, "resource-not-found", "Not Found Error", detail)
-            .with("resource_type", resource)
-            .with("resource_id", value)
-            .with("parameter", parameter)
-            .with("value", value)
+            .about(resource, parameter, value)
     }
 
     /// 429.
@@ -84,7 +103,8 @@ impl Problem {
     /// As one of the errors beside `data`: without a status.
     pub fn partial(&self) -> Value {
         let mut object = self.more.clone();
-        object.insert("type".into(), format!("{TYPES}{}", self.kind).into());
+        let kind = if self.kind == BLANK { BLANK.to_owned() } else { format!("{TYPES}{}", self.kind) };
+        object.insert("type".into(), kind.into());
         object.insert("title".into(), self.title.into());
         object.insert("detail".into(), self.detail.clone().into());
         Value::Object(object)

@@ -6,7 +6,10 @@ use axum::http::Uri;
 use chrono::{DateTime, Utc};
 use url::form_urlencoded;
 
-use crate::{problem::Problem, world::Slice};
+use crate::{
+    problem::Problem,
+    world::{Slice, Turn},
+};
 
 /// Parameters that every read takes.
 const COMMON: [&str; 8] = [
@@ -79,7 +82,7 @@ impl Query {
             .transpose()
     }
 
-    /// Which part of a timeline is asked for. A page token is the last id of the page before, in hex.
+    /// Which part of a timeline is asked for.
     pub fn slice(&self) -> Result<Slice, Problem> {
         let most = self.get("max_results").unwrap_or("10");
         let in_range = most.parse().ok().filter(|n| (5..=100).contains(n));
@@ -94,25 +97,48 @@ impl Query {
             .get("pagination_token")
             .map(|token| {
                 let message = "The `pagination_token` is not one that this endpoint gave.";
-                u64::from_str_radix(token, 16).map_err(|_| Problem::invalid("pagination_token", token, message))
+                turn(token).ok_or_else(|| Problem::invalid("pagination_token", token, message))
             })
             .transpose()?;
-        let until = self.id("until_id")?;
+        let (after_id, before_id) = (self.id("since_id")?, self.id("until_id")?);
+        let (from, until) = (self.time("start_time")?, self.time("end_time")?);
+        if after_id.zip(before_id).is_some_and(|(after, before)| after >= before) {
+            let message = "`since_id` must be less than `until_id`.";
+            return Err(Problem::invalid("since_id", self.get("since_id").unwrap_or_default(), message));
+        }
+        if from.zip(until).is_some_and(|(from, until)| from >= until) {
+            let message = "`start_time` must be earlier than `end_time`.";
+            return Err(Problem::invalid("start_time", self.get("start_time").unwrap_or_default(), message));
+        }
         Ok(Slice {
             most,
-            after_id: self.id("since_id")?,
-            before_id: [page, until].into_iter().flatten().min(),
-            from: self.time("start_time")?,
-            until: self.time("end_time")?,
+            page: page.unwrap_or_default(),
+            after_id,
+            before_id,
+            from,
+            until,
             no_replies: exclude.contains(&"replies"),
             no_retweets: exclude.contains(&"retweets"),
         })
     }
 }
 
-/// The token of the page that begins below an id.
-pub(crate) fn page_token(last: u64) -> String {
-    format!("{last:x}")
+/// The token of a page. Like those of X it is written in the digits of base32hex.
+pub(crate) fn page_token(turn: Turn) -> Option<String> {
+    match turn {
+        Turn::First => None,
+        Turn::OlderThan(id) => Some(format!("n{id:x}")),
+        Turn::NewerThan(id) => Some(format!("p{id:x}")),
+    }
+}
+
+fn turn(token: &str) -> Option<Turn> {
+    let id = |digits| u64::from_str_radix(digits, 16).ok();
+    match token.split_at_checked(1)? {
+        ("n", digits) => id(digits).map(Turn::OlderThan),
+        ("p", digits) => id(digits).map(Turn::NewerThan),
+        _ => None,
+    }
 }
 
 /// An id as X writes it: 1 to 19 digits.
@@ -144,6 +170,18 @@ mod tests {
     fn a_timeline_without_parameters_has_ten_posts() {
         assert_eq!(slice("").map(|s| s.most), Ok(10));
         assert_eq!(slice("exclude=replies,retweets").map(|s| (s.no_replies, s.no_retweets)), Ok((true, true)));
-        assert_eq!(slice("pagination_token=ff&until_id=16").map(|s| s.before_id), Ok(Some(16)));
+        assert_eq!(slice("until_id=16").map(|s| (s.before_id, s.page)), Ok((Some(16), Turn::First)));
+    }
+
+    #[test]
+    fn a_token_leads_to_its_page_again() {
+        for turn in [Turn::OlderThan(0xff), Turn::NewerThan(7)] {
+            let token = page_token(turn).expect("it has one");
+            assert_eq!(slice(&format!("pagination_token={token}")).map(|s| s.page), Ok(turn));
+        }
+        assert_eq!(page_token(Turn::First), None);
+        for wrong in ["n", "ff", "p-1", "n%C3%A9"] {
+            assert!(slice(&format!("pagination_token={wrong}")).is_err(), "{wrong}");
+        }
     }
 }

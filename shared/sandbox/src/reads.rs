@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use crate::{
     Endpoint,
+    account::{Account, Standing},
     guard::{Caller, guarded},
     problem::Problem,
     query::{OF_TIMELINES, Query, id, page_token},
     sandbox::App,
-    state::Inner,
+    state::{Inner, is_username},
     view,
-    world::StoredPost,
+    world::{Page, Turn},
 };
 
 type Answer = Result<Json<Value>, Problem>;
@@ -34,17 +35,21 @@ pub(crate) fn routes(app: &App) -> Router {
 
 async fn user(State(app): State<App>, Path(username): Path<String>, uri: Uri) -> Answer {
     let query = Query::read(&uri, &[])?;
-    let valid = (1..=15).contains(&username.len()) && username.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if !valid {
+    if !is_username(&username) {
         let message = format!("The `username` value [{username}] does not match ^[A-Za-z0-9_]{{1,15}}$");
         return Err(Problem::invalid("username", &username, message));
     }
     let inner = app.state.lock();
     Ok(Json(match inner.world.find(&username) {
+        Some(Account { standing: Standing::Suspended, .. }) => alone(&Problem::suspended("username", &username)),
         Some(account) => json!({ "data": view::user(account, &query) }),
-        // X answers 200 with an error beside no data.
-        None => json!({ "errors": [Problem::not_found("user", "username", &username).partial()] }),
+        None => alone(&Problem::not_found("user", "username", &username)),
     }))
+}
+
+/// X answers 200 with an error beside no data.
+fn alone(problem: &Problem) -> Value {
+    json!({ "errors": [problem.partial()] })
 }
 
 async fn me(Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
@@ -59,37 +64,35 @@ async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri) ->
     let query = Query::read(&uri, &OF_TIMELINES)?;
     let (author, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
-    if inner.world.by_id(author).is_none() {
-        return Ok(Json(json!({ "errors": [Problem::not_found("user", "id", &user).partial()] })));
-    }
-    let (posts, more) = inner.world.timeline(author, &slice);
-    Ok(Json(page(&posts, more, &inner, &query)))
+    Ok(Json(match inner.world.by_id(author).map(|account| account.standing) {
+        Some(Standing::Open) => page(&inner.world.timeline(author, &slice), &inner, &query),
+        Some(Standing::Protected) => alone(&Problem::hidden("user", "id", &user)),
+        Some(Standing::Suspended) | None => alone(&Problem::not_found("user", "id", &user)),
+    }))
 }
 
 async fn mentions(State(app): State<App>, Path(user): Path<String>, uri: Uri) -> Answer {
     let query = Query::read(&uri, &OF_TIMELINES[..6])?;
     let (account, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
-    let Some(account) = inner.world.by_id(account) else {
-        return Ok(Json(json!({ "errors": [Problem::not_found("user", "id", &user).partial()] })));
-    };
-    let (posts, more) = inner.world.mentions(account, &slice);
-    Ok(Json(page(&posts, more, &inner, &query)))
+    Ok(Json(match inner.world.by_id(account) {
+        None | Some(Account { standing: Standing::Suspended, .. }) => alone(&Problem::not_found("user", "id", &user)),
+        Some(account) => page(&inner.world.mentions(account, &slice), &inner, &query),
+    }))
 }
 
-fn page(posts: &[&StoredPost], more: bool, inner: &Inner, query: &Query) -> Value {
-    let mut meta = json!({ "result_count": posts.len() });
-    let mut answer = json!({});
-    if let (Some(newest), Some(oldest)) = (posts.first(), posts.last()) {
+fn page(page: &Page<'_>, inner: &Inner, query: &Query) -> Value {
+    let mut answer = view::posts(&page.posts, Vec::new(), inner, query);
+    let mut meta = json!({ "result_count": page.posts.len() });
+    if let (Some(newest), Some(oldest)) = (page.posts.first(), page.posts.last()) {
         meta["newest_id"] = newest.id.to_string().into();
         meta["oldest_id"] = oldest.id.to_string().into();
-        if more {
-            meta["next_token"] = page_token(oldest.id).into();
-        }
-        // Like X, an empty page has no `data` at all.
-        answer["data"] = posts.iter().map(|p| view::post(p, inner, query)).collect();
-        if let Some(includes) = view::includes(posts, inner, query) {
-            answer["includes"] = includes;
+        let next = page_token(Turn::OlderThan(oldest.id)).filter(|_| page.has_older);
+        let previous = page_token(Turn::NewerThan(newest.id)).filter(|_| page.has_newer);
+        for (name, token) in [("next_token", next), ("previous_token", previous)] {
+            if let Some(token) = token {
+                meta[name] = token.into();
+            }
         }
     }
     answer["meta"] = meta;
@@ -107,20 +110,10 @@ async fn posts(State(app): State<App>, uri: Uri) -> Answer {
     let inner = app.state.lock();
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for value in list {
-        match inner.world.post(id("ids", value)?) {
-            Some(post) => found.push(post),
-            None => errors.push(Problem::not_found("tweet", "ids", value).partial()),
+        match inner.world.look(id("ids", value)?) {
+            Ok(post) => found.push(post),
+            Err(absence) => errors.push(view::absent(absence, "ids", value)),
         }
     }
-    let mut answer = json!({});
-    if !found.is_empty() {
-        answer["data"] = found.iter().map(|p| view::post(p, &inner, &query)).collect();
-        if let Some(includes) = view::includes(&found, &inner, &query) {
-            answer["includes"] = includes;
-        }
-    }
-    if !errors.is_empty() {
-        answer["errors"] = errors.into();
-    }
-    Ok(Json(answer))
+    Ok(Json(view::posts(&found, errors, &inner, &query)))
 }

@@ -10,7 +10,7 @@ use tokio::{net::TcpListener, task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    SandboxError, SandboxState, chat, control, reads,
+    Plan, SandboxError, SandboxState, chat, control, reads, stage,
     wire::{CuttableListener, Cutter},
     writes,
 };
@@ -28,11 +28,20 @@ pub struct SandboxOptions {
     pub seed: u64,
     /// Whether calls over X's rate limits are refused. The headers are sent either way.
     pub rate_limits: bool,
+    /// The plan of the application at X, which decides whom the bots may answer.
+    pub plan: Plan,
 }
 
 impl Default for SandboxOptions {
     fn default() -> Self {
-        Self { bot_accounts: Vec::new(), watched: Vec::new(), post_every: None, seed: 1, rate_limits: true }
+        Self {
+            bot_accounts: Vec::new(),
+            watched: Vec::new(),
+            post_every: None,
+            seed: 1,
+            rate_limits: true,
+            plan: Plan::default(),
+        }
     }
 }
 
@@ -62,6 +71,7 @@ impl Sandbox {
         let listener = TcpListener::bind(bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let app = App { state: SandboxState::new(&options)?, stopping: CancellationToken::new() };
+        app.state.lock().base_url = local_url(address);
         let stopped = app.stopping.clone().cancelled_owned();
         let serve = axum::serve(CuttableListener(listener), service(&app)).with_graceful_shutdown(stopped);
         let server = tokio::spawn(async move { serve.await });
@@ -75,11 +85,7 @@ impl Sandbox {
 
     /// Where it is reached from this machine, without a slash at the end. X is under it; models are under `/v1`.
     pub fn base_url(&self) -> String {
-        let ip = match self.address.ip() {
-            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ip => ip,
-        };
-        format!("http://{}", SocketAddr::new(ip, self.address.port()))
+        local_url(self.address)
     }
 
     /// A handle on what is posted, called and broken.
@@ -130,7 +136,16 @@ fn service(app: &App) -> IntoMakeServiceWithConnectInfo<Router, Cutter> {
         .merge(writes::routes(app))
         .merge(chat::routes(app))
         .merge(control::routes(app))
+        .merge(stage::routes(app))
         .into_make_service_with_connect_info()
+}
+
+fn local_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
 /// Lets the watched accounts write in turn, each once in the period.

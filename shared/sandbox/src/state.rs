@@ -6,28 +6,40 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
-    Endpoint, Fault, SandboxError, SandboxOptions,
+    Endpoint, Fault, SandboxError, SandboxOptions, Standing,
     faults::Faults,
-    feed,
+    flow,
     limits::Windows,
-    world::{Reference, StoredPost, World},
+    post::{Picture, Reference, Source, StoredPost},
+    results::GameResult,
+    world::World,
 };
 
 /// A post to be written by an account of the sandbox.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct NewPost {
-    /// The text.
+    /// The text. A repost takes that of the post it repeats.
     pub text: String,
     /// When it was written; now if not given.
     pub created_at: Option<DateTime<Utc>>,
     /// The id of the post it replies to.
     pub reply_to: Option<String>,
+    /// The id of the post it quotes.
+    pub quote_of: Option<String>,
+    /// The id of the post it repeats.
+    pub retweet_of: Option<String>,
     /// The URL of a picture.
     pub image: Option<String>,
+    /// The text on a picture that the sandbox draws and serves itself.
+    pub picture: Option<String>,
+    /// What the author says of the picture.
+    pub alt_text: Option<String>,
 }
 
 impl From<&str> for NewPost {
@@ -63,9 +75,15 @@ pub(crate) struct Inner {
     pub windows: Windows,
     /// Calls by endpoint and by how they ended: a status, `dropped` or `held`.
     pub calls: BTreeMap<(Endpoint, String), u64>,
-    bots: Vec<String>,
-    watched: Vec<String>,
-    seed: u64,
+    pub bots: Vec<String>,
+    pub watched: Vec<String>,
+    pub seed: u64,
+    /// Where it is reached, without a slash at the end.
+    pub base_url: String,
+    /// Whether the accounts write by themselves.
+    pub flows: bool,
+    /// How games ended.
+    pub results: Vec<GameResult>,
 }
 
 /// A handle on a running sandbox: what was posted, what was called, and faults. Clones share one state.
@@ -75,31 +93,29 @@ pub struct SandboxState {
     changes: watch::Sender<u64>,
 }
 
-/// Posts an account has when the sandbox starts.
-const BACKLOG: u64 = 10;
-
 impl SandboxState {
     pub(crate) fn new(options: &SandboxOptions) -> Result<Self, SandboxError> {
         let now = Utc::now();
         let mut inner = Inner {
-            world: World::new(now),
+            world: World::new(now, options.plan),
             faults: Faults::new(options.seed),
             windows: Windows::new(options.rate_limits),
             calls: BTreeMap::new(),
             bots: options.bot_accounts.clone(),
             watched: options.watched.clone(),
             seed: options.seed,
+            base_url: String::new(),
+            flows: true,
+            results: Vec::new(),
         };
         for username in options.bot_accounts.iter().chain(&options.watched) {
-            let valid =
-                (1..=15).contains(&username.len()) && username.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if !valid {
+            if !is_username(username) {
                 return Err(SandboxError::Username(username.clone()));
             }
             inner.world.account(username);
         }
         for username in &options.watched {
-            inner.backlog(username, now);
+            flow::backlog(&mut inner, username, now);
         }
         Ok(Self { inner: Arc::new(Mutex::new(inner)), changes: watch::channel(0).0 })
     }
@@ -118,17 +134,6 @@ impl SandboxState {
         self.changed();
     }
 
-    /// Lets the next watched account write; `tick` decides which account and what.
-    pub(crate) fn write_next(&self, tick: u64) {
-        let mut inner = self.lock();
-        let Some(count) = u64::try_from(inner.watched.len()).ok().filter(|n| *n > 0) else { return };
-        let username = inner.watched[usize::try_from(tick % count).unwrap_or(0)].clone();
-        let text = feed::post(inner.seed, &username, BACKLOG + tick / count);
-        inner.write(&username, NewPost { text, ..NewPost::default() });
-        drop(inner);
-        self.changed();
-    }
-
     /// Adds an account, if there is none of that name, and gives its id.
     pub fn add_account(&self, username: &str) -> String {
         self.lock().world.account(username).id.to_string()
@@ -139,6 +144,29 @@ impl SandboxState {
         let id = self.lock().write(username, post.into());
         self.changed();
         id.to_string()
+    }
+
+    /// Deletes a post, as its author would; false when it is not there.
+    pub fn delete(&self, id: &str) -> bool {
+        let deleted = id.parse().is_ok_and(|id| self.lock().world.withdraw(id));
+        self.changed();
+        deleted
+    }
+
+    /// Protects or suspends an account, or opens it again. An unknown one is made.
+    pub fn set_standing(&self, username: &str, standing: Standing) {
+        self.lock().world.set_standing(username, standing);
+        self.changed();
+    }
+
+    /// Replaces what `GET /sandbox/results` answers.
+    pub fn set_results(&self, results: Vec<GameResult>) {
+        self.lock().results = results;
+    }
+
+    /// Whether the watched accounts, and those who mention the bots, write by themselves.
+    pub fn set_flow(&self, flows: bool) {
+        self.lock().flows = flows;
     }
 
     /// The posts made through the API, oldest first, deleted ones too.
@@ -191,40 +219,46 @@ impl SandboxState {
     }
 }
 
-impl Inner {
-    /// The posts an account wrote before the start: one older than a day, one reply, the others over the last hours.
-    fn backlog(&mut self, username: &str, now: DateTime<Utc>) {
-        for n in 0..BACKLOG {
-            let age = if n == 0 {
-                TimeDelta::hours(30)
-            } else {
-                TimeDelta::minutes(3 + 7 * i64::try_from(BACKLOG - n).unwrap_or(0))
-            };
-            let text = feed::post(self.seed, username, n);
-            self.write(username, NewPost { text, created_at: Some(now - age), ..NewPost::default() });
-        }
-        let author = self.world.account(username).id;
-        let last = self.world.written().find(|p| p.author == author).map(|p| p.id.to_string());
-        let text = "Adding to this one, line still looks good".to_owned();
-        self.write(
-            username,
-            NewPost { text, reply_to: last, created_at: Some(now - TimeDelta::minutes(2)), image: None },
-        );
-    }
+/// 1 to 15 letters, digits or underscores.
+pub(crate) fn is_username(text: &str) -> bool {
+    (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
 
+impl Inner {
     pub fn write(&mut self, username: &str, post: NewPost) -> u64 {
         let author = self.world.account(username).id;
-        let reference = post.reply_to.and_then(|id| id.parse().ok()).map_or(Reference::None, Reference::Reply);
-        self.world.store(StoredPost {
-            id: 0,
-            author,
-            text: post.text,
-            created_at: post.created_at.unwrap_or_else(Utc::now),
-            reference,
-            image: post.image,
-            made: false,
-            deleted: false,
-        })
+        let target = |id: Option<String>| id.and_then(|id| id.parse().ok());
+        let reference = match (target(post.reply_to), target(post.retweet_of), target(post.quote_of)) {
+            (Some(to), _, _) => Reference::Reply(to),
+            (None, Some(of), _) => Reference::Retweet(of),
+            (None, None, Some(of)) => Reference::Quote(of),
+            (None, None, None) => Reference::None,
+        };
+        let text = match reference {
+            Reference::Retweet(of) => self.repeated(of),
+            _ => post.text,
+        };
+        let source = post.picture.map(Source::Drawn).or(post.image.map(Source::At));
+        let picture = source.map(|source| Picture { source, alt_text: post.alt_text });
+        let created_at = post.created_at.unwrap_or_else(Utc::now);
+        self.world.store(StoredPost { reference, picture, ..StoredPost::new(author, text, created_at) })
+    }
+
+    /// The text of a repost.
+    pub fn repeated(&self, of: u64) -> String {
+        match self.world.post(of) {
+            Some(post) => format!("RT @{}: {}", self.username(post.author), post.text),
+            None => format!("RT {of}"),
+        }
+    }
+
+    /// The text on a picture that the sandbox serves under this name.
+    pub fn drawn(&self, file: &str) -> Option<String> {
+        let id = file.strip_suffix(".png")?.parse().ok()?;
+        match self.world.look(id).ok()?.picture.as_ref().map(|picture| &picture.source) {
+            Some(Source::Drawn(text)) => Some(text.clone()),
+            _ => None,
+        }
     }
 
     /// Whether posts may be made as that account.
@@ -241,6 +275,7 @@ impl Inner {
             Reference::None => (None, None),
             Reference::Reply(to) => (Some(to.to_string()), None),
             Reference::Retweet(of) => (None, Some(of.to_string())),
+            Reference::Quote(_) => (None, None),
         };
         MadePost {
             id: post.id.to_string(),

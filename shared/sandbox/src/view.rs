@@ -1,13 +1,22 @@
 //! Accounts and posts as X writes them: the default fields, and the others when asked for.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    account::{Absence, Account, Standing},
+    entities::written,
+    picture,
+    post::{Reference, Source, StoredPost},
+    problem::Problem,
     query::Query,
     state::Inner,
-    world::{Account, Reference, StoredPost},
 };
+
+/// Width and height of a picture of somebody else, which nobody measures.
+const USUAL_SIZE: (usize, usize) = (1_200, 675);
 
 fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
@@ -20,7 +29,8 @@ pub(crate) fn user(account: &Account, query: &Query) -> Value {
         let value = match field.as_str() {
             "created_at" => time(account.created_at).into(),
             "description" => "An account of the sandbox.".into(),
-            "protected" | "verified" => false.into(),
+            "protected" => (account.standing == Standing::Protected).into(),
+            "verified" => false.into(),
             "public_metrics" => json!({
                 "followers_count": 500 + account.id % 40_000, "following_count": account.id % 900,
                 "post_count": 100 + account.id % 5_000, "tweet_count": 100 + account.id % 5_000,
@@ -39,8 +49,9 @@ pub(crate) fn post(post: &StoredPost, inner: &Inner, query: &Query) -> Value {
     let id = post.id.to_string();
     let mut object = Map::new();
     let mut set = |name: &str, value: Value| object.insert(name.to_owned(), value);
+    let (shown, note) = written(&post.text, &inner.world);
     set("id", id.clone().into());
-    set("text", post.text.clone().into());
+    set("text", shown.text.into());
     // Both the name of the wire and the one of the description of August 2026.
     set("edit_history_tweet_ids", json!([id]));
     set("edit_history_post_ids", json!([id]));
@@ -57,83 +68,138 @@ pub(crate) fn post(post: &StoredPost, inner: &Inner, query: &Query) -> Value {
     if asked("public_metrics") {
         set("public_metrics", json!(inner.world.metrics(post, Utc::now())));
     }
-    if asked("attachments") && post.image.is_some() {
+    if asked("attachments") && post.picture.is_some() {
         set("attachments", json!({ "media_keys": [media_key(post)] }));
     }
-    let reference = match post.reference {
-        Reference::None => None,
-        Reference::Reply(to) => Some(("replied_to", to)),
-        Reference::Retweet(of) => Some(("retweeted", of)),
-    };
-    if asked("conversation_id") {
-        set("conversation_id", conversation(post, inner).to_string().into());
+    if let Some(entities) = shown.entities.filter(|_| asked("entities")) {
+        set("entities", entities);
     }
-    if let Some((kind, target)) = reference {
+    if let Some(note) = note {
+        let mut whole = json!({ "text": note.text });
+        if let Some(entities) = note.entities {
+            whole["entities"] = entities;
+        }
+        for name in ["note_tweet", "note_post"].into_iter().filter(|name| asked(name)) {
+            set(name, whole.clone());
+        }
+    }
+    if asked("conversation_id") {
+        set("conversation_id", inner.world.conversation(post).to_string().into());
+    }
+    if let Some((kind, target)) = post.reference.kind().zip(post.reference.target()) {
         for name in ["referenced_tweets", "referenced_posts"].into_iter().filter(|name| asked(name)) {
             set(name, json!([{ "type": kind, "id": target.to_string() }]));
         }
-        if asked("in_reply_to_user_id")
-            && kind == "replied_to"
-            && let Some(target) = inner.world.post(target)
-        {
-            set("in_reply_to_user_id", target.author.to_string().into());
-        }
+    }
+    if asked("in_reply_to_user_id")
+        && let Some(author) = answered(post, inner)
+    {
+        set("in_reply_to_user_id", author.to_string().into());
     }
     Value::Object(object)
+}
+
+/// Whom a post answers.
+fn answered(post: &StoredPost, inner: &Inner) -> Option<u64> {
+    match post.reference {
+        Reference::Reply(to) => inner.world.post(to).map(|target| target.author),
+        _ => None,
+    }
 }
 
 fn media_key(post: &StoredPost) -> String {
     format!("3_{}", post.id)
 }
 
-fn conversation(post: &StoredPost, inner: &Inner) -> u64 {
-    let mut root = post.id;
-    let mut next = Some(post);
-    while let Some(Reference::Reply(to)) = next.map(|p| p.reference) {
-        root = to;
-        next = inner.world.post(to);
-    }
-    root
-}
-
-/// What the expansions of a request bring along; nothing when there is none.
-pub(crate) fn includes(posts: &[&StoredPost], inner: &Inner, query: &Query) -> Option<Value> {
-    let expands = |name: &str| query.expansions.contains(name);
-    let mut includes = Map::new();
-    if expands("author_id") {
-        let mut authors: Vec<u64> = posts.iter().map(|p| p.author).collect();
-        authors.sort_unstable();
-        authors.dedup();
-        let users = authors.iter().filter_map(|id| inner.world.by_id(*id)).map(|a| user(a, query)).collect::<Vec<_>>();
-        includes.insert("users".into(), users.into());
-    }
-    if expands("attachments.media_keys") {
-        let media: Vec<Value> = posts.iter().filter_map(|p| picture(p, query)).collect();
-        if !media.is_empty() {
-            includes.insert("media".into(), media.into());
+/// What an answer carries for these posts: `data`, what the expansions of the request bring along, and an error for each
+/// thing that they could not. Like X, an empty list has no `data` at all.
+pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Inner, query: &Query) -> Value {
+    let mut answer = json!({});
+    if !posts.is_empty() {
+        answer["data"] = posts.iter().map(|p| post(p, inner, query)).collect();
+        let mut includes = Map::new();
+        let mut put = |name: &str, list: Vec<Value>| {
+            if !list.is_empty() {
+                includes.insert(name.to_owned(), list.into());
+            }
+        };
+        let targets = targets(posts, &mut errors, inner, query);
+        put("users", users(posts, &targets, inner, query));
+        if query.expansions.contains("attachments.media_keys") {
+            put("media", posts.iter().chain(&targets).filter_map(|p| media(p, inner, query)).collect());
+        }
+        for (expansion, name) in REFERENCES {
+            if query.expansions.contains(expansion) {
+                put(name, targets.iter().map(|p| post(p, inner, query)).collect());
+            }
+        }
+        if !includes.is_empty() {
+            answer["includes"] = includes.into();
         }
     }
-    for (expansion, name) in [("referenced_tweets.id", "tweets"), ("referenced_posts", "posts")] {
-        if expands(expansion) {
-            let targets = posts.iter().filter_map(|p| match p.reference {
-                Reference::Reply(id) | Reference::Retweet(id) => inner.world.post(id),
-                Reference::None => None,
-            });
-            let targets: Vec<Value> = targets.map(|p| post(p, inner, query)).collect();
-            includes.insert(name.into(), targets.into());
-        }
+    if !errors.is_empty() {
+        answer["errors"] = errors.into();
     }
-    (!includes.is_empty()).then_some(Value::Object(includes))
+    answer
 }
 
-fn picture(post: &StoredPost, query: &Query) -> Option<Value> {
-    let url = post.image.as_deref()?;
+/// The expansion of references under its old name and its new one, and where what it brings stands.
+const REFERENCES: [(&str, &str); 2] = [("referenced_tweets.id", "tweets"), ("referenced_posts", "posts")];
+
+/// The posts that others refer to, each once, with an error for each that is not shown.
+fn targets<'a>(posts: &[&StoredPost], errors: &mut Vec<Value>, inner: &'a Inner, query: &Query) -> Vec<&'a StoredPost> {
+    let Some((expansion, _)) = REFERENCES.into_iter().find(|(expansion, _)| query.expansions.contains(*expansion))
+    else {
+        return Vec::new();
+    };
+    let ids: BTreeSet<u64> = posts.iter().filter_map(|post| post.reference.target()).collect();
+    let mut found = Vec::new();
+    for id in ids {
+        match inner.world.look(id) {
+            Ok(post) => found.push(post),
+            Err(absence) => errors.push(absent(absence, expansion, &id.to_string())),
+        }
+    }
+    found
+}
+
+/// The error for a post that is not shown.
+pub(crate) fn absent(absence: Absence, parameter: &str, id: &str) -> Value {
+    match absence {
+        Absence::Gone => Problem::not_found("tweet", parameter, id).partial(),
+        Absence::Hidden => Problem::hidden("tweet", parameter, id).partial(),
+    }
+}
+
+/// The accounts that the expansions of a request bring along, each once.
+fn users(posts: &[&StoredPost], targets: &[&StoredPost], inner: &Inner, query: &Query) -> Vec<Value> {
+    let mut ids = BTreeSet::new();
+    if query.expansions.contains("author_id") {
+        ids.extend(posts.iter().chain(targets).map(|post| post.author));
+    }
+    if query.expansions.contains("in_reply_to_user_id") {
+        ids.extend(posts.iter().filter_map(|post| answered(post, inner)));
+    }
+    ids.into_iter().filter_map(|id| inner.world.by_id(id)).map(|account| user(account, query)).collect()
+}
+
+fn media(post: &StoredPost, inner: &Inner, query: &Query) -> Option<Value> {
+    let picture = post.picture.as_ref()?;
+    let (url, (width, height)) = match &picture.source {
+        Source::At(url) => (url.clone(), USUAL_SIZE),
+        Source::Drawn(text) => (format!("{}/sandbox/media/{}.png", inner.base_url, post.id), picture::size(text)),
+    };
     let mut media = json!({ "media_key": media_key(post), "type": "photo" });
-    if query.media_fields.contains("url") {
-        media["url"] = url.into();
-    }
-    if query.media_fields.contains("alt_text") {
-        media["alt_text"] = "A bet slip".into();
+    let fields = [
+        ("url", Some(Value::from(url))),
+        ("width", Some(width.into())),
+        ("height", Some(height.into())),
+        ("alt_text", picture.alt_text.as_deref().map(Value::from)),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value.filter(|_| query.media_fields.contains(name)) {
+            media[name] = value;
+        }
     }
     Some(media)
 }

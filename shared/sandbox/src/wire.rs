@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
@@ -21,18 +21,30 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Cuts the connection a request came on.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Cutter(Arc<AtomicBool>);
+/// Cuts the connection a request came on, and knows from where it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Cutter {
+    is_cut: Arc<AtomicBool>,
+    peer: IpAddr,
+}
 
 impl Cutter {
+    fn new(peer: SocketAddr) -> Self {
+        Self { is_cut: Arc::default(), peer: peer.ip().to_canonical() }
+    }
+
+    /// Whether the request came from this machine.
+    pub fn is_local(&self) -> bool {
+        self.peer.is_loopback()
+    }
+
     /// From now on not one more byte is written: whatever the handler answers, the client sees the connection end.
     pub fn cut(&self) {
-        self.0.store(true, Ordering::Release);
+        self.is_cut.store(true, Ordering::Release);
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        if self.is_cut.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 }
 
@@ -55,7 +67,7 @@ impl Listener for CuttableListener {
                 Ok((stream, peer)) => {
                     // Without it small answers wait for the client's acknowledgement.
                     stream.set_nodelay(true).ok();
-                    return (CuttableStream { stream, cutter: Cutter::default() }, peer);
+                    return (CuttableStream { stream, cutter: Cutter::new(peer) }, peer);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "sandbox could not accept a connection");

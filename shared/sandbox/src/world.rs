@@ -1,10 +1,18 @@
 //! The accounts and posts of the sandbox, and how they are read.
 
+mod timeline;
+
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::growth::{Metrics, metrics};
+pub(crate) use timeline::{Page, Slice, Turn};
+
+use crate::{
+    account::{Absence, Account, Plan, Standing},
+    growth::{Metrics, Reactions, metrics},
+    post::{Reference, StoredPost},
+};
 
 /// The first millisecond of snowflake ids. Source: X documentation, snowflake.
 const SNOWFLAKE_EPOCH_MS: i64 = 1_288_834_974_657;
@@ -15,48 +23,6 @@ const REPEAT_WINDOW: usize = 100;
 /// A restarted sandbox has forgotten its posts. Ids this recent from before its start are taken as posts that were.
 const FORGOTTEN_FOR: TimeDelta = TimeDelta::days(7);
 
-/// An account.
-#[derive(Debug, Clone)]
-pub(crate) struct Account {
-    pub id: u64,
-    pub username: String,
-    pub created_at: DateTime<Utc>,
-}
-
-/// What a post refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reference {
-    None,
-    Reply(u64),
-    Retweet(u64),
-}
-
-/// A post.
-#[derive(Debug, Clone)]
-pub(crate) struct StoredPost {
-    pub id: u64,
-    pub author: u64,
-    pub text: String,
-    pub created_at: DateTime<Utc>,
-    pub reference: Reference,
-    pub image: Option<String>,
-    /// Made through the API, not by the sandbox.
-    pub made: bool,
-    pub deleted: bool,
-}
-
-/// Which posts of a timeline, newest first.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Slice {
-    pub most: usize,
-    pub after_id: Option<u64>,
-    pub before_id: Option<u64>,
-    pub from: Option<DateTime<Utc>>,
-    pub until: Option<DateTime<Utc>>,
-    pub no_replies: bool,
-    pub no_retweets: bool,
-}
-
 /// All of it.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -66,18 +32,23 @@ pub(crate) struct World {
     referring: HashMap<Reference, u64>,
     sequence: u64,
     started: DateTime<Utc>,
+    plan: Plan,
 }
 
 /// Why a post was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Duplicate,
-    NoSuchPost(u64),
+    NoSuchPost,
+    /// The plan allows no reply to somebody who has not summoned the account.
+    NotSummoned,
+    /// The plan allows no quotes.
+    NoQuotes,
 }
 
 impl World {
-    pub fn new(started: DateTime<Utc>) -> Self {
-        Self { accounts: Vec::new(), posts: BTreeMap::new(), referring: HashMap::new(), sequence: 0, started }
+    pub fn new(started: DateTime<Utc>, plan: Plan) -> Self {
+        Self { accounts: Vec::new(), posts: BTreeMap::new(), referring: HashMap::new(), sequence: 0, started, plan }
     }
 
     /// The account of a username, made if there is none. Its id depends on the name alone.
@@ -91,7 +62,12 @@ impl World {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         let created_at = self.started - TimeDelta::days(400 + i64::try_from(hash % 2_000).unwrap_or(0));
-        let account = Account { id: 1_000_000_000 + hash % 900_000_000_000, username: username.to_owned(), created_at };
+        let account = Account {
+            id: 1_000_000_000 + hash % 900_000_000_000,
+            username: username.to_owned(),
+            created_at,
+            standing: Standing::Open,
+        };
         self.accounts.push(account.clone());
         account
     }
@@ -106,6 +82,18 @@ impl World {
 
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
+    }
+
+    /// Protects or suspends an account, or opens it again.
+    pub fn set_standing(&mut self, username: &str, standing: Standing) {
+        let id = self.account(username).id;
+        if let Some(account) = self.accounts.iter_mut().find(|a| a.id == id) {
+            account.standing = standing;
+        }
+    }
+
+    fn is_open(&self, author: u64) -> bool {
+        self.by_id(author).is_none_or(|account| account.standing == Standing::Open)
     }
 
     fn mint(&mut self, at: DateTime<Utc>) -> u64 {
@@ -137,12 +125,15 @@ impl World {
         }
     }
 
-    /// Stores a post made through the API, unless it repeats one or replies to nothing.
-    pub fn make(&mut self, post: StoredPost) -> Result<u64, Refusal> {
-        if let Reference::Reply(to) = post.reference
-            && !self.may_refer_to(to)
-        {
-            return Err(Refusal::NoSuchPost(to));
+    /// Stores a post made through the API, unless it repeats one, refers to nothing, or breaks a rule of the plan.
+    pub fn make(&mut self, account: &Account, post: StoredPost) -> Result<u64, Refusal> {
+        match post.reference {
+            Reference::Reply(to) | Reference::Quote(to) if !self.may_refer_to(to) => return Err(Refusal::NoSuchPost),
+            Reference::Quote(_) if self.plan == Plan::SelfServe => return Err(Refusal::NoQuotes),
+            Reference::Reply(to) if self.plan == Plan::SelfServe && !self.is_summoned(account, to) => {
+                return Err(Refusal::NotSummoned);
+            }
+            _ => {}
         }
         let latest = self.posts.values().rev().filter(|p| p.author == post.author && p.made).take(REPEAT_WINDOW);
         if latest.filter(|p| !p.deleted && !matches!(p.reference, Reference::Retweet(_))).any(|p| p.text == post.text) {
@@ -151,17 +142,65 @@ impl World {
         Ok(self.store(post))
     }
 
+    /// Whether the author of a post has mentioned the account or quoted it, in that conversation. Of a post from before a
+    /// restart nobody knows, and the account's own posts need no summons.
+    fn is_summoned(&self, account: &Account, to: u64) -> bool {
+        let Some(target) = self.posts.get(&to) else { return true };
+        let conversation = self.conversation(target);
+        let handle = handle(account);
+        let said = self.posts.values().filter(|p| p.author == target.author && !p.deleted);
+        target.author == account.id
+            || said.filter(|p| self.summons(p, account, &handle)).any(|p| self.conversation(p) == conversation)
+    }
+
+    fn summons(&self, post: &StoredPost, account: &Account, handle: &str) -> bool {
+        let of_account = |id: u64| self.posts.get(&id).is_some_and(|target| target.author == account.id);
+        match post.reference {
+            Reference::Reply(id) | Reference::Quote(id) if of_account(id) => true,
+            // A repost carries the names of the post it repeats, and calls nobody.
+            Reference::Retweet(_) => false,
+            _ => names(&post.text, handle),
+        }
+    }
+
+    /// The post that a conversation began with.
+    pub fn conversation(&self, post: &StoredPost) -> u64 {
+        let mut root = post.id;
+        let mut next = Some(post);
+        while let Some(Reference::Reply(to)) = next.map(|p| p.reference) {
+            root = to;
+            next = self.posts.get(&to);
+        }
+        root
+    }
+
     /// Whether a post is there to reply to or repost, or was there before the sandbox was restarted.
     pub fn may_refer_to(&self, id: u64) -> bool {
         let written_ms = i64::try_from(id >> 22).unwrap_or(i64::MAX).saturating_add(SNOWFLAKE_EPOCH_MS);
         let started = self.started.timestamp_millis();
         let forgotten = written_ms < started && written_ms > started - FORGOTTEN_FOR.num_milliseconds();
-        self.posts.get(&id).map_or(forgotten, |post| !post.deleted)
+        self.posts.get(&id).map_or(forgotten, |post| !post.deleted && self.is_open(post.author))
     }
 
     /// A post that was not deleted.
     pub fn post(&self, id: u64) -> Option<&StoredPost> {
         self.posts.get(&id).filter(|p| !p.deleted)
+    }
+
+    /// A post as a stranger sees it.
+    pub fn look(&self, id: u64) -> Result<&StoredPost, Absence> {
+        let post = self.post(id).ok_or(Absence::Gone)?;
+        match self.by_id(post.author).map(|account| account.standing) {
+            Some(Standing::Suspended) => Err(Absence::Gone),
+            Some(Standing::Protected) => Err(Absence::Hidden),
+            Some(Standing::Open) | None => Ok(post),
+        }
+    }
+
+    /// Marks a post as deleted, as its author would; false when it is not there.
+    pub fn withdraw(&mut self, id: u64) -> bool {
+        let author = self.posts.get(&id).map(|post| post.author);
+        author.is_some_and(|author| self.delete(author, id))
     }
 
     /// Marks a post of its author as deleted; false when it is not there or not the author's.
@@ -181,37 +220,6 @@ impl World {
         self.posts.values().any(|p| p.author == author && p.reference == Reference::Retweet(id) && !p.deleted)
     }
 
-    /// The posts of an account, and whether there are more.
-    pub fn timeline(&self, author: u64, slice: &Slice) -> (Vec<&StoredPost>, bool) {
-        self.page(slice, |post| post.author == author)
-    }
-
-    /// The posts of others that name an account, and whether there are more.
-    pub fn mentions(&self, account: &Account, slice: &Slice) -> (Vec<&StoredPost>, bool) {
-        let handle = format!("@{}", account.username.to_lowercase());
-        self.page(slice, |post| post.author != account.id && names(&post.text, &handle))
-    }
-
-    fn page(&self, slice: &Slice, wanted: impl Fn(&StoredPost) -> bool) -> (Vec<&StoredPost>, bool) {
-        let first = slice.after_id.map_or(0, |id| id.saturating_add(1));
-        let end = slice.before_id.unwrap_or(u64::MAX).max(first);
-        let mut found: Vec<&StoredPost> = self
-            .posts
-            .range(first..end)
-            .rev()
-            .map(|(_, post)| post)
-            .filter(|p| !p.deleted && wanted(p))
-            .filter(|p| slice.from.is_none_or(|from| p.created_at >= from))
-            .filter(|p| slice.until.is_none_or(|until| p.created_at < until))
-            .filter(|p| !(slice.no_replies && matches!(p.reference, Reference::Reply(_))))
-            .filter(|p| !(slice.no_retweets && matches!(p.reference, Reference::Retweet(_))))
-            .take(slice.most + 1)
-            .collect();
-        let more = found.len() > slice.most;
-        found.truncate(slice.most);
-        (found, more)
-    }
-
     /// The posts made through the API, newest first, deleted ones too.
     pub fn made(&self) -> impl Iterator<Item = &StoredPost> {
         self.posts.values().rev().filter(|p| p.made)
@@ -224,9 +232,18 @@ impl World {
 
     pub fn metrics(&self, post: &StoredPost, now: DateTime<Utc>) -> Metrics {
         let of = |reference| self.referring.get(&reference).copied().unwrap_or(0);
-        let (replies, reposts) = (of(Reference::Reply(post.id)), of(Reference::Retweet(post.id)));
-        metrics(post.id, now - post.created_at, replies, reposts)
+        let here = Reactions {
+            replies: of(Reference::Reply(post.id)),
+            reposts: of(Reference::Retweet(post.id)),
+            quotes: of(Reference::Quote(post.id)),
+        };
+        metrics(post.id, now - post.created_at, here)
     }
+}
+
+/// The handle of an account as a text names it, in lower case.
+fn handle(account: &Account) -> String {
+    format!("@{}", account.username.to_lowercase())
 }
 
 fn names(text: &str, handle: &str) -> bool {
@@ -244,49 +261,68 @@ mod tests {
     }
 
     fn draft(author: u64, text: &str) -> StoredPost {
-        StoredPost {
-            id: 0,
-            author,
-            text: text.to_owned(),
-            created_at: now(),
-            reference: Reference::None,
-            image: None,
-            made: true,
-            deleted: false,
-        }
+        StoredPost::made(author, text, Reference::None, now())
+    }
+
+    fn world(plan: Plan) -> World {
+        World::new(now(), plan)
     }
 
     #[test]
     fn a_repeated_text_is_refused_until_the_first_is_deleted() {
-        let mut world = World::new(now());
-        let bot = world.account("bot").id;
-        let other = world.account("other").id;
-        let first = world.make(draft(bot, "Lakers -3.5")).expect("it is new");
-        assert_eq!(world.make(draft(bot, "Lakers -3.5")), Err(Refusal::Duplicate));
-        assert!(world.make(draft(other, "Lakers -3.5")).is_ok());
-        assert!(world.delete(bot, first));
-        assert!(world.make(draft(bot, "Lakers -3.5")).is_ok());
+        let mut world = world(Plan::Enterprise);
+        let (bot, other) = (world.account("bot"), world.account("other"));
+        let first = world.make(&bot, draft(bot.id, "Lakers -3.5")).expect("it is new");
+        assert_eq!(world.make(&bot, draft(bot.id, "Lakers -3.5")), Err(Refusal::Duplicate));
+        assert!(world.make(&other, draft(other.id, "Lakers -3.5")).is_ok());
+        assert!(world.delete(bot.id, first));
+        assert!(world.make(&bot, draft(bot.id, "Lakers -3.5")).is_ok());
     }
 
     #[test]
-    fn a_reply_needs_a_post_that_is_or_was_there() {
-        let mut world = World::new(now());
-        let bot = world.account("bot").id;
-        let reply = |to, text: &str| StoredPost { reference: Reference::Reply(to), ..draft(bot, text) };
-        assert_eq!(world.make(reply(7, "to nothing")), Err(Refusal::NoSuchPost(7)));
+    fn a_reply_needs_a_post_that_is_or_was_there_and_can_be_seen() {
+        let mut world = world(Plan::Enterprise);
+        let (bot, fan) = (world.account("bot"), world.account("fan").id);
+        let reply = |to, text: &str| StoredPost { reference: Reference::Reply(to), ..draft(bot.id, text) };
+        assert_eq!(world.make(&bot, reply(7, "to nothing")), Err(Refusal::NoSuchPost));
         let hour_ago = now() - TimeDelta::hours(1);
         let forgotten = u64::try_from(hour_ago.timestamp_millis() - SNOWFLAKE_EPOCH_MS).expect("after the epoch") << 22;
-        assert!(world.make(reply(forgotten, "to a post from before the restart")).is_ok());
+        assert!(world.make(&bot, reply(forgotten, "to a post from before the restart")).is_ok());
+        let post = world.store(draft(fan, "hello"));
+        world.set_standing("fan", Standing::Protected);
+        assert_eq!(world.make(&bot, reply(post, "to a hidden one")), Err(Refusal::NoSuchPost));
+        assert_eq!(world.look(post).map(|p| p.id), Err(Absence::Hidden));
+        world.set_standing("fan", Standing::Suspended);
+        assert_eq!(world.look(post).map(|p| p.id), Err(Absence::Gone));
+        world.set_standing("fan", Standing::Open);
+        assert!(world.make(&bot, reply(post, "to one that is seen")).is_ok());
     }
 
     #[test]
-    fn ids_rise_with_time_and_mentions_need_the_whole_handle() {
-        let mut world = World::new(now());
-        let (bot, fan) = (world.account("bot"), world.account("fan").id);
-        let early = world.store(StoredPost { created_at: now() - TimeDelta::hours(3), ..draft(fan, "hey @botany") });
-        let late = world.store(draft(fan, "hey @Bot!"));
-        assert!(early < late);
-        let (found, more) = world.mentions(&bot, &Slice { most: 5, ..Slice::default() });
-        assert_eq!((found.iter().map(|p| p.id).collect::<Vec<_>>(), more), (vec![late], false));
+    fn on_a_self_serve_plan_only_those_who_summoned_the_account_are_answered() {
+        let mut world = world(Plan::SelfServe);
+        let (bot, fan, capper) = (world.account("bot"), world.account("fan").id, world.account("capper").id);
+        let pick = world.store(draft(capper, "Suns +4.5"));
+        let own = world.store(draft(bot.id, "Tailing Suns +4.5"));
+        let reply = |by, to, text: &str| StoredPost { reference: Reference::Reply(to), ..draft(by, text) };
+        assert_eq!(world.make(&bot, reply(bot.id, pick, "Noted")), Err(Refusal::NotSummoned));
+
+        let asked = world.store(reply(fan, pick, "@bot what do you think?"));
+        let talked = world.store(reply(fan, pick, "I like it too"));
+        let quoted = world.store(StoredPost { reference: Reference::Quote(own), ..draft(capper, "look at this") });
+        let answered = world.store(reply(capper, own, "thanks"));
+        for (to, why) in [
+            (asked, "a mention"),
+            (talked, "its author asked"),
+            (quoted, "a quote"),
+            (answered, "an answer"),
+            (own, "own"),
+        ] {
+            assert!(world.make(&bot, reply(bot.id, to, why)).is_ok(), "{why}");
+        }
+        let elsewhere = world.store(draft(fan, "good morning"));
+        assert_eq!(world.make(&bot, reply(bot.id, elsewhere, "hi")), Err(Refusal::NotSummoned));
+        let quote = StoredPost { reference: Reference::Quote(asked), ..draft(bot.id, "this") };
+        assert_eq!(world.make(&bot, quote), Err(Refusal::NoQuotes));
     }
 }

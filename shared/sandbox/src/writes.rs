@@ -13,12 +13,14 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Endpoint,
+    account::Account,
     guard::{Caller, guarded},
+    post::{Reference, StoredPost},
     problem::Problem,
     query::id,
     sandbox::App,
     weight::{LONGEST, weight},
-    world::{Account, Reference, Refusal, StoredPost},
+    world::Refusal,
 };
 
 /// The write endpoints.
@@ -57,6 +59,8 @@ struct NewTweet {
     text: String,
     #[serde(default)]
     reply: Option<Reply>,
+    #[serde(default)]
+    quote_tweet_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -104,20 +108,13 @@ async fn create(
         let message = format!("text has {units} units by X's weighted count; the most is {LONGEST}.");
         return Err(Problem::invalid("text", &new.text, message));
     }
-    let reference = match &new.reply {
-        Some(reply) => Reference::Reply(id("reply.in_reply_to_tweet_id", &reply.in_reply_to_tweet_id)?),
-        None => Reference::None,
+    let reference = match (&new.reply, &new.quote_tweet_id) {
+        (Some(reply), _) => Reference::Reply(id("reply.in_reply_to_tweet_id", &reply.in_reply_to_tweet_id)?),
+        (None, Some(quoted)) => Reference::Quote(id("quote_tweet_id", quoted)?),
+        (None, None) => Reference::None,
     };
-    let made = app.state.lock().world.make(StoredPost {
-        id: 0,
-        author: account.id,
-        text: new.text.clone(),
-        created_at: Utc::now(),
-        reference,
-        image: None,
-        made: true,
-        deleted: false,
-    });
+    let post = StoredPost::made(account.id, new.text.as_str(), reference, Utc::now());
+    let made = app.state.lock().world.make(&account, post);
     match made {
         Ok(id) => {
             app.state.changed();
@@ -126,12 +123,15 @@ async fn create(
                 json!({ "id": id, "text": new.text, "edit_history_tweet_ids": [id], "edit_history_post_ids": [id] });
             Ok((StatusCode::CREATED, Json(json!({ "data": data }))))
         }
-        Err(Refusal::Duplicate) => {
-            Err(Problem::forbidden("You are not allowed to create a Tweet with duplicate content."))
-        }
-        Err(Refusal::NoSuchPost(_)) => {
-            Err(Problem::forbidden("You attempted to reply to a Tweet that is deleted or not visible to you."))
-        }
+        Err(refusal) => Err(Problem::forbidden(match refusal {
+            Refusal::Duplicate => "You are not allowed to create a Tweet with duplicate content.",
+            Refusal::NoSuchPost => "You attempted to reply to a Tweet that is deleted or not visible to you.",
+            Refusal::NotSummoned => {
+                "Reply to this conversation is not allowed because you have not been mentioned or otherwise engaged by the \
+                 author of the post you are replying to."
+            }
+            Refusal::NoQuotes => "Quoting posts is not part of the plan of your application.",
+        })),
     }
 }
 
@@ -175,20 +175,8 @@ async fn retweet(
         let message = "You cannot retweet a Tweet that you have already retweeted.";
         return Err(Problem::invalid("tweet_id", &target.to_string(), message));
     }
-    let text = match inner.world.post(target) {
-        Some(post) => format!("RT @{}: {}", inner.username(post.author), post.text),
-        None => format!("RT {target}"),
-    };
-    inner.world.store(StoredPost {
-        id: 0,
-        author: account.id,
-        text,
-        created_at: Utc::now(),
-        reference: Reference::Retweet(target),
-        image: None,
-        made: true,
-        deleted: false,
-    });
+    let text = inner.repeated(target);
+    inner.world.store(StoredPost::made(account.id, text, Reference::Retweet(target), Utc::now()));
     drop(inner);
     app.state.changed();
     Ok(Json(json!({ "data": { "retweeted": true, "rest_id": target.to_string() } })))

@@ -4,7 +4,7 @@ mod common;
 
 use chrono::{TimeDelta, Utc};
 use common::TestWorld;
-use perch_sandbox::{Endpoint, NewPost, SandboxOptions};
+use perch_sandbox::{Endpoint, NewPost, SandboxOptions, Standing};
 use serde_json::Value;
 
 fn ids(answer: &Value) -> Vec<String> {
@@ -82,6 +82,120 @@ async fn fields_come_when_asked_for_and_expansions_bring_authors_and_pictures() 
 }
 
 #[tokio::test]
+async fn a_page_can_be_turned_back() {
+    let world = TestWorld::start().await;
+    let user = world.state.add_account("writer");
+    let mut written: Vec<String> =
+        (0..8).map(|n| world.state.publish("writer", format!("post {n}").as_str())).collect();
+    written.reverse();
+    let path = format!("/2/users/{user}/tweets?max_results=5");
+    let first = world.json(&path).await;
+    assert!(first["meta"].get("previous_token").is_none(), "{first}");
+    let next = first["meta"]["next_token"].as_str().expect("there is more");
+    let second = world.json(&format!("{path}&pagination_token={next}")).await;
+    assert_eq!(ids(&second), written[5..]);
+    assert!(second["meta"].get("next_token").is_none(), "{second}");
+    let previous = second["meta"]["previous_token"].as_str().expect("there was one before");
+    let again = world.json(&format!("{path}&pagination_token={previous}")).await;
+    assert_eq!(ids(&again), written[..5]);
+}
+
+#[tokio::test]
+async fn references_bring_the_other_post_and_an_error_for_one_that_is_gone() {
+    let world = TestWorld::start().await;
+    let fan = world.state.add_account("fan");
+    let capper = world.state.add_account("capper");
+    let pick = world.state.publish("capper", "Suns +4.5 & over");
+    let gone = world.state.publish("capper", "Lakers ML");
+    world.state.publish("fan", NewPost { reply_to: Some(pick.clone()), ..NewPost::from("like it") });
+    world.state.publish("fan", NewPost { quote_of: Some(pick.clone()), ..NewPost::from("this one") });
+    world.state.publish("fan", NewPost { retweet_of: Some(pick.clone()), ..NewPost::default() });
+    world.state.publish("fan", NewPost { reply_to: Some(gone.clone()), ..NewPost::from("not that") });
+    assert!(world.state.delete(&gone) && !world.state.delete(&gone));
+
+    let query = "post.fields=conversation_id&expansions=author_id,in_reply_to_user_id,referenced_posts";
+    let page = world.json(&format!("/2/users/{fan}/tweets?{query}")).await;
+
+    let references: Vec<&Value> =
+        page["data"].as_array().expect("posts").iter().map(|p| &p["referenced_posts"][0]).collect();
+    let kinds: Vec<&str> = references.iter().filter_map(|r| r["type"].as_str()).collect();
+    assert_eq!(kinds, ["replied_to", "retweeted", "quoted", "replied_to"]);
+    assert_eq!(page["data"][1]["text"], "RT @capper: Suns +4.5 &amp; over");
+    assert_eq!(page["data"][3]["conversation_id"], pick.as_str());
+    assert_eq!(page["data"][3]["in_reply_to_user_id"], capper.as_str());
+    assert_eq!(page["includes"]["posts"].as_array().map(Vec::len), Some(1), "each once, and none that is gone");
+    assert_eq!(page["includes"]["posts"][0]["id"], pick.as_str());
+    let users: Vec<&str> =
+        page["includes"]["users"].as_array().expect("users").iter().filter_map(|u| u["username"].as_str()).collect();
+    assert!(users.contains(&"fan") && users.contains(&"capper") && users.len() == 2, "{users:?}");
+    assert_eq!(page["errors"][0]["resource_id"], gone.as_str());
+    assert_eq!(page["errors"][0]["parameter"], "referenced_posts");
+    let counts = world.json(&format!("/2/tweets?ids={pick}&post.fields=public_metrics")).await;
+    let counts = &counts["data"][0]["public_metrics"];
+    assert_eq!(
+        (&counts["reply_count"], &counts["repost_count"], &counts["quote_count"]),
+        (&1.into(), &1.into(), &1.into())
+    );
+}
+
+#[tokio::test]
+async fn a_picture_of_the_sandbox_is_served_and_measured() {
+    let world = TestWorld::start().await;
+    let user = world.state.add_account("writer");
+    let picture = Some("Lakers -3.5 (-110) 2u".to_owned());
+    world.state.publish("writer", NewPost { picture, alt_text: Some("My slip".into()), ..NewPost::from("Tonight") });
+    let query = "expansions=attachments.media_keys&media.fields=url,width,height,alt_text,type";
+    let page = world.json(&format!("/2/users/{user}/tweets?{query}")).await;
+    let media = &page["includes"]["media"][0];
+    assert_eq!((&media["type"], &media["alt_text"]), (&"photo".into(), &"My slip".into()));
+    let url = media["url"].as_str().expect("an address");
+    let answer = world.client.get(url).send().await.expect("an answer");
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (200, &"image/png".parse().expect("text"))
+    );
+    let png = answer.bytes().await.expect("a picture");
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four bytes"));
+    assert_eq!((media["width"].as_u64(), media["height"].as_u64()), (Some(number(16).into()), Some(number(20).into())));
+    let missing = world.client.get(world.url("/sandbox/media/7.png")).send().await.expect("an answer");
+    assert_eq!(missing.status(), 404);
+}
+
+#[tokio::test]
+async fn protected_and_suspended_accounts_are_closed_in_the_way_of_x() {
+    let world = TestWorld::start().await;
+    let user = world.state.add_account("writer");
+    let bot = world.state.add_account("picks_bot");
+    let post = world.state.publish("writer", "@picks_bot hello");
+    let timeline = format!("/2/users/{user}/tweets");
+    let lookup = format!("/2/tweets?ids={post}");
+    let by_name = "/2/users/by/username/writer?user.fields=protected";
+
+    world.state.set_standing("writer", Standing::Protected);
+    for (path, kind) in [(timeline.as_str(), "user"), (&lookup, "tweet")] {
+        let answer = world.json(path).await;
+        assert_eq!(answer["errors"][0]["type"], "https://api.x.com/2/problems/not-authorized-for-resource", "{path}");
+        assert_eq!(answer["errors"][0]["resource_type"], kind);
+        assert!(answer.get("data").is_none());
+    }
+    assert_eq!(world.json(by_name).await["data"]["protected"], true);
+    assert_eq!(world.json(&format!("/2/users/{bot}/mentions")).await["meta"]["result_count"], 0);
+    let body = serde_json::json!({ "text": "hi", "reply": { "in_reply_to_tweet_id": post } });
+    assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 403);
+
+    world.state.set_standing("writer", Standing::Suspended);
+    for path in [timeline.as_str(), &lookup, by_name] {
+        let answer = world.json(path).await;
+        assert_eq!(answer["errors"][0]["type"], "https://api.x.com/2/problems/resource-not-found", "{path}");
+        assert!(answer.get("data").is_none());
+    }
+    assert_eq!(world.json(by_name).await["errors"][0]["detail"], "User has been suspended: [writer].");
+
+    world.state.set_standing("writer", Standing::Open);
+    assert_eq!(ids(&world.json(&lookup).await), [post]);
+}
+
+#[tokio::test]
 async fn posts_by_id_answer_what_is_there_and_name_what_is_not() {
     let world = TestWorld::start().await;
     let post = world.state.publish("capper", "here");
@@ -101,12 +215,31 @@ async fn mentions_are_the_posts_of_others_that_name_the_account() {
 }
 
 #[tokio::test]
+async fn an_answer_to_a_post_of_the_account_is_a_mention_too_and_says_where_it_belongs() {
+    let world = TestWorld::start().await;
+    let bot = world.state.add_account("picks_bot");
+    world.post("picks_bot", &serde_json::json!({ "text": "Suns +4.5 it is" })).send().await.expect("an answer");
+    let own = world.state.made().pop().expect("one was made").id;
+    let answer = world.state.publish("fan", NewPost { reply_to: Some(own.clone()), ..NewPost::from("why though?") });
+    world.state.publish("fan", NewPost { quote_of: Some(own.clone()), ..NewPost::from("look at this") });
+    let query = "post.fields=conversation_id,entities&expansions=author_id,in_reply_to_user_id,referenced_posts";
+    let page = world.json(&format!("/2/users/{bot}/mentions?{query}")).await;
+    assert_eq!(ids(&page), [answer], "a quote is no mention");
+    assert_eq!(page["data"][0]["conversation_id"], own.as_str());
+    assert_eq!(page["data"][0]["in_reply_to_user_id"], bot.as_str());
+    assert_eq!(page["includes"]["posts"][0]["text"], "Suns +4.5 it is");
+}
+
+#[tokio::test]
 async fn what_breaks_the_contract_is_a_problem_that_names_the_parameter() {
     let world = TestWorld::start().await;
     let user = world.state.add_account("capper");
     for (path, parameter) in [
         (format!("/2/users/{user}/tweets?max_results=3"), "max_results"),
         (format!("/2/users/{user}/tweets?count=5"), "count"),
+        (format!("/2/users/{user}/tweets?pagination_token=7140dibdnow9"), "pagination_token"),
+        (format!("/2/users/{user}/tweets?since_id=9&until_id=9"), "since_id"),
+        (format!("/2/users/{user}/mentions?exclude=replies"), "exclude"),
         ("/2/users/abc/tweets".to_owned(), "id"),
         ("/2/tweets".to_owned(), "ids"),
         ("/2/users/by/username/not-a-name".to_owned(), "username"),

@@ -3,7 +3,7 @@
 mod common;
 
 use common::TestWorld;
-use perch_sandbox::Endpoint;
+use perch_sandbox::{Endpoint, NewPost, Plan, SandboxOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -44,8 +44,50 @@ async fn the_same_text_twice_is_refused_as_duplicate_content() {
     assert_eq!(second.status(), 403);
     let problem: Value = second.json().await.expect("JSON");
     assert!(problem["detail"].as_str().is_some_and(|d| d.contains("duplicate content")));
+    assert_eq!(problem["type"], "about:blank", "the detail alone says why");
     assert_eq!(world.post("other_bot", &body).send().await.expect("an answer").status(), 201);
     assert_eq!(world.state.made().len(), 2);
+}
+
+async fn self_serve() -> TestWorld {
+    TestWorld::with(SandboxOptions {
+        bot_accounts: vec!["picks_bot".into()],
+        plan: Plan::SelfServe,
+        ..SandboxOptions::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn on_a_self_serve_plan_a_reply_needs_a_summons_and_a_quote_is_not_to_be_had() {
+    let world = self_serve().await;
+    let pick = world.state.publish("capper", "Suns +4.5");
+    let asked = NewPost { reply_to: Some(pick.clone()), ..NewPost::from("@picks_bot thoughts?") };
+    let asked = world.state.publish("fan", asked);
+    let answer = async |body: Value| world.post("picks_bot", &body).send().await.expect("an answer");
+    let reply = |text: &str, to: &str| json!({ "text": text, "reply": { "in_reply_to_tweet_id": to } });
+
+    let refused = answer(reply("Noted", &pick)).await;
+    assert_eq!(refused.status(), 403);
+    let problem: Value = refused.json().await.expect("JSON");
+    assert_eq!((&problem["type"], &problem["status"]), (&json!("about:blank"), &json!(403)));
+    assert!(problem["detail"].as_str().is_some_and(|d| d.contains("have not been mentioned")), "{problem}");
+    assert_eq!(answer(json!({ "text": "This one", "quote_tweet_id": pick })).await.status(), 403);
+    assert_eq!(answer(reply("I like it", &asked)).await.status(), 201);
+    assert_eq!(answer(json!({ "text": "Suns +4.5 by @capper" })).await.status(), 201);
+    assert_eq!(world.state.made().len(), 2);
+}
+
+#[tokio::test]
+async fn an_enterprise_plan_answers_and_quotes_everybody() {
+    let world = TestWorld::start().await;
+    let pick = world.state.publish("capper", "Suns +4.5");
+    for body in [
+        json!({ "text": "Noted", "reply": { "in_reply_to_tweet_id": pick } }),
+        json!({ "text": "This one", "quote_tweet_id": pick }),
+    ] {
+        assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 201, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use perch_jobs::JobId;
 use serde_json::json;
 use sqlx::{FromRow, PgConnection, Row as _};
 
+pub(crate) use self::model::Asked;
 use self::{
     decide::Decision,
     history::{Told, told},
-    model::Asked,
 };
 use crate::{Store, StoreError, json, picks::LONGEST_KEY};
 

@@ -1,13 +1,14 @@
 //! What Perch keeps for good: Postgres, the effect ledger, and the way from the hot state in Redis into Postgres.
 //!
 //! One file a family of tables, the SQL beside the type it fills. [`Store`] is the door to Postgres; [`HotStore`],
-//! [`Marks`] and [`RateWindows`] are the hot state in Redis; [`Syncer`] moves the one into the other.
+//! [`Marks`], [`Places`] and [`RateWindows`] are the hot state in Redis; [`Brake`] stands in both; [`Syncer`] moves the one into the other.
 
 mod accounts;
 mod actions;
 mod api_keys;
 mod audit;
 mod backup;
+mod brake;
 mod budgets;
 mod effects;
 mod error;
@@ -21,6 +22,7 @@ mod marks;
 mod outbox;
 mod performance;
 mod picks;
+mod places;
 mod posts;
 mod record;
 mod recovery;
@@ -35,6 +37,7 @@ pub use actions::{ActionKind, ActionRecord, ActionState};
 pub use api_keys::{ApiKey, ApiKeys, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
 pub use backup::{BackupFacts, Restorable};
+pub use brake::{Brake, BrakeState, Braked, CLEAR_FOR, Clear, Term, Way};
 pub use budgets::{Allowance, Balance, Budgets, Reservation, Spent, day, month};
 pub use effects::{
     ACT_WITHIN, Claim, EffectEvent, EffectEventKind, EffectFilter, EffectIntent, EffectState, Effects, Evidence,
@@ -45,11 +48,12 @@ pub use extractions::{ExtractionRecord, Extractions, PrefilterQuality};
 pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter, JobRecord, JobState};
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
-pub use limits::{RateWindow, RateWindows};
+pub use limits::{NamedWindow, RateWindow, RateWindows};
 pub use marks::Marks;
 pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};
 pub use performance::{MetricPoint, Performance, PublishedPost};
 pub use picks::{PickBody, PickRecord, PickSighting, Picks, pick_key};
+pub use places::{PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
 pub use posts::{PostRecord, Posts};
 pub use record::Recorded;
 pub use recovery::{Recovery, Unfinished};

@@ -1,4 +1,4 @@
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use chrono::{DateTime, Utc};
 use perch_base::Environment;
@@ -18,7 +18,21 @@ pub struct RateWindow {
     pub reset: DateTime<Utc>,
 }
 
-/// The rate limits of outside services, shared by all processes through Redis. Each call is one round trip.
+/// A window and its key, for example `x:posts_create:main`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedWindow {
+    /// The key under which the clients ask for it.
+    pub key: String,
+    /// The window.
+    pub window: RateWindow,
+}
+
+/// Windows listed at most.
+const LISTED: usize = 1_000;
+/// How long the list of names outlives the last window that was noted: longer than any window.
+const NAMED: Duration = Duration::from_secs(2 * 86_400);
+
+/// The rate limits of outside services, shared by all processes through Redis. To ask is one round trip, to note are two.
 #[derive(Debug, Clone)]
 pub struct RateWindows {
     redis: Redis,
@@ -50,7 +64,42 @@ impl RateWindows {
         self.redis
             .call::<(), _, _>("note a rate limit", |mut conn| async move { call.invoke_async(&mut conn).await })
             .await?;
+        self.name(key, window.reset).await
+    }
+
+    /// The windows that have not ended, by key; at most 1,000. They are found by the list of their names: nothing else is
+    /// looked through, on however many nodes Redis runs.
+    pub async fn all(&self) -> Result<Vec<NamedWindow>, StoreError> {
+        let names = self.names();
+        let mut list = redis::pipe();
+        list.cmd("ZREMRANGEBYSCORE").arg(&names).arg("-inf").arg(Utc::now().timestamp_millis()).ignore();
+        list.cmd("ZRANGE").arg(&names).arg(0).arg(LISTED - 1);
+        let (mut keys,): (Vec<String>,) =
+            self.redis.call("list rate limits", |mut conn| async move { list.query_async(&mut conn).await }).await?;
+        keys.sort_unstable();
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(window) = self.get(&key).await? {
+                all.push(NamedWindow { key, window });
+            }
+        }
+        Ok(all)
+    }
+
+    /// Keeps the name of a window in the list, until it ends.
+    async fn name(&self, key: &str, reset: DateTime<Utc>) -> Result<(), StoreError> {
+        let names = self.names();
+        let mut keep = redis::pipe();
+        keep.cmd("ZADD").arg(&names).arg(reset.timestamp_millis()).arg(key).ignore();
+        keep.cmd("PEXPIRE").arg(&names).arg(u64::try_from(NAMED.as_millis()).unwrap_or(u64::MAX)).ignore();
+        self.redis
+            .call::<(), _, _>("name a rate limit", |mut conn| async move { keep.query_async(&mut conn).await })
+            .await?;
         Ok(())
+    }
+
+    fn names(&self) -> String {
+        format!("{}ratelimits", self.prefix)
     }
 
     fn key(&self, key: &str) -> String {

@@ -1,5 +1,8 @@
-//! What tests share: a Redis database and a Postgres database of one's own, on servers that `./ops/test` starts.
+//! What tests share: a Redis database and a Postgres database of one's own, on servers that `./ops/test` starts; and the
+//! official description of X, which requests and answers are held against.
 
+#[cfg(feature = "contract")]
+mod contract;
 #[cfg(feature = "database")]
 mod database;
 mod fuzz;
@@ -7,6 +10,8 @@ mod gate;
 mod own_redis;
 mod redis;
 
+#[cfg(feature = "contract")]
+pub use contract::{XOperation, XRequest};
 #[cfg(feature = "database")]
 pub use database::{TestDatabase, postgres_settings};
 pub use fuzz::fuzz;

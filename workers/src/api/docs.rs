@@ -41,8 +41,9 @@ pub(super) fn document() -> OpenApi {
         ("queues", "What waits where; pause and resume."),
         ("dead letters", "Jobs that failed for good: why, and what becomes of them."),
         ("accounts", "The watched accounts: what is read, when, and how the last poll ended."),
+        ("brake", "The emergency brake: one switch that stops all publishing."),
         ("catalog", "Kinds, cron entries, workers."),
-        ("limits", "What may be done outside, and what it costs."),
+        ("limits", "What outside services, accounts and pools have left, and what they cost."),
         ("probes", "For platforms and Prometheus. They need no key."),
     ];
     OpenApiBuilder::new()

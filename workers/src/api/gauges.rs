@@ -6,7 +6,7 @@ use chrono::Utc;
 use futures::future::join_all;
 use perch_base::Settings;
 use perch_queue::{QueueStats, Queues};
-use perch_store::{Store, Syncer};
+use perch_store::{Brake, Store, Syncer};
 use tokio::sync::Mutex;
 
 /// How long what was read holds: many scrapes are one look.
@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Gauges {
     queues: Queues,
     syncer: Syncer,
+    brake: Brake,
     last: Mutex<Option<Instant>>,
 }
 
@@ -25,7 +26,8 @@ impl Gauges {
     pub fn new(queues: &Queues, store: &Store, settings: &Settings) -> Self {
         let names = queues.names();
         let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &names, settings.sync.batch);
-        Self { queues: queues.clone(), syncer, last: Mutex::new(None) }
+        let brake = Brake::new(queues.redis().clone(), store.clone());
+        Self { queues: queues.clone(), syncer, brake, last: Mutex::new(None) }
     }
 
     /// Reads the queues and the lag of the sync anew. A server that is away leaves its gauges as they were, and says so in
@@ -37,7 +39,8 @@ impl Gauges {
         }
         let stats = tokio::time::timeout(PATIENCE, join_all(self.queues.iter().map(perch_queue::Queue::stats)));
         let lag = tokio::time::timeout(PATIENCE, self.syncer.lag());
-        let (stats, lag) = tokio::join!(stats, lag);
+        let brake = tokio::time::timeout(PATIENCE, self.brake.state());
+        let (stats, lag, brake) = tokio::join!(stats, lag, brake);
         let mut redis_is_up = stats.is_ok();
         for read in stats.into_iter().flatten() {
             match read {
@@ -47,6 +50,11 @@ impl Gauges {
                     tracing::warn!(%error, "the gauges of a queue are stale");
                 }
             }
+        }
+        match brake {
+            Ok(Ok(state)) => metrics::gauge!("perch_brake").set(f64::from(u8::from(state.on))),
+            Ok(Err(error)) => tracing::warn!(%error, "the gauge of the brake is stale"),
+            Err(_) => {}
         }
         up("redis", redis_is_up);
         // The lag is the distance between the two servers, so it says that Postgres is there only if Redis is too.
@@ -90,6 +98,8 @@ pub(super) fn describe() {
     metrics::describe_gauge!("perch_queue_overdue_jobs", "Delayed jobs that are due and that nobody fetched");
     metrics::describe_gauge!("perch_queue_workers", "Workers seen within the last minute");
     metrics::describe_gauge!("perch_queue_paused", "1 when the queue is paused, else 0");
+    metrics::describe_gauge!("perch_brake", "1 when the emergency brake is on and nothing is published, else 0");
+    metrics::describe_counter!("perch_publications_held_total", "Publications that had to wait, by what held them");
     metrics::describe_gauge!("perch_queue_events", "Events of the queue that Redis holds");
     metrics::describe_gauge!("perch_sync_lag_seconds", "Age of the oldest entry that is not in Postgres yet");
     metrics::describe_counter!("perch_http_requests_total", "Requests by route, method and status");

@@ -10,7 +10,7 @@ use std::{
 
 use perch_base::Environment;
 use perch_queue::Redis;
-use perch_store::{Store, StoreError};
+use perch_store::{Brake, Store, StoreError};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
@@ -66,6 +66,9 @@ pub struct Readiness {
     pub postgres: Check,
     /// The database has the schema of this release.
     pub migrations: Check,
+    /// What holds publishing: the emergency brake. It makes no process unready; the field is there while it is on, or not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brake: Option<String>,
 }
 
 /// That a process runs.
@@ -128,9 +131,19 @@ impl Health {
     }
 
     async fn ask(&self) -> Readiness {
-        let (redis, (postgres, migrations)) = tokio::join!(self.ask_redis(), self.ask_postgres());
+        let (redis, (postgres, migrations), brake) =
+            tokio::join!(self.ask_redis(), self.ask_postgres(), self.ask_brake());
         let ready = redis.ok && postgres.ok && migrations.ok;
-        Readiness { ready, draining: false, redis, postgres, migrations }
+        Readiness { ready, draining: false, redis, postgres, migrations, brake }
+    }
+
+    async fn ask_brake(&self) -> Option<String> {
+        let brake = Brake::new(self.0.redis.clone(), self.0.store.clone());
+        match tokio::time::timeout(PATIENCE, brake.state()).await {
+            // Whoever asks has shown no key, so it is not said who pulled it and why.
+            Ok(Ok(state)) => state.on.then(|| "on, so nothing is published".to_owned()),
+            _ => Some("not known, so nothing is published: Redis and Postgres do not both answer".to_owned()),
+        }
     }
 
     async fn ask_redis(&self) -> Check {

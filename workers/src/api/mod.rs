@@ -6,6 +6,7 @@
 
 mod accounts;
 mod batch;
+mod brake;
 mod catalog;
 mod dead;
 mod docs;
@@ -19,6 +20,7 @@ mod input;
 mod job_view;
 mod jobs;
 mod keys;
+mod limits;
 mod observe;
 mod probes;
 mod problem;
@@ -161,7 +163,9 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(catalog::workers))
         .routes(routes!(spend::spend))
         .routes(routes!(accounts::list))
-        .routes(routes!(accounts::one));
+        .routes(routes!(accounts::one))
+        .routes(routes!(brake::show))
+        .routes(routes!(limits::show));
     let operate = OpenApiRouter::new()
         .routes(routes!(jobs::run_now))
         .routes(routes!(queues::pause))
@@ -169,7 +173,9 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(replay::replay))
         .routes(routes!(replay::discard))
         .routes(routes!(accounts::add))
-        .routes(routes!(accounts::change, accounts::remove));
+        .routes(routes!(accounts::change, accounts::remove))
+        .routes(routes!(brake::pull))
+        .routes(routes!(brake::lift));
     guarded(app, Needs::ENQUEUE, enqueue)
         .merge(guarded(app, Needs::CANCEL, cancel))
         .merge(guarded(app, Needs::READ, read))

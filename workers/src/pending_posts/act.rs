@@ -3,7 +3,7 @@ use std::future::Future;
 use chrono::{DateTime, Utc};
 use perch_clients::{XError, x::Search};
 use perch_jobs::{AccountId, JobId, PostId};
-use perch_store::{ActionKind, PublishedPost};
+use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::Value;
 
 use super::permit::Permitted;
@@ -13,6 +13,9 @@ use crate::Services;
 pub(super) trait Act: Sync {
     /// As the ledger and messages call it, for example `post`.
     fn kind(&self) -> &'static str;
+
+    /// What the limits of the account count it as.
+    fn counts_as(&self) -> PlaceKind;
 
     /// The account that acts.
     fn account(&self) -> &AccountId;

@@ -1,7 +1,8 @@
-//! The pool that publishes. Nothing here acts but through the effect ledger.
+//! The pool that publishes. Nothing here acts but through the gate and the effect ledger.
 
 mod act;
 mod decide;
+pub(crate) mod gate;
 mod once;
 mod own_ids;
 mod permit;
@@ -9,6 +10,7 @@ mod publish_post;
 mod record;
 mod retweet_post;
 
+pub(crate) use gate::Gate;
 pub(crate) use own_ids::OwnIds;
 pub use publish_post::publish_post;
 pub use record::Published;

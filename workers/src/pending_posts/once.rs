@@ -1,5 +1,5 @@
 //! Doing a thing on X once, however often the job runs: claim, call, settle, record. Whatever an earlier attempt left
-//! open is settled by what X says before anything is called again.
+//! open is settled by what X says before anything is called again. The gate is asked before the claim and before the call.
 
 use perch_base::{clock, crash_point};
 use perch_clients::{XError, x::Search};
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{
     act::{Act, Answer},
     decide::{Aftermath, Finding, Resolution, Sending, Waited, aftermath, finding, resolution},
+    gate::{Entry, Gate, Held, Pass, Wanted},
     permit::Permitted,
     record::{Published, record, record_refusal},
 };
@@ -56,6 +57,23 @@ impl Stop {
     fn retry(why: impl Into<String>) -> Self {
         Self::Failed(Fail::Retry(why.into()))
     }
+
+    fn held(held: Held) -> Self {
+        Self::Failed(held.into())
+    }
+
+    fn why(&self) -> &str {
+        match self {
+            Self::Refused(why)
+            | Self::Failed(
+                Fail::Retry(why)
+                | Fail::RetryAfter(_, why)
+                | Fail::Snooze(_, why)
+                | Fail::Dead(why)
+                | Fail::Cancelled(why),
+            ) => why,
+        }
+    }
 }
 
 impl<A: Act> Once<'_, A> {
@@ -81,10 +99,17 @@ impl<A: Act> Once<'_, A> {
         if self.sending == Sending::Real {
             self.act.prepare(self.services).await.map_err(Stop::of)?;
         }
+        // What may have happened is looked for whatever the gate says, and what has happened is only recorded.
+        let pass = match self.ledger().get(&self.key).await? {
+            Some(effect) if effect.state != EffectState::Failed => None,
+            _ => Some(self.admitted().await?),
+        };
+        crash_point!("publish.admitted");
         let claim = self.ledger().claim(&self.intent()).await?;
         crash_point!("publish.claimed");
+        // Without a permit the place stays: it is that of the effect, and whoever has the permit may be acting in it.
         match claim {
-            Claim::Granted(permit) => self.act(permit).await,
+            Claim::Granted(permit) => self.act(permit, pass).await,
             Claim::Done(effect) => Ok(*effect),
             Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
             Claim::Busy { effect, retry_after } => {
@@ -117,31 +142,84 @@ impl<A: Act> Once<'_, A> {
         }
     }
 
+    fn gate(&self) -> &Gate {
+        &self.services.gate
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { account: self.act.account(), kind: self.act.counts_as(), key: &self.key, cx: self.cx }
+    }
+
+    /// A pass for what nobody is at. A job that the brake stops waits here for a while.
+    async fn admitted(&self) -> Result<Pass, Stop> {
+        match self.gate().enter(&self.wanted()).await? {
+            Entry::Open(pass) => Ok(pass),
+            Entry::Braked(state) => Err(Stop::held(self.gate().wait_for_lift(&state, self.cx).await)),
+            Entry::Held(held) => Err(Stop::held(held)),
+        }
+    }
+
+    /// A pass that holds right before the call: the one from before the claim, or a new one.
+    async fn open(&self, pass: Option<Pass>) -> Result<Pass, Stop> {
+        let pass = match pass {
+            Some(pass) => pass,
+            None => match self.gate().enter(&self.wanted()).await? {
+                Entry::Open(pass) => pass,
+                Entry::Braked(state) => return Err(Stop::held(Held::braked(&state))),
+                Entry::Held(held) => return Err(Stop::held(held)),
+            },
+        };
+        let stopped = match self.gate().begin(&pass).await {
+            Ok(None) => return Ok(pass),
+            Ok(Some(held)) => Stop::held(held),
+            Err(error) => error.into(),
+        };
+        self.gate().leave(&pass).await;
+        Err(stopped)
+    }
+
     /// Calls X with a permit of the ledger, and settles it.
-    async fn act(&self, permit: Permit) -> Result<StoredEffect, Stop> {
+    async fn act(&self, permit: Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
+        let pass = match self.open(pass).await {
+            Ok(pass) => pass,
+            Err(stop) => {
+                self.ledger().fail(&permit, &format!("not begun: {}", stop.why())).await?;
+                return Err(stop);
+            }
+        };
+        let settled = match self.call(&permit, &pass).await {
+            Ok(answer) => self.confirm(&permit, answer).await,
+            Err(error) => self.settle_failure(permit, &pass, error).await,
+        };
+        self.gate().keep(&pass).await;
+        settled
+    }
+
+    async fn call(&self, permit: &Permit, pass: &Pass) -> Result<Answer, XError> {
         if self.sending == Sending::Simulated {
             let text = self.act.told().text;
             tracing::info!(account = %self.act.account(), kind = self.act.kind(), text, "simulated; live_posts is off");
-            return self.confirm(&permit, Answer { id: None, response: json!({ "simulated": true }) }).await;
+            return Ok(Answer { id: None, response: json!({ "simulated": true }) });
         }
         crash_point!("publish.before_call");
-        let answer = self.act.call(self.services, Permitted::new(&permit, self.cx)).await;
+        let answer = tokio::select! {
+            answer = self.act.call(self.services, Permitted::new(permit, self.cx, pass)) => answer,
+            never = self.gate().watch(pass) => match never {},
+        };
         crash_point!("publish.after_call");
-        match answer {
-            Ok(answer) => self.confirm(&permit, answer).await,
-            Err(error) => self.settle_failure(permit, error).await,
-        }
+        answer
     }
 
     async fn confirm(&self, permit: &Permit, Answer { id, response }: Answer) -> Result<StoredEffect, Stop> {
         Ok(self.ledger().confirm(permit, id.as_deref(), &response).await?)
     }
 
-    async fn settle_failure(&self, mut permit: Permit, error: XError) -> Result<StoredEffect, Stop> {
+    async fn settle_failure(&self, mut permit: Permit, pass: &Pass, error: XError) -> Result<StoredEffect, Stop> {
         match aftermath(&error) {
             Aftermath::NotMade => {
                 self.ledger().fail(&permit, &error.to_string()).await?;
-                Err(Stop::of(error))
+                self.gate().leave(pass).await;
+                Err(pass.withdrawn(&error).map_or_else(|| Stop::of(error), Stop::held))
             }
             Aftermath::Unknown => self.unknown(&permit, &error).await,
             Aftermath::Done => {
@@ -150,7 +228,7 @@ impl<A: Act> Once<'_, A> {
             }
             Aftermath::Exists => {
                 permit.learnt(Evidence::Refused { said: error.to_string() });
-                self.look_for_duplicate(permit, error).await
+                self.look_for_duplicate(permit, pass, error).await
             }
         }
     }
@@ -163,7 +241,7 @@ impl<A: Act> Once<'_, A> {
     }
 
     /// X refused it as a duplicate: what is there already may be an earlier attempt's.
-    async fn look_for_duplicate(&self, mut permit: Permit, error: XError) -> Result<StoredEffect, Stop> {
+    async fn look_for_duplicate(&self, mut permit: Permit, pass: &Pass, error: XError) -> Result<StoredEffect, Stop> {
         let claimed = self.ledger().get(&self.key).await?;
         let since = claimed.map_or_else(clock::now, |effect| effect.created_at);
         let search = match self.look(since).await {
@@ -189,6 +267,7 @@ impl<A: Act> Once<'_, A> {
                 let why =
                     format!("{error}; no such {kind} of this job is there, so the text is another post's: change it");
                 self.ledger().fail(&permit, &why).await?;
+                self.gate().leave(pass).await;
                 Err(Stop::Refused(why))
             }
         }
@@ -199,7 +278,7 @@ impl<A: Act> Once<'_, A> {
         if resolution(self.sending, effect.state) == Resolution::NotDone {
             let because = "nothing is sent: live_posts is off".to_owned();
             let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
-            return self.act(permit).await;
+            return self.act(permit, None).await;
         }
         let waited = Waited::of(effect.state, takeover.quiet(), &self.services.settings.x);
         let search = self.look(effect.intended_at).await.map_err(|error| Stop::Failed(x_failed(error)))?;
@@ -212,7 +291,7 @@ impl<A: Act> Once<'_, A> {
             }
             Finding::NotDone => {
                 let permit = self.ledger().resolve_not_done(takeover, &evidence).await?;
-                self.act(permit).await
+                self.act(permit, None).await
             }
             Finding::TooEarly(wait) => {
                 self.ledger().resolve_later(takeover, &evidence).await?;

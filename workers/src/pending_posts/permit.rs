@@ -2,17 +2,20 @@ use perch_clients::EffectPermit;
 use perch_queue::worker::JobContext;
 use perch_store::{Permit, PermitTerm};
 
-/// The ledger's permit, as the clients of outside services ask for it. It holds while the attempt holds its lease and
-/// the permit is fresh: a process that was frozen in between finds both run out when it wakes.
+use super::gate::Pass;
+
+/// The ledger's permit, as the clients of outside services ask for it. It holds while the attempt holds its lease, the
+/// permit is fresh and the gate is open: a process that was frozen in between finds them run out when it wakes.
 pub(super) struct Permitted {
     key: String,
     term: PermitTerm,
     cx: JobContext,
+    pass: Pass,
 }
 
 impl Permitted {
-    pub(super) fn new(permit: &Permit, cx: &JobContext) -> Self {
-        Self { key: permit.key().to_owned(), term: permit.term(), cx: cx.clone() }
+    pub(super) fn new(permit: &Permit, cx: &JobContext, pass: &Pass) -> Self {
+        Self { key: permit.key().to_owned(), term: permit.term(), cx: cx.clone(), pass: pass.clone() }
     }
 }
 
@@ -22,6 +25,6 @@ impl EffectPermit for Permitted {
     }
 
     fn holds(&self) -> bool {
-        self.cx.holds_lease() && self.term.is_open()
+        self.cx.holds_lease() && self.term.is_open() && self.pass.holds()
     }
 }

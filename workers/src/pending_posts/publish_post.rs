@@ -8,7 +8,7 @@ use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_store::{ActionKind, PublishedPost};
+use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::json;
 
 use super::{
@@ -43,6 +43,10 @@ fn bot(job: &PublishPost) -> &'static str {
 impl Act for PublishPost {
     fn kind(&self) -> &'static str {
         if self.reply_to.is_some() { "reply" } else { "post" }
+    }
+
+    fn counts_as(&self) -> PlaceKind {
+        if self.reply_to.is_some() { PlaceKind::Reply } else { PlaceKind::Post }
     }
 
     fn account(&self) -> &AccountId {

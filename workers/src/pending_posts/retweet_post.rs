@@ -5,7 +5,7 @@ use perch_clients::{
 };
 use perch_jobs::{AccountId, JobId, PostId, RetweetPost};
 use perch_queue::worker::{Data, HandlerResult, JobContext};
-use perch_store::{ActionKind, PublishedPost};
+use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::json;
 
 use super::{
@@ -28,6 +28,10 @@ pub async fn retweet_post(job: RetweetPost, cx: JobContext, services: Data<Servi
 impl Act for RetweetPost {
     fn kind(&self) -> &'static str {
         "retweet"
+    }
+
+    fn counts_as(&self) -> PlaceKind {
+        PlaceKind::Retweet
     }
 
     fn account(&self) -> &AccountId {

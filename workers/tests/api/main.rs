@@ -3,6 +3,7 @@
 mod accounts;
 mod bad_input;
 mod batch;
+mod brake;
 mod dead;
 mod enqueue;
 mod fuzz;

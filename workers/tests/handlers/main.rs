@@ -1,10 +1,12 @@
 //! The handlers through the real workers: Redis, Postgres and the sandbox are real, and nothing is reached around them.
 
+mod braking;
 mod end_to_end;
 mod extraction;
 mod freezing;
 mod ledger;
 mod metrics;
+mod pacing;
 mod polling;
 mod publishing;
 mod recovery;

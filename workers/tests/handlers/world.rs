@@ -38,7 +38,7 @@ pub struct World {
     pub x: SandboxState,
     pub stop: CancellationToken,
     syncer: Syncer,
-    workers: Option<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
     _sandbox: Sandbox,
     redis: TestRedis,
     // Dropped last: whatever is connected to it is gone by then.
@@ -80,7 +80,7 @@ impl World {
             client,
             store,
             stop: CancellationToken::new(),
-            workers: None,
+            workers: Vec::new(),
             _sandbox: sandbox,
             redis,
             database,
@@ -94,14 +94,14 @@ impl World {
         self
     }
 
-    /// Starts workers of every queue.
+    /// Starts workers of every queue; called again, more of them that share nothing with the others.
     pub fn work(mut self) -> Self {
         let redis = self.client.queues().redis().clone();
         let services = Services::new(&self.settings, redis, self.store.clone(), &self.client).expect("valid settings");
         let runtime = Runtime::new(self.client.clone(), handlers(), services.deps()).expect("nothing is missing");
         let stop = self.stop.clone();
-        self.workers =
-            Some(tokio::spawn(async move { runtime.run(&[], stop).await.expect("workers end without error") }));
+        let work = async move { runtime.run(&[], stop).await.expect("workers end without error") };
+        self.workers.push(tokio::spawn(work));
         self
     }
 
@@ -210,9 +210,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.stop.cancel();
-        if let Some(workers) = self.workers.take() {
-            workers.abort();
-        }
+        self.workers.iter().for_each(JoinHandle::abort);
     }
 }
 

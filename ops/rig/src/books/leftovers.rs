@@ -60,9 +60,9 @@ pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Res
     Ok(())
 }
 
-/// Keys beside the queues that stay: the stream of the hot state, and what was read last of each account.
+/// Keys beside the queues that stay: the emergency brake, the stream of the hot state, and what was read last of each account.
 fn is_lasting_elsewhere(name: &str) -> bool {
-    name == "stg:{sync_to_store}:hot" || name.contains("since") || name.ends_with(":intake")
+    name == "stg:brake" || name == "stg:{sync_to_store}:hot" || name.contains("since") || name.ends_with(":intake")
 }
 
 async fn keys(queues: &Queues) -> Result<BTreeSet<String>, RigError> {

@@ -1,6 +1,7 @@
 //! `perch doctor`: what is wrong with this installation, and how to mend it.
 
 mod backup;
+mod brake;
 mod check;
 mod configuration;
 mod postgres;
@@ -78,6 +79,7 @@ async fn all(settings: &Settings) -> Vec<Check> {
     checks.extend(redis);
     checks.extend(postgres);
     if is_up {
+        checks.push(brake::check(settings).await);
         checks.push(sync::check(settings).await);
         checks.extend(recovery::checks(settings).await);
         checks.push(backup::postgres(settings).await.unwrap_or_else(|away| away));

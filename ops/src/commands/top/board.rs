@@ -18,12 +18,15 @@ pub struct Board {
     pub said: Option<String>,
     /// Which queue keys act on.
     pub place: usize,
+    /// The emergency brake, while it is on.
+    pub brake: Option<String>,
 }
 
 impl Board {
     /// An empty one.
     pub fn new(env: Environment, activity: Activity) -> Self {
-        Self { env, stats: Vec::new(), workers: Vec::new(), causes: Vec::new(), activity, said: None, place: 0 }
+        let (stats, workers, causes) = Default::default();
+        Self { env, stats, workers, causes, activity, said: None, place: 0, brake: None }
     }
 
     /// Takes in the numbers of the queues, or why they are not known.

@@ -33,8 +33,11 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board) {
         Constraint::Length(1),
     ]);
     let [head, queues, middle, events, foot] = rows.areas(frame.area());
-    let title = format!("perch {}  {}", board.env, now.format("%H:%M:%SZ"));
-    frame.render_widget(Paragraph::new(title).style(Style::new().add_modifier(Modifier::BOLD)), head);
+    let brake = board.brake.as_deref().map(|line| format!("  {}", one_line(line))).unwrap_or_default();
+    let title = format!("perch {}  {}{brake}", board.env, now.format("%H:%M:%SZ"));
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let title_style = if board.brake.is_some() { bold.fg(Color::Red) } else { bold };
+    frame.render_widget(Paragraph::new(title).style(title_style), head);
     draw_queues(frame, queues, board, now);
     let [workers, causes] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(middle);
     draw_workers(frame, workers, board, now);
@@ -190,6 +193,13 @@ mod tests {
         for part in ["staging", "analytics_proc", "42", "paused", "workers", "dead letters by cause", "q quit"] {
             assert!(text.contains(part), "{part} is missing:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_brake_that_is_on_stands_at_the_head_of_the_screen() {
+        let braked = Board { brake: Some("BRAKE ON  2m ago, by ann: wrong odds".into()), ..board() };
+        let text = screen(80, 24, &braked);
+        assert!(text.lines().next().is_some_and(|head| head.contains("by ann: wrong odds")), "{text}");
     }
 
     #[test]

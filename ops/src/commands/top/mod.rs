@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use perch_queue::{Queue, QueueError};
+use perch_queue::{Queue, QueueError, Queues};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use self::{board::Board, keys::Key};
 use crate::{
     app::{App, operator},
-    commands::{audit, dead::causes, pause::Switch, tail::Kinds},
+    commands::{audit, brake, dead::causes, pause::Switch, tail::Kinds},
     error::{OpsError, chain},
     live::{Activity, Feed, News},
     process::{Stop, on_signals},
@@ -45,7 +45,8 @@ pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
     let mut board = Board::new(settings.env, Activity::default());
     // This also restores the terminal when something panics.
     let mut terminal = ratatui::try_init().map_err(OpsError::Runtime)?;
-    let mut screen = Screen { stop: stop.token(), settings: &settings, queues: &all, board: &mut board };
+    let doors = &queues;
+    let mut screen = Screen { stop: stop.token(), settings: &settings, doors, queues: &all, board: &mut board };
     let outcome = screen.run(&mut terminal).await;
     ratatui::restore();
     outcome
@@ -54,6 +55,7 @@ pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
 struct Screen<'a> {
     stop: CancellationToken,
     settings: &'a perch_base::Settings,
+    doors: &'a Queues,
     queues: &'a [Queue],
     board: &'a mut Board,
 }
@@ -101,6 +103,7 @@ impl Screen<'_> {
     }
 
     async fn look_slowly(&mut self) -> Result<(), QueueError> {
+        self.board.brake = brake::glance(self.settings, self.doors).await;
         let mut workers = Vec::new();
         let mut letters = Vec::new();
         for queue in self.queues {

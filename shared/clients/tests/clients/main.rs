@@ -1,6 +1,5 @@
 //! The clients against local servers: what they send, what they make of the answers.
 
-mod contract;
 mod limits_and_metrics;
 mod model_client;
 mod pictures;

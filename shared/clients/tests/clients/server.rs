@@ -7,7 +7,8 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, response::Response};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use perch_testkit::XRequest;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -35,6 +36,20 @@ impl Captured {
 
     pub fn parameter(&self, name: &str) -> Option<String> {
         self.query().into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The request as the description of X is asked about it.
+    pub fn to_x(&self) -> XRequest {
+        let header = |(name, value): (&HeaderName, &HeaderValue)| {
+            (name.to_string(), value.to_str().unwrap_or_default().to_owned())
+        };
+        XRequest {
+            method: self.method.to_string(),
+            path: self.uri.path().to_owned(),
+            query: self.query(),
+            headers: self.headers.iter().map(header).collect(),
+            body: self.body.to_vec(),
+        }
     }
 
     pub fn json(&self) -> serde_json::Value {

@@ -1,9 +1,9 @@
 use chrono::{TimeZone as _, Utc};
 use perch_clients::x::{Absence, CreatePost, PostsQuery};
+use perch_testkit::XOperation;
 use serde_json::{Value, json};
 
 use crate::{
-    contract::Operation,
     server::{Captured, Reply, Server},
     world::{Permit, created, main_account, post_id, timeline, x_client},
 };
@@ -22,8 +22,8 @@ async fn exchange<F: AsyncFnOnce(perch_clients::XClient)>(
     let server = Server::start([Reply::json(status, &answer)]).await;
     call(x_client(&server.base)).await;
     let request = server.request();
-    let operation = Operation::of(&request);
-    assert_eq!(operation.check(&request), Vec::<String>::new());
+    let operation = XOperation::of(&request.to_x());
+    assert_eq!(operation.check(&request.to_x()), Vec::<String>::new());
     assert_eq!(operation.check_answer(status, &answer), Vec::<String>::new());
     (request, operation.path)
 }
@@ -223,13 +223,14 @@ async fn the_check_itself_sees_what_breaks_the_description() {
     let post = CreatePost { text: "hi".into(), reply_to: None };
     x.create_post(Permit, &main_account(), &post).await.expect("a post");
     let [read, write] = server.requests().try_into().expect("two requests");
+    let complaints = |request: &Captured| XOperation::of(&request.to_x()).check(&request.to_x());
 
     let mut wrong = read.clone();
     wrong.uri = "/2/users/99/tweets?tweet.fields=created_at&max_results=3&expansions=author".parse().expect("a URI");
-    assert_eq!(Operation::of(&wrong).check(&wrong).len(), 3, "{:?}", Operation::of(&wrong).check(&wrong));
+    assert_eq!(complaints(&wrong).len(), 3, "{:?}", complaints(&wrong));
     let mut wrong = write.clone();
     wrong.body = r#"{"text":"hi","reply":{"in_reply_to_tweet_id":7},"extra":1}"#.into();
     wrong.headers.insert("authorization", http::HeaderValue::from_static("Bearer abc"));
-    assert_eq!(Operation::of(&wrong).check(&wrong).len(), 3, "{:?}", Operation::of(&wrong).check(&wrong));
-    assert_eq!(Operation::of(&write).check_answer(201, &json!({ "data": { "id": 7 } })).len(), 2);
+    assert_eq!(complaints(&wrong).len(), 3, "{:?}", complaints(&wrong));
+    assert_eq!(XOperation::of(&write.to_x()).check_answer(201, &json!({ "data": { "id": 7 } })).len(), 2);
 }

@@ -38,6 +38,11 @@ pub(crate) enum Term {
     Draw,
     /// Even money.
     Even,
+    /// A price such as 11/10.
+    Fraction {
+        won: u32,
+        stake: u32,
+    },
     /// Something decided later in the season.
     Season,
     Stat(usize),
@@ -68,6 +73,10 @@ pub(crate) struct Clause {
     pub graded: bool,
     /// A mark of a lost bet stands before all words.
     pub crossed: bool,
+    /// A mark of a won bet stands before all words; in a list of bets it may be a bullet.
+    pub checked: bool,
+    /// It says from where to where a line went.
+    pub moved: bool,
     /// Leagues named by words or emoji.
     pub leagues: Vec<&'static str>,
 }
@@ -84,7 +93,13 @@ pub(crate) fn clauses(tokens: &[Token]) -> Vec<Clause> {
     let mut out = Vec::new();
     let mut from = 0;
     for at in 0..=tokens.len() {
-        let ends = tokens.get(at).is_none_or(|t| ends_clause(t, tokens.get(at + 1)));
+        let turns = at > from && turns_to_a_bet(tokens, at);
+        let ends = tokens.get(at).is_none_or(|t| ends_clause(t, tokens.get(at + 1))) && !is_move(tokens, at);
+        if turns {
+            out.extend(Some(&tokens[from..at]).filter(|part| !part.is_empty()).map(|part| clause(part)));
+            from = at;
+            continue;
+        }
         if !ends {
             continue;
         }
@@ -106,6 +121,29 @@ fn ends_clause(token: &Token, next: Option<&Token>) -> bool {
         Lexeme::Sign('.') => next.is_none_or(|t| !t.glued),
         _ => false,
     }
+}
+
+/// "…, but Jets +3": what comes after the turn is said anew.
+fn turns_to_a_bet(tokens: &[Token], at: usize) -> bool {
+    let says_line = |pair: &[Token]| match (&pair[0], &pair[1]) {
+        (_, Token { lexeme: Lexeme::Number { signed: true, .. }, .. }) => true,
+        (side, Token { lexeme: Lexeme::Number { .. }, .. }) => {
+            matches!(side.folded.as_str(), "o" | "u" | "over" | "under")
+        }
+        (_, second) => second.folded == "ml",
+    };
+    tokens.get(at).is_some_and(|t| t.lexeme == Lexeme::Word && t.folded == "but")
+        && tokens[at..].split(|t| t.lexeme == Lexeme::Line).next().is_some_and(|line| line.windows(2).any(says_line))
+}
+
+/// An arrow between two numbers says where a line went; elsewhere it is a bullet.
+fn is_move(tokens: &[Token], at: usize) -> bool {
+    let number = |t: Option<&Token>| t.is_some_and(|t| matches!(t.lexeme, Lexeme::Number { .. }));
+    tokens.get(at).is_some_and(is_arrow) && at > 0 && number(tokens.get(at - 1)) && number(tokens.get(at + 1))
+}
+
+fn is_arrow(token: &Token) -> bool {
+    matches!(token.lexeme, Lexeme::Sign('→' | '➡' | '►'))
 }
 
 /// Leaves out what a list puts before its items: `1)`, `2.`, `-`, `*`.
@@ -131,6 +169,8 @@ fn clause(tokens: &[Token]) -> Clause {
         .collect();
     let mut clause = Clause { words: format!(" {} ", words.join(" ")), ..Clause::default() };
     marks(tokens, &mut clause);
+    let from_to = |link: &Token| is_arrow(link) || link.folded == "to";
+    clause.moved = tokens.windows(3).any(|three| is_line(&three[0]) && from_to(&three[1]) && is_line(&three[2]));
     let mut at = 0;
     while at < tokens.len() {
         let (term, taken) = term(tokens, at);
@@ -143,13 +183,18 @@ fn clause(tokens: &[Token]) -> Clause {
     clause
 }
 
+fn is_line(token: &Token) -> bool {
+    matches!(token.lexeme, Lexeme::Number { value, signed: true, .. } if value.abs() < 100.0)
+}
+
 fn marks(tokens: &[Token], clause: &mut Clause) {
     for (at, token) in tokens.iter().enumerate() {
         let leading = tokens[..at].iter().all(|t| matches!(t.lexeme, Lexeme::Sign(_)));
         match token.lexeme {
-            Lexeme::Sign('✅' | '☑' | '✔') if !leading => clause.graded = true,
-            Lexeme::Sign('❌' | '✖' | '❎') if leading => clause.crossed = true,
-            Lexeme::Sign('❌' | '✖' | '❎') => clause.graded = true,
+            Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩') if leading => clause.checked = true,
+            Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩') => clause.graded = true,
+            Lexeme::Sign('❌' | '✖' | '❎' | '🔴' | '🟥') if leading => clause.crossed = true,
+            Lexeme::Sign('❌' | '✖' | '❎' | '🔴' | '🟥') => clause.graded = true,
             Lexeme::Sign(sign) => {
                 clause.leagues.extend(LEAGUE_SIGNS.iter().filter(|(c, _)| *c == sign).map(|(_, l)| *l));
             }
@@ -165,6 +210,7 @@ fn term(tokens: &[Token], at: usize) -> (Term, usize) {
         Lexeme::Units(units) => return (Term::Units(units), 1),
         Lexeme::Profit | Lexeme::Record | Lexeme::Line => return (Term::Other, 1),
         Lexeme::Sign(',' | '+') => return (Term::Comma, 1),
+        Lexeme::Fraction { won, stake } => return (Term::Fraction { won, stake }, 1),
         _ => {}
     }
     let after_number = at > 0 && matches!(tokens[at - 1].lexeme, Lexeme::Number { .. });

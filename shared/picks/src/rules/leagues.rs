@@ -70,6 +70,8 @@ pub(crate) fn settle(name: &Name, draft: &Draft, clause: &Clause, context: &Cont
     }
 }
 
+const COLLEGE: [&str; 2] = ["ncaab", "ncaaf"];
+
 fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, context: &Context) -> i32 {
     let league = league(candidate);
     let role = BOOK.entities[candidate.entity].role;
@@ -99,6 +101,11 @@ fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, con
     }
     if candidate.informal {
         score -= 5;
+    }
+    // "Cincinnati +3" is the professional team of the place, unless something says college.
+    let professional = |c: &Candidate| !COLLEGE.contains(&self::league(c)) && self::league(c) != "soccer";
+    if COLLEGE.contains(&league) && name.candidates.iter().any(professional) {
+        score -= 6;
     }
     score
 }

@@ -1,5 +1,7 @@
 //! Splits a post into numbers, words and signs, the way people type picks.
 
+use super::stakes::{is_star, is_star_sign, is_unit, stakes};
+
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Lexeme {
@@ -18,6 +20,13 @@ pub enum Lexeme {
     Units(f64),
     /// A stake with a sign: what was won or lost.
     Profit,
+    /// `11/10`: a price, or a date.
+    Fraction {
+        /// What is won.
+        won: u32,
+        /// By which stake.
+        stake: u32,
+    },
     /// `7-2`: wins and losses, or a score.
     Record,
     /// Letters, also with digits among them.
@@ -112,7 +121,7 @@ const MOST_DECIMALS: u8 = 3;
 /// Words whose full stop does not end a sentence.
 const ABBREVIATED: [&str; 8] = ["st", "vs", "v", "jr", "sr", "sig", "man", "utd"];
 /// Letters that may follow a whole number at once and still be a word of their own.
-const AFTER_NUMBER: [&str; 9] = ["pts", "points", "yds", "yards", "rebs", "reb", "ast", "asts", "ml"];
+const AFTER_NUMBER: [&str; 10] = ["pts", "points", "yds", "yards", "rebs", "reb", "ast", "asts", "ml", "pt"];
 
 /// The tokens of a normalised text.
 pub fn tokens(text: &str) -> Vec<Token> {
@@ -165,10 +174,23 @@ impl Lexer<'_> {
             self.push(Lexeme::Word, from);
         } else if c.is_alphabetic() {
             self.word();
+        } else if is_star_sign(c) {
+            self.stars();
         } else {
             self.at += 1;
             self.push(Lexeme::Sign(c), from);
         }
+    }
+
+    /// Several stars side by side are a stake; a single one is decoration.
+    fn stars(&mut self) {
+        let from = self.at;
+        self.skip_while(is_star_sign);
+        let lexeme = match u32::try_from(self.at - from) {
+            Ok(n @ 2..=10) => Lexeme::Units(f64::from(n)),
+            _ => Lexeme::Sign('⭐'),
+        };
+        self.push(lexeme, from);
     }
 
     fn begins_number(&self, ahead: usize) -> bool {
@@ -205,6 +227,11 @@ impl Lexer<'_> {
             return;
         }
         let value = self.text[self.byte(from)..self.byte(self.at)].parse().unwrap_or(0.0);
+        if !signed && self.peek(0) == '*' && !after_side {
+            self.push(Lexeme::Units(value), from);
+            self.at += 1;
+            return;
+        }
         let plus = self.peek(0) == '+' && !self.peek(1).is_ascii_digit();
         self.push(Lexeme::Number { value, signed, decimals, plus }, from);
         if plus {
@@ -221,8 +248,9 @@ impl Lexer<'_> {
             return true;
         }
         if matches!(next, '/' | ':') && beyond.is_ascii_digit() {
-            self.skip_while(|c| c.is_ascii_digit() || matches!(c, '/' | ':'));
-            self.skip_while(char::is_alphabetic);
+            return self.fraction_or_date(from);
+        } else if next == '-' && self.hyphenated_unit(from) {
+            return true;
         } else if next == '%' {
             self.at += 1;
         } else if next == '-' && beyond.is_alphabetic() {
@@ -239,6 +267,39 @@ impl Lexer<'_> {
             return false;
         }
         self.push(Lexeme::Word, from);
+        true
+    }
+
+    /// `11/10` as a price, `1/2u` as a stake; times and dates are words.
+    fn fraction_or_date(&mut self, from: usize) -> bool {
+        self.skip_while(|c| c.is_ascii_digit() || matches!(c, '/' | ':'));
+        let digits = self.text[self.byte(from)..self.byte(self.at)].to_owned();
+        let letters = self.at;
+        self.skip_while(char::is_alphabetic);
+        let suffix = self.text[self.byte(letters)..self.byte(self.at)].to_lowercase();
+        let parts = digits.split_once('/').and_then(|(a, b)| Some((a.parse::<u32>().ok()?, b.parse::<u32>().ok()?)));
+        let lexeme = match parts {
+            Some((1, 2)) if is_unit(&suffix) => Lexeme::Units(0.5),
+            Some((won, stake)) if suffix.is_empty() && stake > 0 && (won, stake) != (1, 2) => {
+                Lexeme::Fraction { won, stake }
+            }
+            _ => Lexeme::Word,
+        };
+        self.push(lexeme, from);
+        true
+    }
+
+    /// `2-unit`, `3-star`.
+    fn hyphenated_unit(&mut self, from: usize) -> bool {
+        let rest = self.chars[self.at + 1..].iter().map(|c| c.1);
+        let word: String = rest.take_while(|c| c.is_alphanumeric()).collect();
+        let plain = word.to_lowercase();
+        if !(is_unit(&plain) || is_star(&plain)) {
+            return false;
+        }
+        let value = self.text[self.byte(from)..self.byte(self.at)].parse().unwrap_or(0.0);
+        self.at += 1 + word.chars().count();
+        self.push(Lexeme::Units(value), from);
         true
     }
 
@@ -267,55 +328,6 @@ impl Lexer<'_> {
         }
         self.push(Lexeme::Word, from);
     }
-}
-
-fn is_unit(word: &str) -> bool {
-    matches!(word, "u" | "unit" | "units" | "us")
-}
-
-fn spelled(word: &str) -> Option<f64> {
-    Some(match word {
-        "half" | "1/2" => 0.5,
-        "one" => 1.0,
-        "two" => 2.0,
-        "three" => 3.0,
-        "four" => 4.0,
-        "five" => 5.0,
-        "ten" => 10.0,
-        _ => return None,
-    })
-}
-
-/// Joins a number and the unit after it into one stake.
-fn stakes(tokens: Vec<Token>) -> Vec<Token> {
-    let mut out: Vec<Token> = Vec::with_capacity(tokens.len());
-    for token in tokens {
-        if !(token.lexeme == Lexeme::Word && is_unit(&token.folded)) {
-            out.push(token);
-            continue;
-        }
-        // "half a unit": the article stands between.
-        let article = usize::from(out.last().is_some_and(|t| t.folded == "a") && out.len() > 1);
-        let amount = out.len().checked_sub(1 + article).map(|at| &out[at]);
-        let stake = match amount.map(|t| (t.lexeme, t.folded.as_str())) {
-            Some((Lexeme::Number { value, signed: false, .. }, _)) if article == 0 => Some(Lexeme::Units(value)),
-            Some((Lexeme::Number { value, signed: true, .. }, _)) if article == 0 && value.abs() < 100.0 => {
-                Some(Lexeme::Profit)
-            }
-            Some((Lexeme::Word, word)) if token.folded != "u" => spelled(word).map(Lexeme::Units),
-            _ => None,
-        };
-        let Some(lexeme) = stake else {
-            out.push(token);
-            continue;
-        };
-        out.truncate(out.len() - article);
-        if let Some(number) = out.last_mut() {
-            number.lexeme = lexeme;
-            number.end = token.end;
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -71,6 +71,48 @@ pub(crate) fn drafts(clause: &Clause) -> Vec<Draft> {
     drafts
 }
 
+/// The names of a parlay that stand alone or in a list: each is a leg that wins. "Yankees, Astros, Phillies".
+pub(crate) fn bare_legs(clause: &Clause, drafts: &[Draft]) -> Vec<Draft> {
+    let listed = |term: &Term| {
+        matches!(
+            term,
+            Term::Name(_)
+                | Term::Comma
+                | Term::Joint
+                | Term::Filler
+                | Term::Parlay
+                | Term::Number { .. }
+                | Term::League(_)
+                | Term::Units(_)
+                | Term::Win { .. }
+                | Term::At
+                | Term::Each
+        )
+    };
+    // "Heat at Magic" and "Heat/Magic" are games, whose bet is said elsewhere.
+    let joined = clause.terms.iter().any(|t| matches!(t, Term::Joint | Term::At | Term::Versus));
+    let wins = clause.terms.iter().any(|t| matches!(t, Term::Win { .. }));
+    let first = clause.terms.iter().position(|t| matches!(t, Term::Name(_))).unwrap_or(0);
+    if !clause.terms[first..].iter().all(listed)
+        || drafts.iter().any(|d| d.kind != PickKind::Moneyline || d.pair.is_some())
+    {
+        return Vec::new();
+    }
+    let taken = |at: usize| drafts.iter().any(|d| d.at.contains(&at));
+    let names = clause.terms.iter().enumerate().filter_map(|(at, term)| match term {
+        Term::Name(name) if has_certain_side(name) && !taken(at) => Some((at, name)),
+        _ => None,
+    });
+    let legs: Vec<Draft> = names
+        .map(|(at, name)| Draft { subject: Some(name.clone()), ..Draft::new(PickKind::Moneyline, at..at + 1) })
+        .collect();
+    if joined && !wins { Vec::new() } else { legs }
+}
+
+fn has_certain_side(name: &Name) -> bool {
+    name.candidates.iter().any(|c| !c.weak && BOOK.entities[c.entity].role == Role::Side)
+}
+
 struct Reader<'a> {
     terms: &'a [Term],
     drafts: Vec<Draft>,
@@ -107,7 +149,13 @@ impl Reader<'_> {
     fn may_stand_between(&self, at: usize) -> bool {
         matches!(
             self.terms[at],
-            Term::Filler | Term::League(_) | Term::At | Term::Comma | Term::Joint | Term::TeamTotal
+            Term::Filler
+                | Term::League(_)
+                | Term::At
+                | Term::Comma
+                | Term::Joint
+                | Term::TeamTotal
+                | Term::Fraction { .. }
         )
     }
 
@@ -252,12 +300,30 @@ impl Reader<'_> {
                 let pair = self.opponent_after(end).map(|(_, second)| (name.clone(), second));
                 (!lined && priced).then_some(Draft { stat: Some(stat), stat_league: league, pair, ..draft })
             }
+            _ if self.stat_before_name(at).is_some() => {
+                let (stat, stat_league, _) = self.stat_before_name(at)?;
+                price::at(self.terms, at + 1)?;
+                let draft = Draft { subject: Some(name.clone()), ..Draft::new(PickKind::Prop, at..at + 1) };
+                Some(Draft { stat: Some(stat), stat_league, ..draft })
+            }
             _ => {
                 let paired = at > self.from && matches!(self.terms[at - 1], Term::Versus | Term::Joint | Term::At);
                 let known = has_role(name, Role::Side);
                 price::at(self.terms, at + 1).filter(|_| known && !paired)?;
                 self.side_bet(PickKind::Moneyline, at, at)
             }
+        }
+    }
+
+    /// The statistic of "Anytime TD: Tyreek Hill +110", also of the names after the first.
+    fn stat_before_name(&self, at: usize) -> Option<(String, Option<&'static str>, usize)> {
+        match self.drafts.last() {
+            None => stat_before(self.terms, self.from, at).filter(|(stat, ..)| HAPPENS.contains(&stat.as_str())),
+            Some(last) if last.kind == PickKind::Prop && last.line.is_none() && last.side.is_none() => {
+                let stat = last.stat.clone().filter(|stat| HAPPENS.contains(&stat.as_str()))?;
+                Some((stat, last.stat_league, at))
+            }
+            Some(_) => None,
         }
     }
 
@@ -331,6 +397,18 @@ impl Reader<'_> {
 fn has_role(name: &Name, role: Role) -> bool {
     name.candidates.iter().any(|c| BOOK.entities[c.entity].role == role)
 }
+
+/// What a player does or does not do, without a line.
+const HAPPENS: [&str; 8] = [
+    "anytime touchdown",
+    "first touchdown",
+    "anytime goal",
+    "anytime goalscorer",
+    "home runs",
+    "double-double",
+    "triple-double",
+    "stolen bases",
+];
 
 /// Statistics that a whole game has as well.
 const OF_A_GAME: [&str; 11] =

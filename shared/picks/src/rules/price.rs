@@ -1,6 +1,7 @@
 //! Prices and stakes, and which bet they belong to.
 
 use super::{clause::Term, markets::Draft};
+use crate::odds::Odds;
 
 /// The highest American price that is one.
 const HIGHEST: f64 = 1_000_000.0;
@@ -24,6 +25,8 @@ pub(crate) fn at(terms: &[Term], from: usize) -> Option<String> {
 fn price(term: &Term, announced: bool) -> Option<String> {
     match term {
         Term::Even => Some("+100".into()),
+        // Elsewhere it may be a date.
+        Term::Fraction { won, stake } if announced => fraction(*won, *stake),
         Term::Number { value, signed: true, decimals: 0, .. } if (100.0..=HIGHEST).contains(&value.abs()) => {
             Some(format!("{value:+}"))
         }
@@ -35,6 +38,13 @@ fn price(term: &Term, announced: bool) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A fraction as decimal odds with three places at most: 11/8 is 2.375.
+fn fraction(won: u32, stake: u32) -> Option<String> {
+    let odds = Odds::from_fraction(won, stake).ok()?;
+    let written = format!("{:.3}", odds.decimal());
+    Some(written.trim_end_matches('0').trim_end_matches('.').to_owned())
 }
 
 /// Every price in a range of terms, in order.
@@ -67,7 +77,7 @@ pub(crate) fn assign(terms: &[Term], drafts: &mut [Draft]) {
         let own = draft.at.start..starts[n + 1].max(draft.at.end);
         let tail = draft.at.end..own.end;
         let within = || if draft.line.is_none() { first(&terms[own.clone()]) } else { american(&terms[own.clone()]) };
-        draft.odds = first(&terms[tail]).or_else(within);
+        draft.odds = first(&terms[tail]).or_else(within).or_else(|| lone_fraction(&terms[own.clone()]));
         let lead = before..draft.at.start;
         draft.units = if leading { stake(&terms[lead.clone()]) } else { stake(&terms[own.clone()]) };
         if alone {
@@ -88,6 +98,14 @@ fn share(terms: &[Term], drafts: &mut [Draft]) {
         draft.odds = draft.odds.take().or_else(|| odds.clone());
         draft.units = draft.units.or(units);
     }
+}
+
+/// A fraction beside a bet that has no other price.
+fn lone_fraction(terms: &[Term]) -> Option<String> {
+    terms.iter().find_map(|term| match term {
+        Term::Fraction { won, stake } => fraction(*won, *stake),
+        _ => None,
+    })
 }
 
 fn first(terms: &[Term]) -> Option<String> {

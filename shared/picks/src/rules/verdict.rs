@@ -1,11 +1,14 @@
 //! Tells the bets that a post recommends from those it only talks about.
 
-use super::clause::{Clause, Term};
+use super::{
+    clause::{Clause, Term},
+    price,
+};
 
 /// What happened already.
 const RESULTS: &str = "cashes, cashed, cashing, won, lost, loses, pushed, winner winner, covered, swept, sweep, bad beat, \
 tough loss, tough beat, graded, final score, hit again, hits again, just hit, hit last night, went, were, \
-was never, hooked, came through, got there, killed us, burned us, choked, blew, missed, never in doubt, \
+was never, never a doubt, never a sweat, cash it, cash that, hooked, came through, got there, killed us, burned us, choked, blew, missed, never in doubt, \
 wire to wire, was the right side, was the right, was on the, robbed, lose by, told you, lose again";
 /// Words that open a look back.
 const LOOKING_BACK: &str = "recap, results, result, last night, last night's, yesterday, yesterday's, last week, last week's, graded, \
@@ -18,7 +21,7 @@ moving on, bounce back, potd, play of the day";
 /// Talk about lines, not bets.
 const LINE_TALK: &str = "line movement, line move, line moved, line moves, opened, opens at, moved to, moved from, moves to, \
 reverse line, steam, steamed, of the bets, of bets, of the money, of tickets, of the tickets, handle, \
-opening line, closed at, closing line, line has, line down, line up, injury, injury update";
+line watch, is now, are now, opening line, closed at, closing line, line has, line down, line up, injury, injury update";
 /// Advertising.
 const PROMOTION: &str = "promo, promo code, use code, bonus bets, bonus bet, sign up, signup, deposit, link in bio, vip, subscribe, \
 giveaway, free trial, discord, telegram, whop, dubclub, members, giving away, rt to, retweet to";
@@ -35,21 +38,38 @@ const OFFERED: [&str; 4] = [" tail or fade ", " fade or tail ", " fade me ", " f
 
 /// Whether each clause may hold a bet.
 pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
+    // A list with crosses in it, or with a record of as many bets beside it, says how its bets ended.
+    let marked = clauses.iter().filter(|c| c.checked).count();
+    let of_this_list = |word: &str| bets_of_record(word) == Some(marked);
+    let results = clauses.iter().any(|c| c.crossed || c.graded || c.words.split(' ').any(of_this_list));
     let mut looking_back = false;
+    let staked_after = |at: usize| clauses.get(at + 1).is_some_and(|next| price::stake(&next.terms).is_some());
     clauses
         .iter()
-        .map(|clause| {
+        .enumerate()
+        .map(|(at, clause)| {
+            if clause.words.starts_with(" but ") {
+                looking_back = false;
+            }
             if clause.says(LOOKING_BACK) {
                 looking_back = !clause.says(TODAY);
             } else if clause.says(LOOKING_AHEAD) {
                 looking_back = false;
             }
-            !looking_back && recommends(clause)
+            let doubtful = clause.question && !price::all(&clause.terms).is_empty() && staked_after(at);
+            !looking_back && !(results && clause.checked) && recommends(clause, doubtful)
         })
         .collect()
 }
 
-fn recommends(clause: &Clause) -> bool {
+/// How many bets `3-1` or `4-2-1` counts.
+fn bets_of_record(word: &str) -> Option<usize> {
+    let counts = word.contains('-').then(|| word.split('-').map(|n| n.parse::<u8>().map(usize::from)));
+    counts?.sum::<Result<usize, _>>().ok()
+}
+
+/// Whether a clause recommends what it says; `answered` when the next one puts a stake on what it asks.
+fn recommends(clause: &Clause, answered: bool) -> bool {
     let staked = clause.terms.iter().any(|t| matches!(t, Term::Units(_)));
     let mut words = clause.words.clone();
     for offer in OFFERED {
@@ -57,7 +77,8 @@ fn recommends(clause: &Clause) -> bool {
     }
     let offered = Clause { words, ..Clause::default() };
     let over = clause.graded || clause.crossed || clause.says(RESULTS) || has_hit(clause);
-    let talk = (clause.says(LINE_TALK) || offered.says(NOT_MADE) || clause.question) && !staked;
+    let talk =
+        (clause.says(LINE_TALK) || offered.says(NOT_MADE) || clause.question || clause.moved) && !staked && !answered;
     !(over || talk || clause.says(PROMOTION) || scored(clause))
 }
 

@@ -129,7 +129,7 @@ pub const ACT_WITHIN: Duration = Duration::from_secs(5);
 /// When a permit was asked for, by two clocks: the first goes on while the process is frozen, the second also while the
 /// whole machine is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     running: Instant,
     wall: DateTime<Utc>,
 }
@@ -140,7 +140,7 @@ impl Asked {
     }
 
     /// Whether less than `limit` has passed by either clock until then.
-    fn within(self, limit: Duration, running: Instant, wall: DateTime<Utc>) -> bool {
+    pub fn within(self, limit: Duration, running: Instant, wall: DateTime<Utc>) -> bool {
         let passed = (wall - self.wall).to_std().unwrap_or_default();
         running.saturating_duration_since(self.running) < limit && passed < limit
     }

@@ -1,11 +1,30 @@
 //! The official description of X API v2, and what it says about a request and an answer.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-use crate::server::Captured;
+/// A request to X, as it went over the wire.
+#[derive(Debug, Clone, Default)]
+pub struct XRequest {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// The query, decoded.
+    pub query: Vec<(String, String)>,
+    /// By their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl XRequest {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(String::as_str).unwrap_or_default()
+    }
+}
 
 static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
     let mut description = serde_json::from_str(include_str!("../contracts/x-api-v2-reduced.json")).expect("JSON");
@@ -14,39 +33,50 @@ static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// An operation of the description.
-pub struct Operation {
+pub struct XOperation {
+    /// Its path, with the names of its variables.
     pub path: &'static str,
     definition: &'static Value,
     variables: Vec<(String, String)>,
 }
 
-impl Operation {
+impl XOperation {
+    /// Every operation that the description was cut down to, as `GET /2/users/me`.
+    pub fn all() -> Vec<String> {
+        let paths = DESCRIPTION["paths"].as_object().expect("paths").iter();
+        let named = paths.flat_map(|(path, item)| {
+            item.as_object().expect("methods").keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        });
+        named.collect()
+    }
+
     /// The operation a request is for; fails when the description has none.
-    pub fn of(request: &Captured) -> Self {
-        let method = request.method.as_str().to_lowercase();
+    pub fn of(request: &XRequest) -> Self {
+        let method = request.method.to_lowercase();
         let paths = DESCRIPTION["paths"].as_object().expect("paths");
         let mut fitting: Vec<Self> = paths
             .iter()
             .filter_map(|(path, item)| {
-                let variables = path_variables(path, request.uri.path())?;
+                let variables = path_variables(path, &request.path)?;
                 Some(Self { path, definition: item.get(&method)?, variables })
             })
             .collect();
         // As OpenAPI says, a path without variables goes before one with them.
         fitting.sort_by_key(|operation| operation.variables.len());
-        let problem = format!("{method} {} is not in the description", request.uri.path());
+        let problem = format!("{method} {} is not in the description", request.path);
         fitting.into_iter().next().expect(&problem)
     }
 
     /// Holds a request against the description; answers what is wrong with it.
-    pub fn check(&self, request: &Captured) -> Vec<String> {
+    pub fn check(&self, request: &XRequest) -> Vec<String> {
         let mut wrong = self.check_parameters(request);
         wrong.extend(self.check_body(request));
         wrong.extend(self.check_security(request));
         wrong
     }
 
-    /// Holds an answer against the description; answers what is wrong with it.
+    /// Holds an answer against the description; answers what is wrong with it. A refusal is one of the problems that the
+    /// description lists.
     pub fn check_answer(&self, status: u16, body: &Value) -> Vec<String> {
         let responses = &self.definition["responses"];
         let response = responses.get(status.to_string()).unwrap_or(&responses["default"]);
@@ -56,10 +86,10 @@ impl Operation {
         violations("answer", schema, body)
     }
 
-    fn check_parameters(&self, request: &Captured) -> Vec<String> {
+    fn check_parameters(&self, request: &XRequest) -> Vec<String> {
         let parameters: Vec<&Value> =
             self.definition["parameters"].as_array().into_iter().flatten().map(resolved).collect();
-        let given = |place: &str| if place == "path" { self.variables.clone() } else { request.query() };
+        let given = |place: &str| if place == "path" { self.variables.clone() } else { request.query.clone() };
         let mut wrong = Vec::new();
         for place in ["path", "query"] {
             let mut seen = Vec::new();
@@ -79,7 +109,7 @@ impl Operation {
         wrong
     }
 
-    fn check_body(&self, request: &Captured) -> Vec<String> {
+    fn check_body(&self, request: &XRequest) -> Vec<String> {
         let schema = &self.definition["requestBody"]["content"]["application/json"]["schema"];
         if schema.is_null() {
             return if request.body.is_empty() { Vec::new() } else { vec!["a body that is not described".into()] };
@@ -87,10 +117,13 @@ impl Operation {
         if request.header("content-type") != "application/json" {
             return vec![format!("content-type is {:?}", request.header("content-type"))];
         }
-        violations("body", schema, &request.json())
+        match serde_json::from_slice(&request.body) {
+            Ok(body) => violations("body", schema, &body),
+            Err(error) => vec![format!("the body is no JSON: {error}")],
+        }
     }
 
-    fn check_security(&self, request: &Captured) -> Vec<String> {
+    fn check_security(&self, request: &XRequest) -> Vec<String> {
         let authorization = request.header("authorization");
         let used = match authorization.split_once(' ') {
             Some(("Bearer", _)) => "BearerToken",

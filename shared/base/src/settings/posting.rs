@@ -1,0 +1,115 @@
+//! What an account may publish, and when.
+
+use std::time::Duration;
+
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use perch_jobs::AccountId;
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+
+/// What every account may publish, unless its own block says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostingSettings {
+    /// The least time between two posts, replies or retweets; zero sets none.
+    #[serde(with = "humantime_serde")]
+    pub min_interval: Duration,
+    /// Most posts, replies and retweets a day, together; 0 sets no limit.
+    pub per_day: u32,
+    /// Of these, most replies; 0 sets no limit of their own.
+    pub replies_per_day: u32,
+    /// Of these, most retweets; 0 sets no limit of their own.
+    pub retweets_per_day: u32,
+    /// Where the day begins at midnight.
+    pub timezone: Tz,
+    /// When nothing is published.
+    pub quiet: QuietSettings,
+}
+
+/// Hours of the day in which nothing is published. None when both ends are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuietSettings {
+    /// When they begin, by the clock on the wall.
+    #[serde(with = "time_of_day")]
+    pub from: NaiveTime,
+    /// When they end. Earlier than `from`: on the next day.
+    #[serde(with = "time_of_day")]
+    pub to: NaiveTime,
+    /// Whose wall; that of the day when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<Tz>,
+}
+
+impl QuietSettings {
+    /// Whether there are any.
+    pub fn are_set(&self) -> bool {
+        self.from != self.to
+    }
+}
+
+/// What one account may publish, where that differs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountPostingSettings {
+    /// The least time between two posts, replies or retweets.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub min_interval: Option<Duration>,
+    /// Most posts, replies and retweets a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<u32>,
+    /// Most replies a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replies_per_day: Option<u32>,
+    /// Most retweets a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retweets_per_day: Option<u32>,
+    /// Where the day begins at midnight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<Tz>,
+    /// When nothing is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<QuietSettings>,
+}
+
+impl AccountPostingSettings {
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Settings {
+    /// What `account` may publish: its own block, and `[posting]` for what that leaves out.
+    pub fn posting_of(&self, account: &AccountId) -> PostingSettings {
+        let all = &self.file.posting;
+        let own = self.file.x.accounts.get(account).map(|settings| settings.posting.clone()).unwrap_or_default();
+        PostingSettings {
+            min_interval: own.min_interval.unwrap_or(all.min_interval),
+            per_day: own.per_day.unwrap_or(all.per_day),
+            replies_per_day: own.replies_per_day.unwrap_or(all.replies_per_day),
+            retweets_per_day: own.retweets_per_day.unwrap_or(all.retweets_per_day),
+            timezone: own.timezone.unwrap_or(all.timezone),
+            quiet: own.quiet.unwrap_or(all.quiet),
+        }
+    }
+}
+
+mod time_of_day {
+    use chrono::NaiveTime;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    const FORM: &str = "%H:%M";
+
+    pub fn serialize<S: Serializer>(time: &NaiveTime, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&time.format(FORM))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<NaiveTime, D::Error> {
+        let text = String::deserialize(d)?;
+        NaiveTime::parse_from_str(&text, FORM)
+            .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"a time of day such as \"23:00\""))
+    }
+}

@@ -1,0 +1,148 @@
+//! How far the limits of a queue are used: what an operator sees of them.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_base::settings::Rate;
+use perch_jobs::QueueName;
+use serde::Serialize;
+
+use crate::{Queue, QueueError, lossy::Lossy};
+
+/// A rate at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RateUse {
+    /// Starts allowed in the time.
+    pub count: u32,
+    /// The time, in milliseconds.
+    pub per_ms: u64,
+    /// Starts that are allowed at once.
+    pub left: u32,
+    /// When the next start is allowed; `None` when one is.
+    pub next: Option<DateTime<Utc>>,
+    /// Jobs that wait for a turn of theirs.
+    pub planned: u64,
+}
+
+/// A group at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupUse {
+    /// The group.
+    pub group: String,
+    /// Its jobs that run, where groups have a limit.
+    pub running: u64,
+    /// Its jobs that wait for a place.
+    pub parked: u64,
+    /// Its rate, if groups have one.
+    pub rate: Option<RateUse>,
+}
+
+/// The limits of a queue at one moment, over all processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LimitsUse {
+    /// The queue.
+    pub queue: QueueName,
+    /// Jobs that run.
+    pub running: u64,
+    /// Jobs that run at once; 0 stands for no limit.
+    pub global_concurrency: usize,
+    /// Jobs of one group that run at once; 0 stands for no limit.
+    pub group_concurrency: usize,
+    /// The rate of the queue, if it has one.
+    pub rate: Option<RateUse>,
+    /// Groups that have jobs running, parked or planned, at most some hundred, and those that were asked for.
+    pub groups: Vec<GroupUse>,
+}
+
+/// Groups looked at of each hash that names them.
+const GROUPS: usize = 100;
+
+impl Queue {
+    /// How far the limits of the queue are used, with these groups among the others. Three round trips.
+    pub async fn limits(&self, groups: &[String]) -> Result<LimitsUse, QueueError> {
+        let keys = self.keys();
+        let hashes = [keys.running(), keys.parked_count(), keys.planned()];
+        let mut names = redis::pipe();
+        names.cmd("ZCARD").arg(keys.leases());
+        for hash in &hashes {
+            names.cmd("HRANDFIELD").arg(hash).arg(GROUPS);
+        }
+        type Names = (u64, Vec<Lossy>, Vec<Lossy>, Vec<Lossy>);
+        let (running, of_running, of_parked, of_planned): Names = self
+            .redis()
+            .call("list groups", |mut conn: crate::Connection| async move { names.query_async(&mut conn).await })
+            .await?;
+        let seen = [of_running, of_parked, of_planned].into_iter().flatten().map(|name| name.0);
+        let groups: BTreeSet<String> = groups.iter().cloned().chain(seen.filter(|name| !name.is_empty())).collect();
+        // The limiter of the queue has no name, and goes before those of groups.
+        let limiters: Vec<&str> = std::iter::once("").chain(groups.iter().map(String::as_str)).collect();
+        let mut read = redis::pipe();
+        for hash in &hashes {
+            read.cmd("HMGET").arg(hash).arg(&limiters);
+        }
+        read.cmd("MGET").arg(limiters.iter().map(|limiter| format!("{}{limiter}", keys.rate())).collect::<Vec<_>>());
+        type Counts = Vec<Option<Lossy>>;
+        let (running_of, parked, planned, next): (Counts, Counts, Counts, Counts) = self
+            .redis()
+            .call("read limits", |mut conn: crate::Connection| async move { read.query_async(&mut conn).await })
+            .await?;
+        let now = self.now();
+        let count = |column: &Counts, at: usize| column[at].as_ref().map_or(0, |n| u64::from(n.count()));
+        let rate = |rate: Option<Rate>, at: usize| {
+            let arrival = next[at].as_ref().and_then(|text| text.0.parse().ok());
+            rate.map(|rate| RateUse { planned: count(&planned, at), ..rate_use(rate, arrival, now) })
+        };
+        let settings = self.settings();
+        let of_groups = groups.iter().enumerate().map(|(n, group)| GroupUse {
+            group: group.clone(),
+            running: count(&running_of, n + 1),
+            parked: count(&parked, n + 1),
+            rate: rate(settings.group_rate, n + 1),
+        });
+        Ok(LimitsUse {
+            queue: self.name().clone(),
+            running,
+            global_concurrency: settings.global_concurrency,
+            group_concurrency: settings.group_concurrency,
+            rate: rate(settings.rate, 0),
+            groups: of_groups.collect(),
+        })
+    }
+}
+
+/// What is left of a rate whose limiter holds this theoretical arrival time (GCRA, as in `fetch.lua`), in milliseconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "times are milliseconds since 1970, and starts are at most a million"
+)]
+fn rate_use(rate: Rate, arrival: Option<f64>, now: DateTime<Utc>) -> RateUse {
+    let per = rate.per.max(Duration::from_millis(1));
+    let (count, now_ms) = (rate.count.max(1), now.timestamp_millis() as f64);
+    let step = per.as_secs_f64() * 1_000.0 / f64::from(count);
+    let ahead = (arrival.unwrap_or(0.0) - now_ms).max(0.0);
+    let left = (f64::from(count) - ahead / step + 1e-9).floor().clamp(0.0, f64::from(count)) as u32;
+    let wait = ahead - f64::from(count - 1) * step;
+    let next = (left == 0).then(|| now + TimeDelta::milliseconds(wait.max(0.0).ceil() as i64));
+    RateUse { count, per_ms: per.as_millis() as u64, left, next, planned: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_rate_grows_back_step_by_step() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
+        let rate = Rate { count: 3, per: Duration::from_secs(30) };
+        let left = |ahead: i64| {
+            let arrival = (now.timestamp_millis() + ahead) as f64;
+            let used = rate_use(rate, Some(arrival), now);
+            (used.left, used.next.map(|at| (at - now).num_milliseconds()))
+        };
+        assert_eq!(rate_use(rate, None, now).left, 3);
+        assert_eq!([left(-5_000), left(10_000), left(20_000)], [(3, None), (2, None), (1, None)]);
+        assert_eq!([left(30_000), left(25_000), left(20_001)], [(0, Some(10_000)), (0, Some(5_000)), (0, Some(1))]);
+    }
+}

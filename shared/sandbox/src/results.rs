@@ -1,0 +1,22 @@
+//! How games ended, as a source of results tells it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// How a game ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GameResult {
+    /// `A vs B`, with full names.
+    pub event: String,
+    /// The league, as picks name it: `nba`, `nfl`, `mlb`, `nhl`.
+    pub sport: String,
+    /// The full name of the first team.
+    pub first: String,
+    /// The full name of the second.
+    pub second: String,
+    /// Points of the first, then of the second.
+    pub scores: [u32; 2],
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+}

@@ -1,0 +1,115 @@
+//! What is staged from this machine: posts of others, deletions, closed accounts, results; and the pictures.
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{ConnectInfo, Path, Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post, put},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+
+use crate::{GameResult, NewPost, Standing, picture, sandbox::App, state::is_username, wire::Cutter};
+
+/// What is staged, and what bots read of it.
+pub(crate) fn routes(app: &App) -> Router {
+    let staged = Router::new()
+        .route("/sandbox/accounts/{username}", put(stand))
+        .route("/sandbox/accounts/{username}/posts", post(publish))
+        .route("/sandbox/posts/{id}", delete(withdraw))
+        .route("/sandbox/flow", put(flow))
+        .route("/sandbox/results", put(set_results))
+        .layer(from_fn(from_here));
+    Router::new()
+        .route("/sandbox/results", get(results))
+        .route("/sandbox/media/{file}", get(media))
+        .merge(staged)
+        .with_state(app.clone())
+}
+
+/// Lets requests of this machine through, and no others.
+async fn from_here(ConnectInfo(peer): ConnectInfo<Cutter>, request: Request, next: Next) -> Response {
+    if peer.is_local() {
+        return next.run(request).await;
+    }
+    refused(StatusCode::FORBIDDEN, None, "only the machine that the sandbox runs on may stage posts")
+}
+
+fn refused(status: StatusCode, field: Option<&str>, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let mut body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+    if let Some(field) = field {
+        body["field"] = field.into();
+    }
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
+}
+
+fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
+    serde_json::from_slice(bytes).map_err(|wrong| refused(StatusCode::BAD_REQUEST, Some("body"), &wrong.to_string()))
+}
+
+fn named(username: &str) -> Result<(), Response> {
+    let detail = "a username is 1 to 15 letters, digits or underscores, without @";
+    if is_username(username) { Ok(()) } else { Err(refused(StatusCode::BAD_REQUEST, Some("username"), detail)) }
+}
+
+async fn publish(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<Response, Response> {
+    named(&username)?;
+    let new: NewPost = body(&bytes)?;
+    if new.text.trim().is_empty() && new.retweet_of.is_none() {
+        return Err(refused(StatusCode::BAD_REQUEST, Some("text"), "a post has a text; only a repost does without"));
+    }
+    for (field, id) in [("reply_to", &new.reply_to), ("quote_of", &new.quote_of), ("retweet_of", &new.retweet_of)] {
+        let Some(id) = id else { continue };
+        let known = id.parse().is_ok_and(|id| app.state.lock().world.post(id).is_some());
+        if !known {
+            return Err(refused(StatusCode::BAD_REQUEST, Some(field), &format!("there is no post {id}")));
+        }
+    }
+    let id = app.state.publish(&username, new);
+    Ok((StatusCode::CREATED, Json(json!({ "id": id }))).into_response())
+}
+
+async fn withdraw(State(app): State<App>, Path(id): Path<String>) -> StatusCode {
+    if app.state.delete(&id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stand {
+    standing: Standing,
+}
+
+async fn stand(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<StatusCode, Response> {
+    named(&username)?;
+    app.state.set_standing(&username, body::<Stand>(&bytes)?.standing);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Flow {
+    flows: bool,
+}
+
+async fn flow(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, Response> {
+    app.state.set_flow(body::<Flow>(&bytes)?.flows);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_results(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, Response> {
+    app.state.set_results(body(&bytes)?);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn results(State(app): State<App>) -> Json<Vec<GameResult>> {
+    Json(app.state.lock().results.clone())
+}
+
+async fn media(State(app): State<App>, Path(file): Path<String>) -> Result<Response, StatusCode> {
+    let text = app.state.lock().drawn(&file).ok_or(StatusCode::NOT_FOUND)?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], picture::draw(&text)).into_response())
+}

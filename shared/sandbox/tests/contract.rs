@@ -1,0 +1,248 @@
+//! The client and the sandbox against each other, with the official description of X between them.
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue},
+    response::Response,
+};
+use chrono::{TimeDelta, Utc};
+use common::TestWorld;
+use perch_clients::{
+    EffectPermit, LocalLimits, XClient, XError,
+    x::{CreatePost, PostsQuery, XConfig},
+};
+use perch_jobs::{AccountId, PostId};
+use perch_sandbox::{CONSUMER_SECRET, Endpoint, NewPost, Plan, SandboxOptions, Standing};
+use perch_testkit::{XOperation, XRequest};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// A request, and what came back for it.
+struct Exchange {
+    request: XRequest,
+    status: u16,
+    answer: Value,
+}
+
+/// Stands between the client and the sandbox and keeps what passes.
+#[derive(Clone)]
+struct Between {
+    sandbox: String,
+    client: reqwest::Client,
+    passed: Arc<Mutex<Vec<Exchange>>>,
+}
+
+async fn pass(State(between): State<Between>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("a body").to_vec();
+    let header =
+        |(name, value): (&HeaderName, &HeaderValue)| (name.to_string(), value.to_str().expect("text").to_owned());
+    let url = format!("{}{}", between.sandbox, parts.uri.path_and_query().map_or("/", |path| path.as_str()));
+    let sent = between.client.request(parts.method.clone(), url).headers(parts.headers.clone()).body(body.clone());
+    let came = sent.send().await.expect("the sandbox answers");
+    let mut response = Response::builder().status(came.status());
+    for (name, value) in came.headers().iter().filter(|(name, _)| *name != "content-length") {
+        response = response.header(name, value);
+    }
+    let status = came.status().as_u16();
+    let bytes = came.bytes().await.expect("a body");
+    let request = XRequest {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
+        headers: parts.headers.iter().map(header).collect(),
+        body,
+    };
+    let answer = serde_json::from_slice(&bytes).expect("the sandbox answers in JSON");
+    between.passed.lock().expect("not poisoned").push(Exchange { request, status, answer });
+    response.body(Body::from(bytes)).expect("a response")
+}
+
+struct Permit;
+
+impl EffectPermit for Permit {
+    fn effect_key(&self) -> &'static str {
+        "publish:test"
+    }
+
+    fn holds(&self) -> bool {
+        true
+    }
+}
+
+struct Pair {
+    world: TestWorld,
+    x: XClient,
+    between: Between,
+}
+
+fn secret(text: &str) -> SecretString {
+    SecretString::from(text.to_owned())
+}
+
+fn main_account() -> AccountId {
+    AccountId::from_static("main")
+}
+
+fn id(text: &str) -> PostId {
+    text.parse().expect("an id")
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let world = TestWorld::with(SandboxOptions {
+            bot_accounts: vec!["picks_bot".into()],
+            watched: vec!["capper".into()],
+            plan: Plan::SelfServe,
+            ..SandboxOptions::default()
+        })
+        .await;
+        let between =
+            Between { sandbox: world.sandbox.base_url(), client: world.client.clone(), passed: Arc::default() };
+        let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = TcpListener::bind(bind).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(pass).with_state(between.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        let config = XConfig {
+            base_url: format!("http://{address}").parse().expect("a URL"),
+            timeout: std::time::Duration::from_secs(20),
+            bearer: Some(secret("sandbox-bearer")),
+            consumer: Some((secret("sandbox-consumer"), secret(CONSUMER_SECRET))),
+            accounts: BTreeMap::from([(
+                main_account(),
+                (secret("sandbox-picks_bot-token"), secret("sandbox-picks_bot-secret")),
+            )]),
+        };
+        let x = XClient::new(config, Arc::new(LocalLimits::new())).expect("a client");
+        Self { world, x, between }
+    }
+
+    async fn make(&self, text: &str, reply_to: Option<&str>) -> Result<PostId, XError> {
+        let post = CreatePost { text: text.into(), reply_to: reply_to.map(id) };
+        self.x.create_post(Permit, &main_account(), &post).await.map(|made| made.id)
+    }
+
+    /// Holds every exchange so far against the description, and answers the operations there were.
+    fn check(&self) -> BTreeSet<String> {
+        let passed = self.between.passed.lock().expect("not poisoned");
+        passed.iter().map(check).collect()
+    }
+}
+
+/// Refusals that X explains with types which the description does not list.
+const UNLISTED: [&str; 2] = ["about:blank", "https://api.x.com/2/problems/rate-limit-exceeded"];
+
+fn check(exchange: &Exchange) -> String {
+    let Exchange { request, status, answer } = exchange;
+    let operation = XOperation::of(request);
+    let name = format!("{} {}", request.method, operation.path);
+    assert_eq!(operation.check(request), Vec::<String>::new(), "{name} {:?}", request.query);
+    let is_unlisted = *status >= 400 && UNLISTED.iter().any(|kind| answer["type"] == *kind);
+    if is_unlisted {
+        assert_eq!(answer["status"], *status, "{name}: {answer}");
+        assert!(answer["title"].is_string() && answer["detail"].is_string(), "{name}: {answer}");
+    } else {
+        assert_eq!(operation.check_answer(*status, answer), Vec::<String>::new(), "{name} {status}: {answer}");
+    }
+    name
+}
+
+#[tokio::test]
+async fn what_the_client_sends_and_the_sandbox_answers_follows_the_description_for_every_operation() {
+    let pair = Pair::start().await;
+    let (x, state) = (&pair.x, &pair.world.state);
+    let bot = x.me(&main_account()).await.expect("the account").id;
+    let capper = x.user_by_username("capper").await.expect("the account").id;
+
+    let pick = state.publish("capper", NewPost { picture: Some("Suns +4.5".into()), ..NewPost::from("Tonight") });
+    let long = format!("{} https://example.com/card #NBA $LAL", "Lakers ML. ".repeat(40));
+    state.publish("capper", long.as_str());
+    state.publish("capper", NewPost { quote_of: Some(pick.clone()), ..NewPost::from("Still on it & happy") });
+    let elsewhere = NewPost { image: Some("https://example.com/slip.png".into()), ..NewPost::from("The slip") };
+    state.publish("capper", elsewhere);
+    let asked = NewPost { reply_to: Some(pick.clone()), ..NewPost::from("@picks_bot thoughts? https://example.com/x") };
+    let asked = state.publish("fan", asked);
+
+    let mut query = PostsQuery { max_results: 5, ..PostsQuery::default() };
+    let mut read = 0;
+    loop {
+        let page = x.user_posts(&capper, &query).await.expect("a page");
+        read += page.to_posts().expect("whole posts").len();
+        match page.next_token {
+            Some(token) => query.pagination_token = Some(token),
+            None => break,
+        }
+    }
+    assert_eq!(read, 15, "eleven from the start and four of this test");
+    let mentions = x.mentions(&bot, &PostsQuery::default()).await.expect("a page");
+    assert_eq!(mentions.data[0].conversation_id, Some(id(&pick)));
+    assert_eq!(mentions.data[0].in_reply_to_user_id.as_deref(), Some(capper.as_str()));
+    assert_eq!(mentions.includes.post(&id(&pick)).map(|post| post.text.as_str()), Some("Tonight"));
+
+    let made = pair.make("I like it. https://example.com/why & more", Some(&asked)).await.expect("it was asked for");
+    let since = Utc::now() - TimeDelta::minutes(1);
+    let text = "I like it. https://example.com/why & more";
+    let found = x.find_recent_post(&bot, text, Some(&id(&asked)), since).await.expect("an answer");
+    assert_eq!(found.found, Some(made.clone()), "known again behind the short link and the entity");
+    x.retweet(Permit, &main_account(), &bot, &id(&pick)).await.expect("a repost");
+    let found = x.find_recent_repost(&bot, &id(&pick), since).await.expect("an answer");
+    assert!(found.found.is_some());
+    let metrics = x.posts(&[made.clone(), id("123")]).await.expect("an answer");
+    assert_eq!((metrics.data.len(), metrics.errors.len()), (1, 1));
+    let conversation = x.posts_in_full(&[id(&asked), made]).await.expect("an answer");
+    assert_eq!(conversation.data.len(), 2);
+    assert!(conversation.includes.post(&id(&pick)).is_some());
+
+    let described: BTreeSet<String> = XOperation::all().into_iter().collect();
+    assert_eq!(pair.check(), described);
+}
+
+#[tokio::test]
+async fn every_refusal_of_the_sandbox_follows_the_description_and_is_told_apart_by_the_client() {
+    let pair = Pair::start().await;
+    let (x, state) = (&pair.x, &pair.world.state);
+    let (bot, capper) = (state.add_account("picks_bot"), state.add_account("capper"));
+    let pick = state.publish("capper", "Suns +4.5");
+    let gone = state.publish("capper", "Lakers ML");
+    state.delete(&gone);
+    let everything = PostsQuery::default();
+
+    assert!(matches!(x.user_by_username("nobody").await, Err(XError::NotFound { .. })));
+    assert!(matches!(x.user_posts("7", &everything).await, Err(XError::NotFound { .. })));
+    assert!(matches!(x.mentions("7", &everything).await, Err(XError::NotFound { .. })));
+    assert!(matches!(pair.make("Noted", Some(&pick)).await, Err(XError::ReplyNotAllowed { .. })));
+    assert!(matches!(pair.make("Noted", Some(&gone)).await, Err(XError::TargetGone { .. })));
+    pair.make("Once", None).await.expect("a post");
+    assert!(matches!(pair.make("Once", None).await, Err(XError::DuplicateContent { .. })));
+    assert!(matches!(pair.make(&"x".repeat(300), None).await, Err(XError::Problem { status: 400, .. })));
+    x.retweet(Permit, &main_account(), &bot, &id(&pick)).await.expect("a repost");
+    let again = x.retweet(Permit, &main_account(), &bot, &id(&pick)).await;
+    assert!(matches!(again, Err(XError::AlreadyReposted { .. })), "{again:?}");
+    let not_there = x.retweet(Permit, &main_account(), &bot, &id(&gone)).await;
+    assert!(matches!(not_there, Err(XError::NotFound { .. })), "{not_there:?}");
+    let wrong_page = PostsQuery { pagination_token: Some("nonsense".into()), ..PostsQuery::default() };
+    assert!(matches!(x.user_posts(&capper, &wrong_page).await, Err(XError::Problem { status: 400, .. })));
+
+    state.set_standing("capper", Standing::Protected);
+    assert!(matches!(x.user_posts(&capper, &everything).await, Err(XError::Hidden { .. })));
+    let hidden = x.posts_in_full(&[id(&pick)]).await.expect("an answer");
+    assert_eq!(hidden.errors[0].absence(), perch_clients::x::Absence::Hidden);
+    state.set_standing("capper", Standing::Suspended);
+    assert!(matches!(x.user_by_username("capper").await, Err(XError::NotFound { .. })));
+
+    state.set_limit(Endpoint::User, 1);
+    assert!(matches!(x.user_by_username("nobody").await, Err(XError::RateLimited { .. })));
+    pair.check();
+}

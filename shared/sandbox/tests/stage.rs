@@ -1,0 +1,110 @@
+//! What is staged over HTTP, and what the accounts do by themselves.
+
+mod common;
+
+use std::time::Duration;
+
+use common::TestWorld;
+use perch_sandbox::{GameResult, SandboxOptions};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+async fn sent(world: &TestWorld, method: Method, path: &str, body: &Value) -> (u16, Value) {
+    let answer = world.client.request(method, world.url(path)).json(body).send().await.expect("an answer");
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn posts_are_staged_answered_and_taken_back_over_http() {
+    let world = TestWorld::start().await;
+    let posts = "/sandbox/accounts/fan/posts";
+    let (status, first) =
+        sent(&world, Method::POST, posts, &json!({ "text": "@picks_bot hi", "picture": "Suns ML" })).await;
+    assert_eq!(status, 201);
+    let first = first["id"].as_str().expect("an id").to_owned();
+    let (_, second) = sent(&world, Method::POST, posts, &json!({ "text": "anyone?", "reply_to": first })).await;
+    let (_, third) = sent(&world, Method::POST, "/sandbox/accounts/other/posts", &json!({ "retweet_of": first })).await;
+    let query =
+        format!("/2/tweets?ids={first},{},{}", second["id"].as_str().expect("id"), third["id"].as_str().expect("id"));
+    assert_eq!(world.json(&query).await["data"][2]["text"], "RT @fan: @picks_bot hi");
+    assert_eq!(
+        world.client.get(world.url(&format!("/sandbox/media/{first}.png"))).send().await.expect("it").status(),
+        200
+    );
+
+    assert_eq!(sent(&world, Method::DELETE, &format!("/sandbox/posts/{first}"), &Value::Null).await.0, 204);
+    assert_eq!(sent(&world, Method::DELETE, &format!("/sandbox/posts/{first}"), &Value::Null).await.0, 404);
+    assert_eq!(world.json(&query).await["errors"][0]["resource_id"], first.as_str());
+}
+
+#[tokio::test]
+async fn accounts_are_closed_and_opened_over_http() {
+    let world = TestWorld::start().await;
+    let user = world.state.add_account("capper");
+    let path = format!("/2/users/{user}/tweets");
+    for (standing, has_posts) in [("protected", false), ("suspended", false), ("open", true)] {
+        let (status, _) = sent(&world, Method::PUT, "/sandbox/accounts/capper", &json!({ "standing": standing })).await;
+        assert_eq!((status, world.json(&path).await.get("data").is_some()), (204, has_posts), "{standing}");
+    }
+}
+
+#[tokio::test]
+async fn results_are_given_as_they_were_put() {
+    let world = TestWorld::start().await;
+    assert_eq!(world.json("/sandbox/results").await, json!([]));
+    let result = json!([{
+        "event": "Los Angeles Lakers vs Boston Celtics", "sport": "nba", "first": "Los Angeles Lakers",
+        "second": "Boston Celtics", "scores": [112, 104], "finished_at": "2026-08-20T22:31:00Z",
+    }]);
+    assert_eq!(sent(&world, Method::PUT, "/sandbox/results", &result).await.0, 204);
+    assert_eq!(world.json("/sandbox/results").await, result);
+    serde_json::from_value::<Vec<GameResult>>(result).expect("results");
+}
+
+#[tokio::test]
+async fn what_cannot_be_staged_is_refused_by_field() {
+    let world = TestWorld::start().await;
+    for (method, path, body, field) in [
+        (Method::POST, "/sandbox/accounts/not-a-name/posts", json!({ "text": "hi" }), "username"),
+        (Method::POST, "/sandbox/accounts/fan/posts", json!({ "text": " " }), "text"),
+        (Method::POST, "/sandbox/accounts/fan/posts", json!({ "text": "hi", "reply_to": "7" }), "reply_to"),
+        (Method::POST, "/sandbox/accounts/fan/posts", json!({ "words": "hi" }), "body"),
+        (Method::PUT, "/sandbox/accounts/fan", json!({ "standing": "lost" }), "body"),
+        (Method::PUT, "/sandbox/flow", json!({}), "body"),
+        (Method::PUT, "/sandbox/results", json!([{ "event": "A vs B" }]), "body"),
+    ] {
+        let (status, problem) = sent(&world, method, path, &body).await;
+        assert_eq!((status, &problem["field"]), (400, &json!(field)), "{path} {body}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn the_flow_brings_mentions_of_every_sort_and_rests_when_told_to() {
+    let world = TestWorld::with(SandboxOptions {
+        bot_accounts: vec!["picks_bot".into()],
+        watched: vec!["capper".into(), "sharp".into()],
+        post_every: Some(Duration::from_millis(2)),
+        ..SandboxOptions::default()
+    })
+    .await;
+    let bot = world.state.add_account("picks_bot");
+    let path = format!("/2/users/{bot}/mentions?max_results=100&expansions=author_id,referenced_posts");
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let page = loop {
+        let page = world.json(&path).await;
+        if page["meta"]["result_count"].as_u64() >= Some(40) {
+            break page;
+        }
+        assert!(std::time::Instant::now() < deadline, "nobody mentions the bot: {}", page["meta"]);
+    };
+    let posts = page["data"].as_array().expect("mentions");
+    assert!(posts.iter().any(|p| p.get("referenced_posts").is_some()), "some answer other posts");
+    assert!(posts.iter().any(|p| p.get("referenced_posts").is_none()), "some stand alone");
+    assert!(posts.iter().all(|p| p["text"].as_str().is_some_and(|t| t.contains("@picks_bot"))));
+
+    assert_eq!(sent(&world, Method::PUT, "/sandbox/flow", &json!({ "flows": false })).await.0, 204);
+    let total = async || world.json("/sandbox/state").await["written_total"].clone();
+    let resting = total().await;
+    let waited = world.state.wait_until(Duration::from_millis(100), |_| false).await;
+    assert_eq!((waited, total().await), (false, resting));
+}

@@ -1,0 +1,295 @@
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use perch_queue::Redis;
+use redis::Script;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::FromRow;
+
+use crate::{Store, StoreError, effects::Asked};
+
+/// How long a look at the brake lets a call begin. Who pulls the brake waits for longer before saying so.
+pub const CLEAR_FOR: Duration = Duration::from_secs(1);
+/// What a pull waits: every look from before it has run out then, on the way to X too.
+const SETTLED: Duration = Duration::from_millis(1_200);
+
+/// The object of its lines in the audit log.
+const OBJECT: &str = "brake";
+const PULLED: &str = "brake.on";
+const LIFTED: &str = "brake.off";
+
+static BRAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/brake.lua")));
+
+/// How the emergency brake stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BrakeState {
+    /// True when nothing may be published.
+    pub on: bool,
+    /// Who pulled or lifted it last; `None` when it was never touched.
+    pub by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Since when it stands so.
+    pub since: Option<DateTime<Utc>>,
+    /// The number of its line in the audit log; 0 for none.
+    pub line: i64,
+}
+
+impl BrakeState {
+    /// In words, for whoever is stopped by it.
+    pub fn told(&self) -> String {
+        let by = self.by.as_deref().unwrap_or("somebody");
+        let since = self.since.map_or_else(String::new, |at| format!(" since {}", at.format("%Y-%m-%d %H:%M:%SZ")));
+        let reason = self.reason.as_deref().unwrap_or("no reason given");
+        if self.on {
+            format!("the emergency brake is on{since}, pulled by {by}: {reason}")
+        } else {
+            format!("the emergency brake is off{since}")
+        }
+    }
+}
+
+/// That the brake was off, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Clear(Term);
+
+impl Clear {
+    /// Whether a call may still begin on it.
+    pub fn holds(&self) -> bool {
+        self.0.is_open()
+    }
+}
+
+/// A stretch of time by two clocks: one that goes on while the process is frozen, one that does while the machine is.
+#[derive(Debug, Clone, Copy)]
+pub struct Term {
+    from: Asked,
+    within: Duration,
+}
+
+impl Term {
+    /// It begins now.
+    pub fn starting(within: Duration) -> Self {
+        Self { from: Asked::now(), within }
+    }
+
+    /// Whether it has not ended by either clock.
+    pub fn is_open(&self) -> bool {
+        self.from.within(self.within, Instant::now(), Utc::now())
+    }
+}
+
+/// What a look at the brake found.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// Calls may begin, for [`CLEAR_FOR`] from when it was asked for.
+    Clear(Clear),
+    /// Nothing may begin.
+    Braked(BrakeState),
+}
+
+/// What a pull or a lift came to.
+#[derive(Debug)]
+pub struct Braked {
+    /// How the brake stands now.
+    pub state: BrakeState,
+    /// False when it stood so before.
+    pub changed: bool,
+    /// Why the audit log does not say so. Redis alone knows of the brake then.
+    pub unlogged: Option<StoreError>,
+}
+
+/// The emergency brake of an environment: one switch that stops everything that publishes, in all processes.
+///
+/// Redis holds it under `<prefix>brake`, where every act looks; the audit log in Postgres holds its lines, from which a Redis
+/// that lost it, or came back with an older copy, is told again. It is on when either says so.
+#[derive(Debug, Clone)]
+pub struct Brake {
+    redis: Redis,
+    store: Store,
+    key: String,
+}
+
+#[derive(FromRow)]
+struct Line {
+    id: i64,
+    at: DateTime<Utc>,
+    actor: String,
+    action: String,
+    reason: Option<String>,
+}
+
+impl Brake {
+    /// The brake of the environment of `store`.
+    pub fn new(redis: Redis, store: Store) -> Self {
+        let key = format!("{}brake", store.env.prefix());
+        Self { redis, store, key }
+    }
+
+    /// Pulls the brake. When this returns, no call begins that has not begun: it takes a little over [`CLEAR_FOR`].
+    ///
+    /// It holds although Postgres is away; [`Braked::unlogged`] says then that a Redis which is lost would forget it. An
+    /// error says that Redis does not answer: when Postgres does, processes stop as soon as they ask it.
+    pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
+        let settle = async {
+            let before = self.glance().await?;
+            let pulled = self.hold(None, true, by, reason, Utc::now()).await?;
+            tokio::time::sleep(SETTLED).await;
+            Ok::<_, StoreError>((before.is_none_or(|state| !state.on), pulled))
+        };
+        let (settled, logged) = tokio::join!(settle, self.log(by, PULLED, reason, details));
+        let (changed, pulled) = settled?;
+        Ok(match logged {
+            Ok(line) => {
+                let state = self.hold(Some(line), true, by, reason, pulled.since.unwrap_or_else(Utc::now)).await?;
+                Braked { state, changed, unlogged: None }
+            }
+            Err(error) => Braked { state: pulled, changed, unlogged: Some(error) },
+        })
+    }
+
+    /// Lifts the brake. It stays on when the audit log cannot be written. An error after that, of Redis, leaves it on until
+    /// Redis answers: the first look then finds it lifted.
+    pub async fn lift(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
+        let before = self.state().await?;
+        if !before.on {
+            return Ok(Braked { state: before, changed: false, unlogged: None });
+        }
+        let line = self.log(by, LIFTED, reason, details).await?;
+        let state = self.hold(Some(line), false, by, reason, Utc::now()).await?;
+        Ok(Braked { state, changed: true, unlogged: None })
+    }
+
+    /// How it stands by Redis and by the audit log, which is told to Redis where that knows less.
+    ///
+    /// When one of the two does not answer, the other one's word is taken if it says that the brake is on, or if it is Redis
+    /// that holds it; otherwise it is not known, and that is an error.
+    pub async fn state(&self) -> Result<BrakeState, StoreError> {
+        match self.last_line().await {
+            Ok(line) => {
+                let state = line.as_ref().map_or_else(BrakeState::default, BrakeState::of);
+                let (by, reason) = (state.by.as_deref().unwrap_or(""), state.reason.as_deref().unwrap_or(""));
+                let at = state.since.unwrap_or_default();
+                match self.hold(Some(state.line), state.on, by, reason, at).await {
+                    Err(_) if state.on => Ok(state),
+                    held => held,
+                }
+            }
+            Err(error) => self.glance().await?.ok_or(error),
+        }
+    }
+
+    /// The same as [`Brake::state`], for an act that is about to be claimed.
+    pub async fn look(&self) -> Result<Way, StoreError> {
+        let asked = Clear(Term::starting(CLEAR_FOR));
+        let state = self.state().await?;
+        Ok(if state.on { Way::Braked(state) } else { Way::Clear(asked) })
+    }
+
+    /// A look at Redis alone, for an act whose brake was looked at before: one round trip. `None` when Redis lost it since.
+    pub async fn look_again(&self) -> Result<Option<Way>, StoreError> {
+        let asked = Clear(Term::starting(CLEAR_FOR));
+        let way = |state: BrakeState| if state.on { Way::Braked(state) } else { Way::Clear(asked) };
+        Ok(self.glance().await?.map(way))
+    }
+
+    /// How it stands by Redis alone: one round trip. `None` when Redis lost it, or nobody looked yet.
+    pub async fn glance(&self) -> Result<Option<BrakeState>, StoreError> {
+        let mut read = redis::cmd("HMGET");
+        read.arg(&self.key).arg(&["state", "line", "by", "reason", "at"]);
+        let parts: Parts = self.redis.cmd("look at the brake", &read).await?;
+        Ok(parts.0.is_some().then(|| BrakeState::read(parts)))
+    }
+
+    async fn hold(
+        &self,
+        line: Option<i64>,
+        on: bool,
+        by: &str,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<BrakeState, StoreError> {
+        let mut call = BRAKE.prepare_invoke();
+        call.key(&self.key)
+            .arg(line.map_or_else(String::new, |line| line.to_string()))
+            .arg(if on { "on" } else { "off" })
+            .arg(by)
+            .arg(reason)
+            .arg(at.timestamp_millis());
+        let parts: Parts =
+            self.redis.call("hold the brake", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
+        Ok(BrakeState::read(parts))
+    }
+
+    async fn log(&self, by: &str, action: &str, reason: &str, mut details: Value) -> Result<i64, StoreError> {
+        if !details.is_object() {
+            details = serde_json::json!({});
+        }
+        details["reason"] = reason.into();
+        self.store.audit().record(by, action, OBJECT, &details).await
+    }
+
+    async fn last_line(&self) -> Result<Option<Line>, StoreError> {
+        sqlx::query_as(
+            "select id, at, actor, action, details ->> 'reason' as reason
+             from audit_log
+             where environment = $1 and object = $2 and action in ($3, $4)
+             order by id desc limit 1",
+        )
+        .bind(self.store.env_name())
+        .bind(OBJECT)
+        .bind(PULLED)
+        .bind(LIFTED)
+        .fetch_optional(&self.store.pool)
+        .await
+        .map_err(StoreError::on("read the brake"))
+    }
+}
+
+/// State, line, by, reason, at.
+type Parts = (Option<String>, Option<i64>, Option<String>, Option<String>, Option<i64>);
+
+impl BrakeState {
+    fn of(line: &Line) -> Self {
+        Self {
+            on: line.action == PULLED,
+            by: Some(line.actor.clone()),
+            reason: line.reason.clone(),
+            since: Some(line.at),
+            line: line.id,
+        }
+    }
+
+    /// A word that is not `off` was planted by hand, and nothing begins on it.
+    fn read((state, line, by, reason, at): Parts) -> Self {
+        let by = by.filter(|by| !by.is_empty());
+        let since = at.filter(|_| by.is_some()).and_then(DateTime::from_timestamp_millis);
+        let reason = reason.filter(|reason| !reason.is_empty());
+        Self { on: state.as_deref() != Some("off"), by, reason, since, line: line.unwrap_or(0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_redis_holds_lets_nothing_begin_unless_it_says_off() {
+        let read = |state: &str| BrakeState::read((Some(state.into()), Some(3), None, None, Some(0)));
+        assert!(!read("off").on);
+        for state in ["on", "", "of"] {
+            assert!(read(state).on, "{state}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_stopped_learns_who_pulled_the_brake_and_why() {
+        let since = DateTime::from_timestamp(1_800_000_000, 0);
+        let state = BrakeState { on: true, by: Some("ann".into()), reason: Some("wrong odds".into()), since, line: 7 };
+        assert_eq!(state.told(), "the emergency brake is on since 2027-01-15 08:00:00Z, pulled by ann: wrong odds");
+    }
+}

@@ -1,0 +1,228 @@
+use std::{sync::LazyLock, time::Duration};
+
+use chrono::{DateTime, Utc};
+use perch_base::{Clock, Environment};
+use perch_jobs::AccountId;
+use perch_queue::Redis;
+use redis::{Script, ScriptInvocation};
+use serde::Serialize;
+
+use crate::StoreError;
+
+/// What an act counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceKind {
+    /// A post of its own.
+    Post,
+    /// A reply to another post.
+    Reply,
+    /// A retweet.
+    Retweet,
+}
+
+impl PlaceKind {
+    const ALL: [Self; 3] = [Self::Post, Self::Reply, Self::Retweet];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "posts",
+            Self::Reply => "replies",
+            Self::Retweet => "retweets",
+        }
+    }
+}
+
+/// A place that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct PlaceAsk<'a> {
+    /// The account that acts.
+    pub account: &'a AccountId,
+    /// What the act counts as.
+    pub kind: PlaceKind,
+    /// The key of its effect. It has one place, however often it is asked for.
+    pub key: &'a str,
+    /// Who asks: who asks last may give the place back, nobody else.
+    pub holder: &'a str,
+    /// The act begins within this time of the answer, or not at all.
+    pub within: Duration,
+    /// From when what is said here of the day holds.
+    pub from: DateTime<Utc>,
+    /// Until when it does. No place is given for an act that could begin later.
+    pub until: DateTime<Utc>,
+    /// When the day began.
+    pub day: DateTime<Utc>,
+    /// The least time between two acts of the account; zero sets none.
+    pub min_interval: Duration,
+    /// Most acts of the account a day; 0 sets no limit.
+    pub per_day: u32,
+    /// Most acts of this kind a day; 0 sets no limit.
+    pub of_kind: u32,
+}
+
+/// What became of a place that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceAnswer {
+    /// It is taken.
+    Taken,
+    /// The day has no place left.
+    Full,
+    /// The day has no place of that kind left.
+    FullOfKind,
+    /// It is too soon after another act. Ask again then.
+    Early(DateTime<Utc>),
+    /// By the clock of Redis it is now, which is not within the time that was told.
+    Elsewhen(DateTime<Utc>),
+}
+
+/// What an account did on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacesUsed {
+    /// Posts of its own.
+    pub posts: u64,
+    /// Replies.
+    pub replies: u64,
+    /// Retweets.
+    pub retweets: u64,
+    /// When the last act began, on whatever day; for one under way, when it begins at the latest.
+    pub last: Option<DateTime<Utc>>,
+}
+
+impl PlacesUsed {
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.posts + self.replies + self.retweets
+    }
+}
+
+/// How long a place is kept after its act: longer than any day.
+const KEPT: Duration = Duration::from_secs(2 * 86_400);
+/// How far ahead jobs get turns of their own, one after the other. What would come later asks again by then, so that turns of
+/// jobs which were cancelled hold nobody up for long.
+const PLANNED: Duration = Duration::from_secs(900);
+
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/take_place.lua")));
+static KEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/keep_place.lua")));
+static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/leave_place.lua")));
+
+/// Who published how much and when, in Redis, shared by all processes: what the posting limits of an account are kept by.
+#[derive(Debug, Clone)]
+pub struct Places {
+    redis: Redis,
+    prefix: &'static str,
+    clock: Clock,
+}
+
+impl Places {
+    /// The places of `env`, by the clock of Redis.
+    pub fn new(redis: Redis, env: Environment) -> Self {
+        Self { redis, prefix: env.prefix(), clock: Clock::system() }
+    }
+
+    /// The same by a clock that the caller sets.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The clock they go by, as far as this process knows.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Takes a place, if the limits leave one. One round trip.
+    pub async fn take(&self, ask: &PlaceAsk<'_>) -> Result<PlaceAnswer, StoreError> {
+        let kind = PlaceKind::ALL.iter().position(|kind| *kind == ask.kind).unwrap_or_default() + 1;
+        let mut call = self.invocation(&TAKE, ask.account);
+        call.key(format!("{}turn", self.base(ask.account)))
+            .arg(kind)
+            .arg(ask.key)
+            .arg(ask.holder)
+            .arg(self.time())
+            .arg(ask.from.timestamp_millis())
+            .arg(ask.until.timestamp_millis())
+            .arg(millis(ask.within))
+            .arg(ask.day.timestamp_millis())
+            .arg(millis(ask.min_interval))
+            .arg(ask.per_day)
+            .arg(ask.of_kind)
+            .arg(millis(KEPT))
+            .arg(millis(PLANNED))
+            .arg(rand::random_range(0..1_000));
+        let (word, at): (String, i64) = self
+            .redis
+            .call("take a place to publish", |mut conn| async move { call.invoke_async(&mut conn).await })
+            .await?;
+        let at = DateTime::from_timestamp_millis(at).unwrap_or_default();
+        match word.as_str() {
+            "taken" => Ok(PlaceAnswer::Taken),
+            "full" => Ok(PlaceAnswer::Full),
+            "full kind" => Ok(PlaceAnswer::FullOfKind),
+            "early" => Ok(PlaceAnswer::Early(at)),
+            "elsewhen" => Ok(PlaceAnswer::Elsewhen(at)),
+            _ => Err(StoreError::Invalid { what: "a place to publish", reason: format!("redis answered {word:?}") }),
+        }
+    }
+
+    /// Notes that the act has begun by now. False when the place is another's.
+    pub async fn keep(&self, account: &AccountId, key: &str, holder: &str) -> Result<bool, StoreError> {
+        let mut call = self.invocation(&KEEP, account);
+        call.arg(key).arg(holder).arg(self.time());
+        let call = |mut conn| async move { call.invoke_async(&mut conn).await };
+        Ok(self.redis.call("keep a place to publish", call).await?)
+    }
+
+    /// Gives the place of an act back that did not happen. False when it is another's, or gone.
+    pub async fn leave(&self, account: &AccountId, key: &str, holder: &str) -> Result<bool, StoreError> {
+        let mut call = self.invocation(&LEAVE, account);
+        call.arg(key).arg(holder);
+        let call = |mut conn| async move { call.invoke_async(&mut conn).await };
+        Ok(self.redis.call("give back a place to publish", call).await?)
+    }
+
+    /// What an account did since its day began.
+    pub async fn used(&self, account: &AccountId, day: DateTime<Utc>) -> Result<PlacesUsed, StoreError> {
+        let mut pipe = redis::pipe();
+        for key in self.sets(account) {
+            pipe.cmd("ZCOUNT").arg(&key).arg(day.timestamp_millis()).arg("+inf");
+            pipe.cmd("ZREVRANGE").arg(&key).arg(0).arg(0).arg("WITHSCORES");
+        }
+        type Set = Vec<(String, f64)>;
+        let (posts, last_post, replies, last_reply, retweets, last_retweet): (u64, Set, u64, Set, u64, Set) = self
+            .redis
+            .call("count what was published", |mut conn| async move { pipe.query_async(&mut conn).await })
+            .await?;
+        let latest = [last_post, last_reply, last_retweet].into_iter().flatten().map(|(_, at)| at);
+        #[expect(clippy::cast_possible_truncation, reason = "scores are milliseconds since 1970")]
+        let last = latest.reduce(f64::max).and_then(|at| DateTime::from_timestamp_millis(at as i64));
+        Ok(PlacesUsed { posts, replies, retweets, last })
+    }
+
+    /// 0 for the clock of Redis.
+    fn time(&self) -> i64 {
+        if self.clock.is_system() { 0 } else { self.clock.now().timestamp_millis() }
+    }
+
+    fn invocation<'a>(&self, script: &'a Script, account: &AccountId) -> ScriptInvocation<'a> {
+        let mut call = script.prepare_invoke();
+        for key in self.sets(account) {
+            call.key(key);
+        }
+        call.key(format!("{}holders", self.base(account)));
+        call
+    }
+
+    fn sets(&self, account: &AccountId) -> [String; 3] {
+        PlaceKind::ALL.map(|kind| format!("{}{}", self.base(account), kind.as_str()))
+    }
+
+    /// What the keys of an account start with; the braces keep them on one node of a cluster.
+    fn base(&self, account: &AccountId) -> String {
+        format!("{}{{posting:{account}}}:", self.prefix)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

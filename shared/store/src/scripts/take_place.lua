@@ -1,0 +1,62 @@
+-- Takes a place for an act of an account, if its limits let it begin now.
+--
+-- KEYS: 1 posts, 2 replies, 3 retweets: sorted sets of effect key by the latest time (ms) at which its act begins or began;
+--   4 hash of effect key to who took its place; 5 the next turn planned (ms). All share one hash tag.
+-- ARGV: 1 which of the three, 2 effect key, 3 who takes it, 4 the time (ms), 0 for that of Redis, 5 and 6 from when and until
+--   when what the caller knows of the clock holds (ms), 7 the time within which the act begins (ms), 8 start of the day (ms),
+--   9 least time between two acts (ms), 10 most acts a day, 11 most of this kind a day (0 sets no limit), 12 how long places
+--   are kept (ms), 13 how far ahead turns are planned (ms), 14 a share of that, 0 to 999 thousandths.
+-- Result: { 'taken', now }; { 'full', now } when the day has no place left; { 'full kind', now } when it has none of that
+--   kind; { 'early', when to ask again } when it is too soon after another; { 'elsewhen', now } when the time is not within
+--   what the caller knows.
+-- Atomic: of any number that ask at once no more get a place than the limits allow. A key has one place, whoever takes it, and
+--   keeps the one it has when it gets no new one: what it was taken for may be under way.
+-- Bound: 300 places that are over, and constant otherwise.
+
+local kind, key, holder, now = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+if now == 0 then
+  local t = redis.call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local within, day = tonumber(ARGV[7]), tonumber(ARGV[8])
+local interval, per_day, of_kind = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local keep = tonumber(ARGV[12])
+if now < tonumber(ARGV[5]) or now + within > tonumber(ARGV[6]) then return { 'elsewhen', now } end
+
+for i = 1, 3 do
+  local over = redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now - keep, 'LIMIT', 0, 100)
+  if #over > 0 then
+    redis.call('ZREM', KEYS[i], unpack(over))
+    redis.call('HDEL', KEYS[4], unpack(over))
+  end
+end
+
+-- The place that the key has is no other act.
+local total, last = 0, nil
+for i = 1, 3 do
+  local own = tonumber(redis.call('ZSCORE', KEYS[i], key) or '-1')
+  local n = redis.call('ZCOUNT', KEYS[i], day, '+inf')
+  if own >= day then n = n - 1 end
+  total = total + n
+  if i == kind and of_kind > 0 and n >= of_kind then return { 'full kind', now } end
+  local latest = redis.call('ZREVRANGE', KEYS[i], 0, 1, 'WITHSCORES')
+  local other = latest[1] ~= key and latest[2] or latest[4]
+  if other then last = math.max(last or 0, tonumber(other)) end
+end
+if per_day > 0 and total >= per_day then return { 'full', now } end
+
+if interval > 0 and last and last + interval > now then
+  local free = last + interval
+  local turn = math.max(free, tonumber(redis.call('GET', KEYS[5]) or '0'))
+  local ahead = math.max(tonumber(ARGV[13]), interval)
+  if turn > free + ahead then return { 'early', math.floor(free + ahead * (1 - tonumber(ARGV[14]) / 4000)) } end
+  redis.call('SET', KEYS[5], turn + interval, 'PX', math.ceil(turn + interval - now))
+  return { 'early', turn }
+end
+
+for i = 1, 3 do redis.call('ZREM', KEYS[i], key) end
+redis.call('ZADD', KEYS[kind], now + within, key)
+redis.call('HSET', KEYS[4], key, holder)
+redis.call('PEXPIRE', KEYS[4], keep)
+for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], keep) end
+return { 'taken', now }

@@ -1,0 +1,139 @@
+//! The emergency brake, in Redis and in the audit log.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
+
+use std::time::Instant;
+
+use perch_base::Environment;
+use perch_queue::Redis;
+use perch_store::{AuditFilter, Brake, CLEAR_FOR, Way};
+use perch_testkit::{OwnRedis, TestDatabase, TestRedis, redis_settings};
+use secrecy::SecretString;
+use serde_json::json;
+
+struct World {
+    redis: TestRedis,
+    database: TestDatabase,
+}
+
+impl World {
+    async fn start() -> Self {
+        Self { redis: TestRedis::claim().await, database: TestDatabase::create().await }
+    }
+
+    /// The brake as another process has it.
+    fn brake(&self) -> Brake {
+        Brake::new(self.redis.door(), self.database.store(Environment::Staging))
+    }
+
+    /// One whose Postgres is away.
+    async fn without_postgres(&self) -> Brake {
+        let store = self.database.store(Environment::Staging);
+        store.close().await;
+        Brake::new(self.redis.door(), store)
+    }
+
+    async fn is_on(&self) -> bool {
+        self.brake().state().await.unwrap().on
+    }
+
+    async fn audited(&self) -> Vec<String> {
+        let filter = AuditFilter { object: Some("brake".into()), limit: 100, ..AuditFilter::default() };
+        let lines = self.database.store(Environment::Staging).audit().list(&filter).await.unwrap();
+        lines.iter().rev().map(|line| format!("{} {} {}", line.actor, line.action, line.details["reason"])).collect()
+    }
+}
+
+#[tokio::test]
+async fn the_brake_stops_every_process_until_it_is_lifted_and_both_are_in_the_audit_log() {
+    let world = World::start().await;
+    assert!(!world.is_on().await);
+    let pulled = world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
+    assert!(pulled.changed && pulled.state.on && pulled.unlogged.is_none());
+    let Way::Braked(state) = world.brake().look().await.unwrap() else { panic!("it is on") };
+    assert_eq!((state.by.as_deref(), state.reason.as_deref()), (Some("ann"), Some("wrong odds")));
+    assert!(state.line > 0, "{state:?}");
+
+    let lifted = world.brake().lift("bob", "odds are right", json!({})).await.unwrap();
+    assert!(lifted.changed && !lifted.state.on);
+    assert!(matches!(world.brake().look_again().await.unwrap(), Some(Way::Clear(_))));
+    assert!(!world.brake().lift("bob", "again", json!({})).await.unwrap().changed);
+    let expected = ["ann brake.on \"wrong odds\"", "bob brake.off \"odds are right\""];
+    assert_eq!(world.audited().await, expected);
+}
+
+#[tokio::test]
+async fn what_was_clear_before_a_pull_holds_no_longer_when_the_pull_has_returned() {
+    let world = World::start().await;
+    let brake = world.brake();
+    let Way::Clear(clear) = brake.look().await.unwrap() else { panic!("it is off") };
+    assert!(clear.holds());
+    let began = Instant::now();
+    brake.pull("ann", "stop", json!({})).await.unwrap();
+    assert!(!clear.holds());
+    assert!(began.elapsed() >= CLEAR_FOR, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_redis_that_was_wiped_or_is_an_older_copy_does_not_lift_the_brake() {
+    let world = World::start().await;
+    world.brake().look().await.unwrap();
+    world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
+    world.redis.wipe().await;
+    assert!(world.brake().look_again().await.unwrap().is_none(), "Redis alone does not know");
+    assert!(matches!(world.brake().look().await.unwrap(), Way::Braked(_)));
+    assert!(matches!(world.brake().look_again().await.unwrap(), Some(Way::Braked(_))), "Redis was told");
+
+    let mut raw = world.redis.raw().await;
+    let older = ["state", "off", "line", "0"];
+    redis::cmd("HSET").arg("stg:brake").arg(&older).query_async::<()>(&mut raw).await.unwrap();
+    assert!(world.is_on().await);
+    world.brake().lift("bob", "right", json!({})).await.unwrap();
+    world.redis.wipe().await;
+    assert!(!world.is_on().await, "what was lifted stays lifted");
+}
+
+#[tokio::test]
+async fn while_postgres_is_away_the_brake_can_be_pulled_and_not_lifted_and_what_nobody_holds_is_not_clear() {
+    let world = World::start().await;
+    let cut_off = world.without_postgres().await;
+    cut_off.look().await.expect_err("neither Redis nor Postgres says how it stands");
+    world.brake().look().await.unwrap();
+    assert!(matches!(cut_off.look().await.unwrap(), Way::Clear(_)), "Redis holds that it is off");
+
+    let pulled = cut_off.pull("ann", "stop", json!({})).await.unwrap();
+    assert!(pulled.state.on && pulled.unlogged.is_some());
+    assert!(world.is_on().await, "the log knows nothing of it, and Redis does");
+    cut_off.lift("bob", "go on", json!({})).await.expect_err("a lift that is not audited is none");
+    assert!(world.is_on().await);
+    assert!(!world.brake().lift("bob", "go on", json!({})).await.unwrap().state.on);
+}
+
+#[tokio::test]
+async fn while_redis_is_away_the_audit_log_stops_and_does_not_let_go() {
+    let world = World::start().await;
+    let mut own = OwnRedis::start().await;
+    let door = || Redis::new(&SecretString::from(own.url()), &redis_settings()).unwrap();
+    let brake = Brake::new(door(), world.database.store(Environment::Staging));
+    own.kill();
+    brake.look().await.expect_err("Redis may hold a brake that the log does not know");
+    brake.pull("ann", "stop", json!({})).await.expect_err("Redis does not answer");
+    assert!(matches!(brake.look().await.unwrap(), Way::Braked(_)), "the log has the line");
+    own.restart().await;
+    assert!(matches!(brake.look().await.unwrap(), Way::Braked(_)));
+    assert!(matches!(brake.look_again().await.unwrap(), Some(Way::Braked(_))));
+}
+
+#[tokio::test]
+async fn of_two_that_pull_and_lift_at_once_the_later_line_of_the_log_holds_for_both() {
+    let world = World::start().await;
+    for _ in 0..3 {
+        world.brake().pull("ann", "stop", json!({})).await.unwrap();
+        let (one, two) = (world.brake(), world.brake());
+        let (lifted, pulled) = tokio::join!(one.lift("bob", "go", json!({})), two.pull("eve", "stop", json!({})));
+        (lifted.unwrap(), pulled.unwrap());
+        let last = world.audited().await.pop().unwrap();
+        assert_eq!(world.is_on().await, last.contains("brake.on"), "{last}");
+        let held = world.brake().look_again().await.unwrap();
+        assert_eq!(matches!(held, Some(Way::Braked(_))), last.contains("brake.on"), "Redis holds the same: {last}");
+    }
+}

@@ -1,0 +1,143 @@
+//! The emergency brake.
+
+use axum::{Extension, Json, extract::State};
+use chrono::{DateTime, Utc};
+use perch_store::{Brake, BrakeState, Braked};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    App,
+    guard::Caller,
+    input::{JsonBody, Params},
+    problem::{Answer, Cause, Document, Problem},
+};
+
+/// Characters of a reason.
+const LONGEST: usize = 500;
+
+/// How the brake stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BrakeAnswer {
+    /// True when nothing is published.
+    pub on: bool,
+    /// Who pulled or lifted it last; none when nobody ever did.
+    pub by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Since when it stands so.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl From<BrakeState> for BrakeAnswer {
+    fn from(BrakeState { on, by, reason, since, .. }: BrakeState) -> Self {
+        Self { on, by, reason, since }
+    }
+}
+
+/// What became of a pull or a lift.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BrakeChange {
+    /// How it stands now.
+    #[serde(flatten)]
+    pub brake: BrakeAnswer,
+    /// False when it stood so before.
+    pub changed: bool,
+    /// False when Postgres was away: the brake holds, and a Redis that is lost would forget it. Pull it again then.
+    pub logged: bool,
+}
+
+impl From<Braked> for BrakeChange {
+    fn from(Braked { state, changed, unlogged }: Braked) -> Self {
+        Self { brake: state.into(), changed, logged: unlogged.is_none() }
+    }
+}
+
+/// Why the brake is pulled.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BrakeRequest {
+    /// The reason, as the audit log and every job that is stopped show it: 1 to 500 characters.
+    pub reason: String,
+}
+
+/// Why the brake is lifted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LiftParams {
+    /// The reason, as the audit log shows it: 1 to 500 characters.
+    reason: String,
+}
+
+/// The reason without the space around it. `refused` says where it stands when it is no reason.
+fn checked(reason: &str, refused: (Cause, &str)) -> Answer<String> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > LONGEST {
+        let (cause, field) = refused;
+        return Err(Problem::field(
+            cause,
+            field,
+            format!("is empty or too long; say in 1 to {LONGEST} characters why"),
+        ));
+    }
+    Ok(reason.to_owned())
+}
+
+fn brake_of(app: &App) -> Brake {
+    Brake::new(app.queues.redis().clone(), app.store.clone())
+}
+
+/// Look at the brake
+#[utoipa::path(get, path = "/brake", tag = "brake", operation_id = "brake",
+    responses((status = 200, description = "How it stands.", body = BrakeAnswer)))]
+pub(super) async fn show(State(app): State<App>) -> Answer<Json<BrakeAnswer>> {
+    Ok(Json(brake_of(&app).state().await?.into()))
+}
+
+/// Pull the brake
+///
+/// Stops everything that publishes, in all processes. When this answers, after a little more than a second, no call to X
+/// begins that has not begun. Jobs wait; none is lost and no attempt counts.
+#[utoipa::path(put, path = "/brake", tag = "brake", operation_id = "pull_brake", request_body = BrakeRequest,
+    responses(
+        (status = 200, description = "It is on.", body = BrakeChange),
+        (status = 422, description = "There is no reason.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn pull(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(request): JsonBody<BrakeRequest>,
+) -> Answer<Json<BrakeChange>> {
+    let reason = checked(&request.reason, (Cause::InvalidRequest, "$.reason"))?;
+    let pulled = brake_of(&app).pull(&caller.actor(), &reason, over(&caller)).await?;
+    if let Some(error) = &pulled.unlogged {
+        metrics::counter!("perch_audit_failures_total").increment(1);
+        tracing::error!(%error, actor = caller.actor(), reason, "the brake is on, and the audit log could not be written");
+    }
+    Ok(Json(pulled.into()))
+}
+
+/// Lift the brake
+///
+/// The jobs that wait go on by themselves. It stays on when the audit log cannot be written.
+#[utoipa::path(delete, path = "/brake", tag = "brake", operation_id = "lift_brake", params(LiftParams),
+    responses(
+        (status = 200, description = "It is off.", body = BrakeChange),
+        (status = 400, description = "There is no reason.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn lift(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(params): Params<LiftParams>,
+) -> Answer<Json<BrakeChange>> {
+    let reason = checked(&params.reason, (Cause::InvalidQuery, "reason"))?;
+    let lifted = brake_of(&app).lift(&caller.actor(), &reason, over(&caller)).await?;
+    Ok(Json(lifted.into()))
+}
+
+/// As the audit log holds what came over the API.
+fn over(caller: &Caller) -> serde_json::Value {
+    json!({ "over": "api", "key": caller.key_id() })
+}

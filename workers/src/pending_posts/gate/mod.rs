@@ -1,0 +1,257 @@
+//! The gate before everything that publishes: the emergency brake, and what each account may publish and when.
+//!
+//! An act is let in before its effect is claimed, and looks at the brake once more right before its call. What may not go yet
+//! waits, and that costs no attempt. What has happened already never comes here.
+
+pub(crate) mod hours;
+mod pass;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_base::{Settings, settings::PostingSettings};
+use perch_jobs::AccountId;
+use perch_queue::{Fail, Redis, worker::JobContext};
+use perch_store::{
+    Brake, BrakeState, CLEAR_FOR, PlaceAnswer, PlaceAsk, PlaceKind, Places, Store, StoreError, Term, Way,
+};
+
+use self::hours::Hour;
+
+pub(crate) use self::pass::Pass;
+
+/// An act that was let in begins within this time, or asks again. A little more than what its permit allows.
+const BEGIN_WITHIN: Duration = Duration::from_secs(6);
+/// How long a job stays with its worker while the brake is on. It holds its place there, so that however many wait, a few are
+/// awake; and it goes on as soon as the brake is lifted.
+const HELD_FOR: Duration = Duration::from_secs(20);
+/// How often such a job looks at the brake.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// When a job comes back that was stopped on the way.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Why an act may not begin now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    wait: Duration,
+    why: String,
+}
+
+impl Held {
+    fn new(wait: Duration, why: String) -> Self {
+        Self { wait, why }
+    }
+
+    /// Stopped by the brake on the way.
+    pub(crate) fn braked(state: &BrakeState) -> Self {
+        Self::new(SOON, state.told())
+    }
+
+    fn until(until: DateTime<Utc>, now: DateTime<Utc>, why: impl Into<String>) -> Self {
+        let wait = (until - now).to_std().unwrap_or_default();
+        let why = format!("{}; it goes on at {}", why.into(), until.format("%Y-%m-%d %H:%M:%SZ"));
+        Self { wait: wait.max(Duration::from_millis(1)), why }
+    }
+}
+
+impl From<Held> for Fail {
+    fn from(held: Held) -> Self {
+        Self::Snooze(held.wait, held.why)
+    }
+}
+
+/// What the gate found.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// It may begin.
+    Open(Pass),
+    /// The brake is on.
+    Braked(BrakeState),
+    /// The account may not publish this now.
+    Held(Held),
+}
+
+/// Who wants to do what.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub account: &'a AccountId,
+    pub kind: PlaceKind,
+    /// The key of the effect.
+    pub key: &'a str,
+    pub cx: &'a JobContext,
+}
+
+/// The gate. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    brake: Brake,
+    places: Places,
+    settings: Arc<Settings>,
+}
+
+impl Gate {
+    pub(crate) fn new(redis: Redis, store: Store, settings: Arc<Settings>) -> Self {
+        let places = Places::new(redis.clone(), settings.env);
+        Self { brake: Brake::new(redis, store), places, settings }
+    }
+
+    /// Lets an act in, or says what it waits for. Takes its place among those of its account.
+    pub(crate) async fn enter(&self, wanted: &Wanted<'_>) -> Result<Entry, StoreError> {
+        let clear = match self.brake.look().await? {
+            Way::Clear(clear) => clear,
+            Way::Braked(state) => return Ok(stopped(state)),
+        };
+        metrics::gauge!("perch_brake").set(0.0);
+        let cx = wanted.cx;
+        let holder = format!("{}:{}:{}", cx.id(), cx.attempt(), cx.worker());
+        let posting = self.settings.posting_of(wanted.account);
+        let term = Term::starting(BEGIN_WITHIN);
+        if let Some(held) = self.take_place(wanted, &posting, &holder).await? {
+            return Ok(Entry::Held(held));
+        }
+        Ok(Entry::Open(Pass::new(wanted.account.clone(), wanted.key.to_owned(), holder, term, clear)))
+    }
+
+    /// Looks at the brake right before the call.
+    pub(crate) async fn begin(&self, pass: &Pass) -> Result<Option<Held>, StoreError> {
+        match self.brake.look_again().await? {
+            Some(Way::Clear(clear)) => {
+                pass.renew(clear);
+                Ok(None)
+            }
+            Some(Way::Braked(state)) => Ok(Some(Held::braked(&state))),
+            None => Ok(Some(Held::new(SOON, "Redis has lost the brake; Postgres is asked for it first".to_owned()))),
+        }
+    }
+
+    /// Goes on looking at the brake while a call is on its way. Never ends.
+    pub(crate) async fn watch(&self, pass: &Pass) -> Infallible {
+        loop {
+            tokio::time::sleep(CLEAR_FOR / 4).await;
+            // What cannot be read lets the pass run out.
+            match self.brake.look_again().await {
+                Ok(Some(Way::Clear(clear))) => pass.renew(clear),
+                Ok(Some(Way::Braked(state))) => pass.withdraw(state),
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits with a job until the brake is lifted, for a while. Then the job begins anew.
+    pub(crate) async fn wait_for_lift(&self, state: &BrakeState, cx: &JobContext) -> Held {
+        let lifted = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                if matches!(self.brake.look_again().await, Ok(Some(Way::Clear(_)) | None)) {
+                    return;
+                }
+            }
+        };
+        let held = Held::braked(state);
+        tokio::select! {
+            () = lifted => Held::new(Duration::from_millis(1), format!("{}; it was lifted meanwhile", state.told())),
+            () = tokio::time::sleep(HELD_FOR) => held,
+            () = cx.cancellation().cancelled() => held,
+        }
+    }
+
+    /// Notes that an act has begun. When Redis cannot be told, its place counts from a little later than it began.
+    pub(crate) async fn keep(&self, pass: &Pass) {
+        if let Err(error) = self.places.keep(pass.account(), pass.key(), pass.holder()).await {
+            tracing::debug!(effect = pass.key(), %error, "the place of an act was not noted as begun");
+        }
+    }
+
+    /// Gives back the place of an act that did not happen. When Redis cannot be told, the same effect finds it later.
+    pub(crate) async fn leave(&self, pass: &Pass) {
+        if let Err(error) = self.places.leave(pass.account(), pass.key(), pass.holder()).await {
+            tracing::debug!(effect = pass.key(), %error, "the place of an act was not given back");
+        }
+    }
+
+    async fn take_place(
+        &self,
+        wanted: &Wanted<'_>,
+        posting: &PostingSettings,
+        holder: &str,
+    ) -> Result<Option<Held>, StoreError> {
+        let mut now = self.places.clock().now();
+        // Once by the clock of this process, then by that of Redis; a minute may end in between.
+        for _ in 0..3 {
+            match self.ask_for_place(wanted, posting, holder, now).await? {
+                Asked::In => return Ok(None),
+                Asked::Held(held) => return Ok(Some(held)),
+                Asked::Elsewhen(by_redis) => now = by_redis,
+            }
+        }
+        Ok(Some(Held::new(SOON, "the clock of Redis does not stand still; see `perch doctor`".to_owned())))
+    }
+
+    async fn ask_for_place(
+        &self,
+        wanted: &Wanted<'_>,
+        posting: &PostingSettings,
+        holder: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Asked, StoreError> {
+        let account = wanted.account;
+        let day = hours::day(posting, now);
+        let within = TimeDelta::from_std(BEGIN_WITHIN).unwrap_or_default();
+        let (from, until) = match hours::hour(posting, &day, now, within) {
+            Hour::Open { from, until } => (from, until),
+            Hour::Quiet { until } => return Ok(held("quiet", until, now, format!("{account} has quiet hours"))),
+            Hour::LastOfDay { until } => return Ok(held("day", until, now, format!("the day of {account} ends"))),
+        };
+        let (of_kind, name) = match wanted.kind {
+            PlaceKind::Post => (0, "posts"),
+            PlaceKind::Reply => (posting.replies_per_day, "replies"),
+            PlaceKind::Retweet => (posting.retweets_per_day, "retweets"),
+        };
+        let ask = PlaceAsk {
+            account,
+            kind: wanted.kind,
+            key: wanted.key,
+            holder,
+            within: BEGIN_WITHIN,
+            from,
+            until,
+            day: day.began,
+            min_interval: posting.min_interval,
+            per_day: posting.per_day,
+            of_kind,
+        };
+        let tomorrow = hours::open_from(posting, day.ends);
+        Ok(match self.places.take(&ask).await? {
+            PlaceAnswer::Taken => Asked::In,
+            PlaceAnswer::Full => {
+                let why = format!("{account} has published {} times today, as often as it may", posting.per_day);
+                held("per_day", tomorrow, now, why)
+            }
+            PlaceAnswer::FullOfKind => {
+                held("kind_per_day", tomorrow, now, format!("{account} has made its {of_kind} {name} of today"))
+            }
+            PlaceAnswer::Early(until) => {
+                let interval = humantime::format_duration(posting.min_interval);
+                held("min_interval", until, now, format!("{account} publishes once in {interval}"))
+            }
+            PlaceAnswer::Elsewhen(by_redis) => Asked::Elsewhen(by_redis),
+        })
+    }
+}
+
+enum Asked {
+    In,
+    Held(Held),
+    Elsewhen(DateTime<Utc>),
+}
+
+fn held(by: &'static str, until: DateTime<Utc>, now: DateTime<Utc>, why: String) -> Asked {
+    metrics::counter!("perch_publications_held_total", "by" => by).increment(1);
+    Asked::Held(Held::until(until, now, why))
+}
+
+fn stopped(state: BrakeState) -> Entry {
+    metrics::gauge!("perch_brake").set(1.0);
+    metrics::counter!("perch_publications_held_total", "by" => "brake").increment(1);
+    Entry::Braked(state)
+}

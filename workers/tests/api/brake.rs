@@ -1,0 +1,77 @@
+use perch_store::{RateWindow, RateWindows, Scope};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::world::{World, seen};
+
+const BRAKE: &str = "/api/v1/brake";
+
+#[tokio::test]
+async fn the_brake_is_pulled_seen_and_lifted_and_the_audit_log_says_by_whom_and_why() {
+    let world = World::start().await;
+    assert_eq!(world.get(BRAKE).await.json()["on"], false);
+    let pull = || world.request(Method::PUT, BRAKE, Scope::Operate).json(&json!({ "reason": "wrong odds" }));
+    let pulled = seen(pull()).await.json();
+    assert_eq!((&pulled["on"], &pulled["changed"], &pulled["logged"]), (&json!(true), &json!(true), &json!(true)));
+    assert_eq!(seen(pull()).await.json()["changed"], false);
+    let told = world.get(BRAKE).await.json();
+    assert_eq!((&told["by"], &told["reason"]), (&json!("api:operator"), &json!("wrong odds")));
+    let metrics = seen(world.bare(Method::GET, "/metrics")).await.text;
+    assert!(metrics.contains("perch_brake 1"), "{metrics}");
+    let ready = seen(world.bare(Method::GET, "/ready")).await;
+    assert_eq!((ready.status.as_u16(), &ready.json()["brake"]), (200, &json!("on, so nothing is published")));
+
+    let lift = format!("{BRAKE}?reason=mended");
+    let lifted = seen(world.request(Method::DELETE, &lift, Scope::Operate)).await.json();
+    assert_eq!((&lifted["on"], &lifted["changed"]), (&json!(false), &json!(true)));
+    let line = |action: &str| (action.to_owned(), "brake".to_owned(), "api:operator".to_owned());
+    assert_eq!(world.audited().await, [line("brake.on"), line("brake.on"), line("brake.off")]);
+}
+
+#[tokio::test]
+async fn the_brake_is_not_touched_without_the_scope_or_a_reason() {
+    let world = World::start().await;
+    for scope in [Scope::Read, Scope::Enqueue] {
+        let pull = world.request(Method::PUT, BRAKE, scope).json(&json!({ "reason": "no" }));
+        seen(pull).await.problem(403, "forbidden");
+    }
+    let empty = world.request(Method::PUT, BRAKE, Scope::Operate).json(&json!({ "reason": " " }));
+    let (field, reason) = seen(empty).await.problem(422, "invalid-request");
+    assert!(field == "$.reason" && reason.contains("say in 1 to 500 characters why"), "{field}: {reason}");
+    let without = seen(world.request(Method::DELETE, BRAKE, Scope::Operate)).await;
+    without.problem(400, "invalid-query");
+    assert_eq!(world.audited().await, []);
+}
+
+#[tokio::test]
+async fn limits_are_shown_at_all_three_levels() {
+    let world = World::with(&[
+        ("PERCH__POSTING__PER_DAY", "20"),
+        ("PERCH__QUEUES__EXTRACTION__RATE", r#"{ count = 5, per = "1m" }"#),
+    ])
+    .await;
+    let windows = RateWindows::new(world.redis.door(), world.settings.env);
+    let reset = perch_base::clock::now() + chrono::TimeDelta::minutes(10);
+    windows.set("x:posts_create:main", RateWindow { limit: 100, remaining: 3, reset }).await.expect("Redis answers");
+    windows
+        .set("model:grok:chat_completions", RateWindow { limit: 60, remaining: 59, reset })
+        .await
+        .expect("Redis answers");
+    let shown = world.get("/api/v1/limits").await.json();
+    let api = &shown["api"];
+    assert_eq!((&api[0]["caller"], &api[0]["remaining"]), (&json!("grok"), &json!(59)));
+    assert_eq!(
+        (&api[1]["service"], &api[1]["endpoint"], &api[1]["caller"]),
+        (&json!("x"), &json!("posts_create"), &json!("main"))
+    );
+    let main = &shown["posting"][0];
+    assert_eq!((&main["account"], &main["per_day"], &main["posts"]), (&json!("main"), &json!(20), &json!(0)));
+    let extraction =
+        shown["processing"].as_array().and_then(|all| all.iter().find(|queue| queue["queue"] == "extraction"));
+    assert_eq!(extraction.map(|queue| &queue["rate"]["left"]), Some(&json!(5)), "{shown}");
+
+    let one = world.get("/api/v1/limits?account=main").await.json();
+    assert_eq!(one["api"].as_array().map(Vec::len), Some(1));
+    let (field, reason) = world.get("/api/v1/limits?account=other").await.problem(400, "invalid-query");
+    assert!(field == "account" && reason.contains("configured are main"), "{field}: {reason}");
+}

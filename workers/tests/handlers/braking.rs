@@ -1,0 +1,161 @@
+//! The emergency brake under a stream of posts, with two pools that share nothing but their servers.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use perch_jobs::{JobId, QueueName};
+use perch_queue::{EntryId, EventKind, NewJob, Queue};
+use perch_sandbox::{Endpoint, Fault, FaultKind};
+use perch_store::{AttemptOutcome, Brake, BrakeState, EffectState, JobState, Way};
+use serde_json::json;
+
+use crate::world::{World, eventually, publication};
+
+/// Many posts of one account at once.
+const WIDE: [(&str, &str); 2] =
+    [("PERCH__QUEUES__PENDING_POSTS__CONCURRENCY", "6"), ("PERCH__QUEUES__PENDING_POSTS__GROUP_CONCURRENCY", "0")];
+
+impl World {
+    fn brake(&self) -> Brake {
+        Brake::new(self.client.queues().redis().clone(), self.store.clone())
+    }
+
+    async fn pull(&self, reason: &str) -> BrakeState {
+        self.brake().pull("ann", reason, json!({})).await.expect("Redis answers").state
+    }
+
+    async fn lift(&self) {
+        let lifted = self.brake().lift("bob", "mended", json!({})).await.expect("Redis and Postgres answer");
+        assert!(lifted.changed && !lifted.state.on);
+    }
+
+    fn posts(&self) -> Queue {
+        self.client.queues().get(&QueueName::from_static("pending_posts")).expect("it is configured").clone()
+    }
+
+    async fn enqueue_posts(&self, count: usize) -> Vec<JobId> {
+        let jobs = (0..count).map(|n| NewJob::of(&publication(&format!("Number {n}"), None, None)).expect("JSON"));
+        let answers = self.client.submit_all(jobs.collect()).await;
+        answers.into_iter().map(|answer| answer.expect("Redis accepts it").id).collect()
+    }
+
+    async fn events_of(&self, kind: EventKind) -> usize {
+        let entries = self.posts().events_after(EntryId::default(), 100_000).await.expect("Redis answers");
+        entries.iter().flat_map(|(_, events)| events).filter(|event| event.kind == kind).count()
+    }
+
+    /// Waits until so many jobs have been taken and stand before the brake.
+    async fn stands(&self, running: u64) {
+        eventually("workers hold jobs and go no further", || async {
+            let stats = self.posts().stats().await.expect("Redis answers");
+            (stats.running == running).then_some(())
+        })
+        .await;
+    }
+
+    fn made_at(&self) -> Vec<DateTime<Utc>> {
+        self.x.made().iter().map(|post| post.created_at).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_the_brake_is_pulled_no_pool_begins_a_call_and_once_it_is_lifted_every_post_goes_out() {
+    let world = World::without_workers(&WIDE).await.work().work();
+    world.x.set_limit(Endpoint::CreatePost, 10_000);
+    let ids = world.enqueue_posts(120).await;
+    eventually("posts flow", || async { (world.x.made().len() > 10).then_some(()) }).await;
+
+    let asked = Instant::now();
+    world.pull("wrong odds").await;
+    let (answered, took) = (Utc::now(), asked.elapsed());
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    world.stands(12).await;
+    let before = world.x.calls(Endpoint::CreatePost);
+    assert!(before < 120, "something is left to stop");
+
+    let lifting = Utc::now();
+    world.lift().await;
+    let lifted = Instant::now();
+    eventually("jobs go on by themselves", || async { (world.x.made().len() as u64 > before).then_some(()) }).await;
+    assert!(lifted.elapsed() < Duration::from_secs(5), "{:?}", lifted.elapsed());
+    for id in &ids {
+        let job = world.ended(*id).await;
+        assert_eq!((job.state, job.attempts), (JobState::Done, 1), "{:?}", job.last_error);
+    }
+    let made = world.made_at();
+    assert_eq!(made.len(), 120, "each once");
+    let within: Vec<_> = made.iter().filter(|at| **at > answered && **at < lifting).collect();
+    assert!(within.is_empty(), "answered at {answered}, lifted at {lifting}: {within:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_jobs_that_wait_for_the_brake_keep_no_more_awake_than_there_are_places() {
+    let one_place = [("PERCH__QUEUES__PENDING_POSTS__CONCURRENCY", "2")];
+    let world = World::without_workers(&one_place).await;
+    world.x.set_limit(Endpoint::CreatePost, 10_000);
+    world.pull("wrong odds").await;
+    let ids = world.enqueue_posts(1_000).await;
+    let world = world.work();
+    // One of the account runs at a time. It is put off when it has waited for a while, and the next one takes its place.
+    eventually("one was put off", || async { (world.events_of(EventKind::Snoozed).await > 0).then_some(()) }).await;
+    let started = world.events_of(EventKind::Started).await;
+    assert!(started <= 4, "{started} attempts in more than ten seconds");
+    let stats = world.posts().stats().await.expect("Redis answers");
+    assert_eq!(stats.waiting() + stats.delayed + stats.running, 1_000);
+    assert_eq!(world.x.calls(Endpoint::CreatePost), 0);
+
+    let lifted = Instant::now();
+    world.lift().await;
+    eventually("they go on", || async { (world.x.made().len() >= 3).then_some(()) }).await;
+    assert!(lifted.elapsed() < Duration::from_secs(5), "{:?}", lifted.elapsed());
+    world.sync().await;
+    let attempts = world.store.history().attempts(ids[0]).await.expect("Postgres answers");
+    let first = attempts.first().expect("it was the first to be taken");
+    let told = first.error.as_deref().is_some_and(|error| error.contains("pulled by ann: wrong odds"));
+    assert!(first.outcome == AttemptOutcome::Snoozed && told, "{first:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_wiped_while_the_brake_is_on_lets_nothing_out() {
+    let world = World::without_workers(&[]).await;
+    world.pull("wrong odds").await;
+    world.redis().wipe().await;
+    let world = world.work();
+    let id = world.enqueue(&publication("Not yet", None, None)).await;
+    world.stands(1).await;
+    eventually("Redis holds the brake again", || async {
+        matches!(world.brake().look_again().await, Ok(Some(Way::Braked(_)))).then_some(())
+    })
+    .await;
+    assert_eq!(world.x.calls(Endpoint::CreatePost), 0);
+    world.lift().await;
+    assert_eq!(world.ended(id).await.state, JobState::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_whose_answer_was_lost_is_found_and_recorded_although_the_brake_is_on() {
+    let world = World::without_workers(&[]).await;
+    world.x.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::DropAfter).times(1));
+    let world = world.work();
+    let id = world.enqueue(&publication("Made, and the answer lost", None, Some("promise:1"))).await;
+    eventually("the answer is lost", || async {
+        (!world.x.made().is_empty() && world.effect("promise:1").await.state == EffectState::Unknown).then_some(())
+    })
+    .await;
+    world.pull("wrong odds").await;
+    // What has happened is looked for and recorded whatever the brake says.
+    assert_eq!(world.ended(id).await.state, JobState::Done);
+    assert_eq!((world.x.made().len(), world.x.calls(Endpoint::CreatePost)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_simulated_stops_at_the_brake_too() {
+    let world = World::without_workers(&[("PERCH__X__BASE_URL", "https://api.x.com")]).await;
+    world.pull("rehearsal").await;
+    let world = world.work();
+    let id = world.enqueue(&publication("Nobody sees this", None, Some("promise:2"))).await;
+    world.stands(1).await;
+    assert!(world.store.effects().get("promise:2").await.expect("Postgres answers").is_none(), "nothing is claimed");
+    world.lift().await;
+    assert_eq!(world.ended(id).await.result, Some(json!({ "outcome": "simulated" })));
+}
