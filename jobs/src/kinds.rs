@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +178,38 @@ impl Job for CollectMetrics {
     const QUEUE: &'static str = "analytics_processing";
     const RETRY: RetryPolicy = RetryPolicy::new(6, Duration::from_secs(5), Duration::from_secs(900));
     const TIMEOUT: Duration = Duration::from_secs(30);
+}
+
+/// Fetches results of games from the configured source and settles the picks that the known results decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FetchResults {}
+
+impl Job for FetchResults {
+    const KIND: &'static str = "fetch_results";
+    const QUEUE: &'static str = CollectMetrics::QUEUE;
+    const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(10), Duration::from_secs(300));
+    const TIMEOUT: Duration = Duration::from_secs(120);
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: "fetch_results".into(), scope: UniqueScope::Done })
+    }
+}
+
+/// Adds up what a day came to, and posts it where that is configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SummariseDay {
+    /// The day in UTC; yesterday when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<NaiveDate>,
+}
+
+impl Job for SummariseDay {
+    const KIND: &'static str = "summarise_day";
+    const QUEUE: &'static str = CollectMetrics::QUEUE;
+    const RETRY: RetryPolicy = CollectMetrics::RETRY;
+    const TIMEOUT: Duration = MINUTE;
 }
 
 /// Moves hot state and job events from Redis into Postgres until nothing is left to move.

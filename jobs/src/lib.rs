@@ -6,6 +6,7 @@
 mod id;
 mod job;
 mod kinds;
+mod mention;
 mod pick;
 mod post;
 mod retry;
@@ -14,9 +15,10 @@ mod types;
 pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
 pub use job::{Job, Priority, Unique, UniqueScope};
 pub use kinds::{
-    CollectMetrics, ExtractPost, PollAccount, PollAccounts, PollDueAccounts, PublishPost, PublishSource, RetweetPost,
-    SyncHotState,
+    CollectMetrics, ExtractPost, FetchResults, PollAccount, PollAccounts, PollDueAccounts, PublishPost, PublishSource,
+    RetweetPost, SummariseDay, SyncHotState,
 };
+pub use mention::{Mention, PollMentions, ReplyToMention};
 pub use pick::{Answer, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 pub use post::{Media, Post};
 pub use retry::{InvalidRetryPolicy, RetryPolicy};

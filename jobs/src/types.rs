@@ -4,8 +4,8 @@ use schemars::Schema;
 use serde_json::value::RawValue;
 
 use crate::{
-    CollectMetrics, ExtractPost, Job, JobKind, PollAccount, PollAccounts, PollDueAccounts, Priority, PublishPost,
-    QueueName, RetryPolicy, RetweetPost, SyncHotState, Unique,
+    CollectMetrics, ExtractPost, FetchResults, Job, JobKind, PollAccount, PollAccounts, PollDueAccounts, PollMentions,
+    Priority, PublishPost, QueueName, ReplyToMention, RetryPolicy, RetweetPost, SummariseDay, SyncHotState, Unique,
 };
 
 /// A payload that does not fit its job type.
@@ -118,6 +118,10 @@ impl JobTypes {
             .with::<PublishPost>()
             .with::<RetweetPost>()
             .with::<CollectMetrics>()
+            .with::<PollMentions>()
+            .with::<ReplyToMention>()
+            .with::<FetchResults>()
+            .with::<SummariseDay>()
             .with::<SyncHotState>()
     }
 

@@ -76,7 +76,12 @@ fn check_variable(name: &str, value: Option<&str>, from: &str) {
         assert!(explained().contains(name), "{from}: {name} is not in .env.example");
         return;
     }
-    let value = value.unwrap_or("https://example.com").to_owned();
+    let usual = match name.rsplit("__").next() {
+        Some("PLAN") => "enterprise",
+        Some("BUDGET") => "{ daily = 1.0, monthly = 20.0 }",
+        _ => "https://example.com",
+    };
+    let value = value.unwrap_or(usual).to_owned();
     if let Err(error) = settings("staging", &[(name.to_owned(), value)]) {
         panic!("{from}: {name}: {error}");
     }

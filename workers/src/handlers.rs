@@ -1,13 +1,15 @@
 use perch_jobs::{
-    CollectMetrics, ExtractPost, PollAccount, PollAccounts, PollDueAccounts, PublishPost, RetweetPost, SyncHotState,
+    CollectMetrics, ExtractPost, FetchResults, PollAccount, PollAccounts, PollDueAccounts, PollMentions, PublishPost,
+    ReplyToMention, RetweetPost, SummariseDay, SyncHotState,
 };
 use perch_queue::worker::Handlers;
 
 use crate::{
-    analytics_processing::collect_metrics,
+    analytics_processing::{collect_metrics, fetch_results, summarise_day},
     extraction::extract_post,
+    generation::reply_to_mention,
     pending_posts::{publish_post, retweet_post},
-    producers::{poll_account, poll_accounts, poll_due_accounts},
+    producers::{poll_account, poll_accounts, poll_due_accounts, poll_mentions},
     sync_to_store::sync_hot_state,
 };
 
@@ -20,6 +22,10 @@ pub fn handlers() -> Handlers {
         .on::<ExtractPost, _, _>(extract_post)
         .on::<PublishPost, _, _>(publish_post)
         .on::<RetweetPost, _, _>(retweet_post)
+        .on::<PollMentions, _, _>(poll_mentions)
+        .on::<ReplyToMention, _, _>(reply_to_mention)
         .on::<CollectMetrics, _, _>(collect_metrics)
+        .on::<FetchResults, _, _>(fetch_results)
+        .on::<SummariseDay, _, _>(summarise_day)
         .on::<SyncHotState, _, _>(sync_hot_state)
 }

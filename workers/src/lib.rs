@@ -5,6 +5,7 @@ pub mod api;
 pub mod analytics_processing;
 pub mod extraction;
 mod follow_up;
+pub mod generation;
 mod handlers;
 pub mod limits;
 mod models;
@@ -17,6 +18,7 @@ pub mod scheduler;
 mod services;
 pub mod spending;
 pub mod sync_to_store;
+pub mod tracking;
 
 pub use handlers::handlers;
 pub use services::{Services, ServicesError};

@@ -21,7 +21,6 @@ pub(crate) enum Purpose {
     /// Picks of a post.
     Extraction,
     /// A reply to a mention.
-    #[expect(dead_code, reason = "the replier asks for it")]
     Reply,
 }
 
@@ -40,7 +39,7 @@ pub(crate) enum Unanswered {
     /// At least one was asked and is down, or cannot be asked.
     Down(String, Disposition),
     /// A provider has answered, and will not say anything else.
-    Declined(String),
+    Declined(Box<ModelError>),
 }
 
 impl From<Unanswered> for Fail {
@@ -50,7 +49,8 @@ impl From<Unanswered> for Fail {
             Unanswered::Down(why, Disposition::RetryAfter(after)) => Self::RetryAfter(after, why),
             Unanswered::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
             Unanswered::Down(why, Disposition::Retry) => Self::Retry(why),
-            Unanswered::Down(why, Disposition::Never) | Unanswered::Declined(why) => Self::Dead(why),
+            Unanswered::Down(why, Disposition::Never) => Self::Dead(why),
+            Unanswered::Declined(error) => Self::Dead(error.to_string()),
         }
     }
 }
@@ -123,8 +123,8 @@ impl Models {
                 }
                 Err(Failed::Held(held)) => round.held(name, held),
                 Err(Failed::Error(error)) => {
-                    if let Some(declined) = declined(&error) {
-                        return Err(Unanswered::Declined(declined));
+                    if declined(&error) {
+                        return Err(Unanswered::Declined(error));
                     }
                     tracing::info!(provider = %name, %error, "the next provider is asked");
                     metrics::counter!("perch_model_failovers_total", "provider" => name.clone()).increment(1);
@@ -248,12 +248,9 @@ impl Round {
     }
 }
 
-/// What a provider said that answered, and that another one would be asked in vain.
-fn declined(error: &ModelError) -> Option<String> {
-    match error {
-        ModelError::Refused { .. } | ModelError::Truncated { .. } => Some(error.to_string()),
-        _ => None,
-    }
+/// Whether a provider has answered, so that another one would be asked in vain.
+fn declined(error: &ModelError) -> bool {
+    matches!(error, ModelError::Refused { .. } | ModelError::Truncated { .. })
 }
 
 /// Whether the provider may have done the work, so that it counts with what was set aside for it.
@@ -341,7 +338,7 @@ mod tests {
     #[test]
     fn what_one_model_declines_is_not_carried_to_the_next() {
         let refused = ModelError::Refused { provider: "grok".into(), reason: "no".into() };
-        assert!(declined(&refused).is_some());
-        assert!(declined(&down("grok")).is_none());
+        assert!(declined(&refused));
+        assert!(!declined(&down("grok")));
     }
 }

@@ -2,18 +2,20 @@ use std::sync::Arc;
 
 use perch_base::Settings;
 use perch_clients::{
-    ModelError, Spender, XClient, XError,
+    ModelError, ResultsClient, ResultsError, Spender, XClient, XError,
+    models::ChatRequest,
     pictures::{PictureError, Pictures},
 };
 use perch_queue::{
     Client, Redis,
     worker::{Deps, JobContext},
 };
-use perch_store::{Budgets, HotStore, Marks, RateWindows, Store, Syncer};
+use perch_store::{Budgets, HotStore, Marks, MentionControl, RateWindows, Store, Syncer};
 
 use crate::{
+    generation::{Replier, ReplierError},
     limits::SharedLimits,
-    models::Models,
+    models::{Answered, Models, Purpose, Unanswered},
     pending_posts::{Gate, OwnIds},
     producers::UserIds,
     spending::Spending,
@@ -24,8 +26,12 @@ use crate::{
 pub struct Services {
     pub(crate) settings: Arc<Settings>,
     pub(crate) x: XClient,
-    pub(crate) models: Models,
+    models: Models,
     pub(crate) pictures: Pictures,
+    /// Who pays for the calls of X and of models.
+    spender: Spender,
+    pub(crate) replier: Arc<Replier>,
+    pub(crate) mentions: MentionControl,
     pub(crate) hot: HotStore,
     pub(crate) marks: Marks,
     pub(crate) user_ids: UserIds,
@@ -33,6 +39,7 @@ pub struct Services {
     pub(crate) gate: Gate,
     pub(crate) store: Store,
     pub(crate) syncer: Syncer,
+    pub(crate) results: Option<Arc<ResultsClient>>,
 }
 
 /// Why the services of the handlers cannot be set up.
@@ -47,6 +54,12 @@ pub enum ServicesError {
     /// The client of the language model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// What replies to mentions.
+    #[error(transparent)]
+    Replier(#[from] ReplierError),
+    /// The client of the source of results.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
 }
 
 impl Services {
@@ -63,29 +76,39 @@ impl Services {
             models: Models::new(settings, &limits, spending.clone())?,
             x: XClient::from_settings(settings, limits)?.metered(Arc::new(spending)),
             pictures: Pictures::from_settings(settings)?,
+            spender: Spender::default(),
+            replier: Arc::new(Replier::from_settings(settings)?),
+            mentions: MentionControl::new(redis.clone(), settings.env),
             hot,
             marks: Marks::new(redis.clone(), settings.env),
             own_ids: OwnIds::default(),
             gate: Gate::new(redis.clone(), store.clone(), all.clone()),
             user_ids: UserIds::new(redis.clone(), settings.env),
             syncer: Syncer::new(redis, store.clone(), settings.env, &queues, settings.sync.batch),
+            results: ResultsClient::from_settings(&settings.picks.results)?.map(Arc::new),
             store,
             settings: all,
         })
     }
 
-    /// The same services, whose calls of X somebody pays for.
-    pub(crate) fn charged_to(&self, spender: &Spender) -> Self {
-        Self { x: self.x.charged_to(spender.clone()), ..self.clone() }
+    /// The same services, whose calls a bot pays for; the account is the one that they are for.
+    pub(crate) fn charged_to(&self, bot: &'static str, account: impl Into<Option<String>>, cx: &JobContext) -> Self {
+        let spender = Spender { bot, account: account.into(), job: Some(cx.id()) };
+        Self { x: self.x.charged_to(spender.clone()), spender, ..self.clone() }
+    }
+
+    /// Asks the models of a purpose in turn until one answers.
+    pub(crate) async fn ask(&self, purpose: Purpose, request: &ChatRequest) -> Result<Answered, Unanswered> {
+        self.models.ask(purpose, &self.spender, request).await
+    }
+
+    /// Whether any model that extracts looks at pictures.
+    pub(crate) fn look_at_pictures(&self) -> bool {
+        self.models.look_at_pictures()
     }
 
     /// The dependencies that the handlers ask for.
     pub fn deps(&self) -> Deps {
         Deps::new().with(self.clone())
     }
-}
-
-/// Who pays for what a job does outside.
-pub(crate) fn spender(bot: &'static str, account: impl Into<Option<String>>, cx: &JobContext) -> Spender {
-    Spender { bot, account: account.into(), job: Some(cx.id()) }
 }

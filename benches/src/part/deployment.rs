@@ -26,6 +26,7 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
     let schedule = production_schedule()?;
     let settings = settings(&[
         ("PERCH__CRON__SYNC_HOT_STATE__SCHEDULE", &schedule),
+        ("PERCH__CRON__POLL_MENTIONS__ENABLED", "false"),
         ("REDIS_URL", redis),
         ("DATABASE_URL", database),
         // The limit of a key is there to protect the API from what the bench does.

@@ -318,6 +318,7 @@ fn programs(args: &Args, sandbox: &Sandbox, folder: &Path) -> Result<Programs, R
         ("PERCH__QUEUES__PENDING_POSTS__CONCURRENCY", "4"),
         ("PERCH__QUEUES__EXTRACTION__RATE", r#"{ count = 20, per = "1s" }"#),
         ("PERCH__QUEUES__SYNC_TO_STORE__HISTORY", "full"),
+        ("PERCH__CRON__POLL_MENTIONS__ENABLED", "false"),
         ("PERCH__X__TIMEOUT", "1s"),
         ("PERCH__X__SETTLE", "2s"),
         ("PERCH__MODELS__PROVIDERS__GROK__TIMEOUT", "2s"),

@@ -17,15 +17,19 @@ mod health;
 mod jobs;
 mod keys;
 mod limits;
+mod mentions;
 mod migrate;
 mod openapi;
 pub mod pause;
+mod picks;
 mod purge;
 pub mod queues;
 mod recover;
+mod review;
 mod sandbox;
 mod scheduler;
 mod spend;
+mod summary;
 pub mod tail;
 mod top;
 mod up;
@@ -75,6 +79,12 @@ pub enum Command {
     Effects(effects::Effects),
     /// What calls to X and to models cost: today, this month, and where the month is heading, in US dollars
     Spend(spend::Args),
+    /// The bots that answer mentions: status, start, stop, fetch, interval, pause, resume, list, block
+    #[command(subcommand)]
+    Mentions(mentions::Mentions),
+    /// Replies that wait for a person: list, show, approve, reject
+    #[command(subcommand)]
+    Review(review::Reviews),
     /// Who works on what
     Workers(workers::Args),
     /// What happens, as it happens
@@ -87,6 +97,11 @@ pub enum Command {
     /// Watched accounts: add, remove, list, show
     #[command(subcommand)]
     Accounts(accounts::Accounts),
+    /// Picks: list, show, settle, record
+    #[command(subcommand)]
+    Picks(picks::Picks),
+    /// What a day came to
+    Summary(summary::Args),
     /// Rebuild the queues of an empty or rolled-back Redis from Postgres
     Recover(recover::Args),
     /// Backups: check
@@ -133,11 +148,15 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Dead(dead) => dead::run(app, dead).await,
         Command::Effects(effects) => effects::run(app, effects).await,
         Command::Spend(args) => spend::run(app, args).await,
+        Command::Mentions(command) => mentions::run(app, command).await,
+        Command::Review(command) => review::run(app, command).await,
         Command::Workers(args) => workers::run(app, args).await,
         Command::Tail(args) => tail::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,
         Command::Cron(cron) => cron::run(app, cron).await,
         Command::Accounts(accounts) => accounts::run(app, accounts).await,
+        Command::Picks(picks) => picks::run(app, picks).await,
+        Command::Summary(args) => summary::run(app, args).await,
         Command::Recover(args) => recover::run(app, args).await,
         Command::Backup(backup) => backup::run(app, backup).await,
         Command::Migrate(args) => migrate::run(app, args).await,

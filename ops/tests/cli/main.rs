@@ -9,5 +9,8 @@ mod doctor;
 mod effects;
 mod jobs;
 mod keys;
+mod mentions;
+mod picks;
+mod play;
 mod processes;
 mod world;

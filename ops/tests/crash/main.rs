@@ -6,6 +6,7 @@
 mod world;
 
 mod books;
+mod braking;
 mod fetching;
 mod operations;
 mod stage;

@@ -75,14 +75,8 @@ impl Stage {
     }
 
     pub async fn of(world: World) -> Self {
-        let options = SandboxOptions {
-            bot_accounts: vec!["perch_bot".into()],
-            watched: Vec::new(),
-            post_every: None,
-            seed: 1,
-            rate_limits: false,
-            ..SandboxOptions::default()
-        };
+        let options =
+            SandboxOptions { bot_accounts: vec!["perch_bot".into()], rate_limits: false, ..SandboxOptions::default() };
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
         Self { world, sandbox }
     }
@@ -106,6 +100,7 @@ impl Stage {
             ("PERCH__ENGINE__HEARTBEAT", "1s".to_owned()),
             ("PERCH__CRON__POLL_ACCOUNTS__ENABLED", "false".to_owned()),
             ("PERCH__CRON__SYNC_HOT_STATE__ENABLED", "false".to_owned()),
+            ("PERCH__CRON__POLL_MENTIONS__ENABLED", "false".to_owned()),
             ("X_API_BEARER_TOKEN", "sandbox-bearer".to_owned()),
             ("X_API_KEY", "sandbox-consumer-key".to_owned()),
             ("X_API_SECRET", "sandbox-consumer-secret".to_owned()),

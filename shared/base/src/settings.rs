@@ -1,8 +1,10 @@
 //! Every setting of Perch. `config/base.toml` states each with its unit, its default and when to change it.
 
+mod mentions;
 mod paid;
 mod picks;
 mod posting;
+mod tracking;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -11,9 +13,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use mentions::{MentionsSettings, ReviewMode};
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
 pub use picks::{PicksSettings, PictureSettings};
 pub use posting::{AccountPostingSettings, PostingSettings, QuietSettings};
+pub use tracking::{ResultsSettings, SummarySettings, TrackingSettings};
 
 use crate::Environment;
 
@@ -91,6 +95,8 @@ pub struct FileSettings {
     pub models: ModelSettings,
     /// The picks bot.
     pub picks: PicksSettings,
+    /// The bot that answers mentions.
+    pub mentions: MentionsSettings,
     /// Collection of metrics.
     pub analytics: AnalyticsSettings,
     /// The sync into Postgres.

@@ -1,5 +1,7 @@
+mod mentions;
 mod paid;
 mod posting;
+mod tracking;
 
 use std::time::Duration;
 
@@ -46,6 +48,8 @@ pub(crate) fn validate(settings: &FileSettings, env: Environment) -> Vec<Finding
     posting::posting(&mut check, settings);
     models(&mut check, &settings.models, env);
     picks(&mut check, &settings.picks, &settings.x);
+    mentions::mentions(&mut check, settings);
+    tracking::tracking(&mut check, &settings.picks, env);
     analytics(&mut check, &settings.analytics);
     check.range("sync.batch", settings.sync.batch, 1..=10_000);
     sandbox(&mut check, &settings.sandbox, &settings.http);

@@ -227,6 +227,11 @@ fn a_value_out_of_its_range_is_refused_with_the_range() {
         ("PERCH__PICKS__ACCOUNT", "other", "picks.account is \"other\"", "main"),
         ("PERCH__PICKS__WATCH", "[\"Same\", \"same\"]", "picks.watch.1 is \"same\" a second time", "once"),
         ("PERCH__PICKS__POSTS_PER_POLL", "4", "picks.posts_per_poll is 4", "5 to 100"),
+        ("PERCH__PICKS__PAGES", "65", "picks.pages is 65", "1 to 64"),
+        ("PERCH__PICKS__TRACKING__ASSUMED_ODDS", "-50", "picks.tracking.assumed_odds is \"-50\"", "American"),
+        ("PERCH__PICKS__TRACKING__ASSUMED_STAKE", "0", "picks.tracking.assumed_stake is 0", "0.01 to 1000"),
+        ("PERCH__PICKS__RESULTS__URL", "results", "picks.results.url is not a URL", "or empty"),
+        ("PERCH__PICKS__SUMMARY__TEXT", "{pick}", "picks.summary.text is empty or has other braces", "{picks}"),
         ("PERCH__PICKS__PROCESSED_TTL", "1h", "picks.processed_ttl is shorter", "1day"),
         ("PERCH__PICKS__COMMENT", "{pick} by {auhtor}", "picks.comment has \"{auhtor}\"", "{author}"),
         ("PERCH__PICKS__COMMENT", "nice", "picks.comment does not say {pick}", "{pick}"),
@@ -386,7 +391,7 @@ fn an_account_publishes_as_posting_says_unless_its_own_block_says_otherwise() {
     let settings = config.settings(&[("PERCH__POSTING__MIN_INTERVAL", "90s"), ("PERCH__POSTING__PER_DAY", "50")]);
     let main = settings.posting_of(&"main".parse().expect("a name"));
     assert_eq!((main.per_day, main.min_interval.as_secs(), main.replies_per_day), (20, 90, 0));
-    let zone = main.quiet.timezone.map(|zone| zone.name());
+    let zone = main.quiet.timezone.map(chrono_tz::Tz::name);
     assert_eq!((main.quiet.from.to_string().as_str(), zone), ("22:30:00", Some("America/New_York")));
     let other = settings.posting_of(&"other".parse().expect("a name"));
     assert!(other.per_day == 50 && !other.quiet.are_set());
@@ -402,4 +407,28 @@ fn limits_of_posting_that_cannot_be_are_named() {
     assert!(said("PERCH__POSTING__PER_DAY", "10001").contains("posting.per_day is 10001; allowed: 0 to 10000"));
     let own = said("PERCH__X__ACCOUNTS__MAIN__POSTING__RETWEETS_PER_DAY", "10001");
     assert!(own.contains("x.accounts.main.posting.retweets_per_day"), "{own}");
+}
+
+#[test]
+fn what_the_bot_that_answers_mentions_cannot_work_with_is_named() {
+    let refused = Config::shipped().load(&[
+        ("PERCH__MENTIONS__ACCOUNTS", r#"["main", "other", "main"]"#),
+        ("PERCH__MENTIONS__INTERVAL", "10ms"),
+        ("PERCH__MENTIONS__REVIEW", "some"),
+        ("PERCH__MENTIONS__TEMPERATURE", "3.5"),
+        ("PERCH__MENTIONS__BANNED_TOPICS", r#"["elections", "{a|b"]"#),
+        ("PERCH__MENTIONS__ALLOWED_HOSTS", r#"["https://example.com"]"#),
+        ("PERCH__MENTIONS__BLOCKED_USERS", r#"["@troll", "4711", "fan_one"]"#),
+    ]);
+    let text = refused.expect_err("nothing of it can work").to_string();
+    says(&text, &["mentions.accounts.1 is \"other\"", "mentions.accounts.2 is \"main\" a second time"]);
+    says(&text, &["mentions.interval is 10ms", "mentions.temperature is 3.5"]);
+    says(&text, &["mentions.review is \"some\"; allowed: none, flagged, all"]);
+    says(
+        &text,
+        &["mentions.banned_topics.1 is \"{a|b\"", "mentions.allowed_hosts.0", "mentions.blocked_users.0 is \"@troll\""],
+    );
+    assert!(!text.contains("blocked_users.1") && !text.contains("banned_topics.0"), "{text}");
+    let text = Config::shipped().problem(&[("PERCH__MENTIONS__PERSONA", " ")]);
+    says(&text, &["mentions.persona is empty"]);
 }

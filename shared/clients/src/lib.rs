@@ -12,6 +12,7 @@ mod meter;
 pub mod models;
 mod oauth1;
 pub mod pictures;
+mod results;
 pub mod text;
 pub mod x;
 
@@ -19,4 +20,5 @@ pub use effect::{EffectPermit, WriteOutcome};
 pub use limits::{LocalLimits, RateLimits};
 pub use meter::{Charge, Meter, OverBudget, Reserved, Spender, Unmetered};
 pub use models::{ModelClient, ModelError};
+pub use results::{ResultsClient, ResultsError};
 pub use x::{XClient, XError};

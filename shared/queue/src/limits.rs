@@ -133,6 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::cast_precision_loss, reason = "times are milliseconds since 1970")]
     fn what_is_left_of_a_rate_grows_back_step_by_step() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         let rate = Rate { count: 3, per: Duration::from_secs(30) };

@@ -1,4 +1,7 @@
-//! The model server: OpenAI's chat completions, answered by rules over the text.
+//! The model server: OpenAI's chat completions. Picks are read out of posts by rules; whoever asks for a reply gets one.
+
+mod reply;
+mod wire;
 
 use axum::{
     Json, Router,
@@ -8,12 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use chrono::Utc;
+use perch_jobs::Answer;
 use perch_picks::rules::extract;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Endpoint, SandboxState, draw::Draw, guard::guarded, sandbox::App};
+use crate::{Endpoint, SandboxState, guard::guarded, picture, sandbox::App, state::Inner};
+use wire::{Asked, Ending, completion};
 
 /// Pictures come inline, so requests may be large.
 const LARGEST_BODY: usize = 25 * 1024 * 1024;
@@ -39,141 +42,61 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, Json(body)).into_response()
 }
 
-#[derive(Deserialize)]
-struct Completion {
-    model: String,
-    messages: Vec<Message>,
-    #[serde(default)]
-    response_format: Option<Value>,
-    #[serde(default)]
-    stream: bool,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    role: String,
-    #[serde(default)]
-    content: Content,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-    #[default]
-    None,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Part {
-    Text {
-        text: String,
-    },
-    ImageUrl {
-        #[serde(rename = "image_url")]
-        _image: Value,
-    },
-}
-
-impl Message {
-    fn text(&self) -> String {
-        match &self.content {
-            Content::Text(text) => text.clone(),
-            Content::None => String::new(),
-            Content::Parts(parts) => {
-                let texts = parts.iter().filter_map(|part| match part {
-                    Part::Text { text } => Some(text.as_str()),
-                    Part::ImageUrl { .. } => None,
-                });
-                texts.collect::<Vec<_>>().join("\n")
-            }
-        }
-    }
-}
-
-async fn complete(State(_app): State<App>, bytes: Bytes) -> Response {
-    let request: Completion = match serde_json::from_slice(&bytes) {
-        Ok(request) => request,
-        Err(wrong) => return error(StatusCode::BAD_REQUEST, "invalid_request", &wrong.to_string()),
+async fn complete(State(app): State<App>, bytes: Bytes) -> Response {
+    let asked = match Asked::read(&bytes) {
+        Ok(asked) => asked,
+        Err(complaint) => return error(StatusCode::BAD_REQUEST, complaint.code, &complaint.message),
     };
-    if request.messages.is_empty() {
-        return error(StatusCode::BAD_REQUEST, "invalid_request", "messages must not be empty");
-    }
-    if request.stream {
-        return error(StatusCode::BAD_REQUEST, "unsupported_value", "this server does not stream; leave stream out");
-    }
-    let prompt: String = request.messages.iter().map(Message::text).collect::<Vec<_>>().join("\n");
-    completion(&request.model, &prompt, &answer(&request))
+    let answer = answer(&asked, &app.state.lock());
+    completion(&asked, &answer, Ending::Stop)
 }
 
-/// The completion in OpenAI's shape. Four characters count as a token.
-fn completion(model: &str, prompt: &str, content: &str) -> Response {
-    let tokens = |text: &str| text.chars().count().div_ceil(4);
-    let (asked, answered) = (tokens(prompt), tokens(content));
-    let id = Draw::of(7, prompt, answered as u64).next();
-    Json(json!({
-        "id": format!("chatcmpl-{id:016x}"),
-        "object": "chat.completion",
-        "created": Utc::now().timestamp(),
-        "model": model,
-        "choices": [{
-            "index": 0,
-            "message": { "role": "assistant", "content": content, "refusal": null },
-            "logprobs": null,
-            "finish_reason": "stop",
-        }],
-        "usage": { "prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered },
-    }))
-    .into_response()
-}
-
-fn answer(request: &Completion) -> String {
-    let said: Vec<String> = request.messages.iter().filter(|m| m.role == "user").map(Message::text).collect();
-    let marked = said.iter().rev().find_map(|text| marked_post(text));
-    let last = said.last().map(String::as_str).unwrap_or_default();
-    match (marked, &request.response_format) {
-        (None, None) => line(last).to_owned(),
-        (post, format) => {
-            let answer = serde_json::to_value(extract(post.unwrap_or(last))).unwrap_or(Value::Null);
-            wrapped(answer, format.as_ref()).to_string()
-        }
+/// What it says. A schema with the name `picks`, or a post between `<post>` and `</post>`, asks for the picks of that post;
+/// everything else asks for a reply to the last message.
+fn answer(asked: &Asked, inner: &Inner) -> String {
+    let marked = asked.said().rev().find_map(|text| between(text, "post"));
+    let wants_picks = marked.is_some() || asked.schema_name() == Some("picks");
+    if wants_picks {
+        let last = asked.said().next_back().unwrap_or_default();
+        let answer = match extract(marked.unwrap_or(last)) {
+            Answer::Nothing(()) => pictured(asked, inner),
+            answer => answer,
+        };
+        return wrapped(serde_json::to_value(answer).unwrap_or(Value::Null), asked.schema()).to_string();
+    }
+    let attempt = asked.said().count() as u64;
+    let text = asked.said().rev().find_map(|text| between(text, "mention")).or(asked.said().next_back());
+    let reply = reply::to(text.unwrap_or_default(), inner.seed.wrapping_add(attempt));
+    match asked.schema() {
+        Some(schema) => reply::in_shape(schema, &reply).to_string(),
+        None => reply,
     }
 }
 
-/// The text between the lines `<post>` and `</post>`.
-fn marked_post(text: &str) -> Option<&str> {
-    let (_, after) = text.split_once("<post>")?;
-    let (post, _) = after.rsplit_once("</post>")?;
-    Some(post.trim_matches(['\n', '\r']))
+/// The text between the lines `<mark>` and `</mark>`.
+fn between<'t>(text: &'t str, mark: &str) -> Option<&'t str> {
+    let (_, after) = text.split_once(&format!("<{mark}>"))?;
+    let (inside, _) = after.rsplit_once(&format!("</{mark}>"))?;
+    Some(inside.trim_matches(['\n', '\r']))
+}
+
+/// What stands on the pictures: of those that the sandbox drew, inline or by address. Others say nothing to it.
+fn pictured(asked: &Asked, inner: &Inner) -> Answer {
+    let texts = asked.pictures().filter_map(|picture| match picture {
+        wire::Picture::Inline(bytes) => picture::read(bytes),
+        wire::Picture::At(url) => inner.drawn(url.rsplit_once("/sandbox/media/")?.1),
+    });
+    texts.map(|text| extract(&text)).find(|answer| *answer != Answer::Nothing(())).unwrap_or(Answer::Nothing(()))
 }
 
 /// OpenAI's strict schemas have an object at the root. Where the schema asks for an object of one property, the answer
 /// goes into it.
-fn wrapped(answer: Value, format: Option<&Value>) -> Value {
-    let properties = format.and_then(|f| f.pointer("/json_schema/schema/properties")).and_then(Value::as_object);
+fn wrapped(answer: Value, schema: Option<&Value>) -> Value {
+    let properties = schema.and_then(|schema| schema["properties"].as_object());
     match properties.map(|p| p.keys().collect::<Vec<_>>()).as_deref() {
         Some([only]) => json!({ *only: answer }),
         _ => answer,
     }
-}
-
-const LINES: [&str; 8] = [
-    "Good question. I like where your head is at on this one.",
-    "Price matters more than the side here. Shop around first.",
-    "Tracking it. Will post the result either way.",
-    "Could go both ways, which is why I keep the stake small.",
-    "Appreciate you. Good luck tonight!",
-    "The numbers say yes, the injury report says wait an hour.",
-    "Noted. That line has been moving all day.",
-    "Fair point, I would want half a point more.",
-];
-
-/// A short line; the same message always gets the same.
-fn line(message: &str) -> &'static str {
-    let at = Draw::of(11, message, 0).below(LINES.len() as u64);
-    LINES[usize::try_from(at).unwrap_or(0)]
 }
 
 /// A completion whose content cannot be used: prose, then JSON that is cut, then JSON of another shape, in turn.
@@ -183,49 +106,115 @@ pub(crate) fn malformed(state: &SandboxState) -> Response {
         1 => r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Ang"#,
         _ => r#"{"type":"spread","team":"Lakers","line":"minus three and a half"}"#,
     };
-    completion("sandbox", "", content)
+    completion(&Asked::nothing(), content, Ending::Stop)
+}
+
+/// A completion that the provider's own filter has ended.
+pub(crate) fn filtered() -> Response {
+    completion(&Asked::nothing(), "", Ending::Filtered)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{NewPost, SandboxOptions};
 
-    fn request(body: Value) -> Completion {
-        serde_json::from_value(body).expect("a valid request")
+    fn told(body: &Value) -> String {
+        let state = SandboxState::new(&SandboxOptions::default()).expect("a state");
+        told_by(&state, body)
+    }
+
+    fn told_by(state: &SandboxState, body: &Value) -> String {
+        let asked = Asked::read(body.to_string().as_bytes()).unwrap_or_else(|c| panic!("{}", c.message));
+        answer(&asked, &state.lock())
+    }
+
+    fn schema(name: &str, properties: &Value) -> Value {
+        let schema = json!({ "type": "object", "properties": properties });
+        json!({ "type": "json_schema", "json_schema": { "name": name, "schema": schema } })
     }
 
     #[test]
     fn the_marked_post_is_read_and_nothing_around_it() {
         let content =
             "Read the picks. Example: Celtics ML -145.\n<post>\nLakers -3.5 (-110) 2u\n</post>\nAnswer in JSON.";
-        let told = request(json!({ "model": "m", "messages": [
+        let told = told(&json!({ "model": "m", "messages": [
             { "role": "user", "content": content },
             { "role": "assistant", "content": "no JSON" },
             { "role": "user", "content": "That was not JSON. Answer again." },
         ] }));
-        let told: Value = serde_json::from_str(&answer(&told)).expect("the answer is JSON");
+        let told: Value = serde_json::from_str(&told).expect("the answer is JSON");
         assert_eq!(told["selection"], "Los Angeles Lakers");
     }
 
     #[test]
-    fn a_prompt_without_a_post_or_a_schema_gets_a_short_line() {
-        let asked =
-            || request(json!({ "model": "m", "messages": [{ "role": "user", "content": "Reply to this fan" }] }));
-        assert_eq!(answer(&asked()), answer(&asked()));
-        assert!(answer(&asked()).len() < 120);
+    fn the_mention_gets_the_reply_and_the_same_mention_the_same_one() {
+        let asked = |mention: &str, persona: &str| {
+            json!({ "model": "m", "messages": [
+                { "role": "system", "content": persona },
+                { "role": "user", "content": format!("<conversation>\nx: Suns ML\n</conversation>\n<mention>\n{mention}\n</mention>") },
+            ] })
+        };
+        let first = told(&asked("@bot who do you like?", "You are Perch."));
+        assert_eq!(first, told(&asked("@bot who do you like?", "You are Perch.")));
+        assert_ne!(first, told(&asked("@bot thank you!", "You are Perch.")));
+        assert!(first.len() < 200 && !first.starts_with('{'), "{first}");
+    }
+
+    #[test]
+    fn one_who_objects_gets_another_reply() {
+        let first = json!({ "role": "user", "content": "<mention>\n@bot thoughts?\n</mention>" });
+        let once = told(&json!({ "model": "m", "messages": [first] }));
+        let again = told(&json!({ "model": "m", "messages": [
+            first, { "role": "assistant", "content": once }, { "role": "user", "content": "That cannot be posted." },
+        ] }));
+        assert_ne!(once, again);
+    }
+
+    #[test]
+    fn a_reply_that_is_asked_for_by_a_schema_comes_in_its_shape() {
+        let properties = json!({ "reply": { "type": "string" }, "confident": { "type": "boolean" } });
+        let told = told(&json!({
+            "model": "m",
+            "messages": [{ "role": "user", "content": "<mention>\n@bot hi\n</mention>" }],
+            "response_format": schema("reply", &properties),
+        }));
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        assert!(
+            told["reply"].as_str().is_some_and(|reply| reply.len() > 5) && told["confident"].is_boolean(),
+            "{told}"
+        );
     }
 
     #[test]
     fn a_schema_with_one_property_at_the_root_is_filled() {
-        let schema = json!({ "type": "object", "properties": { "answer": {} } });
-        let told = request(json!({
+        let told = told(&json!({
             "model": "m",
             "messages": [{ "role": "user", "content": [
                 { "type": "text", "text": "<post>\ngood morning\n</post>" },
                 { "type": "image_url", "image_url": { "url": "https://example.com/slip.png" } },
             ] }],
-            "response_format": { "type": "json_schema", "json_schema": { "name": "picks", "schema": schema } },
+            "response_format": schema("picks", &json!({ "answer": {} })),
         }));
-        assert_eq!(answer(&told), r#"{"answer":null}"#);
+        assert_eq!(told, r#"{"answer":null}"#);
+    }
+
+    #[test]
+    fn what_stands_on_a_picture_of_the_sandbox_is_read_inline_and_by_its_address() {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let state = SandboxState::new(&SandboxOptions::default()).expect("a state");
+        let id = state.publish("capper", NewPost { picture: Some("Suns +4.5".into()), ..NewPost::from("My slip") });
+        let inline = format!("data:image/png;base64,{}", STANDARD.encode(picture::draw("Suns +4.5")));
+        for url in [inline, format!("http://127.0.0.1:8090/sandbox/media/{id}.png")] {
+            let told = told_by(
+                &state,
+                &json!({ "model": "m", "messages": [{ "role": "user", "content": [
+                    { "type": "text", "text": "<post>\nMy slip\n</post>" },
+                    { "type": "image_url", "image_url": { "url": url, "detail": "high" } },
+                ] }] }),
+            );
+            let told: Value = serde_json::from_str(&told).expect("JSON");
+            assert_eq!((&told["selection"], &told["line"]), (&json!("Phoenix Suns"), &json!(4.5)), "{url}");
+        }
     }
 }

@@ -34,22 +34,20 @@ fn write(text: &str, world: &World) -> Written {
     let mut in_word = false;
     while let Some(first) = rest.chars().next() {
         let taken = if in_word { None } else { entity(rest) };
-        match taken {
-            Some((entity, len)) => {
-                out.put(entity, world);
-                rest = &rest[len..];
-                in_word = true;
-            }
-            None => {
-                out.push(first);
-                rest = &rest[first.len_utf8()..];
-                in_word = first.is_alphanumeric() || first == '_';
-            }
+        if let Some((entity, len)) = taken {
+            out.put(entity, world);
+            rest = &rest[len..];
+            in_word = true;
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+            in_word = first.is_alphanumeric() || first == '_';
         }
     }
     out.finish()
 }
 
+#[derive(Clone, Copy)]
 enum Entity<'a> {
     Link(&'a str),
     Mention(&'a str),

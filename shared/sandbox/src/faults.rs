@@ -20,6 +20,8 @@ pub enum FaultKind {
     DropAfter,
     /// Acts, then answers with a broken body: cut JSON from X, prose or cut JSON in turn from the model.
     Malformed,
+    /// Ends the model's answer with `content_filter` and says nothing. Calls of X are answered as usual.
+    ContentFilter,
     /// Waits `delay_ms` (1 s when not given), then acts and answers as usual.
     Slow,
 }
@@ -103,6 +105,9 @@ impl Fault {
 
     /// What is wrong with a field, if anything.
     pub(crate) fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        if self.kind == FaultKind::ContentFilter && !self.endpoint.covers(Endpoint::Chat) {
+            return Some(("endpoint", "a content_filter is for chat, or for * which has chat in it"));
+        }
         if self.times == Some(0) {
             return Some(("times", "times is 1 or more; leave it out for all calls"));
         }
@@ -160,8 +165,11 @@ impl Faults {
     /// The fault that strikes this call, if one does. A fault whose calls are used up is gone.
     pub fn strike(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let draw = &mut self.draw;
-        let at =
-            self.active.iter().position(|a| a.fault.endpoint.covers(endpoint) && draw.chance(a.fault.probability))?;
+        let concerns = |fault: &Fault| {
+            let is_for_models = fault.kind == FaultKind::ContentFilter;
+            fault.endpoint.covers(endpoint) && (endpoint == Endpoint::Chat || !is_for_models)
+        };
+        let at = self.active.iter().position(|a| concerns(&a.fault) && draw.chance(a.fault.probability))?;
         let active = &mut self.active[at];
         active.struck += 1;
         let fault = active.fault.clone();
@@ -188,6 +196,15 @@ mod tests {
         assert!(faults.strike(Endpoint::Posts).is_some());
         assert_eq!(faults.strike(Endpoint::Posts), None);
         assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn a_content_filter_strikes_models_and_nothing_else() {
+        let mut faults = Faults::new(1);
+        faults.add(Fault::new(FaultTarget::EVERY, FaultKind::ContentFilter));
+        assert_eq!(faults.strike(Endpoint::Posts), None);
+        assert!(faults.strike(Endpoint::Chat).is_some());
+        assert!(Fault::new(Endpoint::Posts, FaultKind::ContentFilter).mistake().is_some());
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(crate) fn backlog(inner: &mut Inner, username: &str, now: DateTime<Utc>) {
     let reply_to = last_of(inner, username);
     let text = ADDENDA[0].to_owned();
     let created_at = Some(now - TimeDelta::minutes(2));
-    inner.write(username, NewPost { text, reply_to, created_at, ..NewPost::default() });
+    inner.write(username, NewPost { text, created_at, reply_to, ..NewPost::default() });
 }
 
 impl SandboxState {

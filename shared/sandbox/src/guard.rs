@@ -80,6 +80,7 @@ async fn guard(
             gate.wait(delay(Duration::from_secs(1))).await;
             gate.answer(request, next).await
         }
+        Some(FaultKind::ContentFilter) => chat::filtered(),
         Some(FaultKind::Malformed) => gate.malformed(&gate.answer(request, next).await),
         None => gate.answer(request, next).await,
     };

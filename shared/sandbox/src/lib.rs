@@ -25,6 +25,7 @@ mod limits;
 mod mentions;
 mod oauth;
 mod picture;
+pub mod play;
 mod post;
 mod problem;
 mod query;

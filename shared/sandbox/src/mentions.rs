@@ -99,7 +99,8 @@ static POOL: LazyLock<Vec<Row>> = LazyLock::new(|| {
     rows.collect::<Result<_, _>>().expect("the mentions are part of the crate and hold JSON lines")
 });
 
-static FANS: LazyLock<Vec<&'static str>> =
+/// Handles of those who mention the bots.
+pub(crate) static FANS: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| include_str!("../data/fans.txt").lines().filter(|line| !line.starts_with('#')).collect());
 
 /// One of those who mention the bots. The first ones do it most.

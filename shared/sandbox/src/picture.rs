@@ -46,7 +46,7 @@ pub(crate) fn draw(text: &str) -> Vec<u8> {
     said.extend([0, 0, 0, 0, 0]);
     said.extend(text.as_bytes());
     let mut png = SIGNATURE.to_vec();
-    for (kind, data) in [(b"IHDR", head), (b"iTXt", said), (b"IDAT", zlib(&rows)), (b"IEND", Vec::new())] {
+    for (kind, data) in [(*b"IHDR", head), (*b"iTXt", said), (*b"IDAT", zlib(&rows)), (*b"IEND", Vec::new())] {
         chunk(&mut png, kind, &data);
     }
     png
@@ -109,7 +109,7 @@ fn be(number: usize) -> [u8; 4] {
     u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
+fn chunk(png: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
     png.extend(be(data.len()));
     let start = png.len();
     png.extend(kind);

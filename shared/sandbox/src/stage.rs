@@ -35,38 +35,55 @@ async fn from_here(ConnectInfo(peer): ConnectInfo<Cutter>, request: Request, nex
     if peer.is_local() {
         return next.run(request).await;
     }
-    refused(StatusCode::FORBIDDEN, None, "only the machine that the sandbox runs on may stage posts")
+    let detail = "only the machine that the sandbox runs on may stage posts".to_owned();
+    Refused { status: StatusCode::FORBIDDEN, field: None, detail }.into_response()
 }
 
-fn refused(status: StatusCode, field: Option<&str>, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let mut body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    if let Some(field) = field {
-        body["field"] = field.into();
+/// Why something is not staged.
+struct Refused {
+    status: StatusCode,
+    field: Option<&'static str>,
+    detail: String,
+}
+
+impl Refused {
+    fn field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, field: Some(field), detail: detail.into() }
     }
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
 }
 
-fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(bytes).map_err(|wrong| refused(StatusCode::BAD_REQUEST, Some("body"), &wrong.to_string()))
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Self { status, field, detail } = self;
+        let title = status.canonical_reason().unwrap_or_default();
+        let mut body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+        if let Some(field) = field {
+            body["field"] = field.into();
+        }
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
+    }
 }
 
-fn named(username: &str) -> Result<(), Response> {
+fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(bytes).map_err(|wrong| Refused::field("body", wrong.to_string()))
+}
+
+fn named(username: &str) -> Result<(), Refused> {
     let detail = "a username is 1 to 15 letters, digits or underscores, without @";
-    if is_username(username) { Ok(()) } else { Err(refused(StatusCode::BAD_REQUEST, Some("username"), detail)) }
+    if is_username(username) { Ok(()) } else { Err(Refused::field("username", detail)) }
 }
 
-async fn publish(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<Response, Response> {
+async fn publish(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<Response, Refused> {
     named(&username)?;
     let new: NewPost = body(&bytes)?;
     if new.text.trim().is_empty() && new.retweet_of.is_none() {
-        return Err(refused(StatusCode::BAD_REQUEST, Some("text"), "a post has a text; only a repost does without"));
+        return Err(Refused::field("text", "a post has a text; only a repost does without"));
     }
     for (field, id) in [("reply_to", &new.reply_to), ("quote_of", &new.quote_of), ("retweet_of", &new.retweet_of)] {
         let Some(id) = id else { continue };
         let known = id.parse().is_ok_and(|id| app.state.lock().world.post(id).is_some());
         if !known {
-            return Err(refused(StatusCode::BAD_REQUEST, Some(field), &format!("there is no post {id}")));
+            return Err(Refused::field(field, format!("there is no post {id}")));
         }
     }
     let id = app.state.publish(&username, new);
@@ -83,7 +100,7 @@ struct Stand {
     standing: Standing,
 }
 
-async fn stand(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<StatusCode, Response> {
+async fn stand(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<StatusCode, Refused> {
     named(&username)?;
     app.state.set_standing(&username, body::<Stand>(&bytes)?.standing);
     Ok(StatusCode::NO_CONTENT)
@@ -95,12 +112,12 @@ struct Flow {
     flows: bool,
 }
 
-async fn flow(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, Response> {
+async fn flow(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, Refused> {
     app.state.set_flow(body::<Flow>(&bytes)?.flows);
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn set_results(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, Response> {
+async fn set_results(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, Refused> {
     app.state.set_results(body(&bytes)?);
     Ok(StatusCode::NO_CONTENT)
 }

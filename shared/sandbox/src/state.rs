@@ -272,10 +272,9 @@ impl Inner {
 
     fn as_made(&self, post: &StoredPost) -> MadePost {
         let (reply_to, retweet_of) = match post.reference {
-            Reference::None => (None, None),
             Reference::Reply(to) => (Some(to.to_string()), None),
             Reference::Retweet(of) => (None, Some(of.to_string())),
-            Reference::Quote(_) => (None, None),
+            Reference::None | Reference::Quote(_) => (None, None),
         };
         MadePost {
             id: post.id.to_string(),

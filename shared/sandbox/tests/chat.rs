@@ -43,6 +43,77 @@ async fn a_post_comes_back_as_a_valid_answer_with_its_tokens_counted() {
 }
 
 #[tokio::test]
+async fn a_mention_gets_a_reply_of_a_readers_length_that_counts_its_tokens() {
+    let world = TestWorld::start().await;
+    let body = json!({
+        "model": "llama",
+        "temperature": 0.8,
+        "messages": [
+            { "role": "system", "content": "You are Perch, a friendly regular." },
+            { "role": "user", "content": "<mention>\n@perch_bot who do you like in Lakers vs Celtics?\n</mention>" },
+        ],
+    });
+    let answer: Value = world.chat(&body).send().await.expect("an answer").json().await.expect("JSON");
+    let choice = &answer["choices"][0];
+    let reply = choice["message"]["content"].as_str().expect("a text");
+    assert!((20..240).contains(&reply.len()) && choice["finish_reason"] == "stop", "{answer}");
+    assert_eq!(answer["usage"]["completion_tokens"], reply.chars().count().div_ceil(4));
+    assert_eq!(content(&world, &body).await, reply, "the same question has the same answer");
+
+    let mut short = body.clone();
+    short["max_tokens"] = 3.into();
+    let cut: Value = world.chat(&short).send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(
+        (&cut["choices"][0]["finish_reason"], &cut["usage"]["completion_tokens"]),
+        (&json!("length"), &json!(3))
+    );
+}
+
+#[tokio::test]
+async fn a_content_filter_ends_the_answer_before_it_begins() {
+    let world = TestWorld::start().await;
+    assert_eq!(
+        world
+            .fault(&json!({ "endpoint": "chat", "kind": "content_filter", "times": 1 }))
+            .send()
+            .await
+            .expect("it")
+            .status(),
+        201
+    );
+    let answer: Value = world.chat(&extraction("Suns ML")).send().await.expect("an answer").json().await.expect("JSON");
+    let choice = &answer["choices"][0];
+    assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("content_filter"), &json!("")));
+    assert_ne!(content(&world, &extraction("Suns ML")).await, "");
+}
+
+#[tokio::test]
+async fn pictures_are_taken_inline_and_by_address_and_count_as_tokens() {
+    let world = TestWorld::start().await;
+    let asked = |url: &str| {
+        json!({ "model": "m", "messages": [{ "role": "user", "content": [
+            { "type": "text", "text": "<post>\nhello\n</post>" }, { "type": "image_url", "image_url": { "url": url } },
+        ] }] })
+    };
+    for url in ["https://example.com/slip.png", "data:image/jpeg;base64,/9j/4AAQ"] {
+        let answer: Value = world.chat(&asked(url)).send().await.expect("an answer").json().await.expect("JSON");
+        assert!(answer["usage"]["prompt_tokens"].as_u64() > Some(85), "{answer}");
+    }
+    for url in [
+        "ftp://example.com/a.png",
+        "slip.png",
+        "data:text/plain;base64,aGk=",
+        "data:image/png;base64,*",
+        "data:image/png,hi",
+    ] {
+        let answer = world.chat(&asked(url)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{url}");
+        let code = answer.json::<Value>().await.expect("JSON")["error"]["code"].clone();
+        assert!(code.as_str().is_some_and(|code| code.starts_with("invalid_image")), "{url}: {code}");
+    }
+}
+
+#[tokio::test]
 async fn chatter_comes_back_as_null() {
     let world = TestWorld::start().await;
     assert_eq!(content(&world, &extraction("Good morning everyone")).await, "null");
@@ -66,7 +137,22 @@ async fn a_missing_key_and_a_wrong_request_are_errors_in_the_shape_of_openai() {
     let keyless = world.client.post(&url).json(&extraction("x")).send().await.expect("an answer");
     assert_eq!(keyless.status(), 401);
     assert!(keyless.json::<Value>().await.expect("JSON")["error"]["message"].is_string());
-    for body in [json!({ "model": "m" }), json!({ "model": "m", "messages": [] }), json!({ "messages": "hello" })] {
+    let with = |name: &str, value: Value| {
+        let mut body = extraction("x");
+        body[name] = value;
+        body
+    };
+    for body in [
+        json!({ "model": "m" }),
+        json!({ "model": "m", "messages": [] }),
+        json!({ "messages": "hello" }),
+        with("stream", json!(true)),
+        with("temperature", json!(3)),
+        with("max_tokens", json!(0)),
+        with("response_format", json!({ "type": "xml" })),
+        with("response_format", json!({ "type": "json_schema", "json_schema": { "name": "a name", "schema": {} } })),
+        with("response_format", json!({ "type": "json_schema", "json_schema": { "name": "picks" } })),
+    ] {
         assert_eq!(world.chat(&body).send().await.expect("an answer").status(), 400, "{body}");
     }
 }

@@ -10,7 +10,8 @@ mod operate;
 
 use std::time::Duration;
 
-use perch_jobs::JobId;
+use chrono::{DateTime, Utc};
+use perch_jobs::{AccountId, JobId};
 use serde_json::json;
 use sqlx::{FromRow, PgConnection, Row as _};
 
@@ -19,7 +20,7 @@ use self::{
     decide::Decision,
     history::{Told, told},
 };
-use crate::{Store, StoreError, json, picks::LONGEST_KEY};
+use crate::{KnownAct, PlaceKind, Store, StoreError, json, picks::LONGEST_KEY};
 
 pub use self::{
     decide::IN_FLIGHT,
@@ -289,6 +290,23 @@ impl Effects<'_> {
             .fetch_all(&self.0.pool)
             .await
             .map_err(StoreError::on("read the effects of a job"))
+    }
+
+    /// What an account did, or may have done, since then: at most 10,000, the latest first.
+    pub async fn acts_since(&self, account: &AccountId, since: DateTime<Utc>) -> Result<Vec<KnownAct>, StoreError> {
+        let rows: Vec<(String, String, DateTime<Utc>)> = sqlx::query_as(
+            "select key, kind, intended_at from effects
+             where environment = $1 and account = $2 and intended_at >= $3 and state <> 'failed'
+             order by intended_at desc limit 10000",
+        )
+        .bind(self.0.env_name())
+        .bind(account.as_str())
+        .bind(since)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read what an account did"))?;
+        let act = |(key, kind, at): (String, String, _)| KnownAct { key, kind: PlaceKind::of_effect(&kind), at };
+        Ok(rows.into_iter().map(act).collect())
     }
 
     /// Effects that are not settled, oldest first.

@@ -19,6 +19,7 @@ mod idempotency;
 mod json;
 mod limits;
 mod marks;
+mod mentions;
 mod outbox;
 mod performance;
 mod picks;
@@ -30,7 +31,9 @@ mod retention;
 mod schema;
 mod spend;
 mod store;
+mod summaries;
 mod sync;
+mod tracking;
 
 pub use accounts::{AccountChange, AccountRecord, Accounts, PollJob, PollNote, PollOutcome, PollTotals};
 pub use actions::{ActionKind, ActionRecord, ActionState};
@@ -50,10 +53,15 @@ pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
 pub use marks::Marks;
+pub use mentions::{
+    BlockedUser, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
+    MentionSwitches, Mentions, Review, ReviewFilter, ReviewOutcome, ReviewState, Reviews, Room, SeenMention, Settled,
+    Written,
+};
 pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};
 pub use performance::{MetricPoint, Performance, PublishedPost};
 pub use picks::{PickBody, PickRecord, PickSighting, Picks, pick_key};
-pub use places::{PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
+pub use places::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
 pub use posts::{PostRecord, Posts};
 pub use record::Recorded;
 pub use recovery::{Recovery, Unfinished};
@@ -61,4 +69,9 @@ pub use retention::Pruned;
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_fingerprint, schema_version};
 pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
 pub use store::{ServerInfo, Store};
+pub use summaries::{DailySummary, Summaries};
 pub use sync::{Reject, StreamLag, StreamReport, SyncReport, Syncer};
+pub use tracking::{
+    BetFilter, BetRow, Found, GameRow, PickFilter, PickSettlement, Players, SettleSource, SettledBet, SettledBy,
+    SettlementRow, TrackedPick, Tracking, state_word,
+};

@@ -24,6 +24,24 @@ pub enum PlaceKind {
 impl PlaceKind {
     const ALL: [Self; 3] = [Self::Post, Self::Reply, Self::Retweet];
 
+    /// Its number in the scripts.
+    const fn place(self) -> u8 {
+        match self {
+            Self::Post => 1,
+            Self::Reply => 2,
+            Self::Retweet => 3,
+        }
+    }
+
+    /// As the ledger names it.
+    pub(crate) fn of_effect(kind: &str) -> Self {
+        match kind {
+            "reply" => Self::Reply,
+            "retweet" => Self::Retweet,
+            _ => Self::Post,
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Post => "posts",
@@ -58,6 +76,19 @@ pub struct PlaceAsk<'a> {
     pub per_day: u32,
     /// Most acts of this kind a day; 0 sets no limit.
     pub of_kind: u32,
+    /// Whether [`Places::count`] was told what the ledger knows of the account, should Redis know nothing.
+    pub counted: bool,
+}
+
+/// An act that the ledger knows of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAct {
+    /// The key of its effect.
+    pub key: String,
+    /// What it counts as.
+    pub kind: PlaceKind,
+    /// When it was permitted.
+    pub at: DateTime<Utc>,
 }
 
 /// What became of a place that was asked for.
@@ -69,6 +100,8 @@ pub enum PlaceAnswer {
     Full,
     /// The day has no place of that kind left.
     FullOfKind,
+    /// Redis knows nothing of the account: it published nothing for days, or Redis was emptied. Ask the ledger, and again.
+    Uncounted,
     /// It is too soon after another act. Ask again then.
     Early(DateTime<Utc>),
     /// By the clock of Redis it is now, which is not within the time that was told.
@@ -101,6 +134,10 @@ const KEPT: Duration = Duration::from_secs(2 * 86_400);
 /// jobs which were cancelled hold nobody up for long.
 const PLANNED: Duration = Duration::from_secs(900);
 
+/// Acts of one script call.
+const COUNTED: usize = 500;
+
+static COUNT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/count_places.lua")));
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/take_place.lua")));
 static KEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/keep_place.lua")));
 static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/leave_place.lua")));
@@ -133,10 +170,9 @@ impl Places {
 
     /// Takes a place, if the limits leave one. One round trip.
     pub async fn take(&self, ask: &PlaceAsk<'_>) -> Result<PlaceAnswer, StoreError> {
-        let kind = PlaceKind::ALL.iter().position(|kind| *kind == ask.kind).unwrap_or_default() + 1;
         let mut call = self.invocation(&TAKE, ask.account);
         call.key(format!("{}turn", self.base(ask.account)))
-            .arg(kind)
+            .arg(ask.kind.place())
             .arg(ask.key)
             .arg(ask.holder)
             .arg(self.time())
@@ -149,7 +185,8 @@ impl Places {
             .arg(ask.of_kind)
             .arg(millis(KEPT))
             .arg(millis(PLANNED))
-            .arg(rand::random_range(0..1_000));
+            .arg(rand::random_range(0..1_000))
+            .arg(u8::from(ask.counted));
         let (word, at): (String, i64) = self
             .redis
             .call("take a place to publish", |mut conn| async move { call.invoke_async(&mut conn).await })
@@ -159,10 +196,25 @@ impl Places {
             "taken" => Ok(PlaceAnswer::Taken),
             "full" => Ok(PlaceAnswer::Full),
             "full kind" => Ok(PlaceAnswer::FullOfKind),
+            "uncounted" => Ok(PlaceAnswer::Uncounted),
             "early" => Ok(PlaceAnswer::Early(at)),
             "elsewhen" => Ok(PlaceAnswer::Elsewhen(at)),
             _ => Err(StoreError::Invalid { what: "a place to publish", reason: format!("redis answered {word:?}") }),
         }
+    }
+
+    /// Puts in what the ledger knows of an account, each act as begun `within` of its permit at the latest.
+    pub async fn count(&self, account: &AccountId, acts: &[KnownAct], within: Duration) -> Result<(), StoreError> {
+        for chunk in acts.chunks(COUNTED) {
+            let mut call = self.invocation(&COUNT, account);
+            call.arg(millis(KEPT));
+            for act in chunk {
+                call.arg(act.kind.place()).arg(&act.key).arg((act.at + within).timestamp_millis());
+            }
+            let call = |mut conn| async move { call.invoke_async(&mut conn).await };
+            self.redis.call::<(), _, _>("count what was published", call).await?;
+        }
+        Ok(())
     }
 
     /// Notes that the act has begun by now. False when the place is another's.

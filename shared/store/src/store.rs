@@ -11,7 +11,7 @@ use sqlx::{
 
 use crate::{
     Accounts, ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts,
-    Recovery, Spend, StoreError,
+    Recovery, Spend, StoreError, Summaries, Tracking,
 };
 
 /// A process that froze amid a transaction must not hold its locks against the others for ever.
@@ -125,6 +125,16 @@ impl Store {
     /// What was decided about posts that were read.
     pub fn extractions(&self) -> Extractions<'_> {
         Extractions(self)
+    }
+
+    /// How picks end, and what they come to.
+    pub fn tracking(&self) -> Tracking<'_> {
+        Tracking(self)
+    }
+
+    /// What each day came to.
+    pub fn summaries(&self) -> Summaries<'_> {
+        Summaries(self)
     }
 
     /// What was published, and how it did.

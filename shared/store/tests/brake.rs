@@ -130,7 +130,7 @@ async fn of_two_that_pull_and_lift_at_once_the_later_line_of_the_log_holds_for_b
         world.brake().pull("ann", "stop", json!({})).await.unwrap();
         let (one, two) = (world.brake(), world.brake());
         let (lifted, pulled) = tokio::join!(one.lift("bob", "go", json!({})), two.pull("eve", "stop", json!({})));
-        (lifted.unwrap(), pulled.unwrap());
+        assert!(lifted.is_ok() && pulled.is_ok(), "{lifted:?} {pulled:?}");
         let last = world.audited().await.pop().unwrap();
         assert_eq!(world.is_on().await, last.contains("brake.on"), "{last}");
         let held = world.brake().look_again().await.unwrap();

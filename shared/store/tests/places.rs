@@ -13,7 +13,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::{Clock, Environment};
 use perch_jobs::AccountId;
-use perch_store::{PlaceAnswer, PlaceAsk, PlaceKind, Places};
+use perch_store::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places};
 use perch_testkit::TestRedis;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
@@ -67,6 +67,7 @@ impl World {
             min_interval,
             per_day,
             of_kind,
+            counted: true,
         }
     }
 }
@@ -116,7 +117,7 @@ async fn the_next_act_waits_from_the_moment_at_which_the_last_one_was_seen_to_ha
     assert_eq!(world.post("b").await, PlaceAnswer::Early(unknown), "it may yet begin");
     world.clock.advance(Duration::from_secs(2));
     assert!(world.places.keep(&MAIN, "a", "one").await.unwrap());
-    world.clock.advance(minute - Duration::from_millis(1));
+    world.clock.advance(Duration::from_millis(59_999));
     assert!(matches!(world.post("b").await, PlaceAnswer::Early(_)));
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(world.post("b").await, PlaceAnswer::Taken);
@@ -146,6 +147,22 @@ async fn a_time_that_the_caller_did_not_think_of_is_told_and_takes_nothing() {
     world.clock.advance(Duration::from_secs(86_400 - 9));
     assert_eq!(world.places.take(&ask).await.unwrap(), PlaceAnswer::Elsewhen(world.clock.now()));
     assert_eq!(world.places.used(&MAIN, midnight()).await.unwrap().total(), 0);
+}
+
+#[tokio::test]
+async fn a_redis_that_knows_nothing_of_an_account_is_told_what_the_ledger_knows() {
+    let world = World::start(Limits(Duration::ZERO, 3, 0)).await;
+    let ask = PlaceAsk { counted: false, ..world.ask(PlaceKind::Post, "new", "one") };
+    assert_eq!(world.places.take(&ask).await.unwrap(), PlaceAnswer::Uncounted);
+    let act = |key: &str, kind| KnownAct { key: key.into(), kind, at: midnight() };
+    let known = [act("a", PlaceKind::Post), act("b", PlaceKind::Reply)];
+    for _ in 0..2 {
+        world.places.count(&MAIN, &known, WITHIN).await.unwrap();
+    }
+    let used = world.places.used(&MAIN, midnight()).await.unwrap();
+    assert_eq!((used.posts, used.replies, used.retweets), (1, 1, 0));
+    assert_eq!(world.places.take(&ask).await.unwrap(), PlaceAnswer::Taken);
+    assert_eq!(world.post("one too many").await, PlaceAnswer::Full);
 }
 
 #[tokio::test]

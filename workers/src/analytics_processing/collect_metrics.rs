@@ -8,7 +8,7 @@ use perch_queue::worker::{Data, HandlerResult, JobContext};
 use perch_store::{HotRecord, MetricPoint};
 use serde::Serialize;
 
-use crate::{Services, outcome::x_failed, services::spender};
+use crate::{Services, outcome::x_failed};
 
 /// What one reading of metrics gave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub async fn collect_metrics(
     cx: JobContext,
     services: Data<Services>,
 ) -> HandlerResult<Collected> {
-    let services = services.charged_to(&spender("analytics", None, &cx));
+    let services = services.charged_to("analytics", None, &cx);
     let found = services.x.posts(&job.post_ids).await.map_err(x_failed)?;
     let points = points(&found.data, clock::now());
     let records = points.iter().map(HotRecord::of).collect::<Result<Vec<_>, _>>()?;

@@ -42,6 +42,8 @@ pub(super) fn document() -> OpenApi {
         ("dead letters", "Jobs that failed for good: why, and what becomes of them."),
         ("accounts", "The watched accounts: what is read, when, and how the last poll ended."),
         ("brake", "The emergency brake: one switch that stops all publishing."),
+        ("mentions", "The bots that answer mentions, and the replies that people decide about."),
+        ("picks", "What was recommended, how it ended, and the record that it adds up to."),
         ("catalog", "Kinds, cron entries, workers."),
         ("limits", "What outside services, accounts and pools have left, and what they cost."),
         ("probes", "For platforms and Prometheus. They need no key."),

@@ -52,7 +52,7 @@ impl Gauges {
             }
         }
         match brake {
-            Ok(Ok(state)) => metrics::gauge!("perch_brake").set(f64::from(u8::from(state.on))),
+            Ok(Ok(found)) => metrics::gauge!("perch_brake").set(f64::from(u8::from(found.on))),
             Ok(Err(error)) => tracing::warn!(%error, "the gauge of the brake is stale"),
             Err(_) => {}
         }

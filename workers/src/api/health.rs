@@ -139,7 +139,7 @@ impl Health {
 
     async fn ask_brake(&self) -> Option<String> {
         let brake = Brake::new(self.0.redis.clone(), self.0.store.clone());
-        match tokio::time::timeout(PATIENCE, brake.state()).await {
+        match tokio::time::timeout(PATIENCE, Box::pin(brake.state())).await {
             // Whoever asks has shown no key, so it is not said who pulled it and why.
             Ok(Ok(state)) => state.on.then(|| "on, so nothing is published".to_owned()),
             _ => Some("not known, so nothing is published: Redis and Postgres do not both answer".to_owned()),

@@ -21,12 +21,15 @@ mod job_view;
 mod jobs;
 mod keys;
 mod limits;
+mod mentions;
 mod observe;
+mod picks;
 mod probes;
 mod problem;
 mod queues;
 mod replay;
 mod request;
+mod reviews;
 mod spend;
 
 use std::{any::Any, future::IntoFuture as _, ops::Deref, sync::Arc, time::Duration};
@@ -165,7 +168,15 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::one))
         .routes(routes!(brake::show))
-        .routes(routes!(limits::show));
+        .routes(routes!(limits::show))
+        .routes(routes!(mentions::list))
+        .routes(routes!(mentions::status))
+        .routes(routes!(mentions::blocked))
+        .routes(routes!(reviews::list))
+        .routes(routes!(reviews::one))
+        .routes(routes!(picks::list))
+        .routes(routes!(picks::one))
+        .routes(routes!(picks::record));
     let operate = OpenApiRouter::new()
         .routes(routes!(jobs::run_now))
         .routes(routes!(queues::pause))
@@ -175,7 +186,17 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(accounts::add))
         .routes(routes!(accounts::change, accounts::remove))
         .routes(routes!(brake::pull))
-        .routes(routes!(brake::lift));
+        .routes(routes!(brake::lift))
+        .routes(routes!(mentions::start))
+        .routes(routes!(mentions::stop))
+        .routes(routes!(mentions::pause))
+        .routes(routes!(mentions::resume))
+        .routes(routes!(mentions::fetch))
+        .routes(routes!(mentions::interval))
+        .routes(routes!(reviews::approve))
+        .routes(routes!(reviews::reject))
+        .routes(routes!(picks::settle))
+        .routes(routes!(picks::results));
     guarded(app, Needs::ENQUEUE, enqueue)
         .merge(guarded(app, Needs::CANCEL, cancel))
         .merge(guarded(app, Needs::READ, read))

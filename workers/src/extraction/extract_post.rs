@@ -8,7 +8,7 @@ use super::{
     reading::{Reading, Unread, by_rules, read_picks},
     sighting::{Sight, bodies, sight},
 };
-use crate::{Services, models::Unanswered, services::spender};
+use crate::{Services, models::Unanswered};
 
 /// What was found in a post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,9 +49,9 @@ fn rules_take_over(services: &Services, cx: &JobContext) -> bool {
 /// Reads the picks out of one post, records them, and has something done about each new one.
 pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Extracted> {
     let ExtractPost { post, account } = job;
-    let spender = spender("picks", post.author.clone(), &cx);
+    let services = services.charged_to("picks", post.author.clone(), &cx);
     let pictures = pictures(&services, &post).await?;
-    let reading = match read_picks(&services.models, &spender, &post, &pictures).await {
+    let reading = match read_picks(&services, &post, &pictures).await {
         Err(Unread::Unanswered(Unanswered::Down(why, _))) if rules_take_over(&services, &cx) => by_rules(&post, &why),
         read => read?,
     };

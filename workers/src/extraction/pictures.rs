@@ -10,7 +10,7 @@ use crate::Services;
 /// post may say nothing without it.
 pub(super) async fn pictures(services: &Services, post: &Post) -> Result<Vec<String>, PictureError> {
     let mut found = Vec::new();
-    if !services.models.look_at_pictures() {
+    if !services.look_at_pictures() {
         return Ok(found);
     }
     for media in post.media.iter().take(services.settings.picks.pictures.most) {

@@ -1,12 +1,12 @@
-use perch_clients::{
-    Spender,
-    models::{Completion, Usage},
-};
+use perch_clients::models::{Completion, Usage};
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
 
 use super::prompt;
-use crate::models::{Answered, Models, Purpose, Unanswered};
+use crate::{
+    Services,
+    models::{Answered, Purpose, Unanswered},
+};
 
 /// What a model read in a post.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,17 +47,12 @@ impl From<Unread> for Fail {
 /// Asks a model for the picks of a post, and again with the reason when an answer cannot be used.
 ///
 /// When the last answer cannot be used either, the job is dead with that answer in its error.
-pub(super) async fn read_picks(
-    models: &Models,
-    spender: &Spender,
-    post: &Post,
-    pictures: &[String],
-) -> Result<Reading, Unread> {
+pub(super) async fn read_picks(services: &Services, post: &Post, pictures: &[String]) -> Result<Reading, Unread> {
     let mut request = prompt::question(post, pictures);
     let mut usage = Usage::default();
     let mut objections = 0;
     loop {
-        let asked = models.ask(Purpose::Extraction, spender, &request).await;
+        let asked = services.ask(Purpose::Extraction, &request).await;
         let Answered { provider, completion } = asked.map_err(Unread::Unanswered)?;
         usage.prompt_tokens += completion.usage.prompt_tokens;
         usage.completion_tokens += completion.usage.completion_tokens;

@@ -145,9 +145,11 @@ pub(super) fn readings(published_at: DateTime<Utc>, after: &[Duration], now: Dat
 #[cfg(test)]
 mod tests {
     use perch_base::settings::{Budget, XPlan, XPrices};
+    use perch_queue::Fail;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outcome::x_failed;
 
     fn url(text: &str) -> Url {
         Url::parse(text).expect("a URL")
@@ -197,6 +199,23 @@ mod tests {
         let already = XError::AlreadyReposted { call: call(), problem: Box::default() };
         assert_eq!(aftermath(&already), Aftermath::Done);
         assert_eq!(aftermath(&XError::PermitLost { call: call() }), Aftermath::NotMade);
+    }
+
+    #[test]
+    fn what_x_forbids_was_not_made_is_never_tried_again_and_says_why() {
+        let call = || "POST /2/tweets as main".to_owned();
+        let problem =
+            |detail: &str| Box::new(perch_clients::x::Problem { detail: detail.into(), ..Default::default() });
+        let unsummoned = "Reply to this conversation is not allowed because you have not been mentioned";
+        let refusals = [
+            XError::ReplyNotAllowed { call: call(), problem: problem(unsummoned) },
+            XError::Problem { call: call(), status: 403, problem: problem("You are not permitted to do this") },
+        ];
+        for (refusal, says) in refusals.into_iter().zip(["may be answered", "not permitted to do this"]) {
+            assert_eq!(aftermath(&refusal), Aftermath::NotMade);
+            let Fail::Dead(why) = x_failed(refusal) else { panic!("it is tried again") };
+            assert!(why.contains(says), "{why}");
+        }
     }
 
     fn x_settings() -> XSettings {

@@ -18,14 +18,14 @@ use super::{
     permit::Permitted,
     record::Published,
 };
-use crate::{Services, services::spender};
+use crate::Services;
 
 /// Publishes one post or reply, once, however often it runs.
 pub async fn publish_post(job: PublishPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Published> {
     if let Some(why) = unfit(&job.text) {
         return Err(Fail::Dead(why));
     }
-    let services = services.charged_to(&spender(bot(&job), job.account.to_string(), &cx));
+    let services = services.charged_to(bot(&job), job.account.to_string(), &cx);
     let key = job.effect_key.clone().unwrap_or_else(|| format!("publish:{}", cx.id()));
     let sending = sending(services.settings.live_posts, &services.settings.x.base_url);
     Once { act: &job, cx: &cx, services: &services, key, sending }.carry_out().await

@@ -15,12 +15,12 @@ use super::{
     permit::Permitted,
     record::Published,
 };
-use crate::{Services, services::spender};
+use crate::Services;
 
 /// Retweets one post, once, however often it runs.
 pub async fn retweet_post(job: RetweetPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Published> {
     let bot = if job.source.is_some() { "picks" } else { "posts" };
-    let services = services.charged_to(&spender(bot, job.account.to_string(), &cx));
+    let services = services.charged_to(bot, job.account.to_string(), &cx);
     let sending = sending(services.settings.live_posts, &services.settings.x.base_url);
     Once { act: &job, cx: &cx, services: &services, key: job.key(), sending }.carry_out().await
 }

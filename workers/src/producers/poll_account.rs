@@ -19,7 +19,7 @@ use super::{
     user_ids::NoId,
     watch_list::Plan,
 };
-use crate::{Services, follow_up::job_id, services::spender};
+use crate::{Services, follow_up::job_id};
 
 /// What one poll of an account found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -53,7 +53,7 @@ pub struct Unreadable {
 /// The place up to which the account was read moves on last, and never past a post that was read and not enqueued. An
 /// account that nobody may read, or that is gone, ends the poll well and is noted as such: the next tick tries again.
 pub async fn poll_account(job: PollAccount, cx: JobContext, services: Data<Services>) -> HandlerResult<Polled> {
-    let services = services.charged_to(&spender("picks", job.username.clone(), &cx));
+    let services = services.charged_to("picks", job.username.clone(), &cx);
     let account = known(&services, &job.username).await?;
     let plan = Plan::of(account.as_ref(), &services.settings.picks);
     let read = match read_new(&services, &job.username, account.as_ref(), plan).await {

@@ -82,7 +82,7 @@ async fn queues_kinds_cron_entries_and_workers_are_listed() {
     let queues = world.get("/api/v1/queues").await.json();
     let names: Vec<&str> =
         queues["queues"].as_array().expect("queues").iter().filter_map(|queue| queue["queue"].as_str()).collect();
-    assert_eq!(names, ["analytics_processing", "extraction", "pending_posts", "sync_to_store"]);
+    assert_eq!(names, ["analytics_processing", "extraction", "generation", "pending_posts", "sync_to_store"]);
     assert_eq!((&queues["queues"][1]["delayed"], &queues["queues"][1]["concurrency"]), (&json!(1), &json!(8)));
 
     let kinds = world.get("/api/v1/kinds").await.json();

@@ -38,7 +38,10 @@ fn described(document: &Value) -> BTreeMap<String, Vec<Route>> {
     let routes = paths.map(|(path, item)| {
         let routes = item.as_object().expect("operations").iter().map(|(method, operation)| Route {
             method: method.to_uppercase().parse().expect("a method"),
-            path: path.replace("{id}", "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2").replace("{queue}", "extraction"),
+            path: path
+                .replace("{id}", "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2")
+                .replace("{queue}", "extraction")
+                .replace("{account}", "main"),
             scopes: (operation["security"].as_array().into_iter().flatten())
                 .flat_map(|requirement| requirement["key"].as_array().cloned().unwrap_or_default())
                 .map(|scope| scope.as_str().expect("a scope").to_owned())

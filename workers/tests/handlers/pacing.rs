@@ -78,8 +78,19 @@ async fn an_account_publishes_no_more_a_day_than_it_may_whichever_pool_it_goes_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_emptied_counts_what_the_ledger_knows_of_the_day() {
+    let world = World::paced(&[("PERCH__POSTING__PER_DAY", "2")]).await;
+    world.done(&publication("One", None, None)).await;
+    world.done(&publication("Two", None, None)).await;
+    world.redis().wipe().await;
+    let why = world.put_off(world.enqueue(&publication("Three", None, None)).await).await;
+    assert!(why.contains("2 times today"), "{why}");
+    assert_eq!(world.x.made().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replies_and_retweets_have_limits_of_their_own() {
-    let own = r#"{ replies_per_day = 1, retweets_per_day = 1 }"#;
+    let own = "{ replies_per_day = 1, retweets_per_day = 1 }";
     let world = World::paced(&[("PERCH__X__ACCOUNTS__MAIN__POSTING", own)]).await;
     let id = world.x.publish(SALLY, "Lakers tonight");
     let reply = |text| publication(text, Some(id.parse().expect("an id")), None);

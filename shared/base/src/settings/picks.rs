@@ -5,6 +5,8 @@ use std::time::Duration;
 use perch_jobs::AccountId;
 use serde::{Deserialize, Serialize};
 
+use super::{ResultsSettings, SummarySettings, TrackingSettings};
+
 /// The picks bot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +28,15 @@ pub struct PicksSettings {
     pub processed_ttl: Duration,
     /// The comment. `{pick}` and `{author}` are filled in.
     pub comment: String,
+    /// What stands in where a post names no odds or no stake.
+    #[serde(default)]
+    pub tracking: TrackingSettings,
+    /// Where results of games are fetched from.
+    #[serde(default)]
+    pub results: ResultsSettings,
+    /// The summary of a day.
+    #[serde(default)]
+    pub summary: SummarySettings,
     /// The post of its own that takes the place of a comment where X allows none. The same is filled in.
     pub own_post: String,
     /// Whether the post of a new pick is retweeted.

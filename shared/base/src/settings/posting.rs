@@ -103,6 +103,7 @@ mod time_of_day {
 
     const FORM: &str = "%H:%M";
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
     pub fn serialize<S: Serializer>(time: &NaiveTime, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(&time.format(FORM))
     }

@@ -35,6 +35,11 @@ pub fn has_link(text: &str) -> bool {
     !links::find(text).is_empty()
 }
 
+/// Where the links of a text are that X would make links of, in order, as ranges of bytes.
+pub fn links(text: &str) -> Vec<Range<usize>> {
+    links::find(text)
+}
+
 /// The text, shortened to at most `max` units when it is longer.
 ///
 /// What is left ends with an ellipsis, at the end of a word where one is near. No link and no emoji is cut: one that

@@ -5,8 +5,9 @@
 -- ARGV: 1 which of the three, 2 effect key, 3 who takes it, 4 the time (ms), 0 for that of Redis, 5 and 6 from when and until
 --   when what the caller knows of the clock holds (ms), 7 the time within which the act begins (ms), 8 start of the day (ms),
 --   9 least time between two acts (ms), 10 most acts a day, 11 most of this kind a day (0 sets no limit), 12 how long places
---   are kept (ms), 13 how far ahead turns are planned (ms), 14 a share of that, 0 to 999 thousandths.
--- Result: { 'taken', now }; { 'full', now } when the day has no place left; { 'full kind', now } when it has none of that
+--   are kept (ms), 13 how far ahead turns are planned (ms), 14 a share of that, 0 to 999 thousandths, 15 '1' when what the
+--   ledger knows of the account was put in (count_places.lua).
+-- Result: { 'taken', now }; { 'uncounted', now } when nothing is known of the account and the ledger was not asked yet; { 'full', now } when the day has no place left; { 'full kind', now } when it has none of that
 --   kind; { 'early', when to ask again } when it is too soon after another; { 'elsewhen', now } when the time is not within
 --   what the caller knows.
 -- Atomic: of any number that ask at once no more get a place than the limits allow. A key has one place, whoever takes it, and
@@ -22,6 +23,7 @@ local within, day = tonumber(ARGV[7]), tonumber(ARGV[8])
 local interval, per_day, of_kind = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local keep = tonumber(ARGV[12])
 if now < tonumber(ARGV[5]) or now + within > tonumber(ARGV[6]) then return { 'elsewhen', now } end
+if ARGV[15] ~= '1' and redis.call('EXISTS', KEYS[4]) == 0 then return { 'uncounted', now } end
 
 for i = 1, 3 do
   local over = redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now - keep, 'LIMIT', 0, 100)

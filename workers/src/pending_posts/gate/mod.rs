@@ -86,13 +86,14 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Gate {
     brake: Brake,
     places: Places,
+    store: Store,
     settings: Arc<Settings>,
 }
 
 impl Gate {
     pub(crate) fn new(redis: Redis, store: Store, settings: Arc<Settings>) -> Self {
         let places = Places::new(redis.clone(), settings.env);
-        Self { brake: Brake::new(redis, store), places, settings }
+        Self { brake: Brake::new(redis, store.clone()), places, store, settings }
     }
 
     /// Lets an act in, or says what it waits for. Takes its place among those of its account.
@@ -175,13 +176,18 @@ impl Gate {
         posting: &PostingSettings,
         holder: &str,
     ) -> Result<Option<Held>, StoreError> {
-        let mut now = self.places.clock().now();
+        let (mut now, mut counted) = (self.places.clock().now(), false);
         // Once by the clock of this process, then by that of Redis; a minute may end in between.
-        for _ in 0..3 {
-            match self.ask_for_place(wanted, posting, holder, now).await? {
+        for _ in 0..4 {
+            match self.ask_for_place(wanted, posting, (holder, counted), now).await? {
                 Asked::In => return Ok(None),
                 Asked::Held(held) => return Ok(Some(held)),
                 Asked::Elsewhen(by_redis) => now = by_redis,
+                Asked::Uncounted(since) => {
+                    let acts = self.store.effects().acts_since(wanted.account, since).await?;
+                    self.places.count(wanted.account, &acts, BEGIN_WITHIN).await?;
+                    counted = true;
+                }
             }
         }
         Ok(Some(Held::new(SOON, "the clock of Redis does not stand still; see `perch doctor`".to_owned())))
@@ -191,7 +197,7 @@ impl Gate {
         &self,
         wanted: &Wanted<'_>,
         posting: &PostingSettings,
-        holder: &str,
+        (holder, counted): (&str, bool),
         now: DateTime<Utc>,
     ) -> Result<Asked, StoreError> {
         let account = wanted.account;
@@ -219,6 +225,7 @@ impl Gate {
             min_interval: posting.min_interval,
             per_day: posting.per_day,
             of_kind,
+            counted,
         };
         let tomorrow = hours::open_from(posting, day.ends);
         Ok(match self.places.take(&ask).await? {
@@ -235,6 +242,7 @@ impl Gate {
                 held("min_interval", until, now, format!("{account} publishes once in {interval}"))
             }
             PlaceAnswer::Elsewhen(by_redis) => Asked::Elsewhen(by_redis),
+            PlaceAnswer::Uncounted => Asked::Uncounted(day.began),
         })
     }
 }
@@ -243,6 +251,8 @@ enum Asked {
     In,
     Held(Held),
     Elsewhen(DateTime<Utc>),
+    /// The ledger has to be asked what was published since then.
+    Uncounted(DateTime<Utc>),
 }
 
 fn held(by: &'static str, until: DateTime<Utc>, now: DateTime<Utc>, why: String) -> Asked {

@@ -1,0 +1,108 @@
+use chrono::Utc;
+use serde_json::json;
+
+use super::{OfAccount, one};
+use crate::{
+    app::{App, operator},
+    commands::audit,
+    error::OpsError,
+    format::{
+        table::{Listing, cell, cut, whole},
+        text::one_line,
+        time::from_now,
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub struct BlockArgs {
+    /// The handle, with or without @, or the id
+    #[arg(value_parser = user)]
+    pub user: String,
+    /// Why
+    #[arg(long)]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub of: OfAccount,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct UnblockArgs {
+    /// The handle, with or without @, or the id
+    #[arg(value_parser = user)]
+    pub user: String,
+    #[command(flatten)]
+    pub of: OfAccount,
+}
+
+fn user(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix('@').unwrap_or(text);
+    let is_id = (1..=19).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());
+    let is_handle = (1..=15).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if is_id || is_handle {
+        Ok(name.to_lowercase())
+    } else {
+        Err(format!("{text:?} is neither a handle (1 to 15 letters, digits and _) nor an id"))
+    }
+}
+
+pub async fn block(app: &App, args: &BlockArgs) -> Result<(), OpsError> {
+    let (settings, store) = app.store()?;
+    let account = one(&settings, args.of.account.as_ref())?;
+    let changed = store.mentions().block(&account, &args.user, args.reason.as_deref(), &operator()).await?;
+    let details = json!({ "user": args.user, "reason": args.reason, "changed": changed });
+    audit::note(app, &settings, "mentions.block", account.as_str(), &details).await;
+    let answer = json!({ "account": account, "user": args.user, "blocked": true, "changed": changed });
+    let before = if changed { "" } else { ", as before" };
+    app.out.answer(&answer, format_args!("{account} does not answer {}{before}", args.user))
+}
+
+pub async fn unblock(app: &App, args: &UnblockArgs) -> Result<(), OpsError> {
+    let (settings, store) = app.store()?;
+    let account = one(&settings, args.of.account.as_ref())?;
+    let changed = store.mentions().unblock(&account, &args.user).await?;
+    audit::note(
+        app,
+        &settings,
+        "mentions.unblock",
+        account.as_str(),
+        &json!({ "user": args.user, "changed": changed }),
+    )
+    .await;
+    let configured = settings.mentions.blocked_users.iter().any(|user| user.eq_ignore_ascii_case(&args.user));
+    if configured {
+        app.out.note("warning: mentions.blocked_users of the configuration has this user too");
+    }
+    let answer = json!({ "account": account, "user": args.user, "blocked": configured, "changed": changed });
+    let said = if changed { "may be answered again" } else { "was not blocked" };
+    app.out.answer(&answer, format_args!("{account}: {} {said}", args.user))
+}
+
+pub async fn list(app: &App, args: &OfAccount) -> Result<(), OpsError> {
+    let (settings, store) = app.store()?;
+    let account = one(&settings, args.account.as_ref())?;
+    let blocked = store.mentions().blocked(&account).await?;
+    if app.out.is_json() {
+        let configured: Vec<_> = settings
+            .mentions
+            .blocked_users
+            .iter()
+            .map(|user| json!({ "who": user, "blocked_by": "configuration" }))
+            .collect();
+        let all: Vec<_> = configured.into_iter().chain(blocked.iter().map(|user| json!(user))).collect();
+        return app.out.json(&all);
+    }
+    let configured = &settings.mentions.blocked_users;
+    if blocked.is_empty() && configured.is_empty() {
+        return app.out.line("nobody is blocked");
+    }
+    let now = Utc::now();
+    let mut listing = Listing::new([whole("USER"), whole("WHEN"), cut("BY"), cut("REASON")]);
+    for user in configured {
+        listing.row([cell(user), cell("-"), cell("configuration"), cell("")]);
+    }
+    for user in &blocked {
+        let reason = one_line(user.reason.as_deref().unwrap_or_default());
+        listing.row([cell(&user.who), cell(from_now(user.blocked_at, now)), cell(&user.blocked_by), cell(reason)]);
+    }
+    app.out.table(&listing)
+}

@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use perch_jobs::PollMentions;
+use serde_json::json;
+
+use super::{OfAccount, control, one};
+use crate::{
+    app::{App, operator},
+    commands::audit,
+    error::OpsError,
+    parse::time::duration,
+};
+
+/// What is switched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    Start,
+    Stop,
+    Resume,
+    Pause,
+}
+
+pub async fn run(app: &App, args: &OfAccount, switch: Switch) -> Result<(), OpsError> {
+    let settings = app.settings()?;
+    let account = one(&settings, args.account.as_ref())?;
+    let (control, by) = (control(&settings)?, operator());
+    let (changed, running, action, said) = match switch {
+        Switch::Start => (control.set_polling(&account, true, &by).await?, true, "mentions.start", "mentions are read"),
+        Switch::Stop => {
+            (control.set_polling(&account, false, &by).await?, false, "mentions.stop", "mentions are not read")
+        }
+        Switch::Resume => {
+            (control.set_replying(&account, true, &by).await?, true, "mentions.resume", "mentions are replied to")
+        }
+        Switch::Pause => (control.set_replying(&account, false, &by).await?, false, "mentions.pause", "mentions wait"),
+    };
+    audit::note(app, &settings, action, account.as_str(), &json!({ "changed": changed })).await;
+    let answer = json!({ "account": account, "running": running, "changed": changed });
+    app.out.answer(&answer, format_args!("{account}: {said}{}", if changed { "" } else { ", as before" }))
+}
+
+pub async fn fetch(app: &App, args: &OfAccount) -> Result<(), OpsError> {
+    let (settings, client) = app.client()?;
+    let account = one(&settings, args.account.as_ref())?;
+    let job = client.enqueue(&PollMentions { account: Some(account.clone()), now: true }).await?.id;
+    audit::note(app, &settings, "mentions.fetch", account.as_str(), &json!({ "job": job })).await;
+    let answer = json!({ "account": account, "job": job });
+    app.out.answer(
+        &answer,
+        format_args!("{account}: job {job} reads its mentions; `perch jobs show {job}` says what came of it"),
+    )
+}
+
+#[derive(Debug, clap::Args)]
+pub struct IntervalArgs {
+    /// How often, such as 90s or 5m; 1s to 1d
+    #[arg(value_parser = duration)]
+    pub interval: Duration,
+    #[command(flatten)]
+    pub of: OfAccount,
+}
+
+pub async fn interval(app: &App, args: &IntervalArgs) -> Result<(), OpsError> {
+    let settings = app.settings()?;
+    let account = one(&settings, args.of.account.as_ref())?;
+    if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&args.interval) {
+        return Err(OpsError::Usage("the interval must be 1s to 1d".into()));
+    }
+    control(&settings)?.set_interval(&account, args.interval, &operator()).await?;
+    let millis = u64::try_from(args.interval.as_millis()).unwrap_or(u64::MAX);
+    audit::note(app, &settings, "mentions.interval", account.as_str(), &json!({ "interval_ms": millis })).await;
+    let answer = json!({ "account": account, "interval_ms": millis });
+    let spelled = humantime::format_duration(args.interval);
+    app.out.answer(&answer, format_args!("{account}: mentions are read every {spelled}, until another interval is set"))
+}

@@ -1,0 +1,129 @@
+use chrono::{DateTime, Utc};
+use perch_picks::{odds::Odds, record::closing_line_value};
+use perch_store::{BetRow, PickBody, PickSighting, SettlementRow, TrackedPick, state_word};
+use serde::Serialize;
+
+use super::{find, odds, of_single, percent, tone, units, words};
+use crate::{
+    app::App,
+    error::OpsError,
+    format::{
+        table::{Listing, cell, cut, number, whole},
+        text::one_line,
+        time::{exact, from_now},
+    },
+    output::Output,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Its number, its key, or how its key begins
+    pub key: String,
+}
+
+/// Everything that is known of a pick.
+#[derive(Debug, Serialize)]
+struct Known {
+    #[serde(flatten)]
+    pick: TrackedPick,
+    /// The first post of each account that named it.
+    named: Vec<PickSighting>,
+    /// What it came to for them, once it is settled.
+    bets: Vec<BetRow>,
+    /// Every settlement, the first one first.
+    settlements: Vec<SettlementRow>,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (_, store) = app.store()?;
+    let pick = find(&store, &args.key).await?;
+    let tracking = store.tracking();
+    let known = Known {
+        named: tracking.named_by(std::slice::from_ref(&pick.key)).await?,
+        bets: tracking.bets_of(&pick.key).await?,
+        settlements: tracking.history(&pick.key).await?,
+        pick,
+    };
+    if app.out.is_json() { app.out.json(&known) } else { text(&app.out, &known, Utc::now()) }
+}
+
+fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
+    let Known { pick, named, bets, settlements } = known;
+    out.line(format_args!("{}  {}", pick.number, one_line(&words(&pick.pick))))?;
+    out.line(format_args!("key        {}", one_line(&pick.key)))?;
+    out.line(format_args!("state      {}", out.paint(tone(pick.grade), state_word(pick.grade))))?;
+    if let PickBody::Parlay(parlay) = &pick.pick {
+        for (at, leg) in parlay.picks.iter().enumerate() {
+            let grade = pick.legs.get(at).copied().flatten();
+            let state = out.paint(tone(grade), state_word(grade));
+            out.line(format_args!("leg {:<6} {}  {state}", at + 1, one_line(&of_single(leg))))?;
+        }
+    }
+    out.line(format_args!("odds       {}, closing {}", odds(&pick.pick), pick.closing_odds.as_deref().unwrap_or("-")))?;
+    out.line(format_args!(
+        "posted     {} by {} as {}",
+        exact(pick.posted_at, now),
+        one_line(&pick.author),
+        pick.source_post
+    ))?;
+    if let Some(note) = &pick.note {
+        out.line(format_args!("note       {}", one_line(note)))?;
+    }
+    out.line("")?;
+    out.table(&accounts(named, bets, now))?;
+    if settlements.is_empty() {
+        out.note(format_args!(
+            "settle it with `perch picks settle {} --won`, or --lost, --push, --score A-B",
+            pick.number
+        ));
+        return Ok(());
+    }
+    out.line("\nsettlements")?;
+    for one in settlements {
+        let (at, by) = (exact(one.settled_at, now), one_line(&one.settled_by));
+        let note = one.note.as_deref().map(|note| format!(": {}", one_line(note))).unwrap_or_default();
+        out.line(format_args!("  {:<9}  {at} by {by} ({}){note}", one.state, one.source))?;
+    }
+    Ok(())
+}
+
+fn accounts(named: &[PickSighting], bets: &[BetRow], now: DateTime<Utc>) -> Listing {
+    let mut listing = Listing::new([
+        cut("ACCOUNT"),
+        whole("POSTED"),
+        whole("ODDS"),
+        number("STAKE"),
+        whole("STATE"),
+        number("UNITS"),
+        number("CLV"),
+    ]);
+    for sighting in named {
+        let bet = bets.iter().find(|bet| bet.account == sighting.author.to_lowercase());
+        // What the account did not say itself is in brackets.
+        let odds = match (&sighting.odds, bet.and_then(|bet| Odds::from_decimal(bet.odds?).ok())) {
+            (Some(odds), _) => odds.clone(),
+            (None, Some(assumed)) => format!("[{}]", assumed.as_american()),
+            (None, None) => "-".to_owned(),
+        };
+        let stake = match (sighting.units, bet) {
+            (Some(stake), _) => format!("{stake}u"),
+            (None, Some(bet)) => format!("[{}u]", bet.stake),
+            (None, None) => "-".to_owned(),
+        };
+        let value = bet.and_then(|bet| {
+            let taken = Odds::from_decimal(bet.odds?).ok()?;
+            Some(closing_line_value(taken, Odds::from_decimal(bet.closing?).ok()?))
+        });
+        let grade = bet.map(|bet| bet.grade);
+        listing.row([
+            cell(&sighting.author),
+            cell(from_now(sighting.seen_at, now)),
+            cell(odds),
+            cell(stake),
+            cell(state_word(grade)).tone(tone(grade)),
+            cell(units(bet.map(|bet| bet.units))),
+            cell(percent(value, true)),
+        ]);
+    }
+    listing
+}

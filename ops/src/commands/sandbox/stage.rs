@@ -1,0 +1,137 @@
+//! The doors of a running sandbox through which posts of others come in.
+
+use std::time::Duration;
+
+use perch_sandbox::play::Order;
+use reqwest::{Client, Method};
+use serde::Serialize;
+use serde_json::{Value, json};
+use url::{Host, Url};
+
+use crate::error::{OpsError, chain};
+
+/// A sandbox of this machine that runs.
+#[derive(Debug)]
+pub struct Stage {
+    http: Client,
+    base: Url,
+}
+
+impl Stage {
+    /// Refuses what is not of this machine, and what does not answer as a sandbox does.
+    pub async fn open(base: Url) -> Result<Self, OpsError> {
+        if !is_local(&base) {
+            return Err(OpsError::Usage(format!(
+                "{base} is not of this machine; a sandbox takes posts from its own machine only"
+            )));
+        }
+        let http = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(20))
+            .build()
+            .map_err(|error| OpsError::Part { part: "http", reason: chain(&error) })?;
+        let stage = Self { http, base };
+        let shown = stage.send(Method::GET, &["sandbox", "state"], None::<&Value>).await?;
+        if shown["accounts"].is_array() {
+            Ok(stage)
+        } else {
+            Err(OpsError::Refused(format!(
+                "{} is no sandbox; start one with `perch sandbox` or `perch up`",
+                stage.base
+            )))
+        }
+    }
+
+    /// Carries out an order; a post that was published has an id.
+    pub async fn carry_out(&self, order: &Order) -> Result<Option<String>, OpsError> {
+        match order {
+            Order::Publish { account, post } => {
+                let path = ["sandbox", "accounts", account, "posts"];
+                let made = self.send(Method::POST, &path, Some(post)).await?;
+                Ok(made["id"].as_str().map(str::to_owned))
+            }
+            Order::Withdraw { id } => self.done(Method::DELETE, &["sandbox", "posts", id], None::<&Value>).await,
+            Order::Stand { account, standing } => {
+                let body = json!({ "standing": standing });
+                self.done(Method::PUT, &["sandbox", "accounts", account], Some(&body)).await
+            }
+            Order::Results(results) => self.done(Method::PUT, &["sandbox", "results"], Some(results)).await,
+        }
+    }
+
+    /// Whether the accounts of the sandbox write by themselves.
+    pub async fn flow(&self, flows: bool) -> Result<(), OpsError> {
+        self.done(Method::PUT, &["sandbox", "flow"], Some(&json!({ "flows": flows }))).await.map(|_| ())
+    }
+
+    async fn done<T: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&T>,
+    ) -> Result<Option<String>, OpsError> {
+        self.send(method, path, body).await.map(|_| None)
+    }
+
+    async fn send<T: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&T>,
+    ) -> Result<Value, OpsError> {
+        let mut url = self.base.clone();
+        match url.path_segments_mut() {
+            Ok(mut segments) => segments.pop_if_empty().extend(path),
+            Err(()) => return Err(OpsError::Usage(format!("{} is no base URL", self.base))),
+        };
+        let away = |error: reqwest::Error| {
+            let reason = chain(&error.without_url());
+            OpsError::Refused(format!(
+                "the sandbox at {} does not answer: {reason}; start one with `perch sandbox`",
+                self.base
+            ))
+        };
+        let mut request = self.http.request(method, url.clone());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(away)?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(away)?;
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let detail = body["detail"].as_str().unwrap_or("is it a sandbox of this release?");
+        Err(OpsError::Refused(format!("{url} answers {status}: {detail}")))
+    }
+}
+
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_played_on() {
+        for (url, local) in [
+            ("http://127.0.0.1:8090", true),
+            ("http://localhost:8090", true),
+            ("http://sandbox.localhost:8090", true),
+            ("http://[::1]:8090", true),
+            ("https://api.x.com", false),
+            ("http://10.0.0.7:8090", false),
+            ("http://localhost.example.com", false),
+        ] {
+            assert_eq!(is_local(&url.parse().expect("a URL")), local, "{url}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What may be published, and what may be answered. Pure: texts in, verdicts out.
+//!
+//! A [`Guard`] reads a text as a person would read it: look-alike letters, digits for letters, stretched, split and starred
+//! words are read as what they stand for (`fold`, `pattern`), while words that only contain a listed one are left alone.
+//! It decides nothing else: what becomes of a text that is flagged is for the caller to say.
+
+mod fold;
+mod outward;
+mod pattern;
+mod personal;
+mod verdict;
+mod words;
+
+use std::{collections::BTreeMap, ops::Range};
+
+use perch_clients::text::{POST_UNITS, weighted_length};
+
+pub use pattern::BadPattern;
+pub use verdict::{Code, Place, Reason, Verdict};
+
+use fold::Folded;
+use pattern::Pattern;
+use words::Words;
+
+/// What an operator adds to the rules that are built in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Words and phrases of topics that are not touched, in the notation of [`Guard::new`].
+    pub banned_topics: Vec<String>,
+    /// Further wordings of people in need of help, in the same notation.
+    pub crisis: Vec<String>,
+    /// Hosts that may be linked to, each with its subdomains. None by default.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// Reads texts by fixed rules. Cheap to share, in an [`Arc`](std::sync::Arc).
+#[derive(Debug)]
+pub struct Guard {
+    words: Words,
+    topics: Vec<Pattern>,
+    hosts: Vec<String>,
+}
+
+impl Guard {
+    /// A guard with the built-in lists and these rules.
+    ///
+    /// A word or phrase stands for itself, as a whole: `casino`, `election results`. With `*` at its end or beginning it also
+    /// stands for longer words, and `{a|b}` for either of its parts.
+    pub fn new(rules: &Rules) -> Result<Self, BadPattern> {
+        let mut words = Words::built_in()?;
+        for phrase in &rules.crisis {
+            words.add_crisis(phrase)?;
+        }
+        let mut topics = Vec::new();
+        for phrase in &rules.banned_topics {
+            topics.extend(Pattern::parse_all(phrase)?);
+        }
+        let hosts = rules.allowed_hosts.iter().map(|host| host.trim_start_matches('.').to_lowercase()).collect();
+        Ok(Self { words, topics, hosts })
+    }
+
+    /// Whether a text may be published. `answered` is the handle of the account that it answers, the only one it may name.
+    ///
+    /// What is refused may not go out in these words, whoever says so; what is flagged may, once a person has looked at it.
+    pub fn text(&self, text: &str, answered: Option<&str>) -> Verdict {
+        let mut found = Found::new(text);
+        if text.trim().is_empty() {
+            found.add(Code::Empty, 0..0);
+        }
+        if weighted_length(text) > POST_UNITS {
+            found.add(Code::TooLong, 0..text.len());
+        }
+        let folded = Folded::of(text);
+        self.read_words(&folded, &mut found);
+        personal::find(&folded, |code, at| found.add(code, at));
+        outward::links(text, &self.hosts, |at| found.add(Code::Link, at));
+        outward::handles(text, answered, |at| found.add(Code::Mention, at));
+        found.verdict(|code| Some(code.in_own_text()))
+    }
+
+    /// Whether a mention may be answered without a person. Swearing and links are no reason not to.
+    pub fn mention(&self, text: &str) -> Verdict {
+        let mut found = Found::new(text);
+        let folded = Folded::of(text);
+        self.read_words(&folded, &mut found);
+        personal::find(&folded, |code, at| found.add(code, at));
+        found.verdict(Code::in_mention)
+    }
+
+    /// The text without links to hosts that are not allowed and without the handles of others than the one who is answered.
+    pub fn without_ways_out(&self, text: &str, answered: Option<&str>) -> String {
+        let mut cuts: Vec<Range<usize>> = Vec::new();
+        outward::links(text, &self.hosts, |at| cuts.push(at));
+        outward::handles(text, answered, |at| cuts.push(at));
+        cuts.sort_by_key(|at| at.start);
+        let (mut kept, mut from) = (String::with_capacity(text.len()), 0);
+        for cut in cuts {
+            kept.push_str(text.get(from..cut.start).unwrap_or_default());
+            from = from.max(cut.end);
+        }
+        kept.push_str(text.get(from..).unwrap_or_default());
+        let lines = kept.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+    }
+
+    fn read_words(&self, folded: &Folded, found: &mut Found<'_>) {
+        self.words.find(folded, |code, at| found.add(code, at));
+        for topic in &self.topics {
+            for at in topic.find_all(folded) {
+                found.add(Code::BannedTopic, at);
+            }
+        }
+        if !folded.was_read() {
+            found.add(Code::Unreadable, 0..found.text.len());
+        }
+    }
+}
+
+/// What was found in a text so far: of several findings of one kind in one place, the longest.
+struct Found<'t> {
+    text: &'t str,
+    places: BTreeMap<Code, Vec<Range<usize>>>,
+}
+
+/// Findings of one kind that are told of; more add nothing.
+const TOLD: usize = 5;
+
+impl<'t> Found<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, places: BTreeMap::new() }
+    }
+
+    fn add(&mut self, code: Code, at: Range<usize>) {
+        let places = self.places.entry(code).or_default();
+        if places.iter().any(|known| known.start <= at.start && at.end <= known.end) {
+            return;
+        }
+        places.retain(|known| !(at.start <= known.start && known.end <= at.end));
+        places.push(at);
+    }
+
+    fn verdict(mut self, judge: impl Fn(Code) -> Option<verdict::Weight>) -> Verdict {
+        let mut heaviest = None;
+        let mut reasons = Vec::new();
+        for (code, places) in &mut self.places {
+            let Some(weight) = judge(*code) else { continue };
+            heaviest = heaviest.max(Some(weight));
+            places.sort_by_key(|at| at.start);
+            reasons.extend(places.iter().take(TOLD).map(|at| Reason::new(*code, self.text, at)));
+        }
+        match heaviest {
+            None => Verdict::Pass,
+            Some(verdict::Weight::Flag) => Verdict::Review(reasons),
+            Some(verdict::Weight::Stop) => Verdict::Refuse(reasons),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

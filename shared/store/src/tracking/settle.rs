@@ -1,0 +1,296 @@
+use chrono::{DateTime, Utc};
+use perch_jobs::PostId;
+use perch_picks::settle::Grade;
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
+
+use super::{GameRow, Tracking, picks::grade, state_word};
+use crate::{
+    PickSighting, StoreError,
+    record::{execute_json, undecodable},
+};
+
+/// On what grounds a pick was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettleSource {
+    /// Somebody said how it ended.
+    Stated,
+    /// Somebody entered what was scored or counted.
+    Score,
+    /// A file was imported.
+    Import,
+    /// The results of games say so.
+    Results,
+}
+
+impl SettleSource {
+    /// As it is written in JSON and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stated => "stated",
+            Self::Score => "score",
+            Self::Import => "import",
+            Self::Results => "results",
+        }
+    }
+}
+
+/// Who settles, and on what grounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledBy {
+    /// A person, a key, or a part of the system.
+    pub actor: String,
+    /// On what grounds.
+    pub source: SettleSource,
+}
+
+/// What a settled pick came to for one account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SettledBet {
+    /// The handle in lower case.
+    pub account: String,
+    /// The post in which the account named it.
+    pub post_id: PostId,
+    /// When that was written.
+    pub posted_at: DateTime<Utc>,
+    /// The sport; none for a parlay over several.
+    pub sport: Option<String>,
+    /// The kind of the pick, or `parlay`.
+    pub market: String,
+    /// How it ended.
+    pub grade: Grade,
+    /// What a winning stake of one unit returns.
+    pub odds: Option<f64>,
+    /// Whether the odds are not the account's own.
+    pub odds_assumed: bool,
+    /// The same when the game began.
+    pub closing: Option<f64>,
+    /// The stake in units.
+    pub stake: f64,
+    /// Whether the stake is not the account's own.
+    pub stake_assumed: bool,
+    /// Units won, or lost when negative.
+    pub units: f64,
+}
+
+/// A pick as it is to be settled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PickSettlement {
+    /// The key of the pick.
+    pub key: String,
+    /// How it ended; `None` for a parlay of which legs are open.
+    pub grade: Option<Grade>,
+    /// How the legs of a parlay ended.
+    pub legs: Vec<Option<Grade>>,
+    /// The odds when its game began, as they were entered.
+    pub closing_odds: Option<String>,
+    /// What is noted about it.
+    pub note: Option<String>,
+    /// What it came to, for each account that named it.
+    pub bets: Vec<SettledBet>,
+    /// How often it had been settled when this was worked out.
+    pub seen_revision: i64,
+}
+
+/// A settlement that was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SettlementRow {
+    /// The first one of a pick is 1.
+    pub revision: i64,
+    /// How the pick ended: its grade, or `open`.
+    pub state: String,
+    /// How the legs of a parlay ended.
+    pub legs: Vec<Option<Grade>>,
+    /// The odds when its game began.
+    pub closing_odds: Option<String>,
+    /// When.
+    pub settled_at: DateTime<Utc>,
+    /// By whom.
+    pub settled_by: String,
+    /// On what grounds.
+    pub source: String,
+    /// What was noted about it.
+    pub note: Option<String>,
+}
+
+impl FromRow<'_, PgRow> for SettlementRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let legs: serde_json::Value = row.try_get("legs")?;
+        Ok(Self {
+            revision: row.try_get("revision")?,
+            state: state_word(grade(row, "state")?).to_owned(),
+            legs: serde_json::from_value(legs).map_err(|error| undecodable("legs", error))?,
+            closing_odds: row.try_get("closing_odds")?,
+            settled_at: row.try_get("settled_at")?,
+            settled_by: row.try_get("settled_by")?,
+            source: row.try_get("source")?,
+            note: row.try_get("note")?,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct ResultRow<'a> {
+    pick_key: &'a str,
+    state: &'static str,
+    legs: &'a [Option<Grade>],
+    closing_odds: &'a Option<String>,
+    note: &'a Option<String>,
+    revision: i64,
+    settled_by: &'a str,
+    source: &'static str,
+}
+
+#[derive(Serialize)]
+struct KeyedBet<'a> {
+    pick_key: &'a str,
+    #[serde(flatten)]
+    bet: &'a SettledBet,
+}
+
+#[derive(Serialize)]
+struct KeyedGame<'a> {
+    event: String,
+    #[serde(flatten)]
+    game: &'a GameRow,
+    entered_by: &'a str,
+    source: &'static str,
+}
+
+const GAMES: &str = "
+    insert into game_results (environment, sport, event, date, first, second, score_first, score_second, winner, called_off,
+                              finished_at, players, source, entered_by)
+    select distinct on (sport, event, date)
+           $1, sport, event, date, first, second, score_first, score_second, winner, called_off, finished_at, players, source,
+           entered_by
+    from jsonb_to_recordset($2::jsonb)
+         as r(sport text, event text, date date, first text, second text, score_first double precision,
+              score_second double precision, winner text, called_off boolean, finished_at timestamptz, players jsonb,
+              source text, entered_by text)
+    order by sport, event, date, finished_at desc nulls last
+    on conflict (environment, sport, event, date) do update set
+        first = excluded.first, second = excluded.second, score_first = excluded.score_first,
+        score_second = excluded.score_second, winner = excluded.winner, called_off = excluded.called_off,
+        finished_at = coalesce(excluded.finished_at, game_results.finished_at),
+        players = game_results.players || excluded.players, source = excluded.source, entered_by = excluded.entered_by,
+        entered_at = clock_timestamp()
+    where (game_results.first, game_results.second, game_results.score_first, game_results.score_second,
+           game_results.winner, game_results.called_off, game_results.players)
+          is distinct from (excluded.first, excluded.second, excluded.score_first, excluded.score_second, excluded.winner,
+                            excluded.called_off, game_results.players || excluded.players)";
+
+const SETTLE: &str = "
+    with r as (
+        select * from jsonb_to_recordset($2::jsonb)
+            as r(pick_key text, state text, legs jsonb, closing_odds text, note text, revision bigint, settled_by text,
+                 source text)
+    ), done as (
+        insert into pick_results as p
+            (environment, pick_key, state, legs, closing_odds, settled_at, settled_by, source, note, revision)
+        select $1, pick_key, state, legs, closing_odds, clock_timestamp(), settled_by, source, note, revision from r
+        on conflict (environment, pick_key) do update set
+            state = excluded.state, legs = excluded.legs, closing_odds = excluded.closing_odds,
+            settled_at = excluded.settled_at, settled_by = excluded.settled_by, source = excluded.source,
+            note = excluded.note, revision = excluded.revision
+        where p.revision = excluded.revision - 1
+        returning *
+    ), gone as (
+        delete from settled_bets b using done where b.environment = $1 and b.pick_key = done.pick_key
+    )
+    insert into pick_settlements
+        (environment, pick_key, revision, state, legs, closing_odds, settled_at, settled_by, source, note)
+    select environment, pick_key, revision, state, legs, closing_odds, settled_at, settled_by, source, note from done";
+
+const BETS: &str = "
+    insert into settled_bets (environment, pick_key, account, post_id, posted_at, sport, market, grade, odds, odds_assumed,
+                              closing, stake, stake_assumed, units)
+    select $1, pick_key, account, post_id, posted_at, sport, market, grade, odds, odds_assumed, closing, stake,
+           stake_assumed, units
+    from jsonb_to_recordset($2::jsonb)
+         as r(pick_key text, account text, post_id text, posted_at timestamptz, sport text, market text, grade text,
+              odds double precision, odds_assumed boolean, closing double precision, stake double precision,
+              stake_assumed boolean, units double precision)
+    on conflict (environment, pick_key, account) do nothing";
+
+impl Tracking<'_> {
+    /// Writes results of games and settlements of picks: all of it, or nothing.
+    ///
+    /// False when one of the picks was settled by somebody else since it was read; nothing is written then, and the whole is
+    /// to be worked out again.
+    pub async fn apply(
+        &self,
+        games: &[GameRow],
+        settlements: &[PickSettlement],
+        by: &SettledBy,
+    ) -> Result<bool, StoreError> {
+        let env = self.0.env_name();
+        let mut tx = self.0.pool.begin().await.map_err(StoreError::on("settle picks"))?;
+        let conn: &mut PgConnection = &mut tx;
+        let source = by.source.as_str();
+        let rows: Vec<KeyedGame<'_>> =
+            games.iter().map(|game| KeyedGame { event: game.event(), game, entered_by: &by.actor, source }).collect();
+        execute_json(conn, "store results of games", GAMES, env, &rows).await?;
+        let rows: Vec<ResultRow<'_>> = settlements.iter().map(|settlement| row(settlement, by)).collect();
+        let settled = execute_json(conn, "settle picks", SETTLE, env, &rows).await?;
+        if settled != settlements.len() as u64 {
+            return Ok(false);
+        }
+        execute_json(conn, "settle picks", BETS, env, &keyed(settlements)).await?;
+        tx.commit().await.map_err(StoreError::on("settle picks"))?;
+        Ok(true)
+    }
+
+    /// Adds what settled picks came to for accounts that were not known to have named them.
+    pub async fn add_bets(&self, settlements: &[PickSettlement]) -> Result<u64, StoreError> {
+        let mut conn = self.0.pool.acquire().await.map_err(StoreError::on("connect"))?;
+        execute_json(&mut conn, "add settled bets", BETS, self.0.env_name(), &keyed(settlements)).await
+    }
+
+    /// The settlements of a pick, the first one first.
+    pub async fn history(&self, key: &str) -> Result<Vec<SettlementRow>, StoreError> {
+        sqlx::query_as(
+            "select * from pick_settlements where environment = $1 and pick_key = $2 order by revision limit 1000",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read settlements"))
+    }
+
+    /// The first post of each account that named one of these picks, with the time at which it was written.
+    pub async fn named_by(&self, keys: &[String]) -> Result<Vec<PickSighting>, StoreError> {
+        sqlx::query_as(
+            "select distinct on (s.pick_key, lower(s.author))
+                    s.pick_key, s.post_id, s.author, s.odds, s.units, coalesce(p.created_at, s.seen_at) as seen_at
+             from pick_sightings s
+             left join posts p on p.environment = s.environment and p.id = s.post_id
+             where s.environment = $1 and s.pick_key = any($2)
+             order by s.pick_key, lower(s.author), s.seen_at",
+        )
+        .bind(self.0.env_name())
+        .bind(keys)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read who named picks"))
+    }
+}
+
+fn row<'a>(settlement: &'a PickSettlement, by: &'a SettledBy) -> ResultRow<'a> {
+    ResultRow {
+        pick_key: &settlement.key,
+        state: state_word(settlement.grade),
+        legs: &settlement.legs,
+        closing_odds: &settlement.closing_odds,
+        note: &settlement.note,
+        revision: settlement.seen_revision + 1,
+        settled_by: &by.actor,
+        source: by.source.as_str(),
+    }
+}
+
+fn keyed(settlements: &[PickSettlement]) -> Vec<KeyedBet<'_>> {
+    let bets = settlements.iter().flat_map(|one| one.bets.iter().map(|bet| (one.key.as_str(), bet)));
+    bets.map(|(pick_key, bet)| KeyedBet { pick_key, bet }).collect()
+}

@@ -1,0 +1,133 @@
+//! What is promised about mentions and the replies that people decide about.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use perch_base::Environment;
+use perch_jobs::{AccountId, JobId, Mention, PostId};
+use perch_store::{MentionControl, MentionState, ReviewFilter, ReviewOutcome, Room, SeenMention, Store, Written};
+use perch_testkit::{TestDatabase, TestRedis};
+use serde_json::json;
+
+fn main() -> AccountId {
+    AccountId::from_static("main")
+}
+
+fn id(n: u64) -> PostId {
+    n.to_string().parse().unwrap()
+}
+
+fn mention(n: u64, conversation: u64, author: &str) -> Mention {
+    Mention {
+        id: id(n),
+        text: "hello\0there".into(),
+        author_id: author.into(),
+        conversation_id: id(conversation),
+        created_at: Utc::now(),
+        processed_at: Utc::now(),
+        referenced_tweet_id: None,
+    }
+}
+
+fn seen(n: u64) -> SeenMention {
+    SeenMention { mention: mention(n, n, "12"), author: Some("Fan".into()), left_out: None }
+}
+
+fn written(text: &str) -> Written {
+    Written { text: Some(text.into()), ..Written::default() }
+}
+
+async fn begun(store: &Store, n: u64) {
+    let record = store.mentions().begin(&main(), &seen(n), JobId::at(Utc::now())).await.unwrap();
+    assert_eq!((record.state, record.author.as_deref()), (MentionState::Queued, Some("Fan")));
+}
+
+#[tokio::test]
+async fn the_first_decision_about_a_mention_stays() {
+    let database = TestDatabase::create().await;
+    let store = database.store(Environment::Staging);
+    begun(&store, 1).await;
+    let (one, other) = (written("first"), written("second"));
+    let mentions = store.mentions();
+    let (account, post) = (main(), id(1));
+    let (a, b) = tokio::join!(mentions.decide(&account, &post, &one), mentions.decide(&account, &post, &other));
+    let (a, b) = (a.unwrap().unwrap(), b.unwrap().unwrap());
+    assert_eq!((a.state, a.reply.is_some()), (MentionState::Decided, true));
+    let last = mentions.get(&main(), &id(1)).await.unwrap().unwrap();
+    assert!([a.reply, b.reply].contains(&last.reply));
+    mentions.drop(&main(), &id(1), MentionState::Rejected, "too late", &Written::default()).await.unwrap();
+    let opened = store.reviews().open(&main(), &id(1), &other, &json!([]), Duration::from_secs(60)).await.unwrap();
+    assert_eq!(opened, None, "nothing is left to ask a person about");
+    assert_eq!(mentions.get(&main(), &id(1)).await.unwrap().unwrap().state, MentionState::Decided);
+}
+
+#[tokio::test]
+async fn of_two_people_who_decide_at_once_one_does() {
+    let database = TestDatabase::create().await;
+    let store = database.store(Environment::Staging);
+    begun(&store, 1).await;
+    let proposed = written("proposed");
+    let opened = store.reviews().open(&main(), &id(1), &proposed, &json!([]), Duration::from_secs(60)).await;
+    let review = opened.unwrap().unwrap();
+    let reviews = store.reviews();
+    let (yes, no) = tokio::join!(reviews.approve(review, "yes", "ann"), reviews.reject(review, None, "bob"));
+    let done = [yes.unwrap(), no.unwrap()].iter().filter(|outcome| matches!(outcome, ReviewOutcome::Done(_))).count();
+    assert_eq!(done, 1);
+    let record = store.mentions().get(&main(), &id(1)).await.unwrap().unwrap();
+    assert!([MentionState::Decided, MentionState::Rejected].contains(&record.state), "{record:?}");
+    assert_eq!(record.mention.text, "hello\u{fffd}there");
+}
+
+#[tokio::test]
+async fn staging_and_production_know_nothing_of_each_other() {
+    let database = TestDatabase::create().await;
+    let (staging, production) = (database.store(Environment::Staging), database.store(Environment::Production));
+    begun(&staging, 1).await;
+    staging.mentions().block(&main(), "Troll", None, "ann").await.unwrap();
+    staging.mentions().move_cursor(&main(), &id(7)).await.unwrap();
+    let opened = staging.reviews().open(&main(), &id(1), &written("x"), &json!([]), Duration::from_secs(60)).await;
+    let review = opened.unwrap().unwrap();
+    assert_eq!(production.mentions().get(&main(), &id(1)).await.unwrap(), None);
+    assert_eq!(production.mentions().cursor(&main()).await.unwrap(), None);
+    assert!(production.mentions().blocked(&main()).await.unwrap().is_empty());
+    assert!(production.reviews().get(review).await.unwrap().is_none());
+    let filter = ReviewFilter { limit: 10, ..ReviewFilter::default() };
+    assert!(production.reviews().list(&filter).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_place_up_to_which_mentions_were_read_never_moves_back() {
+    let (database, redis) = (TestDatabase::create().await, TestRedis::claim().await);
+    let store = database.store(Environment::Staging);
+    let control = MentionControl::new(redis.door(), Environment::Staging);
+    for n in [999, 1_000, 7] {
+        store.mentions().move_cursor(&main(), &id(n)).await.unwrap();
+        control.set_since_id(&main(), &id(n)).await.unwrap();
+    }
+    assert_eq!(store.mentions().cursor(&main()).await.unwrap(), Some(id(1_000)));
+    assert_eq!(control.since_id(&main()).await.unwrap(), Some(id(1_000)));
+}
+
+#[tokio::test]
+async fn places_for_replies_are_given_out_once_each_and_no_more_than_there_are() {
+    let redis = TestRedis::claim().await;
+    let control = MentionControl::new(redis.door(), Environment::Staging);
+    let take = async |mention: &Mention| control.take_room(&main(), mention, 2, 3).await.unwrap();
+    let first = mention(1, 1, "12");
+    assert_eq!(take(&first).await, Room::Unknown);
+    control.tell_room(&main(), &first, &["90".to_owned()], &[]).await.unwrap();
+    assert_eq!((take(&first).await, take(&first).await), (Room::Taken, Room::Taken));
+    assert_eq!(take(&mention(2, 1, "12")).await, Room::ConversationFull, "one of its two places was taken before");
+    for n in [3, 4] {
+        let other = mention(n, n, "12");
+        control.tell_room(&main(), &other, &[], &[]).await.unwrap();
+        assert_eq!(take(&other).await, Room::Taken);
+    }
+    let fourth = mention(5, 5, "12");
+    control.tell_room(&main(), &fourth, &[], &[]).await.unwrap();
+    assert_eq!(take(&fourth).await, Room::UserFull);
+    let tomorrow = Mention { created_at: Utc::now() + TimeDelta::days(1), ..fourth };
+    control.tell_room(&main(), &tomorrow, &[], &[]).await.unwrap();
+    assert_eq!(take(&tomorrow).await, Room::Taken);
+}

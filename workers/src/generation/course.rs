@@ -1,0 +1,128 @@
+//! What becomes of a mention and of a reply. Decisions only; no I/O.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use perch_base::settings::ReviewMode;
+use perch_safety::{Code, Reason, Verdict};
+
+/// What is done with a mention, or with a reply to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// It goes on by itself.
+    Go,
+    /// A person decides.
+    Ask,
+    /// It ends here.
+    Drop,
+}
+
+/// Whether a mention is answered. Somebody who sounds in need of help is for a person, whatever is configured.
+pub(super) fn of_mention(verdict: &Verdict, mode: ReviewMode) -> Course {
+    match verdict {
+        Verdict::Pass => Course::Go,
+        Verdict::Review(_) | Verdict::Refuse(_) if verdict.says(Code::Crisis) => Course::Ask,
+        Verdict::Review(_) if mode != ReviewMode::None => Course::Ask,
+        Verdict::Review(_) | Verdict::Refuse(_) => Course::Drop,
+    }
+}
+
+/// Whether a reply goes out, once nothing better was to be had.
+pub(super) fn of_reply(verdict: &Verdict, mode: ReviewMode) -> Course {
+    match (verdict, mode) {
+        (Verdict::Pass, ReviewMode::None | ReviewMode::Flagged) => Course::Go,
+        (_, ReviewMode::None) => Course::Drop,
+        (_, ReviewMode::Flagged | ReviewMode::All) => Course::Ask,
+    }
+}
+
+/// Whether the model is asked for another reply.
+pub(super) fn is_worth_another(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Refuse(_)) || verdict.says(Code::Repeated)
+}
+
+/// Whether a text is one of those that were published lately, but for signs and capitals.
+pub(super) fn is_repeated(text: &str, lately: &[String]) -> bool {
+    let words =
+        |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    let mine = words(text);
+    !mine.is_empty() && lately.iter().any(|other| words(other) == mine)
+}
+
+/// The verdict with a text that was published lately held against it.
+pub(super) fn with_repetition(verdict: Verdict, repeated: bool) -> Verdict {
+    let reason = Reason::whole(Code::Repeated);
+    match verdict {
+        verdict if !repeated => verdict,
+        Verdict::Pass => Verdict::Review(vec![reason]),
+        Verdict::Review(mut reasons) => {
+            reasons.push(reason);
+            Verdict::Review(reasons)
+        }
+        Verdict::Refuse(mut reasons) => {
+            reasons.push(reason);
+            Verdict::Refuse(reasons)
+        }
+    }
+}
+
+/// Whether a mention is too old to be answered.
+pub(crate) fn is_too_old(created_at: DateTime<Utc>, now: DateTime<Utc>, max_age: Duration) -> bool {
+    (now - created_at).to_std().unwrap_or_default() > max_age
+}
+
+/// Reasons in a line, for the record.
+pub(super) fn told(reasons: &[Reason]) -> String {
+    let mut words: Vec<&str> = reasons.iter().map(|reason| reason.code.words()).collect();
+    words.dedup();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flagged(code: Code) -> Verdict {
+        Verdict::Review(vec![Reason::whole(code)])
+    }
+
+    fn refused(code: Code) -> Verdict {
+        Verdict::Refuse(vec![Reason::whole(code)])
+    }
+
+    #[test]
+    fn somebody_in_need_is_never_answered_without_a_person() {
+        for mode in [ReviewMode::None, ReviewMode::Flagged, ReviewMode::All] {
+            assert_eq!(of_mention(&flagged(Code::Crisis), mode), Course::Ask);
+            let both = Verdict::Refuse(vec![Reason::whole(Code::Slur), Reason::whole(Code::Crisis)]);
+            assert_eq!(of_mention(&both, mode), Course::Ask);
+        }
+    }
+
+    #[test]
+    fn a_mention_goes_on_is_asked_about_or_ends_as_the_guard_and_the_settings_say() {
+        assert_eq!(of_mention(&Verdict::Pass, ReviewMode::All), Course::Go);
+        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::Flagged), Course::Ask);
+        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::None), Course::Drop);
+        assert_eq!(of_mention(&refused(Code::Slur), ReviewMode::All), Course::Drop);
+    }
+
+    #[test]
+    fn a_reply_goes_out_is_asked_about_or_ends_as_the_guard_and_the_settings_say() {
+        assert_eq!(of_reply(&Verdict::Pass, ReviewMode::Flagged), Course::Go);
+        assert_eq!(of_reply(&Verdict::Pass, ReviewMode::All), Course::Ask);
+        assert_eq!(of_reply(&refused(Code::TooLong), ReviewMode::Flagged), Course::Ask);
+        assert_eq!(of_reply(&flagged(Code::Coarse), ReviewMode::None), Course::Drop);
+        assert!(is_worth_another(&refused(Code::Link)) && is_worth_another(&flagged(Code::Repeated)));
+        assert!(!is_worth_another(&flagged(Code::Coarse)) && !is_worth_another(&Verdict::Pass));
+    }
+
+    #[test]
+    fn a_text_is_known_again_whatever_its_signs() {
+        let lately = ["Good luck tonight!".to_owned()];
+        assert!(is_repeated("good luck, tonight", &lately));
+        assert!(!is_repeated("good luck", &lately) && !is_repeated("!!", &["??".to_owned()]));
+        assert!(with_repetition(Verdict::Pass, true).says(Code::Repeated));
+        assert_eq!(with_repetition(Verdict::Pass, false), Verdict::Pass);
+    }
+}

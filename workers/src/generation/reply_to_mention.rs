@@ -1,0 +1,164 @@
+use std::time::Duration;
+
+use perch_base::clock;
+use perch_jobs::ReplyToMention;
+use perch_queue::{
+    Fail,
+    worker::{Data, HandlerResult, JobContext},
+};
+use perch_safety::Verdict;
+use perch_store::{MentionRecord, MentionState, Room, SeenMention, Written};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    compose::{Composed, compose},
+    course::{Course, is_too_old, of_mention, of_reply, told},
+    hand_over::hand_over,
+    room::take_room,
+};
+use crate::{Services, producers::is_blocked};
+
+/// A mention that came while replying is paused looks again after this time.
+const WHILE_PAUSED: Duration = Duration::from_secs(15);
+
+/// What became of a mention.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Replied {
+    /// A reply is to be published.
+    Sent {
+        /// The text.
+        reply: String,
+        /// The model that wrote it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// A person decides.
+    InReview {
+        /// Why.
+        because: String,
+    },
+    /// It is not answered.
+    NotAnswered {
+        /// Why.
+        because: String,
+    },
+    /// An earlier attempt, or another job, had dealt with it.
+    Before {
+        /// How it stands.
+        state: MentionState,
+    },
+}
+
+/// Has a model write a reply to a mention, and hands it to publishing or to a person, once, however often it runs: what was
+/// decided first is kept, and every later attempt goes on with it.
+pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, services: Data<Services>) -> HandlerResult<Replied> {
+    let ReplyToMention { account, mention } = job;
+    let services = services.charged_to("mentions", account.to_string(), &cx);
+    if !services.settings.mentions.accounts.contains(&account) {
+        let why = format!("{account} is not one of mentions.accounts; add it there and replay, or discard this");
+        return Err(Fail::Dead(why));
+    }
+    let seen = SeenMention { mention, author: None, left_out: None };
+    let record = services.store.mentions().begin(&account, &seen, cx.id()).await?;
+    let replied = match record.state {
+        MentionState::Decided => send(&services, &cx, &record).await,
+        state if state.is_undecided() && record.reply.is_none() => decide(&services, &cx, record).await,
+        state => Ok(Replied::Before { state }),
+    }?;
+    let outcome = match &replied {
+        Replied::Sent { .. } => "sent",
+        Replied::InReview { .. } => "in_review",
+        Replied::NotAnswered { .. } => "not_answered",
+        Replied::Before { .. } => "before",
+    };
+    metrics::counter!("perch_replies_total", "account" => account.to_string(), "outcome" => outcome).increment(1);
+    Ok(replied)
+}
+
+async fn decide(services: &Services, cx: &JobContext, record: MentionRecord) -> HandlerResult<Replied> {
+    if services.mentions.switches(&record.account).await?.paused {
+        let why = format!("replying as {} is paused; `perch mentions resume` goes on", record.account);
+        return Err(Fail::Snooze(WHILE_PAUSED, why));
+    }
+    if let Some(rule) = left_out(services, &record).await? {
+        let state = MentionState::LeftOut;
+        services.store.mentions().drop(&record.account, &record.mention.id, state, rule, &Written::default()).await?;
+        return Ok(Replied::NotAnswered { because: rule.to_owned() });
+    }
+    let mode = services.settings.mentions.review;
+    let verdict = services.replier.guard.mention(&record.mention.text);
+    match of_mention(&verdict, mode) {
+        Course::Go => {}
+        Course::Ask => return ask_a_person(services, &record, &Written::default(), &verdict).await,
+        Course::Drop => return reject(services, &record, &Written::default(), &verdict).await,
+    }
+    let Composed { written, verdict } = compose(services, &record).await?;
+    match of_reply(&verdict, mode) {
+        Course::Go => {
+            let kept = services.store.mentions().decide(&record.account, &record.mention.id, &written).await?;
+            send(services, cx, &kept.unwrap_or(record)).await
+        }
+        Course::Ask => ask_a_person(services, &record, &written, &verdict).await,
+        Course::Drop => reject(services, &record, &written, &verdict).await,
+    }
+}
+
+/// The rule by which a mention is not answered. Most are applied before it comes here; time has passed since, and other
+/// services hand mentions over too.
+async fn left_out(services: &Services, record: &MentionRecord) -> Result<Option<&'static str>, Fail> {
+    let (account, mention) = (&record.account, &record.mention);
+    if is_too_old(mention.created_at, clock::now(), services.settings.mentions.max_age) {
+        return Ok(Some("too_old"));
+    }
+    if is_blocked(services, account, &mention.author_id, record.author.as_deref()).await? {
+        return Ok(Some("blocked"));
+    }
+    Ok(match take_room(services, account, mention).await? {
+        Room::ConversationFull => Some("conversation_full"),
+        Room::UserFull => Some("user_full"),
+        Room::Taken | Room::Unknown => None,
+    })
+}
+
+async fn send(services: &Services, cx: &JobContext, record: &MentionRecord) -> HandlerResult<Replied> {
+    if record.state != MentionState::Decided {
+        return Ok(Replied::Before { state: record.state });
+    }
+    hand_over(cx.client(), &services.store, record, Some(cx.id())).await?;
+    let waited = (clock::now() - record.mention.created_at).to_std().unwrap_or_default();
+    metrics::histogram!("perch_mention_decided_seconds", "account" => record.account.to_string())
+        .record(waited.as_secs_f64());
+    Ok(Replied::Sent { reply: record.reply.clone().unwrap_or_default(), model: record.model.clone() })
+}
+
+async fn ask_a_person(
+    services: &Services,
+    record: &MentionRecord,
+    written: &Written,
+    verdict: &Verdict,
+) -> HandlerResult<Replied> {
+    let waits = services.settings.mentions.review_expires;
+    let reasons = json!(verdict.reasons());
+    let (account, id) = (&record.account, &record.mention.id);
+    services.store.reviews().open(account, id, written, &reasons, waits).await?;
+    let because = match verdict.reasons() {
+        [] => "every reply is looked at".to_owned(),
+        reasons => told(reasons),
+    };
+    tracing::info!(mention = %id, %account, because, "a person decides; `perch review list`");
+    Ok(Replied::InReview { because })
+}
+
+async fn reject(
+    services: &Services,
+    record: &MentionRecord,
+    written: &Written,
+    verdict: &Verdict,
+) -> HandlerResult<Replied> {
+    let because = told(verdict.reasons());
+    let state = MentionState::Rejected;
+    services.store.mentions().drop(&record.account, &record.mention.id, state, &because, written).await?;
+    Ok(Replied::NotAnswered { because })
+}

@@ -1,0 +1,229 @@
+use perch_base::Settings;
+use perch_jobs::Pick;
+use perch_picks::{
+    odds::Odds,
+    settle::{GameResult, Grade, Outcome, PlayerResult, SettleError, grade},
+};
+use perch_store::{
+    Found, PickBody, PickSettlement, SettleSource, SettledBy, Store, StoreError, TrackedPick, state_word,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::stakes::{assumed, bets, whole};
+
+/// What somebody says of how a pick ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// It ended so.
+    Stated(Grade),
+    /// It is open again.
+    Reopened,
+    /// What both sides scored: those of the pick's game in its order, or the side it backs and then the other.
+    Score(f64, f64),
+    /// What the player of a prop has of what it counts.
+    Counted(f64),
+}
+
+/// What somebody enters about a pick.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Entry {
+    /// How it ended; without it the entry is about the closing odds or the note alone.
+    pub verdict: Option<Verdict>,
+    /// The leg of a parlay that the verdict is about, from 1.
+    pub leg: Option<usize>,
+    /// The odds when the game began, as people write them.
+    pub closing: Option<String>,
+    /// A note about it.
+    pub note: Option<String>,
+}
+
+/// Why a pick was not settled.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackError {
+    /// Postgres.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The pick is not decided by what was entered.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    /// What was entered does not fit the pick.
+    #[error("{field}: {reason}")]
+    Entry {
+        /// Which part.
+        field: &'static str,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// Others keep settling the same picks.
+    #[error("somebody else settles the same picks at this moment; look at them and try again")]
+    Meanwhile,
+}
+
+/// A pick that was settled.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = SettledPick)]
+pub struct Settled {
+    /// Its number.
+    pub number: u64,
+    /// Its key.
+    pub key: String,
+    /// How it ended; `open` for a parlay of which legs are open.
+    pub state: String,
+    /// How it stood before.
+    pub before: String,
+    /// Accounts that have it in their record now.
+    pub accounts: usize,
+    /// The units that it came to for the account that named it first.
+    pub units: Option<f64>,
+}
+
+impl Settled {
+    pub(super) fn of(tracked: &TrackedPick, settlement: &PickSettlement) -> Self {
+        let author = tracked.author.to_lowercase();
+        Self {
+            number: tracked.number,
+            key: tracked.key.clone(),
+            state: state_word(settlement.grade).to_owned(),
+            before: state_word(tracked.grade).to_owned(),
+            accounts: settlement.bets.len(),
+            units: settlement.bets.iter().find(|bet| bet.account == author).map(|bet| bet.units),
+        }
+    }
+
+    pub(super) fn count(&self) {
+        metrics::counter!("perch_picks_settled_total", "state" => self.state.clone()).increment(1);
+    }
+}
+
+/// How often a settlement is worked out again when somebody else settled the pick meanwhile.
+pub(super) const TRIES: usize = 3;
+
+/// Settles a pick by what somebody entered, also one that was settled before; the history keeps each settlement.
+pub async fn settle(
+    store: &Store,
+    settings: &Settings,
+    pick: TrackedPick,
+    entry: &Entry,
+    actor: &str,
+) -> Result<Settled, TrackError> {
+    let mut pick = pick;
+    let source = match entry.verdict {
+        Some(Verdict::Score(..) | Verdict::Counted(_)) => SettleSource::Score,
+        Some(Verdict::Stated(_) | Verdict::Reopened) | None => SettleSource::Stated,
+    };
+    let by = SettledBy { actor: actor.to_owned(), source };
+    for _ in 0..TRIES {
+        let mut settlement = entered(&pick, entry)?;
+        fill(store, settings, std::slice::from_ref(&pick), std::slice::from_mut(&mut settlement)).await?;
+        if store.tracking().apply(&[], std::slice::from_ref(&settlement), &by).await? {
+            let settled = Settled::of(&pick, &settlement);
+            settled.count();
+            return Ok(settled);
+        }
+        if let Found::One(newer) = store.tracking().find(&pick.key).await? {
+            pick = *newer;
+        }
+    }
+    Err(TrackError::Meanwhile)
+}
+
+/// What an entry makes of a pick. What it does not say stays as it was.
+pub(super) fn entered(pick: &TrackedPick, entry: &Entry) -> Result<PickSettlement, TrackError> {
+    if let Some(closing) = &entry.closing {
+        Odds::parse(closing).map_err(|error| refused("closing", error.to_string()))?;
+    }
+    let (grade, legs) = match (entry.verdict, entry.leg) {
+        (None, None) if entry.closing.is_some() || entry.note.is_some() => (pick.grade, pick.legs.clone()),
+        (None, _) => return Err(refused("outcome", "say how the pick ended".into())),
+        (Some(verdict), None) => of_whole(pick, verdict)?,
+        (Some(verdict), Some(leg)) => of_leg(pick, verdict, leg)?,
+    };
+    Ok(PickSettlement {
+        key: pick.key.clone(),
+        grade,
+        legs,
+        closing_odds: entry.closing.clone().or_else(|| pick.closing_odds.clone()),
+        note: entry.note.clone().or_else(|| pick.note.clone()),
+        bets: Vec::new(),
+        seen_revision: pick.revision,
+    })
+}
+
+type Grades = (Option<Grade>, Vec<Option<Grade>>);
+
+fn of_whole(tracked: &TrackedPick, verdict: Verdict) -> Result<Grades, TrackError> {
+    match (verdict, &tracked.pick) {
+        (Verdict::Stated(grade), _) => Ok((Some(grade), Vec::new())),
+        (Verdict::Reopened, _) => Ok((None, Vec::new())),
+        (verdict, PickBody::Single(pick)) => Ok((Some(graded(pick, verdict)?), Vec::new())),
+        (_, PickBody::Parlay(parlay)) => {
+            let legs = parlay.picks.len();
+            Err(refused("leg", format!("a parlay is scored leg by leg: say which of the {legs} it is about")))
+        }
+    }
+}
+
+fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize) -> Result<Grades, TrackError> {
+    let PickBody::Parlay(parlay) = &tracked.pick else {
+        return Err(refused("leg", "the pick is no parlay and has no legs".into()));
+    };
+    let Some(pick) = leg.checked_sub(1).and_then(|at| parlay.picks.get(at)) else {
+        return Err(refused("leg", format!("it is {leg}; the parlay has legs 1 to {}", parlay.picks.len())));
+    };
+    let mut legs = tracked.legs.clone();
+    legs.resize(parlay.picks.len(), None);
+    legs[leg - 1] = match verdict {
+        Verdict::Stated(grade) => Some(grade),
+        Verdict::Reopened => None,
+        scored => Some(graded(pick, scored)?),
+    };
+    Ok((whole(&legs), legs))
+}
+
+fn graded(pick: &Pick, verdict: Verdict) -> Result<Grade, TrackError> {
+    let outcome = match verdict {
+        Verdict::Stated(grade) => return Ok(grade),
+        Verdict::Reopened => return Err(refused("outcome", "say how the pick ended".into())),
+        Verdict::Score(first, second) => {
+            let event = pick.event.as_deref().and_then(|event| event.split_once(" vs "));
+            let (a, b) = match (event, pick.selection.as_deref()) {
+                (Some(sides), _) => sides,
+                (None, Some(own)) => (own, "the other side"),
+                (None, None) => ("the first side", "the other side"),
+            };
+            Outcome::Game(GameResult::new(a, first, b, second))
+        }
+        Verdict::Counted(value) => {
+            let player = pick.player.clone().unwrap_or_default();
+            Outcome::Player(PlayerResult::new(player, pick.stat.clone().unwrap_or_default(), value))
+        }
+    };
+    Ok(grade(pick, &outcome)?)
+}
+
+/// Works out what settlements come to for the accounts that named the picks.
+pub(super) async fn fill(
+    store: &Store,
+    settings: &Settings,
+    picks: &[TrackedPick],
+    settlements: &mut [PickSettlement],
+) -> Result<(), StoreError> {
+    let assumed = assumed(&settings.picks.tracking);
+    let keys: Vec<String> = settlements.iter().map(|settlement| settlement.key.clone()).collect();
+    let mut named: std::collections::HashMap<String, Vec<_>> = std::collections::HashMap::new();
+    for sighting in store.tracking().named_by(&keys).await? {
+        named.entry(sighting.pick_key.clone()).or_default().push(sighting);
+    }
+    for (pick, settlement) in picks.iter().zip(settlements) {
+        if let (Some(grade), Some(named)) = (settlement.grade, named.get(&settlement.key)) {
+            let closing = settlement.closing_odds.as_deref().and_then(|odds| Odds::parse(odds).ok());
+            settlement.bets = bets(pick, grade, &settlement.legs, closing, named, &assumed);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn refused(field: &'static str, reason: String) -> TrackError {
+    TrackError::Entry { field, reason }
+}
