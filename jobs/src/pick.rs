@@ -211,8 +211,9 @@ impl Pick {
         }
     }
 
-    /// What makes two picks the same bet, whoever posts it and at whatever odds and stake:
-    /// lower case, without the odds and the units.
+    /// What makes two picks the same bet, whoever posts it and at whatever odds and stake: lower case, without the odds and
+    /// the units. The game counts only for bets on the game itself, in any order of its sides; a bet on one side or player
+    /// is the same whether or not the post names the opponent.
     pub fn identity(&self) -> String {
         let lower = |field: &Option<String>| field.as_deref().unwrap_or("-").trim().to_lowercase();
         let kind = match self.kind {
@@ -227,11 +228,14 @@ impl Pick {
             Some(Side::Under) => "under",
             None => "-",
         };
+        let names_one_side = self.selection.as_deref().is_some_and(|name| !name.eq_ignore_ascii_case("draw"));
+        let event =
+            if names_one_side || self.player.is_some() { "-".to_owned() } else { in_order(&lower(&self.event)) };
         let line = self.line.map_or_else(|| "-".to_owned(), |line| line.to_string());
         [
             kind,
             &lower(&self.sport),
-            &lower(&self.event),
+            &event,
             &lower(&self.selection),
             &line,
             side,
@@ -239,6 +243,14 @@ impl Pick {
             &lower(&self.stat),
         ]
         .join("|")
+    }
+}
+
+/// "b vs a" as "a vs b".
+fn in_order(event: &str) -> String {
+    match event.split_once(" vs ") {
+        Some((first, second)) if second < first => format!("{second} vs {first}"),
+        _ => event.to_owned(),
     }
 }
 
@@ -296,5 +308,21 @@ mod tests {
             panic!("both are single picks")
         };
         assert_eq!(a.identity(), b.identity());
+    }
+
+    #[test]
+    fn the_order_of_the_sides_and_an_opponent_more_or_less_make_no_other_bet() {
+        let read = |text: &str| match Answer::parse(text) {
+            Ok(Answer::One(pick)) => pick.identity(),
+            other => panic!("a single pick: {other:?}"),
+        };
+        let with = LAKERS.replace(r#""event":null"#, r#""event":"Miami Heat vs Los Angeles Lakers""#);
+        assert_eq!(read(LAKERS), read(&with));
+        let total =
+            with.replace("spread", "total").replace(r#""selection":"Los Angeles Lakers""#, r#""selection":null"#);
+        let total = total.replace(r#""side":null"#, r#""side":"over""#).replace("-3.5", "221.5");
+        let turned = total.replace("Miami Heat vs Los Angeles Lakers", "Los Angeles Lakers vs Miami Heat");
+        assert_eq!(read(&total), read(&turned));
+        assert_ne!(read(&total), read(&total.replace("Miami Heat", "Utah Jazz")));
     }
 }

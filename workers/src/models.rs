@@ -45,9 +45,8 @@ pub(crate) enum Unanswered {
 impl From<Unanswered> for Fail {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
-            Unanswered::Held(after, why) => Self::Snooze(after, why),
+            Unanswered::Held(after, why) | Unanswered::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
             Unanswered::Down(why, Disposition::RetryAfter(after)) => Self::RetryAfter(after, why),
-            Unanswered::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
             Unanswered::Down(why, Disposition::Retry) => Self::Retry(why),
             Unanswered::Down(why, Disposition::Never) => Self::Dead(why),
             Unanswered::Declined(error) => Self::Dead(error.to_string()),
@@ -121,7 +120,7 @@ impl Models {
                     self.wake(name);
                     return Ok(Answered { provider: name.clone(), completion });
                 }
-                Err(Failed::Held(held)) => round.held(name, held),
+                Err(Failed::Held(held)) => round.held(name, &held),
                 Err(Failed::Error(error)) => {
                     if declined(&error) {
                         return Err(Unanswered::Declined(error));
@@ -215,7 +214,7 @@ struct Round {
 }
 
 impl Round {
-    fn held(&mut self, name: &str, held: Held) {
+    fn held(&mut self, name: &str, held: &Held) {
         self.said.push(format!("{name}: {} is used up", held.what));
         self.waits(held.after);
     }
@@ -314,7 +313,7 @@ mod tests {
         if let Some(seconds) = held {
             round.held(
                 "together",
-                Held { what: "the daily budget of 5.00 USD".into(), after: Duration::from_secs(seconds) },
+                &Held { what: "the daily budget of 5.00 USD".into(), after: Duration::from_secs(seconds) },
             );
         }
         round.ended().into()

@@ -13,6 +13,7 @@ pub mod doctor;
 mod drain;
 mod effects;
 mod enqueue;
+mod eval;
 mod health;
 mod jobs;
 mod keys;
@@ -117,6 +118,9 @@ pub enum Command {
     /// Keys of the HTTP API: create, list, revoke
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// How well models and rules do on labelled examples: extraction
+    #[command(subcommand)]
+    Eval(eval::Eval),
     /// What was changed, and by whom
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -163,6 +167,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Config(config) => config::run(app, config),
         Command::Keys(keys) => keys::run(app, keys).await,
+        Command::Eval(eval) => eval::run(app, eval).await,
         Command::Audit(audit) => audit::run(app, audit).await,
         Command::Health(args) => health::run(app, args).await,
         Command::Completions(args) => completions::run(args),

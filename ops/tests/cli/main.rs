@@ -7,6 +7,7 @@ mod brake;
 mod dead_letters;
 mod doctor;
 mod effects;
+mod eval;
 mod jobs;
 mod keys;
 mod mentions;

@@ -146,7 +146,7 @@ async fn an_idle_worker_process_sends_less_than_one_redis_command_a_second() {
     let sandbox = sandbox().await;
     let _worker = start_worker(&world, &sandbox);
     let mut raw = world.redis.raw().await;
-    until("all four pools wait for work", || async { blocked(&mut world.redis.raw().await).await == 4 }).await;
+    until("all five pools wait for work", || async { blocked(&mut world.redis.raw().await).await == 5 }).await;
     let before = calls(&mut raw).await;
     let began = std::time::Instant::now();
     until("ten seconds have passed", || async { began.elapsed() > Duration::from_secs(10) }).await;

@@ -34,7 +34,9 @@ pub enum ResultsError {
         reason: String,
     },
     /// The answer is no JSON array.
-    #[error("the answer of the source of results cannot be read ({reason}); it must be a JSON array, see docs/bots.md")]
+    #[error(
+        "the answer of the source of results cannot be read ({reason}); it must be a JSON array, see docs/picks.md"
+    )]
     Decode {
         /// What is wrong with it.
         reason: String,

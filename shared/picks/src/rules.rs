@@ -13,10 +13,14 @@ mod phrases;
 mod price;
 mod stakes;
 mod verdict;
+mod worth;
 
 use perch_jobs::{Answer, Parlay, ParlayTag, Pick, PickKind};
 
-pub use self::clause::name_at;
+pub use self::{
+    clause::name_at,
+    worth::{Verdict, worth},
+};
 use self::{
     clause::{Clause, Name, Term},
     leagues::{Context, Settled},
@@ -41,6 +45,11 @@ pub fn extract(text: &str) -> Answer {
         }
     }
     reading.answer()
+}
+
+/// The one league that the words and emoji of a text speak for.
+pub(crate) fn leagues_of(text: &str) -> Option<&'static str> {
+    Context::of(&clause::clauses(&lex::tokens(&lex::normalise(text)))).hinted_only()
 }
 
 /// What was read so far.

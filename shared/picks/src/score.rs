@@ -66,9 +66,18 @@ impl Score {
         self.fields(&wanted, &got);
         if let (Answer::Parlay(_), _) | (_, Answer::Parlay(_)) = (expected, given) {
             let of = |answer: &Answer| if let Answer::Parlay(p) = answer { p.odds.clone() } else { None };
-            self.count("odds", Value::odds(of(expected).as_deref()), Value::odds(of(given).as_deref()));
+            self.count("odds", &Value::odds(of(expected).as_deref()), &Value::odds(of(given).as_deref()));
         }
         right
+    }
+
+    /// Counts one post that got no answer at all. It is wrong, also where nothing was the right answer.
+    pub fn add_failed(&mut self, expected: &Answer) {
+        let wanted = picks(expected);
+        self.posts += 1;
+        self.nulls += u64::from(wanted.is_empty());
+        self.missed += u64::from(!wanted.is_empty());
+        self.fields(&wanted, &[]);
     }
 
     /// The share of posts that were right in all.
@@ -102,27 +111,27 @@ impl Score {
             all.rev().max_by_key(|(w, l)| alike(&wanted[*w], &left[*l]))
         };
         while let Some((w, l)) = pairs(&wanted, &left) {
-            self.compare(wanted.remove(w), left.remove(l));
+            self.compare(&wanted.remove(w), &left.remove(l));
         }
-        for pick in wanted {
-            self.compare(pick, nothing.clone());
+        for pick in &wanted {
+            self.compare(pick, &nothing);
         }
-        for given in left {
-            self.compare(nothing.clone(), given);
+        for given in &left {
+            self.compare(&nothing, given);
         }
     }
 
-    fn compare(&mut self, expected: [Value; 10], given: [Value; 10]) {
-        for (name, (expected, given)) in FIELDS.into_iter().zip(expected.into_iter().zip(given)) {
+    fn compare(&mut self, expected: &[Value; 10], given: &[Value; 10]) {
+        for (name, (expected, given)) in FIELDS.into_iter().zip(expected.iter().zip(given)) {
             self.count(name, expected, given);
         }
     }
 
-    fn count(&mut self, name: &'static str, expected: Value, given: Value) {
+    fn count(&mut self, name: &'static str, expected: &Value, given: &Value) {
         let field = self.fields.entry(name).or_default();
-        field.expected += u64::from(expected != Value::Nothing);
-        field.given += u64::from(given != Value::Nothing);
-        field.right += u64::from(expected != Value::Nothing && expected == given);
+        field.expected += u64::from(*expected != Value::Nothing);
+        field.given += u64::from(*given != Value::Nothing);
+        field.right += u64::from(*expected != Value::Nothing && expected == given);
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use perch_base::{Clock, settings::Rate};
+use perch_base::{
+    Clock,
+    settings::{EngineSettings, QueueSettings, Rate},
+};
 use perch_queue::worker::{HandlerResult, Handlers};
 use support::{Chore, Seen, World, eventually};
 use tokio::sync::Semaphore;
@@ -238,5 +241,35 @@ async fn a_purge_gives_the_turns_back_that_it_took_from_the_rate() {
         due.is_some_and(|due| due - chrono::Utc::now() <= chrono::TimeDelta::seconds(61))
     })
     .await;
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_used_of_the_limits_is_seen_by_group_and_by_queue() {
+    let per = Duration::from_secs(600);
+    let limits = |queue: &mut QueueSettings, _: &mut EngineSettings| {
+        queue.rate = Some(Rate { count: 4, per });
+        queue.group_rate = Some(Rate { count: 2, per });
+        queue.group_concurrency = 1;
+    };
+    let world = World::with(limits, Clock::manual(chrono::Utc::now())).await;
+    let unused = world.queue.limits(&["account".to_owned()]).await.expect("Redis");
+    assert_eq!((unused.running, unused.rate.map(|rate| rate.left), unused.groups[0].running), (0, Some(4), 0));
+
+    let working = world.work(Handlers::new().on(async |_: Chore| HandlerResult::Ok(())));
+    for n in 0..5 {
+        world.client.enqueue(&Chore::of_group(n, "account")).await.expect("accepted");
+    }
+    eventually("two started and three wait for their turn", || async {
+        let used = world.queue.limits(&[]).await.expect("Redis");
+        let group = used.groups.iter().find(|group| group.group == "account").and_then(|group| group.rate.clone());
+        group.is_some_and(|rate| (rate.left, rate.planned) == (0, 3))
+    })
+    .await;
+    let used = world.queue.limits(&[]).await.expect("Redis");
+    let of_queue = used.rate.expect("the queue has one");
+    assert_eq!((of_queue.count, of_queue.left, of_queue.next), (4, 2, None));
+    let of_group = used.groups[0].rate.clone().expect("groups have one");
+    assert_eq!(of_group.next, Some(world.queue.now() + per / 2), "a start comes back every five minutes");
     working.stop().await;
 }

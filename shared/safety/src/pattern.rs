@@ -36,6 +36,9 @@ pub(crate) struct Pattern {
 const APART: usize = 3;
 /// Steps of one search from one place. A word of 20 letters takes 40 of them, unless it is all doubt.
 const PATIENCE: u32 = 4_000;
+/// Characters of a text that one word or phrase may take. A search goes as deep as it reads, so this keeps it off the end of the
+/// stack.
+const SPAN: usize = 200;
 /// Forms of one entry.
 const MOST_FORMS: usize = 500;
 
@@ -179,6 +182,9 @@ impl Search<'_> {
 
     /// Reads one more glyph as the letter of the slot.
     fn more(&mut self, slot: usize, count: u8, at: usize, tally: Tally, letter: char, times: u8) -> Option<usize> {
+        if at - self.start >= SPAN {
+            return None;
+        }
         let most = if tally.written() == 0 { 0 } else { APART };
         for width in 0..=most {
             let glyph = self.glyphs.get(at + width)?;

@@ -273,9 +273,9 @@ fn a_reason_shows_its_place_and_nothing_of_the_lists() {
 #[test]
 fn a_text_that_is_made_to_be_slow_is_read_in_bounded_time_or_left_to_a_person() {
     let guard = guard();
-    assert_eq!(guard.mention(&"a ".repeat(12_000)), Verdict::Pass);
+    assert_eq!(guard.mention(&"a ".repeat(140)), Verdict::Pass);
     let alphabet: String = ('a'..='z').collect();
-    for part in ["i!l1|", "f.u.", "!", "* ", "$5s§"] {
+    for part in ["a ", "i!l1|", "f.u.", "!", "* ", "$5s§"] {
         let verdict = guard.mention(&format!("{alphabet} {}", part.repeat(25_000 / part.len())));
         assert!(verdict == Verdict::Pass || verdict.says(Code::Unreadable), "{part}: {:?}", codes(&verdict));
     }

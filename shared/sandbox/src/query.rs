@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri, header};
 use chrono::{DateTime, Utc};
 use url::form_urlencoded;
 
@@ -34,6 +34,8 @@ pub(crate) struct Query {
     pub user_fields: BTreeSet<String>,
     pub media_fields: BTreeSet<String>,
     pub expansions: BTreeSet<String>,
+    /// Where the caller reaches the sandbox, without a slash at the end.
+    pub base_url: String,
 }
 
 impl Query {
@@ -60,7 +62,13 @@ impl Query {
         let mut post_fields = list("tweet.fields");
         post_fields.extend(list("post.fields"));
         let (user_fields, media_fields, expansions) = (list("user.fields"), list("media.fields"), list("expansions"));
-        Ok(Self { values, post_fields, user_fields, media_fields, expansions })
+        Ok(Self { values, post_fields, user_fields, media_fields, expansions, base_url: String::new() })
+    }
+
+    /// The same for a caller who reaches the sandbox under this name, so that the pictures lead there as well.
+    pub fn under(self, headers: &HeaderMap) -> Self {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        Self { base_url: format!("http://{host}"), ..self }
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     extract::{Extension, Path, State},
-    http::Uri,
+    http::{HeaderMap, Uri},
     routing::get,
 };
 use serde_json::{Value, json};
@@ -60,8 +60,8 @@ async fn me(Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     }
 }
 
-async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri) -> Answer {
-    let query = Query::read(&uri, &OF_TIMELINES)?;
+async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+    let query = Query::read(&uri, &OF_TIMELINES)?.under(&headers);
     let (author, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
     Ok(Json(match inner.world.by_id(author).map(|account| account.standing) {
@@ -71,8 +71,8 @@ async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri) ->
     }))
 }
 
-async fn mentions(State(app): State<App>, Path(user): Path<String>, uri: Uri) -> Answer {
-    let query = Query::read(&uri, &OF_TIMELINES[..6])?;
+async fn mentions(State(app): State<App>, Path(user): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+    let query = Query::read(&uri, &OF_TIMELINES[..6])?.under(&headers);
     let (account, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
     Ok(Json(match inner.world.by_id(account) {
@@ -99,8 +99,8 @@ fn page(page: &Page<'_>, inner: &Inner, query: &Query) -> Value {
     answer
 }
 
-async fn posts(State(app): State<App>, uri: Uri) -> Answer {
-    let query = Query::read(&uri, &["ids"])?;
+async fn posts(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
+    let query = Query::read(&uri, &["ids"])?.under(&headers);
     let ids = query.get("ids").unwrap_or_default();
     let list: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();
     if list.is_empty() || list.len() > 100 {

@@ -71,7 +71,6 @@ impl Sandbox {
         let listener = TcpListener::bind(bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let app = App { state: SandboxState::new(&options)?, stopping: CancellationToken::new() };
-        app.state.lock().base_url = local_url(address);
         let stopped = app.stopping.clone().cancelled_owned();
         let serve = axum::serve(CuttableListener(listener), service(&app)).with_graceful_shutdown(stopped);
         let server = tokio::spawn(async move { serve.await });
@@ -85,7 +84,11 @@ impl Sandbox {
 
     /// Where it is reached from this machine, without a slash at the end. X is under it; models are under `/v1`.
     pub fn base_url(&self) -> String {
-        local_url(self.address)
+        let ip = match self.address.ip() {
+            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ip => ip,
+        };
+        format!("http://{}", SocketAddr::new(ip, self.address.port()))
     }
 
     /// A handle on what is posted, called and broken.
@@ -138,14 +141,6 @@ fn service(app: &App) -> IntoMakeServiceWithConnectInfo<Router, Cutter> {
         .merge(control::routes(app))
         .merge(stage::routes(app))
         .into_make_service_with_connect_info()
-}
-
-fn local_url(address: SocketAddr) -> String {
-    let ip = match address.ip() {
-        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
 /// Lets the watched accounts write in turn, each once in the period.

@@ -78,8 +78,6 @@ pub(crate) struct Inner {
     pub bots: Vec<String>,
     pub watched: Vec<String>,
     pub seed: u64,
-    /// Where it is reached, without a slash at the end.
-    pub base_url: String,
     /// Whether the accounts write by themselves.
     pub flows: bool,
     /// How games ended.
@@ -104,7 +102,6 @@ impl SandboxState {
             bots: options.bot_accounts.clone(),
             watched: options.watched.clone(),
             seed: options.seed,
-            base_url: String::new(),
             flows: true,
             results: Vec::new(),
         };

@@ -126,7 +126,7 @@ pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Inner
         let targets = targets(posts, &mut errors, inner, query);
         put("users", users(posts, &targets, inner, query));
         if query.expansions.contains("attachments.media_keys") {
-            put("media", posts.iter().chain(&targets).filter_map(|p| media(p, inner, query)).collect());
+            put("media", posts.iter().chain(&targets).filter_map(|p| media(p, query)).collect());
         }
         for (expansion, name) in REFERENCES {
             if query.expansions.contains(expansion) {
@@ -183,11 +183,11 @@ fn users(posts: &[&StoredPost], targets: &[&StoredPost], inner: &Inner, query: &
     ids.into_iter().filter_map(|id| inner.world.by_id(id)).map(|account| user(account, query)).collect()
 }
 
-fn media(post: &StoredPost, inner: &Inner, query: &Query) -> Option<Value> {
+fn media(post: &StoredPost, query: &Query) -> Option<Value> {
     let picture = post.picture.as_ref()?;
     let (url, (width, height)) = match &picture.source {
         Source::At(url) => (url.clone(), USUAL_SIZE),
-        Source::Drawn(text) => (format!("{}/sandbox/media/{}.png", inner.base_url, post.id), picture::size(text)),
+        Source::Drawn(text) => (format!("{}/sandbox/media/{}.png", query.base_url, post.id), picture::size(text)),
     };
     let mut media = json!({ "media_key": media_key(post), "type": "photo" });
     let fields = [

@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{Parlay, Pick, PostId};
+use perch_picks::normal::Terms;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -60,12 +61,21 @@ pub struct PickRecord {
     /// When it was first seen. Kept to the millisecond.
     #[serde(with = "millis")]
     pub first_seen: DateTime<Utc>,
+    /// Its odds, stake and time in figures, as that post has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
 }
 
 impl PickRecord {
     /// A pick that was found in a post just now.
     pub fn new(pick: PickBody, source_post: PostId, author: String, first_seen: DateTime<Utc>) -> Self {
-        Self { key: pick.key(), pick, source_post, author, first_seen }
+        Self { key: pick.key(), pick, source_post, author, first_seen, terms: None }
+    }
+
+    /// The same with its terms.
+    #[must_use]
+    pub fn with_terms(self, terms: Terms) -> Self {
+        Self { terms: Some(terms), ..self }
     }
 }
 
@@ -75,7 +85,7 @@ impl Upsert for PickRecord {
     const SQL: &'static str = "
         with r as (
             select * from jsonb_to_recordset($2::jsonb)
-                as r(key text, pick jsonb, source_post text, author text, first_seen timestamptz,
+                as r(key text, pick jsonb, source_post text, author text, first_seen timestamptz, terms jsonb,
                      version_ms bigint, version_seq bigint)
         ), seen as (
             insert into pick_sightings
@@ -86,18 +96,18 @@ impl Upsert for PickRecord {
             on conflict (environment, pick_key, post_id) do nothing
         )
         insert into picks (environment, pick_key, pick, kind, sport, event, selection, line, side, player, stat, odds,
-                           units, source_post, author, first_seen, version_ms, version_seq)
+                           units, source_post, author, first_seen, terms, version_ms, version_seq)
         select distinct on (key)
                $1, key, pick, pick ->> 'type', pick ->> 'sport', pick ->> 'event', pick ->> 'selection',
                (pick ->> 'line')::float8, pick ->> 'side', pick ->> 'player', pick ->> 'stat', pick ->> 'odds',
-               (pick ->> 'units')::float8, source_post, author, first_seen, version_ms, version_seq
+               (pick ->> 'units')::float8, source_post, author, first_seen, terms, version_ms, version_seq
         from r
         order by key, version_ms, version_seq
         on conflict (environment, pick_key) do update set
             pick = excluded.pick, kind = excluded.kind, sport = excluded.sport, event = excluded.event,
             selection = excluded.selection, line = excluded.line, side = excluded.side, player = excluded.player,
             stat = excluded.stat, odds = excluded.odds, units = excluded.units, author = excluded.author,
-            version_ms = excluded.version_ms, version_seq = excluded.version_seq
+            terms = excluded.terms, version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where picks.source_post = excluded.source_post
           and (excluded.version_ms, excluded.version_seq) > (picks.version_ms, picks.version_seq)";
 }
@@ -113,12 +123,14 @@ impl Recorded for PickRecord {
 impl FromRow<'_, PgRow> for PickRecord {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let pick: serde_json::Value = row.try_get("pick")?;
+        let terms: Option<serde_json::Value> = row.try_get("terms")?;
         Ok(Self {
             key: row.try_get("pick_key")?,
             pick: serde_json::from_value(pick).map_err(|error| undecodable("pick", error))?,
             source_post: parsed(row, "source_post")?,
             author: row.try_get("author")?,
             first_seen: row.try_get("first_seen")?,
+            terms: terms.map(serde_json::from_value).transpose().map_err(|error| undecodable("terms", error))?,
         })
     }
 }
@@ -185,7 +197,7 @@ impl Picks<'_> {
     /// One pick by its key.
     pub async fn get(&self, key: &str) -> Result<Option<PickRecord>, StoreError> {
         sqlx::query_as(
-            "select pick_key, pick, source_post, author, first_seen
+            "select pick_key, pick, source_post, author, first_seen, terms
              from picks where environment = $1 and pick_key = $2",
         )
         .bind(self.0.env_name())
@@ -198,7 +210,7 @@ impl Picks<'_> {
     /// The latest picks by when they were first seen, newest first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<PickRecord>, StoreError> {
         sqlx::query_as(
-            "select pick_key, pick, source_post, author, first_seen
+            "select pick_key, pick, source_post, author, first_seen, terms
              from picks where environment = $1 order by first_seen desc limit $2",
         )
         .bind(self.0.env_name())

@@ -125,7 +125,7 @@ async fn everything_in_redis_starts_with_the_prefix_of_the_environment() {
         RateWindows::new(redis.door(), env).set("x", RateWindow { limit: 1, remaining: 1, reset }).await.unwrap();
     }
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis.raw().await).await.unwrap();
-    assert_eq!(keys.iter().filter(|key| key.starts_with("stg:")).count(), 6, "{keys:?}");
-    assert_eq!(keys.iter().filter(|key| key.starts_with("prod:")).count(), 6, "{keys:?}");
-    assert_eq!(keys.len(), 12);
+    assert_eq!(keys.iter().filter(|key| key.starts_with("stg:")).count(), 7, "{keys:?}");
+    assert_eq!(keys.iter().filter(|key| key.starts_with("prod:")).count(), 7, "{keys:?}");
+    assert_eq!(keys.len(), 14);
 }

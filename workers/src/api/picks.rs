@@ -9,7 +9,9 @@ use perch_picks::{
     record::{By, Record},
     settle::Grade,
 };
-use perch_store::{BetFilter, BetRow, Found, PickFilter, SettleSource, SettledBy, SettlementRow, TrackedPick};
+use perch_store::{
+    ActionRecord, BetFilter, BetRow, Found, PickFilter, SettleSource, SettledBy, SettlementRow, TrackedPick,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -126,6 +128,12 @@ pub struct PickDetails {
     /// Every settlement, the first one first.
     #[schema(value_type = Vec<Object>)]
     pub settlements: Vec<SettlementRow>,
+    /// What the bots did about it: kind, state, text, and why it was chosen or failed.
+    #[schema(value_type = Vec<Object>)]
+    pub actions: Vec<ActionRecord>,
+    /// Its odds (American, decimal, implied), stake, league and start in figures, as the first post has them.
+    #[schema(value_type = Object)]
+    pub terms: Value,
 }
 
 /// How a pick ended: by `outcome`, or by `score` or `counted`, which decide it.
@@ -264,7 +272,9 @@ pub(super) async fn one(State(app): State<App>, Path(key): Path<String>) -> Answ
     let pick = find(&app, &key).await?;
     let tracking = app.store.tracking();
     let (bets, settlements) = (tracking.bets_of(&pick.key).await?, tracking.history(&pick.key).await?);
-    Ok(Json(PickDetails { pick: pick.into(), bets, settlements }))
+    let actions = app.store.picks().actions_of(&pick.key).await?;
+    let terms = app.store.picks().get(&pick.key).await?.and_then(|record| record.terms);
+    Ok(Json(PickDetails { pick: pick.into(), bets, settlements, actions, terms: json!(terms) }))
 }
 
 /// Settle a pick

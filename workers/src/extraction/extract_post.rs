@@ -1,25 +1,39 @@
-use perch_jobs::{ExtractPost, SyncHotState};
-use perch_queue::worker::{Data, HandlerResult, JobContext};
+use perch_base::clock;
+use perch_jobs::{ExtractPost, Post, SyncHotState};
+use perch_picks::{grounded::grounded, normal::normalised_answer};
+use perch_queue::{
+    Fail,
+    worker::{Data, HandlerResult, JobContext},
+};
+use perch_store::{ExtractionRecord, HotRecord};
 use serde::Serialize;
 
 use super::{
     actions::have_done,
     pictures::pictures,
+    prefilter::{Decision, decide},
     reading::{Reading, Unread, by_rules, read_picks},
     sighting::{Sight, bodies, sight},
 };
 use crate::{Services, models::Unanswered};
 
 /// What was found in a post.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Extracted {
     /// Picks that no post had before; actions on each are under way.
     pub new: usize,
     /// Picks that another post had before.
     pub seen_before: usize,
+    /// Picks that the model named and that do not stand in the post.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped: usize,
+    /// Why no model was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<&'static str>,
     /// Answers of the model that could not be used, before the one that could.
     pub objections: usize,
     /// The model.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub model: String,
     /// Tokens that it read.
     pub prompt_tokens: u64,
@@ -27,36 +41,34 @@ pub struct Extracted {
     pub completion_tokens: u64,
 }
 
-impl Extracted {
-    fn nothing_yet(reading: &Reading) -> Self {
-        Self {
-            new: 0,
-            seen_before: 0,
-            objections: reading.objections,
-            model: reading.model.clone(),
-            prompt_tokens: reading.usage.prompt_tokens,
-            completion_tokens: reading.usage.completion_tokens,
-        }
-    }
-}
-
-/// Whether the providers have been down for so many attempts that the rules read the post.
-fn rules_take_over(services: &Services, cx: &JobContext) -> bool {
-    let after = services.settings.models.rules_after;
-    after > 0 && cx.attempt() >= after
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// Reads the picks out of one post, records them, and has something done about each new one.
 pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Extracted> {
     let ExtractPost { post, account } = job;
     let services = services.charged_to("picks", post.author.clone(), &cx);
-    let pictures = pictures(&services, &post).await?;
-    let reading = match read_picks(&services, &post, &pictures).await {
-        Err(Unread::Unanswered(Unanswered::Down(why, _))) if rules_take_over(&services, &cx) => by_rules(&post, &why),
-        read => read?,
+    let decision = decide(&services.settings.picks, &post);
+    count_decision(decision);
+    if !decision.asks() {
+        record(&services, &post, decision, None).await?;
+        return Ok(Extracted { passed_over: Some(decision.reason), ..Extracted::default() });
+    }
+    let mut reading = read(&services, &cx, &post).await?;
+    let dropped = without_what_is_not_said(&mut reading, &post);
+    let found = bodies(normalised_answer(reading.answer.clone(), &post));
+    record(&services, &post, decision, Some((&reading, found.len(), dropped))).await?;
+    let mut extracted = Extracted {
+        dropped,
+        objections: reading.objections,
+        model: reading.model,
+        prompt_tokens: reading.usage.prompt_tokens,
+        completion_tokens: reading.usage.completion_tokens,
+        ..Extracted::default()
     };
-    let mut extracted = Extracted::nothing_yet(&reading);
-    for pick in bodies(reading.answer) {
+    for pick in found {
         match sight(&services, &post, pick).await? {
             Sight::New(record) => {
                 have_done(&services, &cx, &account, &post, &record).await?;
@@ -71,4 +83,67 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
     metrics::counter!("perch_picks_total", "sight" => "new").increment(extracted.new as u64);
     metrics::counter!("perch_picks_total", "sight" => "again").increment(extracted.seen_before as u64);
     Ok(extracted)
+}
+
+/// What a model reads in the post; the rules, when the providers have been down for as many attempts as the settings say.
+async fn read(services: &Services, cx: &JobContext, post: &Post) -> Result<Reading, Fail> {
+    let pictures = pictures(services, post).await?;
+    let after = services.settings.models.rules_after;
+    match read_picks(services, post, &pictures).await {
+        Err(Unread::Unanswered(Unanswered::Down(why, _))) if after > 0 && cx.attempt() >= after => {
+            Ok(by_rules(post, &why))
+        }
+        read => read.map_err(Fail::from),
+    }
+}
+
+/// Takes out of the answer what does not stand in the post: whatever a post talks a model into, it is no pick. Answers how many.
+fn without_what_is_not_said(reading: &mut Reading, post: &Post) -> usize {
+    let checked = grounded(post, reading.answer.clone());
+    let mut dropped = 0;
+    for reason in checked.left_out() {
+        tracing::warn!(post = %post.id, author = %post.author, reason, "the model named a pick that the post does not have");
+        metrics::counter!("perch_picks_dropped_total").increment(1);
+        dropped += 1;
+    }
+    reading.answer = checked.answer;
+    dropped
+}
+
+fn count_decision(decision: Decision) {
+    let outcome = match decision {
+        Decision { worth: true, .. } => "worth",
+        Decision { sampled: true, .. } => "sampled",
+        _ => "passed_over",
+    };
+    metrics::counter!("perch_prefilter_total", "outcome" => outcome).increment(1);
+}
+
+async fn record(
+    services: &Services,
+    post: &Post,
+    decision: Decision,
+    read: Option<(&Reading, usize, usize)>,
+) -> Result<(), Fail> {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let (reading, picks, dropped) = match read {
+        Some((reading, picks, dropped)) => (Some(reading), Some(count(picks)), count(dropped)),
+        None => (None, None, 0),
+    };
+    let record = ExtractionRecord {
+        post_id: post.id.clone(),
+        worth: decision.worth,
+        reason: decision.reason.to_owned(),
+        sampled: decision.sampled,
+        provider: reading.map(|reading| reading.provider.clone()),
+        model: reading.map(|reading| reading.model.clone()),
+        picks,
+        dropped,
+        objections: reading.map_or(0, |reading| count(reading.objections)),
+        prompt_tokens: reading.map_or(0, |reading| reading.usage.prompt_tokens),
+        completion_tokens: reading.map_or(0, |reading| reading.usage.completion_tokens),
+        at: clock::now(),
+    };
+    services.hot.put(&[HotRecord::of(&record)?]).await?;
+    Ok(())
 }

@@ -4,8 +4,10 @@ mod actions;
 mod comment;
 mod extract_post;
 mod pictures;
+mod prefilter;
 mod prompt;
 mod reading;
 mod sighting;
 
 pub use extract_post::{Extracted, extract_post};
+pub use reading::{Reading, read_with};

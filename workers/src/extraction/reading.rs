@@ -1,4 +1,8 @@
-use perch_clients::models::{Completion, Usage};
+use perch_base::Classified as _;
+use perch_clients::{
+    ModelClient,
+    models::{ChatRequest, Completion, Usage},
+};
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
 
@@ -10,10 +14,14 @@ use crate::{
 
 /// What a model read in a post.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Reading {
+pub struct Reading {
+    /// The picks.
     pub answer: Answer,
+    /// Tokens of all the calls that it took.
     pub usage: Usage,
+    /// The provider that answered, or `rules`.
     pub provider: String,
+    /// The model, as its provider names it.
     pub model: String,
     /// Answers that could not be used before this one.
     pub objections: usize,
@@ -48,12 +56,38 @@ impl From<Unread> for Fail {
 ///
 /// When the last answer cannot be used either, the job is dead with that answer in its error.
 pub(super) async fn read_picks(services: &Services, post: &Post, pictures: &[String]) -> Result<Reading, Unread> {
+    read(&Asker::Services(services), post, pictures).await
+}
+
+/// The same with one model alone, for whoever measures how well it reads.
+pub async fn read_with(model: &ModelClient, post: &Post) -> Result<Reading, Fail> {
+    Ok(read(&Asker::Model(model), post, &[]).await?)
+}
+
+/// Whom to ask.
+enum Asker<'a> {
+    Services(&'a Services),
+    Model(&'a ModelClient),
+}
+
+impl Asker<'_> {
+    async fn ask(&self, request: &ChatRequest) -> Result<Answered, Unanswered> {
+        match self {
+            Self::Services(services) => services.ask(Purpose::Extraction, request).await,
+            Self::Model(model) => match model.complete(request).await {
+                Ok(completion) => Ok(Answered { provider: model.provider().to_owned(), completion }),
+                Err(error) => Err(Unanswered::Down(error.to_string(), error.disposition())),
+            },
+        }
+    }
+}
+
+async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String]) -> Result<Reading, Unread> {
     let mut request = prompt::question(post, pictures);
     let mut usage = Usage::default();
     let mut objections = 0;
     loop {
-        let asked = services.ask(Purpose::Extraction, &request).await;
-        let Answered { provider, completion } = asked.map_err(Unread::Unanswered)?;
+        let Answered { provider, completion } = asker.ask(&request).await.map_err(Unread::Unanswered)?;
         usage.prompt_tokens += completion.usage.prompt_tokens;
         usage.completion_tokens += completion.usage.completion_tokens;
         match Answer::parse(&completion.text) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use perch_base::clock;
 use perch_jobs::{Answer, Post};
+use perch_picks::normal::{parlay_terms, terms};
 use perch_queue::Fail;
 use perch_store::{Family, HotRecord, PickBody, PickRecord, PickSighting, Recorded as _, StoreError};
 
@@ -47,7 +48,11 @@ pub(super) async fn sight(services: &Services, post: &Post, pick: PickBody) -> R
         services.hot.put(&[HotRecord::of(&sighting)?]).await?;
         return Ok(Sight::Again);
     }
-    let record = PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now());
+    let terms = match &pick {
+        PickBody::Single(pick) => terms(pick, post),
+        PickBody::Parlay(parlay) => parlay_terms(parlay, post),
+    };
+    let record = PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now()).with_terms(terms);
     if let Some(copy) = services.hot.get(Family::Picks, &record.key()).await?
         && let Ok(recorded) = serde_json::from_value(copy.value)
     {

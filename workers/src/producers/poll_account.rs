@@ -128,6 +128,10 @@ async fn read_new(
             Err(error) => {
                 if matches!(error, XError::NotFound { .. }) {
                     services.user_ids.forget(username).await?;
+                    // Of an id X says no more than that it is gone; of the handle it says why.
+                    if let Err(NoId::X(why)) = services.user_ids.get(&services.x, username).await {
+                        return Err(unread(why));
+                    }
                 }
                 return Err(unread(error));
             }

@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    fn post(value: serde_json::Value) -> XPost {
+    fn post(value: &serde_json::Value) -> XPost {
         let mut whole = json!({
             "id": "7", "text": "@perch_bot A &amp; B?", "author_id": "12", "created_at": "2026-11-21T09:30:00Z",
         });
@@ -123,24 +123,24 @@ mod tests {
         serde_json::from_value(whole).expect("a post")
     }
 
-    fn mention(value: serde_json::Value) -> Read {
+    fn mention(value: &serde_json::Value) -> Read {
         let includes = serde_json::from_value(json!({ "users": [{ "id": "12", "name": "Fan", "username": "Fan" }] }));
         read(&post(value), &includes.expect("includes"), Utc::now()).expect("a mention")
     }
 
     #[test]
     fn a_post_becomes_a_mention_with_what_it_answers_or_quotes() {
-        let reply = mention(json!({
+        let reply = mention(&json!({
             "conversation_id": "5",
             "referenced_tweets": [{ "type": "quoted", "id": "4" }, { "type": "replied_to", "id": "6" }],
         }));
         assert_eq!((reply.mention.text.as_str(), reply.author.as_deref()), ("@perch_bot A & B?", Some("Fan")));
         assert_eq!(reply.mention.conversation_id.as_str(), "5");
         assert_eq!(reply.mention.referenced_tweet_id.as_ref().map(PostId::as_str), Some("6"));
-        let quote = mention(json!({ "referenced_tweets": [{ "type": "quoted", "id": "4" }] }));
+        let quote = mention(&json!({ "referenced_tweets": [{ "type": "quoted", "id": "4" }] }));
         assert_eq!(quote.mention.referenced_tweet_id.as_ref().map(PostId::as_str), Some("4"));
         assert_eq!(quote.mention.conversation_id.as_str(), "7", "a post of its own begins its conversation");
-        assert!(read(&post(json!({ "created_at": null })), &Includes::default(), Utc::now()).is_none());
+        assert!(read(&post(&json!({ "created_at": null })), &Includes::default(), Utc::now()).is_none());
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
         ]);
         let known = Known { own_id: "1000", blocked: &blocked, states: &states, max_age: day, now };
         let at = |id: &str, author: &str, handle: &str| {
-            let mut one = mention(json!({ "id": id, "author_id": author }));
+            let mut one = mention(&json!({ "id": id, "author_id": author }));
             one.mention.created_at = now;
             one.author = Some(handle.to_owned());
             one
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn mentions_are_dealt_with_oldest_first_and_each_once() {
-        let of = |id: &str| mention(json!({ "id": id }));
+        let of = |id: &str| mention(&json!({ "id": id }));
         let ordered = in_order(vec![of("1000"), of("999"), of("1000"), of("7")]);
         let ids: Vec<&str> = ordered.iter().map(|read| read.mention.id.as_str()).collect();
         assert_eq!(ids, ["7", "999", "1000"]);

@@ -32,13 +32,12 @@ pub(super) fn unread(error: XError) -> Unread {
 /// What a refusal tells of the account. Refusals of the caller, such as credentials that X does not take or a plan that does
 /// not cover the call, tell nothing of it.
 fn state(error: &XError) -> Option<PollOutcome> {
-    let (XError::NotFound { problem, .. } | XError::Problem { problem, .. }) = error else { return None };
-    if problem.detail.to_lowercase().contains("suspended") {
-        return Some(PollOutcome::Suspended);
-    }
-    match (error, problem.name()) {
-        (_, "not-authorized-for-resource") => Some(PollOutcome::Protected),
-        (XError::NotFound { .. }, _) => Some(PollOutcome::NotFound),
+    match error {
+        XError::Hidden { .. } => Some(PollOutcome::Protected),
+        XError::NotFound { problem, .. } if problem.detail.to_lowercase().contains("suspended") => {
+            Some(PollOutcome::Suspended)
+        }
+        XError::NotFound { .. } => Some(PollOutcome::NotFound),
         _ => None,
     }
 }
@@ -49,24 +48,25 @@ mod tests {
 
     use super::*;
 
-    fn problem(name: &str, detail: &str) -> Box<Problem> {
+    fn problem(name: &str, detail: &str) -> Problem {
         let kind = format!("https://api.twitter.com/2/problems/{name}");
-        Box::new(Problem { kind, detail: detail.into(), ..Problem::default() })
+        Problem { kind, detail: detail.into(), ..Problem::default() }
     }
 
     #[test]
     fn what_x_says_of_an_account_is_told_from_what_it_says_of_the_caller() {
         let call = || "GET /2/users/12/tweets".to_owned();
-        let gone = XError::NotFound { call: call(), problem: problem("resource-not-found", "Could not find user") };
+        let gone =
+            XError::NotFound { call: call(), problem: problem("resource-not-found", "Could not find user").into() };
         assert_eq!(state(&gone), Some(PollOutcome::NotFound));
         let detail = "User has been suspended: [sharp_sally].";
-        let suspended = XError::NotFound { call: call(), problem: problem("resource-not-found", detail) };
+        let suspended = XError::NotFound { call: call(), problem: problem("resource-not-found", detail).into() };
         assert_eq!(state(&suspended), Some(PollOutcome::Suspended));
         let detail = "Sorry, you are not authorized to see the user with id: [12].";
-        let protected =
-            XError::Problem { call: call(), status: 200, problem: problem("not-authorized-for-resource", detail) };
+        let protected = XError::Hidden { call: call(), problem: problem("not-authorized-for-resource", detail).into() };
         assert_eq!(state(&protected), Some(PollOutcome::Protected));
-        let plan = XError::Problem { call: call(), status: 403, problem: problem("client-forbidden", "not enrolled") };
+        let plan =
+            XError::Problem { call: call(), status: 403, problem: problem("client-forbidden", "not enrolled").into() };
         assert_eq!(state(&plan), None);
         let down = XError::Server { call: call(), status: 503, retry_after: None };
         assert_eq!(state(&down), None);

@@ -240,16 +240,15 @@ pub fn check(change: &AccountChange) -> Result<(), InvalidAccount> {
         }
         (None, None) => {}
     }
-    let outside = |value: Option<Option<u64>>, allowed: std::ops::RangeInclusive<u64>| {
-        value.flatten().filter(|value| !allowed.contains(value))
-    };
-    if let Some(posts) = outside(change.posts_per_poll.map(|n| n.map(u64::from)), 5..=100) {
+    let outside =
+        |value: Option<u64>, allowed: std::ops::RangeInclusive<u64>| value.filter(|value| !allowed.contains(value));
+    if let Some(posts) = outside(change.posts_per_poll.flatten().map(u64::from), 5..=100) {
         return refuse("posts_per_poll", format!("it is {posts}; allowed: 5 to 100"));
     }
-    if let Some(pages) = outside(change.pages.map(|n| n.map(u64::from)), 1..=64) {
+    if let Some(pages) = outside(change.pages.flatten().map(u64::from), 1..=64) {
         return refuse("pages", format!("it is {pages}; allowed: 1 to 64"));
     }
-    if let Some(age) = outside(change.max_age_ms, 60_000..=OLDEST_MS) {
+    if let Some(age) = outside(change.max_age_ms.flatten(), 60_000..=OLDEST_MS) {
         return refuse("max_age_ms", format!("it is {age}; allowed: 60000 to {OLDEST_MS}, a minute to a year"));
     }
     Ok(())

@@ -96,8 +96,8 @@ fn providers(settings: &Settings, spent: &[ProviderSpend], now: DateTime<Utc>) -
     let names: BTreeSet<&str> = asked.chain(paid).chain(["x"]).collect();
     let cost = |name: &str| {
         let nothing = ProviderSpend { provider: name.to_owned(), day: 0, month: 0, week: 0 };
-        let spend = spent.iter().find(|spend| spend.provider == name).unwrap_or(&nothing);
-        provider_cost(spend, budgets.get(name).copied().unwrap_or_default(), now)
+        let own = spent.iter().find(|spend| spend.provider == name).unwrap_or(&nothing);
+        provider_cost(own, budgets.get(name).copied().unwrap_or_default(), now)
     };
     names.into_iter().map(cost).collect()
 }

@@ -221,13 +221,10 @@ mod tests {
         played.players.insert("LeBron James".into(), Some(BTreeMap::from([("points".to_owned(), 27.0)])));
         played.players.insert("Anthony Davis".into(), None);
         let games = Games::new([played]);
-        let of = |player: &str, stat: &str| {
-            let prop = pick(PickKind::Prop);
-            let (player, stat) = (Some(player.into()), Some(stat.into()));
-            games.grade(
-                &Pick { player, stat, line: Some(25.5), side: Some(Side::Over), ..prop },
-                at("2026-11-23T15:00:00Z"),
-            )
+        let of = |name: &str, stat: &str| {
+            let line = Pick { line: Some(25.5), side: Some(Side::Over), ..pick(PickKind::Prop) };
+            let prop = Pick { player: Some(name.into()), stat: Some(stat.into()), ..line };
+            games.grade(&prop, at("2026-11-23T15:00:00Z"))
         };
         assert_eq!(of("lebron james", "points"), Some(Grade::Won));
         assert_eq!(of("LeBron James", "rebounds"), None);

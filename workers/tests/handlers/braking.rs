@@ -1,4 +1,4 @@
-//! The emergency brake under a stream of posts, with two pools that share nothing but their servers.
+//! The emergency brake under a stream of posts, with two pools.
 
 use std::time::{Duration, Instant};
 

@@ -77,7 +77,7 @@ async fn on_a_self_serve_plan_a_comment_that_nobody_asked_for_becomes_a_post_of_
 
 #[tokio::test]
 async fn a_budget_that_is_used_up_holds_jobs_and_loses_none() {
-    let budget = r#"{ daily = 0.0001, monthly = 1.0 }"#;
+    let budget = "{ daily = 0.0001, monthly = 1.0 }";
     let world = World::with(&[("PERCH__MODELS__PROVIDERS__GROK__BUDGET", budget)]).await;
     let id = world.enqueue(&world.written(SALLY, CELTICS)).await;
     let job = eventually("it is put off", || async {
@@ -97,7 +97,7 @@ async fn a_budget_that_is_used_up_holds_jobs_and_loses_none() {
 
 #[tokio::test]
 async fn reading_from_x_waits_for_its_budget_too() {
-    let world = World::with(&[("PERCH__X__BUDGET", r#"{ daily = 0.02, monthly = 1.0 }"#)]).await;
+    let world = World::with(&[("PERCH__X__BUDGET", "{ daily = 0.02, monthly = 1.0 }")]).await;
     let id = world.enqueue(&PollAccount { username: SALLY.to_owned() }).await;
     eventually("it is put off", || async {
         world.sync().await;

@@ -3,6 +3,7 @@ use chrono::Utc;
 use perch_jobs::{FetchResults, SummariseDay};
 use perch_picks::settle::Grade;
 use perch_store::{BetFilter, JobState, PickFilter, TrackedPick};
+use perch_workers::tracking::ResultEntry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -47,6 +48,20 @@ async fn results_that_a_source_gives_settle_the_picks_of_all_who_named_them() {
     assert_eq!(units, [(SALLY, 1.82), (PETE, 0.95)]);
     let again = world.done(&FetchResults {}).await.result.expect("a result");
     assert_eq!((&again["settled"], &again["late"]), (&json!(0), &json!(0)));
+}
+
+#[test]
+fn the_results_of_the_sandbox_are_of_the_documented_shape() {
+    let result = perch_sandbox::GameResult {
+        event: "Los Angeles Lakers vs Utah Jazz".into(),
+        sport: "nba".into(),
+        first: "Los Angeles Lakers".into(),
+        second: "Utah Jazz".into(),
+        scores: [112, 104],
+        finished_at: Utc::now(),
+    };
+    let row = ResultEntry::from_source(json!(result)).and_then(ResultEntry::into_row).expect("a result");
+    assert_eq!((row.score_first, row.called_off), (Some(112.0), false));
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use perch_jobs::{PollAccount, PollAccounts, PollDueAccounts};
-use perch_sandbox::{Endpoint, Fault, FaultKind};
+use perch_sandbox::{Endpoint, Fault, FaultKind, Standing};
 use perch_store::{AccountChange, AccountRecord, JobState, PollOutcome};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
@@ -52,6 +52,33 @@ async fn an_account_that_is_gone_ends_its_poll_well_is_noted_and_passed_over_mor
     })
     .await;
     assert_eq!(noted(&world, "nobody_here").await.last_error, None);
+}
+
+#[tokio::test]
+async fn a_protected_account_and_a_suspended_one_are_told_apart_and_read_again_once_they_are_open() {
+    let world = World::start().await;
+    world.x.publish(SALLY, LAKERS);
+    for (standing, outcome) in
+        [(Standing::Protected, PollOutcome::Protected), (Standing::Suspended, PollOutcome::Suspended)]
+    {
+        // Known already, and looked up anew.
+        for round in ["known", "looked up"] {
+            world.x.set_standing(SALLY, Standing::Open);
+            polled(&world, SALLY).await;
+            if round == "looked up" {
+                let mut conn = world.redis().raw().await;
+                conn.del::<_, ()>("stg:user_id:sharp_sally").await.expect("Redis answers");
+            }
+            world.x.set_standing(SALLY, standing);
+            let result = polled(&world, SALLY).await;
+            let account = noted(&world, SALLY).await;
+            assert_eq!(result["unreadable"]["state"], outcome.as_str(), "{round}");
+            assert!(account.failures == 1 && account.last_outcome == Some(outcome), "{round}: {account:?}");
+        }
+    }
+    world.x.set_standing(SALLY, Standing::Open);
+    world.x.publish(SALLY, CELTICS);
+    assert_eq!(polled(&world, SALLY).await["taken"], 1);
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ async fn remove(app: &App, args: &RemoveArgs) -> Result<(), OpsError> {
     app.out.answer(&json!({ "removed": removed }), format_args!("{} no longer watched", removed.join(", ")))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err asks for")]
 fn refused(error: InvalidAccount) -> OpsError {
     OpsError::Usage(error.to_string())
 }

@@ -82,8 +82,9 @@ fn text(out: &Output, known: &Known, days: u32, now: DateTime<Utc>) -> Result<()
     out.line(format_args!("user id    {}", account.user_id.as_deref().unwrap_or("-")))?;
     out.line(format_args!("\nlast {days} days, as far as the history goes back"))?;
     out.line(format_args!("polls      {}", totals.polls))?;
-    let skipped: String = totals.skipped.iter().map(|(reason, posts)| format!(", {posts} {reason}")).collect();
-    out.line(format_args!("posts      {} read, {} taken{skipped}", totals.read, totals.taken))?;
+    let taken = [(totals.read, "read"), (totals.taken, "taken")].map(|(posts, word)| format!("{posts} {word}"));
+    let skipped = totals.skipped.iter().map(|(reason, posts)| format!("{posts} {reason}"));
+    out.line(format_args!("posts      {}", taken.into_iter().chain(skipped).collect::<Vec<_>>().join(", ")))?;
     out.line(format_args!("picks      {} named, {} of them first", totals.picks, totals.picks_first))?;
     if polls.is_empty() {
         return Ok(());

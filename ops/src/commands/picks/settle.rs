@@ -17,6 +17,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag for each way in which a bet ends")]
 #[command(
     group(clap::ArgGroup::new("end").args(["won", "lost", "push", "void", "half_won", "half_lost", "open", "score", "counted"])),
     group(clap::ArgGroup::new("what").required(true).args(["key", "csv"])),

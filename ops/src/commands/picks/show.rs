@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
-use perch_picks::{odds::Odds, record::closing_line_value};
-use perch_store::{BetRow, PickBody, PickSighting, SettlementRow, TrackedPick, state_word};
+use perch_picks::{normal::Terms, odds::Odds, record::closing_line_value};
+use perch_store::{ActionRecord, BetRow, PickBody, PickSighting, SettlementRow, TrackedPick, state_word};
 use serde::Serialize;
 
 use super::{find, odds, of_single, percent, tone, units, words};
@@ -32,6 +32,10 @@ struct Known {
     bets: Vec<BetRow>,
     /// Every settlement, the first one first.
     settlements: Vec<SettlementRow>,
+    /// What the bots did about it, the first action first.
+    actions: Vec<ActionRecord>,
+    /// Its odds, stake and time in figures.
+    terms: Option<Terms>,
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
@@ -42,13 +46,15 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         named: tracking.named_by(std::slice::from_ref(&pick.key)).await?,
         bets: tracking.bets_of(&pick.key).await?,
         settlements: tracking.history(&pick.key).await?,
+        actions: store.picks().actions_of(&pick.key).await?,
+        terms: store.picks().get(&pick.key).await?.and_then(|record| record.terms),
         pick,
     };
     if app.out.is_json() { app.out.json(&known) } else { text(&app.out, &known, Utc::now()) }
 }
 
 fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
-    let Known { pick, named, bets, settlements } = known;
+    let Known { pick, named, bets, settlements, actions, terms } = known;
     out.line(format_args!("{}  {}", pick.number, one_line(&words(&pick.pick))))?;
     out.line(format_args!("key        {}", one_line(&pick.key)))?;
     out.line(format_args!("state      {}", out.paint(tone(pick.grade), state_word(pick.grade))))?;
@@ -66,11 +72,15 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError>
         one_line(&pick.author),
         pick.source_post
     ))?;
+    if let Some(begins) = terms.as_ref().and_then(|terms| terms.starts_at) {
+        out.line(format_args!("begins     {}", exact(begins, now)))?;
+    }
     if let Some(note) = &pick.note {
         out.line(format_args!("note       {}", one_line(note)))?;
     }
     out.line("")?;
     out.table(&accounts(named, bets, now))?;
+    done_about_it(out, actions, now)?;
     if settlements.is_empty() {
         out.note(format_args!(
             "settle it with `perch picks settle {} --won`, or --lost, --push, --score A-B",
@@ -85,6 +95,25 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError>
         out.line(format_args!("  {:<9}  {at} by {by} ({}){note}", one.state, one.source))?;
     }
     Ok(())
+}
+
+fn done_about_it(out: &Output, actions: &[ActionRecord], now: DateTime<Utc>) -> Result<(), OpsError> {
+    if !actions.is_empty() {
+        out.line("\nactions")?;
+    }
+    for action in actions {
+        let (kind, state, at) = (word(&action.kind), word(&action.state), exact(action.created_at, now));
+        let id = action.external_id.as_deref().map(|id| format!(" as {id}")).unwrap_or_default();
+        let because = action.error.as_deref().or(action.why.as_deref());
+        let because = because.map(|because| format!(": {}", one_line(because))).unwrap_or_default();
+        out.line(format_args!("  {kind:<9}  {state} {at} by {}{id}{because}", action.account))?;
+    }
+    Ok(())
+}
+
+/// As JSON names it.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn accounts(named: &[PickSighting], bets: &[BetRow], now: DateTime<Utc>) -> Listing {

@@ -66,6 +66,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         None => own_address(&settings)?,
     };
     let stage = Stage::open(url).await?;
+    if !app.out.is_json() {
+        let length = humantime::format_duration(Duration::from_secs(length(args).as_secs()));
+        app.out.note(format_args!("a day of {} accounts in {length}; --dry-run names them", script.accounts().len()));
+    }
     stage.flow(false).await?;
     let mut player = Player::new(&script);
     let outcome = carry_out(app, &stage, &script, &mut player, length(args)).await;
@@ -160,7 +164,7 @@ fn listing(expectation: &Expectation) -> Listing {
     let mentions = &expectation.mentions;
     row("mentions", mentions.len(), tally(mentions.iter().map(|mention| mention.deserves.as_str())));
     let kinds = mentions.iter().filter_map(|mention| mention.kind.map(MentionKind::as_str));
-    row("  by kind", kinds.clone().count(), tally(kinds));
+    row("of a kind", kinds.clone().count(), tally(kinds));
     let results = picks.iter().filter_map(|pick| pick.result);
     row("bets settled", results.clone().count(), tally(results));
     listing

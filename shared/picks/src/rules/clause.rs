@@ -62,6 +62,18 @@ pub(crate) enum Term {
     Other,
 }
 
+/// The mark of a result that a clause carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mark {
+    /// None.
+    #[default]
+    Nothing,
+    /// That of a won bet before all words; in a list of bets it may be a bullet.
+    Checked,
+    /// That of a lost bet, or of any after a word.
+    Graded,
+}
+
 /// What one sentence or line says.
 #[derive(Debug, Default)]
 pub(crate) struct Clause {
@@ -69,12 +81,7 @@ pub(crate) struct Clause {
     /// Its folded words between single spaces, one at each end.
     pub words: String,
     pub question: bool,
-    /// A mark of a result stands after a word.
-    pub graded: bool,
-    /// A mark of a lost bet stands before all words.
-    pub crossed: bool,
-    /// A mark of a won bet stands before all words; in a list of bets it may be a bullet.
-    pub checked: bool,
+    pub mark: Mark,
     /// It says from where to where a line went.
     pub moved: bool,
     /// Leagues named by words or emoji.
@@ -96,7 +103,7 @@ pub(crate) fn clauses(tokens: &[Token]) -> Vec<Clause> {
         let turns = at > from && turns_to_a_bet(tokens, at);
         let ends = tokens.get(at).is_none_or(|t| ends_clause(t, tokens.get(at + 1))) && !is_move(tokens, at);
         if turns {
-            out.extend(Some(&tokens[from..at]).filter(|part| !part.is_empty()).map(|part| clause(part)));
+            out.extend(Some(&tokens[from..at]).filter(|part| !part.is_empty()).map(clause));
             from = at;
             continue;
         }
@@ -191,14 +198,16 @@ fn marks(tokens: &[Token], clause: &mut Clause) {
     for (at, token) in tokens.iter().enumerate() {
         let leading = tokens[..at].iter().all(|t| matches!(t.lexeme, Lexeme::Sign(_)));
         match token.lexeme {
-            Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩') if leading => clause.checked = true,
-            Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩') => clause.graded = true,
-            Lexeme::Sign('❌' | '✖' | '❎' | '🔴' | '🟥') if leading => clause.crossed = true,
-            Lexeme::Sign('❌' | '✖' | '❎' | '🔴' | '🟥') => clause.graded = true,
+            Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩') if leading => {
+                clause.mark = clause.mark.max(Mark::Checked);
+            }
+            Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩' | '❌' | '✖' | '❎' | '🔴' | '🟥') => {
+                clause.mark = Mark::Graded;
+            }
             Lexeme::Sign(sign) => {
                 clause.leagues.extend(LEAGUE_SIGNS.iter().filter(|(c, _)| *c == sign).map(|(_, l)| *l));
             }
-            Lexeme::Word if matches!(token.text.as_str(), "W" | "L") && at > 0 => clause.graded = true,
+            Lexeme::Word if matches!(token.text.as_str(), "W" | "L") && at > 0 => clause.mark = Mark::Graded,
             _ => {}
         }
     }

@@ -32,7 +32,8 @@ impl Context {
         if all.len() == 1 { all.first().copied() } else { None }
     }
 
-    fn hinted_only(&self) -> Option<&'static str> {
+    /// The league that words and emoji speak for, where it is one only.
+    pub fn hinted_only(&self) -> Option<&'static str> {
         if self.hinted.len() == 1 { self.hinted.first().copied() } else { None }
     }
 }

@@ -91,7 +91,7 @@ fn normalise_char(c: char, plain: &mut String) {
 }
 
 /// Lower case, without accents and dots.
-pub(crate) fn fold(text: &str) -> String {
+pub fn fold(text: &str) -> String {
     text.to_lowercase()
         .chars()
         .filter_map(|c| match c {

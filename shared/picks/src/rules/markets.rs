@@ -394,7 +394,7 @@ impl Reader<'_> {
     }
 }
 
-fn has_role(name: &Name, role: Role) -> bool {
+pub(crate) fn has_role(name: &Name, role: Role) -> bool {
     name.candidates.iter().any(|c| BOOK.entities[c.entity].role == role)
 }
 

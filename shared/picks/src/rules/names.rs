@@ -82,7 +82,8 @@ pub fn key(tokens: &[Token]) -> String {
     words.join(" ")
 }
 
-fn key_of(text: &str) -> String {
+/// The key of a name as it is written.
+pub fn key_of(text: &str) -> String {
     key(&tokens(&normalise(text)))
 }
 

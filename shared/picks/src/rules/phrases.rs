@@ -78,8 +78,21 @@ const LEAGUE_WORDS: [(&str, &[&str]); 12] = [
     ("mlb", &["mlb", "baseball", "run line", "runline", "rl", "nrfi", "yrfi"]),
     ("nhl", &["nhl", "hockey", "puck line", "puckline"]),
     ("wnba", &["wnba"]),
-    ("ncaab", &["ncaab", "cbb", "ncaabb", "college basketball", "college hoops", "march madness", "ncaa tournament"]),
-    ("ncaaf", &["ncaaf", "cfb", "college football"]),
+    (
+        "ncaab",
+        &[
+            "ncaab",
+            "cbb",
+            "ncaabb",
+            "college basketball",
+            "college hoops",
+            "collegebasketball",
+            "collegehoops",
+            "march madness",
+            "ncaa tournament",
+        ],
+    ),
+    ("ncaaf", &["ncaaf", "cfb", "college football", "collegefootball"]),
     (
         "soccer",
         &["soccer", "epl", "premier league", "ucl", "la liga", "serie a", "bundesliga", "mls", "ligue 1", "europa"],

@@ -1,13 +1,13 @@
 //! Tells the bets that a post recommends from those it only talks about.
 
 use super::{
-    clause::{Clause, Term},
+    clause::{Clause, Mark, Term},
     price,
 };
 
 /// What happened already.
 const RESULTS: &str = "cashes, cashed, cashing, won, lost, loses, pushed, winner winner, covered, swept, sweep, bad beat, \
-tough loss, tough beat, graded, final score, hit again, hits again, just hit, hit last night, went, were, \
+loss, losses, never had a chance, tough beat, graded, final score, hit again, hits again, just hit, hit last night, went, were, \
 was never, never a doubt, never a sweat, cash it, cash that, hooked, came through, got there, killed us, burned us, choked, blew, missed, never in doubt, \
 wire to wire, was the right side, was the right, was on the, robbed, lose by, told you, lose again";
 /// Words that open a look back.
@@ -36,12 +36,39 @@ riding, max, free play, lotd";
 /// A fade that is offered to the reader.
 const OFFERED: [&str; 4] = [" tail or fade ", " fade or tail ", " fade me ", " fade or follow "];
 
+/// What a clause that holds no bet speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// How bets ended.
+    Results,
+    /// Something that is sold or given away.
+    Advertising,
+    /// Lines, and bets that are not made.
+    Lines,
+    /// A question.
+    Question,
+    /// Anything else.
+    Anything,
+}
+
+/// What a clause speaks of when it holds no bet.
+pub(crate) fn about(clause: &Clause) -> About {
+    let over = clause.mark == Mark::Graded || clause.says(RESULTS) || clause.says(LOOKING_BACK) || has_hit(clause);
+    match () {
+        () if over || scored(clause) => About::Results,
+        () if clause.says(PROMOTION) => About::Advertising,
+        () if clause.says(LINE_TALK) || clause.says(NOT_MADE) || clause.moved => About::Lines,
+        () if clause.question => About::Question,
+        () => About::Anything,
+    }
+}
+
 /// Whether each clause may hold a bet.
 pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
     // A list with crosses in it, or with a record of as many bets beside it, says how its bets ended.
-    let marked = clauses.iter().filter(|c| c.checked).count();
+    let marked = clauses.iter().filter(|c| c.mark == Mark::Checked).count();
     let of_this_list = |word: &str| bets_of_record(word) == Some(marked);
-    let results = clauses.iter().any(|c| c.crossed || c.graded || c.words.split(' ').any(of_this_list));
+    let results = clauses.iter().any(|c| c.mark == Mark::Graded || c.words.split(' ').any(of_this_list));
     let mut looking_back = false;
     let staked_after = |at: usize| clauses.get(at + 1).is_some_and(|next| price::stake(&next.terms).is_some());
     clauses
@@ -57,7 +84,8 @@ pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
                 looking_back = false;
             }
             let doubtful = clause.question && !price::all(&clause.terms).is_empty() && staked_after(at);
-            !looking_back && !(results && clause.checked) && recommends(clause, doubtful)
+            let ended = results && clause.mark == Mark::Checked;
+            !looking_back && !ended && recommends(clause, doubtful)
         })
         .collect()
 }
@@ -76,7 +104,7 @@ fn recommends(clause: &Clause, answered: bool) -> bool {
         words = words.replace(offer, " ");
     }
     let offered = Clause { words, ..Clause::default() };
-    let over = clause.graded || clause.crossed || clause.says(RESULTS) || has_hit(clause);
+    let over = clause.mark == Mark::Graded || clause.says(RESULTS) || has_hit(clause);
     let talk =
         (clause.says(LINE_TALK) || offered.says(NOT_MADE) || clause.question || clause.moved) && !staked && !answered;
     !(over || talk || clause.says(PROMOTION) || scored(clause))

@@ -1,0 +1,108 @@
+//! Whether what a model answered stands in the post that it was asked about.
+//!
+//! A post is written by a stranger and may speak to the model. Whatever a model is talked into, an answer counts only as
+//! far as its figures and names stand in what the post says to people; sentences that speak to a model do not count.
+
+mod said;
+
+use perch_jobs::{Answer, Parlay, Pick, Post};
+
+use self::said::Said;
+
+/// How a pick of an answer stands to its post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The post says it.
+    Said,
+    /// The text does not say all of it; a picture may, and nobody has looked.
+    Unchecked {
+        /// What the text does not say.
+        reason: String,
+    },
+    /// The post does not say it. It is left out of the answer.
+    Missing {
+        /// What the post does not say.
+        reason: String,
+    },
+}
+
+/// A pick with its standing. The legs of a parlay have one each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The pick as the model answered it.
+    pub pick: Pick,
+    /// How it stands to its post.
+    pub standing: Standing,
+}
+
+/// An answer without what its post does not say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grounded {
+    /// What is left of the answer.
+    pub answer: Answer,
+    /// Every pick that was answered, those left out among them.
+    pub picks: Vec<Checked>,
+}
+
+impl Grounded {
+    /// Why picks were left out, one reason a pick.
+    pub fn left_out(&self) -> impl Iterator<Item = &str> {
+        self.picks.iter().filter_map(|checked| match &checked.standing {
+            Standing::Missing { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+}
+
+/// Leaves out of an answer what does not stand in its post: a pick counts when its line, its odds and its stake are among
+/// the figures of the text or of the descriptions of its pictures, and each name of it is said, in full, by nickname, or by
+/// a distinctive word. A parlay of which a leg is missing is another bet and is left out whole.
+///
+/// Where the post has pictures, what the text does not say is marked as unchecked instead.
+pub fn grounded(post: &Post, answer: Answer) -> Grounded {
+    let said = Said::of(post);
+    let mut picks = Vec::new();
+    let mut kept = |pick: Pick| {
+        let standing = standing(&said, said.missing(&pick));
+        let stays = !matches!(standing, Standing::Missing { .. });
+        picks.push(Checked { pick: pick.clone(), standing });
+        stays.then_some(pick)
+    };
+    let answer = match answer {
+        Answer::Nothing(()) => Answer::Nothing(()),
+        Answer::One(pick) => kept(pick).map_or(Answer::Nothing(()), Answer::One),
+        Answer::Several(all) => {
+            let mut left: Vec<Pick> = all.into_iter().filter_map(kept).collect();
+            match left.len() {
+                0 => Answer::Nothing(()),
+                1 => left.pop().map_or(Answer::Nothing(()), Answer::One),
+                _ => Answer::Several(left),
+            }
+        }
+        Answer::Parlay(Parlay { kind, picks: legs, odds }) => {
+            let count = legs.len();
+            let left: Vec<Pick> = legs.into_iter().filter_map(kept).collect();
+            let priced = odds.as_deref().is_none_or(|odds| said.has_odds(odds)) || said.has_pictures;
+            if left.len() == count && priced {
+                Answer::Parlay(Parlay { kind, picks: left, odds })
+            } else {
+                if !priced {
+                    let reason = format!("the post does not say {} for the parlay", odds.unwrap_or_default());
+                    for leg in &mut picks {
+                        leg.standing = Standing::Missing { reason: reason.clone() };
+                    }
+                }
+                Answer::Nothing(())
+            }
+        }
+    };
+    Grounded { answer, picks }
+}
+
+fn standing(said: &Said, missing: Option<String>) -> Standing {
+    match missing {
+        None => Standing::Said,
+        Some(reason) if said.has_pictures => Standing::Unchecked { reason },
+        Some(reason) => Standing::Missing { reason },
+    }
+}

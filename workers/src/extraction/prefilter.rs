@@ -1,0 +1,56 @@
+//! Whether a post is worth the call of a model. Decisions only; no I/O.
+
+use perch_base::settings::PicksSettings;
+use perch_jobs::{Post, PostId};
+use perch_picks::rules::{Verdict, worth};
+use sha2::{Digest, Sha256};
+
+/// What was decided before a model is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Decision {
+    /// Whether the rules hold the post worth a call.
+    pub worth: bool,
+    /// Why.
+    pub reason: &'static str,
+    /// Whether a model is asked although it is not, to measure what the rules miss.
+    pub sampled: bool,
+}
+
+impl Decision {
+    /// Whether a model is asked.
+    pub(super) fn asks(self) -> bool {
+        self.worth || self.sampled
+    }
+}
+
+/// Decides about a post. The same post is always decided about in the same way, however often its job runs.
+pub(super) fn decide(settings: &PicksSettings, post: &Post) -> Decision {
+    if !settings.prefilter {
+        return Decision { worth: true, reason: "picks.prefilter is off", sampled: false };
+    }
+    let Verdict { worth, reason } = worth(&post.text, !post.media.is_empty());
+    Decision { worth, reason, sampled: !worth && share_of(&post.id) < settings.prefilter_sample }
+}
+
+/// A number from 0 to below 1 that looks random and is the same for the same post.
+fn share_of(post: &PostId) -> f64 {
+    let digest = Sha256::digest(post.as_str());
+    let bits = digest.iter().take(4).fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte));
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_spread_evenly_over_posts() {
+        let share = |below: f64| {
+            let ids = (1..=10_000_u64).map(|n| n.to_string().parse::<PostId>().expect("digits"));
+            ids.filter(|id| share_of(id) < below).count()
+        };
+        assert_eq!((share(0.0), share(1.0)), (0, 10_000));
+        let sampled = share(0.05);
+        assert!((400..600).contains(&sampled), "{sampled}");
+    }
+}
