@@ -11,6 +11,7 @@ use crate::{
         text::thousands,
     },
     parse::time::time,
+    process::{Overlay, without_budgets},
 };
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,9 @@ pub struct Args {
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
-    let (settings, store) = app.store()?;
+    let (mut settings, store) = app.store()?;
+    let played = Overlay::needed(&settings);
+    without_budgets(&mut settings, &played);
     let report = report(&settings, &store, args.since, args.until).await?;
     if app.out.is_json() {
         return app.out.json(&report);

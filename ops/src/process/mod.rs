@@ -8,6 +8,6 @@ mod stop;
 
 pub use parts::Parts;
 pub use roles::{api, probes, scheduler, worker};
-pub use sandbox::{Overlay, options, overlay};
+pub use sandbox::{Overlay, options, overlay, without_budgets};
 pub use start::{Base, Logs, listen};
 pub use stop::{Stop, on_signals};

@@ -64,11 +64,22 @@ pub fn options(settings: &Settings) -> SandboxOptions {
     }
 }
 
+/// Takes the budgets away from what the sandbox plays: it costs nothing.
+pub fn without_budgets(settings: &mut Settings, overlay: &Overlay) {
+    if overlay.x {
+        settings.file.x.budget = Budget::default();
+    }
+    if overlay.models {
+        settings.file.models.providers.values_mut().for_each(|provider| provider.budget = Budget::default());
+    }
+}
+
 /// Points the settings at the sandbox at `base_url`, with the credentials that it takes.
 ///
 /// Where the sandbox plays X, posts are sent to it, so that they show on its page; `keeps_quiet` keeps them simulated. They
 /// cannot leave the machine: this changes the address together with the switch.
 pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps_quiet: bool) {
+    without_budgets(settings, overlay);
     let secret = |text: String| SecretString::from(text);
     if overlay.x {
         settings.file.x.base_url = base_url.clone();
@@ -86,8 +97,6 @@ pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps
             settings.secrets.x_accounts.insert(account.clone(), pair);
         }
         settings.file.live_posts = !keeps_quiet;
-        // It costs nothing.
-        settings.file.x.budget = Budget::default();
     }
     if overlay.models {
         for (name, provider) in &mut settings.file.models.providers {
@@ -95,7 +104,6 @@ pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps
                 let mut url = base_url.clone();
                 url.set_path("/v1");
                 provider.base_url = url;
-                provider.budget = Budget::default();
                 settings.secrets.model_keys.insert(name.clone(), secret("sandbox-model-key".into()));
             }
         }
@@ -129,7 +137,9 @@ mod tests {
         assert_eq!(settings.x.base_url.host_str(), Some("127.0.0.1"));
         for provider in settings.models.providers.values() {
             assert_eq!(provider.base_url.as_str(), "http://127.0.0.1:8090/v1");
+            assert_eq!(provider.budget, Budget::default());
         }
+        assert_eq!(settings.x.budget, Budget::default());
         assert_eq!(settings.secrets.x_accounts.len(), settings.x.accounts.len());
     }
 
@@ -142,6 +152,7 @@ mod tests {
         overlay(&mut settings, &needed, &url(), false);
         assert!(!settings.live_posts);
         assert_eq!(settings.x.base_url.host_str(), Some("api.x.com"));
+        assert!(settings.x.budget.daily > 0.0 && settings.models.providers["grok"].budget.daily > 0.0);
     }
 
     #[test]
