@@ -70,6 +70,7 @@ pub struct Budgets {
 }
 
 static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reserve.lua")));
+static CORRECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/correct.lua")));
 const DAY_KEPT: Duration = Duration::from_secs(2 * 86_400);
 const MONTH_KEPT: Duration = Duration::from_secs(40 * 86_400);
 /// Whoever asks at a turn of the day need not find every other job there at the same moment.
@@ -120,10 +121,10 @@ impl Budgets {
             return Ok(());
         }
         let [day, month, _] = self.keys(provider, at);
-        let mut pipe = redis::pipe();
-        pipe.cmd("INCRBY").arg(day).arg(micros).ignore().cmd("INCRBY").arg(month).arg(micros).ignore();
+        let mut call = CORRECT.prepare_invoke();
+        call.key(day).key(month).arg(micros);
         self.redis
-            .call::<(), _, _>("correct what was spent", |mut conn| async move { pipe.query_async(&mut conn).await })
+            .call::<(), _, _>("correct what was spent", |mut conn| async move { call.invoke_async(&mut conn).await })
             .await?;
         Ok(())
     }

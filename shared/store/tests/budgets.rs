@@ -95,6 +95,31 @@ async fn where_redis_forgot_what_was_spent_postgres_tells_it() {
 }
 
 #[tokio::test]
+async fn a_redis_that_is_wiped_amid_a_call_does_not_take_its_correction_for_all_that_was_spent() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    let allowed = budget(10 * CENT, 0);
+    world.store.record(&[spent("1", now, 7 * CENT)]).await.unwrap();
+    budgets.reserve("grok", 3 * CENT, allowed, now).await.unwrap();
+    redis::cmd("FLUSHDB").exec_async(&mut world.redis.raw().await).await.unwrap();
+    budgets.correct("grok", -3 * CENT, now).await.unwrap();
+    let held = budgets.reserve("grok", 4 * CENT, allowed, now).await.unwrap();
+    assert!(matches!(held, Reservation::Held { spent: Spent::Day, .. }), "{held:?}");
+}
+
+#[tokio::test]
+async fn a_sum_that_is_no_number_is_asked_for_again() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    world.store.record(&[spent("1", now, 7 * CENT)]).await.unwrap();
+    let key = format!("stg:{{spend:grok}}:{}", now.format("%Y-%m-%d"));
+    redis::cmd("SET").arg(key).arg("seven cents").exec_async(&mut world.redis.raw().await).await.unwrap();
+    let made = budgets.reserve("grok", 3 * CENT, budget(10 * CENT, 0), now).await.unwrap();
+    assert_eq!(made, Reservation::Made { at: now });
+    assert_eq!(budgets.balance("grok", now).await.unwrap().day, 10 * CENT);
+}
+
+#[tokio::test]
 async fn a_rate_lets_its_calls_come_at_once_and_then_one_at_a_time() {
     let world = World::start().await;
     let (budgets, now) = (world.budgets(), noon());

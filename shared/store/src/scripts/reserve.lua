@@ -12,7 +12,11 @@ local cost = tonumber(ARGV[1])
 local names = { 'day', 'month' }
 for i = 1, 2 do
   local budget, spent = tonumber(ARGV[i + 1]), tonumber(redis.call('GET', KEYS[i]) or '')
-  if not spent then return 'unknown' end
+  if not spent then
+    -- What is no number was planted by hand.
+    redis.call('DEL', KEYS[i])
+    return 'unknown'
+  end
   if budget > 0 and spent + cost > budget then return names[i] end
 end
 local step = tonumber(ARGV[6])
