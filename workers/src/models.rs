@@ -215,7 +215,7 @@ struct Round {
 
 impl Round {
     fn held(&mut self, name: &str, held: &Held) {
-        self.said.push(format!("{name}: {} is used up", held.what));
+        self.said.push(format!("{name}: {}", held.what));
         self.waits(held.after);
     }
 
@@ -313,7 +313,7 @@ mod tests {
         if let Some(seconds) = held {
             round.held(
                 "together",
-                &Held { what: "the daily budget of 5.00 USD".into(), after: Duration::from_secs(seconds) },
+                &Held { what: "the daily budget of 5.00 USD is used up".into(), after: Duration::from_secs(seconds) },
             );
         }
         round.ended().into()

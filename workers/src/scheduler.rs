@@ -1,20 +1,23 @@
 //! What keeps the deployment going besides its pools: cron, the intakes, the relay of the outbox, the recovery of ledger queues,
-//! pruning, the gauges of the queues.
+//! pruning of dead letters and of the history, the gauges of the queues.
 //!
 //! Any number of schedulers may run; each tick fires once, each task is taken over once.
 
 use std::{future::Future, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::Settings;
 use perch_queue::{Client, CronEntry, Intake, Queue, QueueError, QueueStats};
-use perch_store::Store;
+use perch_store::{Store, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{recovery, relay};
 
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_HISTORY_EVERY: Duration = Duration::from_secs(600);
+/// Jobs removed from the history in one transaction.
+const PRUNED_AT_ONCE: u32 = 1_000;
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
 /// The pause before a duty that ended by itself is started again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -48,6 +51,13 @@ pub async fn run(settings: &Settings, client: &Client, store: &Store, stop: Canc
     let queues: Vec<Queue> = client.queues().iter().cloned().collect();
     let pruned = queues.clone();
     duties.spawn(kept_up("pruning".into(), stop.clone(), move |stop| every(PRUNE_EVERY, stop, pruned.clone(), prune)));
+    if !settings.sync.history_retention.is_zero() {
+        let history = (store.clone(), settings.sync.history_retention);
+        duties.spawn(kept_up("history".into(), stop.clone(), move |stop| {
+            let (store, retention) = history.clone();
+            prune_history(store, retention, stop)
+        }));
+    }
     duties
         .spawn(kept_up("gauges".into(), stop.clone(), move |stop| every(MEASURE_EVERY, stop, queues.clone(), measure)));
     tracing::info!(cron = settings.cron.len(), "scheduling");
@@ -105,6 +115,40 @@ async fn prune(queue: Queue) -> Result<(), QueueError> {
         metrics::counter!("perch_dead_pruned_total", "queue" => queue.name().to_string()).increment(pruned as u64);
     }
     Ok(())
+}
+
+/// Removes what is beyond its retention from the history in Postgres, in small transactions, until `stop`.
+async fn prune_history(store: Store, retention: Duration, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(PRUNE_HISTORY_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let pruned = tokio::select! {
+            () = stop.cancelled() => return,
+            pruned = prune_jobs(&store, retention) => pruned,
+        };
+        match pruned {
+            Ok(0) => {}
+            Ok(jobs) => tracing::info!(jobs, "beyond sync.history_retention; removed from the history"),
+            Err(error) => tracing::warn!(%error, "the pruning of the history waits for Postgres"),
+        }
+    }
+}
+
+async fn prune_jobs(store: &Store, retention: Duration) -> Result<u64, StoreError> {
+    let older_than = TimeDelta::from_std(retention).ok().and_then(|ago| Utc::now().checked_sub_signed(ago));
+    let Some(older_than) = older_than else { return Ok(0) };
+    let mut jobs = 0;
+    loop {
+        let pruned = store.history().prune(older_than, PRUNED_AT_ONCE).await?.jobs;
+        jobs += pruned;
+        if pruned < u64::from(PRUNED_AT_ONCE) {
+            return Ok(jobs);
+        }
+    }
 }
 
 async fn measure(queue: Queue) -> Result<(), QueueError> {

@@ -98,7 +98,7 @@ impl Books {
         }
         for (posts, picks) in &by_posts {
             let found = self.picks_of(posts);
-            let mut results: Vec<Option<&str>> = picks.iter().map(|pick| pick.result).collect();
+            let mut results: Vec<Option<&str>> = picks.iter().map(|pick| Some(pick.result)).collect();
             results.sort_unstable();
             if found.iter().map(|(result, _)| *result).collect::<Vec<_>>() != results {
                 let names: Vec<&str> = picks.iter().map(|pick| pick.name.as_str()).collect();

@@ -420,6 +420,9 @@ pub struct AnalyticsSettings {
 pub struct SyncSettings {
     /// Rows moved in one transaction.
     pub batch: usize,
+    /// How long Postgres keeps the history of jobs that ended; zero keeps it for good.
+    #[serde(with = "humantime_serde")]
+    pub history_retention: Duration,
 }
 
 /// Backups.

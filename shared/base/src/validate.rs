@@ -52,6 +52,7 @@ pub(crate) fn validate(settings: &FileSettings, env: Environment) -> Vec<Finding
     tracking::tracking(&mut check, &settings.picks, env);
     analytics(&mut check, &settings.analytics);
     check.range("sync.batch", settings.sync.batch, 1..=10_000);
+    history_retention(&mut check, settings);
     sandbox(&mut check, &settings.sandbox, &settings.http);
     check.0
 }
@@ -167,6 +168,22 @@ fn rate(check: &mut Check, key: &str, rate: Option<Rate>) {
     if let Some(rate) = rate {
         check.range(format!("{key}.count"), rate.count, 1..=1_000_000);
         check.duration(format!("{key}.per"), rate.per, MILLIS_100..=31 * DAY);
+    }
+}
+
+fn history_retention(check: &mut Check, settings: &FileSettings) {
+    let retention = settings.sync.history_retention;
+    if retention.is_zero() {
+        return;
+    }
+    check.duration("sync.history_retention", retention, HOUR..=3_660 * DAY);
+    let dead = settings.queues.values().map(|queue| queue.dead_retention).max().unwrap_or_default();
+    if retention < dead {
+        check.refuse(
+            "sync.history_retention",
+            format!("is {}, and a dead letter may be older", humantime::format_duration(retention)),
+            format!("at least the longest dead_retention ({}), or 0s", humantime::format_duration(dead)),
+        );
     }
 }
 

@@ -173,6 +173,13 @@ fn a_variable_with_a_slip_of_the_pen_makes_no_queue() {
 }
 
 #[test]
+fn the_history_of_a_dead_letter_is_kept_as_long_as_the_letter() {
+    let text = Config::shipped().problem(&[("PERCH__SYNC__HISTORY_RETENTION", "7d")]);
+    says(&text, &["sync.history_retention is 7days, and a dead letter may be older", "(30days), or 0s"]);
+    Config::shipped().load(&[("PERCH__SYNC__HISTORY_RETENTION", "0s")]).expect("it is kept for good");
+}
+
+#[test]
 fn every_problem_is_named_at_once_wherever_it_was_given() {
     let config = Config::shipped()
         .adding("staging.toml", "[sync]\nbatch = 0\nbach = 1\n[engine]\nlease = \"soon\"\nheartbeat = 3")

@@ -46,7 +46,7 @@ pub struct Reserved {
 /// A call that would pass a budget. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverBudget {
-    /// Which budget, in words: `the daily budget of 10.00 USD`.
+    /// Why, in words: `the daily budget of 10.00 USD is used up`.
     pub what: String,
     /// When there is a new one.
     pub after: Duration,

@@ -1,5 +1,7 @@
 //! How games ended, as a source of results tells it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -19,4 +21,7 @@ pub struct GameResult {
     pub scores: [u32; 2],
     /// When it ended.
     pub finished_at: DateTime<Utc>,
+    /// What athletes have, by name and statistic.
+    #[serde(default)]
+    pub players: BTreeMap<String, BTreeMap<String, u32>>,
 }

@@ -245,12 +245,18 @@ impl Picks<'_> {
 
     /// What was done about a pick, oldest first.
     pub async fn actions_of(&self, key: &str) -> Result<Vec<ActionRecord>, StoreError> {
-        sqlx::query_as("select * from actions where environment = $1 and pick_key = $2 order by created_at limit 1000")
-            .bind(self.0.env_name())
-            .bind(key)
-            .fetch_all(&self.0.pool)
-            .await
-            .map_err(StoreError::on("read actions"))
+        sqlx::query_as(
+            "select * from actions
+             where environment = $1
+               and (pick_key = $2 or (kind = 'retweet' and source_post =
+                    (select p.source_post from picks p where p.environment = $1 and p.pick_key = $2)))
+             order by created_at limit 1000",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read actions"))
     }
 
     /// The latest actions, newest first.

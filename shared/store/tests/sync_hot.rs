@@ -156,6 +156,27 @@ async fn the_first_post_keeps_the_pick_and_the_others_are_sightings() {
 }
 
 #[tokio::test]
+async fn the_one_retweet_of_a_post_with_several_picks_is_an_action_of_each() {
+    let world = World::start().await;
+    let first = pick("-110", "1", "sharp");
+    let second = PickRecord { key: "another".into(), ..first.clone() };
+    let elsewhere = PickRecord { key: "elsewhere".into(), source_post: "2".parse().unwrap(), ..first.clone() };
+    let retweet = ActionRecord {
+        key: "retweet:main:1".into(),
+        kind: ActionKind::Retweet,
+        text: String::new(),
+        ..action(ActionState::Published, Some("901"))
+    };
+    let comment = action(ActionState::Published, Some("902"));
+    put(&world, &[hot(&first), hot(&second), hot(&elsewhere), hot(&retweet), hot(&comment)]).await;
+    world.sync().await;
+    for (pick, actions) in [(&first, 2), (&second, 1), (&elsewhere, 0)] {
+        let of = world.store.picks().actions_of(&pick.key).await.unwrap();
+        assert_eq!(of.len(), actions, "{}: {of:?}", pick.key);
+    }
+}
+
+#[tokio::test]
 async fn a_parlay_is_one_pick_whatever_the_order_of_its_legs() {
     let world = World::start().await;
     let mut nets = lakers("-110");

@@ -8,7 +8,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PollMentions, PostId};
-use perch_store::{BlockedUser, MentionControl, MentionFilter, MentionRecord, MentionState, RateWindows};
+use perch_store::{MentionControl, MentionFilter, MentionRecord, MentionState, RateWindows};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -338,43 +338,4 @@ pub(super) async fn interval(
     control(&app).set_interval(&account, Duration::from_millis(request.interval_ms), &caller.actor()).await?;
     app.audit(&caller, "mentions.interval", account.as_str(), json!({ "interval_ms": request.interval_ms })).await;
     Ok(Json(request))
-}
-
-/// A user who is not answered.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Blocked {
-    /// The handle in lower case, or the id.
-    pub user: String,
-    /// Why.
-    pub reason: Option<String>,
-    /// Who said so.
-    pub by: String,
-    /// When.
-    pub at: DateTime<Utc>,
-}
-
-impl From<BlockedUser> for Blocked {
-    fn from(user: BlockedUser) -> Self {
-        Self { user: user.who, reason: user.reason, by: user.blocked_by, at: user.blocked_at }
-    }
-}
-
-/// Users who are not answered.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct BlockedList {
-    /// Those that operators blocked; `mentions.blocked_users` of the configuration come on top.
-    pub blocked: Vec<Blocked>,
-}
-
-/// List blocked users
-#[utoipa::path(get, path = "/mentions/{account}/blocked", tag = "mentions", operation_id = "mentions_blocked",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
-    responses(
-        (status = 200, description = "The users.", body = BlockedList),
-        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
-    ))]
-pub(super) async fn blocked(State(app): State<App>, Path(name): Path<String>) -> Answer<Json<BlockedList>> {
-    let account = account(&app, &name)?;
-    let blocked = app.store.mentions().blocked(&account).await?;
-    Ok(Json(BlockedList { blocked: blocked.into_iter().map(Blocked::from).collect() }))
 }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod batch;
+mod blocked;
 mod brake;
 mod catalog;
 mod dead;
@@ -171,7 +172,7 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(limits::show))
         .routes(routes!(mentions::list))
         .routes(routes!(mentions::status))
-        .routes(routes!(mentions::blocked))
+        .routes(routes!(blocked::list))
         .routes(routes!(reviews::list))
         .routes(routes!(reviews::one))
         .routes(routes!(picks::list))
@@ -193,6 +194,8 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(mentions::resume))
         .routes(routes!(mentions::fetch))
         .routes(routes!(mentions::interval))
+        .routes(routes!(blocked::block))
+        .routes(routes!(blocked::unblock))
         .routes(routes!(reviews::approve))
         .routes(routes!(reviews::reject))
         .routes(routes!(picks::settle))

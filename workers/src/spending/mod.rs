@@ -30,7 +30,7 @@ pub(crate) struct Spending {
 /// A call that is held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// What is used up, in words.
+    /// Why, in words.
     pub what: String,
     /// For how long.
     pub after: Duration,
@@ -63,7 +63,7 @@ impl Spending {
             Ok(Reservation::Held { spent, after }) => {
                 metrics::counter!("perch_calls_held_total", "provider" => provider.to_owned(), "by" => word(spent))
                     .increment(1);
-                Err(Held { what: said(spent, allowed), after })
+                Err(Held { what: said(spent, allowed, most), after })
             }
             Err(error) => {
                 tracing::warn!(provider, %error, "the budget is not known; the call is made");
@@ -182,13 +182,21 @@ const fn word(spent: Spent) -> &'static str {
     }
 }
 
-fn said(spent: Spent, allowed: Allowance) -> String {
+fn said(spent: Spent, allowed: Allowance, most: i64) -> String {
+    let budget = |name: &str, budget: i64| {
+        let why = if most > budget {
+            format!("is less than the {} that this one call may cost", dollars(most))
+        } else {
+            "is used up".to_owned()
+        };
+        format!("the {name} budget of {} {why}", dollars(budget))
+    };
     match spent {
-        Spent::Day => format!("the daily budget of {}", dollars(allowed.day)),
-        Spent::Month => format!("the monthly budget of {}", dollars(allowed.month)),
+        Spent::Day => budget("daily", allowed.day),
+        Spent::Month => budget("monthly", allowed.month),
         Spent::Rate => {
             let (count, per) = allowed.rate.unwrap_or_default();
-            format!("the rate of {count} calls in {}", humantime::format_duration(per))
+            format!("the rate of {count} calls in {} is used up", humantime::format_duration(per))
         }
     }
 }
@@ -196,7 +204,8 @@ fn said(spent: Spent, allowed: Allowance) -> String {
 /// An amount in words: `10.00 USD`.
 #[expect(clippy::cast_precision_loss, reason = "a budget stays far below 2^52 millionths of a dollar")]
 fn dollars(micros: i64) -> String {
-    format!("{:.2} USD", micros as f64 / 1e6)
+    let dollars = micros as f64 / 1e6;
+    if micros % 10_000 == 0 { format!("{dollars:.2} USD") } else { format!("{dollars:.4} USD") }
 }
 
 #[cfg(test)]
@@ -206,8 +215,12 @@ mod tests {
     #[test]
     fn what_holds_a_call_back_is_said_with_its_amount() {
         let allowed = Allowance { day: 5_000_000, month: 100_000_000, rate: Some((60, Duration::from_secs(60))) };
-        assert_eq!(said(Spent::Day, allowed), "the daily budget of 5.00 USD");
-        assert_eq!(said(Spent::Month, allowed), "the monthly budget of 100.00 USD");
-        assert_eq!(said(Spent::Rate, allowed), "the rate of 60 calls in 1m");
+        assert_eq!(said(Spent::Day, allowed, 500_000), "the daily budget of 5.00 USD is used up");
+        assert_eq!(said(Spent::Month, allowed, 500_000), "the monthly budget of 100.00 USD is used up");
+        assert_eq!(said(Spent::Rate, allowed, 500_000), "the rate of 60 calls in 1m is used up");
+        assert_eq!(
+            said(Spent::Day, allowed, 6_000_000),
+            "the daily budget of 5.00 USD is less than the 6.00 USD that this one call may cost"
+        );
     }
 }

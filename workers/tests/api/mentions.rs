@@ -143,3 +143,34 @@ async fn a_rejected_review_leaves_its_mention_unanswered() {
     let jobs = world.store.history().search(&perch_store::JobFilter::default()).await.expect("Postgres answers");
     assert!(jobs.iter().all(|job| job.state == JobState::Done || job.kind.as_deref() != Some("publish_post")));
 }
+
+#[tokio::test]
+async fn a_user_is_blocked_and_unblocked_and_each_is_in_the_audit_log() {
+    let world = World::start().await;
+    let path = "/api/v1/mentions/main/blocked";
+    let block = json!({ "user": "@Troll_42", "reason": "spam" });
+    for (status, changed) in [(201, true), (200, false)] {
+        let answer = post(&world, path, &block).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(
+            answer.json(),
+            json!({ "account": "main", "user": "troll_42", "blocked": true, "changed": changed })
+        );
+    }
+    let listed = world.get(path).await.json()["blocked"][0].clone();
+    assert_eq!((&listed["user"], &listed["reason"]), (&json!("troll_42"), &json!("spam")));
+    assert_eq!(listed["by"], json!("api:operator"));
+
+    for changed in [true, false] {
+        let request = world.request(Method::DELETE, &format!("{path}/TROLL_42"), Scope::Operate);
+        let answer = seen(request).await.json();
+        assert_eq!((&answer["blocked"], &answer["changed"]), (&json!(false), &json!(changed)));
+    }
+    assert_eq!(world.get(path).await.json(), json!({ "blocked": [] }));
+    let actions: Vec<String> = world.audited().await.into_iter().map(|(action, _, _)| action).collect();
+    assert_eq!(actions, ["block", "block", "unblock", "unblock"].map(|word| format!("mentions.{word}")));
+
+    for bad in ["", "two words", "@", "a_handle_far_too_long"] {
+        assert_eq!(post(&world, path, &json!({ "user": bad })).await.problem(422, "invalid-request").0, "$.user");
+    }
+}

@@ -1,3 +1,5 @@
+use chrono::{TimeDelta, Utc};
+use perch_jobs::JobId;
 use perch_sandbox::Endpoint;
 use perch_store::{ActionState, AttemptOutcome, JobState, PickBody};
 use perch_workers::scheduler;
@@ -58,6 +60,34 @@ async fn a_pick_on_a_timeline_becomes_one_comment_whose_metrics_come_back_and_al
     assert_eq!(extraction.kind.as_deref(), Some("extract_post"));
     assert_eq!(extraction.result.as_ref().map(|r| &r["new"]), Some(&serde_json::json!(1)));
 
+    world.stop.cancel();
+    scheduling.await.expect("the scheduler ends when it is told to");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_removes_jobs_beyond_their_retention_from_the_history_and_no_others() {
+    let world = World::without_workers(&[]).await;
+    let (old, young) = (JobId::from_parts(Utc::now() - TimeDelta::days(91), 1), JobId::at(Utc::now()));
+    for (id, days) in [(old, 91), (young, 89)] {
+        sqlx::query(
+            "insert into jobs (environment, id, queue, state, created_at, finished_at, changed_at)
+             values ('staging', $1, 'extraction', 'done', now() - $2 * interval '1 day', now() - $2 * interval '1 day',
+                     now() - $2 * interval '1 day')",
+        )
+        .bind(id.to_string())
+        .bind(days)
+        .execute(&world.database().raw())
+        .await
+        .expect("Postgres answers");
+    }
+    let (settings, client, stop) = (world.settings.clone(), world.client.clone(), world.stop.clone());
+    let store = world.store.clone();
+    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, stop).await });
+    eventually("the old one is gone", || async {
+        world.store.history().job(old).await.expect("Postgres answers").is_none().then_some(())
+    })
+    .await;
+    assert!(world.store.history().job(young).await.expect("Postgres answers").is_some());
     world.stop.cancel();
     scheduling.await.expect("the scheduler ends when it is told to");
 }

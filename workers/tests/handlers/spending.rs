@@ -92,7 +92,7 @@ async fn a_budget_that_is_used_up_holds_jobs_and_loses_none() {
     assert!((until - midnight).num_seconds().abs() < 10, "{until} and not {midnight}");
     let attempts = world.store.history().attempts(id).await.expect("Postgres answers");
     let error = attempts[0].error.as_deref().unwrap_or_default();
-    assert!(error.contains("the daily budget of 0.00 USD is used up"), "{error}");
+    assert!(error.contains("the daily budget of 0.0001 USD is less than the "), "{error}");
 }
 
 #[tokio::test]

@@ -59,9 +59,11 @@ fn the_results_of_the_sandbox_are_of_the_documented_shape() {
         second: "Utah Jazz".into(),
         scores: [112, 104],
         finished_at: Utc::now(),
+        players: [("LeBron James".into(), [("points".into(), 27)].into())].into(),
     };
     let row = ResultEntry::from_source(json!(result)).and_then(ResultEntry::into_row).expect("a result");
     assert_eq!((row.score_first, row.called_off), (Some(112.0), false));
+    assert_eq!(row.players["LeBron James"].as_ref().map(|stats| stats["points"]), Some(27.0));
 }
 
 #[tokio::test]

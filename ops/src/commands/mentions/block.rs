@@ -1,4 +1,5 @@
 use chrono::Utc;
+use perch_store::BlockedUser;
 use serde_json::json;
 
 use super::{OfAccount, one};
@@ -35,14 +36,8 @@ pub struct UnblockArgs {
 }
 
 fn user(text: &str) -> Result<String, String> {
-    let name = text.strip_prefix('@').unwrap_or(text);
-    let is_id = (1..=19).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());
-    let is_handle = (1..=15).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if is_id || is_handle {
-        Ok(name.to_lowercase())
-    } else {
-        Err(format!("{text:?} is neither a handle (1 to 15 letters, digits and _) nor an id"))
-    }
+    BlockedUser::name(text)
+        .ok_or_else(|| format!("{text:?} is neither a handle (1 to 15 letters, digits and _) nor an id"))
 }
 
 pub async fn block(app: &App, args: &BlockArgs) -> Result<(), OpsError> {

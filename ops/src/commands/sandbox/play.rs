@@ -165,7 +165,7 @@ fn listing(expectation: &Expectation) -> Listing {
     row("mentions", mentions.len(), tally(mentions.iter().map(|mention| mention.deserves.as_str())));
     let kinds = mentions.iter().filter_map(|mention| mention.kind.map(MentionKind::as_str));
     row("of a kind", kinds.clone().count(), tally(kinds));
-    let results = picks.iter().filter_map(|pick| pick.result);
+    let results = picks.iter().map(|pick| pick.result);
     row("bets settled", results.clone().count(), tally(results));
     listing
 }

@@ -31,7 +31,7 @@ pub enum XError {
         problem: Box<Problem>,
     },
     /// The budget for X is used up. Nothing was sent.
-    #[error("{call}: {what} is used up; it waits for the next, or for a higher one under [x.budget]")]
+    #[error("{call}: {what}; it waits for the next, or for a higher one under [x.budget]")]
     OverBudget {
         /// The request.
         call: String,

@@ -41,8 +41,14 @@ pub(crate) struct Ticket {
     pub units: Option<f64>,
 }
 
-/// How a game ended: the points of the first team and of the second.
-pub(crate) type Played = [u32; 2];
+/// How a game ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Played {
+    /// The points of the first team and of the second.
+    pub scores: [u32; 2],
+    /// What the athlete has of the statistic.
+    pub counted: u32,
+}
 
 /// How a bet ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +78,17 @@ pub(crate) fn played(draw: &mut Draw) -> Vec<Played> {
         _ => [points(0, 6), points(0, 6)],
     };
     // None of these games ends level.
-    GAMES.iter().map(of).map(|[a, b]| if a == b { [a + 1, b] } else { [a, b] }).collect()
+    let scores: Vec<[u32; 2]> = GAMES.iter().map(of).map(|[a, b]| if a == b { [a + 1, b] } else { [a, b] }).collect();
+    GAMES.iter().zip(scores).map(|(game, scores)| Played { scores, counted: counted(game, draw) }).collect()
+}
+
+/// Over the line of the athlete or under it, each half of the time.
+fn counted(game: &Game, draw: &mut Draw) -> u32 {
+    // The lines are small and end in a half.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a line is a small positive number")]
+    let below = game.stat_line.floor() as u32;
+    let by = u32::try_from(draw.below(4)).unwrap_or(0);
+    if draw.chance(0.5) { below + 1 + by } else { below.saturating_sub(by) }
 }
 
 impl Bet {
@@ -110,9 +126,10 @@ impl Bet {
         }
     }
 
-    /// How it ended. The results of a day say nothing of athletes.
-    pub fn ending(&self, games: &[Played]) -> Option<Ending> {
-        let [a, b] = games[self.game].map(f64::from);
+    /// How it ended.
+    pub fn ending(&self, games: &[Played]) -> Ending {
+        let Played { scores, counted } = games[self.game];
+        let [a, b] = scores.map(f64::from);
         let margin = match self.market {
             Market::Moneyline { first: true } => a - b,
             Market::Moneyline { first: false } => b - a,
@@ -120,13 +137,14 @@ impl Bet {
             Market::Spread { first: false, line } => b + line - a,
             Market::Total { over: true } => a + b - self.game().total,
             Market::Total { over: false } => self.game().total - a - b,
-            Market::Prop { .. } => return None,
+            Market::Prop { over: true } => f64::from(counted) - self.game().stat_line,
+            Market::Prop { over: false } => self.game().stat_line - f64::from(counted),
         };
-        Some(match margin {
+        match margin {
             margin if margin > 0.0 => Ending::Won,
             margin if margin < 0.0 => Ending::Lost,
             _ => Ending::Push,
-        })
+        }
     }
 
     fn pick(&self, odds: Option<String>, units: Option<f64>) -> Pick {
@@ -292,13 +310,14 @@ mod tests {
 
     #[test]
     fn bets_end_as_their_games_do() {
-        let mut games = vec![[1, 0]; GAMES.len()];
-        games[0] = [112, 108];
+        let mut games = vec![Played { scores: [1, 0], counted: 0 }; GAMES.len()];
+        games[0] = Played { scores: [112, 108], counted: 26 };
         let ends = |market| Bet { game: 0, market }.ending(&games);
-        assert_eq!(ends(Market::Moneyline { first: true }), Some(Ending::Won));
-        assert_eq!(ends(Market::Spread { first: true, line: -4.0 }), Some(Ending::Push));
-        assert_eq!(ends(Market::Spread { first: false, line: 3.5 }), Some(Ending::Lost));
-        assert_eq!(ends(Market::Total { over: false }), Some(Ending::Won));
-        assert_eq!(ends(Market::Prop { over: true }), None);
+        assert_eq!(ends(Market::Moneyline { first: true }), Ending::Won);
+        assert_eq!(ends(Market::Spread { first: true, line: -4.0 }), Ending::Push);
+        assert_eq!(ends(Market::Spread { first: false, line: 3.5 }), Ending::Lost);
+        assert_eq!(ends(Market::Total { over: false }), Ending::Won);
+        assert_eq!(ends(Market::Prop { over: true }), Ending::Won);
+        assert_eq!(ends(Market::Prop { over: false }), Ending::Lost);
     }
 }

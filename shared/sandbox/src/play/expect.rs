@@ -55,8 +55,8 @@ pub struct ExpectedPick {
     pub posts: Vec<String>,
     /// Their authors, each once.
     pub accounts: BTreeSet<String>,
-    /// `won`, `lost` or `push`; null where the results do not say.
-    pub result: Option<&'static str>,
+    /// `won`, `lost` or `push`.
+    pub result: &'static str,
 }
 
 /// What a mention should come to.
@@ -113,7 +113,7 @@ impl Player<'_> {
                 let name = named(legs);
                 let pick = picks.entry(name.clone()).or_insert_with(|| {
                     order.push(name.clone());
-                    let result = self.ending(legs).map(Ending::as_str);
+                    let result = self.ending(legs).as_str();
                     ExpectedPick { name, legs: legs.len(), posts: Vec::new(), accounts: BTreeSet::new(), result }
                 });
                 pick.posts.push(id.clone());
@@ -124,13 +124,10 @@ impl Player<'_> {
     }
 
     /// One lost leg loses a parlay, and a pushed one is as if it were not there.
-    fn ending(&self, legs: &[Bet]) -> Option<Ending> {
-        let endings: Vec<Option<Ending>> = legs.iter().map(|leg| leg.ending(&self.script.games)).collect();
-        if endings.contains(&Some(Ending::Lost)) {
-            return Some(Ending::Lost);
-        }
-        let endings = endings.into_iter().collect::<Option<Vec<_>>>()?;
-        Some(if endings.contains(&Ending::Won) { Ending::Won } else { Ending::Push })
+    fn ending(&self, legs: &[Bet]) -> Ending {
+        let endings: Vec<Ending> = legs.iter().map(|leg| leg.ending(&self.script.games)).collect();
+        let first = [Ending::Lost, Ending::Won].into_iter().find(|ending| endings.contains(ending));
+        first.unwrap_or(Ending::Push)
     }
 
     /// In the order in which they were published.

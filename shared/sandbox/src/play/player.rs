@@ -2,8 +2,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Draft, Refers, Script, What, bets::event};
-use crate::{GameResult, NewPost, SandboxState, Standing, slate::GAMES};
+use super::{
+    Draft, Refers, Script, What,
+    bets::{Played, event},
+};
+use crate::{
+    GameResult, NewPost, SandboxState, Standing,
+    slate::{GAMES, Game},
+};
 
 /// Something to be done now, in the words of the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,13 +117,14 @@ impl<'s> Player<'s> {
     }
 
     fn results(&self, now: DateTime<Utc>) -> Vec<GameResult> {
-        let result = |(game, scores): (&crate::slate::Game, &[u32; 2])| GameResult {
+        let result = |(game, played): (&Game, &Played)| GameResult {
             event: event(game),
             sport: game.league.to_owned(),
             first: game.first.name.to_owned(),
             second: game.second.name.to_owned(),
-            scores: *scores,
+            scores: played.scores,
             finished_at: now,
+            players: [(game.athlete.to_owned(), [(game.stat.to_owned(), played.counted)].into())].into(),
         };
         GAMES.iter().zip(&self.script.games).map(result).collect()
     }

@@ -305,3 +305,13 @@ pub struct BlockedUser {
     /// When.
     pub blocked_at: DateTime<Utc>,
 }
+
+impl BlockedUser {
+    /// A handle (1 to 15 letters, digits and `_`, with or without @) or an id (1 to 19 digits), in the form that is kept.
+    pub fn name(text: &str) -> Option<String> {
+        let name = text.strip_prefix('@').unwrap_or(text);
+        let is_id = (1..=19).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());
+        let is_handle = (1..=15).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        (is_id || is_handle).then(|| name.to_lowercase())
+    }
+}

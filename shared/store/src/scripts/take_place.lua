@@ -7,7 +7,8 @@
 --   9 least time between two acts (ms), 10 most acts a day, 11 most of this kind a day (0 sets no limit), 12 how long places
 --   are kept (ms), 13 how far ahead turns are planned (ms), 14 a share of that, 0 to 999 thousandths, 15 '1' when what the
 --   ledger knows of the account was put in (count_places.lua).
--- Result: { 'taken', now }; { 'uncounted', now } when nothing is known of the account and the ledger was not asked yet; { 'full', now } when the day has no place left; { 'full kind', now } when it has none of that
+-- Result: { 'taken', now }; { 'uncounted', now } when nothing is known of the account and the ledger was not asked yet;
+--   { 'full', now } when the day has no place left; { 'full kind', now } when it has none of that
 --   kind; { 'early', when to ask again } when it is too soon after another; { 'elsewhen', now } when the time is not within
 --   what the caller knows.
 -- Atomic: of any number that ask at once no more get a place than the limits allow. A key has one place, whoever takes it, and
