@@ -53,6 +53,12 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), OpsError> {
                     chain(error)
                 ));
             }
+            if !pulled.state.on {
+                return Err(OpsError::Refused(format!(
+                    "somebody lifted it at the same moment: {}; talk to them, or pull it again",
+                    pulled.state.told()
+                )));
+            }
             let said = if pulled.changed { "nothing is published from now on" } else { "it was on already" };
             let value =
                 json!({ "on": pulled.state.on, "changed": pulled.changed, "logged": pulled.unlogged.is_none() });

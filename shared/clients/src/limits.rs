@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 
 /// What is known of a service's rate limits, shared by all who call it.
@@ -22,6 +22,9 @@ pub trait RateLimits: Send + Sync {
     fn record<'a>(&'a self, key: &'a str, limit: u32, remaining: u32, reset: DateTime<Utc>) -> BoxFuture<'a, ()>;
 }
 
+/// How far apart two answers tell the end of one window, which is stated in whole seconds.
+const APART: TimeDelta = TimeDelta::seconds(5);
+
 /// Rate limits known to this process alone.
 #[derive(Debug, Default)]
 pub struct LocalLimits {
@@ -35,12 +38,16 @@ struct Window {
 }
 
 impl Window {
-    /// Answers of concurrent calls arrive in any order: within one window the lowest count is the newest.
+    /// Answers of concurrent calls arrive in any order: within one window the lowest count is the newest. Each tells its end a
+    /// little differently. Of two windows the later one counts, unless the earlier one is used up: that is news of in between.
     fn merge(self, other: Self) -> Self {
-        match self.reset.cmp(&other.reset) {
-            std::cmp::Ordering::Less => other,
-            std::cmp::Ordering::Greater => self,
-            std::cmp::Ordering::Equal => Self { remaining: self.remaining.min(other.remaining), ..self },
+        let later = other.reset - self.reset;
+        if later.abs() <= APART {
+            Self { remaining: self.remaining.min(other.remaining), reset: self.reset.max(other.reset) }
+        } else if later < TimeDelta::zero() && other.remaining > 0 {
+            self
+        } else {
+            other
         }
     }
 
@@ -103,6 +110,16 @@ mod tests {
         assert!(limits.check_at("k", at(2)).is_some());
         limits.record_at("k", Window { remaining: 49, reset: at(1_800) }, at(3));
         assert_eq!(limits.check_at("k", at(4)), None);
+    }
+
+    #[test]
+    fn a_window_whose_end_is_told_a_little_earlier_each_time_is_one() {
+        let limits = LocalLimits::new();
+        let ends = |millis| at(900) - TimeDelta::milliseconds(millis);
+        limits.record_at("k", Window { remaining: 1, reset: ends(0) }, at(0));
+        limits.record_at("k", Window { remaining: 0, reset: ends(800) }, at(1));
+        limits.record_at("k", Window { remaining: 2, reset: ends(-300) }, at(2));
+        assert_eq!(limits.check_at("k", at(3)), Some(Duration::from_millis(897_300)));
     }
 
     #[test]

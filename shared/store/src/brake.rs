@@ -123,6 +123,18 @@ struct Line {
     reason: Option<String>,
 }
 
+/// What the brake is held against.
+struct Word<'a> {
+    /// Its line in the audit log; `None` before there is one.
+    line: Option<i64>,
+    on: bool,
+    by: &'a str,
+    reason: &'a str,
+    at: DateTime<Utc>,
+    /// Somebody says so now; otherwise the log was read.
+    said: bool,
+}
+
 impl Brake {
     /// The brake of the environment of `store`.
     pub fn new(redis: Redis, store: Store) -> Self {
@@ -137,7 +149,7 @@ impl Brake {
     pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
         let settle = async {
             let before = self.glance().await?;
-            let pulled = self.hold(None, true, by, reason, Utc::now()).await?;
+            let pulled = self.hold(&Word { line: None, on: true, by, reason, at: Utc::now(), said: true }).await?;
             tokio::time::sleep(SETTLED).await;
             Ok::<_, StoreError>((before.is_none_or(|state| !state.on), pulled))
         };
@@ -145,7 +157,8 @@ impl Brake {
         let (changed, pulled) = settled?;
         Ok(match logged {
             Ok(line) => {
-                let state = self.hold(Some(line), true, by, reason, pulled.since.unwrap_or_else(Utc::now)).await?;
+                let at = pulled.since.unwrap_or_else(Utc::now);
+                let state = self.hold(&Word { line: Some(line), on: true, by, reason, at, said: true }).await?;
                 Braked { state, changed, unlogged: None }
             }
             Err(error) => Braked { state: pulled, changed, unlogged: Some(error) },
@@ -160,7 +173,7 @@ impl Brake {
             return Ok(Braked { state: before, changed: false, unlogged: None });
         }
         let line = self.log(by, LIFTED, reason, details).await?;
-        let state = self.hold(Some(line), false, by, reason, Utc::now()).await?;
+        let state = self.hold(&Word { line: Some(line), on: false, by, reason, at: Utc::now(), said: true }).await?;
         Ok(Braked { state, changed: true, unlogged: None })
     }
 
@@ -174,7 +187,7 @@ impl Brake {
                 let state = line.as_ref().map_or_else(BrakeState::default, BrakeState::of);
                 let (by, reason) = (state.by.as_deref().unwrap_or(""), state.reason.as_deref().unwrap_or(""));
                 let at = state.since.unwrap_or_default();
-                match self.hold(Some(state.line), state.on, by, reason, at).await {
+                match self.hold(&Word { line: Some(state.line), on: state.on, by, reason, at, said: false }).await {
                     Err(_) if state.on => Ok(state),
                     held => held,
                 }
@@ -205,21 +218,15 @@ impl Brake {
         Ok(parts.0.is_some().then(|| BrakeState::read(parts)))
     }
 
-    async fn hold(
-        &self,
-        line: Option<i64>,
-        on: bool,
-        by: &str,
-        reason: &str,
-        at: DateTime<Utc>,
-    ) -> Result<BrakeState, StoreError> {
+    async fn hold(&self, word: &Word<'_>) -> Result<BrakeState, StoreError> {
         let mut call = BRAKE.prepare_invoke();
         call.key(&self.key)
-            .arg(line.map_or_else(String::new, |line| line.to_string()))
-            .arg(if on { "on" } else { "off" })
-            .arg(by)
-            .arg(reason)
-            .arg(at.timestamp_millis());
+            .arg(word.line.map_or_else(String::new, |line| line.to_string()))
+            .arg(if word.on { "on" } else { "off" })
+            .arg(word.by)
+            .arg(word.reason)
+            .arg(word.at.timestamp_millis())
+            .arg(i32::from(word.said));
         let parts: Parts =
             self.redis.call("hold the brake", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
         Ok(BrakeState::read(parts))

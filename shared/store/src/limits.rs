@@ -1,6 +1,6 @@
 use std::{sync::LazyLock, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::Environment;
 use perch_queue::Redis;
 use redis::Script;
@@ -14,7 +14,7 @@ pub struct RateWindow {
     pub limit: u64,
     /// Requests left.
     pub remaining: u64,
-    /// When the window ends. Kept to the millisecond.
+    /// When the window ends, by the clock of this process.
     pub reset: DateTime<Utc>,
 }
 
@@ -27,6 +27,8 @@ pub struct NamedWindow {
     pub window: RateWindow,
 }
 
+/// How far apart two answers tell the end of one window, which is stated in whole seconds and told by a clock of its own.
+const APART: TimeDelta = TimeDelta::seconds(5);
 /// Windows listed at most.
 const LISTED: usize = 1_000;
 /// How long the list of names outlives the last window that was noted: longer than any window.
@@ -49,8 +51,11 @@ impl RateWindows {
 
     /// The window of `key`, for example `x:main:POST /2/tweets`; `None` when nothing is known or it has ended.
     pub async fn get(&self, key: &str) -> Result<Option<RateWindow>, StoreError> {
-        let text: Option<String> = self.redis.cmd("read a rate limit", redis::cmd("GET").arg(self.key(key))).await?;
-        Ok(text.as_deref().and_then(read_window))
+        let mut read = redis::pipe();
+        read.cmd("GET").arg(self.key(key)).cmd("PTTL").arg(self.key(key));
+        let (text, left): (Option<String>, i64) =
+            self.redis.call("read a rate limit", |mut conn| async move { read.query_async(&mut conn).await }).await?;
+        Ok(text.as_deref().and_then(|text| read_window(text, left)))
     }
 
     /// Notes what an answer said. It is forgotten when the window ends; one that has ended already is left out.
@@ -60,7 +65,7 @@ impl RateWindows {
             return Ok(());
         }
         let mut call = WINDOW.prepare_invoke();
-        call.key(self.key(key)).arg(window.limit).arg(window.remaining).arg(window.reset.timestamp_millis()).arg(left);
+        call.key(self.key(key)).arg(window.limit).arg(window.remaining).arg(left).arg(APART.num_milliseconds());
         self.redis
             .call::<(), _, _>("note a rate limit", |mut conn| async move { call.invoke_async(&mut conn).await })
             .await?;
@@ -107,14 +112,12 @@ impl RateWindows {
     }
 }
 
-fn read_window(text: &str) -> Option<RateWindow> {
+/// The end is told as a span by the clock of Redis, so that the clocks of processes may differ.
+fn read_window(text: &str, left: i64) -> Option<RateWindow> {
     let mut parts = text.split(' ');
-    let window = RateWindow {
-        limit: parts.next()?.parse().ok()?,
-        remaining: parts.next()?.parse().ok()?,
-        reset: DateTime::from_timestamp_millis(parts.next()?.parse().ok()?)?,
-    };
-    (window.reset > Utc::now()).then_some(window)
+    let (limit, remaining) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let left = TimeDelta::try_milliseconds(left).filter(|left| *left > TimeDelta::zero())?;
+    Some(RateWindow { limit, remaining, reset: Utc::now().checked_add_signed(left)? })
 }
 
 #[cfg(test)]
@@ -123,9 +126,10 @@ mod tests {
 
     #[test]
     fn a_window_that_has_ended_says_nothing() {
-        let at = |seconds: i64| (Utc::now().timestamp() + seconds) * 1000;
-        assert!(read_window(&format!("100 7 {}", at(60))).is_some_and(|window| window.remaining == 7));
-        assert_eq!(read_window(&format!("100 7 {}", at(-60))), None);
-        assert_eq!(read_window("nonsense"), None);
+        assert!(read_window("100 7", 60_000).is_some_and(|window| window.remaining == 7));
+        assert_eq!(read_window("100 7", -2), None);
+        assert_eq!(read_window("100 7", 0), None);
+        assert_eq!(read_window("nonsense", 60_000), None);
+        assert_eq!(read_window("100 7", i64::MAX), None);
     }
 }

@@ -109,6 +109,21 @@ async fn while_postgres_is_away_the_brake_can_be_pulled_and_not_lifted_and_what_
 }
 
 #[tokio::test]
+async fn what_was_pulled_while_postgres_was_away_is_not_lifted_by_a_lift_from_before() {
+    let world = World::start().await;
+    world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
+    world.brake().lift("bob", "odds are right", json!({})).await.unwrap();
+    world.redis.wipe().await;
+    let pulled = world.without_postgres().await.pull("eve", "stop", json!({})).await.unwrap();
+    assert!(pulled.state.on && pulled.unlogged.is_some());
+
+    assert!(world.is_on().await, "the last line of the log is a lift of an earlier pull");
+    assert!(matches!(world.brake().look().await.unwrap(), Way::Braked(state) if state.by.as_deref() == Some("eve")));
+    assert!(!world.brake().lift("bob", "go on", json!({})).await.unwrap().state.on);
+    assert!(!world.is_on().await);
+}
+
+#[tokio::test]
 async fn while_redis_is_away_the_audit_log_stops_and_does_not_let_go() {
     let world = World::start().await;
     let mut own = OwnRedis::start().await;

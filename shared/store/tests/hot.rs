@@ -97,18 +97,25 @@ async fn the_last_post_read_of_an_account_only_moves_forward() {
 async fn answers_that_arrive_out_of_order_leave_the_smallest_remainder_of_the_latest_window() {
     let redis = TestRedis::claim().await;
     let windows = RateWindows::new(redis.door(), Environment::Staging);
-    let soon = (Utc::now() + TimeDelta::minutes(10)).trunc_subsecs(3);
-    let later = soon + TimeDelta::minutes(15);
-    let at = |remaining, reset| RateWindow { limit: 100, remaining, reset };
-    for window in [at(7, soon), at(9, soon)] {
-        windows.set("x:main", window).await.unwrap();
+    let soon = Utc::now() + TimeDelta::minutes(10);
+    let set = async |key: &str, remaining, reset| {
+        windows.set(key, RateWindow { limit: 100, remaining, reset }).await.unwrap();
+        let known = windows.get(key).await.unwrap().unwrap();
+        assert_eq!(known.limit, 100);
+        (known.remaining, (known.reset - soon + TimeDelta::seconds(30)).num_minutes())
+    };
+    for (remaining, reset) in [(7, soon), (9, soon)] {
+        assert_eq!(set("x:main", remaining, reset).await.0, 7);
     }
-    assert_eq!(windows.get("x:main").await.unwrap(), Some(at(7, soon)));
-    for window in [at(99, later), at(3, soon)] {
-        windows.set("x:main", window).await.unwrap();
+    // The same end, as answers tell it that came at other parts of a second.
+    for (remaining, millis, least) in [(6, -900, 6), (8, 900, 6), (0, -2_000, 0), (5, 0, 0)] {
+        assert_eq!(set("x:main", remaining, soon + TimeDelta::milliseconds(millis)).await.0, least);
     }
-    assert_eq!(windows.get("x:main").await.unwrap(), Some(at(99, later)));
-    windows.set("x:other", at(1, Utc::now() - TimeDelta::seconds(1))).await.unwrap();
+    assert_eq!(set("x:main", 99, soon + TimeDelta::minutes(15)).await, (99, 15));
+    assert_eq!(set("x:main", 3, soon).await, (99, 15), "an earlier window");
+    assert_eq!(set("x:main", 0, soon).await.0, 0, "one that is used up is news");
+
+    windows.set("x:other", RateWindow { limit: 1, remaining: 1, reset: Utc::now() }).await.unwrap();
     assert_eq!(windows.get("x:other").await.unwrap(), None);
 }
 

@@ -1,6 +1,8 @@
 //! Doing a thing on X once, however often the job runs: claim, call, settle, record. Whatever an earlier attempt left
 //! open is settled by what X says before anything is called again. The gate is asked before the claim and before the call.
 
+use std::time::Instant;
+
 use perch_base::{clock, crash_point};
 use perch_clients::{XError, x::Search};
 use perch_queue::{
@@ -8,7 +10,8 @@ use perch_queue::{
     worker::{HandlerResult, JobContext},
 };
 use perch_store::{
-    Claim, EffectIntent, EffectState, Effects, Evidence, Permit, StoreError, StoredEffect, Takeover, request_digest,
+    CLEAR_FOR, Claim, EffectIntent, EffectState, Effects, Evidence, Permit, StoreError, StoredEffect, Takeover,
+    request_digest,
 };
 use serde_json::json;
 
@@ -96,13 +99,14 @@ impl<A: Act> Once<'_, A> {
 
     /// The effect once it is confirmed.
     async fn done(&self) -> Result<StoredEffect, Stop> {
-        if self.sending == Sending::Real {
-            self.act.prepare(self.services).await.map_err(Stop::of)?;
-        }
         // What may have happened is looked for whatever the gate says, and what has happened is only recorded.
         let pass = match self.ledger().get(&self.key).await? {
-            Some(effect) if effect.state != EffectState::Failed => None,
-            _ => Some(self.admitted().await?),
+            Some(effect) if effect.state == EffectState::Confirmed => None,
+            Some(effect) if effect.state != EffectState::Failed => {
+                self.prepare().await?;
+                None
+            }
+            _ => Some(self.admitted_and_prepared().await?),
         };
         crash_point!("publish.admitted");
         let claim = self.ledger().claim(&self.intent()).await?;
@@ -156,6 +160,25 @@ impl<A: Act> Once<'_, A> {
             Entry::Open(pass) => Ok(pass),
             Entry::Braked(state) => Err(Stop::held(self.gate().wait_for_lift(&state, self.cx).await)),
             Entry::Held(held) => Err(Stop::held(held)),
+        }
+    }
+
+    /// Nothing is asked of X for an act that may not begin: while the brake is on its tokens may be revoked.
+    async fn admitted_and_prepared(&self) -> Result<Pass, Stop> {
+        let pass = self.admitted().await?;
+        let asked = Instant::now();
+        if let Err(stop) = self.prepare().await {
+            self.gate().leave(&pass).await;
+            return Err(stop);
+        }
+        // What took a while asks anew, in the place that it has.
+        if asked.elapsed() < CLEAR_FOR { Ok(pass) } else { self.admitted().await }
+    }
+
+    async fn prepare(&self) -> Result<(), Stop> {
+        match self.sending {
+            Sending::Real => self.act.prepare(self.services).await.map_err(Stop::of),
+            Sending::Simulated => Ok(()),
         }
     }
 

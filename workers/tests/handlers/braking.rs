@@ -9,7 +9,7 @@ use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{AttemptOutcome, Brake, BrakeState, EffectState, JobState, Way};
 use serde_json::json;
 
-use crate::world::{World, eventually, publication};
+use crate::world::{LAKERS, SALLY, World, eventually, publication, retweet};
 
 /// Many posts of one account at once.
 const WIDE: [(&str, &str); 2] =
@@ -158,4 +158,23 @@ async fn what_is_only_simulated_stops_at_the_brake_too() {
     assert!(world.store.effects().get("promise:2").await.expect("Postgres answers").is_none(), "nothing is claimed");
     world.lift().await;
     assert_eq!(world.ended(id).await.result, Some(json!({ "outcome": "simulated" })));
+}
+
+#[tokio::test]
+async fn while_the_brake_is_on_nothing_is_asked_of_x_for_retweets_and_replies_and_they_go_out_after_it() {
+    let world = World::without_workers(&WIDE).await.work();
+    let post = world.x.publish(SALLY, LAKERS);
+    world.pull("the keys are being changed").await;
+    let reply = publication("Nice one", Some(post.parse().expect("an id")), None);
+    let ids = [world.enqueue(&retweet(&post)).await, world.enqueue(&reply).await];
+    world.stands(2).await;
+    let asked = [Endpoint::Me, Endpoint::Retweet, Endpoint::CreatePost].map(|endpoint| world.x.calls(endpoint));
+    assert_eq!(asked, [0, 0, 0]);
+
+    world.lift().await;
+    for id in ids {
+        let ended = world.ended(id).await;
+        assert_eq!((ended.state, ended.last_error), (JobState::Done, None));
+    }
+    assert_eq!(world.x.made().len(), 2);
 }

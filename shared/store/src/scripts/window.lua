@@ -1,17 +1,22 @@
--- Notes what an answer said about a rate limit. Answers may arrive out of order: within one window the smallest remainder
--- counts, and a window that ends earlier than the one known is left out.
+-- Notes what an answer said about a rate limit. Answers arrive out of order, and tell the end of one window a little differently each
+-- time, as it is stated in whole seconds.
 --
--- KEYS: 1 the window. ARGV: 1 limit, 2 remaining, 3 end of the window (ms since 1970), 4 time until then in ms.
+-- KEYS: 1 the window, which expires with it. ARGV: 1 limit, 2 remaining, 3 time until its end in ms, 4 how far two ends of one
+--   window may lie apart in ms.
 -- Result: nothing.
--- Atomic. Bound: constant.
+-- Atomic: within one window the smallest remainder and the latest end count. Of two windows the later one counts, unless the
+--   earlier one is used up: that is news of what came in between.
+-- Bound: constant.
 
-local remaining, reset = tonumber(ARGV[2]), tonumber(ARGV[3])
+local remaining, left, apart = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local old = redis.call('GET', KEYS[1])
 if old then
-  local _, old_remaining, old_reset = string.match(old, '^(%d+) (%d+) (%d+)$')
-  if old_reset then
-    if tonumber(old_reset) > reset then return end
-    if tonumber(old_reset) == reset then remaining = math.min(remaining, tonumber(old_remaining)) end
+  local old_remaining = tonumber(string.match(old, '^%d+ (%d+)'))
+  local later = left - redis.call('PTTL', KEYS[1])
+  if old_remaining and math.abs(later) <= apart then
+    remaining, left = math.min(remaining, old_remaining), left - math.min(later, 0)
+  elseif old_remaining and later < 0 and remaining > 0 then
+    return
   end
 end
-redis.call('SET', KEYS[1], string.format('%s %d %s', ARGV[1], remaining, ARGV[3]), 'PX', ARGV[4])
+redis.call('SET', KEYS[1], string.format('%s %d', ARGV[1], remaining), 'PX', string.format('%.0f', left))
