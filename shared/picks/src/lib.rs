@@ -4,6 +4,7 @@
 //! - [`odds`]: American, decimal and fractional odds, each in terms of the others.
 //! - [`grounded`]: whether an answer stands in its post.
 //! - [`normal`]: one spelling for what posts and models spell in many ways.
+//! - [`occasion`]: which game the words of a bet mean, by when they were written.
 //! - [`settle`]: how a bet ended, and the units it won or lost.
 //! - [`record`]: the record of an account, a sport, a market or a month.
 //! - [`rules`]: the picks of a post, by rules over common notation.
@@ -11,6 +12,7 @@
 
 pub mod grounded;
 pub mod normal;
+pub mod occasion;
 pub mod odds;
 pub mod record;
 pub mod rules;

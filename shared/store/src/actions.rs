@@ -24,11 +24,13 @@ pub enum ActionKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionState {
+    /// It is to be done: it waits for its turn, its budget or the emergency brake, or it is tried again.
+    Pending,
     /// It was rendered and not sent: `live_posts` is off.
     Simulated,
     /// It is published.
     Published,
-    /// It was refused for good.
+    /// It was refused for good, or its job is dead.
     Failed,
 }
 

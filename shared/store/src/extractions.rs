@@ -1,11 +1,12 @@
 use chrono::{DateTime, Utc};
-use perch_jobs::PostId;
+use perch_jobs::{JobId, PostId};
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use serde_json::Value;
+use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
     Family, Recorded, Store, StoreError,
-    record::{millis, sealed::Upsert},
+    record::{millis, parsed, parsed_option, sealed::Upsert, unsigned},
 };
 
 /// What was decided about one post that was read.
@@ -33,6 +34,12 @@ pub struct ExtractionRecord {
     pub prompt_tokens: u64,
     /// Tokens that were written.
     pub completion_tokens: u64,
+    /// What was answered, once it could be used; null for a post without picks.
+    #[serde(default)]
+    pub answer: Option<Value>,
+    /// The job that it was answered to.
+    #[serde(default)]
+    pub job_id: Option<JobId>,
     /// When. Kept to the millisecond.
     #[serde(with = "millis")]
     pub at: DateTime<Utc>,
@@ -42,17 +49,18 @@ impl Upsert for ExtractionRecord {
     const DOING: &'static str = "store extractions";
     const SQL: &'static str = "
         insert into extractions (environment, post_id, worth, reason, sampled, provider, model, picks, dropped, objections,
-                                 prompt_tokens, completion_tokens, at, version_ms, version_seq)
+                                 prompt_tokens, completion_tokens, answer, job_id, at, version_ms, version_seq)
         select $1, post_id, worth, reason, sampled, provider, model, picks, dropped, objections, prompt_tokens,
-               completion_tokens, at, version_ms, version_seq
+               completion_tokens, answer, job_id, at, version_ms, version_seq
         from jsonb_to_recordset($2::jsonb)
              as r(post_id text, worth boolean, reason text, sampled boolean, provider text, model text, picks bigint,
-                  dropped bigint, objections bigint, prompt_tokens bigint, completion_tokens bigint, at timestamptz,
-                  version_ms bigint, version_seq bigint)
+                  dropped bigint, objections bigint, prompt_tokens bigint, completion_tokens bigint, answer jsonb,
+                  job_id text, at timestamptz, version_ms bigint, version_seq bigint)
         on conflict (environment, post_id) do update set
             worth = excluded.worth, reason = excluded.reason, sampled = excluded.sampled, provider = excluded.provider,
             model = excluded.model, picks = excluded.picks, dropped = excluded.dropped, objections = excluded.objections,
-            prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens, at = excluded.at,
+            prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens,
+            answer = excluded.answer, job_id = excluded.job_id, at = excluded.at,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where (excluded.version_ms, excluded.version_seq) > (extractions.version_ms, extractions.version_seq)";
 }
@@ -62,6 +70,29 @@ impl Recorded for ExtractionRecord {
 
     fn key(&self) -> String {
         self.post_id.to_string()
+    }
+}
+
+impl FromRow<'_, PgRow> for ExtractionRecord {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let count = |name| Ok::<_, sqlx::Error>(u32::try_from(row.try_get::<i64, _>(name)?).unwrap_or(u32::MAX));
+        let picks: Option<i64> = row.try_get("picks")?;
+        Ok(Self {
+            post_id: parsed(row, "post_id")?,
+            worth: row.try_get("worth")?,
+            reason: row.try_get("reason")?,
+            sampled: row.try_get("sampled")?,
+            provider: row.try_get("provider")?,
+            model: row.try_get("model")?,
+            picks: picks.map(|picks| u32::try_from(picks).unwrap_or(u32::MAX)),
+            dropped: count("dropped")?,
+            objections: count("objections")?,
+            prompt_tokens: unsigned(row.try_get("prompt_tokens")?),
+            completion_tokens: unsigned(row.try_get("completion_tokens")?),
+            answer: row.try_get("answer")?,
+            job_id: parsed_option(row, "job_id")?,
+            at: row.try_get("at")?,
+        })
     }
 }
 
@@ -85,6 +116,16 @@ pub struct PrefilterQuality {
 pub struct Extractions<'a>(pub(crate) &'a Store);
 
 impl Extractions<'_> {
+    /// What was decided about a post.
+    pub async fn get(&self, post: &PostId) -> Result<Option<ExtractionRecord>, StoreError> {
+        sqlx::query_as("select * from extractions where environment = $1 and post_id = $2")
+            .bind(self.0.env_name())
+            .bind(post.as_str())
+            .fetch_optional(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read an extraction"))
+    }
+
     /// How good the rules before the model were from a moment on.
     pub async fn prefilter(&self, from: DateTime<Utc>) -> Result<PrefilterQuality, StoreError> {
         sqlx::query_as(

@@ -23,12 +23,21 @@ pub enum PickBody {
 }
 
 impl PickBody {
-    /// What makes two of them the same bet (see [`Pick::identity`] and [`Parlay::identity`]), as [`pick_key`] gives it.
+    /// What makes two of them the same bet in words (see [`Pick::identity`] and [`Parlay::identity`]), as [`pick_key`] gives it.
     pub fn key(&self) -> String {
-        pick_key(&match self {
+        pick_key(&self.identity())
+    }
+
+    /// What makes two of them the same bet on the same game: their words and their occasion (see [`perch_picks::occasion`]).
+    pub fn key_on(&self, occasion: &str) -> String {
+        pick_key(&format!("{}@{occasion}", self.identity()))
+    }
+
+    fn identity(&self) -> String {
+        match self {
             Self::Single(pick) => pick.identity(),
             Self::Parlay(parlay) => parlay.identity(),
-        })
+        }
     }
 }
 
@@ -50,7 +59,7 @@ pub fn pick_key(identity: &str) -> String {
 /// A pick and the post that had it first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PickRecord {
-    /// Its key, as [`PickBody::key`] gives it.
+    /// Its key, as [`PickBody::key_on`] gives it.
     pub key: String,
     /// The pick.
     pub pick: PickBody,
@@ -70,6 +79,12 @@ impl PickRecord {
     /// A pick that was found in a post just now.
     pub fn new(pick: PickBody, source_post: PostId, author: String, first_seen: DateTime<Utc>) -> Self {
         Self { key: pick.key(), pick, source_post, author, first_seen, terms: None }
+    }
+
+    /// The same on an occasion of its own.
+    #[must_use]
+    pub fn on(self, occasion: &str) -> Self {
+        Self { key: self.pick.key_on(occasion), ..self }
     }
 
     /// The same with its terms.
@@ -257,6 +272,27 @@ impl Picks<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read actions"))
+    }
+
+    /// Keeps what is to be done about a pick, until it is known what became of it. Of an action that is known nothing changes.
+    pub async fn intend(&self, actions: &[&ActionRecord]) -> Result<(), StoreError> {
+        let rows = serde_json::to_string(actions)
+            .map_err(|error| StoreError::Invalid { what: "an action", reason: error.to_string() })?;
+        sqlx::query(
+            "insert into actions (environment, key, kind, account, pick_key, source_post, text, state, why, job_id,
+                                  created_at, version_ms, version_seq)
+             select $1, key, kind, account, pick_key, source_post, text, 'pending', why, job_id, created_at, 0, 0
+             from jsonb_to_recordset($2::jsonb)
+                  as r(key text, kind text, account text, pick_key text, source_post text, text text, why text,
+                       job_id text, created_at timestamptz)
+             on conflict (environment, key) do nothing",
+        )
+        .bind(self.0.env_name())
+        .bind(crate::json::without_nul(&rows).as_ref())
+        .execute(&self.0.pool)
+        .await
+        .map_err(StoreError::on("keep actions"))?;
+        Ok(())
     }
 
     /// The latest actions, newest first.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chrono::{SubsecRound, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use perch_base::{Classified, Disposition, Environment};
 use perch_jobs::PostId;
 use perch_store::{Family, HotRecord, HotStore, Marks, RateWindow, RateWindows, StoreError};

@@ -1,11 +1,15 @@
 //! What is done about a new pick: the post that had it is retweeted, and something is said about the pick.
 
-use perch_base::settings::{FileSettings, XPlan};
+use perch_base::{
+    clock,
+    settings::{FileSettings, XPlan},
+};
 use perch_jobs::{AccountId, Post, PublishPost, PublishSource, RetweetPost};
-use perch_queue::{EnqueueError, EnqueueOptions, worker::JobContext};
-use perch_store::PickRecord;
+use perch_queue::{EnqueueOptions, Fail, worker::JobContext};
+use perch_safety::Code;
+use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, PickRecord, StoreError};
 
-use super::comment::{comment, effect_key};
+use super::comment::{comment, effect_key, render_pick};
 use crate::{Services, follow_up::job_id};
 
 /// What is said about a pick, and why it is said so.
@@ -15,6 +19,9 @@ struct Choice {
     why: String,
 }
 
+/// Why nothing is said in public of a pick: its words are those of a stranger.
+const UNFIT: [Code; 5] = [Code::Slur, Code::Profanity, Code::Threat, Code::Link, Code::Email];
+
 /// Enqueues the actions on a pick. However often this runs, each effect has one key and each job one id.
 pub(super) async fn have_done(
     services: &Services,
@@ -22,34 +29,110 @@ pub(super) async fn have_done(
     account: &AccountId,
     post: &Post,
     record: &PickRecord,
-) -> Result<(), EnqueueError> {
-    let settings = &services.settings;
-    let Choice { reply, why } = choose(settings, account, post);
-    let source = |why| PublishSource { post_id: post.id.clone(), pick_key: record.key.clone(), why };
-    let key = effect_key(account, &post.id, &record.key);
-    let template = if reply { &settings.picks.comment } else { &settings.picks.own_post };
-    let said = PublishPost {
-        account: account.clone(),
-        text: comment(template, &record.pick, &post.author),
-        reply_to: reply.then(|| post.id.clone()),
-        effect_key: Some(key.clone()),
-        source: Some(source(Some(why))),
+) -> Result<(), Fail> {
+    let about = About { settings: &services.settings, cx, account, post, record };
+    let (publication, said) = about.said();
+    let said = match unfit(services, &record.pick) {
+        None => Some(said),
+        Some(why) => {
+            let failed = ActionRecord { state: ActionState::Failed, error: Some(why), ..said };
+            services.hot.put(&[HotRecord::of(&failed)?]).await?;
+            None
+        }
     };
-    cx.enqueue_with(&said, options(cx, &key)).await?;
-    if settings.picks.retweet {
-        let repeated = RetweetPost {
-            account: account.clone(),
-            post_id: post.id.clone(),
-            effect_key: None,
-            source: Some(source(None)),
-        };
-        cx.enqueue_with(&repeated, options(cx, &repeated.key())).await?;
+    let repeated = services.settings.picks.retweet.then(|| about.repeated());
+    let to_come: Vec<&ActionRecord> = said.iter().chain(repeated.iter().map(|(_, action)| action)).collect();
+    show(services, &to_come).await?;
+    if let Some(action) = &said {
+        cx.enqueue_with(&publication, options(action)).await?;
+    }
+    if let Some((retweet, action)) = &repeated {
+        cx.enqueue_with(retweet, options(action)).await?;
     }
     Ok(())
 }
 
-fn options(cx: &JobContext, key: &str) -> EnqueueOptions {
-    EnqueueOptions { id: Some(job_id(cx.enqueued_at(), key)), ..EnqueueOptions::default() }
+/// What the actions are about.
+struct About<'a> {
+    settings: &'a FileSettings,
+    cx: &'a JobContext,
+    account: &'a AccountId,
+    post: &'a Post,
+    record: &'a PickRecord,
+}
+
+impl About<'_> {
+    /// What is said about the pick.
+    fn said(&self) -> (PublishPost, ActionRecord) {
+        let Self { settings, account, post, record, .. } = *self;
+        let Choice { reply, why } = choose(settings, account, post);
+        let template = if reply { &settings.picks.comment } else { &settings.picks.own_post };
+        let key = effect_key(account, &post.id, &record.key);
+        let publication = PublishPost {
+            account: account.clone(),
+            text: comment(template, &record.pick, &post.author),
+            reply_to: reply.then(|| post.id.clone()),
+            effect_key: Some(key.clone()),
+            source: Some(self.source(Some(why.clone()))),
+        };
+        let kind = if reply { ActionKind::Comment } else { ActionKind::Post };
+        let text = publication.text.clone();
+        (publication, ActionRecord { text, why: Some(why), ..self.action(kind, key) })
+    }
+
+    /// The retweet of the post.
+    fn repeated(&self) -> (RetweetPost, ActionRecord) {
+        let retweet = RetweetPost {
+            account: self.account.clone(),
+            post_id: self.post.id.clone(),
+            effect_key: None,
+            source: Some(self.source(None)),
+        };
+        let action = self.action(ActionKind::Retweet, retweet.key());
+        (retweet, action)
+    }
+
+    fn source(&self, why: Option<String>) -> PublishSource {
+        PublishSource { post_id: self.post.id.clone(), pick_key: self.record.key.clone(), why }
+    }
+
+    fn action(&self, kind: ActionKind, key: String) -> ActionRecord {
+        ActionRecord {
+            job_id: Some(job_id(self.cx.enqueued_at(), &key)),
+            key,
+            kind,
+            account: self.account.clone(),
+            pick_key: Some(self.record.key.clone()),
+            source_post: Some(self.post.id.clone()),
+            text: String::new(),
+            state: ActionState::Pending,
+            external_id: None,
+            error: None,
+            why: None,
+            created_at: clock::now(),
+        }
+    }
+}
+
+/// Shows the actions that are to come. While Postgres is away they are shown once they are done.
+async fn show(services: &Services, actions: &[&ActionRecord]) -> Result<(), StoreError> {
+    match services.store.picks().intend(actions).await {
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(%error, "the actions that are to come are not shown");
+            Ok(())
+        }
+        shown => shown,
+    }
+}
+
+fn unfit(services: &Services, pick: &PickBody) -> Option<String> {
+    let verdict = services.replier.guard.text(&render_pick(pick), None);
+    let reason = verdict.reasons().iter().find(|reason| UNFIT.contains(&reason.code))?;
+    Some(format!("nothing is said of this pick in public: {reason}"))
+}
+
+fn options(action: &ActionRecord) -> EnqueueOptions {
+    EnqueueOptions { id: action.job_id, ..EnqueueOptions::default() }
 }
 
 /// A comment, where X allows one, and else a post of its own.

@@ -1,6 +1,6 @@
 //! A pick in words, and the comment on it. Pure functions.
 
-use perch_clients::text::{POST_UNITS, fit, weighted_length};
+use perch_clients::text::{POST_UNITS, fit, has_link, weighted_length};
 use perch_jobs::{AccountId, Pick, PickKind, PostId, Side};
 use perch_store::PickBody;
 
@@ -99,8 +99,8 @@ fn number(n: f64) -> String {
 /// accounts, link anywhere or break lines.
 fn plain(field: &str) -> String {
     let word = |word: &str| {
-        let is_link = word.contains("://") || word.to_lowercase().starts_with("www.");
         let word: String = word.chars().filter(|c| !c.is_control() && !matches!(c, '@' | '＠')).collect();
+        let is_link = word.contains("://") || word.to_lowercase().starts_with("www.") || has_link(&word);
         (!is_link && !word.is_empty()).then_some(word)
     };
     field.split_whitespace().filter_map(word).collect::<Vec<_>>().join(" ")
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_pick_cannot_mention_link_or_fill_in_anything() {
         let evil = pick(
-            r#"{"type":"moneyline","selection":"@someone see https://evil.example/x\nor www.evil.example {author}"}"#,
+            r#"{"type":"moneyline","selection":"@someone see https://evil.example/x\nor www.evil.example evil.com {author}"}"#,
         );
         let text = comment(TEMPLATE, &PickBody::Single(evil), "sally");
         assert_eq!(text, "someone see or {author} ML (via @sally)");

@@ -1,12 +1,13 @@
 use perch_base::clock;
-use perch_jobs::{ExtractPost, Post, SyncHotState};
+use perch_jobs::{Answer, ExtractPost, Post, SyncHotState};
 use perch_picks::{grounded::grounded, normal::normalised_answer};
 use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_store::{ExtractionRecord, HotRecord};
+use perch_store::{ExtractionRecord, Family, HotRecord};
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     actions::have_done,
@@ -53,13 +54,18 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
     let decision = decide(&services.settings.picks, &post);
     count_decision(decision);
     if !decision.asks() {
-        record(&services, &post, decision, None).await?;
+        record(&services, &cx, &post, decision, None).await?;
         return Ok(Extracted { passed_over: Some(decision.reason), ..Extracted::default() });
     }
-    let mut reading = read(&services, &cx, &post).await?;
-    let dropped = without_what_is_not_said(&mut reading, &post);
-    let found = bodies(normalised_answer(reading.answer.clone(), &post));
-    record(&services, &post, decision, Some((&reading, found.len(), dropped))).await?;
+    let (reading, is_new) = match answered_before(&services, &cx, &post).await? {
+        Some(reading) => (reading, false),
+        None => (read(&services, &cx, &post).await?, true),
+    };
+    let (answer, dropped) = what_is_said(&reading.answer, &post);
+    let found = bodies(normalised_answer(answer, &post));
+    if is_new {
+        record(&services, &cx, &post, decision, Some((&reading, found.len(), dropped))).await?;
+    }
     let mut extracted = Extracted {
         dropped,
         objections: reading.objections,
@@ -97,17 +103,31 @@ async fn read(services: &Services, cx: &JobContext, post: &Post) -> Result<Readi
     }
 }
 
-/// Takes out of the answer what does not stand in the post: whatever a post talks a model into, it is no pick. Answers how many.
-fn without_what_is_not_said(reading: &mut Reading, post: &Post) -> usize {
-    let checked = grounded(post, reading.answer.clone());
+/// The answer to an earlier attempt of this job. A model asked twice words the same bet in two ways, and each would be a pick.
+async fn answered_before(services: &Services, cx: &JobContext, post: &Post) -> Result<Option<Reading>, Fail> {
+    let copy = services.hot.get(Family::Extractions, post.id.as_str()).await?;
+    let known = match copy.and_then(|copy| serde_json::from_value::<ExtractionRecord>(copy.value).ok()) {
+        Some(record) => Some(record),
+        None if cx.attempt() == 1 && cx.replays() == 0 => None,
+        None => match services.store.extractions().get(&post.id).await {
+            Ok(record) => record,
+            Err(error) if error.is_unavailable() => None,
+            Err(error) => return Err(error.into()),
+        },
+    };
+    Ok(known.filter(|record| record.job_id == Some(cx.id()) && record.picks.is_some()).and_then(Reading::recorded))
+}
+
+/// The answer without what does not stand in the post, and how much that is: whatever a post talks a model into, it is no pick.
+fn what_is_said(answer: &Answer, post: &Post) -> (Answer, usize) {
+    let checked = grounded(post, answer.clone());
     let mut dropped = 0;
     for reason in checked.left_out() {
         tracing::warn!(post = %post.id, author = %post.author, reason, "the model named a pick that the post does not have");
         metrics::counter!("perch_picks_dropped_total").increment(1);
         dropped += 1;
     }
-    reading.answer = checked.answer;
-    dropped
+    (checked.answer, dropped)
 }
 
 fn count_decision(decision: Decision) {
@@ -121,6 +141,7 @@ fn count_decision(decision: Decision) {
 
 async fn record(
     services: &Services,
+    cx: &JobContext,
     post: &Post,
     decision: Decision,
     read: Option<(&Reading, usize, usize)>,
@@ -142,8 +163,10 @@ async fn record(
         objections: reading.map_or(0, |reading| count(reading.objections)),
         prompt_tokens: reading.map_or(0, |reading| reading.usage.prompt_tokens),
         completion_tokens: reading.map_or(0, |reading| reading.usage.completion_tokens),
+        answer: reading.map(|reading| json!(reading.answer)),
+        job_id: Some(cx.id()),
         at: clock::now(),
     };
-    services.hot.put(&[HotRecord::of(&record)?]).await?;
+    services.hot.put(&[HotRecord::of(&record)?.kept_for(services.settings.picks.processed_ttl)]).await?;
     Ok(())
 }

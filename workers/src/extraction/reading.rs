@@ -5,6 +5,7 @@ use perch_clients::{
 };
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
+use perch_store::ExtractionRecord;
 
 use super::prompt;
 use crate::{
@@ -25,6 +26,20 @@ pub struct Reading {
     pub model: String,
     /// Answers that could not be used before this one.
     pub objections: usize,
+}
+
+impl Reading {
+    /// What was answered to an earlier attempt.
+    pub(super) fn recorded(record: ExtractionRecord) -> Option<Self> {
+        let answer = record.answer.map_or(Ok(Answer::Nothing(())), |answer| Answer::parse(&answer.to_string())).ok()?;
+        Some(Self {
+            answer,
+            usage: Usage { prompt_tokens: record.prompt_tokens, completion_tokens: record.completion_tokens },
+            provider: record.provider?,
+            model: record.model?,
+            objections: usize::try_from(record.objections).unwrap_or(usize::MAX),
+        })
+    }
 }
 
 /// The provider and the model of what the rules read.

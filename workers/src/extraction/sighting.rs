@@ -5,15 +5,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use perch_base::clock;
 use perch_jobs::{Answer, Post};
-use perch_picks::normal::{parlay_terms, terms};
+use perch_picks::{
+    normal::{parlay_terms, terms},
+    occasion::{occasion, parlay_occasion},
+};
 use perch_queue::Fail;
 use perch_store::{Family, HotRecord, PickBody, PickRecord, PickSighting, Recorded as _, StoreError};
 
 use crate::Services;
 
-/// How long the same bet counts as the same pick, whoever posts it. Posts seldom say when a game is, and a week later
-/// the same words mean another game.
-const SAME_BET_FOR: Duration = Duration::from_secs(7 * 86_400);
+/// How long a mark in Redis is kept: longer than the same words mean the same game. Of futures Postgres knows.
+const MARKED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// What a post's pick is.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,18 +43,27 @@ pub(super) fn bodies(answer: Answer) -> Vec<PickBody> {
 /// The post that had it first stays the first when its job runs again, and what was recorded then stays what counts,
 /// even if the model words it otherwise the second time.
 pub(super) async fn sight(services: &Services, post: &Post, pick: PickBody) -> Result<Sight, Fail> {
-    let key = pick.key();
-    let first = services.marks.remember_pick(&key, post.id.as_str(), SAME_BET_FOR).await?;
+    let (terms, occasion) = match &pick {
+        PickBody::Single(pick) => {
+            let terms = terms(pick, post);
+            let occasion = occasion(pick, post.created_at, terms.starts_at);
+            (terms, occasion)
+        }
+        PickBody::Parlay(parlay) => {
+            let terms = parlay_terms(parlay, post);
+            let occasion = parlay_occasion(parlay, post.created_at, terms.starts_at);
+            (terms, occasion)
+        }
+    };
+    let key = pick.key_on(&occasion);
+    let first = services.marks.remember_pick(&key, post.id.as_str(), MARKED_FOR).await?;
     if !first || known_before(services, post, &key).await? {
-        let sighting = sighting(post, &pick, key, clock::now());
+        let sighting = sighting(post, &pick, (key, terms.units), clock::now());
         services.hot.put(&[HotRecord::of(&sighting)?]).await?;
         return Ok(Sight::Again);
     }
-    let terms = match &pick {
-        PickBody::Single(pick) => terms(pick, post),
-        PickBody::Parlay(parlay) => parlay_terms(parlay, post),
-    };
-    let record = PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now()).with_terms(terms);
+    let record =
+        PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now()).on(&occasion).with_terms(terms);
     if let Some(copy) = services.hot.get(Family::Picks, &record.key()).await?
         && let Ok(recorded) = serde_json::from_value(copy.value)
     {
@@ -66,7 +77,7 @@ pub(super) async fn sight(services: &Services, post: &Post, pick: PickBody) -> R
 /// marks alone decide.
 async fn known_before(services: &Services, post: &Post, key: &str) -> Result<bool, StoreError> {
     match services.store.picks().get(key).await {
-        Ok(known) => Ok(known.is_some_and(|known| is_earlier(&known, post, clock::now()))),
+        Ok(known) => Ok(known.is_some_and(|known| known.source_post != post.id)),
         Err(error) if error.is_unavailable() => {
             tracing::warn!(%error, "whether Postgres knows the pick cannot be asked; the marks decide");
             Ok(false)
@@ -75,15 +86,15 @@ async fn known_before(services: &Services, post: &Post, key: &str) -> Result<boo
     }
 }
 
-fn is_earlier(known: &PickRecord, post: &Post, now: DateTime<Utc>) -> bool {
-    let age = (now - known.first_seen).to_std().unwrap_or_default();
-    known.source_post != post.id && age < SAME_BET_FOR
-}
-
-fn sighting(post: &Post, pick: &PickBody, pick_key: String, seen_at: DateTime<Utc>) -> PickSighting {
-    let (odds, units) = match pick {
-        PickBody::Single(pick) => (pick.odds.clone(), pick.units),
-        PickBody::Parlay(parlay) => (parlay.odds.clone(), None),
+fn sighting(
+    post: &Post,
+    pick: &PickBody,
+    (pick_key, units): (String, Option<f64>),
+    seen_at: DateTime<Utc>,
+) -> PickSighting {
+    let odds = match pick {
+        PickBody::Single(pick) => pick.odds.clone(),
+        PickBody::Parlay(parlay) => parlay.odds.clone(),
     };
     PickSighting { pick_key, post_id: post.id.clone(), author: post.author.clone(), odds, units, seen_at }
 }
@@ -107,26 +118,5 @@ mod tests {
         let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{celtics}],"odds":"+264"}}"#);
         assert!(matches!(bodies(answer(&parlay)).as_slice(), [PickBody::Parlay(_)]));
         assert!(bodies(answer("null")).is_empty());
-    }
-
-    #[test]
-    fn a_bet_is_known_from_another_post_of_the_last_week_only() {
-        let now = Utc::now();
-        let post = |id: &str| Post {
-            id: id.parse().expect("an id"),
-            author_id: "12".into(),
-            author: "sally".into(),
-            text: String::new(),
-            created_at: now,
-            media: Vec::new(),
-        };
-        let pick = bodies(answer(LAKERS)).remove(0);
-        let known = |days| {
-            let seen = now - chrono::TimeDelta::days(days);
-            PickRecord::new(pick.clone(), "1".parse().expect("an id"), "sally".into(), seen)
-        };
-        assert!(is_earlier(&known(1), &post("2"), now));
-        assert!(!is_earlier(&known(1), &post("1"), now));
-        assert!(!is_earlier(&known(8), &post("2"), now));
     }
 }

@@ -7,7 +7,7 @@ use perch_safety::{BadPattern, Guard, Rules};
 #[derive(Debug)]
 pub struct Replier {
     pub(super) persona: String,
-    pub(super) guard: Guard,
+    pub(crate) guard: Guard,
 }
 
 /// Why replies cannot be written.

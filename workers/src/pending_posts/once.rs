@@ -38,6 +38,8 @@ pub(super) struct Once<'a, A> {
 enum Stop {
     /// X refused it for good.
     Refused(String),
+    /// Its key belongs to another.
+    Foreign(String),
     /// Anything else.
     Failed(Fail),
 }
@@ -68,6 +70,7 @@ impl Stop {
     fn why(&self) -> &str {
         match self {
             Self::Refused(why)
+            | Self::Foreign(why)
             | Self::Failed(
                 Fail::Retry(why)
                 | Fail::RetryAfter(_, why)
@@ -93,7 +96,22 @@ impl<A: Act> Once<'_, A> {
                 record_refusal(self, &why).await?;
                 Err(Fail::Dead(why))
             }
-            Err(Stop::Failed(fail)) => Err(fail),
+            Err(Stop::Foreign(why)) => Err(Fail::Dead(why)),
+            Err(Stop::Failed(fail)) => {
+                if let Some(why) = self.gives_up(&fail) {
+                    record_refusal(self, why).await?;
+                }
+                Err(fail)
+            }
+        }
+    }
+
+    /// Why the job will be dead after this attempt.
+    fn gives_up<'f>(&self, fail: &'f Fail) -> Option<&'f str> {
+        match fail {
+            Fail::Dead(why) => Some(why),
+            Fail::Retry(why) | Fail::RetryAfter(_, why) if self.cx.attempt() >= self.cx.max_attempts() => Some(why),
+            _ => None,
         }
     }
 
@@ -123,10 +141,10 @@ impl<A: Act> Once<'_, A> {
             Claim::Superseded { effect } => {
                 Err(Stop::retry(format!("attempt {} of this job has taken over; this one stops", effect.attempt)))
             }
-            Claim::DigestMismatch { effect } => Err(Stop::Failed(Fail::Dead(format!(
+            Claim::DigestMismatch { effect } => Err(Stop::Foreign(format!(
                 "the effect key {} belongs to another {}, of job {}; enqueue this one with a key of its own",
                 self.key, effect.kind, effect.job_id
-            )))),
+            ))),
         }
     }
 

@@ -57,7 +57,7 @@ pub(super) async fn record<A: Act>(once: &Once<'_, A>, effect: &StoredEffect) ->
     Ok(Published::Published { post_id, at })
 }
 
-/// Records that X refused it for good.
+/// Records that X refused it for good, or that its job is dead.
 pub(super) async fn record_refusal<A: Act>(once: &Once<'_, A>, why: &str) -> Result<(), Fail> {
     let action = action(once, ActionState::Failed, clock::now(), once.cx.id());
     let action = ActionRecord { error: Some(why.to_owned()), ..action };

@@ -1,6 +1,8 @@
-use perch_jobs::{JobId, PostId};
+use chrono::TimeDelta;
+use perch_jobs::{Answer, JobId, PostId};
+use perch_picks::occasion::occasion;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
-use perch_store::{AttemptOutcome, JobRecord, JobState};
+use perch_store::{ActionState, AttemptOutcome, Brake, JobRecord, JobState, PickBody};
 use serde_json::json;
 
 use crate::world::{CELTICS, CHATTER, LAKERS, PETE, SALLY, World, eventually};
@@ -36,6 +38,64 @@ async fn a_pick_that_two_accounts_post_is_commented_on_once_and_seen_twice() {
     let seen: Vec<PostId> =
         picks.sightings(&key).await.expect("Postgres answers").into_iter().map(|sighting| sighting.post_id).collect();
     assert_eq!(seen, [first.post.id, second.post.id]);
+}
+
+#[tokio::test]
+async fn the_same_words_on_another_day_are_another_bet_that_is_commented_on_and_tracked_by_itself() {
+    let world = World::start().await;
+    let mut before = world.written(SALLY, LAKERS);
+    before.post.created_at -= TimeDelta::days(2);
+    let today = world.written(SALLY, LAKERS);
+    for post in [&before, &today] {
+        let result = world.done(post).await.result.expect("a result");
+        assert_eq!((&result["new"], &result["seen_before"]), (&json!(1), &json!(0)), "{}", post.post.created_at);
+    }
+    world.sync().await;
+    let picks = world.store.picks().latest(10).await.expect("Postgres answers");
+    let [second, first] = picks.as_slice() else { panic!("two picks: {picks:?}") };
+    assert_eq!((&first.source_post, &second.source_post), (&before.post.id, &today.post.id));
+    assert_ne!(first.key, second.key);
+}
+
+#[tokio::test]
+async fn an_attempt_after_the_answer_goes_by_the_same_answer() {
+    let world = World::without_workers(&[]).await.work();
+    let post = world.written(SALLY, CELTICS);
+    let Answer::One(pick) = perch_picks::rules::extract(CELTICS) else { panic!("one pick") };
+    let occasion = occasion(&pick, post.post.created_at, None);
+    let mark = format!("stg:pick:{}", PickBody::Single(pick).key_on(&occasion));
+    let mut redis = world.redis().raw().await;
+    redis::cmd("HSET").arg(&mark).arg("a hash").arg("is no mark").query_async::<()>(&mut redis).await.expect("Redis");
+
+    let id = world.enqueue(&post).await;
+    eventually("an attempt fails after the answer", || async {
+        world.sync().await;
+        let attempts = world.store.history().attempts(id).await.expect("Postgres answers");
+        attempts.iter().any(|attempt| attempt.outcome == AttemptOutcome::Retried).then_some(())
+    })
+    .await;
+    assert!(world.x.made().is_empty());
+    redis::cmd("DEL").arg(&mark).query_async::<()>(&mut redis).await.expect("Redis");
+    let ended = world.ended(id).await;
+    assert_eq!((ended.state, world.x.calls(Endpoint::Chat)), (JobState::Done, 1));
+    assert_eq!(ended.result.map(|result| result["new"].clone()), Some(json!(1)));
+}
+
+#[tokio::test]
+async fn what_is_to_be_done_about_a_pick_is_shown_before_it_is_done() {
+    let world = World::with(&[("PERCH__PICKS__RETWEET", "true")]).await;
+    let brake = Brake::new(world.client.queues().redis().clone(), world.store.clone());
+    brake.pull("ann", "wait", json!({})).await.expect("Redis answers");
+    world.done(&world.written(SALLY, LAKERS)).await;
+    let states = async || {
+        world.sync().await;
+        let pick = world.store.picks().latest(1).await.expect("Postgres answers").remove(0);
+        let actions = world.store.picks().actions_of(&pick.key).await.expect("Postgres answers");
+        actions.into_iter().map(|action| action.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, [ActionState::Pending; 2]);
+    brake.lift("ann", "go on", json!({})).await.expect("Redis answers");
+    eventually("both are done", || async { (states().await == [ActionState::Published; 2]).then_some(()) }).await;
 }
 
 #[tokio::test]
