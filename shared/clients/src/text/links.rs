@@ -1,44 +1,34 @@
-//! Where the links of a text are.
+//! Where the links of a text are: what X, by twitter-text, makes a link of, with `https://` in front or without.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
-/// General domains that are common in posts. With `https://` in front, any other is a link as well.
-const GENERAL: &str = " com org net edu gov mil int info biz name pro app dev xyz online site website store shop tech \
-     club live news blog media social link click page space cloud email agency digital world today life fun games game \
-     bet casino poker bingo sport football tennis golf hockey soccer team fans fan tips vip win money finance trade \
-     wiki art video tv show stream studio guru expert zone network group company business ";
+static DOMAINS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let lines = include_str!("../../data/domains.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.flat_map(str::split_ascii_whitespace).collect()
+});
 
-const COUNTRIES: &str = " ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs \
-     bt bv bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi \
-     fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir \
-     is it je jm jo jp ke kg kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mg mh mk ml mm mn \
-     mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw \
-     py qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm \
-     tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw ";
+/// Characters of the longest top-level domain that is not in ASCII.
+const LONGEST: usize = 20;
 
 /// The links of a text, in order, as ranges of bytes.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut links: Vec<Range<usize>> = Vec::new();
-    let mut previous = None;
     for (at, c) in text.char_indices() {
         let inside = links.last().is_some_and(|link| at < link.end);
         if !inside && c.is_alphanumeric() {
-            links.extend(link_at(text, at, previous));
+            links.extend(link_at(text, at));
         }
-        previous = Some(c);
     }
     links
 }
 
-/// The link that starts at `at`, after the character `previous`.
-fn link_at(text: &str, at: usize, previous: Option<char>) -> Option<Range<usize>> {
-    let rest = &text[at..];
+/// The link that starts at `at`.
+fn link_at(text: &str, at: usize) -> Option<Range<usize>> {
+    let (before, rest) = text.split_at(at);
     let scheme = ["https://", "http://"]
         .into_iter()
         .find(|scheme| rest.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
-    let continues = |c: char| c.is_alphanumeric() || matches!(c, '@' | '$' | '#' | '_');
-    let continues_bare = |c: char| continues(c) || matches!(c, '-' | '.' | '/');
-    if previous.is_some_and(|c| if scheme.is_some() { continues(c) } else { continues_bare(c) }) {
+    if if scheme.is_some() { is_tied(before) } else { is_inside(before) } {
         return None;
     }
     let host_start = scheme.map_or(0, str::len);
@@ -49,31 +39,67 @@ fn link_at(text: &str, at: usize, previous: Option<char>) -> Option<Range<usize>
     Some(at..at + end)
 }
 
-/// The length of the longest host at the start of `text`: labels with dots between, the last a known domain.
+/// Whether a scheme after this text is no beginning of a link. A letter of another script is no part of it.
+fn is_tied(before: &str) -> bool {
+    before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '＠' | '$' | '#' | '＃'))
+}
+
+/// Whether a host after this text is a part of something longer.
+fn is_inside(before: &str) -> bool {
+    let mut back = before.chars().rev();
+    match back.next() {
+        // After a label in another script, which X leaves out of the link.
+        Some('.' | '-') => !back.next().is_some_and(|c| c.is_alphanumeric() && !is_latin(c)),
+        Some(c) => is_latin(c) || matches!(c, '_' | '/') || is_tied(before),
+        None => false,
+    }
+}
+
+/// A letter or digit of a host that is linked without a scheme.
+fn is_latin(c: char) -> bool {
+    c.is_ascii_alphanumeric() || (c.is_alphabetic() && matches!(c, '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}'))
+}
+
+/// The length of the longest host at the start of `text`: labels with dots between, the last a top-level domain.
 fn host_length(text: &str, with_scheme: bool) -> Option<usize> {
-    let is_host =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') || (with_scheme && c.is_alphabetic());
+    let is_host = |c: char| is_latin(c) || matches!(c, '.' | '-' | '_') || (with_scheme && c.is_alphanumeric());
     let run = &text[..text.find(|c: char| !is_host(c)).unwrap_or(text.len())];
-    let mut longest = None;
-    let mut end = 0;
+    let (mut longest, mut end, mut before) = (None, 0, "");
     for (nth, label) in run.split('.').enumerate() {
+        let start = end + usize::from(nth > 0);
+        if nth > 0 && !before.contains('_') {
+            longest = domain_length(&text[start..], label, with_scheme).map(|length| start + length).or(longest);
+        }
         if label.is_empty() || label.starts_with('-') || label.ends_with('-') {
             break;
         }
-        end += label.len() + usize::from(nth > 0);
-        let stands_alone = !text[end..].starts_with(['@', '-', '_']);
-        if nth > 0 && stands_alone && is_domain(label, with_scheme) {
-            longest = Some(end);
-        }
+        (end, before) = (start + label.len(), label);
     }
     longest
 }
 
-fn is_domain(label: &str, with_scheme: bool) -> bool {
-    let label = label.to_ascii_lowercase();
-    let listed = |list: &str| list.split_ascii_whitespace().any(|known| known == label);
-    let plausible = label.chars().count() >= 2 && label.chars().all(char::is_alphabetic);
-    listed(COUNTRIES) || listed(GENERAL) || (with_scheme && (plausible || label.starts_with("xn--")))
+/// The length of the top-level domain at the start of `text`, where `label` stands. One that is known may run on into letters
+/// of another script; one that is not has to be the whole label, after a scheme.
+fn domain_length(text: &str, label: &str, with_scheme: bool) -> Option<usize> {
+    let ascii = &label[..label.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(label.len())];
+    let is_coded = label.len() > 4 && label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"));
+    let is_plausible = label.chars().count() >= 2 && label.chars().all(char::is_alphabetic);
+    let length = if DOMAINS.contains(ascii.to_ascii_lowercase().as_str()) {
+        ascii.len()
+    } else if let Some(length) = foreign_length(text) {
+        length
+    } else if is_coded || (with_scheme && is_plausible) {
+        label.len()
+    } else {
+        return None;
+    };
+    (!text[length..].starts_with(['@', '+', '-'])).then_some(length)
+}
+
+/// The length of the longest top-level domain with letters beyond ASCII at the start of `text`.
+fn foreign_length(text: &str) -> Option<usize> {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8()).take(LONGEST);
+    ends.filter(|end| !text[..*end].is_ascii() && DOMAINS.contains(text[..*end].to_lowercase().as_str())).last()
 }
 
 fn port_length(text: &str) -> usize {
@@ -113,15 +139,53 @@ mod tests {
             links("See HTTPS://Example.com/a?b=c&d, bet.com:8080/x. And t.co/1; https://пример.рф/путь!"),
             ["HTTPS://Example.com/a?b=c&d", "bet.com:8080/x", "t.co/1", "https://пример.рф/путь"]
         );
-        assert_eq!(links("example.com.Next one"), ["example.com"]);
+        assert_eq!(links("example.com.Another one"), ["example.com"]);
         assert_eq!(links("(https://en.example.org/Odds_(betting)) here"), ["https://en.example.org/Odds_(betting)"]);
     }
 
     #[test]
-    fn addresses_names_and_numbers_are_no_links() {
-        for text in ["me@example.com", "john.do@example.com", "@bet.com", "1.91", "-3.5", "vs.the", "$a.com", "x/y.com"]
+    fn a_host_under_any_top_level_domain_is_a_link_without_a_scheme() {
+        for text in
+            ["scam.top", "x.lol", "y.loans", "z.icu", "A.ZIP", "we.win", "bit.ly", "abc.中国", "a.xn--p1ai", "zoë.io"]
         {
-            assert!(find(text).is_empty(), "{text}");
+            assert_eq!(links(text), [text]);
+        }
+        assert_eq!(
+            links("Ride it.Now or x.vermögensberater"),
+            ["it.Now", "x.vermögensberater"],
+            "also without a space"
+        );
+        assert_eq!(links("a_b.example.top/x, bet.com_x"), ["a_b.example.top/x", "bet.com"]);
+    }
+
+    #[test]
+    fn letters_of_another_script_around_a_link_hide_nothing_of_it() {
+        assert_eq!(links("приветscam.top и тут.scam.top и вот-scam.top"), ["scam.top", "scam.top", "scam.top"]);
+        assert_eq!(links("賭けbet.comで、_https://bet.comへ"), ["bet.com", "https://bet.com"]);
+        assert_eq!(links("тутhttps://a.de и ＃https://a.de"), ["https://a.de"]);
+    }
+
+    #[test]
+    fn addresses_names_and_numbers_are_no_links() {
+        for text in [
+            "me@example.com",
+            "john.do@example.com",
+            "@bet.com",
+            "＠bet.top",
+            "1.91",
+            "-3.5",
+            "vs.the",
+            "$a.com",
+            "x/y.com",
+            "Lakers.Great win",
+            "good.ok",
+            "a_b.top",
+            "bet.com-x",
+            "bet.com+x",
+            "St.Louis",
+            "привет.орг",
+        ] {
+            assert!(find(text).is_empty(), "{text}: {:?}", links(text));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! it is made of; a link weighs 23, however long it is. The text is composed (Unicode NFC) before it is counted.
 //!
 //! Two things are approximated. Of emoji joined from several, any joining counts as one emoji, also one that no font
-//! draws as one. Of links without `https://`, those under a country's domain and under common general ones are known.
+//! draws as one. With `https://` in front, a host under a domain that is not known yet is a link as well.
 
 mod links;
 
@@ -186,6 +186,7 @@ mod tests {
         assert_eq!(weighted_length(&format!("https://example.com/{}", "a".repeat(300))), 23);
         assert_eq!(weighted_length("see example.com/odds, now"), 4 + 23 + 5);
         assert_eq!(weighted_length("(https://example.com/a_(b))."), 1 + 23 + 2);
+        assert_eq!(weighted_length("scam.top, x.lol"), 23 + 2 + 23);
     }
 
     #[test]
