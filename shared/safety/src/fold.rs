@@ -1,6 +1,6 @@
 //! A text as it is read: what cannot be seen is left out, what looks like a letter is one.
 
-use std::{cell::Cell, ops::Range};
+use std::{cell::Cell, collections::BTreeMap, ops::Range};
 
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
@@ -36,13 +36,16 @@ pub(crate) struct Seen {
     pub at: Range<usize>,
 }
 
-/// Steps of the search in one text. A post takes some ten thousand; only one that is made to be slow takes them all.
-const STEPS: u32 = 20_000_000;
+/// Steps of the search in one text. A post takes some ten thousand, one of 25,000 characters a million or two; only one that is
+/// made to be slow takes them all.
+const STEPS: u32 = 4_000_000;
 
 /// The two readings of a text.
 #[derive(Debug)]
 pub(crate) struct Folded {
     steps: Cell<u32>,
+    /// Where each letter or digit may be read.
+    places: BTreeMap<char, Vec<usize>>,
     pub glyphs: Vec<Glyph>,
     pub seen: Vec<Seen>,
 }
@@ -68,7 +71,20 @@ impl Folded {
                 read(c, |face| glyphs.push(Glyph { face, at: at.clone() }));
             }
         }
-        Self { steps: Cell::new(STEPS), glyphs, seen }
+        let mut places: BTreeMap<char, Vec<usize>> = BTreeMap::new();
+        for (at, glyph) in glyphs.iter().enumerate() {
+            let (itself, others) = readings(glyph.face);
+            for letter in itself.into_iter().chain(others.chars()) {
+                places.entry(letter).or_default().push(at);
+            }
+        }
+        Self { steps: Cell::new(STEPS), places, glyphs, seen }
+    }
+
+    /// The glyphs from `from` on that may be read as this letter.
+    pub fn places(&self, letter: char, from: usize) -> &[usize] {
+        let all = self.places.get(&letter).map_or(&[][..], Vec::as_slice);
+        &all[all.partition_point(|at| *at < from)..]
     }
 
     /// Takes a step; none when there are none left.
@@ -130,34 +146,37 @@ fn enclosed(c: char) -> Option<char> {
 /// The Latin letters that a letter of another script, or a rare Latin one, is taken for.
 fn looks_like(c: char) -> Option<&'static str> {
     Some(match c {
-        'а' | 'α' | 'ɑ' | 'ᴀ' | 'ⲁ' | 'Ꭺ' | 'ꭺ' | 'Λ' | 'ɐ' | 'Α' | 'А' => "a",
-        'в' | 'В' | 'Β' | 'β' | 'ь' | 'Ь' | 'б' | 'ʙ' | 'ƅ' | 'ɓ' | 'Ᏼ' | 'ꮟ' => "b",
-        'с' | 'С' | 'ϲ' | 'Ϲ' | 'ᴄ' | 'ς' | 'ⲥ' | 'ƈ' | 'ꮯ' | 'Ꮯ' => "c",
-        'ԁ' | 'ɗ' | 'ᴅ' | 'đ' | 'ð' | 'ɖ' | 'Ꭰ' | 'ꭰ' => "d",
-        'е' | 'Е' | 'є' | 'ε' | 'Ε' | 'ɛ' | 'ᴇ' | 'ə' | 'ɘ' | 'ǝ' | 'э' | '℮' | 'ҽ' | 'Ꭼ' | 'ꭼ' => {
-            "e"
+        'а' | 'α' | 'ɑ' | 'ᴀ' | 'ⲁ' | 'Ꭺ' | 'ꭺ' | 'Λ' | 'ɐ' | 'Α' | 'А' | 'ᗩ' | 'ᗅ' | 'ꓮ' | 'ꓯ' | 'ꓥ' => {
+            "a"
         }
-        'ƒ' | 'ғ' | 'ꜰ' | 'ϝ' | 'ք' | 'ẝ' | 'Ϝ' => "f",
-        'ɡ' | 'ɢ' | 'ց' | 'ԍ' | 'ǥ' | 'ɠ' | 'Ꮐ' => "g",
-        'н' | 'Н' | 'Η' | 'һ' | 'ʜ' | 'ħ' | 'ɦ' | 'հ' | 'Ꮋ' | 'ꮋ' => "h",
-        'і' | 'І' | 'ı' | 'ι' | 'Ι' | 'ɪ' | 'ɩ' | 'ӏ' | 'Ӏ' | 'ɨ' | 'Ꭵ' | 'ꭵ' => "i",
-        'ј' | 'Ј' | 'ʝ' | 'ᴊ' | 'ϳ' | 'ɉ' | 'Ꭻ' => "j",
-        'к' | 'К' | 'κ' | 'Κ' | 'ᴋ' | 'қ' | 'ƙ' | 'ҝ' | 'Ꮶ' | 'ꮶ' => "k",
-        'ł' | 'ʟ' | 'ɭ' | 'ƚ' | 'ǀ' | 'ɫ' | 'Ꮮ' | 'ꮮ' => "l",
-        'м' | 'М' | 'Μ' | 'ᴍ' | 'ɱ' | 'Ꮇ' => "m",
-        'п' | 'η' | 'Ν' | 'ո' | 'ɴ' | 'ŋ' | 'ɲ' | 'и' | 'ƞ' => "n",
-        'о' | 'О' | 'ο' | 'Ο' | 'ᴏ' | 'ø' | 'σ' | 'օ' | 'ө' | 'ɵ' | 'ⲟ' | 'Ꮎ' => "o",
-        'р' | 'Р' | 'ρ' | 'Ρ' | 'ᴘ' | 'þ' | 'ƥ' | 'ⲣ' | 'Ꮲ' => "p",
-        'ԛ' | 'գ' | 'ʠ' | 'զ' => "q",
-        'г' | 'ʀ' | 'я' | 'ɾ' | 'ɼ' | 'ꭇ' | 'Ꭱ' | 'ɹ' => "r",
-        'ѕ' | 'Ѕ' | 'ꜱ' | 'ʂ' | 'ƨ' | 'ʃ' | 'Ꮪ' | 'ꮪ' => "s",
-        'т' | 'Т' | 'τ' | 'Τ' | 'ᴛ' | 'ŧ' | 'ƭ' | 'Ꭲ' => "t",
-        'υ' | 'ս' | 'ᴜ' | 'μ' | 'ц' | 'ʋ' | 'ʊ' | 'ʉ' => "u",
-        'ν' | 'ѵ' | 'ᴠ' | 'Ꮩ' | 'ꮩ' => "v",
-        'ԝ' | 'ω' | 'ш' | 'щ' | 'ᴡ' | 'ա' | 'ʍ' | 'Ꮃ' | 'ꮃ' => "w",
-        'х' | 'Х' | 'χ' | 'Χ' | 'ҳ' => "x",
-        'у' | 'У' | 'ү' | 'Ү' | 'γ' | 'Υ' | 'ʏ' | 'ყ' | 'ɏ' => "y",
-        'ᴢ' | 'ʐ' | 'ƶ' | 'ζ' | 'Ζ' | 'ȥ' | 'Ꮓ' => "z",
+        'в' | 'В' | 'Β' | 'β' | 'ь' | 'Ь' | 'б' | 'ʙ' | 'ƅ' | 'ɓ' | 'Ᏼ' | 'ꮟ' | 'ᗷ' | 'ᖯ' | 'ᑲ' | 'ᙠ' | 'ꓐ' | 'ꓭ' => {
+            "b"
+        }
+        'с' | 'С' | 'ϲ' | 'Ϲ' | 'ᴄ' | 'ς' | 'ⲥ' | 'ƈ' | 'ꮯ' | 'Ꮯ' | 'ᑕ' | 'ꓚ' | 'ꓛ' => "c",
+        'ԁ' | 'ɗ' | 'ᴅ' | 'đ' | 'ð' | 'ɖ' | 'Ꭰ' | 'ꭰ' | 'ᗪ' | 'ᗞ' | 'ᑯ' | 'ꓓ' | 'ꓷ' => "d",
+        'е' | 'Е' | 'є' | 'ε' | 'Ε' | 'ɛ' | 'ᴇ' | 'ə' | 'ɘ' | 'ǝ' | 'э' | '℮' | 'ҽ' | 'Ꭼ' | 'ꭼ' | 'ᗴ' | 'ᙓ' | 'ᕮ'
+        | 'ᘿ' | 'ꓰ' | 'ꓱ' => "e",
+        'ƒ' | 'ғ' | 'ꜰ' | 'ϝ' | 'ք' | 'ẝ' | 'Ϝ' | 'ᖴ' | 'ꓝ' | 'ꓞ' => "f",
+        'ɡ' | 'ɢ' | 'ց' | 'ԍ' | 'ǥ' | 'ɠ' | 'Ꮐ' | 'ᘜ' | 'ꓖ' | 'ꓨ' => "g",
+        'н' | 'Н' | 'Η' | 'һ' | 'ʜ' | 'ħ' | 'ɦ' | 'հ' | 'Ꮋ' | 'ꮋ' | 'ᕼ' | 'ꓧ' => "h",
+        'і' | 'І' | 'ı' | 'ι' | 'Ι' | 'ɪ' | 'ɩ' | 'ӏ' | 'Ӏ' | 'ɨ' | 'Ꭵ' | 'ꭵ' | 'ᓰ' | 'ꓲ' => "i",
+        'ј' | 'Ј' | 'ʝ' | 'ᴊ' | 'ϳ' | 'ɉ' | 'Ꭻ' | 'ᒍ' | 'ᒎ' | 'ꓙ' => "j",
+        'к' | 'К' | 'κ' | 'Κ' | 'ᴋ' | 'қ' | 'ƙ' | 'ҝ' | 'Ꮶ' | 'ꮶ' | 'ᛕ' | 'ꓗ' | 'ꓘ' => "k",
+        'ł' | 'ʟ' | 'ɭ' | 'ƚ' | 'ǀ' | 'ɫ' | 'Ꮮ' | 'ꮮ' | 'ᒪ' | 'ꓡ' | 'ꓶ' => "l",
+        'м' | 'М' | 'Μ' | 'ᴍ' | 'ɱ' | 'Ꮇ' | 'ᗰ' | 'ᘻ' | 'ᙏ' | 'ꓟ' => "m",
+        'п' | 'η' | 'Ν' | 'ո' | 'ɴ' | 'ŋ' | 'ɲ' | 'и' | 'ƞ' | 'ᑎ' | 'ᘉ' | 'ꓠ' | 'ꓵ' => "n",
+        'о' | 'О' | 'ο' | 'Ο' | 'ᴏ' | 'ø' | 'σ' | 'օ' | 'ө' | 'ɵ' | 'ⲟ' | 'Ꮎ' | 'ᗝ' | 'ꓳ' => "o",
+        'р' | 'Р' | 'ρ' | 'Ρ' | 'ᴘ' | 'þ' | 'ƥ' | 'ⲣ' | 'Ꮲ' | 'ᑭ' | 'ꓑ' | 'ꓒ' => "p",
+        'ԛ' | 'գ' | 'ʠ' | 'զ' | 'ᑫ' | 'ᕴ' => "q",
+        'г' | 'ʀ' | 'я' | 'ɾ' | 'ɼ' | 'ꭇ' | 'Ꭱ' | 'ɹ' | 'ᖇ' | 'ᖆ' | 'ꓣ' | 'ꓤ' => "r",
+        'ѕ' | 'Ѕ' | 'ꜱ' | 'ʂ' | 'ƨ' | 'ʃ' | 'Ꮪ' | 'ꮪ' | 'ᔕ' | 'ᔖ' | 'ꓢ' => "s",
+        'т' | 'Т' | 'τ' | 'Τ' | 'ᴛ' | 'ŧ' | 'ƭ' | 'Ꭲ' | 'ᖶ' | 'ᐪ' | 'ꓔ' | 'ꓕ' => "t",
+        'υ' | 'ս' | 'ᴜ' | 'μ' | 'ц' | 'ʋ' | 'ʊ' | 'ʉ' | 'ᑌ' | 'ꓴ' => "u",
+        'ν' | 'ѵ' | 'ᴠ' | 'Ꮩ' | 'ꮩ' | 'ᐯ' | 'ᕓ' | 'ꓦ' => "v",
+        'ԝ' | 'ω' | 'ш' | 'щ' | 'ᴡ' | 'ա' | 'ʍ' | 'Ꮃ' | 'ꮃ' | 'ᗯ' | 'ᘺ' | 'ᙎ' | 'ꓪ' => "w",
+        'х' | 'Х' | 'χ' | 'Χ' | 'ҳ' | '᙭' | 'ᕁ' | 'ᕽ' | 'ꓫ' => "x",
+        'у' | 'У' | 'ү' | 'Ү' | 'γ' | 'Υ' | 'ʏ' | 'ყ' | 'ɏ' | 'ᖻ' | 'ꓬ' => "y",
+        'ᴢ' | 'ʐ' | 'ƶ' | 'ζ' | 'Ζ' | 'ȥ' | 'Ꮓ' | 'ᘔ' | 'ᙆ' | 'ꓜ' => "z",
         'æ' | 'Æ' => "ae",
         'œ' | 'Œ' => "oe",
         'ß' | 'ẞ' => "ss",
@@ -165,14 +184,20 @@ fn looks_like(c: char) -> Option<&'static str> {
     })
 }
 
+/// What a character may stand for: itself, and other letters.
+fn readings(face: Face) -> (Option<char>, &'static str) {
+    match face {
+        Face::Letter(c) => (Some(c), ""),
+        Face::Digit(d) => (Some(d), digit_letters(d)),
+        Face::Sign(s) => (None, sign_letters(s)),
+        Face::Space | Face::Apostrophe => (None, ""),
+    }
+}
+
 /// Whether a character may stand for this letter.
 pub(crate) fn spells(face: Face, letter: char) -> bool {
-    match face {
-        Face::Letter(c) => c == letter,
-        Face::Digit(d) => d == letter || digit_letters(d).contains(letter),
-        Face::Sign(s) => sign_letters(s).contains(letter),
-        Face::Space | Face::Apostrophe => false,
-    }
+    let (itself, others) = readings(face);
+    itself == Some(letter) || others.contains(letter)
 }
 
 fn digit_letters(digit: char) -> &'static str {
@@ -210,4 +235,14 @@ fn sign_letters(sign: char) -> &'static str {
 /// Whether a sign is written in place of any letter.
 pub(crate) fn is_star(face: Face) -> bool {
     matches!(face, Face::Sign('*' | '∗' | '✱' | '⁎' | '•' | '●' | '☆' | '★'))
+}
+
+/// Whether a sign is, within a word, written in place of any letter. Dots and slashes are not: they stand in `J.P.` too.
+pub(crate) fn is_blank(face: Face) -> bool {
+    matches!(face, Face::Sign('_' | '-' | '#' | '%' | '&' | '^' | '~' | '?' | '@' | '$' | '!' | '+' | '='))
+}
+
+/// Characters that turn around what stands after them, whatever it is written in; languages do without them.
+pub(crate) fn turns_around(c: char) -> bool {
+    matches!(c, '\u{202d}' | '\u{202e}')
 }

@@ -18,7 +18,7 @@ use perch_clients::text::{POST_UNITS, weighted_length};
 pub use pattern::BadPattern;
 pub use verdict::{Code, Place, Reason, Verdict};
 
-use fold::Folded;
+use fold::{Folded, turns_around};
 use pattern::Pattern;
 use words::Words;
 
@@ -87,6 +87,24 @@ impl Guard {
         found.verdict(Code::in_mention)
     }
 
+    /// Whether somebody in need of help speaks in one of these texts: what else the author of a mention wrote. Nothing else is
+    /// looked for; a text that cannot be read is flagged too. A reason has no place, since it lies in another text than the one
+    /// that is answered.
+    pub fn crisis<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Verdict {
+        let mut reasons = Vec::new();
+        for text in texts {
+            let (mut found, folded) = (Found::new(text), Folded::of(text));
+            self.words.find(&folded, Some(Code::Crisis), |code, at| found.add(code, at));
+            if !folded.was_read() {
+                found.add(Code::Unreadable, 0..text.len());
+            }
+            let verdict = found.verdict(Code::in_mention);
+            reasons.extend(verdict.reasons().iter().map(|reason| Reason { at: Place::NONE, ..reason.clone() }));
+        }
+        reasons.truncate(TOLD);
+        if reasons.is_empty() { Verdict::Pass } else { Verdict::Review(reasons) }
+    }
+
     /// The text without links to hosts that are not allowed and without the handles of others than the one who is answered.
     pub fn without_ways_out(&self, text: &str, answered: Option<&str>) -> String {
         let mut cuts: Vec<Range<usize>> = Vec::new();
@@ -104,14 +122,17 @@ impl Guard {
     }
 
     fn read_words(&self, folded: &Folded, found: &mut Found<'_>) {
-        self.words.find(folded, |code, at| found.add(code, at));
+        self.words.find(folded, None, |code, at| found.add(code, at));
         for topic in &self.topics {
-            for at in topic.find_all(folded) {
+            for at in topic.find_all(folded, &[]) {
                 found.add(Code::BannedTopic, at);
             }
         }
         if !folded.was_read() {
             found.add(Code::Unreadable, 0..found.text.len());
+        }
+        for (at, c) in found.text.char_indices().filter(|(_, c)| turns_around(*c)) {
+            found.add(Code::Unreadable, at..at + c.len_utf8());
         }
     }
 }

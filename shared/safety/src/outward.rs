@@ -23,12 +23,12 @@ fn host(link: &str) -> String {
     rest.split(['/', '?', ':', '#']).next().unwrap_or_default().to_owned()
 }
 
-/// The handles of others than the one who is answered.
+/// The handles of others than the one who is answered. As X reads them: letters of another script may stand right before one.
 pub(crate) fn handles(text: &str, answered: Option<&str>, mut found: impl FnMut(Range<usize>)) {
     let is_handle = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut before = None;
     for (at, c) in text.char_indices() {
-        let continues = before.replace(c).is_some_and(|b: char| b.is_alphanumeric() || b == '_');
+        let continues = before.replace(c).is_some_and(is_handle);
         if continues || !matches!(c, '@' | '＠') {
             continue;
         }

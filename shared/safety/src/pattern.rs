@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::fold::{Face, Folded, Glyph, is_star, spells};
+use crate::fold::{Face, Folded, Glyph, is_blank, is_star, spells};
 
 /// A word or phrase that cannot be looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub struct BadPattern {
 enum Slot {
     /// A letter, at least so many times in a row.
     Letter(char, u8),
-    /// Written or left out.
+    /// Written or left out, but in an exact pattern.
     Apostrophe,
     /// Between two words.
     Gap,
@@ -30,10 +30,14 @@ pub(crate) struct Pattern {
     open_start: bool,
     /// Whether a longer word may end after it.
     open_end: bool,
+    /// Whether its apostrophes have to be there.
+    exact: bool,
 }
 
-/// Characters between two letters of a word that is pulled apart.
-const APART: usize = 3;
+/// Characters between two letters of a word that is pulled apart, and between two words.
+const APART: usize = 12;
+/// Words of no weight between two words.
+const FILLERS: u8 = 3;
 /// Steps of one search from one place. A word of 20 letters takes 40 of them, unless it is all doubt.
 const PATIENCE: u32 = 4_000;
 /// Characters of a text that one word or phrase may take. A search goes as deep as it reads, so this keeps it off the end of the
@@ -73,32 +77,47 @@ impl Pattern {
         while slots.last().is_some_and(|slot| !matches!(slot, Slot::Letter(..))) {
             slots.pop();
         }
-        Ok(Self { slots, open_start, open_end })
+        Ok(Self { slots, open_start, open_end, exact: false })
     }
 
-    /// The places in the text where it stands, as ranges of bytes.
-    pub fn find_all(&self, folded: &Folded) -> Vec<Range<usize>> {
+    /// The same, without those who leave its apostrophes out: `who're`.
+    pub fn exact(self) -> Self {
+        Self { exact: true, ..self }
+    }
+
+    /// The places in the text where it stands, as ranges of bytes. Between its words may be some of the `fillers`.
+    pub fn find_all(&self, folded: &Folded, fillers: &[Self]) -> Vec<Range<usize>> {
         let glyphs = &folded.glyphs;
         let mut found = Vec::new();
         let mut from = 0;
-        while let Some((start, end)) = self.next(folded, from) {
+        while let Some((start, end)) = self.next(folded, fillers, from) {
             found.push(glyphs[start].at.start..glyphs[end - 1].at.end);
             from = end;
         }
         found
     }
 
-    fn next(&self, folded: &Folded, from: usize) -> Option<(usize, usize)> {
-        let glyphs = &folded.glyphs;
+    fn next(&self, folded: &Folded, fillers: &[Self], from: usize) -> Option<(usize, usize)> {
         let Some(Slot::Letter(first, _)) = self.slots.first() else { return None };
-        (from..glyphs.len()).filter(|at| spells(glyphs[*at].face, *first)).find_map(|start| {
-            let inside_a_word = start > 0 && glyphs[start - 1].is_word();
-            if inside_a_word && !self.open_start {
-                return None;
-            }
-            let mut search = Search { pattern: self, folded, glyphs, start, left: PATIENCE };
-            search.go(0, 0, start, Tally::default()).map(|end| (start, end))
-        })
+        let places = folded.places(*first, from).iter().take_while(|_| folded.was_read());
+        places.copied().find_map(|start| self.end(folded, fillers, start).map(|end| (start, end)))
+    }
+
+    /// Whether it may begin before this glyph. Tells most words apart at once.
+    fn may_stand_before(&self, next: Option<&Glyph>) -> bool {
+        let Some(next) = next.filter(|next| next.is_word()) else { return true };
+        let mut begins = self.slots.iter().filter(|slot| **slot != Slot::Apostrophe).take(2);
+        begins.any(|slot| matches!(slot, Slot::Letter(letter, _) if spells(next.face, *letter)))
+    }
+
+    /// Where it ends, when it stands at `start`.
+    fn end(&self, folded: &Folded, fillers: &[Self], start: usize) -> Option<usize> {
+        let glyphs = &folded.glyphs;
+        let inside_a_word = start > 0 && glyphs[start - 1].is_word();
+        if (inside_a_word && !self.open_start) || !self.may_stand_before(glyphs.get(start + 1)) {
+            return None;
+        }
+        Search { pattern: self, fillers, folded, glyphs, start, left: PATIENCE }.go(0, 0, start, Tally::default())
     }
 }
 
@@ -109,6 +128,8 @@ struct Tally {
     digits: u16,
     signs: u16,
     stars: u16,
+    /// Of the stars, those that are signs of another use.
+    blanks: u16,
     /// Neighbours with something between them, of these with a space, and all neighbours.
     split: u16,
     spaced: u16,
@@ -116,9 +137,13 @@ struct Tally {
 }
 
 impl Tally {
-    fn with(mut self, glyph: &Glyph, between: &[Glyph], star: bool) -> Self {
+    fn with(mut self, glyph: &Glyph, letter: char, between: &[Glyph], star: bool) -> Self {
         match glyph.face {
-            _ if star => self.stars += 1,
+            _ if star => {
+                self.stars += 1;
+                self.blanks += u16::from(!is_star(glyph.face));
+            }
+            Face::Digit(digit) if digit == letter => self.letters += 1,
             Face::Letter(_) => self.letters += 1,
             Face::Digit(_) => self.digits += 1,
             _ => self.signs += 1,
@@ -126,7 +151,7 @@ impl Tally {
         if self.written() > 1 {
             self.pairs += 1;
             self.split += u16::from(!between.is_empty());
-            self.spaced += u16::from(between.iter().any(|glyph| !matches!(glyph.face, Face::Sign(_))));
+            self.spaced += u16::from(between.iter().any(|glyph| glyph.face == Face::Space));
         }
         self
     }
@@ -135,10 +160,11 @@ impl Tally {
         self.letters + self.digits + self.signs + self.stars
     }
 
-    /// Whether it reads as a word. Numbers alone do not, nor what is mostly stars; with spaces every letter has to stand
-    /// apart, or two words would read as one.
+    /// Whether it reads as a word. Numbers alone do not, nor what is mostly stars, nor a short one with another sign in it; with
+    /// spaces every letter has to stand apart, or two words would read as one.
     fn reads_as_a_word(self) -> bool {
         let starred = self.stars == 0 || (self.letters > 0 && self.stars * 2 <= self.written());
+        let starred = starred && (self.blanks == 0 || self.letters >= 3);
         let numbers = self.digits == 0 || self.letters > 0;
         let apart = self.split == 0
             || ((self.split == self.pairs || self.spaced == 0) && (self.digits == 0 || self.digits < self.letters));
@@ -148,6 +174,7 @@ impl Tally {
 
 struct Search<'p> {
     pattern: &'p Pattern,
+    fillers: &'p [Pattern],
     folded: &'p Folded,
     glyphs: &'p [Glyph],
     start: usize,
@@ -163,14 +190,17 @@ impl Search<'_> {
             None => (tally.reads_as_a_word() && self.ends_at(at, tally)).then_some(at),
             Some(Slot::Apostrophe) => {
                 let is_there = self.glyphs.get(at).is_some_and(|glyph| glyph.face == Face::Apostrophe);
+                if self.pattern.exact && !is_there {
+                    return None;
+                }
                 self.go(slot + 1, 0, at + usize::from(is_there), tally)
             }
             Some(Slot::Gap) => {
-                if !tally.reads_as_a_word() {
-                    return None;
+                if tally.reads_as_a_word() {
+                    self.gap(slot, at, FILLERS)
+                } else {
+                    None
                 }
-                let width = self.glyphs[at..].iter().take(APART).take_while(|glyph| !glyph.is_word()).count();
-                (1..=width).rev().find_map(|width| self.go(slot + 1, 0, at + width, Tally::default()))
             }
             Some(Slot::Letter(letter, times)) => {
                 let (letter, times) = (*letter, *times);
@@ -178,6 +208,17 @@ impl Search<'_> {
                 more.or_else(|| if count >= times { self.go(slot + 1, 0, at, tally) } else { None })
             }
         }
+    }
+
+    /// Reads on after the gap at `at`, and after up to `most` fillers with a gap behind each.
+    fn gap(&mut self, slot: usize, at: usize, most: u8) -> Option<usize> {
+        let width = self.glyphs[at..].iter().take(APART).take_while(|glyph| !glyph.is_word()).count();
+        let next = (1..=width).rev().find_map(|width| self.go(slot + 1, 0, at + width, Tally::default()));
+        if next.is_some() || width == 0 || most == 0 || at - self.start >= SPAN {
+            return next;
+        }
+        let filled = self.fillers.iter().find_map(|filler| filler.end(self.folded, &[], at + width))?;
+        self.gap(slot, filled, most - 1)
     }
 
     /// Reads one more glyph as the letter of the slot.
@@ -188,10 +229,12 @@ impl Search<'_> {
         let most = if tally.written() == 0 { 0 } else { APART };
         for width in 0..=most {
             let glyph = self.glyphs.get(at + width)?;
-            let star = count < times && tally.written() > 0 && is_star(glyph.face);
-            if (star || spells(glyph.face, letter))
+            let is_letter = spells(glyph.face, letter);
+            let is_blank = !is_letter && is_blank(glyph.face) && width == 0 && self.is_within_a_word(at);
+            let star = count < times && tally.written() > 0 && (is_star(glyph.face) || is_blank);
+            if (star || is_letter)
                 && let Some(end) = {
-                    let tally = tally.with(glyph, &self.glyphs[at..at + width], star);
+                    let tally = tally.with(glyph, letter, &self.glyphs[at..at + width], star);
                     self.go(slot, count.saturating_add(1), at + width + 1, tally)
                 }
             {
@@ -202,6 +245,11 @@ impl Search<'_> {
             }
         }
         None
+    }
+
+    fn is_within_a_word(&self, at: usize) -> bool {
+        let is_word = |at: Option<usize>| at.and_then(|at| self.glyphs.get(at)).is_some_and(Glyph::is_word);
+        is_word(at.checked_sub(1)) && is_word(Some(at + 1))
     }
 
     /// Whether the word may end here.

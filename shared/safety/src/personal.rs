@@ -23,6 +23,7 @@ pub(crate) fn find(folded: &Folded, mut found: impl FnMut(Code, Range<usize>)) {
             tell(code, number.at);
         }
     }
+    spread_phones(&text.chars, |at| tell(Code::Phone, at));
     streets(&text.chars, |at| tell(Code::StreetAddress, at));
 }
 
@@ -127,7 +128,7 @@ fn numbers(chars: &[char]) -> Vec<Number> {
             groups.push(chars[end..stop].iter().collect());
             end = stop;
             let closed = usize::from(chars.get(end) == Some(&')'));
-            let sign = chars.get(end + closed).copied().filter(|c| " -./\u{2010}\u{2011}\u{2013}".contains(*c));
+            let sign = chars.get(end + closed).copied().filter(|c| BETWEEN.contains(*c));
             let next = end + closed + usize::from(sign.is_some());
             let opens = usize::from(chars.get(next) == Some(&'('));
             if next + opens == end || !digit(next + opens) {
@@ -142,15 +143,44 @@ fn numbers(chars: &[char]) -> Vec<Number> {
     numbers
 }
 
+/// What stands between the groups of a number.
+const BETWEEN: &str = " -./\u{2010}\u{2011}\u{2013}";
+/// Of it, at most so much between two groups of a number that is spread out.
+const SPREAD: usize = 5;
+
+/// `212 - 555 - 0123`: an American number with more between its groups than one sign.
+fn spread_phones(chars: &[char], mut found: impl FnMut(Range<usize>)) {
+    let group = |at: usize, length: usize| {
+        let end = on_while(chars, at, |c| c.is_ascii_digit());
+        (end - at == length).then_some(end)
+    };
+    let begins = |at: usize| matches!(chars.get(at), Some('2'..='9'));
+    let next = |at: usize| {
+        let end = on_while(chars, at, |c| c == ')' || BETWEEN.contains(c));
+        (1..=SPREAD).contains(&(end - at)).then_some(end)
+    };
+    for start in (0..chars.len()).filter(|at| begins(*at) && !is_part(chars, *at)) {
+        let exchange = group(start, 3).and_then(next).filter(|at| begins(*at));
+        let serial = exchange.and_then(|at| group(at, 3)).and_then(next);
+        if let Some(end) = serial.and_then(|at| group(at, 4)) {
+            found(start..end);
+        }
+    }
+}
+
+/// Whether what starts here is a part of odds, a price, a name or a larger number.
+fn is_part(chars: &[char], start: usize) -> bool {
+    let before = start.checked_sub(1).map(|at| chars[at]);
+    before.is_some_and(|c| c.is_alphanumeric() || "-+$€£#.,@".contains(c))
+}
+
 /// What a person writes before a phone number.
 const CALL: [&str; 12] =
     ["call", "text", "phone", "tel", "cell", "mobile", "whatsapp", "number", "reach", "dial", "sms", "contact"];
 
 impl Number {
     fn code(&self, chars: &[char]) -> Option<Code> {
-        let before = self.at.start.checked_sub(1).map(|at| chars[at]);
-        // Odds, prices, parts of a name or of a larger number.
-        if before.is_some_and(|c| c.is_alphanumeric() || "-+$€£#.,@".contains(c)) {
+        if is_part(chars, self.at.start) {
             return None;
         }
         let digits: String = self.groups.concat();

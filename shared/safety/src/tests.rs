@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod disguise;
+mod talk;
+
 static BUILT_IN: LazyLock<Guard> = LazyLock::new(|| Guard::new(&Rules::default()).expect("the lists can be read"));
 
 fn guard() -> Guard {
@@ -274,6 +277,8 @@ fn a_reason_shows_its_place_and_nothing_of_the_lists() {
 fn a_text_that_is_made_to_be_slow_is_read_in_bounded_time_or_left_to_a_person() {
     let guard = guard();
     assert_eq!(guard.mention(&"a ".repeat(140)), Verdict::Pass);
+    let longest: String = ORDINARY.split_whitespace().cycle().flat_map(|word| [word, " "]).take(10_000).collect();
+    assert_eq!(guard.mention(&longest), Verdict::Pass, "the longest that X knows, of ordinary words, is read");
     let alphabet: String = ('a'..='z').collect();
     for part in ["a ", "i!l1|", "f.u.", "!", "* ", "$5s§"] {
         let verdict = guard.mention(&format!("{alphabet} {}", part.repeat(25_000 / part.len())));
@@ -311,7 +316,7 @@ enum Disguise {
     Apart(char),
     Hidden(char),
     Accents,
-    Starred,
+    Starred(char),
 }
 
 fn disguised(word: &str, how: Disguise) -> String {
@@ -335,7 +340,7 @@ fn disguised(word: &str, how: Disguise) -> String {
         Disguise::Apart(sign) => each(&|nth, c| if nth == 0 { c.to_string() } else { format!("{sign}{c}") }),
         Disguise::Hidden(sign) => each(&|_, c| format!("{c}{sign}")),
         Disguise::Accents => each(&|_, c| format!("{c}\u{301}")),
-        Disguise::Starred => each(&|nth, c| if nth == 1 { "*".into() } else { c.to_string() }),
+        Disguise::Starred(sign) => each(&|nth, c| if nth == 1 { sign } else { c }.to_string()),
     }
 }
 
@@ -347,10 +352,10 @@ fn any_disguise() -> impl Strategy<Value = Disguise> {
         Just(Disguise::Alike),
         Just(Disguise::Leet),
         Just(Disguise::Stretched),
-        prop::sample::select(vec!['.', ' ', '-', '_', '/', '\n', '🔥']).prop_map(Disguise::Apart),
+        prop::sample::select(vec!['.', ' ', '-', '_', '/', '\n', '🔥', '\'']).prop_map(Disguise::Apart),
         prop::sample::select(vec!['\u{200b}', '\u{200d}', '\u{ad}', '\u{2060}', '\u{fe0f}']).prop_map(Disguise::Hidden),
         Just(Disguise::Accents),
-        Just(Disguise::Starred),
+        prop::sample::select(vec!['*', '_', '#']).prop_map(Disguise::Starred),
     ]
 }
 

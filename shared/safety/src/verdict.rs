@@ -66,7 +66,7 @@ pub enum Code {
     TooLong,
     /// Nothing.
     Empty,
-    /// So full of doubtful signs that it cannot be read.
+    /// So full of doubtful signs that it cannot be read, or shown in another order than it is written in.
     Unreadable,
     /// The same text was published lately.
     Repeated,
@@ -179,6 +179,11 @@ pub struct Place {
     pub end: usize,
 }
 
+impl Place {
+    /// Where there is none.
+    pub(crate) const NONE: Self = Self { start: 0, end: 0 };
+}
+
 /// Something that was found in a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -201,7 +206,7 @@ impl Reason {
 
     /// A reason that lies in no place of the text.
     pub fn whole(code: Code) -> Self {
-        Self { code, at: Place { start: 0, end: 0 }, found: String::new() }
+        Self { code, at: Place::NONE, found: String::new() }
     }
 }
 

@@ -15,16 +15,18 @@ const LISTS: &str = include_str!("../data/words.txt");
 pub(crate) struct Words {
     listed: Vec<(Code, Pattern)>,
     innocent: Vec<Pattern>,
+    fillers: Vec<Pattern>,
 }
 
 impl Words {
     pub fn built_in() -> Result<Self, BadPattern> {
-        let mut words = Self { listed: Vec::new(), innocent: Vec::new() };
+        let mut words = Self { listed: Vec::new(), innocent: Vec::new(), fillers: Vec::new() };
         for (section, entry) in entries(LISTS) {
             let patterns = Pattern::parse_all(entry)?;
             match code(section) {
                 Some(code) => words.listed.extend(patterns.into_iter().map(|pattern| (code, pattern))),
-                None => words.innocent.extend(patterns),
+                None if section == "filler" => words.fillers.extend(patterns),
+                None => words.innocent.extend(patterns.into_iter().map(Pattern::exact)),
             }
         }
         Ok(words)
@@ -36,10 +38,13 @@ impl Words {
         Ok(())
     }
 
-    pub fn find(&self, folded: &Folded, mut found: impl FnMut(Code, Range<usize>)) {
+    /// Finds what is listed, of one kind or of all.
+    pub fn find(&self, folded: &Folded, only: Option<Code>, mut found: impl FnMut(Code, Range<usize>)) {
         let mut innocent = None;
-        for (code, pattern) in &self.listed {
-            for at in pattern.find_all(folded) {
+        for (code, pattern) in self.listed.iter().filter(|(code, _)| only.is_none_or(|only| only == *code)) {
+            // What is said with feeling has more words than are listed: I want to [just] [fucking] die.
+            let fillers = if matches!(code, Code::Crisis | Code::Threat) { self.fillers.as_slice() } else { &[] };
+            for at in pattern.find_all(folded, fillers) {
                 let harmless = innocent.get_or_insert_with(|| self.harmless(folded));
                 if !harmless.iter().any(|known: &Range<usize>| known.start <= at.start && at.end <= known.end) {
                     found(*code, at);
@@ -49,7 +54,7 @@ impl Words {
     }
 
     fn harmless(&self, folded: &Folded) -> Vec<Range<usize>> {
-        self.innocent.iter().flat_map(|pattern| pattern.find_all(folded)).collect()
+        self.innocent.iter().flat_map(|pattern| pattern.find_all(folded, &[])).collect()
     }
 }
 
@@ -65,7 +70,7 @@ pub(crate) fn entries(list: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// What the entries of a section stand for; none for what is harmless.
+/// What the entries of a section stand for; none for what is harmless, or only stands between.
 fn code(section: &str) -> Option<Code> {
     match section {
         "slur" => Some(Code::Slur),
