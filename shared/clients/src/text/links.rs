@@ -34,14 +34,17 @@ fn link_at(text: &str, at: usize) -> Option<Range<usize>> {
     let host_start = scheme.map_or(0, str::len);
     let host = host_length(&rest[host_start..], scheme.is_some())?;
     let mut end = host_start + host;
-    end += port_length(&rest[end..]);
-    end += path_length(&rest[end..]);
+    let path = end + port_length(&rest[end..]);
+    // Without a scheme, X leaves a port and a query out of the link, unless there is a path.
+    if scheme.is_some() || rest[path..].starts_with('/') {
+        end = path + path_length(&rest[path..]);
+    }
     Some(at..at + end)
 }
 
 /// Whether a scheme after this text is no beginning of a link. A letter of another script is no part of it.
 fn is_tied(before: &str) -> bool {
-    before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '＠' | '$' | '#' | '＃'))
+    before.ends_with(|c: char| c.is_ascii_alphanumeric() || "@＠$#＃".contains(c))
 }
 
 /// Whether a host after this text is a part of something longer.
@@ -50,7 +53,7 @@ fn is_inside(before: &str) -> bool {
     match back.next() {
         // After a label in another script, which X leaves out of the link.
         Some('.' | '-') => !back.next().is_some_and(|c| c.is_alphanumeric() && !is_latin(c)),
-        Some(c) => is_latin(c) || matches!(c, '_' | '/') || is_tied(before),
+        Some(c) => is_latin(c) || "@$#_/".contains(c),
         None => false,
     }
 }
@@ -93,7 +96,8 @@ fn domain_length(text: &str, label: &str, with_scheme: bool) -> Option<usize> {
     } else {
         return None;
     };
-    (!text[length..].starts_with(['@', '+', '-'])).then_some(length)
+    let goes_on = text[length..].starts_with(|c: char| c.is_ascii_alphanumeric() || "@+-".contains(c));
+    (!goes_on).then_some(length)
 }
 
 /// The length of the longest top-level domain with letters beyond ASCII at the start of `text`.
@@ -156,6 +160,7 @@ mod tests {
             "also without a space"
         );
         assert_eq!(links("a_b.example.top/x, bet.com_x"), ["a_b.example.top/x", "bet.com"]);
+        assert_eq!(links("bet.com?x=1 bet.com:80, bet.com/?x=1"), ["bet.com", "bet.com", "bet.com/?x=1"]);
     }
 
     #[test]
@@ -171,7 +176,8 @@ mod tests {
             "me@example.com",
             "john.do@example.com",
             "@bet.com",
-            "＠bet.top",
+            "lol.中国91",
+            "＃https://a.de",
             "1.91",
             "-3.5",
             "vs.the",
