@@ -22,8 +22,10 @@ pub struct ExtractPost {
 impl Job for ExtractPost {
     const KIND: &'static str = "extract_post";
     const QUEUE: &'static str = "extraction";
-    const RETRY: RetryPolicy = RetryPolicy::new(6, Duration::from_secs(2), Duration::from_secs(600));
-    const TIMEOUT: Duration = Duration::from_secs(90);
+    // About twenty minutes in all: a post whose pick is in its picture waits for a model that sees.
+    const RETRY: RetryPolicy = RetryPolicy::new(12, Duration::from_secs(2), Duration::from_secs(600));
+    // Three providers, each of which may hang for its whole time.
+    const TIMEOUT: Duration = Duration::from_secs(240);
 
     fn unique(&self) -> Option<Unique> {
         Some(Unique { key: format!("extract:{}", self.post.id), scope: UniqueScope::Done })
@@ -68,6 +70,8 @@ impl Job for PollAccount {
     const KIND: &'static str = "poll_account";
     const QUEUE: &'static str = "extraction";
     const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(5), Duration::from_secs(900));
+    // Up to 64 pages, each of which is kept as soon as it is dealt with.
+    const TIMEOUT: Duration = Duration::from_secs(300);
 
     fn unique(&self) -> Option<Unique> {
         Some(Unique { key: format!("poll:{}", self.username.to_lowercase()), scope: UniqueScope::Done })

@@ -9,11 +9,11 @@ use std::{
 use perch_base::{Classified as _, Disposition, Settings, settings::TokenPrice};
 use perch_clients::{
     ModelClient, ModelError, RateLimits, Spender,
-    models::{ChatRequest, Completion, Part, Usage},
+    models::{ChatRequest, Completion, Usage},
 };
 use perch_queue::Fail;
 
-use crate::spending::{Held, Spending, Used};
+use crate::spending::{Aside, Held, Spending, Used};
 
 /// What a model is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,13 @@ impl From<Unanswered> for Fail {
         }
     }
 }
+
+/// What an attempt needs for what comes after the answer, unless that is over a tenth of what it has left.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+/// In less time nobody answers.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The time of whoever has no attempt that ends.
+const UNBOUND: Duration = Duration::from_secs(240);
 
 /// All providers of `[models.providers]`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -103,19 +110,29 @@ impl Models {
         self.0.extraction.iter().any(looks)
     }
 
-    /// Asks the providers of a purpose in turn until one answers. Every call is written down with its cost.
+    /// Asks the providers of a purpose in turn until one answers, or until the attempt is given up. Every call is written down
+    /// with its cost.
     ///
-    /// A provider that declines ends the round: what one model will not touch is not carried to the next.
+    /// One that hangs leaves the others their part of the time. A provider that declines ends the round: what one model will not
+    /// touch is not carried to the next.
     pub(crate) async fn ask(
         &self,
         purpose: Purpose,
         spender: &Spender,
         request: &ChatRequest,
+        until: Option<Instant>,
     ) -> Result<Answered, Unanswered> {
+        let until = until.unwrap_or_else(|| Instant::now() + UNBOUND);
         let mut round = Round::default();
-        for name in self.turn(purpose) {
+        let turn = self.turn(purpose);
+        for (at, name) in turn.iter().copied().enumerate() {
             let Some(provider) = self.0.providers.get(name) else { continue };
-            match self.ask_one(name, provider, spender, request).await {
+            let time = share(until.saturating_duration_since(Instant::now()), turn.len() - at);
+            if time < SHORTEST {
+                round.out_of_time(name);
+                break;
+            }
+            match self.ask_one(name, provider, spender, request, time).await {
                 Ok(completion) => {
                     self.wake(name);
                     return Ok(Answered { provider: name.clone(), completion });
@@ -141,25 +158,27 @@ impl Models {
         provider: &Provider,
         spender: &Spender,
         request: &ChatRequest,
+        time: Duration,
     ) -> Result<Completion, Failed> {
-        let most = provider.price.micros(tokens_of(request), u64::from(request.max_tokens.unwrap_or(1_000)));
-        let spending = &self.0.spending;
-        let at = spending.reserve(name, most).await.map_err(Failed::Held)?;
-        let answer = provider.client.complete(request).await;
-        let used = match &answer {
-            Ok(Completion { model, usage, .. }) => {
-                let micros = provider.price.micros(usage.prompt_tokens, usage.completion_tokens);
-                Some(Used { model, usage: *usage, micros })
-            }
-            Err(error) if may_be_charged(error) => {
-                Some(Used { model: provider.client.model(), usage: Usage::default(), micros: most })
-            }
-            Err(_) => None,
+        let asked = request.about_tokens();
+        let most = provider.price.micros(asked, u64::from(request.max_tokens.unwrap_or(1_000)));
+        let used = |model: &str, usage: Usage| {
+            let micros = provider.price.micros(usage.prompt_tokens, usage.completion_tokens);
+            Used { model: model.to_owned(), usage, micros }
         };
-        spending.settle(name, at, most, spender, used).await;
-        if let Ok(completion) = &answer {
-            count(name, completion.usage);
+        // Of an answer that is lost no more is known than what was asked.
+        let lost = used(provider.client.model(), Usage { prompt_tokens: asked, completion_tokens: 0 });
+        let aside = Aside::set(&self.0.spending, name, most, spender, lost).await.map_err(Failed::Held)?;
+        let answer = provider.client.complete_within(time, request).await;
+        let came_to = match &answer {
+            Ok(Completion { model, usage, .. }) => Some(used(model, *usage)),
+            Err(error) if error.is_lost() => aside.lost(),
+            Err(error) => error.usage().map(|usage| used(provider.client.model(), usage)),
+        };
+        if let Some(Used { usage, .. }) = &came_to {
+            count(name, *usage);
         }
+        aside.settle(came_to).await;
         answer.map_err(|error| Failed::Error(Box::new(error)))
     }
 
@@ -232,6 +251,11 @@ impl Round {
         }
     }
 
+    fn out_of_time(&mut self, name: &str) {
+        self.said.push(format!("{name}: was not asked, as the time of the attempt is over"));
+        self.down = Some(Disposition::Retry);
+    }
+
     fn waits(&mut self, after: Duration) {
         self.wait = Some(self.wait.map_or(after, |wait| wait.min(after)));
     }
@@ -247,37 +271,14 @@ impl Round {
     }
 }
 
+/// The part of the time that the next of so many providers may take.
+fn share(left: Duration, providers: usize) -> Duration {
+    (left - AFTERWARDS.min(left / 10)) / u32::try_from(providers).unwrap_or(u32::MAX).max(1)
+}
+
 /// Whether a provider has answered, so that another one would be asked in vain.
-fn declined(error: &ModelError) -> bool {
+pub(crate) fn declined(error: &ModelError) -> bool {
     matches!(error, ModelError::Refused { .. } | ModelError::Truncated { .. })
-}
-
-/// Whether the provider may have done the work, so that it counts with what was set aside for it.
-fn may_be_charged(error: &ModelError) -> bool {
-    matches!(
-        error,
-        ModelError::Refused { .. }
-            | ModelError::Truncated { .. }
-            | ModelError::Empty { .. }
-            | ModelError::Decode { .. }
-            | ModelError::Oversized { .. }
-            | ModelError::Interrupted { .. }
-            | ModelError::Timeout { sent: true, .. }
-    )
-}
-
-/// About how many tokens a question has: three bytes a token is on the safe side for English; a picture is taken for a thousand.
-fn tokens_of(request: &ChatRequest) -> u64 {
-    let parts = request.messages.iter().flat_map(|message| &message.parts);
-    let bytes = |text: &str| text.len() as u64 / 3;
-    let schema = request.schema.as_ref().map_or(0, |(_, schema)| bytes(&schema.to_string()));
-    let asked: u64 = parts
-        .map(|part| match part {
-            Part::Text(text) => bytes(text),
-            Part::ImageUrl(_) => 1_000,
-        })
-        .sum();
-    schema + asked + request.system.as_deref().map_or(0, bytes)
 }
 
 fn count(provider: &str, usage: Usage) {
@@ -335,8 +336,20 @@ mod tests {
     }
 
     #[test]
+    fn one_that_hangs_leaves_the_others_their_time() {
+        let (mut left, mut taken) = (Duration::from_secs(90), Vec::new());
+        for providers in (1..=3).rev() {
+            taken.push(share(left, providers).as_secs());
+            left -= share(left, providers);
+        }
+        assert_eq!(taken, [28, 28, 30]);
+        assert_eq!(share(Duration::from_secs(10), 2), Duration::from_millis(4_500));
+        assert_eq!(share(Duration::ZERO, 2), Duration::ZERO);
+    }
+
+    #[test]
     fn what_one_model_declines_is_not_carried_to_the_next() {
-        let refused = ModelError::Refused { provider: "grok".into(), reason: "no".into() };
+        let refused = ModelError::Refused { provider: "grok".into(), reason: "no".into(), usage: Usage::default() };
         assert!(declined(&refused));
         assert!(!declined(&down("grok")));
     }

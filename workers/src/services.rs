@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use perch_base::Settings;
 use perch_clients::{
@@ -30,6 +30,8 @@ pub struct Services {
     pub(crate) pictures: Pictures,
     /// Who pays for the calls of X and of models.
     spender: Spender,
+    /// When the attempt is given up that they work for.
+    until: Option<Instant>,
     pub(crate) replier: Arc<Replier>,
     pub(crate) mentions: MentionControl,
     pub(crate) hot: HotStore,
@@ -77,6 +79,7 @@ impl Services {
             x: XClient::from_settings(settings, limits)?.metered(Arc::new(spending)),
             pictures: Pictures::from_settings(settings)?,
             spender: Spender::default(),
+            until: None,
             replier: Arc::new(Replier::from_settings(settings)?),
             mentions: MentionControl::new(redis.clone(), settings.env),
             hot,
@@ -91,15 +94,16 @@ impl Services {
         })
     }
 
-    /// The same services, whose calls a bot pays for; the account is the one that they are for.
+    /// The same services, whose calls a bot pays for; the account is the one that they are for, whatever the case of its handle.
     pub(crate) fn charged_to(&self, bot: &'static str, account: impl Into<Option<String>>, cx: &JobContext) -> Self {
-        let spender = Spender { bot, account: account.into(), job: Some(cx.id()) };
-        Self { x: self.x.charged_to(spender.clone()), spender, ..self.clone() }
+        let account = account.into().map(|account| account.to_lowercase());
+        let spender = Spender { bot, account, job: Some(cx.id()) };
+        Self { x: self.x.charged_to(spender.clone()), spender, until: Some(cx.until()), ..self.clone() }
     }
 
     /// Asks the models of a purpose in turn until one answers.
     pub(crate) async fn ask(&self, purpose: Purpose, request: &ChatRequest) -> Result<Answered, Unanswered> {
-        self.models.ask(purpose, &self.spender, request).await
+        self.models.ask(purpose, &self.spender, request, self.until).await
     }
 
     /// Whether any model that extracts looks at pictures.

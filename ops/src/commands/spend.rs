@@ -29,9 +29,10 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (mut settings, store) = app.store()?;
+    let (_, queues) = app.queues()?;
     let played = Overlay::needed(&settings);
     without_budgets(&mut settings, &played);
-    let report = report(&settings, &store, args.since, args.until).await?;
+    let report = report(&settings, &store, queues.redis(), args.since, args.until).await?;
     if app.out.is_json() {
         return app.out.json(&report);
     }

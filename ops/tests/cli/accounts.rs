@@ -50,6 +50,18 @@ async fn accounts_are_added_listed_and_removed_and_the_configuration_is_overridd
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_without_a_time_zone_is_in_utc_whatever_the_one_before_was() {
+    let world = World::start().await;
+    let zone = |arguments: &[&str]| {
+        let added = world.json(&[&["accounts", "add", "new_one"], arguments].concat());
+        added[0]["timezone"].clone()
+    };
+    assert_eq!(zone(&["--schedule", "0 8 * * *", "--timezone", "Europe/Berlin"]), json!("Europe/Berlin"));
+    assert_eq!(zone(&["--note", "hockey"]), json!("Europe/Berlin"));
+    assert_eq!(zone(&["--schedule", "0 9 * * *"]), Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_shown_with_where_its_polls_stand_in_80_columns() {
     let world = World::start().await;
     let store = world.database.store(Environment::Staging);
@@ -59,6 +71,7 @@ async fn an_account_is_shown_with_where_its_polls_stand_in_80_columns() {
         outcome: PollOutcome::Protected,
         error: Some("GET /2/users/12/tweets: not authorized".into()),
         since_id: Some("1849212345678901234".parse().expect("an id")),
+        read_to: None,
         user_id: Some("12".into()),
     };
     store.accounts().note_poll(&note).await.expect("Postgres answers");

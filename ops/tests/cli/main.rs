@@ -14,4 +14,5 @@ mod mentions;
 mod picks;
 mod play;
 mod processes;
+mod spend;
 mod world;

@@ -61,6 +61,9 @@ pub trait Meter: Send + Sync {
 
     /// Writes down what it came to.
     fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()>;
+
+    /// The same without being waited for: whoever made the call is no more.
+    fn abandoned(&self, reserved: Reserved, spender: &Spender, units: u32);
 }
 
 /// Books that nobody keeps.
@@ -74,5 +77,38 @@ impl Meter for Unmetered {
 
     fn settle<'a>(&'a self, _: Reserved, _: &'a Spender, _: u32) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    fn abandoned(&self, _: Reserved, _: &Spender, _: u32) {}
+}
+
+/// Money that is set aside for a call that is under way. A call that is dropped amid it is settled as one that nobody knows the
+/// end of.
+pub(crate) struct Aside<'a> {
+    meter: &'a dyn Meter,
+    spender: &'a Spender,
+    open: Option<Reserved>,
+    /// What such a call is taken to have come to.
+    lost: u32,
+}
+
+impl<'a> Aside<'a> {
+    pub(crate) fn new(meter: &'a dyn Meter, spender: &'a Spender, open: Option<Reserved>, lost: u32) -> Self {
+        Self { meter, spender, open, lost }
+    }
+
+    pub(crate) async fn settle(mut self, units: u32) {
+        if let Some(reserved) = self.open {
+            self.meter.settle(reserved, self.spender, units).await;
+            self.open = None;
+        }
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        if let Some(reserved) = self.open {
+            self.meter.abandoned(reserved, self.spender, self.lost);
+        }
     }
 }

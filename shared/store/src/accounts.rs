@@ -38,8 +38,9 @@ impl Accounts<'_> {
             .map_err(StoreError::on("read a watched account"))
     }
 
-    /// Watches an account, with what `change` says about it. One that was removed is watched again; of one that is watched
-    /// already only what `change` names becomes different.
+    /// Watches an account, with what `change` says about it. One that was removed is watched again, and what it wrote meanwhile
+    /// is not made up for; of one that is watched already only what `change` names becomes different. A schedule brings its
+    /// time zone along.
     pub async fn add(&self, handle: &str, change: &AccountChange, by: &str) -> Result<AccountRecord, StoreError> {
         sqlx::query_as(
             "insert into watched_accounts as w
@@ -60,13 +61,15 @@ impl Accounts<'_> {
                  failures = 0, passes_over = 0,
                  note = case when $3::jsonb ? 'note' then excluded.note else w.note end,
                  schedule = case when $3::jsonb ? 'schedule' then excluded.schedule else w.schedule end,
-                 timezone = case when $3::jsonb ? 'timezone' then excluded.timezone else w.timezone end,
+                 timezone = case when $3::jsonb ?| array['schedule', 'timezone'] then excluded.timezone
+                                 else w.timezone end,
                  posts_per_poll = case when $3::jsonb ? 'posts_per_poll' then excluded.posts_per_poll
                                        else w.posts_per_poll end,
                  pages = case when $3::jsonb ? 'pages' then excluded.pages else w.pages end,
                  max_age_ms = case when $3::jsonb ? 'max_age_ms' then excluded.max_age_ms else w.max_age_ms end,
                  scheduled_to = case when $3::jsonb ? 'schedule' or w.removed_at is not null or not w.enabled
-                                     then clock_timestamp() else w.scheduled_to end
+                                     then clock_timestamp() else w.scheduled_to end,
+                 read_to = case when w.removed_at is null and w.enabled then w.read_to end
              returning *",
         )
         .bind(self.0.env_name())
@@ -92,13 +95,16 @@ impl Accounts<'_> {
                  enabled = coalesce(($3::jsonb ->> 'enabled')::boolean, w.enabled),
                  note = case when $3::jsonb ? 'note' then excluded.note else w.note end,
                  schedule = case when $3::jsonb ? 'schedule' then excluded.schedule else w.schedule end,
-                 timezone = case when $3::jsonb ? 'timezone' then excluded.timezone else w.timezone end,
+                 timezone = case when $3::jsonb ?| array['schedule', 'timezone'] then excluded.timezone
+                                 else w.timezone end,
                  posts_per_poll = case when $3::jsonb ? 'posts_per_poll' then excluded.posts_per_poll
                                        else w.posts_per_poll end,
                  pages = case when $3::jsonb ? 'pages' then excluded.pages else w.pages end,
                  max_age_ms = case when $3::jsonb ? 'max_age_ms' then excluded.max_age_ms else w.max_age_ms end,
                  scheduled_to = case when $3::jsonb ? 'schedule' or ($3::jsonb ->> 'enabled')::boolean and not w.enabled
-                                     then clock_timestamp() else w.scheduled_to end
+                                     then clock_timestamp() else w.scheduled_to end,
+                 read_to = case when w.enabled or not coalesce(($3::jsonb ->> 'enabled')::boolean, false)
+                                then w.read_to end
              returning *",
         )
         .bind(self.0.env_name())
@@ -126,13 +132,14 @@ impl Accounts<'_> {
         .map_err(StoreError::on("remove a watched account"))
     }
 
-    /// Notes how a poll ended. The `since_id` only moves forward, and what the poll did not learn stays.
+    /// Notes how a poll ended. `since_id` and `read_to` only move forward, and what the poll did not learn stays.
     pub async fn note_poll(&self, note: &PollNote) -> Result<(), StoreError> {
         sqlx::query(
             "insert into watched_accounts as w
-                 (environment, username, handle, last_poll, last_outcome, last_error, failures, since_id, user_id, user_id_at)
+                 (environment, username, handle, last_poll, last_outcome, last_error, failures, since_id, user_id, user_id_at,
+                  read_to)
              values ($1, lower($2), $2, $3, $4, $5, case when $4 = 'polled' then 0 else 1 end, $6, $7,
-                     case when $7 is not null then $3 end)
+                     case when $7 is not null then $3 end, $9)
              on conflict (environment, username) do update set
                  last_poll = excluded.last_poll, last_outcome = excluded.last_outcome, last_error = excluded.last_error,
                  failures = case when $4 = 'polled' then 0 else w.failures + 1 end,
@@ -143,7 +150,8 @@ impl Accounts<'_> {
                                  then coalesce(excluded.since_id, w.since_id) else w.since_id end,
                  user_id_at = case when excluded.user_id is distinct from w.user_id and excluded.user_id is not null
                                    then excluded.user_id_at else w.user_id_at end,
-                 user_id = case when $4 = 'not_found' then null else coalesce(excluded.user_id, w.user_id) end
+                 user_id = case when $4 = 'not_found' then null else coalesce(excluded.user_id, w.user_id) end,
+                 read_to = greatest(w.read_to, excluded.read_to)
              where w.last_poll is null or w.last_poll <= excluded.last_poll",
         )
         .bind(self.0.env_name())
@@ -154,6 +162,7 @@ impl Accounts<'_> {
         .bind(note.since_id.as_ref().map(digits))
         .bind(&note.user_id)
         .bind(MOST_PASSED_OVER)
+        .bind(note.read_to)
         .execute(&self.0.pool)
         .await
         .map(|_| ())

@@ -57,11 +57,22 @@ pub struct Balance {
     pub month: i64,
 }
 
+/// The last call that a budget refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// What was used up.
+    pub spent: Spent,
+    /// When it was refused.
+    pub at: DateTime<Utc>,
+    /// What it would have cost at most, in millionths of a US dollar.
+    pub micros: i64,
+}
+
 /// The budgets of paid services, counted in Redis for all processes.
 ///
 /// Money is set aside before a call and corrected after it, so that calls at the same time do not overspend together. What a process
-/// that died had set aside stays counted: a budget is rather kept too well. Where Redis has forgotten what was spent, Postgres
-/// tells it, less what the sync had not moved yet.
+/// that died had set aside stays counted, in the sum of its day and in that of its month: a budget is rather kept too well. Where
+/// Redis has forgotten what was spent, Postgres tells it, less what the sync had not moved yet.
 #[derive(Debug, Clone)]
 pub struct Budgets {
     redis: Redis,
@@ -82,7 +93,8 @@ impl Budgets {
         Self { redis, store, prefix: env.prefix() }
     }
 
-    /// Sets aside what a call costs at most, unless a budget or the rate says no.
+    /// Sets aside what a call costs at most, unless a budget or the rate says no. Fails where neither Redis nor Postgres knows what
+    /// was spent.
     pub async fn reserve(
         &self,
         provider: &str,
@@ -120,7 +132,7 @@ impl Budgets {
         if micros == 0 {
             return Ok(());
         }
-        let [day, month, _] = self.keys(provider, at);
+        let [day, month, ..] = self.keys(provider, at);
         let mut call = CORRECT.prepare_invoke();
         call.key(day).key(month).arg(micros);
         self.redis
@@ -131,24 +143,24 @@ impl Budgets {
 
     /// What counts as spent at `now`: what was paid, and what is set aside for calls that are being made.
     pub async fn balance(&self, provider: &str, now: DateTime<Utc>) -> Result<Balance, StoreError> {
-        let [day, month, _] = self.keys(provider, now);
+        let [day, month, ..] = self.keys(provider, now);
         let mut get = redis::cmd("MGET");
         get.arg(day).arg(month);
         let (day, month): (Option<i64>, Option<i64>) = self.redis.cmd("read what was spent", &get).await?;
         Ok(Balance { day: day.unwrap_or(0), month: month.unwrap_or(0) })
     }
 
-    /// Tells Redis what Postgres knows of the day and of the month.
-    async fn remember(&self, provider: &str, keys: &[String; 3], now: DateTime<Utc>) -> Result<(), StoreError> {
+    /// The last call that a budget refused, as long as its month was not over for long.
+    pub async fn last_hold(&self, provider: &str, now: DateTime<Utc>) -> Result<Option<Hold>, StoreError> {
+        let [.., held] = self.keys(provider, now);
+        let text: Option<String> = self.redis.cmd("read what was held back", redis::cmd("GET").arg(held)).await?;
+        Ok(text.as_deref().and_then(hold))
+    }
+
+    /// Tells Redis what Postgres knows of the day and of the month. What nobody knows now is asked for again.
+    async fn remember(&self, provider: &str, keys: &[String; 4], now: DateTime<Utc>) -> Result<(), StoreError> {
         for (key, from, kept) in [(&keys[0], day(now), DAY_KEPT), (&keys[1], month(now), MONTH_KEPT)] {
-            let spent = match self.store.spend().since(provider, from).await {
-                Ok(spent) => spent,
-                Err(error) if error.is_unavailable() => {
-                    tracing::warn!(provider, %error, "what was spent cannot be asked for; its budget begins anew");
-                    0
-                }
-                Err(error) => return Err(error),
-            };
+            let spent = self.store.spend().since(provider, from).await?;
             let mut set = redis::cmd("SET");
             set.arg(key).arg(spent).arg("NX").arg("PX").arg(millis(kept));
             self.redis.cmd::<Option<String>>("remember what was spent", &set).await?;
@@ -156,10 +168,22 @@ impl Budgets {
         Ok(())
     }
 
-    fn keys(&self, provider: &str, at: DateTime<Utc>) -> [String; 3] {
+    fn keys(&self, provider: &str, at: DateTime<Utc>) -> [String; 4] {
         let base = format!("{}{{spend:{provider}}}", self.prefix);
-        [format!("{base}:{}", at.format("%Y-%m-%d")), format!("{base}:{}", at.format("%Y-%m")), format!("{base}:next")]
+        let (day, month) = (at.format("%Y-%m-%d"), at.format("%Y-%m"));
+        [format!("{base}:{day}"), format!("{base}:{month}"), format!("{base}:next"), format!("{base}:held")]
     }
+}
+
+fn hold(text: &str) -> Option<Hold> {
+    let mut words = text.split(' ');
+    let spent = match words.next()? {
+        "day" => Spent::Day,
+        "month" => Spent::Month,
+        _ => return None,
+    };
+    let at = DateTime::from_timestamp_millis(words.next()?.parse().ok()?)?;
+    Some(Hold { spent, at, micros: words.next()?.parse().ok()? })
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -181,11 +205,13 @@ pub fn month(at: DateTime<Utc>) -> DateTime<Utc> {
     at_midnight(date.with_day(1).unwrap_or(date))
 }
 
-fn next_day(at: DateTime<Utc>) -> DateTime<Utc> {
+/// When the day after that of `at` begins, in UTC.
+pub fn next_day(at: DateTime<Utc>) -> DateTime<Utc> {
     day(at).checked_add_days(Days::new(1)).unwrap_or(at)
 }
 
-fn next_month(at: DateTime<Utc>) -> DateTime<Utc> {
+/// When the month after that of `at` begins, in UTC.
+pub fn next_month(at: DateTime<Utc>) -> DateTime<Utc> {
     month(at).checked_add_months(Months::new(1)).unwrap_or(at)
 }
 

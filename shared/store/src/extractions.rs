@@ -28,6 +28,9 @@ pub struct ExtractionRecord {
     pub picks: Option<u32>,
     /// Picks that the model named and that do not stand in the post.
     pub dropped: u32,
+    /// Pictures that could not be had, so that the post was read without them.
+    #[serde(default)]
+    pub pictures_missing: u32,
     /// Answers that could not be used, before the one that could.
     pub objections: u32,
     /// Tokens that were read.
@@ -49,18 +52,21 @@ impl Upsert for ExtractionRecord {
     const DOING: &'static str = "store extractions";
     const SQL: &'static str = "
         insert into extractions (environment, post_id, worth, reason, sampled, provider, model, picks, dropped, objections,
-                                 prompt_tokens, completion_tokens, answer, job_id, at, version_ms, version_seq)
-        select $1, post_id, worth, reason, sampled, provider, model, picks, dropped, objections, prompt_tokens,
-               completion_tokens, answer, job_id, at, version_ms, version_seq
+                                 pictures_missing, prompt_tokens, completion_tokens, answer, job_id, at, version_ms,
+                                 version_seq)
+        select $1, post_id, worth, reason, sampled, provider, model, picks, dropped, objections,
+               coalesce(pictures_missing, 0), prompt_tokens, completion_tokens, answer, job_id, at, version_ms, version_seq
         from jsonb_to_recordset($2::jsonb)
              as r(post_id text, worth boolean, reason text, sampled boolean, provider text, model text, picks bigint,
-                  dropped bigint, objections bigint, prompt_tokens bigint, completion_tokens bigint, answer jsonb,
-                  job_id text, at timestamptz, version_ms bigint, version_seq bigint)
+                  dropped bigint, objections bigint, pictures_missing bigint, prompt_tokens bigint,
+                  completion_tokens bigint, answer jsonb, job_id text, at timestamptz, version_ms bigint,
+                  version_seq bigint)
         on conflict (environment, post_id) do update set
             worth = excluded.worth, reason = excluded.reason, sampled = excluded.sampled, provider = excluded.provider,
             model = excluded.model, picks = excluded.picks, dropped = excluded.dropped, objections = excluded.objections,
-            prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens,
-            answer = excluded.answer, job_id = excluded.job_id, at = excluded.at,
+            pictures_missing = excluded.pictures_missing, prompt_tokens = excluded.prompt_tokens,
+            completion_tokens = excluded.completion_tokens, answer = excluded.answer, job_id = excluded.job_id,
+            at = excluded.at,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where (excluded.version_ms, excluded.version_seq) > (extractions.version_ms, extractions.version_seq)";
 }
@@ -87,6 +93,7 @@ impl FromRow<'_, PgRow> for ExtractionRecord {
             picks: picks.map(|picks| u32::try_from(picks).unwrap_or(u32::MAX)),
             dropped: count("dropped")?,
             objections: count("objections")?,
+            pictures_missing: count("pictures_missing")?,
             prompt_tokens: unsigned(row.try_get("prompt_tokens")?),
             completion_tokens: unsigned(row.try_get("completion_tokens")?),
             answer: row.try_get("answer")?,
@@ -105,7 +112,7 @@ pub struct PrefilterQuality {
     pub worth: i64,
     /// Calls that were saved.
     pub saved: i64,
-    /// Posts that a model was asked about all the same.
+    /// Posts that a model was asked about all the same, and read; what the rules read in its place tells nothing of them.
     pub sampled: i64,
     /// Of these, posts in which the model found a pick.
     pub missed: i64,
@@ -132,8 +139,8 @@ impl Extractions<'_> {
             "select count(*) as posts,
                     count(*) filter (where worth) as worth,
                     count(*) filter (where not worth and not sampled) as saved,
-                    count(*) filter (where not worth and sampled) as sampled,
-                    count(*) filter (where not worth and sampled and picks > 0) as missed
+                    count(*) filter (where not worth and sampled and provider <> 'rules') as sampled,
+                    count(*) filter (where not worth and sampled and provider <> 'rules' and picks > 0) as missed
              from extractions where environment = $1 and at >= $2",
         )
         .bind(self.0.env_name())

@@ -41,7 +41,7 @@ pub use api_keys::{ApiKey, ApiKeys, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
 pub use backup::{BackupFacts, Restorable};
 pub use brake::{Brake, BrakeState, Braked, CLEAR_FOR, Clear, Term, Way};
-pub use budgets::{Allowance, Balance, Budgets, Reservation, Spent, day, month};
+pub use budgets::{Allowance, Balance, Budgets, Hold, Reservation, Spent, day, month, next_day, next_month};
 pub use effects::{
     ACT_WITHIN, Claim, EffectEvent, EffectEventKind, EffectFilter, EffectIntent, EffectState, Effects, Evidence,
     IN_FLIGHT, Permit, PermitTerm, Resolution, Resolved, StoredEffect, Takeover, request_digest,
@@ -52,7 +52,7 @@ pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
-pub use marks::Marks;
+pub use marks::{Marks, PollProgress, PollTally};
 pub use mentions::{
     BlockedUser, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
     MentionSwitches, Mentions, Review, ReviewFilter, ReviewOutcome, ReviewState, Reviews, Room, SeenMention, Settled,

@@ -1,9 +1,11 @@
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
+use chrono::{DateTime, Utc};
 use perch_base::Environment;
 use perch_jobs::PostId;
 use perch_queue::Redis;
 use redis::Script;
+use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 
@@ -17,9 +19,43 @@ pub struct Marks {
     prefix: &'static str,
 }
 
+/// What became of the posts that a poll read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollTally {
+    /// Posts that the service gave.
+    pub read: usize,
+    /// Of these, handed on.
+    pub taken: usize,
+    /// The others, by why they were left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped: BTreeMap<String, usize>,
+}
+
+/// How far the reading of an account has got, page by page from the newest post on. What an attempt has read the next one does
+/// not pay for again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollProgress {
+    /// The post up to which earlier polls had read.
+    pub since_id: Option<PostId>,
+    /// Posts from before then are too old.
+    pub from: Option<DateTime<Utc>>,
+    /// When the first page was asked for.
+    pub began: DateTime<Utc>,
+    /// The newest post so far: once all pages are read, nothing up to it is left to do.
+    pub newest: Option<PostId>,
+    /// Pages read.
+    pub pages: u8,
+    /// The page to go on with; none for the first.
+    pub page: Option<String>,
+    /// What became of the posts on them.
+    pub tally: PollTally,
+}
+
 static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/mark.lua")));
 static UNMARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unmark.lua")));
 static SINCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/since.lua")));
+/// Nobody gives a page for longer than that.
+const PROGRESS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 impl Marks {
     /// The marks of `env`.
@@ -69,6 +105,27 @@ impl Marks {
         Ok(held.parse().unwrap_or_else(|_| id.clone()))
     }
 
+    /// How far a poll of a watched account got that is not finished.
+    pub async fn poll_progress(&self, username: &str) -> Result<Option<PollProgress>, StoreError> {
+        let mut get = redis::cmd("GET");
+        get.arg(self.progress_key(username));
+        let text: Option<String> = self.redis.cmd("read how far a poll got", &get).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Notes how far a poll of a watched account got, or that it is finished.
+    pub async fn set_poll_progress(&self, username: &str, progress: Option<&PollProgress>) -> Result<(), StoreError> {
+        let key = self.progress_key(username);
+        let Some(progress) = progress else {
+            return Ok(self.redis.cmd("note that a poll is finished", redis::cmd("DEL").arg(key)).await?);
+        };
+        let text = serde_json::to_string(progress)
+            .map_err(|error| StoreError::Invalid { what: "how far a poll got", reason: error.to_string() })?;
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(text).arg("EX").arg(PROGRESS_KEPT.as_secs());
+        Ok(self.redis.cmd("note how far a poll got", &set).await?)
+    }
+
     async fn mark(&self, doing: &'static str, key: String, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
         let mut call = MARK.prepare_invoke();
         call.key(key).arg(owner).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1));
@@ -87,6 +144,10 @@ impl Marks {
 
     fn pick_key(&self, key: &str) -> String {
         format!("{}pick:{key}", self.prefix)
+    }
+
+    fn progress_key(&self, username: &str) -> String {
+        format!("{}poll:{}", self.prefix, username.to_lowercase())
     }
 
     fn since_key(&self, username: &str) -> String {

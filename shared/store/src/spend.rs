@@ -112,6 +112,8 @@ pub struct ProviderSpend {
     pub month: i64,
     /// In the seven days before the day, of which a forecast is made.
     pub week: i64,
+    /// How many of these seven lie after the first call that was ever paid.
+    pub days: i64,
 }
 
 /// What calls to paid services cost. Written through [`Store::record`] or the hot state.
@@ -142,7 +144,12 @@ impl Spend<'_> {
             "select provider,
                     coalesce(sum(micros) filter (where at >= $2), 0)::bigint as day,
                     coalesce(sum(micros) filter (where at >= $3), 0)::bigint as month,
-                    coalesce(sum(micros) filter (where at < $2 and at >= $2 - interval '7 days'), 0)::bigint as week
+                    coalesce(sum(micros) filter (where at < $2 and at >= $2 - interval '7 days'), 0)::bigint as week,
+                    case when exists (select from spend older where older.environment = $1
+                                          and older.provider = spend.provider and older.at < $2 - interval '7 days')
+                         then 7
+                         else coalesce(ceil(extract(epoch from $2 - min(at) filter (where at < $2)) / 86400), 0)
+                    end::bigint as days
              from spend
              where environment = $1 and at >= least($3, $2 - interval '7 days')
              group by provider order by provider",

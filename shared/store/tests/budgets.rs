@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
-use perch_base::Environment;
+use perch_base::{Environment, settings::PostgresSettings};
 use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendRecord, Spent, Store, day};
 use perch_testkit::{TestDatabase, TestRedis};
+use secrecy::SecretString;
 
 const CENT: i64 = 10_000;
 
@@ -120,6 +121,33 @@ async fn a_sum_that_is_no_number_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn what_nobody_can_tell_is_not_taken_for_nothing_and_is_asked_for_again() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    world.store.record(&[spent("1", now, 7 * CENT)]).await.unwrap();
+    let nowhere = SecretString::from("postgres://nobody@127.0.0.1:1/nothing");
+    let settings = PostgresSettings { max_connections: 1, acquire_timeout: Duration::from_secs(1) };
+    let away = Store::connect_lazy(&nowhere, Environment::Staging, &settings).unwrap();
+    let blind = Budgets::new(world.redis.door(), away, Environment::Staging);
+    assert!(blind.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.is_err());
+    let held = budgets.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.unwrap();
+    assert!(matches!(held, Reservation::Held { spent: Spent::Day, .. }), "{held:?}");
+}
+
+#[tokio::test]
+async fn the_last_call_that_a_budget_refused_is_kept_with_its_cost() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    assert_eq!(budgets.last_hold("grok", now).await.unwrap(), None);
+    for (cents, allowed) in [(3, budget(2 * CENT, 0)), (4, budget(0, 2 * CENT))] {
+        budgets.reserve("grok", cents * CENT, allowed, now).await.unwrap();
+    }
+    let hold = budgets.last_hold("grok", now).await.unwrap().expect("it was refused");
+    assert_eq!((hold.spent, hold.micros), (Spent::Month, 4 * CENT));
+    assert!((Utc::now() - hold.at).num_minutes() < 5, "{}", hold.at);
+}
+
+#[tokio::test]
 async fn a_rate_lets_its_calls_come_at_once_and_then_one_at_a_time() {
     let world = World::start().await;
     let (budgets, now) = (world.budgets(), noon());
@@ -147,7 +175,11 @@ async fn what_was_spent_is_added_up_by_day_month_and_week() {
     world.store.record(&records).await.unwrap();
     let sums = world.store.spend().by_provider(today, month).await.unwrap();
     let [grok] = sums.as_slice() else { panic!("{sums:?}") };
-    assert_eq!((grok.day, grok.week), (3 * CENT, 4 * CENT));
+    assert_eq!((grok.day, grok.week, grok.days), (3 * CENT, 4 * CENT, 7));
+    let young = SpendRecord { provider: "openai".into(), ..spent("d", today - TimeDelta::days(2), 4 * CENT) };
+    world.store.record(&[young]).await.unwrap();
+    let sums = world.store.spend().by_provider(today, month).await.unwrap();
+    assert_eq!(sums.iter().find(|sum| sum.provider == "openai").map(|sum| (sum.week, sum.days)), Some((4 * CENT, 2)));
     let lines = world.store.spend().sums(today, now + TimeDelta::hours(1)).await.unwrap();
     assert_eq!((lines.len(), lines[0].calls, lines[0].micros, lines[0].tokens), (1, 1, 3 * CENT, 15));
 }

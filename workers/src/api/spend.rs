@@ -33,5 +33,5 @@ pub struct Time {
         (status = 200, description = "What was spent.", body = SpendReport),
         (status = 422, description = "A parameter is not valid.", body = Document)))]
 pub(super) async fn spend(State(app): State<App>, Params(time): Params<Time>) -> Answer<Json<SpendReport>> {
-    Ok(Json(report(&app.settings, &app.store, time.since, time.until).await?))
+    Ok(Json(report(&app.settings, &app.store, app.queues.redis(), time.since, time.until).await?))
 }

@@ -1,4 +1,4 @@
-use perch_base::clock;
+use perch_base::{Disposition, clock};
 use perch_jobs::{Answer, ExtractPost, Post, SyncHotState};
 use perch_picks::{grounded::grounded, normal::normalised_answer};
 use perch_queue::{
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     actions::have_done,
-    pictures::pictures,
+    pictures::{pictures, shown},
     prefilter::{Decision, decide},
     reading::{Reading, Unread, by_rules, read_picks},
     sighting::{Sight, bodies, sight},
@@ -91,16 +91,35 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
     Ok(extracted)
 }
 
-/// What a model reads in the post; the rules, when the providers have been down for as many attempts as the settings say.
+/// What a model reads in the post; the rules, when the providers have been down for as many attempts as the settings say, or will
+/// not answer before somebody mends it.
 async fn read(services: &Services, cx: &JobContext, post: &Post) -> Result<Reading, Fail> {
-    let pictures = pictures(services, post).await?;
-    let after = services.settings.models.rules_after;
-    match read_picks(services, post, &pictures).await {
-        Err(Unread::Unanswered(Unanswered::Down(why, _))) if after > 0 && cx.attempt() >= after => {
-            Ok(by_rules(post, &why))
+    let (after, is_last) = (services.settings.models.rules_after, cx.attempt() >= cx.max_attempts());
+    // Once soon, for what the text says by itself, and once more before the post would be given up.
+    let goes_without = is_last || (after > 0 && cx.attempt() == after);
+    let pictures = pictures(services, post, goes_without).await?;
+    match read_picks(services, post, &pictures.urls).await {
+        Ok(reading) if pictures.missing > 0 && reading.is_nothing() && !is_last => {
+            Err(Fail::Retry("nothing is found in the post without a picture that cannot be read now".into()))
         }
-        read => read.map_err(Fail::from),
+        Ok(reading) => Ok(Reading { pictures_missing: pictures.missing, ..reading }),
+        Err(Unread::Unanswered(Unanswered::Down(why, down)))
+            if after > 0 && (cx.attempt() >= after || down == Disposition::Never) =>
+        {
+            read_by_rules(services, post, why)
+        }
+        Err(unread) => Err(unread.into()),
     }
+}
+
+/// What the rules read in the post. They see no pictures: of a post that has some, nothing found is not nothing said.
+fn read_by_rules(services: &Services, post: &Post, why: String) -> Result<Reading, Fail> {
+    let reading = by_rules(post, &why);
+    if reading.is_nothing() && !shown(services, post).is_empty() {
+        return Err(Fail::Retry(format!("{why}; the rules find nothing in the text, and the post has a picture")));
+    }
+    metrics::counter!("perch_read_by_rules_total").increment(1);
+    Ok(reading)
 }
 
 /// The answer to an earlier attempt of this job. A model asked twice words the same bet in two ways, and each would be a pick.
@@ -160,6 +179,7 @@ async fn record(
         model: reading.map(|reading| reading.model.clone()),
         picks,
         dropped,
+        pictures_missing: reading.map_or(0, |reading| reading.pictures_missing),
         objections: reading.map_or(0, |reading| count(reading.objections)),
         prompt_tokens: reading.map_or(0, |reading| reading.usage.prompt_tokens),
         completion_tokens: reading.map_or(0, |reading| reading.usage.completion_tokens),

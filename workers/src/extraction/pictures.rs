@@ -2,26 +2,43 @@
 
 use perch_base::{Classified as _, Disposition};
 use perch_clients::pictures::PictureError;
-use perch_jobs::Post;
+use perch_jobs::{Media, Post};
 
 use crate::Services;
 
-/// The pictures of a post as `data:` URLs. One that cannot be had for good is left out; one that is away fails the attempt, as a
-/// post may say nothing without it.
-pub(super) async fn pictures(services: &Services, post: &Post) -> Result<Vec<String>, PictureError> {
-    let mut found = Vec::new();
-    if !services.look_at_pictures() {
-        return Ok(found);
-    }
-    for media in post.media.iter().take(services.settings.picks.pictures.most) {
+/// The pictures of a post as far as they can be had.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// As `data:` URLs.
+    pub urls: Vec<String>,
+    /// How many are away, so that the post is read without them.
+    pub missing: u32,
+}
+
+/// The pictures of a post that a model is shown.
+pub(super) fn shown<'p>(services: &Services, post: &'p Post) -> &'p [Media] {
+    let most = if services.look_at_pictures() { services.settings.picks.pictures.most } else { 0 };
+    post.media.get(..most).unwrap_or(&post.media)
+}
+
+/// The pictures of a post. One that cannot be had for good is left out; one that is away fails the attempt, as a post may say
+/// nothing without it, unless this attempt `goes_without`.
+pub(super) async fn pictures(services: &Services, post: &Post, goes_without: bool) -> Result<Found, PictureError> {
+    let mut found = Found::default();
+    for media in shown(services, post) {
         match services.pictures.data_url(&media.url).await {
             Ok(picture) => {
                 count("sent");
-                found.push(picture);
+                found.urls.push(picture);
             }
             Err(error) if error.disposition() == Disposition::Never => {
                 tracing::info!(post = %post.id, %error, "the picture is left out");
                 count("left_out");
+            }
+            Err(error) if goes_without => {
+                tracing::warn!(post = %post.id, %error, "the post is read without the picture");
+                count("missing");
+                found.missing += 1;
             }
             Err(error) => return Err(error),
         }

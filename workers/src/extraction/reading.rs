@@ -1,7 +1,7 @@
 use perch_base::Classified as _;
 use perch_clients::{
-    ModelClient,
-    models::{ChatRequest, Completion, Usage},
+    ModelClient, ModelError,
+    models::{ChatRequest, Usage},
 };
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
@@ -10,7 +10,7 @@ use perch_store::ExtractionRecord;
 use super::prompt;
 use crate::{
     Services,
-    models::{Answered, Purpose, Unanswered},
+    models::{Answered, Purpose, Unanswered, declined},
 };
 
 /// What a model read in a post.
@@ -26,6 +26,15 @@ pub struct Reading {
     pub model: String,
     /// Answers that could not be used before this one.
     pub objections: usize,
+    /// Pictures of the post that could not be had.
+    pub pictures_missing: u32,
+}
+
+impl Reading {
+    /// Whether no pick was found.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.answer == Answer::Nothing(())
+    }
 }
 
 impl Reading {
@@ -38,6 +47,7 @@ impl Reading {
             provider: record.provider?,
             model: record.model?,
             objections: usize::try_from(record.objections).unwrap_or(usize::MAX),
+            pictures_missing: record.pictures_missing,
         })
     }
 }
@@ -91,9 +101,37 @@ impl Asker<'_> {
             Self::Services(services) => services.ask(Purpose::Extraction, request).await,
             Self::Model(model) => match model.complete(request).await {
                 Ok(completion) => Ok(Answered { provider: model.provider().to_owned(), completion }),
+                Err(error) if declined(&error) => Err(Unanswered::Declined(Box::new(error))),
                 Err(error) => Err(Unanswered::Down(error.to_string(), error.disposition())),
             },
         }
+    }
+}
+
+/// What a model said.
+struct Said {
+    text: String,
+    provider: String,
+    model: String,
+    usage: Usage,
+    answer: Result<Answer, PickError>,
+}
+
+impl Said {
+    fn whole(Answered { provider, completion }: Answered) -> Self {
+        let answer = Answer::parse(&completion.text);
+        Self { answer, provider, model: completion.model, usage: completion.usage, text: completion.text }
+    }
+
+    /// An answer that was cut off can be objected to as one that is malformed; of any other refusal nothing can be made.
+    fn cut_off(error: ModelError) -> Result<Self, ModelError> {
+        let ModelError::Truncated { provider, usage, text } = error else { return Err(error) };
+        let reason = format!(
+            "it was cut off after {} tokens; name each bet once, in the shortest form, without spaces and line breaks",
+            usage.completion_tokens
+        );
+        let answer = Err(PickError { path: "$".into(), reason });
+        Ok(Self { answer, model: provider.clone(), provider, usage, text: beginning(&text, RAW_KEPT) })
     }
 }
 
@@ -102,17 +140,26 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String]) -> Result<Rea
     let mut usage = Usage::default();
     let mut objections = 0;
     loop {
-        let Answered { provider, completion } = asker.ask(&request).await.map_err(Unread::Unanswered)?;
-        usage.prompt_tokens += completion.usage.prompt_tokens;
-        usage.completion_tokens += completion.usage.completion_tokens;
-        match Answer::parse(&completion.text) {
-            Ok(answer) => return Ok(Reading { answer, usage, provider, model: completion.model, objections }),
-            Err(error) if objections == MOST_OBJECTIONS => return Err(Unread::Unusable(unusable(&error, &completion))),
+        let said = match asker.ask(&request).await {
+            Ok(answered) => Said::whole(answered),
+            Err(Unanswered::Declined(error)) => {
+                Said::cut_off(*error).map_err(|error| Unread::Unanswered(Unanswered::Declined(Box::new(error))))?
+            }
+            Err(unanswered) => return Err(Unread::Unanswered(unanswered)),
+        };
+        let Said { text, provider, model, usage: used, answer } = said;
+        usage.prompt_tokens += used.prompt_tokens;
+        usage.completion_tokens += used.completion_tokens;
+        match answer {
+            Ok(answer) => return Ok(Reading { answer, usage, provider, model, objections, pictures_missing: 0 }),
+            Err(error) if objections == MOST_OBJECTIONS => {
+                return Err(Unread::Unusable(unusable(&error, &model, &text)));
+            }
             Err(error) => {
                 tracing::info!(post = %post.id, %error, "the answer cannot be used; the model is asked again");
                 metrics::counter!("perch_malformed_answers_total", "provider" => provider).increment(1);
                 objections += 1;
-                request.messages.extend(prompt::objection(&completion.text, &error));
+                request.messages.extend(prompt::objection(&text, &error));
             }
         }
     }
@@ -121,27 +168,30 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String]) -> Result<Rea
 /// What the rules read in a post, while no provider answers.
 pub(super) fn by_rules(post: &Post, why: &str) -> Reading {
     tracing::warn!(post = %post.id, why, "no provider answers; the rules read the post");
-    metrics::counter!("perch_read_by_rules_total").increment(1);
     Reading {
         answer: perch_picks::rules::extract(&post.text),
         usage: Usage::default(),
         provider: RULES.to_owned(),
         model: RULES.to_owned(),
         objections: 0,
+        pictures_missing: 0,
     }
 }
 
-fn unusable(error: &PickError, completion: &Completion) -> Fail {
-    let mut raw: String = completion.text.chars().take(RAW_KEPT).collect();
-    if raw.len() < completion.text.len() {
-        raw.push('…');
-    }
+fn unusable(error: &PickError, model: &str, text: &str) -> Fail {
     Fail::Dead(format!(
-        "{} gave no usable answer in {} tries: {error}; replay it, or discard it when the post is no pick. \
-         The last answer was: {raw}",
-        completion.model,
+        "{model} gave no usable answer in {} tries: {error}; replay it, or discard it when the post is no pick. \
+         The last answer was: {}",
         MOST_OBJECTIONS + 1,
+        beginning(text, RAW_KEPT),
     ))
+}
+
+fn beginning(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -151,9 +201,20 @@ mod tests {
     #[test]
     fn an_unusable_answer_is_kept_with_the_job_and_not_without_bound() {
         let error = PickError { path: "$.line".into(), reason: "not a line".into() };
-        let completion = Completion { text: "ü".repeat(10_000), usage: Usage::default(), model: "grok-4".into() };
-        let Fail::Dead(why) = unusable(&error, &completion) else { panic!("it is dead") };
+        let Fail::Dead(why) = unusable(&error, "grok-4", &"ü".repeat(10_000)) else { panic!("it is dead") };
         assert!(why.contains("$.line") && why.contains("grok-4") && why.contains("ü…"), "{why}");
         assert!(why.chars().count() < 2_400);
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_off_is_objected_to_and_a_refusal_is_not() {
+        let usage = Usage { prompt_tokens: 900, completion_tokens: 4_000 };
+        let cut = ModelError::Truncated { provider: "grok".into(), usage, text: "[{\"type\":\"spr".into() };
+        let said = Said::cut_off(cut).expect("it can be objected to");
+        let reason = said.answer.expect_err("it cannot be used").to_string();
+        assert!(reason.contains("4000 tokens") && reason.contains("shortest"), "{reason}");
+        assert_eq!((said.usage, said.text.as_str()), (usage, "[{\"type\":\"spr"));
+        let refused = ModelError::Refused { provider: "grok".into(), reason: "no".into(), usage };
+        assert!(Said::cut_off(refused).is_err());
     }
 }

@@ -1,36 +1,35 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use perch_base::clock;
-use perch_clients::{XError, x::PostsQuery};
+use perch_clients::{
+    XError,
+    x::{Page, PostsQuery, XPost},
+};
 use perch_jobs::{ExtractPost, JobId, PollAccount, Post, PostId};
 use perch_queue::{
     EnqueueError, EnqueueOptions, Fail, NewJob,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_store::{AccountRecord, HotRecord, PollNote, PollOutcome, PostRecord, StoreError};
+use perch_store::{AccountRecord, HotRecord, PollNote, PollOutcome, PollProgress, PollTally, PostRecord, StoreError};
 use serde::Serialize;
 
 use super::{
     UserIds,
-    sift::{Candidate, Reason, Sifted, by_age, candidates, in_order, settled_up_to, sift},
+    sift::{Candidate, Reason, Sifted, by_age, candidates, read_from, sift},
     unread::{Unread, unread},
     user_ids::NoId,
     watch_list::Plan,
 };
 use crate::{Services, follow_up::job_id};
 
-/// What one poll of an account found.
+/// What one poll of an account found, over all its attempts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Polled {
-    /// Posts that X gave.
-    pub read: usize,
-    /// Of these, handed on to extraction.
-    pub taken: usize,
-    /// The others, by why they were left out.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub skipped: BTreeMap<&'static str, usize>,
+    /// What became of the posts that X gave.
+    #[serde(flatten)]
+    pub posts: PollTally,
     /// True when older posts that no poll has read are beyond the pages that one poll may read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
@@ -50,36 +49,172 @@ pub struct Unreadable {
 
 /// Reads the new posts of one watched account and enqueues an `extract_post` for each that is worth reading.
 ///
-/// The place up to which the account was read moves on last, and never past a post that was read and not enqueued. An
-/// account that nobody may read, or that is gone, ends the poll well and is noted as such: the next tick tries again.
+/// Each page is dealt with before the next is asked for, and an attempt that fails leaves the rest to the one after it: X charges
+/// for every post it gives. The place up to which the account was read moves on last, once no page is left. An account that
+/// nobody may read, or that is gone, ends the poll well and is noted as such: the next tick tries again.
 pub async fn poll_account(job: PollAccount, cx: JobContext, services: Data<Services>) -> HandlerResult<Polled> {
     let services = services.charged_to("picks", job.username.clone(), &cx);
     let account = known(&services, &job.username).await?;
     let plan = Plan::of(account.as_ref(), &services.settings.picks);
-    let read = match read_new(&services, &job.username, account.as_ref(), plan).await {
-        Ok(read) => read,
+    let poll = Poll { services: &services, cx: &cx, username: &job.username, account: account.as_ref(), plan };
+    match poll.read().await {
+        Ok(polled) => Ok(polled),
         Err(Unread::Account(state, reason)) => {
             tracing::info!(account = job.username, state = state.as_str(), reason, "an account cannot be read");
-            note(&services, &job.username, state, Some(reason.clone()), None, None).await?;
-            return Ok(Polled { unreadable: Some(Unreadable { state, reason }), ..Polled::default() });
+            let note = PollNote { error: Some(reason.clone()), ..poll.ended(state) };
+            poll.note(&note).await?;
+            Ok(Polled { unreadable: Some(Unreadable { state, reason }), ..Polled::default() })
         }
-        Err(Unread::Failed(fail)) => return Err(fail),
-    };
-    let now = clock::now();
-    let processed = processed(&services, &read.posts, now, plan).await?;
-    let sifted = sift(&read.posts, now, plan.max_age, &processed);
-    let taken: Vec<&Post> =
-        read.posts.iter().zip(&sifted).filter(|(_, s)| **s == Sifted::Take).map(|(c, _)| &c.post).collect();
-    let failure = hand_on(&services, &cx, &taken).await?;
-    let settled = settled_up_to(&read.posts, failure.as_ref().map(|(post, _)| post));
-    if let Some(settled) = settled {
-        services.marks.set_since_id(&job.username, settled).await?;
+        Err(Unread::Failed(fail)) => Err(fail),
     }
-    if let Some((_, error)) = failure {
-        return Err(error.into());
+}
+
+struct Poll<'a> {
+    services: &'a Services,
+    cx: &'a JobContext,
+    username: &'a str,
+    /// What Postgres knows of it.
+    account: Option<&'a AccountRecord>,
+    plan: Plan,
+}
+
+impl Poll<'_> {
+    async fn read(&self) -> Result<Polled, Unread> {
+        let user_id = user_id(self.services, self.username, self.account).await?;
+        let since_id = since_id(self.services, self.username, self.account).await?;
+        let read_to = self.account.and_then(|account| account.read_to);
+        let is_ahead = |left: &PollProgress| {
+            let newest = left.newest.as_ref();
+            newest.is_some_and(|newest| since_id.as_ref().is_none_or(|since| by_age(newest, since).is_gt()))
+        };
+        let left = self.services.marks.poll_progress(self.username).await?.filter(is_ahead);
+        let Some(left) = left else {
+            let fresh = self.begin(since_id, read_to, PollTally::default());
+            let done = self.pages(&user_id, fresh).await?;
+            return self.finish(&user_id, done).await;
+        };
+        let before = self.pages(&user_id, left).await?;
+        let before_began = before.began;
+        let newest = before.newest.clone();
+        let Polled { posts, more, .. } = self.finish(&user_id, before).await?;
+        // What was written since that first page would else wait for the next tick.
+        let fresh = self.begin(newest, Some(before_began), posts);
+        let done = self.pages(&user_id, fresh).await?;
+        let polled = self.finish(&user_id, done).await?;
+        Ok(Polled { more: more || polled.more, ..polled })
     }
-    note(&services, &job.username, PollOutcome::Polled, None, settled.cloned(), Some(read.user_id)).await?;
-    Ok(Polled { more: read.more, ..report(&sifted) })
+
+    /// A reading of what came after a place, before its first page.
+    fn begin(&self, since_id: Option<PostId>, read_to: Option<DateTime<Utc>>, tally: PollTally) -> PollProgress {
+        // Where Postgres does not say how far it was read, Redis does, and all after that is unread.
+        let knows = self.account.is_some() || read_to.is_some() || since_id.is_none();
+        let from = knows.then(|| read_from(self.cx.enqueued_at(), self.plan.max_age, read_to));
+        PollProgress { since_id, from, began: clock::now(), newest: None, pages: 0, page: None, tally }
+    }
+
+    /// Reads on to the last page, or the last one that a poll may read.
+    async fn pages(&self, user_id: &str, mut progress: PollProgress) -> Result<PollProgress, Unread> {
+        let marks = &self.services.marks;
+        let mut is_kept = progress.page.is_some();
+        loop {
+            let page = match self.page(user_id, &progress).await {
+                // The place between two pages is not known any more. What was handed on is marked, so to begin anew costs
+                // money and nothing else.
+                Err(XError::Invalid { .. } | XError::Problem { status: 400, .. }) if is_kept => {
+                    tracing::info!(account = self.username, "a poll begins anew: X does not know its page any more");
+                    marks.set_poll_progress(self.username, None).await?;
+                    progress = PollProgress { page: None, pages: 0, ..progress };
+                    is_kept = false;
+                    continue;
+                }
+                Err(error) => return Err(self.not_read(error).await),
+                Ok(page) => page,
+            };
+            is_kept = false;
+            let posts = candidates(&page);
+            let sifted = self.deal_with(&posts, progress.from).await?;
+            count(&mut progress.tally, &sifted, page.data.len());
+            let ids = page.data.into_iter().map(|post| post.id);
+            progress.newest = progress.newest.into_iter().chain(ids).max_by(by_age);
+            progress.pages = progress.pages.saturating_add(1);
+            let is_old = |oldest: &Candidate| progress.from.is_some_and(|from| oldest.post.created_at < from);
+            progress.page = page.next_token.filter(|_| !posts.first().is_some_and(is_old));
+            if progress.page.is_none() || progress.pages >= self.plan.pages {
+                return Ok(progress);
+            }
+            marks.set_poll_progress(self.username, Some(&progress)).await?;
+        }
+    }
+
+    async fn page(&self, user_id: &str, progress: &PollProgress) -> Result<Page<XPost>, XError> {
+        let query = PostsQuery {
+            max_results: self.plan.posts_per_poll,
+            // The first poll of an account would otherwise pay for posts that are too old anyway.
+            start_time: progress.from.filter(|_| progress.since_id.is_none()),
+            since_id: progress.since_id.clone(),
+            pagination_token: progress.page.clone(),
+            exclude_replies: true,
+            exclude_reposts: true,
+        };
+        self.services.x.user_posts(user_id, &query).await
+    }
+
+    async fn not_read(&self, error: XError) -> Unread {
+        if matches!(error, XError::NotFound { .. }) {
+            if let Err(fail) = self.services.user_ids.forget(self.username).await {
+                return Unread::Failed(fail);
+            }
+            // Of an id X says no more than that it is gone; of the handle it says why.
+            if let Err(NoId::X(why)) = self.services.user_ids.get(&self.services.x, self.username).await {
+                return unread(why);
+            }
+        }
+        unread(error)
+    }
+
+    /// Hands on those posts of a page that are worth reading.
+    async fn deal_with(&self, posts: &[Candidate], from: Option<DateTime<Utc>>) -> Result<Vec<Sifted>, Fail> {
+        let processed = processed(self.services, posts, from).await?;
+        let sifted = sift(posts, from, &processed);
+        let taken: Vec<&Post> =
+            posts.iter().zip(&sifted).filter(|(_, sifted)| **sifted == Sifted::Take).map(|(c, _)| &c.post).collect();
+        hand_on(self.services, self.cx, &taken).await?;
+        Ok(sifted)
+    }
+
+    /// Moves the place up to which the account was read.
+    async fn finish(&self, user_id: &str, done: PollProgress) -> Result<Polled, Unread> {
+        let marks = &self.services.marks;
+        if let Some(newest) = &done.newest {
+            marks.set_since_id(self.username, newest).await?;
+        }
+        marks.set_poll_progress(self.username, None).await?;
+        let note = PollNote {
+            since_id: done.newest,
+            read_to: Some(done.began),
+            user_id: Some(user_id.to_owned()),
+            ..self.ended(PollOutcome::Polled)
+        };
+        self.note(&note).await?;
+        Ok(Polled { posts: done.tally, more: done.page.is_some(), unreadable: None })
+    }
+
+    fn ended(&self, outcome: PollOutcome) -> PollNote {
+        let username = self.username.to_owned();
+        PollNote { username, at: clock::now(), outcome, error: None, since_id: None, read_to: None, user_id: None }
+    }
+
+    /// Notes in Postgres how the poll ended: the copy of what Redis knows. While Postgres is away the next poll makes up for it.
+    async fn note(&self, note: &PollNote) -> Result<(), StoreError> {
+        metrics::counter!("perch_polls_total", "outcome" => note.outcome.as_str()).increment(1);
+        match self.services.store.accounts().note_poll(note).await {
+            Err(error) if error.is_unavailable() => {
+                tracing::warn!(%error, account = self.username, "a poll is not noted in Postgres");
+                Ok(())
+            }
+            noted => noted,
+        }
+    }
 }
 
 /// What Postgres knows of the account. While it is away the configuration alone decides.
@@ -90,62 +225,6 @@ async fn known(services: &Services, username: &str) -> Result<Option<AccountReco
             Ok(None)
         }
         known => known,
-    }
-}
-
-/// What a poll read.
-struct Read {
-    /// Oldest first.
-    posts: Vec<Candidate>,
-    user_id: String,
-    /// Whether older posts are left that no poll has read.
-    more: bool,
-}
-
-async fn read_new(
-    services: &Services,
-    username: &str,
-    account: Option<&AccountRecord>,
-    plan: Plan,
-) -> Result<Read, Unread> {
-    let user_id = user_id(services, username, account).await?;
-    let since_id = since_id(services, username, account).await?;
-    let oldest = TimeDelta::from_std(plan.max_age).ok().map(|age| clock::now() - age);
-    let mut query = PostsQuery {
-        max_results: plan.posts_per_poll,
-        // The first poll of an account would otherwise pay for posts that are too old anyway.
-        start_time: oldest.filter(|_| since_id.is_none()),
-        since_id,
-        exclude_replies: true,
-        exclude_reposts: true,
-        ..PostsQuery::default()
-    };
-    let mut posts = Vec::new();
-    let mut pages = 0;
-    loop {
-        let read = match services.x.user_posts(&user_id, &query).await {
-            Ok(read) => read,
-            Err(error) => {
-                if matches!(error, XError::NotFound { .. }) {
-                    services.user_ids.forget(username).await?;
-                    // Of an id X says no more than that it is gone; of the handle it says why.
-                    if let Err(NoId::X(why)) = services.user_ids.get(&services.x, username).await {
-                        return Err(unread(why));
-                    }
-                }
-                return Err(unread(error));
-            }
-        };
-        let candidates = candidates(&read).map_err(unread)?;
-        let is_old = |candidate: &Candidate| oldest.is_some_and(|oldest| candidate.post.created_at < oldest);
-        let reached_old = candidates.first().is_some_and(is_old);
-        posts.extend(candidates);
-        pages += 1;
-        let next = read.next_token.filter(|_| !reached_old);
-        if next.is_none() || pages >= plan.pages {
-            return Ok(Read { posts: in_order(posts), user_id, more: next.is_some() });
-        }
-        query.pagination_token = next;
     }
 }
 
@@ -187,10 +266,9 @@ async fn since_id(
 async fn processed(
     services: &Services,
     posts: &[Candidate],
-    now: DateTime<Utc>,
-    plan: Plan,
+    from: Option<DateTime<Utc>>,
 ) -> Result<BTreeSet<PostId>, StoreError> {
-    let sifted = sift(posts, now, plan.max_age, &BTreeSet::new());
+    let sifted = sift(posts, from, &BTreeSet::new());
     let worth = posts.iter().zip(sifted).filter(|(_, sifted)| *sifted == Sifted::Take).map(|(c, _)| &c.post.id);
     let look = |id: &PostId| {
         let id = id.clone();
@@ -213,15 +291,10 @@ async fn processed(
     Ok(processed)
 }
 
-/// Enqueues the extraction of each post, records those that were accepted, and marks them. Answers the oldest post that was
-/// not accepted.
+/// Enqueues the extraction of each post, records those that were accepted, and marks them. Fails when one was not accepted.
 ///
 /// In this order, because a post that is recorded or marked is not handed on again.
-async fn hand_on(
-    services: &Services,
-    cx: &JobContext,
-    taken: &[&Post],
-) -> Result<Option<(PostId, EnqueueError)>, Fail> {
+async fn hand_on(services: &Services, cx: &JobContext, taken: &[&Post]) -> Result<(), Fail> {
     let picks = &services.settings.picks;
     let extraction = |post: &&Post| {
         let id = job_id(cx.enqueued_at(), &format!("extract:{}", post.id));
@@ -235,14 +308,14 @@ async fn hand_on(
     for (post, answer) in taken.iter().zip(cx.client().submit_all(jobs).await) {
         match answer {
             Ok(enqueued) => accepted.push((post, enqueued.id)),
-            Err(error) => failure = failure.or(Some((post.id.clone(), error))),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
     keep(services, &accepted).await?;
     for (post, job) in accepted {
         services.marks.mark_processed(&post.id, &job.to_string(), picks.processed_ttl).await?;
     }
-    Ok(failure)
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
 async fn keep(services: &Services, accepted: &[(&Post, JobId)]) -> Result<(), StoreError> {
@@ -252,40 +325,22 @@ async fn keep(services: &Services, accepted: &[(&Post, JobId)]) -> Result<(), St
     services.hot.put(&records).await.map(|_| ())
 }
 
-/// Notes in Postgres how the poll ended: the copy of what Redis knows. While Postgres is away the next poll makes up for it.
-async fn note(
-    services: &Services,
-    username: &str,
-    outcome: PollOutcome,
-    error: Option<String>,
-    since_id: Option<PostId>,
-    user_id: Option<String>,
-) -> Result<(), StoreError> {
-    metrics::counter!("perch_polls_total", "outcome" => outcome.as_str()).increment(1);
-    let note = PollNote { username: username.to_owned(), at: clock::now(), outcome, error, since_id, user_id };
-    match services.store.accounts().note_poll(&note).await {
-        Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, account = username, "a poll is not noted in Postgres");
-            Ok(())
-        }
-        noted => noted,
-    }
-}
-
-fn report(sifted: &[Sifted]) -> Polled {
-    let mut polled = Polled { read: sifted.len(), ..Polled::default() };
-    for one in sifted {
+/// Adds what became of a page to what became of those before it.
+fn count(tally: &mut PollTally, sifted: &[Sifted], on_page: usize) {
+    let unreadable = on_page.saturating_sub(sifted.len());
+    let unreadable = std::iter::repeat_n(Sifted::Skip(Reason::Unreadable), unreadable);
+    for one in sifted.iter().copied().chain(unreadable) {
+        tally.read += 1;
         let outcome = match one {
             Sifted::Take => {
-                polled.taken += 1;
+                tally.taken += 1;
                 "taken"
             }
             Sifted::Skip(reason) => {
-                *polled.skipped.entry(Reason::as_str(*reason)).or_default() += 1;
+                *tally.skipped.entry(reason.as_str().to_owned()).or_default() += 1;
                 reason.as_str()
             }
         };
         metrics::counter!("perch_polled_posts_total", "outcome" => outcome).increment(1);
     }
-    polled
 }

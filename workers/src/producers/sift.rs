@@ -2,11 +2,8 @@
 
 use std::{cmp::Ordering, collections::BTreeSet, time::Duration};
 
-use chrono::{DateTime, Utc};
-use perch_clients::{
-    XError,
-    x::{Page, XPost},
-};
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_clients::x::{Page, XPost};
 use perch_jobs::{Post, PostId};
 
 /// A post that a poll read.
@@ -24,6 +21,8 @@ pub(super) enum Reason {
     Repost,
     TooOld,
     Processed,
+    /// It lacks its author or its time.
+    Unreadable,
 }
 
 impl Reason {
@@ -33,6 +32,7 @@ impl Reason {
             Self::Repost => "repost",
             Self::TooOld => "too_old",
             Self::Processed => "processed",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -44,36 +44,41 @@ pub(super) enum Sifted {
     Skip(Reason),
 }
 
-/// The posts of a page, oldest first.
-pub(super) fn candidates(page: &Page<XPost>) -> Result<Vec<Candidate>, XError> {
-    let candidate = |post: &XPost| {
-        let (is_reply, is_repost) = (post.is_reply(), post.is_repost());
-        Ok(Candidate { post: post.to_post(&page.includes)?, is_reply, is_repost })
-    };
-    Ok(in_order(page.data.iter().map(candidate).collect::<Result<Vec<_>, XError>>()?))
+/// The time from which on posts are read: those that were not too old when the poll was due, and all that came after the last
+/// poll, however late this one is.
+pub(super) fn read_from(due: DateTime<Utc>, max_age: Duration, read_to: Option<DateTime<Utc>>) -> DateTime<Utc> {
+    let fresh = TimeDelta::from_std(max_age).ok().and_then(|age| due.checked_sub_signed(age));
+    let fresh = fresh.unwrap_or(DateTime::<Utc>::MIN_UTC);
+    read_to.map_or(fresh, |read_to| read_to.min(fresh))
 }
 
-/// Posts of several pages, oldest first and each once, so that what was read before stays before.
-pub(super) fn in_order(mut posts: Vec<Candidate>) -> Vec<Candidate> {
+/// The posts of a page, oldest first and each once, so that what was read before stays before. One without its author or time
+/// is left out.
+pub(super) fn candidates(page: &Page<XPost>) -> Vec<Candidate> {
+    let candidate = |post: &XPost| {
+        let (is_reply, is_repost) = (post.is_reply(), post.is_repost());
+        match post.to_post(&page.includes) {
+            Ok(post) => Some(Candidate { post, is_reply, is_repost }),
+            Err(error) => {
+                tracing::warn!(%error, "a post cannot be read and is left out");
+                None
+            }
+        }
+    };
+    let mut posts: Vec<Candidate> = page.data.iter().filter_map(candidate).collect();
     posts.sort_by(|a, b| by_age(&a.post.id, &b.post.id));
     posts.dedup_by(|a, b| a.post.id == b.post.id);
     posts
 }
 
-/// Decides for each post whether it is taken, in the order of the posts.
-pub(super) fn sift(
-    posts: &[Candidate],
-    now: DateTime<Utc>,
-    max_age: Duration,
-    processed: &BTreeSet<PostId>,
-) -> Vec<Sifted> {
+/// Decides for each post whether it is taken, in the order of the posts. Nothing is too old where no time is given.
+pub(super) fn sift(posts: &[Candidate], from: Option<DateTime<Utc>>, processed: &BTreeSet<PostId>) -> Vec<Sifted> {
     let decide = |candidate: &Candidate| {
-        let age = (now - candidate.post.created_at).to_std().unwrap_or_default();
         if candidate.is_repost {
             Sifted::Skip(Reason::Repost)
         } else if candidate.is_reply {
             Sifted::Skip(Reason::Reply)
-        } else if age > max_age {
+        } else if from.is_some_and(|from| candidate.post.created_at < from) {
             Sifted::Skip(Reason::TooOld)
         } else if processed.contains(&candidate.post.id) {
             Sifted::Skip(Reason::Processed)
@@ -82,15 +87,6 @@ pub(super) fn sift(
         }
     };
     posts.iter().map(decide).collect()
-}
-
-/// The newest post up to which nothing is left to do, given the oldest one that could not be handed on.
-pub(super) fn settled_up_to<'p>(posts: &'p [Candidate], failed: Option<&PostId>) -> Option<&'p PostId> {
-    posts
-        .iter()
-        .map(|candidate| &candidate.post.id)
-        .filter(|id| failed.is_none_or(|failed| by_age(id, failed).is_lt()))
-        .max_by(|a, b| by_age(a, b))
 }
 
 /// Ids of posts grow with time; as text the shorter number is the smaller one.
@@ -102,9 +98,6 @@ pub(super) fn by_age(a: &PostId, b: &PostId) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-    use proptest::prelude::*;
-
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
@@ -136,7 +129,7 @@ mod tests {
             candidate(4, now, TimeDelta::hours(30)),
             fresh(5),
         ];
-        let sifted = sift(&posts, now, DAY, &BTreeSet::from([id(5)]));
+        let sifted = sift(&posts, Some(read_from(now, DAY, None)), &BTreeSet::from([id(5)]));
         assert_eq!(
             sifted,
             [
@@ -153,24 +146,42 @@ mod tests {
     fn a_post_exactly_at_the_limit_and_one_from_a_clock_ahead_are_taken() {
         let now = Utc::now();
         let posts = [candidate(1, now, TimeDelta::hours(24)), candidate(2, now, TimeDelta::seconds(-30))];
-        assert_eq!(sift(&posts, now, DAY, &BTreeSet::new()), [Sifted::Take, Sifted::Take]);
+        assert_eq!(sift(&posts, Some(read_from(now, DAY, None)), &BTreeSet::new()), [Sifted::Take, Sifted::Take]);
+    }
+
+    #[test]
+    fn a_poll_reads_what_was_fresh_when_it_was_due_and_all_since_the_one_before() {
+        let due = Utc::now();
+        assert_eq!(read_from(due, DAY, None), due - TimeDelta::days(1));
+        let before = due - TimeDelta::days(3);
+        assert_eq!(read_from(due, DAY, Some(before)), before);
+        assert_eq!(read_from(due, DAY, Some(due - TimeDelta::hours(1))), due - TimeDelta::days(1));
+        assert!(read_from(due, Duration::MAX, None) < before);
+    }
+
+    #[test]
+    fn one_odd_post_does_not_keep_the_others_of_its_page_from_being_read() {
+        let post = |id: &str, author: &str| {
+            let given = serde_json::json!({ "id": id, "text": "Suns ML", "author_id": author,
+                "created_at": "2026-11-21T09:30:00Z", "public_metrics": { "like_count": 3 } });
+            serde_json::from_value::<XPost>(given).expect("a post")
+        };
+        let mut timeless = post("8", "12");
+        timeless.created_at = None;
+        let known = serde_json::json!({ "users": [{ "id": "12", "name": "Sally", "username": "sharp_sally" }] });
+        let page = Page {
+            data: vec![post("9", "12"), timeless, post("7", "13"), post("6", "12")],
+            includes: serde_json::from_value(known).expect("a user"),
+            errors: Vec::new(),
+            newest_id: None,
+            next_token: None,
+        };
+        let ids: Vec<PostId> = candidates(&page).into_iter().map(|candidate| candidate.post.id).collect();
+        assert_eq!(ids, [id(6), id(9)]);
     }
 
     #[test]
     fn a_longer_id_is_newer_than_a_shorter_one() {
         assert!(by_age(&id(999), &id(1_000)).is_lt());
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_that_was_not_handed_on_is_ever_passed(ids in prop::collection::vec(1u64..5_000, 1..20), failed in 1u64..5_000) {
-            let now = Utc::now();
-            let posts: Vec<Candidate> = ids.iter().map(|n| candidate(*n, now, TimeDelta::zero())).collect();
-            if let Some(last) = settled_up_to(&posts, Some(&id(failed))) {
-                prop_assert!(by_age(last, &id(failed)).is_lt());
-            }
-            let newest = ids.iter().max().map(|n| id(*n));
-            prop_assert_eq!(settled_up_to(&posts, None).cloned(), newest);
-        }
     }
 }

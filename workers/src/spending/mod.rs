@@ -1,5 +1,6 @@
 //! The books: what calls to paid services cost, and the budgets that hold them back.
 
+mod aside;
 pub mod report;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -12,7 +13,12 @@ use perch_base::{
 };
 use perch_clients::{Charge, Meter, OverBudget, Reserved, Spender, models::Usage};
 use perch_jobs::JobId;
-use perch_store::{Allowance, Budgets, HotRecord, HotStore, Reservation, SpendKind, SpendRecord, Spent, Store};
+use perch_store::{
+    Allowance, Budgets, HotRecord, HotStore, Reservation, SpendKind, SpendRecord, Spent, Store, next_day, next_month,
+};
+use tokio::runtime::Handle;
+
+pub(crate) use aside::Aside;
 
 /// The name of X in the books.
 const X: &str = "x";
@@ -37,9 +43,9 @@ pub(crate) struct Held {
 }
 
 /// What a call of a model came to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Used<'a> {
-    pub model: &'a str,
+#[derive(Debug, Clone)]
+pub(crate) struct Used {
+    pub model: String,
     pub usage: Usage,
     /// Millionths of a US dollar.
     pub micros: i64,
@@ -63,7 +69,7 @@ impl Spending {
             Ok(Reservation::Held { spent, after }) => {
                 metrics::counter!("perch_calls_held_total", "provider" => provider.to_owned(), "by" => word(spent))
                     .increment(1);
-                Err(Held { what: said(spent, allowed, most), after })
+                Err(Held { what: said(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
             }
             Err(error) => {
                 tracing::warn!(provider, %error, "the budget is not known; the call is made");
@@ -79,12 +85,12 @@ impl Spending {
         at: DateTime<Utc>,
         most: i64,
         spender: &Spender,
-        used: Option<Used<'_>>,
+        used: Option<Used>,
     ) {
-        self.correct(provider, used.map_or(0, |used| used.micros) - most, at).await;
+        self.correct(provider, used.as_ref().map_or(0, |used| used.micros) - most, at).await;
         let Some(Used { model, usage, micros }) = used else { return };
         let record = SpendRecord {
-            model: Some(model.to_owned()),
+            model: Some(model),
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
             ..record(provider, SpendKind::Model, 1, micros, spender)
@@ -151,6 +157,13 @@ impl Meter for Spending {
             }
         })
     }
+
+    fn abandoned(&self, reserved: Reserved, spender: &Spender, units: u32) {
+        let (books, spender) = (self.clone(), spender.clone());
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { Meter::settle(&books, reserved, &spender, units).await });
+        }
+    }
 }
 
 fn allowance(budget: Budget) -> Allowance {
@@ -182,18 +195,23 @@ const fn word(spent: Spent) -> &'static str {
     }
 }
 
-fn said(spent: Spent, allowed: Allowance, most: i64) -> String {
-    let budget = |name: &str, budget: i64| {
+/// When a call that is held back is tried again: within half an hour, as somebody may have raised the budget, and not all at once.
+fn look_again(draw: f64) -> Duration {
+    Duration::from_secs(15 * 60).mul_f64(1.0 + draw.clamp(0.0, 1.0))
+}
+
+fn said(spent: Spent, allowed: Allowance, most: i64, now: DateTime<Utc>) -> String {
+    let budget = |name: &str, budget: i64, over: DateTime<Utc>| {
         let why = if most > budget {
             format!("is less than the {} that this one call may cost", dollars(most))
         } else {
-            "is used up".to_owned()
+            format!("is used up until {}", over.format("%Y-%m-%d %H:%M UTC"))
         };
         format!("the {name} budget of {} {why}", dollars(budget))
     };
     match spent {
-        Spent::Day => budget("daily", allowed.day),
-        Spent::Month => budget("monthly", allowed.month),
+        Spent::Day => budget("daily", allowed.day, next_day(now)),
+        Spent::Month => budget("monthly", allowed.month, next_month(now)),
         Spent::Rate => {
             let (count, per) = allowed.rate.unwrap_or_default();
             format!("the rate of {count} calls in {} is used up", humantime::format_duration(per))
@@ -213,14 +231,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_a_call_back_is_said_with_its_amount() {
+    fn what_holds_a_call_back_is_said_with_its_amount_and_its_end() {
         let allowed = Allowance { day: 5_000_000, month: 100_000_000, rate: Some((60, Duration::from_secs(60))) };
-        assert_eq!(said(Spent::Day, allowed, 500_000), "the daily budget of 5.00 USD is used up");
-        assert_eq!(said(Spent::Month, allowed, 500_000), "the monthly budget of 100.00 USD is used up");
-        assert_eq!(said(Spent::Rate, allowed, 500_000), "the rate of 60 calls in 1m is used up");
+        let said = |spent, most| said(spent, allowed, most, "2026-11-10T12:00:00Z".parse().expect("a time"));
+        assert_eq!(said(Spent::Day, 500_000), "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC");
         assert_eq!(
-            said(Spent::Day, allowed, 6_000_000),
+            said(Spent::Month, 500_000),
+            "the monthly budget of 100.00 USD is used up until 2026-12-01 00:00 UTC"
+        );
+        assert_eq!(said(Spent::Rate, 500_000), "the rate of 60 calls in 1m is used up");
+        assert_eq!(
+            said(Spent::Day, 6_000_000),
             "the daily budget of 5.00 USD is less than the 6.00 USD that this one call may cost"
         );
+    }
+
+    #[test]
+    fn calls_that_are_held_back_look_again_within_half_an_hour_and_not_all_at_once() {
+        let minutes = |draw| look_again(draw).as_secs() / 60;
+        assert_eq!((minutes(0.0), minutes(0.5), minutes(1.0)), (15, 22, 30));
     }
 }

@@ -7,7 +7,8 @@ use perch_base::{
     Settings,
     settings::{Budget, micros},
 };
-use perch_store::{ProviderSpend, Store, StoreError, day, month};
+use perch_queue::Redis;
+use perch_store::{Balance, Budgets, Hold, ProviderSpend, Spent, Store, StoreError, day, month, next_day, next_month};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,10 +25,13 @@ pub struct ProviderCost {
     pub month: f64,
     /// The most that may be spent in one month; 0 for no budget.
     pub monthly_budget: f64,
-    /// What the month comes to when its other days cost what the last seven did on average, or today where there were none.
+    /// What the month comes to when its other days cost what the last seven did on average, or those since the first call, or
+    /// today where there were none.
     pub forecast: f64,
-    /// What holds further calls back: `day`, `month`, or nothing.
+    /// Which budget holds calls back: `day`, `month`, or none.
     pub held_by: Option<&'static str>,
+    /// When a budget last held a call back.
+    pub last_held: Option<DateTime<Utc>>,
 }
 
 /// What was spent, by one thing that tells it apart.
@@ -51,7 +55,7 @@ pub struct CostLine {
     pub cost: f64,
 }
 
-/// What was spent. It is as old as the last sync into Postgres, a few seconds.
+/// What was spent. It is as old as the last sync into Postgres, a few seconds; what holds calls back is told by Redis.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SpendReport {
     /// Each provider that has a budget or was paid.
@@ -68,6 +72,7 @@ pub struct SpendReport {
 pub async fn report(
     settings: &Settings,
     store: &Store,
+    redis: &Redis,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 ) -> Result<SpendReport, StoreError> {
@@ -85,30 +90,71 @@ pub async fn report(
         tokens: sum.tokens,
         cost: dollars(sum.micros),
     });
-    Ok(SpendReport { providers: providers(settings, &spent, now), lines: lines.collect(), since, until })
+    let counted = Budgets::new(redis.clone(), store.clone(), settings.env);
+    let providers = providers(settings, &spent, &counted, now).await;
+    Ok(SpendReport { providers, lines: lines.collect(), since, until })
 }
 
-fn providers(settings: &Settings, spent: &[ProviderSpend], now: DateTime<Utc>) -> Vec<ProviderCost> {
+async fn providers(
+    settings: &Settings,
+    spent: &[ProviderSpend],
+    counted: &Budgets,
+    now: DateTime<Utc>,
+) -> Vec<ProviderCost> {
     let of_models = settings.models.providers.iter().map(|(name, provider)| (name.as_str(), provider.budget));
     let budgets: BTreeMap<&str, Budget> = of_models.chain([("x", settings.x.budget)]).collect();
     let asked = settings.models.extraction.iter().chain(&settings.models.replies).map(String::as_str);
     let paid = spent.iter().map(|spend| spend.provider.as_str());
     let names: BTreeSet<&str> = asked.chain(paid).chain(["x"]).collect();
-    let cost = |name: &str| {
-        let nothing = ProviderSpend { provider: name.to_owned(), day: 0, month: 0, week: 0 };
+    let mut costs = Vec::new();
+    for name in names {
+        let nothing = ProviderSpend { provider: name.to_owned(), day: 0, month: 0, week: 0, days: 0 };
         let own = spent.iter().find(|spend| spend.provider == name).unwrap_or(&nothing);
-        provider_cost(own, budgets.get(name).copied().unwrap_or_default(), now)
-    };
-    names.into_iter().map(cost).collect()
+        let (balance, hold) = standing(counted, own, now).await;
+        costs.push(provider_cost(own, budgets.get(name).copied().unwrap_or_default(), balance, hold, now));
+    }
+    costs
 }
 
-fn provider_cost(spend: &ProviderSpend, budget: Budget, now: DateTime<Utc>) -> ProviderCost {
-    let reached = |spent: i64, budget: f64| budget > 0.0 && spent >= micros(budget);
-    let held_by = if reached(spend.month, budget.monthly) {
-        Some("month")
-    } else {
-        reached(spend.day, budget.daily).then_some("day")
+/// What the budget counts, and whom it last refused. While Redis is away that is what Postgres knows, and nobody.
+async fn standing(counted: &Budgets, spend: &ProviderSpend, now: DateTime<Utc>) -> (Balance, Option<Hold>) {
+    let asked = async {
+        let hold = counted.last_hold(&spend.provider, now).await?;
+        Ok::<_, StoreError>((counted.balance(&spend.provider, now).await?, hold))
     };
+    let known = Balance { day: spend.day, month: spend.month };
+    match asked.await {
+        // Redis may have been wiped since, and then knows less.
+        Ok((balance, hold)) => {
+            (Balance { day: balance.day.max(known.day), month: balance.month.max(known.month) }, hold)
+        }
+        Err(error) => {
+            tracing::warn!(%error, provider = spend.provider, "what holds calls back is told by Postgres alone");
+            (known, None)
+        }
+    }
+}
+
+/// Which budget is used up, or would refuse the call again that it refused last.
+fn held_by(budget: Budget, balance: Balance, hold: Option<Hold>, now: DateTime<Utc>) -> Option<&'static str> {
+    let is_over = |hold: &Hold| match hold.spent {
+        Spent::Month => next_month(hold.at) <= now,
+        Spent::Day | Spent::Rate => next_day(hold.at) <= now,
+    };
+    let cost = hold.filter(|hold| !is_over(hold)).map_or(0, |hold| hold.micros);
+    let holds = |spent: i64, budget: f64| {
+        budget > 0.0 && (spent >= micros(budget) || (cost > 0 && spent + cost > micros(budget)))
+    };
+    if holds(balance.month, budget.monthly) { Some("month") } else { holds(balance.day, budget.daily).then_some("day") }
+}
+
+fn provider_cost(
+    spend: &ProviderSpend,
+    budget: Budget,
+    balance: Balance,
+    hold: Option<Hold>,
+    now: DateTime<Utc>,
+) -> ProviderCost {
     ProviderCost {
         provider: spend.provider.clone(),
         today: dollars(spend.day),
@@ -116,13 +162,14 @@ fn provider_cost(spend: &ProviderSpend, budget: Budget, now: DateTime<Utc>) -> P
         month: dollars(spend.month),
         monthly_budget: budget.monthly,
         forecast: dollars(forecast(spend, now)),
-        held_by,
+        held_by: held_by(budget, balance, hold, now),
+        last_held: hold.map(|hold| hold.at),
     }
 }
 
 /// What was spent, and for each day that is left what a day costs. Today counts as a day that is left as far as it cost less.
 fn forecast(spend: &ProviderSpend, now: DateTime<Utc>) -> i64 {
-    let usual = if spend.week > 0 { spend.week / 7 } else { spend.day };
+    let usual = if spend.week > 0 { spend.week / spend.days.clamp(1, 7) } else { spend.day };
     let left = i64::from(days_of_month(now)) - i64::from(now.day());
     spend.month + usual * left + (usual - spend.day).max(0)
 }
@@ -145,7 +192,7 @@ mod tests {
     }
 
     fn spend(day: i64, month: i64, week: i64) -> ProviderSpend {
-        ProviderSpend { provider: "x".into(), day, month, week }
+        ProviderSpend { provider: "x".into(), day, month, week, days: 7 }
     }
 
     #[test]
@@ -155,15 +202,22 @@ mod tests {
         assert_eq!(forecast(&spend(30, 40, 70), tenth), 40 + 10 * 20);
         assert_eq!(forecast(&spend(5, 5, 0), at("2026-11-30T12:00:00Z")), 5);
         assert_eq!(forecast(&spend(2, 2, 0), tenth), 2 + 2 * 20);
+        let second_day = ProviderSpend { days: 1, ..spend(30, 40, 10) };
+        assert_eq!(forecast(&second_day, tenth), 40 + 10 * 20);
     }
 
     #[test]
-    fn a_budget_that_is_reached_holds_calls_back_that_of_the_month_before_that_of_the_day() {
+    fn a_budget_holds_calls_back_once_one_would_pass_it_that_of_the_month_before_that_of_the_day() {
         let budget = Budget { daily: 1.0, monthly: 2.0 };
         let now = at("2026-11-10T12:00:00Z");
-        assert_eq!(provider_cost(&spend(1_000_000, 1_000_000, 0), budget, now).held_by, Some("day"));
-        assert_eq!(provider_cost(&spend(1_000_000, 2_000_000, 0), budget, now).held_by, Some("month"));
-        assert_eq!(provider_cost(&spend(999_999, 999_999, 0), budget, now).held_by, None);
-        assert_eq!(provider_cost(&spend(5_000_000, 5_000_000, 0), Budget::default(), now).held_by, None);
+        let held = |day, month, hold| held_by(budget, Balance { day, month }, hold, now);
+        assert_eq!(held(1_000_000, 1_000_000, None), Some("day"));
+        assert_eq!(held(1_000_000, 2_000_000, None), Some("month"));
+        assert_eq!(held(999_999, 999_999, None), None);
+        let refused = |at| Some(Hold { spent: Spent::Day, at, micros: 50_000 });
+        assert_eq!(held(960_000, 960_000, refused(now)), Some("day"), "the same call would be refused again");
+        assert_eq!(held(950_000, 950_000, refused(now)), None, "it would be made now");
+        assert_eq!(held(960_000, 960_000, refused(at("2026-11-09T12:00:00Z"))), None, "nobody has asked today");
+        assert_eq!(held_by(Budget::default(), Balance { day: 5_000_000, month: 5_000_000 }, None, now), None);
     }
 }

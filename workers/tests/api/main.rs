@@ -15,4 +15,5 @@ mod operate;
 mod picks;
 mod probes;
 mod security;
+mod spend;
 mod world;

@@ -7,6 +7,7 @@ mod freezing;
 mod ledger;
 mod mentions;
 mod metrics;
+mod outages;
 mod pacing;
 mod polling;
 mod publishing;

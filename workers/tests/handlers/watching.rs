@@ -1,6 +1,9 @@
-use perch_jobs::{PollAccount, PollAccounts, PollDueAccounts};
-use perch_sandbox::{Endpoint, Fault, FaultKind, Standing};
-use perch_store::{AccountChange, AccountRecord, JobState, PollOutcome};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use perch_base::Environment;
+use perch_jobs::{JobId, PollAccount, PollAccounts, PollDueAccounts, PostId};
+use perch_queue::EnqueueOptions;
+use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost, Standing};
+use perch_store::{AccountChange, AccountRecord, JobState, Marks, PollNote, PollOutcome, PollProgress, PollTally};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
@@ -121,16 +124,130 @@ async fn a_poll_reads_as_many_pages_as_it_may_and_stops_where_the_last_one_ended
 }
 
 #[tokio::test]
-async fn a_failure_on_a_later_page_hands_nothing_on_and_passes_nothing() {
+async fn a_failure_on_a_later_page_keeps_what_was_read_and_no_post_is_paid_for_twice() {
     let world = World::with(&[("PERCH__PICKS__POSTS_PER_POLL", "5"), ("PERCH__PICKS__PAGES", "3")]).await;
     for n in 0..8 {
         world.x.publish(SALLY, format!("Lakers -{n}.5 (-110)").as_str());
     }
     world.x.add_fault(Fault::new(Endpoint::UserPosts, FaultKind::Slow).times(1).delay_ms(1));
-    world.x.add_fault(Fault::new(Endpoint::UserPosts, FaultKind::RateLimited).times(1).delay_ms(1_000));
-    let ended = world.done(&poll(SALLY)).await;
-    assert_eq!((ended.attempts, &ended.result.expect("a result")["taken"]), (1, &json!(8)));
-    assert_eq!(world.jobs_of("extract_post").await.len(), 8);
+    world.x.add_fault(Fault::new(Endpoint::UserPosts, FaultKind::RateLimited).times(1).delay_ms(5_000));
+    let id = world.enqueue(&poll(SALLY)).await;
+    eventually("the first page is handed on while the second waits", || async {
+        (world.jobs_of("extract_post").await.len() == 5).then_some(())
+    })
+    .await;
+    let marks = Marks::new(world.redis().door(), Environment::Staging);
+    assert_eq!(marks.since_id(SALLY).await.expect("Redis answers"), None, "older posts are unread");
+    let late = world.x.publish(SALLY, CELTICS);
+    let ended = world.ended(id).await;
+    assert_eq!((ended.attempts, &ended.result.expect("a result")["taken"]), (1, &json!(9)));
+    assert_eq!(noted(&world, SALLY).await.since_id.map(|id| id.to_string()), Some(late));
+    assert_eq!(world.jobs_of("extract_post").await.len(), 9);
+    let spent = eventually("what was read is written down", || async {
+        world.sync().await;
+        let day = perch_store::day(chrono::Utc::now());
+        let sums = world.store.spend().sums(day, day + chrono::TimeDelta::days(2)).await.expect("Postgres answers");
+        sums.into_iter().find(|sum| sum.kind == "post_read" && sum.account == SALLY)
+    })
+    .await;
+    assert_eq!(spent.units, 9, "each post once");
+}
+
+#[tokio::test]
+async fn a_poll_whose_next_page_x_does_not_know_any_more_begins_anew_and_passes_nothing() {
+    let world = World::with(&[("PERCH__PICKS__POSTS_PER_POLL", "5"), ("PERCH__PICKS__PAGES", "3")]).await;
+    let mut ids: Vec<PostId> = Vec::new();
+    for n in 0..7 {
+        ids.push(world.x.publish(SALLY, format!("Lakers -{n}.5 (-110)").as_str()).parse().expect("an id"));
+    }
+    let now = chrono::Utc::now();
+    let left = PollProgress {
+        since_id: None,
+        from: Some(now - chrono::TimeDelta::days(1)),
+        began: now,
+        newest: ids.last().cloned(),
+        pages: 1,
+        page: Some("ff".into()),
+        tally: PollTally::default(),
+    };
+    let marks = Marks::new(world.redis().door(), Environment::Staging);
+    marks.set_poll_progress(SALLY, Some(&left)).await.expect("Redis answers");
+    assert_eq!(polled(&world, SALLY).await, json!({ "read": 7, "taken": 7 }));
+    assert_eq!(marks.poll_progress(SALLY).await.expect("Redis answers"), None);
+}
+
+#[tokio::test]
+async fn a_poll_that_comes_late_takes_all_that_was_written_since_the_one_before() {
+    let world = World::start().await;
+    let ago = |hours| chrono::Utc::now() - chrono::TimeDelta::hours(hours);
+    let written = |text: &str, hours| {
+        let post = NewPost { text: text.into(), created_at: Some(ago(hours)), ..NewPost::default() };
+        world.x.publish(SALLY, post).parse::<PostId>().expect("an id")
+    };
+    let (last, _) = (written(CHATTER, 40), written(LAKERS, 26));
+    let note = PollNote {
+        username: SALLY.into(),
+        at: ago(39),
+        outcome: PollOutcome::Polled,
+        error: None,
+        since_id: Some(last),
+        read_to: Some(ago(39)),
+        user_id: None,
+    };
+    world.store.accounts().note_poll(&note).await.expect("Postgres answers");
+    assert_eq!(polled(&world, SALLY).await, json!({ "read": 1, "taken": 1 }));
+    let read_to = noted(&world, SALLY).await.read_to.expect("it is noted");
+    assert!(read_to > ago(1), "{read_to}");
+}
+
+#[tokio::test]
+async fn the_first_poll_of_an_account_takes_what_was_fresh_when_it_was_due_and_nothing_older() {
+    let world = World::start().await;
+    let ago = |hours| chrono::Utc::now() - chrono::TimeDelta::hours(hours);
+    for (text, hours) in [(CHATTER, 60), (LAKERS, 30), (CELTICS, 1)] {
+        world.x.publish(PETE, NewPost { text: text.into(), created_at: Some(ago(hours)), ..NewPost::default() });
+    }
+    let due = EnqueueOptions { id: Some(JobId::at(ago(20))), ..EnqueueOptions::default() };
+    let ended = world.ended(world.enqueue_with(&poll(PETE), due).await).await;
+    assert_eq!(ended.result, Some(json!({ "read": 2, "taken": 2 })));
+}
+
+#[tokio::test]
+async fn an_account_that_is_watched_again_is_not_made_up_for() {
+    let world = World::start().await;
+    polled(&world, SALLY).await;
+    let accounts = world.store.accounts();
+    for enabled in [false, true] {
+        assert!(noted(&world, SALLY).await.read_to.is_some());
+        let change = AccountChange { enabled: Some(enabled), ..AccountChange::default() };
+        accounts.change(SALLY, &change).await.expect("Postgres answers");
+    }
+    assert_eq!(noted(&world, SALLY).await.read_to, None);
+    polled(&world, SALLY).await;
+    accounts.remove(SALLY, "tester").await.expect("Postgres answers");
+    accounts.add(SALLY, &AccountChange::default(), "tester").await.expect("Postgres answers");
+    assert_eq!(noted(&world, SALLY).await.read_to, None);
+}
+
+#[tokio::test]
+async fn each_post_that_a_poll_read_is_counted_by_what_became_of_it() {
+    let metrics = PrometheusBuilder::new().install_recorder().expect("the only one of this process");
+    let world = World::start().await;
+    world.x.publish(SALLY, CHATTER);
+    world.x.publish(SALLY, LAKERS);
+    assert_eq!(polled(&world, SALLY).await["taken"], 2);
+    world.sync().await;
+    forgotten(&world).await;
+    sqlx::query("update watched_accounts set since_id = null")
+        .execute(&world.database().raw())
+        .await
+        .expect("Postgres answers");
+    polled(&world, SALLY).await;
+    let shown = metrics.render();
+    for line in [r#"perch_polled_posts_total{outcome="taken"} 2"#, r#"perch_polled_posts_total{outcome="processed"} 2"#]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    ChatRequest, Completion, ModelError,
+    ChatRequest, Completion, ModelError, Usage,
+    types::about_tokens,
     wire::{self, Complaint, Verdict},
 };
 use crate::{
@@ -96,7 +97,13 @@ impl ModelClient {
 
     /// Asks the model, once. Trying again is the caller's to decide, by the error's disposition.
     pub async fn complete(&self, request: &ChatRequest) -> Result<Completion, ModelError> {
-        let request = self.request(request)?;
+        self.complete_within(self.config.timeout, request).await
+    }
+
+    /// The same, for no longer than this time and that of the provider.
+    pub async fn complete_within(&self, time: Duration, asked: &ChatRequest) -> Result<Completion, ModelError> {
+        let mut request = self.request(asked)?;
+        *request.timeout_mut() = Some(time.min(self.config.timeout));
         let key = format!("model:{}:{ENDPOINT}", self.config.name);
         if let Some(wait) = self.transport.held_back(&key, ENDPOINT).await {
             return Err(ModelError::RateLimited { provider: self.name(), after: clamped(wait) });
@@ -107,7 +114,7 @@ impl ModelClient {
             self.transport.record(&key, window.limit, window.remaining, window.reset).await;
         }
         if answer.status.is_success() {
-            return self.completed(&answer);
+            return self.completed(asked, &answer);
         }
         let error = self.refused(&answer);
         if let ModelError::RateLimited { after, .. } = &error {
@@ -129,23 +136,28 @@ impl ModelClient {
         Ok(request)
     }
 
-    fn completed(&self, answer: &Answer) -> Result<Completion, ModelError> {
+    fn completed(&self, asked: &ChatRequest, answer: &Answer) -> Result<Completion, ModelError> {
         let answer: wire::Answer = serde_json::from_slice(&answer.body).map_err(|error| ModelError::Decode {
             provider: self.name(),
             reason: self.transport.presentable(&error.to_string()),
         })?;
-        let usage = answer.usage.unwrap_or_default();
         let provider = self.name();
-        match wire::verdict(answer.choices) {
+        let verdict = wire::verdict(answer.choices);
+        // A question of no tokens is one that was not counted.
+        let usage = answer.usage.filter(|usage| usage.prompt_tokens > 0).unwrap_or_else(|| Usage {
+            prompt_tokens: asked.about_tokens(),
+            completion_tokens: verdict.text().map_or(0, about_tokens),
+        });
+        match verdict {
             Verdict::Said(text) => {
                 let model = answer.model.unwrap_or_else(|| self.config.model.clone());
                 Ok(Completion { text, usage, model })
             }
             Verdict::Refused(reason) => {
-                Err(ModelError::Refused { provider, reason: self.transport.presentable(&reason) })
+                Err(ModelError::Refused { provider, reason: self.transport.presentable(&reason), usage })
             }
-            Verdict::Truncated(text) => Err(ModelError::Truncated { provider, tokens: usage.completion_tokens, text }),
-            Verdict::Nothing => Err(ModelError::Empty { provider }),
+            Verdict::Truncated(text) => Err(ModelError::Truncated { provider, usage, text }),
+            Verdict::Nothing => Err(ModelError::Empty { provider, usage }),
         }
     }
 

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use perch_base::{Classified, Disposition};
 
+use super::Usage;
 use crate::headers::clamped;
 
 /// Why a model gave no answer. `provider` is its name in `[models.providers]`.
@@ -55,14 +56,16 @@ pub enum ModelError {
         provider: String,
         /// Why, in the model's words.
         reason: String,
+        /// What that cost in tokens.
+        usage: Usage,
     },
     /// The answer ended at the token limit.
-    #[error("{provider}: the answer was cut off after {tokens} tokens; allow more with max_tokens")]
+    #[error("{provider}: the answer was cut off after {} tokens; a shorter one can be asked for", usage.completion_tokens)]
     Truncated {
         /// The provider.
         provider: String,
-        /// Tokens that were written.
-        tokens: u64,
+        /// What it cost in tokens.
+        usage: Usage,
         /// What was said until then.
         text: String,
     },
@@ -71,6 +74,8 @@ pub enum ModelError {
     Empty {
         /// The provider.
         provider: String,
+        /// What that cost in tokens.
+        usage: Usage,
     },
     /// The provider failed (5xx).
     #[error("{provider}: failed with status {status}; it can be tried again")]
@@ -142,6 +147,24 @@ pub enum ModelError {
         /// What is wrong, and what to do.
         reason: String,
     },
+}
+
+impl ModelError {
+    /// What a call that ended so cost in tokens, as far as there was an answer.
+    pub fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Refused { usage, .. } | Self::Truncated { usage, .. } | Self::Empty { usage, .. } => Some(*usage),
+            _ => None,
+        }
+    }
+
+    /// Whether the provider may have done work of which nobody knows what it cost.
+    pub fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Decode { .. } | Self::Oversized { .. } | Self::Interrupted { .. } | Self::Timeout { sent: true, .. }
+        )
+    }
 }
 
 impl Classified for ModelError {

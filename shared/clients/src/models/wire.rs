@@ -99,6 +99,16 @@ pub(super) enum Verdict {
     Nothing,
 }
 
+impl Verdict {
+    /// What the model wrote.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Said(text) | Self::Refused(text) | Self::Truncated(text) => Some(text),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// Reads the verdict of the first choice.
 pub(super) fn verdict(choices: Vec<Choice>) -> Verdict {
     let Some(Choice { message, finish_reason }) = choices.into_iter().next() else { return Verdict::Nothing };

@@ -19,6 +19,7 @@ use crate::{
     headers::{clamped, retry_after, x_window},
     http::{Answer, MAX_BODY, SendError, endpoint, root_cause},
     last_look::{Withheld, guarded},
+    meter::Aside,
     oauth1::{self, Signer},
 };
 
@@ -161,17 +162,19 @@ impl XClient {
         if let Some(wait) = self.transport.held_back(&key, call.endpoint).await {
             return Err(XError::RateLimited { call: call.name(), after: clamped(wait) });
         }
-        let reserved = self.reserve(call).await?;
+        let most = call.charge.map_or(0, |(_, most)| most);
+        // A write may have been done, and is paid for then.
+        let lost = if call.write.is_some() { most } else { 0 };
+        let aside = Aside::new(&*self.meter, &self.spender, self.reserve(call).await?, lost);
         let answered = self.send(call, &key, request, &withheld).await;
-        if let Some(reserved) = reserved {
-            let units = match &answered {
-                Ok((envelope, _)) => envelope.data.as_ref().map_or(0, Billed::units),
-                Err(error) if error.outcome_known() || call.write.is_none() => 0,
-                // It may have been done, and is paid for then.
-                Err(_) => reserved.most,
-            };
-            self.meter.settle(reserved, &self.spender, units).await;
-        }
+        let units = match &answered {
+            Ok((envelope, _)) => envelope.data.as_ref().map_or(0, Billed::units),
+            Err(error) if error.outcome_known() => 0,
+            // X has given what it charges for, though it cannot be read.
+            Err(XError::Decode { .. } | XError::Oversized { .. }) => most,
+            Err(_) => lost,
+        };
+        aside.settle(units).await;
         answered
     }
 

@@ -162,10 +162,13 @@ pub struct PublicMetrics {
     repost_count: Option<u64>,
     retweet_count: Option<u64>,
     /// Replies.
+    #[serde(default)]
     pub reply_count: u64,
     /// Likes.
+    #[serde(default)]
     pub like_count: u64,
     /// Quotes.
+    #[serde(default)]
     pub quote_count: u64,
     /// Bookmarks.
     #[serde(default)]

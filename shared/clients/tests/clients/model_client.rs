@@ -71,12 +71,25 @@ async fn a_question_with_picture_and_schema_is_sent_as_chat_completions_wants_it
 }
 
 #[tokio::test]
-async fn an_answer_without_usage_counts_no_tokens() {
-    let mut bare = answer(&json!("hello"), "stop");
+async fn an_answer_without_usage_is_counted_by_its_length_and_that_of_the_question() {
+    let mut bare = answer(&json!("six words that take some tokens"), "stop");
     bare.as_object_mut().expect("an object").remove("usage");
-    let server = Server::start([Reply::json(200, &bare)]).await;
-    let completion = model_client(&server.base).complete(&question()).await.expect("an answer");
-    assert_eq!(completion.usage.completion_tokens, 0);
+    let mut none = bare.clone();
+    none["usage"] = json!({});
+    for reply in [bare, none] {
+        let server = Server::start([Reply::json(200, &reply)]).await;
+        let completion = model_client(&server.base).complete(&question()).await.expect("an answer");
+        assert_eq!(completion.usage.completion_tokens, 10);
+        assert_eq!(completion.usage.prompt_tokens, question().about_tokens());
+        assert!(completion.usage.prompt_tokens > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_question_waits_no_longer_than_its_caller_may() {
+    let silent = BrokenServer::start(Fault::Silence).await;
+    let error = model_client(&silent.base).complete_within(HASTY, &question()).await.expect_err("silence");
+    assert!(matches!(error, ModelError::Timeout { sent: true, .. }) && error.is_lost(), "{error:?}");
 }
 
 #[tokio::test]
@@ -84,6 +97,7 @@ async fn a_cut_off_answer_keeps_what_was_said() {
     let error = failed(Reply::json(200, &answer(&json!("{\"type\":\"spr"), "length"))).await;
     assert_eq!(error.disposition(), Disposition::Never);
     assert!(error.to_string().contains("45 tokens"), "{error}");
+    assert_eq!(error.usage().map(|usage| usage.completion_tokens), Some(45));
     let ModelError::Truncated { text, .. } = error else { panic!("{error:?}") };
     assert_eq!(text, "{\"type\":\"spr");
 }

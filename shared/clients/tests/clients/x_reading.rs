@@ -1,12 +1,59 @@
+use std::sync::{Arc, Mutex};
+
 use chrono::{TimeZone as _, Utc};
+use futures::future::{BoxFuture, ready};
 use perch_base::{Classified as _, Disposition};
-use perch_clients::{XError, x::PostsQuery};
+use perch_clients::{Charge, Meter, OverBudget, Reserved, Spender, XError, x::PostsQuery};
 use serde_json::json;
 
 use crate::{
-    server::{Reply, Server},
-    world::{BEARER, post_id, timeline, x_client},
+    server::{BrokenServer, Fault, Reply, Server},
+    world::{BEARER, HASTY, post_id, timeline, x_client},
 };
+
+/// Books in memory: the units of each call, and of each that was given up.
+#[derive(Default)]
+struct Books {
+    settled: Mutex<Vec<u32>>,
+    abandoned: Mutex<Vec<u32>>,
+}
+
+impl Meter for Books {
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
+        Box::pin(ready(Ok(Reserved { charge, most, at: Utc::now() })))
+    }
+
+    fn settle<'a>(&'a self, _: Reserved, _: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
+        self.settled.lock().expect("nobody panics with it").push(units);
+        Box::pin(ready(()))
+    }
+
+    fn abandoned(&self, _: Reserved, _: &Spender, units: u32) {
+        self.abandoned.lock().expect("nobody panics with it").push(units);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_paid_for_all_the_same() {
+    let books = Arc::new(Books::default());
+    let server = Server::start([Reply::text(200, "{\"data\": [{\"id\""), Reply::json(200, &timeline())]).await;
+    let x = x_client(&server.base).metered(books.clone());
+    let query = PostsQuery { max_results: 7, ..PostsQuery::default() };
+    let error = x.user_posts("99", &query).await.expect_err("it is cut");
+    assert!(matches!(error, XError::Decode { .. }), "{error:?}");
+    x.user_posts("99", &query).await.expect("a page");
+    assert_eq!(*books.settled.lock().expect("nobody panics with it"), [7, 2]);
+}
+
+#[tokio::test]
+async fn a_call_that_its_caller_gives_up_is_settled_all_the_same() {
+    let books = Arc::new(Books::default());
+    let silent = BrokenServer::start(Fault::Silence).await;
+    let x = x_client(&silent.base).metered(books.clone());
+    let given_up = tokio::time::timeout(HASTY, x.user_posts("99", &PostsQuery::default())).await;
+    assert!(given_up.is_err() && books.settled.lock().expect("nobody panics with it").is_empty());
+    assert_eq!(*books.abandoned.lock().expect("nobody panics with it"), [0]);
+}
 
 #[tokio::test]
 async fn posts_become_perchs_own_with_author_and_pictures() {

@@ -3,7 +3,7 @@ use std::{
     collections::HashMap,
     ops::Deref,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
@@ -102,6 +102,7 @@ pub(super) struct Run {
     pub client: Client,
     pub deps: Deps,
     pub lease: Duration,
+    pub until: Instant,
 }
 
 impl JobContext {
@@ -153,6 +154,11 @@ impl JobContext {
     /// When it was enqueued.
     pub fn enqueued_at(&self) -> DateTime<Utc> {
         self.id().created_at()
+    }
+
+    /// When the attempt is given up, by its timeout. A handler that asks several others leaves each its part of the time.
+    pub fn until(&self) -> Instant {
+        self.0.until
     }
 
     /// Cancelled when the job shall stop: by an operator, or because its lease was lost. A handler that does not stop by

@@ -99,7 +99,7 @@ impl Pool {
         if held.lease.attempt() == 1 {
             self.measure_wait(held.lease.id(), envelope);
         }
-        let context = self.context(held, envelope);
+        let context = self.context(held, envelope, Instant::now() + timeout);
         let (handler, payload) = (handler.clone(), std::mem::take(&mut envelope.payload));
         let run = async move {
             match handler.call(&payload, &context) {
@@ -121,7 +121,7 @@ impl Pool {
         unstarted(lease.clone(), if spent { Verdict::Dead } else { Verdict::Retry(delay) }, &why)
     }
 
-    fn context(&self, held: &Arc<Held>, envelope: &Envelope) -> JobContext {
+    fn context(&self, held: &Arc<Held>, envelope: &Envelope, until: Instant) -> JobContext {
         JobContext(Arc::new(Run {
             held: held.clone(),
             kind: envelope.kind.clone(),
@@ -133,6 +133,7 @@ impl Pool {
             client: self.client.clone(),
             deps: self.deps.clone(),
             lease: self.queue.engine().lease,
+            until,
         }))
     }
 

@@ -81,6 +81,8 @@ pub struct AccountRecord {
     pub passes_over: u32,
     /// The newest post up to which nothing is left to do.
     pub since_id: Option<PostId>,
+    /// What it wrote before then a poll has dealt with.
+    pub read_to: Option<DateTime<Utc>>,
     /// Its id on X.
     pub user_id: Option<String>,
     /// When that was looked up.
@@ -111,6 +113,7 @@ impl AccountRecord {
             failures: 0,
             passes_over: 0,
             since_id: None,
+            read_to: None,
             user_id: None,
             user_id_at: None,
         }
@@ -142,6 +145,7 @@ impl FromRow<'_, PgRow> for AccountRecord {
             failures: small_count(row, "failures")?,
             passes_over: small_count(row, "passes_over")?,
             since_id: parsed_option(row, "since_id")?,
+            read_to: row.try_get("read_to")?,
             user_id: row.try_get("user_id")?,
             user_id_at: row.try_get("user_id_at")?,
         })
@@ -161,7 +165,7 @@ pub struct AccountChange {
     /// A schedule of its own, as cron fields.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub schedule: Option<Option<String>>,
-    /// The time zone of that schedule.
+    /// The time zone of that schedule; a schedule without one is in UTC.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub timezone: Option<Option<String>>,
     /// Posts on a page.
@@ -197,6 +201,8 @@ pub struct PollNote {
     pub error: Option<String>,
     /// The newest post up to which nothing is left to do.
     pub since_id: Option<PostId>,
+    /// What the account wrote before then the poll has dealt with.
+    pub read_to: Option<DateTime<Utc>>,
     /// Its id on X, as far as it is known.
     pub user_id: Option<String>,
 }

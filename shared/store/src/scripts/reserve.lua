@@ -1,15 +1,18 @@
 -- Sets money aside for a call before it is made, and counts the call, where budgets and rate allow it.
 --
 -- KEYS: 1 spent on the day, 2 spent in the month (both in millionths of a US dollar), 3 when the next call of the rate may be
--- made (ms since 1970). They share a slot.
+-- made (ms since 1970), 4 the last call that a budget refused. They share a slot.
 -- ARGV: 1 what the call costs at most, 2 budget of the day, 3 of the month (0 none), 4 and 5 ms to keep the day and the
 -- month, 6 ms between two calls (0 no rate), 7 calls that may come at once.
 -- Result: 'ok' · 'unknown', where nobody has said what was spent: put that there, and ask again · 'day'
 -- or 'month', whose budget is used up · the ms to wait for the rate.
+-- Of a call that a budget refuses is kept, as long as the month: 'day' or 'month', the ms since 1970, and what it costs at most.
 -- Atomic: all is set aside or nothing. Bound: constant.
 
 local cost = tonumber(ARGV[1])
 local names = { 'day', 'month' }
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i = 1, 2 do
   local budget, spent = tonumber(ARGV[i + 1]), tonumber(redis.call('GET', KEYS[i]) or '')
   if not spent then
@@ -17,12 +20,13 @@ for i = 1, 2 do
     redis.call('DEL', KEYS[i])
     return 'unknown'
   end
-  if budget > 0 and spent + cost > budget then return names[i] end
+  if budget > 0 and spent + cost > budget then
+    redis.call('SET', KEYS[4], string.format('%s %.0f %.0f', names[i], now, cost), 'PX', ARGV[5])
+    return names[i]
+  end
 end
 local step = tonumber(ARGV[6])
 if step > 0 then
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local due = math.max(now, tonumber(redis.call('GET', KEYS[3]) or now))
   local wait = due - now - step * (tonumber(ARGV[7]) - 1)
   if wait > 0 then return string.format('%.0f', wait) end

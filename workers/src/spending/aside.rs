@@ -1,0 +1,70 @@
+//! Money that is set aside for a call of a model, until it is known what the call came to.
+
+use chrono::{DateTime, Utc};
+use perch_clients::Spender;
+use tokio::runtime::Handle;
+
+use super::{Held, Spending, Used};
+
+/// What was set aside for a call that is under way. An attempt that is dropped amid it, at its timeout for example, leaves it to
+/// be settled as a call whose answer was lost.
+#[derive(Debug)]
+pub(crate) struct Aside(Option<Open>);
+
+#[derive(Debug)]
+struct Open {
+    spending: Spending,
+    provider: String,
+    at: DateTime<Utc>,
+    most: i64,
+    spender: Spender,
+    /// What the call is taken to have come to when nobody says.
+    lost: Used,
+}
+
+impl Open {
+    async fn settle(self, used: Option<Used>) {
+        let Self { spending, provider, at, most, spender, .. } = self;
+        spending.settle(&provider, at, most, &spender, used).await;
+    }
+}
+
+impl Aside {
+    /// Sets aside what a call costs at most.
+    pub(crate) async fn set(
+        spending: &Spending,
+        provider: &str,
+        most: i64,
+        spender: &Spender,
+        lost: Used,
+    ) -> Result<Self, Held> {
+        let at = spending.reserve(provider, most).await?;
+        let (spending, provider, spender) = (spending.clone(), provider.to_owned(), spender.clone());
+        Ok(Self(Some(Open { spending, provider, at, most, spender, lost })))
+    }
+
+    /// What the call is taken to have come to when its answer was lost.
+    pub(crate) fn lost(&self) -> Option<Used> {
+        self.0.as_ref().map(|open| open.lost.clone())
+    }
+
+    /// Writes down what it came to; nothing for a call that the provider turned away.
+    pub(crate) async fn settle(mut self, used: Option<Used>) {
+        let Some(open) = self.0.take() else { return };
+        // In a task of its own: whoever drops the attempt now leaves the books in order.
+        if let Err(error) = tokio::spawn(open.settle(used)).await {
+            tracing::error!(%error, "what a call cost may not be written down");
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Some(open) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let lost = open.lost.clone();
+            runtime.spawn(open.settle(Some(lost)));
+        }
+    }
+}
