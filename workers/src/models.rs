@@ -273,7 +273,7 @@ impl Round {
 
 /// The part of the time that the next of so many providers may take.
 fn share(left: Duration, providers: usize) -> Duration {
-    (left - AFTERWARDS.min(left / 10)) / u32::try_from(providers).unwrap_or(u32::MAX).max(1)
+    left.saturating_sub(AFTERWARDS.min(left / 10)) / u32::try_from(providers).unwrap_or(u32::MAX).max(1)
 }
 
 /// Whether a provider has answered, so that another one would be asked in vain.
@@ -340,7 +340,7 @@ mod tests {
         let (mut left, mut taken) = (Duration::from_secs(90), Vec::new());
         for providers in (1..=3).rev() {
             taken.push(share(left, providers).as_secs());
-            left -= share(left, providers);
+            left = left.saturating_sub(share(left, providers));
         }
         assert_eq!(taken, [28, 28, 30]);
         assert_eq!(share(Duration::from_secs(10), 2), Duration::from_millis(4_500));

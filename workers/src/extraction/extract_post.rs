@@ -106,15 +106,15 @@ async fn read(services: &Services, cx: &JobContext, post: &Post) -> Result<Readi
         Err(Unread::Unanswered(Unanswered::Down(why, down)))
             if after > 0 && (cx.attempt() >= after || down == Disposition::Never) =>
         {
-            read_by_rules(services, post, why)
+            read_by_rules(services, post, &why)
         }
         Err(unread) => Err(unread.into()),
     }
 }
 
 /// What the rules read in the post. They see no pictures: of a post that has some, nothing found is not nothing said.
-fn read_by_rules(services: &Services, post: &Post, why: String) -> Result<Reading, Fail> {
-    let reading = by_rules(post, &why);
+fn read_by_rules(services: &Services, post: &Post, why: &str) -> Result<Reading, Fail> {
+    let reading = by_rules(post, why);
     if reading.is_nothing() && !shown(services, post).is_empty() {
         return Err(Fail::Retry(format!("{why}; the rules find nothing in the text, and the post has a picture")));
     }

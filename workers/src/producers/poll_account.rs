@@ -83,9 +83,9 @@ impl Poll<'_> {
         let user_id = user_id(self.services, self.username, self.account).await?;
         let since_id = since_id(self.services, self.username, self.account).await?;
         let read_to = self.account.and_then(|account| account.read_to);
-        let is_ahead = |left: &PollProgress| {
-            let newest = left.newest.as_ref();
-            newest.is_some_and(|newest| since_id.as_ref().is_none_or(|since| by_age(newest, since).is_gt()))
+        let is_ahead = |left: &PollProgress| match &left.newest {
+            Some(newest) => since_id.as_ref().is_none_or(|since| by_age(newest, since).is_gt()),
+            None => left.since_id == since_id,
         };
         let left = self.services.marks.poll_progress(self.username).await?.filter(is_ahead);
         let Some(left) = left else {
@@ -99,6 +99,7 @@ impl Poll<'_> {
         let Polled { posts, more, .. } = self.finish(&user_id, before).await?;
         // What was written since that first page would else wait for the next tick.
         let fresh = self.begin(newest, Some(before_began), posts);
+        self.services.marks.set_poll_progress(self.username, Some(&fresh)).await?;
         let done = self.pages(&user_id, fresh).await?;
         let polled = self.finish(&user_id, done).await?;
         Ok(Polled { more: more || polled.more, ..polled })
