@@ -20,7 +20,7 @@ use super::{
     sift::{Candidate, Reason, Sifted, by_age, candidates, read_from, sift},
     unread::{Unread, unread},
     user_ids::NoId,
-    watch_list::Plan,
+    watch_list::{Plan, WatchList},
 };
 use crate::{Services, follow_up::job_id};
 
@@ -55,7 +55,10 @@ pub struct Unreadable {
 pub async fn poll_account(job: PollAccount, cx: JobContext, services: Data<Services>) -> HandlerResult<Polled> {
     let services = services.charged_to("picks", job.username.clone(), &cx);
     let account = known(&services, &job.username).await?;
-    let plan = Plan::of(account.as_ref(), &services.settings.picks);
+    let mut plan = Plan::of(account.as_ref(), &services.settings.picks);
+    if let Some(account) = &account {
+        plan.pages = WatchList::new(&services.settings).pages(account, clock::now());
+    }
     let poll = Poll { services: &services, cx: &cx, username: &job.username, account: account.as_ref(), plan };
     match poll.read().await {
         Ok(polled) => Ok(polled),
@@ -87,7 +90,10 @@ impl Poll<'_> {
             Some(newest) => since_id.as_ref().is_none_or(|since| by_age(newest, since).is_gt()),
             None => left.since_id == since_id,
         };
-        let left = self.services.marks.poll_progress(self.username).await?.filter(is_ahead);
+        // One that is watched again begins anew.
+        let begins_anew = since_id.is_some() && self.account.is_some_and(|account| account.read_to.is_none());
+        let left = self.services.marks.poll_progress(self.username).await?;
+        let left = left.filter(|left| is_ahead(left) && !begins_anew);
         let Some(left) = left else {
             let fresh = self.begin(since_id, read_to, PollTally::default());
             let done = self.pages(&user_id, fresh).await?;

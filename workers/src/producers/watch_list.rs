@@ -166,11 +166,25 @@ impl<'a> WatchList<'a> {
     }
 
     fn next_poll(&self, row: &AccountRecord, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let after = |time| match &row.schedule {
+        let after = |time| self.tick_after(row, time);
+        (0..row.passes_over).try_fold(after(now)?, |tick, _| after(tick))
+    }
+
+    fn tick_after(&self, row: &AccountRecord, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match &row.schedule {
             Some(schedule) => own_schedule(schedule, row.timezone.as_deref()).and_then(|own| own.next_after(time)),
             None => self.common.iter().filter_map(|common| common.next_after(time)).min(),
-        };
-        (0..row.passes_over).try_fold(after(now)?, |tick, _| after(tick))
+        }
+    }
+
+    /// Most pages of a poll at `now`. One that comes late stands for every tick since the account was last read, and may read as
+    /// many pages as they together.
+    pub(super) fn pages(&self, row: &AccountRecord, now: DateTime<Utc>) -> u8 {
+        let pages = Plan::of(Some(row), &self.settings.picks).pages;
+        let Some(read_to) = row.read_to else { return pages };
+        let ticks = std::iter::successors(self.tick_after(row, read_to), |tick| self.tick_after(row, *tick));
+        let passed = ticks.take_while(|tick| *tick <= now).take(usize::from(MOST_PAGES)).count();
+        pages.saturating_mul(u8::try_from(passed).unwrap_or(MOST_PAGES).max(1)).min(MOST_PAGES)
     }
 }
 
@@ -212,6 +226,8 @@ pub fn handle(given: &str) -> Result<&str, InvalidAccount> {
     Err(InvalidAccount { field: "handle", reason: format!("{shown:?} is no handle: 1 to 15 letters, digits and _") })
 }
 
+/// Most pages of a poll, as `picks.pages`.
+const MOST_PAGES: u8 = 64;
 /// Longest note in characters.
 const LONGEST_NOTE: usize = 500;
 /// The oldest posts that may be asked for: a year, as `picks.max_age`.
@@ -245,8 +261,8 @@ pub fn check(change: &AccountChange) -> Result<(), InvalidAccount> {
     if let Some(posts) = outside(change.posts_per_poll.flatten().map(u64::from), 5..=100) {
         return refuse("posts_per_poll", format!("it is {posts}; allowed: 5 to 100"));
     }
-    if let Some(pages) = outside(change.pages.flatten().map(u64::from), 1..=64) {
-        return refuse("pages", format!("it is {pages}; allowed: 1 to 64"));
+    if let Some(pages) = outside(change.pages.flatten().map(u64::from), 1..=MOST_PAGES.into()) {
+        return refuse("pages", format!("it is {pages}; allowed: 1 to {MOST_PAGES}"));
     }
     if let Some(age) = outside(change.max_age_ms.flatten(), 60_000..=OLDEST_MS) {
         return refuse("max_age_ms", format!("it is {age}; allowed: 60000 to {OLDEST_MS}, a minute to a year"));
@@ -301,6 +317,22 @@ mod tests {
         assert_eq!(morning.due(at("2026-01-01T07:59:00Z")), None);
         assert_eq!(morning.due(at("2026-01-01T08:00:00Z")), Some(at("2026-01-01T08:00:00Z")));
         assert_eq!(morning.next_poll, Some(at("2026-01-01T08:00:00Z")));
+    }
+
+    #[test]
+    fn a_poll_that_comes_late_may_read_as_many_pages_as_the_ticks_that_it_stands_for() {
+        let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+        let settings = Settings::load_from(&config, [("APP_ENV".to_owned(), "staging".to_owned())]).expect("shipped");
+        let hourly = AccountRecord { schedule: Some("0 * * * *".into()), ..AccountRecord::named("Sharp_Sally") };
+        let pages = |pages, read_to: Option<&str>| {
+            let row = AccountRecord { pages: Some(pages), read_to: read_to.map(at), ..hourly.clone() };
+            WatchList::new(&settings).pages(&row, at("2026-01-02T05:00:10Z"))
+        };
+        assert_eq!(pages(2, None), 2);
+        assert_eq!(pages(2, Some("2026-01-02T04:30:00Z")), 2);
+        assert_eq!(pages(2, Some("2026-01-02T05:00:05Z")), 2);
+        assert_eq!(pages(2, Some("2026-01-02T01:30:00Z")), 8);
+        assert_eq!(pages(2, Some("2025-01-01T00:00:00Z")), 64);
     }
 
     #[test]

@@ -201,6 +201,23 @@ async fn a_poll_that_comes_late_takes_all_that_was_written_since_the_one_before(
 }
 
 #[tokio::test]
+async fn a_poll_that_stands_for_several_reads_the_pages_of_them_all() {
+    let world = World::with(&[("PERCH__PICKS__POSTS_PER_POLL", "5"), ("PERCH__PICKS__PAGES", "1")]).await;
+    let hourly = AccountChange { schedule: Some(Some("0 * * * *".into())), ..AccountChange::default() };
+    world.store.accounts().change(SALLY, &hourly).await.expect("Postgres answers");
+    world.x.publish(SALLY, CHATTER);
+    polled(&world, SALLY).await;
+    sqlx::query("update watched_accounts set read_to = read_to - interval '3 hours'")
+        .execute(&world.database().raw())
+        .await
+        .expect("Postgres answers");
+    for n in 0..8 {
+        world.x.publish(SALLY, format!("Lakers -{n}.5 (-110)").as_str());
+    }
+    assert_eq!(polled(&world, SALLY).await, json!({ "read": 8, "taken": 8 }));
+}
+
+#[tokio::test]
 async fn the_first_poll_of_an_account_takes_what_was_fresh_when_it_was_due_and_nothing_older() {
     let world = World::start().await;
     let ago = |hours| chrono::Utc::now() - chrono::TimeDelta::hours(hours);
