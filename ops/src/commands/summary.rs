@@ -34,11 +34,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if date > today {
         return Err(OpsError::Usage(format!("--date: {date} has not begun")));
     }
-    // A day that is over was added up by its job; before that, and for one that still goes on, it is added up now.
-    let kept = if date == today { None } else { store.summaries().get(date).await? };
-    let summary = match kept {
-        Some(summary) => summary,
-        None => store.summaries().make(date).await?,
+    // A day that is over was added up by its job; before that, and for one that still went on then, it is added up now.
+    let summary = match store.summaries().get(date).await? {
+        Some(summary) if summary.is_whole() => summary,
+        _ => store.summaries().make(date).await?,
     };
     if app.out.is_json() { app.out.json(&summary) } else { text(&app.out, &summary) }
 }

@@ -64,6 +64,8 @@ impl From<PickKind> for Market {
 /// A bet that is over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graded {
+    /// The number of its pick. Of bets of one post the one with the smaller number comes first.
+    pub number: u64,
     /// Who posted it.
     pub account: String,
     /// The sport; nothing for a parlay over several.
@@ -80,7 +82,7 @@ pub struct Graded {
     pub units: f64,
     /// The odds taken.
     pub odds: Option<Odds>,
-    /// The odds of the same bet when its game began.
+    /// The odds of the same bet when its game began, where the odds taken are the account's own and of the same bet.
     pub closing: Option<Odds>,
 }
 

@@ -11,7 +11,7 @@ mod units;
 use perch_jobs::PickKind;
 
 pub use self::{
-    grade::grade,
+    grade::{grade, plain},
     outcome::{Competitor, GameResult, Grade, Outcome, PlayerResult},
     parlay::{Leg, parlay},
     units::{Assumed, Settlement, in_units, profit, single},

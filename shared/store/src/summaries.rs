@@ -40,6 +40,13 @@ pub struct DailySummary {
     pub made_at: DateTime<Utc>,
 }
 
+impl DailySummary {
+    /// Whether it was made when the day was over, so that it has all of it.
+    pub fn is_whole(&self) -> bool {
+        self.made_at.date_naive() > self.date
+    }
+}
+
 impl FromRow<'_, PgRow> for DailySummary {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::{
     Services,
-    tracking::{Import, ResultEntry, TrackError, add_late_bets, import},
+    tracking::{Contradicted, Import, LeftOpen, NamedGames, ResultEntry, Settled, TrackError, add_late_bets, import},
 };
 
 /// What one look at the results came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fetched {
     /// Results that the source gave.
     pub games: usize,
@@ -22,6 +22,16 @@ pub struct Fetched {
     pub refused: Option<Refused>,
     /// Picks that were settled, or of which further legs were graded.
     pub settled: usize,
+    /// Picks that results had settled and that the results now settle otherwise.
+    pub corrected: Vec<Settled>,
+    /// Picks that somebody settled otherwise than the results say; they stay as they are.
+    pub contradicted: Vec<Contradicted>,
+    /// Open picks that a result is about without deciding them, and why.
+    pub left_open: Vec<LeftOpen>,
+    /// Results that are about no pick.
+    pub unmatched: NamedGames,
+    /// Results that may be of either of two games of one day; they are not kept.
+    pub unclear: NamedGames,
     /// Picks that are still open.
     pub open: usize,
     /// Bets on settled picks of accounts whose posts came in late.
@@ -38,7 +48,7 @@ pub struct Refused {
 }
 
 /// Fetches results from the configured source, if there is one, and settles the picks that the results decide which are known
-/// by then. An entry that cannot be used is told of and holds up no other.
+/// by then; what a corrected result settled is settled again. An entry that cannot be used is told of and holds up no other.
 pub async fn fetch_results(_: FetchResults, services: Data<Services>) -> HandlerResult<Fetched> {
     let entries = match &services.results {
         Some(source) => source.fetch().await?,
@@ -52,7 +62,18 @@ pub async fn fetch_results(_: FetchResults, services: Data<Services>) -> Handler
     let given = Import { games, entries: Vec::new() };
     let imported = import(&services.store, &services.settings, &given, &by, false).await.map_err(failed)?;
     let late = add_late_bets(&services.store, &services.settings).await?;
-    Ok(Fetched { games: imported.games, refused, settled: imported.settled.len(), open: imported.open, late })
+    Ok(Fetched {
+        games: imported.games,
+        refused,
+        settled: imported.settled.len(),
+        corrected: imported.corrected,
+        contradicted: imported.contradicted,
+        left_open: imported.left_open,
+        unmatched: imported.unmatched,
+        unclear: imported.unclear,
+        open: imported.open,
+        late,
+    })
 }
 
 fn rows(entries: Vec<Value>) -> (Vec<GameRow>, Option<Refused>) {

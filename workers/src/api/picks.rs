@@ -83,6 +83,8 @@ pub struct PickAnswer {
     pub settled_by: Option<String>,
     /// On what grounds: `stated`, `score`, `import`, `results`.
     pub source: Option<String>,
+    /// Whether it was opened again by hand: results do not settle it until somebody does.
+    pub held: bool,
     /// What was noted about it.
     pub note: Option<String>,
 }
@@ -104,6 +106,7 @@ impl From<TrackedPick> for PickAnswer {
             settled_at: pick.settled_at,
             settled_by: pick.settled_by,
             source: pick.source,
+            held: pick.held,
             note: pick.note,
         }
     }
@@ -140,7 +143,8 @@ pub struct PickDetails {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettleRequest {
-    /// `won`, `lost`, `push`, `void`, `half_won`, `half_lost`, or `open` to take a settlement back.
+    /// `won`, `lost`, `push`, `void`, `half_won`, `half_lost`, or `open` to take a settlement back; then results leave the
+    /// pick alone until somebody settles it.
     #[schema(example = "won")]
     pub outcome: Option<String>,
     /// What both sides scored: in the order of the pick's event, or the side it backs first.
@@ -273,8 +277,8 @@ pub(super) async fn one(State(app): State<App>, Path(key): Path<String>) -> Answ
     let tracking = app.store.tracking();
     let (bets, settlements) = (tracking.bets_of(&pick.key).await?, tracking.history(&pick.key).await?);
     let actions = app.store.picks().actions_of(&pick.key).await?;
-    let terms = app.store.picks().get(&pick.key).await?.and_then(|record| record.terms);
-    Ok(Json(PickDetails { pick: pick.into(), bets, settlements, actions, terms: json!(terms) }))
+    let terms = json!(pick.terms);
+    Ok(Json(PickDetails { pick: pick.into(), bets, settlements, actions, terms }))
 }
 
 /// Settle a pick
@@ -324,7 +328,8 @@ fn entry(body: SettleRequest) -> Answer<Entry> {
 /// Enter results of games
 ///
 /// They are kept, and every open pick that they decide is settled: all of it or nothing. A result that came before is
-/// replaced; picks that it settled stay as they are until somebody settles them again.
+/// replaced, and picks that it settled are settled again by it; what somebody settled by hand stays as it is, and the answer
+/// lists it where the results say otherwise.
 #[utoipa::path(post, path = "/results", tag = "picks", operation_id = "enter_results", request_body = ResultsRequest,
     responses(
         (status = 200, description = "What is settled by them.", body = Imported),
@@ -348,7 +353,8 @@ pub(super) async fn results(
     let by = SettledBy { actor: caller.actor(), source: SettleSource::Import };
     let imported = tracking::import(&app.store, &app.settings, &import, &by, body.dry_run).await?;
     if !body.dry_run {
-        let details = json!({ "games": imported.games, "settled": imported.settled.len() });
+        let (settled, corrected) = (imported.settled.len(), imported.corrected.len());
+        let details = json!({ "games": imported.games, "settled": settled, "corrected": corrected });
         app.audit(&caller, "results.import", "results", details).await;
     }
     Ok(Json(imported))

@@ -17,8 +17,19 @@ pub struct BadLine {
 }
 
 /// The columns of a file with results of games, and of one with outcomes of picks.
-const GAMES: [&str; 10] =
-    ["date", "sport", "event", "first", "second", "score_first", "score_second", "winner", "called_off", "finished_at"];
+const GAMES: [&str; 11] = [
+    "date",
+    "game",
+    "sport",
+    "event",
+    "first",
+    "second",
+    "score_first",
+    "score_second",
+    "winner",
+    "called_off",
+    "finished_at",
+];
 const PICKS: [&str; 5] = ["pick_key", "outcome", "leg", "closing", "note"];
 /// Bad lines that are named; who has more has another file than meant.
 const MOST_NAMED: usize = 50;
@@ -104,6 +115,15 @@ impl Row<'_> {
         self.text(column).map(read).transpose()
     }
 
+    /// Spreadsheets write these words in capitals.
+    fn yes(&self, column: &str) -> Result<bool, BadLine> {
+        match self.text(column).unwrap_or("false").to_lowercase().as_str() {
+            "true" | "yes" | "1" => Ok(true),
+            "false" | "no" | "0" => Ok(false),
+            _ => Err(self.bad(column, "it is neither true nor false")),
+        }
+    }
+
     fn entry(&self) -> Result<(String, Entry), BadLine> {
         let key = self.text("pick_key").ok_or_else(|| self.bad("pick_key", "it is missing"))?;
         let outcome = self.text("outcome").ok_or_else(|| self.bad("outcome", "it is missing"))?;
@@ -133,11 +153,12 @@ impl Row<'_> {
             event: self.text("event").map(str::to_owned),
             sport: self.text("sport").unwrap_or_default().to_owned(),
             date: self.parsed("date", "a day such as 2026-01-31")?,
+            game: self.parsed("game", "the number of a game of that day, from 1")?,
             first: self.text("first").map(str::to_owned),
             second: self.text("second").map(str::to_owned),
             scores,
             winner: self.text("winner").map(str::to_owned),
-            called_off: self.parsed("called_off", "true or false")?.unwrap_or(false),
+            called_off: self.yes("called_off")?,
             finished_at: self.parsed("finished_at", "a time such as 2026-01-31T21:00:00Z")?,
             players: perch_store::Players::new(),
         };
@@ -250,6 +271,14 @@ mod tests {
         assert_eq!((entries[0].0.as_str(), entries[0].1.verdict), ("12", Some(Verdict::Stated(Grade::Won))));
         assert_eq!((entries[0].1.closing.as_deref(), entries[1].1.leg), (Some("-120"), Some(2)));
         assert_eq!(entries[2].1.verdict, Some(Verdict::Reopened));
+    }
+
+    #[test]
+    fn a_game_that_was_called_off_is_read_as_spreadsheets_write_it() {
+        let text = "date,sport,event,called_off,winner\n2026-11-21,nba,A vs B,TRUE,\n2026-11-21,nba,C vs D,False,C\n";
+        let games = read_csv(text).expect("results").games;
+        assert_eq!(games.iter().map(|game| game.called_off).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(named(&text.replace("TRUE", "maybe")), [(2, "called_off".to_owned())]);
     }
 
     #[test]

@@ -1,8 +1,11 @@
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
 use perch_base::Settings;
-use perch_jobs::Pick;
+use perch_jobs::{Pick, PickKind};
 use perch_picks::{
     odds::Odds,
-    settle::{GameResult, Grade, Outcome, PlayerResult, SettleError, grade},
+    settle::{Assumed, GameResult, Grade, Outcome, PlayerResult, SettleError, grade, in_units},
 };
 use perch_store::{
     Found, PickBody, PickSettlement, SettleSource, SettledBy, Store, StoreError, TrackedPick, state_word,
@@ -10,14 +13,17 @@ use perch_store::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::stakes::{assumed, bets, whole};
+use super::{
+    matching::LONGEST,
+    stakes::{assumed, bets, whole},
+};
 
 /// What somebody says of how a pick ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
     /// It ended so.
     Stated(Grade),
-    /// It is open again.
+    /// It is open again, and stays so until somebody settles it: results do not.
     Reopened,
     /// What both sides scored: those of the pick's game in its order, or the side it backs and then the other.
     Score(f64, f64),
@@ -76,12 +82,17 @@ pub struct Settled {
     pub accounts: usize,
     /// The units that it came to for the account that named it first.
     pub units: Option<f64>,
+    /// By how many units the records of all accounts together change.
+    pub change: f64,
 }
 
 impl Settled {
-    pub(super) fn of(tracked: &TrackedPick, settlement: &PickSettlement) -> Self {
+    /// `before` is what the pick came to for all accounts until now.
+    pub(super) fn of(tracked: &TrackedPick, settlement: &PickSettlement, before: f64) -> Self {
         let author = tracked.author.to_lowercase();
+        let units: f64 = settlement.bets.iter().map(|bet| bet.units).sum();
         Self {
+            change: in_units(units - before),
             number: tracked.number,
             key: tracked.key.clone(),
             state: state_word(settlement.grade).to_owned(),
@@ -113,11 +124,13 @@ pub async fn settle(
         Some(Verdict::Stated(_) | Verdict::Reopened) | None => SettleSource::Stated,
     };
     let by = SettledBy { actor: actor.to_owned(), source };
+    let assumed = assumed(&settings.picks.tracking);
     for _ in 0..TRIES {
-        let mut settlement = entered(&pick, entry)?;
+        let mut settlement = entered(&pick, entry, source, &assumed)?;
         fill(store, settings, std::slice::from_ref(&pick), std::slice::from_mut(&mut settlement)).await?;
-        if store.tracking().apply(&[], std::slice::from_ref(&settlement), &by).await? {
-            let settled = Settled::of(&pick, &settlement);
+        let before = store.tracking().units_of(std::slice::from_ref(&pick.key)).await?;
+        if store.tracking().apply(&[], std::slice::from_ref(&settlement), &by, None).await? {
+            let settled = Settled::of(&pick, &settlement, before.get(&pick.key).copied().unwrap_or(0.0));
             settled.count();
             return Ok(settled);
         }
@@ -129,7 +142,12 @@ pub async fn settle(
 }
 
 /// What an entry makes of a pick. What it does not say stays as it was.
-pub(super) fn entered(pick: &TrackedPick, entry: &Entry) -> Result<PickSettlement, TrackError> {
+pub(super) fn entered(
+    pick: &TrackedPick,
+    entry: &Entry,
+    source: SettleSource,
+    assumed: &Assumed,
+) -> Result<PickSettlement, TrackError> {
     if let Some(closing) = &entry.closing {
         Odds::parse(closing).map_err(|error| refused("closing", error.to_string()))?;
     }
@@ -137,10 +155,14 @@ pub(super) fn entered(pick: &TrackedPick, entry: &Entry) -> Result<PickSettlemen
         (None, None) if entry.closing.is_some() || entry.note.is_some() => (pick.grade, pick.legs.clone()),
         (None, _) => return Err(refused("outcome", "say how the pick ended".into())),
         (Some(verdict), None) => of_whole(pick, verdict)?,
-        (Some(verdict), Some(leg)) => of_leg(pick, verdict, leg)?,
+        (Some(verdict), Some(leg)) => of_leg(pick, verdict, leg, assumed)?,
     };
     Ok(PickSettlement {
         key: pick.key.clone(),
+        source: entry.verdict.map(|_| source),
+        // A leg that is open again stays so while the others are settled.
+        held: entry.verdict == Some(Verdict::Reopened) || (pick.held && grade.is_none()),
+        over_at: grade.map(|_| over_at(pick, Utc::now())),
         grade,
         legs,
         closing_odds: entry.closing.clone().or_else(|| pick.closing_odds.clone()),
@@ -148,6 +170,17 @@ pub(super) fn entered(pick: &TrackedPick, entry: &Entry) -> Result<PickSettlemen
         bets: Vec::new(),
         seen_revision: pick.revision,
     })
+}
+
+/// When what a pick is about was over at the latest, as somebody settles it `now`.
+fn over_at(pick: &TrackedPick, now: DateTime<Utc>) -> DateTime<Utc> {
+    if let Some(known) = pick.over_at.or(pick.settled_at.filter(|_| pick.grade.is_some())) {
+        return known;
+    }
+    let is_future = matches!(&pick.pick, PickBody::Single(single) if single.kind == PickKind::Future);
+    let starts_at = pick.terms.as_ref().and_then(|terms| terms.starts_at).filter(|_| !is_future);
+    // The first post counts whatever it says of the time.
+    starts_at.map_or(now, |starts_at| (starts_at + LONGEST).max(pick.posted_at).min(now))
 }
 
 type Grades = (Option<Grade>, Vec<Option<Grade>>);
@@ -164,7 +197,7 @@ fn of_whole(tracked: &TrackedPick, verdict: Verdict) -> Result<Grades, TrackErro
     }
 }
 
-fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize) -> Result<Grades, TrackError> {
+fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize, assumed: &Assumed) -> Result<Grades, TrackError> {
     let PickBody::Parlay(parlay) = &tracked.pick else {
         return Err(refused("leg", "the pick is no parlay and has no legs".into()));
     };
@@ -178,7 +211,7 @@ fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize) -> Result<Grades,
         Verdict::Reopened => None,
         scored => Some(graded(pick, scored)?),
     };
-    Ok((whole(&legs), legs))
+    Ok((whole(parlay, &legs, assumed), legs))
 }
 
 fn graded(pick: &Pick, verdict: Verdict) -> Result<Grade, TrackError> {
@@ -211,14 +244,13 @@ pub(super) async fn fill(
 ) -> Result<(), StoreError> {
     let assumed = assumed(&settings.picks.tracking);
     let keys: Vec<String> = settlements.iter().map(|settlement| settlement.key.clone()).collect();
-    let mut named: std::collections::HashMap<String, Vec<_>> = std::collections::HashMap::new();
+    let mut named: HashMap<String, Vec<_>> = HashMap::new();
     for sighting in store.tracking().named_by(&keys).await? {
         named.entry(sighting.pick_key.clone()).or_default().push(sighting);
     }
     for (pick, settlement) in picks.iter().zip(settlements) {
         if let (Some(grade), Some(named)) = (settlement.grade, named.get(&settlement.key)) {
-            let closing = settlement.closing_odds.as_deref().and_then(|odds| Odds::parse(odds).ok());
-            settlement.bets = bets(pick, grade, &settlement.legs, closing, named, &assumed);
+            settlement.bets = bets(pick, grade, settlement, named, &assumed);
         }
     }
     Ok(())

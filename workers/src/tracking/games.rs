@@ -5,6 +5,8 @@ use perch_store::{GameRow, Players};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::names;
+
 /// The result of a game.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub struct ResultEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "2026-11-21")]
     pub date: Option<NaiveDate>,
+    /// Which game of both sides on that day, from 1, where they play twice. `finished_at` tells it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub game: Option<u32>,
     /// The home side, or the one that is named first, by its full name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
@@ -58,21 +63,34 @@ pub struct InvalidResult {
 
 /// Longest name of a side, a player or a sport, in bytes; both sides are part of an index entry.
 const LONGEST_NAME: usize = 200;
+/// Games of the same sides on one day.
+const MOST_GAMES: u32 = 9;
 /// A result is a number up to this, as bets are graded.
 const MOST_SCORED: f64 = 100_000.0;
 
 impl ResultEntry {
     /// Reads an entry of a source; fields that Perch does not know are left out.
     pub fn from_source(mut entry: serde_json::Value) -> Result<Self, InvalidResult> {
-        const KNOWN: [&str; 10] =
-            ["event", "sport", "date", "first", "second", "scores", "winner", "called_off", "finished_at", "players"];
+        const KNOWN: [&str; 11] = [
+            "event",
+            "sport",
+            "date",
+            "game",
+            "first",
+            "second",
+            "scores",
+            "winner",
+            "called_off",
+            "finished_at",
+            "players",
+        ];
         if let Some(fields) = entry.as_object_mut() {
             fields.retain(|name, _| KNOWN.contains(&name.as_str()));
         }
         serde_json::from_value(entry).map_err(|error| InvalidResult { field: "entry", reason: error.to_string() })
     }
 
-    /// The result as it is kept.
+    /// The result as it is kept: in canonical names.
     pub fn into_row(self) -> Result<GameRow, InvalidResult> {
         let refuse = |field, reason: &str| Err(InvalidResult { field, reason: reason.to_owned() });
         let (first, second) = match (self.first, self.second, self.event) {
@@ -86,7 +104,7 @@ impl ResultEntry {
             (None, None, None) => return refuse("event", "name the game: event, or first and second"),
         };
         let (first, second) = (name("first", &first)?, name("second", &second)?);
-        let sport = name("sport", &self.sport)?.to_lowercase();
+        let sport = name("sport", &self.sport)?;
         // Games end in the night after the day they belong to.
         let ended_on = self.finished_at.map(|at| (at - TimeDelta::hours(6)).date_naive());
         let Some(date) = self.date.or(ended_on) else {
@@ -103,10 +121,14 @@ impl ResultEntry {
         if counted.into_iter().any(bad) || self.players.keys().any(|player| player.len() > LONGEST_NAME) {
             return refuse("players", "what is counted is a number from 0 to 100000, a name has at most 200 bytes");
         }
+        if self.game.is_some_and(|game| !(1..=MOST_GAMES).contains(&game)) {
+            return refuse("game", "it is 1 for the first game of both sides on that day, and at most 9");
+        }
         let winner = self.winner.map(|winner| name("winner", &winner)).transpose()?;
-        Ok(GameRow {
+        Ok(names::of_game(GameRow {
             sport,
             date,
+            game: self.game,
             first,
             second,
             score_first: self.scores.map(|scores| scores[0]),
@@ -115,7 +137,7 @@ impl ResultEntry {
             called_off: self.called_off,
             finished_at: self.finished_at,
             players: self.players,
-        })
+        }))
     }
 }
 
@@ -155,6 +177,7 @@ mod tests {
             (json!({ "sport": "nba", "event": "A vs B", "scores": [1, 2] }), "date"),
             (json!({ "sport": "nba", "event": "A vs B", "date": "2026-11-21" }), "scores"),
             (json!({ "sport": "nba", "event": "A vs B", "date": "2026-11-21", "scores": [-1, 2] }), "scores"),
+            (json!({ "sport": "nba", "event": "A vs B", "date": "2026-11-21", "game": 0, "scores": [1, 2] }), "game"),
             (json!({ "sport": "", "event": "A vs B", "date": "2026-11-21", "scores": [1, 2] }), "sport"),
             (json!({ "sport": "nba", "event": "A vs B", "date": "soon", "scores": [1, 2] }), "entry"),
         ] {

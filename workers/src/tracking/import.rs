@@ -1,14 +1,19 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{TimeDelta, Utc};
 use perch_base::Settings;
-use perch_store::{Found, GameRow, PickSettlement, SettledBy, Store, StoreError, TrackedPick};
+use perch_picks::settle::{Assumed, Grade};
+use perch_store::{Found, GameRow, PickSettlement, SettleSource, SettledBy, Store, StoreError, TrackedPick};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
     entry::{Entry, Settled, TRIES, TrackError, entered, fill, refused},
     matching::Games,
+    numbering::numbered,
+    review::{Contradicted, LeftOpen, Review, review},
+    stakes::assumed,
 };
 
 /// Results that came in together.
@@ -27,16 +32,44 @@ pub struct Imported {
     pub games: usize,
     /// Picks that are settled by them, or of which further legs are graded.
     pub settled: Vec<Settled>,
+    /// Picks that results had settled and that the results now settle otherwise.
+    pub corrected: Vec<Settled>,
+    /// Picks that somebody settled otherwise than the results say; they stay as they are. At most 50.
+    pub contradicted: Vec<Contradicted>,
+    /// Open picks that a result is about without deciding them, and why. At most 50.
+    pub left_open: Vec<LeftOpen>,
+    /// Results that are about no pick.
+    pub unmatched: NamedGames,
+    /// Results that may be of either of two games of one day; they are not kept.
+    pub unclear: NamedGames,
     /// Picks that are still open.
     pub open: usize,
     /// True when nothing was written.
     pub dry_run: bool,
 }
 
+/// Some of the results that were given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct NamedGames {
+    /// How many.
+    pub games: usize,
+    /// The first 20 of them by name.
+    pub names: Vec<String>,
+}
+
+impl NamedGames {
+    fn of<'a>(rows: impl IntoIterator<Item = &'a GameRow>) -> Self {
+        let name = |row: &GameRow| format!("{} vs {} ({}, {})", row.first, row.second, row.sport, row.date);
+        let names: Vec<String> = rows.into_iter().map(name).collect();
+        Self { games: names.len(), names: names.into_iter().take(20).collect() }
+    }
+}
+
 /// Keeps results of games and settles by them, by those that were known before, and by what was said of single picks: all of
 /// it or nothing.
 ///
-/// Picks that are settled already are settled again only where something was said of them.
+/// What results settled is what the results say: one that is corrected settles again what it settled, and writes that to the
+/// audit log. What somebody settled by hand is settled again only where something was said of it.
 pub async fn import(
     store: &Store,
     settings: &Settings,
@@ -44,70 +77,128 @@ pub async fn import(
     by: &SettledBy,
     dry_run: bool,
 ) -> Result<Imported, TrackError> {
+    let assumed = assumed(&settings.picks.tracking);
     for _ in 0..TRIES {
-        let open = open(store, settings).await?;
-        let (picks, mut settlements) = work_out(store, import, &open).await?;
+        let worked = work_out(store, settings, import, by.source, &assumed).await?;
+        let (picks, mut settlements): (Vec<TrackedPick>, Vec<PickSettlement>) = worked.settlements.into_iter().unzip();
         fill(store, settings, &picks, &mut settlements).await?;
-        let settled: Vec<Settled> =
-            picks.iter().zip(&settlements).map(|(pick, settlement)| Settled::of(pick, settlement)).collect();
-        let closed = picks.iter().zip(&settlements).filter(|(pick, one)| pick.grade.is_none() && one.grade.is_some());
-        let open = open.len().saturating_sub(closed.count());
-        let imported = Imported { games: import.games.len(), settled, open, dry_run };
+        let keys: Vec<String> = picks.iter().map(|pick| pick.key.clone()).collect();
+        let before = store.tracking().units_of(&keys).await?;
+        let all = picks.iter().zip(&settlements).map(|(pick, settlement)| {
+            let before = before.get(&pick.key).copied().unwrap_or(0.0);
+            (worked.corrected.contains(&pick.key), Settled::of(pick, settlement, before))
+        });
+        let (corrected, settled): (Vec<_>, Vec<_>) = all.partition(|(is_corrected, _)| *is_corrected);
+        let plain = |all: Vec<(bool, Settled)>| all.into_iter().map(|(_, settled)| settled).collect::<Vec<_>>();
+        let change =
+            |pick: &TrackedPick, one: &PickSettlement| i64::from(one.grade.is_none()) - i64::from(pick.grade.is_none());
+        let more_open: i64 = picks.iter().zip(&settlements).map(|(pick, one)| change(pick, one)).sum();
+        let imported = Imported {
+            games: import.games.len(),
+            settled: plain(settled),
+            corrected: plain(corrected),
+            contradicted: worked.contradicted,
+            left_open: worked.left_open,
+            unmatched: worked.unmatched,
+            unclear: worked.unclear,
+            open: usize::try_from(more_open + i64::try_from(worked.open).unwrap_or(0)).unwrap_or(0),
+            dry_run,
+        };
         if dry_run {
             return Ok(imported);
         }
-        if store.tracking().apply(&import.games, &settlements, by).await? {
-            imported.settled.iter().for_each(Settled::count);
+        let corrections = (!imported.corrected.is_empty()).then(|| {
+            let change: f64 = imported.corrected.iter().map(|one| one.change).sum();
+            json!({ "picks": imported.corrected, "change": change })
+        });
+        if store.tracking().apply(&worked.games, &settlements, by, corrections.as_ref()).await? {
+            imported.settled.iter().chain(&imported.corrected).for_each(Settled::count);
             return Ok(imported);
         }
     }
     Err(TrackError::Meanwhile)
 }
 
-async fn open(store: &Store, settings: &Settings) -> Result<Vec<TrackedPick>, StoreError> {
-    let open_for = TimeDelta::from_std(settings.picks.tracking.open_for).unwrap_or(TimeDelta::days(30));
-    store.tracking().open(Utc::now() - open_for).await
+/// What an import makes of what is known.
+struct Worked {
+    /// The results as they are kept.
+    games: Vec<GameRow>,
+    settlements: Vec<(TrackedPick, PickSettlement)>,
+    /// The keys of those that were settled otherwise.
+    corrected: BTreeSet<String>,
+    contradicted: Vec<Contradicted>,
+    left_open: Vec<LeftOpen>,
+    unmatched: NamedGames,
+    unclear: NamedGames,
+    open: usize,
 }
 
 async fn work_out(
     store: &Store,
+    settings: &Settings,
     import: &Import,
-    open: &[TrackedPick],
-) -> Result<(Vec<TrackedPick>, Vec<PickSettlement>), TrackError> {
-    let mut worked: HashMap<String, (TrackedPick, PickSettlement)> = HashMap::new();
-    let since = open.iter().map(|pick| pick.posted_at).min().unwrap_or_else(Utc::now) - TimeDelta::days(1);
-    let known = store.tracking().games(since.date_naive()).await?;
-    let games = Games::new(known.into_iter().chain(import.games.iter().cloned()));
-    for pick in open {
-        if let Some((grade, legs)) = games.decide(pick) {
-            worked.insert(pick.key.clone(), (pick.clone(), settlement(pick, grade, legs)));
-        }
+    source: SettleSource,
+    assumed: &Assumed,
+) -> Result<Worked, TrackError> {
+    let open_for = TimeDelta::from_std(settings.picks.tracking.open_for).unwrap_or(TimeDelta::days(30));
+    let since = Utc::now() - open_for;
+    let mut picks = store.tracking().open(since).await?;
+    let open = picks.len();
+    // What is settled looks at results again when results come in.
+    if !import.games.is_empty() {
+        picks.extend(store.tracking().settled(since).await?);
     }
+    let posted = picks.iter().map(|pick| pick.posted_at).min().unwrap_or_else(Utc::now) - TimeDelta::days(1);
+    let first_day = import.games.iter().map(|row| row.date).chain([posted.date_naive()]).min().unwrap_or_default();
+    let known: Vec<GameRow> = store.tracking().games(first_day).await?.into_iter().map(super::names::of_game).collect();
+    let (given, unclear) = numbered(&known, &import.games);
+    let games = Games::new(known, given.iter().cloned());
+    let Review { settlements, contradicted, left_open, used } = review(&games, &picks, assumed);
+    let corrected = settlements.iter().filter(|(pick, _)| pick.grade.is_some()).map(|(pick, _)| pick.key.clone());
+    let mut corrected: BTreeSet<String> = corrected.collect();
+    let by_key = settlements.into_iter().map(|(pick, settlement)| (pick.key.clone(), (pick, settlement)));
+    let mut worked: HashMap<String, (TrackedPick, PickSettlement)> = by_key.collect();
     // What somebody says of a pick goes before what the games say.
     for (name, entry) in &import.entries {
         let pick = one(store, name).await?;
         let pick = match worked.remove(&pick.key) {
-            Some((seen, earlier)) if entry.leg.is_some() => TrackedPick { legs: earlier.legs, ..seen },
-            _ => pick,
+            // Lines about the legs of one parlay add up.
+            Some((seen, earlier)) => TrackedPick {
+                legs: if entry.leg.is_some() { earlier.legs } else { seen.legs.clone() },
+                closing_odds: earlier.closing_odds,
+                note: earlier.note,
+                held: earlier.held,
+                ..seen
+            },
+            None => pick,
         };
-        let settlement = entered(&pick, entry)?;
+        corrected.remove(&pick.key);
+        let settlement = entered(&pick, entry, source, assumed)?;
         worked.insert(pick.key.clone(), (pick, settlement));
     }
-    let mut worked: Vec<(TrackedPick, PickSettlement)> = worked.into_values().collect();
-    worked.sort_by_key(|(pick, _)| pick.number);
-    Ok(worked.into_iter().unzip())
+    let sorted: BTreeMap<u64, (TrackedPick, PickSettlement)> =
+        worked.into_values().map(|(pick, settlement)| (pick.number, (pick, settlement))).collect();
+    Ok(Worked {
+        settlements: sorted.into_values().collect(),
+        corrected,
+        contradicted,
+        left_open,
+        unmatched: NamedGames::of(games.given_besides(&used)),
+        unclear: NamedGames::of(&unclear),
+        open,
+        games: given,
+    })
 }
 
-fn settlement(
-    pick: &TrackedPick,
-    grade: Option<perch_picks::settle::Grade>,
-    legs: Vec<Option<perch_picks::settle::Grade>>,
-) -> PickSettlement {
+pub(super) fn settlement(pick: &TrackedPick, grade: Option<Grade>, legs: Vec<Option<Grade>>) -> PickSettlement {
     PickSettlement {
         key: pick.key.clone(),
         grade,
         legs,
         closing_odds: pick.closing_odds.clone(),
+        source: None,
+        held: false,
+        over_at: pick.over_at,
         note: pick.note.clone(),
         bets: Vec::new(),
         seen_revision: pick.revision,
@@ -125,12 +216,15 @@ async fn one(store: &Store, name: &str) -> Result<TrackedPick, TrackError> {
     }
 }
 
-/// Adds what settled picks came to for accounts whose posts came in after the settlement. Answers how many bets there are
-/// more.
+/// Adds what settled picks came to for accounts whose posts were read after the settlement and written before the end of the
+/// game. Answers how many bets there are more.
 pub async fn add_late_bets(store: &Store, settings: &Settings) -> Result<u64, StoreError> {
     let picks = store.tracking().lacking_bets().await?;
-    let mut settlements: Vec<PickSettlement> =
-        picks.iter().map(|pick| settlement(pick, pick.grade, pick.legs.clone())).collect();
+    let late = |pick: &TrackedPick| {
+        let over_at = pick.over_at.or(pick.settled_at);
+        PickSettlement { over_at, ..settlement(pick, pick.grade, pick.legs.clone()) }
+    };
+    let mut settlements: Vec<PickSettlement> = picks.iter().map(late).collect();
     fill(store, settings, &picks, &mut settlements).await?;
     store.tracking().add_bets(&settlements).await
 }

@@ -1,95 +1,254 @@
 //! Which results decide which picks. Decisions only; no I/O.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use perch_jobs::{Pick, PickKind};
-use perch_picks::settle::{GameResult, Grade, Outcome, PlayerResult, grade};
+use perch_picks::settle::{Assumed, Grade, grade, plain};
 use perch_store::{GameRow, PickBody, TrackedPick};
 
-use super::stakes::whole;
+use super::{
+    by_score::{on_the_score, outcome, settles_by_score},
+    names,
+    stakes::whole,
+};
 
-/// A pick is about a game of the week after its post.
-const WITHIN: TimeDelta = TimeDelta::days(8);
 /// The day of a post where its game is played: posts of the small hours in UTC are about the evening of the day before.
 const NIGHT: TimeDelta = TimeDelta::hours(6);
+/// A game is over so long after its start at the latest.
+pub(super) const LONGEST: TimeDelta = TimeDelta::hours(8);
+
+/// Days after that of a post on which its game may be. The shorter, the surer that a game whose result is missing is not
+/// mistaken for the next one: sides that play every day have one day, and more where the pick names both of them.
+fn days_ahead(sport: &str, names_both: bool) -> TimeDelta {
+    TimeDelta::days(match (sport, names_both) {
+        ("mma" | "boxing" | "golf", _) => 8,
+        ("mlb", _) | ("nba" | "wnba" | "nhl" | "ncaab" | "tennis", false) => 1,
+        ("nba" | "wnba" | "nhl" | "ncaab", true) => 2,
+        ("nfl" | "ncaaf", _) | (_, true) => 6,
+        (_, false) => 3,
+    })
+}
 
 /// The results that are known, by the names in them.
 #[derive(Debug, Default)]
 pub(super) struct Games {
     rows: Vec<GameRow>,
+    given: BTreeSet<usize>,
     by_name: HashMap<String, Vec<usize>>,
 }
 
+/// When a pick was named, and what it says of its game.
+#[derive(Debug, Clone, Copy)]
+struct Named<'a> {
+    posted_at: DateTime<Utc>,
+    starts_at: Option<DateTime<Utc>>,
+    part: Option<&'a str>,
+}
+
+/// What the results say of one bet.
+#[derive(Debug, Clone, PartialEq)]
+enum Says {
+    /// None is about it.
+    Nothing,
+    /// Its game is known, and does not decide it.
+    Undecided { why: String, of_several: bool },
+    /// It ended so, and its game at that time.
+    Ended(Grade, DateTime<Utc>),
+}
+
+/// What the results say of a pick.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Word {
+    /// How it ended, and how its legs did; none while nothing is decided.
+    pub grades: Option<(Option<Grade>, Vec<Option<Grade>>)>,
+    /// When it was over: its game, or the first of its legs.
+    pub over_at: Option<DateTime<Utc>>,
+    /// Why it, or a leg, is not decided although its game is known.
+    pub why: Option<String>,
+    /// The results that are about it, by their places.
+    pub by: BTreeSet<usize>,
+}
+
 impl Games {
-    /// Of two results of one game the later in the list counts.
-    pub fn new(rows: impl IntoIterator<Item = GameRow>) -> Self {
-        let mut latest: HashMap<(String, String, NaiveDate), GameRow> = HashMap::new();
-        for row in rows {
-            latest.insert((row.sport.clone(), row.event(), row.date), row);
+    /// Those that were known, and those that came in now, which go before them. Both have canonical names.
+    pub fn new(known: impl IntoIterator<Item = GameRow>, given: impl IntoIterator<Item = GameRow>) -> Self {
+        let key = |row: &GameRow| (row.date, row.game.unwrap_or(1), row.sport.clone(), row.event());
+        let mut latest: BTreeMap<_, (GameRow, bool)> = BTreeMap::new();
+        let known = known.into_iter().map(|row| (row, false));
+        for (row, is_given) in known.chain(given.into_iter().map(|row| (row, true))) {
+            let row = match latest.remove(&key(&row)) {
+                Some((before, _)) => merged(before, row),
+                None => row,
+            };
+            latest.insert(key(&row), (row, is_given));
         }
-        let mut rows: Vec<GameRow> = latest.into_values().collect();
-        rows.sort_by_key(|row| (row.date, row.finished_at));
-        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
-        for (at, row) in rows.iter().enumerate() {
-            let names = [&row.first, &row.second].into_iter().chain(row.players.keys());
+        let mut games = Self::default();
+        for (at, (row, is_given)) in latest.into_values().enumerate() {
+            let names: BTreeSet<String> =
+                [&row.first, &row.second].into_iter().chain(row.players.keys()).map(|n| plain(n)).collect();
             for name in names {
-                let places = by_name.entry(plain(name)).or_default();
-                if places.last() != Some(&at) {
-                    places.push(at);
-                }
+                games.by_name.entry(name).or_default().push(at);
             }
+            games.given.extend(is_given.then_some(at));
+            games.rows.push(row);
         }
-        Self { rows, by_name }
+        games
     }
 
-    /// What is known of how a pick ended that was not known before: its grade once it is decided, and those of its legs.
-    pub fn decide(&self, tracked: &TrackedPick) -> Option<(Option<Grade>, Vec<Option<Grade>>)> {
+    /// Whether one of these results came in now.
+    pub fn are_given(&self, by: &BTreeSet<usize>) -> bool {
+        !self.given.is_disjoint(by)
+    }
+
+    /// The results that came in now and are none of these.
+    pub fn given_besides(&self, used: &BTreeSet<usize>) -> Vec<&GameRow> {
+        self.given.difference(used).map(|at| &self.rows[*at]).collect()
+    }
+
+    /// What the results say of a pick. Legs that are graded stay so, unless it is judged `anew`: then what is known of them
+    /// goes by the results wherever these say something.
+    pub fn word(&self, tracked: &TrackedPick, anew: bool, assumed: &Assumed) -> Word {
+        let mut word = Word::default();
+        let part = tracked.part.as_deref();
+        let mut starts_at = tracked.terms.as_ref().and_then(|terms| terms.starts_at);
+        // A post says one time, and the legs of a parlay have several.
+        starts_at = starts_at.filter(|_| matches!(tracked.pick, PickBody::Single(_)));
+        let named = Named { posted_at: tracked.posted_at, starts_at, part };
         match &tracked.pick {
             PickBody::Single(pick) => {
-                let grade = self.grade(pick, tracked.posted_at)?;
-                Some((Some(grade), Vec::new()))
+                let was_graded = anew && tracked.grade.is_some();
+                match self.says(pick, &named, &mut word.by) {
+                    Says::Ended(grade, over_at) => {
+                        word.grades = Some((Some(grade), Vec::new()));
+                        word.over_at = Some(over_at);
+                    }
+                    Says::Undecided { why, of_several } => {
+                        word.grades = (was_graded && of_several).then(|| (None, Vec::new()));
+                        word.why = Some(why);
+                    }
+                    Says::Nothing => {}
+                }
             }
             PickBody::Parlay(parlay) => {
                 let known = |leg: usize| tracked.legs.get(leg).copied().flatten();
-                let legs: Vec<Option<Grade>> = (parlay.picks.iter().enumerate())
-                    .map(|(leg, pick)| known(leg).or_else(|| self.grade(pick, tracked.posted_at)))
-                    .collect();
+                let mut legs = Vec::with_capacity(parlay.picks.len());
+                for (leg, pick) in parlay.picks.iter().enumerate() {
+                    let kept = known(leg).filter(|_| !anew);
+                    legs.push(match kept.map_or_else(|| self.says(pick, &named, &mut word.by), |_| Says::Nothing) {
+                        Says::Ended(grade, over_at) => {
+                            word.over_at = Some(word.over_at.map_or(over_at, |earlier| earlier.min(over_at)));
+                            Some(grade)
+                        }
+                        Says::Undecided { why, of_several } => {
+                            word.why.get_or_insert(format!("leg {}: {why}", leg + 1));
+                            known(leg).filter(|_| !of_several)
+                        }
+                        Says::Nothing => known(leg),
+                    });
+                }
                 let is_new = (0..legs.len()).any(|leg| legs[leg] != known(leg));
-                is_new.then(|| (whole(&legs), legs))
+                word.grades = is_new.then(|| (whole(parlay, &legs, assumed), legs));
+            }
+        }
+        word
+    }
+
+    /// What the first game after the post, or the one at the time that the post says, makes of a bet. No later game stands in
+    /// for one that does not decide it.
+    fn says(&self, pick: &Pick, named: &Named<'_>, by: &mut BTreeSet<usize>) -> Says {
+        let candidates = self.candidates(pick, named);
+        let Some(first) = candidates.first().map(|(at, _)| self.rows[*at].date) else { return Says::Nothing };
+        let mut of_day: Vec<_> = candidates.into_iter().take_while(|(at, _)| self.rows[*at].date == first).collect();
+        // Of two games of one day, the one that ended first after the start.
+        if named.starts_at.is_some() && of_day.iter().all(|(at, _)| self.rows[*at].finished_at.is_some()) {
+            of_day.sort_by_key(|(at, _)| self.rows[*at].finished_at);
+            of_day.truncate(1);
+        }
+        by.extend(of_day.iter().map(|(at, _)| *at));
+        let decided: Result<Vec<(Grade, DateTime<Utc>)>, String> = (of_day.iter())
+            .map(|(at, pick)| Ok((graded(pick, &self.rows[*at], named.part)?, over_at(&self.rows[*at]))))
+            .collect();
+        match decided.as_deref() {
+            Ok([(first, over), rest @ ..]) if rest.iter().all(|(grade, _)| grade == first) => {
+                Says::Ended(*first, rest.iter().map(|(_, at)| *at).fold(*over, DateTime::min))
+            }
+            Err(why) if of_day.len() == 1 => Says::Undecided { why: why.clone(), of_several: false },
+            _ => {
+                let why = format!("{} of its games are known on {first}; say how it ended", of_day.len());
+                Says::Undecided { why, of_several: true }
             }
         }
     }
 
-    /// The grade by the first game after the post that decides the pick.
-    fn grade(&self, pick: &Pick, posted_at: DateTime<Utc>) -> Option<Grade> {
-        let name = match pick.kind {
-            PickKind::Prop => pick.player.as_deref()?,
-            PickKind::Future => return None,
-            _ => event(pick).map(|(first, _)| first).or(pick.selection.as_deref())?,
+    /// The games that a bet may be about, the first one first, each with the bet in the names of its sport.
+    fn candidates(&self, pick: &Pick, named: &Named<'_>) -> Vec<(usize, Pick)> {
+        let names_both = event(pick).is_some();
+        let name = match (pick.kind, event(pick)) {
+            (PickKind::Future, _) => return Vec::new(),
+            (_, Some((first, _))) => Some(first),
+            (PickKind::Prop, None) => pick.player.as_deref(),
+            (_, None) => pick.selection.as_deref(),
         };
-        let first_day = (posted_at - NIGHT).date_naive();
-        let candidates = self.by_name.get(&plain(name))?.iter().map(|at| &self.rows[*at]);
-        candidates
-            .filter(|game| game.date >= first_day && game.date <= first_day + WITHIN)
-            .filter(|game| game.finished_at.is_none_or(|finished| finished > posted_at))
-            .filter(|game| pick.sport.as_deref().is_none_or(|sport| sport.eq_ignore_ascii_case(&game.sport)))
-            .filter(|game| is_about(pick, game))
-            .find_map(|game| grade(pick, &outcome(pick, game)?).ok())
+        let Some(name) = name else { return Vec::new() };
+        let sport = pick.sport.as_deref().map(names::sport);
+        let of = |name: &str| self.by_name.get(&plain(name)).into_iter().flatten().copied();
+        let full = [names::side(name, sport.as_deref()), perch_picks::normal::player(name, sport.as_deref())];
+        let places: BTreeSet<usize> = of(name).chain(full.iter().flat_map(|name| of(name))).collect();
+        let first_day = (named.posted_at - NIGHT).date_naive();
+        let last_day = |sport: &str| named.posted_at.date_naive() + days_ahead(sport, names_both);
+        // Places are in the order of days, and of games on one day.
+        let mut found = Vec::new();
+        for at in places {
+            let game = &self.rows[at];
+            let in_time = match named.starts_at {
+                Some(starts_at) => is_at(game, starts_at),
+                None => (first_day..=last_day(&game.sport)).contains(&game.date),
+            };
+            let is_open = game.finished_at.is_none_or(|finished| finished > named.posted_at);
+            if in_time && is_open && sport.as_ref().is_none_or(|sport| *sport == game.sport) {
+                let pick = names::of_pick(pick, &game.sport);
+                if is_about(&pick, game) {
+                    found.push((at, pick));
+                }
+            }
+        }
+        found
     }
+}
+
+/// What is known of a game from two results of it; the later one goes before.
+fn merged(before: GameRow, row: GameRow) -> GameRow {
+    let mut players = before.players;
+    players.extend(row.players);
+    GameRow { players, finished_at: row.finished_at.or(before.finished_at), ..row }
+}
+
+/// Whether a game began at that time.
+fn is_at(game: &GameRow, starts_at: DateTime<Utc>) -> bool {
+    match game.finished_at {
+        Some(finished) => finished > starts_at && finished <= starts_at + LONGEST,
+        None => game.date == (starts_at - NIGHT).date_naive(),
+    }
+}
+
+/// When a game was over: at its end, or with the night after its day.
+fn over_at(game: &GameRow) -> DateTime<Utc> {
+    let next_day: NaiveDate = game.date.succ_opt().unwrap_or(game.date);
+    game.finished_at.unwrap_or_else(|| next_day.and_time(chrono::NaiveTime::MIN).and_utc() + NIGHT)
+}
+
+/// The grade of a bet by the result of its game; why there is none, where there is none.
+fn graded(pick: &Pick, game: &GameRow, part: Option<&str>) -> Result<Grade, String> {
+    settles_by_score(pick, part)?;
+    grade(&on_the_score(pick.clone()), &outcome(pick, game)?).map_err(|error| error.to_string())
 }
 
 /// Whether a pick is about this game. One that names neither its game nor a side of it is about none that is known.
 fn is_about(pick: &Pick, game: &GameRow) -> bool {
-    let sides = [plain(&game.first), plain(&game.second)];
+    let sides = BTreeSet::from([plain(&game.first), plain(&game.second)]);
     match (event(pick), &pick.selection) {
-        (Some((first, second)), _) => {
-            let mut named = [plain(first), plain(second)];
-            named.sort();
-            let mut sides = sides;
-            sides.sort();
-            named == sides
-        }
+        (Some((first, second)), _) => sides == BTreeSet::from([plain(first), plain(second)]),
         (None, Some(selection)) if pick.kind != PickKind::Prop => sides.contains(&plain(selection)),
         (None, _) => pick.kind == PickKind::Prop,
     }
@@ -97,32 +256,6 @@ fn is_about(pick: &Pick, game: &GameRow) -> bool {
 
 fn event(pick: &Pick) -> Option<(&str, &str)> {
     pick.event.as_deref()?.split_once(" vs ")
-}
-
-fn outcome(pick: &Pick, game: &GameRow) -> Option<Outcome> {
-    if game.called_off {
-        return Some(Outcome::CalledOff);
-    }
-    if pick.kind == PickKind::Prop {
-        let player = plain(pick.player.as_deref()?);
-        let (name, stats) = game.players.iter().find(|(name, _)| plain(name) == player)?;
-        return Some(Outcome::Player(match stats {
-            Some(stats) => PlayerResult { player: name.clone(), played: true, stats: stats.clone() },
-            None => PlayerResult::absent(name.clone()),
-        }));
-    }
-    // Where nobody counted points the winner alone decides, which is enough for a moneyline.
-    let (first, second) = match (game.score_first, game.score_second) {
-        (Some(first), Some(second)) => (first, second),
-        _ if pick.kind == PickKind::Moneyline && game.winner.is_some() => (0.0, 0.0),
-        _ => return None,
-    };
-    let result = GameResult::new(game.first.clone(), first, game.second.clone(), second);
-    Some(Outcome::Game(GameResult { winner: game.winner.clone(), ..result }))
-}
-
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -160,6 +293,7 @@ mod tests {
         GameRow {
             sport: "nba".into(),
             date: date.parse().expect("a day"),
+            game: None,
             first: first.into(),
             second: second.into(),
             score_first: scores.map(|scores| scores.0),
@@ -171,40 +305,136 @@ mod tests {
         }
     }
 
+    fn games<const N: usize>(rows: [GameRow; N]) -> Games {
+        Games::new([], rows.map(names::of_game))
+    }
+
+    /// What the results say of a bet that was posted then.
+    fn says(games: &Games, pick: &Pick, posted_at: &str) -> Says {
+        let named = Named { posted_at: at(posted_at), starts_at: None, part: None };
+        games.says(pick, &named, &mut BTreeSet::new())
+    }
+
+    fn ended(games: &Games, pick: &Pick, posted_at: &str) -> Option<Grade> {
+        if let Says::Ended(grade, _) = says(games, pick, posted_at) { Some(grade) } else { None }
+    }
+
     fn lakers(date: &str, scores: (f64, f64)) -> GameRow {
         game(date, "Los Angeles Lakers", "Utah Jazz", Some(scores))
     }
 
     #[test]
-    fn a_pick_is_decided_by_the_first_game_after_its_post_and_by_none_of_another_week() {
-        let won_then_lost = [
+    fn a_pick_is_decided_by_the_first_game_after_its_post_and_by_none_that_is_later_than_its_sport_plays() {
+        let games = games([
             lakers("2026-11-20", (90.0, 99.0)),
-            lakers("2026-11-23", (99.0, 90.0)),
+            lakers("2026-11-22", (99.0, 90.0)),
             lakers("2026-11-25", (90.0, 99.0)),
-        ];
-        let games = Games::new(won_then_lost);
+        ]);
         let own = moneyline("los angeles lakers");
-        assert_eq!(games.grade(&own, at("2026-11-21T15:00:00Z")), Some(Grade::Won));
-        assert_eq!(games.grade(&own, at("2026-11-24T15:00:00Z")), Some(Grade::Lost));
-        assert_eq!(games.grade(&own, at("2026-11-26T15:00:00Z")), None);
-        assert_eq!(games.grade(&own, at("2026-11-01T15:00:00Z")), None);
+        assert_eq!(ended(&games, &own, "2026-11-21T15:00:00Z"), Some(Grade::Won));
+        assert_eq!(ended(&games, &own, "2026-11-24T15:00:00Z"), Some(Grade::Lost));
+        assert_eq!(ended(&games, &own, "2026-11-26T15:00:00Z"), None);
+        assert_eq!(ended(&games, &own, "2026-11-23T15:00:00Z"), None, "the result of its game is missing");
         // At two in the morning in UTC it is still the evening of the game day in America.
-        assert_eq!(games.grade(&own, at("2026-11-26T02:00:00Z")), Some(Grade::Lost));
+        assert_eq!(ended(&games, &own, "2026-11-26T02:00:00Z"), Some(Grade::Lost));
+        let both = Pick { event: Some("Utah Jazz vs Los Angeles Lakers".into()), ..own };
+        assert_eq!(ended(&games, &both, "2026-11-23T15:00:00Z"), Some(Grade::Lost), "it names both sides");
+    }
+
+    #[test]
+    fn a_game_that_does_not_decide_a_pick_is_not_passed_over_for_the_next_one() {
+        let mut first = lakers("2026-11-23", (99.0, 90.0));
+        first.players.insert("LeBron James".into(), Some(BTreeMap::from([("assists".to_owned(), 9.0)])));
+        let mut next = lakers("2026-11-24", (90.0, 99.0));
+        next.players.insert("LeBron James".into(), Some(BTreeMap::from([("points".to_owned(), 40.0)])));
+        let unscored = GameRow { winner: Some("Somebody else".into()), ..first.clone() };
+        let points =
+            Pick { line: Some(25.5), side: Some(Side::Over), stat: Some("points".into()), ..pick(PickKind::Prop) };
+        let points = Pick { player: Some("LeBron James".into()), ..points };
+        let Says::Undecided { why, of_several: false } =
+            says(&games([first, next.clone()]), &points, "2026-11-23T15:00:00Z")
+        else {
+            panic!("the first game says nothing of points")
+        };
+        assert!(why.contains("points of LeBron James"), "{why}");
+        let own = moneyline("Los Angeles Lakers");
+        assert!(matches!(says(&games([unscored, next]), &own, "2026-11-23T15:00:00Z"), Says::Undecided { .. }));
+    }
+
+    #[test]
+    fn a_pick_that_says_when_its_game_begins_is_about_that_game() {
+        let games = games([lakers("2026-11-23", (90.0, 99.0)), lakers("2026-11-24", (99.0, 90.0))]);
+        let own = moneyline("Los Angeles Lakers");
+        let at_time = |starts_at: &str| {
+            let named = Named { posted_at: at("2026-11-23T15:00:00Z"), starts_at: Some(at(starts_at)), part: None };
+            games.says(&own, &named, &mut BTreeSet::new())
+        };
+        assert!(matches!(at_time("2026-11-25T01:00:00Z"), Says::Ended(Grade::Won, _)));
+        assert!(matches!(at_time("2026-11-24T01:00:00Z"), Says::Ended(Grade::Lost, _)));
+        assert_eq!(at_time("2026-11-26T01:00:00Z"), Says::Nothing);
+    }
+
+    #[test]
+    fn two_games_of_one_day_decide_a_pick_that_names_neither_only_where_they_agree() {
+        let noon = GameRow { finished_at: Some(at("2026-07-04T20:00:00Z")), ..lakers("2026-07-04", (5.0, 3.0)) };
+        let night = GameRow {
+            game: Some(2),
+            finished_at: Some(at("2026-07-05T02:00:00Z")),
+            ..lakers("2026-07-04", (2.0, 6.0))
+        };
+        let games = games([noon, night]);
+        let own = moneyline("Los Angeles Lakers");
+        let Says::Undecided { why, of_several: true } = says(&games, &own, "2026-07-04T15:00:00Z") else {
+            panic!("it may be about either")
+        };
+        assert!(why.contains("2 of its games are known on 2026-07-04"), "{why}");
+        assert_eq!(ended(&games, &own, "2026-07-04T21:00:00Z"), Some(Grade::Lost), "the first was over");
+        let total = Pick {
+            line: Some(7.5),
+            side: Some(Side::Over),
+            event: Some("Utah Jazz vs Lakers".into()),
+            ..pick(PickKind::Total)
+        };
+        assert_eq!(ended(&games, &total, "2026-07-04T15:00:00Z"), Some(Grade::Won), "both have eight");
+        let named =
+            Named { posted_at: at("2026-07-04T15:00:00Z"), starts_at: Some(at("2026-07-04T17:00:00Z")), part: None };
+        assert!(matches!(games.says(&own, &named, &mut BTreeSet::new()), Says::Ended(Grade::Won, _)));
     }
 
     #[test]
     fn a_post_after_the_end_of_a_game_is_about_the_next_one() {
         let over = GameRow { finished_at: Some(at("2026-11-23T20:00:00Z")), ..lakers("2026-11-23", (99.0, 90.0)) };
-        let games = Games::new([over]);
-        assert_eq!(games.grade(&moneyline("Los Angeles Lakers"), at("2026-11-23T19:00:00Z")), Some(Grade::Won));
-        assert_eq!(games.grade(&moneyline("Los Angeles Lakers"), at("2026-11-23T21:00:00Z")), None);
+        let games = games([over]);
+        let own = moneyline("Los Angeles Lakers");
+        assert_eq!(says(&games, &own, "2026-11-23T19:00:00Z"), Says::Ended(Grade::Won, at("2026-11-23T20:00:00Z")));
+        assert_eq!(says(&games, &own, "2026-11-23T21:00:00Z"), Says::Nothing);
+    }
+
+    #[test]
+    fn names_are_known_in_any_spelling() {
+        let game = |sport: &str, first: &str, second: &str| GameRow {
+            sport: sport.into(),
+            winner: None,
+            ..game("2026-11-23", first, second, Some((2.0, 1.0)))
+        };
+        let games = games([
+            game("EPL", "Atlético Madrid", "Real Betis"),
+            game("nba", "LA Clippers", "Utah Jazz"),
+            game("nhl", "Örebro Ünited", "Färjestad"),
+        ]);
+        let of = |sport: &str, name: &str| Pick { sport: Some(sport.into()), ..moneyline(name) };
+        for own in [of("soccer", "Atletico Madrid"), of("nba", "Los Angeles Clippers"), of("hockey", "Orebro United")] {
+            assert_eq!(ended(&games, &own, "2026-11-23T15:00:00Z"), Some(Grade::Won), "{own:?}");
+        }
+        let winner = GameRow { winner: Some("Lakers".into()), score_first: None, ..lakers("2026-11-23", (0.0, 0.0)) };
+        let by_winner = self::games([winner]);
+        assert_eq!(ended(&by_winner, &moneyline("Los Angeles Lakers"), "2026-11-23T15:00:00Z"), Some(Grade::Won));
     }
 
     #[test]
     fn a_pick_of_another_sport_another_game_or_no_game_at_all_is_left_open() {
-        let games = Games::new([lakers("2026-11-23", (99.0, 90.0))]);
-        let posted = at("2026-11-23T15:00:00Z");
-        let of = |pick: Pick| games.grade(&pick, posted);
+        let games = games([lakers("2026-11-23", (99.0, 90.0))]);
+        let of = |pick: Pick| ended(&games, &pick, "2026-11-23T15:00:00Z");
         assert_eq!(of(Pick { sport: Some("nfl".into()), ..moneyline("Los Angeles Lakers") }), None);
         assert_eq!(of(Pick { sport: None, ..moneyline("Los Angeles Lakers") }), Some(Grade::Won));
         let event = Some("Los Angeles Lakers vs Boston Celtics".to_owned());
@@ -218,13 +448,13 @@ mod tests {
     #[test]
     fn a_prop_is_decided_by_what_its_player_did_and_void_when_the_player_did_not_play() {
         let mut played = lakers("2026-11-23", (99.0, 90.0));
-        played.players.insert("LeBron James".into(), Some(BTreeMap::from([("points".to_owned(), 27.0)])));
+        played.players.insert("LeBron James".into(), Some(BTreeMap::from([("pts".to_owned(), 27.0)])));
         played.players.insert("Anthony Davis".into(), None);
-        let games = Games::new([played]);
+        let games = games([played]);
         let of = |name: &str, stat: &str| {
             let line = Pick { line: Some(25.5), side: Some(Side::Over), ..pick(PickKind::Prop) };
             let prop = Pick { player: Some(name.into()), stat: Some(stat.into()), ..line };
-            games.grade(&prop, at("2026-11-23T15:00:00Z"))
+            ended(&games, &prop, "2026-11-23T15:00:00Z")
         };
         assert_eq!(of("lebron james", "points"), Some(Grade::Won));
         assert_eq!(of("LeBron James", "rebounds"), None);
@@ -234,13 +464,13 @@ mod tests {
 
     #[test]
     fn a_game_that_was_called_off_voids_and_one_without_scores_is_decided_by_its_winner_alone() {
-        let posted = at("2026-11-23T15:00:00Z");
+        let posted = "2026-11-23T15:00:00Z";
         let off = GameRow { called_off: true, ..game("2026-11-23", "A", "B", None) };
-        assert_eq!(Games::new([off]).grade(&moneyline("A"), posted), Some(Grade::Void));
-        let fight = GameRow { winner: Some("B".into()), ..game("2026-11-23", "A", "B", None) };
-        let games = Games::new([fight]);
-        assert_eq!(games.grade(&moneyline("A"), posted), Some(Grade::Lost));
+        assert_eq!(ended(&games([off]), &moneyline("A"), posted), Some(Grade::Void));
+        let won = GameRow { winner: Some("B".into()), ..game("2026-11-23", "A", "B", None) };
+        let games = games([won]);
+        assert_eq!(ended(&games, &moneyline("A"), posted), Some(Grade::Lost));
         let spread = Pick { line: Some(1.5), selection: Some("A".into()), ..pick(PickKind::Spread) };
-        assert_eq!(games.grade(&spread, posted), None);
+        assert_eq!(ended(&games, &spread, posted), None);
     }
 }

@@ -1,16 +1,21 @@
 //! How picks are followed to their end: by a person's word, by results of games, and what they come to.
 
+mod by_score;
 mod csv;
 mod entry;
 mod games;
 mod import;
 mod matching;
+mod names;
+mod numbering;
+mod review;
 mod stakes;
 
 pub use csv::{BadLine, Lines, read_csv};
 pub use entry::{Entry, Settled, TrackError, Verdict, settle};
 pub use games::{InvalidResult, ResultEntry};
-pub use import::{Import, Imported, add_late_bets, import};
+pub use import::{Import, Imported, NamedGames, add_late_bets, import};
+pub use review::{Contradicted, LeftOpen};
 
 use perch_picks::odds::Odds;
 use perch_picks::record::{By, Graded, Market, Record};
@@ -31,6 +36,7 @@ pub async fn record(store: &Store, filter: &BetFilter, by: By) -> Result<(Record
 fn of_row(row: BetRow) -> Graded {
     let odds = |decimal: Option<f64>| decimal.and_then(|decimal| Odds::from_decimal(decimal).ok());
     Graded {
+        number: row.number,
         account: row.account,
         sport: row.sport,
         market: market(&row.market),
@@ -39,7 +45,7 @@ fn of_row(row: BetRow) -> Graded {
         stake: row.stake,
         units: row.units,
         odds: odds(row.odds),
-        closing: odds(row.closing),
+        closing: odds(row.closing).filter(|_| !row.odds_assumed),
     }
 }
 

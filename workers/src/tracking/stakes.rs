@@ -7,7 +7,7 @@ use perch_picks::{
     record::Market,
     settle::{Assumed, Grade, Settlement, parlay, profit, single},
 };
-use perch_store::{PickBody, PickSighting, SettledBet, TrackedPick};
+use perch_store::{PickBody, PickSettlement, PickSighting, SettledBet, TrackedPick};
 
 /// What stands in where a post names no odds or no stake.
 pub(super) fn assumed(settings: &TrackingSettings) -> Assumed {
@@ -15,33 +15,40 @@ pub(super) fn assumed(settings: &TrackingSettings) -> Assumed {
     Assumed { odds: Some(odds), stake: Some(settings.assumed_stake) }
 }
 
-/// The grade of a parlay as far as its legs decide it: one lost leg does, else all have to be known.
-pub(super) fn whole(legs: &[Option<Grade>]) -> Option<Grade> {
+/// A stake at which the units of a parlay say how it ended, however near to the stake they are.
+const FINE: f64 = 1_000.0;
+
+/// The grade of a parlay as far as its legs decide it: one lost leg does, else all have to be known. It says what its units
+/// at its own odds say.
+pub(super) fn whole(body: &Parlay, legs: &[Option<Grade>], assumed: &Assumed) -> Option<Grade> {
     if legs.contains(&Some(Grade::Lost)) {
         return Some(Grade::Lost);
     }
     let known: Vec<Grade> = legs.iter().copied().collect::<Option<_>>()?;
-    let fell_out = |grade: &Grade| matches!(grade, Grade::Push | Grade::Void);
-    Some(match known.as_slice() {
-        all if all.iter().all(|grade| *grade == Grade::Void) => Grade::Void,
-        all if all.iter().all(fell_out) => Grade::Push,
-        all if all.contains(&Grade::HalfLost) => Grade::HalfLost,
-        _ => Grade::Won,
-    })
+    let own = body.odds.as_deref().filter(|odds| readable(odds).is_some());
+    Some(parlay(&priced(body, own), &known, Some(FINE), assumed).map_or(Grade::Won, |settled| settled.grade))
 }
 
-/// What the pick came to for each account that named it, at the odds and the stake of its own post.
+/// What the pick came to for each account that named it before `over_at`, at the odds and the stake of its own post.
+///
+/// Odds are held against the closing ones only where the account took them, and for the same bet: not where they are assumed,
+/// nor where legs fell out of a parlay and shrank them.
 pub(super) fn bets(
     tracked: &TrackedPick,
     grade: Grade,
-    legs: &[Option<Grade>],
-    closing: Option<Odds>,
+    settlement: &PickSettlement,
     named: &[PickSighting],
     assumed: &Assumed,
 ) -> Vec<SettledBet> {
+    let legs = settlement.legs.as_slice();
+    let shrank = legs.iter().flatten().any(|leg| !matches!(leg, Grade::Won | Grade::Lost));
+    let closing = settlement.closing_odds.as_deref().and_then(readable).filter(|_| !shrank);
     let of_account = |sighting: &PickSighting| {
         let odds = sighting.odds.as_deref().filter(|odds| readable(odds).is_some());
-        let stake = sighting.units.filter(|units| *units > 0.0 && *units <= 1_000.0);
+        // The first post may say its stake beside the pick.
+        let beside = tracked.terms.as_ref().filter(|_| sighting.post_id == tracked.source_post);
+        let units = sighting.units.or_else(|| beside?.units);
+        let stake = units.filter(|units| *units > 0.0 && *units <= 1_000.0);
         let settled = match &tracked.pick {
             PickBody::Single(pick) => of_single(pick, grade, odds, stake, assumed),
             PickBody::Parlay(parlay) => of_parlay(parlay, grade, legs, odds, stake, assumed),
@@ -55,13 +62,14 @@ pub(super) fn bets(
             grade: settled.grade,
             odds: settled.odds.map(Odds::decimal),
             odds_assumed: odds.is_none(),
-            closing: closing.map(Odds::decimal),
+            closing: closing.filter(|_| odds.is_some()).map(Odds::decimal),
             stake: settled.stake,
             stake_assumed: stake.is_none(),
             units: settled.units,
         }
     };
-    named.iter().map(of_account).collect()
+    let in_time = |sighting: &&PickSighting| settlement.over_at.is_none_or(|over| sighting.seen_at <= over);
+    named.iter().filter(in_time).map(of_account).collect()
 }
 
 fn readable(written: &str) -> Option<Odds> {
@@ -81,9 +89,7 @@ fn of_parlay(
     stake: Option<f64>,
     assumed: &Assumed,
 ) -> Settlement {
-    // What a leg says of its odds counts where it can be read.
-    let leg = |pick: &Pick| Pick { odds: pick.odds.clone().filter(|odds| readable(odds).is_some()), ..pick.clone() };
-    let own = Parlay { picks: body.picks.iter().map(leg).collect(), odds: odds.map(str::to_owned), ..body.clone() };
+    let own = priced(body, odds);
     let grades: Vec<Grade> = match (legs.is_empty(), grade) {
         // Of a lost parlay the legs that are still open do not matter.
         (false, Grade::Lost) => legs.iter().map(|leg| leg.unwrap_or(Grade::Void)).collect(),
@@ -96,6 +102,12 @@ fn of_parlay(
         let product: Option<Vec<Odds>> = own.picks.iter().map(|pick| pick.odds.as_deref().and_then(readable)).collect();
         at(grade, odds.and_then(readable).or_else(|| Odds::parlay(&product?)), stake, assumed)
     })
+}
+
+/// The parlay at these odds; what a leg says of its own counts where it can be read.
+fn priced(body: &Parlay, odds: Option<&str>) -> Parlay {
+    let leg = |pick: &Pick| Pick { odds: pick.odds.clone().filter(|odds| readable(odds).is_some()), ..pick.clone() };
+    Parlay { picks: body.picks.iter().map(leg).collect(), odds: odds.map(str::to_owned), ..body.clone() }
 }
 
 fn at(grade: Grade, odds: Option<Odds>, stake: Option<f64>, assumed: &Assumed) -> Settlement {
@@ -153,8 +165,27 @@ mod tests {
             settled_at: None,
             settled_by: None,
             source: None,
+            held: false,
+            over_at: None,
+            terms: None,
+            part: None,
             note: None,
             revision: 0,
+        }
+    }
+
+    fn settlement(grade: Grade, legs: &[Option<Grade>], closing: Option<&str>) -> PickSettlement {
+        PickSettlement {
+            key: "k".into(),
+            grade: Some(grade),
+            legs: legs.to_vec(),
+            closing_odds: closing.map(str::to_owned),
+            source: None,
+            held: false,
+            over_at: None,
+            note: None,
+            bets: Vec::new(),
+            seen_revision: 0,
         }
     }
 
@@ -173,15 +204,18 @@ mod tests {
     fn each_account_wins_and_loses_at_its_own_odds_and_stake_and_at_what_is_assumed_where_it_names_none() {
         let named =
             [named("Sharp_Sally", Some("-110"), Some(2.0)), named("pete", Some("+105"), None), named("x", None, None)];
-        let won = bets(&tracked(LAKERS), Grade::Won, &[], Odds::parse("-120").ok(), &named, &Assumed::USUAL);
+        let lakers = tracked(LAKERS);
+        let won = bets(&lakers, Grade::Won, &settlement(Grade::Won, &[], Some("-120")), &named, &Assumed::USUAL);
         let shown: Vec<_> = won.iter().map(|bet| (bet.account.as_str(), bet.stake, bet.units)).collect();
         assert_eq!(shown, [("sharp_sally", 2.0, 1.82), ("pete", 1.0, 1.05), ("x", 1.0, 0.91)]);
         assert_eq!(
             won.iter().map(|bet| (bet.odds_assumed, bet.stake_assumed)).collect::<Vec<_>>(),
             [(false, false), (false, true), (true, true)]
         );
-        assert!(won.iter().all(|bet| bet.closing.is_some_and(|closing| closing < 1.84) && bet.market == "spread"));
-        let lost = bets(&tracked(LAKERS), Grade::HalfLost, &[], None, &named[..1], &Assumed::USUAL);
+        assert!(won[..2].iter().all(|bet| bet.closing.is_some_and(|closing| closing < 1.84) && bet.market == "spread"));
+        assert_eq!(won[2].closing, None, "nobody took the odds that are assumed");
+        let lost =
+            bets(&lakers, Grade::HalfLost, &settlement(Grade::HalfLost, &[], None), &named[..1], &Assumed::USUAL);
         assert!((lost[0].units + 1.0).abs() < 1e-9);
     }
 
@@ -190,15 +224,59 @@ mod tests {
         let celtics = LAKERS.replace("Los Angeles Lakers", "Boston Celtics");
         let parlay = tracked(&format!(r#"{{"type":"parlay","picks":[{LAKERS},{celtics}],"odds":"+264"}}"#));
         let named = [named("pete", Some("+264"), None)];
-        let units = |grade, legs: &[Option<Grade>]| bets(&parlay, grade, legs, None, &named, &Assumed::USUAL)[0].units;
+        let bet = |grade, legs: &[Option<Grade>]| {
+            bets(&parlay, grade, &settlement(grade, legs, Some("+264")), &named, &Assumed::USUAL).remove(0)
+        };
+        let units = |grade, legs: &[Option<Grade>]| bet(grade, legs).units;
         assert!((units(Grade::Won, &[]) - 2.64).abs() < 1e-9);
         assert!((units(Grade::Won, &[Some(Grade::Won), Some(Grade::Push)]) - 0.91).abs() < 1e-9);
         assert!((units(Grade::Lost, &[None, Some(Grade::Lost)]) + 1.0).abs() < 1e-9);
         assert!((units(Grade::HalfWon, &[]) - 1.32).abs() < 1e-9);
-        assert_eq!(whole(&[None, Some(Grade::Lost)]), Some(Grade::Lost));
-        assert_eq!(whole(&[None, Some(Grade::Won)]), None);
-        assert_eq!(whole(&[Some(Grade::Void), Some(Grade::Won)]), Some(Grade::Won));
-        assert_eq!(whole(&[Some(Grade::Void), Some(Grade::Push)]), Some(Grade::Push));
+        assert!(bet(Grade::Won, &[Some(Grade::Won); 2]).closing.is_some());
+        assert_eq!(
+            bet(Grade::Won, &[Some(Grade::Won), Some(Grade::Push)]).closing,
+            None,
+            "the odds are of another bet"
+        );
         assert_eq!(sport(&parlay.pick).as_deref(), Some("nba"));
+    }
+
+    #[test]
+    fn the_state_of_a_parlay_says_what_its_units_say() {
+        use Grade::{HalfLost, Lost, Push, Void, Won};
+        let leg = LAKERS.replace("-110", "3.0");
+        let other = leg.replace("Los Angeles Lakers", "Boston Celtics");
+        let PickBody::Parlay(dear) =
+            tracked(&format!(r#"{{"type":"parlay","picks":[{leg},{other}],"odds":null}}"#)).pick
+        else {
+            panic!("a parlay")
+        };
+        for (legs, state) in [
+            ([None, Some(Lost)], Some(Lost)),
+            ([None, Some(Won)], None),
+            ([Some(Void), Some(Won)], Some(Won)),
+            ([Some(Void), Some(Push)], Some(Push)),
+            ([Some(Void), Some(Void)], Some(Void)),
+            ([Some(HalfLost), Some(Won)], Some(Won)),
+            ([Some(HalfLost), Some(Push)], Some(HalfLost)),
+        ] {
+            assert_eq!(whole(&dear, &legs, &Assumed::USUAL), state, "{legs:?}");
+        }
+    }
+
+    #[test]
+    fn a_stake_that_stands_beside_the_pick_is_that_of_its_first_post_and_a_post_after_the_end_has_no_bet() {
+        let terms = perch_picks::normal::Terms { units: Some(3.0), ..perch_picks::normal::Terms::default() };
+        let lakers = TrackedPick { terms: Some(terms), ..tracked(LAKERS) };
+        let late = PickSighting { post_id: "2".parse().expect("an id"), ..named("pete", None, None) };
+        let named = [named("sally", None, None), late.clone()];
+        let settled = settlement(Grade::Won, &[], None);
+        let stakes: Vec<(f64, bool)> = bets(&lakers, Grade::Won, &settled, &named, &Assumed::USUAL)
+            .iter()
+            .map(|bet| (bet.stake, bet.stake_assumed))
+            .collect();
+        assert_eq!(stakes, [(3.0, false), (1.0, true)]);
+        let over = PickSettlement { over_at: Some(late.seen_at - chrono::TimeDelta::hours(1)), ..settled };
+        assert!(bets(&lakers, Grade::Won, &over, &[late], &Assumed::USUAL).is_empty());
     }
 }

@@ -2,7 +2,7 @@ use std::{fs, path::PathBuf};
 
 use perch_picks::settle::Grade;
 use perch_store::{SettleSource, SettledBy};
-use perch_workers::tracking::{self, Entry, Imported, Settled, Verdict, read_csv};
+use perch_workers::tracking::{self, Contradicted, Entry, Imported, LeftOpen, NamedGames, Settled, Verdict, read_csv};
 use serde_json::json;
 
 use super::{failed, find, units};
@@ -22,7 +22,8 @@ use crate::{
     group(clap::ArgGroup::new("end").args(["won", "lost", "push", "void", "half_won", "half_lost", "open", "score", "counted"])),
     group(clap::ArgGroup::new("what").required(true).args(["key", "csv"])),
     after_help = "The first line of a CSV file names its columns. Results of games have sport, date (or finished_at), event as \
-                  \"A vs B\" (or first and second), score_first and score_second, and may have winner and called_off. \
+                  \"A vs B\" (or first and second), score_first and score_second, and may have winner, called_off and game \
+                  (1 or 2 where both sides play twice on that day). \
                   Outcomes of picks have pick_key (a number or a key) and outcome, and may have leg, closing and note. Every \
                   bad line is named, and then nothing is imported."
 )]
@@ -47,7 +48,7 @@ pub struct Args {
     /// Half of it was lost
     #[arg(long)]
     pub half_lost: bool,
-    /// Takes the settlement back
+    /// Takes the settlement back; results leave the pick alone until it is settled by hand
     #[arg(long)]
     pub open: bool,
     /// What both sides scored: in the order of the pick's event, or the side it backs first
@@ -133,7 +134,8 @@ async fn import(app: &App, path: &PathBuf, dry_run: bool) -> Result<(), OpsError
     let by = SettledBy { actor: operator(), source: SettleSource::Import };
     let imported = tracking::import(&store, &settings, &import, &by, dry_run).await.map_err(failed)?;
     if !dry_run {
-        let details = json!({ "games": imported.games, "settled": imported.settled.len() });
+        let (settled, corrected) = (imported.settled.len(), imported.corrected.len());
+        let details = json!({ "games": imported.games, "settled": settled, "corrected": corrected });
         audit::note(app, &settings, "results.import", &path.display().to_string(), &details).await;
     }
     if app.out.is_json() { app.out.json(&imported) } else { text_of(app, &imported) }
@@ -143,6 +145,7 @@ fn text_of(app: &App, imported: &Imported) -> Result<(), OpsError> {
     if !imported.settled.is_empty() {
         app.out.table(&listing(&imported.settled))?;
     }
+    told(app, imported)?;
     let (picks, open) = (imported.settled.len(), imported.open);
     let games = match imported.games {
         0 => String::new(),
@@ -156,10 +159,40 @@ fn text_of(app: &App, imported: &Imported) -> Result<(), OpsError> {
     app.out.line(format_args!("{picks} picks settled{games}, {open} stay open"))
 }
 
+/// What is not as one might think: corrections, contradictions, picks that a result does not decide, results without a pick.
+fn told(app: &App, imported: &Imported) -> Result<(), OpsError> {
+    if !imported.corrected.is_empty() {
+        app.out.line("settled again, since the results changed:")?;
+        app.out.table(&listing(&imported.corrected))?;
+        let change: f64 = imported.corrected.iter().map(|one| one.change).sum();
+        app.out.line(format_args!("the records change by {} units", units(Some(change))))?;
+    }
+    for Contradicted { number, state, settled_by, results, .. } in &imported.contradicted {
+        let by = one_line(settled_by.as_deref().unwrap_or("somebody"));
+        app.out.line(format_args!("{number} stays {state}, as {by} settled it; by the results it is {results}"))?;
+    }
+    for LeftOpen { number, why, .. } in &imported.left_open {
+        app.out.line(format_args!("{number} stays open: {}", one_line(why)))?;
+    }
+    games(app, &imported.unclear, "may be of either of two games of its day and was not kept; give `game`")?;
+    games(app, &imported.unmatched, "is about no pick")
+}
+
+fn games(app: &App, some: &NamedGames, what: &str) -> Result<(), OpsError> {
+    for name in &some.names {
+        app.out.line(format_args!("{} {what}", one_line(name)))?;
+    }
+    let more = some.games - some.names.len();
+    if more == 0 { Ok(()) } else { app.out.line(format_args!("and so with {more} more")) }
+}
+
 fn listing(settled: &[Settled]) -> Listing {
-    let mut listing = Listing::new([number("NO"), cut("KEY"), whole("WAS"), whole("IS"), number("UNITS")]);
+    let mut listing =
+        Listing::new([number("NO"), cut("KEY"), whole("WAS"), whole("IS"), number("UNITS"), number("CHANGE")]);
     for one in settled {
-        listing.row([cell(one.number), cell(&one.key), cell(&one.before), cell(&one.state), cell(units(one.units))]);
+        let (came_to, change) = (units(one.units), units(Some(one.change)));
+        let row = [cell(one.number), cell(&one.key), cell(&one.before), cell(&one.state), cell(came_to), cell(change)];
+        listing.row(row);
     }
     listing
 }

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use perch_picks::{normal::Terms, odds::Odds, record::closing_line_value};
+use perch_picks::{odds::Odds, record::closing_line_value};
 use perch_store::{ActionRecord, BetRow, PickBody, PickSighting, SettlementRow, TrackedPick, state_word};
 use serde::Serialize;
 
@@ -34,8 +34,6 @@ struct Known {
     settlements: Vec<SettlementRow>,
     /// What the bots did about it, the first action first.
     actions: Vec<ActionRecord>,
-    /// Its odds, stake and time in figures.
-    terms: Option<Terms>,
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
@@ -47,17 +45,17 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         bets: tracking.bets_of(&pick.key).await?,
         settlements: tracking.history(&pick.key).await?,
         actions: store.picks().actions_of(&pick.key).await?,
-        terms: store.picks().get(&pick.key).await?.and_then(|record| record.terms),
         pick,
     };
     if app.out.is_json() { app.out.json(&known) } else { text(&app.out, &known, Utc::now()) }
 }
 
 fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
-    let Known { pick, named, bets, settlements, actions, terms } = known;
+    let Known { pick, named, bets, settlements, actions } = known;
     out.line(format_args!("{}  {}", pick.number, one_line(&words(&pick.pick))))?;
     out.line(format_args!("key        {}", one_line(&pick.key)))?;
-    out.line(format_args!("state      {}", out.paint(tone(pick.grade), state_word(pick.grade))))?;
+    let held = if pick.held { "  held: results leave it alone until it is settled by hand" } else { "" };
+    out.line(format_args!("state      {}{held}", out.paint(tone(pick.grade), state_word(pick.grade))))?;
     if let PickBody::Parlay(parlay) = &pick.pick {
         for (at, leg) in parlay.picks.iter().enumerate() {
             let grade = pick.legs.get(at).copied().flatten();
@@ -72,7 +70,7 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError>
         one_line(&pick.author),
         pick.source_post
     ))?;
-    if let Some(begins) = terms.as_ref().and_then(|terms| terms.starts_at) {
+    if let Some(begins) = pick.terms.as_ref().and_then(|terms| terms.starts_at) {
         out.line(format_args!("begins     {}", exact(begins, now)))?;
     }
     if let Some(note) = &pick.note {
@@ -135,9 +133,10 @@ fn accounts(named: &[PickSighting], bets: &[BetRow], now: DateTime<Utc>) -> List
             (None, None) => "-".to_owned(),
         };
         let stake = match (sighting.units, bet) {
-            (Some(stake), _) => format!("{stake}u"),
-            (None, Some(bet)) => format!("[{}u]", bet.stake),
-            (None, None) => "-".to_owned(),
+            (_, Some(bet)) if bet.stake_assumed => format!("[{}u]", bet.stake),
+            (stake, bet) => {
+                bet.map(|bet| bet.stake).or(stake).map_or_else(|| "-".to_owned(), |stake| format!("{stake}u"))
+            }
         };
         let value = bet.and_then(|bet| {
             let taken = Odds::from_decimal(bet.odds?).ok()?;

@@ -4,8 +4,8 @@ use crate::settle::Grade;
 /// The record of these bets, in any order.
 pub fn record<'a>(bets: impl IntoIterator<Item = &'a Graded>) -> Record {
     let mut bets: Vec<&Graded> = bets.into_iter().collect();
-    // A stable order for bets of one moment, so that the order in which they are given never shows.
-    bets.sort_by_key(|bet| (bet.posted_at, bet.grade));
+    // Bets of one post are of one moment; their order is that of the post, whatever became of them.
+    bets.sort_by(|a, b| (a.posted_at, a.number, &a.account).cmp(&(b.posted_at, b.number, &b.account)));
     let mut record = Record::default();
     let mut sums = Sums::default();
     for bet in bets {
@@ -118,6 +118,7 @@ pub(super) mod tests {
     pub(in crate::record) fn bet(day: i64, grade: Grade, odds: &str, stake: f64) -> Graded {
         let odds = Odds::parse(odds).expect("odds");
         Graded {
+            number: 1,
             account: "sharp_sally".into(),
             sport: Some("nba".into()),
             market: Market::Spread,
@@ -164,6 +165,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_card_of_one_post_runs_in_the_order_of_its_picks() {
+        let grades = [Grade::Lost, Grade::Won, Grade::Lost, Grade::Won];
+        let card: Vec<Graded> =
+            (1..).zip(grades).map(|(number, grade)| Graded { number, ..bet(0, grade, "-110", 1.0) }).collect();
+        let record = record(card.iter().rev());
+        assert_eq!((record.streak, record.longest_won, record.longest_lost), (1, 1, 1));
+    }
+
+    #[test]
     fn a_price_better_than_the_closing_one_has_value() {
         let taken = |odds, closing: &str| Graded {
             closing: Some(Odds::parse(closing).expect("odds")),
@@ -188,7 +198,8 @@ pub(super) mod tests {
             let odds = format!("{:.2}", f64::from(odds) / 100.0);
             bet(day, Grade::ALL[grade], &odds, f64::from(stake) / 100.0)
         });
-        prop::collection::vec(one, 0..40)
+        let numbered = |bets: Vec<Graded>| (1..).zip(bets).map(|(number, bet)| Graded { number, ..bet }).collect();
+        prop::collection::vec(one, 0..40).prop_map(numbered)
     }
 
     proptest! {

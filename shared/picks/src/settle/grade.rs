@@ -3,11 +3,12 @@ use std::cmp::Ordering;
 use perch_jobs::{Pick, PickKind, Side};
 
 use super::{Competitor, GameResult, Grade, Outcome, PlayerResult, SettleError, kind_name};
+use crate::rules::lex::fold;
 
 /// How a pick ended.
 ///
-/// A soccer moneyline is a bet on one of three results and loses on a draw; elsewhere a draw gives the stake back. A line at
-/// a quarter (-0.25, 2.75) is two bets of half the stake on the lines beside it. A prop without a line asks whether it
+/// A soccer moneyline is a bet on one of three results: the scores alone decide it, whoever went on by a shoot-out, and a
+/// draw loses it. Elsewhere a draw gives the stake back. A line at a quarter (-0.25, 2.75) is two bets of half the stake on the lines beside it. A prop without a line asks whether it
 /// happened at all. A future is decided by what a person states.
 pub fn grade(pick: &Pick, outcome: &Outcome) -> Result<Grade, SettleError> {
     match outcome {
@@ -73,15 +74,16 @@ fn sides<'a>(name: &str, game: &'a GameResult) -> Result<(&'a Competitor, &'a Co
 }
 
 fn moneyline(pick: &Pick, game: &GameResult) -> Result<Grade, SettleError> {
+    let backed = selection(pick)?;
+    let of_three = same(backed, "draw") || pick.sport.as_deref().is_some_and(|sport| same(sport, "soccer"));
     let winner = match &game.winner {
-        Some(name) => Some(sides(name, game)?.0),
-        None => match game.first.score.partial_cmp(&game.second.score) {
+        Some(name) if !of_three => Some(sides(name, game)?.0),
+        _ => match game.first.score.partial_cmp(&game.second.score) {
             Some(Ordering::Greater) => Some(&game.first),
             Some(Ordering::Less) => Some(&game.second),
             _ => None,
         },
     };
-    let backed = selection(pick)?;
     if same(backed, "draw") {
         return Ok(if winner.is_none() { Grade::Won } else { Grade::Lost });
     }
@@ -89,7 +91,7 @@ fn moneyline(pick: &Pick, game: &GameResult) -> Result<Grade, SettleError> {
     Ok(match winner {
         Some(winner) if winner == own => Grade::Won,
         Some(_) => Grade::Lost,
-        None if pick.sport.as_deref().is_some_and(|sport| same(sport, "soccer")) => Grade::Lost,
+        None if of_three => Grade::Lost,
         None => Grade::Push,
     })
 }
@@ -176,10 +178,12 @@ fn halves(line: f64, beats: impl Fn(f64) -> Option<Ordering>) -> Grade {
     }
 }
 
-/// Whether two names mean the same: letters and digits compared, in lower case.
+/// A name as it is compared with others: letters and digits in lower case, without accents.
+pub fn plain(name: &str) -> String {
+    fold(name).chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
 fn same(a: &str, b: &str) -> bool {
-    let plain =
-        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
     plain(a) == plain(b)
 }
 
@@ -241,6 +245,29 @@ mod tests {
         let outcome = Outcome::Game(fight);
         assert_eq!(grade(&backing(PickKind::Moneyline, "Jon Jones", None), &outcome), Ok(Grade::Won));
         assert_eq!(grade(&backing(PickKind::Moneyline, "Stipe Miocic", None), &outcome), Ok(Grade::Lost));
+    }
+
+    #[test]
+    fn a_shoot_out_decides_no_bet_on_one_of_three_results() {
+        let arsenal = backing(PickKind::Moneyline, "Arsenal", None);
+        let soccer = Pick { sport: Some("soccer".into()), ..arsenal.clone() };
+        let draw = Pick { selection: Some("Draw".into()), ..soccer.clone() };
+        let won_by = |name: &str, first, second| {
+            let level = GameResult::new("Arsenal", first, "Chelsea", second);
+            Outcome::Game(GameResult { winner: Some(name.into()), ..level })
+        };
+        let shoot_out = won_by("Arsenal", 1.0, 1.0);
+        assert_eq!(grade(&soccer, &shoot_out), Ok(Grade::Lost));
+        assert_eq!(grade(&draw, &shoot_out), Ok(Grade::Won));
+        assert_eq!(grade(&arsenal, &shoot_out), Ok(Grade::Won), "of a sport without draws the winner is who won");
+        // Who goes on by both legs of a tie has lost this one.
+        assert_eq!(grade(&soccer, &won_by("Arsenal", 0.0, 1.0)), Ok(Grade::Lost));
+    }
+
+    #[test]
+    fn accents_make_no_other_name() {
+        let outcome = Outcome::Game(GameResult::new("Atlético Madrid", 2.0, "Real Betis", 0.0));
+        assert_eq!(grade(&backing(PickKind::Moneyline, "Atletico Madrid", None), &outcome), Ok(Grade::Won));
     }
 
     #[test]

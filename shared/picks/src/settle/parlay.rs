@@ -22,8 +22,9 @@ pub struct Leg {
 /// out; a leg that half lost halves what the others return. Where that leaves less than the stake, the grade is
 /// [`Grade::HalfLost`] and the units say how much is gone.
 ///
-/// The odds of the whole count where the parlay names them; a leg that fell out divides them by its own. A parlay that
-/// names none is paid at the product of its legs.
+/// The odds of the whole count where the parlay names them; a leg that fell out divides them by its own, or by the even
+/// share of a leg in the whole where it names none. Legs that won never pay less than their stake. A parlay that names no
+/// odds is paid at the product of its legs.
 pub fn parlay(
     parlay: &Parlay,
     grades: &[Grade],
@@ -38,7 +39,11 @@ pub fn parlay(
     let legs = grades
         .iter()
         .zip(&parlay.picks)
-        .map(|(grade, pick)| Ok(Leg { grade: *grade, odds: odds_of(pick.odds.as_deref(), assumed)? }))
+        .map(|(grade, pick)| {
+            // Beside a price of the whole nothing is assumed of a leg: that price says more.
+            let assumed = if whole.is_some() { &Assumed::NOTHING } else { assumed };
+            Ok(Leg { grade: *grade, odds: odds_of(pick.odds.as_deref(), assumed)? })
+        })
         .collect::<Result<Vec<Leg>, SettleError>>()?;
     if legs.iter().any(|leg| leg.grade == Grade::Lost) {
         return Ok(Settlement { grade: Grade::Lost, stake, odds: whole, units: in_units(-stake) });
@@ -60,30 +65,27 @@ pub fn parlay(
 
 /// What one unit returns.
 fn returned(legs: &[Leg], whole: Option<Odds>) -> Result<f64, SettleError> {
-    let mut returned = whole.map_or(1.0, Odds::decimal);
+    #[expect(clippy::cast_precision_loss, reason = "a few legs")]
+    let share = whole.map(|whole| whole.decimal().powf(1.0 / legs.len() as f64));
+    // At a price of the whole, a leg that won is in it already and the others are taken out of it.
+    let (mut won, mut others) = (whole.map_or(1.0, Odds::decimal), 1.0);
     for (n, leg) in legs.iter().enumerate() {
-        // At a price of the whole, a leg that won is in it already and the others are taken out of it.
-        let priced = whole.is_some();
-        let needed = match leg.grade {
-            Grade::Won => !priced,
-            Grade::HalfWon => true,
-            _ => priced,
-        };
-        let odds = match leg.odds {
-            Some(odds) => odds.decimal(),
-            None if needed => return Err(SettleError::NoOdds { of: format!("leg {}", n + 1) }),
-            None => 1.0,
-        };
-        let pays = match leg.grade {
-            Grade::Won => odds,
-            Grade::HalfWon => f64::midpoint(odds, 1.0),
-            Grade::Push | Grade::Void => 1.0,
+        let own = leg.odds.map(Odds::decimal).or(share);
+        let odds = || own.ok_or_else(|| SettleError::NoOdds { of: format!("leg {}", n + 1) });
+        if leg.grade == Grade::Won {
+            won *= if whole.is_some() { 1.0 } else { odds()? };
+            continue;
+        }
+        won /= if whole.is_some() { odds()? } else { 1.0 };
+        others *= match leg.grade {
+            Grade::HalfWon => f64::midpoint(odds()?, 1.0),
             Grade::HalfLost => 0.5,
             Grade::Lost => 0.0,
+            Grade::Won | Grade::Push | Grade::Void => 1.0,
         };
-        returned *= if priced { pays / odds } else { pays };
     }
-    Ok(returned)
+    // The odds that legs name may be more together than the price of the whole.
+    Ok(won.max(1.0) * others)
 }
 
 #[cfg(test)]
@@ -145,12 +147,25 @@ mod tests {
     fn the_price_of_the_whole_counts_and_a_leg_that_falls_out_is_taken_out_of_it() {
         assert_eq!(settled(&["", ""], Some("+264"), &[Grade::Won; 2]), Ok((Grade::Won, 2.64)));
         assert_eq!(settled(&["-110", "+100"], Some("+300"), &[Grade::Won, Grade::Push]), Ok((Grade::Won, 1.0)));
-        let error = settled(&["-110", ""], Some("+300"), &[Grade::Won, Grade::Push]).expect_err("its odds are unknown");
+        let error = settled(&["-110", ""], None, &[Grade::Push, Grade::Won]).expect_err("its odds are unknown");
         assert_eq!(error.to_string(), "leg 2 names no odds; give the odds, or choose what to assume");
         assert_eq!(settled(&["", ""], Some("+264"), &[Grade::Push; 2]), Ok((Grade::Push, 0.0)));
         assert_eq!(settled(&["", ""], None, &[Grade::Lost, Grade::Push]), Ok((Grade::Lost, -1.0)));
         let usual = parlay(&of(&["", ""], None), &[Grade::Won; 2], None, &Assumed::USUAL).expect("settled");
         assert_eq!((usual.stake, usual.units), (1.0, 2.64));
+    }
+
+    #[test]
+    fn a_leg_of_unknown_odds_that_falls_out_takes_its_even_share_of_the_whole_and_what_won_never_loses() {
+        use Grade::{HalfLost, Push, Void, Won};
+        let short = |assumed: &Assumed| parlay(&of(&["", ""], Some("-130")), &[Void, Won], Some(1.0), assumed);
+        for assumed in [&Assumed::USUAL, &Assumed::NOTHING] {
+            let settled = short(assumed).expect("settled");
+            assert_eq!((settled.grade, settled.units), (Won, 0.33));
+        }
+        assert_eq!(settled(&["", "", ""], Some("8.0"), &[Won, Push, Won]), Ok((Won, 3.0)));
+        assert_eq!(settled(&["", "3.0"], Some("2.5"), &[Won, Void]), Ok((Push, 0.0)), "odds that do not fit the whole");
+        assert_eq!(settled(&["", ""], Some("1.5"), &[Won, HalfLost]), Ok((HalfLost, -0.39)));
     }
 
     #[test]
@@ -187,6 +202,20 @@ mod tests {
             let expected = if kept.is_empty() { 0.0 } else { settled(&rest, None, &rest_grades).expect("settled").1 };
             prop_assert!((units - expected).abs() < 1e-9);
             prop_assert!(units >= -1.0);
+        }
+
+        #[test]
+        fn a_parlay_of_legs_that_won_and_fell_out_never_loses_at_any_price(
+            grades in prop::collection::vec(prop::sample::select(vec![Grade::Won, Grade::Push, Grade::Void]), 2..6),
+            whole in 101_u32..2_000,
+            own in prop::option::of(101_u32..900),
+        ) {
+            let decimal = |cents: u32| format!("{:.2}", f64::from(cents) / 100.0);
+            let own = own.map(decimal).unwrap_or_default();
+            let legs = vec![own.as_str(); grades.len()];
+            let (_, units) = settled(&legs, Some(&decimal(whole)), &grades).expect("settled");
+            prop_assert!(units >= 0.0, "{}", units);
+            prop_assert!(units <= f64::from(whole) / 100.0 - 1.0 + 0.005, "{}", units);
         }
 
         #[test]

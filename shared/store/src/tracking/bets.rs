@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use perch_picks::settle::Grade;
 use serde::Serialize;
@@ -45,7 +47,7 @@ pub struct BetRow {
     pub odds: Option<f64>,
     /// Whether the odds are not the account's own.
     pub odds_assumed: bool,
-    /// The same when the game began.
+    /// The same when the game began; none where the account's own odds are not known or a leg fell out.
     pub closing: Option<f64>,
     /// The stake in units.
     pub stake: f64,
@@ -97,6 +99,20 @@ impl Tracking<'_> {
         .map_err(StoreError::on("read settled bets"))
     }
 
+    /// What these picks came to in units, for all accounts together; none for one that nobody has a bet on.
+    pub async fn units_of(&self, keys: &[String]) -> Result<HashMap<String, f64>, StoreError> {
+        let sums: Vec<(String, f64)> = sqlx::query_as(
+            "select pick_key, sum(units) from settled_bets
+             where environment = $1 and pick_key = any($2) group by pick_key",
+        )
+        .bind(self.0.env_name())
+        .bind(keys)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("add up settled bets"))?;
+        Ok(sums.into_iter().collect())
+    }
+
     /// What one pick came to, for each account that named it.
     pub async fn bets_of(&self, key: &str) -> Result<Vec<BetRow>, StoreError> {
         sqlx::query_as(
@@ -111,14 +127,16 @@ impl Tracking<'_> {
         .map_err(StoreError::on("read settled bets"))
     }
 
-    /// Settled picks that an account had named by the time of the settlement without that being known then: its post came in
-    /// late. At most 1,000.
+    /// Settled picks that an account named before the end of the game, or before the settlement where only that is known,
+    /// and that it has no bet on: its post was read late. At most 1,000.
     pub async fn lacking_bets(&self) -> Result<Vec<TrackedPick>, StoreError> {
         sqlx::query_as(
             "select * from picks_tracked t
              where t.environment = $1 and t.state <> 'open' and exists (
                  select 1 from pick_sightings s
-                 where s.environment = $1 and s.pick_key = t.pick_key and s.seen_at <= t.settled_at
+                 left join posts p on p.environment = s.environment and p.id = s.post_id
+                 where s.environment = $1 and s.pick_key = t.pick_key
+                   and coalesce(p.created_at, s.seen_at) <= coalesce(t.over_at, t.settled_at)
                    and not exists (select 1 from settled_bets b
                                    where b.environment = $1 and b.pick_key = s.pick_key and b.account = lower(s.author)))
              order by t.number desc limit 1000",

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
-use perch_picks::settle::Grade;
+use perch_picks::{normal::Terms, settle::Grade};
 use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
@@ -47,6 +47,15 @@ pub struct TrackedPick {
     pub settled_by: Option<String>,
     /// On what grounds: `stated`, `score`, `import` or `results`.
     pub source: Option<String>,
+    /// Whether it was opened again by hand: results do not settle it until somebody does.
+    pub held: bool,
+    /// When what it is about was over; later posts have no bet on it. None where only the settlement tells.
+    pub over_at: Option<DateTime<Utc>>,
+    /// Its odds, stake and time in figures, as the first post has them.
+    pub terms: Option<Terms>,
+    /// The part of the game that it is about, such as a half or a set; none for the whole.
+    #[serde(skip)]
+    pub part: Option<String>,
     /// What was noted about it.
     pub note: Option<String>,
     /// How often it was settled.
@@ -72,6 +81,9 @@ impl FromRow<'_, PgRow> for TrackedPick {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let pick: serde_json::Value = row.try_get("pick")?;
         let legs: serde_json::Value = row.try_get("legs")?;
+        let terms: Option<serde_json::Value> = row.try_get("terms")?;
+        let part = terms.as_ref().and_then(|terms| terms.get("part")?.as_str().map(str::to_owned));
+        let terms = terms.map(serde_json::from_value).transpose().map_err(|error| undecodable("terms", error))?;
         Ok(Self {
             number: count(row, "number")?,
             key: row.try_get("pick_key")?,
@@ -89,6 +101,10 @@ impl FromRow<'_, PgRow> for TrackedPick {
             settled_at: row.try_get("settled_at")?,
             settled_by: row.try_get("settled_by")?,
             source: row.try_get("source")?,
+            held: row.try_get("held")?,
+            over_at: row.try_get("over_at")?,
+            terms,
+            part,
             note: row.try_get("note")?,
             revision: row.try_get("revision")?,
         })
@@ -158,8 +174,11 @@ impl Tracking<'_> {
         .map_err(StoreError::on("list picks"))
     }
 
-    /// The pick with this number or key, or the one whose key begins so.
+    /// The pick with this number or key, or the one whose key begins so. No text at all names none.
     pub async fn find(&self, text: &str) -> Result<Found, StoreError> {
+        if text.trim().is_empty() {
+            return Ok(Found::Nothing);
+        }
         let number: Option<i64> = text.strip_prefix('#').unwrap_or(text).parse().ok();
         let mut found: Vec<TrackedPick> = sqlx::query_as(
             "select * from picks_tracked
@@ -192,5 +211,18 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read open picks"))
+    }
+
+    /// The settled picks that were first seen from then on, the first one first: at most 50,000.
+    pub async fn settled(&self, since: DateTime<Utc>) -> Result<Vec<TrackedPick>, StoreError> {
+        sqlx::query_as(
+            "select * from picks_tracked
+             where environment = $1 and state <> 'open' and first_seen >= $2 order by first_seen limit 50000",
+        )
+        .bind(self.0.env_name())
+        .bind(since)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read settled picks"))
     }
 }

@@ -1,11 +1,15 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use perch_picks::settle::plain;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::Tracking;
-use crate::{StoreError, record::undecodable};
+use crate::{
+    StoreError,
+    record::{small_count, undecodable},
+};
 
 /// What players did: by name, then by what was counted. `None` stands for one who did not play.
 pub type Players = BTreeMap<String, Option<BTreeMap<String, f64>>>;
@@ -17,6 +21,8 @@ pub struct GameRow {
     pub sport: String,
     /// The day of the game where it was played.
     pub date: NaiveDate,
+    /// Which game of both sides on that day, from 1; none where nobody said.
+    pub game: Option<u32>,
     /// The home side, or the one that is named first.
     pub first: String,
     /// The other side.
@@ -36,17 +42,13 @@ pub struct GameRow {
 }
 
 impl GameRow {
-    /// What makes it one of a kind on its day: the names of both sides, letters and digits in lower case, in the order of the
-    /// alphabet.
+    /// What tells it from the other games of its day: the names of both sides, letters and digits in lower case, in the order
+    /// of the alphabet.
     pub fn event(&self) -> String {
         let mut names = [plain(&self.first), plain(&self.second)];
         names.sort();
         names.join(" ")
     }
-}
-
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 impl FromRow<'_, PgRow> for GameRow {
@@ -55,6 +57,7 @@ impl FromRow<'_, PgRow> for GameRow {
         Ok(Self {
             sport: row.try_get("sport")?,
             date: row.try_get("date")?,
+            game: Some(small_count(row, "game")?),
             first: row.try_get("first")?,
             second: row.try_get("second")?,
             score_first: row.try_get("score_first")?,
@@ -68,13 +71,16 @@ impl FromRow<'_, PgRow> for GameRow {
 }
 
 impl Tracking<'_> {
-    /// The results of games from that day on, the first one first: at most 100,000.
+    /// The results of games from that day on, the first one first, of one game the last one last: at most 100,000.
     pub async fn games(&self, since: NaiveDate) -> Result<Vec<GameRow>, StoreError> {
-        sqlx::query_as("select * from game_results where environment = $1 and date >= $2 order by date limit 100000")
-            .bind(self.0.env_name())
-            .bind(since)
-            .fetch_all(&self.0.pool)
-            .await
-            .map_err(StoreError::on("read results of games"))
+        sqlx::query_as(
+            "select * from game_results
+             where environment = $1 and date >= $2 order by date, game, entered_at limit 100000",
+        )
+        .bind(self.0.env_name())
+        .bind(since)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read results of games"))
     }
 }

@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
 use perch_picks::settle::Grade;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
 
 use super::{GameRow, Tracking, picks::grade, state_word};
@@ -64,7 +65,7 @@ pub struct SettledBet {
     pub odds: Option<f64>,
     /// Whether the odds are not the account's own.
     pub odds_assumed: bool,
-    /// The same when the game began.
+    /// The same when the game began; none where the account's own odds are not known or a leg fell out.
     pub closing: Option<f64>,
     /// The stake in units.
     pub stake: f64,
@@ -85,6 +86,12 @@ pub struct PickSettlement {
     pub legs: Vec<Option<Grade>>,
     /// The odds when its game began, as they were entered.
     pub closing_odds: Option<String>,
+    /// On what grounds; none where nothing is said of how it ended, which leaves open who settled it, when and why.
+    pub source: Option<SettleSource>,
+    /// Whether results leave it alone until somebody settles it.
+    pub held: bool,
+    /// When what it is about was over, as far as that is known.
+    pub over_at: Option<DateTime<Utc>>,
     /// What is noted about it.
     pub note: Option<String>,
     /// What it came to, for each account that named it.
@@ -136,10 +143,13 @@ struct ResultRow<'a> {
     state: &'static str,
     legs: &'a [Option<Grade>],
     closing_odds: &'a Option<String>,
+    held: bool,
+    over_at: Option<DateTime<Utc>>,
     note: &'a Option<String>,
     revision: i64,
     settled_by: &'a str,
     source: &'static str,
+    said: bool,
 }
 
 #[derive(Serialize)]
@@ -159,48 +169,56 @@ struct KeyedGame<'a> {
 }
 
 const GAMES: &str = "
-    insert into game_results (environment, sport, event, date, first, second, score_first, score_second, winner, called_off,
-                              finished_at, players, source, entered_by)
-    select distinct on (sport, event, date)
-           $1, sport, event, date, first, second, score_first, score_second, winner, called_off, finished_at, players, source,
-           entered_by
+    insert into game_results (environment, sport, event, date, game, first, second, score_first, score_second, winner,
+                              called_off, finished_at, players, source, entered_by)
+    select distinct on (sport, event, date, coalesce(game, 1))
+           $1, sport, event, date, coalesce(game, 1), first, second, score_first, score_second, winner, called_off, finished_at,
+           players, source, entered_by
     from jsonb_to_recordset($2::jsonb)
-         as r(sport text, event text, date date, first text, second text, score_first double precision,
+         as r(sport text, event text, date date, game integer, first text, second text, score_first double precision,
               score_second double precision, winner text, called_off boolean, finished_at timestamptz, players jsonb,
               source text, entered_by text)
-    order by sport, event, date, finished_at desc nulls last
-    on conflict (environment, sport, event, date) do update set
+    order by sport, event, date, coalesce(game, 1), finished_at desc nulls last
+    on conflict (environment, sport, event, date, game) do update set
         first = excluded.first, second = excluded.second, score_first = excluded.score_first,
         score_second = excluded.score_second, winner = excluded.winner, called_off = excluded.called_off,
         finished_at = coalesce(excluded.finished_at, game_results.finished_at),
         players = game_results.players || excluded.players, source = excluded.source, entered_by = excluded.entered_by,
         entered_at = clock_timestamp()
     where (game_results.first, game_results.second, game_results.score_first, game_results.score_second,
-           game_results.winner, game_results.called_off, game_results.players)
+           game_results.winner, game_results.called_off, game_results.finished_at, game_results.players)
           is distinct from (excluded.first, excluded.second, excluded.score_first, excluded.score_second, excluded.winner,
-                            excluded.called_off, game_results.players || excluded.players)";
+                            excluded.called_off, coalesce(excluded.finished_at, game_results.finished_at),
+                            game_results.players || excluded.players)";
 
+// A settlement counts on the day on which the end became known: closing odds or a note that come later do not move it.
 const SETTLE: &str = "
     with r as (
         select * from jsonb_to_recordset($2::jsonb)
-            as r(pick_key text, state text, legs jsonb, closing_odds text, note text, revision bigint, settled_by text,
-                 source text)
+            as r(pick_key text, state text, legs jsonb, closing_odds text, held boolean, over_at timestamptz, note text,
+                 revision bigint, settled_by text, source text, said boolean)
     ), done as (
         insert into pick_results as p
-            (environment, pick_key, state, legs, closing_odds, settled_at, settled_by, source, note, revision)
-        select $1, pick_key, state, legs, closing_odds, clock_timestamp(), settled_by, source, note, revision from r
+            (environment, pick_key, state, legs, closing_odds, held, over_at, settled_at, settled_by, source, note, revision)
+        select $1, pick_key, state, legs, closing_odds, held, over_at, clock_timestamp(), settled_by, source, note, revision
+        from r
         on conflict (environment, pick_key) do update set
-            state = excluded.state, legs = excluded.legs, closing_odds = excluded.closing_odds,
-            settled_at = excluded.settled_at, settled_by = excluded.settled_by, source = excluded.source,
-            note = excluded.note, revision = excluded.revision
+            state = excluded.state, legs = excluded.legs, closing_odds = excluded.closing_odds, held = excluded.held,
+            over_at = excluded.over_at, note = excluded.note, revision = excluded.revision,
+            settled_at = case when (p.state, p.legs) is distinct from (excluded.state, excluded.legs)
+                              then excluded.settled_at else p.settled_at end,
+            settled_by = case when (select said from r where r.pick_key = p.pick_key)
+                              then excluded.settled_by else p.settled_by end,
+            source = case when (select said from r where r.pick_key = p.pick_key) then excluded.source else p.source end
         where p.revision = excluded.revision - 1
-        returning *
+        returning pick_key
     ), gone as (
         delete from settled_bets b using done where b.environment = $1 and b.pick_key = done.pick_key
     )
     insert into pick_settlements
         (environment, pick_key, revision, state, legs, closing_odds, settled_at, settled_by, source, note)
-    select environment, pick_key, revision, state, legs, closing_odds, settled_at, settled_by, source, note from done";
+    select $1, pick_key, r.revision, r.state, r.legs, r.closing_odds, clock_timestamp(), r.settled_by, r.source, r.note
+    from done join r using (pick_key)";
 
 const BETS: &str = "
     insert into settled_bets (environment, pick_key, account, post_id, posted_at, sport, market, grade, odds, odds_assumed,
@@ -213,8 +231,13 @@ const BETS: &str = "
               stake_assumed boolean, units double precision)
     on conflict (environment, pick_key, account) do nothing";
 
+const CORRECTED: &str = "
+    insert into audit_log (environment, actor, action, object, details)
+    select $1, $2::jsonb ->> 0, 'results.correct', 'results', $2::jsonb -> 1";
+
 impl Tracking<'_> {
-    /// Writes results of games and settlements of picks: all of it, or nothing.
+    /// Writes results of games and settlements of picks: all of it, or nothing. What is said of corrections becomes a line of
+    /// the audit log in the same step.
     ///
     /// False when one of the picks was settled by somebody else since it was read; nothing is written then, and the whole is
     /// to be worked out again.
@@ -223,6 +246,7 @@ impl Tracking<'_> {
         games: &[GameRow],
         settlements: &[PickSettlement],
         by: &SettledBy,
+        corrections: Option<&serde_json::Value>,
     ) -> Result<bool, StoreError> {
         let env = self.0.env_name();
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on("settle picks"))?;
@@ -237,6 +261,9 @@ impl Tracking<'_> {
             return Ok(false);
         }
         execute_json(conn, "settle picks", BETS, env, &keyed(settlements)).await?;
+        if let Some(corrections) = corrections {
+            execute_json(conn, "note a correction", CORRECTED, env, &json!([by.actor, corrections])).await?;
+        }
         tx.commit().await.map_err(StoreError::on("settle picks"))?;
         Ok(true)
     }
@@ -267,7 +294,7 @@ impl Tracking<'_> {
              from pick_sightings s
              left join posts p on p.environment = s.environment and p.id = s.post_id
              where s.environment = $1 and s.pick_key = any($2)
-             order by s.pick_key, lower(s.author), s.seen_at",
+             order by s.pick_key, lower(s.author), coalesce(p.created_at, s.seen_at)",
         )
         .bind(self.0.env_name())
         .bind(keys)
@@ -283,10 +310,13 @@ fn row<'a>(settlement: &'a PickSettlement, by: &'a SettledBy) -> ResultRow<'a> {
         state: state_word(settlement.grade),
         legs: &settlement.legs,
         closing_odds: &settlement.closing_odds,
+        held: settlement.held,
+        over_at: settlement.over_at,
         note: &settlement.note,
         revision: settlement.seen_revision + 1,
         settled_by: &by.actor,
-        source: by.source.as_str(),
+        source: settlement.source.unwrap_or(by.source).as_str(),
+        said: settlement.source.is_some(),
     }
 }
 

@@ -1,0 +1,124 @@
+//! What the results make of the picks that are followed. Decisions only; no I/O.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use perch_picks::settle::{Assumed, Grade};
+use perch_store::{PickSettlement, SettleSource, TrackedPick, state_word};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    import::settlement,
+    matching::{Games, Word},
+};
+
+/// Picks of one list that are told of.
+const MOST_TOLD: usize = 50;
+
+/// A pick that somebody settled otherwise than the results say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ContradictedPick)]
+pub struct Contradicted {
+    /// Its number.
+    pub number: u64,
+    /// Its key.
+    pub key: String,
+    /// How it stands.
+    pub state: String,
+    /// Who settled it.
+    pub settled_by: Option<String>,
+    /// How it ended by the results.
+    pub results: String,
+}
+
+/// An open pick that results are about without deciding it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LeftOpenPick)]
+pub struct LeftOpen {
+    /// Its number.
+    pub number: u64,
+    /// Its key.
+    pub key: String,
+    /// Why they do not.
+    pub why: String,
+}
+
+/// What the results make of picks.
+#[derive(Debug, Default)]
+pub(super) struct Review {
+    /// What is settled, each with its pick.
+    pub settlements: Vec<(TrackedPick, PickSettlement)>,
+    pub contradicted: Vec<Contradicted>,
+    pub left_open: Vec<LeftOpen>,
+    /// The results that are about a pick, by their places.
+    pub used: BTreeSet<usize>,
+}
+
+/// Goes through picks by what the results say of them.
+///
+/// What results settled follows them, also when they change. What somebody settled stays, and so do the legs that somebody
+/// graded; what was opened again by hand waits for a hand.
+pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &Assumed) -> Review {
+    let mut review = Review::default();
+    for pick in picks {
+        let by_results = pick.source.as_deref() == Some(SettleSource::Results.as_str());
+        // What somebody settled is judged anew to see whether the results agree, and then left as it is.
+        let word = games.word(pick, by_results || pick.grade.is_some(), assumed);
+        let is_news = games.are_given(&word.by);
+        review.used.extend(&word.by);
+        if pick.grade.is_some() && !by_results {
+            review.contradicted.extend(contradiction(pick, &word).filter(|_| is_news));
+            continue;
+        }
+        let why = if pick.held {
+            word.grades.as_ref().map(|_| "it was opened again by hand".to_owned())
+        } else {
+            word.why.clone()
+        };
+        if let (None, Some(why), true) = (pick.grade, why, is_news) {
+            review.left_open.push(LeftOpen { number: pick.number, key: pick.key.clone(), why });
+        }
+        let over_at = word.over_at;
+        if let Some((grade, legs)) = word.grades.filter(|(grade, legs)| !pick.held && is_change(pick, *grade, legs)) {
+            let by_hand = !by_results && pick.legs.iter().any(Option::is_some);
+            let settled = PickSettlement {
+                source: (!by_hand).then_some(SettleSource::Results),
+                over_at: grade.and_then(|_| over(pick, over_at, Utc::now())),
+                ..settlement(pick, grade, legs)
+            };
+            review.settlements.push((pick.clone(), settled));
+        }
+    }
+    review.contradicted.truncate(MOST_TOLD);
+    review.left_open.truncate(MOST_TOLD);
+    review
+}
+
+/// Whether the results say something else of a pick than is known. Of a settled one, a leg that was open and no longer matters
+/// is nothing else.
+fn is_change(pick: &TrackedPick, grade: Option<Grade>, legs: &[Option<Grade>]) -> bool {
+    if grade != pick.grade {
+        return true;
+    }
+    let known = |leg: usize| pick.legs.get(leg).copied().flatten();
+    let differs = |leg: usize| legs[leg] != known(leg) && (grade.is_none() || known(leg).is_some());
+    (0..legs.len()).any(differs)
+}
+
+fn contradiction(pick: &TrackedPick, word: &Word) -> Option<Contradicted> {
+    let (grade, _) = word.grades.as_ref()?;
+    let differs = grade.is_some() && *grade != pick.grade;
+    differs.then(|| Contradicted {
+        number: pick.number,
+        key: pick.key.clone(),
+        state: state_word(pick.grade).to_owned(),
+        settled_by: pick.settled_by.clone(),
+        results: state_word(*grade).to_owned(),
+    })
+}
+
+/// When a pick was over: by its game, but never after it was known to be.
+fn over(pick: &TrackedPick, over_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    [over_at, pick.over_at, Some(now)].into_iter().flatten().min()
+}
