@@ -103,6 +103,8 @@ async fn a_pick_is_settled_by_word_for_each_account_at_its_own_odds_and_settled_
     assert!(record["total"]["clv"].as_f64().is_some_and(|clv| clv > 0.0), "{record}");
 
     assert_eq!(world.json(&["picks", "settle", &number, "--open"])["state"], "open");
+    let opened = world.run(&["picks", "show", &number]).went_well().stdout;
+    assert!(opened.contains("held: results leave it alone until it is settled by hand"), "{opened}");
     assert!(world.run(&["picks", "record"]).went_well().stdout.contains("no such bet"));
 }
 
@@ -129,6 +131,7 @@ async fn a_score_or_a_count_decides_a_pick_and_a_parlay_is_scored_leg_by_leg() {
     assert!(wrong.code == 1 && wrong.stderr.contains("player"), "{wrong:?}");
     for bad in [
         &["nothing", "--won"][..],
+        &["", "--won"],
         &[&total, "--won", "--lost"],
         &[&total, "--score", "1"],
         &[&total],
@@ -168,6 +171,33 @@ async fn a_file_of_results_settles_what_it_decides_after_a_dry_run_that_changes_
     std::fs::write(file.path(), format!("pick_key,outcome,closing\n{prop},half-won,\n")).expect("it can be written");
     world.run(&["picks", "settle", "--csv", &path]).went_well();
     assert!(world.json(&["picks", "list", "--open"]).as_array().is_some_and(Vec::is_empty));
+
+    // The lines about the legs of one parlay add up, the closing odds of any of them too.
+    let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{PROP}],"odds":"+264"}}"#);
+    let parlay = names(&store, "34", "sally", &parlay, yesterday()).await;
+    let legs = format!("pick_key,outcome,leg,closing\n{parlay},won,1,+250\n{parlay},won,2,\n");
+    std::fs::write(file.path(), legs).expect("it can be written");
+    world.run(&["picks", "settle", "--csv", &path]).went_well();
+    let shown = world.json(&["picks", "show", &parlay]);
+    assert_eq!((&shown["state"], &shown["closing_odds"]), (&json!("won"), &json!("+250")));
+
+    // A result that is corrected settles again what it settled; what was settled by hand stays, and is told of.
+    let by_hand = world.json(&["picks", "list", "--sport", "nba", "--market", "total"])[0]["number"].to_string();
+    world.run(&["picks", "settle", &by_hand, "--lost", "--note", "seen on television"]).went_well();
+    let corrected = format!(
+        "date,sport,event,score_first,score_second\n{today},nba,LA Lakers vs Utah Jazz,104,112\n\
+         {today},nba,Knicks vs Celtics,120,121\n{today},nba,Miami Heat vs Chicago Bulls,1,2\n"
+    );
+    std::fs::write(file.path(), corrected).expect("it can be written");
+    let text = world.run(&["picks", "settle", "--csv", &path]).went_well().stdout;
+    for part in [
+        "the records change by -3.82 units",
+        &format!("{by_hand} stays lost, as tester settled it; by the results it is won"),
+        "Miami Heat vs Chicago Bulls (nba, ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(world.json(&["audit", "list", "--object", "results"])[0]["action"], "results.correct");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,4 +259,11 @@ async fn picks_are_listed_by_account_sport_market_and_time_and_a_day_is_summed_u
     assert!(text.contains("2 new, 1 named again") && text.contains("+3.64 of 4.00 staked"), "{text}");
     assert_eq!(world.json(&["summary", "--days", "7"]).as_array().map(Vec::len), Some(1));
     assert_eq!(world.run(&["summary", "--date", "2999-01-01"]).code, 2);
+
+    // What was added up while the day still went on is added up again when it is over.
+    let (ended, half) =
+        ("2026-01-31", "update daily_summaries set date = '2026-01-31', made_at = '2026-01-31T15:00:00Z'");
+    sqlx::query(half).execute(&world.database.raw()).await.expect("Postgres answers");
+    let whole = world.json(&["summary", "--date", ended]);
+    assert_eq!((&whole["picks_new"], &whole["units"]), (&json!(0), &json!(0.0)));
 }

@@ -122,3 +122,35 @@ fn contradiction(pick: &TrackedPick, word: &Word) -> Option<Contradicted> {
 fn over(pick: &TrackedPick, over_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     [over_at, pick.over_at, Some(now)].into_iter().flatten().min()
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::{super::stakes::tests::tracked, *};
+
+    const LEG: &str = r#"{"type":"moneyline","sport":"nba","event":null,"selection":"Utah Jazz","line":null,"side":null,"player":null,"stat":null,"odds":"-110","units":null}"#;
+
+    #[test]
+    fn a_leg_that_no_longer_matters_settles_no_parlay_again_and_one_that_ended_otherwise_does() {
+        use Grade::{Lost, Push, Won};
+        let parlay = tracked(&format!(r#"{{"type":"parlay","picks":[{LEG},{LEG}],"odds":null}}"#));
+        let stands = |grade, legs: [Option<Grade>; 2]| TrackedPick { grade, legs: legs.to_vec(), ..parlay.clone() };
+        let lost = stands(Some(Lost), [None, Some(Lost)]);
+        assert!(!is_change(&lost, Some(Lost), &[Some(Won), Some(Lost)]));
+        assert!(is_change(&lost, None, &[None, Some(Won)]));
+        let won = stands(Some(Won), [Some(Won), Some(Won)]);
+        assert!(is_change(&won, Some(Won), &[Some(Won), Some(Push)]), "it is paid otherwise");
+        assert!(!is_change(&won, Some(Won), &[Some(Won), Some(Won)]));
+        assert!(is_change(&stands(None, [None, None]), None, &[Some(Won), None]));
+    }
+
+    #[test]
+    fn a_pick_is_over_no_later_than_it_was_known_to_be() {
+        let (now, hour) = (Utc::now(), TimeDelta::hours(1));
+        let known = TrackedPick { over_at: Some(now - hour * 2), ..tracked(LEG) };
+        assert_eq!(over(&known, Some(now - hour), now), Some(now - hour * 2));
+        assert_eq!(over(&tracked(LEG), Some(now + hour), now), Some(now));
+        assert_eq!(over(&tracked(LEG), Some(now - hour), now), Some(now - hour));
+    }
+}

@@ -134,7 +134,7 @@ fn sport(body: &PickBody) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use chrono::Utc;
     use perch_jobs::Answer;
 
@@ -142,7 +142,7 @@ mod tests {
 
     const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 
-    fn tracked(json: &str) -> TrackedPick {
+    pub(in crate::tracking) fn tracked(json: &str) -> TrackedPick {
         let pick = match Answer::parse(json).expect("a valid answer") {
             Answer::One(pick) => PickBody::Single(pick),
             Answer::Parlay(parlay) => PickBody::Parlay(parlay),

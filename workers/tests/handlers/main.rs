@@ -12,6 +12,7 @@ mod pacing;
 mod polling;
 mod publishing;
 mod recovery;
+mod results;
 mod retweeting;
 mod reviewing;
 mod settling;
