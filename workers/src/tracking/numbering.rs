@@ -38,7 +38,6 @@ pub(super) fn numbered(known: &[GameRow], given: &[GameRow]) -> (Vec<GameRow>, V
         let day = day(row);
         let (games, taken) = (days.entry(day.clone()).or_default(), taken.entry(day.clone()).or_default());
         let numbers: BTreeSet<u32> = games.iter().filter_map(|game| game.game).collect();
-        let free = || (1..).find(|number| !numbers.contains(number));
         let number = if row.game.is_some() {
             row.game
         } else if let Some(same) = games.iter().find(|game| is_same(game, row)) {
@@ -46,11 +45,11 @@ pub(super) fn numbered(known: &[GameRow], given: &[GameRow]) -> (Vec<GameRow>, V
         } else if row.finished_at.is_some() {
             let open =
                 games.iter().find(|game| game.finished_at.is_none() && game.game.is_some_and(|n| !taken.contains(&n)));
-            open.and_then(|game| game.game).or_else(free)
+            open.and_then(|game| game.game).or_else(|| free(&numbers))
         } else if numbers.len() > silent[&day].max(1) {
             None
         } else {
-            (1..).find(|number| !taken.contains(number))
+            free(taken)
         };
         let Some(number) = number else {
             unclear.push(row.clone());
@@ -63,6 +62,11 @@ pub(super) fn numbered(known: &[GameRow], given: &[GameRow]) -> (Vec<GameRow>, V
         numbered.push(row);
     }
     (numbered, unclear)
+}
+
+/// The first number that is none of these.
+fn free(numbers: &BTreeSet<u32>) -> Option<u32> {
+    (1..=u32::MAX).find(|number| !numbers.contains(number))
 }
 
 fn says_nothing(row: &GameRow) -> bool {
