@@ -7,6 +7,7 @@ mod id;
 mod job;
 mod kinds;
 mod mention;
+pub mod odds;
 mod pick;
 mod post;
 mod retry;

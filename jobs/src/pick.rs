@@ -1,6 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::odds::Odds;
+
 /// What kind of bet a pick is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -48,7 +50,7 @@ pub struct Pick {
     pub player: Option<String>,
     /// What a prop counts, for example `passing touchdowns`.
     pub stat: Option<String>,
-    /// The odds as written: American with its sign, or decimal.
+    /// The odds as written: American with its sign, decimal, or a fraction.
     pub odds: Option<String>,
     /// The stake in units.
     pub units: Option<f64>,
@@ -171,19 +173,16 @@ fn unwrapped(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
+fn blank(field: Option<&String>) -> bool {
+    field.is_none_or(|text| text.trim().is_empty())
+}
+
 fn check_odds(odds: Option<&str>, path: &str) -> Result<(), PickError> {
     let Some(odds) = odds else { return Ok(()) };
-    let valid = match odds.strip_prefix(['+', '-']) {
-        Some(american) => american.parse::<u32>().is_ok_and(|n| n >= 100),
-        None => odds.eq_ignore_ascii_case("even") || odds.parse::<f64>().is_ok_and(|n| n > 1.0 && n < 10_000.0),
-    };
-    if valid {
-        return Ok(());
+    match Odds::parse(odds) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(PickError { path: format!("{path}.odds"), reason: error.to_string() }),
     }
-    Err(PickError {
-        path: format!("{path}.odds"),
-        reason: format!("{odds:?} is neither American (+120, -110) nor decimal (1.85)"),
-    })
 }
 
 impl Pick {
@@ -199,14 +198,13 @@ impl Pick {
             return fail("line", "not a line");
         }
         match self.kind {
-            PickKind::Moneyline | PickKind::Future if self.selection.is_none() => {
+            PickKind::Moneyline | PickKind::Future | PickKind::Spread if blank(self.selection.as_ref()) => {
                 fail("selection", "who is backed is missing")
             }
-            PickKind::Spread if self.selection.is_none() => fail("selection", "who is backed is missing"),
             PickKind::Spread if self.line.is_none() => fail("line", "a spread has a line"),
             PickKind::Total if self.line.is_none() => fail("line", "a total has a line"),
             PickKind::Total if self.side.is_none() => fail("side", "a total is over or under"),
-            PickKind::Prop if self.player.is_none() => fail("player", "a prop names its player"),
+            PickKind::Prop if blank(self.player.as_ref()) => fail("player", "a prop names its player"),
             _ => Ok(()),
         }
     }
@@ -296,7 +294,20 @@ mod tests {
         assert_eq!(Answer::parse(&wrong).expect_err("a line is a number").path, "$[1].line");
         let odds = LAKERS.replace("\"-110\"", "\"-11\"");
         assert_eq!(Answer::parse(&odds).expect_err("-11 is no price").path, "$.odds");
+        let nobody = LAKERS.replace("Los Angeles Lakers", " ");
+        let error = Answer::parse(&nobody).expect_err("nobody is backed");
+        assert_eq!((error.path.as_str(), error.reason.as_str()), ("$.selection", "who is backed is missing"));
         assert_eq!(Answer::parse("I think the Lakers win").expect_err("prose").path, "$");
+    }
+
+    #[test]
+    fn odds_may_be_written_in_every_way_that_is_read() {
+        for written in ["-110", "+120", "(−110)", "1.85", "1,85", "@ 1.91", "5/2", "evens", "EV"] {
+            let parsed = Answer::parse(&LAKERS.replace("-110", written));
+            assert!(parsed.is_ok(), "{written}: {parsed:?}");
+        }
+        let error = Answer::parse(&LAKERS.replace("-110", "150")).expect_err("American or decimal, nobody knows");
+        assert!(error.to_string().contains("+150, -150 or 150.0"), "{error}");
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! A post is written by a stranger and may speak to the model. Whatever a model is talked into, an answer counts only as
 //! far as its figures and names stand in what the post says to people; sentences that speak to a model do not count.
 
+mod addressed;
 mod said;
 
 use perch_jobs::{Answer, Parlay, Pick, Post};
 
-use self::said::Said;
+use self::said::{Lack, Said};
 
 /// How a pick of an answer stands to its post.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,18 +56,23 @@ impl Grounded {
 }
 
 /// Leaves out of an answer what does not stand in its post: a pick counts when its line, its odds and its stake are among
-/// the figures of the text or of the descriptions of its pictures, and each name of it is said, in full, by nickname, or by
-/// a distinctive word. A parlay of which a leg is missing is another bet and is left out whole.
+/// the figures of the text or of the descriptions of its pictures, and each name of it is said: one that the tables know in
+/// full, by nickname, or by a word of its own; any other word by word. What it counts is a known statistic or said.
+/// A parlay of which a leg is missing is another bet and is left out whole.
 ///
-/// Where the post has pictures, what the text does not say is marked as unchecked instead.
+/// Of a pick that stays, the sport and the opponent are left out when nothing says them, and of a name that no table knows
+/// what the post does not say. So no text that only the model has written is part of an answer.
+///
+/// Where the post has pictures, what the text does not say is marked as unchecked instead, if it may be a name at all.
 pub fn grounded(post: &Post, answer: Answer) -> Grounded {
     let said = Said::of(post);
     let mut picks = Vec::new();
     let mut kept = |pick: Pick| {
-        let standing = standing(&said, said.missing(&pick));
+        let (read, lack) = said.read(&pick);
+        let standing = standing(&said, lack);
         let stays = !matches!(standing, Standing::Missing { .. });
-        picks.push(Checked { pick: pick.clone(), standing });
-        stays.then_some(pick)
+        picks.push(Checked { pick, standing });
+        stays.then_some(read)
     };
     let answer = match answer {
         Answer::Nothing(()) => Answer::Nothing(()),
@@ -99,10 +105,10 @@ pub fn grounded(post: &Post, answer: Answer) -> Grounded {
     Grounded { answer, picks }
 }
 
-fn standing(said: &Said, missing: Option<String>) -> Standing {
-    match missing {
+fn standing(said: &Said, lack: Option<Lack>) -> Standing {
+    match lack {
         None => Standing::Said,
-        Some(reason) if said.has_pictures => Standing::Unchecked { reason },
-        Some(reason) => Standing::Missing { reason },
+        Some(Lack::Unsaid(reason)) if said.has_pictures => Standing::Unchecked { reason },
+        Some(Lack::Unsaid(reason) | Lack::Refused(reason)) => Standing::Missing { reason },
     }
 }

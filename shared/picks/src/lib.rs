@@ -13,8 +13,9 @@
 pub mod grounded;
 pub mod normal;
 pub mod occasion;
-pub mod odds;
 pub mod record;
 pub mod rules;
 pub mod score;
 pub mod settle;
+
+pub use perch_jobs::odds;

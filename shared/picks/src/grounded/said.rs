@@ -2,11 +2,13 @@ use std::collections::BTreeSet;
 
 use perch_jobs::{Pick, PickKind, Post};
 
+use super::addressed::to_people;
 use crate::{
+    normal::{self, is_of_stats, is_sport, meant, opponents, plain},
     odds::Odds,
     rules::{
         lex::{Lexeme, Token, fold, normalise, tokens},
-        names::{BOOK, LONGEST, key, key_of},
+        names::{BOOK, Entity, LONGEST, Role, key},
     },
 };
 
@@ -19,25 +21,23 @@ pub(super) struct Said {
     signed: Vec<f64>,
     stakes: Vec<f64>,
     words: BTreeSet<String>,
+    /// The words in their order, between single spaces.
+    running: String,
     /// Full names that a name in the post may mean.
     names: BTreeSet<String>,
 }
 
-/// Words that speak to a model, not to people.
-const ADDRESSED: [&str; 9] = [
-    "system prompt",
-    "language model",
-    "new instructions",
-    "answer with",
-    "respond with",
-    "your instructions",
-    "previous instructions",
-    "as an ai",
-    "output json",
-];
-/// Words that tell a model to leave its task, beside one of [`TASK`].
-const LEAVE: [&str; 5] = ["ignore", "disregard", "forget", "override", "bypass"];
-const TASK: [&str; 7] = ["instruction", "instructions", "prompt", "rules", "previous", "above", "guidelines"];
+/// The longest name that is one, in letters and in words. What is longer is no name, whoever is asked to believe it.
+const LONGEST_NAME: (usize, usize) = (40, 6);
+
+/// What of a pick the post does not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// The text does not say it; a picture may.
+    Unsaid(String),
+    /// It is nothing of the kind that it should be, whatever says it.
+    Refused(String),
+}
 
 /// Words of names that many names share.
 const COMMON: [&str; 26] = [
@@ -48,46 +48,96 @@ const COMMON: [&str; 26] = [
 impl Said {
     pub fn of(post: &Post) -> Self {
         let alts = post.media.iter().filter_map(|media| media.alt_text.as_deref());
-        let text: Vec<String> = std::iter::once(post.text.as_str()).chain(alts).flat_map(sentences).collect();
+        let text: Vec<String> = std::iter::once(post.text.as_str()).chain(alts).flat_map(to_people).collect();
         let text = text.join("\n");
         let plain = normalise(&text);
         let tokens = tokens(&plain);
         let stakes = tokens.iter().filter_map(|t| if let Lexeme::Units(units) = t.lexeme { Some(units) } else { None });
         let (figures, signed) = figures(&plain);
-        let folded = fold(&plain);
-        let words = folded.split(|c: char| !(c.is_alphanumeric() || c == '\'')).map(|word| word.trim_end_matches("'s"));
+        let words = words_of(&plain);
         Self {
             has_pictures: !post.media.is_empty(),
             figures,
             signed,
             stakes: stakes.collect(),
-            words: words.filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect(),
+            running: format!(" {} ", words.join(" ")),
+            words: words.into_iter().collect(),
             names: names(&tokens),
         }
     }
 
-    /// What of a pick the post does not say; nothing when it says all.
-    pub fn missing(&self, pick: &Pick) -> Option<String> {
-        let not_said = |what: &str| Some(format!("the post does not say {what}"));
+    /// A pick as far as the post says it, with what it does not say. What a bet is the same bet without is left out of it:
+    /// a sport, an opponent, a statistic of a side. A name that no table knows is cut to what the post says of it.
+    pub fn read(&self, pick: &Pick) -> (Pick, Option<Lack>) {
+        let mut read = plain(pick);
+        let lack =
+            self.figures_missing(&read).or_else(|| self.names_missing(&mut read)).or_else(|| self.stat(&mut read));
+        read.sport = read.sport.filter(|sport| is_sport(sport) || (is_sane(sport) && self.says(sport)));
+        (read, lack)
+    }
+
+    fn figures_missing(&self, pick: &Pick) -> Option<Lack> {
+        let not_said = |what: String| Some(Lack::Unsaid(format!("the post does not say {what}")));
         if let Some(line) = pick.line.filter(|line| !self.has_line(*line, pick)) {
-            return not_said(&format!("the line {line}"));
+            return not_said(format!("the line {line}"));
         }
         if let Some(odds) = pick.odds.as_deref().filter(|odds| !self.has_odds(odds)) {
-            return not_said(&format!("the odds {odds}"));
+            return not_said(format!("the odds {odds}"));
         }
-        if let Some(units) = pick.units.filter(|units| !self.has_stake(*units)) {
-            return not_said(&format!("a stake of {units} units"));
-        }
-        for name in [&pick.selection, &pick.player].into_iter().flatten() {
-            if !self.has_name(name) {
-                return not_said(name);
+        pick.units
+            .filter(|units| !self.has_stake(*units))
+            .and_then(|units| not_said(format!("a stake of {units} units")))
+    }
+
+    fn names_missing(&self, pick: &mut Pick) -> Option<Lack> {
+        for name in [&mut pick.selection, &mut pick.player].into_iter().flatten() {
+            match self.named(name) {
+                Ok(said) => *name = said,
+                Err(lack) => return Some(lack),
             }
         }
-        let sides = pick.event.as_deref().map(|event| event.split(" vs ").collect::<Vec<_>>()).unwrap_or_default();
-        if !sides.is_empty() && !sides.iter().any(|side| self.has_name(side)) {
-            return not_said(pick.event.as_deref().unwrap_or_default());
+        let event = pick.event.take()?;
+        let sides = opponents(&event).map_or_else(|| vec![event.clone()], |(a, b)| vec![a, b]);
+        let read: Vec<Result<String, Lack>> = sides.iter().map(|side| self.named(side)).collect();
+        // Who else plays is a guess, which the bet on one side can do without.
+        let one_sided = pick.selection.is_some() || pick.player.is_some();
+        if read.iter().all(Result::is_ok) {
+            let said: Vec<String> = read.into_iter().flatten().collect();
+            pick.event = Some(if said == sides { event } else { said.join(" vs ") });
+            return None;
         }
-        None
+        if one_sided && !self.has_pictures {
+            return None;
+        }
+        let some = read.iter().any(Result::is_ok);
+        let known = |(side, read): (&String, &Result<String, Lack>)| match read {
+            Err(Lack::Refused(_)) => false,
+            Err(Lack::Unsaid(_)) => !meant(side).is_empty(),
+            Ok(_) => true,
+        };
+        if some && sides.iter().zip(&read).all(known) {
+            pick.event = Some(event);
+            return None;
+        }
+        pick.event = Some(event.clone());
+        let refused = read.into_iter().filter_map(Result::err).find(|lack| matches!(lack, Lack::Refused(_)));
+        refused.or_else(|| Some(Lack::Unsaid(format!("the post does not say {event}"))))
+    }
+
+    fn stat(&self, pick: &mut Pick) -> Option<Lack> {
+        let stat = pick.stat.take()?;
+        if normal::stat(&stat).is_some() || (is_sane(&stat) && (is_of_stats(&stat) || self.says(&stat))) {
+            pick.stat = Some(stat);
+            return None;
+        }
+        // Who wins is no matter of what is counted.
+        if matches!(pick.kind, PickKind::Moneyline | PickKind::Future) {
+            return None;
+        }
+        let reason = format!("the post does not say {}", shortened(&stat));
+        let lack = if is_sane(&stat) { Lack::Unsaid(reason) } else { Lack::Refused(reason) };
+        pick.stat = Some(stat);
+        Some(lack)
     }
 
     fn has_figure(&self, value: f64) -> bool {
@@ -139,36 +189,87 @@ impl Said {
         told || self.has_figure(units) || one || half
     }
 
-    fn has_name(&self, name: &str) -> bool {
-        let folded = fold(name);
-        if matches!(folded.as_str(), "draw" | "tie") {
-            return self.has_word(&["draw", "tie", "x"]);
+    /// Whether these words stand side by side in the post.
+    fn says(&self, text: &str) -> bool {
+        let words = words_of(&normalise(text));
+        !words.is_empty() && self.running.contains(&format!(" {} ", words.join(" ")))
+    }
+
+    /// A name as far as the post says it.
+    fn named(&self, name: &str) -> Result<String, Lack> {
+        let reason = || format!("the post does not say {}", shortened(name));
+        if !is_sane(name) {
+            return Err(Lack::Refused(reason()));
         }
-        let distinctive = |word: &str| {
-            (word.chars().count() > 2 && !COMMON.contains(&word)) || word.chars().any(|c| c.is_ascii_digit())
+        let draw = matches!(fold(name).as_str(), "draw" | "tie") && self.has_word(&["draw", "tie", "x"]);
+        let meant = meant(name);
+        if draw || meant.iter().any(|entity| self.means(entity)) {
+            return Ok(name.to_owned());
+        }
+        if !meant.is_empty() {
+            return Err(Lack::Unsaid(reason()));
+        }
+        if self.says(name) {
+            return Ok(name.to_owned());
+        }
+        self.cut(name).ok_or_else(|| Lack::Unsaid(reason()))
+    }
+
+    /// Whether the post names somebody of the book: by a name of theirs, or a word of it that is nobody else's.
+    fn means(&self, entity: &Entity) -> bool {
+        let own = |word: &String| {
+            let nobody_else = || entity.role == Role::Player || BOOK.find(word).is_empty();
+            is_distinctive(word) && self.words.contains(word) && nobody_else()
         };
-        let mut words = folded.split(|c: char| !(c.is_alphanumeric() || c == '\''));
-        let canonical = BOOK.find(&key_of(name)).iter().map(|c| &BOOK.entities[c.entity].name);
-        words.any(|word| distinctive(word) && self.words.contains(word))
-            || self.names.contains(name)
-            || canonical.into_iter().any(|full| self.names.contains(full))
+        self.names.contains(&entity.name) || words_of(&entity.name).iter().any(own)
+    }
+
+    /// The longest part of a name that the post says: "Struff" of "Jan-Lennard Struff". Not one that means somebody else.
+    fn cut(&self, name: &str) -> Option<String> {
+        let pieces: Vec<&str> = name.split_whitespace().collect();
+        let parts = (1..pieces.len()).rev().flat_map(|len| pieces.windows(len).map(|part| part.join(" ")));
+        let said = |part: &String| self.says(part) && words_of(part).iter().any(|word| is_distinctive(word));
+        let part = parts.into_iter().find(said)?;
+        let part = part.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+        meant(&part).is_empty().then_some(part)
     }
 }
 
-/// The sentences that speak to people.
-fn sentences(text: &str) -> Vec<String> {
-    let ends = |c: char| matches!(c, '\n' | '!' | '?');
-    let parts = text.split(ends).flat_map(|line| line.split(". "));
-    parts.filter(|sentence| !speaks_to_a_model(sentence)).map(ToOwned::to_owned).collect()
+fn is_distinctive(word: &str) -> bool {
+    (word.chars().count() > 2 && !COMMON.contains(&word)) || word.chars().any(|c| c.is_ascii_digit())
 }
 
-fn speaks_to_a_model(sentence: &str) -> bool {
-    let plain = fold(sentence);
-    let words: Vec<&str> = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let spaced = words.join(" ");
-    let says = |list: &[&str]| words.iter().any(|word| list.contains(word));
-    let schema = sentence.contains('{') && sentence.contains("\"type\"");
-    schema || ADDRESSED.iter().any(|phrase| spaced.contains(phrase)) || (says(&LEAVE) && says(&TASK))
+/// Whether a text may be a name at all: short, of letters and digits, and no address.
+fn is_sane(name: &str) -> bool {
+    let (letters, words) = LONGEST_NAME;
+    let allowed = |c: char| c.is_alphanumeric() || " '’.-&/+()".contains(c);
+    let address = |word: &str| {
+        word.split_once('.').is_some_and(|(host, rest)| host.chars().count() > 1 && rest.chars().count() > 1)
+    };
+    name.chars().count() <= letters
+        && name.split_whitespace().count() <= words
+        && name.chars().all(allowed)
+        && !name.contains("//")
+        && !name.split_whitespace().any(address)
+}
+
+/// So much of a text as a message may repeat.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_NAME.0) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The folded words of a text. "State" and "Saint" are as they are shortened.
+fn words_of(text: &str) -> Vec<String> {
+    let folded = fold(text);
+    let words = folded.split(|c: char| !(c.is_alphanumeric() || c == '\'')).map(|word| {
+        let word = word.trim_matches('\'');
+        word.strip_suffix("'s").unwrap_or(word)
+    });
+    let short = |word: &str| if matches!(word, "state" | "saint") { "st".to_owned() } else { word.to_owned() };
+    words.filter(|word| !word.is_empty()).map(short).collect()
 }
 
 /// Every figure of a text without its sign, and those with one.
@@ -201,14 +302,32 @@ fn figures(text: &str) -> (Vec<f64>, Vec<f64>) {
     (figures, signed)
 }
 
-/// The full name of everybody whom some words of the text may mean.
+/// The full name of everybody whom some words of the text may mean. Words within a longer name mean nobody by themselves:
+/// "Florida St" names no Florida.
 fn names(tokens: &[Token]) -> BTreeSet<String> {
-    let windows = (0..tokens.len()).flat_map(|at| (1..=LONGEST.min(tokens.len() - at)).map(move |len| (at, len)));
-    windows
-        .flat_map(|(at, len)| {
-            let key = key(&tokens[at..at + len]);
-            BOOK.find(key.strip_suffix("'s").unwrap_or(&key))
-        })
-        .map(|candidate| BOOK.entities[candidate.entity].name.clone())
-        .collect()
+    let mut names = BTreeSet::new();
+    let mut longest = 0;
+    for at in 0..tokens.len() {
+        let found = (1..=LONGEST.min(tokens.len() - at)).rev().find_map(|len| {
+            let entities = meant_by(&tokens[at..at + len]);
+            (!entities.is_empty()).then_some((at + len, entities))
+        });
+        if let Some((end, entities)) = found.filter(|(end, _)| *end > longest) {
+            longest = end;
+            names.extend(entities.into_iter().map(|entity| entity.name.clone()));
+        }
+    }
+    names
+}
+
+fn meant_by(tokens: &[Token]) -> Vec<&'static Entity> {
+    let key = key(tokens);
+    let key = key.strip_suffix("'s").unwrap_or(&key);
+    let found: Vec<&Entity> = BOOK.find(key).iter().map(|candidate| &BOOK.entities[candidate.entity]).collect();
+    match key.strip_suffix(" st") {
+        Some(place) if found.is_empty() => {
+            BOOK.find(&format!("{place} state")).iter().map(|candidate| &BOOK.entities[candidate.entity]).collect()
+        }
+        _ => found,
+    }
 }

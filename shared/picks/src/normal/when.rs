@@ -1,6 +1,10 @@
+use std::{collections::BTreeSet, ops::Range};
+
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeZone as _, Utc, Weekday};
 use chrono_tz::Tz;
+use perch_jobs::Pick;
 
+use super::place::Text;
 use crate::rules::lex::{Token, normalise, tokens};
 
 /// Zones by their words. "EST" is said all year round, so it means what clocks in New York show.
@@ -14,24 +18,82 @@ const ZONES: [(Tz, &[&str]); 7] = [
     (Tz::Europe__Paris, &["cet", "cest"]),
 ];
 
-/// When the game begins, where the text says a time with its zone: "7:30 ET", "tomorrow 1pm EST", "Sunday 20:45 CET".
+/// How long before its game a pick is posted at most, in days: a date beyond is none.
+const FURTHEST: i64 = 60;
+/// What may stand between a time and its day.
+const BETWEEN: [&str; 10] = [",", "at", "@", "-", "on", "(", ")", "|", "the", "this"];
+
+/// When the game begins, where the text says a time with its zone: "7:30 ET", "tomorrow 1pm EST", "Sunday 20:45 CET". Of
+/// several times it is the first.
 ///
 /// The day is the one that is said, else the first on which that time comes after the post. An American time without am
-/// or pm is in the afternoon or evening.
+/// or pm is in the afternoon or evening. A date such as 11/26 stands beside an American time; elsewhere it is a price.
 pub fn starts_at(text: &str, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let tokens = tokens(&normalise(&text.replace("p.m.", "pm").replace("a.m.", "am")));
-    let words: Vec<&str> = tokens.iter().map(|t: &Token| t.folded.as_str()).collect();
-    let (time, zone) = (0..words.len()).find_map(|at| time_at(&words, at))?;
-    let today = posted_at.with_timezone(&zone).date_naive();
-    let at = |day: NaiveDate| zone.from_local_datetime(&day.and_time(time)).earliest().map(|at| at.with_timezone(&Utc));
-    match day(&words, today) {
-        Some(day) => at(day),
-        None => at(today).filter(|at| *at >= posted_at).or_else(|| at(today.checked_add_days(Days::new(1))?)),
+    start(&tokens(&normalise(&plain_halves(text))), std::iter::empty(), posted_at)
+}
+
+/// "7p.m." as "7pm".
+pub(super) fn plain_halves(text: &str) -> String {
+    text.replace("p.m.", "pm").replace("a.m.", "am")
+}
+
+/// When the game of a pick begins: as its own words say, or those that say no other pick. On a card with several times, a
+/// pick that has none of them has none.
+pub(super) fn start_of(pick: &Pick, text: &Text, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let only = |lines: &mut dyn Iterator<Item = &[Token]>| {
+        let starts: BTreeSet<_> = lines.filter_map(|line| start(line, std::iter::empty(), posted_at)).collect();
+        starts.first().copied().filter(|_| starts.len() == 1)
+    };
+    let Some(place) = text.place(pick) else { return only(&mut text.lines()) };
+    let days = || place.headings().chain(place.nameless());
+    let own = start(place.words(), days(), posted_at);
+    let of_line = || (times(place.line()).count() == 1).then(|| start(place.line(), days(), posted_at)).flatten();
+    let same = || only(&mut place.of_the_same());
+    let heading = || place.headings().find_map(|heading| start(heading, std::iter::empty(), posted_at));
+    own.or_else(of_line).or_else(same).or_else(|| only(&mut place.nameless())).or_else(heading)
+}
+
+/// When the first game of a parlay begins.
+pub(super) fn first_start(text: &Text, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    text.lines().filter_map(|line| start(line, std::iter::empty(), posted_at)).min()
+}
+
+/// The start that some words say, on the day that they say, or else other words.
+fn start<'a>(
+    tokens: &[Token],
+    mut elsewhere: impl Iterator<Item = &'a [Token]>,
+    posted_at: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let said = times(tokens).next()?;
+    let today = posted_at.with_timezone(&said.zone).date_naive();
+    let on = |day: NaiveDate| {
+        let local = said.zone.from_local_datetime(&day.and_time(said.time)).earliest();
+        local.map(|at| at.with_timezone(&Utc))
+    };
+    match day(tokens, Some(&said), today).or_else(|| elsewhere.find_map(|line| day(line, None, today))) {
+        Some(day) => on(day),
+        None => on(today).filter(|at| *at >= posted_at).or_else(|| on(today.checked_add_days(Days::new(1))?)),
     }
 }
 
+/// A time that a text says.
+struct Said {
+    time: NaiveTime,
+    zone: Tz,
+    at: Range<usize>,
+}
+
+fn times(tokens: &[Token]) -> impl Iterator<Item = Said> {
+    let words: Vec<&str> = tokens.iter().map(|t| t.folded.as_str()).collect();
+    (0..words.len()).filter_map(move |at| time_at(&words, at))
+}
+
+fn is_american(zone: Tz) -> bool {
+    matches!(zone, Tz::America__New_York | Tz::America__Chicago | Tz::America__Denver | Tz::America__Los_Angeles)
+}
+
 /// The time that begins at a word, with its zone: `7:30pm et`, `7 pm est`, `20:45 cet`.
-fn time_at(words: &[&str], at: usize) -> Option<(NaiveTime, Tz)> {
+fn time_at(words: &[&str], at: usize) -> Option<Said> {
     let (hour, minute, glued) = clock(words[at])?;
     let mut next = at + 1;
     let word = |n: usize| words.get(n).copied().unwrap_or_default();
@@ -42,20 +104,20 @@ fn time_at(words: &[&str], at: usize) -> Option<(NaiveTime, Tz)> {
     }
     // "7:30et" is one word.
     let zone = |word: &str| ZONES.iter().find(|(_, words)| words.contains(&word)).map(|(zone, _)| *zone);
-    let (half, zone) = match zone(half) {
-        Some(zone) => ("", zone),
-        None => (half, zone(word(next))?),
+    let (half, zone) = if let Some(zone) = zone(half) {
+        ("", zone)
+    } else {
+        next += 1;
+        (half, zone(word(next - 1))?)
     };
-    let american =
-        matches!(zone, Tz::America__New_York | Tz::America__Chicago | Tz::America__Denver | Tz::America__Los_Angeles);
     let hour = match (half, hour) {
         ("am" | "a", 12) => 0,
         ("pm" | "p", 1..=11) => hour + 12,
-        ("", 1..=11) if american => hour + 12,
+        ("", 1..=11) if is_american(zone) => hour + 12,
         ("am" | "a" | "pm" | "p" | "", _) => hour,
         _ => return None,
     };
-    NaiveTime::from_hms_opt(hour, minute, 0).map(|time| (time, zone))
+    NaiveTime::from_hms_opt(hour, minute, 0).map(|time| Said { time, zone, at: at..next })
 }
 
 /// `7`, `7:30`, `7:30pm` as hour, minute, and the letters at its end.
@@ -68,13 +130,34 @@ fn clock(word: &str) -> Option<(u32, u32, &str)> {
     (hour < 24 && minute < 60).then_some((hour, minute, letters))
 }
 
-/// The day that the words name, from the day of the post on.
-fn day(words: &[&str], today: NaiveDate) -> Option<NaiveDate> {
-    words.iter().find_map(|word| match *word {
+/// The day that the words name, from the day of the post on. What may be something else, such as "Sun" and 11/10, counts
+/// beside the time only.
+fn day(tokens: &[Token], time: Option<&Said>, today: NaiveDate) -> Option<NaiveDate> {
+    let word = |at: usize| tokens.get(at).map_or("", |t| t.folded.as_str());
+    let before = |at: usize| at.checked_sub(1).map_or("", word);
+    let between = |mut words: Range<usize>| {
+        words.all(|at| BETWEEN.contains(&word(at)) || weekday(word(at)).is_some() || date(word(at), today).is_some())
+    };
+    let beside = |at: usize| match time {
+        Some(said) if at < said.at.start => between(at + 1..said.at.start),
+        Some(said) => at >= said.at.end && between(said.at.end..at),
+        None => true,
+    };
+    let dated = |at: usize| time.is_none_or(|said| is_american(said.zone)) && beside(at);
+    (0..tokens.len()).find_map(|at| match word(at) {
         "tonight" | "today" | "tonight's" | "today's" => Some(today),
         "tomorrow" | "tomorrow's" | "tmrw" | "tmw" => today.succ_opt(),
-        word => weekday(word).map_or_else(|| date(word, today), |day| next(day, today)),
+        _ if matches!(before(at), "last" | "since" | "from") => None,
+        name if weekday(name).is_some() && (name.len() > 5 || beside(at) && !is_named(before(at))) => {
+            weekday(name).and_then(|day| next(day, today))
+        }
+        name => date(name, today).filter(|_| dated(at)),
     })
+}
+
+/// What stands before the name of a team: "Aces @ Sun".
+fn is_named(before: &str) -> bool {
+    matches!(before, "@" | "vs" | "v" | "/" | "the")
 }
 
 fn weekday(word: &str) -> Option<Weekday> {
@@ -89,10 +172,10 @@ fn next(day: Weekday, today: NaiveDate) -> Option<NaiveDate> {
     today.checked_add_days(Days::new(u64::from(ahead)))
 }
 
-/// `11/21`, month first: of the year of the post, or of the next when that is long past.
+/// `11/21`, month first: within the days in which a game may be that is posted today.
 fn date(word: &str, today: NaiveDate) -> Option<NaiveDate> {
     let (month, day) = word.split_once('/')?;
     let (month, day) = (month.parse().ok()?, day.parse().ok()?);
-    let of = |year| NaiveDate::from_ymd_opt(year, month, day);
-    of(today.year()).filter(|date| (today - *date).num_days() < 180).or_else(|| of(today.year() + 1))
+    let near = |date: &NaiveDate| (0..=FURTHEST).contains(&(*date - today).num_days());
+    [today.year(), today.year() + 1].into_iter().find_map(|year| NaiveDate::from_ymd_opt(year, month, day).filter(near))
 }

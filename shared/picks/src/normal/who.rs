@@ -1,3 +1,6 @@
+use std::{collections::HashMap, sync::LazyLock};
+
+use super::words;
 use crate::rules::names::{BOOK, Candidate, Entity, Role, key_of};
 
 /// Words around the name of a club that say nothing more.
@@ -5,46 +8,106 @@ const AFFIXES: [&str; 9] = ["fc", "cf", "afc", "sc", "ac", "ssc", "club", "the",
 /// What stands between two opponents.
 const LINKS: [&str; 12] =
     [" vs. ", " vs ", " v. ", " v ", " versus ", " @ ", " at ", " against ", " / ", " - ", " – ", " x "];
+/// Leagues whose teams are colleges.
+const COLLEGE: [&str; 2] = ["ncaab", "ncaaf"];
+/// What may follow the name of a team that is still the same team, by its group and its key.
+static FOLLOWERS: LazyLock<HashMap<(&str, String), Vec<String>>> = LazyLock::new(|| {
+    let rows = include_str!("../../data/mascots.txt").lines().filter(|line| !line.starts_with('#'));
+    let read = |row: &'static str| {
+        let mut columns = row.split('|').map(str::trim);
+        let (group, name, more) = (columns.next()?, columns.next()?, columns.next()?);
+        Some(((group, key_of(name)), more.split(',').map(key_of).collect()))
+    };
+    rows.filter_map(read).collect()
+});
 
 /// The team or competitor that a name means, in a sport if one is known. Nothing where several are meant by it.
 pub(super) fn side(name: &str, sport: Option<&str>) -> Option<&'static Entity> {
-    let key = key_of(name);
-    let words: Vec<&str> = key.split(' ').collect();
-    let bare: Vec<&str> = words.iter().filter(|word| !AFFIXES.contains(word)).copied().collect();
-    let wanted = |candidate: &Candidate| BOOK.entities[candidate.entity].role == Role::Side;
-    find(&key, sport, wanted)
-        .or_else(|| find(&bare.join(" "), sport, wanted))
-        .or_else(|| longer(&words, sport?, wanted))
-}
-
-/// "Duke Blue Devils", "Brighton & Hove Albion": the name goes on after what the book has, in sports whose teams go by
-/// their first words.
-fn longer(words: &[&str], sport: &str, wanted: impl Fn(&Candidate) -> bool + Copy) -> Option<&'static Entity> {
-    let first = |n: usize| find(&words[..n].join(" "), Some(sport), wanted);
-    matches!(sport, "ncaab" | "ncaaf" | "soccer").then(|| (1..words.len()).rev().find_map(first)).flatten()
+    only(&sides(name, sport))
 }
 
 /// The player that a name means.
 pub(super) fn athlete(name: &str, sport: Option<&str>) -> Option<&'static Entity> {
+    only(&athletes(name, sport))
+}
+
+/// Everybody that a name may mean, in any sport.
+pub(crate) fn meant(name: &str) -> Vec<&'static Entity> {
+    [sides(name, None), athletes(name, None)].concat()
+}
+
+fn only(entities: &[&'static Entity]) -> Option<&'static Entity> {
+    match entities {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+fn sides(name: &str, sport: Option<&str>) -> Vec<&'static Entity> {
+    let (sport, key) = (league_word(sport), key_of(name));
+    let wanted = |candidate: &Candidate| BOOK.entities[candidate.entity].role == Role::Side;
+    let words: Vec<&str> = key.split(' ').collect();
+    let bare: Vec<&str> = words.iter().filter(|word| !AFFIXES.contains(word)).copied().collect();
+    let whole = [words.join(" "), bare.join(" ")].into_iter().map(|key| readings(&key, sport, wanted));
+    let longer = (1..=words.len()).rev().map(|n| followed(&words[..n], &words[n..].join(" "), sport, wanted));
+    whole.chain(longer).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// "Duke Blue Devils", "Michigan St. Spartans": the teams of the first words that are still meant with what follows them.
+/// That is one of their own mascots and nothing else: "Michigan State" is no Michigan, and "Arsenal Women" no Arsenal.
+fn followed(
+    words: &[&str],
+    rest: &str,
+    sport: Option<&str>,
+    wanted: impl Fn(&Candidate) -> bool + Copy,
+) -> Vec<&'static Entity> {
+    let mut found = readings(&words.join(" "), sport, wanted);
+    if let Some(state) = with_state(words) {
+        found.extend(readings(&state, sport, wanted).into_iter().filter(|team| is_college(team)));
+    }
+    let own = |team: &Entity| {
+        let group = if is_college(team) { "college" } else { team.league };
+        FOLLOWERS.get(&(group, key_of(&team.name))).is_some_and(|mascots| mascots.iter().any(|own| own == rest))
+    };
+    found.retain(|team| rest.is_empty() || own(team));
+    found
+}
+
+/// "michigan st" as "michigan state"; nothing for "st john's".
+fn with_state(words: &[&str]) -> Option<String> {
+    match words {
+        [place @ .., "st"] if !place.is_empty() => Some(format!("{} state", place.join(" "))),
+        _ => None,
+    }
+}
+
+fn is_college(entity: &Entity) -> bool {
+    COLLEGE.contains(&entity.league)
+}
+
+fn athletes(name: &str, sport: Option<&str>) -> Vec<&'static Entity> {
     let person = |candidate: &Candidate| {
         let entity = &BOOK.entities[candidate.entity];
         entity.role == Role::Player || matches!(entity.league, "tennis" | "mma" | "boxing" | "golf")
     };
-    find(&key_of(name), sport, person)
+    readings(&key_of(name), league_word(sport), person)
 }
 
-/// The entity of a key: of the sport, if one is known, and the only one left.
-fn find(key: &str, sport: Option<&str>, wanted: impl Fn(&Candidate) -> bool) -> Option<&'static Entity> {
-    let all: Vec<&Candidate> = BOOK.find(key).iter().filter(|c| wanted(c)).collect();
-    let of_sport: Vec<&Candidate> = match sport {
-        Some(sport) => all.into_iter().filter(|c| BOOK.entities[c.entity].league == sport).collect(),
-        None => all,
-    };
-    let strong: Vec<&Candidate> = of_sport.iter().filter(|c| !c.weak).copied().collect();
-    match (strong.as_slice(), of_sport.as_slice()) {
-        ([only], _) | ([], [only]) => Some(&BOOK.entities[only.entity]),
-        _ => None,
-    }
+/// The league of the book that a word for a sport means; nothing where it leaves the league open.
+fn league_word(sport: Option<&str>) -> Option<&str> {
+    sport.and_then(words::one_league)
+}
+
+/// The entities of a key, in a league if one is known. Who goes by the name itself comes before who is called so by
+/// place or last name; but where a professional team has the place too, it is not a college's alone.
+fn readings(key: &str, league: Option<&str>, wanted: impl Fn(&Candidate) -> bool) -> Vec<&'static Entity> {
+    let entity = |candidate: &Candidate| &BOOK.entities[candidate.entity];
+    let of_league = |candidate: &&Candidate| league.is_none_or(|league| entity(candidate).league == league);
+    let all: Vec<&Candidate> = BOOK.find(key).iter().filter(|c| wanted(c)).filter(of_league).collect();
+    let strong: Vec<&Candidate> = all.iter().filter(|c| !c.weak).copied().collect();
+    let contested = strong.len() < all.len() && strong.iter().all(|c| is_college(entity(c)));
+    let chosen = if contested && league.is_none() || strong.is_empty() { all } else { strong };
+    chosen.into_iter().map(entity).collect()
 }
 
 /// Two opponents: where one of the names means several teams, the other tells which.
@@ -62,14 +125,32 @@ pub(super) fn both(a: &str, b: &str, sport: Option<&str>) -> (Option<&'static En
     }
 }
 
-/// The full canonical name of a team or competitor; a name that the book does not know stays, without doubled spaces.
+/// The full canonical name of a team or competitor: "LA Clippers" is `Los Angeles Clippers`, "Atlético Madrid"
+/// `Atletico Madrid`. A name that the book does not know stays, without doubled spaces. The sport may be any word for one.
 pub fn team(name: &str, sport: Option<&str>) -> String {
-    side(name, sport).map_or_else(|| plain(name), |entity| entity.name.clone())
+    agreed(&sides(name, sport)).unwrap_or_else(|| as_written(name, sport))
 }
 
 /// The full name of a player.
 pub fn player(name: &str, sport: Option<&str>) -> String {
-    athlete(name, sport).map_or_else(|| plain(name), |entity| entity.name.clone())
+    agreed(&athletes(name, sport)).unwrap_or_else(|| plain(name))
+}
+
+/// The name that all of them have: "Michigan State" is one in every sport of the college.
+fn agreed(entities: &[&'static Entity]) -> Option<String> {
+    let (first, rest) = entities.split_first()?;
+    rest.iter().all(|other| other.name == first.name).then(|| first.name.clone())
+}
+
+/// A name that no table knows; of a college, with "State" in full.
+fn as_written(name: &str, sport: Option<&str>) -> String {
+    let name = plain(name);
+    let college = league_word(sport).is_some_and(|league| COLLEGE.contains(&league));
+    let place = [" St.", " St", " st.", " st"].iter().find_map(|state| name.strip_suffix(state));
+    match place.filter(|_| college) {
+        Some(place) => format!("{place} State"),
+        None => name,
+    }
 }
 
 fn plain(name: &str) -> String {
@@ -81,7 +162,7 @@ pub(super) fn is_draw(name: &str) -> bool {
 }
 
 /// "Knicks @ Heat" as its two names.
-pub(super) fn opponents(text: &str) -> Option<(String, String)> {
+pub(crate) fn opponents(text: &str) -> Option<(String, String)> {
     let text = plain(text);
     let lower = text.to_lowercase();
     // Lower case may change the length of exotic letters; then the text is split as it stands.
@@ -95,7 +176,9 @@ pub(super) fn opponents(text: &str) -> Option<(String, String)> {
 
 pub(super) fn event_of(a: &str, b: &str, sport: Option<&str>) -> String {
     let (first, second) = both(a, b, sport);
-    let name = |entity: Option<&Entity>, written: &str| entity.map_or_else(|| plain(written), |e| e.name.clone());
+    let name = |entity: Option<&Entity>, written: &str| {
+        entity.map_or_else(|| team(written, sport), |entity| entity.name.clone())
+    };
     format!("{} vs {}", name(first, a), name(second, b))
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use perch_jobs::PickKind;
 
@@ -8,7 +8,7 @@ use crate::rules::{
 };
 
 /// Canonical sports with the words for them.
-const SPORTS: [(&str, &[&str]); 14] = [
+const SPORTS: [(&str, &[&str]); 25] = [
     ("nba", &["nba", "basketball nba", "nba basketball", "pro basketball", "association"]),
     ("wnba", &["wnba", "womens nba", "wnba basketball"]),
     (
@@ -38,7 +38,21 @@ const SPORTS: [(&str, &[&str]); 14] = [
     ("golf", &["golf", "pga", "pga tour", "liv", "liv golf"]),
     ("cricket", &["cricket", "ipl", "t20"]),
     ("esports", &["esports", "e-sports", "cs2", "csgo", "league of legends", "lol", "valorant", "dota 2"]),
+    ("rugby", &["rugby", "rugby union", "rugby league", "nrl", "six nations"]),
+    ("darts", &["darts", "pdc"]),
+    ("snooker", &["snooker"]),
+    ("table tennis", &["table tennis", "ping pong"]),
+    ("volleyball", &["volleyball"]),
+    ("handball", &["handball"]),
+    ("lacrosse", &["lacrosse"]),
+    ("aussie rules", &["aussie rules", "afl", "australian rules"]),
+    ("motorsport", &["motorsport", "f1", "formula 1", "formula one", "nascar", "motogp"]),
+    ("cycling", &["cycling"]),
+    ("horse racing", &["horse racing", "racing", "horses"]),
 ];
+
+/// Words for sports of several leagues: they are words for a sport, and leave its league open.
+const SEVERAL_LEAGUES: [&str; 5] = ["football", "basketball", "ncaa", "college", "college sports"];
 
 /// Leagues of soccer, tennis and others that a sport does not tell.
 const LEAGUES: [(&str, &[&str]); 16] = [
@@ -190,6 +204,16 @@ pub fn sport(text: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether a text is a word for a sport, also for one of several leagues.
+pub(crate) fn is_sport(text: &str) -> bool {
+    sport(text).is_some() || SEVERAL_LEAGUES.contains(&plain(text).as_str())
+}
+
+/// The word for the sport that the book knows leagues by; nothing for one of several leagues.
+pub(super) fn one_league(text: &str) -> Option<&str> {
+    sport(text).or_else(|| (!SEVERAL_LEAGUES.contains(&plain(text).as_str())).then_some(text))
+}
+
 /// The canonical word for a league: "EPL" is `premier league`. Sports that are a league themselves are theirs.
 pub fn league(text: &str) -> Option<&'static str> {
     canonical(&LEAGUES, text).or_else(|| sport(text).filter(|sport| OWN_LEAGUE.contains(sport)))
@@ -232,6 +256,43 @@ fn summed(text: &str) -> Option<&'static str> {
     BOOK.stats.iter().find(|stat| stat.name == sum).map(|stat| stat.name)
 }
 
+/// Whether all words of a text are words for statistics: "made threes and assists".
+pub(crate) fn is_of_stats(text: &str) -> bool {
+    plain(text).split([' ', '/']).all(|word| STAT_WORDS.contains(word))
+}
+
+/// Every word of the names of the statistics, and those that join them.
+static STAT_WORDS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let apart = |c: char| !c.is_alphanumeric();
+    let rows = include_str!("../../data/stats.txt").lines().filter(|line| !line.starts_with('#'));
+    rows.flat_map(|row| row.split(apart)).chain(["total", "and", "team", "player", "match"]).collect()
+});
+
+pub(super) fn is_over_or_under(text: &str) -> bool {
+    matches!(plain(text).split(' ').next(), Some("over" | "under" | "o" | "u" | "overs" | "unders"))
+}
+
+/// Whether a text speaks of what one team scores.
+pub(super) fn says_team_total(text: &str) -> bool {
+    let said = format!(" {} ", plain(text));
+    ["team total", "team totals", "tt", "tto", "ttu", "team o/u"]
+        .iter()
+        .any(|words| said.contains(&format!(" {words} ")))
+}
+
+/// What a sport's games are counted in. Of a game as a whole it says nothing more, so that a total of it is the same total
+/// with or without the word.
+pub(super) fn counts_the_game(stat: &str, sport: Option<&str>) -> bool {
+    matches!(
+        (sport, stat),
+        (Some("nba" | "wnba" | "ncaab" | "nfl" | "ncaaf"), "points")
+            | (Some("mlb"), "runs")
+            | (Some("nhl" | "soccer"), "goals")
+            | (Some("tennis"), "games")
+            | (Some("mma" | "boxing"), "rounds")
+    )
+}
+
 pub(super) fn happens(stat: &str) -> bool {
     HAPPENS.contains(&stat)
 }
@@ -239,20 +300,28 @@ pub(super) fn happens(stat: &str) -> bool {
 /// The highest share of a bankroll that is a stake, in per cent.
 const MOST_PERCENT: f64 = 25.0;
 
+/// Words that say of a percentage before them, or after them, that it is a share of the bankroll.
+const OF_A_BANKROLL: [&str; 9] = ["roll", "bankroll", "br", "bank", "stake", "staking", "play", "risk", "risking"];
+
 /// The stake of a text in units, where it names one only: "2u", "1.5 units", "★★★". A share of the bankroll counts as one
-/// unit for each per cent, which is how units are usually defined.
+/// unit for each per cent, which is how units are usually defined; other percentages are none.
 pub fn units(text: &str) -> Option<f64> {
     let tokens = tokens(&normalise(text));
-    let mut stakes: Vec<f64> = tokens
-        .iter()
-        .filter_map(|token| match token.lexeme {
-            Lexeme::Units(units) if units > 0.0 && units <= 1_000.0 => Some(units),
-            Lexeme::Word => {
-                token.text.strip_suffix('%')?.parse().ok().filter(|share| *share > 0.0 && *share <= MOST_PERCENT)
-            }
-            _ => None,
-        })
-        .collect();
+    let of_a_bankroll = |at: usize| {
+        let after = tokens.iter().skip(at + 1).filter(|t| !matches!(t.folded.as_str(), "of" | "my" | "the" | "your"));
+        let before = at.checked_sub(1).map(|before| &tokens[before]);
+        before.into_iter().chain(after.take(1)).any(|t| OF_A_BANKROLL.contains(&t.folded.as_str()))
+    };
+    let share = |at: usize| {
+        let share = tokens[at].text.strip_suffix('%')?.parse().ok()?;
+        (share > 0.0 && share <= MOST_PERCENT && of_a_bankroll(at)).then_some(share)
+    };
+    let stake = |at: usize| match tokens[at].lexeme {
+        Lexeme::Units(units) if units > 0.0 && units <= 1_000.0 => Some(units),
+        Lexeme::Word => share(at),
+        _ => None,
+    };
+    let mut stakes: Vec<f64> = (0..tokens.len()).filter_map(stake).collect();
     stakes.dedup();
     match stakes.as_slice() {
         [only] => Some(*only),

@@ -13,6 +13,9 @@ const SHORTEST: f64 = 1.0001;
 /// Fractions are given with denominators up to this. Books quote none beyond 100.
 const LARGEST_DENOMINATOR: u32 = 100;
 
+/// A whole number from here on is as likely American odds without their sign as decimal odds without their places.
+const UNSIGNED: f64 = 100.0;
+
 /// What a winning stake of one unit returns, stake included. Over 1, finite.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
@@ -20,10 +23,20 @@ pub struct Odds(f64);
 
 /// Odds that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{written:?} are no odds; write American (+120, -110), decimal (1.85) or fractional odds (5/2), or \"evens\"")]
+#[error("{written:?} are no odds; {}", self.advice())]
 pub struct OddsError {
     /// What was written.
     pub written: String,
+}
+
+impl OddsError {
+    fn advice(&self) -> String {
+        let written = &self.written;
+        if number_of(written).is_some_and(|number| number >= UNSIGNED) {
+            return format!("write what is meant: +{written}, -{written} or {written}.0");
+        }
+        "write American (+120, -110), decimal (1.85) or fractional odds (5/2), or \"evens\"".to_owned()
+    }
 }
 
 impl Odds {
@@ -59,7 +72,8 @@ impl Odds {
 
     /// Odds as people write them: `+150`, `-110`, `(−110)`, `@ 1.91`, `1,91`, `5/2`, `evens`.
     ///
-    /// A number without a sign is decimal, as in the picks of models.
+    /// A number without a sign is decimal. From 100 on it needs a decimal point: people who write `150` mean +150, and
+    /// 150.0 pays a hundred times as much.
     pub fn parse(written: &str) -> Result<Self, OddsError> {
         let refused = || OddsError { written: written.chars().take(40).collect() };
         let plain: String = written.chars().map(plain).collect();
@@ -73,7 +87,7 @@ impl Odds {
             }
             None => match plain.split_once('/') {
                 Some((won, stake)) => whole(won).zip(whole(stake)).map(|(won, stake)| Self::from_fraction(won, stake)),
-                None => number_of(&plain).map(Self::from_decimal),
+                None => number_of(&plain).filter(|n| *n < UNSIGNED || plain.contains('.')).map(Self::from_decimal),
             },
         };
         read.and_then(Result::ok).ok_or_else(refused)
@@ -216,6 +230,8 @@ mod tests {
             ("2.5", "+150", "2.50", "3/2"),
             ("3.10", "+210", "3.10", "21/10"),
             ("51.0", "+5000", "51.00", "50/1"),
+            ("51", "+5000", "51.00", "50/1"),
+            ("150.0", "+14900", "150.00", "149/1"),
             ("5/2", "+250", "3.50", "5/2"),
             ("10/2", "+500", "6.00", "5/1"),
             ("4/6", "-150", "1.67", "2/3"),
@@ -256,13 +272,21 @@ mod tests {
             "+",
             "/",
             "1/2/3",
-            "99999",
             "+2000000",
             "two to one",
         ] {
             let error = Odds::parse(written).expect_err(written);
             assert!(error.to_string().contains("+120"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_without_a_sign_may_be_american_or_decimal_and_is_refused() {
+        for written in ["100", "150", "(110)", "99999"] {
+            assert!(Odds::parse(written).is_err(), "{written}");
+        }
+        let error = Odds::parse("150").expect_err("no sign");
+        assert_eq!(error.to_string(), "\"150\" are no odds; write what is meant: +150, -150 or 150.0");
     }
 
     #[test]
