@@ -254,6 +254,26 @@ fn a_parlay_without_one_of_its_legs_is_another_bet() {
 }
 
 #[test]
+fn odds_stand_in_a_post_in_every_way_to_write_them() {
+    for (text, odds) in [
+        ("Lakers ML 5/2", "5/2"),
+        ("Lakers ML 5/2", "+250"),
+        ("Lakers ML evens", "evens"),
+        ("Lakers ML even money", "+100"),
+        ("Lakers ML @ 1,85", "1,85"),
+        ("Lakers ML @ 1,85", "1.85"),
+        ("Lakers ML (−110)", "-110"),
+        ("Lakers ML 150", "+150"),
+        ("Lakers ML 110", "-110"),
+    ] {
+        let own = pick("moneyline", Some("Los Angeles Lakers"), None, Some(odds), None);
+        assert!(reasons(text, &own).is_empty(), "{text} has {odds}");
+    }
+    let other = pick("moneyline", Some("Los Angeles Lakers"), None, Some("2/5"), None);
+    assert_eq!(reasons("Lakers ML 5/2", &other), ["the post does not say the odds 2/5"]);
+}
+
+#[test]
 fn what_only_a_picture_may_say_is_kept_and_marked() {
     let slip = Media { url: "https://example.com/slip.png".into(), alt_text: Some("Suns +4.5 at -108".into()) };
     let suns = pick("spread", Some("Phoenix Suns"), Some(4.5), Some("-108"), None);

@@ -105,6 +105,28 @@ fn a_part_is_that_of_its_own_line_alone() {
 }
 
 #[test]
+fn props_and_totals_have_the_part_of_their_own_words() {
+    let lebron = Pick {
+        kind: PickKind::Prop,
+        selection: None,
+        player: Some("LeBron James".into()),
+        stat: Some("points".into()),
+        side: Some(Side::Over),
+        ..spread("nba", "", 7.5)
+    };
+    let game = total("nba", "Los Angeles Lakers vs Boston Celtics", 112.5);
+    let card = "LeBron o7.5 1Q points\nLakers/Celtics 1H over 112.5";
+    assert_eq!(part(&lebron, &post(card)), Some("first quarter"));
+    assert_eq!(part(&game, &post(card)), Some("first half"));
+    let card = "LeBron over 7.5 points\nLakers vs Celtics over 112.5 in the first half";
+    assert_eq!((part(&lebron, &post(card)), part(&game, &post(card))), (None, Some("first half")));
+    let unknown = moneyline("tennis", "Jan Zorblax");
+    assert_eq!(part(&unknown, &post("Zverev ML\nJan Zorblax 1st set ML")), Some("first set"));
+    let inning = total("mlb", "New York Yankees vs Boston Red Sox", 0.5);
+    assert_eq!(part(&inning, &post("NRFI Yankees/Red Sox o0.5")), Some("first inning"));
+}
+
+#[test]
 fn a_parlay_has_the_parts_of_its_legs() {
     let legs = vec![spread("nba", "Los Angeles Lakers", -2.5), moneyline("nba", "Miami Heat")];
     let parlay = Parlay { kind: ParlayTag::Parlay, picks: legs, odds: Some("+264".into()) };
