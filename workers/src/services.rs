@@ -81,7 +81,7 @@ impl Services {
             spender: Spender::default(),
             until: None,
             replier: Arc::new(Replier::from_settings(settings)?),
-            mentions: MentionControl::new(redis.clone(), settings.env),
+            mentions: MentionControl::new(redis.clone(), store.clone()),
             hot,
             marks: Marks::new(redis.clone(), settings.env),
             own_ids: OwnIds::default(),

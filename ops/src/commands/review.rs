@@ -3,9 +3,9 @@
 use chrono::Utc;
 use clap::ValueEnum;
 use perch_jobs::AccountId;
-use perch_safety::{Guard, Reason};
+use perch_safety::Reason;
 use perch_store::{Review, ReviewFilter, ReviewState};
-use perch_workers::generation::{ReviewError, approve, reject, safety_rules};
+use perch_workers::generation::{ReviewError, approve, reject};
 use serde_json::json;
 
 use super::mentions::one;
@@ -198,9 +198,8 @@ async fn show(app: &App, id: i64) -> Result<(), OpsError> {
 async fn approve_one(app: &App, args: &ApproveArgs) -> Result<(), OpsError> {
     let (settings, client) = app.client()?;
     let store = store(&settings)?;
-    let guard = Guard::new(&safety_rules(&settings)).map_err(|error| OpsError::Refused(error.to_string()))?;
     let approved =
-        approve(&client, &store, &guard, args.id, args.text.as_deref(), &operator()).await.map_err(refused)?;
+        approve(&client, &store, &settings, args.id, args.text.as_deref(), &operator()).await.map_err(refused)?;
     let review = &approved.review;
     let details = json!({ "mention": review.mention_id, "edited": args.text.is_some(), "flags": approved.flags });
     audit::note(app, &settings, "review.approve", &review.id.to_string(), &details).await;

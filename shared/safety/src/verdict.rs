@@ -70,6 +70,8 @@ pub enum Code {
     Unreadable,
     /// The same text was published lately.
     Repeated,
+    /// It repeats what the model was told.
+    Recited,
     /// The model declined to write a text.
     Declined,
 }
@@ -104,6 +106,7 @@ impl Code {
             Self::Empty => "empty",
             Self::Unreadable => "unreadable",
             Self::Repeated => "repeated",
+            Self::Recited => "recited",
             Self::Declined => "declined",
         }
     }
@@ -130,6 +133,7 @@ impl Code {
             Self::Empty => "it is empty",
             Self::Unreadable => "it cannot be read",
             Self::Repeated => "it was published lately",
+            Self::Recited => "it repeats what the model was told",
             Self::Declined => "the model declined",
         }
     }
@@ -138,9 +142,13 @@ impl Code {
     /// name what troubles another; neither goes out by itself.
     pub(crate) const fn in_own_text(self) -> Weight {
         match self {
-            Self::Crisis | Self::Coarse | Self::BannedTopic | Self::Unreadable | Self::Repeated | Self::Declined => {
-                Weight::Flag
-            }
+            Self::Crisis
+            | Self::Coarse
+            | Self::BannedTopic
+            | Self::Unreadable
+            | Self::Repeated
+            | Self::Recited
+            | Self::Declined => Weight::Flag,
             _ => Weight::Stop,
         }
     }
@@ -213,7 +221,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
-            Code::TooLong | Code::Empty | Code::Unreadable | Code::Repeated | Code::Declined => {
+            Code::TooLong | Code::Empty | Code::Unreadable | Code::Repeated | Code::Recited | Code::Declined => {
                 f.write_str(self.code.words())
             }
             code => write!(f, "{} ({:?})", code.words(), self.found),

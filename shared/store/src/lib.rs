@@ -54,7 +54,7 @@ pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
 pub use marks::{Marks, PollProgress, PollTally};
 pub use mentions::{
-    BlockedUser, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
+    BlockedUser, Decision, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
     MentionSwitches, Mentions, Review, ReviewFilter, ReviewOutcome, ReviewState, Reviews, Room, SeenMention, Settled,
     Written,
 };

@@ -25,6 +25,8 @@ use super::{
 pub struct Blocked {
     /// The handle in lower case, or the id.
     pub user: String,
+    /// The id that goes with the handle, once a mention told it; under another handle the user stays blocked.
+    pub id: Option<String>,
     /// Why.
     pub reason: Option<String>,
     /// Who said so.
@@ -35,7 +37,7 @@ pub struct Blocked {
 
 impl From<BlockedUser> for Blocked {
     fn from(user: BlockedUser) -> Self {
-        Self { user: user.who, reason: user.reason, by: user.blocked_by, at: user.blocked_at }
+        Self { user: user.who, id: user.author_id, reason: user.reason, by: user.blocked_by, at: user.blocked_at }
     }
 }
 

@@ -16,11 +16,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{JsonBody, Params, time},
+    input::{JsonBody, Params},
     jobs::page,
     problem::{Answer, Cause, Document, Problem},
 };
-use crate::generation::{MentionStatus, mention_status};
+use crate::generation::{MentionStatus, mention_status, settle};
 
 /// The shortest and the longest interval, in milliseconds.
 const SHORTEST: u64 = 1_000;
@@ -38,7 +38,7 @@ pub(super) fn account(app: &App, name: &str) -> Answer<AccountId> {
 }
 
 fn control(app: &App) -> MentionControl {
-    MentionControl::new(app.queues.redis().clone(), app.settings.env)
+    MentionControl::new(app.queues.redis().clone(), app.store.clone())
 }
 
 /// A mention and what became of it.
@@ -67,7 +67,7 @@ pub struct MentionAnswer {
     /// `seen`, `left_out`, `queued`, `decided`, `sending`, `in_review`, `answered`, `rejected`, `expired` or `failed`.
     #[schema(value_type = String, example = "answered")]
     pub state: MentionState,
-    /// Why it was left out, rejected or failed.
+    /// Why it was left out, rejected, failed or expired.
     pub reason: Option<String>,
     /// The reply.
     pub reply: Option<String>,
@@ -137,9 +137,9 @@ pub(super) struct MentionParams {
     state: Option<MentionState>,
     /// Only of this author, by handle or id.
     author: Option<String>,
-    /// Only those written before this time (RFC 3339): that of the last one of the page before.
-    #[serde(default, deserialize_with = "time")]
-    before: Option<DateTime<Utc>>,
+    /// Only those older than this mention: the last one of the page before.
+    #[param(value_type = Option<String>)]
+    before: Option<PostId>,
     /// At most so many, 1 to 1000. Default 100.
     limit: Option<usize>,
 }
@@ -151,7 +151,7 @@ pub(super) struct MentionParams {
     params(("account" = String, Path, description = "The account, by its name in the configuration."), MentionParams),
     responses(
         (status = 200, description = "The mentions.", body = MentionList),
-        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "The account answers no mentions, or has none with the id of `before`.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn list(
     State(app): State<App>,
@@ -159,7 +159,12 @@ pub(super) async fn list(
     Params(params): Params<MentionParams>,
 ) -> Answer<Json<MentionList>> {
     let account = account(&app, &name)?;
-    app.store.mentions().settle(&account).await?;
+    settle(&app.store, &account).await?;
+    if let Some(before) = &params.before
+        && app.store.mentions().get(&account, before).await?.is_none()
+    {
+        return Err(Problem::new(Cause::NotFound, format!("before: {account} has no mention {before}")));
+    }
     let filter = MentionFilter {
         account: Some(account),
         state: params.state,
@@ -182,6 +187,7 @@ pub(super) async fn list(
     ))]
 pub(super) async fn status(State(app): State<App>, Path(name): Path<String>) -> Answer<Json<MentionStatus>> {
     let account = account(&app, &name)?;
+    settle(&app.store, &account).await?;
     let windows = RateWindows::new(app.queues.redis().clone(), app.settings.env);
     Ok(Json(mention_status(&app.settings, &app.store, &control(&app), &windows, &account).await?))
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, PostId};
-use perch_safety::{Guard, Reason};
+use perch_safety::Reason;
 use perch_store::{Review, ReviewFilter, ReviewState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use super::{
     mentions::account,
     problem::{Answer, Cause, Document, Problem},
 };
-use crate::generation::{self, ReviewError, safety_rules};
+use crate::generation::{self, ReviewError};
 
 /// A reply that a person decides about.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,6 +122,10 @@ fn refused(error: ReviewError) -> Problem {
         ReviewError::Unknown(_) => Problem::new(Cause::NotFound, words),
         ReviewError::Closed(_) => Problem::new(Cause::Conflict, words),
         ReviewError::NoText(_) | ReviewError::Refused(_) => Problem::field(Cause::InvalidRequest, "$.text", words),
+        ReviewError::Words(_) => {
+            tracing::error!(error = words, "the rules of the guard cannot be used");
+            failure::internal()
+        }
         ReviewError::Store(error) => error.into(),
         ReviewError::Enqueue(error) => error.into(),
     }
@@ -181,12 +185,8 @@ pub(super) async fn approve(
     JsonBody(request): JsonBody<ApproveRequest>,
 ) -> Answer<Json<ReviewAnswer>> {
     let id = number(&id)?;
-    let guard = Guard::new(&safety_rules(&app.settings)).map_err(|error| {
-        tracing::error!(%error, "the rules of the guard cannot be used");
-        failure::internal()
-    })?;
     let text = request.text.as_deref();
-    let approved = generation::approve(&app.client, &app.store, &guard, id, text, &caller.actor()).await;
+    let approved = generation::approve(&app.client, &app.store, &app.settings, id, text, &caller.actor()).await;
     let approved = approved.map_err(refused)?;
     let what = json!({ "mention": approved.review.mention_id, "edited": text.is_some(), "flags": approved.flags });
     app.audit(&caller, "review.approve", &id.to_string(), what).await;

@@ -27,18 +27,21 @@ pub(super) fn of_mention(verdict: &Verdict, mode: ReviewMode) -> Course {
     }
 }
 
-/// Whether a reply goes out, once nothing better was to be had.
+/// Whether a reply goes out, once nothing better was to be had. One that speaks of need is for a person, whatever is
+/// configured.
 pub(super) fn of_reply(verdict: &Verdict, mode: ReviewMode) -> Course {
     match (verdict, mode) {
+        _ if verdict.says(Code::Crisis) => Course::Ask,
         (Verdict::Pass, ReviewMode::None | ReviewMode::Flagged) => Course::Go,
         (_, ReviewMode::None) => Course::Drop,
         (_, ReviewMode::Flagged | ReviewMode::All) => Course::Ask,
     }
 }
 
-/// Whether the model is asked for another reply.
+/// Whether the model is asked for another reply. What sounds like need is not smoothed over by another wording.
 pub(super) fn is_worth_another(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Refuse(_)) || verdict.says(Code::Repeated)
+    let is_bad = matches!(verdict, Verdict::Refuse(_)) || verdict.says(Code::Repeated) || verdict.says(Code::Recited);
+    is_bad && !verdict.says(Code::Crisis)
 }
 
 /// Whether a text is one of those that were published lately, but for signs and capitals.
@@ -49,11 +52,26 @@ pub(super) fn is_repeated(text: &str, lately: &[String]) -> bool {
     !mine.is_empty() && lately.iter().any(|other| words(other) == mine)
 }
 
-/// The verdict with a text that was published lately held against it.
-pub(super) fn with_repetition(verdict: Verdict, repeated: bool) -> Verdict {
-    let reason = Reason::whole(Code::Repeated);
+/// So many words in a row that are the prompt's too are no chance.
+const RUN: usize = 8;
+
+/// Whether a text repeats what the model was told, but for signs and capitals.
+pub(super) fn recites(text: &str, told: &[&str]) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    };
+    let said = words(text);
+    told.iter().any(|told| {
+        let told = words(told);
+        said.windows(RUN).any(|run| told.windows(RUN).any(|other| other == run))
+    })
+}
+
+/// The verdict with something held against it besides, if it is so.
+pub(super) fn with(verdict: Verdict, code: Code, is_so: bool) -> Verdict {
+    let reason = Reason::whole(code);
     match verdict {
-        verdict if !repeated => verdict,
+        verdict if !is_so => verdict,
         Verdict::Pass => Verdict::Review(vec![reason]),
         Verdict::Review(mut reasons) => {
             reasons.push(reason);
@@ -96,6 +114,9 @@ mod tests {
             assert_eq!(of_mention(&flagged(Code::Crisis), mode), Course::Ask);
             let both = Verdict::Refuse(vec![Reason::whole(Code::Slur), Reason::whole(Code::Crisis)]);
             assert_eq!(of_mention(&both, mode), Course::Ask);
+            assert_eq!(of_reply(&flagged(Code::Crisis), mode), Course::Ask);
+            assert_eq!(of_reply(&both, mode), Course::Ask);
+            assert!(!is_worth_another(&both));
         }
     }
 
@@ -122,7 +143,16 @@ mod tests {
         let lately = ["Good luck tonight!".to_owned()];
         assert!(is_repeated("good luck, tonight", &lately));
         assert!(!is_repeated("good luck", &lately) && !is_repeated("!!", &["??".to_owned()]));
-        assert!(with_repetition(Verdict::Pass, true).says(Code::Repeated));
-        assert_eq!(with_repetition(Verdict::Pass, false), Verdict::Pass);
+        assert!(with(Verdict::Pass, Code::Repeated, true).says(Code::Repeated));
+        assert_eq!(with(Verdict::Pass, Code::Repeated, false), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_reply_that_tells_its_prompt_is_known_by_eight_words_in_a_row() {
+        let told = ["You are Perch, a friendly regular in a sports betting community: dry humour.", "Answer briefly."];
+        let leak = "Sure! I am told: \"you are perch - a friendly regular in a\" bar";
+        assert!(recites(leak, &told));
+        assert!(!recites("Perch here, a friendly regular in a sports bar.", &told) && !recites("", &told));
+        assert!(is_worth_another(&with(Verdict::Pass, Code::Recited, true)));
     }
 }

@@ -3,6 +3,7 @@
 
 mod ask;
 mod compose;
+mod conversation;
 mod course;
 mod hand_over;
 mod prompt;
@@ -10,12 +11,14 @@ mod replier;
 mod reply_to_mention;
 mod review;
 mod room;
+mod settle;
 mod status;
 
 pub(crate) use course::is_too_old;
-pub(crate) use hand_over::hand_over_leftovers;
+pub(crate) use hand_over::{hand_over_leftovers, queue_again};
 pub use replier::{Replier, ReplierError, safety_rules};
 pub use reply_to_mention::{Replied, reply_to_mention};
 pub use review::{Approved, ReviewError, approve, reject};
 pub(crate) use room::take_room;
+pub(crate) use settle::settle;
 pub use status::{DayStatus, MentionStatus, PollStatus, RateLimit, mention_status};

@@ -7,20 +7,23 @@ use perch_queue::{
     worker::{Data, HandlerResult, JobContext},
 };
 use perch_safety::Verdict;
-use perch_store::{MentionRecord, MentionState, Room, SeenMention, Written};
+use perch_store::{Decision, MentionRecord, MentionState, Room, SeenMention, Written};
 use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    compose::{Composed, compose},
+    compose::{Composed, compose, keep},
+    conversation::{earlier, in_need},
     course::{Course, is_too_old, of_mention, of_reply, told},
-    hand_over::hand_over,
+    hand_over::{TOO_LATE, hand_over, until},
     room::take_room,
 };
-use crate::{Services, producers::is_blocked};
+use crate::{Services, outcome::x_failed, producers::is_blocked};
 
 /// A mention that came while replying is paused looks again after this time.
 const WHILE_PAUSED: Duration = Duration::from_secs(15);
+/// A mention whose reply was decided on elsewhere in the same words, in the same moment, is written anew after this time.
+const AFTER_THE_SAME: Duration = Duration::from_secs(1);
 
 /// What became of a mention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -94,12 +97,18 @@ async fn decide(services: &Services, cx: &JobContext, record: MentionRecord) -> 
         Course::Ask => return ask_a_person(services, &record, &Written::default(), &verdict).await,
         Course::Drop => return reject(services, &record, &Written::default(), &verdict).await,
     }
-    let Composed { written, verdict } = compose(services, &record).await?;
+    let earlier = earlier(services, &record.mention).await;
+    if let Some(verdict) = in_need(services, &record, &earlier).await? {
+        return ask_a_person(services, &record, &Written::default(), &verdict).await;
+    }
+    let Composed { written, verdict } = compose(services, &record, &earlier).await?;
     match of_reply(&verdict, mode) {
-        Course::Go => {
-            let kept = services.store.mentions().decide(&record.account, &record.mention.id, &written).await?;
-            send(services, cx, &kept.unwrap_or(record)).await
-        }
+        Course::Go => match keep(services, &record, &written).await? {
+            Decision::Kept(kept) => send(services, cx, kept.as_deref().unwrap_or(&record)).await,
+            Decision::Repeated => {
+                Err(Fail::Snooze(AFTER_THE_SAME, "another reply says the same; this one is written anew".to_owned()))
+            }
+        },
         Course::Ask => ask_a_person(services, &record, &written, &verdict).await,
         Course::Drop => reject(services, &record, &written, &verdict).await,
     }
@@ -112,7 +121,14 @@ async fn left_out(services: &Services, record: &MentionRecord) -> Result<Option<
     if is_too_old(mention.created_at, clock::now(), services.settings.mentions.max_age) {
         return Ok(Some("too_old"));
     }
-    if is_blocked(services, account, &mention.author_id, record.author.as_deref()).await? {
+    if services.own_ids.get(&services.x, account).await.map_err(x_failed)? == mention.author_id {
+        return Ok(Some("own"));
+    }
+    let handle = match &record.author {
+        Some(author) => Some(author.clone()),
+        None => services.store.mentions().handle_of(account, &mention.author_id).await?,
+    };
+    if is_blocked(services, account, &mention.author_id, handle.as_deref()).await? {
         return Ok(Some("blocked"));
     }
     Ok(match take_room(services, account, mention).await? {
@@ -126,7 +142,10 @@ async fn send(services: &Services, cx: &JobContext, record: &MentionRecord) -> H
     if record.state != MentionState::Decided {
         return Ok(Replied::Before { state: record.state });
     }
-    hand_over(cx.client(), &services.store, record, Some(cx.id())).await?;
+    let until = until(record, record.mention.created_at, services.settings.mentions.max_age);
+    if hand_over(cx.client(), &services.store, record, until, Some(cx.id())).await?.is_none() {
+        return Ok(Replied::NotAnswered { because: TOO_LATE.to_owned() });
+    }
     let waited = (clock::now() - record.mention.created_at).to_std().unwrap_or_default();
     metrics::histogram!("perch_mention_decided_seconds", "account" => record.account.to_string())
         .record(waited.as_secs_f64());

@@ -1,11 +1,14 @@
 //! What a person does with a reply that waits.
 
-use perch_base::Classified as _;
+use perch_base::{Classified as _, Settings};
 use perch_queue::{Client, EnqueueError};
-use perch_safety::{Guard, Reason, Verdict};
+use perch_safety::{BadPattern, Guard, Reason, Verdict};
 use perch_store::{MentionState, Review, ReviewOutcome, ReviewState, Store, StoreError};
 
-use super::hand_over::{NotHandedOver, hand_over};
+use super::{
+    hand_over::{NotHandedOver, hand_over, until},
+    replier::safety_rules,
+};
 
 /// A reply that was approved.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +34,9 @@ pub enum ReviewError {
     /// The text may not be published, whoever says so.
     #[error("the text may not be published: {}", said(.0))]
     Refused(Vec<Reason>),
+    /// A word or phrase of the configuration.
+    #[error("mentions.banned_topics or mentions.crisis_words: {0}")]
+    Words(#[from] BadPattern),
     /// Postgres.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,11 +63,12 @@ fn said(reasons: &[Reason]) -> String {
 /// Approves a reply, in its own words or in `text`, and hands it to publishing. The guard looks at the words once more: what
 /// it refuses stays refused, what it flags a person may let pass.
 ///
-/// A reply that is approved already, and was not handed over, is handed over.
+/// A reply that is approved already, and was not handed over, is handed over. It may go out for as long as if the mention had
+/// been written when it was approved: somebody has just said that it is not too late.
 pub async fn approve(
     client: &Client,
     store: &Store,
-    guard: &Guard,
+    settings: &Settings,
     id: i64,
     text: Option<&str>,
     by: &str,
@@ -69,13 +76,14 @@ pub async fn approve(
     let review = store.reviews().get(id).await?.ok_or(ReviewError::Unknown(id))?;
     if review.state == ReviewState::Approved && text.is_none_or(|text| review.approved.as_deref() == Some(text.trim()))
     {
-        publish(client, store, &review).await?;
+        publish(client, store, settings, &review).await?;
         return Ok(Approved { review, flags: Vec::new() });
     }
     if review.state != ReviewState::Open {
         return Err(ReviewError::Closed(Box::new(review)));
     }
     let text = text.or(review.proposed.as_deref()).map(str::trim).ok_or(ReviewError::NoText(id))?.to_owned();
+    let guard = Guard::new(&safety_rules(settings))?;
     let flags = match guard.text(&text, review.author.as_deref()) {
         Verdict::Pass => Vec::new(),
         Verdict::Review(reasons) => reasons,
@@ -86,16 +94,18 @@ pub async fn approve(
         ReviewOutcome::Closed(review) => return Err(ReviewError::Closed(review)),
         ReviewOutcome::Unknown => return Err(ReviewError::Unknown(id)),
     };
-    publish(client, store, &review).await?;
+    publish(client, store, settings, &review).await?;
     Ok(Approved { review, flags })
 }
 
-async fn publish(client: &Client, store: &Store, review: &Review) -> Result<(), ReviewError> {
+async fn publish(client: &Client, store: &Store, settings: &Settings, review: &Review) -> Result<(), ReviewError> {
     let Some(record) = store.mentions().get(&review.account, &review.mention_id).await? else { return Ok(()) };
     if record.state != MentionState::Decided {
         return Ok(());
     }
-    match hand_over(client, store, &record, None).await {
+    let approved_at = record.decided_at.unwrap_or(record.mention.created_at);
+    let until = until(&record, approved_at, settings.mentions.max_age);
+    match hand_over(client, store, &record, until, None).await {
         Ok(_) => Ok(()),
         Err(NotHandedOver::Enqueue(error)) => Err(error.into()),
         Err(NotHandedOver::Store(error)) => Err(error.into()),

@@ -69,7 +69,7 @@ pub struct DayStatus {
     pub states: BTreeMap<String, u64>,
     /// Those left out, by why.
     pub left_out: BTreeMap<String, u64>,
-    /// Those that failed or were rejected, by why.
+    /// Those that failed, were rejected or expired, by why.
     pub errors: BTreeMap<String, u64>,
     /// Time from a mention to its reply, in milliseconds: half were faster.
     pub latency_p50_ms: Option<u64>,
@@ -121,7 +121,8 @@ pub struct RateLimit {
     pub reset: DateTime<Utc>,
 }
 
-/// How the bot of an account stands. Brings what is stored up to what ledger and jobs say.
+/// How the bot of an account stands, as Postgres and Redis know it; polls and the API bring that up to what ledger and jobs
+/// say.
 pub async fn mention_status(
     settings: &Settings,
     store: &Store,
@@ -129,7 +130,6 @@ pub async fn mention_status(
     windows: &RateWindows,
     account: &AccountId,
 ) -> Result<MentionStatus, StoreError> {
-    store.mentions().settle(account).await?;
     let MentionSwitches { stopped, interval, paused, by, at } = control.switches(account).await?;
     let poll = control.poll(account).await?;
     let last_day = store.mentions().counts(account, clock::now() - TimeDelta::days(1)).await?;

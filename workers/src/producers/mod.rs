@@ -3,6 +3,7 @@
 mod poll_account;
 mod poll_accounts;
 mod poll_mentions;
+mod read_mentions;
 mod sift;
 mod sift_mentions;
 mod unread;

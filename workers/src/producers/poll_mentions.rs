@@ -1,14 +1,10 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use perch_base::clock;
-use perch_clients::{XError, x::PostsQuery};
-use perch_jobs::{AccountId, JobId, PollMentions, PostId, ReplyToMention};
+use chrono::{DateTime, Utc};
+use perch_base::{clock, settings::CronSettings};
+use perch_jobs::{AccountId, Job as _, JobId, PollMentions, PostId, ReplyToMention, Unique, UniqueScope};
 use perch_queue::{
-    Acceptance, EnqueueError, EnqueueOptions, Fail, NewJob,
+    Acceptance, EnqueueError, EnqueueOptions, Fail, NewJob, OnConflict,
     worker::{Data, HandlerResult, JobContext},
 };
 use perch_store::{Room, SeenMention, StoreError};
@@ -16,14 +12,13 @@ use serde::Serialize;
 
 use super::{
     Started,
-    sift::by_age,
-    sift_mentions::{Known, Left, Read, in_order, is_among, left_out, read},
+    read_mentions::{Batch, Place, not_read, read_new},
+    sift_mentions::{Known, Left, Read, is_among, left_out},
 };
 use crate::{
     Services,
     follow_up::job_id,
-    generation::{hand_over_leftovers, take_room},
-    outcome::x_failed,
+    generation::{hand_over_leftovers, queue_again, settle, take_room},
 };
 
 /// What one look at the mentions came to.
@@ -52,15 +47,11 @@ pub enum MentionsPolled {
     },
 }
 
-/// A tick may come a little before the interval is over; the next one would be late.
-const EARLY: Duration = Duration::from_secs(5);
-/// After an error that time does not mend, the mentions are left alone for at least so long.
-const AFTER_ERROR: Duration = Duration::from_secs(900);
-
 /// Reads the new mentions of an account, when it is time to, and enqueues a `reply_to_mention` for each that is to be
 /// answered. Without an account it starts one such job for each that is configured.
 ///
-/// The place up to which mentions were read moves on last, and never past a mention that was not handed on.
+/// The place up to which mentions were read moves on last, and never past a mention that was not handed on. Each poll enqueues
+/// the next one for when it is due, so that any interval is kept; cron starts them again when that chain is broken.
 pub async fn poll_mentions(
     job: PollMentions,
     cx: JobContext,
@@ -73,18 +64,23 @@ pub async fn poll_mentions(
         )));
     }
     let services = services.charged_to("mentions", account.to_string(), &cx);
-    settle(&services, &account).await?;
+    settle(&services.store, &account).await?;
     hand_over_leftovers(&services, cx.client(), &account).await?;
+    queue_again(&services, cx.client(), &account).await?;
     let switches = services.mentions.switches(&account).await?;
     let interval = switches.interval.unwrap_or(services.settings.mentions.interval);
     if !job.now {
         if switches.stopped {
             return Ok(MentionsPolled::Idle { idle: "stopped" });
         }
-        let next = services.mentions.poll(&account).await?.next;
-        if next.is_some_and(|next| clock::now() + EARLY.min(interval / 10) < next) {
+        // An attempt that follows another goes on with what that one had begun.
+        let next = services.mentions.poll(&account).await?.next.filter(|_| cx.attempt() == 1);
+        if let Some(next) = next.filter(|next| clock::now() < *next) {
+            poll_again(&services, &cx, &account, next, OnConflict::Keep).await?;
             return Ok(MentionsPolled::Idle { idle: "not_due" });
         }
+        // A poll that begins meanwhile is not due any more.
+        services.mentions.set_next(&account, clock::now() + interval).await?;
     }
     let batch = match read_new(&services, &account).await {
         Ok(batch) => batch,
@@ -93,7 +89,36 @@ pub async fn poll_mentions(
     let polled = deal_with(&services, &cx, &account, &batch).await?;
     let now = clock::now();
     services.mentions.polled(&account, batch.mentions.len() as u64, now, now + interval).await?;
+    if !job.now {
+        poll_again(&services, &cx, &account, now + interval, OnConflict::Replace).await?;
+    }
     Ok(polled)
+}
+
+/// Enqueues the next poll of an account, unless no cron entry would start it either. There is one at a time, and it holds up
+/// none that cron or an operator starts.
+async fn poll_again(
+    services: &Services,
+    cx: &JobContext,
+    account: &AccountId,
+    at: DateTime<Utc>,
+    on_conflict: OnConflict,
+) -> Result<(), Fail> {
+    let polls = |entry: &CronSettings| entry.enabled && entry.kind.as_str() == PollMentions::KIND;
+    if !services.settings.cron.values().any(polls) {
+        return Ok(());
+    }
+    let unique = Unique { key: format!("mentions:next:{account}"), scope: UniqueScope::Queued };
+    let options = EnqueueOptions { run_at: Some(at), unique: Some(unique), on_conflict, ..EnqueueOptions::default() };
+    let (client, poll) = (cx.client().clone(), PollMentions { account: Some(account.clone()), now: false });
+    // A task of its own, whose trace is not this poll's: otherwise all polls there ever are would be one trace.
+    let enqueued = tokio::spawn(async move { client.enqueue_with(&poll, options).await }).await;
+    match enqueued {
+        // The one that waits has begun meanwhile, and enqueues the next.
+        Ok(Ok(_) | Err(EnqueueError::Conflict { .. })) => Ok(()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(error) => Err(Fail::Retry(format!("the next poll was not enqueued: {error}"))),
+    }
 }
 
 async fn start_all(services: &Services, cx: &JobContext, now: bool) -> HandlerResult<MentionsPolled> {
@@ -111,132 +136,6 @@ async fn start_all(services: &Services, cx: &JobContext, now: bool) -> HandlerRe
         }
     }
     Ok(MentionsPolled::Started(started))
-}
-
-/// Brings the states of mentions up to date, and their metrics with them.
-async fn settle(services: &Services, account: &AccountId) -> Result<(), StoreError> {
-    let settled = services.store.mentions().settle(account).await?;
-    let label = || account.to_string();
-    for seconds in &settled.answered {
-        metrics::histogram!("perch_reply_seconds", "account" => label()).record(*seconds);
-    }
-    let answered = settled.answered.len() as u64;
-    for (state, n) in [("answered", answered), ("failed", settled.failed), ("expired", settled.expired)] {
-        metrics::counter!("perch_mentions_settled_total", "account" => label(), "state" => state).increment(n);
-    }
-    Ok(())
-}
-
-/// What was read, and where the next poll goes on.
-struct Batch {
-    mentions: Vec<Read>,
-    /// Posts without an author or a time.
-    unreadable: usize,
-    own_id: String,
-    /// The newest mention, and how to read those that are older and still unread.
-    newest: Option<PostId>,
-    rest: Option<String>,
-}
-
-async fn read_new(services: &Services, account: &AccountId) -> Result<Batch, NotRead> {
-    let settings = &services.settings.mentions;
-    let own_id = services.own_ids.get(&services.x, account).await?;
-    let since_id = since(services, account).await?;
-    // Without a place to go on from, what is too old anyway would be paid for.
-    let oldest = TimeDelta::from_std(settings.max_age).ok().map(|age| clock::now() - age);
-    let (mut newest, mut token) = services.mentions.backlog(account).await?.unzip();
-    let mut mentions = Vec::new();
-    let mut unreadable = 0;
-    for _ in 0..settings.pages {
-        let query = PostsQuery {
-            max_results: settings.page,
-            start_time: oldest.filter(|_| since_id.is_none()),
-            since_id: since_id.clone(),
-            pagination_token: token.take(),
-            ..PostsQuery::default()
-        };
-        let page = match services.x.mentions(&own_id, &query).await {
-            Err(XError::Invalid { .. } | XError::Problem { .. }) if query.pagination_token.is_some() => {
-                // The place between two pages is not known any more; the next poll begins anew.
-                services.mentions.set_backlog(account, None).await?;
-                break;
-            }
-            page => page?,
-        };
-        let now = clock::now();
-        let before = mentions.len();
-        mentions.extend(page.data.iter().filter_map(|post| read(post, &page.includes, now)));
-        unreadable += page.data.len() - (mentions.len() - before);
-        newest = newest.into_iter().chain(page.data.iter().map(|post| post.id.clone())).max_by(by_age);
-        token = page.next_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    Ok(Batch { mentions: in_order(mentions), unreadable, own_id, newest, rest: token })
-}
-
-/// Up to where mentions were read: Redis says so, or Postgres when Redis has lost it.
-async fn since(services: &Services, account: &AccountId) -> Result<Option<PostId>, StoreError> {
-    if let Some(since) = services.mentions.since_id(account).await? {
-        return Ok(Some(since));
-    }
-    services.store.mentions().cursor(account).await
-}
-
-/// Why mentions could not be read.
-enum NotRead {
-    X(XError),
-    Store(StoreError),
-}
-
-impl From<XError> for NotRead {
-    fn from(error: XError) -> Self {
-        Self::X(error)
-    }
-}
-
-impl From<StoreError> for NotRead {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-async fn not_read(
-    services: &Services,
-    account: &AccountId,
-    interval: Duration,
-    error: NotRead,
-) -> Result<Fail, StoreError> {
-    let error = match error {
-        NotRead::Store(error) => return Ok(error.into()),
-        NotRead::X(error) => error,
-    };
-    let (cause, words) = (cause(&error), error.to_string());
-    metrics::counter!("perch_mention_polls_failed_total", "account" => account.to_string(), "cause" => cause)
-        .increment(1);
-    let fail = x_failed(error);
-    let wait = match &fail {
-        Fail::Dead(_) => interval.max(AFTER_ERROR),
-        Fail::Snooze(after, _) => *after,
-        _ => Duration::ZERO,
-    };
-    services.mentions.poll_failed(account, cause, &words, clock::now() + wait).await?;
-    Ok(fail)
-}
-
-fn cause(error: &XError) -> &'static str {
-    match error {
-        XError::RateLimited { .. } => "rate_limited",
-        XError::UsageCapped { .. } => "usage_capped",
-        XError::Unauthorized { .. } | XError::NotConfigured { .. } => "credentials",
-        XError::NotFound { .. } | XError::Hidden { .. } => "not_found",
-        XError::Server { .. } => "x_failed",
-        XError::Timeout { .. } => "timeout",
-        XError::Connect { .. } | XError::Interrupted { .. } => "connection",
-        XError::Decode { .. } | XError::Oversized { .. } => "unreadable",
-        _ => "refused",
-    }
 }
 
 async fn deal_with(
@@ -259,14 +158,18 @@ async fn deal_with(
     known.note(account, &fresh).await?;
     let taken: Vec<&Read> = decided.iter().filter(|(_, left)| left.is_none()).map(|(read, _)| *read).collect();
     hand_on(cx, services, account, &taken).await?;
-    match (&batch.rest, &batch.newest) {
-        (Some(page), Some(newest)) => services.mentions.set_backlog(account, Some((newest, page))).await?,
-        (None, Some(newest)) => {
+    let blocked = decided.iter().filter(|(_, left)| *left == Some(Left::Blocked));
+    let handles = blocked.filter_map(|(read, _)| Some((read.author.as_deref()?, read.mention.author_id.as_str())));
+    known.learn_blocked(account, &handles.collect::<Vec<_>>()).await?;
+    match &batch.place {
+        Place::Amid { newest, page } => services.mentions.set_backlog(account, Some((newest, page))).await?,
+        Place::UpTo(Some(newest)) => {
             known.move_cursor(account, newest).await?;
             services.mentions.set_since_id(account, newest).await?;
             services.mentions.set_backlog(account, None).await?;
         }
-        (_, None) => {}
+        Place::UpTo(None) => {}
+        Place::Lost => services.mentions.set_backlog(account, None).await?,
     }
     Ok(report(account, batch, &decided))
 }
@@ -299,8 +202,8 @@ async fn sift<'b>(
 /// Users who are not answered: handles in lower case, and ids.
 async fn blocked(services: &Services, account: &AccountId) -> Result<BTreeSet<String>, StoreError> {
     let configured = services.settings.mentions.blocked_users.iter().map(|user| user.to_lowercase());
-    let by_operators = services.store.mentions().blocked(account).await?.into_iter().map(|user| user.who);
-    Ok(configured.chain(by_operators).collect())
+    let by_operators = services.store.mentions().blocked(account).await?.into_iter();
+    Ok(configured.chain(by_operators.flat_map(|user| [Some(user.who), user.author_id]).flatten()).collect())
 }
 
 /// Whether a user is not answered.
@@ -355,5 +258,5 @@ fn report(account: &AccountId, batch: &Batch, decided: &[(&Read, Option<Left>)])
             .increment(n as u64);
     }
     let read = batch.mentions.len() + batch.unreadable;
-    MentionsPolled::Read { read, taken, left_out, more: batch.rest.is_some() }
+    MentionsPolled::Read { read, taken, left_out, more: !matches!(batch.place, Place::UpTo(_)) }
 }

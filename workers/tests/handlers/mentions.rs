@@ -32,7 +32,7 @@ pub async fn fetched(world: &World) -> Value {
 }
 
 pub fn control(world: &World) -> MentionControl {
-    MentionControl::new(world.redis().door(), world.settings.env)
+    MentionControl::new(world.redis().door(), world.store.clone())
 }
 
 pub async fn record(world: &World, id: &str) -> MentionRecord {
@@ -198,11 +198,14 @@ async fn polling_is_stopped_started_and_paced_at_run_time_and_a_fetch_overrides_
     assert!(control.set_polling(&account, true, "ann").await.expect("Redis answers"));
     assert!(!control.set_polling(&account, true, "ann").await.expect("Redis answers"), "it ran already");
     assert_eq!(polled().await, json!({ "idle": "not_due" }));
-    control.set_interval(&account, Duration::from_millis(1), "bob").await.expect("Redis answers");
-    assert_eq!(polled().await, json!({ "read": 0, "taken": 0 }));
-    let switches = control.switches(&account).await.expect("Redis answers");
-    assert_eq!((switches.by.as_deref(), switches.interval), (Some("bob"), Some(Duration::from_millis(1))));
-    assert_eq!(world.x.calls(Endpoint::Mentions), 2);
+    control.set_interval(&account, Duration::from_secs(1), "bob").await.expect("Redis answers");
+    let switches = control.switches(&account).await.expect("Postgres answers");
+    assert_eq!((switches.by.as_deref(), switches.interval), (Some("bob"), Some(Duration::from_secs(1))));
+    eventually("it is due", || async { (polled().await == json!({ "read": 0, "taken": 0 })).then_some(()) }).await;
+    eventually("each poll starts the next, which no tick does here", || async {
+        (world.x.calls(Endpoint::Mentions) >= 4).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -91,13 +91,20 @@ pub async fn list(app: &App, args: &OfAccount) -> Result<(), OpsError> {
         return app.out.line("nobody is blocked");
     }
     let now = Utc::now();
-    let mut listing = Listing::new([whole("USER"), whole("WHEN"), cut("BY"), cut("REASON")]);
+    let mut listing = Listing::new([whole("USER"), whole("ID"), whole("WHEN"), cut("BY"), cut("REASON")]);
     for user in configured {
-        listing.row([cell(user), cell("-"), cell("configuration"), cell("")]);
+        listing.row([cell(user), cell("-"), cell("-"), cell("configuration"), cell("")]);
     }
     for user in &blocked {
         let reason = one_line(user.reason.as_deref().unwrap_or_default());
-        listing.row([cell(&user.who), cell(from_now(user.blocked_at, now)), cell(&user.blocked_by), cell(reason)]);
+        let id = user.author_id.as_deref().unwrap_or("-");
+        listing.row([
+            cell(&user.who),
+            cell(id),
+            cell(from_now(user.blocked_at, now)),
+            cell(&user.blocked_by),
+            cell(reason),
+        ]);
     }
     app.out.table(&listing)
 }

@@ -32,7 +32,7 @@ pub enum State {
     Answered,
     /// Not answered, by the guard or a person
     Rejected,
-    /// Nobody decided in time
+    /// Nobody decided in time, or the reply could not be published in time
     Expired,
     /// Its job is dead
     Failed,
@@ -73,7 +73,6 @@ pub struct Args {
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, store) = app.store()?;
     let account = one(&settings, args.of.account.as_ref())?;
-    store.mentions().settle(&account).await?;
     let filter = MentionFilter {
         account: Some(account),
         state: args.state.map(Into::into),

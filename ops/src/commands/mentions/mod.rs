@@ -10,7 +10,10 @@ use perch_jobs::AccountId;
 use perch_queue::Redis;
 use perch_store::{MentionControl, RateWindows};
 
-use crate::{app::App, error::OpsError};
+use crate::{
+    app::{App, store},
+    error::OpsError,
+};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Mentions {
@@ -67,7 +70,7 @@ fn redis(settings: &Settings) -> Result<Redis, OpsError> {
 }
 
 fn control(settings: &Settings) -> Result<MentionControl, OpsError> {
-    Ok(MentionControl::new(redis(settings)?, settings.env))
+    Ok(MentionControl::new(redis(settings)?, store(settings)?))
 }
 
 fn windows(settings: &Settings) -> Result<RateWindows, OpsError> {

@@ -1,15 +1,14 @@
-//! What is said at run time to the bots that answer mentions, and how their polls stand: in Redis, for all processes.
+//! How the polls of the bots that answer mentions stand, and which places for replies are taken: in Redis, for all processes.
 
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use perch_base::Environment;
 use perch_jobs::{AccountId, Mention, PostId};
 use perch_queue::Redis;
 use redis::Script;
 use serde::Serialize;
 
-use crate::StoreError;
+use crate::{Store, StoreError};
 
 static SINCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/since.lua")));
 static ROOM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/room.lua")));
@@ -19,22 +18,6 @@ static ROOM_KNOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!(
 const CONVERSATION_KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// The same for the day of a user.
 const DAY_KEPT: Duration = Duration::from_secs(2 * 86_400);
-
-/// What operators said to the bot of an account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct MentionSwitches {
-    /// Whether its mentions are not read.
-    pub stopped: bool,
-    /// How often they are read, where it was set at run time.
-    #[serde(skip)]
-    pub interval: Option<Duration>,
-    /// Whether nothing is replied; mentions wait.
-    pub paused: bool,
-    /// Who said something last.
-    pub by: Option<String>,
-    /// When.
-    pub at: Option<DateTime<Utc>>,
-}
 
 /// How the polls of an account stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -74,59 +57,17 @@ pub enum Room {
 #[derive(Debug, Clone)]
 pub struct MentionControl {
     redis: Redis,
+    pub(super) store: Store,
     prefix: &'static str,
 }
 
 type Fields = BTreeMap<String, String>;
 
 impl MentionControl {
-    /// The state in `env`.
-    pub fn new(redis: Redis, env: Environment) -> Self {
-        Self { redis, prefix: env.prefix() }
-    }
-
-    /// What operators said.
-    pub async fn switches(&self, account: &AccountId) -> Result<MentionSwitches, StoreError> {
-        let fields = self.fields(&self.key(account, "control")).await?;
-        Ok(MentionSwitches {
-            stopped: fields.get("polling").is_some_and(|word| word == "stopped"),
-            interval: number(&fields, "interval_ms").map(Duration::from_millis),
-            paused: fields.get("replying").is_some_and(|word| word == "paused"),
-            by: fields.get("by").cloned(),
-            at: time(&fields, "at_ms"),
-        })
-    }
-
-    /// Starts or stops the reading of mentions. False when it was so before.
-    pub async fn set_polling(&self, account: &AccountId, runs: bool, by: &str) -> Result<bool, StoreError> {
-        let changed = self.switches(account).await?.stopped == runs;
-        self.say(account, ("polling", if runs { "running" } else { "stopped" }), by).await?;
-        Ok(changed)
-    }
-
-    /// Resumes or pauses replying. False when it was so before.
-    pub async fn set_replying(&self, account: &AccountId, runs: bool, by: &str) -> Result<bool, StoreError> {
-        let changed = self.switches(account).await?.paused == runs;
-        self.say(account, ("replying", if runs { "running" } else { "paused" }), by).await?;
-        Ok(changed)
-    }
-
-    /// Sets how often mentions are read; the next poll is that long after the last.
-    pub async fn set_interval(&self, account: &AccountId, interval: Duration, by: &str) -> Result<(), StoreError> {
-        let millis = interval.as_millis().to_string();
-        self.say(account, ("interval_ms", &millis), by).await?;
-        if let Some(last) = self.poll(account).await?.last {
-            self.set_next(account, last + interval).await?;
-        }
-        Ok(())
-    }
-
-    async fn say(&self, account: &AccountId, (field, value): (&str, &str), by: &str) -> Result<(), StoreError> {
-        let mut call = redis::cmd("HSET");
-        call.arg(self.key(account, "control")).arg(field).arg(value).arg("by").arg(by);
-        call.arg("at_ms").arg(Utc::now().timestamp_millis());
-        self.redis.cmd::<i64>("set a switch of mentions", &call).await?;
-        Ok(())
+    /// The state in the environment of `store`.
+    pub fn new(redis: Redis, store: Store) -> Self {
+        let prefix = store.env.prefix();
+        Self { redis, store, prefix }
     }
 
     /// How the polls stand.
@@ -184,7 +125,8 @@ impl MentionControl {
         self.set_next(account, next).await
     }
 
-    async fn set_next(&self, account: &AccountId, next: DateTime<Utc>) -> Result<(), StoreError> {
+    /// Sets when the next poll is due.
+    pub async fn set_next(&self, account: &AccountId, next: DateTime<Utc>) -> Result<(), StoreError> {
         let mut call = redis::cmd("HSET");
         call.arg(self.key(account, "poll")).arg("next_ms").arg(next.timestamp_millis());
         self.redis.cmd::<i64>("set the time of the next poll", &call).await?;
@@ -275,6 +217,35 @@ impl MentionControl {
                 |mut conn| async move { call.invoke_async(&mut conn).await },
             )
             .await?;
+        Ok(())
+    }
+
+    /// The mentions that have a place in the conversation of a mention, or in its author's day.
+    pub async fn in_room(&self, account: &AccountId, mention: &Mention) -> Result<Vec<PostId>, StoreError> {
+        let mut taken = Vec::new();
+        for key in self.room_keys(account, mention) {
+            let ids: Vec<String> =
+                self.redis.cmd("read the places of replies", redis::cmd("SMEMBERS").arg(key)).await?;
+            taken.extend(ids.iter().filter_map(|id| id.parse().ok()));
+        }
+        Ok(taken)
+    }
+
+    /// Gives back the places of mentions in the conversation of a mention and in its author's day.
+    pub async fn leave_room(
+        &self,
+        account: &AccountId,
+        mention: &Mention,
+        leaving: &[PostId],
+    ) -> Result<(), StoreError> {
+        for key in self.room_keys(account, mention) {
+            let mut call = redis::cmd("SREM");
+            call.arg(key);
+            for id in leaving {
+                call.arg(id.as_str());
+            }
+            self.redis.cmd::<i64>("give back the places of replies", &call).await?;
+        }
         Ok(())
     }
 

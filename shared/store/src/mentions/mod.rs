@@ -1,23 +1,28 @@
 //! Mentions and what became of them, and the replies that people decide about. Written straight into Postgres: a reply that was
 //! decided on must be found again by whoever goes on with it.
 
+mod blocked;
 mod control;
+mod decide;
 mod model;
 mod read;
 mod reviews;
 mod settle;
+mod switches;
 
 use std::collections::BTreeMap;
 
 use perch_jobs::{AccountId, JobId, PostId, ReplyToMention};
 use serde_json::{Value, json};
 
-pub use control::{MentionControl, MentionPoll, MentionSwitches, Room};
+pub use control::{MentionControl, MentionPoll, Room};
+pub use decide::Decision;
 pub use model::{
     BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Review, ReviewState, SeenMention, Settled,
     Written,
 };
 pub use reviews::{ReviewFilter, ReviewOutcome, Reviews};
+pub use switches::MentionSwitches;
 
 use crate::{Store, StoreError, json as jsonb, record::parsed};
 
@@ -135,80 +140,6 @@ impl Mentions<'_> {
         })
     }
 
-    /// Keeps the reply that was decided on, unless one was before; answers how the mention stands then.
-    pub async fn decide(
-        &self,
-        account: &AccountId,
-        id: &PostId,
-        written: &Written,
-    ) -> Result<Option<MentionRecord>, StoreError> {
-        sqlx::query(
-            "update mentions
-             set state = 'decided', reply = $4, model = $5, prompt_tokens = $6, completion_tokens = $7, reason = null,
-                 decided_at = clock_timestamp(), settled_at = null
-             where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
-               and reply is null",
-        )
-        .bind(self.0.env_name())
-        .bind(account.as_str())
-        .bind(id.as_str())
-        .bind(written.text.as_deref().map(plain))
-        .bind(&written.model)
-        .bind(signed(written.prompt_tokens))
-        .bind(signed(written.completion_tokens))
-        .execute(&self.0.pool)
-        .await
-        .map_err(StoreError::on("keep a reply"))?;
-        self.get(account, id).await
-    }
-
-    /// Notes that the reply was handed to the job that publishes it.
-    pub async fn handed_over(&self, account: &AccountId, id: &PostId, job: JobId) -> Result<(), StoreError> {
-        sqlx::query(
-            "update mentions set state = 'sending', publish_job_id = $4, reason = null, settled_at = null
-             where environment = $1 and account = $2 and id = $3 and state in ('decided', 'failed')",
-        )
-        .bind(self.0.env_name())
-        .bind(account.as_str())
-        .bind(id.as_str())
-        .bind(job.to_string())
-        .execute(&self.0.pool)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::on("note a reply"))
-    }
-
-    /// Ends a mention that is not decided on: left out by a rule, or rejected by the guard. What was written is kept with it.
-    pub async fn drop(
-        &self,
-        account: &AccountId,
-        id: &PostId,
-        to: MentionState,
-        reason: &str,
-        written: &Written,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "update mentions
-             set state = $4, reason = $5, reply = $6, model = $7, prompt_tokens = $8, completion_tokens = $9,
-                 settled_at = clock_timestamp()
-             where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
-               and reply is null",
-        )
-        .bind(self.0.env_name())
-        .bind(account.as_str())
-        .bind(id.as_str())
-        .bind(to.as_str())
-        .bind(plain(reason))
-        .bind(written.text.as_deref().map(plain))
-        .bind(&written.model)
-        .bind(signed(written.prompt_tokens))
-        .bind(signed(written.completion_tokens))
-        .execute(&self.0.pool)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::on("end a mention"))
-    }
-
     /// Moves the place up to which mentions were read forward, never back.
     pub async fn move_cursor(&self, account: &AccountId, since: &PostId) -> Result<(), StoreError> {
         sqlx::query(
@@ -223,40 +154,5 @@ impl Mentions<'_> {
         .await
         .map(|_| ())
         .map_err(StoreError::on("keep a since_id"))
-    }
-
-    /// Keeps a user from being answered. False when the user was blocked already.
-    pub async fn block(
-        &self,
-        account: &AccountId,
-        who: &str,
-        reason: Option<&str>,
-        by: &str,
-    ) -> Result<bool, StoreError> {
-        sqlx::query(
-            "insert into blocked_users (environment, account, who, reason, blocked_by) values ($1, $2, $3, $4, $5)
-             on conflict (environment, account, who) do nothing",
-        )
-        .bind(self.0.env_name())
-        .bind(account.as_str())
-        .bind(who.to_lowercase())
-        .bind(reason.map(plain))
-        .bind(by)
-        .execute(&self.0.pool)
-        .await
-        .map(|done| done.rows_affected() > 0)
-        .map_err(StoreError::on("block a user"))
-    }
-
-    /// Lets a user be answered again. False when the user was not blocked.
-    pub async fn unblock(&self, account: &AccountId, who: &str) -> Result<bool, StoreError> {
-        sqlx::query("delete from blocked_users where environment = $1 and account = $2 and who = $3")
-            .bind(self.0.env_name())
-            .bind(account.as_str())
-            .bind(who.to_lowercase())
-            .execute(&self.0.pool)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(StoreError::on("unblock a user"))
     }
 }

@@ -27,7 +27,7 @@ pub enum MentionState {
     Answered,
     /// It is not answered, because the guard or a person said so.
     Rejected,
-    /// Nobody decided in time.
+    /// Nobody decided in time, or the reply could not be published in time.
     Expired,
     /// Its job is dead; a replay goes on with it.
     Failed,
@@ -172,8 +172,8 @@ pub struct MentionFilter {
     pub state: Option<MentionState>,
     /// Of this author, by id or handle.
     pub author: Option<String>,
-    /// Written before this time, for the next page.
-    pub before: Option<DateTime<Utc>>,
+    /// Older than this mention, for the next page.
+    pub before: Option<PostId>,
     /// At most so many.
     pub limit: u32,
 }
@@ -185,7 +185,7 @@ pub struct MentionCounts {
     pub states: BTreeMap<String, u64>,
     /// Those left out, by why.
     pub left_out: BTreeMap<String, u64>,
-    /// Those that failed or were rejected, by why: the first words of it.
+    /// Those that failed, were rejected or expired, by why: the first words of it.
     pub errors: BTreeMap<String, u64>,
     /// Time from a mention to its reply, in milliseconds: half were faster.
     pub latency_p50_ms: Option<u64>,
@@ -206,7 +206,7 @@ pub struct Settled {
     pub answered: Vec<f64>,
     /// Those whose job is dead now.
     pub failed: u64,
-    /// Reviews that nobody decided in time.
+    /// Reviews that nobody decided in time, and replies that could not be published in time.
     pub expired: u64,
 }
 
@@ -298,6 +298,8 @@ impl FromRow<'_, PgRow> for Review {
 pub struct BlockedUser {
     /// The handle in lower case, or the id.
     pub who: String,
+    /// The id that goes with the handle, once a mention told it.
+    pub author_id: Option<String>,
     /// Why.
     pub reason: Option<String>,
     /// Who said so.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use perch_jobs::{AccountId, PostId};
+use perch_jobs::{AccountId, Mention, PostId};
 use sqlx::{Row as _, postgres::PgRow};
 
-use super::{BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Mentions};
+use super::{MentionCounts, MentionFilter, MentionRecord, MentionState, Mentions};
 use crate::{
     StoreError,
     record::{parsed, unsigned},
@@ -33,14 +33,17 @@ impl Mentions<'_> {
             "select * from mentions
              where environment = $1 and ($2::text is null or account = $2) and ($3::text is null or state = $3)
                and ($4::text is null or author_id = $4 or lower(author) = lower($4))
-               and ($5::timestamptz is null or created_at < $5)
+               and ($5::text is null
+                    or (created_at, id) < (select created_at, id from mentions
+                                           where environment = $1 and id = $5 and ($2::text is null or account = $2)
+                                           order by account limit 1))
              order by created_at desc, id desc limit $6",
         )
         .bind(self.0.env_name())
         .bind(filter.account.as_ref().map(AccountId::as_str))
         .bind(filter.state.map(MentionState::as_str))
         .bind(&filter.author)
-        .bind(filter.before)
+        .bind(filter.before.as_ref().map(PostId::as_str))
         .bind(i64::from(filter.limit))
         .fetch_all(&self.0.pool)
         .await
@@ -66,6 +69,49 @@ impl Mentions<'_> {
         .map_err(StoreError::on("look for replies"))
     }
 
+    /// Mentions that were handed to a job before `before`, which has not decided on them. The oldest first, at most 100.
+    pub async fn long_queued(
+        &self,
+        account: &AccountId,
+        before: DateTime<Utc>,
+    ) -> Result<Vec<MentionRecord>, StoreError> {
+        sqlx::query_as(
+            "select * from mentions
+             where environment = $1 and account = $2 and state = 'queued' and job_id is not null and processed_at < $3
+             order by processed_at, id limit 100",
+        )
+        .bind(self.0.env_name())
+        .bind(account.as_str())
+        .bind(before)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("look for mentions"))
+    }
+
+    /// What an author wrote to the account in a conversation before, at most 20 texts.
+    pub async fn said_before(&self, account: &AccountId, mention: &Mention) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(
+            "select text from mentions
+             where environment = $1 and account = $2 and conversation_id = $3 and author_id = $4 and id <> $5
+             order by created_at desc limit 20",
+        )
+        .bind(self.0.env_name())
+        .bind(account.as_str())
+        .bind(mention.conversation_id.as_str())
+        .bind(&mention.author_id)
+        .bind(mention.id.as_str())
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read a conversation"))
+    }
+
+    /// Those of these mentions that ended without a reply.
+    pub async fn unanswered(&self, account: &AccountId, ids: &[PostId]) -> Result<Vec<PostId>, StoreError> {
+        let ended = [MentionState::LeftOut, MentionState::Rejected, MentionState::Expired, MentionState::Failed];
+        let states = self.states(account, ids).await?;
+        Ok(states.into_iter().filter(|(_, state)| ended.contains(state)).map(|(id, _)| id).collect())
+    }
+
     /// The mentions of a conversation that were answered or are to be.
     pub async fn taken_in_conversation(
         &self,
@@ -74,7 +120,8 @@ impl Mentions<'_> {
     ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
             "select id from mentions
-             where environment = $1 and account = $2 and conversation_id = $3 and state not in ('seen', 'left_out')
+             where environment = $1 and account = $2 and conversation_id = $3
+               and state not in ('seen', 'left_out', 'rejected', 'expired', 'failed')
              limit $4",
         )
         .bind(self.0.env_name())
@@ -95,7 +142,8 @@ impl Mentions<'_> {
     ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
             "select id from mentions
-             where environment = $1 and account = $2 and author_id = $3 and state not in ('seen', 'left_out')
+             where environment = $1 and account = $2 and author_id = $3
+               and state not in ('seen', 'left_out', 'rejected', 'expired', 'failed')
                and created_at >= $4::date::timestamp at time zone 'UTC'
                and created_at < ($4::date + 1)::timestamp at time zone 'UTC'
              limit $5",
@@ -110,28 +158,6 @@ impl Mentions<'_> {
         .map_err(StoreError::on("count the replies to a user"))
     }
 
-    /// The latest replies of an account, for telling whether a text was published lately.
-    pub async fn latest_replies(
-        &self,
-        account: &AccountId,
-        since: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(
-            "select reply from mentions
-             where environment = $1 and account = $2 and reply is not null and decided_at >= $3
-               and state in ('decided', 'sending', 'answered')
-             order by decided_at desc limit $4",
-        )
-        .bind(self.0.env_name())
-        .bind(account.as_str())
-        .bind(since)
-        .bind(i64::from(limit))
-        .fetch_all(&self.0.pool)
-        .await
-        .map_err(StoreError::on("read the latest replies"))
-    }
-
     /// Up to which mention they were read.
     pub async fn cursor(&self, account: &AccountId) -> Result<Option<PostId>, StoreError> {
         let doing = "read a since_id";
@@ -144,24 +170,11 @@ impl Mentions<'_> {
         row.map(|row| parsed(&row, "since_id")).transpose().map_err(StoreError::on(doing))
     }
 
-    /// The users that operators blocked.
-    pub async fn blocked(&self, account: &AccountId) -> Result<Vec<BlockedUser>, StoreError> {
-        sqlx::query_as(
-            "select who, reason, blocked_by, blocked_at from blocked_users
-             where environment = $1 and account = $2 order by blocked_at desc limit 10000",
-        )
-        .bind(self.0.env_name())
-        .bind(account.as_str())
-        .fetch_all(&self.0.pool)
-        .await
-        .map_err(StoreError::on("read blocked users"))
-    }
-
     /// What became of the mentions of an account that were written since then.
     pub async fn counts(&self, account: &AccountId, since: DateTime<Utc>) -> Result<MentionCounts, StoreError> {
         let doing = "count mentions";
         let rows = sqlx::query(
-            "select state, case when state in ('left_out', 'failed', 'rejected') then coalesce(reason, '') end as reason,
+            "select state, case when state in ('left_out', 'failed', 'rejected', 'expired') then coalesce(reason, '') end as reason,
                     count(*) as n
              from mentions where environment = $1 and account = $2 and created_at >= $3
              group by 1, 2",

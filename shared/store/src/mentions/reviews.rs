@@ -37,8 +37,11 @@ pub enum ReviewOutcome {
     Unknown,
 }
 
+/// One whose time is over counts as expired.
 const ONE: &str = "
-    select r.*, m.text as mention_text, m.author, m.author_id
+    select r.id, r.account, r.mention_id, r.proposed, r.reasons, r.approved, r.created_at, r.expires_at, r.decided_at,
+           r.decided_by, r.note, m.text as mention_text, m.author, m.author_id,
+           case when r.state = 'open' and r.expires_at <= clock_timestamp() then 'expired' else r.state end as state
     from reviews r
     join mentions m on m.environment = r.environment and m.account = r.account and m.id = r.mention_id
     where r.environment = $1 and r.id = $2";
@@ -84,7 +87,7 @@ impl Reviews<'_> {
         .map_err(StoreError::on("open a review"))
     }
 
-    /// One review.
+    /// One review. When its time is over it counts as expired.
     pub async fn get(&self, id: i64) -> Result<Option<Review>, StoreError> {
         let mut conn = self.0.pool.acquire().await.map_err(StoreError::on("connect"))?;
         self.read(&mut conn, id).await
@@ -192,8 +195,7 @@ impl Reviews<'_> {
             .await
             .map_err(StoreError::on("decide on a reply"))?;
         let Some(review) = self.read(&mut tx, id).await? else { return Ok(Err(ReviewOutcome::Unknown)) };
-        let is_late = review.expires_at <= chrono::Utc::now();
-        if review.state != ReviewState::Open || is_late {
+        if review.state != ReviewState::Open {
             return Ok(Err(ReviewOutcome::Closed(Box::new(review))));
         }
         Ok(Ok((tx, review)))

@@ -7,7 +7,7 @@ use crate::{StoreError, record::unsigned};
 
 impl Mentions<'_> {
     /// Notes what came of replies since the last look: answered when the ledger has confirmed the effect, failed when the job
-    /// is dead, expired when nobody decided in time. Of at most 500 mentions each; running it again changes nothing.
+    /// is dead, expired when nobody decided in time or the reply could not go out in time. Of at most 500 mentions each; running it again changes nothing.
     pub async fn settle(&self, account: &AccountId) -> Result<Settled, StoreError> {
         let doing = "settle mentions";
         let answered: Vec<f64> = sqlx::query_scalar(
@@ -31,24 +31,31 @@ impl Mentions<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
-        let failed: i64 = sqlx::query_scalar(
+        // A job that ended after its deadline, with nothing of it on the way to X, came too late; any other failed.
+        let (failed, late): (i64, i64) = sqlx::query_as(
             "with dead as (
-                 select m.account, m.id, j.last_error
+                 select m.account, m.id, j.last_error,
+                        m.state = 'sending' and j.state = 'dead'
+                            and extract(epoch from j.finished_at) * 1000 >= (j.envelope ->> 'deadline')::numeric
+                            and coalesce(e.state, 'failed') = 'failed' as late
                  from mentions m
                  join jobs j on j.environment = m.environment
                             and j.id = case when m.state = 'queued' then m.job_id else m.publish_job_id end
+                 left join effects e on e.environment = m.environment and e.key = m.effect_key
                  where m.environment = $1 and m.account = $2 and m.state in ('queued', 'sending')
                    and j.state in ('dead', 'discarded', 'cancelled')
                  limit 500
              ), changed as (
                  update mentions m
-                 set state = 'failed', reason = coalesce(dead.last_error, 'its job was ended'),
+                 set state = case when dead.late then 'expired' else 'failed' end,
+                     reason = case when dead.late then 'it could not be published in time'
+                                   else coalesce(dead.last_error, 'its job was ended') end,
                      settled_at = clock_timestamp()
                  from dead
                  where m.environment = $1 and m.account = dead.account and m.id = dead.id
-                 returning 1
+                 returning m.state
              )
-             select count(*) from changed",
+             select count(*) filter (where state = 'failed'), count(*) filter (where state = 'expired') from changed",
         )
         .bind(self.0.env_name())
         .bind(account.as_str())
@@ -73,6 +80,6 @@ impl Mentions<'_> {
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
-        Ok(Settled { answered, failed: unsigned(failed), expired: unsigned(expired) })
+        Ok(Settled { answered, failed: unsigned(failed), expired: unsigned(expired + late) })
     }
 }
