@@ -86,10 +86,8 @@ pub(crate) async fn hand_over_leftovers(
     let left = services.store.mentions().not_handed_over(account, before).await?;
     for record in &left {
         let until = until(record, record.mention.created_at, services.settings.mentions.max_age);
-        match hand_over(client, &services.store, record, until, None).await? {
-            Some(_) => tracing::warn!(mention = %record.mention.id, %account, "a reply that was left behind goes out"),
-            None => tracing::warn!(mention = %record.mention.id, %account, "a reply that was left behind is too late"),
-        }
+        let goes_out = hand_over(client, &services.store, record, until, None).await?.is_some();
+        tracing::warn!(mention = %record.mention.id, %account, goes_out, "a reply was left behind");
     }
     Ok(left.len())
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use perch_base::clock;
+use perch_clients::XError;
 use perch_jobs::ReplyToMention;
 use perch_queue::{
     Fail,
@@ -121,7 +122,7 @@ async fn left_out(services: &Services, record: &MentionRecord) -> Result<Option<
     if is_too_old(mention.created_at, clock::now(), services.settings.mentions.max_age) {
         return Ok(Some("too_old"));
     }
-    if services.own_ids.get(&services.x, account).await.map_err(x_failed)? == mention.author_id {
+    if is_own(services, record).await? {
         return Ok(Some("own"));
     }
     let handle = match &record.author {
@@ -136,6 +137,19 @@ async fn left_out(services: &Services, record: &MentionRecord) -> Result<Option<
         Room::UserFull => Some("user_full"),
         Room::Taken | Room::Unknown => None,
     })
+}
+
+/// Whether the account wrote it itself. A poll has held what it read against that; what others handed over has no handle.
+async fn is_own(services: &Services, record: &MentionRecord) -> Result<bool, Fail> {
+    if record.author.is_some() {
+        return Ok(false);
+    }
+    match services.own_ids.get(&services.x, &record.account).await {
+        Ok(id) => Ok(id == record.mention.author_id),
+        // Without credentials the account writes nothing on X either.
+        Err(XError::NotConfigured { .. }) => Ok(false),
+        Err(error) => Err(x_failed(error)),
+    }
 }
 
 async fn send(services: &Services, cx: &JobContext, record: &MentionRecord) -> HandlerResult<Replied> {

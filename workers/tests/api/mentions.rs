@@ -91,6 +91,8 @@ async fn an_account_or_an_interval_that_cannot_be_is_refused_by_its_field() {
         assert_eq!(answer.problem(422, "invalid-request").0, "$.interval_ms");
     }
     world.get("/api/v1/mentions/main?state=lost").await.problem(400, "invalid-query");
+    world.get("/api/v1/mentions/main?before=yesterday").await.problem(400, "invalid-query");
+    world.get("/api/v1/mentions/main?before=4711").await.problem(404, "not-found");
     world.get("/api/v1/reviews/none").await.problem(404, "not-found");
     world.get("/api/v1/reviews/4711").await.problem(404, "not-found");
 }
@@ -115,6 +117,7 @@ async fn a_review_is_approved_in_other_words_once_and_its_reply_is_a_job_of_its_
     assert_eq!(post(&world, &path, &json!({})).await.status, 200, "once more changes nothing");
     post(&world, &path, &json!({ "text": "Other words." })).await.problem(409, "conflict");
 
+    assert_eq!(world.get("/api/v1/mentions/main?before=1849").await.json(), json!({ "mentions": [] }));
     let mention = world.get("/api/v1/mentions/main?state=sending").await.json()["mentions"][0].clone();
     assert_eq!((&mention["id"], &mention["reply"]), (&json!("1849"), &json!("@fan_one a damn good question.")));
     let job = mention["publish_job_id"].as_str().expect("a job");
@@ -159,6 +162,7 @@ async fn a_user_is_blocked_and_unblocked_and_each_is_in_the_audit_log() {
     }
     let listed = world.get(path).await.json()["blocked"][0].clone();
     assert_eq!((&listed["user"], &listed["reason"]), (&json!("troll_42"), &json!("spam")));
+    assert_eq!(listed["id"], json!(null), "no mention has told it");
     assert_eq!(listed["by"], json!("api:operator"));
 
     for changed in [true, false] {
