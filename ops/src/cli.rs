@@ -1,5 +1,8 @@
 //! What the command line may say.
 
+#[cfg(test)]
+mod documented;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};

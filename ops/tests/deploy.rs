@@ -9,6 +9,7 @@ use std::{
 use perch_base::Settings;
 use serde_yaml_ng::Value as Yaml;
 use toml::{Table, Value as Toml};
+use url::Url;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -122,6 +123,53 @@ fn compose_runs_commands_that_exist_with_variables_that_are_read() {
     }
     check_all_queues_have_a_worker(&commands, "docker-compose.yml");
     assert!(commands.contains(&"perch migrate".to_owned()) && commands.contains(&"perch sandbox".to_owned()));
+}
+
+/// What `ops/sandbox.env` sets.
+fn of_sandbox() -> Vec<(String, String)> {
+    let text = text("ops/sandbox.env");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Every web address in these settings, by its key.
+fn addresses(path: &str, value: &serde_json::Value) -> Vec<(String, Url)> {
+    match value {
+        serde_json::Value::String(text) => {
+            let url = Url::parse(text).ok().filter(|url| url.scheme().starts_with("http"));
+            url.map(|url| (path.to_owned(), url)).into_iter().collect()
+        }
+        serde_json::Value::Object(map) => {
+            map.iter().flat_map(|(key, value)| addresses(&format!("{path}.{key}"), value)).collect()
+        }
+        serde_json::Value::Array(list) => list.iter().flat_map(|value| addresses(path, value)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn with_the_sandbox_nothing_leaves_the_machine_whatever_keys_the_shell_has() {
+    let sandboxed = settings("staging", &of_sandbox()).expect("ops/sandbox.env is valid");
+    let all = addresses("", &serde_json::to_value(&sandboxed.file).expect("settings fit in JSON"));
+    let outside: BTreeSet<String> = addresses("", &serde_json::to_value(&production().file).expect("JSON"))
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    assert!(outside.len() > 3 && outside.iter().all(|key| all.iter().any(|(known, _)| known == key)), "{outside:?}");
+    for (key, url) in all {
+        assert_eq!(url.host_str(), Some("sandbox.localhost"), "{key}: {url}");
+    }
+    for (name, provider) in &sandboxed.models.providers {
+        assert!(sandboxed.secrets.model_keys.contains_key(name), "{name} has no key of the sandbox");
+        assert_eq!((provider.budget.daily, provider.budget.monthly), (0.0, 0.0), "{name}");
+    }
+    let compose = compose();
+    let passed_on = compose["services"]["api"]["environment"].as_mapping().expect("an environment");
+    for (name, _) in
+        of_sandbox().iter().filter(|(name, _)| !name.starts_with("COMPOSE_") && name != "POSTGRES_PASSWORD")
+    {
+        assert!(passed_on.contains_key(name.as_str()), "docker-compose.yml does not pass on {name}");
+    }
 }
 
 #[test]

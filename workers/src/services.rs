@@ -5,7 +5,9 @@ use perch_clients::{
     ModelError, ResultsClient, ResultsError, Spender, XClient, XError,
     models::ChatRequest,
     pictures::{PictureError, Pictures},
+    x::XUser,
 };
+use perch_jobs::AccountId;
 use perch_queue::{
     Client, Redis,
     worker::{Deps, JobContext},
@@ -109,6 +111,12 @@ impl Services {
     /// Whether any model that extracts looks at pictures.
     pub(crate) fn look_at_pictures(&self) -> bool {
         self.models.look_at_pictures()
+    }
+
+    /// Whom the tokens of an account belong to, as X says it. A user read is charged to `doctor`.
+    pub async fn owner_of(&self, account: &AccountId) -> Result<XUser, XError> {
+        let spender = Spender { bot: "doctor", account: Some(account.to_string()), job: None };
+        self.x.charged_to(spender).me(account).await
     }
 
     /// The dependencies that the handlers ask for.

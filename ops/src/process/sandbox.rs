@@ -52,7 +52,9 @@ impl Overlay {
 pub fn options(settings: &Settings) -> SandboxOptions {
     let SandboxSettings { post_every, rate_limits, plan, .. } = settings.sandbox;
     SandboxOptions {
-        bot_accounts: settings.x.accounts.values().map(|account| account.username.clone()).collect(),
+        bot_accounts: (settings.x.accounts.values().map(|account| account.username.clone()))
+            .filter(|username| !username.is_empty())
+            .collect(),
         watched: settings.picks.watch.clone(),
         post_every: Some(post_every),
         rate_limits,

@@ -1,27 +1,82 @@
 //! What became of the day: by the tables, and by what stands at the sandbox.
 
+mod picks;
+mod replies;
+mod units;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use perch_sandbox::{
-    MadePost,
-    play::{Deserves, Expectation, ExpectedPick},
-};
+use perch_sandbox::{Endpoint, MadePost, play::Expectation};
+use serde_json::Value;
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 
-use crate::day::Staged;
+use crate::day::{KILLS, Staged};
+
+/// A pick as the tables have it.
+struct PickRow {
+    body: Value,
+    kind: String,
+    line: Option<f64>,
+    odds: Option<String>,
+    /// The post that had it first, and its author.
+    source_post: String,
+    author: String,
+}
+
+/// A post that named a pick.
+struct Sighting {
+    pick: String,
+    post: String,
+    odds: Option<String>,
+    units: Option<f64>,
+}
+
+/// What was done about a pick.
+struct Action {
+    pick: Option<String>,
+    kind: String,
+    state: String,
+    text: String,
+    source_post: Option<String>,
+    external_id: Option<String>,
+}
+
+/// What a pick came to for an account that named it.
+struct Bet {
+    pick: String,
+    account: String,
+    post: String,
+    grade: String,
+    stake: f64,
+    units: f64,
+    is_odds_assumed: bool,
+    is_stake_assumed: bool,
+}
+
+/// A mention and what became of it.
+struct Mention {
+    state: String,
+    reason: String,
+    reply: Option<String>,
+    external_id: Option<String>,
+}
 
 pub struct Books {
-    /// The posts that named each pick.
-    sightings: BTreeMap<String, BTreeSet<String>>,
-    /// The post that had each pick first.
-    first: BTreeMap<String, String>,
+    picks: BTreeMap<String, PickRow>,
+    sightings: Vec<Sighting>,
     /// How each pick ended.
     results: BTreeMap<String, String>,
-    /// What was done about each pick: kind and state.
-    actions: BTreeMap<String, Vec<(String, String)>>,
-    /// The state of each mention.
-    mentions: BTreeMap<String, (String, String)>,
+    actions: Vec<Action>,
+    bets: Vec<Bet>,
+    mentions: BTreeMap<String, Mention>,
+    /// What a person is asked about, by mention: the reply that was proposed, and what is said against it.
+    reviews: BTreeMap<String, (String, String)>,
     made: Vec<MadePost>,
+    /// Calls that X refused: to post, and to repeat a post.
+    refused_posts: u64,
+    refused_retweets: u64,
+    /// Effects that X would not let happen.
+    failed: u64,
     /// Effects that nobody knows the end of.
     pub unsettled: i64,
     /// The providers that were paid.
@@ -32,39 +87,44 @@ async fn rows(pool: &PgPool, sql: &'static str) -> Vec<PgRow> {
     sqlx::query(sql).fetch_all(pool).await.expect("Postgres answers")
 }
 
-async fn pairs(pool: &PgPool, sql: &'static str) -> Vec<(String, String)> {
+async fn pairs(pool: &PgPool, sql: &'static str) -> BTreeMap<String, String> {
     rows(pool, sql).await.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
+async fn count(pool: &PgPool, sql: &'static str) -> i64 {
+    rows(pool, sql).await[0].get(0)
+}
+
+const PICKS: &str = "select pick_key, pick, kind, line, odds, source_post, author from picks";
+const SIGHTINGS: &str = "select pick_key, post_id, odds, units from pick_sightings";
+const ACTIONS: &str = "select pick_key, kind, state, text, source_post, external_id from actions";
+const BETS: &str =
+    "select pick_key, account, post_id, grade, stake, units, odds_assumed, stake_assumed from settled_bets";
+const MENTIONS: &str = "select id, state, coalesce(reason, ''), reply, external_id from mentions";
+const REVIEWS: &str = "select mention_id, coalesce(proposed, ''), reasons::text from reviews";
+
 impl Books {
     pub async fn read(staged: &Staged) -> Self {
-        let pool = staged.database();
-        let mut sightings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (pick, post) in pairs(&pool, "select pick_key, post_id from pick_sightings").await {
-            sightings.entry(pick).or_default().insert(post);
-        }
-        let mut actions: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-        for row in rows(&pool, "select pick_key, kind, state from actions where pick_key is not null").await {
-            actions.entry(row.get(0)).or_default().push((row.get(1), row.get(2)));
-        }
-        let unsettled = "select count(*) from effects where state in ('intended', 'unknown')";
+        let (pool, x) = (staged.database(), staged.sandbox());
+        let refused = |endpoint, statuses: &[&str]| -> u64 {
+            statuses.iter().map(|status| x.calls_that_ended(endpoint, status)).sum()
+        };
+        let refusals = ["400", "401", "403", "404", "429"];
+        let failed = count(&pool, "select count(*) from effects where state = 'failed'").await;
         Self {
-            sightings,
-            first: pairs(&pool, "select pick_key, source_post from picks").await.into_iter().collect(),
-            results: pairs(&pool, "select pick_key, state from pick_results").await.into_iter().collect(),
-            actions,
-            mentions: rows(&pool, "select id, state, coalesce(reason, '') from mentions")
-                .await
-                .iter()
-                .map(|row| (row.get(0), (row.get(1), row.get(2))))
-                .collect(),
-            made: staged.sandbox().made(),
-            unsettled: rows(&pool, unsettled).await[0].get(0),
-            spent_on: pairs(&pool, "select distinct provider, bot from spend")
-                .await
-                .into_iter()
-                .map(|(p, _)| p)
-                .collect(),
+            picks: rows(&pool, PICKS).await.iter().map(|row| (row.get(0), PickRow::of(row))).collect(),
+            sightings: rows(&pool, SIGHTINGS).await.iter().map(Sighting::of).collect(),
+            results: pairs(&pool, "select pick_key, state from pick_results where state <> 'open'").await,
+            actions: rows(&pool, ACTIONS).await.iter().map(Action::of).collect(),
+            bets: rows(&pool, BETS).await.iter().map(Bet::of).collect(),
+            mentions: rows(&pool, MENTIONS).await.iter().map(|row| (row.get(0), Mention::of(row))).collect(),
+            reviews: rows(&pool, REVIEWS).await.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect(),
+            made: x.made(),
+            refused_posts: refused(Endpoint::CreatePost, &refusals),
+            refused_retweets: refused(Endpoint::Retweet, &refusals),
+            failed: u64::try_from(failed).expect("a count"),
+            unsettled: count(&pool, "select count(*) from effects where state in ('intended', 'unknown')").await,
+            spent_on: pairs(&pool, "select distinct provider, '' from spend").await.into_keys().collect(),
         }
     }
 
@@ -73,113 +133,105 @@ impl Books {
         let mut wrong = Vec::new();
         self.check_picks(expected, &mut wrong);
         self.check_noise(expected, &mut wrong);
-        self.check_retweets(&mut wrong);
+        self.check_actions(&mut wrong);
+        self.check_bets(expected, &mut wrong);
         self.check_replies(expected, &mut wrong);
+        self.check_counts(&mut wrong);
         wrong
     }
 
-    /// How the picks ended that exactly these posts named, and their keys.
-    fn picks_of(&self, posts: &BTreeSet<String>) -> Vec<(Option<&str>, &String)> {
-        let keys = self.sightings.iter().filter(|(_, seen)| *seen == posts).map(|(key, _)| key);
-        let ended = |key| self.results.get(key).map(String::as_str).filter(|state| *state != "open");
-        let mut picks: Vec<_> = keys.map(|key| (ended(key), key)).collect();
-        picks.sort_unstable();
-        picks
+    /// What was done about picks.
+    fn of_picks(&self) -> impl Iterator<Item = &Action> {
+        self.actions.iter().filter(|action| !action.is_to_mention())
     }
 
-    fn check_picks(&self, expected: &Expectation, wrong: &mut Vec<String>) {
-        if self.first.len() != expected.picks.len() {
-            wrong.push(format!("{} picks and not {}", self.first.len(), expected.picks.len()));
-        }
-        // A card names several picks, and others may repeat all of it.
-        let mut by_posts: BTreeMap<BTreeSet<String>, Vec<&ExpectedPick>> = BTreeMap::new();
-        for pick in &expected.picks {
-            by_posts.entry(pick.posts.iter().cloned().collect()).or_default().push(pick);
-        }
-        for (posts, picks) in &by_posts {
-            let found = self.picks_of(posts);
-            let mut results: Vec<Option<&str>> = picks.iter().map(|pick| Some(pick.result)).collect();
-            results.sort_unstable();
-            if found.iter().map(|(result, _)| *result).collect::<Vec<_>>() != results {
-                let names: Vec<&str> = picks.iter().map(|pick| pick.name.as_str()).collect();
-                wrong.push(format!("{names:?} of {posts:?} are {found:?} and not {results:?}"));
+    /// Every post at X has its reason, and every refusal of X stands in the ledger.
+    ///
+    /// X itself takes no second retweet and no equal text, so that nothing is there twice says little: that nobody tried is what
+    /// its refusals tell.
+    fn check_counts(&self, wrong: &mut Vec<String>) {
+        let made = |of: &dyn Fn(&MadePost) -> bool| self.made.iter().filter(|post| of(post)).count();
+        let done = |kind: &str| self.of_picks().filter(|action| action.kind == kind).count();
+        let answered = self.mentions.values().filter(|mention| mention.state == "answered").count();
+        for (what, made, reasons) in [
+            ("retweets", made(&|post| post.retweet_of.is_some()), done("retweet")),
+            ("replies", made(&|post| post.reply_to.is_some()), done("comment") + answered),
+            ("posts", made(&|post| post.retweet_of.is_none() && post.reply_to.is_none()), done("post")),
+            ("deleted posts", made(&|post| post.deleted), 0),
+        ] {
+            if made != reasons {
+                wrong.push(format!("{made} {what} were made, and there was reason for {reasons}"));
             }
         }
-        for key in self.first.keys() {
-            let done = self.actions.get(key).map(Vec::as_slice).unwrap_or_default();
-            let of = |kinds: &[&str]| done.iter().filter(|(kind, _)| kinds.contains(&kind.as_str())).count();
-            let (said, retweeted) = (of(&["comment", "post"]), of(&["retweet"]));
-            // Several picks of one post are one retweet, which is recorded for one of them.
-            if said != 1 || retweeted > 1 || done.iter().any(|(_, state)| state != "published") {
-                wrong.push(format!("{key}: {done:?}"));
-            }
+        let to_mentions =
+            self.actions.iter().filter(|action| action.is_to_mention() && action.state == "published").count();
+        if to_mentions != answered {
+            wrong.push(format!("{to_mentions} actions tell of {answered} answers to mentions"));
+        }
+        if self.refused_retweets > 0 {
+            wrong.push(format!("X refused {} retweets", self.refused_retweets));
+        }
+        // A worker that dies between the refusal and the ledger leaves it to the next one to ask again.
+        if !(self.failed..=self.failed + KILLS).contains(&self.refused_posts) {
+            wrong.push(format!("X refused {} posts, and {} effects failed", self.refused_posts, self.failed));
+        }
+    }
+}
+
+impl PickRow {
+    fn of(row: &PgRow) -> Self {
+        Self {
+            body: row.get(1),
+            kind: row.get(2),
+            line: row.get(3),
+            odds: row.get(4),
+            source_post: row.get(5),
+            author: row.get(6),
+        }
+    }
+}
+
+impl Sighting {
+    fn of(row: &PgRow) -> Self {
+        Self { pick: row.get(0), post: row.get(1), odds: row.get(2), units: row.get(3) }
+    }
+}
+
+impl Action {
+    fn of(row: &PgRow) -> Self {
+        Self {
+            pick: row.get(0),
+            kind: row.get(1),
+            state: row.get(2),
+            text: row.get(3),
+            source_post: row.get(4),
+            external_id: row.get(5),
         }
     }
 
-    fn check_noise(&self, expected: &Expectation, wrong: &mut Vec<String>) {
-        let seen: BTreeSet<&String> = self.sightings.values().flatten().collect();
-        for post in expected.posts.iter().filter(|post| post.noise.is_some() && seen.contains(&post.id)) {
-            wrong.push(format!("a pick was found in {} of {}, which is {:?}", post.id, post.account, post.noise));
+    /// A reply to a mention is about no pick.
+    fn is_to_mention(&self) -> bool {
+        self.pick.is_none() && self.kind == "comment"
+    }
+}
+
+impl Bet {
+    fn of(row: &PgRow) -> Self {
+        Self {
+            pick: row.get(0),
+            account: row.get(1),
+            post: row.get(2),
+            grade: row.get(3),
+            stake: row.get(4),
+            units: row.get(5),
+            is_odds_assumed: row.get(6),
+            is_stake_assumed: row.get(7),
         }
     }
+}
 
-    fn check_retweets(&self, wrong: &mut Vec<String>) {
-        let mut times: BTreeMap<&String, usize> = BTreeMap::new();
-        for of in self.made.iter().filter_map(|post| post.retweet_of.as_ref()) {
-            *times.entry(of).or_default() += 1;
-        }
-        let sources: BTreeSet<&String> = self.first.values().collect();
-        for source in &sources {
-            let times = times.get(source).copied().unwrap_or(0);
-            if times != 1 {
-                wrong.push(format!("post {source} was retweeted {times} times"));
-            }
-        }
-        wrong.extend(times.keys().filter(|of| !sources.contains(*of)).map(|of| format!("post {of} was retweeted")));
-        let said = self.made.iter().filter(|post| post.reply_to.is_none() && post.retweet_of.is_none()).count();
-        let comments = self.made.iter().filter(|post| post.reply_to.is_some()).count();
-        if said + comments > self.first.len() + self.mentions.len() {
-            wrong.push(format!("{said} posts of its own and {comments} replies are more than there was reason for"));
-        }
-    }
-
-    fn check_replies(&self, expected: &Expectation, wrong: &mut Vec<String>) {
-        let mut times: BTreeMap<&String, usize> = BTreeMap::new();
-        for to in self.made.iter().filter_map(|post| post.reply_to.as_ref()) {
-            *times.entry(to).or_default() += 1;
-        }
-        for mention in &expected.mentions {
-            let replies = times.get(&mention.id).copied().unwrap_or(0);
-            let (state, reason) = self
-                .mentions
-                .get(&mention.id)
-                .map_or(("unseen", ""), |(state, reason)| (state.as_str(), reason.as_str()));
-            let right = match mention.deserves {
-                // What would only repeat an earlier answer waits for a person; where both were written at once, X refuses one.
-                Deserves::Reply => match state {
-                    "answered" => replies == 1,
-                    "failed" => replies == 0 && reason.contains("posted this text already"),
-                    state => state == "in_review" && replies == 0,
-                },
-                Deserves::Person => state == "in_review" && replies == 0,
-                Deserves::Either => {
-                    replies <= 1 && !["unseen", "seen", "queued", "decided", "sending"].contains(&state)
-                }
-                Deserves::Nothing => replies == 0,
-            };
-            if !right {
-                let deserves = mention.deserves.as_str();
-                let id = &mention.id;
-                wrong
-                    .push(format!("mention {id} deserves {deserves}, is {state} ({reason}) and has {replies} replies"));
-            }
-        }
-        let answered = expected.mentions.iter().filter(|mention| mention.deserves == Deserves::Reply);
-        let (all, by_itself) = answered.fold((0, 0), |(all, by_itself), mention| {
-            (all + 1, by_itself + usize::from(times.contains_key(&mention.id)))
-        });
-        if by_itself * 10 < all * 7 {
-            wrong.push(format!("of {all} mentions that deserve a reply {by_itself} have one"));
-        }
+impl Mention {
+    fn of(row: &PgRow) -> Self {
+        Self { state: row.get(1), reason: row.get(2), reply: row.get(3), external_id: row.get(4) }
     }
 }

@@ -7,12 +7,16 @@ use std::{
 };
 
 use perch_sandbox::{Plan, Sandbox, SandboxOptions, SandboxState};
+use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::world::World;
 
 /// A day is long, and the machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How often a worker is killed.
+pub const KILLS: u64 = 3;
 
 pub struct Staged {
     world: World,
@@ -56,6 +60,11 @@ impl Staged {
 
     pub fn database(&self) -> PgPool {
         self.world.database.raw()
+    }
+
+    /// What a command answers.
+    pub fn tell(&self, arguments: &[&str]) -> Value {
+        self.world.json(arguments)
     }
 
     pub fn run(&self, arguments: &[&str]) -> Process {

@@ -51,5 +51,6 @@ async fn a_day_of_twenty_accounts_and_three_hundred_mentions_ends_with_what_it_d
     let books = Books::read(&staged).await;
     assert_eq!(books.wrong(&expected), Vec::<String>::new());
     assert_eq!(books.unsettled, 0, "an effect is left open");
+    assert_eq!(books.check_records(&staged.tell(&["picks", "record", "--by", "account"])), Vec::<String>::new());
     assert!(books.spent_on.contains("x") && books.spent_on.contains("grok") && books.spent_on.contains("together"));
 }

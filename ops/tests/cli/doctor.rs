@@ -1,3 +1,4 @@
+use perch_sandbox::{Sandbox, SandboxOptions};
 use perch_testkit::{OwnRedis, TestDatabase};
 use serde_json::Value;
 
@@ -86,6 +87,24 @@ async fn a_database_of_a_newer_release_is_refused_with_what_to_do() {
     let bind = format!("127.0.0.1:{}", perch_testkit::free_port());
     let started = run(worker.args(["--bind", &bind]), b"");
     assert!(started.code == 1 && started.stderr.contains("newer release"), "{started:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_another_account_than_the_configured_one_are_found() {
+    let world = World::start().await;
+    let options =
+        SandboxOptions { bot_accounts: vec!["perch_bot".into(), "my_bot".into()], ..SandboxOptions::default() };
+    let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
+    for (username, level_of_it) in [("perch_bot", "fail"), ("my_bot", "ok")] {
+        let mut command = world.perch(&["doctor", "--json"]);
+        command.env("PERCH__X__BASE_URL", sandbox.base_url()).env("X_MAIN_USERNAME", username);
+        command.env("X_API_KEY", "sandbox-consumer-key").env("X_API_SECRET", perch_sandbox::CONSUMER_SECRET);
+        command.env("X_MAIN_ACCESS_TOKEN", "sandbox-my_bot-token").env("X_MAIN_ACCESS_SECRET", "sandbox-my_bot-secret");
+        let ran = run(&mut command, b"");
+        let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(level(&report, "X accounts"), level_of_it, "{report}");
+        assert!(check(&report, "X accounts")["found"].as_str().is_some_and(|found| found.contains("@my_bot")));
+    }
 }
 
 #[test]

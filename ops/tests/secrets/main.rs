@@ -314,7 +314,7 @@ async fn wrong_credentials(world: &mut World) {
 fn wrong_settings(world: &mut World) {
     let mark = world.marks.plant("a credential in the wrong place");
     let with_user = format!("http://me:{mark}@127.0.0.1:9/");
-    let cases: [(&str, &str); 14] = [
+    let cases: [(&str, &str); 15] = [
         ("REDIS_URL", &mark),
         ("DATABASE_URL", &mark),
         ("REDIS_URL", &format!("redis://me:{mark}@host:no-port")),
@@ -324,6 +324,7 @@ fn wrong_settings(world: &mut World) {
         ("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", &with_user),
         ("PERCH__TELEMETRY__OTLP_ENDPOINT", &with_user),
         ("PERCH__TELEMETRY__OTLP_ENDPOINT", &format!("http://127.0.0.1:9/?token={mark}")),
+        ("PERCH__PICKS__RESULTS__URL", &format!("http://127.0.0.1:9/results?apiKey={mark}")),
         ("PERCH__MODELS__PROVIDERS__GROK__API_KEY_ENV", &mark),
         ("PERCH__MODELS__PROVIDERS__GROK__API_KEY", &mark),
         ("PERCH__X__BEARER_TOKEN", &mark),

@@ -106,6 +106,7 @@ impl World {
         command
             .args(arguments)
             .env("APP_ENV", "production")
+            .env("X_MAIN_USERNAME", "perch_bot")
             .env("RUST_LOG", "trace")
             .env("RUST_BACKTRACE", "1")
             .env("REDIS_URL", &self.redis_url)
@@ -188,7 +189,12 @@ impl World {
     }
 
     pub fn settings(&self) -> Settings {
-        let text = [("APP_ENV", "production"), ("REDIS_URL", &self.redis_url), ("DATABASE_URL", &self.database_url)];
+        let text = [
+            ("APP_ENV", "production"),
+            ("X_MAIN_USERNAME", "perch_bot"),
+            ("REDIS_URL", &self.redis_url),
+            ("DATABASE_URL", &self.database_url),
+        ];
         let single = SINGLE_VARIABLES.map(|name| (name, self.marks.get(name)));
         let vars = text.into_iter().chain(single).map(|(name, value)| (name.to_owned(), value.to_owned()));
         Settings::load_from(&config_dir(), vars).expect("the configuration is valid")

@@ -61,6 +61,12 @@ impl Layers {
         self.figment([]).find_value(&path.join(".")).ok()?.into_string()
     }
 
+    /// The keys of the table at `path`.
+    pub fn names_at(&self, path: &[&str]) -> Vec<String> {
+        let table = self.figment([]).find_value(&path.join(".")).ok().and_then(Value::into_dict);
+        table.into_iter().flat_map(Dict::into_keys).collect()
+    }
+
     /// Who gave the value at `path`, or the nearest thing above it.
     pub fn origin(&self, path: &[String]) -> Option<&Origin> {
         (1..=path.len()).rev().find_map(|depth| self.top(&path[..depth])).map(|at| &self.0[at].origin)

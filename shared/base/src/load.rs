@@ -9,7 +9,9 @@ use crate::{
     ConfigError, Environment, Origin, Problem, Settings,
     layers::Layers,
     reading::{self, Reading},
-    secrets, validate,
+    secrets,
+    settings::{FileSettings, Secrets},
+    validate,
     variables::Variables,
 };
 
@@ -25,7 +27,7 @@ impl Settings {
     ///
     /// Later ones win: `base.toml`; `staging.toml` or `production.toml`, chosen by `APP_ENV`; variables such as
     /// `PERCH__HTTP__MAX_BATCH` (a double underscore between the parts, the value as TOML or as plain text); and
-    /// `LIVE_POSTS`, `PORT` and `RUST_LOG`, where an empty one counts as not set.
+    /// `LIVE_POSTS`, `PORT`, `RUST_LOG` and `X_<ACCOUNT>_USERNAME`, where an empty one counts as not set.
     pub fn load(dir: &Path) -> Result<Self, ConfigError> {
         load(dir, &Variables::from_os(env::vars_os()))
     }
@@ -73,7 +75,24 @@ fn load(dir: &Path, vars: &Variables) -> Result<Settings, ConfigError> {
     }));
     let (secrets, bad_secrets) = secrets::read(vars, &file);
     problems.extend(bad_secrets);
+    problems.extend(nameless(&layers, &base, &file, &secrets));
     if problems.is_empty() { Ok(Settings { env, file, secrets }) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// Accounts without a handle, where X is called: whose mentions would be read nobody could tell.
+fn nameless(layers: &Layers, base: &Origin, file: &FileSettings, secrets: &Secrets) -> Vec<Problem> {
+    let calls_x = secrets.x_bearer_token.is_some() || secrets.x_consumer.is_some() || !secrets.x_accounts.is_empty();
+    let nameless = file.x.accounts.iter().filter(|(_, account)| calls_x && account.username.is_empty());
+    let problems = nameless.map(|(account, _)| {
+        let path = ["x", "accounts", account.as_str(), "username"].map(str::to_owned);
+        Problem {
+            origin: layers.origin(&path).unwrap_or(base).clone(),
+            key: path.join("."),
+            wrong: "is empty, and credentials of X are set".into(),
+            allowed: format!("the handle of that account, here or in {}", secrets::username_of(account.as_str())),
+        }
+    });
+    problems.collect()
 }
 
 fn push_prefixed(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
@@ -112,6 +131,13 @@ fn new_queue(layers: &Layers, name: String, path: &[String]) -> Option<Problem> 
 fn push_well_known(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         vars.garbled(|name| matches!(name, "APP_ENV" | "LIVE_POSTS" | "PORT" | "RUST_LOG")).collect();
+    for account in layers.names_at(&["x", "accounts"]) {
+        let name = secrets::username_of(&account);
+        problems.extend(vars.garbled(|garbled| garbled == name));
+        if let Some(handle) = vars.get(&name) {
+            layers.push_variable(&name, &["x".into(), "accounts".into(), account, "username".into()], handle);
+        }
+    }
     let mut refuse = |name: &str, key: &str, value: &str, allowed: &str| {
         let wrong = format!("is {:?}", value.chars().take(40).collect::<String>());
         let origin = Origin::Variable(name.to_owned());

@@ -29,6 +29,11 @@ pub(crate) fn read(vars: &Variables, settings: &FileSettings) -> (Secrets, Vec<P
     (secrets, reader.problems)
 }
 
+/// The variable that says the handle of an account: no credential, but it stands beside them.
+pub(crate) fn username_of(account: &str) -> String {
+    format!("X_{}_USERNAME", account.to_ascii_uppercase())
+}
+
 struct Reader<'v> {
     vars: &'v Variables,
     problems: Vec<Problem>,

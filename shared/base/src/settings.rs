@@ -17,7 +17,7 @@ pub use mentions::{MentionsSettings, ReviewMode};
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
 pub use picks::{PicksSettings, PictureSettings};
 pub use posting::{AccountPostingSettings, PostingSettings, QuietSettings};
-pub use tracking::{ResultsSettings, SummarySettings, TrackingSettings};
+pub use tracking::{ResultsSettings, SourceUrl, SummarySettings, TrackingSettings};
 
 use crate::Environment;
 
@@ -353,7 +353,7 @@ pub struct XSettings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct XAccountSettings {
-    /// Its handle, without `@`.
+    /// Its handle, without `@`; empty as long as nobody has said it, which only production without credentials of X allows.
     pub username: String,
     /// What it may publish, where that differs from `[posting]`.
     #[serde(default, skip_serializing_if = "AccountPostingSettings::is_empty")]

@@ -296,6 +296,33 @@ fn staging_never_sends_posts() {
 }
 
 #[test]
+fn production_calls_x_only_with_the_handles_of_its_own_accounts() {
+    let config = Config::shipped();
+    config.load_in("production", &[]).expect("nothing calls X yet");
+    let keys = [("X_MAIN_ACCESS_TOKEN", "hunter2"), ("X_MAIN_ACCESS_SECRET", "hunter2")];
+    let error = config.load_in("production", &keys).expect_err("whose mentions are read?");
+    says(&error.to_string(), &["base.toml: x.accounts.main.username is empty", "X_MAIN_USERNAME"]);
+    let named = [keys[0], keys[1], ("X_MAIN_USERNAME", "my_bot")];
+    let settings = config.load_in("production", &named).expect("it is said");
+    assert_eq!(settings.x.accounts[&"main".parse().expect("a name")].username, "my_bot");
+    assert_eq!(settings.picks.watch, [""; 0], "nobody is watched who was not named");
+    let text = config.problem(&[("X_MAIN_USERNAME", "@my_bot")]);
+    says(&text, &["variable X_MAIN_USERNAME: x.accounts.main.username is \"@my_bot\"", "without @"]);
+}
+
+#[test]
+fn the_query_of_the_source_of_results_is_never_shown() {
+    let url = "https://results.example.com/latest.json?apiKey=hunter2&days=2";
+    let settings = Config::shipped().settings(&[("PERCH__PICKS__RESULTS__URL", url)]);
+    assert_eq!(settings.picks.results.url.as_str(), url);
+    let printed = format!("{settings:?}{}", serde_json::json!(settings.file));
+    assert!(
+        !printed.contains("hunter2") && printed.contains("https://results.example.com/latest.json?***"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn production_reaches_services_over_tls_or_on_its_own_machine() {
     let config = Config::shipped();
     let error = config.load_in("production", &[("PERCH__X__BASE_URL", "http://api.x.com")]).expect_err("no TLS");
@@ -393,8 +420,7 @@ fn a_problem_tells_a_file_from_a_variable() {
 #[test]
 fn an_account_publishes_as_posting_says_unless_its_own_block_says_otherwise() {
     let own = r#"posting = { per_day = 20, quiet = { from = "22:30", to = "08:00", timezone = "America/New_York" } }"#;
-    let config =
-        Config::shipped().with("base.toml", "username = \"perch_bot\"", &format!("username = \"perch_bot\"\n{own}"));
+    let config = Config::shipped().with("base.toml", "username = \"\"", &format!("username = \"\"\n{own}"));
     let settings = config.settings(&[("PERCH__POSTING__MIN_INTERVAL", "90s"), ("PERCH__POSTING__PER_DAY", "50")]);
     let main = settings.posting_of(&"main".parse().expect("a name"));
     assert_eq!((main.per_day, main.min_interval.as_secs(), main.replies_per_day), (20, 90, 0));

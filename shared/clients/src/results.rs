@@ -74,7 +74,7 @@ impl ResultsClient {
             return Ok(None);
         }
         let setup = |reason: String| ResultsError::Setup { reason };
-        let url = Url::parse(&settings.url).map_err(|error| setup(format!("picks.results.url: {error}")))?;
+        let url = Url::parse(settings.url.as_str()).map_err(|error| setup(format!("picks.results.url: {error}")))?;
         let limits = Arc::new(LocalLimits::new());
         let transport = Transport::new("results", &url, settings.timeout, limits, Vec::new())
             .map_err(|error| setup(setup_advice(&error)))?;

@@ -1,6 +1,7 @@
 //! `perch doctor`: what is wrong with this installation, and how to mend it.
 
 mod backup;
+mod bots;
 mod brake;
 mod check;
 mod configuration;
@@ -80,6 +81,7 @@ async fn all(settings: &Settings) -> Vec<Check> {
     checks.extend(postgres);
     if is_up {
         checks.push(brake::check(settings).await);
+        checks.extend(bots::checks(settings).await);
         checks.push(sync::check(settings).await);
         checks.extend(recovery::checks(settings).await);
         checks.push(backup::postgres(settings).await.unwrap_or_else(|away| away));

@@ -1,8 +1,8 @@
 //! What the tracking of picks asks of the configuration.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What stands in where a post names no odds or no stake.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl Default for TrackingSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct ResultsSettings {
     /// The whole URL; empty fetches none.
-    pub url: String,
+    pub url: SourceUrl,
     /// How long one request may take.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
@@ -36,7 +36,49 @@ pub struct ResultsSettings {
 
 impl Default for ResultsSettings {
     fn default() -> Self {
-        Self { url: String::new(), timeout: Duration::from_secs(10) }
+        Self { url: SourceUrl::default(), timeout: Duration::from_secs(10) }
+    }
+}
+
+/// A URL whose query may hold a key, as sources of results ask for it: it is not shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SourceUrl(String);
+
+impl SourceUrl {
+    /// The whole of it, for the request itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn shown(&self) -> String {
+        match self.0.split_once('?') {
+            Some((url, _)) => format!("{url}?***"),
+            None => self.0.clone(),
+        }
+    }
+}
+
+impl From<&str> for SourceUrl {
+    fn from(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+}
+
+impl fmt::Debug for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Serialize for SourceUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.shown())
     }
 }
 

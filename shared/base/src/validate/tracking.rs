@@ -39,7 +39,7 @@ fn are_odds(text: &str) -> bool {
 fn results(check: &mut Check, results: &ResultsSettings, env: Environment) {
     let key = "picks.results.url";
     if !results.url.is_empty() {
-        match Url::parse(&results.url) {
+        match Url::parse(results.url.as_str()) {
             Ok(url) => {
                 let mut bare = url.clone();
                 // Sources often take the sport or the days as a query.

@@ -53,10 +53,14 @@ pub struct ExpectedPick {
     pub legs: usize,
     /// The posts that have it, in the order of the day.
     pub posts: Vec<String>,
+    /// What each of these posts says of it: the bet, at the odds and the stake of that post.
+    pub said: Vec<Answer>,
     /// Their authors, each once.
     pub accounts: BTreeSet<String>,
     /// `won`, `lost` or `push`.
     pub result: &'static str,
+    /// The same of each leg, in the order of the first post.
+    pub endings: Vec<&'static str>,
 }
 
 /// What a mention should come to.
@@ -108,15 +112,25 @@ impl Player<'_> {
         let mut order = Vec::new();
         let mut picks: BTreeMap<String, ExpectedPick> = BTreeMap::new();
         for plan in &self.script.posts {
-            let (Meaning::Bets { bets, .. }, Some(id)) = (&plan.meaning, self.ids.get(&plan.key)) else { continue };
-            for legs in bets {
+            let (Meaning::Bets { bets, answer, .. }, Some(id)) = (&plan.meaning, self.ids.get(&plan.key)) else {
+                continue;
+            };
+            for (legs, said) in bets.iter().zip(parts(answer)) {
                 let name = named(legs);
                 let pick = picks.entry(name.clone()).or_insert_with(|| {
                     order.push(name.clone());
-                    let result = self.ending(legs).as_str();
-                    ExpectedPick { name, legs: legs.len(), posts: Vec::new(), accounts: BTreeSet::new(), result }
+                    ExpectedPick {
+                        name,
+                        legs: legs.len(),
+                        posts: Vec::new(),
+                        said: Vec::new(),
+                        accounts: BTreeSet::new(),
+                        result: self.ending(legs).as_str(),
+                        endings: legs.iter().map(|leg| leg.ending(&self.script.games).as_str()).collect(),
+                    }
                 });
                 pick.posts.push(id.clone());
+                pick.said.push(said);
                 pick.accounts.insert(plan.account.clone());
             }
         }
@@ -151,6 +165,14 @@ impl Player<'_> {
             nth_of_conversation: nth(of_conversation.entry(plan.root).or_default()),
         });
         expected.collect()
+    }
+}
+
+/// What an answer says of each bet of its post.
+fn parts(answer: &Answer) -> Vec<Answer> {
+    match answer {
+        Answer::Several(picks) => picks.iter().cloned().map(Answer::One).collect(),
+        whole => vec![whole.clone()],
     }
 }
 
