@@ -15,8 +15,8 @@ use crate::world::World;
 /// A day is long, and the machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// How often a worker is killed.
-pub const KILLS: u64 = 3;
+/// The hours of the day by which a worker is killed, and which of them.
+pub const KILLS: [(u32, usize); 3] = [(6, 0), (12, 1), (18, 0)];
 
 pub struct Staged {
     world: World,

@@ -16,7 +16,7 @@ use perch_sandbox::{
 
 use crate::{
     books::Books,
-    day::{Staged, patiently},
+    day::{KILLS, Staged, patiently},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,11 +30,11 @@ async fn a_day_of_twenty_accounts_and_three_hundred_mentions_ends_with_what_it_d
     let x = staged.sandbox();
 
     // Three times a day a worker dies amid its work, and another takes its place.
-    for (part, victim) in [(6, 0), (12, 1), (18, 0)] {
+    for (hour, victim) in KILLS {
         let before = x.made().len();
-        player.play_until(&x, DAY * part / 24);
+        player.play_until(&x, DAY * hour / 24);
         let busy = x.wait_until(Duration::from_secs(20), |x| x.made().len() > before).await;
-        assert!(busy || part == 6, "the bots do nothing before hour {part}");
+        assert!(busy || hour == 6, "the bots do nothing before hour {hour}");
         workers[victim].kill();
         workers[victim] = staged.run(&["worker"]);
     }

@@ -12,7 +12,7 @@ use reqwest::{Client, Request, Response, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::RateLimits;
+use crate::{RateLimits, oauth1};
 
 /// The largest answer that is read, in bytes.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -63,7 +63,8 @@ impl SendError {
 }
 
 impl Transport {
-    /// A way to the service at `base`. `secrets` are cut out of every message that comes from it.
+    /// A way to the service at `base`. `secrets` are cut out of every message that comes from it, also as they were encoded to
+    /// sign a request.
     pub(crate) fn new(
         service: &str,
         base: &Url,
@@ -86,6 +87,9 @@ impl Transport {
             // No certificates are needed then, and the machine may have none.
             builder = builder.tls_certs_only([]);
         }
+        let both =
+            |secret: SecretString| [SecretString::from(oauth1::encoded(secret.expose_secret()).to_string()), secret];
+        let secrets = secrets.into_iter().flat_map(both).collect();
         Ok(Self { client: builder.build()?, service: service.to_owned(), limits, secrets })
     }
 
@@ -252,6 +256,8 @@ mod tests {
         let shown = transport("hunter2hunter2").presentable(&format!("no hunter2hunter2 {}", "é".repeat(600)));
         assert!(shown.starts_with("no [secret] é"), "{shown}");
         assert_eq!(shown.chars().count(), MAX_DETAIL + 1);
+        let shown = transport("hunter2\nhunter2/").presentable("key=hunter2%0Ahunter2%2F, or hunter2\nhunter2/");
+        assert_eq!(shown, "key=[secret], or [secret]");
     }
 
     #[test]

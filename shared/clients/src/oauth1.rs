@@ -83,7 +83,7 @@ pub(crate) fn signature(base_string: &str, consumer_secret: &str, token_secret: 
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-fn encoded(text: &str) -> PercentEncode<'_> {
+pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)
 }
 
