@@ -32,11 +32,11 @@ impl Books {
         }
         for bet in &self.bets {
             let Some(pick) = by_key.get(bet.pick.as_str()) else { continue };
-            match said_in(pick, &bet.post).filter(|_| authors[bet.post.as_str()] == bet.account) {
-                Some(said) => check_bet(bet, pick, said, wrong),
-                None => {
-                    wrong.push(format!("{} is settled by {}, which {} did not write", pick.name, bet.post, bet.account))
-                }
+            if let Some(said) = said_in(pick, &bet.post).filter(|_| authors[bet.post.as_str()] == bet.account) {
+                check_bet(bet, pick, said, wrong);
+            } else {
+                let Bet { account, post, .. } = bet;
+                wrong.push(format!("{} is settled by {post}, which {account} did not write", pick.name));
             }
         }
     }
