@@ -2,7 +2,7 @@ use axum::{Json, Router, http::StatusCode, routing::get};
 use chrono::Utc;
 use perch_jobs::{FetchResults, SummariseDay};
 use perch_picks::settle::Grade;
-use perch_store::{BetFilter, JobState, PickFilter, PostRecord, TrackedPick};
+use perch_store::{BetFilter, JobState, PickFilter, TrackedPick};
 use perch_workers::tracking::ResultEntry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -37,7 +37,6 @@ async fn results_that_a_source_gives_settle_the_picks_of_all_who_named_them() {
     world.done(&world.written(PETE, "Lakers -3.5 (-105) 1u")).await;
     world.done(&world.written(SALLY, CELTICS)).await;
     assert_eq!(picks(&world).await.len(), 2);
-    let unread = world.written("read_late", "Lakers -3.5 (-110) 2u");
 
     let fetched = world.done(&FetchResults {}).await.result.expect("a result");
     assert_eq!((&fetched["games"], &fetched["settled"], &fetched["open"]), (&json!(1), &json!(1), &json!(1)));
@@ -49,17 +48,6 @@ async fn results_that_a_source_gives_settle_the_picks_of_all_who_named_them() {
     assert_eq!(units, [(SALLY, 1.82), (PETE, 0.95)]);
     let again = world.done(&FetchResults {}).await.result.expect("a result");
     assert_eq!((&again["settled"], &again["late"]), (&json!(0), &json!(0)));
-
-    let read = PostRecord { post: unread.post.clone(), read_at: Utc::now() };
-    world.store.record(&[read]).await.expect("Postgres takes it");
-    world.done(&unread).await;
-    world.done(&world.written("posted_late", "Lakers -3.5 (-110) 2u")).await;
-    picks(&world).await;
-    assert_eq!(world.done(&FetchResults {}).await.result.expect("a result")["late"], 1);
-    let bets = world.store.tracking().bets(&BetFilter::default()).await.expect("Postgres answers");
-    let mut accounts: Vec<&str> = bets.iter().map(|bet| bet.account.as_str()).collect();
-    accounts.sort_unstable();
-    assert_eq!(accounts, [PETE, "read_late", SALLY], "a post counts by when it was written");
 }
 
 #[test]
