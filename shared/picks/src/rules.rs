@@ -6,11 +6,13 @@
 
 mod clause;
 mod leagues;
+mod legs;
 pub mod lex;
 mod markets;
 pub mod names;
 mod phrases;
 mod price;
+mod spoken;
 mod stakes;
 mod verdict;
 mod worth;
@@ -39,6 +41,7 @@ pub fn extract(text: &str) -> Answer {
     let mut reading = Reading { parlay, ..Reading::default() };
     for (clause, live) in clauses.iter().zip(live) {
         if live {
+            reading.legs = reading.legs.max(clause.legs);
             reading.clause(clause, &context);
         } else {
             reading.apart();
@@ -52,12 +55,23 @@ pub(crate) fn leagues_of(text: &str) -> Option<&'static str> {
     Context::of(&clause::clauses(&lex::tokens(&lex::normalise(text)))).hinted_only()
 }
 
+/// A bet that was read.
+struct Read {
+    pick: Pick,
+    /// Its clause says no more than the bet.
+    bare: bool,
+}
+
 /// What was read so far.
 #[derive(Default)]
 struct Reading {
-    picks: Vec<Pick>,
+    picks: Vec<Read>,
     /// The post is one bet of several legs.
     parlay: bool,
+    /// How many legs the post says that the parlay has.
+    legs: Option<usize>,
+    /// What the players below a heading do.
+    doing: Option<legs::Heading>,
     /// Prices and stakes of clauses without a bet, and of parlays.
     spare_odds: Vec<String>,
     spare_units: Option<f64>,
@@ -77,8 +91,12 @@ impl Reading {
         let committed = self.parlay || verdict::committed(clause);
         drafts.retain(|d| !d.weak || d.odds.is_some() || d.units.is_some() || committed);
         if self.parlay {
-            drafts.extend(markets::bare_legs(clause, &drafts));
+            drafts.extend(legs::bare(clause, &drafts));
             drafts.sort_by_key(|d| d.at.start);
+        }
+        if let (Some(doing), true) = (&self.doing, drafts.is_empty()) {
+            drafts = legs::doing(clause, doing);
+            drafts.retain(|d| d.odds.is_some() || self.parlay);
         }
         if drafts.is_empty() {
             self.without_bet(clause);
@@ -86,13 +104,22 @@ impl Reading {
         }
         let taken = drafts.iter().filter(|d| d.odds.is_some()).count();
         self.spare_odds.extend(price::all(&clause.terms).into_iter().skip(taken));
+        let bare = !clause.tells && !has_other_names(clause, &drafts);
+        let mut game: Option<(Name, Name)> = None;
         for mut draft in drafts {
             if draft.pair.is_none() && self.heading_speaks_of(&draft) {
                 draft.pair.clone_from(&self.heading);
             }
+            // A side of the game whose total stands before it.
+            if draft.pair.is_none() && draft.subject.as_ref().is_some_and(|name| is_of(name, game.as_ref())) {
+                draft.pair.clone_from(&game);
+            }
+            if draft.kind == PickKind::Total && draft.pair.is_some() {
+                game.clone_from(&draft.pair);
+            }
             // A line beyond all numbers is no bet, whatever stands around it.
             if let Some(pick) = settled(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
-                self.add(pick);
+                self.add(Read { pick, bare });
             }
         }
     }
@@ -103,7 +130,7 @@ impl Reading {
         match &draft.subject {
             None => true,
             Some(_) if draft.kind == PickKind::Prop => true,
-            Some(name) => name.candidates == a.candidates || name.candidates == b.candidates,
+            Some(name) => is_of(name, Some(&(a.clone(), b.clone()))),
         }
     }
 
@@ -111,6 +138,7 @@ impl Reading {
         self.spare_odds.extend(price::all(&clause.terms));
         self.spare_units = self.spare_units.or_else(|| price::stake(&clause.terms));
         self.each |= clause.terms.contains(&Term::Each);
+        self.doing = legs::heading(clause).or(self.doing.take());
         let names: Vec<&Name> =
             clause.terms.iter().filter_map(|t| if let Term::Name(name) = t { Some(name) } else { None }).collect();
         let joined = clause.terms.iter().any(|t| matches!(t, Term::Versus | Term::Joint | Term::At));
@@ -120,50 +148,76 @@ impl Reading {
     }
 
     /// Keeps a bet that is said twice once, with the more complete of its two forms.
-    fn add(&mut self, pick: Pick) {
+    fn add(&mut self, read: Read) {
         let said =
             |p: &Pick| (p.kind, p.selection.clone(), p.player.clone(), p.stat.clone(), p.line, p.side, p.event.clone());
-        match self.picks.iter_mut().find(|known| said(known) == said(&pick)) {
-            Some(known) => {
-                known.odds = known.odds.take().or(pick.odds);
-                known.units = known.units.or(pick.units);
-            }
-            None => self.picks.push(pick),
+        if let Some(Read { pick: known, .. }) = self.picks.iter_mut().find(|k| said(&k.pick) == said(&read.pick)) {
+            known.odds = known.odds.take().or(read.pick.odds);
+            known.units = known.units.or(read.pick.units);
+        } else {
+            self.picks.push(read);
         }
     }
 
     fn answer(mut self) -> Answer {
-        if self.parlay && self.picks.len() > 1 {
+        if self.parlay {
             return self.into_parlay();
         }
+        if self.picks.len() > 1 {
+            self.leave_out_talk();
+        }
         let single = self.picks.len() == 1;
-        for pick in &mut self.picks {
+        for Read { pick, .. } in &mut self.picks {
             if single || self.each {
                 pick.units = pick.units.or(self.spare_units);
                 pick.odds = pick.odds.take().or_else(|| self.spare_odds.first().cloned());
             }
         }
-        match self.picks.len() {
+        self.leave_out_talk();
+        let mut picks: Vec<Pick> = self.picks.into_iter().map(|read| read.pick).collect();
+        match picks.len() {
             0 => Answer::Nothing(()),
-            1 => self.picks.pop().map_or(Answer::Nothing(()), Answer::One),
-            _ => Answer::Several(self.picks),
+            1 => picks.pop().map_or(Answer::Nothing(()), Answer::One),
+            _ => Answer::Several(picks),
         }
     }
 
-    /// A lone price is that of the whole; with more of them, each leg has its own.
-    fn into_parlay(mut self) -> Answer {
-        let priced: Vec<usize> = (0..self.picks.len()).filter(|n| self.picks[*n].odds.is_some()).collect();
-        let mut odds = self.spare_odds.pop();
-        if odds.is_none()
-            && let [only] = priced.as_slice()
-        {
-            odds = self.picks[*only].odds.take();
-        }
-        for pick in &mut self.picks {
-            pick.units = None;
-        }
-        Answer::Parlay(Parlay { kind: ParlayTag::Parlay, picks: self.picks, odds })
+    /// A bet without a price and a stake counts where nothing else is said.
+    fn leave_out_talk(&mut self) {
+        let shared = self.each && (self.spare_units.is_some() || !self.spare_odds.is_empty());
+        self.picks.retain(|Read { pick, bare }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
     }
+
+    /// A lone price is that of the whole; with more of them, each leg has its own. A parlay of which a leg could not be read
+    /// is another bet than what is left of it.
+    fn into_parlay(self) -> Answer {
+        let mut legs: Vec<Pick> = self.picks.into_iter().map(|read| Pick { units: None, ..read.pick }).collect();
+        if legs.len() < self.legs.unwrap_or(2).max(2) {
+            return Answer::Nothing(());
+        }
+        let mut odds = self.spare_odds.last().cloned();
+        let mut priced = legs.iter_mut().filter(|leg| leg.odds.is_some());
+        if let (None, Some(only), None) = (&odds, priced.next(), priced.next()) {
+            odds = only.odds.take();
+        }
+        Answer::Parlay(Parlay { kind: ParlayTag::Parlay, picks: legs, odds })
+    }
+}
+
+/// Whether a name is one of two opponents.
+fn is_of(name: &Name, pair: Option<&(Name, Name)>) -> bool {
+    let same = |other: &Name| {
+        name.candidates == other.candidates && (name.written == other.written || !name.candidates.is_empty())
+    };
+    pair.is_some_and(|(a, b)| same(a) || same(b))
+}
+
+/// Whether a clause names somebody whom no table knows and no bet of it is about.
+fn has_other_names(clause: &Clause, drafts: &[Draft]) -> bool {
+    clause.terms.iter().enumerate().any(|(at, term)| match term {
+        Term::Name(name) => name.candidates.is_empty() && !drafts.iter().any(|d| d.at.contains(&at)),
+        _ => false,
+    })
 }
 
 /// The pick of a bet, or nothing when it would contradict itself.
@@ -209,7 +263,7 @@ fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
 /// Whether a name fits its bet. A name that no table knows needs something else that speaks for a bet.
 fn may_be(name: &Settled, kind: PickKind, supported: bool) -> bool {
     match (name.role, kind) {
-        (None, _) => supported,
+        (None, _) => supported && !clause::is_remainder(&name.name),
         (Some(Role::Player), PickKind::Moneyline | PickKind::Spread) => false,
         _ => true,
     }

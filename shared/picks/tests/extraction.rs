@@ -62,6 +62,58 @@ fn posts_from_every_corner_are_read_too() {
 }
 
 #[test]
+fn what_a_whole_crowd_posts_is_read_too() {
+    let accuracy = accuracy(&examples(include_str!("data/crowd.jsonl")));
+    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+}
+
+#[test]
+fn a_parlay_is_all_of_its_legs_or_nothing() {
+    for (text, legs) in [
+        ("SGP +500: Hurts anytime TD, Barkley anytime TD, Eagles -3", 3),
+        ("ATD parlay +900\nDerrick Henry\nSaquon Barkley", 2),
+        ("2-leg parlay +600\nLakers ML\nBoth teams to score", 0),
+        ("three leg parlay +450 1u: Bills -3, Ravens ML and the other one", 0),
+        ("3-team parlay +595: Bills ML, Ravens ML, Chiefs ML", 3),
+        ("Parlay +310\nLakers ML", 0),
+    ] {
+        let read = match extract(text) {
+            Answer::Nothing(()) => 0,
+            Answer::Parlay(parlay) => parlay.picks.len(),
+            single => panic!("{text:?} gave {single:?}"),
+        };
+        assert_eq!(read, legs, "{text:?}");
+    }
+}
+
+#[test]
+fn a_team_without_a_price_is_a_bet_only_where_nothing_else_is_said() {
+    for bet in ["Lakers -3.5", "Lock of the day: Chiefs ML 🔒", "I like Suns +4 tonight", "Lakers -3.5 2u, easy money"]
+    {
+        assert_ne!(extract(bet), Answer::Nothing(()), "{bet:?}");
+    }
+    for talk in [
+        "Everybody and their mother has Chiefs -3.5",
+        "Imagine having Suns +4 there",
+        "Parlay died on Cowboys -3.5, thanks guys",
+        "That's a W! Jets +6.5 💰",
+        "Ravens -2.5 at -150 is a trap. Staying away.",
+        "Over 110 hit with five minutes left",
+    ] {
+        assert_eq!(extract(talk), Answer::Nothing(()), "{talk:?}");
+    }
+}
+
+#[test]
+fn the_rest_of_a_name_is_nobody() {
+    for text in ["Wayne St -3.5 -110 1u", "Weber State -3.5 -110", "St -3 -110", "Arsenal Women -1.5 -110 1u"] {
+        let picks = perch_picks::score::picks(&extract(text));
+        let names: Vec<&str> = picks.iter().filter_map(|pick| pick.selection.as_deref()).collect();
+        assert!(!names.iter().any(|name| ["St", "State", "Women", "Arsenal"].contains(name)), "{text:?}: {names:?}");
+    }
+}
+
+#[test]
 fn no_text_breaks_the_rules_and_every_answer_is_valid() {
     let all =
         examples(include_str!("data/examples.jsonl")).into_iter().chain(examples(include_str!("data/notation.jsonl")));

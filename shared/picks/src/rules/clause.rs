@@ -3,10 +3,14 @@
 use perch_jobs::Side;
 
 use super::{
-    lex::{Lexeme, Token},
+    legs,
+    lex::{Lexeme, Token, fold},
     names::{BOOK, Candidate, LONGEST, Role, key},
-    phrases::{LEAGUE_SIGNS, NOT_NAMES, PHRASES},
+    phrases::{LEAGUE_SIGNS, NOT_NAMES, PHRASES, PROPOSING},
 };
+
+/// Words after a name that make it another's.
+const REMAINDERS: [&str; 9] = ["women", "womens", "women's", "ladies", "tech", "u19", "u20", "u21", "u23"];
 
 /// A name in a post with its possible readings; none for a name that the tables do not know.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +88,10 @@ pub(crate) struct Clause {
     pub mark: Mark,
     /// It says from where to where a line went.
     pub moved: bool,
+    /// It says more than a bet and that it is one.
+    pub tells: bool,
+    /// How many legs it says its parlay has.
+    pub legs: Option<usize>,
     /// Leagues named by words or emoji.
     pub leagues: Vec<&'static str>,
 }
@@ -181,13 +189,25 @@ fn clause(tokens: &[Token]) -> Clause {
     let mut at = 0;
     while at < tokens.len() {
         let (term, taken) = term(tokens, at);
-        if let Term::League(league) = term {
-            clause.leagues.push(league);
+        match term {
+            Term::League(league) => clause.leagues.push(league),
+            Term::Other => clause.tells |= tells(&tokens[at]),
+            _ => {}
         }
         clause.terms.push(term);
         at += taken;
     }
+    if clause.terms.contains(&Term::Parlay) {
+        clause.legs = legs::stated(tokens);
+    }
     clause
+}
+
+/// Whether a word belongs neither to a bet nor to its praise.
+fn tells(token: &Token) -> bool {
+    let letters = token.text.starts_with(char::is_alphabetic);
+    let record = matches!(token.lexeme, Lexeme::Record | Lexeme::Profit) || token.text.ends_with('%');
+    (letters && !PROPOSING.contains(&format!(" {} ", token.folded))) || record
 }
 
 fn is_line(token: &Token) -> bool {
@@ -247,6 +267,9 @@ fn stat(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
 }
 
 fn phrase(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
+    if is_handle(tokens, at) {
+        return Some((Term::Filler, 2));
+    }
     if tokens[at].lexeme == Lexeme::Sign('-') {
         return Some((Term::Joint, 1));
     }
@@ -256,6 +279,13 @@ fn phrase(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
         Some(longer) if longer.1 > found.1 => Some(longer),
         _ => Some(found),
     }
+}
+
+/// "@betsbook", but not "@Celtics".
+fn is_handle(tokens: &[Token], at: usize) -> bool {
+    let [sign, word, ..] = &tokens[at..] else { return false };
+    let apart = sign.lexeme == Lexeme::Sign('@') && !sign.glued;
+    apart && word.glued && word.lexeme == Lexeme::Word && known_name(tokens, at + 1).is_none()
 }
 
 /// Every key that begins at a token, the longest first.
@@ -274,6 +304,9 @@ fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
         if candidates.is_empty() || last.lexeme == Lexeme::Sign('-') {
             return None;
         }
+        if let Some(written) = of_another(tokens, at, len) {
+            return Some((Term::Name(Name { written, candidates: Vec::new() }), len + 1));
+        }
         let capitals = !tokens[at..at + len].iter().any(|t| t.text.chars().any(char::is_lowercase));
         let begins_capital = tokens[at].text.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
         let in_a_bet = beside_a_market(tokens, at, at + len);
@@ -288,6 +321,24 @@ fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
         let written = tokens[at..at + len].iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
         (!kept.is_empty()).then_some((Term::Name(Name { written, candidates: kept }), len))
     })
+}
+
+/// "Georgia" in "Georgia St" and "Arsenal" in "Arsenal Women" are not whom the tables know by that name.
+fn of_another(tokens: &[Token], at: usize, len: usize) -> Option<String> {
+    let rest = tokens.get(at + len).filter(|t| t.text.starts_with(char::is_uppercase) && !t.glued)?;
+    let rest = match rest.folded.as_str() {
+        "st" | "state" => "State",
+        folded if REMAINDERS.contains(&folded) => rest.text.as_str(),
+        _ => return None,
+    };
+    let name = tokens[at..at + len].iter().map(|t| t.text.as_str()).chain([rest]).collect::<Vec<_>>();
+    Some(name.join(" "))
+}
+
+/// Whether a name is only the rest of one.
+pub(crate) fn is_remainder(written: &str) -> bool {
+    let folded = fold(written);
+    matches!(folded.as_str(), "st" | "state") || REMAINDERS.contains(&folded.as_str())
 }
 
 /// The first reading of a name that the tables know, with its length in tokens.
@@ -357,6 +408,9 @@ fn unknown_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
             written.push(' ');
         }
         written.push_str(&token.text);
+    }
+    if let Some(place) = written.strip_suffix(" St").or_else(|| written.strip_suffix(" St.")) {
+        written = format!("{place} State");
     }
     Some((Term::Name(Name { written, candidates: Vec::new() }), to - at))
 }

@@ -8,6 +8,7 @@ use super::{
     clause::{Clause, Name, Term},
     markets::Draft,
     names::{BOOK, Candidate, Role},
+    phrases::WITHOUT_TABLE,
 };
 
 /// What a whole post says about leagues.
@@ -16,13 +17,31 @@ pub(crate) struct Context {
     hinted: BTreeSet<&'static str>,
     /// Leagues of names that can be only one.
     certain: Vec<&'static str>,
+    /// Every name once, with its possible readings.
+    names: Vec<Vec<Candidate>>,
 }
 
 impl Context {
     pub fn of(clauses: &[Clause]) -> Self {
         let hinted = clauses.iter().flat_map(|c| c.leagues.iter().copied()).collect();
         let certain = clauses.iter().flat_map(|c| &c.terms).filter_map(only_league).collect();
-        Self { hinted, certain }
+        let mut names: Vec<Vec<Candidate>> = Vec::new();
+        for term in clauses.iter().flat_map(|c| &c.terms) {
+            if let Term::Name(name) = term
+                && !names.contains(&name.candidates)
+            {
+                names.push(name.candidates.clone());
+            }
+        }
+        Self { hinted, certain, names }
+    }
+
+    /// How many other names of the post may be of a league, at most a few.
+    fn company(&self, name: &Name, league: &str) -> i32 {
+        let may_be = |other: &&Vec<Candidate>| {
+            **other != name.candidates && other.iter().any(|c| !c.weak && self::league(c) == league)
+        };
+        i32::try_from(self.names.iter().filter(may_be).count().min(3)).unwrap_or(0)
     }
 
     /// The league of a post that speaks of one only.
@@ -95,6 +114,7 @@ fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, con
     if likely(draft).contains(&league) {
         score += 4;
     }
+    score += context.company(name, league);
     score += i32::try_from(context.certain.iter().filter(|l| **l == league).count().min(5)).unwrap_or(0);
     let wanted = if draft.kind == PickKind::Prop { Role::Player } else { Role::Side };
     if role == wanted {
@@ -144,7 +164,8 @@ pub(crate) fn sport(
         [first, rest @ ..] if rest.iter().all(|l| l == first) => Some(*first),
         _ => None,
     };
-    named.or_else(single).or_else(|| context.hinted_only()).or(draft.stat_league).or_else(|| {
+    let untold = context.hinted_only().filter(|league| WITHOUT_TABLE.contains(league));
+    untold.or(named).or_else(single).or_else(|| context.hinted_only()).or(draft.stat_league).or_else(|| {
         let nameless = draft.subject.is_none() && draft.pair.is_none();
         context.only().filter(|_| nameless)
     })

@@ -1,6 +1,9 @@
 //! Splits a post into numbers, words and signs, the way people type picks.
 
-use super::stakes::{is_star, is_star_sign, is_unit, stakes};
+use super::{
+    spoken::signs,
+    stakes::{is_star, is_star_sign, is_unit, stakes},
+};
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -129,7 +132,7 @@ pub fn tokens(text: &str) -> Vec<Token> {
     while lexer.at < lexer.chars.len() {
         lexer.step();
     }
-    stakes(lexer.out)
+    signs(stakes(lexer.out))
 }
 
 struct Lexer<'a> {
@@ -361,5 +364,14 @@ mod tests {
         assert_eq!(lexemes("−3½"), [number(-3.5, true, 1)]);
         assert_eq!(lexemes("49ers"), [Lexeme::Word]);
         assert_eq!(tokens("T.J. Watt")[0].folded, "tj");
+    }
+
+    #[test]
+    fn a_sign_may_be_a_word() {
+        assert_eq!(lexemes("minus 3.5"), [number(-3.5, true, 1)]);
+        assert_eq!(lexemes("laid the 7"), [number(-7.0, true, 0)]);
+        assert_eq!(lexemes("getting 4.5"), [number(4.5, true, 1)]);
+        assert_eq!(lexemes("plus 120"), [number(120.0, true, 0)]);
+        assert_eq!(lexemes("getting 2u")[1], Lexeme::Units(2.0));
     }
 }

@@ -45,6 +45,11 @@ impl Draft {
             at,
         }
     }
+
+    /// The same of that name.
+    pub(super) fn of(self, name: &Name) -> Self {
+        Self { subject: Some(name.clone()), ..self }
+    }
 }
 
 /// Most terms between a name and its line.
@@ -69,48 +74,6 @@ pub(crate) fn drafts(clause: &Clause) -> Vec<Draft> {
     let mut drafts = reader.drafts;
     price::assign(&clause.terms, &mut drafts);
     drafts
-}
-
-/// The names of a parlay that stand alone or in a list: each is a leg that wins. "Yankees, Astros, Phillies".
-pub(crate) fn bare_legs(clause: &Clause, drafts: &[Draft]) -> Vec<Draft> {
-    let listed = |term: &Term| {
-        matches!(
-            term,
-            Term::Name(_)
-                | Term::Comma
-                | Term::Joint
-                | Term::Filler
-                | Term::Parlay
-                | Term::Number { .. }
-                | Term::League(_)
-                | Term::Units(_)
-                | Term::Win { .. }
-                | Term::At
-                | Term::Each
-        )
-    };
-    // "Heat at Magic" and "Heat/Magic" are games, whose bet is said elsewhere.
-    let joined = clause.terms.iter().any(|t| matches!(t, Term::Joint | Term::At | Term::Versus));
-    let wins = clause.terms.iter().any(|t| matches!(t, Term::Win { .. }));
-    let first = clause.terms.iter().position(|t| matches!(t, Term::Name(_))).unwrap_or(0);
-    if !clause.terms[first..].iter().all(listed)
-        || drafts.iter().any(|d| d.kind != PickKind::Moneyline || d.pair.is_some())
-    {
-        return Vec::new();
-    }
-    let taken = |at: usize| drafts.iter().any(|d| d.at.contains(&at));
-    let names = clause.terms.iter().enumerate().filter_map(|(at, term)| match term {
-        Term::Name(name) if has_certain_side(name) && !taken(at) => Some((at, name)),
-        _ => None,
-    });
-    let legs: Vec<Draft> = names
-        .map(|(at, name)| Draft { subject: Some(name.clone()), ..Draft::new(PickKind::Moneyline, at..at + 1) })
-        .collect();
-    if joined && !wins { Vec::new() } else { legs }
-}
-
-fn has_certain_side(name: &Name) -> bool {
-    name.candidates.iter().any(|c| !c.weak && BOOK.entities[c.entity].role == Role::Side)
 }
 
 struct Reader<'a> {
@@ -298,13 +261,15 @@ impl Reader<'_> {
                 let priced = price::at(self.terms, end).is_some();
                 let draft = Draft { subject: Some(name.clone()), ..Draft::new(PickKind::Prop, at..end) };
                 let pair = self.opponent_after(end).map(|(_, second)| (name.clone(), second));
-                (!lined && priced).then_some(Draft { stat: Some(stat), stat_league: league, pair, ..draft })
+                let happens = HAPPENS.contains(&stat.as_str());
+                let draft = Draft { stat: Some(stat), stat_league: league, pair, weak: !priced, ..draft };
+                (!lined && (priced || happens)).then_some(draft)
             }
             _ if self.stat_before_name(at).is_some() => {
                 let (stat, stat_league, _) = self.stat_before_name(at)?;
-                price::at(self.terms, at + 1)?;
-                let draft = Draft { subject: Some(name.clone()), ..Draft::new(PickKind::Prop, at..at + 1) };
-                Some(Draft { stat: Some(stat), stat_league, ..draft })
+                let weak = price::at(self.terms, at + 1).is_none();
+                let draft = Draft::new(PickKind::Prop, at..at + 1).of(name);
+                Some(Draft { stat: Some(stat), stat_league, weak, ..draft })
             }
             _ => {
                 let paired = at > self.from && matches!(self.terms[at - 1], Term::Versus | Term::Joint | Term::At);
@@ -317,6 +282,15 @@ impl Reader<'_> {
 
     /// The statistic of "Anytime TD: Tyreek Hill +110", also of the names after the first.
     fn stat_before_name(&self, at: usize) -> Option<(String, Option<&'static str>, usize)> {
+        let name = self.name(at).filter(|name| name.candidates.is_empty() || has_role(name, Role::Player))?;
+        // "James Cook anytime TD, Bills -3": the next bet has a market of its own.
+        let own = match self.terms.get(self.skip_fillers(at + 1)) {
+            Some(Term::Number { value, signed: true, .. }) => value.abs() < 100.0,
+            next => matches!(next, Some(Term::Win { .. } | Term::Side(_) | Term::PickEm | Term::Stat(_))),
+        };
+        if own || (name.candidates.is_empty() && price::at(self.terms, at + 1).is_none()) {
+            return None;
+        }
         match self.drafts.last() {
             None => stat_before(self.terms, self.from, at).filter(|(stat, ..)| HAPPENS.contains(&stat.as_str())),
             Some(last) if last.kind == PickKind::Prop && last.line.is_none() && last.side.is_none() => {
@@ -399,7 +373,7 @@ pub(crate) fn has_role(name: &Name, role: Role) -> bool {
 }
 
 /// What a player does or does not do, without a line.
-const HAPPENS: [&str; 8] = [
+pub(super) const HAPPENS: [&str; 8] = [
     "anytime touchdown",
     "first touchdown",
     "anytime goal",

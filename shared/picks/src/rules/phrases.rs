@@ -43,11 +43,12 @@ pub(crate) static PHRASES: LazyLock<HashMap<&'static str, Term>> = LazyLock::new
         &["rookie of the year", "roty", "dpoy", "opoy", "golden boot", "ballon d'or", "future", "futures"],
     );
     add(Term::Season, &["the nba title", "the nba championship", "the nba finals", "it all", "the natty"]);
-    add(Term::Versus, &["vs", "v", "versus", "against", "x"]);
-    add(Term::Joint, &["/", "-", "&", "and"]);
+    add(Term::Versus, &["vs", "v", "versus", "against"]);
+    add(Term::Joint, &["/", "-", "&", "and", "x"]);
     add(Term::At, &["@", "at"]);
     add(Term::TeamTotal, &["team total", "tt", "team totals"]);
-    add(Term::Each, &["each", "all", "both", "apiece", "every", "on everything", "across the board"]);
+    add(Term::Each, &["across the board"]);
+    add(Term::Each, &["each", "all", "both", "apiece", "a piece", "every", "per play", "per pick", "on everything"]);
     add(Term::Parlay, &["parlay", "parlays", "parlayed", "sgp", "sgps", "acca", "accumulator", "treble", "multi"]);
     add(Term::Parlay, &["same game parlay", "leg", "legs", "legger", "2-leg", "3-leg", "4-leg", "5-leg", "6-leg"]);
     add(Term::Parlay, &["2-legger", "3-legger", "4-legger", "2leg", "3leg", "4leg", "two leg", "three leg", "teaser"]);
@@ -72,7 +73,7 @@ pub(crate) static PHRASES: LazyLock<HashMap<&'static str, Term>> = LazyLock::new
     table
 });
 
-const LEAGUE_WORDS: [(&str, &[&str]); 12] = [
+const LEAGUE_WORDS: [(&str, &[&str]); 21] = [
     ("nba", &["nba"]),
     ("nfl", &["nfl", "tnf", "snf", "mnf", "thursday night football", "monday night football", "sunday night football"]),
     ("mlb", &["mlb", "baseball", "run line", "runline", "rl", "nrfi", "yrfi"]),
@@ -101,10 +102,39 @@ const LEAGUE_WORDS: [(&str, &[&str]); 12] = [
     ("mma", &["ufc", "mma", "bellator", "pfl"]),
     ("boxing", &["boxing"]),
     ("golf", &["golf", "pga", "liv golf"]),
+    ("cricket", &["cricket", "ipl", "t20", "big bash"]),
+    (
+        "esports",
+        &[
+            "esports",
+            "cs2",
+            "csgo",
+            "cs:go",
+            "valorant",
+            "vct",
+            "dota",
+            "dota 2",
+            "league of legends",
+            "lck",
+            "lec",
+            "lpl",
+        ],
+    ),
+    ("rugby", &["rugby", "six nations", "rugby union", "rugby league"]),
+    ("darts", &["darts"]),
+    ("snooker", &["snooker"]),
+    ("f1", &["f1", "formula 1"]),
+    ("nascar", &["nascar"]),
+    ("cfl", &["cfl"]),
+    ("afl", &["afl"]),
 ];
 
+/// Sports of whose names there is no table: a name that another sport has as well is theirs where the post says so.
+pub(crate) const WITHOUT_TABLE: [&str; 9] =
+    ["cricket", "esports", "rugby", "darts", "snooker", "f1", "nascar", "cfl", "afl"];
+
 /// The league an emoji speaks for.
-pub(crate) const LEAGUE_SIGNS: [(char, &str); 9] = [
+pub(crate) const LEAGUE_SIGNS: [(char, &str); 11] = [
     ('🏀', "nba"),
     ('🏈', "nfl"),
     ('⚾', "mlb"),
@@ -114,10 +144,12 @@ pub(crate) const LEAGUE_SIGNS: [(char, &str); 9] = [
     ('🥊', "mma"),
     ('🥋', "mma"),
     ('⛳', "golf"),
+    ('🏏', "cricket"),
+    ('🏉', "rugby"),
 ];
 
 /// Capitalised words that are not the name of anybody.
-pub(crate) const NOT_NAMES: &str = " i we you he she they it this that these my our your his their let lets let's pick picks play \
+pub(crate) const NOT_NAMES: &str = " i i'm i've i'll i'd me mine im we we're we've we'll us you you're he she they it this that these my our your his their let lets let's pick picks play \
 plays best bet bets lock locks potd free vip max love like give gimme hammer hammering tail fade tailing fading riding \
 rolling back backing going taking monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun \
 card player prop props day night week one two three four good morning afternoon evening system value small big sprinkle \
@@ -129,3 +161,13 @@ need needs want got get doing done here there more most all any every each today
 caesars bet365 dk fd est et pt ct pm am january february march april may june july august september october november \
 december boom bang easy winner cash dm join link discord telegram promo use code sign recap results result record had has have \
 having was were is are been be loved loving liked liking hitting watching seeing brutal tough huge easy free ";
+
+/// Words that may stand around a bet without a price that is recommended.
+pub(crate) const PROPOSING: &str = " i i'm im i'll i've we we're my me us you give gimme like liking love loving take taking \
+play plays playing pick picks bet bets betting lock locks day night week month year century best potd lotd hammer hammering tail \
+tailing fade let's lets go going ride riding roll rolling back backing here tonight's today's now early late add adding also too \
+again free max small big sprinkle sprinkling game games card slate favorite fav one just another more please baby easy huge strong \
+value sharp dog dogs sunday monday tuesday wednesday thursday friday saturday morning afternoon evening nightcap prop props \
+player this that it is by for my and or lfg book fanduel draftkings fd dk mgm betmgm caesars bet365 espn all in from be will \
+want need grab grabbing locked locking slip system model says favorite official whale bomb confident feeling feel \
+hammered placed bought ladder single singles straight ";

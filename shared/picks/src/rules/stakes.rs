@@ -54,10 +54,15 @@ pub(super) fn stakes(tokens: Vec<Token>) -> Vec<Token> {
 
 /// The stake that ends with this token, with the number of tokens before it that belong to it.
 fn stake_before(out: &[Token], token: &Token, ends: bool) -> Option<(Lexeme, usize)> {
+    let last = out.last()?;
+    if token.lexeme == Lexeme::Sign('⭐') {
+        let Lexeme::Number { value, signed: false, decimals: 0, plus: false } = last.lexeme else { return None };
+        let first = out.len().checked_sub(2).is_none_or(|at| out[at].lexeme != Lexeme::Word);
+        return (token.glued && first && value <= MOST_POINTS).then_some((Lexeme::Units(value), 1));
+    }
     if token.lexeme != Lexeme::Word {
         return None;
     }
-    let last = out.last()?;
     if is_unit(&token.folded) {
         // "half a unit": the article stands between.
         let article = usize::from(last.folded == "a" && out.len() > 1);

@@ -9,15 +9,26 @@ use super::{
 const RESULTS: &str = "cashes, cashed, cashing, won, lost, loses, pushed, winner winner, covered, swept, sweep, bad beat, \
 loss, losses, never had a chance, tough beat, graded, final score, hit again, hits again, just hit, hit last night, went, were, \
 was never, never a doubt, never a sweat, cash it, cash that, hooked, came through, got there, killed us, burned us, choked, blew, missed, never in doubt, \
-wire to wire, was the right side, was the right, was on the, robbed, lose by, told you, lose again";
+wire to wire, was the right side, was the right, was on the, robbed, lose by, told you, lose again, smoked, died, that's a w, big w, another w, ez w, easy w";
+/// Words that open a list of bets that are over.
+const RECAP: &str = "recap, results, result, graded, recapping, record update, ytd, week in review, yesterday's plays, \
+yesterday's picks, yesterday's card, yesterday's bets, last night's plays, last night's picks, last night's card, \
+last night's bets, last week's plays, last week's picks, last week's card";
 /// Words that open a look back.
-const LOOKING_BACK: &str = "recap, results, result, last night, last night's, yesterday, yesterday's, last week, last week's, graded, \
-recapping, record update, ytd, week in review, monday's results, sunday's results";
+const LOOKING_BACK: &str = "last night, last night's, yesterday, yesterday's, last week, last week's, last time out";
 /// Days that a look back does not speak of.
 const TODAY: &str = "today, today's, tonight, tonight's";
 /// Words that end it.
 const LOOKING_AHEAD: &str = "today, today's, tonight, tonight's, tomorrow, next, new play, new plays, card, plays, now on to, on to, \
-moving on, bounce back, potd, play of the day";
+moving on, bounce back, bouncing back, potd, play of the day, back at it, back to work, run it back, running it back";
+/// Words that turn from a look back to the next bet within one sentence.
+const BACK_AGAIN: &str = "back at it, back on, back to, back with, going back, right back, run it back, running it back, \
+bounce back, bouncing back, redemption";
+/// A bet is not made after all, said by itself.
+const REFUSED: &str = "staying away, stay away, hard pass, pass, passing, no thanks, no bet, no play, skip, skipping, avoid, \
+avoiding, fade, not for me, not touching it, i'm out";
+/// The most words of such a sentence.
+const MOST_REFUSING: usize = 4;
 /// Talk about lines, not bets.
 const LINE_TALK: &str = "line movement, line move, line moved, line moves, opened, opens at, moved to, moved from, moves to, \
 reverse line, steam, steamed, of the bets, of bets, of the money, of tickets, of the tickets, handle, \
@@ -29,7 +40,10 @@ giveaway, free trial, discord, telegram, whop, dubclub, members, giving away, rt
 const NOT_MADE: &str = "no thanks, no bet, no play, no plays, not touching, not betting, not playing, not taking, not on, \
 staying away, stay away, pass on, passing on, passed on, avoid, avoiding, fading, fade the, i'd wait, \
 waiting for, wait for, waiting on, if it gets, if it hits, if you can, might, thinking about, considering, \
-would have, wouldn't, don't, dont, can't, cant, should have, shoulda, wish, almost took, leaning, hate";
+would have, wouldn't, should have, should've, shoulda, wish, almost took, leaning, hate, trap, a trap, \
+don't like, don't love, don't trust, don't bet, don't take, don't touch, don't play, don't see, don't want, dont like, \
+dont love, dont trust, dont bet, dont take, dont touch, dont play, can't bet, can't take, can't touch, can't play, can't back, \
+can't trust, can't lay, can't do, can't get, can't see, cant bet, cant take, cant touch, cant play, cant back, cant trust";
 /// Words that commit the author to a bet.
 const COMMITTED: &str = "lock, potd, play, plays, bet, bets, pick, picks, hammer, hammering, bankroll, wager, best bet, tailing, \
 riding, max, free play, lotd";
@@ -53,7 +67,8 @@ pub(crate) enum About {
 
 /// What a clause speaks of when it holds no bet.
 pub(crate) fn about(clause: &Clause) -> About {
-    let over = clause.mark == Mark::Graded || clause.says(RESULTS) || clause.says(LOOKING_BACK) || has_hit(clause);
+    let back = clause.says(RESULTS) || clause.says(RECAP) || clause.says(LOOKING_BACK);
+    let over = clause.mark == Mark::Graded || back || has_hit(clause);
     match () {
         () if over || scored(clause) => About::Results,
         () if clause.says(PROMOTION) => About::Advertising,
@@ -63,31 +78,68 @@ pub(crate) fn about(clause: &Clause) -> About {
     }
 }
 
+/// How far a post is in what lies behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Past {
+    /// It speaks of what is ahead.
+    Over,
+    /// It told how something went: a bet after that has a price or a stake.
+    Told,
+    /// It lists bets that are over, with their prices and stakes.
+    Listed,
+}
+
 /// Whether each clause may hold a bet.
 pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
     // A list with crosses in it, or with a record of as many bets beside it, says how its bets ended.
     let marked = clauses.iter().filter(|c| c.mark == Mark::Checked).count();
     let of_this_list = |word: &str| bets_of_record(word) == Some(marked);
     let results = clauses.iter().any(|c| c.mark == Mark::Graded || c.words.split(' ').any(of_this_list));
-    let mut looking_back = false;
+    let mut past = Past::Over;
     let staked_after = |at: usize| clauses.get(at + 1).is_some_and(|next| price::stake(&next.terms).is_some());
+    let refused = |at: usize| clauses.get(at + 1).is_some_and(refuses);
     clauses
         .iter()
         .enumerate()
         .map(|(at, clause)| {
-            if clause.words.starts_with(" but ") {
-                looking_back = false;
-            }
-            if clause.says(LOOKING_BACK) {
-                looking_back = !clause.says(TODAY);
-            } else if clause.says(LOOKING_AHEAD) {
-                looking_back = false;
-            }
-            let doubtful = clause.question && !price::all(&clause.terms).is_empty() && staked_after(at);
+            let (priced, staked) = (!price::all(&clause.terms).is_empty(), price::stake(&clause.terms).is_some());
+            let again = clause.says(BACK_AGAIN) && priced && staked;
+            past = past_after(past, clause, again, priced || staked);
+            let doubtful = clause.question && priced && staked_after(at);
             let ended = results && clause.mark == Mark::Checked;
-            !looking_back && !ended && recommends(clause, doubtful)
+            let stands = staked || !refused(at);
+            // "They won 4 straight. 2u": the stake goes for the bet before.
+            let value_alone = past == Past::Told && clause.words.trim().is_empty() && (priced || staked);
+            (past == Past::Over || value_alone) && !ended && stands && (again || recommends(clause, doubtful))
         })
         .collect()
+}
+
+fn past_after(past: Past, clause: &Clause, again: bool, valued: bool) -> Past {
+    let bare = |phrase: &str| clause.words.trim() == phrase;
+    match () {
+        () if again || clause.words.starts_with(" but ") => Past::Over,
+        () if clause.says(TODAY) => Past::Over,
+        () if clause.says(RECAP) || LOOKING_BACK.split(", ").any(bare) => Past::Listed,
+        () if clause.says(LOOKING_BACK) => past.max(Past::Told),
+        () if clause.says(LOOKING_AHEAD) => Past::Over,
+        () if valued && past == Past::Told && is_bet(clause) => Past::Over,
+        () if clause.says(RESULTS) && !is_bet(clause) => past.max(Past::Told),
+        () => past,
+    }
+}
+
+/// Whether a clause has a line or a market.
+fn is_bet(clause: &Clause) -> bool {
+    clause.terms.iter().any(|term| match term {
+        Term::Number { value, signed: true, .. } => value.abs() < 100.0,
+        term => matches!(term, Term::Side(_) | Term::Win { .. } | Term::PickEm | Term::DrawNoBet | Term::Stat(_)),
+    })
+}
+
+/// Whether a clause only says that what was said before it is not bet.
+fn refuses(clause: &Clause) -> bool {
+    clause.words.split_whitespace().count() <= MOST_REFUSING && clause.says(REFUSED) && !is_bet(clause)
 }
 
 /// How many bets `3-1` or `4-2-1` counts.
@@ -110,12 +162,21 @@ fn recommends(clause: &Clause, answered: bool) -> bool {
     !(over || talk || clause.says(PROMOTION) || scored(clause))
 }
 
+/// The most hits that somebody bets on.
+const MOST_HITS: f64 = 12.0;
+
 /// "hit" and "hits" as a result; not as a statistic and not as a wish.
 fn has_hit(clause: &Clause) -> bool {
     let counted = clause.terms.iter().any(|t| matches!(t, Term::Side(_) | Term::Number { plus: true, .. }));
     let wished = clause.says("to hit, will hit, gonna hit, should hit, lets hit, let's hit, a hit");
     let bare = clause.says("hit, hits") && !counted && !wished;
-    bare || clause.says("parlay hit, parlay hits, it hit, we hit, hit the, hits the, easy hit, both hit, all hit")
+    // No batter has as many: "over 110 hit" says that it did.
+    let beyond = |pair: &[Term]| matches!(pair, [Term::Number { value, .. }, Term::Stat(_)] if *value > MOST_HITS);
+    let reached = clause.says("hit") && clause.terms.windows(2).any(beyond);
+    // "Hit the under 8.5 (-110)" asks for it.
+    let asked = clause.words.starts_with(" hit the ") && counted && !price::all(&clause.terms).is_empty();
+    let hit = clause.says("hit the, hits the") && !asked;
+    bare || reached || hit || clause.says("parlay hit, parlay hits, it hit, we hit, easy hit, both hit, all hit")
 }
 
 /// A score such as 110-102, which only a finished game has.
@@ -138,5 +199,6 @@ pub(crate) fn committed(clause: &Clause) -> bool {
 /// Whether the clause speaks of a parlay that is bet, not of parlays in general.
 pub(crate) fn parlay(clause: &Clause) -> bool {
     clause.terms.contains(&Term::Parlay)
-        && !clause.says("no parlay, no parlays, not a parlay, singles only, don't parlay, never parlay")
+        && !clause.says("no parlay, no parlays, not a parlay, singles only, don't parlay, never parlay, parlay later")
+        && !clause.says("parlay coming, parlay soon, parlay tomorrow, parlay drops, parlay dropping, parlay killer")
 }

@@ -1,0 +1,131 @@
+//! The legs of a parlay: how many it says it has, and those that are only a name.
+
+use perch_jobs::PickKind;
+
+use super::{
+    clause::{Clause, Name, Term},
+    lex::{Lexeme, Token},
+    markets::{Draft, HAPPENS, has_role},
+    names::{BOOK, Role},
+    price,
+};
+
+/// The most legs that a post is believed to have.
+const MOST_LEGS: usize = 20;
+
+const SPELLED: [(&str, usize); 4] = [("two", 2), ("three", 3), ("four", 4), ("five", 5)];
+
+/// How many legs a clause says its parlay has: "3-leg", "2 team", "four legger", "treble".
+pub(super) fn stated(tokens: &[Token]) -> Option<usize> {
+    let legs = |n: usize| Some(n).filter(|n| (2..=MOST_LEGS).contains(n));
+    let counted = |word: &str| {
+        matches!(word, "leg" | "legs" | "legger" | "leggers" | "team" | "teamer" | "man" | "fold" | "pick")
+    };
+    (0..tokens.len()).find_map(|at| {
+        let word = tokens[at].folded.as_str();
+        if word == "treble" {
+            return Some(3);
+        }
+        let digits = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        if digits.len() < word.len() && counted(digits.trim_start_matches('-')) {
+            return word[..word.len() - digits.len()].parse().ok().and_then(legs);
+        }
+        let number = tokens[..at].iter().rev().find(|t| t.lexeme != Lexeme::Sign('-')).filter(|_| counted(word))?;
+        match number.lexeme {
+            Lexeme::Number { signed: false, decimals: 0, .. } => number.text.parse().ok().and_then(legs),
+            _ => SPELLED.iter().find(|(word, _)| *word == number.folded).map(|(_, n)| *n),
+        }
+    })
+}
+
+/// The names of a parlay that stand alone or in a list: each is a leg that wins. "Yankees, Astros, Phillies".
+pub(super) fn bare(clause: &Clause, drafts: &[Draft]) -> Vec<Draft> {
+    let listed = |term: &Term| {
+        matches!(
+            term,
+            Term::Name(_)
+                | Term::Comma
+                | Term::Joint
+                | Term::Filler
+                | Term::Parlay
+                | Term::Number { .. }
+                | Term::League(_)
+                | Term::Units(_)
+                | Term::Win { .. }
+                | Term::At
+                | Term::Each
+        )
+    };
+    // "Heat at Magic" and "Heat/Magic" are games, whose bet is said elsewhere.
+    let joined = clause.terms.iter().any(|t| matches!(t, Term::Joint | Term::At | Term::Versus));
+    let wins = clause.terms.iter().any(|t| matches!(t, Term::Win { .. }));
+    let first = clause.terms.iter().position(|t| matches!(t, Term::Name(_))).unwrap_or(0);
+    if !clause.terms[first..].iter().all(listed)
+        || drafts.iter().any(|d| d.kind != PickKind::Moneyline || d.pair.is_some())
+        || (joined && !wins)
+    {
+        return Vec::new();
+    }
+    named(clause, drafts, has_certain_side, |name| Draft::new(PickKind::Moneyline, 0..0).of(name))
+}
+
+/// The players below a heading that says what each of them does: "Anytime TD parlay", then a name a line.
+pub(super) fn doing(clause: &Clause, (stat, league): &Heading) -> Vec<Draft> {
+    let listed = |term: &Term| {
+        matches!(
+            term,
+            Term::Name(_)
+                | Term::Comma
+                | Term::Joint
+                | Term::Filler
+                | Term::At
+                | Term::Even
+                | Term::Number { .. }
+                | Term::Units(_)
+        )
+    };
+    if !clause.terms.iter().all(listed) {
+        return Vec::new();
+    }
+    let prop = |name: &Name| Draft {
+        stat: Some(stat.clone()),
+        stat_league: *league,
+        ..Draft::new(PickKind::Prop, 0..0).of(name)
+    };
+    let may_be = |name: &Name| name.candidates.is_empty() || has_role(name, Role::Player);
+    let mut drafts = named(clause, &[], may_be, prop);
+    price::assign(&clause.terms, &mut drafts);
+    drafts
+}
+
+/// What each player of a list does, and the league that it speaks for.
+pub(super) type Heading = (String, Option<&'static str>);
+
+/// The heading of a list of players.
+pub(super) fn heading(clause: &Clause) -> Option<Heading> {
+    let named = clause.terms.iter().any(|t| matches!(t, Term::Name(_)));
+    clause.terms.iter().filter(|_| !named).find_map(|term| match term {
+        Term::Stat(stat) if HAPPENS.contains(&BOOK.stats[*stat].name) => {
+            Some((BOOK.stats[*stat].name.to_owned(), BOOK.stats[*stat].league))
+        }
+        _ => None,
+    })
+}
+
+fn named(
+    clause: &Clause,
+    drafts: &[Draft],
+    fits: impl Fn(&Name) -> bool,
+    draft: impl Fn(&Name) -> Draft,
+) -> Vec<Draft> {
+    let taken = |at: usize| drafts.iter().any(|d| d.at.contains(&at));
+    let names = clause.terms.iter().enumerate().filter_map(|(at, term)| match term {
+        Term::Name(name) if fits(name) && !taken(at) => Some((at, name)),
+        _ => None,
+    });
+    names.map(|(at, name)| Draft { at: at..at + 1, ..draft(name) }).collect()
+}
+
+fn has_certain_side(name: &Name) -> bool {
+    name.candidates.iter().any(|c| !c.weak && BOOK.entities[c.entity].role == Role::Side)
+}

@@ -1,0 +1,40 @@
+//! Signs that a post spells out: "minus 3.5", "getting 4", "laid the 7".
+
+use super::lex::{Lexeme, Token};
+
+/// The highest number that is given or taken as points; from 100 on it is a price.
+const MOST_POINTS: f64 = 60.0;
+
+/// Joins such a word and the number after it into one number with its sign.
+pub(super) fn signs(tokens: Vec<Token>) -> Vec<Token> {
+    let mut out: Vec<Token> = Vec::with_capacity(tokens.len());
+    for mut token in tokens {
+        if let Lexeme::Number { value, signed: false, decimals, plus: false } = token.lexeme
+            && let Some((sign, taken)) = sign_before(&out, value)
+        {
+            let word = out.drain(out.len() - taken..).next();
+            token.lexeme = Lexeme::Number { value: value * sign, signed: true, decimals, plus: false };
+            if let Some(word) = word {
+                token.start = word.start;
+                token.glued = word.glued;
+            }
+        }
+        out.push(token);
+    }
+    out
+}
+
+/// The sign that the words before a number give it, with how many words they are.
+fn sign_before(out: &[Token], value: f64) -> Option<(f64, usize)> {
+    let article = usize::from(out.last()?.folded == "the");
+    let word = out.len().checked_sub(1 + article).map(|at| &out[at])?;
+    let (sign, spelled) = match word.folded.as_str() {
+        "plus" => (1.0, true),
+        "minus" => (-1.0, true),
+        "getting" | "catching" | "grabbing" => (1.0, false),
+        "lay" | "laying" | "laid" => (-1.0, false),
+        _ => return None,
+    };
+    let fits = value <= MOST_POINTS || (value >= 100.0 && (spelled || sign < 0.0));
+    (word.lexeme == Lexeme::Word && value > 0.0 && fits).then_some((sign, 1 + article))
+}
