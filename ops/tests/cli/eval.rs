@@ -1,6 +1,6 @@
 use std::{io::Write as _, path::Path};
 
-use perch_sandbox::{Sandbox, SandboxOptions};
+use perch_sandbox::{Endpoint, Fault, FaultKind, Sandbox, SandboxOptions};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
@@ -60,6 +60,25 @@ async fn a_provider_is_measured_by_the_way_that_workers_ask_it_and_never_sees_a_
     assert_eq!((own["exact"].as_u64(), own["missed"].as_u64()), (Some(1), Some(1)), "{own}");
     assert_eq!(own["wrong"][0]["id"], "b");
     assert_eq!(own["fields"]["selection"]["recall"], 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_cannot_be_used_costs_what_it_took() {
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let sandbox = Sandbox::start(address, SandboxOptions::default()).await.expect("the sandbox starts");
+    sandbox.state().add_fault(Fault::new(Endpoint::Chat, FaultKind::Malformed));
+    let base_url = format!("{}/v1", sandbox.base_url());
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut command = perch();
+        command.env("APP_ENV", "staging").env("GROK_API_KEY", "sandbox-model-key");
+        command.env("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", &base_url);
+        run(command.args(["eval", "extraction", "--json", "--limit", "1", "--data", &examples()]), b"")
+    });
+    let ran = asked.await.expect("it runs");
+    let report: Value = serde_json::from_str(&ran.stdout).expect("a report");
+    assert_eq!((ran.code, report["failed"].as_u64(), report["missed"].as_u64()), (1, Some(1), Some(1)), "{ran:?}");
+    assert!(report["tokens"]["completion"].as_u64() > Some(0), "{report}");
+    assert!(report["cost_usd"].as_f64() > Some(0.0), "{report}");
 }
 
 #[test]

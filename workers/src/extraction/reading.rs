@@ -81,12 +81,13 @@ impl From<Unread> for Fail {
 ///
 /// When the last answer cannot be used either, the job is dead with that answer in its error.
 pub(super) async fn read_picks(services: &Services, post: &Post, pictures: &[String]) -> Result<Reading, Unread> {
-    read(&Asker::Services(services), post, pictures).await
+    read(&Asker::Services(services), post, pictures, &mut Usage::default()).await
 }
 
-/// The same with one model alone, for whoever measures how well it reads.
-pub async fn read_with(model: &ModelClient, post: &Post) -> Result<Reading, Fail> {
-    Ok(read(&Asker::Model(model), post, &[]).await?)
+/// The same with one model alone, for whoever measures how well it reads. What its calls take is added to `spent`, also where
+/// they come to no answer.
+pub async fn read_with(model: &ModelClient, post: &Post, spent: &mut Usage) -> Result<Reading, Fail> {
+    Ok(read(&Asker::Model(model), post, &[], spent).await?)
 }
 
 /// Whom to ask.
@@ -135,9 +136,8 @@ impl Said {
     }
 }
 
-async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String]) -> Result<Reading, Unread> {
+async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut Usage) -> Result<Reading, Unread> {
     let mut request = prompt::question(post, pictures);
-    let mut usage = Usage::default();
     let mut objections = 0;
     loop {
         let said = match asker.ask(&request).await {
@@ -148,10 +148,10 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String]) -> Result<Rea
             Err(unanswered) => return Err(Unread::Unanswered(unanswered)),
         };
         let Said { text, provider, model, usage: used, answer } = said;
-        usage.prompt_tokens += used.prompt_tokens;
-        usage.completion_tokens += used.completion_tokens;
+        spent.prompt_tokens += used.prompt_tokens;
+        spent.completion_tokens += used.completion_tokens;
         match answer {
-            Ok(answer) => return Ok(Reading { answer, usage, provider, model, objections, pictures_missing: 0 }),
+            Ok(answer) => return Ok(Reading { answer, usage: *spent, provider, model, objections, pictures_missing: 0 }),
             Err(error) if objections == MOST_OBJECTIONS => {
                 return Err(Unread::Unusable(unusable(&error, &model, &text)));
             }

@@ -72,12 +72,12 @@ impl Reader {
         let Self::Model(model) = self else {
             return Given { answer: Ok(rules::extract(&post.text)), usage: Usage::default(), objections: 0 };
         };
+        // Answers that cannot be used cost what others cost.
+        let mut usage = Usage::default();
         let mut tries = 1;
         loop {
-            let fail = match read_with(model, post).await {
-                Ok(reading) => {
-                    return Given { answer: Ok(reading.answer), usage: reading.usage, objections: reading.objections };
-                }
+            let fail = match read_with(model, post, &mut usage).await {
+                Ok(reading) => return Given { answer: Ok(reading.answer), usage, objections: reading.objections },
                 Err(fail) => fail,
             };
             let wait = match &fail {
@@ -87,7 +87,7 @@ impl Reader {
             };
             let hopeless = matches!(fail, Fail::Dead(_) | Fail::Cancelled(_));
             if hopeless || tries == MOST_TRIES || wait > LONGEST_WAIT {
-                return Given { answer: Err(reason(fail)), usage: Usage::default(), objections: 0 };
+                return Given { answer: Err(reason(fail)), usage, objections: 0 };
             }
             tokio::time::sleep(wait).await;
             tries += 1;
