@@ -76,6 +76,8 @@ struct Reading {
     spare_odds: Vec<String>,
     spare_units: Option<f64>,
     each: bool,
+    /// The one name of the clause before, which has no bet.
+    named: Option<Name>,
     /// Opponents named in a heading, for the bets below it.
     heading: Option<(Name, Name)>,
 }
@@ -83,11 +85,15 @@ struct Reading {
 impl Reading {
     /// A clause that recommends nothing ends what a heading says.
     fn apart(&mut self) {
+        self.named = None;
         self.heading = None;
     }
 
     fn clause(&mut self, clause: &Clause, context: &Context) {
         let mut drafts = markets::drafts(clause);
+        if let (Some(name), true) = (self.named.take(), drafts.is_empty()) {
+            drafts.extend(markets::line_alone(clause, &name));
+        }
         let committed = self.parlay || verdict::committed(clause);
         drafts.retain(|d| !d.weak || d.odds.is_some() || d.units.is_some() || committed);
         if self.parlay {
@@ -104,6 +110,7 @@ impl Reading {
         }
         let taken = drafts.iter().filter(|d| d.odds.is_some()).count();
         self.spare_odds.extend(price::all(&clause.terms).into_iter().skip(taken));
+        self.heading = markets::game(clause, &drafts).or(self.heading.take());
         let bare = !clause.tells && !has_other_names(clause, &drafts);
         let mut game: Option<(Name, Name)> = None;
         for mut draft in drafts {
@@ -142,6 +149,7 @@ impl Reading {
         let names: Vec<&Name> =
             clause.terms.iter().filter_map(|t| if let Term::Name(name) = t { Some(name) } else { None }).collect();
         let joined = clause.terms.iter().any(|t| matches!(t, Term::Versus | Term::Joint | Term::At));
+        self.named = if let [only] = names.as_slice() { Some((*only).clone()) } else { None };
         if let ([a, b], true) = (names.as_slice(), joined) {
             self.heading = Some(((*a).clone(), (*b).clone()));
         }

@@ -68,6 +68,12 @@ fn what_a_whole_crowd_posts_is_read_too() {
 }
 
 #[test]
+fn posts_from_the_back_alley_are_read_too() {
+    let accuracy = accuracy(&examples(include_str!("data/alley.jsonl")));
+    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+}
+
+#[test]
 fn a_parlay_is_all_of_its_legs_or_nothing() {
     for (text, legs) in [
         ("SGP +500: Hurts anytime TD, Barkley anytime TD, Eagles -3", 3),

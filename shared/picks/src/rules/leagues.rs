@@ -164,6 +164,10 @@ pub(crate) fn sport(
         [first, rest @ ..] if rest.iter().all(|l| l == first) => Some(*first),
         _ => None,
     };
+    // A fighter may box as well.
+    if named == Some("mma") && context.hinted.contains("boxing") {
+        return Some("boxing");
+    }
     let untold = context.hinted_only().filter(|league| WITHOUT_TABLE.contains(league));
     untold.or(named).or_else(single).or_else(|| context.hinted_only()).or(draft.stat_league).or_else(|| {
         let nameless = draft.subject.is_none() && draft.pair.is_none();

@@ -76,6 +76,24 @@ pub(crate) fn drafts(clause: &Clause) -> Vec<Draft> {
     drafts
 }
 
+/// "Back on the Nuggets. -5.5, -110, 1u": a line, a price and a stake for whom the clause before names.
+pub(crate) fn line_alone(clause: &Clause, name: &Name) -> Option<Draft> {
+    let listed = |term: &Term| {
+        matches!(term, Term::Number { .. } | Term::Units(_) | Term::Comma | Term::Filler | Term::At | Term::Even)
+    };
+    let Some(Term::Number { value, signed: true, .. }) = clause.terms.first() else { return None };
+    let alone = value.abs() < 100.0 && clause.terms.iter().all(listed) && has_role(name, Role::Side);
+    let mut drafts = vec![Draft { line: Some(*value), ..Draft::new(PickKind::Spread, 0..1).of(name) }];
+    price::assign(&clause.terms, &mut drafts);
+    drafts.pop().filter(|draft| alone && (draft.odds.is_some() || draft.units.is_some()))
+}
+
+/// Two opponents that a clause names before its first bet, for all its bets: "Chiefs/Bills +475: Mahomes …".
+pub(crate) fn game(clause: &Clause, drafts: &[Draft]) -> Option<(Name, Name)> {
+    let end = drafts.first()?.at.start;
+    Reader { terms: &clause.terms, drafts: Vec::new(), from: 0 }.pair_before(end)
+}
+
 struct Reader<'a> {
     terms: &'a [Term],
     drafts: Vec<Draft>,

@@ -43,6 +43,17 @@ pub(crate) static PHRASES: LazyLock<HashMap<&'static str, Term>> = LazyLock::new
         &["rookie of the year", "roty", "dpoy", "opoy", "golden boot", "ballon d'or", "future", "futures"],
     );
     add(Term::Season, &["the nba title", "the nba championship", "the nba finals", "it all", "the natty"]);
+    add(Term::Season, &["the open", "the open championship", "the pga championship", "the players", "the derby"]);
+    add(
+        Term::Season,
+        &["national championship", "the national championship", "the tournament", "the fa cup", "fa cup"],
+    );
+    add(Term::Season, &["the euros", "copa america", "the group", "the group stage", "to be relegated", "relegation"]);
+    add(
+        Term::Season,
+        &["coach of the year", "coy", "mip", "6moy", "sixth man of the year", "the nl mvp", "the al mvp"],
+    );
+    add(Term::Season, &DIVISIONS);
     add(Term::Versus, &["vs", "v", "versus", "against"]);
     add(Term::Joint, &["/", "-", "&", "and", "x"]);
     add(Term::At, &["@", "at"]);
@@ -51,7 +62,10 @@ pub(crate) static PHRASES: LazyLock<HashMap<&'static str, Term>> = LazyLock::new
     add(Term::Each, &["each", "all", "both", "apiece", "a piece", "every", "per play", "per pick", "on everything"]);
     add(Term::Parlay, &["parlay", "parlays", "parlayed", "sgp", "sgps", "acca", "accumulator", "treble", "multi"]);
     add(Term::Parlay, &["same game parlay", "leg", "legs", "legger", "2-leg", "3-leg", "4-leg", "5-leg", "6-leg"]);
-    add(Term::Parlay, &["2-legger", "3-legger", "4-legger", "2leg", "3leg", "4leg", "two leg", "three leg", "teaser"]);
+    add(
+        Term::Parlay,
+        &["2-legger", "3-legger", "4-legger", "2leg", "3leg", "4leg", "two leg", "three leg", "teaser", "double @"],
+    );
     add(
         Term::Filler,
         &["the", "are", "is", "getting", "laying", "take", "on", "with", "to", "cover", "full", "game", "live", "alt"],
@@ -72,6 +86,23 @@ pub(crate) static PHRASES: LazyLock<HashMap<&'static str, Term>> = LazyLock::new
     }
     table
 });
+
+const DIVISIONS: [&str; 14] = [
+    "the afc north",
+    "the afc south",
+    "the afc east",
+    "the afc west",
+    "the nfc north",
+    "the nfc south",
+    "the nfc east",
+    "the nfc west",
+    "the al east",
+    "the al central",
+    "the al west",
+    "the nl east",
+    "the nl central",
+    "the nl west",
+];
 
 const LEAGUE_WORDS: [(&str, &[&str]); 21] = [
     ("nba", &["nba"]),
@@ -149,7 +180,7 @@ pub(crate) const LEAGUE_SIGNS: [(char, &str); 11] = [
 ];
 
 /// Capitalised words that are not the name of anybody.
-pub(crate) const NOT_NAMES: &str = " i i'm i've i'll i'd me mine im we we're we've we'll us you you're he she they it this that these my our your his their let lets let's pick picks play \
+pub(crate) const NOT_NAMES: &str = " i i'm i've i'll i'd lean leans me mine im we we're we've we'll us you you're he she they it this that these my our your his their let lets let's pick picks play \
 plays best bet bets lock locks potd free vip max love like give gimme hammer hammering tail fade tailing fading riding \
 rolling back backing going taking monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun \
 card player prop props day night week one two three four good morning afternoon evening system value small big sprinkle \
@@ -163,7 +194,7 @@ december boom bang easy winner cash dm join link discord telegram promo use code
 having was were is are been be loved loving liked liking hitting watching seeing brutal tough huge easy free ";
 
 /// Words that may stand around a bet without a price that is recommended.
-pub(crate) const PROPOSING: &str = " i i'm im i'll i've we we're my me us you give gimme like liking love loving take taking \
+pub(crate) const PROPOSING: &str = " i i'm im i'll i've lean leans we we're my me us you give gimme like liking love loving take taking \
 play plays playing pick picks bet bets betting lock locks day night week month year century best potd lotd hammer hammering tail \
 tailing fade let's lets go going ride riding roll rolling back backing here tonight's today's now early late add adding also too \
 again free max small big sprinkle sprinkling game games card slate favorite fav one just another more please baby easy huge strong \

@@ -23,7 +23,7 @@ const LOOKING_AHEAD: &str = "today, today's, tonight, tonight's, tomorrow, next,
 moving on, bounce back, bouncing back, potd, play of the day, back at it, back to work, run it back, running it back";
 /// Words that turn from a look back to the next bet within one sentence.
 const BACK_AGAIN: &str = "back at it, back on, back to, back with, going back, right back, run it back, running it back, \
-bounce back, bouncing back, redemption";
+bounce back, bouncing back, redemption, so let's, so i'm, so we're, so give, so here, not today";
 /// A bet is not made after all, said by itself.
 const REFUSED: &str = "staying away, stay away, hard pass, pass, passing, no thanks, no bet, no play, skip, skipping, avoid, \
 avoiding, fade, not for me, not touching it, i'm out";
@@ -32,7 +32,7 @@ const MOST_REFUSING: usize = 4;
 /// Talk about lines, not bets.
 const LINE_TALK: &str = "line movement, line move, line moved, line moves, opened, opens at, moved to, moved from, moves to, \
 reverse line, steam, steamed, of the bets, of bets, of the money, of tickets, of the tickets, handle, \
-line watch, is now, are now, opening line, closed at, closing line, line has, line down, line up, injury, injury update";
+line watch, someone bet, somebody bet, someone put, somebody put, someone just, bettor, is now, are now, opening line, closed at, closing line, line has, line down, line up, injury, injury update";
 /// Advertising.
 const PROMOTION: &str = "promo, promo code, use code, bonus bets, bonus bet, sign up, signup, deposit, link in bio, vip, subscribe, \
 giveaway, free trial, discord, telegram, whop, dubclub, members, giving away, rt to, retweet to";
