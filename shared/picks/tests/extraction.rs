@@ -74,6 +74,12 @@ fn posts_from_the_back_alley_are_read_too() {
 }
 
 #[test]
+fn posts_made_to_mislead_are_read_too() {
+    let accuracy = accuracy(&examples(include_str!("data/hard.jsonl")));
+    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+}
+
+#[test]
 fn a_parlay_is_all_of_its_legs_or_nothing() {
     for (text, legs) in [
         ("SGP +500: Hurts anytime TD, Barkley anytime TD, Eagles -3", 3),

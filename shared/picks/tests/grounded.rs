@@ -39,6 +39,7 @@ fn every_labelled_answer_stands_in_its_post() {
         include_str!("data/corner.jsonl"),
         include_str!("data/crowd.jsonl"),
         include_str!("data/alley.jsonl"),
+        include_str!("data/hard.jsonl"),
     ];
     for line in files.into_iter().flat_map(str::lines) {
         let row: Value = serde_json::from_str(line).expect("each line is JSON");

@@ -12,6 +12,7 @@ fn no_labelled_pick_is_left_out_and_most_of_the_rest_is_saved() {
         include_str!("data/corner.jsonl"),
         include_str!("data/crowd.jsonl"),
         include_str!("data/alley.jsonl"),
+        include_str!("data/hard.jsonl"),
     ];
     let (mut nulls, mut saved) = (0, 0);
     for line in files.into_iter().flat_map(str::lines) {

@@ -6,7 +6,7 @@ use perch_jobs::{PickKind, Side};
 
 use super::{
     clause::{Clause, Name, Term},
-    names::{BOOK, Role},
+    names::{BOOK, Candidate, Role},
     price,
 };
 
@@ -172,6 +172,15 @@ impl Reader<'_> {
         let link = matches!(self.terms.get(at + 1), Some(Term::Versus | Term::Joint | Term::At | Term::Beats));
         let second = self.skip_fillers(at + 2);
         (link && second < end).then(|| self.name(second)).flatten().map(|second| (first.clone(), second.clone()))
+    }
+
+    /// Two teams side by side next to a total: "Oilers Kings over 6.5".
+    fn side_by_side(&self, first: usize) -> Option<(Name, Name)> {
+        let (a, b) = (self.name(first)?, self.name(first + 1)?);
+        let league = |c: &Candidate| BOOK.entities[c.entity].league;
+        let in_one = |c: &Candidate| !c.weak && b.candidates.iter().any(|d| !d.weak && league(d) == league(c));
+        let met = has_role(a, Role::Side) && has_role(b, Role::Side) && a.candidates.iter().any(in_one);
+        met.then(|| (a.clone(), b.clone()))
     }
 
     /// The opponent named after a bet: "… vs Heat", "… over Alcaraz".
@@ -351,13 +360,15 @@ impl Reader<'_> {
 
     /// Decides whose statistic or which game an over or under is about.
     fn counted(&self, draft: Draft, mark: usize) -> Draft {
-        let pair = self.pair_before(mark);
+        let beside = || mark.checked_sub(2).filter(|at| *at >= self.from).and_then(|at| self.side_by_side(at));
+        let pair = self.pair_before(mark).or_else(beside);
         let near = self.name_before(mark).or_else(|| (self.from..mark).rev().find(|i| self.name(*i).is_some()));
         let after = self.name_after(draft.at.end - 1);
         let subject = near.or(after).and_then(|i| self.name(i)).cloned();
         let of_pair = |name: &Name| pair.as_ref().is_some_and(|(a, b)| a == name || b == name);
         let start = near.unwrap_or(draft.at.start).min(draft.at.start);
-        let late_pair = after.filter(|_| near.is_none()).and_then(|i| Some((i, self.pair_at(i, self.terms.len())?)));
+        let late = |i: usize| self.pair_at(i, self.terms.len()).or_else(|| self.side_by_side(i)).map(|pair| (i, pair));
+        let late_pair = after.filter(|_| near.is_none()).and_then(late);
         let draft = Draft { at: start..draft.at.end, ..draft };
         match subject {
             _ if late_pair.is_some() => {

@@ -180,25 +180,27 @@ pub(crate) const LEAGUE_SIGNS: [(char, &str); 11] = [
 ];
 
 /// Capitalised words that are not the name of anybody.
-pub(crate) const NOT_NAMES: &str = " i i'm i've i'll i'd lean leans me mine im we we're we've we'll us you you're he she they it this that these my our your his their let lets let's pick picks play \
-plays best bet bets lock locks potd free vip max love like give gimme hammer hammering tail fade tailing fading riding \
-rolling back backing going taking monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun \
-card player prop props day night week one two three four good morning afternoon evening system value small big sprinkle \
-half unit units odds price early late add adding also bonus sharp public new action update dog underdog favorite fav \
-home away road team teams series match fight main event prelims round first second third not no yes who what why how \
-when if but or so as from by in out up down now just only still another next last final official whale bomb nuke \
-confidence star stars risk risking longshot ladder double single singles straight straights slate plus minus college \
-need needs want got get doing done here there more most all any every each today's tonight's fanduel draftkings mgm \
-caesars bet365 dk fd est et pt ct pm am january february march april may june july august september october november \
-december boom bang easy winner cash dm join link discord telegram promo use code sign recap results result record had has have \
-having was were is are been be loved loving liked liking hitting watching seeing brutal tough huge easy free ";
+pub(crate) const NOT_NAMES: &str = " i i'm i've i'll i'd lean leans me mine im we we're we've we'll us you you're he \
+she they it this that these my our your his their let lets let's pick picks play plays best bet bets lock locks potd \
+free vip max love like give gimme hammer hammering tail fade tailing fading riding rolling back backing going taking \
+monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun card player prop props day night \
+week one two three four good morning afternoon evening system value small big sprinkle half unit units odds price early \
+late add adding also bonus sharp public new action update dog underdog favorite fav home away road team teams series \
+match fight main event prelims round first second third not no yes who what why how when if but or so as from by in out \
+up down now just only still another next last final official whale bomb nuke confidence star stars risk risking \
+longshot ladder double single singles straight straights slate plus minus college need needs want got get doing done \
+here there more most all any every each today's tonight's fanduel draftkings mgm caesars bet365 dk fd est et pt ct pm \
+am january february march april may june july august september october november december boom bang easy winner cash dm \
+join link discord telegram promo use code sign recap results result record had has have having was were is are been be \
+loved loving liked liking hitting watching seeing brutal tough huge easy free ";
 
 /// Words that may stand around a bet without a price that is recommended.
-pub(crate) const PROPOSING: &str = " i i'm im i'll i've lean leans we we're my me us you give gimme like liking love loving take taking \
-play plays playing pick picks bet bets betting lock locks day night week month year century best potd lotd hammer hammering tail \
-tailing fade let's lets go going ride riding roll rolling back backing here tonight's today's now early late add adding also too \
-again free max small big sprinkle sprinkling game games card slate favorite fav one just another more please baby easy huge strong \
-value sharp dog dogs sunday monday tuesday wednesday thursday friday saturday morning afternoon evening nightcap prop props \
-player this that it is by for my and or lfg book fanduel draftkings fd dk mgm betmgm caesars bet365 espn all in from be will \
-want need grab grabbing locked locking slip system model says favorite official whale bomb confident feeling feel \
-hammered placed bought ladder single singles straight ";
+pub(crate) const PROPOSING: &str = " i i'm im i'll i've lean leans we we're my me us you give gimme like liking love \
+loving take taking play plays playing pick picks bet bets betting lock locks day night week month year century best \
+potd lotd hammer hammering tail tailing fade let's lets go going ride riding roll rolling back backing here tonight's \
+today's now early late add adding also too again free max small big sprinkle sprinkling game games card slate favorite \
+fav one just another more please baby easy huge strong value sharp dog dogs sunday monday tuesday wednesday thursday \
+friday saturday morning afternoon evening nightcap prop props player this that it is by for my and or lfg book fanduel \
+draftkings fd dk mgm betmgm caesars bet365 espn all in from be will grab grabbing locked locking slip system model says \
+favorite official whale bomb confident feeling feel hammered placed bought good luck gl trust eat win riders folks \
+everybody everyone guys fam gang about ladder single singles straight ";

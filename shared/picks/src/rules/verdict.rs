@@ -6,44 +6,50 @@ use super::{
 };
 
 /// What happened already.
-const RESULTS: &str = "cashes, cashed, cashing, won, lost, loses, pushed, winner winner, covered, swept, sweep, bad beat, \
-loss, losses, never had a chance, tough beat, graded, final score, hit again, hits again, just hit, hit last night, went, were, \
-was never, never a doubt, never a sweat, cash it, cash that, hooked, came through, got there, killed us, burned us, choked, blew, missed, never in doubt, \
-wire to wire, was the right side, was the right, was on the, robbed, lose by, told you, lose again, smoked, died, that's a w, big w, another w, ez w, easy w";
+const RESULTS: &str = "cashes, cashed, cashing, won, lost, loses, pushed, winner winner, covered, swept, sweep, bad \
+beat, loss, losses, never had a chance, tough beat, graded, final score, hit again, hits again, just hit, hit last \
+night, went, were, was never, never a doubt, never a sweat, cash it, cash that, hooked, came through, got there, killed \
+us, burned us, choked, blew, missed, never in doubt, wire to wire, was the right side, was the right, was on the, \
+robbed, lose by, told you, lose again, smoked, died, that's a w, big w, another w, ez w, easy w, lose to, loses to, \
+they lose, voided, is dead, no action, refund, refunded, congrats, who tailed, if you tailed, hope you tailed";
 /// Words that open a list of bets that are over.
 const RECAP: &str = "recap, results, result, graded, recapping, record update, ytd, week in review, yesterday's plays, \
-yesterday's picks, yesterday's card, yesterday's bets, last night's plays, last night's picks, last night's card, \
-last night's bets, last week's plays, last week's picks, last week's card";
+yesterday's picks, yesterday's card, yesterday's bets, last night's plays, last night's picks, last night's card, last \
+night's bets, last week's plays, last week's picks, last week's card";
 /// Words that open a look back.
 const LOOKING_BACK: &str = "last night, last night's, yesterday, yesterday's, last week, last week's, last time out";
 /// Days that a look back does not speak of.
 const TODAY: &str = "today, today's, tonight, tonight's";
 /// Words that end it.
-const LOOKING_AHEAD: &str = "today, today's, tonight, tonight's, tomorrow, next, new play, new plays, card, plays, now on to, on to, \
-moving on, bounce back, bouncing back, potd, play of the day, back at it, back to work, run it back, running it back";
+const LOOKING_AHEAD: &str = "today, today's, tonight, tonight's, tomorrow, next, new play, new plays, card, plays, now \
+on to, on to, moving on, bounce back, bouncing back, potd, play of the day, back at it, back to work, run it back, \
+running it back";
 /// Words that turn from a look back to the next bet within one sentence.
-const BACK_AGAIN: &str = "back at it, back on, back to, back with, going back, right back, run it back, running it back, \
-bounce back, bouncing back, redemption, so let's, so i'm, so we're, so give, so here, not today";
+const BACK_AGAIN: &str = "back at it, back on, back to, back with, going back, right back, run it back, running it \
+back, bounce back, bouncing back, redemption, so let's, so i'm, so we're, so give, so here, not today";
 /// A bet is not made after all, said by itself.
-const REFUSED: &str = "staying away, stay away, hard pass, pass, passing, no thanks, no bet, no play, skip, skipping, avoid, \
-avoiding, fade, not for me, not touching it, i'm out";
+const REFUSED: &str = "staying away, stay away, hard pass, pass, passing, no thanks, no bet, no play, skip, skipping, \
+avoid, avoiding, fade, not for me, not touching it, i'm out";
 /// The most words of such a sentence.
 const MOST_REFUSING: usize = 4;
 /// Talk about lines, not bets.
-const LINE_TALK: &str = "line movement, line move, line moved, line moves, opened, opens at, moved to, moved from, moves to, \
-reverse line, steam, steamed, of the bets, of bets, of the money, of tickets, of the tickets, handle, \
-line watch, someone bet, somebody bet, someone put, somebody put, someone just, bettor, is now, are now, opening line, closed at, closing line, line has, line down, line up, injury, injury update";
+const LINE_TALK: &str = "line movement, line move, line moved, line moves, opened, opens at, moved to, moved from, \
+moves to, reverse line, steam, steamed, of the bets, of bets, of the money, of tickets, of the tickets, handle, line \
+watch, closed, clv, shop around, draftkings has, fanduel has, dk has, fd has, mgm has, caesars has, books have, every \
+book, most bet, most popular, most backed, public is, public loves, everyone on, everybody on, someone bet, somebody \
+bet, someone put, somebody put, someone just, bettor, is now, are now, opening line, closed at, closing line, line has, \
+line down, line up, injury, injury update";
 /// Advertising.
 const PROMOTION: &str = "promo, promo code, use code, bonus bets, bonus bet, sign up, signup, deposit, link in bio, vip, subscribe, \
 giveaway, free trial, discord, telegram, whop, dubclub, members, giving away, rt to, retweet to";
 /// Bets not made.
-const NOT_MADE: &str = "no thanks, no bet, no play, no plays, not touching, not betting, not playing, not taking, not on, \
-staying away, stay away, pass on, passing on, passed on, avoid, avoiding, fading, fade the, i'd wait, \
-waiting for, wait for, waiting on, if it gets, if it hits, if you can, might, thinking about, considering, \
-would have, wouldn't, should have, should've, shoulda, wish, almost took, leaning, hate, trap, a trap, \
-don't like, don't love, don't trust, don't bet, don't take, don't touch, don't play, don't see, don't want, dont like, \
-dont love, dont trust, dont bet, dont take, dont touch, dont play, can't bet, can't take, can't touch, can't play, can't back, \
-can't trust, can't lay, can't do, can't get, can't see, cant bet, cant take, cant touch, cant play, cant back, cant trust";
+const NOT_MADE: &str = "no thanks, no bet, no play, no plays, not touching, not betting, not playing, not taking, not \
+on, staying away, stay away, pass on, passing on, passed on, avoid, avoiding, fading, fade the, i'd wait, waiting for, \
+wait for, waiting on, if it gets, if it hits, if you can, might, thinking about, considering, would have, wouldn't, \
+should have, should've, shoulda, wish, almost took, leaning, hate, trap, a trap, don't like, don't love, don't trust, \
+don't bet, don't take, don't touch, don't play, don't see, don't want, dont like, dont love, dont trust, dont bet, dont \
+take, dont touch, dont play, can't bet, can't take, can't touch, can't play, can't back, can't trust, can't lay, can't \
+do, can't get, can't see, cant bet, cant take, cant touch, cant play, cant back, cant trust";
 /// Words that commit the author to a bet.
 const COMMITTED: &str = "lock, potd, play, plays, bet, bets, pick, picks, hammer, hammering, bankroll, wager, best bet, tailing, \
 riding, max, free play, lotd";
