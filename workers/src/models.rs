@@ -105,9 +105,12 @@ impl Models {
 
     /// Whether any of those that extract looks at pictures.
     pub(crate) fn look_at_pictures(&self) -> bool {
-        let looks =
-            |name: &String| self.0.providers.get(name).is_some_and(|provider| provider.client.looks_at_pictures());
-        self.0.extraction.iter().any(looks)
+        self.0.extraction.iter().any(|name| self.looks_at_pictures(name))
+    }
+
+    /// Whether a provider looks at pictures.
+    pub(crate) fn looks_at_pictures(&self, provider: &str) -> bool {
+        self.0.providers.get(provider).is_some_and(|provider| provider.client.looks_at_pictures())
     }
 
     /// Asks the providers of a purpose in turn until one answers, or until the attempt is given up. Every call is written down

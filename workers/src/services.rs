@@ -119,6 +119,11 @@ impl Services {
         self.x.charged_to(spender).me(account).await
     }
 
+    /// Whether a provider looks at pictures.
+    pub(crate) fn looks_at_pictures(&self, provider: &str) -> bool {
+        self.models.looks_at_pictures(provider)
+    }
+
     /// The dependencies that the handlers ask for.
     pub fn deps(&self) -> Deps {
         Deps::new().with(self.clone())

@@ -63,13 +63,21 @@ impl Grounded {
 /// Of a pick that stays, the sport and the opponent are left out when nothing says them, and of a name that no table knows
 /// what the post does not say. So no text that only the model has written is part of an answer.
 ///
-/// Where the post has pictures, what the text does not say is marked as unchecked instead, if it may be a name at all.
+/// Where the post has pictures, what the text does not say is marked as unchecked instead, if it may be a name at all, and no sentence
+/// that speaks to a model says it.
 pub fn grounded(post: &Post, answer: Answer) -> Grounded {
-    let said = Said::of(post);
+    grounded_in(post, answer, !post.media.is_empty())
+}
+
+/// The same; `has_seen_pictures` says whether who answered was shown pictures of the post, and not only its text.
+pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grounded {
+    let said = Said::of(post, has_seen_pictures);
+    let by_anybody = Said::to_anybody(post);
     let mut picks = Vec::new();
     let mut kept = |pick: Pick| {
         let (read, lack) = said.read(&pick);
-        let standing = standing(&said, lack);
+        let is_an_order = said.has_pictures && lack.is_some() && by_anybody.read(&pick).1.is_none();
+        let standing = standing(said.has_pictures && !is_an_order, lack);
         let stays = !matches!(standing, Standing::Missing { .. });
         picks.push(Checked { pick, standing });
         stays.then_some(read)
@@ -105,10 +113,10 @@ pub fn grounded(post: &Post, answer: Answer) -> Grounded {
     Grounded { answer, picks }
 }
 
-fn standing(said: &Said, lack: Option<Lack>) -> Standing {
+fn standing(may_be_in_a_picture: bool, lack: Option<Lack>) -> Standing {
     match lack {
         None => Standing::Said,
-        Some(Lack::Unsaid(reason)) if said.has_pictures => Standing::Unchecked { reason },
+        Some(Lack::Unsaid(reason)) if may_be_in_a_picture => Standing::Unchecked { reason },
         Some(Lack::Unsaid(reason) | Lack::Refused(reason)) => Standing::Missing { reason },
     }
 }

@@ -165,7 +165,7 @@ pub fn identity(pick: &Pick, post: &Post) -> String {
 pub fn terms(pick: &Pick, post: &Post) -> Terms {
     let (text, odds) = (Text::of(post), pick.odds.as_deref().and_then(|odds| Odds::parse(odds).ok()));
     Terms {
-        units: pick.units.or_else(|| words::units(&post.text)),
+        units: pick.units.or_else(|| units_of(pick, &text)),
         starts_at: when::start_of(pick, &text, post.created_at),
         part: part::part_of(pick, &text).map(ToOwned::to_owned),
         ..of(odds, pick.sport.as_deref(), post)
@@ -191,6 +191,14 @@ pub fn parlay_terms(parlay: &Parlay, post: &Post) -> Terms {
         part: Some(parts.join(" + ")).filter(|parts| !parts.is_empty()),
         ..of(own.or_else(legs), sport, post)
     }
+}
+
+/// The stake that the words of a pick name, its line, or the heading above it. The stake of another pick is not its own.
+fn units_of(pick: &Pick, text: &Text) -> Option<f64> {
+    let place = text.place(pick)?;
+    let line = || place.is_alone().then(|| words::units_in(place.line())).flatten();
+    let heading = || place.headings().find_map(words::units_in);
+    words::units_in(place.words()).or_else(line).or_else(heading)
 }
 
 /// The part of its game that a pick is on, one of [`PARTS`], as its post says; nothing for the whole game.

@@ -346,3 +346,18 @@ fn terms_say_what_a_pick_has_no_field_for() {
     let silent = terms(&Pick { odds: None, sport: None, ..arsenal }, &post("Arsenal to win"));
     assert_eq!(silent, perch_picks::normal::Terms::default());
 }
+
+#[test]
+fn the_stake_of_a_pick_is_that_of_its_own_words_line_or_heading() {
+    let warriors = Pick { selection: Some("Golden State Warriors".into()), ..pick(PickKind::Moneyline) };
+    for (text, units) in [
+        ("Warriors ML 2u", Some(2.0)),
+        ("Warriors ML\nCeltics -4 2u", None),
+        ("Warriors ML, Celtics -4 2u", None),
+        ("Celtics -4 2u\nWarriors ML 1u", Some(1.0)),
+        ("2u plays\nWarriors ML\nCeltics -4", Some(2.0)),
+        ("Tonight, 3 units", None),
+    ] {
+        assert_eq!(terms(&warriors, &post(text)).units, units, "{text}");
+    }
+}

@@ -55,6 +55,7 @@ async fn results_are_given_as_they_were_put() {
     let result = json!([{
         "event": "Los Angeles Lakers vs Boston Celtics", "sport": "nba", "first": "Los Angeles Lakers",
         "second": "Boston Celtics", "scores": [112, 104], "finished_at": "2026-08-20T22:31:00Z",
+        "players": { "LeBron James": { "points": 27 } },
     }]);
     assert_eq!(sent(&world, Method::PUT, "/sandbox/results", &result).await.0, 204);
     assert_eq!(world.json("/sandbox/results").await, result);

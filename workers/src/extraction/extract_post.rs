@@ -1,6 +1,6 @@
 use perch_base::{Disposition, clock};
-use perch_jobs::{Answer, ExtractPost, Post, SyncHotState};
-use perch_picks::{grounded::grounded, normal::normalised_answer};
+use perch_jobs::{ExtractPost, Post, SyncHotState};
+use perch_picks::{grounded::grounded_in, normal::normalised_answer};
 use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
@@ -61,13 +61,12 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
         Some(reading) => (reading, false),
         None => (read(&services, &cx, &post).await?, true),
     };
-    let (answer, dropped) = what_is_said(&reading.answer, &post);
-    let found = bodies(normalised_answer(answer, &post));
+    let found = bodies(normalised_answer(reading.answer.clone(), &post));
     if is_new {
-        record(&services, &cx, &post, decision, Some((&reading, found.len(), dropped))).await?;
+        record(&services, &cx, &post, decision, Some((&reading, found.len()))).await?;
     }
     let mut extracted = Extracted {
-        dropped,
+        dropped: reading.dropped,
         objections: reading.objections,
         model: reading.model,
         prompt_tokens: reading.usage.prompt_tokens,
@@ -102,11 +101,15 @@ async fn read(services: &Services, cx: &JobContext, post: &Post) -> Result<Readi
         Ok(reading) if pictures.missing > 0 && reading.is_nothing() && !is_last => {
             Err(Fail::Retry("nothing is found in the post without a picture that cannot be read now".into()))
         }
-        Ok(reading) => Ok(Reading { pictures_missing: pictures.missing, ..reading }),
+        Ok(reading) => {
+            let has_seen_pictures = !pictures.urls.is_empty() && services.looks_at_pictures(&reading.provider);
+            let reading = what_is_said(reading, post, has_seen_pictures);
+            Ok(Reading { pictures_missing: pictures.missing, ..reading })
+        }
         Err(Unread::Unanswered(Unanswered::Down(why, down)))
             if after > 0 && (cx.attempt() >= after || down == Disposition::Never) =>
         {
-            read_by_rules(services, post, &why)
+            Ok(what_is_said(read_by_rules(services, post, &why)?, post, false))
         }
         Err(unread) => Err(unread.into()),
     }
@@ -137,16 +140,16 @@ async fn answered_before(services: &Services, cx: &JobContext, post: &Post) -> R
     Ok(known.filter(|record| record.job_id == Some(cx.id()) && record.picks.is_some()).and_then(Reading::recorded))
 }
 
-/// The answer without what does not stand in the post, and how much that is: whatever a post talks a model into, it is no pick.
-fn what_is_said(answer: &Answer, post: &Post) -> (Answer, usize) {
-    let checked = grounded(post, answer.clone());
+/// The reading without what does not stand in the post: whatever a post talks a model into, it is no pick.
+fn what_is_said(reading: Reading, post: &Post, has_seen_pictures: bool) -> Reading {
+    let checked = grounded_in(post, reading.answer, has_seen_pictures);
     let mut dropped = 0;
     for reason in checked.left_out() {
         tracing::warn!(post = %post.id, author = %post.author, reason, "the model named a pick that the post does not have");
         metrics::counter!("perch_picks_dropped_total").increment(1);
         dropped += 1;
     }
-    (checked.answer, dropped)
+    Reading { answer: checked.answer, dropped, ..reading }
 }
 
 fn count_decision(decision: Decision) {
@@ -163,13 +166,10 @@ async fn record(
     cx: &JobContext,
     post: &Post,
     decision: Decision,
-    read: Option<(&Reading, usize, usize)>,
+    read: Option<(&Reading, usize)>,
 ) -> Result<(), Fail> {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let (reading, picks, dropped) = match read {
-        Some((reading, picks, dropped)) => (Some(reading), Some(count(picks)), count(dropped)),
-        None => (None, None, 0),
-    };
+    let (reading, picks) = (read.map(|(reading, _)| reading), read.map(|(_, picks)| count(picks)));
     let record = ExtractionRecord {
         post_id: post.id.clone(),
         worth: decision.worth,
@@ -178,7 +178,7 @@ async fn record(
         provider: reading.map(|reading| reading.provider.clone()),
         model: reading.map(|reading| reading.model.clone()),
         picks,
-        dropped,
+        dropped: reading.map_or(0, |reading| count(reading.dropped)),
         pictures_missing: reading.map_or(0, |reading| reading.pictures_missing),
         objections: reading.map_or(0, |reading| count(reading.objections)),
         prompt_tokens: reading.map_or(0, |reading| reading.usage.prompt_tokens),

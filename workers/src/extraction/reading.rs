@@ -28,6 +28,8 @@ pub struct Reading {
     pub objections: usize,
     /// Pictures of the post that could not be had.
     pub pictures_missing: u32,
+    /// Picks that were named and do not stand in the post; they are not among its picks any more.
+    pub dropped: usize,
 }
 
 impl Reading {
@@ -48,6 +50,7 @@ impl Reading {
             model: record.model?,
             objections: usize::try_from(record.objections).unwrap_or(usize::MAX),
             pictures_missing: record.pictures_missing,
+            dropped: usize::try_from(record.dropped).unwrap_or(usize::MAX),
         })
     }
 }
@@ -151,7 +154,17 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut U
         spent.prompt_tokens += used.prompt_tokens;
         spent.completion_tokens += used.completion_tokens;
         match answer {
-            Ok(answer) => return Ok(Reading { answer, usage: *spent, provider, model, objections, pictures_missing: 0 }),
+            Ok(answer) => {
+                return Ok(Reading {
+                    answer,
+                    usage: *spent,
+                    provider,
+                    model,
+                    objections,
+                    pictures_missing: 0,
+                    dropped: 0,
+                });
+            }
             Err(error) if objections == MOST_OBJECTIONS => {
                 return Err(Unread::Unusable(unusable(&error, &model, &text)));
             }
@@ -175,6 +188,7 @@ pub(super) fn by_rules(post: &Post, why: &str) -> Reading {
         model: RULES.to_owned(),
         objections: 0,
         pictures_missing: 0,
+        dropped: 0,
     }
 }
 

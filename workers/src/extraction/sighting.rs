@@ -55,6 +55,8 @@ pub(super) async fn sight(services: &Services, post: &Post, pick: PickBody) -> R
             (terms, occasion)
         }
     };
+    // A bet on a part of the game is another one.
+    let occasion = terms.part.as_ref().map_or(occasion.clone(), |part| format!("{occasion}, {part}"));
     let key = pick.key_on(&occasion);
     let first = services.marks.remember_pick(&key, post.id.as_str(), MARKED_FOR).await?;
     if !first || known_before(services, post, &key).await? {

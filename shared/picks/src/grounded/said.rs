@@ -45,18 +45,29 @@ const COMMON: [&str; 26] = [
     "north", "south", "east", "west", "york", "van", "der", "de", "la", "bay", "jr", "vs",
 ];
 
+fn texts(post: &Post) -> impl Iterator<Item = &str> {
+    std::iter::once(post.text.as_str()).chain(post.media.iter().filter_map(|media| media.alt_text.as_deref()))
+}
+
 impl Said {
-    pub fn of(post: &Post) -> Self {
-        let alts = post.media.iter().filter_map(|media| media.alt_text.as_deref());
-        let text: Vec<String> = std::iter::once(post.text.as_str()).chain(alts).flat_map(to_people).collect();
-        let text = text.join("\n");
-        let plain = normalise(&text);
+    /// What the post says to people; `has_pictures` when the model has seen pictures of it.
+    pub fn of(post: &Post, has_pictures: bool) -> Self {
+        Self::in_text(&texts(post).flat_map(to_people).collect::<Vec<String>>().join("\n"), has_pictures)
+    }
+
+    /// What the post says to whomever, a model too.
+    pub fn to_anybody(post: &Post) -> Self {
+        Self::in_text(&texts(post).collect::<Vec<&str>>().join("\n"), false)
+    }
+
+    fn in_text(text: &str, has_pictures: bool) -> Self {
+        let plain = normalise(text);
         let tokens = tokens(&plain);
         let stakes = tokens.iter().filter_map(|t| if let Lexeme::Units(units) = t.lexeme { Some(units) } else { None });
         let (figures, signed) = figures(&plain);
         let words = words_of(&plain);
         Self {
-            has_pictures: !post.media.is_empty(),
+            has_pictures,
             figures,
             signed,
             stakes: stakes.collect(),

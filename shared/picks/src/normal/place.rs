@@ -81,6 +81,13 @@ impl<'a> Place<'a> {
         &self.text.lines[self.line].tokens
     }
 
+    /// Whether its line has no other pick.
+    pub fn is_alone(&self) -> bool {
+        let line = &self.text.lines[self.line];
+        let names_somebody = |piece: &Range<usize>| line.names.iter().any(|name| piece.contains(&name.start));
+        pieces(line).into_iter().filter(names_somebody).count() <= 1
+    }
+
     /// What stands before a colon at the head of the line: "1H: Lakers -2.5, Celtics -1".
     pub fn label(&self) -> Option<&'a [Token]> {
         let tokens = self.line();

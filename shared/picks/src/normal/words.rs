@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use perch_jobs::PickKind;
 
 use crate::rules::{
-    lex::{Lexeme, fold, normalise, tokens},
+    lex::{Lexeme, Token, fold, normalise, tokens},
     names::{BOOK, key_of},
 };
 
@@ -306,7 +306,11 @@ const OF_A_BANKROLL: [&str; 9] = ["roll", "bankroll", "br", "bank", "stake", "st
 /// The stake of a text in units, where it names one only: "2u", "1.5 units", "★★★". A share of the bankroll counts as one
 /// unit for each per cent, which is how units are usually defined; other percentages are none.
 pub fn units(text: &str) -> Option<f64> {
-    let tokens = tokens(&normalise(text));
+    units_in(&tokens(&normalise(text)))
+}
+
+/// The stake of some words, where they name one only.
+pub(super) fn units_in(tokens: &[Token]) -> Option<f64> {
     let of_a_bankroll = |at: usize| {
         let after = tokens.iter().skip(at + 1).filter(|t| !matches!(t.folded.as_str(), "of" | "my" | "the" | "your"));
         let before = at.checked_sub(1).map(|before| &tokens[before]);

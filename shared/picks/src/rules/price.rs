@@ -44,7 +44,9 @@ fn price(term: &Term, announced: bool) -> Option<String> {
 fn fraction(won: u32, stake: u32) -> Option<String> {
     let odds = Odds::from_fraction(won, stake).ok()?;
     let written = format!("{:.3}", odds.decimal());
-    Some(written.trim_end_matches('0').trim_end_matches('.').to_owned())
+    let short = written.trim_end_matches('0');
+    // A whole number may be read as American odds.
+    Some(if short.ends_with('.') { format!("{short}0") } else { short.to_owned() })
 }
 
 /// Every price in a range of terms, in order.

@@ -294,7 +294,7 @@ impl Tracking<'_> {
              from pick_sightings s
              left join posts p on p.environment = s.environment and p.id = s.post_id
              where s.environment = $1 and s.pick_key = any($2)
-             order by s.pick_key, lower(s.author), s.seen_at",
+             order by s.pick_key, lower(s.author), coalesce(p.created_at, s.seen_at)",
         )
         .bind(self.0.env_name())
         .bind(keys)
