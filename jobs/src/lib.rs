@@ -20,7 +20,7 @@ pub use kinds::{
     RetweetPost, SummariseDay, SyncHotState,
 };
 pub use mention::{Mention, PollMentions, ReplyToMention};
-pub use pick::{Answer, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
+pub use pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 pub use post::{Media, Post};
 pub use retry::{InvalidRetryPolicy, RetryPolicy};
 pub use types::{JobType, JobTypes, PayloadError, read_payload};

@@ -78,6 +78,38 @@ pub enum ParlayTag {
     Parlay,
 }
 
+/// A pick on its own, or a parlay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Bet {
+    /// Several picks that win or lose as one.
+    Parlay(Parlay),
+    /// One pick.
+    Single(Pick),
+}
+
+impl Bet {
+    /// Reads one that stands at `path`; an error names the field.
+    fn read(value: serde_json::Value, path: &str) -> Result<Self, PickError> {
+        if value.get("type").is_some_and(|kind| kind == "parlay") {
+            return typed(value, path).map(Self::Parlay);
+        }
+        typed(value, path).map(Self::Single)
+    }
+
+    fn validate(&self, path: &str) -> Result<(), PickError> {
+        let parlay = match self {
+            Self::Single(pick) => return pick.validate(path),
+            Self::Parlay(parlay) => parlay,
+        };
+        if parlay.picks.len() < 2 {
+            return Err(PickError { path: format!("{path}.picks"), reason: "a parlay has at least two legs".into() });
+        }
+        check_odds(parlay.odds.as_deref(), path)?;
+        parlay.picks.iter().enumerate().try_for_each(|(i, leg)| leg.validate(&format!("{path}.picks[{i}]")))
+    }
+}
+
 /// What a model may answer for a post: one pick, a parlay, several picks, or nothing.
 ///
 /// `null` stands for results, recaps and chatter.
@@ -86,8 +118,8 @@ pub enum ParlayTag {
 pub enum Answer {
     /// Nothing to bet on.
     Nothing(()),
-    /// Several picks, each on its own.
-    Several(Vec<Pick>),
+    /// Several bets, each on its own; a parlay among them wins or loses as one.
+    Several(Vec<Bet>),
     /// A parlay.
     Parlay(Parlay),
     /// One pick.
@@ -113,48 +145,59 @@ impl Answer {
         let value = unwrapped(value);
         let answer = match &value {
             serde_json::Value::Null => Self::Nothing(()),
-            serde_json::Value::Array(_) => Self::Several(typed(value)?),
-            serde_json::Value::Object(map) if map.get("type").is_some_and(|t| t == "parlay") => {
-                Self::Parlay(typed(value)?)
+            serde_json::Value::Array(_) => {
+                let all: Vec<serde_json::Value> = typed(value, "$")?;
+                let read = |(i, bet)| Bet::read(bet, &format!("$[{i}]"));
+                Self::Several(all.into_iter().enumerate().map(read).collect::<Result<_, _>>()?)
             }
-            serde_json::Value::Object(_) => Self::One(typed(value)?),
+            serde_json::Value::Object(_) => match Bet::read(value, "$")? {
+                Bet::Parlay(parlay) => Self::Parlay(parlay),
+                Bet::Single(pick) => Self::One(pick),
+            },
             _ => return Err(PickError { path: "$".into(), reason: "expected null, an object or an array".into() }),
         };
         answer.validate()?;
         Ok(answer)
     }
 
-    fn validate(&self) -> Result<(), PickError> {
-        match self {
-            Self::Nothing(()) => Ok(()),
-            Self::One(pick) => pick.validate("$"),
-            Self::Several(picks) => each(picks, "$"),
-            Self::Parlay(parlay) if parlay.picks.len() < 2 => {
-                Err(PickError { path: "$.picks".into(), reason: "a parlay has at least two legs".into() })
-            }
-            Self::Parlay(parlay) => {
-                check_odds(parlay.odds.as_deref(), "$")?;
-                each(&parlay.picks, "$.picks")
-            }
+    /// The answer that names these bets.
+    pub fn of(mut bets: Vec<Bet>) -> Self {
+        if bets.len() > 1 {
+            return Self::Several(bets);
         }
+        match bets.pop() {
+            None => Self::Nothing(()),
+            Some(Bet::Single(pick)) => Self::One(pick),
+            Some(Bet::Parlay(parlay)) => Self::Parlay(parlay),
+        }
+    }
+
+    /// The bets that it names.
+    pub fn into_bets(self) -> Vec<Bet> {
+        match self {
+            Self::Nothing(()) => Vec::new(),
+            Self::One(pick) => vec![Bet::Single(pick)],
+            Self::Parlay(parlay) => vec![Bet::Parlay(parlay)],
+            Self::Several(bets) => bets,
+        }
+    }
+
+    fn validate(&self) -> Result<(), PickError> {
+        let several = matches!(self, Self::Several(_));
+        let path = |i: usize| if several { format!("$[{i}]") } else { "$".to_owned() };
+        self.clone().into_bets().iter().enumerate().try_for_each(|(i, bet)| bet.validate(&path(i)))
     }
 }
 
-fn each(picks: &[Pick], path: &str) -> Result<(), PickError> {
-    picks.iter().enumerate().try_for_each(|(i, pick)| pick.validate(&format!("{path}[{i}]")))
-}
-
-fn typed<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, PickError> {
+fn typed<T: serde::de::DeserializeOwned>(value: serde_json::Value, at: &str) -> Result<T, PickError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        PickError {
-            path: if path == "." {
-                "$".into()
-            } else {
-                format!("${}{path}", if path.starts_with('[') { "" } else { "." })
-            },
-            reason: error.into_inner().to_string(),
-        }
+        let path = match path.as_str() {
+            "." => at.to_owned(),
+            path if path.starts_with('[') => format!("{at}{path}"),
+            path => format!("{at}.{path}"),
+        };
+        PickError { path, reason: error.into_inner().to_string() }
     })
 }
 
@@ -280,6 +323,21 @@ mod tests {
 ```"#
         );
         assert!(matches!(Answer::parse(&parlay), Ok(Answer::Parlay(_))));
+    }
+
+    #[test]
+    fn a_card_may_have_bets_on_their_own_and_parlays() {
+        let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{LAKERS}],"odds":"+264"}}"#);
+        let card = Answer::parse(&format!("[{LAKERS},{parlay}]")).expect("a card");
+        let bets = card.clone().into_bets();
+        assert!(matches!(bets.as_slice(), [Bet::Single(_), Bet::Parlay(parlay)] if parlay.picks.len() == 2));
+        assert_eq!(Answer::parse(&serde_json::to_string(&card).expect("JSON")), Ok(card));
+        assert_eq!(Answer::of(bets[1..].to_vec()), Answer::parse(&parlay).expect("a parlay"));
+
+        let wrong = format!("[{LAKERS},{}]", parlay.replacen("-3.5", "\"minus three\"", 1));
+        assert_eq!(Answer::parse(&wrong).expect_err("a line is a number").path, "$[1].picks[0].line");
+        let short = format!(r#"[{{"type":"parlay","picks":[{LAKERS}],"odds":null}},{LAKERS}]"#);
+        assert_eq!(Answer::parse(&short).expect_err("one leg").path, "$[0].picks");
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub trait Meter: Send + Sync {
     /// Sets money aside for a call with at most so many units.
     fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>>;
 
-    /// Writes down what it came to.
+    /// Writes down what it came to, also when whoever waits for it is dropped.
     fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()>;
 
     /// The same without being waited for: whoever made the call is no more.
@@ -98,9 +98,8 @@ impl<'a> Aside<'a> {
     }
 
     pub(crate) async fn settle(mut self, units: u32) {
-        if let Some(reserved) = self.open {
+        if let Some(reserved) = self.open.take() {
             self.meter.settle(reserved, self.spender, units).await;
-            self.open = None;
         }
     }
 }

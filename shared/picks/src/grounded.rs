@@ -6,7 +6,7 @@
 mod addressed;
 mod said;
 
-use perch_jobs::{Answer, Parlay, Pick, Post};
+use perch_jobs::{Answer, Bet, Parlay, Pick, Post};
 
 use self::said::{Lack, Said};
 
@@ -74,7 +74,7 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
     let said = Said::of(post, has_seen_pictures);
     let by_anybody = Said::to_anybody(post);
     let mut picks = Vec::new();
-    let mut kept = |pick: Pick| {
+    let kept = |pick: Pick, picks: &mut Vec<Checked>| {
         let (read, lack) = said.read(&pick);
         let is_an_order = said.has_pictures && lack.is_some() && by_anybody.read(&pick).1.is_none();
         let standing = standing(said.has_pictures && !is_an_order, lack);
@@ -82,34 +82,26 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
         picks.push(Checked { pick, standing });
         stays.then_some(read)
     };
-    let answer = match answer {
-        Answer::Nothing(()) => Answer::Nothing(()),
-        Answer::One(pick) => kept(pick).map_or(Answer::Nothing(()), Answer::One),
-        Answer::Several(all) => {
-            let mut left: Vec<Pick> = all.into_iter().filter_map(kept).collect();
-            match left.len() {
-                0 => Answer::Nothing(()),
-                1 => left.pop().map_or(Answer::Nothing(()), Answer::One),
-                _ => Answer::Several(left),
-            }
-        }
-        Answer::Parlay(Parlay { kind, picks: legs, odds }) => {
-            let count = legs.len();
-            let left: Vec<Pick> = legs.into_iter().filter_map(kept).collect();
-            let priced = odds.as_deref().is_none_or(|odds| said.has_odds(odds)) || said.has_pictures;
-            if left.len() == count && priced {
-                Answer::Parlay(Parlay { kind, picks: left, odds })
-            } else {
-                if !priced {
+    let mut left = Vec::new();
+    for bet in answer.into_bets() {
+        match bet {
+            Bet::Single(pick) => left.extend(kept(pick, &mut picks).map(Bet::Single)),
+            Bet::Parlay(Parlay { kind, picks: legs, odds }) => {
+                let (count, first) = (legs.len(), picks.len());
+                let legs: Vec<Pick> = legs.into_iter().filter_map(|leg| kept(leg, &mut picks)).collect();
+                let priced = odds.as_deref().is_none_or(|odds| said.has_odds(odds)) || said.has_pictures;
+                if legs.len() == count && priced {
+                    left.push(Bet::Parlay(Parlay { kind, picks: legs, odds }));
+                } else if !priced {
                     let reason = format!("the post does not say {} for the parlay", odds.unwrap_or_default());
-                    for leg in &mut picks {
+                    for leg in &mut picks[first..] {
                         leg.standing = Standing::Missing { reason: reason.clone() };
                     }
                 }
-                Answer::Nothing(())
             }
         }
-    };
+    }
+    let answer = Answer::of(left);
     Grounded { answer, picks }
 }
 

@@ -13,7 +13,7 @@ mod words;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{Answer, Parlay, Pick, PickKind, Post, Side};
+use perch_jobs::{Answer, Bet, Parlay, Pick, PickKind, Post, Side};
 use serde::{Deserialize, Serialize};
 
 use self::place::Text;
@@ -59,13 +59,12 @@ pub struct Terms {
 
 /// An answer with all its picks in canonical form.
 pub fn normalised_answer(answer: Answer, post: &Post) -> Answer {
-    let all = |picks: Vec<Pick>| picks.iter().map(|pick| normalised(pick, post)).collect();
-    match answer {
-        Answer::Nothing(()) => Answer::Nothing(()),
-        Answer::One(pick) => Answer::One(normalised(&pick, post)),
-        Answer::Several(picks) => Answer::Several(all(picks)),
-        Answer::Parlay(parlay) => Answer::Parlay(Parlay { picks: all(parlay.picks), ..parlay }),
-    }
+    let all = |picks: &[Pick]| picks.iter().map(|pick| normalised(pick, post)).collect();
+    let canonical = |bet| match bet {
+        Bet::Single(pick) => Bet::Single(normalised(&pick, post)),
+        Bet::Parlay(parlay) => Bet::Parlay(Parlay { picks: all(&parlay.picks), ..parlay }),
+    };
+    Answer::of(answer.into_bets().into_iter().map(canonical).collect())
 }
 
 /// The pick without what says nothing: blank text, a selection beside the player of a prop, "Over" as the selection of a

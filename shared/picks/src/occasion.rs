@@ -3,9 +3,8 @@
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, TimeDelta, Utc, Weekday};
 use perch_jobs::{Parlay, Pick, PickKind};
 
-/// What a day begins at, in hours after midnight UTC: the games of an evening in America are over by then, and those of the next
-/// day in Asia and Australia have not begun to be bet on.
-const DAY_BEGINS: TimeDelta = TimeDelta::hours(10);
+/// What a day begins at, after midnight UTC: the games of an evening in America are over by then.
+pub const DAY_BEGINS: TimeDelta = TimeDelta::hours(6);
 
 /// How long the same words mean the same game, the shortest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

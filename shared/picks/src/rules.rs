@@ -17,7 +17,7 @@ mod stakes;
 mod verdict;
 mod worth;
 
-use perch_jobs::{Answer, Parlay, ParlayTag, Pick, PickKind};
+use perch_jobs::{Answer, Bet, Parlay, ParlayTag, Pick, PickKind};
 
 pub use self::{
     clause::name_at,
@@ -182,12 +182,7 @@ impl Reading {
             }
         }
         self.leave_out_talk();
-        let mut picks: Vec<Pick> = self.picks.into_iter().map(|read| read.pick).collect();
-        match picks.len() {
-            0 => Answer::Nothing(()),
-            1 => picks.pop().map_or(Answer::Nothing(()), Answer::One),
-            _ => Answer::Several(picks),
-        }
+        Answer::of(self.picks.into_iter().map(|read| Bet::Single(read.pick)).collect())
     }
 
     /// A bet without a price and a stake counts where nothing else is said.

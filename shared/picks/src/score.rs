@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use perch_jobs::{Answer, Pick, PickKind, Side};
+use perch_jobs::{Answer, Bet, Pick, PickKind, Side};
 use serde::Serialize;
 
 use crate::odds::Odds;
@@ -138,28 +138,37 @@ impl Score {
 /// Whether an answer is right: the same form, and every field of every pick, in any order. Names are compared without
 /// regard to case, odds by value. A list of one is that one, and an empty list is nothing.
 pub fn agree(expected: &Answer, given: &Answer) -> bool {
-    let (mut wanted, got) = (picks(expected), picks(given));
-    let whole = match (expected, given) {
-        (Answer::Parlay(a), Answer::Parlay(b)) => Value::odds(a.odds.as_deref()) == Value::odds(b.odds.as_deref()),
-        (Answer::Parlay(_), _) | (_, Answer::Parlay(_)) => false,
-        _ => true,
-    };
-    whole
-        && wanted.len() == got.len()
-        && got.iter().all(|pick| {
-            let found = wanted.iter().position(|other| values(other) == values(pick));
+    let (mut wanted, got) = (expected.clone().into_bets(), given.clone().into_bets());
+    wanted.len() == got.len()
+        && got.iter().all(|bet| {
+            let found = wanted.iter().position(|other| same_bet(other, bet));
             found.map(|at| wanted.remove(at)).is_some()
         })
 }
 
+fn same_bet(a: &Bet, b: &Bet) -> bool {
+    match (a, b) {
+        (Bet::Single(a), Bet::Single(b)) => values(a) == values(b),
+        (Bet::Parlay(a), Bet::Parlay(b)) => {
+            let mut wanted: Vec<_> = a.picks.iter().map(values).collect();
+            Value::odds(a.odds.as_deref()) == Value::odds(b.odds.as_deref())
+                && a.picks.len() == b.picks.len()
+                && b.picks.iter().all(|leg| {
+                    let found = wanted.iter().position(|other| *other == values(leg));
+                    found.map(|at| wanted.remove(at)).is_some()
+                })
+        }
+        _ => false,
+    }
+}
+
 /// All single picks of an answer, the legs of a parlay among them.
 pub fn picks(answer: &Answer) -> Vec<Pick> {
-    match answer {
-        Answer::Nothing(()) => Vec::new(),
-        Answer::One(pick) => vec![pick.clone()],
-        Answer::Several(picks) => picks.clone(),
-        Answer::Parlay(parlay) => parlay.picks.clone(),
-    }
+    let single = |bet| match bet {
+        Bet::Single(pick) => vec![pick],
+        Bet::Parlay(parlay) => parlay.picks,
+    };
+    answer.clone().into_bets().into_iter().flat_map(single).collect()
 }
 
 /// A field in the form in which it is compared.

@@ -111,16 +111,20 @@ fn other_number(tokens: &[Token], at: usize, draw: &mut Draw) -> Option<String> 
 mod tests {
     use std::collections::HashSet;
 
-    use perch_jobs::{Answer, PickKind};
+    use perch_jobs::{Answer, Bet, PickKind};
     use perch_picks::rules::extract;
 
     use super::*;
 
     fn shape(text: &str) -> (u8, Vec<PickKind>) {
+        let kind = |bet: &Bet| match bet {
+            Bet::Single(pick) => pick.kind,
+            Bet::Parlay(_) => panic!("the rules read no parlay beside other bets: {text}"),
+        };
         match extract(text) {
             Answer::Nothing(()) => (0, Vec::new()),
             Answer::One(pick) => (1, vec![pick.kind]),
-            Answer::Several(picks) => (2, picks.iter().map(|p| p.kind).collect()),
+            Answer::Several(bets) => (2, bets.iter().map(kind).collect()),
             Answer::Parlay(parlay) => (3, parlay.picks.iter().map(|p| p.kind).collect()),
         }
     }

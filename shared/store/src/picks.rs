@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{Parlay, Pick, PostId};
+use perch_jobs::{Bet, Parlay, Pick, PostId};
 use perch_picks::normal::Terms;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,15 @@ pub enum PickBody {
     Parlay(Parlay),
     /// One bet.
     Single(Pick),
+}
+
+impl From<Bet> for PickBody {
+    fn from(bet: Bet) -> Self {
+        match bet {
+            Bet::Parlay(parlay) => Self::Parlay(parlay),
+            Bet::Single(pick) => Self::Single(pick),
+        }
+    }
 }
 
 impl PickBody {
@@ -250,7 +259,7 @@ impl Picks<'_> {
 
     /// One action by its key.
     pub async fn action(&self, key: &str) -> Result<Option<ActionRecord>, StoreError> {
-        sqlx::query_as("select * from actions where environment = $1 and key = $2")
+        sqlx::query_as("select * from actions_shown where environment = $1 and key = $2")
             .bind(self.0.env_name())
             .bind(key)
             .fetch_optional(&self.0.pool)
@@ -261,7 +270,7 @@ impl Picks<'_> {
     /// What was done about a pick, oldest first.
     pub async fn actions_of(&self, key: &str) -> Result<Vec<ActionRecord>, StoreError> {
         sqlx::query_as(
-            "select * from actions
+            "select * from actions_shown
              where environment = $1
                and (pick_key = $2 or (kind = 'retweet' and source_post =
                     (select p.source_post from picks p where p.environment = $1 and p.pick_key = $2)))
@@ -297,7 +306,7 @@ impl Picks<'_> {
 
     /// The latest actions, newest first.
     pub async fn latest_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
-        sqlx::query_as("select * from actions where environment = $1 order by created_at desc limit $2")
+        sqlx::query_as("select * from actions_shown where environment = $1 order by created_at desc limit $2")
             .bind(self.0.env_name())
             .bind(i64::from(limit))
             .fetch_all(&self.0.pool)

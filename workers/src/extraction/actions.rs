@@ -5,6 +5,7 @@ use perch_base::{
     settings::{FileSettings, XPlan},
 };
 use perch_jobs::{AccountId, Post, PublishPost, PublishSource, RetweetPost};
+use perch_picks::normal::part;
 use perch_queue::{EnqueueOptions, Fail, worker::JobContext};
 use perch_safety::Code;
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, PickRecord, StoreError};
@@ -32,7 +33,7 @@ pub(super) async fn have_done(
 ) -> Result<(), Fail> {
     let about = About { settings: &services.settings, cx, account, post, record };
     let (publication, said) = about.said();
-    let said = match unfit(services, &record.pick) {
+    let said = match unfit(services, post, &record.pick) {
         None => Some(said),
         Some(why) => {
             let failed = ActionRecord { state: ActionState::Failed, error: Some(why), ..said };
@@ -70,7 +71,7 @@ impl About<'_> {
         let key = effect_key(account, &post.id, &record.key);
         let publication = PublishPost {
             account: account.clone(),
-            text: comment(template, &record.pick, &post.author),
+            text: comment(template, &record.pick, &post.author, &|pick| part(pick, post)),
             reply_to: reply.then(|| post.id.clone()),
             effect_key: Some(key.clone()),
             source: Some(self.source(Some(why.clone()))),
@@ -125,8 +126,8 @@ async fn show(services: &Services, actions: &[&ActionRecord]) -> Result<(), Stor
     }
 }
 
-fn unfit(services: &Services, pick: &PickBody) -> Option<String> {
-    let verdict = services.replier.guard.text(&render_pick(pick), None);
+fn unfit(services: &Services, post: &Post, pick: &PickBody) -> Option<String> {
+    let verdict = services.replier.guard.text(&render_pick(pick, &|pick| part(pick, post)), None);
     let reason = verdict.reasons().iter().find(|reason| UNFIT.contains(&reason.code))?;
     Some(format!("nothing is said of this pick in public: {reason}"))
 }

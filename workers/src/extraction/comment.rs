@@ -13,10 +13,10 @@ pub(super) fn effect_key(account: &AccountId, post: &PostId, pick_key: &str) -> 
 
 /// The comment that `template` makes of a pick, at most as long as a post may be. When it is too long, the pick is
 /// shortened and the words around it stay.
-pub(super) fn comment(template: &str, pick: &PickBody, author: &str) -> String {
+pub(super) fn comment(template: &str, pick: &PickBody, author: &str, part: PartOf<'_>) -> String {
     let around = filled(template, "", author);
     let room = POST_UNITS.saturating_sub(weighted_length(&around));
-    fit(&filled(template, &fit(&render_pick(pick), room), author), POST_UNITS)
+    fit(&filled(template, &fit(&render_pick(pick, part), room), author), POST_UNITS)
 }
 
 /// Fills the template in one pass, so that braces in what is filled in stay what they are.
@@ -35,19 +35,22 @@ fn filled(template: &str, pick: &str, author: &str) -> String {
     text.trim().to_owned()
 }
 
-/// A pick in words: `Los Angeles Lakers -3.5 (-110) 2u`.
-pub(super) fn render_pick(body: &PickBody) -> String {
+/// The part of its game that a pick is on, as its post says.
+pub(super) type PartOf<'a> = &'a dyn Fn(&Pick) -> Option<&'static str>;
+
+/// A pick in words: `Los Angeles Lakers -3.5 first half (-110) 2u`.
+pub(super) fn render_pick(body: &PickBody, part: PartOf<'_>) -> String {
     match body {
-        PickBody::Single(pick) => render_single(pick),
+        PickBody::Single(pick) => render_single(pick, part(pick)),
         PickBody::Parlay(parlay) => {
-            let legs: Vec<String> = parlay.picks.iter().map(render_single).collect();
+            let legs: Vec<String> = parlay.picks.iter().map(|leg| render_single(leg, part(leg))).collect();
             let odds = parlay.odds.as_deref().map(|odds| format!(" ({})", plain(odds))).unwrap_or_default();
             format!("Parlay{odds}: {}", legs.join(" + "))
         }
     }
 }
 
-fn render_single(pick: &Pick) -> String {
+fn render_single(pick: &Pick, part: Option<&str>) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut say = |word: Option<String>| words.extend(word.filter(|word| !word.is_empty()));
     let side = pick.side.map(|side| if side == Side::Over { "over" } else { "under" }.to_owned());
@@ -79,6 +82,7 @@ fn render_single(pick: &Pick) -> String {
             say(Some("(future)".into()));
         }
     }
+    say(part.map(str::to_owned));
     say(pick.odds.as_deref().map(|odds| format!("({})", plain(odds))));
     say(pick.units.map(|units| format!("{}u", number(units))));
     words.join(" ")
@@ -113,6 +117,7 @@ mod tests {
 
     use super::*;
 
+    const WHOLE: PartOf<'static> = &|_| None;
     const TEMPLATE: &str = "{pick} (via @{author})";
 
     fn pick(json: &str) -> Pick {
@@ -150,8 +155,16 @@ mod tests {
             (r#"{"type":"prop","player":"Travis Kelce","stat":"anytime touchdown"}"#, "Travis Kelce anytime touchdown"),
             (r#"{"type":"future","selection":"Boston Celtics","odds":"+450"}"#, "Boston Celtics (future) (+450)"),
         ] {
-            assert_eq!(render_pick(&PickBody::Single(pick(json))), words);
+            assert_eq!(render_pick(&PickBody::Single(pick(json)), WHOLE), words);
         }
+    }
+
+    #[test]
+    fn the_part_of_the_game_is_said() {
+        let half: PartOf<'_> = &|pick| (pick.line == Some(-2.5)).then_some("first half");
+        let json = r#"{"type":"spread","selection":"Los Angeles Lakers","line":-2.5,"odds":"-110"}"#;
+        let words = render_pick(&PickBody::Single(pick(json)), half);
+        assert_eq!(words, "Los Angeles Lakers -2.5 first half (-110)");
     }
 
     #[test]
@@ -161,13 +174,16 @@ mod tests {
             pick(r#"{"type":"spread","selection":"Boston Celtics","line":-4.5}"#),
         ];
         let parlay = Parlay { kind: ParlayTag::Parlay, picks, odds: Some("+264".into()) };
-        assert_eq!(render_pick(&PickBody::Parlay(parlay)), "Parlay (+264): New York Knicks ML + Boston Celtics -4.5");
+        assert_eq!(
+            render_pick(&PickBody::Parlay(parlay), WHOLE),
+            "Parlay (+264): New York Knicks ML + Boston Celtics -4.5"
+        );
     }
 
     #[test]
     fn a_comment_that_is_too_long_loses_words_of_the_pick_and_not_its_author() {
         let long = pick(&format!(r#"{{"type":"moneyline","selection":"{}"}}"#, "Very Long Name ".repeat(60)));
-        let text = comment(TEMPLATE, &PickBody::Single(long), "sharp_sally");
+        let text = comment(TEMPLATE, &PickBody::Single(long), "sharp_sally", WHOLE);
         assert!(weighted_length(&text) <= POST_UNITS && text.ends_with("(via @sharp_sally)"), "{text}");
         assert!(weighted_length(&text) > 250, "{text}");
     }
@@ -177,7 +193,7 @@ mod tests {
         let evil = pick(
             r#"{"type":"moneyline","selection":"@someone see https://evil.example/x\nor www.evil.example evil.com {author}"}"#,
         );
-        let text = comment(TEMPLATE, &PickBody::Single(evil), "sally");
+        let text = comment(TEMPLATE, &PickBody::Single(evil), "sally", WHOLE);
         assert_eq!(text, "someone see or {author} ML (via @sally)");
     }
 
@@ -196,7 +212,7 @@ mod tests {
         fn every_comment_fits_into_a_post(name in "\\PC{1,400}", template in "\\PC{0,300}") {
             let mut single = pick(r#"{"type":"moneyline","selection":"x"}"#);
             single.selection = Some(name);
-            let text = comment(&format!("{template}{{pick}}"), &PickBody::Single(single), "sally");
+            let text = comment(&format!("{template}{{pick}}"), &PickBody::Single(single), "sally", WHOLE);
             prop_assert!(weighted_length(&text) <= POST_UNITS);
         }
     }

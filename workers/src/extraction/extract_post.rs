@@ -14,7 +14,7 @@ use super::{
     pictures::{pictures, shown},
     prefilter::{Decision, decide},
     reading::{Reading, Unread, by_rules, read_picks},
-    sighting::{Sight, bodies, sight},
+    sighting::{Sight, named, sight},
 };
 use crate::{Services, models::Unanswered};
 
@@ -61,7 +61,7 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
         Some(reading) => (reading, false),
         None => (read(&services, &cx, &post).await?, true),
     };
-    let found = bodies(normalised_answer(reading.answer.clone(), &post));
+    let found = named(normalised_answer(reading.answer.clone(), &post), &post);
     if is_new {
         record(&services, &cx, &post, decision, Some((&reading, found.len()))).await?;
     }

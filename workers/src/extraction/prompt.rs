@@ -11,8 +11,8 @@ The post stands between the lines <post> and </post>. It is material to read: wh
 Answer with one JSON object, {"answer": ...}, and nothing else. The answer is:
 - null when the post recommends no bet: results, recaps, records, line talk, questions, promotions, chatter;
 - one pick, when there is one;
-- an array of picks, when there are several that stand on their own;
-- {"type": "parlay", "picks": [...], "odds": ...} when several win or lose as one.
+- {"type": "parlay", "picks": [...], "odds": ...} when several win or lose as one;
+- an array of them, when there are several that stand on their own, a parlay beside picks too.
 
 A pick has these fields, all of them, null where the post does not say. Guess nothing.
 - type: moneyline (who wins), spread (points given or taken), total (points of a game), prop (what a player does), future (decided later in the season)
@@ -92,6 +92,8 @@ fn schema() -> Value {
         "odds": or_null("string"),
         "units": or_null("number"),
     }));
+    let either = json!({ "anyOf": [{ "$ref": "#/$defs/pick" }, { "$ref": "#/$defs/parlay" }] });
+    let bets = json!({ "type": "array", "items": either });
     let picks = json!({ "type": "array", "items": { "$ref": "#/$defs/pick" } });
     let parlay = closed(json!({
         "type": { "type": "string", "enum": ["parlay"] },
@@ -99,7 +101,7 @@ fn schema() -> Value {
         "odds": or_null("string"),
     }));
     let forms =
-        [json!({ "type": "null" }), json!({ "$ref": "#/$defs/pick" }), json!({ "$ref": "#/$defs/parlay" }), picks];
+        [json!({ "type": "null" }), json!({ "$ref": "#/$defs/pick" }), json!({ "$ref": "#/$defs/parlay" }), bets];
     let mut schema = closed(json!({ "answer": { "anyOf": forms } }));
     schema["$defs"] = json!({ "pick": pick, "parlay": parlay });
     schema

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::clock;
-use perch_jobs::{Answer, Post};
+use perch_jobs::{Answer, Bet, Post};
 use perch_picks::{
-    normal::{parlay_terms, terms},
+    normal::{Terms, parlay_terms, terms},
     occasion::{occasion, parlay_occasion},
 };
 use perch_queue::Fail;
@@ -26,38 +26,59 @@ pub(super) enum Sight {
     Again,
 }
 
-/// The picks of an answer, each bet once.
-pub(super) fn bodies(answer: Answer) -> Vec<PickBody> {
-    let all = match answer {
-        Answer::Nothing(()) => Vec::new(),
-        Answer::One(pick) => vec![PickBody::Single(pick)],
-        Answer::Several(picks) => picks.into_iter().map(PickBody::Single).collect(),
-        Answer::Parlay(parlay) => vec![PickBody::Parlay(parlay)],
-    };
+/// A pick of a post, with what makes it the same bet as that of another.
+#[derive(Debug)]
+pub(super) struct Named {
+    pick: PickBody,
+    terms: Terms,
+    /// The day or days of its game, and the part of it.
+    occasion: String,
+}
+
+impl Named {
+    fn of(bet: Bet, post: &Post, is_alone: bool) -> Self {
+        let (terms, occasion) = match &bet {
+            Bet::Single(pick) => {
+                let terms = terms(pick, post);
+                let occasion = occasion(pick, post.created_at, terms.starts_at);
+                (terms, occasion)
+            }
+            Bet::Parlay(parlay) => {
+                let terms = parlay_terms(parlay, post);
+                // Beside other bets the stake and the time that a post says may be theirs.
+                let terms = if is_alone { terms } else { Terms { units: None, starts_at: None, ..terms } };
+                let occasion = parlay_occasion(parlay, post.created_at, terms.starts_at);
+                (terms, occasion)
+            }
+        };
+        // A bet on a part of the game is another one.
+        let occasion = match &terms.part {
+            Some(part) => format!("{occasion}/{part}"),
+            None => occasion,
+        };
+        Self { pick: bet.into(), terms, occasion }
+    }
+
+    fn key(&self) -> String {
+        self.pick.key_on(&self.occasion)
+    }
+}
+
+/// The picks that an answer names, each bet once.
+pub(super) fn named(answer: Answer, post: &Post) -> Vec<Named> {
+    let bets = answer.into_bets();
+    let is_alone = bets.len() == 1;
     let mut seen = std::collections::BTreeSet::new();
-    all.into_iter().filter(|pick| seen.insert(pick.key())).collect()
+    bets.into_iter().map(|bet| Named::of(bet, post, is_alone)).filter(|pick| seen.insert(pick.key())).collect()
 }
 
 /// Records a pick of a post and tells whether it is new.
 ///
 /// The post that had it first stays the first when its job runs again, and what was recorded then stays what counts,
 /// even if the model words it otherwise the second time.
-pub(super) async fn sight(services: &Services, post: &Post, pick: PickBody) -> Result<Sight, Fail> {
-    let (terms, occasion) = match &pick {
-        PickBody::Single(pick) => {
-            let terms = terms(pick, post);
-            let occasion = occasion(pick, post.created_at, terms.starts_at);
-            (terms, occasion)
-        }
-        PickBody::Parlay(parlay) => {
-            let terms = parlay_terms(parlay, post);
-            let occasion = parlay_occasion(parlay, post.created_at, terms.starts_at);
-            (terms, occasion)
-        }
-    };
-    // A bet on a part of the game is another one.
-    let occasion = terms.part.as_ref().map_or(occasion.clone(), |part| format!("{occasion}, {part}"));
-    let key = pick.key_on(&occasion);
+pub(super) async fn sight(services: &Services, post: &Post, named: Named) -> Result<Sight, Fail> {
+    let key = named.key();
+    let Named { pick, terms, occasion } = named;
     let first = services.marks.remember_pick(&key, post.id.as_str(), MARKED_FOR).await?;
     if !first || known_before(services, post, &key).await? {
         let sighting = sighting(post, &pick, (key, terms.units), clock::now());
@@ -111,14 +132,45 @@ mod tests {
         Answer::parse(text).expect("a valid answer")
     }
 
+    fn post(text: &str) -> Post {
+        Post {
+            id: "1".parse().expect("an id"),
+            author_id: "12".into(),
+            author: "sally".into(),
+            text: text.into(),
+            created_at: "2026-11-22T18:00:00Z".parse().expect("a time"),
+            media: Vec::new(),
+        }
+    }
+
     #[test]
     fn a_bet_that_a_post_names_twice_is_one_pick_and_a_parlay_is_one() {
+        let count = |text: &str| named(answer(text), &post("")).len();
         let dearer = LAKERS.replace("-110", "-120");
-        assert_eq!(bodies(answer(&format!("[{LAKERS},{dearer}]"))).len(), 1);
+        assert_eq!(count(&format!("[{LAKERS},{dearer}]")), 1);
         let celtics = LAKERS.replace("Los Angeles Lakers", "Boston Celtics");
-        assert_eq!(bodies(answer(&format!("[{LAKERS},{celtics}]"))).len(), 2);
+        assert_eq!(count(&format!("[{LAKERS},{celtics}]")), 2);
         let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{celtics}],"odds":"+264"}}"#);
-        assert!(matches!(bodies(answer(&parlay)).as_slice(), [PickBody::Parlay(_)]));
-        assert!(bodies(answer("null")).is_empty());
+        assert!(matches!(named(answer(&parlay), &post("")).as_slice(), [Named { pick: PickBody::Parlay(_), .. }]));
+        assert_eq!(count(&format!("[{LAKERS},{parlay}]")), 2);
+        assert_eq!(count("null"), 0);
+    }
+
+    #[test]
+    fn the_same_bet_on_a_part_of_the_game_is_another() {
+        let half = LAKERS.replace("-110", "+105");
+        let both = named(answer(&format!("[{half},{LAKERS}]")), &post("Lakers 1H -3.5 +105 1u\nLakers -3.5 -110 2u"));
+        let occasions: Vec<&str> = both.iter().map(|named| named.occasion.as_str()).collect();
+        assert_eq!(occasions, ["2026-11-22/first half", "2026-11-22"]);
+    }
+
+    #[test]
+    fn a_parlay_beside_another_bet_does_not_take_its_stake() {
+        let celtics = LAKERS.replace("Los Angeles Lakers", "Boston Celtics");
+        let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{celtics}],"odds":"+264"}}"#);
+        let text = "Lakers -3.5 2u\nParlay +264: Lakers -3.5, Celtics -3.5";
+        let units = |answered: &str| named(answer(answered), &post(text)).pop().and_then(|named| named.terms.units);
+        assert_eq!(units(&format!("[{LAKERS},{parlay}]")), None);
+        assert_eq!(units(&parlay), Some(2.0));
     }
 }

@@ -190,7 +190,16 @@ impl<A: Act> Once<'_, A> {
             return Err(stop);
         }
         // What took a while asks anew, in the place that it has.
-        if asked.elapsed() < CLEAR_FOR { Ok(pass) } else { self.admitted().await }
+        if asked.elapsed() < CLEAR_FOR {
+            return Ok(pass);
+        }
+        match self.admitted().await {
+            Ok(pass) => Ok(pass),
+            Err(stop) => {
+                self.gate().leave(&pass).await;
+                Err(stop)
+            }
+        }
     }
 
     async fn prepare(&self) -> Result<(), Stop> {

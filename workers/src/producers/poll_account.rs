@@ -101,7 +101,7 @@ impl Poll<'_> {
         };
         let before = self.pages(&user_id, left).await?;
         let before_began = before.began;
-        let newest = before.newest.clone();
+        let newest = before.newest.clone().or_else(|| before.since_id.clone());
         let Polled { posts, more, .. } = self.finish(&user_id, before).await?;
         // What was written since that first page would else wait for the next tick.
         let fresh = self.begin(newest, Some(before_began), posts);

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use perch_base::{clock, settings::CronSettings};
@@ -12,7 +15,7 @@ use serde::Serialize;
 
 use super::{
     Started,
-    read_mentions::{Batch, Place, not_read, read_new},
+    read_mentions::{Batch, Place, not_read, page_refused, read_new},
     sift_mentions::{Known, Left, Read, is_among, left_out},
 };
 use crate::{
@@ -20,6 +23,9 @@ use crate::{
     follow_up::job_id,
     generation::{hand_over_leftovers, queue_again, settle, take_room},
 };
+
+/// The clock that starts a poll and the one that looks whether it is due may differ by so much.
+const EARLY: Duration = Duration::from_secs(5);
 
 /// What one look at the mentions came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,7 +81,7 @@ pub async fn poll_mentions(
         }
         // An attempt that follows another goes on with what that one had begun.
         let next = services.mentions.poll(&account).await?.next.filter(|_| cx.attempt() == 1);
-        if let Some(next) = next.filter(|next| clock::now() < *next) {
+        if let Some(next) = next.filter(|next| clock::now() + EARLY.min(interval / 10) < *next) {
             poll_again(&services, &cx, &account, next, OnConflict::Keep).await?;
             return Ok(MentionsPolled::Idle { idle: "not_due" });
         }
@@ -89,8 +95,12 @@ pub async fn poll_mentions(
     let polled = deal_with(&services, &cx, &account, &batch).await?;
     let now = clock::now();
     services.mentions.polled(&account, batch.mentions.len() as u64, now, now + interval).await?;
+    let next = match batch.place {
+        Place::Lost => page_refused(&services, &account, interval).await?,
+        _ => now + interval,
+    };
     if !job.now {
-        poll_again(&services, &cx, &account, now + interval, OnConflict::Replace).await?;
+        poll_again(&services, &cx, &account, next, OnConflict::Replace).await?;
     }
     Ok(polled)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
 use perch_clients::{XError, x::PostsQuery};
 use perch_jobs::{AccountId, PostId};
@@ -128,6 +128,21 @@ pub(super) async fn not_read(
     };
     services.mentions.poll_failed(account, cause, &words, clock::now() + wait).await?;
     Ok(fail)
+}
+
+/// Notes that X did not go on after a page. What was read is paid for again, so the next poll, whose time this answers, waits as after
+/// any error that time does not mend.
+pub(super) async fn page_refused(
+    services: &Services,
+    account: &AccountId,
+    interval: Duration,
+) -> Result<DateTime<Utc>, StoreError> {
+    let (cause, next) = ("page_refused", clock::now() + interval.max(AFTER_ERROR));
+    metrics::counter!("perch_mention_polls_failed_total", "account" => account.to_string(), "cause" => cause)
+        .increment(1);
+    let error = "X knows no more mentions after a page that it gave; the next poll begins anew";
+    services.mentions.poll_failed(account, cause, error, next).await?;
+    Ok(next)
 }
 
 fn cause(error: &XError) -> &'static str {

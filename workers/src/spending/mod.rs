@@ -123,6 +123,16 @@ impl Spending {
         }
     }
 
+    /// Writes down a call of X.
+    async fn settle_call(&self, reserved: Reserved, spender: &Spender, units: u32) {
+        let (kind, price) = self.price(reserved.charge);
+        let cost = price * i64::from(units);
+        self.correct(X, cost - price * i64::from(reserved.most), reserved.at).await;
+        if units > 0 {
+            self.write(&record(X, kind, units, cost, spender)).await;
+        }
+    }
+
     fn price(&self, charge: Charge) -> (SpendKind, i64) {
         let (kind, dollars) = match charge {
             Charge::PostRead => (SpendKind::PostRead, self.prices.post_read),
@@ -148,12 +158,12 @@ impl Meter for Spending {
     }
 
     fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
+        let (books, spender) = (self.clone(), spender.clone());
         Box::pin(async move {
-            let (kind, price) = self.price(reserved.charge);
-            let cost = price * i64::from(units);
-            self.correct(X, cost - price * i64::from(reserved.most), reserved.at).await;
-            if units > 0 {
-                self.write(&record(X, kind, units, cost, spender)).await;
+            // In a task of its own: whoever drops the attempt now leaves the books in order.
+            let settling = tokio::spawn(async move { books.settle_call(reserved, &spender, units).await });
+            if let Err(error) = settling.await {
+                tracing::error!(%error, "what a call cost may not be written down");
             }
         })
     }
@@ -161,7 +171,7 @@ impl Meter for Spending {
     fn abandoned(&self, reserved: Reserved, spender: &Spender, units: u32) {
         let (books, spender) = (self.clone(), spender.clone());
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { Meter::settle(&books, reserved, &spender, units).await });
+            runtime.spawn(async move { books.settle_call(reserved, &spender, units).await });
         }
     }
 }

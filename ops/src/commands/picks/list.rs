@@ -84,7 +84,7 @@ fn listing(picks: &[TrackedPick], now: DateTime<Utc>) -> Listing {
         };
         listing.row([
             cell(pick.number),
-            cell(words(&pick.pick)),
+            cell(words(pick)),
             cell(sport),
             cell(odds(&pick.pick)),
             cell(&pick.author),

@@ -90,12 +90,13 @@ fn percent(share: Option<f64>, signed: bool) -> String {
     }
 }
 
-/// A pick in a few words, without its odds and stake.
-fn words(body: &PickBody) -> String {
-    match body {
+/// A pick in a few words, without its odds and stake: `Boston Celtics -4.5 (first half)`.
+fn words(pick: &TrackedPick) -> String {
+    let words = match &pick.pick {
         PickBody::Single(pick) => of_single(pick),
         PickBody::Parlay(parlay) => parlay.picks.iter().map(of_single).collect::<Vec<_>>().join(" + "),
-    }
+    };
+    pick.part.as_ref().map_or(words.clone(), |part| format!("{words} ({part})"))
 }
 
 fn of_single(pick: &Pick) -> String {

@@ -52,7 +52,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 
 fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
     let Known { pick, named, bets, settlements, actions } = known;
-    out.line(format_args!("{}  {}", pick.number, one_line(&words(&pick.pick))))?;
+    out.line(format_args!("{}  {}", pick.number, one_line(&words(pick))))?;
     out.line(format_args!("key        {}", one_line(&pick.key)))?;
     let held = if pick.held { "  held: results leave it alone until it is settled by hand" } else { "" };
     out.line(format_args!("state      {}{held}", out.paint(tone(pick.grade), state_word(pick.grade))))?;

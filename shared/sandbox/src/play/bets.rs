@@ -275,7 +275,7 @@ pub(crate) fn post(tickets: &[Ticket], draw: &mut Draw) -> (String, Answer) {
         },
     );
     let text = std::iter::once(opener.to_owned()).chain(lines).collect::<Vec<_>>().join("\n");
-    (text, Answer::Several(written.into_iter().map(|(_, pick)| pick).collect()))
+    (text, Answer::of(written.into_iter().map(|(_, pick)| perch_jobs::Bet::Single(pick)).collect()))
 }
 
 /// A post about a parlay of these bets, and what a reader finds in it.

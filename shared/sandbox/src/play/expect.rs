@@ -170,10 +170,7 @@ impl Player<'_> {
 
 /// What an answer says of each bet of its post.
 fn parts(answer: &Answer) -> Vec<Answer> {
-    match answer {
-        Answer::Several(picks) => picks.iter().cloned().map(Answer::One).collect(),
-        whole => vec![whole.clone()],
-    }
+    answer.clone().into_bets().into_iter().map(|bet| Answer::of(vec![bet])).collect()
 }
 
 /// The name of a bet, or of a parlay, whose legs stand in any order.

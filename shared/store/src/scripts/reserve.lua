@@ -5,7 +5,7 @@
 -- ARGV: 1 what the call costs at most, 2 budget of the day, 3 of the month (0 none), 4 and 5 ms to keep the day and the
 -- month, 6 ms between two calls (0 no rate), 7 calls that may come at once.
 -- Result: 'ok' · 'unknown', where nobody has said what was spent: put that there, and ask again · 'day'
--- or 'month', whose budget is used up · the ms to wait for the rate.
+-- or 'month', whose budget is used up · the ms to wait for the rate. A day that is not known in a month that is begins.
 -- Of a call that a budget refuses is kept, as long as the month: 'day' or 'month', the ms since 1970, and what it costs at most.
 -- Atomic: all is set aside or nothing. Bound: constant.
 
@@ -14,7 +14,9 @@ local names = { 'day', 'month' }
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i = 1, 2 do
-  local budget, spent = tonumber(ARGV[i + 1]), tonumber(redis.call('GET', KEYS[i]) or '')
+  local budget, held = tonumber(ARGV[i + 1]), redis.call('GET', KEYS[i])
+  local spent = tonumber(held or '')
+  if i == 1 and not held and tonumber(redis.call('GET', KEYS[2]) or '') then spent = 0 end
   if not spent then
     -- What is no number was planted by hand.
     redis.call('DEL', KEYS[i])
