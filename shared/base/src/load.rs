@@ -9,9 +9,7 @@ use crate::{
     ConfigError, Environment, Origin, Problem, Settings,
     layers::Layers,
     reading::{self, Reading},
-    secrets,
-    settings::{FileSettings, Secrets},
-    validate,
+    secrets, validate,
     variables::Variables,
 };
 
@@ -75,24 +73,7 @@ fn load(dir: &Path, vars: &Variables) -> Result<Settings, ConfigError> {
     }));
     let (secrets, bad_secrets) = secrets::read(vars, &file);
     problems.extend(bad_secrets);
-    problems.extend(nameless(&layers, &base, &file, &secrets));
     if problems.is_empty() { Ok(Settings { env, file, secrets }) } else { Err(ConfigError::Invalid(problems)) }
-}
-
-/// Accounts without a handle, where X is called: whose mentions would be read nobody could tell.
-fn nameless(layers: &Layers, base: &Origin, file: &FileSettings, secrets: &Secrets) -> Vec<Problem> {
-    let calls_x = secrets.x_bearer_token.is_some() || secrets.x_consumer.is_some() || !secrets.x_accounts.is_empty();
-    let nameless = file.x.accounts.iter().filter(|(_, account)| calls_x && account.username.is_empty());
-    let problems = nameless.map(|(account, _)| {
-        let path = ["x", "accounts", account.as_str(), "username"].map(str::to_owned);
-        Problem {
-            origin: layers.origin(&path).unwrap_or(base).clone(),
-            key: path.join("."),
-            wrong: "is empty, and credentials of X are set".into(),
-            allowed: format!("the handle of that account, here or in {}", secrets::username_of(account.as_str())),
-        }
-    });
-    problems.collect()
 }
 
 fn push_prefixed(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {

@@ -31,7 +31,8 @@ pub(super) async fn have_done(
     post: &Post,
     record: &PickRecord,
 ) -> Result<(), Fail> {
-    let about = About { settings: &services.settings, cx, account, post, record };
+    let handle = own_handle(services, account, post).await;
+    let about = About { settings: &services.settings, handle: &handle, cx, account, post, record };
     let (publication, said) = about.said();
     let said = match unfit(services, post, &record.pick) {
         None => Some(said),
@@ -56,6 +57,8 @@ pub(super) async fn have_done(
 /// What the actions are about.
 struct About<'a> {
     settings: &'a FileSettings,
+    /// The handle of the account that acts; empty when it is not known.
+    handle: &'a str,
     cx: &'a JobContext,
     account: &'a AccountId,
     post: &'a Post,
@@ -65,8 +68,8 @@ struct About<'a> {
 impl About<'_> {
     /// What is said about the pick.
     fn said(&self) -> (PublishPost, ActionRecord) {
-        let Self { settings, account, post, record, .. } = *self;
-        let Choice { reply, why } = choose(settings, account, post);
+        let Self { settings, handle, account, post, record, .. } = *self;
+        let Choice { reply, why } = choose(settings.x.plan, handle, post);
         let template = if reply { &settings.picks.comment } else { &settings.picks.own_post };
         let key = effect_key(account, &post.id, &record.key);
         let publication = PublishPost {
@@ -136,22 +139,35 @@ fn options(action: &ActionRecord) -> EnqueueOptions {
     EnqueueOptions { id: action.job_id, ..EnqueueOptions::default() }
 }
 
+/// The handle that the configuration says, or else X, where it makes a difference. While neither does, nobody counts as having
+/// summoned the account.
+async fn own_handle(services: &Services, account: &AccountId, post: &Post) -> String {
+    let x = &services.settings.x;
+    let configured = x.accounts.get(account).map_or("", |account| account.username.as_str());
+    if !configured.is_empty() || x.plan == XPlan::Enterprise || !post.text.contains('@') {
+        return configured.to_owned();
+    }
+    services.own_ids.handle(&services.x, account).await.unwrap_or_else(|error| {
+        tracing::warn!(%account, %error, "whether the post mentions the account is not known; nobody is answered");
+        String::new()
+    })
+}
+
 /// A comment, where X allows one, and else a post of its own.
-fn choose(settings: &FileSettings, account: &AccountId, post: &Post) -> Choice {
-    let handle = settings.x.accounts.get(account).map_or("", |account| account.username.as_str());
-    match settings.x.plan {
+fn choose(plan: XPlan, handle: &str, post: &Post) -> Choice {
+    match plan {
         XPlan::Enterprise => {
             Choice { reply: true, why: "a comment: on an enterprise plan any post may be answered".into() }
         }
         XPlan::SelfServe if mentions(&post.text, handle) => {
             Choice { reply: true, why: format!("a comment: the post mentions @{handle}, so X allows the reply") }
         }
-        XPlan::SelfServe => Choice {
-            reply: false,
-            why: format!(
-                "a post of its own: on a self-serve plan X allows a reply only to a post that mentions or quotes @{handle}"
-            ),
-        },
+        XPlan::SelfServe => {
+            let whom = if handle.is_empty() { "the account".to_owned() } else { format!("@{handle}") };
+            let rule =
+                "a post of its own: on a self-serve plan X allows a reply only to a post that mentions or quotes";
+            Choice { reply: false, why: format!("{rule} {whom}") }
+        }
     }
 }
 
@@ -165,6 +181,22 @@ fn mentions(text: &str, handle: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_not_known_to_have_summoned_the_account_is_not_answered_on_a_self_serve_plan() {
+        let post = Post {
+            id: "1".parse().expect("an id"),
+            author_id: "12".into(),
+            author: "sally".into(),
+            text: "What do you say, @my_bot? Lakers -3.5".into(),
+            created_at: clock::now(),
+            media: Vec::new(),
+        };
+        assert!(choose(XPlan::SelfServe, "my_bot", &post).reply);
+        let unknown = choose(XPlan::SelfServe, "", &post);
+        assert!(!unknown.reply && unknown.why.ends_with("mentions or quotes the account"), "{}", unknown.why);
+        assert!(choose(XPlan::Enterprise, "", &post).reply);
+    }
 
     #[test]
     fn an_account_is_mentioned_by_its_whole_handle_only() {

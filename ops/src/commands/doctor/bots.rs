@@ -73,7 +73,7 @@ fn services(settings: &Settings) -> Result<Services, OpsError> {
 fn judge_owner(account: &AccountId, username: &str, owner: Result<String, XError>) -> Check {
     let variables = account.as_str().to_ascii_uppercase();
     match owner {
-        Ok(owner) if owner.eq_ignore_ascii_case(username) => {
+        Ok(owner) if username.is_empty() || owner.eq_ignore_ascii_case(username) => {
             Check::ok(OWNERS, format!("the tokens of {account} belong to @{owner}"))
         }
         Ok(owner) => Check::fail(
@@ -99,6 +99,7 @@ mod tests {
     fn tokens_of_another_account_are_a_failure_that_names_both() {
         let main: AccountId = "main".parse().expect("a name");
         assert_eq!(judge_owner(&main, "My_Bot", Ok("my_bot".into())).level, Level::Ok);
+        assert_eq!(judge_owner(&main, "", Ok("my_bot".into())).level, Level::Ok, "X says it");
         let other = judge_owner(&main, "perch_bot", Ok("my_bot".into()));
         assert!(other.level == Level::Fail && other.found.contains("@my_bot"), "{other:?}");
         assert!(other.mend.is_some_and(|mend| mend.contains("X_MAIN_USERNAME=my_bot")));
