@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use perch_base::{Environment, settings::PostgresSettings};
-use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendRecord, Spent, Store, day};
+use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendRecord, Spent, Store, day, month};
 use perch_testkit::{TestDatabase, TestRedis};
 use secrecy::SecretString;
 
@@ -132,6 +132,21 @@ async fn what_nobody_can_tell_is_not_taken_for_nothing_and_is_asked_for_again() 
     assert!(blind.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.is_err());
     let held = budgets.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.unwrap();
     assert!(matches!(held, Reservation::Held { spent: Spent::Day, .. }), "{held:?}");
+}
+
+#[tokio::test]
+async fn a_day_that_begins_while_postgres_is_away_keeps_the_budget_of_its_month() {
+    let world = World::start().await;
+    // The fifteenth, so that the next day is of the same month.
+    let today = month(Utc::now()) + TimeDelta::days(14) + TimeDelta::hours(12);
+    let allowed = budget(0, 3 * CENT);
+    let reserve = async |micros, at| world.budgets().reserve("grok", micros, allowed, at).await.unwrap();
+    assert!(matches!(reserve(2 * CENT, today).await, Reservation::Made { .. }));
+    world.store.close().await;
+    let tomorrow = today + TimeDelta::days(1);
+    assert!(matches!(reserve(CENT, tomorrow).await, Reservation::Made { .. }), "nobody has to be asked");
+    assert!(matches!(reserve(CENT, tomorrow).await, Reservation::Held { spent: Spent::Month, .. }));
+    assert_eq!(world.budgets().balance("grok", tomorrow).await.unwrap().day, CENT);
 }
 
 #[tokio::test]

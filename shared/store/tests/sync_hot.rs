@@ -177,6 +177,33 @@ async fn the_one_retweet_of_a_post_with_several_picks_is_an_action_of_each() {
 }
 
 #[tokio::test]
+async fn an_action_to_come_is_pending_until_it_is_known_what_became_of_it_or_its_job_is_dead() {
+    let world = World::start().await;
+    let job = world::job(7);
+    let intended = ActionRecord { job_id: Some(job), ..action(ActionState::Pending, None) };
+    let shown = async || world.store.picks().action(&intended.key).await.unwrap().unwrap();
+    world.store.picks().intend(&[&intended]).await.unwrap();
+    assert_eq!((shown().await.state, shown().await.error), (ActionState::Pending, None));
+
+    sqlx::query(
+        "insert into jobs (environment, id, queue, state, last_error, created_at, changed_at)
+         values ('staging', $1, 'pending_posts', 'dead', 'its worker was lost', now(), now())",
+    )
+    .bind(job.to_string())
+    .execute(&world.database.raw())
+    .await
+    .unwrap();
+    let dead = shown().await;
+    assert_eq!((dead.state, dead.error.as_deref()), (ActionState::Failed, Some("its worker was lost")));
+
+    world.store.record(&[action(ActionState::Published, Some("901"))]).await.unwrap();
+    world.store.picks().intend(&[&intended]).await.unwrap();
+    let published = shown().await;
+    assert_eq!((published.state, published.external_id.as_deref()), (ActionState::Published, Some("901")));
+    assert_eq!(published.error, None);
+}
+
+#[tokio::test]
 async fn a_parlay_is_one_pick_whatever_the_order_of_its_legs() {
     let world = World::start().await;
     let mut nets = lakers("-110");
