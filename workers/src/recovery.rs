@@ -70,7 +70,10 @@ impl Recovery {
 
     /// Puts back what Redis has lost, and removes what has ended and came back with an older copy of Redis. `seen` is told of
     /// the jobs looked at. Answers what was done, by queue.
-    pub async fn whole(mut self, seen: impl Fn(u64) + Send) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
+    pub async fn whole(
+        mut self,
+        seen: impl Fn(u64) + Send + Sync,
+    ) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
         let _alone = self.store.recovery().alone(ALONE).await?;
         // Looked at before the sync: a job that is there now and has ended after it was not left there by a worker.
         let present = self.present(&seen).await?;
@@ -100,19 +103,15 @@ impl Recovery {
         self.done.entry(queue.clone()).or_default()
     }
 
-    async fn present(&self, seen: &(impl Fn(u64) + Send)) -> Result<Vec<(Queue, Vec<JobId>)>, RecoveryError> {
+    async fn present(&self, seen: &(impl Fn(u64) + Send + Sync)) -> Result<Vec<(Queue, Vec<JobId>)>, RecoveryError> {
         let mut present = Vec::new();
         for queue in &self.queues {
-            let (mut ids, mut cursor) = (HashSet::new(), 0);
-            loop {
-                let (next, some) = queue.scan(cursor).await?;
+            let mut ids = HashSet::new();
+            let tell = |some: Vec<JobId>| {
                 seen(some.len() as u64);
                 ids.extend(some);
-                if next == 0 {
-                    break;
-                }
-                cursor = next;
-            }
+            };
+            queue.scan(tell).await?;
             present.push((queue.clone(), ids.into_iter().collect()));
         }
         Ok(present)

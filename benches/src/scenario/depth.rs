@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use perch_queue::{Client, Queue, testing};
+use chrono::TimeDelta;
+use perch_queue::{Client, Lease, Queue, testing};
 use redis::{Script, aio::MultiplexedConnection};
 
 use super::Bench;
 use crate::{
     drained::drained,
     error::Outcome,
-    jobs::{Pool, fill, first, job, payload},
+    jobs::{Pool, fill, first, job},
     numbers::float,
     part::{Work, push},
     report::{Bound, Cost, Field, Report, Unit},
@@ -53,7 +54,7 @@ pub async fn queued(bench: &Bench, report: &mut Report) -> Outcome {
         for (depth, name) in [(1_000, &few_name), (many, &many_name)] {
             redis.wipe().await?;
             fill(&client, &pool, depth).await?;
-            let (enqueue, fetch) = beside(&client, &mut redis.conn(), bench.size(40, 5)).await?;
+            let (enqueue, fetch) = beside(&client, bench.size(40, 5)).await?;
             report.add(&format!("enqueue beside {name}"), Unit::PerSecond, enqueue);
             report.add(&format!("fetch beside {name}"), Unit::PerSecond, fetch);
         }
@@ -70,7 +71,7 @@ fn words(n: usize) -> String {
 }
 
 /// Enqueues and fetches a thousand jobs at a time; as many are queued afterwards as before. Answers the rates.
-async fn beside(client: &Client, conn: &mut MultiplexedConnection, times: usize) -> Outcome<(f64, f64)> {
+async fn beside(client: &Client, times: usize) -> Outcome<(f64, f64)> {
     const AT_ONCE: usize = 1_000;
     let queue: Queue = first(client)?;
     let (mut enqueuing, mut fetching) = (0.0, 0.0);
@@ -93,17 +94,10 @@ async fn beside(client: &Client, conn: &mut MultiplexedConnection, times: usize)
             enqueuing += enqueued;
             fetching += began.elapsed().as_secs_f64();
         }
-        let ids: Vec<String> = taken.iter().map(|(lease, _)| lease.id().to_string()).collect();
-        redis::pipe()
-            .cmd("HDEL")
-            .arg(queue.keys().jobs())
-            .arg(ids)
-            .ignore()
-            .cmd("DEL")
-            .arg(queue.keys().leases())
-            .ignore()
-            .exec_async(conn)
-            .await?;
+        for some in taken.chunks(250) {
+            let leases: Vec<Lease> = some.iter().map(|(lease, _)| lease.clone()).collect();
+            testing::succeed(&queue, &leases).await?;
+        }
     }
     Ok((float(times * AT_ONCE) / enqueuing, float(times * AT_ONCE) / fetching))
 }
@@ -112,8 +106,7 @@ const ALONE: &str = "drain of a queue with nothing else";
 
 /// A drain beside a million delayed and a million dead jobs.
 pub async fn backlog(bench: &Bench, report: &mut Report) -> Outcome {
-    // With 100,000 the hash of jobs would pass 2^21 fields: Redis doubles it then, which goes on for as many calls as it has fields.
-    let (jobs, others) = (bench.size(90_000, 5_000), bench.size(1_000_000, 10_000));
+    let (jobs, others) = (bench.size(100_000, 5_000), bench.size(1_000_000, 10_000));
     let beside = format!("drain beside {0} delayed and {0} dead", crate::report::number(float(others)));
     let redis = RedisServer::start().await?;
     let pool = Pool::default();
@@ -121,7 +114,7 @@ pub async fn backlog(bench: &Bench, report: &mut Report) -> Outcome {
     for _ in bench.rounds() {
         for (name, others) in [(ALONE, 0), (beside.as_str(), others)] {
             redis.wipe().await?;
-            plant(&first(&client)?, &mut redis.conn(), others).await?;
+            plant(&client, &mut redis.conn(), others).await?;
             fill(&client, &pool, jobs).await?;
             let drained = drained(&redis, &pool, Work::Nothing, 1, jobs).await?;
             let cost = Cost { worker: drained.worker, redis: Some(drained.redis) };
@@ -133,32 +126,35 @@ pub async fn backlog(bench: &Bench, report: &mut Report) -> Outcome {
     Ok(())
 }
 
-/// Puts `n` jobs into the far future and `n` among the dead, as the engine would have left them there.
-async fn plant(queue: &Queue, conn: &mut MultiplexedConnection, n: usize) -> Outcome {
-    const AT_ONCE: usize = 2_000;
-    let script = Script::new(
-        "local jobs, delayed, dead, attempts, errors = unpack(KEYS)
-         for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do
-           local id = string.format('01JD%022d', i)
-           redis.call('HSET', jobs, id, ARGV[3])
-           redis.call('ZADD', delayed, tonumber(ARGV[4]) + i, id)
-           id = string.format('01JE%022d', i)
-           redis.call('HSET', jobs, id, ARGV[3])
-           redis.call('ZADD', dead, tonumber(ARGV[5]) + i, id)
-           redis.call('HSET', attempts, id, 5)
-           redis.call('HSET', errors, id, ARGV[6])
+/// Puts `n` jobs into the far future and `n` among the dead, as the engine leaves them there: all are enqueued for later, and
+/// half of them die.
+async fn plant(client: &Client, conn: &mut MultiplexedConnection, n: usize) -> Outcome {
+    const AT_ONCE: usize = 10_000;
+    let die = Script::new(
+        "local delayed, dead, attempts, errors = unpack(KEYS)
+         local popped = redis.call('ZPOPMIN', delayed, ARGV[1])
+         for i = 1, #popped, 2 do
+           redis.call('ZADD', dead, ARGV[2], popped[i])
+           redis.call('HSET', attempts, popped[i], 5)
+           redis.call('HSET', errors, popped[i], ARGV[3])
          end",
     );
+    let queue = first(client)?;
     let keys = queue.keys();
-    let envelope = format!(r#"{{"v":1,"kind":"idle0","max":5,"payload":{}}}"#, payload());
     let error = r#"{"attempt":5,"worker":"host-1-abcd","error":"the provider answered 500","at":1763700000000}"#;
-    let now = queue.now().timestamp_millis();
-    for start in (0..n).step_by(AT_ONCE) {
-        let mut call = script.key(keys.jobs());
-        call.key(keys.delayed()).key(keys.dead()).key(keys.attempts()).key(keys.errors());
-        call.arg(start).arg(n.min(start + AT_ONCE) - 1).arg(&envelope);
-        call.arg(now + 30 * 86_400_000).arg(now - 3_600_000).arg(error);
-        call.invoke_async::<()>(conn).await?;
+    let now = queue.now();
+    for start in (0..2 * n).step_by(AT_ONCE) {
+        let some = AT_ONCE.min(2 * n - start);
+        let mut jobs = (0..some).map(|_| job(0)).collect::<Outcome<Vec<_>>>()?;
+        for job in &mut jobs {
+            job.options.run_at = Some(now + TimeDelta::days(30));
+        }
+        for answer in client.submit_all(jobs).await {
+            answer?;
+        }
+        let mut call = die.key(keys.delayed());
+        call.key(keys.dead()).key(keys.dead_attempts()).key(keys.errors());
+        call.arg(some / 2).arg(now.timestamp_millis()).arg(error).invoke_async::<()>(conn).await?;
     }
     Ok(())
 }

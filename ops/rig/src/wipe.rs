@@ -45,10 +45,9 @@ impl Wipe {
     async fn empty_and_recover(&self, journal: &Journal) -> Result<(), RigError> {
         while !self.syncer.run_once().await?.complete {}
         for queue in self.queues.iter().filter(|queue| !queue.settings().ledger) {
-            let jobs = queue.keys().jobs();
-            let held: Vec<String> =
-                queue.redis().cmd("read the jobs of a queue", redis::cmd("HKEYS").arg(jobs)).await?;
-            journal.notes().wiped.extend(held.iter().filter_map(|id| id.parse::<JobId>().ok()));
+            let mut held: Vec<JobId> = Vec::new();
+            queue.scan(|some| held.extend(some)).await?;
+            journal.notes().wiped.extend(held);
         }
         self.queues.redis().cmd::<String>("wipe Redis", &redis::cmd("FLUSHALL")).await?;
         journal.fault("wipe of Redis, perch recover");

@@ -197,6 +197,8 @@ pub struct EngineSettings {
     pub idle_block: Duration,
     /// Errors kept with a job.
     pub errors_kept: usize,
+    /// Jobs of a queue that Redis keeps in one hash, about. Those beyond them lie in hashes of their own, by the time of their ids.
+    pub jobs_together: usize,
 }
 
 /// How much of a job's life is recorded.

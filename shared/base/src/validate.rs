@@ -132,6 +132,7 @@ fn engine(check: &mut Check, engine: &EngineSettings, redis: &RedisSettings) {
     check.duration("engine.shutdown_grace", engine.shutdown_grace, Duration::ZERO..=HOUR);
     check.duration("engine.idle_block", engine.idle_block, SECOND..=5 * MINUTE);
     check.range("engine.errors_kept", engine.errors_kept, 1..=100);
+    check.range("engine.jobs_together", engine.jobs_together, 1_000..=16_384);
 }
 
 fn queues(check: &mut Check, settings: &FileSettings) {

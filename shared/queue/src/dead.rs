@@ -118,13 +118,18 @@ impl Queue {
             return Ok(Vec::new());
         }
         let names: Vec<&str> = ids.iter().map(|(id, _)| id.as_str()).collect();
+        // First: what is replayed must not be newer than what is known of it.
+        let envelopes = self.envelopes(&names).await?;
         let mut pipe = redis::pipe();
-        for key in [self.keys().jobs(), self.keys().attempts(), self.keys().errors()] {
+        let keys = self.keys();
+        // Those that died under an older version have their attempts among those of the living.
+        for key in [keys.dead_attempts(), keys.attempts(), keys.errors()] {
             pipe.cmd("HMGET").arg(key).arg(&names);
         }
-        type Column<T> = Vec<Option<T>>;
-        let (envelopes, attempts, errors): (Column<Vec<u8>>, Column<Lossy>, Column<Lossy>) =
+        type Column = Vec<Option<Lossy>>;
+        let (attempts, older, errors): (Column, Column, Column) =
             self.redis().call("read dead letters", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
+        let attempts = attempts.into_iter().zip(older).map(|(attempts, older)| attempts.or(older));
         let rows = ids.iter().zip(envelopes).zip(attempts).zip(errors);
         Ok(rows
             .filter_map(|((((id, score), envelope), attempts), errors)| {

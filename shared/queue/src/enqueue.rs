@@ -207,9 +207,13 @@ impl Client {
         self.submit(NewJob::of(job)?.with(options)).await
     }
 
-    /// Enqueues a job whose type is known by name.
+    /// Enqueues a job whose type is known by name. Those that are submitted while one is under way share the next call of Redis.
     pub async fn submit(&self, job: NewJob) -> Result<Enqueued, EnqueueError> {
-        self.submit_all(vec![job]).await.pop().expect("one answer for each job")
+        let (queue, job) = self.prepare(job)?;
+        if !queue.settings().ledger && job.is_plain() {
+            return queue.push_joined(job).await;
+        }
+        self.store(&queue, &mut [job]).await.pop().expect("one answer for each job")
     }
 
     /// Enqueues many jobs: pipelined script calls of bounded size. Each job is accepted or refused on its own; the answers

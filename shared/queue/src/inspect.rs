@@ -295,8 +295,9 @@ impl Queue {
         }
         let keys = self.keys();
         let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let envelopes = self.envelopes(&names).await?;
         let mut pipe = redis::pipe();
-        for key in [keys.jobs(), keys.attempts(), keys.errors(), keys.cancelling()] {
+        for key in [keys.attempts(), keys.dead_attempts(), keys.errors(), keys.cancelling()] {
             pipe.cmd("HMGET").arg(key).arg(&names);
         }
         for key in [keys.delayed(), keys.dead()] {
@@ -304,8 +305,9 @@ impl Queue {
         }
         pipe.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(-1).arg("WITHSCORES");
         type Column<T> = Vec<Option<T>>;
-        type Rows = (Column<Vec<u8>>, Column<Lossy>, Column<Lossy>, Column<Lossy>, Column<f64>, Column<f64>, Scored);
-        let (envelopes, attempts, errors, cancelling, due, dead, leases): Rows = self.pipe("read jobs", pipe).await?;
+        type Rows = (Column<Lossy>, Column<Lossy>, Column<Lossy>, Column<Lossy>, Column<f64>, Column<f64>, Scored);
+        let (attempts, before_death, errors, cancelling, due, dead, leases): Rows =
+            self.pipe("read jobs", pipe).await?;
         let mut views = Vec::new();
         for (i, id) in ids.iter().enumerate() {
             let Some(envelope) = &envelopes[i] else { continue };
@@ -319,7 +321,7 @@ impl Queue {
                 (None, None, Some(_)) => JobState::Dead,
                 (None, None, None) => JobState::Waiting,
             };
-            let failed = attempts[i].as_ref().map_or(0, Lossy::count);
+            let failed = before_death[i].as_ref().or(attempts[i].as_ref()).map_or(0, Lossy::count);
             views.push(JobView {
                 id: *id,
                 queue: self.name().clone(),

@@ -61,7 +61,10 @@ impl Intake {
         let mut accepted = 0;
         while self.has_some().await? {
             let found = self.waiting().await?;
-            accepted += self.hand_over(&found).await?;
+            // Another process may have taken them meanwhile.
+            if !found.is_empty() {
+                accepted += self.hand_over(&found).await?;
+            }
         }
         Ok(accepted)
     }

@@ -30,16 +30,22 @@ impl Keys {
     }
 
     keys! {
-        /// Hash of id to envelope, from the enqueue until the job is done.
+        /// Hash of id to envelope, from the enqueue until the job is done, of the jobs that lie together (`scripts/parts.lua`).
         jobs => "jobs",
+        /// Prefix of the hashes of id to envelope of the others, one for each 32 ms in which ids were made.
+        part => "jobs:",
+        /// Hash: `from`, the last 32 ms whose jobs lie together, and the names of the parts there are.
+        parts => "parts",
         /// Sorted set of ids by due time in milliseconds: scheduled jobs and retries.
         delayed => "delayed",
         /// Sorted set of leases by their end in milliseconds. A member is `id|holder|attempt|number|group`.
         leases => "leases",
         /// Sorted set of ids by time of death in milliseconds.
         dead => "dead",
-        /// Hash of id to attempts that failed or were lost.
+        /// Hash of id to attempts that failed or were lost, of jobs that are not dead.
         attempts => "attempts",
+        /// The same of the dead.
+        dead_attempts => "dead_attempts",
         /// Hash of id to the last errors, newest first, one JSON object a line.
         errors => "errors",
         /// Hash of id to priority (`high` or `low`), for those that are not normal.

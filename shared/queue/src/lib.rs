@@ -14,6 +14,7 @@ mod finish;
 mod follow;
 mod inspect;
 mod intake;
+mod joined;
 mod keys;
 mod lease;
 mod ledger;
@@ -28,6 +29,7 @@ mod refused;
 mod restore;
 mod schedule;
 mod scripts;
+mod stored;
 #[doc(hidden)]
 pub mod testing;
 pub mod worker;

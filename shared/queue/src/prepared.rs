@@ -52,6 +52,12 @@ impl Prepared {
         })
     }
 
+    /// Whether nothing is asked for but the job itself: then no other can be in its way.
+    pub fn is_plain(&self) -> bool {
+        let Envelope { priority, run_at, group, unique, .. } = &self.envelope;
+        priority.is_normal() && run_at.is_none() && group.is_none() && unique.is_none() && self.intake.is_none()
+    }
+
     /// The options as `enqueue.lua` reads them; empty for a plain job.
     pub fn script_options(&self) -> String {
         let mut options = serde_json::Map::new();

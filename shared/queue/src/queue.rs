@@ -14,6 +14,7 @@ use redis::FromRedisValue;
 
 use crate::{
     Connection, Keys, QueueError, Redis,
+    joined::Joined,
     scripts::{Call, Script, all_keys},
 };
 
@@ -33,6 +34,7 @@ struct Inner {
     clock: Clock,
     /// Jobs accepted, by kind: looked up once instead of once for each job.
     accepted: RwLock<HashMap<JobKind, Counter>>,
+    joined: Joined,
 }
 
 impl Queue {
@@ -47,8 +49,8 @@ impl Queue {
     ) -> Self {
         let keys = Keys::new(env, &name);
         let script_keys = all_keys(&keys);
-        let accepted = RwLock::default();
-        Self(Arc::new(Inner { name, env, keys, script_keys, settings, engine, redis, clock, accepted }))
+        let (accepted, joined) = (RwLock::default(), Joined::default());
+        Self(Arc::new(Inner { name, env, keys, script_keys, settings, engine, redis, clock, accepted, joined }))
     }
 
     /// The same queue through connections of its own, for use on another runtime.
@@ -93,6 +95,10 @@ impl Queue {
         &self.0.redis
     }
 
+    pub(crate) fn joined(&self) -> &Joined {
+        &self.0.joined
+    }
+
     /// The clock it goes by.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
@@ -112,6 +118,7 @@ impl Queue {
             History::Failures => "failures",
         };
         call.arg(now).arg(history).arg(self.0.settings.events_kept).arg(self.0.engine.errors_kept);
+        call.arg(self.0.engine.jobs_together);
         call
     }
 

@@ -4,9 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_base::crash_point;
 use perch_jobs::JobId;
 
-use crate::{
-    Envelope, EnvelopeError, EventData, OnConflict, Queue, QueueError, lossy::Lossy, prepared::Prepared, scripts,
-};
+use crate::{Envelope, EnvelopeError, EventData, OnConflict, Queue, QueueError, prepared::Prepared, scripts};
 
 /// An unfinished job, as it is known outside Redis.
 #[derive(Debug, Clone)]
@@ -111,29 +109,5 @@ impl Queue {
         let run: String = self.run("ask for the run of Redis", &call).await?;
         crash_point!("run_id.after");
         Ok(Some(run).filter(|run| !run.is_empty()))
-    }
-
-    /// Some of the jobs that Redis knows, and where to go on; 0 begins, and an answer of 0 ends. A job that is there all the
-    /// while is told at least once.
-    pub async fn scan(&self, cursor: u64) -> Result<(u64, Vec<JobId>), QueueError> {
-        let mut scan = redis::cmd("HSCAN");
-        scan.arg(self.keys().jobs()).arg(cursor).arg("COUNT").arg(1_000);
-        let (next, fields): (u64, Vec<(Lossy, Vec<u8>)>) = self.redis().cmd("look through the jobs", &scan).await?;
-        Ok((next, fields.into_iter().filter_map(|(id, _)| id.0.parse().ok()).collect()))
-    }
-
-    /// Those of `ids` that Redis does not know.
-    pub async fn missing(&self, ids: &[JobId]) -> Result<Vec<JobId>, QueueError> {
-        let mut missing = Vec::new();
-        for chunk in ids.chunks(AT_ONCE) {
-            let mut pipe = redis::pipe();
-            for id in chunk {
-                pipe.cmd("HEXISTS").arg(self.keys().jobs()).arg(id.to_string());
-            }
-            let there: Vec<bool> =
-                self.redis().call("look for jobs", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
-            missing.extend(chunk.iter().zip(there).filter(|(_, there)| !there).map(|(id, _)| *id));
-        }
-        Ok(missing)
     }
 }

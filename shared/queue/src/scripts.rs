@@ -18,7 +18,7 @@ pub(crate) struct Script {
 type Named = (&'static str, fn(&Keys) -> String);
 
 /// What the scripts call the keys of a queue.
-const NAMES: [Named; 30] = [
+const NAMES: [Named; 33] = [
     ("JOBS", Keys::jobs),
     ("READY_HIGH", |keys| keys.ready(Priority::High)),
     ("READY_NORMAL", |keys| keys.ready(Priority::Normal)),
@@ -49,6 +49,9 @@ const NAMES: [Named; 30] = [
     ("PARKED", Keys::parked),
     ("RATE", Keys::rate),
     ("PLANNED", Keys::planned),
+    ("PARTS", Keys::parts),
+    ("PART", Keys::part),
+    ("DEAD_ATTEMPTS", Keys::dead_attempts),
 ];
 
 /// The keys of a queue as [`Call::new`] takes them.
@@ -87,24 +90,24 @@ macro_rules! scripts {
 
 // A quick part before the transitions is all that most calls run.
 scripts! {
-    ENQUEUE_ONE = ["enqueue_one"],
-    ENQUEUE = ["head", "cancelled", "common", "enqueue_quick", "lib", "enqueue"],
-    FETCH = ["head", "common", "fetch_quick", "lib", "fetch"],
-    FINISH = ["head", "cancelled", "common", "finish_quick", "lib", "finish"],
-    HEARTBEAT = ["head", "cancelled", "common", "lib", "heartbeat"],
-    CANCEL = ["head", "cancelled", "common", "lib", "cancel"],
-    RUN_NOW = ["head", "cancelled", "common", "lib", "run_now"],
-    REPLAY = ["head", "cancelled", "common", "lib", "replay"],
-    DISCARD = ["head", "cancelled", "common", "lib", "discard"],
-    PRUNE = ["head", "cancelled", "common", "lib", "prune"],
-    PURGE = ["head", "cancelled", "common", "lib", "purge"],
-    CRON = ["head", "cancelled", "common", "lib", "cron"],
-    PAUSE = ["head", "cancelled", "common", "lib", "pause"],
-    GOODBYE = ["head", "cancelled", "common", "lib", "goodbye"],
-    RECLAIM = ["head", "cancelled", "common", "lib", "reclaim"],
-    RESTORE = ["head", "cancelled", "common", "lib", "restore"],
-    DROP = ["head", "cancelled", "common", "lib", "drop"],
-    RUN_ID = ["head", "cancelled", "common", "lib", "run_id"],
+    ENQUEUE_ONE = ["enqueue_one", "parts_open", "enqueue_one_open"],
+    ENQUEUE = ["head", "parts", "cancelled", "common", "parts_open", "enqueue_quick", "parts_remove", "lib", "enqueue"],
+    FETCH = ["head", "parts", "common", "fetch_quick", "parts_remove", "lib", "fetch"],
+    FINISH = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "finish_quick", "lib", "finish"],
+    HEARTBEAT = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "heartbeat"],
+    CANCEL = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "cancel"],
+    RUN_NOW = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "run_now"],
+    REPLAY = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "replay"],
+    DISCARD = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "discard"],
+    PRUNE = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "lib", "prune"],
+    PURGE = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "purge"],
+    CRON = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "cron"],
+    PAUSE = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "pause"],
+    GOODBYE = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "goodbye"],
+    RECLAIM = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "reclaim"],
+    RESTORE = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "lib", "restore"],
+    DROP = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "drop"],
+    RUN_ID = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "run_id"],
 }
 
 /// A call of a script. Unlike the library's own, it writes its keys and arguments once, into the command itself.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     Envelope, EventData, Fail, Lease, Queue, QueueError,
     fetch::{self, Ask, Leased, State},
-    finish::{self, Ended, Finish, decide},
+    finish::{self, Ended, Finish, Verdict, decide},
     lease,
 };
 
@@ -77,6 +77,13 @@ pub async fn finish(queue: &Queue, lease: &Lease, envelope: &Envelope, end: End)
     let data = EventData { attempt: Some(lease.attempt()), error, ..EventData::default() };
     let held = finish::finish(queue, &[Finish { lease: lease.clone(), verdict, data }]).await?;
     Ok(held == [true])
+}
+
+/// Acknowledges first attempts that succeeded, at most 500.
+pub async fn succeed(queue: &Queue, leases: &[Lease]) -> Result<(), QueueError> {
+    let data = EventData { attempt: Some(1), ..EventData::default() };
+    let of = |lease: &Lease| Finish { lease: lease.clone(), verdict: Verdict::Done, data: data.clone() };
+    finish::finish(queue, &leases.iter().map(of).collect::<Vec<_>>()).await.map(|_| ())
 }
 
 /// One heartbeat of a worker: the leases it no longer holds, and those whose jobs shall stop.

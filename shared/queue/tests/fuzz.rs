@@ -68,6 +68,7 @@ fn plant(world: &World, pipe: &mut redis::Pipeline, line: &[u8]) {
     let hash = match place {
         b"jobs" => keys.jobs(),
         b"attempts" => keys.attempts(),
+        b"dead_attempts" => keys.dead_attempts(),
         b"errors" => keys.errors(),
         b"priority" => keys.priority(),
         b"group" => keys.group(),

@@ -1,14 +1,18 @@
 //! Enqueuing many jobs: each is accepted or refused on its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::{
     Json,
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures::{StreamExt as _, stream};
 use perch_queue::NewJob;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use super::{
@@ -22,6 +26,8 @@ use super::{
 
 /// Jobs handed to the engine at once. When Redis goes away, no more than these wait for its answer.
 const AT_ONCE: usize = 250;
+/// So many times those are read or with Redis.
+const UNDER_WAY: usize = 2;
 
 /// What became of one job of a batch.
 #[derive(Debug, Serialize, ToSchema)]
@@ -83,34 +89,25 @@ pub(super) async fn enqueue_batch(State(app): State<App>, request: Request) -> A
         return Err(Problem::field(Cause::InvalidHeader, "Idempotency-Key", reason));
     }
     let body = read_body(request, app.settings.http.max_body_bytes).await?;
-    let asked = match media {
-        MediaType::Json => of_array(&app, &headers, text(&body)?)?,
-        MediaType::JsonLines => of_lines(&app, &headers, &body)?,
+    let items = match media {
+        MediaType::Json => {
+            let array: Vec<&RawValue> = from_json(text(&body)?)?;
+            submit(&app, &headers, array.into_iter().map(|item| item.get().as_bytes()).enumerate().collect()).await?
+        }
+        MediaType::JsonLines => submit(&app, &headers, lines(&body)).await?,
     };
-    let items = submit(&app, asked).await;
     if !items.is_empty() && items.iter().all(|item| item.status == StatusCode::SERVICE_UNAVAILABLE) {
         return Err(failure::redis_is_away());
     }
     Ok(answer(media, items))
 }
 
-/// A job of the batch, by its place; or why it is none.
-type Asked = (usize, Answer<NewJob>);
+/// A job of the batch as it was sent, by its place.
+type Sent<'a> = (usize, &'a [u8]);
 
-fn of_array(app: &App, headers: &HeaderMap, body: &str) -> Answer<Vec<Asked>> {
-    let items: Vec<&RawValue> = from_json(body)?;
-    within(items.len(), app.settings.http.max_batch)?;
-    let read = |item: &RawValue| from_json::<JobRequest>(item.get())?.into_job(&app.queues, trace_of(headers));
-    Ok(items.into_iter().map(read).enumerate().collect())
-}
-
-fn of_lines(app: &App, headers: &HeaderMap, body: &[u8]) -> Answer<Vec<Asked>> {
-    let lines: Vec<(usize, &[u8])> =
-        body.split(|byte| *byte == b'\n').zip(1..).map(|(line, place)| (place, line.trim_ascii())).collect();
-    let lines = lines.into_iter().filter(|(_, line)| !line.is_empty());
-    within(lines.clone().count(), app.settings.http.max_batch)?;
-    let read = |line: &[u8]| from_json::<JobRequest>(text(line)?)?.into_job(&app.queues, trace_of(headers));
-    Ok(lines.map(|(place, line)| (place, read(line))).collect())
+fn lines(body: &[u8]) -> Vec<Sent<'_>> {
+    let lines = body.split(|byte| *byte == b'\n').zip(1..).map(|(line, place)| (place, line.trim_ascii()));
+    lines.filter(|(_, line)| !line.is_empty()).collect()
 }
 
 fn within(jobs: usize, limit: usize) -> Answer<()> {
@@ -121,33 +118,56 @@ fn within(jobs: usize, limit: usize) -> Answer<()> {
     Err(Problem::new(Cause::TooManyJobs, detail))
 }
 
-async fn submit(app: &App, asked: Vec<Asked>) -> Vec<Item> {
-    let mut items = Vec::with_capacity(asked.len());
-    let mut asked = asked.into_iter();
-    let mut away = false;
-    loop {
-        let chunk: Vec<Asked> = asked.by_ref().take(AT_ONCE).collect();
-        if chunk.is_empty() {
-            return items;
-        }
-        let places: Vec<(usize, Option<Problem>)> =
-            chunk.iter().map(|(place, read)| (*place, read.as_ref().err().cloned())).collect();
-        let jobs: Vec<NewJob> = chunk.into_iter().filter_map(|(_, read)| read.ok()).collect();
-        // A Redis that just failed would only keep the client waiting once more for every chunk.
-        let answers = if away { Vec::new() } else { app.client.submit_all(jobs).await };
-        let mut answers = answers.into_iter();
-        for (place, refused) in places {
-            let result = match refused {
-                Some(problem) => Err(problem),
-                None => match answers.next() {
-                    Some(result) => result.map(EnqueueAnswer::from).map_err(Problem::from),
-                    None => Err(failure::redis_is_away()),
-                },
-            };
-            away |= result.as_ref().is_err_and(|problem| problem.cause() == Cause::Unavailable);
-            items.push(item(place, result));
+/// Reads and enqueues some jobs at a time; the next are read while Redis has those before.
+async fn submit(app: &App, headers: &HeaderMap, sent: Vec<Sent<'_>>) -> Answer<Vec<Item>> {
+    within(sent.len(), app.settings.http.max_batch)?;
+    let turn = Turn::default();
+    let chunks: Vec<_> = sent.chunks(AT_ONCE).map(|chunk| submit_some(app, headers, chunk, &turn)).collect();
+    Ok(stream::iter(chunks).buffered(UNDER_WAY).collect::<Vec<_>>().await.into_iter().flatten().collect())
+}
+
+/// Jobs come to Redis in the order in which they were sent.
+#[derive(Default)]
+struct Turn {
+    order: Mutex<()>,
+    /// A Redis that just failed would only keep the client waiting once more for all that follow.
+    away: AtomicBool,
+}
+
+async fn submit_some(app: &App, headers: &HeaderMap, sent: &[Sent<'_>], turn: &Turn) -> Vec<Item> {
+    let mut jobs = Vec::with_capacity(sent.len());
+    let mut refused = Vec::with_capacity(sent.len());
+    for (_, json) in sent {
+        match read(app, headers, json) {
+            Ok(job) => {
+                jobs.push(job);
+                refused.push(None);
+            }
+            Err(problem) => refused.push(Some(problem)),
         }
     }
+    let mine = turn.order.lock().await;
+    let away = turn.away.load(Ordering::Relaxed);
+    let answers = if away { Vec::new() } else { app.client.submit_all(jobs).await };
+    let mut answers = answers.into_iter();
+    let result = |refused: Option<Problem>| match refused {
+        Some(problem) => Err(problem),
+        None => match answers.next() {
+            Some(result) => result.map(EnqueueAnswer::from).map_err(Problem::from),
+            None => Err(failure::redis_is_away()),
+        },
+    };
+    let results: Vec<Answer<EnqueueAnswer>> = refused.into_iter().map(result).collect();
+    let unavailable = |result: &Answer<_>| result.as_ref().is_err_and(|problem| problem.cause() == Cause::Unavailable);
+    if results.iter().any(unavailable) {
+        turn.away.store(true, Ordering::Relaxed);
+    }
+    drop(mine);
+    sent.iter().zip(results).map(|((place, _), result)| item(*place, result)).collect()
+}
+
+fn read(app: &App, headers: &HeaderMap, json: &[u8]) -> Answer<NewJob> {
+    from_json::<JobRequest>(text(json)?)?.into_job(&app.queues, trace_of(headers))
 }
 
 fn item(place: usize, result: Answer<EnqueueAnswer>) -> Item {

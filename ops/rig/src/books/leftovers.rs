@@ -19,7 +19,7 @@ pub struct Held {
 pub async fn held(queues: &Queues) -> Result<Held, RigError> {
     let mut held = Held::default();
     for queue in queues.iter() {
-        held.jobs.extend(fields(queue, &queue.keys().jobs()).await?);
+        queue.scan(|some| held.jobs.extend(some.iter().map(ToString::to_string))).await?;
         let mut dead = redis::cmd("ZRANGE");
         dead.arg(queue.keys().dead()).arg(0).arg(-1);
         held.dead.extend(queue.redis().cmd::<Vec<String>>("read the dead", &dead).await?);
@@ -32,8 +32,8 @@ async fn fields(queue: &Queue, key: &str) -> Result<Vec<String>, RigError> {
 }
 
 /// Keys of a queue that stay, and those whose fields are ids of dead jobs alone.
-const LASTING: [&str; 8] = ["dead", "events", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
-const OF_THE_DEAD: [&str; 5] = ["jobs", "attempts", "errors", "priority", "group"];
+const LASTING: [&str; 9] = ["dead", "parts", "events", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
+const OF_THE_DEAD: [&str; 6] = ["jobs", "attempts", "dead_attempts", "errors", "priority", "group"];
 
 pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Result<(), RigError> {
     let names: BTreeSet<String> = keys(queues).await?;
@@ -42,7 +42,7 @@ pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Res
         let of_queue = bases.iter().find_map(|(queue, base)| Some((*queue, name.strip_prefix(base.as_str())?)));
         match of_queue {
             Some((_, suffix)) if LASTING.contains(&suffix) => {}
-            Some((queue, suffix)) if OF_THE_DEAD.contains(&suffix) => {
+            Some((queue, suffix)) if OF_THE_DEAD.contains(&suffix) || suffix.starts_with("jobs:") => {
                 for id in fields(queue, name).await?.into_iter().filter(|id| !held.dead.contains(id)) {
                     findings.add("left behind by a finished job", format!("{name} {id}"));
                 }

@@ -1,13 +1,13 @@
 -- Cancels a job.
 --
--- Own ARGV: 5 id, 6 reason, 7 data (JSON of the event).
+-- Own ARGV: 6 id, 7 reason, 8 data (JSON of the event).
 -- Result: 'cancelled' (it was waiting and is gone) · 'cancelling' (it runs; its worker is told) · 'dead' (it is in the dead
 --   letters) · 'unknown'
 -- Atomic.
 -- Bound: the leases of the queue, that is the jobs running at this moment.
 
-local id, reason = ARGV[5], ARGV[6]
-if call('HEXISTS', JOBS, id) == 0 then return 'unknown' end
+local id, reason = ARGV[6], ARGV[7]
+if not found(id) then return 'unknown' end
 if call('ZSCORE', DEAD, id) then return 'dead' end
 if call('ZREM', DELAYED, id) == 0 then
   if is_running(id) then
@@ -16,7 +16,7 @@ if call('ZREM', DELAYED, id) == 0 then
   end
   call('SADD', CANCELLED, id)
 end
-failure_event('cancelled', id, ARGV[7])
+failure_event('cancelled', id, ARGV[8])
 forget({ id })
 flush_events()
 return 'cancelled'

@@ -1,22 +1,22 @@
 -- Fires a tick of a cron entry, once over all machines.
 --
--- Own ARGV: 5 entry, 6 tick ms, 7 'skip' or 'allow' overlap, 8 id, 9 envelope, 10 options as in enqueue.lua
+-- Own ARGV: 6 entry, 7 tick ms, 8 'skip' or 'allow' overlap, 9 id, 10 envelope, 11 options as in enqueue.lua
 -- Result: 'fired' · 'passed' (this tick or a later one was fired before) · 'overlap' (the job of an earlier tick is
 --   unfinished, or another job holds its unique key)
 -- Atomic. Bound: constant.
 
-local entry, tick, id, options = ARGV[5], tonumber(ARGV[6]), ARGV[8], ARGV[10]
+local entry, tick, id, options = ARGV[6], tonumber(ARGV[7]), ARGV[9], ARGV[11]
 if tonumber(call('HGET', CRON, entry) or '-1') >= tick then return 'passed' end
 call('HSET', CRON, entry, tick)
-if ARGV[7] == 'skip' then
+if ARGV[8] == 'skip' then
   local last = call('HGET', CRON_JOBS, entry)
-  if last and call('HEXISTS', JOBS, last) == 1 and not call('ZSCORE', DEAD, last) then return 'overlap' end
+  if last and found(last) and not call('ZSCORE', DEAD, last) then return 'overlap' end
 end
-local code = accept(id, ARGV[9], options ~= '' and cjson.decode(options) or nil)
+local code = accept(id, ARGV[10], options ~= '' and cjson.decode(options) or nil)
 if code == 1 then return 'passed' end
 if code ~= 0 and code ~= 4 then return 'overlap' end
 call('HSET', CRON_JOBS, entry, id)
-if FULL then event('enqueued', id, ARGV[9]) end
+if FULL then event('enqueued', id, ARGV[10]) end
 flush_events()
 wake()
 return 'fired'

@@ -5,9 +5,9 @@
 -- Atomic: all in one go. Bound: the ids given, which the caller keeps at 250, and the jobs that run at this moment.
 
 local gone, freed = {}, false
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local id = ARGV[i]
-  if call('HDEL', JOBS, id) == 1 then
+  if remove({ id }) == 1 then
     gone[#gone + 1] = id
     if call('ZREM', DELAYED, id) == 0 and call('ZREM', DEAD, id) == 0 then
       local leased = false

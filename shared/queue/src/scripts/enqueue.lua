@@ -1,6 +1,7 @@
 -- Goes on where enqueue_quick.lua ends; its arguments, result and bound are told there.
 
-for i = 5, #ARGV, 3 do
+open_parts()
+for i = 6, #ARGV, 3 do
   local options = ARGV[i + 2]
   if options == '' then
     first = first or i

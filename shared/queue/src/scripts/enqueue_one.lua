@@ -1,20 +1,28 @@
 -- Accepts one plain job: what an enqueue without options needs, and nothing else. It stands alone, since each function that
--- head.lua makes costs as much as a command. ARGV[1] to [4] are told there.
+-- head.lua makes costs as much as a command. ARGV[1] to [5] are told there.
 --
--- Own ARGV: 5 id, 6 envelope
+-- Own ARGV: 6 id, 7 envelope
 -- Result: as that of enqueue_quick.lua
 -- Atomic: it is accepted whole or not at all.
--- Bound: one job.
+-- Bound: one job, and what parts_open.lua says.
 
 local call = redis.call
-local id, envelope = ARGV[5], ARGV[6]
--- One look for both: hardly ever is anything cancelled, and an idle worker has taken the last token.
-local there = call('EXISTS', CANCELLED, WAKE)
-local token = there > 0 and call('EXISTS', WAKE) or 0
-if there > token and call('SISMEMBER', CANCELLED, id) == 1 or call('HSETNX', JOBS, id, envelope) == 0 then
-  return { 1, 1, id }
+local id, envelope, TOGETHER = ARGV[6], ARGV[7], tonumber(ARGV[5])
+-- One look for all: hardly ever is anything cancelled, few queues have parts, and an idle worker has taken the last token.
+local there = call('EXISTS', CANCELLED, PARTS, WAKE)
+local token, hash, parts_from = there > 0 and call('EXISTS', WAKE) or 0, JOBS, false
+if there > token then
+  local name = string.sub(id, 1, 9)
+  local parts = call('HMGET', PARTS, 'from', name)
+  parts_from = tonumber(parts[1])
+  if there > token + (parts_from and 1 or 0) and call('SISMEMBER', CANCELLED, id) == 1 then return { 1, 1, id } end
+  if parts_from and (tonumber(name, 36) or 0) > parts_from then
+    hash = PART .. name
+    if not parts[2] then call('HSET', PARTS, name, '') end
+  end
 end
-call('RPUSH', READY_NORMAL, id)
+if call('HSETNX', hash, id, envelope) == 0 then return { 1, 1, id } end
+local waiting = call('RPUSH', READY_NORMAL, id)
 if ARGV[2] == 'full' then call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', 'enqueued ' .. id, envelope) end
 if token == 0 then call('LPUSH', WAKE, '1') end
-return {}
+if waiting < TOGETHER or parts_from then return {} end

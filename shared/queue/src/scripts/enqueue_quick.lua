@@ -12,7 +12,7 @@
 local out = {}
 local function answer(i, code, id)
   local n = #out
-  out[n + 1], out[n + 2], out[n + 3] = (i - 2) / 3, code, id
+  out[n + 1], out[n + 2], out[n + 3] = (i - 3) / 3, code, id
 end
 
 -- Plain jobs that follow one another are stored together: their number of calls does not grow with them.
@@ -24,7 +24,8 @@ local function store_plain(last)
     n = n + 1
     ids[n] = ARGV[i]
   end
-  local known = call('HMGET', JOBS, unpack(ids))
+  local runs = homes(ids)
+  local known = envelopes_of(ids, runs)
   local new, fields, seen, count = {}, {}, {}, 0
   for i, id in ipairs(ids) do
     local at = first + 3 * (i - 1)
@@ -39,22 +40,26 @@ local function store_plain(last)
     end
   end
   if count > 0 then
-    call('HSET', JOBS, unpack(fields))
-    call('RPUSH', READY_NORMAL, unpack(new))
+    if count < n then runs = homes(new) end
+    for r = 1, #runs, 4 do
+      call('HSET', runs[r], unpack(fields, 2 * runs[r + 2] - 1, 2 * runs[r + 3]))
+      if runs[r + 1] then call('HSET', PARTS, runs[r + 1], '') end
+    end
     added = true
+    if call('RPUSH', READY_NORMAL, unpack(new)) >= TOGETHER and not parts_from then open_parts() end
   end
   first = nil
 end
 
 local plain = true
-for i = 7, #ARGV, 3 do
+for i = 8, #ARGV, 3 do
   if ARGV[i] ~= '' then
     plain = false
     break
   end
 end
 if plain then
-  first = 5
+  first = 6
   store_plain(#ARGV - 2)
   flush_events()
   if added then wake() end

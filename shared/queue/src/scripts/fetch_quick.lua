@@ -1,9 +1,9 @@
 -- Leases ready jobs to a worker: reaps lost leases, promotes due jobs, reads by priority, in one round trip. Here is what
 -- most fetches need; fetch.lua goes on where a lease ran out or a limit holds.
 --
--- Own ARGV: 5 slots, 6 lease ms, 7 holder, 8 most jobs promoted, 9 most leases reaped, 10 group concurrency (0 none),
---   11 group rate: interval ms between starts (0 none), 12 group burst, 13 queue rate: interval ms (0 none), 14 queue burst,
---   15 global concurrency (0 none), 16 what the worker says of itself (JSON, '' to leave it as it is), 17 what it must have
+-- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most jobs promoted, 10 most leases reaped, 11 group concurrency (0 none),
+--   12 group rate: interval ms between starts (0 none), 13 group burst, 14 queue rate: interval ms (0 none), 15 queue burst,
+--   16 global concurrency (0 none), 17 what the worker says of itself (JSON, '' to leave it as it is), 18 what it must have
 --   said for this fetch to count ('' anything); with it nothing is reaped, and where a lease ran out it does not count
 -- Result: { 0, 1 for a paused queue, or 2 where the fetch does not count; ms until the next job is due or a lease ends (-1
 --   none); the time; then, where it is 0, what follows the id in the lease members of the first jobs, all of them first
@@ -12,31 +12,36 @@
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
 -- Bound: slots + jobs promoted + leases reaped + 3 times the slots looked at for limits + 10 groups of parked jobs.
 
-local slots, lease_ms, holder = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local group_most, group_step, group_burst = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local queue_step, queue_burst, global_most = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+local slots, lease_ms, holder = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local group_most, group_step, group_burst = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local queue_step, queue_burst, global_most = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 
 local limited = group_most > 0 or group_step > 0 or queue_step > 0
--- What makes a fetch more than first attempts taken from one list.
-local unusual = call('EXISTS', CANCELLED, PARKED_COUNT, DELAYED, ATTEMPTS, UNIQUE_QUEUED, READY_HIGH, READY_LOW) > 0
+-- The first of a sorted set: when, or nil.
+local function first_of(set)
+  local first = call('ZRANGE', set, '0', '0', 'WITHSCORES')
+  return tonumber(first[2])
+end
+
+-- What makes a fetch more than first attempts taken from one list. Parts are looked for along with it.
+local there = call('EXISTS', PARTS, CANCELLED, PARKED_COUNT, DELAYED, ATTEMPTS, UNIQUE_QUEUED, READY_HIGH, READY_LOW)
+parts_from = there > 0 and tonumber(call('HGET', PARTS, 'from')) or false
+local first_due = there > 0 and first_of(DELAYED) or nil
+-- Jobs that lie in parts, and those that are not due, hold nothing up.
+local unusual = there > (parts_from and 1 or 0) + (first_due and first_due > now and 1 or 0)
 local cancelled, added = unusual and call('EXISTS', CANCELLED) == 1, false
 
 -- The first write decides whether Redis lets a script run at its memory limit. Taking jobs must work then, or nothing would
 -- ever make room.
 local function write_first() call('ZREM', WORKERS, '') end
 
--- The first of a sorted set: when, or nil.
-local function first_of(set)
-  local first = call('ZRANGE', set, '0', '0', 'WITHSCORES')
-  return tonumber(first[2])
-end
-local most_reaped = tonumber(ARGV[9])
+local most_reaped = tonumber(ARGV[10])
 local first_lease = first_of(LEASES)
 local nothing_ran = not first_lease
 local expired = most_reaped > 0 and first_lease and first_lease <= now
 -- One that was sent along with a blocking read may run late: when the worker has left, or has given its connection up, or
 -- cannot hear. It takes no part in judging who is lost: after an outage every lease looks so.
-if ARGV[17] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[17]) then
+if ARGV[18] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[18]) then
   write_first()
   wake()
   return { 2, -1, now }
@@ -45,11 +50,11 @@ end
 local paused = call('HGET', STATE, 'paused') == '1'
 local simple = not (unusual or expired or limited or paused or global_most > 0)
 -- Where all is simple, the jobs themselves are what is written first.
-local ids = simple and (call('LPOP', READY_NORMAL, ARGV[5]) or {})
+local ids = simple and (call('LPOP', READY_NORMAL, ARGV[6]) or {})
 if not simple then write_first() end
 -- Jobs may have been taken by now. They must not be lost because the list of workers is something else, planted by hand.
 redis.pcall('ZADD', WORKERS, digits(now), holder)
-if ARGV[16] ~= '' then redis.pcall('HSET', WORKER_INFO, holder, ARGV[16]) end
+if ARGV[17] ~= '' then redis.pcall('HSET', WORKER_INFO, holder, ARGV[17]) end
 
 local started = 0
 -- An answer costs by the number of its parts, so what first attempts of no group have in common is told once, for as many as
@@ -85,7 +90,7 @@ local function lease(ids, groups)
     -- The count alone would be given again by a Redis that lost its last second.
     number = digits(now) .. '.' .. digits(count)
   end
-  local envelopes = call('HMGET', JOBS, unpack(ids))
+  local envelopes = envelopes_of(ids, homes(ids))
   local kept = not simple and call('EXISTS', ATTEMPTS, UNIQUE_QUEUED) > 0
   local attempts = kept and call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
   local until_start = kept and call('EXISTS', UNIQUE_QUEUED) == 1
@@ -93,7 +98,7 @@ local function lease(ids, groups)
   out[4] = first
   local leases, n, gone = {}, 0, {}
   for i, id in ipairs(ids) do
-    local envelope = envelopes[i]
+    local envelope = envelopes[i] or parts_from and call('HGET', JOBS, id)
     if envelope then
       local attempt = attempts[i] and whole(attempts[i], 0) + 1 or 1
       local group = groups[id] or ''
@@ -143,7 +148,7 @@ end
 
 if simple then
   if #ids > 0 then lease(ids, {}) end
-  return answer(#ids < slots, nil)
+  return answer(#ids < slots, first_due)
 end
 
 -- One job of ten is left to each lower priority while higher work is there; fractions are carried over in `state`.
@@ -192,9 +197,8 @@ end
 
 -- Makes due jobs ready. Answers when the next is due.
 local function promote()
-  local first_due = first_of(DELAYED)
   if not first_due or first_due > now then return first_due end
-  local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, tonumber(ARGV[8]))
+  local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, tonumber(ARGV[9]))
   call('ZREM', DELAYED, unpack(due))
   if call('EXISTS', PRIORITY) == 0 then
     call('RPUSH', READY_NORMAL, unpack(due))
@@ -207,7 +211,7 @@ end
 -- Most others find no lease that ran out, no limit, nothing parked and nothing cancelled.
 if not expired and not limited and not cancelled and call('EXISTS', PARKED_COUNT) == 0 then
   if paused then return { 1, -1, now } end
-  local first_due = promote()
+  first_due = promote()
   if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
   return answer(fill(), first_due)
 end

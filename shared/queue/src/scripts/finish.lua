@@ -31,9 +31,8 @@ for i = others, #ARGV, 4 do
       failure_event('cancelled', id, data)
       finished[#finished + 1] = id
     elseif outcome == 'dead' then
-      call('HSET', ATTEMPTS, id, attempt)
       add_error(id, data)
-      kill(id, data)
+      kill(id, attempt, data)
     elseif outcome == 'retry' then
       call('HSET', ATTEMPTS, id, attempt)
       add_error(id, data)
@@ -49,4 +48,6 @@ for i = others, #ARGV, 4 do
   end
 end
 forget(finished)
+-- Jobs that wait for another attempt, and the dead, may have become many while no list is long.
+open_parts()
 return finish()

@@ -1,7 +1,7 @@
 -- Carries out what attempts led to. Here are the successes of jobs of which nothing but themselves is kept; finish.lua goes
 -- on with the others.
 --
--- Own ARGV: 5 the number of plain successes, their lease members, 6 the number of told successes, for each its lease member
+-- Own ARGV: 6 the number of plain successes, their lease members, 7 the number of told successes, for each its lease member
 --   and data (JSON of the event), then groups of four: lease member, outcome, delay ms, data. No event tells of a plain
 --   success: a first attempt under a history of failures. One always tells of a told one: any under a full history.
 --   Outcomes: done · retry (after delay; the attempt counts) · snooze (after delay; it does not count) · dead · cancelled ·
@@ -38,11 +38,11 @@ local function succeed(from, count, step, place)
   return held
 end
 
-local plain = tonumber(ARGV[5])
-local told = tonumber(ARGV[6 + plain])
-local others = 7 + plain + 2 * told
-local held = succeed(6, plain, 1, 0)
-local held_told = succeed(7 + plain, told, 2, plain)
+local plain = tonumber(ARGV[6])
+local told = tonumber(ARGV[7 + plain])
+local others = 8 + plain + 2 * told
+local held = succeed(7, plain, 1, 0)
+local held_told = succeed(8 + plain, told, 2, plain)
 
 local function finish()
   if succeeded > 0 then call('HINCRBY', STATE, 'succeeded', succeeded) end
@@ -53,11 +53,11 @@ local function finish()
 end
 
 -- Most queues keep nothing but jobs. Attempts and errors are kept of those that failed, which plain successes never did.
-if
-  others > #ARGV
-  and call('EXISTS', PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING) == 0
-  and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0)
-then
-  if #finished > 0 then call('HDEL', JOBS, unpack(finished)) end
-  return finish()
+if others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0) then
+  local there = call('EXISTS', PARTS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING)
+  parts_from = there > 0 and tonumber(call('HGET', PARTS, 'from')) or false
+  if there == (parts_from and 1 or 0) then
+    if #finished > 0 then remove(finished) end
+    return finish()
+  end
 end

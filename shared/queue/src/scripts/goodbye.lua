@@ -1,9 +1,9 @@
 -- A worker leaves. It may have taken a token that it can no longer use, so it puts one back.
 --
--- Own ARGV: 5 holder
+-- Own ARGV: 6 holder
 -- Result: 1. Atomic. Bound: constant.
 
-call('ZREM', WORKERS, ARGV[5])
-call('HDEL', WORKER_INFO, ARGV[5])
+call('ZREM', WORKERS, ARGV[6])
+call('HDEL', WORKER_INFO, ARGV[6])
 wake()
 return 1

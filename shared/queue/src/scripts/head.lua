@@ -1,16 +1,17 @@
 -- The beginning of every script.
 --
 -- KEYS: those that the script names, under the names and in the order of `scripts.rs`, which writes the line that takes them
--- out. UNIQUE, PARKED and RATE are prefixes; what is made of them shares the hash tag of the queue, so it lives on the same
+-- out. UNIQUE, PARKED, RATE and PART are prefixes; what is made of them shares the hash tag of the queue, so it lives on the same
 -- node.
 --
 -- ARGV[1] is the time in milliseconds, 0 for the clock of Redis (tests give their own). ARGV[2] is the history kept,
 -- 'full' or 'failures'. ARGV[3] is how many stream entries are kept. ARGV[4] is how many errors are kept with a job.
--- The script's own arguments follow.
+-- ARGV[5] is how many jobs lie together (parts.lua). The script's own arguments follow.
 
 local call = redis.call
 local FULL = ARGV[2] == 'full'
 local EVENTS_KEPT = ARGV[3]
+local TOGETHER = tonumber(ARGV[5])
 
 -- Events of one script call go into the stream together: at most 50, or 64 KiB, to an entry.
 local pending_events, pending_bytes = {}, 0

@@ -1,17 +1,17 @@
 -- Renews what a worker runs, reaps what others lost, and tells which of its jobs it must stop.
 --
--- Own ARGV: 5 lease ms, 6 holder, 7 most leases reaped, then lease members.
+-- Own ARGV: 6 lease ms, 7 holder, 8 most leases reaped, then lease members.
 -- Result: { leases it no longer holds }, { lease, reason, … of jobs that shall be cancelled }
 -- Atomic: all renewals in one go.
 -- Bound: members given (the caller keeps them at 1,000) + leases reaped.
 
-local ends, holder = now + tonumber(ARGV[5]), ARGV[6]
+local ends, holder = now + tonumber(ARGV[6]), ARGV[7]
 -- Renewing must work at the memory limit, too (see fetch.lua).
 call('ZREM', WORKERS, '')
 call('ZADD', WORKERS, now, holder)
 local lost, stop = {}, {}
 local cancelling = call('EXISTS', CANCELLING) == 1
-for i = 8, #ARGV do
+for i = 9, #ARGV do
   if call('ZSCORE', LEASES, ARGV[i]) then
     call('ZADD', LEASES, ends, ARGV[i])
     local reason = cancelling and call('HGET', CANCELLING, (split_lease(ARGV[i])))
@@ -23,6 +23,6 @@ for i = 8, #ARGV do
     lost[#lost + 1] = ARGV[i]
   end
 end
-reap(tonumber(ARGV[7]))
+reap(tonumber(ARGV[8]))
 flush_events()
 return { lost, stop }

@@ -4,7 +4,7 @@
 -- With a history of failures alone the reader has not seen the envelope yet when something fails.
 local function failure_event(word, id, data)
   if not FULL then
-    local envelope = call('HGET', JOBS, id)
+    local envelope = envelope_of(id)
     if envelope then event('enqueued', id, envelope) end
   end
   event(word, id, data)
@@ -53,8 +53,8 @@ end
 -- Forgets everything about jobs that are finished. At most a few hundred ids at once. Most queues have nothing but jobs.
 local function forget(ids)
   if #ids == 0 then return end
-  call('HDEL', JOBS, unpack(ids))
-  if call('EXISTS', ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED) == 0 then
+  remove(ids)
+  if call('EXISTS', ATTEMPTS, DEAD_ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED) == 0 then
     return
   end
   if call('EXISTS', UNIQUE_DONE, UNIQUE_QUEUED) > 0 then
@@ -63,7 +63,7 @@ local function forget(ids)
   if call('EXISTS', RESERVED) == 1 then
     for _, id in ipairs(ids) do unplan(id) end
   end
-  for _, hash in ipairs({ ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING }) do
+  for _, hash in ipairs({ ATTEMPTS, DEAD_ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING }) do
     if call('EXISTS', hash) == 1 then call('HDEL', hash, unpack(ids)) end
   end
 end
@@ -102,15 +102,18 @@ end
 -- By pattern, because a decoder may refuse what a payload holds. 'max' stands before the payload; an envelope that was
 -- restored from Postgres has a space before the number.
 local function max_attempts(id)
-  local envelope = call('HGET', JOBS, id)
+  local envelope = envelope_of(id)
   if not envelope then return nil end
   return tonumber(string.match(envelope, '"max":%s*(%d+)')) or 1
 end
 
-local function kill(id, data)
+-- The attempts of the dead lie apart, so that a fetch does not look among them.
+local function kill(id, attempt, data)
   failure_event('dead', id, data)
   release_unique(id)
   call('HDEL', CANCELLING, id)
+  call('HDEL', ATTEMPTS, id)
+  call('HSET', DEAD_ATTEMPTS, id, attempt)
   call('ZADD', DEAD, now, id)
 end
 
@@ -126,7 +129,6 @@ local function reap(limit)
       local most = max_attempts(id)
       if most then
         attempt = whole(attempt, 1)
-        call('HSET', ATTEMPTS, id, attempt)
         local stopped = call('HGET', CANCELLING, id)
         local message = 'worker lost: ' .. holder .. ' stopped renewing its lease'
         local data = cjson.encode({ attempt = attempt, worker = holder, error = message, at = now })
@@ -135,8 +137,9 @@ local function reap(limit)
           failure_event('cancelled', id, cjson.encode({ attempt = attempt, worker = holder, error = stopped }))
           forget({ id })
         elseif attempt >= most then
-          kill(id, data)
+          kill(id, attempt, data)
         else
+          call('HSET', ATTEMPTS, id, attempt)
           failure_event('lost', id, data)
           make_ready(id, true)
           wake()
@@ -160,12 +163,12 @@ end
 
 -- A lock with an end is that of a window: it holds whatever became of its job.
 local function holds(lock, holder)
-  return call('HEXISTS', JOBS, holder) == 1 or call('PTTL', lock) >= 0
+  return found(holder) or call('PTTL', lock) >= 0
 end
 
 -- Removes a waiting job that a new one replaces. False when it is done, running or dead and cannot be replaced.
 local function remove_waiting(id)
-  if call('HEXISTS', JOBS, id) == 0 then return false end
+  if not found(id) then return false end
   if call('ZREM', DELAYED, id) == 0 then
     if call('ZSCORE', DEAD, id) or is_running(id) then return false end
     call('SADD', CANCELLED, id)
@@ -176,6 +179,13 @@ local function remove_waiting(id)
   return true
 end
 
+
+-- Stores the envelope of a new job.
+local function store(id, envelope)
+  local hash, part = home(id)
+  call('HSET', hash, id, envelope)
+  if part then call('HSET', PARTS, part, '') end
+end
 
 local function hold_unique(id, o)
   if type(o.s) == 'number' then
@@ -190,7 +200,8 @@ end
 local function accept(id, envelope, o)
   if cancelled and call('SISMEMBER', CANCELLED, id) == 1 then return 1, id end
   if not o then
-    if call('HSETNX', JOBS, id, envelope) == 0 then return 1, id end
+    if found(id) then return 1, id end
+    store(id, envelope)
     call('RPUSH', READY_NORMAL, id)
     added = true
     return 0, id
@@ -199,7 +210,7 @@ local function accept(id, envelope, o)
   local function remember()
     if o.i then call('ZADD', INTAKE, now, o.i) end
   end
-  if call('HEXISTS', JOBS, id) == 1 then
+  if found(id) then
     remember()
     return 1, id
   end
@@ -216,7 +227,7 @@ local function accept(id, envelope, o)
     hold_unique(id, o)
   end
   remember()
-  call('HSET', JOBS, id, envelope)
+  store(id, envelope)
   if o.p then call('HSET', PRIORITY, id, o.p) end
   if o.g then call('HSET', GROUP, id, o.g) end
   if o.at and o.at > now then

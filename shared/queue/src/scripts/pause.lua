@@ -1,13 +1,13 @@
 -- Pauses or resumes the queue for all processes.
 --
--- Own ARGV: 5 '1' to pause, '0' to resume, 6 who
+-- Own ARGV: 6 '1' to pause, '0' to resume, 7 who
 -- Result: 1 when that changed something.
 -- Atomic. Bound: constant.
 
 local paused = call('HGET', STATE, 'paused') == '1'
-if ARGV[5] == '1' then
+if ARGV[6] == '1' then
   if paused then return 0 end
-  call('HSET', STATE, 'paused', '1', 'paused_by', ARGV[6], 'paused_at', now)
+  call('HSET', STATE, 'paused', '1', 'paused_by', ARGV[7], 'paused_at', now)
   return 1
 end
 if not paused then return 0 end

@@ -1,13 +1,13 @@
 -- Keeps the dead letters and the list of workers bounded.
 --
--- Own ARGV: 5 oldest death kept (ms), 6 most dead letters, 7 most removed, 8 oldest sight of a worker kept (ms)
+-- Own ARGV: 6 oldest death kept (ms), 7 most dead letters, 8 most removed, 9 oldest sight of a worker kept (ms)
 -- Result: how many dead letters were removed.
--- Atomic. Bound: ARGV[7] dead letters and as many workers.
+-- Atomic. Bound: ARGV[8] dead letters and as many workers.
 
-local most = tonumber(ARGV[7])
-local ids = call('ZRANGEBYSCORE', DEAD, '-inf', ARGV[5], 'LIMIT', 0, most)
+local most = tonumber(ARGV[8])
+local ids = call('ZRANGEBYSCORE', DEAD, '-inf', ARGV[6], 'LIMIT', 0, most)
 if #ids == 0 then
-  local over = math.min(call('ZCARD', DEAD) - tonumber(ARGV[6]), most)
+  local over = math.min(call('ZCARD', DEAD) - tonumber(ARGV[7]), most)
   if over > 0 then ids = call('ZRANGE', DEAD, 0, over - 1) end
 end
 for _, id in ipairs(ids) do
@@ -17,10 +17,13 @@ if #ids > 0 then
   call('ZREM', DEAD, unpack(ids))
   forget(ids)
 end
-local silent = call('ZRANGEBYSCORE', WORKERS, '-inf', ARGV[8], 'LIMIT', 0, most)
+local silent = call('ZRANGEBYSCORE', WORKERS, '-inf', ARGV[9], 'LIMIT', 0, most)
 if #silent > 0 then
   call('ZREM', WORKERS, unpack(silent))
   call('HDEL', WORKER_INFO, unpack(silent))
 end
+open_parts()
+-- Parts were opened, and none was ever needed.
+if call('HLEN', PARTS) == 1 and call('HLEN', JOBS) < TOGETHER then call('DEL', PARTS) end
 flush_events()
 return #ids

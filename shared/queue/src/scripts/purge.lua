@@ -1,10 +1,10 @@
 -- Removes waiting jobs: ready, parked and delayed ones, not those running or dead.
 --
--- Own ARGV: 5 most removed, 6 data (JSON of the event)
+-- Own ARGV: 6 most removed, 7 data (JSON of the event)
 -- Result: how many places were emptied; 0 when nothing waits any more.
--- Atomic. Bound: ARGV[5].
+-- Atomic. Bound: ARGV[6].
 
-local left = tonumber(ARGV[5])
+local left = tonumber(ARGV[6])
 local ids, places = {}, 0
 local function add(list)
   if not list then return end
@@ -33,7 +33,7 @@ if left > 0 then
     add(delayed)
   end
 end
-for _, id in ipairs(ids) do failure_event('cancelled', id, ARGV[6]) end
+for _, id in ipairs(ids) do failure_event('cancelled', id, ARGV[7]) end
 forget(ids)
 flush_events()
 return places

@@ -1,19 +1,19 @@
 -- Gives back leases of a worker that it does not know of: the answer to a fetch was lost on its way. Jobs that were
 -- cancelled meanwhile end here.
 --
--- Own ARGV: 5 holder, then the leases that it knows of.
+-- Own ARGV: 6 holder, then the leases that it knows of.
 -- Result: how many were given back.
 -- Atomic: all in one go. Bound: the leases of the queue, that is the jobs running at this moment.
 
 local known = {}
-for i = 6, #ARGV do known[ARGV[i]] = true end
+for i = 7, #ARGV do known[ARGV[i]] = true end
 local given_back = 0
 local members = call('ZRANGE', LEASES, 0, -1)
 -- From the last to the first, since each goes to the front.
 for i = #members, 1, -1 do
   local member = members[i]
   local id, holder, attempt, group = split_lease(member)
-  if holder == ARGV[5] and not known[member] then
+  if holder == ARGV[6] and not known[member] then
     call('ZREM', LEASES, member)
     leave_group(group)
     local data = { attempt = tonumber(attempt), worker = holder, error = call('HGET', CANCELLING, id) or nil }

@@ -1,17 +1,18 @@
 -- Brings dead jobs back.
 --
--- Own ARGV: 5 delay ms, then triples of id, the envelope as the caller read it, the envelope to store.
+-- Own ARGV: 6 delay ms, then triples of id, the envelope as the caller read it, the envelope to store.
 -- Result: for each: 'replayed' · 'gone' (not dead any more) · 'changed' (its envelope is another by now) · 'conflict'
 --   (its unique key is held by a newer job)
 -- Atomic: each job whole; all of the call in one go.
 -- Bound: the jobs given, which the caller keeps at 100.
 
-local delay = tonumber(ARGV[5])
+local delay = tonumber(ARGV[6])
 local out = {}
 
 local function replay(id, seen, envelope)
   if not call('ZSCORE', DEAD, id) then return 'gone' end
-  if call('HGET', JOBS, id) ~= seen then return 'changed' end
+  local hash = found(id)
+  if not hash or call('HGET', hash, id) ~= seen then return 'changed' end
   local readable, decoded = pcall(cjson.decode, envelope)
   local unique = readable and type(decoded) == 'table' and decoded['unique']
   if type(unique) == 'table' and type(unique.key) == 'string' and (unique.scope == 'done' or unique.scope == 'queued') then
@@ -22,13 +23,18 @@ local function replay(id, seen, envelope)
     call('HSET', unique.scope == 'queued' and UNIQUE_QUEUED or UNIQUE_DONE, id, unique.key)
   end
   call('ZREM', DEAD, id)
-  call('HSET', JOBS, id, envelope)
+  call('HSET', hash, id, envelope)
+  local attempts = call('HGET', DEAD_ATTEMPTS, id)
+  if attempts then
+    call('HDEL', DEAD_ATTEMPTS, id)
+    call('HSET', ATTEMPTS, id, attempts)
+  end
   event('replayed', id, envelope)
   if delay > 0 then make_delayed(id, now + delay) else make_ready(id, false) end
   return 'replayed'
 end
 
-for i = 6, #ARGV, 3 do out[#out + 1] = replay(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+for i = 7, #ARGV, 3 do out[#out + 1] = replay(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 flush_events()
 wake()
 return out

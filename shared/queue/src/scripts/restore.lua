@@ -6,17 +6,18 @@
 -- Atomic: all in one go. Bound: the number of jobs given, which the caller keeps at 250.
 
 local out = {}
-for i = 5, #ARGV, 6 do
+open_parts()
+for i = 6, #ARGV, 6 do
   local id, envelope, options, attempts, error, died = unpack(ARGV, i, i + 5)
-  if call('HEXISTS', JOBS, id) == 1 or call('SISMEMBER', CANCELLED, id) == 1 then
+  if found(id) or call('SISMEMBER', CANCELLED, id) == 1 then
     out[#out + 1] = 0
   else
     out[#out + 1] = 1
     local o = options == '' and {} or cjson.decode(options)
-    call('HSET', JOBS, id, envelope)
+    store(id, envelope)
     if o.p then call('HSET', PRIORITY, id, o.p) end
     if o.g then call('HSET', GROUP, id, o.g) end
-    if tonumber(attempts) > 0 then call('HSET', ATTEMPTS, id, attempts) end
+    if tonumber(attempts) > 0 then call('HSET', died == '' and ATTEMPTS or DEAD_ATTEMPTS, id, attempts) end
     if error ~= '' then add_error(id, error) end
     if died ~= '' then
       call('ZADD', DEAD, died, id)

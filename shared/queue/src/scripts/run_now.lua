@@ -5,7 +5,7 @@
 -- Atomic: all in one go. Bound: the ids given, which the caller keeps at 500.
 
 local out = {}
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local moved = call('ZREM', DELAYED, ARGV[i])
   if moved == 1 then make_ready(ARGV[i], true) end
   out[#out + 1] = moved

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::{
     model::{DEAD_KEPT, DEAD_RETENTION_MS, ERRORS_KEPT, LEASE_MS, WINDOW_MS},
     ops::{Ending, GROUPS, HOLDERS, KEYS, Rules, Scope, Seconds, Wish},
-    rates,
+    places, rates,
     state::{Answer, State, Stored},
     support::{Chore, QUEUE, engine, queue_settings},
 };
@@ -62,7 +62,7 @@ fn seconds(s: Seconds) -> Duration {
     Duration::from_secs(s.into())
 }
 
-fn queues(door: &Redis, types: &JobTypes, clock: &Clock, Rules { limits, ledger }: Rules) -> Queues {
+fn queues(door: &Redis, types: &JobTypes, clock: &Clock, Rules { limits, ledger, together }: Rules) -> Queues {
     let mut settings = queue_settings();
     settings.ledger = ledger;
     settings.group_concurrency = limits.group;
@@ -74,6 +74,7 @@ fn queues(door: &Redis, types: &JobTypes, clock: &Clock, Rules { limits, ledger 
     let mut engine = engine();
     engine.lease = millis(LEASE_MS);
     engine.errors_kept = ERRORS_KEPT;
+    engine.jobs_together = together;
     let blocks = BTreeMap::from([(QueueName::from_static(QUEUE), settings)]);
     Queues::of(door.clone(), Environment::Staging, &blocks, &engine, types.clone(), clock)
         .with_ledger(Arc::new(SilentLedger))
@@ -239,8 +240,8 @@ impl Engine {
 
     /// Everything the queue keeps, and whether a token is there to wake a worker.
     pub async fn state(&self) -> (State, bool) {
+        let envelopes = places::envelopes(self).await;
         let mut rows = Rows(self.pipe::<Vec<Value>>(self.everything()).await.into_iter());
-        let envelopes = rows.by_id(|envelope: String| envelope);
         let now = self.clock.now().timestamp_millis();
         let state = State {
             jobs: envelopes.iter().map(|(id, envelope)| (*id, stored(envelope))).collect(),
@@ -249,6 +250,7 @@ impl Engine {
             dead: rows.by_id(|died: i64| died),
             leases: rows.read(),
             attempts: rows.by_id(|n: u32| n),
+            dead_attempts: rows.by_id(|n: u32| n),
             running: rows.read(),
             parked_count: rows.read(),
             errors: rows.by_id(|lines: String| lines.lines().count()),
@@ -287,14 +289,15 @@ impl Engine {
     fn everything(&self) -> Pipeline {
         let keys = self.queue.keys();
         let mut pipe = redis::pipe();
-        pipe.hgetall(keys.jobs());
         for priority in [Priority::High, Priority::Normal, Priority::Low] {
             pipe.lrange(keys.ready(priority), 0, -1);
         }
         for set in [keys.delayed(), keys.dead(), keys.leases()] {
             pipe.zrange_withscores(set, 0, -1);
         }
-        for hash in [keys.attempts(), keys.running(), keys.parked_count(), keys.errors(), keys.priority()] {
+        for hash in
+            [keys.attempts(), keys.dead_attempts(), keys.running(), keys.parked_count(), keys.errors(), keys.priority()]
+        {
             pipe.hgetall(hash);
         }
         for hash in [keys.group(), keys.cancelling(), keys.unique_queued(), keys.unique_done()] {
@@ -349,7 +352,7 @@ impl Rows {
     }
 }
 
-fn job_id(text: &str) -> JobId {
+pub fn job_id(text: &str) -> JobId {
     text.parse().expect("a job id")
 }
 

@@ -65,6 +65,7 @@ pub fn nothing_is_kept_about_jobs_that_are_gone(state: &State) -> Checked {
     let about = state
         .attempts
         .keys()
+        .chain(state.dead_attempts.keys())
         .chain(state.errors.keys())
         .chain(state.priority.keys())
         .chain(state.group.keys())
@@ -156,7 +157,7 @@ pub fn no_two_leases_are_the_same(answer: &Answer, known: &mut BTreeSet<String>)
 
 /// Once all work is done: only bookkeeping stays.
 pub fn nothing_is_left_behind(lasting: &[String], base: &str) -> Checked {
-    let bookkeeping = ["state", "events", "workers", "wake", "intake"];
+    let bookkeeping = ["state", "events", "workers", "wake", "intake", "parts"];
     for key in lasting {
         let kept = key.strip_prefix(base).is_some_and(|name| bookkeeping.contains(&name));
         ensure(kept, "nothing is left behind once all work is done", || key.clone())?;

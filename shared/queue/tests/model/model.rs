@@ -273,7 +273,8 @@ impl Model {
         for (id, job) in &self.jobs {
             state.jobs.insert(*id, job.stored);
             if job.attempts > 0 {
-                state.attempts.insert(*id, job.attempts);
+                let attempts = if state.dead.contains_key(id) { &mut state.dead_attempts } else { &mut state.attempts };
+                attempts.insert(*id, job.attempts);
             }
             if job.errors > 0 {
                 state.errors.insert(*id, job.errors);

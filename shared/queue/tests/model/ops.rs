@@ -78,6 +78,8 @@ pub struct Rules {
     pub limits: Limits,
     /// Whether a ledger keeps its jobs. Then an id that was accepted is never accepted again.
     pub ledger: bool,
+    /// Jobs that lie in one hash, about.
+    pub together: usize,
 }
 
 #[derive(Debug, Clone)]

@@ -57,6 +57,7 @@ pub struct State {
     pub leases: BTreeMap<String, i64>,
     pub dead: BTreeMap<JobId, i64>,
     pub attempts: BTreeMap<JobId, u32>,
+    pub dead_attempts: BTreeMap<JobId, u32>,
     pub errors: BTreeMap<JobId, usize>,
     pub priority: BTreeMap<JobId, String>,
     pub group: BTreeMap<JobId, String>,

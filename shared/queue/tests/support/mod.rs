@@ -80,6 +80,7 @@ pub fn engine() -> EngineSettings {
         shutdown_grace: Duration::from_millis(500),
         idle_block: Duration::from_secs(30),
         errors_kept: 5,
+        jobs_together: 8_192,
     }
 }
 

@@ -1,0 +1,150 @@
+//! Enqueues of single jobs that come while another is under way are sent together: a call costs Redis and the process far more
+//! than one more job in it does. One that comes alone is sent at once, by its caller.
+
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{runtime::Handle, sync::oneshot};
+
+use crate::{EnqueueError, Enqueued, Queue, QueueError, enqueue::push, ledger::push_all, prepared::Prepared};
+
+type Answer = Result<Enqueued, EnqueueError>;
+type Waiting = Vec<(Prepared, oneshot::Sender<Answer>)>;
+
+/// Jobs sent before their callers are answered.
+const AT_ONCE: usize = 1_000;
+
+/// The single enqueues of a queue that are under way.
+#[derive(Debug, Default)]
+pub(crate) struct Joined(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// A caller sends its job itself.
+    alone: bool,
+    /// A task sends what waits, until nothing does. It never waits for a caller, who need not be polled.
+    sending: bool,
+    waiting: Waiting,
+}
+
+#[expect(clippy::large_enum_variant, reason = "one lives for a moment only")]
+enum Place {
+    Alone(Prepared),
+    Waits { answer: oneshot::Receiver<Answer>, nobody_sends: bool },
+}
+
+impl Joined {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, job: Prepared) -> Place {
+        let mut state = self.state();
+        if !state.alone && !state.sending {
+            state.alone = true;
+            return Place::Alone(job);
+        }
+        let (caller, answer) = oneshot::channel();
+        state.waiting.push((job, caller));
+        Place::Waits { answer, nobody_sends: !std::mem::replace(&mut state.sending, true) }
+    }
+
+    /// What waits; the task that sends it ends when that is nothing.
+    fn next(&self) -> Waiting {
+        let mut state = self.state();
+        state.sending = !state.waiting.is_empty();
+        std::mem::take(&mut state.waiting)
+    }
+}
+
+/// A caller under way, until it has its answer or leaves.
+struct Alone<'a>(&'a Joined);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.state().alone = false;
+    }
+}
+
+/// The task that sends what waits.
+struct Sending {
+    queue: Queue,
+    done: bool,
+}
+
+impl Drop for Sending {
+    /// Where its runtime ended before it did, those who wait learn of it by their senders, which go with what they wait for.
+    fn drop(&mut self) {
+        while !self.done {
+            self.done = self.queue.joined().next().is_empty();
+        }
+    }
+}
+
+impl Sending {
+    async fn run(mut self) {
+        loop {
+            // Whoever is about to come can come along.
+            tokio::task::yield_now().await;
+            let waiting = self.queue.joined().next();
+            if waiting.is_empty() {
+                self.done = true;
+                return;
+            }
+            self.send(waiting).await;
+        }
+    }
+
+    async fn send(&self, waiting: Waiting) {
+        let (jobs, callers): (Vec<Prepared>, Vec<_>) = waiting.into_iter().unzip();
+        let mut callers = callers.into_iter();
+        for some in jobs.chunks(AT_ONCE) {
+            let answers = push_all(&self.queue, some).await;
+            let away = answers.iter().any(|answer| answer.as_ref().is_err_and(is_away));
+            for (caller, answer) in callers.by_ref().take(some.len()).zip(answers) {
+                // A caller that left does not want to know.
+                let _ = caller.send(answer);
+            }
+            if away {
+                break;
+            }
+        }
+        // A Redis that just failed would only keep the others waiting.
+        for caller in callers {
+            let _ = caller.send(Err(not_sent("those before did not come through")));
+        }
+    }
+}
+
+impl Queue {
+    /// Stores a job for which nothing but itself is asked for: alone, or with others that came meanwhile.
+    pub(crate) async fn push_joined(&self, job: Prepared) -> Answer {
+        match self.joined().place(job) {
+            Place::Alone(job) => {
+                let _under_way = Alone(self.joined());
+                push(self, &[&job]).await.pop().unwrap_or_else(|| Err(not_sent("nothing was answered")))
+            }
+            Place::Waits { answer, nobody_sends } => {
+                if nobody_sends {
+                    let sending = Sending { queue: self.clone(), done: false };
+                    // Without a runtime it ends at once, and tells those who wait.
+                    if let Ok(runtime) = Handle::try_current() {
+                        runtime.spawn(sending.run());
+                    }
+                }
+                answer.await.unwrap_or_else(|_| Err(not_sent("the process stops")))
+            }
+        }
+    }
+}
+
+fn is_away(error: &EnqueueError) -> bool {
+    matches!(error, EnqueueError::Queue(error) if error.is_unavailable())
+}
+
+fn not_sent(why: &'static str) -> EnqueueError {
+    let source = io::Error::new(io::ErrorKind::Interrupted, why).into();
+    QueueError::Unavailable { doing: "enqueue", source }.into()
+}

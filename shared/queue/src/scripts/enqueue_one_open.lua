@@ -1,0 +1,2 @@
+open_parts()
+return {}

@@ -1,0 +1,145 @@
+//! Jobs beyond those that lie together lie in parts: whoever looks for a job finds it wherever it lies.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use chrono::{TimeDelta, Utc};
+use perch_base::Clock;
+use perch_jobs::{JobId, Priority};
+use perch_queue::{Cancellation, EnqueueOptions, Fail, JobState, NewJob, Restore, testing, worker::Handlers};
+use support::{Chore, Seen, World, eventually};
+
+const TOGETHER: usize = 4;
+
+async fn world() -> World {
+    World::with(|_, engine| engine.jobs_together = TOGETHER, Clock::system()).await
+}
+
+/// Ids made 40 ms apart, the last one now.
+fn ids(n: u32) -> Vec<JobId> {
+    (0..n).rev().map(|before| JobId::at(Utc::now() - TimeDelta::milliseconds(i64::from(before) * 40))).collect()
+}
+
+async fn enqueue(world: &World, ids: &[JobId]) {
+    for (id, n) in ids.iter().zip(0..) {
+        let options = EnqueueOptions { id: Some(*id), ..EnqueueOptions::default() };
+        world.client.enqueue_with(&Chore::number(n), options).await.expect("accepted");
+    }
+}
+
+async fn keys(world: &World, what: &str) -> Vec<String> {
+    let mut all = redis::cmd("KEYS");
+    all.arg(format!("{}{what}", world.queue.keys().base()));
+    all.query_async(&mut world.redis.raw().await).await.expect("KEYS")
+}
+
+#[tokio::test]
+async fn whoever_looks_for_a_job_finds_it_wherever_it_lies() {
+    let world = world().await;
+    let ids = ids(10);
+    enqueue(&world, &ids).await;
+    assert_eq!(keys(&world, "jobs:*").await.len(), 10 - TOGETHER, "each later one has 32 ms of its own");
+    let listed = world.queue.list(JobState::Waiting, 0, 100).await.expect("Redis");
+    assert_eq!(listed.iter().map(|view| view.id).collect::<Vec<_>>(), ids);
+    for id in &ids {
+        assert!(world.queue.job(*id).await.expect("Redis").is_some_and(|view| view.envelope.contains("chore")));
+    }
+    let stranger = JobId::at(Utc::now());
+    let asked: Vec<JobId> = ids.iter().copied().chain([stranger]).collect();
+    assert_eq!(world.queue.missing(&asked).await.expect("Redis"), [stranger]);
+    let mut told = BTreeSet::new();
+    world.queue.scan(|some| told.extend(some)).await.expect("Redis");
+    assert_eq!(told, ids.iter().copied().collect());
+    assert_eq!(world.queue.cancel(ids[9], "ann", "not wanted").await.expect("Redis"), Cancellation::Cancelled);
+    assert!(world.queue.job(ids[9]).await.expect("Redis").is_none());
+}
+
+#[tokio::test]
+async fn an_id_is_accepted_once_wherever_it_lies() {
+    let world = world().await;
+    let ids = ids(10);
+    for _ in 0..2 {
+        enqueue(&world, &ids).await;
+        let bulk = ids.iter().zip(0..).map(|(id, n)| {
+            let options = EnqueueOptions { id: Some(*id), ..EnqueueOptions::default() };
+            NewJob::of(&Chore::number(n)).expect("JSON").with(options)
+        });
+        assert!(world.client.submit_all(bulk.collect()).await.iter().all(Result::is_ok));
+        let restores: Vec<Restore> = ids.iter().map(|id| lost(*id)).collect();
+        assert_eq!(world.queue.restore(&restores).await.expect("Redis").0, 0);
+    }
+    assert_eq!(world.queue.stats().await.expect("Redis").waiting(), 10);
+}
+
+fn lost(id: JobId) -> Restore {
+    let envelope = r#"{"v":1,"kind":"chore","max":1,"payload":{"n":1}}"#.to_owned();
+    Restore { id, envelope, run_at: None, attempts: 0, error: None, died_at: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_are_gone_once_their_jobs_are_and_the_dead_keep_theirs() {
+    let world = world().await;
+    enqueue(&world, &ids(12)).await;
+    let working = world.work(
+        Handlers::new()
+            .on(|chore: Chore| async move { if chore.n == 11 { Err(Fail::Dead("unlucky".into())) } else { Ok(()) } }),
+    );
+    world.drained().await;
+    eventually("one is dead", || async { world.queue.stats().await.expect("Redis").dead == 1 }).await;
+    working.stop().await;
+    let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
+    assert_eq!((letters.len(), letters[0].attempts), (1, 1));
+    assert!(letters[0].envelope.as_ref().is_some_and(|envelope| envelope.contains("chore")));
+    assert_eq!(keys(&world, "jobs*").await.len(), 1);
+    assert_eq!(world.queue.discard(&[letters[0].id], "ann").await.expect("Redis"), 1);
+    assert_eq!(keys(&world, "jobs*").await.len() + keys(&world, "parts").await.len(), 0);
+    assert!(keys(&world, "dead_attempts").await.is_empty());
+}
+
+#[tokio::test]
+async fn parts_that_were_never_needed_are_closed_by_the_next_pruning() {
+    let world = world().await;
+    let ids = ids(u32::try_from(TOGETHER).expect("few"));
+    enqueue(&world, &ids).await;
+    assert_eq!(keys(&world, "parts").await.len(), 1);
+    world.queue.prune_some().await.expect("Redis");
+    assert_eq!(keys(&world, "parts").await.len(), 1, "many still lie together");
+    world.queue.cancel(ids[0], "ann", "not wanted").await.expect("Redis");
+    world.queue.prune_some().await.expect("Redis");
+    assert!(keys(&world, "parts").await.is_empty());
+}
+
+#[tokio::test]
+async fn there_are_no_parts_while_a_worker_of_an_older_version_is_there() {
+    let world = world().await;
+    testing::introduce(&world.queue, "older", r#"{"version":"0.1.0"}"#).await.expect("Redis");
+    testing::introduce(&world.queue, "newer", r#"{"version":"0.1.0","parts":true}"#).await.expect("Redis");
+    enqueue(&world, &ids(6)).await;
+    assert!(keys(&world, "parts").await.is_empty());
+    testing::leave(&world.queue, "older").await.expect("Redis");
+    enqueue(&world, &ids(2)).await;
+    assert_eq!(keys(&world, "parts").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_an_older_version_stores_beside_parts_runs_like_any_other() {
+    let world = world().await;
+    enqueue(&world, &ids(6)).await;
+    let id = JobId::at(Utc::now() + TimeDelta::seconds(1)).to_string();
+    let keys_of = world.queue.keys();
+    let mut pipe = redis::pipe();
+    pipe.hset(keys_of.jobs(), &id, r#"{"v":1,"kind":"chore","max":1,"payload":{"n":7}}"#).ignore();
+    pipe.rpush(keys_of.ready(Priority::Normal), &id).ignore();
+    pipe.exec_async(&mut world.redis.raw().await).await.expect("Redis");
+    let seen = Seen::new();
+    let record = seen.clone();
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { Ok::<(), Fail>(()) }
+    }));
+    world.drained().await;
+    eventually("nothing is stored", || async { keys(&world, "jobs*").await.is_empty() }).await;
+    assert!(seen.all().contains(&7));
+    working.stop().await;
+}
