@@ -183,7 +183,7 @@ pub struct Client {
 }
 
 /// Jobs in one script call.
-const CHUNK: usize = 250;
+pub(crate) const CHUNK: usize = 250;
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
 impl Client {

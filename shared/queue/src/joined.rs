@@ -8,7 +8,12 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use crate::{EnqueueError, Enqueued, Queue, QueueError, enqueue::push, ledger::push_all, prepared::Prepared};
+use crate::{
+    EnqueueError, Enqueued, Queue, QueueError,
+    enqueue::{CHUNK, push},
+    ledger::push_all,
+    prepared::Prepared,
+};
 
 type Answer = Result<Enqueued, EnqueueError>;
 type Waiting = Vec<(Prepared, oneshot::Sender<Answer>)>;
@@ -86,14 +91,26 @@ impl Drop for Sending {
 impl Sending {
     async fn run(mut self) {
         loop {
-            // Whoever is about to come can come along.
-            tokio::task::yield_now().await;
+            self.gather().await;
             let waiting = self.queue.joined().next();
             if waiting.is_empty() {
                 self.done = true;
                 return;
             }
             self.send(waiting).await;
+        }
+    }
+
+    /// Lets whoever is about to come along do so: as long as each look at the sockets brings more.
+    async fn gather(&self) {
+        let mut before = 0;
+        loop {
+            tokio::task::yield_now().await;
+            let now = self.queue.joined().state().waiting.len();
+            if now == before || now >= CHUNK {
+                return;
+            }
+            before = now;
         }
     }
 

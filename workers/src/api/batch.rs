@@ -135,6 +135,8 @@ struct Turn {
 }
 
 async fn submit_some(app: &App, headers: &HeaderMap, sent: &[Sent<'_>], turn: &Turn) -> Vec<Item> {
+    // What those before handed over is on its way to Redis first.
+    tokio::task::yield_now().await;
     let mut jobs = Vec::with_capacity(sent.len());
     let mut refused = Vec::with_capacity(sent.len());
     for (_, json) in sent {
