@@ -2,12 +2,16 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use perch_base::Clock;
 use perch_jobs::{JobId, Priority};
-use perch_queue::{Cancellation, EnqueueOptions, Fail, JobState, NewJob, Restore, testing, worker::Handlers};
+use perch_queue::{
+    Cancellation, EnqueueOptions, Envelope, Fail, JobState, NewJob, Restore,
+    testing::{self, End},
+    worker::Handlers,
+};
 use support::{Chore, Seen, World, eventually};
 
 const TOGETHER: usize = 4;
@@ -142,4 +146,19 @@ async fn a_job_that_an_older_version_stores_beside_parts_runs_like_any_other() {
     eventually("nothing is stored", || async { keys(&world, "jobs*").await.is_empty() }).await;
     assert!(seen.all().contains(&7));
     working.stop().await;
+}
+
+#[tokio::test]
+async fn parts_begin_though_no_list_is_long_where_many_wait_for_another_attempt() {
+    let world = world().await;
+    for id in ids(8) {
+        enqueue(&world, &[id]).await;
+        let fetched = testing::fetch(&world.queue, "steps", 1, 0).await.expect("Redis");
+        let (lease, envelope) = &fetched.jobs[0];
+        let envelope = Envelope::decode(envelope).expect("readable");
+        let end = End::Failed(Fail::RetryAfter(Duration::from_secs(3_600), "later".into()));
+        assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
+    }
+    assert_eq!(world.queue.stats().await.expect("Redis").delayed, 8);
+    assert_eq!(keys(&world, "jobs:*").await.len(), 8 - TOGETHER);
 }
