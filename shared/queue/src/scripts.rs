@@ -94,20 +94,32 @@ scripts! {
     ENQUEUE = ["head", "parts", "cancelled", "common", "parts_open", "enqueue_quick", "parts_remove", "lib", "enqueue"],
     FETCH = ["head", "parts", "common", "fetch_quick", "parts_remove", "lib", "fetch"],
     FINISH = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "finish_quick", "lib", "finish"],
-    HEARTBEAT = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "heartbeat"],
-    CANCEL = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "cancel"],
-    RUN_NOW = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "run_now"],
-    REPLAY = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "replay"],
-    DISCARD = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "discard"],
-    PRUNE = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "lib", "prune"],
-    PURGE = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "purge"],
-    CRON = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "cron"],
-    PAUSE = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "pause"],
-    GOODBYE = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "goodbye"],
-    RECLAIM = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "reclaim"],
-    RESTORE = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "lib", "restore"],
-    DROP = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "drop"],
-    RUN_ID = ["head", "parts", "cancelled", "common", "parts_remove", "lib", "run_id"],
+}
+
+macro_rules! operations {
+    ($($name:ident = $part:literal),* $(,)?) => {
+        scripts! {
+            $($name = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "lib", $part]),*
+        }
+    };
+}
+
+// These are called so seldom that they may have everything before them.
+operations! {
+    HEARTBEAT = "heartbeat",
+    CANCEL = "cancel",
+    RUN_NOW = "run_now",
+    REPLAY = "replay",
+    DISCARD = "discard",
+    PRUNE = "prune",
+    PURGE = "purge",
+    CRON = "cron",
+    PAUSE = "pause",
+    GOODBYE = "goodbye",
+    RECLAIM = "reclaim",
+    RESTORE = "restore",
+    DROP = "drop",
+    RUN_ID = "run_id",
 }
 
 /// A call of a script. Unlike the library's own, it writes its keys and arguments once, into the command itself.

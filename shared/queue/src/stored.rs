@@ -25,7 +25,6 @@ impl Queue {
     pub(crate) async fn envelopes<S: AsRef<str>>(&self, ids: &[S]) -> Result<Vec<Option<Vec<u8>>>, QueueError> {
         let mut together = redis::cmd("HMGET");
         together.arg(self.keys().jobs());
-        let mut apart = redis::pipe();
         for id in ids {
             together.arg(id.as_ref());
         }
@@ -34,6 +33,7 @@ impl Queue {
         if absent.is_empty() {
             return Ok(envelopes);
         }
+        let mut apart = redis::pipe();
         for &i in &absent {
             apart.cmd("HGET").arg(self.keys().part_of(ids[i].as_ref())).arg(ids[i].as_ref());
         }
@@ -68,8 +68,8 @@ impl Queue {
         let mut cursor = 0;
         loop {
             let (next, fields) = self.step(&self.keys().parts(), cursor).await?;
-            let names = fields.iter().map(|(name, _)| format!("{}{}", self.keys().part(), name.0));
-            let parts: Vec<String> = names.collect();
+            let names = fields.into_iter().map(|(name, _)| name.0).filter(|name| name != "from");
+            let parts: Vec<String> = names.map(|name| format!("{}{name}", self.keys().part())).collect();
             for some in parts.chunks(PARTS_AT_ONCE) {
                 self.scan_hashes(some.to_vec(), &mut tell).await?;
             }

@@ -16,7 +16,8 @@ use apalis_redis::{Config, RedisStorage};
 use chrono::Utc;
 use perch_base::{Clock, settings::History};
 use perch_queue::{
-    EnqueueOptions, Intake, NewJob,
+    EnqueueOptions, Envelope, Fail, Intake, NewJob,
+    testing::{self, End},
     worker::{HandlerResult, Handlers},
 };
 use perch_testkit::{OwnRedis, TestRedis};
@@ -151,6 +152,27 @@ async fn a_redis_at_its_memory_limit_can_still_be_drained() {
     limit("0").exec_async(&mut raw).await.expect("CONFIG SET");
     world.drained().await;
     working.stop().await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_pruned_from_a_redis_at_its_memory_limit() {
+    const DEAD: usize = 60;
+    let server = OwnRedis::start().await;
+    let redis = TestRedis::at(&server.url());
+    let mut settings = queue_settings();
+    (settings.dead_retention, settings.history) = (Duration::ZERO, History::Failures);
+    let world = World::on(redis, server_door(&server), settings, &engine(), &Clock::system());
+    let jobs = (0..DEAD as u64).map(|n| NewJob::of(&Chore::number(n)).expect("JSON")).collect();
+    assert!(world.client.submit_all(jobs).await.iter().all(Result::is_ok));
+    for (lease, envelope) in testing::fetch(&world.queue, "steps", DEAD, 0).await.expect("Redis").jobs {
+        let envelope = Envelope::decode(&envelope).expect("readable");
+        let dead = End::Failed(Fail::Dead("hopeless".into()));
+        assert!(testing::finish(&world.queue, &lease, &envelope, dead).await.expect("Redis"));
+    }
+    let mut limit = redis::cmd("CONFIG");
+    limit.arg("SET").arg("maxmemory").arg("1mb").exec_async(&mut world.redis.raw().await).await.expect("CONFIG SET");
+    assert!(world.client.enqueue(&Chore::number(99)).await.is_err(), "it is full");
+    assert_eq!(world.queue.prune_some().await.expect("Redis works"), DEAD);
 }
 
 #[tokio::test(flavor = "multi_thread")]

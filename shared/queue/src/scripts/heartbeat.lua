@@ -6,7 +6,7 @@
 -- Bound: members given (the caller keeps them at 1,000) + leases reaped.
 
 local ends, holder = now + tonumber(ARGV[6]), ARGV[7]
--- Renewing must work at the memory limit, too (see fetch.lua).
+-- Renewing must work at the memory limit, too (see fetch_quick.lua).
 call('ZREM', WORKERS, '')
 call('ZADD', WORKERS, now, holder)
 local lost, stop = {}, {}

@@ -1,5 +1,5 @@
 -- Lets jobs that come from now on lie in parts, where enough lie together. Far more are left as they are: looking through them
--- would take too long, and there are only as many where an older version stored them.
+-- would take too long, and there are only as many where an older version stored them, or had a worker while they came.
 -- While a worker of an older version is there, which would not find them, there are no parts.
 -- Bound: 4 times TOGETHER and the workers, once until all parts are gone again.
 local function open_parts()

@@ -5,6 +5,8 @@
 -- Atomic. Bound: ARGV[8] dead letters and as many workers.
 
 local most = tonumber(ARGV[8])
+-- Making room must work at the memory limit, too (see fetch_quick.lua).
+call('ZREM', WORKERS, '')
 local ids = call('ZRANGEBYSCORE', DEAD, '-inf', ARGV[6], 'LIMIT', 0, most)
 if #ids == 0 then
   local over = math.min(call('ZCARD', DEAD) - tonumber(ARGV[7]), most)
