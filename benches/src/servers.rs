@@ -22,7 +22,7 @@ pub struct RedisServer {
     port: u16,
     child: Child,
     conn: MultiplexedConnection,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl RedisServer {
@@ -50,7 +50,7 @@ impl RedisServer {
         until("redis-server", PATIENCE, Duration::from_millis(10), || async { Ok(connect(&url).await.is_ok()) })
             .await?;
         let conn = connect(&url).await?;
-        Ok(Self { port, child, conn, _dir: dir })
+        Ok(Self { port, child, conn, dir })
     }
 
     /// Its URL.
@@ -105,6 +105,22 @@ impl RedisServer {
     pub async fn wipe(&self) -> Outcome {
         redis::cmd("FLUSHALL").arg("SYNC").exec_async(&mut self.conn()).await?;
         Ok(())
+    }
+
+    /// Waits until the disk has all that was written, so that the writing of what was prepared takes no part in what is
+    /// measured next.
+    pub async fn settle(&self) -> Outcome {
+        // Redis 7 writes into a folder.
+        let folders = [self.dir.path().to_owned(), self.dir.path().join("appendonlydir")];
+        let settled = tokio::task::spawn_blocking(move || {
+            for folder in folders.iter().filter(|folder| folder.is_dir()) {
+                for entry in std::fs::read_dir(folder)? {
+                    std::fs::File::open(entry?.path())?.sync_all()?;
+                }
+            }
+            Ok(())
+        });
+        settled.await.map_err(BenchError::setup)?.map_err(BenchError::io("write the append-only file out"))
     }
 
     async fn info(&self, section: &str) -> Outcome<String> {

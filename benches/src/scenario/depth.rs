@@ -108,14 +108,15 @@ const ALONE: &str = "drain of a queue with nothing else";
 pub async fn backlog(bench: &Bench, report: &mut Report) -> Outcome {
     let (jobs, others) = (bench.size(100_000, 5_000), bench.size(1_000_000, 10_000));
     let beside = format!("drain beside {0} delayed and {0} dead", crate::report::number(float(others)));
-    let redis = RedisServer::start().await?;
     let pool = Pool::default();
-    let client = pool.client(&redis.url())?;
     for _ in bench.rounds() {
         for (name, others) in [(ALONE, 0), (beside.as_str(), others)] {
-            redis.wipe().await?;
+            // A new server for each: what was planted is a gigabyte of append-only file.
+            let redis = RedisServer::start().await?;
+            let client = pool.client(&redis.url())?;
             plant(&client, &mut redis.conn(), others).await?;
             fill(&client, &pool, jobs).await?;
+            redis.settle().await?;
             let drained = drained(&redis, &pool, Work::Nothing, 1, jobs).await?;
             let cost = Cost { worker: drained.worker, redis: Some(drained.redis) };
             report.add_with(name, Unit::PerSecond, drained.rate, cost);

@@ -21,9 +21,11 @@ use crate::{
     tls,
 };
 
+mod fields;
 mod metrics;
 mod trace;
 
+use fields::{JsonFields, TextFields};
 pub use metrics::metrics;
 pub use trace::{current_trace_id, current_traceparent, set_parent, trace_id_of};
 
@@ -117,8 +119,11 @@ fn subscriber(
         .map_err(|source| TelemetryError::Filter { filter: settings.log_filter.clone(), source })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
     let lines = match settings.log_format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+        LogFormat::Text => lines.fmt_fields(TextFields).boxed(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+            lines.fmt_fields(JsonFields).boxed()
+        }
     };
     let provider = provider(service_name, settings)?;
     // A filter of its own: a quiet log must not cost the trace ids, and the exporter must not trace itself.

@@ -213,7 +213,8 @@ impl Client {
         if !queue.settings().ledger && job.is_plain() {
             return queue.push_joined(job).await;
         }
-        self.store(&queue, &mut [job]).await.pop().expect("one answer for each job")
+        // In a box, since it is large and most jobs are plain.
+        Box::pin(self.store(&queue, &mut [job])).await.pop().expect("one answer for each job")
     }
 
     /// Enqueues many jobs: pipelined script calls of bounded size. Each job is accepted or refused on its own; the answers

@@ -20,6 +20,8 @@ type Waiting = Vec<(Prepared, oneshot::Sender<Answer>)>;
 
 /// Jobs sent before their callers are answered.
 const AT_ONCE: usize = 1_000;
+/// Calls of shared jobs under way at once: with one alone the process and Redis wait for each other.
+const CALLS: usize = 2;
 
 /// The single enqueues of a queue that are under way.
 #[derive(Debug, Default)]
@@ -29,15 +31,15 @@ pub(crate) struct Joined(Mutex<State>);
 struct State {
     /// A caller sends its job itself.
     alone: bool,
-    /// A task sends what waits, until nothing does. It never waits for a caller, who need not be polled.
-    sending: bool,
+    /// Tasks that send what waits, until nothing does. They never wait for a caller, who need not be polled.
+    sending: usize,
     waiting: Waiting,
 }
 
 #[expect(clippy::large_enum_variant, reason = "one lives for a moment only")]
 enum Place {
     Alone(Prepared),
-    Waits { answer: oneshot::Receiver<Answer>, nobody_sends: bool },
+    Waits { answer: oneshot::Receiver<Answer>, may_send: bool },
 }
 
 impl Joined {
@@ -47,20 +49,23 @@ impl Joined {
 
     fn place(&self, job: Prepared) -> Place {
         let mut state = self.state();
-        if !state.alone && !state.sending {
+        if !state.alone && state.sending == 0 {
             state.alone = true;
             return Place::Alone(job);
         }
         let (caller, answer) = oneshot::channel();
         state.waiting.push((job, caller));
-        Place::Waits { answer, nobody_sends: !std::mem::replace(&mut state.sending, true) }
+        let may_send = state.sending < CALLS;
+        state.sending += usize::from(may_send);
+        Place::Waits { answer, may_send }
     }
 
-    /// What waits; the task that sends it ends when that is nothing.
+    /// What waits; the task that asked ends when that is nothing.
     fn next(&self) -> Waiting {
         let mut state = self.state();
-        state.sending = !state.waiting.is_empty();
-        std::mem::take(&mut state.waiting)
+        let waiting = std::mem::take(&mut state.waiting);
+        state.sending -= usize::from(waiting.is_empty());
+        waiting
     }
 }
 
@@ -73,7 +78,7 @@ impl Drop for Alone<'_> {
     }
 }
 
-/// The task that sends what waits.
+/// A task that sends what waits.
 struct Sending {
     queue: Queue,
     done: bool,
@@ -143,8 +148,8 @@ impl Queue {
                 let _under_way = Alone(self.joined());
                 push(self, &[&job]).await.pop().unwrap_or_else(|| Err(not_sent("nothing was answered")))
             }
-            Place::Waits { answer, nobody_sends } => {
-                if nobody_sends {
+            Place::Waits { answer, may_send } => {
+                if may_send {
                     let sending = Sending { queue: self.clone(), done: false };
                     // Without a runtime it ends at once, and tells those who wait.
                     if let Ok(runtime) = Handle::try_current() {

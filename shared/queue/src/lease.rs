@@ -31,6 +31,11 @@ impl Lease {
         self.id
     }
 
+    /// The id of the job, as it stands in Redis.
+    pub(crate) fn id_text(&self) -> &str {
+        self.member.split('|').next().unwrap_or_default()
+    }
+
     /// `id|holder|attempt|number|group`, as it stands in the sorted set `leases`.
     pub fn member(&self) -> &str {
         &self.member

@@ -1,6 +1,11 @@
 //! The one door to Redis: a single server or a cluster, pooled by deadpool.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use deadpool_redis::{Runtime, cluster as deadpool_cluster};
 use perch_base::settings::RedisSettings;
@@ -148,7 +153,7 @@ impl Redis {
                 Pool::Cluster { client, .. } => client.get_async_connection().await.map(Connection::Cluster),
             }
         };
-        self.limited(doing, self.0.settings.connect_timeout, opened).await
+        self.limited(doing, self.0.settings.connect_timeout, pin!(opened)).await
     }
 
     /// Runs one short command or script. `run` is given a connection; when it fails for a lost connection,
@@ -159,7 +164,7 @@ impl Redis {
         Fut: Future<Output = redis::RedisResult<T>>,
     {
         let conn = self.shared().await?;
-        let result = self.limited(doing, self.0.settings.command_timeout, run(conn)).await;
+        let result = self.limited(doing, self.0.settings.command_timeout, pin!(run(conn))).await;
         if let Err(error) = &result {
             metrics::counter!("perch_redis_errors_total", "doing" => doing).increment(1);
             if error.is_unavailable() {
@@ -193,7 +198,8 @@ impl Redis {
         if let Some(conn) = &*shared {
             return Ok(conn.clone());
         }
-        let conn = self.pooled().await?;
+        // Seldom needed: it would make every future that calls Redis twice as large.
+        let conn = Box::pin(self.pooled()).await?;
         *shared = Some(conn.clone());
         Ok(conn)
     }
@@ -225,7 +231,7 @@ impl Redis {
         &self,
         doing: &'static str,
         after: Duration,
-        run: impl Future<Output = redis::RedisResult<T>>,
+        run: Pin<&mut impl Future<Output = redis::RedisResult<T>>>,
     ) -> Result<T, QueueError> {
         match tokio::time::timeout(after, run).await {
             Ok(result) => result.map_err(|e| QueueError::from_redis(doing, e)),

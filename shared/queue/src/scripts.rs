@@ -154,7 +154,7 @@ impl Call {
     pub async fn invoke<T: FromRedisValue>(&self, conn: &mut impl ConnectionLike) -> RedisResult<T> {
         match self.cmd.query_async(conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.script.code.load_async(conn).await?;
+                Box::pin(self.script.code.load_async(conn)).await?;
                 self.cmd.query_async(conn).await
             }
             answer => answer,

@@ -122,7 +122,8 @@ fn within(jobs: usize, limit: usize) -> Answer<()> {
 async fn submit(app: &App, headers: &HeaderMap, sent: Vec<Sent<'_>>) -> Answer<Vec<Item>> {
     within(sent.len(), app.settings.http.max_batch)?;
     let turn = Turn::default();
-    let chunks: Vec<_> = sent.chunks(AT_ONCE).map(|chunk| submit_some(app, headers, chunk, &turn)).collect();
+    let trace = trace_of(headers);
+    let chunks: Vec<_> = sent.chunks(AT_ONCE).map(|chunk| submit_some(app, trace.as_deref(), chunk, &turn)).collect();
     Ok(stream::iter(chunks).buffered(UNDER_WAY).collect::<Vec<_>>().await.into_iter().flatten().collect())
 }
 
@@ -134,13 +135,13 @@ struct Turn {
     away: AtomicBool,
 }
 
-async fn submit_some(app: &App, headers: &HeaderMap, sent: &[Sent<'_>], turn: &Turn) -> Vec<Item> {
+async fn submit_some(app: &App, trace: Option<&str>, sent: &[Sent<'_>], turn: &Turn) -> Vec<Item> {
     // What those before handed over is on its way to Redis first.
     tokio::task::yield_now().await;
     let mut jobs = Vec::with_capacity(sent.len());
     let mut refused = Vec::with_capacity(sent.len());
     for (_, json) in sent {
-        match read(app, headers, json) {
+        match read(app, trace, json) {
             Ok(job) => {
                 jobs.push(job);
                 refused.push(None);
@@ -168,8 +169,8 @@ async fn submit_some(app: &App, headers: &HeaderMap, sent: &[Sent<'_>], turn: &T
     sent.iter().zip(results).map(|((place, _), result)| item(*place, result)).collect()
 }
 
-fn read(app: &App, headers: &HeaderMap, json: &[u8]) -> Answer<NewJob> {
-    from_json::<JobRequest>(text(json)?)?.into_job(&app.queues, trace_of(headers))
+fn read(app: &App, trace: Option<&str>, json: &[u8]) -> Answer<NewJob> {
+    from_json::<JobRequest>(text(json)?)?.into_job(&app.queues, trace.map(str::to_owned))
 }
 
 fn item(place: usize, result: Answer<EnqueueAnswer>) -> Item {

@@ -132,7 +132,9 @@ pub(super) async fn enqueue(
         return Ok(answer(app.client.submit(job).await?.into(), false));
     };
     let queue = queue_of(&app, &job)?;
-    enqueue_once(&app, job, &Once::new(&queue, &app.store, caller.key_id(), key, &body)).await
+    let once = Once::new(&queue, &app.store, caller.key_id(), key, &body);
+    // What few requests need would be moved along with every one of them.
+    Box::pin(enqueue_once(&app, job, &once)).await
 }
 
 fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {

@@ -24,7 +24,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     let took = began.elapsed();
-    span.record("http.response.status_code", status.as_u16());
+    span.record("http.response.status_code", i64::from(status.as_u16()));
     // Methods may be anything a client thinks of; a label must not.
     let label = match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known.to_owned(),
@@ -33,15 +33,13 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     metrics::counter!("perch_http_requests_total", "route" => route.clone(), "method" => label.clone(), "status" => status.as_str().to_owned())
         .increment(1);
     metrics::histogram!("perch_http_request_seconds", "route" => route, "method" => label).record(took.as_secs_f64());
-    span.in_scope(|| {
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        match status.as_u16() {
-            ..400 => tracing::debug!(status = status.as_u16(), ms, "answered"),
-            400..500 => tracing::info!(status = status.as_u16(), ms, "refused"),
-            503 => tracing::warn!(status = status.as_u16(), ms, "not available"),
-            _ => tracing::error!(status = status.as_u16(), ms, "failed"),
-        }
-    });
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match status.as_u16() {
+        ..400 => tracing::debug!(parent: &span, status = status.as_u16(), ms, "answered"),
+        400..500 => tracing::info!(parent: &span, status = status.as_u16(), ms, "refused"),
+        503 => tracing::warn!(parent: &span, status = status.as_u16(), ms, "not available"),
+        _ => tracing::error!(parent: &span, status = status.as_u16(), ms, "failed"),
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

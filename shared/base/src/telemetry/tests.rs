@@ -5,6 +5,7 @@ use std::{
     thread,
 };
 
+use tracing::field::Empty;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
@@ -67,6 +68,88 @@ fn a_json_line_is_one_object_with_the_event_flat_and_its_span_beside_it() {
     assert_eq!(json["queue"], "extraction");
     assert_eq!(json["span"]["job_id"], "01J");
     assert_eq!(json["span"]["attempt"], 2);
+}
+
+#[test]
+fn what_a_span_learns_later_stands_in_its_lines_and_the_last_value_of_a_name_counts() {
+    for log_format in [LogFormat::Text, LogFormat::Json] {
+        let line = logged(&TelemetrySettings { log_format, ..settings() }, || {
+            let span = tracing::info_span!("http", route = "/jobs", key = Empty, ms = Empty).entered();
+            span.record("key", "two \"words\"");
+            span.record("ms", 1.5);
+            span.record("ms", 2);
+            tracing::info!("answered");
+        });
+        match log_format {
+            LogFormat::Text => {
+                assert!(line.contains(r#"http{route=/jobs key="two \"words\"" ms=1.5 ms=2}"#), "{line}");
+            }
+            LogFormat::Json => {
+                let json: serde_json::Value = serde_json::from_str(&line).expect("one JSON object");
+                let expected = serde_json::json!({"name": "http", "route": "/jobs", "key": "two \"words\"", "ms": 2});
+                assert_eq!(json["span"], expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_span_of_no_fields_that_learns_something_later_is_still_one_json_object() {
+    let line = logged(&TelemetrySettings { log_format: LogFormat::Json, ..settings() }, || {
+        let span = tracing::info_span!("sync", moved = Empty).entered();
+        tracing::info!("begun");
+        span.record("moved", 3_u64);
+        tracing::info!("done");
+    });
+    let spans: Vec<serde_json::Value> = line.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(spans[0]["span"], serde_json::json!({"name": "sync"}));
+    assert_eq!(spans[1]["span"], serde_json::json!({"name": "sync", "moved": 3}));
+}
+
+#[test]
+fn a_line_of_text_quotes_what_is_no_plain_word_and_names_every_source_of_an_error() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the provider cannot be reached")]
+    struct Outer(#[source] io::Error);
+    let error = Outer(io::Error::other("connection refused"));
+    let line = logged(&settings(), || {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            word = "plain",
+            words = "not plain",
+            empty = "",
+            shown = %"two words",
+            debug = ?Some("x"),
+            n = -1,
+            sure = true,
+            "it failed"
+        );
+    });
+    let fields = "it failed error=the provider cannot be reached error.sources=[connection refused] word=plain \
+                  words=\"not plain\" empty=\"\" shown=two words debug=Some(\"x\") n=-1 sure=true\n";
+    assert!(line.ends_with(fields), "{line}");
+}
+
+#[test]
+fn nothing_in_a_line_steers_the_terminal_that_shows_it() {
+    let line = logged(&settings(), || {
+        let odd = "a\u{1b}[2Jb\u{9b}c";
+        let _span = tracing::info_span!("job", text = odd, shown = %odd).entered();
+        tracing::info!(text = odd, shown = %odd, debug = ?odd, "{odd}");
+    });
+    assert!(!line.chars().any(|c| c.is_control() && c != '\n'), "{line:?}");
+    assert_eq!(line.matches("[2Jb").count(), 6, "{line:?}");
+}
+
+#[test]
+fn text_that_goes_to_a_terminal_has_names_that_are_told_from_values() {
+    let lines = Lines::default();
+    let (subscriber, guard) =
+        subscriber("perch-test", &settings(), BoxMakeWriter::new(lines.clone()), true).expect("valid settings");
+    tracing::subscriber::with_default(subscriber, || tracing::warn!(queue = "extraction", "paused"));
+    drop(guard);
+    let line = lines.text();
+    assert!(line.contains("paused \u{1b}[3mqueue\u{1b}[0m\u{1b}[2m=\u{1b}[0mextraction"), "{line:?}");
 }
 
 #[test]

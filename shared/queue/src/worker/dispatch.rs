@@ -59,10 +59,10 @@ impl Pool {
         // At the level of errors, so that a filter which lets only warnings through leaves the job with them.
         let span = tracing::error_span!(
             "job",
-            job = %lease.id(),
-            queue = %self.queue.name(),
-            kind = %envelope.kind,
-            attempt = lease.attempt(),
+            job = lease.id_text(),
+            queue = self.queue.name().as_str(),
+            kind = envelope.kind.as_str(),
+            attempt = i64::from(lease.attempt()),
         );
         if let Some(traceparent) = &envelope.traceparent {
             telemetry::set_parent(&span, traceparent);
