@@ -10,6 +10,7 @@ mod fetcher;
 mod finisher;
 mod handler;
 mod heartbeat;
+mod in_span;
 mod meters;
 mod runtime;
 mod waiter;
