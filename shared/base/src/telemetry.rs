@@ -11,11 +11,7 @@ use opentelemetry_sdk::{
 };
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::Targets,
-    fmt::writer::BoxMakeWriter,
-    layer::{Filter, SubscriberExt},
-    registry::LookupSpan,
+    EnvFilter, Layer, filter::Targets, fmt::writer::BoxMakeWriter, layer::SubscriberExt, registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -118,7 +114,9 @@ fn subscriber(
     writer: BoxMakeWriter,
     colour: bool,
 ) -> Result<(impl Subscriber + Send + Sync + for<'s> LookupSpan<'s>, TelemetryGuard), TelemetryError> {
-    let filter = log_filter(&settings.log_filter)?;
+    let filter = EnvFilter::builder()
+        .parse(&settings.log_filter)
+        .map_err(|source| TelemetryError::Filter { filter: settings.log_filter.clone(), source })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
     let lines = match settings.log_format {
         LogFormat::Text => lines.fmt_fields(TextFields).boxed(),
@@ -144,29 +142,6 @@ fn subscriber(
         .with_filter(wanted);
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces);
     Ok((subscriber, TelemetryGuard(provider)))
-}
-
-/// What the log has. A filter that names spans or their fields follows each span, which costs time at every step into one and
-/// out of it; one of levels and targets alone is looked up once for each place in the code.
-fn log_filter<S>(text: &str) -> Result<Box<dyn Filter<S> + Send + Sync>, TelemetryError>
-where
-    S: Subscriber + for<'s> LookupSpan<'s>,
-{
-    let plain = |part: &str| {
-        let (target, level) = part.rsplit_once('=').unwrap_or(("", part));
-        let is_path = target.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-'));
-        let is_whole = !part.starts_with('=') && !level.is_empty() && level.parse::<LevelFilter>().is_ok();
-        is_path && is_whole
-    };
-    if text.split(',').all(plain)
-        && let Ok(targets) = text.parse::<Targets>()
-    {
-        return Ok(Box::new(targets));
-    }
-    let filter = EnvFilter::builder()
-        .parse(text)
-        .map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })?;
-    Ok(Box::new(filter))
 }
 
 fn provider(service_name: &str, settings: &TelemetrySettings) -> Result<SdkTracerProvider, TelemetryError> {

@@ -1,12 +1,12 @@
 //! What a span costs that logs nothing: one is opened for every job and every request. Counts, so that no noise trips them.
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 
 use perch_base::{
     settings::{LogFormat, TelemetrySettings},
     telemetry,
 };
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tracing::field::Empty;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 

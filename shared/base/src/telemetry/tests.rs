@@ -223,47 +223,6 @@ async fn spans_that_wait_for_export_are_sent_when_the_guard_is_dropped() {
 }
 
 #[test]
-fn a_filter_of_levels_and_targets_lets_through_what_the_general_one_does() {
-    let events = || {
-        tracing::error!(target: "perch", "e");
-        tracing::warn!(target: "perch::queue", "w");
-        tracing::info!(target: "perch::queue::fetch", "i");
-        tracing::debug!(target: "hyper", "d");
-        tracing::info!(target: "hyper::client", "h");
-        tracing::trace!(target: "other", "t");
-        tracing::info_span!(target: "perch::queue", "job", id = 1).in_scope(|| tracing::info!(target: "perch", "in"));
-    };
-    let general = |filter: &str| {
-        let lines = Lines::default();
-        let filter = EnvFilter::builder().parse(filter).expect("a filter");
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(BoxMakeWriter::new(lines.clone()));
-        let layer = layer.fmt_fields(TextFields).with_filter(filter);
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
-        lines.text()
-    };
-    let without_times = |text: String| -> Vec<String> {
-        text.lines().map(|line| line.split_once(' ').map_or("", |(_, rest)| rest).trim().to_owned()).collect()
-    };
-    for filter in [
-        "info",
-        "WARN",
-        "off",
-        "debug,hyper=warn",
-        "warn,perch::queue=debug,perch=error",
-        "perch::queue=info",
-        "trace,hyper=off,other=off",
-        "3",
-        "info,,hyper=warn",
-        "hyper",
-        "perch::queue[job]=info,error",
-        "",
-    ] {
-        let ours = logged(&TelemetrySettings { log_filter: filter.into(), ..settings() }, events);
-        assert_eq!(without_times(ours), without_times(general(filter)), "{filter:?}");
-    }
-}
-
-#[test]
 fn a_log_filter_that_cannot_be_read_is_refused_by_name() {
     let settings = TelemetrySettings { log_filter: "perch=loudly".into(), ..settings() };
     let error = subscriber("perch-test", &settings, BoxMakeWriter::new(io::sink), false).err().expect("refused");

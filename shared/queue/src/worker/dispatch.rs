@@ -10,13 +10,12 @@ use perch_base::{crash_point, telemetry};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 use super::{
     buffer::{Delivery, Held, Stop},
     context::{Deps, JobContext, Run},
     handler::{Handlers, Registered},
-    in_span::InSpan,
     meters::Meters,
 };
 use crate::{
@@ -110,7 +109,7 @@ impl Pool {
         };
         crash_point!("worker.before_handler");
         // A task of its own: a panic stays inside, and a handler that hangs can be dropped.
-        watch(tokio::spawn(InSpan::new(run, span.clone())), held, timeout, &self.interrupt).await
+        watch(tokio::spawn(run.instrument(span.clone())), held, timeout, &self.interrupt).await
     }
 
     /// The verdict on an attempt that the engine itself could not carry through.

@@ -10,7 +10,6 @@ mod fetcher;
 mod finisher;
 mod handler;
 mod heartbeat;
-mod in_span;
 mod meters;
 mod runtime;
 mod waiter;
