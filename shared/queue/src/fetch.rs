@@ -35,8 +35,10 @@ pub(crate) struct Batch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Open,
+    /// Open, with nothing there that the quick one of [`behind`] cannot take.
+    Plain,
     Paused,
-    /// The fetch did not count: what the worker had said of itself is not what Redis knows of it.
+    /// The fetch did not count: what the worker had said of itself is not what Redis knows of it, or it is to ask anew.
     Stranger,
 }
 
@@ -62,15 +64,26 @@ pub(crate) struct Ask<'a> {
 
 /// Leases up to `slots` jobs, and reaps.
 pub(crate) async fn fetch(queue: &Queue, ask: Ask<'_>) -> Result<Batch, QueueError> {
-    let call = call(queue, ask, "");
+    let call = full(queue, ask, "");
     crash_point!("fetch.before");
     let batch = queue.run("fetch", &call).await?;
     crash_point!("fetch.after");
     Ok(batch)
 }
 
-/// A fetch that counts only while Redis knows the worker by the words `known_by`; empty for any.
-pub(crate) fn call(queue: &Queue, ask: Ask<'_>, known_by: &str) -> Call {
+/// The fetch that a worker leaves behind a blocking read: it counts only while Redis knows the worker by the words `known_by`.
+/// For a queue that was found `plain` there is a quick one, which does not count where the queue has changed.
+pub(crate) fn behind(queue: &Queue, ask: Ask<'_>, known_by: &str, plain: bool) -> Call {
+    if !plain {
+        return full(queue, ask, known_by);
+    }
+    let mut call = queue.invocation(&scripts::FETCH_BEHIND);
+    call.arg(ask.slots).arg(queue.engine().lease.as_millis().to_string()).arg(ask.holder).arg(ask.reaped).arg(known_by);
+    call
+}
+
+/// A fetch that can do everything; `known_by` is empty where any words of the worker will do.
+fn full(queue: &Queue, ask: Ask<'_>, known_by: &str) -> Call {
     let settings = queue.settings();
     let (group_step, group_burst) = step(settings.group_rate);
     let (queue_step, queue_burst) = step(settings.rate);
@@ -105,6 +118,7 @@ impl FromRedisValue for Batch {
         let state = match number()? {
             0 => State::Open,
             1 => State::Paused,
+            3 => State::Plain,
             _ => State::Stranger,
         };
         let next = u64::try_from(number()?).ok().map(Duration::from_millis);

@@ -92,6 +92,7 @@ macro_rules! scripts {
 scripts! {
     ENQUEUE_ONE = ["enqueue_one", "parts_open", "enqueue_one_open"],
     ENQUEUE = ["head", "parts", "cancelled", "common", "parts_open", "enqueue_quick", "parts_remove", "lib", "enqueue"],
+    FETCH_BEHIND = ["fetch_behind"],
     FETCH = ["head", "parts", "common", "fetch_quick", "parts_remove", "lib", "fetch"],
     FINISH = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "finish_quick", "lib", "finish"],
 }
@@ -150,11 +151,16 @@ impl Call {
         &self.cmd
     }
 
+    /// Gives Redis the script.
+    pub async fn load(&self, conn: &mut impl ConnectionLike) -> RedisResult<()> {
+        Box::pin(self.script.code.load_async(conn)).await.map(|_| ())
+    }
+
     /// Calls it; a Redis that does not know the script is given it.
     pub async fn invoke<T: FromRedisValue>(&self, conn: &mut impl ConnectionLike) -> RedisResult<T> {
         match self.cmd.query_async(conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                Box::pin(self.script.code.load_async(conn)).await?;
+                self.load(conn).await?;
                 self.cmd.query_async(conn).await
             }
             answer => answer,

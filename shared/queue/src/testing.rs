@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Envelope, EventData, Fail, Lease, Queue, QueueError,
-    fetch::{self, Ask, Leased, State},
+    fetch::{self, Ask, Batch, Leased, State},
     finish::{self, Ended, Finish, Verdict, decide},
     lease,
 };
@@ -36,21 +36,45 @@ pub enum End {
 
 /// One fetch of a worker.
 pub async fn fetch(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<Fetched, QueueError> {
-    let batch = fetch::fetch(queue, Ask { holder, slots, reaped, about: "" }).await?;
-    let jobs = batch.jobs.into_iter().map(|Leased { lease, envelope }| (lease, envelope)).collect();
-    Ok(Fetched { jobs, paused: batch.state == State::Paused, next: batch.next })
+    fetch::fetch(queue, Ask { holder, slots, reaped, about: "" }).await.map(fetched)
 }
 
-/// The fetch that a worker leaves behind a blocking read: it counts while Redis knows the worker by the words `known_by`.
-/// Answers the leases taken, and nothing where it did not count.
+fn fetched(batch: Batch) -> Fetched {
+    let jobs = batch.jobs.into_iter().map(|Leased { lease, envelope }| (lease, envelope)).collect();
+    Fetched { jobs, paused: batch.state == State::Paused, next: batch.next }
+}
+
+/// One fetch of an idle worker that a token has woken: the quick one if that counts, else the other.
+pub async fn fetch_woken(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<Fetched, QueueError> {
+    let known_by = "known";
+    set_known(queue, "HSET", &[holder, known_by]).await?;
+    let ask = Ask { holder, slots, reaped, about: "" };
+    let quick: Batch = queue.run("fetch", &fetch::behind(queue, ask, known_by, true)).await?;
+    set_known(queue, "HDEL", &[holder]).await?;
+    match quick.state {
+        State::Stranger => {
+            queue.redis().cmd::<Option<String>>("wake", redis::cmd("LPOP").arg(queue.keys().wake())).await?;
+            fetch(queue, holder, slots, reaped).await
+        }
+        _ => Ok(fetched(quick)),
+    }
+}
+
+async fn set_known(queue: &Queue, verb: &str, arguments: &[&str]) -> Result<(), QueueError> {
+    queue.redis().cmd("introduce", redis::cmd(verb).arg(queue.keys().worker_info()).arg(arguments)).await
+}
+
+/// The fetch that a worker leaves behind a blocking read: it counts while Redis knows the worker by the words `known_by`, and
+/// the quick one only for a `plain` queue. Answers the leases taken, and nothing where it did not count.
 pub async fn fetch_behind(
     queue: &Queue,
     holder: &str,
     slots: usize,
     known_by: &str,
+    plain: bool,
 ) -> Result<Option<Vec<Lease>>, QueueError> {
-    let call = fetch::call(queue, Ask { holder, slots, reaped: 100, about: "" }, known_by);
-    let batch: fetch::Batch = queue.run("fetch", &call).await?;
+    let call = fetch::behind(queue, Ask { holder, slots, reaped: 100, about: "" }, known_by, plain);
+    let batch: Batch = queue.run("fetch", &call).await?;
     Ok((batch.state != State::Stranger).then(|| batch.jobs.into_iter().map(|job| job.lease).collect()))
 }
 

@@ -2,13 +2,14 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use perch_base::{
     Clock,
     settings::{EngineSettings, QueueSettings},
 };
+use perch_jobs::Priority;
 use perch_queue::{
     EnqueueOptions,
     testing::{fetch, fetch_behind, introduce, leave, renew},
@@ -21,6 +22,11 @@ use tokio::sync::Notify;
 async fn tokens(world: &World) -> usize {
     let mut conn = world.redis.raw().await;
     redis::cmd("LLEN").arg(world.queue.keys().wake()).query_async(&mut conn).await.expect("LLEN")
+}
+
+async fn take_token(world: &World) {
+    let mut conn = world.redis.raw().await;
+    redis::cmd("DEL").arg(world.queue.keys().wake()).exec_async(&mut conn).await.expect("DEL");
 }
 
 /// A world on a server of its own, where idle workers can be counted.
@@ -49,17 +55,18 @@ async fn until_idle(world: &World, workers: usize) {
 
 #[tokio::test]
 async fn what_was_sent_along_with_a_read_that_was_given_up_takes_nothing_and_puts_the_token_back() {
-    let world = World::start().await;
-    introduce(&world.queue, "w1", "its second connection").await.expect("Redis answers");
-    let job = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
-    let mut conn = world.redis.raw().await;
-    redis::cmd("DEL").arg(world.queue.keys().wake()).exec_async(&mut conn).await.expect("DEL");
+    for plain in [false, true] {
+        let world = World::start().await;
+        introduce(&world.queue, "w1", "its second connection").await.expect("Redis answers");
+        let job = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
+        take_token(&world).await;
 
-    let late = fetch_behind(&world.queue, "w1", 5, "its first connection").await.expect("Redis answers");
-    assert!(late.is_none(), "{late:?}");
-    assert_eq!(tokens(&world).await, 1);
-    let taken = fetch_behind(&world.queue, "w1", 5, "its second connection").await.expect("Redis answers");
-    assert_eq!(taken.expect("it counts").iter().map(perch_queue::Lease::id).collect::<Vec<_>>(), [job]);
+        let late = fetch_behind(&world.queue, "w1", 5, "its first connection", plain).await.expect("Redis answers");
+        assert!(late.is_none(), "{late:?}");
+        assert_eq!(tokens(&world).await, 1);
+        let taken = fetch_behind(&world.queue, "w1", 5, "its second connection", plain).await.expect("Redis answers");
+        assert_eq!(taken.expect("it counts").iter().map(perch_queue::Lease::id).collect::<Vec<_>>(), [job]);
+    }
 }
 
 #[tokio::test]
@@ -68,8 +75,10 @@ async fn a_worker_that_has_left_is_leased_nothing_by_what_it_sent_before() {
     introduce(&world.queue, "w1", "here").await.expect("Redis answers");
     leave(&world.queue, "w1").await.expect("Redis answers");
     world.client.enqueue(&Chore::number(1)).await.expect("accepted");
-    let late = fetch_behind(&world.queue, "w1", 5, "here").await.expect("Redis answers");
-    assert!(late.is_none(), "{late:?}");
+    for plain in [false, true] {
+        let late = fetch_behind(&world.queue, "w1", 5, "here", plain).await.expect("Redis answers");
+        assert!(late.is_none(), "{late:?}");
+    }
     assert_eq!(world.queue.stats().await.expect("Redis answers").waiting(), 1);
 }
 
@@ -83,13 +92,74 @@ async fn what_was_sent_along_with_a_read_judges_nobody_lost() {
     world.client.enqueue(&Chore::number(2)).await.expect("accepted");
     clock.advance(2 * engine().lease);
 
-    let late = fetch_behind(&world.queue, "w1", 5, "here").await.expect("Redis answers");
-    assert!(late.is_none(), "{late:?}");
-    assert_eq!(tokens(&world).await, 1);
+    for plain in [false, true] {
+        take_token(&world).await;
+        let late = fetch_behind(&world.queue, "w1", 5, "here", plain).await.expect("Redis answers");
+        assert!(late.is_none(), "{late:?}");
+        assert_eq!(tokens(&world).await, 1);
+    }
     let stats = world.queue.stats().await.expect("Redis answers");
     assert_eq!((stats.running, stats.waiting()), (1, 1), "w2 may be about to renew its lease");
     let (lost, _) = renew(&world.queue, "w2", &[running[0].0.clone()], 0).await.expect("Redis answers");
     assert!(lost.is_empty(), "{lost:?}");
+}
+
+#[tokio::test]
+async fn what_the_quick_fetch_cannot_take_it_leaves_to_the_one_after_it() {
+    let soon = TimeDelta::seconds(5);
+    let high = EnqueueOptions { priority: Some(Priority::High), ..EnqueueOptions::default() };
+    let low = EnqueueOptions { priority: Some(Priority::Low), ..EnqueueOptions::default() };
+    let due = EnqueueOptions { run_at: Some(Utc::now() + soon), ..EnqueueOptions::default() };
+    for options in [high, low, due] {
+        let clock = Clock::manual(Utc::now());
+        let world = World::with(|_, _| {}, clock.clone()).await;
+        introduce(&world.queue, "w1", "here").await.expect("Redis answers");
+        let odd = world.client.enqueue_with(&Chore::number(1), options.clone()).await.expect("accepted").id;
+        clock.advance(Duration::from_secs(6));
+        let plain = world.client.enqueue(&Chore::number(2)).await.expect("accepted").id;
+        take_token(&world).await;
+
+        let quick = fetch_behind(&world.queue, "w1", 5, "here", true).await.expect("Redis answers");
+        assert!(quick.is_none(), "{options:?}: {quick:?}");
+        assert_eq!(tokens(&world).await, 1, "{options:?}");
+        let full = fetch(&world.queue, "w1", 5, 100).await.expect("Redis answers").jobs;
+        let taken: BTreeSet<_> = full.iter().map(|(lease, _)| lease.id()).collect();
+        assert_eq!(taken, BTreeSet::from([odd, plain]), "{options:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_forgot_its_scripts_learns_each_of_them_but_once() {
+    let (_server, world) = apart(4).await;
+    let seen = Seen::new();
+    let record = seen.clone();
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { HandlerResult::Ok(()) }
+    }));
+    let ran = async |n: u64| {
+        until_idle(&world, 1).await;
+        world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+        eventually("it ran", || async { seen.all().last() == Some(&n) }).await;
+        world.drained().await;
+    };
+    let unknown = async || {
+        let mut conn = world.redis.raw().await;
+        let info: String = redis::cmd("INFO").arg("errorstats").query_async(&mut conn).await.expect("INFO");
+        info.lines().find_map(|line| line.strip_prefix("errorstat_NOSCRIPT:count=")?.parse::<u32>().ok()).unwrap_or(0)
+    };
+    ran(1).await;
+    let mut conn = world.redis.raw().await;
+    redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut conn).await.expect("SCRIPT FLUSH");
+    for n in 2..5 {
+        ran(n).await;
+    }
+    let before = unknown().await;
+    for n in 5..10 {
+        ran(n).await;
+    }
+    assert_eq!(unknown().await, before);
+    working.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,10 @@
 --   12 group rate: interval ms between starts (0 none), 13 group burst, 14 queue rate: interval ms (0 none), 15 queue burst,
 --   16 global concurrency (0 none), 17 what the worker says of itself (JSON, '' to leave it as it is), 18 what it must have
 --   said for this fetch to count ('' anything); with it nothing is reaped, and where a lease ran out it does not count
--- Result: { 0, 1 for a paused queue, or 2 where the fetch does not count; ms until the next job is due or a lease ends (-1
---   none); the time; then, where it is 0, what follows the id in the lease members of the first jobs, all of them first
---   attempts of no group; their ids, 26 bytes each, behind one another; the list of their envelopes; then for each job after
---   them its envelope and its lease member }
+-- Result: { 0, 3 where fetch_behind.lua would have done, 1 for a paused queue, or 2 where the fetch does not count; ms until
+--   the next job is due or a lease ends (-1 none); the time; then, where it is 0 or 3, what follows the id in the lease
+--   members of the first jobs, all of them first attempts of no group; their ids, 26 bytes each, behind one another; the list
+--   of their envelopes; then for each job after them its envelope and its lease member }
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
 -- Bound: slots + jobs promoted + leases reaped + 3 times the slots looked at for limits + 10 groups of parked jobs.
 
@@ -60,7 +60,7 @@ local started = 0
 -- An answer costs by the number of its parts, so what first attempts of no group have in common is told once, for as many as
 -- come before any other.
 local plain_ids, plain_envelopes, plain = {}, {}, 0
-local out = { 0, -1, now, '', '', plain_envelopes }
+local out = { simple and not parts_from and 3 or 0, -1, now, '', '', plain_envelopes }
 
 -- Milliseconds until a job becomes due or a lease ends, -1 for neither.
 local function next_change(first_due)

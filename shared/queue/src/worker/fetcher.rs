@@ -68,6 +68,8 @@ struct Standing {
     may_hold_unknown: bool,
     /// Whether the blocking read that was sent last reaps.
     read_reaps: bool,
+    /// How the queue was found when it was last looked at.
+    found: State,
     clock: RedisClock,
 }
 
@@ -119,6 +121,7 @@ impl Fetcher {
             told: false,
             may_hold_unknown: false,
             read_reaps: false,
+            found: State::Open,
             clock: RedisClock { asked_at: Instant::now(), ms: 0 },
         };
         while !self.stop.is_cancelled() {
@@ -175,6 +178,7 @@ impl Fetcher {
         let ask = Ask { holder: &self.holder, slots: wanted, reaped, about: &about };
         let batch = fetch(&self.queue, ask).await?;
         standing.told = true;
+        standing.found = batch.state;
         standing.clock = RedisClock { asked_at, ms: batch.at_ms };
         let next = self.take_in(batch, wanted, asked_at).await;
         // Only now does nothing count any more that was sent before; and before another read is sent, whose jobs it would take.
@@ -194,16 +198,18 @@ impl Fetcher {
             }
             let due = due.into_iter().chain(standing.calm.left()).min();
             let (reaped, about) = (standing.calm.reaped(), self.about(standing.connection));
+            let plain = standing.found == State::Plain;
             let read_reaps = &mut standing.read_reaps;
             let behind = || {
                 *read_reaps = reaped > 0;
                 let ask = Ask { holder: &self.holder, slots: wanted.min(BEHIND), reaped, about: "" };
-                fetch::call(&self.queue, ask, &about)
+                fetch::behind(&self.queue, ask, &about, plain)
             };
             tokio::select! {
                 woken = standing.waiter.woken(behind) => match woken {
                     Ok(Some(mut batch)) if batch.state != State::Stranger => {
                         standing.waiting_backoff.reset();
+                        standing.found = batch.state;
                         let Some(leased_at) = standing.clock.here(batch.at_ms, self.queue.engine().lease) else {
                             // This process was frozen, or the clock of Redis was set back. Asked anew, both are seen.
                             self.give_back(batch.jobs).await;
@@ -213,6 +219,8 @@ impl Fetcher {
                         let places = self.buffer.free().min(batch.jobs.len());
                         self.give_back(batch.jobs.split_off(places)).await;
                         next = self.take_in(batch, usize::MAX, leased_at).await;
+                        // The pool begins first, on this thread: the next read has time.
+                        tokio::task::yield_now().await;
                     }
                     Ok(batch) => {
                         standing.waiting_backoff.reset();

@@ -95,10 +95,11 @@ async fn read(
         .map_err(|_| QueueError::Timeout { doing, after: longest })?;
     token.map_err(|e| QueueError::from_redis(doing, e))?;
     crash_point!("fetch.after");
-    match found {
-        Ok(batch) => Ok((conn, batch)),
-        // The next fetch brings the script.
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => Ok((conn, None)),
-        Err(error) => Err(QueueError::from_redis(doing, error)),
+    match (found, fetch) {
+        (Err(error), Some(fetch)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            queue.redis().call("load a script", |mut conn| async move { fetch.load(&mut conn).await }).await?;
+            Ok((conn, None))
+        }
+        (found, _) => Ok((conn, found.map_err(|e| QueueError::from_redis(doing, e))?)),
     }
 }

@@ -141,7 +141,14 @@ impl Engine {
     /// A worker that was woken fetches: it takes the token first.
     pub async fn fetch(&self, holder: usize, slots: usize, reaped: usize) -> (Answer, Vec<Holding>) {
         self.command("LPOP", &self.queue.keys().wake()).await;
-        let fetched = testing::fetch(&self.queue, HOLDERS[holder], slots, reaped).await.expect("Redis answers");
+        let settings = self.queue.settings();
+        let rates = settings.group_rate.is_some() || settings.rate.is_some();
+        let fetched = if rates || settings.group_concurrency > 0 || settings.global_concurrency > 0 {
+            testing::fetch(&self.queue, HOLDERS[holder], slots, reaped).await
+        } else {
+            testing::fetch_woken(&self.queue, HOLDERS[holder], slots, reaped).await
+        };
+        let fetched = fetched.expect("Redis answers");
         let leases = fetched.jobs.iter().map(|(lease, _)| lease.member().to_owned()).collect();
         let next = fetched.next.map(|next| next.as_millis());
         let read = |(lease, envelope): (Lease, Vec<u8>)| (lease, Envelope::decode(&envelope).expect("readable"));

@@ -1,0 +1,73 @@
+-- The fetch that an idle worker sends along with its blocking read (decision 8), for the queue as it nearly always is then:
+-- nothing but jobs of normal priority that were never begun, and jobs that are not due. It stands alone, since each function
+-- that head.lua makes costs as much as a command, and all of it runs on a processor that has slept. ARGV[1] to [5] are told
+-- there.
+--
+-- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most leases reaped by a fetch that counts, 10 what the worker must have said of
+--   itself
+-- Result: as that of fetch_quick.lua with a state of 2 or 3
+-- Atomic: as fetch_quick.lua; where it answers 2, nothing is taken.
+-- Bound: slots.
+
+local call = redis.call
+local holder, lease_ms, reaps = ARGV[8], tonumber(ARGV[7]), ARGV[9] ~= '0'
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local t = call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+-- One look for all: mostly nothing runs, and hardly ever is any of the others there.
+local there = call('EXISTS', LEASES, DELAYED, PARTS, CANCELLED, PARKED_COUNT, ATTEMPTS, UNIQUE_QUEUED, READY_HIGH, READY_LOW)
+local due, ends
+if there > 0 then
+  due = tonumber(call('ZRANGE', DELAYED, '0', '0', 'WITHSCORES')[2])
+  ends = tonumber(call('ZRANGE', LEASES, '0', '0', 'WITHSCORES')[2])
+end
+if there > (due and 1 or 0) + (ends and 1 or 0) or due and due <= now or ends and ends <= now and reaps
+  or call('HGET', WORKER_INFO, holder) ~= ARGV[10] or call('HGET', STATE, 'paused') == '1' then
+  -- As `write_first` and `wake` of the others.
+  call('ZREM', WORKERS, '')
+  if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
+  return { 2, -1, now }
+end
+
+local ids = call('LPOP', READY_NORMAL, ARGV[6]) or {}
+local seen = string.format('%d', now)
+-- Jobs may have been taken by now. They must not be lost because something else than Perch writes lies here.
+redis.pcall('ZADD', WORKERS, seen, holder)
+local out, leases, n, nothing_ran = { 3, -1, now, '', '', {} }, {}, 0, not ends
+if #ids > 0 then
+  local count = redis.pcall('HINCRBY', STATE, 'fetches', '1')
+  if type(count) ~= 'number' then
+    count = 1
+    call('HSET', STATE, 'fetches', '1')
+  end
+  local after = '|' .. holder .. '|1|' .. seen .. '.' .. string.format('%d', count) .. '|'
+  local until_ms = string.format('%d', now + lease_ms)
+  for i, envelope in ipairs(call('HMGET', JOBS, unpack(ids))) do
+    if envelope then
+      local member = ids[i] .. after
+      leases[n + 1], leases[n + 2] = until_ms, member
+      out[n + 7], out[n + 8] = envelope, member
+      n = n + 2
+      if ARGV[2] == 'full' then
+        local data = '{"attempt":1,"worker":"' .. holder .. '"}'
+        call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', 'started ' .. ids[i], data)
+      end
+    end
+  end
+end
+if n > 0 then
+  call('ZADD', LEASES, unpack(leases))
+  ends = ends or now + lease_ms
+end
+
+local more = #ids == tonumber(ARGV[6]) and call('EXISTS', READY_NORMAL) == 1
+local next_end = reaps and ends or nil
+local first = due and next_end and math.min(due, next_end) or due or next_end
+out[2] = more and 0 or first and first - now or -1
+-- After a quiet time one other worker must learn of the lease, to take over should this one die.
+if more or n > 0 and nothing_ran and redis.pcall('ZCARD', WORKERS) ~= 1 then
+  if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
+end
+return out
