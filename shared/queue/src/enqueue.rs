@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_base::{Classified, Disposition, crash_point};
+use perch_base::{Classified, Disposition, crash_point, settings::History};
 use perch_jobs::{InvalidRetryPolicy, Job, JobId, JobKind, PayloadError, Priority, QueueName, RetryPolicy, Unique};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{LedgerError, Queue, QueueError, Queues, prepared::Prepared, scripts};
+use crate::{
+    LedgerError, Queue, QueueError, Queues,
+    prepared::Prepared,
+    scripts::{self, Call},
+};
 
 /// What happens when another job holds the unique key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,15 +292,7 @@ pub(crate) fn chunked<'a>(jobs: impl Iterator<Item = &'a Prepared>) -> Vec<Vec<&
 
 /// Stores prepared jobs of one queue, at most [`CHUNK`] of them.
 pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
-    let options: Vec<String> = jobs.iter().map(|job| job.script_options()).collect();
-    let one_plain = matches!(options.as_slice(), [options] if options.is_empty());
-    let mut call = queue.invocation(if one_plain { &scripts::ENQUEUE_ONE } else { &scripts::ENQUEUE });
-    for (job, options) in jobs.iter().zip(options) {
-        call.arg(job.id.to_string()).arg(job.envelope.encode());
-        if !one_plain {
-            call.arg(options);
-        }
-    }
+    let call = call(queue, jobs);
     crash_point!("enqueue.before");
     let answered = queue.run::<Vec<(usize, u8, String)>>("enqueue", &call).await;
     crash_point!("enqueue.after");
@@ -313,6 +309,42 @@ pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueu
             jobs.iter().map(|_| Err(again(&error).into())).collect()
         }
     }
+}
+
+/// The call that stores jobs, by the least that is enough for them.
+fn call(queue: &Queue, jobs: &[&Prepared]) -> Call {
+    let plain = jobs.iter().all(|job| job.is_plain());
+    let mut call = match jobs {
+        [_] if plain => queue.invocation(&scripts::ENQUEUE_ONE),
+        _ if plain && jobs.iter().all(|job| job.new) && is_sent_once(queue) => {
+            let mut call = queue.invocation(&scripts::ENQUEUE_NEW);
+            let runs = runs(jobs);
+            call.arg(runs.len()).arg(runs);
+            call
+        }
+        _ => {
+            let mut call = queue.invocation(&scripts::ENQUEUE);
+            for job in jobs {
+                call.arg(job.id.to_string()).arg(job.envelope.encode()).arg(job.script_options());
+            }
+            return call;
+        }
+    };
+    for job in jobs {
+        call.arg(job.id.to_string()).arg(job.envelope.encode());
+    }
+    call
+}
+
+/// Whether Redis gets a call at most once, and is to be told of no events. The library may send one to a cluster again.
+fn is_sent_once(queue: &Queue) -> bool {
+    !queue.redis().is_cluster() && queue.settings().history == History::Failures
+}
+
+/// The lengths of runs of jobs whose ids were made in the same 32 ms, as parts are cut (decision 13).
+fn runs(jobs: &[&Prepared]) -> Vec<usize> {
+    let made = |job: &&Prepared| job.id.created_at().timestamp_millis() / 32;
+    jobs.chunk_by(|a, b| made(a) == made(b)).map(<[_]>::len).collect()
 }
 
 /// The answers to a call, of which the script told those that are not simply accepted: place, code and an id.

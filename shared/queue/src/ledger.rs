@@ -72,6 +72,7 @@ impl LedgerJob {
     fn prepared(&self) -> Result<Prepared, EnvelopeError> {
         Ok(Prepared {
             id: self.id,
+            new: false,
             envelope: Envelope::decode(self.envelope.as_bytes())?,
             on_conflict: self.on_conflict,
             intake: Some(self.id.to_string()),

@@ -12,6 +12,8 @@ use crate::{EnqueueError, EnqueueOptions, Envelope, OnConflict, Queue};
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub id: JobId,
+    /// The id was made for this job, and Redis was never told of it.
+    pub new: bool,
     pub envelope: Envelope,
     pub on_conflict: OnConflict,
     pub intake: Option<String>,
@@ -46,6 +48,7 @@ impl Prepared {
         envelope.parent = options.parent;
         Ok(Self {
             id: options.id.unwrap_or_else(|| JobId::at(now)),
+            new: options.id.is_none(),
             envelope,
             on_conflict: options.on_conflict,
             intake: None,

@@ -30,7 +30,8 @@ impl Restore {
     fn arguments(&self) -> Result<[String; 6], EnvelopeError> {
         let mut envelope = Envelope::decode(self.envelope.as_bytes())?;
         envelope.run_at = self.run_at.or(envelope.run_at);
-        let options = Prepared { id: self.id, envelope, on_conflict: OnConflict::Keep, intake: None }.script_options();
+        let options = Prepared { id: self.id, new: false, envelope, on_conflict: OnConflict::Keep, intake: None }
+            .script_options();
         let error = self.error.as_ref().map(|error| {
             let data = EventData { attempt: Some(self.attempts), error: Some(error.clone()), ..EventData::default() };
             serde_json::to_string(&data).expect("event data has text keys and values that JSON can hold")

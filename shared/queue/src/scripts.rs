@@ -91,6 +91,7 @@ macro_rules! scripts {
 // A quick part before the transitions is all that most calls run.
 scripts! {
     ENQUEUE_ONE = ["enqueue_one", "parts_open", "enqueue_one_open"],
+    ENQUEUE_NEW = ["enqueue_new", "parts_open", "enqueue_one_open"],
     ENQUEUE = ["head", "parts", "cancelled", "common", "parts_open", "enqueue_quick", "parts_remove", "lib", "enqueue"],
     FETCH_BEHIND = ["fetch_behind"],
     FETCH = ["head", "parts", "common", "fetch_quick", "parts_remove", "lib", "fetch"],

@@ -5,12 +5,12 @@ mod support;
 use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{TimeDelta, Utc};
-use perch_base::Clock;
+use perch_base::{Clock, settings::History};
 use perch_jobs::{JobId, Priority};
 use perch_queue::{
     Cancellation, EnqueueOptions, Envelope, Fail, JobState, NewJob, Restore,
     testing::{self, End},
-    worker::Handlers,
+    worker::{HandlerResult, Handlers},
 };
 use support::{Chore, Seen, World, eventually};
 
@@ -74,6 +74,48 @@ async fn an_id_is_accepted_once_wherever_it_lies() {
         assert_eq!(world.queue.restore(&restores).await.expect("Redis").0, 0);
     }
     assert_eq!(world.queue.stats().await.expect("Redis").waiting(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_enqueued_in_bulk_lie_where_their_ids_say_and_wait_in_their_order() {
+    const JOBS: u64 = 12_000;
+    let world = World::with(
+        |queue, engine| (queue.history, engine.jobs_together) = (History::Failures, TOGETHER),
+        Clock::system(),
+    )
+    .await;
+    let first = world.client.submit_all(vec![NewJob::of(&Chore::number(0)).expect("JSON"); 5]).await;
+    let jobs = (1..=JOBS).map(|n| NewJob::of(&Chore::number(n)).expect("JSON")).collect();
+    let later = world.client.submit_all(jobs).await;
+    let ids: Vec<String> =
+        first.into_iter().chain(later).map(|answer| answer.expect("accepted").id.to_string()).collect();
+
+    let mut conn = world.redis.raw().await;
+    let mut waiting = redis::cmd("LRANGE");
+    waiting.arg(world.queue.keys().ready(Priority::Normal)).arg(0).arg(-1);
+    let waiting: Vec<String> = waiting.query_async(&mut conn).await.expect("LRANGE");
+    assert_eq!(waiting.iter().collect::<BTreeSet<_>>(), ids.iter().collect());
+    let parts = keys(&world, "jobs:*").await;
+    assert!(parts.len() > 1, "they took longer than 32 ms: {parts:?}");
+    let mut together = redis::cmd("HLEN");
+    let mut found: usize = together.arg(world.queue.keys().jobs()).query_async(&mut conn).await.expect("HLEN");
+    for part in parts {
+        let there: Vec<String> = redis::cmd("HKEYS").arg(&part).query_async(&mut conn).await.expect("HKEYS");
+        let name = part.rsplit(':').next().expect("a name");
+        assert!(there.iter().all(|id| id.starts_with(name)), "{part}: {there:?}");
+        found += there.len();
+    }
+    assert_eq!(found, ids.len());
+    let seen = Seen::new();
+    let record = seen.clone();
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { HandlerResult::Ok(()) }
+    }));
+    world.drained().await;
+    working.stop().await;
+    assert_eq!(seen.all().into_iter().filter(|n| *n > 0).collect::<BTreeSet<_>>(), (1..=JOBS).collect());
+    assert_eq!(keys(&world, "jobs*").await, Vec::<String>::new());
 }
 
 fn lost(id: JobId) -> Restore {

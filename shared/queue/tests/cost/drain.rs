@@ -80,6 +80,6 @@ async fn an_idle_worker_costs_two_round_trips_for_each_blocking_read() {
     // A fetch more than reads, at the most: one of nine. The bytes are mostly those of this test's own looking.
     after
         .since(&before, "a blocking read of an idle worker", read)
-        .within(&[Bound { of: Trips, measured: 2.0, most: 2.3 }, Bound { of: Commands, measured: 12.0, most: 13.8 }]);
+        .within(&[Bound { of: Trips, measured: 2.0, most: 2.3 }, Bound { of: Commands, measured: 6.0, most: 7.8 }]);
     worker.stop().await;
 }

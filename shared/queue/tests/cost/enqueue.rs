@@ -32,8 +32,8 @@ async fn jobs_enqueued_in_bulk_share_their_round_trips_and_commands() {
     let ground = Ground::start(History::Failures).await;
     ground.cost_of_bulk("a job of 10,000 enqueued in bulk", 10_000).await.within(&[
         Bound { of: Trips, measured: 0.004, most: 0.0046 },
-        Bound { of: Commands, measured: 0.0241, most: 0.0277 },
-        Bound { of: Sent, measured: 284.6, most: 327.0 },
+        Bound { of: Commands, measured: 0.0167, most: 0.0192 },
+        Bound { of: Sent, measured: 276.2, most: 317.0 },
         Bound { of: Received, measured: 0.0169, most: 0.0195 },
         Bound { of: Allocations, measured: 4.161, most: 5.0 },
     ]);
