@@ -128,6 +128,29 @@ async fn what_the_quick_fetch_cannot_take_it_leaves_to_the_one_after_it() {
     }
 }
 
+/// The number that `INFO` of this section tells under this name.
+async fn told(world: &World, section: &str, name: &str) -> u32 {
+    let mut conn = world.redis.raw().await;
+    let info: String = redis::cmd("INFO").arg(section).query_async(&mut conn).await.expect("INFO");
+    let found = info.lines().find_map(|line| line.strip_prefix(name)?.split(',').next()?.parse().ok());
+    found.unwrap_or(0)
+}
+
+const UNKNOWN_SCRIPTS: &str = "errorstat_NOSCRIPT:count=";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_leaves_no_script_behind_that_redis_does_not_know() {
+    let (_server, world) = apart(4).await;
+    let working = world.work(Handlers::new().on(|_: Chore| async { HandlerResult::Ok(()) }));
+    until_idle(&world, 1).await;
+    let before = told(&world, "errorstats", UNKNOWN_SCRIPTS).await;
+    let mut conn = world.redis.raw().await;
+    redis::cmd("LPUSH").arg(world.queue.keys().wake()).arg("1").exec_async(&mut conn).await.expect("LPUSH");
+    eventually("it has read again", || async { told(&world, "commandstats", "cmdstat_blpop:calls=").await >= 2 }).await;
+    assert_eq!(told(&world, "errorstats", UNKNOWN_SCRIPTS).await, before);
+    working.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_forgot_its_scripts_learns_each_of_them_but_once() {
     let (_server, world) = apart(4).await;
@@ -143,11 +166,7 @@ async fn a_redis_that_forgot_its_scripts_learns_each_of_them_but_once() {
         eventually("it ran", || async { seen.all().last() == Some(&n) }).await;
         world.drained().await;
     };
-    let unknown = async || {
-        let mut conn = world.redis.raw().await;
-        let info: String = redis::cmd("INFO").arg("errorstats").query_async(&mut conn).await.expect("INFO");
-        info.lines().find_map(|line| line.strip_prefix("errorstat_NOSCRIPT:count=")?.parse::<u32>().ok()).unwrap_or(0)
-    };
+    let unknown = async || told(&world, "errorstats", UNKNOWN_SCRIPTS).await;
     ran(1).await;
     let mut conn = world.redis.raw().await;
     redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut conn).await.expect("SCRIPT FLUSH");

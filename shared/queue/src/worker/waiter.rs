@@ -69,9 +69,13 @@ async fn read(
     conn: Option<Connection>,
     fetch: Option<Call>,
 ) -> Result<(Connection, Option<Batch>), QueueError> {
-    let mut conn = match conn {
-        Some(conn) => conn,
-        None => queue.redis().dedicated().await?,
+    let mut conn = if let Some(conn) = conn {
+        conn
+    } else {
+        if let Some(fetch) = &fetch {
+            load(&queue, fetch).await?;
+        }
+        queue.redis().dedicated().await?
     };
     let doing = "wait for work";
     let longest = queue.engine().idle_block;
@@ -97,9 +101,14 @@ async fn read(
     crash_point!("fetch.after");
     match (found, fetch) {
         (Err(error), Some(fetch)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            queue.redis().call("load a script", |mut conn| async move { fetch.load(&mut conn).await }).await?;
+            load(&queue, &fetch).await?;
             Ok((conn, None))
         }
         (found, _) => Ok((conn, found.map_err(|e| QueueError::from_redis(doing, e))?)),
     }
+}
+
+/// A call that is sent before it is wanted cannot bring its script when it is run.
+async fn load(queue: &Queue, fetch: &Call) -> Result<(), QueueError> {
+    queue.redis().call("load a script", |mut conn| async move { fetch.load(&mut conn).await }).await
 }
