@@ -175,6 +175,16 @@ impl Redis {
         result
     }
 
+    /// Runs one short command on a connection of [`dedicated`](Self::dedicated). Unlike [`call`](Self::call) it waits for no lock,
+    /// so a future that runs it may be left alone for a while.
+    pub(crate) async fn soon<T>(
+        &self,
+        doing: &'static str,
+        run: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, QueueError> {
+        self.limited(doing, self.0.settings.command_timeout, pin!(run)).await
+    }
+
     /// Runs one command and reads its answer.
     pub async fn cmd<T: FromRedisValue + Send>(&self, doing: &'static str, cmd: &Cmd) -> Result<T, QueueError> {
         self.call(doing, |mut conn| async move { cmd.query_async(&mut conn).await }).await

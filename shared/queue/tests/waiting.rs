@@ -152,6 +152,29 @@ async fn an_idle_worker_leaves_no_script_behind_that_redis_does_not_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_a_priority_wakes_all_idle_workers_once_and_then_one() {
+    const WORKERS: usize = 4;
+    let (_server, world) = apart(4).await;
+    let working: Vec<_> =
+        (0..WORKERS).map(|_| world.work(Handlers::new().on(|_: Chore| async { HandlerResult::Ok(()) }))).collect();
+    let high = EnqueueOptions { priority: Some(Priority::High), ..EnqueueOptions::default() };
+    let scripts = async || told(&world, "commandstats", "cmdstat_evalsha:calls=").await;
+    let mut before = 0;
+    for n in 0..3 {
+        until_idle(&world, WORKERS).await;
+        before = scripts().await;
+        world.client.enqueue_with(&Chore::number(n), high.clone()).await.expect("accepted");
+        world.drained().await;
+        until_idle(&world, WORKERS).await;
+    }
+    // The enqueue, the fetch, the acknowledgement, and two of a worker that looks after the lease.
+    assert!(scripts().await - before <= 5, "{} scripts ran", scripts().await - before);
+    for worker in working {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_forgot_its_scripts_learns_each_of_them_but_once() {
     let (_server, world) = apart(4).await;
     let seen = Seen::new();

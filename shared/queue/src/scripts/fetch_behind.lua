@@ -50,16 +50,18 @@ if #ids > 0 then
       leases[n + 1], leases[n + 2] = until_ms, member
       out[n + 7], out[n + 8] = envelope, member
       n = n + 2
-      if ARGV[2] == 'full' then
-        local data = '{"attempt":1,"worker":"' .. holder .. '"}'
-        call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', 'started ' .. ids[i], data)
-      end
     end
   end
 end
 if n > 0 then
   call('ZADD', LEASES, unpack(leases))
   ends = ends or now + lease_ms
+  if ARGV[2] == 'full' then
+    for i = 2, n, 2 do
+      local id, data = string.match(leases[i], '^[^|]*'), '{"attempt":1,"worker":"' .. holder .. '"}'
+      call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', 'started ' .. id, data)
+    end
+  end
 end
 
 local more = #ids == tonumber(ARGV[6]) and call('EXISTS', READY_NORMAL) == 1

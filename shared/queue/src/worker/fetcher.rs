@@ -70,10 +70,20 @@ struct Standing {
     read_reaps: bool,
     /// How the queue was found when it was last looked at.
     found: State,
+    /// When the fetch behind a read last took nothing, because it cannot.
+    refused: Option<Instant>,
     clock: RedisClock,
 }
 
+/// A queue that the quick fetch could not take from gets the other one for this long. Its token was put back, so all idle workers
+/// were woken: that must not come with every job that has a priority.
+const NOT_QUICK_FOR: Duration = Duration::from_secs(600);
+
 impl Standing {
+    fn may_be_quick(&self) -> bool {
+        self.found == State::Plain && self.refused.is_none_or(|at| at.elapsed() >= NOT_QUICK_FOR)
+    }
+
     /// The connection of the blocking read is gone.
     fn cut_off(&mut self) {
         self.may_hold_unknown = true;
@@ -122,6 +132,7 @@ impl Fetcher {
             may_hold_unknown: false,
             read_reaps: false,
             found: State::Open,
+            refused: None,
             clock: RedisClock { asked_at: Instant::now(), ms: 0 },
         };
         while !self.stop.is_cancelled() {
@@ -198,7 +209,7 @@ impl Fetcher {
             }
             let due = due.into_iter().chain(standing.calm.left()).min();
             let (reaped, about) = (standing.calm.reaped(), self.about(standing.connection));
-            let plain = standing.found == State::Plain;
+            let plain = standing.may_be_quick();
             let read_reaps = &mut standing.read_reaps;
             let behind = || {
                 *read_reaps = reaped > 0;
@@ -225,6 +236,7 @@ impl Fetcher {
                     Ok(batch) => {
                         standing.waiting_backoff.reset();
                         standing.told &= batch.is_none();
+                        standing.refused = batch.map(|_| Instant::now()).or(standing.refused);
                         return;
                     }
                     Err(error) => {

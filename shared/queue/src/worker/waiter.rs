@@ -72,10 +72,11 @@ async fn read(
     let mut conn = if let Some(conn) = conn {
         conn
     } else {
+        let mut conn = queue.redis().dedicated().await?;
         if let Some(fetch) = &fetch {
-            load(&queue, fetch).await?;
+            load(&queue, fetch, &mut conn).await?;
         }
-        queue.redis().dedicated().await?
+        conn
     };
     let doing = "wait for work";
     let longest = queue.engine().idle_block;
@@ -101,7 +102,8 @@ async fn read(
     crash_point!("fetch.after");
     match (found, fetch) {
         (Err(error), Some(fetch)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            load(&queue, &fetch).await?;
+            // What fails here, the next use of the connection tells.
+            let _ = load(&queue, &fetch, &mut conn).await;
             Ok((conn, None))
         }
         (found, _) => Ok((conn, found.map_err(|e| QueueError::from_redis(doing, e))?)),
@@ -109,6 +111,6 @@ async fn read(
 }
 
 /// A call that is sent before it is wanted cannot bring its script when it is run.
-async fn load(queue: &Queue, fetch: &Call) -> Result<(), QueueError> {
-    queue.redis().call("load a script", |mut conn| async move { fetch.load(&mut conn).await }).await
+async fn load(queue: &Queue, fetch: &Call, conn: &mut Connection) -> Result<(), QueueError> {
+    queue.redis().soon("load a script", fetch.load(conn)).await
 }
