@@ -27,6 +27,7 @@ mod trace;
 
 use fields::{JsonFields, TextFields};
 pub use metrics::metrics;
+use trace::Ids;
 pub use trace::{current_trace_id, current_traceparent, set_parent, trace_id_of};
 
 /// Why a process cannot report about itself.
@@ -62,7 +63,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Keeps telemetry going; when dropped, it sends the traces that are still waiting, for at most 5 seconds.
 #[must_use = "dropping it ends the export of traces"]
 #[derive(Debug)]
-pub struct TelemetryGuard(SdkTracerProvider);
+pub struct TelemetryGuard(Option<SdkTracerProvider>);
 
 impl TelemetryGuard {
     /// Sends what is still waiting and ends the export. The same as dropping the guard, in words.
@@ -73,7 +74,8 @@ impl TelemetryGuard {
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
-        if let Err(error) = self.0.shutdown_with_timeout(FLUSH) {
+        let ended = self.0.as_ref().map_or(Ok(()), |provider| provider.shutdown_with_timeout(FLUSH));
+        if let Err(error) = ended {
             tracing::warn!(%error, "the last traces could not be sent");
         }
     }
@@ -125,31 +127,37 @@ fn subscriber(
             lines.fmt_fields(JsonFields).boxed()
         }
     };
-    let provider = provider(service_name, settings)?;
     // A filter of its own: a quiet log must not cost the trace ids, and the exporter must not trace itself.
     let wanted = Targets::new().with_default(LevelFilter::INFO).with_targets(
         ["hyper", "hyper_util", "h2", "reqwest", "rustls", "opentelemetry"].map(|t| (t, LevelFilter::OFF)),
     );
-    // Each of these costs time at every step into a span and out of it; the log says where a line was written, and everything
-    // here asks a span for its trace (see `trace`), never OpenTelemetry for the current one.
-    let traces = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("perch"))
-        .with_context_activation(false)
-        .with_tracked_inactivity(false)
-        .with_threads(false)
-        .with_location(false)
-        .with_target(false)
-        .with_filter(wanted);
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.trace_ratio)));
+    let provider = exporter(settings)?.map(|exporter| {
+        let resource = Resource::builder().with_service_name(service_name.to_owned()).build();
+        let builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(sampler.clone());
+        builder.with_batch_exporter(exporter).build()
+    });
+    let traces = match &provider {
+        // Each of these costs time at every step into a span and out of it; the log says where a line was written, and
+        // everything here asks a span for its trace (see `trace`), never OpenTelemetry for the current one.
+        Some(provider) => tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("perch"))
+            .with_context_activation(false)
+            .with_tracked_inactivity(false)
+            .with_threads(false)
+            .with_location(false)
+            .with_target(false)
+            .with_filter(wanted)
+            .boxed(),
+        None => Ids::new(sampler).with_filter(wanted).boxed(),
+    };
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces);
     Ok((subscriber, TelemetryGuard(provider)))
 }
 
-fn provider(service_name: &str, settings: &TelemetrySettings) -> Result<SdkTracerProvider, TelemetryError> {
-    let builder = SdkTracerProvider::builder()
-        .with_resource(Resource::builder().with_service_name(service_name.to_owned()).build())
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.trace_ratio))));
+fn exporter(settings: &TelemetrySettings) -> Result<Option<SpanExporter>, TelemetryError> {
     if settings.otlp_endpoint.is_empty() {
-        return Ok(builder.build());
+        return Ok(None);
     }
     tls::install();
     let exporter = SpanExporter::builder()
@@ -162,7 +170,7 @@ fn provider(service_name: &str, settings: &TelemetrySettings) -> Result<SdkTrace
             endpoint: redact::scrub_url(&settings.otlp_endpoint),
             reason: redact::scrub_url(&error.to_string()),
         })?;
-    Ok(builder.with_batch_exporter(exporter).build())
+    Ok(Some(exporter))
 }
 
 /// The path for traces under the base URL of a collector (OTLP specification 1.x, "OTLP/HTTP Request").

@@ -29,7 +29,7 @@ fn spans(n: usize) {
 }
 
 #[test]
-fn a_span_of_four_fields_takes_few_allocations_in_production() {
+fn a_span_of_four_fields_takes_few_allocations_where_no_traces_are_exported() {
     const SPANS: usize = 1_000;
     let settings = TelemetrySettings {
         log_format: LogFormat::Json,
@@ -46,5 +46,5 @@ fn a_span_of_four_fields_takes_few_allocations_in_production() {
     let made = after.allocations + after.reallocations - before.allocations - before.reallocations;
     let each = made.div_ceil(SPANS);
     println!("{each} allocations a span");
-    assert!(each <= 15, "{each} allocations and reallocations a span");
+    assert!(each <= 6, "{each} allocations and reallocations a span");
 }

@@ -158,9 +158,16 @@ fn text_that_goes_to_no_terminal_has_no_colour() {
     assert!(line.contains("plain") && !line.contains('\u{1b}'), "{line:?}");
 }
 
+/// Where traces are exported, to a collector that is away, and where they are not.
+fn exported_or_not(settings: &TelemetrySettings, work: impl Fn()) {
+    for otlp_endpoint in ["", "http://127.0.0.1:9"] {
+        logged(&TelemetrySettings { otlp_endpoint: otlp_endpoint.into(), ..settings.clone() }, &work);
+    }
+}
+
 #[test]
-fn a_span_that_continues_a_trace_has_its_trace_id_without_any_export() {
-    logged(&settings(), || {
+fn a_span_that_continues_a_trace_has_its_trace_id_with_or_without_an_export() {
+    exported_or_not(&settings(), || {
         let enqueue = tracing::info_span!("enqueue");
         let traceparent = enqueue.in_scope(current_traceparent).expect("a span has a trace");
         let trace_id = enqueue.in_scope(current_trace_id).expect("a span has a trace");
@@ -174,16 +181,45 @@ fn a_span_that_continues_a_trace_has_its_trace_id_without_any_export() {
 }
 
 #[test]
+fn a_span_within_another_has_its_trace_whichever_is_asked_first_and_every_answer_is_the_same() {
+    exported_or_not(&settings(), || {
+        let outer = tracing::info_span!("outer");
+        let inner = outer.in_scope(|| tracing::debug_span!("unseen").in_scope(|| tracing::info_span!("inner")));
+        let of_inner = inner.in_scope(current_traceparent).expect("a span has a trace");
+        let of_outer = outer.in_scope(current_traceparent).expect("a span has a trace");
+        assert_eq!(trace_id_of(&inner), trace_id_of(&outer));
+        assert_ne!(of_inner, of_outer);
+        assert_eq!(inner.in_scope(current_traceparent), Some(of_inner));
+        assert_eq!(outer.in_scope(current_traceparent), Some(of_outer));
+        assert_ne!(trace_id_of(&tracing::info_span!("other")), trace_id_of(&outer));
+    });
+}
+
+#[test]
+fn a_span_whose_ids_were_told_keeps_them() {
+    logged(&settings(), || {
+        let span = tracing::info_span!("run");
+        let told = span.in_scope(current_traceparent).expect("a span has a trace");
+        assert!(!set_parent(&span, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        assert_eq!(span.in_scope(current_traceparent), Some(told));
+    });
+}
+
+#[test]
 fn a_trace_that_is_not_sampled_still_links_and_a_quiet_log_costs_no_trace_id() {
-    logged(&TelemetrySettings { trace_ratio: 0.0, log_filter: "off".into(), ..settings() }, || {
+    exported_or_not(&TelemetrySettings { trace_ratio: 0.0, log_filter: "off".into(), ..settings() }, || {
         let traceparent = tracing::info_span!("enqueue").in_scope(current_traceparent).expect("a span has a trace");
         assert!(traceparent.ends_with("-00"), "{traceparent}");
+        let run = tracing::info_span!("run");
+        assert!(set_parent(&run, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        let sampled = run.in_scope(current_traceparent).expect("a span has a trace");
+        assert!(sampled.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sampled.ends_with("-01"), "{sampled}");
     });
 }
 
 #[test]
 fn what_is_no_traceparent_is_refused_and_outside_a_span_there_is_none() {
-    logged(&settings(), || {
+    exported_or_not(&settings(), || {
         assert_eq!(current_traceparent(), None);
         let span = tracing::info_span!("run");
         for text in ["", "00", "zz-0-0-0", "00-00000000000000000000000000000000-0000000000000000-01"] {

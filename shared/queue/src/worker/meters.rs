@@ -1,7 +1,7 @@
 //! The metrics of a pool, looked up once for each kind instead of once for each job.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
@@ -32,7 +32,7 @@ struct OfKind {
 pub(super) struct Meters {
     queue: QueueName,
     waited: OnceLock<Histogram>,
-    kinds: RwLock<HashMap<JobKind, Arc<OfKind>>>,
+    kinds: RwLock<BTreeMap<JobKind, Arc<OfKind>>>,
 }
 
 impl Meters {
