@@ -4,7 +4,7 @@ use perch_queue::EntryId;
 use serde::Serialize;
 use sqlx::{Acquire, PgConnection};
 
-use super::{fold::JobUnit, rows};
+use super::{fold::JobUnit, rows::Rows};
 use crate::{
     ActionRecord, ExtractionRecord, Family, MetricPoint, PickRecord, PickSighting, PostRecord, PublishedPost, Recorded,
     SpendRecord, StoreError,
@@ -23,7 +23,7 @@ pub(super) struct Source {
 /// The rows of one batch. Its units do not depend on each other.
 #[derive(Debug)]
 pub(super) enum Batch {
-    Jobs(Vec<JobUnit>),
+    Jobs(Vec<JobUnit>, Box<Rows>),
     Hot(Vec<HotUnit>),
 }
 
@@ -83,7 +83,7 @@ impl Batch {
     /// How many events or records it holds.
     pub fn len(&self) -> u64 {
         let n = match self {
-            Self::Jobs(units) => units.iter().map(|unit| unit.events.len()).sum(),
+            Self::Jobs(units, _) => units.iter().map(|unit| unit.events.len()).sum(),
             Self::Hot(units) => units.len(),
         };
         n as u64
@@ -100,12 +100,12 @@ impl Batch {
         env: &str,
     ) -> Result<(), StoreError> {
         match (self, apart) {
-            (Self::Jobs(units), Some(apart)) => {
-                let (events, jobs) =
-                    tokio::join!(rows::add_events(apart, env, units), rows::write_jobs(conn, env, units));
+            (Self::Jobs(_, rows), Some(apart)) => {
+                // The jobs first: they take longer.
+                let (jobs, events) = tokio::join!(rows.write_jobs(conn), rows.add_events(apart));
                 events.and(jobs)
             }
-            (Self::Jobs(units), None) => write_jobs(conn, env, units).await,
+            (Self::Jobs(_, rows), None) => write_jobs(conn, rows).await,
             (Self::Hot(units), _) => write_hot(conn, env, units).await,
         }
     }
@@ -114,10 +114,11 @@ impl Batch {
     pub async fn write_singly(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
-            Self::Jobs(units) => {
+            Self::Jobs(units, _) => {
                 for unit in units {
+                    let rows = Rows::of(env, std::slice::from_ref(unit))?;
                     let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
-                    let written = write_jobs(&mut savepoint, env, std::slice::from_ref(unit)).await;
+                    let written = write_jobs(&mut savepoint, &rows).await;
                     if let Some(reason) = keep_or_undo(savepoint, written).await? {
                         refused.extend(unit.sources.iter().map(|source| (source.clone(), reason.clone())));
                     }
@@ -152,9 +153,9 @@ async fn keep_or_undo(
     }
 }
 
-async fn write_jobs(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
-    rows::write_events(&mut *conn, env, units).await?;
-    rows::write_jobs(conn, env, units).await
+async fn write_jobs(conn: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    rows.write_events(&mut *conn).await?;
+    rows.write_jobs(conn).await
 }
 
 async fn write_hot(conn: &mut PgConnection, env: &str, units: &[HotUnit]) -> Result<(), StoreError> {

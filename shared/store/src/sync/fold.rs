@@ -41,7 +41,6 @@ pub(super) struct JobRow {
 /// One event as it is stored.
 #[derive(Debug, Clone)]
 pub(super) struct EventRow {
-    pub queue: QueueName,
     pub ms: i64,
     pub seq: i64,
     pub idx: u32,
@@ -92,7 +91,7 @@ pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(So
             if accepted {
                 data.trace.clone_from(&unit.row.traceparent);
             }
-            unit.events.push(event_row(queue, &event, data));
+            unit.events.push(event_row(&event, data));
             let source = Source { entry: entry.id, index, field, value: event.value };
             if let Err(reason) = applied {
                 rejects.push((source.clone(), reason));
@@ -220,9 +219,8 @@ fn open_envelope(row: &mut JobRow, text: &str) -> Result<(), String> {
     }
 }
 
-fn event_row(queue: &QueueName, event: &JobEvent, data: EventData) -> EventRow {
+fn event_row(event: &JobEvent, data: EventData) -> EventRow {
     EventRow {
-        queue: queue.clone(),
         ms: signed(event.entry.ms),
         seq: signed(event.entry.seq),
         idx: event.index,

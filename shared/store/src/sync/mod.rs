@@ -32,6 +32,7 @@ use tracing::Instrument as _;
 
 use self::{
     batch::{Batch, HotUnit, Source},
+    rows::Rows,
     stream::{Continuity, Entry, Look, Position},
 };
 use crate::{Store, StoreError, hot};
@@ -229,8 +230,29 @@ impl Syncer {
         }
         let step = Move { stream: stream.name.clone(), from, to: look.after(from), continuity };
         let more = look.more;
-        let (batch, unreadable) = sort_out(stream, look.entries);
+        let (batch, unreadable) = self.sort_out(stream, look.entries)?;
         Ok(Some(Ready { step, batch, unreadable, more }))
+    }
+
+    /// Reads entries as rows; what cannot be read is answered with the reason.
+    fn sort_out(&self, stream: &Stream, entries: Vec<Entry>) -> Result<(Batch, Vec<(Source, String)>), StoreError> {
+        let mut unreadable = Vec::new();
+        if let Some(queue) = &stream.queue {
+            let units = fold::fold(queue, entries, &mut unreadable);
+            let rows = Rows::of(self.store.env_name(), &units)?;
+            return Ok((Batch::Jobs(units, Box::new(rows)), unreadable));
+        }
+        let mut units = Vec::new();
+        for entry in entries {
+            for (index, (field, value)) in (0u32..).zip(entry.fields) {
+                let source = Source { entry: entry.id, index, field, value };
+                match HotUnit::read(source) {
+                    Ok(unit) => units.push(unit),
+                    Err(reject) => unreadable.push(reject),
+                }
+            }
+        }
+        Ok((Batch::Hot(units), unreadable))
     }
 
     /// Reads what follows a position. A stream that was started anew is read from its beginning.
@@ -257,26 +279,6 @@ impl Syncer {
         }
         Ok(lags)
     }
-}
-
-/// Reads entries as rows; what cannot be read is answered with the reason.
-fn sort_out(stream: &Stream, entries: Vec<Entry>) -> (Batch, Vec<(Source, String)>) {
-    let mut unreadable = Vec::new();
-    let Some(queue) = &stream.queue else {
-        let mut units = Vec::new();
-        for entry in entries {
-            for (index, (field, value)) in (0u32..).zip(entry.fields) {
-                let source = Source { entry: entry.id, index, field, value };
-                match HotUnit::read(source) {
-                    Ok(unit) => units.push(unit),
-                    Err(reject) => unreadable.push(reject),
-                }
-            }
-        }
-        return (Batch::Hot(units), unreadable);
-    };
-    let units = fold::fold(queue, entries, &mut unreadable);
-    (Batch::Jobs(units), unreadable)
 }
 
 /// One step of a cursor.
@@ -315,7 +317,7 @@ async fn write(
 ) -> Result<Option<u64>, StoreError> {
     let env = store.env_name();
     let Some(mut tx) = begin(store, step).await? else { return Ok(None) };
-    let mut apart = if matches!(batch, Batch::Jobs(_)) { spare(store).await } else { None };
+    let mut apart = if matches!(batch, Batch::Jobs(..)) { spare(store).await } else { None };
     match batch.write(&mut tx, apart.as_deref_mut(), env).await {
         Ok(()) => {}
         Err(error) if error.is_data() => {

@@ -4,69 +4,131 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde_json::value::{RawValue, Value};
-use sqlx::PgConnection;
+use sqlx::{Arguments as _, AssertSqlSafe, Encode, PgConnection, Postgres, Type, postgres::PgArguments};
 
 use super::fold::{EventRow, JobRow, JobUnit};
 use crate::{StoreError, json};
 
-/// Writes the events, but for those that Postgres has already.
-pub(super) async fn write_events(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
-    insert_events(conn, env, &events_of(units), MISSING_EVENTS).await.map_err(StoreError::on("store job events"))
+/// Some jobs of one queue and their events, as their statements take them. They are put together while the batch before is
+/// written.
+#[derive(Debug)]
+pub(super) struct Rows {
+    events: Insert,
+    jobs: Insert,
 }
 
-/// The same by a connection that is in no transaction. Postgres has some already only after a crash; to ask it for each
-/// event costs a third of the time.
-pub(super) async fn add_events(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
-    let events = events_of(units);
-    let inserted = match insert_events(&mut *conn, env, &events, EVENTS).await {
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            insert_events(conn, env, &events, MISSING_EVENTS).await
+impl Rows {
+    pub fn of(env: &str, units: &[JobUnit]) -> Result<Self, StoreError> {
+        Ok(Self {
+            events: events_of(env, units).map_err(StoreError::on("encode job events"))?,
+            jobs: jobs_of(env, units).map_err(StoreError::on("encode jobs"))?,
+        })
+    }
+
+    /// Writes the events, but for those that Postgres has already.
+    pub async fn write_events(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        self.events.run(conn, " on conflict do nothing").await.map_err(StoreError::on("store job events"))
+    }
+
+    /// The same by a connection that is in no transaction. Postgres has some already only after a crash; to ask it for each
+    /// event costs a third of the time.
+    pub async fn add_events(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        match self.events.run(&mut *conn, "").await {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => self.write_events(conn).await,
+            added => added.map_err(StoreError::on("store job events")),
         }
-        inserted => inserted,
-    };
-    inserted.map_err(StoreError::on("store job events"))
+    }
+
+    /// Writes what the events say of their jobs.
+    pub async fn write_jobs(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        self.jobs.run(conn, MERGE_JOBS).await.map_err(StoreError::on("store jobs"))
+    }
 }
 
-fn events_of(units: &[JobUnit]) -> Vec<&EventRow> {
+/// An insert of rows of one queue, an array for each column. A column of which no row says anything is left out and takes its
+/// default: Postgres reads each array on its own, and most batches say nothing of half the columns.
+#[derive(Debug)]
+struct Insert {
+    table: &'static str,
+    arguments: PgArguments,
+    columns: Vec<Column>,
+}
+
+/// A column, the type of its array, and what is selected of it.
+#[derive(Debug, Clone, Copy)]
+struct Column(&'static str, &'static str, &'static str);
+
+impl Insert {
+    fn new(table: &'static str, env: &str, queue: &str) -> Result<Self, sqlx::Error> {
+        let mut arguments = PgArguments::default();
+        arguments.add(env).map_err(sqlx::Error::Encode)?;
+        arguments.add(queue).map_err(sqlx::Error::Encode)?;
+        Ok(Self { table, arguments, columns: Vec::new() })
+    }
+
+    fn add<'q, T>(&mut self, column: Column, values: Vec<Option<T>>) -> Result<(), sqlx::Error>
+    where
+        Vec<Option<T>>: Encode<'q, Postgres> + Type<Postgres>,
+    {
+        if values.iter().any(Option::is_some) {
+            self.arguments.add(values).map_err(sqlx::Error::Encode)?;
+            self.columns.push(column);
+        }
+        Ok(())
+    }
+
+    async fn run(&self, conn: &mut PgConnection, on_conflict: &'static str) -> Result<(), sqlx::Error> {
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        let sql = AssertSqlSafe(self.text(on_conflict));
+        sqlx::query_with(sql, self.arguments.clone()).execute(conn).await.map(|_| ())
+    }
+
+    fn text(&self, on_conflict: &'static str) -> String {
+        let list = |what: fn(&Column) -> &'static str| self.columns.iter().map(what).collect::<Vec<_>>().join(", ");
+        let (names, selected) = (list(|column| column.0), list(|column| column.2));
+        let arrays = (3..).zip(&self.columns).map(|(n, column)| format!("${n}::{}[]", column.1)).collect::<Vec<_>>();
+        format!(
+            "insert into {} (environment, queue, {names}) select $1, $2, {selected} from unnest({}) as r({names}){on_conflict}",
+            self.table,
+            arrays.join(", ")
+        )
+    }
+}
+
+fn events_of(env: &str, units: &[JobUnit]) -> Result<Insert, sqlx::Error> {
     let mut events: Vec<&EventRow> = units.iter().flat_map(|unit| &unit.events).collect();
     // In one order, so that two writers never wait for each other.
     events.sort_unstable_by_key(|event| (event.ms, event.seq, event.idx));
-    events
+    let events = events.as_slice();
+    let texts = |value: fn(&EventRow) -> Option<&str>| values(events, |event| value(event).map(without_nul));
+    let mut insert = Insert::new("job_events", env, queue_of(units))?;
+    insert.add(Column("ms", "bigint", "ms"), values(events, |event| Some(event.ms)))?;
+    insert.add(Column("seq", "bigint", "seq"), values(events, |event| Some(event.seq)))?;
+    insert.add(Column("idx", "bigint", "idx::integer"), values(events, |event| Some(i64::from(event.idx))))?;
+    insert.add(Column("job_id", "text", "job_id"), values(events, |event| Some(event.job_id.as_str())))?;
+    insert.add(Column("kind", "text", "kind"), values(events, |event| Some(event.kind)))?;
+    insert.add(Column("at", "timestamptz", "at"), values(events, |event| Some(event.at)))?;
+    insert
+        .add(Column("attempt", "bigint", "attempt::integer"), values(events, |event| event.attempt.map(i64::from)))?;
+    insert.add(Column("worker", "text", "worker"), texts(|event| event.worker.as_deref()))?;
+    insert.add(Column("duration_ms", "bigint", "duration_ms"), values(events, |event| event.duration_ms))?;
+    insert.add(Column("error", "text", "error"), texts(|event| event.error.as_deref()))?;
+    insert.add(Column("next_run", "timestamptz", "next_run"), values(events, |event| event.next_run))?;
+    insert.add(Column("trace", "text", "trace"), texts(|event| event.trace.as_deref()))?;
+    let results = values(events, |event| event.result.as_ref().map(storable_text));
+    insert.add(Column("result", "text", "result::jsonb"), results)?;
+    insert.add(Column("actor", "text", "actor"), texts(|event| event.actor.as_deref()))?;
+    Ok(insert)
 }
 
-async fn insert_events(
-    conn: &mut PgConnection,
-    env: &str,
-    events: &[&EventRow],
-    statement: &'static str,
-) -> Result<(), sqlx::Error> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let texts = |value: fn(&EventRow) -> Option<&str>| column(events, |event| value(event).map(without_nul));
-    sqlx::query(statement)
-        .bind(env)
-        .bind(column(events, |event| event.queue.as_str()))
-        .bind(column(events, |event| event.ms))
-        .bind(column(events, |event| event.seq))
-        .bind(column(events, |event| i64::from(event.idx)))
-        .bind(column(events, |event| event.job_id.as_str()))
-        .bind(column(events, |event| event.kind))
-        .bind(column(events, |event| event.at))
-        .bind(column(events, |event| event.attempt.map(i64::from)))
-        .bind(texts(|event| event.worker.as_deref()))
-        .bind(column(events, |event| event.duration_ms))
-        .bind(texts(|event| event.error.as_deref()))
-        .bind(column(events, |event| event.next_run))
-        .bind(texts(|event| event.trace.as_deref()))
-        .bind(column(events, |event| event.result.as_ref().map(storable_text)))
-        .bind(texts(|event| event.actor.as_deref()))
-        .execute(conn)
-        .await
-        .map(|_| ())
+/// The queue that all of them are of.
+fn queue_of(units: &[JobUnit]) -> &str {
+    units.first().map_or("", |unit| unit.row.queue.as_str())
 }
 
-fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+fn values<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> Option<T>) -> Vec<Option<T>> {
     rows.iter().map(|row| value(row)).collect()
 }
 
@@ -79,88 +141,47 @@ fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
-/// Writes what events say of their jobs.
-pub(super) async fn write_jobs(conn: &mut PgConnection, env: &str, units: &[JobUnit]) -> Result<(), StoreError> {
+fn jobs_of(env: &str, units: &[JobUnit]) -> Result<Insert, sqlx::Error> {
     let mut jobs: Vec<&JobRow> = units.iter().map(|unit| &unit.row).collect();
-    if jobs.is_empty() {
-        return Ok(());
-    }
     // In one order, as above.
     jobs.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    let texts = |value: fn(&JobRow) -> Option<&str>| column(&jobs, |job| value(job).map(without_nul));
-    let numbers = |value: fn(&JobRow) -> Option<u32>| column(&jobs, |job| value(job).map(i64::from));
-    let times = |value: fn(&JobRow) -> Option<DateTime<Utc>>| column(&jobs, value);
+    let texts = |value: fn(&JobRow) -> Option<&str>| values(&jobs, |job| value(job).map(without_nul));
+    let numbers = |value: fn(&JobRow) -> Option<u32>| values(&jobs, |job| value(job).map(i64::from));
+    let times = |value: fn(&JobRow) -> Option<DateTime<Utc>>| values(&jobs, value);
     let documents = |value: fn(&JobRow) -> Option<&RawValue>| -> Vec<Option<Cow<'_, str>>> {
-        column(&jobs, |job| value(job).map(|raw| json::without_nul(raw.get())))
+        values(&jobs, |job| value(job).map(|raw| json::without_nul(raw.get())))
     };
-    sqlx::query(UPSERT_JOBS)
-        .bind(env)
-        .bind(column(&jobs, |job| job.id.as_str()))
-        .bind(column(&jobs, |job| job.queue.as_str()))
-        .bind(texts(|job| job.kind.as_deref()))
-        .bind(column(&jobs, |job| job.state.as_str()))
-        .bind(texts(|job| job.priority))
-        .bind(documents(|job| job.payload.as_deref()))
-        .bind(documents(|job| job.envelope.as_deref()))
-        .bind(texts(|job| job.group_key.as_deref()))
-        .bind(texts(|job| job.parent.as_deref()))
-        .bind(numbers(|job| job.max_attempts))
-        .bind(times(|job| job.run_at))
-        .bind(times(|job| Some(job.created_at)))
-        .bind(times(|job| job.started_at))
-        .bind(times(|job| job.finished_at))
-        .bind(numbers(|job| job.attempts))
-        .bind(numbers(|job| job.replays))
-        .bind(texts(|job| job.worker.as_deref()))
-        .bind(texts(|job| job.last_error.as_deref()))
-        .bind(column(&jobs, |job| job.result.as_ref().map(storable_text)))
-        .bind(texts(|job| job.traceparent.as_deref()))
-        .bind(times(|job| Some(job.changed_at)))
-        .bind(column(&jobs, |job| job.version_ms))
-        .bind(column(&jobs, |job| job.version_seq))
-        .execute(conn)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::on("store jobs"))
+    let mut insert = Insert::new("jobs", env, queue_of(units))?;
+    insert.add(Column("id", "text", "id"), values(&jobs, |job| Some(job.id.as_str())))?;
+    insert.add(Column("kind", "text", "kind"), texts(|job| job.kind.as_deref()))?;
+    insert.add(Column("state", "text", "state"), values(&jobs, |job| Some(job.state.as_str())))?;
+    insert.add(Column("priority", "text", "coalesce(priority, 'normal')"), texts(|job| job.priority))?;
+    insert.add(Column("payload", "text", "payload::jsonb"), documents(|job| job.payload.as_deref()))?;
+    insert.add(Column("envelope", "text", "envelope::jsonb"), documents(|job| job.envelope.as_deref()))?;
+    insert.add(Column("group_key", "text", "group_key"), texts(|job| job.group_key.as_deref()))?;
+    insert.add(Column("parent", "text", "parent"), texts(|job| job.parent.as_deref()))?;
+    insert.add(Column("max_attempts", "bigint", "max_attempts::integer"), numbers(|job| job.max_attempts))?;
+    insert.add(Column("run_at", "timestamptz", "run_at"), times(|job| job.run_at))?;
+    insert.add(Column("created_at", "timestamptz", "created_at"), times(|job| Some(job.created_at)))?;
+    insert.add(Column("started_at", "timestamptz", "started_at"), times(|job| job.started_at))?;
+    insert.add(Column("finished_at", "timestamptz", "finished_at"), times(|job| job.finished_at))?;
+    insert.add(Column("attempts", "bigint", "coalesce(attempts, 0)::integer"), numbers(|job| job.attempts))?;
+    insert.add(Column("replays", "bigint", "coalesce(replays, 0)::integer"), numbers(|job| job.replays))?;
+    insert.add(Column("worker", "text", "worker"), texts(|job| job.worker.as_deref()))?;
+    insert.add(Column("last_error", "text", "last_error"), texts(|job| job.last_error.as_deref()))?;
+    let results = values(&jobs, |job| job.result.as_ref().map(storable_text));
+    insert.add(Column("result", "text", "result::jsonb"), results)?;
+    insert.add(Column("traceparent", "text", "traceparent"), texts(|job| job.traceparent.as_deref()))?;
+    insert.add(Column("changed_at", "timestamptz", "changed_at"), times(|job| Some(job.changed_at)))?;
+    insert.add(Column("version_ms", "bigint", "version_ms"), values(&jobs, |job| Some(job.version_ms)))?;
+    insert.add(Column("version_seq", "bigint", "version_seq"), values(&jobs, |job| Some(job.version_seq)))?;
+    Ok(insert)
 }
-
-macro_rules! insert_events {
-    ($on_conflict:literal) => {
-        concat!(
-            "insert into job_events (environment, queue, ms, seq, idx, job_id, kind, at, attempt, worker, duration_ms, error,
-                                     next_run, trace, result, actor)
-             select $1, queue, ms, seq, idx::integer, job_id, kind, at, attempt::integer, worker, duration_ms, error, next_run,
-                    trace, result::jsonb, actor
-             from unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::timestamptz[],
-                         $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::timestamptz[], $14::text[],
-                         $15::text[], $16::text[])
-                  as r(queue, ms, seq, idx, job_id, kind, at, attempt, worker, duration_ms, error, next_run, trace, result,
-                       actor)",
-            $on_conflict
-        )
-    };
-}
-
-const EVENTS: &str = insert_events!("");
-const MISSING_EVENTS: &str = insert_events!(" on conflict do nothing");
 
 // What the batch does not say stays as it is in the row. No join looks for the old row: how it would be planned depends on
 // what Postgres believes of a table that may have been empty a moment ago. Columns that are never null say so by others: an
 // envelope that was read brings `max_attempts`, and whoever tells of no attempt that counted names its worker.
-const UPSERT_JOBS: &str = "
-    insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts,
-                      run_at, created_at, started_at, finished_at, attempts, replays, worker, last_error, result,
-                      traceparent, changed_at, version_ms, version_seq)
-    select $1, id, queue, kind, state, coalesce(priority, 'normal'), payload::jsonb, envelope::jsonb, group_key, parent,
-           max_attempts::integer, run_at, created_at, started_at, finished_at, coalesce(attempts, 0)::integer,
-           coalesce(replays, 0)::integer, worker, last_error, result::jsonb, traceparent, changed_at, version_ms, version_seq
-    from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                $10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[],
-                $15::timestamptz[], $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[],
-                $22::timestamptz[], $23::bigint[], $24::bigint[])
-         as r(id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts, run_at, created_at,
-              started_at, finished_at, attempts, replays, worker, last_error, result, traceparent, changed_at,
-              version_ms, version_seq)
+const MERGE_JOBS: &str = "
     on conflict (environment, id) do update set
         queue = excluded.queue, kind = coalesce(excluded.kind, jobs.kind), state = excluded.state,
         priority = case when excluded.max_attempts is null then jobs.priority else excluded.priority end,
