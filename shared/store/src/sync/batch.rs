@@ -1,13 +1,20 @@
 //! A batch of entries as rows, and their way into the tables.
 
+use std::time::Duration;
+
 use perch_queue::EntryId;
 use serde::Serialize;
-use sqlx::{Acquire, PgConnection};
+use sqlx::{Acquire, PgConnection, Postgres, pool::PoolConnection};
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
-use super::{fold::JobUnit, rows::Rows};
+use super::{
+    fold::JobUnit,
+    rows::{self, Insert},
+};
 use crate::{
     ActionRecord, ExtractionRecord, Family, MetricPoint, PickRecord, PickSighting, PostRecord, PublishedPost, Recorded,
-    SpendRecord, StoreError,
+    SpendRecord, Store, StoreError,
     record::{Versioned, upsert},
 };
 
@@ -23,8 +30,58 @@ pub(super) struct Source {
 /// The rows of one batch. Its units do not depend on each other.
 #[derive(Debug)]
 pub(super) enum Batch {
-    Jobs(Vec<JobUnit>, Box<Rows>),
+    Jobs(Box<JobBatch>),
     Hot(Vec<HotUnit>),
+}
+
+/// Jobs of one queue, whose events are on their way already.
+#[derive(Debug)]
+pub(super) struct JobBatch {
+    units: Vec<JobUnit>,
+    jobs: Insert,
+    /// Whether there was a connection for them.
+    events: JoinHandle<Result<bool, StoreError>>,
+}
+
+impl JobBatch {
+    /// Puts the rows together, and sends the events ahead by a connection of their own, where there is one to spare. They are
+    /// kept whatever becomes of the transaction that writes their jobs: read again, they are found to be there.
+    pub fn begin(store: &Store, units: Vec<JobUnit>) -> Result<Self, StoreError> {
+        let events = rows::events(store.env_name(), &units)?;
+        let jobs = rows::jobs(store.env_name(), &units)?;
+        let events = tokio::spawn(send_ahead(store.clone(), events).in_current_span());
+        Ok(Self { units, jobs, events })
+    }
+
+    /// Writes the jobs; once.
+    async fn write(&mut self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
+        let (jobs, events) = tokio::join!(std::mem::take(&mut self.jobs).write_jobs(&mut *conn), &mut self.events);
+        let are_there =
+            events.unwrap_or_else(|_| Err(StoreError::sql("store job events", sqlx::Error::WorkerCrashed)))?;
+        jobs?;
+        if are_there { Ok(()) } else { rows::events(env, &self.units)?.write_events(conn).await }
+    }
+}
+
+async fn send_ahead(store: Store, events: Insert) -> Result<bool, StoreError> {
+    match spare(&store).await {
+        Some(mut conn) => events.add_events(&mut conn).await.map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// How long events wait for a connection of their own before they go by that of their jobs.
+const SPARE: Duration = Duration::from_millis(500);
+
+/// A second connection, if the pool has one to spare: those that move other streams must not wait for each other's.
+async fn spare(store: &Store) -> Option<PoolConnection<Postgres>> {
+    if store.pool.options().get_max_connections() < 2 {
+        return None;
+    }
+    // In a task of its own: one that takes longer is there for the next batch.
+    let pool = store.pool.clone();
+    let opening = tokio::spawn(async move { pool.acquire().await });
+    tokio::time::timeout(SPARE, opening).await.ok()?.ok()?.ok()
 }
 
 /// One record of the hot state.
@@ -83,30 +140,17 @@ impl Batch {
     /// How many events or records it holds.
     pub fn len(&self) -> u64 {
         let n = match self {
-            Self::Jobs(units, _) => units.iter().map(|unit| unit.events.len()).sum(),
+            Self::Jobs(batch) => batch.units.iter().map(|unit| unit.events.len()).sum(),
             Self::Hot(units) => units.len(),
         };
         n as u64
     }
 
-    /// Writes all rows; one that Postgres cannot hold fails the whole transaction.
-    ///
-    /// Events go by the connection `apart`, where there is one, while `conn` writes what they say of their jobs. They are kept
-    /// whatever becomes of the transaction: read again, they are found to be there.
-    pub async fn write(
-        &self,
-        conn: &mut PgConnection,
-        apart: Option<&mut PgConnection>,
-        env: &str,
-    ) -> Result<(), StoreError> {
-        match (self, apart) {
-            (Self::Jobs(_, rows), Some(apart)) => {
-                // The jobs first: they take longer.
-                let (jobs, events) = tokio::join!(rows.write_jobs(conn), rows.add_events(apart));
-                events.and(jobs)
-            }
-            (Self::Jobs(_, rows), None) => write_jobs(conn, rows).await,
-            (Self::Hot(units), _) => write_hot(conn, env, units).await,
+    /// Writes all rows, once; one that Postgres cannot hold fails the whole transaction.
+    pub async fn write(&mut self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Jobs(batch) => batch.write(conn, env).await,
+            Self::Hot(units) => write_hot(conn, env, units).await,
         }
     }
 
@@ -114,11 +158,10 @@ impl Batch {
     pub async fn write_singly(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
-            Self::Jobs(units, _) => {
-                for unit in units {
-                    let rows = Rows::of(env, std::slice::from_ref(unit))?;
+            Self::Jobs(batch) => {
+                for unit in &batch.units {
                     let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
-                    let written = write_jobs(&mut savepoint, &rows).await;
+                    let written = write_job(&mut savepoint, env, unit).await;
                     if let Some(reason) = keep_or_undo(savepoint, written).await? {
                         refused.extend(unit.sources.iter().map(|source| (source.clone(), reason.clone())));
                     }
@@ -153,9 +196,10 @@ async fn keep_or_undo(
     }
 }
 
-async fn write_jobs(conn: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
-    rows.write_events(&mut *conn).await?;
-    rows.write_jobs(conn).await
+async fn write_job(conn: &mut PgConnection, env: &str, unit: &JobUnit) -> Result<(), StoreError> {
+    let unit = std::slice::from_ref(unit);
+    rows::events(env, unit)?.write_events(&mut *conn).await?;
+    rows::jobs(env, unit)?.write_jobs(conn).await
 }
 
 async fn write_hot(conn: &mut PgConnection, env: &str, units: &[HotUnit]) -> Result<(), StoreError> {

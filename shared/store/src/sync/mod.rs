@@ -1,10 +1,10 @@
 //! From the hot state into Postgres: the event streams of the queues, and the records that bots write.
 //!
 //! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are let go of
-//! afterwards. Events, which only add to one another, go by a second connection at the same time, and are there before the
-//! transaction ends. While one is written the next is read. A crash before the commit leaves everything to be read again, a
-//! crash after it leaves entries that the cursor has passed. Versions and keys make writing a row twice the same as
-//! writing it once.
+//! afterwards. While one is written the next is read, and its events, which only add to one another, are sent ahead by a second
+//! connection; a transaction ends when the events of its batch are there. A crash before the commit leaves everything to be
+//! read again, a crash after it leaves entries that the cursor has passed. Versions and keys make writing a row twice the same
+//! as writing it once.
 
 mod batch;
 mod cursor;
@@ -27,12 +27,11 @@ use perch_jobs::QueueName;
 use perch_queue::{EntryId, Keys, Redis};
 use redis::streams::StreamReadReply;
 use serde::Serialize;
-use sqlx::{FromRow, Postgres, pool::PoolConnection};
+use sqlx::FromRow;
 use tracing::Instrument as _;
 
 use self::{
-    batch::{Batch, HotUnit, Source},
-    rows::Rows,
+    batch::{Batch, HotUnit, JobBatch, Source},
     stream::{Continuity, Entry, Look, Position},
 };
 use crate::{Store, StoreError, hot};
@@ -115,9 +114,6 @@ pub struct Reject {
 
 /// Batches moved from one stream in one run, so that a run ends also when entries come as fast as they are moved.
 const MOST_BATCHES: usize = 1_000;
-
-/// How long a batch waits for a second connection before it goes by one.
-const SPARE: Duration = Duration::from_millis(500);
 
 impl Syncer {
     /// A sync of the events of `queues` and of the records of bots, `batch` rows to a transaction (an entry is never
@@ -239,8 +235,7 @@ impl Syncer {
         let mut unreadable = Vec::new();
         if let Some(queue) = &stream.queue {
             let units = fold::fold(queue, entries, &mut unreadable);
-            let rows = Rows::of(self.store.env_name(), &units)?;
-            return Ok((Batch::Jobs(units, Box::new(rows)), unreadable));
+            return Ok((Batch::Jobs(Box::new(JobBatch::begin(&self.store, units)?)), unreadable));
         }
         let mut units = Vec::new();
         for entry in entries {
@@ -301,10 +296,10 @@ struct Ready {
 async fn written(
     store: Store,
     step: Move,
-    batch: Batch,
+    mut batch: Batch,
     rejects: Vec<(Source, String)>,
 ) -> Result<Option<u64>, StoreError> {
-    let task = tokio::spawn(async move { write(&store, &step, &batch, rejects).await }.in_current_span());
+    let task = tokio::spawn(async move { write(&store, &step, &mut batch, rejects).await }.in_current_span());
     task.await.unwrap_or_else(|_| Err(StoreError::sql("write a batch", sqlx::Error::WorkerCrashed)))
 }
 
@@ -312,17 +307,15 @@ async fn written(
 async fn write(
     store: &Store,
     step: &Move,
-    batch: &Batch,
+    batch: &mut Batch,
     mut rejects: Vec<(Source, String)>,
 ) -> Result<Option<u64>, StoreError> {
     let env = store.env_name();
     let Some(mut tx) = begin(store, step).await? else { return Ok(None) };
-    let mut apart = if matches!(batch, Batch::Jobs(..)) { spare(store).await } else { None };
-    match batch.write(&mut tx, apart.as_deref_mut(), env).await {
+    match batch.write(&mut tx, env).await {
         Ok(()) => {}
         Err(error) if error.is_data() => {
             tracing::warn!(stream = step.stream, %error, "a batch holds values that cannot be stored");
-            drop(apart);
             tx.rollback().await.map_err(StoreError::on("roll back a batch"))?;
             let Some(again) = begin(store, step).await? else { return Ok(None) };
             tx = again;
@@ -335,17 +328,6 @@ async fn write(
     }
     tx.commit().await.map_err(StoreError::on("commit a batch"))?;
     Ok(Some(rejects.len() as u64))
-}
-
-/// A second connection, if the pool has one to spare: those that move other streams must not wait for each other's.
-async fn spare(store: &Store) -> Option<PoolConnection<Postgres>> {
-    if store.pool.options().get_max_connections() < 2 {
-        return None;
-    }
-    // In a task of its own: one that takes longer is there for the next batch.
-    let pool = store.pool.clone();
-    let opening = tokio::spawn(async move { pool.acquire().await });
-    tokio::time::timeout(SPARE, opening).await.ok()?.ok()?.ok()
 }
 
 async fn begin(store: &Store, step: &Move) -> Result<Option<sqlx::Transaction<'static, sqlx::Postgres>>, StoreError> {

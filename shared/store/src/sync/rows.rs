@@ -9,52 +9,19 @@ use sqlx::{Arguments as _, AssertSqlSafe, Encode, PgConnection, Postgres, Type, 
 use super::fold::{EventRow, JobRow, JobUnit};
 use crate::{StoreError, json};
 
-/// Some jobs of one queue and their events, as their statements take them. They are put together while the batch before is
-/// written.
-#[derive(Debug)]
-pub(super) struct Rows {
-    events: Insert,
-    jobs: Insert,
-}
-
-impl Rows {
-    pub fn of(env: &str, units: &[JobUnit]) -> Result<Self, StoreError> {
-        Ok(Self {
-            events: events_of(env, units).map_err(StoreError::on("encode job events"))?,
-            jobs: jobs_of(env, units).map_err(StoreError::on("encode jobs"))?,
-        })
-    }
-
-    /// Writes the events, but for those that Postgres has already.
-    pub async fn write_events(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        self.events.run(conn, " on conflict do nothing").await.map_err(StoreError::on("store job events"))
-    }
-
-    /// The same by a connection that is in no transaction. Postgres has some already only after a crash; to ask it for each
-    /// event costs a third of the time.
-    pub async fn add_events(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        match self.events.run(&mut *conn, "").await {
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => self.write_events(conn).await,
-            added => added.map_err(StoreError::on("store job events")),
-        }
-    }
-
-    /// Writes what the events say of their jobs.
-    pub async fn write_jobs(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        self.jobs.run(conn, MERGE_JOBS).await.map_err(StoreError::on("store jobs"))
-    }
-}
-
-/// An insert of rows of one queue, an array for each column. A column of which no row says anything is left out and takes its
-/// default: Postgres reads each array on its own, and most batches say nothing of half the columns.
-#[derive(Debug)]
-struct Insert {
+/// An insert of rows of one queue, an array for each column. Of many rows a column of which none says anything is left out and
+/// takes its default: Postgres reads each array on its own, and most batches say nothing of half the columns.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Insert {
     table: &'static str,
     arguments: PgArguments,
     columns: Vec<Column>,
 }
 
-/// A column, the type of its array, and what is selected of it.
+/// Fewer rows have all columns, so that small batches of all kinds share one statement.
+const MANY: usize = 200;
+
+/// A column, the type of its array, and what is selected of it: its default where that is null.
 #[derive(Debug, Clone, Copy)]
 struct Column(&'static str, &'static str, &'static str);
 
@@ -70,19 +37,39 @@ impl Insert {
     where
         Vec<Option<T>>: Encode<'q, Postgres> + Type<Postgres>,
     {
-        if values.iter().any(Option::is_some) {
+        let is_few = (1..MANY).contains(&values.len());
+        if is_few || values.iter().any(Option::is_some) {
             self.arguments.add(values).map_err(sqlx::Error::Encode)?;
             self.columns.push(column);
         }
         Ok(())
     }
 
-    async fn run(&self, conn: &mut PgConnection, on_conflict: &'static str) -> Result<(), sqlx::Error> {
+    /// Writes events by a connection that is in no transaction. Postgres has some already only after a crash; to ask it for each
+    /// event costs a third of the time.
+    pub async fn add_events(self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        match self.clone().run(&mut *conn, "").await {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => self.write_events(conn).await,
+            added => added.map_err(StoreError::on("store job events")),
+        }
+    }
+
+    /// The same, but for those that Postgres has already.
+    pub async fn write_events(self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        self.run(conn, " on conflict do nothing").await.map_err(StoreError::on("store job events"))
+    }
+
+    /// Writes what events say of their jobs.
+    pub async fn write_jobs(self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        self.run(conn, MERGE_JOBS).await.map_err(StoreError::on("store jobs"))
+    }
+
+    async fn run(self, conn: &mut PgConnection, on_conflict: &'static str) -> Result<(), sqlx::Error> {
         if self.columns.is_empty() {
             return Ok(());
         }
         let sql = AssertSqlSafe(self.text(on_conflict));
-        sqlx::query_with(sql, self.arguments.clone()).execute(conn).await.map(|_| ())
+        sqlx::query_with(sql, self.arguments).execute(conn).await.map(|_| ())
     }
 
     fn text(&self, on_conflict: &'static str) -> String {
@@ -95,6 +82,16 @@ impl Insert {
             arrays.join(", ")
         )
     }
+}
+
+/// The events of some jobs of one queue.
+pub(super) fn events(env: &str, units: &[JobUnit]) -> Result<Insert, StoreError> {
+    events_of(env, units).map_err(StoreError::on("encode job events"))
+}
+
+/// What events say of their jobs, which are all of one queue.
+pub(super) fn jobs(env: &str, units: &[JobUnit]) -> Result<Insert, StoreError> {
+    jobs_of(env, units).map_err(StoreError::on("encode jobs"))
 }
 
 fn events_of(env: &str, units: &[JobUnit]) -> Result<Insert, sqlx::Error> {
@@ -123,7 +120,6 @@ fn events_of(env: &str, units: &[JobUnit]) -> Result<Insert, sqlx::Error> {
     Ok(insert)
 }
 
-/// The queue that all of them are of.
 fn queue_of(units: &[JobUnit]) -> &str {
     units.first().map_or("", |unit| unit.row.queue.as_str())
 }
