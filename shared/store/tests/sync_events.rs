@@ -183,6 +183,51 @@ async fn a_batch_of_more_than_one_read_moves_every_event_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn what_a_batch_does_not_say_of_a_job_stays_as_it_is_whatever_else_the_batch_says() {
+    let mut world = World::start().await;
+    let known = envelope("extract_post").replace("\"max\"", r#""priority":"high","replays":1,"max""#);
+    let failed = r#"{"attempt":2,"worker":"w1","ms":90,"error":"503","trace":"aa"}"#;
+    // So many that what none says is left out of their statement, and so few that it is not.
+    for (first, jobs) in [(0, 500), (1_000, 4)] {
+        let (half, all) = (first + jobs / 2, first + jobs);
+        let mut pipe = redis::pipe();
+        for n in first..all {
+            pipe.xadd(
+                stream(),
+                "*",
+                &[(format!("enqueued {}", job(n)), &*known), (format!("retried {}", job(n)), failed)],
+            );
+        }
+        pipe.exec_async(&mut world.conn).await.unwrap();
+        world.syncer(1_000).run_once().await.unwrap();
+        let mut pipe = redis::pipe();
+        (first..half).for_each(|n| _ = pipe.xadd(stream(), "*", &[(format!("cancelled {}", job(n)), "{}")]));
+        pipe.exec_async(&mut world.conn).await.unwrap();
+        world.syncer(1_000).run_once().await.unwrap();
+        let mut pipe = redis::pipe();
+        for n in half..all {
+            let other = format!("enqueued {}", job(n + 10_000));
+            pipe.xadd(stream(), "*", &[(format!("cancelled {}", job(n)), "{}"), (other, &*envelope("publish_post"))]);
+        }
+        pipe.exec_async(&mut world.conn).await.unwrap();
+        world.syncer(1_000).run_once().await.unwrap();
+        for n in [first, half - 1, half, all - 1] {
+            let job = world.store.history().job(job(n)).await.unwrap().unwrap();
+            assert_eq!(
+                (job.state, job.priority.as_str(), job.attempts, job.replays),
+                (JobState::Cancelled, "high", 2, 1)
+            );
+            assert_eq!((job.kind.as_deref(), job.group.as_deref()), (Some("extract_post"), Some("main")));
+            assert_eq!((job.worker.as_deref(), job.last_error.as_deref()), (Some("w1"), Some("503")));
+            assert_eq!((job.max_attempts, job.payload), (Some(6), Some(serde_json::json!({"a": 1}))));
+        }
+        let other = world.store.history().job(job(half + 10_000)).await.unwrap().unwrap();
+        assert_eq!((other.state, other.priority.as_str(), other.attempts), (JobState::Waiting, "normal", 0));
+        assert_eq!(world.store.history().events(job(first)).await.unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
 async fn events_of_which_postgres_has_some_already_are_moved_all_the_same() {
     let mut world = World::start().await;
     for n in 0..40 {

@@ -197,7 +197,7 @@ fn a_span_within_another_has_its_trace_whichever_is_asked_first_and_every_answer
 
 #[test]
 fn a_span_whose_ids_were_told_keeps_them() {
-    logged(&settings(), || {
+    exported_or_not(&settings(), || {
         let span = tracing::info_span!("run");
         let told = span.in_scope(current_traceparent).expect("a span has a trace");
         assert!(!set_parent(&span, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));

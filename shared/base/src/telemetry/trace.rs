@@ -44,8 +44,8 @@ pub fn trace_id_of(span: &Span) -> Option<String> {
     })
 }
 
-/// Makes `span` part of the trace that `traceparent` names. It must be called before the span is entered for the first
-/// time. False when the text is no `traceparent` or the span cannot be linked any more; the span is then as it was.
+/// Makes `span` part of the trace that `traceparent` names. It must be called before the span is entered for the first time and
+/// before anyone asks for its trace. False when the text is no `traceparent` or the span cannot be linked any more; the span is then as it was.
 pub fn set_parent(span: &Span, traceparent: &str) -> bool {
     let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     let parent = TraceContextPropagator::new().extract(&carrier);
@@ -55,7 +55,7 @@ pub fn set_parent(span: &Span, traceparent: &str) -> bool {
     }
     let linked = unexported(span, |_, span| {
         let mut known = span.extensions_mut();
-        let is_free = known.get_mut::<SpanContext>().is_none();
+        let is_free = known.get_mut::<Own>().is_none();
         if is_free {
             known.replace(Parent(at));
         }
@@ -88,6 +88,9 @@ pub(super) struct Ids(Sampler);
 
 impl<S: Subscriber> Layer<S> for Ids {}
 
+/// The ids of a span.
+struct Own(SpanContext);
+
 /// What [`set_parent`] made the parent of a span.
 struct Parent(SpanContext);
 
@@ -98,17 +101,17 @@ impl Ids {
 
     /// The ids of a span, the same whenever they are asked for.
     fn of(&self, span: &SpanRef<'_, Registry>) -> SpanContext {
-        if let Some(known) = span.extensions().get::<SpanContext>() {
-            return known.clone();
+        if let Some(known) = span.extensions().get::<Own>() {
+            return known.0.clone();
         }
         let given = span.extensions().get::<Parent>().map(|parent| parent.0.clone());
         let made = self.child(given.or_else(|| span.parent().map(|parent| self.of(&parent))).as_ref());
         let mut known = span.extensions_mut();
         // Another thread may have asked at the same time.
-        if let Some(earlier) = known.get_mut::<SpanContext>() {
-            return earlier.clone();
+        if let Some(earlier) = known.get_mut::<Own>() {
+            return earlier.0.clone();
         }
-        known.insert(made.clone());
+        known.insert(Own(made.clone()));
         made
     }
 
