@@ -223,6 +223,7 @@ async fn what_a_batch_does_not_say_of_a_job_stays_as_it_is_whatever_else_the_bat
         }
         let other = world.store.history().job(job(half + 10_000)).await.unwrap().unwrap();
         assert_eq!((other.state, other.priority.as_str(), other.attempts), (JobState::Waiting, "normal", 0));
+        assert_eq!((other.kind.as_deref(), other.max_attempts), (Some("publish_post"), Some(6)));
         assert_eq!(world.store.history().events(job(first)).await.unwrap().len(), 3);
     }
 }
