@@ -87,7 +87,7 @@ async fn jobs_enqueued_in_bulk_lie_where_their_ids_say_and_wait_in_their_order()
     let mut ids: Vec<String> = Vec::new();
     let mut jobs = 0;
     let mut more = TOGETHER as u64;
-    // Until there are some parts, so that there are calls whose jobs lie in more than one.
+    // Until there are some parts: a call whose jobs were made across the end of one has jobs of two.
     while keys(&world, "jobs:*").await.len() < 4 {
         let some = (jobs..jobs + more).map(|n| NewJob::of(&Chore::number(n)).expect("JSON")).collect();
         let answers = world.client.submit_all(some).await;

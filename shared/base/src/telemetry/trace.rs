@@ -45,7 +45,8 @@ pub fn trace_id_of(span: &Span) -> Option<String> {
 }
 
 /// Makes `span` part of the trace that `traceparent` names. It must be called before the span is entered for the first time and
-/// before anyone asks for its trace. False when the text is no `traceparent` or the span cannot be linked any more; the span is then as it was.
+/// before anyone asks for its trace. False when the text is no `traceparent` or the span cannot be linked any more; the span is
+/// then as it was.
 pub fn set_parent(span: &Span, traceparent: &str) -> bool {
     let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     let parent = TraceContextPropagator::new().extract(&carrier);
