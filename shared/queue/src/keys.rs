@@ -32,9 +32,9 @@ impl Keys {
     keys! {
         /// Hash of id to envelope, from the enqueue until the job is done, of the jobs that lie together (`scripts/parts.lua`).
         jobs => "jobs",
-        /// Prefix of the hashes of id to envelope of the others, one for each 32 ms in which ids were made.
+        /// Prefix of the hashes of id to envelope of the others, one for each 32 ms or each millisecond in which ids were made.
         part => "jobs:",
-        /// Hash: `from`, the last 32 ms whose jobs lie together, and the names of the parts there are.
+        /// Hash: `from` or `from_ms`, the last time whose jobs lie together, and the names of the parts there are.
         parts => "parts",
         /// Sorted set of ids by due time in milliseconds: scheduled jobs and retries.
         delayed => "delayed",

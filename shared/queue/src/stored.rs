@@ -6,6 +6,8 @@ use crate::{Keys, Queue, QueueError, lossy::Lossy};
 
 /// Ids asked for in one pipeline.
 const AT_ONCE: usize = 250;
+/// Parts that a job may lie in.
+const PARTS: usize = 2;
 /// Parts looked through in one pipeline.
 const PARTS_AT_ONCE: usize = 20;
 /// Fields of a hash that a step looks at, about.
@@ -14,9 +16,9 @@ const FIELDS: usize = 1_000;
 type Found = (u64, Vec<(Lossy, Vec<u8>)>);
 
 impl Keys {
-    /// The hash that a job lies in if it is not among those that lie together.
-    pub fn part_of(&self, id: &str) -> String {
-        format!("{}{}", self.part(), id.get(..9).unwrap_or(id))
+    /// The hashes that a job may lie in if it is not among those that lie together: that of its 32 ms, that of its millisecond.
+    pub fn parts_of(&self, id: &str) -> [String; PARTS] {
+        [9, 10].map(|width| format!("{}{}", self.part(), id.get(..width).unwrap_or(id)))
     }
 }
 
@@ -35,12 +37,14 @@ impl Queue {
         }
         let mut apart = redis::pipe();
         for &i in &absent {
-            apart.cmd("HGET").arg(self.keys().part_of(ids[i].as_ref())).arg(ids[i].as_ref());
+            for part in self.keys().parts_of(ids[i].as_ref()) {
+                apart.cmd("HGET").arg(part).arg(ids[i].as_ref());
+            }
         }
         let found: Vec<Option<Vec<u8>>> =
             self.redis().call("read envelopes", |mut conn| async move { apart.query_async(&mut conn).await }).await?;
-        for (i, envelope) in absent.into_iter().zip(found) {
-            envelopes[i] = envelope;
+        for (i, places) in absent.into_iter().zip(found.chunks(PARTS)) {
+            envelopes[i] = places.iter().flatten().next().cloned();
         }
         Ok(envelopes)
     }
@@ -52,11 +56,13 @@ impl Queue {
             let mut pipe = redis::pipe();
             for id in chunk.iter().map(ToString::to_string) {
                 pipe.cmd("HEXISTS").arg(self.keys().jobs()).arg(&id);
-                pipe.cmd("HEXISTS").arg(self.keys().part_of(&id)).arg(&id);
+                for part in self.keys().parts_of(&id) {
+                    pipe.cmd("HEXISTS").arg(part).arg(&id);
+                }
             }
             let there: Vec<bool> =
                 self.redis().call("look for jobs", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
-            let there = there.chunks(2).map(|places| places.contains(&true));
+            let there = there.chunks(1 + PARTS).map(|places| places.contains(&true));
             missing.extend(chunk.iter().zip(there).filter(|(_, there)| !there).map(|(id, _)| *id));
         }
         Ok(missing)
@@ -68,7 +74,7 @@ impl Queue {
         let mut cursor = 0;
         loop {
             let (next, fields) = self.step(&self.keys().parts(), cursor).await?;
-            let names = fields.into_iter().map(|(name, _)| name.0).filter(|name| name != "from");
+            let names = fields.into_iter().map(|(name, _)| name.0).filter(|name| !name.starts_with("from"));
             let parts: Vec<String> = names.map(|name| format!("{}{name}", self.keys().part())).collect();
             for some in parts.chunks(PARTS_AT_ONCE) {
                 self.scan_hashes(some.to_vec(), &mut tell).await?;

@@ -22,7 +22,20 @@ async fn world() -> World {
 
 /// Ids made 40 ms apart, the last one now.
 fn ids(n: u32) -> Vec<JobId> {
-    (0..n).rev().map(|before| JobId::at(Utc::now() - TimeDelta::milliseconds(i64::from(before) * 40))).collect()
+    let now = Utc::now();
+    (0..n).rev().map(|before| JobId::at(now - TimeDelta::milliseconds(i64::from(before) * 40))).collect()
+}
+
+/// Ids of which as many as lie together were made in one millisecond, and each other in one of its own, the last one now.
+fn fast_ids(n: u32) -> Vec<JobId> {
+    let now = Utc::now();
+    let apart = i64::from(n) - i64::try_from(TOGETHER).expect("few");
+    (0..i64::from(n)).rev().map(|before| JobId::at(now - TimeDelta::milliseconds(before.min(apart)))).collect()
+}
+
+/// Ids whose jobs lie in parts of 32 ms, and such whose jobs lie in parts of one.
+fn both_ids(n: u32) -> [Vec<JobId>; 2] {
+    [ids(n), fast_ids(n)]
 }
 
 async fn enqueue(world: &World, ids: &[JobId]) {
@@ -39,14 +52,33 @@ async fn keys(world: &World, what: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn parts_are_as_narrow_as_the_first_jobs_came_fast() {
+    for (ids, width, field) in [(ids(10), 9, "from"), (fast_ids(10), 10, "from_ms")] {
+        let world = world().await;
+        enqueue(&world, &ids).await;
+        let mut parts: Vec<String> = ids[TOGETHER..].iter().map(|id| id.to_string()[..width].to_owned()).collect();
+        let named = parts.iter().map(|name| format!("{}{name}", world.queue.keys().part()));
+        assert_eq!(keys(&world, "jobs:*").await.into_iter().collect::<BTreeSet<_>>(), named.collect());
+        parts.push(field.to_owned());
+        let mut fields = redis::cmd("HKEYS");
+        fields.arg(world.queue.keys().parts());
+        let fields: BTreeSet<String> = fields.query_async(&mut world.redis.raw().await).await.expect("HKEYS");
+        assert_eq!(fields, parts.into_iter().collect());
+    }
+}
+
+#[tokio::test]
 async fn whoever_looks_for_a_job_finds_it_wherever_it_lies() {
-    let world = world().await;
-    let ids = ids(10);
-    enqueue(&world, &ids).await;
-    assert_eq!(keys(&world, "jobs:*").await.len(), 10 - TOGETHER, "each later one has 32 ms of its own");
+    for ids in both_ids(10) {
+        find(&world().await, &ids).await;
+    }
+}
+
+async fn find(world: &World, ids: &[JobId]) {
+    enqueue(world, ids).await;
     let listed = world.queue.list(JobState::Waiting, 0, 100).await.expect("Redis");
     assert_eq!(listed.iter().map(|view| view.id).collect::<Vec<_>>(), ids);
-    for id in &ids {
+    for id in ids {
         assert!(world.queue.job(*id).await.expect("Redis").is_some_and(|view| view.envelope.contains("chore")));
     }
     let stranger = JobId::at(Utc::now());
@@ -61,10 +93,14 @@ async fn whoever_looks_for_a_job_finds_it_wherever_it_lies() {
 
 #[tokio::test]
 async fn an_id_is_accepted_once_wherever_it_lies() {
-    let world = world().await;
-    let ids = ids(10);
+    for ids in both_ids(10) {
+        give_twice(&world().await, &ids).await;
+    }
+}
+
+async fn give_twice(world: &World, ids: &[JobId]) {
     for _ in 0..2 {
-        enqueue(&world, &ids).await;
+        enqueue(world, ids).await;
         let bulk = ids.iter().zip(0..).map(|(id, n)| {
             let options = EnqueueOptions { id: Some(*id), ..EnqueueOptions::default() };
             NewJob::of(&Chore::number(n)).expect("JSON").with(options)
@@ -78,22 +114,27 @@ async fn an_id_is_accepted_once_wherever_it_lies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_enqueued_in_bulk_lie_where_their_ids_say_and_wait_in_their_order() {
+    for first in both_ids(u32::try_from(TOGETHER).expect("few")) {
+        enqueue_in_bulk(&first).await;
+    }
+}
+
+async fn enqueue_in_bulk(first: &[JobId]) {
     const AT_ONCE: u64 = 3_000;
     let world = World::with(
         |queue, engine| (queue.history, engine.jobs_together) = (History::Failures, TOGETHER),
         Clock::system(),
     )
     .await;
-    let mut ids: Vec<String> = Vec::new();
-    let mut jobs = 0;
-    let mut more = TOGETHER as u64;
+    enqueue(&world, first).await;
+    let mut ids: Vec<String> = first.iter().map(ToString::to_string).collect();
+    let mut jobs = ids.len() as u64;
     // Until there are some parts: a call whose jobs were made across the end of one has jobs of two.
     while keys(&world, "jobs:*").await.len() < 4 {
-        let some = (jobs..jobs + more).map(|n| NewJob::of(&Chore::number(n)).expect("JSON")).collect();
+        let some = (jobs..jobs + AT_ONCE).map(|n| NewJob::of(&Chore::number(n)).expect("JSON")).collect();
         let answers = world.client.submit_all(some).await;
         ids.extend(answers.into_iter().map(|answer| answer.expect("accepted").id.to_string()));
-        jobs += more;
-        more = AT_ONCE;
+        jobs += AT_ONCE;
     }
 
     let mut conn = world.redis.raw().await;
@@ -129,8 +170,18 @@ fn lost(id: JobId) -> Restore {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_are_gone_once_their_jobs_are_and_the_dead_keep_theirs() {
-    let world = world().await;
-    enqueue(&world, &ids(12)).await;
+    for ids in both_ids(12) {
+        let world = world().await;
+        enqueue(&world, &ids).await;
+        let dead = run_all_but_the_last(&world).await;
+        assert_eq!(keys(&world, "jobs*").await.len(), 1);
+        assert_eq!(world.queue.discard(&[dead], "ann").await.expect("Redis"), 1);
+        assert_eq!(keys(&world, "jobs*").await.len() + keys(&world, "parts").await.len(), 0);
+        assert!(keys(&world, "dead_attempts").await.is_empty());
+    }
+}
+
+async fn run_all_but_the_last(world: &World) -> JobId {
     let working = world.work(
         Handlers::new()
             .on(|chore: Chore| async move { if chore.n == 11 { Err(Fail::Dead("unlucky".into())) } else { Ok(()) } }),
@@ -141,10 +192,7 @@ async fn parts_are_gone_once_their_jobs_are_and_the_dead_keep_theirs() {
     let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
     assert_eq!((letters.len(), letters[0].attempts), (1, 1));
     assert!(letters[0].envelope.as_ref().is_some_and(|envelope| envelope.contains("chore")));
-    assert_eq!(keys(&world, "jobs*").await.len(), 1);
-    assert_eq!(world.queue.discard(&[letters[0].id], "ann").await.expect("Redis"), 1);
-    assert_eq!(keys(&world, "jobs*").await.len() + keys(&world, "parts").await.len(), 0);
-    assert!(keys(&world, "dead_attempts").await.is_empty());
+    letters[0].id
 }
 
 #[tokio::test]
@@ -164,7 +212,7 @@ async fn parts_that_were_never_needed_are_closed_by_the_next_pruning() {
 async fn there_are_no_parts_while_a_worker_of_an_older_version_is_there() {
     let world = world().await;
     testing::introduce(&world.queue, "older", r#"{"version":"0.1.0"}"#).await.expect("Redis");
-    testing::introduce(&world.queue, "newer", r#"{"version":"0.1.0","parts":true}"#).await.expect("Redis");
+    testing::introduce(&world.queue, "newer", NEWEST).await.expect("Redis");
     enqueue(&world, &ids(6)).await;
     assert!(keys(&world, "parts").await.is_empty());
     testing::leave(&world.queue, "older").await.expect("Redis");
@@ -172,10 +220,47 @@ async fn there_are_no_parts_while_a_worker_of_an_older_version_is_there() {
     assert_eq!(keys(&world, "parts").await.len(), 1);
 }
 
+const NEWEST: &str = r#"{"version":"0.1.0","parts":true,"parts_of_ms":true}"#;
+
+#[tokio::test]
+async fn parts_are_wide_while_a_worker_is_there_that_knows_no_others() {
+    for (about, width) in [(r#"{"version":"0.1.0","parts":true}"#, 9), (NEWEST, 10)] {
+        let world = world().await;
+        testing::introduce(&world.queue, "newest", NEWEST).await.expect("Redis");
+        testing::introduce(&world.queue, "other", about).await.expect("Redis");
+        enqueue(&world, &fast_ids(4)).await;
+        enqueue(&world, &[JobId::at(Utc::now() + TimeDelta::milliseconds(40))]).await;
+        let parts = keys(&world, "jobs:*").await;
+        let prefix = world.queue.keys().part();
+        assert!(!parts.is_empty() && parts.iter().all(|part| part.len() == prefix.len() + width), "{parts:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_worker_says_which_parts_it_knows() {
+    let world = world().await;
+    let working = world.work(Handlers::new().on(|_: Chore| async { Ok::<(), Fail>(()) }));
+    let about = || async {
+        let mut about = redis::cmd("HVALS");
+        about.arg(world.queue.keys().worker_info());
+        about.query_async::<Vec<String>>(&mut world.redis.raw().await).await.expect("HVALS")
+    };
+    eventually("it is known", || async { !about().await.is_empty() }).await;
+    let about = about().await.concat();
+    assert!(about.contains(r#""parts":true"#) && about.contains(r#""parts_of_ms":true"#), "{about}");
+    working.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_an_older_version_stores_beside_parts_runs_like_any_other() {
-    let world = world().await;
-    enqueue(&world, &ids(6)).await;
+    for ids in both_ids(6) {
+        let world = world().await;
+        enqueue(&world, &ids).await;
+        run_one_of_an_older_version(&world).await;
+    }
+}
+
+async fn run_one_of_an_older_version(world: &World) {
     let id = JobId::at(Utc::now() + TimeDelta::seconds(1)).to_string();
     let keys_of = world.queue.keys();
     let mut pipe = redis::pipe();
@@ -189,7 +274,7 @@ async fn a_job_that_an_older_version_stores_beside_parts_runs_like_any_other() {
         async { Ok::<(), Fail>(()) }
     }));
     world.drained().await;
-    eventually("nothing is stored", || async { keys(&world, "jobs*").await.is_empty() }).await;
+    eventually("nothing is stored", || async { keys(world, "jobs*").await.is_empty() }).await;
     assert!(seen.all().contains(&7));
     working.stop().await;
 }

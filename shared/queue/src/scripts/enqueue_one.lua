@@ -12,13 +12,15 @@ local id, envelope, TOGETHER = ARGV[6], ARGV[7], tonumber(ARGV[5])
 local there = call('EXISTS', CANCELLED, PARTS, WAKE)
 local token, hash, parts_from = there > 0 and call('EXISTS', WAKE) or 0, JOBS, false
 if there > token then
-  local name = string.sub(id, 1, 9)
-  local parts = call('HMGET', PARTS, 'from', name)
-  parts_from = tonumber(parts[1])
+  local name, narrow = string.sub(id, 1, 9), string.sub(id, 1, 10)
+  local parts = call('HMGET', PARTS, 'from', 'from_ms', name, narrow)
+  local known = parts[3]
+  if not parts[1] then name, known = narrow, parts[4] end
+  parts_from = tonumber(parts[1] or parts[2])
   if there > token + (parts_from and 1 or 0) and call('SISMEMBER', CANCELLED, id) == 1 then return { 1, 1, id } end
   if parts_from and (tonumber(name, 36) or 0) > parts_from then
     hash = PART .. name
-    if not parts[2] then call('HSET', PARTS, name, '') end
+    if not known then call('HSET', PARTS, name, '') end
   end
 end
 if call('HSETNX', hash, id, envelope) == 0 then return { 1, 1, id } end

@@ -25,7 +25,8 @@ end
 
 -- What makes a fetch more than first attempts taken from one list. Parts are looked for along with it.
 local there = call('EXISTS', PARTS, CANCELLED, PARKED_COUNT, DELAYED, ATTEMPTS, UNIQUE_QUEUED, READY_HIGH, READY_LOW)
-parts_from = there > 0 and tonumber(call('HGET', PARTS, 'from')) or false
+parts_from = false
+if there > 0 then read_parts() end
 local first_due = there > 0 and first_of(DELAYED) or nil
 -- Jobs that lie in parts, and those that are not due, hold nothing up.
 local unusual = there > (parts_from and 1 or 0) + (first_due and first_due > now and 1 or 0)

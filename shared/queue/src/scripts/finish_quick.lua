@@ -55,7 +55,8 @@ end
 -- Most queues keep nothing but jobs. Attempts and errors are kept of those that failed, which plain successes never did.
 if others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0) then
   local there = call('EXISTS', PARTS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING)
-  parts_from = there > 0 and tonumber(call('HGET', PARTS, 'from')) or false
+  parts_from = false
+  if there > 0 then read_parts() end
   if there == (parts_from and 1 or 0) then
     if #finished > 0 then remove(finished) end
     return finish()

@@ -1,16 +1,24 @@
 -- Where envelopes lie. The first jobs lie together, in JOBS. Once TOGETHER of them do, the field `from` of PARTS says how late
 -- the last of their ids was made, and jobs with later ids lie in parts: a hash of its own for each 32 ms in which ids were
--- made, since a command takes twice as long in a hash that no cache holds. So the place of a job follows from its id and
--- `from`, which stays as it is while there are parts. The other fields of PARTS are the names of the parts there are.
+-- made, since a command takes twice as long in a hash that no cache holds. Where the first jobs came fast, the field is `from_ms`,
+-- and a part has the jobs of one millisecond. So the place of a job follows from its id and that field, which stays as it is
+-- while there are parts. The other fields of PARTS are the names of the parts there are.
 
--- The first nine characters of an id are its 32 ms; read as digits to the base 36 they sort as the times do.
-local sub, parts_from = string.sub, nil
+-- The first nine characters of an id are its 32 ms, ten its millisecond; read as digits to the base 36 they sort as the times
+-- do. `parts_from` is nil until it is read, and false where there are no parts.
+local sub, parts_from, width = string.sub, nil, 9
+
+local function read_parts()
+  local from = call('HMGET', PARTS, 'from', 'from_ms')
+  if not from[1] then width = 10 end
+  parts_from = tonumber(from[1] or from[2]) or false
+end
 
 -- The hash that a job lies in, and the name of the part, false where it is none.
 local function home(id)
-  if parts_from == nil then parts_from = tonumber(call('HGET', PARTS, 'from')) or false end
+  if parts_from == nil then read_parts() end
   if parts_from then
-    local name = sub(id, 1, 9)
+    local name = sub(id, 1, width)
     local made = tonumber(name, 36)
     if made and made > parts_from then return PART .. name, name end
   end
@@ -34,9 +42,9 @@ end
 local function homes(ids)
   local hash, part = home(ids[1])
   if not parts_from then return { JOBS, false, 1, #ids } end
-  local runs, n, last = { hash, part, 1 }, 4, sub(ids[1], 1, 9)
+  local runs, n, last = { hash, part, 1 }, 4, sub(ids[1], 1, width)
   for i = 2, #ids do
-    local name = sub(ids[i], 1, 9)
+    local name = sub(ids[i], 1, width)
     if name ~= last then
       last = name
       local there, its = home(ids[i])

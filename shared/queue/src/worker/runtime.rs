@@ -209,6 +209,7 @@ impl Runtime {
             "version": env!("CARGO_PKG_VERSION"),
             // What `parts_open.lua` looks for.
             "parts": true,
+            "parts_of_ms": true,
             "concurrency": queue.settings().concurrency,
         });
         Fetcher {
