@@ -103,11 +103,11 @@ pub async fn finish(queue: &Queue, lease: &Lease, envelope: &Envelope, end: End)
     Ok(held == [true])
 }
 
-/// Acknowledges first attempts that succeeded, at most 500.
-pub async fn succeed(queue: &Queue, leases: &[Lease]) -> Result<(), QueueError> {
+/// Acknowledges first attempts that succeeded, at most 500, in one call. Answers for each whether its lease was still held.
+pub async fn succeed(queue: &Queue, leases: &[Lease]) -> Result<Vec<bool>, QueueError> {
     let data = EventData { attempt: Some(1), ..EventData::default() };
     let of = |lease: &Lease| Finish { lease: lease.clone(), verdict: Verdict::Done, data: data.clone() };
-    finish::finish(queue, &leases.iter().map(of).collect::<Vec<_>>()).await.map(|_| ())
+    finish::finish(queue, &leases.iter().map(of).collect::<Vec<_>>()).await
 }
 
 /// One heartbeat of a worker: the leases it no longer holds, and those whose jobs shall stop.

@@ -16,7 +16,7 @@ use apalis_redis::{Config, RedisStorage};
 use chrono::Utc;
 use perch_base::{Clock, settings::History};
 use perch_queue::{
-    EnqueueOptions, Envelope, Fail, Intake, NewJob,
+    EnqueueOptions, Envelope, Fail, Intake, Lease, NewJob,
     testing::{self, End},
     worker::{HandlerResult, Handlers},
 };
@@ -152,6 +152,25 @@ async fn a_redis_at_its_memory_limit_can_still_be_drained() {
     limit("0").exec_async(&mut raw).await.expect("CONFIG SET");
     world.drained().await;
     working.stop().await;
+}
+
+#[tokio::test]
+async fn many_successes_are_acknowledged_at_once_by_a_redis_at_its_memory_limit() {
+    const JOBS: usize = 60;
+    let server = OwnRedis::start().await;
+    let redis = TestRedis::at(&server.url());
+    let mut settings = queue_settings();
+    settings.history = History::Failures;
+    let world = World::on(redis, server_door(&server), settings, &engine(), &Clock::system());
+    let jobs = (0..JOBS as u64).map(|n| NewJob::of(&Chore::number(n)).expect("JSON")).collect();
+    assert!(world.client.submit_all(jobs).await.iter().all(Result::is_ok));
+    let fetched = testing::fetch(&world.queue, "steps", JOBS, 0).await.expect("Redis").jobs;
+    let leases: Vec<Lease> = fetched.into_iter().map(|(lease, _)| lease).collect();
+    let mut limit = redis::cmd("CONFIG");
+    limit.arg("SET").arg("maxmemory").arg("1mb").exec_async(&mut world.redis.raw().await).await.expect("CONFIG SET");
+    assert!(world.client.enqueue(&Chore::number(99)).await.is_err(), "it is full");
+    assert_eq!(testing::succeed(&world.queue, &leases).await.expect("Redis works"), [true; JOBS]);
+    assert_eq!(world.queue.stats().await.expect("Redis").succeeded, JOBS as u64);
 }
 
 #[tokio::test]

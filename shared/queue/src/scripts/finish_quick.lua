@@ -2,47 +2,46 @@
 -- on with the others.
 --
 -- Own ARGV: 6 the number of plain successes, their lease members, 7 the number of told successes, for each its lease member
---   and data (JSON of the event), then groups of four: lease member, outcome, delay ms, data. No event tells of a plain
---   success: a first attempt under a history of failures. One always tells of a told one: any under a full history.
+--   and data (JSON of the event), then groups of four: lease member, outcome, delay ms, data. No lease is there twice. No event
+--   tells of a plain success: a first attempt under a history of failures. One always tells of a told one: any under a full
+--   history.
 --   Outcomes: done · retry (after delay; the attempt counts) · snooze (after delay; it does not count) · dead · cancelled ·
 --   release (at once, in front; it does not count)
 -- Result: the places, from 1, of those whose lease was no longer held: there nothing was changed.
 -- Atomic: all given attempts in one go.
--- Bound: the number of attempts given, which the caller keeps at 500.
+-- Bound: the number of attempts given, which the caller keeps at 500; where a lease was lost, what lost.lua says.
 
 local out, finished = {}, {}
 local freed, succeeded = false, 0
 
--- Successes, each `step` arguments: the member first, then its data if an event tells of it. The places of those that
--- were lost are counted from `place`.
-local function succeed(from, count, step, place)
-  if count == 0 then return {} end
-  local held, n, done = {}, 0, #finished
-  for i = 1, count do
-    local at = from + (i - 1) * step
-    local member = ARGV[at]
-    if call('ZREM', LEASES, member) == 1 then
-      n = n + 1
-      held[n] = member
-      local id = string.sub(member, 1, 26)
-      finished[done + n] = id
-      if step == 2 then event('succeeded', id, ARGV[at + 1]) end
-    else
-      out[#out + 1] = place + i
-    end
+-- Gives up the leases of successes, each `step` arguments, the member first. A command for each would be an eighth of what a job
+-- costs Redis. One for all tells how many were not held: hardly ever is there one, and finish.lua finds out which.
+local function give_up(from, count, step)
+  if count == 0 then return {}, 0 end
+  local members = {}
+  for i = 1, count do members[i] = ARGV[from + (i - 1) * step] end
+  return members, count - call('ZREM', LEASES, unpack(members))
+end
+
+-- Counts successes whose leases were held; `data` has what the event of each says, if there are events.
+local function succeed(held, data)
+  local done = #finished
+  for i, member in ipairs(held) do
+    local id = string.sub(member, 1, 26)
+    finished[done + i] = id
+    if data then event('succeeded', id, data[member]) end
   end
-  if n > 0 then
-    freed = true
-    succeeded = succeeded + n
-  end
-  return held
+  succeeded = succeeded + #held
+  freed = freed or #held > 0
 end
 
 local plain = tonumber(ARGV[6])
 local told = tonumber(ARGV[7 + plain])
 local others = 8 + plain + 2 * told
-local held = succeed(7, plain, 1, 0)
-local held_told = succeed(8 + plain, told, 2, plain)
+local held, lost = give_up(7, plain, 1)
+local held_told, lost_told = give_up(8 + plain, told, 2)
+local data_told = {}
+for at = 8 + plain, others - 1, 2 do data_told[ARGV[at]] = ARGV[at + 1] end
 
 local function finish()
   if succeeded > 0 then call('HINCRBY', STATE, 'succeeded', succeeded) end
@@ -52,8 +51,12 @@ local function finish()
   return out
 end
 
+if lost + lost_told == 0 then
+  succeed(held)
+  succeed(held_told, data_told)
+end
 -- Most queues keep nothing but jobs. Attempts and errors are kept of those that failed, which plain successes never did.
-if others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0) then
+if lost + lost_told == 0 and others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0) then
   local there = call('EXISTS', PARTS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING)
   parts_from = false
   if there > 0 then read_parts() end

@@ -26,7 +26,7 @@ async fn jobs_that_are_drained_share_their_round_trips_and_most_commands() {
     ground.fill(JOBS).await;
     ground.cost_of_drain("a job drained with a history of failures", JOBS).await.without_names(1, 1).within(&[
         Bound { of: Trips, measured: 0.0161, most: 0.025 },
-        Bound { of: Commands, measured: 1.2, most: 1.4 },
+        Bound { of: Commands, measured: 0.18, most: 0.3 },
         Bound { of: Sent, measured: 71.5, most: 83.0 },
         Bound { of: Received, measured: 257.0, most: 296.0 },
         Bound { of: Allocations, measured: 20.6, most: 24.7 },
@@ -40,7 +40,7 @@ async fn jobs_that_are_drained_with_a_full_history_share_their_round_trips_and_m
     ground.fill(JOBS).await;
     ground.cost_of_drain("a job drained with a full history", JOBS).await.without_names(2, 1).within(&[
         Bound { of: Trips, measured: 0.0158, most: 0.025 },
-        Bound { of: Commands, measured: 1.24, most: 1.45 },
+        Bound { of: Commands, measured: 0.23, most: 0.37 },
         Bound { of: Sent, measured: 112.0, most: 129.0 },
         Bound { of: Received, measured: 257.0, most: 296.0 },
         Bound { of: Allocations, measured: 22.6, most: 27.1 },

@@ -1,0 +1,191 @@
+//! Many successes acknowledged in one call: those count whose lease is still held, and nothing else changes.
+
+mod support;
+
+use std::time::Duration;
+
+use chrono::Utc;
+use perch_base::{Clock, settings::History};
+use perch_jobs::{JobId, Priority};
+use perch_queue::{
+    Envelope, EventKind, Fail, JobState, Lease,
+    testing::{self, End},
+};
+use proptest::{
+    prelude::*,
+    sample::select,
+    test_runner::{Config, TestRunner},
+};
+use support::{Chore, World};
+
+/// Where a job has got to when its worker, which leased it first, acknowledges its success.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    /// The worker holds the lease.
+    Held,
+    /// It was acknowledged before: the answer got lost.
+    Ended,
+    /// The lease ran out; the job waits for its second attempt.
+    RanOut,
+    /// The lease ran out, and another worker has the second attempt.
+    RanOutAndTaken,
+    /// The lease is gone as if Redis had never given it; the job waits as before.
+    Back,
+    /// The same, but another worker has taken it.
+    BackAndTaken,
+    /// The same, but it waits for a place of its group.
+    BackInGroup,
+    /// It waits for its second attempt, which is not due.
+    PutOff,
+    /// It waits for another first attempt, which is not due.
+    Snoozed,
+    /// It is dead.
+    Dead,
+}
+
+use Fate::{Back, BackAndTaken, BackInGroup, Dead, Ended, Held, PutOff, RanOut, RanOutAndTaken, Snoozed};
+
+const FATES: [Fate; 10] = [Held, Ended, RanOut, RanOutAndTaken, Back, BackAndTaken, BackInGroup, PutOff, Snoozed, Dead];
+
+struct Play {
+    world: World,
+    clock: Clock,
+    fates: Vec<Fate>,
+    leases: Vec<(Lease, Envelope)>,
+}
+
+impl Play {
+    async fn start(history: History, fates: &[Fate]) -> Self {
+        let clock = Clock::manual(Utc::now());
+        let world = World::with(|queue, _| queue.history = history, clock.clone()).await;
+        for n in 0..fates.len() as u64 {
+            world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+        }
+        let leases = take(&world, "first", fates.len()).await;
+        Self { world, clock, fates: fates.to_vec(), leases }
+    }
+
+    fn of(&self, wanted: impl Fn(Fate) -> bool) -> Vec<Lease> {
+        self.leases.iter().zip(&self.fates).filter(|(_, f)| wanted(**f)).map(|((lease, _), _)| lease.clone()).collect()
+    }
+
+    async fn end(&self, wanted: Fate, end: impl Fn() -> End) {
+        for ((lease, envelope), _) in self.leases.iter().zip(&self.fates).filter(|(_, fate)| **fate == wanted) {
+            assert!(testing::finish(&self.world.queue, lease, envelope, end()).await.expect("Redis"));
+        }
+    }
+
+    /// Lets the leases of some run out. Of these, some are taken by another worker.
+    async fn run_out(&self) {
+        let lease = self.world.queue.engine().lease;
+        self.clock.advance(lease * 2 / 3);
+        let others = self.of(|fate| !matches!(fate, RanOut | RanOutAndTaken));
+        testing::renew(&self.world.queue, "first", &others, 0).await.expect("Redis");
+        self.clock.advance(lease * 2 / 3);
+        testing::fetch(&self.world.queue, "other", 0, 100).await.expect("Redis");
+        let back: Vec<JobId> = self.of(|fate| fate == RanOut).iter().map(Lease::id).collect();
+        let mut taken = take(&self.world, "other", self.fates.len()).await;
+        taken.retain(|(lease, _)| back.contains(&lease.id()));
+        // Those that only wait are given back as a worker that stops gives them.
+        for (lease, envelope) in taken {
+            assert!(testing::finish(&self.world.queue, &lease, &envelope, End::Interrupted).await.expect("Redis"));
+        }
+    }
+
+    /// Puts jobs back as a Redis with older data has them, in front.
+    async fn put_back(&self, wanted: Fate) {
+        let keys = self.world.queue.keys();
+        let list = if wanted == BackInGroup { format!("{}a", keys.parked()) } else { keys.ready(Priority::Normal) };
+        for lease in self.of(|fate| fate == wanted) {
+            let mut pipe = redis::pipe();
+            pipe.zrem(keys.leases(), lease.member()).lpush(&list, lease.id().to_string());
+            if wanted == BackInGroup {
+                pipe.hincr(keys.parked_count(), "a", 1);
+            }
+            pipe.exec_async(&mut self.world.redis.raw().await).await.expect("Redis");
+        }
+    }
+
+    async fn states(&self) -> Vec<Option<JobState>> {
+        let mut states = Vec::new();
+        for (lease, _) in &self.leases {
+            states.push(self.world.queue.job(lease.id()).await.expect("Redis").map(|view| view.state));
+        }
+        states
+    }
+
+    async fn acknowledge(&self) {
+        self.end(Ended, || End::Succeeded).await;
+        let hour = Duration::from_secs(3_600);
+        self.end(PutOff, || End::Failed(Fail::RetryAfter(hour, "later".into()))).await;
+        self.end(Snoozed, || End::Failed(Fail::Snooze(hour, "later".into()))).await;
+        self.end(Dead, || End::Failed(Fail::Dead("hopeless".into()))).await;
+        self.run_out().await;
+        self.put_back(BackAndTaken).await;
+        let more = self.of(|fate| fate == BackAndTaken).len();
+        assert_eq!(take(&self.world, "another", more).await.len(), more);
+        self.put_back(Back).await;
+        self.put_back(BackInGroup).await;
+        let stats = || async { self.world.queue.stats().await.expect("Redis") };
+        let (before, states) = (stats().await, self.states().await);
+
+        let held = testing::succeed(&self.world.queue, &self.of(|_| true)).await.expect("Redis");
+
+        let really: Vec<bool> = self.fates.iter().map(|fate| *fate == Held).collect();
+        assert_eq!(held, really, "{:?}", self.fates);
+        let many = really.iter().filter(|held| **held).count() as u64;
+        let after = stats().await;
+        assert_eq!(after.succeeded, before.succeeded + many);
+        assert_eq!(after.running, before.running - many);
+        assert_eq!((after.waiting(), after.delayed, after.dead), (before.waiting(), before.delayed, before.dead));
+        let unless_held = |(state, held): (Option<JobState>, &bool)| if *held { None } else { state };
+        let left: Vec<Option<JobState>> = states.into_iter().zip(&really).map(unless_held).collect();
+        assert_eq!(self.states().await, left, "{:?}", self.fates);
+        let told = self.world.count(EventKind::Succeeded).await as u64;
+        let full = self.world.queue.settings().history == History::Full;
+        assert_eq!(told, if full { after.succeeded } else { 0 });
+    }
+}
+
+async fn take(world: &World, holder: &str, most: usize) -> Vec<(Lease, Envelope)> {
+    let fetched = testing::fetch(&world.queue, holder, most, 0).await.expect("Redis").jobs;
+    fetched.into_iter().map(|(lease, text)| (lease, Envelope::decode(&text).expect("readable"))).collect()
+}
+
+#[test]
+fn of_many_acknowledged_at_once_those_count_whose_lease_is_held() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    // Mostly held, as they are: few lost among many is what is hard to tell.
+    let fate = prop_oneof![Just(Held), select(&FATES[..])];
+    let cases = (select(vec![History::Failures, History::Full]), prop::collection::vec(fate, 1..10));
+    let played = runner.run(&cases, |(history, fates)| {
+        runtime.block_on(async { Play::start(history, &fates).await.acknowledge().await });
+        Ok(())
+    });
+    assert!(played.is_ok(), "{played:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_waits_behind_thousands_is_found_there() {
+    let play = Play::start(History::Failures, &[Held, Back, Held]).await;
+    play.put_back(Back).await;
+    let ids = (0..2_500).map(|_| JobId::at(Utc::now()).to_string());
+    let mut before = redis::cmd("LPUSH");
+    before.arg(play.world.queue.keys().ready(Priority::Normal)).arg(ids.collect::<Vec<_>>());
+    before.exec_async(&mut play.world.redis.raw().await).await.expect("RPUSH");
+    let held = testing::succeed(&play.world.queue, &play.of(|_| true)).await.expect("Redis");
+    assert_eq!(held, [true, false, true]);
+}
+
+#[tokio::test]
+async fn where_no_lease_was_held_nothing_is_changed() {
+    let play = Play::start(History::Failures, &[Held, Held]).await;
+    let mut gone = redis::cmd("DEL");
+    gone.arg(play.world.queue.keys().leases());
+    gone.exec_async(&mut play.world.redis.raw().await).await.expect("DEL");
+    let held = testing::succeed(&play.world.queue, &play.of(|_| true)).await.expect("Redis");
+    assert_eq!(held, [false, false]);
+    assert!(play.world.queue.job(play.leases[0].0.id()).await.expect("Redis").is_some());
+    assert_eq!(play.world.queue.stats().await.expect("Redis").succeeded, 0);
+}
