@@ -127,8 +127,8 @@ fn subscriber(
             lines.fmt_fields(JsonFields).boxed()
         }
     };
-    // A filter of its own: a quiet log must not cost the trace ids, and the exporter must not trace itself.
-    let wanted = Targets::new().with_default(LevelFilter::INFO).with_targets(
+    // The exporter must not trace itself.
+    let traced = Targets::new().with_default(LevelFilter::INFO).with_targets(
         ["hyper", "hyper_util", "h2", "reqwest", "rustls", "opentelemetry"].map(|t| (t, LevelFilter::OFF)),
     );
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.trace_ratio)));
@@ -137,21 +137,23 @@ fn subscriber(
         let builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(sampler.clone());
         builder.with_batch_exporter(exporter).build()
     });
-    let traces = match &provider {
+    // Without an export one filter is for all (see `Ids`).
+    let (lines, traces) = match &provider {
         // Each of these costs time at every step into a span and out of it; the log says where a line was written, and
         // everything here asks a span for its trace (see `trace`), never OpenTelemetry for the current one.
-        Some(provider) => tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("perch"))
-            .with_context_activation(false)
-            .with_tracked_inactivity(false)
-            .with_threads(false)
-            .with_location(false)
-            .with_target(false)
-            .with_filter(wanted)
-            .boxed(),
-        None => Ids::new(sampler).with_filter(wanted).boxed(),
+        Some(provider) => {
+            let traces = tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("perch"))
+                .with_context_activation(false)
+                .with_tracked_inactivity(false)
+                .with_threads(false)
+                .with_location(false)
+                .with_target(false);
+            (lines.with_filter(filter).boxed(), traces.with_filter(traced).boxed())
+        }
+        None => (lines, Ids::new(sampler, filter, traced).boxed()),
     };
-    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces);
+    let subscriber = tracing_subscriber::registry().with(lines).with(traces);
     Ok((subscriber, TelemetryGuard(provider)))
 }
 

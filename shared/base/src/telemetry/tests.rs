@@ -94,6 +94,25 @@ fn what_a_span_learns_later_stands_in_its_lines_and_the_last_value_of_a_name_cou
 }
 
 #[test]
+fn a_log_filter_chooses_lines_by_level_by_target_and_by_the_span_they_are_in() {
+    let filter = "warn,perch_base=info,[job{attempt=2}]=debug";
+    let text = logged(&TelemetrySettings { log_filter: filter.into(), ..settings() }, || {
+        tracing::debug!("one");
+        tracing::info!("two");
+        tracing::info!(target: "elsewhere", "three");
+        tracing::warn!(target: "elsewhere", "four");
+        let in_job =
+            |attempt: u64| tracing::info_span!("job", attempt).in_scope(|| tracing::debug!(attempt, "in a job"));
+        in_job(1);
+        in_job(2);
+        let _other = tracing::info_span!(target: "elsewhere", "other").entered();
+        tracing::debug!("five");
+    });
+    let said: Vec<&str> = text.lines().filter_map(|line| line.split(": ").last()).collect();
+    assert_eq!(said, ["two", "four", "in a job attempt=2"], "{text}");
+}
+
+#[test]
 fn a_span_of_no_fields_that_learns_something_later_is_still_one_json_object() {
     let line = logged(&TelemetrySettings { log_format: LogFormat::Json, ..settings() }, || {
         let span = tracing::info_span!("sync", moved = Empty).entered();

@@ -8,10 +8,17 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample},
 };
-use tracing::{Span, Subscriber};
+use tracing::{
+    Metadata, Span, Subscriber,
+    level_filters::LevelFilter,
+    span::{Attributes, Id, Record},
+    subscriber::Interest,
+};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
-    Layer, Registry,
+    EnvFilter, Layer, Registry,
+    filter::Targets,
+    layer::Context,
     registry::{LookupSpan, SpanRef},
 };
 
@@ -84,10 +91,51 @@ fn unexported<T>(span: &Span, with: impl FnOnce(&Ids, &SpanRef<'_, Registry>) ->
 
 /// Stands in the place of OpenTelemetry's layer where no traces are exported. It builds nothing: a span gets its ids when they
 /// are asked for, which most never are. What nobody reads was a seventh of what a worker spent on a job that does nothing.
+///
+/// It is also the filter of everything. A filter of each layer looks its span up at every step into it and out of it, and here
+/// one layer alone has a use for spans and lines: that which writes the log.
 #[derive(Debug)]
-pub(super) struct Ids(Sampler);
+pub(super) struct Ids {
+    sampler: Sampler,
+    log: EnvFilter,
+    spans: Targets,
+}
 
-impl<S: Subscriber> Layer<S> for Ids {}
+impl<S: Subscriber> Layer<S> for Ids {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let logged = Layer::<S>::register_callsite(&self.log, metadata);
+        if self.has_ids(metadata) { Interest::always() } else { logged }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, at: Context<'_, S>) -> bool {
+        self.has_ids(metadata) || Layer::enabled(&self.log, metadata, at)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let logged = Layer::<S>::max_level_hint(&self.log)?;
+        Some(logged.max(LevelFilter::INFO))
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, at: Context<'_, S>) {
+        Layer::on_new_span(&self.log, attributes, id, at);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, at: Context<'_, S>) {
+        Layer::on_record(&self.log, id, values, at);
+    }
+
+    fn on_enter(&self, id: &Id, at: Context<'_, S>) {
+        Layer::on_enter(&self.log, id, at);
+    }
+
+    fn on_exit(&self, id: &Id, at: Context<'_, S>) {
+        Layer::on_exit(&self.log, id, at);
+    }
+
+    fn on_close(&self, id: Id, at: Context<'_, S>) {
+        Layer::on_close(&self.log, id, at);
+    }
+}
 
 /// The ids of a span.
 struct Own(SpanContext);
@@ -96,8 +144,13 @@ struct Own(SpanContext);
 struct Parent(SpanContext);
 
 impl Ids {
-    pub(super) fn new(sampler: Sampler) -> Self {
-        Self(sampler)
+    /// Lets through what `log` does, and the `spans` that get ids: a quiet log must not cost those.
+    pub(super) fn new(sampler: Sampler, log: EnvFilter, spans: Targets) -> Self {
+        Self { sampler, log, spans }
+    }
+
+    fn has_ids(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && self.spans.would_enable(metadata.target(), metadata.level())
     }
 
     /// The ids of a span, the same whenever they are asked for.
@@ -121,7 +174,7 @@ impl Ids {
         let trace = parent.map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
         let is_sampled = parent.map_or_else(
             || {
-                let result = self.0.should_sample(None, trace, "", &SpanKind::Internal, &[], &[]);
+                let result = self.sampler.should_sample(None, trace, "", &SpanKind::Internal, &[], &[]);
                 result.decision == SamplingDecision::RecordAndSample
             },
             SpanContext::is_sampled,
