@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use ulid::Ulid;
+use ulid::{ULID_LEN, Ulid};
 
 /// The identity of a job: a ULID, so ids sort by the time they were made.
 ///
@@ -49,7 +49,7 @@ impl FromStr for JobId {
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         Ulid::from_string(text)
             .ok()
-            .filter(|id| id.to_string() == text)
+            .filter(|id| id.array_to_str(&mut [0; ULID_LEN]) == text)
             .map(Self)
             .ok_or_else(|| InvalidName::new("job id", text, "26 characters of upper-case Crockford base 32 (a ULID)"))
     }

@@ -128,7 +128,7 @@ fn subscriber(
         }
     };
     // The exporter must not trace itself.
-    let traced = Targets::new().with_default(LevelFilter::INFO).with_targets(
+    let spans = Targets::new().with_default(LevelFilter::INFO).with_targets(
         ["hyper", "hyper_util", "h2", "reqwest", "rustls", "opentelemetry"].map(|t| (t, LevelFilter::OFF)),
     );
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.trace_ratio)));
@@ -149,9 +149,9 @@ fn subscriber(
                 .with_threads(false)
                 .with_location(false)
                 .with_target(false);
-            (lines.with_filter(filter).boxed(), traces.with_filter(traced).boxed())
+            (lines.with_filter(filter).boxed(), traces.with_filter(spans).boxed())
         }
-        None => (lines, Ids::new(sampler, filter, traced).boxed()),
+        None => (lines, Ids::new(sampler, filter, spans).boxed()),
     };
     let subscriber = tracing_subscriber::registry().with(lines).with(traces);
     Ok((subscriber, TelemetryGuard(provider)))

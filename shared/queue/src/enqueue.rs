@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     LedgerError, Queue, QueueError, Queues,
     prepared::Prepared,
-    scripts::{self, Call},
+    scripts::{self, By, Call, Script},
 };
 
 /// What happens when another job holds the unique key.
@@ -292,7 +292,29 @@ pub(crate) fn chunked<'a>(jobs: impl Iterator<Item = &'a Prepared>) -> Vec<Vec<&
 
 /// Stores prepared jobs of one queue, at most [`CHUNK`] of them.
 pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
-    let call = call(queue, jobs);
+    store(queue, jobs, By::Hash).await
+}
+
+/// Stores chunks, of which several may be under way at once. The first for each script brings it along: one that found it unknown
+/// would be sent again behind the others, and jobs wait in the order in which they were given.
+pub(crate) fn pushes<'a>(
+    queue: &'a Queue,
+    chunks: &'a [Vec<&'a Prepared>],
+) -> Vec<impl Future<Output = Vec<Result<Enqueued, EnqueueError>>> + 'a> {
+    let mut brought: Vec<*const Script> = Vec::new();
+    let mut by = |chunk: &[&Prepared]| {
+        let script: *const Script = script(queue, chunk);
+        if chunks.len() == 1 || brought.contains(&script) {
+            return By::Hash;
+        }
+        brought.push(script);
+        By::Code
+    };
+    chunks.iter().map(|chunk| store(queue, chunk, by(chunk))).collect()
+}
+
+async fn store(queue: &Queue, jobs: &[&Prepared], by: By) -> Vec<Result<Enqueued, EnqueueError>> {
+    let call = call(queue, jobs, by);
     crash_point!("enqueue.before");
     let answered = queue.run::<Vec<(usize, u8, String)>>("enqueue", &call).await;
     crash_point!("enqueue.after");
@@ -311,27 +333,30 @@ pub(crate) async fn push(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueu
     }
 }
 
-/// The call that stores jobs, by the least that is enough for them.
-fn call(queue: &Queue, jobs: &[&Prepared]) -> Call {
+/// The least script that is enough to store these jobs.
+fn script(queue: &Queue, jobs: &[&Prepared]) -> &'static Script {
     let plain = jobs.iter().all(|job| job.is_plain());
-    let mut call = match jobs {
-        [_] if plain => queue.invocation(&scripts::ENQUEUE_ONE),
-        _ if plain && jobs.iter().all(|job| job.new) && is_sent_once(queue) => {
-            let mut call = queue.invocation(&scripts::ENQUEUE_NEW);
-            let runs = runs(jobs);
-            call.arg(runs.len()).arg(runs);
-            call
-        }
-        _ => {
-            let mut call = queue.invocation(&scripts::ENQUEUE);
-            for job in jobs {
-                call.arg(job.id.to_string()).arg(job.envelope.encode()).arg(job.script_options());
-            }
-            return call;
-        }
-    };
+    match jobs {
+        [_] if plain => &scripts::ENQUEUE_ONE,
+        _ if plain && jobs.iter().all(|job| job.new) && is_sent_once(queue) => &scripts::ENQUEUE_NEW,
+        _ => &scripts::ENQUEUE,
+    }
+}
+
+/// The call that stores jobs.
+fn call(queue: &Queue, jobs: &[&Prepared], by: By) -> Call {
+    let script = script(queue, jobs);
+    let mut call = queue.invocation_by(script, by);
+    if std::ptr::eq(script, &raw const *scripts::ENQUEUE_NEW) {
+        let runs = runs(jobs);
+        call.arg(runs.len()).arg(runs);
+    }
+    let has_options = std::ptr::eq(script, &raw const *scripts::ENQUEUE);
     for job in jobs {
         call.arg(job.id.to_string()).arg(job.envelope.encode());
+        if has_options {
+            call.arg(job.script_options());
+        }
     }
     call
 }

@@ -8,7 +8,7 @@ use perch_jobs::{JobId, JobKind, QueueName};
 
 use crate::{
     Acceptance, Client, EnqueueError, Enqueued, Envelope, EnvelopeError, NewJob, OnConflict, Queue,
-    enqueue::{chunked, push},
+    enqueue::{chunked, push, pushes},
     prepared::Prepared,
     refused::refused,
 };
@@ -124,7 +124,7 @@ pub(crate) async fn push_all(queue: &Queue, jobs: &[Prepared]) -> Vec<Result<Enq
 
     let chunks = chunked(jobs.iter());
     // Collected first: a closure over the chunks would make the future too particular to be sent.
-    let pushes: Vec<_> = chunks.iter().map(|chunk| push(queue, chunk)).collect();
+    let pushes = pushes(queue, &chunks);
     stream::iter(pushes).buffered(IN_FLIGHT).collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 

@@ -15,7 +15,7 @@ use redis::FromRedisValue;
 use crate::{
     Connection, Keys, QueueError, Redis,
     joined::Joined,
-    scripts::{Call, Script, all_keys},
+    scripts::{By, Call, Script, all_keys},
 };
 
 /// One queue: its name, its keys, its settings, and the door to Redis. Cheap to clone.
@@ -111,7 +111,11 @@ impl Queue {
 
     /// A call of `script` with its keys and the arguments that all scripts share (see `scripts/head.lua`).
     pub(crate) fn invocation(&self, script: &'static Script) -> Call {
-        let mut call = Call::new(script, &self.0.script_keys);
+        self.invocation_by(script, By::Hash)
+    }
+
+    pub(crate) fn invocation_by(&self, script: &'static Script, by: By) -> Call {
+        let mut call = Call::new(script, &self.0.script_keys, by);
         let now = if self.0.clock.is_system() { 0 } else { self.now().timestamp_millis() };
         let history = match self.0.settings.history {
             History::Full => "full",

@@ -11,6 +11,7 @@ use crate::Keys;
 #[derive(Debug)]
 pub(crate) struct Script {
     code: redis::Script,
+    text: String,
     /// Places in [`NAMES`].
     keys: Vec<usize>,
 }
@@ -69,7 +70,8 @@ impl Script {
         let names: Vec<&str> = keys.iter().map(|&i| NAMES[i].0).collect();
         let places: Vec<String> = (1..=keys.len()).map(|place| format!("KEYS[{place}]")).collect();
         let header = format!("local {} = {}\n", names.join(", "), places.join(", "));
-        Self { code: redis::Script::new(&(header + &code)), keys }
+        let text = header + &code;
+        Self { code: redis::Script::new(&text), text, keys }
     }
 }
 
@@ -124,6 +126,15 @@ operations! {
     RUN_ID = "run_id",
 }
 
+/// How a call says which script it is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum By {
+    /// By its hash, which a Redis that does not know the script refuses.
+    Hash,
+    /// By itself: Redis knows it from then on.
+    Code,
+}
+
 /// A call of a script. Unlike the library's own, it writes its keys and arguments once, into the command itself.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -133,9 +144,13 @@ pub(crate) struct Call {
 
 impl Call {
     /// A call with the keys of a queue, as [`all_keys`] answers them.
-    pub fn new(script: &'static Script, keys: &[String]) -> Self {
-        let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(script.code.get_hash()).arg(script.keys.len());
+    pub fn new(script: &'static Script, keys: &[String], by: By) -> Self {
+        let (name, told) = match by {
+            By::Hash => ("EVALSHA", script.code.get_hash()),
+            By::Code => ("EVAL", script.text.as_str()),
+        };
+        let mut cmd = redis::cmd(name);
+        cmd.arg(told).arg(script.keys.len());
         for &place in &script.keys {
             cmd.arg(&keys[place]);
         }

@@ -127,7 +127,7 @@ impl Play {
         self.put_back(Back).await;
         self.put_back(BackInGroup).await;
         let stats = || async { self.world.queue.stats().await.expect("Redis") };
-        let (before, states) = (stats().await, self.states().await);
+        let (before, stood) = (stats().await, self.states().await);
 
         let held = testing::succeed(&self.world.queue, &self.of(|_| true)).await.expect("Redis");
 
@@ -139,7 +139,7 @@ impl Play {
         assert_eq!(after.running, before.running - many);
         assert_eq!((after.waiting(), after.delayed, after.dead), (before.waiting(), before.delayed, before.dead));
         let unless_held = |(state, held): (Option<JobState>, &bool)| if *held { None } else { state };
-        let left: Vec<Option<JobState>> = states.into_iter().zip(&really).map(unless_held).collect();
+        let left: Vec<Option<JobState>> = stood.into_iter().zip(&really).map(unless_held).collect();
         assert_eq!(self.states().await, left, "{:?}", self.fates);
         let told = self.world.count(EventKind::Succeeded).await as u64;
         let full = self.world.queue.settings().history == History::Full;

@@ -3,7 +3,7 @@
 mod support;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +15,7 @@ use apalis_core::backend::TaskSink;
 use apalis_redis::{Config, RedisStorage};
 use chrono::Utc;
 use perch_base::{Clock, settings::History};
+use perch_jobs::Priority;
 use perch_queue::{
     EnqueueOptions, Envelope, Fail, Intake, Lease, NewJob,
     testing::{self, End},
@@ -152,6 +153,34 @@ async fn a_redis_at_its_memory_limit_can_still_be_drained() {
     limit("0").exec_async(&mut raw).await.expect("CONFIG SET");
     world.drained().await;
     working.stop().await;
+}
+
+/// Two processes, of which one teaches Redis the script while the other, too, has calls under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_one_call_wait_in_their_order_though_redis_learns_the_script_meanwhile() {
+    let server = OwnRedis::start().await;
+    let mut settings = queue_settings();
+    settings.history = History::Failures;
+    let world = || {
+        let redis = TestRedis::at(&server.url());
+        World::on(redis, server_door(&server), settings.clone(), &engine(), &Clock::system())
+    };
+    let [one, other] = [world(), world()];
+    let some = || (0..1_500).map(|n| NewJob::of(&Chore::number(n)).expect("JSON")).collect::<Vec<_>>();
+    let mut raw = one.redis.raw().await;
+    for _ in 0..40 {
+        redis::cmd("FLUSHALL").exec_async(&mut raw).await.expect("FLUSHALL");
+        redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut raw).await.expect("SCRIPT FLUSH");
+        let (first, second) = tokio::join!(one.client.submit_all(some()), other.client.submit_all(some()));
+        let mut waiting = redis::cmd("LRANGE");
+        waiting.arg(one.queue.keys().ready(Priority::Normal)).arg(0).arg(-1);
+        let waiting: Vec<String> = waiting.query_async(&mut raw).await.expect("LRANGE");
+        for answers in [first, second] {
+            let ids: Vec<String> = answers.into_iter().map(|a| a.expect("accepted").id.to_string()).collect();
+            let mine: HashSet<&String> = ids.iter().collect();
+            assert!(waiting.iter().filter(|id| mine.contains(id)).eq(&ids), "they wait in another order");
+        }
+    }
 }
 
 #[tokio::test]

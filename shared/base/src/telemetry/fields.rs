@@ -41,8 +41,18 @@ impl Text {
         if name == "message" {
             return;
         }
-        let parts = if self.colour { ["\u{1b}[3m", name, "\u{1b}[0m\u{1b}[2m=\u{1b}[0m"] } else { ["", name, "="] };
-        self.written.extend(parts);
+        if self.colour {
+            self.written.extend(["\u{1b}[3m", name, "\u{1b}[0m\u{1b}[2m=\u{1b}[0m"]);
+        } else {
+            self.written.push_str(name);
+            self.written.push('=');
+        }
+    }
+
+    fn number(&mut self, field: &Field, value: impl fmt::Display) {
+        let Some(name) = name_of(field) else { return };
+        self.name(name);
+        let _ = write!(self.written, "{value}");
     }
 
     fn value(&mut self, value: fmt::Arguments<'_>) {
@@ -69,7 +79,9 @@ fn shown(character: char) -> impl Iterator<Item = char> {
 
 /// Whether text is told from what stands around it without quotes.
 fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'))
+    let steps_out = |byte: &u8| !byte.is_ascii_graphic() || matches!(byte, b'"' | b'=' | b'\\');
+    // Counted, not searched: without an early end many bytes are looked at in one step.
+    !text.is_empty() && text.as_bytes().iter().filter(|byte| steps_out(byte)).count() == 0
 }
 
 /// The name under which a field is written; none for what the bridge from the `log` crate says of itself.
@@ -79,6 +91,14 @@ fn name_of(field: &Field) -> Option<&'static str> {
 }
 
 impl Visit for Text {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.number(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.number(field, value);
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         let Some(name) = name_of(field) else { return };
         self.name(name);

@@ -1,7 +1,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -17,7 +17,8 @@ use crate::Lease;
 #[derive(Debug)]
 pub(super) struct Held {
     pub lease: Lease,
-    pub cancel: CancellationToken,
+    /// Made when somebody asks for it: most jobs end before.
+    cancel: OnceLock<CancellationToken>,
     why: Mutex<Option<Stop>>,
     renewed: Mutex<Instant>,
 }
@@ -37,7 +38,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Held {
     pub fn new(lease: Lease, asked_at: Instant) -> Self {
-        Self { lease, cancel: CancellationToken::new(), why: Mutex::new(None), renewed: Mutex::new(asked_at) }
+        Self { lease, cancel: OnceLock::new(), why: Mutex::new(None), renewed: Mutex::new(asked_at) }
     }
 
     /// True when the last renewal was asked for less than `lease` ago, so that it cannot have run out.
@@ -51,7 +52,16 @@ impl Held {
 
     pub fn stop(&self, why: Stop) {
         lock(&self.why).get_or_insert(why);
-        self.cancel.cancel();
+        self.cancellation().cancel();
+    }
+
+    /// Cancelled by [`Held::stop`].
+    pub fn cancellation(&self) -> &CancellationToken {
+        self.cancel.get_or_init(CancellationToken::new)
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.cancel.get().is_some_and(CancellationToken::is_cancelled)
     }
 
     pub fn why(&self) -> Option<Stop> {
@@ -71,7 +81,7 @@ pub(super) struct Delivery {
 pub(super) struct Buffer {
     waiting: Mutex<VecDeque<Delivery>>,
     /// By the member of the lease: one process may hold two attempts of a job for a moment, when the first was lost.
-    held: Mutex<HashMap<Arc<str>, Arc<Held>>>,
+    held: Mutex<HashMap<Arc<str>, Arc<Held>, foldhash::fast::RandomState>>,
     /// Fetched jobs whose handler has not ended.
     outstanding: AtomicUsize,
     capacity: usize,

@@ -164,13 +164,13 @@ impl JobContext {
     /// Cancelled when the job shall stop: by an operator, or because its lease was lost. A handler that does not stop by
     /// itself is dropped a little later.
     pub fn cancellation(&self) -> &CancellationToken {
-        &self.0.held.cancel
+        self.0.held.cancellation()
     }
 
     /// Whether the lease was renewed recently enough that no other worker can have the job. A handler asks just before an
     /// effect that cannot be undone.
     pub fn holds_lease(&self) -> bool {
-        self.0.held.renewed_within(self.0.lease) && !self.cancellation().is_cancelled()
+        self.0.held.renewed_within(self.0.lease) && !self.0.held.is_stopped()
     }
 
     /// Enqueues a job that follows from this one: it carries this one's id as its parent and belongs to the same trace.

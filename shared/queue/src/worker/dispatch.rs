@@ -203,7 +203,7 @@ async fn watch(mut task: JoinHandle<Ended>, held: &Held, timeout: Duration, inte
         () = tokio::task::yield_now() => {}
     }
     let stopped = async {
-        held.cancel.cancelled().await;
+        held.cancellation().cancelled().await;
         tokio::time::sleep(STOP_GRACE).await;
     };
     let why = tokio::select! {

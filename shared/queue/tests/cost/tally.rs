@@ -79,7 +79,7 @@ impl Tally {
             calls: calls.filter(|(name, _)| name != "info").collect(),
             sent: field("total_net_input_bytes"),
             received: field("total_net_output_bytes"),
-            answer: info.len() as u64,
+            answer: (format!("${}\r\n", info.len()).len() + info.len() + "\r\n".len()) as u64,
             allocations: stats.allocations + stats.reallocations,
         }
     }
