@@ -97,7 +97,7 @@ scripts! {
     ENQUEUE = ["head", "parts", "cancelled", "common", "parts_open", "enqueue_quick", "parts_remove", "lib", "enqueue"],
     FETCH_BEHIND = ["fetch_behind"],
     FETCH = ["head", "parts", "common", "fetch_quick", "parts_remove", "lib", "fetch"],
-    FINISH = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "finish_quick", "lib", "lost", "finish"],
+    FINISH = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "finish_quick", "lib", "finish"],
 }
 
 macro_rules! operations {

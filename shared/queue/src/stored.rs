@@ -9,7 +9,7 @@ const AT_ONCE: usize = 250;
 /// Parts that a job may lie in.
 const PARTS: usize = 2;
 /// Parts looked through in one pipeline.
-const PARTS_AT_ONCE: usize = 20;
+const PARTS_AT_ONCE: usize = 100;
 /// Fields of a hash that a step looks at, about.
 const FIELDS: usize = 1_000;
 

@@ -166,14 +166,30 @@ fn of_many_acknowledged_at_once_those_count_whose_lease_is_held() {
     assert!(played.is_ok(), "{played:?}");
 }
 
+/// A worker may hold two leases of a job for a moment, when the first was lost.
 #[tokio::test]
-async fn a_job_that_waits_behind_thousands_is_found_there() {
-    let play = Play::start(History::Failures, &[Held, Back, Held]).await;
-    play.put_back(Back).await;
-    let ids = (0..2_500).map(|_| JobId::at(Utc::now()).to_string());
-    let mut before = redis::cmd("LPUSH");
-    before.arg(play.world.queue.keys().ready(Priority::Normal)).arg(ids.collect::<Vec<_>>());
-    before.exec_async(&mut play.world.redis.raw().await).await.expect("RPUSH");
+async fn of_two_leases_of_a_job_only_the_one_that_is_held_counts() {
+    for history in [History::Failures, History::Full] {
+        let play = Play::start(history, &[Held, Back, Held]).await;
+        play.put_back(Back).await;
+        let again = take(&play.world, "first", 1).await.remove(0).0;
+        let leases: Vec<Lease> = play.of(|_| true).into_iter().chain([again]).collect();
+        assert_eq!(leases[1].id(), leases[3].id());
+        let held = testing::succeed(&play.world.queue, &leases).await.expect("Redis");
+        assert_eq!(held, [true, false, true, true]);
+        let stats = play.world.queue.stats().await.expect("Redis");
+        assert_eq!((stats.succeeded, stats.running), (3, 0));
+    }
+}
+
+/// What was planted among the leases is no lease, and takes none along.
+#[tokio::test]
+async fn what_is_planted_among_the_leases_changes_nothing() {
+    let play = Play::start(History::Failures, &[Held, Ended, Held]).await;
+    let mut planted = redis::cmd("ZADD");
+    planted.arg(play.world.queue.keys().leases()).arg(9e15).arg("no lease").arg(-1).arg("nor this");
+    planted.exec_async(&mut play.world.redis.raw().await).await.expect("ZADD");
+    play.end(Ended, || End::Succeeded).await;
     let held = testing::succeed(&play.world.queue, &play.of(|_| true)).await.expect("Redis");
     assert_eq!(held, [true, false, true]);
 }

@@ -168,6 +168,34 @@ fn lost(id: JobId) -> Restore {
     Restore { id, envelope, run_at: None, attempts: 0, error: None, died_at: None }
 }
 
+/// Some that need more than a place in a list are among them, and a cancelled one is still in its list.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_call_in_which_parts_begin_are_found() {
+    let world = world().await;
+    let ids = ids(20);
+    enqueue(&world, &ids[..3]).await;
+    assert_eq!(world.queue.cancel(ids[0], "ann", "not wanted").await.expect("Redis"), Cancellation::Cancelled);
+    let jobs = ids[3..].iter().zip(3..).map(|(id, n)| {
+        let priority = (n % 4 == 0).then_some(Priority::High);
+        NewJob::of(&Chore::number(n)).expect("JSON").with(EnqueueOptions {
+            id: Some(*id),
+            priority,
+            ..EnqueueOptions::default()
+        })
+    });
+    assert!(world.client.submit_all(jobs.collect()).await.iter().all(Result::is_ok));
+    let seen = Seen::new();
+    let record = seen.clone();
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { Ok::<(), Fail>(()) }
+    }));
+    world.drained().await;
+    working.stop().await;
+    assert_eq!(seen.all().into_iter().collect::<BTreeSet<_>>(), (1..20).collect());
+    assert_eq!(keys(&world, "jobs*").await.len() + keys(&world, "parts").await.len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_are_gone_once_their_jobs_are_and_the_dead_keep_theirs() {
     for ids in both_ids(12) {

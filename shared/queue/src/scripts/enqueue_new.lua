@@ -12,17 +12,18 @@ local first = 7 + argv[6]
 local from = call('HMGET', PARTS, 'from', 'from_ms')
 local width, parts_from = from[1] and 9 or 10, tonumber(from[1] or from[2]) or false
 if parts_from then
-  local at = first
+  local at, names = first, {}
   for run = 7, first - 1 do
     local after, name = at + 2 * argv[run], string.sub(argv[at], 1, width)
     local hash = JOBS
     if (tonumber(name, 36) or 0) > parts_from then
       hash = PART .. name
-      call('HSET', PARTS, name, '')
+      names[#names + 1], names[#names + 2] = name, ''
     end
     call('HSET', hash, unpack(argv, at, after - 1))
     at = after
   end
+  if #names > 0 then call('HSET', PARTS, unpack(names)) end
 else
   call('HSET', JOBS, unpack(argv, first))
 end

@@ -1,11 +1,5 @@
 -- Goes on where finish_quick.lua ends; its arguments, result and bound are told there.
 
-if lost + lost_told > 0 then
-  held = held_of(held, lost, 0)
-  held_told = held_of(held_told, lost_told, plain)
-  succeed(held)
-  succeed(held_told, data_told)
-end
 local cancelling = call('EXISTS', CANCELLING) == 1
 local failed_before = call('EXISTS', ATTEMPTS) == 1
 for _, members in ipairs({ held, held_told }) do

@@ -9,39 +9,64 @@
 --   release (at once, in front; it does not count)
 -- Result: the places, from 1, of those whose lease was no longer held: there nothing was changed.
 -- Atomic: all given attempts in one go.
--- Bound: the number of attempts given, which the caller keeps at 500; where a lease was lost, what lost.lua says.
+-- Bound: the number of attempts given, which the caller keeps at 500.
 
 local out, finished = {}, {}
 local freed, succeeded = false, 0
 
--- Gives up the leases of successes, each `step` arguments, the member first. A command for each would be an eighth of what a job
--- costs Redis. One for all tells how many were not held: hardly ever is there one, and finish.lua finds out which.
-local function give_up(from, count, step)
-  if count == 0 then return {}, 0 end
-  local members = {}
-  for i = 1, count do members[i] = ARGV[from + (i - 1) * step] end
-  return members, count - call('ZREM', LEASES, unpack(members))
+-- Gives up the leases `members`, and answers those that were held; the places of the others are counted from `place`. A command
+-- for each would be an eighth of what a job costs Redis. So those that are not held are added first, at a time that no lease has,
+-- which tells how many they are: hardly ever is there one.
+local function give_up(members, place)
+  if #members == 1 then
+    if call('ZREM', LEASES, members[1]) == 1 then return members end
+    out[#out + 1] = place + 1
+    return {}
+  end
+  local held, marked = members, {}
+  for i, member in ipairs(members) do marked[2 * i - 1], marked[2 * i] = '-1', member end
+  -- The first write decides whether Redis lets a script run at its memory limit (see fetch_quick.lua).
+  call('ZREM', LEASES, '')
+  if call('ZADD', LEASES, 'NX', unpack(marked)) > 0 then
+    held = {}
+    for i, member in ipairs(members) do
+      if call('ZSCORE', LEASES, member) == '-1' then
+        out[#out + 1] = place + i
+      else
+        held[#held + 1] = member
+      end
+    end
+  end
+  call('ZREM', LEASES, unpack(members))
+  return held
 end
 
--- Counts successes whose leases were held; `data` has what the event of each says, if there are events.
-local function succeed(held, data)
-  local done = #finished
+-- Successes, each `step` arguments: the member first, then its data if an event tells of it. The places of those that were lost
+-- are counted from `place`.
+local function succeed(from, count, step, place)
+  if count == 0 then return {} end
+  local members, data = {}, {}
+  for i = 1, count do
+    local at = from + (i - 1) * step
+    members[i] = ARGV[at]
+    if step == 2 then data[members[i]] = ARGV[at + 1] end
+  end
+  local held, done = give_up(members, place), #finished
   for i, member in ipairs(held) do
     local id = string.sub(member, 1, 26)
     finished[done + i] = id
-    if data then event('succeeded', id, data[member]) end
+    if step == 2 then event('succeeded', id, data[member]) end
   end
   succeeded = succeeded + #held
   freed = freed or #held > 0
+  return held
 end
 
 local plain = tonumber(ARGV[6])
 local told = tonumber(ARGV[7 + plain])
 local others = 8 + plain + 2 * told
-local held, lost = give_up(7, plain, 1)
-local held_told, lost_told = give_up(8 + plain, told, 2)
-local data_told = {}
-for at = 8 + plain, others - 1, 2 do data_told[ARGV[at]] = ARGV[at + 1] end
+local held = succeed(7, plain, 1, 0)
+local held_told = succeed(8 + plain, told, 2, plain)
 
 local function finish()
   if succeeded > 0 then call('HINCRBY', STATE, 'succeeded', succeeded) end
@@ -51,12 +76,8 @@ local function finish()
   return out
 end
 
-if lost + lost_told == 0 then
-  succeed(held)
-  succeed(held_told, data_told)
-end
 -- Most queues keep nothing but jobs. Attempts and errors are kept of those that failed, which plain successes never did.
-if lost + lost_told == 0 and others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0) then
+if others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0) then
   local there = call('EXISTS', PARTS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING)
   parts_from = false
   if there > 0 then read_parts() end

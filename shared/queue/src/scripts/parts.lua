@@ -10,7 +10,7 @@ local sub, parts_from, width = string.sub, nil, 9
 
 local function read_parts()
   local from = call('HMGET', PARTS, 'from', 'from_ms')
-  if not from[1] then width = 10 end
+  width = from[1] and 9 or 10
   parts_from = tonumber(from[1] or from[2]) or false
 end
 
