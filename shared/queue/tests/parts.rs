@@ -45,6 +45,19 @@ async fn enqueue(world: &World, ids: &[JobId]) {
     }
 }
 
+/// Runs everything; answers which jobs ran.
+async fn run_all(world: &World) -> BTreeSet<u64> {
+    let seen = Seen::new();
+    let record = seen.clone();
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { HandlerResult::Ok(()) }
+    }));
+    world.drained().await;
+    working.stop().await;
+    seen.all().into_iter().collect()
+}
+
 async fn keys(world: &World, what: &str) -> Vec<String> {
     let mut all = redis::cmd("KEYS");
     all.arg(format!("{}{what}", world.queue.keys().base()));
@@ -151,15 +164,8 @@ async fn enqueue_in_bulk(first: &[JobId]) {
         found += there.len();
     }
     assert_eq!(found, ids.len());
-    let seen = Seen::new();
-    let record = seen.clone();
-    let working = world.work(Handlers::new().on(move |chore: Chore| {
-        record.push(chore.n);
-        async { HandlerResult::Ok(()) }
-    }));
-    world.drained().await;
-    working.stop().await;
-    assert_eq!(seen.all().into_iter().collect::<BTreeSet<_>>(), (0..jobs).collect());
+    let ran = run_all(&world).await;
+    assert_eq!(ran, (0..jobs).collect());
     assert_eq!(keys(&world, "jobs*").await, Vec::<String>::new());
 }
 
@@ -184,15 +190,8 @@ async fn jobs_of_a_call_in_which_parts_begin_are_found() {
         })
     });
     assert!(world.client.submit_all(jobs.collect()).await.iter().all(Result::is_ok));
-    let seen = Seen::new();
-    let record = seen.clone();
-    let working = world.work(Handlers::new().on(move |chore: Chore| {
-        record.push(chore.n);
-        async { Ok::<(), Fail>(()) }
-    }));
-    world.drained().await;
-    working.stop().await;
-    assert_eq!(seen.all().into_iter().collect::<BTreeSet<_>>(), (1..20).collect());
+    let ran = run_all(&world).await;
+    assert_eq!(ran, (1..20).collect());
     assert_eq!(keys(&world, "jobs*").await.len() + keys(&world, "parts").await.len(), 0);
 }
 
@@ -295,16 +294,8 @@ async fn run_one_of_an_older_version(world: &World) {
     pipe.hset(keys_of.jobs(), &id, r#"{"v":1,"kind":"chore","max":1,"payload":{"n":7}}"#).ignore();
     pipe.rpush(keys_of.ready(Priority::Normal), &id).ignore();
     pipe.exec_async(&mut world.redis.raw().await).await.expect("Redis");
-    let seen = Seen::new();
-    let record = seen.clone();
-    let working = world.work(Handlers::new().on(move |chore: Chore| {
-        record.push(chore.n);
-        async { Ok::<(), Fail>(()) }
-    }));
-    world.drained().await;
-    eventually("nothing is stored", || async { keys(world, "jobs*").await.is_empty() }).await;
-    assert!(seen.all().contains(&7));
-    working.stop().await;
+    assert!(run_all(world).await.contains(&7));
+    assert!(keys(world, "jobs*").await.is_empty());
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 -- Lets jobs that come from now on lie in parts, where enough lie together. Far more are left as they are: looking through them
 -- would take too long, and there are only as many where an older version stored them, or had a worker while they came.
 -- While a worker of an older version is there, which would not find them, there are no parts, or none of a millisecond.
--- Those are for jobs that came fast, at least 64 in a millisecond: a part costs 200 bytes, which fewer would pay dearly.
+-- Those are for jobs that came fast, all in one or at least 64 in each: a part costs 200 bytes, which fewer would pay dearly.
 -- Bound: 4 times TOGETHER and the workers, once until all parts are gone again.
 local function open_parts()
   local together = call('HLEN', JOBS)
