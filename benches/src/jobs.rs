@@ -107,6 +107,8 @@ impl Pool {
             ledger: false,
             history: if self.full_history { History::Full } else { History::Failures },
             events_kept: 10_000_000,
+            events_max_bytes: 16 * 1024 * 1024 * 1024,
+            max_depth: 0,
             dead_retention: std::time::Duration::from_secs(86_400),
             dead_kept: 10_000_000,
         }

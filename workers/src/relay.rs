@@ -101,6 +101,7 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
             by_queue.entry(job.queue.clone()).or_default().push(job);
         }
     }
+    let mut full = 0u64;
     let (mut there, mut never, mut soon): (Vec<&LedgerJob>, Vec<(JobId, String)>, Vec<JobId>) = Default::default();
     for (name, jobs) in &by_queue {
         let Some(queue) = client.queues().get(name) else { continue };
@@ -109,11 +110,18 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
                 Verdict::There => there.push(job),
                 Verdict::Never(reason) => never.push((job.id, reason)),
                 Verdict::Soon => soon.push(job.id),
+                Verdict::Full => full += 1,
                 Verdict::Later(error) => tracing::warn!(job = %job.id, %error, "the outbox keeps a job"),
             }
         }
     }
     let relayed = Relayed { taken, handed_over: there.len(), never: never.len(), waits_for_redis: !soon.is_empty() };
+    if full > 0 {
+        tracing::warn!(
+            jobs = full,
+            "the outbox keeps jobs whose queue is full (max_depth); it tries again in a minute"
+        );
+    }
     metrics::counter!("perch_outbox_relayed_total").increment(there.len() as u64);
     crash_point!("relay.pushed");
     batch.settle(&there, &never, &soon).await?;
@@ -148,6 +156,8 @@ enum Verdict {
     Never(String),
     /// Redis is away.
     Soon,
+    /// The queue takes no more jobs at present.
+    Full,
     Later(EnqueueError),
 }
 
@@ -159,6 +169,7 @@ fn verdict(answer: Result<Enqueued, EnqueueError>) -> Verdict {
         Ok(_) => Verdict::There,
         Err(error @ EnqueueError::Conflict { .. }) => Verdict::Never(error.to_string()),
         Err(EnqueueError::Queue(error)) if error.is_unavailable() => Verdict::Soon,
+        Err(EnqueueError::Full { .. }) => Verdict::Full,
         Err(error) => Verdict::Later(error),
     }
 }

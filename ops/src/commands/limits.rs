@@ -120,14 +120,13 @@ fn pools(processing: &[QueueProcessing], now: DateTime<Utc>) -> Listing {
             most => most.to_string(),
         };
         let [rate, left, next] = rated(queue.rate.as_ref(), now);
-        let planned = queue.rate.as_ref().map_or(0, |rate| rate.planned);
-        listing.row([cell(&queue.queue), cell("-"), cell(queue.running), cell(most), rate, left, next, cell(planned)]);
+        let (running, ready) = (cell(queue.running), cell(queue.ready));
+        listing.row([cell(&queue.queue), cell("-"), running, cell(most), rate, left, next, ready]);
         for group in &queue.groups {
             let most = if queue.group_concurrency == 0 { "-".to_owned() } else { queue.group_concurrency.to_string() };
             let [rate, left, next] = rated(group.rate.as_ref(), now);
-            let waiting = group.parked + group.rate.as_ref().map_or(0, |rate| rate.planned);
-            let running = cell(group.running);
-            listing.row([cell(""), cell(&group.group), running, cell(most), rate, left, next, cell(waiting)]);
+            let (running, parked) = (cell(group.running), cell(group.parked));
+            listing.row([cell(""), cell(&group.group), running, cell(most), rate, left, next, parked]);
         }
     }
     listing
@@ -175,11 +174,12 @@ mod tests {
             quiet: false,
             next_allowed: Some(now + TimeDelta::hours(5)),
         }];
-        let rate = Rate { count: 90, per_ms: 900_000, left: 0, next: Some(now + TimeDelta::seconds(9)), planned: 3 };
+        let rate = Rate { count: 90, per_ms: 900_000, left: 0, next: Some(now + TimeDelta::seconds(9)) };
         let group = GroupProcessing { group: "account:main".into(), running: 1, parked: 2, rate: Some(rate) };
         let processing = [QueueProcessing {
             queue: "pending_posts".into(),
             running: 1,
+            ready: 4,
             concurrency: 2,
             global_concurrency: 0,
             group_concurrency: 1,

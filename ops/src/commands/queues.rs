@@ -82,6 +82,8 @@ pub fn state(stats: &QueueStats) -> Cell {
     match &stats.paused_by {
         Some(_) => cell("paused").tone(Tone::Warn),
         None if stats.workers == 0 && stats.waiting() + stats.overdue > 0 => cell("no worker").tone(Tone::Bad),
+        // They wait in vain until somebody deploys.
+        None if stats.unknown_kind > 0 => cell("unknown kind").tone(Tone::Warn),
         None if stats.waiting() + stats.running + stats.overdue == 0 => cell("idle").tone(Tone::Faint),
         None => cell("working").tone(Tone::Good),
     }
@@ -97,6 +99,7 @@ pub fn numbers(queue: &QueueName) -> QueueStats {
         low: 0,
         parked: 0,
         cancelled: 0,
+        unknown_kind: 0,
         delayed: 0,
         overdue: 0,
         running: 0,

@@ -8,10 +8,13 @@ pub const POINTS: &[&str] = &[
     // The client: around the script that accepts jobs.
     "enqueue.before",
     "enqueue.after",
-    // A worker: around its fetch, and from the answer of a fetch to that of the acknowledgement.
+    // A worker: around its fetch, from the answer of a fetch to that of the acknowledgement, and around what frees the uniqueness
+    // key of a job that starts.
     "fetch.before",
     "fetch.after",
     "worker.fetched",
+    "begin.before",
+    "begin.after",
     "worker.before_handler",
     "worker.after_handler",
     "worker.before_ack",

@@ -197,8 +197,9 @@ pub struct EngineSettings {
     pub idle_block: Duration,
     /// Errors kept with a job.
     pub errors_kept: usize,
-    /// Jobs of a queue that Redis keeps in one hash, about. Those beyond them lie in hashes of their own, by the time of their ids.
-    pub jobs_together: usize,
+    /// How long a job whose kind no worker knows waits for one that does, before it is dead.
+    #[serde(with = "humantime_serde")]
+    pub unknown_kind_wait: Duration,
 }
 
 /// How much of a job's life is recorded.
@@ -246,6 +247,12 @@ pub struct QueueSettings {
     /// Stream entries kept in Redis until they are synced; an entry holds at most 50 events or 64 KiB.
     #[serde(default = "one_hundred_thousand")]
     pub events_kept: usize,
+    /// Most bytes of those entries, about; the oldest go first.
+    #[serde(default = "mebibytes_64")]
+    pub events_max_bytes: usize,
+    /// Most unfinished jobs and dead letters in Redis, beyond which enqueues are refused; 0 sets no limit.
+    #[serde(default = "one_million")]
+    pub max_depth: usize,
     /// How long dead letters stay in Redis.
     #[serde(default = "thirty_days", with = "humantime_serde")]
     pub dead_retention: Duration,
@@ -256,6 +263,14 @@ pub struct QueueSettings {
 
 const fn one_hundred_thousand() -> usize {
     100_000
+}
+
+const fn one_million() -> usize {
+    1_000_000
+}
+
+const fn mebibytes_64() -> usize {
+    64 * 1024 * 1024
 }
 
 const fn thirty_days() -> Duration {

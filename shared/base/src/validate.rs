@@ -132,7 +132,7 @@ fn engine(check: &mut Check, engine: &EngineSettings, redis: &RedisSettings) {
     check.duration("engine.shutdown_grace", engine.shutdown_grace, Duration::ZERO..=HOUR);
     check.duration("engine.idle_block", engine.idle_block, SECOND..=5 * MINUTE);
     check.range("engine.errors_kept", engine.errors_kept, 1..=100);
-    check.range("engine.jobs_together", engine.jobs_together, 1_000..=16_384);
+    check.duration("engine.unknown_kind_wait", engine.unknown_kind_wait, Duration::ZERO..=31 * DAY);
 }
 
 fn queues(check: &mut Check, settings: &FileSettings) {
@@ -163,6 +163,8 @@ fn one_queue(check: &mut Check, key: &str, queue: &QueueSettings) {
         );
     }
     check.range(format!("{key}.events_kept"), queue.events_kept, 100..=10_000_000);
+    check.range(format!("{key}.events_max_bytes"), queue.events_max_bytes, MIB..=16_384 * MIB);
+    check.range(format!("{key}.max_depth"), queue.max_depth, 0..=100_000_000);
     check.duration(format!("{key}.dead_retention"), queue.dead_retention, HOUR..=3_660 * DAY);
     check.range(format!("{key}.dead_kept"), queue.dead_kept, 1..=10_000_000);
 }

@@ -88,7 +88,7 @@ pub enum Replayed {
     Changed,
     /// A newer job holds its unique key.
     Conflict,
-    /// Its envelope cannot be read; discard it.
+    /// Its envelope cannot be read, or was damaged; give it another payload, or discard it.
     Unreadable,
 }
 
@@ -205,7 +205,9 @@ impl Queue {
 /// goes on, so that every attempt of a job has a number of its own.
 fn revived(replay: &Replay, by: &str) -> Option<(String, String)> {
     let seen = replay.letter.envelope.clone()?;
-    let envelope = Envelope::decode(seen.as_bytes()).ok()?;
+    // One that was damaged comes back with a payload that somebody has seen, and not otherwise.
+    let read = if replay.payload.is_some() { Envelope::decode_damaged } else { Envelope::decode };
+    let envelope = read(seen.as_bytes()).ok()?;
     let per_life = envelope.max_per_life.unwrap_or(envelope.max_attempts).max(1);
     let number = |n: u32| RawValue::from_string(n.to_string()).expect("a number is JSON");
     let by = RawValue::from_string(Value::from(by).to_string()).expect("text is JSON");
@@ -217,6 +219,8 @@ fn revived(replay: &Replay, by: &str) -> Option<(String, String)> {
     ];
     if let Some(payload) = &replay.payload {
         changes.push(("payload", payload.clone()));
+        // It was repaired.
+        changes.push(("refused", RawValue::NULL.to_owned()));
     }
     let revived = Envelope::amend(&seen, &changes).ok()?;
     Some((seen, revived))

@@ -162,6 +162,16 @@ pub enum EnqueueError {
         /// The job that holds it.
         holder: JobId,
     },
+    /// The queue has as many jobs as it may.
+    #[error(
+        "queue {queue} is full: it holds {limit} jobs, dead letters among them (queues.{queue}.max_depth); enqueue again later"
+    )]
+    Full {
+        /// The queue.
+        queue: QueueName,
+        /// Most jobs.
+        limit: usize,
+    },
     /// Redis.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -175,10 +185,14 @@ impl Classified for EnqueueError {
         match self {
             Self::Queue(error) => error.disposition(),
             Self::Ledger(error) => error.disposition(),
+            Self::Full { .. } => Disposition::Wait(WHEN_FULL),
             _ => Disposition::Never,
         }
     }
 }
+
+/// When to enqueue again where a queue is full.
+pub const WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// Enqueues jobs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -320,16 +334,7 @@ async fn store(queue: &Queue, jobs: &[&Prepared], by: By) -> Vec<Result<Enqueued
     crash_point!("enqueue.after");
     match answered {
         Ok(others) => answers(queue, jobs, &others),
-        Err(error) => {
-            let doing = "enqueue";
-            let again = |e: &QueueError| match e {
-                QueueError::Unavailable { source, .. } => QueueError::Unavailable { doing, source: source.clone() },
-                QueueError::Timeout { after, .. } => QueueError::Timeout { doing, after: *after },
-                QueueError::Refused { source, .. } => QueueError::Refused { doing, source: source.clone() },
-                other => QueueError::Configuration(other.to_string()),
-            };
-            jobs.iter().map(|_| Err(again(&error).into())).collect()
-        }
+        Err(error) => jobs.iter().map(|_| Err(error.again("enqueue").into())).collect(),
     }
 }
 
@@ -347,10 +352,7 @@ fn script(queue: &Queue, jobs: &[&Prepared]) -> &'static Script {
 fn call(queue: &Queue, jobs: &[&Prepared], by: By) -> Call {
     let script = script(queue, jobs);
     let mut call = queue.invocation_by(script, by);
-    if std::ptr::eq(script, &raw const *scripts::ENQUEUE_NEW) {
-        let runs = runs(jobs);
-        call.arg(runs.len()).arg(runs);
-    }
+    call.arg(queue.settings().max_depth);
     let has_options = std::ptr::eq(script, &raw const *scripts::ENQUEUE);
     for job in jobs {
         call.arg(job.id.to_string()).arg(job.envelope.encode());
@@ -364,12 +366,6 @@ fn call(queue: &Queue, jobs: &[&Prepared], by: By) -> Call {
 /// Whether Redis gets a call at most once, and is to be told of no events. The library may send one to a cluster again.
 fn is_sent_once(queue: &Queue) -> bool {
     !queue.redis().is_cluster() && queue.settings().history == History::Failures
-}
-
-/// The lengths of runs of jobs whose ids were made in the same millisecond: the narrowest that parts are cut (decision 13).
-fn runs(jobs: &[&Prepared]) -> Vec<usize> {
-    let made = |job: &&Prepared| job.id.created_at();
-    jobs.chunk_by(|a, b| made(a) == made(b)).map(<[_]>::len).collect()
 }
 
 /// The answers to a call, of which the script told those that are not simply accepted: place, code and an id.
@@ -412,6 +408,7 @@ fn answer(queue: &Queue, job: &Prepared, code: u8, other: &str) -> Result<Enqueu
         }),
         3 => enqueued(other, Acceptance::Kept, None),
         4 => enqueued(job.id, Acceptance::Replaced, Some(other)),
+        6 => Err(EnqueueError::Full { queue: queue.name().clone(), limit: queue.settings().max_depth }),
         _ => enqueued(job.id, Acceptance::Duplicate, None),
     }
 }

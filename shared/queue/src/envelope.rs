@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, JobKind, JobType, Priority, RetryPolicy, Unique};
@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 ///
 /// The id is the field of the hash and its time is in the id, so neither is repeated here. What equals its default is
 /// left out. Nothing but a replay rewrites it, and that keeps fields which this version does not know (see [`Envelope::amend`]).
+///
+/// Its last field, `sum`, is the CRC-32 (IEEE 802.3) of all bytes before it, as eight hexadecimal digits. An envelope without one
+/// at its end, as other clients may write it, is taken as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Envelope {
     /// Version of the encoding; left out for 1.
@@ -52,6 +55,9 @@ pub struct Envelope {
     /// Attempts that each replay grants, once there was one: those that the job had at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_life: Option<u32>,
+    /// Why it cannot be a job, though it was asked for in a way that leaves nobody to tell: it is dead at once, for this reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// The payload, byte for byte as it was enqueued.
     pub payload: Box<RawValue>,
 }
@@ -78,6 +84,16 @@ pub enum EnvelopeError {
     /// Not JSON of the expected form.
     #[error("the envelope is not readable: {0}")]
     Malformed(String),
+    /// Its bytes are not those that were stored.
+    #[error(
+        "the envelope was damaged in Redis: its checksum is {found}, its bytes have {wanted}; repair the payload with `perch dead replay --edit`, or discard it"
+    )]
+    Damaged {
+        /// The sum of the bytes.
+        wanted: String,
+        /// The sum that stands with them.
+        found: String,
+    },
     /// From a newer Perch.
     #[error("the envelope has version {0}, this worker knows up to {VERSION}; deploy the newer release")]
     TooNew(u32),
@@ -101,30 +117,50 @@ impl Envelope {
             parent: None,
             replays: 0,
             max_per_life: None,
+            refused: None,
             payload,
         }
     }
 
     /// Reads an envelope.
     pub fn decode(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let text = std::str::from_utf8(bytes).map_err(|e| EnvelopeError::Malformed(e.to_string()))?;
+        let text = text_of(bytes)?;
+        check(text)?;
+        Self::read(text)
+    }
+
+    /// Reads what is left of an envelope that may be damaged, to be repaired.
+    pub(crate) fn decode_damaged(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        Self::read(text_of(bytes)?)
+    }
+
+    fn read(text: &str) -> Result<Self, EnvelopeError> {
         let envelope: Self = serde_json::from_str(text).map_err(|e| EnvelopeError::Malformed(e.to_string()))?;
         if envelope.version > VERSION { Err(EnvelopeError::TooNew(envelope.version)) } else { Ok(envelope) }
     }
 
-    /// Writes an envelope.
+    /// Writes an envelope, with its checksum.
     pub fn encode(&self) -> String {
-        serde_json::to_string(self).expect("an envelope has text keys and values that JSON can hold")
+        // Large enough for most, so that it grows but once.
+        let mut bytes = Vec::with_capacity(self.payload.get().len() + 192);
+        serde_json::to_writer(&mut bytes, self).expect("an envelope has text keys and values that JSON can hold");
+        sealed(String::from_utf8(bytes).expect("JSON is text"))
     }
 
     /// The same envelope with some fields set anew and all others, known or not, byte for byte as they were.
     pub fn amend(stored: &str, changes: &[(&str, Box<RawValue>)]) -> Result<String, EnvelopeError> {
         let malformed = |e: serde_json::Error| EnvelopeError::Malformed(e.to_string());
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stored).map_err(malformed)?;
+        fields.remove(SUM);
         for (name, value) in changes {
             fields.insert((*name).to_owned(), value.clone());
         }
-        serde_json::to_string(&fields).map_err(malformed)
+        serde_json::to_string(&fields).map(sealed).map_err(malformed)
+    }
+
+    /// An envelope that lost its checksum on its way through Postgres, with one; one that has its own as it is.
+    pub(crate) fn resealed(text: &str) -> String {
+        if split(text).is_some() { text.to_owned() } else { sealed(text.to_owned()) }
     }
 
     /// The retry policy that holds for this job: its own, else that of its kind.
@@ -132,6 +168,44 @@ impl Envelope {
         let (base_ms, cap_ms) = self.backoff.unwrap_or((kind.base_ms, kind.cap_ms));
         RetryPolicy { max_attempts: self.max_attempts, base_ms, cap_ms }
     }
+}
+
+/// The name of the checksum's field.
+const SUM: &str = "sum";
+/// What stands between the bytes that are summed up and their sum.
+const BEFORE_SUM: &str = ",\"sum\":\"";
+const SUM_DIGITS: usize = 8;
+
+fn sum_of(text: &str) -> String {
+    format!("{:0SUM_DIGITS$x}", crc32fast::hash(text.as_bytes()))
+}
+
+/// A JSON object with its checksum as its last field.
+fn sealed(mut object: String) -> String {
+    if object.pop() == Some('}') {
+        let sum = crc32fast::hash(object.as_bytes());
+        object.push_str(BEFORE_SUM);
+        write!(object, "{sum:0SUM_DIGITS$x}\"").expect("a string takes everything");
+    }
+    object.push('}');
+    object
+}
+
+/// What is summed up, and the sum, of an envelope that has one at its end.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let text = text.strip_suffix("\"}")?;
+    let (summed, sum) = text.split_at_checked(text.len().checked_sub(SUM_DIGITS)?)?;
+    Some((summed.strip_suffix(BEFORE_SUM)?, sum))
+}
+
+fn check(text: &str) -> Result<(), EnvelopeError> {
+    let Some((summed, found)) = split(text) else { return Ok(()) };
+    let wanted = sum_of(summed);
+    if wanted == found { Ok(()) } else { Err(EnvelopeError::Damaged { wanted, found: found.to_owned() }) }
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, EnvelopeError> {
+    std::str::from_utf8(bytes).map_err(|e| EnvelopeError::Malformed(e.to_string()))
 }
 
 #[cfg(test)]
@@ -148,7 +222,9 @@ mod tests {
 
     #[test]
     fn what_equals_its_default_takes_no_room() {
-        assert_eq!(sample().encode(), r#"{"kind":"sync_hot_state","max":10,"payload":{}}"#);
+        let sum = sum_of(r#"{"kind":"sync_hot_state","max":10,"payload":{}"#);
+        let text = format!(r#"{{"kind":"sync_hot_state","max":10,"payload":{{}},"sum":"{sum}"}}"#);
+        assert_eq!(sample().encode(), text);
     }
 
     #[test]
@@ -158,6 +234,35 @@ mod tests {
             Envelope::amend(stored, &[("replays", RawValue::from_string("1".into()).expect("JSON"))]).expect("valid");
         assert!(amended.contains(r#""colour":"blue""#) && amended.contains(r#""payload":{"b":1,"a":2}"#), "{amended}");
         assert_eq!(Envelope::decode(amended.as_bytes()).expect("valid").replays, 1);
+    }
+
+    #[test]
+    fn a_flipped_byte_anywhere_in_an_envelope_is_noticed() {
+        let stored = sample().encode();
+        for at in 0..stored.len() {
+            for bit in 0..8 {
+                let mut bytes = stored.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                // A flip in the name of the checksum itself leaves an envelope without one, whole in all that counts.
+                if let Ok(read) = Envelope::decode(&bytes) {
+                    assert_eq!((read.kind, read.payload.get()), (sample().kind, "{}"), "byte {at}, bit {bit}");
+                    assert!(at + BEFORE_SUM.len() + SUM_DIGITS + 2 >= stored.len(), "byte {at}, bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_envelope_that_went_through_postgres_gets_its_checksum_back_and_one_that_has_it_keeps_it() {
+        let stored = sample().encode();
+        assert_eq!(Envelope::resealed(&stored), stored);
+        let spaced = r#"{"max": 10, "kind": "sync_hot_state", "payload": {}}"#;
+        let resealed = Envelope::resealed(spaced);
+        assert!(split(&resealed).is_some() && Envelope::decode(resealed.as_bytes()).is_ok(), "{resealed}");
+        let amended = Envelope::amend(&stored, &[("replays", RawValue::from_string("1".into()).expect("JSON"))]);
+        let amended = amended.expect("valid");
+        assert_eq!(amended.matches(BEFORE_SUM).count(), 1, "{amended}");
+        assert!(Envelope::decode(amended.as_bytes()).is_ok());
     }
 
     #[test]

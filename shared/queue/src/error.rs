@@ -30,6 +30,16 @@ pub enum QueueError {
         /// What Redis said.
         source: redis::RedisError,
     },
+    /// Somebody else had written to keys of the queue. They were set aside; the same call can succeed now.
+    #[error(
+        "keys of queue {queue} were of another type and have been set aside: {keys}; what they held lies under the same names with :set_aside behind them"
+    )]
+    SetAside {
+        /// The queue.
+        queue: QueueName,
+        /// The keys.
+        keys: String,
+    },
     /// The URL or the pool cannot be used.
     #[error("REDIS_URL cannot be used: {0}")]
     Configuration(String),
@@ -66,9 +76,29 @@ impl QueueError {
         if away { Self::Unavailable { doing, source } } else { Self::Refused { doing, source } }
     }
 
+    /// The same error, told to somebody else.
+    pub(crate) fn again(&self, doing: &'static str) -> Self {
+        match self {
+            Self::Unavailable { source, .. } => Self::Unavailable { doing, source: source.clone() },
+            Self::Timeout { after, .. } => Self::Timeout { doing, after: *after },
+            Self::Refused { source, .. } => Self::Refused { doing, source: source.clone() },
+            Self::SetAside { queue, keys } => Self::SetAside { queue: queue.clone(), keys: keys.clone() },
+            Self::Configuration(reason) => Self::Configuration(reason.clone()),
+            Self::Corrupt { queue, id, what, reason } => {
+                Self::Corrupt { queue: queue.clone(), id: *id, what, reason: reason.clone() }
+            }
+        }
+    }
+
     /// True when Redis is away and the same call may succeed once it is back.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Timeout { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Timeout { .. } | Self::SetAside { .. })
+    }
+
+    /// True when a key is of another type than what is kept there.
+    pub(crate) fn is_wrong_type(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if source.code() == Some("WRONGTYPE")
+            || source.detail().is_some_and(|detail| detail.contains("WRONGTYPE")))
     }
 }
 
@@ -78,7 +108,7 @@ const WHEN_AWAY: Duration = Duration::from_secs(5);
 impl Classified for QueueError {
     fn disposition(&self) -> Disposition {
         match self {
-            Self::Unavailable { .. } | Self::Timeout { .. } => Disposition::Wait(WHEN_AWAY),
+            Self::Unavailable { .. } | Self::Timeout { .. } | Self::SetAside { .. } => Disposition::Wait(WHEN_AWAY),
             Self::Refused { .. } => Disposition::Retry,
             Self::Configuration(_) | Self::Corrupt { .. } => Disposition::Never,
         }

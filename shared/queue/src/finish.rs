@@ -45,8 +45,10 @@ pub(crate) enum Ended {
     TimedOut(Duration),
     /// The worker shuts down and its grace is over.
     Interrupted,
-    /// The envelope or payload cannot be read, or no handler knows the kind.
+    /// The envelope or payload cannot be read.
     Unreadable(String),
+    /// This worker does not know the kind, or the version of the envelope; another release may.
+    Unknown(String),
     /// The deadline passed before it started.
     Expired(String),
 }
@@ -60,6 +62,8 @@ pub(crate) enum Verdict {
     Dead,
     Cancelled,
     Release,
+    /// It waits for a worker that knows its kind, so long in all.
+    AwaitKind(Duration),
 }
 
 impl Verdict {
@@ -71,6 +75,7 @@ impl Verdict {
             Self::Dead => "dead",
             Self::Cancelled => "cancelled",
             Self::Release => "release",
+            Self::AwaitKind(_) => "unknown",
         }
     }
 
@@ -85,14 +90,23 @@ impl Verdict {
 
     fn delay(self) -> Duration {
         match self {
-            Self::Retry(delay) | Self::Snooze(delay) => delay,
+            Self::Retry(delay) | Self::Snooze(delay) | Self::AwaitKind(delay) => delay,
             _ => Duration::ZERO,
         }
     }
 }
 
+/// What decides about attempts of a job besides how they ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub retry: RetryPolicy,
+    /// How long a job waits for a worker that knows its kind.
+    pub unknown_kind_wait: Duration,
+}
+
 /// Decides what happens to a job whose attempt `attempt` ended so. `draw` in 0.0..=1.0 places the retry in its backoff.
-pub(crate) fn decide(ended: &Ended, policy: &RetryPolicy, attempt: u32, draw: f64) -> (Verdict, Option<String>) {
+pub(crate) fn decide(ended: &Ended, rules: &Rules, attempt: u32, draw: f64) -> (Verdict, Option<String>) {
+    let policy = &rules.retry;
     let spent = attempt >= policy.max_attempts;
     let retry = |delay| if spent { Verdict::Dead } else { Verdict::Retry(delay) };
     match ended {
@@ -104,6 +118,7 @@ pub(crate) fn decide(ended: &Ended, policy: &RetryPolicy, attempt: u32, draw: f6
             (Verdict::Dead, Some(why.clone()))
         }
         Ended::Failed(Fail::Cancelled(why)) => (Verdict::Cancelled, Some(why.clone())),
+        Ended::Unknown(why) => (Verdict::AwaitKind(rules.unknown_kind_wait), Some(why.clone())),
         Ended::Panicked(message) => {
             (retry(policy.delay(attempt, draw)), Some(format!("the handler panicked: {message}")))
         }
@@ -185,10 +200,13 @@ mod tests {
 
     use super::*;
 
-    const POLICY: RetryPolicy = RetryPolicy { max_attempts: 3, base_ms: 100, cap_ms: 1_000 };
+    const RULES: Rules = Rules {
+        retry: RetryPolicy { max_attempts: 3, base_ms: 100, cap_ms: 1_000 },
+        unknown_kind_wait: Duration::from_secs(60),
+    };
 
     fn verdict(ended: &Ended, attempt: u32) -> Verdict {
-        decide(ended, &POLICY, attempt, 1.0).0
+        decide(ended, &RULES, attempt, 1.0).0
     }
 
     #[test]

@@ -7,7 +7,7 @@ use perch_jobs::{JobId, Priority, QueueName};
 use redis::Pipeline;
 use serde::{Deserialize, Serialize};
 
-use crate::{Envelope, EventData, Lease, Queue, QueueError, dead::read_errors, lossy::Lossy};
+use crate::{Envelope, EventData, Lease, Queue, QueueError, dead::read_errors, lossy::Lossy, scripts};
 
 /// A queue at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -22,6 +22,8 @@ pub struct QueueStats {
     pub low: u64,
     /// Jobs that wait for a free place of their group.
     pub parked: u64,
+    /// Of the delayed ones, jobs whose kind no worker that tried them knew.
+    pub unknown_kind: u64,
     /// Of the ready and parked ones, cancelled: a fetch passes them over when it comes upon them.
     pub cancelled: u64,
     /// Scheduled jobs and retries.
@@ -101,6 +103,8 @@ pub struct JobView {
     pub attempts: u32,
     /// True when it was asked to stop.
     pub cancelling: bool,
+    /// Since when it waits for a worker that knows its kind, if none that tried it did.
+    pub unknown_kind_since: Option<DateTime<Utc>>,
     /// The last errors, newest first.
     pub errors: Vec<EventData>,
     /// Its envelope as it is stored.
@@ -163,29 +167,16 @@ impl Queue {
     /// The numbers of the queue, in two round trips, or three when jobs were cancelled.
     pub async fn stats(&self) -> Result<QueueStats, QueueError> {
         let keys = self.keys();
-        let now = self.now();
         let ready = [Priority::High, Priority::Normal, Priority::Low].map(|p| keys.ready(p));
-        let mut counts = redis::pipe();
-        for list in &ready {
-            counts.cmd("LLEN").arg(list);
-        }
-        counts.cmd("ZCARD").arg(keys.delayed());
-        counts.cmd("ZCOUNT").arg(keys.delayed()).arg("-inf").arg(now.timestamp_millis() - 1_000);
-        counts.cmd("ZCARD").arg(keys.leases());
-        counts.cmd("ZCARD").arg(keys.dead());
-        counts.cmd("ZCOUNT").arg(keys.workers()).arg(now.timestamp_millis() - 60_000).arg("+inf");
-        counts.cmd("XLEN").arg(keys.events());
-        counts.cmd("SCARD").arg(keys.cancelled());
         let mut rest = redis::pipe();
         for list in &ready {
             rest.cmd("LRANGE").arg(list).arg(0).arg(LOOKED_AT - 1);
         }
         rest.cmd("ZRANGE").arg(keys.delayed()).arg(0).arg(0).arg("WITHSCORES");
         rest.cmd("HMGET").arg(keys.state()).arg(&["paused", "paused_by", "paused_at", "succeeded"]);
-        rest.cmd("HVALS").arg(keys.parked_count());
-        let n: Vec<u64> = self.pipe("count jobs", counts).await?;
-        type Rest = (Vec<Lossy>, Vec<Lossy>, Vec<Lossy>, Scored, Vec<Option<Lossy>>, Vec<u64>);
-        let (high, normal, low, due, state, parked): Rest = self.pipe("read the queue", rest).await?;
+        let n: [u64; 12] = self.run("count jobs", &self.invocation(&scripts::COUNTS)).await?;
+        type Rest = (Vec<Lossy>, Vec<Lossy>, Vec<Lossy>, Scored, Vec<Option<Lossy>>);
+        let (high, normal, low, due, state): Rest = self.pipe("read the queue", rest).await?;
         let fronts = [high, normal, low];
         let cancelled = if n[9] > 0 {
             self.cancelled_of(fronts.iter().flatten().map(|id| id.0.as_str()).collect()).await?
@@ -201,8 +192,10 @@ impl Queue {
             high: n[0],
             normal: n[1],
             low: n[2],
-            parked: parked.into_iter().sum(),
+            // Unfinished jobs that are in no other place, and cancelled ones that still stand in a list.
+            parked: (n[10] + n[9]).saturating_sub(n[..6].iter().sum::<u64>() - n[4] + n[6]),
             cancelled: n[9],
+            unknown_kind: n[11],
             delayed: n[3],
             overdue: n[4],
             running: n[5],
@@ -263,12 +256,15 @@ impl Queue {
     }
 
     async fn waiting_ids(&self, mut offset: usize, limit: usize) -> Result<Vec<String>, QueueError> {
-        let mut lists: Vec<String> =
-            [Priority::High, Priority::Normal, Priority::Low].map(|p| self.keys().ready(p)).into();
-        let mut groups = redis::cmd("HKEYS");
-        groups.arg(self.keys().parked_count());
-        let groups: Vec<String> = self.redis().cmd("list groups", &groups).await?;
-        lists.extend(groups.iter().map(|group| format!("{}{group}", self.keys().parked())));
+        const GROUPS: usize = 1_000;
+        const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+        let keys = self.keys();
+        let mut groups = redis::cmd("ZRANGE");
+        groups.arg(keys.parked_groups()).arg(0).arg(GROUPS - 1);
+        let groups: Vec<Lossy> = self.redis().cmd("list groups", &groups).await?;
+        let of_group = |group: &Lossy| PRIORITIES.map(|priority| keys.parked_in(priority, &group.0));
+        let parked = groups.iter().flat_map(of_group);
+        let lists = PRIORITIES.map(|priority| keys.ready(priority)).into_iter().chain(parked);
         let mut ids: Vec<String> = Vec::new();
         for list in lists {
             if ids.len() >= limit {
@@ -297,7 +293,7 @@ impl Queue {
         let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let envelopes = self.envelopes(&names).await?;
         let mut pipe = redis::pipe();
-        for key in [keys.attempts(), keys.dead_attempts(), keys.errors(), keys.cancelling()] {
+        for key in [keys.attempts(), keys.dead_attempts(), keys.errors(), keys.cancelling(), keys.unknown_kind()] {
             pipe.cmd("HMGET").arg(key).arg(&names);
         }
         for key in [keys.delayed(), keys.dead()] {
@@ -305,8 +301,9 @@ impl Queue {
         }
         pipe.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(-1).arg("WITHSCORES");
         type Column<T> = Vec<Option<T>>;
-        type Rows = (Column<Lossy>, Column<Lossy>, Column<Lossy>, Column<Lossy>, Column<f64>, Column<f64>, Scored);
-        let (attempts, before_death, errors, cancelling, due, dead, leases): Rows =
+        type Texts = Column<Lossy>;
+        type Rows = (Texts, Texts, Texts, Texts, Texts, Column<f64>, Column<f64>, Scored);
+        let (attempts, before_death, errors, cancelling, unknown, due, dead, leases): Rows =
             self.pipe("read jobs", pipe).await?;
         let mut views = Vec::new();
         for (i, id) in ids.iter().enumerate() {
@@ -331,6 +328,10 @@ impl Queue {
                 worker: lease.as_ref().map(|(lease, _)| lease.holder().to_owned()),
                 attempts: lease.as_ref().map_or(failed, |(lease, _)| lease.attempt()),
                 cancelling: cancelling[i].is_some(),
+                unknown_kind_since: unknown[i]
+                    .as_ref()
+                    .and_then(|since| since.0.parse().ok())
+                    .and_then(DateTime::from_timestamp_millis),
                 errors: read_errors(errors[i].as_ref().map_or("", |errors| &errors.0)),
                 envelope: String::from_utf8_lossy(envelope).into_owned(),
             });

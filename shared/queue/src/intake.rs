@@ -16,12 +16,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Client, EnqueueError, EnqueueOptions, Queue, QueueError,
     ledger::push_all,
+    lossy::Lossy,
     prepared::Prepared,
-    refused::{REFUSED, refused, unknown},
+    refused::{NO_KIND, refused, unknown},
 };
 
 /// Tasks handed over in one step.
 const AT_ONCE: usize = 250;
+/// Most steps before the caller has a look at the world again.
+const STEPS: usize = 4_000;
 /// How long a task is remembered after it was handed over and removed.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
@@ -33,9 +36,23 @@ pub struct Intake {
     namespace: String,
 }
 
+/// A task that waits.
 struct Found {
-    task: String,
+    /// Its name, as its producer wrote it: it need not be text.
+    task: Vec<u8>,
     run_at: Option<DateTime<Utc>>,
+}
+
+impl Found {
+    /// Its name as text: what is none in hexadecimal digits, which no producer would choose.
+    fn name(&self) -> String {
+        name_of(&self.task)
+    }
+}
+
+fn name_of(task: &[u8]) -> String {
+    let hex = |byte: &u8| format!("{byte:02x}");
+    str::from_utf8(task).map_or_else(|_| format!("0x{}", task.iter().map(hex).collect::<String>()), str::to_owned)
 }
 
 impl Intake {
@@ -53,19 +70,20 @@ impl Intake {
         &self.namespace
     }
 
-    /// Hands over until nothing is left; answers how many jobs were new to the engine.
+    /// Hands over until nothing is left, or very many were; answers how many jobs were new to the engine.
     ///
     /// A task is remembered in the step that enqueues it, and removed from the intake after that, so that a crash between
     /// the two, or a second process that read the same task, hands nothing over twice.
     pub async fn run_once(&self) -> Result<usize, EnqueueError> {
         let mut accepted = 0;
-        while self.has_some().await? {
+        for _ in 0..STEPS {
             let found = self.waiting().await?;
-            // Another process may have taken them meanwhile.
-            if !found.is_empty() {
-                accepted += self.hand_over(&found).await?;
+            if found.is_empty() {
+                break;
             }
+            accepted += self.hand_over(&found).await?;
         }
+        self.forget_old().await?;
         Ok(accepted)
     }
 
@@ -74,9 +92,7 @@ impl Intake {
     pub async fn run(self, stop: CancellationToken) {
         const BUSY: Duration = Duration::from_secs(1);
         const IDLE: Duration = Duration::from_secs(5);
-        const TIDY: Duration = Duration::from_secs(600);
         let takes_in = !self.queue.redis().is_cluster();
-        let mut tidied = std::time::Instant::now();
         loop {
             let mut pause = IDLE;
             match if takes_in { self.run_once().await } else { Ok(0) } {
@@ -87,31 +103,25 @@ impl Intake {
                 }
                 Err(error) => tracing::warn!(queue = %self.queue.name(), %error, "the intake waits for Redis"),
             }
-            // Only after a look that found nothing, so nothing that still waits is forgotten.
-            if pause == IDLE && tidied.elapsed() > TIDY && self.forget_old().await.is_ok() {
-                tidied = std::time::Instant::now();
-            }
             if tokio::time::timeout(pause, stop.cancelled()).await.is_ok() {
                 return;
             }
         }
     }
 
-    async fn has_some(&self) -> Result<bool, QueueError> {
-        let mut cmd = redis::cmd("EXISTS");
-        cmd.arg(self.key("active")).arg(self.key("scheduled"));
-        Ok(self.queue.redis().cmd::<u8>("look into the intake", &cmd).await? > 0)
-    }
-
     fn key(&self, suffix: &str) -> String {
         format!("{}:{suffix}", self.namespace)
+    }
+
+    fn meta(&self, task: &[u8]) -> Vec<u8> {
+        [self.key("meta:").as_bytes(), task].concat()
     }
 
     async fn waiting(&self) -> Result<Vec<Found>, QueueError> {
         let mut pipe = redis::pipe();
         pipe.cmd("LRANGE").arg(self.key("active")).arg(0).arg(AT_ONCE - 1);
         pipe.cmd("ZRANGE").arg(self.key("scheduled")).arg(0).arg(AT_ONCE - 1).arg("WITHSCORES");
-        let (active, scheduled): (Vec<String>, Vec<(String, f64)>) = self.pipe("read the intake", pipe).await?;
+        let (active, scheduled): (Vec<Vec<u8>>, Vec<(Vec<u8>, f64)>) = self.pipe("read the intake", pipe).await?;
         let now = active.into_iter().map(|task| Found { task, run_at: None });
         let later = scheduled.into_iter().map(|(task, seconds)| {
             #[expect(clippy::cast_possible_truncation, reason = "scores are seconds since 1970")]
@@ -130,14 +140,14 @@ impl Intake {
         let (payloads,): (Vec<Option<Vec<u8>>>,) = self.pipe("read the intake", pipe).await?;
         let mut kinds = redis::pipe();
         for one in found {
-            kinds.cmd("HGET").arg(self.key(&format!("meta:{}", one.task))).arg("kind");
+            kinds.cmd("HGET").arg(self.meta(&one.task)).arg("kind");
         }
-        let kinds: Vec<Option<String>> = self.pipe("read the intake", kinds).await?;
+        let kinds: Vec<Option<Lossy>> = self.pipe("read the intake", kinds).await?;
         let jobs: Vec<Prepared> = found
             .iter()
             .zip(payloads)
             .zip(kinds)
-            .filter_map(|((one, payload), kind)| Some(self.prepare(one, &payload?, kind)))
+            .filter_map(|((one, payload), kind)| Some(self.prepare(one, &payload?, kind.map(|kind| kind.0))))
             .collect();
         crash_point!("intake.read");
         let mut accepted = 0;
@@ -164,16 +174,17 @@ impl Intake {
     fn prepare(&self, found: &Found, payload: &[u8], kind: Option<String>) -> Prepared {
         let types = self.client.queues().types();
         let configured = self.queue.settings().intake_kind.as_ref().map(JobKind::to_string);
-        let named = kind.or(configured).unwrap_or_else(|| REFUSED.to_owned());
-        let kind = named.parse::<JobKind>().unwrap_or_else(|_| JobKind::from_static(REFUSED));
+        let named = kind.or(configured).unwrap_or_else(|| NO_KIND.to_owned());
+        let kind = named.parse::<JobKind>().unwrap_or_else(|_| JobKind::from_static(NO_KIND));
         let job_type = types.get(kind.as_str()).cloned().unwrap_or_else(|| unknown(&kind, self.queue.name()));
         let text = String::from_utf8_lossy(payload).into_owned();
-        let id = found.task.parse().unwrap_or_else(|_| self.id_of(&found.task));
+        let task = found.name();
+        let id = task.parse().unwrap_or_else(|_| self.id_of(&found.task));
         let job = RawValue::from_string(text.clone())
             .map_err(|e| format!("the payload is not JSON: {e}"))
             .and_then(|payload| self.fitting(&job_type, payload, id, found.run_at));
         let mut prepared = job.unwrap_or_else(|reason| refused(&self.queue, &named, &text, &reason, id));
-        prepared.intake = Some(found.task.clone());
+        prepared.intake = Some(task);
         prepared
     }
 
@@ -194,7 +205,7 @@ impl Intake {
         Prepared::new(&self.queue, job_type, payload, options, unique, group).map_err(|e| e.to_string())
     }
 
-    fn id_of(&self, task: &str) -> JobId {
+    fn id_of(&self, task: &[u8]) -> JobId {
         let digest = Sha256::digest(task);
         JobId::from_parts(self.queue.now(), digest.iter().take(10).fold(0, |acc, byte| (acc << 8) | u128::from(*byte)))
     }
@@ -205,26 +216,40 @@ impl Intake {
             pipe.cmd("LREM").arg(self.key("active")).arg(1).arg(task).ignore();
             pipe.cmd("ZREM").arg(self.key("scheduled")).arg(task).ignore();
             pipe.cmd("HDEL").arg(self.key("data")).arg(task).ignore();
-            pipe.cmd("DEL").arg(self.key(&format!("meta:{task}"))).ignore();
+            pipe.cmd("DEL").arg(self.meta(task)).ignore();
         }
         self.pipe("clear the intake", pipe).await
     }
 
-    /// Forgets tasks that were handed over and removed long ago.
+    /// Forgets some of the tasks that were handed over long ago. One that still is in the intake, because nobody came to remove it,
+    /// is remembered on.
     async fn forget_old(&self) -> Result<(), QueueError> {
         let key = self.queue.keys().intake();
-        let before = (self.queue.now() - REMEMBERED).timestamp_millis();
-        loop {
+        let now = self.queue.now();
+        let before = (now - REMEMBERED).timestamp_millis();
+        for _ in 0..STEPS {
             let mut old = redis::cmd("ZRANGEBYSCORE");
             old.arg(&key).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(AT_ONCE);
-            let tasks: Vec<String> = self.queue.redis().cmd("clear the intake", &old).await?;
+            let tasks: Vec<Vec<u8>> = self.queue.redis().cmd("clear the intake", &old).await?;
             if tasks.is_empty() {
                 return Ok(());
             }
-            let mut remove = redis::cmd("ZREM");
-            remove.arg(&key).arg(&tasks);
-            self.queue.redis().cmd::<i64>("clear the intake", &remove).await?;
+            let mut data = redis::pipe();
+            for task in &tasks {
+                data.cmd("HEXISTS").arg(self.key("data")).arg(task);
+            }
+            let there: Vec<bool> = self.pipe("clear the intake", data).await?;
+            let mut pipe = redis::pipe();
+            for (task, there) in tasks.iter().zip(there) {
+                if there {
+                    pipe.cmd("ZADD").arg(&key).arg("XX").arg(now.timestamp_millis()).arg(task).ignore();
+                } else {
+                    pipe.cmd("ZREM").arg(&key).arg(task).ignore();
+                }
+            }
+            self.pipe::<()>("clear the intake", pipe).await?;
         }
+        Ok(())
     }
 
     async fn pipe<T: redis::FromRedisValue + Send>(

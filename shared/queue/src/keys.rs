@@ -29,13 +29,14 @@ impl Keys {
         format!("{}ready:{}", self.base, priority.as_str())
     }
 
+    /// List of the ids of a priority that wait for a place of their group.
+    pub fn parked_in(&self, priority: Priority, group: &str) -> String {
+        format!("{}{}:{group}", self.parked(), priority.as_str())
+    }
+
     keys! {
-        /// Hash of id to envelope, from the enqueue until the job is done, of the jobs that lie together (`scripts/parts.lua`).
+        /// Hash of id to envelope, of all unfinished jobs.
         jobs => "jobs",
-        /// Prefix of the hashes of id to envelope of the others, one for each 32 ms or each millisecond in which ids were made.
-        part => "jobs:",
-        /// Hash: `from` or `from_ms`, the last time whose jobs lie together, and the names of the parts there are.
-        parts => "parts",
         /// Sorted set of ids by due time in milliseconds: scheduled jobs and retries.
         delayed => "delayed",
         /// Sorted set of leases by their end in milliseconds. A member is `id|holder|attempt|number|group`.
@@ -56,12 +57,14 @@ impl Keys {
         cancelled => "cancelled",
         /// Hash of id to reason, for running jobs that shall stop.
         cancelling => "cancelling",
-        /// Hash: `paused`, `paused_by`, `paused_at`, `floor_low`, `floor_normal`, `fetches`, `succeeded`, `run_id`.
+        /// Hash: `paused`, `paused_by`, `paused_at`, `passed_normal`, `passed_low`, `fetches`, `succeeded`, `events_bytes`, `run_id`.
         state => "state",
         /// List that idle workers block on; holds at most one token.
         wake => "wake",
         /// Capped stream of job events.
         events => "events",
+        /// List of entries of the stream, each so many bytes after the one before (`scripts/events.lua`).
+        event_marks => "event_marks",
         /// Prefix of the uniqueness locks; a lock is a string that holds the id of its job.
         unique => "unique:",
         /// Hash of id to uniqueness key, for keys held until the job starts.
@@ -70,16 +73,14 @@ impl Keys {
         unique_done => "unique_done",
         /// Hash of group to jobs running, for groups with a limit.
         running => "running",
-        /// Prefix of the lists of ids that wait for a free place of their group.
+        /// Prefix of the lists of ids whose group is at its limit; the priority and the group follow (`normal:account`).
         parked => "parked:",
-        /// Hash of group to the number of ids parked.
-        parked_count => "parked_count",
-        /// Prefix of the rate limiters of groups (the one of the queue has an empty group) and of their plans (`plan|`).
+        /// Sorted set of the groups that have ids parked, by when to look at them again, in milliseconds.
+        parked_groups => "parked_groups",
+        /// Prefix of the rate limiters of groups (the one of the queue has an empty group).
         rate => "rate:",
-        /// Hash of id to the limiter whose turn it waits for.
-        reserved => "reserved",
-        /// Hash of limiter to the number of jobs that wait for its turn.
-        planned => "planned",
+        /// Hash of id to since when no worker that tried the job knew its kind, in milliseconds.
+        unknown_kind => "unknown_kind",
         /// Sorted set of workers by when they were last seen, in milliseconds.
         workers => "workers",
         /// Hash of worker to what it said of itself, as JSON.

@@ -83,6 +83,19 @@ pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease], reaped:
     Ok(pulse)
 }
 
+/// Says that the jobs of these leases are about to start: a uniqueness key that is held until then is free from now on. Answers
+/// how many of the leases are held.
+pub(crate) async fn begin(queue: &Queue, leases: &[Lease]) -> Result<usize, QueueError> {
+    let mut call = queue.invocation(&scripts::BEGIN);
+    for lease in leases {
+        call.arg(lease.member());
+    }
+    crash_point!("begin.before");
+    let held = queue.run("start jobs", &call).await?;
+    crash_point!("begin.after");
+    Ok(held)
+}
+
 /// Gives back leases of `holder` that are none of `known`: those of a fetch whose answer was lost.
 pub(crate) async fn reclaim(queue: &Queue, holder: &str, known: &[Lease]) -> Result<usize, QueueError> {
     let mut call = queue.invocation(&scripts::RECLAIM);

@@ -123,6 +123,11 @@ pub(crate) async fn push_all(queue: &Queue, jobs: &[Prepared]) -> Vec<Result<Enq
     use futures::{StreamExt as _, stream};
 
     let chunks = chunked(jobs.iter());
+    if chunks.len() > 1
+        && let Err(error) = queue.redis().connected("enqueue").await
+    {
+        return jobs.iter().map(|_| Err(error.again("enqueue").into())).collect();
+    }
     // Collected first: a closure over the chunks would make the future too particular to be sent.
     let pushes = pushes(queue, &chunks);
     stream::iter(pushes).buffered(IN_FLIGHT).collect::<Vec<_>>().await.into_iter().flatten().collect()
@@ -148,9 +153,8 @@ async fn through(ledger: &dyn Ledger, queue: &Queue, jobs: &mut [Prepared]) -> V
         .zip(answers)
         .map(|(job, answer)| {
             match &answer {
-                Ok(Enqueued { acceptance: Acceptance::Kept, .. }) | Err(EnqueueError::Conflict { .. }) => {
-                    nothing.push(job.id);
-                }
+                Ok(Enqueued { acceptance: Acceptance::Kept, .. })
+                | Err(EnqueueError::Conflict { .. } | EnqueueError::Full { .. }) => nothing.push(job.id),
                 Ok(_) => there.push(job.id),
                 Err(_) => return Ok(deferred(queue, job)),
             }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::settings::Rate;
-use perch_jobs::QueueName;
+use perch_jobs::{Priority, QueueName};
 use serde::Serialize;
 
 use crate::{Queue, QueueError, lossy::Lossy};
@@ -20,8 +20,6 @@ pub struct RateUse {
     pub left: u32,
     /// When the next start is allowed; `None` when one is.
     pub next: Option<DateTime<Utc>>,
-    /// Jobs that wait for a turn of theirs.
-    pub planned: u64,
 }
 
 /// A group at one moment.
@@ -31,7 +29,7 @@ pub struct GroupUse {
     pub group: String,
     /// Its jobs that run, where groups have a limit.
     pub running: u64,
-    /// Its jobs that wait for a place.
+    /// Its jobs that wait for a place, or for its rate.
     pub parked: u64,
     /// Its rate, if groups have one.
     pub rate: Option<RateUse>,
@@ -44,64 +42,77 @@ pub struct LimitsUse {
     pub queue: QueueName,
     /// Jobs that run.
     pub running: u64,
+    /// Jobs that are ready: they wait for a worker, or for the rate of the queue.
+    pub ready: u64,
     /// Jobs that run at once; 0 stands for no limit.
     pub global_concurrency: usize,
     /// Jobs of one group that run at once; 0 stands for no limit.
     pub group_concurrency: usize,
     /// The rate of the queue, if it has one.
     pub rate: Option<RateUse>,
-    /// Groups that have jobs running, parked or planned, at most some hundred, and those that were asked for.
+    /// Groups that have jobs running or parked, at most some hundred, and those that were asked for.
     pub groups: Vec<GroupUse>,
 }
+
+const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
 /// Groups looked at of each hash that names them.
 const GROUPS: usize = 100;
 
 impl Queue {
-    /// How far the limits of the queue are used, with these groups among the others. Three round trips.
+    /// How far the limits of the queue are used, with these groups among the others. Four round trips.
     pub async fn limits(&self, groups: &[String]) -> Result<LimitsUse, QueueError> {
         let keys = self.keys();
-        let hashes = [keys.running(), keys.parked_count(), keys.planned()];
         let mut names = redis::pipe();
         names.cmd("ZCARD").arg(keys.leases());
-        for hash in &hashes {
-            names.cmd("HRANDFIELD").arg(hash).arg(GROUPS);
+        for priority in PRIORITIES {
+            names.cmd("LLEN").arg(keys.ready(priority));
         }
-        type Names = (u64, Vec<Lossy>, Vec<Lossy>, Vec<Lossy>);
-        let (running, of_running, of_parked, of_planned): Names = self
+        names.cmd("HRANDFIELD").arg(keys.running()).arg(GROUPS);
+        names.cmd("ZRANGE").arg(keys.parked_groups()).arg(0).arg(GROUPS - 1);
+        type Names = (u64, u64, u64, u64, Vec<Lossy>, Vec<Lossy>);
+        let (running, high, normal, low, of_running, of_parked): Names = self
             .redis()
             .call("list groups", |mut conn: crate::Connection| async move { names.query_async(&mut conn).await })
             .await?;
-        let seen = [of_running, of_parked, of_planned].into_iter().flatten().map(|name| name.0);
+        let seen = of_running.into_iter().chain(of_parked).map(|name| name.0);
         let groups: BTreeSet<String> = groups.iter().cloned().chain(seen.filter(|name| !name.is_empty())).collect();
         // The limiter of the queue has no name, and goes before those of groups.
         let limiters: Vec<&str> = std::iter::once("").chain(groups.iter().map(String::as_str)).collect();
         let mut read = redis::pipe();
-        for hash in &hashes {
-            read.cmd("HMGET").arg(hash).arg(&limiters);
-        }
+        read.cmd("HMGET").arg(keys.running()).arg(&limiters);
         read.cmd("MGET").arg(limiters.iter().map(|limiter| format!("{}{limiter}", keys.rate())).collect::<Vec<_>>());
-        type Counts = Vec<Option<Lossy>>;
-        let (running_of, parked, planned, next): (Counts, Counts, Counts, Counts) = self
+        let mut lengths = redis::pipe();
+        for limiter in &limiters {
+            for priority in PRIORITIES {
+                lengths.cmd("LLEN").arg(keys.parked_in(priority, limiter));
+            }
+        }
+        type Texts = Vec<Option<Lossy>>;
+        let (running_of, next): (Texts, Texts) = self
             .redis()
             .call("read limits", |mut conn: crate::Connection| async move { read.query_async(&mut conn).await })
             .await?;
+        let parked: Vec<u64> = self
+            .redis()
+            .call("read limits", |mut conn: crate::Connection| async move { lengths.query_async(&mut conn).await })
+            .await?;
         let now = self.now();
-        let count = |column: &Counts, at: usize| column[at].as_ref().map_or(0, |n| u64::from(n.count()));
         let rate = |rate: Option<Rate>, at: usize| {
             let arrival = next[at].as_ref().and_then(|text| text.0.parse().ok());
-            rate.map(|rate| RateUse { planned: count(&planned, at), ..rate_use(rate, arrival, now) })
+            rate.map(|rate| rate_use(rate, arrival, now))
         };
         let settings = self.settings();
         let of_groups = groups.iter().enumerate().map(|(n, group)| GroupUse {
             group: group.clone(),
-            running: count(&running_of, n + 1),
-            parked: count(&parked, n + 1),
+            running: running_of[n + 1].as_ref().map_or(0, |n| u64::from(n.count())),
+            parked: parked[3 * (n + 1)..3 * (n + 2)].iter().sum(),
             rate: rate(settings.group_rate, n + 1),
         });
         Ok(LimitsUse {
             queue: self.name().clone(),
             running,
+            ready: high + normal + low,
             global_concurrency: settings.global_concurrency,
             group_concurrency: settings.group_concurrency,
             rate: rate(settings.rate, 0),
@@ -121,11 +132,12 @@ fn rate_use(rate: Rate, arrival: Option<f64>, now: DateTime<Utc>) -> RateUse {
     let per = rate.per.max(Duration::from_millis(1));
     let (count, now_ms) = (rate.count.max(1), now.timestamp_millis() as f64);
     let step = per.as_secs_f64() * 1_000.0 / f64::from(count);
-    let ahead = (arrival.unwrap_or(0.0) - now_ms).max(0.0);
+    // One that is further ahead than a limiter can be was set by another clock, or for another rate.
+    let ahead = (arrival.unwrap_or(0.0) - now_ms).clamp(0.0, f64::from(count) * step);
     let left = (f64::from(count) - ahead / step + 1e-9).floor().clamp(0.0, f64::from(count)) as u32;
     let wait = ahead - f64::from(count - 1) * step;
     let next = (left == 0).then(|| now + TimeDelta::milliseconds(wait.max(0.0).ceil() as i64));
-    RateUse { count, per_ms: per.as_millis() as u64, left, next, planned: 0 }
+    RateUse { count, per_ms: per.as_millis() as u64, left, next }
 }
 
 #[cfg(test)]

@@ -11,12 +11,32 @@ use perch_base::{
 };
 use perch_jobs::{JobKind, QueueName};
 use redis::FromRedisValue;
+use serde::Serialize;
 
 use crate::{
     Connection, Keys, QueueError, Redis,
     joined::Joined,
-    scripts::{By, Call, Script, all_keys},
+    lossy::Lossy,
+    scripts::{self, By, Call, Script, all_keys, typed_keys},
 };
+
+/// Marks that the stream of events has when it is full of bytes (`scripts/events.lua`).
+const EVENT_MARKS: usize = 64;
+
+/// A key of a queue that holds something that the queue never keeps there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OddKey {
+    /// Its name.
+    pub key: String,
+    /// The type of what it holds, as Redis calls it.
+    pub holds: String,
+    /// The type that the queue keeps there.
+    pub wanted: &'static str,
+}
+
+fn set_aside_name(key: &str) -> String {
+    format!("{key}:set_aside")
+}
 
 /// One queue: its name, its keys, its settings, and the door to Redis. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -104,9 +124,9 @@ impl Queue {
         &self.0.clock
     }
 
-    /// The time.
+    /// The time, by which all times of the queue are compared: that of Redis (see [`Redis::now`]).
     pub fn now(&self) -> DateTime<Utc> {
-        self.0.clock.now()
+        if self.0.clock.is_system() { self.0.redis.now() } else { self.0.clock.now() }
     }
 
     /// A call of `script` with its keys and the arguments that all scripts share (see `scripts/head.lua`).
@@ -121,8 +141,8 @@ impl Queue {
             History::Full => "full",
             History::Failures => "failures",
         };
-        call.arg(now).arg(history).arg(self.0.settings.events_kept).arg(self.0.engine.errors_kept);
-        call.arg(self.0.engine.jobs_together);
+        let bytes = (self.0.settings.events_max_bytes / EVENT_MARKS).max(1);
+        call.arg(now).arg(history).arg(self.0.settings.events_kept).arg(bytes).arg(self.0.engine.errors_kept);
         call
     }
 
@@ -142,6 +162,57 @@ impl Queue {
         doing: &'static str,
         call: &Call,
     ) -> Result<T, QueueError> {
-        self.0.redis.call(doing, |mut conn: Connection| async move { call.invoke(&mut conn).await }).await
+        let ran = self.0.redis.call(doing, |mut conn: Connection| async move { call.invoke(&mut conn).await }).await;
+        match ran {
+            // Seldom: in a box, since it would make every future that runs a script larger.
+            Err(error) if error.is_wrong_type() => Err(Box::pin(self.set_aside(error)).await),
+            ran => ran,
+        }
+    }
+
+    /// Sets aside the keys of the queue that are of another type than what it keeps there, so that they stop it but once.
+    /// Answers the error to tell.
+    async fn set_aside(&self, error: QueueError) -> QueueError {
+        let mut call = Call::new(&scripts::SET_ASIDE, &self.0.script_keys, By::Code);
+        for (_, wanted) in typed_keys(&self.0.keys) {
+            call.arg(wanted);
+        }
+        let set_aside: Result<Vec<Lossy>, _> = self
+            .0
+            .redis
+            .call("set odd keys aside", |mut conn: Connection| async move { call.invoke(&mut conn).await })
+            .await;
+        match set_aside {
+            Ok(keys) if !keys.is_empty() => {
+                let keys = keys.into_iter().map(|key| key.0).collect::<Vec<_>>().join(", ");
+                metrics::counter!("perch_keys_set_aside_total", "queue" => self.0.name.to_string()).increment(1);
+                tracing::error!(queue = %self.0.name, keys, "keys of another type were set aside under <key>:set_aside");
+                QueueError::SetAside { queue: self.0.name.clone(), keys }
+            }
+            _ => error,
+        }
+    }
+
+    /// Keys of the queue that somebody else wrote: those set aside, and those that still are of another type.
+    pub async fn odd_keys(&self) -> Result<Vec<OddKey>, QueueError> {
+        let typed: Vec<(String, &'static str)> = typed_keys(&self.0.keys).collect();
+        let mut pipe = redis::pipe();
+        for (key, _) in &typed {
+            pipe.cmd("TYPE").arg(key).cmd("TYPE").arg(set_aside_name(key));
+        }
+        let types: Vec<String> =
+            self.0.redis.call("look for odd keys", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
+        let odd = |((key, wanted), found): (&(String, &'static str), &[String])| {
+            let [here, aside] = found else { return Vec::new() };
+            let mut odd = Vec::new();
+            if here != "none" && here != wanted {
+                odd.push(OddKey { key: key.clone(), holds: here.clone(), wanted });
+            }
+            if aside != "none" {
+                odd.push(OddKey { key: set_aside_name(key), holds: aside.clone(), wanted });
+            }
+            odd
+        };
+        Ok(typed.iter().zip(types.chunks(2)).flat_map(odd).collect())
     }
 }

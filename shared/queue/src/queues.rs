@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use perch_base::{
     Clock, Environment, Settings,
     settings::{EngineSettings, QueueSettings},
@@ -17,6 +18,7 @@ struct Inner {
     queues: BTreeMap<QueueName, Queue>,
     types: JobTypes,
     redis: Redis,
+    clock: Clock,
     ledger: Option<Arc<dyn Ledger>>,
 }
 
@@ -44,15 +46,21 @@ impl Queues {
             let queue = Queue::new(redis.clone(), env, name.clone(), block.clone(), engine.clone(), clock.clone());
             (name.clone(), queue)
         };
-        Self(Arc::new(Inner { queues: blocks.iter().map(queue).collect(), types, redis, ledger: None }))
+        Self(Arc::new(Inner {
+            queues: blocks.iter().map(queue).collect(),
+            types,
+            redis,
+            clock: clock.clone(),
+            ledger: None,
+        }))
     }
 
     /// The same queues with a ledger, for those whose block says `ledger = true`. Without one, their jobs are in Redis alone.
     #[must_use]
     pub fn with_ledger(&self, ledger: Arc<dyn Ledger>) -> Self {
-        let Inner { queues, types, redis, .. } = &*self.0;
-        let (queues, types, redis) = (queues.clone(), types.clone(), redis.clone());
-        Self(Arc::new(Inner { queues, types, redis, ledger: Some(ledger) }))
+        let Inner { queues, types, redis, clock, .. } = &*self.0;
+        let (queues, types, redis, clock) = (queues.clone(), types.clone(), redis.clone(), clock.clone());
+        Self(Arc::new(Inner { queues, types, redis, clock, ledger: Some(ledger) }))
     }
 
     /// The ledger, if there is one.
@@ -78,6 +86,11 @@ impl Queues {
     /// The job types of the deployment.
     pub fn types(&self) -> &JobTypes {
         &self.0.types
+    }
+
+    /// The time, by which all times of the queues are compared: that of Redis (see [`Redis::now`]).
+    pub fn now(&self) -> DateTime<Utc> {
+        if self.0.clock.is_system() { self.0.redis.now() } else { self.0.clock.now() }
     }
 
     /// The door to Redis.

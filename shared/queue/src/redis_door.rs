@@ -4,9 +4,10 @@ use std::{
     future::Future,
     pin::{Pin, pin},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use deadpool_redis::{Runtime, cluster as deadpool_cluster};
 use perch_base::settings::RedisSettings;
 use redis::{
@@ -16,9 +17,12 @@ use redis::{
     cluster_async::ClusterConnection,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Mutex;
 
-use crate::QueueError;
+use crate::{
+    QueueError,
+    redis_clock::RedisClock,
+    shared_connection::{Asked, SharedConnection},
+};
 
 /// A connection that can be cloned; clones share one socket and pipeline their commands.
 #[derive(Clone)]
@@ -67,8 +71,8 @@ struct Inner {
     url: SecretString,
     pool: Pool,
     settings: RedisSettings,
-    /// The connection that short commands share. It is dropped when it fails, and drawn anew from the pool.
-    shared: Mutex<Option<Connection>>,
+    shared: SharedConnection,
+    clock: RedisClock,
 }
 
 /// The door to Redis. Cheap to clone. It connects when first used and again after every failure.
@@ -125,7 +129,13 @@ impl Redis {
                 Pool::Cluster { pool, client }
             }
         };
-        Ok(Self(Arc::new(Inner { url: url.clone(), pool, settings: settings.clone(), shared: Mutex::new(None) })))
+        Ok(Self(Arc::new(Inner {
+            url: url.clone(),
+            pool,
+            settings: settings.clone(),
+            shared: SharedConnection::default(),
+            clock: RedisClock::default(),
+        })))
     }
 
     /// A door to the same Redis that shares nothing with this one. Connections belong to the runtime they were opened on.
@@ -163,16 +173,41 @@ impl Redis {
         F: FnOnce(Connection) -> Fut,
         Fut: Future<Output = redis::RedisResult<T>>,
     {
-        let conn = self.shared().await?;
+        let conn = self.shared(doing).await?;
+        if self.0.clock.is_due() {
+            // Beside the call, so that calls stay in their order.
+            tokio::spawn(self.clone().read_clock(conn.clone()));
+        }
         let result = self.limited(doing, self.0.settings.command_timeout, pin!(run(conn))).await;
         if let Err(error) = &result {
             metrics::counter!("perch_redis_errors_total", "doing" => doing).increment(1);
             if error.is_unavailable() {
-                *self.0.shared.lock().await = None;
+                self.0.shared.failed(error);
                 self.forget_pooled();
             }
         }
         result
+    }
+
+    /// The time by the clock of Redis, which is the same for all processes; that of this machine while Redis was never reached.
+    ///
+    /// It is read with each new connection and once a minute, and goes on with this machine's monotonic clock in between.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    /// What fails here, the calls beside it tell.
+    async fn read_clock(self, conn: Connection) {
+        let _ = self.ask_the_time(conn).await;
+    }
+
+    async fn ask_the_time(&self, mut conn: Connection) -> Result<(), QueueError> {
+        let asked = Instant::now();
+        let read = async { redis::cmd("TIME").query_async::<(i64, i64)>(&mut conn).await };
+        let (seconds, micros) = self.limited("read the clock", self.0.settings.command_timeout, pin!(read)).await?;
+        let halfway = asked + asked.elapsed() / 2;
+        self.0.clock.set(halfway, seconds.saturating_mul(1_000).saturating_add(micros / 1_000));
+        Ok(())
     }
 
     /// Runs one short command on a connection of [`dedicated`](Self::dedicated). Unlike [`call`](Self::call) it waits for no lock,
@@ -190,6 +225,12 @@ impl Redis {
         self.call(doing, |mut conn| async move { cmd.query_async(&mut conn).await }).await
     }
 
+    /// Sees to it that there is a connection. Calls that are made one after the other without waiting reach Redis in their order
+    /// then; without one they may not.
+    pub(crate) async fn connected(&self, doing: &'static str) -> Result<(), QueueError> {
+        self.shared(doing).await.map(|_| ())
+    }
+
     /// Asks Redis whether it is there.
     pub async fn ping(&self) -> Result<(), QueueError> {
         self.cmd::<String>("ping", &redis::cmd("PING")).await.map(|_| ())
@@ -203,19 +244,43 @@ impl Redis {
         }
     }
 
-    async fn shared(&self) -> Result<Connection, QueueError> {
-        let mut shared = self.0.shared.lock().await;
-        if let Some(conn) = &*shared {
-            return Ok(conn.clone());
+    /// The connection that short commands share. All who wait for it wait for one attempt, and while Redis is away no longer than
+    /// a moment.
+    async fn shared(&self, doing: &'static str) -> Result<Connection, QueueError> {
+        match self.0.shared.ask() {
+            Asked::Connection(conn) => Ok(conn),
+            Asked::Wait { answer, connects, is_away } => {
+                if connects {
+                    // A task of its own, so that a caller that leaves does not end the attempt for the others.
+                    tokio::spawn(self.clone().connect());
+                }
+                let patience = if is_away { WHILE_AWAY } else { self.longest_connect() };
+                Box::pin(self.0.shared.answer(answer, doing, patience)).await
+            }
         }
-        // Seldom needed: it would make every future that calls Redis twice as large.
-        let conn = Box::pin(self.pooled()).await?;
-        *shared = Some(conn.clone());
-        Ok(conn)
     }
 
-    /// A clone of a connection of the pool, for callers that send much at once and should not hold others up.
-    pub(crate) async fn pooled(&self) -> Result<Connection, QueueError> {
+    fn longest_connect(&self) -> Duration {
+        self.0.settings.connect_timeout + self.0.settings.command_timeout
+    }
+
+    /// Opens the connection that short commands share.
+    async fn connect(self) {
+        let mut attempt = Attempting { door: self.clone(), opened: None };
+        attempt.opened = Some(self.open().await);
+    }
+
+    /// Opens a connection, and takes one that does not answer for none: a server that hangs accepts connections all the same.
+    async fn open(&self) -> Result<Connection, QueueError> {
+        let conn = self.pooled().await?;
+        let answered = self.ask_the_time(conn.clone()).await;
+        if answered.is_err() {
+            self.forget_pooled();
+        }
+        answered.map(|()| conn)
+    }
+
+    async fn pooled(&self) -> Result<Connection, QueueError> {
         let doing = "connect";
         match &self.0.pool {
             Pool::Single { pool, .. } => match pool.get().await {
@@ -249,6 +314,23 @@ impl Redis {
         }
     }
 }
+
+/// An attempt to connect. Those who wait for it learn what came of it, also where its runtime ended before it did.
+struct Attempting {
+    door: Redis,
+    opened: Option<Result<Connection, QueueError>>,
+}
+
+impl Drop for Attempting {
+    fn drop(&mut self) {
+        let settings = &self.door.0.settings;
+        let given_up = || Err(QueueError::Timeout { doing: "connect", after: settings.connect_timeout });
+        self.door.0.shared.connected(self.opened.take().unwrap_or_else(given_up));
+    }
+}
+
+/// How long a caller waits for Redis while it is known to be away.
+const WHILE_AWAY: Duration = Duration::from_millis(200);
 
 /// No blocking read lasts longer; settings cap `engine.idle_block` below it.
 const LONGEST_BLOCK: Duration = Duration::from_secs(600);

@@ -1,20 +1,29 @@
 //! Requests from outside that cannot be jobs. They become jobs all the same, whose attempt puts them into the dead letters:
-//! there an operator finds them whole, with the reason.
+//! there an operator finds them whole, with the reason, and can repair them.
 
 use perch_jobs::{JobId, JobKind, JobType, QueueName};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{EnqueueOptions, Queue, prepared::Prepared};
 
-/// The kind of a request that cannot be a job. No handler knows it, so it ends in the dead letters.
-pub(crate) const REFUSED: &str = "intake_refused";
+/// The kind of a request that names none.
+pub(crate) const NO_KIND: &str = "intake_refused";
 
-/// A job that holds what was asked for, and why it cannot be.
+/// A job of the kind that was asked for, with the payload that was asked for (as a JSON string, where it is no JSON), which is
+/// refused for this reason.
 pub(crate) fn refused(queue: &Queue, kind: &str, payload: &str, reason: &str, id: JobId) -> Prepared {
-    let kept = serde_json::json!({ "kind": kind, "reason": reason, "payload": payload });
-    let payload = serde_json::value::to_raw_value(&kept).expect("a JSON value is JSON");
-    let job_type = unknown(&JobKind::from_static(REFUSED), queue.name());
+    let (kind, reason) = match kind.parse::<JobKind>() {
+        Ok(kind) => (kind, reason.to_owned()),
+        Err(error) => (JobKind::from_static(NO_KIND), format!("{reason}; kind {kind:?}: {error}")),
+    };
+    let asked = RawValue::from_string(payload.to_owned());
+    let payload = asked.unwrap_or_else(|_| to_raw_value(payload).expect("text is JSON"));
     let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
-    Prepared::new(queue, &job_type, payload, options, None, None).expect("an id alone breaks no rule")
+    let job_type = unknown(&kind, queue.name());
+    let mut prepared =
+        Prepared::new(queue, &job_type, payload, options, None, None).expect("an id alone breaks no rule");
+    prepared.envelope.refused = Some(reason);
+    prepared
 }
 
 /// A type for a kind that this deployment does not know.

@@ -38,7 +38,7 @@ impl Restore {
         });
         Ok([
             self.id.to_string(),
-            self.envelope.clone(),
+            Envelope::resealed(&self.envelope),
             options,
             self.attempts.to_string(),
             error.unwrap_or_default(),

@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Client, EnqueueError, EnqueueOptions, NewJob, Queue, QueueError, prepared::Prepared, scripts};
+use crate::{
+    Client, EnqueueError, EnqueueOptions, NewJob, Queue, QueueError, lossy::Lossy, prepared::Prepared, scripts,
+};
 
 /// What became of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -86,8 +88,13 @@ impl CronEntry {
         })
     }
 
+    /// The time by the clock of Redis, which is one for all machines.
+    fn now(&self) -> DateTime<Utc> {
+        self.client.queues().now()
+    }
+
     fn queue(&self) -> Result<Queue, EnqueueError> {
-        self.prepare(JobId::at(Utc::now())).map(|(queue, _)| queue)
+        self.prepare(JobId::at(self.now())).map(|(queue, _)| queue)
     }
 
     /// Fires the tick at `tick`. The job's id is made of the entry and the tick, so it comes out the same on every machine.
@@ -115,7 +122,7 @@ impl CronEntry {
 
     /// Enqueues its job now, whatever the schedule says.
     pub async fn run_now(&self) -> Result<JobId, EnqueueError> {
-        let (queue, prepared) = self.prepare(JobId::at(Utc::now()))?;
+        let (queue, prepared) = self.prepare(JobId::at(self.now()))?;
         let id = crate::enqueue::push(&queue, &[&prepared]).await.pop().expect("one answer for one job")?.id;
         Ok(id)
     }
@@ -124,11 +131,12 @@ impl CronEntry {
         let mut pipe = redis::pipe();
         pipe.cmd("HGET").arg(queue.keys().cron()).arg(&self.name);
         pipe.cmd("HGET").arg(queue.keys().cron_jobs()).arg(&self.name);
-        let (tick, job): (Option<i64>, Option<String>) = queue
+        let (tick, job): (Option<Lossy>, Option<Lossy>) = queue
             .redis()
             .call("read a cron entry", |mut conn| async move { pipe.query_async(&mut conn).await })
             .await?;
-        Ok((tick.and_then(DateTime::from_timestamp_millis), job.and_then(|id| id.parse().ok())))
+        let tick = tick.and_then(|tick| tick.0.parse().ok()).and_then(DateTime::from_timestamp_millis);
+        Ok((tick, job.and_then(|id| id.0.parse().ok())))
     }
 
     /// Where it stands.
@@ -159,7 +167,7 @@ impl CronEntry {
             return;
         }
         let mut due: Vec<DateTime<Utc>> = loop {
-            match self.missed(Utc::now()).await {
+            match self.missed(self.now()).await {
                 Ok(missed) => break missed,
                 Err(error) => tracing::warn!(entry = self.name, %error, "missed ticks are not known yet"),
             }
@@ -178,7 +186,7 @@ impl CronEntry {
                     }
                 }
             }
-            let now = Utc::now();
+            let now = self.now();
             // Ticks that passed while a tick waited for Redis.
             due = fired.map(|tick| self.made_up(tick, now)).unwrap_or_default();
             if !due.is_empty() {
@@ -195,8 +203,10 @@ impl CronEntry {
         }
     }
 
-    /// What to do with ticks that passed unfired after `last`.
+    /// What to do with ticks that passed unfired after `last`. One that is yet to come was fired by another clock, and is taken for
+    /// now.
     fn made_up(&self, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        let last = last.min(now);
         match self.settings.catch_up {
             CatchUp::Skip => Vec::new(),
             CatchUp::Latest => {

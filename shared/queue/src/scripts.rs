@@ -16,63 +16,84 @@ pub(crate) struct Script {
     keys: Vec<usize>,
 }
 
-type Named = (&'static str, fn(&Keys) -> String);
+/// A key as scripts name it. `holds` is the type that it has to have; none for a prefix of keys.
+struct Named {
+    name: &'static str,
+    key: fn(&Keys) -> String,
+    holds: Option<&'static str>,
+}
+
+const fn named(name: &'static str, key: fn(&Keys) -> String, holds: &'static str) -> Named {
+    Named { name, key, holds: Some(holds) }
+}
+
+const fn prefix(name: &'static str, key: fn(&Keys) -> String) -> Named {
+    Named { name, key, holds: None }
+}
 
 /// What the scripts call the keys of a queue.
-const NAMES: [Named; 33] = [
-    ("JOBS", Keys::jobs),
-    ("READY_HIGH", |keys| keys.ready(Priority::High)),
-    ("READY_NORMAL", |keys| keys.ready(Priority::Normal)),
-    ("READY_LOW", |keys| keys.ready(Priority::Low)),
-    ("DELAYED", Keys::delayed),
-    ("LEASES", Keys::leases),
-    ("DEAD", Keys::dead),
-    ("ATTEMPTS", Keys::attempts),
-    ("ERRORS", Keys::errors),
-    ("PRIORITY", Keys::priority),
-    ("GROUP", Keys::group),
-    ("CANCELLED", Keys::cancelled),
-    ("CANCELLING", Keys::cancelling),
-    ("STATE", Keys::state),
-    ("WAKE", Keys::wake),
-    ("EVENTS", Keys::events),
-    ("UNIQUE_QUEUED", Keys::unique_queued),
-    ("UNIQUE_DONE", Keys::unique_done),
-    ("RUNNING", Keys::running),
-    ("PARKED_COUNT", Keys::parked_count),
-    ("RESERVED", Keys::reserved),
-    ("WORKERS", Keys::workers),
-    ("WORKER_INFO", Keys::worker_info),
-    ("CRON", Keys::cron),
-    ("CRON_JOBS", Keys::cron_jobs),
-    ("INTAKE", Keys::intake),
-    ("UNIQUE", Keys::unique),
-    ("PARKED", Keys::parked),
-    ("RATE", Keys::rate),
-    ("PLANNED", Keys::planned),
-    ("PARTS", Keys::parts),
-    ("PART", Keys::part),
-    ("DEAD_ATTEMPTS", Keys::dead_attempts),
+const NAMES: [Named; 31] = [
+    named("JOBS", Keys::jobs, "hash"),
+    named("READY_HIGH", |keys| keys.ready(Priority::High), "list"),
+    named("READY_NORMAL", |keys| keys.ready(Priority::Normal), "list"),
+    named("READY_LOW", |keys| keys.ready(Priority::Low), "list"),
+    named("DELAYED", Keys::delayed, "zset"),
+    named("LEASES", Keys::leases, "zset"),
+    named("DEAD", Keys::dead, "zset"),
+    named("ATTEMPTS", Keys::attempts, "hash"),
+    named("DEAD_ATTEMPTS", Keys::dead_attempts, "hash"),
+    named("ERRORS", Keys::errors, "hash"),
+    named("PRIORITY", Keys::priority, "hash"),
+    named("GROUP", Keys::group, "hash"),
+    named("CANCELLED", Keys::cancelled, "set"),
+    named("CANCELLING", Keys::cancelling, "hash"),
+    named("STATE", Keys::state, "hash"),
+    named("WAKE", Keys::wake, "list"),
+    named("EVENTS", Keys::events, "stream"),
+    named("EVENT_MARKS", Keys::event_marks, "list"),
+    named("UNIQUE_QUEUED", Keys::unique_queued, "hash"),
+    named("UNIQUE_DONE", Keys::unique_done, "hash"),
+    named("UNKNOWN_KIND", Keys::unknown_kind, "hash"),
+    named("RUNNING", Keys::running, "hash"),
+    named("PARKED_GROUPS", Keys::parked_groups, "zset"),
+    named("WORKERS", Keys::workers, "zset"),
+    named("WORKER_INFO", Keys::worker_info, "hash"),
+    named("CRON", Keys::cron, "hash"),
+    named("CRON_JOBS", Keys::cron_jobs, "hash"),
+    named("INTAKE", Keys::intake, "zset"),
+    prefix("UNIQUE", Keys::unique),
+    prefix("PARKED", Keys::parked),
+    prefix("RATE", Keys::rate),
 ];
 
 /// The keys of a queue as [`Call::new`] takes them.
 pub(crate) fn all_keys(keys: &Keys) -> Vec<String> {
-    NAMES.iter().map(|(_, key)| key(keys)).collect()
+    NAMES.iter().map(|named| (named.key)(keys)).collect()
+}
+
+/// The keys of a queue that hold something themselves, each with the type that it has to have.
+pub(crate) fn typed_keys(keys: &Keys) -> impl Iterator<Item = (String, &'static str)> + '_ {
+    NAMES.iter().filter_map(|named| Some(((named.key)(keys), named.holds?)))
 }
 
 impl Script {
     /// Puts the parts of a script behind one another, and before them the line that gives its keys their names: each key
-    /// that is sent costs Redis as much as a command.
+    /// that is sent costs Redis as much as a command. A script that reads `KEYS` gets all of [`typed_keys`].
     fn of(parts: &[&str]) -> Self {
         let code = parts.concat();
         let mentioned = words(&code);
-        let keys: Vec<usize> = (0..NAMES.len()).filter(|&i| mentioned.contains(NAMES[i].0)).collect();
-        let names: Vec<&str> = keys.iter().map(|&i| NAMES[i].0).collect();
-        let places: Vec<String> = (1..=keys.len()).map(|place| format!("KEYS[{place}]")).collect();
-        let header = format!("local {} = {}\n", names.join(", "), places.join(", "));
-        let text = header + &code;
+        let all = mentioned.contains("KEYS");
+        let is_named = |named: &Named| if all { named.holds.is_some() } else { mentioned.contains(named.name) };
+        let keys: Vec<usize> = (0..NAMES.len()).filter(|&i| is_named(&NAMES[i])).collect();
+        let text = if all { code } else { header(&keys) + &code };
         Self { code: redis::Script::new(&text), text, keys }
     }
+}
+
+fn header(keys: &[usize]) -> String {
+    let names: Vec<&str> = keys.iter().map(|&i| NAMES[i].name).collect();
+    let places: Vec<String> = (1..=keys.len()).map(|place| format!("KEYS[{place}]")).collect();
+    format!("local {} = {}\n", names.join(", "), places.join(", "))
 }
 
 /// The words of a script, without those of its comments.
@@ -92,18 +113,19 @@ macro_rules! scripts {
 
 // A quick part before the transitions is all that most calls run.
 scripts! {
-    ENQUEUE_ONE = ["enqueue_one", "parts_open", "enqueue_one_open"],
-    ENQUEUE_NEW = ["enqueue_new", "parts_open", "enqueue_one_open"],
-    ENQUEUE = ["head", "parts", "cancelled", "common", "parts_open", "enqueue_quick", "parts_remove", "lib", "enqueue"],
-    FETCH_BEHIND = ["fetch_behind"],
-    FETCH = ["head", "parts", "common", "fetch_quick", "parts_remove", "lib", "fetch"],
-    FINISH = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "finish_quick", "lib", "finish"],
+    ENQUEUE_ONE = ["enqueue_one", "events", "enqueue_one_told"],
+    ENQUEUE_NEW = ["enqueue_new"],
+    ENQUEUE = ["head", "events", "pending", "cancelled", "common", "enqueue_quick", "lib", "enqueue"],
+    FETCH_BEHIND = ["fetch_behind", "events", "fetch_behind_told"],
+    FETCH = ["head", "events", "pending", "common", "fetch_quick", "lib", "fetch"],
+    COUNTS = ["head", "common", "counts"],
+    FINISH = ["head", "events", "pending", "cancelled", "common", "finish_quick", "lib", "finish"],
 }
 
 macro_rules! operations {
     ($($name:ident = $part:literal),* $(,)?) => {
         scripts! {
-            $($name = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "lib", $part]),*
+            $($name = ["head", "events", "pending", "cancelled", "common", "lib", $part]),*
         }
     };
 }
@@ -124,6 +146,12 @@ operations! {
     RESTORE = "restore",
     DROP = "drop",
     RUN_ID = "run_id",
+    BEGIN = "begin",
+}
+
+// It is for keys of the wrong type, on which what stands before the others would fail.
+scripts! {
+    SET_ASIDE = ["set_aside"],
 }
 
 /// How a call says which script it is of.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     Envelope, EventData, Fail, Lease, Queue, QueueError,
     fetch::{self, Ask, Batch, Leased, State},
-    finish::{self, Ended, Finish, Verdict, decide},
+    finish::{self, Ended, Finish, Rules, Verdict, decide},
     lease,
 };
 
@@ -32,6 +32,8 @@ pub enum End {
     Failed(Fail),
     /// The worker shut down.
     Interrupted,
+    /// The worker did not know the kind.
+    Unknown,
 }
 
 /// One fetch of a worker.
@@ -95,9 +97,11 @@ pub async fn finish(queue: &Queue, lease: &Lease, envelope: &Envelope, end: End)
         End::Succeeded => Ended::Succeeded(Value::Null),
         End::Failed(fail) => Ended::Failed(fail),
         End::Interrupted => Ended::Interrupted,
+        End::Unknown => Ended::Unknown("nobody here knows the kind".to_owned()),
     };
-    let policy = envelope.retry(&RetryPolicy::DEFAULT);
-    let (verdict, error) = decide(&ended, &policy, lease.attempt(), 1.0);
+    let rules =
+        Rules { retry: envelope.retry(&RetryPolicy::DEFAULT), unknown_kind_wait: queue.engine().unknown_kind_wait };
+    let (verdict, error) = decide(&ended, &rules, lease.attempt(), 1.0);
     let data = EventData { attempt: Some(lease.attempt()), error, ..EventData::default() };
     let held = finish::finish(queue, &[Finish { lease: lease.clone(), verdict, data }]).await?;
     Ok(held == [true])
@@ -108,6 +112,11 @@ pub async fn succeed(queue: &Queue, leases: &[Lease]) -> Result<Vec<bool>, Queue
     let data = EventData { attempt: Some(1), ..EventData::default() };
     let of = |lease: &Lease| Finish { lease: lease.clone(), verdict: Verdict::Done, data: data.clone() };
     finish::finish(queue, &leases.iter().map(of).collect::<Vec<_>>()).await
+}
+
+/// A worker is about to start jobs that it has leased. Answers how many of the leases are held.
+pub async fn begin(queue: &Queue, leases: &[Lease]) -> Result<usize, QueueError> {
+    lease::begin(queue, leases).await
 }
 
 /// One heartbeat of a worker: the leases it no longer holds, and those whose jobs shall stop.

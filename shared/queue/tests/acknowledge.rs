@@ -95,12 +95,13 @@ impl Play {
     /// Puts jobs back as a Redis with older data has them, in front.
     async fn put_back(&self, wanted: Fate) {
         let keys = self.world.queue.keys();
-        let list = if wanted == BackInGroup { format!("{}a", keys.parked()) } else { keys.ready(Priority::Normal) };
+        let normal = Priority::Normal;
+        let list = if wanted == BackInGroup { keys.parked_in(normal, "a") } else { keys.ready(normal) };
         for lease in self.of(|fate| fate == wanted) {
             let mut pipe = redis::pipe();
             pipe.zrem(keys.leases(), lease.member()).lpush(&list, lease.id().to_string());
             if wanted == BackInGroup {
-                pipe.hincr(keys.parked_count(), "a", 1);
+                pipe.zadd(keys.parked_groups(), "a", 0);
             }
             pipe.exec_async(&mut self.world.redis.raw().await).await.expect("Redis");
         }

@@ -212,17 +212,6 @@ async fn a_corrupt_envelope_ends_in_the_dead_letters_and_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kind_that_no_handler_knows_is_dead_with_what_to_do() {
-    let world = World::start().await;
-    let working = world.work(Handlers::new());
-    let id = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
-    eventually("it is dead", || async { world.queue.dead_letter(id).await.expect("Redis").is_some() }).await;
-    let letter = world.queue.dead_letter(id).await.expect("Redis").expect("dead");
-    assert!(letter.last_error().contains("no handler of this worker knows the kind chore"), "{}", letter.last_error());
-    working.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_job_past_its_deadline_is_dead_instead_of_started() {
     let world = World::start().await;
     let deadline = chrono::Utc::now() + chrono::TimeDelta::milliseconds(30);

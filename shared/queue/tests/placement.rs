@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use perch_base::{Clock, settings::EngineSettings};
+use perch_base::Clock;
 use perch_queue::{
     EventKind, Fail, Follow, Redis, Replay,
     worker::{HandlerResult, Handlers},
@@ -72,8 +72,7 @@ async fn everything_works_for_a_redis_user_that_may_touch_its_prefix_alone() {
     let door = redis.door();
     let mut settings = queue_settings();
     settings.group_concurrency = 1;
-    let settings_of_engine = EngineSettings { jobs_together: 3, ..engine() };
-    let world = World::on(redis, door, settings, &settings_of_engine, &Clock::system());
+    let world = World::on(redis, door, settings, &engine(), &Clock::system());
     exercise(&world).await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut admin).await.expect("KEYS");
     assert!(keys.iter().all(|key| key.starts_with("stg:")), "{keys:?}");
@@ -164,7 +163,6 @@ async fn the_engine_runs_unchanged_on_a_cluster_of_three_masters() {
     settings.group_concurrency = 1;
     let first = cluster.ports().next().expect("three nodes");
     let redis = TestRedis::at(&format!("redis://127.0.0.1:{first}"));
-    let settings_of_engine = EngineSettings { jobs_together: 3, ..engine() };
-    let world = World::on(redis, door, settings, &settings_of_engine, &Clock::system());
+    let world = World::on(redis, door, settings, &engine(), &Clock::system());
     exercise(&world).await;
 }

@@ -17,7 +17,7 @@ use chrono::Utc;
 use perch_base::{Clock, settings::History};
 use perch_jobs::Priority;
 use perch_queue::{
-    EnqueueOptions, Envelope, Fail, Intake, Lease, NewJob,
+    EnqueueOptions, Envelope, Fail, Intake, Lease, NewJob, Replay,
     testing::{self, End},
     worker::{HandlerResult, Handlers},
 };
@@ -127,7 +127,13 @@ async fn a_task_that_cannot_be_a_job_ends_in_the_dead_letters_and_holds_no_other
     assert_eq!(count.load(Ordering::Relaxed), 2);
     let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
     let envelope = letters[0].decoded().expect("readable");
-    assert!(envelope.payload.get().contains("must not contain '|'"), "{}", envelope.payload);
+    assert!(letters[0].last_error().contains("must not contain '|'"), "{}", letters[0].last_error());
+    assert_eq!((envelope.kind.as_str(), envelope.payload.get()), ("chore", r#"{"n":2,"group":"a|b"}"#));
+    // An operator repairs the payload; the job runs.
+    let payload = serde_json::value::RawValue::from_string(r#"{"n":2,"group":"ab"}"#.to_owned()).expect("JSON");
+    let replay = Replay { letter: letters[0].clone(), payload: Some(payload) };
+    world.queue.replay(&[replay], Duration::ZERO, "ann").await.expect("Redis");
+    eventually("it ran", || async { count.load(Ordering::Relaxed) == 3 }).await;
     working.stop().await;
 }
 

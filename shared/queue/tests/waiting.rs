@@ -154,7 +154,8 @@ async fn an_idle_worker_leaves_no_script_behind_that_redis_does_not_know() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_a_priority_wakes_all_idle_workers_once_and_then_one() {
     const WORKERS: usize = 4;
-    let (_server, world) = apart(4).await;
+    // No worker comes to look for lost leases meanwhile.
+    let (_server, world) = apart_with(4, &EngineSettings { lease: Duration::from_secs(60), ..engine() }).await;
     let working: Vec<_> =
         (0..WORKERS).map(|_| world.work(Handlers::new().on(|_: Chore| async { HandlerResult::Ok(()) }))).collect();
     let high = EnqueueOptions { priority: Some(Priority::High), ..EnqueueOptions::default() };

@@ -1,6 +1,7 @@
 //! What tests share: a Redis database and a Postgres database of one's own, on servers that `./ops/test` starts; and the
 //! official description of X, which requests and answers are held against.
 
+mod clock;
 #[cfg(feature = "contract")]
 mod contract;
 #[cfg(feature = "database")]
@@ -10,6 +11,7 @@ mod gate;
 mod own_redis;
 mod redis;
 
+pub use clock::WrongClock;
 #[cfg(feature = "contract")]
 pub use contract::{XOperation, XRequest};
 #[cfg(feature = "database")]

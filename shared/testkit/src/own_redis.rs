@@ -1,10 +1,13 @@
 use std::{
     net::TcpListener,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use tempfile::TempDir;
+
+use crate::WrongClock;
 
 /// A Redis server of one's own, for tests that kill it, restart it or configure it. It keeps an append-only file.
 #[derive(Debug)]
@@ -12,6 +15,7 @@ pub struct OwnRedis {
     dir: TempDir,
     port: u16,
     arguments: Vec<String>,
+    variables: Vec<(&'static str, PathBuf)>,
     child: Option<Child>,
 }
 
@@ -26,10 +30,20 @@ impl OwnRedis {
     /// # Panics
     /// When `redis-server` cannot be started.
     pub async fn with(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, Vec::new()).await
+    }
+
+    /// Starts one that goes by this clock.
+    pub async fn by_clock(clock: &WrongClock) -> Self {
+        Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"], clock.variables().into()).await
+    }
+
+    async fn start_with(arguments: &[&str], variables: Vec<(&'static str, PathBuf)>) -> Self {
         let mut server = Self {
             dir: TempDir::new().expect("a temporary folder"),
             port: free_port(),
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            variables,
             child: None,
         };
         server.restart().await;
@@ -54,6 +68,21 @@ impl OwnRedis {
         }
     }
 
+    /// Stops it as a machine that hangs does: it keeps its connections, accepts new ones, and answers nothing.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().is_ok_and(|sent| sent.success()), "kill {signal}");
+    }
+
     /// Starts it again on its port and its data, and waits until it answers.
     ///
     /// # Panics
@@ -64,6 +93,7 @@ impl OwnRedis {
             .args(["--bind", "127.0.0.1", "--save", "", "--port", &self.port.to_string(), "--dir"])
             .arg(self.dir.path())
             .args(&self.arguments)
+            .envs(self.variables.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

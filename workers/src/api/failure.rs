@@ -2,7 +2,7 @@
 
 use perch_base::{Classified, Disposition};
 use perch_jobs::InvalidRetryPolicy;
-use perch_queue::{EnqueueError, QueueError};
+use perch_queue::{EnqueueError, QueueError, WHEN_FULL};
 use perch_store::StoreError;
 
 use super::problem::{Cause, Problem};
@@ -77,6 +77,7 @@ impl From<EnqueueError> for Problem {
                     Disposition::Retry | Disposition::RetryAfter(_) | Disposition::Wait(_) => postgres_is_away(),
                 }
             }
+            EnqueueError::Full { .. } => Self::new(Cause::QueueFull, words).retry_after(WHEN_FULL.as_secs()),
             EnqueueError::UnknownKind { .. } => Self::field(Cause::UnknownKind, "$.kind", words),
             EnqueueError::UnknownQueue { .. } => {
                 tracing::error!(error = words, "a request failed");

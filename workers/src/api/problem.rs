@@ -48,6 +48,8 @@ pub enum Cause {
     UnsupportedMediaType,
     /// The key made too many requests.
     RateLimited,
+    /// The queue has as many jobs as it may.
+    QueueFull,
     /// A fault of Perch.
     Internal,
     /// Redis or Postgres is away.
@@ -56,7 +58,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, for the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidJson,
         Self::NotUtf8,
         Self::InvalidQuery,
@@ -75,6 +77,7 @@ impl Cause {
         Self::TooManyJobs,
         Self::UnsupportedMediaType,
         Self::RateLimited,
+        Self::QueueFull,
         Self::Internal,
         Self::Unavailable,
     ];
@@ -109,6 +112,7 @@ impl Cause {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has the wrong type")
             }
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
+            Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "queue-full", "The queue takes no more jobs"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault of Perch"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available at the moment"),
         }

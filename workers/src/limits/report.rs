@@ -76,6 +76,8 @@ pub struct QueueProcessing {
     pub queue: String,
     /// Jobs that run, over all processes.
     pub running: u64,
+    /// Jobs that are ready: they wait for a worker, or for the rate of the queue.
+    pub ready: u64,
     /// Jobs that one process runs at once.
     pub concurrency: usize,
     /// Jobs that run at once over all processes; 0 stands for no limit.
@@ -95,7 +97,7 @@ pub struct GroupProcessing {
     pub group: String,
     /// Its jobs that run.
     pub running: u64,
-    /// Its jobs that wait for a place.
+    /// Its jobs that wait for a place, or for its rate.
     pub parked: u64,
     /// Its rate, if groups have one.
     pub rate: Option<Rate>,
@@ -112,13 +114,11 @@ pub struct Rate {
     pub left: u32,
     /// When the next start is allowed; none when one is now.
     pub next: Option<DateTime<Utc>>,
-    /// Jobs that wait for their turn.
-    pub planned: u64,
 }
 
 impl From<RateUse> for Rate {
-    fn from(RateUse { count, per_ms, left, next, planned }: RateUse) -> Self {
-        Self { count, per_ms, left, next, planned }
+    fn from(RateUse { count, per_ms, left, next }: RateUse) -> Self {
+        Self { count, per_ms, left, next }
     }
 }
 
@@ -212,6 +212,7 @@ async fn processing(settings: &Settings, queues: &Queues) -> Result<Vec<QueuePro
             Ok(QueueProcessing {
                 queue: used.queue.to_string(),
                 running: used.running,
+                ready: used.ready,
                 concurrency: queue.settings().concurrency,
                 global_concurrency: used.global_concurrency,
                 group_concurrency: used.group_concurrency,

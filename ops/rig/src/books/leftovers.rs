@@ -32,7 +32,8 @@ async fn fields(queue: &Queue, key: &str) -> Result<Vec<String>, RigError> {
 }
 
 /// Keys of a queue that stay, and those whose fields are ids of dead jobs alone.
-const LASTING: [&str; 9] = ["dead", "parts", "events", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
+const LASTING: [&str; 9] =
+    ["dead", "events", "event_marks", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
 const OF_THE_DEAD: [&str; 6] = ["jobs", "attempts", "dead_attempts", "errors", "priority", "group"];
 
 pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Result<(), RigError> {
@@ -42,7 +43,7 @@ pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Res
         let of_queue = bases.iter().find_map(|(queue, base)| Some((*queue, name.strip_prefix(base.as_str())?)));
         match of_queue {
             Some((_, suffix)) if LASTING.contains(&suffix) => {}
-            Some((queue, suffix)) if OF_THE_DEAD.contains(&suffix) || suffix.starts_with("jobs:") => {
+            Some((queue, suffix)) if OF_THE_DEAD.contains(&suffix) => {
                 for id in fields(queue, name).await?.into_iter().filter(|id| !held.dead.contains(id)) {
                     findings.add("left behind by a finished job", format!("{name} {id}"));
                 }

@@ -114,6 +114,7 @@ mod tests {
             worker: Some("w".into()),
             attempts,
             cancelling: false,
+            unknown_kind_since: None,
             errors: errors
                 .iter()
                 .map(|(attempt, error)| EventData {

@@ -7,15 +7,41 @@ if now == 0 then
 end
 -- Redis writes the numbers that a script hands it as floating point, which is slow.
 local function digits(number) return string.format('%d', number) end
-local ERRORS_KEPT = tonumber(ARGV[4])
+local ERRORS_KEPT = tonumber(ARGV[5])
 
 -- A count as it stands in Redis. What is none was planted by hand; it must not stop a script, and with it the queue.
 local function whole(text, otherwise)
   return tonumber(text and string.match(text, '^%d+$') or otherwise)
 end
 
+-- Adds to a count. One that is no number was planted by hand and begins anew.
+local function add_to(hash, field, by)
+  local sum = redis.pcall('HINCRBY', hash, field, by)
+  if type(sum) == 'number' then return sum end
+  call('HSET', hash, field, math.max(by, 0))
+  return math.max(by, 0)
+end
+
+-- A key that holds a text: false where there is none, and where something else was planted, which the next write replaces.
+local function text_of(key)
+  local text = redis.pcall('GET', key)
+  return type(text) == 'string' and text
+end
+
+-- A lease that ends later than this was set by another clock: before a failover, or before the clock was set back.
+local function farthest_end(lease_ms) return now + 2 * lease_ms + 60000 end
+
+-- A job that goes in front goes before those of its group that are parked.
 local function make_ready(id, front)
   local priority = call('HGET', PRIORITY, id)
+  if front and call('EXISTS', PARKED_GROUPS) == 1 then
+    local group = call('HGET', GROUP, id)
+    if group and call('ZSCORE', PARKED_GROUPS, group) then
+      call('LPUSH', PARKED .. (priority or 'normal') .. ':' .. group, id)
+      call('ZADD', PARKED_GROUPS, digits(now), group)
+      return
+    end
+  end
   local list = priority == 'high' and READY_HIGH or priority == 'low' and READY_LOW or READY_NORMAL
   call(front and 'LPUSH' or 'RPUSH', list, id)
 end

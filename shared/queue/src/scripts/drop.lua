@@ -7,7 +7,7 @@
 local gone, freed = {}, false
 for i = 6, #ARGV do
   local id = ARGV[i]
-  if remove({ id }) == 1 then
+  if call('HDEL', JOBS, id) == 1 then
     gone[#gone + 1] = id
     if call('ZREM', DELAYED, id) == 0 and call('ZREM', DEAD, id) == 0 then
       local leased = false

@@ -1,14 +1,14 @@
 -- Goes on where enqueue_quick.lua ends; its arguments, result and bound are told there.
 
-open_parts()
-for i = 6, #ARGV, 3 do
+for i = 7, #ARGV, 3 do
   local options = ARGV[i + 2]
   if options == '' then
     first = first or i
   else
     store_plain(i - 3)
     local id, envelope = ARGV[i], ARGV[i + 1]
-    local code, other = accept(id, envelope, cjson.decode(options))
+    local code, other = accept(id, envelope, cjson.decode(options), room)
+    if code == 0 then room = room - 1 end
     if code ~= 0 then answer(i, code, other) end
     if FULL and (code == 0 or code == 4) then event('enqueued', id, envelope) end
   end

@@ -1,104 +1,161 @@
--- Goes on where fetch_quick.lua ends; its arguments, result and bound are told there.
+-- Slow path, behind fetch_quick.lua, where arguments, result and bound are told.
+--
+-- A job whose group is at its limit is parked: it waits in a list of its group and priority, so that it is not looked at again
+-- and again, and goes before those of its group that come later. PARKED_GROUPS says when to look at a group again: when its
+-- rate allows the next start; at once when one of its jobs has ended.
 
-reap(most_reaped)
-first_lease = first_of(LEASES)
-nothing_ran = not first_lease
-
--- Rates are kept by GCRA (generic cell rate algorithm): a limiter's key holds the theoretical arrival time of its next start.
--- It is written when a job starts, and never before.
-local function free_at(limiter, step, burst)
-  local tat = math.max(tonumber(call('GET', RATE .. limiter) or '0'), now)
-  return math.max(now, tat - (burst - 1) * step), tat
-end
-
--- Puts a job off until its turn. Turns are planned one after the other, so that waiting jobs do not come all at once; whether
--- the turn is really free is seen when it comes. A job of high priority takes the next turn there is.
-local function plan(id, limiter, step, at)
-  local key = RATE .. 'plan|' .. limiter
-  if call('HGET', PRIORITY, id) ~= 'high' then
-    at = math.max(at, tonumber(call('GET', key) or '0'))
-    call('SET', key, at + step, 'PX', math.ceil(at + step - now) + 1000)
-  end
-  call('HSET', RESERVED, id, limiter)
-  call('HINCRBY', PLANNED, limiter, 1)
-  make_delayed(id, math.ceil(at))
-end
-
-if call('HGET', STATE, 'paused') == '1' then
+if paused then
+  reap(most_reaped, lease_ms)
   flush_events()
   return { 1, -1, now }
 end
-
+if most_reaped > 0 then reap(most_reaped, lease_ms) end
+first_lease = first_of(LEASES)
+nothing_ran = not first_lease
 promote()
-if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
+gate()
+read_passed()
 
--- Parked jobs whose place is free, whatever was cancelled, purged or configured since they were parked.
-if call('EXISTS', PARKED_COUNT) == 1 then
-  for _, group in ipairs(call('HRANDFIELD', PARKED_COUNT, 10)) do
-    local free = 100
-    if group_most > 0 then free = math.min(free, group_most - tonumber(call('HGET', RUNNING, group) or '0')) end
-    if free > 0 then unpark(group, free) end
+local words = { 'high', 'normal', 'low' }
+local function parked(name, p) return PARKED .. words[p] .. ':' .. name end
+
+-- What is known of a group in this call: how many of its jobs may start, how many of each priority are parked.
+local groups = {}
+local function group_of(name)
+  local group = groups[name]
+  if not group then
+    group = { room = math.huge, started = 0, running = 0, waits = {} }
+    if group_most > 0 then
+      group.running = whole(call('HGET', RUNNING, name), 0)
+      group.room = group_most - group.running
+    end
+    if group_step > 0 then
+      local free
+      free, group.tat = allowance(name, group_step, group_burst)
+      group.room = math.min(group.room, free)
+    end
+    groups[name] = group
+  end
+  return group
+end
+local function waits(name, p)
+  local of = group_of(name).waits
+  -- What is no list was planted by hand: it goes, and the group begins anew.
+  if not of[p] then
+    local length = redis.pcall('LLEN', parked(name, p))
+    if type(length) ~= 'number' then
+      call('DEL', parked(name, p))
+      length = 0
+    end
+    of[p] = length
+  end
+  return of[p]
+end
+
+-- Groups to be looked at: all where there are no limits any more. A look that is further ahead than any is set was planned by
+-- another clock, or for another rate.
+local due = call('ZRANGEBYSCORE', PARKED_GROUPS, '-inf', grouped and now or '+inf', 'LIMIT', 0, 20)
+local far = '(' .. digits(farthest_end(math.max(lease_ms, group_step)))
+for _, name in ipairs(call('ZRANGEBYSCORE', PARKED_GROUPS, far, '+inf', 'LIMIT', 0, 20)) do due[#due + 1] = name end
+for _, name in ipairs(due) do group_of(name).look = true end
+
+local function is_cancelled(id) return cancelled and call('SREM', CANCELLED, id) == 1 end
+
+-- The next parked job of a priority whose group has room; the groups take turns.
+local turn = { 0, 0, 0 }
+local function next_parked(p)
+  for _ = 1, #due do
+    turn[p] = turn[p] % #due + 1
+    local name = due[turn[p]]
+    local group = groups[name]
+    while group.room > 0 and waits(name, p) > 0 do
+      local id = call('LPOP', parked(name, p))
+      group.waits[p] = id and group.waits[p] - 1 or 0
+      if id and not is_cancelled(id) then return id, name end
+    end
   end
 end
 
--- Whether `id` may start now. If not it has been parked or planned for later. Answers the group that its lease counts for,
--- '' for none.
-local function admit(id)
-  local group = call('HGET', GROUP, id) or ''
-  unplan(id)
-  if group ~= '' and group_most > 0 and tonumber(call('HGET', RUNNING, group) or '0') >= group_most then
-    local first = call('LINDEX', PARKED .. group, 0)
-    -- Ids sort by time: one that had been freed and comes back goes before those that came later.
-    call(first and id < first and 'LPUSH' or 'RPUSH', PARKED .. group, id)
-    call('HINCRBY', PARKED_COUNT, group, 1)
-    return nil
+-- The jobs of a list are taken some at a time; those that are not looked at go back.
+local chosen, names = {}, {}
+local taken = { { at = 1, ids = {} }, { at = 1, ids = {} }, { at = 1, ids = {} } }
+local function pop(p)
+  local some = taken[p]
+  if some.at > #some.ids then
+    some.ids = call('LPOP', lists[p], math.max(1, slots - #chosen)) or {}
+    some.groups = grouped and #some.ids > 0 and call('HMGET', GROUP, unpack(some.ids)) or {}
+    some.at = 1
   end
-  local by_group = group ~= '' and group_step > 0
-  local group_at, group_tat, queue_at, queue_tat
-  if by_group then
-    group_at, group_tat = free_at(group, group_step, group_burst)
-    if group_at > now then
-      plan(id, group, group_step, group_at)
-      return nil
-    end
-  end
-  if queue_step > 0 then
-    queue_at, queue_tat = free_at('', queue_step, queue_burst)
-    if queue_at > now then
-      plan(id, '', queue_step, queue_at)
-      return nil
-    end
-  end
-  local function start(limiter, tat, step)
-    call('SET', RATE .. limiter, tat + step, 'PX', math.ceil(tat + step - now) + 1000)
-  end
-  if by_group then start(group, group_tat, group_step) end
-  if queue_step > 0 then start('', queue_tat, queue_step) end
-  return group_most > 0 and group or ''
+  some.at = some.at + 1
+  return some.ids[some.at - 1], some.groups[some.at - 1] or ''
 end
 
-fill(function(ids)
-  local groups = {}
-  if call('EXISTS', CANCELLED) == 1 then
-    local kept = {}
-    for _, id in ipairs(ids) do
-      if call('SREM', CANCELLED, id) == 0 then kept[#kept + 1] = id end
+local looked, most_looked = 0, 3 * slots + 100
+local function next_ready(p)
+  while looked < most_looked do
+    local id, name = pop(p)
+    if not id then return nil end
+    looked = looked + 1
+    if not is_cancelled(id) then
+      if name == '' then return id, name end
+      local group = group_of(name)
+      if group.room > 0 and waits(name, p) == 0 then return id, name end
+      waits(name, p)
+      call('RPUSH', parked(name, p), id)
+      group.waits[p] = group.waits[p] + 1
+      group.look = true
     end
-    ids = kept
   end
-  if limited then
-    local kept = {}
-    for _, id in ipairs(ids) do
-      local group = admit(id)
-      if group then
-        if group ~= '' then enter_group(group) end
-        kept[#kept + 1] = id
-        groups[id] = group
-      end
+end
+
+local has = {}
+for p = 1, 3 do
+  has[p] = call('LLEN', lists[p]) > 0
+  for _, name in ipairs(due) do has[p] = has[p] or groups[name].room > 0 and waits(name, p) > 0 end
+end
+while #chosen < slots do
+  local p = choose(has)
+  if not p then break end
+  local id, name = next_parked(p)
+  if not id then
+    id, name = next_ready(p)
+  end
+  if id then
+    chosen[#chosen + 1], names[id] = id, name
+    if name ~= '' then groups[name].room = groups[name].room - 1 end
+    pass_over(p, has)
+  else
+    has[p] = false
+  end
+end
+if #chosen > 0 then write_passed() end
+for p = 1, 3 do
+  local some = taken[p]
+  for i = #some.ids, some.at, -1 do call('LPUSH', lists[p], some.ids[i]) end
+end
+
+local gone = #chosen > 0 and lease(chosen, group_most > 0 and names or {}) or {}
+for id, name in pairs(names) do
+  if name ~= '' and not gone[id] then groups[name].started = groups[name].started + 1 end
+end
+
+for name, group in pairs(groups) do
+  local look = now
+  if group_most > 0 then
+    if group.started > 0 then add_to(RUNNING, name, group.started) end
+    -- One of its jobs that ends says so; this is for a limit that was raised meanwhile.
+    if group.running + group.started >= group_most then look = now + lease_ms end
+  end
+  if group_step > 0 then
+    local tat = charge(name, group_step, group.tat, group.started)
+    look = math.max(look, opens_at(tat, group_step, group_burst))
+  end
+  if group.look then
+    if call('EXISTS', parked(name, 1), parked(name, 2), parked(name, 3)) == 0 then
+      call('ZREM', PARKED_GROUPS, name)
+    else
+      call('ZADD', PARKED_GROUPS, digits(look), name)
     end
-    ids = kept
   end
-  return ids, groups
-end, leave_group)
--- A place that was left may have made jobs ready, and jobs may have been put off.
-return answer(false, first_of(DELAYED))
+end
+return finish_fetch(first_of(PARKED_GROUPS))

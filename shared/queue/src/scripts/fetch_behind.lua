@@ -17,13 +17,15 @@ if now == 0 then
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
 -- One look for all: mostly nothing runs, and hardly ever is any of the others there.
-local there = call('EXISTS', LEASES, DELAYED, PARTS, CANCELLED, PARKED_COUNT, ATTEMPTS, UNIQUE_QUEUED, READY_HIGH, READY_LOW)
+local there = call('EXISTS', LEASES, DELAYED, CANCELLED, PARKED_GROUPS, ATTEMPTS, READY_HIGH, READY_LOW)
 local due, ends
 if there > 0 then
   due = tonumber(call('ZRANGE', DELAYED, '0', '0', 'WITHSCORES')[2])
   ends = tonumber(call('ZRANGE', LEASES, '0', '0', 'WITHSCORES')[2])
 end
-if there > (due and 1 or 0) + (ends and 1 or 0) or due and due <= now or ends and ends <= now and reaps
+-- The end of a lease that another clock set is as in common.lua.
+if there > (due and 1 or 0) + (ends and 1 or 0) or due and due <= now
+  or reaps and ends and (ends <= now or ends > now + 2 * lease_ms + 60000)
   or call('HGET', WORKER_INFO, holder) ~= ARGV[10] or call('HGET', STATE, 'paused') == '1' then
   -- As `write_first` and `wake` of the others.
   call('ZREM', WORKERS, '')
@@ -56,12 +58,6 @@ end
 if n > 0 then
   call('ZADD', LEASES, unpack(leases))
   ends = ends or now + lease_ms
-  if ARGV[2] == 'full' then
-    for i = 2, n, 2 do
-      local id, data = string.match(leases[i], '^[^|]*'), '{"attempt":1,"worker":"' .. holder .. '"}'
-      call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', 'started ' .. id, data)
-    end
-  end
 end
 
 local more = #ids == tonumber(ARGV[6]) and call('EXISTS', READY_NORMAL) == 1
@@ -72,4 +68,4 @@ out[2] = more and 0 or first and first - now or -1
 if more or n > 0 and nothing_ran and redis.pcall('ZCARD', WORKERS) ~= 1 then
   if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
 end
-return out
+if n == 0 or ARGV[2] ~= 'full' then return out end

@@ -1,35 +1,33 @@
 -- Leases ready jobs to a worker: reaps lost leases, promotes due jobs, reads by priority, in one round trip. Here is what
--- most fetches need; fetch.lua goes on where a lease ran out or a limit holds.
+-- most fetches need; fetch.lua goes on where a lease ran out, groups have limits, or something was cancelled or parked.
 --
 -- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most jobs promoted, 10 most leases reaped, 11 group concurrency (0 none),
 --   12 group rate: interval ms between starts (0 none), 13 group burst, 14 queue rate: interval ms (0 none), 15 queue burst,
 --   16 global concurrency (0 none), 17 what the worker says of itself (JSON, '' to leave it as it is), 18 what it must have
 --   said for this fetch to count ('' anything); with it nothing is reaped, and where a lease ran out it does not count
 -- Result: { 0, 3 where fetch_behind.lua would have done, 1 for a paused queue, or 2 where the fetch does not count; ms until
---   the next job is due or a lease ends (-1 none); the time; then, where it is 0 or 3, what follows the id in the lease
---   members of the first jobs, all of them first attempts of no group; their ids, 26 bytes each, behind one another; the list
---   of their envelopes; then for each job after them its envelope and its lease member }
+--   there may be something to do (a job is due, a lease ends, a limit allows a start; -1 nothing in sight); the time; then,
+--   where it is 0 or 3, what follows the id in the lease members of the first jobs, all of them first attempts of no group;
+--   their ids, 26 bytes each, behind one another; the list of their envelopes; then for each job after them its envelope and
+--   its lease member }
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
--- Bound: slots + jobs promoted + leases reaped + 3 times the slots looked at for limits + 10 groups of parked jobs.
+-- Bound: slots + jobs promoted + leases reaped; with limits of groups 3 times the slots and 100 jobs looked at, and 40 groups.
 
 local slots, lease_ms, holder = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local group_most, group_step, group_burst = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local queue_step, queue_burst, global_most = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+local grouped = group_most > 0 or group_step > 0
 
-local limited = group_most > 0 or group_step > 0 or queue_step > 0
 -- The first of a sorted set: when, or nil.
 local function first_of(set)
   local first = call('ZRANGE', set, '0', '0', 'WITHSCORES')
   return tonumber(first[2])
 end
 
--- What makes a fetch more than first attempts taken from one list. Parts are looked for along with it.
-local there = call('EXISTS', PARTS, CANCELLED, PARKED_COUNT, DELAYED, ATTEMPTS, UNIQUE_QUEUED, READY_HIGH, READY_LOW)
-parts_from = false
-if there > 0 then read_parts() end
+-- What makes a fetch more than first attempts taken from one list. Jobs that are not due hold nothing up.
+local there = call('EXISTS', CANCELLED, PARKED_GROUPS, DELAYED, ATTEMPTS, READY_HIGH, READY_LOW)
 local first_due = there > 0 and first_of(DELAYED) or nil
--- Jobs that lie in parts, and those that are not due, hold nothing up.
-local unusual = there > (parts_from and 1 or 0) + (first_due and first_due > now and 1 or 0)
+local unusual = there > (first_due and first_due > now and 1 or 0)
 local cancelled, added = unusual and call('EXISTS', CANCELLED) == 1, false
 
 -- The first write decides whether Redis lets a script run at its memory limit. Taking jobs must work then, or nothing would
@@ -39,7 +37,7 @@ local function write_first() call('ZREM', WORKERS, '') end
 local most_reaped = tonumber(ARGV[10])
 local first_lease = first_of(LEASES)
 local nothing_ran = not first_lease
-local expired = most_reaped > 0 and first_lease and first_lease <= now
+local expired = most_reaped > 0 and first_lease and (first_lease <= now or first_lease > farthest_end(lease_ms))
 -- One that was sent along with a blocking read may run late: when the worker has left, or has given its connection up, or
 -- cannot hear. It takes no part in judging who is lost: after an outage every lease looks so.
 if ARGV[18] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[18]) then
@@ -49,7 +47,7 @@ if ARGV[18] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[18])
 end
 
 local paused = call('HGET', STATE, 'paused') == '1'
-local simple = not (unusual or expired or limited or paused or global_most > 0)
+local simple = not (unusual or expired or grouped or paused or global_most > 0 or queue_step > 0)
 -- Where all is simple, the jobs themselves are what is written first.
 local ids = simple and (call('LPOP', READY_NORMAL, ARGV[6]) or {})
 if not simple then write_first() end
@@ -61,25 +59,15 @@ local started = 0
 -- An answer costs by the number of its parts, so what first attempts of no group have in common is told once, for as many as
 -- come before any other.
 local plain_ids, plain_envelopes, plain = {}, {}, 0
-local out = { simple and not parts_from and 3 or 0, -1, now, '', '', plain_envelopes }
-
--- Milliseconds until a job becomes due or a lease ends, -1 for neither.
-local function next_change(first_due)
-  local first = first_due
-  if most_reaped > 0 then
-    local ends = first_lease or (started > 0 and now + lease_ms) or nil
-    if ends and not (first and first < ends) then first = ends end
-  end
-  return first and math.max(0, first - now) or -1
-end
+local out = { simple and 3 or 0, -1, now, '', '', plain_envelopes }
 
 local number
 local ahead = #out
 local written = ahead
 local ends = digits(now + lease_ms)
 
--- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the groups of those
--- whose envelope is missing.
+-- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the ids whose
+-- envelope is missing.
 local function lease(ids, groups)
   if not number then
     local count = redis.pcall('HINCRBY', STATE, 'fetches', '1')
@@ -91,15 +79,13 @@ local function lease(ids, groups)
     -- The count alone would be given again by a Redis that lost its last second.
     number = digits(now) .. '.' .. digits(count)
   end
-  local envelopes = envelopes_of(ids, homes(ids))
-  local kept = not simple and call('EXISTS', ATTEMPTS, UNIQUE_QUEUED) > 0
-  local attempts = kept and call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
-  local until_start = kept and call('EXISTS', UNIQUE_QUEUED) == 1
+  local envelopes = call('HMGET', JOBS, unpack(ids))
+  local attempts = not simple and call('EXISTS', ATTEMPTS) == 1 and call('HMGET', ATTEMPTS, unpack(ids)) or {}
   local before, after, first = '|' .. holder .. '|', '|' .. number .. '|', '|' .. holder .. '|1|' .. number .. '|'
   out[4] = first
   local leases, n, gone = {}, 0, {}
   for i, id in ipairs(ids) do
-    local envelope = envelopes[i] or parts_from and call('HGET', JOBS, id)
+    local envelope = envelopes[i]
     if envelope then
       local attempt = attempts[i] and whole(attempts[i], 0) + 1 or 1
       local group = groups[id] or ''
@@ -114,91 +100,135 @@ local function lease(ids, groups)
       leases[n + 1], leases[n + 2] = ends, member
       n = n + 2
       started = started + 1
-      if until_start then
-        local key = call('HGET', UNIQUE_QUEUED, id)
-        if key then
-          call('HDEL', UNIQUE_QUEUED, id)
-          if call('GET', UNIQUE .. key) == id then call('DEL', UNIQUE .. key) end
-        end
-      end
       if FULL then event('started', id, '{"attempt":' .. attempt .. ',"worker":"' .. holder .. '"}') end
     else
-      gone[#gone + 1] = groups[id]
+      gone[id] = true
     end
   end
   if n > 0 then call('ZADD', LEASES, unpack(leases)) end
   return gone
 end
 
-local function answer(drained, first_due)
+-- Answers the fetch. `waits`: something is ready; `opens`: when the limits of the queue allow its next start; `looks`: when
+-- the next look at parked jobs is due.
+local function answer(waits, opens, looks)
   flush_events()
   out[5] = table.concat(plain_ids)
+  waits = waits or looks and looks <= now
   -- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
-  local at_limit = global_most > 0 and call('ZCARD', LEASES) >= global_most
-  if not drained and not at_limit and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then
+  local full = global_most > 0 and call('ZCARD', LEASES) >= global_most
+  if waits and not full and opens <= now then
     wake()
     out[2] = 0
-  else
-    out[2] = next_change(first_due)
-    -- The first lease after a quiet time: one idle worker must learn of it, to take over should its holder die.
-    local workers = nothing_ran and started > 0 and redis.pcall('ZCARD', WORKERS)
-    if type(workers) == 'number' and workers > 1 then wake() end
+    return out
   end
+  local first = first_due
+  local function sooner(at)
+    if at and not (first and first < at) then first = at end
+  end
+  if most_reaped > 0 then sooner(first_lease or started > 0 and now + lease_ms or nil) end
+  if waits and not full then sooner(opens) end
+  if looks and looks > now then sooner(looks) end
+  out[2] = first and math.max(0, first - now) or -1
+  -- Somebody else must know when to look again, should this worker die or be busy then: of the first lease after a quiet time,
+  -- and of the next start that a rate allows.
+  local told = nothing_ran or waits and opens > now or group_step > 0 and looks
+  local workers = started > 0 and told and redis.pcall('ZCARD', WORKERS)
+  if type(workers) == 'number' and workers > 1 then wake() end
   return out
 end
 
 if simple then
   if #ids > 0 then lease(ids, {}) end
-  return answer(#ids < slots, first_due)
+  return answer(#ids == slots and call('EXISTS', READY_NORMAL) == 1, now)
 end
 
--- One job of ten is left to each lower priority while higher work is there; fractions are carried over in `state`.
-local function share(count, field)
-  local credit = count + tonumber(call('HGET', STATE, field) or '0')
-  call('HSET', STATE, field, credit % 10)
-  return math.min(count, math.floor(credit / 10))
+-- Rates are kept by GCRA (generic cell rate algorithm): a limiter's key holds the theoretical arrival time of its next start.
+-- It is written when jobs start, and never before.
+
+-- When the next start is allowed. A fraction of a millisecond is nobody's: it is lost in such large numbers.
+local function opens_at(tat, step, burst) return math.max(now, math.ceil(tat - (burst - 1) * step - 0.01)) end
+
+-- How many may start now, and the limiter's time. One that is further ahead than a limiter can be was set by another clock, or
+-- for another rate.
+local function allowance(limiter, step, burst)
+  local tat = tonumber(text_of(RATE .. limiter) or '0') or 0
+  tat = math.min(math.max(tat, now), now + burst * step)
+  if opens_at(tat, step, burst) > now then return 0, tat end
+  return math.max(1, math.floor((now - tat + 0.01) / step + burst)), tat
 end
 
--- Takes up to `count` jobs. Answers their ids, and whether that were all.
-local function take_by_priority(count)
-  local high, normal, low = call('LLEN', READY_HIGH), call('LLEN', READY_NORMAL), call('LLEN', READY_LOW)
-  local all, ids = high + normal + low, {}
-  local function take(list, most)
-    if most <= 0 then return 0 end
-    local n, taken = #ids, call('LPOP', list, most)
-    for i, id in ipairs(taken) do ids[n + i] = id end
-    return #taken
+local function charge(limiter, step, tat, starts)
+  if starts == 0 then return tat end
+  tat = tat + starts * step
+  call('SET', RATE .. limiter, tat, 'PX', math.ceil(tat - now) + 1000)
+  return tat
+end
+
+-- The limits of the queue gate the fetch: jobs that may not start stay where they are.
+local queue_tat
+local function gate()
+  if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
+  if queue_step > 0 then
+    local free
+    free, queue_tat = allowance('', queue_step, queue_burst)
+    slots = math.min(slots, free)
   end
-  local first_low = low > 0 and high + normal > 0 and math.min(low, share(count, 'floor_low')) or 0
-  local first_normal = normal > 0 and high > 0 and math.min(normal, count - first_low, share(count, 'floor_normal')) or 0
-  low = low - take(READY_LOW, first_low)
-  normal = normal - take(READY_NORMAL, first_normal)
-  take(READY_HIGH, math.min(high, count - #ids))
-  take(READY_NORMAL, math.min(normal, count - #ids))
-  take(READY_LOW, math.min(low, count - #ids))
-  return ids, #ids == all
 end
 
--- Takes jobs until the slots are full. `choose` answers which of some may start, and their groups; `leave` is told of groups
--- that are left at once. Answers whether nothing is ready any more.
-local function fill(choose, leave)
-  local looked, drained = 0, false
-  while started < slots and looked < 3 * slots and not drained do
-    local ids, groups
-    ids, drained = take_by_priority(slots - started)
-    if #ids == 0 then break end
-    looked, groups = looked + #ids, {}
-    if choose then ids, groups = choose(ids) end
-    if #ids > 0 then
-      for _, group in ipairs(lease(ids, groups)) do leave(group) end
-    end
+local lists = { READY_HIGH, READY_NORMAL, READY_LOW }
+
+local function finish_fetch(looks)
+  local opens = now
+  if queue_step > 0 then
+    opens = opens_at(charge('', queue_step, queue_tat, started), queue_step, queue_burst)
   end
-  return drained
+  return answer(call('EXISTS', unpack(lists)) > 0, opens, looks)
 end
 
--- Makes due jobs ready. Answers when the next is due.
+-- Which list gives the next start: the highest that has a job, unless a lower one was passed over nine times.
+local passed = { 0, 0, 0 }
+local function read_passed()
+  local kept = call('HMGET', STATE, 'passed_normal', 'passed_low')
+  for i = 1, 2 do passed[i + 1] = math.min(whole(kept[i], 0), 9) end
+end
+local function choose(has)
+  for p = 3, 2, -1 do
+    if has[p] and passed[p] >= 9 then return p end
+  end
+  return has[1] and 1 or has[2] and 2 or has[3] and 3 or nil
+end
+local function pass_over(chosen, has)
+  for p = 2, 3 do passed[p] = p ~= chosen and has[p] and passed[p] + 1 or 0 end
+end
+local function write_passed() call('HSET', STATE, 'passed_normal', passed[2], 'passed_low', passed[3]) end
+
+-- Takes up to `slots` jobs of the lists, in the order in which they are to start.
+local function take_by_priority()
+  local left, order, count = {}, {}, { 0, 0, 0 }
+  for p = 1, 3 do left[p] = call('LLEN', lists[p]) end
+  local sum = left[1] + left[2] + left[3]
+  local many = sum > math.max(unpack(left))
+  if many then read_passed() end
+  for i = 1, math.min(slots, sum) do
+    local has = { left[1] > count[1], left[2] > count[2], left[3] > count[3] }
+    local p = choose(has)
+    pass_over(p, has)
+    order[i], count[p] = p, count[p] + 1
+  end
+  if many and #order > 0 then write_passed() end
+  local taken, at, ids = {}, { 0, 0, 0 }, {}
+  for p = 1, 3 do taken[p] = count[p] > 0 and call('LPOP', lists[p], count[p]) end
+  for i, p in ipairs(order) do
+    at[p] = at[p] + 1
+    ids[i] = taken[p][at[p]]
+  end
+  return ids
+end
+
+-- Makes due jobs ready.
 local function promote()
-  if not first_due or first_due > now then return first_due end
+  if not first_due or first_due > now then return end
   local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, tonumber(ARGV[9]))
   call('ZREM', DELAYED, unpack(due))
   if call('EXISTS', PRIORITY) == 0 then
@@ -206,13 +236,15 @@ local function promote()
   else
     for _, id in ipairs(due) do make_ready(id, false) end
   end
-  return first_of(DELAYED)
+  first_due = first_of(DELAYED)
 end
 
--- Most others find no lease that ran out, no limit, nothing parked and nothing cancelled.
-if not expired and not limited and not cancelled and call('EXISTS', PARKED_COUNT) == 0 then
+-- Most others find no lease that ran out, no limit of groups, nothing parked and nothing cancelled.
+if not expired and not grouped and not cancelled and call('EXISTS', PARKED_GROUPS) == 0 then
   if paused then return { 1, -1, now } end
-  first_due = promote()
-  if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
-  return answer(fill(), first_due)
+  promote()
+  gate()
+  local taken = take_by_priority()
+  if #taken > 0 then lease(taken, {}) end
+  return finish_fetch(nil)
 end

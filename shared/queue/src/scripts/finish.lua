@@ -8,6 +8,20 @@ for _, members in ipairs({ held, held_told }) do
     leave_group(group)
   end
 end
+
+-- The job waits for a worker that knows its kind: a deploy is under way, or one is missing. It is tried again ever more seldom,
+-- and is dead once it has waited for `most` ms.
+local function wait_for_its_kind(id, attempt, most, data)
+  call('HSETNX', UNKNOWN_KIND, id, digits(now))
+  local waited = now - whole(call('HGET', UNKNOWN_KIND, id), now)
+  if waited >= most then
+    add_error(id, data)
+    return kill(id, attempt, data)
+  end
+  event('snoozed', id, data)
+  make_delayed(id, now + math.min(60000, math.max(2000, waited / 2), most - waited))
+end
+
 for i = others, #ARGV, 4 do
   local member, outcome, delay, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if call('ZREM', LEASES, member) == 0 then
@@ -16,12 +30,12 @@ for i = others, #ARGV, 4 do
     freed = true
     local id, holder, attempt, group = split_lease(member)
     leave_group(group)
-    local stopped = cancelling and (outcome == 'retry' or outcome == 'snooze' or outcome == 'release')
-      and call('HGET', CANCELLING, id)
-    if stopped then
+    local stopped = cancelling and outcome ~= 'done' and outcome ~= 'dead' and call('HGET', CANCELLING, id)
+    if stopped and outcome ~= 'cancelled' then
       outcome = 'cancelled'
       data = cjson.encode({ attempt = tonumber(attempt), worker = holder, error = stopped })
     end
+    if outcome == 'retry' or outcome == 'snooze' then call('HDEL', UNKNOWN_KIND, id) end
     if outcome == 'done' then
       succeeded = succeeded + 1
       -- A history of failures alone also tells how a job that had failed came through.
@@ -41,6 +55,8 @@ for i = others, #ARGV, 4 do
     elseif outcome == 'snooze' then
       if FULL then event('snoozed', id, data) end
       make_delayed(id, now + delay)
+    elseif outcome == 'unknown' then
+      wait_for_its_kind(id, attempt, delay, data)
     else
       if FULL then event('released', id, data) end
       make_ready(id, true)
@@ -48,6 +64,4 @@ for i = others, #ARGV, 4 do
   end
 end
 forget(finished)
--- Jobs that wait for another attempt, and the dead, may have become many while no list is long.
-open_parts()
 return finish()

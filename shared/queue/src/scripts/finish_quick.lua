@@ -6,7 +6,8 @@
 --   tells of a plain success: a first attempt under a history of failures. One always tells of a told one: any under a full
 --   history.
 --   Outcomes: done · retry (after delay; the attempt counts) · snooze (after delay; it does not count) · dead · cancelled ·
---   release (at once, in front; it does not count)
+--   release (at once, in front; it does not count) · unknown (no handler here knows the kind: it waits for a worker that does,
+--   and is dead once it has waited for the delay)
 -- Result: the places, from 1, of those whose lease was no longer held: there nothing was changed.
 -- Atomic: all given attempts in one go.
 -- Bound: the number of attempts given, which the caller keeps at 500.
@@ -69,7 +70,7 @@ local held = succeed(7, plain, 1, 0)
 local held_told = succeed(8 + plain, told, 2, plain)
 
 local function finish()
-  if succeeded > 0 then call('HINCRBY', STATE, 'succeeded', succeeded) end
+  if succeeded > 0 then add_to(STATE, 'succeeded', succeeded) end
   flush_events()
   -- A place is free again, which matters where a limit over all processes keeps workers waiting.
   if freed and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
@@ -77,12 +78,8 @@ local function finish()
 end
 
 -- Most queues keep nothing but jobs. Attempts and errors are kept of those that failed, which plain successes never did.
-if others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0) then
-  local there = call('EXISTS', PARTS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED, RUNNING)
-  parts_from = false
-  if there > 0 then read_parts() end
-  if there == (parts_from and 1 or 0) then
-    if #finished > 0 then remove(finished) end
-    return finish()
-  end
+if others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0)
+  and call('EXISTS', PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RUNNING, UNKNOWN_KIND) == 0 then
+  if #finished > 0 then call('HDEL', JOBS, unpack(finished)) end
+  return finish()
 end

@@ -5,10 +5,11 @@
 -- Atomic: all renewals in one go.
 -- Bound: members given (the caller keeps them at 1,000) + leases reaped.
 
-local ends, holder = now + tonumber(ARGV[6]), ARGV[7]
+local lease_ms, holder = tonumber(ARGV[6]), ARGV[7]
+local ends = digits(now + lease_ms)
 -- Renewing must work at the memory limit, too (see fetch_quick.lua).
 call('ZREM', WORKERS, '')
-call('ZADD', WORKERS, now, holder)
+call('ZADD', WORKERS, digits(now), holder)
 local lost, stop = {}, {}
 local cancelling = call('EXISTS', CANCELLING) == 1
 for i = 9, #ARGV do
@@ -23,6 +24,6 @@ for i = 9, #ARGV do
     lost[#lost + 1] = ARGV[i]
   end
 end
-reap(tonumber(ARGV[8]))
+reap(tonumber(ARGV[8]), lease_ms)
 flush_events()
 return { lost, stop }

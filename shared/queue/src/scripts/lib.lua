@@ -29,67 +29,40 @@ local function add_error(id, line)
   call('HSET', ERRORS, id, line)
 end
 
--- A job that waits for its turn in a rate has a place planned: RESERVED says in which limiter, PLANNED how many it has.
-local function unplan(id)
-  local limiter = call('HGET', RESERVED, id)
-  if not limiter then return end
-  call('HDEL', RESERVED, id)
-  if call('HINCRBY', PLANNED, limiter, -1) <= 0 then
-    call('HDEL', PLANNED, limiter)
-    call('DEL', RATE .. 'plan|' .. limiter)
-  end
-end
-
 local function release_unique(id)
   for _, holder in ipairs({ UNIQUE_DONE, UNIQUE_QUEUED }) do
     local key = call('HGET', holder, id)
     if key then
       call('HDEL', holder, id)
-      if call('GET', UNIQUE .. key) == id then call('DEL', UNIQUE .. key) end
+      if text_of(UNIQUE .. key) == id then call('DEL', UNIQUE .. key) end
     end
   end
 end
 
--- Forgets everything about jobs that are finished. At most a few hundred ids at once. Most queues have nothing but jobs.
+-- Forgets everything about jobs that are finished; answers how many there were. At most a few hundred ids at once. Most queues
+-- have nothing but jobs.
 local function forget(ids)
-  if #ids == 0 then return end
-  remove(ids)
-  if call('EXISTS', ATTEMPTS, DEAD_ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RESERVED) == 0 then
-    return
-  end
+  if #ids == 0 then return 0 end
+  local removed = call('HDEL', JOBS, unpack(ids))
+  local of_some = { ATTEMPTS, DEAD_ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING, UNKNOWN_KIND }
+  if call('EXISTS', UNIQUE_DONE, UNIQUE_QUEUED, unpack(of_some)) == 0 then return removed end
   if call('EXISTS', UNIQUE_DONE, UNIQUE_QUEUED) > 0 then
     for _, id in ipairs(ids) do release_unique(id) end
   end
-  if call('EXISTS', RESERVED) == 1 then
-    for _, id in ipairs(ids) do unplan(id) end
-  end
-  for _, hash in ipairs({ ATTEMPTS, DEAD_ATTEMPTS, ERRORS, PRIORITY, GROUP, CANCELLING }) do
+  for _, hash in ipairs(of_some) do
     if call('EXISTS', hash) == 1 then call('HDEL', hash, unpack(ids)) end
   end
+  return removed
 end
 
--- Group limits: a lease that counts for a group carries its name.
-local function enter_group(group)
-  call('HINCRBY', RUNNING, group, 1)
-end
-
--- Brings parked jobs of a group back to the front, at most `count`, in their order. Cancelled ones are passed over.
-local function unpark(group, count)
-  local ids = {}
-  while #ids < count do
-    local id = call('LPOP', PARKED .. group)
-    if not id then break end
-    if call('HINCRBY', PARKED_COUNT, group, -1) <= 0 then call('HDEL', PARKED_COUNT, group) end
-    if call('SREM', CANCELLED, id) == 0 then ids[#ids + 1] = id end
-  end
-  for i = #ids, 1, -1 do make_ready(ids[i], true) end
-  if #ids > 0 then wake() end
-end
-
+-- A lease that counts for a group carries its name. Once it has ended, the next fetch looks at what the group has parked.
 local function leave_group(group)
   if group == '' then return end
-  if call('HINCRBY', RUNNING, group, -1) <= 0 then call('HDEL', RUNNING, group) end
-  unpark(group, 1)
+  if add_to(RUNNING, group, -1) <= 0 then call('HDEL', RUNNING, group) end
+  if call('ZSCORE', PARKED_GROUPS, group) then
+    call('ZADD', PARKED_GROUPS, now, group)
+    wake()
+  end
 end
 
 -- A lease is 'id|holder|attempt|number|group'. The number is the time and the count of the fetch, so that no two leases are
@@ -111,15 +84,19 @@ end
 local function kill(id, attempt, data)
   failure_event('dead', id, data)
   release_unique(id)
-  call('HDEL', CANCELLING, id)
-  call('HDEL', ATTEMPTS, id)
+  for _, hash in ipairs({ CANCELLING, ATTEMPTS, UNKNOWN_KIND }) do call('HDEL', hash, id) end
   call('HSET', DEAD_ATTEMPTS, id, attempt)
   call('ZADD', DEAD, now, id)
 end
 
 -- Leases that ran out: their worker is lost. The attempt counts; the job runs again, or is dead when that was the last.
--- At most `limit` leases a call. Answers how many.
-local function reap(limit)
+-- A lease that another clock set gets the time of a lease from now on, in which its worker renews it if it is alive.
+-- At most `limit` leases of each sort a call. Answers how many ran out.
+local function reap(limit, lease_ms)
+  local far = '(' .. digits(farthest_end(lease_ms))
+  for _, member in ipairs(call('ZRANGEBYSCORE', LEASES, far, '+inf', 'LIMIT', 0, limit)) do
+    call('ZADD', LEASES, digits(now + lease_ms), member)
+  end
   local expired = call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, limit)
   for _, member in ipairs(expired) do
     call('ZREM', LEASES, member)
@@ -179,14 +156,6 @@ local function remove_waiting(id)
   return true
 end
 
-
--- Stores the envelope of a new job.
-local function store(id, envelope)
-  local hash, part = home(id)
-  call('HSET', hash, id, envelope)
-  if part then call('HSET', PARTS, part, '') end
-end
-
 local function hold_unique(id, o)
   if type(o.s) == 'number' then
     call('SET', UNIQUE .. o.u, id, 'PX', o.s)
@@ -196,16 +165,10 @@ local function hold_unique(id, o)
   end
 end
 
--- Accepts one job; the codes are those of enqueue.lua.
-local function accept(id, envelope, o)
+-- Accepts one job where there is room for it; the codes are those of enqueue_quick.lua.
+local function accept(id, envelope, o, room)
   if cancelled and call('SISMEMBER', CANCELLED, id) == 1 then return 1, id end
-  if not o then
-    if found(id) then return 1, id end
-    store(id, envelope)
-    call('RPUSH', READY_NORMAL, id)
-    added = true
-    return 0, id
-  end
+  o = o or {}
   if o.i and call('ZSCORE', INTAKE, o.i) then return 5, id end
   local function remember()
     if o.i then call('ZADD', INTAKE, now, o.i) end
@@ -217,17 +180,18 @@ local function accept(id, envelope, o)
   local code, other = 0, id
   if o.u then
     local lock = UNIQUE .. o.u
-    local holder = call('GET', lock)
+    local holder = text_of(lock)
     if holder and not holds(lock, holder) then holder = false end
     if holder then
       if o.c == 'keep' then return 3, holder end
       if o.c ~= 'replace' or not remove_waiting(holder) then return 2, holder end
       code, other = 4, holder
     end
-    hold_unique(id, o)
   end
+  if code == 0 and room < 1 then return 6, id end
+  if o.u then hold_unique(id, o) end
   remember()
-  store(id, envelope)
+  call('HSET', JOBS, id, envelope)
   if o.p then call('HSET', PRIORITY, id, o.p) end
   if o.g then call('HSET', GROUP, id, o.g) end
   if o.at and o.at > now then

@@ -24,8 +24,5 @@ if #silent > 0 then
   call('ZREM', WORKERS, unpack(silent))
   call('HDEL', WORKER_INFO, unpack(silent))
 end
-open_parts()
--- Parts were opened, and none was ever needed.
-if call('HLEN', PARTS) == 1 and call('HLEN', JOBS) < TOGETHER then call('DEL', PARTS) end
 flush_events()
 return #ids

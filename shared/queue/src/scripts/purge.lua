@@ -17,14 +17,13 @@ end
 for _, list in ipairs({ READY_HIGH, READY_NORMAL, READY_LOW }) do
   if left > 0 then add(call('LPOP', list, left)) end
 end
-if left > 0 then
-  for _, group in ipairs(call('HKEYS', PARKED_COUNT)) do
-    if left > 0 then
-      add(call('LPOP', PARKED .. group, left))
-      local rest = call('LLEN', PARKED .. group)
-      if rest > 0 then call('HSET', PARKED_COUNT, group, rest) else call('HDEL', PARKED_COUNT, group) end
-    end
+for _, group in ipairs(left > 0 and call('ZRANGE', PARKED_GROUPS, 0, left - 1) or {}) do
+  local lists = {}
+  for i, priority in ipairs({ 'high', 'normal', 'low' }) do lists[i] = PARKED .. priority .. ':' .. group end
+  for _, list in ipairs(lists) do
+    if left > 0 then add(call('LPOP', list, left)) end
   end
+  if call('EXISTS', unpack(lists)) == 0 then call('ZREM', PARKED_GROUPS, group) end
 end
 if left > 0 then
   local delayed = call('ZRANGE', DELAYED, 0, left - 1)

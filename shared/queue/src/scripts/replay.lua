@@ -11,19 +11,18 @@ local out = {}
 
 local function replay(id, seen, envelope)
   if not call('ZSCORE', DEAD, id) then return 'gone' end
-  local hash = found(id)
-  if not hash or call('HGET', hash, id) ~= seen then return 'changed' end
+  if envelope_of(id) ~= seen then return 'changed' end
   local readable, decoded = pcall(cjson.decode, envelope)
   local unique = readable and type(decoded) == 'table' and decoded['unique']
   if type(unique) == 'table' and type(unique.key) == 'string' and (unique.scope == 'done' or unique.scope == 'queued') then
     local lock = UNIQUE .. unique.key
-    local holder = call('GET', lock)
+    local holder = text_of(lock)
     if holder and holder ~= id and holds(lock, holder) then return 'conflict' end
     call('SET', lock, id)
     call('HSET', unique.scope == 'queued' and UNIQUE_QUEUED or UNIQUE_DONE, id, unique.key)
   end
   call('ZREM', DEAD, id)
-  call('HSET', hash, id, envelope)
+  call('HSET', JOBS, id, envelope)
   local attempts = call('HGET', DEAD_ATTEMPTS, id)
   if attempts then
     call('HDEL', DEAD_ATTEMPTS, id)

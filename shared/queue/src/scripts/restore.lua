@@ -6,7 +6,6 @@
 -- Atomic: all in one go. Bound: the number of jobs given, which the caller keeps at 250.
 
 local out = {}
-open_parts()
 for i = 6, #ARGV, 6 do
   local id, envelope, options, attempts, error, died = unpack(ARGV, i, i + 5)
   if found(id) or call('SISMEMBER', CANCELLED, id) == 1 then
@@ -14,7 +13,7 @@ for i = 6, #ARGV, 6 do
   else
     out[#out + 1] = 1
     local o = options == '' and {} or cjson.decode(options)
-    store(id, envelope)
+    call('HSET', JOBS, id, envelope)
     if o.p then call('HSET', PRIORITY, id, o.p) end
     if o.g then call('HSET', GROUP, id, o.g) end
     if tonumber(attempts) > 0 then call('HSET', died == '' and ATTEMPTS or DEAD_ATTEMPTS, id, attempts) end

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use crate::fetch::REAPED;
 
 /// Whether to reap. After an outage of Redis every lease looks lost, though its holder may be alive and about to renew it: whoever
-/// saw the outage reaps nobody for the length of a lease.
+/// saw the outage reaps nobody for the length of a lease. So does a process that has just started: there may have been one.
 pub(super) struct Calm {
     until: Option<Instant>,
     lease: Duration,
@@ -11,7 +11,7 @@ pub(super) struct Calm {
 
 impl Calm {
     pub fn new(lease: Duration) -> Self {
-        Self { until: None, lease }
+        Self { until: Some(Instant::now() + lease), lease }
     }
 
     /// Redis was away a moment ago.

@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
 use perch_base::{crash_point, telemetry};
+use perch_jobs::UniqueScope;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,9 @@ use super::{
     meters::Meters,
 };
 use crate::{
-    Client, Envelope, EventData, Fail, Queue,
-    finish::{Ended, Finish, Verdict, decide, untold},
+    Client, Envelope, EnvelopeError, EventData, Fail, Queue,
+    finish::{Ended, Finish, Rules, Verdict, decide, untold},
+    lease,
 };
 
 /// How long a handler that was told to stop may go on before it is dropped.
@@ -44,16 +45,19 @@ impl Pool {
         let lease = delivery.held.lease.clone();
         match delivery.held.why() {
             Some(Stop::LeaseLost) => return None,
-            Some(Stop::Cancelled(reason)) => return Some(unstarted(lease, Verdict::Cancelled, &reason)),
+            Some(Stop::Cancelled(reason)) => return Some(self.unstarted(lease, Verdict::Cancelled, &reason)),
             // Silent for as long as the lease lasts: another worker may have the job by now.
             None if !delivery.held.renewed_within(self.queue.engine().lease) => return None,
             None => {}
         }
         let mut envelope = match Envelope::decode(&delivery.envelope) {
             Ok(envelope) => envelope,
+            Err(error @ EnvelopeError::TooNew(_)) => {
+                return Some(self.unstarted(lease, self.awaits_kind(), &error.to_string()));
+            }
             Err(error) => {
                 tracing::error!(job = %lease.id(), queue = %self.queue.name(), %error, "unreadable envelope");
-                return Some(unstarted(lease, Verdict::Dead, &error.to_string()));
+                return Some(self.unstarted(lease, Verdict::Dead, &error.to_string()));
             }
         };
         // At the level of errors, so that a filter which lets only warnings through leaves the job with them.
@@ -86,15 +90,21 @@ impl Pool {
     }
 
     async fn attempt(self: &Arc<Self>, held: &Arc<Held>, envelope: &mut Envelope, span: &Span) -> Ended {
+        if let Some(reason) = envelope.refused.take() {
+            return Ended::Unreadable(reason);
+        }
         if let Some(deadline) = envelope.deadline.filter(|d| *d <= self.queue.now()) {
             return Ended::Expired(format!("its deadline, {deadline}, passed before it could start"));
         }
         let Some(handler) = self.handlers.get(&envelope.kind) else {
-            return Ended::Unreadable(format!(
-                "no handler of this worker knows the kind {}; deploy the release that does, then replay",
+            return Ended::Unknown(format!(
+                "no handler of this worker knows the kind {}; it waits for a worker whose release does",
                 envelope.kind
             ));
         };
+        if envelope.unique.as_ref().is_some_and(|unique| unique.scope == UniqueScope::Queued) {
+            self.free_key(&held.lease).await;
+        }
         let timeout = envelope.timeout_ms.map_or(handler.job_type.timeout, Duration::from_millis);
         if held.lease.attempt() == 1 {
             self.measure_wait(held.lease.id(), envelope);
@@ -112,13 +122,35 @@ impl Pool {
         watch(tokio::spawn(run.instrument(span.clone())), held, timeout, &self.interrupt).await
     }
 
+    /// The job starts: the key that it held until now is free. Where Redis does not answer, it is held until the job ends.
+    async fn free_key(&self, lease: &crate::Lease) {
+        if let Err(error) = lease::begin(&self.queue, std::slice::from_ref(lease)).await {
+            tracing::warn!(job = %lease.id(), queue = %self.queue.name(), %error, "its uniqueness key is held until it ends");
+        }
+    }
+
+    fn awaits_kind(&self) -> Verdict {
+        Verdict::AwaitKind(self.queue.engine().unknown_kind_wait)
+    }
+
+    fn unstarted(&self, lease: crate::Lease, verdict: Verdict, error: &str) -> Finish {
+        let data = EventData {
+            attempt: Some(lease.attempt()),
+            worker: Some(lease.holder().to_owned()),
+            at: Some(self.queue.now().timestamp_millis()),
+            error: Some(bounded(error)),
+            ..EventData::default()
+        };
+        Finish { lease, verdict, data }
+    }
+
     /// The verdict on an attempt that the engine itself could not carry through.
     pub fn broken(&self, lease: &crate::Lease, panic: &(dyn std::any::Any + Send)) -> Finish {
         let why = format!("the attempt could not be carried through: {}", text_of(panic));
         tracing::error!(job = %lease.id(), queue = %self.queue.name(), why);
         let delay = perch_jobs::RetryPolicy::DEFAULT.delay(lease.attempt(), 1.0);
         let spent = lease.attempt() >= perch_jobs::RetryPolicy::DEFAULT.max_attempts;
-        unstarted(lease.clone(), if spent { Verdict::Dead } else { Verdict::Retry(delay) }, &why)
+        self.unstarted(lease.clone(), if spent { Verdict::Dead } else { Verdict::Retry(delay) }, &why)
     }
 
     fn context(&self, held: &Arc<Held>, envelope: &Envelope, until: Instant) -> JobContext {
@@ -139,8 +171,9 @@ impl Pool {
 
     fn verdict(&self, lease: crate::Lease, envelope: &Envelope, ended: Ended, began: Instant, span: &Span) -> Finish {
         let kind_policy = self.handlers.get(&envelope.kind).map(|h: &Registered| h.job_type.retry).unwrap_or_default();
-        let policy = envelope.retry(&kind_policy);
-        let (verdict, error) = decide(&ended, &policy, lease.attempt(), rand::random::<f64>());
+        let rules =
+            Rules { retry: envelope.retry(&kind_policy), unknown_kind_wait: self.queue.engine().unknown_kind_wait };
+        let (verdict, error) = decide(&ended, &rules, lease.attempt(), rand::random::<f64>());
         let verdict = verdict.within(self.queue.engine().max_schedule_ahead);
         let took = began.elapsed();
         self.meters.ended(&envelope.kind, verdict, took);
@@ -172,7 +205,7 @@ impl Pool {
             attempt: Some(lease.attempt()),
             worker: Some(lease.holder().to_owned()),
             ms: Some(millis(took)),
-            at: error.is_some().then(|| Utc::now().timestamp_millis()),
+            at: error.is_some().then(|| self.queue.now().timestamp_millis()),
             error: error.map(|e| bounded(&e)),
             next,
             trace: telemetry::trace_id_of(span),
@@ -181,17 +214,6 @@ impl Pool {
         };
         Finish { lease, verdict, data }
     }
-}
-
-fn unstarted(lease: crate::Lease, verdict: Verdict, error: &str) -> Finish {
-    let data = EventData {
-        attempt: Some(lease.attempt()),
-        worker: Some(lease.holder().to_owned()),
-        at: Some(Utc::now().timestamp_millis()),
-        error: Some(bounded(error)),
-        ..EventData::default()
-    };
-    Finish { lease, verdict, data }
 }
 
 /// Waits for a handler's task, and no longer than it may run.

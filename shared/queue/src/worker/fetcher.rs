@@ -249,7 +249,9 @@ impl Fetcher {
                 () = passed(due) => return,
                 () = self.stop.cancelled() => return,
             }
-            if standing.clock.is_old() || !standing.read_reaps {
+            // The read was sent while this worker held still, and it need not any more.
+            let may_reap = !standing.read_reaps && standing.calm.left().is_none();
+            if standing.clock.is_old() || may_reap {
                 return;
             }
         }

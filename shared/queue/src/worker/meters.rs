@@ -11,7 +11,7 @@ use perch_jobs::{JobKind, QueueName};
 
 use crate::finish::Verdict;
 
-const OUTCOMES: [&str; 6] = ["succeeded", "retried", "snoozed", "dead", "cancelled", "released"];
+const OUTCOMES: [&str; 7] = ["succeeded", "retried", "snoozed", "dead", "cancelled", "released", "unknown_kind"];
 
 fn outcome(verdict: Verdict) -> usize {
     match verdict {
@@ -21,6 +21,7 @@ fn outcome(verdict: Verdict) -> usize {
         Verdict::Dead => 3,
         Verdict::Cancelled => 4,
         Verdict::Release => 5,
+        Verdict::AwaitKind(_) => 6,
     }
 }
 

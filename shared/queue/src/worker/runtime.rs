@@ -207,9 +207,6 @@ impl Runtime {
             "pid": std::process::id(),
             "since": queue.now().timestamp_millis(),
             "version": env!("CARGO_PKG_VERSION"),
-            // What `parts_open.lua` looks for.
-            "parts": true,
-            "parts_of_ms": true,
             "concurrency": queue.settings().concurrency,
         });
         Fetcher {

@@ -54,7 +54,6 @@ async fn a_job_costs_the_same_whether_1_000_or_50_000_are_queued() {
         ground.fill(10_000).await;
     }
     let (later_fetch, later_finish) = cost_of_steps(&ground, "50,000").await;
-    // Where jobs lie in parts, a call asks where they begin, and looks into one part or two.
     later_fetch.no_more_than(&fetch, 1.2, &[Commands]);
     later_fetch.no_more_than(&fetch, 1.01, &[Trips, Sent, Received]);
     later_finish.no_more_than(&finish, 1.5, &[Commands]);
@@ -81,12 +80,10 @@ async fn a_job_costs_the_same_with_others_delayed_and_dead_beside_it() {
 
     let beside = "with 10,000 delayed and 5,000 dead beside it";
     let later = ground.cost_of_bulk(&format!("a job enqueued in bulk {beside}"), JOBS).await;
-    // Those beside it lie in parts: 250 jobs of a call have some commands more, and not one for each job.
     later.no_more_than(&bulk, 2.0, &[Commands]);
     later.no_more_than(&bulk, 1.01, &[Trips, Sent, Received]);
     let later = ground.cost_of_drain(&format!("a job drained {beside}"), JOBS).await;
-    // How many jobs share a call, and how many a part, is not the same in every run. A command for each job would make it seven
-    // times as many.
+    // How many jobs share a call is not the same in every run. A command for each job would make it seven times as many.
     later.no_more_than(&drain, 4.0, &[Commands]);
     later.no_more_than(&drain, 1.5, &[Trips, Sent, Received]);
 }

@@ -14,10 +14,10 @@ use redis::{FromRedisValue, Pipeline, Value};
 use serde_json::value::RawValue;
 
 use crate::{
-    model::{DEAD_KEPT, DEAD_RETENTION_MS, ERRORS_KEPT, LEASE_MS, WINDOW_MS},
+    model::{DEAD_KEPT, DEAD_RETENTION_MS, ERRORS_KEPT, LEASE_MS, UNKNOWN_KIND_WAIT_MS, WINDOW_MS},
     ops::{Ending, GROUPS, HOLDERS, KEYS, Rules, Scope, Seconds, Wish},
-    places, rates,
-    state::{Answer, State, Stored},
+    rates,
+    state::{Answer, Lists, State, Stored},
     support::{Chore, QUEUE, engine, queue_settings},
 };
 
@@ -62,7 +62,7 @@ fn seconds(s: Seconds) -> Duration {
     Duration::from_secs(s.into())
 }
 
-fn queues(door: &Redis, types: &JobTypes, clock: &Clock, Rules { limits, ledger, together }: Rules) -> Queues {
+fn queues(door: &Redis, types: &JobTypes, clock: &Clock, Rules { limits, ledger, depth }: Rules) -> Queues {
     let mut settings = queue_settings();
     settings.ledger = ledger;
     settings.group_concurrency = limits.group;
@@ -71,10 +71,11 @@ fn queues(door: &Redis, types: &JobTypes, clock: &Clock, Rules { limits, ledger,
     settings.rate = limits.rate;
     settings.dead_retention = millis(DEAD_RETENTION_MS);
     settings.dead_kept = DEAD_KEPT;
+    settings.max_depth = depth;
     let mut engine = engine();
     engine.lease = millis(LEASE_MS);
     engine.errors_kept = ERRORS_KEPT;
-    engine.jobs_together = together;
+    engine.unknown_kind_wait = millis(UNKNOWN_KIND_WAIT_MS);
     let blocks = BTreeMap::from([(QueueName::from_static(QUEUE), settings)]);
     Queues::of(door.clone(), Environment::Staging, &blocks, &engine, types.clone(), clock)
         .with_ledger(Arc::new(SilentLedger))
@@ -134,6 +135,7 @@ impl Engine {
         match self.client.submit(job).await {
             Ok(Enqueued { id, acceptance, replaced, .. }) => Answer::Enqueued { id, acceptance, replaced },
             Err(EnqueueError::Conflict { holder, .. }) => Answer::Conflict { holder },
+            Err(EnqueueError::Full { .. }) => Answer::Full,
             Err(error) => panic!("{error}"),
         }
     }
@@ -165,11 +167,16 @@ impl Engine {
             Ending::Dead => (End::Failed(Fail::Dead(why())), 0),
             Ending::Cancelled => (End::Failed(Fail::Cancelled(why())), 0),
             Ending::Release => (End::Interrupted, 0),
+            Ending::Unknown => (End::Unknown, 0),
         };
         let mut envelope = envelope.clone();
         let backoff_ms = seconds(backoff).as_millis().try_into().expect("seconds are few");
         envelope.backoff = Some((backoff_ms, backoff_ms));
         Answer::Held(testing::finish(&self.queue, lease, &envelope, end).await.expect("Redis answers"))
+    }
+
+    pub async fn begin(&self, lease: &Lease) -> Answer {
+        Answer::Count(testing::begin(&self.queue, std::slice::from_ref(lease)).await.expect("Redis answers"))
     }
 
     pub async fn heartbeat(&self, holder: usize, held: &[Lease], reaped: usize) -> Answer {
@@ -245,40 +252,40 @@ impl Engine {
         keys.into_iter().zip(left).filter(|(_, left)| *left < 0).map(|(key, _)| key).collect()
     }
 
-    /// Everything the queue keeps, and whether a token is there to wake a worker.
-    pub async fn state(&self) -> (State, bool) {
-        let envelopes = places::envelopes(self).await;
+    /// Everything the queue keeps, its lists, and whether a token is there to wake a worker.
+    pub async fn state(&self) -> (State, Lists, bool) {
         let mut rows = Rows(self.pipe::<Vec<Value>>(self.everything()).await.into_iter());
         let now = self.clock.now().timestamp_millis();
+        let envelopes = rows.by_id(|envelope: String| envelope);
+        let lists = Lists {
+            ready: [rows.ids(), rows.ids(), rows.ids()],
+            parked: [rows.parked(), rows.parked(), rows.parked()],
+            parked_groups: rows.read::<Vec<String>>().into_iter().collect(),
+            cancelled: rows.ids().into_iter().collect(),
+        };
         let state = State {
             jobs: envelopes.iter().map(|(id, envelope)| (*id, stored(envelope))).collect(),
-            ready: [rows.ids(), rows.ids(), rows.ids()],
             delayed: rows.by_id(|due: i64| due),
             dead: rows.by_id(|died: i64| died),
             leases: rows.read(),
             attempts: rows.by_id(|n: u32| n),
             dead_attempts: rows.by_id(|n: u32| n),
             running: rows.read(),
-            parked_count: rows.read(),
             errors: rows.by_id(|lines: String| lines.lines().count()),
             priority: rows.by_id(|priority: String| priority),
             group: rows.by_id(|group: String| group),
             cancelling: rows.by_id(|_: String| ()).into_keys().collect(),
             held_until_start: rows.by_id(|key: String| key),
             held_until_done: rows.by_id(|key: String| key),
-            cancelled: rows.ids().into_iter().collect(),
+            unknown_since: rows.by_id(|since: i64| since),
             remembered: rows.ids().into_iter().collect(),
             locks: rows.locks(),
-            parked: rows.parked(),
-            reserved: rows.by_id(|limiter: String| limiter),
-            planned: rows.read(),
             arrivals: rates::ahead(rows.limiters(), now),
-            turns: rates::ahead(rows.limiters(), now),
             paused: rows.read::<Option<u8>>() == Some(1),
             succeeded: rows.read::<Option<u64>>().unwrap_or(0),
         };
         self.envelopes.borrow_mut().extend(envelopes);
-        (state, rows.read::<usize>() > 0)
+        (state, lists, rows.read::<usize>() > 0)
     }
 
     /// The last envelope of a job that was there once.
@@ -294,34 +301,33 @@ impl Engine {
 
     /// In the order in which [`Engine::state`] reads the answers.
     fn everything(&self) -> Pipeline {
+        const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
         let keys = self.queue.keys();
         let mut pipe = redis::pipe();
-        for priority in [Priority::High, Priority::Normal, Priority::Low] {
+        pipe.hgetall(keys.jobs());
+        for priority in PRIORITIES {
             pipe.lrange(keys.ready(priority), 0, -1);
         }
+        for (priority, group) in PRIORITIES.iter().flat_map(|p| GROUPS.map(|group| (p, group))) {
+            pipe.lrange(keys.parked_in(*priority, group), 0, -1);
+        }
+        pipe.zrange(keys.parked_groups(), 0, -1);
+        pipe.smembers(keys.cancelled());
         for set in [keys.delayed(), keys.dead(), keys.leases()] {
             pipe.zrange_withscores(set, 0, -1);
         }
-        for hash in
-            [keys.attempts(), keys.dead_attempts(), keys.running(), keys.parked_count(), keys.errors(), keys.priority()]
-        {
+        for hash in [keys.attempts(), keys.dead_attempts(), keys.running(), keys.errors(), keys.priority()] {
             pipe.hgetall(hash);
         }
-        for hash in [keys.group(), keys.cancelling(), keys.unique_queued(), keys.unique_done()] {
+        let of_some = [keys.group(), keys.cancelling(), keys.unique_queued(), keys.unique_done(), keys.unknown_kind()];
+        for hash in of_some {
             pipe.hgetall(hash);
         }
-        pipe.smembers(keys.cancelled());
         pipe.zrange(keys.intake(), 0, -1);
         for key in KEYS {
             pipe.get(format!("{}{key}", keys.unique()));
         }
-        for group in GROUPS {
-            pipe.lrange(format!("{}{group}", keys.parked()), 0, -1);
-        }
-        pipe.hgetall(keys.reserved()).hgetall(keys.planned());
-        for kind in ["", "plan|"] {
-            pipe.mget(LIMITERS.map(|limiter| format!("{}{kind}{limiter}", keys.rate())).as_slice());
-        }
+        pipe.mget(LIMITERS.map(|limiter| format!("{}{limiter}", keys.rate())).as_slice());
         pipe.hget(keys.state(), "paused").hget(keys.state(), "succeeded").llen(keys.wake());
         pipe
     }

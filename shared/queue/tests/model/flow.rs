@@ -1,23 +1,17 @@
 //! The way of a job through the model: enqueue, fetch, lease, end of an attempt.
 
-use perch_jobs::{JobId, Priority};
+use std::collections::{BTreeMap, BTreeSet};
+
+use perch_jobs::JobId;
 use perch_queue::{Acceptance, EventKind, OnConflict};
 
 use crate::{
-    model::{Job, LEASE_MS, Lease, Lock, Model, WINDOW_MS, ms},
+    invariants::{Checked, ensure},
+    model::{Job, LEASE_MS, Lease, Lock, Model, UNKNOWN_KIND_WAIT_MS, WINDOW_MS, ms},
     ops::{Ending, Limits, Scope, Wish},
     rates,
-    state::{Answer, Stored},
+    state::{Answer, Lists, Stored},
 };
-
-/// Whether a job may start.
-enum Admission {
-    Free,
-    /// As one of its group.
-    Counted(&'static str),
-    /// It is parked, or waits for its turn in a rate.
-    Later,
-}
 
 impl Model {
     pub fn enqueue(&mut self, id: JobId, n: u64, wish: &Wish) -> Answer {
@@ -31,7 +25,7 @@ impl Model {
             return enqueued(id, Acceptance::Duplicate, None);
         }
         let mut replaced = None;
-        if let Some((key, scope, on_conflict)) = wish.unique {
+        if let Some((key, _, on_conflict)) = wish.unique {
             if let Some(holder) = self.locks.get(key).map(|lock| lock.holder) {
                 match on_conflict {
                     OnConflict::Keep => return enqueued(holder, Acceptance::Kept, None),
@@ -45,6 +39,11 @@ impl Model {
                     }
                 }
             }
+        }
+        if replaced.is_none() && self.rules.depth > 0 && self.jobs.len() >= self.rules.depth {
+            return Answer::Full;
+        }
+        if let Some((key, scope, _)) = wish.unique {
             let until = (scope == Scope::Window).then_some(self.now + WINDOW_MS);
             self.locks.insert(key, Lock { holder: id, until });
         }
@@ -59,6 +58,7 @@ impl Model {
             attempts: 0,
             errors: 0,
             cancelling: false,
+            unknown_since: None,
         };
         self.jobs.insert(id, job);
         self.accepted(id);
@@ -77,10 +77,19 @@ impl Model {
         }
     }
 
-    pub fn fetch(&mut self, holder: usize, name: &str, slots: usize, reaped: usize) -> Answer {
+    /// Carries out what a fetch of the engine did, if that keeps what a fetch promises.
+    pub fn fetch(&mut self, holder: usize, name: &str, slots: usize, reaped: usize, answer: &Answer) -> Answer {
+        match self.checked_fetch(holder, name, slots, reaped, answer) {
+            Ok(()) => answer.clone(),
+            Err(why) => Answer::Broken(why),
+        }
+    }
+
+    fn checked_fetch(&mut self, holder: usize, name: &str, slots: usize, reaped: usize, answer: &Answer) -> Checked {
+        let Answer::Fetched { leases, paused, next } = answer else { return Err(format!("{answer:?} is no fetch")) };
         self.reap(reaped);
         if self.paused {
-            return Answer::Fetched { leases: Vec::new(), paused: true, next: None };
+            return ensure(*paused && leases.is_empty(), "a paused queue starts nothing", || format!("{answer:?}"));
         }
         while let Some(&(due, id)) = self.delayed.first()
             && due <= self.now
@@ -88,121 +97,118 @@ impl Model {
             self.delayed.pop_first();
             self.make_ready(id, false);
         }
-        let slots = match self.limits().global {
-            0 => slots,
-            most => slots.min(most.saturating_sub(self.leases.len())),
-        };
-        for group in self.parked.iter().map(|(group, _)| *group).collect::<Vec<_>>() {
-            match self.limits().group {
-                0 => self.unpark(group, 100),
-                most => self.unpark(group, most.saturating_sub(self.running(group))),
-            }
-        }
+        ensure(!paused && leases.len() <= slots, "no more start than are asked for", || format!("{answer:?}"))?;
         // Only a fetch that takes something is counted.
-        self.fetches += 1;
-        let mut taken = Vec::new();
-        let mut looked = 0;
-        while taken.len() < slots && looked < 3 * slots {
-            let ids = self.take_by_priority(slots - taken.len());
-            if ids.is_empty() {
-                break;
-            }
-            looked += ids.len();
-            let ids: Vec<JobId> = ids.into_iter().filter(|id| !self.cancelled.remove(id)).collect();
-            for id in ids {
-                match self.admit(id) {
-                    Admission::Free => taken.push(self.start(id, holder, name, None)),
-                    Admission::Counted(group) => taken.push(self.start(id, holder, name, Some(group))),
-                    Admission::Later => {}
-                }
-            }
+        self.fetches += u64::from(!leases.is_empty());
+        for member in leases {
+            self.start(member, holder, name)?;
         }
-        if taken.is_empty() {
-            self.fetches -= 1;
+        if leases.len() < slots {
+            let left = self.startable();
+            ensure(left.is_none(), "nothing that may start is left while there are slots", || format!("{left:?}"))?;
         }
-        Answer::Fetched { leases: taken, paused: false, next: self.next_look(reaped > 0) }
+        let change = self.next_change(reaped > 0);
+        let in_time = change.is_none_or(|change| next.is_some_and(|next| next <= change));
+        ensure(in_time, "a worker looks again in time", || format!("something changes in {change:?}"))?;
+        // Where all slots were filled there may be more: only another fetch tells.
+        let idle = leases.len() < slots && change != Some(0) && self.cancelled.is_empty();
+        ensure(!idle || *next != Some(0), "a worker that finds nothing waits", || format!("{answer:?}"))
     }
 
-    /// Whether the job may start, and the group that counts it. If not, it is parked, or put off until its turn in a rate.
-    fn admit(&mut self, id: JobId) -> Admission {
+    fn start(&mut self, member: &str, holder: usize, name: &str) -> Checked {
+        let id: JobId = member.split('|').next().and_then(|id| id.parse().ok()).ok_or("a lease begins with an id")?;
+        let may = self.may_start(id);
+        ensure(may == Some(self.now), "only what may start starts", || format!("{id} may start at {may:?}"))?;
+        let (rank, group) = (self.rank(id), self.jobs[&id].group);
+        let grouped = self.grouped;
+        let place = self.waiting[rank].iter().position(|other| *other == id).expect("it may start, so it waits");
+        let before = self.waiting[rank][..place]
+            .iter()
+            .find(|other| !self.cancelled.contains(other) && (!grouped || self.jobs[other].group == group));
+        ensure(before.is_none(), "first in, first out", || format!("{id} before {before:?}"))?;
+        self.waiting[rank].remove(place);
         let Limits { group: most, group_rate, rate, .. } = self.limits();
-        if most == 0 && group_rate.is_none() && rate.is_none() {
-            return Admission::Free;
-        }
-        self.rates.unplan(id);
-        let group = self.jobs[&id].group;
-        if let Some(group) = group
-            && most > 0
-            && self.running(group) >= most
-        {
-            self.park(id, group);
-            return Admission::Later;
-        }
-        let limiters = [group.zip(group_rate), rate.map(|rate| (rates::QUEUE, rate))];
-        for (limiter, rate) in limiters.into_iter().flatten() {
-            if let Some(free) = self.rates.wait(limiter, rate, self.now) {
-                let in_a_hurry = self.jobs[&id].priority == Priority::High;
-                let due = self.rates.plan(id, limiter, rate, free, in_a_hurry);
-                self.delayed.insert((due, id));
-                return Admission::Later;
-            }
-        }
-        for (limiter, rate) in limiters.into_iter().flatten() {
+        for (limiter, rate) in [group.zip(group_rate), rate.map(|rate| (rates::QUEUE, rate))].into_iter().flatten() {
             self.rates.start(limiter, rate, self.now);
         }
-        group.filter(|_| most > 0).map_or(Admission::Free, Admission::Counted)
-    }
-
-    /// An older one goes before those that came after it.
-    fn park(&mut self, id: JobId, group: &'static str) {
-        match self.parked.iter_mut().find(|(name, _)| *name == group) {
-            Some((_, list)) if id < list[0] => list.insert(0, id),
-            Some((_, list)) => list.push(id),
-            None => self.parked.push((group, vec![id])),
-        }
-    }
-
-    fn start(&mut self, id: JobId, holder: usize, name: &str, counted: Option<&'static str>) -> String {
-        let job = &self.jobs[&id];
-        let attempt = job.attempts + 1;
-        let member = format!("{id}|{name}|{attempt}|{}.{}|{}", self.now, self.fetches, counted.unwrap_or_default());
-        if matches!(job.unique, Some((_, Scope::Queued))) {
-            self.give_back_key(id);
-        }
+        let counted = group.filter(|_| most > 0);
+        let attempt = self.jobs[&id].attempts + 1;
+        let wanted = format!("{id}|{name}|{attempt}|{}.{}|{}", self.now, self.fetches, counted.unwrap_or_default());
+        ensure(member == wanted, "a lease says what it is of", || format!("{member}, not {wanted}"))?;
         let ends = self.now + LEASE_MS;
-        self.leases.push(Lease { id, holder, attempt, member: member.clone(), counted, ends });
+        self.leases.push(Lease { id, holder, attempt, member: wanted, counted, ends });
         self.tell(id, EventKind::Started);
-        member
+        Ok(())
     }
 
-    /// High before normal before low, but one of ten for each lower list while there is higher work.
-    fn take_by_priority(&mut self, count: usize) -> Vec<JobId> {
-        let share = |model: &mut Self, rank: usize| {
-            if model.ready[rank].is_empty() || model.ready[..rank].iter().all(Vec::is_empty) {
-                return 0;
-            }
-            let owed = model.owed[rank] + count;
-            model.owed[rank] = owed % 10;
-            (owed / 10).min(count)
-        };
-        let low = share(self, 2);
-        let normal = share(self, 1).min(count - low);
-        let mut ids = Vec::new();
-        for (rank, most) in [(2, low), (1, normal), (0, count), (1, count), (2, count)] {
-            let most = most.min(count - ids.len()).min(self.ready[rank].len());
-            ids.extend(self.ready[rank].drain(..most));
-        }
-        ids
+    /// When a waiting job may start as far as limits go: now, or once a rate allows it. None while it waits for a place, or does
+    /// not wait.
+    fn may_start(&self, id: JobId) -> Option<i64> {
+        let Limits { group: most, global, group_rate, rate } = self.limits();
+        let group = self.jobs.get(&id)?.group;
+        let waits = self.waiting.iter().flatten().any(|other| *other == id) && !self.cancelled.contains(&id);
+        let full = global > 0 && self.leases.len() >= global;
+        let crowded = group.is_some_and(|group| most > 0 && self.running(group) >= most);
+        let rated = [group.zip(group_rate), rate.map(|rate| (rates::QUEUE, rate))].into_iter().flatten();
+        let opens = rated.filter_map(|(limiter, rate)| self.rates.wait(limiter, rate, self.now)).max();
+        (waits && !full && !crowded).then(|| opens.unwrap_or(self.now))
     }
 
-    fn next_look(&self, sees_leases: bool) -> Option<u128> {
-        let full = self.limits().global > 0 && self.leases.len() >= self.limits().global;
-        if !full && self.ready.iter().any(|list| !list.is_empty()) {
-            return Some(0);
-        }
+    fn surely_looked_at(&self) -> impl Iterator<Item = JobId> + '_ {
+        let all = self.waiting.iter().flatten().copied();
+        all.filter(|id| !self.regrouped || self.known.get(id).is_none_or(|job| job.group.is_none()))
+    }
+
+    /// A job that may start now.
+    pub fn startable(&self) -> Option<JobId> {
+        self.surely_looked_at().find(|id| self.may_start(*id) == Some(self.now))
+    }
+
+    /// In how many milliseconds a fetch may find something: a job becomes due, a rate lets one start, a lease ends.
+    fn next_change(&self, sees_leases: bool) -> Option<u128> {
+        let opens = self.surely_looked_at().filter_map(|id| self.may_start(id));
         let due = self.delayed.first().map(|(due, _)| *due);
-        let ends = self.leases.iter().map(|lease| lease.ends).min().filter(|_| sees_leases);
-        due.into_iter().chain(ends).min().map(|at| u128::try_from(at - self.now).unwrap_or(0))
+        let ends = self.leases.iter().map(|lease| lease.ends).filter(|_| sees_leases);
+        opens.chain(due).chain(ends).min().map(|at| u128::try_from(at - self.now).unwrap_or(0))
+    }
+
+    /// The lists of the engine hold the same jobs: those of a group and priority in the order in which they are to start. A cancelled
+    /// one goes when a fetch has come upon it.
+    pub fn agrees_with(&mut self, lists: &Lists, fetched: bool) -> Checked {
+        if fetched {
+            let listed: BTreeSet<JobId> = lists.ids().collect();
+            let passed = |id: &JobId| !lists.cancelled.contains(id) && !listed.contains(id);
+            let gone: BTreeSet<JobId> = self.cancelled.extract_if(.., |id| passed(id)).collect();
+            for list in &mut self.waiting {
+                list.retain(|id| !gone.contains(id));
+            }
+        }
+        ensure(self.cancelled == lists.cancelled, "the same jobs are marked as cancelled", || {
+            format!("{:?}, not {:?}", lists.cancelled, self.cancelled)
+        })?;
+        for (rank, waiting) in self.waiting.iter().enumerate() {
+            let of_group = |id: &JobId| self.known.get(id).and_then(|job| job.group).unwrap_or_default();
+            let by_group = |ids: &mut dyn Iterator<Item = JobId>| {
+                let mut groups: BTreeMap<&str, Vec<JobId>> = BTreeMap::new();
+                ids.for_each(|id| groups.entry(of_group(&id)).or_default().push(id));
+                groups
+            };
+            let found = lists.parked[rank].values().chain([&lists.ready[rank]]).flatten().copied();
+            let (found, wanted) = (by_group(&mut { found }), by_group(&mut waiting.iter().copied()));
+            ensure(found == wanted, "jobs of a group and priority wait in their order", || {
+                format!("{found:?}, not {wanted:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A uniqueness key that is held until the job starts is free.
+    pub fn begin(&mut self, member: &str) -> Answer {
+        let Some(id) = self.leases.iter().find(|lease| lease.member == member).map(|lease| lease.id) else {
+            return Answer::Count(0);
+        };
+        self.give_back_key(id);
+        Answer::Count(1)
     }
 
     pub fn finish(&mut self, member: &str, ending: Ending) -> Answer {
@@ -211,11 +217,16 @@ impl Model {
         let job = &self.jobs[&id];
         let ending = match ending {
             Ending::Retry(_) | Ending::RetryAfter(_) if attempt >= job.stored.max => Ending::Dead,
-            Ending::Retry(_) | Ending::RetryAfter(_) | Ending::Snooze(_) | Ending::Release if job.cancelling => {
+            Ending::Retry(_) | Ending::RetryAfter(_) | Ending::Snooze(_) | Ending::Release | Ending::Unknown
+                if job.cancelling =>
+            {
                 Ending::Cancelled
             }
             other => other,
         };
+        if matches!(ending, Ending::Retry(_) | Ending::RetryAfter(_) | Ending::Snooze(_)) {
+            self.jobs.get_mut(&id).expect("it exists").unknown_since = None;
+        }
         match ending {
             Ending::Done => {
                 self.succeeded += 1;
@@ -243,8 +254,23 @@ impl Model {
                 self.tell(id, EventKind::Released);
                 self.make_ready(id, true);
             }
+            Ending::Unknown => self.await_kind(id, attempt),
         }
         Answer::Held(true)
+    }
+
+    /// It is tried again after half the time that it has waited, 2 s to a minute, and is dead when its time is over.
+    fn await_kind(&mut self, id: JobId, attempt: u32) {
+        let now = self.now;
+        let since = *self.jobs.get_mut(&id).expect("it exists").unknown_since.get_or_insert(now);
+        let waited = now - since;
+        if waited >= UNKNOWN_KIND_WAIT_MS {
+            self.fail(id, attempt);
+            return self.bury(id);
+        }
+        self.tell(id, EventKind::Snoozed);
+        let again = (waited / 2).clamp(2_000, 60_000).min(UNKNOWN_KIND_WAIT_MS - waited);
+        self.delayed.insert((now + again, id));
     }
 
     pub fn heartbeat(&mut self, members: &[String], reaped: usize) -> Answer {

@@ -4,14 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perch_jobs::JobId;
 
-use crate::{
-    ops::Limits,
-    state::{Answer, State},
-};
+use crate::state::{Answer, Lists, State};
 
 pub type Checked = Result<(), String>;
 
-fn ensure(holds: bool, promise: &str, found: impl FnOnce() -> String) -> Checked {
+pub fn ensure(holds: bool, promise: &str, found: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(format!("broken: {promise}: {}", found())) }
 }
 
@@ -24,20 +21,19 @@ fn group_of(member: &str) -> &str {
 }
 
 /// Checks all of them.
-pub fn all(state: &State, token: bool, limits: Limits) -> Checked {
-    each_job_stands_in_exactly_one_place(state)?;
-    a_cancelled_mark_stands_for_an_id_in_a_list(state)?;
+pub fn all(state: &State, lists: &Lists) -> Checked {
+    each_job_stands_in_exactly_one_place(state, lists)?;
+    a_cancelled_mark_stands_for_an_id_in_a_list(state, lists)?;
+    a_group_is_looked_at_while_it_has_jobs_parked(lists)?;
     nothing_is_kept_about_jobs_that_are_gone(state)?;
     the_dead_hold_no_key_and_every_key_held_is_locked(state)?;
     counts_agree_with_what_they_count(state)?;
-    only_running_jobs_are_told_to_stop(state)?;
-    work_that_may_start_leaves_a_token(state, token, limits)
+    only_running_jobs_are_told_to_stop(state)
 }
 
-pub fn each_job_stands_in_exactly_one_place(state: &State) -> Checked {
+pub fn each_job_stands_in_exactly_one_place(state: &State, lists: &Lists) -> Checked {
     let mut places: BTreeMap<JobId, usize> = BTreeMap::new();
-    let lists = state.ready.iter().chain(state.parked.values()).flatten().copied();
-    let listed = lists.filter(|id| !state.cancelled.contains(id));
+    let listed = lists.ids().filter(|id| !lists.cancelled.contains(id));
     let sets = state.delayed.keys().chain(state.dead.keys()).copied();
     let leased = state.leases.keys().map(|member| holder_of(member));
     for id in listed.chain(sets).chain(leased) {
@@ -49,16 +45,22 @@ pub fn each_job_stands_in_exactly_one_place(state: &State) -> Checked {
     ensure(once && kept == found, "each job stands in exactly one place", || format!("{places:?}, jobs: {kept:?}"))
 }
 
-pub fn a_cancelled_mark_stands_for_an_id_in_a_list(state: &State) -> Checked {
-    let lists: Vec<JobId> = state.ready.iter().chain(state.parked.values()).flatten().copied().collect();
-    for id in &state.cancelled {
-        let standing = lists.iter().filter(|other| *other == id).count();
+pub fn a_cancelled_mark_stands_for_an_id_in_a_list(state: &State, lists: &Lists) -> Checked {
+    for id in &lists.cancelled {
+        let standing = lists.ids().filter(|other| other == id).count();
         let kept = state.jobs.contains_key(id);
         ensure(standing == 1 && !kept, "a cancelled mark stands for one id in a list", || {
             format!("{id} stands {standing} times, kept: {kept}")
         })?;
     }
     Ok(())
+}
+
+pub fn a_group_is_looked_at_while_it_has_jobs_parked(lists: &Lists) -> Checked {
+    let parked: BTreeSet<String> = lists.parked.iter().flat_map(BTreeMap::keys).cloned().collect();
+    ensure(parked == lists.parked_groups, "a group is looked at while it has jobs parked", || {
+        format!("{parked:?}, looked at: {:?}", lists.parked_groups)
+    })
 }
 
 pub fn nothing_is_kept_about_jobs_that_are_gone(state: &State) -> Checked {
@@ -70,7 +72,7 @@ pub fn nothing_is_kept_about_jobs_that_are_gone(state: &State) -> Checked {
         .chain(state.priority.keys())
         .chain(state.group.keys())
         .chain(&state.cancelling)
-        .chain(state.reserved.keys())
+        .chain(state.unknown_since.keys())
         .chain(state.held_until_start.keys())
         .chain(state.held_until_done.keys());
     for id in about {
@@ -84,12 +86,6 @@ pub fn the_dead_hold_no_key_and_every_key_held_is_locked(state: &State) -> Check
         ensure(!state.dead.contains_key(id), "a dead job holds no unique key", || format!("{id} holds {key}"))?;
         ensure(state.locks.get(key) == Some(id), "a key that a job holds is locked by it", || format!("{id}: {key}"))?;
     }
-    for member in state.leases.keys() {
-        let id = holder_of(member);
-        ensure(!state.held_until_start.contains_key(&id), "a key held until the start is free once it runs", || {
-            id.to_string()
-        })?;
-    }
     Ok(())
 }
 
@@ -98,16 +94,7 @@ pub fn counts_agree_with_what_they_count(state: &State) -> Checked {
     for group in state.leases.keys().map(|member| group_of(member)).filter(|group| !group.is_empty()) {
         *running.entry(group.to_owned()).or_default() += 1;
     }
-    ensure(running == state.running, "a group's running count is that of its leases", || format!("{running:?}"))?;
-    let parked: BTreeMap<String, usize> = state.parked.iter().map(|(group, ids)| (group.clone(), ids.len())).collect();
-    ensure(parked == state.parked_count, "a group's parked count is that of its list", || format!("{parked:?}"))?;
-    let mut planned: BTreeMap<String, usize> = BTreeMap::new();
-    for limiter in state.reserved.values() {
-        *planned.entry(limiter.clone()).or_default() += 1;
-    }
-    ensure(planned == state.planned, "as many turns are planned as jobs wait for one", || format!("{planned:?}"))?;
-    let waited_for = state.turns.keys().all(|limiter| planned.contains_key(limiter));
-    ensure(waited_for, "turns are planned where jobs wait for them", || format!("{:?}", state.turns))
+    ensure(running == state.running, "a group's running count is that of its leases", || format!("{running:?}"))
 }
 
 pub fn only_running_jobs_are_told_to_stop(state: &State) -> Checked {
@@ -115,37 +102,6 @@ pub fn only_running_jobs_are_told_to_stop(state: &State) -> Checked {
     ensure(state.cancelling.is_subset(&running), "only running jobs are told to stop", || {
         format!("{:?}", state.cancelling)
     })
-}
-
-/// Otherwise idle workers would sleep beside it.
-pub fn work_that_may_start_leaves_a_token(state: &State, token: bool, limits: Limits) -> Checked {
-    let full = limits.global > 0 && state.leases.len() >= limits.global;
-    if token || state.paused || full {
-        return Ok(());
-    }
-    let ready = state.ready.iter().flatten().any(|id| !state.cancelled.contains(id));
-    ensure(!ready, "ready work leaves a token", || format!("{:?}", state.ready))?;
-    for (group, ids) in &state.parked {
-        let free = limits.group == 0 || state.running.get(group).copied().unwrap_or(0) < limits.group;
-        let waits = ids.iter().any(|id| !state.cancelled.contains(id));
-        ensure(!(free && waits), "work whose group has a free place leaves a token", || group.clone())?;
-    }
-    Ok(())
-}
-
-/// After a fetch that took something. Other limits may have held before.
-pub fn a_fetch_goes_beyond_no_limit(state: &State, answer: &Answer, limits: Limits) -> Checked {
-    let Answer::Fetched { leases, .. } = answer else { return Ok(()) };
-    if leases.is_empty() {
-        return Ok(());
-    }
-    let within = limits.global == 0 || state.leases.len() <= limits.global;
-    ensure(within, "no more jobs run than the queue may", || state.leases.len().to_string())?;
-    for group in leases.iter().map(|member| group_of(member)).filter(|_| limits.group > 0) {
-        let running = state.running.get(group).copied().unwrap_or(0);
-        ensure(running <= limits.group, "no more jobs of a group run than may", || format!("{group}: {running}"))?;
-    }
-    Ok(())
 }
 
 /// Whose lease is the same may finish what another has.
@@ -157,7 +113,7 @@ pub fn no_two_leases_are_the_same(answer: &Answer, known: &mut BTreeSet<String>)
 
 /// Once all work is done: only bookkeeping stays.
 pub fn nothing_is_left_behind(lasting: &[String], base: &str) -> Checked {
-    let bookkeeping = ["state", "events", "workers", "wake", "intake", "parts"];
+    let bookkeeping = ["state", "events", "event_marks", "workers", "wake", "intake"];
     for key in lasting {
         let kept = key.strip_prefix(base).is_some_and(|name| bookkeeping.contains(&name));
         ensure(kept, "nothing is left behind once all work is done", || key.clone())?;

@@ -11,7 +11,6 @@ mod invariants;
 mod model;
 mod operate;
 mod ops;
-mod places;
 mod play;
 mod rates;
 mod recovery;
@@ -24,9 +23,6 @@ use perch_testkit::TestRedis;
 use play::Play;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use support::Chore;
-
-/// More than ever lie together in these tests.
-const MANY: usize = 8_192;
 
 /// Of each test, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 500;
@@ -75,7 +71,7 @@ fn fetch(lost: bool) -> Op {
 
 #[test]
 fn a_window_keeps_its_key_from_other_scopes_though_its_job_is_done() {
-    let rules = Rules { limits: FREE, ledger: false, together: MANY };
+    let rules = Rules::of(FREE);
     let done = [unique(Scope::Window), fetch(false), Op::Ack(0, Ending::Done), unique(Scope::Done)];
     assert_eq!(Ground::new().play(rules, &done), Ok(()));
     let dead = [unique(Scope::Done), fetch(false), Op::Ack(0, Ending::Dead)];
@@ -87,19 +83,19 @@ fn a_window_keeps_its_key_from_other_scopes_though_its_job_is_done() {
 #[test]
 fn a_job_cancelled_while_nobody_knew_of_its_lease_does_not_start_again() {
     let ops = [unique(Scope::Done), fetch(true), Op::Cancel(0), Op::Reclaim(0)];
-    assert_eq!(Ground::new().play(Rules { limits: FREE, ledger: false, together: MANY }, &ops), Ok(()));
+    assert_eq!(Ground::new().play(Rules::of(FREE), &ops), Ok(()));
 }
 
 #[test]
 fn an_enqueue_that_a_ledger_queue_refused_is_accepted_once_its_key_is_free() {
     let ops = [unique(Scope::Done), unique(Scope::Done), fetch(false), Op::Ack(0, Ending::Done), Op::EnqueueAgain(1)];
-    assert_eq!(Ground::new().play(Rules { limits: FREE, ledger: true, together: MANY }, &ops), Ok(()));
+    assert_eq!(Ground::new().play(Rules { ledger: true, ..Rules::of(FREE) }, &ops), Ok(()));
 }
 
 #[test]
 fn a_job_that_a_redis_with_older_data_gives_again_has_another_lease() {
     let ops = [unique(Scope::Done), Op::Copy, fetch(false), Op::ComeBack, fetch(false), Op::StaleAck(0, Ending::Done)];
-    assert_eq!(Ground::new().play(Rules { limits: FREE, ledger: false, together: MANY }, &ops), Ok(()));
+    assert_eq!(Ground::new().play(Rules::of(FREE), &ops), Ok(()));
 }
 
 #[test]
@@ -107,41 +103,41 @@ fn a_place_that_a_dropped_job_leaves_is_given_to_the_next() {
     let plain = || Op::Enqueue(Wish { delay: 0, priority: Priority::Normal, group: None, unique: None, max: 1 });
     let ops = [plain(), fetch(false), Op::Pass(1), plain(), fetch(false), Op::Drop(vec![0, 0])];
     let limits = Limits { global: 1, ..FREE };
-    assert_eq!(Ground::new().play(Rules { limits, ledger: false, together: MANY }, &ops), Ok(()));
+    assert_eq!(Ground::new().play(Rules::of(limits), &ops), Ok(()));
 }
 
 #[test]
 fn a_queue_without_limits_does_what_its_model_does() {
-    agree(Rules { limits: FREE, ledger: false, together: MANY }, false);
+    agree(Rules::of(FREE), false);
 }
 
 #[test]
 fn a_queue_with_one_place_for_each_group_does_what_its_model_does() {
-    agree(Rules { limits: Limits { group: 1, ..FREE }, ledger: false, together: MANY }, false);
+    agree(Rules::of(Limits { group: 1, ..FREE }), false);
 }
 
 #[test]
 fn a_queue_whose_limits_change_under_way_does_what_its_model_does() {
-    agree(Rules { limits: Limits { group: 1, global: 2, ..FREE }, ledger: false, together: MANY }, true);
+    agree(Rules::of(Limits { group: 1, global: 2, ..FREE }), true);
 }
 
 #[test]
 fn a_ledger_queue_with_limits_of_both_kinds_does_what_its_model_does() {
-    agree(Rules { limits: Limits { group: 2, global: 4, ..FREE }, ledger: true, together: MANY }, false);
+    agree(Rules { ledger: true, ..Rules::of(Limits { group: 2, global: 4, ..FREE }) }, false);
 }
 
 #[test]
 fn a_queue_with_rates_does_what_its_model_does() {
     let limits = Limits { group: 2, global: 0, group_rate: Some(rate(3, 61)), rate: Some(rate(4, 20)) };
-    agree(Rules { limits, ledger: false, together: MANY }, false);
+    agree(Rules::of(limits), false);
 }
 
 #[test]
-fn a_queue_whose_jobs_lie_apart_does_what_its_model_does() {
-    agree(Rules { limits: FREE, ledger: false, together: 2 }, false);
+fn a_queue_of_bounded_depth_does_what_its_model_does() {
+    agree(Rules { depth: 5, ..Rules::of(Limits { group: 1, ..FREE }) }, false);
 }
 
 #[test]
-fn a_ledger_queue_with_limits_whose_jobs_lie_apart_does_what_its_model_does() {
-    agree(Rules { limits: Limits { group: 1, global: 3, ..FREE }, ledger: true, together: 3 }, false);
+fn a_ledger_queue_of_bounded_depth_does_what_its_model_does() {
+    agree(Rules { ledger: true, depth: 4, ..Rules::of(FREE) }, false);
 }

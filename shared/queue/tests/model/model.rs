@@ -16,6 +16,7 @@ pub const WINDOW_MS: i64 = 600_000;
 pub const DEAD_RETENTION_MS: i64 = 3_600_000;
 pub const DEAD_KEPT: usize = 3;
 pub const ERRORS_KEPT: usize = 2;
+pub const UNKNOWN_KIND_WAIT_MS: i64 = 90_000;
 const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Job {
     pub attempts: u32,
     pub errors: usize,
     pub cancelling: bool,
+    /// Since when no worker knew its kind.
+    pub unknown_since: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,11 +68,15 @@ pub struct Model {
     pub now: i64,
     pub rules: Rules,
     pub rates: Rates,
+    /// Whether groups had limits at any time: then jobs of other groups may be passed.
+    pub grouped: bool,
+    /// Whether they have changed. A group that waits by the old ones is looked at when these said so.
+    pub regrouped: bool,
     pub paused: bool,
     pub jobs: BTreeMap<JobId, Job>,
-    pub ready: [Vec<JobId>; 3],
-    /// Groups in the order in which their first job was parked.
-    pub parked: Vec<(&'static str, Vec<JobId>)>,
+    /// High, normal, low, each in the order in which its jobs are to start, whatever list they stand in. Cancelled ones keep their
+    /// place until a fetch comes upon them.
+    pub waiting: [Vec<JobId>; 3],
     pub delayed: BTreeSet<(i64, JobId)>,
     pub leases: Vec<Lease>,
     pub dead: BTreeSet<(i64, JobId)>,
@@ -77,8 +84,6 @@ pub struct Model {
     pub locks: BTreeMap<&'static str, Lock>,
     /// What a ledger queue has accepted.
     pub remembered: Option<BTreeSet<JobId>>,
-    /// Tenths of a start owed to normal and to low jobs.
-    pub owed: [usize; 3],
     pub fetches: u64,
     pub succeeded: u64,
     pub history: BTreeMap<JobId, Vec<EventKind>>,
@@ -96,17 +101,17 @@ impl Model {
             now,
             rules,
             rates: Rates::default(),
+            grouped: rules.limits.group > 0 || rules.limits.group_rate.is_some(),
+            regrouped: false,
             paused: false,
             jobs: BTreeMap::new(),
-            ready: [Vec::new(), Vec::new(), Vec::new()],
-            parked: Vec::new(),
+            waiting: [Vec::new(), Vec::new(), Vec::new()],
             delayed: BTreeSet::new(),
             leases: Vec::new(),
             dead: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             locks: BTreeMap::new(),
             remembered: rules.ledger.then(BTreeSet::new),
-            owed: [0; 3],
             fetches: 0,
             succeeded: 0,
             history: BTreeMap::new(),
@@ -138,9 +143,12 @@ impl Model {
     }
 
     pub fn make_ready(&mut self, id: JobId, in_front: bool) {
-        let rank = self.jobs[&id].priority;
-        let list = &mut self.ready[PRIORITIES.iter().position(|p| *p == rank).expect("one of three")];
+        let list = &mut self.waiting[self.rank(id)];
         list.insert(if in_front { 0 } else { list.len() }, id);
+    }
+
+    pub fn rank(&self, id: JobId) -> usize {
+        PRIORITIES.iter().position(|p| *p == self.jobs[&id].priority).expect("one of three")
     }
 
     pub fn is_delayed(&self, id: JobId) -> Option<(i64, JobId)> {
@@ -171,14 +179,14 @@ impl Model {
 
     pub fn forget(&mut self, id: JobId) {
         self.give_back_key(id);
-        self.rates.unplan(id);
         self.jobs.remove(&id);
     }
 
     pub fn bury(&mut self, id: JobId) {
         self.tell(id, EventKind::Dead);
         self.give_back_key(id);
-        self.jobs.get_mut(&id).expect("it exists").cancelling = false;
+        let job = self.jobs.get_mut(&id).expect("it exists");
+        (job.cancelling, job.unknown_since) = (false, None);
         self.dead.insert((self.now, id));
     }
 
@@ -198,30 +206,8 @@ impl Model {
         self.forget(id);
     }
 
-    /// Brings parked jobs back to the front, in their order.
-    pub fn unpark(&mut self, group: &str, most: usize) {
-        let Some(place) = self.parked.iter().position(|(name, _)| *name == group) else { return };
-        let mut back = Vec::new();
-        while back.len() < most && !self.parked[place].1.is_empty() {
-            let id = self.parked[place].1.remove(0);
-            if !self.cancelled.remove(&id) {
-                back.push(id);
-            }
-        }
-        if self.parked[place].1.is_empty() {
-            self.parked.remove(place);
-        }
-        for id in back.into_iter().rev() {
-            self.make_ready(id, true);
-        }
-    }
-
     pub fn end_lease(&mut self, place: usize) -> Lease {
-        let lease = self.leases.remove(place);
-        if let Some(group) = lease.counted {
-            self.unpark(group, 1);
-        }
-        lease
+        self.leases.remove(place)
     }
 
     pub fn reap(&mut self, most: usize) {
@@ -248,8 +234,6 @@ impl Model {
     /// Everything, as the engine should keep it.
     pub fn state(&self) -> State {
         let mut state = State {
-            ready: self.ready.clone(),
-            cancelled: self.cancelled.clone(),
             remembered: self.remembered.clone().unwrap_or_default(),
             paused: self.paused,
             succeeded: self.succeeded,
@@ -257,12 +241,7 @@ impl Model {
             dead: self.dead.iter().map(|(died, id)| (*id, *died)).collect(),
             leases: self.leases.iter().map(|l| (l.member.clone(), l.ends)).collect(),
             locks: self.locks.iter().map(|(key, lock)| ((*key).to_owned(), lock.holder)).collect(),
-            parked: self.parked.iter().map(|(group, ids)| ((*group).to_owned(), ids.clone())).collect(),
-            parked_count: self.parked.iter().map(|(group, ids)| ((*group).to_owned(), ids.len())).collect(),
-            reserved: self.rates.waiting.iter().map(|(id, limiter)| (*id, (*limiter).to_owned())).collect(),
-            planned: self.rates.planned(),
             arrivals: rates::ahead(self.rates.arrivals.iter().map(|(limiter, at)| (*limiter, *at)), self.now),
-            turns: rates::ahead(self.rates.turns.iter().map(|(limiter, at)| (*limiter, *at)), self.now),
             ..State::default()
         };
         for lease in &self.leases {
@@ -287,6 +266,9 @@ impl Model {
             }
             if job.cancelling {
                 state.cancelling.insert(*id);
+            }
+            if let Some(since) = job.unknown_since {
+                state.unknown_since.insert(*id, since);
             }
             if let (true, Some((key, scope))) = (job.holds_key, job.unique) {
                 let held =

@@ -36,10 +36,9 @@ impl Model {
     }
 
     pub fn purge(&mut self) -> Answer {
-        let lists: Vec<JobId> = std::mem::take(&mut self.ready).into_iter().flatten().collect();
-        let parked = std::mem::take(&mut self.parked).into_iter().flat_map(|(_, list)| list);
+        let lists: Vec<JobId> = std::mem::take(&mut self.waiting).into_iter().flatten().collect();
         let delayed = std::mem::take(&mut self.delayed).into_iter().map(|(_, id)| id);
-        let places: Vec<JobId> = lists.into_iter().chain(parked).chain(delayed).collect();
+        let places: Vec<JobId> = lists.into_iter().chain(delayed).collect();
         for id in &places {
             if !self.cancelled.remove(id) {
                 self.tell(*id, EventKind::Cancelled);

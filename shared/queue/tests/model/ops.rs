@@ -42,6 +42,8 @@ pub enum Ending {
     Dead,
     Cancelled,
     Release,
+    /// The worker does not know the kind.
+    Unknown,
 }
 
 /// The limits of a queue; 0 for none.
@@ -78,8 +80,15 @@ pub struct Rules {
     pub limits: Limits,
     /// Whether a ledger keeps its jobs. Then an id that was accepted is never accepted again.
     pub ledger: bool,
-    /// Jobs that lie in one hash, about.
-    pub together: usize,
+    /// Most jobs; 0 for any number.
+    pub depth: usize,
+}
+
+impl Rules {
+    /// A queue with these limits, of any depth, that no ledger keeps.
+    pub const fn of(limits: Limits) -> Self {
+        Self { limits, ledger: false, depth: 0 }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +103,8 @@ pub enum Op {
         reaped: usize,
         lost: bool,
     },
+    /// The handler of a lease that a worker believes to hold is about to start.
+    Begin(Pick),
     /// Of a lease that a worker believes to hold.
     Ack(Pick, Ending),
     /// Of any lease there ever was.
@@ -164,6 +175,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         2 => Just(Ending::Dead),
         1 => Just(Ending::Cancelled),
         1 => Just(Ending::Release),
+        1 => Just(Ending::Unknown),
     ]
 }
 
@@ -191,6 +203,7 @@ fn op(deploys: bool) -> impl Strategy<Value = Op> {
         2 => pick().prop_map(Op::EnqueueAgain),
         10 => (holder(), 1usize..=4, reaped(), prop::bool::weighted(0.1))
             .prop_map(|(holder, slots, reaped, lost)| Op::Fetch { holder, slots, reaped, lost }),
+        3 => pick().prop_map(Op::Begin),
         10 => (pick(), ending()).prop_map(|(pick, ending)| Op::Ack(pick, ending)),
         2 => (pick(), ending()).prop_map(|(pick, ending)| Op::StaleAck(pick, ending)),
         2 => (holder(), reaped()).prop_map(|(holder, reaped)| Op::Heartbeat { holder, reaped }),

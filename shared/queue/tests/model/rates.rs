@@ -1,9 +1,8 @@
-//! Rates in the model: limiters, the turns planned at them, and what a rate promises whatever keeps it.
+//! Rates in the model: limiters, and what a rate promises whatever keeps it.
 
 use std::collections::BTreeMap;
 
 use perch_base::settings::Rate;
-use perch_jobs::JobId;
 
 use crate::invariants::Checked;
 
@@ -17,10 +16,6 @@ pub const QUEUE: Limiter = "";
 pub struct Rates {
     /// When the next start of each is due, were all evenly spread.
     pub arrivals: BTreeMap<Limiter, f64>,
-    /// The next turn to give to a job that has to wait.
-    pub turns: BTreeMap<Limiter, f64>,
-    /// Jobs that wait for a turn.
-    pub waiting: BTreeMap<JobId, Limiter>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "times fit a float for many thousand years")]
@@ -45,46 +40,22 @@ pub fn ahead<'a>(of: impl IntoIterator<Item = (&'a str, f64)>, now: i64) -> BTre
 }
 
 impl Rates {
-    fn arrival(&self, limiter: Limiter, now: i64) -> f64 {
-        self.arrivals.get(limiter).copied().unwrap_or_default().max(exact(now))
+    /// Never further ahead than all its starts at once put it: another rate may have held before.
+    fn arrival(&self, limiter: Limiter, rate: Rate, now: i64) -> f64 {
+        let most = exact(now) + f64::from(rate.count) * step(rate);
+        self.arrivals.get(limiter).copied().unwrap_or_default().clamp(exact(now), most)
     }
 
     /// When a job may start, if not now.
-    pub fn wait(&self, limiter: Limiter, rate: Rate, now: i64) -> Option<f64> {
-        let free = self.arrival(limiter, now) - f64::from(rate.count - 1) * step(rate);
-        (free > exact(now)).then_some(free)
+    pub fn wait(&self, limiter: Limiter, rate: Rate, now: i64) -> Option<i64> {
+        let free = self.arrival(limiter, rate, now) - f64::from(rate.count - 1) * step(rate);
+        // The hundredth part of a millisecond is lost in numbers so large.
+        (free - 0.01 > exact(now)).then(|| whole((free - 0.01).ceil()))
     }
 
     pub fn start(&mut self, limiter: Limiter, rate: Rate, now: i64) {
-        let next = self.arrival(limiter, now) + step(rate);
+        let next = self.arrival(limiter, rate, now) + step(rate);
         self.arrivals.insert(limiter, next);
-    }
-
-    /// Gives a job its turn: the next that nobody has, or, where it is in a hurry, the first there is.
-    pub fn plan(&mut self, id: JobId, limiter: Limiter, rate: Rate, free: f64, in_a_hurry: bool) -> i64 {
-        let mut turn = free;
-        if !in_a_hurry {
-            turn = turn.max(self.turns.get(limiter).copied().unwrap_or_default());
-            self.turns.insert(limiter, turn + step(rate));
-        }
-        self.waiting.insert(id, limiter);
-        whole(turn.ceil())
-    }
-
-    pub fn unplan(&mut self, id: JobId) {
-        if let Some(limiter) = self.waiting.remove(&id)
-            && !self.waiting.values().any(|other| *other == limiter)
-        {
-            self.turns.remove(limiter);
-        }
-    }
-
-    pub fn planned(&self) -> BTreeMap<String, usize> {
-        let mut planned = BTreeMap::new();
-        for limiter in self.waiting.values() {
-            *planned.entry((*limiter).to_owned()).or_default() += 1;
-        }
-        planned
     }
 }
 

@@ -45,11 +45,11 @@ impl Engine {
         self.pipe::<Vec<Value>>(pipe).await;
     }
 
-    /// As Postgres has them; it writes a space after a colon.
+    /// As Postgres has them: it keeps no checksum, and writes a space after a colon.
     pub async fn restore(&self, lost: &[(JobId, Lost)]) -> Answer {
         let restore = |(id, lost): &(JobId, Lost)| Restore {
             id: *id,
-            envelope: self.envelope(*id).replacen(r#""max": "#, r#""max":"#, 1).replacen(r#""max":"#, r#""max": "#, 1),
+            envelope: as_in_postgres(&self.envelope(*id)),
             run_at: lost.delay.map(|delay| self.queue.now() + TimeDelta::milliseconds(ms(delay))),
             attempts: lost.attempts,
             error: (lost.attempts > 0).then(|| "for a reason".to_owned()),
@@ -64,6 +64,11 @@ impl Engine {
     pub async fn drop_ended(&self, ids: &[JobId]) -> Answer {
         Answer::Count(self.queue.drop_ended(ids).await.expect("Redis answers"))
     }
+}
+
+fn as_in_postgres(envelope: &str) -> String {
+    let (fields, _) = envelope.rsplit_once(r#","sum":"#).expect("an envelope of Redis has a checksum");
+    format!("{fields}}}").replacen(r#""max": "#, r#""max":"#, 1).replacen(r#""max":"#, r#""max": "#, 1)
 }
 
 impl Model {
@@ -94,6 +99,7 @@ impl Model {
             errors: usize::from(lost.attempts > 0),
             holds_key: false,
             cancelling: false,
+            unknown_since: None,
             ..self.known[&id].clone()
         };
         job.stored.spaced = true;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use perch_jobs::JobId;
 use perch_queue::{Acceptance, Cancellation, Replayed};
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// There was nothing to do it to.
     None,
@@ -17,6 +17,10 @@ pub enum Answer {
     Conflict {
         holder: JobId,
     },
+    /// The queue has as many jobs as it may.
+    Full,
+    /// The engine's answer breaks a promise.
+    Broken(String),
     /// Leases in their order, and milliseconds until the next look.
     Fetched {
         leases: Vec<String>,
@@ -45,14 +49,29 @@ pub struct Stored {
     pub spaced: bool,
 }
 
-/// Everything a queue keeps but its events and who works on it. Times are in milliseconds.
+/// The lists in which jobs wait for a worker, and the marks of those in them that were cancelled.
+#[derive(Debug, Default)]
+pub struct Lists {
+    /// High, normal, low.
+    pub ready: [Vec<JobId>; 3],
+    /// By priority and group.
+    pub parked: [BTreeMap<String, Vec<JobId>>; 3],
+    /// Groups that are to be looked at.
+    pub parked_groups: BTreeSet<String>,
+    pub cancelled: BTreeSet<JobId>,
+}
+
+impl Lists {
+    /// Every id in a list.
+    pub fn ids(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.ready.iter().chain(self.parked.iter().flat_map(BTreeMap::values)).flatten().copied()
+    }
+}
+
+/// Everything a queue keeps but its lists, its events and who works on it. Times are in milliseconds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub jobs: BTreeMap<JobId, Stored>,
-    /// High, normal, low.
-    pub ready: [Vec<JobId>; 3],
-    pub parked: BTreeMap<String, Vec<JobId>>,
-    pub parked_count: BTreeMap<String, usize>,
     pub delayed: BTreeMap<JobId, i64>,
     pub leases: BTreeMap<String, i64>,
     pub dead: BTreeMap<JobId, i64>,
@@ -61,18 +80,15 @@ pub struct State {
     pub errors: BTreeMap<JobId, usize>,
     pub priority: BTreeMap<JobId, String>,
     pub group: BTreeMap<JobId, String>,
-    pub cancelled: BTreeSet<JobId>,
     pub cancelling: BTreeSet<JobId>,
     pub locks: BTreeMap<String, JobId>,
     pub held_until_start: BTreeMap<JobId, String>,
     pub held_until_done: BTreeMap<JobId, String>,
     pub running: BTreeMap<String, usize>,
-    /// Jobs that wait for a turn of a limiter.
-    pub reserved: BTreeMap<JobId, String>,
-    pub planned: BTreeMap<String, usize>,
+    /// Since when no worker knew the kind of a job.
+    pub unknown_since: BTreeMap<JobId, i64>,
     /// In microseconds, as far as they are yet to come.
     pub arrivals: BTreeMap<String, i64>,
-    pub turns: BTreeMap<String, i64>,
     /// Accepted ids that are not to be accepted again.
     pub remembered: BTreeSet<JobId>,
     pub paused: bool,

@@ -80,7 +80,7 @@ pub fn engine() -> EngineSettings {
         shutdown_grace: Duration::from_millis(500),
         idle_block: Duration::from_secs(30),
         errors_kept: 5,
-        jobs_together: 8_192,
+        unknown_kind_wait: Duration::from_secs(86_400),
     }
 }
 
@@ -96,6 +96,8 @@ pub fn queue_settings() -> QueueSettings {
         ledger: false,
         history: History::Full,
         events_kept: 100_000,
+        events_max_bytes: 64 * 1024 * 1024,
+        max_depth: 0,
         dead_retention: Duration::from_secs(86_400),
         dead_kept: 1_000,
     }

@@ -1,0 +1,14 @@
+-- Jobs whose uniqueness key is held until they start are about to start: their keys are free from now on.
+--
+-- Own ARGV: lease members.
+-- Result: how many of the leases are held.
+-- Atomic: all in one go. Bound: the members given.
+
+local held = 0
+for i = 6, #ARGV do
+  if call('ZSCORE', LEASES, ARGV[i]) then
+    held = held + 1
+    release_unique((split_lease(ARGV[i])))
+  end
+end
+return held

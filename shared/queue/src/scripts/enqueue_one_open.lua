@@ -1,2 +1,0 @@
-open_parts()
-return {}

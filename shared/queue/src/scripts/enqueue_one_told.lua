@@ -1,0 +1,2 @@
+bound_events(#envelope + 48, append('enqueued ' .. id, envelope))
+return {}

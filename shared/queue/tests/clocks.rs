@@ -1,0 +1,186 @@
+//! Clocks that are wrong: those of Redis, of workers, and of schedulers differ, or are set back.
+
+mod support;
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use perch_base::{
+    Clock,
+    settings::{CatchUp, CronSettings, Overlap, Rate},
+};
+use perch_queue::{
+    CronEntry, EnqueueOptions, EventKind, Fired,
+    testing::{self, End},
+    worker::{HandlerResult, Handlers},
+};
+use perch_testkit::{OwnRedis, TestRedis, WrongClock};
+use support::{Chore, Seen, World, engine, eventually, queue_settings};
+use tokio_util::sync::CancellationToken;
+
+/// A world on a Redis that goes by this clock.
+async fn world_by(clock: &WrongClock) -> (OwnRedis, World) {
+    world_with(clock, |_| {}).await
+}
+
+async fn world_with(
+    clock: &WrongClock,
+    change: impl FnOnce(&mut perch_base::settings::QueueSettings),
+) -> (OwnRedis, World) {
+    let server = OwnRedis::by_clock(clock).await;
+    let redis = TestRedis::at(&server.url());
+    let door = redis.door();
+    let mut settings = queue_settings();
+    change(&mut settings);
+    let world = World::on(redis, door, settings, &engine(), &Clock::system());
+    world.queue.redis().ping().await.expect("Redis answers");
+    (server, world)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_queue_is_that_of_its_redis() {
+    for ahead in [TimeDelta::hours(2), TimeDelta::hours(-2)] {
+        let clock = WrongClock::new();
+        clock.set(ahead);
+        let (_server, world) = world_by(&clock).await;
+        let off = world.queue.now() - Utc::now() - ahead;
+        assert!(off.abs() < TimeDelta::minutes(1), "{off}");
+        assert_eq!(world.queues.now().signed_duration_since(world.queue.now()).num_minutes(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_clock_is_two_hours_ahead_runs_a_job_whose_deadline_is_a_minute_away() {
+    let clock = WrongClock::new();
+    clock.set(TimeDelta::hours(-2));
+    let (_server, world) = world_by(&clock).await;
+    let deadline = Some(world.queue.now() + TimeDelta::minutes(1));
+    let options = EnqueueOptions { deadline, ..EnqueueOptions::default() };
+    world.client.enqueue_with(&Chore::number(1), options).await.expect("accepted");
+    let late =
+        EnqueueOptions { deadline: Some(world.queue.now() - TimeDelta::minutes(1)), ..EnqueueOptions::default() };
+    assert!(world.client.enqueue_with(&Chore::number(2), late).await.is_err(), "it is over by the clock of Redis");
+    let seen = Seen::new();
+    let record = seen.clone();
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { HandlerResult::Ok(()) }
+    }));
+    eventually("it ran", || async { seen.all() == [1] }).await;
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cron_ticks_by_the_clock_of_redis() {
+    let clock = WrongClock::new();
+    clock.set(TimeDelta::hours(-30));
+    let (_server, world) = world_by(&clock).await;
+    let entry = CronEntry::new("every_second", &every_second(), &world.client).expect("a schedule");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(entry.clone().run(stop.clone()));
+    eventually("it fired", || async { world.count(EventKind::Enqueued).await > 0 }).await;
+    let last = entry.view().await.expect("Redis").last.expect("it fired");
+    assert!((world.queue.now() - last).abs() < TimeDelta::minutes(1), "{last}");
+    stop.cancel();
+    running.await.expect("it ends");
+}
+
+fn every_second() -> CronSettings {
+    CronSettings {
+        schedule: "* * * * * *".to_owned(),
+        timezone: chrono_tz::UTC,
+        kind: "chore".parse().expect("a kind"),
+        payload: serde_json::json!({ "n": 1 }),
+        overlap: Overlap::Allow,
+        catch_up: CatchUp::Skip,
+        enabled: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_that_a_scheduler_fired_an_hour_too_early_holds_nothing_up() {
+    let world = World::start().await;
+    world.queue.redis().ping().await.expect("Redis answers");
+    let entry = CronEntry::new("every_second", &every_second(), &world.client).expect("a schedule");
+    assert_eq!(entry.fire(world.queue.now() + TimeDelta::hours(1)).await.expect("Redis"), Fired::Fired);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(entry.clone().run(stop.clone()));
+    eventually("it fires again", || async { world.count(EventKind::Enqueued).await >= 3 }).await;
+    let last = entry.view().await.expect("Redis").last.expect("it fired");
+    assert!(last <= world.queue.now() + TimeDelta::seconds(2), "{last}");
+    stop.cancel();
+    running.await.expect("it ends");
+    // Nor does what is no time at all.
+    let mut cmd = redis::cmd("HSET");
+    cmd.arg(world.queue.keys().cron()).arg("every_second").arg("tomorrow");
+    cmd.exec_async(&mut world.redis.raw().await).await.expect("HSET");
+    assert_eq!(entry.view().await.expect("it can be seen").last, None);
+    assert_eq!(entry.fire(world.queue.now()).await.expect("Redis"), Fired::Fired);
+}
+
+/// As after a failover to a server whose clock is behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_job_is_taken_over_though_the_clock_of_redis_went_back_an_hour() {
+    let clock = WrongClock::new();
+    let (_server, world) = world_by(&clock).await;
+    let id = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
+    // A worker leases it and is never heard of again.
+    assert_eq!(testing::fetch(&world.queue, "lost", 1, 0).await.expect("Redis").jobs.len(), 1);
+    clock.set(TimeDelta::hours(-1));
+    let seen = Seen::new();
+    let record = seen.clone();
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { HandlerResult::Ok(()) }
+    }));
+    eventually("another ran it", || async { seen.all() == [1] }).await;
+    eventually("its history tells of it", || async {
+        world.events().await.iter().any(|event| event.job == id && event.kind == EventKind::Succeeded)
+    })
+    .await;
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_worker_keeps_its_jobs_though_the_clock_of_redis_went_back_an_hour() {
+    let clock = WrongClock::new();
+    let (_server, world) = world_by(&clock).await;
+    world.client.enqueue(&Chore::number(1)).await.expect("accepted");
+    let held = testing::fetch(&world.queue, "alive", 1, 0).await.expect("Redis").jobs.remove(0);
+    clock.set(TimeDelta::hours(-1));
+    // Others look, and it renews its lease.
+    for _ in 0..3 {
+        assert!(testing::fetch(&world.queue, "other", 1, 100).await.expect("Redis").jobs.is_empty());
+        let (lost, _) = testing::renew(&world.queue, "alive", &[held.0.clone()], 100).await.expect("Redis");
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+    let envelope = perch_queue::Envelope::decode(&held.1).expect("readable");
+    assert!(testing::finish(&world.queue, &held.0, &envelope, End::Succeeded).await.expect("Redis"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
+    let rate = Some(Rate { count: 2, per: Duration::from_millis(200) });
+    for of_group in [false, true] {
+        let clock = WrongClock::new();
+        let limit = |queue: &mut perch_base::settings::QueueSettings| {
+            if of_group { queue.group_rate = rate } else { queue.rate = rate }
+        };
+        let (_server, world) = world_with(&clock, limit).await;
+        for n in 0..6 {
+            world.client.enqueue(&Chore::of_group(n, "account")).await.expect("accepted");
+        }
+        let seen = Seen::new();
+        let record = seen.clone();
+        let working = world.work(Handlers::new().on(move |chore: Chore| {
+            record.push(chore.n);
+            async { HandlerResult::Ok(()) }
+        }));
+        eventually("the first ones started", || async { seen.len() >= 2 }).await;
+        clock.set(TimeDelta::hours(-1));
+        // What tells an idle worker that it has something to do is the next enqueue.
+        world.client.enqueue(&Chore::of_group(6, "account")).await.expect("accepted");
+        eventually("all of them ran, in their order", || async { seen.all() == [0, 1, 2, 3, 4, 5, 6] }).await;
+        working.stop().await;
+    }
+}
