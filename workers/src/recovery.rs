@@ -8,8 +8,8 @@ use std::{
 
 use perch_base::{Environment, Settings};
 use perch_jobs::{JobId, QueueName};
-use perch_queue::{Queue, QueueError, Queues, Restore};
-use perch_store::{Store, StoreError, Syncer};
+use perch_queue::{Queue, QueueError, Queues, Redis, Restore};
+use perch_store::{RolledBack, Store, StoreError, Syncer};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -179,9 +179,73 @@ impl Recovery {
     }
 }
 
+/// Why what Postgres says of jobs and effects may be too old to go by. Jobs that it knows as unfinished may have run, and posts may
+/// have gone out, in the seconds that it lost.
+pub struct Doubts {
+    syncer: Syncer,
+    store: Store,
+    redis: Redis,
+    key: String,
+}
+
+impl Doubts {
+    /// Of the deployment with these queues.
+    pub fn new(queues: &Queues, store: &Store, settings: &Settings) -> Self {
+        let redis = queues.redis().clone();
+        let syncer = Syncer::new(redis.clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
+        Self { syncer, store: store.clone(), redis, key: format!("{}postgres", settings.env.prefix()) }
+    }
+
+    /// What speaks against Postgres; nothing when it is the one that Redis was synced into last, and has all of it.
+    pub async fn found(&self) -> Result<Vec<String>, RecoveryError> {
+        let mut found = Vec::new();
+        for RolledBack { stream, had, has } in self.syncer.rolled_back().await? {
+            found.push(format!("Postgres had {stream} up to {} and has it up to {}", had.at(), has.at()));
+        }
+        if let (Some(known), Some(is)) = (self.known().await?, self.store.recovery().identity().await?)
+            && known != is.to_string()
+        {
+            found.push(format!(
+                "Postgres was promoted, restored or replaced: system and timeline were {known}, and are {is}"
+            ));
+        }
+        Ok(found)
+    }
+
+    async fn known(&self) -> Result<Option<String>, RecoveryError> {
+        let known: Option<Vec<u8>> =
+            self.redis.cmd("read which Postgres was here", redis::cmd("GET").arg(&self.key)).await?;
+        Ok(known.map(|known| String::from_utf8_lossy(&known).into_owned()))
+    }
+
+    /// Notes which Postgres this is, where that is not known yet.
+    async fn note(&self) -> Result<(), RecoveryError> {
+        if self.known().await?.is_none() {
+            self.write_identity().await?;
+        }
+        Ok(())
+    }
+
+    async fn write_identity(&self) -> Result<(), RecoveryError> {
+        if let Some(is) = self.store.recovery().identity().await? {
+            let mut cmd = redis::cmd("SET");
+            cmd.arg(&self.key).arg(is.to_string());
+            self.redis.cmd::<()>("note which Postgres this is", &cmd).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody has seen to what Postgres lost: from now on it is taken at its word.
+    pub async fn settle(&self) -> Result<(), RecoveryError> {
+        self.syncer.accept_roll_back().await?;
+        self.write_identity().await
+    }
+}
+
 /// Puts back what the ledger queues have lost whenever Redis was started again, until `stop`: an append-only file that is
 /// written once a second lacks the last of it. Any number of processes may watch.
 pub async fn watch(settings: Settings, queues: Queues, store: Store, stop: CancellationToken) {
+    let doubts = Doubts::new(&queues, &store, &settings);
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -189,13 +253,14 @@ pub async fn watch(settings: Settings, queues: Queues, store: Store, stop: Cance
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = look(&settings, &queues, &store).await {
+        if let Err(error) = look(&settings, &queues, &store, &doubts).await {
             tracing::warn!(%error, "whether Redis has lost jobs of ledger queues is not known yet");
         }
     }
 }
 
-async fn look(settings: &Settings, queues: &Queues, store: &Store) -> Result<(), RecoveryError> {
+async fn look(settings: &Settings, queues: &Queues, store: &Store, doubts: &Doubts) -> Result<(), RecoveryError> {
+    doubts.note().await?;
     let mut anew = Vec::new();
     for queue in queues.iter().filter(|queue| queue.settings().ledger) {
         if let Some(run) = queue.new_run().await? {
@@ -203,6 +268,16 @@ async fn look(settings: &Settings, queues: &Queues, store: &Store) -> Result<(),
         }
     }
     if anew.is_empty() {
+        return Ok(());
+    }
+    let found = doubts.found().await?;
+    metrics::gauge!("perch_recovery_held").set(if found.is_empty() { 0.0 } else { 1.0 });
+    if !found.is_empty() {
+        let why = found.join("; ");
+        tracing::error!(
+            why,
+            "Redis was started again, and Postgres is older than it: nothing is put back by itself; see `perch doctor`"
+        );
         return Ok(());
     }
     let of = anew.iter().map(|(queue, _)| queue.clone()).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use perch_jobs::QueueName;
-use perch_workers::recovery::{Recovered, Recovery};
+use perch_workers::recovery::{Doubts, Recovered, Recovery};
 use serde_json::json;
 
 use crate::{
@@ -37,6 +37,16 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let store = store(&settings)?;
     store.require_schema().await?;
     queues.redis().ping().await?;
+    let doubts = Doubts::new(&queues, &store, &settings);
+    let found = doubts.found().await?;
+    for doubt in &found {
+        app.out.note(format_args!("warning: {doubt}"));
+    }
+    if !found.is_empty() {
+        app.out.note(
+            "warning: what ran in the seconds that Postgres lost may run again; posts are looked for on X before they are made",
+        );
+    }
     if !args.dry_run {
         confirm(&format!("This brings the queues of {} to what Postgres knows of them", settings.env), args.yes)?;
     }
@@ -45,6 +55,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let recovery = Recovery::new(all, &queues, &store, settings.env, &settings).dry_run(args.dry_run);
     let done = recovery.whole(|jobs| bar.inc(jobs)).await?;
     bar.finish_and_clear();
+    if !args.dry_run {
+        doubts.settle().await?;
+    }
     if !args.dry_run && !done.is_empty() {
         audit::note(app, &settings, "recover", settings.env.prefix(), &json!(done)).await;
     }

@@ -121,7 +121,8 @@ impl Intake {
         let mut pipe = redis::pipe();
         pipe.cmd("LRANGE").arg(self.key("active")).arg(0).arg(AT_ONCE - 1);
         pipe.cmd("ZRANGE").arg(self.key("scheduled")).arg(0).arg(AT_ONCE - 1).arg("WITHSCORES");
-        let (active, scheduled): (Vec<Vec<u8>>, Vec<(Vec<u8>, f64)>) = self.pipe("read the intake", pipe).await?;
+        type Tasks = Vec<Vec<u8>>;
+        let (active, scheduled): (Tasks, Vec<(Vec<u8>, f64)>) = self.pipe("read the intake", pipe).await?;
         let now = active.into_iter().map(|task| Found { task, run_at: None });
         let later = scheduled.into_iter().map(|(task, seconds)| {
             #[expect(clippy::cast_possible_truncation, reason = "scores are seconds since 1970")]

@@ -133,7 +133,8 @@ fn rate_use(rate: Rate, arrival: Option<f64>, now: DateTime<Utc>) -> RateUse {
     let (count, now_ms) = (rate.count.max(1), now.timestamp_millis() as f64);
     let step = per.as_secs_f64() * 1_000.0 / f64::from(count);
     // One that is further ahead than a limiter can be was set by another clock, or for another rate.
-    let ahead = (arrival.unwrap_or(0.0) - now_ms).clamp(0.0, f64::from(count) * step);
+    let ahead = Some(arrival.unwrap_or(0.0) - now_ms).filter(|ahead| *ahead <= f64::from(count) * step + 1.0);
+    let ahead = ahead.unwrap_or(0.0).max(0.0);
     let left = (f64::from(count) - ahead / step + 1e-9).floor().clamp(0.0, f64::from(count)) as u32;
     let wait = ahead - f64::from(count - 1) * step;
     let next = (left == 0).then(|| now + TimeDelta::milliseconds(wait.max(0.0).ceil() as i64));

@@ -195,12 +195,12 @@ impl Queue {
 
     /// Keys of the queue that somebody else wrote: those set aside, and those that still are of another type.
     pub async fn odd_keys(&self) -> Result<Vec<OddKey>, QueueError> {
-        let typed: Vec<(String, &'static str)> = typed_keys(&self.0.keys).collect();
+        let wanted: Vec<(String, &'static str)> = typed_keys(&self.0.keys).collect();
         let mut pipe = redis::pipe();
-        for (key, _) in &typed {
+        for (key, _) in &wanted {
             pipe.cmd("TYPE").arg(key).cmd("TYPE").arg(set_aside_name(key));
         }
-        let types: Vec<String> =
+        let found: Vec<String> =
             self.0.redis.call("look for odd keys", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
         let odd = |((key, wanted), found): (&(String, &'static str), &[String])| {
             let [here, aside] = found else { return Vec::new() };
@@ -213,6 +213,6 @@ impl Queue {
             }
             odd
         };
-        Ok(typed.iter().zip(types.chunks(2)).flat_map(odd).collect())
+        Ok(wanted.iter().zip(found.chunks(2)).flat_map(odd).collect())
     }
 }

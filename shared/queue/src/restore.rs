@@ -38,7 +38,7 @@ impl Restore {
         });
         Ok([
             self.id.to_string(),
-            Envelope::resealed(&self.envelope),
+            Envelope::put_back(&self.envelope)?,
             options,
             self.attempts.to_string(),
             error.unwrap_or_default(),

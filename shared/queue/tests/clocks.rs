@@ -164,7 +164,12 @@ async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
     for of_group in [false, true] {
         let clock = WrongClock::new();
         let limit = |queue: &mut perch_base::settings::QueueSettings| {
-            if of_group { queue.group_rate = rate } else { queue.rate = rate }
+            if of_group {
+                queue.group_rate = rate
+            } else {
+                queue.rate = rate
+            }
+            queue.concurrency = 1;
         };
         let (_server, world) = world_with(&clock, limit).await;
         for n in 0..6 {

@@ -64,13 +64,13 @@ pub use picks::{PickBody, PickRecord, PickSighting, Picks, pick_key};
 pub use places::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
 pub use posts::{PostRecord, Posts};
 pub use record::Recorded;
-pub use recovery::{Recovery, Unfinished};
+pub use recovery::{PostgresIdentity, Recovery, Unfinished};
 pub use retention::Pruned;
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_fingerprint, schema_version};
 pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
 pub use store::{ServerInfo, Store};
 pub use summaries::{DailySummary, Summaries};
-pub use sync::{Reject, StreamLag, StreamReport, SyncReport, Syncer};
+pub use sync::{Reject, RolledBack, StreamLag, StreamReport, SyncReport, Syncer};
 pub use tracking::{
     BetFilter, BetRow, Found, GameRow, PickFilter, PickSettlement, Players, SettleSource, SettledBet, SettledBy,
     SettlementRow, TrackedPick, Tracking, state_word,

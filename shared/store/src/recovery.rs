@@ -35,7 +35,36 @@ struct Row {
     changed_at: DateTime<Utc>,
 }
 
+/// Which Postgres answers: a restored copy has another system or timeline, a promoted standby another timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresIdentity {
+    /// Drawn when its data were made.
+    pub system: i64,
+    /// One more with each promotion and each restore to a point in time.
+    pub timeline: i32,
+}
+
+impl std::fmt::Display for PostgresIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.system, self.timeline)
+    }
+}
+
 impl Recovery<'_> {
+    /// Which Postgres this is. `None` where a provider does not let its users ask.
+    pub async fn identity(&self) -> Result<Option<PostgresIdentity>, StoreError> {
+        let asked: Result<(i64, i32), sqlx::Error> =
+            sqlx::query_as("select system_identifier, timeline_id from pg_control_system(), pg_control_checkpoint()")
+                .fetch_one(&self.0.pool)
+                .await;
+        match asked {
+            Ok((system, timeline)) => Ok(Some(PostgresIdentity { system, timeline })),
+            // Permission denied, or no such function.
+            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42501" | "42883")) => Ok(None),
+            Err(error) => Err(StoreError::sql("ask which Postgres this is", error)),
+        }
+    }
+
     /// Waits until no other process restores, and holds them off until the answer is dropped, or for `most`: one that froze
     /// must not hold the others up for ever.
     pub async fn alone(&self, most: Duration) -> Result<Transaction<'static, Postgres>, StoreError> {

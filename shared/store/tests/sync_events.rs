@@ -5,7 +5,7 @@ mod world;
 
 use std::{sync::Arc, task::Poll, thread::JoinHandle, time::Duration};
 
-use perch_jobs::JobId;
+use perch_jobs::{JobId, QueueName};
 use perch_store::{AttemptOutcome, JobFilter, JobState, Syncer};
 use perch_testkit::{OwnRedis, TestRedis};
 use redis::AsyncCommands;
@@ -102,6 +102,64 @@ async fn what_was_moved_is_let_go_of_and_moving_again_finds_nothing() {
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (250, 250));
 }
 
+/// A failover to an empty server, or to one that was started anew, whose clock is behind.
+#[tokio::test]
+async fn what_happens_by_a_clock_that_is_behind_is_later_all_the_same() {
+    let mut world = World::start().await;
+    let (id, other) = (job(1), job(2));
+    let now = u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap();
+    world.event_at(now, &[("enqueued", id, &envelope("extract_post"))]).await;
+    world.event_at(now + 5, &[("started", id, r#"{"attempt":1,"worker":"w1"}"#)]).await;
+    world.sync().await;
+    redis::cmd("FLUSHDB").exec_async(&mut world.conn).await.unwrap();
+    let earlier = now - 3_600_000;
+    world.event_at(earlier, &[("enqueued", id, &envelope("extract_post"))]).await;
+    world.event_at(earlier + 5, &[("started", id, r#"{"attempt":2,"worker":"w2"}"#)]).await;
+    world.syncer(1).run_once().await.unwrap();
+    assert_eq!(world.store.history().job(id).await.unwrap().unwrap().attempts, 2);
+    world.event_at(earlier + 20, &[("succeeded", id, r#"{"attempt":2,"worker":"w2"}"#)]).await;
+    world.event_at(earlier + 30, &[("enqueued", other, &envelope("extract_post"))]).await;
+    world.event_at(earlier + 40, &[("succeeded", other, r#"{"attempt":1,"worker":"w2"}"#)]).await;
+    // Whatever is cut into which batch, and by a process that starts now.
+    world.syncer(1).run_once().await.unwrap();
+    for id in [id, other] {
+        let job = world.store.history().job(id).await.unwrap().unwrap();
+        assert_eq!(job.state, JobState::Done);
+        assert!(ms(job.finished_at) < i64::try_from(now).unwrap(), "times stay those of the clock");
+    }
+    let words = world.store.history().events(id).await.unwrap().into_iter().map(|event| event.kind);
+    assert!(words.eq(["enqueued", "started", "enqueued", "started", "succeeded"]));
+    // And once the clock is ahead again.
+    world.event_at(now + 50, &[("dead", id, r#"{"attempt":3,"error":"no"}"#)]).await;
+    world.sync().await;
+    assert_eq!(world.store.history().job(id).await.unwrap().unwrap().state, JobState::Dead);
+}
+
+/// Somebody else writes to a stream, or in its place.
+#[tokio::test]
+async fn odd_bytes_in_one_stream_or_something_else_in_its_place_hold_no_other_up() {
+    let mut world = World::start().await;
+    let other = QueueName::from_static("other");
+    let other_stream = perch_queue::Keys::new(world::ENV, &other).events();
+    let syncer = Syncer::new(world.redis.door(), world.store.clone(), world::ENV, &[queue(), other], 100);
+    syncer.run_once().await.unwrap();
+    for (n, odd) in (1u32..).zip([&[0xff, 0xfe, b'x'][..], &[0xc3, 0x28], b"", b"enqueued \xff"]) {
+        let mut add = redis::cmd("XADD");
+        add.arg(&other_stream).arg("*").arg(odd).arg(odd);
+        add.exec_async(&mut world.conn).await.unwrap();
+        world.event("enqueued", job(n), &envelope("extract_post")).await;
+        syncer.run_once().await.unwrap();
+        assert!(world.store.history().job(job(n)).await.unwrap().is_some(), "beside {odd:?}");
+    }
+    assert_eq!(world.store.sync_rejects(10).await.unwrap().len(), 4, "what is no event is set aside, with its stream");
+    redis::cmd("DEL").arg(&other_stream).exec_async(&mut world.conn).await.unwrap();
+    redis::cmd("SET").arg(&other_stream).arg("no stream").exec_async(&mut world.conn).await.unwrap();
+    world.event("enqueued", job(9), &envelope("extract_post")).await;
+    let said = syncer.run_once().await.unwrap_err().to_string();
+    assert!(said.contains("stream"), "{said}");
+    assert!(world.store.history().job(job(9)).await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_crash_between_the_commit_and_the_trim_doubles_nothing() {
     // This Redis cannot trim, so every run ends there, as one that is killed at that moment.
@@ -116,7 +174,7 @@ async fn a_crash_between_the_commit_and_the_trim_doubles_nothing() {
     assert_eq!(world.sync().await.events, 0);
 
     // And with a cursor that is behind, as in a backup that was restored, everything is moved a second time.
-    let cursor = "update sync_cursors set ms = 0, seq = 0, ordinal = 0";
+    let cursor = "update sync_cursors set ms = 0, seq = 0, ordinal = 0, version_ms = 0, version_seq = 0";
     sqlx::query(cursor).execute(&world.database.raw()).await.unwrap();
     world.syncer(100).run_once().await.unwrap_err();
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (30, 60));
@@ -126,17 +184,23 @@ async fn a_crash_between_the_commit_and_the_trim_doubles_nothing() {
 #[tokio::test]
 async fn an_older_state_never_overwrites_a_newer_one() {
     let mut world = World::start().await;
-    let id = job(1);
-    world.event_at(5_000, &[("succeeded", id, r#"{"attempt":1}"#)]).await;
+    let (id, other) = (job(1), job(2));
+    world.event_at(5_000, &[("enqueued", id, &envelope("extract_post"))]).await;
+    world.event_at(5_010, &[("started", id, r#"{"attempt":1,"worker":"w1"}"#)]).await;
+    let copy: Vec<u8> = redis::cmd("DUMP").arg(stream()).query_async(&mut world.conn).await.unwrap();
     world.sync().await;
-    // Redis was emptied and its clock is behind: the stream begins anew with smaller ids.
-    let () = redis::cmd("FLUSHDB").query_async(&mut world.conn).await.unwrap();
-    world.event_at(3_000, &[("started", id, r#"{"attempt":1}"#)]).await;
-    let other = job(2);
-    world.event_at(3_001, &[("enqueued", other, &envelope("extract_post"))]).await;
+    world.event_at(6_000, &[("succeeded", id, r#"{"attempt":1}"#)]).await;
     world.sync().await;
-    assert_eq!(world.store.history().job(id).await.unwrap().unwrap().state, JobState::Done);
-    assert_eq!(world.store.history().job(other).await.unwrap().unwrap().state, JobState::Waiting);
+    // A replica that lagged takes over, and its clock is behind: what happens now has ids that follow the older copy.
+    let () =
+        redis::cmd("RESTORE").arg(stream()).arg(0).arg(copy).arg("REPLACE").query_async(&mut world.conn).await.unwrap();
+    world.event_at(5_020, &[("enqueued", other, &envelope("extract_post"))]).await;
+    world.event_at(5_030, &[("succeeded", other, r#"{"attempt":1,"worker":"w2"}"#)]).await;
+    world.syncer(1).run_once().await.unwrap();
+    for id in [id, other] {
+        assert_eq!(world.store.history().job(id).await.unwrap().unwrap().state, JobState::Done);
+    }
+    assert_eq!(world.count("job_events").await, 5, "none is moved twice");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -241,7 +305,8 @@ async fn events_of_which_postgres_has_some_already_are_moved_all_the_same() {
         redis::cmd("RESTORE").arg(stream()).arg(0).arg(copy).arg("REPLACE").query_async(&mut world.conn).await.unwrap();
     world.event("enqueued", job(40), &envelope("extract_post")).await;
     let pool = world.database.raw();
-    sqlx::query("update sync_cursors set ms = 0, seq = 0, ordinal = 0").execute(&pool).await.unwrap();
+    let cursor = "update sync_cursors set ms = 0, seq = 0, ordinal = 0, version_ms = 0, version_seq = 0";
+    sqlx::query(cursor).execute(&pool).await.unwrap();
     sqlx::query("delete from job_events where job_id in (select job_id from job_events order by ms, seq limit 15)")
         .execute(&pool)
         .await

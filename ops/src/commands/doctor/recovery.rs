@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use perch_base::Settings;
 use perch_jobs::{JobId, QueueName};
+use perch_workers::recovery::Doubts;
 use std::collections::BTreeMap;
 
 use super::check::Check;
@@ -14,6 +15,7 @@ use crate::{
     format::{text::count, time::short},
 };
 
+const OLDER: &str = "age of Postgres";
 const LOST: &str = "jobs in Redis";
 const OUTBOX: &str = "outbox";
 /// Jobs that are compared; enough to notice a Redis that lost its data.
@@ -45,7 +47,21 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
         }
         Err(error) => Check::warn(OUTBOX, chain(&error)).mend("mend the connection first"),
     };
-    vec![lost, outbox]
+    vec![older(settings).await, lost, outbox]
+}
+
+/// Whether Postgres is the one that Redis was synced into, and has all of it.
+async fn older(settings: &Settings) -> Check {
+    let found =
+        async { Ok::<_, OpsError>(Doubts::new(&queues(settings)?, &store(settings)?, settings).found().await?) };
+    match found.await {
+        Ok(found) if found.is_empty() => Check::ok(OLDER, "Postgres has all that was synced into it"),
+        Ok(found) => Check::fail(OLDER, format!("Postgres is older than Redis: {}", found.join("; "))).mend(
+            "nothing is recovered by itself until somebody has looked: find what it lost (its logs and backups tell from when it is), \
+             then run `perch recover --dry-run` and `perch recover`; posts are looked for on X before they are made again",
+        ),
+        Err(error) => Check::warn(OLDER, chain(&error)).mend("mend the connection first"),
+    }
 }
 
 /// Unfinished jobs that Redis does not have, of those that were compared.

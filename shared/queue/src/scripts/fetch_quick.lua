@@ -150,10 +150,10 @@ end
 local function opens_at(tat, step, burst) return math.max(now, math.ceil(tat - (burst - 1) * step - 0.01)) end
 
 -- How many may start now, and the limiter's time. One that is further ahead than a limiter can be was set by another clock, or
--- for another rate.
+-- for another rate, and counts for nothing.
 local function allowance(limiter, step, burst)
   local tat = tonumber(text_of(RATE .. limiter) or '0') or 0
-  tat = math.min(math.max(tat, now), now + burst * step)
+  if tat < now or tat > now + burst * step + 1 then tat = now end
   if opens_at(tat, step, burst) > now then return 0, tat end
   return math.max(1, math.floor((now - tat + 0.01) / step + burst)), tat
 end

@@ -99,6 +99,7 @@ pub(super) struct Run {
     pub group: Option<String>,
     pub parent: Option<JobId>,
     pub replays: u32,
+    pub recovered: bool,
     pub client: Client,
     pub deps: Deps,
     pub lease: Duration,
@@ -149,6 +150,12 @@ impl JobContext {
     /// How often an operator brought it back from the dead letters.
     pub fn replays(&self) -> u32 {
         self.0.replays
+    }
+
+    /// Whether it was put back from Postgres after Redis had lost it. What it did outside before may be known to nobody here: a
+    /// handler asks outside before it does it.
+    pub fn recovered(&self) -> bool {
+        self.0.recovered
     }
 
     /// When it was enqueued.

@@ -162,6 +162,7 @@ impl Pool {
             group: envelope.group.clone(),
             parent: envelope.parent,
             replays: envelope.replays,
+            recovered: envelope.recovered,
             client: self.client.clone(),
             deps: self.deps.clone(),
             lease: self.queue.engine().lease,

@@ -25,18 +25,18 @@ impl Model {
             return enqueued(id, Acceptance::Duplicate, None);
         }
         let mut replaced = None;
-        if let Some((key, _, on_conflict)) = wish.unique {
-            if let Some(holder) = self.locks.get(key).map(|lock| lock.holder) {
-                match on_conflict {
-                    OnConflict::Keep => return enqueued(holder, Acceptance::Kept, None),
-                    OnConflict::Reject => return Answer::Conflict { holder },
-                    OnConflict::Replace => {
-                        if !self.jobs.contains_key(&holder) || self.runs(holder) || self.is_dead(holder).is_some() {
-                            return Answer::Conflict { holder };
-                        }
-                        self.withdraw(holder);
-                        replaced = Some(holder);
+        if let Some((key, _, on_conflict)) = wish.unique
+            && let Some(holder) = self.locks.get(key).map(|lock| lock.holder)
+        {
+            match on_conflict {
+                OnConflict::Keep => return enqueued(holder, Acceptance::Kept, None),
+                OnConflict::Reject => return Answer::Conflict { holder },
+                OnConflict::Replace => {
+                    if !self.jobs.contains_key(&holder) || self.runs(holder) || self.is_dead(holder).is_some() {
+                        return Answer::Conflict { holder };
                     }
+                    self.withdraw(holder);
+                    replaced = Some(holder);
                 }
             }
         }
@@ -111,7 +111,7 @@ impl Model {
         let in_time = change.is_none_or(|change| next.is_some_and(|next| next <= change));
         ensure(in_time, "a worker looks again in time", || format!("something changes in {change:?}"))?;
         // Where all slots were filled there may be more: only another fetch tells.
-        let idle = leases.len() < slots && change != Some(0) && self.cancelled.is_empty();
+        let idle = leases.len() < slots && change != Some(0) && self.cancelled.is_empty() && !self.regrouped;
         ensure(!idle || *next != Some(0), "a worker that finds nothing waits", || format!("{answer:?}"))
     }
 

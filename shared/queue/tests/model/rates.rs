@@ -40,10 +40,10 @@ pub fn ahead<'a>(of: impl IntoIterator<Item = (&'a str, f64)>, now: i64) -> BTre
 }
 
 impl Rates {
-    /// Never further ahead than all its starts at once put it: another rate may have held before.
+    /// One that is further ahead than all its starts at once put it is of a rate that held before, and counts for nothing.
     fn arrival(&self, limiter: Limiter, rate: Rate, now: i64) -> f64 {
-        let most = exact(now) + f64::from(rate.count) * step(rate);
-        self.arrivals.get(limiter).copied().unwrap_or_default().clamp(exact(now), most)
+        let most = exact(now) + f64::from(rate.count) * step(rate) + 1.0;
+        self.arrivals.get(limiter).copied().filter(|at| (exact(now)..=most).contains(at)).unwrap_or(exact(now))
     }
 
     /// When a job may start, if not now.

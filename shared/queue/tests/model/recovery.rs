@@ -68,6 +68,7 @@ impl Engine {
 
 fn as_in_postgres(envelope: &str) -> String {
     let (fields, _) = envelope.rsplit_once(r#","sum":"#).expect("an envelope of Redis has a checksum");
+    let fields = fields.replacen(r#""recovered":true,"#, "", 1);
     format!("{fields}}}").replacen(r#""max": "#, r#""max":"#, 1).replacen(r#""max":"#, r#""max": "#, 1)
 }
 

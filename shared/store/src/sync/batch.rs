@@ -22,6 +22,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     pub entry: EntryId,
+    pub version: EntryId,
     pub index: u32,
     pub field: String,
     pub value: String,
@@ -117,7 +118,7 @@ impl HotRow {
     fn read(source: &Source) -> Result<Self, String> {
         fn typed<T: Recorded>(source: &Source) -> Result<Versioned<T>, String> {
             let row = serde_json::from_str(&source.value).map_err(|error| error.to_string())?;
-            Ok(Versioned::new(row, source.entry))
+            Ok(Versioned::new(row, source.version))
         }
         let word = source.field.split(' ').next().unwrap_or_default();
         let Some(family) = Family::parse(word) else {

@@ -13,16 +13,19 @@ use crate::{
 
 /// The positions of all streams of the environment that have one.
 pub(super) async fn load(store: &Store) -> Result<HashMap<String, Position>, StoreError> {
-    let rows: Vec<(String, i64, i64, i64)> =
-        sqlx::query_as("select stream, ms, seq, ordinal from sync_cursors where environment = $1")
-            .bind(store.env_name())
-            .fetch_all(&store.pool)
-            .await
-            .map_err(StoreError::on("read the cursors"))?;
+    let rows: Vec<(String, i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "select stream, ms, seq, ordinal, version_ms, version_seq from sync_cursors where environment = $1",
+    )
+    .bind(store.env_name())
+    .fetch_all(&store.pool)
+    .await
+    .map_err(StoreError::on("read the cursors"))?;
+    let entry = |ms, seq| EntryId { ms: unsigned(ms), seq: unsigned(seq) };
     Ok(rows
         .into_iter()
-        .map(|(stream, ms, seq, ordinal)| {
-            (stream, Position { id: EntryId { ms: unsigned(ms), seq: unsigned(seq) }, ordinal })
+        .map(|(stream, ms, seq, ordinal, version_ms, version_seq)| {
+            let id = entry(ms, seq);
+            (stream, Position { id, ordinal, version: entry(version_ms, version_seq).max(id) })
         })
         .collect())
 }
@@ -55,7 +58,8 @@ pub(super) async fn advance(
         .map_err(StoreError::on(doing))?;
     let moved = sqlx::query(
         "update sync_cursors
-         set ms = $5, seq = $6, ordinal = $7, gaps = gaps + $8, lost_entries = lost_entries + $9, updated_at = now()
+         set ms = $5, seq = $6, ordinal = $7, gaps = gaps + $8, lost_entries = lost_entries + $9, updated_at = now(),
+             version_ms = $10, version_seq = $11
          where environment = $1 and stream = $2 and ms = $3 and seq = $4",
     )
     .bind(env)
@@ -67,6 +71,8 @@ pub(super) async fn advance(
     .bind(to.ordinal)
     .bind(gaps)
     .bind(lost)
+    .bind(signed(to.version.ms))
+    .bind(signed(to.version.seq))
     .execute(conn)
     .await
     .map_err(StoreError::on(doing))?;

@@ -74,13 +74,14 @@ pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(So
             let event = match JobEvent::read(entry.id, index, &field, value) {
                 Ok(event) => event,
                 Err(value) => {
-                    let source = Source { entry: entry.id, index, field, value };
+                    let source = Source { entry: entry.id, version: entry.version, index, field, value };
                     rejects.push((source, "not an event that this release knows".to_owned()));
                     continue;
                 }
             };
             let at = *order.entry(event.job).or_insert_with(|| {
-                units.push(JobUnit { row: blank(queue, event.job, entry.id), events: Vec::new(), sources: Vec::new() });
+                let row = blank(queue, event.job, entry.id);
+                units.push(JobUnit { row, events: Vec::new(), sources: Vec::new() });
                 units.len() - 1
             });
             let unit = &mut units[at];
@@ -88,11 +89,12 @@ pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(So
             let accepted = event.kind == EventKind::Enqueued;
             let mut data = if accepted { EventData::default() } else { event.data() };
             let applied = apply(&mut unit.row, &event, &data);
+            (unit.row.version_ms, unit.row.version_seq) = (signed(entry.version.ms), signed(entry.version.seq));
             if accepted {
                 data.trace.clone_from(&unit.row.traceparent);
             }
-            unit.events.push(event_row(&event, data));
-            let source = Source { entry: entry.id, index, field, value: event.value };
+            unit.events.push(event_row(&event, entry.version, data));
+            let source = Source { entry: entry.id, version: entry.version, index, field, value: event.value };
             if let Err(reason) = applied {
                 rejects.push((source.clone(), reason));
             }
@@ -126,8 +128,8 @@ fn blank(queue: &QueueName, job: JobId, entry: EntryId) -> JobRow {
         result: None,
         traceparent: None,
         changed_at: entry.at(),
-        version_ms: signed(entry.ms),
-        version_seq: signed(entry.seq),
+        version_ms: 0,
+        version_seq: 0,
     }
 }
 
@@ -144,8 +146,6 @@ fn apply(row: &mut JobRow, event: &JobEvent, data: &EventData) -> Result<(), Str
     row.run_at = run_at.or(row.run_at);
     row.finished_at = row.state.is_final().then_some(at);
     row.changed_at = at;
-    row.version_ms = signed(event.entry.ms);
-    row.version_seq = signed(event.entry.seq);
     match event.kind {
         EventKind::Started => row.started_at = Some(at),
         EventKind::Snoozed | EventKind::Released => {}
@@ -221,10 +221,10 @@ fn open_envelope(row: &mut JobRow, text: &str) -> Result<(), String> {
     }
 }
 
-fn event_row(event: &JobEvent, data: EventData) -> EventRow {
+fn event_row(event: &JobEvent, version: EntryId, data: EventData) -> EventRow {
     EventRow {
-        ms: signed(event.entry.ms),
-        seq: signed(event.entry.seq),
+        ms: signed(version.ms),
+        seq: signed(version.seq),
         idx: event.index,
         job_id: event.job.to_string(),
         kind: event.kind.as_str(),
@@ -259,6 +259,7 @@ mod tests {
     fn entry(ms: u64, fields: &[(&str, &str)]) -> Entry {
         Entry {
             id: EntryId { ms, seq: 0 },
+            version: EntryId { ms, seq: 0 },
             fields: fields.iter().map(|(word, value)| (format!("{word} {ID}"), (*value).to_owned())).collect(),
         }
     }
@@ -345,7 +346,7 @@ mod tests {
     #[test]
     fn what_is_no_event_is_put_aside() {
         let mut rejects = Vec::new();
-        let entries = vec![Entry { id: EntryId::default(), fields: vec![("teleported x".into(), "{}".into())] }];
+        let entries = vec![entry(1, &[("teleported", "{}")])];
         assert!(fold(&QueueName::from_static("extraction"), entries, &mut rejects).is_empty());
         assert_eq!(rejects.len(), 1);
     }

@@ -13,7 +13,7 @@ mod rows;
 mod stream;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,7 +25,6 @@ use chrono::{DateTime, Utc};
 use perch_base::{Environment, crash_point};
 use perch_jobs::QueueName;
 use perch_queue::{EntryId, Keys, Redis};
-use redis::streams::StreamReadReply;
 use serde::Serialize;
 use sqlx::FromRow;
 use tracing::Instrument as _;
@@ -34,7 +33,10 @@ use self::{
     batch::{Batch, HotUnit, JobBatch, Source},
     stream::{Continuity, Entry, Look, Position},
 };
-use crate::{Store, StoreError, hot};
+use crate::{
+    Store, StoreError, hot,
+    record::{signed, unsigned},
+};
 
 /// Moves the hot state into Postgres. Any number may run at once; each entry is moved once.
 #[derive(Debug, Clone)]
@@ -95,6 +97,17 @@ pub struct StreamLag {
     pub lag: Duration,
     /// Entries that Redis holds, the last one moved included.
     pub entries: u64,
+}
+
+/// A stream of which Postgres has less than it had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The stream: `events:<queue>` or `hot`.
+    pub stream: String,
+    /// The last entry that it had.
+    pub had: EntryId,
+    /// The last entry that it has.
+    pub has: EntryId,
 }
 
 /// An event or record that could not be stored.
@@ -173,9 +186,19 @@ impl Syncer {
             let id = positions.get(&stream.name).copied().unwrap_or_default().id;
             cmd.arg(id.to_string());
         }
-        let reply: Option<StreamReadReply> = self.redis.cmd("look for news in streams", &cmd).await?;
-        let keys: Vec<String> = reply.unwrap_or_default().keys.into_iter().map(|found| found.key).collect();
-        let (news, idle): (Vec<_>, Vec<_>) = self.streams.iter().partition(|stream| keys.contains(&stream.key));
+        // Of the answer only the names count: what the entries hold is read one stream at a time.
+        type Named = Vec<(Vec<u8>, redis::Value)>;
+        let found = match self.redis.cmd::<Option<Named>>("look for news in streams", &cmd).await {
+            Ok(found) => found.unwrap_or_default(),
+            Err(error) if error.is_unavailable() => return Err(error.into()),
+            Err(error) => {
+                // One of them is no stream. Each by itself, it stops nobody else.
+                tracing::error!(%error, "the streams cannot be read together");
+                return Ok(self.streams.iter().collect());
+            }
+        };
+        let has_news = |stream: &&Stream| found.iter().any(|(name, _)| name == stream.key.as_bytes());
+        let (news, idle): (Vec<_>, Vec<_>) = self.streams.iter().partition(has_news);
         for stream in idle {
             note_lag(stream, Duration::ZERO);
         }
@@ -240,7 +263,7 @@ impl Syncer {
         let mut units = Vec::new();
         for entry in entries {
             for (index, (field, value)) in (0u32..).zip(entry.fields) {
-                let source = Source { entry: entry.id, index, field, value };
+                let source = Source { entry: entry.id, version: entry.version, index, field, value };
                 match HotUnit::read(source) {
                     Ok(unit) => units.push(unit),
                     Err(reject) => unreadable.push(reject),
@@ -252,14 +275,59 @@ impl Syncer {
 
     /// Reads what follows a position. A stream that was started anew is read from its beginning.
     async fn look(&self, stream: &Stream, from: Position, fields: usize) -> Result<(Look, Continuity), StoreError> {
-        let look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
+        let mut look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
         let continuity = look.continuity(from);
         if continuity == Continuity::Restarted && look.entries.is_empty() {
             tracing::warn!(stream = stream.name, "the stream was started anew; reading it from its beginning");
-            let look = stream::read(&self.redis, &stream.key, EntryId::default(), fields).await?;
-            return Ok((look, continuity));
+            look = stream::read(&self.redis, &stream.key, EntryId::default(), fields).await?;
         }
+        let doubtful = look.not_later_than(from.version);
+        let moved = if doubtful.is_empty() { HashSet::new() } else { self.moved(stream, &doubtful).await? };
+        look.give_versions(from.version, |id| moved.contains(&id));
         Ok((look, continuity))
+    }
+
+    /// Those entries that Postgres has had before. Of the records of bots it keeps no entries: what comes again in an older copy of
+    /// their stream is taken for old.
+    async fn moved(&self, stream: &Stream, ids: &[EntryId]) -> Result<HashSet<EntryId>, StoreError> {
+        let Some(queue) = &stream.queue else { return Ok(ids.iter().copied().collect()) };
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "select distinct e.ms, e.seq from job_events e
+             join unnest($3::bigint[], $4::bigint[]) as asked(ms, seq) on e.ms = asked.ms and e.seq = asked.seq
+             where e.environment = $1 and e.queue = $2",
+        )
+        .bind(self.store.env_name())
+        .bind(queue.as_str())
+        .bind(ids.iter().map(|id| signed(id.ms)).collect::<Vec<_>>())
+        .bind(ids.iter().map(|id| signed(id.seq)).collect::<Vec<_>>())
+        .fetch_all(&self.store.pool)
+        .await
+        .map_err(StoreError::on("look for events that were moved before"))?;
+        Ok(rows.into_iter().map(|(ms, seq)| EntryId { ms: unsigned(ms), seq: unsigned(seq) }).collect())
+    }
+
+    /// The streams of which Postgres had more than it has: it is an older copy of itself, by a restore or by the promotion of a
+    /// standby that lagged.
+    pub async fn rolled_back(&self) -> Result<Vec<RolledBack>, StoreError> {
+        let positions = cursor::load(&self.store).await?;
+        let mut rolled_back = Vec::new();
+        for stream in &self.streams {
+            let has = positions.get(&stream.name).copied().unwrap_or_default().id;
+            if let Some(had) = stream::synced(&self.redis, &stream.key).await?.filter(|had| *had > has) {
+                rolled_back.push(RolledBack { stream: stream.name.clone(), had, has });
+            }
+        }
+        Ok(rolled_back)
+    }
+
+    /// From now on what Postgres has is all that it had: somebody has seen to what it lost.
+    pub async fn accept_roll_back(&self) -> Result<(), StoreError> {
+        let streams: HashMap<&str, &Stream> =
+            self.streams.iter().map(|stream| (stream.name.as_str(), stream)).collect();
+        for RolledBack { stream, has, .. } in self.rolled_back().await? {
+            stream::note_synced(&self.redis, &streams[stream.as_str()].key, has).await?;
+        }
+        Ok(())
     }
 
     /// How far behind Postgres is, stream by stream. Moves nothing.

@@ -19,12 +19,16 @@ pub(super) struct Position {
     pub id: EntryId,
     /// How many entries the stream had been given up to that one; -1 when Redis does not say.
     pub ordinal: i64,
+    /// The version given last. It is the id of that entry, or follows the version before where that is later.
+    pub version: EntryId,
 }
 
 /// One entry: its fields and values, in order.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub id: EntryId,
+    /// What orders the rows that come of it: they only grow, whatever clock the ids go by.
+    pub version: EntryId,
     pub fields: Vec<(String, String)>,
 }
 
@@ -97,7 +101,26 @@ impl Look {
         } else {
             self.added - self.length + read
         };
-        Position { id: last.id, ordinal }
+        let version = self.entries.iter().map(|entry| entry.version).max().unwrap_or_default().max(from.version);
+        Position { id: last.id, ordinal, version }
+    }
+
+    /// The ids of entries that are no later than the version given last: Redis came back with an older copy of the stream, or its
+    /// clock is behind.
+    pub fn not_later_than(&self, last: EntryId) -> Vec<EntryId> {
+        self.entries.iter().map(|entry| entry.id).filter(|id| *id <= last).collect()
+    }
+
+    /// Gives each entry its version, from the one given last on. It is the id; but an entry that is no later follows the last one,
+    /// unless it was `moved` before, with its id as the version.
+    pub fn give_versions(&mut self, mut last: EntryId, moved: impl Fn(EntryId) -> bool) {
+        for entry in &mut self.entries {
+            if entry.id <= last && moved(entry.id) {
+                continue;
+            }
+            last = entry.id.max(EntryId { ms: last.ms, seq: last.seq + 1 });
+            entry.version = last;
+        }
     }
 }
 
@@ -156,17 +179,37 @@ fn understand(answer: Vec<Value>) -> Result<Look, redis::ParsingError> {
         while let (Some(field), Some(value)) = (texts.next(), texts.next()) {
             pairs.push((field, value));
         }
-        entries.push(Entry { id, fields: pairs });
+        entries.push(Entry { id, version: id, fields: pairs });
     }
     Ok(Look { now_ms, added, length, last, position_held, more, entries })
 }
 
-/// Lets go of the entries before `upto`. That one stays: the next read knows by it that nothing is missing in between.
+/// Lets go of the entries before `upto`, and notes beside the stream that Postgres has them. That one stays: the next read knows
+/// by it that nothing is missing in between.
 pub(super) async fn trim(redis: &Redis, key: &str, upto: EntryId) -> Result<(), StoreError> {
+    note_synced(redis, key, upto).await?;
     let mut cmd = redis::cmd("XTRIM");
     cmd.arg(key).arg("MINID").arg(upto.to_string());
     redis.cmd::<i64>("trim a stream", &cmd).await?;
     Ok(())
+}
+
+/// What Postgres had of a stream when it was trimmed last. A Postgres that has less has lost its last seconds.
+pub(super) async fn synced(redis: &Redis, key: &str) -> Result<Option<EntryId>, StoreError> {
+    let mut cmd = redis::cmd("GET");
+    cmd.arg(synced_key(key));
+    let text: Option<Vec<u8>> = redis.cmd("read what was synced", &cmd).await?;
+    Ok(text.and_then(|text| String::from_utf8(text).ok()?.parse().ok()))
+}
+
+pub(super) async fn note_synced(redis: &Redis, key: &str, upto: EntryId) -> Result<(), StoreError> {
+    let mut cmd = redis::cmd("SET");
+    cmd.arg(synced_key(key)).arg(upto.to_string());
+    Ok(redis.cmd("note what was synced", &cmd).await?)
+}
+
+fn synced_key(key: &str) -> String {
+    format!("{key}_synced")
 }
 
 #[cfg(test)]
@@ -177,6 +220,29 @@ mod tests {
         EntryId { ms, seq: 0 }
     }
 
+    fn position(ordinal: i64) -> Position {
+        Position { id: id(30), ordinal, version: id(30) }
+    }
+
+    #[test]
+    fn versions_only_grow_though_the_ids_of_a_stream_that_began_anew_are_lower() {
+        let mut look = look(4, &[10, 20, 30, 40], false, &[10, 20, 30, 40]);
+        look.give_versions(id(30), |_| false);
+        let versions: Vec<EntryId> = look.entries.iter().map(|entry| entry.version).collect();
+        assert!(versions.is_sorted_by(|a, b| a < b) && versions[0] > id(30), "{versions:?}");
+        assert_eq!(versions[3], id(40), "ids are versions again once they are later");
+        assert_eq!(look.after(position(9)).version, id(40));
+    }
+
+    #[test]
+    fn an_entry_that_was_moved_before_keeps_its_version() {
+        let mut look = look(3, &[10, 20, 25], false, &[10, 20, 25]);
+        assert_eq!(look.not_later_than(id(22)), [id(10), id(20)]);
+        look.give_versions(id(22), |moved| moved == id(10));
+        let versions: Vec<EntryId> = look.entries.iter().map(|entry| entry.version).collect();
+        assert_eq!(versions, [id(10), EntryId { ms: 22, seq: 1 }, id(25)]);
+    }
+
     fn look(added: i64, held: &[u64], position_held: bool, unread: &[u64]) -> Look {
         Look {
             now_ms: 1_000,
@@ -185,21 +251,21 @@ mod tests {
             last: held.last().map(|ms| id(*ms)),
             position_held,
             more: false,
-            entries: unread.iter().map(|ms| Entry { id: id(*ms), fields: Vec::new() }).collect(),
+            entries: unread.iter().map(|ms| Entry { id: id(*ms), version: id(*ms), fields: Vec::new() }).collect(),
         }
     }
 
     #[test]
     fn entries_that_follow_the_last_one_moved_leave_no_gap() {
-        let at = Position { id: id(30), ordinal: 3 };
+        let at = position(3);
         let look = look(5, &[30, 40, 50], true, &[40, 50]);
         assert_eq!(look.continuity(at), Continuity::Unbroken);
-        assert_eq!(look.after(at), Position { id: id(50), ordinal: 5 });
+        assert_eq!(look.after(at), Position { id: id(50), ordinal: 5, version: id(50) });
     }
 
     #[test]
     fn entries_trimmed_before_they_were_moved_are_counted() {
-        let at = Position { id: id(30), ordinal: 3 };
+        let at = position(3);
         let look = look(9, &[80, 90], false, &[80, 90]);
         assert_eq!(look.continuity(at), Continuity::Gap(4));
         assert_eq!(look.after(at).ordinal, 9);
@@ -213,13 +279,13 @@ mod tests {
 
     #[test]
     fn only_the_moved_entry_itself_being_trimmed_is_no_gap() {
-        let at = Position { id: id(30), ordinal: 3 };
+        let at = position(3);
         assert_eq!(look(5, &[40, 50], false, &[40, 50]).continuity(at), Continuity::Unbroken);
     }
 
     #[test]
     fn an_emptied_redis_is_told_from_a_gap() {
-        let at = Position { id: id(30), ordinal: 300 };
+        let at = position(300);
         assert_eq!(look(2, &[40, 50], false, &[40, 50]).continuity(at), Continuity::Restarted);
         assert_eq!(look(2, &[10, 20], false, &[]).continuity(at), Continuity::Restarted);
         assert_eq!(Look::default().continuity(at), Continuity::Unbroken);
@@ -227,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_redis_that_does_not_count_its_entries_still_shows_that_some_are_gone() {
-        let at = Position { id: id(30), ordinal: -1 };
+        let at = position(-1);
         assert_eq!(look(-1, &[80, 90], false, &[80, 90]).continuity(at), Continuity::Gap(1));
         assert_eq!(look(-1, &[80, 90], false, &[80, 90]).continuity(Position::default()), Continuity::Unbroken);
     }
