@@ -151,7 +151,7 @@ async fn a_live_worker_keeps_its_jobs_though_the_clock_of_redis_went_back_an_hou
     // Others look, and it renews its lease.
     for _ in 0..3 {
         assert!(testing::fetch(&world.queue, "other", 1, 100).await.expect("Redis").jobs.is_empty());
-        let (lost, _) = testing::renew(&world.queue, "alive", &[held.0.clone()], 100).await.expect("Redis");
+        let (lost, _) = testing::renew(&world.queue, "alive", std::slice::from_ref(&held.0), 100).await.expect("Redis");
         assert!(lost.is_empty(), "{lost:?}");
     }
     let envelope = perch_queue::Envelope::decode(&held.1).expect("readable");
@@ -165,9 +165,9 @@ async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
         let clock = WrongClock::new();
         let limit = |queue: &mut perch_base::settings::QueueSettings| {
             if of_group {
-                queue.group_rate = rate
+                queue.group_rate = rate;
             } else {
-                queue.rate = rate
+                queue.rate = rate;
             }
             queue.concurrency = 1;
         };

@@ -104,10 +104,10 @@ async fn jobs_behind_a_rate_cost_a_fetch_or_two_a_start_whatever_their_priority(
         for n in 0..200 {
             enqueue(&world, n, Some("account"), priority).await;
         }
-        let (mut fetches, mut started) = (0, 0);
+        let (mut looks, mut started) = (0, 0);
         while started < 30 {
             let fetched = fetch(&world, 4).await;
-            fetches += 1;
+            looks += 1;
             started += fetched.jobs.len();
             for job in &fetched.jobs {
                 finish(&world, job).await;
@@ -115,7 +115,7 @@ async fn jobs_behind_a_rate_cost_a_fetch_or_two_a_start_whatever_their_priority(
             // A worker fetches again at once, or waits for as long as it is told to.
             clock.advance(fetched.next.expect("more starts when the rate allows it"));
         }
-        assert!(fetches <= 60, "{fetches} fetches for 30 starts, of groups: {of_group}, {priority:?}");
+        assert!(looks <= 60, "{looks} fetches for 30 starts, of groups: {of_group}, {priority:?}");
     }
 }
 
