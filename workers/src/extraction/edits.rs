@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{comment::render_pick, sighting::Named};
 use crate::{Services, follow_up::short_hash};
 
-/// X lets a post be edited for half an hour; its job may wait for a while.
+/// X lets a post be edited for an hour at most; its job may wait for a while.
 const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// What a post is, beside its other versions.
