@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -166,6 +166,31 @@ impl PostId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Ids grow with time: the smaller number is the older post.
+    pub fn by_age(&self, other: &Self) -> Ordering {
+        let (digits, others) = (self.0.trim_start_matches('0'), other.0.trim_start_matches('0'));
+        digits.len().cmp(&others.len()).then_with(|| digits.cmp(others))
+    }
+
+    /// Whether it is the id of an older post.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        self.by_age(other).is_lt()
+    }
+
+    /// The number before it, as an exclusive bound; none before the first.
+    pub fn before(&self) -> Option<Self> {
+        self.number().and_then(|number| number.checked_sub(1)).map(|number| Self(number.to_string()))
+    }
+
+    /// The number after it, as an exclusive bound; none after the last that an id can be.
+    pub fn after(&self) -> Option<Self> {
+        self.number().and_then(|number| number.checked_add(1)).and_then(|number| number.to_string().parse().ok())
+    }
+
+    fn number(&self) -> Option<u64> {
+        self.0.parse().ok()
+    }
 }
 
 impl FromStr for PostId {
@@ -189,5 +214,23 @@ impl fmt::Display for PostId {
 impl<'de> Deserialize<'de> for PostId {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(id: &str) -> PostId {
+        id.parse().expect("an id")
+    }
+
+    #[test]
+    fn ids_of_posts_are_told_apart_by_their_numbers_and_have_bounds_around_them() {
+        assert!(post("999").is_older_than(&post("1000")) && !post("7").is_older_than(&post("007")));
+        let around = |id: &str| (post(id).before().map(|id| id.to_string()), post(id).after().map(|id| id.to_string()));
+        assert_eq!(around("1000"), (Some("999".into()), Some("1001".into())));
+        assert_eq!(around("0"), (None, Some("1".into())));
+        assert_eq!(around("9999999999999999999"), (Some("9999999999999999998".into()), None));
     }
 }

@@ -17,6 +17,16 @@ pub struct ExtractPost {
     pub post: Post,
     /// The account that comments on what is found.
     pub account: AccountId,
+    /// The earlier versions of the post, oldest first, when it was edited: all of them are one post.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<PostId>,
+}
+
+impl ExtractPost {
+    /// The id that an edit does not change: that of the first version.
+    pub fn first_id(&self) -> &PostId {
+        self.earlier.first().unwrap_or(&self.post.id)
+    }
 }
 
 impl Job for ExtractPost {
@@ -175,6 +185,9 @@ pub struct CollectMetrics {
     /// The posts to look at: at most 100, as one call of the API takes.
     #[schemars(length(min = 1, max = 100))]
     pub post_ids: Vec<PostId>,
+    /// The account whose posts they are. It reads them for less than another would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
 }
 
 impl Job for CollectMetrics {

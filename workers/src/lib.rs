@@ -21,4 +21,5 @@ pub mod sync_to_store;
 pub mod tracking;
 
 pub use handlers::handlers;
+pub use models::Tried;
 pub use services::{Services, ServicesError};

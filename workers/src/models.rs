@@ -1,17 +1,19 @@
 //! The language models: several providers for one purpose, asked in turn, within their budgets.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use perch_base::{Classified as _, Disposition, Settings, settings::TokenPrice};
 use perch_clients::{
     ModelClient, ModelError, RateLimits, Spender,
-    models::{ChatRequest, Completion, Usage},
+    models::{ChatRequest, Completion, Message, Setting, Usage},
 };
 use perch_queue::Fail;
+use serde_json::json;
 
 use crate::spending::{Aside, Held, Spending, Used};
 
@@ -31,6 +33,19 @@ pub(crate) struct Answered {
     pub completion: Completion,
 }
 
+/// How one call of a provider went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The provider.
+    pub provider: String,
+    /// The model that was asked.
+    pub model: String,
+    /// Why it gave no answer.
+    pub outcome: Result<(), String>,
+    /// Settings that its model asked for: what it refused was left out.
+    pub settings: Vec<Setting>,
+}
+
 /// Why nobody answered.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
@@ -40,6 +55,8 @@ pub(crate) enum Unanswered {
     Down(String, Disposition),
     /// A provider has answered, and will not say anything else.
     Declined(Box<ModelError>),
+    /// There is no provider but those that were not to be asked.
+    NobodyElse,
 }
 
 impl From<Unanswered> for Fail {
@@ -50,6 +67,7 @@ impl From<Unanswered> for Fail {
             Unanswered::Down(why, Disposition::Retry) => Self::Retry(why),
             Unanswered::Down(why, Disposition::Never) => Self::Dead(why),
             Unanswered::Declined(error) => Self::Dead(error.to_string()),
+            Unanswered::NobodyElse => Self::Dead("no other provider of models is configured".to_owned()),
         }
     }
 }
@@ -60,6 +78,16 @@ const AFTERWARDS: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The time of whoever has no attempt that ends.
 const UNBOUND: Duration = Duration::from_secs(240);
+
+/// How long a provider that is only tried may take.
+const TRIAL: Duration = Duration::from_secs(20);
+/// The longest answer to that, with what the model thinks.
+const TRIAL_TOKENS: u32 = 500;
+
+fn trial_schema() -> serde_json::Value {
+    let properties = json!({ "reply": { "type": "string" } });
+    json!({ "type": "object", "properties": properties, "required": ["reply"], "additionalProperties": false })
+}
 
 /// All providers of `[models.providers]`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -113,8 +141,8 @@ impl Models {
         self.0.providers.get(provider).is_some_and(|provider| provider.client.looks_at_pictures())
     }
 
-    /// Asks the providers of a purpose in turn until one answers, or until the attempt is given up. Every call is written down
-    /// with its cost.
+    /// Asks the providers of a purpose in turn until one answers, or until the attempt is given up; those of `except` are not asked.
+    /// Every call is written down with its cost.
     ///
     /// One that hangs leaves the others their part of the time. A provider that declines ends the round: what one model will not
     /// touch is not carried to the next.
@@ -123,11 +151,16 @@ impl Models {
         purpose: Purpose,
         spender: &Spender,
         request: &ChatRequest,
+        except: &[String],
         until: Option<Instant>,
     ) -> Result<Answered, Unanswered> {
         let until = until.unwrap_or_else(|| Instant::now() + UNBOUND);
         let mut round = Round::default();
-        let turn = self.turn(purpose);
+        let mut turn = self.turn(purpose);
+        turn.retain(|name| !except.contains(name));
+        if turn.is_empty() && !except.is_empty() {
+            return Err(Unanswered::NobodyElse);
+        }
         for (at, name) in turn.iter().copied().enumerate() {
             let Some(provider) = self.0.providers.get(name) else { continue };
             let time = share(until.saturating_duration_since(Instant::now()), turn.len() - at);
@@ -145,14 +178,44 @@ impl Models {
                     if declined(&error) {
                         return Err(Unanswered::Declined(error));
                     }
-                    tracing::info!(provider = %name, %error, "the next provider is asked");
-                    metrics::counter!("perch_model_failovers_total", "provider" => name.clone()).increment(1);
+                    told(name, &error);
                     self.lay_to_rest(name, &error);
                     round.failed(&error);
                 }
             }
         }
         Err(round.ended())
+    }
+
+    /// Asks each provider that has a key once, with every parameter that the bots send, and tells how that went.
+    pub(crate) async fn try_each(&self, settings: &Settings, spender: &Spender) -> Vec<Tried> {
+        let names: BTreeSet<&String> = self.0.extraction.iter().chain(&self.0.replies).collect();
+        let has_key = |name: &&String| settings.secrets.model_keys.contains_key(*name);
+        let providers = names.into_iter().filter(has_key).filter_map(|name| self.0.providers.get_key_value(name));
+        let request = ChatRequest {
+            messages: vec![Message::user("Answer with {\"reply\": \"ok\"}.")],
+            schema: Some(("reply".to_owned(), trial_schema())),
+            max_tokens: Some(TRIAL_TOKENS),
+            temperature: Some(0.0),
+            ..ChatRequest::default()
+        };
+        let tries = providers.map(|(name, provider)| {
+            let request = &request;
+            async move {
+                let outcome = match self.ask_one(name, provider, spender, request, TRIAL).await {
+                    Ok(_) => Ok(()),
+                    Err(Failed::Held(Held { what, after })) => {
+                        Err(format!("{what}; it is asked again in {}", humantime::format_duration(after)))
+                    }
+                    // It has answered, if at length.
+                    Err(Failed::Error(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(()),
+                    Err(Failed::Error(error)) => Err(error.to_string()),
+                };
+                let settings = provider.client.settings_learned();
+                Tried { provider: name.clone(), model: provider.client.model().to_owned(), outcome, settings }
+            }
+        });
+        join_all(tries).await
     }
 
     async fn ask_one(
@@ -211,6 +274,17 @@ impl Models {
     fn resting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
         self.0.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells that a provider did not answer and the next one is asked. What waits for somebody to mend it is a warning.
+fn told(name: &str, error: &ModelError) {
+    if error.disposition() == Disposition::Never {
+        tracing::warn!(provider = name, %error, "the next provider is asked");
+    } else {
+        tracing::info!(provider = name, %error, "the next provider is asked");
+    }
+    let (provider, why) = (name.to_owned(), error.kind());
+    metrics::counter!("perch_model_failovers_total", "provider" => provider, "why" => why).increment(1);
 }
 
 /// The providers that can be asked; all of them where none has a key, so that the error names what is missing.
@@ -298,11 +372,11 @@ mod tests {
     use super::*;
 
     fn down(name: &str) -> ModelError {
-        ModelError::Server { provider: name.into(), status: 503, retry_after: None }
+        ModelError::Server { provider: name.into(), status: 503, message: String::new(), retry_after: None }
     }
 
     fn limited(seconds: u64) -> ModelError {
-        ModelError::RateLimited { provider: "grok".into(), after: Duration::from_secs(seconds) }
+        ModelError::RateLimited { provider: "grok".into(), after: Duration::from_secs(seconds), message: "slow".into() }
     }
 
     fn keyless() -> ModelError {
@@ -327,7 +401,7 @@ mod tests {
     fn where_every_provider_only_has_to_wait_the_job_does_for_the_shortest_wait_and_says_why() {
         let Fail::Snooze(after, why) = ended(&[limited(90)], Some(30)) else { panic!("it waits") };
         assert_eq!(after, Duration::from_secs(30));
-        assert!(why.contains("daily budget of 5.00 USD") && why.contains("resets in 90 s"), "{why}");
+        assert!(why.contains("daily budget of 5.00 USD") && why.contains("(slow); it is asked again in 90 s"), "{why}");
     }
 
     #[test]

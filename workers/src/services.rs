@@ -17,7 +17,7 @@ use perch_store::{Budgets, HotStore, Marks, MentionControl, RateWindows, Store, 
 use crate::{
     generation::{Replier, ReplierError},
     limits::SharedLimits,
-    models::{Answered, Models, Purpose, Unanswered},
+    models::{Answered, Models, Purpose, Tried, Unanswered},
     pending_posts::{Gate, OwnIds},
     producers::UserIds,
     spending::Spending,
@@ -103,9 +103,20 @@ impl Services {
         Self { x: self.x.charged_to(spender.clone()), spender, until: Some(cx.until()), ..self.clone() }
     }
 
-    /// Asks the models of a purpose in turn until one answers.
-    pub(crate) async fn ask(&self, purpose: Purpose, request: &ChatRequest) -> Result<Answered, Unanswered> {
-        self.models.ask(purpose, &self.spender, request, self.until).await
+    /// Asks the models of a purpose in turn until one answers; those of the providers in `except` are not asked.
+    pub(crate) async fn ask(
+        &self,
+        purpose: Purpose,
+        request: &ChatRequest,
+        except: &[String],
+    ) -> Result<Answered, Unanswered> {
+        self.models.ask(purpose, &self.spender, request, except, self.until).await
+    }
+
+    /// Asks each provider of models that has a key once, and tells how that went. The calls are charged to `doctor`.
+    pub async fn try_models(&self) -> Vec<Tried> {
+        let spender = Spender { bot: "doctor", account: None, job: None };
+        self.models.try_each(&self.settings, &spender).await
     }
 
     /// Whether any model that extracts looks at pictures.

@@ -111,6 +111,7 @@ impl Publishing<'_> {
             job: self.cx.id(),
             attempt: self.cx.attempt(),
             holder: self.cx.worker().to_owned(),
+            live: true,
         }
     }
 
@@ -199,7 +200,8 @@ impl Publishing<'_> {
         let mut marks = 0;
         loop {
             let text = marked(&self.job.text, marks);
-            let search = self.with.x.find_recent_post(&user.id, &text, self.job.reply_to.as_ref(), since).await?;
+            let (account, reply_to) = (&self.job.account, self.job.reply_to.as_ref());
+            let search = self.with.x.find_recent_post(account, &user.id, &text, reply_to, since).await?;
             marks += 1;
             if search.found.is_some() || i64::from(marks) >= effect.fence {
                 return Ok(search);

@@ -107,6 +107,30 @@ async fn tokens_of_another_account_than_the_configured_one_are_found() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_provider_of_models_is_asked_once_and_what_is_wrong_is_said_by_provider() {
+    let world = World::start().await;
+    let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), SandboxOptions::default()).await.expect("a free port");
+    let mut command = world.perch(&["doctor", "--json"]);
+    for name in ["GROK", "OPENAI", "TOGETHER"] {
+        command.env(format!("PERCH__MODELS__PROVIDERS__{name}__BASE_URL"), format!("{}/v1", sandbox.base_url()));
+    }
+    command.env("GROK_API_KEY", "sandbox").env("OPENAI_API_KEY", "sandbox").env("TOGETHER_API_KEY", "bad");
+    // The sandbox plays a model of OpenAI that takes neither.
+    command.env("PERCH__MODELS__PROVIDERS__OPENAI__MAX_TOKENS_FIELD", "max_tokens");
+    command.env("PERCH__MODELS__PROVIDERS__OPENAI__TEMPERATURE", "true");
+    let ran = run(&mut command, b"");
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let checks = report["checks"].as_array().expect("a list").iter().filter(|check| check["name"] == "model answers");
+    let said: Vec<(&str, &str)> = checks
+        .map(|check| (check["level"].as_str().expect("a level"), check["found"].as_str().expect("a text")))
+        .collect();
+    let [(grok, _), (openai, takes), (together, key)] = said.as_slice() else { panic!("three providers: {report}") };
+    assert_eq!((*grok, *openai, *together), ("ok", "warn", "warn"), "{report}");
+    assert!(takes.contains("max_tokens and temperature") && key.contains("TOGETHER_API_KEY"), "{report}");
+    assert_eq!(sandbox.state().calls_that_ended(perch_sandbox::Endpoint::Chat, "200"), 2);
+}
+
 #[test]
 fn the_configuration_is_checked_and_shown_without_its_credentials() {
     let mut command = perch();

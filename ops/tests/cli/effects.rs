@@ -22,6 +22,7 @@ async fn claim(store: &Store, key: &str, kind: &str) -> Permit {
         job: JobId::at(Utc::now()),
         attempt: 3,
         holder: "worker-1-a1b2".into(),
+        live: true,
     };
     match store.effects().claim(&intent).await.expect("Postgres answers") {
         Claim::Granted(permit) => permit,

@@ -411,6 +411,18 @@ pub struct ProviderSettings {
     pub timeout: Duration,
     /// Whether pictures are sent along.
     pub images: bool,
+    /// The parameter that bounds an answer.
+    #[serde(default)]
+    pub max_tokens_field: MaxTokensField,
+    /// Whether a temperature is sent along.
+    #[serde(default = "yes")]
+    pub temperature: bool,
+    /// How much the model thinks before it answers, as `reasoning_effort`; empty leaves that to it.
+    #[serde(default)]
+    pub reasoning_effort: String,
+    /// Whether the schema of the answer is sent along.
+    #[serde(default = "yes")]
+    pub json_schema: bool,
     /// What it charges.
     #[serde(default)]
     pub price: TokenPrice,
@@ -420,6 +432,36 @@ pub struct ProviderSettings {
     /// How often it may be called, over all processes.
     #[serde(default)]
     pub rate: Option<Rate>,
+}
+
+/// The parameter that bounds the answer of a model, as its provider calls it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensField {
+    /// `max_tokens`, which OpenAI's reasoning models refuse.
+    #[default]
+    MaxTokens,
+    /// `max_completion_tokens`, which counts what the model thinks too.
+    MaxCompletionTokens,
+}
+
+impl MaxTokensField {
+    /// As it stands in a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::MaxTokens => Self::MaxCompletionTokens,
+            Self::MaxCompletionTokens => Self::MaxTokens,
+        }
+    }
 }
 
 /// Collection of metrics.

@@ -230,6 +230,13 @@ fn a_value_out_of_its_range_is_refused_with_the_range() {
         ("PERCH__X__SETTLE", "1h", "x.settle is 1h", "0s to 10m"),
         ("PERCH__X__BASE_URL", "ftp://api.x.com", "x.base_url has the scheme ftp", "http or https"),
         ("PERCH__X__ACCOUNTS__MAIN__USERNAME", "@bot", "x.accounts.main.username is \"@bot\"", "without @"),
+        ("PERCH__X__PRICES__OWN_READ", "-1", "x.prices.own_read is -1", "0 to"),
+        (
+            "PERCH__MODELS__PROVIDERS__GROK__REASONING_EFFORT",
+            "Very low",
+            "reasoning_effort is \"Very low\"",
+            "none, low",
+        ),
         ("PERCH__MODELS__EXTRACTION", "gork", "models.extraction is \"gork\"", "grok"),
         ("PERCH__PICKS__ACCOUNT", "other", "picks.account is \"other\"", "main"),
         ("PERCH__PICKS__WATCH", "[\"Same\", \"same\"]", "picks.watch.1 is \"same\" a second time", "once"),

@@ -38,17 +38,37 @@ pub(crate) fn retry_after(headers: &HeaderMap, local: DateTime<Utc>) -> Option<D
     Some(clamped(wait))
 }
 
-/// The window in `x-rate-limit-limit`, `x-rate-limit-remaining` and `x-rate-limit-reset` (Unix seconds), with the
-/// reset by the local clock.
-pub(crate) fn x_window(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Window> {
-    let number = |name| text(headers, name).and_then(|value| value.parse::<u32>().ok());
-    let reset = text(headers, "x-rate-limit-reset")?.parse().ok()?;
-    let reset = DateTime::from_timestamp(reset, 0)?;
+/// How the headers of X's windows begin: that of 15 minutes, and those of an account and of the application for 24 hours.
+const OF_X: [&str; 3] = ["x-rate-limit", "x-user-limit-24hour", "x-app-limit-24hour"];
+
+/// The windows that an answer of X tells of, with their resets (Unix seconds) by the local clock.
+pub(crate) fn x_windows(headers: &HeaderMap, local: DateTime<Utc>) -> Vec<Window> {
+    OF_X.into_iter().filter_map(|prefix| x_window(headers, prefix, local)).collect()
+}
+
+fn x_window(headers: &HeaderMap, prefix: &str, local: DateTime<Utc>) -> Option<Window> {
+    let told = |what: &str| text(headers, &format!("{prefix}-{what}"));
+    let reset = DateTime::from_timestamp(told("reset")?.parse().ok()?, 0)?;
     Some(Window {
-        limit: number("x-rate-limit-limit")?,
-        remaining: number("x-rate-limit-remaining")?,
+        limit: told("limit")?.parse().ok()?,
+        remaining: told("remaining")?.parse().ok()?,
         reset: after(local, reset - service_time(headers, local)),
     })
+}
+
+/// The window that allows least: the fewest calls, until the latest time.
+pub(crate) fn strictest(windows: &[Window]) -> Option<Window> {
+    windows.iter().copied().min_by_key(|window| (window.remaining, std::cmp::Reverse(window.reset)))
+}
+
+/// How long a 429 of X asks to wait: until every window that is used up is reset, and as long as `Retry-After` says. Where no
+/// window is used up and nothing else is said, until the window of 15 minutes is reset. A reset that is past says nothing.
+pub(crate) fn x_wait(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Duration> {
+    let windows = x_windows(headers, local);
+    let wait = |window: &Window| (window.reset - local).to_std().ok().filter(|wait| !wait.is_zero());
+    let used_up = windows.iter().filter(|window| window.remaining == 0).filter_map(wait);
+    let stated = used_up.chain(retry_after(headers, local)).max();
+    stated.or_else(|| windows.iter().filter_map(wait).min()).map(clamped)
 }
 
 /// The window of requests of a model provider: `x-ratelimit-…-requests`, or the same names without `-requests`.
@@ -128,6 +148,7 @@ fn span(value: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -159,7 +180,7 @@ mod tests {
             ("x-rate-limit-remaining", "0"),
             ("x-rate-limit-reset", "1792567980"),
         ]);
-        let window = x_window(&answer, local()).expect("all three headers are there");
+        let window = strictest(&x_windows(&answer, local())).expect("all three headers are there");
         assert_eq!((window.limit, window.remaining), (900, 0));
         assert_eq!(window.reset - local(), chrono::TimeDelta::seconds(300));
     }
@@ -173,8 +194,48 @@ mod tests {
             ("x-rate-limit-reset", "8210266876799"),
         ]);
         let model = headers(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "999999999999999999")]);
-        for window in [x_window(&x, local()), model_window(&model, local())] {
+        for window in [strictest(&x_windows(&x, local())), model_window(&model, local())] {
             assert_eq!(window.expect("it is stated").reset - local(), TimeDelta::days(1));
+        }
+    }
+
+    fn x_headers(windows: &[(&str, u32, i64)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (prefix, remaining, reset) in windows {
+            let reset = local().timestamp() + reset;
+            for (what, value) in [("limit", 100), ("remaining", i64::from(*remaining)), ("reset", reset)] {
+                let name = HeaderName::from_bytes(format!("{prefix}-{what}").as_bytes()).expect("a name");
+                headers.insert(name, HeaderValue::from(value));
+            }
+        }
+        headers
+    }
+
+    #[test]
+    fn the_strictest_window_counts_and_a_reset_that_is_past_says_nothing() {
+        let wait = |windows: &[_]| x_wait(&x_headers(windows), local()).map(|wait| wait.as_secs());
+        assert_eq!(wait(&[("x-rate-limit", 97, -30), ("x-user-limit-24hour", 0, 72_000)]), Some(72_000));
+        assert_eq!(wait(&[("x-rate-limit", 0, 300), ("x-app-limit-24hour", 0, 900)]), Some(900));
+        assert_eq!(wait(&[("x-rate-limit", 0, 300), ("x-app-limit-24hour", 5, 900)]), Some(300));
+        assert_eq!(wait(&[("x-rate-limit", 97, 300)]), Some(300));
+        assert_eq!(wait(&[("x-rate-limit", 0, -30)]), None);
+        assert_eq!(wait(&[]), None);
+        let window =
+            strictest(&x_windows(&x_headers(&[("x-rate-limit", 9, 300), ("x-user-limit-24hour", 5, 900)]), local()));
+        assert_eq!(window.map(|window| window.remaining), Some(5));
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_that_is_used_up_ends_after_the_wait(
+            windows in prop::collection::vec((prop::sample::select(&OF_X[..]), 0_u32..3, -100_i64..90_000), 0..4),
+        ) {
+            let headers = x_headers(&windows);
+            let wait = x_wait(&headers, local());
+            for window in x_windows(&headers, local()).into_iter().filter(|window| window.remaining == 0) {
+                let left = (window.reset - local()).to_std().unwrap_or_default();
+                prop_assert!(wait.unwrap_or_default() >= left.min(LONGEST_WAIT));
+            }
         }
     }
 

@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::{Client, Request, Response, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{RateLimits, oauth1};
+use crate::{RateLimits, headers::Window, oauth1, refusals::Refusals};
 
 /// The largest answer that is read, in bytes.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -27,6 +27,7 @@ pub(crate) struct Transport {
     client: Client,
     service: String,
     limits: Arc<dyn RateLimits>,
+    refusals: Refusals,
     secrets: Vec<SecretString>,
 }
 
@@ -90,7 +91,13 @@ impl Transport {
         let both =
             |secret: SecretString| [SecretString::from(oauth1::encoded(secret.expose_secret()).to_string()), secret];
         let secrets = secrets.into_iter().flat_map(both).collect();
-        Ok(Self { client: builder.build()?, service: service.to_owned(), limits, secrets })
+        Ok(Self {
+            client: builder.build()?,
+            service: service.to_owned(),
+            limits,
+            refusals: Refusals::default(),
+            secrets,
+        })
     }
 
     /// How long to wait before a call under `key`, when its window is known to be used up.
@@ -102,8 +109,21 @@ impl Transport {
     }
 
     /// Keeps what an answer said about the window of `key`.
-    pub(crate) async fn record(&self, key: &str, limit: u32, remaining: u32, reset: DateTime<Utc>) {
-        self.limits.record(key, limit, remaining, reset).await;
+    pub(crate) async fn record(&self, key: &str, window: Window) {
+        self.limits.record(key, window.limit, window.remaining, window.reset).await;
+    }
+
+    /// Keeps that a call under `key`, which was sent then, was refused as one too many. Answers how long no other is made: as long
+    /// as the refusal asks for, and longer when it is not the first in a row.
+    pub(crate) async fn refused(&self, key: &str, limit: u32, sent: Instant, asked: Option<Duration>) -> Duration {
+        let wait = self.refusals.refused(key, sent, Instant::now(), asked);
+        self.limits.record(key, limit, 0, Utc::now() + wait).await;
+        wait
+    }
+
+    /// Keeps that a call under `key` was not refused as one too many.
+    pub(crate) fn served(&self, key: &str) {
+        self.refusals.served(key);
     }
 
     /// Sends a request and reads its answer whole. The call is counted and timed under `endpoint`.

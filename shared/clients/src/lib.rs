@@ -12,6 +12,7 @@ mod meter;
 pub mod models;
 mod oauth1;
 pub mod pictures;
+mod refusals;
 mod results;
 pub mod text;
 pub mod x;

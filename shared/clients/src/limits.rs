@@ -39,12 +39,12 @@ struct Window {
 
 impl Window {
     /// Answers of concurrent calls arrive in any order: within one window the lowest count is the newest. Each tells its end a
-    /// little differently. Of two windows the later one counts, unless the earlier one is used up: that is news of in between.
+    /// little differently. Of two windows the later one counts, unless the earlier one alone is used up: that is news of in between.
     fn merge(self, other: Self) -> Self {
         let later = other.reset - self.reset;
         if later.abs() <= APART {
             Self { remaining: self.remaining.min(other.remaining), reset: self.reset.max(other.reset) }
-        } else if later < TimeDelta::zero() && other.remaining > 0 {
+        } else if later < TimeDelta::zero() && (other.remaining > 0 || self.remaining == 0) {
             self
         } else {
             other
@@ -110,6 +110,14 @@ mod tests {
         assert!(limits.check_at("k", at(2)).is_some());
         limits.record_at("k", Window { remaining: 49, reset: at(1_800) }, at(3));
         assert_eq!(limits.check_at("k", at(4)), None);
+    }
+
+    #[test]
+    fn a_day_that_is_used_up_is_not_forgotten_for_a_window_that_is() {
+        let limits = LocalLimits::new();
+        limits.record_at("k", Window { remaining: 0, reset: at(72_000) }, at(0));
+        limits.record_at("k", Window { remaining: 0, reset: at(900) }, at(1));
+        assert_eq!(limits.check_at("k", at(1_000)), Some(Duration::from_secs(71_000)));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Spender {
 pub enum Charge {
     /// For each post in the answer.
     PostRead,
+    /// For each post in the answer, where an account reads its own posts or mentions.
+    OwnRead,
     /// For each user in the answer.
     UserRead,
     /// For a post.

@@ -127,10 +127,10 @@ async fn ask_x(x: &XClient) -> String {
         kind(&page, &OF_X),
         read,
         kind(&x.posts(&[post_id("1849")]).await, &OF_X),
-        kind(&x.mentions("1", &query).await, &OF_X),
+        kind(&x.mentions(&account, "1", &query).await, &OF_X),
         kind(&x.posts_in_full(&[post_id("1849")]).await, &OF_X),
         kind(&made, &OF_X),
-        kind(&x.find_recent_post("1", &post.text, None, Utc::now()).await, &OF_X),
+        kind(&x.find_recent_post(&account, "1", &post.text, None, Utc::now()).await, &OF_X),
         kind(&x.retweet(Permit, &account, "1", &post_id("1849")).await, &OF_X),
     ]
     .join(" ")

@@ -74,6 +74,8 @@ pub enum Code {
     Recited,
     /// The model declined to write a text.
     Declined,
+    /// There is more in the model's answer than the text that was asked for.
+    Unclear,
 }
 
 /// How much a finding weighs.
@@ -108,6 +110,7 @@ impl Code {
             Self::Repeated => "repeated",
             Self::Recited => "recited",
             Self::Declined => "declined",
+            Self::Unclear => "unclear",
         }
     }
 
@@ -135,6 +138,7 @@ impl Code {
             Self::Repeated => "it was published lately",
             Self::Recited => "it repeats what the model was told",
             Self::Declined => "the model declined",
+            Self::Unclear => "there is more in it than the reply, or something around it",
         }
     }
 
@@ -148,7 +152,8 @@ impl Code {
             | Self::Unreadable
             | Self::Repeated
             | Self::Recited
-            | Self::Declined => Weight::Flag,
+            | Self::Declined
+            | Self::Unclear => Weight::Flag,
             _ => Weight::Stop,
         }
     }
@@ -221,9 +226,13 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
-            Code::TooLong | Code::Empty | Code::Unreadable | Code::Repeated | Code::Recited | Code::Declined => {
-                f.write_str(self.code.words())
-            }
+            Code::TooLong
+            | Code::Empty
+            | Code::Unreadable
+            | Code::Repeated
+            | Code::Recited
+            | Code::Declined
+            | Code::Unclear => f.write_str(self.code.words()),
             code => write!(f, "{} ({:?})", code.words(), self.found),
         }
     }

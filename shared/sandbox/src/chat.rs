@@ -37,15 +37,19 @@ pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
 
 /// An error in OpenAI's shape.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    complaint(status, code, message, None)
+}
+
+fn complaint(status: StatusCode, code: &str, message: &str, parameter: Option<&str>) -> Response {
     let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
-    let body = json!({ "error": { "message": message, "type": kind, "param": null, "code": code } });
+    let body = json!({ "error": { "message": message, "type": kind, "param": parameter, "code": code } });
     (status, Json(body)).into_response()
 }
 
 async fn complete(State(app): State<App>, bytes: Bytes) -> Response {
     let asked = match Asked::read(&bytes) {
         Ok(asked) => asked,
-        Err(complaint) => return error(StatusCode::BAD_REQUEST, complaint.code, &complaint.message),
+        Err(wrong) => return complaint(StatusCode::BAD_REQUEST, wrong.code, &wrong.message, wrong.param),
     };
     let answer = answer(&asked, &app.state.lock());
     completion(&asked, &answer, Ending::Stop)
@@ -112,6 +116,41 @@ pub(crate) fn malformed(state: &SandboxState) -> Response {
 /// A completion that the provider's own filter has ended.
 pub(crate) fn filtered() -> Response {
     completion(&Asked::nothing(), "", Ending::Filtered)
+}
+
+/// What xAI says when the credit of a team is used up: a 429 that no time mends.
+pub(crate) fn no_credit() -> Response {
+    let body = json!({
+        "code": "Some resource has been exhausted",
+        "error": "Your team has either used all available credits or reached its monthly spending limit. To continue making \
+                  API requests, please purchase more credits or raise your spending limit.",
+    });
+    (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response()
+}
+
+/// An error where the status says that all is well.
+pub(crate) fn error_inside() -> Response {
+    let error = json!({ "message": "Provider returned error", "code": 503, "metadata": { "raw": "overloaded" } });
+    Json(json!({ "id": null, "choices": null, "usage": null, "error": error })).into_response()
+}
+
+/// Puts a block of reasoning before what is said.
+pub(crate) fn think_aloud(answer: &mut Value) {
+    if let Some(said) = answer.pointer_mut("/choices/0/message/content")
+        && let Some(text) = said.as_str()
+    {
+        *said = format!("<think>\nThe user wants an answer; {{\"answer\": null}} is none.\n</think>\n\n{text}").into();
+    }
+}
+
+/// Says the same in parts, and counts tokens oddly.
+pub(crate) fn make_odd(answer: &mut Value) {
+    answer["usage"] = json!({ "prompt_tokens": null, "completion_tokens": 3.5, "total_tokens": "7" });
+    if let Some(said) = answer.pointer_mut("/choices/0/message/content")
+        && let Some(text) = said.as_str().map(str::to_owned)
+    {
+        *said = json!([{ "type": "thinking", "thinking": "An answer." }, { "type": "text", "text": text }]);
+    }
 }
 
 #[cfg(test)]

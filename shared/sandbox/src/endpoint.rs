@@ -27,6 +27,19 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 9] = [
+        Self::User,
+        Self::Me,
+        Self::UserPosts,
+        Self::Mentions,
+        Self::Posts,
+        Self::CreatePost,
+        Self::DeletePost,
+        Self::Retweet,
+        Self::Chat,
+    ];
+
     /// As faults, counts and the page name it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -22,8 +22,34 @@ pub enum FaultKind {
     Malformed,
     /// Ends the model's answer with `content_filter` and says nothing. Calls of X are answered as usual.
     ContentFilter,
+    /// The model thinks aloud before it answers, between `<think>` and `</think>`. Calls of X are answered as usual.
+    ThinksAloud,
+    /// 429 in the words of xAI: the team has no credit. Calls of X are answered as usual.
+    NoCredit,
+    /// 200 with an error of the model's provider in place of an answer. Calls of X are answered as usual.
+    ErrorInside,
+    /// The model's answer in parts, and a usage of null and fractions. Calls of X are answered as usual.
+    OddUsage,
+    /// The newest post on a page of X has a text that is no text. Calls of models are answered as usual.
+    OddPost,
+    /// 429 of X whose window was reset half a minute ago. Calls of models are answered as usual.
+    PastReset,
+    /// 429 of X: the limit of the account for 24 hours is used up. Calls of models are answered as usual.
+    DayLimit,
     /// Waits `delay_ms` (1 s when not given), then acts and answers as usual.
     Slow,
+}
+
+impl FaultKind {
+    /// Whether a call of this endpoint can go wrong so.
+    const fn concerns(self, endpoint: Endpoint) -> bool {
+        let is_chat = matches!(endpoint, Endpoint::Chat);
+        match self {
+            Self::ContentFilter | Self::ThinksAloud | Self::NoCredit | Self::ErrorInside | Self::OddUsage => is_chat,
+            Self::OddPost | Self::PastReset | Self::DayLimit => !is_chat,
+            _ => true,
+        }
+    }
 }
 
 /// Which calls a fault is for.
@@ -105,8 +131,12 @@ impl Fault {
 
     /// What is wrong with a field, if anything.
     pub(crate) fn mistake(&self) -> Option<(&'static str, &'static str)> {
-        if self.kind == FaultKind::ContentFilter && !self.endpoint.covers(Endpoint::Chat) {
-            return Some(("endpoint", "a content_filter is for chat, or for * which has chat in it"));
+        let endpoints = Endpoint::ALL.into_iter().filter(|endpoint| self.endpoint.covers(*endpoint));
+        if !endpoints.into_iter().any(|endpoint| self.kind.concerns(endpoint)) {
+            return Some((
+                "endpoint",
+                "a fault of models is for chat, one of X for the other endpoints; * has both in it",
+            ));
         }
         if self.times == Some(0) {
             return Some(("times", "times is 1 or more; leave it out for all calls"));
@@ -165,10 +195,7 @@ impl Faults {
     /// The fault that strikes this call, if one does. A fault whose calls are used up is gone.
     pub fn strike(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let draw = &mut self.draw;
-        let concerns = |fault: &Fault| {
-            let is_for_models = fault.kind == FaultKind::ContentFilter;
-            fault.endpoint.covers(endpoint) && (endpoint == Endpoint::Chat || !is_for_models)
-        };
+        let concerns = |fault: &Fault| fault.endpoint.covers(endpoint) && fault.kind.concerns(endpoint);
         let at = self.active.iter().position(|a| concerns(&a.fault) && draw.chance(a.fault.probability))?;
         let active = &mut self.active[at];
         active.struck += 1;
@@ -205,6 +232,7 @@ mod tests {
         assert_eq!(faults.strike(Endpoint::Posts), None);
         assert!(faults.strike(Endpoint::Chat).is_some());
         assert!(Fault::new(Endpoint::Posts, FaultKind::ContentFilter).mistake().is_some());
+        assert!(Fault::new(Endpoint::Chat, FaultKind::OddPost).mistake().is_some());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
+    body::{Body, to_bytes},
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
@@ -11,6 +11,7 @@ use axum::{
     routing::MethodRouter,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 
 use crate::{
     Endpoint, Fault, FaultKind,
@@ -20,6 +21,7 @@ use crate::{
     oauth::{self, Signed},
     problem::Problem,
     sandbox::App,
+    view,
     wire::Cutter,
 };
 
@@ -81,6 +83,13 @@ async fn guard(
             gate.answer(request, next).await
         }
         Some(FaultKind::ContentFilter) => chat::filtered(),
+        Some(FaultKind::NoCredit) => chat::no_credit(),
+        Some(FaultKind::ErrorInside) => chat::error_inside(),
+        Some(FaultKind::ThinksAloud) => altered(gate.answer(request, next).await, chat::think_aloud).await,
+        Some(FaultKind::OddUsage) => altered(gate.answer(request, next).await, chat::make_odd).await,
+        Some(FaultKind::OddPost) => altered(gate.answer(request, next).await, view::make_odd).await,
+        Some(FaultKind::PastReset) => gate.past_reset(),
+        Some(FaultKind::DayLimit) => gate.day_limit(),
         Some(FaultKind::Malformed) => gate.malformed(&gate.answer(request, next).await),
         None => gate.answer(request, next).await,
     };
@@ -172,11 +181,40 @@ impl Gate {
             return response;
         }
         let reset = Utc::now() + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(900));
-        let (app, user) = self.endpoint.limits();
-        let limit = user.or(app).unwrap_or(0);
         let mut response = Problem::rate_limited().into_response();
+        let limit = self.usual_limit();
         announce(response.headers_mut(), &Allowance { limit, remaining: 0, reset, granted: false });
         response
+    }
+
+    /// A refusal whose window has been reset already.
+    fn past_reset(&self) -> Response {
+        let reset = Utc::now() - TimeDelta::seconds(30);
+        let limit = self.usual_limit();
+        let mut response = Problem::rate_limited().into_response();
+        let allowance = Allowance { limit, remaining: limit.saturating_sub(3), reset, granted: false };
+        announce(response.headers_mut(), &allowance);
+        response
+    }
+
+    /// A refusal for the rest of the day, beside a window that has calls left.
+    fn day_limit(&self) -> Response {
+        let mut response = self.past_reset();
+        let reset = Utc::now() + TimeDelta::hours(20);
+        let day = [
+            ("x-user-limit-24hour-limit", 17),
+            ("x-user-limit-24hour-remaining", 0),
+            ("x-user-limit-24hour-reset", reset.timestamp()),
+        ];
+        for (name, value) in day {
+            response.headers_mut().insert(name, HeaderValue::from(value));
+        }
+        response
+    }
+
+    fn usual_limit(&self) -> u32 {
+        let (app, user) = self.endpoint.limits();
+        user.or(app).unwrap_or(0)
     }
 
     fn malformed(&self, response: &Response) -> Response {
@@ -189,6 +227,20 @@ impl Gate {
         broken.headers_mut().remove(header::CONTENT_LENGTH);
         broken
     }
+}
+
+/// An answer in JSON that was changed on its way; any other as it is.
+async fn altered(response: Response, change: fn(&mut Value)) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let Ok(mut answer) = serde_json::from_slice::<Value>(&bytes) else {
+        return Response::from_parts(parts, Body::from(bytes));
+    };
+    if parts.status.is_success() {
+        change(&mut answer);
+    }
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(answer.to_string()))
 }
 
 fn announce(headers: &mut HeaderMap, allowance: &Allowance) {

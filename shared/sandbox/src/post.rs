@@ -59,6 +59,10 @@ pub(crate) struct StoredPost {
     /// Made through the API, not by the sandbox.
     pub made: bool,
     pub deleted: bool,
+    /// Its earlier versions, oldest first; empty unless it was edited.
+    pub earlier: Vec<u64>,
+    /// The version that took its place when it was edited.
+    pub replaced_by: Option<u64>,
 }
 
 impl StoredPost {
@@ -73,6 +77,8 @@ impl StoredPost {
             picture: None,
             made: false,
             deleted: false,
+            earlier: Vec::new(),
+            replaced_by: None,
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) fn routes(app: &App) -> Router {
     let staged = Router::new()
         .route("/sandbox/accounts/{username}", put(stand))
         .route("/sandbox/accounts/{username}/posts", post(publish))
-        .route("/sandbox/posts/{id}", delete(withdraw))
+        .route("/sandbox/posts/{id}", delete(withdraw).put(edit))
         .route("/sandbox/flow", put(flow))
         .route("/sandbox/results", put(set_results))
         .layer(from_fn(from_here));
@@ -92,6 +92,22 @@ async fn publish(State(app): State<App>, Path(username): Path<String>, bytes: By
 
 async fn withdraw(State(app): State<App>, Path(id): Path<String>) -> StatusCode {
     if app.state.delete(&id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    text: String,
+}
+
+async fn edit(State(app): State<App>, Path(id): Path<String>, bytes: Bytes) -> Result<Response, Refused> {
+    let Edit { text } = body(&bytes)?;
+    let edited = app.state.edit(&id, &text).ok_or_else(|| Refused {
+        status: StatusCode::NOT_FOUND,
+        field: None,
+        detail: format!("there is no post {id}, or it has a newer version"),
+    })?;
+    Ok(Json(json!({ "id": edited })).into_response())
 }
 
 #[derive(Deserialize)]

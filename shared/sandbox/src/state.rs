@@ -143,6 +143,13 @@ impl SandboxState {
         id.to_string()
     }
 
+    /// Edits a post, as its author would, and gives the id of the new version; none when it is not there.
+    pub fn edit(&self, id: &str, text: &str) -> Option<String> {
+        let edited = self.lock().world.edit(id.parse().ok()?, text, Utc::now());
+        self.changed();
+        edited.map(|id| id.to_string())
+    }
+
     /// Deletes a post, as its author would; false when it is not there.
     pub fn delete(&self, id: &str) -> bool {
         let deleted = id.parse().is_ok_and(|id| self.lock().world.withdraw(id));

@@ -53,8 +53,9 @@ pub(crate) fn post(post: &StoredPost, inner: &Inner, query: &Query) -> Value {
     set("id", id.clone().into());
     set("text", shown.text.into());
     // Both the name of the wire and the one of the description of August 2026.
-    set("edit_history_tweet_ids", json!([id]));
-    set("edit_history_post_ids", json!([id]));
+    let history: Vec<String> = post.earlier.iter().map(u64::to_string).chain([id]).collect();
+    set("edit_history_tweet_ids", json!(history));
+    set("edit_history_post_ids", json!(history));
     let asked = |name: &str| query.post_fields.contains(name) || query.expansions.iter().any(|e| e.starts_with(name));
     if asked("author_id") {
         set("author_id", post.author.to_string().into());
@@ -97,6 +98,13 @@ pub(crate) fn post(post: &StoredPost, inner: &Inner, query: &Query) -> Value {
         set("in_reply_to_user_id", author.to_string().into());
     }
     Value::Object(object)
+}
+
+/// Gives the newest post of an answer a text that is no text.
+pub(crate) fn make_odd(answer: &mut Value) {
+    if let Some(post) = answer.pointer_mut("/data/0") {
+        post["text"] = json!({ "of": "another shape" });
+    }
 }
 
 /// Whom a post answers.

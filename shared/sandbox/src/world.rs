@@ -119,6 +119,18 @@ impl World {
         id
     }
 
+    /// Changes the text of a post as its author would: a version with an id of its own takes its place. None when the post is not
+    /// there, or is not its newest version.
+    pub fn edit(&mut self, id: u64, text: &str, at: DateTime<Utc>) -> Option<u64> {
+        let before = self.posts.get(&id).filter(|post| !post.deleted && post.replaced_by.is_none())?.clone();
+        let earlier = before.earlier.iter().copied().chain([id]).collect();
+        let edited = self.store(StoredPost { text: text.to_owned(), created_at: at, earlier, ..before });
+        if let Some(post) = self.posts.get_mut(&id) {
+            post.replaced_by = Some(edited);
+        }
+        Some(edited)
+    }
+
     fn unrefer(&mut self, reference: Reference) {
         if let Some(count) = self.referring.get_mut(&reference) {
             *count = count.saturating_sub(1);

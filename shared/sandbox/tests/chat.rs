@@ -156,3 +156,53 @@ async fn a_missing_key_and_a_wrong_request_are_errors_in_the_shape_of_openai() {
         assert_eq!(world.chat(&body).send().await.expect("an answer").status(), 400, "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_model_that_reasons_takes_neither_max_tokens_nor_a_temperature_and_names_the_parameter() {
+    let world = TestWorld::start().await;
+    let asked = |model: &str, name: &str, value: Value| {
+        let mut body = json!({ "model": model, "messages": [{ "role": "user", "content": "hi" }] });
+        body[name] = value;
+        body
+    };
+    for (model, name, value) in [
+        ("gpt-6-luna", "max_tokens", json!(50)),
+        ("gpt-6-luna", "temperature", json!(0.0)),
+        ("gpt-4o-mini", "reasoning_effort", json!("low")),
+    ] {
+        let answer = world.chat(&asked(model, name, value)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{name}");
+        let complaint: Value = answer.json().await.expect("JSON");
+        assert_eq!(complaint["error"]["param"], name, "{complaint}");
+    }
+    for (model, name, value) in [
+        ("gpt-6-luna", "max_completion_tokens", json!(50)),
+        ("gpt-6-luna", "temperature", json!(1)),
+        ("gpt-6-luna", "reasoning_effort", json!("none")),
+        ("llama", "max_tokens", json!(50)),
+    ] {
+        assert_eq!(world.chat(&asked(model, name, value)).send().await.expect("an answer").status(), 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_models_really_gave_are_given_on_demand() {
+    let world = TestWorld::start().await;
+    let body = extraction("Suns ML");
+    let struck = async |kind: FaultKind| {
+        world.state.add_fault(Fault::new(Endpoint::Chat, kind).times(1));
+        let answer = world.chat(&body).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
+    };
+    let (_, aloud) = struck(FaultKind::ThinksAloud).await;
+    assert!(
+        aloud["choices"][0]["message"]["content"].as_str().is_some_and(|said| said.starts_with("<think>")),
+        "{aloud}"
+    );
+    let (_, odd) = struck(FaultKind::OddUsage).await;
+    assert!(odd["choices"][0]["message"]["content"].is_array() && odd["usage"]["prompt_tokens"].is_null(), "{odd}");
+    let (status, no_credit) = struck(FaultKind::NoCredit).await;
+    assert!(status == 429 && no_credit["error"].as_str().is_some_and(|said| said.contains("credits")), "{no_credit}");
+    let (status, inside) = struck(FaultKind::ErrorInside).await;
+    assert_eq!((status, &inside["error"]["code"]), (200, &json!(503)));
+}

@@ -186,7 +186,7 @@ async fn what_the_client_sends_and_the_sandbox_answers_follows_the_description_f
         }
     }
     assert_eq!(read, 15, "eleven from the start and four of this test");
-    let mentions = x.mentions(&bot, &PostsQuery::default()).await.expect("a page");
+    let mentions = x.mentions(&main_account(), &bot, &PostsQuery::default()).await.expect("a page");
     assert_eq!(mentions.data[0].conversation_id, Some(id(&pick)));
     assert_eq!(mentions.data[0].in_reply_to_user_id.as_deref(), Some(capper.as_str()));
     assert_eq!(mentions.includes.post(&id(&pick)).map(|post| post.text.as_str()), Some("Tonight"));
@@ -194,10 +194,10 @@ async fn what_the_client_sends_and_the_sandbox_answers_follows_the_description_f
     let made = pair.make("I like it. https://example.com/why & more", Some(&asked)).await.expect("it was asked for");
     let since = Utc::now() - TimeDelta::minutes(1);
     let text = "I like it. https://example.com/why & more";
-    let found = x.find_recent_post(&bot, text, Some(&id(&asked)), since).await.expect("an answer");
+    let found = x.find_recent_post(&main_account(), &bot, text, Some(&id(&asked)), since).await.expect("an answer");
     assert_eq!(found.found, Some(made.clone()), "known again behind the short link and the entity");
     x.retweet(Permit, &main_account(), &bot, &id(&pick)).await.expect("a repost");
-    let found = x.find_recent_repost(&bot, &id(&pick), since).await.expect("an answer");
+    let found = x.find_recent_repost(&main_account(), &bot, &id(&pick), since).await.expect("an answer");
     assert!(found.found.is_some());
     let metrics = x.posts(&[made.clone(), id("123")]).await.expect("an answer");
     assert_eq!((metrics.data.len(), metrics.errors.len()), (1, 1));
@@ -221,7 +221,7 @@ async fn every_refusal_of_the_sandbox_follows_the_description_and_is_told_apart_
 
     assert!(matches!(x.user_by_username("nobody").await, Err(XError::NotFound { .. })));
     assert!(matches!(x.user_posts("7", &everything).await, Err(XError::NotFound { .. })));
-    assert!(matches!(x.mentions("7", &everything).await, Err(XError::NotFound { .. })));
+    assert!(matches!(x.mentions(&main_account(), "7", &everything).await, Err(XError::NotFound { .. })));
     assert!(matches!(pair.make("Noted", Some(&pick)).await, Err(XError::ReplyNotAllowed { .. })));
     assert!(matches!(pair.make("Noted", Some(&gone)).await, Err(XError::TargetGone { .. })));
     pair.make("Once", None).await.expect("a post");
@@ -244,5 +244,30 @@ async fn every_refusal_of_the_sandbox_follows_the_description_and_is_told_apart_
 
     state.set_limit(Endpoint::User, 1);
     assert!(matches!(x.user_by_username("nobody").await, Err(XError::RateLimited { .. })));
+    pair.check();
+}
+
+#[tokio::test]
+async fn an_account_reads_its_own_posts_from_its_timeline_and_an_edit_tells_its_earlier_versions() {
+    let pair = Pair::start().await;
+    let (x, state) = (&pair.x, &pair.world.state);
+    let bot = state.add_account("picks_bot");
+    let mut made = Vec::new();
+    for text in ["One", "Two", "Three", "Four"] {
+        made.push(pair.make(text, None).await.expect("a post"));
+    }
+    let own = async |ids: &[&PostId]| {
+        let ids: Vec<PostId> = ids.iter().copied().cloned().collect();
+        x.own_posts(&main_account(), &bot, &ids).await.expect("an answer").data
+    };
+    let alone = own(&[&made[1]]).await;
+    assert_eq!(alone.iter().map(|post| &post.id).collect::<Vec<_>>(), [&made[1]]);
+    assert!(alone[0].public_metrics.is_some_and(|counts| counts.like_count.is_some()));
+    assert_eq!(own(&[&made[3], &made[0]]).await.len(), 2, "and the two between them are left out");
+
+    let edited = state.edit(made[0].as_str(), "One and a half").expect("it is there");
+    let page = x.user_posts(&bot, &PostsQuery::default()).await.expect("a page");
+    let newest = page.data.iter().find(|post| post.id.as_str() == edited).expect("the newest version");
+    assert_eq!((newest.earlier(), page.data.len()), (vec![made[0].clone()], 4));
     pair.check();
 }

@@ -109,3 +109,22 @@ async fn the_flow_brings_mentions_of_every_sort_and_rests_when_told_to() {
     let waited = world.state.wait_until(Duration::from_millis(100), |_| false).await;
     assert_eq!((waited, total().await), (false, resting));
 }
+
+#[tokio::test]
+async fn an_edited_post_has_a_new_id_and_its_history_and_timelines_show_the_newest_version() {
+    let world = TestWorld::start().await;
+    let fan = world.state.add_account("fan");
+    let (_, first) = sent(&world, Method::POST, "/sandbox/accounts/fan/posts", &json!({ "text": "Suns +4.5" })).await;
+    let path = format!("/sandbox/posts/{}", first["id"].as_str().expect("an id"));
+    let (status, second) = sent(&world, Method::PUT, &path, &json!({ "text": "Suns +3.5" })).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        sent(&world, Method::PUT, &path, &json!({ "text": "Suns +2.5" })).await.0,
+        404,
+        "it has a newer version"
+    );
+    let timeline = world.json(&format!("/2/users/{fan}/tweets")).await;
+    let shown = timeline["data"].as_array().expect("a list");
+    assert_eq!((shown.len(), &shown[0]["id"], &shown[0]["text"]), (1, &second["id"], &json!("Suns +3.5")));
+    assert_eq!(shown[0]["edit_history_tweet_ids"], json!([first["id"], second["id"]]));
+}

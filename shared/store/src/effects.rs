@@ -41,8 +41,9 @@ impl Effects<'_> {
         let asked = Asked::now();
         let fresh: Option<i64> = sqlx::query_scalar(
             "with fresh as (
-                 insert into effects (environment, key, kind, account, state, fence, digest, job_id, attempt, holder)
-                 values ($1, $2, $3, $4, 'intended', 1, $5, $6, $7, $8)
+                 insert into effects
+                     (environment, key, kind, account, state, fence, digest, job_id, attempt, holder, live)
+                 values ($1, $2, $3, $4, 'intended', 1, $5, $6, $7, $8, $9)
                  on conflict (environment, key) do nothing
                  returning fence
              ), told as (
@@ -59,6 +60,7 @@ impl Effects<'_> {
         .bind(intent.job.to_string())
         .bind(i32::try_from(intent.attempt).unwrap_or(i32::MAX))
         .bind(&intent.holder)
+        .bind(intent.live)
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -123,7 +125,7 @@ impl Effects<'_> {
             "with changed as (
                  update effects
                  set state = 'intended', fence = fence + 1, kind = $10, account = $11, digest = $4, job_id = $7,
-                     attempt = $8, holder = $9, external_id = null, response = null, error = null,
+                     attempt = $8, holder = $9, live = $12, external_id = null, response = null, error = null,
                      intended_at = clock_timestamp(), settled_at = null
                  where environment = $1 and key = $2 and fence = $3 and state <> 'confirmed'
                  returning *
@@ -142,6 +144,7 @@ impl Effects<'_> {
         .bind(told.holder())
         .bind(&intent.kind)
         .bind(&intent.account)
+        .bind(intent.live)
         .fetch_optional(conn)
         .await
         .map_err(StoreError::on("give a permit"))?;

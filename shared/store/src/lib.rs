@@ -52,7 +52,7 @@ pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
-pub use marks::{Marks, PollProgress, PollTally};
+pub use marks::{Marks, PollProgress, PollTally, PostReading};
 pub use mentions::{
     BlockedUser, Decision, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
     MentionSwitches, Mentions, Review, ReviewFilter, ReviewOutcome, ReviewState, Reviews, Room, SeenMention, Settled,

@@ -51,6 +51,16 @@ pub struct PollProgress {
     pub tally: PollTally,
 }
 
+/// Which version of a post is acted on, and what was found in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostReading {
+    /// The id of the version; an edit gives a post another one.
+    pub version: PostId,
+    /// The keys of its picks.
+    pub picks: Vec<String>,
+}
+
+static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim.lua")));
 static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/mark.lua")));
 static UNMARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unmark.lua")));
 static SINCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/since.lua")));
@@ -86,6 +96,30 @@ impl Marks {
     /// Forgets a pick that `owner` remembered. True when it was there.
     pub async fn forget_pick(&self, key: &str, owner: &str) -> Result<bool, StoreError> {
         self.unmark("forget a pick", self.pick_key(key), owner).await
+    }
+
+    /// Claims a post, by the id of its first version, for the version that was read. Answers the reading that has it: this one, or
+    /// the one that came first.
+    pub async fn claim_post(
+        &self,
+        first: &PostId,
+        reading: &PostReading,
+        ttl: Duration,
+    ) -> Result<PostReading, StoreError> {
+        let text = serde_json::to_string(reading)
+            .map_err(|error| StoreError::Invalid { what: "the reading of a post", reason: error.to_string() })?;
+        let mut call = CLAIM.prepare_invoke();
+        call.key(self.reading_key(first)).arg(text).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1));
+        let held: String =
+            self.redis.call("claim a post", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
+        Ok(serde_json::from_str(&held).unwrap_or_else(|_| reading.clone()))
+    }
+
+    /// The reading that has a post, by the id of its first version.
+    pub async fn post_reading(&self, first: &PostId) -> Result<Option<PostReading>, StoreError> {
+        let text: Option<String> =
+            self.redis.cmd("read the claim of a post", redis::cmd("GET").arg(self.reading_key(first))).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// The id of the last post read of a watched account.
@@ -140,6 +174,10 @@ impl Marks {
 
     fn processed_key(&self, post: &PostId) -> String {
         format!("{}processed:{post}", self.prefix)
+    }
+
+    fn reading_key(&self, first: &PostId) -> String {
+        format!("{}reading:{first}", self.prefix)
     }
 
     fn pick_key(&self, key: &str) -> String {

@@ -231,6 +231,23 @@ impl Picks<'_> {
         .map_err(StoreError::on("read a pick"))
     }
 
+    /// The picks that one of these posts had first, or named after another; at most 1,000.
+    pub async fn of_posts(&self, posts: &[PostId]) -> Result<Vec<PickRecord>, StoreError> {
+        let ids: Vec<&str> = posts.iter().map(PostId::as_str).collect();
+        sqlx::query_as(
+            "select distinct p.pick_key, p.pick, s.post_id as source_post, p.author, p.first_seen, p.terms
+             from pick_sightings s
+             join picks p on p.environment = s.environment and p.pick_key = s.pick_key
+             where s.environment = $1 and s.post_id = any($2)
+             limit 1000",
+        )
+        .bind(self.0.env_name())
+        .bind(&ids)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read the picks of posts"))
+    }
+
     /// The latest picks by when they were first seen, newest first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<PickRecord>, StoreError> {
         sqlx::query_as(

@@ -14,6 +14,8 @@ use crate::{
 pub enum SpendKind {
     /// Posts read from X.
     PostRead,
+    /// Posts of an account that it reads itself, and posts that mention it.
+    OwnRead,
     /// Users read from X.
     UserRead,
     /// A post made on X.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use perch_base::{Classified, Disposition, Environment};
 use perch_jobs::PostId;
-use perch_store::{Family, HotRecord, HotStore, Marks, RateWindow, RateWindows, StoreError};
+use perch_store::{Family, HotRecord, HotStore, Marks, PostReading, RateWindow, RateWindows, StoreError};
 use perch_testkit::TestRedis;
 use serde_json::json;
 
@@ -69,6 +69,19 @@ async fn a_post_is_processed_by_the_first_that_comes_and_by_it_again_after_a_cra
 }
 
 #[tokio::test]
+async fn of_the_versions_of_a_post_the_first_that_comes_is_acted_on() {
+    let redis = TestRedis::claim().await;
+    let marks = Marks::new(redis.door(), Environment::Staging);
+    let reading = |version, pick: &str| PostReading { version: post(version), picks: vec![pick.to_owned()] };
+    let (original, edit) = (reading("7", "spread|nba"), reading("8", "total|nba"));
+    assert_eq!(marks.post_reading(&post("7")).await.unwrap(), None);
+    for claim in [&original, &edit, &original] {
+        assert_eq!(marks.claim_post(&post("7"), claim, DAY).await.unwrap(), original);
+    }
+    assert_eq!(marks.post_reading(&post("7")).await.unwrap(), Some(original));
+}
+
+#[tokio::test]
 async fn a_pick_is_first_seen_once() {
     let redis = TestRedis::claim().await;
     let marks = Marks::new(redis.door(), Environment::Staging);
@@ -114,6 +127,10 @@ async fn answers_that_arrive_out_of_order_leave_the_smallest_remainder_of_the_la
     assert_eq!(set("x:main", 99, soon + TimeDelta::minutes(15)).await, (99, 15));
     assert_eq!(set("x:main", 3, soon).await, (99, 15), "an earlier window");
     assert_eq!(set("x:main", 0, soon).await.0, 0, "one that is used up is news");
+
+    let tomorrow = soon + TimeDelta::hours(20);
+    assert_eq!(set("x:day", 0, tomorrow).await.0, 0);
+    assert_eq!(set("x:day", 0, soon).await.1, 20 * 60, "a day that is used up is not over before its end");
 
     windows.set("x:other", RateWindow { limit: 1, remaining: 1, reset: Utc::now() }).await.unwrap();
     assert_eq!(windows.get("x:other").await.unwrap(), None);

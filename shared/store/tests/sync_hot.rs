@@ -153,6 +153,10 @@ async fn the_first_post_keeps_the_pick_and_the_others_are_sightings() {
     assert_eq!((picks[0].source_post.as_str(), picks[0].author.as_str()), ("1", "sharp"));
     assert_eq!(world.store.picks().get(&first.key).await.unwrap().unwrap().pick, first.pick);
     assert_eq!(world.store.picks().sightings(&first.key).await.unwrap().len(), 3);
+
+    let of_posts = world.store.picks().of_posts(&["2".parse().unwrap(), "4".parse().unwrap()]).await.unwrap();
+    assert_eq!(of_posts.len(), 1);
+    assert_eq!((of_posts[0].key.as_str(), of_posts[0].source_post.as_str()), (first.key.as_str(), "2"));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{
     actions::have_done,
+    edits::{Edit, Standing, flag, standing},
     pictures::{pictures, shown},
     prefilter::{Decision, decide},
     reading::{Reading, Unread, by_rules, read_picks},
@@ -31,6 +32,9 @@ pub struct Extracted {
     /// Why no model was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passed_over: Option<&'static str>,
+    /// How this version of an edited post differs from the one that is acted on, where another one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edit: Option<Edit>,
     /// Answers of the model that could not be used, before the one that could.
     pub objections: usize,
     /// The model.
@@ -49,21 +53,21 @@ fn is_zero(n: &usize) -> bool {
 
 /// Reads the picks out of one post, records them, and has something done about each new one.
 pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Extracted> {
-    let ExtractPost { post, account } = job;
+    let ExtractPost { post, account, .. } = &job;
     let services = services.charged_to("picks", post.author.clone(), &cx);
-    let decision = decide(&services.settings.picks, &post);
+    let decision = decide(&services.settings.picks, post);
     count_decision(decision);
     if !decision.asks() {
-        record(&services, &cx, &post, decision, None).await?;
+        record(&services, &cx, post, decision, None).await?;
         return Ok(Extracted { passed_over: Some(decision.reason), ..Extracted::default() });
     }
-    let (reading, is_new) = match answered_before(&services, &cx, &post).await? {
+    let (reading, is_new) = match answered_before(&services, &cx, post).await? {
         Some(reading) => (reading, false),
-        None => (read(&services, &cx, &post).await?, true),
+        None => (read(&services, &cx, post).await?, true),
     };
-    let found = named(normalised_answer(reading.answer.clone(), &post), &post);
+    let found = named(normalised_answer(reading.answer.clone(), post), post);
     if is_new {
-        record(&services, &cx, &post, decision, Some((&reading, found.len()))).await?;
+        record(&services, &cx, post, decision, Some((&reading, found.len()))).await?;
     }
     let mut extracted = Extracted {
         dropped: reading.dropped,
@@ -73,16 +77,27 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
         completion_tokens: reading.usage.completion_tokens,
         ..Extracted::default()
     };
-    for pick in found {
-        match sight(&services, &post, pick).await? {
-            Sight::New(record) => {
-                have_done(&services, &cx, &account, &post, &record).await?;
-                extracted.new += 1;
+    match standing(&services, &job, &found).await? {
+        Standing::Acted => {
+            for pick in found {
+                match sight(&services, post, pick).await? {
+                    Sight::New(record) => {
+                        have_done(&services, &cx, account, post, &record).await?;
+                        extracted.new += 1;
+                    }
+                    Sight::Again => extracted.seen_before += 1,
+                }
             }
-            Sight::Again => extracted.seen_before += 1,
+        }
+        Standing::Other(edit, acted) => {
+            if edit == Edit::OtherPicks {
+                flag(&services, &job, &found, &acted).await?;
+            }
+            extracted.edit = Some(edit);
+            count_edit(edit);
         }
     }
-    if extracted.new + extracted.seen_before > 0 {
+    if extracted.new + extracted.seen_before > 0 || extracted.edit == Some(Edit::OtherPicks) {
         cx.enqueue(&SyncHotState {}).await?;
     }
     metrics::counter!("perch_picks_total", "sight" => "new").increment(extracted.new as u64);
@@ -159,6 +174,14 @@ fn count_decision(decision: Decision) {
         _ => "passed_over",
     };
     metrics::counter!("perch_prefilter_total", "outcome" => outcome).increment(1);
+}
+
+fn count_edit(edit: Edit) {
+    let outcome = match edit {
+        Edit::SamePicks => "same_picks",
+        Edit::OtherPicks => "other_picks",
+    };
+    metrics::counter!("perch_edited_posts_total", "outcome" => outcome).increment(1);
 }
 
 async fn record(

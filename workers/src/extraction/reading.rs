@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use perch_base::Classified as _;
 use perch_clients::{
     ModelClient, ModelError,
-    models::{ChatRequest, Usage},
+    models::{ChatRequest, Usage, object_with},
 };
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
@@ -80,9 +82,10 @@ impl From<Unread> for Fail {
     }
 }
 
-/// Asks a model for the picks of a post, and again with the reason when an answer cannot be used.
+/// Asks a model for the picks of a post, and again with the reason when an answer cannot be used. One that gives none that can be
+/// used gives way to the next provider.
 ///
-/// When the last answer cannot be used either, the job is dead with that answer in its error.
+/// When no provider gives one, the job is dead with the last answer in its error.
 pub(super) async fn read_picks(services: &Services, post: &Post, pictures: &[String]) -> Result<Reading, Unread> {
     read(&Asker::Services(services), post, pictures, &mut Usage::default()).await
 }
@@ -100,9 +103,10 @@ enum Asker<'a> {
 }
 
 impl Asker<'_> {
-    async fn ask(&self, request: &ChatRequest) -> Result<Answered, Unanswered> {
+    async fn ask(&self, request: &ChatRequest, except: &[String]) -> Result<Answered, Unanswered> {
         match self {
-            Self::Services(services) => services.ask(Purpose::Extraction, request).await,
+            Self::Services(services) => services.ask(Purpose::Extraction, request, except).await,
+            Self::Model(_) if !except.is_empty() => Err(Unanswered::NobodyElse),
             Self::Model(model) => match model.complete(request).await {
                 Ok(completion) => Ok(Answered { provider: model.provider().to_owned(), completion }),
                 Err(error) if declined(&error) => Err(Unanswered::Declined(Box::new(error))),
@@ -123,7 +127,11 @@ struct Said {
 
 impl Said {
     fn whole(Answered { provider, completion }: Answered) -> Self {
-        let answer = Answer::parse(&completion.text);
+        // What stands around the object that was asked for is no part of the answer.
+        let answer = Answer::parse(&completion.text).or_else(|error| {
+            let object = object_with(&completion.text, "answer").ok_or(error)?;
+            Answer::parse(&serde_json::Value::Object(object).to_string())
+        });
         Self { answer, provider, model: completion.model, usage: completion.usage, text: completion.text }
     }
 
@@ -139,41 +147,85 @@ impl Said {
     }
 }
 
+/// Answers that cannot be used.
+#[derive(Debug, Default)]
+struct Objections {
+    /// In all.
+    count: usize,
+    /// How many of each provider that is still asked.
+    of: BTreeMap<String, usize>,
+    /// Providers that have had their tries, and are not asked any more.
+    used_up: Vec<String>,
+    /// What is wrong with the last one, and how it begins.
+    last: Option<(PickError, String)>,
+}
+
+impl Objections {
+    /// Whether the provider may be asked again.
+    fn add(&mut self, provider: &str, error: PickError, text: &str) -> bool {
+        self.count += 1;
+        self.last = Some((error, text.to_owned()));
+        let tries = self.of.entry(provider.to_owned()).or_default();
+        *tries += 1;
+        if *tries > MOST_OBJECTIONS {
+            self.used_up.push(provider.to_owned());
+        }
+        *tries <= MOST_OBJECTIONS
+    }
+
+    /// What is said when no provider gave an answer that can be used. The others may be back later, if there are any.
+    fn ended(self, unanswered: Unanswered) -> Unread {
+        let Some((error, text)) = self.last.filter(|_| !self.used_up.is_empty()) else {
+            return Unread::Unanswered(unanswered);
+        };
+        let why = unusable(&error, &self.used_up.join(" and "), &text);
+        Unread::Unusable(match unanswered {
+            Unanswered::NobodyElse => Fail::Dead(why),
+            Unanswered::Declined(declined) => Fail::Dead(format!("{declined}; {why}")),
+            // Each attempt asks those again that cannot be used, so it counts.
+            Unanswered::Held(_, held) => Fail::Retry(format!("{held}; {why}")),
+            Unanswered::Down(down, _) => Fail::Retry(format!("{down}; {why}")),
+        })
+    }
+}
+
 async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut Usage) -> Result<Reading, Unread> {
     let mut request = prompt::question(post, pictures);
-    let mut objections = 0;
+    let mut objections = Objections::default();
     loop {
-        let said = match asker.ask(&request).await {
+        let said = match asker.ask(&request, &objections.used_up).await {
             Ok(answered) => Said::whole(answered),
-            Err(Unanswered::Declined(error)) => {
-                Said::cut_off(*error).map_err(|error| Unread::Unanswered(Unanswered::Declined(Box::new(error))))?
-            }
-            Err(unanswered) => return Err(Unread::Unanswered(unanswered)),
+            Err(Unanswered::Declined(error)) => match Said::cut_off(*error) {
+                Ok(said) => said,
+                Err(error) => return Err(objections.ended(Unanswered::Declined(Box::new(error)))),
+            },
+            Err(unanswered) => return Err(objections.ended(unanswered)),
         };
         let Said { text, provider, model, usage: used, answer } = said;
         spent.prompt_tokens += used.prompt_tokens;
         spent.completion_tokens += used.completion_tokens;
-        match answer {
+        let error = match answer {
             Ok(answer) => {
                 return Ok(Reading {
                     answer,
                     usage: *spent,
                     provider,
                     model,
-                    objections,
+                    objections: objections.count,
                     pictures_missing: 0,
                     dropped: 0,
                 });
             }
-            Err(error) if objections == MOST_OBJECTIONS => {
-                return Err(Unread::Unusable(unusable(&error, &model, &text)));
-            }
-            Err(error) => {
-                tracing::info!(post = %post.id, %error, "the answer cannot be used; the model is asked again");
-                metrics::counter!("perch_malformed_answers_total", "provider" => provider).increment(1);
-                objections += 1;
-                request.messages.extend(prompt::objection(&text, &error));
-            }
+            Err(error) => error,
+        };
+        tracing::info!(post = %post.id, %provider, %error, "the answer cannot be used; a model is asked again");
+        metrics::counter!("perch_malformed_answers_total", "provider" => provider.clone()).increment(1);
+        let objection = prompt::objection(&text, &error);
+        if objections.add(&provider, error, &text) {
+            request.messages.extend(objection);
+        } else {
+            // Whoever comes next is not asked about the answers of another.
+            request = prompt::question(post, pictures);
         }
     }
 }
@@ -192,13 +244,13 @@ pub(super) fn by_rules(post: &Post, why: &str) -> Reading {
     }
 }
 
-fn unusable(error: &PickError, model: &str, text: &str) -> Fail {
-    Fail::Dead(format!(
-        "{model} gave no usable answer in {} tries: {error}; replay it, or discard it when the post is no pick. \
+fn unusable(error: &PickError, providers: &str, text: &str) -> String {
+    format!(
+        "{providers} gave no usable answer in {} tries: {error}; replay it, or discard it when the post is no pick. \
          The last answer was: {}",
         MOST_OBJECTIONS + 1,
         beginning(text, RAW_KEPT),
-    ))
+    )
 }
 
 fn beginning(text: &str, most: usize) -> String {
@@ -215,9 +267,26 @@ mod tests {
     #[test]
     fn an_unusable_answer_is_kept_with_the_job_and_not_without_bound() {
         let error = PickError { path: "$.line".into(), reason: "not a line".into() };
-        let Fail::Dead(why) = unusable(&error, "grok-4", &"ü".repeat(10_000)) else { panic!("it is dead") };
-        assert!(why.contains("$.line") && why.contains("grok-4") && why.contains("ü…"), "{why}");
+        let why = unusable(&error, "grok", &"ü".repeat(10_000));
+        assert!(why.contains("$.line") && why.contains("grok") && why.contains("ü…"), "{why}");
         assert!(why.chars().count() < 2_400);
+    }
+
+    #[test]
+    fn a_provider_has_its_tries_and_what_the_others_say_decides_whether_they_are_asked_later() {
+        let error = || PickError { path: "$".into(), reason: "not JSON".into() };
+        let tried = || {
+            let mut objections = Objections::default();
+            let again: Vec<bool> = (0..3).map(|_| objections.add("grok", error(), "prose")).collect();
+            assert_eq!((again, objections.used_up.clone()), (vec![true, true, false], vec!["grok".to_owned()]));
+            objections
+        };
+        let held = || Unanswered::Held(std::time::Duration::from_secs(60), "openai: slow".into());
+        assert!(
+            matches!(tried().ended(Unanswered::NobodyElse), Unread::Unusable(Fail::Dead(why)) if why.contains("prose"))
+        );
+        assert!(matches!(tried().ended(held()), Unread::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
+        assert!(matches!(Objections::default().ended(held()), Unread::Unanswered(Unanswered::Held(..))));
     }
 
     #[test]

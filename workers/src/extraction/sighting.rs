@@ -59,8 +59,13 @@ impl Named {
         Self { pick: bet.into(), terms, occasion }
     }
 
-    fn key(&self) -> String {
+    /// What makes it the same bet as that of another post.
+    pub(super) fn key(&self) -> String {
         self.pick.key_on(&self.occasion)
+    }
+
+    pub(super) fn pick(&self) -> &PickBody {
+        &self.pick
     }
 }
 

@@ -1,28 +1,29 @@
-use perch_clients::{
-    ModelError,
-    models::{ChatRequest, Completion},
-};
+use perch_clients::{ModelError, models::ChatRequest};
 use perch_queue::Fail;
 
 use crate::{
     Services,
-    models::{Purpose, Unanswered},
+    models::{Answered, Purpose, Unanswered},
 };
 
 /// What a model made of a question.
 pub(super) enum Asked {
     /// It answered.
-    Said(Completion),
+    Said(Answered),
     /// It answered at such length that the end is missing.
     CutOff,
     /// It declined.
     Declined,
 }
 
-/// Asks the models that write replies.
-pub(super) async fn ask(services: &Services, request: &ChatRequest) -> Result<Asked, Fail> {
-    match services.ask(Purpose::Reply, request).await {
-        Ok(answered) => Ok(Asked::Said(answered.completion)),
+/// Asks the models that write replies: those of other providers than these, where there are any.
+pub(super) async fn ask(services: &Services, request: &ChatRequest, except: &[String]) -> Result<Asked, Fail> {
+    let answered = match services.ask(Purpose::Reply, request, except).await {
+        Err(Unanswered::NobodyElse) => services.ask(Purpose::Reply, request, &[]).await,
+        answered => answered,
+    };
+    match answered {
+        Ok(answered) => Ok(Asked::Said(answered)),
         Err(Unanswered::Declined(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(Asked::CutOff),
         Err(Unanswered::Declined(_)) => Ok(Asked::Declined),
         Err(unanswered) => Err(unanswered.into()),

@@ -10,8 +10,9 @@ use super::{
     ask::{Asked, ask},
     course::{is_repeated, is_worth_another, recites, with},
     prompt::{self, Earlier, RULES, Voice},
+    reading::{Reply, reply_in},
 };
-use crate::Services;
+use crate::{Services, models::Answered};
 
 /// Times that the model is asked.
 const TIMES: usize = 2;
@@ -42,14 +43,20 @@ pub(super) async fn compose(
     let lately = services.store.mentions().latest_replies(&record.account, since, limit).await?;
     let mut written = Written::default();
     let mut time = 1;
+    // Whoever cannot be told what the reply is, is not asked a second time where somebody else is there.
+    let mut unclear = Vec::new();
     loop {
-        let verdict = match ask(services, &request).await? {
-            Asked::Said(completion) => {
+        let verdict = match ask(services, &request, &unclear).await? {
+            Asked::Said(Answered { provider, completion }) => {
                 written.model = Some(completion.model);
                 written.prompt_tokens += completion.usage.prompt_tokens;
                 written.completion_tokens += completion.usage.completion_tokens;
                 let (text, verdict) = judged(services, record, &completion.text, &lately);
                 written.text = Some(text);
+                if verdict.says(Code::Unclear) {
+                    metrics::counter!("perch_malformed_answers_total", "provider" => provider.clone()).increment(1);
+                    unclear.push(provider);
+                }
                 verdict
             }
             // What was written before is not what is too long.
@@ -76,8 +83,10 @@ pub(super) async fn compose(
 fn judged(services: &Services, record: &MentionRecord, answer: &str, lately: &[String]) -> (String, Verdict) {
     let guard = &services.replier.guard;
     // X names whoever is answered by itself.
-    let text = guard.without_ways_out(prompt::bare(answer), None);
+    let Reply { text, is_clear } = reply_in(answer);
+    let text = guard.without_ways_out(&text, None);
     let verdict = guard.text(&text, record.author.as_deref());
+    let verdict = with(verdict, Code::Unclear, !is_clear);
     let verdict = with(verdict, Code::Repeated, is_repeated(&text, lately));
     let verdict = with(verdict, Code::Recited, recites(&text, &[&services.replier.persona, RULES]));
     (text, verdict)

@@ -40,7 +40,8 @@ pub(super) fn of_reply(verdict: &Verdict, mode: ReviewMode) -> Course {
 
 /// Whether the model is asked for another reply. What sounds like need is not smoothed over by another wording.
 pub(super) fn is_worth_another(verdict: &Verdict) -> bool {
-    let is_bad = matches!(verdict, Verdict::Refuse(_)) || verdict.says(Code::Repeated) || verdict.says(Code::Recited);
+    let flagged = [Code::Repeated, Code::Recited, Code::Unclear].into_iter().any(|code| verdict.says(code));
+    let is_bad = matches!(verdict, Verdict::Refuse(_)) || flagged;
     is_bad && !verdict.says(Code::Crisis)
 }
 

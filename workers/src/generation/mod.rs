@@ -7,6 +7,7 @@ mod conversation;
 mod course;
 mod hand_over;
 mod prompt;
+mod reading;
 mod replier;
 mod reply_to_mention;
 mod review;

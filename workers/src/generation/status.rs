@@ -135,7 +135,7 @@ pub async fn mention_status(
     let last_day = store.mentions().counts(account, clock::now() - TimeDelta::days(1)).await?;
     let models = settings.models.replies.iter().map(|name| (name.clone(), format!("model:{name}:chat_completions")));
     let keys = [
-        ("reading mentions".to_owned(), "x:mentions:app".to_owned()),
+        ("reading mentions".to_owned(), format!("x:mentions:{account}")),
         ("posting".to_owned(), format!("x:posts_create:{account}")),
     ];
     let mut rate_limits = Vec::new();

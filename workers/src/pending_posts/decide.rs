@@ -53,11 +53,11 @@ pub(super) enum Resolution {
     NotDone,
 }
 
-/// Where nothing is sent, only an attempt that heard no answer from X can have sent something: one from before sending
-/// was turned off.
-pub(super) fn resolution(sending: Sending, state: EffectState) -> Resolution {
-    match (sending, state) {
-        (Sending::Simulated, EffectState::Intended) => Resolution::NotDone,
+/// What an attempt left open was sent or not as that attempt was to send it, whatever this one is to do: sending may have been
+/// turned off since.
+pub(super) fn resolution(was_live: bool, state: EffectState) -> Resolution {
+    match (was_live, state) {
+        (false, EffectState::Intended) => Resolution::NotDone,
         _ => Resolution::Ask,
     }
 }
@@ -181,10 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_sent_is_asked_for_even_where_nothing_is_sent_any_more() {
-        assert_eq!(resolution(Sending::Simulated, EffectState::Unknown), Resolution::Ask);
-        assert_eq!(resolution(Sending::Simulated, EffectState::Intended), Resolution::NotDone);
-        assert_eq!(resolution(Sending::Real, EffectState::Intended), Resolution::Ask);
+    fn what_may_have_been_sent_is_asked_for_and_what_was_only_simulated_is_not() {
+        for state in [EffectState::Intended, EffectState::Unknown] {
+            assert_eq!(resolution(true, state), Resolution::Ask);
+        }
+        assert_eq!(resolution(false, EffectState::Intended), Resolution::NotDone);
+        assert_eq!(resolution(false, EffectState::Unknown), Resolution::Ask, "only what was sent has no answer");
     }
 
     #[test]

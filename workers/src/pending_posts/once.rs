@@ -161,6 +161,7 @@ impl<A: Act> Once<'_, A> {
             job: self.cx.id(),
             attempt: self.cx.attempt(),
             holder: self.cx.worker().to_owned(),
+            live: self.sending == Sending::Real,
         }
     }
 
@@ -325,13 +326,13 @@ impl<A: Act> Once<'_, A> {
 
     /// Settles an effect that an earlier attempt left open, by what X says, and acts if it did not happen.
     async fn resolve(&self, effect: &StoredEffect, takeover: Takeover) -> Result<StoredEffect, Stop> {
-        if resolution(self.sending, effect.state) == Resolution::NotDone {
-            let because = "nothing is sent: live_posts is off".to_owned();
+        if resolution(effect.live, effect.state) == Resolution::NotDone {
+            let because = "that attempt was to send nothing: live_posts was off".to_owned();
             let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
             return self.act(permit, None).await;
         }
         let waited = Waited::of(effect.state, takeover.quiet(), &self.services.settings.x);
-        let search = self.look(effect.intended_at).await.map_err(|error| Stop::Failed(x_failed(error)))?;
+        let search = self.look(effect.intended_at).await.map_err(|error| self.not_asked(error))?;
         let evidence = evidence(&search, &waited);
         match finding(&search, &waited) {
             Finding::Happened(id) => {
@@ -359,6 +360,18 @@ impl<A: Act> Once<'_, A> {
                 ))))
             }
         }
+    }
+
+    /// X does not say whether an earlier attempt has done it. Nothing is recorded of that, and the next attempt asks again.
+    fn not_asked(&self, error: XError) -> Stop {
+        let (kind, key) = (self.act.kind(), &self.key);
+        Stop::Failed(match x_failed(error) {
+            Fail::Dead(why) => Fail::Dead(format!(
+                "an earlier attempt may have made the {kind}, and X cannot be asked for it: {why}; mend that and replay, or look \
+                 there and settle it with `perch effects resolve {key}`"
+            )),
+            fail => fail,
+        })
     }
 
     async fn look(&self, since: chrono::DateTime<chrono::Utc>) -> Result<Search, XError> {

@@ -65,7 +65,7 @@ impl Act for PublishPost {
     }
 
     async fn look(&self, services: &Services, user_id: &str, since: DateTime<Utc>) -> Result<Search, XError> {
-        services.x.find_recent_post(user_id, &self.text, self.reply_to.as_ref(), since).await
+        services.x.find_recent_post(&self.account, user_id, &self.text, self.reply_to.as_ref(), since).await
     }
 
     fn told(&self) -> Told<'_> {

@@ -95,7 +95,7 @@ fn action<A: Act>(once: &Once<'_, A>, state: ActionState, at: DateTime<Utc>, job
 
 /// Schedules the readings of the metrics of a post. Their ids follow from the post, so a second call adds nothing.
 async fn watch<A: Act>(once: &Once<'_, A>, post: &PostId, at: DateTime<Utc>) -> Result<(), EnqueueError> {
-    let cx = once.cx;
+    let (cx, account) = (once.cx, once.act.account());
     let after = &once.services.settings.analytics.collect_after;
     let reading = |run_at: DateTime<Utc>| {
         let name = format!("metrics:{post}:{}", (run_at - at).num_milliseconds());
@@ -105,7 +105,7 @@ async fn watch<A: Act>(once: &Once<'_, A>, post: &PostId, at: DateTime<Utc>) -> 
             parent: Some(cx.id()),
             ..EnqueueOptions::default()
         };
-        Ok(NewJob::of(&CollectMetrics { post_ids: vec![post.clone()] })?.with(options))
+        Ok(NewJob::of(&CollectMetrics { post_ids: vec![post.clone()], account: Some(account.clone()) })?.with(options))
     };
     let jobs = readings(at, after, clock::now()).into_iter().map(reading).collect::<Result<Vec<_>, EnqueueError>>()?;
     for answer in cx.client().submit_all(jobs).await {

@@ -55,7 +55,7 @@ impl Act for RetweetPost {
     }
 
     async fn look(&self, services: &Services, user_id: &str, since: DateTime<Utc>) -> Result<Search, XError> {
-        services.x.find_recent_repost(user_id, &self.post_id, since).await
+        services.x.find_recent_repost(&self.account, user_id, &self.post_id, since).await
     }
 
     fn told(&self) -> Told<'_> {

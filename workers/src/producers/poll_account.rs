@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::{
     UserIds,
-    sift::{Candidate, Reason, Sifted, by_age, candidates, read_from, sift},
+    sift::{Candidate, Reason, Sifted, candidates, read_from, sift},
     unread::{Unread, unread},
     user_ids::NoId,
     watch_list::{Plan, WatchList},
@@ -87,7 +87,7 @@ impl Poll<'_> {
         let since_id = since_id(self.services, self.username, self.account).await?;
         let read_to = self.account.and_then(|account| account.read_to);
         let is_ahead = |left: &PollProgress| match &left.newest {
-            Some(newest) => since_id.as_ref().is_none_or(|since| by_age(newest, since).is_gt()),
+            Some(newest) => since_id.as_ref().is_none_or(|since| since.is_older_than(newest)),
             None => left.since_id == since_id,
         };
         // One that is watched again begins anew.
@@ -140,9 +140,8 @@ impl Poll<'_> {
             is_kept = false;
             let posts = candidates(&page);
             let sifted = self.deal_with(&posts, progress.from).await?;
-            count(&mut progress.tally, &sifted, page.data.len());
-            let ids = page.data.into_iter().map(|post| post.id);
-            progress.newest = progress.newest.into_iter().chain(ids).max_by(by_age);
+            count(&mut progress.tally, &sifted, page.data.len() + page.odd.len());
+            progress.newest = progress.newest.into_iter().chain(page.newest().cloned()).max_by(PostId::by_age);
             progress.pages = progress.pages.saturating_add(1);
             let is_old = |oldest: &Candidate| progress.from.is_some_and(|from| oldest.post.created_at < from);
             progress.page = page.next_token.filter(|_| !posts.first().is_some_and(is_old));
@@ -162,6 +161,7 @@ impl Poll<'_> {
             pagination_token: progress.page.clone(),
             exclude_replies: true,
             exclude_reposts: true,
+            ..PostsQuery::default()
         };
         self.services.x.user_posts(user_id, &query).await
     }
@@ -183,8 +183,8 @@ impl Poll<'_> {
     async fn deal_with(&self, posts: &[Candidate], from: Option<DateTime<Utc>>) -> Result<Vec<Sifted>, Fail> {
         let processed = processed(self.services, posts, from).await?;
         let sifted = sift(posts, from, &processed);
-        let taken: Vec<&Post> =
-            posts.iter().zip(&sifted).filter(|(_, sifted)| **sifted == Sifted::Take).map(|(c, _)| &c.post).collect();
+        let taken: Vec<&Candidate> =
+            posts.iter().zip(&sifted).filter(|(_, sifted)| **sifted == Sifted::Take).map(|(c, _)| c).collect();
         hand_on(self.services, self.cx, &taken).await?;
         Ok(sifted)
     }
@@ -265,7 +265,7 @@ async fn since_id(
         // Redis knows nothing, so Postgres must say that there is nothing to know.
         (None, None) => services.store.accounts().get(username).await?.and_then(|account| account.since_id),
     };
-    Ok(hot.into_iter().chain(kept).max_by(by_age))
+    Ok(hot.into_iter().chain(kept).max_by(PostId::by_age))
 }
 
 /// The posts that an earlier poll handed on: by their marks, and by Postgres where a mark is missing. While Postgres is away
@@ -301,20 +301,21 @@ async fn processed(
 /// Enqueues the extraction of each post, records those that were accepted, and marks them. Fails when one was not accepted.
 ///
 /// In this order, because a post that is recorded or marked is not handed on again.
-async fn hand_on(services: &Services, cx: &JobContext, taken: &[&Post]) -> Result<(), Fail> {
+async fn hand_on(services: &Services, cx: &JobContext, taken: &[&Candidate]) -> Result<(), Fail> {
     let picks = &services.settings.picks;
-    let extraction = |post: &&Post| {
+    let extraction = |candidate: &&Candidate| {
+        let Candidate { post, earlier, .. } = candidate;
         let id = job_id(cx.enqueued_at(), &format!("extract:{}", post.id));
         let options = EnqueueOptions { id: Some(id), parent: Some(cx.id()), ..EnqueueOptions::default() };
-        let job = ExtractPost { post: (*post).clone(), account: picks.account.clone() };
+        let job = ExtractPost { post: post.clone(), account: picks.account.clone(), earlier: earlier.clone() };
         Ok(NewJob::of(&job)?.with(options))
     };
     let jobs = taken.iter().map(extraction).collect::<Result<Vec<_>, EnqueueError>>()?;
     let mut failure = None;
     let mut accepted: Vec<(&Post, JobId)> = Vec::new();
-    for (post, answer) in taken.iter().zip(cx.client().submit_all(jobs).await) {
+    for (candidate, answer) in taken.iter().zip(cx.client().submit_all(jobs).await) {
         match answer {
-            Ok(enqueued) => accepted.push((post, enqueued.id)),
+            Ok(enqueued) => accepted.push((&candidate.post, enqueued.id)),
             Err(error) => failure = failure.or(Some(error)),
         }
     }

@@ -189,7 +189,8 @@ async fn sift<'b>(
     account: &AccountId,
     batch: &'b Batch,
 ) -> Result<Vec<(&'b Read, Option<Left>)>, StoreError> {
-    let ids: Vec<PostId> = batch.mentions.iter().map(|read| read.mention.id.clone()).collect();
+    let versions = |read: &'b Read| read.earlier.iter().chain([&read.mention.id]).cloned();
+    let ids: Vec<PostId> = batch.mentions.iter().flat_map(versions).collect();
     let states = services.store.mentions().states(account, &ids).await?;
     let blocked = blocked(services, account).await?;
     let max_age = services.settings.mentions.max_age;

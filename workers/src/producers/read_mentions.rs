@@ -9,10 +9,7 @@ use perch_jobs::{AccountId, PostId};
 use perch_queue::Fail;
 use perch_store::StoreError;
 
-use super::{
-    sift::by_age,
-    sift_mentions::{Read, in_order, read},
-};
+use super::sift_mentions::{Read, in_order, read};
 use crate::{Services, outcome::x_failed};
 
 /// After an error that time does not mend, the mentions are left alone for at least so long.
@@ -21,7 +18,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(900);
 /// What was read, and where the next poll goes on.
 pub(super) struct Batch {
     pub mentions: Vec<Read>,
-    /// Posts without an author or a time.
+    /// Posts without an author or a time, and those that cannot be read at all.
     pub unreadable: usize,
     pub own_id: String,
     pub place: Place,
@@ -55,7 +52,7 @@ pub(super) async fn read_new(services: &Services, account: &AccountId) -> Result
             pagination_token: token.take(),
             ..PostsQuery::default()
         };
-        let page = match services.x.mentions(&own_id, &query).await {
+        let page = match services.x.mentions(account, &own_id, &query).await {
             Err(error @ (XError::Invalid { .. } | XError::Problem { .. })) if query.pagination_token.is_some() => {
                 tracing::warn!(%account, %error, "the place between two pages of mentions is lost; the next poll begins anew");
                 is_lost = true;
@@ -66,8 +63,8 @@ pub(super) async fn read_new(services: &Services, account: &AccountId) -> Result
         let now = clock::now();
         let before = mentions.len();
         mentions.extend(page.data.iter().filter_map(|post| read(post, &page.includes, now)));
-        unreadable += page.data.len() - (mentions.len() - before);
-        newest = newest.into_iter().chain(page.data.iter().map(|post| post.id.clone())).max_by(by_age);
+        unreadable += page.data.len() + page.odd.len() - (mentions.len() - before);
+        newest = newest.into_iter().chain(page.newest().cloned()).max_by(PostId::by_age);
         token = page.next_token;
         if token.is_none() {
             break;

@@ -10,13 +10,14 @@ use perch_clients::x::{Includes, ReferenceKind, XPost, unescape};
 use perch_jobs::{Mention, PostId};
 use perch_store::MentionState;
 
-use super::sift::by_age;
 use crate::generation::is_too_old;
 
 /// A mention that a poll read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Read {
     pub mention: Mention,
+    /// Its earlier versions: an edit is the same mention.
+    pub earlier: Vec<PostId>,
     pub author: Option<String>,
     pub is_repost: bool,
 }
@@ -54,6 +55,7 @@ pub(super) fn read(post: &XPost, includes: &Includes, now: DateTime<Utc>) -> Opt
     Some(Read {
         author: includes.user(&author_id).map(|user| user.username.clone()),
         is_repost: post.is_repost(),
+        earlier: post.earlier(),
         mention: Mention {
             id: post.id.clone(),
             text: unescape(post.full_text()).into_owned(),
@@ -68,7 +70,7 @@ pub(super) fn read(post: &XPost, includes: &Includes, now: DateTime<Utc>) -> Opt
 
 /// Oldest first, each once.
 pub(super) fn in_order(mut mentions: Vec<Read>) -> Vec<Read> {
-    mentions.sort_by(|a, b| by_age(&a.mention.id, &b.mention.id));
+    mentions.sort_by(|a, b| a.mention.id.by_age(&b.mention.id));
     mentions.dedup_by(|a, b| a.mention.id == b.mention.id);
     mentions
 }
@@ -86,7 +88,8 @@ pub(super) struct Known<'a> {
 /// Why a mention is left out, as far as it can be told without counting replies.
 pub(super) fn left_out(read: &Read, known: &Known<'_>) -> Option<Left> {
     let mention = &read.mention;
-    if known.states.get(&mention.id).is_some_and(|state| *state != MentionState::Seen) {
+    let is_dealt_with = |id: &PostId| known.states.get(id).is_some_and(|state| *state != MentionState::Seen);
+    if is_dealt_with(&mention.id) || read.earlier.iter().any(is_dealt_with) {
         Some(Left::Processed)
     } else if mention.author_id == known.own_id {
         Some(Left::Own)
@@ -160,6 +163,8 @@ mod tests {
         };
         assert_eq!(left_out(&at("1", "12", "fan"), &known), Some(Left::Processed));
         assert_eq!(left_out(&at("2", "12", "fan"), &known), None, "one that was only seen is dealt with again");
+        let edited = Read { earlier: vec!["1".parse().expect("an id")], ..at("3", "12", "fan") };
+        assert_eq!(left_out(&edited, &known), Some(Left::Processed), "its first version was answered");
         assert_eq!(left_out(&at("3", "1000", "perch_bot"), &known), Some(Left::Own));
         assert_eq!(left_out(&Read { is_repost: true, ..at("3", "12", "fan") }, &known), Some(Left::Repost));
         assert_eq!(left_out(&at("3", "12", "Troll"), &known), Some(Left::Blocked));

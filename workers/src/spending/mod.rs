@@ -136,6 +136,7 @@ impl Spending {
     fn price(&self, charge: Charge) -> (SpendKind, i64) {
         let (kind, dollars) = match charge {
             Charge::PostRead => (SpendKind::PostRead, self.prices.post_read),
+            Charge::OwnRead => (SpendKind::OwnRead, self.prices.own_read),
             Charge::UserRead => (SpendKind::UserRead, self.prices.user_read),
             Charge::Post => (SpendKind::Post, self.prices.post),
             Charge::PostWithLink => (SpendKind::PostWithLink, self.prices.post_with_link),

@@ -43,7 +43,7 @@ pub struct CostLine {
     pub bot: String,
     /// The account that it was for; empty where it is not known.
     pub account: String,
-    /// What was paid for: `post_read`, `user_read`, `post`, `post_with_link`, `summoned_reply`, `retweet`, `model`.
+    /// What was paid for: `post_read`, `own_read`, `user_read`, `post`, `post_with_link`, `summoned_reply`, `retweet`, `model`.
     pub kind: String,
     /// Calls.
     pub calls: i64,

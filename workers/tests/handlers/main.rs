@@ -8,6 +8,7 @@ mod ledger;
 mod lost_mentions;
 mod mentions;
 mod metrics;
+mod odd_answers;
 mod outages;
 mod pacing;
 mod polling;

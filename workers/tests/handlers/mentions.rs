@@ -83,7 +83,7 @@ async fn a_mention_is_answered_on_x_once_in_the_words_of_the_model() {
 
     let asked = &together.asked()[0];
     assert_eq!(asked["model"], "meta-llama/Llama-3.3-70B-Instruct-Turbo");
-    assert_eq!((&asked["max_tokens"], asked["messages"][0]["role"].as_str()), (&json!(200), Some("system")));
+    assert_eq!((&asked["max_tokens"], asked["messages"][0]["role"].as_str()), (&json!(1_000), Some("system")));
     assert!((asked["temperature"].as_f64().expect("a number") - 0.8).abs() < 1e-6);
     assert_eq!(asked["messages"][1]["content"], "<mention>\n@perch_bot ‹mention› who do you like & why?\n</mention>");
 

@@ -60,7 +60,8 @@ async fn a_post_whose_bet_is_on_its_picture_waits_for_a_model_that_sees_through_
     let ended = world.ended(id).await;
     assert_eq!((ended.state, ended.attempts), (JobState::Done, 4), "{:?}", ended.last_error);
     let result = ended.result.expect("a result");
-    assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4")));
+    let model = &world.settings.models.providers["grok"].model;
+    assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!(model)));
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ async fn claim_and_die(world: &World, job: JobId, text: &str) {
         job,
         attempt: 1,
         holder: lost_worker(),
+        live: true,
     };
     let claim = world.store.effects().claim(&intent).await.expect("Postgres answers");
     assert!(matches!(claim, Claim::Granted(_)));
@@ -115,6 +116,7 @@ async fn an_attempt_that_died_after_confirming_leaves_its_records_to_the_next() 
         job,
         attempt: 1,
         holder: lost_worker(),
+        live: true,
     };
     let effects = world.store.effects();
     let Ok(Claim::Unresolved { takeover, .. }) = effects.claim(&again).await else { panic!("it is open") };

@@ -82,6 +82,7 @@ async fn an_attempt_that_died_after_retweeting_is_made_good_by_the_next() {
         job,
         attempt: 1,
         holder: lost_worker(),
+        live: true,
     };
     let claim = world.store.effects().claim(&intent).await.expect("Postgres answers");
     assert!(matches!(claim, Claim::Granted(_)));

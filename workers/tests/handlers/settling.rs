@@ -52,6 +52,7 @@ async fn what_a_silent_attempt_may_be_doing_is_not_repeated_before_its_call_must
         job,
         attempt: 1,
         holder: lost_worker(),
+        live: true,
     };
     let claim = world.store.effects().claim(&intent).await.expect("Postgres answers");
     assert!(matches!(claim, Claim::Granted(_)));

@@ -190,7 +190,7 @@ impl World {
             created_at: Utc::now(),
             media: Vec::new(),
         };
-        ExtractPost { post, account: main_account() }
+        ExtractPost { post, account: main_account(), earlier: Vec::new() }
     }
 
     pub fn redis(&self) -> &TestRedis {

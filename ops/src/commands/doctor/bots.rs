@@ -1,4 +1,4 @@
-//! Whom the bots are, and whom they watch.
+//! Whom the bots are, whom they watch, and whether the models answer.
 
 use perch_base::Settings;
 use perch_clients::XError;
@@ -9,7 +9,7 @@ use perch_workers::{
     producers::watch_list::{WatchList, Watched},
 };
 
-use super::check::Check;
+use super::{check::Check, models};
 use crate::{
     app::{queues, store},
     error::{OpsError, chain},
@@ -20,9 +20,17 @@ const WATCHED: &str = "watched accounts";
 /// Handles that a line names; the rest are counted.
 const MOST_NAMED: usize = 5;
 
-/// Findings about the accounts: those that post, whose tokens X is asked about, and those that are watched.
+/// Findings about the accounts: those that post, whose tokens X is asked about, and those that are watched; and about the models,
+/// each of which is asked once.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
-    let mut checks = owners(settings).await;
+    let mut checks = match services(settings) {
+        Ok(services) => {
+            let (mut owners, models) = tokio::join!(owners(settings, &services), models::checks(settings, &services));
+            owners.extend(models);
+            owners
+        }
+        Err(error) => vec![Check::fail(OWNERS, chain(&error)).mend("correct what is named")],
+    };
     checks.push(match watched(settings).await {
         Ok(accounts) => judge_watched(&accounts),
         Err(error) => Check::warn(WATCHED, chain(&error)).mend("mend the connection first"),
@@ -48,14 +56,10 @@ fn judge_watched(accounts: &[Watched]) -> Check {
 }
 
 /// X says of each account with tokens whose they are: another than the configured one reads somebody else's mentions.
-async fn owners(settings: &Settings) -> Vec<Check> {
+async fn owners(settings: &Settings, services: &Services) -> Vec<Check> {
     if settings.secrets.x_consumer.is_none() || settings.secrets.x_accounts.is_empty() {
         return Vec::new();
     }
-    let services = match services(settings) {
-        Ok(services) => services,
-        Err(error) => return vec![Check::fail(OWNERS, chain(&error)).mend("correct what is named")],
-    };
     let mut checks = Vec::new();
     for account in settings.secrets.x_accounts.keys() {
         let username = settings.x.accounts.get(account).map_or("", |account| account.username.as_str());

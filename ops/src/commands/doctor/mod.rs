@@ -5,6 +5,7 @@ mod bots;
 mod brake;
 mod check;
 mod configuration;
+mod models;
 mod postgres;
 mod recovery;
 mod redis;

@@ -19,6 +19,8 @@ pub enum XPlan {
 pub struct XPrices {
     /// A post read.
     pub post_read: f64,
+    /// A post read that is the account's own, or mentions it.
+    pub own_read: f64,
     /// A user read.
     pub user_read: f64,
     /// A post made.
@@ -35,6 +37,7 @@ impl Default for XPrices {
     fn default() -> Self {
         Self {
             post_read: 0.005,
+            own_read: 0.001,
             user_read: 0.010,
             post: 0.015,
             post_with_link: 0.200,

@@ -13,6 +13,7 @@ pub(super) fn x(check: &mut Check, x: &XSettings) {
     let prices = x.prices;
     for (name, price) in [
         ("post_read", prices.post_read),
+        ("own_read", prices.own_read),
         ("user_read", prices.user_read),
         ("post", prices.post),
         ("post_with_link", prices.post_with_link),
@@ -25,6 +26,14 @@ pub(super) fn x(check: &mut Check, x: &XSettings) {
 }
 
 pub(super) fn provider(check: &mut Check, key: &str, provider: &ProviderSettings) {
+    let effort = &provider.reasoning_effort;
+    if !effort.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') || effort.len() > 20 {
+        check.refuse(
+            format!("{key}.reasoning_effort"),
+            format!("is {effort:?}"),
+            "a word that the provider knows, such as none, low, medium or high, or empty",
+        );
+    }
     check.range(format!("{key}.price.prompt"), provider.price.prompt, 0.0..=100_000.0);
     check.range(format!("{key}.price.completion"), provider.price.completion, 0.0..=100_000.0);
     budget(check, &format!("{key}.budget"), provider.budget);

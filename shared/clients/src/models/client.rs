@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use http::{HeaderValue, Method, header};
@@ -8,13 +12,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    ChatRequest, Completion, ModelError, Usage,
-    types::about_tokens,
-    wire::{self, Complaint, Verdict},
+    ChatRequest, Completion, Dialect, ModelError, Setting,
+    answer::{self, Complaint, Unread, Verdict},
+    wire,
 };
 use crate::{
     RateLimits,
-    headers::{UNSTATED_WAIT, clamped, model_wait, model_window, retry_after},
+    headers::{clamped, model_wait, model_window, retry_after},
     http::{Answer, MAX_BODY, SendError, Transport, bearer, endpoint, is_http, root_cause, setup_advice},
 };
 
@@ -37,14 +41,26 @@ pub struct ProviderConfig {
     pub timeout: Duration,
     /// Whether pictures are sent along.
     pub images: bool,
+    /// How it is asked.
+    pub dialect: Dialect,
 }
 
 /// A client of one provider. It keeps connections open and is meant to be shared, in an [`Arc`].
+///
+/// A parameter that the model refuses is left out from then on: models of one provider differ in what they take.
 pub struct ModelClient {
     config: ProviderConfig,
     url: Url,
     authorization: Option<HeaderValue>,
     transport: Transport,
+    learned: Mutex<Learned>,
+}
+
+/// How a provider is asked by now, and what it refused of how it was to be asked.
+#[derive(Debug, Clone)]
+struct Learned {
+    dialect: Dialect,
+    settings: Vec<Setting>,
 }
 
 impl ModelClient {
@@ -59,7 +75,8 @@ impl ModelClient {
             .map_err(|error| setup(setup_advice(&error)))?;
         let url = endpoint(&config.base_url, &["chat", "completions"]);
         let authorization = config.key.as_ref().and_then(bearer);
-        Ok(Self { config, url, authorization, transport })
+        let learned = Mutex::new(Learned { dialect: config.dialect.clone(), settings: Vec::new() });
+        Ok(Self { config, url, authorization, transport, learned })
     }
 
     /// A client for the provider `name` of `[models.providers]`.
@@ -76,6 +93,7 @@ impl ModelClient {
             key_variable: provider.api_key_env.clone(),
             timeout: provider.timeout,
             images: provider.images,
+            dialect: provider.into(),
         };
         Self::new(config, limits)
     }
@@ -102,33 +120,63 @@ impl ModelClient {
 
     /// The same, for no longer than this time and that of the provider.
     pub async fn complete_within(&self, time: Duration, asked: &ChatRequest) -> Result<Completion, ModelError> {
-        let mut request = self.request(asked)?;
-        *request.timeout_mut() = Some(time.min(self.config.timeout));
-        let key = format!("model:{}:{ENDPOINT}", self.config.name);
-        if let Some(wait) = self.transport.held_back(&key, ENDPOINT).await {
-            return Err(ModelError::RateLimited { provider: self.name(), after: clamped(wait) });
+        let until = Instant::now() + time.min(self.config.timeout);
+        loop {
+            let dialect = self.learned().dialect.clone();
+            match self.ask(&dialect, until, asked).await {
+                // What was refused was not served, and is not paid for.
+                Err(ModelError::Unsupported { setting, message, .. }) if self.learns(&dialect, setting, &message) => {}
+                answered => return answered,
+            }
         }
-        let answer = self.transport.send(ENDPOINT, request).await.map_err(|error| self.unsent(error))?;
-        let now = Utc::now();
-        if let Some(window) = model_window(&answer.headers, now) {
-            self.transport.record(&key, window.limit, window.remaining, window.reset).await;
-        }
-        if answer.status.is_success() {
-            return self.completed(asked, &answer);
-        }
-        let error = self.refused(&answer);
-        if let ModelError::RateLimited { after, .. } = &error {
-            self.transport.record(&key, 0, 0, now + *after).await;
-        }
-        Err(error)
     }
 
-    fn request(&self, request: &ChatRequest) -> Result<Request, ModelError> {
+    /// Settings of the provider that its model asked for meanwhile, as they stand in the configuration.
+    pub fn settings_learned(&self) -> Vec<Setting> {
+        self.learned().settings.clone()
+    }
+
+    async fn ask(&self, dialect: &Dialect, until: Instant, asked: &ChatRequest) -> Result<Completion, ModelError> {
+        let mut request = self.request(dialect, asked)?;
+        *request.timeout_mut() = Some(until.saturating_duration_since(Instant::now()));
+        let key = format!("model:{}:{ENDPOINT}", self.config.name);
+        if let Some(wait) = self.transport.held_back(&key, ENDPOINT).await {
+            let message = String::new();
+            return Err(ModelError::RateLimited { provider: self.name(), after: clamped(wait), message });
+        }
+        let sent = Instant::now();
+        let answer = self.transport.send(ENDPOINT, request).await.map_err(|error| self.unsent(error))?;
+        if let Some(window) = model_window(&answer.headers, Utc::now()) {
+            self.transport.record(&key, window).await;
+        }
+        let mut result = self.read(dialect, asked, &answer);
+        if let Err(ModelError::RateLimited { after, .. }) = &mut result {
+            *after = self.transport.refused(&key, 0, sent, model_wait(&answer.headers, Utc::now())).await;
+        } else {
+            self.transport.served(&key);
+        }
+        result
+    }
+
+    fn read(&self, dialect: &Dialect, asked: &ChatRequest, answer: &Answer) -> Result<Completion, ModelError> {
+        if !answer.status.is_success() {
+            return Err(self.refusal(dialect, answer, &answer::complaint(&answer.body)));
+        }
+        match answer::read(&answer.body, asked.about_tokens()) {
+            Ok(answer) => self.completed(answer),
+            Err(Unread::Error(complaint)) => Err(self.refusal(dialect, answer, &complaint)),
+            Err(Unread::Malformed(reason)) => {
+                Err(ModelError::Decode { provider: self.name(), reason: self.transport.presentable(&reason) })
+            }
+        }
+    }
+
+    fn request(&self, dialect: &Dialect, request: &ChatRequest) -> Result<Request, ModelError> {
         let authorization = self.authorization.clone().ok_or_else(|| ModelError::NotConfigured {
             provider: self.name(),
             variable: self.config.key_variable.clone(),
         })?;
-        let body = wire::body(request, &self.config.model, self.config.images);
+        let body = wire::body(request, &self.config.model, self.config.images, dialect);
         let mut request = Request::new(Method::POST, self.url.clone());
         request.headers_mut().insert(header::AUTHORIZATION, authorization);
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -136,19 +184,9 @@ impl ModelClient {
         Ok(request)
     }
 
-    fn completed(&self, asked: &ChatRequest, answer: &Answer) -> Result<Completion, ModelError> {
-        let answer: wire::Answer = serde_json::from_slice(&answer.body).map_err(|error| ModelError::Decode {
-            provider: self.name(),
-            reason: self.transport.presentable(&error.to_string()),
-        })?;
-        let provider = self.name();
-        let verdict = wire::verdict(answer.choices);
-        // A question of no tokens is one that was not counted.
-        let usage = answer.usage.filter(|usage| usage.prompt_tokens > 0).unwrap_or_else(|| Usage {
-            prompt_tokens: asked.about_tokens(),
-            completion_tokens: verdict.text().map_or(0, about_tokens),
-        });
-        match verdict {
+    fn completed(&self, answer: answer::Answer) -> Result<Completion, ModelError> {
+        let (provider, usage) = (self.name(), answer.usage);
+        match answer.verdict {
             Verdict::Said(text) => {
                 let model = answer.model.unwrap_or_else(|| self.config.model.clone());
                 Ok(Completion { text, usage, model })
@@ -161,23 +199,57 @@ impl ModelClient {
         }
     }
 
-    fn refused(&self, answer: &Answer) -> ModelError {
-        let Complaint { code, message } = wire::complaint(&answer.body);
-        let message = self.transport.presentable(if message.is_empty() { "no reason given" } else { &message });
-        let (provider, status, now) = (self.name(), answer.status.as_u16(), Utc::now());
+    /// The error that a refusal stands for, by its own code where it has one: some providers refuse with status 200.
+    fn refusal(&self, dialect: &Dialect, answer: &Answer, complaint: &Complaint) -> ModelError {
+        let (provider, now) = (self.name(), Utc::now());
+        let stated = answer.status.as_u16();
+        let status = complaint.status.filter(|_| answer.status.is_success()).unwrap_or(stated);
+        let said = if complaint.message.is_empty() { "no reason given" } else { &complaint.message };
+        let message = self.transport.presentable(said);
         match status {
             402 => ModelError::QuotaExhausted { provider, message },
-            429 if code == "insufficient_quota" => ModelError::QuotaExhausted { provider, message },
+            200..500 if complaint.is_about_credit() => ModelError::QuotaExhausted { provider, message },
             401 | 403 => {
                 ModelError::Unauthorized { provider, status, message, variable: self.config.key_variable.clone() }
             }
-            429 => {
-                let after = model_wait(&answer.headers, now).unwrap_or(UNSTATED_WAIT);
-                ModelError::RateLimited { provider, after }
+            // How long is told by whoever asks again.
+            429 => ModelError::RateLimited { provider, after: Duration::ZERO, message },
+            200..300 | 500.. => {
+                ModelError::Server { provider, status, message, retry_after: retry_after(&answer.headers, now) }
             }
-            500.. => ModelError::Server { provider, status, retry_after: retry_after(&answer.headers, now) },
-            _ => ModelError::Rejected { provider, status, message },
+            _ => match dialect.setting_against(complaint) {
+                Some(setting) => ModelError::Unsupported { provider, setting, message },
+                None => ModelError::Rejected { provider, status, message },
+            },
         }
+    }
+
+    /// Leaves out from now on what the model refused of a request in this dialect. True when the request can be made again.
+    fn learns(&self, asked_in: &Dialect, setting: Setting, message: &str) -> bool {
+        let mut learned = self.learned();
+        // Somebody else has learned it meanwhile.
+        if learned.dialect != *asked_in {
+            return true;
+        }
+        let is_known = |known: &Setting| std::mem::discriminant(known) == std::mem::discriminant(&setting);
+        if learned.settings.iter().any(is_known) {
+            return false;
+        }
+        tracing::warn!(
+            provider = %self.config.name,
+            model = %self.config.model,
+            message,
+            "the model does not take {}, which is left out from now on; set {setting} in [models.providers.{}]",
+            setting.parameter(),
+            self.config.name,
+        );
+        learned.dialect = learned.dialect.clone().with(setting);
+        learned.settings.push(setting);
+        true
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unsent(&self, error: SendError) -> ModelError {

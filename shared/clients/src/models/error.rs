@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use perch_base::{Classified, Disposition};
 
-use super::Usage;
+use super::{Setting, Usage};
 use crate::headers::clamped;
 
 /// Why a model gave no answer. `provider` is its name in `[models.providers]`.
@@ -10,12 +10,14 @@ use crate::headers::clamped;
 #[non_exhaustive]
 pub enum ModelError {
     /// The rate limit is used up (429), or known to be and nothing was sent.
-    #[error("{provider}: the rate limit is used up; it resets in {} s", after.as_secs_f64().ceil())]
+    #[error("{provider}: the rate limit is used up{}; it is asked again in {} s", in_words(message), after.as_secs_f64().ceil())]
     RateLimited {
         /// The provider.
         provider: String,
-        /// The wait that the provider asks for: 1 second to a day.
+        /// The wait that the provider asks for, longer when it refuses again and again: 1 second to a day.
         after: Duration,
+        /// What the provider says; empty when nothing was sent.
+        message: String,
     },
     /// The credit of the account is used up.
     #[error("{provider}: the credit is used up ({message}); top it up at the provider, then replay")]
@@ -49,6 +51,16 @@ pub enum ModelError {
         /// What the provider says.
         message: String,
     },
+    /// The model does not take a parameter, and leaving it out did not help.
+    #[error("{provider}: the model does not take {} ({message}); set {setting} in [models.providers.{provider}]", setting.parameter())]
+    Unsupported {
+        /// The provider.
+        provider: String,
+        /// What to set.
+        setting: Setting,
+        /// What the provider says.
+        message: String,
+    },
     /// The model declines to answer.
     #[error("{provider}: the model declines to answer ({reason})")]
     Refused {
@@ -60,7 +72,10 @@ pub enum ModelError {
         usage: Usage,
     },
     /// The answer ended at the token limit.
-    #[error("{provider}: the answer was cut off after {} tokens; a shorter one can be asked for", usage.completion_tokens)]
+    #[error(
+        "{provider}: the answer was cut off after {} tokens; ask for a shorter one, or lower reasoning_effort in [models.providers.{provider}]",
+        usage.completion_tokens
+    )]
     Truncated {
         /// The provider.
         provider: String,
@@ -77,13 +92,15 @@ pub enum ModelError {
         /// What that cost in tokens.
         usage: Usage,
     },
-    /// The provider failed (5xx).
-    #[error("{provider}: failed with status {status}; it can be tried again")]
+    /// The provider failed (5xx), or says in an answer of status 200 that it did.
+    #[error("{provider}: failed with status {status}{}; it can be tried again", in_words(message))]
     Server {
         /// The provider.
         provider: String,
         /// The status of the answer.
         status: u16,
+        /// What the provider says.
+        message: String,
         /// The wait that the answer asks for.
         retry_after: Option<Duration>,
     },
@@ -149,12 +166,36 @@ pub enum ModelError {
     },
 }
 
+/// What a provider says, in brackets.
+fn in_words(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(" ({message})") }
+}
+
 impl ModelError {
     /// What a call that ended so cost in tokens, as far as there was an answer.
     pub fn usage(&self) -> Option<Usage> {
         match self {
             Self::Refused { usage, .. } | Self::Truncated { usage, .. } | Self::Empty { usage, .. } => Some(*usage),
             _ => None,
+        }
+    }
+
+    /// What went wrong in one word, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate_limited",
+            Self::QuotaExhausted { .. } => "no_credit",
+            Self::Unauthorized { .. } | Self::NotConfigured { .. } => "credentials",
+            Self::Rejected { .. } => "rejected",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Refused { .. } => "refused",
+            Self::Truncated { .. } => "truncated",
+            Self::Empty { .. } => "empty",
+            Self::Server { .. } => "failed",
+            Self::Timeout { .. } => "timeout",
+            Self::Connect { .. } | Self::Interrupted { .. } => "connection",
+            Self::Decode { .. } | Self::Oversized { .. } => "unreadable",
+            Self::Setup { .. } => "setup",
         }
     }
 
@@ -184,6 +225,7 @@ impl Classified for ModelError {
             Self::QuotaExhausted { .. }
             | Self::Unauthorized { .. }
             | Self::Rejected { .. }
+            | Self::Unsupported { .. }
             | Self::Refused { .. }
             | Self::Truncated { .. }
             | Self::NotConfigured { .. }

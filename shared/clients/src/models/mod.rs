@@ -1,10 +1,16 @@
 //! Language models behind OpenAI's chat completions: xAI, Together, `OpenAI` and whoever else speaks that wire.
 
+mod answer;
 mod client;
+mod dialect;
 mod error;
+mod reasoning;
+mod shape;
 mod types;
 mod wire;
 
 pub use client::{ModelClient, ProviderConfig};
+pub use dialect::{Dialect, Setting};
 pub use error::ModelError;
+pub use shape::object_with;
 pub use types::{ChatRequest, Completion, Message, Part, Role, Usage};

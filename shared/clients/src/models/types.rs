@@ -81,7 +81,7 @@ pub enum Part {
 /// A model's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
-    /// The text; JSON when a schema was asked for, which the caller still has to check.
+    /// The text, without what the model thought before it; JSON when a schema was asked for, which the caller still has to check.
     pub text: String,
     /// What it cost in tokens.
     pub usage: Usage,
@@ -95,7 +95,7 @@ pub struct Usage {
     /// Tokens that were read.
     #[serde(default)]
     pub prompt_tokens: u64,
-    /// Tokens that were written.
+    /// Tokens that were written, those of what the model thought among them.
     #[serde(default)]
     pub completion_tokens: u64,
 }

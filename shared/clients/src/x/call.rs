@@ -1,22 +1,24 @@
 //! One call: who makes it, how it is signed, what its answer means.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use chrono::Utc;
 use http::{HeaderValue, Method, header};
-use perch_jobs::AccountId;
+use perch_jobs::{AccountId, PostId};
 use reqwest::Request;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use url::Url;
 
 use super::{
-    Absence, CreatedPost, Problem, Reposted, XClient, XError, XUser,
+    Absence, Odd, Problem, XClient, XError,
     error::{Asked, refusal},
+    listed::tidy,
     types::Envelope,
 };
 use crate::{
     Charge, EffectPermit, OverBudget, Reserved,
-    headers::{clamped, retry_after, x_window},
+    headers::{clamped, retry_after, strictest, x_wait, x_windows},
     http::{Answer, MAX_BODY, SendError, endpoint, root_cause},
     last_look::{Withheld, guarded},
     meter::Aside,
@@ -53,22 +55,14 @@ pub(super) struct Call<'a> {
     pub(super) charge: Option<(Charge, u32)>,
 }
 
-/// How many of what is paid for an answer carries.
-pub(super) trait Billed {
-    fn units(&self) -> u32 {
-        1
+/// How many of what is paid for an answer carries, whether all of it can be read or not.
+fn units_in(answer: &Value) -> u32 {
+    match &answer["data"] {
+        Value::Array(items) => u32::try_from(items.len()).unwrap_or(u32::MAX),
+        Value::Null => 0,
+        _ => 1,
     }
 }
-
-impl<T> Billed for Vec<T> {
-    fn units(&self) -> u32 {
-        u32::try_from(self.len()).unwrap_or(u32::MAX)
-    }
-}
-
-impl Billed for XUser {}
-impl Billed for CreatedPost {}
-impl Billed for Reposted {}
 
 impl<'a> Call<'a> {
     pub(super) fn get(endpoint: &'static str, path: &'a [&'a str], caller: Caller<'a>) -> Self {
@@ -133,7 +127,7 @@ impl<'a> Call<'a> {
     pub(super) fn single<T>(&self, envelope: Envelope<T>, status: u16) -> Result<T, XError> {
         match envelope.data {
             Some(data) => Ok(data),
-            None => Err(self.refused_whole(envelope.errors, status)),
+            None => Err(self.refused_whole(envelope.errors.items, status)),
         }
     }
 
@@ -153,10 +147,7 @@ impl<'a> Call<'a> {
 
 impl XClient {
     /// Makes a call and reads its answer; the number is the status.
-    pub(super) async fn call<T: DeserializeOwned + Billed>(
-        &self,
-        call: &Call<'_>,
-    ) -> Result<(Envelope<T>, u16), XError> {
+    pub(super) async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(Envelope<T>, u16), XError> {
         let (request, withheld) = self.request(call)?;
         let key = call.limit_key();
         if let Some(wait) = self.transport.held_back(&key, call.endpoint).await {
@@ -166,13 +157,18 @@ impl XClient {
         // A write may have been done, and is paid for then.
         let lost = if call.write.is_some() { most } else { 0 };
         let aside = Aside::new(&*self.meter, &self.spender, self.reserve(call).await?, lost);
-        let answered = self.send(call, &key, request, &withheld).await;
-        let units = match &answered {
-            Ok((envelope, _)) => envelope.data.as_ref().map_or(0, Billed::units),
-            Err(error) if error.outcome_known() => 0,
-            // X has given what it charges for, though it cannot be read.
-            Err(XError::Decode { .. } | XError::Oversized { .. }) => most,
-            Err(_) => lost,
+        let (answered, units) = match self.send(call, &key, request, &withheld).await {
+            Ok(answer) => match json(call, &answer) {
+                Ok(body) => {
+                    let units = units_in(&body);
+                    (self.decoded(call, body, answer.status.as_u16()), units)
+                }
+                // X has given what it charges for, though nothing of it can be read.
+                Err(error) => (Err(error), most),
+            },
+            Err(error) if error.outcome_known() => (Err(error), 0),
+            Err(error @ XError::Oversized { .. }) => (Err(error), most),
+            Err(error) => (Err(error), lost),
         };
         aside.settle(units).await;
         answered
@@ -184,27 +180,24 @@ impl XClient {
         self.meter.reserve(charge, most).await.map(Some).map_err(over)
     }
 
-    async fn send<T: DeserializeOwned>(
-        &self,
-        call: &Call<'_>,
-        key: &str,
-        request: Request,
-        withheld: &Withheld,
-    ) -> Result<(Envelope<T>, u16), XError> {
+    /// Sends a call; an answer of status 2xx comes back.
+    async fn send(&self, call: &Call<'_>, key: &str, request: Request, withheld: &Withheld) -> Result<Answer, XError> {
         // Before the way to the server is taken; the body asks again at its end.
         if !call.is_permitted() {
             return Err(XError::PermitLost { call: call.name() });
         }
+        let sent = Instant::now();
         let answer = self.transport.send(call.endpoint, request).await.map_err(|error| {
             if withheld.is_so() { XError::PermitLost { call: call.name() } } else { unsent(call, error) }
         })?;
-        if let Some(window) = x_window(&answer.headers, Utc::now()) {
-            self.transport.record(key, window.limit, window.remaining, window.reset).await;
+        if let Some(window) = strictest(&x_windows(&answer.headers, Utc::now())) {
+            self.transport.record(key, window).await;
         }
         if answer.status.is_success() {
-            self.decoded(call, &answer)
+            self.transport.served(key);
+            Ok(answer)
         } else {
-            Err(self.refused(call, key, &answer).await)
+            Err(self.refused(call, key, sent, &answer).await)
         }
     }
 
@@ -236,34 +229,63 @@ impl XClient {
         signer.authorization(&call.method, url, &oauth1::nonce(), Utc::now()).ok()
     }
 
-    fn decoded<T: DeserializeOwned>(&self, call: &Call<'_>, answer: &Answer) -> Result<(Envelope<T>, u16), XError> {
-        let mut envelope: Envelope<T> = serde_json::from_slice(&answer.body).map_err(|error| XError::Decode {
+    fn decoded<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        body: Value,
+        status: u16,
+    ) -> Result<(Envelope<T>, u16), XError> {
+        let mut envelope: Envelope<T> = serde_json::from_value(body).map_err(|error| XError::Decode {
             call: call.name(),
             reason: self.transport.presentable(&error.to_string()),
         })?;
-        let errors = std::mem::take(&mut envelope.errors);
-        envelope.errors = errors.into_iter().map(|problem| self.presentable(problem)).collect();
-        Ok((envelope, answer.status.as_u16()))
+        let errors = std::mem::take(&mut envelope.errors.items);
+        envelope.errors.items = errors.into_iter().map(|problem| self.presentable(problem)).collect();
+        self.tell_odd(call, &envelope.includes.odd);
+        self.tell_odd(call, &envelope.errors.odd);
+        Ok((envelope, status))
     }
 
-    async fn refused(&self, call: &Call<'_>, key: &str, answer: &Answer) -> XError {
+    /// Counts and logs what an answer has that cannot be read; the rest of it is.
+    pub(super) fn tell_odd(&self, call: &Call<'_>, odd: &[Odd]) {
+        for Odd { id, reason } in odd {
+            let (call, reason) = (call.name(), self.transport.presentable(reason));
+            tracing::warn!(
+                call,
+                id = id.as_ref().map(PostId::as_str),
+                reason,
+                "an item of a list cannot be read and is set aside"
+            );
+        }
+        if !odd.is_empty() {
+            metrics::counter!("perch_client_odd_items_total", "service" => "x", "endpoint" => call.endpoint)
+                .increment(odd.len() as u64);
+        }
+    }
+
+    async fn refused(&self, call: &Call<'_>, key: &str, sent: Instant, answer: &Answer) -> XError {
         let status = answer.status.as_u16();
         let problem = self.presentable(Problem::parse(&answer.body));
         let now = Utc::now();
-        let stated = retry_after(&answer.headers, now);
-        let window = x_window(&answer.headers, now).filter(|_| status == 429);
-        let reset = window.map(|window| clamped((window.reset - now).to_std().unwrap_or_default()));
-        let error = refusal(call.asked(), status, problem, reset.or(stated));
-        if let XError::RateLimited { after, .. } = &error {
-            let limit = window.map_or(0, |window| window.limit);
-            self.transport.record(key, limit, 0, now + *after).await;
-        }
-        error
+        let error = refusal(call.asked(), status, problem, retry_after(&answer.headers, now));
+        let XError::RateLimited { call, .. } = error else {
+            self.transport.served(key);
+            return error;
+        };
+        let limit = strictest(&x_windows(&answer.headers, now)).map_or(0, |window| window.limit);
+        let after = self.transport.refused(key, limit, sent, x_wait(&answer.headers, now)).await;
+        XError::RateLimited { call, after }
     }
 
     fn presentable(&self, problem: Problem) -> Problem {
         problem.presented(|text| self.transport.presentable(text))
     }
+}
+
+/// The body of an answer in the one form that is read.
+fn json(call: &Call<'_>, answer: &Answer) -> Result<Value, XError> {
+    let body = serde_json::from_slice(&answer.body);
+    body.map(tidy).map_err(|error| XError::Decode { call: call.name(), reason: error.to_string() })
 }
 
 fn unsent(call: &Call<'_>, error: SendError) -> XError {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use perch_jobs::{Media, Post};
+use perch_jobs::{Media, Post, PostId};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Includes, Page, UrlEntity, XError, XPost};
@@ -10,6 +10,12 @@ use super::{Includes, Page, UrlEntity, XError, XPost};
 const SHORT_LINK: &str = "https://t.co/";
 
 impl Page<XPost> {
+    /// The newest post that X gave, whether it can be read or not: what is known to be there need not be asked for again.
+    pub fn newest(&self) -> Option<&PostId> {
+        let odd = self.odd.iter().filter_map(|odd| odd.id.as_ref());
+        self.data.iter().map(|post| &post.id).chain(odd).chain(&self.newest_id).max_by(|a, b| a.by_age(b))
+    }
+
     /// The posts of the page as Perch's own, in the same order.
     ///
     /// Fails with [`XError::Decode`] on the first that lacks its author or time.

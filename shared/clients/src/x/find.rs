@@ -1,7 +1,7 @@
 //! Whether a write of unknown outcome has happened: a search through the recent posts of an account.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_jobs::PostId;
+use perch_jobs::{AccountId, PostId};
 
 use super::{
     PostsQuery, XClient, XError, XPost,
@@ -25,36 +25,45 @@ pub struct Search {
     pub looked_at: u32,
     /// From when on: two minutes before the time asked for, as the clocks of X and of this machine may differ.
     pub since: DateTime<Utc>,
-    /// Whether every post from then on was looked at, until it was found. X shows no more than 3,200 posts.
+    /// Whether every post from then on was looked at, until it was found. X shows no more than 3,200 posts, and one that cannot be
+    /// read may be the one that was looked for.
     pub complete: bool,
 }
 
 impl XClient {
-    /// Looks for the post with this text and reply target that a user has made since `since`.
+    /// Looks for the post with this text and reply target that `account`, whose user id is `user_id`, has made since `since`.
     ///
     /// A post that was made a moment ago may not show yet.
     pub async fn find_recent_post(
         &self,
+        account: &AccountId,
         user_id: &str,
         text: &str,
         reply_to: Option<&PostId>,
         since: DateTime<Utc>,
     ) -> Result<Search, XError> {
-        self.find_recent(user_id, since, |post| {
+        self.find_recent(account, user_id, since, |post| {
             !post.is_repost() && post.replied_to() == reply_to && same_text(text, post)
         })
         .await
     }
 
-    /// Looks for the repeat of the post `of` that a user has made since `since`.
+    /// Looks for the repeat of the post `of` that `account`, whose user id is `user_id`, has made since `since`.
     ///
     /// One that was made a moment ago may not show yet.
-    pub async fn find_recent_repost(&self, user_id: &str, of: &PostId, since: DateTime<Utc>) -> Result<Search, XError> {
-        self.find_recent(user_id, since, |post| post.repost_of() == Some(of)).await
+    pub async fn find_recent_repost(
+        &self,
+        account: &AccountId,
+        user_id: &str,
+        of: &PostId,
+        since: DateTime<Utc>,
+    ) -> Result<Search, XError> {
+        self.find_recent(account, user_id, since, |post| post.repost_of() == Some(of)).await
     }
 
     async fn find_recent(
         &self,
+        account: &AccountId,
         user_id: &str,
         since: DateTime<Utc>,
         is_it: impl Fn(&XPost) -> bool,
@@ -63,15 +72,17 @@ impl XClient {
         let path = ["2", "users", user_id, "tweets"];
         let mut query = PostsQuery { max_results: 100, start_time: Some(start), ..PostsQuery::default() };
         let mut search = Search { found: None, looked_at: 0, since: start, complete: false };
+        let mut has_read_all = true;
         for _ in 0..MOST_PAGES {
-            let mut call = Call::get("user_posts", &path, Caller::App);
+            let mut call = Call::get("user_posts", &path, Caller::Account(account));
             call.query = posts_parameters(&query);
-            call.charge = Some((Charge::PostRead, u32::from(query.max_results)));
+            call.charge = Some((Charge::OwnRead, u32::from(query.max_results)));
             call.query.extend([
                 ("post.fields", "created_at,entities,note_post".into()),
                 ("expansions", "referenced_posts".into()),
             ]);
             let page = self.page(&call, user_id).await?;
+            has_read_all &= page.odd.is_empty();
             let recent = |post: &&XPost| post.created_at.is_none_or(|at| at >= start);
             for post in page.data.iter().filter(recent) {
                 search.looked_at += 1;
@@ -82,7 +93,7 @@ impl XClient {
             let reached_start = page.data.iter().any(|post| post.created_at.is_some_and(|at| at < start));
             match page.next_token {
                 Some(token) if !reached_start => query.pagination_token = Some(token),
-                _ => return Ok(Search { complete: true, ..search }),
+                _ => return Ok(Search { complete: has_read_all, ..search }),
             }
         }
         Ok(search)

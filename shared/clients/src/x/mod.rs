@@ -1,9 +1,10 @@
-//! X API v2: reading with the application's bearer token, writing as an account with OAuth 1.0a.
+//! X API v2: reading with the application's bearer token, writing and reading what is its own as an account with OAuth 1.0a.
 
 mod call;
 mod convert;
 mod error;
 mod find;
+mod listed;
 mod problem;
 mod read;
 mod types;
@@ -20,6 +21,7 @@ use url::Url;
 pub use convert::{same_text, unescape};
 pub use error::XError;
 pub use find::Search;
+pub use listed::Odd;
 pub use problem::{Absence, Problem};
 pub use types::{
     Attachments, CreatePost, CreatedPost, Entities, Includes, MentionEntity, NotePost, Page, Partial, PostsQuery,
@@ -35,11 +37,11 @@ pub struct XConfig {
     pub base_url: Url,
     /// How long one request may take, connecting and reading the answer included.
     pub timeout: Duration,
-    /// The bearer token of the application, for reading.
+    /// The bearer token of the application, for reading what others wrote.
     pub bearer: Option<SecretString>,
     /// Key and secret of the application, for signing.
     pub consumer: Option<(SecretString, SecretString)>,
-    /// Access token and its secret of each account that writes.
+    /// Access token and its secret of each account that writes, and reads its own posts and mentions.
     pub accounts: BTreeMap<AccountId, (SecretString, SecretString)>,
 }
 

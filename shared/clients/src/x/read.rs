@@ -4,9 +4,12 @@ use perch_jobs::{AccountId, PostId};
 use super::{
     Page, Partial, PostsQuery, XClient, XError, XPost, XUser,
     call::{Call, Caller},
+    listed::Listed,
 };
 use crate::Charge;
 
+/// So many own posts cost as much as one of somebody else (X's price list of August 2026).
+const OWN_FOR_ONE: usize = 5;
 /// Most posts that one request by ids may name.
 const MOST_IDS: usize = 100;
 /// Everything of a post that the bots read. X is paid per post and per user, not per field.
@@ -47,15 +50,56 @@ impl XClient {
         self.page(&call, user_id).await
     }
 
-    /// One page of the posts that mention a user, newest first: with authors, media, the accounts they answer, and the
-    /// posts that they answer or quote. X shows the newest 800.
-    pub async fn mentions(&self, user_id: &str, query: &PostsQuery) -> Result<Page<XPost>, XError> {
+    /// One page of the posts that mention `account`, whose user id is `user_id`, newest first: with authors, media, the accounts
+    /// they answer, and the posts that they answer or quote. X shows the newest 800.
+    ///
+    /// The account reads them itself, which X charges a fifth for of what others' posts cost.
+    pub async fn mentions(
+        &self,
+        account: &AccountId,
+        user_id: &str,
+        query: &PostsQuery,
+    ) -> Result<Page<XPost>, XError> {
         let path = ["2", "users", user_id, "mentions"];
-        let mut call = Call::get("mentions", &path, Caller::App);
+        let mut call = Call::get("mentions", &path, Caller::Account(account));
         call.query = page_parameters(query);
-        call.charge = Some((Charge::PostRead, u32::from(query.max_results)));
+        call.charge = Some((Charge::OwnRead, u32::from(query.max_results)));
         call.query.extend(in_full(CONVERSATION));
         self.page(&call, user_id).await
+    }
+
+    /// The public metrics of posts of `account`, whose user id is `user_id`, as far as they can be read from its own timeline for
+    /// less than by their ids. Which of the others are gone only [`XClient::posts`] tells: X shows the newest 3,200.
+    pub async fn own_posts(
+        &self,
+        account: &AccountId,
+        user_id: &str,
+        ids: &[PostId],
+    ) -> Result<Partial<XPost>, XError> {
+        let mut found = Partial::default();
+        let Some((oldest, newest)) = ids.iter().min_by(|a, b| a.by_age(b)).zip(ids.iter().max_by(|a, b| a.by_age(b)))
+        else {
+            return Ok(found);
+        };
+        let path = ["2", "users", user_id, "tweets"];
+        let mut query = PostsQuery { since_id: oldest.before(), until_id: newest.after(), ..PostsQuery::default() };
+        let mut worth = ids.len().saturating_mul(OWN_FOR_ONE);
+        while worth > 0 && found.data.len() < ids.len() {
+            query.max_results = u8::try_from(worth.clamp(5, 100)).unwrap_or(100);
+            let mut call = Call::get("user_posts", &path, Caller::Account(account));
+            call.query = posts_parameters(&query);
+            call.charge = Some((Charge::OwnRead, u32::from(query.max_results)));
+            call.query.push(("post.fields", "created_at,public_metrics".into()));
+            let page = self.page(&call, user_id).await?;
+            worth = worth.saturating_sub(page.data.len() + page.odd.len());
+            found.data.extend(page.data.into_iter().filter(|post| ids.contains(&post.id)));
+            found.odd.extend(page.odd);
+            query.pagination_token = page.next_token;
+            if query.pagination_token.is_none() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// The public metrics of posts. Those that are gone are in [`Partial::errors`].
@@ -81,10 +125,13 @@ impl XClient {
             let ids = ids.iter().map(PostId::as_str).collect::<Vec<_>>().join(",");
             call.query = vec![("ids", ids)];
             call.query.extend_from_slice(fields);
-            let (envelope, _) = self.call::<Vec<XPost>>(&call).await?;
-            found.data.extend(envelope.data.unwrap_or_default());
+            let (envelope, _) = self.call::<Listed<XPost>>(&call).await?;
+            let listed = envelope.data.unwrap_or_default();
+            self.tell_odd(&call, &listed.odd);
+            found.data.extend(listed.items);
+            found.odd.extend(listed.odd);
             found.includes.add(envelope.includes);
-            found.errors.extend(envelope.errors);
+            found.errors.extend(envelope.errors.items);
         }
         Ok(found)
     }
@@ -93,16 +140,20 @@ impl XClient {
         if !is_id(user_id) {
             return Err(call.invalid("the id of a user is 1 to 19 digits"));
         }
-        let (envelope, status) = self.call::<Vec<XPost>>(call).await?;
+        let (envelope, status) = self.call::<Listed<XPost>>(call).await?;
         let page = Page {
             data: Vec::new(),
             includes: envelope.includes,
             errors: Vec::new(),
+            odd: Vec::new(),
             newest_id: envelope.meta.newest_id,
             next_token: envelope.meta.next_token,
         };
-        match (envelope.data, envelope.errors) {
-            (Some(data), errors) => Ok(Page { data, errors, ..page }),
+        match (envelope.data, envelope.errors.items) {
+            (Some(Listed { items, odd }), errors) => {
+                self.tell_odd(call, &odd);
+                Ok(Page { data: items, errors, odd, ..page })
+            }
             // An account without posts gives neither data nor errors.
             (None, errors) if errors.is_empty() => Ok(page),
             (None, errors) => Err(call.refused_whole(errors, status)),
@@ -136,6 +187,9 @@ fn page_parameters(query: &PostsQuery) -> Vec<(&'static str, String)> {
     let mut parameters = vec![("max_results", query.max_results.clamp(5, 100).to_string())];
     if let Some(id) = &query.since_id {
         parameters.push(("since_id", id.to_string()));
+    }
+    if let Some(id) = &query.until_id {
+        parameters.push(("until_id", id.to_string()));
     }
     if let Some(start) = query.start_time {
         parameters.push(("start_time", start.to_rfc3339_opts(SecondsFormat::Secs, true)));

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
+use super::{Odd, Problem, listed::Listed};
 
 /// A user of X.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -12,6 +12,7 @@ pub struct XUser {
     /// The id, a decimal number as text.
     pub id: String,
     /// The name shown on the profile.
+    #[serde(default)]
     pub name: String,
     /// The handle, without `@`.
     pub username: String,
@@ -47,6 +48,11 @@ pub struct XPost {
     note_tweet: Option<NotePost>,
     /// Counts of what others did with it.
     pub public_metrics: Option<PublicMetrics>,
+    /// Read through [`XPost::earlier`]. X gives it unasked.
+    #[serde(default)]
+    edit_history_post_ids: Vec<PostId>,
+    #[serde(default)]
+    edit_history_tweet_ids: Vec<PostId>,
 }
 
 /// X has renamed fields, and an answer may carry the old name, the new one, or both.
@@ -54,6 +60,16 @@ impl XPost {
     /// The posts that this one answers, quotes or repeats.
     pub fn references(&self) -> &[ReferencedPost] {
         if self.referenced_posts.is_empty() { &self.referenced_tweets } else { &self.referenced_posts }
+    }
+
+    /// Its earlier versions, oldest first; none unless it was edited. Each edit gives a post an id of its own.
+    pub fn earlier(&self) -> Vec<PostId> {
+        let of_old = self.edit_history_post_ids.is_empty();
+        let history = if of_old { &self.edit_history_tweet_ids } else { &self.edit_history_post_ids };
+        let mut earlier: Vec<PostId> = history.iter().filter(|id| id.is_older_than(&self.id)).cloned().collect();
+        earlier.sort_by(PostId::by_age);
+        earlier.dedup();
+        earlier
     }
 
     /// The whole text of a long post.
@@ -155,33 +171,28 @@ pub struct NotePost {
     pub entities: Option<Entities>,
 }
 
-/// Counts of what others did with a post.
+/// Counts of what others did with a post. One that X does not say is not zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicMetrics {
     /// Read through [`PublicMetrics::reposts`].
     repost_count: Option<u64>,
     retweet_count: Option<u64>,
     /// Replies.
-    #[serde(default)]
-    pub reply_count: u64,
+    pub reply_count: Option<u64>,
     /// Likes.
-    #[serde(default)]
-    pub like_count: u64,
+    pub like_count: Option<u64>,
     /// Quotes.
-    #[serde(default)]
-    pub quote_count: u64,
+    pub quote_count: Option<u64>,
     /// Bookmarks.
-    #[serde(default)]
-    pub bookmark_count: u64,
+    pub bookmark_count: Option<u64>,
     /// Views.
-    #[serde(default)]
-    pub impression_count: u64,
+    pub impression_count: Option<u64>,
 }
 
 impl PublicMetrics {
     /// How often it was reposted, under the new name of the field or the old one.
-    pub fn reposts(&self) -> u64 {
-        self.repost_count.or(self.retweet_count).unwrap_or(0)
+    pub fn reposts(&self) -> Option<u64> {
+        self.repost_count.or(self.retweet_count)
     }
 }
 
@@ -207,24 +218,46 @@ pub struct XMedia {
 
 /// What posts refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Included")]
 pub struct Includes {
     /// Pictures and videos.
-    #[serde(default)]
     pub media: Vec<XMedia>,
     /// Authors.
-    #[serde(default)]
     pub users: Vec<XUser>,
     /// Read through [`Includes::post`].
-    #[serde(default)]
     posts: Vec<XPost>,
+    /// What could not be read of all of them.
+    pub(super) odd: Vec<Odd>,
+}
+
+/// The lists of what came along, under their old names and their new ones.
+#[derive(Deserialize)]
+struct Included {
     #[serde(default)]
-    tweets: Vec<XPost>,
+    media: Listed<XMedia>,
+    #[serde(default)]
+    users: Listed<XUser>,
+    #[serde(default)]
+    posts: Listed<XPost>,
+    #[serde(default)]
+    tweets: Listed<XPost>,
+}
+
+impl From<Included> for Includes {
+    fn from(Included { media, users, posts, tweets }: Included) -> Self {
+        Self {
+            media: media.items,
+            users: users.items,
+            posts: posts.items.into_iter().chain(tweets.items).collect(),
+            odd: [media.odd, users.odd, posts.odd, tweets.odd].concat(),
+        }
+    }
 }
 
 impl Includes {
     /// A post that another one answers, quotes or repeats. `None` when it is gone, or hidden.
     pub fn post(&self, id: &PostId) -> Option<&XPost> {
-        self.posts.iter().chain(&self.tweets).find(|post| post.id == *id)
+        self.posts.iter().find(|post| post.id == *id)
     }
 
     /// The user with that id.
@@ -236,7 +269,7 @@ impl Includes {
         self.media.extend(more.media);
         self.users.extend(more.users);
         self.posts.extend(more.posts);
-        self.tweets.extend(more.tweets);
+        self.odd.extend(more.odd);
     }
 }
 
@@ -247,6 +280,8 @@ pub struct PostsQuery {
     pub max_results: u8,
     /// Only posts newer than this one.
     pub since_id: Option<PostId>,
+    /// Only posts older than this one.
+    pub until_id: Option<PostId>,
     /// Only posts from this time on, to the second.
     pub start_time: Option<DateTime<Utc>>,
     /// The page, as [`Page::next_token`] of the one before it says.
@@ -262,6 +297,7 @@ impl Default for PostsQuery {
         Self {
             max_results: 10,
             since_id: None,
+            until_id: None,
             start_time: None,
             pagination_token: None,
             exclude_replies: false,
@@ -279,7 +315,9 @@ pub struct Page<T> {
     pub includes: Includes,
     /// What could not be given along with it.
     pub errors: Vec<Problem>,
-    /// The newest id on the page.
+    /// What is on it and cannot be read.
+    pub odd: Vec<Odd>,
+    /// The newest id on the page, of a post that can be read or not.
     pub newest_id: Option<PostId>,
     /// How to ask for the next page; `None` on the last.
     pub next_token: Option<String>,
@@ -294,11 +332,13 @@ pub struct Partial<T> {
     pub includes: Includes,
     /// One problem for each thing that was not; [`Problem::resource_id`] names it, [`Problem::absence`] says why.
     pub errors: Vec<Problem>,
+    /// What was found and cannot be read.
+    pub odd: Vec<Odd>,
 }
 
 impl<T> Default for Partial<T> {
     fn default() -> Self {
-        Self { data: Vec::new(), includes: Includes::default(), errors: Vec::new() }
+        Self { data: Vec::new(), includes: Includes::default(), errors: Vec::new(), odd: Vec::new() }
     }
 }
 
@@ -334,7 +374,7 @@ pub struct Reposted {
 pub(super) struct Envelope<T> {
     pub(super) data: Option<T>,
     #[serde(default)]
-    pub(super) errors: Vec<Problem>,
+    pub(super) errors: Listed<Problem>,
     #[serde(default)]
     pub(super) includes: Includes,
     #[serde(default)]
@@ -367,8 +407,20 @@ mod tests {
             }
             let post: XPost = serde_json::from_value(post).expect("a post");
             assert_eq!(post.replied_to().map(PostId::as_str), Some("7"), "{names:?}");
-            assert_eq!(post.public_metrics.map(|m| m.reposts()), Some(3), "{names:?}");
+            assert_eq!(post.public_metrics.map(|m| m.reposts()), Some(Some(3)), "{names:?}");
         }
+    }
+
+    #[test]
+    fn an_edit_knows_its_earlier_versions_by_either_name() {
+        for name in ["edit_history_post_ids", "edit_history_tweet_ids"] {
+            let post: XPost =
+                serde_json::from_value(json!({ "id": "1000", name: ["1000", "998", "999"] })).expect("a post");
+            assert_eq!(post.earlier().iter().map(PostId::as_str).collect::<Vec<_>>(), ["998", "999"], "{name}");
+        }
+        let unedited: XPost =
+            serde_json::from_value(json!({ "id": "7", "edit_history_post_ids": ["7"] })).expect("a post");
+        assert!(unedited.earlier().is_empty());
     }
 
     #[test]

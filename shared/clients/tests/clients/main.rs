@@ -2,6 +2,7 @@
 
 mod limits_and_metrics;
 mod model_client;
+mod odd_answers;
 mod pictures;
 mod secrets;
 mod server;

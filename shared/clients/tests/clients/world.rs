@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use perch_clients::{EffectPermit, LocalLimits, ModelClient, RateLimits, XClient, models::ProviderConfig, x::XConfig};
+use perch_clients::{
+    EffectPermit, LocalLimits, ModelClient, RateLimits, XClient,
+    models::{Dialect, ProviderConfig},
+    x::XConfig,
+};
 use perch_jobs::{AccountId, PostId};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -68,6 +72,7 @@ pub fn provider(base_url: &Url) -> ProviderConfig {
         key_variable: "XAI_API_KEY".into(),
         timeout: PATIENT,
         images: true,
+        dialect: Dialect::default(),
     }
 }
 

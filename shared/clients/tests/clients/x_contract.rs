@@ -52,6 +52,7 @@ async fn reading_posts_with_every_option_follows_the_description() {
     let query = PostsQuery {
         max_results: 1,
         since_id: Some(post_id("1700")),
+        until_id: Some(post_id("1900")),
         start_time: Some(Utc.with_ymd_and_hms(2026, 8, 19, 12, 0, 0).single().expect("a time")),
         pagination_token: Some("7140dibdnow9c7btw".into()),
         exclude_replies: true,
@@ -99,6 +100,7 @@ async fn reading_mentions_follows_the_description() {
     let query = PostsQuery {
         max_results: 200,
         since_id: Some(post_id("1700")),
+        until_id: Some(post_id("1900")),
         start_time: Some(Utc.with_ymd_and_hms(2026, 8, 19, 12, 0, 0).single().expect("a time")),
         pagination_token: Some("7140dibdnow9c7btw".into()),
         exclude_replies: true,
@@ -110,7 +112,7 @@ async fn reading_mentions_follows_the_description() {
         "next_token": "7140dibdnow9c7btw", "previous_token": "77qpymm88g5h9vqkl",
     });
     let (request, path) = exchange(200, answer, async |x| {
-        let page = x.mentions("99", &query).await.expect("a page");
+        let page = x.mentions(&main_account(), "99", &query).await.expect("a page");
         let mention = &page.data[0];
         assert_eq!(mention.conversation_id, Some(post_id("1849")));
         assert_eq!(mention.in_reply_to_user_id.as_deref(), Some("99"));
@@ -164,7 +166,8 @@ async fn looking_for_a_recent_post_follows_the_description() {
     let since = Utc.with_ymd_and_hms(2026, 8, 20, 18, 0, 0).single().expect("a time");
     exchange(200, answer, async |x| {
         let text = "Tailing this. https://example.com/7";
-        let found = x.find_recent_post("99", text, Some(&post_id("1849")), since).await.expect("an answer");
+        let found =
+            x.find_recent_post(&main_account(), "99", text, Some(&post_id("1849")), since).await.expect("an answer");
         assert_eq!((found.found, found.looked_at), (Some(post_id("1850")), 1));
     })
     .await;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     server::{BrokenServer, Fault, Reply, Server},
-    world::{BEARER, HASTY, post_id, timeline, x_client},
+    world::{BEARER, HASTY, main_account, post_id, timeline, x_client},
 };
 
 /// Books in memory: the units of each call, and of each that was given up.
@@ -101,7 +101,7 @@ async fn the_posts_of_a_protected_account_are_hidden_although_the_status_is_200(
     let x = x_client(&server.base);
     for error in [
         x.user_posts("99", &PostsQuery::default()).await.expect_err("protected"),
-        x.mentions("99", &PostsQuery::default()).await.expect_err("protected"),
+        x.mentions(&main_account(), "99", &PostsQuery::default()).await.expect_err("protected"),
     ] {
         assert!(matches!(error, XError::Hidden { .. }), "{error:?}");
         assert_eq!(error.disposition(), Disposition::Never);
@@ -128,7 +128,10 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
         assert!(matches!(x.user_by_username(handle).await, Err(XError::Invalid { .. })), "{handle}");
     }
     assert!(matches!(x.user_posts("me", &PostsQuery::default()).await, Err(XError::Invalid { .. })));
-    assert!(matches!(x.mentions("@capper", &PostsQuery::default()).await, Err(XError::Invalid { .. })));
+    assert!(matches!(
+        x.mentions(&main_account(), "@capper", &PostsQuery::default()).await,
+        Err(XError::Invalid { .. })
+    ));
     assert_eq!(x.posts(&[]).await.expect("nothing").data, []);
     assert_eq!(x.posts_in_full(&[]).await.expect("nothing").data, []);
     assert!(server.requests().is_empty());
@@ -169,7 +172,8 @@ async fn a_recent_post_is_looked_for_on_every_page_until_it_is_found() {
     ])
     .await;
 
-    let found = x_client(&server.base).find_recent_post("99", "A < B", None, since).await.expect("an answer");
+    let found =
+        x_client(&server.base).find_recent_post(&main_account(), "99", "A < B", None, since).await.expect("an answer");
 
     assert_eq!((found.found, found.looked_at, found.complete), (Some(post_id("2")), 2, true));
     let tokens: Vec<_> = server.requests().iter().map(|r| r.parameter("pagination_token")).collect();
@@ -186,7 +190,10 @@ async fn the_same_text_under_another_post_or_from_before_is_not_taken_for_the_po
         { "id": "2", "text": "Tailing", "created_at": "2026-08-20T17:00:00.000Z" },
     ], "meta": { "next_token": "more" } });
     let server = Server::start([Reply::json(200, &reply)]).await;
-    let found = x_client(&server.base).find_recent_post("99", "Tailing", None, since).await.expect("an answer");
+    let found = x_client(&server.base)
+        .find_recent_post(&main_account(), "99", "Tailing", None, since)
+        .await
+        .expect("an answer");
     assert_eq!((found.found, found.looked_at, found.complete), (None, 1, true));
     assert_eq!(server.requests().len(), 1, "posts from before the time end the search");
 }
@@ -204,9 +211,9 @@ async fn a_repeat_is_known_by_the_post_it_repeats_and_not_by_its_text() {
     ] });
     let server = Server::start([Reply::json(200, &page), Reply::json(200, &page)]).await;
     let x = x_client(&server.base);
-    let found = x.find_recent_repost("99", &post_id("1849"), since).await.expect("an answer");
+    let found = x.find_recent_repost(&main_account(), "99", &post_id("1849"), since).await.expect("an answer");
     assert_eq!((found.found, found.looked_at), (Some(post_id("3")), 3));
-    let none = x.find_recent_repost("99", &post_id("1"), since).await.expect("an answer");
+    let none = x.find_recent_repost(&main_account(), "99", &post_id("1"), since).await.expect("an answer");
     assert_eq!((none.found, none.looked_at, none.complete), (None, 3, true));
 }
 
@@ -218,6 +225,80 @@ async fn an_account_with_more_posts_than_x_shows_is_not_said_to_be_searched_whol
         "meta": { "next_token": "more" },
     });
     let server = Server::start((0..40).map(|_| Reply::json(200, &page))).await;
-    let found = x_client(&server.base).find_recent_post("99", "Mine", None, since).await.expect("an answer");
+    let found =
+        x_client(&server.base).find_recent_post(&main_account(), "99", "Mine", None, since).await.expect("an answer");
     assert_eq!((found.found, found.looked_at, found.complete), (None, 32, false));
+}
+
+#[tokio::test]
+async fn a_page_is_paid_for_by_its_posts_whether_they_can_be_read_or_not() {
+    let books = Arc::new(Books::default());
+    let pages = [
+        Reply::text(200, include_str!("../faults/07-x-page-one-odd-post.json")),
+        Reply::json(200, &json!({ "data": [{ "id": "3", "text": 7 }, { "id": "2", "text": "hi" }], "meta": "odd" })),
+    ];
+    let server = Server::start(pages).await;
+    let x = x_client(&server.base).metered(books.clone());
+    let page = x.user_posts("42", &PostsQuery::default()).await.expect("a page");
+    assert_eq!((page.data.len(), page.odd.len()), (2, 0), "what is null is not said");
+    assert_eq!(page.data[1].public_metrics.map(|counts| (counts.like_count, counts.reposts())), Some((Some(2), None)));
+    x.user_posts("42", &PostsQuery::default()).await.expect_err("where the next page is cannot be read");
+    assert_eq!(*books.settled.lock().expect("nobody panics with it"), [2, 2]);
+}
+
+#[tokio::test]
+async fn the_newest_post_of_a_page_is_known_though_it_cannot_be_read() {
+    let page = json!({ "data": [{ "id": 30, "text": { "of": "another shape" } }, { "id": "29", "text": "hi" }] });
+    let server = Server::start([Reply::json(200, &page)]).await;
+    let page = x_client(&server.base).user_posts("42", &PostsQuery::default()).await.expect("a page");
+    assert_eq!(page.odd[0].id, Some(post_id("30")));
+    assert_eq!((page.newest(), page.data.len()), (Some(&post_id("30")), 1));
+}
+
+#[tokio::test]
+async fn a_post_that_cannot_be_read_may_be_the_one_that_is_looked_for() {
+    let since = Utc.with_ymd_and_hms(2026, 8, 20, 18, 0, 0).single().expect("a time");
+    let page = json!({ "data": [
+        { "id": "3", "text": { "of": "another shape" }, "created_at": "2026-08-20T18:00:05.000Z" },
+        { "id": "2", "text": "Other", "created_at": "2026-08-20T18:00:04.000Z" },
+    ] });
+    let server = Server::start([Reply::json(200, &page)]).await;
+    let found = x_client(&server.base).find_recent_post(&main_account(), "99", "Mine", None, since).await;
+    let found = found.expect("an answer");
+    assert_eq!((found.found, found.looked_at, found.complete), (None, 1, false));
+}
+
+/// Books in memory: what each call was charged as.
+#[derive(Default)]
+struct Charges(Mutex<Vec<(Charge, u32)>>);
+
+impl Meter for Charges {
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
+        self.0.lock().expect("nobody panics with it").push((charge, most));
+        Box::pin(ready(Ok(Reserved { charge, most, at: Utc::now() })))
+    }
+
+    fn settle<'a>(&'a self, _: Reserved, _: &'a Spender, _: u32) -> BoxFuture<'a, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn abandoned(&self, _: Reserved, _: &Spender, _: u32) {}
+}
+
+#[tokio::test]
+async fn what_is_an_accounts_own_it_reads_itself_at_the_price_of_own_reads() {
+    let charges = Arc::new(Charges::default());
+    let server = Server::start((0..3).map(|_| Reply::json(200, &timeline()))).await;
+    let x = x_client(&server.base).metered(charges.clone());
+    let (main, since) = (main_account(), Utc::now());
+    x.mentions(&main, "99", &PostsQuery::default()).await.expect("a page");
+    x.find_recent_repost(&main, "99", &post_id("7"), since).await.expect("an answer");
+    let own = x.own_posts(&main, "99", &[post_id("1849")]).await.expect("an answer");
+    assert_eq!(own.data.iter().map(|post| post.id.as_str()).collect::<Vec<_>>(), ["1849"]);
+    let requests = server.requests();
+    assert!(requests.iter().all(|request| request.header("authorization").starts_with("OAuth ")), "{requests:?}");
+    let bounds = (requests[2].parameter("since_id"), requests[2].parameter("until_id"));
+    assert_eq!(bounds, (Some("1848".into()), Some("1850".into())), "no other post is read");
+    let prices = charges.0.lock().expect("nobody panics with it").clone();
+    assert_eq!(prices, [(Charge::OwnRead, 10), (Charge::OwnRead, 100), (Charge::OwnRead, 5)]);
 }

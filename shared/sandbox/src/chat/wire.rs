@@ -27,8 +27,53 @@ struct Completion {
     stream: bool,
     #[serde(default)]
     temperature: Option<f64>,
-    #[serde(default, alias = "max_completion_tokens")]
+    #[serde(default)]
     max_tokens: Option<usize>,
+    #[serde(default)]
+    max_completion_tokens: Option<usize>,
+    #[serde(default)]
+    reasoning_effort: Option<String>,
+}
+
+/// The efforts that reasoning models take.
+const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+
+/// Whether a model of this name reasons before it answers, as those of OpenAI do: it takes `max_completion_tokens` in place of
+/// `max_tokens`, and no temperature but the usual one.
+fn reasons(model: &str) -> bool {
+    ["gpt-5", "gpt-6", "o1", "o3", "o4"].iter().any(|family| model.starts_with(family))
+}
+
+impl Completion {
+    /// What a model does not take of a request that others take.
+    fn unsupported(&self) -> Result<(), Complaint> {
+        let with = "with this model";
+        match (&self.reasoning_effort, self.temperature) {
+            _ if reasons(&self.model) && self.max_tokens.is_some() => unsupported(
+                "max_tokens",
+                format!(
+                    "Unsupported parameter: 'max_tokens' is not supported {with}. Use 'max_completion_tokens' instead."
+                ),
+            ),
+            #[expect(clippy::float_cmp, reason = "nothing but the default itself is taken")]
+            (_, Some(temperature)) if reasons(&self.model) && temperature != 1.0 => {
+                let only = "Only the default (1) value is supported.";
+                let message = format!("Unsupported value: 'temperature' does not support {temperature} {with}. {only}");
+                Err(Complaint { param: Some("temperature"), ..Complaint::of("unsupported_value", message) })
+            }
+            (Some(effort), _) if !EFFORTS.contains(&effort.as_str()) => {
+                complain("invalid_value", format!("reasoning_effort is one of {}", EFFORTS.join(", ")))
+            }
+            (Some(_), _) if self.model.starts_with("gpt-4") => {
+                unsupported("reasoning_effort", "Unrecognized request argument supplied: reasoning_effort".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn unsupported<T>(parameter: &'static str, message: String) -> Result<T, Complaint> {
+    Err(Complaint { param: Some(parameter), ..Complaint::of("unsupported_parameter", message) })
 }
 
 #[derive(Deserialize)]
@@ -83,10 +128,18 @@ pub(super) struct Asked {
 pub(super) struct Complaint {
     pub code: &'static str,
     pub message: String,
+    /// The parameter that it is about.
+    pub param: Option<&'static str>,
+}
+
+impl Complaint {
+    fn of(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), param: None }
+    }
 }
 
 fn complain<T>(code: &'static str, message: impl Into<String>) -> Result<T, Complaint> {
-    Err(Complaint { code, message: message.into() })
+    Err(Complaint::of(code, message))
 }
 
 impl Asked {
@@ -111,16 +164,18 @@ impl Asked {
         if request.temperature.is_some_and(|t| !(0.0..=2.0).contains(&t)) {
             return complain("invalid_value", "temperature is from 0 to 2");
         }
-        if request.max_tokens == Some(0) {
+        let most = request.max_completion_tokens.or(request.max_tokens);
+        if most == Some(0) {
             return complain("invalid_value", "max_tokens is 1 or more");
         }
+        request.unsupported()?;
         check_format(request.response_format.as_ref())?;
         let mut asked = Self {
             model: request.model,
             texts: Vec::new(),
             pictures: Vec::new(),
             response_format: request.response_format,
-            max_tokens: request.max_tokens,
+            max_tokens: most,
         };
         for message in request.messages {
             let mut texts = Vec::new();

@@ -70,6 +70,7 @@ impl World {
         let end = [slice.before_id, older_than].into_iter().flatten().min().unwrap_or(u64::MAX).max(first);
         let fits = |p: &&StoredPost| {
             !p.deleted
+                && p.replaced_by.is_none()
                 && slice.from.is_none_or(|from| p.created_at >= from)
                 && slice.until.is_none_or(|until| p.created_at < until)
                 && !(slice.no_replies && matches!(p.reference, Reference::Reply(_)))

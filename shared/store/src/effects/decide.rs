@@ -85,6 +85,7 @@ mod tests {
             job_id,
             attempt,
             holder: "w1".into(),
+            live: true,
             external_id: None,
             response: None,
             error: None,
@@ -103,6 +104,7 @@ mod tests {
             job,
             attempt,
             holder: "w2".into(),
+            live: true,
         }
     }
 

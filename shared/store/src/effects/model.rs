@@ -52,6 +52,8 @@ pub struct EffectIntent {
     pub attempt: u32,
     /// The worker.
     pub holder: String,
+    /// Whether the attempt reaches the outside world; one that is only simulated changes nothing there.
+    pub live: bool,
 }
 
 /// SHA-256 over the parts of a request; where one part ends and the next begins counts.
@@ -86,6 +88,8 @@ pub struct StoredEffect {
     pub attempt: u32,
     /// Its worker.
     pub holder: String,
+    /// Whether that attempt reaches the outside world. Of attempts from before this was noted, that is to be taken for true.
+    pub live: bool,
     /// The id that the outside service gave it.
     pub external_id: Option<String>,
     /// What the outside service answered.
@@ -112,6 +116,7 @@ impl FromRow<'_, PgRow> for StoredEffect {
             job_id: parsed(row, "job_id")?,
             attempt: small_count(row, "attempt")?,
             holder: row.try_get("holder")?,
+            live: row.try_get::<Option<bool>, _>("live")?.unwrap_or(true),
             external_id: row.try_get("external_id")?,
             response: row.try_get("response")?,
             error: row.try_get("error")?,

@@ -5,7 +5,7 @@
 --   window may lie apart in ms.
 -- Result: nothing.
 -- Atomic: within one window the smallest remainder and the latest end count. Of two windows the later one counts, unless the
---   earlier one is used up: that is news of what came in between.
+--   earlier one alone is used up: that is news of what came in between.
 -- Bound: constant.
 
 local remaining, left, apart = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -15,7 +15,7 @@ if old then
   local later = left - redis.call('PTTL', KEYS[1])
   if old_remaining and math.abs(later) <= apart then
     remaining, left = math.min(remaining, old_remaining), left - math.min(later, 0)
-  elseif old_remaining and later < 0 and remaining > 0 then
+  elseif old_remaining and later < 0 and (remaining > 0 or old_remaining == 0) then
     return
   end
 end

@@ -31,6 +31,7 @@ impl World {
             job: self.job,
             attempt,
             holder: format!("worker-{attempt}"),
+            live: true,
         }
     }
 

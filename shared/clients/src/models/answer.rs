@@ -1,0 +1,257 @@
+//! The JSON of answers, read field by field: what is odd in one costs no other. No I/O.
+
+use serde_json::Value;
+
+use super::{Usage, reasoning::without_thoughts, types::about_tokens};
+
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The model answered.
+    Said(String),
+    /// It declines, or the provider's filter does.
+    Refused(String),
+    /// The answer ended at the token limit; this much was said.
+    Truncated(String),
+    /// There is no answer.
+    Nothing,
+}
+
+/// An answer of status 200.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) verdict: Verdict,
+    pub(super) usage: Usage,
+    pub(super) model: Option<String>,
+}
+
+/// Why the body of a 200 is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is not what chat completions are.
+    Malformed(String),
+    /// It is an error of the provider.
+    Error(Complaint),
+}
+
+/// Reads the body of a 200. `asked` is about how many tokens the question had, for a provider that does not say.
+pub(super) fn read(body: &[u8], asked: u64) -> Result<Answer, Unread> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| Unread::Malformed(error.to_string()))?;
+    let choice = &body["choices"][0];
+    for error in [&body["error"], &choice["error"]] {
+        if !error.is_null() && content(&choice["message"]["content"]).is_empty() {
+            return Err(Unread::Error(complaint_in(error, &body)));
+        }
+    }
+    if body.get("choices").is_none() {
+        return Err(Unread::Malformed("it has no choices".into()));
+    }
+    let (verdict, written) = verdict(choice);
+    let usage = usage(&body["usage"], asked, written);
+    Ok(Answer { verdict, usage, model: body["model"].as_str().map(str::to_owned) })
+}
+
+/// The verdict of a choice, and about how many tokens were written.
+fn verdict(choice: &Value) -> (Verdict, u64) {
+    let message = &choice["message"];
+    let whole = content(&message["content"]);
+    let refusal = message["refusal"].as_str().filter(|refusal| !refusal.is_empty()).map(str::to_owned);
+    let refusal = refusal.or_else(|| refusal_in(&message["content"]));
+    let text = without_thoughts(&whole).to_owned();
+    let written = about_tokens(refusal.as_deref().unwrap_or(&whole));
+    let verdict = match (refusal, choice["finish_reason"].as_str()) {
+        (Some(refusal), _) => Verdict::Refused(refusal),
+        (None, Some("content_filter")) => Verdict::Refused("stopped by the provider's content filter".into()),
+        (None, Some("length")) => Verdict::Truncated(text),
+        (None, _) if text.is_empty() => Verdict::Nothing,
+        (None, _) => Verdict::Said(text),
+    };
+    (verdict, written)
+}
+
+/// What a message says: a text, or the texts among its parts. What the model thought has parts of its own, which are left out.
+fn content(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(part).collect(),
+        _ => String::new(),
+    }
+}
+
+fn part(part: &Value) -> Option<&str> {
+    match part["type"].as_str() {
+        Some("text" | "output_text") => part["text"].as_str(),
+        Some(_) => None,
+        None => part.as_str(),
+    }
+}
+
+fn refusal_in(content: &Value) -> Option<String> {
+    content.as_array()?.iter().find_map(|part| part["refusal"].as_str()).map(str::to_owned)
+}
+
+/// The most tokens that one call can have taken; what says more is no count.
+const MOST_TOKENS: f64 = 1e9;
+
+/// What a provider says that a call took. Each count that is missing is about what question and answer had; those who leave
+/// what a model thought out of what it wrote have it in the total.
+fn usage(usage: &Value, asked: u64, written: u64) -> Usage {
+    let count = |name: &str| counted(&usage[name]);
+    let prompt = count("prompt_tokens");
+    let told = count("completion_tokens");
+    let rest = prompt.and_then(|prompt| count("total_tokens")?.checked_sub(prompt));
+    Usage {
+        prompt_tokens: prompt.unwrap_or(asked),
+        completion_tokens: told.max(rest.filter(|rest| *rest > 0)).unwrap_or(written),
+    }
+}
+
+/// A count above zero: a whole number, a fraction, or either as text.
+fn counted(value: &Value) -> Option<u64> {
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is within 1 and a thousand million"
+    )]
+    (0.5..=MOST_TOKENS).contains(&number).then(|| number.round() as u64)
+}
+
+/// What a provider says about a request it did not serve.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub(super) code: String,
+    pub(super) message: String,
+    /// The parameter that it is about.
+    pub(super) parameter: String,
+    /// The status that the provider gives it in place of the one of the answer.
+    pub(super) status: Option<u16>,
+}
+
+/// Reads the body of a refusal: `{"error": {"message", "code", "type"}}` or `{"error": "…", "code": "…"}`.
+pub(super) fn complaint(body: &[u8]) -> Complaint {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Complaint::default() };
+    complaint_in(&body["error"], &body)
+}
+
+fn complaint_in(error: &Value, body: &Value) -> Complaint {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let first = |values: [&Value; 2]| values.into_iter().map(text).find(|text| !text.is_empty()).unwrap_or_default();
+    let (code, message) = match error {
+        Value::Object(_) => (first([&error["code"], &error["type"]]), text(&error["message"])),
+        _ => (text(&body["code"]), first([error, &body["message"]])),
+    };
+    // Providers that pass a request on tell in their own words only that it failed.
+    let raw = text(&error["metadata"]["raw"]);
+    let message = if raw.is_empty() { message } else { format!("{message}: {raw}") };
+    let status = code.parse().ok().filter(|status| (400..600).contains(status));
+    Complaint { status, code, message, parameter: text(&error["param"]) }
+}
+
+/// Codes of a refusal that says that the account has no money left.
+const NO_CREDIT: [&str; 8] = [
+    "insufficient_quota",
+    "insufficient_balance",
+    "insufficient_credits",
+    "insufficient_funds",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "credit_limit_exceeded",
+    "payment_required",
+];
+/// What such a refusal says where its code is of no help. All words of a line are in it.
+const NO_CREDIT_WORDS: [&[&str]; 10] = [
+    &["used all", "credits"],
+    &["monthly spending limit"],
+    &["purchase", "credits"],
+    &["exceeded your current quota"],
+    &["check your plan and billing"],
+    &["insufficient", "credit"],
+    &["insufficient", "balance"],
+    &["out of credits"],
+    &["any credits"],
+    &["credit balance", "low"],
+];
+
+impl Complaint {
+    /// Whether it says that the account has no money left, whatever the status: no time mends that.
+    pub(super) fn is_about_credit(&self) -> bool {
+        let said = self.message.to_lowercase();
+        NO_CREDIT.contains(&self.code.as_str())
+            || NO_CREDIT_WORDS.iter().any(|words| words.iter().all(|word| said.contains(word)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn complaints_of_all_providers_are_read() {
+        let openai =
+            complaint(br#"{"error":{"message":"You exceeded your quota","type":"insufficient_quota","code":null}}"#);
+        assert_eq!((openai.code.as_str(), openai.message.as_str()), ("insufficient_quota", "You exceeded your quota"));
+        let xai = complaint(br#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided"}"#);
+        assert_eq!(xai.message, "Incorrect API key provided");
+        let inside = complaint(br#"{"error":{"message":"failed","code":"429","param":"model"}}"#);
+        assert_eq!((inside.status, inside.parameter.as_str()), (Some(429), "model"));
+        assert_eq!(complaint(b"<html>"), Complaint::default());
+    }
+
+    #[test]
+    fn no_credit_is_told_from_too_many_requests_by_code_or_by_words() {
+        let about_credit = |code: &str, message: &str| {
+            Complaint { code: code.into(), message: message.into(), ..Complaint::default() }.is_about_credit()
+        };
+        assert!(about_credit("insufficient_quota", "") && about_credit("429", "You have used all available credits."));
+        assert!(about_credit("", "Your newly created team doesn't have any credits or licenses yet."));
+        assert!(!about_credit("rate_limit_exceeded", "Rate limit reached for requests per minute"));
+        assert!(!about_credit("", "Too many tokens; limit is 10000 per minute"));
+    }
+
+    /// Any JSON, two levels deep.
+    fn anything() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(|n| json!(n)),
+            "[ -~]{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[a-z]{1,8}", inner, 0..3).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_beside_an_answer_it_is_read(
+            usage in anything(), odd in anything(), finish in prop::sample::select(vec![json!("stop"), json!(null), json!(7)]),
+        ) {
+            let message = json!({ "role": odd, "content": "Fair point.", "tool_calls": odd, "reasoning_content": odd });
+            let body = json!({
+                "id": odd, "model": odd, "usage": usage, "created": odd, "service_tier": odd,
+                "choices": [{ "index": odd, "message": message, "logprobs": odd, "finish_reason": finish }, odd],
+            });
+            let answer = read(body.to_string().as_bytes(), 10).expect("an answer");
+            prop_assert_eq!(answer.verdict, Verdict::Said("Fair point.".into()));
+            prop_assert!(answer.usage.prompt_tokens > 0 && answer.usage.completion_tokens > 0);
+        }
+
+        #[test]
+        fn no_body_is_too_odd_to_be_told_of(body in anything()) {
+            let _ = read(body.to_string().as_bytes(), 10);
+            let _ = complaint(body.to_string().as_bytes());
+        }
+    }
+}

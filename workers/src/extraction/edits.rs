@@ -1,0 +1,134 @@
+//! Posts that were edited: every version is the same post, and only one of them is acted on. What a later one changes is told to
+//! people, as nothing takes back what was published.
+
+use std::time::Duration;
+
+use perch_base::clock;
+use perch_jobs::{AccountId, ExtractPost, PostId};
+use perch_picks::normal::part;
+use perch_queue::Fail;
+use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, PostReading};
+use serde::Serialize;
+
+use super::{comment::render_pick, sighting::Named};
+use crate::{Services, follow_up::short_hash};
+
+/// X lets a post be edited for an hour at most; its job may wait for a while.
+const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);
+
+/// What a post is, beside its other versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The version that is acted on, as far as there is anything to act on.
+    Acted,
+    /// Another version is; this one has the same picks, or others.
+    Other(Edit, PostReading),
+}
+
+/// How a version of a post differs from the one that is acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edit {
+    /// Its picks are the same.
+    SamePicks,
+    /// It has others. Nothing is published of them, and an action that failed says so.
+    OtherPicks,
+}
+
+/// Whether this version of a post is the one that is acted on. The first one in which a pick is found is.
+pub(super) async fn standing(services: &Services, job: &ExtractPost, found: &[Named]) -> Result<Standing, Fail> {
+    let picks: Vec<String> = found.iter().map(Named::key).collect();
+    let mine = PostReading { version: job.post.id.clone(), picks };
+    let acted = match known(services, job).await? {
+        Some(known) => known,
+        None if found.is_empty() => return Ok(Standing::Acted),
+        None => services.marks.claim_post(job.first_id(), &mine, CLAIMED_FOR).await?,
+    };
+    if acted.version == mine.version {
+        return Ok(Standing::Acted);
+    }
+    let is_same = mine.picks.iter().all(|key| acted.picks.contains(key)) && mine.picks.len() == acted.picks.len();
+    Ok(Standing::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
+}
+
+/// The version of an edited post that is acted on already: by Redis, or by Postgres where Redis was lost. While Postgres is away
+/// Redis alone decides.
+async fn known(services: &Services, job: &ExtractPost) -> Result<Option<PostReading>, Fail> {
+    if job.earlier.is_empty() {
+        return Ok(None);
+    }
+    if let Some(reading) = services.marks.post_reading(job.first_id()).await? {
+        return Ok(Some(reading));
+    }
+    match services.store.picks().of_posts(&job.earlier).await {
+        Ok(records) => {
+            let version = records.first().map(|record| record.source_post.clone());
+            Ok(version
+                .map(|version| PostReading { version, picks: records.into_iter().map(|pick| pick.key).collect() }))
+        }
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(%error, "whether Postgres knows an earlier version of the post cannot be asked; Redis decides");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Flags the picks that an edit changes: an action that was not taken, with the reason, at each of them.
+pub(super) async fn flag(
+    services: &Services,
+    job: &ExtractPost,
+    found: &[Named],
+    acted: &PostReading,
+) -> Result<(), Fail> {
+    let changed = changes(job, found, acted);
+    let records = changed.iter().map(HotRecord::of).collect::<Result<Vec<_>, _>>()?;
+    services.hot.put(&records).await?;
+    tracing::warn!(
+        post = %job.post.id, first = %job.first_id(), author = %job.post.author,
+        "a post was edited after its picks were read; what it says now is published nowhere, see `perch picks show`"
+    );
+    Ok(())
+}
+
+/// The actions that are not taken, one for each pick that an edit takes away, or for the first one when it only adds some.
+fn changes(job: &ExtractPost, found: &[Named], acted: &PostReading) -> Vec<ActionRecord> {
+    let keys: Vec<String> = found.iter().map(Named::key).collect();
+    let is_new = |(at, _): &(usize, &Named)| keys.get(*at).is_some_and(|key| !acted.picks.contains(key));
+    let new: Vec<String> =
+        found.iter().enumerate().filter(is_new).map(|(_, named)| in_words(job, named.pick())).collect();
+    let mut of: Vec<&String> = acted.picks.iter().filter(|key| !keys.contains(key)).collect();
+    if of.is_empty() {
+        of.extend(acted.picks.first());
+    }
+    of.into_iter().map(|key| flagged(&job.account, &job.post.id, key, &new)).collect()
+}
+
+fn in_words(job: &ExtractPost, pick: &PickBody) -> String {
+    render_pick(pick, &|pick| part(pick, &job.post))
+}
+
+fn flagged(account: &AccountId, version: &PostId, pick_key: &str, new: &[String]) -> ActionRecord {
+    let now = if new.is_empty() {
+        "it does not have this pick any more".to_owned()
+    } else {
+        format!("it says {}", new.join("; "))
+    };
+    let error = format!(
+        "the post was edited after it was read, and now {now}; nothing is published of the edit: correct by hand what is out"
+    );
+    ActionRecord {
+        key: format!("edit:{account}:{version}:{}", short_hash(pick_key)),
+        kind: ActionKind::Post,
+        account: account.clone(),
+        pick_key: Some(pick_key.to_owned()),
+        source_post: Some(version.clone()),
+        text: new.join("; "),
+        state: ActionState::Failed,
+        external_id: None,
+        error: Some(error),
+        why: None,
+        job_id: None,
+        created_at: clock::now(),
+    }
+}

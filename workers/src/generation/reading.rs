@@ -1,0 +1,201 @@
+//! What of a model's answer is the reply. Decisions only; no I/O.
+//!
+//! The model is asked for one JSON object, and its field is the reply. Some answer with the text alone, and some put words around
+//! it: what is certainly no reply is cut, and where it is not certain a person decides.
+
+use perch_clients::models::object_with;
+
+/// The field of the answer that is the reply.
+pub(super) const FIELD: &str = "reply";
+
+/// What was read in an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// The reply, as far as it can be told.
+    pub text: String,
+    /// Whether all of it is the reply. If not, nobody but a person can tell.
+    pub is_clear: bool,
+}
+
+/// Reads the reply out of an answer.
+pub(super) fn reply_in(answer: &str) -> Reply {
+    if let Some(object) = object_with(answer, FIELD) {
+        return match object[FIELD].as_str() {
+            Some(reply) => {
+                let text = unquoted(unlabelled(reply.trim())).to_owned();
+                Reply { is_clear: !is_marked(&text), text }
+            }
+            None => Reply { text: answer.trim().to_owned(), is_clear: false },
+        };
+    }
+    let text = unquoted(unlabelled(without_preamble(unfenced(answer)))).trim();
+    // Nobody is asked for a second line, so it is what the model says about its first one.
+    Reply { text: text.to_owned(), is_clear: !is_marked(text) && !text.contains('\n') }
+}
+
+/// Whether a text has marks in it that belong to no reply: of code, of tags, of Markdown, of a chat template.
+fn is_marked(text: &str) -> bool {
+    let has_tag = text
+        .match_indices('<')
+        .any(|(at, _)| text[at + 1..].starts_with(|c: char| c.is_alphabetic() || "/|!?".contains(c)));
+    has_tag
+        || text.starts_with(['{', '['])
+        || ["```", "**", "[/", "|>", "◁", "__"].iter().any(|mark| text.contains(mark))
+}
+
+/// The inside of a text that is one fence, without the word for its language.
+fn unfenced(text: &str) -> &str {
+    let text = text.trim();
+    let Some(inside) = text.strip_prefix("```").and_then(|text| text.strip_suffix("```")) else {
+        return text.trim_matches('`').trim();
+    };
+    match inside.split_once('\n') {
+        Some((language, rest)) if language.trim().chars().all(char::is_alphanumeric) => rest.trim(),
+        _ => inside.trim(),
+    }
+}
+
+/// Words that stand alone before a reply.
+const INTERJECTIONS: [&str; 10] =
+    ["sure", "certainly", "ok", "okay", "absolutely", "alright", "great", "of course", "sure thing", "no problem"];
+/// How a line begins that announces a reply.
+const ANNOUNCEMENTS: [&str; 6] = ["here is", "here's", "here’s", "here are", "here it is", "heres"];
+/// The longest announcement, in bytes.
+const LONGEST_ANNOUNCEMENT: usize = 120;
+
+/// The text without a first line, or a beginning up to a colon, that only announces it.
+fn without_preamble(text: &str) -> &str {
+    let (first, rest) = text.split_once('\n').unwrap_or(("", text));
+    if !rest.trim().is_empty() && is_preamble(first) {
+        return rest.trim();
+    }
+    match text.split_once(':') {
+        Some((before, after)) if is_preamble(before) && !after.trim().is_empty() => after.trim(),
+        _ => text,
+    }
+}
+
+fn is_preamble(line: &str) -> bool {
+    let line = line.trim().trim_end_matches([':', '!', '.', ',']).trim().to_lowercase();
+    let after = INTERJECTIONS.iter().find_map(|word| line.strip_prefix(word)).unwrap_or(&line);
+    let after = after.trim_start_matches([',', '!', '.', ' ']);
+    let announces = |line: &str| ANNOUNCEMENTS.iter().any(|begin| line.starts_with(begin));
+    INTERJECTIONS.contains(&line.as_str()) || (line.len() <= LONGEST_ANNOUNCEMENT && announces(after))
+}
+
+/// What models call a reply.
+const LABELS: [&str; 6] = ["reply", "response", "answer", "tweet", "post", "draft"];
+/// Words before such a label.
+const BEFORE_LABELS: [&str; 6] = ["my", "the", "final", "suggested", "possible", "draft"];
+
+/// The text without a label such as `Reply:` before it.
+fn unlabelled(text: &str) -> &str {
+    let Some((label, rest)) = text.split_once(':') else { return text };
+    let words: Vec<String> = label.trim_matches(['*', '#', ' ']).split_whitespace().map(str::to_lowercase).collect();
+    let is_label = words.split_last().is_some_and(|(last, before)| {
+        LABELS.contains(&last.as_str()) && before.iter().all(|word| BEFORE_LABELS.contains(&word.as_str()))
+    });
+    if is_label { rest.trim_start_matches("**").trim() } else { text }
+}
+
+/// The text without quotation marks around the whole of it.
+fn unquoted(text: &str) -> &str {
+    let mut text = text.trim();
+    for (open, close) in [('"', '"'), ('“', '”'), ('\'', '\''), ('«', '»'), ('‘', '’'), ('„', '“')] {
+        let inner = text.strip_prefix(open).and_then(|text| text.strip_suffix(close));
+        // Marks within are of the text itself: "no" and "yes".
+        if let Some(inner) = inner.filter(|inner| !inner.contains([open, close]) || open == '\'') {
+            text = inner.trim();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn clear(answer: &str) -> String {
+        let reply = reply_in(answer);
+        assert!(reply.is_clear, "{answer}: {reply:?}");
+        reply.text
+    }
+
+    #[test]
+    fn what_models_put_around_a_reply_is_taken_off() {
+        for (answer, text) in [
+            ("\"Tailing it.\"", "Tailing it."),
+            ("Reply: “Fair point.”", "Fair point."),
+            ("```\nNo bet for me.\n```", "No bet for me."),
+            ("```text\nNo bet for me.\n```", "No bet for me."),
+            ("`No bet for me.`", "No bet for me."),
+            ("'Not tonight, it's late.'", "Not tonight, it's late."),
+            ("\"Yes\" and \"no\"", "\"Yes\" and \"no\""),
+            ("plain", "plain"),
+            ("Here is the reply:\n\nNo bet for me.", "No bet for me."),
+            ("Sure! Here's a short one:\n\"No bet for me.\"", "No bet for me."),
+            ("Certainly!\nNo bet for me.", "No bet for me."),
+            ("Here's my reply: No bet for me.", "No bet for me."),
+            ("Final answer: No bet for me.", "No bet for me."),
+            ("{\"reply\": \"\\\"No bet for me.\\\"\"}", "No bet for me."),
+            ("```json\n{\"reply\": \"Reply: No bet for me.\", \"confident\": true}\n```", "No bet for me."),
+            ("{\"reply\": \"One line.\\nAnd another.\"}", "One line.\nAnd another."),
+        ] {
+            assert_eq!(clear(answer), text, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_reply_with_a_colon_or_an_interjection_of_its_own_keeps_them() {
+        for text in [
+            "My honest read: it is closer than it looks.",
+            "Sure, why not.",
+            "Short answer: small.",
+            "Score: 3 < 4",
+            "I <3 it",
+        ] {
+            assert_eq!(clear(text), text);
+        }
+    }
+
+    #[test]
+    fn what_may_be_more_than_the_reply_is_left_to_a_person() {
+        for answer in [
+            "I would wait.\n\nLet me know if you want it shorter!",
+            "The user asks about tonight.\nI would wait.",
+            "<scratch>dry</scratch> I would wait.",
+            "**Reply**\nI would wait.",
+            "I would wait. ```json",
+            "{\"reply\": [\"I would wait.\"]}",
+            "{\"reply\": \"<analysis>dry</analysis> I would wait.\"}",
+            "{\"text\": \"I would wait.\"}",
+            "[INST] I would wait. [/INST]",
+        ] {
+            assert!(!reply_in(answer).is_clear, "{answer}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_an_answer_in_its_shape_nothing_but_the_reply_is_used(
+            reply in "[A-Za-z][A-Za-z ,.']{0,60}[A-Za-z.]", thought in "[a-z ]{0,40}", before in "[^{]{0,40}", after in "[^{]{0,40}",
+        ) {
+            let answer = format!("{before}{}{after}", json!({ "reasoning": thought, "reply": reply, "note": thought }));
+            let read = reply_in(&answer);
+            prop_assert!(read.is_clear);
+            prop_assert_eq!(read.text, reply.trim());
+        }
+
+        #[test]
+        fn nothing_that_is_clear_has_a_mark_or_a_second_line_that_was_not_asked_for(answer in "[ -~\n]{0,120}") {
+            let read = reply_in(&answer);
+            if read.is_clear {
+                prop_assert!(!is_marked(&read.text));
+                prop_assert!(!read.text.contains('\n') || object_with(&answer, FIELD).is_some());
+            }
+        }
+    }
+}
