@@ -242,53 +242,94 @@ impl Doubts {
     }
 }
 
-/// Puts back what the ledger queues have lost whenever Redis was started again, until `stop`: an append-only file that is
-/// written once a second lacks the last of it. Any number of processes may watch.
-pub async fn watch(settings: Settings, queues: Queues, store: Store, stop: CancellationToken) {
-    let doubts = Doubts::new(&queues, &store, &settings);
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
+/// Puts back what the ledger queues have lost whenever Redis was started again: an append-only file that is written once a second
+/// lacks the last of it. Any number of processes may watch.
+pub struct Watch {
+    settings: Settings,
+    queues: Queues,
+    store: Store,
+    doubts: Doubts,
+}
+
+/// What a look of a [`Watch`] came to.
+#[derive(Debug)]
+pub enum Look {
+    /// Redis has not been started again since the last one.
+    InStep,
+    /// It has been, and what it had lost is back.
+    PutBack(BTreeMap<QueueName, Recovered>),
+    /// It has been, and what Postgres says cannot be gone by, for these reasons. Nothing was put back.
+    Held(Vec<String>),
+}
+
+impl Watch {
+    /// Over the ledger queues among `queues`.
+    pub fn new(settings: &Settings, queues: &Queues, store: &Store) -> Self {
+        let doubts = Doubts::new(queues, store, settings);
+        Self { settings: settings.clone(), queues: queues.clone(), store: store.clone(), doubts }
+    }
+
+    /// Looks every few seconds until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match self.run_once().await {
+                Ok(look) => tell(&look),
+                Err(error) => tracing::warn!(%error, "whether Redis has lost jobs of ledger queues is not known yet"),
+            }
         }
-        if let Err(error) = look(&settings, &queues, &store, &doubts).await {
-            tracing::warn!(%error, "whether Redis has lost jobs of ledger queues is not known yet");
+    }
+
+    /// Looks once.
+    pub async fn run_once(&self) -> Result<Look, RecoveryError> {
+        self.doubts.note().await?;
+        let mut anew = Vec::new();
+        for queue in self.queues.iter().filter(|queue| queue.settings().ledger) {
+            if let Some(run) = queue.new_run().await? {
+                anew.push((queue.clone(), run));
+            }
         }
+        if anew.is_empty() {
+            return Ok(Look::InStep);
+        }
+        let doubts = self.doubts.found().await?;
+        if !doubts.is_empty() {
+            return Ok(Look::Held(doubts));
+        }
+        let of = anew.iter().map(|(queue, _)| queue.clone()).collect();
+        let recovery = Recovery::new(of, &self.queues, &self.store, self.settings.env, &self.settings);
+        let done = recovery.lost().await?;
+        for (queue, run) in anew {
+            queue.held_against(&run).await?;
+        }
+        Ok(Look::PutBack(done))
     }
 }
 
-async fn look(settings: &Settings, queues: &Queues, store: &Store, doubts: &Doubts) -> Result<(), RecoveryError> {
-    doubts.note().await?;
-    let mut anew = Vec::new();
-    for queue in queues.iter().filter(|queue| queue.settings().ledger) {
-        if let Some(run) = queue.new_run().await? {
-            anew.push((queue.clone(), run));
+fn tell(look: &Look) {
+    let held = metrics::gauge!("perch_recovery_held");
+    match look {
+        Look::InStep => held.set(0.0),
+        Look::Held(doubts) => {
+            held.set(1.0);
+            let why = doubts.join("; ");
+            tracing::error!(
+                why,
+                "Redis was started again, and Postgres is older than it: nothing is put back by itself; see `perch doctor`"
+            );
+        }
+        Look::PutBack(done) => {
+            held.set(0.0);
+            for (queue, Recovered { restored, dead_letters, unreadable, .. }) in done {
+                let counter = metrics::counter!("perch_jobs_restored_total", "queue" => queue.to_string());
+                counter.increment(restored + dead_letters);
+                tracing::warn!(%queue, restored, dead_letters, unreadable, "Redis was started again and had lost jobs; they are back");
+            }
         }
     }
-    if anew.is_empty() {
-        return Ok(());
-    }
-    let found = doubts.found().await?;
-    metrics::gauge!("perch_recovery_held").set(if found.is_empty() { 0.0 } else { 1.0 });
-    if !found.is_empty() {
-        let why = found.join("; ");
-        tracing::error!(
-            why,
-            "Redis was started again, and Postgres is older than it: nothing is put back by itself; see `perch doctor`"
-        );
-        return Ok(());
-    }
-    let of = anew.iter().map(|(queue, _)| queue.clone()).collect();
-    let done = Recovery::new(of, queues, store, settings.env, settings).lost().await?;
-    for (queue, recovered) in &done {
-        let Recovered { restored, dead_letters, unreadable, .. } = recovered;
-        tracing::warn!(%queue, restored, dead_letters, unreadable, "Redis was started again and had lost jobs; they are back");
-        metrics::counter!("perch_jobs_restored_total", "queue" => queue.to_string()).increment(restored + dead_letters);
-    }
-    for (queue, run) in anew {
-        queue.held_against(&run).await?;
-    }
-    Ok(())
 }

@@ -45,8 +45,8 @@ pub async fn run(settings: &Settings, client: &Client, store: &Store, stop: Canc
     }));
     let watched = (settings.clone(), client.queues().clone(), store.clone());
     duties.spawn(kept_up("recovery".into(), stop.clone(), move |stop| {
-        let (settings, queues, store) = watched.clone();
-        recovery::watch(settings, queues, store, stop)
+        let (settings, queues, store) = &watched;
+        recovery::Watch::new(settings, queues, store).run(stop)
     }));
     let queues: Vec<Queue> = client.queues().iter().cloned().collect();
     let pruned = queues.clone();

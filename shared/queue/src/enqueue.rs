@@ -34,6 +34,9 @@ pub struct EnqueueOptions {
     pub id: Option<JobId>,
     /// Not before this time. The past means at once.
     pub run_at: Option<DateTime<Utc>>,
+    /// Not before this has passed from now on, whatever `run_at` says and whatever clocks do: a job that enqueues its successor
+    /// gives it one.
+    pub delay: Option<Duration>,
     /// Another priority.
     pub priority: Option<Priority>,
     /// Another retry policy.

@@ -55,10 +55,10 @@ pub struct Envelope {
     /// Attempts that each replay grants, once there was one: those that the job had at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_life: Option<u32>,
-    /// Whether it was put back from Postgres after Redis had lost it. What it did outside may have happened, though nothing tells
-    /// of it: Postgres, too, may have lost its last seconds.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub recovered: bool,
+    /// When it was put back from Postgres after Redis had lost it, in milliseconds since 1970. What it did outside before may have
+    /// happened, though nothing tells of it: Postgres, too, may have lost its last seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_milliseconds_option")]
+    pub recovered: Option<DateTime<Utc>>,
     /// Why it cannot be a job, though it was asked for in a way that leaves nobody to tell: it is dead at once, for this reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -80,11 +80,6 @@ fn is_one(n: &u32) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
 fn is_zero(n: &u32) -> bool {
     *n == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
-fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 /// An envelope that cannot be read.
@@ -126,7 +121,7 @@ impl Envelope {
             parent: None,
             replays: 0,
             max_per_life: None,
-            recovered: false,
+            recovered: None,
             refused: None,
             payload,
         }
@@ -168,13 +163,12 @@ impl Envelope {
         serde_json::to_string(&fields).map(sealed).map_err(malformed)
     }
 
-    /// An envelope as Postgres has it, to be put back into Redis: marked as recovered, with a checksum, and otherwise byte for byte
+    /// An envelope as Postgres has it, to be put back into Redis: marked as recovered at this time, with a checksum, and otherwise
     /// as it is.
-    pub(crate) fn put_back(text: &str) -> Result<String, EnvelopeError> {
-        let envelope = Self::decode(text.as_bytes())?;
-        let text = split(text).map_or_else(|| text.to_owned(), |(summed, _)| format!("{summed}}}"));
-        let marked = if envelope.recovered { text } else { text.replacen('{', "{\"recovered\":true,", 1) };
-        Ok(sealed(marked))
+    pub(crate) fn put_back(text: &str, at: DateTime<Utc>) -> Result<String, EnvelopeError> {
+        Self::decode(text.as_bytes())?;
+        let at = RawValue::from_string(at.timestamp_millis().to_string()).expect("a number is JSON");
+        Self::amend(text, &[("recovered", at)])
     }
 
     /// The retry policy that holds for this job: its own, else that of its kind.
@@ -267,18 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_that_comes_back_from_postgres_has_a_checksum_and_says_where_it_comes_from() {
+    fn an_envelope_that_comes_back_from_postgres_has_a_checksum_and_says_when_it_came() {
+        let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         let stored = sample().encode();
         let spaced = r#"{"max": 10, "kind": "sync_hot_state", "payload": {"a":  1}}"#;
         for text in [stored.as_str(), spaced] {
-            let back = Envelope::put_back(text).expect("readable");
+            let back = Envelope::put_back(text, at).expect("readable");
             assert!(split(&back).is_some(), "{back}");
             let envelope = Envelope::decode(back.as_bytes()).expect("readable");
-            assert!(envelope.recovered && envelope.max_attempts == 10, "{back}");
-            assert_eq!(Envelope::put_back(&back).expect("readable"), back, "once is enough");
+            assert_eq!((envelope.recovered, envelope.max_attempts), (Some(at), 10), "{back}");
         }
-        assert!(Envelope::put_back(spaced).expect("readable").contains(r#""payload": {"a":  1}"#));
-        assert!(Envelope::put_back(&stored.replace(":10,", ":11,")).is_err(), "what was damaged stays so");
+        assert!(Envelope::put_back(spaced, at).expect("readable").contains(r#""payload":{"a":  1}"#));
+        assert!(Envelope::put_back(&stored.replace(":10,", ":11,"), at).is_err(), "what was damaged stays so");
         let amended = Envelope::amend(&stored, &[("replays", RawValue::from_string("1".into()).expect("JSON"))]);
         let amended = amended.expect("valid");
         assert_eq!(amended.matches(BEFORE_SUM).count(), 1, "{amended}");

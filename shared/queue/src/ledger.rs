@@ -76,6 +76,7 @@ impl LedgerJob {
             envelope: Envelope::decode(self.envelope.as_bytes())?,
             on_conflict: self.on_conflict,
             intake: Some(self.id.to_string()),
+            delay: None,
         })
     }
 }

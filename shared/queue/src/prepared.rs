@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use perch_jobs::{JobId, JobType, Unique, UniqueScope};
 use serde_json::{json, value::RawValue};
 
@@ -17,6 +17,7 @@ pub(crate) struct Prepared {
     pub envelope: Envelope,
     pub on_conflict: OnConflict,
     pub intake: Option<String>,
+    pub delay: Option<Duration>,
 }
 
 impl Prepared {
@@ -38,7 +39,8 @@ impl Prepared {
             }
         }
         envelope.priority = options.priority.unwrap_or(job_type.priority);
-        envelope.run_at = checked_run_at(options.run_at, now, queue.engine().max_schedule_ahead)?;
+        let delayed = options.delay.and_then(|delay| now.checked_add_signed(TimeDelta::from_std(delay).ok()?));
+        envelope.run_at = checked_run_at(options.run_at.max(delayed), now, queue.engine().max_schedule_ahead)?;
         envelope.deadline = checked_deadline(options.deadline, envelope.run_at.unwrap_or(now))?;
         envelope.timeout_ms = checked_timeout(options.timeout)?;
         envelope.unique = options.unique.or(unique).map(checked_unique).transpose()?;
@@ -52,13 +54,19 @@ impl Prepared {
             envelope,
             on_conflict: options.on_conflict,
             intake: None,
+            delay: options.delay,
         })
     }
 
     /// Whether nothing is asked for but the job itself: then no other can be in its way.
     pub fn is_plain(&self) -> bool {
         let Envelope { priority, run_at, group, unique, .. } = &self.envelope;
-        priority.is_normal() && run_at.is_none() && group.is_none() && unique.is_none() && self.intake.is_none()
+        priority.is_normal()
+            && run_at.is_none()
+            && group.is_none()
+            && unique.is_none()
+            && self.intake.is_none()
+            && self.delay.is_none()
     }
 
     /// The options as `enqueue.lua` reads them; empty for a plain job.
@@ -69,6 +77,9 @@ impl Prepared {
         }
         if let Some(at) = self.envelope.run_at {
             options.insert("at".into(), at.timestamp_millis().into());
+        }
+        if let Some(delay) = self.delay {
+            options.insert("d".into(), json!(delay.as_millis()));
         }
         if let Some(group) = &self.envelope.group {
             options.insert("g".into(), group.as_str().into());

@@ -27,18 +27,19 @@ pub struct Restore {
 const AT_ONCE: usize = 250;
 
 impl Restore {
-    fn arguments(&self) -> Result<[String; 6], EnvelopeError> {
+    fn arguments(&self, now: DateTime<Utc>) -> Result<[String; 6], EnvelopeError> {
         let mut envelope = Envelope::decode(self.envelope.as_bytes())?;
         envelope.run_at = self.run_at.or(envelope.run_at);
-        let options = Prepared { id: self.id, new: false, envelope, on_conflict: OnConflict::Keep, intake: None }
-            .script_options();
+        let options =
+            Prepared { id: self.id, new: false, envelope, on_conflict: OnConflict::Keep, intake: None, delay: None }
+                .script_options();
         let error = self.error.as_ref().map(|error| {
             let data = EventData { attempt: Some(self.attempts), error: Some(error.clone()), ..EventData::default() };
             serde_json::to_string(&data).expect("event data has text keys and values that JSON can hold")
         });
         Ok([
             self.id.to_string(),
-            Envelope::put_back(&self.envelope)?,
+            Envelope::put_back(&self.envelope, now)?,
             options,
             self.attempts.to_string(),
             error.unwrap_or_default(),
@@ -56,7 +57,7 @@ impl Queue {
             let mut call = self.invocation(&scripts::RESTORE);
             let mut some = false;
             for job in chunk {
-                match job.arguments() {
+                match job.arguments(self.now()) {
                     Ok(arguments) => {
                         some = true;
                         for argument in arguments {

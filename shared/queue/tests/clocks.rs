@@ -4,13 +4,13 @@ mod support;
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{TimeDelta, TimeZone as _, Utc};
 use perch_base::{
     Clock,
     settings::{CatchUp, CronSettings, Overlap, Rate},
 };
 use perch_queue::{
-    CronEntry, EnqueueOptions, EventKind, Fired,
+    CronEntry, EnqueueOptions, EventKind, Fail, Fired,
     testing::{self, End},
     worker::{HandlerResult, Handlers},
 };
@@ -115,7 +115,7 @@ async fn a_tick_that_a_scheduler_fired_an_hour_too_early_holds_nothing_up() {
     cmd.arg(world.queue.keys().cron()).arg("every_second").arg("tomorrow");
     cmd.exec_async(&mut world.redis.raw().await).await.expect("HSET");
     assert_eq!(entry.view().await.expect("it can be seen").last, None);
-    assert_eq!(entry.fire(world.queue.now()).await.expect("Redis"), Fired::Fired);
+    assert_eq!(entry.fire(world.queue.now() + TimeDelta::seconds(2)).await.expect("Redis"), Fired::Fired);
 }
 
 /// As after a failover to a server whose clock is behind.
@@ -158,6 +158,44 @@ async fn a_live_worker_keeps_its_jobs_though_the_clock_of_redis_went_back_an_hou
     assert!(testing::finish(&world.queue, &held.0, &envelope, End::Succeeded).await.expect("Redis"));
 }
 
+/// What comes after a failure, and what was put off, has a time that the engine chose; what was enqueued for a time of day keeps it.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_wait_for_their_next_attempt_wait_no_longer_though_the_clock_of_redis_went_back_an_hour() {
+    let clock = WrongClock::new();
+    clock.set(TimeDelta::hours(1));
+    let (_server, world) = world_by(&clock).await;
+    let at_noon = EnqueueOptions { run_at: Some(world.queue.now() + TimeDelta::hours(9)), ..EnqueueOptions::default() };
+    world.client.enqueue_with(&Chore::number(3), at_noon.clone()).await.expect("accepted");
+    for n in [1, 2] {
+        world.client.enqueue(&Chore::number(n)).await.expect("accepted");
+    }
+    let held = testing::fetch(&world.queue, "worker", 2, 0).await.expect("Redis").jobs;
+    let (soon, later) = (Duration::from_secs(1), Duration::from_secs(600));
+    for ((lease, envelope), wait) in held.iter().zip([soon, later]) {
+        let envelope = perch_queue::Envelope::decode(envelope).expect("readable");
+        let end = End::Failed(Fail::Snooze(wait, "not now".into()));
+        assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
+    }
+    clock.set(TimeDelta::zero());
+    let seen = Seen::new();
+    let record = seen.clone();
+    let working = world.work(Handlers::new().on(move |chore: Chore| {
+        record.push(chore.n);
+        async { HandlerResult::Ok(()) }
+    }));
+    eventually("the first ran", || async { seen.all() == [1] }).await;
+    working.stop().await;
+    let waiting: Vec<(String, f64)> = redis::cmd("ZRANGE")
+        .arg(world.queue.keys().delayed())
+        .arg(&["0", "-1", "WITHSCORES"])
+        .query_async(&mut world.redis.raw().await)
+        .await
+        .expect("Redis");
+    let at = |n: usize| Utc.timestamp_millis_opt(waiting[n].1 as i64).single().expect("a time");
+    assert!(at(0) <= world.queue.now() + TimeDelta::seconds(601), "{waiting:?}");
+    assert_eq!(at(1).timestamp_millis(), at_noon.run_at.expect("given").timestamp_millis());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
     let rate = Some(Rate { count: 2, per: Duration::from_millis(200) });
@@ -187,5 +225,22 @@ async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
         world.client.enqueue(&Chore::of_group(6, "account")).await.expect("accepted");
         eventually("all of them ran, in their order", || async { seen.all() == [0, 1, 2, 3, 4, 5, 6] }).await;
         working.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_waits_its_delay_whatever_time_the_one_that_enqueues_it_believes_in() {
+    for step in [TimeDelta::zero(), TimeDelta::hours(1), TimeDelta::hours(-1)] {
+        let clock = WrongClock::new();
+        let (_server, world) = world_by(&clock).await;
+        clock.set(step);
+        let options = EnqueueOptions {
+            run_at: Some(world.queue.now() + TimeDelta::minutes(5)),
+            delay: Some(Duration::from_secs(60)),
+            ..EnqueueOptions::default()
+        };
+        world.client.enqueue_with(&Chore::number(1), options).await.expect("accepted");
+        let stats = world.queue.stats().await.expect("Redis");
+        assert_eq!((stats.waiting(), stats.delayed), (0, 1), "a step of {step}");
     }
 }

@@ -154,6 +154,7 @@ impl JobRequest {
         let queue = queues.get(&job_type.queue).ok_or_else(failure::internal)?;
         let options = EnqueueOptions {
             id: self.id,
+            delay: None,
             run_at: start(self.run_at, self.delay_ms, queue.now(), queue.engine().max_schedule_ahead)?,
             priority: self.priority.map(Priority::from),
             retry: self.retry.map(|retry| retry.over(&job_type.retry)),

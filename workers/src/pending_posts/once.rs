@@ -1,7 +1,7 @@
 //! Doing a thing on X once, however often the job runs: claim, call, settle, record. Whatever an earlier attempt left
 //! open is settled by what X says before anything is called again. The gate is asked before the claim and before the call.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use perch_base::{clock, crash_point};
 use perch_clients::{XError, x::Search};
@@ -118,7 +118,9 @@ impl<A: Act> Once<'_, A> {
     /// The effect once it is confirmed.
     async fn done(&self) -> Result<StoredEffect, Stop> {
         // What may have happened is looked for whatever the gate says, and what has happened is only recorded.
-        let pass = match self.ledger().get(&self.key).await? {
+        let known = self.ledger().get(&self.key).await?;
+        let forgotten = self.may_be_forgotten(known.as_ref());
+        let pass = match known {
             Some(effect) if effect.state == EffectState::Confirmed => None,
             Some(effect) if effect.state != EffectState::Failed => {
                 self.prepare().await?;
@@ -131,6 +133,7 @@ impl<A: Act> Once<'_, A> {
         crash_point!("publish.claimed");
         // Without a permit the place stays: it is that of the effect, and whoever has the permit may be acting in it.
         match claim {
+            Claim::Granted(permit) if forgotten => self.ask_first(&permit, pass).await,
             Claim::Granted(permit) => self.act(permit, pass).await,
             Claim::Done(effect) => Ok(*effect),
             Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
@@ -146,6 +149,23 @@ impl<A: Act> Once<'_, A> {
                 self.key, effect.kind, effect.job_id
             ))),
         }
+    }
+
+    /// Whether it may have been done though the ledger knows nothing of it: the job was put back after Redis had lost it, and
+    /// Postgres may have lost its last seconds, too.
+    fn may_be_forgotten(&self, known: Option<&StoredEffect>) -> bool {
+        let said_since = |at| known.and_then(|effect| effect.settled_at).is_some_and(|settled| settled >= at);
+        self.sending == Sending::Real && self.cx.recovered_at().is_some_and(|at| !said_since(at))
+    }
+
+    /// Notes that nobody knows whether it was done. The next attempt, which comes at once, asks X before it does anything.
+    async fn ask_first(&self, permit: &Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
+        let why = "the job was put back after Redis had lost it; X is asked whether it was done before";
+        self.ledger().unknown(permit, why).await?;
+        if let Some(pass) = pass {
+            self.gate().leave(&pass).await;
+        }
+        Err(Stop::Failed(Fail::Snooze(Duration::from_millis(1), why.to_owned())))
     }
 
     fn ledger(&self) -> Effects<'_> {
@@ -331,8 +351,14 @@ impl<A: Act> Once<'_, A> {
             let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
             return self.act(permit, None).await;
         }
-        let waited = Waited::of(effect.state, takeover.quiet(), &self.services.settings.x);
-        let search = self.look(effect.intended_at).await.map_err(|error| self.not_asked(error))?;
+        // Of a job that was put back, whoever did it may have begun at any time since it was enqueued, and may have been at it when
+        // Redis was lost.
+        let (since, state) = match self.cx.recovered_at() {
+            Some(_) => (self.cx.enqueued_at().min(effect.intended_at), EffectState::Intended),
+            None => (effect.intended_at, effect.state),
+        };
+        let waited = Waited::of(state, takeover.quiet(), &self.services.settings.x);
+        let search = self.look(since).await.map_err(|error| self.not_asked(error))?;
         let evidence = evidence(&search, &waited);
         match finding(&search, &waited) {
             Finding::Happened(id) => {

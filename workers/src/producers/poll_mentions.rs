@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{
     Started,
-    read_mentions::{Batch, Place, not_read, page_refused, read_new},
+    read_mentions::{AFTER_ERROR, Batch, Place, not_read, page_refused, read_new},
     sift_mentions::{Known, Left, Read, is_among, left_out},
 };
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
 
 /// The clock that starts a poll and the one that looks whether it is due may differ by so much.
 const EARLY: Duration = Duration::from_secs(5);
+
+/// Between a poll and the next that it enqueues there is as much at least, whatever clocks show.
+const FLOOR: Duration = Duration::from_secs(1);
 
 /// What one look at the mentions came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,22 +84,22 @@ pub async fn poll_mentions(
         }
         // An attempt that follows another goes on with what that one had begun.
         let next = services.mentions.poll(&account).await?.next.filter(|_| cx.attempt() == 1);
-        if let Some(next) = next.filter(|next| clock::now() + EARLY.min(interval / 10) < *next) {
+        if let Some(next) = next.filter(|next| cx.now() + EARLY.min(interval / 10) < *next) {
             poll_again(&services, &cx, &account, next, OnConflict::Keep).await?;
             return Ok(MentionsPolled::Idle { idle: "not_due" });
         }
         // A poll that begins meanwhile is not due any more.
-        services.mentions.set_next(&account, clock::now() + interval).await?;
+        services.mentions.set_next(&account, cx.now() + interval).await?;
     }
     let batch = match read_new(&services, &account).await {
         Ok(batch) => batch,
-        Err(error) => return Err(not_read(&services, &account, interval, error).await?),
+        Err(error) => return Err(not_read(&services, &cx, &account, interval, error).await?),
     };
     let polled = deal_with(&services, &cx, &account, &batch).await?;
-    let now = clock::now();
+    let now = cx.now();
     services.mentions.polled(&account, batch.mentions.len() as u64, now, now + interval).await?;
     let next = match batch.place {
-        Place::Lost => page_refused(&services, &account, interval).await?,
+        Place::Lost => page_refused(&services, &account, now + interval.max(AFTER_ERROR)).await?,
         _ => now + interval,
     };
     if !job.now {
@@ -119,7 +122,13 @@ async fn poll_again(
         return Ok(());
     }
     let unique = Unique { key: format!("mentions:next:{account}"), scope: UniqueScope::Queued };
-    let options = EnqueueOptions { run_at: Some(at), unique: Some(unique), on_conflict, ..EnqueueOptions::default() };
+    let options = EnqueueOptions {
+        run_at: Some(at),
+        delay: Some(FLOOR),
+        unique: Some(unique),
+        on_conflict,
+        ..EnqueueOptions::default()
+    };
     let (client, poll) = (cx.client().clone(), PollMentions { account: Some(account.clone()), now: false });
     // A task of its own, whose trace is not this poll's: otherwise all polls there ever are would be one trace.
     let enqueued = tokio::spawn(async move { client.enqueue_with(&poll, options).await }).await;

@@ -6,14 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
 use perch_clients::{XError, x::PostsQuery};
 use perch_jobs::{AccountId, PostId};
-use perch_queue::Fail;
+use perch_queue::{Fail, worker::JobContext};
 use perch_store::StoreError;
 
 use super::sift_mentions::{Read, in_order, read};
 use crate::{Services, outcome::x_failed};
 
 /// After an error that time does not mend, the mentions are left alone for at least so long.
-const AFTER_ERROR: Duration = Duration::from_secs(900);
+pub(super) const AFTER_ERROR: Duration = Duration::from_secs(900);
 
 /// What was read, and where the next poll goes on.
 pub(super) struct Batch {
@@ -106,6 +106,7 @@ impl From<StoreError> for NotRead {
 
 pub(super) async fn not_read(
     services: &Services,
+    cx: &JobContext,
     account: &AccountId,
     interval: Duration,
     error: NotRead,
@@ -123,18 +124,18 @@ pub(super) async fn not_read(
         Fail::Snooze(after, _) => *after,
         _ => Duration::ZERO,
     };
-    services.mentions.poll_failed(account, cause, &words, clock::now() + wait).await?;
+    services.mentions.poll_failed(account, cause, &words, cx.now() + wait).await?;
     Ok(fail)
 }
 
-/// Notes that X did not go on after a page. What was read is paid for again, so the next poll, whose time this answers, waits as after
-/// any error that time does not mend.
+/// Notes that X did not go on after a page. What was read is paid for again, so the next poll waits as after any error that time
+/// does not mend.
 pub(super) async fn page_refused(
     services: &Services,
     account: &AccountId,
-    interval: Duration,
+    next: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, StoreError> {
-    let (cause, next) = ("page_refused", clock::now() + interval.max(AFTER_ERROR));
+    let cause = "page_refused";
     metrics::counter!("perch_mention_polls_failed_total", "account" => account.to_string(), "cause" => cause)
         .increment(1);
     let error = "X knows no more mentions after a page that it gave; the next poll begins anew";

@@ -258,11 +258,12 @@ async fn a_scheduled_job_of_the_ledger_keeps_its_time_through_the_loss_of_redis(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_ledger_queue_lost_when_redis_was_started_again_comes_back_by_itself() {
     let mut redis = OwnRedis::with(&["--appendonly", "no"]).await;
-    let world = World::without_workers_at(TestRedis::at(&redis.url()), &[]).await;
+    // A job that was put back is looked for on X before it is done, once X shows what was done before.
+    let soon = [("PERCH__X__TIMEOUT", "1s"), ("PERCH__X__SETTLE", "100ms")];
+    let world = World::without_workers_at(TestRedis::at(&redis.url()), &soon).await;
     let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
-    let watch =
-        recovery::watch(world.settings.clone(), world.client.queues().clone(), world.store.clone(), world.stop.clone());
-    tokio::spawn(watch);
+    let watch = recovery::Watch::new(&world.settings, world.client.queues(), &world.store);
+    tokio::spawn(watch.run(world.stop.clone()));
     let known = || async { queue.new_run().await.ok().filter(Option::is_none) };
     eventually("this run of Redis is known", known).await;
     let lost = world.enqueue(&post("lost with the last second")).await;

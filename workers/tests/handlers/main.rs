@@ -9,6 +9,7 @@ mod lost_mentions;
 mod mentions;
 mod metrics;
 mod odd_answers;
+mod older_postgres;
 mod outages;
 mod pacing;
 mod polling;

@@ -1,7 +1,7 @@
 -- Accepts jobs. Here are those without options; enqueue.lua goes on with the others.
 --
 -- Own ARGV: 6 most jobs of the queue (0 any number), then triples of id, envelope, options. Options are '' for a plain job,
---   else JSON: {"p":"high"|"low", "at":due ms, "g":group, "u":unique key, "s":"queued"|"done"|window ms,
+--   else JSON: {"p":"high"|"low", "at":due ms, "d":least delay ms, "g":group, "u":unique key, "s":"queued"|"done"|window ms,
 --   "c":"reject"|"keep"|"replace", "i":intake id}
 -- Result: for each job that is not simply accepted three things: its place in the call from 1, a code and an id.
 --   1 the id is known already, or was cancelled a moment ago (its own id) · 2 refused, the key is held by (holder)

@@ -4,6 +4,19 @@
 -- and again, and goes before those of its group that come later. PARKED_GROUPS says when to look at a group again: when its
 -- rate allows the next start; at once when one of its jobs has ended.
 
+-- The clock went back by so much, and so do jobs that wait for a time which it had shown then: all but those that were enqueued
+-- for a time of day.
+local function bring_forward(step)
+  local waiting = call('ZRANGEBYSCORE', DELAYED, '(' .. digits(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 10000)
+  for i = 1, #waiting, 2 do
+    local id, due = waiting[i], tonumber(waiting[i + 1])
+    local run_at = string.match(envelope_of(id) or '', '^{[^{]-"run_at":%s*(%d+)')
+    if tonumber(run_at) ~= due then call('ZADD', DELAYED, digits(math.max(now, due - step)), id) end
+  end
+  first_due = first_of(DELAYED)
+end
+
+if went_back then bring_forward(clock - now) end
 if paused then
   reap(most_reaped, lease_ms)
   flush_events()

@@ -11,7 +11,8 @@
 --   their ids, 26 bytes each, behind one another; the list of their envelopes; then for each job after them its envelope and
 --   its lease member }
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
--- Bound: slots + jobs promoted + leases reaped; with limits of groups 3 times the slots and 100 jobs looked at, and 40 groups.
+-- Bound: slots + jobs promoted + leases reaped; with limits of groups 3 times the slots and 100 jobs looked at, and 40 groups;
+--   once after the clock went back, 10,000 delayed jobs.
 
 local slots, lease_ms, holder = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local group_most, group_step, group_burst = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
@@ -27,7 +28,11 @@ end
 -- What makes a fetch more than first attempts taken from one list. Jobs that are not due hold nothing up.
 local there = call('EXISTS', CANCELLED, PARKED_GROUPS, DELAYED, ATTEMPTS, READY_HIGH, READY_LOW)
 local first_due = there > 0 and first_of(DELAYED) or nil
-local unusual = there > (first_due and first_due > now and 1 or 0)
+-- The time of the last fetch. It lies ahead where the clock was set back, or where another server with its own clock took over.
+local state = call('HMGET', STATE, 'paused', 'clock')
+local paused, clock = state[1] == '1', tonumber(state[2] or 0) or 0
+local went_back = clock > now + 5000
+local unusual = went_back or there > (first_due and first_due > now and 1 or 0)
 local cancelled, added = unusual and call('EXISTS', CANCELLED) == 1, false
 
 -- The first write decides whether Redis lets a script run at its memory limit. Taking jobs must work then, or nothing would
@@ -46,7 +51,6 @@ if ARGV[18] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[18])
   return { 2, -1, now }
 end
 
-local paused = call('HGET', STATE, 'paused') == '1'
 local simple = not (unusual or expired or grouped or paused or global_most > 0 or queue_step > 0)
 -- Where all is simple, the jobs themselves are what is written first.
 local ids = simple and (call('LPOP', READY_NORMAL, ARGV[6]) or {})
@@ -54,6 +58,7 @@ if not simple then write_first() end
 -- Jobs may have been taken by now. They must not be lost because the list of workers is something else, planted by hand.
 redis.pcall('ZADD', WORKERS, digits(now), holder)
 if ARGV[17] ~= '' then redis.pcall('HSET', WORKER_INFO, holder, ARGV[17]) end
+if not (clock > now - 1000 and clock <= now) then call('HSET', STATE, 'clock', digits(now)) end
 
 local started = 0
 -- An answer costs by the number of its parts, so what first attempts of no group have in common is told once, for as many as
@@ -239,8 +244,8 @@ local function promote()
   first_due = first_of(DELAYED)
 end
 
--- Most others find no lease that ran out, no limit of groups, nothing parked and nothing cancelled.
-if not expired and not grouped and not cancelled and call('EXISTS', PARKED_GROUPS) == 0 then
+-- Most others find no lease that ran out, no limit of groups, nothing parked, nothing cancelled, and the clock where it was.
+if not expired and not went_back and not grouped and not cancelled and call('EXISTS', PARKED_GROUPS) == 0 then
   if paused then return { 1, -1, now } end
   promote()
   gate()

@@ -194,8 +194,9 @@ local function accept(id, envelope, o, room)
   call('HSET', JOBS, id, envelope)
   if o.p then call('HSET', PRIORITY, id, o.p) end
   if o.g then call('HSET', GROUP, id, o.g) end
-  if o.at and o.at > now then
-    make_delayed(id, o.at)
+  local at = math.max(o.at or 0, o.d and now + o.d or 0)
+  if at > now then
+    make_delayed(id, at)
   else
     make_ready(id, false)
     added = true

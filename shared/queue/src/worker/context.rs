@@ -99,7 +99,7 @@ pub(super) struct Run {
     pub group: Option<String>,
     pub parent: Option<JobId>,
     pub replays: u32,
-    pub recovered: bool,
+    pub recovered: Option<DateTime<Utc>>,
     pub client: Client,
     pub deps: Deps,
     pub lease: Duration,
@@ -152,10 +152,15 @@ impl JobContext {
         self.0.replays
     }
 
-    /// Whether it was put back from Postgres after Redis had lost it. What it did outside before may be known to nobody here: a
+    /// When it was put back from Postgres after Redis had lost it. What it did outside before that may be known to nobody here: a
     /// handler asks outside before it does it.
-    pub fn recovered(&self) -> bool {
+    pub fn recovered_at(&self) -> Option<DateTime<Utc>> {
         self.0.recovered
+    }
+
+    /// The time, by the clock that all times of queues are compared by.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.client.queues().now()
     }
 
     /// When it was enqueued.

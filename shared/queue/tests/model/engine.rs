@@ -370,8 +370,12 @@ pub fn job_id(text: &str) -> JobId {
 }
 
 fn stored(envelope: &str) -> Stored {
-    let spaced = envelope.contains(r#""max": "#);
     let envelope = Envelope::decode(envelope.as_bytes()).expect("readable");
     let chore: Chore = serde_json::from_str(envelope.payload.get()).expect("a chore");
-    Stored { max: envelope.max_attempts, replays: envelope.replays, n: chore.n, spaced }
+    Stored {
+        max: envelope.max_attempts,
+        replays: envelope.replays,
+        n: chore.n,
+        recovered: envelope.recovered.is_some(),
+    }
 }

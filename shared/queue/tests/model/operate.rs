@@ -73,7 +73,6 @@ impl Model {
         job.holds_key = matches!(job.unique, Some((_, Scope::Queued | Scope::Done)));
         job.stored.max = letter.attempts + job.per_life;
         job.stored.replays += 1;
-        job.stored.spaced = false;
         job.stored.n = edit.unwrap_or(job.stored.n);
         self.dead.remove(&entry);
         self.tell(letter.id, EventKind::Replayed);

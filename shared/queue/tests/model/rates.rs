@@ -33,10 +33,10 @@ fn step(rate: Rate) -> f64 {
     rate.per.as_secs_f64() * 1_000.0 / f64::from(rate.count)
 }
 
-/// What was kept of limiters and still matters, in microseconds.
+/// What was kept of limiters and still matters, in milliseconds: sums of fractions differ in their last digits.
 pub fn ahead<'a>(of: impl IntoIterator<Item = (&'a str, f64)>, now: i64) -> BTreeMap<String, i64> {
-    let ahead = of.into_iter().filter(|(_, at)| *at > exact(now));
-    ahead.map(|(limiter, at)| (limiter.to_owned(), whole((at * 1_000.0).round()))).collect()
+    let ahead = of.into_iter().filter(|(_, at)| at.round() > exact(now));
+    ahead.map(|(limiter, at)| (limiter.to_owned(), whole(at.round()))).collect()
 }
 
 impl Rates {

@@ -68,7 +68,6 @@ impl Engine {
 
 fn as_in_postgres(envelope: &str) -> String {
     let (fields, _) = envelope.rsplit_once(r#","sum":"#).expect("an envelope of Redis has a checksum");
-    let fields = fields.replacen(r#""recovered":true,"#, "", 1);
     format!("{fields}}}").replacen(r#""max": "#, r#""max":"#, 1).replacen(r#""max":"#, r#""max": "#, 1)
 }
 
@@ -103,7 +102,7 @@ impl Model {
             unknown_since: None,
             ..self.known[&id].clone()
         };
-        job.stored.spaced = true;
+        job.stored.recovered = true;
         if let Some(ago) = lost.died {
             self.dead.insert((self.now - ms(ago), id));
         } else if let Some((key, scope)) = job.unique

@@ -46,7 +46,7 @@ pub struct Stored {
     pub replays: u32,
     pub n: u64,
     /// Whether it came back from Postgres.
-    pub spaced: bool,
+    pub recovered: bool,
 }
 
 /// The lists in which jobs wait for a worker, and the marks of those in them that were cancelled.

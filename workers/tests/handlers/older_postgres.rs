@@ -1,0 +1,146 @@
+//! A Postgres that is an older copy of itself: restored, or a standby that lagged and was promoted.
+
+use perch_jobs::PublishPost;
+use perch_queue::Restore;
+use perch_sandbox::Endpoint;
+use perch_store::EffectState;
+use perch_testkit::{OwnRedis, TestRedis};
+use perch_workers::recovery::{self, Doubts, Look, Watch};
+
+use crate::world::{World, eventually, publication};
+
+/// X answers soon what was done before.
+const SOON: [(&str, &str); 2] = [("PERCH__X__TIMEOUT", "1s"), ("PERCH__X__SETTLE", "100ms")];
+const KEY: &str = "post:of:today";
+
+fn post() -> PublishPost {
+    publication("Said once", None, Some(KEY))
+}
+
+impl World {
+    async fn execute(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.database().raw()).await.expect("Postgres answers");
+    }
+
+    fn doubts(&self) -> Doubts {
+        Doubts::new(self.client.queues(), &self.store, &self.settings)
+    }
+}
+
+/// What Postgres has lost: the end of the job, its effect, and that the sync had been there. Redis has let go of it since.
+async fn lose_what_is_gone(world: &World) {
+    let mut trim = redis::cmd("XTRIM");
+    trim.arg("stg:{pending_posts}:events").arg("MAXLEN").arg(0);
+    trim.exec_async(&mut world.redis().raw().await).await.expect("Redis answers");
+    lose_the_last_seconds(world).await;
+}
+
+/// What Postgres has lost: the end of the job, its effect, and that the sync had been there.
+async fn lose_the_last_seconds(world: &World) {
+    world.execute("update sync_cursors set ms = 0, seq = 0, ordinal = 0, version_ms = 0, version_seq = 0").await;
+    world.execute("delete from job_events").await;
+    world.execute("update jobs set state = 'waiting', version_ms = 0, version_seq = 0, finished_at = null").await;
+    world.execute("delete from effect_history").await;
+    world.execute("delete from effects").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_went_out_in_the_seconds_that_postgres_lost_is_found_and_not_made_again() {
+    let redis = OwnRedis::with(&["--appendonly", "no"]).await;
+    let world = World::without_workers_at(TestRedis::at(&redis.url()), &SOON).await.work();
+    let done = world.done(&post()).await;
+    assert_eq!(world.x.made().len(), 1);
+    assert!(world.doubts().found().await.expect("both answer").is_empty());
+
+    lose_what_is_gone(&world).await;
+    let found = world.doubts().found().await.expect("both answer");
+    assert!(found.iter().any(|why| why.contains("events:pending_posts")), "{found:?}");
+
+    let all = world.client.queues().iter().cloned().collect();
+    let (queues, settings) = (world.client.queues(), &world.settings);
+    let recovery = recovery::Recovery::new(all, queues, &world.store, settings.env, settings);
+    let recovered = recovery.whole(|_| ()).await.expect("both answer");
+    assert_eq!(recovered.values().map(|queue| queue.restored).sum::<u64>(), 1, "{recovered:?}");
+    world.doubts().settle().await.expect("both answer");
+    assert!(world.doubts().found().await.expect("both answer").is_empty(), "somebody has seen to it");
+
+    world.ended(done.id).await;
+    assert_eq!(world.x.made().len(), 1, "it went out once");
+    let effect = world.effect(KEY).await;
+    assert_eq!((effect.state, effect.external_id), (EffectState::Confirmed, Some(world.x.made()[0].id.clone())));
+}
+
+/// Redis keeps what it told Postgres for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_lost_a_moment_ago_it_is_told_again() {
+    let world = World::without_workers(&SOON).await.work();
+    let done = world.done(&post()).await;
+    world.execute("update sync_cursors set ms = 0, seq = 0, ordinal = 0, version_ms = 0, version_seq = 0").await;
+    world.execute("delete from job_events").await;
+    world.execute("delete from jobs").await;
+    assert!(!world.doubts().found().await.expect("both answer").is_empty());
+    world.sync().await;
+    assert_eq!(
+        world.store.history().job(done.id).await.expect("Postgres answers").map(|job| job.state),
+        Some(done.state)
+    );
+    assert!(world.doubts().found().await.expect("both answer").is_empty(), "it has all that it had");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_put_back_and_never_ran_is_done_once_x_does_not_know_of_it() {
+    let world = World::without_workers(&SOON).await;
+    let id = world.enqueue(&post()).await;
+    let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
+    let envelope = queue.job(id).await.expect("Redis answers").expect("it waits").envelope;
+    queue.drop_ended(&[id]).await.expect("Redis answers");
+    let restore = Restore { id, envelope, run_at: None, attempts: 0, error: None, died_at: None };
+    // Where it stood there is a mark until a fetch comes upon it.
+    let world = world.work();
+    eventually("its place is free", || async {
+        let (put_back, _) = queue.restore(std::slice::from_ref(&restore)).await.expect("Redis answers");
+        (put_back == 1).then_some(())
+    })
+    .await;
+    let job = world.ended(id).await;
+    assert_eq!((world.x.made().len(), world.x.calls(Endpoint::CreatePost)), (1, 1));
+    assert_eq!(job.attempts, 1, "to ask first costs no attempt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_postgres_is_older_than_redis_nothing_is_put_back_by_itself() {
+    let mut redis = OwnRedis::start().await;
+    let world = World::without_workers_at(TestRedis::at(&redis.url()), &SOON).await;
+    let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
+    let watch = Watch::new(&world.settings, world.client.queues(), &world.store);
+    watch.run_once().await.expect("both answer");
+    assert!(matches!(watch.run_once().await, Ok(Look::InStep)));
+    let id = world.enqueue(&post()).await;
+    world.sync().await;
+    // It ran, is gone from Redis, and Postgres forgets that.
+    queue.drop_ended(&[id]).await.expect("Redis answers");
+    lose_what_is_gone(&world).await;
+    redis.restart().await;
+    let look = || async { watch.run_once().await.ok() };
+    for _ in 0..2 {
+        let look = eventually("both answer", look).await;
+        assert!(matches!(&look, Look::Held(why) if !why.is_empty()), "{look:?}");
+    }
+    assert!(queue.job(id).await.expect("Redis answers").is_none(), "it was not put back");
+    world.doubts().settle().await.expect("both answer");
+    let look = watch.run_once().await.expect("both answer");
+    assert!(matches!(&look, Look::PutBack(_)), "once somebody has seen to it: {look:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_of_another_timeline_is_told_from_the_one_that_was_there() {
+    let world = World::without_workers(&[]).await;
+    Watch::new(&world.settings, world.client.queues(), &world.store).run_once().await.expect("both answer");
+    assert!(world.doubts().found().await.expect("both answer").is_empty());
+    let mut conn = world.redis().raw().await;
+    let here: String = redis::cmd("GET").arg("stg:postgres").query_async(&mut conn).await.expect("it is noted");
+    let other = format!("{here}0");
+    redis::cmd("SET").arg("stg:postgres").arg(other).exec_async(&mut conn).await.expect("SET");
+    let found = world.doubts().found().await.expect("both answer");
+    assert!(found.iter().any(|why| why.contains("timeline")), "{found:?}");
+}
