@@ -2,7 +2,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, json};
+use crate::{
+    Store, StoreError, json,
+    row::{Moment, readable},
+};
 
 /// One line of the audit log.
 #[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
@@ -10,6 +13,7 @@ pub struct AuditEntry {
     /// Grows with every line.
     pub id: i64,
     /// When.
+    #[sqlx(try_from = "Moment")]
     pub at: DateTime<Utc>,
     /// Who: a person, an API key, or a part of the system.
     pub actor: String,
@@ -79,5 +83,6 @@ impl Audit<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the audit log"))
+        .map(readable("read the audit log"))
     }
 }

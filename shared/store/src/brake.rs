@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, effects::Asked};
+use crate::{Store, StoreError, effects::Asked, row::Moment};
 
 /// How long a look at the brake lets a call begin. Who pulls the brake waits for longer before saying so.
 pub const CLEAR_FOR: Duration = Duration::from_secs(1);
@@ -117,6 +117,7 @@ pub struct Brake {
 #[derive(FromRow)]
 struct Line {
     id: i64,
+    #[sqlx(try_from = "Moment")]
     at: DateTime<Utc>,
     actor: String,
     action: String,

@@ -1,28 +1,21 @@
-use std::{str::FromStr, time::Duration};
-
 use chrono::{DateTime, Utc};
-use perch_base::{Environment, settings::PostgresSettings};
+use perch_base::{ConfigError, Environment, Settings, settings::PostgresSettings};
 use perch_queue::EntryId;
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::{
-    Executor as _, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use secrecy::SecretString;
 
 use crate::{
     Accounts, ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts,
-    Recovery, Spend, StoreError, Summaries, Tracking,
+    Recovery, Spend, StoreError, Summaries, Tracking, address::Address, pool::Pool, row::Moment,
 };
-
-/// A process that froze amid a transaction must not hold its locks against the others for ever.
-const LET_GO: &str = "set idle_in_transaction_session_timeout = '15s'";
 
 /// The door to Postgres for one environment. Cheap to clone.
 ///
 /// Every query it makes names the environment; rows of the other one are never read or written.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
+    /// What goes on over several transactions has a session of its own here; `None` where nothing leads past a pooler.
+    pub(crate) sessions: Option<Pool>,
     pub(crate) env: Environment,
 }
 
@@ -35,22 +28,37 @@ pub struct ServerInfo {
     pub clock: DateTime<Utc>,
 }
 
-/// A connection that nobody used for so long is closed: managed Postgres counts them.
-const IDLE: Duration = Duration::from_secs(300);
-
 impl Store {
-    /// A store on `url`, `postgres://…`; `?sslmode=require` and its kin ask for TLS. Nothing is connected yet.
+    /// The store that settings describe. Nothing is connected yet.
+    pub fn of(settings: &Settings) -> Result<Self, OpenError> {
+        let store = Self::connect_lazy(settings.database_url()?, settings.env, &settings.postgres)?;
+        match &settings.secrets.database_session_url {
+            Some(url) => Ok(store.with_sessions_at(url, &settings.postgres)?),
+            None => Ok(store),
+        }
+    }
+
+    /// A store on `url`, `postgres://…`; `?sslmode=require` and its kin ask for TLS, `?pgbouncer=true` says that a pooler in
+    /// transaction mode stands there. Nothing is connected yet.
     pub fn connect_lazy(url: &SecretString, env: Environment, settings: &PostgresSettings) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url.expose_secret())
-            .map_err(|error| StoreError::Configuration(without_url(&error)))?
-            .application_name("perch");
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.max_connections)
-            .acquire_timeout(settings.acquire_timeout)
-            .idle_timeout(IDLE)
-            .after_connect(|conn, _| Box::pin(async move { conn.execute(LET_GO).await.map(|_| ()) }))
-            .connect_lazy_with(options);
-        Ok(Self { pool, env })
+        let pool = Pool::new(Address::parse(url, "DATABASE_URL")?, settings);
+        let sessions = (!pool.is_by_transaction()).then(|| pool.clone());
+        Ok(Self { pool, sessions, env })
+    }
+
+    /// The same with another address for what needs a session of its own. The first one then is that of a pooler in transaction
+    /// mode, unless it says `?pgbouncer=false`.
+    pub fn with_sessions_at(self, url: &SecretString, settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let address = Address::parse(url, "DATABASE_SESSION_URL")?;
+        if address.by_transaction == Some(true) {
+            return Err(StoreError::Configuration {
+                variable: "DATABASE_SESSION_URL",
+                reason: "it leads to a pooler in transaction mode too".to_owned(),
+            });
+        }
+        let few = PostgresSettings { max_connections: 1, ..settings.clone() };
+        let sessions = self.pool.beside(address, &few);
+        Ok(Self { pool: self.pool.unless_told_by_transaction(), sessions: Some(sessions), ..self })
     }
 
     /// The environment whose rows it reads and writes.
@@ -65,7 +73,7 @@ impl Store {
 
     /// What the server says of itself.
     pub async fn server(&self) -> Result<ServerInfo, StoreError> {
-        let (version, clock) = sqlx::query_as("select current_setting('server_version'), clock_timestamp()")
+        let (version, Moment(clock)) = sqlx::query_as("select current_setting('server_version'), clock_timestamp()")
             .fetch_one(&self.pool)
             .await
             .map_err(StoreError::on("ask the server"))?;
@@ -75,6 +83,9 @@ impl Store {
     /// Closes every connection; calls after this fail.
     pub async fn close(&self) {
         self.pool.close().await;
+        if let Some(sessions) = &self.sessions {
+            sessions.close().await;
+        }
     }
 
     /// What is known of jobs.
@@ -152,6 +163,11 @@ impl Store {
         ApiKeys(self)
     }
 
+    /// Whether statements may be prepared by name.
+    pub(crate) fn prepares(&self) -> bool {
+        !self.pool.is_by_transaction()
+    }
+
     pub(crate) fn env_name(&self) -> &'static str {
         self.env.as_str()
     }
@@ -166,27 +182,13 @@ impl Store {
     }
 }
 
-/// The parser's own words name the part that is wrong, never the URL, which holds a password.
-fn without_url(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Configuration(inner) => inner.to_string(),
-        _ => "it is not a URL".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_unusable_url_is_refused_without_showing_its_password() {
-        let settings = PostgresSettings { max_connections: 1, acquire_timeout: Duration::from_secs(1) };
-        for url in ["postgres://me:hunter2@host:notaport/db", "hunter2", "postgres://me:hunter2@h/db?sslmode=hunter2"] {
-            let error = Store::connect_lazy(&SecretString::from(url), Environment::Staging, &settings)
-                .expect_err("the URL is not usable");
-            let text = format!("{error} {error:?}");
-            assert!(!text.contains("hunter2@") && !text.contains(":hunter2"), "{text}");
-            assert!(text.contains("DATABASE_URL"), "{text}");
-        }
-    }
+/// Why there is no store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration does not say where Postgres is.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What it says cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

@@ -114,7 +114,7 @@ pub fn postgres_settings() -> PostgresSettings {
     PostgresSettings { max_connections: 6, acquire_timeout: Duration::from_secs(10) }
 }
 
-fn server_url() -> String {
+pub(crate) fn server_url() -> String {
     std::env::var("PERCH_TEST_DATABASE_URL")
         .expect("PERCH_TEST_DATABASE_URL is not set; run the tests through ./ops/test, which starts the servers")
 }

@@ -8,6 +8,8 @@ mod database;
 mod fuzz;
 mod gate;
 mod own_redis;
+#[cfg(feature = "database")]
+mod pooler;
 mod redis;
 
 #[cfg(feature = "contract")]
@@ -17,4 +19,6 @@ pub use database::{TestDatabase, postgres_settings};
 pub use fuzz::fuzz;
 pub use gate::Gate;
 pub use own_redis::{OwnRedis, free_port};
+#[cfg(feature = "database")]
+pub use pooler::Pooler;
 pub use redis::{TestRedis, redis_settings};

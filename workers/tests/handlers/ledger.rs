@@ -245,9 +245,8 @@ async fn a_scheduled_job_of_the_ledger_keeps_its_time_through_the_loss_of_redis(
     assert_eq!(queue.missing(&[id]).await.expect("Redis answers"), [id]);
 
     let names = [queue.name().clone()];
-    let (jobs, _) =
-        world.store.recovery().unfinished(&names, None, 100, Duration::from_secs(60)).await.expect("Postgres");
-    let jobs: Vec<_> = jobs.into_iter().map(|job| job.restore).collect();
+    let some = world.store.recovery().unfinished(&names, None, 100, Duration::from_secs(60)).await.expect("Postgres");
+    let jobs: Vec<_> = some.jobs.into_iter().map(|job| job.restore).collect();
     let (restored, unreadable) = queue.restore(&jobs).await.expect("Redis answers");
     assert_eq!((restored, unreadable.len()), (1, 0));
     let view = queue.job(id).await.expect("Redis answers").expect("it is back");

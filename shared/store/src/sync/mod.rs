@@ -34,7 +34,11 @@ use self::{
     batch::{Batch, HotUnit, JobBatch, Source},
     stream::{Continuity, Entry, Look, Position},
 };
-use crate::{Store, StoreError, hot};
+use crate::{
+    Store, StoreError, hot,
+    pool::Tx,
+    row::{Moment, readable},
+};
 
 /// Moves the hot state into Postgres. Any number may run at once; each entry is moved once.
 #[derive(Debug, Clone)]
@@ -109,6 +113,7 @@ pub struct Reject {
     /// Why.
     pub reason: String,
     /// When it was put aside.
+    #[sqlx(try_from = "Moment")]
     pub rejected_at: DateTime<Utc>,
 }
 
@@ -330,7 +335,7 @@ async fn write(
     Ok(Some(rejects.len() as u64))
 }
 
-async fn begin(store: &Store, step: &Move) -> Result<Option<sqlx::Transaction<'static, sqlx::Postgres>>, StoreError> {
+async fn begin(store: &Store, step: &Move) -> Result<Option<Tx>, StoreError> {
     let mut tx = store.pool.begin().await.map_err(StoreError::on("begin a batch"))?;
     let Move { stream, from, to, continuity } = step;
     let moved = cursor::advance(&mut tx, store.env_name(), stream, *from, *to, *continuity).await?;
@@ -365,5 +370,6 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(StoreError::on("read what the sync put aside"))
+        .map(readable("read what the sync put aside"))
     }
 }
