@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use perch_base::{Classified, Disposition};
+use perch_base::{Classified, Disposition, Environment};
 use perch_queue::QueueError;
 
 /// What can go wrong between Perch and Postgres, and between Perch and the hot state in Redis.
@@ -45,6 +45,34 @@ pub enum StoreError {
         doing: &'static str,
         /// Which column, and why.
         source: sqlx::Error,
+    },
+    /// The role may not do this.
+    #[error(
+        "postgres does not let the role of DATABASE_URL {doing}: {source}; `perch doctor` says what it is bound to, and it needs the \
+         rights that `perch roles bind` gives, or to own the tables"
+    )]
+    Forbidden {
+        /// What was being done.
+        doing: &'static str,
+        /// What Postgres said.
+        source: sqlx::Error,
+    },
+    /// The role is bound to another environment than that of the process.
+    #[error(
+        "the role of DATABASE_URL is bound to {bound_to}, and this process is for {env}: it would see nothing; use a role of {env}, \
+         or another APP_ENV"
+    )]
+    OtherEnvironment {
+        /// What the role is bound to.
+        bound_to: String,
+        /// What it is used for.
+        env: Environment,
+    },
+    /// A role cannot be bound or released.
+    #[error("{reason}")]
+    Role {
+        /// Why.
+        reason: String,
     },
     /// A pooler in transaction mode stands before Postgres and was not told of: statements of other clients could be met.
     #[error(
@@ -135,6 +163,7 @@ impl StoreError {
             Class::Data => Self::Data { doing, source },
             Class::Unreadable => Self::Unreadable { doing, source },
             Class::Pooler => Self::Pooler { doing, source },
+            Class::Forbidden => Self::Forbidden { doing, source },
             Class::Other => Self::Refused { doing, source },
         }
     }
@@ -170,12 +199,16 @@ impl Classified for StoreError {
             | Self::Migration { .. }
             | Self::HotFull { .. }
             | Self::Pooler { .. } => Disposition::Wait(WHEN_AWAY),
-            Self::Conflict { .. } | Self::Refused { .. } | Self::EffectSuperseded { .. } => Disposition::Retry,
+            Self::Conflict { .. } | Self::Refused { .. } | Self::Forbidden { .. } | Self::EffectSuperseded { .. } => {
+                Disposition::Retry
+            }
             Self::Redis(error) => error.disposition(),
             Self::Data { .. }
             | Self::Unreadable { .. }
             | Self::Configuration { .. }
             | Self::SchemaNewer { .. }
+            | Self::OtherEnvironment { .. }
+            | Self::Role { .. }
             | Self::Invalid { .. } => Disposition::Never,
         }
     }
@@ -188,6 +221,7 @@ enum Class {
     Data,
     Unreadable,
     Pooler,
+    Forbidden,
     Other,
 }
 
@@ -231,6 +265,7 @@ fn class_of_code(code: &str) -> Class {
         READ_ONLY | "28000" | "28P01" | "3D000" => Class::Away,
         // A statement that is there under the name of another, or not there: they are prepared by name, once a session.
         "26000" | "42P05" => Class::Pooler,
+        "42501" => Class::Forbidden,
         _ => match code.get(..2) {
             Some("08" | "53") => Class::Away,
             Some("57") if code.starts_with("57P") => Class::Away,

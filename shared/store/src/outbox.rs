@@ -151,7 +151,8 @@ impl Outbox<'_> {
     /// How much waits.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
         let (waiting, oldest): (i64, Option<Moment>) = sqlx::query_as(
-            "select count(*), min(created_at) from outbox where environment = $1 and handed_over_at is null",
+            "select count(*), min(created_at) filter (where created_at between '0001-01-01Z' and '9999-12-31Z')
+             from outbox where environment = $1 and handed_over_at is null",
         )
         .bind(self.0.env_name())
         .fetch_one(&self.0.pool)

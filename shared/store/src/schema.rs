@@ -99,10 +99,11 @@ impl Store {
         Ok(compare(have))
     }
 
-    /// Refuses a database whose schema is not the one this release needs; the error says what to do.
+    /// Refuses a database whose schema is not the one this release needs, and a role that is bound to another environment; the
+    /// error says what to do.
     pub async fn require_schema(&self) -> Result<(), StoreError> {
         match self.schema().await? {
-            SchemaState::Current { .. } => Ok(()),
+            SchemaState::Current { .. } => self.roles().require_own_environment().await,
             SchemaState::Behind { have, need } => Err(StoreError::SchemaBehind { have, need }),
             SchemaState::Newer { have, know } => Err(StoreError::SchemaNewer { have, know }),
             SchemaState::Empty => Err(StoreError::SchemaMissing { need: schema_version() }),
@@ -121,6 +122,9 @@ impl Store {
                 progress(&step);
                 applied.push(step);
             }
+        }
+        if !applied.is_empty() {
+            self.roles().protect().await?;
         }
         Ok(MigrationReport { from, to: schema_version(), applied })
     }

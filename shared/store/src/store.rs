@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::{
     Accounts, ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts,
-    Recovery, Spend, StoreError, Summaries, Tracking, address::Address, pool::Pool, row::Moment,
+    Recovery, Roles, Spend, StoreError, Summaries, Tracking, address::Address, pool::Pool, row::Moment,
 };
 
 /// The door to Postgres for one environment. Cheap to clone.
@@ -26,6 +26,31 @@ pub struct ServerInfo {
     pub version: String,
     /// What its clock shows.
     pub clock: DateTime<Utc>,
+    /// What it does so that an answer holds.
+    pub durability: Durability,
+}
+
+/// What Postgres does so that what it answered survives a crash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durability {
+    /// Whether it waits for the disk (`fsync`).
+    pub waits_for_disk: bool,
+    /// Whether a page that was half written can be restored (`full_page_writes`).
+    pub mends_pages: bool,
+    /// Whether a commit is answered only once it is on its way to the disk (`synchronous_commit` is not `off`), for this role in
+    /// this database.
+    pub commits_first: bool,
+}
+
+/// By which sessions new jobs are heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// By those of `DATABASE_URL`.
+    Direct,
+    /// By one of `DATABASE_SESSION_URL`, past a pooler in transaction mode.
+    PastPooler,
+    /// By none: `DATABASE_URL` leads through a pooler in transaction mode, and no other way is known.
+    Nowhere,
 }
 
 impl Store {
@@ -73,11 +98,37 @@ impl Store {
 
     /// What the server says of itself.
     pub async fn server(&self) -> Result<ServerInfo, StoreError> {
-        let (version, Moment(clock)) = sqlx::query_as("select current_setting('server_version'), clock_timestamp()")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(StoreError::on("ask the server"))?;
-        Ok(ServerInfo { version, clock })
+        let (version, Moment(clock), waits_for_disk, mends_pages, commits_first) = sqlx::query_as(
+            "select current_setting('server_version'), clock_timestamp(), current_setting('fsync')::boolean,
+                    current_setting('full_page_writes')::boolean, current_setting('synchronous_commit') <> 'off'",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::on("ask the server"))?;
+        Ok(ServerInfo { version, clock, durability: Durability { waits_for_disk, mends_pages, commits_first } })
+    }
+
+    /// By which sessions new jobs are heard of.
+    pub fn hearing(&self) -> Hearing {
+        match &self.sessions {
+            None => Hearing::Nowhere,
+            Some(_) if self.pool.is_by_transaction() => Hearing::PastPooler,
+            Some(_) => Hearing::Direct,
+        }
+    }
+
+    /// Whether the sessions past a pooler are with the same database of the same server.
+    pub async fn hears_the_same(&self) -> Result<bool, StoreError> {
+        let place = async |pool: &Pool| -> Result<String, StoreError> {
+            sqlx::query_scalar("select concat_ws(' ', current_database(), pg_postmaster_start_time())")
+                .fetch_one(pool)
+                .await
+                .map_err(StoreError::on("compare DATABASE_URL with DATABASE_SESSION_URL"))
+        };
+        match &self.sessions {
+            Some(sessions) => Ok(place(&self.pool).await? == place(sessions).await?),
+            None => Ok(true),
+        }
     }
 
     /// Closes every connection; calls after this fail.
@@ -106,6 +157,11 @@ impl Store {
     /// Idempotency keys of ledger queues.
     pub fn idempotency_keys(&self) -> IdempotencyKeys<'_> {
         IdempotencyKeys(self)
+    }
+
+    /// The roles that are bound to an environment.
+    pub fn roles(&self) -> Roles<'_> {
+        Roles(self)
     }
 
     /// What is needed to rebuild Redis.

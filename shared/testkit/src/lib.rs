@@ -15,7 +15,7 @@ mod redis;
 #[cfg(feature = "contract")]
 pub use contract::{XOperation, XRequest};
 #[cfg(feature = "database")]
-pub use database::{TestDatabase, postgres_settings};
+pub use database::{TestDatabase, TestRole, postgres_settings};
 pub use fuzz::fuzz;
 pub use gate::Gate;
 pub use own_redis::{OwnRedis, free_port};
