@@ -33,6 +33,7 @@ declare
     strays     text[];
     options    jsonb;
     given_kind text := kind;
+    stored     jsonb;
 begin
     select array_agg(b) into bound_to from public.perch_bound(caller) as b;
     if of_env is null and array_length(bound_to, 1) = 1 then
@@ -70,6 +71,12 @@ begin
             known.max_payload_bytes
             using errcode = 'invalid_parameter_value';
     end if;
+    begin
+        stored := payload::jsonb;
+    exception when data_exception or program_limit_exceeded then
+        raise exception 'perch_enqueue: payload of % cannot be stored: %', given_kind, sqlerrm
+            using errcode = 'invalid_parameter_value';
+    end;
     select coalesce(array_agg(n), '{}') into names from json_object_keys(payload) as n;
     select array_agg(n order by n) into strays from (select n from unnest(names) as n group by n having count(*) > 1) as twice;
     if strays is not null then
@@ -139,7 +146,7 @@ begin
                                run_at, created_at, changed_at)
         values (of_env, new_id, known.queue, given_kind,
                 case when run_at > clock_timestamp() then 'scheduled' else 'waiting' end, coalesce(priority, 'normal'),
-                payload::jsonb, jsonb_build_object('kind', given_kind), job_group,
+                stored, jsonb_build_object('kind', given_kind), job_group,
                 coalesce(max_attempts, known.max_attempts), run_at, clock_timestamp(), clock_timestamp())
         on conflict do nothing;
         perform pg_notify('perch_outbox', of_env);

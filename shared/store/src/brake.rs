@@ -148,32 +148,25 @@ impl Brake {
     /// It holds although Postgres is away; [`Braked::unlogged`] says then that a Redis which is lost would forget it. An
     /// error says that Redis does not answer: when Postgres does, processes stop as soon as they ask it.
     pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
-        let hold = async {
-            let before = self.glance().await?;
-            let pulled = self.hold(&Word { line: None, on: true, by, reason, at: Utc::now() }).await?;
-            Ok::<_, StoreError>((before.is_none_or(|state| !state.on), pulled))
-        };
-        // Redis comes first: the line must be later than what it holds. The log does not wait for one that is frozen.
-        let mut hold = std::pin::pin!(hold);
-        let soon = tokio::time::timeout(CLEAR_FOR, &mut hold).await;
-        let after = soon.as_ref().ok().and_then(|held| held.as_ref().ok()).and_then(|(_, pulled)| pulled.since);
-        let (logged, held) = match soon {
-            Ok(Ok(held)) => {
-                let ((), logged) =
-                    tokio::join!(tokio::time::sleep(SETTLED), self.log(by, PULLED, reason, details, after));
-                (logged, held)
+        // Redis comes first: the line must be later than what it holds. The log does not wait for a Redis that is frozen.
+        let mut in_redis = std::pin::pin!(self.pull_in_redis(by, reason));
+        let soon = tokio::time::timeout(CLEAR_FOR, &mut in_redis).await;
+        let after = if let Ok(Ok((_, pulled))) = &soon { pulled.since } else { None };
+        let log = self.log(by, PULLED, reason, details, after);
+        let ((changed, pulled), logged) = match soon {
+            Ok(Ok(pulled)) => (pulled, tokio::join!(tokio::time::sleep(SETTLED), log).1),
+            Ok(Err(error)) => {
+                // Processes that ask Postgres stop by this line.
+                let _ = log.await;
+                return Err(error);
             }
-            unheld => {
-                let logged = self.log(by, PULLED, reason, details, after).await;
-                let held = match unheld {
-                    Ok(refused) => refused?,
-                    Err(_) => hold.await?,
-                };
+            Err(_) => {
+                let logged = log.await;
+                let pulled = in_redis.await?;
                 tokio::time::sleep(SETTLED).await;
-                (logged, held)
+                (pulled, logged)
             }
         };
-        let (changed, pulled) = held;
         Ok(match logged {
             Ok((line, at)) => {
                 let state = self.hold(&Word { line: Some(line), on: true, by, reason, at }).await?;
@@ -181,6 +174,13 @@ impl Brake {
             }
             Err(error) => Braked { state: pulled, changed, unlogged: Some(error) },
         })
+    }
+
+    /// Whether that changed anything, and how the brake stands then.
+    async fn pull_in_redis(&self, by: &str, reason: &str) -> Result<(bool, BrakeState), StoreError> {
+        let before = self.glance().await?;
+        let pulled = self.hold(&Word { line: None, on: true, by, reason, at: Utc::now() }).await?;
+        Ok((before.is_none_or(|state| !state.on), pulled))
     }
 
     /// Lifts the brake. It stays on when the audit log cannot be written. An error after that, of Redis, leaves it on until

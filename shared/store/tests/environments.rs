@@ -95,7 +95,7 @@ async fn count(pool: &PgPool, of: &str) -> i64 {
 }
 
 fn is_forbidden(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42501")
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "42501")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,10 +104,10 @@ impl Planted {
             assert!(matches!(error, StoreError::Unreadable { .. }), "{what}: {error}");
         };
         for id in [odd_one(), fine_one()] {
-            history.job(id).await.map(|_| ()).unwrap_or_else(told);
+            history.job(id).await.map_or_else(told, |_| ());
             history.attempts(id).await.unwrap();
             history.events(id).await.unwrap();
-            self.store.idempotency_keys().accepted(id).await.map(|_| ()).unwrap_or_else(told);
+            self.store.idempotency_keys().accepted(id).await.map_or_else(told, |_| ());
         }
         let day = Duration::from_secs(86_400);
         let names = [queue()];
@@ -182,9 +182,9 @@ async fn a_job_whose_row_cannot_be_read_is_named_and_those_behind_it_are_put_bac
     let (names, day) = ([queue()], Duration::from_secs(86_400));
     let first = planted.store.recovery().unfinished(&names, None, 1, day).await.unwrap();
     assert!(first.jobs.is_empty());
-    let named = &first.unreadable[0];
-    assert_eq!((named.id.as_str(), &named.queue), (odd_one().to_string().as_str(), &queue()));
-    assert!(named.reason.contains("run_at"), "{named:?}");
+    let unread = &first.unreadable[0];
+    assert_eq!((unread.id.as_str(), &unread.queue), (odd_one().to_string().as_str(), &queue()));
+    assert!(unread.reason.contains("run_at"), "{unread:?}");
     let second = planted.store.recovery().unfinished(&names, first.next, 1, day).await.unwrap();
     assert_eq!(second.jobs[0].restore.id, fine_one());
 
