@@ -118,11 +118,11 @@ begin
         raise exception 'perch_enqueue: job_group must have 1 to 128 bytes and no |, line breaks or other control characters'
             using errcode = 'invalid_parameter_value';
     end if;
-    if run_at not between '0001-01-01Z' and '9999-12-31Z' then
+    if run_at not between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z' then
         raise exception 'perch_enqueue: run_at % is no time that a job can start at; leave it out to start at once', run_at
             using errcode = 'invalid_parameter_value';
     end if;
-    if deadline not between '0001-01-01Z' and '9999-12-31Z' then
+    if deadline not between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z' then
         raise exception 'perch_enqueue: deadline % is no time that can pass; leave it out for none', deadline
             using errcode = 'invalid_parameter_value';
     end if;

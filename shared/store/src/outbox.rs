@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 
-use crate::{Listener, Store, StoreError, json, pool::Tx, row::Moment};
+use crate::{Listener, Store, StoreError, json, pool::Tx, record::storable_time, row::Moment};
 
 /// The outbox.
 #[derive(Debug, Clone, Copy)]
@@ -151,7 +151,7 @@ impl Outbox<'_> {
     /// How much waits.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
         let (waiting, oldest): (i64, Option<Moment>) = sqlx::query_as(
-            "select count(*), min(created_at) filter (where created_at between '0001-01-01Z' and '9999-12-31Z')
+            "select count(*), min(created_at) filter (where created_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z')
              from outbox where environment = $1 and handed_over_at is null",
         )
         .bind(self.0.env_name())
@@ -343,7 +343,7 @@ impl KeptRow {
             max_attempts: envelope.as_ref().map(|e| e.max_attempts),
             run_at: envelope.as_ref().and_then(|e| e.run_at),
             traceparent: envelope.as_ref().and_then(|e| e.traceparent.clone()),
-            created_at: job.id.created_at(),
+            created_at: storable_time(job.id.created_at().timestamp_millis()).unwrap_or_else(Utc::now),
             payload: envelope.map_or_else(null, |e| json::storable(e.payload)),
         }
     }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use perch_queue::EntryId;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::PgExecutor;
@@ -94,6 +95,12 @@ impl Store {
     }
 }
 
+/// A time from milliseconds since 1970, if it is one that Postgres reads from text: up to the year 9999.
+pub(crate) fn storable_time(ms: i64) -> Option<DateTime<Utc>> {
+    const YEAR_10000: i64 = 253_402_300_800_000;
+    (0..YEAR_10000).contains(&ms).then(|| DateTime::from_timestamp_millis(ms)).flatten()
+}
+
 /// Times as text with milliseconds: what Redis, the API and the unique indexes of the tables agree on.
 pub(crate) mod millis {
     use chrono::{DateTime, SecondsFormat, Utc};
@@ -105,5 +112,17 @@ pub(crate) mod millis {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<DateTime<Utc>, D::Error> {
         DateTime::deserialize(d)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_postgres_cannot_hold_is_left_out() {
+        assert_eq!(storable_time(i64::MAX), None);
+        assert_eq!(storable_time(-1), None);
+        assert!(storable_time(253_402_300_799_999).is_some());
     }
 }

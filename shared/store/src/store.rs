@@ -78,7 +78,8 @@ impl Store {
         if address.by_transaction == Some(true) {
             return Err(StoreError::Configuration {
                 variable: "DATABASE_SESSION_URL",
-                reason: "it leads to a pooler in transaction mode too".to_owned(),
+                reason: "its address is that of a pooler in transaction mode; say ?pgbouncer=false in it where that is not so"
+                    .to_owned(),
             });
         }
         let few = PostgresSettings { max_connections: 1, ..settings.clone() };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use perch_base::Environment;
 use perch_jobs::{JobId, JobTypes};
+use perch_queue::{Ledger as _, LedgerJob, OnConflict};
 use perch_store::{Content, Store};
 use perch_testkit::{TestDatabase, TestRole};
 use sqlx::{AssertSqlSafe, PgPool, migrate::Migrator};
@@ -179,4 +180,18 @@ async fn every_function_that_runs_with_the_rights_of_its_owner_looks_names_up_in
         assert!(settings.iter().any(|setting| setting == "search_path=pg_catalog, pg_temp"), "{name}: {settings:?}");
         assert!(!by_everybody, "{name} is for whom it is granted to");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_an_id_of_a_far_away_time_is_kept() {
+    let (_database, store, service) = service().await;
+    // Of the year 10889.
+    let far = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ";
+    let id = enqueue(&service.raw(), &format!("{FINE}, id => '{far}'")).await.unwrap();
+    assert!(store.history().job(id).await.unwrap().is_some());
+    let (queue, kind) = ("pending_posts".parse().unwrap(), "publish_post".parse().unwrap());
+    let envelope = r#"{"kind":"publish_post","max":3,"payload":{}}"#.to_owned();
+    let id: JobId = "7ZZZZZZZZZZZZZZZZZZZZZZZZY".parse().unwrap();
+    store.keep(&[LedgerJob { id, queue, kind, envelope, on_conflict: OnConflict::Keep }]).await.unwrap();
+    assert!(store.history().job(id).await.unwrap().is_some());
 }

@@ -93,6 +93,33 @@ fn no_statement_is_put_together_from_what_the_program_was_given() {
     assert!(unexplained.is_empty(), "give these statements parameters, or a reason: {unexplained:#?}");
 }
 
+/// What would outlive a transaction, which a pooler in transaction mode does not let it: the session is another's then.
+const OF_SESSIONS: [&str; 6] = [
+    "pg_advisory_lock(",
+    "pg_try_advisory_lock(",
+    "pg_advisory_lock_shared(",
+    "create temp",
+    "with hold",
+    "deallocate",
+];
+
+#[test]
+fn nothing_is_asked_of_a_session_that_outlives_its_transaction() {
+    let (mut files, mut found) = (Vec::new(), Vec::new());
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    for (path, source) in files {
+        for line in source.to_lowercase().lines() {
+            // Where a statement begins: after a quote or the end of another.
+            let begun = line.split(['"', ';']).skip(1).map(str::trim_start);
+            let sets = begun.filter(|statement| statement.starts_with("set "));
+            let for_good = sets.filter(|statement| statement.contains(" = ") && !statement.starts_with("set local "));
+            found.extend(for_good.map(|statement| format!("{path}: {statement}")));
+            found.extend(OF_SESSIONS.iter().filter(|word| line.contains(*word)).map(|word| format!("{path}: {word}")));
+        }
+    }
+    assert!(found.is_empty(), "use what ends with the transaction: {found:#?}");
+}
+
 #[test]
 fn a_statement_that_is_put_together_is_found_however_it_is_written() {
     let fixed = |source| statements(source).into_iter().all(is_fixed);
