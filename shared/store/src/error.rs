@@ -39,7 +39,7 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// Postgres holds a row that this release cannot read. Others are not touched by it.
-    #[error("a row of postgres cannot be read ({doing}): {source}; `perch doctor` names such rows")]
+    #[error("a row of postgres cannot be read ({doing}): {source}; correct that value in the database")]
     Unreadable {
         /// What was being done.
         doing: &'static str,

@@ -29,15 +29,14 @@ const DOING: &str = "listen for new jobs";
 impl Listener {
     pub(crate) async fn on(store: &Store, channel: &'static str) -> Self {
         let mut listener = Self { sessions: store.sessions.clone(), channel, open: None };
-        match store.sessions.clone() {
-            Some(sessions) => {
-                if let Err(error) = listener.connect(&sessions).await {
-                    tracing::warn!(%error, "new jobs are not heard of; they are looked for every few seconds");
-                }
-            }
-            None => tracing::info!(
+        let Some(sessions) = store.sessions.clone() else {
+            tracing::info!(
                 "new jobs are looked for every few seconds; DATABASE_SESSION_URL lets them be heard of at once"
-            ),
+            );
+            return listener;
+        };
+        if let Err(error) = listener.connect(&sessions).await {
+            tracing::warn!(%error, "new jobs are not heard of; they are looked for every few seconds");
         }
         listener
     }
