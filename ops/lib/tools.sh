@@ -1,12 +1,14 @@
 # shellcheck shell=bash
-# Finds what Perch needs on this machine (a C compiler with make, Redis, PostgreSQL) and installs what is missing.
+# Finds what Perch needs on this machine (a C compiler with make, Redis, PostgreSQL; PgBouncer for the tests) and installs
+# what is missing.
 
 ops_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# The folders of redis-server and of the PostgreSQL programs, once they are found.
+# The folders of redis-server, of the PostgreSQL programs and of pgbouncer, once they are found.
 # shellcheck disable=SC2034 # for those who source this
 redis_bin=
 postgres_bin=
+pgbouncer_bin=
 
 homebrew_prefix() {
     local brew
@@ -62,6 +64,20 @@ find_postgres() { # MAJOR|any
     [ -n "$postgres_bin" ]
 }
 
+# Finds pgbouncer. Debian puts it where only root looks.
+find_pgbouncer() {
+    local dir prefix
+    prefix=$(homebrew_prefix)
+    for dir in "$(dirname "$(command -v pgbouncer || echo /usr/bin/none)")" /usr/sbin /usr/bin /usr/local/bin \
+        "${prefix:-/opt/homebrew}/bin"; do
+        has_all "$dir" pgbouncer || continue
+        # shellcheck disable=SC2034 # as above
+        pgbouncer_bin=$dir
+        return 0
+    done
+    return 1
+}
+
 has_build_tools() {
     # On macOS, cc is always there and asks for the tools behind it when they are missing.
     if is_macos; then xcode-select -p >/dev/null 2>&1; else have make && { have cc || have gcc || have clang; }; fi
@@ -87,7 +103,7 @@ install_on_macos() { # FORMULA...
     NONINTERACTIVE=1 "$prefix/bin/brew" install "$@" >&2 </dev/null
 }
 
-# Sees to it that what is named is there: any of cc, redis, postgres.
+# Sees to it that what is named is there: any of cc, redis, postgres, pgbouncer.
 need_tools() { # TOOL...
     local tool missing='' packages=()
     for tool in "$@"; do
@@ -95,6 +111,7 @@ need_tools() { # TOOL...
             cc) has_build_tools && continue ;;
             redis) find_redis && continue ;;
             postgres) find_postgres any && continue ;;
+            pgbouncer) find_pgbouncer && continue ;;
         esac
         missing="$missing $tool"
     done
@@ -105,18 +122,21 @@ need_tools() { # TOOL...
                 cc) packages+=('build-essential') ;;
                 redis) packages+=('redis-server>=6.2') ;;
                 postgres) packages+=('postgresql>=14') ;;
+                pgbouncer) packages+=('pgbouncer') ;;
             esac
         elif is_macos; then
             case $tool in
                 cc) die "a C compiler is missing: run 'xcode-select --install', then this again" ;;
                 redis) packages+=('redis') ;;
                 postgres) packages+=('postgresql@17') ;;
+                pgbouncer) packages+=('pgbouncer') ;;
             esac
         else
             case $tool in
                 cc) die "a C compiler or make is missing: install make, and gcc or clang, then run this again" ;;
                 redis) die "redis-server 6.2 or newer is missing: install it, or set REDIS_URL, then run this again" ;;
                 postgres) die "a PostgreSQL 14 or newer is missing: install it, or set DATABASE_URL, then run this again" ;;
+                pgbouncer) die "pgbouncer is missing, which the tests need: install it, then run this again" ;;
             esac
         fi
     done
@@ -126,6 +146,7 @@ need_tools() { # TOOL...
             cc) has_build_tools || die "a C compiler or make is still missing after the installation" ;;
             redis) find_redis || die "redis-server 6.2 or newer is still missing after the installation" ;;
             postgres) find_postgres any || die "a PostgreSQL server 14 or newer is still missing after the installation" ;;
+            pgbouncer) find_pgbouncer || die "pgbouncer is still missing after the installation" ;;
         esac
     done
 }

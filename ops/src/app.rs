@@ -71,7 +71,7 @@ pub fn queues(settings: &Settings) -> Result<Queues, OpsError> {
 
 /// The store that `settings` describe.
 pub fn store(settings: &Settings) -> Result<Store, OpsError> {
-    Ok(Store::connect_lazy(settings.database_url()?, settings.env, &settings.postgres)?)
+    Ok(Store::of(settings)?)
 }
 
 /// The queue of that name, or the error that lists those there are.

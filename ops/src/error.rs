@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 pub use perch_base::chain;
 use perch_base::{ConfigError, redact, telemetry::TelemetryError};
 use perch_queue::{EnqueueError, QueueError, worker::RuntimeError};
-use perch_store::StoreError;
+use perch_store::{OpenError, StoreError};
 
 use crate::output::Output;
 
@@ -64,6 +64,15 @@ pub enum OpsError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl From<OpenError> for OpsError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Config(error) => Self::Config(error),
+            OpenError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl OpsError {

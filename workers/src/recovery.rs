@@ -9,7 +9,7 @@ use std::{
 use perch_base::{Environment, Settings};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{Queue, QueueError, Queues, Redis, Restore};
-use perch_store::{RolledBack, Store, StoreError, Syncer};
+use perch_store::{RolledBack, Store, StoreError, Syncer, UnfinishedJobs};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ pub struct Recovered {
     pub dead_letters: u64,
     /// Jobs that had ended and were there again.
     pub removed: u64,
-    /// Jobs whose envelope cannot be read.
+    /// Jobs whose row or envelope cannot be read.
     pub unreadable: u64,
 }
 
@@ -134,8 +134,13 @@ impl Recovery {
         let names: Vec<QueueName> = self.queues.iter().map(|queue| queue.name().clone()).collect();
         let mut after = None;
         loop {
-            let (jobs, next) = self.store.recovery().unfinished(&names, after, AT_ONCE, self.retention).await?;
-            seen(jobs.len() as u64);
+            let UnfinishedJobs { jobs, unreadable, next } =
+                self.store.recovery().unfinished(&names, after, AT_ONCE, self.retention).await?;
+            seen((jobs.len() + unreadable.len()) as u64);
+            for job in unreadable {
+                tracing::error!(job = job.id, queue = %job.queue, reason = job.reason, "a row cannot be read, so its job is not put back");
+                self.of(&job.queue).unreadable += 1;
+            }
             let mut by_queue: BTreeMap<QueueName, Vec<Restore>> = BTreeMap::new();
             for job in jobs {
                 by_queue.entry(job.queue).or_default().push(job.restore);

@@ -47,7 +47,7 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
         store.outbox().register(types, engine.max_payload_bytes, engine.max_schedule_ahead).await?;
     }
     // Heard of before the first look, so that nothing falls between the two.
-    let mut listener = store.outbox().listen().await?;
+    let mut listener = store.outbox().listen().await;
     let mut pruned = Instant::now();
     loop {
         relay_all(store, client).await?;
@@ -55,8 +55,7 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
             store.outbox().prune(KEPT).await?;
             pruned = Instant::now();
         }
-        // A connection that breaks is an error or a missed notification; the next look makes up for both.
-        let _ = tokio::time::timeout(EVERY, listener.recv()).await;
+        listener.wait(EVERY).await;
     }
 }
 

@@ -35,8 +35,7 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
     ])?;
     let _telemetry = telemetry::init("bench-deployment", &settings.telemetry).map_err(BenchError::setup)?;
     let metrics = telemetry::metrics().map_err(BenchError::setup)?;
-    let store =
-        Store::connect_lazy(settings.database_url().map_err(BenchError::setup)?, settings.env, &settings.postgres)?;
+    let store = Store::of(&settings).map_err(BenchError::setup)?;
     let queues = queues(&settings, pool)?.with_ledger(Arc::new(store.clone()));
     let client = Client::new(queues.clone());
     let stop = CancellationToken::new();

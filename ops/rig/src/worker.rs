@@ -27,8 +27,7 @@ pub async fn run() -> Result<(), RigError> {
     let settings = Settings::load(&config_dir()).map_err(RigError::setup)?;
     let telemetry = telemetry::init("rig-worker", &settings.telemetry).map_err(RigError::setup)?;
     let redis = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
-    let store =
-        Store::connect_lazy(settings.database_url().map_err(RigError::setup)?, settings.env, &settings.postgres)?;
+    let store = Store::of(&settings).map_err(RigError::setup)?;
     let queues = Queues::new(redis.clone(), &settings, job_types()).with_ledger(Arc::new(store.clone()));
     let client = Client::new(queues);
     let services = Services::new(&settings, redis.clone(), store.clone(), &client).map_err(RigError::setup)?;

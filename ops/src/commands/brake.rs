@@ -66,6 +66,12 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), OpsError> {
         }
         BrakeCommand::Off(Reason { reason }) => {
             let lifted = brake.lift(&operator(), reason, json!({})).await?;
+            if lifted.state.on {
+                return Err(OpsError::Refused(format!(
+                    "somebody pulled it at the same moment: {}; talk to them, or lift it again",
+                    lifted.state.told()
+                )));
+            }
             let said = if lifted.changed { "the jobs that wait go on" } else { "it was off already" };
             let value = json!({ "on": lifted.state.on, "changed": lifted.changed, "logged": true });
             app.out.answer(&value, format_args!("brake off: {said}"))

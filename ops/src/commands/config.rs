@@ -89,6 +89,7 @@ fn secrets(settings: &Settings) -> Vec<(String, Option<String>)> {
     let mut shown = vec![
         ("REDIS_URL".to_owned(), url(&secrets.redis_url)),
         ("DATABASE_URL".to_owned(), url(&secrets.database_url)),
+        ("DATABASE_SESSION_URL".to_owned(), url(&secrets.database_session_url)),
         ("X_API_BEARER_TOKEN".to_owned(), masked(secrets.x_bearer_token.is_some())),
         ("X_API_KEY".to_owned(), masked(secrets.x_consumer.is_some())),
         ("X_API_SECRET".to_owned(), masked(secrets.x_consumer.is_some())),

@@ -27,6 +27,7 @@ mod purge;
 pub mod queues;
 mod recover;
 mod review;
+mod roles;
 mod sandbox;
 mod scheduler;
 mod spend;
@@ -110,6 +111,9 @@ pub enum Command {
     Backup(backup::Backup),
     /// Bring the database to the schema of this release
     Migrate(migrate::Args),
+    /// Roles of Postgres for one environment: bind, release, list
+    #[command(subcommand)]
+    Roles(roles::Roles),
     /// Look for what is wrong, and say how to mend it
     Doctor(doctor::Args),
     /// The configuration: check, show
@@ -164,6 +168,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Recover(args) => recover::run(app, args).await,
         Command::Backup(backup) => backup::run(app, backup).await,
         Command::Migrate(args) => migrate::run(app, args).await,
+        Command::Roles(roles) => roles::run(app, roles).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Config(config) => config::run(app, config),
         Command::Keys(keys) => keys::run(app, keys).await,

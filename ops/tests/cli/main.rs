@@ -13,6 +13,7 @@ mod keys;
 mod mentions;
 mod picks;
 mod play;
+mod postgres;
 mod processes;
 mod spend;
 mod world;

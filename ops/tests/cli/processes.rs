@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use crate::world::{World, until};
 
 /// A process that is killed when a test ends early.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary is built"))
     }
 
     /// Sends a signal and waits for the exit code.
-    async fn end_with(mut self, signal: &str) -> Option<i32> {
+    pub async fn end_with(mut self, signal: &str) -> Option<i32> {
         let sent = Command::new("kill").args(["-s", signal, &self.0.id().to_string()]).status().expect("kill is there");
         assert!(sent.success(), "the process is there");
         let child = std::cell::RefCell::new(&mut self.0);
@@ -31,29 +31,27 @@ impl Drop for Running {
     }
 }
 
-async fn get(url: &str) -> reqwest::Response {
+pub async fn get(url: &str) -> reqwest::Response {
     perch_base::tls::install();
     reqwest::get(url).await.expect("it answers")
 }
 
-async fn is_ready(world: &World, address: &str) {
+pub async fn is_ready(world: &World, address: &str) {
     let url = format!("http://{address}");
     until("the process is ready", || async { world.run(&["health", "--url", &url]).code == 0 }).await;
 }
 
-fn address() -> String {
+pub fn address() -> String {
     format!("127.0.0.1:{}", free_port())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everything_runs_in_one_process_and_ends_cleanly_at_ctrl_c() {
-    let world = World::start().await;
-    let (api, sandbox) = (address(), address());
-    let mut command = world.perch(&["up", "--no-tui", "--bind", &api]);
+/// Starts everything, and waits until it has published something and Postgres knows of it.
+pub async fn publishes(world: &World, api: &str, mut up: Command) -> Running {
+    let sandbox = address();
     // Comments are replies to people who have not asked, which the other plan does not allow.
-    command.env("PERCH__SANDBOX__PLAN", "enterprise");
-    let up = Running::start(command.env("PERCH__SANDBOX__BIND", &sandbox));
-    is_ready(&world, &api).await;
+    up.args(["--bind", api]).env("PERCH__SANDBOX__PLAN", "enterprise").env("PERCH__SANDBOX__BIND", &sandbox);
+    let up = Running::start(&mut up);
+    is_ready(world, api).await;
     assert_eq!(world.run(&["cron", "run", "poll_accounts"]).code, 0);
     until("a comment shows on the page of the sandbox", || async {
         let state = get(&format!("http://{sandbox}/sandbox/state")).await;
@@ -63,6 +61,15 @@ async fn everything_runs_in_one_process_and_ends_cleanly_at_ctrl_c() {
     .await;
     let published = ["jobs", "list", "--state", "done", "--kind", "publish_post"];
     until("Postgres knows of a published post", || async { world.json(&published) != json!([]) }).await;
+    up
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_runs_in_one_process_and_ends_cleanly_at_ctrl_c() {
+    let world = World::start().await;
+    let (api, up) = (address(), world.perch(&["up", "--no-tui"]));
+    let up = publishes(&world, &api, up).await;
+    let published = ["jobs", "list", "--state", "done", "--kind", "publish_post"];
     let id = world.json(&published)[0]["id"].as_str().expect("an id").to_owned();
     let shown = world.json(&["jobs", "show", &id]);
     assert_eq!((&shown["state"], &shown["effects"][0]["state"]), (&"done".into(), &"confirmed".into()), "{shown}");

@@ -314,12 +314,14 @@ async fn wrong_credentials(world: &mut World) {
 fn wrong_settings(world: &mut World) {
     let mark = world.marks.plant("a credential in the wrong place");
     let with_user = format!("http://me:{mark}@127.0.0.1:9/");
-    let cases: [(&str, &str); 15] = [
+    let cases: [(&str, &str); 17] = [
         ("REDIS_URL", &mark),
         ("DATABASE_URL", &mark),
         ("REDIS_URL", &format!("redis://me:{mark}@host:no-port")),
         ("DATABASE_URL", &format!("postgres://me:{mark}@host:no-port/db")),
         ("DATABASE_URL", &format!("postgres://me:{mark}@host/db?sslmode=nonsense")),
+        ("DATABASE_URL", &format!("postgres://me:{mark}@host/db?pgbouncer=perhaps")),
+        ("DATABASE_SESSION_URL", &format!("postgres://me:{mark}@host:6543/db")),
         ("PERCH__X__BASE_URL", &with_user),
         ("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", &with_user),
         ("PERCH__TELEMETRY__OTLP_ENDPOINT", &with_user),

@@ -1,8 +1,11 @@
 use std::{fmt, str::FromStr};
 
+use serde::Serialize;
+
 /// The environment a process belongs to. Everything it reads or writes in Redis starts with [`Environment::prefix`],
 /// and every row it writes to Postgres carries [`Environment::as_str`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Environment {
     /// `APP_ENV=staging`, prefix `stg:`.
     Staging,

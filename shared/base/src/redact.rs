@@ -6,7 +6,7 @@ const SECRET_WORDS: [&str; 8] = ["token", "secret", "password", "passwd", "crede
 pub(crate) fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
-        || ["key", "apikey", "redis_url", "database_url"].contains(&name.as_str())
+        || ["key", "apikey", "redis_url", "database_url", "database_session_url"].contains(&name.as_str())
 }
 
 /// The text with the user information of every URL in it removed, and the values of query parameters such as

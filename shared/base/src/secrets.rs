@@ -13,6 +13,7 @@ pub(crate) fn read(vars: &Variables, settings: &FileSettings) -> (Secrets, Vec<P
     let secrets = Secrets {
         redis_url: reader.url("REDIS_URL", &["redis://", "rediss://"]),
         database_url: reader.url("DATABASE_URL", &["postgres://", "postgresql://"]),
+        database_session_url: reader.url("DATABASE_SESSION_URL", &["postgres://", "postgresql://"]),
         x_bearer_token: reader.one("X_API_BEARER_TOKEN"),
         x_consumer: reader.pair("X_API_KEY", "X_API_SECRET"),
         x_accounts: (settings.x.accounts.keys())

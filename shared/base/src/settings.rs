@@ -47,6 +47,8 @@ pub struct Secrets {
     pub redis_url: Option<SecretString>,
     /// `DATABASE_URL`: `postgres://…`.
     pub database_url: Option<SecretString>,
+    /// `DATABASE_SESSION_URL`: the same database past a pooler in transaction mode, where `DATABASE_URL` leads through one.
+    pub database_session_url: Option<SecretString>,
     /// `X_API_BEARER_TOKEN`: reads from X.
     pub x_bearer_token: Option<SecretString>,
     /// `X_API_KEY` and `X_API_SECRET`: the application, for OAuth 1.0a.

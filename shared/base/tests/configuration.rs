@@ -372,9 +372,10 @@ fn the_well_known_variables_have_the_last_word_and_count_as_absent_when_empty() 
     assert_eq!(config.settings(&[("PORT", ""), ("RUST_LOG", "")]).http.bind.port(), 8080);
 }
 
-const SECRETS: [(&str, &str); 9] = [
+const SECRETS: [(&str, &str); 10] = [
     ("REDIS_URL", "redis://worker:hunter2-a@10.0.0.1:6379"),
     ("DATABASE_URL", "postgres://app:hunter2-b@10.0.0.2/perch"),
+    ("DATABASE_SESSION_URL", "postgres://app:hunter2-b@10.0.0.3/perch"),
     ("X_API_BEARER_TOKEN", "hunter2-c"),
     ("X_API_KEY", "hunter2-d"),
     ("X_API_SECRET", "hunter2-e"),
@@ -388,7 +389,7 @@ const SECRETS: [(&str, &str); 9] = [
 fn credentials_come_from_the_environment_and_empty_ones_are_absent() {
     let settings = Config::shipped().settings(&SECRETS);
     assert_eq!(settings.redis_url().expect("set").expose_secret(), "redis://worker:hunter2-a@10.0.0.1:6379");
-    assert!(settings.database_url().is_ok());
+    assert!(settings.database_url().is_ok() && settings.secrets.database_session_url.is_some());
     assert!(settings.secrets.x_bearer_token.is_some() && settings.secrets.x_consumer.is_some());
     let account = settings.secrets.x_accounts.values().next().expect("the tokens of main");
     assert_eq!(account.secret.expose_secret(), "hunter2-g");
@@ -409,8 +410,9 @@ fn credentials_are_never_printed() {
     let mut wrong = SECRETS.to_vec();
     wrong.retain(|(name, _)| *name != "X_API_SECRET" && *name != "X_MAIN_ACCESS_TOKEN");
     wrong.extend([("REDIS_URL", "http://hunter2"), ("DATABASE_URL", "mysql://hunter2@db"), ("PORT", "0")]);
+    wrong.push(("DATABASE_SESSION_URL", "hunter2"));
     let error = config.load(&wrong).expect_err("halves and wrong schemes");
-    assert_eq!(error.problems().len(), 5, "{error}");
+    assert_eq!(error.problems().len(), 6, "{error}");
     says(&error.to_string(), &["variable X_API_KEY: is set and X_API_SECRET is not", "redis://", "postgres://"]);
     assert!(!format!("{error}{error:?}").contains("hunter2"), "{error:?}");
 }

@@ -185,13 +185,13 @@ async fn jobs_that_wait_for_their_next_attempt_wait_no_longer_though_the_clock_o
     }));
     eventually("the first ran", || async { seen.all() == [1] }).await;
     working.stop().await;
-    let waiting: Vec<(String, f64)> = redis::cmd("ZRANGE")
+    let waiting: Vec<(String, i64)> = redis::cmd("ZRANGE")
         .arg(world.queue.keys().delayed())
         .arg(&["0", "-1", "WITHSCORES"])
         .query_async(&mut world.redis.raw().await)
         .await
         .expect("Redis");
-    let at = |n: usize| Utc.timestamp_millis_opt(waiting[n].1 as i64).single().expect("a time");
+    let at = |n: usize| Utc.timestamp_millis_opt(waiting[n].1).single().expect("a time");
     assert!(at(0) <= world.queue.now() + TimeDelta::seconds(601), "{waiting:?}");
     assert_eq!(at(1).timestamp_millis(), at_noon.run_at.expect("given").timestamp_millis());
 }

@@ -8,7 +8,7 @@ pub use records::{AccountChange, AccountRecord, PollJob, PollNote, PollOutcome, 
 
 use crate::{
     Store, StoreError, json,
-    record::{count, undecodable},
+    row::{count, readable, undecodable},
 };
 
 /// After a poll in vain the next tick tries again; then every second, fourth and eighth.
@@ -26,6 +26,7 @@ impl Accounts<'_> {
             .fetch_all(&self.0.pool)
             .await
             .map_err(StoreError::on("read the watched accounts"))
+            .map(readable("read the watched accounts"))
     }
 
     /// One account by its handle, in any case.
@@ -211,6 +212,7 @@ impl Accounts<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the polls of an account"))
+        .map(readable("read the polls of an account"))
     }
 
     /// What the polls of an account came to since `since`, as far as the history of jobs goes back.

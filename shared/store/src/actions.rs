@@ -5,7 +5,8 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
     Family, Recorded,
-    record::{millis, parsed, parsed_option, sealed::Upsert, word},
+    record::{millis, sealed::Upsert},
+    row::{parsed, parsed_option, time, word},
 };
 
 /// What a bot did.
@@ -109,7 +110,7 @@ impl FromRow<'_, PgRow> for ActionRecord {
             error: row.try_get("error")?,
             why: row.try_get("why")?,
             job_id: parsed_option(row, "job_id")?,
-            created_at: row.try_get("created_at")?,
+            created_at: time(row, "created_at")?,
         })
     }
 }

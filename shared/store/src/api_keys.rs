@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use subtle::ConstantTimeEq;
 
-use crate::{Store, StoreError, record::undecodable};
+use crate::{
+    Store, StoreError,
+    row::{readable, time, time_option, undecodable},
+};
 
 /// What a key of the HTTP API may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,9 +89,9 @@ impl FromRow<'_, PgRow> for ApiKey {
                 .map(|scope| scope.parse())
                 .collect::<Result<_, UnknownScope>>()
                 .map_err(|error| undecodable("scopes", error))?,
-            created_at: row.try_get("created_at")?,
-            revoked_at: row.try_get("revoked_at")?,
-            last_used: row.try_get("last_used")?,
+            created_at: time(row, "created_at")?,
+            revoked_at: time_option(row, "revoked_at")?,
+            last_used: time_option(row, "last_used")?,
         })
     }
 }
@@ -164,6 +167,7 @@ impl ApiKeys<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("list API keys"))
+        .map(readable("list API keys"))
     }
 
     /// Revokes the key with that id or name; it is refused from now on. `None` when no such key is in use.

@@ -2,7 +2,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, json};
+use crate::{
+    Store, StoreError, json,
+    row::{Moment, readable},
+};
 
 /// One line of the audit log.
 #[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
@@ -10,6 +13,7 @@ pub struct AuditEntry {
     /// Grows with every line.
     pub id: i64,
     /// When.
+    #[sqlx(try_from = "Moment")]
     pub at: DateTime<Utc>,
     /// Who: a person, an API key, or a part of the system.
     pub actor: String,
@@ -62,6 +66,44 @@ impl Audit<'_> {
         .map_err(StoreError::on("write the audit log"))
     }
 
+    /// Writes one line, at a time that is later than those of the lines about the same object, and than `after`, whatever the
+    /// clocks say; answers its number and its time. Lines about one object are written one after the other.
+    pub(crate) async fn record_after(
+        &self,
+        actor: &str,
+        action: &str,
+        object: &str,
+        details: &serde_json::Value,
+        after: Option<DateTime<Utc>>,
+    ) -> Result<(i64, DateTime<Utc>), StoreError> {
+        let doing = "write the audit log";
+        let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
+        sqlx::query("select pg_advisory_xact_lock(hashtext('perch audit'), hashtext($1 || ':' || $2))")
+            .bind(self.0.env_name())
+            .bind(object)
+            .execute(&mut tx)
+            .await
+            .map_err(StoreError::on(doing))?;
+        let (line, Moment(at)) = sqlx::query_as(
+            "insert into audit_log (environment, actor, action, object, details, at)
+             select $1, $2, $3, $4, $5::jsonb,
+                    greatest(clock_timestamp(), $6 + interval '1 millisecond',
+                             (select max(at) from audit_log where environment = $1 and object = $4) + interval '1 millisecond')
+             returning id, at",
+        )
+        .bind(self.0.env_name())
+        .bind(actor)
+        .bind(action)
+        .bind(object)
+        .bind(json::without_nul(&details.to_string()).as_ref())
+        .bind(after)
+        .fetch_one(&mut tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        tx.commit().await.map_err(StoreError::on(doing))?;
+        Ok((line, at))
+    }
+
     /// Lines of the log, newest first.
     pub async fn list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
         sqlx::query_as(
@@ -79,5 +121,6 @@ impl Audit<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the audit log"))
+        .map(readable("read the audit log"))
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::QueueName;
 use sqlx::FromRow;
 
-use crate::{Recovery, StoreError};
+use crate::{Recovery, StoreError, row::Moment};
 
 /// What Postgres shows of how it could be restored: `None` is what it does not show to this user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Restorable {
 }
 
 /// Of the last success and the last failure.
-type Times = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+type Times = (Option<Moment>, Option<Moment>);
 
 const DOING: &str = "ask about backups";
 
@@ -102,8 +102,8 @@ impl Recovery<'_> {
             has_full_wal: is_set("wal_level"),
             archives: is_set("archive_mode"),
             has_archiver: (!ways.is_empty()).then(|| ways.contains(&true)),
-            archived,
-            failed,
+            archived: archived.map(DateTime::from),
+            failed: failed.map(DateTime::from),
             replicas: replicas.map(i64::unsigned_abs),
         })
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, effects::Asked};
+use crate::{Store, StoreError, effects::Asked, row::Moment};
 
 /// How long a look at the brake lets a call begin. Who pulls the brake waits for longer before saying so.
 pub const CLEAR_FOR: Duration = Duration::from_secs(1);
@@ -106,7 +106,8 @@ pub struct Braked {
 /// The emergency brake of an environment: one switch that stops everything that publishes, in all processes.
 ///
 /// Redis holds it under `<prefix>brake`, where every act looks; the audit log in Postgres holds its lines, from which a Redis
-/// that lost it, or came back with an older copy, is told again. It is on when either says so.
+/// that lost it, or came back with an older copy, is told again. Of the two the later word holds, so that neither outvotes what
+/// somebody said last where the other was restored from an older copy.
 #[derive(Debug, Clone)]
 pub struct Brake {
     redis: Redis,
@@ -117,22 +118,22 @@ pub struct Brake {
 #[derive(FromRow)]
 struct Line {
     id: i64,
+    #[sqlx(try_from = "Moment")]
     at: DateTime<Utc>,
     actor: String,
     action: String,
     reason: Option<String>,
 }
 
-/// What the brake is held against.
+/// What is said of the brake.
 struct Word<'a> {
     /// Its line in the audit log; `None` before there is one.
     line: Option<i64>,
     on: bool,
     by: &'a str,
     reason: &'a str,
+    /// Later than that of every word before it.
     at: DateTime<Utc>,
-    /// Somebody says so now; otherwise the log was read.
-    said: bool,
 }
 
 impl Brake {
@@ -147,33 +148,50 @@ impl Brake {
     /// It holds although Postgres is away; [`Braked::unlogged`] says then that a Redis which is lost would forget it. An
     /// error says that Redis does not answer: when Postgres does, processes stop as soon as they ask it.
     pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
-        let settle = async {
-            let before = self.glance().await?;
-            let pulled = self.hold(&Word { line: None, on: true, by, reason, at: Utc::now(), said: true }).await?;
-            tokio::time::sleep(SETTLED).await;
-            Ok::<_, StoreError>((before.is_none_or(|state| !state.on), pulled))
+        // Redis comes first: the line must be later than what it holds. The log does not wait for a Redis that is frozen.
+        let mut in_redis = std::pin::pin!(self.pull_in_redis(by, reason));
+        let soon = tokio::time::timeout(CLEAR_FOR, &mut in_redis).await;
+        let after = if let Ok(Ok((_, pulled))) = &soon { pulled.since } else { None };
+        let log = self.log(by, PULLED, reason, details, after);
+        let ((changed, pulled), logged) = match soon {
+            Ok(Ok(pulled)) => (pulled, tokio::join!(tokio::time::sleep(SETTLED), log).1),
+            Ok(Err(error)) => {
+                // Processes that ask Postgres stop by this line.
+                let _ = log.await;
+                return Err(error);
+            }
+            Err(_) => {
+                let logged = log.await;
+                let pulled = in_redis.await?;
+                tokio::time::sleep(SETTLED).await;
+                (pulled, logged)
+            }
         };
-        let (settled, logged) = tokio::join!(settle, self.log(by, PULLED, reason, details));
-        let (changed, pulled) = settled?;
         Ok(match logged {
-            Ok(line) => {
-                let at = pulled.since.unwrap_or_else(Utc::now);
-                let state = self.hold(&Word { line: Some(line), on: true, by, reason, at, said: true }).await?;
+            Ok((line, at)) => {
+                let state = self.hold(&Word { line: Some(line), on: true, by, reason, at }).await?;
                 Braked { state, changed, unlogged: None }
             }
             Err(error) => Braked { state: pulled, changed, unlogged: Some(error) },
         })
     }
 
+    /// Whether that changed anything, and how the brake stands then.
+    async fn pull_in_redis(&self, by: &str, reason: &str) -> Result<(bool, BrakeState), StoreError> {
+        let before = self.glance().await?;
+        let pulled = self.hold(&Word { line: None, on: true, by, reason, at: Utc::now() }).await?;
+        Ok((before.is_none_or(|state| !state.on), pulled))
+    }
+
     /// Lifts the brake. It stays on when the audit log cannot be written. An error after that, of Redis, leaves it on until
-    /// Redis answers: the first look then finds it lifted.
+    /// Redis answers: the first look then finds it lifted. [`Braked::state`] says whether somebody pulled it meanwhile.
     pub async fn lift(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
         let before = self.state().await?;
         if !before.on {
             return Ok(Braked { state: before, changed: false, unlogged: None });
         }
-        let line = self.log(by, LIFTED, reason, details).await?;
-        let state = self.hold(&Word { line: Some(line), on: false, by, reason, at: Utc::now(), said: true }).await?;
+        let (line, at) = self.log(by, LIFTED, reason, details, before.since).await?;
+        let state = self.hold(&Word { line: Some(line), on: false, by, reason, at }).await?;
         Ok(Braked { state, changed: true, unlogged: None })
     }
 
@@ -187,7 +205,7 @@ impl Brake {
                 let state = line.as_ref().map_or_else(BrakeState::default, BrakeState::of);
                 let (by, reason) = (state.by.as_deref().unwrap_or(""), state.reason.as_deref().unwrap_or(""));
                 let at = state.since.unwrap_or_default();
-                match self.hold(&Word { line: Some(state.line), on: state.on, by, reason, at, said: false }).await {
+                match self.hold(&Word { line: Some(state.line), on: state.on, by, reason, at }).await {
                     Err(_) if state.on => Ok(state),
                     held => held,
                 }
@@ -225,19 +243,27 @@ impl Brake {
             .arg(if word.on { "on" } else { "off" })
             .arg(word.by)
             .arg(word.reason)
-            .arg(word.at.timestamp_millis())
-            .arg(i32::from(word.said));
+            .arg(word.at.timestamp_millis());
         let parts: Parts =
             self.redis.call("hold the brake", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
         Ok(BrakeState::read(parts))
     }
 
-    async fn log(&self, by: &str, action: &str, reason: &str, mut details: Value) -> Result<i64, StoreError> {
+    /// Writes a line that is later than every line about the brake before it, and than what Redis holds: a log that was restored
+    /// from an older copy has lost what Redis still knows.
+    async fn log(
+        &self,
+        by: &str,
+        action: &str,
+        reason: &str,
+        mut details: Value,
+        after: Option<DateTime<Utc>>,
+    ) -> Result<(i64, DateTime<Utc>), StoreError> {
         if !details.is_object() {
             details = serde_json::json!({});
         }
         details["reason"] = reason.into();
-        self.store.audit().record(by, action, OBJECT, &details).await
+        self.store.audit().record_after(by, action, OBJECT, &details, after).await
     }
 
     async fn last_line(&self) -> Result<Option<Line>, StoreError> {
@@ -274,7 +300,7 @@ impl BrakeState {
     /// A word that is not `off` was planted by hand, and nothing begins on it.
     fn read((state, line, by, reason, at): Parts) -> Self {
         let by = by.filter(|by| !by.is_empty());
-        let since = at.filter(|_| by.is_some()).and_then(DateTime::from_timestamp_millis);
+        let since = at.filter(|at| *at > 0).and_then(DateTime::from_timestamp_millis);
         let reason = reason.filter(|reason| !reason.is_empty());
         Self { on: state.as_deref() != Some("off"), by, reason, since, line: line.unwrap_or(0) }
     }

@@ -13,14 +13,19 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId};
 use serde_json::json;
-use sqlx::{FromRow, PgConnection, Row as _};
+use sqlx::{FromRow, PgExecutor, Row as _};
 
 pub(crate) use self::model::Asked;
 use self::{
     decide::Decision,
     history::{Told, told},
 };
-use crate::{KnownAct, PlaceKind, Store, StoreError, json, picks::LONGEST_KEY};
+use crate::{
+    KnownAct, PlaceKind, Store, StoreError, json,
+    picks::LONGEST_KEY,
+    pool::Tx,
+    row::{Moment, readable},
+};
 
 pub use self::{
     decide::IN_FLIGHT,
@@ -73,12 +78,7 @@ impl Effects<'_> {
         Ok(claim)
     }
 
-    async fn claim_existing(
-        &self,
-        conn: &mut PgConnection,
-        intent: &EffectIntent,
-        asked: Asked,
-    ) -> Result<Claim, StoreError> {
+    async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: Asked) -> Result<Claim, StoreError> {
         let doing = "claim an effect";
         let row = sqlx::query(
             "select *,
@@ -90,7 +90,7 @@ impl Effects<'_> {
         )
         .bind(self.0.env_name())
         .bind(&intent.key)
-        .fetch_one(&mut *conn)
+        .fetch_one(&mut *tx)
         .await
         .map_err(StoreError::on(doing))?;
         let effect = Box::new(StoredEffect::from_row(&row).map_err(StoreError::on(doing))?);
@@ -99,7 +99,7 @@ impl Effects<'_> {
         Ok(match decide::decide(&effect, intent, quiet) {
             Decision::Grant => {
                 let told = Told::by(intent).and(EffectEventKind::Claimed, &json!({}));
-                Claim::Granted(self.permit(conn, intent, effect.fence, asked, &told).await?)
+                Claim::Granted(self.permit(tx, intent, effect.fence, asked, &told).await?)
             }
             Decision::Done => Claim::Done(effect),
             Decision::Ask => {
@@ -115,7 +115,7 @@ impl Effects<'_> {
     /// Gives the next permit, if the effect is still at `seen_fence` and has not happened.
     async fn permit(
         &self,
-        conn: &mut PgConnection,
+        conn: impl PgExecutor<'_>,
         intent: &EffectIntent,
         seen_fence: i64,
         asked: Asked,
@@ -226,11 +226,10 @@ impl Effects<'_> {
     /// Of several attempts that asked, one gets it, the others get [`StoreError::EffectSuperseded`].
     pub async fn resolve_not_done(&self, takeover: Takeover, evidence: &Evidence) -> Result<Permit, StoreError> {
         let asked = Asked::now();
-        let mut conn = self.0.pool.acquire().await.map_err(StoreError::on("connect"))?;
         let told = Told::by(&takeover.intent)
             .asked(std::slice::from_ref(evidence))
             .and(EffectEventKind::TakenOver, &json!({}));
-        self.permit(&mut conn, &takeover.intent, takeover.seen_fence, asked, &told).await
+        self.permit(&self.0.pool, &takeover.intent, takeover.seen_fence, asked, &told).await
     }
 
     async fn confirm_at(
@@ -293,11 +292,12 @@ impl Effects<'_> {
             .fetch_all(&self.0.pool)
             .await
             .map_err(StoreError::on("read the effects of a job"))
+            .map(readable("read the effects of a job"))
     }
 
     /// What an account did, or may have done, since then: at most 10,000, the latest first.
     pub async fn acts_since(&self, account: &AccountId, since: DateTime<Utc>) -> Result<Vec<KnownAct>, StoreError> {
-        let rows: Vec<(String, String, DateTime<Utc>)> = sqlx::query_as(
+        let rows: Vec<(String, String, Moment)> = sqlx::query_as(
             "select key, kind, intended_at from effects
              where environment = $1 and account = $2 and intended_at >= $3 and state <> 'failed'
              order by intended_at desc limit 10000",
@@ -308,7 +308,8 @@ impl Effects<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read what an account did"))?;
-        let act = |(key, kind, at): (String, String, _)| KnownAct { key, kind: PlaceKind::of_effect(&kind), at };
+        let act =
+            |(key, kind, Moment(at)): (String, String, _)| KnownAct { key, kind: PlaceKind::of_effect(&kind), at };
         Ok(rows.into_iter().map(act).collect())
     }
 
@@ -323,6 +324,7 @@ impl Effects<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read unsettled effects"))
+        .map(readable("read unsettled effects"))
     }
 }
 

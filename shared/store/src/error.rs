@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use perch_base::{Classified, Disposition};
+use perch_base::{Classified, Disposition, Environment};
 use perch_queue::QueueError;
 
 /// What can go wrong between Perch and Postgres, and between Perch and the hot state in Redis.
@@ -38,9 +38,61 @@ pub enum StoreError {
         /// What Postgres said.
         source: sqlx::Error,
     },
-    /// The URL cannot be used.
-    #[error("DATABASE_URL cannot be used: {0}; expected postgres://user:password@host:port/database")]
-    Configuration(String),
+    /// Postgres holds a row that this release cannot read. Others are not touched by it.
+    #[error("a row of postgres cannot be read ({doing}): {source}; correct that value in the database")]
+    Unreadable {
+        /// What was being done.
+        doing: &'static str,
+        /// Which column, and why.
+        source: sqlx::Error,
+    },
+    /// The role may not do this.
+    #[error(
+        "postgres does not let the role of DATABASE_URL {doing}: {source}; `perch doctor` says what it is bound to, and it needs the \
+         rights that `perch roles bind` gives, or to own the tables"
+    )]
+    Forbidden {
+        /// What was being done.
+        doing: &'static str,
+        /// What Postgres said.
+        source: sqlx::Error,
+    },
+    /// The role is bound to another environment than that of the process.
+    #[error(
+        "the role of DATABASE_URL is bound to {bound_to}, and this process is for {env}: it would see nothing; use a role of {env}, \
+         or another APP_ENV"
+    )]
+    OtherEnvironment {
+        /// What the role is bound to.
+        bound_to: String,
+        /// What it is used for.
+        env: Environment,
+    },
+    /// A role cannot be bound or released.
+    #[error("{reason}")]
+    Role {
+        /// Why.
+        reason: String,
+    },
+    /// A pooler in transaction mode stands before Postgres and was not told of: statements of other clients could be met.
+    #[error(
+        "a pooler in transaction mode stands before postgres ({doing}): {source}; say so with DATABASE_SESSION_URL, an address \
+         past it, or with ?pgbouncer=true in DATABASE_URL"
+    )]
+    Pooler {
+        /// What was being done.
+        doing: &'static str,
+        /// What Postgres said.
+        source: sqlx::Error,
+    },
+    /// A URL cannot be used.
+    #[error("{variable} cannot be used: {reason}; expected postgres://user:password@host:port/database")]
+    Configuration {
+        /// The variable that holds it.
+        variable: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The database holds no tables of Perch.
     #[error("the database is empty, this release needs schema {need}; run `perch migrate`")]
     SchemaMissing {
@@ -109,6 +161,9 @@ impl StoreError {
             Class::Away => Self::Unavailable { doing, source },
             Class::Conflict => Self::Conflict { doing, source },
             Class::Data => Self::Data { doing, source },
+            Class::Unreadable => Self::Unreadable { doing, source },
+            Class::Pooler => Self::Pooler { doing, source },
+            Class::Forbidden => Self::Forbidden { doing, source },
             Class::Other => Self::Refused { doing, source },
         }
     }
@@ -136,17 +191,25 @@ impl StoreError {
 impl Classified for StoreError {
     fn disposition(&self) -> Disposition {
         match self {
-            // A table that is missing will be there after the migration that a deploy runs.
+            // A table that is missing will be there after the migration that a deploy runs, and whoever tells of a pooler starts
+            // the process again.
             Self::Unavailable { .. }
             | Self::SchemaMissing { .. }
             | Self::SchemaBehind { .. }
             | Self::Migration { .. }
-            | Self::HotFull { .. } => Disposition::Wait(WHEN_AWAY),
-            Self::Conflict { .. } | Self::Refused { .. } | Self::EffectSuperseded { .. } => Disposition::Retry,
-            Self::Redis(error) => error.disposition(),
-            Self::Data { .. } | Self::Configuration(_) | Self::SchemaNewer { .. } | Self::Invalid { .. } => {
-                Disposition::Never
+            | Self::HotFull { .. }
+            | Self::Pooler { .. } => Disposition::Wait(WHEN_AWAY),
+            Self::Conflict { .. } | Self::Refused { .. } | Self::Forbidden { .. } | Self::EffectSuperseded { .. } => {
+                Disposition::Retry
             }
+            Self::Redis(error) => error.disposition(),
+            Self::Data { .. }
+            | Self::Unreadable { .. }
+            | Self::Configuration { .. }
+            | Self::SchemaNewer { .. }
+            | Self::OtherEnvironment { .. }
+            | Self::Role { .. }
+            | Self::Invalid { .. } => Disposition::Never,
         }
     }
 }
@@ -156,6 +219,9 @@ enum Class {
     Away,
     Conflict,
     Data,
+    Unreadable,
+    Pooler,
+    Forbidden,
     Other,
 }
 
@@ -168,19 +234,41 @@ fn class(error: &sqlx::Error) -> Class {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => Class::Away,
+        sqlx::Error::ColumnDecode { .. } => Class::Unreadable,
         sqlx::Error::Database(database) => database.code().map_or(Class::Other, |code| class_of_code(&code)),
         _ => Class::Other,
     }
 }
+
+/// Whether the session that answered so is of no use any more: it ended, or it leads to a server that may only be read from, as a
+/// former primary does after a failover.
+pub(crate) fn ends_sessions(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| code_ends_sessions(&code)),
+        _ => false,
+    }
+}
+
+fn code_ends_sessions(code: &str) -> bool {
+    code == READ_ONLY || code.starts_with("57P") || code.starts_with("08")
+}
+
+/// `read_only_sql_transaction`.
+const READ_ONLY: &str = "25006";
 
 /// By SQLSTATE (PostgreSQL documentation, appendix A).
 fn class_of_code(code: &str) -> Class {
     match code {
         "40001" | "40P01" | "55P03" => Class::Conflict,
         // The login was refused, the server starts, stops or is promoted, or may not be written to.
-        "25006" | "28000" | "28P01" | "3D000" | "57P01" | "57P02" | "57P03" => Class::Away,
+        READ_ONLY | "28000" | "28P01" | "3D000" => Class::Away,
+        // A statement that is there under the name of another, or not there: they are prepared by name, once a session.
+        "26000" | "42P05" => Class::Pooler,
+        "42501" => Class::Forbidden,
         _ => match code.get(..2) {
             Some("08" | "53") => Class::Away,
+            Some("57") if code.starts_with("57P") => Class::Away,
             // Bad values, constraints, and limits such as the size of an index entry.
             Some("21" | "22" | "23" | "54") => Class::Data,
             _ => Class::Other,
@@ -196,6 +284,16 @@ mod tests {
     fn a_server_that_starts_or_stops_is_away_and_not_broken() {
         for code in ["57P01", "57P03", "08006", "53300"] {
             assert_eq!(class_of_code(code), Class::Away, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_given_up_when_it_has_ended_or_may_only_read() {
+        for code in ["25006", "57P01", "57P02", "57P03", "08006", "08P01"] {
+            assert!(code_ends_sessions(code) && class_of_code(code) == Class::Away, "{code}");
+        }
+        for code in ["25001", "57014", "53300", "40001", "23505"] {
+            assert!(!code_ends_sessions(code), "{code}");
         }
     }
 

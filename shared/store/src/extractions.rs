@@ -6,7 +6,8 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
     Family, Recorded, Store, StoreError,
-    record::{millis, parsed, parsed_option, sealed::Upsert, unsigned},
+    record::{millis, sealed::Upsert},
+    row::{parsed, parsed_option, time, unsigned},
 };
 
 /// What was decided about one post that was read.
@@ -98,7 +99,7 @@ impl FromRow<'_, PgRow> for ExtractionRecord {
             completion_tokens: unsigned(row.try_get("completion_tokens")?),
             answer: row.try_get("answer")?,
             job_id: parsed_option(row, "job_id")?,
-            at: row.try_get("at")?,
+            at: time(row, "at")?,
         })
     }
 }

@@ -5,7 +5,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
 use crate::{
     Store, StoreError, StoredEffect,
-    record::{parsed, parsed_option, small_count, unsigned, word},
+    row::{Moment, parsed, parsed_option, readable, small_count, time, time_option, unsigned, word},
 };
 
 /// Where a job stands, as its last recorded event says.
@@ -113,17 +113,17 @@ impl FromRow<'_, PgRow> for JobRecord {
             group: row.try_get("group_key")?,
             parent: parsed_option(row, "parent")?,
             max_attempts: row.try_get::<Option<i32>, _>("max_attempts")?.and_then(|n| u32::try_from(n).ok()),
-            run_at: row.try_get("run_at")?,
-            created_at: row.try_get("created_at")?,
-            started_at: row.try_get("started_at")?,
-            finished_at: row.try_get("finished_at")?,
+            run_at: time_option(row, "run_at")?,
+            created_at: time(row, "created_at")?,
+            started_at: time_option(row, "started_at")?,
+            finished_at: time_option(row, "finished_at")?,
             attempts: small_count(row, "attempts")?,
             replays: small_count(row, "replays")?,
             worker: row.try_get("worker")?,
             last_error: row.try_get("last_error")?,
             result: row.try_get("result")?,
             traceparent: row.try_get("traceparent")?,
-            changed_at: row.try_get("changed_at")?,
+            changed_at: time(row, "changed_at")?,
         })
     }
 }
@@ -178,12 +178,12 @@ impl FromRow<'_, PgRow> for AttemptRecord {
         Ok(Self {
             attempt: small_count(row, "attempt")?,
             worker: row.try_get("worker")?,
-            started_at: row.try_get("started_at")?,
-            finished_at: row.try_get("finished_at")?,
+            started_at: time_option(row, "started_at")?,
+            finished_at: time_option(row, "finished_at")?,
             duration_ms: row.try_get::<Option<i64>, _>("duration_ms")?.map(unsigned),
             outcome: word(row, "outcome")?,
             error: row.try_get("error")?,
-            next_run: row.try_get("next_run")?,
+            next_run: time_option(row, "next_run")?,
             trace: row.try_get("trace")?,
         })
     }
@@ -193,6 +193,7 @@ impl FromRow<'_, PgRow> for AttemptRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
 pub struct EventRecord {
     /// When.
+    #[sqlx(try_from = "Moment")]
     pub at: DateTime<Utc>,
     /// What happened: the word of the event.
     pub kind: String,
@@ -270,6 +271,7 @@ impl History<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the attempts of a job"))
+        .map(readable("read the attempts of a job"))
     }
 
     /// Its events, oldest first; the first 1000.
@@ -283,6 +285,7 @@ impl History<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the events of a job"))
+        .map(readable("read the events of a job"))
     }
 
     /// The jobs that its handler enqueued, oldest first; the first 1000.
@@ -293,6 +296,7 @@ impl History<'_> {
             .fetch_all(&self.0.pool)
             .await
             .map_err(StoreError::on("read the children of a job"))
+            .map(readable("read the children of a job"))
     }
 
     /// What it did to the outside world.
@@ -328,6 +332,11 @@ impl History<'_> {
         }
         let limit = if filter.limit == 0 { 100 } else { filter.limit };
         query.push(" order by id desc limit ").push_bind(i64::from(limit));
-        query.build_query_as().fetch_all(&self.0.pool).await.map_err(StoreError::on("search jobs"))
+        query
+            .build_query_as()
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(StoreError::on("search jobs"))
+            .map(readable("search jobs"))
     }
 }

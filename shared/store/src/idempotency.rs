@@ -6,7 +6,7 @@ use perch_jobs::{JobId, QueueName};
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, record::undecodable};
+use crate::{Store, StoreError, row::undecodable};
 
 /// Idempotency keys of ledger queues. They run out; one that has is as good as none.
 #[derive(Debug, Clone, Copy)]

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod actions;
+mod address;
 mod api_keys;
 mod audit;
 mod backup;
@@ -18,16 +19,20 @@ mod hot;
 mod idempotency;
 mod json;
 mod limits;
+mod listener;
 mod marks;
 mod mentions;
 mod outbox;
 mod performance;
 mod picks;
 mod places;
+mod pool;
 mod posts;
 mod record;
 mod recovery;
 mod retention;
+mod roles;
+mod row;
 mod schema;
 mod spend;
 mod store;
@@ -52,6 +57,7 @@ pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
+pub use listener::Listener;
 pub use marks::{Marks, PollProgress, PollTally, PostReading};
 pub use mentions::{
     BlockedUser, Decision, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
@@ -64,11 +70,13 @@ pub use picks::{PickBody, PickRecord, PickSighting, Picks, pick_key};
 pub use places::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
 pub use posts::{PostRecord, Posts};
 pub use record::Recorded;
-pub use recovery::{PostgresIdentity, Recovery, Unfinished};
+pub use recovery::{After, Alone, PostgresIdentity, Recovery, Unfinished, UnfinishedJobs, UnreadableJob};
 pub use retention::Pruned;
+pub use roles::{BoundRole, OwnRole, Roles};
+pub use row::UnreadableRow;
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_fingerprint, schema_version};
 pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
-pub use store::{ServerInfo, Store};
+pub use store::{Durability, Hearing, OpenError, ServerInfo, Store};
 pub use summaries::{DailySummary, Summaries};
 pub use sync::{Reject, RolledBack, StreamLag, StreamReport, SyncReport, Syncer};
 pub use tracking::{

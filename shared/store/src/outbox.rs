@@ -9,9 +9,9 @@ use perch_jobs::{JobId, JobKind, JobType, JobTypes, Priority, QueueName, Unique,
 use perch_queue::{EnqueueOptions, Envelope, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::{FromRow, PgConnection, Postgres, Transaction, postgres::PgListener};
+use sqlx::{FromRow, PgConnection, PgExecutor};
 
-use crate::{Store, StoreError, json};
+use crate::{Listener, Store, StoreError, json, pool::Tx, record::storable_time, row::Moment};
 
 /// The outbox.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +87,7 @@ struct RequestOptions {
 /// Some of the rows that wait, held against other relays until this is settled or dropped.
 pub struct Batch<'a> {
     store: &'a Store,
-    tx: Transaction<'a, Postgres>,
+    tx: Tx,
     taken: Vec<String>,
     /// The rows, oldest first.
     pub rows: Vec<Waiting>,
@@ -97,8 +97,9 @@ impl Outbox<'_> {
     /// Keeps jobs in the transaction of `conn`, together with what caused them. Those whose id is there already stay as they
     /// are. A relay hands them over once the transaction has committed.
     pub async fn enqueue_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob]) -> Result<(), StoreError> {
-        self.keep_in(conn, jobs, Duration::ZERO).await?;
+        self.keep_in(&mut *conn, jobs, Duration::ZERO).await?;
         sqlx::query("select pg_notify($1, $2)")
+            .persistent(self.0.prepares())
             .bind(CHANNEL)
             .bind(self.0.env_name())
             .execute(conn)
@@ -108,11 +109,12 @@ impl Outbox<'_> {
     }
 
     /// Keeps jobs that the caller hands over within `own`; after that a relay does.
-    async fn keep_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob], own: Duration) -> Result<(), StoreError> {
+    async fn keep_in(&self, conn: impl PgExecutor<'_>, jobs: &[LedgerJob], own: Duration) -> Result<(), StoreError> {
         let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
         let text = serde_json::to_string(&rows)
             .map_err(|error| StoreError::Invalid { what: "a job", reason: error.to_string() })?;
         sqlx::query(KEEP)
+            .persistent(self.0.prepares())
             .bind(self.0.env_name())
             .bind(json::without_nul(&text).as_ref())
             .bind(jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
@@ -138,7 +140,7 @@ impl Outbox<'_> {
         )
         .bind(self.0.env_name())
         .bind(i64::from(limit))
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
         let taken = rows.iter().map(|row| row.id.clone()).collect();
@@ -148,22 +150,20 @@ impl Outbox<'_> {
 
     /// How much waits.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let (waiting, oldest): (i64, Option<DateTime<Utc>>) = sqlx::query_as(
-            "select count(*), min(created_at) from outbox where environment = $1 and handed_over_at is null",
+        let (waiting, oldest): (i64, Option<Moment>) = sqlx::query_as(
+            "select count(*), min(created_at) filter (where created_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z')
+             from outbox where environment = $1 and handed_over_at is null",
         )
         .bind(self.0.env_name())
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("count the outbox"))?;
-        Ok(Backlog { waiting: waiting.unsigned_abs(), oldest })
+        Ok(Backlog { waiting: waiting.unsigned_abs(), oldest: oldest.map(|Moment(at)| at) })
     }
 
-    /// Hears of new rows; the connection is its own, and is made again when it breaks.
-    pub async fn listen(&self) -> Result<PgListener, StoreError> {
-        let doing = "listen for new jobs";
-        let mut listener = PgListener::connect_with(&self.0.pool).await.map_err(StoreError::on(doing))?;
-        listener.listen(CHANNEL).await.map_err(StoreError::on(doing))?;
-        Ok(listener)
+    /// Hears of new rows, by a session of its own where one is to be had.
+    pub async fn listen(&self) -> Listener {
+        Listener::on(self.0, CHANNEL).await
     }
 
     /// Removes rows of jobs that ended longer than `after` ago, and idempotency keys that have run out. Answers how many
@@ -232,7 +232,7 @@ impl Batch<'_> {
         )
         .bind(env)
         .bind(&self.taken)
-        .execute(&mut *self.tx)
+        .execute(&mut self.tx)
         .await
         .map_err(StoreError::on("settle the outbox"))?;
         sqlx::query(
@@ -243,7 +243,7 @@ impl Batch<'_> {
         .bind(env)
         .bind(there.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
         .bind(there.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
-        .execute(&mut *self.tx)
+        .execute(&mut self.tx)
         .await
         .map_err(StoreError::on("settle the outbox"))?;
         for (id, reason) in never {
@@ -256,7 +256,7 @@ impl Batch<'_> {
             .bind(env)
             .bind(id.to_string())
             .bind(reason)
-            .execute(&mut *self.tx)
+            .execute(&mut self.tx)
             .await
             .map_err(StoreError::on("settle the outbox"))?;
         }
@@ -264,38 +264,25 @@ impl Batch<'_> {
     }
 }
 
-async fn mark(conn: &mut PgConnection, env: &str, ids: &[JobId]) -> Result<(), StoreError> {
-    sqlx::query(
-        "update outbox set handed_over_at = clock_timestamp()
-         where environment = $1 and id = any($2) and handed_over_at is null",
-    )
-    .bind(env)
-    .bind(ids.iter().map(ToString::to_string).collect::<Vec<_>>())
-    .execute(conn)
-    .await
-    .map(|_| ())
-    .map_err(StoreError::on("settle the outbox"))
-}
-
 /// Makes a store the ledger of queues.
 impl Ledger for Store {
     fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<(), LedgerError>> {
-        Box::pin(async move {
-            let kept = async {
-                let mut conn = self.pool.acquire().await.map_err(StoreError::on("keep jobs"))?;
-                self.outbox().keep_in(&mut conn, jobs, OWN).await
-            };
-            kept.await.map_err(LedgerError::from)
-        })
+        Box::pin(async move { Ok(self.outbox().keep_in(&self.pool, jobs, OWN).await?) })
     }
 
     fn handed_over<'a>(&'a self, jobs: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(async move {
-            let marked = async {
-                let mut conn = self.pool.acquire().await.map_err(StoreError::on("settle the outbox"))?;
-                mark(&mut conn, self.env_name(), jobs).await
-            };
-            marked.await.map_err(LedgerError::from)
+            sqlx::query(
+                "update outbox set handed_over_at = clock_timestamp()
+                 where environment = $1 and id = any($2) and handed_over_at is null",
+            )
+            .bind(self.env_name())
+            .bind(jobs.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::on("settle the outbox"))
+            .map_err(LedgerError::from)
         })
     }
 
@@ -356,7 +343,7 @@ impl KeptRow {
             max_attempts: envelope.as_ref().map(|e| e.max_attempts),
             run_at: envelope.as_ref().and_then(|e| e.run_at),
             traceparent: envelope.as_ref().and_then(|e| e.traceparent.clone()),
-            created_at: job.id.created_at(),
+            created_at: storable_time(job.id.created_at().timestamp_millis()).unwrap_or_else(Utc::now),
             payload: envelope.map_or_else(null, |e| json::storable(e.payload)),
         }
     }

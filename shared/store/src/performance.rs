@@ -5,7 +5,8 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
     Family, Recorded, Store, StoreError,
-    record::{count, millis, parsed, parsed_option, sealed::Upsert, unsigned},
+    record::{millis, sealed::Upsert},
+    row::{count, parsed, parsed_option, readable, time, unsigned},
 };
 
 /// A post that was really published.
@@ -61,7 +62,7 @@ impl FromRow<'_, PgRow> for PublishedPost {
             reply_to: parsed_option(row, "reply_to")?,
             pick_key: row.try_get("pick_key")?,
             job_id: parsed_option(row, "job_id")?,
-            published_at: row.try_get("published_at")?,
+            published_at: time(row, "published_at")?,
         })
     }
 }
@@ -117,7 +118,7 @@ impl FromRow<'_, PgRow> for MetricPoint {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             post_id: parsed(row, "post_id")?,
-            observed_at: row.try_get("observed_at")?,
+            observed_at: time(row, "observed_at")?,
             likes: count(row, "likes")?,
             replies: count(row, "replies")?,
             reposts: count(row, "reposts")?,
@@ -155,6 +156,7 @@ impl Performance<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read published posts"))
+        .map(readable("read published posts"))
     }
 
     /// The metrics of a post, oldest first; at most the latest `limit` points.
@@ -171,5 +173,6 @@ impl Performance<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read metrics"))
+        .map(readable("read metrics"))
     }
 }

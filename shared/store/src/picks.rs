@@ -9,7 +9,8 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
     ActionRecord, Family, Recorded, Store, StoreError,
-    record::{millis, parsed, sealed::Upsert, undecodable},
+    record::{millis, sealed::Upsert},
+    row::{parsed, readable, time, undecodable},
 };
 
 /// A pick on its own, or a parlay.
@@ -153,7 +154,7 @@ impl FromRow<'_, PgRow> for PickRecord {
             pick: serde_json::from_value(pick).map_err(|error| undecodable("pick", error))?,
             source_post: parsed(row, "source_post")?,
             author: row.try_get("author")?,
-            first_seen: row.try_get("first_seen")?,
+            first_seen: time(row, "first_seen")?,
             terms: terms.map(serde_json::from_value).transpose().map_err(|error| undecodable("terms", error))?,
         })
     }
@@ -208,7 +209,7 @@ impl FromRow<'_, PgRow> for PickSighting {
             author: row.try_get("author")?,
             odds: row.try_get("odds")?,
             units: row.try_get("units")?,
-            seen_at: row.try_get("seen_at")?,
+            seen_at: time(row, "seen_at")?,
         })
     }
 }
@@ -259,6 +260,7 @@ impl Picks<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read picks"))
+        .map(readable("read picks"))
     }
 
     /// Every post that named a pick, the first one first.
@@ -272,6 +274,7 @@ impl Picks<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read sightings"))
+        .map(readable("read sightings"))
     }
 
     /// One action by its key.
@@ -298,6 +301,7 @@ impl Picks<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read actions"))
+        .map(readable("read actions"))
     }
 
     /// Keeps what is to be done about a pick, until it is known what became of it. Of an action that is known nothing changes.
@@ -329,6 +333,7 @@ impl Picks<'_> {
             .fetch_all(&self.0.pool)
             .await
             .map_err(StoreError::on("read actions"))
+            .map(readable("read actions"))
     }
 }
 

@@ -7,7 +7,8 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
     Family, Recorded, Store, StoreError,
-    record::{millis, parsed, sealed::Upsert, undecodable},
+    record::{millis, sealed::Upsert},
+    row::{parsed, readable, time, undecodable},
 };
 
 /// A post that was read.
@@ -54,10 +55,10 @@ impl FromRow<'_, PgRow> for PostRecord {
                 author_id: row.try_get("author_id")?,
                 author: row.try_get("author")?,
                 text: row.try_get("text")?,
-                created_at: row.try_get("created_at")?,
+                created_at: time(row, "created_at")?,
                 media,
             },
-            read_at: row.try_get("read_at")?,
+            read_at: time(row, "read_at")?,
         })
     }
 }
@@ -93,6 +94,7 @@ impl Posts<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read posts"))
+        .map(readable("read posts"))
     }
 
     /// Which of these posts were read before.

@@ -1,8 +1,9 @@
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use perch_queue::EntryId;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use sqlx::PgExecutor;
 
 use crate::{Family, Store, StoreError, json};
 
@@ -50,14 +51,9 @@ pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// A number as Postgres gives it back, where it never stored a negative one.
-pub(crate) fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
-}
-
 /// Writes records in one statement. Of several with one key the newest counts. Answers how many rows changed.
 pub(crate) async fn upsert<T: Recorded>(
-    conn: &mut PgConnection,
+    conn: impl PgExecutor<'_>,
     env: &str,
     rows: &[Versioned<T>],
 ) -> Result<u64, StoreError> {
@@ -77,7 +73,7 @@ pub(crate) async fn upsert<T: Recorded>(
 
 /// Runs `sql` with the environment and `rows` as JSON.
 pub(crate) async fn execute_json<T: Serialize>(
-    conn: &mut PgConnection,
+    conn: impl PgExecutor<'_>,
     doing: &'static str,
     sql: &'static str,
     env: &str,
@@ -95,50 +91,14 @@ impl Store {
     pub async fn record<T: Recorded>(&self, records: &[T]) -> Result<(), StoreError> {
         let version = Self::version_now();
         let rows: Vec<_> = records.iter().map(|record| Versioned::new(record.clone(), version)).collect();
-        let mut conn = self.pool.acquire().await.map_err(StoreError::on("connect"))?;
-        upsert(&mut conn, self.env_name(), &rows).await.map(|_| ())
+        upsert(&self.pool, self.env_name(), &rows).await.map(|_| ())
     }
 }
 
-/// A text column that holds a typed name.
-pub(crate) fn parsed<T>(row: &PgRow, column: &str) -> Result<T, sqlx::Error>
-where
-    T: FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let text: String = row.try_get(column)?;
-    text.parse().map_err(|error: T::Err| undecodable(column, error))
-}
-
-/// As [`parsed`], for a column that may be null.
-pub(crate) fn parsed_option<T>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error>
-where
-    T: FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let text: Option<String> = row.try_get(column)?;
-    text.map(|text| text.parse().map_err(|error: T::Err| undecodable(column, error))).transpose()
-}
-
-/// A text or JSON column that holds what serde reads.
-pub(crate) fn undecodable(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
-}
-
-/// A text column that holds the word of an enum.
-pub(crate) fn word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, sqlx::Error> {
-    let text: String = row.try_get(column)?;
-    serde_json::from_value(serde_json::Value::String(text)).map_err(|error| undecodable(column, error))
-}
-
-/// An unsigned number from a column.
-pub(crate) fn count(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
-    row.try_get::<i64, _>(column).map(unsigned)
-}
-
-/// An unsigned 32-bit number from a column.
-pub(crate) fn small_count(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
-    row.try_get::<i32, _>(column).map(|n| u32::try_from(n).unwrap_or(0))
+/// A time from milliseconds since 1970, if it is one that Postgres reads from text: up to the year 9999.
+pub(crate) fn storable_time(ms: i64) -> Option<DateTime<Utc>> {
+    const YEAR_10000: i64 = 253_402_300_800_000;
+    (0..YEAR_10000).contains(&ms).then(|| DateTime::from_timestamp_millis(ms)).flatten()
 }
 
 /// Times as text with milliseconds: what Redis, the API and the unique indexes of the tables agree on.
@@ -152,5 +112,17 @@ pub(crate) mod millis {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<DateTime<Utc>, D::Error> {
         DateTime::deserialize(d)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_postgres_cannot_hold_is_left_out() {
+        assert_eq!(storable_time(i64::MAX), None);
+        assert_eq!(storable_time(-1), None);
+        assert!(storable_time(253_402_300_799_999).is_some());
     }
 }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::Restore;
-use sqlx::{FromRow, Postgres, Transaction};
+use sqlx::{Row as _, postgres::PgRow};
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    pool::Tx,
+    row::{parsed, small_count, time, time_option},
+};
 
 /// What is needed to rebuild Redis.
 #[derive(Debug, Clone, Copy)]
@@ -22,17 +25,15 @@ pub struct Unfinished {
     pub restore: Restore,
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: String,
-    queue: String,
-    state: String,
-    envelope: Option<String>,
-    run_at: Option<DateTime<Utc>>,
-    attempts: i32,
-    last_error: Option<String>,
-    finished_at: Option<DateTime<Utc>>,
-    changed_at: DateTime<Utc>,
+/// Some of the unfinished jobs.
+#[derive(Debug)]
+pub struct UnfinishedJobs {
+    /// The jobs.
+    pub jobs: Vec<Unfinished>,
+    /// Those whose row cannot be read.
+    pub unreadable: Vec<UnreadableJob>,
+    /// From where to go on; `None` after the last.
+    pub next: Option<After>,
 }
 
 /// Which Postgres answers: a restored copy has another system or timeline, a promoted standby another timeline.
@@ -50,6 +51,25 @@ impl std::fmt::Display for PostgresIdentity {
     }
 }
 
+/// An unfinished job whose row cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableJob {
+    /// Its id, as it stands there.
+    pub id: String,
+    /// Its queue.
+    pub queue: QueueName,
+    /// The column, and what is wrong with it.
+    pub reason: String,
+}
+
+/// A place in the order of ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct After(String);
+
+/// Holds other recoveries off until it is dropped.
+#[derive(Debug)]
+pub struct Alone(#[expect(dead_code, reason = "it is held for its lock")] Tx);
+
 impl Recovery<'_> {
     /// Which Postgres this is. `None` where a provider does not let its users ask.
     pub async fn identity(&self) -> Result<Option<PostgresIdentity>, StoreError> {
@@ -61,13 +81,13 @@ impl Recovery<'_> {
             Ok((system, timeline)) => Ok(Some(PostgresIdentity { system, timeline })),
             // Permission denied, or no such function.
             Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42501" | "42883")) => Ok(None),
-            Err(error) => Err(StoreError::sql("ask which Postgres this is", error)),
+            Err(error) => Err(StoreError::on("ask which Postgres this is")(error)),
         }
     }
 
     /// Waits until no other process restores, and holds them off until the answer is dropped, or for `most`: one that froze
     /// must not hold the others up for ever.
-    pub async fn alone(&self, most: Duration) -> Result<Transaction<'static, Postgres>, StoreError> {
+    pub async fn alone(&self, most: Duration) -> Result<Alone, StoreError> {
         let doing = "wait for another recovery";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         sqlx::query(
@@ -75,15 +95,15 @@ impl Recovery<'_> {
         )
         .bind(most.as_millis().to_string())
         .bind((2 * most).as_millis().to_string())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
         sqlx::query("select pg_advisory_xact_lock(hashtext('perch recovery'), hashtext($1))")
             .bind(self.0.env_name())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await
             .map_err(StoreError::on(doing))?;
-        Ok(tx)
+        Ok(Alone(tx))
     }
 
     /// Jobs of `queues` that have not ended, and dead letters younger than `retention`, by id, at most `limit` after `after`. Rows of the
@@ -91,11 +111,12 @@ impl Recovery<'_> {
     pub async fn unfinished(
         &self,
         queues: &[QueueName],
-        after: Option<JobId>,
+        after: Option<After>,
         limit: u32,
         retention: Duration,
-    ) -> Result<(Vec<Unfinished>, Option<JobId>), StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
+    ) -> Result<UnfinishedJobs, StoreError> {
+        let doing = "read unfinished jobs";
+        let rows = sqlx::query(
             // The members of a jsonb object are few and come before the payload, where the scripts look for them.
             "select j.id, j.queue, j.state, j.run_at, j.attempts, j.last_error, j.finished_at, j.changed_at,
                     coalesce(o.envelope, case when j.envelope ? 'max' and j.payload is not null then
@@ -107,16 +128,27 @@ impl Recovery<'_> {
              order by j.id limit $3",
         )
         .bind(self.0.env_name())
-        .bind(after.map(|id| id.to_string()).unwrap_or_default())
+        .bind(after.map(|After(id)| id).unwrap_or_default())
         .bind(i64::from(limit))
         .bind(i64::try_from(retention.as_secs()).unwrap_or(i64::MAX))
         .bind(queues.iter().map(ToString::to_string).collect::<Vec<_>>())
         .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read unfinished jobs"))?;
-        let last = rows.last().and_then(|row| row.id.parse().ok());
-        let next = last.filter(|_| rows.len() == limit as usize);
-        Ok((rows.into_iter().filter_map(unfinished).collect(), next))
+        .map_err(StoreError::on(doing))?;
+        let is_full = rows.len() == limit as usize;
+        let mut some = UnfinishedJobs { jobs: Vec::with_capacity(rows.len()), unreadable: Vec::new(), next: None };
+        for row in &rows {
+            let id: String = row.try_get("id").map_err(StoreError::on(doing))?;
+            some.next = is_full.then(|| After(id.clone()));
+            match unfinished(row) {
+                Ok(job) => some.jobs.extend(job),
+                Err(error) => {
+                    let queue = parsed(row, "queue").map_err(StoreError::on(doing))?;
+                    some.unreadable.push(UnreadableJob { id, queue, reason: error.to_string() });
+                }
+            }
+        }
+        Ok(some)
     }
 
     /// Those of `ids` that have ended.
@@ -134,17 +166,23 @@ impl Recovery<'_> {
     }
 }
 
-fn unfinished(row: Row) -> Option<Unfinished> {
-    let dead = row.state == "dead";
-    Some(Unfinished {
-        queue: row.queue.parse().ok()?,
-        restore: Restore {
-            id: row.id.parse().ok()?,
-            envelope: row.envelope?,
-            run_at: row.run_at.filter(|_| row.state == "scheduled"),
-            attempts: u32::try_from(row.attempts).unwrap_or(0),
-            error: row.last_error,
-            died_at: dead.then(|| row.finished_at.unwrap_or(row.changed_at)),
-        },
-    })
+/// `None` when nobody knows its envelope.
+fn unfinished(row: &PgRow) -> Result<Option<Unfinished>, sqlx::Error> {
+    let Some(envelope) = row.try_get("envelope")? else { return Ok(None) };
+    let state: &str = row.try_get("state")?;
+    let run_at = time_option(row, "run_at")?.filter(|_| state == "scheduled");
+    let died_at = match time_option(row, "finished_at")? {
+        _ if state != "dead" => None,
+        Some(at) => Some(at),
+        None => Some(time(row, "changed_at")?),
+    };
+    let restore = Restore {
+        id: parsed(row, "id")?,
+        envelope,
+        run_at,
+        attempts: small_count(row, "attempts")?,
+        error: row.try_get("last_error")?,
+        died_at,
+    };
+    Ok(Some(Unfinished { queue: parsed(row, "queue")?, restore }))
 }

@@ -38,6 +38,6 @@ impl History<'_> {
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("prune the history"))?;
-        Ok(Pruned { jobs: crate::record::unsigned(jobs), events: crate::record::unsigned(events) })
+        Ok(Pruned { jobs: crate::row::unsigned(jobs), events: crate::row::unsigned(events) })
     }
 }

@@ -1,8 +1,11 @@
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migration, Migrator};
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, error::ends_sessions, pool::Tx};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -96,10 +99,11 @@ impl Store {
         Ok(compare(have))
     }
 
-    /// Refuses a database whose schema is not the one this release needs; the error says what to do.
+    /// Refuses a database whose schema is not the one this release needs, and a role that is bound to another environment; the
+    /// error says what to do.
     pub async fn require_schema(&self) -> Result<(), StoreError> {
         match self.schema().await? {
-            SchemaState::Current { .. } => Ok(()),
+            SchemaState::Current { .. } => self.roles().require_own_environment().await,
             SchemaState::Behind { have, need } => Err(StoreError::SchemaBehind { have, need }),
             SchemaState::Newer { have, know } => Err(StoreError::SchemaNewer { have, know }),
             SchemaState::Empty => Err(StoreError::SchemaMissing { need: schema_version() }),
@@ -108,51 +112,98 @@ impl Store {
 
     /// Brings the database to the schema of this release. `progress` hears of each migration when it is done.
     ///
-    /// Each migration is a transaction of its own. Several processes may call it at once: one works, the others wait
-    /// and then find nothing to do. A database of a newer release is left as it is.
+    /// Each migration is a transaction of its own. Several processes may call it at once: each migration is done by one of them,
+    /// while the others wait. A database of a newer release is left as it is.
     pub async fn migrate(&self, mut progress: impl FnMut(&MigrationStep)) -> Result<MigrationReport, StoreError> {
-        let mut conn = self.pool.acquire().await.map_err(StoreError::on("connect"))?;
-        conn.lock().await.map_err(failed)?;
-        let outcome = apply_missing(&mut *conn, &mut progress).await;
-        let unlocked = conn.unlock().await.map_err(failed);
-        let report = outcome?;
-        unlocked?;
-        Ok(report)
-    }
-}
-
-async fn apply_missing<C: Migrate>(
-    conn: &mut C,
-    progress: &mut impl FnMut(&MigrationStep),
-) -> Result<MigrationReport, StoreError> {
-    let table = MIGRATIONS.table_name.as_ref();
-    conn.ensure_migrations_table(table).await.map_err(failed)?;
-    let known = conn.list_applied_migrations(table).await.map_err(failed)?;
-    let from = known.iter().map(|migration| migration.version).max().unwrap_or(0);
-    if let SchemaState::Newer { have, know } = compare(from) {
-        return Err(StoreError::SchemaNewer { have, know });
-    }
-    let mut applied = Vec::new();
-    for migration in MIGRATIONS.iter() {
-        if let Some(old) = known.iter().find(|old| old.version == migration.version) {
-            if old.checksum != migration.checksum {
-                return Err(failed(MigrateError::VersionMismatch(migration.version)));
+        let from = self.begin_migration().await?.version();
+        let mut applied = Vec::new();
+        for migration in MIGRATIONS.iter() {
+            if let Some(step) = self.begin_migration().await?.apply(migration).await? {
+                progress(&step);
+                applied.push(step);
             }
-            continue;
         }
-        let took = conn.apply(table, migration).await.map_err(failed)?;
-        let step = MigrationStep { version: migration.version, description: migration.description.to_string(), took };
-        progress(&step);
-        applied.push(step);
+        if !applied.is_empty() {
+            self.roles().protect().await?;
+        }
+        Ok(MigrationReport { from, to: schema_version(), applied })
     }
-    Ok(MigrationReport { from, to: schema_version(), applied })
+
+    /// A transaction in which nobody else migrates, and what was migrated before it.
+    async fn begin_migration(&self) -> Result<Migrating, StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed)?;
+        sqlx::query("select pg_advisory_xact_lock(hashtext('perch migrate'))")
+            .execute(&mut tx)
+            .await
+            .map_err(failed)?;
+        sqlx::raw_sql(TABLE).execute(&mut tx).await.map_err(failed)?;
+        let known: Vec<(i64, Vec<u8>)> = sqlx::query_as("select version, checksum from _sqlx_migrations where success")
+            .fetch_all(&mut tx)
+            .await
+            .map_err(failed)?;
+        let migrating = Migrating { tx, known: known.into_iter().collect() };
+        match compare(migrating.version()) {
+            SchemaState::Newer { have, know } => Err(StoreError::SchemaNewer { have, know }),
+            _ => Ok(migrating),
+        }
+    }
 }
 
-fn failed(error: MigrateError) -> StoreError {
-    match error {
-        MigrateError::Execute(source) => StoreError::sql("migrate", source),
-        source => StoreError::Migration { source },
+/// The table of migrations, as `sqlx migrate` has it.
+const TABLE: &str = "
+    create table if not exists _sqlx_migrations (
+        version bigint primary key,
+        description text not null,
+        installed_on timestamptz not null default now(),
+        success boolean not null,
+        checksum bytea not null,
+        execution_time bigint not null
+    )";
+
+struct Migrating {
+    tx: Tx,
+    /// What was migrated, with the checksum of its text.
+    known: BTreeMap<i64, Vec<u8>>,
+}
+
+impl Migrating {
+    fn version(&self) -> i64 {
+        self.known.keys().next_back().copied().unwrap_or(0)
     }
+
+    /// Carries a migration out, unless it was before.
+    async fn apply(mut self, migration: &Migration) -> Result<Option<MigrationStep>, StoreError> {
+        let version = migration.version;
+        if let Some(checksum) = self.known.get(&version) {
+            let is_same = checksum.as_slice() == migration.checksum.as_ref();
+            let changed = || StoreError::Migration { source: MigrateError::VersionMismatch(version) };
+            return if is_same { Ok(None) } else { Err(changed()) };
+        }
+        let began = Instant::now();
+        let broken = |error| StoreError::Migration { source: MigrateError::ExecuteMigration(error, version) };
+        sqlx::raw_sql(migration.sql.clone())
+            .execute(&mut self.tx)
+            .await
+            .map_err(|error| if ends_sessions(&error) { failed(error) } else { broken(error) })?;
+        let took = began.elapsed();
+        sqlx::query(
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+             values ($1, $2, true, $3, $4)",
+        )
+        .bind(version)
+        .bind(migration.description.as_ref())
+        .bind(migration.checksum.as_ref())
+        .bind(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX))
+        .execute(&mut self.tx)
+        .await
+        .map_err(failed)?;
+        self.tx.commit().await.map_err(failed)?;
+        Ok(Some(MigrationStep { version, description: migration.description.to_string(), took }))
+    }
+}
+
+fn failed(error: sqlx::Error) -> StoreError {
+    StoreError::sql("migrate", error)
 }
 
 #[cfg(test)]

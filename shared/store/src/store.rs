@@ -1,28 +1,21 @@
-use std::{str::FromStr, time::Duration};
-
 use chrono::{DateTime, Utc};
-use perch_base::{Environment, settings::PostgresSettings};
+use perch_base::{ConfigError, Environment, Settings, settings::PostgresSettings};
 use perch_queue::EntryId;
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::{
-    Executor as _, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use secrecy::SecretString;
 
 use crate::{
     Accounts, ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts,
-    Recovery, Spend, StoreError, Summaries, Tracking,
+    Recovery, Roles, Spend, StoreError, Summaries, Tracking, address::Address, pool::Pool, row::Moment,
 };
-
-/// A process that froze amid a transaction must not hold its locks against the others for ever.
-const LET_GO: &str = "set idle_in_transaction_session_timeout = '15s'";
 
 /// The door to Postgres for one environment. Cheap to clone.
 ///
 /// Every query it makes names the environment; rows of the other one are never read or written.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
+    /// What goes on over several transactions has a session of its own here; `None` where nothing leads past a pooler.
+    pub(crate) sessions: Option<Pool>,
     pub(crate) env: Environment,
 }
 
@@ -33,24 +26,65 @@ pub struct ServerInfo {
     pub version: String,
     /// What its clock shows.
     pub clock: DateTime<Utc>,
+    /// What it does so that an answer holds.
+    pub durability: Durability,
 }
 
-/// A connection that nobody used for so long is closed: managed Postgres counts them.
-const IDLE: Duration = Duration::from_secs(300);
+/// What Postgres does so that what it answered survives a crash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durability {
+    /// Whether it waits for the disk (`fsync`).
+    pub waits_for_disk: bool,
+    /// Whether a page that was half written can be restored (`full_page_writes`).
+    pub mends_pages: bool,
+    /// Whether a commit is answered only once it is on its way to the disk (`synchronous_commit` is not `off`), for this role in
+    /// this database.
+    pub commits_first: bool,
+}
+
+/// By which sessions new jobs are heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// By those of `DATABASE_URL`.
+    Direct,
+    /// By one of `DATABASE_SESSION_URL`, past a pooler in transaction mode.
+    PastPooler,
+    /// By none: `DATABASE_URL` leads through a pooler in transaction mode, and no other way is known.
+    Nowhere,
+}
 
 impl Store {
-    /// A store on `url`, `postgres://…`; `?sslmode=require` and its kin ask for TLS. Nothing is connected yet.
+    /// The store that settings describe. Nothing is connected yet.
+    pub fn of(settings: &Settings) -> Result<Self, OpenError> {
+        let store = Self::connect_lazy(settings.database_url()?, settings.env, &settings.postgres)?;
+        match &settings.secrets.database_session_url {
+            Some(url) => Ok(store.with_sessions_at(url, &settings.postgres)?),
+            None => Ok(store),
+        }
+    }
+
+    /// A store on `url`, `postgres://…`; `?sslmode=require` and its kin ask for TLS, `?pgbouncer=true` says that a pooler in
+    /// transaction mode stands there. Nothing is connected yet.
     pub fn connect_lazy(url: &SecretString, env: Environment, settings: &PostgresSettings) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url.expose_secret())
-            .map_err(|error| StoreError::Configuration(without_url(&error)))?
-            .application_name("perch");
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.max_connections)
-            .acquire_timeout(settings.acquire_timeout)
-            .idle_timeout(IDLE)
-            .after_connect(|conn, _| Box::pin(async move { conn.execute(LET_GO).await.map(|_| ()) }))
-            .connect_lazy_with(options);
-        Ok(Self { pool, env })
+        let pool = Pool::new(Address::parse(url, "DATABASE_URL")?, settings);
+        let sessions = (!pool.is_by_transaction()).then(|| pool.clone());
+        Ok(Self { pool, sessions, env })
+    }
+
+    /// The same with another address for what needs a session of its own. The first one then is that of a pooler in transaction
+    /// mode, unless it says `?pgbouncer=false`.
+    pub fn with_sessions_at(self, url: &SecretString, settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let address = Address::parse(url, "DATABASE_SESSION_URL")?;
+        if address.by_transaction == Some(true) {
+            return Err(StoreError::Configuration {
+                variable: "DATABASE_SESSION_URL",
+                reason: "its address is that of a pooler in transaction mode; say ?pgbouncer=false in it where that is not so"
+                    .to_owned(),
+            });
+        }
+        let few = PostgresSettings { max_connections: 1, ..settings.clone() };
+        let sessions = self.pool.beside(address, &few);
+        Ok(Self { pool: self.pool.unless_told_by_transaction(), sessions: Some(sessions), ..self })
     }
 
     /// The environment whose rows it reads and writes.
@@ -65,16 +99,45 @@ impl Store {
 
     /// What the server says of itself.
     pub async fn server(&self) -> Result<ServerInfo, StoreError> {
-        let (version, clock) = sqlx::query_as("select current_setting('server_version'), clock_timestamp()")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(StoreError::on("ask the server"))?;
-        Ok(ServerInfo { version, clock })
+        let (version, Moment(clock), waits_for_disk, mends_pages, commits_first) = sqlx::query_as(
+            "select current_setting('server_version'), clock_timestamp(), current_setting('fsync')::boolean,
+                    current_setting('full_page_writes')::boolean, current_setting('synchronous_commit') <> 'off'",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::on("ask the server"))?;
+        Ok(ServerInfo { version, clock, durability: Durability { waits_for_disk, mends_pages, commits_first } })
+    }
+
+    /// By which sessions new jobs are heard of.
+    pub fn hearing(&self) -> Hearing {
+        match &self.sessions {
+            None => Hearing::Nowhere,
+            Some(_) if self.pool.is_by_transaction() => Hearing::PastPooler,
+            Some(_) => Hearing::Direct,
+        }
+    }
+
+    /// Whether the sessions past a pooler are with the same database of the same server.
+    pub async fn hears_the_same(&self) -> Result<bool, StoreError> {
+        let place = async |pool: &Pool| -> Result<String, StoreError> {
+            sqlx::query_scalar("select concat_ws(' ', current_database(), pg_postmaster_start_time())")
+                .fetch_one(pool)
+                .await
+                .map_err(StoreError::on("compare DATABASE_URL with DATABASE_SESSION_URL"))
+        };
+        match &self.sessions {
+            Some(sessions) => Ok(place(&self.pool).await? == place(sessions).await?),
+            None => Ok(true),
+        }
     }
 
     /// Closes every connection; calls after this fail.
     pub async fn close(&self) {
         self.pool.close().await;
+        if let Some(sessions) = &self.sessions {
+            sessions.close().await;
+        }
     }
 
     /// What is known of jobs.
@@ -95,6 +158,11 @@ impl Store {
     /// Idempotency keys of ledger queues.
     pub fn idempotency_keys(&self) -> IdempotencyKeys<'_> {
         IdempotencyKeys(self)
+    }
+
+    /// The roles that are bound to an environment.
+    pub fn roles(&self) -> Roles<'_> {
+        Roles(self)
     }
 
     /// What is needed to rebuild Redis.
@@ -152,6 +220,11 @@ impl Store {
         ApiKeys(self)
     }
 
+    /// Whether statements may be prepared by name.
+    pub(crate) fn prepares(&self) -> bool {
+        !self.pool.is_by_transaction()
+    }
+
     pub(crate) fn env_name(&self) -> &'static str {
         self.env.as_str()
     }
@@ -166,27 +239,13 @@ impl Store {
     }
 }
 
-/// The parser's own words name the part that is wrong, never the URL, which holds a password.
-fn without_url(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Configuration(inner) => inner.to_string(),
-        _ => "it is not a URL".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_unusable_url_is_refused_without_showing_its_password() {
-        let settings = PostgresSettings { max_connections: 1, acquire_timeout: Duration::from_secs(1) };
-        for url in ["postgres://me:hunter2@host:notaport/db", "hunter2", "postgres://me:hunter2@h/db?sslmode=hunter2"] {
-            let error = Store::connect_lazy(&SecretString::from(url), Environment::Staging, &settings)
-                .expect_err("the URL is not usable");
-            let text = format!("{error} {error:?}");
-            assert!(!text.contains("hunter2@") && !text.contains(":hunter2"), "{text}");
-            assert!(text.contains("DATABASE_URL"), "{text}");
-        }
-    }
+/// Why there is no store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration does not say where Postgres is.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What it says cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

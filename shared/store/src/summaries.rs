@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
     Store, StoreError,
-    record::{count, undecodable},
+    row::{count, day, readable, time, undecodable},
 };
 
 /// What a day came to, in UTC.
@@ -50,7 +50,7 @@ impl DailySummary {
 impl FromRow<'_, PgRow> for DailySummary {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            date: row.try_get("date")?,
+            date: day(row, "date")?,
             posts_read: count(row, "posts_read")?,
             posts_taken: count(row, "posts_taken")?,
             posts_left: json(row, "posts_left")?,
@@ -62,7 +62,7 @@ impl FromRow<'_, PgRow> for DailySummary {
             staked: row.try_get("staked")?,
             units: row.try_get("units")?,
             spend: json(row, "spend")?,
-            made_at: row.try_get("made_at")?,
+            made_at: time(row, "made_at")?,
         })
     }
 }
@@ -162,5 +162,6 @@ impl Summaries<'_> {
             .fetch_all(&self.0.pool)
             .await
             .map_err(StoreError::on("read days"))
+            .map(readable("read days"))
     }
 }

@@ -138,6 +138,182 @@ async fn while_redis_is_away_the_audit_log_stops_and_does_not_let_go() {
     assert!(matches!(brake.look_again().await.unwrap(), Some(Way::Braked(_))));
 }
 
+/// Postgres as it was when it had so many lines of the audit log: later lines are gone, and their numbers are given again.
+async fn restored(database: &TestDatabase, lines: i64) {
+    let raw = database.raw();
+    sqlx::query("delete from audit_log where id > $1").bind(lines).execute(&raw).await.unwrap();
+    let next = "select setval(pg_get_serial_sequence('audit_log', 'id'), greatest($1, 1), $1 > 0)";
+    sqlx::query(next).bind(lines).execute(&raw).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_restore_of_postgres_what_somebody_says_now_wins() {
+    let world = World::start().await;
+    world.brake().pull("ann", "drill", json!({})).await.unwrap();
+    world.brake().lift("ann", "over", json!({})).await.unwrap();
+    world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
+    restored(&world.database, 0).await;
+    assert!(world.is_on().await, "the log lost the pull, and Redis has it");
+    let lifted = world.brake().lift("bob", "odds are right", json!({})).await.unwrap();
+    assert!(!lifted.state.on, "{lifted:?}");
+    assert!(matches!(world.brake().look().await.unwrap(), Way::Clear(_)));
+    assert!(matches!(world.brake().look_again().await.unwrap(), Some(Way::Clear(_))));
+
+    restored(&world.database, 0).await;
+    assert!(!world.is_on().await, "what was lifted stays lifted");
+    let pulled = world.brake().pull("eve", "stop", json!({})).await.unwrap();
+    assert!(pulled.changed && pulled.state.on && pulled.state.line == 1, "{pulled:?}");
+    assert!(world.is_on().await);
+}
+
+#[tokio::test]
+async fn a_pull_while_redis_was_away_holds_also_where_the_log_counts_from_an_older_copy() {
+    let world = World::start().await;
+    let mut own = OwnRedis::start().await;
+    let door = || Redis::new(&SecretString::from(own.url()), &redis_settings()).unwrap();
+    let brake = Brake::new(door(), world.database.store(Environment::Staging));
+    for _ in 0..2 {
+        brake.pull("ann", "drill", json!({})).await.unwrap();
+        brake.lift("ann", "over", json!({})).await.unwrap();
+    }
+    restored(&world.database, 1).await;
+    sqlx::query("update audit_log set action = 'brake.off'").execute(&world.database.raw()).await.unwrap();
+    own.kill();
+    brake.pull("eve", "stop", json!({})).await.expect_err("Redis does not answer");
+    own.restart().await;
+    assert!(matches!(brake.look().await.unwrap(), Way::Braked(state) if state.by.as_deref() == Some("eve")));
+    assert!(matches!(brake.look_again().await.unwrap(), Some(Way::Braked(_))), "Redis was told");
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_does_not_let_an_earlier_word_win() {
+    let world = World::start().await;
+    world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
+    world.brake().lift("ann", "right", json!({})).await.unwrap();
+    // As said by a server whose clock was an hour ahead.
+    let ahead = "update audit_log set at = at + interval '1 hour'";
+    sqlx::query(ahead).execute(&world.database.raw()).await.unwrap();
+    assert!(!world.is_on().await);
+    let pulled = world.brake().pull("eve", "stop", json!({})).await.unwrap();
+    assert!(pulled.state.on && world.is_on().await, "{pulled:?}");
+    assert!(!world.brake().lift("bob", "go on", json!({})).await.unwrap().state.on);
+    assert!(!world.is_on().await);
+}
+
+/// What happens to a brake.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Pulled,
+    Lifted,
+    PulledWithoutPostgres,
+    PulledWithoutRedis,
+    Wiped,
+    OlderRedis,
+    OlderPostgres,
+}
+
+/// The words that were said, in order, and what each server knows of them.
+#[derive(Default)]
+struct Model {
+    said: Vec<bool>,
+    redis: usize,
+    /// For each line of the log the number of its word.
+    log: Vec<usize>,
+}
+
+impl Model {
+    /// The last word that either knows; off before the first.
+    fn is_on(&self) -> bool {
+        let last = self.redis.max(self.log.last().copied().unwrap_or(0));
+        last > 0 && self.said[last - 1]
+    }
+}
+
+const EVENTS: [Event; 9] = [
+    Event::Pulled,
+    Event::Pulled,
+    Event::Lifted,
+    Event::Lifted,
+    Event::PulledWithoutPostgres,
+    Event::PulledWithoutRedis,
+    Event::Wiped,
+    Event::OlderRedis,
+    Event::OlderPostgres,
+];
+
+/// One life of a brake: after each event it stands as the last word that is known to either server.
+async fn life(seed: u64) {
+    use rand::{RngExt as _, SeedableRng as _};
+
+    let mut dice = rand::rngs::StdRng::seed_from_u64(seed);
+    let (world, mut model, mut told) = (World::start().await, Model::default(), Vec::new());
+    let mut raw = world.redis.raw().await;
+    let mut copies: Vec<(Vec<u8>, usize)> = Vec::new();
+    let nowhere = SecretString::from(format!("redis://127.0.0.1:{}", perch_testkit::free_port()));
+    for _ in 0..12 {
+        let event = EVENTS[dice.random_range(0..EVENTS.len())];
+        told.push(event);
+        match event {
+            Event::Pulled => {
+                let pulled = world.brake().pull("ann", "stop", json!({})).await.unwrap();
+                assert!(pulled.state.on && pulled.unlogged.is_none(), "{seed}: {told:?}");
+                model.said.push(true);
+                model.redis = model.said.len();
+                model.log.push(model.said.len());
+            }
+            Event::Lifted => {
+                let lifted = world.brake().lift("bob", "go on", json!({})).await.unwrap();
+                assert!(!lifted.state.on, "{seed}: {told:?}");
+                if lifted.changed {
+                    model.said.push(false);
+                    model.redis = model.said.len();
+                    model.log.push(model.said.len());
+                }
+            }
+            Event::PulledWithoutPostgres => {
+                world.without_postgres().await.pull("ann", "stop", json!({})).await.unwrap();
+                model.said.push(true);
+                model.redis = model.said.len();
+            }
+            Event::PulledWithoutRedis => {
+                let door = Redis::new(&nowhere, &redis_settings()).unwrap();
+                let brake = Brake::new(door, world.database.store(Environment::Staging));
+                brake.pull("ann", "stop", json!({})).await.unwrap_err();
+                model.said.push(true);
+                model.log.push(model.said.len());
+            }
+            Event::Wiped => {
+                world.redis.wipe().await;
+                model.redis = 0;
+            }
+            Event::OlderRedis => {
+                if let Some((copy, known)) = copies.get(dice.random_range(0..copies.len().max(1))) {
+                    world.redis.wipe().await;
+                    let mut restore = redis::cmd("RESTORE");
+                    restore.arg("stg:brake").arg(0).arg(copy.as_slice()).exec_async(&mut raw).await.unwrap();
+                    model.redis = *known;
+                }
+            }
+            Event::OlderPostgres => {
+                let lines = dice.random_range(0..=model.log.len());
+                restored(&world.database, i64::try_from(lines).unwrap()).await;
+                model.log.truncate(lines);
+            }
+        }
+        assert_eq!(world.is_on().await, model.is_on(), "{seed}: {told:?}");
+        // Redis was told by that look.
+        model.redis = model.redis.max(model.log.last().copied().unwrap_or(0));
+        let copy: Vec<u8> = redis::cmd("DUMP").arg("stg:brake").query_async(&mut raw).await.unwrap();
+        copies.push((copy, model.redis));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wiped_or_restored_the_last_word_that_either_server_knows_holds() {
+    let lives = (0..10).map(|_| rand::random()).map(life);
+    futures::future::join_all(lives).await;
+}
+
 #[tokio::test]
 async fn of_two_that_pull_and_lift_at_once_the_later_line_of_the_log_holds_for_both() {
     let world = World::start().await;

@@ -3,9 +3,11 @@
 use std::{fs, path::Path};
 
 /// Statements that are neither literals nor constants, and why that is safe.
-const REASONS: [(&str, &str, &str); 5] = [
+const REASONS: [(&str, &str, &str); 7] = [
     ("store/src/record.rs", "sql", "a constant of a sealed trait; the rows are a parameter"),
     ("store/src/history.rs", "select_jobs!", "put together of literals"),
+    ("store/src/roles.rs", "bound!", "put together of literals"),
+    ("store/src/schema.rs", "migration.sql", "a file of the folder of migrations"),
     (
         "store/src/sync/rows.rs",
         "sql",
@@ -89,6 +91,33 @@ fn no_statement_is_put_together_from_what_the_program_was_given() {
     }
     assert!(seen > 40, "only {seen} statements were found, so the search is wrong");
     assert!(unexplained.is_empty(), "give these statements parameters, or a reason: {unexplained:#?}");
+}
+
+/// What would outlive a transaction, which a pooler in transaction mode does not let it: the session is another's then.
+const OF_SESSIONS: [&str; 6] = [
+    "pg_advisory_lock(",
+    "pg_try_advisory_lock(",
+    "pg_advisory_lock_shared(",
+    "create temp",
+    "with hold",
+    "deallocate",
+];
+
+#[test]
+fn nothing_is_asked_of_a_session_that_outlives_its_transaction() {
+    let (mut files, mut found) = (Vec::new(), Vec::new());
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    for (path, source) in files {
+        for line in source.to_lowercase().lines() {
+            // Where a statement begins: after a quote or the end of another.
+            let begun = line.split(['"', ';']).skip(1).map(str::trim_start);
+            let sets = begun.filter(|statement| statement.starts_with("set "));
+            let for_good = sets.filter(|statement| statement.contains(" = ") && !statement.starts_with("set local "));
+            found.extend(for_good.map(|statement| format!("{path}: {statement}")));
+            found.extend(OF_SESSIONS.iter().filter(|word| line.contains(*word)).map(|word| format!("{path}: {word}")));
+        }
+    }
+    assert!(found.is_empty(), "use what ends with the transaction: {found:#?}");
 }
 
 #[test]

@@ -1,4 +1,8 @@
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use perch_base::{Environment, settings::PostgresSettings};
 use perch_store::{Store, schema_version};
@@ -15,6 +19,30 @@ pub struct TestDatabase {
     url: String,
     name: String,
     raw: PgPool,
+    roles: Mutex<Vec<String>>,
+}
+
+/// A role of Postgres of one's own, which may log in and nothing else.
+#[derive(Debug, Clone)]
+pub struct TestRole {
+    /// Its name.
+    pub name: String,
+    /// The URL of the database as this role.
+    pub url: String,
+}
+
+impl TestRole {
+    /// A store on the database as this role.
+    pub fn store(&self, env: Environment) -> Store {
+        let url = SecretString::from(self.url.clone());
+        Store::connect_lazy(&url, env, &postgres_settings()).expect("the URL of a test database")
+    }
+
+    /// A plain pool as this role.
+    pub fn raw(&self) -> PgPool {
+        let options = PgConnectOptions::from_str(&self.url).expect("the URL of a test database");
+        PgPoolOptions::new().max_connections(2).connect_lazy_with(options)
+    }
 }
 
 impl TestDatabase {
@@ -51,7 +79,7 @@ impl TestDatabase {
         let name = format!("perch_test_{}", uuid::Uuid::new_v4().simple());
         let url = url_of(&name);
         let raw = PgPoolOptions::new().max_connections(4).connect_lazy_with(server.clone().database(&name));
-        Self { server, url, name, raw }
+        Self { server, url, name, raw, roles: Mutex::default() }
     }
 
     /// Its URL.
@@ -80,6 +108,31 @@ impl TestDatabase {
         (gate, SecretString::from(url.to_string()))
     }
 
+    /// A role that may log in to it. It is dropped with the database.
+    ///
+    /// # Panics
+    /// When Postgres does not answer.
+    pub async fn role(&self) -> TestRole {
+        let name = format!("perch_test_{}", uuid::Uuid::new_v4().simple());
+        self.roles.lock().expect("nobody panicked with it").push(name.clone());
+        let mut conn = connect(&self.server).await;
+        run(&mut conn, &format!("create role {name} login password 'hunter2'")).await;
+        let _ = conn.close().await;
+        let mut url = url::Url::parse(&self.url).expect("the URL of a test database");
+        url.set_username(&name).and_then(|()| url.set_password(Some("hunter2"))).expect("a URL with a host");
+        TestRole { name, url: url.to_string() }
+    }
+
+    /// Makes a role its owner, which may create in it. Everything that is there stays with whom it belongs to.
+    ///
+    /// # Panics
+    /// When Postgres does not answer.
+    pub async fn give_to(&self, role: &TestRole) {
+        let mut conn = connect(&self.server).await;
+        run(&mut conn, &format!("alter database {} owner to {}", self.name, role.name)).await;
+        let _ = conn.close().await;
+    }
+
     /// A plain pool, for looking behind the store's back: the same one at every call.
     pub fn raw(&self) -> PgPool {
         self.raw.clone()
@@ -89,13 +142,19 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
+        let roles = std::mem::take(self.roles.get_mut().unwrap_or_else(PoisonError::into_inner));
         // The runtime of the test may be on its way out, so this brings its own.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(async {
                 let mut conn = PgConnection::connect_with(&server).await.ok()?;
                 let drop = AssertSqlSafe(format!("drop database if exists {name} with (force)"));
-                sqlx::raw_sql(drop).execute(&mut conn).await.ok()
+                sqlx::raw_sql(drop).execute(&mut conn).await.ok()?;
+                for role in roles {
+                    let drop = AssertSqlSafe(format!("drop role if exists {role}"));
+                    sqlx::raw_sql(drop).execute(&mut conn).await.ok()?;
+                }
+                Some(())
             })
         });
         let wait = || {
@@ -114,7 +173,7 @@ pub fn postgres_settings() -> PostgresSettings {
     PostgresSettings { max_connections: 6, acquire_timeout: Duration::from_secs(10) }
 }
 
-fn server_url() -> String {
+pub(crate) fn server_url() -> String {
     std::env::var("PERCH_TEST_DATABASE_URL")
         .expect("PERCH_TEST_DATABASE_URL is not set; run the tests through ./ops/test, which starts the servers")
 }

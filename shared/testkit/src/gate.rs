@@ -22,7 +22,18 @@ impl Gate {
     /// # Panics
     /// When no port is free.
     pub async fn before(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), port)
+    }
+
+    /// The same at the IPv6 address of this machine; `None` where it has none.
+    ///
+    /// # Panics
+    /// As [`Gate::before`].
+    pub async fn before_by_ipv6(port: u16) -> Option<Self> {
+        Some(Self::on(TcpListener::bind("[::1]:0").await.ok()?, port))
+    }
+
+    fn on(listener: TcpListener, port: u16) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let (open, is_open) = watch::channel(true);
         tokio::spawn(async move {

@@ -9,14 +9,18 @@ mod database;
 mod fuzz;
 mod gate;
 mod own_redis;
+#[cfg(feature = "database")]
+mod pooler;
 mod redis;
 
 pub use clock::WrongClock;
 #[cfg(feature = "contract")]
 pub use contract::{XOperation, XRequest};
 #[cfg(feature = "database")]
-pub use database::{TestDatabase, postgres_settings};
+pub use database::{TestDatabase, TestRole, postgres_settings};
 pub use fuzz::fuzz;
 pub use gate::Gate;
 pub use own_redis::{OwnRedis, free_port};
+#[cfg(feature = "database")]
+pub use pooler::Pooler;
 pub use redis::{TestRedis, redis_settings};

@@ -121,10 +121,11 @@ pub(super) async fn pull(
 
 /// Lift the brake
 ///
-/// The jobs that wait go on by themselves. It stays on when the audit log cannot be written.
+/// The jobs that wait go on by themselves. It stays on when the audit log cannot be written, and when somebody pulls it at the
+/// same moment: `on` says how it stands.
 #[utoipa::path(delete, path = "/brake", tag = "brake", operation_id = "lift_brake", params(LiftParams),
     responses(
-        (status = 200, description = "It is off.", body = BrakeChange),
+        (status = 200, description = "It is off, or `on` where somebody pulled it at the same moment.", body = BrakeChange),
         (status = 400, description = "There is no reason.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn lift(

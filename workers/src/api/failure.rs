@@ -50,6 +50,11 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let error = match error {
             StoreError::Redis(error) => return error.into(),
+            error @ StoreError::Unreadable { .. } => {
+                tracing::error!(%error, "a request failed");
+                let words = "What Postgres holds of this cannot be read. The log names the row by the x-request-id.";
+                return Self::new(Cause::Internal, words);
+            }
             error => error,
         };
         match error.disposition() {

@@ -170,6 +170,7 @@ impl Health {
                 | StoreError::SchemaBehind { .. }
                 | StoreError::SchemaNewer { .. }),
             )) => (Check::good(), Check::bad(error.to_string())),
+            Ok(Err(error @ StoreError::OtherEnvironment { .. })) => (Check::bad(error.to_string()), Check::good()),
             _ => (
                 Check::bad("Postgres does not answer; check DATABASE_URL and that the server is up"),
                 Check::bad("not known while Postgres does not answer"),

@@ -245,9 +245,8 @@ async fn a_scheduled_job_of_the_ledger_keeps_its_time_through_the_loss_of_redis(
     assert_eq!(queue.missing(&[id]).await.expect("Redis answers"), [id]);
 
     let names = [queue.name().clone()];
-    let (jobs, _) =
-        world.store.recovery().unfinished(&names, None, 100, Duration::from_secs(60)).await.expect("Postgres");
-    let jobs: Vec<_> = jobs.into_iter().map(|job| job.restore).collect();
+    let some = world.store.recovery().unfinished(&names, None, 100, Duration::from_secs(60)).await.expect("Postgres");
+    let jobs: Vec<_> = some.jobs.into_iter().map(|job| job.restore).collect();
     let (restored, unreadable) = queue.restore(&jobs).await.expect("Redis answers");
     assert_eq!((restored, unreadable.len()), (1, 0));
     let view = queue.job(id).await.expect("Redis answers").expect("it is back");
@@ -274,6 +273,123 @@ async fn what_a_ledger_queue_lost_when_redis_was_started_again_comes_back_by_its
     let world = world.work();
     assert_eq!(world.ended(lost).await.state, JobState::Done);
     assert_eq!(world.x.made().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_keeps_no_other_job_from_coming_back_after_the_loss_of_redis() {
+    let mut redis = OwnRedis::with(&["--appendonly", "no"]).await;
+    let world = World::without_workers_at(TestRedis::at(&redis.url()), &[]).await;
+    let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
+    let watch = recovery::Watch::new(&world.settings, world.client.queues(), &world.store);
+    tokio::spawn(watch.run(world.stop.clone()));
+    let known = || async { queue.new_run().await.ok().filter(Option::is_none) };
+    eventually("this run of Redis is known", known).await;
+    let (odd, fine) = (world.enqueue(&post("odd")).await, world.enqueue(&post("fine")).await);
+    let pool = world.database().raw();
+    let drop = "alter table jobs drop constraint if exists jobs_times_are_readable";
+    sqlx::query(drop).execute(&pool).await.expect("Postgres answers");
+    let plant = "update jobs set run_at = '-infinity' where id = $1";
+    sqlx::query(plant).bind(odd.to_string()).execute(&pool).await.expect("Postgres answers");
+    redis.kill();
+    redis.restart().await;
+    eventually("the run after it is known", known).await;
+    assert!(queue.job(fine).await.expect("Redis answers").is_some(), "it is back");
+}
+
+/// One of some values, or, two times of three, none: the argument is left out then.
+fn one_of(values: &[&str]) -> String {
+    let at = rand::random_range(0..3 * values.len());
+    values.get(at).map(|&value| value.to_owned()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_perch_enqueue_accepts_becomes_the_job_that_was_asked_for() {
+    let world = World::without_workers(&[]).await;
+    let pool = world.database().raw();
+    world
+        .store
+        .outbox()
+        .register(world.client.queues().types(), 100_000, Duration::from_secs(86_400))
+        .await
+        .expect("fine");
+    let service = world.database().role().await;
+    let grant = format!("grant execute on function perch_enqueue to {}", service.name);
+    sqlx::query(sqlx::AssertSqlSafe(grant)).execute(&pool).await.expect("Postgres answers");
+    let as_service = service.raw();
+    let (mut accepted, mut refused) = (0, 0);
+    for round in 0..300 {
+        let arguments = [
+            one_of(&[
+                "run_at => now() + '1 h'",
+                "run_at => '-infinity'",
+                "run_at => 'infinity'",
+                "run_at => '0001-01-01Z'",
+                "run_at => '0044-03-15 BC'",
+                "run_at => '1899-12-31'",
+                "run_at => '9999-12-31 12:00Z'",
+                "run_at => 'epoch'",
+            ]),
+            one_of(&[
+                "deadline => now() + '1 day'",
+                "deadline => 'infinity'",
+                "deadline => '-infinity'",
+                "deadline => '9999-12-31Z'",
+                "deadline => '9999-12-31 00:00:01Z'",
+                "deadline => '294276-01-01'",
+            ]),
+            one_of(&["priority => 'high'", "priority => 'urgent'"]),
+            one_of(&["max_attempts => 1", "max_attempts => 100", "max_attempts => 0"]),
+            one_of(&[
+                "unique_key => gen_random_uuid()::text",
+                r"unique_key => E'a\nb'",
+                "unique_key => 'ü ß'",
+                "unique_key => repeat('x', 257)",
+                r"unique_key => E'\u2028'",
+                r"unique_key => E'\u009f'",
+            ]),
+            one_of(&["unique_scope => 'queued'", "unique_scope => 'done'"]),
+            one_of(&[
+                "job_group => 'main'",
+                "job_group => 'a|b'",
+                r"job_group => E'\t'",
+                "job_group => repeat('ü', 64)",
+                "job_group => repeat('ü', 65)",
+                "job_group => ' '",
+            ]),
+        ];
+        let text = one_of(&["x", "ü 🎲", r"a\nb", r"\u0000", r"\ud800", r#"\""#]);
+        let payload = format!(r#"'{{"account":"main","text":"{text}"}}'"#);
+        let given: Vec<String> = arguments.into_iter().filter(|argument| !argument.is_empty()).collect();
+        let call = [vec!["'publish_post'".to_owned(), payload], given].concat().join(", ");
+        let zone = ["UTC", "Europe/Amsterdam", "America/St_Johns", "Asia/Kathmandu"][round % 4];
+        let mut conn = as_service.acquire().await.expect("Postgres answers");
+        let set = format!("set timezone = '{zone}'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set)).execute(&mut *conn).await.expect("a time zone");
+        let asked = sqlx::AssertSqlSafe(format!("select perch_enqueue({call})"));
+        let id: String = match sqlx::query_scalar(asked).fetch_one(&mut *conn).await {
+            Ok(id) => id,
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("perch_enqueue: "), "{call}: {error}");
+                refused += 1;
+                continue;
+            }
+        };
+        accepted += 1;
+        let relayed = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
+        assert_eq!((relayed.taken, relayed.handed_over + relayed.never), (1, 1), "{call}");
+        // Another one has its unique key.
+        if relayed.never == 1 {
+            continue;
+        }
+        let id: JobId = id.parse().expect("a ULID");
+        let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured");
+        let job = queue.job(id).await.expect("Redis answers").expect("it was handed over");
+        assert_eq!(job.decoded().expect("an envelope").kind.as_str(), "publish_post", "{call}");
+        let known = world.store.history().job(id).await.expect("it can be read");
+        assert!(known.is_some_and(|job| serde_json::to_string(&job).is_ok()), "{call}");
+    }
+    assert!(accepted > 20 && refused > 20, "{accepted} were accepted and {refused} refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,8 +9,8 @@ use sqlx::{Connection as _, PgConnection};
 use super::process::{Signal, free_port, log_file, signal, until};
 use crate::error::RigError;
 
-/// A Postgres whose processes can be ended at once. It does not wait for the disk, which matters only when the machine
-/// itself fails; what it has committed survives the end of its processes.
+/// A Postgres whose processes can be ended at once. It waits for the disk as in production: what the books are held against is
+/// what it has answered.
 #[derive(Debug)]
 pub struct Postgres {
     dir: PathBuf,
@@ -91,7 +91,6 @@ impl Postgres {
             .arg(self.dir.join("data"))
             .args(["-p", &self.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300"])
-            .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
             .stdout(log_file(&self.log)?)
             .stderr(log_file(&self.log)?)
             .spawn()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::{Settings, settings::PostgresBackup};
-use perch_jobs::{JobId, QueueName};
+use perch_jobs::QueueName;
 use perch_queue::Envelope;
 use perch_store::{BackupFacts, Restorable, Store};
 
@@ -12,7 +12,10 @@ use super::check::Check;
 use crate::{
     app::store,
     error::{OpsError, chain},
-    format::{text::count, time::from_now},
+    format::{
+        text::{count, printable},
+        time::from_now,
+    },
 };
 
 const POSTGRES: &str = "Postgres backups";
@@ -41,20 +44,32 @@ pub async fn ledger(settings: &Settings) -> Check {
         Ok::<_, OpsError>((counted, unreadable(&store, &queues, retention).await?))
     };
     match asked.await {
-        Ok((counted, unreadable)) => judge_ledger(&queues, counted, unreadable),
+        Ok((counted, unreadable)) => judge_ledger(&queues, counted, &unreadable),
         Err(error) => Check::fail(LEDGER, chain(&error)).mend("mend the connection first"),
     }
 }
 
-/// Jobs whose envelope this release cannot read, of the first [`READ`] unfinished ones.
-async fn unreadable(store: &Store, queues: &[QueueName], retention: Duration) -> Result<u64, OpsError> {
-    let (mut read, mut unreadable, mut after): (usize, u64, Option<JobId>) = (0, 0, None);
+/// Jobs that this release cannot read, of the first [`READ`] unfinished ones.
+#[derive(Debug, Default)]
+struct Unreadable {
+    /// By their envelope.
+    envelopes: u64,
+    /// By their row, and the first of them with what is wrong with it.
+    rows: u64,
+    row: Option<String>,
+}
+
+async fn unreadable(store: &Store, queues: &[QueueName], retention: Duration) -> Result<Unreadable, OpsError> {
+    let (mut read, mut unreadable, mut after) = (0, Unreadable::default(), None);
     while read < READ {
-        let (jobs, next) = store.recovery().unfinished(queues, after, AT_ONCE, retention).await?;
-        read += jobs.len();
+        let some = store.recovery().unfinished(queues, after, AT_ONCE, retention).await?;
+        read += some.jobs.len() + some.unreadable.len();
         let is_bad = |envelope: &str| Envelope::decode(envelope.as_bytes()).is_err();
-        unreadable += jobs.iter().filter(|job| is_bad(&job.restore.envelope)).count() as u64;
-        match next {
+        unreadable.envelopes += some.jobs.iter().filter(|job| is_bad(&job.restore.envelope)).count() as u64;
+        unreadable.rows += some.unreadable.len() as u64;
+        let first = some.unreadable.first().map(|job| format!("{}: {}", printable(&job.id), printable(&job.reason)));
+        unreadable.row = unreadable.row.or(first);
+        match some.next {
             Some(last) => after = Some(last),
             None => break,
         }
@@ -149,7 +164,7 @@ fn replicas(facts: &BackupFacts) -> Check {
     }
 }
 
-fn judge_ledger(queues: &[QueueName], counted: Restorable, unreadable: u64) -> Check {
+fn judge_ledger(queues: &[QueueName], counted: Restorable, unreadable: &Unreadable) -> Check {
     if queues.is_empty() {
         return Check::info(LEDGER, "no queue is a ledger queue: with Redis its last second is lost, or more");
     }
@@ -159,13 +174,15 @@ fn judge_ledger(queues: &[QueueName], counted: Restorable, unreadable: u64) -> C
         0 => "no unfinished job".to_owned(),
         n => count(n, "unfinished job"),
     };
+    let rows = format!("in a row that cannot be read ({})", unreadable.row.as_deref().unwrap_or_default());
     let causes = [
         (counted.without_envelope.unsigned_abs(), "without the envelope: the history was cut off before it arrived"),
         (
             counted.without_history.unsigned_abs(),
             "without a history: it was removed, so nobody knows whether they ended",
         ),
-        (unreadable, "with an envelope that this release cannot read"),
+        (unreadable.envelopes, "with an envelope that this release cannot read"),
+        (unreadable.rows, rows.as_str()),
     ];
     let causes: Vec<String> = causes.iter().filter(|(n, _)| *n > 0).map(|(n, cause)| format!("{n} {cause}")).collect();
     if causes.is_empty() {
@@ -252,12 +269,21 @@ mod tests {
     fn jobs_that_could_not_be_put_back_are_counted_by_cause() {
         let queues = [QueueName::from_static("pending_posts")];
         let well = Restorable { unfinished: 12, ..Restorable::default() };
-        assert_eq!(judge_ledger(&queues, well, 0).level, Level::Ok);
-        let check = judge_ledger(&queues, Restorable { without_envelope: 2, without_history: 1, ..well }, 3);
+        assert_eq!(judge_ledger(&queues, well, &Unreadable::default()).level, Level::Ok);
+        let row = Some("01X: run_at is -infinity".to_owned());
+        let unreadable = Unreadable { envelopes: 3, rows: 4, row };
+        let check = judge_ledger(&queues, Restorable { without_envelope: 2, without_history: 1, ..well }, &unreadable);
         assert_eq!(check.level, Level::Warn);
-        for part in ["12 unfinished jobs", "2 without the envelope", "1 without a history", "3 with an envelope"] {
+        for part in [
+            "12 unfinished jobs",
+            "2 without the envelope",
+            "1 without a history",
+            "3 with an envelope",
+            "4 in a row",
+            "01X",
+        ] {
             assert!(check.found.contains(part), "{part}: {check:?}");
         }
-        assert_eq!(judge_ledger(&[], well, 0).level, Level::Info);
+        assert_eq!(judge_ledger(&[], well, &Unreadable::default()).level, Level::Info);
     }
 }

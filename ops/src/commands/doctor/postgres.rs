@@ -1,11 +1,11 @@
 //! Findings about Postgres.
 
 use chrono::Utc;
-use perch_base::Settings;
-use perch_store::{SchemaState, Store, StoreError, schema_version};
+use perch_base::{Environment, Settings};
+use perch_store::{Durability, Hearing, OwnRole, SchemaState, ServerInfo, Store, StoreError, schema_version};
 
 use super::check::{Check, clock};
-use crate::{app::store, error::chain};
+use crate::{app::store, error::chain, format::text::printable};
 
 /// Findings about the Postgres of these settings.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
@@ -18,23 +18,123 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
         return vec![Check::fail("Postgres", chain(&error)).mend(REACH)];
     }
     let mut checks = match server(&store).await {
-        Ok((version, ahead_ms)) => vec![
-            Check::ok("Postgres", format!("version {version} answers")),
+        Ok((server, ahead_ms)) => vec![
+            Check::ok("Postgres", format!("version {} answers", server.version)),
+            on_disk(&server.durability),
             clock("clock of Postgres", "Postgres", ahead_ms),
         ],
         Err(error) => vec![Check::fail("Postgres", chain(&error)).mend(REACH)],
     };
     checks.push(schema(&store).await);
+    checks.extend(role(&store, settings.env).await);
+    checks.extend(pooler(&store).await);
     store.close().await;
     checks
 }
 
-/// The version of the server, and how far its clock is ahead in milliseconds.
-async fn server(store: &Store) -> Result<(String, i64), StoreError> {
+/// What the server says of itself, and how far its clock is ahead in milliseconds.
+async fn server(store: &Store) -> Result<(ServerInfo, i64), StoreError> {
     let before = Utc::now();
     let server = store.server().await?;
     let here = before + (Utc::now() - before) / 2;
-    Ok((server.version, (server.clock - here).num_milliseconds()))
+    let ahead_ms = (server.clock - here).num_milliseconds();
+    Ok((server, ahead_ms))
+}
+
+/// What a crash takes with it.
+fn on_disk(durability: &Durability) -> Check {
+    const NAME: &str = "Postgres on disk";
+    let settings = [
+        (durability.waits_for_disk, "fsync", "a crash of its machine can ruin the whole database"),
+        (
+            durability.commits_first,
+            "synchronous_commit",
+            "a crash of Postgres forgets what it answered in the last moments: jobs of ledger queues that were accepted are lost, \
+             and what was posted may be posted again",
+        ),
+        (
+            durability.mends_pages,
+            "full_page_writes",
+            "pages that were half written when its machine crashed stay broken",
+        ),
+    ];
+    let off: Vec<_> = settings.iter().filter(|(is_on, ..)| !is_on).collect();
+    if off.is_empty() {
+        return Check::ok(NAME, "what it answered is on its disk");
+    }
+    let found: Vec<String> = off.iter().map(|(_, name, what)| format!("{name} is off: {what}")).collect();
+    let names: Vec<&str> = off.iter().map(|(_, name, _)| *name).collect();
+    let how = "and reload it; a role or a database may have a setting of its own";
+    Check::warn(NAME, found.join("; ")).mend(format!("turn {} on in postgresql.conf {how}", names.join(", ")))
+}
+
+/// As whom Perch is connected, and what others could do to it.
+async fn role(store: &Store, env: Environment) -> Vec<Check> {
+    let asked = async { Ok::<_, StoreError>((store.roles().own().await?, store.roles().list().await?)) };
+    let (own, bound) = match asked.await {
+        Ok(known) => known,
+        Err(error) => return vec![Check::warn(ROLE, chain(&error)).mend("mend the connection first")],
+    };
+    let unbound = if bound.is_empty() { Vec::new() } else { store.roles().unbound().await.unwrap_or_default() };
+    vec![judge_role(&own, env, &unbound), judge_schema(&own)]
+}
+
+const ROLE: &str = "Postgres role";
+
+fn judge_role(own: &OwnRole, env: Environment, unbound: &[String]) -> Check {
+    let role = printable(&own.role);
+    let bound = own.bound_to.join(", ");
+    if !own.bound_to.is_empty() && !own.bound_to.iter().any(|bound| bound == env.as_str()) {
+        return Check::fail(ROLE, format!("{role} is bound to {bound}, so it sees nothing of {env}"))
+            .mend(format!("use a role of {env} in DATABASE_URL; `perch roles list` shows them"));
+    }
+    if !own.bound_to.is_empty() {
+        return Check::ok(ROLE, format!("{role} sees {bound} and nothing else"));
+    }
+    let others: Vec<&str> = unbound.iter().filter(|other| **other != own.role).map(String::as_str).collect();
+    if others.is_empty() {
+        return Check::ok(ROLE, format!("{role}, which is bound to no environment"));
+    }
+    Check::info(ROLE, format!("bound to no environment, though other roles are: {}", printable(&others.join(", "))))
+        .mend("bind those that need one environment alone: `perch roles bind ROLE`")
+}
+
+fn judge_schema(own: &OwnRole) -> Check {
+    const NAME: &str = "Postgres schema";
+    let schema = printable(&own.schema);
+    if own.anybody_creates {
+        return Check::warn(
+            NAME,
+            format!(
+                "every role may create in {schema}: what it makes there can be taken for a function of Postgres and runs with \
+                 Perch's rights"
+            ),
+        )
+        .mend(format!("as its owner: revoke create on schema {schema} from public"));
+    }
+    Check::ok(NAME, format!("only roles that were let create in {schema}"))
+}
+
+/// How new jobs are heard of, where that is not a matter of course.
+async fn pooler(store: &Store) -> Option<Check> {
+    const NAME: &str = "Postgres pooler";
+    match store.hearing() {
+        Hearing::Direct => None,
+        Hearing::Nowhere => {
+            Some(Check::info(NAME, "in transaction mode: what perch_enqueue adds is looked for every 5 seconds").mend(
+                "set DATABASE_SESSION_URL, an address of the same database past the pooler, to hear of it at once",
+            ))
+        }
+        Hearing::PastPooler => Some(match store.hears_the_same().await {
+            Ok(true) => Check::ok(NAME, "in transaction mode; DATABASE_SESSION_URL leads past it"),
+            Ok(false) => Check::fail(NAME, "DATABASE_SESSION_URL leads to another database than DATABASE_URL")
+                .mend("let both lead to the same database of the same server"),
+            Err(error) => {
+                Check::warn(NAME, format!("in transaction mode, and nothing leads past it: {}", chain(&error)))
+                    .mend("correct DATABASE_SESSION_URL; until then new jobs are looked for every 5 seconds")
+            }
+        }),
+    }
 }
 
 async fn schema(store: &Store) -> Check {
@@ -54,5 +154,39 @@ async fn schema(store: &Store) -> Check {
                 .mend("deploy that release, or restore the database from before")
         }
         Err(error) => Check::fail(NAME, chain(&error)).mend("mend the connection first"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::check::Level, *};
+
+    #[test]
+    fn what_a_crash_would_take_is_named_for_each_setting_that_is_off() {
+        let all = Durability { waits_for_disk: true, mends_pages: true, commits_first: true };
+        assert_eq!(on_disk(&all).level, Level::Ok);
+        let check = on_disk(&Durability { commits_first: false, ..all.clone() });
+        assert_eq!(check.level, Level::Warn);
+        assert!(check.found.contains("ledger queues") && !check.found.contains("fsync"), "{check:?}");
+        let check = on_disk(&Durability { waits_for_disk: false, mends_pages: false, ..all });
+        assert!(check.mend.is_some_and(|mend| mend.starts_with("turn fsync, full_page_writes on")));
+    }
+
+    #[test]
+    fn a_role_of_the_other_environment_is_a_failure_and_roles_of_neither_are_told() {
+        let own = |bound_to: &[&str]| OwnRole {
+            role: "app".into(),
+            bound_to: bound_to.iter().map(|&bound| bound.to_owned()).collect(),
+            anybody_creates: true,
+            schema: "public".into(),
+        };
+        let judged = |bound_to: &[&str], unbound: &[String]| judge_role(&own(bound_to), Environment::Staging, unbound);
+        assert_eq!(judged(&["production"], &[]).level, Level::Fail);
+        assert_eq!(judged(&["staging"], &["other".into()]).level, Level::Ok);
+        assert_eq!(judged(&[], &["app".into()]).level, Level::Ok);
+        let check = judged(&[], &["app".into(), "billing".into()]);
+        assert!(check.level == Level::Info && check.found.contains("billing"), "{check:?}");
+        let schema = judge_schema(&own(&[]));
+        assert!(schema.level == Level::Warn && schema.mend.is_some_and(|mend| mend.contains("revoke create")));
     }
 }

@@ -67,7 +67,7 @@ async fn older(settings: &Settings) -> Check {
 /// Unfinished jobs that Redis does not have, of those that were compared.
 async fn lost(settings: &Settings) -> Result<(u64, u64), OpsError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
-    let (jobs, _) = store.recovery().unfinished(&queues.names(), None, COMPARED, Duration::ZERO).await?;
+    let jobs = store.recovery().unfinished(&queues.names(), None, COMPARED, Duration::ZERO).await?.jobs;
     let settled = Utc::now() - YOUNG;
     let mut by_queue: BTreeMap<QueueName, Vec<JobId>> = BTreeMap::new();
     for job in jobs.into_iter().filter(|job| job.restore.id.created_at() < settled && job.restore.died_at.is_none()) {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use perch_base::Settings;
 use perch_queue::JobView;
-use perch_store::{EffectEvent, EffectState, JobRecord, Store, StoredEffect};
+use perch_store::{EffectEvent, EffectState, JobRecord, Store, StoreError, StoredEffect};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -53,7 +53,13 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 }
 
 async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffect) -> Result<Job, OpsError> {
-    let postgres = store.history().job(effect.job_id).await?;
+    let postgres = match store.history().job(effect.job_id).await {
+        Err(error @ StoreError::Unreadable { .. }) => {
+            app.out.note(format_args!("warning: {}; the job is shown without it", chain(&error)));
+            None
+        }
+        job => job?,
+    };
     let mut redis = None;
     for queue in queues(settings)?.iter() {
         match queue.job(effect.job_id).await {

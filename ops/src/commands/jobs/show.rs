@@ -44,6 +44,8 @@ struct Known {
     postgres: Option<JobRecord>,
     /// Why Postgres could not be asked.
     postgres_error: Option<String>,
+    /// What is wrong with the row that Postgres has.
+    unreadable: Option<String>,
     envelope: Option<Value>,
     events: Vec<EventRecord>,
     children: Vec<JobRecord>,
@@ -53,6 +55,8 @@ struct Known {
 #[derive(Default)]
 struct Recorded {
     job: Option<JobRecord>,
+    /// Why there is no job although Postgres has a row of it.
+    unreadable: Option<String>,
     attempts: Vec<AttemptRecord>,
     events: Vec<EventRecord>,
     children: Vec<JobRecord>,
@@ -69,13 +73,13 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     };
     let view = match found {
         Ok(found) => found.map(|(_, view)| view),
-        Err(error) if recorded.job.is_some() => {
+        Err(error) if recorded.job.is_some() || recorded.unreadable.is_some() => {
             app.out.note(format_args!("warning: {}; this is what Postgres knows", chain(&error)));
             None
         }
         Err(error) => return Err(error.into()),
     };
-    if view.is_none() && recorded.job.is_none() {
+    if view.is_none() && recorded.job.is_none() && recorded.unreadable.is_none() {
         return Err(OpsError::Refused(unknown(id, postgres_error.as_deref())));
     }
     let known = known(id, view, recorded, postgres_error);
@@ -99,14 +103,18 @@ async fn history(settings: &Settings, id: JobId) -> Result<Recorded, OpsError> {
 async fn recorded(store: &Store, id: JobId) -> Result<Recorded, StoreError> {
     let history = store.history();
     // One after the other: when Postgres is away, the first says so.
-    let job = history.job(id).await?;
+    let (job, unreadable) = match history.job(id).await {
+        Ok(job) => (job, None),
+        Err(error @ StoreError::Unreadable { .. }) => (None, Some(chain(&error))),
+        Err(error) => return Err(error),
+    };
     let (attempts, events, children, effects) =
         tokio::try_join!(history.attempts(id), history.events(id), history.children(id), history.effects_of(id))?;
-    Ok(Recorded { job, attempts, events, children, effects })
+    Ok(Recorded { job, unreadable, attempts, events, children, effects })
 }
 
 fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: Option<String>) -> Known {
-    let Recorded { job, attempts: history, events, children, effects } = recorded;
+    let Recorded { job, unreadable, attempts: history, events, children, effects } = recorded;
     let envelope = match (&view, &job) {
         (Some(view), _) => {
             Some(serde_json::from_str(&view.envelope).unwrap_or_else(|_| Value::String(view.envelope.clone())))
@@ -122,6 +130,7 @@ fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: O
     let state = match (&view, &job) {
         (Some(view), _) => view.state.as_str().to_owned(),
         (None, Some(job)) if job.state.is_final() => job.state.as_str().to_owned(),
+        (None, None) if unreadable.is_some() => "not known".to_owned(),
         _ => "finished".to_owned(),
     };
     Known {
@@ -137,6 +146,7 @@ fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: O
         redis: view,
         postgres: job,
         postgres_error,
+        unreadable,
         envelope,
         events,
         children,
@@ -157,6 +167,15 @@ fn text(out: &Output, known: &Known) -> Result<(), OpsError> {
             "\nPostgres is away; this is what Redis knows. Finished attempts, children and effects are missing.",
         ))?;
         out.line(format_args!("  {}", printable(error)))?;
+    }
+    if let Some(reason) = &known.unreadable {
+        out.line(
+            out.paint(
+                Tone::Warn,
+                "\nThe row that Postgres has of this job cannot be read; this is what else is known.",
+            ),
+        )?;
+        out.line(format_args!("  {}", printable(reason)))?;
     }
     if let Some(payload) = known.envelope.as_ref().map(|envelope| envelope.get("payload").unwrap_or(envelope)) {
         out.line(format_args!("\npayload\n{}", indented(&pretty(payload))))?;

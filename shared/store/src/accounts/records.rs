@@ -9,7 +9,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
     JobState,
-    record::{parsed, parsed_option, small_count, word},
+    row::{parsed, parsed_option, small_count, time, time_option, word},
 };
 
 /// How a poll of an account ended.
@@ -128,9 +128,9 @@ impl FromRow<'_, PgRow> for AccountRecord {
             username: row.try_get("username")?,
             handle: row.try_get("handle")?,
             added_by: row.try_get("added_by")?,
-            added_at: row.try_get("added_at")?,
+            added_at: time_option(row, "added_at")?,
             removed_by: row.try_get("removed_by")?,
-            removed_at: row.try_get("removed_at")?,
+            removed_at: time_option(row, "removed_at")?,
             enabled: row.try_get("enabled")?,
             note: row.try_get("note")?,
             schedule: row.try_get("schedule")?,
@@ -138,16 +138,16 @@ impl FromRow<'_, PgRow> for AccountRecord {
             posts_per_poll: small("posts_per_poll")?,
             pages: small("pages")?,
             max_age_ms: row.try_get::<Option<i64>, _>("max_age_ms")?.and_then(|ms| u64::try_from(ms).ok()),
-            scheduled_to: row.try_get("scheduled_to")?,
-            last_poll: row.try_get("last_poll")?,
+            scheduled_to: time_option(row, "scheduled_to")?,
+            last_poll: time_option(row, "last_poll")?,
             last_outcome: outcome.map(|_| word(row, "last_outcome")).transpose()?,
             last_error: row.try_get("last_error")?,
             failures: small_count(row, "failures")?,
             passes_over: small_count(row, "passes_over")?,
             since_id: parsed_option(row, "since_id")?,
-            read_to: row.try_get("read_to")?,
+            read_to: time_option(row, "read_to")?,
             user_id: row.try_get("user_id")?,
-            user_id_at: row.try_get("user_id_at")?,
+            user_id_at: time_option(row, "user_id_at")?,
         })
     }
 }
@@ -229,8 +229,8 @@ impl FromRow<'_, PgRow> for PollJob {
         Ok(Self {
             job: parsed(row, "id")?,
             state: word(row, "state")?,
-            at: row.try_get("created_at")?,
-            finished_at: row.try_get("finished_at")?,
+            at: time(row, "created_at")?,
+            finished_at: time_option(row, "finished_at")?,
             result: row.try_get("result")?,
             error: row.try_get("last_error")?,
         })

@@ -9,7 +9,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use super::{EffectIntent, Effects, Takeover};
 use crate::{
     StoreError, json,
-    record::{parsed_option, word},
+    row::{parsed_option, readable, time, word},
 };
 
 /// What was learnt about an effect that may have happened.
@@ -113,7 +113,7 @@ impl FromRow<'_, PgRow> for EffectEvent {
         let attempt: Option<i32> = row.try_get("attempt")?;
         Ok(Self {
             number: row.try_get("number")?,
-            at: row.try_get("at")?,
+            at: time(row, "at")?,
             event: word(row, "event")?,
             fence: row.try_get("fence")?,
             job_id: parsed_option(row, "job_id")?,
@@ -221,7 +221,8 @@ impl Effects<'_> {
         .bind(i64::from(limit))
         .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read the history of an effect"))?;
+        .map_err(StoreError::on("read the history of an effect"))
+        .map(readable("read the history of an effect"))?;
         events.reverse();
         Ok(events)
     }

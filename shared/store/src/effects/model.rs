@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::Evidence;
-use crate::record::{parsed, small_count, word};
+use crate::row::{parsed, small_count, time, time_option, word};
 
 /// How far an effect has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,9 +120,9 @@ impl FromRow<'_, PgRow> for StoredEffect {
             external_id: row.try_get("external_id")?,
             response: row.try_get("response")?,
             error: row.try_get("error")?,
-            created_at: row.try_get("created_at")?,
-            intended_at: row.try_get("intended_at")?,
-            settled_at: row.try_get("settled_at")?,
+            created_at: time(row, "created_at")?,
+            intended_at: time(row, "intended_at")?,
+            settled_at: time_option(row, "settled_at")?,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::{
     EffectState, Effects, StoredEffect,
     decide::{Refusal, may_resolve},
 };
-use crate::{StoreError, json};
+use crate::{StoreError, json, row::readable};
 
 /// Which effects; what is not given does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl Effects<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("list effects"))
+        .map(readable("list effects"))
     }
 
     /// Settles an effect by the word of a person. Every permit given before is void from then on.
@@ -91,7 +92,7 @@ impl Effects<'_> {
         )
         .bind(self.0.env_name())
         .bind(key)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
         let Some(row) = row else { return Ok(Resolved::Unknown) };
@@ -133,7 +134,7 @@ impl Effects<'_> {
         .bind(error.map(|error| error.replace('\0', "\u{fffd}")))
         .bind(actor)
         .bind(json::without_nul(&details.to_string()).as_ref())
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
         tx.commit().await.map_err(StoreError::on(doing))?;

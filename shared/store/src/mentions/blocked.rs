@@ -3,7 +3,7 @@
 use perch_jobs::AccountId;
 
 use super::{BlockedUser, Mentions, plain};
-use crate::StoreError;
+use crate::{StoreError, row::readable};
 
 impl Mentions<'_> {
     /// Keeps a user from being answered; by id too, where a mention has told the id of the handle. False when the user was
@@ -59,6 +59,7 @@ impl Mentions<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read blocked users"))
+        .map(readable("read blocked users"))
     }
 
     /// Notes the ids of users who were blocked by handle, as mentions told them: handle and id of each.

@@ -43,13 +43,13 @@ impl Mentions<'_> {
         sqlx::query("select pg_advisory_xact_lock(hashtext('perch mentions'), hashtext($1 || ':' || $2))")
             .bind(self.0.env_name())
             .bind(account.as_str())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await
             .map_err(StoreError::on(doing))?;
-        if repeats(&self.latest(&mut *tx, account, Some(id), since, limit).await?) {
+        if repeats(&self.latest(&mut tx, account, Some(id), since, limit).await?) {
             return Ok(Decision::Repeated);
         }
-        self.keep(&mut *tx, account, id, written).await?;
+        self.keep(&mut tx, account, id, written).await?;
         tx.commit().await.map_err(StoreError::on(doing))?;
         Ok(Decision::Kept(self.get(account, id).await?.map(Box::new)))
     }

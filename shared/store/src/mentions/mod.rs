@@ -24,7 +24,7 @@ pub use model::{
 pub use reviews::{ReviewFilter, ReviewOutcome, Reviews};
 pub use switches::MentionSwitches;
 
-use crate::{Store, StoreError, json as jsonb, record::parsed};
+use crate::{Store, StoreError, json as jsonb, row::parsed};
 
 /// The mentions.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +121,7 @@ impl Mentions<'_> {
                 .fetch_all(&self.0.pool)
                 .await
                 .map_err(StoreError::on(doing))?;
-        let read = |row: &sqlx::postgres::PgRow| Ok((parsed(row, "id")?, crate::record::word(row, "state")?));
+        let read = |row: &sqlx::postgres::PgRow| Ok((parsed(row, "id")?, crate::row::word(row, "state")?));
         rows.iter().map(read).collect::<Result<_, sqlx::Error>>().map_err(StoreError::on(doing))
     }
 

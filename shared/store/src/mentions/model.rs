@@ -5,7 +5,7 @@ use perch_jobs::{AccountId, JobId, Mention, PostId};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-use crate::record::{count, parsed, parsed_option, word};
+use crate::row::{Moment, count, parsed, parsed_option, time, time_option, word};
 
 /// What became of a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -117,8 +117,8 @@ impl FromRow<'_, PgRow> for MentionRecord {
                 text: row.try_get("text")?,
                 author_id: row.try_get("author_id")?,
                 conversation_id: parsed(row, "conversation_id")?,
-                created_at: row.try_get("created_at")?,
-                processed_at: row.try_get("processed_at")?,
+                created_at: time(row, "created_at")?,
+                processed_at: time(row, "processed_at")?,
                 referenced_tweet_id: parsed_option(row, "referenced_tweet_id")?,
             },
             author: row.try_get("author")?,
@@ -133,8 +133,8 @@ impl FromRow<'_, PgRow> for MentionRecord {
             publish_job_id: parsed_option(row, "publish_job_id")?,
             external_id: row.try_get("external_id")?,
             simulated: row.try_get("simulated")?,
-            decided_at: row.try_get("decided_at")?,
-            settled_at: row.try_get("settled_at")?,
+            decided_at: time_option(row, "decided_at")?,
+            settled_at: time_option(row, "settled_at")?,
         })
     }
 }
@@ -284,9 +284,9 @@ impl FromRow<'_, PgRow> for Review {
             proposed: row.try_get("proposed")?,
             reasons: row.try_get("reasons")?,
             approved: row.try_get("approved")?,
-            created_at: row.try_get("created_at")?,
-            expires_at: row.try_get("expires_at")?,
-            decided_at: row.try_get("decided_at")?,
+            created_at: time(row, "created_at")?,
+            expires_at: time(row, "expires_at")?,
+            decided_at: time_option(row, "decided_at")?,
             decided_by: row.try_get("decided_by")?,
             note: row.try_get("note")?,
         })
@@ -305,6 +305,7 @@ pub struct BlockedUser {
     /// Who said so.
     pub blocked_by: String,
     /// When.
+    #[sqlx(try_from = "Moment")]
     pub blocked_at: DateTime<Utc>,
 }
 

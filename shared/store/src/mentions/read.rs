@@ -9,7 +9,7 @@ use sqlx::{Row as _, postgres::PgRow};
 use super::{MentionCounts, MentionFilter, MentionRecord, MentionState, Mentions};
 use crate::{
     StoreError,
-    record::{parsed, unsigned},
+    row::{parsed, readable, unsigned},
 };
 
 /// Mentions of a conversation, or of a user's day, that are told; more do not matter to any limit.
@@ -48,6 +48,7 @@ impl Mentions<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("list mentions"))
+        .map(readable("list mentions"))
     }
 
     /// Replies that were decided on before `before` and not handed to publishing.
@@ -67,6 +68,7 @@ impl Mentions<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("look for replies"))
+        .map(readable("look for replies"))
     }
 
     /// Mentions that were handed to a job before `before`, which has not decided on them. The oldest first, at most 100.
@@ -86,6 +88,7 @@ impl Mentions<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("look for mentions"))
+        .map(readable("look for mentions"))
     }
 
     /// What an author wrote to the account in a conversation before, at most 20 texts.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use perch_jobs::{AccountId, PostId};
 use serde_json::Value;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgExecutor;
 
 use super::{Review, ReviewState, Written, plain, signed};
-use crate::{Store, StoreError, json};
+use crate::{Store, StoreError, json, pool::Tx, row::readable};
 
 /// The replies that people decide about.
 #[derive(Debug, Clone, Copy)]
@@ -89,11 +89,10 @@ impl Reviews<'_> {
 
     /// One review. When its time is over it counts as expired.
     pub async fn get(&self, id: i64) -> Result<Option<Review>, StoreError> {
-        let mut conn = self.0.pool.acquire().await.map_err(StoreError::on("connect"))?;
-        self.read(&mut conn, id).await
+        self.read(&self.0.pool, id).await
     }
 
-    async fn read(&self, conn: &mut PgConnection, id: i64) -> Result<Option<Review>, StoreError> {
+    async fn read(&self, conn: impl PgExecutor<'_>, id: i64) -> Result<Option<Review>, StoreError> {
         sqlx::query_as(ONE)
             .bind(self.0.env_name())
             .bind(id)
@@ -125,6 +124,7 @@ impl Reviews<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("list reviews"))
+        .map(readable("list reviews"))
     }
 
     /// Approves a reply in these words. The mention is decided on from then on, in the same transaction.
@@ -149,7 +149,7 @@ impl Reviews<'_> {
         .bind(review.id)
         .bind(plain(text))
         .bind(by)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .map_err(StoreError::on("approve a reply"))?;
         self.done(tx, id).await
@@ -177,21 +177,18 @@ impl Reviews<'_> {
         .bind(review.id)
         .bind(note.map(plain))
         .bind(by)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .map_err(StoreError::on("reject a reply"))?;
         self.done(tx, id).await
     }
 
-    async fn still_open(
-        &self,
-        id: i64,
-    ) -> Result<Result<(Transaction<'_, Postgres>, Review), ReviewOutcome>, StoreError> {
+    async fn still_open(&self, id: i64) -> Result<Result<(Tx, Review), ReviewOutcome>, StoreError> {
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on("decide on a reply"))?;
         sqlx::query(LOCKED)
             .bind(self.0.env_name())
             .bind(id)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut tx)
             .await
             .map_err(StoreError::on("decide on a reply"))?;
         let Some(review) = self.read(&mut tx, id).await? else { return Ok(Err(ReviewOutcome::Unknown)) };
@@ -201,7 +198,7 @@ impl Reviews<'_> {
         Ok(Ok((tx, review)))
     }
 
-    async fn done(&self, mut tx: Transaction<'_, Postgres>, id: i64) -> Result<ReviewOutcome, StoreError> {
+    async fn done(&self, mut tx: Tx, id: i64) -> Result<ReviewOutcome, StoreError> {
         let review = self.read(&mut tx, id).await?;
         tx.commit().await.map_err(StoreError::on("decide on a reply"))?;
         Ok(review.map_or(ReviewOutcome::Unknown, |review| ReviewOutcome::Done(Box::new(review))))

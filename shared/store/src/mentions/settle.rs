@@ -3,7 +3,7 @@
 use perch_jobs::AccountId;
 
 use super::{Mentions, Settled};
-use crate::{StoreError, record::unsigned};
+use crate::{StoreError, row::unsigned};
 
 impl Mentions<'_> {
     /// Notes what came of replies since the last look: answered when the ledger has confirmed the effect, failed when the job

@@ -9,7 +9,10 @@ use serde::Serialize;
 use sqlx::{Row as _, postgres::PgRow};
 
 use super::{MentionControl, signed};
-use crate::{StoreError, record::unsigned};
+use crate::{
+    StoreError,
+    row::{time_option, unsigned},
+};
 
 /// What operators said to the bot of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -107,6 +110,6 @@ fn switches(row: &PgRow) -> Result<MentionSwitches, sqlx::Error> {
         interval: interval.map(|millis| Duration::from_millis(unsigned(millis))),
         paused: !row.try_get::<bool, _>("replying")?,
         by: row.try_get("changed_by")?,
-        at: row.try_get("changed_at")?,
+        at: time_option(row, "changed_at")?,
     })
 }

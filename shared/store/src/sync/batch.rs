@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use perch_queue::EntryId;
 use serde::Serialize;
-use sqlx::{Acquire, PgConnection, Postgres, pool::PoolConnection};
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
@@ -15,6 +14,7 @@ use super::{
 use crate::{
     ActionRecord, ExtractionRecord, Family, MetricPoint, PickRecord, PickSighting, PostRecord, PublishedPost, Recorded,
     SpendRecord, Store, StoreError,
+    pool::{Session, Tx},
     record::{Versioned, upsert},
 };
 
@@ -55,18 +55,18 @@ impl JobBatch {
     }
 
     /// Writes the jobs; once.
-    async fn write(&mut self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
-        let (jobs, events) = tokio::join!(std::mem::take(&mut self.jobs).write_jobs(&mut *conn), &mut self.events);
+    async fn write(&mut self, tx: &mut Tx, env: &str) -> Result<(), StoreError> {
+        let (jobs, events) = tokio::join!(std::mem::take(&mut self.jobs).write_jobs(&mut *tx), &mut self.events);
         let are_there =
             events.unwrap_or_else(|_| Err(StoreError::sql("store job events", sqlx::Error::WorkerCrashed)))?;
         jobs?;
-        if are_there { Ok(()) } else { rows::events(env, &self.units)?.write_events(conn).await }
+        if are_there { Ok(()) } else { rows::events(env, &self.units)?.write_events(tx).await }
     }
 }
 
 async fn send_ahead(store: Store, events: Insert) -> Result<bool, StoreError> {
     match spare(&store).await {
-        Some(mut conn) => events.add_events(&mut conn).await.map(|()| true),
+        Some(mut session) => events.add_events(&mut session).await.map(|()| true),
         None => Ok(false),
     }
 }
@@ -74,9 +74,10 @@ async fn send_ahead(store: Store, events: Insert) -> Result<bool, StoreError> {
 /// How long events wait for a connection of their own before they go by that of their jobs.
 const SPARE: Duration = Duration::from_millis(500);
 
-/// A second connection, if the pool has one to spare: those that move other streams must not wait for each other's.
-async fn spare(store: &Store) -> Option<PoolConnection<Postgres>> {
-    if store.pool.options().get_max_connections() < 2 {
+/// A second connection, if the pool has one to spare: those that move other streams must not wait for each other's. None by way
+/// of a pooler in transaction mode, which has few sessions for all.
+async fn spare(store: &Store) -> Option<Session> {
+    if store.pool.most() < 2 || store.pool.is_by_transaction() {
         return None;
     }
     // In a task of its own: one that takes longer is there for the next batch.
@@ -148,31 +149,31 @@ impl Batch {
     }
 
     /// Writes all rows, once; one that Postgres cannot hold fails the whole transaction.
-    pub async fn write(&mut self, conn: &mut PgConnection, env: &str) -> Result<(), StoreError> {
+    pub async fn write(&mut self, tx: &mut Tx, env: &str) -> Result<(), StoreError> {
         match self {
-            Self::Jobs(batch) => batch.write(conn, env).await,
-            Self::Hot(units) => write_hot(conn, env, units).await,
+            Self::Jobs(batch) => batch.write(tx, env).await,
+            Self::Hot(units) => write_hot(tx, env, units).await,
         }
     }
 
     /// Writes the units one by one; answers those that Postgres cannot hold, with its reason.
-    pub async fn write_singly(&self, conn: &mut PgConnection, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
+    pub async fn write_singly(&self, tx: &mut Tx, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
             Self::Jobs(batch) => {
                 for unit in &batch.units {
-                    let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
-                    let written = write_job(&mut savepoint, env, unit).await;
-                    if let Some(reason) = keep_or_undo(savepoint, written).await? {
+                    savepoint(tx).await?;
+                    let written = write_job(tx, env, unit).await;
+                    if let Some(reason) = keep_or_undo(tx, written).await? {
                         refused.extend(unit.sources.iter().map(|source| (source.clone(), reason.clone())));
                     }
                 }
             }
             Self::Hot(units) => {
                 for unit in units {
-                    let mut savepoint = conn.begin().await.map_err(StoreError::on("set a savepoint"))?;
-                    let written = write_hot(&mut savepoint, env, std::slice::from_ref(unit)).await;
-                    if let Some(reason) = keep_or_undo(savepoint, written).await? {
+                    savepoint(tx).await?;
+                    let written = write_hot(tx, env, std::slice::from_ref(unit)).await;
+                    if let Some(reason) = keep_or_undo(tx, written).await? {
                         refused.push((unit.source.clone(), reason));
                     }
                 }
@@ -182,28 +183,34 @@ impl Batch {
     }
 }
 
-/// Ends a savepoint. Answers the reason when the values were at fault and what was written since is undone.
-async fn keep_or_undo(
-    savepoint: sqlx::Transaction<'_, sqlx::Postgres>,
-    written: Result<(), StoreError>,
-) -> Result<Option<String>, StoreError> {
+/// Sets the savepoint to which [`keep_or_undo`] returns.
+async fn savepoint(tx: &mut Tx) -> Result<(), StoreError> {
+    sqlx::raw_sql("savepoint unit").execute(tx).await.map(|_| ()).map_err(StoreError::on("set a savepoint"))
+}
+
+/// Ends the savepoint. Answers the reason when the values were at fault and what was written since is undone.
+async fn keep_or_undo(tx: &mut Tx, written: Result<(), StoreError>) -> Result<Option<String>, StoreError> {
     match written {
-        Ok(()) => savepoint.commit().await.map_err(StoreError::on("release a savepoint")).map(|()| None),
+        Ok(()) => {
+            let released = sqlx::raw_sql("release savepoint unit").execute(tx).await;
+            released.map(|_| None).map_err(StoreError::on("release a savepoint"))
+        }
         Err(error) if error.is_data() => {
-            savepoint.rollback().await.map_err(StoreError::on("return to a savepoint"))?;
+            let undone = sqlx::raw_sql("rollback to savepoint unit; release savepoint unit").execute(tx).await;
+            undone.map_err(StoreError::on("return to a savepoint"))?;
             Ok(Some(error.to_string()))
         }
         Err(error) => Err(error),
     }
 }
 
-async fn write_job(conn: &mut PgConnection, env: &str, unit: &JobUnit) -> Result<(), StoreError> {
+async fn write_job(tx: &mut Tx, env: &str, unit: &JobUnit) -> Result<(), StoreError> {
     let unit = std::slice::from_ref(unit);
-    rows::events(env, unit)?.write_events(&mut *conn).await?;
-    rows::jobs(env, unit)?.write_jobs(conn).await
+    rows::events(env, unit)?.write_events(&mut *tx).await?;
+    rows::jobs(env, unit)?.write_jobs(tx).await
 }
 
-async fn write_hot(conn: &mut PgConnection, env: &str, units: &[HotUnit]) -> Result<(), StoreError> {
+async fn write_hot(tx: &mut Tx, env: &str, units: &[HotUnit]) -> Result<(), StoreError> {
     macro_rules! write {
         ($($variant:ident),*) => {$(
             let rows: Vec<_> = units
@@ -213,7 +220,7 @@ async fn write_hot(conn: &mut PgConnection, env: &str, units: &[HotUnit]) -> Res
                     _ => None,
                 })
                 .collect();
-            upsert(&mut *conn, env, &rows).await?;
+            upsert(&mut *tx, env, &rows).await?;
         )*};
     }
     write!(Post, Pick, Sighting, Action, Published, Metric, Spend, Extraction);
@@ -235,7 +242,7 @@ struct RejectRow<'a> {
 const REJECT_BYTES: usize = 1024 * 1024;
 
 pub(super) async fn put_aside(
-    conn: &mut PgConnection,
+    tx: &mut Tx,
     env: &str,
     stream: &str,
     rejects: &[(Source, String)],
@@ -263,7 +270,7 @@ pub(super) async fn put_aside(
     .bind(env)
     .bind(crate::json::without_nul(&text).as_ref())
     .bind(stream)
-    .execute(conn)
+    .execute(tx)
     .await
     .map(|_| ())
     .map_err(StoreError::on("put entries aside"))

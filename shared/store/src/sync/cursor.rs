@@ -3,13 +3,9 @@
 use std::collections::HashMap;
 
 use perch_queue::EntryId;
-use sqlx::PgConnection;
 
 use super::stream::{Continuity, Position};
-use crate::{
-    Store, StoreError,
-    record::{signed, unsigned},
-};
+use crate::{Store, StoreError, pool::Tx, record::signed, row::unsigned};
 
 /// The positions of all streams of the environment that have one.
 pub(super) async fn load(store: &Store) -> Result<HashMap<String, Position>, StoreError> {
@@ -38,7 +34,7 @@ pub(super) async fn one(store: &Store, stream: &str) -> Result<Position, StoreEr
 /// Moves a position; false when another sync has moved it in the meantime. Holds the row until the transaction ends,
 /// so two syncs of one stream write one after the other.
 pub(super) async fn advance(
-    conn: &mut PgConnection,
+    tx: &mut Tx,
     env: &str,
     stream: &str,
     from: Position,
@@ -53,7 +49,7 @@ pub(super) async fn advance(
     sqlx::query("insert into sync_cursors (environment, stream) values ($1, $2) on conflict do nothing")
         .bind(env)
         .bind(stream)
-        .execute(&mut *conn)
+        .execute(&mut *tx)
         .await
         .map_err(StoreError::on(doing))?;
     let moved = sqlx::query(
@@ -73,7 +69,7 @@ pub(super) async fn advance(
     .bind(lost)
     .bind(signed(to.version.ms))
     .bind(signed(to.version.seq))
-    .execute(conn)
+    .execute(tx)
     .await
     .map_err(StoreError::on(doing))?;
     Ok(moved.rows_affected() == 1)

@@ -35,7 +35,9 @@ use self::{
 };
 use crate::{
     Store, StoreError, hot,
-    record::{signed, unsigned},
+    pool::Tx,
+    record::signed,
+    row::{Moment, readable, unsigned},
 };
 
 /// Moves the hot state into Postgres. Any number may run at once; each entry is moved once.
@@ -122,6 +124,7 @@ pub struct Reject {
     /// Why.
     pub reason: String,
     /// When it was put aside.
+    #[sqlx(try_from = "Moment")]
     pub rejected_at: DateTime<Utc>,
 }
 
@@ -398,7 +401,7 @@ async fn write(
     Ok(Some(rejects.len() as u64))
 }
 
-async fn begin(store: &Store, step: &Move) -> Result<Option<sqlx::Transaction<'static, sqlx::Postgres>>, StoreError> {
+async fn begin(store: &Store, step: &Move) -> Result<Option<Tx>, StoreError> {
     let mut tx = store.pool.begin().await.map_err(StoreError::on("begin a batch"))?;
     let Move { stream, from, to, continuity } = step;
     let moved = cursor::advance(&mut tx, store.env_name(), stream, *from, *to, *continuity).await?;
@@ -433,5 +436,6 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(StoreError::on("read what the sync put aside"))
+        .map(readable("read what the sync put aside"))
     }
 }

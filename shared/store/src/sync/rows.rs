@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde_json::value::{RawValue, Value};
-use sqlx::{Arguments as _, AssertSqlSafe, Encode, PgConnection, Postgres, Type, postgres::PgArguments};
+use sqlx::{Arguments as _, AssertSqlSafe, Encode, PgExecutor, Postgres, Type, postgres::PgArguments};
 
 use super::fold::{EventRow, JobRow, JobUnit};
-use crate::{StoreError, json};
+use crate::{StoreError, json, pool::Session};
 
 /// An insert of rows of one queue, an array for each column. Of many rows a column of which none says anything is left out and
 /// takes its default: Postgres reads each array on its own, and most batches say nothing of half the columns.
@@ -45,26 +45,26 @@ impl Insert {
         Ok(())
     }
 
-    /// Writes events by a connection that is in no transaction. Postgres has some already only after a crash; to ask it for each
+    /// Writes events by a session that is in no transaction. Postgres has some already only after a crash; to ask it for each
     /// event costs a third of the time.
-    pub async fn add_events(self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        match self.clone().run(&mut *conn, "").await {
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => self.write_events(conn).await,
+    pub async fn add_events(self, session: &mut Session) -> Result<(), StoreError> {
+        match self.clone().run(&mut *session, "").await {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => self.write_events(session).await,
             added => added.map_err(StoreError::on("store job events")),
         }
     }
 
     /// The same, but for those that Postgres has already.
-    pub async fn write_events(self, conn: &mut PgConnection) -> Result<(), StoreError> {
+    pub async fn write_events(self, conn: impl PgExecutor<'_>) -> Result<(), StoreError> {
         self.run(conn, " on conflict do nothing").await.map_err(StoreError::on("store job events"))
     }
 
     /// Writes what events say of their jobs.
-    pub async fn write_jobs(self, conn: &mut PgConnection) -> Result<(), StoreError> {
+    pub async fn write_jobs(self, conn: impl PgExecutor<'_>) -> Result<(), StoreError> {
         self.run(conn, MERGE_JOBS).await.map_err(StoreError::on("store jobs"))
     }
 
-    async fn run(self, conn: &mut PgConnection, on_conflict: &'static str) -> Result<(), sqlx::Error> {
+    async fn run(self, conn: impl PgExecutor<'_>, on_conflict: &'static str) -> Result<(), sqlx::Error> {
         if self.columns.is_empty() {
             return Ok(());
         }

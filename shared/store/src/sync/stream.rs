@@ -65,7 +65,7 @@ impl Look {
 
     /// How many entries the stream holds, those moved and not yet trimmed included.
     pub fn length(&self) -> u64 {
-        crate::record::unsigned(self.length)
+        crate::row::unsigned(self.length)
     }
 
     pub fn continuity(&self, from: Position) -> Continuity {
@@ -83,7 +83,7 @@ impl Look {
         }
         match self.added - self.length - from.ordinal {
             0 => Continuity::Unbroken,
-            missing if missing > 0 => Continuity::Gap(crate::record::unsigned(missing)),
+            missing if missing > 0 => Continuity::Gap(crate::row::unsigned(missing)),
             _ => Continuity::Restarted,
         }
     }

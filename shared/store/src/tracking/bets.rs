@@ -8,7 +8,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use super::{TrackedPick, Tracking};
 use crate::{
     StoreError,
-    record::{count, word},
+    row::{count, readable, time, word},
 };
 
 /// Which settled bets.
@@ -65,7 +65,7 @@ impl FromRow<'_, PgRow> for BetRow {
             account: row.try_get("account")?,
             sport: row.try_get("sport")?,
             market: row.try_get("market")?,
-            posted_at: row.try_get("posted_at")?,
+            posted_at: time(row, "posted_at")?,
             grade: word(row, "grade")?,
             odds: row.try_get("odds")?,
             odds_assumed: row.try_get("odds_assumed")?,
@@ -97,6 +97,7 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read settled bets"))
+        .map(readable("read settled bets"))
     }
 
     /// What these picks came to in units, for all accounts together; none for one that nobody has a bet on.
@@ -125,6 +126,7 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read settled bets"))
+        .map(readable("read settled bets"))
     }
 
     /// Settled picks that an account named before the end of the game, or before the settlement where only that is known,
@@ -145,5 +147,6 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("look for bets that are missing"))
+        .map(readable("look for bets that are missing"))
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use super::Tracking;
 use crate::{
     PickBody, StoreError,
-    record::{count, parsed, undecodable, word},
+    row::{count, parsed, readable, time, time_option, undecodable, word},
 };
 
 /// A pick and where it stands.
@@ -92,17 +92,17 @@ impl FromRow<'_, PgRow> for TrackedPick {
             pick: serde_json::from_value(pick).map_err(|error| undecodable("pick", error))?,
             source_post: parsed(row, "source_post")?,
             author: row.try_get("author")?,
-            posted_at: row.try_get("posted_at")?,
-            first_seen: row.try_get("first_seen")?,
+            posted_at: time(row, "posted_at")?,
+            first_seen: time(row, "first_seen")?,
             accounts: count(row, "accounts")?,
             stake: row.try_get("stake")?,
             units: row.try_get("units")?,
             closing_odds: row.try_get("closing_odds")?,
-            settled_at: row.try_get("settled_at")?,
+            settled_at: time_option(row, "settled_at")?,
             settled_by: row.try_get("settled_by")?,
             source: row.try_get("source")?,
             held: row.try_get("held")?,
-            over_at: row.try_get("over_at")?,
+            over_at: time_option(row, "over_at")?,
             terms,
             part,
             note: row.try_get("note")?,
@@ -172,6 +172,7 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("list picks"))
+        .map(readable("list picks"))
     }
 
     /// The pick with this number or key, or the one whose key begins so. No text at all names none.
@@ -190,7 +191,8 @@ impl Tracking<'_> {
         .bind(text)
         .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("look for a pick"))?;
+        .map_err(StoreError::on("look for a pick"))
+        .map(readable("look for a pick"))?;
         let is_exact = found.first().is_some_and(|first| first.key == text);
         Ok(match found.len() {
             0 => Found::Nothing,
@@ -211,6 +213,7 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read open picks"))
+        .map(readable("read open picks"))
     }
 
     /// The settled picks that were first seen from then on, the first one first: at most 50,000.
@@ -224,5 +227,6 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read settled picks"))
+        .map(readable("read settled picks"))
     }
 }

@@ -8,7 +8,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use super::Tracking;
 use crate::{
     StoreError,
-    record::{small_count, undecodable},
+    row::{day, readable, small_count, time_option, undecodable},
 };
 
 /// What players did: by name, then by what was counted. `None` stands for one who did not play.
@@ -56,7 +56,7 @@ impl FromRow<'_, PgRow> for GameRow {
         let players: serde_json::Value = row.try_get("players")?;
         Ok(Self {
             sport: row.try_get("sport")?,
-            date: row.try_get("date")?,
+            date: day(row, "date")?,
             game: Some(small_count(row, "game")?),
             first: row.try_get("first")?,
             second: row.try_get("second")?,
@@ -64,7 +64,7 @@ impl FromRow<'_, PgRow> for GameRow {
             score_second: row.try_get("score_second")?,
             winner: row.try_get("winner")?,
             called_off: row.try_get("called_off")?,
-            finished_at: row.try_get("finished_at")?,
+            finished_at: time_option(row, "finished_at")?,
             players: serde_json::from_value(players).map_err(|error| undecodable("players", error))?,
         })
     }
@@ -82,5 +82,6 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read results of games"))
+        .map(readable("read results of games"))
     }
 }

@@ -3,12 +3,13 @@ use perch_jobs::PostId;
 use perch_picks::settle::Grade;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::{GameRow, Tracking, picks::grade, state_word};
 use crate::{
     PickSighting, StoreError,
-    record::{execute_json, undecodable},
+    record::execute_json,
+    row::{readable, time, undecodable},
 };
 
 /// On what grounds a pick was settled.
@@ -129,7 +130,7 @@ impl FromRow<'_, PgRow> for SettlementRow {
             state: state_word(grade(row, "state")?).to_owned(),
             legs: serde_json::from_value(legs).map_err(|error| undecodable("legs", error))?,
             closing_odds: row.try_get("closing_odds")?,
-            settled_at: row.try_get("settled_at")?,
+            settled_at: time(row, "settled_at")?,
             settled_by: row.try_get("settled_by")?,
             source: row.try_get("source")?,
             note: row.try_get("note")?,
@@ -250,19 +251,18 @@ impl Tracking<'_> {
     ) -> Result<bool, StoreError> {
         let env = self.0.env_name();
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on("settle picks"))?;
-        let conn: &mut PgConnection = &mut tx;
         let source = by.source.as_str();
         let rows: Vec<KeyedGame<'_>> =
             games.iter().map(|game| KeyedGame { event: game.event(), game, entered_by: &by.actor, source }).collect();
-        execute_json(conn, "store results of games", GAMES, env, &rows).await?;
+        execute_json(&mut tx, "store results of games", GAMES, env, &rows).await?;
         let rows: Vec<ResultRow<'_>> = settlements.iter().map(|settlement| row(settlement, by)).collect();
-        let settled = execute_json(conn, "settle picks", SETTLE, env, &rows).await?;
+        let settled = execute_json(&mut tx, "settle picks", SETTLE, env, &rows).await?;
         if settled != settlements.len() as u64 {
             return Ok(false);
         }
-        execute_json(conn, "settle picks", BETS, env, &keyed(settlements)).await?;
+        execute_json(&mut tx, "settle picks", BETS, env, &keyed(settlements)).await?;
         if let Some(corrections) = corrections {
-            execute_json(conn, "note a correction", CORRECTED, env, &json!([by.actor, corrections])).await?;
+            execute_json(&mut tx, "note a correction", CORRECTED, env, &json!([by.actor, corrections])).await?;
         }
         tx.commit().await.map_err(StoreError::on("settle picks"))?;
         Ok(true)
@@ -270,8 +270,7 @@ impl Tracking<'_> {
 
     /// Adds what settled picks came to for accounts that were not known to have named them.
     pub async fn add_bets(&self, settlements: &[PickSettlement]) -> Result<u64, StoreError> {
-        let mut conn = self.0.pool.acquire().await.map_err(StoreError::on("connect"))?;
-        execute_json(&mut conn, "add settled bets", BETS, self.0.env_name(), &keyed(settlements)).await
+        execute_json(&self.0.pool, "add settled bets", BETS, self.0.env_name(), &keyed(settlements)).await
     }
 
     /// The settlements of a pick, the first one first.
@@ -284,6 +283,7 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read settlements"))
+        .map(readable("read settlements"))
     }
 
     /// The first post of each account that named one of these picks, with the time at which it was written.
@@ -301,6 +301,7 @@ impl Tracking<'_> {
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read who named picks"))
+        .map(readable("read who named picks"))
     }
 }
 

@@ -1,0 +1,91 @@
+//! `perch roles`: roles of Postgres that are bound to one environment.
+
+use serde_json::json;
+
+use crate::{
+    app::App,
+    commands::audit,
+    error::OpsError,
+    format::{
+        table::{Listing, Tone, cell, whole},
+        text::one_line,
+    },
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Roles {
+    /// Binds a role of Postgres to this environment
+    ///
+    /// It may run Perch there from then on, and neither sees nor writes a row of the other environment, whatever it asks. The role
+    /// must be there (`create role perch_staging login password '…'`), and DATABASE_URL must be that of the owner of the tables.
+    Bind {
+        /// The role
+        role: String,
+        /// It may call `perch_enqueue` and nothing else
+        #[arg(long)]
+        enqueue_only: bool,
+    },
+    /// Takes from a role what it may do with Perch, and what binds it
+    Release {
+        /// The role
+        role: String,
+    },
+    /// The roles that are bound, and those that reach both environments
+    List,
+}
+
+pub async fn run(app: &App, command: &Roles) -> Result<(), OpsError> {
+    match command {
+        Roles::Bind { role, enqueue_only } => bind(app, role, *enqueue_only).await,
+        Roles::Release { role } => release(app, role).await,
+        Roles::List => list(app).await,
+    }
+}
+
+async fn bind(app: &App, role: &str, enqueue_only: bool) -> Result<(), OpsError> {
+    let (settings, store) = app.store()?;
+    store.require_schema().await?;
+    store.roles().bind(role, enqueue_only).await?;
+    audit::note(app, &settings, "role.bind", role, &json!({ "enqueue_only": enqueue_only })).await;
+    let unbound = store.roles().unbound().await?;
+    let may = if enqueue_only { "may enqueue in" } else { "runs" };
+    app.out.answer(
+        &json!({ "role": role, "environment": settings.env, "runs": !enqueue_only, "unbound": unbound }),
+        format_args!("{} {may} {} and sees nothing of the other environment", one_line(role), settings.env),
+    )?;
+    if !unbound.is_empty() && !app.out.is_json() {
+        app.out.note(format_args!("these reach both environments as before: {}", one_line(&unbound.join(", "))));
+    }
+    Ok(())
+}
+
+async fn release(app: &App, role: &str) -> Result<(), OpsError> {
+    let (settings, store) = app.store()?;
+    store.require_schema().await?;
+    if !store.roles().release(role).await? {
+        return Err(OpsError::Refused(format!("{} is bound to nothing; see `perch roles list`", one_line(role))));
+    }
+    audit::note(app, &settings, "role.release", role, &json!({})).await;
+    app.out
+        .answer(&json!({ "role": role }), format_args!("{} is released and may do nothing with Perch", one_line(role)))
+}
+
+async fn list(app: &App) -> Result<(), OpsError> {
+    let (_, store) = app.store()?;
+    let (bound, unbound) = (store.roles().list().await?, store.roles().unbound().await?);
+    if app.out.is_json() {
+        return app.out.json(&json!({ "bound": bound, "unbound": unbound }));
+    }
+    if bound.is_empty() && unbound.is_empty() {
+        return app.out.line("no role is bound; the owner of the tables alone reaches them, in both environments");
+    }
+    let mut listing = Listing::new([whole("ROLE"), whole("ENVIRONMENT"), whole("MAY")]);
+    for role in &bound {
+        let may = if role.runs { "run Perch" } else { "enqueue" };
+        listing.row([cell(one_line(&role.role)), cell(role.environment), cell(may)]);
+    }
+    for role in &unbound {
+        listing.row([cell(one_line(role)), cell("both").tone(Tone::Warn), cell("what it was granted")]);
+    }
+    app.out.table(&listing)
+}

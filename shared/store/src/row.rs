@@ -1,0 +1,182 @@
+//! Rows as Postgres gives them back. One that cannot be read is an error that names its column, never a panic, and in a list it
+//! stops nothing but itself.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde::de::DeserializeOwned;
+use sqlx::{
+    Decode, FromRow, Postgres, Row as _, Type,
+    error::BoxDynError,
+    postgres::{PgRow, PgTypeInfo, PgValueRef},
+};
+
+/// A time of a column. The driver's own reading of it panics where chrono cannot hold what Postgres can: infinity, and years
+/// after 262,142.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(pub DateTime<Utc>);
+
+/// A day of a column; the same holds for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Day(pub NaiveDate);
+
+/// 2000-01-01, from which Postgres counts, in seconds since 1970.
+const EPOCH: i64 = 946_684_800;
+
+impl From<Moment> for DateTime<Utc> {
+    fn from(moment: Moment) -> Self {
+        moment.0
+    }
+}
+
+impl Type<Postgres> for Moment {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl Decode<'_, Postgres> for Moment {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let micros = <i64 as Decode<Postgres>>::decode(value)?;
+        let epoch = DateTime::from_timestamp(EPOCH, 0);
+        let at = epoch.and_then(|epoch| epoch.checked_add_signed(TimeDelta::microseconds(micros)));
+        at.map(Self).ok_or_else(|| beyond(micros, i64::MIN, i64::MAX).into())
+    }
+}
+
+impl Type<Postgres> for Day {
+    fn type_info() -> PgTypeInfo {
+        <NaiveDate as Type<Postgres>>::type_info()
+    }
+}
+
+impl Decode<'_, Postgres> for Day {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let days = <i32 as Decode<Postgres>>::decode(value)?;
+        let epoch = DateTime::from_timestamp(EPOCH, 0).map(|epoch| epoch.date_naive());
+        let day = epoch.and_then(|epoch| epoch.checked_add_signed(TimeDelta::days(days.into())));
+        day.map(Self).ok_or_else(|| beyond(days.into(), i32::MIN.into(), i32::MAX.into()).into())
+    }
+}
+
+/// Why a time cannot be held, by how far it is in a unit whose `least` and `most` stand for infinity.
+fn beyond(far: i64, least: i64, most: i64) -> &'static str {
+    if far == least {
+        "it is -infinity"
+    } else if far == most {
+        "it is infinity"
+    } else {
+        "it is further away than any time that is meant"
+    }
+}
+
+/// A time from a column.
+pub(crate) fn time(row: &PgRow, column: &str) -> Result<DateTime<Utc>, sqlx::Error> {
+    row.try_get(column).map(|Moment(at)| at)
+}
+
+/// As [`time`], for a column that may be null.
+pub(crate) fn time_option(row: &PgRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    row.try_get::<Option<Moment>, _>(column).map(|moment| moment.map(|Moment(at)| at))
+}
+
+/// A day from a column.
+pub(crate) fn day(row: &PgRow, column: &str) -> Result<NaiveDate, sqlx::Error> {
+    row.try_get(column).map(|Day(day)| day)
+}
+
+/// A text column that holds a typed name.
+pub(crate) fn parsed<T>(row: &PgRow, column: &str) -> Result<T, sqlx::Error>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|error: T::Err| undecodable(column, error))
+}
+
+/// As [`parsed`], for a column that may be null.
+pub(crate) fn parsed_option<T>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|error: T::Err| undecodable(column, error))).transpose()
+}
+
+/// A text or JSON column that holds what serde reads.
+pub(crate) fn undecodable(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
+}
+
+/// A text column that holds the word of an enum.
+pub(crate) fn word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, sqlx::Error> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_value(serde_json::Value::String(text)).map_err(|error| undecodable(column, error))
+}
+
+/// A number as Postgres gives it back, where it never stored a negative one.
+pub(crate) fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+/// An unsigned number from a column.
+pub(crate) fn count(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
+    row.try_get::<i64, _>(column).map(unsigned)
+}
+
+/// An unsigned 32-bit number from a column.
+pub(crate) fn small_count(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
+    row.try_get::<i32, _>(column).map(|n| u32::try_from(n).unwrap_or(0))
+}
+
+/// A row of a list, or why it cannot be read.
+#[derive(Debug)]
+pub(crate) struct Lenient<T>(pub Result<T, UnreadableRow>);
+
+/// A row that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableRow {
+    /// What tells it from others.
+    pub key: String,
+    /// The column, and what is wrong with it.
+    pub reason: String,
+}
+
+impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Lenient<T> {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        match T::from_row(row) {
+            Ok(read) => Ok(Self(Ok(read))),
+            Err(error @ sqlx::Error::ColumnDecode { .. }) => {
+                let named = ["id", "key", "pick_key"].iter().find_map(|name| row.try_get(*name).ok());
+                let key = named.or_else(|| row.try_get(0).ok()).unwrap_or_else(|| "without a key".to_owned());
+                Ok(Self(Err(UnreadableRow { key, reason: error.to_string() })))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Sets the rows of a list aside that cannot be read: they are counted, and one of them is named in the log.
+pub(crate) fn readable<T>(doing: &'static str) -> impl Fn(Vec<Lenient<T>>) -> Vec<T> {
+    move |rows| sorted(doing, rows).0
+}
+
+/// The same, and answers what was set aside.
+pub(crate) fn sorted<T>(doing: &'static str, rows: Vec<Lenient<T>>) -> (Vec<T>, Vec<UnreadableRow>) {
+    let mut read = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
+    for Lenient(row) in rows {
+        match row {
+            Ok(row) => read.push(row),
+            Err(row) => unreadable.push(row),
+        }
+    }
+    if let Some(UnreadableRow { key, reason }) = unreadable.first() {
+        let rows = unreadable.len();
+        tracing::warn!(doing, rows, key, reason, "rows of Postgres cannot be read and are left out");
+        metrics::counter!("perch_postgres_unreadable_total", "doing" => doing).increment(rows as u64);
+    }
+    (read, unreadable)
+}
