@@ -11,6 +11,7 @@ pub mod odds;
 mod pick;
 mod post;
 mod retry;
+pub mod strict;
 mod types;
 
 pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};

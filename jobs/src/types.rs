@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::{
     CollectMetrics, ExtractPost, FetchResults, Job, JobKind, PollAccount, PollAccounts, PollDueAccounts, PollMentions,
     Priority, PublishPost, QueueName, ReplyToMention, RetryPolicy, RetweetPost, SummariseDay, SyncHotState, Unique,
+    strict::{self, Strict},
 };
 
 /// A payload that does not fit its job type.
@@ -75,12 +76,12 @@ impl JobType {
 /// Reads a payload as the job type `J`; the error names the JSON path that does not fit.
 pub fn read_payload<J: Job>(payload: &RawValue) -> Result<J, PayloadError> {
     // Tracking the path costs more than reading, so only what does not fit is read with it.
-    serde_json::from_str(payload.get()).or_else(|_| read_with_path(payload))
+    strict::from_str(payload.get()).or_else(|_| read_with_path(payload))
 }
 
 fn read_with_path<J: Job>(payload: &RawValue) -> Result<J, PayloadError> {
     let mut reader = serde_json::Deserializer::from_str(payload.get());
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    serde_path_to_error::deserialize(Strict::new(&mut reader)).map_err(|error| {
         let path = error.path().to_string();
         PayloadError {
             kind: J::KIND.to_owned(),

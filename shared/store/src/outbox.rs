@@ -439,7 +439,7 @@ fn waiting(row: Row) -> Option<Waiting> {
         }
         (None, request) => {
             let text = request.unwrap_or_default();
-            match serde_json::from_str::<Request>(&text) {
+            match perch_jobs::strict::from_str::<Request>(&text) {
                 Ok(request) => {
                     let attempts = request.options.max_attempts;
                     Content::Request(Box::new(request.into_job(kind.clone(), on_conflict)), attempts)

@@ -1,6 +1,7 @@
 //! Results of games as they come in over the API or from a source, and what is wrong with them.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use perch_jobs::strict;
 use perch_store::{GameRow, Players};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -87,7 +88,7 @@ impl ResultEntry {
         if let Some(fields) = entry.as_object_mut() {
             fields.retain(|name, _| KNOWN.contains(&name.as_str()));
         }
-        serde_json::from_value(entry).map_err(|error| InvalidResult { field: "entry", reason: error.to_string() })
+        strict::from_value(entry).map_err(|error| InvalidResult { field: "entry", reason: error.to_string() })
     }
 
     /// The result as it is kept: in canonical names.

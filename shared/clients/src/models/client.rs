@@ -137,9 +137,8 @@ impl ModelClient {
     }
 
     fn completed(&self, asked: &ChatRequest, answer: &Answer) -> Result<Completion, ModelError> {
-        let answer: wire::Answer = serde_json::from_slice(&answer.body).map_err(|error| ModelError::Decode {
-            provider: self.name(),
-            reason: self.transport.presentable(&error.to_string()),
+        let answer: wire::Answer = perch_jobs::strict::from_slice(&answer.body).map_err(|error| {
+            ModelError::Decode { provider: self.name(), reason: self.transport.presentable(&error.to_string()) }
         })?;
         let provider = self.name();
         let verdict = wire::verdict(answer.choices);

@@ -237,9 +237,8 @@ impl XClient {
     }
 
     fn decoded<T: DeserializeOwned>(&self, call: &Call<'_>, answer: &Answer) -> Result<(Envelope<T>, u16), XError> {
-        let mut envelope: Envelope<T> = serde_json::from_slice(&answer.body).map_err(|error| XError::Decode {
-            call: call.name(),
-            reason: self.transport.presentable(&error.to_string()),
+        let mut envelope: Envelope<T> = perch_jobs::strict::from_slice(&answer.body).map_err(|error| {
+            XError::Decode { call: call.name(), reason: self.transport.presentable(&error.to_string()) }
         })?;
         let errors = std::mem::take(&mut envelope.errors);
         envelope.errors = errors.into_iter().map(|problem| self.presentable(problem)).collect();
