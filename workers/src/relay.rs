@@ -55,8 +55,8 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
             store.outbox().prune(KEPT).await?;
             pruned = Instant::now();
         }
-        // A connection that breaks is an error or a missed notification; the next look makes up for both.
-        let _ = tokio::time::timeout(EVERY, listener.recv()).await;
+        // What was missed while the connection was broken, the next look makes up for.
+        listener.heard(EVERY).await?;
     }
 }
 

@@ -96,6 +96,7 @@ scripts! {
     ENQUEUE_NEW = ["enqueue_new", "parts_open", "enqueue_one_open"],
     ENQUEUE = ["head", "parts", "cancelled", "common", "parts_open", "enqueue_quick", "parts_remove", "lib", "enqueue"],
     FETCH_BEHIND = ["fetch_behind"],
+    DEAD_PAGE = ["dead_page"],
     FETCH = ["head", "parts", "common", "fetch_quick", "parts_remove", "lib", "fetch"],
     FINISH = ["head", "parts", "cancelled", "common", "parts_open", "parts_remove", "finish_quick", "lib", "finish"],
 }

@@ -216,7 +216,7 @@ async fn run_all_but_the_last(world: &World) -> JobId {
     world.drained().await;
     eventually("one is dead", || async { world.queue.stats().await.expect("Redis").dead == 1 }).await;
     working.stop().await;
-    let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
+    let letters = world.queue.dead_page(None, 10).await.expect("Redis").letters;
     assert_eq!((letters.len(), letters[0].attempts), (1, 1));
     assert!(letters[0].envelope.as_ref().is_some_and(|envelope| envelope.contains("chore")));
     letters[0].id

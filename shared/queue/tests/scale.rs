@@ -125,7 +125,7 @@ async fn a_task_that_cannot_be_a_job_ends_in_the_dead_letters_and_holds_no_other
     let working = world.work(counting(&count));
     world.drained().await;
     assert_eq!(count.load(Ordering::Relaxed), 2);
-    let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
+    let letters = world.queue.dead_page(None, 10).await.expect("Redis").letters;
     let envelope = letters[0].decoded().expect("readable");
     assert!(envelope.payload.get().contains("must not contain '|'"), "{}", envelope.payload);
     working.stop().await;

@@ -93,6 +93,12 @@ pub enum StoreError {
         /// How many may wait.
         bound: u64,
     },
+    /// Others changed it again and again. The same call may succeed.
+    #[error("others change {what} again and again; it can be tried again")]
+    Contended {
+        /// What.
+        what: &'static str,
+    },
     /// Redis failed.
     #[error(transparent)]
     Redis(#[from] QueueError),
@@ -142,7 +148,9 @@ impl Classified for StoreError {
             | Self::SchemaBehind { .. }
             | Self::Migration { .. }
             | Self::HotFull { .. } => Disposition::Wait(WHEN_AWAY),
-            Self::Conflict { .. } | Self::Refused { .. } | Self::EffectSuperseded { .. } => Disposition::Retry,
+            Self::Conflict { .. } | Self::Refused { .. } | Self::EffectSuperseded { .. } | Self::Contended { .. } => {
+                Disposition::Retry
+            }
             Self::Redis(error) => error.disposition(),
             Self::Data { .. } | Self::Configuration(_) | Self::SchemaNewer { .. } | Self::Invalid { .. } => {
                 Disposition::Never

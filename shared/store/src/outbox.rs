@@ -9,9 +9,9 @@ use perch_jobs::{JobId, JobKind, JobType, JobTypes, Priority, QueueName, Unique,
 use perch_queue::{EnqueueOptions, Envelope, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::{FromRow, PgConnection, Postgres, Transaction, postgres::PgListener};
+use sqlx::{FromRow, PgConnection, Postgres, Transaction};
 
-use crate::{Store, StoreError, json};
+use crate::{Listener, Store, StoreError, json};
 
 /// The outbox.
 #[derive(Debug, Clone, Copy)]
@@ -159,11 +159,8 @@ impl Outbox<'_> {
     }
 
     /// Hears of new rows; the connection is its own, and is made again when it breaks.
-    pub async fn listen(&self) -> Result<PgListener, StoreError> {
-        let doing = "listen for new jobs";
-        let mut listener = PgListener::connect_with(&self.0.pool).await.map_err(StoreError::on(doing))?;
-        listener.listen(CHANNEL).await.map_err(StoreError::on(doing))?;
-        Ok(listener)
+    pub async fn listen(&self) -> Result<Listener, StoreError> {
+        Listener::connect(&self.0.pool, CHANNEL, "listen for new jobs").await
     }
 
     /// Removes rows of jobs that ended longer than `after` ago, and idempotency keys that have run out. Answers how many

@@ -14,6 +14,7 @@ use tokio::{
 pub struct Gate {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    resets: watch::Sender<u64>,
 }
 
 impl Gate {
@@ -25,9 +26,11 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (open, is_open) = watch::channel(true);
+        let (resets, reset) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((mut inside, _)) = listener.accept().await {
-                let mut is_open = is_open.clone();
+                let (mut is_open, mut reset) = (is_open.clone(), reset.clone());
+                reset.mark_unchanged();
                 tokio::spawn(async move {
                     if !*is_open.borrow() {
                         return;
@@ -36,11 +39,14 @@ impl Gate {
                     tokio::select! {
                         _ = copy_bidirectional(&mut inside, &mut outside) => {}
                         _ = is_open.wait_for(|open| !open) => {}
+                        _ = reset.changed() => {
+                            let _ = inside.set_zero_linger();
+                        }
                     }
                 });
             }
         });
-        Self { address, open }
+        Self { address, open, resets }
     }
 
     /// Where it listens.
@@ -51,6 +57,11 @@ impl Gate {
     /// Breaks all connections and lets none through.
     pub fn shut(&self) {
         self.open.send_replace(false);
+    }
+
+    /// Resets all connections, as a proxy does that forgot them, and lets new ones through.
+    pub fn reset(&self) {
+        self.resets.send_modify(|resets| *resets += 1);
     }
 
     /// Lets connections through again.

@@ -1,10 +1,6 @@
 //! The watched accounts: list, look at, add, change, remove.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_jobs::JobId;
 use perch_store::{AccountChange, PollJob, PollTotals};
@@ -15,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{JsonBody, Params},
+    input::{JsonBody, Params, Path},
     problem::{Answer, Cause, Document, Problem},
 };
 use crate::producers::watch_list::{self, InvalidAccount, WatchList, Watched};

@@ -1,10 +1,6 @@
 //! Users whose mentions are not answered.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use perch_jobs::AccountId;
 use perch_store::BlockedUser;
@@ -15,7 +11,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     guard::Caller,
-    input::JsonBody,
+    input::{JsonBody, Path},
     mentions::account,
     problem::{Answer, Cause, Document, Problem},
 };

@@ -1,26 +1,32 @@
 //! Looking at the dead letters: which, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use axum::{Json, extract::State};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, QueueName};
-use perch_queue::{DeadLetter, Queue};
+use perch_queue::{DeadLetter, DeadPage, DeadPlace, Queue};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     App,
-    input::{Params, queues, time},
+    input::{Params, parsed, queues, time},
     jobs::page,
     problem::{Answer, Document},
 };
 
-/// Letters read from Redis at once. Each may hold a payload of the largest size.
-pub(super) const AT_ONCE: usize = 100;
+/// Letters read from Redis at once, while it is not known how large they are and once they are known to be small.
+pub(super) const AT_ONCE: usize = 20;
+const SMALL_AT_ONCE: usize = 500;
+/// A letter whose envelope has fewer bytes on average is small.
+const SMALL: usize = 4_096;
 /// Letters of one queue looked through for one request.
 pub(super) const LOOKED_THROUGH: usize = 100_000;
+/// Bytes of payloads after which a page ends.
+const FULL: usize = 4 * 1024 * 1024;
 
 /// Which dead letters. What is left out does not matter.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema, IntoParams)]
@@ -86,14 +92,41 @@ pub(super) struct DeadParams {
     error: Option<String>,
     /// Only of this group.
     group: Option<String>,
-    /// Only those that died before this time (RFC 3339): the time of the last one of the page before.
+    /// Only those that died before this time (RFC 3339).
     #[serde(default, deserialize_with = "time")]
     before: Option<DateTime<Utc>>,
     /// Only those that died at this time (RFC 3339) or later.
     #[serde(default, deserialize_with = "time")]
     since: Option<DateTime<Utc>>,
+    /// For the next page: `next` of the page before, as it is.
+    #[serde(default, deserialize_with = "parsed")]
+    #[param(value_type = Option<String>)]
+    after: Option<Cursor>,
     /// At most so many, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
+}
+
+/// Where a page ended, as clients carry it. What is in it is no promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cursor(DeadPlace);
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let DeadPlace { died_ms, member } = &self.0;
+        f.write_str(&URL_SAFE_NO_PAD.encode([died_ms.to_be_bytes().as_slice(), member].concat()))
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "it is no place among dead letters; give `next` of the page before as it is";
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong)?;
+        let (died_ms, member) = bytes.split_first_chunk().ok_or(wrong)?;
+        Ok(Self(DeadPlace { died_ms: i64::from_be_bytes(*died_ms), member: member.to_vec() }))
+    }
 }
 
 impl DeadParams {
@@ -156,47 +189,70 @@ impl DeadAnswer {
 pub struct DeadList {
     /// The letters, the latest first.
     pub letters: Vec<DeadAnswer>,
+    /// What to give as `after` for the next page; null when there is none.
+    pub next: Option<String>,
 }
 
 /// List dead letters
 ///
-/// The latest first. For the next page, give the `died_at` of the last one as `before`.
+/// The latest first. For the next page, give `next` of the answer as `after`, until it is null: each letter that is there all
+/// the while is listed once. A page may have fewer letters than asked for, because they are large or because many were looked
+/// through that do not fit.
 #[utoipa::path(get, path = "/dead", tag = "dead letters", operation_id = "dead_letters", params(DeadParams),
     responses(
         (status = 200, description = "The letters.", body = DeadList),
         (status = 400, description = "A parameter is unknown or malformed.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn list(State(app): State<App>, Params(params): Params<DeadParams>) -> Answer<Json<DeadList>> {
-    let limit = page(params.limit)?;
+pub(super) async fn list(State(app): State<App>, Params(mut params): Params<DeadParams>) -> Answer<Json<DeadList>> {
+    let (limit, after) = (page(params.limit)?, params.after.take().map(|Cursor(place)| place));
     let filter = params.filter();
-    let mut letters = Vec::new();
-    for queue in queues(&app, filter.queue.as_deref())? {
-        let mut pages = Pages::of(&queue);
-        let full = letters.len() + limit;
-        while let Some(page) = pages.next(&filter).await? {
-            letters
-                .extend(page.iter().filter(|letter| filter.fits(letter)).map(|letter| DeadAnswer::of(&queue, letter)));
-            if letters.len() >= full {
-                break;
-            }
+    let queues = queues(&app, filter.queue.as_deref())?;
+    let mut queues: Vec<Pages<'_>> = queues.iter().map(|queue| Pages::of(queue, &filter, after.clone())).collect();
+    let (mut letters, mut bytes, mut last) = (Vec::new(), 0, after);
+    while let Some((at, letter)) = latest(&mut queues, &filter).await? {
+        last = Some(DeadPlace::from(&letter));
+        if filter.fits(&letter) {
+            bytes += letter.envelope.as_ref().map_or(0, String::len);
+            letters.push(DeadAnswer::of(queues[at].queue, &letter));
+        }
+        if letters.len() >= limit || bytes >= FULL {
+            break;
         }
     }
-    letters.sort_by_key(|letter| std::cmp::Reverse(letter.died_at));
-    letters.truncate(limit);
-    Ok(Json(DeadList { letters }))
+    let is_over = queues.iter().all(|pages| pages.waiting.is_empty() && pages.is_complete());
+    let next = last.filter(|_| !is_over).map(|place| Cursor(place).to_string());
+    Ok(Json(DeadList { letters, next }))
 }
 
-/// The dead letters of a queue, the latest first, page by page.
+/// The latest letter of several queues, and the place of its queue. Nothing once a queue has been looked through as far as it is.
+async fn latest(queues: &mut [Pages<'_>], filter: &DeadFilter) -> Answer<Option<(usize, DeadLetter)>> {
+    for pages in queues.iter_mut() {
+        if !pages.fill(filter).await? {
+            return Ok(None);
+        }
+    }
+    let first = queues.iter().enumerate().filter_map(|(at, pages)| Some((DeadPlace::from(pages.waiting.front()?), at)));
+    let Some((_, at)) = first.min() else { return Ok(None) };
+    Ok(queues[at].waiting.pop_front().map(|letter| (at, letter)))
+}
+
+/// The dead letters of a queue, the latest first, page by page. Letters that are taken away meanwhile move no other out of
+/// sight.
 pub(super) struct Pages<'a> {
     queue: &'a Queue,
-    offset: usize,
+    after: Option<DeadPlace>,
+    at_once: usize,
     seen: usize,
     over: bool,
+    /// Those that were read and not asked for yet.
+    waiting: VecDeque<DeadLetter>,
 }
 
 impl<'a> Pages<'a> {
-    pub fn of(queue: &'a Queue) -> Self {
-        Self { queue, offset: 0, seen: 0, over: false }
+    /// Those after a place that the filter may mean.
+    pub fn of(queue: &'a Queue, filter: &DeadFilter, after: Option<DeadPlace>) -> Self {
+        let after = after.into_iter().chain(filter.before.map(DeadPlace::before)).max();
+        Self { queue, after, at_once: AT_ONCE, seen: 0, over: false, waiting: VecDeque::new() }
     }
 
     /// The next page; nothing once the letters are over, too old for the filter, or too many to look through.
@@ -204,16 +260,24 @@ impl<'a> Pages<'a> {
         if self.over || self.seen >= LOOKED_THROUGH {
             return Ok(None);
         }
-        let page = self.queue.dead_letters(self.offset, AT_ONCE).await?;
-        self.offset += page.len();
-        self.seen += page.len();
-        self.over = page.len() < AT_ONCE || page.last().is_some_and(|letter| filter.ends_at(letter));
-        Ok(Some(page))
+        let DeadPage { letters, end } = self.queue.dead_page(self.after.as_ref(), self.at_once).await?;
+        self.over = end.is_none() || letters.last().is_some_and(|letter| filter.ends_at(letter));
+        self.after = end;
+        self.seen += self.at_once;
+        let bytes: usize = letters.iter().filter_map(|letter| letter.envelope.as_ref()).map(String::len).sum();
+        self.at_once = if bytes < SMALL * letters.len() { SMALL_AT_ONCE } else { AT_ONCE };
+        Ok(Some(letters))
     }
 
-    /// Says that so many of the letters seen are gone, and the others have moved up.
-    pub fn moved_up(&mut self, gone: usize) {
-        self.offset = self.offset.saturating_sub(gone);
+    /// Reads on when no letter waits. False when there may be more, and too many have been looked through.
+    async fn fill(&mut self, filter: &DeadFilter) -> Answer<bool> {
+        while self.waiting.is_empty() && !self.over {
+            match self.next(filter).await? {
+                Some(letters) => self.waiting.extend(letters),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// False when there are letters that nobody looked at.
@@ -266,7 +330,7 @@ pub(super) async fn stats(State(app): State<App>, Params(filter): Params<DeadFil
     let mut groups = BTreeMap::new();
     let mut complete = true;
     for queue in queues(&app, filter.queue.as_deref())? {
-        let mut pages = Pages::of(&queue);
+        let mut pages = Pages::of(&queue, &filter, None);
         while let Some(page) = pages.next(&filter).await? {
             for letter in page.iter().filter(|letter| filter.fits(letter)) {
                 add(&mut groups, &queue, letter);
@@ -330,6 +394,15 @@ mod tests {
         assert!(!filter("poll_account", "503").fits(&letter));
         assert!(DeadFilter { group: Some("account:main".into()), ..DeadFilter::default() }.fits(&letter));
         assert!(!DeadFilter { before: Some(letter.died_at), ..DeadFilter::default() }.fits(&letter));
+    }
+
+    #[test]
+    fn a_cursor_comes_back_as_it_was_and_one_that_was_made_up_is_refused() {
+        let cursor = Cursor(DeadPlace { died_ms: 1_790_000_000_123, member: b"01KAJ3Z8Q0V5N6T7R8S9W0X1Y2".to_vec() });
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for text in ["", "AAAA", "not base64!", "2026-01-31T09:00:00Z"] {
+            assert!(text.parse::<Cursor>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{Params, job_id, parsed, queues},
+    input::{Params, Path, job_id, parsed, queues},
     job_view::{History, JobAnswer, JobSummary, State as StateWord, attempts},
     problem::{Answer, Cause, Document, Problem},
 };
@@ -173,6 +173,7 @@ pub(super) async fn jobs(State(app): State<App>, Params(params): Params<ListPara
                 state: Some(state.recorded()),
                 before: params.before,
                 limit: u32::try_from(limit).unwrap_or(u32::MAX),
+                brief: true,
                 ..JobFilter::default()
             };
             app.store.history().search(&filter).await?.iter().map(JobSummary::from).collect()

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PollMentions, PostId};
 use perch_store::{MentionControl, MentionFilter, MentionRecord, MentionState, RateWindows};
@@ -16,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{JsonBody, Params},
+    input::{JsonBody, Params, Path},
     jobs::page,
     problem::{Answer, Cause, Document, Problem},
 };

@@ -1,9 +1,6 @@
 //! Picks: list, look at, settle; the record that they come to.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_picks::{
     record::{By, Record},
@@ -19,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{JsonBody, Params, time},
+    input::{BULK, JsonBody, Params, Path, time},
     problem::{Answer, Cause, Document, Problem},
 };
 use crate::tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict};
@@ -338,7 +335,7 @@ fn entry(body: SettleRequest) -> Answer<Entry> {
 pub(super) async fn results(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    JsonBody(body): JsonBody<ResultsRequest>,
+    JsonBody(body): JsonBody<ResultsRequest, BULK>,
 ) -> Answer<Json<Imported>> {
     if body.results.len() > MOST_RESULTS {
         let reason = format!("it has {} entries; at most {MOST_RESULTS} are taken", body.results.len());

@@ -50,13 +50,15 @@ pub enum Cause {
     RateLimited,
     /// A fault of Perch.
     Internal,
+    /// Too much is under way at once.
+    Overloaded,
     /// Redis or Postgres is away.
     Unavailable,
 }
 
 impl Cause {
     /// All of them, for the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidJson,
         Self::NotUtf8,
         Self::InvalidQuery,
@@ -76,6 +78,7 @@ impl Cause {
         Self::UnsupportedMediaType,
         Self::RateLimited,
         Self::Internal,
+        Self::Overloaded,
         Self::Unavailable,
     ];
 
@@ -110,6 +113,7 @@ impl Cause {
             }
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault of Perch"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too much is under way"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available at the moment"),
         }
     }

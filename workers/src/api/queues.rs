@@ -1,9 +1,6 @@
 //! Looking at queues, pausing and resuming them.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use perch_jobs::QueueName;
@@ -15,7 +12,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     guard::Caller,
-    input::queue,
+    input::{Path, queue},
     problem::{Answer, Document, Problem},
 };
 

@@ -14,7 +14,7 @@ use super::{
     App,
     dead::{DeadFilter, Pages},
     guard::Caller,
-    input::{JsonBody, queues},
+    input::{BULK, JsonBody, queues},
     problem::{Answer, Cause, Document, Problem},
 };
 
@@ -129,7 +129,7 @@ enum Deed<'a> {
 pub(super) async fn replay(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    JsonBody(request): JsonBody<DeadRequest>,
+    JsonBody(request): JsonBody<DeadRequest, BULK>,
 ) -> Answer<Json<DeadActed>> {
     let by = caller.actor();
     let deed = if request.dry_run { Deed::SayReplay } else { Deed::Replay { by: &by } };
@@ -147,7 +147,7 @@ pub(super) async fn replay(
 pub(super) async fn discard(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    JsonBody(request): JsonBody<DeadRequest>,
+    JsonBody(request): JsonBody<DeadRequest, BULK>,
 ) -> Answer<Json<DeadActed>> {
     let by = caller.actor();
     let deed = if request.dry_run { Deed::SayDiscard } else { Deed::Discard { by: &by } };
@@ -230,15 +230,13 @@ async fn find(queues: &[Queue], id: JobId) -> Answer<Option<(usize, DeadLetter)>
 async fn by_filter(app: &App, filter: &DeadFilter, limit: usize, deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
     let queues = queues(app, filter.queue.as_deref()).map_err(|problem| problem.in_body("queue", "$.filter.queue"))?;
     for queue in queues {
-        let mut pages = Pages::of(&queue);
+        let mut pages = Pages::of(&queue, filter, None);
         while acted.results.len() < limit
             && let Some(page) = pages.next(filter).await?
         {
             let left = limit - acted.results.len();
             let meant = page.into_iter().filter(|letter| filter.fits(letter)).take(left).collect();
             let results = act(&queue, meant, deed).await?;
-            let gone = [DeadOutcome::Replayed, DeadOutcome::Discarded, DeadOutcome::Gone];
-            pages.moved_up(results.iter().filter(|result| gone.contains(&result.outcome)).count());
             acted.add(results);
         }
     }

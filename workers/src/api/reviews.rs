@@ -1,9 +1,6 @@
 //! The replies that people decide about.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, PostId};
 use perch_safety::Reason;
@@ -15,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App, failure,
     guard::Caller,
-    input::{JsonBody, Params},
+    input::{JsonBody, Params, Path},
     jobs::page,
     mentions::account,
     problem::{Answer, Cause, Document, Problem},

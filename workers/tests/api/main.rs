@@ -3,7 +3,9 @@
 mod accounts;
 mod bad_input;
 mod batch;
+mod bodies;
 mod brake;
+mod connections;
 mod dead;
 mod enqueue;
 mod fuzz;

@@ -325,3 +325,23 @@ async fn rows_that_nobody_can_hand_over_do_not_hold_up_those_behind_them() {
     let kept = world.store.outbox().backlog().await.expect("Postgres answers").waiting;
     assert_eq!(kept, 600, "what cannot be read is not thrown away");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_connection_was_reset_listens_again() {
+    let world = World::without_workers(&[]).await;
+    let (gate, url) = world.database().gated().await;
+    let store = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).expect("a URL");
+    tokio::spawn(relay::run(store, world.client.clone(), world.stop.clone()));
+    let listens = async |besides: i32| {
+        sqlx::query_scalar::<_, i32>(
+            "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %' and pid <> $1",
+        )
+        .bind(besides)
+        .fetch_optional(&world.database().raw())
+        .await
+        .expect("Postgres answers")
+    };
+    let first = eventually("it listens", || listens(0)).await;
+    gate.reset();
+    eventually("it listens again", || listens(first)).await;
+}
