@@ -154,7 +154,7 @@ pub struct HttpSettings {
     pub bytes_under_way: usize,
     /// Most connections at once.
     pub max_connections: usize,
-    /// How long a connection may go without the whole head of a request.
+    /// How long a connection may go without the whole head of a request, or with an answer that nobody reads.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
     /// A second address, on a private network, where `/metrics` needs no key. `None` opens none.

@@ -27,8 +27,6 @@ pub(super) use self::{connections::Connection, drain::drain, until::Until};
 
 /// The largest head of a request. It is also what is read ahead of a body, so it bounds what a connection holds in memory.
 const LARGEST_HEAD: usize = 64 * 1024;
-/// How long a client may leave an answer unread.
-const UNREAD: Duration = Duration::from_secs(30);
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Connections that there may be however few descriptors there are.
@@ -99,7 +97,7 @@ async fn serve_one(
     // Small answers must not wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(UNREAD));
+    stream.set_write_timeout(Some(idle));
     let connection = place.connection();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (router, under_way) = (router.clone(), connection.request());
