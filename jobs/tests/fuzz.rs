@@ -1,6 +1,6 @@
 //! What services and models send, in every broken form: answers, payloads, names.
 
-use perch_jobs::{AccountId, Answer, JobId, JobKind, JobTypes, PostId, QueueName};
+use perch_jobs::{AccountId, Answer, JobId, JobKind, JobTypes, PostId, QueueName, is_own_key};
 use perch_testkit::fuzz;
 use serde_json::{Value, value::RawValue};
 
@@ -33,7 +33,10 @@ fn a_payload_is_refused_with_its_place_or_has_rules_that_can_be_followed() {
         let Ok(text) = String::from_utf8(input.to_vec()) else { return "bytes".to_owned() };
         let Ok(payload) = RawValue::from_string(text) else { return "no json".to_owned() };
         let outcomes = types.iter().map(|job_type| match job_type.check(&payload) {
-            Ok(_) => {
+            Ok((unique, _)) => {
+                let own = unique.filter(|_| job_type.check_from_outside(&payload).is_ok());
+                let chosen = payload.get().contains("effect");
+                assert!(own.is_none_or(|own| chosen || is_own_key(&own.key)), "{} has a key of its own", job_type.kind);
                 for wrong in with_arrays(&payload) {
                     assert!(job_type.check(&wrong).is_err(), "{} takes {wrong}", job_type.kind);
                 }

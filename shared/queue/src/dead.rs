@@ -106,7 +106,7 @@ impl DeadPlace {
     /// The place right before the letters that died before `time`.
     pub fn before(time: DateTime<Utc>) -> Self {
         // Letters have died at whole milliseconds.
-        let part = i64::from(time.timestamp_subsec_nanos() % 1_000_000 > 0);
+        let part = i64::from(!time.timestamp_subsec_nanos().is_multiple_of(1_000_000));
         Self { died_ms: time.timestamp_millis() + part, member: Vec::new() }
     }
 

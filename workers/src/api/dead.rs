@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use axum::{Json, extract::State};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{DeadLetter, DeadPage, DeadPlace, Queue};
@@ -100,7 +99,7 @@ pub(super) struct DeadParams {
     since: Option<DateTime<Utc>>,
     /// For the next page: `next` of the page before, as it is.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{16}([0-9a-f]{2})*$")]
     after: Option<Cursor>,
     /// At most so many, 1 to 1000. Default 100.
     #[param(minimum = 1, maximum = 1000)]
@@ -114,7 +113,7 @@ struct Cursor(DeadPlace);
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let DeadPlace { died_ms, member } = &self.0;
-        f.write_str(&URL_SAFE_NO_PAD.encode([died_ms.to_be_bytes().as_slice(), member].concat()))
+        died_ms.to_be_bytes().iter().chain(member).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -123,7 +122,10 @@ impl std::str::FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = "it is no place among dead letters; give `next` of the page before as it is";
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+        let byte = |pair: &[u8; 2]| u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok();
+        let (pairs, rest) = text.as_bytes().as_chunks();
+        let bytes: Vec<u8> = pairs.iter().map(byte).collect::<Option<_>>().filter(|_| rest.is_empty()).ok_or(wrong)?;
         let (died_ms, member) = bytes.split_first_chunk().ok_or(wrong)?;
         Ok(Self(DeadPlace { died_ms: i64::from_be_bytes(*died_ms), member: member.to_vec() }))
     }
@@ -160,8 +162,8 @@ pub struct DeadAnswer {
     pub error: String,
     /// The last error without what differs from job to job.
     pub cause: String,
-    /// Its payload.
-    #[schema(value_type = Object)]
+    /// Its payload; null when its envelope cannot be read.
+    #[schema(value_type = Value)]
     pub payload: Option<Box<RawValue>>,
 }
 
@@ -201,7 +203,7 @@ pub struct DeadList {
 #[utoipa::path(get, path = "/dead", tag = "dead letters", operation_id = "dead_letters", params(DeadParams),
     responses(
         (status = 200, description = "The letters.", body = DeadList),
-        (status = 400, description = "A parameter is unknown or malformed.", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn list(State(app): State<App>, Params(mut params): Params<DeadParams>) -> Answer<Json<DeadList>> {
     let (limit, after) = (page(params.limit)?, params.after.take().map(|Cursor(place)| place));
@@ -324,7 +326,7 @@ pub struct DeadStats {
 #[utoipa::path(get, path = "/dead/stats", tag = "dead letters", operation_id = "dead_stats", params(DeadFilter),
     responses(
         (status = 200, description = "The groups.", body = DeadStats),
-        (status = 400, description = "A parameter is unknown or malformed.", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn stats(State(app): State<App>, Params(filter): Params<DeadFilter>) -> Answer<Json<DeadStats>> {
     let mut groups = BTreeMap::new();
@@ -400,7 +402,7 @@ mod tests {
     fn a_cursor_comes_back_as_it_was_and_one_that_was_made_up_is_refused() {
         let cursor = Cursor(DeadPlace { died_ms: 1_790_000_000_123, member: b"01KAJ3Z8Q0V5N6T7R8S9W0X1Y2".to_vec() });
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for text in ["", "AAAA", "not base64!", "2026-01-31T09:00:00Z"] {
+        for text in ["", "00ff", "000001A0C1E5C07B", "000001a0c1e5c07b0", "2026-01-31T09:00:00Z"] {
             assert!(text.parse::<Cursor>().is_err(), "{text}");
         }
     }

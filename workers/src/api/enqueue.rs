@@ -104,7 +104,7 @@ pub(super) fn trace_of(headers: &HeaderMap) -> Option<String> {
     operation_id = "enqueue",
     request_body = JobRequest,
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions of this request one job. 1 to 255 visible ASCII characters; the same key with another body is refused."),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "Makes repetitions of this request one job. 1 to 255 visible ASCII characters; the same key with another body is refused."),
         ("traceparent" = Option<String>, Header, description = "The trace that the job belongs to (W3C Trace Context)."),
     ),
     responses(

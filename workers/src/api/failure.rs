@@ -50,6 +50,15 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let error = match error {
             StoreError::Redis(error) => return error.into(),
+            // What Postgres says of a value may name columns; what Perch says of one is for whoever sent it.
+            StoreError::Data { .. } => {
+                tracing::warn!(%error, "a request failed");
+                return Self::new(
+                    Cause::InvalidRequest,
+                    "A value of the request cannot be stored: it is out of range.",
+                );
+            }
+            StoreError::Invalid { .. } => return Self::new(Cause::InvalidRequest, format!("{error}.")),
             error => error,
         };
         match error.disposition() {

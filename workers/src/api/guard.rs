@@ -13,7 +13,12 @@ use perch_base::settings::HttpSettings;
 use perch_store::{ApiKey, Scope, Store};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder, path::Operation, security::SecurityRequirement};
+use utoipa::openapi::{
+    Content, Ref, RefOr, ResponseBuilder, Schema, Type,
+    path::{Operation, Parameter, ParameterIn},
+    schema::SchemaType,
+    security::SecurityRequirement,
+};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
@@ -106,19 +111,59 @@ pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
     }
 }
 
+/// Says what the operation may answer that none of them says by itself: what the door says, and what reading a path, a query or
+/// a body says.
 fn describe(operation: &mut Operation, needs: Needs) {
     let one = |scope: &Scope| SecurityRequirement::new(SCHEME, [scope.as_str()]);
     operation.security = Some(needs.0.iter().map(one).collect());
-    let refusals = [
+    let mut refusals = vec![
         ("401", "No usable key came with the request.".to_owned()),
         ("403", format!("The key lacks the scope {}.", needs.words())),
-        ("429", "The key made too many requests; Retry-After says how many seconds to wait.".to_owned()),
-        ("503", "Redis or Postgres is away; Retry-After says when to try again.".to_owned()),
+        (
+            "429",
+            "The key made too many requests, or has too many under way; Retry-After says how many seconds to wait."
+                .to_owned(),
+        ),
+        ("503", "Redis or Postgres is away, or too much is under way; Retry-After says when to try again.".to_owned()),
     ];
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        match parameter.parameter_in {
+            ParameterIn::Query => {
+                refusals.push(("400", "A parameter is unknown or malformed.".to_owned()));
+                without_nul(parameter);
+            }
+            ParameterIn::Path => refusals.push(("404", "There is no such thing.".to_owned())),
+            _ => {}
+        }
+    }
+    if operation.request_body.is_some() {
+        refusals.extend([
+            ("400", "The body is not JSON or not UTF-8.".to_owned()),
+            ("408", "The body did not arrive in time.".to_owned()),
+            ("413", "The body is too large.".to_owned()),
+            ("415", "The body has a type that is not read here.".to_owned()),
+            ("422", "The body has the wrong form; errors name the fields.".to_owned()),
+        ]);
+    }
     for (status, words) in refusals {
         let content = Content::new(Some(Ref::from_schema_name("Problem")));
         let response = ResponseBuilder::new().description(words).content("application/problem+json", content).build();
         operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(response));
+    }
+}
+
+/// Says that a text has no NUL character, unless more is said of it already.
+fn without_nul(parameter: &mut Parameter) {
+    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
+        let is_text = match &schema.schema_type {
+            SchemaType::Type(one) => *one == Type::String,
+            SchemaType::Array(several) => several.contains(&Type::String),
+            SchemaType::AnyValue => false,
+        };
+        if is_text && schema.format.is_none() && schema.enum_values.is_none() && schema.pattern.is_none() {
+            schema.pattern = Some(r"^[^\x00]*$".to_owned());
+        }
     }
 }
 

@@ -10,7 +10,10 @@ use axum::{
 use futures::StreamExt as _;
 use perch_jobs::{JobId, QueueName, strict::Strict};
 use perch_queue::Queue;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use url::form_urlencoded;
 
 use super::{
@@ -190,7 +193,8 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Answer<T> {
     let value = serde_path_to_error::deserialize(Strict::new(&mut reader)).map_err(|error| {
         let path = json_path(error.path());
         let error = error.into_inner();
-        if error.is_data() {
+        // One element too many is told as if the text broke off there.
+        if error.is_data() || serde_json::from_str::<IgnoredAny>(json).is_ok() {
             Problem::field(Cause::InvalidRequest, path, without_position(&error))
         } else {
             not_json(&error)
@@ -271,6 +275,12 @@ pub(super) fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<chrono::Dat
     text.map(read).transpose()
 }
 
+/// A number that Postgres can hold.
+pub(super) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    let number: Option<i64> = Option::deserialize(d)?;
+    number.map(|n| u64::try_from(n).map_err(|_| serde::de::Error::custom(format!("{n} is less than 0")))).transpose()
+}
+
 /// The id in a path.
 pub(super) fn job_id(text: &str) -> Answer<JobId> {
     text.parse().map_err(|error: perch_jobs::InvalidName| Problem::new(Cause::NotFound, error.to_string()))
@@ -290,7 +300,7 @@ pub(super) fn queues(app: &App, name: Option<&str>) -> Answer<Vec<Queue>> {
             let found = name.parse::<QueueName>().ok().and_then(|name| app.queues.get(&name)).cloned();
             found
                 .map(|queue| vec![queue])
-                .ok_or_else(|| Problem::field(Cause::InvalidQuery, "queue", unknown_queue(app, name)))
+                .ok_or_else(|| Problem::field(Cause::NotFound, "queue", unknown_queue(app, name)))
         }
     }
 }
@@ -339,6 +349,17 @@ mod tests {
     fn a_field_that_is_not_known_is_named() {
         let document = refused(r#"{"list":[],"lisst":[]}"#);
         assert_eq!(document.errors[0].field, "$.lisst");
+    }
+
+    #[test]
+    fn an_array_with_too_many_elements_is_json_of_another_form() {
+        #[derive(Debug, Deserialize)]
+        struct Pair {
+            #[allow(dead_code, reason = "only its reading matters here")]
+            pair: [u8; 2],
+        }
+        let document = from_json::<Pair>(r#"{"pair":[1,2,3]}"#).expect_err("one too many").into_document();
+        assert_eq!((document.status, document.errors[0].field.as_str()), (422, "$.pair"));
     }
 
     #[test]

@@ -273,7 +273,9 @@ async fn serve_router(
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        () = server::serve(listener, router, bounds, shutdown.clone()) => {}
+        // First, so that the process says that it ends before its last connection does.
+        biased;
         () = out_of_patience => {}
+        () = server::serve(listener, router, bounds, shutdown.clone()) => {}
     }
 }

@@ -229,9 +229,7 @@ impl Problem {
     #[must_use]
     pub fn in_body(self, parameter: &str, path: &str) -> Self {
         match self.0.document.errors.first() {
-            Some(error) if self.0.cause == Cause::InvalidQuery && error.field == parameter => {
-                Self::field(Cause::InvalidRequest, path, error.reason.clone())
-            }
+            Some(error) if error.field == parameter => Self::field(Cause::InvalidRequest, path, error.reason.clone()),
             _ => self,
         }
     }

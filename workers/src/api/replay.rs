@@ -30,11 +30,12 @@ const LOOKED_UP_AT_ONCE: usize = 32;
 #[serde(deny_unknown_fields)]
 pub struct DeadRequest {
     /// These letters, at most 10,000.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 10_000)]
     pub ids: Option<Vec<JobId>>,
     /// All that fit, the latest first. `{}` means every letter.
     pub filter: Option<DeadFilter>,
     /// At most so many of those that fit, 1 to 10,000. Default 1,000.
+    #[schema(minimum = 1, maximum = 10_000)]
     pub limit: Option<usize>,
     /// Only says what would be done.
     #[serde(default)]

@@ -72,6 +72,6 @@ async fn limits_are_shown_at_all_three_levels() {
 
     let one = world.get("/api/v1/limits?account=main").await.json();
     assert_eq!(one["api"].as_array().map(Vec::len), Some(1));
-    let (field, reason) = world.get("/api/v1/limits?account=other").await.problem(400, "invalid-query");
+    let (field, reason) = world.get("/api/v1/limits?account=other").await.problem(404, "not-found");
     assert!(field == "account" && reason.contains("configured are main"), "{field}: {reason}");
 }

@@ -224,7 +224,8 @@ async fn a_key_whose_record_cannot_be_read_is_refused_at_once_and_holds_up_nothi
         for job in [poll(), post("a")] {
             let key = format!("odd-{n}-{}", job["kind"]);
             let hash = Sha256::digest(format!("{producer}\n{key}"));
-            let name = format!("stg:idempotency:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+            let hash: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let name = format!("stg:idempotency:{}", hash.concat());
             let mut plant = redis::Cmd::new();
             for argument in planted.args_iter() {
                 match argument {

@@ -16,6 +16,7 @@ mod mentions;
 mod operate;
 mod picks;
 mod probes;
+mod schemathesis;
 mod security;
 mod spend;
 mod world;

@@ -105,12 +105,7 @@ impl World {
         let shutdown = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address: SocketAddr = listener.local_addr().expect("it is bound");
-        let served = {
-            let (state, shutdown) = (state.clone(), shutdown.clone());
-            tokio::spawn(async move {
-                let _ = api::serve(listener, state, shutdown).await;
-            })
-        };
+        let served = tokio::spawn(api::serve(listener, state.clone(), shutdown.clone()));
         Self {
             redis,
             database: Some(database),

@@ -109,9 +109,9 @@ async fn serve_one(
             response
         }
     });
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(LARGEST_HEAD);
-    let served = ending.watch(server.serve_connection(TokioIo::new(Box::pin(stream)), service));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(LARGEST_HEAD);
+    let served = ending.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
     tokio::select! {
         () = place.closed() => {}
         served = served => {
