@@ -1,5 +1,7 @@
 //! Looking at jobs, cancelling them, and starting them early.
 
+use std::collections::HashSet;
+
 use axum::{
     Extension, Json,
     extract::State,
@@ -24,6 +26,8 @@ use super::{
 
 /// Most jobs in one answer.
 const PAGE: usize = 1_000;
+/// Jobs read at once. Each may have a payload of the largest size.
+const AT_ONCE: usize = 100;
 /// The furthest place in a list of jobs.
 const FURTHEST: usize = 1_000_000_000;
 
@@ -209,7 +213,7 @@ async fn live(
     limit: usize,
 ) -> Answer<Vec<JobSummary>> {
     if let ([queue], [state]) = (queues, states) {
-        return Ok(queue.list(*state, offset, limit).await?.iter().map(JobSummary::from).collect());
+        return listed(queue, *state, offset, limit).await;
     }
     let end = offset.saturating_add(limit);
     if end > PAGE {
@@ -220,11 +224,26 @@ async fn live(
     for state in states {
         for queue in queues {
             if found.len() < end {
-                found.extend(queue.list(*state, 0, end - found.len()).await?.iter().map(JobSummary::from));
+                found.extend(listed(queue, *state, 0, end - found.len()).await?);
             }
         }
     }
     Ok(found.into_iter().skip(offset).collect())
+}
+
+/// Jobs of a queue, read some at a time: each comes with its payload, which is not shown.
+async fn listed(queue: &Queue, state: perch_queue::JobState, offset: usize, limit: usize) -> Answer<Vec<JobSummary>> {
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    for at in (offset..offset.saturating_add(limit)).step_by(AT_ONCE) {
+        let step = AT_ONCE.min(offset + limit - at);
+        let some = queue.list(state, at, step).await?;
+        if some.is_empty() {
+            break;
+        }
+        // One that has moved on meanwhile would come again.
+        found.extend(some.iter().filter(|view| seen.insert(view.id)).map(JobSummary::from));
+    }
+    Ok(found)
 }
 
 /// The number of things to answer, from a query.

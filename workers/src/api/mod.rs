@@ -11,6 +11,7 @@ mod brake;
 mod budget;
 mod catalog;
 mod dead;
+mod dead_pages;
 mod docs;
 mod enqueue;
 mod failure;

@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use super::{
     App,
-    dead::{DeadFilter, Pages},
+    dead::DeadFilter,
+    dead_pages::Pages,
     guard::Caller,
     input::{BULK, JsonBody, queues},
     problem::{Answer, Cause, Document, Problem},
@@ -22,7 +23,8 @@ use super::{
 const MOST: usize = 10_000;
 /// Letters of one request when it does not say.
 const USUAL: usize = 1_000;
-/// Ids looked up at once.
+/// Letters looked up by id and dealt with together, and how many of them at once.
+const IDS_AT_ONCE: usize = 100;
 const LOOKED_UP_AT_ONCE: usize = 32;
 
 /// Which dead letters to bring back or discard: by id, or by what they have in common.
@@ -201,7 +203,7 @@ fn checked(request: &DeadRequest) -> Answer<Selection<'_>> {
 
 async fn by_id(app: &App, ids: &[JobId], deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
     let queues = queues(app, None)?;
-    for chunk in ids.chunks(super::dead::AT_ONCE) {
+    for chunk in ids.chunks(IDS_AT_ONCE) {
         let looked_up: Vec<_> = chunk.iter().map(|id| find(&queues, *id)).collect();
         let found: Vec<Option<(usize, DeadLetter)>> =
             stream::iter(looked_up).buffered(LOOKED_UP_AT_ONCE).try_collect().await?;

@@ -41,6 +41,14 @@ async fn a_connection_on_which_no_whole_head_arrives_is_closed() {
 }
 
 #[tokio::test]
+async fn a_head_of_more_than_64_kib_is_refused_before_it_is_whole() {
+    let world = World::with(&[LONG]).await;
+    let head = format!("GET /health HTTP/1.1\r\nhost: a\r\nx-long: {}", "x".repeat(80 * 1024));
+    let told = closed(&mut connected(&world, &head).await).await;
+    assert!(told.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&told));
+}
+
+#[tokio::test]
 async fn a_connection_that_is_idle_after_its_answer_is_closed() {
     let world = World::with(&[SHORT]).await;
     let told = closed(&mut connected(&world, "GET /health HTTP/1.1\r\nhost: a\r\n\r\n").await).await;

@@ -183,6 +183,8 @@ impl Drop for UnderWay {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[tokio::test]
@@ -208,6 +210,52 @@ mod tests {
         drop(busy);
         second.await;
         assert!(first.closed.is_cancelled());
+    }
+
+    /// What a client does with a connection.
+    #[derive(Debug, Clone)]
+    enum Deed {
+        Open,
+        Ask(prop::sample::Index),
+        Answered(prop::sample::Index),
+        Leave(prop::sample::Index),
+    }
+
+    fn deed() -> impl Strategy<Value = Deed> {
+        let one = any::<prop::sample::Index>();
+        prop_oneof![Just(Deed::Open), one.prop_map(Deed::Ask), one.prop_map(Deed::Answered), one.prop_map(Deed::Leave)]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_clients_do_there_are_never_more_and_none_with_a_keyed_request_is_closed(
+            most in 1..5_usize,
+            deeds in prop::collection::vec(deed(), 1..60),
+        ) {
+            let all = Arc::new(Connections::new(most));
+            let mut open: Vec<(Place, Vec<UnderWay>)> = Vec::new();
+            for deed in deeds {
+                match deed {
+                    Deed::Open => match all.take().or_else(|| all.close_one().then(|| all.take()).flatten()) {
+                        Some(place) => open.push((place, Vec::new())),
+                        None => prop_assert!(open.iter().filter(|(_, asked)| !asked.is_empty()).count() == most),
+                    },
+                    _ if open.is_empty() => {}
+                    Deed::Ask(one) => {
+                        let (place, asked) = &mut open[one.index(open.len())];
+                        if !place.closed.is_cancelled() {
+                            asked.push(place.connection().keyed());
+                        }
+                    }
+                    Deed::Answered(one) => drop(open[one.index(open.len())].1.pop()),
+                    Deed::Leave(one) => drop(open.swap_remove(one.index(open.len()))),
+                }
+                let alive = open.iter().filter(|(place, _)| !place.closed.is_cancelled()).count();
+                prop_assert!(alive <= most && all.open().connections.len() <= most);
+                let closed = open.iter().filter(|(place, _)| place.closed.is_cancelled());
+                prop_assert!(closed.into_iter().all(|(_, asked)| asked.is_empty()));
+            }
+        }
     }
 
     #[tokio::test]
