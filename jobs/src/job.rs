@@ -3,7 +3,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::RetryPolicy;
+use crate::{PayloadError, RetryPolicy};
 
 /// A job type: its payload is the implementing struct, its rules are the constants.
 ///
@@ -38,6 +38,11 @@ pub trait Job: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
     /// What the job's limits are counted by: an account, a bot, a provider.
     fn group(&self) -> Option<String> {
         None
+    }
+
+    /// What only Perch itself may say in a payload, refused when it comes from outside.
+    fn from_outside(&self) -> Result<(), PayloadError> {
+        Ok(())
     }
 }
 

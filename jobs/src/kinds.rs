@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Job, Post, PostId, RetryPolicy, Unique, UniqueScope};
+use crate::{AccountId, Job, PayloadError, Post, PostId, RetryPolicy, Unique, UniqueScope, own_keys};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -104,7 +104,7 @@ pub struct PublishPost {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<PostId>,
     /// What makes this effect one of a kind. Two jobs with equal keys publish once.
-    /// Without it, the job's own id is the key.
+    /// Without it, the job's own id is the key. Keys of Perch's own posts, such as `reply:…`, are refused from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect_key: Option<String>,
     /// What led to it, kept with the action.
@@ -137,6 +137,10 @@ impl Job for PublishPost {
 
     fn group(&self) -> Option<String> {
         Some(format!("account:{}", self.account))
+    }
+
+    fn from_outside(&self) -> Result<(), PayloadError> {
+        own_keys::refused(Self::KIND, self.effect_key.as_deref())
     }
 }
 
@@ -175,6 +179,10 @@ impl Job for RetweetPost {
 
     fn group(&self) -> Option<String> {
         Some(format!("account:{}", self.account))
+    }
+
+    fn from_outside(&self) -> Result<(), PayloadError> {
+        own_keys::refused(Self::KIND, self.effect_key.as_deref())
     }
 }
 

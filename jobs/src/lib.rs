@@ -8,9 +8,11 @@ mod job;
 mod kinds;
 mod mention;
 pub mod odds;
+mod own_keys;
 mod pick;
 mod post;
 mod retry;
+pub mod strict;
 mod types;
 
 pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
@@ -20,6 +22,7 @@ pub use kinds::{
     RetweetPost, SummariseDay, SyncHotState,
 };
 pub use mention::{Mention, PollMentions, ReplyToMention};
+pub use own_keys::{is_own_key, own_key_reason};
 pub use pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 pub use post::{Media, Post};
 pub use retry::{InvalidRetryPolicy, RetryPolicy};

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::odds::Odds;
+use crate::{odds::Odds, strict::Strict};
 
 /// What kind of bet a pick is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -190,7 +190,7 @@ impl Answer {
 }
 
 fn typed<T: serde::de::DeserializeOwned>(value: serde_json::Value, at: &str) -> Result<T, PickError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Strict::new(value)).map_err(|error| {
         let path = error.path().to_string();
         let path = match path.as_str() {
             "." => at.to_owned(),

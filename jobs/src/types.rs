@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::{
     CollectMetrics, ExtractPost, FetchResults, Job, JobKind, PollAccount, PollAccounts, PollDueAccounts, PollMentions,
     Priority, PublishPost, QueueName, ReplyToMention, RetryPolicy, RetweetPost, SummariseDay, SyncHotState, Unique,
+    strict::{self, Strict},
 };
 
 /// A payload that does not fit its job type.
@@ -41,6 +42,7 @@ pub struct JobType {
     /// Which jobs go first.
     pub priority: Priority,
     check: fn(&RawValue) -> Result<Traits, PayloadError>,
+    from_outside: fn(&RawValue) -> Result<(), PayloadError>,
     schema: fn() -> Schema,
 }
 
@@ -57,6 +59,7 @@ impl JobType {
                 let job: J = read_payload(payload)?;
                 Ok(Traits { unique: job.unique(), group: job.group() })
             },
+            from_outside: |payload| read_payload::<J>(payload)?.from_outside(),
             schema: || schemars::schema_for!(J),
         }
     }
@@ -64,6 +67,13 @@ impl JobType {
     /// Checks a payload against the type; answers the uniqueness lock and the group that it asks for.
     pub fn check(&self, payload: &RawValue) -> Result<(Option<Unique>, Option<String>), PayloadError> {
         (self.check)(payload).map(|t| (t.unique, t.group))
+    }
+
+    /// Refuses what only Perch itself may say in a payload. [`check`](Self::check) does not look at it.
+    pub fn check_from_outside(&self, payload: &RawValue) -> Result<(), PayloadError> {
+        // The keys of effects are all there is of it. Few payloads have one, so few are read for it.
+        let text = payload.get();
+        if text.contains("effect_key") || text.contains('\\') { (self.from_outside)(payload) } else { Ok(()) }
     }
 
     /// The JSON schema of the payload.
@@ -75,12 +85,12 @@ impl JobType {
 /// Reads a payload as the job type `J`; the error names the JSON path that does not fit.
 pub fn read_payload<J: Job>(payload: &RawValue) -> Result<J, PayloadError> {
     // Tracking the path costs more than reading, so only what does not fit is read with it.
-    serde_json::from_str(payload.get()).or_else(|_| read_with_path(payload))
+    strict::from_str(payload.get()).or_else(|_| read_with_path(payload))
 }
 
 fn read_with_path<J: Job>(payload: &RawValue) -> Result<J, PayloadError> {
     let mut reader = serde_json::Deserializer::from_str(payload.get());
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    serde_path_to_error::deserialize(Strict::new(&mut reader)).map_err(|error| {
         let path = error.path().to_string();
         PayloadError {
             kind: J::KIND.to_owned(),
@@ -184,6 +194,26 @@ mod tests {
         assert_eq!(key(r#"{"account":"main","post_id":"1849"}"#).as_deref(), Some("retweet:main:1849"));
         let own = r#"{"account":"main","post_id":"1849","effect_key":"friday"}"#;
         assert_eq!(key(own).as_deref(), Some("friday"));
+    }
+
+    #[test]
+    fn a_key_of_perchs_own_effects_is_refused_from_outside_however_it_is_spelled() {
+        let types = JobTypes::perch();
+        let publish = types.get("publish_post").expect("publish_post is built in");
+        let check = |field: &str, key: &str| {
+            let payload = raw(&format!(r#"{{"account":"main","text":"hi","{field}":"{key}"}}"#));
+            publish.check(&payload).expect("a payload of the type");
+            publish.check_from_outside(&payload).map_err(|error| error.path)
+        };
+        for key in
+            ["reply:main:1849", "comment:main:1:a", "summary:2026-01-31", "retweet:main:1", "publish:01K", "sync"]
+        {
+            assert_eq!(check("effect_key", key), Err("$.effect_key".to_owned()), "{key}");
+        }
+        assert_eq!(check(r"effect\u005fkey", r"repl\u0079:main:1849"), Err("$.effect_key".to_owned()));
+        for key in ["friday", "my-reply:1", "replying"] {
+            assert_eq!(check("effect_key", key), Ok(()), "{key}");
+        }
     }
 
     #[test]

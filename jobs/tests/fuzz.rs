@@ -1,8 +1,8 @@
 //! What services and models send, in every broken form: answers, payloads, names.
 
-use perch_jobs::{AccountId, Answer, JobId, JobKind, JobTypes, PostId, QueueName};
+use perch_jobs::{AccountId, Answer, JobId, JobKind, JobTypes, PostId, QueueName, is_own_key};
 use perch_testkit::fuzz;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 fn corpus(name: &str) -> String {
     format!("{}/tests/corpus/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -33,7 +33,15 @@ fn a_payload_is_refused_with_its_place_or_has_rules_that_can_be_followed() {
         let Ok(text) = String::from_utf8(input.to_vec()) else { return "bytes".to_owned() };
         let Ok(payload) = RawValue::from_string(text) else { return "no json".to_owned() };
         let outcomes = types.iter().map(|job_type| match job_type.check(&payload) {
-            Ok(_) => "ok".to_owned(),
+            Ok((unique, _)) => {
+                let own = unique.filter(|_| job_type.check_from_outside(&payload).is_ok());
+                let chosen = payload.get().contains("effect");
+                assert!(own.is_none_or(|own| chosen || is_own_key(&own.key)), "{} has a key of its own", job_type.kind);
+                for wrong in with_arrays(&payload) {
+                    assert!(job_type.check(&wrong).is_err(), "{} takes {wrong}", job_type.kind);
+                }
+                "ok".to_owned()
+            }
             Err(error) => {
                 assert!(error.path.starts_with('$') && !error.reason.is_empty(), "{error}");
                 error.path
@@ -41,6 +49,35 @@ fn a_payload_is_refused_with_its_place_or_has_rules_that_can_be_followed() {
         });
         outcomes.collect()
     });
+}
+
+/// The same JSON several times: in each, another one of its objects is an array of the values of its fields.
+fn with_arrays(payload: &RawValue) -> Vec<Box<RawValue>> {
+    let whole: Value = serde_json::from_str(payload.get()).expect("it was accepted, so it is JSON");
+    let objects = objects(&whole, "");
+    let changed = objects.into_iter().map(|place| {
+        let mut value = whole.clone();
+        let object = value.pointer_mut(&place).expect("it is there");
+        *object = object.as_object().expect("an object").values().cloned().collect();
+        serde_json::value::to_raw_value(&value).expect("JSON")
+    });
+    changed.collect()
+}
+
+/// Where the objects are, as JSON pointers.
+fn objects(value: &Value, place: &str) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            let inside = fields.iter().flat_map(|(name, field)| {
+                objects(field, &format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")))
+            });
+            inside.chain([place.to_owned()]).collect()
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(at, item)| objects(item, &format!("{place}/{at}"))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Holds a name against what it is written as.

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Finds what Perch needs on this machine (a C compiler with make, Redis, PostgreSQL; PgBouncer for the tests) and installs
-# what is missing.
+# Finds what Perch needs on this machine (a C compiler with make, Redis, PostgreSQL; for the tests PgBouncer and Python) and
+# installs what is missing.
 
 ops_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -83,6 +83,26 @@ has_build_tools() {
     if is_macos; then xcode-select -p >/dev/null 2>&1; else have make && { have cc || have gcc || have clang; }; fi
 }
 
+# Whether there is a Python of 3.10 or newer that can make environments of its own; Debian has that part in another package.
+has_python() {
+    have python3 && python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
+}
+
+# Sees to it that Schemathesis is in FOLDER, with the versions that schemathesis.txt names.
+need_schemathesis() { # FOLDER
+    local pins=$ops_lib/schemathesis.txt
+    if cmp -s "$pins" "$1/installed"; then return 0; fi
+    need_tools python
+    say "Installing Schemathesis into $1 ..."
+    rm -rf "$1"
+    mkdir -p "$(dirname "$1")"
+    if ! { python3 -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check --no-input -r "$pins"; } >&2; then
+        rm -rf "$1"
+        die "Schemathesis cannot be installed; PyPI, or a mirror that pip is told of, must be reachable"
+    fi
+    cp "$pins" "$1/installed"
+}
+
 install_on_debian() { # PACKAGE...
     say "Installing ${*%%>=*} with apt-get ..."
     if is_root; then
@@ -103,7 +123,7 @@ install_on_macos() { # FORMULA...
     NONINTERACTIVE=1 "$prefix/bin/brew" install "$@" >&2 </dev/null
 }
 
-# Sees to it that what is named is there: any of cc, redis, postgres, pgbouncer.
+# Sees to it that what is named is there: any of cc, redis, postgres, pgbouncer, python.
 need_tools() { # TOOL...
     local tool missing='' packages=()
     for tool in "$@"; do
@@ -112,6 +132,7 @@ need_tools() { # TOOL...
             redis) find_redis && continue ;;
             postgres) find_postgres any && continue ;;
             pgbouncer) find_pgbouncer && continue ;;
+            python) has_python && continue ;;
         esac
         missing="$missing $tool"
     done
@@ -123,6 +144,7 @@ need_tools() { # TOOL...
                 redis) packages+=('redis-server>=6.2') ;;
                 postgres) packages+=('postgresql>=14') ;;
                 pgbouncer) packages+=('pgbouncer') ;;
+                python) packages+=('python3>=3.10' 'python3-venv') ;;
             esac
         elif is_macos; then
             case $tool in
@@ -130,6 +152,7 @@ need_tools() { # TOOL...
                 redis) packages+=('redis') ;;
                 postgres) packages+=('postgresql@17') ;;
                 pgbouncer) packages+=('pgbouncer') ;;
+                python) packages+=('python') ;;
             esac
         else
             case $tool in
@@ -137,6 +160,7 @@ need_tools() { # TOOL...
                 redis) die "redis-server 6.2 or newer is missing: install it, or set REDIS_URL, then run this again" ;;
                 postgres) die "a PostgreSQL 14 or newer is missing: install it, or set DATABASE_URL, then run this again" ;;
                 pgbouncer) die "pgbouncer is missing, which the tests need: install it, then run this again" ;;
+                python) die "a Python 3.10 or newer with its venv module is missing: install it, then run this again" ;;
             esac
         fi
     done
@@ -147,6 +171,7 @@ need_tools() { # TOOL...
             redis) find_redis || die "redis-server 6.2 or newer is still missing after the installation" ;;
             postgres) find_postgres any || die "a PostgreSQL server 14 or newer is still missing after the installation" ;;
             pgbouncer) find_pgbouncer || die "pgbouncer is still missing after the installation" ;;
+            python) has_python || die "a Python 3.10 or newer with its venv module is still missing after the installation" ;;
         esac
     done
 }

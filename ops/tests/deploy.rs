@@ -183,6 +183,13 @@ fn compose_keeps_every_job_on_disk_and_opens_nothing_beyond_this_machine() {
             assert!(port.as_str().is_some_and(|p| p.starts_with("127.0.0.1:")), "{name:?}: {port:?}");
         }
     }
+    let metrics = compose["services"]["api"]["environment"]["PERCH__HTTP__METRICS_BIND"].as_str().expect("an address");
+    let metrics = metrics.rsplit(':').next().expect("a port");
+    for (name, service) in compose["services"].as_mapping().expect("services") {
+        for port in service["ports"].as_sequence().into_iter().flatten() {
+            assert!(!port.as_str().is_some_and(|p| p.ends_with(metrics)), "{name:?} publishes its metrics");
+        }
+    }
     let inside = compose["services"]["api"]["environment"]["PORT"].as_str().expect("a port").to_owned();
     let published = compose["services"]["api"]["ports"][0].as_str().expect("a port").to_owned();
     assert!(published.ends_with(&format!(":{inside}")), "{published} is not {inside}");
@@ -208,6 +215,13 @@ fn fly_runs_every_pool_migrates_first_and_kills_nobody_early() {
     let bind = fly["env"]["PERCH__HTTP__BIND"].as_str().expect("an address");
     let port = fly["http_service"]["internal_port"].as_integer().expect("a port");
     assert!(bind.ends_with(&format!(":{port}")), "{bind} is not port {port}");
+    let private = fly["env"]["PERCH__HTTP__METRICS_BIND"].as_str().expect("an address");
+    for collected in fly["metrics"].as_array().expect("metrics") {
+        let collected = collected["port"].as_integer().expect("a port");
+        assert!(private.ends_with(&format!(":{collected}")), "{private} is not port {collected}");
+        assert_ne!(collected, port, "the port of the metrics is not the one that everybody reaches");
+    }
+    assert!(fly.get("services").is_none(), "a further service could open the port of the metrics");
     let checked: BTreeSet<&str> =
         fly["checks"]["ready"]["processes"].as_array().expect("processes").iter().filter_map(Toml::as_str).collect();
     let groups: BTreeSet<&str> = processes.keys().map(String::as_str).filter(|p| *p != "api").collect();

@@ -49,7 +49,8 @@ pub struct Tried {
 /// Why nobody answered.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
-    /// Every provider has used up its rate or its budget, until then.
+    /// Nobody can be asked until then: every provider has used up its rate or its budget, or this process is short of what
+    /// a call takes.
     Held(Duration, String),
     /// At least one was asked and is down, or cannot be asked.
     Down(String, Disposition),
@@ -177,6 +178,10 @@ impl Models {
                 Err(Failed::Error(error)) => {
                     if declined(&error) {
                         return Err(Unanswered::Declined(error));
+                    }
+                    // No provider is to blame for it, and none can be reached.
+                    if let Disposition::Wait(after) = error.for_job() {
+                        return Err(Unanswered::Held(after, error.to_string()));
                     }
                     told(name, &error);
                     self.lay_to_rest(name, &error);

@@ -7,8 +7,8 @@ use std::{
 };
 
 use perch_base::crash_point;
-use perch_jobs::{JobId, QueueName, RetryPolicy};
-use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, LedgerJob};
+use perch_jobs::{JobId, QueueName, RetryPolicy, is_own_key, own_key_reason};
+use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, LedgerJob, NewJob};
 use perch_store::{Content, Store, StoreError, Waiting};
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +55,8 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
             store.outbox().prune(KEPT).await?;
             pruned = Instant::now();
         }
-        listener.wait(EVERY).await;
+        // What was missed while nothing was heard, the next look makes up for.
+        listener.heard(EVERY).await;
     }
 }
 
@@ -145,9 +146,21 @@ fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
             job.options.retry =
                 attempts.map(|max_attempts| RetryPolicy { max_attempts, ..of_kind.unwrap_or(RetryPolicy::DEFAULT) });
             let payload = job.payload.get().to_owned();
-            client.admit(row.id, job).unwrap_or_else(|error| refused(&payload, &error.to_string()))
+            let admitted = from_outside(client, &job).and_then(|()| client.admit(row.id, job));
+            admitted.unwrap_or_else(|error| refused(&payload, &error.to_string()))
         }
     })
+}
+
+/// Refuses what a caller of `perch_enqueue` may not ask for: the keys of Perch's own jobs and effects.
+fn from_outside(client: &Client, job: &NewJob) -> Result<(), EnqueueError> {
+    if job.options.unique.as_ref().is_some_and(|unique| is_own_key(&unique.key)) {
+        return Err(EnqueueError::Field { field: "unique_key".into(), reason: own_key_reason() });
+    }
+    match client.queues().types().get(job.kind.as_str()) {
+        Some(job_type) => Ok(job_type.check_from_outside(&job.payload)?),
+        None => Ok(()),
+    }
 }
 
 enum Verdict {

@@ -60,7 +60,8 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
             say(&address.to_string());
             let health = Health::new(queues.redis().clone(), store.clone());
             let state = ApiState { settings: Arc::new(settings), queues, client, store, metrics, health };
-            api::serve(listener, state, stop).await.map_err(BenchError::setup)
+            api::serve(listener, state, stop).await;
+            Ok(())
         }
     }
 }

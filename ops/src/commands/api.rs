@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::{
     app::App,
     error::OpsError,
-    process::{Base, Logs, Parts, api, listen},
+    process::{Base, Listeners, Logs, Parts, api, metrics},
 };
 
 #[derive(Debug, clap::Args)]
@@ -17,10 +17,13 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let settings = app.settings()?;
-    let listener = listen(args.bind.unwrap_or(settings.http.bind)).await?;
+    let listeners = Listeners::open(&settings, args.bind).await?;
     let base = Base::start(settings, "perch-api", Logs::Plain, false).await?;
     let mut parts = Parts::new(&base.stop);
-    parts.add("api", api(&base, listener));
+    parts.add("api", api(&base, listeners.main));
+    if let Some(listener) = listeners.metrics {
+        parts.add("metrics", metrics(&base, listener, true));
+    }
     let outcome = parts.ended().await;
     base.end().await;
     outcome

@@ -1,7 +1,7 @@
 //! `perch keys`: the keys of the HTTP API.
 
 use chrono::Utc;
-use perch_store::Scope;
+use perch_store::{ApiKey, KEY_HOLDS, Scope};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -27,7 +27,7 @@ pub enum Keys {
     },
     /// The keys, without what they are
     List,
-    /// Makes a key useless
+    /// Makes a key useless: the API refuses it from now on, and within 30 seconds where the news of it is lost
     Revoke {
         /// Its id or its name
         key: String,
@@ -85,7 +85,16 @@ async fn revoke(app: &App, key: &str) -> Result<(), OpsError> {
         return Err(OpsError::Refused(format!("no key in use has the id or name {key:?}; see `perch keys list`")));
     };
     audit::note(app, &settings, "key.revoke", &revoked.id, &json!({ "name": revoked.name })).await;
-    app.out.answer(&revoked, format_args!("{} ({}) is revoked", revoked.name, revoked.id))
+    let holds = KEY_HOLDS.as_secs();
+    let mut told = json!(revoked);
+    told["refused_everywhere_within_seconds"] = holds.into();
+    let ApiKey { name, id, .. } = &revoked;
+    app.out.answer(
+        &told,
+        format_args!(
+            "{name} ({id}) is revoked: the API refuses it from now on, and within {holds} s where the news is lost"
+        ),
+    )
 }
 
 fn words(scopes: &[Scope]) -> String {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::{
     app::App,
     error::OpsError,
-    process::{Base, Logs, Parts, listen, probes, scheduler},
+    process::{Base, Listeners, Logs, Parts, metrics, probes, scheduler},
 };
 
 #[derive(Debug, clap::Args)]
@@ -17,11 +17,14 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let settings = app.settings()?;
-    let listener = listen(args.bind.unwrap_or(settings.http.bind)).await?;
+    let listeners = Listeners::open(&settings, args.bind).await?;
     let base = Base::start(settings, "perch-scheduler", Logs::Plain, false).await?;
     let mut parts = Parts::new(&base.stop);
     parts.add("scheduler", scheduler(&base));
-    parts.add("probes", probes(&base, listener));
+    parts.add("probes", probes(&base, listeners.main));
+    if let Some(listener) = listeners.metrics {
+        parts.add("metrics", metrics(&base, listener, false));
+    }
     let outcome = parts.ended().await;
     base.end().await;
     outcome

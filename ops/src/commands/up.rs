@@ -17,7 +17,7 @@ use crate::{
     error::{OpsError, chain},
     format::table::Tone,
     live::{follow_on_terminal, follow_plainly, log_lines},
-    process::{Base, Logs, Overlay, Parts, api, listen, options, overlay, scheduler, worker},
+    process::{Base, Listeners, Logs, Overlay, Parts, api, metrics, options, overlay, scheduler, worker},
 };
 
 #[derive(Debug, clap::Args)]
@@ -43,15 +43,18 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     } else {
         (Logs::Plain, None)
     };
-    let listener = listen(args.bind.unwrap_or(settings.http.bind)).await?;
+    let listeners = Listeners::open(&settings, args.bind).await?;
     let sandbox = sandbox(&mut settings, args).await?;
-    let address = listener.local_addr().unwrap_or(settings.http.bind);
+    let address = listeners.main.local_addr().unwrap_or(settings.http.bind);
     let base = Base::start(settings, "perch", logs, true).await?;
     let key = RunKey::make(&base.state).await?;
     announce(app, &base, address, sandbox.as_ref(), key.as_ref())?;
 
     let mut parts = Parts::new(&base.stop);
-    parts.add("api", api(&base, listener));
+    parts.add("api", api(&base, listeners.main));
+    if let Some(listener) = listeners.metrics {
+        parts.add("metrics", metrics(&base, listener, true));
+    }
     parts.add("scheduler", scheduler(&base));
     parts.add("workers", worker(&base, Vec::new())?);
     let queues: Vec<Queue> = base.state.queues.iter().cloned().collect();
@@ -120,7 +123,7 @@ fn announce(
         ),
         ("API", url.clone()),
         ("docs", format!("{url}/docs")),
-        ("metrics", format!("{url}/metrics")),
+        ("metrics", metrics_url(base, &url)),
     ];
     if let Some((sandbox, overlay)) = sandbox {
         facts.push(("sandbox", format!("{}  {}", sandbox.base_url(), overlay.said())));
@@ -134,6 +137,14 @@ fn announce(
     let perch = env::args().next().filter(|program| program.contains('/')).unwrap_or_else(|| "perch".to_owned());
     let hint = format!("Ctrl-C stops it; in another terminal: {perch} queues, top, tail");
     app.out.line(app.out.paint(Tone::Faint, &hint))
+}
+
+/// Where the metrics are, and what they take.
+fn metrics_url(base: &Base, url: &str) -> String {
+    match base.state.settings.http.metrics_bind {
+        Some(address) => format!("http://{address}/metrics"),
+        None => format!("{url}/metrics  with the API key as bearer token"),
+    }
 }
 
 fn bracketed(address: SocketAddr) -> String {

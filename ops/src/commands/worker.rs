@@ -7,7 +7,7 @@ use perch_jobs::QueueName;
 use crate::{
     app::{App, chosen},
     error::OpsError,
-    process::{Base, Logs, Parts, listen, probes, worker},
+    process::{Base, Listeners, Logs, Parts, metrics, probes, worker},
 };
 
 #[derive(Debug, clap::Args)]
@@ -22,14 +22,16 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let settings = app.settings()?;
-    let bind = args.bind.unwrap_or(settings.http.bind);
     // A queue that is misspelt is found before anything starts.
     chosen(&crate::app::queues(&settings)?, &args.queues)?;
-    let listener = listen(bind).await?;
+    let listeners = Listeners::open(&settings, args.bind).await?;
     let base = Base::start(settings, "perch-worker", Logs::Plain, false).await?;
     let mut parts = Parts::new(&base.stop);
     parts.add("workers", worker(&base, args.queues.clone())?);
-    parts.add("probes", probes(&base, listener));
+    parts.add("probes", probes(&base, listeners.main));
+    if let Some(listener) = listeners.metrics {
+        parts.add("metrics", metrics(&base, listener, false));
+    }
     let outcome = parts.ended().await;
     base.end().await;
     outcome

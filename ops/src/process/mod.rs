@@ -7,7 +7,7 @@ mod start;
 mod stop;
 
 pub use parts::Parts;
-pub use roles::{api, probes, scheduler, worker};
+pub use roles::{api, metrics, probes, scheduler, worker};
 pub use sandbox::{Overlay, options, overlay, without_budgets};
-pub use start::{Base, Logs, listen};
+pub use start::{Base, Listeners, Logs};
 pub use stop::{Stop, on_signals};

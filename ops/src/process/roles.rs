@@ -39,11 +39,26 @@ pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), OpsError>> + us
 /// The HTTP API.
 pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
-    async move { api::serve(listener, state, stop).await.map_err(|error| failed("api")(error.into())) }
+    async move {
+        api::serve(listener, state, stop).await;
+        Ok(())
+    }
 }
 
 /// `/health`, `/ready` and `/metrics`.
 pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
-    let (health, metrics, stop) = (base.state.health.clone(), base.state.metrics.clone(), base.stop.token());
-    async move { api::serve_probes(listener, health, metrics, stop).await.map_err(|error| failed("probes")(error.into())) }
+    let (state, stop) = (base.state.clone(), base.stop.token());
+    async move {
+        api::serve_probes(listener, state, stop).await;
+        Ok(())
+    }
+}
+
+/// `/metrics` without a key, at the address of its own that `http.metrics_bind` gives it; with `queues`, of the queues too.
+pub fn metrics(base: &Base, listener: TcpListener, queues: bool) -> impl Future<Output = Result<(), OpsError>> + use<> {
+    let (state, stop) = (base.state.clone(), base.stop.token());
+    async move {
+        api::serve_metrics(listener, state, queues, stop).await;
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use perch_base::{Environment, Settings, telemetry};
+use perch_base::{Environment, Settings, shortage, telemetry};
 use perch_queue::Client;
 use perch_store::{Store, StoreError};
 use perch_workers::api::{ApiState, Health};
@@ -46,6 +46,10 @@ impl Base {
             Logs::To(writer) => telemetry::init_to(service, &settings.telemetry, writer)?,
         };
         let metrics = telemetry::metrics()?;
+        match shortage::raise_descriptors() {
+            Ok(descriptors) => tracing::debug!(descriptors, "file descriptors that this process may have"),
+            Err(error) => tracing::warn!(%error, "the limit of file descriptors stays as it is"),
+        }
         let store = app::store(&settings)?;
         let queues = app::queues(&settings)?.with_ledger(Arc::new(store.clone()));
         let stop = Stop::default();
@@ -94,11 +98,29 @@ async fn schema(store: &Store, migrates: bool) -> Result<(), OpsError> {
     }
 }
 
-/// A listener on that address; the error names the setting that moves it.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, OpsError> {
+/// Where a process is asked.
+pub struct Listeners {
+    /// For everybody.
+    pub main: TcpListener,
+    /// For the metrics, on a private network, where the settings have such an address.
+    pub metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Those that the settings name, `bind` in place of `http.bind`. The error names the setting that moves the address.
+    pub async fn open(settings: &Settings, bind: Option<SocketAddr>) -> Result<Self, OpsError> {
+        let way_out = "--bind, http.bind or PERCH__HTTP__BIND";
+        let main = listen(bind.unwrap_or(settings.http.bind), way_out).await?;
+        let metrics = match settings.http.metrics_bind {
+            Some(address) => Some(listen(address, "http.metrics_bind or PERCH__HTTP__METRICS_BIND").await?),
+            None => None,
+        };
+        Ok(Self { main, metrics })
+    }
+}
+
+async fn listen(address: SocketAddr, way_out: &str) -> Result<TcpListener, OpsError> {
     TcpListener::bind(address).await.map_err(|error| {
-        OpsError::Refused(format!(
-            "cannot listen on {address}: {error}; give another address with --bind, http.bind or PERCH__HTTP__BIND"
-        ))
+        OpsError::Refused(format!("cannot listen on {address}: {error}; give another address with {way_out}"))
     })
 }

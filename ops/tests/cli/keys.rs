@@ -9,7 +9,8 @@ async fn a_key_is_shown_once_and_never_listed() {
     assert!(listed.contains("\"ci\"") && !listed.contains(token), "{listed}");
     let again = world.run(&["keys", "create", "ci", "--scope", "read"]);
     assert!(again.code == 1 && again.stderr.contains("in use"), "{again:?}");
-    assert!(world.json(&["keys", "revoke", "ci"])["revoked_at"].is_string());
+    let revoked = world.json(&["keys", "revoke", "ci"]);
+    assert!(revoked["revoked_at"].is_string() && revoked["refused_everywhere_within_seconds"] == 30, "{revoked}");
     assert_eq!(world.run(&["keys", "revoke", "ci"]).code, 1);
     let actions: Vec<String> = world
         .json(&["audit", "list"])

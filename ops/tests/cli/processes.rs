@@ -1,4 +1,8 @@
-use std::process::{Child, Command, Stdio};
+use std::{
+    io::Write as _,
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+};
 
 use perch_testkit::free_port;
 use serde_json::{Value, json};
@@ -87,11 +91,13 @@ async fn everything_runs_in_one_process_and_ends_cleanly_at_ctrl_c() {
 async fn each_role_runs_alone_and_ends_cleanly_at_sigterm() {
     let world = World::start().await;
     for role in [&["worker", "extraction"][..], &["scheduler"], &["api"]] {
-        let address = address();
-        let process = Running::start(world.perch(role).args(["--bind", &address]));
+        let (address, private) = (address(), address());
+        let mut command = world.perch(role);
+        command.args(["--bind", &address]).env("PERCH__HTTP__METRICS_BIND", &private);
+        let process = Running::start(&mut command);
         is_ready(&world, &address).await;
-        let metrics = get(&format!("http://{address}/metrics")).await;
-        assert!(metrics.status().is_success(), "{role:?}");
+        assert_eq!(get(&format!("http://{address}/metrics")).await.status(), 401, "{role:?}");
+        assert!(get(&format!("http://{private}/metrics")).await.status().is_success(), "{role:?}");
         assert_eq!(process.end_with("TERM").await, Some(0), "{role:?}");
     }
     let address = address();
@@ -99,6 +105,36 @@ async fn each_role_runs_alone_and_ends_cleanly_at_sigterm() {
     let url = format!("http://{address}");
     until("the sandbox answers", || async { world.run(&["health", "--live", "--url", &url]).code == 0 }).await;
     assert_eq!(sandbox.end_with("TERM").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_take_no_descriptors_from_a_health_check_or_from_jobs() {
+    let world = World::start().await;
+    let (api, sandbox) = (address(), address());
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n 256 && exec "$0" "$@""#, env!("CARGO_BIN_EXE_perch")]);
+    let perch = world.perch(&["up", "--no-tui", "--bind", &api]);
+    command.args(perch.get_args()).env_clear().envs(perch.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let up = Running::start(command.env("PERCH__SANDBOX__BIND", &sandbox));
+    is_ready(&world, &api).await;
+    let idle: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&api).expect("it listens");
+            // One that was closed to make room for another takes nothing.
+            let _ = stream.write_all(b"GET /health HTTP/1.1\r\n");
+            stream
+        })
+        .collect();
+    assert_eq!(world.run(&["health", "--url", &format!("http://{api}")]).code, 0);
+    let id = world.json(&["enqueue", "poll_account", r#"{"username":"sharp_sally"}"#])["id"].clone();
+    let id = id.as_str().expect("an id");
+    until("the job is done", || async { world.json(&["jobs", "show", id])["state"] == "done" }).await;
+    let shown = world.json(&["jobs", "show", id]);
+    let outcomes: Vec<&Value> =
+        shown["attempts"].as_array().expect("attempts").iter().map(|one| &one["outcome"]).collect();
+    assert!(outcomes.iter().all(|outcome| **outcome != "retried"), "{shown}");
+    drop(idle);
+    assert_eq!(up.end_with("TERM").await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

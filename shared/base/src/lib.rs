@@ -13,6 +13,7 @@ pub mod redact;
 pub mod schedule;
 mod secrets;
 pub mod settings;
+pub mod shortage;
 pub mod telemetry;
 pub mod tls;
 mod validate;

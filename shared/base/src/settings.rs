@@ -150,6 +150,18 @@ pub struct HttpSettings {
     pub rate_per_second: u32,
     /// Requests a key may make at once above its rate.
     pub rate_burst: u32,
+    /// Requests of one key under way at once, streams included.
+    pub requests_per_key: usize,
+    /// Bytes of bodies that all requests together may hold.
+    pub bytes_under_way: usize,
+    /// Most connections at once.
+    pub max_connections: usize,
+    /// How long a connection may go without the whole head of a request, or with an answer that nobody reads.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// A second address, on a private network, where `/metrics` needs no key. `None` opens none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_bind: Option<SocketAddr>,
 }
 
 /// How log lines look.

@@ -82,6 +82,23 @@ fn http(check: &mut Check, http: &HttpSettings, engine: &EngineSettings) {
     check.range("http.max_batch", http.max_batch, 1..=100_000);
     check.range("http.rate_per_second", http.rate_per_second, 1..=100_000);
     check.range("http.rate_burst", http.rate_burst, 1..=1_000_000);
+    check.range("http.requests_per_key", http.requests_per_key, 1..=100_000);
+    if http.bytes_under_way < http.max_body_bytes {
+        check.refuse(
+            "http.bytes_under_way",
+            format!("is {}, too small for one body of http.max_body_bytes", http.bytes_under_way),
+            format!("{} or more", http.max_body_bytes),
+        );
+    }
+    check.range("http.max_connections", http.max_connections, 8..=1_000_000);
+    check.duration("http.idle_timeout", http.idle_timeout, SECOND..=HOUR);
+    if http.metrics_bind.is_some_and(|address| address.port() != 0 && address == http.bind) {
+        check.refuse(
+            "http.metrics_bind",
+            format!("is {}, the address of http.bind", http.bind),
+            "an address of its own",
+        );
+    }
 }
 
 fn telemetry(check: &mut Check, telemetry: &TelemetrySettings) {

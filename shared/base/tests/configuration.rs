@@ -65,6 +65,27 @@ fn says(text: &str, parts: &[&str]) {
 }
 
 #[test]
+fn bounds_of_the_http_server_that_cannot_work_are_refused_by_name() {
+    let config = Config::shipped();
+    let cases = [
+        (("PERCH__HTTP__BYTES_UNDER_WAY", "8000000"), "http.bytes_under_way is 8000000, too small for one body"),
+        (("PERCH__HTTP__MAX_CONNECTIONS", "0"), "http.max_connections is 0"),
+        (("PERCH__HTTP__REQUESTS_PER_KEY", "0"), "http.requests_per_key is 0"),
+        (("PERCH__HTTP__IDLE_TIMEOUT", "1ms"), "http.idle_timeout is 1ms"),
+        (
+            ("PERCH__HTTP__METRICS_BIND", "127.0.0.1:8080"),
+            "http.metrics_bind is 127.0.0.1:8080, the address of http.bind",
+        ),
+        (("PERCH__HTTP__METRICS_BIND", "somewhere"), "http.metrics_bind"),
+    ];
+    for (variable, wrong) in cases {
+        says(&config.problem(&[variable]), &[wrong]);
+    }
+    let settings = config.settings(&[("PERCH__HTTP__METRICS_BIND", "[::]:9091")]);
+    assert_eq!(settings.http.metrics_bind.map(|address| address.port()), Some(9091));
+}
+
+#[test]
 fn an_environment_that_is_missing_or_unknown_is_refused() {
     let config = Config::shipped();
     let error = Settings::load_from(config.dir.path(), []).expect_err("nothing says which");

@@ -92,16 +92,75 @@ pub enum Replayed {
     Unreadable,
 }
 
+/// A place among dead letters, which come the latest first, and of those that died in one millisecond the one with the highest
+/// id first. It stays what it is when letters come and go, its own too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadPlace {
+    /// When its letter died, in milliseconds since 1970.
+    pub died_ms: i64,
+    /// The id of its letter as text, or whatever stands in place of one.
+    pub member: Vec<u8>,
+}
+
+impl DeadPlace {
+    /// The place right before the letters that died before `time`.
+    pub fn before(time: DateTime<Utc>) -> Self {
+        // Letters have died at whole milliseconds.
+        let part = i64::from(!time.timestamp_subsec_nanos().is_multiple_of(1_000_000));
+        Self { died_ms: time.timestamp_millis() + part, member: Vec::new() }
+    }
+
+    fn of(member: &[u8], score: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "scores are milliseconds since 1970")]
+        let died_ms = score as i64;
+        Self { died_ms, member: member.to_vec() }
+    }
+}
+
+impl From<&DeadLetter> for DeadPlace {
+    fn from(letter: &DeadLetter) -> Self {
+        Self { died_ms: letter.died_at.timestamp_millis(), member: letter.id.to_string().into_bytes() }
+    }
+}
+
+impl Ord for DeadPlace {
+    /// The earlier in the order in which letters come, the less.
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.died_ms, &other.member).cmp(&(self.died_ms, &self.member))
+    }
+}
+
+impl PartialOrd for DeadPlace {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Dead letters that come one after another.
+#[derive(Debug, Clone, Default)]
+pub struct DeadPage {
+    /// The letters. What stands among them and is none is left out.
+    pub letters: Vec<DeadLetter>,
+    /// The place of the last one, after which the next page begins; none when there were fewer than asked for.
+    pub end: Option<DeadPlace>,
+}
+
 const AT_ONCE: usize = 100;
 
 impl Queue {
-    /// Dead letters, the latest first, from the given place on. At most 1,000.
-    pub async fn dead_letters(&self, offset: usize, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+    /// Dead letters after a place, or from the first one on. At most 1,000.
+    pub async fn dead_page(&self, after: Option<&DeadPlace>, limit: usize) -> Result<DeadPage, QueueError> {
         let limit = limit.clamp(1, 1_000);
-        let mut cmd = redis::cmd("ZRANGE");
-        cmd.arg(self.keys().dead()).arg(offset).arg(offset + limit - 1).arg("REV").arg("WITHSCORES");
-        let ids: Vec<(Lossy, f64)> = self.redis().cmd("list dead letters", &cmd).await?;
-        self.letters(ids.into_iter().map(|(id, score)| (id.0, score)).collect()).await
+        let mut call = self.reading(&scripts::DEAD_PAGE);
+        call.arg(limit);
+        if let Some(DeadPlace { died_ms, member }) = after {
+            call.arg(*died_ms).arg(member);
+        }
+        let found: Vec<(Vec<u8>, f64)> = self.run("list dead letters", &call).await?;
+        let end = found.last().filter(|_| found.len() == limit).map(|(member, score)| DeadPlace::of(member, *score));
+        let named = |(member, score): (Vec<u8>, f64)| Some((String::from_utf8(member).ok()?, score));
+        let letters = self.letters(found.into_iter().filter_map(named).collect()).await?;
+        Ok(DeadPage { letters, end })
     }
 
     /// One dead letter.

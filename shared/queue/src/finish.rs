@@ -27,7 +27,7 @@ pub enum Fail {
 impl<E: Classified> From<E> for Fail {
     fn from(error: E) -> Self {
         let message = chain(&error);
-        match error.disposition() {
+        match error.for_job() {
             Disposition::Retry => Self::Retry(message),
             Disposition::RetryAfter(after) => Self::RetryAfter(after, message),
             Disposition::Wait(wait) => Self::Snooze(wait, message),

@@ -36,7 +36,7 @@ mod stored;
 pub mod testing;
 pub mod worker;
 
-pub use dead::{DeadLetter, Replay, Replayed, cause_of};
+pub use dead::{DeadLetter, DeadPage, DeadPlace, Replay, Replayed, cause_of};
 pub use enqueue::{Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, NewJob, OnConflict, WHEN_FULL};
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::QueueError;

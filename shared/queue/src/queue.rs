@@ -146,6 +146,11 @@ impl Queue {
         call
     }
 
+    /// A call of a script that only reads, with its keys and none of the arguments that the others share.
+    pub(crate) fn reading(&self, script: &'static Script) -> Call {
+        Call::new(script, &self.0.script_keys, By::Hash)
+    }
+
     /// Counts jobs of `kind` that were accepted.
     pub(crate) fn count_accepted(&self, kind: &JobKind, jobs: u64) {
         if let Some(counter) = self.0.accepted.read().unwrap_or_else(PoisonError::into_inner).get(kind) {

@@ -293,7 +293,7 @@ async fn a_discarded_letter_is_gone_and_retention_discards_the_oldest() {
     assert_eq!(world.queue.prune_some().await.expect("Redis"), 1);
     assert_eq!(world.queue.prune_some().await.expect("Redis"), 0);
     let left: HashSet<JobId> =
-        world.queue.dead_letters(0, 10).await.expect("Redis").into_iter().map(|l| l.id).collect();
+        world.queue.dead_page(None, 10).await.expect("Redis").letters.into_iter().map(|l| l.id).collect();
     assert_eq!(left, HashSet::from([ids[2], ids[3]]));
     assert_eq!(world.count(EventKind::Discarded).await, 2);
 }

@@ -139,7 +139,7 @@ async fn look(world: &World) {
     for state in [JobState::Waiting, JobState::Delayed, JobState::Running, JobState::Dead] {
         queue.list(state, 0, 100).await.expect("jobs can be listed");
     }
-    for letter in queue.dead_letters(0, 100).await.expect("dead letters can be listed") {
+    for letter in queue.dead_page(None, 100).await.expect("dead letters can be listed").letters {
         let _ = (letter.decoded(), letter.cause());
     }
     queue.workers(Duration::from_secs(60)).await.expect("workers can be listed");

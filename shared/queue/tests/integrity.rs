@@ -56,7 +56,7 @@ async fn use_it(world: &World, n: u64) {
     for state in [JobState::Waiting, JobState::Delayed, JobState::Running, JobState::Dead] {
         let _ = queue.list(state, 0, 100).await;
     }
-    let _ = queue.dead_letters(0, 100).await;
+    let _ = queue.dead_page(None, 100).await;
     let _ = (queue.pause("ann").await, queue.resume("ann").await, queue.prune_some().await);
     if let Ok(id) = id {
         let _ = queue.cancel(id, "ann", "not wanted").await;

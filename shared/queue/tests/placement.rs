@@ -32,7 +32,7 @@ async fn exercise(world: &World) {
     world.client.enqueue_with(&Chore::number(50), options).await.expect("accepted");
     world.drained().await;
     assert_eq!(world.count(EventKind::Succeeded).await, 21);
-    let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
+    let letters = world.queue.dead_page(None, 10).await.expect("Redis").letters;
     assert_eq!(letters.len(), 1);
     let replay = Replay { letter: letters[0].clone(), payload: None };
     world.queue.replay(&[replay], Duration::ZERO, "ann").await.expect("Redis");

@@ -125,7 +125,7 @@ async fn a_task_that_cannot_be_a_job_ends_in_the_dead_letters_and_holds_no_other
     let working = world.work(counting(&count));
     world.drained().await;
     assert_eq!(count.load(Ordering::Relaxed), 2);
-    let letters = world.queue.dead_letters(0, 10).await.expect("Redis");
+    let letters = world.queue.dead_page(None, 10).await.expect("Redis").letters;
     let envelope = letters[0].decoded().expect("readable");
     assert!(letters[0].last_error().contains("must not contain '|'"), "{}", letters[0].last_error());
     assert_eq!((envelope.kind.as_str(), envelope.payload.get()), ("chore", r#"{"n":2,"group":"a|b"}"#));

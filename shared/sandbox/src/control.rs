@@ -9,6 +9,7 @@ use axum::{
     routing::{delete, get},
 };
 use chrono::Utc;
+use perch_jobs::strict;
 use serde_json::{Value, json};
 
 use crate::{
@@ -39,7 +40,7 @@ async fn list(State(app): State<App>) -> Json<Value> {
 }
 
 async fn add(State(app): State<App>, bytes: Bytes) -> Response {
-    let fault: Fault = match serde_json::from_slice(&bytes) {
+    let fault: Fault = match strict::from_slice(&bytes) {
         Ok(fault) => fault,
         Err(wrong) => return refused("body", &wrong.to_string()),
     };

@@ -3,8 +3,9 @@
 //! [`Sandbox::start`] opens one listener: X under the root (`/2/…`), the models under `/v1`, and a page at `/` that shows
 //! what was posted. Watched accounts write posts, posts gather metrics, rate limits count, and faults can be injected
 //! through [`SandboxState`] or `POST /sandbox/faults`. What accounts write, delete and hide can be staged the same way, under
-//! `/sandbox/accounts`, `/sandbox/posts`, `/sandbox/flow` and `/sandbox/results`, from this machine alone. Nothing is written
-//! to disk and nothing leaves the machine.
+//! `/sandbox/accounts`, `/sandbox/posts`, `/sandbox/flow` and `/sandbox/results`, from this machine alone. No web page
+//! but the sandbox's own reaches what is under `/sandbox`, and a body there says that it is JSON. Nothing is written to disk
+//! and nothing leaves the machine.
 //!
 //! Reads take any bearer token but `bad`. Writes take OAuth 1.0a: the access token `sandbox-<username>-token` with the
 //! secret `sandbox-<username>-secret` speaks for that account, and the consumer secret is [`CONSUMER_SECRET`].
@@ -24,6 +25,7 @@ mod guard;
 mod limits;
 mod mentions;
 mod oauth;
+mod pages;
 mod picture;
 pub mod play;
 mod post;

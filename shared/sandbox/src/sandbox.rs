@@ -4,13 +4,15 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::connect_info::IntoMakeServiceWithConnectInfo};
+use axum::{Router, extract::connect_info::IntoMakeServiceWithConnectInfo, middleware::from_fn};
 use chrono::Utc;
 use tokio::{net::TcpListener, task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Plan, SandboxError, SandboxState, chat, control, reads, stage,
+    Plan, SandboxError, SandboxState, chat, control,
+    pages::no_foreign_page,
+    reads, stage,
     wire::{CuttableListener, Cutter},
     writes,
 };
@@ -140,6 +142,7 @@ fn service(app: &App) -> IntoMakeServiceWithConnectInfo<Router, Cutter> {
         .merge(chat::routes(app))
         .merge(control::routes(app))
         .merge(stage::routes(app))
+        .layer(from_fn(no_foreign_page))
         .into_make_service_with_connect_info()
 }
 

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
+use perch_jobs::strict;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
@@ -65,7 +66,7 @@ impl IntoResponse for Refused {
 }
 
 fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
-    serde_json::from_slice(bytes).map_err(|wrong| Refused::field("body", wrong.to_string()))
+    strict::from_slice(bytes).map_err(|wrong| Refused::field("body", wrong.to_string()))
 }
 
 fn named(username: &str) -> Result<(), Refused> {

@@ -8,6 +8,7 @@ use axum::{
     routing::{delete, post},
 };
 use chrono::Utc;
+use perch_jobs::strict;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -83,7 +84,7 @@ struct Repost {
 }
 
 fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| Problem::invalid("body", "", error.to_string()))
+    strict::from_slice(bytes).map_err(|error| Problem::invalid("body", "", error.to_string()))
 }
 
 fn user(caller: Caller) -> Result<Account, Problem> {

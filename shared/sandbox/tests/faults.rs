@@ -147,3 +147,39 @@ async fn a_taken_address_and_a_bad_username_are_told_at_the_start() {
     let error = Sandbox::start("127.0.0.1:0".parse().expect("an address"), options).await.expect_err("no username");
     assert!(error.to_string().contains("@capper"));
 }
+
+#[tokio::test]
+async fn a_web_page_that_is_open_in_a_browser_on_this_machine_can_break_nothing() {
+    let world = TestWorld::start().await;
+    let fault = json!({ "endpoint": "*", "kind": "unavailable" });
+    let posted = || world.client.post(world.url("/sandbox/faults")).json(&fault);
+    let asked = [
+        posted().header("origin", "https://example.com"),
+        posted().header("sec-fetch-site", "cross-site"),
+        posted().header("host", "rebound.example.com:8090"),
+        world.client.post(world.url("/sandbox/faults")).header("content-type", "text/plain").body(fault.to_string()),
+        world.client.delete(world.url("/sandbox/faults")).header("origin", "null"),
+        world
+            .client
+            .put(world.url("/sandbox/flow"))
+            .json(&json!({ "flows": false }))
+            .header("origin", "https://example.com"),
+        world
+            .client
+            .post(world.url("/sandbox/accounts/fan/posts"))
+            .json(&json!({ "text": "hi" }))
+            .header("sec-fetch-site", "same-site"),
+        world.client.get(world.url("/sandbox/state")).header("sec-fetch-site", "cross-site"),
+    ];
+    for request in asked {
+        let answer = request.send().await.expect("an answer");
+        let (status, url) = (answer.status().as_u16(), answer.url().to_string());
+        assert!([403, 415].contains(&status), "{url}: {status}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{url}");
+    }
+    let state = world.json("/sandbox/state").await;
+    let has_fan = state["accounts"].as_array().is_some_and(|all| all.iter().any(|one| one["username"] == "fan"));
+    assert!(state["faults"] == json!([]) && !has_fan, "{state}");
+    let own = posted().header("origin", world.url("")).header("sec-fetch-site", "same-origin");
+    assert_eq!(own.send().await.expect("an answer").status(), 201, "the sandbox's own page may");
+}

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use perch_base::Environment;
 use rand::RngExt as _;
@@ -8,7 +10,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Store, StoreError,
+    Listener, Store, StoreError,
     row::{readable, time, time_option, undecodable},
 };
 
@@ -122,6 +124,13 @@ fn hash(token: &SecretString) -> [u8; 32] {
     Sha256::digest(token.expose_secret().as_bytes()).into()
 }
 
+/// How long a process may go by what it knows of a key without having asked Postgres. A key that is revoked opens nothing after
+/// that, also where the news of it ([`ApiKeys::listen`]) did not arrive.
+pub const KEY_HOLDS: Duration = Duration::from_secs(30);
+
+/// Where it is told that a key was revoked; the payload is its id.
+const REVOKED: &str = "perch_keys";
+
 /// The keys of the HTTP API.
 #[derive(Debug, Clone, Copy)]
 pub struct ApiKeys<'a>(pub(crate) &'a Store);
@@ -170,18 +179,27 @@ impl ApiKeys<'_> {
         .map(readable("list API keys"))
     }
 
-    /// Revokes the key with that id or name; it is refused from now on. `None` when no such key is in use.
+    /// Revokes the key with that id or name and tells the processes that listen; the others refuse it within [`KEY_HOLDS`].
+    /// `None` when no such key is in use.
     pub async fn revoke(&self, id_or_name: &str) -> Result<Option<ApiKey>, StoreError> {
         sqlx::query_as(
-            "update api_keys set revoked_at = now()
-             where environment = $1 and (id = $2 or name = $2) and revoked_at is null
-             returning id, name, scopes, created_at, revoked_at, last_used",
+            "with revoked as (
+                 update api_keys set revoked_at = now()
+                 where environment = $1 and (id = $2 or name = $2) and revoked_at is null
+                 returning id, name, scopes, created_at, revoked_at, last_used)
+             select revoked.*, pg_notify($3, id)::text as told from revoked",
         )
         .bind(self.0.env_name())
         .bind(id_or_name)
+        .bind(REVOKED)
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on("revoke an API key"))
+    }
+
+    /// Hears the ids of keys that are revoked from now on.
+    pub async fn listen(&self) -> Listener {
+        Listener::on(self.0, REVOKED, "listen for revoked keys").await
     }
 
     /// The key that a token belongs to, if it is in use. Notes when it was used, at most once a minute.

@@ -145,6 +145,12 @@ pub enum StoreError {
         /// How many may wait.
         bound: u64,
     },
+    /// Others changed it again and again. The same call may succeed.
+    #[error("others change {what} again and again; it can be tried again")]
+    Contended {
+        /// What.
+        what: &'static str,
+    },
     /// Redis failed.
     #[error(transparent)]
     Redis(#[from] QueueError),
@@ -199,9 +205,11 @@ impl Classified for StoreError {
             | Self::Migration { .. }
             | Self::HotFull { .. }
             | Self::Pooler { .. } => Disposition::Wait(WHEN_AWAY),
-            Self::Conflict { .. } | Self::Refused { .. } | Self::Forbidden { .. } | Self::EffectSuperseded { .. } => {
-                Disposition::Retry
-            }
+            Self::Conflict { .. }
+            | Self::Refused { .. }
+            | Self::Forbidden { .. }
+            | Self::EffectSuperseded { .. }
+            | Self::Contended { .. } => Disposition::Retry,
             Self::Redis(error) => error.disposition(),
             Self::Data { .. }
             | Self::Unreadable { .. }

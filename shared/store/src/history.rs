@@ -230,20 +230,29 @@ pub struct JobFilter {
     pub before: Option<JobId>,
     /// At most so many; 0 stands for 100.
     pub limit: u32,
+    /// Without payloads, envelopes and results, which may be large.
+    pub brief: bool,
 }
 
 /// What is read of a job, column by column: a statement that asks for all of them fails in processes that run while a
 /// migration adds one.
 macro_rules! select_jobs {
     ($rest:literal) => {
+        select_jobs!("payload, envelope, result", $rest)
+    };
+    ($large:literal, $rest:literal) => {
         concat!(
-            "select id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts, run_at, created_at,
-                    started_at, finished_at, attempts, replays, worker, last_error, result, traceparent, changed_at
-             from jobs where environment = ",
+            "select id, queue, kind, state, priority, group_key, parent, max_attempts, run_at, created_at, started_at,
+                    finished_at, attempts, replays, worker, last_error, traceparent, changed_at, ",
+            $large,
+            " from jobs where environment = ",
             $rest
         )
     };
 }
+
+/// The same without what may be large.
+const BRIEFLY: &str = select_jobs!("null::jsonb as payload, null::jsonb as envelope, null::jsonb as result", "");
 
 /// What is known of jobs.
 #[derive(Debug, Clone, Copy)]
@@ -306,7 +315,8 @@ impl History<'_> {
 
     /// Jobs, newest first.
     pub async fn search(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
-        let mut query: QueryBuilder<Postgres> = QueryBuilder::new(select_jobs!(""));
+        let columns = if filter.brief { BRIEFLY } else { select_jobs!("") };
+        let mut query: QueryBuilder<Postgres> = QueryBuilder::new(columns);
         query.push_bind(self.0.env_name());
         let texts = [
             (" and queue = ", filter.queue.as_ref().map(ToString::to_string)),

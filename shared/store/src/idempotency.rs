@@ -32,17 +32,21 @@ struct Row {
 
 /// Keys removed in one step.
 const AT_ONCE: i64 = 10_000;
+/// How often a key is claimed that is taken and gone in turn, and the pause between two claims.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl IdempotencyKeys<'_> {
     /// Takes a key for a request, for `lasts`. Of callers that race exactly one gets `None`; the others get the request that
-    /// has it. `key` is the SHA-256 of caller and key, in hexadecimal.
+    /// has it. `key` is the SHA-256 of caller and key, in hexadecimal. [`StoreError::Contended`] when it ran out or was released
+    /// by another each time before it could be read.
     pub async fn claim(
         &self,
         key: &str,
         mine: &KeptRequest,
         lasts: Duration,
     ) -> Result<Option<KeptRequest>, StoreError> {
-        loop {
+        for _ in 0..TRIES {
             let claimed: Option<String> = sqlx::query_scalar(
                 "insert into idempotency_keys as kept (environment, key_hash, request, job_id, answer, expires_at)
                  values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second')
@@ -68,7 +72,9 @@ impl IdempotencyKeys<'_> {
             if let Some(kept) = self.find(key).await? {
                 return Ok(Some(kept));
             }
+            tokio::time::sleep(PAUSE).await;
         }
+        Err(StoreError::Contended { what: "an idempotency key" })
     }
 
     /// The request that has a key.

@@ -42,7 +42,7 @@ mod tracking;
 
 pub use accounts::{AccountChange, AccountRecord, Accounts, PollJob, PollNote, PollOutcome, PollTotals};
 pub use actions::{ActionKind, ActionRecord, ActionState};
-pub use api_keys::{ApiKey, ApiKeys, NewApiKey, Scope, UnknownScope};
+pub use api_keys::{ApiKey, ApiKeys, KEY_HOLDS, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
 pub use backup::{BackupFacts, Restorable};
 pub use brake::{Brake, BrakeState, Braked, CLEAR_FOR, Clear, Term, Way};
@@ -57,7 +57,7 @@ pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
-pub use listener::Listener;
+pub use listener::{Heard, Listener};
 pub use marks::{Marks, PollProgress, PollTally, PostReading};
 pub use mentions::{
     BlockedUser, Decision, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,

@@ -1,4 +1,4 @@
-//! Notifications of Postgres.
+//! Hearing what others tell over Postgres (`LISTEN`).
 
 use std::{
     future::pending,
@@ -9,13 +9,28 @@ use sqlx::postgres::PgListener;
 
 use crate::{Store, StoreError, pool::Pool};
 
+/// The pause before a session that broke is made again, so that a server that ends each at once is not asked all the time.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// Hears of what is told on one channel. A session of its own is needed for that, and made again when it breaks; while there is
 /// none, because only a pooler in transaction mode can be reached, nothing is heard.
 #[derive(Debug)]
 pub struct Listener {
     sessions: Option<Pool>,
     channel: &'static str,
+    doing: &'static str,
     open: Option<Open>,
+}
+
+/// What was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// This was told.
+    Told(String),
+    /// Nothing in that time.
+    Nothing,
+    /// There was no session for a while, and there is one again; what was told in between was missed.
+    Missed,
 }
 
 #[derive(Debug)]
@@ -24,49 +39,61 @@ struct Open {
     since: Instant,
 }
 
-const DOING: &str = "listen for new jobs";
-
 impl Listener {
-    pub(crate) async fn on(store: &Store, channel: &'static str) -> Self {
-        let mut listener = Self { sessions: store.sessions.clone(), channel, open: None };
-        let Some(sessions) = store.sessions.clone() else {
-            tracing::info!(
-                "new jobs are looked for every few seconds; DATABASE_SESSION_URL lets them be heard of at once"
-            );
-            return listener;
-        };
-        if let Err(error) = listener.connect(&sessions).await {
-            tracing::warn!(%error, "new jobs are not heard of; they are looked for every few seconds");
+    /// Listens from now on, where it can.
+    pub(crate) async fn on(store: &Store, channel: &'static str, doing: &'static str) -> Self {
+        let mut listener = Self { sessions: store.sessions.clone(), channel, doing, open: None };
+        match listener.sessions.clone() {
+            Some(sessions) => {
+                if let Err(error) = listener.connect(&sessions).await {
+                    listener.lost(&error);
+                }
+            }
+            None => tracing::info!(
+                channel,
+                "notifications do not come by way of this pooler, and what they tell is looked for every few seconds; \
+                 DATABASE_SESSION_URL lets it be heard of at once"
+            ),
         }
         listener
     }
 
-    /// Returns when something was told, or may have been while nothing was heard; after `most` at the latest.
-    pub async fn wait(&mut self, most: Duration) {
-        let _ = tokio::time::timeout(most, self.heard()).await;
+    /// Waits until something is told, at most so long.
+    pub async fn heard(&mut self, most: Duration) -> Heard {
+        tokio::time::timeout(most, self.next()).await.unwrap_or(Heard::Nothing)
     }
 
-    async fn heard(&mut self) {
+    async fn next(&mut self) -> Heard {
         let Some(sessions) = self.sessions.clone() else { return pending().await };
         // A session with a former primary stays open and hears nothing any more.
         if self.open.as_ref().is_some_and(|open| sessions.has_given_up(open.since)) {
             self.open = None;
         }
-        let heard = match &mut self.open {
-            Some(open) => open.session.recv().await.map(|_| ()).map_err(StoreError::on(DOING)),
-            None => self.connect(&sessions).await,
+        let told = match &mut self.open {
+            Some(open) => open.session.try_recv().await.map_err(StoreError::on(self.doing)),
+            None => Ok(None),
         };
-        if let Err(error) = heard {
-            tracing::warn!(%error, "new jobs are not heard of; they are looked for every few seconds");
-            self.open = None;
-            pending::<()>().await;
+        match told {
+            Ok(Some(told)) => return Heard::Told(told.payload().to_owned()),
+            Ok(None) => match self.connect(&sessions).await {
+                Ok(()) => return Heard::Missed,
+                Err(error) => self.lost(&error),
+            },
+            Err(error) => self.lost(&error),
         }
+        tokio::time::sleep(PAUSE).await;
+        Heard::Nothing
+    }
+
+    fn lost(&mut self, error: &StoreError) {
+        tracing::warn!(%error, channel = self.channel, "notifications are not heard; what they tell is looked for every few seconds");
+        self.open = None;
     }
 
     async fn connect(&mut self, sessions: &Pool) -> Result<(), StoreError> {
         let since = Instant::now();
-        let mut session = PgListener::connect_with(sessions.sessions()).await.map_err(StoreError::on(DOING))?;
-        session.listen(self.channel).await.map_err(StoreError::on(DOING))?;
+        let mut session = PgListener::connect_with(sessions.sessions()).await.map_err(StoreError::on(self.doing))?;
+        session.listen(self.channel).await.map_err(StoreError::on(self.doing))?;
         self.open = Some(Open { session, since });
         Ok(())
     }

@@ -163,7 +163,7 @@ impl Outbox<'_> {
 
     /// Hears of new rows, by a session of its own where one is to be had.
     pub async fn listen(&self) -> Listener {
-        Listener::on(self.0, CHANNEL).await
+        Listener::on(self.0, CHANNEL, "listen for new jobs").await
     }
 
     /// Removes rows of jobs that ended longer than `after` ago, and idempotency keys that have run out. Answers how many
@@ -426,7 +426,7 @@ fn waiting(row: Row) -> Option<Waiting> {
         }
         (None, request) => {
             let text = request.unwrap_or_default();
-            match serde_json::from_str::<Request>(&text) {
+            match perch_jobs::strict::from_str::<Request>(&text) {
                 Ok(request) => {
                     let attempts = request.options.max_attempts;
                     Content::Request(Box::new(request.into_job(kind.clone(), on_conflict)), attempts)

@@ -151,7 +151,7 @@ async fn new_jobs_are_heard_of_by_a_session_past_the_pooler_and_looked_for_witho
     let mut listener = store(&pooler, &database).outbox().listen().await;
     tell().await;
     let began = Instant::now();
-    listener.wait(Duration::from_secs(600)).await;
+    listener.heard(Duration::from_secs(600)).await;
     assert!(began.elapsed() < Duration::from_secs(600));
 
     let url = SecretString::from(format!("{}?pgbouncer=true", pooler.url(&database)));

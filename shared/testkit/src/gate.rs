@@ -14,6 +14,7 @@ use tokio::{
 pub struct Gate {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    resets: watch::Sender<u64>,
 }
 
 impl Gate {
@@ -36,9 +37,11 @@ impl Gate {
     fn on(listener: TcpListener, port: u16) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let (open, is_open) = watch::channel(true);
+        let (resets, reset) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((mut inside, _)) = listener.accept().await {
-                let mut is_open = is_open.clone();
+                let (mut is_open, mut reset) = (is_open.clone(), reset.clone());
+                reset.mark_unchanged();
                 tokio::spawn(async move {
                     if !*is_open.borrow() {
                         return;
@@ -47,11 +50,14 @@ impl Gate {
                     tokio::select! {
                         _ = copy_bidirectional(&mut inside, &mut outside) => {}
                         _ = is_open.wait_for(|open| !open) => {}
+                        _ = reset.changed() => {
+                            let _ = inside.set_zero_linger();
+                        }
                     }
                 });
             }
         });
-        Self { address, open }
+        Self { address, open, resets }
     }
 
     /// Where it listens.
@@ -62,6 +68,11 @@ impl Gate {
     /// Breaks all connections and lets none through.
     pub fn shut(&self) {
         self.open.send_replace(false);
+    }
+
+    /// Resets all connections, as a proxy does that forgot them, and lets new ones through.
+    pub fn reset(&self) {
+        self.resets.send_modify(|resets| *resets += 1);
     }
 
     /// Lets connections through again.

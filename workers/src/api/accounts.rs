@@ -1,21 +1,17 @@
 //! The watched accounts: list, look at, add, change, remove.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_jobs::JobId;
 use perch_store::{AccountChange, PollJob, PollTotals};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     App,
     guard::Caller,
-    input::{JsonBody, Params},
+    input::{JsonBody, Params, Path},
     problem::{Answer, Cause, Document, Problem},
 };
 use crate::producers::watch_list::{self, InvalidAccount, WatchList, Watched};
@@ -56,8 +52,8 @@ pub struct PollAnswer {
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
     /// Posts read and taken, and those left out by reason.
-    #[schema(value_type = Option<Object>)]
-    pub result: Option<serde_json::Value>,
+    #[schema(value_type = Value)]
+    pub result: Option<Value>,
     /// Why its last attempt failed.
     pub error: Option<String>,
 }
@@ -120,12 +116,15 @@ pub struct NewAccount {
     /// The time zone of that schedule, an IANA name; UTC when it is left out.
     pub timezone: Option<String>,
     /// Posts on a page, 5 to 100.
+    #[schema(minimum = 5, maximum = 100)]
     pub posts_per_poll: Option<u8>,
     /// Most pages of a poll, 1 to 64.
+    #[schema(minimum = 1, maximum = 64)]
     pub pages: Option<u8>,
     /// The age from which posts are left out, in milliseconds.
     pub max_age_ms: Option<u64>,
     /// A note, at most 500 characters.
+    #[schema(max_length = 500)]
     pub note: Option<String>,
 }
 
@@ -141,12 +140,15 @@ pub struct ChangeBody {
     /// The time zone of that schedule.
     pub timezone: Option<String>,
     /// Posts on a page, 5 to 100.
+    #[schema(minimum = 5, maximum = 100)]
     pub posts_per_poll: Option<u8>,
     /// Most pages of a poll, 1 to 64.
+    #[schema(minimum = 1, maximum = 64)]
     pub pages: Option<u8>,
     /// The age from which posts are left out, in milliseconds.
     pub max_age_ms: Option<u64>,
     /// A note, at most 500 characters.
+    #[schema(max_length = 500)]
     pub note: Option<String>,
 }
 
@@ -182,7 +184,7 @@ pub(super) async fn list(State(app): State<App>, Params(params): Params<ListPara
 ///
 /// Its settings, its latest polls, and what they came to by the reasons for which posts were left out.
 #[utoipa::path(get, path = "/accounts/{username}", tag = "accounts", operation_id = "account",
-    params(("username" = String, Path, description = "The handle, in any case.")),
+    params(("username" = String, Path, description = "The handle, in any case.", example = "sharp_sally")),
     responses(
         (status = 200, description = "The account.", body = AccountAnswer),
         (status = 404, description = "It is not watched and never was.", body = Document, content_type = "application/problem+json"),
@@ -233,7 +235,7 @@ pub(super) async fn add(
 ///
 /// A schedule of its own counts from now on: ticks that passed before are not made up for.
 #[utoipa::path(patch, path = "/accounts/{username}", tag = "accounts", operation_id = "change_account",
-    params(("username" = String, Path, description = "The handle, in any case.")), request_body = ChangeBody,
+    params(("username" = String, Path, description = "The handle, in any case.", example = "sharp_sally")), request_body = ChangeBody,
     responses(
         (status = 200, description = "The account as it is now.", body = Watched),
         (status = 404, description = "It is not watched and never was.", body = Document, content_type = "application/problem+json"),
@@ -261,7 +263,7 @@ pub(super) async fn change(
 ///
 /// Also one that the configuration names. What is known of it stays, and adding it again goes on where its polls ended.
 #[utoipa::path(delete, path = "/accounts/{username}", tag = "accounts", operation_id = "unwatch",
-    params(("username" = String, Path, description = "The handle, in any case.")),
+    params(("username" = String, Path, description = "The handle, in any case.", example = "sharp_sally")),
     responses(
         (status = 200, description = "It is not watched any more.", body = Watched),
         (status = 404, description = "It is not watched.", body = Document, content_type = "application/problem+json"),

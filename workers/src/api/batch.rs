@@ -88,7 +88,7 @@ pub(super) async fn enqueue_batch(State(app): State<App>, request: Request) -> A
         let reason = "a batch does not take it; give each job an id, which makes its repetition a duplicate";
         return Err(Problem::field(Cause::InvalidHeader, "Idempotency-Key", reason));
     }
-    let body = read_body(request, app.settings.http.max_body_bytes).await?;
+    let body = read_body(&app, request, app.settings.http.max_body_bytes).await?;
     let items = match media {
         MediaType::Json => {
             let array: Vec<&RawValue> = from_json(text(&body)?)?;

@@ -1,10 +1,6 @@
 //! Users whose mentions are not answered.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use perch_jobs::AccountId;
 use perch_store::BlockedUser;
@@ -15,7 +11,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     guard::Caller,
-    input::JsonBody,
+    input::{JsonBody, Path},
     mentions::account,
     problem::{Answer, Cause, Document, Problem},
 };
@@ -50,7 +46,7 @@ pub struct BlockedList {
 
 /// List blocked users
 #[utoipa::path(get, path = "/mentions/{account}/blocked", tag = "mentions", operation_id = "mentions_blocked",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     responses(
         (status = 200, description = "The users.", body = BlockedList),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
@@ -97,7 +93,7 @@ fn user(text: &str) -> Answer<String> {
 ///
 /// Mentions of this user are left out from now on; replies that were decided on go out.
 #[utoipa::path(post, path = "/mentions/{account}/blocked", tag = "mentions", operation_id = "mentions_block",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     request_body = BlockRequest,
     responses(
         (status = 201, description = "The user is blocked.", body = BlockAnswer),
@@ -123,8 +119,8 @@ pub(super) async fn block(
 /// Unblock a user
 #[utoipa::path(delete, path = "/mentions/{account}/blocked/{user}", tag = "mentions", operation_id = "mentions_unblock",
     params(
-        ("account" = String, Path, description = "The account, by its name in the configuration."),
-        ("user" = String, Path, description = "The handle, with or without @, or the id."),
+        ("account" = String, Path, description = "The account, by its name in the configuration.", example = "main"),
+        ("user" = String, Path, description = "The handle, with or without @, or the id.", example = "troll_42"),
     ),
     responses(
         (status = 200, description = "How the user stands; one of the configuration stays blocked.", body = BlockAnswer),

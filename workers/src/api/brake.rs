@@ -59,6 +59,7 @@ impl From<Braked> for BrakeChange {
 #[serde(deny_unknown_fields)]
 pub struct BrakeRequest {
     /// The reason, as the audit log and every job that is stopped show it: 1 to 500 characters.
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     pub reason: String,
 }
 
@@ -68,6 +69,7 @@ pub struct BrakeRequest {
 #[into_params(parameter_in = Query)]
 pub(super) struct LiftParams {
     /// The reason, as the audit log shows it: 1 to 500 characters.
+    #[param(min_length = 1, max_length = 500, pattern = r"\S")]
     reason: String,
 }
 

@@ -12,15 +12,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     App,
-    input::{Params, queues, time},
+    dead_pages::{Cursor, Pages, Walk},
+    input::{Params, parsed, queues, time},
     jobs::page,
     problem::{Answer, Document},
 };
 
-/// Letters read from Redis at once. Each may hold a payload of the largest size.
-pub(super) const AT_ONCE: usize = 100;
-/// Letters of one queue looked through for one request.
-pub(super) const LOOKED_THROUGH: usize = 100_000;
+/// Bytes of payloads after which a page ends.
+const FULL: usize = 4 * 1024 * 1024;
 
 /// Which dead letters. What is left out does not matter.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema, IntoParams)]
@@ -86,13 +85,18 @@ pub(super) struct DeadParams {
     error: Option<String>,
     /// Only of this group.
     group: Option<String>,
-    /// Only those that died before this time (RFC 3339): the time of the last one of the page before.
+    /// Only those that died before this time (RFC 3339).
     #[serde(default, deserialize_with = "time")]
     before: Option<DateTime<Utc>>,
     /// Only those that died at this time (RFC 3339) or later.
     #[serde(default, deserialize_with = "time")]
     since: Option<DateTime<Utc>>,
+    /// For the next page: `next` of the page before, as it is.
+    #[serde(default, deserialize_with = "parsed")]
+    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{16}([0-9a-f]{2})*$")]
+    after: Option<Cursor>,
     /// At most so many, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -127,8 +131,8 @@ pub struct DeadAnswer {
     pub error: String,
     /// The last error without what differs from job to job.
     pub cause: String,
-    /// Its payload.
-    #[schema(value_type = Object)]
+    /// Its payload; null when its envelope cannot be read.
+    #[schema(value_type = Value)]
     pub payload: Option<Box<RawValue>>,
 }
 
@@ -156,70 +160,36 @@ impl DeadAnswer {
 pub struct DeadList {
     /// The letters, the latest first.
     pub letters: Vec<DeadAnswer>,
+    /// What to give as `after` for the next page; null when there is none.
+    pub next: Option<String>,
 }
 
 /// List dead letters
 ///
-/// The latest first. For the next page, give the `died_at` of the last one as `before`.
+/// The latest first. For the next page, give `next` of the answer as `after`, until it is null: each letter that is there all
+/// the while is listed once. A page may have fewer letters than asked for, because they are large or because many were looked
+/// through that do not fit.
 #[utoipa::path(get, path = "/dead", tag = "dead letters", operation_id = "dead_letters", params(DeadParams),
     responses(
         (status = 200, description = "The letters.", body = DeadList),
-        (status = 400, description = "A parameter is unknown or malformed.", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn list(State(app): State<App>, Params(params): Params<DeadParams>) -> Answer<Json<DeadList>> {
-    let limit = page(params.limit)?;
+pub(super) async fn list(State(app): State<App>, Params(mut params): Params<DeadParams>) -> Answer<Json<DeadList>> {
+    let (limit, after) = (page(params.limit)?, params.after.take().map(|Cursor(place)| place));
     let filter = params.filter();
-    let mut letters = Vec::new();
-    for queue in queues(&app, filter.queue.as_deref())? {
-        let mut pages = Pages::of(&queue);
-        let full = letters.len() + limit;
-        while let Some(page) = pages.next(&filter).await? {
-            letters
-                .extend(page.iter().filter(|letter| filter.fits(letter)).map(|letter| DeadAnswer::of(&queue, letter)));
-            if letters.len() >= full {
-                break;
-            }
+    let queues = queues(&app, filter.queue.as_deref())?;
+    let mut walk = Walk::new(&queues, &filter, after);
+    let (mut letters, mut bytes) = (Vec::new(), 0);
+    while let Some((queue, letter)) = walk.next().await? {
+        if filter.fits(&letter) {
+            bytes += letter.envelope.as_ref().map_or(0, String::len);
+            letters.push(DeadAnswer::of(queue, &letter));
+        }
+        if letters.len() >= limit || bytes >= FULL {
+            break;
         }
     }
-    letters.sort_by_key(|letter| std::cmp::Reverse(letter.died_at));
-    letters.truncate(limit);
-    Ok(Json(DeadList { letters }))
-}
-
-/// The dead letters of a queue, the latest first, page by page.
-pub(super) struct Pages<'a> {
-    queue: &'a Queue,
-    offset: usize,
-    seen: usize,
-    over: bool,
-}
-
-impl<'a> Pages<'a> {
-    pub fn of(queue: &'a Queue) -> Self {
-        Self { queue, offset: 0, seen: 0, over: false }
-    }
-
-    /// The next page; nothing once the letters are over, too old for the filter, or too many to look through.
-    pub async fn next(&mut self, filter: &DeadFilter) -> Answer<Option<Vec<DeadLetter>>> {
-        if self.over || self.seen >= LOOKED_THROUGH {
-            return Ok(None);
-        }
-        let page = self.queue.dead_letters(self.offset, AT_ONCE).await?;
-        self.offset += page.len();
-        self.seen += page.len();
-        self.over = page.len() < AT_ONCE || page.last().is_some_and(|letter| filter.ends_at(letter));
-        Ok(Some(page))
-    }
-
-    /// Says that so many of the letters seen are gone, and the others have moved up.
-    pub fn moved_up(&mut self, gone: usize) {
-        self.offset = self.offset.saturating_sub(gone);
-    }
-
-    /// False when there are letters that nobody looked at.
-    pub fn is_complete(&self) -> bool {
-        self.over
-    }
+    Ok(Json(DeadList { letters, next: walk.rest().map(|place| Cursor(place).to_string()) }))
 }
 
 /// Dead letters of one cause.
@@ -260,13 +230,13 @@ pub struct DeadStats {
 #[utoipa::path(get, path = "/dead/stats", tag = "dead letters", operation_id = "dead_stats", params(DeadFilter),
     responses(
         (status = 200, description = "The groups.", body = DeadStats),
-        (status = 400, description = "A parameter is unknown or malformed.", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn stats(State(app): State<App>, Params(filter): Params<DeadFilter>) -> Answer<Json<DeadStats>> {
     let mut groups = BTreeMap::new();
     let mut complete = true;
     for queue in queues(&app, filter.queue.as_deref())? {
-        let mut pages = Pages::of(&queue);
+        let mut pages = Pages::of(&queue, &filter, None);
         while let Some(page) = pages.next(&filter).await? {
             for letter in page.iter().filter(|letter| filter.fits(letter)) {
                 add(&mut groups, &queue, letter);

@@ -46,7 +46,7 @@ pub(super) fn document() -> OpenApi {
         ("picks", "What was recommended, how it ended, and the record that it adds up to."),
         ("catalog", "Kinds, cron entries, workers."),
         ("limits", "What outside services, accounts and pools have left, and what they cost."),
-        ("probes", "For platforms and Prometheus. They need no key."),
+        ("probes", "For platforms, which need no key, and for Prometheus, which needs one that may read."),
     ];
     OpenApiBuilder::new()
         .info(

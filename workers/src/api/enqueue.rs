@@ -20,6 +20,9 @@ use super::{
     request::JobRequest,
 };
 
+/// Bytes around the payload of a single job.
+const AROUND: usize = 44 * 1024;
+
 /// What became of an enqueue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -101,7 +104,7 @@ pub(super) fn trace_of(headers: &HeaderMap) -> Option<String> {
     operation_id = "enqueue",
     request_body = JobRequest,
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions of this request one job. 1 to 255 visible ASCII characters; the same key with another body is refused."),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "Makes repetitions of this request one job. 1 to 255 visible ASCII characters; the same key with another body is refused."),
         ("traceparent" = Option<String>, Header, description = "The trace that the job belongs to (W3C Trace Context)."),
     ),
     responses(
@@ -125,7 +128,8 @@ pub(super) async fn enqueue(
         return Err(wrong_type("application/json, or to /api/v1/jobs/batch as application/x-ndjson"));
     }
     let key = idempotency::key(&headers)?;
-    let body = read_body(request, app.settings.http.max_body_bytes).await?;
+    let limit = app.settings.engine.max_payload_bytes + AROUND;
+    let body = read_body(&app, request, limit.min(app.settings.http.max_body_bytes)).await?;
     let asked: JobRequest = from_json(text(&body)?)?;
     let job = asked.into_job(&app.queues, trace_of(&headers))?;
     let Some(key) = key else {

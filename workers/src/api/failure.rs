@@ -55,6 +55,15 @@ impl From<StoreError> for Problem {
                 let words = "What Postgres holds of this cannot be read. The log names the row by the x-request-id.";
                 return Self::new(Cause::Internal, words);
             }
+            // What Postgres says of a value may name columns; what Perch says of one is for whoever sent it.
+            StoreError::Data { .. } => {
+                tracing::warn!(%error, "a request failed");
+                return Self::new(
+                    Cause::InvalidRequest,
+                    "A value of the request cannot be stored: it is out of range.",
+                );
+            }
+            StoreError::Invalid { .. } => return Self::new(Cause::InvalidRequest, format!("{error}.")),
             error => error,
         };
         match error.disposition() {

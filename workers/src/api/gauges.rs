@@ -9,6 +9,8 @@ use perch_queue::{QueueStats, Queues};
 use perch_store::{Brake, Store, Syncer};
 use tokio::sync::Mutex;
 
+use super::budget::Budget;
+
 /// How long what was read holds: many scrapes are one look.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a server may take. A scrape that waits longer is given up by Prometheus.
@@ -19,20 +21,24 @@ pub(super) struct Gauges {
     queues: Queues,
     syncer: Syncer,
     brake: Brake,
+    budget: Option<Budget>,
     last: Mutex<Option<Instant>>,
 }
 
 impl Gauges {
-    pub fn new(queues: &Queues, store: &Store, settings: &Settings) -> Self {
+    pub fn new(queues: &Queues, store: &Store, settings: &Settings, budget: Option<Budget>) -> Self {
         let names = queues.names();
         let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &names, settings.sync.batch);
         let brake = Brake::new(queues.redis().clone(), store.clone());
-        Self { queues: queues.clone(), syncer, brake, last: Mutex::new(None) }
+        Self { queues: queues.clone(), syncer, brake, budget, last: Mutex::new(None) }
     }
 
     /// Reads the queues and the lag of the sync anew. A server that is away leaves its gauges as they were, and says so in
     /// `perch_up`.
     pub async fn refresh(&self) {
+        if let Some(budget) = &self.budget {
+            bodies(budget.held());
+        }
         let mut last = self.last.lock().await;
         if last.is_some_and(|read| read.elapsed() < FRESH) {
             return;
@@ -67,6 +73,11 @@ impl Gauges {
         }
         *last = Some(Instant::now());
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no machine has 2^53 bytes")]
+fn bodies(held: usize) {
+    metrics::gauge!("perch_http_body_bytes").set(held as f64);
 }
 
 fn up(server: &'static str, is_up: bool) {
@@ -105,5 +116,13 @@ pub(super) fn describe() {
     metrics::describe_counter!("perch_http_requests_total", "Requests by route, method and status");
     metrics::describe_histogram!("perch_http_request_seconds", "Duration of requests by route and method");
     metrics::describe_counter!("perch_http_rate_limited_total", "Requests refused because their key made too many");
+    metrics::describe_gauge!("perch_http_body_bytes", "Bytes of request bodies held in memory");
+    metrics::describe_counter!(
+        "perch_http_bodies_refused_total",
+        "Bodies refused because others fill the room for them"
+    );
+    metrics::describe_gauge!("perch_http_connections", "Connections there are");
+    metrics::describe_counter!("perch_http_connections_closed_total", "Connections closed to make room for others");
+    metrics::describe_counter!("perch_idempotency_unreadable_total", "Idempotency keys whose record could not be read");
     metrics::describe_counter!("perch_audit_failures_total", "Lines that could not be written to the audit log");
 }

@@ -9,16 +9,49 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use perch_store::{ApiKey, Scope};
+use perch_base::settings::HttpSettings;
+use perch_store::{ApiKey, Scope, Store};
 use serde_json::json;
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder, path::Operation, security::SecurityRequirement};
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::{
+    Content, Ref, RefOr, ResponseBuilder, Schema, Type,
+    path::{Operation, Parameter, ParameterIn},
+    schema::SchemaType,
+    security::SecurityRequirement,
+};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     App, failure,
-    keys::NotKnown,
+    keys::{AtOnce, KeyRing, NotKnown, Pace},
     problem::{Answer, Cause, Problem},
+    server::{Connection, Until},
 };
+
+/// Seconds after which a key that has too many requests under way is worth trying again.
+const SOON: u64 = 1;
+
+/// What every request passes: who asks, how often, and how much at once.
+#[derive(Debug)]
+pub(super) struct Door {
+    store: Store,
+    http: HttpSettings,
+    keys: KeyRing,
+    pace: Pace,
+    at_once: AtOnce,
+}
+
+impl Door {
+    pub fn new(store: &Store, http: &HttpSettings) -> Self {
+        let (keys, pace, at_once) = (KeyRing::new(), Pace::new(http), AtOnce::new(http));
+        Self { store: store.clone(), http: http.clone(), keys, pace, at_once }
+    }
+
+    /// Hears which keys are revoked, until `stop`.
+    pub async fn follow_keys(&self, stop: &CancellationToken) {
+        self.keys.follow(&self.store, stop).await;
+    }
+}
 
 /// The scopes that open a group of routes: any one of them does. Scopes are independent of one another, but who may
 /// operate may also look.
@@ -61,28 +94,58 @@ pub(super) const SCHEME: &str = "key";
 
 /// Lets only keys with one of the scopes through to these routes, and describes them so. Without an API to serve, it only
 /// describes them.
-pub(super) fn guarded(app: Option<&App>, needs: Needs, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
+    door: Option<&Arc<Door>>,
+    needs: Needs,
+    mut routes: OpenApiRouter<S>,
+) -> OpenApiRouter<S> {
     for item in routes.get_openapi_mut().paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             describe(operation, needs);
         }
     }
-    match app {
-        Some(app) => routes.route_layer(middleware::from_fn_with_state((app.clone(), needs), check)),
+    match door {
+        Some(door) => routes.route_layer(middleware::from_fn_with_state((door.clone(), needs), check)),
         None => routes,
     }
 }
 
+/// Says what the operation may answer that none of them says by itself: what the door says, and what reading a path, a query or
+/// a body says.
 fn describe(operation: &mut Operation, needs: Needs) {
     let one = |scope: &Scope| SecurityRequirement::new(SCHEME, [scope.as_str()]);
     operation.security = Some(needs.0.iter().map(one).collect());
-    let refusals = [
+    let mut refusals = vec![
         ("401", "No usable key came with the request.".to_owned()),
         ("403", format!("The key lacks the scope {}.", needs.words())),
-        ("429", "The key made too many requests; Retry-After says how many seconds to wait.".to_owned()),
-        ("503", "Redis or Postgres is away; Retry-After says when to try again.".to_owned()),
+        (
+            "429",
+            "The key made too many requests, or has too many under way; Retry-After says how many seconds to wait."
+                .to_owned(),
+        ),
+        ("503", "Redis or Postgres is away, or too much is under way; Retry-After says when to try again.".to_owned()),
     ];
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        match parameter.parameter_in {
+            ParameterIn::Query => {
+                refusals.push(("400", "A parameter is unknown or malformed.".to_owned()));
+                without_nul(parameter);
+            }
+            ParameterIn::Path => refusals.push(("404", "There is no such thing.".to_owned())),
+            _ => {}
+        }
+    }
+    if operation.request_body.is_some() {
+        refusals.extend([
+            ("400", "The body is not JSON or not UTF-8.".to_owned()),
+            ("408", "The body did not arrive in time.".to_owned()),
+            ("413", "The body is too large.".to_owned()),
+            ("415", "The body has a type that is not read here.".to_owned()),
+            ("422", "The body has the wrong form; errors name the fields.".to_owned()),
+        ]);
+    }
     for (status, words) in refusals {
         let content = Content::new(Some(Ref::from_schema_name("Problem")));
         let response = ResponseBuilder::new().description(words).content("application/problem+json", content).build();
@@ -90,20 +153,35 @@ fn describe(operation: &mut Operation, needs: Needs) {
     }
 }
 
-async fn check(State((app, needs)): State<(App, Needs)>, mut request: Request, next: Next) -> Answer<Response> {
+/// Says that a text has no NUL character, unless more is said of it already.
+fn without_nul(parameter: &mut Parameter) {
+    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
+        let is_text = match &schema.schema_type {
+            SchemaType::Type(one) => *one == Type::String,
+            SchemaType::Array(several) => several.contains(&Type::String),
+            SchemaType::AnyValue => false,
+        };
+        if is_text && schema.format.is_none() && schema.enum_values.is_none() && schema.pattern.is_none() {
+            schema.pattern = Some(r"^[^\x00]*$".to_owned());
+        }
+    }
+}
+
+async fn check(State((door, needs)): State<(Arc<Door>, Needs)>, mut request: Request, next: Next) -> Answer<Response> {
     let Some(token) = bearer(request.headers()) else {
         return Err(unauthorized("Send a key in the header Authorization, as in \"Bearer perch_…\"."));
     };
-    let key = match app.keys.find(&app.store, token).await {
+    let key = match door.keys.find(&door.store, token).await {
         Ok(Some(key)) => key,
         Ok(None) => return Err(unauthorized("This key is not in use in this environment. Ask an operator for one.")),
         Err(NotKnown) => return Err(failure::postgres_is_away()),
     };
     tracing::Span::current().record("key", key.name.as_str());
-    if let Err(wait) = app.pace.take(&key.id) {
+    let connection = request.extensions().get::<Connection>().map(Connection::keyed);
+    if let Err(wait) = door.pace.take(&key.id) {
         metrics::counter!("perch_http_rate_limited_total").increment(1);
         let seconds = wait.as_secs() + 1;
-        let limit = app.settings.http.rate_per_second;
+        let limit = door.http.rate_per_second;
         let detail = format!("This key may make {limit} requests a second (http.rate_per_second). Wait {seconds} s.");
         return Err(Problem::new(Cause::RateLimited, detail).retry_after(seconds));
     }
@@ -114,8 +192,15 @@ async fn check(State((app, needs)): State<(App, Needs)>, mut request: Request, n
         let challenge = format!("Bearer realm=\"perch\", error=\"insufficient_scope\", scope=\"{scope}\"");
         return Err(Problem::new(Cause::Forbidden, detail).challenge(challenge));
     }
+    let Some(under_way) = door.at_once.take(&key.id) else {
+        metrics::counter!("perch_http_rate_limited_total").increment(1);
+        let most = door.http.requests_per_key;
+        let detail = format!("This key has {most} requests under way, as many as it may (http.requests_per_key).");
+        return Err(Problem::new(Cause::RateLimited, detail).retry_after(SOON));
+    };
     request.extensions_mut().insert(Caller(key));
-    Ok(next.run(request).await)
+    let response = next.run(request).await;
+    Ok(response.map(|body| Until::sent(body, (under_way, connection))))
 }
 
 fn unauthorized(detail: &str) -> Problem {

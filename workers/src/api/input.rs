@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{self, FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
-use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use perch_jobs::{JobId, QueueName};
+use perch_jobs::{JobId, QueueName, strict::Strict};
 use perch_queue::Queue;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use url::form_urlencoded;
 
 use super::{
     App,
+    budget::{Received, Receiving},
     problem::{Answer, Cause, Problem},
 };
 
@@ -25,28 +29,58 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// passes on.
 const DEEPEST: usize = 100;
 
-/// A body of JSON, read as `T`.
-pub(super) struct JsonBody<T>(pub T);
+/// Bytes of a body that is no bulk.
+const SMALL: usize = 64 * 1024;
+/// A body of bulk is bounded by `http.max_body_bytes` alone.
+pub(super) const BULK: usize = usize::MAX;
 
-impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+/// A body of JSON with at most `MOST` bytes, read as `T`.
+pub(super) struct JsonBody<T, const MOST: usize = SMALL>(pub T);
+
+impl<T: DeserializeOwned, const MOST: usize> FromRequest<App> for JsonBody<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Answer<Self> {
         if media_type(request.headers()) != Some(MediaType::Json) {
             return Err(wrong_type("application/json"));
         }
-        let body = read_body(request, app.settings.http.max_body_bytes).await?;
-        from_json(text(&body)?).map(Self)
+        let body = read_body(app, request, MOST.min(app.settings.http.max_body_bytes)).await?;
+        let text = text(&body)?;
+        without_nul(text)?;
+        from_json(text).map(Self)
     }
 }
 
-/// A query string, read as `T`.
+/// What a path names, read as `T`. Nothing has a name that is not UTF-8, or that has a NUL character in it.
+pub(super) struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let named = extract::Path::from_request_parts(parts, app).await;
+        match named {
+            Ok(extract::Path(named)) if !parts.uri.path().contains("%00") => Ok(Self(named)),
+            _ => {
+                let path: String = parts.uri.path().chars().take(200).collect();
+                Err(Problem::new(Cause::NotFound, format!("There is nothing at {path}: no name is written so.")))
+            }
+        }
+    }
+}
+
+/// A query string, read as `T`. No text in it may have a NUL character: Postgres holds none.
 pub(super) struct Params<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Answer<Self> {
+        let query = parts.uri.query().unwrap_or_default();
+        if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.contains('\0')) {
+            let name: String = name.chars().take(80).collect();
+            return Err(Problem::field(Cause::InvalidQuery, name, "it has a NUL character, which no text here has"));
+        }
         let read = Query::try_from_uri(&parts.uri);
         read.map(|Query(params)| Self(params)).map_err(|error| {
             let words = error.body_text();
@@ -80,22 +114,20 @@ pub(super) fn wrong_type(expected: &str) -> Problem {
 }
 
 /// The whole body, at most `limit` bytes of it.
-pub(super) async fn read_body(request: Request, limit: usize) -> Answer<Bytes> {
+pub(super) async fn read_body(app: &App, request: Request, limit: usize) -> Answer<Received> {
     let too_large = || {
-        Problem::new(
-            Cause::TooLarge,
-            format!("The body has more than {limit} bytes (http.max_body_bytes). Send it in parts."),
-        )
+        let detail = format!("The body has more than {limit} bytes, the most that is read here. Send it in parts.");
+        Problem::new(Cause::TooLarge, detail)
     };
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > limit) {
         return Err(too_large());
     }
-    let read = tokio::time::timeout(PATIENCE, collect(request.into_body(), limit));
-    match read.await {
-        Ok(Ok(Some(body))) => Ok(body),
-        Ok(Ok(None)) => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Cause::InvalidRequest, "The body broke off before its end. Send it again.")),
+    let mut received = app.budget.body();
+    match tokio::time::timeout(PATIENCE, collect(request.into_body(), limit, &mut received)).await {
+        Ok(Ok(true)) => Ok(received.whole()),
+        Ok(Ok(false)) => Err(too_large()),
+        Ok(Err(problem)) => Err(problem),
         Err(_) => {
             let detail = format!("The body did not arrive within {} seconds. Send it again.", PATIENCE.as_secs());
             Err(Problem::new(Cause::RequestTimeout, detail))
@@ -103,17 +135,44 @@ pub(super) async fn read_body(request: Request, limit: usize) -> Answer<Bytes> {
     }
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+/// False when the body has more than `limit` bytes.
+async fn collect(body: Body, limit: usize, received: &mut Receiving) -> Answer<bool> {
     let mut stream = body.into_data_stream();
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        if whole.len() + chunk.len() > limit {
-            return Ok(None);
+    while let Some(part) = stream.next().await {
+        let broken = |_| Problem::new(Cause::InvalidRequest, "The body broke off before its end. Send it again.");
+        let part = part.map_err(broken)?;
+        if received.len() + part.len() > limit {
+            return Ok(false);
         }
-        whole.extend_from_slice(&chunk);
+        received.add(&part)?;
     }
-    Ok(Some(whole.freeze()))
+    Ok(true)
+}
+
+/// Refuses JSON of which a text has a NUL character: Postgres holds none.
+fn without_nul(json: &str) -> Answer<()> {
+    // Hardly any body has it, so hardly any is read twice.
+    if json.contains("\\u0000")
+        && let Ok(value) = serde_json::from_str(json)
+        && let Some(path) = nul(&value, "$")
+    {
+        return Err(Problem::field(Cause::InvalidRequest, path, "it has a NUL character, which no text here has"));
+    }
+    Ok(())
+}
+
+/// Where a text, or a name of a field, has a NUL character.
+fn nul(value: &serde_json::Value, path: &str) -> Option<String> {
+    match value {
+        serde_json::Value::String(text) => text.contains('\0').then(|| path.to_owned()),
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().find_map(|(at, item)| nul(item, &format!("{path}[{at}]")))
+        }
+        serde_json::Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            if name.contains('\0') { Some(path.to_owned()) } else { nul(field, &format!("{path}.{name}")) }
+        }),
+        _ => None,
+    }
 }
 
 /// A body as text.
@@ -131,10 +190,11 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Answer<T> {
         return Err(Problem::new(Cause::InvalidRequest, detail));
     }
     let mut reader = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Strict::new(&mut reader)).map_err(|error| {
         let path = json_path(error.path());
         let error = error.into_inner();
-        if error.is_data() {
+        // One element too many is told as if the text broke off there.
+        if error.is_data() || serde_json::from_str::<IgnoredAny>(json).is_ok() {
             Problem::field(Cause::InvalidRequest, path, without_position(&error))
         } else {
             not_json(&error)
@@ -215,6 +275,12 @@ pub(super) fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<chrono::Dat
     text.map(read).transpose()
 }
 
+/// A number that Postgres can hold.
+pub(super) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    let number: Option<i64> = Option::deserialize(d)?;
+    number.map(|n| u64::try_from(n).map_err(|_| serde::de::Error::custom(format!("{n} is less than 0")))).transpose()
+}
+
 /// The id in a path.
 pub(super) fn job_id(text: &str) -> Answer<JobId> {
     text.parse().map_err(|error: perch_jobs::InvalidName| Problem::new(Cause::NotFound, error.to_string()))
@@ -234,7 +300,7 @@ pub(super) fn queues(app: &App, name: Option<&str>) -> Answer<Vec<Queue>> {
             let found = name.parse::<QueueName>().ok().and_then(|name| app.queues.get(&name)).cloned();
             found
                 .map(|queue| vec![queue])
-                .ok_or_else(|| Problem::field(Cause::InvalidQuery, "queue", unknown_queue(app, name)))
+                .ok_or_else(|| Problem::field(Cause::NotFound, "queue", unknown_queue(app, name)))
         }
     }
 }
@@ -283,6 +349,31 @@ mod tests {
     fn a_field_that_is_not_known_is_named() {
         let document = refused(r#"{"list":[],"lisst":[]}"#);
         assert_eq!(document.errors[0].field, "$.lisst");
+    }
+
+    #[test]
+    fn an_array_with_too_many_elements_is_json_of_another_form() {
+        #[derive(Debug, Deserialize)]
+        struct Pair {
+            #[allow(dead_code, reason = "only its reading matters here")]
+            pair: [u8; 2],
+        }
+        let document = from_json::<Pair>(r#"{"pair":[1,2,3]}"#).expect_err("one too many").into_document();
+        assert_eq!((document.status, document.errors[0].field.as_str()), (422, "$.pair"));
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        let document = refused("[[1]]");
+        assert_eq!((document.status, document.errors[0].field.as_str()), (422, "$"));
+    }
+
+    #[test]
+    fn a_nul_character_is_refused_with_its_path_and_a_backslash_before_u0000_is_none() {
+        let path = |json| without_nul(json).map_err(|problem| problem.into_document().errors[0].field.clone());
+        assert_eq!(path(r#"{"a": ["x", {"b": "\u0000"}]}"#), Err("$.a[1].b".to_owned()));
+        assert_eq!(path(r#"{"a\u0000": 1}"#), Err("$".to_owned()));
+        assert_eq!(path(r#"{"a": "\\u0000"}"#), Ok(()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use perch_jobs::{JobId, QueueName};
 use perch_queue::{EventData, JobView};
 use perch_store::{AttemptOutcome, AttemptRecord, JobRecord};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 /// Where a job stands.
@@ -266,12 +266,12 @@ pub struct JobAnswer {
     pub started_at: Option<DateTime<Utc>>,
     /// When it was done, dead, cancelled or discarded.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Its payload.
-    #[schema(value_type = Object)]
+    /// Its payload; null when its envelope cannot be read.
+    #[schema(value_type = Value)]
     pub payload: Option<Box<RawValue>>,
-    /// What its handler answered.
-    #[schema(value_type = Object)]
-    pub result: Option<serde_json::Value>,
+    /// What its handler answered; null when it answered nothing, or has not yet.
+    #[schema(value_type = Value)]
+    pub result: Option<Value>,
     /// The trace that enqueued it, as a W3C `traceparent`.
     pub traceparent: Option<String>,
     /// Its attempts, oldest first.

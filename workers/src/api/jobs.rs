@@ -1,8 +1,10 @@
 //! Looking at jobs, cancelling them, and starting them early.
 
+use std::collections::HashSet;
+
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -17,13 +19,17 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{Params, job_id, parsed, queues},
+    input::{Params, Path, job_id, parsed, queues},
     job_view::{History, JobAnswer, JobSummary, State as StateWord, attempts},
     problem::{Answer, Cause, Document, Problem},
 };
 
 /// Most jobs in one answer.
 const PAGE: usize = 1_000;
+/// Jobs read at once. Each may have a payload of the largest size.
+const AT_ONCE: usize = 100;
+/// The furthest place in a list of jobs.
+const FURTHEST: usize = 1_000_000_000;
 
 /// A job that has not finished, in whatever queue it is.
 async fn find(app: &App, id: JobId) -> Answer<Option<(Queue, JobView)>> {
@@ -50,7 +56,7 @@ fn unknown(id: JobId) -> Problem {
     path = "/jobs/{id}",
     tag = "jobs",
     operation_id = "job",
-    params(("id" = String, Path, description = "The id of the job.")),
+    params(("id" = String, Path, description = "The id of the job.", example = "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2")),
     responses(
         (status = 200, description = "The job.", body = JobAnswer),
         (status = 404, description = "There is no such job.", body = Document, content_type = "application/problem+json"),
@@ -126,13 +132,16 @@ pub(super) struct ListParams {
     /// Only in this state. Without it: those not finished, in the order running, waiting, delayed, dead.
     state: Option<StateWord>,
     /// At most so many, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Leaves out the first so many. For jobs that are not finished; without both queue and state, offset and limit
-    /// together are at most 1000.
+    /// together are at most 1000. Jobs come and go meanwhile, so a walk with it may miss some; dead letters have a list of their
+    /// own, which does not.
+    #[param(maximum = 1_000_000_000)]
     offset: Option<usize>,
     /// Only those before this id: the last one of the page before. For done, cancelled and discarded jobs.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
     before: Option<JobId>,
 }
 
@@ -155,11 +164,16 @@ pub struct JobList {
     params(ListParams),
     responses(
         (status = 200, description = "The jobs.", body = JobList),
-        (status = 400, description = "A parameter is unknown or out of range.", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "A parameter is unknown or out of range, or does not go with the others.", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn jobs(State(app): State<App>, Params(params): Params<ListParams>) -> Answer<Json<JobList>> {
     let limit = page(params.limit)?;
+    if let Some(offset) = params.offset.filter(|offset| *offset > FURTHEST) {
+        let reason = format!("it is {offset}; at most {FURTHEST} is allowed");
+        return Err(Problem::field(Cause::InvalidQuery, "offset", reason));
+    }
     let queues = queues(&app, params.queue.as_deref())?;
     let refuse = |field: &str, reason: &str| Err(Problem::field(Cause::InvalidQuery, field, reason));
     let jobs = match params.state.map(|state| (state, state.live())) {
@@ -173,6 +187,7 @@ pub(super) async fn jobs(State(app): State<App>, Params(params): Params<ListPara
                 state: Some(state.recorded()),
                 before: params.before,
                 limit: u32::try_from(limit).unwrap_or(u32::MAX),
+                brief: true,
                 ..JobFilter::default()
             };
             app.store.history().search(&filter).await?.iter().map(JobSummary::from).collect()
@@ -198,7 +213,7 @@ async fn live(
     limit: usize,
 ) -> Answer<Vec<JobSummary>> {
     if let ([queue], [state]) = (queues, states) {
-        return Ok(queue.list(*state, offset, limit).await?.iter().map(JobSummary::from).collect());
+        return listed(queue, *state, offset, limit).await;
     }
     let end = offset.saturating_add(limit);
     if end > PAGE {
@@ -209,11 +224,26 @@ async fn live(
     for state in states {
         for queue in queues {
             if found.len() < end {
-                found.extend(queue.list(*state, 0, end - found.len()).await?.iter().map(JobSummary::from));
+                found.extend(listed(queue, *state, 0, end - found.len()).await?);
             }
         }
     }
     Ok(found.into_iter().skip(offset).collect())
+}
+
+/// Jobs of a queue, read some at a time: each comes with its payload, which is not shown.
+async fn listed(queue: &Queue, state: perch_queue::JobState, offset: usize, limit: usize) -> Answer<Vec<JobSummary>> {
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    for at in (offset..offset.saturating_add(limit)).step_by(AT_ONCE) {
+        let step = AT_ONCE.min(offset + limit - at);
+        let some = queue.list(state, at, step).await?;
+        if some.is_empty() {
+            break;
+        }
+        // One that has moved on meanwhile would come again.
+        found.extend(some.iter().filter(|view| seen.insert(view.id)).map(JobSummary::from));
+    }
+    Ok(found)
 }
 
 /// The number of things to answer, from a query.
@@ -255,7 +285,7 @@ pub struct CancelAnswer {
     path = "/jobs/{id}",
     tag = "jobs",
     operation_id = "cancel",
-    params(("id" = String, Path, description = "The id of the job."), CancelParams),
+    params(("id" = String, Path, description = "The id of the job.", example = "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2"), CancelParams),
     responses(
         (status = 200, description = "It was waiting and is gone.", body = CancelAnswer),
         (status = 202, description = "It runs, and was asked to stop.", body = CancelAnswer),
@@ -315,7 +345,7 @@ pub struct RunNowAnswer {
     path = "/jobs/{id}/run-now",
     tag = "jobs",
     operation_id = "run_now",
-    params(("id" = String, Path, description = "The id of the job.")),
+    params(("id" = String, Path, description = "The id of the job.", example = "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2")),
     responses(
         (status = 200, description = "It is ready.", body = RunNowAnswer),
         (status = 404, description = "There is no such job.", body = Document, content_type = "application/problem+json"),

@@ -1,4 +1,4 @@
-//! API keys: who asks, remembered for a while, and how often each may ask.
+//! API keys: who asks, remembered for a while, how often each may ask, and how much at once.
 
 use std::{
     collections::HashMap,
@@ -9,13 +9,14 @@ use std::{
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use perch_base::settings::HttpSettings;
-use perch_store::{ApiKey, Store, StoreError};
+use perch_store::{ApiKey, Heard, KEY_HOLDS, Store, StoreError};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
-/// How long an answer of Postgres about a key holds. A revoked key works for so long at most.
-const FRESH: Duration = Duration::from_secs(30);
+/// How long an answer of Postgres about a key holds, unless the news comes sooner that the key was revoked.
+const FRESH: Duration = KEY_HOLDS;
 /// While Postgres is away, a key that worked goes on working and is asked about again after this time.
 const AWAY: Duration = Duration::from_secs(5);
 /// How long a look-up may take, waiting for its turn included.
@@ -26,6 +27,8 @@ const AT_ONCE: usize = 4;
 const MOST: usize = 10_000;
 /// No token is longer.
 const LONGEST: usize = 128;
+/// How long it is listened for revoked keys without a break.
+const LISTEN: Duration = Duration::from_secs(60);
 
 type Hash = [u8; 32];
 
@@ -95,6 +98,43 @@ impl KeyRing {
         Ok(Some(key))
     }
 
+    /// Hears which keys are revoked, until `stop`.
+    pub async fn follow(&self, store: &Store, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.listen(store) => {}
+        }
+    }
+
+    async fn listen(&self, store: &Store) {
+        let mut listener = store.api_keys().listen().await;
+        self.doubt_all();
+        loop {
+            match listener.heard(LISTEN).await {
+                Heard::Told(id) => self.forget(&id),
+                Heard::Missed => self.doubt_all(),
+                Heard::Nothing => {}
+            }
+        }
+    }
+
+    /// Forgets a key: Postgres is asked about it anew, and while Postgres is away it opens nothing.
+    fn forget(&self, id: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, entry| entry.key.as_ref().is_none_or(|key| key.id != id));
+    }
+
+    /// Asks Postgres anew about every key that comes. While it is away, those that worked go on working.
+    fn doubt_all(&self) {
+        let long_ago = Instant::now().checked_sub(FRESH);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match long_ago {
+            Some(long_ago) => known.values_mut().for_each(|entry| entry.asked = entry.asked.min(long_ago)),
+            // The machine has not run for so long.
+            None => known.clear(),
+        }
+    }
+
     fn recall(&self, hash: &Hash) -> Option<Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
     }
@@ -107,6 +147,30 @@ impl KeyRing {
         if known.len() < MOST {
             known.insert(hash, Known { key, asked });
         }
+    }
+}
+
+/// How many requests of each key are under way.
+#[derive(Debug)]
+pub(super) struct AtOnce {
+    most: usize,
+    under_way: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl AtOnce {
+    pub fn new(settings: &HttpSettings) -> Self {
+        Self { most: settings.requests_per_key, under_way: Mutex::default() }
+    }
+
+    /// Room for a request of `key` until what this answers is dropped; none when it has as many under way as it may.
+    pub fn take(&self, key: &str) -> Option<OwnedSemaphorePermit> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_key = match under_way.get(key) {
+            Some(of_key) => of_key.clone(),
+            None => under_way.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone(),
+        };
+        drop(under_way);
+        of_key.try_acquire_owned().ok()
     }
 }
 
@@ -189,11 +253,48 @@ mod tests {
         assert!(ring.known.lock().expect("no test panics with it").len() <= MOST);
     }
 
+    fn settings() -> HttpSettings {
+        let bind: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        HttpSettings {
+            bind,
+            max_body_bytes: 1,
+            max_batch: 1,
+            rate_per_second: 1,
+            rate_burst: 2,
+            requests_per_key: 2,
+            bytes_under_way: 1,
+            max_connections: 1,
+            idle_timeout: Duration::from_secs(1),
+            metrics_bind: None,
+        }
+    }
+
+    #[test]
+    fn a_key_has_only_so_many_requests_under_way_and_takes_none_from_another() {
+        let at_once = AtOnce::new(&settings());
+        let first = at_once.take("a").expect("room");
+        let second = at_once.take("a").expect("room");
+        assert!(at_once.take("a").is_none() && at_once.take("b").is_some());
+        drop(first);
+        assert!(at_once.take("a").is_some());
+        drop(second);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_revoked_opens_nothing_while_postgres_is_away() {
+        let (ring, store) = (KeyRing::new(), nobody_there());
+        let hash: Hash = Sha256::digest(b"perch_stg_one").into();
+        ring.remember(hash, Some(key()), Instant::now());
+        ring.forget("key_2");
+        ring.doubt_all();
+        assert!(ring.find(&store, "perch_stg_one").await.is_ok_and(|key| key.is_some()));
+        ring.forget("key_1");
+        assert_eq!(ring.find(&store, "perch_stg_one").await, Err(NotKnown));
+    }
+
     #[test]
     fn a_key_may_burst_and_then_has_to_wait() {
-        let bind: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-        let settings = HttpSettings { bind, max_body_bytes: 1, max_batch: 1, rate_per_second: 1, rate_burst: 2 };
-        let pace = Pace::new(&settings);
+        let pace = Pace::new(&settings());
         assert_eq!((pace.take("a"), pace.take("a")), (Ok(()), Ok(())));
         assert!(pace.take("a").expect_err("the burst is spent") <= Duration::from_secs(1));
         assert_eq!(pace.take("b"), Ok(()));

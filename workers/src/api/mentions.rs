@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PollMentions, PostId};
 use perch_store::{MentionControl, MentionFilter, MentionRecord, MentionState, RateWindows};
@@ -16,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{JsonBody, Params},
+    input::{JsonBody, Params, Path},
     jobs::page,
     problem::{Answer, Cause, Document, Problem},
 };
@@ -133,14 +130,18 @@ pub struct MentionList {
 #[into_params(parameter_in = Query)]
 pub(super) struct MentionParams {
     /// Only in this state.
-    #[param(value_type = Option<String>)]
+    #[param(
+        value_type = Option<String>,
+        pattern = "^(seen|left_out|queued|decided|sending|in_review|answered|rejected|expired|failed)$"
+    )]
     state: Option<MentionState>,
     /// Only of this author, by handle or id.
     author: Option<String>,
     /// Only those older than this mention: the last one of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-9]{1,19}$")]
     before: Option<PostId>,
     /// At most so many, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -148,7 +149,7 @@ pub(super) struct MentionParams {
 ///
 /// What became of the mentions of an account, the latest first.
 #[utoipa::path(get, path = "/mentions/{account}", tag = "mentions", operation_id = "mentions",
-    params(("account" = String, Path, description = "The account, by its name in the configuration."), MentionParams),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main"), MentionParams),
     responses(
         (status = 200, description = "The mentions.", body = MentionList),
         (status = 404, description = "The account answers no mentions, or has none with the id of `before`.", body = Document, content_type = "application/problem+json"),
@@ -180,7 +181,7 @@ pub(super) async fn list(
 ///
 /// Whether it reads and replies, how often, how far it is, what became of the mentions of the last day, and the rate limits.
 #[utoipa::path(get, path = "/mentions/{account}/status", tag = "mentions", operation_id = "mention_status",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     responses(
         (status = 200, description = "How it stands.", body = MentionStatus),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
@@ -222,7 +223,7 @@ async fn set_replying(app: &App, caller: &Caller, name: &str, running: bool) -> 
 
 /// Start reading mentions
 #[utoipa::path(post, path = "/mentions/{account}/start", tag = "mentions", operation_id = "mentions_start",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     responses(
         (status = 200, description = "They are read.", body = SwitchAnswer),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
@@ -239,7 +240,7 @@ pub(super) async fn start(
 ///
 /// Mentions that were read already are still answered; `pause` stops that.
 #[utoipa::path(post, path = "/mentions/{account}/stop", tag = "mentions", operation_id = "mentions_stop",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     responses(
         (status = 200, description = "They are not read.", body = SwitchAnswer),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
@@ -254,7 +255,7 @@ pub(super) async fn stop(
 
 /// Resume replying
 #[utoipa::path(post, path = "/mentions/{account}/resume", tag = "mentions", operation_id = "mentions_resume",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     responses(
         (status = 200, description = "Mentions are replied to.", body = SwitchAnswer),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
@@ -271,7 +272,7 @@ pub(super) async fn resume(
 ///
 /// Mentions are read and wait; those that get older than `mentions.max_age` are left out. Replies that were decided on go out.
 #[utoipa::path(post, path = "/mentions/{account}/pause", tag = "mentions", operation_id = "mentions_pause",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     responses(
         (status = 200, description = "Mentions wait.", body = SwitchAnswer),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
@@ -296,7 +297,7 @@ pub struct FetchAnswer {
 ///
 /// Whatever the interval says, and also while reading is stopped.
 #[utoipa::path(post, path = "/mentions/{account}/fetch", tag = "mentions", operation_id = "mentions_fetch",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     responses(
         (status = 202, description = "A job fetches them.", body = FetchAnswer),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
@@ -323,7 +324,7 @@ pub struct IntervalRequest {
 
 /// Set how often mentions are read
 #[utoipa::path(put, path = "/mentions/{account}/interval", tag = "mentions", operation_id = "mentions_interval",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
     request_body = IntervalRequest,
     responses(
         (status = 200, description = "It holds.", body = IntervalRequest),

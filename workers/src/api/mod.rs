@@ -8,8 +8,10 @@ mod accounts;
 mod batch;
 mod blocked;
 mod brake;
+mod budget;
 mod catalog;
 mod dead;
+mod dead_pages;
 mod docs;
 mod enqueue;
 mod failure;
@@ -31,9 +33,10 @@ mod queues;
 mod replay;
 mod request;
 mod reviews;
+mod server;
 mod spend;
 
-use std::{any::Any, future::IntoFuture as _, ops::Deref, sync::Arc, time::Duration};
+use std::{any::Any, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -52,12 +55,13 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use health::{Alive, Check, Health, Readiness};
-pub use probes::probe_router;
 pub use problem::{Cause, Document, FieldError, Problem};
 
+use budget::Budget;
 use gauges::Gauges;
-use guard::{Needs, guarded};
-use keys::{KeyRing, Pace};
+use guard::{Door, Needs, guarded};
+use probes::Measured;
+use server::Bounds;
 
 /// What the API stands on.
 #[derive(Clone)]
@@ -76,27 +80,14 @@ pub struct ApiState {
     pub health: Health,
 }
 
-/// Why the API does not serve.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    /// The listener failed.
-    #[error("the HTTP API cannot serve on {address}: {source}; is the address free and allowed?")]
-    Serve {
-        /// Where it listens.
-        address: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
 /// What the handlers share.
 #[derive(Clone)]
 struct App(Arc<Inner>);
 
 struct Inner {
     state: ApiState,
-    keys: KeyRing,
-    pace: Pace,
+    door: Arc<Door>,
+    budget: Budget,
     cron: Vec<CronEntry>,
 }
 
@@ -118,26 +109,36 @@ impl Deref for Inner {
 
 impl App {
     fn new(state: ApiState) -> Self {
-        let (keys, pace) = (KeyRing::new(), Pace::new(&state.settings.http));
+        let http = &state.settings.http;
+        let (door, budget) = (Arc::new(Door::new(&state.store, http)), Budget::new(http.bytes_under_way));
         let cron = state.settings.cron.iter().filter_map(|(name, entry)| {
             CronEntry::new(name, entry, &state.client)
                 .inspect_err(|error| tracing::error!(entry = name, %error, "a cron entry cannot be shown"))
                 .ok()
         });
         let cron = cron.collect();
-        Self(Arc::new(Inner { state, keys, pace, cron }))
+        Self(Arc::new(Inner { state, door, budget, cron }))
     }
 }
 
 /// The whole API: `/api/v1`, the probes, `/openapi.json` and `/docs`.
 pub fn router(state: ApiState) -> Router {
-    gauges::describe();
-    let gauges = Arc::new(Gauges::new(&state.queues, &state.store, &state.settings));
-    let probes = probes::routes(state.health.clone(), state.metrics.clone(), Some(gauges));
-    let app = App::new(state);
-    let (router, document) = described(Some(&app)).split_for_parts();
+    router_of(&App::new(state))
+}
+
+fn router_of(app: &App) -> Router {
+    let measured = measured(app, Some(app.budget.clone()));
+    let probes = probes::routes(&app.door, app.health.clone(), measured);
+    let (router, document) = described(Some(&app.door)).split_for_parts();
     let router = router.merge(probes).merge(docs::routes(&document, app.queues.types()));
-    covered(router.with_state(app))
+    covered(router.with_state(app.clone()))
+}
+
+/// The metrics of a process that shows the queues.
+fn measured(state: &ApiState, budget: Option<Budget>) -> Measured {
+    gauges::describe();
+    let gauges = Gauges::new(&state.queues, &state.store, &state.settings, budget);
+    Measured { metrics: state.metrics.clone(), gauges: Some(Arc::new(gauges)) }
 }
 
 /// The description of the API, as `/openapi.json` serves it.
@@ -145,14 +146,14 @@ pub fn openapi() -> OpenApi {
     described(None).into_openapi()
 }
 
-fn described(app: Option<&App>) -> OpenApiRouter<App> {
+fn described(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
     let mut document = docs::document();
     document.merge(probes::document());
-    OpenApiRouter::with_openapi(document).nest("/api/v1", version_1(app))
+    OpenApiRouter::with_openapi(document).nest("/api/v1", version_1(door))
 }
 
 /// The routes by the scope they need.
-fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
+fn version_1(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
     let enqueue = OpenApiRouter::new().routes(routes!(enqueue::enqueue)).routes(routes!(batch::enqueue_batch));
     let cancel = OpenApiRouter::new().routes(routes!(jobs::cancel));
     let read = OpenApiRouter::new()
@@ -200,10 +201,10 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(reviews::reject))
         .routes(routes!(picks::settle))
         .routes(routes!(picks::results));
-    guarded(app, Needs::ENQUEUE, enqueue)
-        .merge(guarded(app, Needs::CANCEL, cancel))
-        .merge(guarded(app, Needs::READ, read))
-        .merge(guarded(app, Needs::OPERATE, operate))
+    guarded(door, Needs::ENQUEUE, enqueue)
+        .merge(guarded(door, Needs::CANCEL, cancel))
+        .merge(guarded(door, Needs::READ, read))
+        .merge(guarded(door, Needs::OPERATE, operate))
 }
 
 /// What holds for every route: problems for what is not there, for panics too, and one look at each request.
@@ -212,6 +213,7 @@ fn covered(router: Router) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(server::drain))
         .layer(middleware::from_fn(observe::observe))
 }
 
@@ -234,38 +236,47 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
 }
 
 /// Serves the API until `shutdown`; then takes no more requests and gives those under way `engine.shutdown_grace` to end.
-pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) -> Result<(), ApiError> {
-    let (grace, health) = (state.settings.engine.shutdown_grace, state.health.clone());
-    serve_router(listener, router(state), health, grace, shutdown).await
+pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
+    let (grace, bounds) = (state.settings.engine.shutdown_grace, Bounds::of(&state.settings.http));
+    let app = App::new(state);
+    let served = serve_router(listener, router_of(&app), bounds, &app.health, grace, &shutdown);
+    tokio::join!(served, app.door.follow_keys(&shutdown));
 }
 
-/// Serves the probes alone, for a process without the API, until `shutdown`.
-pub async fn serve_probes(
-    listener: TcpListener,
-    health: Health,
-    metrics: PrometheusHandle,
-    shutdown: CancellationToken,
-) -> Result<(), ApiError> {
-    let router = probe_router(health.clone(), metrics);
-    serve_router(listener, router, health, Duration::ZERO, shutdown).await
+/// Serves `/health`, `/ready` and `/metrics` alone, for a process without the API, until `shutdown`.
+pub async fn serve_probes(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
+    let (door, bounds) = (Arc::new(Door::new(&state.store, &state.settings.http)), Bounds::of(&state.settings.http));
+    let measured = Measured { metrics: state.metrics.clone(), gauges: None };
+    let router = covered(probes::routes(&door, state.health.clone(), measured));
+    serve_router(listener, router, bounds, &state.health, Duration::ZERO, &shutdown).await;
+}
+
+/// Serves `/metrics` to everybody who reaches the listener, which belongs on a private network, until `shutdown`. With
+/// `queues`, it shows the queues too.
+pub async fn serve_metrics(listener: TcpListener, state: ApiState, queues: bool, shutdown: CancellationToken) {
+    let alone = || Measured { metrics: state.metrics.clone(), gauges: None };
+    let measured = if queues { measured(&state, None) } else { alone() };
+    let (router, bounds) = (covered(probes::metrics_routes(measured)), Bounds::of(&state.settings.http));
+    serve_router(listener, router, bounds, &state.health, Duration::ZERO, &shutdown).await;
 }
 
 async fn serve_router(
     listener: TcpListener,
     router: Router,
-    health: Health,
+    bounds: Bounds,
+    health: &Health,
     grace: Duration,
-    shutdown: CancellationToken,
-) -> Result<(), ApiError> {
-    let address = listener.local_addr().map_or_else(|_| "its address".to_owned(), |address| address.to_string());
-    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned()).into_future();
+    shutdown: &CancellationToken,
+) {
     let out_of_patience = async {
         shutdown.cancelled().await;
         health.drain();
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        served = served => served.map_err(|source| ApiError::Serve { address, source }),
-        () = out_of_patience => Ok(()),
+        // First, so that the process says that it ends before its last connection does.
+        biased;
+        () = out_of_patience => {}
+        () = server::serve(listener, router, bounds, shutdown.clone()) => {}
     }
 }

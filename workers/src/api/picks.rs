@@ -1,9 +1,6 @@
 //! Picks: list, look at, settle; the record that they come to.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_picks::{
     record::{By, Record},
@@ -19,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{JsonBody, Params, time},
+    input::{BULK, JsonBody, Params, Path, number, time},
     problem::{Answer, Cause, Document, Problem},
 };
 use crate::tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict};
@@ -45,8 +42,11 @@ pub(super) struct ListParams {
     #[serde(default, deserialize_with = "time")]
     since: Option<DateTime<Utc>>,
     /// Only those with a smaller number, for the next page.
+    #[serde(default, deserialize_with = "number")]
+    #[param(value_type = Option<i64>, minimum = 0)]
     before: Option<u64>,
     /// At most so many, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
@@ -148,7 +148,7 @@ pub struct SettleRequest {
     #[schema(example = "won")]
     pub outcome: Option<String>,
     /// What both sides scored: in the order of the pick's event, or the side it backs first.
-    #[schema(value_type = Option<Vec<f64>>, example = json!([112, 104]))]
+    #[schema(value_type = Option<Vec<f64>>, min_items = 2, max_items = 2, example = json!([112, 104]))]
     pub score: Option<[f64; 2]>,
     /// What the player of a prop has of what it counts.
     pub counted: Option<f64>,
@@ -166,6 +166,7 @@ pub struct SettleRequest {
 #[serde(deny_unknown_fields)]
 pub struct ResultsRequest {
     /// The results, at most 10,000.
+    #[schema(max_items = 10_000)]
     pub results: Vec<ResultEntry>,
     /// Says what would be settled, and writes nothing.
     #[serde(default)]
@@ -190,6 +191,7 @@ pub(super) struct RecordParams {
     #[serde(default, deserialize_with = "time")]
     until: Option<DateTime<Utc>>,
     /// Grouped by `account`, `sport`, `market`, `day`, `week`, `month` or `year`. Default account.
+    #[param(value_type = Option<String>, pattern = "^(account|sport|market|day|week|month|year)$")]
     by: Option<String>,
 }
 
@@ -266,7 +268,7 @@ pub(super) async fn list(State(app): State<App>, Params(params): Params<ListPara
 ///
 /// What it came to for each account that named it, and every settlement there was.
 #[utoipa::path(get, path = "/picks/{key}", tag = "picks", operation_id = "pick",
-    params(("key" = String, Path, description = "Its number, its key, or how its key begins.")),
+    params(("key" = String, Path, description = "Its number, its key, or how its key begins.", example = "1")),
     responses(
         (status = 200, description = "The pick.", body = PickDetails),
         (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
@@ -286,7 +288,7 @@ pub(super) async fn one(State(app): State<App>, Path(key): Path<String>) -> Answ
 /// Also one that is settled already: the last settlement holds, and the history keeps each. Every account that named the pick
 /// has it in its record, at its own odds and stake.
 #[utoipa::path(post, path = "/picks/{key}/settle", tag = "picks", operation_id = "settle_pick",
-    params(("key" = String, Path, description = "Its number, its key, or how its key begins.")), request_body = SettleRequest,
+    params(("key" = String, Path, description = "Its number, its key, or how its key begins.", example = "1")), request_body = SettleRequest,
     responses(
         (status = 200, description = "It is settled.", body = Settled),
         (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
@@ -338,7 +340,7 @@ fn entry(body: SettleRequest) -> Answer<Entry> {
 pub(super) async fn results(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    JsonBody(body): JsonBody<ResultsRequest>,
+    JsonBody(body): JsonBody<ResultsRequest, BULK>,
 ) -> Answer<Json<Imported>> {
     if body.results.len() > MOST_RESULTS {
         let reason = format!("it has {} entries; at most {MOST_RESULTS} are taken", body.results.len());
@@ -367,13 +369,11 @@ pub(super) async fn results(
 #[utoipa::path(get, path = "/record", tag = "picks", operation_id = "record", params(RecordParams),
     responses((status = 200, description = "The record.", body = RecordAnswer)))]
 pub(super) async fn record(State(app): State<App>, Params(params): Params<RecordParams>) -> Answer<Json<RecordAnswer>> {
-    let by: By = match params.by.as_deref().unwrap_or("account").parse() {
-        Ok(by) => by,
-        Err(error) => {
-            let error: perch_picks::record::UnknownGrouping = error;
-            return Err(Problem::field(Cause::InvalidQuery, "by", error.to_string()));
-        }
-    };
+    let word = params.by.as_deref().unwrap_or("account");
+    let by = word.parse().ok().filter(|by: &By| by.to_string() == word).ok_or_else(|| {
+        let unknown = perch_picks::record::UnknownGrouping(word.chars().take(80).collect());
+        Problem::field(Cause::InvalidQuery, "by", unknown.to_string())
+    })?;
     let RecordParams { account, sport, market, since, until, .. } = params;
     let filter = BetFilter { account, sport, market, since, until };
     let (total, groups) = tracking::record(&app.store, &filter, by).await.map_err(Problem::from)?;

@@ -1,4 +1,6 @@
-//! What platforms ask every process: is it alive, is it ready, what does it measure. None of it needs a key.
+//! What platforms ask every process: is it alive, is it ready, what does it measure. The first two need no key and tell
+//! nothing of what the process does. The metrics name accounts and costs: they need a key, unless they are asked for at an
+//! address of their own, which lies on a private network (`http.metrics_bind`).
 
 use std::sync::Arc;
 
@@ -14,41 +16,47 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     gauges::Gauges,
+    guard::{Door, Needs, guarded},
     health::{Alive, Health, Readiness},
 };
 
+/// What a process measures. `gauges` are there where the queues are shown too: reading them costs Redis commands, and one
+/// process that does it, the API, is enough.
 #[derive(Clone)]
-struct Probed {
-    health: Health,
-    metrics: PrometheusHandle,
-    gauges: Option<Arc<Gauges>>,
+pub(super) struct Measured {
+    pub metrics: PrometheusHandle,
+    pub gauges: Option<Arc<Gauges>>,
 }
 
 /// The probes without what they stand on.
-fn described() -> OpenApiRouter<Probed> {
-    OpenApiRouter::new().routes(routes!(health_probe)).routes(routes!(ready_probe)).routes(routes!(metrics_probe))
+fn open() -> OpenApiRouter<Health> {
+    OpenApiRouter::new().routes(routes!(health_probe)).routes(routes!(ready_probe))
+}
+
+fn measured() -> OpenApiRouter<Measured> {
+    OpenApiRouter::new().routes(routes!(metrics_probe))
 }
 
 /// The description of the probes.
 pub(super) fn document() -> OpenApi {
-    described().into_openapi()
+    let mut document = open().into_openapi();
+    document.merge(guarded(None, Needs::READ, measured()).into_openapi());
+    document
 }
 
-/// The probes; with `gauges`, the metrics show the queues too.
+/// `/health`, `/ready`, and `/metrics` for keys that `door` lets through.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(
+    door: &Arc<Door>,
     health: Health,
-    metrics: PrometheusHandle,
-    gauges: Option<Arc<Gauges>>,
+    metrics: Measured,
 ) -> Router<S> {
-    described().with_state(Probed { health, metrics, gauges }).into()
+    let guarded = guarded(Some(door), Needs::READ, measured()).with_state(metrics);
+    Router::from(open().with_state(health)).merge(Router::from(guarded))
 }
 
-/// `/health`, `/ready` and `/metrics` for a process that serves nothing else.
-///
-/// Its metrics are those of the process alone: reading the queues costs Redis commands, and one process that does it, the
-/// API, is enough.
-pub fn probe_router(health: Health, metrics: PrometheusHandle) -> Router {
-    super::covered(routes(health, metrics, None))
+/// `/metrics` for everybody who reaches it.
+pub(super) fn metrics_routes(metrics: Measured) -> Router {
+    measured().with_state(metrics).into()
 }
 
 /// Is the process alive?
@@ -56,8 +64,8 @@ pub fn probe_router(health: Health, metrics: PrometheusHandle) -> Router {
 /// Answers at once and asks nobody. A platform restarts a process that does not answer this.
 #[utoipa::path(get, path = "/health", tag = "probes", operation_id = "health",
     responses((status = 200, description = "It is.", body = Alive)))]
-async fn health_probe(State(probed): State<Probed>) -> Json<Alive> {
-    Json(probed.health.alive())
+async fn health_probe(State(health): State<Health>) -> Json<Alive> {
+    Json(health.alive())
 }
 
 /// Is the process ready?
@@ -69,20 +77,21 @@ async fn health_probe(State(probed): State<Probed>) -> Json<Alive> {
         (status = 200, description = "It is.", body = Readiness),
         (status = 503, description = "It is not; the answer says what it lacks.", body = Readiness),
     ))]
-async fn ready_probe(State(probed): State<Probed>) -> (StatusCode, Json<Readiness>) {
-    let readiness = probed.health.readiness().await;
+async fn ready_probe(State(health): State<Health>) -> (StatusCode, Json<Readiness>) {
+    let readiness = health.readiness().await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
 }
 
 /// Metrics
 ///
-/// In the text format of Prometheus. The API shows the queues too; other processes show only themselves.
+/// In the text format of Prometheus. The API shows the queues too; other processes show only themselves. At the address
+/// `http.metrics_bind`, where that is set, they need no key.
 #[utoipa::path(get, path = "/metrics", tag = "probes", operation_id = "metrics",
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain")))]
-async fn metrics_probe(State(probed): State<Probed>) -> Response {
-    if let Some(gauges) = &probed.gauges {
+async fn metrics_probe(State(measured): State<Measured>) -> Response {
+    if let Some(gauges) = &measured.gauges {
         gauges.refresh().await;
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], probed.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], measured.metrics.render()).into_response()
 }

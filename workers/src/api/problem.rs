@@ -52,13 +52,15 @@ pub enum Cause {
     QueueFull,
     /// A fault of Perch.
     Internal,
+    /// Too much is under way at once.
+    Overloaded,
     /// Redis or Postgres is away.
     Unavailable,
 }
 
 impl Cause {
     /// All of them, for the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidJson,
         Self::NotUtf8,
         Self::InvalidQuery,
@@ -79,6 +81,7 @@ impl Cause {
         Self::RateLimited,
         Self::QueueFull,
         Self::Internal,
+        Self::Overloaded,
         Self::Unavailable,
     ];
 
@@ -114,6 +117,7 @@ impl Cause {
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
             Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "queue-full", "The queue takes no more jobs"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault of Perch"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too much is under way"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available at the moment"),
         }
     }
@@ -229,9 +233,7 @@ impl Problem {
     #[must_use]
     pub fn in_body(self, parameter: &str, path: &str) -> Self {
         match self.0.document.errors.first() {
-            Some(error) if self.0.cause == Cause::InvalidQuery && error.field == parameter => {
-                Self::field(Cause::InvalidRequest, path, error.reason.clone())
-            }
+            Some(error) if error.field == parameter => Self::field(Cause::InvalidRequest, path, error.reason.clone()),
             _ => self,
         }
     }

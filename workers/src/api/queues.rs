@@ -1,9 +1,6 @@
 //! Looking at queues, pausing and resuming them.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use perch_jobs::QueueName;
@@ -15,7 +12,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     guard::Caller,
-    input::queue,
+    input::{Path, queue},
     problem::{Answer, Document, Problem},
 };
 
@@ -116,7 +113,7 @@ pub(super) async fn queues(State(app): State<App>) -> Answer<Json<QueueList>> {
 
 /// Look at a queue
 #[utoipa::path(get, path = "/queues/{queue}", tag = "queues", operation_id = "queue",
-    params(("queue" = String, Path, description = "The name of the queue.")),
+    params(("queue" = String, Path, description = "The name of the queue.", example = "extraction")),
     responses(
         (status = 200, description = "The queue.", body = QueueAnswer),
         (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
@@ -142,7 +139,7 @@ pub struct PauseAnswer {
 ///
 /// No process fetches from it until it is resumed. Running jobs go on; new jobs are accepted and wait.
 #[utoipa::path(post, path = "/queues/{queue}/pause", tag = "queues", operation_id = "pause",
-    params(("queue" = String, Path, description = "The name of the queue.")),
+    params(("queue" = String, Path, description = "The name of the queue.", example = "extraction")),
     responses(
         (status = 200, description = "It is paused.", body = PauseAnswer),
         (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
@@ -160,7 +157,7 @@ pub(super) async fn pause(
 
 /// Resume a queue
 #[utoipa::path(post, path = "/queues/{queue}/resume", tag = "queues", operation_id = "resume",
-    params(("queue" = String, Path, description = "The name of the queue.")),
+    params(("queue" = String, Path, description = "The name of the queue.", example = "extraction")),
     responses(
         (status = 200, description = "It is not paused.", body = PauseAnswer),
         (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),

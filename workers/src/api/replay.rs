@@ -12,9 +12,10 @@ use utoipa::ToSchema;
 
 use super::{
     App,
-    dead::{DeadFilter, Pages},
+    dead::DeadFilter,
+    dead_pages::Pages,
     guard::Caller,
-    input::{JsonBody, queues},
+    input::{BULK, JsonBody, queues},
     problem::{Answer, Cause, Document, Problem},
 };
 
@@ -22,7 +23,8 @@ use super::{
 const MOST: usize = 10_000;
 /// Letters of one request when it does not say.
 const USUAL: usize = 1_000;
-/// Ids looked up at once.
+/// Letters looked up by id and dealt with together, and how many of them at once.
+const IDS_AT_ONCE: usize = 100;
 const LOOKED_UP_AT_ONCE: usize = 32;
 
 /// Which dead letters to bring back or discard: by id, or by what they have in common.
@@ -30,11 +32,12 @@ const LOOKED_UP_AT_ONCE: usize = 32;
 #[serde(deny_unknown_fields)]
 pub struct DeadRequest {
     /// These letters, at most 10,000.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 10_000)]
     pub ids: Option<Vec<JobId>>,
     /// All that fit, the latest first. `{}` means every letter.
     pub filter: Option<DeadFilter>,
     /// At most so many of those that fit, 1 to 10,000. Default 1,000.
+    #[schema(minimum = 1, maximum = 10_000)]
     pub limit: Option<usize>,
     /// Only says what would be done.
     #[serde(default)]
@@ -129,7 +132,7 @@ enum Deed<'a> {
 pub(super) async fn replay(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    JsonBody(request): JsonBody<DeadRequest>,
+    JsonBody(request): JsonBody<DeadRequest, BULK>,
 ) -> Answer<Json<DeadActed>> {
     let by = caller.actor();
     let deed = if request.dry_run { Deed::SayReplay } else { Deed::Replay { by: &by } };
@@ -147,7 +150,7 @@ pub(super) async fn replay(
 pub(super) async fn discard(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    JsonBody(request): JsonBody<DeadRequest>,
+    JsonBody(request): JsonBody<DeadRequest, BULK>,
 ) -> Answer<Json<DeadActed>> {
     let by = caller.actor();
     let deed = if request.dry_run { Deed::SayDiscard } else { Deed::Discard { by: &by } };
@@ -200,7 +203,7 @@ fn checked(request: &DeadRequest) -> Answer<Selection<'_>> {
 
 async fn by_id(app: &App, ids: &[JobId], deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
     let queues = queues(app, None)?;
-    for chunk in ids.chunks(super::dead::AT_ONCE) {
+    for chunk in ids.chunks(IDS_AT_ONCE) {
         let looked_up: Vec<_> = chunk.iter().map(|id| find(&queues, *id)).collect();
         let found: Vec<Option<(usize, DeadLetter)>> =
             stream::iter(looked_up).buffered(LOOKED_UP_AT_ONCE).try_collect().await?;
@@ -230,15 +233,13 @@ async fn find(queues: &[Queue], id: JobId) -> Answer<Option<(usize, DeadLetter)>
 async fn by_filter(app: &App, filter: &DeadFilter, limit: usize, deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
     let queues = queues(app, filter.queue.as_deref()).map_err(|problem| problem.in_body("queue", "$.filter.queue"))?;
     for queue in queues {
-        let mut pages = Pages::of(&queue);
+        let mut pages = Pages::of(&queue, filter, None);
         while acted.results.len() < limit
             && let Some(page) = pages.next(filter).await?
         {
             let left = limit - acted.results.len();
             let meant = page.into_iter().filter(|letter| filter.fits(letter)).take(left).collect();
             let results = act(&queue, meant, deed).await?;
-            let gone = [DeadOutcome::Replayed, DeadOutcome::Discarded, DeadOutcome::Gone];
-            pages.moved_up(results.iter().filter(|result| gone.contains(&result.outcome)).count());
             acted.add(results);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_jobs::{JobId, JobKind, JobType, Priority, RetryPolicy, Unique, UniqueScope};
+use perch_jobs::{JobId, JobKind, JobType, Priority, RetryPolicy, Unique, UniqueScope, is_own_key, own_key_reason};
 use perch_queue::{EnqueueError, EnqueueOptions, NewJob, OnConflict, Queues};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -27,7 +27,7 @@ pub struct JobRequest {
     pub payload: Box<RawValue>,
     /// The id to give it: a ULID. While a job with this id is not finished, a second one is a duplicate and adds nothing.
     #[serde(default, deserialize_with = "parsed")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
     pub id: Option<JobId>,
     /// Not before this time. A time in the past means at once.
     #[serde(default, deserialize_with = "time")]
@@ -39,6 +39,7 @@ pub struct JobRequest {
     /// How failed attempts are repeated. What is left out of it follows the kind.
     pub retry: Option<RetryRequest>,
     /// How long one attempt may take, in milliseconds: at most 6 hours.
+    #[schema(minimum = 1, maximum = 21_600_000)]
     pub timeout_ms: Option<u64>,
     /// Dead instead of started after this time.
     #[serde(default, deserialize_with = "time")]
@@ -47,7 +48,8 @@ pub struct JobRequest {
     pub unique: Option<UniqueRequest>,
     /// What happens when another job holds the unique key. `keep` when it is left out.
     pub on_conflict: Option<ConflictWord>,
-    /// What its limits are counted by.
+    /// What its limits are counted by: 1 to 128 bytes without `|`.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[^|]*$")]
     pub group: Option<String>,
 }
 
@@ -90,10 +92,12 @@ impl From<Priority> for PriorityWord {
 #[schema(as = Retry)]
 pub struct RetryRequest {
     /// Attempts in all, 1 to 100.
+    #[schema(minimum = 1, maximum = 100)]
     pub max_attempts: Option<u32>,
     /// The longest first delay, in milliseconds.
     pub base_ms: Option<u64>,
     /// The longest delay of all, in milliseconds: at least `base_ms`, at most a day.
+    #[schema(maximum = 86_400_000)]
     pub cap_ms: Option<u64>,
 }
 
@@ -102,7 +106,8 @@ pub struct RetryRequest {
 #[serde(deny_unknown_fields)]
 #[schema(as = Unique)]
 pub struct UniqueRequest {
-    /// What must be unique within the queue: 1 to 256 bytes.
+    /// What must be unique within the queue: 1 to 256 bytes. Keys of Perch's own jobs, such as `reply:…`, are refused.
+    #[schema(min_length = 1, max_length = 256)]
     pub key: String,
     /// How long the key is held.
     pub scope: UniqueWord,
@@ -152,6 +157,10 @@ impl JobRequest {
         let job_type = self.job_type(queues)?;
         let kind: JobKind = job_type.kind.clone();
         let queue = queues.get(&job_type.queue).ok_or_else(failure::internal)?;
+        if self.unique.as_ref().is_some_and(|unique| is_own_key(&unique.key)) {
+            return Err(Problem::field(Cause::InvalidRequest, "$.unique.key", own_key_reason()));
+        }
+        job_type.check_from_outside(&self.payload).map_err(EnqueueError::Payload)?;
         let options = EnqueueOptions {
             id: self.id,
             delay: None,

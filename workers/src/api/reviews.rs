@@ -1,9 +1,6 @@
 //! The replies that people decide about.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, PostId};
 use perch_safety::Reason;
@@ -15,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App, failure,
     guard::Caller,
-    input::{JsonBody, Params},
+    input::{JsonBody, Params, Path},
     jobs::page,
     mentions::account,
     problem::{Answer, Cause, Document, Problem},
@@ -101,11 +98,12 @@ pub(super) struct ReviewParams {
     /// Only of this account.
     account: Option<String>,
     /// Only in this state: open, approved, rejected or expired.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(open|approved|rejected|expired)$")]
     state: Option<ReviewState>,
     /// Only those with a smaller number: that of the last one of the page before.
     before: Option<i64>,
     /// At most so many, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -135,7 +133,10 @@ fn refused(error: ReviewError) -> Problem {
 ///
 /// Replies that wait for a person, and those that were decided.
 #[utoipa::path(get, path = "/reviews", tag = "mentions", operation_id = "reviews", params(ReviewParams),
-    responses((status = 200, description = "The reviews.", body = ReviewList)))]
+    responses(
+        (status = 200, description = "The reviews.", body = ReviewList),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn list(State(app): State<App>, Params(params): Params<ReviewParams>) -> Answer<Json<ReviewList>> {
     let of = params.account.as_deref().map(|name| account(&app, name)).transpose()?;
     let limit = u32::try_from(page(params.limit)?).unwrap_or(u32::MAX);
@@ -146,7 +147,7 @@ pub(super) async fn list(State(app): State<App>, Params(params): Params<ReviewPa
 
 /// Look at a review
 #[utoipa::path(get, path = "/reviews/{id}", tag = "mentions", operation_id = "review",
-    params(("id" = String, Path, description = "The number of the review.")),
+    params(("id" = String, Path, description = "The number of the review.", example = "1")),
     responses(
         (status = 200, description = "The review.", body = ReviewAnswer),
         (status = 404, description = "There is no such review.", body = Document, content_type = "application/problem+json"),
@@ -170,7 +171,7 @@ pub struct ApproveRequest {
 /// It is published once, however often this is asked. The guard looks at the text again: what it flags goes out, what it refuses
 /// does not, whoever says so.
 #[utoipa::path(post, path = "/reviews/{id}/approve", tag = "mentions", operation_id = "approve",
-    params(("id" = String, Path, description = "The number of the review.")),
+    params(("id" = String, Path, description = "The number of the review.", example = "1")),
     request_body = ApproveRequest,
     responses(
         (status = 200, description = "It goes out.", body = ReviewAnswer),
@@ -205,7 +206,7 @@ pub struct RejectRequest {
 ///
 /// The mention is not answered.
 #[utoipa::path(post, path = "/reviews/{id}/reject", tag = "mentions", operation_id = "reject",
-    params(("id" = String, Path, description = "The number of the review.")),
+    params(("id" = String, Path, description = "The number of the review.", example = "1")),
     request_body = RejectRequest,
     responses(
         (status = 200, description = "It does not go out.", body = ReviewAnswer),

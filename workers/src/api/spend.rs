@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::{
     App,
     input::{Params, time},
-    problem::{Answer, Document},
+    problem::Answer,
 };
 use crate::spending::report::{SpendReport, report};
 
@@ -30,8 +30,7 @@ pub struct Time {
 /// By provider with budgets and a forecast of the month, and by bot, account and kind.
 #[utoipa::path(get, path = "/spend", tag = "limits", operation_id = "spend", params(Time),
     responses(
-        (status = 200, description = "What was spent.", body = SpendReport),
-        (status = 422, description = "A parameter is not valid.", body = Document)))]
+        (status = 200, description = "What was spent.", body = SpendReport)))]
 pub(super) async fn spend(State(app): State<App>, Params(time): Params<Time>) -> Answer<Json<SpendReport>> {
     Ok(Json(report(&app.settings, &app.store, app.queues.redis(), time.since, time.until).await?))
 }

@@ -22,7 +22,8 @@ pub(super) fn shown<'p>(services: &Services, post: &'p Post) -> &'p [Media] {
 }
 
 /// The pictures of a post. One that cannot be had for good is left out; one that is away fails the attempt, as a post may say
-/// nothing without it, unless this attempt `goes_without`.
+/// nothing without it, unless this attempt `goes_without`. One that this process is too short of something to fetch is waited
+/// for in any case.
 pub(super) async fn pictures(services: &Services, post: &Post, goes_without: bool) -> Result<Found, PictureError> {
     let mut found = Found::default();
     for media in shown(services, post) {
@@ -31,16 +32,18 @@ pub(super) async fn pictures(services: &Services, post: &Post, goes_without: boo
                 count("sent");
                 found.urls.push(picture);
             }
-            Err(error) if error.disposition() == Disposition::Never => {
-                tracing::info!(post = %post.id, %error, "the picture is left out");
-                count("left_out");
-            }
-            Err(error) if goes_without => {
-                tracing::warn!(post = %post.id, %error, "the post is read without the picture");
-                count("missing");
-                found.missing += 1;
-            }
-            Err(error) => return Err(error),
+            Err(error) => match error.for_job() {
+                Disposition::Never => {
+                    tracing::info!(post = %post.id, %error, "the picture is left out");
+                    count("left_out");
+                }
+                Disposition::Retry | Disposition::RetryAfter(_) if goes_without => {
+                    tracing::warn!(post = %post.id, %error, "the post is read without the picture");
+                    count("missing");
+                    found.missing += 1;
+                }
+                _ => return Err(error),
+            },
         }
     }
     Ok(found)

@@ -1,6 +1,7 @@
 //! Results of games as they come in over the API or from a source, and what is wrong with them.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use perch_jobs::strict;
 use perch_store::{GameRow, Players};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,10 +22,11 @@ pub struct ResultEntry {
     pub sport: String,
     /// The day of the game where it was played; may be left out beside `finished_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "2026-11-21")]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-11-21")]
     pub date: Option<NaiveDate>,
     /// Which game of both sides on that day, from 1, where they play twice. `finished_at` tells it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9)]
     pub game: Option<u32>,
     /// The home side, or the one that is named first, by its full name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +36,7 @@ pub struct ResultEntry {
     pub second: Option<String>,
     /// What the first and the second scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<f64>>, example = json!([112, 104]))]
+    #[schema(value_type = Option<Vec<f64>>, min_items = 2, max_items = 2, example = json!([112, 104]))]
     pub scores: Option<[f64; 2]>,
     /// Who won, where the scores do not say: a fight, a tennis match by games, a shoot-out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +89,7 @@ impl ResultEntry {
         if let Some(fields) = entry.as_object_mut() {
             fields.retain(|name, _| KNOWN.contains(&name.as_str()));
         }
-        serde_json::from_value(entry).map_err(|error| InvalidResult { field: "entry", reason: error.to_string() })
+        strict::from_value(entry).map_err(|error| InvalidResult { field: "entry", reason: error.to_string() })
     }
 
     /// The result as it is kept: in canonical names.

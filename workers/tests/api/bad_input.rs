@@ -62,6 +62,23 @@ async fn a_value_out_of_range_is_refused_by_its_field() {
 }
 
 #[tokio::test]
+async fn an_enqueue_key_cannot_take_the_place_of_a_reply_or_of_any_other_effect_of_perch_itself() {
+    let world = World::start().await;
+    for key in ["reply:main:1849", "comment:main:1849:0", "summary:2026-01-31", "retweet:main:1849", "publish:x"] {
+        let payload = json!({ "account": "main", "text": "mine", "effect_key": key });
+        let job = json!({ "kind": "publish_post", "payload": payload });
+        assert_eq!(world.enqueue(&job).await.problem(422, "invalid-payload").0, "$.payload.effect_key", "{key}");
+        let batch = world.request(Method::POST, "/api/v1/jobs/batch", Scope::Enqueue).json(&json!([job]));
+        assert_eq!(seen(batch).await.json()["results"][0]["status"], 422, "{key}");
+        let unique = json!({ "key": key, "scope": "done" });
+        let job = json!({ "kind": "publish_post", "payload": { "account": "main", "text": "mine" }, "unique": unique });
+        assert_eq!(world.enqueue(&job).await.problem(422, "invalid-request").0, "$.unique.key", "{key}");
+    }
+    let own = json!({ "account": "main", "text": "mine", "effect_key": "friday" });
+    assert_eq!(world.enqueue(&json!({ "kind": "publish_post", "payload": own })).await.status, 201);
+}
+
+#[tokio::test]
 async fn an_unknown_kind_is_refused_with_the_kinds_there_are() {
     let world = World::start().await;
     for kind in ["publish_tweet", "", "Kind With Spaces"] {
@@ -140,7 +157,7 @@ async fn a_query_that_cannot_be_read_is_refused_by_its_parameter() {
         ("/api/v1/jobs?offset=2000", "offset"),
         ("/api/v1/jobs?state=sleeping", "sleeping"),
         ("/api/v1/jobs?colour=blue", "colour"),
-        ("/api/v1/jobs?queue=nope", "queue"),
+        ("/api/v1/jobs?offset=2000000000&queue=extraction&state=dead", "offset"),
         ("/api/v1/jobs?state=done&offset=1", "offset"),
         ("/api/v1/jobs?before=x", "before"),
         ("/api/v1/dead?before=yesterday", "yesterday"),
@@ -159,6 +176,10 @@ async fn an_id_or_a_queue_that_is_not_there_is_not_found() {
     world.get("/api/v1/jobs/01KAJ3Z8Q0V5N6T7R8S9W0X1Y2").await.problem(404, "not-found");
     let (_, detail) = world.get("/api/v1/queues/nope").await.problem(404, "not-found");
     assert!(detail.contains("pending_posts"), "{detail}");
+    for path in ["/api/v1/jobs?queue=nope", "/api/v1/dead?queue=nope", "/api/v1/limits?account=nope"] {
+        let (field, reason) = world.get(path).await.problem(404, "not-found");
+        assert!(path.contains(&format!("{field}=nope")) && reason.contains("nope"), "{path}: {field} {reason}");
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ async fn the_brake_is_pulled_seen_and_lifted_and_the_audit_log_says_by_whom_and_
     assert_eq!(seen(pull()).await.json()["changed"], false);
     let told = world.get(BRAKE).await.json();
     assert_eq!((&told["by"], &told["reason"]), (&json!("api:operator"), &json!("wrong odds")));
-    let metrics = seen(world.bare(Method::GET, "/metrics")).await.text;
+    let metrics = world.get("/metrics").await.text;
     assert!(metrics.contains("perch_brake 1"), "{metrics}");
     let ready = seen(world.bare(Method::GET, "/ready")).await;
     assert_eq!((ready.status.as_u16(), &ready.json()["brake"]), (200, &json!("on, so nothing is published")));
@@ -72,6 +72,6 @@ async fn limits_are_shown_at_all_three_levels() {
 
     let one = world.get("/api/v1/limits?account=main").await.json();
     assert_eq!(one["api"].as_array().map(Vec::len), Some(1));
-    let (field, reason) = world.get("/api/v1/limits?account=other").await.problem(400, "invalid-query");
+    let (field, reason) = world.get("/api/v1/limits?account=other").await.problem(404, "not-found");
     assert!(field == "account" && reason.contains("configured are main"), "{field}: {reason}");
 }

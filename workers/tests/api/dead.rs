@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use perch_jobs::PollAccount;
 use perch_queue::{Fail, worker::Handlers};
 use reqwest::Method;
@@ -57,6 +59,96 @@ async fn dead_letters_are_grouped_by_cause() {
     let groups: Vec<(&Value, &Value)> =
         stats["groups"].as_array().expect("groups").iter().map(|group| (&group["cause"], &group["count"])).collect();
     assert_eq!(groups, [(&json!("there is no post #"), &json!(3)), (&json!("the account is locked"), &json!(1))]);
+}
+
+/// Has jobs of two queues die, many of them in one millisecond; answers their ids.
+async fn with_bursts(world: &World) -> BTreeSet<String> {
+    let mut redis = world.redis.raw().await;
+    let mut ids = BTreeSet::new();
+    for n in 0..60_i64 {
+        let (queue, job) = if n % 3 == 0 {
+            ("pending_posts", json!({ "kind": "publish_post", "payload": { "account": "main", "text": "a" } }))
+        } else {
+            ("extraction", json!({ "kind": "poll_account", "payload": { "username": format!("u{n}") } }))
+        };
+        let id = world.enqueue(&job).await.id();
+        let name = |part: &str| format!("stg:{{{queue}}}:{part}");
+        let died = 1_790_000_000_000_i64 + n / 20;
+        let _: () = redis::pipe()
+            .cmd("LREM")
+            .arg(name("ready:normal"))
+            .arg(0)
+            .arg(&id)
+            .ignore()
+            .cmd("ZADD")
+            .arg(name("dead"))
+            .arg(died)
+            .arg(&id)
+            .ignore()
+            .query_async(&mut redis)
+            .await
+            .expect("Redis answers");
+        ids.insert(id);
+    }
+    ids
+}
+
+/// Walks through the pages of a list until there is no next one.
+async fn walked(world: &World, query: &str, mut between: impl AsyncFnMut(&[String])) -> Vec<String> {
+    let (mut ids, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = world.get(&format!("/api/v1/dead?{query}{next}")).await.json();
+        let letters: Vec<String> = page["letters"]
+            .as_array()
+            .unwrap_or_else(|| panic!("letters in {page}"))
+            .iter()
+            .map(|letter| letter["id"].as_str().expect("an id").to_owned())
+            .collect();
+        between(&letters).await;
+        ids.extend(letters);
+        match page["next"].as_str() {
+            Some(after) => next = format!("&after={after}"),
+            None => return ids,
+        }
+        assert!(ids.len() <= 60, "the walk goes in circles: {ids:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_walk_through_the_pages_sees_every_letter_once_however_many_died_together() {
+    let world = World::start().await;
+    let ids = with_bursts(&world).await;
+    for limit in [1, 7, 20, 60, 1_000] {
+        let seen = walked(&world, &format!("limit={limit}"), async |_| ()).await;
+        assert_eq!(seen.len(), 60, "{limit} a page");
+        assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), ids, "{limit} a page");
+    }
+    let polls = walked(&world, "limit=7&kind=poll_account&queue=extraction", async |_| ()).await;
+    assert_eq!((polls.len(), polls.iter().collect::<BTreeSet<_>>().len()), (40, 40));
+    let before = chrono::DateTime::from_timestamp_millis(1_790_000_000_001).expect("a time").to_rfc3339();
+    let old = walked(&world, &format!("limit=7&before={}", before.replace('+', "%2B")), async |_| ()).await;
+    assert_eq!(old.len(), 20, "those of the first millisecond");
+}
+
+#[tokio::test]
+async fn letters_that_are_taken_away_during_a_walk_move_no_other_out_of_sight() {
+    let world = World::start().await;
+    let ids = with_bursts(&world).await;
+    let seen = walked(&world, "limit=7", async |letters| {
+        let answer = world.operate("/api/v1/dead/discard", &json!({ "ids": letters })).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    })
+    .await;
+    assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), ids);
+}
+
+#[tokio::test]
+async fn a_place_among_dead_letters_that_was_made_up_is_refused() {
+    let world = World::start().await;
+    for after in ["", "x", "2026-01-31T09:00:00Z", "AAAA"] {
+        let answer = world.get(&format!("/api/v1/dead?after={after}")).await;
+        answer.problem(400, "invalid-query");
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use perch_jobs::{JobKind, Unique, UniqueScope};
 use perch_queue::{EnqueueOptions, Ledger as _, NewJob};
 use perch_workers::relay;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use crate::world::{Seen, World, seen};
+use crate::world::{PATIENCE, Seen, World, seen};
 
 fn post(text: &str) -> Value {
     json!({ "kind": "publish_post", "payload": { "account": "main", "text": text } })
@@ -184,6 +185,77 @@ async fn a_key_that_has_run_out_is_a_new_one_and_its_row_is_removed() {
     assert_ne!(anew.id(), first.id());
     world.store.outbox().prune(std::time::Duration::ZERO).await.expect("Postgres answers");
     assert_eq!(world.sql("update idempotency_keys set expires_at = expires_at").await, 1, "that of the other is gone");
+}
+
+/// What may stand under a key of Redis that no release of Perch wrote there, each as the command that plants it.
+fn odd_values() -> Vec<redis::Cmd> {
+    let text = |value: &[u8]| {
+        let mut cmd = redis::cmd("SET");
+        cmd.arg("KEY").arg(value);
+        cmd
+    };
+    let other = |name: &str, args: &[&str]| {
+        let mut cmd = redis::cmd(name);
+        cmd.arg("KEY").arg(args);
+        cmd
+    };
+    vec![
+        text(b""),
+        text(b"\xff\xfe\x00"),
+        text(b"null"),
+        text(b"{}"),
+        text(br#"{"request":"a","id":"no id"}"#),
+        text(br#"["a","01KAJ3Z8Q0V5N6T7R8S9W0X1Y2"]"#),
+        other("RPUSH", &["a"]),
+        other("SADD", &["a"]),
+        other("ZADD", &["1", "a"]),
+        other("HSET", &["a", "b"]),
+        other("XADD", &["*", "a", "b"]),
+    ]
+}
+
+#[tokio::test]
+async fn a_key_whose_record_cannot_be_read_is_refused_at_once_and_holds_up_nothing() {
+    let world = World::start().await;
+    let keys = world.store.api_keys().list().await.expect("Postgres answers");
+    let producer = &keys.iter().find(|key| key.name == "producer").expect("it was made").id;
+    let mut redis = world.redis.raw().await;
+    for (n, planted) in odd_values().into_iter().enumerate() {
+        for job in [poll(), post("a")] {
+            let key = format!("odd-{n}-{}", job["kind"]);
+            let hash = Sha256::digest(format!("{producer}\n{key}"));
+            let hash: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let name = format!("stg:idempotency:{}", hash.concat());
+            let mut plant = redis::Cmd::new();
+            for argument in planted.args_iter() {
+                match argument {
+                    redis::Arg::Simple(b"KEY") => plant.arg(&name),
+                    redis::Arg::Simple(argument) => plant.arg(argument),
+                    _ => unreachable!("no cursor is among them"),
+                };
+            }
+            let _: redis::Value = plant.query_async(&mut redis).await.expect("it is planted");
+            let answer = tokio::time::timeout(PATIENCE, world.with_key(&key, &job)).await.expect("it is answered");
+            let (field, reason) = answer.problem(409, "conflict");
+            assert!(field == "Idempotency-Key" && reason.contains("cannot be read"), "{plant:?}: {answer:?}");
+        }
+    }
+    assert!(world.with_key("readable", &poll()).await.status.is_success());
+    assert_eq!(world.posts_in_redis().await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_of_another_release_that_cannot_be_read_is_as_good_as_one_that_was_lost() {
+    let world = World::start().await;
+    let first = world.with_key("k", &poll()).await;
+    let mut redis = world.redis.raw().await;
+    let names: Vec<String> = redis::cmd("KEYS").arg("stg:idempotency:*").query_async(&mut redis).await.expect("Redis");
+    let kept: String = redis::cmd("GET").arg(&names[0]).query_async(&mut redis).await.expect("Redis");
+    let newer = kept.replace(r#""outcome":"accepted""#, r#""outcome":"in a word of tomorrow""#);
+    assert_ne!(kept, newer);
+    let _: () = redis::cmd("SET").arg(&names[0]).arg(newer).query_async(&mut redis).await.expect("Redis");
+    let again = world.with_key("k", &poll()).await;
+    assert_eq!(outcome(&again), (200, first.id(), "true"), "{again:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::world::{World, seen};
+use crate::world::{PATIENCE, World, eventually, seen};
 
 #[tokio::test]
 async fn who_operates_may_also_look_but_not_enqueue() {
@@ -27,6 +27,19 @@ async fn a_key_of_the_other_environment_and_a_revoked_one_are_refused() {
         let request = world.bare(Method::GET, "/api/v1/queues").bearer_auth(token.expose_secret());
         seen(request).await.problem(401, "unauthorized");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_it_is_in_use_is_refused_at_once() {
+    let world = World::start().await;
+    let token = world.store.api_keys().create("in use", &[Scope::Read]).await.expect("a key").token;
+    let ask = || async { seen(world.bare(Method::GET, "/api/v1/queues").bearer_auth(token.expose_secret())).await };
+    assert_eq!(ask().await.status, 200);
+    world.store.api_keys().revoke("in use").await.expect("Postgres answers").expect("it was in use");
+    // Sooner than what is known of a key would run out.
+    assert!(PATIENCE < perch_store::KEY_HOLDS);
+    eventually("the key is refused", || async { ask().await.status == 401 }).await;
+    assert_eq!(world.get("/api/v1/queues").await.status, 200, "no other key is");
 }
 
 #[tokio::test]

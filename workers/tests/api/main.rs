@@ -3,7 +3,9 @@
 mod accounts;
 mod bad_input;
 mod batch;
+mod bodies;
 mod brake;
+mod connections;
 mod dead;
 mod enqueue;
 mod fuzz;
@@ -14,6 +16,7 @@ mod mentions;
 mod operate;
 mod picks;
 mod probes;
+mod schemathesis;
 mod security;
 mod spend;
 mod world;

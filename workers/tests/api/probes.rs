@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use perch_base::Environment;
 use perch_testkit::{TestDatabase, TestRedis};
-use perch_workers::api::{self, Health};
+use perch_workers::api;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, eventually, seen};
+use crate::world::{World, eventually, seen, settings, state};
 
 #[tokio::test]
 async fn a_process_with_everything_it_needs_is_alive_and_ready() {
@@ -36,7 +36,7 @@ async fn a_process_without_redis_is_alive_and_says_what_it_lacks() {
 async fn metrics_show_the_queues_and_the_requests() {
     let world = World::start().await;
     world.enqueue(&json!({ "kind": "poll_accounts", "payload": {}, "delay_ms": 60_000 })).await;
-    let metrics = seen(world.bare(Method::GET, "/metrics")).await;
+    let metrics = world.get("/metrics").await;
     assert!(metrics.header("content-type").starts_with("text/plain"), "{metrics:?}");
     for line in [
         r#"perch_queue_jobs{queue="extraction",state="delayed"} 1"#,
@@ -53,22 +53,41 @@ async fn metrics_show_the_queues_and_the_requests() {
 }
 
 #[tokio::test]
-async fn a_process_without_the_api_serves_the_probes_alone_and_names_a_missing_migration() {
-    perch_base::tls::install();
-    let (redis, database) = (TestRedis::claim().await, TestDatabase::empty().await);
-    let health = Health::new(redis.door(), database.store(Environment::Staging));
-    let metrics = perch_base::telemetry::metrics().expect("the recorder of this process");
+async fn metrics_of_a_private_address_need_no_key_and_nothing_else_is_there() {
+    let world = World::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let base = format!("http://{}", listener.local_addr().expect("it is bound"));
     let stop = CancellationToken::new();
-    let served = tokio::spawn(api::serve_probes(listener, health, metrics, stop.clone()));
+    let served = tokio::spawn(api::serve_metrics(listener, world.state.clone(), true, stop.clone()));
+    let get = async |path: &str| {
+        let response = reqwest::get(format!("{base}{path}")).await.expect("an answer");
+        (response.status().as_u16(), response.text().await.expect("text"))
+    };
+    let (status, text) = get("/metrics").await;
+    assert!(status == 200 && text.contains(r#"perch_queue_paused{queue="extraction"} 0"#), "{status} {text}");
+    for path in ["/health", "/api/v1/queues", "/docs"] {
+        assert_eq!(get(path).await.0, 404, "{path}");
+    }
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(20), served).await.expect("it stops in time").expect("it does not panic");
+}
+
+#[tokio::test]
+async fn a_process_without_the_api_serves_the_probes_alone_and_names_a_missing_migration() {
+    perch_base::tls::install();
+    let (redis, database) = (TestRedis::claim().await, TestDatabase::empty().await);
+    let state = state(&settings(&[]), redis.door(), database.store(Environment::Staging));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let base = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(api::serve_probes(listener, state, stop.clone()));
     let http = reqwest::Client::new();
     let get = async |path: &str| {
         let response = http.get(format!("{base}{path}")).send().await.expect("an answer");
         (response.status(), response.text().await.expect("text"))
     };
     assert_eq!(get("/health").await.0, StatusCode::OK);
-    assert_eq!(get("/metrics").await.0, StatusCode::OK);
+    assert_eq!(get("/metrics").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(get("/api/v1/queues").await.0, StatusCode::NOT_FOUND);
     let (status, text) = get("/ready").await;
     let ready: Value = serde_json::from_str(&text).expect("JSON");
@@ -79,7 +98,7 @@ async fn a_process_without_the_api_serves_the_probes_alone_and_names_a_missing_m
     assert!(ready["migrations"]["detail"].as_str().is_some_and(|words| words.contains("perch migrate")), "{ready}");
     stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(20), served).await.expect("it stops in time");
-    ended.expect("it does not panic").expect("it stops");
+    ended.expect("it does not panic");
 }
 
 #[tokio::test]

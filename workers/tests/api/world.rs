@@ -10,7 +10,7 @@ use perch_queue::{
 };
 use perch_store::{Scope, Store};
 use perch_testkit::{Gate, TestDatabase, TestRedis, free_port};
-use perch_workers::api::{self, ApiError, ApiState, Health};
+use perch_workers::api::{self, ApiState, Health};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for something before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// For a Redis that is away.
 const SHORT_TIMEOUTS: [(&str, &str); 2] =
@@ -37,7 +37,7 @@ pub struct World {
     http: reqwest::Client,
     keys: Keys,
     shutdown: CancellationToken,
-    served: JoinHandle<Result<(), ApiError>>,
+    served: JoinHandle<()>,
 }
 
 struct Keys {
@@ -88,12 +88,12 @@ impl World {
         keys: Option<Keys>,
     ) -> Self {
         perch_base::tls::install();
-        let settings = Arc::new(settings(vars));
+        let settings = settings(vars);
         let url = SecretString::from(url);
         let door = perch_queue::Redis::new(&url, &settings.redis).expect("a Redis URL");
         let store = database.store(Environment::Staging);
-        let queues = Queues::new(door.clone(), &settings, JobTypes::perch()).with_ledger(Arc::new(store.clone()));
-        let client = Client::new(queues.clone());
+        let state = state(&settings, door, store.clone());
+        let (client, health) = (state.client.clone(), state.health.clone());
         let keys = match keys {
             Some(keys) => keys,
             None => Keys {
@@ -101,15 +101,6 @@ impl World {
                 read: key(&store, "onlooker", &[Scope::Read]).await,
                 operate: key(&store, "operator", &[Scope::Operate]).await,
             },
-        };
-        let health = Health::new(door, store.clone());
-        let state = ApiState {
-            queues,
-            client: client.clone(),
-            store: store.clone(),
-            settings: settings.clone(),
-            metrics: perch_base::telemetry::metrics().expect("the recorder of this process"),
-            health: health.clone(),
         };
         let shutdown = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -129,6 +120,11 @@ impl World {
             shutdown,
             served,
         }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     pub fn queue(&self, name: &'static str) -> Queue {
@@ -201,21 +197,34 @@ impl World {
     }
 }
 
-async fn ended(shutdown: &CancellationToken, served: JoinHandle<Result<(), ApiError>>) {
+async fn ended(shutdown: &CancellationToken, served: JoinHandle<()>) {
     shutdown.cancel();
     let ended = tokio::time::timeout(PATIENCE, served).await.expect("it stops in time");
-    ended.expect("it does not panic").expect("it stops");
+    ended.expect("it does not panic");
 }
 
 async fn key(store: &Store, name: &str, scopes: &[Scope]) -> SecretString {
     store.api_keys().create(name, scopes).await.expect("a new key").token
 }
 
-fn settings(vars: &[(&str, &str)]) -> Settings {
+/// What an API, or the probes of another process, stands on.
+pub fn state(settings: &Arc<Settings>, redis: perch_queue::Redis, store: Store) -> ApiState {
+    let queues = Queues::new(redis.clone(), settings, JobTypes::perch()).with_ledger(Arc::new(store.clone()));
+    ApiState {
+        client: Client::new(queues.clone()),
+        queues,
+        settings: settings.clone(),
+        metrics: perch_base::telemetry::metrics().expect("the recorder of this process"),
+        health: Health::new(redis, store.clone()),
+        store,
+    }
+}
+
+pub fn settings(vars: &[(&str, &str)]) -> Arc<Settings> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
     let env = [("APP_ENV", "staging"), ("PERCH__ENGINE__SHUTDOWN_GRACE", "2s")];
     let vars = env.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Settings::load_from(&dir, vars).expect("the shipped configuration")
+    Arc::new(Settings::load_from(&dir, vars).expect("the shipped configuration"))
 }
 
 /// An answer, read whole.

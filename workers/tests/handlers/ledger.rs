@@ -196,6 +196,29 @@ async fn what_perch_enqueue_refuses_is_told_with_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_sql_for_the_key_of_a_reply_ends_in_the_dead_letters_with_the_reason() {
+    let world = World::start().await;
+    world.relay();
+    let pool = world.database().raw();
+    kinds_are_known(&pool).await;
+    let asked = [
+        r#"select perch_enqueue('publish_post', '{"account":"main","text":"mine","effect_key":"reply:main:1849"}')"#,
+        r#"select perch_enqueue('publish_post', '{"account":"main","text":"mine"}', unique_key => 'reply:main:1849')"#,
+    ];
+    for ask in asked {
+        let id: String =
+            sqlx::query_scalar(ask).fetch_one(&pool).await.expect("Postgres does not know whose key it is");
+        let letter = eventually("it is dead", || async {
+            let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured");
+            queue.dead_letter(id.parse().expect("a ULID")).await.expect("Redis answers")
+        })
+        .await;
+        assert!(letter.last_error().contains("belongs to Perch's own jobs"), "{ask}: {letter:?}");
+    }
+    assert_eq!(world.x.made().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_payload_does_not_fit_ends_in_the_dead_letters_with_the_reason() {
     let world = World::start().await;
     world.relay();
@@ -441,4 +464,24 @@ async fn rows_that_nobody_can_hand_over_do_not_hold_up_those_behind_them() {
     assert_eq!(world.ended(id).await.state, JobState::Done);
     let kept = world.store.outbox().backlog().await.expect("Postgres answers").waiting;
     assert_eq!(kept, 600, "what cannot be read is not thrown away");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_connection_was_reset_listens_again() {
+    let world = World::without_workers(&[]).await;
+    let (gate, url) = world.database().gated().await;
+    let store = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).expect("a URL");
+    tokio::spawn(relay::run(store, world.client.clone(), world.stop.clone()));
+    let listens = async |besides: i32| {
+        sqlx::query_scalar::<_, i32>(
+            "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %' and pid <> $1",
+        )
+        .bind(besides)
+        .fetch_optional(&world.database().raw())
+        .await
+        .expect("Postgres answers")
+    };
+    let first = eventually("it listens", || listens(0)).await;
+    gate.reset();
+    eventually("it listens again", || listens(first)).await;
 }

@@ -20,6 +20,7 @@ mod results;
 mod retweeting;
 mod reviewing;
 mod settling;
+mod shortage;
 mod spending;
 mod together;
 mod tracking;

@@ -46,11 +46,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let mut discarded = 0u64;
     for queue in &queues {
         let mut of_queue = 0;
-        let mut pages = Pages::new(queue, &args.filter, began).while_removing();
+        let mut pages = Pages::new(queue, &args.filter, began);
         while let Some(page) = pages.next().await? {
             let ids: Vec<JobId> = page.iter().map(|letter| letter.id).collect();
             let gone = queue.discard(&ids, &by).await?;
-            pages.removed(gone);
             of_queue += gone as u64;
             bar.inc(gone as u64);
         }

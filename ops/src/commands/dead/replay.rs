@@ -277,20 +277,17 @@ async fn replay_queue(
     bar: &ProgressBar,
     outcomes: &mut Outcomes,
 ) -> Result<(), OpsError> {
-    let mut pages = Pages::new(queue, &scope.args.filter, scope.began).while_removing();
+    let mut pages = Pages::new(queue, &scope.args.filter, scope.began);
     while pace.left > 0 {
         let Some(mut letters) = pages.next().await? else { break };
-        let mut removed = 0;
         while !letters.is_empty() && pace.left > 0 {
             let step: Vec<DeadLetter> = letters.drain(..pace.step().min(letters.len())).collect();
             pace.wait(step.len()).await?;
             for (_, outcome) in move_back(queue, step, scope, change).await? {
-                removed += usize::from(matches!(outcome, Replayed::Replayed | Replayed::Gone));
                 *outcomes.entry(outcome).or_default() += 1;
                 bar.inc(1);
             }
         }
-        pages.removed(removed);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! One line of NDJSON as a job.
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, JobKind, Priority, RetryPolicy, Unique};
+use perch_jobs::{JobId, JobKind, Priority, RetryPolicy, Unique, strict};
 use perch_queue::{EnqueueOptions, NewJob, OnConflict};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -54,7 +54,7 @@ pub fn read(line: &[u8], common: &Common<'_>) -> Result<NewJob, String> {
 }
 
 fn record(text: &str, common: &Common<'_>) -> Result<NewJob, String> {
-    let record: Record = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+    let record: Record = strict::from_str(text).map_err(|error| not_json(&error))?;
     let options = common.options.clone();
     let retry = common.retry(&record.kind, record.max_attempts);
     Ok(NewJob {

@@ -3,7 +3,7 @@
 use std::{fs::File, io::BufReader, path::Path};
 
 use chrono::Utc;
-use perch_jobs::{Answer, Media, Post};
+use perch_jobs::{Answer, Media, Post, strict};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -59,8 +59,8 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<Example>, OpsError> {
 
 fn example(line: Line) -> Result<Example, String> {
     let bytes = line.bytes.ok_or_else(|| format!("it is longer than {LONGEST} bytes"))?;
-    let row: Row = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("{error}; a line is an object with text and expected"))?;
+    let row: Row =
+        strict::from_slice(&bytes).map_err(|error| format!("{error}; a line is an object with text and expected"))?;
     let expected = Answer::parse(&row.expected.to_string()).map_err(|error| format!("expected: {error}"))?;
     let id = match row.id {
         Value::Null => line.number.to_string(),

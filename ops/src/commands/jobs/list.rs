@@ -163,6 +163,7 @@ async fn in_postgres(app: &App, args: &Args) -> Result<Vec<Row>, OpsError> {
             kind: args.kind.as_ref().map(ToString::to_string),
             state: Some(state),
             limit: args.limit,
+            brief: true,
             ..JobFilter::default()
         };
         rows.extend(store.history().search(&filter).await?.into_iter().map(from_record));

@@ -108,7 +108,9 @@ impl Screen<'_> {
         let mut letters = Vec::new();
         for queue in self.queues {
             workers.extend(queue.workers(SEEN_WITHIN).await?);
-            letters.extend(queue.dead_letters(0, LOOKED_AT).await?.into_iter().map(|letter| (queue.name(), letter)));
+            letters.extend(
+                queue.dead_page(None, LOOKED_AT).await?.letters.into_iter().map(|letter| (queue.name(), letter)),
+            );
         }
         self.board.workers = workers;
         self.board.causes = causes(letters.iter().map(|(name, letter)| (*name, letter)));

@@ -235,7 +235,7 @@ impl XClient {
         body: Value,
         status: u16,
     ) -> Result<(Envelope<T>, u16), XError> {
-        let mut envelope: Envelope<T> = serde_json::from_value(body).map_err(|error| XError::Decode {
+        let mut envelope: Envelope<T> = perch_jobs::strict::from_value(body).map_err(|error| XError::Decode {
             call: call.name(),
             reason: self.transport.presentable(&error.to_string()),
         })?;

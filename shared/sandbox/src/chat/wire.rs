@@ -6,6 +6,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Utc;
+use perch_jobs::strict;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -151,7 +152,7 @@ impl Asked {
 
     /// Reads a request as strictly as OpenAI does.
     pub fn read(bytes: &[u8]) -> Result<Self, Complaint> {
-        let request: Completion = match serde_json::from_slice(bytes) {
+        let request: Completion = match strict::from_slice(bytes) {
             Ok(request) => request,
             Err(wrong) => return complain("invalid_request", wrong.to_string()),
         };

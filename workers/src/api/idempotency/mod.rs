@@ -15,7 +15,7 @@ use perch_queue::Queue;
 use perch_store::Store;
 use sha2::{Digest, Sha256};
 
-use self::place::{Kept, Place};
+use self::place::{Kept, Place, Stands};
 use super::{
     enqueue::EnqueueAnswer,
     problem::{Answer, Cause, Problem},
@@ -75,27 +75,28 @@ impl Once {
     pub async fn claim(&self, id: JobId) -> Answer<Seen> {
         let mine = Kept { request: self.digest.clone(), id, answer: None };
         let known = match self.own.claim(&mine).await? {
-            Some(kept) => seen(kept, &self.digest)?,
+            Some(stands) => seen(readable(&self.own, stands)?, &self.digest)?,
             None => Seen::Never,
         };
         if matches!(known, Seen::Answered(_)) {
             return Ok(known);
         }
         // Looked for after the claim: of two requests that race with one key on different queues, one sees the other.
-        let Some(elsewhere) = self.elsewhere().await else { return Ok(known) };
-        match seen(elsewhere.clone(), &self.digest) {
-            Ok(known) => {
-                self.own.keep(&elsewhere).await?;
+        let Some(stands) = self.elsewhere().await else { return Ok(known) };
+        let elsewhere = readable(&self.other, stands);
+        match elsewhere.and_then(|kept| Ok((seen(kept.clone(), &self.digest)?, kept))) {
+            Ok((known, kept)) => {
+                self.own.keep(&kept).await?;
                 Ok(known)
             }
-            Err(reused) => {
+            Err(refused) => {
                 self.release().await;
-                Err(reused)
+                Err(refused)
             }
         }
     }
 
-    async fn elsewhere(&self) -> Option<Kept> {
+    async fn elsewhere(&self) -> Option<Stands> {
         let asked = tokio::time::timeout(PATIENCE, self.other.find()).await;
         asked
             .map_err(|late| late.to_string())
@@ -118,6 +119,24 @@ impl Once {
     pub async fn release(&self) {
         if let Err(error) = self.own.release().await {
             tracing::warn!(%error, "the idempotency key of a refused request stays claimed for a day");
+        }
+    }
+}
+
+/// The request that stands under a key. What cannot be read may have been this very request, so it is not carried out again,
+/// and nothing else is held up by it: it runs out like any other.
+fn readable(place: &Place, stands: Stands) -> Answer<Kept> {
+    match stands {
+        Stands::Request(kept) => Ok(kept),
+        Stands::Unreadable => {
+            metrics::counter!("perch_idempotency_unreadable_total").increment(1);
+            tracing::error!(
+                key = place.name(),
+                "what is kept of an idempotency key cannot be read; it runs out in a day"
+            );
+            let reason = "what is kept of it cannot be read, so it is not known which request it was; look whether the job \
+                          is there, and send a new one with a new key";
+            Err(Problem::field(Cause::Conflict, "Idempotency-Key", reason))
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Where idempotency keys are kept: those of ledger queues in Postgres, as their jobs are, those of other queues in Redis. So
 //! a key can be told as long as a job can be accepted.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use perch_jobs::JobId;
-use perch_queue::{Queue, Redis};
+use perch_queue::{Queue, QueueError, Redis};
 use perch_store::{KeptRequest, Store, StoreError};
+use redis::Script;
 use serde::{Deserialize, Serialize};
 
 use super::super::enqueue::EnqueueAnswer;
@@ -13,15 +14,34 @@ use super::super::enqueue::EnqueueAnswer;
 /// How long a key is remembered.
 const LASTS: Duration = Duration::from_secs(86_400);
 
+static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claim.lua")));
+
 /// What is known of a request with a key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Kept {
     /// The digest of its body.
     pub request: String,
     /// The id that its job was given before it was enqueued.
     pub id: JobId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<EnqueueAnswer>,
+}
+
+/// The same as it stands in Redis: another release may have given an answer that this one cannot read.
+#[derive(Debug, Deserialize)]
+struct InRedis {
+    request: String,
+    id: JobId,
+    answer: Option<serde_json::Value>,
+}
+
+/// What stands under a key.
+#[derive(Debug, Clone)]
+pub(super) enum Stands {
+    /// A request.
+    Request(Kept),
+    /// Something that this release cannot read: nobody can tell which request it was.
+    Unreadable,
 }
 
 /// A key in the place where it is kept.
@@ -42,22 +62,32 @@ impl Place {
         Self::Postgres { store: store.clone(), hash: hash.to_owned() }
     }
 
-    /// Takes the key, or answers who has it.
-    pub async fn claim(&self, mine: &Kept) -> Result<Option<Kept>, StoreError> {
+    /// The key as an operator finds it.
+    pub fn name(&self) -> &str {
         match self {
-            Self::Redis { redis, name } => claim_in_redis(redis, name, mine).await,
+            Self::Redis { name, .. } => name,
+            Self::Postgres { hash, .. } => hash,
+        }
+    }
+
+    /// Takes the key, or answers who has it.
+    pub async fn claim(&self, mine: &Kept) -> Result<Option<Stands>, StoreError> {
+        match self {
+            Self::Redis { redis, name } => Ok(claim_in_redis(redis, name, mine).await?),
             Self::Postgres { store, hash } => {
                 let kept = store.idempotency_keys().claim(hash, &stored(mine), LASTS).await?;
-                Ok(kept.map(read))
+                Ok(kept.map(|kept| Stands::Request(read(kept))))
             }
         }
     }
 
     /// Who has the key.
-    pub async fn find(&self) -> Result<Option<Kept>, StoreError> {
+    pub async fn find(&self) -> Result<Option<Stands>, StoreError> {
         match self {
-            Self::Redis { redis, name } => find_in_redis(redis, name).await,
-            Self::Postgres { store, hash } => Ok(store.idempotency_keys().find(hash).await?.map(read)),
+            Self::Redis { redis, name } => Ok(find_in_redis(redis, name).await?),
+            Self::Postgres { store, hash } => {
+                Ok(store.idempotency_keys().find(hash).await?.map(|kept| Stands::Request(read(kept))))
+            }
         }
     }
 
@@ -87,26 +117,38 @@ impl Place {
     }
 }
 
-async fn claim_in_redis(redis: &Redis, name: &str, mine: &Kept) -> Result<Option<Kept>, StoreError> {
-    loop {
-        let mut set = redis::cmd("SET");
-        set.arg(name).arg(encode(mine)).arg("NX").arg("EX").arg(LASTS.as_secs());
-        let claimed: Option<String> = redis.cmd("claim an idempotency key", &set).await?;
-        if claimed.is_some() {
-            return Ok(None);
-        }
-        // None when it ran out between the two commands.
-        if let Some(kept) = find_in_redis(redis, name).await? {
-            return Ok(Some(kept));
-        }
+/// One call, whatever stands under the key: nothing here is tried again.
+async fn claim_in_redis(redis: &Redis, name: &str, mine: &Kept) -> Result<Option<Stands>, QueueError> {
+    let (name, mine) = (name.to_owned(), encode(mine));
+    let answer: (u8, Option<Vec<u8>>) = redis
+        .call("claim an idempotency key", |mut conn| async move {
+            let mut claim = CLAIM.key(name);
+            let answer: Vec<redis::Value> = claim.arg(mine).arg(LASTS.as_secs()).invoke_async(&mut conn).await?;
+            let mut answer = answer.into_iter();
+            let code = answer.next().map(redis::from_redis_value).transpose()?.unwrap_or_default();
+            Ok((code, answer.next().map(redis::from_redis_value).transpose()?))
+        })
+        .await?;
+    Ok(match answer {
+        (0, _) => None,
+        (_, held) => Some(held.map_or(Stands::Unreadable, |held| decode(&held))),
+    })
+}
+
+async fn find_in_redis(redis: &Redis, name: &str) -> Result<Option<Stands>, QueueError> {
+    let mut get = redis::cmd("GET");
+    get.arg(name);
+    match redis.cmd::<Option<Vec<u8>>>("read an idempotency key", &get).await {
+        Ok(held) => Ok(held.map(|held| decode(&held))),
+        Err(QueueError::Refused { source, .. }) if source.code() == Some("WRONGTYPE") => Ok(Some(Stands::Unreadable)),
+        Err(error) => Err(error),
     }
 }
 
-async fn find_in_redis(redis: &Redis, name: &str) -> Result<Option<Kept>, StoreError> {
-    let mut get = redis::cmd("GET");
-    get.arg(name);
-    let kept: Option<String> = redis.cmd("read an idempotency key", &get).await?;
-    Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()))
+fn decode(held: &[u8]) -> Stands {
+    serde_json::from_slice(held).map_or(Stands::Unreadable, |InRedis { request, id, answer }| {
+        Stands::Request(read(KeptRequest { request, job: id, answer }))
+    })
 }
 
 fn encode(kept: &Kept) -> String {

@@ -1,0 +1,115 @@
+//! What all requests together may hold in memory of their bodies (`http.bytes_under_way`).
+
+use std::{ops::Deref, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::problem::{Answer, Cause, Problem};
+
+/// Seconds after which a request that found no room is worth sending again.
+const SOON: u64 = 1;
+
+/// Room for the bodies of requests.
+#[derive(Debug, Clone)]
+pub(super) struct Budget {
+    room: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Budget {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        let all = bytes.min(Semaphore::MAX_PERMITS);
+        Self { room: Arc::new(Semaphore::new(all)), all }
+    }
+
+    /// Bytes that are held now.
+    pub fn held(&self) -> usize {
+        self.all - self.room.available_permits()
+    }
+
+    /// A body of which nothing has come yet.
+    pub fn body(&self) -> Receiving {
+        Receiving { budget: self.clone(), bytes: BytesMut::new(), held: None }
+    }
+
+    fn take(&self, bytes: usize) -> Answer<OwnedSemaphorePermit> {
+        let taken = u32::try_from(bytes).ok().and_then(|bytes| self.room.clone().try_acquire_many_owned(bytes).ok());
+        taken.ok_or_else(|| {
+            metrics::counter!("perch_http_bodies_refused_total").increment(1);
+            let all = self.all;
+            let detail = format!(
+                "The bodies of all requests under way have {all} bytes, as many as they may (http.bytes_under_way). \
+                 Send it again, or in smaller parts."
+            );
+            Problem::new(Cause::Overloaded, detail).retry_after(SOON)
+        })
+    }
+}
+
+/// A body that is being received. It holds room for what has come, not for what was announced: who sends slowly keeps out
+/// nobody.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    budget: Budget,
+    bytes: BytesMut,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Receiving {
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds a part, if there is room for it.
+    pub fn add(&mut self, part: &[u8]) -> Answer<()> {
+        let more = self.budget.take(part.len())?;
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(())
+    }
+
+    /// The whole body.
+    pub fn whole(self) -> Received {
+        Received { bytes: self.bytes.freeze(), _held: self.held }
+    }
+}
+
+/// The whole body of a request. The room that it holds is free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Received {
+    bytes: Bytes,
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_hold_room_for_what_has_come_and_give_it_back() {
+        let budget = Budget::new(10);
+        let (mut first, mut second) = (budget.body(), budget.body());
+        first.add(b"12345678").expect("there is room");
+        let problem = second.add(b"123").expect_err("there is none");
+        assert_eq!(problem.cause(), Cause::Overloaded);
+        second.add(b"12").expect("there is room for two");
+        assert_eq!(budget.held(), 10);
+        let first = first.whole();
+        assert_eq!((&*first, budget.held()), (b"12345678".as_slice(), 10));
+        drop((first, second));
+        assert_eq!(budget.held(), 0);
+    }
+}
