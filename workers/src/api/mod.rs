@@ -199,6 +199,7 @@ fn version_1(app: Option<&App>) -> OpenApiRouter<App> {
         .routes(routes!(reviews::approve))
         .routes(routes!(reviews::reject))
         .routes(routes!(picks::settle))
+        .routes(routes!(picks::confirm))
         .routes(routes!(picks::results));
     guarded(app, Needs::ENQUEUE, enqueue)
         .merge(guarded(app, Needs::CANCEL, cancel))

@@ -2,6 +2,7 @@
 
 mod actions;
 mod comment;
+mod confirm;
 mod extract_post;
 mod pictures;
 mod prefilter;
@@ -9,5 +10,6 @@ mod prompt;
 mod reading;
 mod sighting;
 
+pub use confirm::{ConfirmError, Confirmed, confirm};
 pub use extract_post::{Extracted, extract_post};
 pub use reading::{Reading, read_with};
