@@ -58,6 +58,16 @@ pub enum Code {
     IpAddress,
     /// Where somebody lives.
     StreetAddress,
+    /// The address of a wallet for digital money.
+    Wallet,
+    /// A promise that money is won.
+    Promise,
+    /// A hashtag.
+    Hashtag,
+    /// A cashtag.
+    Cashtag,
+    /// Characters that nobody sees.
+    Hidden,
     /// A link to a host that is not allowed.
     Link,
     /// The handle of an account that is not the one answered.
@@ -100,6 +110,11 @@ impl Code {
             Self::NationalId => "national_id",
             Self::IpAddress => "ip_address",
             Self::StreetAddress => "street_address",
+            Self::Wallet => "wallet",
+            Self::Promise => "promise",
+            Self::Hashtag => "hashtag",
+            Self::Cashtag => "cashtag",
+            Self::Hidden => "hidden",
             Self::Link => "link",
             Self::Mention => "mention",
             Self::TooLong => "too_long",
@@ -127,6 +142,11 @@ impl Code {
             Self::NationalId => "it holds the number of a person",
             Self::IpAddress => "it holds the address of a machine",
             Self::StreetAddress => "it holds a street address",
+            Self::Wallet => "it holds the address of a wallet",
+            Self::Promise => "it promises winnings",
+            Self::Hashtag => "it has a hashtag",
+            Self::Cashtag => "it has a cashtag",
+            Self::Hidden => "it holds characters that nobody sees",
             Self::Link => "it links to a host that is not allowed",
             Self::Mention => "it names another account",
             Self::TooLong => "it is longer than a post may be",
@@ -221,9 +241,13 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
-            Code::TooLong | Code::Empty | Code::Unreadable | Code::Repeated | Code::Recited | Code::Declined => {
-                f.write_str(self.code.words())
-            }
+            Code::TooLong
+            | Code::Hidden
+            | Code::Empty
+            | Code::Unreadable
+            | Code::Repeated
+            | Code::Recited
+            | Code::Declined => f.write_str(self.code.words()),
             code => write!(f, "{} ({:?})", code.words(), self.found),
         }
     }

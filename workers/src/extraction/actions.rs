@@ -1,14 +1,16 @@
 //! What is done about a new pick: the post that had it is retweeted, and something is said about the pick.
 
-use perch_base::{clock, settings::XPlan};
+use perch_base::{
+    clock,
+    settings::{GuardMode, XPlan},
+};
 use perch_jobs::{AccountId, Post, PublishPost, PublishSource, RetweetPost};
 use perch_picks::normal::part;
 use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, worker::JobContext};
-use perch_safety::Code;
-use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, PickRecord, StoreError};
+use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickRecord, StoreError};
 
-use super::comment::{comment, effect_key, render_pick};
-use crate::{Services, follow_up::job_id};
+use super::comment::{comment, effect_key};
+use crate::{Services, follow_up::job_id, pending_posts::stopped};
 
 /// What is said about a pick, and why it is said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +18,6 @@ struct Choice {
     reply: bool,
     why: String,
 }
-
-/// Why nothing is said in public of a pick: its words are those of a stranger.
-const UNFIT: [Code; 5] = [Code::Slur, Code::Profanity, Code::Threat, Code::Link, Code::Email];
 
 /// What is to be done about the picks of a post.
 pub(super) struct Plan<'a> {
@@ -54,7 +53,7 @@ impl<'a> Plan<'a> {
     /// The actions on a pick. Where nothing may be said of it in public, saying something has failed.
     pub fn actions(&self, record: &PickRecord) -> Vec<ActionRecord> {
         let said = self.said(record);
-        let said = match unfit(self.services, self.post, &record.pick) {
+        let said = match self.unfit(&said.text) {
             None => said,
             Some(why) => ActionRecord { state: ActionState::Failed, error: Some(why), ..said },
         };
@@ -71,6 +70,16 @@ impl<'a> Plan<'a> {
         let kind = if reply { ActionKind::Comment } else { ActionKind::Post };
         let key = effect_key(self.account, &post.id, &record.key);
         ActionRecord { text, why: Some(why), ..self.action(record, kind, key) }
+    }
+
+    /// Why a text may not go out. It has words of a stranger, so the guard reads it whatever the settings say.
+    fn unfit(&self, text: &str) -> Option<String> {
+        let mode = match self.services.settings.posting_of(self.account).guard {
+            GuardMode::Off => GuardMode::Refused,
+            mode => mode,
+        };
+        let stopped = stopped(&self.services.replier.guard, mode, text)?;
+        Some(format!("nothing is said of this pick in public: {}", stopped.reasons()))
     }
 
     /// The retweet of the post.
@@ -139,12 +148,6 @@ async fn show(services: &Services, actions: &[&ActionRecord]) -> Result<(), Stor
         }
         shown => shown,
     }
-}
-
-fn unfit(services: &Services, post: &Post, pick: &PickBody) -> Option<String> {
-    let verdict = services.replier.guard.text(&render_pick(pick, &|pick| part(pick, post)), None);
-    let reason = verdict.reasons().iter().find(|reason| UNFIT.contains(&reason.code))?;
-    Some(format!("nothing is said of this pick in public: {reason}"))
 }
 
 /// The handle that the configuration says, or else X, where it makes a difference. While neither does, nobody counts as having

@@ -2,6 +2,7 @@
 
 use perch_clients::models::{ChatRequest, Message, Part, Role};
 use perch_jobs::{PickError, Post};
+use perch_safety::visible;
 use serde_json::{Value, json};
 
 const SYSTEM: &str = r#"You read posts of sports bettors and list the bets that the author recommends or makes now.
@@ -61,7 +62,7 @@ fn shown(post: &Post, pictures: &[String]) -> Message {
 /// The text without anything that reads as the mark of where a post or a picture begins or ends, and without what nobody
 /// sees and a model reads.
 fn without_marks(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
+    let text = visible(text);
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(at) = rest.find('<') {
@@ -79,12 +80,6 @@ fn without_marks(text: &str) -> String {
 /// What stands in the marks.
 const MARKS: [&str; 2] = ["post", "picture"];
 const LONGEST_MARK: usize = 7;
-
-/// Tags, marks of directions and controls: text that is written where no reader sees it.
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{e0000}'..='\u{e0fff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || (c.is_control() && !matches!(c, '\n' | '\t'))
-}
 
 /// The schema of the answer, in the form that providers enforce: an object at the top, every object closed and all its
 /// properties required.
