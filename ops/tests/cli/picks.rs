@@ -282,10 +282,7 @@ async fn a_pick_that_only_the_rules_have_read_waits_in_the_list_and_is_confirmed
 
     let number = number(&world, &key);
     let list = world.run(&["picks", "list", "--unconfirmed"]).went_well().stdout;
-    assert!(
-        list.contains("unconfirmed") && list.contains("Los Angeles Lakers -3.5") && !list.contains("220.5"),
-        "{list}"
-    );
+    assert!(list.contains("unconfirmed") && list.contains("Los Angeles Lakers") && !list.contains("220.5"), "{list}");
     let shown = world.run(&["picks", "show", &number]).went_well();
     assert!(shown.stdout.contains("read by    rules"), "{shown:?}");
     assert!(shown.stderr.contains(&format!("perch picks confirm {number}")), "{shown:?}");

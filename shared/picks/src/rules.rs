@@ -9,6 +9,7 @@
 mod around;
 pub(crate) mod asides;
 mod clause;
+mod contradiction;
 mod doubt;
 mod emoji;
 mod leagues;
@@ -220,7 +221,7 @@ impl Reading {
         let mut doubts = std::mem::take(&mut self.doubts);
         doubts.extend(around::of_the_rest(clauses, &self.has_bet, self.picks.iter().map(|read| &read.pick)));
         doubts.extend(self.left_over());
-        doubts.extend(self.contradict(clauses).then_some(Doubt::Contradiction));
+        doubts.extend(contradiction::among(&self.picks, clauses));
         let likely = self.answer();
         // What is no pick needs no doubt.
         doubts.retain(|_| likely != Answer::Nothing(()));
@@ -253,27 +254,6 @@ impl Reading {
         let odds = self.spare_odds.get(room(priced)).cloned();
         let units = self.spare_units.get(room(staked)).map(|units| format!("{units}u"));
         odds.or(units).filter(|_| !self.parlay).map(Doubt::Figure)
-    }
-
-    /// Whether two bets say otherwise of one game: both sides of it, or one side at two lines.
-    fn contradict(&self, clauses: &[Clause]) -> bool {
-        let pairs = markets::pairs(clauses);
-        let apart = |a: &Read, b: &Read| {
-            let counted = |read: &Read| (read.pick.kind, read.pick.player.clone(), read.pick.stat.clone());
-            let about = |read: &Read| read.pick.selection.clone().or_else(|| read.pick.event.clone());
-            let (one, other) = (about(a), about(b));
-            let one_game = (a.pick.event.is_some() && a.pick.event == b.pick.event)
-                || pairs
-                    .iter()
-                    .any(|pair| [&one, &other].iter().all(|side| side.as_ref().is_some_and(|s| pair.contains(s))));
-            let mirrored = a.pick.kind == PickKind::Spread
-                && a.pick.sport == b.pick.sport
-                && a.pick.line.zip(b.pick.line).is_some_and(|(a, b)| a != 0.0 && (a + b).abs() < f64::EPSILON);
-            let other_line = one == other && (a.pick.line, a.pick.side) != (b.pick.line, b.pick.side);
-            let other_side = one != other && (one_game || mirrored) && a.pick.kind != PickKind::Prop;
-            counted(a) == counted(b) && !(a.part || b.part) && (other_line || other_side)
-        };
-        self.picks.iter().enumerate().any(|(at, a)| self.picks[at + 1..].iter().any(|b| apart(a, b)))
     }
 
     /// A bet without a price and a stake counts where nothing else is said.

@@ -29,6 +29,7 @@ pub(super) fn of_the_rest<'p>(
         let refused = refused_before(clauses, at).unwrap_or(0);
         settled[at - refused..at].fill(true);
     }
+    let turn = clauses[..first].iter().rposition(verdict::looks_ahead);
     let doubt = |(at, clause): (usize, &Clause)| {
         if clause.question {
             return Some(Doubt::Question);
@@ -36,7 +37,7 @@ pub(super) fn of_the_rest<'p>(
         let marked = (clause.mark == Mark::Graded).then_some(Doubt::Mark);
         let doubt = made.unknown_in(clause, Register::Around).map(|at| doubt_at(clause, at)).or(marked)?;
         // "2-0 yesterday. Today: …": a record, and then a turn to what is bet now.
-        let is_past = tells_a_record(clause) && at < first && clauses[at..first].iter().any(verdict::looks_ahead);
+        let is_past = tells_a_record(clause) && turn.is_some_and(|turn| at <= turn);
         let is_fine = (staked && is_about_who_plays(clause) && made.unknown_in(clause, Register::Game).is_none())
             || (is_past && made.unknown_in(clause, Register::Before).is_none());
         (!is_fine).then_some(doubt)

@@ -19,6 +19,8 @@ pub enum Doubt {
     Line(String),
     /// Another bet of the post says otherwise.
     Contradiction,
+    /// It names more bets than somebody plays.
+    Many,
     /// The opponents or the side of a bet cannot be told.
     Unsettled,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Doubt {
             Self::Mark => f.write_str("a tick may say that the bet is over"),
             Self::Line(line) => write!(f, "no book offers the line {line}"),
             Self::Contradiction => f.write_str("another bet of the post says otherwise"),
+            Self::Many => f.write_str("it names more bets than somebody plays"),
             Self::Unsettled => f.write_str("whom the bet is on cannot be told"),
         }
     }

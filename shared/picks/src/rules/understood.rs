@@ -230,6 +230,10 @@ pub(super) fn unknown<'s>(
     sections: impl Fn(usize) -> &'s [Section],
     knows: impl Fn(usize) -> bool,
 ) -> Option<usize> {
+    let turns = |at: &usize| phrase_at(&clause.tokens, *at, &[Section::Never]).is_some();
+    if let Some(at) = (0..clause.tokens.len()).find(turns) {
+        return Some(at);
+    }
     let mut at = 0;
     while at < clause.tokens.len() {
         let by_phrase = phrase_at(&clause.tokens, at, sections(at));

@@ -21,6 +21,7 @@ pub(super) enum Section {
     Before,
     Refusal,
     Answer,
+    Never,
 }
 
 impl Section {
@@ -34,6 +35,7 @@ impl Section {
             "before" => Self::Before,
             "refusal" => Self::Refusal,
             "answer" => Self::Answer,
+            "never" => Self::Never,
             _ => return None,
         })
     }
