@@ -41,7 +41,7 @@ pub trait Job: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
     }
 
     /// What only Perch itself may say in a payload, refused when it comes from outside.
-    fn from_outside(&self) -> Result<(), PayloadError> {
+    fn check_from_outside(&self) -> Result<(), PayloadError> {
         Ok(())
     }
 }

@@ -139,7 +139,7 @@ impl Job for PublishPost {
         Some(format!("account:{}", self.account))
     }
 
-    fn from_outside(&self) -> Result<(), PayloadError> {
+    fn check_from_outside(&self) -> Result<(), PayloadError> {
         own_keys::refused(Self::KIND, self.effect_key.as_deref())
     }
 }
@@ -181,7 +181,7 @@ impl Job for RetweetPost {
         Some(format!("account:{}", self.account))
     }
 
-    fn from_outside(&self) -> Result<(), PayloadError> {
+    fn check_from_outside(&self) -> Result<(), PayloadError> {
         own_keys::refused(Self::KIND, self.effect_key.as_deref())
     }
 }

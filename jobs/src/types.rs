@@ -59,7 +59,7 @@ impl JobType {
                 let job: J = read_payload(payload)?;
                 Ok(Traits { unique: job.unique(), group: job.group() })
             },
-            from_outside: |payload| read_payload::<J>(payload)?.from_outside(),
+            from_outside: |payload| read_payload::<J>(payload)?.check_from_outside(),
             schema: || schemars::schema_for!(J),
         }
     }

@@ -29,6 +29,20 @@ fn the_rules_are_measured_without_any_provider() {
     assert_eq!((report["posts"].as_u64(), report["exact"].as_u64()), (Some(10), Some(10)), "{report}");
 }
 
+#[test]
+fn false_picks_are_a_figure_of_their_own() {
+    // The label is wrong on purpose, so that the rules read a bet too many.
+    let file = file_of(&[
+        r#"{"id": "a", "text": "Lakers -3.5 (-110) 2u", "expected": null}"#,
+        r#"{"id": "b", "text": "Do NOT bet Lakers ML -120", "expected": null}"#,
+    ]);
+    let data = file.path().to_str().expect("a path of UTF-8");
+    let ran = eval(&["--data", data, "--provider", "rules"]).went_well();
+    assert!(ran.stdout.contains("1 false pick: bets read in posts that recommend none"), "{ran:?}");
+    let report = eval(&["--data", data, "--provider", "rules", "--json"]).json();
+    assert_eq!((report["false_picks"].as_u64(), report["nulls_right"].as_u64()), (Some(1), Some(1)), "{report}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_is_measured_by_the_way_that_workers_ask_it_and_never_sees_a_label() {
     let options = SandboxOptions { post_every: None, ..SandboxOptions::default() };

@@ -267,3 +267,28 @@ async fn picks_are_listed_by_account_sport_market_and_time_and_a_day_is_summed_u
     let whole = world.json(&["summary", "--date", ended]);
     assert_eq!((&whole["picks_new"], &whole["units"]), (&json!(0), &json!(0.0)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pick_that_only_the_rules_have_read_waits_in_the_list_and_is_confirmed() {
+    let world = World::start().await;
+    let store = store(&world);
+    let pick = body(LAKERS);
+    let mut waiting = PickRecord::new(pick, "21".parse().expect("an id"), "sally".into(), yesterday());
+    waiting.read_by = Some("rules".into());
+    waiting.planned = Some(Vec::new());
+    let key = waiting.key.clone();
+    store.record(&[waiting]).await.expect("Postgres answers");
+    names(&store, "22", "pete", TOTAL, yesterday()).await;
+
+    let number = number(&world, &key);
+    let list = world.run(&["picks", "list", "--unconfirmed"]).went_well().stdout;
+    assert!(list.contains("unconfirmed") && list.contains("Los Angeles Lakers") && !list.contains("220.5"), "{list}");
+    let shown = world.run(&["picks", "show", &number]).went_well();
+    assert!(shown.stdout.contains("read by    rules"), "{shown:?}");
+    assert!(shown.stderr.contains(&format!("perch picks confirm {number}")), "{shown:?}");
+    let done = world.run(&["picks", "confirm", &number]).went_well().stdout;
+    assert!(done.contains(&format!("{number} (Los Angeles Lakers -3.5) is confirmed")), "{done}");
+    let again = world.run(&["picks", "confirm", &number]);
+    assert!(again.code == 1 && again.stderr.contains("needs no confirmation"), "{again:?}");
+    assert!(world.run(&["picks", "list", "--unconfirmed"]).went_well().stdout.contains("there is no such pick"));
+}

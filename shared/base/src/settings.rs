@@ -16,7 +16,7 @@ use url::Url;
 pub use mentions::{MentionsSettings, ReviewMode};
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
 pub use picks::{PicksSettings, PictureSettings};
-pub use posting::{AccountPostingSettings, PostingSettings, QuietSettings};
+pub use posting::{AccountPostingSettings, GuardMode, PostingSettings, QuietSettings};
 pub use tracking::{ResultsSettings, SourceUrl, SummarySettings, TrackingSettings};
 
 use crate::Environment;

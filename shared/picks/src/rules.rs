@@ -2,9 +2,16 @@
 //! sandbox.
 //!
 //! A post becomes tokens (`lex`), clauses of terms (`clause`), bets (`markets`, `price`) and, once the clauses that only
-//! talk are left out (`verdict`) and each name is settled (`leagues`), an [`Answer`].
+//! talk are left out (`verdict`) and each name is settled (`leagues`), an [`Answer`]. The rules are sure of a bet only where
+//! they understand everything that the post says around it (`understood`): no list of warnings is ever complete, so what
+//! they do not know counts as one.
 
+mod around;
+pub(crate) mod asides;
 mod clause;
+mod contradiction;
+mod doubt;
+mod emoji;
 mod leagues;
 mod legs;
 pub mod lex;
@@ -12,15 +19,19 @@ mod markets;
 pub mod names;
 mod phrases;
 mod price;
+mod quarters;
 mod spoken;
 mod stakes;
+mod understood;
 mod verdict;
+mod vocabulary;
 mod worth;
 
 use perch_jobs::{Answer, Bet, Parlay, ParlayTag, Pick, PickKind};
 
 pub use self::{
     clause::name_at,
+    doubt::Doubt,
     worth::{Verdict, worth},
 };
 use self::{
@@ -30,24 +41,48 @@ use self::{
     names::Role,
 };
 
-/// The picks of a post: one, several, a parlay, or nothing for results, talk and advertising.
+/// What the rules read in a post.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The picks that there would be if nothing else in the post meant anything: bets that are made, and bets that are only
+    /// spoken of.
+    pub likely: Answer,
+    /// What makes the rules doubt them. Where there is any doubt, none of them counts.
+    pub doubts: Vec<Doubt>,
+}
+
+impl Found {
+    /// The picks, if the rules are sure of them.
+    pub fn sure(self) -> Answer {
+        if self.doubts.is_empty() { self.likely } else { Answer::Nothing(()) }
+    }
+}
+
+/// The picks of a post that the rules are sure of: one, several, a parlay, or nothing for results, talk, warnings and
+/// advertising.
 ///
 /// The same text always gives the same answer. What the post does not say is null.
 pub fn extract(text: &str) -> Answer {
+    read(text).sure()
+}
+
+/// The picks of a post, and what makes the rules doubt them.
+pub fn read(text: &str) -> Found {
     let clauses = clause::clauses(&lex::tokens(&lex::normalise(text)));
     let context = Context::of(&clauses);
     let live = verdict::live(&clauses);
     let parlay = clauses.iter().zip(&live).any(|(clause, live)| *live && verdict::parlay(clause));
     let mut reading = Reading { parlay, ..Reading::default() };
-    for (clause, live) in clauses.iter().zip(live) {
+    for (at, live) in live.into_iter().enumerate() {
+        reading.has_bet.push(false);
         if live {
-            reading.legs = reading.legs.max(clause.legs);
-            reading.clause(clause, &context);
+            reading.legs = reading.legs.max(clauses[at].legs);
+            reading.clause(&clauses, at, &context);
         } else {
             reading.apart();
         }
     }
-    reading.answer()
+    reading.found(&clauses)
 }
 
 /// The one league that the words and emoji of a text speak for.
@@ -60,12 +95,17 @@ struct Read {
     pick: Pick,
     /// Its clause says no more than the bet.
     bare: bool,
+    /// Its clause is about a part of the game.
+    part: bool,
 }
 
 /// What was read so far.
 #[derive(Default)]
 struct Reading {
     picks: Vec<Read>,
+    /// Which clauses have a bet.
+    has_bet: Vec<bool>,
+    doubts: Vec<Doubt>,
     /// The post is one bet of several legs.
     parlay: bool,
     /// How many legs the post says that the parlay has.
@@ -74,7 +114,7 @@ struct Reading {
     doing: Option<legs::Heading>,
     /// Prices and stakes of clauses without a bet, and of parlays.
     spare_odds: Vec<String>,
-    spare_units: Option<f64>,
+    spare_units: Vec<f64>,
     each: bool,
     /// The one name of the clause before, which has no bet.
     named: Option<Name>,
@@ -89,7 +129,8 @@ impl Reading {
         self.heading = None;
     }
 
-    fn clause(&mut self, clause: &Clause, context: &Context) {
+    fn clause(&mut self, clauses: &[Clause], at: usize, context: &Context) {
+        let clause = &clauses[at];
         let mut drafts = markets::drafts(clause);
         if let (Some(name), true) = (self.named.take(), drafts.is_empty()) {
             drafts.extend(markets::line_alone(clause, &name));
@@ -108,8 +149,10 @@ impl Reading {
             self.without_bet(clause);
             return;
         }
-        let taken = drafts.iter().filter(|d| d.odds.is_some()).count();
-        self.spare_odds.extend(price::all(&clause.terms).into_iter().skip(taken));
+        self.doubts.extend(understood::of_bet(clauses, at, &drafts, self.parlay));
+        self.has_bet[at] = true;
+        let part = around::is_of_a_part(clause);
+        self.spare_odds.extend(price::left_over(&clause.terms, &drafts));
         self.heading = markets::game(clause, &drafts).or(self.heading.take());
         let bare = !clause.tells && !has_other_names(clause, &drafts);
         let mut game: Option<(Name, Name)> = None;
@@ -125,8 +168,12 @@ impl Reading {
                 game.clone_from(&draft.pair);
             }
             // A line beyond all numbers is no bet, whatever stands around it.
-            if let Some(pick) = settled(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
-                self.add(Read { pick, bare });
+            match settled(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
+                Some(pick) => {
+                    self.doubts.extend(understood::impossible_line(&pick));
+                    self.add(Read { pick, bare, part });
+                }
+                None => self.doubts.push(Doubt::Unsettled),
             }
         }
     }
@@ -143,7 +190,7 @@ impl Reading {
 
     fn without_bet(&mut self, clause: &Clause) {
         self.spare_odds.extend(price::all(&clause.terms));
-        self.spare_units = self.spare_units.or_else(|| price::stake(&clause.terms));
+        self.spare_units.extend(price::stake(&clause.terms));
         self.each |= clause.terms.contains(&Term::Each);
         self.doing = legs::heading(clause).or(self.doing.take());
         let names: Vec<&Name> =
@@ -160,11 +207,25 @@ impl Reading {
         let said =
             |p: &Pick| (p.kind, p.selection.clone(), p.player.clone(), p.stat.clone(), p.line, p.side, p.event.clone());
         if let Some(Read { pick: known, .. }) = self.picks.iter_mut().find(|k| said(&k.pick) == said(&read.pick)) {
+            let dearer = known.odds.is_some() && read.pick.odds.is_some() && known.odds != read.pick.odds;
+            let larger = known.units.is_some() && read.pick.units.is_some() && known.units != read.pick.units;
+            self.doubts.extend((dearer || larger).then_some(Doubt::Contradiction));
             known.odds = known.odds.take().or(read.pick.odds);
             known.units = known.units.or(read.pick.units);
         } else {
             self.picks.push(read);
         }
+    }
+
+    fn found(mut self, clauses: &[Clause]) -> Found {
+        let mut doubts = std::mem::take(&mut self.doubts);
+        doubts.extend(around::of_the_rest(clauses, &self.has_bet, self.picks.iter().map(|read| &read.pick)));
+        doubts.extend(self.left_over());
+        doubts.extend(contradiction::among(&self.picks, clauses));
+        let likely = self.answer();
+        // What is no pick needs no doubt.
+        doubts.retain(|_| likely != Answer::Nothing(()));
+        Found { likely, doubts }
     }
 
     fn answer(mut self) -> Answer {
@@ -177,7 +238,7 @@ impl Reading {
         let single = self.picks.len() == 1;
         for Read { pick, .. } in &mut self.picks {
             if single || self.each {
-                pick.units = pick.units.or(self.spare_units);
+                pick.units = pick.units.or(self.spare_units.first().copied());
                 pick.odds = pick.odds.take().or_else(|| self.spare_odds.first().cloned());
             }
         }
@@ -185,10 +246,20 @@ impl Reading {
         Answer::of(self.picks.into_iter().map(|read| Bet::Single(read.pick)).collect())
     }
 
+    /// A price or a stake of a clause without a bet, of which it cannot be told which bet it is for.
+    fn left_over(&self) -> Option<Doubt> {
+        let priced = self.picks.iter().filter(|read| read.pick.odds.is_some()).count();
+        let staked = self.picks.iter().filter(|read| read.pick.units.is_some()).count();
+        let room = |taken: usize| usize::from(taken < self.picks.len());
+        let odds = self.spare_odds.get(room(priced)).cloned();
+        let units = self.spare_units.get(room(staked)).map(|units| format!("{units}u"));
+        odds.or(units).filter(|_| !self.parlay).map(Doubt::Figure)
+    }
+
     /// A bet without a price and a stake counts where nothing else is said.
     fn leave_out_talk(&mut self) {
-        let shared = self.each && (self.spare_units.is_some() || !self.spare_odds.is_empty());
-        self.picks.retain(|Read { pick, bare }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
+        let shared = self.each && !(self.spare_units.is_empty() && self.spare_odds.is_empty());
+        self.picks.retain(|Read { pick, bare, .. }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
     }
 
     /// A lone price is that of the whole; with more of them, each leg has its own. A parlay of which a leg could not be read

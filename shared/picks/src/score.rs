@@ -44,6 +44,8 @@ pub struct Score {
     pub nulls: u64,
     /// Of those, posts that were answered with nothing.
     pub nulls_right: u64,
+    /// Bets that were answered for posts that recommend nothing.
+    pub false_picks: u64,
     /// Posts that recommend something and were answered with nothing.
     pub missed: u64,
     /// Each field by its name. The odds of parlays count as odds.
@@ -60,6 +62,7 @@ impl Score {
         if wanted.is_empty() {
             self.nulls += 1;
             self.nulls_right += u64::from(got.is_empty());
+            self.false_picks += given.clone().into_bets().len() as u64;
         } else {
             self.missed += u64::from(got.is_empty());
         }
@@ -277,7 +280,7 @@ mod tests {
         assert!(!score.add(&answer("null"), &answer(LAKERS)));
         assert!(!score.add(&answer(LAKERS), &answer("null")));
         assert_eq!((score.posts, score.exact, score.nulls, score.nulls_right, score.missed), (3, 1, 2, 1, 1));
-        assert_eq!(score.null_accuracy(), Some(0.5));
+        assert_eq!((score.false_picks, score.null_accuracy()), (1, Some(0.5)));
         assert_eq!(Score::default().exact_match(), None);
         assert_eq!(score.all_fields().given, score.all_fields().expected);
     }

@@ -1,7 +1,10 @@
 //! How much of the labelled posts the rules read right.
 
 use perch_jobs::Answer;
-use perch_picks::{rules::extract, score::Score};
+use perch_picks::{
+    rules::{extract, read},
+    score::Score,
+};
 use serde_json::Value;
 
 struct Example {
@@ -19,18 +22,23 @@ fn examples(file: &str) -> Vec<Example> {
         .collect()
 }
 
-/// The share of posts that are right in every field.
-fn accuracy(examples: &[Example]) -> f64 {
+/// Reads every post, says which were left out, and holds two figures: no pick is wrong, and at least so many of 100 posts are
+/// right in every field.
+fn reads(file: &str, least: f64) {
     let mut score = Score::default();
-    for example in examples {
+    for example in examples(file) {
         let expected = Answer::parse(&example.expected.to_string()).expect("each label is an answer");
         let got = extract(&example.text);
-        if !score.add(&expected, &got) {
-            println!("{}\n  got      {}\n  expected {}", example.text, json(&got), json(&expected));
+        if score.add(&expected, &got) {
+            continue;
         }
+        let doubts: Vec<String> = read(&example.text).doubts.iter().map(ToString::to_string).collect();
+        println!("left out: {}\n  {}", example.text, doubts.join("; "));
+        assert_eq!(got, Answer::Nothing(()), "{:?} is {}", example.text, json(&expected));
     }
-    println!("{} of {} posts are right", score.exact, score.posts);
-    score.exact_match().expect("there are examples")
+    println!("{} of {} posts are right, {} false picks", score.exact, score.posts, score.false_picks);
+    let share = score.exact_match().expect("there are examples") * 100.0;
+    assert!(share >= least, "only {share:.1} of 100 posts are right");
 }
 
 fn json(answer: &Answer) -> String {
@@ -38,45 +46,58 @@ fn json(answer: &Answer) -> String {
 }
 
 #[test]
-fn at_least_85_of_100_labelled_posts_are_read_right_to_the_field() {
-    let accuracy = accuracy(&examples(include_str!("data/examples.jsonl")));
-    assert!(accuracy >= 0.85, "only {accuracy:.2} of the posts are right");
+fn the_labelled_posts_are_read_right_to_the_field() {
+    reads(include_str!("data/examples.jsonl"), 95.0);
+}
+
+#[test]
+fn negations_and_prices_that_were_read_wrong_are_read_right() {
+    reads(include_str!("data/negations.jsonl"), 100.0);
+}
+
+#[test]
+fn no_warning_is_read_as_a_pick() {
+    reads(include_str!("data/warnings.jsonl"), 100.0);
+}
+
+#[test]
+fn plain_picks_in_any_notation_are_read() {
+    reads(include_str!("data/plain.jsonl"), 100.0);
+}
+
+#[test]
+fn most_picks_amid_the_chatter_of_a_timeline_are_read() {
+    reads(include_str!("data/chatter.jsonl"), 85.0);
 }
 
 #[test]
 fn notation_beyond_the_labelled_posts_is_read_too() {
-    let accuracy = accuracy(&examples(include_str!("data/notation.jsonl")));
-    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+    reads(include_str!("data/notation.jsonl"), 95.0);
 }
 
 #[test]
 fn posts_as_they_stand_in_the_street_are_read_too() {
-    let accuracy = accuracy(&examples(include_str!("data/street.jsonl")));
-    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+    reads(include_str!("data/street.jsonl"), 95.0);
 }
 
 #[test]
 fn posts_from_every_corner_are_read_too() {
-    let accuracy = accuracy(&examples(include_str!("data/corner.jsonl")));
-    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+    reads(include_str!("data/corner.jsonl"), 95.0);
 }
 
 #[test]
 fn what_a_whole_crowd_posts_is_read_too() {
-    let accuracy = accuracy(&examples(include_str!("data/crowd.jsonl")));
-    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+    reads(include_str!("data/crowd.jsonl"), 90.0);
 }
 
 #[test]
 fn posts_from_the_back_alley_are_read_too() {
-    let accuracy = accuracy(&examples(include_str!("data/alley.jsonl")));
-    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+    reads(include_str!("data/alley.jsonl"), 90.0);
 }
 
 #[test]
-fn posts_made_to_mislead_are_read_too() {
-    let accuracy = accuracy(&examples(include_str!("data/hard.jsonl")));
-    assert!(accuracy >= 0.95, "only {accuracy:.2} of the posts are right");
+fn posts_made_to_mislead_are_read_or_left_out() {
+    reads(include_str!("data/hard.jsonl"), 80.0);
 }
 
 #[test]

@@ -40,6 +40,8 @@ fn every_labelled_answer_stands_in_its_post() {
         include_str!("data/crowd.jsonl"),
         include_str!("data/alley.jsonl"),
         include_str!("data/hard.jsonl"),
+        include_str!("data/plain.jsonl"),
+        include_str!("data/negations.jsonl"),
     ];
     for line in files.into_iter().flat_map(str::lines) {
         let row: Value = serde_json::from_str(line).expect("each line is JSON");

@@ -4,6 +4,8 @@ use std::{cell::Cell, collections::BTreeMap, ops::Range};
 
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
+use crate::hidden::is_invisible;
+
 /// What a character is to a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Face {
@@ -67,7 +69,7 @@ impl Folded {
             in_flags = is_flag;
             let c = enclosed(c).unwrap_or(c);
             for c in c.nfkd().filter(|c| !is_combining_mark(*c)) {
-                seen.push(Seen { c, at: at.clone() });
+                seen.push(Seen { c: if is_dot(c) { '.' } else { c }, at: at.clone() });
                 read(c, |face| glyphs.push(Glyph { face, at: at.clone() }));
             }
         }
@@ -99,6 +101,32 @@ impl Folded {
     }
 }
 
+/// What is taken for the dot of an address.
+pub(crate) fn is_dot(c: char) -> bool {
+    matches!(
+        c,
+        '.' | '\u{b7}'
+            | '\u{6d4}'
+            | '\u{701}'
+            | '\u{702}'
+            | '\u{2022}'
+            | '\u{2024}'
+            | '\u{2027}'
+            | '\u{2219}'
+            | '\u{22c5}'
+            | '\u{2e33}'
+            | '\u{3002}'
+            | '\u{30fb}'
+            | '\u{a4f8}'
+            | '\u{a60e}'
+            | '\u{fe52}'
+            | '\u{ff0e}'
+            | '\u{ff61}'
+            | '\u{ff65}'
+            | '\u{1d16d}'
+    )
+}
+
 fn read(c: char, mut push: impl FnMut(Face)) {
     if let Some(letters) = looks_like(c) {
         letters.chars().for_each(|c| push(Face::Letter(c)));
@@ -120,15 +148,6 @@ fn face(c: char) -> Face {
         c if c.is_alphabetic() => Face::Letter(c),
         c => Face::Sign(c),
     }
-}
-
-/// Characters that take no room: joiners, directions, variations, fillers, tags, soft hyphens, marks on other letters.
-fn is_invisible(c: char) -> bool {
-    is_combining_mark(c)
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Letters in circles, squares and flags that have no compatible form.

@@ -5,16 +5,19 @@
 //! It decides nothing else: what becomes of a text that is flagged is for the caller to say.
 
 mod fold;
+mod hidden;
 mod outward;
 mod pattern;
 mod personal;
 mod verdict;
+mod wallets;
 mod words;
 
 use std::{collections::BTreeMap, ops::Range};
 
 use perch_clients::text::{POST_UNITS, weighted_length};
 
+pub use hidden::visible;
 pub use pattern::BadPattern;
 pub use verdict::{Code, Place, Reason, Verdict};
 
@@ -59,23 +62,38 @@ impl Guard {
         Ok(Self { words, topics, hosts })
     }
 
-    /// Whether a text may be published. `answered` is the handle of the account that it answers, the only one it may name.
+    /// Whether a text that a model wrote may be published. `answered` is the handle of the account that it answers, the only one
+    /// it may name; hashtags and cashtags it may not have.
     ///
     /// What is refused may not go out in these words, whoever says so; what is flagged may, once a person has looked at it.
     pub fn text(&self, text: &str, answered: Option<&str>) -> Verdict {
+        let mut found = self.read_own(text);
+        outward::handles(text, answered, |at| found.add(Code::Mention, at));
+        outward::hashtags(text, |at| found.add(Code::Hashtag, at));
+        outward::cashtags(text, |at| found.add(Code::Cashtag, at));
+        found.verdict(|code| Some(code.in_own_text()))
+    }
+
+    /// Whether a text that somebody else hands over may be published: an operator, another service. Whom it names, and which tags
+    /// it has, is for them to say.
+    pub fn post(&self, text: &str) -> Verdict {
+        self.read_own(text).verdict(|code| Some(code.in_own_text()))
+    }
+
+    fn read_own<'t>(&self, text: &'t str) -> Found<'t> {
         let mut found = Found::new(text);
-        if text.trim().is_empty() {
+        if hidden::is_empty(text) {
             found.add(Code::Empty, 0..0);
         }
         if weighted_length(text) > POST_UNITS {
             found.add(Code::TooLong, 0..text.len());
         }
+        hidden::find(text, |at| found.add(Code::Hidden, at));
         let folded = Folded::of(text);
         self.read_words(&folded, &mut found);
         personal::find(&folded, |code, at| found.add(code, at));
-        outward::links(text, &self.hosts, |at| found.add(Code::Link, at));
-        outward::handles(text, answered, |at| found.add(Code::Mention, at));
-        found.verdict(|code| Some(code.in_own_text()))
+        outward::links(&folded, &self.hosts, |at| found.add(Code::Link, at));
+        found
     }
 
     /// Whether a mention may be answered without a person. Swearing and links are no reason not to.
@@ -105,11 +123,16 @@ impl Guard {
         if reasons.is_empty() { Verdict::Pass } else { Verdict::Review(reasons) }
     }
 
-    /// The text without links to hosts that are not allowed and without the handles of others than the one who is answered.
+    /// The text without links to hosts that are not allowed, without the handles of others than the one who is answered, without
+    /// the signs of tags, and without what nobody sees.
     pub fn without_ways_out(&self, text: &str, answered: Option<&str>) -> String {
+        let text = &visible(text);
         let mut cuts: Vec<Range<usize>> = Vec::new();
-        outward::links(text, &self.hosts, |at| cuts.push(at));
+        outward::links(&Folded::of(text), &self.hosts, |at| cuts.push(at));
         outward::handles(text, answered, |at| cuts.push(at));
+        let sign = |at: Range<usize>| at.start..at.start + text[at].chars().next().map_or(0, char::len_utf8);
+        outward::hashtags(text, |at| cuts.push(sign(at)));
+        outward::cashtags(text, |at| cuts.push(sign(at)));
         cuts.sort_by_key(|at| at.start);
         let (mut kept, mut from) = (String::with_capacity(text.len()), 0);
         for cut in cuts {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::{
     Code,
     fold::{Folded, Seen},
+    wallets,
 };
 
 /// Finds personal data; ranges are bytes of the text.
@@ -25,6 +26,7 @@ pub(crate) fn find(folded: &Folded, mut found: impl FnMut(Code, Range<usize>)) {
     }
     spread_phones(&text.chars, |at| tell(Code::Phone, at));
     streets(&text.chars, |at| tell(Code::StreetAddress, at));
+    wallets::find(&text.chars, |at| tell(Code::Wallet, at));
 }
 
 struct Text<'t> {

@@ -6,6 +6,7 @@ use super::*;
 
 mod disguise;
 mod talk;
+mod ways_out;
 
 static BUILT_IN: LazyLock<Guard> = LazyLock::new(|| Guard::new(&Rules::default()).expect("the lists can be read"));
 

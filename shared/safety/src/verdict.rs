@@ -58,6 +58,16 @@ pub enum Code {
     IpAddress,
     /// Where somebody lives.
     StreetAddress,
+    /// The address of a wallet for digital money.
+    Wallet,
+    /// A promise that money is won.
+    Promise,
+    /// A hashtag.
+    Hashtag,
+    /// A cashtag.
+    Cashtag,
+    /// Characters that nobody sees.
+    Hidden,
     /// A link to a host that is not allowed.
     Link,
     /// The handle of an account that is not the one answered.
@@ -102,6 +112,11 @@ impl Code {
             Self::NationalId => "national_id",
             Self::IpAddress => "ip_address",
             Self::StreetAddress => "street_address",
+            Self::Wallet => "wallet",
+            Self::Promise => "promise",
+            Self::Hashtag => "hashtag",
+            Self::Cashtag => "cashtag",
+            Self::Hidden => "hidden",
             Self::Link => "link",
             Self::Mention => "mention",
             Self::TooLong => "too_long",
@@ -130,6 +145,11 @@ impl Code {
             Self::NationalId => "it holds the number of a person",
             Self::IpAddress => "it holds the address of a machine",
             Self::StreetAddress => "it holds a street address",
+            Self::Wallet => "it holds the address of a wallet",
+            Self::Promise => "it promises winnings",
+            Self::Hashtag => "it has a hashtag",
+            Self::Cashtag => "it has a cashtag",
+            Self::Hidden => "it holds characters that nobody sees",
             Self::Link => "it links to a host that is not allowed",
             Self::Mention => "it names another account",
             Self::TooLong => "it is longer than a post may be",
@@ -227,6 +247,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
             Code::TooLong
+            | Code::Hidden
             | Code::Empty
             | Code::Unreadable
             | Code::Repeated

@@ -78,6 +78,7 @@ fn code(section: &str) -> Option<Code> {
         "coarse" => Some(Code::Coarse),
         "threat" => Some(Code::Threat),
         "crisis" => Some(Code::Crisis),
+        "promise" => Some(Code::Promise),
         "link" => Some(Code::Link),
         _ => None,
     }

@@ -12,7 +12,7 @@ use axum::{
     routing::post,
 };
 use perch_jobs::Answer;
-use perch_picks::rules::extract;
+use perch_picks::rules::read;
 use serde_json::{Value, json};
 
 use crate::{Endpoint, SandboxState, guard::guarded, picture, sandbox::App, state::Inner};
@@ -62,7 +62,8 @@ fn answer(asked: &Asked, inner: &Inner) -> String {
     let wants_picks = marked.is_some() || asked.schema_name() == Some("picks");
     if wants_picks {
         let last = asked.said().next_back().unwrap_or_default();
-        let answer = match extract(marked.unwrap_or(last)) {
+        // A model understands more than the rules are sure of.
+        let answer = match read(marked.unwrap_or(last)).likely {
             Answer::Nothing(()) => pictured(asked, inner),
             answer => answer,
         };
@@ -90,7 +91,7 @@ fn pictured(asked: &Asked, inner: &Inner) -> Answer {
         wire::Picture::Inline(bytes) => picture::read(bytes),
         wire::Picture::At(url) => inner.drawn(url.rsplit_once("/sandbox/media/")?.1),
     });
-    texts.map(|text| extract(&text)).find(|answer| *answer != Answer::Nothing(())).unwrap_or(Answer::Nothing(()))
+    texts.map(|text| read(&text).likely).find(|answer| *answer != Answer::Nothing(())).unwrap_or(Answer::Nothing(()))
 }
 
 /// OpenAI's strict schemas have an object at the root. Where the schema asks for an object of one property, the answer

@@ -112,7 +112,7 @@ mod tests {
     use std::collections::HashSet;
 
     use perch_jobs::{Answer, Bet, PickKind};
-    use perch_picks::rules::extract;
+    use perch_picks::rules::read;
 
     use super::*;
 
@@ -121,7 +121,7 @@ mod tests {
             Bet::Single(pick) => pick.kind,
             Bet::Parlay(_) => panic!("the rules read no parlay beside other bets: {text}"),
         };
-        match extract(text) {
+        match read(text).likely {
             Answer::Nothing(()) => (0, Vec::new()),
             Answer::One(pick) => (1, vec![pick.kind]),
             Answer::Several(bets) => (2, bets.iter().map(kind).collect()),

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::TestWorld;
 use perch_jobs::Answer;
-use perch_picks::rules::extract;
+use perch_picks::rules::read;
 use perch_sandbox::play::{DayOptions, Deserves, Noise, Player, Script, ScriptError};
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ async fn a_day_holds_what_it_says_of_itself() {
         let closed = matches!(post.noise, Some(Noise::Deleted | Noise::Protected | Noise::Suspended));
         assert_eq!(shown.is_none(), closed, "{post:?}");
         let (Some(shown), Some(answer)) = (shown, &post.answer) else { continue };
-        let found = extract(shown["text"].as_str().expect("a text"));
+        let found = read(shown["text"].as_str().expect("a text")).likely;
         if post.pictured {
             assert_eq!(found, Answer::Nothing(()), "{shown}");
             assert!(shown["attachments"]["media_keys"][0].is_string(), "{shown}");

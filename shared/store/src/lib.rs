@@ -66,7 +66,7 @@ pub use mentions::{
 };
 pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};
 pub use performance::{MetricPoint, Performance, PublishedPost};
-pub use picks::{PickBody, PickRecord, PickSighting, Picks, pick_key};
+pub use picks::{PickBody, PickRecord, PickSighting, PickStanding, Picks, pick_key};
 pub use places::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
 pub use posts::{PostRecord, Posts};
 pub use record::Recorded;

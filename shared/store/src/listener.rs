@@ -43,17 +43,16 @@ impl Listener {
     /// Listens from now on, where it can.
     pub(crate) async fn on(store: &Store, channel: &'static str, doing: &'static str) -> Self {
         let mut listener = Self { sessions: store.sessions.clone(), channel, doing, open: None };
-        match listener.sessions.clone() {
-            Some(sessions) => {
-                if let Err(error) = listener.connect(&sessions).await {
-                    listener.lost(&error);
-                }
+        if let Some(sessions) = listener.sessions.clone() {
+            if let Err(error) = listener.connect(&sessions).await {
+                listener.lost(&error);
             }
-            None => tracing::info!(
+        } else {
+            tracing::info!(
                 channel,
                 "notifications do not come by way of this pooler, and what they tell is looked for every few seconds; \
                  DATABASE_SESSION_URL lets it be heard of at once"
-            ),
+            );
         }
         listener
     }

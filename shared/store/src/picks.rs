@@ -83,12 +83,18 @@ pub struct PickRecord {
     /// Its odds, stake and time in figures, as that post has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
+    /// Who read it out of the post: a provider, or `rules`. Unknown for what was read before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_by: Option<String>,
+    /// What is to be done about it once it is confirmed, where only the rules have read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Vec<ActionRecord>>,
 }
 
 impl PickRecord {
     /// A pick that was found in a post just now.
     pub fn new(pick: PickBody, source_post: PostId, author: String, first_seen: DateTime<Utc>) -> Self {
-        Self { key: pick.key(), pick, source_post, author, first_seen, terms: None }
+        Self { key: pick.key(), pick, source_post, author, first_seen, terms: None, read_by: None, planned: None }
     }
 
     /// The same on an occasion of its own.
@@ -106,12 +112,13 @@ impl PickRecord {
 
 impl Upsert for PickRecord {
     const DOING: &'static str = "store picks";
-    // The first post keeps the pick; another post adds a sighting and changes nothing else.
+    // The first post keeps the pick; another post adds a sighting and changes nothing else. What the rules read changes nothing
+    // of what a model has read.
     const SQL: &'static str = "
         with r as (
             select * from jsonb_to_recordset($2::jsonb)
                 as r(key text, pick jsonb, source_post text, author text, first_seen timestamptz, terms jsonb,
-                     version_ms bigint, version_seq bigint)
+                     read_by text, planned jsonb, version_ms bigint, version_seq bigint)
         ), seen as (
             insert into pick_sightings
                 (environment, pick_key, post_id, author, odds, units, seen_at, version_ms, version_seq)
@@ -121,19 +128,22 @@ impl Upsert for PickRecord {
             on conflict (environment, pick_key, post_id) do nothing
         )
         insert into picks (environment, pick_key, pick, kind, sport, event, selection, line, side, player, stat, odds,
-                           units, source_post, author, first_seen, terms, version_ms, version_seq)
+                           units, source_post, author, first_seen, terms, read_by, planned, version_ms, version_seq)
         select distinct on (key)
                $1, key, pick, pick ->> 'type', pick ->> 'sport', pick ->> 'event', pick ->> 'selection',
                (pick ->> 'line')::float8, pick ->> 'side', pick ->> 'player', pick ->> 'stat', pick ->> 'odds',
-               (pick ->> 'units')::float8, source_post, author, first_seen, terms, version_ms, version_seq
+               (pick ->> 'units')::float8, source_post, author, first_seen, terms, read_by, nullif(planned, 'null'),
+               version_ms, version_seq
         from r
         order by key, version_ms, version_seq
         on conflict (environment, pick_key) do update set
             pick = excluded.pick, kind = excluded.kind, sport = excluded.sport, event = excluded.event,
             selection = excluded.selection, line = excluded.line, side = excluded.side, player = excluded.player,
             stat = excluded.stat, odds = excluded.odds, units = excluded.units, author = excluded.author,
-            terms = excluded.terms, version_ms = excluded.version_ms, version_seq = excluded.version_seq
+            terms = excluded.terms, read_by = excluded.read_by, planned = excluded.planned,
+            version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where picks.source_post = excluded.source_post
+          and (excluded.planned is null or picks.planned is not null)
           and (excluded.version_ms, excluded.version_seq) > (picks.version_ms, picks.version_seq)";
 }
 
@@ -149,6 +159,7 @@ impl FromRow<'_, PgRow> for PickRecord {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let pick: serde_json::Value = row.try_get("pick")?;
         let terms: Option<serde_json::Value> = row.try_get("terms")?;
+        let planned: Option<serde_json::Value> = row.try_get("planned")?;
         Ok(Self {
             key: row.try_get("pick_key")?,
             pick: serde_json::from_value(pick).map_err(|error| undecodable("pick", error))?,
@@ -156,7 +167,24 @@ impl FromRow<'_, PgRow> for PickRecord {
             author: row.try_get("author")?,
             first_seen: time(row, "first_seen")?,
             terms: terms.map(serde_json::from_value).transpose().map_err(|error| undecodable("terms", error))?,
+            read_by: row.try_get("read_by")?,
+            planned: planned.map(serde_json::from_value).transpose().map_err(|error| undecodable("planned", error))?,
         })
+    }
+}
+
+/// Which post has a pick, and how sure that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PickStanding {
+    /// The post that had it first.
+    pub source_post: PostId,
+    /// Whether only the rules have read it, and nobody has confirmed it.
+    pub unconfirmed: bool,
+}
+
+impl FromRow<'_, PgRow> for PickStanding {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { source_post: parsed(row, "source_post")?, unconfirmed: row.try_get("unconfirmed")? })
     }
 }
 
@@ -222,7 +250,7 @@ impl Picks<'_> {
     /// One pick by its key.
     pub async fn get(&self, key: &str) -> Result<Option<PickRecord>, StoreError> {
         sqlx::query_as(
-            "select pick_key, pick, source_post, author, first_seen, terms
+            "select pick_key, pick, source_post, author, first_seen, terms, read_by, planned
              from picks where environment = $1 and pick_key = $2",
         )
         .bind(self.0.env_name())
@@ -236,7 +264,7 @@ impl Picks<'_> {
     pub async fn of_posts(&self, posts: &[PostId]) -> Result<Vec<PickRecord>, StoreError> {
         let ids: Vec<&str> = posts.iter().map(PostId::as_str).collect();
         sqlx::query_as(
-            "select distinct p.pick_key, p.pick, s.post_id as source_post, p.author, p.first_seen, p.terms
+            "select distinct p.pick_key, p.pick, s.post_id as source_post, p.author, p.first_seen, p.terms, p.read_by, p.planned
              from pick_sightings s
              join picks p on p.environment = s.environment and p.pick_key = s.pick_key
              where s.environment = $1 and s.post_id = any($2)
@@ -249,10 +277,23 @@ impl Picks<'_> {
         .map_err(StoreError::on("read the picks of posts"))
     }
 
+    /// Which post has a pick, and whether anybody but the rules has read it there.
+    pub async fn standing(&self, key: &str) -> Result<Option<PickStanding>, StoreError> {
+        sqlx::query_as(
+            "select source_post, planned is not null and confirmed_at is null as unconfirmed
+             from picks where environment = $1 and pick_key = $2",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(StoreError::on("look for a pick"))
+    }
+
     /// The latest picks by when they were first seen, newest first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<PickRecord>, StoreError> {
         sqlx::query_as(
-            "select pick_key, pick, source_post, author, first_seen, terms
+            "select pick_key, pick, source_post, author, first_seen, terms, read_by, planned
              from picks where environment = $1 order by first_seen desc limit $2",
         )
         .bind(self.0.env_name())
@@ -261,6 +302,21 @@ impl Picks<'_> {
         .await
         .map_err(StoreError::on("read picks"))
         .map(readable("read picks"))
+    }
+
+    /// Notes who has confirmed a pick that only the rules had read. True when nobody had before.
+    pub async fn confirm(&self, key: &str, by: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "update picks set confirmed_by = $3, confirmed_at = now()
+             where environment = $1 and pick_key = $2 and planned is not null and confirmed_at is null",
+        )
+        .bind(self.0.env_name())
+        .bind(key)
+        .bind(by)
+        .execute(&self.0.pool)
+        .await
+        .map_err(StoreError::on("confirm a pick"))?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Every post that named a pick, the first one first.

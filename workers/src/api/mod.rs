@@ -200,6 +200,7 @@ fn version_1(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
         .routes(routes!(reviews::approve))
         .routes(routes!(reviews::reject))
         .routes(routes!(picks::settle))
+        .routes(routes!(picks::confirm))
         .routes(routes!(picks::results));
     guarded(door, Needs::ENQUEUE, enqueue)
         .merge(guarded(door, Needs::CANCEL, cancel))

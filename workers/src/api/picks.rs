@@ -19,6 +19,7 @@ use super::{
     input::{BULK, JsonBody, Params, Path, number, time},
     problem::{Answer, Cause, Document, Problem},
 };
+use crate::extraction::{self, ConfirmError, Confirmed};
 use crate::tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict};
 
 /// Picks of one answer, and results of one request.
@@ -38,6 +39,9 @@ pub(super) struct ListParams {
     sport: Option<String>,
     /// Only of this market: `moneyline`, `spread`, `total`, `prop`, `future`, `parlay`.
     market: Option<String>,
+    /// `true` for those that only the rules have read and nobody has confirmed.
+    #[serde(default)]
+    unconfirmed: bool,
     /// Only first seen from then on.
     #[serde(default, deserialize_with = "time")]
     since: Option<DateTime<Utc>>,
@@ -87,6 +91,14 @@ pub struct PickAnswer {
     pub held: bool,
     /// What was noted about it.
     pub note: Option<String>,
+    /// Who read it out of its post: a provider, or `rules`.
+    pub read_by: Option<String>,
+    /// Whether nothing is done about it yet, as only the rules have read it.
+    pub unconfirmed: bool,
+    /// Who confirmed what only the rules had read.
+    pub confirmed_by: Option<String>,
+    /// When.
+    pub confirmed_at: Option<DateTime<Utc>>,
 }
 
 impl From<TrackedPick> for PickAnswer {
@@ -108,6 +120,10 @@ impl From<TrackedPick> for PickAnswer {
             source: pick.source,
             held: pick.held,
             note: pick.note,
+            read_by: pick.read_by,
+            unconfirmed: pick.unconfirmed,
+            confirmed_by: pick.confirmed_by,
+            confirmed_at: pick.confirmed_at,
         }
     }
 }
@@ -255,6 +271,7 @@ pub(super) async fn list(State(app): State<App>, Params(params): Params<ListPara
         account: params.account,
         sport: params.sport,
         market: params.market,
+        unconfirmed: params.unconfirmed,
         since: params.since,
         until: None,
         before: params.before,
@@ -281,6 +298,37 @@ pub(super) async fn one(State(app): State<App>, Path(key): Path<String>) -> Answ
     let actions = app.store.picks().actions_of(&pick.key).await?;
     let terms = json!(pick.terms);
     Ok(Json(PickDetails { pick: pick.into(), bets, settlements, actions, terms }))
+}
+
+impl From<ConfirmError> for Problem {
+    fn from(error: ConfirmError) -> Self {
+        match error {
+            ConfirmError::NotWaiting(_) => Self::new(Cause::Conflict, format!("{error}.")),
+            ConfirmError::Store(error) => error.into(),
+            ConfirmError::Enqueue(error) => error.into(),
+        }
+    }
+}
+
+/// Confirm a pick
+///
+/// One that only the rules have read: what was planned about it is done now, once, however often this is asked.
+#[utoipa::path(post, path = "/picks/{key}/confirm", tag = "picks", operation_id = "confirm_pick",
+    params(("key" = String, Path, description = "Its number, its key, or how its key begins.")),
+    responses(
+        (status = 200, description = "It is confirmed.", body = Confirmed),
+        (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "Several keys begin so, or it needs no confirmation.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn confirm(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(key): Path<String>,
+) -> Answer<Json<Confirmed>> {
+    let pick = find(&app, &key).await?;
+    let confirmed = extraction::confirm(&app.client, &app.store, pick, &caller.actor()).await?;
+    app.audit(&caller, "pick.confirm", &confirmed.key, json!(confirmed)).await;
+    Ok(Json(confirmed))
 }
 
 /// Settle a pick

@@ -2,16 +2,15 @@
 
 use perch_base::{
     clock,
-    settings::{FileSettings, XPlan},
+    settings::{GuardMode, XPlan},
 };
 use perch_jobs::{AccountId, Post, PublishPost, PublishSource, RetweetPost};
 use perch_picks::normal::part;
-use perch_queue::{EnqueueOptions, Fail, worker::JobContext};
-use perch_safety::Code;
-use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, PickRecord, StoreError};
+use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, worker::JobContext};
+use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickRecord, StoreError};
 
-use super::comment::{comment, effect_key, render_pick};
-use crate::{Services, follow_up::job_id};
+use super::comment::{comment, effect_key};
+use crate::{Services, follow_up::job_id, pending_posts::stopped};
 
 /// What is said about a pick, and why it is said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,93 +19,87 @@ struct Choice {
     why: String,
 }
 
-/// Why nothing is said in public of a pick: its words are those of a stranger.
-const UNFIT: [Code; 5] = [Code::Slur, Code::Profanity, Code::Threat, Code::Link, Code::Email];
-
-/// Enqueues the actions on a pick. However often this runs, each effect has one key and each job one id.
-pub(super) async fn have_done(
-    services: &Services,
-    cx: &JobContext,
-    account: &AccountId,
-    post: &Post,
-    record: &PickRecord,
-) -> Result<(), Fail> {
-    let handle = own_handle(services, account, post).await;
-    let about = About { settings: &services.settings, handle: &handle, cx, account, post, record };
-    let (publication, said) = about.said();
-    let said = match unfit(services, post, &record.pick) {
-        None => Some(said),
-        Some(why) => {
-            let failed = ActionRecord { state: ActionState::Failed, error: Some(why), ..said };
-            services.hot.put(&[HotRecord::of(&failed)?]).await?;
-            None
-        }
-    };
-    let repeated = services.settings.picks.retweet.then(|| about.repeated());
-    let to_come: Vec<&ActionRecord> = said.iter().chain(repeated.iter().map(|(_, action)| action)).collect();
-    show(services, &to_come).await?;
-    if let Some(action) = &said {
-        cx.enqueue_with(&publication, options(action)).await?;
-    }
-    if let Some((retweet, action)) = &repeated {
-        cx.enqueue_with(retweet, options(action)).await?;
-    }
-    Ok(())
-}
-
-/// What the actions are about.
-struct About<'a> {
-    settings: &'a FileSettings,
-    /// The handle of the account that acts; empty when it is not known.
-    handle: &'a str,
+/// What is to be done about the picks of a post.
+pub(super) struct Plan<'a> {
+    services: &'a Services,
     cx: &'a JobContext,
+    /// The account that acts.
     account: &'a AccountId,
+    /// Its handle; empty when it is not known.
+    handle: String,
     post: &'a Post,
-    record: &'a PickRecord,
 }
 
-impl About<'_> {
-    /// What is said about the pick.
-    fn said(&self) -> (PublishPost, ActionRecord) {
-        let Self { settings, handle, account, post, record, .. } = *self;
-        let Choice { reply, why } = choose(settings.x.plan, handle, post);
-        let template = if reply { &settings.picks.comment } else { &settings.picks.own_post };
-        let key = effect_key(account, &post.id, &record.key);
-        let publication = PublishPost {
-            account: account.clone(),
-            text: comment(template, &record.pick, &post.author, &|pick| part(pick, post)),
-            reply_to: reply.then(|| post.id.clone()),
-            effect_key: Some(key.clone()),
-            source: Some(self.source(Some(why.clone()))),
+impl<'a> Plan<'a> {
+    pub async fn of(services: &'a Services, cx: &'a JobContext, account: &'a AccountId, post: &'a Post) -> Self {
+        let handle = own_handle(services, account, post).await;
+        Self { services, cx, account, handle, post }
+    }
+
+    /// Enqueues the actions on a pick. However often this runs, each effect has one key and each job one id.
+    pub async fn carry_out(&self, record: &PickRecord) -> Result<(), Fail> {
+        let (to_come, failed): (Vec<ActionRecord>, Vec<ActionRecord>) =
+            self.actions(record).into_iter().partition(|action| action.state == ActionState::Pending);
+        for action in &failed {
+            self.services.hot.put(&[HotRecord::of(action)?]).await?;
+        }
+        show(self.services, &to_come.iter().collect::<Vec<_>>()).await?;
+        for action in &to_come {
+            enqueue(self.cx.client(), action, Some(self.cx.id())).await?;
+        }
+        Ok(())
+    }
+
+    /// The actions on a pick. Where nothing may be said of it in public, saying something has failed.
+    pub fn actions(&self, record: &PickRecord) -> Vec<ActionRecord> {
+        let said = self.said(record);
+        let said = match self.unfit(&said.text) {
+            None => said,
+            Some(why) => ActionRecord { state: ActionState::Failed, error: Some(why), ..said },
         };
+        let repeated = self.services.settings.picks.retweet.then(|| self.repeated(record));
+        std::iter::once(said).chain(repeated).collect()
+    }
+
+    /// What is said about the pick.
+    fn said(&self, record: &PickRecord) -> ActionRecord {
+        let (settings, post) = (&self.services.settings, self.post);
+        let Choice { reply, why } = choose(settings.x.plan, &self.handle, post);
+        let template = if reply { &settings.picks.comment } else { &settings.picks.own_post };
+        let text = comment(template, &record.pick, &post.author, &|pick| part(pick, post));
         let kind = if reply { ActionKind::Comment } else { ActionKind::Post };
-        let text = publication.text.clone();
-        (publication, ActionRecord { text, why: Some(why), ..self.action(kind, key) })
+        let key = effect_key(self.account, &post.id, &record.key);
+        ActionRecord { text, why: Some(why), ..self.action(record, kind, key) }
+    }
+
+    /// Why a text may not go out. It has words of a stranger, so the guard reads it whatever the settings say.
+    fn unfit(&self, text: &str) -> Option<String> {
+        let mode = match self.services.settings.posting_of(self.account).guard {
+            GuardMode::Off => GuardMode::Refused,
+            mode => mode,
+        };
+        let stopped = stopped(&self.services.replier.guard, mode, text)?;
+        Some(format!("nothing is said of this pick in public: {}", stopped.reasons()))
     }
 
     /// The retweet of the post.
-    fn repeated(&self) -> (RetweetPost, ActionRecord) {
+    fn repeated(&self, record: &PickRecord) -> ActionRecord {
         let retweet = RetweetPost {
             account: self.account.clone(),
             post_id: self.post.id.clone(),
             effect_key: None,
-            source: Some(self.source(None)),
+            source: None,
         };
-        let action = self.action(ActionKind::Retweet, retweet.key());
-        (retweet, action)
+        self.action(record, ActionKind::Retweet, retweet.key())
     }
 
-    fn source(&self, why: Option<String>) -> PublishSource {
-        PublishSource { post_id: self.post.id.clone(), pick_key: self.record.key.clone(), why }
-    }
-
-    fn action(&self, kind: ActionKind, key: String) -> ActionRecord {
+    fn action(&self, record: &PickRecord, kind: ActionKind, key: String) -> ActionRecord {
         ActionRecord {
             job_id: Some(job_id(self.cx.enqueued_at(), &key)),
             key,
             kind,
             account: self.account.clone(),
-            pick_key: Some(self.record.key.clone()),
+            pick_key: Some(record.key.clone()),
             source_post: Some(self.post.id.clone()),
             text: String::new(),
             state: ActionState::Pending,
@@ -118,6 +111,34 @@ impl About<'_> {
     }
 }
 
+/// Enqueues the job of an action on a pick, under the id that the action has.
+pub(super) async fn enqueue(
+    client: &Client,
+    action: &ActionRecord,
+    parent: Option<perch_jobs::JobId>,
+) -> Result<(), EnqueueError> {
+    let (Some(post_id), Some(pick_key)) = (action.source_post.clone(), action.pick_key.clone()) else {
+        return Ok(());
+    };
+    let options = EnqueueOptions { id: action.job_id, parent, ..EnqueueOptions::default() };
+    let account = action.account.clone();
+    let source = PublishSource { post_id: post_id.clone(), pick_key, why: action.why.clone() };
+    if action.kind == ActionKind::Retweet {
+        let retweet = RetweetPost { account, post_id, effect_key: None, source: Some(source) };
+        client.enqueue_with(&retweet, options).await?;
+    } else {
+        let publication = PublishPost {
+            account,
+            text: action.text.clone(),
+            reply_to: (action.kind == ActionKind::Comment).then_some(post_id),
+            effect_key: Some(action.key.clone()),
+            source: Some(source),
+        };
+        client.enqueue_with(&publication, options).await?;
+    }
+    Ok(())
+}
+
 /// Shows the actions that are to come. While Postgres is away they are shown once they are done.
 async fn show(services: &Services, actions: &[&ActionRecord]) -> Result<(), StoreError> {
     match services.store.picks().intend(actions).await {
@@ -127,16 +148,6 @@ async fn show(services: &Services, actions: &[&ActionRecord]) -> Result<(), Stor
         }
         shown => shown,
     }
-}
-
-fn unfit(services: &Services, post: &Post, pick: &PickBody) -> Option<String> {
-    let verdict = services.replier.guard.text(&render_pick(pick, &|pick| part(pick, post)), None);
-    let reason = verdict.reasons().iter().find(|reason| UNFIT.contains(&reason.code))?;
-    Some(format!("nothing is said of this pick in public: {reason}"))
-}
-
-fn options(action: &ActionRecord) -> EnqueueOptions {
-    EnqueueOptions { id: action.job_id, ..EnqueueOptions::default() }
 }
 
 /// The handle that the configuration says, or else X, where it makes a difference. While neither does, nobody counts as having

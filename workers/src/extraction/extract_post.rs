@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    actions::have_done,
+    actions::Plan,
     edits::{Edit, Standing, flag, standing},
     pictures::{pictures, shown},
     prefilter::{Decision, decide},
@@ -26,6 +26,9 @@ pub struct Extracted {
     pub new: usize,
     /// Picks that another post had before.
     pub seen_before: usize,
+    /// Picks that only the rules have read: nothing is done about them until somebody confirms them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unconfirmed: usize,
     /// Picks that the model named and that do not stand in the post.
     #[serde(skip_serializing_if = "is_zero")]
     pub dropped: usize,
@@ -69,20 +72,29 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
     if is_new {
         record(&services, &cx, post, decision, Some((&reading, found.len()))).await?;
     }
+    let waits_for_model = reading.waits_for_model.clone();
+    let unconfirmed = reading.is_by_rules() && !services.settings.picks.rules_publish;
+    let plan = if found.is_empty() { None } else { Some(Plan::of(&services, &cx, account, post).await) };
     let mut extracted = Extracted {
         dropped: reading.dropped,
         objections: reading.objections,
-        model: reading.model,
         prompt_tokens: reading.usage.prompt_tokens,
         completion_tokens: reading.usage.completion_tokens,
         ..Extracted::default()
     };
     match standing(&services, &job, &found).await? {
         Standing::Acted => {
-            for pick in found {
-                match sight(&services, post, pick).await? {
-                    Sight::New(record) => {
-                        have_done(&services, &cx, account, post, &record).await?;
+            for (pick, plan) in found.into_iter().filter_map(|pick| Some((pick, plan.as_ref()?))) {
+                match sight(&services, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
+                    Sight::New { record, .. } if unconfirmed => {
+                        tracing::warn!(post = %post.id, pick = record.key, "only the rules have read it; `perch picks confirm`");
+                        extracted.unconfirmed += 1;
+                    }
+                    Sight::New { record, confirms } => {
+                        plan.carry_out(&record).await?;
+                        if confirms {
+                            services.store.picks().confirm(&record.key, &reading.provider).await?;
+                        }
                         extracted.new += 1;
                     }
                     Sight::Again => extracted.seen_before += 1,
@@ -97,11 +109,17 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
             count_edit(edit);
         }
     }
-    if extracted.new + extracted.seen_before > 0 || extracted.edit == Some(Edit::OtherPicks) {
+    extracted.model = reading.model;
+    let seen = extracted.new + extracted.seen_before + extracted.unconfirmed;
+    if seen > 0 || extracted.edit == Some(Edit::OtherPicks) {
         cx.enqueue(&SyncHotState {}).await?;
+    }
+    if let Some(why) = waits_for_model {
+        return Err(Fail::Retry(why));
     }
     metrics::counter!("perch_picks_total", "sight" => "new").increment(extracted.new as u64);
     metrics::counter!("perch_picks_total", "sight" => "again").increment(extracted.seen_before as u64);
+    metrics::counter!("perch_picks_total", "sight" => "unconfirmed").increment(extracted.unconfirmed as u64);
     Ok(extracted)
 }
 
@@ -124,20 +142,27 @@ async fn read(services: &Services, cx: &JobContext, post: &Post) -> Result<Readi
         Err(Unread::Unanswered(Unanswered::Down(why, down)))
             if after > 0 && (cx.attempt() >= after || down == Disposition::Never) =>
         {
-            Ok(what_is_said(read_by_rules(services, post, &why)?, post, false))
+            let may_wait = !is_last && down != Disposition::Never;
+            Ok(what_is_said(read_by_rules(services, post, &why, may_wait)?, post, false))
         }
         Err(unread) => Err(unread.into()),
     }
 }
 
-/// What the rules read in the post. They see no pictures: of a post that has some, nothing found is not nothing said.
-fn read_by_rules(services: &Services, post: &Post, why: &str) -> Result<Reading, Fail> {
-    let reading = by_rules(post, why);
+/// What the rules read in the post. They see no pictures: of a post that has some, nothing found is not nothing said. Where a
+/// model may still answer, it is waited for: to confirm what the rules have read, or to read what they doubt.
+fn read_by_rules(services: &Services, post: &Post, why: &str, may_wait: bool) -> Result<Reading, Fail> {
+    let (reading, doubt) = by_rules(post, why);
     if reading.is_nothing() && !shown(services, post).is_empty() {
         return Err(Fail::Retry(format!("{why}; the rules find nothing in the text, and the post has a picture")));
     }
+    if let Some(doubt) = doubt.filter(|_| may_wait) {
+        return Err(Fail::Retry(format!("{why}; the rules are not sure of the post: {doubt}")));
+    }
     metrics::counter!("perch_read_by_rules_total").increment(1);
-    Ok(reading)
+    let waits = (may_wait && !services.settings.picks.rules_publish && !reading.is_nothing())
+        .then(|| format!("{why}; only the rules have read the post, and a model may confirm it"));
+    Ok(Reading { waits_for_model: waits, ..reading })
 }
 
 /// The answer to an earlier attempt of this job. A model asked twice words the same bet in two ways, and each would be a pick.
@@ -152,7 +177,10 @@ async fn answered_before(services: &Services, cx: &JobContext, post: &Post) -> R
             Err(error) => return Err(error.into()),
         },
     };
-    Ok(known.filter(|record| record.job_id == Some(cx.id()) && record.picks.is_some()).and_then(Reading::recorded))
+    let own = known.filter(|record| record.job_id == Some(cx.id()) && record.picks.is_some());
+    // What only the rules have read a model may still confirm.
+    let may_change = |reading: &Reading| reading.is_by_rules() && !services.settings.picks.rules_publish;
+    Ok(own.and_then(Reading::recorded).filter(|reading| !may_change(reading)))
 }
 
 /// The reading without what does not stand in the post: whatever a post talks a model into, it is no pick.

@@ -2,6 +2,7 @@
 
 mod actions;
 mod comment;
+mod confirm;
 mod edits;
 mod extract_post;
 mod pictures;
@@ -10,6 +11,7 @@ mod prompt;
 mod reading;
 mod sighting;
 
+pub use confirm::{ConfirmError, Confirmed, confirm};
 pub use edits::Edit;
 pub use extract_post::{Extracted, extract_post};
 pub use reading::{Reading, read_with};

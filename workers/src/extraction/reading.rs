@@ -32,9 +32,16 @@ pub struct Reading {
     pub pictures_missing: u32,
     /// Picks that were named and do not stand in the post; they are not among its picks any more.
     pub dropped: usize,
+    /// Why the post is read once more all the same.
+    pub waits_for_model: Option<String>,
 }
 
 impl Reading {
+    /// Whether no model has read the post.
+    pub(super) fn is_by_rules(&self) -> bool {
+        self.provider == RULES
+    }
+
     /// Whether no pick was found.
     pub(super) fn is_nothing(&self) -> bool {
         self.answer == Answer::Nothing(())
@@ -53,6 +60,7 @@ impl Reading {
             objections: usize::try_from(record.objections).unwrap_or(usize::MAX),
             pictures_missing: record.pictures_missing,
             dropped: usize::try_from(record.dropped).unwrap_or(usize::MAX),
+            waits_for_model: None,
         })
     }
 }
@@ -214,6 +222,7 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut U
                     objections: objections.count,
                     pictures_missing: 0,
                     dropped: 0,
+                    waits_for_model: None,
                 });
             }
             Err(error) => error,
@@ -230,18 +239,22 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut U
     }
 }
 
-/// What the rules read in a post, while no provider answers.
-pub(super) fn by_rules(post: &Post, why: &str) -> Reading {
+/// What the rules read in a post, while no provider answers, and why they are not sure of what they might read besides.
+pub(super) fn by_rules(post: &Post, why: &str) -> (Reading, Option<String>) {
     tracing::warn!(post = %post.id, why, "no provider answers; the rules read the post");
-    Reading {
-        answer: perch_picks::rules::extract(&post.text),
+    let found = perch_picks::rules::read(&post.text);
+    let doubt = found.doubts.first().map(ToString::to_string);
+    let reading = Reading {
+        answer: found.sure(),
         usage: Usage::default(),
         provider: RULES.to_owned(),
         model: RULES.to_owned(),
         objections: 0,
         pictures_missing: 0,
         dropped: 0,
-    }
+        waits_for_model: None,
+    };
+    (reading, doubt)
 }
 
 fn unusable(error: &PickError, providers: &str, text: &str) -> String {

@@ -12,6 +12,7 @@ use perch_picks::{
 use perch_queue::Fail;
 use perch_store::{Family, HotRecord, PickBody, PickRecord, PickSighting, Recorded as _, StoreError};
 
+use super::actions::Plan;
 use crate::Services;
 
 /// How long a mark in Redis is kept: longer than the same words mean the same game. Of futures Postgres knows.
@@ -20,8 +21,13 @@ const MARKED_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// What a post's pick is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Sight {
-    /// This post had it first; here it is as it was recorded.
-    New(Box<PickRecord>),
+    /// This post had it first.
+    New {
+        /// As it was recorded.
+        record: Box<PickRecord>,
+        /// Whether another post had it, of which only the rules said so.
+        confirms: bool,
+    },
     /// Another post had it before.
     Again,
 }
@@ -81,34 +87,63 @@ pub(super) fn named(answer: Answer, post: &Post) -> Vec<Named> {
 ///
 /// The post that had it first stays the first when its job runs again, and what was recorded then stays what counts,
 /// even if the model words it otherwise the second time.
-pub(super) async fn sight(services: &Services, post: &Post, named: Named) -> Result<Sight, Fail> {
+///
+/// What only the rules have read, and nobody has confirmed, stands in nobody's way: a post in which a model finds the same bet
+/// has it first, and so has the same post once a model has read it. With a plan, the pick is such a one, and what is to be done
+/// about it is kept with it.
+pub(super) async fn sight(
+    services: &Services,
+    post: &Post,
+    named: Named,
+    reader: &str,
+    waits: Option<&Plan<'_>>,
+) -> Result<Sight, Fail> {
     let key = named.key();
     let Named { pick, terms, occasion } = named;
-    let first = services.marks.remember_pick(&key, post.id.as_str(), MARKED_FOR).await?;
-    if !first || known_before(services, post, &key).await? {
+    let first = waits.is_some() || services.marks.remember_pick(&key, post.id.as_str(), MARKED_FOR).await?;
+    let known = if first { known_before(services, post, &key).await? } else { Before::Named };
+    if known == Before::Named || (known == Before::Unconfirmed && waits.is_some()) {
         let sighting = sighting(post, &pick, (key, terms.units), clock::now());
         services.hot.put(&[HotRecord::of(&sighting)?]).await?;
         return Ok(Sight::Again);
     }
-    let record =
+    let confirms = known == Before::Unconfirmed;
+    let mut record =
         PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now()).on(&occasion).with_terms(terms);
+    record.read_by = Some(reader.to_owned());
+    record.planned = waits.map(|plan| plan.actions(&record));
     if let Some(copy) = services.hot.get(Family::Picks, &record.key()).await?
-        && let Ok(recorded) = serde_json::from_value(copy.value)
+        && let Ok(recorded) = serde_json::from_value::<PickRecord>(copy.value)
+        && (recorded.planned.is_none() || waits.is_some())
     {
-        return Ok(Sight::New(Box::new(recorded)));
+        return Ok(Sight::New { record: Box::new(recorded), confirms });
     }
     services.hot.put(&[HotRecord::of(&record)?.kept_for(services.settings.picks.processed_ttl)]).await?;
-    Ok(Sight::New(Box::new(record)))
+    Ok(Sight::New { record: Box::new(record), confirms })
 }
 
-/// Whether Postgres knows the bet from another post, for when the marks in Redis were lost. While Postgres is away the
-/// marks alone decide.
-async fn known_before(services: &Services, post: &Post, key: &str) -> Result<bool, StoreError> {
-    match services.store.picks().get(key).await {
-        Ok(known) => Ok(known.is_some_and(|known| known.source_post != post.id)),
+/// What Postgres knows of a bet from other posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Nothing.
+    Unknown,
+    /// Another post had it.
+    Named,
+    /// Another post had it, as far as the rules can tell.
+    Unconfirmed,
+}
+
+/// What Postgres knows of the bet from another post, for when the marks in Redis were lost, and for what the rules have read.
+/// While Postgres is away the marks alone decide.
+async fn known_before(services: &Services, post: &Post, key: &str) -> Result<Before, StoreError> {
+    match services.store.picks().standing(key).await {
+        Ok(Some(known)) if known.source_post != post.id => {
+            Ok(if known.unconfirmed { Before::Unconfirmed } else { Before::Named })
+        }
+        Ok(_) => Ok(Before::Unknown),
         Err(error) if error.is_unavailable() => {
             tracing::warn!(%error, "whether Postgres knows the pick cannot be asked; the marks decide");
-            Ok(false)
+            Ok(Before::Unknown)
         }
         Err(error) => Err(error),
     }

@@ -3,6 +3,7 @@
 mod act;
 mod decide;
 pub(crate) mod gate;
+mod guarded;
 mod once;
 mod own_ids;
 mod permit;
@@ -11,6 +12,7 @@ mod record;
 mod retweet_post;
 
 pub(crate) use gate::Gate;
+pub(crate) use guarded::stopped;
 pub(crate) use own_ids::OwnIds;
 pub use publish_post::publish_post;
 pub use record::Published;

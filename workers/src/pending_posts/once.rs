@@ -32,6 +32,8 @@ pub(super) struct Once<'a, A> {
     /// What makes the effect one of a kind.
     pub(super) key: String,
     pub(super) sending: Sending,
+    /// Why it may not begin.
+    pub(super) objection: Option<String>,
 }
 
 /// Why an attempt ends before the effect is settled as done.
@@ -126,7 +128,12 @@ impl<A: Act> Once<'_, A> {
                 self.prepare().await?;
                 None
             }
-            _ => Some(self.admitted_and_prepared().await?),
+            _ => {
+                if let Some(why) = &self.objection {
+                    return Err(Stop::Refused(why.clone()));
+                }
+                Some(self.admitted_and_prepared().await?)
+            }
         };
         crash_point!("publish.admitted");
         let claim = self.ledger().claim(&self.intent()).await?;

@@ -14,13 +14,14 @@ use serde_json::json;
 use super::{
     act::{Act, Answer, Told},
     decide::{sending, unfit},
+    guarded::objection,
     once::Once,
     permit::Permitted,
     record::Published,
 };
 use crate::Services;
 
-/// Publishes one post or reply, once, however often it runs.
+/// Publishes one post or reply, once, however often it runs, unless the guard has something against its text.
 pub async fn publish_post(job: PublishPost, cx: JobContext, services: Data<Services>) -> HandlerResult<Published> {
     if let Some(why) = unfit(&job.text) {
         return Err(Fail::Dead(why));
@@ -28,7 +29,8 @@ pub async fn publish_post(job: PublishPost, cx: JobContext, services: Data<Servi
     let services = services.charged_to(bot(&job), job.account.to_string(), &cx);
     let key = job.effect_key.clone().unwrap_or_else(|| format!("publish:{}", cx.id()));
     let sending = sending(services.settings.live_posts, &services.settings.x.base_url);
-    Once { act: &job, cx: &cx, services: &services, key, sending }.carry_out().await
+    let objection = objection(&services, &job).await?;
+    Once { act: &job, cx: &cx, services: &services, key, sending, objection }.carry_out().await
 }
 
 /// The bot whose post it is.

@@ -22,7 +22,7 @@ pub async fn retweet_post(job: RetweetPost, cx: JobContext, services: Data<Servi
     let bot = if job.source.is_some() { "picks" } else { "posts" };
     let services = services.charged_to(bot, job.account.to_string(), &cx);
     let sending = sending(services.settings.live_posts, &services.settings.x.base_url);
-    Once { act: &job, cx: &cx, services: &services, key: job.key(), sending }.carry_out().await
+    Once { act: &job, cx: &cx, services: &services, key: job.key(), sending, objection: None }.carry_out().await
 }
 
 impl Act for RetweetPost {

@@ -171,6 +171,10 @@ pub(super) mod tests {
             part: None,
             note: None,
             revision: 0,
+            read_by: None,
+            unconfirmed: false,
+            confirmed_by: None,
+            confirmed_at: None,
         }
     }
 

@@ -1,6 +1,6 @@
 use chrono::{TimeDelta, Utc};
 use perch_jobs::Answer;
-use perch_store::{PickBody, PickRecord, Scope};
+use perch_store::{ActionKind, ActionRecord, ActionState, PickBody, PickRecord, Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -85,4 +85,42 @@ async fn what_decides_nothing_is_refused_by_field() {
     assert_eq!(world.get("/api/v1/picks?limit=0").await.problem(400, "invalid-query").0, "limit");
     let looker = world.request(Method::POST, &path, Scope::Read).json(&json!({ "outcome": "won" }));
     seen(looker).await.problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn what_only_the_rules_have_read_is_listed_and_confirmed_over_the_api() {
+    let world = World::start().await;
+    let Ok(Answer::One(pick)) = Answer::parse(LAKERS) else { panic!("one pick") };
+    let mut waiting = PickRecord::new(PickBody::Single(pick), "1".parse().expect("an id"), "sally".into(), Utc::now());
+    waiting.read_by = Some("rules".into());
+    waiting.planned = Some(vec![ActionRecord {
+        key: "comment:main:1:abc".into(),
+        kind: ActionKind::Comment,
+        account: "main".parse().expect("a name"),
+        pick_key: Some(waiting.key.clone()),
+        source_post: Some(waiting.source_post.clone()),
+        text: "Lakers -3.5".into(),
+        state: ActionState::Pending,
+        external_id: None,
+        error: None,
+        why: None,
+        job_id: None,
+        created_at: Utc::now(),
+    }]);
+    world.store.record(&[waiting]).await.expect("Postgres answers");
+    named(&world, "2", &LAKERS.replace("Los Angeles Lakers", "Boston Celtics")).await;
+
+    let list = world.get("/api/v1/picks?unconfirmed=true").await.json();
+    let [pick] = list["picks"].as_array().expect("a list").as_slice() else { panic!("one waits: {list}") };
+    assert_eq!((&pick["read_by"], &pick["unconfirmed"]), (&json!("rules"), &json!(true)));
+    let path = format!("/api/v1/picks/{}/confirm", pick["number"]);
+    let looker = world.request(Method::POST, &path, Scope::Read);
+    seen(looker).await.problem(403, "forbidden");
+    let confirmed = world.operate(&path, &json!({})).await.json();
+    assert_eq!(confirmed["actions"][0]["kind"], json!("comment"));
+    world.operate(&path, &json!({})).await.problem(409, "conflict");
+    assert_eq!(world.get("/api/v1/picks?unconfirmed=true").await.json()["picks"], json!([]));
+    let shown = world.get(&format!("/api/v1/picks/{}", pick["number"])).await.json();
+    assert_eq!((&shown["confirmed_by"], &shown["actions"][0]["state"]), (&json!("api:operator"), &json!("pending")));
+    assert_eq!(world.audited().await.iter().map(|line| line.0.as_str()).collect::<Vec<_>>(), ["pick.confirm"]);
 }

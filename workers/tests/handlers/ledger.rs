@@ -139,6 +139,23 @@ async fn kinds_are_known(pool: &PgPool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_service_hands_over_in_sql_is_read_by_the_guard() {
+    let world = World::start().await;
+    world.relay();
+    let pool = world.database().raw();
+    kinds_are_known(&pool).await;
+    let id: String = sqlx::query_scalar("select perch_enqueue('publish_post', $1::json)")
+        .bind(serde_json::json!({ "account": "main", "text": "a guaranteed win at bet.com" }))
+        .fetch_one(&pool)
+        .await
+        .expect("it is accepted");
+    let job = world.ended(id.parse().expect("a ULID")).await;
+    let error = job.last_error.unwrap_or_default();
+    assert!(job.state == JobState::Dead && error.contains("the guard refuses the text"), "{error}");
+    assert!(world.x.made().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_service_enqueues_inside_its_own_transaction() {
     let world = World::start().await;
     world.relay();

@@ -1,6 +1,7 @@
 //! The handlers through the real workers: Redis, Postgres and the sandbox are real, and nothing is reached around them.
 
 mod braking;
+mod confirming;
 mod end_to_end;
 mod extraction;
 mod freezing;

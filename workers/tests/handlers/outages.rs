@@ -79,7 +79,7 @@ async fn where_every_provider_refuses_for_good_the_rules_read_at_once() {
     let world = World::with(&[("GROK_API_KEY", "bad"), ("PERCH__PICKS__PREFILTER_SAMPLE", "1.0")]).await;
     let ended = world.done(&world.written(SALLY, LAKERS)).await;
     let result = ended.result.expect("a result");
-    assert_eq!((ended.attempts, &result["model"], &result["new"]), (1, &json!("rules"), &json!(1)));
+    assert_eq!((ended.attempts, &result["model"], &result["unconfirmed"]), (1, &json!("rules"), &json!(1)));
     world.done(&world.written(SALLY, CHATTER)).await;
     world.sync().await;
     let hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);

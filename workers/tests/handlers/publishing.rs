@@ -120,3 +120,39 @@ async fn staging_without_a_sandbox_renders_and_records_and_sends_nothing() {
     assert!(world.jobs_of("collect_metrics").await.is_empty());
     assert!(world.x.made().is_empty());
 }
+
+#[tokio::test]
+async fn what_the_guard_stops_is_dead_with_the_reason_and_recorded() {
+    let world = World::start().await;
+    for (text, why) in [
+        ("A guaranteed win, tail me", "it promises winnings (\"guaranteed win\")"),
+        ("tips to 0x52908400098527886E0F7030069857D2E4169EE7", "the address of a wallet"),
+        ("all plays at bet\u{3002}com", "it links to a host that is not allowed"),
+        ("Good\u{e0041} luck", "characters that nobody sees"),
+        ("\u{200b}", "it is empty"),
+        ("damn, what a game", "posting.guard = \"refused\""),
+    ] {
+        let id = world.enqueue(&publication(text, None, None)).await;
+        let job = world.ended(id).await;
+        assert_eq!((job.state, job.attempts), (JobState::Dead, 1), "{text:?}");
+        let error = job.last_error.expect("a reason");
+        assert!(error.contains("the guard") && error.contains(why), "{text:?}: {error}");
+        let action = world.action(&format!("publish:{id}")).await;
+        assert_eq!((action.state, action.error), (ActionState::Failed, Some(error)));
+    }
+    assert_eq!(world.x.calls(Endpoint::CreatePost), 0);
+    world.done(&publication("#Lakers with @sally and $DKNG", None, None)).await;
+    assert_eq!(world.x.made().len(), 1, "tags and handles are for those who hand it over to say");
+}
+
+#[tokio::test]
+async fn the_settings_of_an_account_say_what_the_guard_stops() {
+    let flagged = "damn, what a game";
+    let world = World::with(&[("PERCH__POSTING__GUARD", "refused")]).await;
+    world.done(&publication(flagged, None, None)).await;
+    let refused = world.ended(world.enqueue(&publication("see bet.com", None, None)).await).await;
+    assert_eq!(refused.state, JobState::Dead);
+    let world = World::with(&[("PERCH__X__ACCOUNTS__MAIN__POSTING__GUARD", "off")]).await;
+    world.done(&publication("see bet.com", None, None)).await;
+    assert_eq!(world.x.made().len(), 1);
+}

@@ -125,6 +125,7 @@ impl Report {
             "nulls": self.score.nulls,
             "nulls_right": self.score.nulls_right,
             "null_accuracy": self.score.null_accuracy(),
+            "false_picks": self.score.false_picks,
             "missed": self.score.missed,
             "failed": self.failed,
             "repaired": self.repaired,
@@ -194,6 +195,7 @@ impl Report {
                 count(score.nulls, "post"),
                 percent(score.null_accuracy())
             ),
+            format!("{}: bets read in posts that recommend none", count(score.false_picks, "false pick")),
         ];
         if self.failed > 0 {
             lines.push(format!("{} without an answer; --wrong says why", count(self.failed, "post")));

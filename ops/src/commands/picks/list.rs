@@ -6,7 +6,7 @@ use crate::{
     app::App,
     error::OpsError,
     format::{
-        table::{Listing, cell, cut, number, whole},
+        table::{Listing, Tone, cell, cut, number, whole},
         time::from_now,
     },
 };
@@ -28,6 +28,9 @@ pub struct Args {
     /// Only of this market: moneyline, spread, total, prop, future, parlay
     #[arg(long)]
     pub market: Option<String>,
+    /// Only those that only the rules have read and nobody has confirmed
+    #[arg(long)]
+    pub unconfirmed: bool,
     /// Only first seen from this day or time on
     #[arg(long, value_parser = since, value_name = "TIME")]
     pub since: Option<DateTime<Utc>>,
@@ -46,6 +49,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         account: args.account.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()),
         sport: args.sport.clone(),
         market: args.market.clone(),
+        unconfirmed: args.unconfirmed,
         since: args.since,
         until: None,
         before: args.before,
@@ -90,7 +94,11 @@ fn listing(picks: &[TrackedPick], now: DateTime<Utc>) -> Listing {
             cell(&pick.author),
             cell(pick.accounts),
             cell(from_now(pick.first_seen, now)),
-            cell(state_word(pick.grade)).tone(tone(pick.grade)),
+            cell(if pick.unconfirmed { "unconfirmed" } else { state_word(pick.grade) }).tone(if pick.unconfirmed {
+                Tone::Warn
+            } else {
+                tone(pick.grade)
+            }),
             cell(units(pick.units)),
         ]);
     }

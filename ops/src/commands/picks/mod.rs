@@ -1,5 +1,6 @@
 //! `perch picks`: what was recommended, how it ended, and the record that it adds up to.
 
+mod confirm;
 mod list;
 mod record;
 mod settle;
@@ -19,6 +20,8 @@ pub enum Picks {
     List(list::Args),
     /// One pick: what it is, who named it, how it ended
     Show(show::Args),
+    /// Has a pick published that only the rules have read
+    Confirm(confirm::Args),
     /// Says how a pick ended, or enters results from a file
     Settle(settle::Args),
     /// Won and lost, units, return on investment, hit rate, streaks, closing-line value
@@ -29,6 +32,7 @@ pub async fn run(app: &App, command: &Picks) -> Result<(), OpsError> {
     match command {
         Picks::List(args) => list::run(app, args).await,
         Picks::Show(args) => show::run(app, args).await,
+        Picks::Confirm(args) => confirm::run(app, args).await,
         Picks::Settle(args) => settle::run(app, args).await,
         Picks::Record(args) => record::run(app, args).await,
     }

@@ -56,6 +56,10 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError>
     out.line(format_args!("key        {}", one_line(&pick.key)))?;
     let held = if pick.held { "  held: results leave it alone until it is settled by hand" } else { "" };
     out.line(format_args!("state      {}{held}", out.paint(tone(pick.grade), state_word(pick.grade))))?;
+    if let Some(reader) = &pick.read_by {
+        let by = pick.confirmed_by.as_deref().map(|by| format!(", confirmed by {}", one_line(by))).unwrap_or_default();
+        out.line(format_args!("read by    {}{by}", one_line(reader)))?;
+    }
     if let PickBody::Parlay(parlay) = &pick.pick {
         for (at, leg) in parlay.picks.iter().enumerate() {
             let grade = pick.legs.get(at).copied().flatten();
@@ -79,6 +83,12 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError>
     out.line("")?;
     out.table(&accounts(named, bets, now))?;
     done_about_it(out, actions, now)?;
+    if pick.unconfirmed {
+        out.note(format_args!(
+            "only the rules have read it, and nothing is done about it; `perch picks confirm {}` has it published",
+            pick.number
+        ));
+    }
     if settlements.is_empty() {
         out.note(format_args!(
             "settle it with `perch picks settle {} --won`, or --lost, --push, --score A-B",

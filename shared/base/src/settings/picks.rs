@@ -41,6 +41,9 @@ pub struct PicksSettings {
     pub own_post: String,
     /// Whether the post of a new pick is retweeted.
     pub retweet: bool,
+    /// Whether picks that only the rules have read are published without a word of a person or a model.
+    #[serde(default)]
+    pub rules_publish: bool,
     /// Whether rules decide which posts are worth a call of a model.
     pub prefilter: bool,
     /// Share of the posts that are not worth one of which a model is asked all the same, to measure the rules.

@@ -26,6 +26,22 @@ pub struct PostingSettings {
     pub timezone: Tz,
     /// When nothing is published.
     pub quiet: QuietSettings,
+    /// What of what others hand over the guard keeps from being published.
+    #[serde(default)]
+    pub guard: GuardMode,
+}
+
+/// What of the texts that are handed over the guard keeps from being published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardMode {
+    /// What it refuses, and what it flags for a person.
+    #[default]
+    All,
+    /// What it refuses.
+    Refused,
+    /// Nothing: it does not read them.
+    Off,
 }
 
 /// Hours of the day in which nothing is published. None when both ends are the same.
@@ -72,6 +88,9 @@ pub struct AccountPostingSettings {
     /// When nothing is published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<QuietSettings>,
+    /// What the guard keeps from being published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardMode>,
 }
 
 impl AccountPostingSettings {
@@ -93,6 +112,7 @@ impl Settings {
             retweets_per_day: own.retweets_per_day.unwrap_or(all.retweets_per_day),
             timezone: own.timezone.unwrap_or(all.timezone),
             quiet: own.quiet.unwrap_or(all.quiet),
+            guard: own.guard.unwrap_or(all.guard),
         }
     }
 }

@@ -168,9 +168,14 @@ impl Said {
         let counted = pick.kind == PickKind::Prop && (self.has_figure(line + 0.5) || (line - 0.5).abs() < 1e-9);
         let signed: Vec<f64> =
             self.signed.iter().filter(|figure| (figure.abs() - line.abs()).abs() < 1e-6).copied().collect();
+        // "Over 2.5, 3.0" is half a bet on each: one on 2.75.
+        let between = self.figures.windows(2).any(|pair| {
+            let apart = (pair[0] - pair[1]).abs() - 0.5;
+            apart.abs() < 1e-6 && (f64::midpoint(pair[0], pair[1]) - line.abs()).abs() < 1e-6
+        });
         let sign =
             pick.kind != PickKind::Spread || signed.is_empty() || signed.iter().any(|figure| figure * line > 0.0);
-        (self.has_figure(line) && sign) || counted
+        ((self.has_figure(line) || between) && sign) || counted
     }
 
     pub fn has_odds(&self, written: &str) -> bool {

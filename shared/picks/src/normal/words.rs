@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use perch_jobs::PickKind;
 
 use crate::rules::{
+    asides::without_asides,
     lex::{Lexeme, Token, fold, normalise, tokens},
     names::{BOOK, key_of},
 };
@@ -311,6 +312,7 @@ pub fn units(text: &str) -> Option<f64> {
 
 /// The stake of some words, where they name one only.
 pub(super) fn units_in(tokens: &[Token]) -> Option<f64> {
+    let tokens = without_asides(tokens);
     let of_a_bankroll = |at: usize| {
         let after = tokens.iter().skip(at + 1).filter(|t| !matches!(t.folded.as_str(), "of" | "my" | "the" | "your"));
         let before = at.checked_sub(1).map(|before| &tokens[before]);

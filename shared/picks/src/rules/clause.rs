@@ -1,12 +1,17 @@
 //! Turns the tokens of a post into clauses of terms: names, markets, numbers and what joins them.
 
+use std::ops::Range;
+
 use perch_jobs::Side;
 
 use super::{
+    asides::without_asides,
     legs,
     lex::{Lexeme, Token, fold},
     names::{BOOK, Candidate, LONGEST, Role, key},
     phrases::{LEAGUE_SIGNS, NOT_NAMES, PHRASES, PROPOSING},
+    quarters,
+    vocabulary::is_common,
 };
 
 /// Words after a name that make it another's.
@@ -81,7 +86,10 @@ pub(crate) enum Mark {
 /// What one sentence or line says.
 #[derive(Debug, Default)]
 pub(crate) struct Clause {
+    pub tokens: Vec<Token>,
     pub terms: Vec<Term>,
+    /// Which tokens each term is made of.
+    pub spans: Vec<Range<usize>>,
     /// Its folded words between single spaces, one at each end.
     pub words: String,
     pub question: bool,
@@ -97,6 +105,11 @@ pub(crate) struct Clause {
 }
 
 impl Clause {
+    /// The tokens of a term.
+    pub fn tokens_of(&self, term: usize) -> &[Token] {
+        &self.tokens[self.spans[term].clone()]
+    }
+
     /// Whether any of the phrases, given with commas between, stands in the clause.
     pub fn says(&self, phrases: &str) -> bool {
         phrases.split(", ").any(|phrase| self.words.contains(&format!(" {phrase} ")))
@@ -105,6 +118,7 @@ impl Clause {
 
 /// The clauses of a post.
 pub(crate) fn clauses(tokens: &[Token]) -> Vec<Clause> {
+    let tokens = &quarters::joined(&without_asides(tokens));
     let mut out = Vec::new();
     let mut from = 0;
     for at in 0..=tokens.len() {
@@ -120,7 +134,10 @@ pub(crate) fn clauses(tokens: &[Token]) -> Vec<Clause> {
         }
         let question = tokens.get(at).is_some_and(|t| t.lexeme == Lexeme::Sign('?'));
         let part = without_bullet(&tokens[from..at]);
-        if !part.is_empty() {
+        let begins_line = from == 0 || tokens[from - 1].lexeme == Lexeme::Line;
+        if begins_line && is_item_number(part) && tokens.get(at).is_some_and(|t| t.lexeme == Lexeme::Sign('.')) {
+            // "1." before the first item of a list.
+        } else if !part.is_empty() {
             out.push(Clause { question, ..clause(part) });
         } else if question && let Some(last) = out.last_mut() {
             last.question = true;
@@ -161,12 +178,16 @@ fn is_arrow(token: &Token) -> bool {
     matches!(token.lexeme, Lexeme::Sign('→' | '➡' | '►'))
 }
 
+fn is_item_number(part: &[Token]) -> bool {
+    matches!(part, [Token { lexeme: Lexeme::Number { signed: false, decimals: 0, plus: false, .. }, .. }])
+}
+
 /// Leaves out what a list puts before its items: `1)`, `2.`, `-`, `*`.
 fn without_bullet(part: &[Token]) -> &[Token] {
     match part {
         [number, sign, rest @ ..]
             if matches!(number.lexeme, Lexeme::Number { signed: false, decimals: 0, .. })
-                && matches!(sign.lexeme, Lexeme::Sign(')' | ':' | '.'))
+                && matches!(sign.lexeme, Lexeme::Sign(')' | ':' | '.' | '\u{20e3}'))
                 && sign.glued =>
         {
             rest
@@ -182,7 +203,8 @@ fn clause(tokens: &[Token]) -> Clause {
         .filter(|t| matches!(t.lexeme, Lexeme::Word | Lexeme::Record | Lexeme::Profit))
         .map(|t| t.folded.as_str())
         .collect();
-    let mut clause = Clause { words: format!(" {} ", words.join(" ")), ..Clause::default() };
+    let words = format!(" {} ", words.join(" "));
+    let mut clause = Clause { tokens: tokens.to_vec(), words, ..Clause::default() };
     marks(tokens, &mut clause);
     let from_to = |link: &Token| is_arrow(link) || link.folded == "to";
     clause.moved = tokens.windows(3).any(|three| is_line(&three[0]) && from_to(&three[1]) && is_line(&three[2]));
@@ -195,6 +217,7 @@ fn clause(tokens: &[Token]) -> Clause {
             _ => {}
         }
         clause.terms.push(term);
+        clause.spans.push(at..at + taken);
         at += taken;
     }
     if clause.terms.contains(&Term::Parlay) {
@@ -368,6 +391,7 @@ fn capitalised(tokens: &[Token], at: usize) -> bool {
             && chars.next().is_some_and(char::is_uppercase)
             && chars.any(char::is_lowercase)
             && !NOT_NAMES.contains(&format!(" {} ", t.folded))
+            && !is_common(&t.folded)
             && !PHRASES.contains_key(t.folded.as_str())
             && BOOK.stat(&t.folded).is_none()
     })

@@ -1,5 +1,7 @@
 //! Splits a post into numbers, words and signs, the way people type picks.
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::{
     spoken::signs,
     stakes::{is_star, is_star_sign, is_unit, stakes},
@@ -57,15 +59,15 @@ pub struct Token {
     pub glued: bool,
 }
 
-/// The text with one form of each quote, dash, space and fraction, without links.
+/// The text with one form of each letter, digit, quote, dash, space and fraction, without links and without what takes no room.
 pub fn normalise(text: &str) -> String {
     let text = text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">");
     let mut plain = String::with_capacity(text.len());
-    for (n, line) in text.lines().enumerate() {
+    for (n, line) in text.split(ends_line).enumerate() {
         if n > 0 {
             plain.push('\n');
         }
-        for (m, word) in line.split(' ').enumerate() {
+        for (m, word) in line.split(char::is_whitespace).enumerate() {
             if m > 0 {
                 plain.push(' ');
             }
@@ -80,17 +82,32 @@ pub fn normalise(text: &str) -> String {
     plain
 }
 
+fn ends_line(c: char) -> bool {
+    matches!(c, '\n' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 fn normalise_char(c: char, plain: &mut String) {
     match c {
-        '−' | '–' | '—' | '‒' | '﹣' | '－' => plain.push('-'),
-        '＋' => plain.push('+'),
+        '\u{2010}'..='\u{2015}' | '−' | '˗' | '➖' | '﹘' | '﹣' | '－' => plain.push('-'),
+        '＋' | '﹢' | '➕' => plain.push('+'),
         '‘' | '’' | 'ʼ' | '`' => plain.push('\''),
         '“' | '”' => plain.push('"'),
-        '\u{fe0f}' | '\u{200d}' | '\u{200b}' | '#' => {}
-        '½' => plain.push_str(if plain.ends_with(|p: char| p.is_ascii_digit()) { ".5" } else { "0.5" }),
+        // Joiners, variations, soft hyphens and the marks of directions that letters have by themselves.
+        '\u{fe0f}' | '\u{200b}'..='\u{200f}' | '\u{ad}' | '\u{2060}' | '\u{feff}' | '#' => {}
+        '¼' => fraction(".25", plain),
+        '½' => fraction(".5", plain),
+        '¾' => fraction(".75", plain),
         c if c.is_whitespace() => plain.push(' '),
-        c => plain.push(c),
+        // Letters and digits that are only wide, bold or in circles.
+        c => plain.extend(std::iter::once(c).nfkc()),
     }
+}
+
+fn fraction(decimals: &str, plain: &mut String) {
+    if !plain.ends_with(|p: char| p.is_ascii_digit()) {
+        plain.push('0');
+    }
+    plain.push_str(decimals);
 }
 
 /// Lower case, without accents and dots.
@@ -250,6 +267,9 @@ impl Lexer<'_> {
             self.push(Lexeme::Record, from);
             return true;
         }
+        if next == '/' && self.is_a_line_after(1) {
+            return false;
+        }
         if matches!(next, '/' | ':') && beyond.is_ascii_digit() {
             return self.fraction_or_date(from);
         } else if next == '-' && self.hyphenated_unit(from) {
@@ -271,6 +291,13 @@ impl Lexer<'_> {
         }
         self.push(Lexeme::Word, from);
         true
+    }
+
+    /// "2/2.5": a number with a point stands behind the slash.
+    fn is_a_line_after(&self, ahead: usize) -> bool {
+        let rest = &self.chars[(self.at + ahead).min(self.chars.len())..];
+        let digits = rest.iter().take_while(|c| c.1.is_ascii_digit()).count();
+        digits > 0 && self.peek(ahead + digits) == '.' && self.peek(ahead + digits + 1).is_ascii_digit()
     }
 
     /// `11/10` as a price, `1/2u` as a stake; times and dates are words.

@@ -94,6 +94,24 @@ pub(crate) fn game(clause: &Clause, drafts: &[Draft]) -> Option<(Name, Name)> {
     Reader { terms: &clause.terms, drafts: Vec::new(), from: 0 }.pair_before(end)
 }
 
+/// The canonical names of every two opponents that the clauses name together, in all their readings.
+pub(super) fn pairs(clauses: &[Clause]) -> Vec<Vec<String>> {
+    let named = |name: &Name| -> Vec<String> {
+        let known = name.candidates.iter().map(|candidate| BOOK.entities[candidate.entity].name.clone());
+        known.chain([name.written.clone()]).collect()
+    };
+    let of_clause = |clause: &Clause| -> Vec<Vec<String>> {
+        let reader = Reader { terms: &clause.terms, drafts: Vec::new(), from: 0 };
+        let terms = 0..clause.terms.len();
+        let pairs = terms.filter_map(|at| {
+            let apart = matches!(clause.terms.get(at + 1), Some(Term::Versus | Term::At | Term::Beats));
+            reader.pair_at(at, clause.terms.len()).filter(|_| apart)
+        });
+        pairs.map(|(a, b)| [named(&a), named(&b)].concat()).collect()
+    };
+    clauses.iter().flat_map(of_clause).collect()
+}
+
 struct Reader<'a> {
     terms: &'a [Term],
     drafts: Vec<Draft>,
@@ -414,7 +432,7 @@ pub(super) const HAPPENS: [&str; 8] = [
 ];
 
 /// Statistics that a whole game has as well.
-const OF_A_GAME: [&str; 11] =
+pub(super) const OF_A_GAME: [&str; 11] =
     ["goals", "points", "runs", "rounds", "games", "sets", "corners", "cards", "wins", "touchdowns", "shots"];
 
 fn is_player(name: &Name, stat: Option<&str>) -> bool {

@@ -1,6 +1,9 @@
 //! The teams, athletes and statistics that posts name, and how posts name them.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use super::lex::{Lexeme, Token, normalise, tokens};
 
@@ -69,6 +72,15 @@ pub static BOOK: LazyLock<Book> = LazyLock::new(|| {
     rows(include_str!("../../data/stats.txt")).for_each(|row| book.add_stat(&row));
     book
 });
+
+/// The first names of the athletes.
+pub(super) fn given_names() -> &'static HashSet<String> {
+    static GIVEN: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let rows = rows(include_str!("../../data/athletes.txt"));
+        rows.filter_map(|row| row.get(1)?.split_once(' ').map(|(first, _)| key_of(first))).collect()
+    });
+    &GIVEN
+}
 
 fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     file.lines()

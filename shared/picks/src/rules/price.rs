@@ -15,14 +15,14 @@ pub(crate) fn at(terms: &[Term], from: usize) -> Option<String> {
         match term {
             Term::Filler => {}
             Term::At => announced = true,
-            term => return price(term, announced),
+            term => return of(term, announced),
         }
     }
     None
 }
 
 /// A term as a price. A decimal price has two places, or was announced by "@".
-fn price(term: &Term, announced: bool) -> Option<String> {
+pub(super) fn of(term: &Term, announced: bool) -> Option<String> {
     match term {
         Term::Even => Some("+100".into()),
         // Elsewhere it may be a date.
@@ -54,9 +54,25 @@ pub(crate) fn all(terms: &[Term]) -> Vec<String> {
     (0..terms.len())
         .filter_map(|i| {
             let announced = i > 0 && matches!(terms[i - 1], Term::At);
-            price(&terms[i], announced)
+            of(&terms[i], announced)
         })
         .collect()
+}
+
+/// The prices of a clause that none of its bets has.
+pub(super) fn left_over(terms: &[Term], drafts: &[Draft]) -> Vec<String> {
+    let mut taken: Vec<&str> = drafts.iter().filter_map(|draft| draft.odds.as_deref()).collect();
+    let is_line =
+        |odds: &str| odds.parse().is_ok_and(|value: f64| drafts.iter().any(|draft| draft.line == Some(value)));
+    let mut left = all(terms);
+    left.retain(|odds| match taken.iter().position(|other| other == odds) {
+        Some(at) => {
+            taken.remove(at);
+            false
+        }
+        None => !is_line(odds),
+    });
+    left
 }
 
 /// The first stake in a range of terms.
@@ -78,7 +94,8 @@ pub(crate) fn assign(terms: &[Term], drafts: &mut [Draft]) {
     for (n, draft) in drafts.iter_mut().enumerate() {
         let own = draft.at.start..starts[n + 1].max(draft.at.end);
         let tail = draft.at.end..own.end;
-        let within = || if draft.line.is_none() { first(&terms[own.clone()]) } else { american(&terms[own.clone()]) };
+        let is_line = |odds: &String| odds.parse().is_ok_and(|value: f64| draft.line == Some(value));
+        let within = || all(&terms[own.clone()]).into_iter().find(|odds| !is_line(odds));
         draft.odds = first(&terms[tail]).or_else(within).or_else(|| lone_fraction(&terms[own.clone()]));
         let lead = before..draft.at.start;
         draft.units = if leading { stake(&terms[lead.clone()]) } else { stake(&terms[own.clone()]) };

@@ -37,6 +37,14 @@ pub(super) fn stakes(tokens: Vec<Token>) -> Vec<Token> {
     while let Some(token) = tokens.next() {
         let ends =
             tokens.peek().is_none_or(|t| matches!(t.lexeme, Lexeme::Line | Lexeme::Sign(')' | ']' | '.' | ',' | '!')));
+        // "Stake: 2u": the number is a stake already.
+        if let Some(stake) = out.last_mut().filter(|last| matches!(last.lexeme, Lexeme::Units(_)))
+            && token.glued
+            && is_unit(&token.folded)
+        {
+            stake.end = token.end;
+            continue;
+        }
         match stake_before(&out, &token, ends) {
             Some((lexeme, taken)) => {
                 out.truncate(out.len() + 1 - taken);

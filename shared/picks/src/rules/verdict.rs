@@ -135,6 +135,13 @@ fn past_after(past: Past, clause: &Clause, again: bool, valued: bool) -> Past {
     }
 }
 
+/// Whether a clause turns from what is over to what is ahead.
+pub(crate) fn looks_ahead(clause: &Clause) -> bool {
+    clause.says(TODAY)
+        || clause.says(LOOKING_AHEAD)
+        || clause.says("keep it rolling, keep it going, stay hot, new day, another day")
+}
+
 /// Whether a clause has a line or a market.
 fn is_bet(clause: &Clause) -> bool {
     clause.terms.iter().any(|term| match term {

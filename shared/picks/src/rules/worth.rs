@@ -2,10 +2,10 @@ use perch_jobs::Answer;
 
 use super::{
     clause::{Clause, Term, clauses},
-    extract, lex,
+    lex,
     markets::{drafts, has_role},
     names::Role,
-    price,
+    price, read,
     verdict::{self, About},
 };
 
@@ -24,7 +24,7 @@ pub struct Verdict {
 pub fn worth(text: &str, has_pictures: bool) -> Verdict {
     let yes = |reason| Verdict { worth: true, reason };
     let no = |reason| Verdict { worth: false, reason };
-    if !matches!(extract(text), Answer::Nothing(())) {
+    if read(text).likely != Answer::Nothing(()) {
         return yes("the rules read a bet in it");
     }
     let clauses = clauses(&lex::tokens(&lex::normalise(text)));

@@ -35,12 +35,12 @@ fn letters_of_other_scripts_are_read_as_what_they_look_like() {
 }
 
 #[test]
-fn a_text_that_is_shown_backwards_is_left_to_a_person() {
+fn a_text_that_is_shown_backwards_is_not_published_and_answered_by_a_person() {
     let turned = "you \u{202e}kcuf\u{202c} off";
-    for verdict in [BUILT_IN.text(turned, None), BUILT_IN.mention(turned)] {
-        assert_eq!(codes(&verdict), [Code::Unreadable], "{verdict:?}");
-        assert!(matches!(verdict, Verdict::Review(_)));
-    }
+    let mention = BUILT_IN.mention(turned);
+    assert!(matches!(mention, Verdict::Review(_)) && codes(&mention) == [Code::Unreadable], "{mention:?}");
+    let own = BUILT_IN.text(turned, None);
+    assert!(matches!(own, Verdict::Refuse(_)) && own.says(Code::Hidden), "{own:?}");
     assert_eq!(BUILT_IN.mention("Maccabi \u{2067}מכבי\u{2069} wins"), Verdict::Pass);
 }
 

@@ -290,7 +290,7 @@ pub(crate) fn parlay(bets: &[Bet], draw: &mut Draw) -> (String, Answer) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perch_picks::rules::extract;
+    use perch_picks::rules::read;
 
     #[test]
     fn a_reader_finds_in_a_post_what_was_put_into_it() {
@@ -304,7 +304,7 @@ mod tests {
                     post(&tickets, &mut draw)
                 }
             };
-            assert_eq!(extract(&text), answer, "{text}");
+            assert_eq!(read(&text).likely, answer, "{text}");
         }
     }
 

@@ -60,6 +60,14 @@ pub struct TrackedPick {
     pub note: Option<String>,
     /// How often it was settled.
     pub revision: i64,
+    /// Who read it out of its post: a provider, or `rules`.
+    pub read_by: Option<String>,
+    /// Whether nothing is done about it yet, as only the rules have read it.
+    pub unconfirmed: bool,
+    /// Who confirmed what only the rules had read.
+    pub confirmed_by: Option<String>,
+    /// When.
+    pub confirmed_at: Option<DateTime<Utc>>,
 }
 
 #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
@@ -107,6 +115,10 @@ impl FromRow<'_, PgRow> for TrackedPick {
             part,
             note: row.try_get("note")?,
             revision: row.try_get("revision")?,
+            read_by: row.try_get("read_by")?,
+            unconfirmed: row.try_get("unconfirmed")?,
+            confirmed_by: row.try_get("confirmed_by")?,
+            confirmed_at: row.try_get("confirmed_at")?,
         })
     }
 }
@@ -122,6 +134,8 @@ pub struct PickFilter {
     pub sport: Option<String>,
     /// Only of this market: the kind of a pick, or `parlay`.
     pub market: Option<String>,
+    /// Only those that only the rules have read and nobody has confirmed.
+    pub unconfirmed: bool,
     /// Only first seen from then on.
     pub since: Option<DateTime<Utc>>,
     /// Only first seen before.
@@ -157,7 +171,7 @@ impl Tracking<'_> {
                         where leg ->> 'sport' = lower($4)))
                and ($5::text is null or t.market = lower($5))
                and ($6::timestamptz is null or t.first_seen >= $6) and ($7::timestamptz is null or t.first_seen < $7)
-               and ($8::bigint is null or t.number < $8)
+               and ($8::bigint is null or t.number < $8) and (t.unconfirmed or not $10)
              order by t.number desc limit $9",
         )
         .bind(self.0.env_name())
@@ -169,6 +183,7 @@ impl Tracking<'_> {
         .bind(filter.until)
         .bind(filter.before.map(crate::record::signed))
         .bind(i64::from(filter.limit))
+        .bind(filter.unconfirmed)
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("list picks"))

@@ -92,7 +92,7 @@ mod tests {
 
     use chrono::{NaiveTime, TimeZone as _, Timelike as _};
     use chrono_tz::{TZ_VARIANTS, Tz};
-    use perch_base::settings::QuietSettings;
+    use perch_base::settings::{GuardMode, QuietSettings};
     use proptest::prelude::*;
 
     use super::*;
@@ -111,6 +111,7 @@ mod tests {
             retweets_per_day: 0,
             timezone,
             quiet: QuietSettings { from, to, timezone: None },
+            guard: GuardMode::All,
         }
     }
 

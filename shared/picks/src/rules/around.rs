@@ -1,0 +1,201 @@
+//! Whether the rules understand the clauses of a post that have no bet: any of them may turn the bets beside it.
+
+use std::collections::HashSet;
+
+use perch_jobs::{Pick, Side};
+
+use super::{
+    clause::{Clause, Mark, Name, Term},
+    doubt::Doubt,
+    lex::{Lexeme, Token},
+    names::BOOK,
+    price,
+    understood::{doubt_at, is_count, stands_between_names, unknown},
+    verdict,
+    vocabulary::{Section, phrase_at},
+};
+
+/// What the clauses without a bet make the rules doubt about the bets beside them. `has_bet` says which clauses have one.
+pub(super) fn of_the_rest<'p>(
+    clauses: &[Clause],
+    has_bet: &[bool],
+    picks: impl Iterator<Item = &'p Pick>,
+) -> Option<Doubt> {
+    let made = Made::of(picks);
+    let staked = clauses.iter().any(|clause| price::stake(&clause.terms).is_some());
+    let first = has_bet.iter().position(|bet| *bet)?;
+    let mut settled = has_bet.to_vec();
+    for at in (0..clauses.len()).filter(|at| has_bet[*at]) {
+        let refused = refused_before(clauses, at).unwrap_or(0);
+        settled[at - refused..at].fill(true);
+    }
+    let turn = clauses[..first].iter().rposition(verdict::looks_ahead);
+    let doubt = |(at, clause): (usize, &Clause)| {
+        if clause.question {
+            return Some(Doubt::Question);
+        }
+        let marked = (clause.mark == Mark::Graded).then_some(Doubt::Mark);
+        let doubt = made.unknown_in(clause, Register::Around).map(|at| doubt_at(clause, at)).or(marked)?;
+        // "2-0 yesterday. Today: …": a record, and then a turn to what is bet now.
+        let is_past = tells_a_record(clause) && turn.is_some_and(|turn| at <= turn);
+        let is_fine = (staked && is_about_who_plays(clause) && made.unknown_in(clause, Register::Game).is_none())
+            || (is_past && made.unknown_in(clause, Register::Before).is_none());
+        (!is_fine).then_some(doubt)
+    };
+    clauses.iter().enumerate().filter(|(at, _)| !settled[*at]).find_map(doubt)
+}
+
+/// How a clause without a bet is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Register {
+    /// As a heading, a cheer, a price or a stake.
+    Around,
+    /// As a word about who plays.
+    Game,
+    /// As a record of what went before.
+    Before,
+}
+
+fn tells_a_record(clause: &Clause) -> bool {
+    clause.tokens.iter().any(|token| token.lexeme == Lexeme::Record)
+}
+
+fn is_about_who_plays(clause: &Clause) -> bool {
+    clause.terms.iter().any(|term| matches!(term, Term::Name(_)))
+        || clause.says("they, they're, he, he's, their, his, her, she")
+}
+
+/// What the picks of a post are about.
+struct Made {
+    /// Canonical names: sides, opponents and players.
+    names: HashSet<String>,
+    sides: Vec<Side>,
+}
+
+impl Made {
+    fn of<'p>(picks: impl Iterator<Item = &'p Pick>) -> Self {
+        let mut made = Self { names: HashSet::new(), sides: Vec::new() };
+        for pick in picks {
+            let opponents = pick.event.iter().flat_map(|event| event.split(" vs ")).map(str::to_owned);
+            made.names.extend(opponents.chain(pick.selection.clone()).chain(pick.player.clone()));
+            made.sides.extend(pick.side);
+        }
+        made
+    }
+
+    /// Whether a name of a clause without a bet is that of somebody in a pick, or of one of two opponents.
+    fn names(&self, name: &Name, terms: &[Term], at: usize) -> bool {
+        let links = |at: Option<usize>| {
+            at.and_then(|at| terms.get(at)).is_some_and(|term| matches!(term, Term::Versus | Term::Joint | Term::At))
+        };
+        let is_paired = (links(at.checked_sub(1)) || links(Some(at + 1))) && stands_beside_another(terms, at);
+        name.candidates.iter().any(|c| self.names.contains(&BOOK.entities[c.entity].name))
+            || (is_paired && !name.candidates.is_empty())
+    }
+
+    /// The first token of a clause without a bet that is not understood, read in one way.
+    fn unknown_in(&self, clause: &Clause, register: Register) -> Option<usize> {
+        let has_record = clause.says("record, season, ytd, overall");
+        let (is_around, is_past) = (register == Register::Around, register == Register::Before);
+        let terms = &clause.terms;
+        let knows = |at: usize| match &terms[at] {
+            Term::Name(name) if is_around => self.names(name, terms, at),
+            Term::Name(name) => !name.candidates.is_empty(),
+            Term::Number { .. } | Term::Fraction { .. } => {
+                let announced = at > 0 && terms[at - 1] == Term::At;
+                is_around && (price::of(&terms[at], announced).is_some() || is_count(clause, at))
+            }
+            Term::Units(_) => is_around,
+            Term::Side(side) => self.sides.contains(side),
+            Term::Versus => stands_between_names(terms, at),
+            Term::Other => {
+                let is_tally = matches!(clause.tokens_of(at)[0].lexeme, Lexeme::Record | Lexeme::Profit);
+                is_tally && (is_past || (is_around && has_record))
+            }
+            Term::Win { strong } => *strong,
+            Term::Season
+            | Term::Stat(_)
+            | Term::Joint
+            | Term::At
+            | Term::TeamTotal
+            | Term::Each
+            | Term::Parlay
+            | Term::League(_)
+            | Term::Comma => true,
+            Term::Filler | Term::Beats | Term::Draw | Term::Even | Term::PickEm | Term::DrawNoBet => false,
+        };
+        let is_priced = !price::all(terms).is_empty() || price::stake(terms).is_some();
+        let sections: &[Section] = match register {
+            Register::Around if is_priced => &[Section::Around, Section::Bet, Section::After, Section::Books],
+            // "Odds:" alone announces a list of what a book offers.
+            Register::Around => &[Section::Around, Section::Bet, Section::Books],
+            Register::Game => &[Section::Game],
+            Register::Before => &[Section::Before, Section::Around],
+        };
+        unknown(clause, |_| sections, knows)
+    }
+}
+
+fn stands_beside_another(terms: &[Term], at: usize) -> bool {
+    terms
+        .iter()
+        .enumerate()
+        .any(|(other, term)| other != at && other.abs_diff(at) <= 3 && matches!(term, Term::Name(_)))
+}
+
+/// "Heat third quarter? Pass. Heat +6.5 is the bet": how many clauses before a bet ask about another one and refuse it.
+pub(super) fn refused_before(clauses: &[Clause], at: usize) -> Option<usize> {
+    let made = &clauses[at];
+    let asks = |asked: &Clause| {
+        let is_bare = price::all(&asked.terms).is_empty() && price::stake(&asked.terms).is_none();
+        asked.question && is_bare && asks_about_another(asked, made)
+    };
+    match &clauses[..at] {
+        [.., asked] if asks(asked) => made.says("i'd rather, i would rather, i'll take, instead").then_some(1),
+        [.., asked, refused] if asks(asked) && refuses(refused) => commits(made).then_some(2),
+        _ => None,
+    }
+}
+
+fn refuses(clause: &Clause) -> bool {
+    let words: Vec<Token> =
+        clause.tokens.iter().filter(|token| !matches!(token.lexeme, Lexeme::Sign(_))).cloned().collect();
+    !words.is_empty() && phrase_at(&words, 0, &[Section::Refusal]) == Some(words.len())
+}
+
+fn commits(clause: &Clause) -> bool {
+    let phrases =
+        "is the play, is the bet, is the pick, is the move, for me, i'll take, i'd rather, instead, where i'm at";
+    clause.says(phrases) || price::stake(&clause.terms).is_some()
+}
+
+/// Whether a clause speaks of a part of the game.
+pub(super) fn is_of_a_part(clause: &Clause) -> bool {
+    clause.says(PARTS)
+}
+
+/// What a part of a game is called.
+const PARTS: &str =
+    "half, 1h, 2h, quarter, 1q, 2q, 3q, 4q, period, 1p, f5, f3, inning, innings, set, first 5, first five, 1st 5, live";
+
+/// A part of the game, or a market that is not the one that is bet.
+fn asks_about_another(asked: &Clause, made: &Clause) -> bool {
+    let markets = |clause: &Clause| -> Vec<Term> {
+        let is_market = |term: &&Term| {
+            matches!(
+                term,
+                Term::Win { .. }
+                    | Term::Side(_)
+                    | Term::TeamTotal
+                    | Term::PickEm
+                    | Term::DrawNoBet
+                    | Term::Draw
+                    | Term::Stat(_)
+            )
+        };
+        clause.terms.iter().filter(is_market).cloned().collect()
+    };
+    let asked_markets = markets(asked);
+    let known = markets(made);
+    is_of_a_part(asked) || asked_markets.iter().any(|market| !known.contains(market))
+}

@@ -1,0 +1,42 @@
+//! Why the rules are not sure of a bet.
+
+use std::fmt;
+
+/// Something in a post that may turn its bets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// A word or sign that they do not understand.
+    Word(String),
+    /// A figure that is neither a line, a price nor a stake: a second price, for example.
+    Figure(String),
+    /// A name that no bet is about, or that may be none.
+    Name(String),
+    /// A question.
+    Question,
+    /// A mark of a result before the bet.
+    Mark,
+    /// A line that no book offers.
+    Line(String),
+    /// Another bet of the post says otherwise.
+    Contradiction,
+    /// It names more bets than somebody plays.
+    Many,
+    /// The opponents or the side of a bet cannot be told.
+    Unsettled,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => write!(f, "what {word:?} means for the bet is not known"),
+            Self::Figure(figure) => write!(f, "{figure} is neither the line nor the price nor the stake"),
+            Self::Name(name) => write!(f, "what {name:?} has to do with the bet is not known"),
+            Self::Question => f.write_str("it asks"),
+            Self::Mark => f.write_str("a tick may say that the bet is over"),
+            Self::Line(line) => write!(f, "no book offers the line {line}"),
+            Self::Contradiction => f.write_str("another bet of the post says otherwise"),
+            Self::Many => f.write_str("it names more bets than somebody plays"),
+            Self::Unsettled => f.write_str("whom the bet is on cannot be told"),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Whether the rules understand all of a clause that has a bet. What they do not understand may turn it, so it makes them doubt.
+
+use perch_jobs::{Pick, PickKind, Side};
+
+use super::{
+    around::refused_before,
+    clause::{Clause, Mark, Name, Term},
+    doubt::Doubt,
+    emoji::is_harmless,
+    lex::{Lexeme, Token},
+    markets::{Draft, OF_A_GAME},
+    names::{BOOK, given_names},
+    price,
+    vocabulary::{Section, phrase_at},
+};
+
+/// A bet that a clause makes, as far as it takes words and figures of the clause.
+struct Bets<'a> {
+    drafts: &'a [Draft],
+    is_parlay: bool,
+}
+
+/// Whether anything in the clause of a bet, which is the one at a position, may turn it.
+pub(super) fn of_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_parlay: bool) -> Option<Doubt> {
+    let clause = &clauses[number];
+    if clause.question {
+        return Some(Doubt::Question);
+    }
+    if clause.mark != Mark::Nothing && !is_parlay {
+        return Some(Doubt::Mark);
+    }
+    let bets = Bets { drafts, is_parlay };
+    let first = drafts.iter().map(|draft| draft.at.start).min().and_then(|first| clause.spans.get(first));
+    let (start, behind) = first.map_or((0, 0), |span| (span.start, span.end));
+    // "Champions League: Bayern -1": a heading on the line of its bet.
+    let heading = clause.tokens[..start].iter().rposition(|token| token.lexeme == Lexeme::Sign(':')).unwrap_or(0);
+    let answers = refused_before(clauses, number).is_some();
+    let sections = |at: usize| -> &[Section] {
+        match () {
+            () if answers => &[Section::Bet, Section::After, Section::Books, Section::Answer],
+            () if at < heading => &[Section::Bet, Section::Around],
+            () if at >= behind => &[Section::Bet, Section::After, Section::Books],
+            () => &[Section::Bet],
+        }
+    };
+    let heads =
+        |term: usize| clause.spans[term].start < heading && matches!(clause.terms[term], Term::Season | Term::Stat(_));
+    let knows = |term: usize| bets.has(clause, term) || heads(term);
+    unknown(clause, sections, knows).map(|at| doubt_at(clause, at)).or_else(|| bets.miscounted(clause))
+}
+
+impl Bets<'_> {
+    fn has(&self, clause: &Clause, at: usize) -> bool {
+        let in_a_bet = || self.is_parlay || self.drafts.iter().any(|draft| draft.at.contains(&at));
+        let terms = &clause.terms;
+        match &terms[at] {
+            Term::Name(name) => self.names(name, terms, at) && is_somebody(name, clause.tokens_of(at)),
+            Term::Win { strong: true } => {
+                in_a_bet() || matches!(self.drafts, [only] if only.kind == PickKind::Moneyline)
+            }
+            Term::Stat(stat) => {
+                let name = BOOK.stats[*stat].name;
+                // "Swiatek -4.5 games", and the heading "Anytime TD:".
+                let counts = at > 0 && matches!(terms[at - 1], Term::Number { .. }) && OF_A_GAME.contains(&name);
+                in_a_bet() || counts || self.drafts.iter().any(|draft| draft.stat.as_deref() == Some(name))
+            }
+            Term::Side(side) if self.drafts.iter().any(|draft| draft.side == Some(*side)) => true,
+            Term::Side(_)
+            | Term::Win { .. }
+            | Term::Season
+            | Term::Draw
+            | Term::Beats
+            | Term::PickEm
+            | Term::DrawNoBet => in_a_bet(),
+            Term::Filler | Term::Other => false,
+            // "Betting against the Lakers" has nobody before it.
+            Term::Versus | Term::Joint => {
+                let link = &clause.tokens_of(at)[0];
+                link.lexeme != Lexeme::Word || link.folded == "and" || stands_between_names(terms, at)
+            }
+            // Figures are counted apart.
+            Term::Number { .. }
+            | Term::Fraction { .. }
+            | Term::Units(_)
+            | Term::Even
+            | Term::At
+            | Term::TeamTotal
+            | Term::Each
+            | Term::Parlay
+            | Term::League(_)
+            | Term::Comma => true,
+        }
+    }
+
+    /// Whether a name is whom a bet is on, by this name or another, or one of its opponents.
+    fn names(&self, name: &Name, terms: &[Term], at: usize) -> bool {
+        let means = |other: &Name| {
+            other == name || other.candidates.iter().any(|c| name.candidates.iter().any(|d| d.entity == c.entity))
+        };
+        if self.drafts.iter().any(|draft| draft.subject.as_ref().is_some_and(means)) {
+            return true;
+        }
+        // An opponent is named beside its link and nowhere else: "Celtics/Lakers -3.5, riding with Boston" is a riddle.
+        let before = terms[..at].iter().rev().find(|term| **term != Term::Filler);
+        let links = |term: Option<&Term>, joins: bool| match term {
+            Some(Term::Versus | Term::At | Term::Beats | Term::Side(Side::Over)) => true,
+            Some(Term::Joint) => joins,
+            _ => false,
+        };
+        let plays = |draft: &&Draft| draft.pair.as_ref().is_some_and(|(a, b)| means(a) || means(b));
+        let of_a_game = self.drafts.iter().filter(plays).any(|draft| draft.subject.is_none());
+        let of_a_pair = self.drafts.iter().any(|draft| plays(&draft));
+        let of_players = self.drafts.iter().any(|draft| matches!(draft.kind, PickKind::Prop | PickKind::Total));
+        let linked = |joins: bool| links(before, joins) || links(terms.get(at + 1), joins);
+        match () {
+            () if of_a_game => true,
+            () if of_a_pair => linked(true) || is_beside_a_name(terms, at),
+            () => !name.candidates.is_empty() && (links(before, false) || (of_players && linked(true))),
+        }
+    }
+
+    /// A figure that belongs to none of the bets. A stake or a price too many leaves open which one counts.
+    fn miscounted(&self, clause: &Clause) -> Option<Doubt> {
+        let mut left = Figures::of(self);
+        let is_left_over = |at: &usize| !is_count(clause, *at) && !left.take(&clause.terms, *at);
+        (0..clause.terms.len()).find(is_left_over).map(|at| Doubt::Figure(written(clause, at)))
+    }
+}
+
+/// The figures of the bets of a clause that were not met in it yet.
+struct Figures {
+    lines: Vec<f64>,
+    prices: Vec<String>,
+    stakes: usize,
+    /// Prices of a parlay as a whole.
+    whole: usize,
+}
+
+impl Figures {
+    fn of(bets: &Bets) -> Self {
+        Self {
+            lines: bets.drafts.iter().filter_map(|draft| draft.line).collect(),
+            prices: bets.drafts.iter().filter_map(|draft| draft.odds.clone()).collect(),
+            stakes: bets.drafts.len(),
+            whole: usize::from(bets.is_parlay),
+        }
+    }
+
+    /// Takes what a term stands for; false when that is met already, or is no figure of a bet.
+    fn take(&mut self, terms: &[Term], at: usize) -> bool {
+        match &terms[at] {
+            Term::Number { value, .. } => {
+                let line = self.lines.iter().position(|line| (line - value).abs() < 1e-9);
+                line.map(|n| self.lines.remove(n)).is_some() || self.take_price(terms, at)
+            }
+            Term::Fraction { .. } | Term::Even => self.take_price(terms, at),
+            Term::Units(units) => {
+                let is_one = self.stakes > 0 && *units > 0.0;
+                self.stakes = self.stakes.saturating_sub(1);
+                is_one
+            }
+            _ => true,
+        }
+    }
+
+    fn take_price(&mut self, terms: &[Term], at: usize) -> bool {
+        let announced =
+            terms[at.saturating_sub(2)..at].contains(&Term::At) || matches!(terms[at], Term::Fraction { .. });
+        let Some(odds) = price::of(&terms[at], announced) else { return false };
+        match self.prices.iter().position(|other| *other == odds) {
+            Some(n) => drop(self.prices.remove(n)),
+            None if self.whole > 0 => self.whole -= 1,
+            None => return false,
+        }
+        true
+    }
+}
+
+/// "Oilers Kings over 6.5".
+fn is_beside_a_name(terms: &[Term], at: usize) -> bool {
+    let is_name = |at: Option<usize>| at.and_then(|at| terms.get(at)).is_some_and(|term| matches!(term, Term::Name(_)));
+    is_name(at.checked_sub(1)) || is_name(Some(at + 1))
+}
+
+pub(super) fn stands_between_names(terms: &[Term], at: usize) -> bool {
+    let has_name = |terms: &[Term]| terms.iter().any(|term| matches!(term, Term::Name(_)));
+    has_name(&terms[..at]) && has_name(&terms[at..])
+}
+
+/// Words before a number that only count something: "week 11", "UFC 300".
+const COUNTED: [&str; 13] =
+    ["week", "game", "round", "day", "ufc", "top", "map", "set", "part", "matchday", "first", "1st", "step"];
+/// Words behind a number that only count something.
+const COUNTS: [&str; 15] = [
+    "leg", "legs", "legger", "team", "teamer", "man", "fold", "pick", "picks", "plays", "play", "pt", "point", "bets",
+    "innings",
+];
+
+pub(super) fn is_count(clause: &Clause, at: usize) -> bool {
+    let Some(span) = clause.spans.get(at) else { return false };
+    let whole = matches!(clause.terms[at], Term::Number { signed: false, decimals: 0, plus: false, .. });
+    let word = |at: Option<usize>| at.and_then(|at| clause.tokens.get(at)).map_or("", |token| token.folded.as_str());
+    let after = if word(Some(span.end)) == "-" { span.end + 1 } else { span.end };
+    whole && (COUNTED.contains(&word(span.start.checked_sub(1))) || COUNTS.contains(&word(Some(after))))
+}
+
+fn written(clause: &Clause, at: usize) -> String {
+    clause.tokens_of(at).iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a name is somebody whom the tables know, or at least has the first name of somebody: "Skip Curry" is nobody.
+fn is_somebody(name: &Name, tokens: &[Token]) -> bool {
+    let is_named =
+        || tokens.len() > 1 && tokens.first().is_some_and(|first| given_names().contains(first.folded.as_str()));
+    !name.candidates.is_empty() || name.written == "Draw" || is_named()
+}
+
+pub(super) fn doubt_at(clause: &Clause, at: usize) -> Doubt {
+    let term = clause.spans.iter().position(|span| span.start == at);
+    match term.map(|term| (&clause.terms[term], term)) {
+        Some((Term::Name(name), _)) => Doubt::Name(name.written.clone()),
+        Some((Term::Number { .. }, term)) => Doubt::Figure(written(clause, term)),
+        _ => Doubt::Word(clause.tokens[at].text.clone()),
+    }
+}
+
+/// The first token of a clause that is neither a term that is known nor a word or phrase of the sections that hold for it.
+pub(super) fn unknown<'s>(
+    clause: &Clause,
+    sections: impl Fn(usize) -> &'s [Section],
+    knows: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let turns = |at: &usize| phrase_at(&clause.tokens, *at, &[Section::Never]).is_some();
+    if let Some(at) = (0..clause.tokens.len()).find(turns) {
+        return Some(at);
+    }
+    let mut at = 0;
+    while at < clause.tokens.len() {
+        let by_phrase = phrase_at(&clause.tokens, at, sections(at));
+        let term = clause.spans.iter().position(|span| span.start == at).filter(|term| knows(*term));
+        let by_term = term.map(|term| clause.spans[term].len());
+        let by_sign = is_harmless_token(&clause.tokens[at]).then_some(1);
+        match by_phrase.max(by_term).max(by_sign) {
+            Some(taken) => at += taken,
+            None => return Some(at),
+        }
+    }
+    None
+}
+
+fn is_harmless_token(token: &Token) -> bool {
+    match token.lexeme {
+        Lexeme::Sign(sign) => is_harmless(sign),
+        Lexeme::Line => true,
+        Lexeme::Word => is_time(&token.folded) || is_money(&token.text) || is_leg_count(&token.folded),
+        _ => false,
+    }
+}
+
+/// "3-team", "2leg".
+fn is_leg_count(word: &str) -> bool {
+    let counted = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    counted.len() < word.len() && COUNTS.contains(&counted.trim_start_matches('-'))
+}
+
+/// "7pm", "7:30", "7:30pm".
+fn is_time(word: &str) -> bool {
+    let digits = word.trim_end_matches("pm").trim_end_matches("am");
+    let (hour, minute) = digits.split_once(':').unwrap_or((digits, "00"));
+    let number = |text: &str| !text.is_empty() && text.len() <= 2 && text.bytes().all(|b| b.is_ascii_digit());
+    (digits.len() < word.len() || digits.contains(':')) && number(hour) && number(minute)
+}
+
+/// "$100", "2%": a stake in money or in parts of a bankroll.
+fn is_money(word: &str) -> bool {
+    let amount = word.strip_prefix('$').or_else(|| word.strip_suffix('%').filter(|n| n.len() == 1));
+    amount.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'k')))
+}
+
+/// A line that no book offers for such a bet: quarters are for goals.
+pub(super) fn impossible_line(pick: &Pick) -> Option<Doubt> {
+    let line = pick.line?;
+    let step = if pick.kind != PickKind::Prop && pick.sport.as_deref() == Some("soccer") { 0.25 } else { 0.5 };
+    let steps = line / step;
+    ((steps - steps.round()).abs() > 1e-9).then(|| Doubt::Line(line.to_string()))
+}

@@ -1,0 +1,333 @@
+//! What may turn a bet, in words that no list has: with any of it beside a plain pick, there is no pick.
+
+use perch_jobs::Answer;
+use perch_picks::rules::{extract, read};
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// Plain picks, each of which is read by itself.
+fn plain() -> Vec<String> {
+    let texts = include_str!("data/plain.jsonl").lines().map(|line| {
+        let row: Value = serde_json::from_str(line).expect("each line is JSON");
+        row["text"].as_str().expect("a text").to_owned()
+    });
+    texts.collect()
+}
+
+fn any_plain() -> impl Strategy<Value = String> {
+    prop::sample::select(plain())
+}
+
+fn one_of(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::sample::select(words).prop_map(str::to_owned)
+}
+
+/// Whose view it is.
+const WHO: &[&str] = &[
+    "I",
+    "We",
+    "You",
+    "They",
+    "He",
+    "She",
+    "Nobody",
+    "Everyone",
+    "The public",
+    "Sharps",
+    "My buddy",
+    "Vegas",
+    "The books",
+    "My model",
+    "Twitter",
+    "A friend",
+    "Some clown",
+    "My ex",
+    "Whoever",
+    "The group chat",
+];
+/// What is done with the bet other than making it.
+const WITHOUT_IT: &[&str] = &[
+    "passed on",
+    "faded",
+    "won't touch",
+    "never took",
+    "refused",
+    "cashed out of",
+    "regret",
+    "would avoid",
+    "might take",
+    "almost took",
+    "used to like",
+    "hate",
+    "can't back",
+    "should have taken",
+    "skipped",
+    "bailed on",
+    "hedged",
+    "sold",
+    "laughed at",
+    "talked me out of",
+    "posted",
+    "screenshotted",
+    "deleted",
+    "voided",
+    "wanted",
+    "considered",
+    "doubt",
+    "dread",
+    "mock",
+    "am staying off",
+    "am scared of",
+    "lost on",
+    "got burned by",
+    "had",
+    "was on",
+    "is done with",
+    "walked away from",
+];
+/// What comes before a bet that is not made, or not yet.
+const BEFORE: &[&str] = &[
+    "Not betting",
+    "Never",
+    "No way on",
+    "Don't bet",
+    "Do not touch",
+    "Avoid",
+    "Skip",
+    "Pass on",
+    "Passing on",
+    "Fade",
+    "Fading",
+    "FADE",
+    "Stay away from",
+    "Staying off",
+    "Steer clear of",
+    "Forget",
+    "Scratch",
+    "Cancel",
+    "Cancelled",
+    "Void",
+    "Voided",
+    "If it drops, then",
+    "Only if it moves:",
+    "Unless he sits,",
+    "Waiting on",
+    "Once it hits plus money,",
+    "In case you wondered,",
+    "Assuming he plays,",
+    "Provided it holds,",
+    "Hypothetically",
+    "Imagine",
+    "Supposedly",
+    "Allegedly",
+    "Reportedly",
+    "According to ESPN,",
+    "Quote:",
+    "Rumor:",
+    "Line watch:",
+    "Opening line",
+    "Closing line",
+    "Yesterday",
+    "Last night",
+    "Last week:",
+    "Had",
+    "Lost",
+    "Won",
+    "Should I bet",
+    "Would you take",
+    "Who has",
+    "Thoughts on",
+    "Poll:",
+    "Sarcasm:",
+    "lol",
+    "Ugh,",
+    "Hard no on",
+    "Trap:",
+    "Nope:",
+    "Too late for",
+    "Out on",
+    "Off",
+    "Done with",
+    "Anything but",
+    "Instead of",
+    "Rather than",
+    "Nobody bets",
+    "Wish I had",
+    "Hedged",
+    "Cashed out",
+    "Closed",
+    "Sold",
+    "Regret",
+    "Remember",
+    "Opposite of",
+    "The other side of",
+    "Against",
+    "Zero units on",
+    "Bad bet:",
+    "Worst bet:",
+    "Sucker bet:",
+    "Public bet:",
+    "Everyone is on",
+    "They love",
+    "He likes",
+    "My wife took",
+];
+/// What takes a bet back, or makes a condition of it.
+const AFTER: &[&str] = &[
+    "PASS",
+    "pass",
+    "no bet",
+    "not today",
+    "not for me",
+    "never again",
+    "is a trap",
+    "is dead",
+    "is off",
+    "is wrong",
+    "was yesterday",
+    "cancelled",
+    "void",
+    "voided",
+    "withdrawn",
+    "retracted",
+    "sold",
+    "closed",
+    "cashed out",
+    "lost",
+    "won",
+    "pushed",
+    "L",
+    "jk",
+    "just kidding",
+    "lol",
+    "lmao",
+    "/s",
+    "not",
+    "NOT",
+    "nah",
+    "nope",
+    "no thanks",
+    "hard pass",
+    "scratch that",
+    "never mind",
+    "if he plays",
+    "unless it moves",
+    "only at plus money",
+    "when it drops",
+    "until tip",
+    "once confirmed",
+    "pending news",
+    "in your dreams",
+    "said nobody",
+    "says my uncle",
+    "they said",
+    "according to him",
+    "allegedly",
+    "maybe",
+    "perhaps",
+    "probably",
+    "thoughts",
+    "or",
+    "or not",
+    "vs the world",
+    "but no",
+    "but I'm out",
+    "though I passed",
+    "however no",
+    "yikes",
+    "ouch",
+    "rip",
+    "ha",
+    "smh",
+    "off the card",
+    "taken down",
+    "deleted",
+    "expired",
+    "gone",
+    "too late",
+    "wasn't it",
+    "isn't it",
+    "was bad",
+    "❌",
+    "🚫",
+    "👎",
+    "🤡",
+    "💀",
+    "😂",
+    "🤣",
+    "🙄",
+    "🤔",
+    "?",
+    "??",
+    "L ❌",
+    "⛔",
+    "🗑️",
+    "🙅‍♂️",
+    "✖️",
+    "✗",
+    "☠️",
+    "🧢",
+    "🛑",
+];
+const LINKS: &[&str] = &[" ", ": ", ", ", ". ", "! ", "\n", "\n\n", " - ", " — ", "... ", " | ", "; "];
+
+fn is_no_pick(text: &str) -> Result<(), TestCaseError> {
+    prop_assert!(extract(text) == Answer::Nothing(()), "{text:?} is read as {:?}", read(text));
+    Ok(())
+}
+
+#[test]
+fn each_plain_pick_is_one_by_itself() {
+    for text in plain() {
+        assert_ne!(extract(&text), Answer::Nothing(()), "{text:?}: {:?}", read(&text).doubts);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn a_pick_behind_a_negation_a_condition_or_somebody_elses_view_is_none(
+        pick in any_plain(),
+        before in prop_oneof![
+            one_of(BEFORE),
+            (one_of(WHO), one_of(WITHOUT_IT)).prop_map(|(who, what)| format!("{who} {what}")),
+            (one_of(WHO), one_of(WITHOUT_IT)).prop_map(|(who, what)| format!("{who} {what} this one")),
+        ],
+        link in one_of(LINKS),
+    ) {
+        is_no_pick(&format!("{before}{link}{pick}"))?;
+    }
+
+    #[test]
+    fn a_pick_that_is_taken_back_or_asked_about_is_none(
+        pick in any_plain(),
+        after in prop_oneof![
+            one_of(AFTER),
+            (one_of(WHO), one_of(WITHOUT_IT)).prop_map(|(who, what)| format!("{who} {what} this")),
+        ],
+        link in one_of(LINKS),
+    ) {
+        is_no_pick(&format!("{pick}{link}{after}"))?;
+    }
+
+    #[test]
+    fn a_word_that_nobody_knows_makes_no_pick_wherever_it_stands(
+        pick in any_plain(),
+        word in "[bcdfghjkmnqrtvwxz][aeiy][bcdfghjkmnqrtvwxz]{2}[aeiy][bcdfghjkmnqrtvwxz]{1,3}",
+        at in any::<prop::sample::Index>(),
+    ) {
+        let words: Vec<&str> = pick.split(' ').collect();
+        let at = at.index(words.len() + 1);
+        let text = [&words[..at], &[word.as_str()], &words[at..]].concat().join(" ");
+        is_no_pick(&text)?;
+    }
+
+    #[test]
+    fn a_second_price_of_which_none_is_said_to_count_makes_no_pick(
+        pick in any_plain().prop_filter("one bet", |pick| !pick.contains('\n') && pick.contains("-110")),
+        price in prop::sample::select(vec!["-105", "+120", "(-125)", "-115 at open", "@ 2.10", "/-120"]),
+    ) {
+        is_no_pick(&format!("{pick} {price}"))?;
+    }
+}

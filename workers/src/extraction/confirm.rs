@@ -1,0 +1,80 @@
+//! What a person does with a pick that only the rules have read.
+
+use perch_base::Classified as _;
+use perch_queue::{Client, EnqueueError};
+use perch_store::{ActionRecord, ActionState, Store, StoreError, TrackedPick};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::actions::enqueue;
+
+/// A pick that was confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ConfirmedPick)]
+pub struct Confirmed {
+    /// Its number.
+    pub number: u64,
+    /// Its key.
+    pub key: String,
+    /// What is done about it now: kind, account, text. Empty where something was done about the same bet meanwhile.
+    #[schema(value_type = Vec<Object>)]
+    pub actions: Vec<ActionRecord>,
+}
+
+/// Why a pick was not confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmError {
+    /// Nothing waits for anybody's word.
+    #[error("pick {} needs no confirmation: {}", .0.number, standing(.0))]
+    NotWaiting(Box<TrackedPick>),
+    /// Postgres.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A job was not accepted; confirming the pick once more hands it over.
+    #[error("the job of an action was not accepted: {0}; confirm the pick once more")]
+    Enqueue(#[from] EnqueueError),
+}
+
+impl ConfirmError {
+    /// True when the same call may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_unavailable(),
+            Self::Enqueue(error) => error.disposition() != perch_base::Disposition::Never,
+            Self::NotWaiting(_) => false,
+        }
+    }
+}
+
+fn standing(pick: &TrackedPick) -> String {
+    match (&pick.confirmed_by, &pick.read_by) {
+        (Some(by), _) => format!("{by} has confirmed it"),
+        (None, Some(reader)) => format!("it was read by {reader}"),
+        (None, None) => "a model has read it".to_owned(),
+    }
+}
+
+/// Confirms a pick that only the rules have read: what was planned about it is done. However often this runs, each action is
+/// done once.
+///
+/// Where something was done about the same bet meanwhile, through another post, nothing more is.
+pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str) -> Result<Confirmed, ConfirmError> {
+    if !pick.unconfirmed {
+        return Err(ConfirmError::NotWaiting(Box::new(pick)));
+    }
+    let record = store.picks().get(&pick.key).await?;
+    let planned = record.and_then(|record| record.planned).unwrap_or_default();
+    let mut actions: Vec<ActionRecord> =
+        planned.into_iter().filter(|action| action.state == ActionState::Pending).collect();
+    let done = store.picks().actions_of(&pick.key).await?;
+    let keys: Vec<&String> = actions.iter().map(|action| &action.key).collect();
+    if done.iter().any(|action| !keys.contains(&&action.key)) {
+        actions.clear();
+    }
+    store.picks().intend(&actions.iter().collect::<Vec<_>>()).await?;
+    for action in &actions {
+        enqueue(client, action, None).await?;
+    }
+    store.picks().confirm(&pick.key, by).await?;
+    Ok(Confirmed { number: pick.number, key: pick.key, actions })
+}

@@ -1,0 +1,141 @@
+//! What only the rules have read is recorded, and not published before a person or a model confirms it.
+
+use std::time::Duration;
+
+use perch_jobs::{ExtractPost, RetryPolicy};
+use perch_queue::EnqueueOptions;
+use perch_sandbox::{Endpoint, Fault, FaultKind};
+use perch_store::{ActionState, JobState, PickFilter, TrackedPick};
+use perch_workers::extraction::{ConfirmError, confirm};
+use serde_json::json;
+
+use crate::world::{LAKERS, PETE, SALLY, World, eventually};
+
+/// No provider answers before somebody mends it.
+const NO_MODEL: [(&str, &str); 2] = [("GROK_API_KEY", "bad"), ("PERCH__PICKS__RETWEET", "true")];
+
+async fn picks(world: &World, unconfirmed: bool) -> Vec<TrackedPick> {
+    world.sync().await;
+    let filter = PickFilter { unconfirmed, limit: 100, ..PickFilter::default() };
+    world.store.tracking().list(&filter).await.expect("Postgres answers")
+}
+
+async fn none_is_published(world: &World) {
+    assert!(world.jobs_of("publish_post").await.is_empty() && world.jobs_of("retweet_post").await.is_empty());
+}
+
+async fn published(world: &World, count: usize) {
+    eventually(&format!("{count} posts"), || async { (world.x.made().len() == count).then_some(()) }).await;
+}
+
+fn attempts(most: u32) -> EnqueueOptions {
+    let retry = RetryPolicy::new(most, Duration::from_millis(1), Duration::from_millis(20));
+    EnqueueOptions { retry: Some(retry), ..EnqueueOptions::default() }
+}
+
+/// A post that only the rules have read, once the models are there again.
+async fn read_by_rules(world: &World) -> ExtractPost {
+    world.x.add_fault(Fault::new(Endpoint::Chat, FaultKind::Unavailable).times(1));
+    let post = world.written(SALLY, LAKERS);
+    let ended = world.ended(world.enqueue_with(&post, attempts(1)).await).await;
+    assert_eq!(ended.result.map(|result| result["unconfirmed"].clone()), Some(json!(1)), "{:?}", ended.last_error);
+    assert_eq!(picks(world, true).await.len(), 1);
+    post
+}
+
+#[tokio::test]
+async fn what_only_the_rules_have_read_is_published_once_a_person_confirms_it() {
+    let world = World::with(&NO_MODEL).await;
+    let result = world.done(&world.written(SALLY, LAKERS)).await.result.expect("a result");
+    assert_eq!((&result["new"], &result["unconfirmed"], &result["model"]), (&json!(0), &json!(1), &json!("rules")));
+    none_is_published(&world).await;
+    let pick = picks(&world, true).await.remove(0);
+    assert_eq!((pick.read_by.as_deref(), pick.unconfirmed), (Some("rules"), true));
+
+    for _ in 0..2 {
+        let confirmed = confirm(&world.client, &world.store, pick.clone(), "ann").await.expect("it waits");
+        assert_eq!(confirmed.actions.len(), 2, "a comment and a retweet: {confirmed:?}");
+    }
+    eventually("both are done, once", || async {
+        world.sync().await;
+        let actions = world.store.picks().actions_of(&pick.key).await.expect("Postgres answers");
+        (actions.len() == 2 && actions.iter().all(|action| action.state == ActionState::Published)).then_some(())
+    })
+    .await;
+    assert_eq!((world.x.calls(Endpoint::CreatePost), world.x.calls(Endpoint::Retweet)), (1, 1));
+    let pick = picks(&world, false).await.remove(0);
+    assert_eq!((pick.confirmed_by.as_deref(), pick.unconfirmed), (Some("ann"), false));
+    let again = confirm(&world.client, &world.store, pick, "bob").await.expect_err("nothing waits");
+    assert!(matches!(&again, ConfirmError::NotWaiting(_)) && again.to_string().contains("ann"), "{again}");
+}
+
+#[tokio::test]
+async fn a_model_that_reads_the_same_bet_in_another_post_confirms_it_there() {
+    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    read_by_rules(&world).await;
+    let result = world.done(&world.written(PETE, "Lakers -3.5 (-105) 1u")).await.result.expect("a result");
+    assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4")));
+    published(&world, 1).await;
+    assert!(world.x.made()[0].text.contains(PETE), "{:?}", world.x.made());
+    let pick = picks(&world, false).await.remove(0);
+    assert_eq!((pick.unconfirmed, pick.confirmed_by.as_deref(), pick.accounts), (false, Some("grok"), 2));
+    let third = world.done(&world.written("third_one", "Lakers -3.5 (-115)")).await.result.expect("a result");
+    assert_eq!((&third["new"], &third["seen_before"]), (&json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_model_that_reads_the_same_post_later_has_it_published() {
+    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    let post = read_by_rules(&world).await;
+    let result = world.done(&post).await.result.expect("a result");
+    assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4")));
+    published(&world, 1).await;
+    let pick = picks(&world, false).await.remove(0);
+    assert_eq!((pick.unconfirmed, pick.read_by.as_deref()), (false, Some("grok")));
+}
+
+#[tokio::test]
+async fn a_model_that_comes_back_within_the_attempts_has_the_last_word() {
+    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    world.x.add_fault(Fault::new(Endpoint::Chat, FaultKind::Unavailable).times(2));
+    let ended = world.ended(world.enqueue_with(&world.written(SALLY, LAKERS), attempts(10)).await).await;
+    assert_eq!((ended.state, ended.attempts), (JobState::Done, 3), "{:?}", ended.last_error);
+    assert_eq!(ended.result.map(|result| result["new"].clone()), Some(json!(1)));
+    published(&world, 1).await;
+    assert_eq!(picks(&world, true).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_bet_that_was_acted_on_meanwhile_is_confirmed_without_a_second_post() {
+    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    read_by_rules(&world).await;
+    let waiting = picks(&world, true).await.remove(0);
+    world.done(&world.written(PETE, "Lakers -3.5 (-105) 1u")).await;
+    published(&world, 1).await;
+    world.sync().await;
+    let confirmed = confirm(&world.client, &world.store, waiting, "ann").await.expect("it is as it was seen");
+    assert_eq!((confirmed.actions.len(), world.x.made().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn what_the_rules_read_is_published_at_once_where_the_settings_say_so() {
+    let world = World::with(&[NO_MODEL[0], ("PERCH__PICKS__RULES_PUBLISH", "true")]).await;
+    let result = world.done(&world.written(SALLY, LAKERS)).await.result.expect("a result");
+    assert_eq!((&result["new"], &result["unconfirmed"]), (&json!(1), &json!(null)));
+    published(&world, 1).await;
+    assert!(picks(&world, true).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_post_that_the_rules_doubt_waits_for_a_model_and_is_no_pick_without_one() {
+    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    world.x.add_fault(Fault::new(Endpoint::Chat, FaultKind::Unavailable));
+    let warning = world.written(SALLY, "I would never bet Lakers ML -120 tonight");
+    let ended = world.ended(world.enqueue_with(&warning, attempts(3)).await).await;
+    assert_eq!((ended.state, ended.attempts), (JobState::Done, 3), "{:?}", ended.last_error);
+    let attempts = world.store.history().attempts(ended.id).await.expect("Postgres answers");
+    let why = attempts[0].error.as_deref().unwrap_or_default();
+    assert!(why.contains("not sure of the post") && why.contains("would"), "{why}");
+    assert!(picks(&world, false).await.is_empty());
+    none_is_published(&world).await;
+}
