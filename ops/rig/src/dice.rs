@@ -1,4 +1,4 @@
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 /// Where every decision of a run comes from: the same seed decides the same.
 #[derive(Debug)]
@@ -36,6 +36,11 @@ impl Dice {
     /// One of a list that is not empty.
     pub fn one_of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
         &list[self.0.random_range(0..list.len())]
+    }
+
+    /// Puts a list into another order.
+    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+        list.shuffle(&mut self.0);
     }
 
     /// One of a list, each as often as its weight says.

@@ -22,7 +22,7 @@ use crate::{
 /// The ways in.
 #[derive(Debug, Clone)]
 pub struct Doors {
-    /// In process, past the proxies.
+    /// In process, by a way on which nothing goes wrong.
     pub client: Client,
     /// Over HTTP.
     pub http: reqwest::Client,
@@ -30,7 +30,7 @@ pub struct Doors {
     pub api: String,
     /// The key of the API.
     pub token: String,
-    /// Postgres, past the proxies.
+    /// Postgres, by such a way.
     pub pool: PgPool,
     /// Where everything is noted.
     pub journal: Arc<Journal>,
@@ -46,6 +46,8 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// What became of one job of an offer.
 enum Answer {
     Accepted,
+    /// Redis is told later.
+    Deferred,
     Kept,
     Replaced,
     /// The holder of the key was running.
@@ -117,12 +119,16 @@ impl Doors {
     fn note(&self, job: Planned, answer: Answer, door: Door, now: DateTime<Utc>) -> Option<Planned> {
         let mut notes = self.journal.notes();
         match answer {
-            Answer::Accepted | Answer::Replaced => {
-                let (label, expect, effect) = (job.label, job.expect, job.effect.clone());
-                let ledger = job.has_ledger() || door == Door::Sql;
-                notes
-                    .accepted
-                    .insert(job.id_at(now), Accepted { label, expect, effect, ledger, answered_ms: now_ms() });
+            Answer::Accepted | Answer::Deferred | Answer::Replaced => {
+                let accepted = Accepted {
+                    label: job.label,
+                    expect: job.expect,
+                    effect: job.effect.clone(),
+                    ledger: job.has_ledger() || door == Door::Sql,
+                    only_in_postgres: door == Door::Sql || matches!(answer, Answer::Deferred),
+                    answered_ms: now_ms(),
+                };
+                notes.accepted.insert(job.id_at(now), accepted);
                 if matches!(answer, Answer::Replaced) {
                     notes.replaced += 1;
                 }
@@ -145,6 +151,7 @@ impl Doors {
             Ok(enqueued) => match enqueued.acceptance {
                 Acceptance::Kept => Answer::Kept,
                 Acceptance::Replaced => Answer::Replaced,
+                Acceptance::Deferred => Answer::Deferred,
                 _ => Answer::Accepted,
             },
             Err(EnqueueError::Conflict { .. }) => Answer::Refused,
@@ -216,6 +223,7 @@ fn read_status(status: StatusCode, outcome: Option<&str>, body: &str) -> Answer 
     match (status, outcome) {
         (_, Some("kept")) => Answer::Kept,
         (_, Some("replaced")) => Answer::Replaced,
+        (_, Some("deferred")) => Answer::Deferred,
         (status, Some(_)) if status.is_success() => Answer::Accepted,
         (StatusCode::CONFLICT, _) => Answer::Refused,
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT, _) => Answer::Again,

@@ -9,10 +9,11 @@ use crate::{
     dice::Dice,
     error::RigError,
     fleet::{Fleet, Role, Slot},
-    journal::{Journal, now_ms},
-    proxy::{Proxy, Weather},
-    servers::{Postgres, RedisServer, Signal},
-    wipe::Wipe,
+    incidents::{Incident, schedule},
+    journal::{Journal, Server, now_ms},
+    operator::Operator,
+    proxy::{Lines, Proxy, Ways, Weather},
+    servers::{PostgresPair, RedisPair, Signal},
 };
 
 /// What can be broken.
@@ -22,20 +23,26 @@ pub struct Breaker {
     pub dice: Dice,
     /// The processes.
     pub fleet: Fleet,
+    /// The ways of this process.
+    pub direct: Arc<Lines>,
     /// The outside world.
     pub sandbox: SandboxState,
     /// Redis.
-    pub redis: RedisServer,
+    pub redis: RedisPair,
     /// Postgres.
-    pub postgres: Postgres,
+    pub postgres: PostgresPair,
     /// Where everything is noted.
     pub journal: Arc<Journal>,
     /// How long a lease lasts.
     pub lease: Duration,
+    /// How long it goes on.
+    pub time: Duration,
     /// The time between two faults, on average.
     pub pace: Duration,
-    /// The loss of Redis, once, unless it is left out.
-    pub wipe: Option<Wipe>,
+    /// Who sees to what was lost.
+    pub operator: Operator,
+    /// What befalls the run as a whole.
+    pub incidents: Vec<Incident>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,24 +74,23 @@ const KINDS: [(u64, Kind); 11] = [
     (24, Kind::Sandbox),
 ];
 
+/// An append-only file that is written every second may be two seconds behind, says its documentation.
+const BEHIND_MS: i64 = 2_000;
+
 const WORKERS: [Role; 2] = [Role::Worker, Role::PerchWorker];
 const OTHERS: [Role; 2] = [Role::Api, Role::Scheduler];
 const WRITES: [Endpoint; 2] = [Endpoint::CreatePost, Endpoint::Retweet];
 const READS: [Endpoint; 5] = [Endpoint::Me, Endpoint::UserPosts, Endpoint::Posts, Endpoint::Chat, Endpoint::User];
 
 impl Breaker {
-    /// Breaks things until `end`, then lets what heals by itself heal. Servers are up when this returns.
-    pub async fn run(&mut self, end: Instant) -> Result<(), RigError> {
+    /// Breaks things, then lets what heals by itself heal. Servers are up when this returns.
+    pub async fn run(&mut self) -> Result<(), RigError> {
         let mut healing = JoinSet::new();
-        let start = Instant::now();
-        let wipe_at = start + (end - start).mul_f64(0.4 + 0.2 * self.dice.share());
-        while Instant::now() < end {
-            if Instant::now() > wipe_at
-                && let Some(wipe) = self.wipe.take()
-            {
-                // What is frozen must not be thawed in the middle of it.
-                std::mem::take(&mut healing).join_all().await;
-                wipe.carry_out(&self.fleet, &self.journal).await?;
+        let (start, end) = (Instant::now(), Instant::now() + self.time);
+        let mut incidents = schedule(&mut self.dice, self.time, &self.incidents).into_iter().peekable();
+        while Instant::now() < end || incidents.peek().is_some() {
+            if let Some((_, incident)) = incidents.next_if(|(share, _)| start.elapsed() > self.time.mul_f64(*share)) {
+                self.suffer(incident, &mut healing).await?;
             }
             // The times between independent events: exponential, cut so that no pause is long.
             let wait = self.pace.mul_f64((-(1.0 - self.dice.share()).ln()).min(4.0));
@@ -105,8 +111,9 @@ impl Breaker {
             Kind::KillOther => self.hit(&OTHERS, "SIGKILL of API or scheduler", Slot::kill),
             Kind::TerminateOther => self.hit(&OTHERS, "SIGTERM of API or scheduler", |slot, _| slot.terminate()),
             Kind::KillRedis => {
-                self.journal.notes().redis_kills.push(now_ms());
+                let from = now_ms() - BEHIND_MS;
                 self.redis.kill();
+                self.journal.loss(Server::Redis, from);
                 self.journal.fault("kill -9 of Redis");
                 self.pause(100, 2_500).await;
                 self.redis.bring_up().await?;
@@ -135,7 +142,7 @@ impl Breaker {
         Ok(())
     }
 
-    async fn pause(&mut self, from_ms: u64, to_ms: u64) {
+    pub(crate) async fn pause(&mut self, from_ms: u64, to_ms: u64) {
         tokio::time::sleep(Duration::from_millis(self.dice.between(from_ms, to_ms))).await;
     }
 
@@ -161,7 +168,7 @@ impl Breaker {
     }
 
     /// The place of one process with one of these roles.
-    fn one(&mut self, roles: &[Role]) -> usize {
+    pub(crate) fn one(&mut self, roles: &[Role]) -> usize {
         let places: Vec<usize> =
             (0..self.fleet.slots().len()).filter(|at| roles.contains(&self.fleet.slots()[*at].role)).collect();
         *self.dice.one_of(&places)
@@ -169,13 +176,14 @@ impl Breaker {
 
     fn network(&mut self, healing: &mut JoinSet<()>) {
         let at = *self.dice.one_of(&(0..self.fleet.slots().len()).collect::<Vec<_>>());
-        let way: fn(&Slot) -> &Proxy = if self.dice.chance(0.6) { |slot| &slot.redis } else { |slot| &slot.postgres };
+        let way: fn(&Slot) -> &Proxy =
+            if self.dice.chance(0.6) { |slot| &slot.lines.redis } else { |slot| &slot.lines.postgres };
         let slow = Weather::Slow(Duration::from_millis(self.dice.between(20, 700)));
         let weather = self.dice.weighed(&[
             (3, None),
             (2, Some((slow, "network: delay"))),
             (2, Some((Weather::Held, "network: nothing passes"))),
-            (2, Some((Weather::Swallowed, "network: half-open"))),
+            (2, Some((Weather::Swallowed(Ways::Both), "network: half-open"))),
         ]);
         let time = Duration::from_millis(self.dice.between(300, 7_000));
         let Some((weather, name)) = weather else {

@@ -12,10 +12,12 @@ use std::{
     time::Duration,
 };
 
+use perch_testkit::Machine;
+
 use crate::{
     error::RigError,
     journal::Journal,
-    proxy::Proxy,
+    proxy::{Lines, Weather},
     servers::{Signal, free_port, log_file, signal},
 };
 
@@ -63,10 +65,10 @@ pub struct Slot {
     pub name: String,
     /// What it does.
     pub role: Role,
-    /// Its way to Redis.
-    pub redis: Proxy,
-    /// Its way to Postgres.
-    pub postgres: Proxy,
+    /// Its ways to Redis and Postgres.
+    pub lines: Lines,
+    /// What it believes to run on.
+    pub machine: Machine,
     /// Where it serves HTTP.
     pub http_port: u16,
     inner: Mutex<Inner>,
@@ -99,8 +101,9 @@ impl Slot {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(&programs.env)
-            .env("REDIS_URL", format!("redis://127.0.0.1:{}", self.redis.port()))
-            .env("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{}/perch", self.postgres.port()))
+            .env("REDIS_URL", self.lines.redis_url())
+            .env("DATABASE_URL", self.lines.database_url())
+            .envs(self.machine.variables())
             .env("PERCH__HTTP__BIND", format!("127.0.0.1:{}", self.http_port))
             .stdin(Stdio::piped())
             .stdout(log_file(&log)?)
@@ -201,8 +204,8 @@ impl Fleet {
             let slot = Slot {
                 name,
                 role,
-                redis: Proxy::start(redis).await?,
-                postgres: Proxy::start(postgres).await?,
+                lines: Lines::start(redis, postgres).await?,
+                machine: Machine::new(),
                 http_port: free_port()?,
                 inner: Mutex::new(Inner { child: None, state: State::Ending }),
             };
@@ -287,8 +290,8 @@ impl Fleet {
     /// Makes everything well: thaws what is frozen, and the weather is fair everywhere.
     pub fn heal(&self) {
         for slot in self.slots.iter() {
-            slot.redis.set(crate::proxy::Weather::Fair);
-            slot.postgres.set(crate::proxy::Weather::Fair);
+            slot.lines.redis.set(Weather::Fair);
+            slot.lines.postgres.set(Weather::Fair);
             slot.thaw();
         }
     }

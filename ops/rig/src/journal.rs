@@ -21,6 +21,8 @@ pub struct Accepted {
     pub effect: Option<String>,
     /// It survives even the loss of Redis, where the ledger mode is on.
     pub ledger: bool,
+    /// When it was accepted nobody but Postgres had been told of it.
+    pub only_in_postgres: bool,
     /// When its answer came, in milliseconds since 1970.
     pub answered_ms: i64,
 }
@@ -32,6 +34,26 @@ pub struct Hit {
     pub pid: u32,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
+}
+
+/// A server that may lose what it was told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// Redis.
+    Redis,
+    /// Postgres.
+    Postgres,
+}
+
+/// What a server was told within this time may be lost, as promised. Milliseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub struct Loss {
+    /// Which.
+    pub server: Server,
+    /// From then on.
+    pub from_ms: i64,
+    /// Up to then.
+    pub to_ms: i64,
 }
 
 /// All of it.
@@ -51,12 +73,21 @@ pub struct Notes {
     pub faults: BTreeMap<&'static str, u64>,
     /// Processes that were hit.
     pub hits: Vec<Hit>,
-    /// When Redis was killed, in milliseconds since 1970.
-    pub redis_kills: Vec<i64>,
+    /// What servers may have lost.
+    pub losses: Vec<Loss>,
+    /// Clocks were set an hour ahead or back.
+    pub clocks_stepped: bool,
     /// Jobs that the wipe of Redis took, as promised: those of queues without a ledger.
     pub wiped: Vec<JobId>,
     /// What should not have happened.
     pub troubles: Vec<String>,
+}
+
+impl Notes {
+    /// Whether a server may have lost what it was told at this time.
+    pub fn may_have_lost(&self, server: Server, at_ms: i64) -> bool {
+        self.losses.iter().any(|loss| loss.server == server && (loss.from_ms..=loss.to_ms).contains(&at_ms))
+    }
 }
 
 /// The notes, for all tasks.
@@ -82,6 +113,12 @@ impl Journal {
     /// A process was killed or frozen.
     pub fn hit(&self, pid: u32) {
         self.notes().hits.push(Hit { pid, at_ms: now_ms() });
+    }
+
+    /// What a server was told from `from_ms` until now may be lost.
+    pub fn loss(&self, server: Server, from_ms: i64) {
+        // What was on its way when it happened is told of a moment later.
+        self.notes().losses.push(Loss { server, from_ms, to_ms: now_ms() + 200 });
     }
 
     /// Something that must not happen.

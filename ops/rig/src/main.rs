@@ -9,8 +9,10 @@ mod doors;
 mod error;
 mod faults;
 mod fleet;
+mod incidents;
 mod journal;
 mod label;
+mod operator;
 mod plan;
 mod proxy;
 mod publisher;
@@ -20,7 +22,6 @@ mod sabotage;
 mod servers;
 mod targets;
 mod torture;
-mod wipe;
 mod worker;
 
 use std::process::ExitCode;

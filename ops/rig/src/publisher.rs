@@ -88,6 +88,10 @@ impl Publishing<'_> {
             return self.unclaimed().await;
         }
         match self.ledger().claim(&self.intent()).await? {
+            Claim::Granted(permit) if self.may_be_forgotten() => {
+                self.ledger().unknown(&permit, "the job was put back; X is asked first").await?;
+                Err(Fail::Snooze(Duration::from_millis(1), "X is asked first".into()))
+            }
             Claim::Granted(permit) => self.act(permit).await,
             Claim::Done(effect) => self.record(&effect).await,
             Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
@@ -95,6 +99,11 @@ impl Publishing<'_> {
             Claim::Superseded { .. } => Err(Fail::Retry("a later attempt has taken over".into())),
             Claim::DigestMismatch { .. } => Err(Fail::Dead("the key belongs to another post".into())),
         }
+    }
+
+    /// Whether it may have been done though the ledger knows nothing of it.
+    fn may_be_forgotten(&self) -> bool {
+        self.cx.recovered_at().is_some() && self.with.without != Sabotage::Asking
     }
 
     fn ledger(&self) -> Effects<'_> {
@@ -159,9 +168,9 @@ impl Publishing<'_> {
         }
     }
 
-    /// Sends the text; the nth permit to act has n - 1 invisible marks in it.
+    /// Sends the text; the nth permit to act has n - 1 invisible marks in it, and one more after a recovery.
     async fn send(&self, pass: Pass, n: u32) -> Result<PostId, XError> {
-        let text = marked(&self.job.text, n.saturating_sub(1));
+        let text = marked(&self.job.text, n.saturating_sub(1) + u32::from(self.cx.recovered_at().is_some()));
         let post = CreatePost { text, reply_to: self.job.reply_to.clone() };
         self.with.x.create_post(pass, &self.job.account, &post).await.map(|created| created.id)
     }
@@ -196,14 +205,15 @@ impl Publishing<'_> {
     /// Looks for the text as any of the permits so far would have sent it.
     async fn look(&self, effect: &StoredEffect) -> Result<Search, XError> {
         let user = self.with.x.me(&self.job.account).await?;
-        let since: DateTime<Utc> = effect.created_at;
+        let recovered = self.cx.recovered_at().is_some();
+        let since: DateTime<Utc> = if recovered { self.cx.enqueued_at() } else { effect.created_at };
         let mut marks = 0;
         loop {
             let text = marked(&self.job.text, marks);
             let (account, reply_to) = (&self.job.account, self.job.reply_to.as_ref());
             let search = self.with.x.find_recent_post(account, &user.id, &text, reply_to, since).await?;
             marks += 1;
-            if search.found.is_some() || i64::from(marks) >= effect.fence {
+            if search.found.is_some() || i64::from(marks) >= effect.fence + i64::from(recovered) {
                 return Ok(search);
             }
         }

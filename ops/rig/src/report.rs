@@ -38,7 +38,7 @@ pub fn told(books: &Books, notes: &Notes) -> String {
     let mut sums = table(&["result", ""]);
     let effects = &books.effects;
     let recovery = &books.recovery;
-    let lines: [(&str, String); 18] = [
+    let lines: [(&str, String); 19] = [
         ("jobs accepted", notes.accepted.len().to_string()),
         ("calls that had to be repeated", notes.repeated.to_string()),
         ("kept out by a unique key (kept, refused)", format!("{}, {}", notes.kept, notes.refused)),
@@ -53,6 +53,7 @@ pub fn told(books: &Books, notes: &Notes) -> String {
         ("recovery: median", format!("{:.1} s", recovery.median.as_secs_f64())),
         ("recovery: longest", format!("{:.1} s", recovery.longest.as_secs_f64())),
         ("taken by Redis within the promise", (books.ends.within_promise + books.ends.wiped).to_string()),
+        ("forgotten by Postgres within the promise", books.ends.forgotten.to_string()),
         ("LOST", books.count(LOST).to_string()),
         ("DOUBLED", books.count(DOUBLED).to_string()),
         ("STUCK", books.count(STUCK).to_string()),

@@ -2,6 +2,8 @@
 
 use clap::ValueEnum;
 
+use crate::error::RigError;
+
 /// What can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sabotage {
@@ -13,6 +15,14 @@ pub enum Sabotage {
     Reconciliation,
     /// Jobs of lost workers are not given to others
     Reaper,
+    /// That another Redis took over goes unnoticed
+    Failover,
+    /// A job that was put back after a server had lost something is done without asking whether it was done before
+    Asking,
+    /// What another clock has set far ahead is waited for
+    Clocks,
+    /// Sessions of Postgres that may only read are kept
+    Sessions,
     /// Nothing, with the same publisher as the others: the run has to pass
     Nothing,
 }
@@ -23,6 +33,16 @@ impl Sabotage {
         std::env::var(VARIABLE).ok().and_then(|part| Self::from_str(&part, true).ok())
     }
 
+    /// Switches off in this process what the code of Perch has a fail point for.
+    pub fn switch_off(self) -> Result<(), RigError> {
+        let point = match self {
+            Self::Clocks => "queue.clocks",
+            Self::Sessions => "store.sessions",
+            _ => return Ok(()),
+        };
+        fail::cfg(point, "return").map_err(RigError::Setup)
+    }
+
     /// As it is handed to the workers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +50,10 @@ impl Sabotage {
             Self::Fence => "fence",
             Self::Reconciliation => "reconciliation",
             Self::Reaper => "reaper",
+            Self::Failover => "failover",
+            Self::Asking => "asking",
+            Self::Clocks => "clocks",
+            Self::Sessions => "sessions",
             Self::Nothing => "nothing",
         }
     }

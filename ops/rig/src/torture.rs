@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum as _;
 use perch_base::Settings;
 use perch_queue::{Client, Queues, Redis};
 use perch_sandbox::{Sandbox, SandboxOptions};
@@ -22,13 +23,15 @@ use crate::{
     error::RigError,
     faults::Breaker,
     fleet::{Fleet, Programs, Role, perch_beside},
+    incidents::Incident,
     journal::Journal,
+    operator::Operator,
     plan::{ACCOUNTS, plan},
+    proxy::Lines,
     quiet, report,
     sabotage::{self, Sabotage},
-    servers::{Postgres, RedisServer},
+    servers::{PostgresPair, RedisPair},
     targets::targets,
-    wipe::Wipe,
     worker::job_types,
 };
 
@@ -52,9 +55,9 @@ pub struct Args {
     /// No faults: shows that the load alone comes through
     #[arg(long)]
     calm: bool,
-    /// Leaves out the loss of Redis with `perch recover`
-    #[arg(long)]
-    no_wipe: bool,
+    /// Of what befalls servers, clocks and networks as a whole, only this; may be given more than once
+    #[arg(long, value_enum, value_name = "INCIDENT")]
+    only: Vec<Incident>,
     /// Switches a part of the protection off: the run has to fail
     #[arg(long, value_enum, value_name = "PART")]
     without: Option<Sabotage>,
@@ -110,11 +113,12 @@ fn open_to_others(folder: &Path) -> Result<(), RigError> {
 }
 
 async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Outcome {
-    let redis = RedisServer::start(&folder.join("redis")).await?;
-    let postgres = Postgres::start(&folder.join("postgres")).await?;
+    let redis = RedisPair::start(&folder.join("redis")).await?;
+    let postgres = PostgresPair::start(&folder.join("postgres")).await?;
     let sandbox = sandbox(seed).await?;
     let programs = programs(args, &sandbox, folder)?;
-    let direct = Direct::connect(programs, &redis, &postgres).await?;
+    let lines = Arc::new(Lines::start(redis.port(), postgres.port()).await?);
+    let direct = Direct::connect(programs, &lines).await?;
     let jobs = args.jobs.unwrap_or_else(|| jobs_for(time));
     if jobs > MOST_JOBS {
         return Err(RigError::Setup(format!(
@@ -144,22 +148,24 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
     let offering = tokio::spawn(doors.offer_all(offers));
     let progress = tokio::spawn(tell(direct.queues.clone(), journal.clone(), planned));
 
-    let end = Instant::now() + time;
     let mut breaker = Breaker {
         dice: Dice::new(seed, "faults"),
         fleet: fleet.clone(),
+        direct: lines,
         sandbox: sandbox.state(),
         redis,
         postgres,
         journal: journal.clone(),
         lease: LEASE,
+        time,
         pace: Duration::from_secs_f64(args.pace),
-        wipe: (!args.no_wipe).then(|| direct.wipe(gate)),
+        operator: direct.operator(gate, args.without),
+        incidents: if args.only.is_empty() { Incident::value_variants().to_vec() } else { args.only.clone() },
     };
     if args.calm {
-        tokio::time::sleep_until(end).await;
+        tokio::time::sleep(time).await;
     } else {
-        breaker.run(end).await?;
+        breaker.run().await?;
     }
     sandbox.state().clear_faults();
     fleet.heal();
@@ -222,7 +228,7 @@ async fn tell(queues: Queues, journal: Arc<Journal>, planned: usize) {
     }
 }
 
-/// The way past every proxy, for the load and the books.
+/// Ways to the servers on which nothing goes wrong, for the load and the books.
 struct Direct {
     programs: Programs,
     env: BTreeMap<String, String>,
@@ -234,10 +240,10 @@ struct Direct {
 }
 
 impl Direct {
-    async fn connect(programs: Programs, redis: &RedisServer, postgres: &Postgres) -> Result<Self, RigError> {
+    async fn connect(programs: Programs, lines: &Lines) -> Result<Self, RigError> {
         let mut env = programs.env.clone();
-        env.insert("REDIS_URL".into(), redis.url());
-        env.insert("DATABASE_URL".into(), postgres.url());
+        env.insert("REDIS_URL".into(), lines.redis_url());
+        env.insert("DATABASE_URL".into(), lines.database_url());
         let dir = PathBuf::from(&programs.env["PERCH_CONFIG_DIR"]);
         let settings = Settings::load_from(&dir, env.clone()).map_err(RigError::setup)?;
         let door = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
@@ -250,14 +256,14 @@ impl Direct {
         Ok(Self { programs, env, client: Client::new(queues.clone()), queues, store, syncer, pool })
     }
 
-    /// The loss of Redis.
-    fn wipe(&self, gate: Arc<RwLock<()>>) -> Wipe {
-        Wipe {
+    fn operator(&self, gate: Arc<RwLock<()>>, without: Option<Sabotage>) -> Operator {
+        Operator {
             perch: self.programs.perch.clone(),
             env: self.env.clone(),
             queues: self.queues.clone(),
             syncer: self.syncer.clone(),
             gate,
+            without,
         }
     }
 

@@ -24,6 +24,10 @@ pub fn job_types() -> JobTypes {
 
 /// Works until SIGTERM, or until whoever started it is gone.
 pub async fn run() -> Result<(), RigError> {
+    let without = Sabotage::of_this_process();
+    if let Some(part) = without {
+        part.switch_off()?;
+    }
     let settings = Settings::load(&config_dir()).map_err(RigError::setup)?;
     let telemetry = telemetry::init("rig-worker", &settings.telemetry).map_err(RigError::setup)?;
     let redis = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
@@ -32,7 +36,7 @@ pub async fn run() -> Result<(), RigError> {
     let client = Client::new(queues);
     let services = Services::new(&settings, redis.clone(), store.clone(), &client).map_err(RigError::setup)?;
     let (mut handlers, mut deps) = (handlers().on::<Chaos, _, _>(chaos), services.deps());
-    if let Some(without) = Sabotage::of_this_process() {
+    if let Some(without) = without {
         handlers = handlers.on::<PublishPost, _, _>(publish);
         deps = deps.with(Publisher::new(&settings, redis, store.clone(), without)?);
     }

@@ -14,20 +14,20 @@ use perch_queue::{
     testing::{self, End},
     worker::{HandlerResult, Handlers},
 };
-use perch_testkit::{OwnRedis, TestRedis, WrongClock};
+use perch_testkit::{Machine, OwnRedis, TestRedis};
 use support::{Chore, Seen, World, engine, eventually, queue_settings};
 use tokio_util::sync::CancellationToken;
 
-/// A world on a Redis that goes by this clock.
-async fn world_by(clock: &WrongClock) -> (OwnRedis, World) {
-    world_with(clock, |_| {}).await
+/// A world on a Redis of this machine.
+async fn world_on(machine: &Machine) -> (OwnRedis, World) {
+    world_with(machine, |_| {}).await
 }
 
 async fn world_with(
-    clock: &WrongClock,
+    machine: &Machine,
     change: impl FnOnce(&mut perch_base::settings::QueueSettings),
 ) -> (OwnRedis, World) {
-    let server = OwnRedis::by_clock(clock).await;
+    let server = OwnRedis::on(machine).await;
     let redis = TestRedis::at(&server.url());
     let door = redis.door();
     let mut settings = queue_settings();
@@ -40,9 +40,9 @@ async fn world_with(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_of_a_queue_is_that_of_its_redis() {
     for ahead in [TimeDelta::hours(2), TimeDelta::hours(-2)] {
-        let clock = WrongClock::new();
-        clock.set(ahead);
-        let (_server, world) = world_by(&clock).await;
+        let machine = Machine::new();
+        machine.set_clock(ahead);
+        let (_server, world) = world_on(&machine).await;
         let off = world.queue.now() - Utc::now() - ahead;
         assert!(off.abs() < TimeDelta::minutes(1), "{off}");
         assert_eq!(world.queues.now().signed_duration_since(world.queue.now()).num_minutes(), 0);
@@ -51,9 +51,9 @@ async fn the_time_of_a_queue_is_that_of_its_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_clock_is_two_hours_ahead_runs_a_job_whose_deadline_is_a_minute_away() {
-    let clock = WrongClock::new();
-    clock.set(TimeDelta::hours(-2));
-    let (_server, world) = world_by(&clock).await;
+    let machine = Machine::new();
+    machine.set_clock(TimeDelta::hours(-2));
+    let (_server, world) = world_on(&machine).await;
     let deadline = Some(world.queue.now() + TimeDelta::minutes(1));
     let options = EnqueueOptions { deadline, ..EnqueueOptions::default() };
     world.client.enqueue_with(&Chore::number(1), options).await.expect("accepted");
@@ -72,9 +72,9 @@ async fn a_worker_whose_clock_is_two_hours_ahead_runs_a_job_whose_deadline_is_a_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cron_ticks_by_the_clock_of_redis() {
-    let clock = WrongClock::new();
-    clock.set(TimeDelta::hours(-30));
-    let (_server, world) = world_by(&clock).await;
+    let machine = Machine::new();
+    machine.set_clock(TimeDelta::hours(-30));
+    let (_server, world) = world_on(&machine).await;
     let entry = CronEntry::new("every_second", &every_second(), &world.client).expect("a schedule");
     let stop = CancellationToken::new();
     let running = tokio::spawn(entry.clone().run(stop.clone()));
@@ -121,12 +121,12 @@ async fn a_tick_that_a_scheduler_fired_an_hour_too_early_holds_nothing_up() {
 /// As after a failover to a server whose clock is behind.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_job_is_taken_over_though_the_clock_of_redis_went_back_an_hour() {
-    let clock = WrongClock::new();
-    let (_server, world) = world_by(&clock).await;
+    let machine = Machine::new();
+    let (_server, world) = world_on(&machine).await;
     let id = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
     // A worker leases it and is never heard of again.
     assert_eq!(testing::fetch(&world.queue, "lost", 1, 0).await.expect("Redis").jobs.len(), 1);
-    clock.set(TimeDelta::hours(-1));
+    machine.set_clock(TimeDelta::hours(-1));
     let seen = Seen::new();
     let record = seen.clone();
     let working = world.work(Handlers::new().on(move |chore: Chore| {
@@ -143,11 +143,11 @@ async fn a_lost_job_is_taken_over_though_the_clock_of_redis_went_back_an_hour() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_worker_keeps_its_jobs_though_the_clock_of_redis_went_back_an_hour() {
-    let clock = WrongClock::new();
-    let (_server, world) = world_by(&clock).await;
+    let machine = Machine::new();
+    let (_server, world) = world_on(&machine).await;
     world.client.enqueue(&Chore::number(1)).await.expect("accepted");
     let held = testing::fetch(&world.queue, "alive", 1, 0).await.expect("Redis").jobs.remove(0);
-    clock.set(TimeDelta::hours(-1));
+    machine.set_clock(TimeDelta::hours(-1));
     // Others look, and it renews its lease.
     for _ in 0..3 {
         assert!(testing::fetch(&world.queue, "other", 1, 100).await.expect("Redis").jobs.is_empty());
@@ -161,9 +161,9 @@ async fn a_live_worker_keeps_its_jobs_though_the_clock_of_redis_went_back_an_hou
 /// What comes after a failure, and what was put off, has a time that the engine chose; what was enqueued for a time of day keeps it.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_wait_for_their_next_attempt_wait_no_longer_though_the_clock_of_redis_went_back_an_hour() {
-    let clock = WrongClock::new();
-    clock.set(TimeDelta::hours(1));
-    let (_server, world) = world_by(&clock).await;
+    let machine = Machine::new();
+    machine.set_clock(TimeDelta::hours(1));
+    let (_server, world) = world_on(&machine).await;
     let at_noon = EnqueueOptions { run_at: Some(world.queue.now() + TimeDelta::hours(9)), ..EnqueueOptions::default() };
     world.client.enqueue_with(&Chore::number(3), at_noon.clone()).await.expect("accepted");
     for n in [1, 2] {
@@ -176,7 +176,7 @@ async fn jobs_that_wait_for_their_next_attempt_wait_no_longer_though_the_clock_o
         let end = End::Failed(Fail::Snooze(wait, "not now".into()));
         assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
     }
-    clock.set(TimeDelta::zero());
+    machine.set_clock(TimeDelta::zero());
     let seen = Seen::new();
     let record = seen.clone();
     let working = world.work(Handlers::new().on(move |chore: Chore| {
@@ -200,7 +200,7 @@ async fn jobs_that_wait_for_their_next_attempt_wait_no_longer_though_the_clock_o
 async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
     let rate = Some(Rate { count: 2, per: Duration::from_millis(200) });
     for of_group in [false, true] {
-        let clock = WrongClock::new();
+        let machine = Machine::new();
         let limit = |queue: &mut perch_base::settings::QueueSettings| {
             if of_group {
                 queue.group_rate = rate;
@@ -209,7 +209,7 @@ async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
             }
             queue.concurrency = 1;
         };
-        let (_server, world) = world_with(&clock, limit).await;
+        let (_server, world) = world_with(&machine, limit).await;
         for n in 0..6 {
             world.client.enqueue(&Chore::of_group(n, "account")).await.expect("accepted");
         }
@@ -220,7 +220,7 @@ async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
             async { HandlerResult::Ok(()) }
         }));
         eventually("the first ones started", || async { seen.len() >= 2 }).await;
-        clock.set(TimeDelta::hours(-1));
+        machine.set_clock(TimeDelta::hours(-1));
         // What tells an idle worker that it has something to do is the next enqueue.
         world.client.enqueue(&Chore::of_group(6, "account")).await.expect("accepted");
         eventually("all of them ran, in their order", || async { seen.all() == [0, 1, 2, 3, 4, 5, 6] }).await;
@@ -231,9 +231,9 @@ async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_successor_waits_its_delay_whatever_time_the_one_that_enqueues_it_believes_in() {
     for step in [TimeDelta::zero(), TimeDelta::hours(1), TimeDelta::hours(-1)] {
-        let clock = WrongClock::new();
-        let (_server, world) = world_by(&clock).await;
-        clock.set(step);
+        let machine = Machine::new();
+        let (_server, world) = world_on(&machine).await;
+        machine.set_clock(step);
         let options = EnqueueOptions {
             run_at: Some(world.queue.now() + TimeDelta::minutes(5)),
             delay: Some(Duration::from_secs(60)),

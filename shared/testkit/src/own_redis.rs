@@ -1,13 +1,12 @@
 use std::{
     net::TcpListener,
-    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use tempfile::TempDir;
 
-use crate::WrongClock;
+use crate::Machine;
 
 /// A Redis server of one's own, for tests that kill it, restart it or configure it. It keeps an append-only file.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ pub struct OwnRedis {
     dir: TempDir,
     port: u16,
     arguments: Vec<String>,
-    variables: Vec<(&'static str, PathBuf)>,
+    variables: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
 
@@ -33,12 +32,12 @@ impl OwnRedis {
         Self::start_with(arguments, Vec::new()).await
     }
 
-    /// Starts one that goes by this clock.
-    pub async fn by_clock(clock: &WrongClock) -> Self {
-        Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"], clock.variables().into()).await
+    /// Starts one on this machine.
+    pub async fn on(machine: &Machine) -> Self {
+        Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"], machine.variables()).await
     }
 
-    async fn start_with(arguments: &[&str], variables: Vec<(&'static str, PathBuf)>) -> Self {
+    async fn start_with(arguments: &[&str], variables: Vec<(&'static str, String)>) -> Self {
         let mut server = Self {
             dir: TempDir::new().expect("a temporary folder"),
             port: free_port(),

@@ -1,13 +1,13 @@
 //! Every accepted job is done, or dead with a reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::{PgPool, Row as _};
 
 use super::{Findings, LOST, STUCK, leftovers::Held};
 use crate::{
     error::RigError,
-    journal::Notes,
+    journal::{Accepted, Notes, Server},
     label::{Expect, Label},
 };
 
@@ -38,6 +38,8 @@ pub struct Ends {
     pub within_promise: u64,
     /// Jobs without a ledger that the wipe of Redis took.
     pub wiped: u64,
+    /// Jobs that Postgres lost with its last seconds, or with what came after its copy.
+    pub forgotten: u64,
 }
 
 pub async fn rows(pool: &PgPool) -> Result<Rows, RigError> {
@@ -59,11 +61,19 @@ pub async fn rows(pool: &PgPool) -> Result<Rows, RigError> {
     Ok(all)
 }
 
-/// An append-only file that is written every second may be two seconds behind, says its documentation.
-const BEHIND_MS: i64 = 2_000;
+/// Whether Redis may have lost a job that a process has enqueued at this time by its own clock.
+fn taken_with_redis(notes: &Notes, at_ms: i64) -> bool {
+    let steps: &[i64] = if notes.clocks_stepped { &[0, HOUR_MS, -HOUR_MS] } else { &[0] };
+    steps.iter().any(|step| notes.may_have_lost(Server::Redis, at_ms + step))
+}
 
-fn taken_by_a_kill(notes: &Notes, at_ms: i64) -> bool {
-    notes.redis_kills.iter().any(|kill| (kill - BEHIND_MS..=kill + 200).contains(&at_ms))
+const HOUR_MS: i64 = 3_600_000;
+
+/// Whether Postgres may have lost all that it knew of a job. What nobody else had been told is gone with it; of the others, the
+/// outside world has seen what they did.
+fn may_be_forgotten(notes: &Notes, job: &Accepted, happened: &HashSet<String>) -> bool {
+    let seen = job.effect.as_ref().is_none_or(|effect| happened.contains(effect));
+    notes.may_have_lost(Server::Postgres, job.answered_ms) && (job.only_in_postgres || seen)
 }
 
 /// How one job stands against what was expected of it.
@@ -96,7 +106,8 @@ fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> Verdict {
     }
 }
 
-pub fn check(notes: &Notes, rows: &Rows, held: &Held, findings: &mut Findings) -> Ends {
+/// `happened` has the effects that the outside world saw.
+pub fn check(notes: &Notes, rows: &Rows, held: &Held, happened: &HashSet<String>, findings: &mut Findings) -> Ends {
     let mut ends = Ends::default();
     for (id, job) in &notes.accepted {
         let name = id.to_string();
@@ -105,7 +116,9 @@ pub fn check(notes: &Notes, rows: &Rows, held: &Held, findings: &mut Findings) -
         match judge(job.expect, row, held.jobs.contains(&name)) {
             Verdict::Good => {}
             Verdict::Lost if notes.wiped.contains(id) => ends.wiped += 1,
-            Verdict::Lost if !job.ledger && taken_by_a_kill(notes, job.answered_ms) => ends.within_promise += 1,
+            Verdict::Lost if !job.ledger && taken_with_redis(notes, job.answered_ms) => ends.within_promise += 1,
+            // It was done, and only Postgres knew of it.
+            Verdict::Lost if may_be_forgotten(notes, job, happened) => ends.forgotten += 1,
             Verdict::Lost => findings.add(LOST, told(row)),
             Verdict::Stuck => findings.add(STUCK, told(row)),
             Verdict::NoReason => findings.add("dead without a reason", told(row)),
@@ -136,7 +149,7 @@ fn others(notes: &Notes, rows: &Rows, held: &Held, ends: &mut Ends, findings: &m
             match held.jobs.contains(id) {
                 true => findings.add(STUCK, told),
                 false if wiped => ends.wiped += 1,
-                false if taken_by_a_kill(notes, row.created_ms) => ends.within_promise += 1,
+                false if taken_with_redis(notes, row.created_ms) => ends.within_promise += 1,
                 false => findings.add(LOST, told),
             }
         }
@@ -176,8 +189,8 @@ pub async fn check_times(pool: &PgPool, notes: &Notes, findings: &mut Findings) 
         ("dead of lost workers with attempts left", GIVEN_UP),
         ("put aside by the sync", REJECTED),
     ];
-    // A Redis that was killed may have forgotten an end that Postgres knows of, and the job runs again, as promised.
-    let forgetful = !notes.redis_kills.is_empty();
+    // A server that lost its last seconds may have forgotten an end that the other knows of, and the job runs again, as promised.
+    let forgetful = !notes.losses.is_empty();
     for (what, question) in questions.into_iter().filter(|(_, question)| !forgetful || *question != TWICE) {
         let found: Vec<String> = sqlx::query_scalar(question).fetch_all(pool).await?;
         for which in found {

@@ -32,8 +32,8 @@ async fn fields(queue: &Queue, key: &str) -> Result<Vec<String>, RigError> {
 }
 
 /// Keys of a queue that stay, and those whose fields are ids of dead jobs alone.
-const LASTING: [&str; 9] =
-    ["dead", "events", "event_marks", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
+const LASTING: [&str; 10] =
+    ["dead", "events", "events_synced", "event_marks", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
 const OF_THE_DEAD: [&str; 6] = ["jobs", "attempts", "dead_attempts", "errors", "priority", "group"];
 
 pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Result<(), RigError> {
@@ -61,9 +61,11 @@ pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Res
     Ok(())
 }
 
-/// Keys beside the queues that stay: the emergency brake, the stream of the hot state, and what was read last of each account.
+/// Keys beside the queues that stay: the emergency brake, which Postgres was here, the stream of the hot state and how far it was
+/// synced, and what was read last of each account.
 fn is_lasting_elsewhere(name: &str) -> bool {
-    name == "stg:brake" || name == "stg:{sync_to_store}:hot" || name.contains("since") || name.ends_with(":intake")
+    let one_of = ["stg:brake", "stg:postgres", "stg:{sync_to_store}:hot", "stg:{sync_to_store}:hot_synced"];
+    one_of.contains(&name) || name.contains("since") || name.ends_with(":intake")
 }
 
 async fn keys(queues: &Queues) -> Result<BTreeSet<String>, RigError> {

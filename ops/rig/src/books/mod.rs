@@ -71,7 +71,7 @@ pub async fn read(pool: &PgPool, queues: &Queues, notes: &Notes, sandbox: &Sandb
     let mut findings = Findings::default();
     let rows = jobs::rows(pool).await?;
     let held = leftovers::held(queues).await?;
-    let ends = jobs::check(notes, &rows, &held, &mut findings);
+    let ends = jobs::check(notes, &rows, &held, &effects::happened(sandbox), &mut findings);
     jobs::check_times(pool, notes, &mut findings).await?;
     let effects = effects::check(pool, notes, &rows, sandbox, &mut findings).await?;
     leftovers::check(queues, &held, &mut findings).await?;

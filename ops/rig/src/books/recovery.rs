@@ -17,6 +17,8 @@ pub struct Recovery {
     pub longest: Duration,
 }
 
+const HALF_AN_HOUR_MS: i64 = 1_800_000;
+
 pub async fn read(pool: &PgPool, notes: &Notes) -> Result<Recovery, RigError> {
     let rows = sqlx::query(
         "select l.worker, (extract(epoch from l.at) * 1000)::bigint as lost_ms,
@@ -35,7 +37,10 @@ pub async fn read(pool: &PgPool, notes: &Notes) -> Result<Recovery, RigError> {
         let hit = worker.as_deref().and_then(pid_of).and_then(|pid| {
             notes.hits.iter().filter(|hit| hit.pid == pid && hit.at_ms <= lost_ms).map(|hit| hit.at_ms).max()
         });
-        if let (Some(hit), Some(again)) = (hit, again_ms) {
+        // What was measured across a step of the clock is no time that passed.
+        if let (Some(hit), Some(again)) = (hit, again_ms)
+            && (0..HALF_AN_HOUR_MS).contains(&(again - hit))
+        {
             times.push(Duration::from_millis(u64::try_from(again - hit).unwrap_or(0)));
         }
     }

@@ -4,6 +4,6 @@ mod postgres;
 mod process;
 mod redis;
 
-pub use postgres::Postgres;
-pub use process::{Signal, free_port, log_file, signal};
-pub use redis::RedisServer;
+pub use postgres::PostgresPair;
+pub use process::{Signal, free_port, log_file, signal, until};
+pub use redis::RedisPair;

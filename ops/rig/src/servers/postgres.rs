@@ -1,21 +1,26 @@
 use std::{
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
+use perch_testkit::Machine;
 use sqlx::{Connection as _, PgConnection};
 
-use super::process::{Signal, free_port, log_file, signal, until};
-use crate::error::RigError;
+use super::process::{Signal, free_port, log_file, signal, signal_group, until};
+use crate::{
+    error::RigError,
+    proxy::{Proxy, Weather},
+};
 
-/// A Postgres whose processes can be ended at once. It waits for the disk as in production: what the books are held against is
-/// what it has answered.
+/// A Postgres that waits for the disk, as in production: what the books are held against is what it has answered. Its processes can
+/// be ended at once, and it may be the standby of another.
 #[derive(Debug)]
-pub struct Postgres {
+struct Server {
     dir: PathBuf,
-    log: PathBuf,
     port: u16,
+    machine: Machine,
     /// The user to become, where root runs this: Postgres refuses root.
     user: Option<String>,
     child: Option<Child>,
@@ -23,41 +28,38 @@ pub struct Postgres {
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-impl Postgres {
-    /// Starts one with an empty database `perch`, its data in `dir`.
-    pub async fn start(dir: &Path) -> Result<Self, RigError> {
-        let log = dir.with_extension("log");
-        let mut server = Self { dir: dir.to_owned(), log, port: free_port()?, user: user()?, child: None };
-        server.create()?;
-        server.bring_up().await?;
-        let mut conn = PgConnection::connect(&server.url_of("postgres")).await?;
-        sqlx::raw_sql("create database perch").execute(&mut conn).await?;
+impl Server {
+    /// One with its data in `dir`, which has to be filled.
+    fn new(dir: PathBuf) -> Result<Self, RigError> {
+        let server = Self { dir, port: free_port()?, machine: Machine::new(), user: user()?, child: None };
+        let dir = server.dir.display().to_string();
+        std::fs::create_dir_all(&server.dir).map_err(RigError::io(format!("make the folder {dir}")))?;
+        if let Some(user) = &server.user {
+            run(Command::new("chown").args([user.as_str(), dir.as_str()]))?;
+        }
         Ok(server)
     }
 
-    /// Its port on the loopback interface.
-    pub fn port(&self) -> u16 {
-        self.port
+    fn data(&self) -> PathBuf {
+        self.dir.join("data")
     }
 
-    /// The URL of the database, past every proxy.
-    pub fn url(&self) -> String {
-        self.url_of("perch")
-    }
-
-    fn url_of(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
-    }
-
-    fn create(&self) -> Result<(), RigError> {
-        let dir = self.dir.display().to_string();
-        std::fs::create_dir_all(&self.dir).map_err(RigError::io(format!("make the folder {dir}")))?;
-        if let Some(user) = &self.user {
-            run(Command::new("chown").args([user.as_str(), dir.as_str()]))?;
-        }
+    fn make_data(&self) -> Result<(), RigError> {
         let mut initdb = self.command("initdb");
         initdb.args(["-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"]);
-        run(initdb.arg(self.dir.join("data")))
+        run(initdb.arg(self.data()))
+    }
+
+    /// Copies the data of the server on `port` into `to`; with what makes a server a standby when `standby` says so.
+    async fn copy(&self, port: u16, to: &Path, standby: bool) -> Result<(), RigError> {
+        let mut copy = self.command("pg_basebackup");
+        copy.args(["-h", "127.0.0.1", "-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync"]);
+        copy.args(["-p", &port.to_string()]).arg("-D").arg(to);
+        if standby {
+            copy.arg("-R");
+        }
+        let copied = tokio::task::spawn_blocking(move || run(&mut copy)).await;
+        copied.map_err(RigError::setup)?
     }
 
     /// One of the programs of Postgres, as a user that it accepts.
@@ -75,47 +77,203 @@ impl Postgres {
         command
     }
 
-    /// Ends it at once (`pg_ctl stop -m immediate`) or without loss of time for its clients (`-m fast`).
-    pub async fn stop(&mut self, how: Signal) {
+    async fn stop(&mut self, how: Signal) {
         if let Some(mut child) = self.child.take() {
             signal(child.id(), how);
             let _ = tokio::task::spawn_blocking(move || child.wait()).await;
         }
     }
 
-    /// Starts it on its data and waits until it answers.
-    pub async fn bring_up(&mut self) -> Result<(), RigError> {
+    fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    fn start(&mut self) -> Result<(), RigError> {
+        let log = self.dir.with_extension("log");
         let child = self
             .command("postgres")
             .arg("-D")
-            .arg(self.dir.join("data"))
+            .arg(self.data())
             .args(["-p", &self.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300"])
-            .stdout(log_file(&self.log)?)
-            .stderr(log_file(&self.log)?)
+            .args(["-c", "wal_keep_size=512MB", "-c", "wal_receiver_status_interval=1s"])
+            .envs(self.machine.variables())
+            // Its processes are frozen together.
+            .process_group(0)
+            .stdout(log_file(&log)?)
+            .stderr(log_file(&log)?)
             .spawn()
             .map_err(|source| RigError::Program { program: "postgres".into(), source })?;
         self.child = Some(child);
-        let url = self.url_of("postgres");
-        let answers = || async {
-            match PgConnection::connect(&url).await {
-                Ok(conn) => conn.close().await.is_ok(),
-                Err(_) => false,
-            }
-        };
-        let log = self.log.clone();
+        Ok(())
+    }
+
+    async fn bring_up(&mut self) -> Result<(), RigError> {
+        self.start()?;
+        let answers = || async { self.execute(&["select 1"]).await.is_ok() };
+        let log = self.dir.with_extension("log");
         if until(PATIENCE, answers).await { Ok(()) } else { Err(RigError::Silent { what: "postgres", log }) }
+    }
+
+    async fn connection(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&url_of(self.port, "postgres")).await
+    }
+
+    async fn execute(&self, statements: &[&'static str]) -> Result<(), sqlx::Error> {
+        let mut conn = self.connection().await?;
+        for statement in statements {
+            sqlx::raw_sql(*statement).execute(&mut conn).await?;
+        }
+        conn.close().await
     }
 }
 
-impl Drop for Postgres {
+impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
+            signal_group(child.id(), Signal::Continue);
             signal(child.id(), Signal::Quit);
             let _ = child.wait();
         }
     }
 }
+
+fn url_of(port: u16, database: &str) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/{database}")
+}
+
+/// A Postgres and its standby, which may take its place.
+#[derive(Debug)]
+pub struct PostgresPair {
+    dir: PathBuf,
+    main: Server,
+    standby: Server,
+    /// The way of the standby to the main one.
+    link: Proxy,
+    /// Where the next data folders go.
+    made: u32,
+}
+
+impl PostgresPair {
+    /// Starts both, their data in `dir`, with an empty database `perch`.
+    pub async fn start(dir: &Path) -> Result<Self, RigError> {
+        let mut main = Server::new(dir.join("1"))?;
+        main.make_data()?;
+        main.bring_up().await?;
+        main.execute(&["create database perch"]).await?;
+        let link = Proxy::start(main.port).await?;
+        let standby = Server::new(dir.join("2"))?;
+        let mut pair = Self { dir: dir.to_owned(), main, standby, link, made: 2 };
+        pair.follow().await?;
+        Ok(pair)
+    }
+
+    /// The port of the main one on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.main.port
+    }
+
+    /// The machine of the main one.
+    pub fn machine(&self) -> &Machine {
+        &self.main.machine
+    }
+
+    /// Ends the main one at once (`pg_ctl stop -m immediate`) or without loss of time for its clients (`-m fast`).
+    pub async fn stop(&mut self, how: Signal) {
+        self.main.stop(how).await;
+    }
+
+    /// Starts the main one on its data, unless it runs, and waits until it answers.
+    pub async fn bring_up(&mut self) -> Result<(), RigError> {
+        // One whose disk was full ends by itself, and starts again by itself, or does not.
+        if !self.main.has_ended() {
+            let answers = || async { self.main.execute(&["select 1"]).await.is_ok() };
+            if until(Duration::from_secs(5), answers).await {
+                return Ok(());
+            }
+            self.main.stop(Signal::Quit).await;
+        }
+        self.main.bring_up().await
+    }
+
+    /// Stops the main one as a machine that hangs does: it keeps its connections, and answers nothing.
+    pub fn freeze(&self) {
+        if let Some(child) = &self.main.child {
+            signal_group(child.id(), Signal::Stop);
+        }
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        if let Some(child) = &self.main.child {
+            signal_group(child.id(), Signal::Continue);
+        }
+    }
+
+    /// Sessions that begin from now on may only read, and those that there are end; or new ones may write again, and those that may
+    /// not stay as they are.
+    pub async fn read_only(&self, only: bool) -> Result<(), RigError> {
+        let statements: &[&'static str] = if only {
+            &["alter database perch set default_transaction_read_only = on", END_SESSIONS]
+        } else {
+            &["alter database perch reset default_transaction_read_only"]
+        };
+        Ok(self.main.execute(statements).await?)
+    }
+
+    /// A new standby takes the place of the one that there was.
+    async fn follow(&mut self) -> Result<(), RigError> {
+        self.link.aim(self.main.port);
+        self.link.set(Weather::Fair);
+        self.standby.copy(self.link.port(), &self.standby.data(), true).await?;
+        self.standby.bring_up().await
+    }
+
+    fn another(&mut self) -> Result<Server, RigError> {
+        self.made += 1;
+        Server::new(self.dir.join(self.made.to_string()))
+    }
+
+    /// The standby hears nothing of what the main one commits from now on.
+    pub fn lag(&self) {
+        self.link.set(Weather::Held);
+    }
+
+    /// The standby, which may lag, takes the place of the main one, which dies.
+    pub async fn promote(&mut self) -> Result<(), RigError> {
+        self.main.stop(Signal::Quit).await;
+        self.link.reset();
+        self.standby.execute(&["select pg_promote(true, 60)"]).await?;
+        std::mem::swap(&mut self.main, &mut self.standby);
+        Ok(())
+    }
+
+    /// Gives a main one that was promoted or restored a new standby.
+    pub async fn renew_standby(&mut self) -> Result<(), RigError> {
+        let new = self.another()?;
+        let mut old = std::mem::replace(&mut self.standby, new);
+        old.stop(Signal::Quit).await;
+        let _ = std::fs::remove_dir_all(&old.dir);
+        self.follow().await
+    }
+
+    /// Makes a copy of the main one, to be restored later.
+    pub async fn back_up(&self) -> Result<(), RigError> {
+        let copy = self.main.dir.join("copy");
+        self.main.copy(self.main.port, &copy, false).await
+    }
+
+    /// Puts the copy in the place of the main one, as a snapshot of a disk is restored.
+    pub async fn restore(&mut self) -> Result<(), RigError> {
+        self.main.stop(Signal::Quit).await;
+        let (copy, data) = (self.main.dir.join("copy"), self.main.data());
+        let restored = std::fs::remove_dir_all(&data).and_then(|()| std::fs::rename(&copy, &data));
+        restored.map_err(RigError::io("restore the copy of Postgres"))?;
+        self.main.bring_up().await
+    }
+}
+
+const END_SESSIONS: &str = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'perch'";
 
 fn run(command: &mut Command) -> Result<(), RigError> {
     let program = command.get_program().to_string_lossy().into_owned();

@@ -27,6 +27,15 @@ pub enum Signal {
 
 /// Sends a signal. A process that is gone already is no error.
 pub fn signal(pid: u32, signal: Signal) {
+    send(&pid.to_string(), signal);
+}
+
+/// Sends a signal to a process that leads a group, and to the whole group.
+pub fn signal_group(pid: u32, signal: Signal) {
+    send(&format!("-{pid}"), signal);
+}
+
+fn send(to: &str, signal: Signal) {
     let name = match signal {
         Signal::Kill => "KILL",
         Signal::Term => "TERM",
@@ -36,7 +45,7 @@ pub fn signal(pid: u32, signal: Signal) {
         Signal::Interrupt => "INT",
     };
     let _ = Command::new("sh")
-        .args(["-c", &format!("kill -{name} {pid}")])
+        .args(["-c", &format!("kill -{name} {to}")])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use http::{HeaderValue, Method, header};
 use perch_jobs::{AccountId, PostId};
 use reqwest::Request;
@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     Absence, Odd, Problem, XClient, XError,
+    clock::off_by,
     error::{Asked, refusal},
     listed::tidy,
     types::Envelope,
@@ -148,7 +149,7 @@ impl<'a> Call<'a> {
 impl XClient {
     /// Makes a call and reads its answer; the number is the status.
     pub(super) async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(Envelope<T>, u16), XError> {
-        let (request, withheld) = self.request(call)?;
+        let request = self.request(call)?;
         let key = call.limit_key();
         if let Some(wait) = self.transport.held_back(&key, call.endpoint).await {
             return Err(XError::RateLimited { call: call.name(), after: clamped(wait) });
@@ -157,7 +158,7 @@ impl XClient {
         // A write may have been done, and is paid for then.
         let lost = if call.write.is_some() { most } else { 0 };
         let aside = Aside::new(&*self.meter, &self.spender, self.reserve(call).await?, lost);
-        let (answered, units) = match self.send(call, &key, request, &withheld).await {
+        let (answered, units) = match self.send(call, &key, request).await {
             Ok(answer) => match json(call, &answer) {
                 Ok(body) => {
                     let units = units_in(&body);
@@ -181,7 +182,8 @@ impl XClient {
     }
 
     /// Sends a call; an answer of status 2xx comes back.
-    async fn send(&self, call: &Call<'_>, key: &str, request: Request, withheld: &Withheld) -> Result<Answer, XError> {
+    async fn send(&self, call: &Call<'_>, key: &str, request: Outgoing) -> Result<Answer, XError> {
+        let Outgoing { request, withheld, signed } = request;
         // Before the way to the server is taken; the body asks again at its end.
         if !call.is_permitted() {
             return Err(XError::PermitLost { call: call.name() });
@@ -190,6 +192,7 @@ impl XClient {
         let answer = self.transport.send(call.endpoint, request).await.map_err(|error| {
             if withheld.is_so() { XError::PermitLost { call: call.name() } } else { unsent(call, error) }
         })?;
+        self.clock.learn(&answer.headers);
         if let Some(window) = strictest(&x_windows(&answer.headers, Utc::now())) {
             self.transport.record(key, window).await;
         }
@@ -197,17 +200,18 @@ impl XClient {
             self.transport.served(key);
             Ok(answer)
         } else {
-            Err(self.refused(call, key, sent, &answer).await)
+            Err(self.refused(call, key, (sent, signed), &answer).await)
         }
     }
 
-    fn request(&self, call: &Call<'_>) -> Result<(Request, Withheld), XError> {
+    fn request(&self, call: &Call<'_>) -> Result<Outgoing, XError> {
         let mut url = endpoint(&self.config.base_url, call.path);
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
+        let signed = self.clock.now();
         let authorization = self
-            .authorization(call, &url)
+            .authorization(call, &url, signed)
             .ok_or_else(|| XError::NotConfigured { call: call.name(), variable: call.variables() })?;
         let mut request = Request::new(call.method.clone(), url);
         request.headers_mut().insert(header::AUTHORIZATION, authorization);
@@ -218,15 +222,15 @@ impl XClient {
             *request.body_mut() = Some(body);
             withheld = word;
         }
-        Ok((request, withheld))
+        Ok(Outgoing { request, withheld, signed })
     }
 
-    fn authorization(&self, call: &Call<'_>, url: &Url) -> Option<HeaderValue> {
+    fn authorization(&self, call: &Call<'_>, url: &Url, at: DateTime<Utc>) -> Option<HeaderValue> {
         let Caller::Account(account) = call.caller else { return self.bearer.clone() };
         let (consumer_key, consumer_secret) = self.config.consumer.as_ref()?;
         let (token, token_secret) = self.config.accounts.get(account)?;
         let signer = Signer { consumer_key, consumer_secret, token, token_secret };
-        signer.authorization(&call.method, url, &oauth1::nonce(), Utc::now()).ok()
+        signer.authorization(&call.method, url, &oauth1::nonce(), at).ok()
     }
 
     fn decoded<T: DeserializeOwned>(
@@ -263,10 +267,20 @@ impl XClient {
         }
     }
 
-    async fn refused(&self, call: &Call<'_>, key: &str, sent: Instant, answer: &Answer) -> XError {
+    async fn refused(
+        &self,
+        call: &Call<'_>,
+        key: &str,
+        (sent, signed): (Instant, DateTime<Utc>),
+        answer: &Answer,
+    ) -> XError {
         let status = answer.status.as_u16();
         let problem = self.presentable(Problem::parse(&answer.body));
         let now = Utc::now();
+        if let (401, Caller::Account(_), Some(off)) = (status, call.caller, off_by(signed, &answer.headers)) {
+            self.transport.served(key);
+            return XError::ClockOff { call: call.name(), off };
+        }
         let error = refusal(call.asked(), status, problem, retry_after(&answer.headers, now));
         let XError::RateLimited { call, .. } = error else {
             self.transport.served(key);
@@ -280,6 +294,14 @@ impl XClient {
     fn presentable(&self, problem: Problem) -> Problem {
         problem.presented(|text| self.transport.presentable(text))
     }
+}
+
+/// A request that is ready to be sent.
+struct Outgoing {
+    request: Request,
+    withheld: Withheld,
+    /// The time that its signature states.
+    signed: DateTime<Utc>,
 }
 
 /// The body of an answer in the one form that is read.

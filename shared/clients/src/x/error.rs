@@ -95,6 +95,16 @@ pub enum XError {
         /// The variables to look at.
         check: String,
     },
+    /// The request was signed by a clock that is wrong (401). The next one is signed by the clock of X.
+    #[error(
+        "{call}: signed by a clock that is {} s off that of X, which refuses it; set the clock of this machine", off.num_seconds()
+    )]
+    ClockOff {
+        /// The request.
+        call: String,
+        /// How far the clock was ahead.
+        off: chrono::TimeDelta,
+    },
     /// What the request names does not exist, or is hidden from the caller.
     #[error("{call}: not found ({problem}); check that it exists and that its account is not suspended")]
     NotFound {
@@ -218,6 +228,7 @@ impl XError {
             | Self::AlreadyReposted { .. }
             | Self::PermitLost { .. }
             | Self::Unauthorized { .. }
+            | Self::ClockOff { .. }
             | Self::NotFound { .. }
             | Self::Hidden { .. }
             | Self::Server { status: 503, .. }
@@ -256,6 +267,7 @@ impl Classified for XError {
             | Self::Decode { .. }
             | Self::Oversized { .. }
             | Self::PermitLost { .. }
+            | Self::ClockOff { .. }
             | Self::Problem { status: 408, .. } => Disposition::Retry,
             Self::UsageCapped { .. }
             | Self::ReplyNotAllowed { .. }

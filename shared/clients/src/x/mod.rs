@@ -1,6 +1,7 @@
 //! X API v2: reading with the application's bearer token, writing and reading what is its own as an account with OAuth 1.0a.
 
 mod call;
+mod clock;
 mod convert;
 mod error;
 mod find;
@@ -28,6 +29,7 @@ pub use types::{
     PublicMetrics, ReferenceKind, ReferencedPost, Reposted, UrlEntity, XMedia, XPost, XUser,
 };
 
+use self::clock::XClock;
 use crate::{Meter, RateLimits, Spender, Unmetered, http as wire};
 
 /// What a client of X needs to know. Printing it shows no secret.
@@ -63,6 +65,7 @@ pub struct XClient {
     config: Arc<XConfig>,
     bearer: Option<HeaderValue>,
     transport: Arc<wire::Transport>,
+    clock: XClock,
     meter: Arc<dyn Meter>,
     spender: Spender,
 }
@@ -80,6 +83,7 @@ impl XClient {
             config: Arc::new(config),
             bearer,
             transport: Arc::new(transport),
+            clock: XClock::default(),
             meter: Arc::new(Unmetered),
             spender: Spender::default(),
         })

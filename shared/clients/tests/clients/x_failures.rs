@@ -1,14 +1,16 @@
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::{Classified as _, Disposition};
 use perch_clients::{
     LocalLimits, WriteOutcome, XError,
     x::{CreatePost, PostsQuery},
 };
+use serde_json::json;
 use url::Url;
 
 use crate::{
-    server::{BrokenServer, Fault, Reply, Server, closed_port},
+    server::{BrokenServer, Captured, Fault, Reply, Server, closed_port},
     world::{HASTY, PATIENT, Permit, main_account, x_client, x_client_with},
 };
 
@@ -88,4 +90,40 @@ async fn a_refusal_with_an_unreadable_body_is_still_a_refusal() {
     let error = failed_post(&server.base, PATIENT).await;
     assert!(matches!(error, XError::Problem { status: 403, .. }), "{error:?}");
     assert_eq!(error.write_outcome(), WriteOutcome::NotDone);
+}
+
+/// The time that a signed request states.
+fn stated(request: &Captured) -> DateTime<Utc> {
+    let header = request.header("authorization");
+    let (_, rest) = header.split_once("oauth_timestamp=\"").expect("it is signed");
+    let seconds = rest.split('"').next().and_then(|text| text.parse().ok()).expect("a time");
+    DateTime::from_timestamp(seconds, 0).expect("a time")
+}
+
+#[tokio::test]
+async fn a_request_that_x_refuses_for_its_time_is_sent_again_with_the_time_of_x() {
+    let x_time = Utc::now() - TimeDelta::hours(1);
+    let date = x_time.format("%a, %d %b %Y %H:%M:%S GMT");
+    let refused = json!({ "title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized" });
+    let posted = json!({ "data": { "id": "1", "text": "hi" } });
+    let server =
+        Server::start([Reply::json(401, &refused).with("date", &date), Reply::json(201, &posted).with("date", &date)])
+            .await;
+    let x = x_client_with(&server.base, PATIENT, Arc::new(LocalLimits::new()));
+    let post = CreatePost { text: "hi".into(), reply_to: None };
+    let error = x.create_post(Permit, &main_account(), &post).await.expect_err("it is an hour off");
+    assert!(matches!(error, XError::ClockOff { .. }), "{error:?}");
+    assert_eq!((error.disposition(), error.write_outcome()), (Disposition::Retry, WriteOutcome::NotDone));
+    assert!(error.to_string().contains("clock of this machine"), "{error}");
+    x.create_post(Permit, &main_account(), &post).await.expect("it states the time of X");
+    let off: Vec<TimeDelta> = server.requests().iter().map(|request| stated(request) - x_time).collect();
+    assert!(off[0] > TimeDelta::minutes(59) && off[1].abs() < TimeDelta::minutes(1), "{off:?}");
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_no_matter_of_clocks() {
+    let refused = json!({ "title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized" });
+    let server = Server::start([Reply::json(401, &refused)]).await;
+    let error = failed_post(&server.base, PATIENT).await;
+    assert!(matches!(error, XError::Unauthorized { .. }), "{error:?}");
 }

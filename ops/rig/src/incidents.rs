@@ -1,0 +1,248 @@
+//! What befalls servers, clocks and networks as a whole. Every run plays all of it, in an order that its dice decide.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::task::JoinSet;
+
+use crate::{
+    dice::Dice,
+    error::RigError,
+    faults::Breaker,
+    fleet::{Role, Slot},
+    journal::{Server, now_ms},
+    proxy::{Ways, Weather},
+};
+
+/// What befalls a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Incident {
+    /// Redis loses everything, and somebody runs `perch recover`
+    LossOfRedis,
+    /// A replica of Redis that lags takes the place of the main one, which dies
+    FailoverOfRedis,
+    /// The same, and the former main one may only be read by those who stay connected to it
+    SwitchoverOfRedis,
+    /// A standby of Postgres that lags takes the place of the main one, and somebody runs `perch recover`
+    FailoverOfPostgres,
+    /// An older copy of Postgres takes the place of the newest, and somebody runs `perch recover`
+    RestoreOfPostgres,
+    /// The clock of Redis is an hour ahead for a while
+    RedisAhead,
+    /// The clock of Redis is an hour behind for a while
+    RedisBehind,
+    /// The clock of the scheduler is an hour ahead or behind for a while
+    SchedulerClock,
+    /// The clock of a worker is an hour ahead or behind for a while
+    WorkerClock,
+    /// The disk of Redis is full for a while
+    FullRedis,
+    /// The disk of Postgres is full for a while
+    FullPostgres,
+    /// Redis accepts connections and answers nothing for a while
+    FrozenRedis,
+    /// Postgres accepts connections and answers nothing for a while
+    FrozenPostgres,
+    /// What one process sends to a server does not arrive, or what the server answers does not, for up to a minute
+    OneWayPartition,
+    /// Postgres takes no writes for a while, and sessions that began then never do
+    ReadOnlySessions,
+}
+
+/// What is played once; everything else is played once in five minutes.
+const ONCE: [Incident; 2] = [Incident::LossOfRedis, Incident::RestoreOfPostgres];
+
+/// What is preloaded into processes for these works on Linux alone.
+const ON_LINUX: [Incident; 6] = [
+    Incident::RedisAhead,
+    Incident::RedisBehind,
+    Incident::SchedulerClock,
+    Incident::WorkerClock,
+    Incident::FullRedis,
+    Incident::FullPostgres,
+];
+
+/// The incidents of a run and their times, as shares of its length, in their order.
+pub fn schedule(dice: &mut Dice, time: Duration, among: &[Incident]) -> Vec<(f64, Incident)> {
+    let rounds = (time.as_secs() / 300).max(1);
+    let playable = |incident: &&Incident| cfg!(target_os = "linux") || !ON_LINUX.contains(incident);
+    let mut all = Vec::new();
+    for round in 0..rounds {
+        all.extend(among.iter().filter(playable).filter(|incident| round == 0 || !ONCE.contains(incident)).copied());
+    }
+    dice.shuffle(&mut all);
+    let last = f64::from(u32::try_from(all.len()).unwrap_or(u32::MAX));
+    (0_u32..).zip(all).map(|(place, incident)| (0.05 + 0.88 * f64::from(place) / last, incident)).collect()
+}
+
+impl Breaker {
+    /// Lets it happen, and lets what was hit come back.
+    pub async fn suffer(&mut self, incident: Incident, healing: &mut JoinSet<()>) -> Result<(), RigError> {
+        use clap::ValueEnum as _;
+        println!("  {}", incident.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()));
+        match incident {
+            Incident::LossOfRedis => self.lose_redis(healing).await,
+            Incident::FailoverOfRedis => self.fail_over_redis(true).await,
+            Incident::SwitchoverOfRedis => self.fail_over_redis(false).await,
+            Incident::FailoverOfPostgres => self.fail_over_postgres().await,
+            Incident::RestoreOfPostgres => self.restore_postgres(healing).await,
+            Incident::RedisAhead => self.step_clock_of_redis(1).await,
+            Incident::RedisBehind => self.step_clock_of_redis(-1).await,
+            Incident::SchedulerClock => self.step_clock_of(&[Role::Scheduler], "clock of the scheduler steps").await,
+            Incident::WorkerClock => {
+                self.step_clock_of(&[Role::Worker, Role::PerchWorker], "clock of a worker steps").await
+            }
+            Incident::FullRedis => self.fill_redis().await,
+            Incident::FullPostgres => self.fill_postgres().await,
+            Incident::FrozenRedis => self.freeze_redis().await,
+            Incident::FrozenPostgres => self.freeze_postgres().await,
+            Incident::OneWayPartition => {
+                self.partition(healing);
+                Ok(())
+            }
+            Incident::ReadOnlySessions => self.read_only().await,
+        }
+    }
+
+    async fn lose_redis(&mut self, healing: &mut JoinSet<()>) -> Result<(), RigError> {
+        // What is frozen must not be thawed in the middle of it.
+        std::mem::take(healing).join_all().await;
+        let _still = self.operator.hold_still(&self.fleet).await;
+        self.operator.empty_redis(&self.journal).await?;
+        self.journal.fault("wipe of Redis, perch recover");
+        Ok(())
+    }
+
+    async fn fail_over_redis(&mut self, dies: bool) -> Result<(), RigError> {
+        self.redis.in_step().await?;
+        self.redis.lag();
+        let from = now_ms() - IN_FLIGHT_MS;
+        self.pause(200, 4_000).await;
+        // Where it is to go unnoticed, the scheduler must not notice it first.
+        let scheduler = self.one(&[Role::Scheduler]);
+        let hides = self.operator.hides_failovers() && self.fleet.slots()[scheduler].freeze(&self.journal);
+        self.redis.promote(dies).await?;
+        self.aim();
+        if hides {
+            self.operator.hide_failover().await?;
+            self.fleet.slots()[scheduler].thaw();
+        }
+        self.journal.loss(Server::Redis, from);
+        self.journal.fault(if dies { "failover to a Redis that lagged" } else { "switchover to a Redis that lagged" });
+        // Whoever is still connected to the former one is told that it may only be read.
+        self.pause(500, 3_000).await;
+        Ok(())
+    }
+
+    async fn fail_over_postgres(&mut self) -> Result<(), RigError> {
+        self.postgres.lag();
+        let from = now_ms() - IN_FLIGHT_MS;
+        self.pause(200, 4_000).await;
+        self.postgres.promote().await?;
+        self.aim();
+        self.journal.loss(Server::Postgres, from);
+        self.journal.fault("failover to a Postgres that lagged, perch recover");
+        self.operator.recover().await?;
+        self.postgres.renew_standby().await
+    }
+
+    async fn restore_postgres(&mut self, healing: &mut JoinSet<()>) -> Result<(), RigError> {
+        let from = now_ms() - IN_FLIGHT_MS;
+        self.postgres.back_up().await?;
+        self.pause(3_000, 12_000).await;
+        std::mem::take(healing).join_all().await;
+        let still = self.operator.hold_still(&self.fleet).await;
+        self.postgres.restore().await?;
+        self.journal.loss(Server::Postgres, from);
+        self.journal.fault("restore of an older Postgres, perch recover");
+        self.operator.recover().await?;
+        drop(still);
+        self.postgres.renew_standby().await
+    }
+
+    async fn step_clock_of_redis(&mut self, hours: i64) -> Result<(), RigError> {
+        self.journal.notes().clocks_stepped = true;
+        self.redis.machine().set_clock(TimeDelta::hours(hours));
+        self.journal.fault("clock of Redis steps by an hour and back");
+        self.pause(2_000, 8_000).await;
+        self.redis.machine().set_clock(TimeDelta::zero());
+        Ok(())
+    }
+
+    async fn step_clock_of(&mut self, roles: &[Role], name: &'static str) -> Result<(), RigError> {
+        self.journal.notes().clocks_stepped = true;
+        let (at, hours) = (self.one(roles), if self.dice.chance(0.5) { 1 } else { -1 });
+        let set = |fleet: &crate::fleet::Fleet, hours| fleet.slots()[at].machine.set_clock(TimeDelta::hours(hours));
+        set(&self.fleet, hours);
+        self.journal.fault(name);
+        self.pause(2_000, 8_000).await;
+        set(&self.fleet, 0);
+        Ok(())
+    }
+
+    async fn fill_redis(&mut self) -> Result<(), RigError> {
+        self.journal.fault("full disk of Redis");
+        self.redis.machine().fill_disk(true);
+        self.pause(1_000, 5_000).await;
+        self.redis.machine().fill_disk(false);
+        Ok(())
+    }
+
+    async fn fill_postgres(&mut self) -> Result<(), RigError> {
+        self.journal.fault("full disk of Postgres");
+        self.postgres.machine().fill_disk(true);
+        self.pause(1_000, 5_000).await;
+        self.postgres.machine().fill_disk(false);
+        self.postgres.bring_up().await
+    }
+
+    async fn freeze_redis(&mut self) -> Result<(), RigError> {
+        self.journal.fault("Redis frozen");
+        self.redis.freeze();
+        self.pause(1_000, 8_000).await;
+        self.redis.thaw();
+        Ok(())
+    }
+
+    async fn freeze_postgres(&mut self) -> Result<(), RigError> {
+        self.journal.fault("Postgres frozen");
+        self.postgres.freeze();
+        self.pause(1_000, 8_000).await;
+        self.postgres.thaw();
+        Ok(())
+    }
+
+    fn partition(&mut self, healing: &mut JoinSet<()>) {
+        let at = *self.dice.one_of(&(0..self.fleet.slots().len()).collect::<Vec<_>>());
+        let way: fn(&Slot) -> &crate::proxy::Proxy =
+            if self.dice.chance(0.6) { |slot| &slot.lines.redis } else { |slot| &slot.lines.postgres };
+        let ways = if self.dice.chance(0.5) { Ways::ToServer } else { Ways::ToClient };
+        let time = Duration::from_secs(60).min(self.time.mul_f64(0.1));
+        way(&self.fleet.slots()[at]).set(Weather::Swallowed(ways));
+        self.journal.fault("network: one way only");
+        let fleet = self.fleet.clone();
+        healing.spawn(async move {
+            tokio::time::sleep(time).await;
+            way(&fleet.slots()[at]).set(Weather::Fair);
+        });
+    }
+
+    async fn read_only(&mut self) -> Result<(), RigError> {
+        self.journal.fault("sessions of Postgres that may only read");
+        self.postgres.read_only(true).await?;
+        self.pause(500, 3_000).await;
+        self.postgres.read_only(false).await
+    }
+
+    /// Every way leads to the servers that are the main ones now.
+    fn aim(&self) {
+        let slots = self.fleet.slots().iter().map(|slot| &slot.lines);
+        for lines in slots.chain([&*self.direct]) {
+            lines.redis.aim(self.redis.port());
+            lines.postgres.aim(self.postgres.port());
+        }
+    }
+}
+
+/// What a client has sent may have been answered so much later.
+const IN_FLIGHT_MS: i64 = 500;

@@ -1,0 +1,106 @@
+//! What an operator does when a server has lost something: holds everything still, and runs `perch recover`.
+
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+
+use perch_jobs::JobId;
+use perch_queue::Queues;
+use perch_store::Syncer;
+use tokio::{
+    process::Command,
+    sync::{OwnedRwLockWriteGuard, RwLock},
+};
+
+use crate::{error::RigError, fleet::Fleet, journal::Journal, sabotage::Sabotage, servers::until};
+
+/// What an operator has at hand.
+#[derive(Debug)]
+pub struct Operator {
+    /// The `perch` binary.
+    pub perch: PathBuf,
+    /// Its environment, with ways to Redis and Postgres on which nothing goes wrong.
+    pub env: BTreeMap<String, String>,
+    /// The queues, by such ways.
+    pub queues: Queues,
+    /// Moves the events of the jobs into Postgres.
+    pub syncer: Syncer,
+    /// Whoever enqueues from this process holds it for reading.
+    pub gate: Arc<RwLock<()>>,
+    /// What is switched off.
+    pub without: Option<Sabotage>,
+}
+
+/// What a frozen process has sent is on its way for so long at most: a slow proxy, and the server.
+const ON_ITS_WAY: Duration = Duration::from_millis(1_500);
+
+/// Nothing moves until this is dropped.
+pub struct Still<'a> {
+    fleet: &'a Fleet,
+    _nobody_enqueues: OwnedRwLockWriteGuard<()>,
+}
+
+impl Drop for Still<'_> {
+    fn drop(&mut self) {
+        self.fleet.let_go();
+    }
+}
+
+impl Operator {
+    /// Freezes every process, and keeps new jobs out.
+    pub async fn hold_still<'a>(&self, fleet: &'a Fleet) -> Still<'a> {
+        let nobody_enqueues = self.gate.clone().write_owned().await;
+        fleet.hold();
+        let still = Still { fleet, _nobody_enqueues: nobody_enqueues };
+        tokio::time::sleep(ON_ITS_WAY).await;
+        still
+    }
+
+    /// Empties Redis and recovers.
+    ///
+    /// The events of the jobs are synced first, so that what was done before is known to be done. What queues without a
+    /// ledger hold at that moment may be lost, and is noted as such.
+    pub async fn empty_redis(&self, journal: &Journal) -> Result<(), RigError> {
+        while !self.syncer.run_once().await?.complete {}
+        for queue in self.queues.iter().filter(|queue| !queue.settings().ledger) {
+            let mut held: Vec<JobId> = Vec::new();
+            queue.scan(|some| held.extend(some)).await?;
+            journal.notes().wiped.extend(held);
+        }
+        self.queues.redis().cmd::<String>("wipe Redis", &redis::cmd("FLUSHALL")).await?;
+        self.recover().await
+    }
+
+    /// Brings Redis and Postgres to what both know.
+    pub async fn recover(&self) -> Result<(), RigError> {
+        let mut recover = Command::new(&self.perch);
+        recover.args(["recover", "--yes"]).env_clear().envs(&self.env).stdin(Stdio::null());
+        let output =
+            recover.output().await.map_err(|source| RigError::Program { program: "perch recover".into(), source })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(RigError::Ended { program: "perch recover".into(), said })
+    }
+
+    /// Whether failovers of Redis are to go unnoticed.
+    pub fn hides_failovers(&self) -> bool {
+        self.without == Some(Sabotage::Failover)
+    }
+
+    /// Tells Perch that the Redis that took over is the one it knows.
+    pub async fn hide_failover(&self) -> Result<(), RigError> {
+        for queue in self.queues.iter() {
+            let known = || async {
+                match queue.new_run().await {
+                    Ok(Some(run)) => queue.held_against(&run).await.is_ok(),
+                    Ok(None) => true,
+                    Err(_) => false,
+                }
+            };
+            if !until(Duration::from_secs(20), known).await {
+                return Err(RigError::Setup("the Redis that took over does not answer".into()));
+            }
+        }
+        Ok(())
+    }
+}
