@@ -2,7 +2,8 @@
 //! whenever Redis was started again.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -51,6 +52,7 @@ pub struct Recovery {
     syncer: Syncer,
     retention: Duration,
     dry_run: bool,
+    in_doubt: bool,
     done: BTreeMap<QueueName, Recovered>,
 }
 
@@ -59,13 +61,19 @@ impl Recovery {
     pub fn new(queues: Vec<Queue>, all: &Queues, store: &Store, env: Environment, settings: &Settings) -> Self {
         let syncer = Syncer::new(all.redis().clone(), store.clone(), env, &all.names(), settings.sync.batch);
         let retention = queues.iter().map(|queue| queue.settings().dead_retention).max().unwrap_or_default();
-        Self { queues, store: store.clone(), syncer, retention, dry_run: false, done: BTreeMap::new() }
+        Self { queues, store: store.clone(), syncer, retention, dry_run: false, in_doubt: false, done: BTreeMap::new() }
     }
 
     /// The same, which only counts what it would do.
     #[must_use]
     pub fn dry_run(self, dry_run: bool) -> Self {
         Self { dry_run, ..self }
+    }
+
+    /// The same, of a Postgres that may have lost something: what is put back may have run, and is told so.
+    #[must_use]
+    pub fn in_doubt(self, in_doubt: bool) -> Self {
+        Self { in_doubt, ..self }
     }
 
     /// Puts back what Redis has lost, and removes what has ended and came back with an older copy of Redis. `seen` is told of
@@ -169,6 +177,9 @@ impl Recovery {
             missing.remove(&id);
         }
         jobs.retain(|job| missing.contains(&job.id));
+        for job in &mut jobs {
+            job.in_doubt = self.in_doubt;
+        }
         let (dead, alive): (Vec<Restore>, Vec<Restore>) = jobs.into_iter().partition(|job| job.died_at.is_some());
         for (is_dead, jobs) in [(true, dead), (false, alive)] {
             if jobs.is_empty() {
@@ -207,43 +218,45 @@ impl Doubts {
         for RolledBack { stream, had, has } in self.syncer.rolled_back().await? {
             found.push(format!("Postgres had {stream} up to {} and has it up to {}", had.at(), has.at()));
         }
-        if let (Some(known), Some(is)) = (self.known().await?, self.store.recovery().identity().await?)
-            && known != is.to_string()
-        {
-            found.push(format!(
-                "Postgres was promoted, restored or replaced: system and timeline were {known}, and are {is}"
-            ));
+        if let Some(is) = self.store.recovery().identity().await? {
+            let known = self.known().await?;
+            let known: BTreeSet<String> =
+                known.into_iter().chain(self.store.recovery().known_identity().await?).collect();
+            found.extend(known.into_iter().filter(|known| *known != is.to_string()).map(|known| {
+                format!("Postgres was promoted, restored or replaced: system and timeline were {known}, and are {is}")
+            }));
         }
         Ok(found)
     }
 
+    /// Whether a Postgres that lost something can be told from one that did not: not where a provider keeps to itself which it is.
+    pub async fn can_be_found(&self) -> Result<bool, RecoveryError> {
+        Ok(self.store.recovery().identity().await?.is_some())
+    }
+
+    /// What Redis says which Postgres was here.
     async fn known(&self) -> Result<Option<String>, RecoveryError> {
         let known: Option<Vec<u8>> =
             self.redis.cmd("read which Postgres was here", redis::cmd("GET").arg(&self.key)).await?;
         Ok(known.map(|known| String::from_utf8_lossy(&known).into_owned()))
     }
 
-    /// Notes which Postgres this is, where that is not known yet.
+    /// Notes which Postgres this is, in it and in Redis: each may lose what the other has.
     async fn note(&self) -> Result<(), RecoveryError> {
-        if self.known().await?.is_none() {
-            self.write_identity().await?;
+        let Some(is) = self.store.recovery().identity().await? else { return Ok(()) };
+        if self.store.recovery().known_identity().await? != Some(is.to_string()) {
+            self.store.recovery().note_identity(&is).await?;
         }
-        Ok(())
-    }
-
-    async fn write_identity(&self) -> Result<(), RecoveryError> {
-        if let Some(is) = self.store.recovery().identity().await? {
-            let mut cmd = redis::cmd("SET");
-            cmd.arg(&self.key).arg(is.to_string());
-            self.redis.cmd::<()>("note which Postgres this is", &cmd).await?;
-        }
+        let mut cmd = redis::cmd("SET");
+        cmd.arg(&self.key).arg(is.to_string());
+        self.redis.cmd::<()>("note which Postgres this is", &cmd).await?;
         Ok(())
     }
 
     /// Somebody has seen to what Postgres lost: from now on it is taken at its word.
     pub async fn settle(&self) -> Result<(), RecoveryError> {
         self.syncer.accept_roll_back().await?;
-        self.write_identity().await
+        self.note().await
     }
 }
 
@@ -254,6 +267,8 @@ pub struct Watch {
     queues: Queues,
     store: Store,
     doubts: Doubts,
+    /// Whether it is noted which Postgres this is.
+    noted: AtomicBool,
 }
 
 /// What a look of a [`Watch`] came to.
@@ -271,7 +286,13 @@ impl Watch {
     /// Over the ledger queues among `queues`.
     pub fn new(settings: &Settings, queues: &Queues, store: &Store) -> Self {
         let doubts = Doubts::new(queues, store, settings);
-        Self { settings: settings.clone(), queues: queues.clone(), store: store.clone(), doubts }
+        Self {
+            settings: settings.clone(),
+            queues: queues.clone(),
+            store: store.clone(),
+            doubts,
+            noted: AtomicBool::default(),
+        }
     }
 
     /// Looks every few seconds until `stop`.
@@ -292,22 +313,28 @@ impl Watch {
 
     /// Looks once.
     pub async fn run_once(&self) -> Result<Look, RecoveryError> {
-        self.doubts.note().await?;
         let mut anew = Vec::new();
         for queue in self.queues.iter().filter(|queue| queue.settings().ledger) {
             if let Some(run) = queue.new_run().await? {
                 anew.push((queue.clone(), run));
             }
         }
-        if anew.is_empty() {
+        if anew.is_empty() && self.noted.load(Ordering::Relaxed) {
             return Ok(Look::InStep);
         }
         let doubts = self.doubts.found().await?;
         if !doubts.is_empty() {
             return Ok(Look::Held(doubts));
         }
+        self.doubts.note().await?;
+        self.noted.store(true, Ordering::Relaxed);
+        if anew.is_empty() {
+            return Ok(Look::InStep);
+        }
+        let in_doubt = !self.doubts.can_be_found().await?;
         let of = anew.iter().map(|(queue, _)| queue.clone()).collect();
-        let recovery = Recovery::new(of, &self.queues, &self.store, self.settings.env, &self.settings);
+        let recovery =
+            Recovery::new(of, &self.queues, &self.store, self.settings.env, &self.settings).in_doubt(in_doubt);
         let done = recovery.lost().await?;
         for (queue, run) in anew {
             queue.held_against(&run).await?;

@@ -27,6 +27,10 @@ pub struct Args {
     /// Only show what would be done
     #[arg(long)]
     pub dry_run: bool,
+    /// Postgres may have lost something: posts that are put back are looked for on X before they are made. Set by itself where
+    /// Postgres shows that it was restored, promoted or replaced
+    #[arg(long)]
+    pub in_doubt: bool,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -42,9 +46,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     for doubt in &found {
         app.out.note(format_args!("warning: {doubt}"));
     }
-    if !found.is_empty() {
+    let in_doubt = args.in_doubt || !found.is_empty() || !doubts.can_be_found().await?;
+    if in_doubt {
         app.out.note(
-            "warning: what ran in the seconds that Postgres lost may run again; posts are looked for on X before they are made",
+            "warning: what ran in the seconds that Postgres may have lost may run again; posts are looked for on X before they are made",
         );
     }
     if !args.dry_run {
@@ -52,7 +57,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     }
     let bar = app.out.spinner("jobs");
     let all = queues.iter().cloned().collect();
-    let recovery = Recovery::new(all, &queues, &store, settings.env, &settings).dry_run(args.dry_run);
+    let recovery =
+        Recovery::new(all, &queues, &store, settings.env, &settings).dry_run(args.dry_run).in_doubt(in_doubt);
     let done = recovery.whole(|jobs| bar.inc(jobs)).await?;
     bar.finish_and_clear();
     if !args.dry_run {

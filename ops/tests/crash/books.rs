@@ -118,6 +118,7 @@ impl Books {
             attempts: u32::from(died_at.is_some()),
             error: died_at.map(|_| "no such post".to_owned()),
             died_at,
+            in_doubt: false,
         };
         let (put, _) = self.queue.restore(&ids.iter().map(job).collect::<Vec<_>>()).await.expect("Redis answers");
         assert_eq!(put, ids.len());

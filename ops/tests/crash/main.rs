@@ -17,9 +17,10 @@ use chrono::Utc;
 use futures::{StreamExt, stream};
 use operations::OPERATIONS;
 use perch_base::crash::POINTS;
-use perch_jobs::JobId;
-use perch_queue::EventKind;
+use perch_jobs::{JobId, JobKind, Unique, UniqueScope};
+use perch_queue::{Acceptance, Client, EnqueueOptions, EventKind, NewJob};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
+use serde_json::value::RawValue;
 use stage::{Stage, comes_true};
 
 /// Worlds at once.
@@ -35,6 +36,7 @@ const OF_A_WORKER: [&str; 7] = [
     "heartbeat.before",
     "heartbeat.after",
 ];
+const OF_A_START: [&str; 2] = ["begin.before", "begin.after"];
 const OF_PUBLISHING: [&str; 6] = [
     "publish.admitted",
     "publish.claimed",
@@ -72,6 +74,7 @@ fn every_crash_point_has_its_story() {
     let told: Vec<&str> = [
         &OF_AN_ENQUEUE[..],
         &OF_A_WORKER,
+        &OF_A_START,
         &OF_PUBLISHING,
         &OF_THE_LEDGER,
         &OF_THE_RELAY,
@@ -147,6 +150,32 @@ async fn wherever_its_worker_dies_a_post_is_made_once_and_the_attempt_counts_as_
         assert_eq!(history.last(), Some(&EventKind::Succeeded), "{point}: {history:?}");
         let lost = stage.events("pending_posts").await.into_iter().find(|event| event.kind == EventKind::Lost);
         assert_eq!(lost.and_then(|event| event.data().attempt), (!acknowledged).then_some(1), "{point}");
+    })
+    .await;
+}
+
+/// The key of a job that holds it until it starts, where its worker dies as it starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_held_until_the_job_starts_is_free_once_it_has_and_the_post_is_made_once() {
+    at_each(&OF_A_START, |point| async move {
+        let stage = Stage::start().await;
+        let client = Client::new(stage.world.queues());
+        let unique = Some(Unique { key: "of-today".into(), scope: UniqueScope::Queued });
+        let job = || {
+            let payload = RawValue::from_string(POST.to_owned()).expect("it is JSON");
+            let options = EnqueueOptions { unique: unique.clone(), ..EnqueueOptions::default() };
+            NewJob { kind: JobKind::from_static("publish_post"), payload, options }
+        };
+        let first = client.submit(job()).await.expect("accepted").id;
+        stage.run(&["worker"], Some(point)).dies(point).await;
+        let next = client.submit(job()).await.expect("answered");
+        let expected = if point == "begin.before" { Acceptance::Kept } else { Acceptance::Accepted };
+        assert_eq!(next.acceptance, expected, "{point}");
+        if next.id != first {
+            stage.world.run(&["jobs", "cancel", &next.id.to_string()]).went_well();
+        }
+        let _worker = stage.run(&["worker"], None);
+        the_post_is_made_once(&stage, point).await;
     })
     .await;
 }

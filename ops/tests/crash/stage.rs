@@ -138,7 +138,7 @@ impl Stage {
 
     /// The keys that a queue has in Redis, without what every queue keeps.
     pub async fn traces(&self, queue: &'static str) -> Vec<String> {
-        const KEPT: [&str; 6] = ["state", "events", "workers", "worker_info", "wake", "intake"];
+        const KEPT: [&str; 7] = ["state", "events", "events_synced", "workers", "worker_info", "wake", "intake"];
         let base = self.world.queue(queue).keys().base().to_owned();
         let mut raw = self.world.redis.raw().await;
         let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut raw).await.expect("Redis answers");

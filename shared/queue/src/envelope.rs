@@ -55,8 +55,8 @@ pub struct Envelope {
     /// Attempts that each replay grants, once there was one: those that the job had at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_life: Option<u32>,
-    /// When it was put back from Postgres after Redis had lost it, in milliseconds since 1970. What it did outside before may have
-    /// happened, though nothing tells of it: Postgres, too, may have lost its last seconds.
+    /// When it was put back from a Postgres that may have lost its last seconds, in milliseconds since 1970. What it did outside
+    /// before may have happened, though nothing tells of it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_milliseconds_option")]
     pub recovered: Option<DateTime<Utc>>,
     /// Why it cannot be a job, though it was asked for in a way that leaves nobody to tell: it is dead at once, for this reason.
@@ -163,12 +163,14 @@ impl Envelope {
         serde_json::to_string(&fields).map(sealed).map_err(malformed)
     }
 
-    /// An envelope as Postgres has it, to be put back into Redis: marked as recovered at this time, with a checksum, and otherwise
-    /// as it is.
-    pub(crate) fn put_back(text: &str, at: DateTime<Utc>) -> Result<String, EnvelopeError> {
+    /// An envelope as Postgres has it, to be put back into Redis: with a checksum, marked with the time when it was recovered in
+    /// doubt of whether it had run, and otherwise as it is.
+    pub(crate) fn put_back(text: &str, in_doubt: Option<DateTime<Utc>>) -> Result<String, EnvelopeError> {
         Self::decode(text.as_bytes())?;
-        let at = RawValue::from_string(at.timestamp_millis().to_string()).expect("a number is JSON");
-        Self::amend(text, &[("recovered", at)])
+        let number =
+            |at: DateTime<Utc>| RawValue::from_string(at.timestamp_millis().to_string()).expect("a number is JSON");
+        let changes: Vec<(&str, Box<RawValue>)> = in_doubt.into_iter().map(|at| ("recovered", number(at))).collect();
+        Self::amend(text, &changes)
     }
 
     /// The retry policy that holds for this job: its own, else that of its kind.
@@ -266,13 +268,13 @@ mod tests {
         let stored = sample().encode();
         let spaced = r#"{"max": 10, "kind": "sync_hot_state", "payload": {"a":  1}}"#;
         for text in [stored.as_str(), spaced] {
-            let back = Envelope::put_back(text, at).expect("readable");
+            let back = Envelope::put_back(text, Some(at)).expect("readable");
             assert!(split(&back).is_some(), "{back}");
             let envelope = Envelope::decode(back.as_bytes()).expect("readable");
             assert_eq!((envelope.recovered, envelope.max_attempts), (Some(at), 10), "{back}");
         }
-        assert!(Envelope::put_back(spaced, at).expect("readable").contains(r#""payload":{"a":  1}"#));
-        assert!(Envelope::put_back(&stored.replace(":10,", ":11,"), at).is_err(), "what was damaged stays so");
+        assert!(Envelope::put_back(spaced, None).expect("readable").contains(r#""payload":{"a":  1}"#));
+        assert!(Envelope::put_back(&stored.replace(":10,", ":11,"), Some(at)).is_err(), "what was damaged stays so");
         let amended = Envelope::amend(&stored, &[("replays", RawValue::from_string("1".into()).expect("JSON"))]);
         let amended = amended.expect("valid");
         assert_eq!(amended.matches(BEFORE_SUM).count(), 1, "{amended}");

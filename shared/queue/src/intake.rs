@@ -156,7 +156,7 @@ impl Intake {
         let (mut lasting, others): (Vec<_>, Vec<_>) =
             jobs.into_iter().partition(|job| job.intake.as_deref() == Some(job.id.to_string().as_str()));
         let mut results = self.client.store(&self.queue, &mut lasting).await;
-        results.extend(push_all(&self.queue, &others).await);
+        results.extend(push_all(&self.queue, &others.iter().collect::<Vec<_>>()).await);
         for result in results {
             match result {
                 Ok(enqueued) if enqueued.acceptance == crate::Acceptance::Accepted => accepted += 1,

@@ -123,7 +123,7 @@ impl Sending {
         let (jobs, callers): (Vec<Prepared>, Vec<_>) = waiting.into_iter().unzip();
         let mut callers = callers.into_iter();
         for some in jobs.chunks(AT_ONCE) {
-            let answers = push_all(&self.queue, some).await;
+            let answers = push_all(&self.queue, &some.iter().collect::<Vec<_>>()).await;
             let away = answers.iter().any(|answer| answer.as_ref().is_err_and(is_away));
             for (caller, answer) in callers.by_ref().take(some.len()).zip(answers) {
                 // A caller that left does not want to know.

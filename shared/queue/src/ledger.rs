@@ -1,6 +1,6 @@
 //! The ledger: where the jobs of ledger queues are written before Redis gets them, so that they survive the loss of Redis.
 
-use std::fmt::Debug;
+use std::{collections::HashSet, fmt::Debug};
 
 use futures::future::BoxFuture;
 use perch_base::{Classified, Disposition, crash_point};
@@ -15,14 +15,27 @@ use crate::{
 
 /// Keeps jobs outside Redis. Every call may be repeated.
 pub trait Ledger: Debug + Send + Sync + 'static {
-    /// Keeps jobs. Those whose id is kept already stay as they are.
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<(), LedgerError>>;
+    /// Keeps jobs and answers, in their order, how it finds each. Those whose id is kept already stay as they are.
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<Kept>, LedgerError>>;
 
-    /// Notes that Redis has them.
-    fn handed_over<'a>(&'a self, jobs: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>>;
+    /// Notes that Redis has `there`, and forgets `refused`, which never came to be. Answers those of both that somebody else has
+    /// handed over meanwhile: they are jobs, whatever their enqueuer was answered.
+    fn settle<'a>(
+        &'a self,
+        there: &'a [JobId],
+        refused: &'a [JobId],
+    ) -> BoxFuture<'a, Result<HashSet<JobId>, LedgerError>>;
+}
 
-    /// Forgets jobs that never came to be: another one holds their unique key, and their enqueuer was told.
-    fn forget<'a>(&'a self, jobs: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>>;
+/// How a ledger finds a job that it is to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It was not there.
+    New,
+    /// It is there, and Redis may have it or not.
+    Waiting,
+    /// Redis has it, or had it and it ended.
+    HandedOver,
 }
 
 /// A job as the ledger keeps it.
@@ -86,7 +99,7 @@ impl Client {
     pub(crate) async fn store(&self, queue: &Queue, jobs: &mut [Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
         match self.queues().ledger().filter(|_| queue.settings().ledger) {
             Some(ledger) => through(ledger, queue, jobs).await,
-            None => push_all(queue, jobs).await,
+            None => push_all(queue, &jobs.iter().collect::<Vec<_>>()).await,
         }
     }
 
@@ -120,10 +133,10 @@ impl Client {
     }
 }
 
-pub(crate) async fn push_all(queue: &Queue, jobs: &[Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
+pub(crate) async fn push_all(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
     use futures::{StreamExt as _, stream};
 
-    let chunks = chunked(jobs.iter());
+    let chunks = chunked(jobs.iter().copied());
     if chunks.len() > 1
         && let Err(error) = queue.redis().connected("enqueue").await
     {
@@ -141,46 +154,91 @@ async fn through(ledger: &dyn Ledger, queue: &Queue, jobs: &mut [Prepared]) -> V
     for job in jobs.iter_mut() {
         job.intake.get_or_insert_with(|| job.id.to_string());
     }
-    let kept: Vec<LedgerJob> = jobs.iter().map(|job| LedgerJob::of(queue, job)).collect();
-    if let Err(error) = ledger.keep(&kept).await {
-        return jobs.iter().map(|_| Err(error.clone().into())).collect();
-    }
+    let rows: Vec<LedgerJob> = jobs.iter().map(|job| LedgerJob::of(queue, job)).collect();
+    let kept = match ledger.keep(&rows).await {
+        Ok(kept) => kept,
+        Err(error) => return jobs.iter().map(|_| Err(error.clone().into())).collect(),
+    };
     crash_point!("ledger.kept");
-    let answers = push_all(queue, jobs).await;
+    let waits = |(_, kept): &(&Prepared, &Kept)| **kept != Kept::HandedOver;
+    let waiting: Vec<&Prepared> = jobs.iter().zip(&kept).filter(waits).map(|(job, _)| job).collect();
+    let mut pushed = push_all(queue, &waiting).await.into_iter();
     crash_point!("ledger.pushed");
-    let (mut there, mut nothing) = (Vec::new(), Vec::new());
-    let answers: Vec<_> = jobs
+    let pushed: Vec<Pushed> = jobs
         .iter()
-        .zip(answers)
-        .map(|(job, answer)| {
-            match &answer {
-                Ok(Enqueued { acceptance: Acceptance::Kept, .. })
-                | Err(EnqueueError::Conflict { .. } | EnqueueError::Full { .. }) => nothing.push(job.id),
-                Ok(_) => there.push(job.id),
-                Err(_) => return Ok(deferred(queue, job)),
-            }
-            answer
-        })
+        .zip(kept)
+        .map(|(job, kept)| Pushed { job, kept, answer: if kept == Kept::HandedOver { None } else { pushed.next() } })
         .collect();
-    // Whoever relays the ledger does again what fails here.
-    if let Err(error) = settle(ledger, &there, &nothing).await {
-        tracing::warn!(%error, queue = %queue.name(), "the ledger does not know yet what Redis has; the relay will say so");
-    }
+    let answers = settled(ledger, queue, pushed).await;
     crash_point!("ledger.settled");
     answers
 }
 
-async fn settle(ledger: &dyn Ledger, there: &[JobId], nothing: &[JobId]) -> Result<(), LedgerError> {
-    if !there.is_empty() {
-        ledger.handed_over(there).await?;
-    }
-    if !nothing.is_empty() {
-        ledger.forget(nothing).await?;
-    }
-    Ok(())
+/// A job that the ledger keeps, and what Redis answered to it; nothing where it was not asked.
+struct Pushed<'a> {
+    job: &'a Prepared,
+    kept: Kept,
+    answer: Option<Result<Enqueued, EnqueueError>>,
 }
 
-fn deferred(queue: &Queue, job: &Prepared) -> Enqueued {
-    metrics::counter!("perch_jobs_deferred_total", "queue" => queue.name().to_string()).increment(1);
-    Enqueued { id: job.id, queue: queue.name().clone(), acceptance: Acceptance::Deferred, replaced: None }
+impl Pushed<'_> {
+    fn is_there(&self) -> bool {
+        matches!(&self.answer, Some(Ok(enqueued)) if enqueued.acceptance != Acceptance::Kept)
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(
+            &self.answer,
+            Some(
+                Ok(Enqueued { acceptance: Acceptance::Kept, .. })
+                    | Err(EnqueueError::Conflict { .. } | EnqueueError::Full { .. })
+            )
+        )
+    }
+
+    /// What its enqueuer is told. `relayed` are the jobs that a relay handed over meanwhile; where they are not known, so is not
+    /// whether a relay begins a job later that Redis has refused.
+    fn told(self, queue: &Queue, relayed: Option<&HashSet<JobId>>) -> Result<Enqueued, EnqueueError> {
+        let (is_refused, id) = (self.is_refused(), self.job.id);
+        let is_relayed = relayed.is_some_and(|relayed| relayed.contains(&id));
+        let is_new = self.kept == Kept::New;
+        let as_job = |acceptance| Enqueued { id, queue: queue.name().clone(), acceptance, replaced: None };
+        match self.answer {
+            None if self.kept == Kept::HandedOver => Ok(as_job(Acceptance::Duplicate)),
+            Some(_) if is_refused && is_relayed => Ok(as_job(Acceptance::Accepted)),
+            Some(Ok(Enqueued { acceptance: Acceptance::Duplicate, .. })) if is_new && is_relayed => {
+                Ok(as_job(Acceptance::Accepted))
+            }
+            Some(answer) if !is_refused && answer.is_ok() => answer,
+            Some(answer) if is_refused && relayed.is_some() => answer,
+            _ => {
+                metrics::counter!("perch_jobs_deferred_total", "queue" => queue.name().to_string()).increment(1);
+                Ok(as_job(Acceptance::Deferred))
+            }
+        }
+    }
+}
+
+/// Tells the ledger what Redis answered, and then the enqueuers what holds.
+async fn settled(ledger: &dyn Ledger, queue: &Queue, pushed: Vec<Pushed<'_>>) -> Vec<Result<Enqueued, EnqueueError>> {
+    let (mut there, mut refused) = (Vec::new(), Vec::new());
+    for job in &pushed {
+        if job.is_there() {
+            there.push(job.job.id);
+        } else if job.is_refused() {
+            refused.push(job.job.id);
+        }
+    }
+    let relayed = if there.is_empty() && refused.is_empty() {
+        Some(HashSet::new())
+    } else {
+        // Whoever relays the ledger does again what fails here.
+        let settled = ledger.settle(&there, &refused).await;
+        settled
+            .inspect_err(|error| {
+                tracing::warn!(%error, queue = %queue.name(), "the ledger does not know yet what Redis has; the relay will say so");
+            })
+            .ok()
+    };
+    pushed.into_iter().map(|job| job.told(queue, relayed.as_ref())).collect()
 }

@@ -21,6 +21,9 @@ pub struct Restore {
     pub error: Option<String>,
     /// When it died, if it is a dead letter.
     pub died_at: Option<DateTime<Utc>>,
+    /// It may have run since, and what says so may be lost: its handler is told so
+    /// ([`JobContext::recovered_at`](crate::worker::JobContext::recovered_at)).
+    pub in_doubt: bool,
 }
 
 /// Jobs in one script call.
@@ -39,7 +42,7 @@ impl Restore {
         });
         Ok([
             self.id.to_string(),
-            Envelope::put_back(&self.envelope, now)?,
+            Envelope::put_back(&self.envelope, self.in_doubt.then_some(now))?,
             options,
             self.attempts.to_string(),
             error.unwrap_or_default(),

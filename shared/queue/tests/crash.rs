@@ -221,6 +221,7 @@ async fn a_job_that_was_put_back_keeps_the_attempts_it_has_left() {
         attempts: 1,
         error: Some("the first attempt failed".to_owned()),
         died_at: None,
+        in_doubt: true,
     };
     let id = lost.id;
     assert_eq!(world.queue.restore(&[lost]).await.expect("Redis").0, 1);

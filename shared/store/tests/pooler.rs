@@ -40,7 +40,7 @@ async fn clients_that_share_sessions_never_meet_each_others_statements() {
                 assert_eq!((lines[0].id, lines.len()), (line, round as usize + 1));
                 let id = job(n * 100 + round);
                 store.keep(&[ledger_job(id)]).await.unwrap();
-                store.handed_over(&[id]).await.unwrap();
+                store.settle(&[id], &[]).await.unwrap();
                 assert_eq!(store.idempotency_keys().accepted(id).await.unwrap(), Some(queue()));
                 let found = store.history().job(id).await.unwrap().unwrap();
                 assert_eq!(found.id, id);

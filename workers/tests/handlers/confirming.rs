@@ -74,7 +74,7 @@ async fn a_model_that_reads_the_same_bet_in_another_post_confirms_it_there() {
     let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
     read_by_rules(&world).await;
     let result = world.done(&world.written(PETE, "Lakers -3.5 (-105) 1u")).await.result.expect("a result");
-    assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4")));
+    assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4.3")));
     published(&world, 1).await;
     assert!(world.x.made()[0].text.contains(PETE), "{:?}", world.x.made());
     let pick = picks(&world, false).await.remove(0);
@@ -88,7 +88,7 @@ async fn a_model_that_reads_the_same_post_later_has_it_published() {
     let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
     let post = read_by_rules(&world).await;
     let result = world.done(&post).await.result.expect("a result");
-    assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4")));
+    assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4.3")));
     published(&world, 1).await;
     let pick = picks(&world, false).await.remove(0);
     assert_eq!((pick.unconfirmed, pick.read_by.as_deref()), (false, Some("grok")));

@@ -6,6 +6,7 @@ mod end_to_end;
 mod extraction;
 mod freezing;
 mod ledger;
+mod ledger_races;
 mod lost_mentions;
 mod mentions;
 mod metrics;

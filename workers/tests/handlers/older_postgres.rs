@@ -58,7 +58,7 @@ async fn a_post_that_went_out_in_the_seconds_that_postgres_lost_is_found_and_not
 
     let all = world.client.queues().iter().cloned().collect();
     let (queues, settings) = (world.client.queues(), &world.settings);
-    let recovery = recovery::Recovery::new(all, queues, &world.store, settings.env, settings);
+    let recovery = recovery::Recovery::new(all, queues, &world.store, settings.env, settings).in_doubt(true);
     let recovered = recovery.whole(|_| ()).await.expect("both answer");
     assert_eq!(recovered.values().map(|queue| queue.restored).sum::<u64>(), 1, "{recovered:?}");
     world.doubts().settle().await.expect("both answer");
@@ -94,7 +94,7 @@ async fn a_job_that_was_put_back_and_never_ran_is_done_once_x_does_not_know_of_i
     let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
     let envelope = queue.job(id).await.expect("Redis answers").expect("it waits").envelope;
     queue.drop_ended(&[id]).await.expect("Redis answers");
-    let restore = Restore { id, envelope, run_at: None, attempts: 0, error: None, died_at: None };
+    let restore = Restore { id, envelope, run_at: None, attempts: 0, error: None, died_at: None, in_doubt: true };
     // Where it stood there is a mark until a fetch comes upon it.
     let world = world.work();
     eventually("its place is free", || async {
@@ -141,6 +141,16 @@ async fn a_postgres_of_another_timeline_is_told_from_the_one_that_was_there() {
     let here: String = redis::cmd("GET").arg("stg:postgres").query_async(&mut conn).await.expect("it is noted");
     let other = format!("{here}0");
     redis::cmd("SET").arg("stg:postgres").arg(other).exec_async(&mut conn).await.expect("SET");
+    let told = |found: &[String]| found.iter().any(|why| why.contains("timeline"));
     let found = world.doubts().found().await.expect("both answer");
-    assert!(found.iter().any(|why| why.contains("timeline")), "{found:?}");
+    assert!(told(&found), "{found:?}");
+
+    // What it came from is noted in it, too, for when Redis has lost everything.
+    redis::cmd("DEL").arg("stg:postgres").exec_async(&mut conn).await.expect("DEL");
+    assert!(world.doubts().found().await.expect("both answer").is_empty());
+    world.execute("update known_postgres set identity = identity || '0'").await;
+    let found = world.doubts().found().await.expect("both answer");
+    assert!(told(&found), "{found:?}");
+    let look = Watch::new(&world.settings, world.client.queues(), &world.store).run_once().await;
+    assert!(matches!(&look, Ok(Look::Held(_))), "it is not taken for the one that was there: {look:?}");
 }

@@ -1,13 +1,18 @@
 //! The engine under test: its operations, and everything it keeps, read behind its back.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::{Clock, Environment};
 use perch_jobs::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
 use perch_queue::{
-    Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, Lease, Ledger,
-    LedgerError, LedgerJob, NewJob, Queue, Queues, Redis, Replay,
+    Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, Kept, Lease,
+    Ledger, LedgerError, LedgerJob, NewJob, Queue, Queues, Redis, Replay,
     testing::{self, End},
 };
 use redis::{FromRedisValue, Pipeline, Value};
@@ -31,16 +36,12 @@ pub type Holding = (Lease, Envelope);
 struct SilentLedger;
 
 impl Ledger for SilentLedger {
-    fn keep<'a>(&'a self, _: &'a [LedgerJob]) -> BoxFuture<'a, Result<(), LedgerError>> {
-        async { Ok(()) }.boxed()
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<Kept>, LedgerError>> {
+        async { Ok(vec![Kept::Waiting; jobs.len()]) }.boxed()
     }
 
-    fn handed_over<'a>(&'a self, _: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn forget<'a>(&'a self, _: &'a [JobId]) -> BoxFuture<'a, Result<(), LedgerError>> {
-        async { Ok(()) }.boxed()
+    fn settle<'a>(&'a self, _: &'a [JobId], _: &'a [JobId]) -> BoxFuture<'a, Result<HashSet<JobId>, LedgerError>> {
+        async { Ok(HashSet::new()) }.boxed()
     }
 }
 

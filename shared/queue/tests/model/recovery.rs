@@ -54,6 +54,7 @@ impl Engine {
             attempts: lost.attempts,
             error: (lost.attempts > 0).then(|| "for a reason".to_owned()),
             died_at: lost.died.map(|ago| self.queue.now() - TimeDelta::milliseconds(ms(ago))),
+            in_doubt: true,
         };
         let jobs: Vec<Restore> = lost.iter().map(restore).collect();
         let (restored, unreadable) = self.queue.restore(&jobs).await.expect("Redis answers");
