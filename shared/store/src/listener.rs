@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use crate::{Store, StoreError, pool::Pool};
 
@@ -91,7 +91,9 @@ impl Listener {
 
     async fn connect(&mut self, sessions: &Pool) -> Result<(), StoreError> {
         let since = Instant::now();
-        let mut session = PgListener::connect_with(sessions.sessions()).await.map_err(StoreError::on(self.doing))?;
+        let kept = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let pool = kept.connect_with(sessions.options().clone()).await.map_err(StoreError::on(self.doing))?;
+        let mut session = PgListener::connect_with(&pool).await.map_err(StoreError::on(self.doing))?;
         session.listen(self.channel).await.map_err(StoreError::on(self.doing))?;
         self.open = Some(Open { session, since });
         Ok(())

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use futures::{
     FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _,
     future::BoxFuture,
@@ -17,27 +18,97 @@ use futures::{
 };
 use perch_base::settings::PostgresSettings;
 use sqlx::{
-    Connection as _, Describe, Either, Execute, Executor, PgPool, Postgres, SqlStr, Transaction,
+    Connection as _, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr,
     error::BoxDynError,
-    pool::PoolConnection,
-    postgres::{PgArguments, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
+use tokio::runtime::Handle;
 
 use crate::{address::Address, error::ends_sessions};
 
 /// Begins a transaction. A process that froze amid it must not hold its locks against the others for ever; set for the
 /// transaction alone, because the session may be somebody else's after it.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '15s'";
+const COMMIT: &str = "commit";
+const ROLLBACK: &str = "rollback";
 /// A session that nobody used for so long is closed: managed Postgres counts them.
 const IDLE: Duration = Duration::from_secs(300);
+/// A session is closed after so long: a server keeps what it learned with each for as long as it is open.
+const LIFETIME: Duration = Duration::from_secs(1_800);
+/// A session that nobody used for so long may have been closed by what stands between, and is asked before it is used. Others are
+/// not: each question is a way to a server that may be far.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Sessions with Postgres.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    sessions: PgPool,
+    sessions: managed::Pool<Manager>,
+    acquire_timeout: Duration,
     /// Whether a pooler in transaction mode stands between; `None` where nothing was said and nothing shows it.
     by_transaction: Option<bool>,
     given_up: GivenUp,
+    swept: Arc<Mutex<Instant>>,
+}
+
+/// Opens sessions, and says which can be used again.
+struct Manager {
+    options: PgConnectOptions,
+    given_up: GivenUp,
+}
+
+// The options of the driver show their password.
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Manager")
+    }
+}
+
+/// A session of the server.
+#[derive(Debug)]
+pub(crate) struct Link {
+    conn: PgConnection,
+    opened: Instant,
+    used: Instant,
+    /// A statement is under way, or broke off: nobody knows what the server sends next.
+    is_busy: bool,
+}
+
+impl Link {
+    /// A statement; the session is of no more use when it is not awaited to its end, or the way to the server broke.
+    async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
+        self.is_busy = true;
+        let steps: Result<Vec<Step>, sqlx::Error> = self.conn.fetch_many(query).try_collect().await;
+        self.is_busy = steps.as_ref().is_err_and(|error| {
+            !matches!(error, sqlx::Error::Database(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_))
+        });
+        self.used = Instant::now();
+        steps
+    }
+
+    async fn plain(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.all(sqlx::raw_sql(sql)).await.map(|_| ())
+    }
+}
+
+impl managed::Manager for Manager {
+    type Type = Link;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Link, sqlx::Error> {
+        let opened = Instant::now();
+        let conn = PgConnection::connect_with(&self.options).await?;
+        Ok(Link { conn, opened, used: opened, is_busy: false })
+    }
+
+    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<sqlx::Error> {
+        if link.is_busy || link.opened.elapsed() > LIFETIME || !self.given_up.spares(link.opened) {
+            return Err(RecycleError::message("it is of no more use"));
+        }
+        if link.used.elapsed() > QUIET {
+            link.conn.ping().await?;
+        }
+        Ok(())
+    }
 }
 
 /// Sessions that were opened up to then are not used again.
@@ -51,10 +122,10 @@ impl GivenUp {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether a session of this age was opened since.
-    fn spares(&self, age: Duration) -> bool {
+    /// Whether a session that was opened then was opened since.
+    fn spares(&self, opened: Instant) -> bool {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_none_or(|until| age < until.elapsed())
+        until.is_none_or(|until| opened > until)
     }
 }
 
@@ -70,17 +141,20 @@ impl Pool {
     }
 
     fn with(address: Address, settings: &PostgresSettings, given_up: GivenUp) -> Self {
-        let known = given_up.clone();
-        let sessions = PgPoolOptions::new()
-            .max_connections(settings.max_connections)
-            .acquire_timeout(settings.acquire_timeout)
-            .idle_timeout(IDLE)
-            .before_acquire(move |_, session| {
-                let is_usable = known.spares(session.age);
-                async move { Ok(is_usable) }.boxed()
-            })
-            .connect_lazy_with(address.options);
-        Self { sessions, by_transaction: address.by_transaction, given_up }
+        let manager = Manager { options: address.options, given_up: given_up.clone() };
+        let sessions = managed::Pool::builder(manager)
+            .max_size(usize::try_from(settings.max_connections).unwrap_or(usize::MAX))
+            // The one used last goes first, so that those not needed become idle.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .expect("a pool without timeouts of its own needs no runtime");
+        Self {
+            sessions,
+            acquire_timeout: settings.acquire_timeout,
+            by_transaction: address.by_transaction,
+            given_up,
+            swept: Arc::new(Mutex::new(Instant::now())),
+        }
     }
 
     /// The same by way of a pooler in transaction mode, unless its address says that there is none.
@@ -94,35 +168,59 @@ impl Pool {
     }
 
     /// Sessions at most.
-    pub fn most(&self) -> u32 {
-        self.sessions.options().get_max_connections()
+    pub fn most(&self) -> usize {
+        self.sessions.status().max_size
     }
 
-    /// Its sessions as the driver has them, for what only the driver can do with one.
-    pub fn sessions(&self) -> &PgPool {
-        &self.sessions
+    /// Where it leads, for a session that is kept.
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.sessions.manager().options
     }
 
     /// Begins a transaction; dropped, it is rolled back.
     pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
-        let tx = self.heard(self.sessions.begin_with(BEGIN).await)?;
-        Ok(Tx { tx, pool: self.clone() })
+        let mut link = self.link().await?;
+        self.heard(link.plain(BEGIN).await)?;
+        Ok(Tx { link: Some(link), pool: self.clone() })
     }
 
     /// A session for statements that stand alone.
     pub async fn acquire(&self) -> Result<Session, sqlx::Error> {
-        let session = self.heard(self.sessions.acquire().await)?;
-        Ok(Session { session, pool: self.clone() })
+        Ok(Session { link: self.link().await?, pool: self.clone() })
+    }
+
+    async fn link(&self) -> Result<Object<Manager>, sqlx::Error> {
+        self.close_idle();
+        let link = match tokio::time::timeout(self.acquire_timeout, self.sessions.get()).await {
+            Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(sqlx::Error::PoolTimedOut),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
+            Ok(Err(_)) => Err(sqlx::Error::PoolClosed),
+            Ok(Ok(link)) => Ok(link),
+        };
+        self.heard(link)
+    }
+
+    fn close_idle(&self) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.elapsed() > IDLE / 5 {
+            *swept = Instant::now();
+            self.sessions.retain(|link, _| link.used.elapsed() < IDLE);
+        }
     }
 
     /// Whether a session that was opened then is of no use any more.
     pub fn has_given_up(&self, opened: Instant) -> bool {
-        !self.given_up.spares(opened.elapsed())
+        !self.given_up.spares(opened)
     }
 
-    /// Closes all sessions; calls after this fail.
+    /// Closes all sessions; calls after this fail. One that is in use is closed when it is given back.
     pub async fn close(&self) {
-        self.sessions.close().await;
+        let idle = self.sessions.retain(|_, _| false).removed;
+        self.sessions.close();
+        for link in idle {
+            // Postgres notices also where it is not told.
+            let _ = link.conn.close().await;
+        }
     }
 
     /// Hears what came of a statement. After a failover the sessions there are lead to a server that may only be read from, or to
@@ -146,57 +244,75 @@ type Step = Either<PgQueryResult, PgRow>;
 /// A session for statements that stand alone.
 #[derive(Debug)]
 pub(crate) struct Session {
-    session: PoolConnection<Postgres>,
+    link: Object<Manager>,
     pool: Pool,
 }
 
 impl Session {
     async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
-        let steps = if self.pool.is_by_transaction() {
-            alone(&mut self.session, query).await
-        } else {
-            self.session.fetch_many(query).try_collect().await
-        };
+        let steps =
+            if self.pool.is_by_transaction() { alone(&mut self.link, query).await } else { self.link.all(query).await };
         self.pool.heard(steps)
+    }
+
+    fn conn(&mut self) -> &mut PgConnection {
+        &mut self.link.conn
     }
 }
 
 /// A statement in a transaction of its own.
-async fn alone<'q>(
-    session: &mut PoolConnection<Postgres>,
-    query: impl Execute<'q, Postgres> + 'q,
-) -> Result<Vec<Step>, sqlx::Error> {
-    let mut tx = session.begin_with(BEGIN).await?;
-    let steps = tx.fetch_many(Unnamed(query)).try_collect().await?;
-    tx.commit().await?;
-    Ok(steps)
+async fn alone<'q>(link: &mut Link, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
+    link.plain(BEGIN).await?;
+    let steps = link.all(Unnamed(query)).await;
+    link.plain(if steps.is_ok() { COMMIT } else { ROLLBACK }).await?;
+    steps
 }
 
 /// A transaction.
 #[derive(Debug)]
 pub(crate) struct Tx {
-    tx: Transaction<'static, Postgres>,
+    /// None once it has ended.
+    link: Option<Object<Manager>>,
     pool: Pool,
 }
 
 impl Tx {
     /// Makes what was done hold.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.pool.heard(self.tx.commit().await)
+        self.end(COMMIT).await
     }
 
     /// Undoes what was done.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.pool.heard(self.tx.rollback().await)
+        self.end(ROLLBACK).await
+    }
+
+    async fn end(mut self, how: &'static str) -> Result<(), sqlx::Error> {
+        let Some(mut link) = self.link.take() else { return Ok(()) };
+        self.pool.heard(link.plain(how).await)
     }
 
     async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
-        let steps = if self.pool.is_by_transaction() {
-            self.tx.fetch_many(Unnamed(query)).try_collect().await
-        } else {
-            self.tx.fetch_many(query).try_collect().await
-        };
+        let by_transaction = self.pool.is_by_transaction();
+        let link = self.link.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let steps = if by_transaction { link.all(Unnamed(query)).await } else { link.all(query).await };
         self.pool.heard(steps)
+    }
+}
+
+impl Drop for Tx {
+    /// What was locked must not wait for the next who takes the session.
+    fn drop(&mut self) {
+        let Some(mut link) = self.link.take() else { return };
+        match Handle::try_current() {
+            Ok(runtime) if !link.is_busy => {
+                runtime.spawn(async move {
+                    let _ = link.plain(ROLLBACK).await;
+                });
+            }
+            // Postgres rolls back when it is closed.
+            _ => drop(Object::take(link)),
+        }
     }
 }
 
@@ -223,7 +339,7 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
 
 /// Lets statements be executed by a type that answers them with all steps at once.
 macro_rules! executes {
-    ($($by:ty: |$this:ident| $sessions:expr;)*) => {$(
+    ($($by:ty: |$this:ident| $conn:expr;)*) => {$(
         impl<'c> Executor<'c> for $by {
             type Database = Postgres;
 
@@ -254,7 +370,7 @@ macro_rules! executes {
                 'c: 'e,
             {
                 let $this = self;
-                $sessions.prepare_with(sql, parameters)
+                async move { $conn.prepare_with(sql, parameters).await }.boxed()
             }
 
             fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
@@ -262,14 +378,14 @@ macro_rules! executes {
                 'c: 'e,
             {
                 let $this = self;
-                $sessions.describe(sql)
+                async move { $conn.describe(sql).await }.boxed()
             }
         }
     )*};
 }
 
 executes! {
-    &'c Pool: |pool| (&pool.sessions);
-    &'c mut Session: |session| (&mut *session.session);
-    &'c mut Tx: |tx| (&mut *tx.tx);
+    &'c Pool: |pool| pool.acquire().await?.conn();
+    &'c mut Session: |session| session.conn();
+    &'c mut Tx: |tx| tx.link.as_mut().ok_or(sqlx::Error::PoolClosed)?.conn;
 }

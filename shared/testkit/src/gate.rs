@@ -1,10 +1,20 @@
 //! A way to a server that a test can shut.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
     sync::watch,
 };
 
@@ -15,6 +25,16 @@ pub struct Gate {
     address: SocketAddr,
     open: watch::Sender<bool>,
     resets: watch::Sender<u64>,
+    way: Arc<Way>,
+}
+
+/// How the connections lead on.
+#[derive(Debug, Default)]
+struct Way {
+    /// How often a client sent something that it waited for an answer to.
+    trips: AtomicU64,
+    /// How long each of them takes, in microseconds, beyond what the server does.
+    delay_us: AtomicU64,
 }
 
 impl Gate {
@@ -38,9 +58,11 @@ impl Gate {
         let address = listener.local_addr().expect("it is bound");
         let (open, is_open) = watch::channel(true);
         let (resets, reset) = watch::channel(0);
+        let way = Arc::<Way>::default();
+        let ahead = way.clone();
         tokio::spawn(async move {
             while let Ok((mut inside, _)) = listener.accept().await {
-                let (mut is_open, mut reset) = (is_open.clone(), reset.clone());
+                let (mut is_open, mut reset, way) = (is_open.clone(), reset.clone(), ahead.clone());
                 reset.mark_unchanged();
                 tokio::spawn(async move {
                     if !*is_open.borrow() {
@@ -48,7 +70,7 @@ impl Gate {
                     }
                     let Ok(mut outside) = TcpStream::connect(("127.0.0.1", port)).await else { return };
                     tokio::select! {
-                        _ = copy_bidirectional(&mut inside, &mut outside) => {}
+                        () = way.pass(&mut inside, &mut outside) => {}
                         _ = is_open.wait_for(|open| !open) => {}
                         _ = reset.changed() => {
                             let _ = inside.set_zero_linger();
@@ -57,12 +79,22 @@ impl Gate {
                 });
             }
         });
-        Self { address, open, resets }
+        Self { address, open, resets, way }
     }
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// How often clients have sent something and waited for the answer since the gate was made.
+    pub fn trips(&self) -> u64 {
+        self.way.trips.load(Ordering::Relaxed)
+    }
+
+    /// Lets each such trip take so much longer, as if the server were that far away.
+    pub fn set_delay(&self, delay: Duration) {
+        self.way.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Breaks all connections and lets none through.
@@ -79,4 +111,42 @@ impl Gate {
     pub fn open(&self) {
         self.open.send_replace(true);
     }
+}
+
+impl Way {
+    /// Passes on what comes from either side until both have ended.
+    async fn pass(&self, inside: &mut TcpStream, outside: &mut TcpStream) {
+        let answered = AtomicBool::new(true);
+        let _ = (inside.set_nodelay(true), outside.set_nodelay(true));
+        let ((from_client, to_client), (from_server, to_server)) = (inside.split(), outside.split());
+        tokio::join!(self.ask(from_client, to_server, &answered), answer(from_server, to_client, &answered));
+    }
+
+    async fn ask(&self, mut client: ReadHalf<'_>, mut server: WriteHalf<'_>, answered: &AtomicBool) {
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(n @ 1..) = client.read(&mut buffer).await {
+            if answered.swap(false, Ordering::Relaxed) {
+                self.trips.fetch_add(1, Ordering::Relaxed);
+                let delay = Duration::from_micros(self.delay_us.load(Ordering::Relaxed));
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+            }
+            if server.write_all(&buffer[..n]).await.is_err() {
+                break;
+            }
+        }
+        let _ = server.shutdown().await;
+    }
+}
+
+async fn answer(mut server: ReadHalf<'_>, mut client: WriteHalf<'_>, answered: &AtomicBool) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(n @ 1..) = server.read(&mut buffer).await {
+        answered.store(true, Ordering::Relaxed);
+        if client.write_all(&buffer[..n]).await.is_err() {
+            break;
+        }
+    }
+    let _ = client.shutdown().await;
 }

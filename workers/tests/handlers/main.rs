@@ -21,6 +21,7 @@ mod recovery;
 mod results;
 mod retweeting;
 mod reviewing;
+mod round_trips;
 mod settling;
 mod shortage;
 mod spending;
