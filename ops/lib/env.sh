@@ -32,3 +32,25 @@ configured() { # SECTION KEY FILE...
         END { print value }
     ' "$@"
 }
+
+# Where the sandbox of this run is for another process of this machine.
+sandbox_url() { # CONFIGURATION_FILE...
+    local address=${PERCH__SANDBOX__BIND:-$(configured sandbox bind "$@")}
+    case ${address%:*} in
+        0.0.0.0 | '[::]') echo "http://127.0.0.1:${address##*:}" ;;
+        *) echo "http://$address" ;;
+    esac
+}
+
+# Writes the connections of this run down, for ./ops/perch and for whoever wants to source them.
+write_env() { # FILE
+    local name value quote="'"
+    (
+        umask 077
+        for name in APP_ENV REDIS_URL DATABASE_URL DATABASE_SESSION_URL PERCH__HTTP__BIND PERCH__SANDBOX__BIND PERCH__SANDBOX__URL; do
+            value=${!name:-}
+            # In a URL, %27 is the same as a quote, and it does not end the quoting.
+            if [ -n "$value" ]; then printf "export %s='%s'\n" "$name" "${value//$quote/%27}"; fi
+        done >"$1"
+    )
+}

@@ -3,11 +3,11 @@
 use std::{env, path::PathBuf, sync::Arc};
 
 use perch_base::{Environment, Settings};
-use perch_jobs::{JobTypes, QueueName};
+use perch_jobs::{JobKind, JobTypes, QueueName};
 use perch_queue::{Client, Queue, Queues, Redis};
 use perch_store::Store;
 
-use crate::{cli::Global, error::OpsError, output::Output};
+use crate::{cli::Global, error::OpsError, output::Output, process::use_named};
 
 /// The options that hold for every command, and the way to what the commands need.
 #[derive(Debug)]
@@ -24,13 +24,31 @@ impl App {
         Self {
             env: global.env.map(Environment::from),
             config_dir: global.config_dir.clone().unwrap_or_else(perch_base::config_dir),
-            out: Output::new(global.json, global.color),
+            out: Output::new(global),
         }
     }
 
-    /// The settings of the environment.
+    /// The settings of the environment; where they name a sandbox, it plays what has no credentials.
     pub fn settings(&self) -> Result<Settings, OpsError> {
-        let Some(env) = self.env else { return Ok(Settings::load(&self.config_dir)?) };
+        let mut settings = self.settings_without_sandbox()?;
+        use_named(&mut settings);
+        Ok(settings)
+    }
+
+    /// The settings of the environment, for a process that has a sandbox of its own.
+    pub fn settings_without_sandbox(&self) -> Result<Settings, OpsError> {
+        match self.env {
+            Some(env) => self.settings_of(env),
+            None => Ok(Settings::load(&self.config_dir)?),
+        }
+    }
+
+    /// Those of staging, for what has to work where no environment is chosen.
+    pub fn settings_of_staging(&self) -> Result<Settings, OpsError> {
+        self.settings_of(Environment::Staging)
+    }
+
+    fn settings_of(&self, env: Environment) -> Result<Settings, OpsError> {
         let others = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name != "APP_ENV");
@@ -88,6 +106,16 @@ pub fn chosen(queues: &Queues, names: &[QueueName]) -> Result<Vec<Queue>, OpsErr
         return Ok(queues.iter().cloned().collect());
     }
     names.iter().map(|name| named(queues, name).cloned()).collect()
+}
+
+/// Refuses a kind by which nothing was found, if no job type has it either: it is misspelt. One that this release does not know
+/// may well be that of jobs that are there.
+pub fn known_kind(queues: &Queues, kind: Option<&JobKind>, found: u64) -> Result<(), OpsError> {
+    let Some(kind) = kind.filter(|kind| found == 0 && queues.types().get(kind.as_str()).is_none()) else {
+        return Ok(());
+    };
+    let known: Vec<&str> = queues.types().iter().map(|job_type| job_type.kind.as_str()).collect();
+    Err(OpsError::Refused(format!("there is no kind {kind}; known are {}", known.join(", "))))
 }
 
 /// Who operates, for the history of jobs and the audit log: `PERCH_OPERATOR`, else the user of the system.

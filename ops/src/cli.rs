@@ -36,6 +36,9 @@ pub struct Global {
     /// Colours; NO_COLOR turns off `auto`
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub color: Colour,
+    /// Columns that text is made for; those of the terminal when it is left out, and no bound in a file or a pipe
+    #[arg(long, global = true, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..=1_000))]
+    pub width: Option<u16>,
 }
 
 /// An environment on the command line.

@@ -92,7 +92,7 @@ impl OpsError {
         }
         let text = redact::scrub_url(&chain(self));
         if out.is_json() {
-            out.note(serde_json::json!({ "error": text }));
+            out.json_note(&serde_json::json!({ "error": text }));
         } else {
             out.note(format_args!("perch: {text}"));
         }

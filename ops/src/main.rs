@@ -16,14 +16,20 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::{app::App, cli::Cli, error::OpsError};
+use crate::{app::App, cli::Cli, commands::Command, error::OpsError};
 
 // Decision 9: a worker's batches of small pieces cost glibc a fifth of its time.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error),
+    };
+    if matches!(cli.command, Command::ApplyEdit) {
+        return commands::dead::edit_process::serve();
+    }
     perch_base::tls::install();
     let app = App::new(&cli.global);
     let outcome = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(OpsError::Runtime).and_then(

@@ -1,8 +1,10 @@
-//! Where answers go: text or JSON on standard output, remarks on standard error.
+//! Where answers go: text or JSON on standard output, remarks on standard error. Nothing else writes to a terminal, so what other
+//! people wrote is made harmless in one place.
 
 use std::{
     fmt::Display,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Write},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -10,13 +12,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::{
-    cli::Colour,
+    cli::{Colour, Global},
     error::OpsError,
-    format::table::{Listing, Tone},
+    format::{
+        line::Line,
+        table::Listing,
+        text::{clean_lines, escaped_json, wrapped},
+    },
 };
 
-/// What fits everywhere.
+/// The narrowest terminal that the tables are made for.
 const NARROW: usize = 80;
+/// How wide the name of a fact is.
+const NAME: usize = 10;
 
 /// Where answers go.
 #[derive(Debug, Clone, Copy)]
@@ -28,19 +36,22 @@ pub struct Output {
 
 impl Output {
     /// An output for the terminal, file or pipe that standard output is.
-    pub fn new(json: bool, colour: Colour) -> Self {
+    pub fn new(global: &Global) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = match colour {
+        let colour = match global.color {
             Colour::Always => true,
             Colour::Never => false,
             Colour::Auto => is_terminal && !no_color,
         };
-        let width = match crossterm::terminal::size() {
-            Ok((columns, _)) if is_terminal => usize::from(columns).clamp(NARROW, 200),
-            _ => NARROW,
+        let width = match (global.width, crossterm::terminal::size()) {
+            (Some(width), _) => usize::from(width),
+            (None, Ok((columns, _))) if is_terminal => usize::from(columns).max(NARROW),
+            _ if is_terminal => NARROW,
+            // Whoever reads a file or a pipe wants all of it.
+            _ => usize::MAX,
         };
-        Self { json, colour, width }
+        Self { json: global.json, colour, width }
     }
 
     /// True when JSON was asked for.
@@ -53,30 +64,66 @@ impl Output {
         self.colour
     }
 
-    /// How many columns there are.
+    /// How many columns there are; as many as there may be where nothing is to be cut.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// One line of text.
     #[expect(clippy::unused_self, reason = "the output decides where answers go")]
+    fn put(&self, line: &str) -> Result<(), OpsError> {
+        writeln!(io::stdout().lock(), "{line}").map_err(OpsError::Output)
+    }
+
+    /// One line of text. Line ends within it become blanks.
     pub fn line(&self, text: impl Display) -> Result<(), OpsError> {
-        writeln!(io::stdout().lock(), "{text}").map_err(OpsError::Output)
+        self.styled(&Line::new(text))
+    }
+
+    /// One line, with its tones.
+    pub fn styled(&self, line: &Line) -> Result<(), OpsError> {
+        self.put(&line.draw(self.colour))
+    }
+
+    /// An empty line.
+    pub fn blank(&self) -> Result<(), OpsError> {
+        self.put("")
+    }
+
+    /// A text with its line ends, each line after so many blanks.
+    pub fn text(&self, indent: usize, text: &str) -> Result<(), OpsError> {
+        clean_lines(text).try_for_each(|line| self.put(&format!("{:indent$}{line}", "")))
+    }
+
+    /// A name and what there is to say of it, broken into lines that all begin in the same column.
+    pub fn fact(&self, name: &str, value: impl Into<Line>) -> Result<(), OpsError> {
+        self.hanging(&Line::new(format_args!("{name:<NAME$} ")), NAME + 1, value)
+    }
+
+    /// What there is to say after `head`, which is `indent` columns wide.
+    pub fn hanging(&self, head: &Line, indent: usize, value: impl Into<Line>) -> Result<(), OpsError> {
+        let value = value.into();
+        let Some((tone, text)) = value.one_part() else {
+            return self.put(&format!("{}{}", head.draw(self.colour), value.draw(self.colour)));
+        };
+        let lines = wrapped(text, self.width.saturating_sub(indent));
+        let mut lines = lines.iter().map(|line| tone.line(line).draw(self.colour));
+        self.put(&format!("{}{}", head.draw(self.colour), lines.next().unwrap_or_default()))?;
+        lines.try_for_each(|line| self.put(&format!("{:indent$}{line}", "")))
     }
 
     /// A table.
     pub fn table(&self, listing: &Listing) -> Result<(), OpsError> {
-        self.line(listing.render(self.width, self.colour))
+        self.put(&listing.render(self.width, self.colour))
     }
 
     /// A value as JSON, over several lines.
     pub fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), OpsError> {
-        self.line(serde_json::to_string_pretty(value).map_err(|e| OpsError::Output(e.into()))?)
+        self.put(&escaped_json(serde_json::to_string_pretty(value).map_err(|e| OpsError::Output(e.into()))?))
     }
 
     /// A value as JSON on a line of its own.
     pub fn json_line<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), OpsError> {
-        self.line(serde_json::to_string(value).map_err(|e| OpsError::Output(e.into()))?)
+        self.put(&escaped_json(serde_json::to_string(value).map_err(|e| OpsError::Output(e.into()))?))
     }
 
     /// A short answer: `value` when JSON was asked for, else `text`.
@@ -84,16 +131,37 @@ impl Output {
         if self.json { self.json(value) } else { self.line(text) }
     }
 
-    /// A remark that is not part of the answer.
-    #[expect(clippy::unused_self, reason = "the output decides where remarks go")]
-    pub fn note(&self, text: impl Display) {
-        // When standard error is gone there is nobody left to tell.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+    /// Where something goes that is made for programs and byte for byte as it is.
+    #[expect(clippy::unused_self, reason = "the output decides where answers go")]
+    pub fn verbatim(&self) -> impl Write + 'static {
+        io::stdout()
     }
 
-    /// A word in a colour, where colours may be used.
-    pub fn paint(&self, tone: Tone, text: &str) -> String {
-        if self.colour { tone.paint(text) } else { text.to_owned() }
+    /// A remark that is not part of the answer. What follows its first line is set in, so that it cannot be taken for another.
+    #[expect(clippy::unused_self, reason = "the output decides where remarks go")]
+    pub fn note(&self, text: impl Display) {
+        remark(&text.to_string());
+    }
+
+    /// A remark as JSON.
+    pub fn json_note<T: Serialize + ?Sized>(&self, value: &T) {
+        self.note(escaped_json(serde_json::to_string(value).unwrap_or_default()));
+    }
+
+    /// Says what is about to happen and asks whether it should. Without a terminal only `yes` says yes.
+    pub fn confirm(&self, what: &str, yes: bool) -> Result<(), OpsError> {
+        if yes {
+            return Ok(());
+        }
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Err(OpsError::Refused(format!("{what}; there is no terminal to ask on, so add --yes to do it")));
+        }
+        self.note(format_args!("{what}."));
+        match dialoguer::Confirm::new().with_prompt("Go on?").default(false).interact() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(OpsError::Refused("nothing was done".into())),
+            Err(error) => Err(OpsError::Refused(format!("nothing was done: {error}"))),
+        }
     }
 
     /// A bar that counts up to `total`, on standard error and only on a terminal.
@@ -123,23 +191,27 @@ impl Output {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+/// Shows help, or what is wrong with a command line, which may hold anything.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        remark(&error.render().to_string());
+    } else {
+        // When standard output is gone there is nobody left to tell.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// Says what is about to happen and asks whether it should. Without a terminal only `yes` says yes.
-pub fn confirm(what: &str, yes: bool) -> Result<(), OpsError> {
-    if yes {
-        return Ok(());
+/// Lines on standard error. What follows the first is set in, so that it cannot be taken for another remark.
+fn remark(text: &str) {
+    let mut stderr = io::stderr().lock();
+    for (at, line) in clean_lines(text).enumerate() {
+        let (indent, line) = if at == 0 { ("", &*line) } else { ("  ", line.trim_start()) };
+        // When standard error is gone there is nobody left to tell.
+        let _ = writeln!(stderr, "{}", format!("{indent}{line}").trim_end());
     }
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(OpsError::Refused(format!("{what}; there is no terminal to ask on, so add --yes to do it")));
-    }
-    // When standard error is gone the question cannot be asked either.
-    let _ = writeln!(io::stderr().lock(), "{what}.");
-    match dialoguer::Confirm::new().with_prompt("Go on?").default(false).interact() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(OpsError::Refused("nothing was done".into())),
-        Err(error) => Err(OpsError::Refused(format!("nothing was done: {error}"))),
-    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -8,6 +8,7 @@ mod follow_up;
 pub mod generation;
 mod handlers;
 pub mod limits;
+pub mod look_up;
 mod models;
 mod outcome;
 pub mod pending_posts;

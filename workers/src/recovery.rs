@@ -10,7 +10,7 @@ use std::{
 use perch_base::{Environment, Settings};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{Queue, QueueError, Queues, Redis, Restore};
-use perch_store::{RolledBack, Store, StoreError, Syncer, UnfinishedJobs};
+use perch_store::{JobState, RolledBack, Store, StoreError, Syncer, UnfinishedJobs};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -129,7 +129,11 @@ impl Recovery {
         for (queue, ids) in present {
             for chunk in ids.chunks(AT_ONCE as usize) {
                 let ended = self.store.recovery().ended(chunk).await?;
-                let removed = if self.dry_run { ended.len() } else { queue.drop_ended(&ended).await? };
+                let removed = if self.dry_run {
+                    still_there(&queue, &self.syncer, ended).await?
+                } else {
+                    queue.drop_ended(&ended).await?
+                };
                 if removed > 0 {
                     self.of(queue.name()).removed += removed as u64;
                 }
@@ -167,15 +171,13 @@ impl Recovery {
 
     async fn restore(&mut self, queue: &Queue, mut jobs: Vec<Restore>) -> Result<(), RecoveryError> {
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-        let mut missing: HashSet<JobId> = queue.missing(&ids).await?.into_iter().collect();
+        let missing = queue.missing(&ids).await?;
         if missing.is_empty() {
             return Ok(());
         }
         // Some may have ended since Postgres was asked; their end is in Redis by now.
         self.sync().await?;
-        for id in self.store.recovery().ended(&missing.iter().copied().collect::<Vec<_>>()).await? {
-            missing.remove(&id);
-        }
+        let missing: HashSet<JobId> = not_ended(queue, &self.syncer, &self.store, missing).await?.into_iter().collect();
         jobs.retain(|job| missing.contains(&job.id));
         for job in &mut jobs {
             job.in_doubt = self.in_doubt;
@@ -193,6 +195,48 @@ impl Recovery {
         }
         Ok(())
     }
+}
+
+/// Of jobs that Postgres knows as unfinished, those that `queue` has lost: it does not have them, and nothing tells that they ended.
+pub async fn lost(
+    queue: &Queue,
+    syncer: &Syncer,
+    store: &Store,
+    unfinished: &[JobId],
+) -> Result<Vec<JobId>, RecoveryError> {
+    not_ended(queue, syncer, store, queue.missing(unfinished).await?).await
+}
+
+/// Those of `missing` of which neither the events on their way to Postgres nor Postgres say that they have ended.
+async fn not_ended(
+    queue: &Queue,
+    syncer: &Syncer,
+    store: &Store,
+    mut missing: Vec<JobId>,
+) -> Result<Vec<JobId>, RecoveryError> {
+    if missing.is_empty() {
+        return Ok(missing);
+    }
+    // In this order: an end that is moved in between is in Postgres when that is asked.
+    let news = syncer.news(queue.name(), &missing.iter().copied().collect(), usize::MAX).await?;
+    missing.retain(|id| !news.jobs.get(id).is_some_and(|news| is_over(news.state())));
+    let ended: HashSet<JobId> = store.recovery().ended(&missing).await?.into_iter().collect();
+    missing.retain(|id| !ended.contains(id));
+    Ok(missing)
+}
+
+/// How many of these jobs, which have ended as Postgres knows, are in Redis all the same. One that left it in the meantime is
+/// not, nor one that began anew.
+async fn still_there(queue: &Queue, syncer: &Syncer, ended: Vec<JobId>) -> Result<usize, RecoveryError> {
+    let gone: HashSet<JobId> = queue.missing(&ended).await?.into_iter().collect();
+    let there: HashSet<JobId> = ended.into_iter().filter(|id| !gone.contains(id)).collect();
+    let news = syncer.news(queue.name(), &there, usize::MAX).await?;
+    Ok(there.iter().filter(|id| news.jobs.get(id).is_none_or(|news| is_over(news.state()))).count())
+}
+
+/// Whether Redis forgets a job in this state.
+fn is_over(state: JobState) -> bool {
+    matches!(state, JobState::Done | JobState::Cancelled | JobState::Discarded)
 }
 
 /// Why what Postgres says of jobs and effects may be too old to go by. Jobs that it knows as unfinished may have run, and posts may

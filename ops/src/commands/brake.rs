@@ -82,7 +82,7 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), OpsError> {
                 return app.out.json(&state);
             }
             match line(&state) {
-                Some(line) => app.out.line(app.out.paint(Tone::Bad, &line)),
+                Some(line) => app.out.styled(&Tone::Bad.line(line)),
                 None => app.out.line(state.told()),
             }
         }

@@ -4,7 +4,7 @@ use perch_base::{ConfigError, Settings, redact};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::{app::App, error::OpsError, format::text::count};
+use crate::{app::App, error::OpsError, format::text::count, process::posts_are};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Config {
@@ -36,12 +36,9 @@ fn check(app: &App) -> Result<(), OpsError> {
             "the configuration of {} is valid: {}, {}, {}, posts are {}",
             settings.env,
             count(settings.queues.len() as u64, "queue"),
-            match settings.cron.len() {
-                1 => "1 cron entry".to_owned(),
-                n => format!("{n} cron entries"),
-            },
+            count(settings.cron.len() as u64, "cron entry"),
             count(settings.x.accounts.len() as u64, "account"),
-            if settings.live_posts { "sent" } else { "simulated" },
+            posts_are(&settings),
         ),
     )
 }
@@ -72,8 +69,10 @@ fn show(app: &App, settings: &Settings) -> Result<(), OpsError> {
     }
     let text = toml::to_string(&settings.file)
         .map_err(|error| OpsError::Part { part: "config", reason: format!("the settings cannot be shown: {error}") })?;
-    app.out.line(format_args!("# {}, keys under {}\n", settings.env, settings.env.prefix()))?;
-    app.out.line(text)?;
+    app.out.line(format_args!("# {}, keys under {}", settings.env, settings.env.prefix()))?;
+    app.out.blank()?;
+    app.out.text(0, &text)?;
+    app.out.blank()?;
     app.out.line("# credentials, from the environment")?;
     for (name, shown) in secrets {
         app.out.line(format_args!("# {name}: {}", shown.unwrap_or_else(|| "not set".to_owned())))?;

@@ -8,7 +8,7 @@ use url::Url;
 use crate::{
     app::App,
     error::{OpsError, chain},
-    format::table::Tone,
+    format::line::{Line, Tone},
 };
 
 #[derive(Debug, clap::Args)]
@@ -41,9 +41,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         let ok = (200..300).contains(&status);
         is_well &= ok;
         if !app.out.is_json() {
-            let word = app.out.paint(if ok { Tone::Good } else { Tone::Bad }, if ok { "ok" } else { "failed" });
+            let (tone, word) = if ok { (Tone::Good, "ok") } else { (Tone::Bad, "failed") };
             let more = if body.is_null() { String::new() } else { format!("  {body}") };
-            app.out.line(format_args!("{path:<7}{word} ({status}){more}"))?;
+            let line = Line::new(format_args!("{path:<7}")).toned(tone, word).then(format_args!(" ({status}){more}"));
+            app.out.styled(&line)?;
         }
         answers.push(json!({ "check": path, "ok": ok, "status": status, "body": body }));
     }

@@ -32,8 +32,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         return app.out.json(&report);
     }
     if let Some(line) = brake::glance(&settings, &queues).await {
-        app.out.line(app.out.paint(Tone::Bad, &line))?;
-        app.out.line("")?;
+        app.out.styled(&Tone::Bad.line(line))?;
+        app.out.blank()?;
     }
     let LimitsReport { api, posting, processing } = &report;
     let now = Utc::now();
@@ -42,9 +42,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     } else {
         app.out.table(&windows(api, now))?;
     }
-    app.out.line("")?;
+    app.out.blank()?;
     app.out.table(&accounts(posting, now))?;
-    app.out.line("")?;
+    app.out.blank()?;
     app.out.table(&pools(processing, now))
 }
 

@@ -130,10 +130,12 @@ pub enum Command {
     Audit(audit::Audit),
     /// Ask a running process whether it is well
     Health(health::Args),
-    /// Completions for a shell
     Completions(completions::Args),
     /// The description of the HTTP API
     Openapi(openapi::Args),
+    /// Changes payloads; `perch dead replay --edit` runs it
+    #[command(name = dead::edit_process::COMMAND, hide = true)]
+    ApplyEdit,
 }
 
 /// Carries out a command.
@@ -175,7 +177,9 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Eval(eval) => eval::run(app, eval).await,
         Command::Audit(audit) => audit::run(app, audit).await,
         Command::Health(args) => health::run(app, args).await,
-        Command::Completions(args) => completions::run(args),
+        Command::Completions(args) => completions::run(app, args),
         Command::Openapi(args) => openapi::run(app, args),
+        // It needs none of what the others start from, and `main` has run it.
+        Command::ApplyEdit => Ok(()),
     }
 }

@@ -8,7 +8,6 @@ use crate::{
     commands::audit,
     error::OpsError,
     format::text::count,
-    output::confirm,
 };
 
 #[derive(Debug, clap::Args)]
@@ -32,7 +31,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             queue.name(),
             settings.env
         );
-        confirm(&question, args.yes)?;
+        app.out.confirm(&question, args.yes)?;
     }
     let by = operator();
     let bar = app.out.bar(waiting, "jobs");

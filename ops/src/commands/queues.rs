@@ -30,7 +30,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         return app.out.json(&all.iter().map(as_json).collect::<Vec<_>>());
     }
     if let Some(line) = brake::glance(&settings, &queues).await {
-        app.out.line(app.out.paint(Tone::Bad, &line))?;
+        app.out.styled(&Tone::Bad.line(line))?;
     }
     app.out.table(&listing(&all))
 }
@@ -79,13 +79,19 @@ pub fn listing(all: &[QueueStats]) -> Listing {
 
 /// Whether a queue moves, and if not, why.
 pub fn state(stats: &QueueStats) -> Cell {
+    let (word, tone) = moves(stats);
+    cell(word).tone(tone)
+}
+
+/// The same in a word and its tone.
+pub fn moves(stats: &QueueStats) -> (&'static str, Tone) {
     match &stats.paused_by {
-        Some(_) => cell("paused").tone(Tone::Warn),
-        None if stats.workers == 0 && stats.waiting() + stats.overdue > 0 => cell("no worker").tone(Tone::Bad),
+        Some(_) => ("paused", Tone::Warn),
+        None if stats.workers == 0 && stats.waiting() + stats.overdue > 0 => ("no worker", Tone::Bad),
         // They wait in vain until somebody deploys.
-        None if stats.unknown_kind > 0 => cell("unknown kind").tone(Tone::Warn),
-        None if stats.waiting() + stats.running + stats.overdue == 0 => cell("idle").tone(Tone::Faint),
-        None => cell("working").tone(Tone::Good),
+        None if stats.unknown_kind > 0 => ("unknown kind", Tone::Warn),
+        None if stats.waiting() + stats.running + stats.overdue == 0 => ("idle", Tone::Faint),
+        None => ("working", Tone::Good),
     }
 }
 

@@ -14,7 +14,6 @@ use crate::{
         table::{Listing, cell, number, whole},
         text::count,
     },
-    output::confirm,
 };
 
 /// Rebuilds the queues of an empty or rolled-back Redis from Postgres
@@ -53,7 +52,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         );
     }
     if !args.dry_run {
-        confirm(&format!("This brings the queues of {} to what Postgres knows of them", settings.env), args.yes)?;
+        app.out
+            .confirm(&format!("This brings the queues of {} to what Postgres knows of them", settings.env), args.yes)?;
     }
     let bar = app.out.spinner("jobs");
     let all = queues.iter().cloned().collect();

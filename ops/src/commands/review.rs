@@ -15,7 +15,7 @@ use crate::{
     error::OpsError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
-        text::{one_line, printable, wrapped},
+        text::one_line,
         time::{exact, from_now},
     },
 };
@@ -162,12 +162,9 @@ async fn show(app: &App, id: i64) -> Result<(), OpsError> {
     let (out, now) = (&app.out, Utc::now());
     let author = review.author.as_ref().map_or_else(|| review.author_id.clone(), |handle| format!("@{handle}"));
     out.line(format_args!("{}  {} as {}", review.id, review.state.as_str(), review.account))?;
-    out.line(format_args!("mention    {} by {}", review.mention_id, one_line(&author)))?;
-    out.line(format_args!(
-        "waits      since {}, until {}",
-        exact(review.created_at, now),
-        exact(review.expires_at, now)
-    ))?;
+    out.fact("mention", format!("{} by {author}", review.mention_id))?;
+    let (since, until) = (exact(review.created_at, now), exact(review.expires_at, now));
+    out.fact("waits", format!("since {since}, until {until}"))?;
     let because = reasons(&review).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let parts = [
         ("text", Some(review.mention_text.clone())),
@@ -180,17 +177,15 @@ async fn show(app: &App, id: i64) -> Result<(), OpsError> {
         ("note", review.note.clone()),
     ];
     for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        for (at, line) in wrapped(&printable(&value), 68).iter().enumerate() {
-            out.line(format_args!("{:<10} {line}", if at == 0 { name } else { "" }))?;
-        }
+        out.fact(name, value)?;
     }
     if let (Some(by), Some(at)) = (&review.decided_by, review.decided_at) {
-        out.line(format_args!("decided    {} by {}", exact(at, now), one_line(by)))?;
+        out.fact("decided", format!("{} by {by}", exact(at, now)))?;
     }
     if review.state == ReviewState::Open {
-        out.line(format_args!(
-            "\n  perch review approve {id} [--text NEW]\n  perch review reject {id} [--reason TEXT]"
-        ))?;
+        out.blank()?;
+        out.line(format_args!("  perch review approve {id} [--text NEW]"))?;
+        out.line(format_args!("  perch review reject {id} [--reason TEXT]"))?;
     }
     Ok(())
 }

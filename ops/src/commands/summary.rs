@@ -8,6 +8,7 @@ use crate::{
     error::OpsError,
     format::{
         table::{Listing, cell, number, whole},
+        text::count,
         time::exact,
     },
     output::Output,
@@ -79,18 +80,18 @@ fn text(out: &Output, day: &DailySummary) -> Result<(), OpsError> {
     };
     out.line(format_args!("{}  as of {}", day.date, exact(day.made_at, Utc::now())))?;
     let left = if day.posts_left.is_empty() { String::new() } else { format!(", {}", counts(&day.posts_left)) };
-    out.line(format_args!("posts      {} read, {} taken{left}", day.posts_read, day.posts_taken))?;
-    out.line(format_args!("picks      {} new, {} named again", day.picks_new, day.picks_again))?;
+    out.fact("posts", format!("{} read, {} taken{left}", day.posts_read, day.posts_taken))?;
+    out.fact("picks", format!("{} new, {} named again", day.picks_new, day.picks_again))?;
     for (kind, states) in &day.actions {
-        out.line(format_args!("{:<10} {}", format!("{kind}s"), counts(states)))?;
+        out.fact(&format!("{kind}s"), counts(states))?;
     }
-    out.line(format_args!("replies    {}", day.replies))?;
+    out.fact("replies", format!("{}", day.replies))?;
     let bets: u64 = day.results.values().sum();
     let results = if bets == 0 { String::new() } else { format!(": {}", counts(&day.results)) };
-    out.line(format_args!("settled    {bets} bets{results}"))?;
-    out.line(format_args!("units      {:+.2} of {:.2} staked", day.units, day.staked))?;
+    out.fact("settled", format!("{}{results}", count(bets, "bet")))?;
+    out.fact("units", format!("{:+.2} of {:.2} staked", day.units, day.staked))?;
     let paid: Vec<String> = day.spend.iter().map(|(name, micros)| format!("{} {name}", dollars(*micros))).collect();
-    out.line(format_args!("spent      {}", if paid.is_empty() { "nothing".to_owned() } else { paid.join(", ") }))
+    out.fact("spent", if paid.is_empty() { "nothing".to_owned() } else { paid.join(", ") })
 }
 
 /// Millionths of a dollar in dollars: `$1.234`.

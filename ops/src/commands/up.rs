@@ -15,9 +15,9 @@ use crate::{
     app::App,
     commands::audit,
     error::{OpsError, chain},
-    format::table::Tone,
+    format::line::Tone,
     live::{follow_on_terminal, follow_plainly, log_lines},
-    process::{Base, Listeners, Logs, Overlay, Parts, api, metrics, options, overlay, scheduler, worker},
+    process::{Base, Listeners, Logs, Overlay, Parts, api, keeps_quiet, metrics, options, overlay, scheduler, worker},
 };
 
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
-    let mut settings = app.settings()?;
+    let mut settings = app.settings_without_sandbox()?;
     let is_live = !args.no_tui && !app.out.is_json() && std::io::stdout().is_terminal();
     let (logs, lines) = if is_live {
         quieten(&mut settings);
@@ -97,8 +97,7 @@ async fn sandbox(settings: &mut Settings, args: &Args) -> Result<Option<(Sandbox
     let failed = |reason: String| OpsError::Part { part: "sandbox", reason };
     let sandbox = Sandbox::start(settings.sandbox.bind, options(settings)).await.map_err(|e| failed(chain(&e)))?;
     let url: Url = sandbox.base_url().parse().map_err(|error| failed(format!("its address is no URL: {error}")))?;
-    let keeps_quiet = env::var("LIVE_POSTS").is_ok_and(|text| text.trim() == "false");
-    overlay(settings, &needed, &url, keeps_quiet);
+    overlay(settings, &needed, &url, keeps_quiet());
     Ok(Some((sandbox, needed)))
 }
 
@@ -132,11 +131,11 @@ fn announce(
     let shown = key.map_or_else(how, |key| format!("{}  for this run", key.token.expose_secret()));
     facts.push(("API key", shown));
     for (name, value) in facts {
-        app.out.line(format_args!("{} {value}", app.out.paint(Tone::Faint, &format!("{name:<8}"))))?;
+        app.out.styled(&Tone::Faint.line(format_args!("{name:<8}")).then(" ").then(value))?;
     }
     let perch = env::args().next().filter(|program| program.contains('/')).unwrap_or_else(|| "perch".to_owned());
     let hint = format!("Ctrl-C stops it; in another terminal: {perch} queues, top, tail");
-    app.out.line(app.out.paint(Tone::Faint, &hint))
+    app.out.styled(&Tone::Faint.line(hint))
 }
 
 /// Where the metrics are, and what they take.

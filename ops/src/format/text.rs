@@ -1,5 +1,7 @@
 //! Texts that other people wrote, made fit for a terminal.
 
+use std::{borrow::Cow, fmt::Write as _};
+
 use ratatui::text::Span;
 
 /// How many columns a text takes.
@@ -11,8 +13,8 @@ pub fn width(text: &str) -> usize {
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut blank = false;
-    for c in text.chars() {
-        let is_blank = c.is_whitespace() || c.is_control() || is_direction(c);
+    for c in text.chars().filter(|c| !is_invisible(*c)) {
+        let is_blank = c.is_whitespace() || c.is_control();
         if !is_blank {
             line.push(c);
         } else if !blank && !line.is_empty() {
@@ -24,14 +26,54 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// The text with its lines, and without anything else that a terminal would act on.
-pub fn printable(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || !(c.is_control() || is_direction(*c))).collect()
+/// The text on one line, with its blanks, and without anything that a terminal would act on. This is what the output does to
+/// all that it prints; nobody else has to.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().filter(|c| !is_invisible(*c));
+    Cow::Owned(shown.map(|c| if c.is_control() || is_line_end(c) { ' ' } else { c }).collect())
 }
 
-/// Characters that turn the order of the text around, so that it would read as something else than it is.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// The lines of a text, each as [`clean`] leaves it.
+pub fn clean_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    text.lines().map(clean)
+}
+
+/// Writes characters of a JSON text that a terminal would act on as escapes, which mean the same. JSON escapes only some by
+/// itself.
+pub fn escaped_json(json: String) -> String {
+    let is_acted_on = |c: char| c != '\n' && (c.is_control() || is_line_end(c)) || is_invisible(c);
+    if !json.contains(is_acted_on) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if is_acted_on(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// Characters that nobody sees: those that turn the order of a text around, so that it would read as something else than it is,
+/// and those that make two texts differ that look the same. Joiners and variation selectors stay: words and pictures are made of
+/// them.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' |
+        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// The text in at most `columns` columns; what is cut off shows as `…`.
@@ -62,7 +104,7 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     for paragraph in text.lines() {
         let mut line = String::new();
         for word in one_line(paragraph).split(' ') {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            if !line.is_empty() && self::width(&line) + 1 + self::width(word) > width {
                 lines.push(std::mem::take(&mut line));
             }
             if !line.is_empty() {
@@ -75,10 +117,24 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// `1 job`, `2 jobs`.
+/// `1 job`, `2 jobs`; `1 reply`, `2 replies`; `1 entry of cron`, `2 entries of cron`.
 pub fn count(n: impl TryInto<u64>, one: &str) -> String {
     let n = n.try_into().unwrap_or(u64::MAX);
-    if n == 1 { format!("1 {one}") } else { format!("{} {one}s", thousands(n)) }
+    if n == 1 { format!("1 {one}") } else { format!("{} {}", thousands(n), plural(one)) }
+}
+
+/// The plural of what is counted: of its first noun, which is the last word before an `of` or `in`, or the last one.
+fn plural(one: &str) -> String {
+    let (noun, rest) = match [" of ", " in ", " without "].iter().filter_map(|word| one.find(word)).min() {
+        Some(at) => one.split_at(at),
+        None => (one, ""),
+    };
+    let consonant_y = |stem: &str| !stem.ends_with(['a', 'e', 'i', 'o', 'u']);
+    match noun.strip_suffix('y') {
+        Some(stem) if consonant_y(stem) => format!("{stem}ies{rest}"),
+        _ if noun.ends_with(['s', 'x']) || noun.ends_with("ch") || noun.ends_with("sh") => format!("{noun}es{rest}"),
+        _ => format!("{noun}s{rest}"),
+    }
 }
 
 /// A number with commas: `12,345`.
@@ -101,7 +157,7 @@ mod tests {
     #[test]
     fn an_error_text_cannot_move_the_cursor_or_start_a_line() {
         assert_eq!(one_line("  first\n\tsecond\u{1b}[2J\r\n third \u{202e}x"), "first second [2J third x");
-        assert_eq!(printable("a\nb\u{1b}[31m\u{9b}"), "a\nb[31m");
+        assert_eq!(clean("a\nb  c\u{1b}[31m\u{9b}\u{200b}"), "a b  c [31m ");
     }
 
     #[test]
@@ -125,5 +181,15 @@ mod tests {
         assert_eq!(count(12_345u64, "job"), "12,345 jobs");
         assert_eq!(thousands(1_000_000), "1,000,000");
         assert_eq!(thousands(999), "999");
+        for (one, two) in [
+            ("reply", "2 replies"),
+            ("dead letter", "2 dead letters"),
+            ("job in the list", "2 jobs in the list"),
+            ("day", "2 days"),
+            ("entry of cron", "2 entries of cron"),
+            ("loss", "2 losses"),
+        ] {
+            assert_eq!(count(2u64, one), two);
+        }
     }
 }

@@ -44,6 +44,17 @@ pub fn exact(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("{} ({})", at.format("%Y-%m-%d %H:%M:%SZ"), from_now(at, now))
 }
 
+/// The time of day of something that happened lately, to the second: `12:00:00Z`, before today with its day, `03-01 12:00:00Z`.
+pub fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    if at.date_naive() == now.date_naive() { at.format("%H:%M:%SZ") } else { at.format("%m-%d %H:%M:%SZ") }.to_string()
+}
+
+/// The same to the millisecond.
+pub fn clock_ms(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let seconds = clock(at, now);
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), at.timestamp_subsec_millis())
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
@@ -58,6 +69,13 @@ mod tests {
         {
             assert_eq!(from_now(now + TimeDelta::seconds(seconds), now), said);
         }
+    }
+
+    #[test]
+    fn the_time_of_day_has_its_zone_and_before_today_its_day() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a valid time");
+        assert_eq!(clock(now, now), "08:00:00Z");
+        assert_eq!(clock_ms(now - TimeDelta::milliseconds(86_400_001), now), "01-14 07:59:59.999Z");
     }
 
     #[test]

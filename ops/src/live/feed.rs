@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use perch_queue::{JobEvent, Queue, QueueStats};
+use perch_queue::{Follow, JobEvent, Queue, QueueStats};
 use tokio::{
     sync::mpsc,
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use crate::{
-    commands::{queues::stats, tail::follow},
-    error::chain,
-};
+use crate::{commands::queues::stats, error::chain};
 
 const EVERY: Duration = Duration::from_secs(1);
+/// Longest wait of one read.
+const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Something new.
 #[derive(Debug)]
@@ -36,8 +36,7 @@ impl Feed {
     pub fn start(queues: &[Queue]) -> Self {
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // When Redis is away the numbers say so; the events need not say it again.
-        Self { queues: queues.to_vec(), events: follow(queues, None, |_| {}), clock }
+        Self { queues: queues.to_vec(), events: follow(queues), clock }
     }
 
     /// The next thing that is new. Nothing is lost when the wait is broken off.
@@ -47,4 +46,28 @@ impl Feed {
             _ = self.clock.tick() => News::Stats(stats(&self.queues).await.map_err(|error| chain(&error))),
         }
     }
+}
+
+/// The events of all these queues from now on. A queue that cannot be read is tried again for ever; that Redis is away is said by
+/// the numbers, and need not be said again.
+fn follow(queues: &[Queue]) -> mpsc::Receiver<(Queue, JobEvent)> {
+    let (sender, receiver) = mpsc::channel(1_000);
+    for queue in queues {
+        let (queue, sender) = (queue.clone(), sender.clone());
+        tokio::spawn(async move {
+            let mut follow = Follow::new(&queue, None);
+            while !sender.is_closed() {
+                let Ok(events) = follow.next(PATIENCE).await else {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                };
+                for event in events {
+                    if sender.send((queue.clone(), event)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+    receiver
 }

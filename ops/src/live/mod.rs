@@ -2,10 +2,12 @@
 
 mod activity;
 mod feed;
+mod kinds;
 mod lines;
 mod view;
 
 pub use activity::{Activity, SECONDS};
 pub use feed::{Feed, News};
+pub use kinds::Kinds;
 pub use lines::log_lines;
 pub use view::{follow_on_terminal, follow_plainly};

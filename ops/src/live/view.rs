@@ -18,8 +18,8 @@ use crate::{
     commands::queues::state,
     format::{
         table::{Listing, Tone, cell, compact, cut, number, whole},
-        text::{one_line, printable},
-        time::took,
+        text::clean_lines,
+        time::{clock, took},
     },
     output::Output,
 };
@@ -32,20 +32,20 @@ pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLine
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(line) = logs.recv() => drawn.above(&[printable(&line)]),
+            Some(line) = logs.recv() => drawn.above(&line),
             news = feed.next() => match news {
                 News::Event(event) => activity.take_in(event.0.name(), &event.1, None),
                 News::Stats(Ok(stats)) => {
                     activity.take_stats(&stats, Utc::now());
                     drawn.table(&table(&out, &stats, &activity));
                 }
-                News::Stats(Err(error)) => drawn.table(&out.paint(Tone::Bad, &one_line(&error))),
+                News::Stats(Err(error)) => drawn.table(&Tone::Bad.line(error).draw(out.colour())),
             },
         }
     }
-    drawn.above(&["stopping: running jobs finish first; Ctrl-C again to stop at once".to_owned()]);
+    drawn.above("stopping: running jobs finish first; Ctrl-C again to stop at once");
     while let Some(line) = logs.recv().await {
-        drawn.above(&[printable(&line)]);
+        drawn.above(&line);
     }
 }
 
@@ -60,10 +60,11 @@ impl Drawn {
         self.replace("", text.to_owned());
     }
 
-    fn above(&mut self, lines: &[String]) {
+    fn above(&mut self, said: &str) {
         let text = std::mem::take(&mut self.text);
         let height = text.lines().count();
-        self.draw(height, &format!("{}\n", lines.join("\n")), text);
+        let said: Vec<_> = clean_lines(said).collect();
+        self.draw(height, &format!("{}\n", said.join("\n")), text);
     }
 
     fn replace(&mut self, above: &str, text: String) {
@@ -112,7 +113,7 @@ fn table(out: &Output, all: &[QueueStats], activity: &Activity) -> String {
     for event in activity.events().take(3) {
         let what = event.error.clone().or_else(|| event.ms.map(took)).unwrap_or_default();
         last.row([
-            cell(event.at.format("%H:%M:%S")).tone(Tone::Faint),
+            cell(clock(event.at, now)).tone(Tone::Faint),
             cell(event.job).tone(Tone::Faint),
             cell(event.what).tone(crate::commands::tail::tone(event.what)),
             cell(format_args!("{} {what}", event.queue)),
@@ -141,7 +142,7 @@ pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationTok
                 continue;
             }
             News::Stats(Ok(stats)) => stats.iter().map(summary).collect::<Vec<_>>().join(" | "),
-            News::Stats(Err(error)) => one_line(&error),
+            News::Stats(Err(error)) => error,
         };
         if line != last.1 && last.0.elapsed() >= LINE_EVERY {
             // A reader that is gone does not end the work.

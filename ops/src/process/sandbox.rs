@@ -76,12 +76,41 @@ pub fn without_budgets(settings: &mut Settings, overlay: &Overlay) {
     }
 }
 
+/// Points the settings at the sandbox that they name, if there is anything for it to play.
+pub fn use_named(settings: &mut Settings) {
+    let needed = Overlay::needed(settings);
+    // It was checked to be a URL, unless there is none.
+    if let Ok(url) = Url::parse(&settings.sandbox.url)
+        && needed.is_any()
+    {
+        overlay(settings, &needed, &url, keeps_quiet());
+    }
+}
+
+/// Whether posts are to be simulated even where nobody would see them.
+pub fn keeps_quiet() -> bool {
+    std::env::var("LIVE_POSTS").is_ok_and(|text| text.trim() == "false")
+}
+
+/// Where posts go, in words.
+pub fn posts_are(settings: &Settings) -> &'static str {
+    let x = &settings.x.base_url;
+    let is_sandbox = settings.env == Environment::Staging
+        && Url::parse(&settings.sandbox.url).is_ok_and(|sandbox| sandbox.origin() == x.origin());
+    match (settings.live_posts, is_sandbox) {
+        (true, true) => "sent to the sandbox",
+        (true, false) => "sent",
+        (false, _) => "simulated",
+    }
+}
+
 /// Points the settings at the sandbox at `base_url`, with the credentials that it takes.
 ///
 /// Where the sandbox plays X, posts are sent to it, so that they show on its page; `keeps_quiet` keeps them simulated. They
 /// cannot leave the machine: this changes the address together with the switch.
 pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps_quiet: bool) {
     without_budgets(settings, overlay);
+    settings.file.sandbox.url = base_url.to_string();
     let secret = |text: String| SecretString::from(text);
     if overlay.x {
         settings.file.x.base_url = base_url.clone();
@@ -158,7 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn a_sandbox_of_another_process_plays_what_has_no_credentials() {
+        let named = ("PERCH__SANDBOX__URL", "http://127.0.0.1:18090");
+        let mut settings_here = settings("staging", &[named, ("X_API_BEARER_TOKEN", "mine")]);
+        use_named(&mut settings_here);
+        assert_eq!(settings_here.x.base_url.host_str(), Some("api.x.com"));
+        assert_eq!(settings_here.models.providers["grok"].base_url.as_str(), "http://127.0.0.1:18090/v1");
+        assert_eq!(posts_are(&settings_here), "simulated");
+        let mut settings_here = settings("staging", &[named]);
+        use_named(&mut settings_here);
+        assert_eq!(posts_are(&settings_here), "sent to the sandbox");
+    }
+
+    #[test]
     fn production_never_talks_to_the_sandbox() {
         assert!(!Overlay::needed(&settings("production", &[])).is_any());
+        let mut named = settings("production", &[("PERCH__SANDBOX__URL", "http://127.0.0.1:18090")]);
+        use_named(&mut named);
+        assert_eq!(named.x.base_url.host_str(), Some("api.x.com"));
     }
 }

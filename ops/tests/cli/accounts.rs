@@ -82,7 +82,7 @@ async fn an_account_is_shown_with_where_its_polls_stand_in_80_columns() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert_eq!(world.json(&["accounts", "show", "sharp_sally"])["last_outcome"], "protected");
-    let table = world.run(&["accounts", "list"]).went_well().stdout;
+    let table = world.run(&["accounts", "list", "--width", "80"]).went_well().stdout;
     assert!(table.contains("protected") && table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert_eq!(world.run(&["accounts", "show", "nobody"]).code, 1);
 }

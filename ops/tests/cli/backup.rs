@@ -38,7 +38,7 @@ async fn what_a_restore_needs_is_looked_for_and_an_unseen_backup_taken_at_the_op
     let ledger = check(&report, "ledger jobs")["found"].as_str().expect("text").to_owned();
     assert!(ledger.contains("pending_posts: 1 unfinished job"), "{ledger}");
 
-    let text = world.run(&["backup", "check"]).went_well().stdout;
+    let text = world.run(&["backup", "check", "--width", "80"]).went_well().stdout;
     assert!(text.contains("1 thing to look at") && text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
 

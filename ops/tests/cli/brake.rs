@@ -34,7 +34,7 @@ async fn limits_say_what_is_left_and_when_it_goes_on() {
     let windows = RateWindows::new(world.redis.door(), perch_base::Environment::Staging);
     let reset = chrono::Utc::now() + chrono::TimeDelta::minutes(10);
     windows.set("x:posts_create:main", RateWindow { limit: 100, remaining: 0, reset }).await.expect("Redis answers");
-    let shown = world.run(&["limits"]).went_well().stdout;
+    let shown = world.run(&["limits", "--width", "80"]).went_well().stdout;
     assert!(shown.contains("posts_create") && shown.contains("0/100") && shown.contains("account:main"), "{shown}");
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     let json = world.json(&["limits", "--account", "main"]);

@@ -14,6 +14,10 @@ async fn dead_letters_are_counted_by_cause_and_found_by_filter() {
     assert_eq!(world.json(&["dead", "list", "--older-than", "1h"]), serde_json::json!([]));
     let id = found[0]["id"].as_str().expect("an id");
     assert_eq!(world.json(&["dead", "show", id])["error"], "no such user");
+    for at in [&found[0]["errors"][0]["at"], &world.json(&["jobs", "show", id])["redis"]["errors"][0]["at"]] {
+        let at = at.as_str().and_then(|at| at.parse::<chrono::DateTime<chrono::Utc>>().ok());
+        assert!(at.is_some(), "a time is a time, and not milliseconds: {found}");
+    }
     assert!(world.json(&["jobs", "show", id])["attempts"][0]["error"].as_str().is_some_and(|e| e == "no such user"));
 }
 
@@ -50,7 +54,7 @@ async fn an_edit_is_checked_for_every_letter_before_one_is_moved() {
     );
     assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(2));
 
-    let replayed = world.json(&["dead", "replay", "--edit", r#".username += "_2""#, "--limit", "1"]);
+    let replayed = world.json(&["dead", "replay", "--edit", r#".username += "_2""#, "--limit", "1", "--yes"]);
     assert_eq!(replayed["outcomes"]["replayed"], 1);
     let waiting = world.json(&["jobs", "list", "--state", "waiting"]);
     let shown = world.json(&["jobs", "show", waiting[0]["id"].as_str().expect("an id")]);

@@ -1,3 +1,5 @@
+use chrono::{TimeDelta, Utc};
+use perch_jobs::JobId;
 use perch_sandbox::{Sandbox, SandboxOptions};
 use perch_testkit::{OwnRedis, TestDatabase};
 use serde_json::Value;
@@ -61,7 +63,7 @@ async fn a_redis_that_forgets_and_evicts_is_found_and_the_remedy_named() {
 async fn servers_that_are_away_are_named_without_their_passwords() {
     let (redis, postgres) = (perch_testkit::free_port(), perch_testkit::free_port());
     let mut command = perch();
-    command.args(["doctor", "--env", "staging"]);
+    command.args(["doctor", "--env", "staging", "--width", "80"]);
     command.env("REDIS_URL", format!("redis://me:hunter2@127.0.0.1:{redis}"));
     command.env("DATABASE_URL", format!("postgres://me:hunter2@127.0.0.1:{postgres}/perch"));
     command.env("PERCH__POSTGRES__ACQUIRE_TIMEOUT", "200ms");
@@ -153,4 +155,113 @@ fn the_configuration_is_checked_and_shown_without_its_credentials() {
     let shown = run(&mut command, b"").went_well().stdout;
     assert!(shown.contains("redis.internal:6379") && shown.contains("GROK_API_KEY: ***"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_postgres_is_named_as_such_with_what_frees_it() {
+    let world = World::start().await;
+    for statement in [
+        "create function disk_is_full() returns event_trigger language plpgsql as $$ begin
+             raise exception 'could not extend file: No space left on device' using errcode = 'disk_full';
+         end $$",
+        "create event trigger disk_is_full on ddl_command_start when tag in ('CREATE TABLE AS') execute function disk_is_full()",
+    ] {
+        sqlx::query(statement).execute(&world.database.raw()).await.expect("Postgres answers");
+    }
+    let report = world.run_json(&["doctor"]);
+    let check = check(&report, "Postgres writes");
+    assert_eq!((&check["level"], &report["ok"]), (&"fail".into(), &false.into()), "{report}");
+    let mend = check["mend"].as_str().expect("it says what to do");
+    assert!(mend.contains("enlarge the disk") && !mend.contains("DATABASE_URL"), "{mend}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_how_full_redis_is_and_warns_before_it_refuses_jobs() {
+    let redis = OwnRedis::with(&["--maxmemory", "40mb", "--maxmemory-policy", "noeviction"]).await;
+    let database = TestDatabase::create().await;
+    let look = || {
+        let mut command = perch();
+        command.args(["doctor", "--env", "staging", "--json"]);
+        command.env("REDIS_URL", redis.url()).env("DATABASE_URL", database.url());
+        serde_json::from_str::<Value>(&run(&mut command, b"").stdout).expect("JSON")
+    };
+    let report = look();
+    let found = check(&report, "Redis memory")["found"].as_str().expect("a text").to_owned();
+    assert!(level(&report, "Redis memory") == "ok" && found.contains("of 40.0 MiB used"), "{found}");
+
+    let mut connection =
+        redis::Client::open(redis.url()).expect("a URL").get_multiplexed_async_connection().await.expect("it is up");
+    for n in 0..33 {
+        let piece = vec![b'x'; (1 << 20) - 1_024];
+        redis::cmd("SET").arg(n).arg(piece).exec_async(&mut connection).await.expect("it has room");
+    }
+    let report = look();
+    let found = check(&report, "Redis memory")["found"].as_str().expect("a text").to_owned();
+    assert!(level(&report, "Redis memory") == "warn" && found.contains('%'), "{found}");
+    assert!(check(&report, "Redis memory")["mend"].as_str().is_some_and(|mend| mend.contains("maxmemory")), "{report}");
+    redis::cmd("CONFIG").arg(&["SET", "maxmemory", "20mb"]).exec_async(&mut connection).await.expect("it may");
+    assert_eq!(level(&look(), "Redis memory"), "fail");
+}
+
+/// Enqueues so many jobs an hour ago, in this order.
+fn enqueue_an_hour_ago(world: &World, kind: &str, payload: &str, jobs: u32) -> Vec<JobId> {
+    let began = Utc::now() - TimeDelta::hours(1);
+    let ids: Vec<JobId> =
+        (0..jobs).map(|n| JobId::from_parts(began + TimeDelta::milliseconds(n.into()), n.into())).collect();
+    let lines: Vec<String> =
+        ids.iter().map(|id| format!(r#"{{"kind":"{kind}","payload":{payload},"id":"{id}"}}"#)).collect();
+    let ran = world.run_with(&["enqueue", "--ndjson", "--json"], &lines.join("\n")).json();
+    assert_eq!(ran["accepted"], jobs, "{ran}");
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ledger_jobs_that_redis_lost_are_missed_however_many_older_ones_are_there() {
+    let world = World::start().await;
+    let ids = enqueue_an_hour_ago(&world, "publish_post", r#"{"account":"main","text":"Hello"}"#, 1_100);
+    assert_eq!(level(&world.run_json(&["doctor"]), "jobs in Redis"), "ok");
+    // Without a word in the history.
+    world.queue("pending_posts").drop_ended(&ids[1_051..]).await.expect("Redis answers");
+    let report = world.run_json(&["doctor"]);
+    assert_eq!(level(&report, "jobs in Redis"), "warn", "{report}");
+    let found = check(&report, "jobs in Redis")["found"].as_str().expect("a text");
+    assert!(found.contains("49 of pending_posts") && found.contains("1,100 jobs"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_other_queues_the_newest_jobs_are_compared_as_well_as_the_oldest() {
+    let world = World::start().await;
+    let ids = enqueue_an_hour_ago(&world, "collect_metrics", r#"{"post_ids":["1"]}"#, 2_100);
+    world.sync().await;
+    let report = world.run_json(&["doctor"]);
+    assert_eq!(level(&report, "jobs in Redis"), "ok", "{report}");
+    let found = check(&report, "jobs in Redis")["found"].as_str().expect("a text");
+    assert!(found.contains("the oldest and newest of the others"), "it says what was compared: {found}");
+    world.queue("analytics_processing").drop_ended(&ids[2_090..]).await.expect("Redis answers");
+    let report = world.run_json(&["doctor"]);
+    let found = check(&report, "jobs in Redis")["found"].as_str().expect("a text");
+    assert!(level(&report, "jobs in Redis") == "warn" && found.contains("10 of analytics_processing"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_that_changed_in_redis_is_found_by_a_deep_look() {
+    let world = World::start().await;
+    let ids = enqueue_an_hour_ago(&world, "collect_metrics", r#"{"post_ids":["1"]}"#, 3);
+    let look = || world.run_json(&["doctor", "--deep"]);
+    let report = look();
+    assert!(level(&report, "envelopes") == "ok" && check(&report, "envelopes")["found"].to_string().contains("3 jobs"));
+    let (key, id) = (world.queue("analytics_processing").keys().jobs(), ids[1].to_string());
+    let mut connection = world.redis.raw().await;
+    let envelope: String =
+        redis::cmd("HGET").arg(&key).arg(&id).query_async(&mut connection).await.expect("it is there");
+    redis::cmd("HSET")
+        .arg(&key)
+        .arg(&id)
+        .arg(envelope.replace(r#"["1"]"#, r#"["2"]"#))
+        .exec_async(&mut connection)
+        .await
+        .expect("Redis");
+    let report = look();
+    let found = check(&report, "envelopes")["found"].as_str().expect("a text");
+    assert!(level(&report, "envelopes") == "warn" && found.contains(&id), "{report}");
 }

@@ -129,7 +129,7 @@ async fn without_postgres_a_job_is_shown_as_redis_knows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_table_fits_80_columns_and_has_no_colour_in_a_pipe() {
+async fn every_table_fits_80_columns_and_in_a_pipe_is_whole_and_without_colour() {
     let world = World::start().await;
     world.let_die(&["a_very_long_name", "b"]).await;
     world.run(&["enqueue", "collect_metrics", r#"{"post_ids":["1"]}"#, "--in", "1h"]).went_well();
@@ -146,8 +146,10 @@ async fn every_table_fits_80_columns_and_has_no_colour_in_a_pipe() {
         &["audit", "list"],
     ];
     for command in commands {
-        let ran = world.run(command).went_well();
+        let ran = world.run(&[command, &["--width", "80"]].concat()).went_well();
         let is_fit = ran.stdout.lines().all(|line| line.chars().count() <= 80);
         assert!(is_fit && !ran.stdout.contains('\u{1b}') && !ran.stdout.is_empty(), "{command:?}\n{}", ran.stdout);
+        let piped = world.run(command).went_well().stdout;
+        assert!(!piped.contains('…') && !piped.contains('\u{1b}'), "{command:?}\n{piped}");
     }
 }

@@ -42,6 +42,9 @@ async fn the_bot_is_told_to_stop_and_start_and_says_how_it_stands() {
     }
     let status = &world.json(&["mentions", "status"])[0];
     assert_eq!((&status["polling"], &status["interval_ms"]), (&json!(false), &json!(90_000)));
+    let reset = world.run(&["mentions", "interval", "--reset"]).went_well().stdout;
+    assert!(reset.contains("as mentions.interval says"), "{reset}");
+    assert_ne!(world.json(&["mentions", "status"])[0]["interval_ms"], json!(90_000));
     let fetch = world.json(&["mentions", "fetch"]);
     let job = world.json(&["jobs", "show", fetch["job"].as_str().expect("a job")]);
     assert!(job.to_string().contains("poll_mentions"), "{job}");
@@ -51,7 +54,8 @@ async fn the_bot_is_told_to_stop_and_start_and_says_how_it_stands() {
     let audited = world.json(&["audit", "list", "--object", "main"]);
     let actions: Vec<&str> =
         audited.as_array().expect("a list").iter().rev().filter_map(|line| line["action"].as_str()).collect();
-    let expected = ["stop", "pause", "interval", "fetch", "start", "resume"].map(|word| format!("mentions.{word}"));
+    let expected =
+        ["stop", "pause", "interval", "interval", "fetch", "start", "resume"].map(|word| format!("mentions.{word}"));
     assert_eq!(actions, expected);
 
     let stranger = world.run(&["mentions", "stop", "--account", "other"]);
@@ -84,7 +88,7 @@ async fn a_reply_that_waits_is_listed_shown_and_decided() {
         waiting(&store, "1849212345678901234", Some("That was a dick move.")).await,
         waiting(&store, "1850", None).await,
     );
-    let table = world.run(&["review", "list"]).went_well().stdout;
+    let table = world.run(&["review", "list", "--width", "80"]).went_well().stdout;
     assert!(table.lines().all(|line| line.chars().count() <= 80) && table.contains("coarse"), "{table}");
     let shown = world.run(&["review", "show", &first.to_string()]).went_well().stdout;
     for part in ["1849212345678901234 by @Fan_One", "That was a dick move.", "it is coarse", "review approve"] {
@@ -104,7 +108,7 @@ async fn a_reply_that_waits_is_listed_shown_and_decided() {
     assert_eq!(world.json(&["review", "list", "--state", "all"]).as_array().map(Vec::len), Some(2));
     let mentions = world.json(&["mentions", "list", "--state", "sending", "--author", "@fan_one"]);
     assert_eq!(mentions[0]["reply"], "That was a dick move.");
-    let table = world.run(&["mentions", "list"]).went_well().stdout;
+    let table = world.run(&["mentions", "list", "--width", "80"]).went_well().stdout;
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert_eq!(world.json(&["audit", "list", "--object", &second.to_string()])[0]["action"], "review.reject");
 }

@@ -161,7 +161,7 @@ async fn a_file_of_results_settles_what_it_decides_after_a_dry_run_that_changes_
     assert_eq!((dry["settled"].as_array().map(Vec::len), &dry["open"]), (Some(2), &json!(1)));
     assert_eq!(world.json(&["picks", "list", "--open"]).as_array().map(Vec::len), Some(3));
     let text = world.run(&["picks", "settle", "--csv", &path]).went_well().stdout;
-    assert!(text.contains("2 picks settled by the results of 3 games, 1 stay open"), "{text}");
+    assert!(text.contains("2 picks settled by the results of 3 games, 1 stays open"), "{text}");
     let states: Vec<Value> =
         world.json(&["picks", "list"]).as_array().expect("a list").iter().map(|pick| pick["state"].clone()).collect();
     assert_eq!(states, ["open", "lost", "won"]);
@@ -246,7 +246,7 @@ async fn picks_are_listed_by_account_sport_market_and_time_and_a_day_is_summed_u
     for command in
         [&["picks", "list"][..], &["picks", "record"], &["picks", "record", "--by", "month"], &["picks", "show", &key]]
     {
-        let text = world.run(command).went_well().stdout;
+        let text = world.run(&[command, &["--width", "80"]].concat()).went_well().stdout;
         let fits = |line: &&str| line.chars().count() <= 80 || line.starts_with("key ");
         assert!(text.lines().all(|line| fits(&line)), "{text}");
     }

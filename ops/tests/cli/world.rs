@@ -7,15 +7,16 @@ use std::{
     time::Duration,
 };
 
-use perch_base::Settings;
+use perch_base::{Environment, Settings};
 use perch_jobs::{JobTypes, PollAccount, QueueName};
 use perch_queue::{
-    Client, Fail, Queue, Queues, Redis,
+    Client, Fail, Queue, QueueStats, Queues, Redis,
     worker::{Deps, HandlerResult, Handlers, Runtime},
 };
+use perch_store::Syncer;
 use perch_testkit::{TestDatabase, TestRedis};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub struct World {
@@ -108,6 +109,19 @@ impl World {
         self.run(&[arguments, &["--json"]].concat()).json()
     }
 
+    /// The answer as JSON, however it went.
+    pub fn run_json(&self, arguments: &[&str]) -> Value {
+        let ran = self.run(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+    }
+
+    /// Brings into Postgres what has happened so far.
+    pub async fn sync(&self) {
+        let (queues, store) = (self.queues(), self.database.store(Environment::Staging));
+        let syncer = Syncer::new(queues.redis().clone(), store, Environment::Staging, &queues.names(), 500);
+        syncer.run_once().await.expect("Redis and Postgres answer");
+    }
+
     pub fn queues(&self) -> Queues {
         let vars = [("APP_ENV", "staging")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = Settings::load_from(&config_dir(), vars).expect("the configuration is valid");
@@ -122,21 +136,36 @@ impl World {
     /// Fills the dead letters of `extraction` with a job for each name: those of `a…` died of one cause, the others of
     /// another.
     pub async fn let_die(&self, usernames: &[&str]) {
-        let lines: Vec<String> = usernames.iter().map(|name| format!("{{\"username\":\"{name}\"}}")).collect();
+        let lines: Vec<String> = usernames.iter().map(|name| json!({ "username": name }).to_string()).collect();
         self.run_with(&["enqueue", "poll_account", "--ndjson"], &lines.join("\n")).went_well();
-        let handlers = Handlers::new().on::<PollAccount, _, _>(die);
+        let all = usernames.len() as u64;
+        self.work_until(Handlers::new().on::<PollAccount, _, _>(die), "all jobs are dead", |stats| stats.dead == all)
+            .await;
+    }
+
+    /// Lets every job of `extraction` succeed that waits there.
+    pub async fn let_succeed(&self) {
+        let handlers = Handlers::new().on::<PollAccount, _, _>(succeed);
+        self.work_until(handlers, "no job waits", |stats| stats.waiting() + stats.running == 0).await;
+    }
+
+    /// Runs a worker of `extraction` until something holds of it.
+    pub async fn work_until(&self, handlers: Handlers, what: &str, holds: impl Fn(&QueueStats) -> bool) {
         let runtime = Runtime::new(Client::new(self.queues()), handlers, Deps::new()).expect("nothing is missing");
         let stop = CancellationToken::new();
         let worker = tokio::spawn(runtime.run_owned(stop.clone()));
         let queue = self.queue("extraction");
-        let all = usernames.len() as u64;
-        until("all jobs are dead", || async { queue.stats().await.expect("Redis answers").dead == all }).await;
+        until(what, || async { holds(&queue.stats().await.expect("Redis answers")) }).await;
         stop.cancel();
         worker.await.expect("the worker does not panic");
     }
 }
 
-async fn die(job: PollAccount) -> HandlerResult {
+async fn succeed(_: PollAccount) -> HandlerResult {
+    Ok(())
+}
+
+pub async fn die(job: PollAccount) -> HandlerResult {
     let id = 1_849_212_345_678_901_234_u64 + job.username.len() as u64;
     Err(Fail::Dead(if job.username.starts_with('a') {
         format!("x answered 503 to the request for user {id}")

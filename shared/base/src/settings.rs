@@ -525,6 +525,8 @@ pub enum PostgresBackup {
 pub struct SandboxSettings {
     /// Where the sandbox listens.
     pub bind: SocketAddr,
+    /// Where a sandbox of another process is, which plays what has no credentials here; empty for none.
+    pub url: String,
     /// How often each sandbox account writes a new post.
     #[serde(with = "humantime_serde")]
     pub post_every: Duration,

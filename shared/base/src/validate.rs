@@ -374,6 +374,14 @@ fn analytics(check: &mut Check, analytics: &AnalyticsSettings) {
 
 fn sandbox(check: &mut Check, sandbox: &SandboxSettings, http: &HttpSettings) {
     check.duration("sandbox.post_every", sandbox.post_every, MILLIS_100..=DAY);
+    if !sandbox.url.is_empty() {
+        match Url::parse(&sandbox.url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                check.bare_url("sandbox.url", &url);
+            }
+            _ => check.refuse("sandbox.url", "is not a URL of HTTP", "such as http://127.0.0.1:8090, or empty"),
+        }
+    }
     if sandbox.bind.port() != 0 && sandbox.bind == http.bind {
         check.refuse("sandbox.bind", format!("is {}, the address of http.bind", sandbox.bind), "an address of its own");
     }

@@ -22,6 +22,7 @@ pub struct DeadLetter {
     /// Attempts made.
     pub attempts: u32,
     /// The last errors, newest first.
+    #[serde(serialize_with = "crate::event::with_times")]
     pub errors: Vec<EventData>,
 }
 
@@ -34,6 +35,16 @@ impl DeadLetter {
     /// The envelope, when it can be read.
     pub fn decoded(&self) -> Option<Envelope> {
         Envelope::decode(self.envelope.as_deref()?.as_bytes()).ok()
+    }
+
+    /// The same, or what is left of it when it was damaged.
+    pub fn salvaged(&self) -> Option<Envelope> {
+        Envelope::decode_damaged(self.envelope.as_deref()?.as_bytes()).ok()
+    }
+
+    /// Whether it comes back only with a payload that somebody has seen: it was damaged, or refused before it was a job.
+    pub fn needs_repair(&self) -> bool {
+        self.decoded().is_none_or(|envelope| envelope.refused.is_some())
     }
 
     /// The cause that letters are grouped by: the last error without the numbers, ids and quoted text that differ from job to
@@ -88,7 +99,7 @@ pub enum Replayed {
     Changed,
     /// A newer job holds its unique key.
     Conflict,
-    /// Its envelope cannot be read, or was damaged; give it another payload, or discard it.
+    /// Its envelope cannot be read, was damaged, or was refused before it was a job: give it another payload, or discard it.
     Unreadable,
 }
 
@@ -264,9 +275,10 @@ impl Queue {
 /// goes on, so that every attempt of a job has a number of its own.
 fn revived(replay: &Replay, by: &str) -> Option<(String, String)> {
     let seen = replay.letter.envelope.clone()?;
-    // One that was damaged comes back with a payload that somebody has seen, and not otherwise.
-    let read = if replay.payload.is_some() { Envelope::decode_damaged } else { Envelope::decode };
-    let envelope = read(seen.as_bytes()).ok()?;
+    if replay.payload.is_none() && replay.letter.needs_repair() {
+        return None;
+    }
+    let envelope = replay.letter.salvaged()?;
     let per_life = envelope.max_per_life.unwrap_or(envelope.max_attempts).max(1);
     let number = |n: u32| RawValue::from_string(n.to_string()).expect("a number is JSON");
     let by = RawValue::from_string(Value::from(by).to_string()).expect("text is JSON");

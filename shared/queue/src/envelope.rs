@@ -134,8 +134,8 @@ impl Envelope {
         Self::read(text)
     }
 
-    /// Reads what is left of an envelope that may be damaged, to be repaired.
-    pub(crate) fn decode_damaged(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+    /// Reads what is left of an envelope that may be damaged, to be shown or repaired.
+    pub fn decode_damaged(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         Self::read(text_of(bytes)?)
     }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use redis::{FromRedisValue, ParsingError, Value};
 use serde::{
-    Deserialize, Serialize,
+    Deserialize, Serialize, Serializer,
     de::{IntoDeserializer as _, value::StrDeserializer},
 };
 
@@ -104,6 +104,21 @@ pub struct EventData {
     /// Who asked for it, for what an operator did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+}
+
+/// Errors for whoever reads JSON outside: their times are times, as everywhere there, and not milliseconds.
+pub(crate) fn with_times<S: Serializer>(errors: &[EventData], serializer: S) -> Result<S::Ok, S::Error> {
+    let told = errors.iter().map(|error| {
+        let mut told = serde_json::to_value(error).map_err(serde::ser::Error::custom)?;
+        for (name, ms) in [("at", error.at), ("next", error.next)] {
+            if let Some(at) = ms.and_then(DateTime::from_timestamp_millis) {
+                told[name] = serde_json::to_value(at).map_err(serde::ser::Error::custom)?;
+            }
+        }
+        Ok(told)
+    });
+    let told: Vec<serde_json::Value> = told.collect::<Result<_, S::Error>>()?;
+    serializer.collect_seq(told)
 }
 
 /// One event of a job.

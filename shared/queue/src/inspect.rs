@@ -106,6 +106,7 @@ pub struct JobView {
     /// Since when it waits for a worker that knows its kind, if none that tried it did.
     pub unknown_kind_since: Option<DateTime<Utc>>,
     /// The last errors, newest first.
+    #[serde(serialize_with = "crate::event::with_times")]
     pub errors: Vec<EventData>,
     /// Its envelope as it is stored.
     pub envelope: String,
@@ -115,6 +116,11 @@ impl JobView {
     /// The envelope, when it can be read.
     pub fn decoded(&self) -> Option<Envelope> {
         Envelope::decode(self.envelope.as_bytes()).ok()
+    }
+
+    /// The same, or what is left of it when it was damaged.
+    pub fn salvaged(&self) -> Option<Envelope> {
+        Envelope::decode_damaged(self.envelope.as_bytes()).ok()
     }
 }
 
@@ -144,6 +150,8 @@ fn time(score: f64) -> DateTime<Utc> {
 
 type Scored = Vec<(Lossy, f64)>;
 
+/// Jobs read in one round trip.
+const VIEWED_AT_ONCE: usize = 500;
 /// Ids looked at from the front of a list, for one that was not cancelled.
 const LOOKED_AT: usize = 16;
 
@@ -224,6 +232,15 @@ impl Queue {
     /// A job, wherever in this queue it is. `None` when it is done or never was.
     pub async fn job(&self, id: JobId) -> Result<Option<JobView>, QueueError> {
         Ok(self.views(&[id]).await?.pop())
+    }
+
+    /// Those of `ids` that are in this queue.
+    pub async fn jobs(&self, ids: &[JobId]) -> Result<Vec<JobView>, QueueError> {
+        let mut views = Vec::new();
+        for some in ids.chunks(VIEWED_AT_ONCE) {
+            views.extend(self.views(some).await?);
+        }
+        Ok(views)
     }
 
     /// Jobs in one state, those that come next first. At most 1,000.

@@ -7,7 +7,7 @@ use perch_queue::QueueError;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Postgres did not answer, refused the connection, or is not ready to work.
-    #[error("postgres is unavailable ({doing}): {source}; check DATABASE_URL and that the server is up")]
+    #[error("postgres is unavailable ({doing}): {source}; {}", advice(source))]
     Unavailable {
         /// What was being done.
         doing: &'static str,
@@ -188,6 +188,11 @@ impl StoreError {
         }
     }
 
+    /// True when the disk of Postgres is full.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Unavailable { source, .. } if code(source).as_deref() == Some(DISK_FULL))
+    }
+
     /// True when the values are at fault, so that the same call with others would succeed.
     pub(crate) fn is_data(&self) -> bool {
         matches!(self, Self::Data { .. } | Self::Invalid { .. })
@@ -265,6 +270,37 @@ fn code_ends_sessions(code: &str) -> bool {
 /// `read_only_sql_transaction`.
 const READ_ONLY: &str = "25006";
 
+/// `disk_full`.
+const DISK_FULL: &str = "53100";
+
+fn code(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error()?.code()
+}
+
+/// What is to be done about a Postgres that is away, by what it said last.
+fn advice(error: &sqlx::Error) -> &'static str {
+    advice_on_code(code(error).as_deref().unwrap_or_default())
+}
+
+fn advice_on_code(code: &str) -> &'static str {
+    match code {
+        DISK_FULL => {
+            "its disk is full: enlarge it, or remove what is not of Postgres (never files of its data folder or of pg_wal); what waits \
+             goes on by itself"
+        }
+        "53200" => "it has no memory left: give it more, or lower work_mem or the number of its connections",
+        "53300" => {
+            "it takes no more connections: lower postgres.max_connections of the processes, raise max_connections of the server, or \
+             put a pooler before it"
+        }
+        READ_ONLY => "it may only be read from: DATABASE_URL has to lead to the primary",
+        "28000" | "28P01" => "check the user and the password in DATABASE_URL",
+        "3D000" => "check the name of the database in DATABASE_URL",
+        "57P03" => "it starts, stops or recovers: its log says which, and what keeps it",
+        _ => "check DATABASE_URL and that the server is up",
+    }
+}
+
 /// By SQLSTATE (PostgreSQL documentation, appendix A).
 fn class_of_code(code: &str) -> Class {
     match code {
@@ -292,6 +328,15 @@ mod tests {
     fn a_server_that_starts_or_stops_is_away_and_not_broken() {
         for code in ["57P01", "57P03", "08006", "53300"] {
             assert_eq!(class_of_code(code), Class::Away, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_advice_on_a_postgres_that_is_away_is_that_for_what_it_said() {
+        for (code, word) in
+            [("53100", "disk is full"), ("53300", "connections"), ("28P01", "password"), ("08006", "is up")]
+        {
+            assert!(class_of_code(code) == Class::Away && advice_on_code(code).contains(word), "{code}");
         }
     }
 

@@ -14,6 +14,7 @@ mod budgets;
 mod effects;
 mod error;
 mod extractions;
+mod happened;
 mod history;
 mod hot;
 mod idempotency;
@@ -53,6 +54,7 @@ pub use effects::{
 };
 pub use error::StoreError;
 pub use extractions::{ExtractionRecord, Extractions, PrefilterQuality};
+pub use happened::Happened;
 pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter, JobRecord, JobState};
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
@@ -78,7 +80,7 @@ pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_fingerprint
 pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
 pub use store::{Durability, Hearing, OpenError, ServerInfo, Store};
 pub use summaries::{DailySummary, Summaries};
-pub use sync::{Reject, RolledBack, StreamLag, StreamReport, SyncReport, Syncer};
+pub use sync::{JobNews, News, Reject, RolledBack, StreamLag, StreamReport, SyncReport, Synced, Syncer};
 pub use tracking::{
     BetFilter, BetRow, Found, GameRow, PickFilter, PickSettlement, Players, SettleSource, SettledBet, SettledBy,
     SettlementRow, TrackedPick, Tracking, state_word,

@@ -191,7 +191,8 @@ impl Pool {
 
     async fn link(&self) -> Result<Object<Manager>, sqlx::Error> {
         self.close_idle();
-        let link = match tokio::time::timeout(self.acquire_timeout, self.sessions.get()).await {
+        // Boxed: to open a session is large, and seldom.
+        let link = match tokio::time::timeout(self.acquire_timeout, Box::pin(self.sessions.get())).await {
             Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(sqlx::Error::PoolTimedOut),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(_)) => Err(sqlx::Error::PoolClosed),

@@ -97,6 +97,21 @@ impl Store {
         sqlx::query("select 1").execute(&self.pool).await.map(|_| ()).map_err(StoreError::on("ping"))
     }
 
+    /// Tries whether Postgres takes what is written: makes a table of a few hundred pages, which nobody else sees and which is gone
+    /// at once. Reading goes on when a disk is full.
+    pub async fn try_to_write(&self) -> Result<(), StoreError> {
+        let doing = "try to write";
+        let mut tx = self.pool.begin().await.map_err(StoreError::on(doing))?;
+        sqlx::query(
+            "create temporary table perch_doctor on commit drop as
+             select repeat(md5(n::text), 30) as text from generate_series(1, 2000) n",
+        )
+        .execute(&mut tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        tx.rollback().await.map_err(StoreError::on(doing))
+    }
+
     /// What the server says of itself.
     pub async fn server(&self) -> Result<ServerInfo, StoreError> {
         let (version, Moment(clock), waits_for_disk, mends_pages, commits_first) = sqlx::query_as(

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, future::ready};
 use axum::{
     Router,
     http::header,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use bytes::Bytes;
@@ -75,6 +75,8 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(document: &OpenApi, types
     let json = Bytes::from(value.to_string());
     let page = Bytes::from(page(&value, types));
     Router::new()
+        // Whoever opens the address in a browser is shown what there is.
+        .route("/", get(|| ready(Redirect::temporary("/docs"))))
         .route("/openapi.json", get(move || ready(served(json.clone(), "application/json"))))
         .route("/docs", get(move || ready(served(page.clone(), "text/html; charset=utf-8"))))
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
+use crate::look_up::Standing;
+
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +29,8 @@ pub enum State {
     Cancelled,
     /// It was removed from the dead letters.
     Discarded,
+    /// Redis does not have it, and nothing tells how it ended: Redis lost it, or Postgres is far behind.
+    Unknown,
 }
 
 impl State {
@@ -37,13 +41,13 @@ impl State {
             Self::Delayed => Some(perch_queue::JobState::Delayed),
             Self::Running => Some(perch_queue::JobState::Running),
             Self::Dead => Some(perch_queue::JobState::Dead),
-            Self::Done | Self::Cancelled | Self::Discarded => None,
+            Self::Done | Self::Cancelled | Self::Discarded | Self::Unknown => None,
         }
     }
 
-    /// The history's word.
-    pub(super) fn recorded(self) -> perch_store::JobState {
-        match self {
+    /// The history's word, for what it tells.
+    pub(super) fn recorded(self) -> Option<perch_store::JobState> {
+        Some(match self {
             Self::Waiting => perch_store::JobState::Waiting,
             Self::Delayed => perch_store::JobState::Scheduled,
             Self::Running => perch_store::JobState::Running,
@@ -51,7 +55,8 @@ impl State {
             Self::Done => perch_store::JobState::Done,
             Self::Cancelled => perch_store::JobState::Cancelled,
             Self::Discarded => perch_store::JobState::Discarded,
-        }
+            Self::Unknown => return None,
+        })
     }
 }
 
@@ -168,6 +173,13 @@ impl From<&JobRecord> for JobSummary {
     }
 }
 
+impl From<&Standing> for JobSummary {
+    fn from(standing: &Standing) -> Self {
+        let summary = Self::from(&standing.record);
+        Self { state: if standing.is_known { summary.state } else { State::Unknown }, ..summary }
+    }
+}
+
 /// One attempt of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Attempt)]
@@ -250,7 +262,7 @@ pub(super) fn attempts(recorded: Vec<AttemptRecord>, errors: &[EventData]) -> Ve
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum History {
-    /// Postgres answered. What happened within the last seconds may still be on its way there.
+    /// Postgres answered.
     Recorded,
     /// Postgres is away: attempts and children may be missing.
     Unavailable,

@@ -10,7 +10,7 @@ use axum::{
 };
 use futures::future::try_join_all;
 use perch_jobs::JobId;
-use perch_queue::{Cancellation, JobView, Queue};
+use perch_queue::{Cancellation, JobView, Queue, QueueError};
 use perch_store::{AttemptRecord, JobFilter, JobRecord, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
@@ -23,6 +23,7 @@ use super::{
     job_view::{History, JobAnswer, JobSummary, State as StateWord, attempts},
     problem::{Answer, Cause, Document, Problem},
 };
+use crate::look_up::{self, LookUp, LookUpError, Standing};
 
 /// Most jobs in one answer.
 const PAGE: usize = 1_000;
@@ -42,15 +43,13 @@ async fn find(app: &App, id: JobId) -> Answer<Option<(Queue, JobView)>> {
 }
 
 fn unknown(id: JobId) -> Problem {
-    let detail =
-        format!("There is no job {id}. One that finished a moment ago is found once the sync has recorded it.");
-    Problem::new(Cause::NotFound, detail)
+    Problem::new(Cause::NotFound, format!("There is no job {id}."))
 }
 
 /// Look up a job
 ///
-/// Where it stands, every attempt with error, worker, duration and trace, and the jobs that followed from it. Finished jobs
-/// come from the history, which is a few seconds behind.
+/// Where it stands, every attempt with error, worker, duration and trace, and the jobs that followed from it. A state never goes
+/// backwards: a job that has just finished is `done`, although the history in Postgres is a few seconds behind.
 #[utoipa::path(
     get,
     path = "/jobs/{id}",
@@ -64,33 +63,91 @@ fn unknown(id: JobId) -> Problem {
 )]
 pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> Answer<Json<JobAnswer>> {
     let id = job_id(&id)?;
+    // Redis first: a job that ends after that has told of it when its events and Postgres are read.
     let live = find(&app, id).await?.map(|(_, view)| view);
-    let recorded = recorded(&app, id).await;
-    let answer = match (live, recorded) {
-        (Some(view), Ok((record, attempts, children))) => {
-            of_view(&view, record.as_ref(), attempts, &children, History::Recorded)
-        }
-        (Some(view), Err(error)) => {
+    let Some(view) = live else { return Ok(Json(gone(&app, id).await?)) };
+    let answer = match of_history(&app, id).await {
+        Ok((record, attempts, children)) => of_view(&view, record.as_ref(), attempts, &children, History::Recorded),
+        Err(Away::Postgres(error)) => {
             tracing::warn!(%error, job = %id, "the history of a job cannot be read");
             of_view(&view, None, Vec::new(), &[], History::Unavailable)
         }
-        (None, Ok((Some(record), attempts, children))) => of_record(record, attempts, &children),
-        (None, Ok((None, ..))) => return Err(unknown(id)),
-        (None, Err(error)) => return Err(error.into()),
+        Err(Away::Redis(error)) => return Err(error.into()),
     };
     Ok(Json(answer))
 }
 
-async fn recorded(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobRecord>), StoreError> {
+/// What is not there.
+enum Away {
+    Postgres(StoreError),
+    Redis(QueueError),
+}
+
+impl From<LookUpError> for Away {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Store(error) => Self::Postgres(error),
+            LookUpError::Queue(error) => Self::Redis(error),
+        }
+    }
+}
+
+impl From<StoreError> for Away {
+    fn from(error: StoreError) -> Self {
+        Self::Postgres(error)
+    }
+}
+
+impl From<Away> for Problem {
+    fn from(away: Away) -> Self {
+        match away {
+            Away::Postgres(error) => error.into(),
+            Away::Redis(error) => error.into(),
+        }
+    }
+}
+
+async fn of_history(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<Standing>), Away> {
     let history = app.store.history();
-    Ok((history.job(id).await?, history.attempts(id).await?, history.children(id).await?))
+    let record = history.job(id).await?;
+    let (attempts, children) = attempts_and_children(app, id).await?;
+    Ok((record, attempts, children))
+}
+
+async fn attempts_and_children(app: &App, id: JobId) -> Result<(Vec<AttemptRecord>, Vec<Standing>), Away> {
+    let history = app.store.history();
+    let (attempts, children) = (history.attempts(id).await?, history.children(id).await?);
+    Ok((attempts, look_up(app).standing(children).await?))
+}
+
+fn look_up(app: &App) -> LookUp {
+    LookUp::new(&app.queues, &app.store, &app.settings)
+}
+
+/// A job that Redis does not have.
+async fn gone(app: &App, id: JobId) -> Answer<JobAnswer> {
+    let Some((standing, told)) = look_up(app).gone(id).await? else { return Err(unknown(id)) };
+    let (recorded, children) = attempts_and_children(app, id).await?;
+    let job = JobSummary::from(&standing);
+    let record = standing.record;
+    Ok(JobAnswer {
+        job,
+        started_at: record.started_at,
+        finished_at: record.finished_at,
+        payload: record.payload.and_then(|payload| RawValue::from_string(payload.to_string()).ok()),
+        result: record.result,
+        traceparent: record.traceparent,
+        attempt_history: attempts(look_up::attempts(recorded, &told), &[]),
+        children: children.iter().map(JobSummary::from).collect(),
+        history: History::Recorded,
+    })
 }
 
 fn of_view(
     view: &JobView,
     record: Option<&JobRecord>,
     recorded: Vec<AttemptRecord>,
-    children: &[JobRecord],
+    children: &[Standing],
     history: History,
 ) -> JobAnswer {
     let envelope = view.decoded();
@@ -98,27 +155,13 @@ fn of_view(
     JobAnswer {
         job: view.into(),
         started_at: record.and_then(|record| record.started_at),
-        finished_at: record.filter(|record| record.state.is_final()).and_then(|record| record.finished_at),
+        finished_at: record.filter(|_| view.state == perch_queue::JobState::Dead).and_then(|record| record.finished_at),
         traceparent: envelope.as_ref().and_then(|envelope| envelope.traceparent.clone()),
         payload: envelope.map(|envelope| envelope.payload),
         result: None,
         attempt_history,
         children: children.iter().map(JobSummary::from).collect(),
         history,
-    }
-}
-
-fn of_record(record: JobRecord, recorded: Vec<AttemptRecord>, children: &[JobRecord]) -> JobAnswer {
-    JobAnswer {
-        job: (&record).into(),
-        started_at: record.started_at,
-        finished_at: record.finished_at,
-        payload: record.payload.and_then(|payload| RawValue::from_string(payload.to_string()).ok()),
-        result: record.result,
-        traceparent: record.traceparent,
-        attempt_history: attempts(recorded, &[]),
-        children: children.iter().map(JobSummary::from).collect(),
-        history: History::Recorded,
     }
 }
 
@@ -181,10 +224,13 @@ pub(super) async fn jobs(State(app): State<App>, Params(params): Params<ListPara
             if params.offset.is_some() {
                 return refuse("offset", "finished jobs are paged with before=<last id>");
             }
+            let Some(recorded) = state.recorded() else {
+                return refuse("state", "no list has the jobs of which nothing tells how they ended");
+            };
             let queue = params.queue.is_some().then(|| queues[0].name().clone());
             let filter = JobFilter {
                 queue,
-                state: Some(state.recorded()),
+                state: Some(recorded),
                 before: params.before,
                 limit: u32::try_from(limit).unwrap_or(u32::MAX),
                 brief: true,
@@ -318,8 +364,8 @@ pub(super) async fn cancel(
 }
 
 async fn finished_or_unknown(app: &App, id: JobId) -> Answer<Problem> {
-    Ok(match app.store.history().job(id).await? {
-        Some(record) if record.state.is_final() => {
+    Ok(match look_up(app).gone(id).await? {
+        Some((Standing { record, is_known: true }, _)) => {
             let detail = format!("Job {id} is finished: it is {}.", record.state.as_str());
             Problem::new(Cause::Conflict, detail).because_of(id)
         }

@@ -62,7 +62,8 @@ pub enum DeadOutcome {
     Changed,
     /// A newer job holds its unique key.
     Conflict,
-    /// Its envelope cannot be read; discard it.
+    /// Its envelope cannot be read, was damaged, or was refused before it was a job: repair it with `perch dead replay --edit`, or
+    /// discard it.
     Unreadable,
 }
 
@@ -255,7 +256,9 @@ async fn act(queue: &Queue, letters: Vec<DeadLetter>, deed: Deed<'_>) -> Answer<
     let outcomes: Vec<(JobId, DeadOutcome)> = match deed {
         Deed::SayReplay => letters
             .iter()
-            .map(|letter| (letter.id, letter.decoded().map_or(DeadOutcome::Unreadable, |_| DeadOutcome::WouldReplay)))
+            .map(|letter| {
+                (letter.id, if letter.needs_repair() { DeadOutcome::Unreadable } else { DeadOutcome::WouldReplay })
+            })
             .collect(),
         Deed::SayDiscard => all(DeadOutcome::WouldDiscard),
         Deed::Discard { by } => {

@@ -58,6 +58,31 @@ async fn a_finished_job_is_told_from_the_history_with_its_attempts_and_what_foll
 }
 
 #[tokio::test]
+async fn a_job_is_told_as_it_stands_before_postgres_has_heard_of_it() {
+    let world = World::start().await;
+    let id = world.enqueue(&json!({ "kind": "poll_account", "payload": { "username": "a" } })).await.id();
+    sync(&world).await;
+    let path = format!("/api/v1/jobs/{id}");
+    assert_eq!(world.get(&path).await.json()["state"], "waiting");
+    let (queue, known) = (world.queue("extraction"), id.parse().expect("an id"));
+    let handlers = Handlers::new().on::<PollAccount, _, _>(async |_: PollAccount| Ok(json!({ "posts": 2 })));
+    world
+        .work_until(handlers, "the job is done", || async { queue.job(known).await.is_ok_and(|job| job.is_none()) })
+        .await;
+    let job = world.get(&path).await.json();
+    assert_eq!((&job["state"], &job["result"]), (&json!("done"), &json!({ "posts": 2 })), "{job}");
+    assert_eq!(job["attempt_history"][0]["outcome"], "succeeded", "{job}");
+    assert_eq!(seen(world.request(Method::DELETE, &path, Scope::Enqueue)).await.status, 409);
+
+    let lost = world.enqueue(&json!({ "kind": "poll_account", "payload": { "username": "b" } })).await.id();
+    sync(&world).await;
+    queue.drop_ended(&[lost.parse().expect("an id")]).await.expect("Redis answers");
+    let job = world.get(&format!("/api/v1/jobs/{lost}")).await.json();
+    assert_eq!(job["state"], "unknown", "nothing tells how it ended: {job}");
+    assert_eq!(world.get("/api/v1/jobs?state=unknown").await.status, 400);
+}
+
+#[tokio::test]
 async fn a_job_that_follows_from_another_is_among_its_children() {
     let world = World::start().await;
     let parent = world.enqueue(&json!({ "kind": "poll_accounts", "payload": {} })).await.id();

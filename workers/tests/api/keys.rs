@@ -82,6 +82,8 @@ async fn the_description_names_every_type_it_uses() {
         let pointer = path.trim_start_matches('#');
         assert!(document.pointer(pointer).is_some(), "{path} is not defined");
     }
+    let page = seen(world.bare(Method::GET, "/")).await;
+    assert!(page.text.contains("<h1>Perch API</h1>"), "/ leads to the documentation");
     let page = seen(world.bare(Method::GET, "/docs")).await;
     assert!(page.header("content-type").starts_with("text/html"));
     for (path, item) in document["paths"].as_object().expect("paths") {

@@ -9,8 +9,9 @@ use crate::{
     app::App,
     error::OpsError,
     format::{
-        table::{Listing, Tone, cell, cut, number, whole},
-        text::one_line,
+        line::{Line, Tone},
+        table::{Listing, cell, cut, number, whole},
+        text::count,
         time::{exact, from_now},
     },
     output::Output,
@@ -60,55 +61,57 @@ fn text(out: &Output, known: &Known, days: u32, now: DateTime<Utc>) -> Result<()
         Source::Operator => "added by an operator",
     };
     out.line(format_args!("{}  {from}", account.handle))?;
-    out.line(format_args!("state      {}", state(out, account, now)))?;
+    out.fact("state", state(account, now))?;
     if let (Some(by), Some(at)) = (&account.added_by, account.added_at) {
-        out.line(format_args!("added      {} by {}", exact(at, now), one_line(by)))?;
+        out.fact("added", format!("{} by {by}", exact(at, now)))?;
     }
     if let Some(note) = &account.note {
-        out.line(format_args!("note       {}", one_line(note)))?;
+        out.fact("note", note.as_str())?;
     }
-    out.line(format_args!("schedule   {}", schedule(account)))?;
+    out.fact("schedule", schedule(account))?;
     let age = humantime::format_duration(std::time::Duration::from_millis(account.max_age_ms));
     let (posts, pages) = (account.posts_per_poll, account.pages);
-    out.line(format_args!("reads      {posts} posts a page, up to {pages} pages, none older than {age}"))?;
-    out.line(format_args!("next poll  {}", account.next_poll.map_or_else(|| "-".to_owned(), |at| exact(at, now))))?;
+    let (posts, pages) = (count(posts, "post"), count(pages, "page"));
+    out.fact("reads", format!("{posts} a page, up to {pages}, none older than {age}"))?;
+    out.fact("next poll", account.next_poll.map_or_else(|| "-".to_owned(), |at| exact(at, now)))?;
     let last = account.last_poll.map_or_else(|| "never".to_owned(), |at| exact(at, now));
-    out.line(format_args!("last poll  {last}"))?;
+    out.fact("last poll", last)?;
     if let (Some(outcome), Some(error)) = (account.last_outcome, &account.last_error) {
-        let times = account.failures;
-        out.line(format_args!("           {} {times} times in a row: {}", outcome.as_str(), one_line(error)))?;
+        let times = count(account.failures, "time");
+        out.fact("", format!("{} {times} in a row: {error}", outcome.as_str()))?;
     }
-    out.line(format_args!("since_id   {}", account.since_id.as_ref().map_or("-", |id| id.as_str())))?;
-    out.line(format_args!("user id    {}", account.user_id.as_deref().unwrap_or("-")))?;
-    out.line(format_args!("\nlast {days} days, as far as the history goes back"))?;
-    out.line(format_args!("polls      {}", totals.polls))?;
+    out.fact("since_id", account.since_id.as_ref().map_or("-", |id| id.as_str()))?;
+    out.fact("user id", account.user_id.as_deref().unwrap_or("-"))?;
+    out.blank()?;
+    out.line(format_args!("last {}, as far as the history goes back", count(days, "day")))?;
+    out.fact("polls", totals.polls.to_string())?;
     let taken = [(totals.read, "read"), (totals.taken, "taken")].map(|(posts, word)| format!("{posts} {word}"));
     let skipped = totals.skipped.iter().map(|(reason, posts)| format!("{posts} {reason}"));
-    out.line(format_args!("posts      {}", taken.into_iter().chain(skipped).collect::<Vec<_>>().join(", ")))?;
-    out.line(format_args!("picks      {} named, {} of them first", totals.picks, totals.picks_first))?;
+    out.fact("posts", taken.into_iter().chain(skipped).collect::<Vec<_>>().join(", "))?;
+    out.fact("picks", format!("{} named, {} of them first", totals.picks, totals.picks_first))?;
     if polls.is_empty() {
         return Ok(());
     }
-    out.line("")?;
+    out.blank()?;
     out.table(&listing(polls, now))
 }
 
-fn state(out: &Output, account: &Watched, now: DateTime<Utc>) -> String {
+fn state(account: &Watched, now: DateTime<Utc>) -> Line {
     if let Some(at) = account.removed_at {
-        let by = account.removed_by.as_deref().map(|by| format!(" by {}", one_line(by))).unwrap_or_default();
-        return out.paint(Tone::Faint, &format!("removed {}{by}", exact(at, now)));
+        let by = account.removed_by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+        return Tone::Faint.line(format_args!("removed {}{by}", exact(at, now)));
     }
     if !account.watched {
-        return out.paint(Tone::Warn, "disabled");
+        return Tone::Warn.line("disabled");
     }
     match account.last_outcome {
-        Some(PollOutcome::Polled) | None => out.paint(Tone::Good, "watched"),
+        Some(PollOutcome::Polled) | None => Tone::Good.line("watched"),
         Some(outcome) => {
             let over = match account.passes_over {
                 0 => "tried again at the next tick".to_owned(),
-                ticks => format!("passed over for {ticks} ticks"),
+                ticks => format!("passed over for {}", count(ticks, "tick")),
             };
-            out.paint(Tone::Warn, &format!("watched, but {}; {over}", outcome.as_str()))
+            Tone::Warn.line(format_args!("watched, but {}; {over}", outcome.as_str()))
         }
     }
 }

@@ -4,11 +4,10 @@ use serde_json::json;
 
 use super::{filter::Filter, pages::Pages};
 use crate::{
-    app::{App, chosen, operator},
+    app::{App, chosen, known_kind, operator},
     commands::audit,
     error::OpsError,
     format::text::count,
-    output::confirm,
 };
 
 #[derive(Debug, clap::Args)]
@@ -24,8 +23,8 @@ pub struct Args {
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
-    let (settings, queues) = app.queues()?;
-    let queues = chosen(&queues, &args.filter.queue)?;
+    let (settings, all) = app.queues()?;
+    let queues = chosen(&all, &args.filter.queue)?;
     let began = Utc::now();
     let mut total = 0u64;
     for queue in &queues {
@@ -34,13 +33,18 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             total += page.len() as u64;
         }
     }
+    known_kind(&all, args.filter.kind.as_ref(), total)?;
     if args.dry_run || total == 0 {
         return app.out.answer(
             &json!({ "dry_run": args.dry_run, "matched": total, "discarded": 0 }),
-            format_args!("{} fit; none was removed", count(total, "dead letter")),
+            format_args!(
+                "{} {}; none was removed",
+                count(total, "dead letter"),
+                if total == 1 { "fits" } else { "fit" }
+            ),
         );
     }
-    confirm(&format!("This removes {} in {} for good", count(total, "dead letter"), settings.env), args.yes)?;
+    app.out.confirm(&format!("This removes {} in {} for good", count(total, "dead letter"), settings.env), args.yes)?;
     let by = operator();
     let bar = app.out.bar(total, "letters");
     let mut discarded = 0u64;

@@ -1,4 +1,7 @@
 //! Editing payloads with filters in the language of jq.
+//!
+//! A filter may loop for ever or take all memory, and nothing within a process can stop it. So this runs in a process of its own
+//! (`edit_process`), which has bounds.
 
 use jaq_core::{
     Compiler, Ctx, Vars, data,
@@ -6,6 +9,10 @@ use jaq_core::{
 };
 use jaq_json::Val;
 use serde_json::value::RawValue;
+
+/// What reads or writes something else than the payload, or ends the process.
+const REACHES_OUT: [&str; 8] =
+    ["env", "halt", "halt_error", "debug", "debug_empty", "stderr", "stderr_empty", "input_line_number"];
 
 /// An edit, ready to be applied to payloads.
 pub struct Edit {
@@ -18,10 +25,14 @@ impl Edit {
         let bad = |reason: String| format!("the edit {code:?} cannot be used: {reason}");
         let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
         let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+        let defs = defs.filter(|def| !REACHES_OUT.contains(&def.name));
+        let funs = funs.filter(|(name, ..)| !REACHES_OUT.contains(name));
         let arena = Arena::default();
-        let modules = Loader::new(defs).load(&arena, File { code, path: () }).map_err(|errors| {
+        let all = |errors: Vec<(_, load::Error<&str>)>| {
             bad(errors.into_iter().map(|(_, error)| unreadable(&error)).collect::<Vec<_>>().join("; "))
-        })?;
+        };
+        let modules = Loader::new(defs).load(&arena, File { code, path: () }).map_err(all)?;
+        load::import(&modules, |_| Err("files are not read".to_owned())).map_err(all)?;
         let filter = Compiler::default().with_funs(funs).compile(modules).map_err(|errors| {
             let undefined = errors.into_iter().flat_map(|(_, symbols)| symbols);
             bad(undefined
@@ -97,6 +108,29 @@ mod tests {
         for code in [".text = ", "(.a", ".a | nonsense", "$undefined"] {
             let error = edit(code, "{}").expect_err(code);
             assert!(error.contains(code) && !error.ends_with(": "), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_edit_sees_the_payload_and_nothing_else() {
+        for code in [
+            "env",
+            "env.PATH",
+            "$ENV",
+            "$ENV.PATH",
+            "input",
+            "inputs",
+            "halt",
+            "halt_error",
+            "debug",
+            "stderr",
+            "$__prog_args",
+        ] {
+            let error = edit(code, "{}").expect_err(code);
+            assert!(error.contains("is not known"), "{code}: {error}");
+        }
+        for code in ["import \"a\" as a; .", "include \"a\"; .", "import \"a\" as $a; ."] {
+            assert!(edit(code, "{}").is_err(), "{code}");
         }
     }
 

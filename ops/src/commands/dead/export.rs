@@ -8,9 +8,9 @@ use chrono::Utc;
 
 use super::{filter::Filter, list::as_json, pages::Pages};
 use crate::{
-    app::{App, chosen},
+    app::{App, chosen, known_kind},
     error::OpsError,
-    format::text::count,
+    format::text::{count, escaped_json},
 };
 
 #[derive(Debug, clap::Args)]
@@ -23,15 +23,15 @@ pub struct Args {
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
-    let (_, queues) = app.queues()?;
-    let queues = chosen(&queues, &args.filter.queue)?;
+    let (_, all) = app.queues()?;
+    let queues = chosen(&all, &args.filter.queue)?;
     let failed = |source: io::Error| match &args.output {
         Some(path) => OpsError::File { path: path.clone(), source },
         None => OpsError::Output(source),
     };
     let mut to: BufWriter<Box<dyn Write>> = BufWriter::new(match &args.output {
         Some(path) => Box::new(File::create_new(path).map_err(failed)?),
-        None => Box::new(io::stdout()),
+        None => Box::new(app.out.verbatim()),
     });
     let began = Utc::now();
     let mut written = 0u64;
@@ -39,12 +39,13 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         let mut pages = Pages::new(queue, &args.filter, began);
         while let Some(page) = pages.next().await? {
             for letter in &page {
-                writeln!(to, "{}", as_json(queue, letter)).map_err(failed)?;
+                writeln!(to, "{}", escaped_json(as_json(queue, letter).to_string())).map_err(failed)?;
             }
             written += page.len() as u64;
         }
     }
     to.flush().map_err(failed)?;
+    known_kind(&all, args.filter.kind.as_ref(), written)?;
     if let Some(path) = &args.output {
         app.out.note(format_args!("{} written to {}", count(written, "dead letter"), path.display()));
     }

@@ -41,7 +41,7 @@ impl Filter {
         let age = now - letter.died_at;
         let over = |limit: Duration| TimeDelta::from_std(limit).is_ok_and(|limit| age > limit);
         let needs_envelope = self.kind.is_some() || self.group.is_some();
-        let envelope = if needs_envelope { letter.decoded() } else { None };
+        let envelope = if needs_envelope { letter.salvaged() } else { None };
         (self.id.is_empty() || self.id.contains(&letter.id))
             && self.older_than.is_none_or(over)
             && !self.newer_than.is_some_and(over)
@@ -51,6 +51,11 @@ impl Filter {
                 .group
                 .as_ref()
                 .is_none_or(|group| envelope.as_ref().is_some_and(|e| e.group.as_ref() == Some(group)))
+    }
+
+    /// Whether it asks for every letter.
+    pub fn is_empty(&self) -> bool {
+        self.as_json().as_object().is_some_and(serde_json::Map::is_empty)
     }
 
     /// What was asked for, for the audit log.

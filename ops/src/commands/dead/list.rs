@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{filter::Filter, pages::Pages};
 use crate::{
-    app::{App, chosen},
+    app::{App, chosen, known_kind},
     error::OpsError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
@@ -37,6 +37,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             }
         }
     }
+    known_kind(&queues, args.filter.kind.as_ref(), letters.len() as u64)?;
     letters.sort_by_key(|(_, letter)| std::cmp::Reverse(letter.died_at));
     let is_more = letters.len() > limit;
     letters.truncate(limit);
@@ -48,10 +49,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     }
     let mut listing = Listing::new([whole("ID"), cut("KIND"), number("TRIES"), whole("DIED"), cut("ERROR")]);
     for (_, letter) in &letters {
-        let kind = letter.decoded().map_or_else(|| "unreadable".to_owned(), |envelope| envelope.kind.to_string());
         listing.row([
             cell(letter.id),
-            cell(kind),
+            cell(kind_of(letter)),
             cell(letter.attempts),
             cell(from_now(letter.died_at, now)),
             cell(letter.last_error()).tone(Tone::Bad),
@@ -64,12 +64,18 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     Ok(())
 }
 
+/// The kind of a letter, as far as its envelope can be read.
+pub fn kind_of(letter: &DeadLetter) -> String {
+    letter.salvaged().map_or_else(|| "unreadable".to_owned(), |envelope| envelope.kind.to_string())
+}
+
 /// A dead letter as JSON: its envelope parsed where that is possible.
 pub fn as_json(queue: &Queue, letter: &DeadLetter) -> Value {
     let envelope: Value = match &letter.envelope {
         Some(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())),
         None => Value::Null,
     };
+    let told = serde_json::to_value(letter).unwrap_or_default();
     json!({
         "id": letter.id,
         "queue": queue.name(),
@@ -79,7 +85,7 @@ pub fn as_json(queue: &Queue, letter: &DeadLetter) -> Value {
         "error": letter.last_error(),
         "cause": letter.cause(),
         "group": envelope.get("group"),
-        "errors": letter.errors,
+        "errors": told["errors"],
         "envelope": envelope,
     })
 }

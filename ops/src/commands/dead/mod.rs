@@ -2,6 +2,8 @@
 
 mod discard;
 mod edit;
+pub mod edit_process;
+mod editor;
 mod export;
 mod filter;
 mod list;

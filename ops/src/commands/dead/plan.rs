@@ -6,7 +6,8 @@ use perch_jobs::{JobId, JobTypes};
 use perch_queue::{DeadLetter, Envelope};
 use serde_json::{Value, value::RawValue};
 
-use super::edit::Edit;
+/// What makes a new payload of a payload, or says why it cannot.
+pub type Edit = Box<dyn Fn(&RawValue) -> Result<Box<RawValue>, String>>;
 
 /// What happens to the payloads on the way.
 pub enum Change {
@@ -30,7 +31,7 @@ impl Change {
     pub fn of(&self, letter: &DeadLetter, rules: Rules<'_>) -> Result<Option<Box<RawValue>>, String> {
         let payload = match self {
             Self::None => return Ok(None),
-            Self::Filter(edit) => edit.apply(&envelope(letter)?.payload)?,
+            Self::Filter(edit) => edit(&envelope(letter)?.payload)?,
             Self::ByHand(payloads) => match payloads.get(&letter.id) {
                 Some(payload) => payload.clone(),
                 None => return Ok(None),
@@ -42,7 +43,7 @@ impl Change {
 }
 
 fn envelope(letter: &DeadLetter) -> Result<Envelope, String> {
-    letter.decoded().ok_or_else(|| "its envelope cannot be read; discard it".to_owned())
+    letter.salvaged().ok_or_else(|| "its envelope cannot be read; discard it".to_owned())
 }
 
 fn check(envelope: &Envelope, payload: &RawValue, rules: Rules<'_>) -> Result<(), String> {
@@ -51,7 +52,10 @@ fn check(envelope: &Envelope, payload: &RawValue, rules: Rules<'_>) -> Result<()
         return Err(format!("the new payload is {size} bytes; the limit is {}", rules.max_payload_bytes));
     }
     let Some(job_type) = rules.types.get(envelope.kind.as_str()) else {
-        return Err(format!("its kind {} is not known to this release", envelope.kind));
+        return Err(format!(
+            "no release of this deployment knows its kind {}; discard it, and enqueue it as another",
+            envelope.kind
+        ));
     };
     job_type.check(payload).map(|_| ()).map_err(|error| format!("the new payload does not fit: {error}"))
 }
@@ -61,7 +65,7 @@ pub fn to_text(letters: &[DeadLetter]) -> String {
     let payloads: serde_json::Map<String, Value> = letters
         .iter()
         .filter_map(|letter| {
-            let payload = serde_json::from_str(letter.decoded()?.payload.get()).ok()?;
+            let payload = serde_json::from_str(letter.salvaged()?.payload.get()).ok()?;
             Some((letter.id.to_string(), payload))
         })
         .collect();
@@ -82,7 +86,7 @@ pub fn from_text(text: &str, letters: &[DeadLetter]) -> Result<BTreeMap<JobId, B
 mod tests {
     use chrono::Utc;
 
-    use super::*;
+    use super::{super::edit, *};
 
     fn letter(envelope: &str) -> DeadLetter {
         let now = Utc::now();
@@ -102,7 +106,8 @@ mod tests {
     fn change(letter: &DeadLetter, code: &str) -> Result<Option<String>, String> {
         let types = JobTypes::perch();
         let rules = Rules { types: &types, max_payload_bytes: 64 };
-        let change = Change::Filter(Edit::parse(code)?);
+        let edit = edit::Edit::parse(code)?;
+        let change = Change::Filter(Box::new(move |payload| edit.apply(payload)));
         change.of(letter, rules).map(|payload| payload.map(|payload| payload.get().to_owned()))
     }
 
@@ -121,6 +126,18 @@ mod tests {
         assert!(change(&letter("{"), ".").expect_err("unreadable").contains("discard"));
         let unknown = letter(r#"{"kind":"no_such_kind","max":1,"payload":{}}"#);
         assert!(change(&unknown, ".").expect_err("unknown").contains("no_such_kind"));
+    }
+
+    #[test]
+    fn a_letter_that_was_damaged_or_refused_is_repaired_by_an_edit() {
+        let whole =
+            Envelope::decode(poll(r#"{"username":"a"}"#).envelope.expect("it has one").as_bytes()).expect("readable");
+        let damaged = letter(&whole.encode().replace(r#""a""#, r#""b""#));
+        assert!(damaged.decoded().is_none() && damaged.needs_repair());
+        assert_eq!(change(&damaged, r#".username = "c""#), Ok(Some(r#"{"username":"c"}"#.to_owned())));
+        let refused = letter(r#"{"kind":"poll_account","max":1,"refused":"no JSON","payload":"{\"username\":\"a\"}"}"#);
+        assert_eq!(change(&refused, "fromjson"), Ok(Some(r#"{"username":"a"}"#.to_owned())));
+        assert!(to_text(&[damaged, refused]).contains("username"));
     }
 
     #[test]

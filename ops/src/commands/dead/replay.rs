@@ -9,18 +9,20 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    edit::Edit,
+    edit_process::EditProcess,
+    editor,
     filter::Filter,
+    list::kind_of,
     pages::Pages,
     plan::{Change, Rules, from_text, to_text},
 };
 use crate::{
-    app::{App, chosen, operator},
+    app::{App, chosen, known_kind, operator},
     commands::audit,
     error::OpsError,
     format::{
         table::{Listing, cell, cut, whole},
-        text::{count, one_line},
+        text::count,
         time::from_now,
     },
     parse::{rate::Rate, time::duration},
@@ -34,7 +36,10 @@ pub struct Args {
     /// Only show what would be brought back
     #[arg(long)]
     pub dry_run: bool,
-    /// Change each payload by a filter in the language of jq, such as '.text = "new"'
+    /// Do not ask, though no filter is given
+    #[arg(long)]
+    pub yes: bool,
+    /// Change each payload by a filter in the language of jq, such as '.text = "new"'; it sees the payload and nothing else
     #[arg(long, value_name = "FILTER")]
     pub edit: Option<String>,
     /// Change the payloads in the editor that VISUAL or EDITOR names
@@ -68,16 +73,22 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, queues) = app.queues()?;
     let scope = scope(args, &settings, &queues)?;
     let change = match (&args.edit, args.editor) {
-        (Some(code), _) => Change::Filter(Edit::parse(code).map_err(OpsError::Refused)?),
+        (Some(code), _) => by_filter(code, settings.engine.max_payload_bytes)?,
         (None, true) => by_hand(&scope).await?,
         (None, false) => Change::None,
     };
     let first_look = look(&scope, &change).await?;
+    known_kind(&queues, args.filter.kind.as_ref(), first_look.total)?;
     if !first_look.unfit.is_empty() {
         return refuse(app, &first_look);
     }
     if args.dry_run {
         return dry_run(app, &first_look);
+    }
+    // Whoever has had each of them in an editor has said which, and saved it.
+    if args.filter.is_empty() && !args.editor && first_look.total > 0 {
+        let letters = count(first_look.total, "dead letter");
+        app.out.confirm(&format!("This brings back {letters} in {}, whatever they died of", settings.env), args.yes)?;
     }
     let (outcomes, moved) = replay(app, &scope, &change, &settings, first_look.total).await;
     let concluded = conclude(app, first_look.total, &outcomes);
@@ -102,6 +113,8 @@ struct FirstLook {
     /// Those whose new payload cannot be used, and why.
     unfit: Vec<(DeadLetter, String)>,
     unfit_total: u64,
+    /// Those that come back with another payload only, and get none.
+    unrepaired: u64,
 }
 
 async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, OpsError> {
@@ -115,7 +128,9 @@ async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, OpsError>
                     return Ok(found);
                 }
                 found.total += 1;
-                match change.of(&letter, scope.rules) {
+                let changed = change.of(&letter, scope.rules);
+                found.unrepaired += u64::from(matches!(changed, Ok(None)) && letter.needs_repair());
+                match changed {
                     Ok(payload) if found.shown.len() < AT_HAND => {
                         let payload = payload.map(|payload| payload.get().to_owned());
                         found.shown.push((queue.clone(), letter, payload));
@@ -134,6 +149,11 @@ async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, OpsError>
     Ok(found)
 }
 
+fn by_filter(code: &str, max_bytes: usize) -> Result<Change, OpsError> {
+    let edit = EditProcess::start(code, max_bytes).map_err(OpsError::Refused)?;
+    Ok(Change::Filter(Box::new(move |payload| edit.apply(payload))))
+}
+
 async fn by_hand(scope: &Scope<'_>) -> Result<Change, OpsError> {
     let letters: Vec<DeadLetter> =
         look(scope, &Change::None).await?.shown.into_iter().map(|(_, letter, _)| letter).collect();
@@ -146,13 +166,7 @@ async fn by_hand(scope: &Scope<'_>) -> Result<Change, OpsError> {
             AT_HAND - 1
         )));
     }
-    let edited = dialoguer::Editor::new()
-        .extension(".json")
-        .edit(&to_text(&letters))
-        .map_err(|error| OpsError::Refused(format!("the editor failed: {error}; set EDITOR, or use --edit")))?;
-    let Some(text) = edited else {
-        return Err(OpsError::Refused("the editor was left without saving; nothing was brought back".into()));
-    };
+    let text = editor::edited(&to_text(&letters)).map_err(OpsError::Refused)?;
     from_text(&text, &letters).map(Change::ByHand).map_err(OpsError::Refused)
 }
 
@@ -163,7 +177,7 @@ fn refuse(app: &App, found: &FirstLook) -> Result<(), OpsError> {
         app.out.json(&json!({ "matched": found.total, "outcomes": {}, "refused": unfit }))?;
     }
     for (letter, reason) in found.unfit.iter().take(10) {
-        app.out.note(format_args!("{}: {}", letter.id, one_line(reason)));
+        app.out.note(format_args!("{}: {}", letter.id, reason));
     }
     Err(OpsError::Refused(format!(
         "{} of {} would not fit after the edit, so nothing was brought back",
@@ -182,7 +196,10 @@ fn dry_run(app: &App, found: &FirstLook) -> Result<(), OpsError> {
                 json!({ "id": letter.id, "queue": queue.name(), "error": letter.last_error(), "new_payload": payload })
             })
             .collect();
-        return app.out.json(&json!({ "dry_run": true, "matched": found.total, "letters": letters }));
+        let unrepaired = found.unrepaired;
+        return app
+            .out
+            .json(&json!({ "dry_run": true, "matched": found.total, "unrepaired": unrepaired, "letters": letters }));
     }
     if found.total > 0 {
         let now = Utc::now();
@@ -190,14 +207,23 @@ fn dry_run(app: &App, found: &FirstLook) -> Result<(), OpsError> {
         let last = if is_edited { "NEW PAYLOAD" } else { "ERROR" };
         let mut listing = Listing::new([whole("ID"), cut("KIND"), whole("DIED"), cut(last)]);
         for (_, letter, payload) in &found.shown {
-            let kind = letter.decoded().map_or_else(|| "unreadable".to_owned(), |envelope| envelope.kind.to_string());
             let last = payload.as_deref().unwrap_or_else(|| letter.last_error());
-            listing.row([cell(letter.id), cell(kind), cell(from_now(letter.died_at, now)), cell(last)]);
+            listing.row([cell(letter.id), cell(kind_of(letter)), cell(from_now(letter.died_at, now)), cell(last)]);
         }
         app.out.table(&listing)?;
     }
-    app.out.line(format_args!("{} would be brought back; nothing was changed", count(found.total, "dead letter")))
+    let back = count(found.total - found.unrepaired, "dead letter");
+    let left = match found.unrepaired {
+        0 => String::new(),
+        n => format!(", {n} would be left: {UNREPAIRED}"),
+    };
+    app.out.line(format_args!("{back} would be brought back{left}; nothing was changed"))
 }
+
+const UNREPAIRED: &str =
+    "damaged or refused, repair their payloads with --editor or --edit ('--edit .' takes them as they are)";
+const UNREPAIRED_LEFT: &str =
+    "left: damaged or refused; repair their payloads with --editor or --edit ('--edit .' takes them as they are)";
 
 type Outcomes = BTreeMap<Replayed, u64>;
 
@@ -335,7 +361,7 @@ fn conclude(app: &App, matched: u64, outcomes: &Outcomes) -> Result<(), OpsError
             (Replayed::Gone, "not in the dead letters any more"),
             (Replayed::Changed, "changed in the meantime; look again"),
             (Replayed::Conflict, "left: a newer job holds the unique key"),
-            (Replayed::Unreadable, "left: the envelope cannot be read; discard it"),
+            (Replayed::Unreadable, UNREPAIRED_LEFT),
         ] {
             if of(outcome) > 0 {
                 app.out.line(format_args!("{} {why}", of(outcome)))?;

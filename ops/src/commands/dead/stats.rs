@@ -5,13 +5,13 @@ use perch_jobs::{JobId, QueueName};
 use perch_queue::DeadLetter;
 use serde::Serialize;
 
-use super::{filter::Filter, pages::Pages};
+use super::{filter::Filter, list::kind_of, pages::Pages};
 use crate::{
-    app::{App, chosen},
+    app::{App, chosen, known_kind},
     error::OpsError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
-        text::{count, cut as shortened, wrapped},
+        text::count,
         time::from_now,
     },
 };
@@ -50,6 +50,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         }
     }
     let causes = grouped.sorted();
+    known_kind(&queues, args.filter.kind.as_ref(), causes.len() as u64)?;
     let limit = args.limit.unwrap_or(if app.out.is_json() { usize::MAX } else { SHOWN });
     let shown = &causes[..causes.len().min(limit)];
     if app.out.is_json() {
@@ -58,11 +59,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if causes.is_empty() {
         return app.out.line("there is no such dead letter");
     }
-    app.out.line(text(shown, app.out.width(), app.out.colour()))?;
+    app.out.table(&listing(shown))?;
     let total: u64 = causes.iter().map(|cause| cause.count).sum();
     let more = match causes.len() - shown.len() {
         0 => String::new(),
-        n => format!("; {n} causes are not shown (--limit)"),
+        n => format!("; {} not shown (--limit)", count(n, "cause")),
     };
     app.out.note(format_args!("{} of {}{more}", count(total, "dead letter"), count(causes.len() as u64, "cause")));
     Ok(())
@@ -70,11 +71,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 
 /// Causes that are shown unless more are asked for.
 const SHOWN: usize = 20;
-/// Where the text of a cause begins.
-const INDENT: usize = 7;
+/// Lines of a cause on a terminal.
+const LINES: usize = 3;
 
 /// A row for each cause, and under it the cause itself, which says too much for a column.
-fn text(causes: &[Cause], width: usize, colour: bool) -> String {
+fn listing(causes: &[Cause]) -> Listing {
     let now = Utc::now();
     let mut listing = Listing::new([number("COUNT"), whole("QUEUE"), cut("KINDS"), whole("FIRST"), whole("LAST")]);
     for cause in causes {
@@ -85,16 +86,9 @@ fn text(causes: &[Cause], width: usize, colour: bool) -> String {
             cell(from_now(cause.first, now)),
             cell(from_now(cause.last, now)),
         ]);
+        listing.below(cause.cause.as_str(), LINES);
     }
-    let table = listing.render(width, colour);
-    let mut rows = table.lines().map(str::to_owned);
-    let mut lines: Vec<String> = rows.next().into_iter().collect();
-    for (row, cause) in rows.zip(causes) {
-        lines.push(row);
-        let of_cause = wrapped(&cause.cause, width.saturating_sub(INDENT));
-        lines.extend(of_cause.iter().take(3).map(|line| format!("{:INDENT$}{}", "", shortened(line, width - INDENT))));
-    }
-    lines.join("\n")
+    listing
 }
 
 /// The causes of some dead letters, the most frequent first.
@@ -130,7 +124,7 @@ impl Grouped {
         if letter.died_at > group.last {
             (group.last, group.example) = (letter.died_at, letter.id);
         }
-        group.kinds.insert(letter.decoded().map_or_else(|| "unreadable".to_owned(), |e| e.kind.to_string()));
+        group.kinds.insert(kind_of(letter));
     }
 
     fn sorted(self) -> Vec<Cause> {

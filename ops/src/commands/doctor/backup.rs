@@ -12,10 +12,7 @@ use super::check::Check;
 use crate::{
     app::store,
     error::{OpsError, chain},
-    format::{
-        text::{count, printable},
-        time::from_now,
-    },
+    format::{text::count, time::from_now},
 };
 
 const POSTGRES: &str = "Postgres backups";
@@ -67,7 +64,7 @@ async fn unreadable(store: &Store, queues: &[QueueName], retention: Duration) ->
         let is_bad = |envelope: &str| Envelope::decode(envelope.as_bytes()).is_err();
         unreadable.envelopes += some.jobs.iter().filter(|job| is_bad(&job.restore.envelope)).count() as u64;
         unreadable.rows += some.unreadable.len() as u64;
-        let first = some.unreadable.first().map(|job| format!("{}: {}", printable(&job.id), printable(&job.reason)));
+        let first = some.unreadable.first().map(|job| format!("{}: {}", &job.id, &job.reason));
         unreadable.row = unreadable.row.or(first);
         match some.next {
             Some(last) => after = Some(last),

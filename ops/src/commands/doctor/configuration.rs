@@ -6,13 +6,13 @@ use perch_base::Settings;
 use perch_jobs::{JobTypes, QueueName};
 
 use super::check::Check;
+use crate::process::posts_are;
 
 /// Findings about the configuration alone.
 pub fn checks(settings: &Settings) -> Vec<Check> {
-    let posts = if settings.live_posts { "posts are sent" } else { "posts are simulated" };
     let mut checks = vec![Check::ok(
         "configuration",
-        format!("{} is valid, keys under {}, {posts}", settings.env, settings.env.prefix()),
+        format!("{} is valid, keys under {}, posts are {}", settings.env, settings.env.prefix(), posts_are(settings)),
     )];
     checks.push(queues(settings));
     checks.extend(cron(settings));

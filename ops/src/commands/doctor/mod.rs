@@ -5,6 +5,7 @@ mod bots;
 mod brake;
 mod check;
 mod configuration;
+mod envelopes;
 mod models;
 mod postgres;
 mod recovery;
@@ -19,19 +20,23 @@ use crate::{
     app::App,
     error::{OpsError, chain},
     format::{
-        table::Tone,
-        text::{count, wrapped},
+        line::{Line, Tone},
+        text::count,
     },
 };
 
 pub use self::redis::warn_at_start;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Read every job in Redis too, and compare it with its checksum; takes some seconds for a million
+    #[arg(long)]
+    pub deep: bool,
+}
 
-pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let conclusions = Conclusions { well: "all is well", works: "it works", fails: "before it works" };
-    report(app, &looked_at(app, all).await, &conclusions)
+    report(app, &looked_at(app, async |settings: &Settings| all(settings, args.deep).await).await, &conclusions)
 }
 
 /// What a list of findings comes to, in words.
@@ -65,16 +70,17 @@ pub fn report(app: &App, checks: &[Check], conclusions: &Conclusions) -> Result<
         for check in checks {
             show(app, check)?;
         }
+        app.out.blank()?;
         app.out.line(match (failed, warned) {
-            (0, 0) => format!("\n{}", conclusions.well),
-            (0, n) => format!("\n{}; {} to look at", conclusions.works, count(n as u64, "thing")),
-            (n, _) => format!("\n{} to mend {}", count(n as u64, "thing"), conclusions.fails),
+            (0, 0) => conclusions.well.to_owned(),
+            (0, n) => format!("{}; {} to look at", conclusions.works, count(n as u64, "thing")),
+            (n, _) => format!("{} to mend {}", count(n as u64, "thing"), conclusions.fails),
         })?;
     }
     if failed == 0 { Ok(()) } else { Err(OpsError::Reported) }
 }
 
-async fn all(settings: &Settings) -> Vec<Check> {
+async fn all(settings: &Settings, is_deep: bool) -> Vec<Check> {
     let mut checks = configuration::checks(settings);
     let (redis, postgres) = tokio::join!(redis::checks(settings), postgres::checks(settings));
     let is_up = !redis.iter().chain(&postgres).any(|check| check.level == Level::Fail);
@@ -87,6 +93,9 @@ async fn all(settings: &Settings) -> Vec<Check> {
         checks.extend(recovery::checks(settings).await);
         checks.push(backup::postgres(settings).await.unwrap_or_else(|away| away));
         checks.push(backup::ledger(settings).await);
+        if is_deep {
+            checks.push(envelopes::check(settings).await);
+        }
     }
     checks
 }
@@ -110,14 +119,8 @@ fn show(app: &App, check: &Check) -> Result<(), OpsError> {
         Level::Warn => ("warn", Tone::Warn),
         Level::Fail => ("FAIL", Tone::Bad),
     };
-    let word = app.out.paint(tone, &format!("{word:<4}"));
-    let mut lines = wrapped(&check.found, app.out.width().saturating_sub(25)).into_iter();
-    app.out.line(format_args!("{word}  {:<17}  {}", check.name, lines.next().unwrap_or_default()))?;
-    for line in lines {
-        app.out.line(format_args!("{:25}{line}", ""))?;
-    }
-    for line in check.mend.iter().flat_map(|mend| wrapped(&format!("-> {mend}"), app.out.width().saturating_sub(25))) {
-        app.out.line(format_args!("{:25}{line}", ""))?;
-    }
-    Ok(())
+    let head = tone.line(format_args!("{word:<4}")).then(format_args!("  {:<17}  ", check.name));
+    app.out.hanging(&head, 25, check.found.as_str())?;
+    let Some(mend) = &check.mend else { return Ok(()) };
+    app.out.hanging(&Line::new(format_args!("{:25}", "")), 25, format!("-> {mend}"))
 }

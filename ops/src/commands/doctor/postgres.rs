@@ -5,7 +5,7 @@ use perch_base::{Environment, Settings};
 use perch_store::{Durability, Hearing, OwnRole, SchemaState, ServerInfo, Store, StoreError, schema_version};
 
 use super::check::{Check, clock};
-use crate::{app::store, error::chain, format::text::printable};
+use crate::{app::store, error::chain};
 
 /// Findings about the Postgres of these settings.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
@@ -25,6 +25,7 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
         ],
         Err(error) => vec![Check::fail("Postgres", chain(&error)).mend(REACH)],
     };
+    checks.extend(writes(store.try_to_write().await));
     checks.push(schema(&store).await);
     checks.extend(role(&store, settings.env).await);
     checks.extend(pooler(&store).await);
@@ -39,6 +40,23 @@ async fn server(store: &Store) -> Result<(ServerInfo, i64), StoreError> {
     let here = before + (Utc::now() - before) / 2;
     let ahead_ms = (server.clock - here).num_milliseconds();
     Ok((server, ahead_ms))
+}
+
+/// Whether it takes what is written, which it does not with a full disk, or as a standby.
+fn writes(tried: Result<(), StoreError>) -> Option<Check> {
+    const NAME: &str = "Postgres writes";
+    match tried {
+        Ok(()) => Some(Check::ok(NAME, "it takes what is written")),
+        // A role may be kept from temporary tables, and write all the same.
+        Err(StoreError::Forbidden { .. }) => None,
+        Err(error) if error.is_disk_full() => Some(Check::fail(NAME, "its disk is full: nothing is written").mend(
+            "enlarge the disk, or remove what is not of Postgres: never files of its data folder or of pg_wal. A replication slot \
+             that nobody reads (pg_replication_slots) or a failing archive_command keeps WAL. Until then jobs of ledger queues are \
+             refused, others run, and what is to be recorded waits in Redis, whose memory grows: see its figure here. Nothing has to \
+             be started again",
+        )),
+        Err(error) => Some(Check::fail(NAME, chain(&error)).mend("see the log of Postgres")),
+    }
 }
 
 /// What a crash takes with it.
@@ -82,7 +100,7 @@ async fn role(store: &Store, env: Environment) -> Vec<Check> {
 const ROLE: &str = "Postgres role";
 
 fn judge_role(own: &OwnRole, env: Environment, unbound: &[String]) -> Check {
-    let role = printable(&own.role);
+    let role = &own.role;
     let bound = own.bound_to.join(", ");
     if !own.bound_to.is_empty() && !own.bound_to.iter().any(|bound| bound == env.as_str()) {
         return Check::fail(ROLE, format!("{role} is bound to {bound}, so it sees nothing of {env}"))
@@ -95,13 +113,13 @@ fn judge_role(own: &OwnRole, env: Environment, unbound: &[String]) -> Check {
     if others.is_empty() {
         return Check::ok(ROLE, format!("{role}, which is bound to no environment"));
     }
-    Check::info(ROLE, format!("bound to no environment, though other roles are: {}", printable(&others.join(", "))))
+    Check::info(ROLE, format!("bound to no environment, though other roles are: {}", &others.join(", ")))
         .mend("bind those that need one environment alone: `perch roles bind ROLE`")
 }
 
 fn judge_schema(own: &OwnRole) -> Check {
     const NAME: &str = "Postgres schema";
-    let schema = printable(&own.schema);
+    let schema = &own.schema;
     if own.anybody_creates {
         return Check::warn(
             NAME,

@@ -20,10 +20,57 @@ struct Facts {
     append_only: Option<bool>,
     snapshots: Option<bool>,
     policy: Option<String>,
-    max_memory: Option<u64>,
+    /// Of the server that has the least left, where there are several.
+    memory: Memory,
     last_save_failed: bool,
     /// When the append-only file is written through to the disk: always, everysec, no.
     fsync: Option<String>,
+}
+
+/// The memory of a Redis, in bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Memory {
+    used: Option<u64>,
+    /// `maxmemory`; 0 when there is no bound.
+    bound: Option<u64>,
+    /// Of its machine.
+    machine: Option<u64>,
+}
+
+impl Memory {
+    fn of(info: &BTreeMap<String, String>) -> Self {
+        let get = |name: &str| info.get(name).and_then(|value| value.parse().ok());
+        Self { used: get("used_memory"), bound: get("maxmemory"), machine: get("total_system_memory") }
+    }
+
+    /// What there is for it: its bound, or all that its machine has.
+    fn room(self) -> Option<u64> {
+        self.bound.filter(|bound| *bound > 0).or(self.machine.filter(|machine| *machine > 0))
+    }
+
+    fn percent(self) -> Option<u64> {
+        Some(self.used?.saturating_mul(100) / self.room()?)
+    }
+
+    fn said(self) -> Option<String> {
+        let (used, percent) = (mebibytes(self.used?), self.percent());
+        Some(match (self.bound, self.room(), percent) {
+            (Some(0) | None, Some(machine), Some(percent)) => {
+                format!("{used} used, without a bound: {percent} % of the {} of its machine", mebibytes(machine))
+            }
+            (_, Some(bound), Some(percent)) => format!("{percent} % of {} used", mebibytes(bound)),
+            _ => format!("{used} used"),
+        })
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes / (1024 * 1024 / 10);
+    if tenths >= 10_240 {
+        format!("{}.{} GiB", tenths / 10_240, tenths % 10_240 / 1_024)
+    } else {
+        format!("{}.{} MiB", tenths / 10, tenths % 10)
+    }
 }
 
 /// Findings about the Redis of these settings.
@@ -69,17 +116,23 @@ pub async fn warn_at_start(redis: &Redis) {
 }
 
 async fn facts(redis: &Redis) -> Facts {
-    let mut said = BTreeMap::new();
+    let (mut said, mut fullest) = (BTreeMap::new(), Memory::default());
     for section in ["server", "memory", "persistence"] {
         let mut info = redis::cmd("INFO");
         info.arg(section);
         if let Ok(value) = redis.cmd::<Value>("read INFO", &info).await {
             for text in texts(&value) {
-                read_info(&text, &mut said);
+                let mut of_one = BTreeMap::new();
+                read_info(&text, &mut of_one);
+                let memory = Memory::of(&of_one);
+                if memory.used.is_some() && memory.percent() >= fullest.percent() {
+                    fullest = memory;
+                }
+                said.extend(of_one);
             }
         }
     }
-    for name in ["appendonly", "appendfsync", "save", "maxmemory-policy", "maxmemory"] {
+    for name in ["appendonly", "appendfsync", "save", "maxmemory-policy"] {
         let mut get = redis::cmd("CONFIG");
         get.arg("GET").arg(name);
         // Managed Redis often forbids CONFIG; INFO says most of it too.
@@ -92,7 +145,7 @@ async fn facts(redis: &Redis) -> Facts {
             }
         }
     }
-    judge(&said)
+    Facts { memory: fullest, ..judge(&said) }
 }
 
 fn judge(said: &BTreeMap<String, String>) -> Facts {
@@ -102,7 +155,7 @@ fn judge(said: &BTreeMap<String, String>) -> Facts {
         append_only: get("config:appendonly").map(|v| v == "yes").or_else(|| get("aof_enabled").map(|v| v == "1")),
         snapshots: get("config:save").map(|v| !v.trim().is_empty()),
         policy: get("config:maxmemory-policy").or_else(|| get("maxmemory_policy")).map(str::to_owned),
-        max_memory: get("config:maxmemory").or_else(|| get("maxmemory")).and_then(|v| v.parse().ok()),
+        memory: Memory::of(said),
         last_save_failed: ["rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status"]
             .iter()
             .any(|name| get(name) == Some("err")),
@@ -166,20 +219,40 @@ fn persistence(facts: &Facts) -> Check {
     }
 }
 
+/// From here on an operator should act; a Redis that is full refuses new jobs.
+const NEARLY_FULL: u64 = 80;
+const FULL: u64 = 97;
+
 fn eviction(facts: &Facts) -> Check {
     const NAME: &str = "Redis memory";
-    let mend = "set the policy: CONFIG SET maxmemory-policy noeviction, and the same in redis.conf";
-    let bounded = facts.max_memory != Some(0);
+    let policy = "set the policy: CONFIG SET maxmemory-policy noeviction, and the same in redis.conf";
+    let room = "raise maxmemory (CONFIG SET maxmemory, and the same in redis.conf) or give it a larger machine; what fills it shows in \
+                `perch queues`: jobs that wait, dead letters (`perch dead stats`), and events that wait for Postgres (sync, below)";
+    let figure = facts.memory.said();
+    let with_figure =
+        |text: &str| figure.as_ref().map_or_else(|| text.to_owned(), |figure| format!("{figure}; {text}"));
+    let is_bounded = facts.memory.bound != Some(0);
     match facts.policy.as_deref() {
-        Some("noeviction") => Check::ok(NAME, "noeviction: when it is full it refuses new jobs and keeps the others"),
-        Some(policy) if bounded => {
-            Check::fail(NAME, format!("the policy {policy} throws jobs away when the memory is full")).mend(mend)
+        Some(word) if word != "noeviction" && is_bounded => {
+            let text = format!("the policy {word} throws jobs away when the memory is full");
+            return Check::fail(NAME, with_figure(&text)).mend(policy);
         }
-        Some(policy) => {
-            Check::warn(NAME, format!("the policy {policy} would throw jobs away as soon as maxmemory is set"))
-                .mend(mend)
+        Some(word) if word != "noeviction" => {
+            let text = format!("the policy {word} would throw jobs away as soon as maxmemory is set");
+            return Check::warn(NAME, with_figure(&text)).mend(policy);
         }
-        None => Check::info(NAME, "it does not say its eviction policy")
+        _ => {}
+    }
+    let when_full = if is_bounded {
+        "when it is full it refuses new jobs and keeps the others"
+    } else {
+        "when its machine has none left, the system may end it"
+    };
+    match facts.memory.percent() {
+        Some(FULL..) => Check::fail(NAME, with_figure(&format!("it is full: {when_full}"))).mend(room),
+        Some(NEARLY_FULL..) => Check::warn(NAME, with_figure(&format!("it is nearly full: {when_full}"))).mend(room),
+        _ if facts.policy.is_some() => Check::ok(NAME, with_figure(&format!("noeviction: {when_full}"))),
+        _ => Check::info(NAME, with_figure("it does not say its eviction policy"))
             .mend("see that it is noeviction where this Redis is managed"),
     }
 }
@@ -226,7 +299,7 @@ mod tests {
             ("config:appendonly", "no"),
             ("config:save", ""),
             ("config:maxmemory-policy", "allkeys-lru"),
-            ("config:maxmemory", "1048576"),
+            ("maxmemory", "1048576"),
         ]);
         assert_eq!((persistence(&careless).level, eviction(&careless).level), (Level::Warn, Level::Fail));
         let careful = said(&[("config:appendonly", "yes"), ("config:maxmemory-policy", "noeviction")]);
@@ -249,6 +322,30 @@ mod tests {
             let well = said(&[("config:appendonly", "yes"), ("config:appendfsync", fsync)]);
             assert_eq!(persistence(&well).level, Level::Ok, "{fsync}");
         }
+    }
+
+    #[test]
+    fn the_memory_is_told_with_its_figures_and_from_four_fifths_on_it_is_a_warning() {
+        let with = |used: &str, bound: &str| {
+            let facts = said(&[
+                ("maxmemory_policy", "noeviction"),
+                ("used_memory", used),
+                ("maxmemory", bound),
+                ("total_system_memory", "8589934592"),
+            ]);
+            let check = eviction(&facts);
+            (check.level, check.found)
+        };
+        let half = with("536870912", "1073741824");
+        assert!(half.0 == Level::Ok && half.1.starts_with("50 % of 1.0 GiB used"), "{half:?}");
+        assert_eq!(with("900000000", "1073741824").0, Level::Warn);
+        assert_eq!(with("1073741824", "1073741824").0, Level::Fail);
+        let unbounded = with("209715200", "0");
+        assert!(
+            unbounded.0 == Level::Ok && unbounded.1.contains("200.0 MiB used, without a bound: 2 %"),
+            "{unbounded:?}"
+        );
+        assert_eq!(with("8000000000", "0").0, Level::Warn);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     error::OpsError,
     format::{
-        table::{Listing, Tone, cell, cut, whole},
+        table::{Listing, Tone, cell, cut, key, whole},
         time::from_now,
     },
     parse::time::duration,
@@ -62,12 +62,12 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 
 fn listing(effects: &[StoredEffect], now: DateTime<Utc>) -> Listing {
     let mut listing = Listing::new([
-        cut("KEY"),
+        key("KEY"),
         whole("KIND"),
         cut("ACCOUNT"),
         whole("STATE"),
         whole("WHEN"),
-        cut("EXTERNAL ID"),
+        key("EXTERNAL ID"),
         cut("ERROR"),
     ]);
     for effect in effects {

@@ -12,7 +12,6 @@ use crate::{
     commands::audit,
     error::OpsError,
     format::{text::one_line, time::short},
-    output::confirm,
 };
 
 #[derive(Debug, clap::Args)]
@@ -47,7 +46,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         return Err(confirmed_already(&effect));
     }
     let resolution = resolution(args, &effect)?;
-    confirm(&question(args, &effect, &settings), args.yes)?;
+    app.out.confirm(&question(args, &effect, &settings), args.yes)?;
     match store.effects().resolve(&args.key, &resolution, &operator(), &args.reason).await? {
         Resolved::Done(effect) => done(app, args, &settings, &effect).await,
         Resolved::AlreadyConfirmed(effect) => Err(confirmed_already(&effect)),

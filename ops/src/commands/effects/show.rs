@@ -9,10 +9,7 @@ use super::{not_there, tone};
 use crate::{
     app::{App, queues},
     error::{OpsError, chain},
-    format::{
-        text::{one_line, printable, wrapped},
-        time::exact,
-    },
+    format::{line::Line, text::one_line, time::exact},
     output::Output,
 };
 
@@ -77,28 +74,24 @@ async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffec
 fn text(out: &Output, known: &Known) -> Result<(), OpsError> {
     let now = Utc::now();
     let Known { effect, history, job } = known;
-    out.line(format_args!("{}  {} as {}", one_line(&effect.key), one_line(&effect.kind), one_line(&effect.account)))?;
-    out.line(format_args!("state      {}", out.paint(tone(effect.state), effect.state.as_str())))?;
-    out.line(format_args!("claimed    {}", exact(effect.created_at, now)))?;
-    out.line(format_args!(
-        "permit     {}, given {} to attempt {} of {}",
-        effect.fence,
-        exact(effect.intended_at, now),
-        effect.attempt,
-        one_line(&effect.holder)
-    ))?;
+    out.line(format_args!("{}  {} as {}", effect.key, effect.kind, effect.account))?;
+    out.fact("state", tone(effect.state).line(effect.state.as_str()))?;
+    out.fact("claimed", exact(effect.created_at, now))?;
+    let (given, attempt) = (exact(effect.intended_at, now), effect.attempt);
+    out.fact("permit", format!("{}, given {given} to attempt {attempt} of {}", effect.fence, effect.holder))?;
     if let Some(at) = effect.settled_at {
-        out.line(format_args!("settled    {}", exact(at, now)))?;
+        out.fact("settled", exact(at, now))?;
     }
     let external = effect.external_id.as_deref().map(|id| ("id", id.to_owned()));
     let answer = effect.response.as_ref().map(|response| ("answer", response.to_string()));
     let error = effect.error.as_ref().map(|error| ("error", error.clone()));
     for (name, value) in [external, answer, error].into_iter().flatten() {
-        paragraph(out, name, &value)?;
+        out.fact(name, value)?;
     }
-    out.line(format_args!("job        {}  {}", effect.job_id, state_of(job)))?;
+    out.fact("job", Line::new(effect.job_id).then("  ").then(state_of(job)))?;
     if !history.is_empty() {
-        out.line("\nhistory")?;
+        out.blank()?;
+        out.line("history")?;
         for event in history {
             one_event(out, event, now)?;
         }
@@ -113,15 +106,7 @@ fn state_of(job: &Job) -> String {
         (None, None) => return "of which nothing is known".to_owned(),
     };
     let kind = job.postgres.as_ref().and_then(|record| record.kind.as_deref()).unwrap_or("job");
-    format!("{} {state}", one_line(kind))
-}
-
-fn paragraph(out: &Output, name: &str, value: &str) -> Result<(), OpsError> {
-    let lines = wrapped(&printable(value), 68);
-    for (at, line) in lines.iter().enumerate() {
-        out.line(format_args!("{:<10} {line}", if at == 0 { name } else { "" }))?;
-    }
-    Ok(())
+    format!("{kind} {state}")
 }
 
 fn one_event(out: &Output, event: &EffectEvent, now: DateTime<Utc>) -> Result<(), OpsError> {
@@ -130,13 +115,9 @@ fn one_event(out: &Output, event: &EffectEvent, now: DateTime<Utc>) -> Result<()
         (None, Some(holder), Some(attempt)) => format!("by attempt {attempt} of {holder}"),
         _ => String::new(),
     };
-    out.line(format_args!("  {:<10} {}  {}", event.event.as_str(), exact(event.at, now), one_line(&by)))?;
-    for line in wrapped(&printable(&said(&event.details)), 66) {
-        if !line.is_empty() {
-            out.line(format_args!("             {line}"))?;
-        }
-    }
-    Ok(())
+    out.line(format_args!("  {:<10} {}  {by}", event.event.as_str(), exact(event.at, now)))?;
+    let details = said(&event.details);
+    if details.is_empty() { Ok(()) } else { out.hanging(&Line::new(format_args!("{:13}", "")), 13, details) }
 }
 
 /// The details of an event: names and values, those that say nothing left out.
@@ -157,12 +138,17 @@ fn advice(out: &Output, effect: &StoredEffect, job: &Job) -> Result<(), OpsError
     let runs_again = job.redis.as_ref().is_some_and(|view| view.state != perch_queue::JobState::Dead);
     match (is_open, runs_again) {
         (false, _) => Ok(()),
-        (true, true) => out.line("\nits job runs again and asks first; there is nothing to do"),
-        (true, false) => out.line(format_args!(
-            "\nlook outside whether it happened, then settle it:\n  perch effects resolve {0} --confirmed --id ID --reason \
-             TEXT\n  perch effects resolve {0} --not-done --reason TEXT",
-            quoted(&effect.key)
-        )),
+        (true, true) => {
+            out.blank()?;
+            out.line("its job runs again and asks first; there is nothing to do")
+        }
+        (true, false) => {
+            let key = quoted(&effect.key);
+            out.blank()?;
+            out.line("look outside whether it happened, then settle it:")?;
+            out.line(format_args!("  perch effects resolve {key} --confirmed --id ID --reason TEXT"))?;
+            out.line(format_args!("  perch effects resolve {key} --not-done --reason TEXT"))
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
     app::App,
     error::OpsError,
     format::{
-        table::{Listing, Tone, cell, compact, number, whole},
+        line::{Line, Tone},
+        table::{Listing, cell, compact, number, whole},
         text::{count, one_line, thousands},
     },
 };
@@ -145,13 +146,14 @@ impl Report {
         for wrong in &self.wrong {
             app.out.line(format_args!("{}  {}", wrong.id, one_line(&wrong.text)))?;
             match (&wrong.given, &wrong.error) {
-                (Some(given), _) => app.out.line(format_args!("  given     {}", one_line(&shown(given))))?,
+                (Some(given), _) => app.out.line(format_args!("  given     {}", shown(given)))?,
                 (None, error) => {
                     let error = one_line(error.as_deref().unwrap_or_default());
-                    app.out.line(format_args!("  {}  {error}", app.out.paint(Tone::Bad, "no answer")))?;
+                    app.out.styled(&Line::new("  ").toned(Tone::Bad, "no answer").then("  ").then(error))?;
                 }
             }
-            app.out.line(format_args!("  expected  {}\n", shown(&wrong.expected)))?;
+            app.out.line(format_args!("  expected  {}", shown(&wrong.expected)))?;
+            app.out.blank()?;
         }
         Ok(())
     }

@@ -1,8 +1,13 @@
+use clap::ValueEnum;
+use perch_base::Settings;
 use perch_jobs::JobId;
-use perch_queue::{Cancellation, Queue};
+use perch_queue::{Cancellation, JobState, Queue, Queues};
 use serde_json::json;
 
-use super::{find, not_there};
+use super::{
+    bulk::{Bulk, Deed},
+    find, ids_or_filter, not_there,
+};
 use crate::{
     app::{App, operator},
     commands::audit,
@@ -12,17 +17,43 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The jobs
-    #[arg(required = true, value_parser = job_id, value_name = "ID")]
+    /// The jobs; or say with the options below which ones
+    #[arg(value_parser = job_id, value_name = "ID")]
     pub ids: Vec<JobId>,
+    /// Only in these states; all of them when it is left out
+    #[arg(long, value_enum)]
+    pub state: Vec<Live>,
+    #[command(flatten)]
+    pub bulk: Bulk,
     /// Why, for the history of the job
     #[arg(long, default_value = "cancelled on the command line")]
     pub reason: String,
 }
 
+/// Where a job is that can be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Live {
+    Waiting,
+    Delayed,
+    Running,
+}
+
+impl From<Live> for JobState {
+    fn from(state: Live) -> Self {
+        match state {
+            Live::Waiting => Self::Waiting,
+            Live::Delayed => Self::Delayed,
+            Live::Running => Self::Running,
+        }
+    }
+}
+
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, queues) = app.queues()?;
     let by = operator();
+    if ids_or_filter(&args.ids, args.bulk.is_given() || !args.state.is_empty())? {
+        return many(app, &settings, &queues, args, &by).await;
+    }
     let mut answers = Vec::new();
     let mut refused = false;
     for &id in &args.ids {
@@ -53,4 +84,24 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         app.out.json(&answers)?;
     }
     if refused { Err(OpsError::Reported) } else { Ok(()) }
+}
+
+async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args, by: &str) -> Result<(), OpsError> {
+    const ALL: [Live; 3] = [Live::Waiting, Live::Delayed, Live::Running];
+    let chosen = if args.state.is_empty() { ALL.to_vec() } else { args.state.clone() };
+    let states: Vec<JobState> = chosen.into_iter().map(JobState::from).collect();
+    let words: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+    let deed = Deed {
+        action: "job.cancel",
+        states: &states,
+        of: &format!("{} job", words.join(" or ")),
+        does: |jobs| format!("cancels {jobs}"),
+        done: "cancelled",
+        details: json!({ "reason": args.reason }),
+    };
+    let cancel = async |queue: Queue, id: JobId| {
+        let outcome = queue.cancel(id, by, &args.reason).await?;
+        Ok(matches!(outcome, Cancellation::Cancelled | Cancellation::Cancelling))
+    };
+    args.bulk.carry_out(app, settings, queues, deed, cancel).await
 }

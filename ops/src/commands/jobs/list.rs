@@ -1,12 +1,13 @@
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
+use perch_base::Settings;
 use perch_jobs::{JobId, JobKind, QueueName};
-use perch_queue::{JobState, JobView, Queue};
+use perch_queue::{JobState, JobView, Queue, Queues};
 use perch_store::{JobFilter, JobRecord};
 use serde::Serialize;
 
 use crate::{
-    app::{App, chosen, named, store},
+    app::{App, chosen, known_kind, named, store},
     error::OpsError,
     format::{
         table::{Listing, Tone, cell, cut, whole},
@@ -60,10 +61,12 @@ struct Row {
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (settings, queues) = app.queues()?;
     let rows = match live(args.state) {
-        Some(states) => in_redis(app, args, &states).await?,
-        None => in_postgres(app, args).await?,
+        Some(states) => in_redis(&queues, args, &states).await?,
+        None => in_postgres(&settings, &queues, args).await?,
     };
+    known_kind(&queues, args.kind.as_ref(), rows.len() as u64)?;
     if app.out.is_json() {
         return app.out.json(&rows);
     }
@@ -92,12 +95,11 @@ fn live(state: Option<State>) -> Option<Vec<JobState>> {
 /// Jobs looked at in one queue and state for the sake of `--kind`.
 const LOOKED_AT: usize = 20_000;
 
-async fn in_redis(app: &App, args: &Args, states: &[JobState]) -> Result<Vec<Row>, OpsError> {
-    let (_, queues) = app.queues()?;
+async fn in_redis(queues: &Queues, args: &Args, states: &[JobState]) -> Result<Vec<Row>, OpsError> {
     let limit = args.limit as usize;
     let mut rows = Vec::new();
     for &state in states {
-        for queue in chosen(&queues, &args.queue)? {
+        for queue in chosen(queues, &args.queue)? {
             if rows.len() < limit {
                 scan(&queue, state, args.kind.as_ref(), limit, &mut rows).await?;
             }
@@ -128,7 +130,7 @@ async fn scan(
 }
 
 fn from_view(view: &JobView) -> Row {
-    let envelope = view.decoded();
+    let envelope = view.salvaged();
     Row {
         id: view.id,
         queue: view.queue.clone(),
@@ -144,9 +146,8 @@ fn from_view(view: &JobView) -> Row {
     }
 }
 
-async fn in_postgres(app: &App, args: &Args) -> Result<Vec<Row>, OpsError> {
-    let (settings, queues) = app.queues()?;
-    let store = store(&settings)?;
+async fn in_postgres(settings: &Settings, queues: &Queues, args: &Args) -> Result<Vec<Row>, OpsError> {
+    let store = store(settings)?;
     let state = match args.state {
         Some(State::Cancelled) => perch_store::JobState::Cancelled,
         Some(State::Discarded) => perch_store::JobState::Discarded,
@@ -156,7 +157,7 @@ async fn in_postgres(app: &App, args: &Args) -> Result<Vec<Row>, OpsError> {
     let mut rows = Vec::new();
     for queue in wanted {
         if let Some(name) = &queue {
-            named(&queues, name)?;
+            named(queues, name)?;
         }
         let filter = JobFilter {
             queue,

@@ -1,9 +1,12 @@
 //! `perch jobs`: single jobs.
 
+mod bulk;
 mod cancel;
+mod filter;
 mod list;
 mod run_now;
 mod show;
+mod show_text;
 mod trail;
 
 use futures::future::try_join_all;
@@ -18,9 +21,9 @@ pub enum Jobs {
     List(list::Args),
     /// Everything about a job: state, envelope, attempts, errors, children, effects
     Show(show::Args),
-    /// Cancels jobs, waiting or running
+    /// Cancels jobs, waiting or running: by id, or all that fit
     Cancel(cancel::Args),
-    /// Makes delayed jobs run at once
+    /// Makes delayed jobs run at once: by id, or all that fit
     RunNow(run_now::Args),
 }
 
@@ -38,6 +41,19 @@ async fn find(queues: &Queues, id: JobId) -> Result<Option<(Queue, JobView)>, Qu
     let all: Vec<&Queue> = queues.iter().collect();
     let views = try_join_all(all.iter().map(|queue| queue.job(id))).await?;
     Ok(all.into_iter().zip(views).find_map(|(queue, view)| Some((queue.clone(), view?))))
+}
+
+/// Whether a filter says which jobs; an error when nothing does, or ids do too.
+fn ids_or_filter(ids: &[JobId], filter_is_given: bool) -> Result<bool, OpsError> {
+    match (ids.is_empty(), filter_is_given) {
+        (true, true) => Ok(true),
+        (false, false) => Ok(false),
+        (true, false) => Err(OpsError::Usage(
+            "say which jobs: give ids, or --queue, --kind, --group, --error, --older-than, --newer-than, or --all"
+                .into(),
+        )),
+        (false, true) => Err(OpsError::Usage("give either ids or options that say which jobs, not both".into())),
+    }
 }
 
 fn not_there(id: JobId) -> String {

@@ -1,19 +1,28 @@
+use perch_base::Settings;
 use perch_jobs::JobId;
-use perch_queue::JobState;
+use perch_queue::{JobState, Queue, Queues};
 use serde_json::json;
 
-use super::{find, not_there};
+use super::{
+    bulk::{Bulk, Deed},
+    find, ids_or_filter, not_there,
+};
 use crate::{app::App, commands::audit, error::OpsError, parse::job_id};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The jobs
-    #[arg(required = true, value_parser = job_id, value_name = "ID")]
+    /// The jobs; or say with the options below which of the delayed ones
+    #[arg(value_parser = job_id, value_name = "ID")]
     pub ids: Vec<JobId>,
+    #[command(flatten)]
+    pub bulk: Bulk,
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, queues) = app.queues()?;
+    if ids_or_filter(&args.ids, args.bulk.is_given())? {
+        return many(app, &settings, &queues, args).await;
+    }
     let mut answers = Vec::new();
     let mut refused = false;
     for &id in &args.ids {
@@ -44,4 +53,16 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         app.out.json(&answers)?;
     }
     if refused { Err(OpsError::Reported) } else { Ok(()) }
+}
+
+async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args) -> Result<(), OpsError> {
+    let deed = Deed {
+        action: "job.run_now",
+        states: &[JobState::Delayed],
+        of: "delayed job",
+        does: |jobs| format!("makes {jobs} ready"),
+        done: "made ready",
+        details: json!({}),
+    };
+    args.bulk.carry_out(app, settings, queues, deed, async |queue: Queue, id: JobId| queue.run_now(id).await).await
 }

@@ -1,9 +1,13 @@
 //! The attempts of a job, put together from what Postgres and Redis know.
 
 use chrono::{DateTime, Utc};
-use perch_queue::{EventData, JobState, JobView};
-use perch_store::{AttemptOutcome, AttemptRecord};
+use perch_queue::{EventData, JobEvent, JobState, JobView};
+use perch_store::{AttemptRecord, EventRecord};
+use perch_workers::look_up;
 use serde::Serialize;
+
+/// The outcome of an attempt that has none yet.
+const RUNNING: &str = "running";
 
 /// One attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,26 +25,33 @@ pub struct Attempt {
     pub trace: Option<String>,
 }
 
-/// The attempts in order: those of the history, and those that it does not hold yet.
-pub fn attempts(history: &[AttemptRecord], view: Option<&JobView>) -> Vec<Attempt> {
-    let mut all: Vec<Attempt> = history.iter().map(recorded).collect();
-    let Some(view) = view else { return all };
+/// The attempts in order: those of the history, what the events on their way there tell, and what only Redis remembers.
+pub fn attempts(history: Vec<AttemptRecord>, told: &[JobEvent], view: Option<&JobView>) -> Vec<Attempt> {
+    let mut all: Vec<Attempt> = look_up::attempts(history, told).iter().map(recorded).collect();
+    if let Some(view) = view {
+        remember(&mut all, view);
+    }
+    // The sort keeps the order of attempts that share a number: those that did not count come first.
+    all.sort_by_key(|known| known.attempt);
+    all
+}
+
+/// Adds what only Redis remembers: the last errors, and that the job runs.
+fn remember(all: &mut Vec<Attempt>, view: &JobView) {
     for error in view.errors.iter().rev() {
-        let is_recorded = history.iter().any(|known| {
-            Some(known.attempt) == error.attempt
-                && known.error == error.error
-                && known.outcome != AttemptOutcome::Running
+        let is_recorded = all.iter().any(|known| {
+            Some(known.attempt) == error.attempt && known.error == error.error && known.outcome != RUNNING
         });
         if !is_recorded {
-            all.retain(|known| !(known.outcome == "running" && Some(known.attempt) == error.attempt));
+            all.retain(|known| !(known.outcome == RUNNING && Some(known.attempt) == error.attempt));
             all.push(remembered(error));
         }
     }
     let runs = view.state == JobState::Running;
-    if runs && !all.iter().any(|known| known.outcome == "running" && known.attempt == view.attempts) {
+    if runs && !all.iter().any(|known| known.outcome == RUNNING && known.attempt == view.attempts) {
         all.push(Attempt {
             attempt: view.attempts,
-            outcome: "running".into(),
+            outcome: RUNNING.into(),
             worker: view.worker.clone(),
             started_at: None,
             finished_at: None,
@@ -50,8 +61,28 @@ pub fn attempts(history: &[AttemptRecord], view: Option<&JobView>) -> Vec<Attemp
             trace: None,
         });
     }
-    // The sort keeps the order of attempts that share a number: those that did not count come first.
-    all.sort_by_key(|known| known.attempt);
+}
+
+/// The events of the history, and those on their way there.
+pub fn events(history: Vec<EventRecord>, told: &[JobEvent]) -> Vec<EventRecord> {
+    let mut all = history;
+    for event in told {
+        let data = event.data();
+        let record = EventRecord {
+            at: event.at(),
+            kind: event.kind.as_str().to_owned(),
+            attempt: data.attempt.and_then(|n| i32::try_from(n).ok()),
+            worker: data.worker,
+            error: data.error,
+            // Of a replay the value is the envelope, which says who it was under the same name.
+            actor: data.by,
+        };
+        let is_known =
+            |known: &EventRecord| (known.at, &known.kind, known.attempt) == (record.at, &record.kind, record.attempt);
+        if !all.iter().any(is_known) {
+            all.push(record);
+        }
+    }
     all
 }
 
@@ -87,6 +118,7 @@ fn remembered(error: &EventData) -> Attempt {
 #[cfg(test)]
 mod tests {
     use perch_jobs::{JobId, QueueName};
+    use perch_store::AttemptOutcome;
 
     use super::*;
 
@@ -134,20 +166,20 @@ mod tests {
     #[test]
     fn an_attempt_that_both_know_is_told_once() {
         let history = [record(1, AttemptOutcome::Retried, Some("503"))];
-        let all = attempts(&history, Some(&view(JobState::Delayed, 1, &[(1, "503")])));
+        let all = attempts(history.into(), &[], Some(&view(JobState::Delayed, 1, &[(1, "503")])));
         assert_eq!(words(&all), [(1, "retried")]);
     }
 
     #[test]
     fn without_postgres_the_attempts_are_those_that_redis_remembers() {
-        let all = attempts(&[], Some(&view(JobState::Running, 3, &[(2, "second"), (1, "first")])));
+        let all = attempts(Vec::new(), &[], Some(&view(JobState::Running, 3, &[(2, "second"), (1, "first")])));
         assert_eq!(words(&all), [(1, "failed"), (2, "failed"), (3, "running")]);
     }
 
     #[test]
     fn an_attempt_that_failed_since_the_last_sync_does_not_run_any_more() {
         let history = [record(1, AttemptOutcome::Running, None)];
-        let all = attempts(&history, Some(&view(JobState::Dead, 1, &[(1, "503")])));
+        let all = attempts(history.into(), &[], Some(&view(JobState::Dead, 1, &[(1, "503")])));
         assert_eq!(words(&all), [(1, "failed")]);
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     app::{App, store},
     error::OpsError,
     format::{
-        table::Tone,
+        line::{Line, Tone},
         text::{count, one_line},
         time::{from_now, from_now_or_dash, took},
     },
@@ -37,47 +37,41 @@ pub async fn run(app: &App, args: &OfAccount) -> Result<(), OpsError> {
 }
 
 fn text(out: &Output, status: &MentionStatus, now: DateTime<Utc>) -> Result<(), OpsError> {
-    let switch = |runs: bool, off: &str| {
-        if runs { out.paint(Tone::Good, "running") } else { out.paint(Tone::Warn, off) }
-    };
-    out.line(format_args!("{}", status.account))?;
+    let switch = |runs: bool, off| if runs { Tone::Good.line("running") } else { Tone::Warn.line(off) };
+    let fact = |name: &str, value: Line| out.styled(&Line::new(format_args!("  {name:<10} ")).join(value));
+    out.line(&status.account)?;
     let interval = humantime::format_duration(Duration::from_millis(status.interval_ms));
-    out.line(format_args!("  reading    {}, every {interval}", switch(status.polling, "stopped")))?;
-    out.line(format_args!("  replying   {}", switch(status.replying, "paused")))?;
+    fact("reading", switch(status.polling, "stopped").then(format_args!(", every {interval}")))?;
+    fact("replying", switch(status.replying, "paused"))?;
     if let (Some(by), Some(at)) = (&status.changed_by, status.changed_at) {
-        out.line(format_args!("  changed    {} by {}", from_now(at, now), one_line(by)))?;
+        fact("changed", Line::new(format_args!("{} by {by}", from_now(at, now))))?;
     }
     let poll = &status.poll;
     let (last, next) = (from_now_or_dash(poll.last, now), from_now_or_dash(poll.next, now));
-    out.line(format_args!(
-        "  last poll  {last}, next {next}; {} in {}",
-        count(poll.read, "mention"),
-        count(poll.polls, "poll")
-    ))?;
-    out.line(format_args!("  last seen  {}", poll.last_seen_id.as_deref().unwrap_or("-")))?;
+    let (read, polls) = (count(poll.read, "mention"), count(poll.polls, "poll"));
+    fact("last poll", Line::new(format_args!("{last}, next {next}; {read} in {polls}")))?;
+    fact("last seen", Line::new(poll.last_seen_id.as_deref().unwrap_or("-")))?;
     if let (Some(error), Some(at)) = (&poll.last_error, poll.failed_at) {
-        out.line(format_args!("  failed     {}: {}", from_now(at, now), one_line(error)))?;
+        fact("failed", Line::new(format_args!("{}: {error}", from_now(at, now))))?;
     }
     let day = &status.last_day;
-    out.line(format_args!("  last day   {}", numbers(&day.states)))?;
+    fact("last day", Line::new(numbers(&day.states)))?;
     for (name, map) in [("left out", &day.left_out), ("errors", &day.errors), ("polls", &poll.errors)] {
         if !map.is_empty() {
-            out.line(format_args!("  {name:<10} {}", numbers(map)))?;
+            fact(name, Line::new(numbers(map)))?;
         }
     }
     if let (Some(half), Some(most)) = (day.latency_p50_ms, day.latency_p95_ms) {
-        out.line(format_args!("  latency    {} half of them, {} at most 19 of 20", took(half), took(most)))?;
+        fact("latency", Line::new(format_args!("{} half of them, {} at most 19 of 20", took(half), took(most))))?;
     }
     if day.open_reviews > 0 {
-        let waiting = out.paint(Tone::Warn, &count(day.open_reviews, "reply").replace("replys", "replies"));
-        out.line(format_args!("  review     {waiting} for a person; `perch review list`"))?;
+        let waiting = Tone::Warn.line(count(day.open_reviews, "reply"));
+        fact("review", waiting.then(" for a person; `perch review list`"))?;
     }
     for limit in &status.rate_limits {
         let reset = from_now(limit.reset, now);
-        out.line(format_args!(
-            "  limit      {} of {} left for {}, reset {reset}",
-            limit.remaining, limit.limit, limit.of
-        ))?;
+        let left = format_args!("{} of {} left for {}, reset {reset}", limit.remaining, limit.limit, limit.of);
+        fact("limit", Line::new(left))?;
     }
     Ok(())
 }

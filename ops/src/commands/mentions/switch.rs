@@ -54,8 +54,11 @@ pub async fn fetch(app: &App, args: &OfAccount) -> Result<(), OpsError> {
 #[derive(Debug, clap::Args)]
 pub struct IntervalArgs {
     /// How often, such as 90s or 5m; 1s to 1d
-    #[arg(value_parser = duration)]
-    pub interval: Duration,
+    #[arg(value_parser = duration, required_unless_present = "reset")]
+    pub interval: Option<Duration>,
+    /// As often as the configuration says
+    #[arg(long, conflicts_with = "interval")]
+    pub reset: bool,
     #[command(flatten)]
     pub of: OfAccount,
 }
@@ -63,13 +66,21 @@ pub struct IntervalArgs {
 pub async fn interval(app: &App, args: &IntervalArgs) -> Result<(), OpsError> {
     let settings = app.settings()?;
     let account = one(&settings, args.of.account.as_ref())?;
-    if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&args.interval) {
-        return Err(OpsError::Usage("the interval must be 1s to 1d".into()));
-    }
-    control(&settings)?.set_interval(&account, args.interval, &operator()).await?;
-    let millis = u64::try_from(args.interval.as_millis()).unwrap_or(u64::MAX);
-    audit::note(app, &settings, "mentions.interval", account.as_str(), &json!({ "interval_ms": millis })).await;
-    let answer = json!({ "account": account, "interval_ms": millis });
-    let spelled = humantime::format_duration(args.interval);
-    app.out.answer(&answer, format_args!("{account}: mentions are read every {spelled}, until another interval is set"))
+    let (control, by) = (control(&settings)?, operator());
+    let (interval, until) = if let Some(interval) = args.interval {
+        if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&interval) {
+            return Err(OpsError::Usage("the interval must be 1s to 1d".into()));
+        }
+        control.set_interval(&account, interval, &by).await?;
+        (interval, "until another interval is set, or --reset")
+    } else {
+        control.reset_interval(&account, settings.mentions.interval, &by).await?;
+        (settings.mentions.interval, "as mentions.interval says")
+    };
+    let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    let details = json!({ "interval_ms": millis, "reset": args.reset });
+    audit::note(app, &settings, "mentions.interval", account.as_str(), &details).await;
+    let answer = json!({ "account": account, "interval_ms": millis, "configured": args.reset });
+    let spelled = humantime::format_duration(interval);
+    app.out.answer(&answer, format_args!("{account}: mentions are read every {spelled}, {until}"))
 }

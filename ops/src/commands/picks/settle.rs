@@ -11,8 +11,8 @@ use crate::{
     commands::audit,
     error::OpsError,
     format::{
-        table::{Listing, cell, cut, number, whole},
-        text::one_line,
+        table::{Listing, cell, key, number, whole},
+        text::{count, one_line},
     },
 };
 
@@ -112,7 +112,10 @@ async fn one(app: &App, key: &str, args: &Args) -> Result<(), OpsError> {
     let settled = tracking::settle(&store, &settings, pick, &entry, &operator()).await.map_err(failed)?;
     audit::note(app, &settings, "pick.settle", &settled.key, &json!(settled)).await;
     let came_to = match settled.units {
-        Some(came_to) => format!(", {} units, in the record of {} accounts", units(Some(came_to)), settled.accounts),
+        Some(came_to) => {
+            let accounts = count(settled.accounts, "account");
+            format!(", {} units, in the record of {accounts}", units(Some(came_to)))
+        }
         None => String::new(),
     };
     app.out
@@ -127,7 +130,8 @@ async fn import(app: &App, path: &PathBuf, dry_run: bool) -> Result<(), OpsError
             for line in &bad {
                 app.out.note(one_line(&line.to_string()));
             }
-            return Err(OpsError::Refused(format!("nothing was imported: {} lines cannot be used", bad.len())));
+            let lines = count(bad.len(), "line");
+            return Err(OpsError::Refused(format!("nothing was imported: {lines} cannot be used")));
         }
     };
     let (settings, store) = app.store()?;
@@ -146,17 +150,16 @@ fn text_of(app: &App, imported: &Imported) -> Result<(), OpsError> {
         app.out.table(&listing(&imported.settled))?;
     }
     told(app, imported)?;
-    let (picks, open) = (imported.settled.len(), imported.open);
+    let (picks, open) = (count(imported.settled.len(), "pick"), imported.open);
     let games = match imported.games {
         0 => String::new(),
-        games => format!(" by the results of {games} games"),
+        games => format!(" by the results of {}", count(games, "game")),
     };
+    let open = if open == 1 { "1 stays open".to_owned() } else { format!("{open} stay open") };
     if imported.dry_run {
-        return app
-            .out
-            .line(format_args!("{picks} picks would be settled{games}, {open} stay open; nothing was changed"));
+        return app.out.line(format_args!("{picks} would be settled{games}, {open}; nothing was changed"));
     }
-    app.out.line(format_args!("{picks} picks settled{games}, {open} stay open"))
+    app.out.line(format_args!("{picks} settled{games}, {open}"))
 }
 
 /// What is not as one might think: corrections, contradictions, picks that a result does not decide, results without a pick.
@@ -168,11 +171,11 @@ fn told(app: &App, imported: &Imported) -> Result<(), OpsError> {
         app.out.line(format_args!("the records change by {} units", units(Some(change))))?;
     }
     for Contradicted { number, state, settled_by, results, .. } in &imported.contradicted {
-        let by = one_line(settled_by.as_deref().unwrap_or("somebody"));
+        let by = settled_by.as_deref().unwrap_or("somebody");
         app.out.line(format_args!("{number} stays {state}, as {by} settled it; by the results it is {results}"))?;
     }
     for LeftOpen { number, why, .. } in &imported.left_open {
-        app.out.line(format_args!("{number} stays open: {}", one_line(why)))?;
+        app.out.line(format_args!("{number} stays open: {why}"))?;
     }
     games(app, &imported.unclear, "may be of either of two games of its day and was not kept; give `game`")?;
     games(app, &imported.unmatched, "is about no pick")
@@ -180,7 +183,7 @@ fn told(app: &App, imported: &Imported) -> Result<(), OpsError> {
 
 fn games(app: &App, some: &NamedGames, what: &str) -> Result<(), OpsError> {
     for name in &some.names {
-        app.out.line(format_args!("{} {what}", one_line(name)))?;
+        app.out.line(format_args!("{name} {what}"))?;
     }
     let more = some.games - some.names.len();
     if more == 0 { Ok(()) } else { app.out.line(format_args!("and so with {more} more")) }
@@ -188,7 +191,7 @@ fn games(app: &App, some: &NamedGames, what: &str) -> Result<(), OpsError> {
 
 fn listing(settled: &[Settled]) -> Listing {
     let mut listing =
-        Listing::new([number("NO"), cut("KEY"), whole("WAS"), whole("IS"), number("UNITS"), number("CHANGE")]);
+        Listing::new([number("NO"), key("KEY"), whole("WAS"), whole("IS"), number("UNITS"), number("CHANGE")]);
     for one in settled {
         let (came_to, change) = (units(one.units), units(Some(one.change)));
         let row = [cell(one.number), cell(&one.key), cell(&one.before), cell(&one.state), cell(came_to), cell(change)];

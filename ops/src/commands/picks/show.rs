@@ -8,8 +8,8 @@ use crate::{
     app::App,
     error::OpsError,
     format::{
+        line::Line,
         table::{Listing, cell, cut, number, whole},
-        text::one_line,
         time::{exact, from_now},
     },
     output::Output,
@@ -52,35 +52,31 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 
 fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
     let Known { pick, named, bets, settlements, actions } = known;
-    out.line(format_args!("{}  {}", pick.number, one_line(&words(pick))))?;
-    out.line(format_args!("key        {}", one_line(&pick.key)))?;
+    out.line(format_args!("{}  {}", pick.number, words(pick)))?;
+    out.fact("key", pick.key.as_str())?;
     let held = if pick.held { "  held: results leave it alone until it is settled by hand" } else { "" };
-    out.line(format_args!("state      {}{held}", out.paint(tone(pick.grade), state_word(pick.grade))))?;
+    out.fact("state", tone(pick.grade).line(state_word(pick.grade)).then(held))?;
     if let Some(reader) = &pick.read_by {
-        let by = pick.confirmed_by.as_deref().map(|by| format!(", confirmed by {}", one_line(by))).unwrap_or_default();
-        out.line(format_args!("read by    {}{by}", one_line(reader)))?;
+        let by = pick.confirmed_by.as_deref().map(|by| format!(", confirmed by {by}")).unwrap_or_default();
+        out.fact("read by", format!("{reader}{by}"))?;
     }
     if let PickBody::Parlay(parlay) = &pick.pick {
         for (at, leg) in parlay.picks.iter().enumerate() {
             let grade = pick.legs.get(at).copied().flatten();
-            let state = out.paint(tone(grade), state_word(grade));
-            out.line(format_args!("leg {:<6} {}  {state}", at + 1, one_line(&of_single(leg))))?;
+            let state = Line::new(of_single(leg)).then("  ").toned(tone(grade), state_word(grade));
+            out.fact(&format!("leg {}", at + 1), state)?;
         }
     }
-    out.line(format_args!("odds       {}, closing {}", odds(&pick.pick), pick.closing_odds.as_deref().unwrap_or("-")))?;
-    out.line(format_args!(
-        "posted     {} by {} as {}",
-        exact(pick.posted_at, now),
-        one_line(&pick.author),
-        pick.source_post
-    ))?;
+    let closing = pick.closing_odds.as_deref().unwrap_or("-");
+    out.fact("odds", format!("{}, closing {closing}", odds(&pick.pick)))?;
+    out.fact("posted", format!("{} by {} as {}", exact(pick.posted_at, now), pick.author, pick.source_post))?;
     if let Some(begins) = pick.terms.as_ref().and_then(|terms| terms.starts_at) {
-        out.line(format_args!("begins     {}", exact(begins, now)))?;
+        out.fact("begins", exact(begins, now))?;
     }
     if let Some(note) = &pick.note {
-        out.line(format_args!("note       {}", one_line(note)))?;
+        out.fact("note", note.as_str())?;
     }
-    out.line("")?;
+    out.blank()?;
     out.table(&accounts(named, bets, now))?;
     done_about_it(out, actions, now)?;
     if pick.unconfirmed {
@@ -96,10 +92,11 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError>
         ));
         return Ok(());
     }
-    out.line("\nsettlements")?;
+    out.blank()?;
+    out.line("settlements")?;
     for one in settlements {
-        let (at, by) = (exact(one.settled_at, now), one_line(&one.settled_by));
-        let note = one.note.as_deref().map(|note| format!(": {}", one_line(note))).unwrap_or_default();
+        let (at, by) = (exact(one.settled_at, now), &one.settled_by);
+        let note = one.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
         out.line(format_args!("  {:<9}  {at} by {by} ({}){note}", one.state, one.source))?;
     }
     Ok(())
@@ -107,13 +104,14 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError>
 
 fn done_about_it(out: &Output, actions: &[ActionRecord], now: DateTime<Utc>) -> Result<(), OpsError> {
     if !actions.is_empty() {
-        out.line("\nactions")?;
+        out.blank()?;
+        out.line("actions")?;
     }
     for action in actions {
         let (kind, state, at) = (word(&action.kind), word(&action.state), exact(action.created_at, now));
         let id = action.external_id.as_deref().map(|id| format!(" as {id}")).unwrap_or_default();
         let because = action.error.as_deref().or(action.why.as_deref());
-        let because = because.map(|because| format!(": {}", one_line(because))).unwrap_or_default();
+        let because = because.map(|because| format!(": {because}")).unwrap_or_default();
         out.line(format_args!("  {kind:<9}  {state} {at} by {}{id}{because}", action.account))?;
     }
     Ok(())

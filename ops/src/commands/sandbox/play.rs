@@ -16,7 +16,7 @@ use super::stage::Stage;
 use crate::{
     app::App,
     error::OpsError,
-    format::table::{Listing, cell, compact, number, whole},
+    format::table::{Listing, cell, compact, cut, number, whole},
     parse::time::duration,
     process::{Stop, on_signals},
 };
@@ -148,7 +148,7 @@ fn clock(time: Duration) -> String {
 }
 
 fn listing(expectation: &Expectation) -> Listing {
-    let mut listing = Listing::new([whole("WHAT"), number("COUNT"), whole("OF THESE")]);
+    let mut listing = Listing::new([whole("WHAT"), number("COUNT"), cut("OF THESE")]);
     let mut row = |what: &str, count: usize, more: String| {
         listing.row([cell(what), compact(count as u64), cell(more)]);
     };

@@ -5,7 +5,11 @@ use perch_base::Environment;
 use perch_jobs::QueueName;
 use perch_queue::{QueueStats, WorkerView};
 
-use crate::{commands::dead::Cause, live::Activity};
+use super::keys::Pressed;
+use crate::{
+    commands::{dead::Cause, pause::Switch},
+    live::Activity,
+};
 
 /// What the screen shows.
 pub struct Board {
@@ -20,13 +24,15 @@ pub struct Board {
     pub place: usize,
     /// The emergency brake, while it is on.
     pub brake: Option<String>,
+    /// What was asked for and waits for a yes.
+    asked: Option<(Switch, QueueName)>,
 }
 
 impl Board {
     /// An empty one.
     pub fn new(env: Environment, activity: Activity) -> Self {
         let (stats, workers, causes) = Default::default();
-        Self { env, stats, workers, causes, activity, said: None, place: 0, brake: None }
+        Self { env, stats, workers, causes, activity, said: None, place: 0, brake: None, asked: None }
     }
 
     /// Takes in the numbers of the queues, or why they are not known.
@@ -47,6 +53,32 @@ impl Board {
     /// Says something in the last line.
     pub fn say(&mut self, what: String) {
         self.said = Some(what);
+    }
+
+    /// Takes in a key; answers what is to be done, once somebody has said yes to it.
+    pub fn press(&mut self, key: Pressed) -> Option<(Switch, QueueName)> {
+        if let Some(asked) = self.asked.take() {
+            self.said = None;
+            return (key == Pressed::Yes).then_some(asked);
+        }
+        match key {
+            Pressed::Up => self.select(-1),
+            Pressed::Down => self.select(1),
+            Pressed::Pause => self.ask(Switch::Pause),
+            Pressed::Resume => self.ask(Switch::Resume),
+            Pressed::Yes | Pressed::Other => {}
+        }
+        None
+    }
+
+    fn ask(&mut self, switch: Switch) {
+        let Some(queue) = self.selected().cloned() else { return };
+        let (word, means) = match switch {
+            Switch::Pause => ("pause", "no worker fetches from it"),
+            Switch::Resume => ("resume", "workers fetch from it again"),
+        };
+        self.say(format!("{word} {queue} in {}: {means}? y to do it, any other key to leave it", self.env));
+        self.asked = Some((switch, queue));
     }
 
     /// Moves the selection; it stays within the queues.
@@ -74,6 +106,25 @@ mod tests {
         assert_eq!(board.selected(), None);
         board.select(-5);
         assert_eq!(board.place, 0);
+    }
+
+    #[test]
+    fn a_queue_is_paused_only_after_a_yes() {
+        let queue = QueueName::from_static("extraction");
+        let mut board = Board::new(Environment::Staging, Activity::default());
+        board.take_stats(Ok(vec![crate::commands::queues::numbers(&queue)]));
+        for (answer, done) in
+            [(Pressed::Other, None), (Pressed::Pause, None), (Pressed::Down, None), (Pressed::Yes, Some(Switch::Pause))]
+        {
+            assert_eq!(board.press(Pressed::Pause), None, "it asks");
+            assert!(
+                board.said.as_ref().is_some_and(|said| said.contains("pause extraction in staging")),
+                "{:?}",
+                board.said
+            );
+            assert_eq!(board.press(answer).map(|(switch, _)| switch), done, "{answer:?}");
+            assert_eq!(board.press(Pressed::Yes), None, "a yes counts once");
+        }
     }
 
     #[test]

@@ -12,11 +12,11 @@ use ratatui::{
 
 use super::board::Board;
 use crate::{
-    commands::tail::tone,
+    commands::{queues::moves, tail::tone},
     format::{
         table::Tone,
         text::one_line,
-        time::{from_now, from_now_or_dash, took},
+        time::{clock, from_now, from_now_or_dash, took},
     },
     live::SECONDS,
 };
@@ -76,7 +76,7 @@ fn draw_queues(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<U
         Constraint::Length(4),
         Constraint::Length(6),
         Constraint::Length(6),
-        Constraint::Length(10),
+        Constraint::Length(12),
     ];
     frame.render_widget(Table::new(rows, widths).header(header).block(block("queues")), numbers);
     frame.render_widget(block("done, last minute"), charts);
@@ -90,12 +90,7 @@ fn draw_queues(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<U
 
 fn queue_row<'a>(board: &Board, stats: &QueueStats, now: DateTime<Utc>, is_selected: bool) -> Row<'a> {
     let done = format!("{:.1}", board.activity.rate(&stats.queue, now));
-    let (word, looks) = match &stats.paused_by {
-        Some(_) => ("paused", Tone::Warn),
-        None if stats.workers == 0 => ("no worker", Tone::Bad),
-        None if stats.running == 0 && stats.waiting() == 0 => ("idle", Tone::Faint),
-        None => ("working", Tone::Good),
-    };
+    let (word, looks) = moves(stats);
     let dead = if stats.dead > 0 { Tone::Bad } else { Tone::Faint };
     let row = Row::new([
         Cell::from(stats.queue.to_string()),
@@ -147,7 +142,7 @@ fn draw_events(frame: &mut Frame<'_>, area: Rect, board: &Board) {
         .map(|event| {
             let what = event.error.as_deref().map(one_line).or_else(|| event.ms.map(took)).unwrap_or_default();
             let kind = event.kind.as_ref().map_or_else(|| event.queue.to_string(), ToString::to_string);
-            let at = event.at.format("%H:%M:%S");
+            let at = clock(event.at, Utc::now());
             let text = format!("{at}  {}  {:<10} {kind:<16} {what}", event.job, event.what.as_str());
             Line::styled(text, style(tone(event.what)))
         })
@@ -197,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_brake_that_is_on_stands_at_the_head_of_the_screen() {
-        let braked = Board { brake: Some("BRAKE ON  2m ago, by ann: wrong odds".into()), ..board() };
+        let mut braked = board();
+        braked.brake = Some("BRAKE ON  2m ago, by ann: wrong odds".into());
         let text = screen(80, 24, &braked);
         assert!(text.lines().next().is_some_and(|head| head.contains("by ann: wrong odds")), "{text}");
     }

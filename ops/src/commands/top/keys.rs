@@ -9,12 +9,22 @@ use tokio::sync::mpsc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     Quit,
+    /// For the board.
+    Pressed(Pressed),
+    /// The terminal has another size.
+    Redraw,
+}
+
+/// A key that means something on the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressed {
     Up,
     Down,
     Pause,
     Resume,
-    /// The terminal has another size.
-    Redraw,
+    Yes,
+    /// Any other: an answer that is no yes.
+    Other,
 }
 
 const LOOK: Duration = Duration::from_millis(250);
@@ -49,12 +59,15 @@ fn meaning(event: &Event) -> Option<Key> {
     };
     match code {
         KeyCode::Char('c' | 'd') if modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Quit),
-        KeyCode::Char('q') | KeyCode::Esc => Some(Key::Quit),
-        KeyCode::Up | KeyCode::Char('k') => Some(Key::Up),
-        KeyCode::Down | KeyCode::Char('j') => Some(Key::Down),
-        KeyCode::Char('p') => Some(Key::Pause),
-        KeyCode::Char('r') => Some(Key::Resume),
-        _ => None,
+        KeyCode::Char('q') => Some(Key::Quit),
+        code => Some(Key::Pressed(match code {
+            KeyCode::Up | KeyCode::Char('k') => Pressed::Up,
+            KeyCode::Down | KeyCode::Char('j') => Pressed::Down,
+            KeyCode::Char('p') => Pressed::Pause,
+            KeyCode::Char('r') => Pressed::Resume,
+            KeyCode::Char('y' | 'Y') => Pressed::Yes,
+            _ => Pressed::Other,
+        })),
     }
 }
 
@@ -69,7 +82,7 @@ mod tests {
     #[test]
     fn ctrl_c_quits_although_the_terminal_does_not_send_a_signal_for_it() {
         assert_eq!(press(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Key::Quit));
-        assert_eq!(press(KeyCode::Char('c'), KeyModifiers::NONE), None);
-        assert_eq!(press(KeyCode::Char('p'), KeyModifiers::NONE), Some(Key::Pause));
+        assert_eq!(press(KeyCode::Char('c'), KeyModifiers::NONE), Some(Key::Pressed(Pressed::Other)));
+        assert_eq!(press(KeyCode::Char('p'), KeyModifiers::NONE), Some(Key::Pressed(Pressed::Pause)));
     }
 }

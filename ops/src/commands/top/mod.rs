@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use perch_jobs::QueueName;
 use perch_queue::{Queue, QueueError, Queues};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -16,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use self::{board::Board, keys::Key};
 use crate::{
     app::{App, operator},
-    commands::{audit, brake, dead::causes, pause::Switch, tail::Kinds},
+    commands::{audit, brake, dead::causes, pause::Switch},
     error::{OpsError, chain},
-    live::{Activity, Feed, News},
+    live::{Activity, Feed, Kinds, News},
     process::{Stop, on_signals},
 };
 
@@ -77,16 +78,17 @@ impl Screen<'_> {
                 () = self.stop.cancelled() => return Ok(()),
                 key = keys.recv() => match key {
                     None | Some(Key::Quit) => return Ok(()),
-                    Some(Key::Up) => self.board.select(-1),
-                    Some(Key::Down) => self.board.select(1),
-                    Some(Key::Pause) => self.switch(Switch::Pause).await,
-                    Some(Key::Resume) => self.switch(Switch::Resume).await,
+                    Some(Key::Pressed(pressed)) => {
+                        if let Some((switch, queue)) = self.board.press(pressed) {
+                            self.switch(switch, &queue).await;
+                        }
+                    }
                     Some(Key::Redraw) => terminal.autoresize().map_err(OpsError::Output)?,
                 },
                 news = feed.next() => match news {
                     News::Event(event) => {
                         let (queue, event) = *event;
-                        let kind = kinds.known(&event);
+                        let kind = kinds.of(&event);
                         self.board.activity.take_in(queue.name(), &event, kind);
                         // The numbers come every second; drawing each event of thousands would only cost time.
                         redraw = false;
@@ -117,9 +119,8 @@ impl Screen<'_> {
         Ok(())
     }
 
-    async fn switch(&mut self, switch: Switch) {
-        let Some(name) = self.board.selected().cloned() else { return };
-        let Some(queue) = self.queues.iter().find(|queue| *queue.name() == name) else { return };
+    async fn switch(&mut self, switch: Switch, name: &QueueName) {
+        let Some(queue) = self.queues.iter().find(|queue| queue.name() == name) else { return };
         let by = operator();
         let (changed, action, said) = match switch {
             Switch::Pause => (queue.pause(&by).await, "queue.pause", "paused"),

@@ -96,10 +96,30 @@ impl MentionControl {
         .execute(&self.store.pool)
         .await
         .map_err(StoreError::on("set a switch of mentions"))?;
-        if let Some(last) = self.poll(account).await?.last {
-            self.set_next(account, last + interval).await?;
+        self.next_after(account, interval).await
+    }
+
+    /// Lets mentions be read as often as the configuration says, which is every `configured`; the next poll is that long after the
+    /// last.
+    pub async fn reset_interval(&self, account: &AccountId, configured: Duration, by: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "update mention_switches set interval_ms = null, changed_by = $3, changed_at = clock_timestamp()
+             where environment = $1 and account = $2 and interval_ms is not null",
+        )
+        .bind(self.store.env_name())
+        .bind(account.as_str())
+        .bind(by)
+        .execute(&self.store.pool)
+        .await
+        .map_err(StoreError::on("set a switch of mentions"))?;
+        self.next_after(account, configured).await
+    }
+
+    async fn next_after(&self, account: &AccountId, interval: Duration) -> Result<(), StoreError> {
+        match self.poll(account).await?.last {
+            Some(last) => self.set_next(account, last + interval).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

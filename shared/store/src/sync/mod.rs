@@ -6,6 +6,7 @@
 //! read again, a crash after it leaves entries that the cursor has passed. Versions and keys make writing a row twice the same
 //! as writing it once.
 
+mod ahead;
 mod batch;
 mod cursor;
 mod fold;
@@ -29,6 +30,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use tracing::Instrument as _;
 
+pub use self::ahead::{JobNews, News, Synced};
 use self::{
     batch::{Batch, HotUnit, JobBatch, Source},
     stream::{Continuity, Entry, Look, Position},

@@ -1,0 +1,155 @@
+//! `perch tail`: what happens, as it happens, and what happened before.
+
+mod merged;
+mod source;
+mod told;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use perch_base::Settings;
+use perch_jobs::{JobId, JobKind, QueueName};
+use perch_queue::{Follow, Queue, Queues, Redis};
+use perch_store::Syncer;
+use tokio::sync::Notify;
+
+use self::{
+    merged::Merged,
+    source::{Past, Source},
+    told::Told,
+};
+use crate::{
+    app::{App, chosen, known_kind, store},
+    error::{OpsError, chain},
+    parse::{job_id, time::duration},
+};
+
+pub use told::tone;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only of these queues
+    #[arg(long, value_name = "QUEUE")]
+    pub queue: Vec<QueueName>,
+    /// Only of this kind
+    #[arg(long)]
+    pub kind: Option<JobKind>,
+    /// Only of this job
+    #[arg(long, value_parser = job_id, value_name = "ID")]
+    pub job: Option<JobId>,
+    /// Start so long ago, such as 10m: with the history, as far as it goes back
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub since: Option<Duration>,
+    /// End after so many lines
+    #[arg(long, value_name = "LINES")]
+    pub limit: Option<u64>,
+    /// End when everything is shown that has happened
+    #[arg(long, requires = "since")]
+    pub no_follow: bool,
+}
+
+/// Longest wait of one blocking read.
+const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(1);
+/// Events that are this close to the present may be followed by others of the same moment.
+const MOMENT: Duration = Duration::from_millis(5);
+/// The least time between two looks at all queues.
+const PACE: Duration = Duration::from_millis(40);
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (settings, queues) = app.queues()?;
+    known_kind(&queues, args.kind.as_ref(), 0)?;
+    let all = chosen(&queues, &args.queue)?;
+    let redis = queues.redis();
+    let since = now(redis).await? - args.since.unwrap_or_default();
+    let past = past(&settings, &queues);
+    let sources = all.iter().map(|queue| Source::new(queue, past.clone(), since, app.out));
+    let mut merged = Merged::new(sources);
+    let news = Arc::new(Notify::new());
+    if !args.no_follow {
+        for queue in &all {
+            watch(queue.clone(), news.clone());
+        }
+    }
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    let mut is_away = false;
+    while left > 0 {
+        let looked = tokio::select! {
+            looked = show_all(app, args, redis, &mut merged, &mut left) => looked,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        match looked {
+            Ok(()) => is_away = false,
+            Err(error @ OpsError::Queue(_)) if !args.no_follow => {
+                if !std::mem::replace(&mut is_away, true) {
+                    app.out.note(format_args!("{}; trying again", chain(&error)));
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error),
+        }
+        let waits = merged.has_waiting();
+        if left == 0 || (args.no_follow && !waits && !is_away) {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(MOMENT), if waits => {}
+            () = news.notified(), if !waits => tokio::time::sleep(PACE).await,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Shows what has happened until now, in order.
+async fn show_all(app: &App, args: &Args, redis: &Redis, merged: &mut Merged, left: &mut u64) -> Result<(), OpsError> {
+    // Before the queues are read: what comes after that has a later time.
+    let until = now(redis).await?;
+    merged.look_again();
+    while let Some(told) = merged.next(until).await? {
+        if !is_wanted(args, &told) {
+            continue;
+        }
+        told.show(&app.out, Utc::now())?;
+        *left -= 1;
+        if *left == 0 {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn is_wanted(args: &Args, told: &Told) -> bool {
+    args.job.is_none_or(|id| id == told.job)
+        && args.kind.as_ref().is_none_or(|kind| told.kind.as_deref() == Some(kind.as_str()))
+}
+
+/// The time by the clock of Redis, which is that of the events.
+async fn now(redis: &Redis) -> Result<DateTime<Utc>, OpsError> {
+    let (seconds, micros): (i64, i64) = redis.cmd("read the time", &redis::cmd("TIME")).await?;
+    Ok(DateTime::from_timestamp_micros(seconds * 1_000_000 + micros).unwrap_or_else(Utc::now))
+}
+
+/// The history, where there is a Postgres.
+fn past(settings: &Settings, queues: &Queues) -> Option<Past> {
+    let store = store(settings).ok()?;
+    let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
+    Some(Past { store, syncer })
+}
+
+/// Tells when a queue has news.
+fn watch(queue: Queue, news: Arc<Notify>) {
+    tokio::spawn(async move {
+        let mut follow = Follow::new(&queue, None);
+        loop {
+            match follow.next(PATIENCE).await {
+                Ok(events) if events.is_empty() => {}
+                Ok(_) => news.notify_one(),
+                Err(_) => {
+                    news.notify_one();
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,170 @@
+//! The events of one queue from a time on, each once: those of the history, then those of the stream. The sync moves entries from
+//! the stream into the history and lets go of them there, so an entry is looked for first in the stream, and in the history when
+//! the stream does not go back that far.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use perch_jobs::JobId;
+use perch_queue::{EntryId, JobEvent, Queue};
+use perch_store::{Store, Syncer};
+
+use super::told::Told;
+use crate::{
+    error::{OpsError, chain},
+    live::Kinds,
+    output::Output,
+};
+
+/// Entries, or events of the history, read in one step.
+const PAGE: usize = 500;
+/// Events that are read to find the kinds of jobs.
+const LOOKED_AT: usize = 100_000;
+
+/// The history of a queue.
+#[derive(Clone)]
+pub struct Past {
+    pub store: Store,
+    pub syncer: Syncer,
+}
+
+/// The events of one queue.
+pub struct Source {
+    queue: Queue,
+    past: Option<Past>,
+    since: DateTime<Utc>,
+    /// The last entry that was read.
+    entry: EntryId,
+    /// The last event that was read, by its place in the history.
+    place: (EntryId, u32),
+    /// Whether entries were read, so that one that is missing is missed.
+    has_begun: bool,
+    kinds: Kinds,
+    out: Output,
+}
+
+impl Source {
+    /// The events of `queue` from `since` on.
+    pub fn new(queue: &Queue, past: Option<Past>, since: DateTime<Utc>, out: Output) -> Self {
+        let ms = u64::try_from(since.timestamp_millis()).unwrap_or(0).saturating_sub(1);
+        let entry = EntryId { ms, seq: u64::MAX };
+        let kinds = Kinds::default();
+        Self { queue: queue.clone(), past, since, entry, place: (entry, u32::MAX), has_begun: false, kinds, out }
+    }
+
+    /// The next events, oldest first; none when there are none yet.
+    pub async fn page(&mut self) -> Result<Vec<Told>, OpsError> {
+        loop {
+            let entries = self.queue.events_after(self.entry, PAGE).await?;
+            if entries.is_empty() {
+                return Ok(Vec::new());
+            }
+            // Read after them: had the sync let go of any of them before, the stream now begins later.
+            let first = self.queue.events_after(EntryId::default(), 1).await?;
+            let is_unbroken = first.first().is_some_and(|(id, _)| *id <= self.entry);
+            if !is_unbroken {
+                match self.past_page().await {
+                    Ok(Some(events)) if events.is_empty() => continue,
+                    Ok(Some(events)) => return Ok(events),
+                    Ok(None) => {}
+                    Err(error) => {
+                        self.out.note(format_args!(
+                            "the history of {} cannot be read: {}; this is what Redis still has",
+                            self.queue.name(),
+                            chain(&error)
+                        ));
+                        self.past = None;
+                    }
+                }
+            }
+            return self.of_stream(&entries, is_unbroken).await;
+        }
+    }
+
+    /// The next events of the history; `None` when it does not have the entries that the stream has let go of.
+    async fn past_page(&mut self) -> Result<Option<Vec<Told>>, OpsError> {
+        let Some(Past { store, syncer }) = &self.past else { return Ok(None) };
+        let name = self.queue.name();
+        let synced = syncer.synced(name).await?;
+        if synced.entry <= self.entry {
+            return Ok(None);
+        }
+        let most = u32::try_from(PAGE).unwrap_or(u32::MAX);
+        let (events, next) = store.history().happened(name, self.place, synced.version, self.since, most).await?;
+        if let Some(next) = next {
+            self.place = next;
+        } else {
+            (self.entry, self.place) = (synced.entry, (synced.version, u32::MAX));
+        }
+        self.has_begun = true;
+        let mut told: Vec<Told> = events.into_iter().map(|event| Told::of_history(name, event)).collect();
+        // A job whose envelope came later than its events has no kind there yet.
+        self.find_kinds(&mut told).await;
+        Ok(Some(told))
+    }
+
+    async fn of_stream(
+        &mut self,
+        entries: &[(EntryId, Vec<JobEvent>)],
+        is_unbroken: bool,
+    ) -> Result<Vec<Told>, OpsError> {
+        if !is_unbroken && self.has_begun {
+            self.out.note(format_args!(
+                "some events of {} are missing here: the stream had let go of them before they were in the history",
+                self.queue.name()
+            ));
+        }
+        if let Some((last, _)) = entries.last() {
+            self.entry = *last;
+            self.place = self.place.max((*last, u32::MAX));
+        }
+        self.has_begun = true;
+        let mut told = Vec::new();
+        for event in entries.iter().flat_map(|(_, events)| events) {
+            let kind = self.kinds.of(event).map(|kind| kind.to_string());
+            told.push(Told { kind, ..Told::of_stream(self.queue.name(), event) });
+        }
+        self.find_kinds(&mut told).await;
+        Ok(told)
+    }
+
+    /// Finds the kinds that no event told: in Redis while it has the job, in Postgres, or in events that are on their way there.
+    async fn find_kinds(&mut self, told: &mut [Told]) {
+        let missing = |told: &[Told]| -> HashSet<JobId> {
+            told.iter().filter(|told| told.kind.is_none()).map(|told| told.job).collect()
+        };
+        let unknown: Vec<JobId> = missing(told).into_iter().collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let mut found: HashMap<JobId, String> = HashMap::new();
+        for view in self.queue.jobs(&unknown).await.unwrap_or_default() {
+            if let Some(envelope) = view.salvaged() {
+                found.insert(view.id, envelope.kind.to_string());
+            }
+        }
+        fill(told, &found);
+        let unknown = missing(told);
+        if let Some(Past { store, syncer }) = self.past.as_ref().filter(|_| !unknown.is_empty()) {
+            // A kind that cannot be found is shown as such; the events are what matters.
+            if let Ok(news) = syncer.news(self.queue.name(), &unknown, LOOKED_AT).await {
+                let kinds = news.jobs.iter().filter_map(|(job, news)| Some((*job, news.kind()?.to_owned())));
+                found.extend(kinds);
+            }
+            let unknown: Vec<JobId> = unknown.into_iter().filter(|job| !found.contains_key(job)).collect();
+            found.extend(store.history().kinds(&unknown).await.unwrap_or_default());
+            fill(told, &found);
+        }
+        for (job, kind) in found {
+            if let Ok(kind) = kind.parse() {
+                self.kinds.remember(job, kind);
+            }
+        }
+    }
+}
+
+fn fill(told: &mut [Told], found: &HashMap<JobId, String>) {
+    for told in told.iter_mut().filter(|told| told.kind.is_none()) {
+        told.kind = found.get(&told.job).cloned();
+    }
+}

@@ -1,0 +1,38 @@
+//! The kinds of the jobs whose events are shown. Few events carry them.
+
+use std::collections::HashMap;
+
+use perch_jobs::{JobId, JobKind};
+use perch_queue::{Envelope, EventKind, JobEvent};
+
+/// Jobs remembered; all are forgotten when there are more.
+const REMEMBERED: usize = 50_000;
+
+/// The kinds of jobs, as events told them or as somebody found out.
+#[derive(Debug, Default)]
+pub struct Kinds(HashMap<JobId, JobKind>);
+
+impl Kinds {
+    /// The kind of the event's job, if it is known. The event may be the one that tells it.
+    pub fn of(&mut self, event: &JobEvent) -> Option<JobKind> {
+        if matches!(event.kind, EventKind::Enqueued | EventKind::Replayed)
+            && let Ok(envelope) = Envelope::decode_damaged(event.value.as_bytes())
+        {
+            self.remember(event.job, envelope.kind);
+        }
+        if is_last(event.kind) { self.0.remove(&event.job) } else { self.0.get(&event.job).cloned() }
+    }
+
+    /// Notes what kind a job is of.
+    pub fn remember(&mut self, job: JobId, kind: JobKind) {
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(job, kind);
+    }
+}
+
+/// Whether a job is forgotten after such an event.
+fn is_last(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Succeeded | EventKind::Cancelled | EventKind::Discarded)
+}

@@ -1,0 +1,186 @@
+//! What the streams tell of jobs that Postgres does not know yet. A state that is read from Postgres alone is a few seconds old,
+//! and would go backwards for whoever has seen a newer one.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use perch_jobs::{JobId, QueueName};
+use perch_queue::{EntryId, JobEvent};
+use serde_json::value::RawValue;
+
+use super::{
+    Syncer, cursor,
+    fold::{self, JobRow},
+    stream,
+};
+use crate::{JobRecord, JobState, StoreError};
+
+/// Fields read in one step.
+const AT_ONCE: usize = 1_000;
+
+/// What events that are not in Postgres yet say of some jobs.
+#[derive(Debug, Clone, Default)]
+pub struct News {
+    /// The jobs of which they say something.
+    pub jobs: HashMap<JobId, JobNews>,
+    /// False when there were more events than were to be read, so that something may be missing here.
+    pub is_whole: bool,
+}
+
+/// What events that are not in Postgres yet say of a job.
+#[derive(Debug, Clone)]
+pub struct JobNews {
+    row: JobRow,
+    /// The events, oldest first.
+    pub events: Vec<JobEvent>,
+}
+
+impl JobNews {
+    /// Where the job stands after them.
+    pub fn state(&self) -> JobState {
+        self.row.state
+    }
+
+    /// Its kind, where they tell it.
+    pub fn kind(&self) -> Option<&str> {
+        self.row.kind.as_deref()
+    }
+
+    /// What Postgres knows of the job, brought up to these events. A record that was read later, and has them, stays as it is.
+    pub fn onto(&self, record: Option<JobRecord>) -> Option<JobRecord> {
+        let Some(old) = record else { return self.record() };
+        let is_newer =
+            self.row.changed_at > old.changed_at || (self.row.changed_at == old.changed_at && !old.state.is_final());
+        if !is_newer {
+            return Some(old);
+        }
+        let new = self.record()?;
+        let (has_envelope, has_attempts) = (self.row.envelope.is_some(), self.row.attempts.is_some());
+        Some(JobRecord {
+            id: old.id,
+            queue: new.queue,
+            kind: new.kind.or(old.kind),
+            state: new.state,
+            priority: if self.row.priority.is_some() { new.priority } else { old.priority },
+            payload: if has_envelope { new.payload } else { old.payload },
+            envelope: new.envelope.or(old.envelope),
+            group: new.group.or(old.group),
+            parent: new.parent.or(old.parent),
+            max_attempts: new.max_attempts.or(old.max_attempts),
+            run_at: new.run_at.or(old.run_at),
+            created_at: old.created_at.min(new.created_at),
+            started_at: new.started_at.or(old.started_at),
+            finished_at: new.finished_at,
+            attempts: if has_attempts { new.attempts } else { old.attempts },
+            replays: self.row.replays.unwrap_or(old.replays),
+            worker: new.worker.or(old.worker),
+            last_error: new.last_error.or(old.last_error),
+            result: new.result.or(old.result),
+            traceparent: new.traceparent.or(old.traceparent),
+            changed_at: new.changed_at,
+        })
+    }
+
+    fn record(&self) -> Option<JobRecord> {
+        let row = self.row.clone();
+        let value = |raw: Option<Box<RawValue>>| raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        Some(JobRecord {
+            id: row.id.parse().ok()?,
+            queue: row.queue.parse().ok()?,
+            kind: row.kind,
+            state: row.state,
+            priority: row.priority.unwrap_or("normal").to_owned(),
+            payload: value(row.payload),
+            envelope: value(row.envelope),
+            group: row.group_key,
+            parent: row.parent.and_then(|id| id.parse().ok()),
+            max_attempts: row.max_attempts,
+            run_at: row.run_at,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            attempts: row.attempts.unwrap_or(0),
+            replays: row.replays.unwrap_or(0),
+            worker: row.worker,
+            last_error: row.last_error,
+            result: row.result,
+            traceparent: row.traceparent,
+            changed_at: row.changed_at,
+        })
+    }
+}
+
+/// How far the events of a queue are in Postgres.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// The last entry of the stream that is.
+    pub entry: EntryId,
+    /// Its version: the place of its events among those of the history.
+    pub version: EntryId,
+}
+
+impl Synced {
+    /// The time of that entry.
+    pub fn at(self) -> DateTime<Utc> {
+        self.entry.at()
+    }
+}
+
+impl Syncer {
+    /// How far the events of a queue are in Postgres.
+    pub async fn synced(&self, queue: &QueueName) -> Result<Synced, StoreError> {
+        let position = cursor::one(&self.store, &format!("events:{queue}")).await?;
+        Ok(Synced { entry: position.id, version: position.version })
+    }
+
+    /// What events of `queue` that are not in Postgres yet say of `jobs`; at most about `most` events are read. To miss none, read
+    /// the records in Postgres after this: what was moved in between is in them.
+    pub async fn news(&self, queue: &QueueName, jobs: &HashSet<JobId>, most: usize) -> Result<News, StoreError> {
+        let Some(of_queue) = self.streams.iter().find(|stream| stream.queue.as_ref() == Some(queue)) else {
+            return Ok(News { is_whole: true, ..News::default() });
+        };
+        if jobs.is_empty() {
+            return Ok(News { is_whole: true, ..News::default() });
+        }
+        let mut from = cursor::one(&self.store, &of_queue.name).await?;
+        let (mut told, mut read, mut is_whole) = (Vec::new(), 0, false);
+        while read < most {
+            let (look, _) = self.look(of_queue, from, AT_ONCE).await?;
+            from = look.after(from);
+            is_whole = !look.more;
+            for mut entry in look.entries {
+                read += entry.fields.len();
+                entry.fields.retain(|(field, _)| is_of(field, jobs));
+                if !entry.fields.is_empty() {
+                    told.push(entry);
+                }
+            }
+            if is_whole {
+                break;
+            }
+        }
+        Ok(News { jobs: in_order(queue, told), is_whole })
+    }
+}
+
+fn is_of(field: &str, jobs: &HashSet<JobId>) -> bool {
+    field.split_once(' ').and_then(|(_, id)| id.parse().ok()).is_some_and(|id: JobId| jobs.contains(&id))
+}
+
+fn in_order(queue: &QueueName, told: Vec<stream::Entry>) -> HashMap<JobId, JobNews> {
+    let mut events: HashMap<JobId, Vec<JobEvent>> = HashMap::new();
+    for entry in &told {
+        for (index, (field, value)) in (0u32..).zip(&entry.fields) {
+            if let Ok(event) = JobEvent::read(entry.id, index, field, value.clone()) {
+                events.entry(event.job).or_default().push(event);
+            }
+        }
+    }
+    // What cannot be read is for the sync to put aside.
+    let units = fold::fold(queue, told, &mut Vec::new());
+    let news = units.into_iter().filter_map(|unit| {
+        let id: JobId = unit.row.id.parse().ok()?;
+        Some((id, JobNews { row: unit.row, events: events.remove(&id).unwrap_or_default() }))
+    });
+    news.collect()
+}
