@@ -23,6 +23,8 @@ pub enum Unit {
     Percent,
     /// Microseconds.
     Micros,
+    /// Of whatever the row names.
+    Count,
 }
 
 impl Unit {
@@ -35,6 +37,7 @@ impl Unit {
             Self::Megabytes => "MB",
             Self::Percent => "%",
             Self::Micros => "µs",
+            Self::Count => "",
         }
     }
 }

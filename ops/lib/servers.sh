@@ -171,7 +171,8 @@ postgres_start() { # FOLDER KIND
     options="-c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
     if [ "$2" = throwaway ]; then
         # What a test is answered is not to survive a crash of the machine; a crash of the server it does survive.
-        options="$options -c fsync=off -c max_connections=400"
+        # A test that ends while it logs in holds up whoever drops a database, until the login is given up.
+        options="$options -c fsync=off -c max_connections=400 -c authentication_timeout=5s"
     fi
     for _ in 1 2 3 4 5; do
         port=$(free_port "$(first_line "$1.port")")

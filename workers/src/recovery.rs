@@ -266,7 +266,7 @@ impl Doubts {
             let known = self.known().await?;
             let known: BTreeSet<String> =
                 known.into_iter().chain(self.store.recovery().known_identity().await?).collect();
-            found.extend(known.into_iter().filter(|known| *known != is.to_string()).map(|known| {
+            found.extend(known.into_iter().filter(|known| *known != is).map(|known| {
                 format!("Postgres was promoted, restored or replaced: system and timeline were {known}, and are {is}")
             }));
         }
@@ -285,14 +285,22 @@ impl Doubts {
         Ok(known.map(|known| String::from_utf8_lossy(&known).into_owned()))
     }
 
+    /// Notes that this Postgres was seen. Acts outside that began before it are asked for before they are done.
+    async fn note_seen(&self) -> Result<(), RecoveryError> {
+        if let Some(is) = self.store.recovery().identity().await? {
+            self.store.recovery().note_seen(&is).await?;
+        }
+        Ok(())
+    }
+
     /// Notes which Postgres this is, in it and in Redis: each may lose what the other has.
     async fn note(&self) -> Result<(), RecoveryError> {
         let Some(is) = self.store.recovery().identity().await? else { return Ok(()) };
-        if self.store.recovery().known_identity().await? != Some(is.to_string()) {
+        if self.store.recovery().known_identity().await? != Some(is.clone()) {
             self.store.recovery().note_identity(&is).await?;
         }
         let mut cmd = redis::cmd("SET");
-        cmd.arg(&self.key).arg(is.to_string());
+        cmd.arg(&self.key).arg(is);
         self.redis.cmd::<()>("note which Postgres this is", &cmd).await?;
         Ok(())
     }
@@ -368,6 +376,7 @@ impl Watch {
         }
         let doubts = self.doubts.found().await?;
         if !doubts.is_empty() {
+            self.doubts.note_seen().await?;
             return Ok(Look::Held(doubts));
         }
         self.doubts.note().await?;

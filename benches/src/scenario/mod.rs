@@ -3,6 +3,7 @@
 mod depth;
 mod drain;
 mod enqueue;
+mod far;
 mod http;
 mod idle;
 mod outbox;
@@ -50,6 +51,8 @@ pub enum Scenario {
     Sync,
     /// How far Postgres is behind at 5,000 events a second
     Lag,
+    /// Redis and Postgres 1, 5 and 50 ms away
+    Far,
     /// Peers of the Node world with the same work; npm installs them into .data/bench
     Peers,
 }
@@ -85,6 +88,7 @@ impl Scenario {
             Self::Backlog => "backlog",
             Self::Sync => "sync",
             Self::Lag => "lag",
+            Self::Far => "far",
             Self::Peers => "peers",
         }
     }
@@ -109,6 +113,7 @@ impl Scenario {
             Self::Backlog => depth::backlog(bench, report).await,
             Self::Sync => sync::rate(bench, report).await,
             Self::Lag => sync::lag(bench, report).await,
+            Self::Far => far::run(bench, report).await,
             Self::Peers => peers::run(bench, report).await,
         }
     }

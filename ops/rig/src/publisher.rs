@@ -82,13 +82,16 @@ struct Publishing<'a> {
     key: String,
 }
 
+/// Permits of one effect that a Postgres can have lost.
+const MOST_LOST: i64 = 6;
+
 impl Publishing<'_> {
     async fn run(&self) -> HandlerResult {
         if self.with.without == Sabotage::Claim {
             return self.unclaimed().await;
         }
         match self.ledger().claim(&self.intent()).await? {
-            Claim::Granted(permit) if self.may_be_forgotten() => {
+            Claim::Granted(permit) if self.in_doubt(permit.lost_at()) => {
                 self.ledger().unknown(&permit, "the job was put back; X is asked first").await?;
                 Err(Fail::Snooze(Duration::from_millis(1), "X is asked first".into()))
             }
@@ -102,8 +105,9 @@ impl Publishing<'_> {
     }
 
     /// Whether it may have been done though the ledger knows nothing of it.
-    fn may_be_forgotten(&self) -> bool {
-        self.cx.recovered_at().is_some() && self.with.without != Sabotage::Asking
+    fn in_doubt(&self, lost_at: Option<DateTime<Utc>>) -> bool {
+        let is_lost = self.cx.recovered_at().is_some() || lost_at.is_some_and(|at| self.cx.enqueued_at() < at);
+        is_lost && self.with.without != Sabotage::Asking
     }
 
     fn ledger(&self) -> Effects<'_> {
@@ -181,9 +185,10 @@ impl Publishing<'_> {
             let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
             return self.act(permit).await;
         }
-        let search = self.look(effect).await.map_err(|error| Fail::Retry(error.to_string()))?;
+        let in_doubt = self.in_doubt(takeover.lost_at());
+        let search = self.look(effect, in_doubt).await.map_err(|error| Fail::Retry(error.to_string()))?;
         let needed = match effect.state {
-            EffectState::Unknown => self.with.settle,
+            EffectState::Unknown if !in_doubt => self.with.settle,
             _ => ACT_WITHIN + self.with.timeout + self.with.settle,
         };
         let evidence = evidence(&search, takeover.quiet(), needed);
@@ -203,17 +208,18 @@ impl Publishing<'_> {
     }
 
     /// Looks for the text as any of the permits so far would have sent it.
-    async fn look(&self, effect: &StoredEffect) -> Result<Search, XError> {
+    async fn look(&self, effect: &StoredEffect, in_doubt: bool) -> Result<Search, XError> {
         let user = self.with.x.me(&self.job.account).await?;
-        let recovered = self.cx.recovered_at().is_some();
-        let since: DateTime<Utc> = if recovered { self.cx.enqueued_at() } else { effect.created_at };
+        let since: DateTime<Utc> = if in_doubt { self.cx.enqueued_at() } else { effect.created_at };
+        // How many permits there were is lost, too.
+        let most = if in_doubt { effect.fence + MOST_LOST } else { effect.fence };
         let mut marks = 0;
         loop {
             let text = marked(&self.job.text, marks);
             let (account, reply_to) = (&self.job.account, self.job.reply_to.as_ref());
             let search = self.with.x.find_recent_post(account, &user.id, &text, reply_to, since).await?;
             marks += 1;
-            if search.found.is_some() || i64::from(marks) >= effect.fence + i64::from(recovered) {
+            if search.found.is_some() || i64::from(marks) >= most {
                 return Ok(search);
             }
         }

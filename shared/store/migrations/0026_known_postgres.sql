@@ -1,7 +1,34 @@
--- Which Postgres this was when somebody last saw to it: its system identifier and timeline. A copy that was restored or promoted
--- says here what it came from, also where Redis has forgotten it.
+-- Which Postgres this is: its system identifier and timeline. A copy that was restored or promoted has another, and says here what
+-- it came from, also where Redis has forgotten it.
 create table known_postgres (
     environment text        not null check (environment in ('staging', 'production')) primary key,
+    -- The one that somebody has seen to last: what it lost before, if anything, is put back.
     identity    text        not null,
-    noted_at    timestamptz not null default clock_timestamp()
+    -- The one that was noticed last, and when it was noticed to be another. What was said before that may be lost.
+    seen        text        not null,
+    changed_at  timestamptz
 );
+
+create function perch_postgres() returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (select system_identifier || ':' || timeline_id from pg_control_system(), pg_control_checkpoint());
+exception
+    when insufficient_privilege or undefined_function then
+        return null;
+end
+$$;
+
+comment on function perch_postgres is 'Which Postgres this is; null where a provider keeps that to itself.';
+
+create function perch_lost_at(env text) returns timestamptz
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when seen <> public.perch_postgres() then clock_timestamp() else changed_at end
+    from public.known_postgres where environment = env
+$$;
+
+comment on function perch_lost_at is 'What was said before this time may be lost: another Postgres took over then. Null where none ever did.';

@@ -24,7 +24,7 @@ use crate::{
     KnownAct, PlaceKind, Store, StoreError, json,
     picks::LONGEST_KEY,
     pool::Tx,
-    row::{Moment, readable},
+    row::{Moment, readable, time_option},
 };
 
 pub use self::{
@@ -44,7 +44,7 @@ impl Effects<'_> {
         check(intent)?;
         let doing = "claim an effect";
         let asked = Asked::now();
-        let fresh: Option<i64> = sqlx::query_scalar(
+        let fresh: Option<(i64, Option<Moment>)> = sqlx::query_as(
             "with fresh as (
                  insert into effects
                      (environment, key, kind, account, state, fence, digest, job_id, attempt, holder, live)
@@ -55,7 +55,7 @@ impl Effects<'_> {
                  insert into effect_history (environment, key, event, fence, job_id, attempt, holder)
                  select $1, $2, 'claimed', fence, $6, $7, $8 from fresh
              )
-             select fence from fresh",
+             select fence, perch_lost_at($1) from fresh",
         )
         .bind(self.0.env_name())
         .bind(&intent.key)
@@ -69,8 +69,9 @@ impl Effects<'_> {
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
-        if let Some(fence) = fresh {
-            return Ok(Claim::Granted(Permit::new(&intent.key, fence, asked)));
+        if let Some((fence, lost_at)) = fresh {
+            let lost_at = lost_at.map(|Moment(at)| at);
+            return Ok(Claim::Granted(Permit { lost_at, ..Permit::new(&intent.key, fence, asked) }));
         }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         let claim = self.claim_existing(&mut tx, intent, asked).await?;
@@ -84,7 +85,8 @@ impl Effects<'_> {
             "select *,
                     (extract(epoch from clock_timestamp()
                              - coalesce(case when state = 'unknown' then settled_at end, intended_at)) * 1000)::bigint
-                        as quiet_ms
+                        as quiet_ms,
+                    perch_lost_at($1) as lost_at
              from effects where environment = $1 and key = $2
              for update",
         )
@@ -96,14 +98,15 @@ impl Effects<'_> {
         let effect = Box::new(StoredEffect::from_row(&row).map_err(StoreError::on(doing))?);
         let quiet: i64 = row.try_get("quiet_ms").map_err(StoreError::on(doing))?;
         let quiet = Duration::from_millis(u64::try_from(quiet).unwrap_or(0));
+        let lost_at = time_option(&row, "lost_at").map_err(StoreError::on(doing))?;
         Ok(match decide::decide(&effect, intent, quiet) {
             Decision::Grant => {
                 let told = Told::by(intent).and(EffectEventKind::Claimed, &json!({}));
-                Claim::Granted(self.permit(tx, intent, effect.fence, asked, &told).await?)
+                Claim::Granted(Permit { lost_at, ..self.permit(tx, intent, effect.fence, asked, &told).await? })
             }
             Decision::Done => Claim::Done(effect),
             Decision::Ask => {
-                let takeover = Takeover { seen_fence: effect.fence, intent: intent.clone(), quiet };
+                let takeover = Takeover { seen_fence: effect.fence, intent: intent.clone(), quiet, lost_at };
                 Claim::Unresolved { effect, takeover }
             }
             Decision::Wait(retry_after) => Claim::Busy { effect, retry_after },

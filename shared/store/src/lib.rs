@@ -72,7 +72,7 @@ pub use picks::{PickBody, PickRecord, PickSighting, PickStanding, Picks, pick_ke
 pub use places::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
 pub use posts::{PostRecord, Posts};
 pub use record::Recorded;
-pub use recovery::{After, Alone, PostgresIdentity, Recovery, Unfinished, UnfinishedJobs, UnreadableJob};
+pub use recovery::{After, Alone, Recovery, Unfinished, UnfinishedJobs, UnreadableJob};
 pub use retention::Pruned;
 pub use roles::{BoundRole, OwnRole, Roles};
 pub use row::UnreadableRow;

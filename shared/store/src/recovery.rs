@@ -36,21 +36,6 @@ pub struct UnfinishedJobs {
     pub next: Option<After>,
 }
 
-/// Which Postgres answers: a restored copy has another system or timeline, a promoted standby another timeline.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostgresIdentity {
-    /// Drawn when its data were made.
-    pub system: i64,
-    /// One more with each promotion and each restore to a point in time.
-    pub timeline: i32,
-}
-
-impl std::fmt::Display for PostgresIdentity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.system, self.timeline)
-    }
-}
-
 /// An unfinished job whose row cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableJob {
@@ -71,21 +56,16 @@ pub struct After(String);
 pub struct Alone(#[expect(dead_code, reason = "it is held for its lock")] Tx);
 
 impl Recovery<'_> {
-    /// Which Postgres this is. `None` where a provider does not let its users ask.
-    pub async fn identity(&self) -> Result<Option<PostgresIdentity>, StoreError> {
-        let asked: Result<(i64, i32), sqlx::Error> =
-            sqlx::query_as("select system_identifier, timeline_id from pg_control_system(), pg_control_checkpoint()")
-                .fetch_one(&self.0.pool)
-                .await;
-        match asked {
-            Ok((system, timeline)) => Ok(Some(PostgresIdentity { system, timeline })),
-            // Permission denied, or no such function.
-            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42501" | "42883")) => Ok(None),
-            Err(error) => Err(StoreError::on("ask which Postgres this is")(error)),
-        }
+    /// Which Postgres this is: its system identifier and its timeline. A restored copy has another of either, a promoted standby
+    /// another timeline. `None` where a provider does not let its users ask.
+    pub async fn identity(&self) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("select perch_postgres()")
+            .fetch_one(&self.0.pool)
+            .await
+            .map_err(StoreError::on("ask which Postgres this is"))
     }
 
-    /// Which Postgres this was when that was last noted; what it was copied from says so, too.
+    /// Which Postgres this was when somebody saw to it last; what it was copied from says so, too.
     pub async fn known_identity(&self) -> Result<Option<String>, StoreError> {
         sqlx::query_scalar("select identity from known_postgres where environment = $1")
             .bind(self.0.env_name())
@@ -94,14 +74,29 @@ impl Recovery<'_> {
             .map_err(StoreError::on("read which Postgres was here"))
     }
 
-    /// Notes which Postgres this is.
-    pub async fn note_identity(&self, identity: &PostgresIdentity) -> Result<(), StoreError> {
+    /// Notes that this Postgres was seen, and when, where it is another than before: whatever is asked of it about the time before
+    /// is in doubt from then on.
+    pub async fn note_seen(&self, identity: &str) -> Result<(), StoreError> {
         sqlx::query(
-            "insert into known_postgres (environment, identity) values ($1, $2)
-             on conflict (environment) do update set identity = excluded.identity, noted_at = clock_timestamp()",
+            "update known_postgres set seen = $2, changed_at = clock_timestamp() where environment = $1 and seen <> $2",
         )
         .bind(self.0.env_name())
-        .bind(identity.to_string())
+        .bind(identity)
+        .execute(&self.0.pool)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("note which Postgres this is"))
+    }
+
+    /// Notes that somebody has seen to this Postgres, or that it is the first.
+    pub async fn note_identity(&self, identity: &str) -> Result<(), StoreError> {
+        self.note_seen(identity).await?;
+        sqlx::query(
+            "insert into known_postgres (environment, identity, seen) values ($1, $2, $2)
+             on conflict (environment) do update set identity = excluded.identity",
+        )
+        .bind(self.0.env_name())
+        .bind(identity)
         .execute(&self.0.pool)
         .await
         .map(|_| ())

@@ -105,8 +105,8 @@ async fn every_table_carries_the_environment_in_its_key() {
     .unwrap();
     assert!(without.is_empty(), "{without:?}");
     let open_unique_indexes: Vec<String> = sqlx::query_scalar(
-        "select indexname::text from pg_indexes
-         where schemaname = 'public' and indexdef like 'CREATE UNIQUE%' and indexdef not like '%(environment,%'
+        r"select indexname::text from pg_indexes
+         where schemaname = 'public' and indexdef like 'CREATE UNIQUE%' and indexdef !~ '\(environment[,)]'
            and tablename <> '_sqlx_migrations' and indexname <> 'audit_log_pkey'",
     )
     .fetch_all(&raw)

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use perch_base::{clock, crash_point};
 use perch_clients::{XError, x::Search};
 use perch_queue::{
@@ -121,7 +122,7 @@ impl<A: Act> Once<'_, A> {
     async fn done(&self) -> Result<StoredEffect, Stop> {
         // What may have happened is looked for whatever the gate says, and what has happened is only recorded.
         let known = self.ledger().get(&self.key).await?;
-        let forgotten = self.may_be_forgotten(known.as_ref());
+        let settled_at = known.as_ref().and_then(|effect| effect.settled_at);
         let pass = match known {
             Some(effect) if effect.state == EffectState::Confirmed => None,
             Some(effect) if effect.state != EffectState::Failed => {
@@ -140,7 +141,9 @@ impl<A: Act> Once<'_, A> {
         crash_point!("publish.claimed");
         // Without a permit the place stays: it is that of the effect, and whoever has the permit may be acting in it.
         match claim {
-            Claim::Granted(permit) if forgotten => self.ask_first(&permit, pass).await,
+            Claim::Granted(permit) if self.may_be_forgotten(settled_at, permit.lost_at()) => {
+                self.ask_first(&permit, pass).await
+            }
             Claim::Granted(permit) => self.act(permit, pass).await,
             Claim::Done(effect) => Ok(*effect),
             Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
@@ -158,16 +161,21 @@ impl<A: Act> Once<'_, A> {
         }
     }
 
-    /// Whether it may have been done though the ledger knows nothing of it: the job was put back after Redis had lost it, and
-    /// Postgres may have lost its last seconds, too.
-    fn may_be_forgotten(&self, known: Option<&StoredEffect>) -> bool {
-        let said_since = |at| known.and_then(|effect| effect.settled_at).is_some_and(|settled| settled >= at);
-        self.sending == Sending::Real && self.cx.recovered_at().is_some_and(|at| !said_since(at))
+    /// Since when the ledger may lack what this job did before: it was put back from a Postgres that may have lost something, or
+    /// another Postgres took over while it waited.
+    fn in_doubt_since(&self, lost_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        self.cx.recovered_at().max(lost_at.filter(|at| self.cx.enqueued_at() < *at))
+    }
+
+    /// Whether it may have been done though the ledger knows nothing of it.
+    fn may_be_forgotten(&self, settled_at: Option<DateTime<Utc>>, lost_at: Option<DateTime<Utc>>) -> bool {
+        let is_unsettled = |since| settled_at.is_none_or(|at| at < since);
+        self.sending == Sending::Real && self.in_doubt_since(lost_at).is_some_and(is_unsettled)
     }
 
     /// Notes that nobody knows whether it was done. The next attempt, which comes at once, asks X before it does anything.
     async fn ask_first(&self, permit: &Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
-        let why = "the job was put back after Redis had lost it; X is asked whether it was done before";
+        let why = "Postgres may have lost that it was done; X is asked first";
         self.ledger().unknown(permit, why).await?;
         if let Some(pass) = pass {
             self.gate().leave(&pass).await;
@@ -358,9 +366,8 @@ impl<A: Act> Once<'_, A> {
             let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
             return self.act(permit, None).await;
         }
-        // Of a job that was put back, whoever did it may have begun at any time since it was enqueued, and may have been at it when
-        // Redis was lost.
-        let (since, state) = match self.cx.recovered_at() {
+        // What the ledger lacks may have begun at any time since the job was enqueued, and may have been under way to the last.
+        let (since, state) = match self.in_doubt_since(takeover.lost_at()) {
             Some(_) => (self.cx.enqueued_at().min(effect.intended_at), EffectState::Intended),
             None => (effect.intended_at, effect.state),
         };
@@ -407,7 +414,7 @@ impl<A: Act> Once<'_, A> {
         })
     }
 
-    async fn look(&self, since: chrono::DateTime<chrono::Utc>) -> Result<Search, XError> {
+    async fn look(&self, since: DateTime<Utc>) -> Result<Search, XError> {
         let user_id = self.services.own_ids.get(&self.services.x, self.act.account()).await?;
         self.act.look(self.services, &user_id, since).await
     }

@@ -2,7 +2,7 @@
 
 use perch_jobs::PublishPost;
 use perch_queue::Restore;
-use perch_sandbox::Endpoint;
+use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::EffectState;
 use perch_testkit::{OwnRedis, TestRedis};
 use perch_workers::recovery::{self, Doubts, Look, Watch};
@@ -105,6 +105,40 @@ async fn a_job_that_was_put_back_and_never_ran_is_done_once_x_does_not_know_of_i
     let job = world.ended(id).await;
     assert_eq!((world.x.made().len(), world.x.calls(Endpoint::CreatePost)), (1, 1));
     assert_eq!(job.attempts, 1, "to ask first costs no attempt");
+}
+
+/// The job is still under way when Postgres loses that it had acted: it was never put back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_was_tried_before_another_postgres_took_over_is_looked_for_before_it_is_tried_again() {
+    let world = World::without_workers(&SOON).await;
+    Watch::new(&world.settings, world.client.queues(), &world.store).run_once().await.expect("both answer");
+    world.x.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::Malformed).times(1));
+    let id = world.enqueue(&post()).await;
+    let world = world.work();
+    eventually("it was made, and nobody knows it", || async {
+        let known = world.store.effects().get(KEY).await.expect("Postgres answers");
+        known.filter(|effect| effect.state == EffectState::Unknown).map(|_| ())
+    })
+    .await;
+    world.execute("delete from effect_history").await;
+    world.execute("delete from effects").await;
+    world.execute("update known_postgres set identity = identity || '0', seen = seen || '0'").await;
+    world.ended(id).await;
+    assert_eq!((world.x.made().len(), world.x.calls(Endpoint::CreatePost)), (1, 1), "it was asked for first");
+    let effect = world.effect(KEY).await;
+    assert_eq!((effect.state, effect.external_id), (EffectState::Confirmed, Some(world.x.made()[0].id.clone())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_enqueued_after_another_postgres_took_over_is_done_at_once() {
+    let world = World::without_workers(&SOON).await.work();
+    let watch = Watch::new(&world.settings, world.client.queues(), &world.store);
+    watch.run_once().await.expect("both answer");
+    world.execute("update known_postgres set identity = identity || '0', seen = seen || '0'").await;
+    world.doubts().settle().await.expect("both answer");
+    let reads = world.x.calls(Endpoint::UserPosts);
+    world.done(&post()).await;
+    assert_eq!((world.x.made().len(), world.x.calls(Endpoint::UserPosts)), (1, reads));
 }
 
 #[tokio::test(flavor = "multi_thread")]

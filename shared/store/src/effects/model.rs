@@ -171,11 +171,18 @@ pub struct Permit {
     pub(super) fence: i64,
     pub(super) asked: Asked,
     pub(super) evidence: Vec<Evidence>,
+    pub(super) lost_at: Option<DateTime<Utc>>,
 }
 
 impl Permit {
     pub(super) fn new(key: &str, fence: i64, asked: Asked) -> Self {
-        Self { key: key.to_owned(), fence, asked, evidence: Vec::new() }
+        Self { key: key.to_owned(), fence, asked, evidence: Vec::new(), lost_at: None }
+    }
+
+    /// What the ledger was told before this time may be lost: another Postgres took over then. The act may have been done before,
+    /// though the ledger knows nothing of it.
+    pub fn lost_at(&self) -> Option<DateTime<Utc>> {
+        self.lost_at
     }
 
     /// The key of the effect.
@@ -206,9 +213,15 @@ pub struct Takeover {
     pub(super) seen_fence: i64,
     pub(super) intent: EffectIntent,
     pub(super) quiet: Duration,
+    pub(super) lost_at: Option<DateTime<Utc>>,
 }
 
 impl Takeover {
+    /// As [`Permit::lost_at`].
+    pub fn lost_at(&self) -> Option<DateTime<Utc>> {
+        self.lost_at
+    }
+
     /// The key of the effect.
     pub fn key(&self) -> &str {
         &self.intent.key
