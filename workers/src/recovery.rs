@@ -285,12 +285,12 @@ impl Doubts {
         Ok(known.map(|known| String::from_utf8_lossy(&known).into_owned()))
     }
 
-    /// Notes that this Postgres was seen. Acts outside that began before it are asked for before they are done.
-    async fn note_seen(&self) -> Result<(), RecoveryError> {
+    /// Notes that Postgres has lost something. Acts outside of jobs from before are asked for before they are done.
+    async fn note_loss(&self) -> Result<(), RecoveryError> {
         if let Some(is) = self.store.recovery().identity().await? {
             self.store.recovery().note_seen(&is).await?;
         }
-        Ok(())
+        Ok(self.store.recovery().note_loss().await?)
     }
 
     /// Notes which Postgres this is, in it and in Redis: each may lose what the other has.
@@ -305,8 +305,12 @@ impl Doubts {
         Ok(())
     }
 
-    /// Somebody has seen to what Postgres lost: from now on it is taken at its word.
-    pub async fn settle(&self) -> Result<(), RecoveryError> {
+    /// Somebody has seen to what Postgres lost: from now on it is taken at its word, save for jobs from before where it has lost
+    /// something.
+    pub async fn settle(&self, in_doubt: bool) -> Result<(), RecoveryError> {
+        if in_doubt {
+            self.note_loss().await?;
+        }
         self.syncer.accept_roll_back().await?;
         self.note().await
     }
@@ -321,6 +325,8 @@ pub struct Watch {
     doubts: Doubts,
     /// Whether it is noted which Postgres this is.
     noted: AtomicBool,
+    /// Whether it is noted that it has lost something.
+    lost: AtomicBool,
 }
 
 /// What a look of a [`Watch`] came to.
@@ -330,7 +336,7 @@ pub enum Look {
     InStep,
     /// It has been, and what it had lost is back.
     PutBack(BTreeMap<QueueName, Recovered>),
-    /// It has been, and what Postgres says cannot be gone by, for these reasons. Nothing was put back.
+    /// What Postgres says cannot be gone by, for these reasons. Nothing was put back.
     Held(Vec<String>),
 }
 
@@ -344,6 +350,7 @@ impl Watch {
             store: store.clone(),
             doubts,
             noted: AtomicBool::default(),
+            lost: AtomicBool::default(),
         }
     }
 
@@ -371,13 +378,16 @@ impl Watch {
                 anew.push((queue.clone(), run));
             }
         }
-        if anew.is_empty() && self.noted.load(Ordering::Relaxed) {
-            return Ok(Look::InStep);
-        }
         let doubts = self.doubts.found().await?;
         if !doubts.is_empty() {
-            self.doubts.note_seen().await?;
+            if !self.lost.swap(true, Ordering::Relaxed) {
+                self.doubts.note_loss().await?;
+            }
             return Ok(Look::Held(doubts));
+        }
+        self.lost.store(false, Ordering::Relaxed);
+        if anew.is_empty() && self.noted.load(Ordering::Relaxed) {
+            return Ok(Look::InStep);
         }
         self.doubts.note().await?;
         self.noted.store(true, Ordering::Relaxed);
@@ -405,7 +415,8 @@ fn tell(look: &Look) {
             let why = doubts.join("; ");
             tracing::error!(
                 why,
-                "Redis was started again, and Postgres is older than it: nothing is put back by itself; see `perch doctor`"
+                "Postgres is older than Redis: nothing is put back by itself, and posts of jobs from before are looked for on X first; \
+                 see `perch doctor`"
             );
         }
         Look::PutBack(done) => {

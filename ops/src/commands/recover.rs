@@ -62,7 +62,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let done = recovery.whole(|jobs| bar.inc(jobs)).await?;
     bar.finish_and_clear();
     if !args.dry_run {
-        doubts.settle().await?;
+        doubts.settle(in_doubt).await?;
     }
     if !args.dry_run && !done.is_empty() {
         audit::note(app, &settings, "recover", settings.env.prefix(), &json!(done)).await;

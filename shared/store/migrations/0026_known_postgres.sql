@@ -9,7 +9,7 @@ create table known_postgres (
     changed_at  timestamptz
 );
 
-create function perch_postgres() returns text
+create or replace function perch_postgres() returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -23,7 +23,7 @@ $$;
 
 comment on function perch_postgres is 'Which Postgres this is; null where a provider keeps that to itself.';
 
-create function perch_lost_at(env text) returns timestamptz
+create or replace function perch_lost_at(env text) returns timestamptz
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$

@@ -128,13 +128,13 @@ impl IdempotencyKeys<'_> {
             .map_err(StoreError::on("release an idempotency key"))
     }
 
-    /// The queue of a job that was accepted, whatever became of it since. A job that only the outbox has is none yet: another
-    /// may turn out to stand for it.
+    /// The queue of a job that was accepted and has ended. One that has not is enqueued again under its id, which tells whether it
+    /// is there: Redis may have lost it, and of one that only the outbox has, another may turn out to stand for it.
     pub async fn accepted(&self, job: JobId) -> Result<Option<QueueName>, StoreError> {
         let doing = "look for a job";
         let queue: Option<String> = sqlx::query_scalar(
-            "select j.queue from jobs j left join outbox o on o.environment = j.environment and o.id = j.id
-             where j.environment = $1 and j.id = $2 and (o.id is null or o.handed_over_at is not null)",
+            "select queue from jobs
+             where environment = $1 and id = $2 and state in ('done', 'dead', 'cancelled', 'discarded')",
         )
         .bind(self.0.env_name())
         .bind(job.to_string())

@@ -88,6 +88,17 @@ impl Recovery<'_> {
         .map_err(StoreError::on("note which Postgres this is"))
     }
 
+    /// Notes that this Postgres has lost something, though it is the same: whatever is asked of it about the time before is in doubt
+    /// from then on.
+    pub async fn note_loss(&self) -> Result<(), StoreError> {
+        sqlx::query("update known_postgres set changed_at = clock_timestamp() where environment = $1")
+            .bind(self.0.env_name())
+            .execute(&self.0.pool)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::on("note that Postgres has lost something"))
+    }
+
     /// Notes that somebody has seen to this Postgres, or that it is the first.
     pub async fn note_identity(&self, identity: &str) -> Result<(), StoreError> {
         self.note_seen(identity).await?;

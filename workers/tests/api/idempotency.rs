@@ -39,6 +39,27 @@ impl World {
     }
 }
 
+impl World {
+    async fn lose_in_redis(&self, pattern: &str) {
+        let redis = self.queue("extraction").redis().clone();
+        let keys: Vec<String> = redis.cmd("look", redis::cmd("KEYS").arg(pattern)).await.expect("Redis answers");
+        redis.cmd::<u64>("lose", redis::cmd("DEL").arg(keys)).await.expect("Redis answers");
+    }
+
+    /// As a process leaves the one key that there is in Redis when it is killed between the enqueue and its answer.
+    async fn forget_answer_in_redis(&self) {
+        let queue = self.queue("extraction");
+        let mut keys = redis::cmd("KEYS");
+        let keys: Vec<String> = queue.redis().cmd("look", keys.arg("stg:idempotency:*")).await.expect("Redis answers");
+        let [key] = keys.as_slice() else { panic!("one key: {keys:?}") };
+        let kept: String = queue.redis().cmd("read", redis::cmd("GET").arg(key)).await.expect("Redis answers");
+        let mut kept: Value = serde_json::from_str(&kept).expect("JSON");
+        kept.as_object_mut().expect("an object").remove("answer");
+        let mut set = redis::cmd("SET");
+        queue.redis().cmd::<()>("write", set.arg(key).arg(kept.to_string())).await.expect("Redis answers");
+    }
+}
+
 /// What was answered, and whether it was answered before.
 fn outcome(answer: &Seen) -> (u16, String, &str) {
     (answer.status.as_u16(), answer.id(), answer.header("idempotency-replayed"))
@@ -109,6 +130,28 @@ async fn a_repetition_after_an_answer_that_was_lost_finds_the_same_job_in_postgr
         assert_eq!((again.status.as_u16(), again.id()), (200, first.id()), "{again:?}");
         assert_eq!(world.sql("update outbox set relay_at = relay_at").await, 1);
     }
+}
+
+#[tokio::test]
+async fn a_repetition_is_not_told_of_a_job_that_redis_has_lost_meanwhile() {
+    let world = World::start().await;
+    let first = world.with_key("k", &poll()).await.id();
+    let queue = world.queue("extraction");
+    // Postgres heard of it, and a failover of Redis lost it with the answer.
+    let sql =
+        "insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, created_at, changed_at)
+               values ('staging', $1, 'extraction', 'poll_account', 'running', 'normal', '{}', '{}', now(), now())";
+    sqlx::query(sql)
+        .bind(&first)
+        .execute(&world.database.as_ref().expect("it is there").raw())
+        .await
+        .expect("Postgres answers");
+    let id = first.parse().expect("an id");
+    world.lose_in_redis("stg:{extraction}*").await;
+    world.forget_answer_in_redis().await;
+    let again = world.with_key("k", &poll()).await;
+    assert_eq!(again.id(), first, "{again:?}");
+    assert!(queue.job(id).await.expect("Redis answers").is_some(), "it is there again");
 }
 
 #[tokio::test]

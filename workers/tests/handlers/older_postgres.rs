@@ -61,7 +61,7 @@ async fn a_post_that_went_out_in_the_seconds_that_postgres_lost_is_found_and_not
     let recovery = recovery::Recovery::new(all, queues, &world.store, settings.env, settings).in_doubt(true);
     let recovered = recovery.whole(|_| ()).await.expect("both answer");
     assert_eq!(recovered.values().map(|queue| queue.restored).sum::<u64>(), 1, "{recovered:?}");
-    world.doubts().settle().await.expect("both answer");
+    world.doubts().settle(true).await.expect("both answer");
     assert!(world.doubts().found().await.expect("both answer").is_empty(), "somebody has seen to it");
 
     world.ended(done.id).await;
@@ -135,7 +135,7 @@ async fn what_is_enqueued_after_another_postgres_took_over_is_done_at_once() {
     let watch = Watch::new(&world.settings, world.client.queues(), &world.store);
     watch.run_once().await.expect("both answer");
     world.execute("update known_postgres set identity = identity || '0', seen = seen || '0'").await;
-    world.doubts().settle().await.expect("both answer");
+    world.doubts().settle(true).await.expect("both answer");
     let reads = world.x.calls(Endpoint::UserPosts);
     world.done(&post()).await;
     assert_eq!((world.x.made().len(), world.x.calls(Endpoint::UserPosts)), (1, reads));
@@ -161,7 +161,7 @@ async fn while_postgres_is_older_than_redis_nothing_is_put_back_by_itself() {
         assert!(matches!(&look, Look::Held(why) if !why.is_empty()), "{look:?}");
     }
     assert!(queue.job(id).await.expect("Redis answers").is_none(), "it was not put back");
-    world.doubts().settle().await.expect("both answer");
+    world.doubts().settle(true).await.expect("both answer");
     let look = watch.run_once().await.expect("both answer");
     assert!(matches!(&look, Look::PutBack(_)), "once somebody has seen to it: {look:?}");
 }
