@@ -45,6 +45,10 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
             scene.enqueues(report, ms, bench.size(40, 5)).await?;
             scene.drain(report, ms, bench.size(20_000, 1_000)).await?;
         }
+        // Nearer than that, what the process itself does counts for as much.
+        if ms < 5 {
+            continue;
+        }
         let named = |what: &str| format!("{what}, {ms} ms away");
         let bare = named("two questions to Postgres and one to Redis");
         let says = format!("an enqueue, of two questions to Postgres and one to Redis {ms} ms away");
