@@ -8,7 +8,7 @@ use std::{
 
 use perch_base::crash_point;
 use perch_jobs::{JobId, QueueName, RetryPolicy, is_own_key, own_key_reason};
-use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, LedgerJob, NewJob};
+use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, LedgerJob, NewJob, Queue};
 use perch_store::{Content, Store, StoreError, Waiting};
 use tokio_util::sync::CancellationToken;
 
@@ -129,8 +129,8 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
     Ok(relayed)
 }
 
-/// A row as Redis takes it. What cannot be a job becomes a dead letter with the reason. `None` for a queue that this
-/// deployment does not have: the row waits for a release that does.
+/// A row as Redis takes it. What cannot be a job becomes a dead letter with the reason. `None` for a queue that this deployment does not
+/// have, and for a while for a kind that it does not know: the row waits for a release that does.
 fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
     let queue = client.queues().get(&row.queue)?;
     let refused = |payload: &str, reason: &str| {
@@ -140,6 +140,10 @@ fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
     Some(match &row.content {
         Content::Job(job) => job.clone(),
         Content::Unreadable(text, reason) => refused(text, reason),
+        Content::Request(..) if awaits_its_kind(client, queue, row) => {
+            tracing::warn!(job = %row.id, kind = %row.kind, "a request in the outbox waits for a release that knows its kind");
+            return None;
+        }
         Content::Request(job, attempts) => {
             let mut job = (**job).clone();
             let of_kind = client.queues().types().get(row.kind.as_str()).map(|job_type| job_type.retry);
@@ -150,6 +154,12 @@ fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
             admitted.unwrap_or_else(|error| refused(&payload, &error.to_string()))
         }
     })
+}
+
+/// Whether a newer release may know the kind of a row: in a rolling deploy it is written before this process is replaced.
+fn awaits_its_kind(client: &Client, queue: &Queue, row: &Waiting) -> bool {
+    let waited = queue.now().signed_duration_since(row.id.created_at()).to_std().unwrap_or_default();
+    client.queues().types().get(row.kind.as_str()).is_none() && waited < queue.engine().unknown_kind_wait
 }
 
 /// Refuses what a caller of `perch_enqueue` may not ask for: the keys of Perch's own jobs and effects.

@@ -21,8 +21,6 @@ pub enum Sabotage {
     Asking,
     /// What another clock has set far ahead is waited for
     Clocks,
-    /// Sessions of Postgres that may only read are kept
-    Sessions,
     /// Nothing, with the same publisher as the others: the run has to pass
     Nothing,
 }
@@ -35,12 +33,10 @@ impl Sabotage {
 
     /// Switches off in this process what the code of Perch has a fail point for.
     pub fn switch_off(self) -> Result<(), RigError> {
-        let point = match self {
-            Self::Clocks => "queue.clocks",
-            Self::Sessions => "store.sessions",
-            _ => return Ok(()),
-        };
-        fail::cfg(point, "return").map_err(RigError::Setup)
+        match self {
+            Self::Clocks => fail::cfg("queue.clocks", "return").map_err(RigError::Setup),
+            _ => Ok(()),
+        }
     }
 
     /// As it is handed to the workers.
@@ -53,7 +49,6 @@ impl Sabotage {
             Self::Failover => "failover",
             Self::Asking => "asking",
             Self::Clocks => "clocks",
-            Self::Sessions => "sessions",
             Self::Nothing => "nothing",
         }
     }

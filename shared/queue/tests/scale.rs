@@ -83,6 +83,28 @@ async fn a_hundred_thousand_jobs_of_a_stock_producer_are_handed_over_once_each()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_intake_remembers_does_not_grow_though_tasks_keep_coming() {
+    const A_STEP: u64 = 20;
+    let clock = Clock::manual(Utc::now());
+    let world = World::with(|_, _| {}, clock.clone()).await;
+    let intake = Intake::new(&world.queue, &world.client);
+    let conn = apalis_redis::connect(world.redis.url()).await.expect("Redis answers");
+    let mut storage = RedisStorage::<Chore>::new(conn).with_config(Config::default().queue(intake.namespace()));
+    let mut most = 0;
+    // A day of tasks every ten minutes, each remembered for an hour.
+    for step in 0..144 {
+        storage.push_bulk((0..A_STEP).map(|n| Chore::number(step * A_STEP + n)).collect()).await.expect("pushed");
+        assert_eq!(intake.run_once().await.expect("Redis answers"), usize::try_from(A_STEP).expect("it fits"));
+        let mut raw = world.redis.raw().await;
+        let remembered: u64 =
+            redis::cmd("ZCARD").arg(world.queue.keys().intake()).query_async(&mut raw).await.expect("ZCARD");
+        most = most.max(remembered);
+        clock.advance(Duration::from_secs(600));
+    }
+    assert!(most <= 8 * A_STEP, "{most} are remembered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_was_taken_over_before_a_crash_is_not_taken_over_again() {
     let world = World::start().await;
     let intake = Intake::new(&world.queue, &world.client);

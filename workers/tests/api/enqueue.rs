@@ -1,10 +1,11 @@
 use chrono::{TimeDelta, Utc};
 use perch_queue::JobState;
 use perch_store::Scope;
+use perch_testkit::OwnRedis;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{World, seen};
+use crate::world::{World, eventually, seen};
 
 fn poll(username: &str) -> Value {
     json!({ "kind": "poll_account", "payload": { "username": username } })
@@ -219,6 +220,56 @@ async fn when_redis_is_away_postgres_keeps_the_jobs_of_a_ledger_queue_and_the_an
     assert_eq!((answer.status.as_u16(), statuses), (207, vec![json!(202), json!(503)]), "{answer:?}");
     assert_eq!(answer.json()["accepted"], 1);
     assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 2);
+}
+
+/// A Redis that accepts connections and answers nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_hangs_ledger_jobs_are_kept_others_are_refused_and_ready_says_so() {
+    let redis = OwnRedis::start().await;
+    let world = World::on_redis(&redis.url()).await;
+    let post =
+        |n: usize| json!({ "kind": "publish_post", "payload": { "account": "main", "text": format!("kept {n}") } });
+    assert_eq!(world.enqueue(&post(0)).await.status.as_u16(), 201);
+    redis.freeze();
+    let first = world.enqueue(&post(1)).await;
+    assert_eq!((first.status.as_u16(), &first.json()["outcome"]), (202, &json!("deferred")), "{first:?}");
+    let posts: Vec<Value> = (2..32).map(post).collect();
+    let kept = futures::future::join_all(posts.iter().map(|post| seen(world.job(post)))).await;
+    assert!(kept.iter().all(|answer| answer.status.as_u16() == 202), "{kept:?}");
+    let polls: Vec<Value> = (0..30).map(|n| poll(&format!("a{n}"))).collect();
+    for answer in futures::future::join_all(polls.iter().map(|poll| seen(world.job(poll)))).await {
+        answer.problem(503, "unavailable");
+    }
+    let ready = seen(world.bare(Method::GET, "/ready")).await;
+    assert_eq!((ready.status.as_u16(), &ready.json()["redis"]["ok"]), (503, &json!(false)), "{ready:?}");
+    redis.thaw();
+    eventually("it is ready again", || async { seen(world.bare(Method::GET, "/ready")).await.status == 200 }).await;
+    assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 31);
+}
+
+#[tokio::test]
+async fn a_queue_that_holds_as_many_jobs_as_it_may_answers_429_and_when_to_come_again() {
+    let vars = [("PERCH__QUEUES__EXTRACTION__MAX_DEPTH", "2"), ("PERCH__QUEUES__PENDING_POSTS__MAX_DEPTH", "1")];
+    let world = World::with(&vars).await;
+    let post =
+        |n: usize| json!({ "kind": "publish_post", "payload": { "account": "main", "text": format!("post {n}") } });
+    for job in [poll("a"), poll("b"), post(0)] {
+        assert_eq!(world.enqueue(&job).await.status.as_u16(), 201);
+    }
+    for job in [poll("c"), post(1)] {
+        for request in [world.job(&job), world.job(&job).header("Idempotency-Key", "k")] {
+            let answer = seen(request).await;
+            let (_, detail) = answer.problem(429, "queue-full");
+            assert!(detail.contains("max_depth"), "{detail}");
+            assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0), "{answer:?}");
+        }
+    }
+    let batch = world.request(Method::POST, "/api/v1/jobs/batch", Scope::Enqueue).json(&json!([poll("d"), post(2)]));
+    let answer = seen(batch).await;
+    let statuses: Vec<_> =
+        answer.json()["results"].as_array().expect("a list").iter().map(|r| r["status"].clone()).collect();
+    assert_eq!((answer.status.as_u16(), statuses), (207, vec![json!(429), json!(429)]), "{answer:?}");
+    assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 0, "nothing of it is kept");
 }
 
 #[tokio::test]

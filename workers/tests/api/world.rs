@@ -73,6 +73,11 @@ impl World {
         (gate, Self::on(&SHORT_TIMEOUTS, redis, url.as_str(), TestDatabase::create().await, None).await)
     }
 
+    /// A world on a Redis of the caller's.
+    pub async fn on_redis(url: &str) -> Self {
+        Self::on(&SHORT_TIMEOUTS, TestRedis::at(url), url, TestDatabase::create().await, None).await
+    }
+
     /// The same world after a deploy with other settings.
     pub async fn redeployed(self, vars: &[(&str, &str)]) -> Self {
         ended(&self.shutdown, self.served).await;

@@ -115,6 +115,28 @@ async fn a_job_that_has_ended_is_not_begun_again_when_it_is_relayed_once_more() 
     assert_eq!(world.state(id).await, Some(JobState::Done));
 }
 
+/// In a rolling deploy a newer release writes what an older relay reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_a_kind_that_this_release_does_not_know_waits_for_one_that_does_and_dies_in_the_end() {
+    let world = World::without_workers(&[("PERCH__ENGINE__UNKNOWN_KIND_WAIT", "1h")]).await;
+    let pool = world.database().raw();
+    let write = "insert into outbox (environment, id, queue, kind, request, on_conflict, relay_at)
+                 values ('staging', $1, 'pending_posts', 'of_tomorrow', '{\"payload\":{}}', 'keep', now())";
+    let fresh = JobId::at(chrono::Utc::now());
+    let old = JobId::at(chrono::Utc::now() - chrono::TimeDelta::hours(2));
+    for id in [fresh, old] {
+        sqlx::query(write).bind(id.to_string()).execute(&pool).await.expect("Postgres answers");
+    }
+    let relayed = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
+    assert_eq!((relayed.taken, relayed.handed_over), (2, 1));
+    let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
+    let there = async |id| queue.job(id).await.expect("Redis answers").is_some();
+    assert_eq!((there(fresh).await, there(old).await), (false, true));
+    assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 1, "it waits");
+    let world = world.work();
+    assert_eq!(world.ended(old).await.state, JobState::Dead);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_another_one_stands_for_leaves_nothing_in_the_outbox() {
     let world = World::without_workers(&[]).await;

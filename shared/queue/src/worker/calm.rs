@@ -29,3 +29,19 @@ impl Calm {
         if self.left().is_some() { 0 } else { REAPED }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_just_started_and_one_that_saw_an_outage_reap_nobody_for_the_length_of_a_lease() {
+        let (long, none) = (Duration::from_secs(600), Duration::ZERO);
+        assert_eq!(Calm::new(long).reaped(), 0);
+        let mut calm = Calm::new(none);
+        assert_eq!(calm.reaped(), REAPED, "a lease has passed");
+        calm.lease = long;
+        calm.disturbed();
+        assert_eq!(calm.reaped(), 0);
+    }
+}
