@@ -1,7 +1,7 @@
 //! `perch queues`: depth and state of every queue.
 
 use chrono::Utc;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use perch_jobs::QueueName;
 use perch_queue::{Queue, QueueError, QueueStats};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{App, chosen},
     commands::brake,
-    error::OpsError,
+    error::{OpsError, chain},
     format::{
         table::{Cell, Listing, Tone, cell, compact, number, whole},
         time::from_now_or_dash,
@@ -25,9 +25,14 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, queues) = app.queues()?;
-    let all = stats(&chosen(&queues, &args.queues)?).await?;
+    let chosen = chosen(&queues, &args.queues)?;
+    let Read { stats: all, unreadable } = read(&chosen).await?;
     if app.out.is_json() {
-        return app.out.json(&all.iter().map(as_json).collect::<Vec<_>>());
+        let odd = unreadable.iter().map(|(queue, reason)| json!({ "queue": queue, "error": reason }));
+        return app.out.json(&all.iter().map(as_json).chain(odd).collect::<Vec<_>>());
+    }
+    for (queue, reason) in &unreadable {
+        app.out.note(format_args!("warning: the queue {queue} cannot be read: {reason}"));
     }
     if let Some(line) = brake::glance(&settings, &queues).await {
         app.out.styled(&Tone::Bad.line(line))?;
@@ -35,9 +40,25 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     app.out.table(&listing(&all))
 }
 
-/// The numbers of several queues at one moment.
-pub async fn stats(queues: &[Queue]) -> Result<Vec<QueueStats>, QueueError> {
-    try_join_all(queues.iter().map(Queue::stats)).await
+/// What several queues hold.
+pub struct Read {
+    /// The numbers of those that can be read.
+    pub stats: Vec<QueueStats>,
+    /// The others, and why: what stands in one says nothing of its neighbours.
+    pub unreadable: Vec<(QueueName, String)>,
+}
+
+/// Reads the numbers of several queues. An error when Redis is away, which all of them have in common.
+pub async fn read(queues: &[Queue]) -> Result<Read, QueueError> {
+    let mut read = Read { stats: Vec::new(), unreadable: Vec::new() };
+    for (queue, answer) in queues.iter().zip(join_all(queues.iter().map(Queue::stats)).await) {
+        match answer {
+            Ok(stats) => read.stats.push(stats),
+            Err(error) if error.is_unavailable() => return Err(error),
+            Err(error) => read.unreadable.push((queue.name().clone(), chain(&error))),
+        }
+    }
+    Ok(read)
 }
 
 fn as_json(stats: &QueueStats) -> Value {

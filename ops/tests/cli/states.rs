@@ -182,3 +182,17 @@ async fn the_state_of_a_job_never_goes_backwards_whenever_postgres_hears_of_it()
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_cannot_be_read_hides_no_other() {
+    let world = World::start().await;
+    let jobs = world.queue("extraction").keys().jobs();
+    let mut raw = world.redis.raw().await;
+    redis::cmd("SET").arg(jobs).arg("odd").exec_async(&mut raw).await.expect("Redis answers");
+    let shown = world.run(&["queues"]);
+    assert!(shown.stdout.contains("pending_posts") && !shown.stdout.contains("extraction"), "{shown:?}");
+    assert!(shown.stderr.contains("extraction") && shown.stderr.contains("cannot be read"), "{shown:?}");
+    let all = world.json(&["queues"]);
+    let odd = all.as_array().expect("a list").iter().find(|queue| queue["queue"] == "extraction").expect("it is named");
+    assert!(odd["error"].as_str().is_some_and(|error| !error.is_empty()), "{odd}");
+}

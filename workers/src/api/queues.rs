@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
-use futures::future::try_join_all;
+use futures::future::join_all;
 use perch_jobs::QueueName;
 use perch_queue::{Queue, QueueStats};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::{
     App,
     guard::Caller,
     input::{Path, queue},
-    problem::{Answer, Document, Problem},
+    problem::{Answer, Document},
 };
 
 /// A queue at one moment.
@@ -96,8 +96,21 @@ impl QueueAnswer {
 /// The queues.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct QueueList {
-    /// All of them, by name.
+    /// All of them that can be read, by name.
     pub queues: Vec<QueueAnswer>,
+    /// The others: what stands in one says nothing of its neighbours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadableQueue>,
+}
+
+/// A queue that cannot be read.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnreadableQueue {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    /// Why.
+    pub reason: String,
 }
 
 /// List queues
@@ -106,9 +119,19 @@ pub struct QueueList {
 #[utoipa::path(get, path = "/queues", tag = "queues", operation_id = "queues",
     responses((status = 200, description = "The queues.", body = QueueList)))]
 pub(super) async fn queues(State(app): State<App>) -> Answer<Json<QueueList>> {
-    let read =
-        app.queues.iter().map(|queue| async move { Ok::<_, Problem>(QueueAnswer::of(queue, queue.stats().await?)) });
-    Ok(Json(QueueList { queues: try_join_all(read).await? }))
+    let read = join_all(app.queues.iter().map(|queue| async move { (queue, queue.stats().await) })).await;
+    let mut list = QueueList { queues: Vec::new(), unreadable: Vec::new() };
+    for (queue, answer) in read {
+        match answer {
+            Ok(stats) => list.queues.push(QueueAnswer::of(queue, stats)),
+            Err(error) if error.is_unavailable() => return Err(error.into()),
+            Err(error) => {
+                list.unreadable
+                    .push(UnreadableQueue { queue: queue.name().clone(), reason: perch_base::chain(&error) });
+            }
+        }
+    }
+    Ok(Json(list))
 }
 
 /// Look at a queue

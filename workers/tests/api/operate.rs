@@ -77,6 +77,19 @@ async fn a_delayed_job_is_run_now_and_a_ready_one_is_ready_already() {
 }
 
 #[tokio::test]
+async fn a_queue_that_cannot_be_read_hides_no_other() {
+    let world = World::start().await;
+    let mut raw = world.redis.raw().await;
+    let jobs = world.queue("extraction").keys().jobs();
+    redis::cmd("SET").arg(jobs).arg("odd").exec_async(&mut raw).await.expect("Redis answers");
+    let listed = world.get("/api/v1/queues").await;
+    let body = listed.json();
+    let readable = body["queues"].as_array().expect("queues").len();
+    assert_eq!((listed.status.as_u16(), readable, &body["unreadable"][0]["queue"]), (200, 4, &json!("extraction")));
+    assert!(body["unreadable"][0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{body}");
+}
+
+#[tokio::test]
 async fn queues_kinds_cron_entries_and_workers_are_listed() {
     let world = World::start().await;
     world.enqueue(&delayed_poll()).await;
