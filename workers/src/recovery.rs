@@ -263,9 +263,11 @@ impl Doubts {
             found.push(format!("Postgres had {stream} up to {} and has it up to {}", had.at(), has.at()));
         }
         if let Some(is) = self.store.recovery().identity().await? {
-            let known = self.known().await?;
-            let known: BTreeSet<String> =
-                known.into_iter().chain(self.store.recovery().known_identity().await?).collect();
+            let by_itself = self.store.recovery().known_identity().await?;
+            // A Redis that lost its last seconds, too, remembers an earlier one.
+            let is_seen_to = by_itself.as_ref() == Some(&is);
+            let by_redis = self.known().await?.filter(|known| !(is_seen_to && is_earlier(known, &is)));
+            let known: BTreeSet<String> = by_redis.into_iter().chain(by_itself).collect();
             found.extend(known.into_iter().filter(|known| *known != is).map(|known| {
                 format!("Postgres was promoted, restored or replaced: system and timeline were {known}, and are {is}")
             }));
@@ -313,6 +315,18 @@ impl Doubts {
         }
         self.syncer.accept_roll_back().await?;
         self.note().await
+    }
+}
+
+/// Whether an identity is one that this Postgres had: the same system, on a timeline before.
+fn is_earlier(known: &str, is: &str) -> bool {
+    let parts = |identity: &str| {
+        let (system, timeline) = identity.split_once(':')?;
+        Some((system.to_owned(), timeline.parse::<u32>().ok()?))
+    };
+    match (parts(known), parts(is)) {
+        (Some((system, then)), Some((same, now))) => system == same && then < now,
+        _ => false,
     }
 }
 

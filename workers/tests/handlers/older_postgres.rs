@@ -179,6 +179,12 @@ async fn a_postgres_of_another_timeline_is_told_from_the_one_that_was_there() {
     let found = world.doubts().found().await.expect("both answer");
     assert!(told(&found), "{found:?}");
 
+    // A Redis that lost its last seconds remembers an earlier timeline of the Postgres that somebody has seen to.
+    let (system, timeline) = here.split_once(':').expect("system and timeline");
+    let earlier = timeline.parse::<u32>().expect("a number") - 1;
+    redis::cmd("SET").arg("stg:postgres").arg(format!("{system}:{earlier}")).exec_async(&mut conn).await.expect("SET");
+    assert!(world.doubts().found().await.expect("both answer").is_empty(), "it is Redis that is older");
+
     // What it came from is noted in it, too, for when Redis has lost everything.
     redis::cmd("DEL").arg("stg:postgres").exec_async(&mut conn).await.expect("DEL");
     assert!(world.doubts().found().await.expect("both answer").is_empty());
