@@ -48,17 +48,23 @@ pub struct Read {
     pub unreadable: Vec<(QueueName, String)>,
 }
 
-/// Reads the numbers of several queues. An error when Redis is away, which all of them have in common.
+/// Reads the numbers of several queues. An error when none can be read, as while Redis is away.
 pub async fn read(queues: &[Queue]) -> Result<Read, QueueError> {
     let mut read = Read { stats: Vec::new(), unreadable: Vec::new() };
+    let mut first = None;
     for (queue, answer) in queues.iter().zip(join_all(queues.iter().map(Queue::stats)).await) {
         match answer {
             Ok(stats) => read.stats.push(stats),
-            Err(error) if error.is_unavailable() => return Err(error),
-            Err(error) => read.unreadable.push((queue.name().clone(), chain(&error))),
+            Err(error) => {
+                read.unreadable.push((queue.name().clone(), chain(&error)));
+                first.get_or_insert(error);
+            }
         }
     }
-    Ok(read)
+    match first {
+        Some(error) if read.stats.is_empty() => Err(error),
+        _ => Ok(read),
+    }
 }
 
 fn as_json(stats: &QueueStats) -> Value {

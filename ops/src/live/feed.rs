@@ -8,10 +8,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use crate::{
-    commands::queues::{Read, read},
-    error::chain,
-};
+use crate::{commands::queues::read, error::chain};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Longest wait of one read.
@@ -46,17 +43,8 @@ impl Feed {
     pub async fn next(&mut self) -> News {
         tokio::select! {
             Some(event) = self.events.recv() => News::Event(Box::new(event)),
-            _ = self.clock.tick() => News::Stats(numbers(read(&self.queues).await.map_err(|error| chain(&error)))),
+            _ = self.clock.tick() => News::Stats(read(&self.queues).await.map(|read| read.stats).map_err(|error| chain(&error))),
         }
-    }
-}
-
-/// Those of the queues that can be read; where none can, why.
-fn numbers(read: Result<Read, String>) -> Result<Vec<QueueStats>, String> {
-    let Read { stats, unreadable } = read?;
-    match unreadable.into_iter().next() {
-        Some((queue, reason)) if stats.is_empty() => Err(format!("{queue}: {reason}")),
-        _ => Ok(stats),
     }
 }
 

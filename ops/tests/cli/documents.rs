@@ -198,7 +198,7 @@ async fn the_outage_of_the_readme_comes_out_as_printed() {
     post(format!("{url}/sandbox/faults"), json!({ "endpoint": "chat", "kind": "unavailable" })).await;
     let mut worker = world.perch(&["worker"]);
     worker.envs(variables).env("PERCH__HTTP__BIND", "127.0.0.1:0").stdout(Stdio::null()).stderr(Stdio::null());
-    let _worker = Worker(worker.spawn().expect("the binary is built"));
+    let worker = Worker(worker.spawn().expect("the binary is built"));
     world.run(&["enqueue", "publish_post", r#"{"account":"main","text":"Hello"}"#]).went_well();
     let post = json!({ "id": "2124317787697447000", "author_id": "5", "author": "sharp_sally", "text": "Lakers -3.5 (-110)",
         "created_at": Utc::now() - TimeDelta::minutes(1) });
@@ -213,6 +213,9 @@ async fn the_outage_of_the_readme_comes_out_as_printed() {
     world.run(&["enqueue", "sync_hot_state"]).went_well();
     let done = ["jobs", "list", "--state", "done", "--kind", "publish_post"];
     until("Postgres knows of the post", || async { world.json(&done) != json!([]) }).await;
+    // It is seen for a minute more, and the post stays where it is.
+    until("the post waits", || async { extraction.stats().await.expect("Redis answers").delayed == 1 }).await;
+    drop(worker);
 
     play(
         &world,

@@ -37,11 +37,14 @@ struct Effect {
     external_id: Option<String>,
     /// What its job was to post.
     text: Option<String>,
+    /// When the ledger was last told of it, in milliseconds since 1970.
+    told_ms: i64,
 }
 
 async fn ledger(pool: &PgPool) -> Result<Vec<Effect>, RigError> {
     let rows = sqlx::query(
-        "select e.key, e.kind, e.state, e.job_id, e.external_id, j.payload->>'text' as text
+        "select e.key, e.kind, e.state, e.job_id, e.external_id, j.payload->>'text' as text,
+                (extract(epoch from greatest(e.settled_at, e.intended_at)) * 1000)::bigint as told_ms
          from effects e left join jobs j on j.environment = e.environment and j.id = e.job_id",
     )
     .fetch_all(pool)
@@ -54,6 +57,7 @@ async fn ledger(pool: &PgPool) -> Result<Vec<Effect>, RigError> {
             job: row.try_get("job_id")?,
             external_id: row.try_get("external_id")?,
             text: row.try_get("text")?,
+            told_ms: row.try_get("told_ms")?,
         })
     };
     rows.iter().map(effect).collect::<Result<_, sqlx::Error>>().map_err(RigError::from)
@@ -146,6 +150,7 @@ fn by_ledger(notes: &Notes, ledger: &[Effect], rows: &Rows, made: &[MadePost], f
             },
             // That it was done is what Postgres lost.
             _ if effect.text.as_ref().is_some_and(|text| forgotten.contains(text)) => {}
+            _ if notes.has_lost_since(Server::Postgres, effect.told_ms) => {}
             state if !dead => {
                 findings.add("an effect of a job that is not dead is open", format!("{} ({state})", effect.key));
             }
