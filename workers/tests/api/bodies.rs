@@ -107,6 +107,12 @@ async fn all_bodies_together_have_only_so_much_room_and_give_it_back() {
     let token = world.token(Scope::Enqueue);
     let sent = Sent { method: "POST", path: "/api/v1/jobs/batch", token, media: "application/json" };
     let head = sent.head("content-length: 1048576");
+    let batch = || {
+        let body = format!("[{}]", " ".repeat(MIB / 2));
+        let request = world.request(Method::POST, "/api/v1/jobs/batch", Scope::Enqueue);
+        async { seen(request.header("content-type", "application/json").body(body)).await }
+    };
+    eventually("the key is known", || async { batch().await.status == 200 }).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
         let mut stream = connect(&world).await;
@@ -114,11 +120,6 @@ async fn all_bodies_together_have_only_so_much_room_and_give_it_back() {
         stream.write_all(&vec![b' '; MIB - 2]).await.expect("there is room");
         slow.push(stream);
     }
-    let batch = || {
-        let body = format!("[{}]", " ".repeat(MIB / 2));
-        let request = world.request(Method::POST, "/api/v1/jobs/batch", Scope::Enqueue);
-        async { seen(request.header("content-type", "application/json").body(body)).await }
-    };
     eventually("the room is taken", || async { batch().await.status == 503 }).await;
     let refused = batch().await;
     let (_, detail) = refused.problem(503, "overloaded");
