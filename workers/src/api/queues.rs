@@ -121,17 +121,22 @@ pub struct UnreadableQueue {
 pub(super) async fn queues(State(app): State<App>) -> Answer<Json<QueueList>> {
     let read = join_all(app.queues.iter().map(|queue| async move { (queue, queue.stats().await) })).await;
     let mut list = QueueList { queues: Vec::new(), unreadable: Vec::new() };
+    let mut first = None;
     for (queue, answer) in read {
         match answer {
             Ok(stats) => list.queues.push(QueueAnswer::of(queue, stats)),
-            Err(error) if error.is_unavailable() => return Err(error.into()),
             Err(error) => {
-                list.unreadable
-                    .push(UnreadableQueue { queue: queue.name().clone(), reason: perch_base::chain(&error) });
+                tracing::error!(queue = %queue.name(), %error, "a queue cannot be read");
+                let reason = "What Redis holds of it cannot be read; the log of the API says why.".to_owned();
+                list.unreadable.push(UnreadableQueue { queue: queue.name().clone(), reason });
+                first.get_or_insert(error);
             }
         }
     }
-    Ok(Json(list))
+    match first {
+        Some(error) if list.queues.is_empty() => Err(error.into()),
+        _ => Ok(Json(list)),
+    }
 }
 
 /// Look at a queue

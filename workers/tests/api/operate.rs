@@ -84,6 +84,7 @@ async fn a_queue_that_cannot_be_read_hides_no_other() {
     redis::cmd("SET").arg(jobs).arg("odd").exec_async(&mut raw).await.expect("Redis answers");
     let listed = world.get("/api/v1/queues").await;
     let body = listed.json();
+    assert!(body["queues"].is_array(), "{listed:?}");
     let readable = body["queues"].as_array().expect("queues").len();
     assert_eq!((listed.status.as_u16(), readable, &body["unreadable"][0]["queue"]), (200, 4, &json!("extraction")));
     assert!(body["unreadable"][0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{body}");
