@@ -1,22 +1,25 @@
 //! Every setting of Perch. `config/base.toml` states each with its unit, its default and when to change it.
 
+mod engine;
 mod mentions;
 mod paid;
 mod picks;
 mod posting;
+mod services;
 mod tracking;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use perch_jobs::{AccountId, JobKind, QueueName};
+use perch_jobs::{AccountId, QueueName};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
+pub use engine::{CatchUp, CronSettings, EngineSettings, History, Overlap, QueueSettings, Rate};
 pub use mentions::{MentionsSettings, ReviewMode};
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
 pub use picks::{PicksSettings, PictureSettings};
 pub use posting::{AccountPostingSettings, GuardMode, PostingSettings, QuietSettings};
+pub use services::{MaxTokensField, ModelSettings, ProviderSettings, XAccountSettings, XSettings};
 pub use tracking::{ResultsSettings, SourceUrl, SummarySettings, TrackingSettings};
 
 use crate::Environment;
@@ -188,296 +191,6 @@ pub struct TelemetrySettings {
     pub trace_ratio: f64,
 }
 
-/// What holds for every queue.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EngineSettings {
-    /// Largest payload in bytes.
-    pub max_payload_bytes: usize,
-    /// How far ahead a job may be scheduled.
-    #[serde(with = "humantime_serde")]
-    pub max_schedule_ahead: Duration,
-    /// How long a worker may be silent before its jobs go to another.
-    #[serde(with = "humantime_serde")]
-    pub lease: Duration,
-    /// How often a busy worker renews its leases.
-    #[serde(with = "humantime_serde")]
-    pub heartbeat: Duration,
-    /// How long running jobs may go on after SIGTERM.
-    #[serde(with = "humantime_serde")]
-    pub shutdown_grace: Duration,
-    /// Longest blocking read of an idle worker.
-    #[serde(with = "humantime_serde")]
-    pub idle_block: Duration,
-    /// Errors kept with a job.
-    pub errors_kept: usize,
-    /// How long a job whose kind no worker knows waits for one that does, before it is dead.
-    #[serde(with = "humantime_serde")]
-    pub unknown_kind_wait: Duration,
-}
-
-/// How much of a job's life is recorded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum History {
-    /// Every transition.
-    #[default]
-    Full,
-    /// Only what went wrong, and what an operator did.
-    Failures,
-}
-
-/// One queue.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct QueueSettings {
-    /// Jobs that one process runs at once.
-    pub concurrency: usize,
-    /// Jobs leased beyond those running. Keep it 0 where jobs are slow.
-    #[serde(default)]
-    pub prefetch: usize,
-    /// Jobs running at once over all processes; 0 sets no limit.
-    #[serde(default)]
-    pub global_concurrency: usize,
-    /// Jobs running at once of one group over all processes; 0 sets no limit.
-    #[serde(default)]
-    pub group_concurrency: usize,
-    /// Starts of one group over all processes.
-    #[serde(default)]
-    pub group_rate: Option<Rate>,
-    /// Starts of the whole queue over all processes.
-    #[serde(default)]
-    pub rate: Option<Rate>,
-    /// The kind of jobs that a stock apalis-redis producer pushes into `<prefix>intake:<queue>`, unless the task's
-    /// metadata names another under `kind`.
-    #[serde(default)]
-    pub intake_kind: Option<JobKind>,
-    /// Whether its jobs are written into Postgres before Redis gets them, so that they survive the loss of Redis.
-    #[serde(default)]
-    pub ledger: bool,
-    /// How much of a job's life is recorded.
-    #[serde(default)]
-    pub history: History,
-    /// Stream entries kept in Redis until they are synced; an entry holds at most 50 events or 64 KiB.
-    #[serde(default = "one_hundred_thousand")]
-    pub events_kept: usize,
-    /// Most bytes of those entries, about; the oldest go first.
-    #[serde(default = "mebibytes_64")]
-    pub events_max_bytes: usize,
-    /// Most unfinished jobs and dead letters in Redis, beyond which enqueues are refused; 0 sets no limit.
-    #[serde(default = "one_million")]
-    pub max_depth: usize,
-    /// How long dead letters stay in Redis.
-    #[serde(default = "thirty_days", with = "humantime_serde")]
-    pub dead_retention: Duration,
-    /// Most dead letters in Redis; the oldest go first.
-    #[serde(default = "one_hundred_thousand")]
-    pub dead_kept: usize,
-}
-
-const fn one_hundred_thousand() -> usize {
-    100_000
-}
-
-const fn one_million() -> usize {
-    1_000_000
-}
-
-const fn mebibytes_64() -> usize {
-    64 * 1024 * 1024
-}
-
-const fn thirty_days() -> Duration {
-    Duration::from_hours(30 * 24)
-}
-
-/// So many starts in such a time, with a burst of as many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    /// Starts.
-    pub count: u32,
-    /// In this time.
-    #[serde(with = "humantime_serde")]
-    pub per: Duration,
-}
-
-/// What happens when the run before is not finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Overlap {
-    /// This tick is left out.
-    Skip,
-    /// Both run.
-    Allow,
-}
-
-/// What happens to ticks that passed while no scheduler ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CatchUp {
-    /// They are left out.
-    Skip,
-    /// The latest of them fires once.
-    Latest,
-    /// Each fires, at most 100.
-    All,
-}
-
-/// One cron entry.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CronSettings {
-    /// A cron expression of five fields, or six with seconds first.
-    pub schedule: String,
-    /// The time zone of the schedule, for example `Europe/Berlin`.
-    pub timezone: chrono_tz::Tz,
-    /// The kind of the job it enqueues.
-    pub kind: JobKind,
-    /// The payload of that job.
-    #[serde(default = "empty_object")]
-    pub payload: serde_json::Value,
-    /// What happens when the run before is not finished.
-    pub overlap: Overlap,
-    /// What happens to missed ticks.
-    pub catch_up: CatchUp,
-    /// Whether it fires at all.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-}
-
-fn empty_object() -> serde_json::Value {
-    serde_json::json!({})
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// X.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct XSettings {
-    /// Base URL of the API.
-    pub base_url: Url,
-    /// How long one request may take.
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    /// How long after a write X may still not show it. Only then does "not there" mean "not done".
-    #[serde(with = "humantime_serde")]
-    pub settle: Duration,
-    /// The plan, which decides which posts may be answered.
-    #[serde(default)]
-    pub plan: XPlan,
-    /// What X charges.
-    #[serde(default)]
-    pub prices: XPrices,
-    /// What may be spent on X.
-    #[serde(default)]
-    pub budget: Budget,
-    /// The accounts that Perch posts as.
-    #[serde(default)]
-    pub accounts: BTreeMap<AccountId, XAccountSettings>,
-}
-
-/// An account that Perch posts as.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct XAccountSettings {
-    /// Its handle, without `@`; empty as long as nobody has said it, which only production without credentials of X allows.
-    pub username: String,
-    /// What it may publish, where that differs from `[posting]`.
-    #[serde(default, skip_serializing_if = "AccountPostingSettings::is_empty")]
-    pub posting: AccountPostingSettings,
-}
-
-/// Language models.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelSettings {
-    /// The providers that extract picks, in the order in which they are asked.
-    #[serde(deserialize_with = "paid::names::deserialize")]
-    pub extraction: Vec<String>,
-    /// The providers that write replies, in the order in which they are asked.
-    #[serde(deserialize_with = "paid::names::deserialize")]
-    pub replies: Vec<String>,
-    /// After so many attempts at a post without a provider that answers, the rules read it; 0 waits for the providers.
-    pub rules_after: u32,
-    /// How long a provider that is down is not asked while another one is there.
-    #[serde(with = "humantime_serde")]
-    pub rest: Duration,
-    /// The providers by name.
-    pub providers: BTreeMap<String, ProviderSettings>,
-}
-
-/// A provider that serves OpenAI's chat completions.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProviderSettings {
-    /// Base URL, up to and with the version.
-    pub base_url: Url,
-    /// The model.
-    pub model: String,
-    /// The environment variable that holds the key.
-    pub api_key_env: String,
-    /// How long one request may take.
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    /// Whether pictures are sent along.
-    pub images: bool,
-    /// The parameter that bounds an answer.
-    #[serde(default)]
-    pub max_tokens_field: MaxTokensField,
-    /// Whether a temperature is sent along.
-    #[serde(default = "yes")]
-    pub temperature: bool,
-    /// How much the model thinks before it answers, as `reasoning_effort`; empty leaves that to it.
-    #[serde(default)]
-    pub reasoning_effort: String,
-    /// Whether the schema of the answer is sent along.
-    #[serde(default = "yes")]
-    pub json_schema: bool,
-    /// What it charges.
-    #[serde(default)]
-    pub price: TokenPrice,
-    /// What may be spent on it.
-    #[serde(default)]
-    pub budget: Budget,
-    /// How often it may be called, over all processes.
-    #[serde(default)]
-    pub rate: Option<Rate>,
-}
-
-/// The parameter that bounds the answer of a model, as its provider calls it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaxTokensField {
-    /// `max_tokens`, which OpenAI's reasoning models refuse.
-    #[default]
-    MaxTokens,
-    /// `max_completion_tokens`, which counts what the model thinks too.
-    MaxCompletionTokens,
-}
-
-impl MaxTokensField {
-    /// As it stands in a request.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MaxTokens => "max_tokens",
-            Self::MaxCompletionTokens => "max_completion_tokens",
-        }
-    }
-
-    /// The other one.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::MaxTokens => Self::MaxCompletionTokens,
-            Self::MaxCompletionTokens => Self::MaxTokens,
-        }
-    }
-}
-
 /// Collection of metrics.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -552,4 +265,8 @@ mod durations {
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Duration>, D::Error> {
         Ok(Vec::<Item>::deserialize(d)?.into_iter().map(|item| item.0).collect())
     }
+}
+
+fn yes() -> bool {
+    true
 }

@@ -3,6 +3,7 @@
 mod braking;
 mod confirming;
 mod end_to_end;
+mod enqueue_in_sql;
 mod extraction;
 mod freezing;
 mod ledger;
