@@ -84,11 +84,6 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Whether a server has lost anything since this time.
-    pub fn has_lost_since(&self, server: Server, at_ms: i64) -> bool {
-        self.losses.iter().any(|loss| loss.server == server && loss.to_ms >= at_ms)
-    }
-
     /// Whether a server may have lost what it was told at this time.
     pub fn may_have_lost(&self, server: Server, at_ms: i64) -> bool {
         self.losses.iter().any(|loss| loss.server == server && (loss.from_ms..=loss.to_ms).contains(&at_ms))

@@ -48,7 +48,9 @@ fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
         let is_needed = match c {
             '\u{200d}' => last.is_some_and(is_joined) && next().is_some_and(is_joined),
             '\u{200c}' => last.is_some_and(joins_letters) && next().is_some_and(joins_letters),
-            '\u{fe0e}' | '\u{fe0f}' => last.is_some_and(varies),
+            '\u{fe0e}' | '\u{fe0f}' => {
+                last.is_some_and(|last| varies(last) || (is_on_keys(last) && next() == Some(KEYCAP)))
+            }
             '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2066}'..='\u{2069}' => is_from_the_right,
             '\u{180b}'..='\u{180e}' => last.is_some_and(|last| matches!(last, '\u{1800}'..='\u{18af}')),
             _ => flags.iter().any(|flag| flag.contains(at)),
@@ -84,7 +86,14 @@ fn joins_letters(c: char) -> bool {
 
 /// What has a plain and a coloured form.
 fn varies(c: char) -> bool {
-    is_picture(c) || matches!(c, '0'..='9' | '#' | '*' | '©' | '®' | '‼' | '⁉' | '™' | '〰' | '〽' | '㊗' | '㊙')
+    is_picture(c) || matches!(c, '©' | '®' | '‼' | '⁉' | '™' | '〰' | '〽' | '㊗' | '㊙')
+}
+
+/// Makes the picture of a key of what stands before it.
+const KEYCAP: char = '\u{20e3}';
+
+fn is_on_keys(c: char) -> bool {
+    matches!(c, '0'..='9' | '#' | '*')
 }
 
 fn is_right_to_left(c: char) -> bool {

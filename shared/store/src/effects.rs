@@ -7,6 +7,7 @@ mod decide;
 mod history;
 mod model;
 mod operate;
+mod rebuild;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub use self::{
     history::{EffectEvent, EffectEventKind, Evidence},
     model::{ACT_WITHIN, Claim, EffectIntent, EffectState, Permit, PermitTerm, StoredEffect, Takeover, request_digest},
     operate::{EffectFilter, Resolution, Resolved},
+    rebuild::{KnownEffect, Unrecorded},
 };
 
 /// The effect ledger.

@@ -50,7 +50,8 @@ pub use brake::{Brake, BrakeState, Braked, CLEAR_FOR, Clear, Term, Way};
 pub use budgets::{Allowance, Balance, Budgets, Hold, Reservation, Spent, day, month, next_day, next_month};
 pub use effects::{
     ACT_WITHIN, Claim, EffectEvent, EffectEventKind, EffectFilter, EffectIntent, EffectState, Effects, Evidence,
-    IN_FLIGHT, Permit, PermitTerm, Resolution, Resolved, StoredEffect, Takeover, request_digest,
+    IN_FLIGHT, KnownEffect, Permit, PermitTerm, Resolution, Resolved, StoredEffect, Takeover, Unrecorded,
+    request_digest,
 };
 pub use error::StoreError;
 pub use extractions::{ExtractionRecord, Extractions, PrefilterQuality};

@@ -67,7 +67,7 @@ impl Recovery<'_> {
 
     /// Which Postgres this was when somebody saw to it last; what it was copied from says so, too.
     pub async fn known_identity(&self) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar("select identity from known_postgres where environment = $1")
+        sqlx::query_scalar("select identity from known_postgres where environment = $1 and identity <> ''")
             .bind(self.0.env_name())
             .fetch_optional(&self.0.pool)
             .await
@@ -88,15 +88,32 @@ impl Recovery<'_> {
         .map_err(StoreError::on("note which Postgres this is"))
     }
 
-    /// Notes that this Postgres has lost something, though it is the same: whatever is asked of it about the time before is in doubt
-    /// from then on.
+    /// Notes that this Postgres has lost something, whichever it is: what is asked of it about the time before is in doubt from
+    /// then on.
     pub async fn note_loss(&self) -> Result<(), StoreError> {
-        sqlx::query("update known_postgres set changed_at = clock_timestamp() where environment = $1")
-            .bind(self.0.env_name())
-            .execute(&self.0.pool)
-            .await
-            .map(|_| ())
-            .map_err(StoreError::on("note that Postgres has lost something"))
+        sqlx::query(
+            "insert into known_postgres (environment, identity, seen, changed_at)
+             select $1, identity, identity, clock_timestamp() from coalesce(perch_postgres(), '') as identity
+             on conflict (environment) do update set changed_at = excluded.changed_at",
+        )
+        .bind(self.0.env_name())
+        .execute(&self.0.pool)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("note that Postgres has lost something"))
+    }
+
+    /// Whether Postgres has lost something within `time`.
+    pub async fn lost_within(&self, time: Duration) -> Result<bool, StoreError> {
+        sqlx::query_scalar(
+            "select coalesce(max(changed_at) > clock_timestamp() - $2 * interval '1 second', false)
+             from known_postgres where environment = $1",
+        )
+        .bind(self.0.env_name())
+        .bind(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
+        .fetch_one(&self.0.pool)
+        .await
+        .map_err(StoreError::on("ask whether Postgres has lost something"))
     }
 
     /// Notes that somebody has seen to this Postgres, or that it is the first.

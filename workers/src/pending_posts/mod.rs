@@ -4,6 +4,7 @@ mod act;
 mod decide;
 pub(crate) mod gate;
 mod guarded;
+mod make_good;
 mod once;
 mod own_ids;
 mod permit;
@@ -13,6 +14,8 @@ mod retweet_post;
 
 pub(crate) use gate::Gate;
 pub(crate) use guarded::stopped;
+pub use make_good::MadeGood;
+pub(crate) use make_good::make_good;
 pub(crate) use own_ids::OwnIds;
 pub use publish_post::publish_post;
 pub use record::Published;

@@ -76,11 +76,22 @@ fn post_id(effect: &StoredEffect) -> Result<Option<PostId>, Fail> {
 }
 
 fn action<A: Act>(once: &Once<'_, A>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
-    let Told { kind, text, pick_key, why, source_post } = once.act.told();
+    action_of(once.act, &once.key, state, at, job_id)
+}
+
+/// The record of an act under its effect key.
+pub(super) fn action_of(
+    act: &impl Act,
+    key: &str,
+    state: ActionState,
+    at: DateTime<Utc>,
+    job_id: JobId,
+) -> ActionRecord {
+    let Told { kind, text, pick_key, why, source_post } = act.told();
     ActionRecord {
-        key: once.key.clone(),
+        key: key.to_owned(),
         kind,
-        account: once.act.account().clone(),
+        account: act.account().clone(),
         pick_key: pick_key.map(str::to_owned),
         source_post: source_post.cloned(),
         text: text.to_owned(),

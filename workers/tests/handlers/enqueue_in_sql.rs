@@ -5,7 +5,7 @@ use std::time::Duration;
 use perch_jobs::JobId;
 use perch_store::JobState;
 use perch_workers::relay;
-use sqlx::{PgPool, Row};
+use sqlx::PgPool;
 
 use crate::world::{World, eventually};
 

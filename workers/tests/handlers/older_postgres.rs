@@ -129,6 +129,48 @@ async fn a_post_that_was_tried_before_another_postgres_took_over_is_looked_for_b
     assert_eq!((effect.state, effect.external_id), (EffectState::Confirmed, Some(world.x.made()[0].id.clone())));
 }
 
+/// The job has ended, and only its effect is lost: nothing is put back, and another job claims the same key.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_lost_of_an_effect_is_made_good_by_the_record_that_it_is_told_again() {
+    for lost in ["delete from effects", "update effects set state = 'unknown', external_id = null"] {
+        let world = World::without_workers(&SOON).await.work();
+        let watch = Watch::new(&world.settings, world.client.queues(), &world.store);
+        watch.run_once().await.expect("both answer");
+        world.done(&post()).await;
+        world.execute("delete from effect_history").await;
+        world.execute(lost).await;
+        world.execute("delete from actions").await;
+        world.execute("update sync_cursors set ms = 0, seq = 0, ordinal = 0, version_ms = 0, version_seq = 0").await;
+        world.sync().await;
+        watch.run_once().await.expect("both answer");
+        let effect = world.effect(KEY).await;
+        let id = world.x.made()[0].id.clone();
+        assert_eq!((effect.state, effect.external_id), (EffectState::Confirmed, Some(id)), "{lost}");
+        world.done(&post()).await;
+        assert_eq!((world.x.made().len(), world.x.calls(Endpoint::CreatePost)), (1, 1), "{lost}");
+    }
+}
+
+/// Redis lost the record before Postgres had it, and Postgres knows the job as done: nobody would record it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_redis_lost_is_made_good_by_the_effect() {
+    let world = World::without_workers(&SOON).await.work();
+    world.done(&post()).await;
+    let before = world.action(KEY).await;
+    world.execute("delete from actions").await;
+    world.execute("delete from published_posts").await;
+    let all = world.client.queues().iter().cloned().collect();
+    let (queues, settings) = (world.client.queues(), &world.settings);
+    let recovery = recovery::Recovery::new(all, queues, &world.store, settings.env, settings);
+    recovery.whole(|_| ()).await.expect("both answer");
+    assert_eq!(world.action(KEY).await, before);
+    let posts: i64 = sqlx::query_scalar("select count(*) from published_posts")
+        .fetch_one(&world.database().raw())
+        .await
+        .expect("Postgres answers");
+    assert_eq!(posts, 1, "its metrics are read");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_enqueued_after_another_postgres_took_over_is_done_at_once() {
     let world = World::without_workers(&SOON).await.work();

@@ -37,14 +37,11 @@ struct Effect {
     external_id: Option<String>,
     /// What its job was to post.
     text: Option<String>,
-    /// When the ledger was last told of it, in milliseconds since 1970.
-    told_ms: i64,
 }
 
 async fn ledger(pool: &PgPool) -> Result<Vec<Effect>, RigError> {
     let rows = sqlx::query(
-        "select e.key, e.kind, e.state, e.job_id, e.external_id, j.payload->>'text' as text,
-                (extract(epoch from greatest(e.settled_at, e.intended_at)) * 1000)::bigint as told_ms
+        "select e.key, e.kind, e.state, e.job_id, e.external_id, j.payload->>'text' as text
          from effects e left join jobs j on j.environment = e.environment and j.id = e.job_id",
     )
     .fetch_all(pool)
@@ -57,7 +54,6 @@ async fn ledger(pool: &PgPool) -> Result<Vec<Effect>, RigError> {
             job: row.try_get("job_id")?,
             external_id: row.try_get("external_id")?,
             text: row.try_get("text")?,
-            told_ms: row.try_get("told_ms")?,
         })
     };
     rows.iter().map(effect).collect::<Result<_, sqlx::Error>>().map_err(RigError::from)
@@ -150,7 +146,6 @@ fn by_ledger(notes: &Notes, ledger: &[Effect], rows: &Rows, made: &[MadePost], f
             },
             // That it was done is what Postgres lost.
             _ if effect.text.as_ref().is_some_and(|text| forgotten.contains(text)) => {}
-            _ if notes.has_lost_since(Server::Postgres, effect.told_ms) => {}
             state if !dead => {
                 findings.add("an effect of a job that is not dead is open", format!("{} ({state})", effect.key));
             }
@@ -201,17 +196,12 @@ async fn actions(pool: &PgPool, notes: &Notes, ledger: &[Effect], findings: &mut
     .fetch_all(pool)
     .await?;
     let actions: HashMap<&str, i64> = rows.iter().map(|(key, at)| (key.as_str(), *at)).collect();
-    let confirmed: HashMap<&str, i64> = ledger
-        .iter()
-        .filter(|effect| effect.state == "confirmed")
-        .map(|effect| (effect.key.as_str(), effect.told_ms))
-        .collect();
-    // The record of an action is hot state: what Redis had not told Postgres before a loss of either is gone.
-    let is_lost = |at: i64| [Server::Redis, Server::Postgres].iter().any(|server| notes.has_lost_since(*server, at));
-    for (key, _) in confirmed.iter().filter(|(key, at)| !actions.contains_key(*key) && !is_lost(**at)) {
+    let confirmed: HashSet<&str> =
+        ledger.iter().filter(|effect| effect.state == "confirmed").map(|effect| effect.key.as_str()).collect();
+    for key in confirmed.iter().filter(|key| !actions.contains_key(*key)) {
         findings.add("confirmed, and no action is published", (*key).to_owned());
     }
-    let unconfirmed = actions.iter().filter(|(key, _)| !confirmed.contains_key(*key));
+    let unconfirmed = actions.iter().filter(|(key, _)| !confirmed.contains(*key));
     for (key, _) in unconfirmed.filter(|(_, at)| !notes.may_have_lost(Server::Postgres, **at)) {
         findings.add("an action is published that is not confirmed", (*key).to_owned());
     }

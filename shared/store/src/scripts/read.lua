@@ -1,8 +1,8 @@
 -- Reads what a stream holds after an entry.
 --
--- KEYS: 1 the stream. ARGV: 1 the id of the entry, 2 fields wanted, 3 bytes wanted.
+-- KEYS: 1 the stream, 2 the id of the last entry that Postgres had when it was trimmed. ARGV: 1 the id of the entry, 2 fields wanted, 3 bytes wanted.
 -- Result: { time of Redis (ms), entries ever added (-1 when Redis does not say), entries held, id of the last entry ever added,
---   1 when the entry itself is still held, 1 when more follows, then the entries as { id, { field, value, ... } } }
+--   1 when the entry itself is still held, 1 when more follows, the second key or nil, then the entries as { id, { field, value, ... } } }
 --   A stream that does not exist has an empty last id.
 -- Atomic. Bound: it stops after the entry that reaches either number; an entry has at most 500 fields.
 
@@ -10,13 +10,13 @@ local stream, after = KEYS[1], ARGV[1]
 local fields_left, bytes_left = tonumber(ARGV[2]), tonumber(ARGV[3])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if redis.call('EXISTS', stream) == 0 then return { now, -1, 0, '', 0, 0 } end
+if redis.call('EXISTS', stream) == 0 then return { now, -1, 0, '', 0, 0, false } end
 
 local info = redis.call('XINFO', 'STREAM', stream)
 local known = {}
 for i = 1, #info, 2 do known[info[i]] = info[i + 1] end
 local held = #redis.call('XRANGE', stream, after, after)
-local out = { now, known['entries-added'] or -1, known['length'], known['last-generated-id'], held, 0 }
+local out = { now, known['entries-added'] or -1, known['length'], known['last-generated-id'], held, 0, redis.call('GET', KEYS[2]) }
 
 local PAGE = 8
 local from = '(' .. after

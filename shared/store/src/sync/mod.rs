@@ -252,6 +252,10 @@ impl Syncer {
         if look.entries.is_empty() {
             return Ok(None);
         }
+        if look.is_told_again(from) {
+            tracing::warn!(stream = stream.name, "Postgres has less of a stream than it had; it is told again");
+            self.store.recovery().note_loss().await?;
+        }
         let step = Move { stream: stream.name.clone(), from, to: look.after(from), continuity };
         let more = look.more;
         let (batch, unreadable) = self.sort_out(stream, look.entries)?;

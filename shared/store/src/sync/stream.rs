@@ -41,6 +41,8 @@ pub(super) struct Look {
     /// `None` when the stream does not exist.
     last: Option<EntryId>,
     position_held: bool,
+    /// What Postgres had when the stream was trimmed last.
+    synced: Option<EntryId>,
     pub more: bool,
     pub entries: Vec<Entry>,
 }
@@ -61,6 +63,11 @@ impl Look {
     pub fn lag(&self) -> Duration {
         let oldest = self.entries.first().map_or(self.now_ms, |entry| entry.id.ms);
         Duration::from_millis(self.now_ms.saturating_sub(oldest))
+    }
+
+    /// Whether Postgres had more than up to this position: it has lost something, and is told it again.
+    pub fn is_told_again(&self, from: Position) -> bool {
+        self.synced.is_some_and(|had| had > from.id)
     }
 
     /// How many entries the stream holds, those moved and not yet trimmed included.
@@ -154,7 +161,7 @@ fn size(entries: &[Entry]) -> (usize, usize) {
 
 async fn page(redis: &Redis, key: &str, after: EntryId, fields: usize, bytes: usize) -> Result<Look, StoreError> {
     let mut call = READ.prepare_invoke();
-    call.key(key).arg(after.to_string()).arg(fields).arg(bytes);
+    call.key(key).key(synced_key(key)).arg(after.to_string()).arg(fields).arg(bytes);
     let answer: Vec<Value> =
         redis.call("read a stream", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
     understand(answer)
@@ -170,6 +177,7 @@ fn understand(answer: Vec<Value>) -> Result<Look, redis::ParsingError> {
     let last = String::from_redis_value(next())?.parse().ok();
     let position_held = bool::from_redis_value(next())?;
     let more = bool::from_redis_value(next())?;
+    let synced = Option::<Vec<u8>>::from_redis_value(next())?.and_then(entry);
     let mut entries = Vec::new();
     for value in values {
         let (id, fields): (String, Vec<Vec<u8>>) = FromRedisValue::from_redis_value(value)?;
@@ -181,7 +189,7 @@ fn understand(answer: Vec<Value>) -> Result<Look, redis::ParsingError> {
         }
         entries.push(Entry { id, version: id, fields: pairs });
     }
-    Ok(Look { now_ms, added, length, last, position_held, more, entries })
+    Ok(Look { now_ms, added, length, last, position_held, synced, more, entries })
 }
 
 /// Entries stay for so long after they were moved: a Postgres that loses its last seconds, by a failover to a standby that lagged,
@@ -204,7 +212,11 @@ pub(super) async fn synced(redis: &Redis, key: &str) -> Result<Option<EntryId>, 
     let mut cmd = redis::cmd("GET");
     cmd.arg(synced_key(key));
     let text: Option<Vec<u8>> = redis.cmd("read what was synced", &cmd).await?;
-    Ok(text.and_then(|text| String::from_utf8(text).ok()?.parse().ok()))
+    Ok(text.and_then(entry))
+}
+
+fn entry(text: Vec<u8>) -> Option<EntryId> {
+    String::from_utf8(text).ok()?.parse().ok()
 }
 
 pub(super) async fn note_synced(redis: &Redis, key: &str, upto: EntryId) -> Result<(), StoreError> {
@@ -255,6 +267,7 @@ mod tests {
             length: i64::try_from(held.len()).expect("few"),
             last: held.last().map(|ms| id(*ms)),
             position_held,
+            synced: None,
             more: false,
             entries: unread.iter().map(|ms| Entry { id: id(*ms), version: id(*ms), fields: Vec::new() }).collect(),
         }
