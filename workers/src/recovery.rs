@@ -15,7 +15,7 @@ use perch_queue::{Queue, QueueError, Queues, Restore};
 use perch_store::{HotStore, JobState, Store, StoreError, Syncer, UnfinishedJobs};
 use serde::Serialize;
 
-pub use doubts::Doubts;
+pub use doubts::{Doubts, Found};
 pub use watch::{Look, Watch};
 
 use crate::pending_posts::make_good;
@@ -47,6 +47,16 @@ pub enum RecoveryError {
     /// Postgres.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was read of Postgres may be older than what was known when it was looked at.
+    #[error(
+        "another Postgres took over during the recovery: look at it again before more is put back (it was {was}, and is {is})"
+    )]
+    TakenOver {
+        /// Which one was looked at.
+        was: String,
+        /// Which one is there.
+        is: String,
+    },
 }
 
 /// Brings queues to what Postgres knows of them. Workers may go on meanwhile, and it may be done again.
@@ -92,9 +102,10 @@ impl Recovery {
     }
 
     /// Puts back what Redis has lost, and removes what has ended and came back with an older copy of Redis. `seen` is told of
-    /// the jobs looked at. Answers what was done, by queue.
+    /// the jobs looked at. It goes by the Postgres that was looked at and by no other. Answers what was done, by queue.
     pub async fn whole(
         mut self,
+        looked: &Found,
         seen: impl Fn(u64) + Send + Sync,
     ) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
         let _alone = self.store.recovery().alone(ALONE).await?;
@@ -103,16 +114,16 @@ impl Recovery {
         self.sync().await?;
         self.make_good().await?;
         self.remove_ended(present).await?;
-        self.restore_lost(&seen).await?;
+        self.restore_lost(looked, &seen).await?;
         Ok(self.done)
     }
 
-    /// Puts back what Redis has lost.
-    pub async fn lost(mut self) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
+    /// Puts back what Redis has lost, going by the Postgres that was looked at and by no other.
+    pub async fn lost(mut self, looked: &Found) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
         let _alone = self.store.recovery().alone(ALONE).await?;
         self.sync().await?;
         self.make_good().await?;
-        self.restore_lost(&|_| ()).await?;
+        self.restore_lost(looked, &|_| ()).await?;
         Ok(self.done)
     }
 
@@ -167,13 +178,22 @@ impl Recovery {
         Ok(())
     }
 
-    async fn restore_lost(&mut self, seen: &(impl Fn(u64) + Send)) -> Result<(), RecoveryError> {
+    /// Fails when Postgres is not the one that was looked at any more.
+    async fn is_still(&self, looked: &Found) -> Result<(), RecoveryError> {
+        match (&looked.identity, self.store.recovery().identity().await?) {
+            (Some(was), Some(is)) if *was != is => Err(RecoveryError::TakenOver { was: was.clone(), is }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn restore_lost(&mut self, looked: &Found, seen: &(impl Fn(u64) + Send)) -> Result<(), RecoveryError> {
         let names: Vec<QueueName> = self.queues.iter().map(|queue| queue.name().clone()).collect();
         let mut after = None;
         loop {
             let UnfinishedJobs { jobs, unreadable, next } =
                 self.store.recovery().unfinished(&names, after, AT_ONCE, self.retention).await?;
             seen((jobs.len() + unreadable.len()) as u64);
+            self.is_still(looked).await?;
             for job in unreadable {
                 tracing::error!(job = job.id, queue = %job.queue, reason = job.reason, "a row cannot be read, so its job is not put back");
                 self.of(&job.queue).unreadable += 1;

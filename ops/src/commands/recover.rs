@@ -41,11 +41,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     store.require_schema().await?;
     queues.redis().ping().await?;
     let doubts = Doubts::new(&queues, &store, &settings);
-    let found = doubts.found().await?;
-    for doubt in &found {
+    let looked = doubts.look().await?;
+    for doubt in &looked.doubts {
         app.out.note(format_args!("warning: {doubt}"));
     }
-    let in_doubt = args.in_doubt || !found.is_empty() || !doubts.can_be_found().await?;
+    let in_doubt = args.in_doubt || !looked.doubts.is_empty() || !looked.can_be_told();
     if in_doubt {
         app.out.note(
             "warning: what ran in the seconds that Postgres may have lost may run again; posts are looked for on X before they are made",
@@ -59,10 +59,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let all = queues.iter().cloned().collect();
     let recovery =
         Recovery::new(all, &queues, &store, settings.env, &settings).dry_run(args.dry_run).in_doubt(in_doubt);
-    let done = recovery.whole(|jobs| bar.inc(jobs)).await?;
+    let done = recovery.whole(&looked, |jobs| bar.inc(jobs)).await?;
     bar.finish_and_clear();
     if !args.dry_run {
-        doubts.settle(in_doubt).await?;
+        doubts.settle(&looked, in_doubt).await?;
     }
     if !args.dry_run && !done.is_empty() {
         audit::note(app, &settings, "recover", settings.env.prefix(), &json!(done)).await;

@@ -79,6 +79,33 @@ async fn syncs_that_run_at_once_move_every_event_once() {
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (2_000, 2_000));
 }
 
+/// Each sync moves what the others are about to: none of them takes that for a loss, nor does whoever looks meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn syncs_that_run_at_once_are_not_taken_for_a_postgres_that_lost_something() {
+    let mut world = World::start().await;
+    let syncing: Vec<_> = (0..3).map(|_| world.syncer(3)).collect();
+    let looking = world.syncer(3);
+    for round in 0..60 {
+        let mut pipe = redis::pipe();
+        for n in 0..30 {
+            pipe.xadd(stream(), "*", &[(format!("enqueued {}", job(round * 30 + n)), envelope("extract_post"))])
+                .ignore();
+        }
+        pipe.exec_async(&mut world.conn).await.unwrap();
+        let syncs = futures::future::try_join_all(syncing.iter().map(Syncer::run_once));
+        let looks = async {
+            for _ in 0..10 {
+                let found = looking.rolled_back().await.unwrap();
+                assert!(found.is_empty(), "{found:?}");
+            }
+        };
+        let (synced, ()) = tokio::join!(syncs, looks);
+        synced.unwrap();
+    }
+    let lost = world.store.recovery().lost_within(Duration::from_secs(3_600)).await.unwrap();
+    assert!(!lost, "nothing was lost");
+}
+
 /// Runs a future for so many polls and then drops it, wherever it stands.
 async fn dropped_after<F: Future>(polls: u32, future: F) {
     let mut future = Box::pin(future);

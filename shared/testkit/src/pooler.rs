@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{TestDatabase, free_port};
+use crate::{TestDatabase, free_port, unprivileged};
 
 /// A `PgBouncer` in transaction mode before the Postgres of the tests. It ends with the value.
 #[derive(Debug)]
@@ -99,14 +99,4 @@ impl Drop for Pooler {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A user to become, where root runs this.
-fn unprivileged() -> Option<&'static str> {
-    let id = |arguments: &[&str]| {
-        let output = Command::new("id").args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let is_root = id(&["-u"]).as_deref() == Some("0");
-    is_root.then(|| ["postgres", "perch-postgres"].into_iter().find(|user| id(&["-u", user]).is_some())).flatten()
 }

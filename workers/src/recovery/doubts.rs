@@ -25,13 +25,14 @@ impl Doubts {
         Self { syncer, store: store.clone(), redis, key: format!("{}postgres", settings.env.prefix()) }
     }
 
-    /// What speaks against Postgres; nothing when it is the one that Redis was synced into last, and has all of it.
-    pub async fn found(&self) -> Result<Vec<String>, RecoveryError> {
+    /// Looks whether Postgres is the one that Redis was synced into last, and has all of it.
+    pub async fn look(&self) -> Result<Found, RecoveryError> {
+        let identity = self.store.recovery().identity().await?;
         let mut found = Vec::new();
         for RolledBack { stream, had, has } in self.syncer.rolled_back().await? {
             found.push(format!("Postgres had {stream} up to {} and has it up to {}", had.at(), has.at()));
         }
-        if let Some(is) = self.store.recovery().identity().await? {
+        if let Some(is) = identity.clone() {
             let by_itself = self.store.recovery().known_identity().await?;
             // A Redis that lost its last seconds, too, remembers an earlier one.
             let is_seen_to = by_itself.as_ref() == Some(&is);
@@ -41,12 +42,7 @@ impl Doubts {
                 format!("Postgres was promoted, restored or replaced: system and timeline were {known}, and are {is}")
             }));
         }
-        Ok(found)
-    }
-
-    /// Whether a Postgres that lost something can be told from one that did not: not where a provider keeps to itself which it is.
-    pub async fn can_be_found(&self) -> Result<bool, RecoveryError> {
-        Ok(self.store.recovery().identity().await?.is_some())
+        Ok(Found { doubts: found, identity })
     }
 
     /// What Redis says which Postgres was here.
@@ -64,11 +60,12 @@ impl Doubts {
         Ok(self.store.recovery().note_loss().await?)
     }
 
-    /// Notes which Postgres this is, in it and in Redis: each may lose what the other has.
-    pub(super) async fn note(&self) -> Result<(), RecoveryError> {
-        let Some(is) = self.store.recovery().identity().await? else { return Ok(()) };
+    /// Notes which Postgres was looked at, in it and in Redis: each may lose what the other has. One that took over since is
+    /// another, and the next look says so.
+    pub(super) async fn note(&self, looked: &Found) -> Result<(), RecoveryError> {
+        let Some(is) = &looked.identity else { return Ok(()) };
         if self.store.recovery().known_identity().await? != Some(is.clone()) {
-            self.store.recovery().note_identity(&is).await?;
+            self.store.recovery().note_identity(is).await?;
         }
         let mut cmd = redis::cmd("SET");
         cmd.arg(&self.key).arg(is);
@@ -76,14 +73,30 @@ impl Doubts {
         Ok(())
     }
 
-    /// Somebody has seen to what Postgres lost: from now on it is taken at its word, save for jobs from before where it has lost
-    /// something.
-    pub async fn settle(&self, in_doubt: bool) -> Result<(), RecoveryError> {
+    /// Somebody has seen to what the Postgres that was looked at lost: from now on it is taken at its word, save for jobs from before
+    /// where it has lost something.
+    pub async fn settle(&self, looked: &Found, in_doubt: bool) -> Result<(), RecoveryError> {
         if in_doubt {
             self.note_loss().await?;
         }
         self.syncer.accept_roll_back().await?;
-        self.note().await
+        self.note(looked).await
+    }
+}
+
+/// What a look at Postgres came to.
+#[derive(Debug)]
+pub struct Found {
+    /// What speaks against it; nothing when it has all that was synced into it.
+    pub doubts: Vec<String>,
+    /// Which one it was. `None` where a provider keeps that to itself.
+    pub identity: Option<String>,
+}
+
+impl Found {
+    /// Whether a Postgres that lost something can be told from one that did not.
+    pub fn can_be_told(&self) -> bool {
+        self.identity.is_some()
     }
 }
 

@@ -99,29 +99,29 @@ impl Watch {
                 anew.push((queue.clone(), run));
             }
         }
-        let doubts = self.doubts.found().await?;
-        if !doubts.is_empty() {
-            if !self.lost.swap(true, Ordering::Relaxed) {
+        let looked = self.doubts.look().await?;
+        if !looked.doubts.is_empty() {
+            if !self.lost.load(Ordering::Relaxed) {
                 self.doubts.note_loss().await?;
+                self.lost.store(true, Ordering::Relaxed);
             }
             self.make_good().await?;
-            return Ok(Look::Held(doubts));
+            return Ok(Look::Held(looked.doubts));
         }
         self.lost.store(false, Ordering::Relaxed);
         self.make_good().await?;
         if anew.is_empty() && self.noted.load(Ordering::Relaxed) {
             return Ok(Look::InStep);
         }
-        self.doubts.note().await?;
+        self.doubts.note(&looked).await?;
         self.noted.store(true, Ordering::Relaxed);
         if anew.is_empty() {
             return Ok(Look::InStep);
         }
-        let in_doubt = !self.doubts.can_be_found().await?;
         let of = anew.iter().map(|(queue, _)| queue.clone()).collect();
-        let recovery =
-            Recovery::new(of, &self.queues, &self.store, self.settings.env, &self.settings).in_doubt(in_doubt);
-        let done = recovery.lost().await?;
+        let recovery = Recovery::new(of, &self.queues, &self.store, self.settings.env, &self.settings)
+            .in_doubt(!looked.can_be_told());
+        let done = recovery.lost(&looked).await?;
         for (queue, run) in anew {
             queue.held_against(&run).await?;
         }

@@ -5,7 +5,7 @@ use perch_queue::Restore;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::EffectState;
 use perch_testkit::{OwnRedis, TestRedis};
-use perch_workers::recovery::{self, Doubts, Look, Watch};
+use perch_workers::recovery::{self, Doubts, Found, Look, Watch};
 
 use crate::world::{World, eventually, publication};
 
@@ -24,6 +24,18 @@ impl World {
 
     fn doubts(&self) -> Doubts {
         Doubts::new(self.client.queues(), &self.store, &self.settings)
+    }
+
+    async fn look(&self) -> Found {
+        self.doubts().look().await.expect("both answer")
+    }
+
+    async fn found(&self) -> Vec<String> {
+        self.look().await.doubts
+    }
+
+    async fn settle(&self) {
+        self.doubts().settle(&self.look().await, true).await.expect("both answer");
     }
 }
 
@@ -50,19 +62,19 @@ async fn a_post_that_went_out_in_the_seconds_that_postgres_lost_is_found_and_not
     let world = World::without_workers_at(TestRedis::at(&redis.url()), &SOON).await.work();
     let done = world.done(&post()).await;
     assert_eq!(world.x.made().len(), 1);
-    assert!(world.doubts().found().await.expect("both answer").is_empty());
+    assert!(world.found().await.is_empty());
 
     lose_what_is_gone(&world).await;
-    let found = world.doubts().found().await.expect("both answer");
+    let found = world.found().await;
     assert!(found.iter().any(|why| why.contains("events:pending_posts")), "{found:?}");
 
     let all = world.client.queues().iter().cloned().collect();
     let (queues, settings) = (world.client.queues(), &world.settings);
     let recovery = recovery::Recovery::new(all, queues, &world.store, settings.env, settings).in_doubt(true);
-    let recovered = recovery.whole(|_| ()).await.expect("both answer");
+    let recovered = recovery.whole(&world.look().await, |_| ()).await.expect("both answer");
     assert_eq!(recovered.values().map(|queue| queue.restored).sum::<u64>(), 1, "{recovered:?}");
-    world.doubts().settle(true).await.expect("both answer");
-    assert!(world.doubts().found().await.expect("both answer").is_empty(), "somebody has seen to it");
+    world.settle().await;
+    assert!(world.found().await.is_empty(), "somebody has seen to it");
 
     world.ended(done.id).await;
     assert_eq!(world.x.made().len(), 1, "it went out once");
@@ -78,13 +90,13 @@ async fn what_postgres_lost_a_moment_ago_it_is_told_again() {
     world.execute("update sync_cursors set ms = 0, seq = 0, ordinal = 0, version_ms = 0, version_seq = 0").await;
     world.execute("delete from job_events").await;
     world.execute("delete from jobs").await;
-    assert!(!world.doubts().found().await.expect("both answer").is_empty());
+    assert!(!world.found().await.is_empty());
     world.sync().await;
     assert_eq!(
         world.store.history().job(done.id).await.expect("Postgres answers").map(|job| job.state),
         Some(done.state)
     );
-    assert!(world.doubts().found().await.expect("both answer").is_empty(), "it has all that it had");
+    assert!(world.found().await.is_empty(), "it has all that it had");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +174,7 @@ async fn a_record_that_redis_lost_is_made_good_by_the_effect() {
     let all = world.client.queues().iter().cloned().collect();
     let (queues, settings) = (world.client.queues(), &world.settings);
     let recovery = recovery::Recovery::new(all, queues, &world.store, settings.env, settings);
-    recovery.whole(|_| ()).await.expect("both answer");
+    recovery.whole(&world.look().await, |_| ()).await.expect("both answer");
     assert_eq!(world.action(KEY).await, before);
     let posts: i64 = sqlx::query_scalar("select count(*) from published_posts")
         .fetch_one(&world.database().raw())
@@ -177,7 +189,7 @@ async fn what_is_enqueued_after_another_postgres_took_over_is_done_at_once() {
     let watch = Watch::new(&world.settings, world.client.queues(), &world.store);
     watch.run_once().await.expect("both answer");
     world.execute("update known_postgres set identity = identity || '0', seen = seen || '0'").await;
-    world.doubts().settle(true).await.expect("both answer");
+    world.settle().await;
     let reads = world.x.calls(Endpoint::UserPosts);
     world.done(&post()).await;
     assert_eq!((world.x.made().len(), world.x.calls(Endpoint::UserPosts)), (1, reads));
@@ -203,7 +215,7 @@ async fn while_postgres_is_older_than_redis_nothing_is_put_back_by_itself() {
         assert!(matches!(&look, Look::Held(why) if !why.is_empty()), "{look:?}");
     }
     assert!(queue.job(id).await.expect("Redis answers").is_none(), "it was not put back");
-    world.doubts().settle(true).await.expect("both answer");
+    world.settle().await;
     let look = watch.run_once().await.expect("both answer");
     assert!(matches!(&look, Look::PutBack(_)), "once somebody has seen to it: {look:?}");
 }
@@ -212,27 +224,52 @@ async fn while_postgres_is_older_than_redis_nothing_is_put_back_by_itself() {
 async fn a_postgres_of_another_timeline_is_told_from_the_one_that_was_there() {
     let world = World::without_workers(&[]).await;
     Watch::new(&world.settings, world.client.queues(), &world.store).run_once().await.expect("both answer");
-    assert!(world.doubts().found().await.expect("both answer").is_empty());
+    assert!(world.found().await.is_empty());
     let mut conn = world.redis().raw().await;
     let here: String = redis::cmd("GET").arg("stg:postgres").query_async(&mut conn).await.expect("it is noted");
     let other = format!("{here}0");
     redis::cmd("SET").arg("stg:postgres").arg(other).exec_async(&mut conn).await.expect("SET");
     let told = |found: &[String]| found.iter().any(|why| why.contains("timeline"));
-    let found = world.doubts().found().await.expect("both answer");
+    let found = world.found().await;
     assert!(told(&found), "{found:?}");
 
     // A Redis that lost its last seconds remembers an earlier timeline of the Postgres that somebody has seen to.
     let (system, timeline) = here.split_once(':').expect("system and timeline");
     let earlier = timeline.parse::<u32>().expect("a number") - 1;
     redis::cmd("SET").arg("stg:postgres").arg(format!("{system}:{earlier}")).exec_async(&mut conn).await.expect("SET");
-    assert!(world.doubts().found().await.expect("both answer").is_empty(), "it is Redis that is older");
+    assert!(world.found().await.is_empty(), "it is Redis that is older");
 
     // What it came from is noted in it, too, for when Redis has lost everything.
     redis::cmd("DEL").arg("stg:postgres").exec_async(&mut conn).await.expect("DEL");
-    assert!(world.doubts().found().await.expect("both answer").is_empty());
+    assert!(world.found().await.is_empty());
     world.execute("update known_postgres set identity = identity || '0'").await;
-    let found = world.doubts().found().await.expect("both answer");
+    let found = world.found().await;
     assert!(told(&found), "{found:?}");
     let look = Watch::new(&world.settings, world.client.queues(), &world.store).run_once().await;
     assert!(matches!(&look, Ok(Look::Held(_))), "it is not taken for the one that was there: {look:?}");
+}
+
+/// What a look saw is noted, and not what took over since: that one is another, and nobody has seen to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_takes_over_during_a_recovery_is_not_gone_by() {
+    let world = World::without_workers(&SOON).await;
+    let id = world.enqueue(&post()).await;
+    world.sync().await;
+    let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
+    world.redis().wipe().await;
+    let here = world.look().await;
+    let before = Found { doubts: Vec::new(), identity: here.identity.clone().map(|is| format!("{is}0")) };
+    let recovery = || {
+        let all = world.client.queues().iter().cloned().collect();
+        recovery::Recovery::new(all, world.client.queues(), &world.store, world.settings.env, &world.settings)
+    };
+    let refused = recovery().lost(&before).await.expect_err("what was looked at is another").to_string();
+    assert!(refused.contains("look at it again"), "{refused}");
+    assert!(queue.job(id).await.expect("Redis answers").is_none(), "nothing was put back");
+    world.doubts().settle(&before, false).await.expect("both answer");
+    assert!(!world.found().await.is_empty(), "the one that took over is not taken for the one that was seen to");
+
+    world.doubts().settle(&here, false).await.expect("both answer");
+    recovery().lost(&here).await.expect("both answer");
+    assert!(queue.job(id).await.expect("Redis answers").is_some(), "it is back");
 }

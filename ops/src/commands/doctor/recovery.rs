@@ -47,7 +47,7 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
 /// Whether Postgres is the one that Redis was synced into, and has all of it.
 async fn older(settings: &Settings) -> Check {
     let found =
-        async { Ok::<_, OpsError>(Doubts::new(&queues(settings)?, &store(settings)?, settings).found().await?) };
+        async { Ok::<_, OpsError>(Doubts::new(&queues(settings)?, &store(settings)?, settings).look().await?.doubts) };
     match found.await {
         Ok(found) if found.is_empty() => Check::ok(OLDER, "Postgres has all that was synced into it"),
         Ok(found) => Check::fail(OLDER, format!("Postgres is older than Redis: {}", found.join("; "))).mend(

@@ -252,7 +252,7 @@ impl Syncer {
         if look.entries.is_empty() {
             return Ok(None);
         }
-        if look.is_told_again(from) {
+        if self.is_told_again(stream, &look, from).await? {
             tracing::warn!(stream = stream.name, "Postgres has less of a stream than it had; it is told again");
             self.store.recovery().note_loss().await?;
         }
@@ -260,6 +260,11 @@ impl Syncer {
         let more = look.more;
         let (batch, unreadable) = self.sort_out(stream, look.entries)?;
         Ok(Some(Ready { step, batch, unreadable, more }))
+    }
+
+    /// Whether Postgres has less of a stream than it had. Another sync may just have moved it on, so its cursor is asked once more.
+    async fn is_told_again(&self, stream: &Stream, look: &Look, from: Position) -> Result<bool, StoreError> {
+        Ok(look.is_beyond(from) && look.is_beyond(cursor::one(&self.store, &stream.name).await?))
     }
 
     /// Reads entries as rows; what cannot be read is answered with the reason.
@@ -318,15 +323,18 @@ impl Syncer {
     /// The streams of which Postgres had more than it has: it is an older copy of itself, by a restore or by the promotion of a
     /// standby that lagged.
     pub async fn rolled_back(&self) -> Result<Vec<RolledBack>, StoreError> {
-        let positions = cursor::load(&self.store).await?;
-        let mut rolled_back = Vec::new();
+        // In this order: a sync notes in Redis what Postgres has, never what it is still to have.
+        let mut had = Vec::with_capacity(self.streams.len());
         for stream in &self.streams {
-            let has = positions.get(&stream.name).copied().unwrap_or_default().id;
-            if let Some(had) = stream::synced(&self.redis, &stream.key).await?.filter(|had| *had > has) {
-                rolled_back.push(RolledBack { stream: stream.name.clone(), had, has });
-            }
+            had.push(stream::synced(&self.redis, &stream.key).await?);
         }
-        Ok(rolled_back)
+        let positions = cursor::load(&self.store).await?;
+        let rolled_back = |(stream, had): (&Stream, Option<EntryId>)| {
+            let has = positions.get(&stream.name).copied().unwrap_or_default().id;
+            let had = had.filter(|had| *had > has)?;
+            Some(RolledBack { stream: stream.name.clone(), had, has })
+        };
+        Ok(self.streams.iter().zip(had).filter_map(rolled_back).collect())
     }
 
     /// From now on what Postgres has is all that it had: somebody has seen to what it lost.

@@ -65,8 +65,8 @@ impl Look {
         Duration::from_millis(self.now_ms.saturating_sub(oldest))
     }
 
-    /// Whether Postgres had more than up to this position: it has lost something, and is told it again.
-    pub fn is_told_again(&self, from: Position) -> bool {
+    /// Whether Postgres had more than up to this position when the stream was read.
+    pub fn is_beyond(&self, from: Position) -> bool {
         self.synced.is_some_and(|had| had > from.id)
     }
 
