@@ -7,7 +7,7 @@ use crate::{
     app::App,
     error::OpsError,
     format::{
-        table::{Listing, Tone, cell, cut, whole},
+        table::{Listing, Tone, cell, cut, number, whole},
         text::thousands,
     },
     parse::time::time,
@@ -52,11 +52,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 fn providers(report: &SpendReport) -> Listing {
     let mut listing = Listing::new([
         whole("PROVIDER"),
-        whole("TODAY"),
-        whole("OF"),
-        whole("MONTH"),
-        whole("OF"),
-        whole("FORECAST"),
+        number("TODAY"),
+        number("OF"),
+        number("MONTH"),
+        number("OF"),
+        number("FORECAST"),
         cut("STATE"),
     ]);
     for cost in &report.providers {
@@ -84,16 +84,16 @@ fn state(cost: &ProviderCost) -> &'static str {
 
 fn lines(lines: &[CostLine]) -> Listing {
     let mut listing = Listing::new([
-        whole("COST"),
+        number("COST"),
         whole("PROVIDER"),
         whole("BOT"),
         cut("ACCOUNT"),
         whole("KIND"),
-        whole("CALLS"),
-        whole("UNITS"),
-        whole("TOKENS"),
+        number("CALLS"),
+        number("UNITS"),
+        number("TOKENS"),
     ]);
-    let number = |n: i64| thousands(u64::try_from(n).unwrap_or(0));
+    let counted = |n: i64| thousands(u64::try_from(n).unwrap_or(0));
     for line in lines {
         listing.row([
             cell(dollars(line.cost)),
@@ -101,9 +101,9 @@ fn lines(lines: &[CostLine]) -> Listing {
             cell(&line.bot),
             cell(if line.account.is_empty() { "-" } else { &line.account }),
             cell(&line.kind),
-            cell(number(line.calls)),
-            cell(number(line.units)),
-            cell(number(line.tokens)),
+            cell(counted(line.calls)),
+            cell(counted(line.units)),
+            cell(counted(line.tokens)),
         ]);
     }
     listing

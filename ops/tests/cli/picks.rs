@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
-const TOTAL: &str = r#"{"type":"total","sport":"nba","event":"Boston Celtics vs New York Knicks","selection":null,"line":220.5,"side":"over","player":null,"stat":null,"odds":"-105","units":1}"#;
+pub const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
+pub const TOTAL: &str = r#"{"type":"total","sport":"nba","event":"Boston Celtics vs New York Knicks","selection":null,"line":220.5,"side":"over","player":null,"stat":null,"odds":"-105","units":1}"#;
 const PROP: &str = r#"{"type":"prop","sport":"nba","event":null,"selection":null,"line":25.5,"side":"over","player":"LeBron James","stat":"points","odds":"+100","units":null}"#;
 
 fn store(world: &World) -> Store {
     world.database.store(Environment::Staging)
 }
 
-fn body(json: &str) -> PickBody {
+pub fn body(json: &str) -> PickBody {
     match Answer::parse(json).expect("a valid answer") {
         Answer::One(pick) => PickBody::Single(pick),
         Answer::Parlay(parlay) => PickBody::Parlay(parlay),
@@ -23,7 +23,7 @@ fn body(json: &str) -> PickBody {
 }
 
 /// Records that an account named a pick in a post of its own; answers the key.
-async fn names(store: &Store, post: &str, author: &str, json: &str, at: DateTime<Utc>) -> String {
+pub async fn names(store: &Store, post: &str, author: &str, json: &str, at: DateTime<Utc>) -> String {
     let pick = body(json);
     let (odds, units) = match &pick {
         PickBody::Single(pick) => (pick.odds.clone(), pick.units),
@@ -51,7 +51,7 @@ async fn names(store: &Store, post: &str, author: &str, json: &str, at: DateTime
     key
 }
 
-fn yesterday() -> DateTime<Utc> {
+pub fn yesterday() -> DateTime<Utc> {
     Utc::now() - TimeDelta::days(1)
 }
 
