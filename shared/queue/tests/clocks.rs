@@ -314,3 +314,15 @@ async fn a_job_of_an_unknown_kind_waits_from_now_on_where_its_wait_began_by_a_cl
     world.queue.run_now(id).await.expect("Redis");
     assert_eq!(nobody_knows_it().await, again, "it began then");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_heard_of_last_before_the_clock_of_redis_went_back_does_not_count() {
+    let machine = Machine::new();
+    let (_server, world) = world_on(&machine).await;
+    for worker in ["lost", "alive"] {
+        testing::introduce(&world.queue, worker, "known").await.expect("Redis");
+    }
+    machine.set_clock(TimeDelta::hours(-1));
+    testing::introduce(&world.queue, "alive", "known").await.expect("Redis");
+    assert_eq!(world.queue.stats().await.expect("Redis").workers, 1);
+}
