@@ -2,6 +2,7 @@
 
 use std::{env, path::PathBuf, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use perch_base::{Environment, Settings};
 use perch_jobs::{JobKind, JobTypes, QueueName};
 use perch_queue::{Client, Queue, Queues, Redis};
@@ -85,6 +86,12 @@ impl App {
 pub fn queues(settings: &Settings) -> Result<Queues, OpsError> {
     let redis = Redis::new(settings.redis_url()?, &settings.redis)?;
     Ok(Queues::new(redis, settings, JobTypes::perch()))
+}
+
+/// The time by the clock of Redis, which is that of all times of queues. This machine's may be another.
+pub async fn now(redis: &Redis) -> Result<DateTime<Utc>, OpsError> {
+    let (seconds, micros): (i64, i64) = redis.cmd("read the time", &redis::cmd("TIME")).await?;
+    Ok(DateTime::from_timestamp_micros(seconds * 1_000_000 + micros).unwrap_or_else(Utc::now))
 }
 
 /// The store that `settings` describe.

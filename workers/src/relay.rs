@@ -158,8 +158,7 @@ fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
 
 /// Whether a newer release may know the kind of a row: in a rolling deploy it is written before this process is replaced.
 fn awaits_its_kind(client: &Client, queue: &Queue, row: &Waiting) -> bool {
-    let waited = queue.now().signed_duration_since(row.id.created_at()).to_std().unwrap_or_default();
-    client.queues().types().get(row.kind.as_str()).is_none() && waited < queue.engine().unknown_kind_wait
+    client.queues().types().get(row.kind.as_str()).is_none() && row.waited < queue.engine().unknown_kind_wait
 }
 
 /// Refuses what a caller of `perch_enqueue` may not ask for: the keys of Perch's own jobs and effects.

@@ -106,7 +106,7 @@ impl Publishing<'_> {
 
     /// Whether it may have been done though the ledger knows nothing of it.
     fn in_doubt(&self, lost_at: Option<DateTime<Utc>>) -> bool {
-        let is_lost = self.cx.recovered_at().is_some() || lost_at.is_some_and(|at| self.cx.enqueued_at() < at);
+        let is_lost = self.cx.recovered_at().is_some() || lost_at.is_some();
         is_lost && self.with.without != Sabotage::Asking
     }
 
@@ -186,7 +186,8 @@ impl Publishing<'_> {
             return self.act(permit).await;
         }
         let in_doubt = self.in_doubt(takeover.lost_at());
-        let search = self.look(effect, in_doubt).await.map_err(|error| Fail::Retry(error.to_string()))?;
+        let doubted = in_doubt.then(|| takeover.earliest());
+        let search = self.look(effect, doubted).await.map_err(|error| Fail::Retry(error.to_string()))?;
         let needed = match effect.state {
             EffectState::Unknown if !in_doubt => self.with.settle,
             _ => ACT_WITHIN + self.with.timeout + self.with.settle,
@@ -208,11 +209,11 @@ impl Publishing<'_> {
     }
 
     /// Looks for the text as any of the permits so far would have sent it.
-    async fn look(&self, effect: &StoredEffect, in_doubt: bool) -> Result<Search, XError> {
+    async fn look(&self, effect: &StoredEffect, doubted: Option<DateTime<Utc>>) -> Result<Search, XError> {
         let user = self.with.x.me(&self.job.account).await?;
-        let since: DateTime<Utc> = if in_doubt { self.cx.enqueued_at() } else { effect.created_at };
+        let since = doubted.unwrap_or(effect.created_at);
         // How many permits there were is lost, too.
-        let most = if in_doubt { effect.fence + MOST_LOST } else { effect.fence };
+        let most = if doubted.is_some() { effect.fence + MOST_LOST } else { effect.fence };
         let mut marks = 0;
         loop {
             let text = marked(&self.job.text, marks);

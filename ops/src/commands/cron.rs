@@ -1,13 +1,12 @@
 //! `perch cron`: what fires when.
 
-use chrono::Utc;
 use futures::future::try_join_all;
 use perch_base::Settings;
 use perch_queue::{Client, CronEntry};
 use serde_json::json;
 
 use crate::{
-    app::App,
+    app::{App, now},
     commands::audit,
     error::OpsError,
     format::{
@@ -53,7 +52,7 @@ async fn list(app: &App, settings: &Settings, client: &Client) -> Result<(), Ops
     if app.out.is_json() {
         return app.out.json(&views);
     }
-    let now = Utc::now();
+    let now = now(client.queues().redis()).await?;
     let mut listing =
         Listing::new([whole("ENTRY"), whole("SCHEDULE"), cut("ZONE"), cut("KIND"), whole("LAST"), whole("NEXT")]);
     for view in &views {

@@ -1,6 +1,6 @@
 //! `perch queues`: depth and state of every queue.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use perch_jobs::QueueName;
 use perch_queue::{Queue, QueueError, QueueStats};
@@ -37,7 +37,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if let Some(line) = brake::glance(&settings, &queues).await {
         app.out.styled(&Tone::Bad.line(line))?;
     }
-    app.out.table(&listing(&all))
+    app.out.table(&listing(&all, queues.now()))
 }
 
 /// What several queues hold.
@@ -75,8 +75,7 @@ fn as_json(stats: &QueueStats) -> Value {
 }
 
 /// The queues as a table.
-pub fn listing(all: &[QueueStats]) -> Listing {
-    let now = Utc::now();
+pub fn listing(all: &[QueueStats], now: DateTime<Utc>) -> Listing {
     let mut listing = Listing::new([
         whole("QUEUE"),
         number("READY"),
@@ -167,7 +166,7 @@ mod tests {
     #[test]
     fn the_state_of_a_queue_says_why_nothing_moves() {
         let all = [stats(5, 0, None), stats(5, 1, Some("ann")), stats(0, 1, None), stats(1_234_567, 1, None)];
-        let text = listing(&all).render(80, false);
+        let text = listing(&all, Utc::now()).render(80, false);
         for word in ["no worker", "paused", "idle", "working"] {
             assert!(text.contains(word), "{word}: {text}");
         }

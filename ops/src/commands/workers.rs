@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
 use futures::future::try_join_all;
 
 use crate::{
-    app::App,
+    app::{App, now},
     error::OpsError,
     format::{
         table::{Listing, Tone, cell, compact, cut, number, whole},
@@ -33,7 +32,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if workers.is_empty() {
         return app.out.line("no worker is there; start one with `perch worker`");
     }
-    let now = Utc::now();
+    let now = now(queues.redis()).await?;
     // A worker renews its leases in this time; one that is later is in trouble.
     let late = settings.engine.lease;
     let mut listing =

@@ -1,4 +1,8 @@
-use crate::world::World;
+use chrono::TimeDelta;
+use perch_testkit::Machine;
+use serde_json::Value;
+
+use crate::world::{World, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_counted_by_cause_and_found_by_filter() {
@@ -89,4 +93,30 @@ async fn payloads_can_be_changed_in_an_editor() {
     assert_eq!(replayed["outcomes"]["replayed"], 1);
     let id = world.json(&["jobs", "list"])[0]["id"].as_str().expect("an id").to_owned();
     assert_eq!(world.json(&["jobs", "show", &id])["envelope"]["payload"]["username"], "alicia");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_clock_of_this_machine_shows_the_ages_of_letters_and_jobs_go_by_that_of_redis() {
+    let world = World::start().await;
+    world.let_die(&["alice", "bert"]).await;
+    world.run(&["enqueue", "collect_metrics", r#"{"post_ids":["1"]}"#]).went_well();
+    let machine = Machine::new();
+    let told = |arguments: &[&str]| {
+        let ran = run(world.perch(&[arguments, &["--json"]].concat()).envs(machine.variables()), b"");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout
+    };
+    let json = |arguments: &[&str]| -> Value { serde_json::from_str(&told(arguments)).expect("JSON") };
+    for hours in [-2, 2] {
+        machine.set_clock(TimeDelta::hours(hours));
+        assert_eq!(json(&["dead", "list"]).as_array().map(Vec::len), Some(2), "{hours} hours");
+        assert_eq!(json(&["dead", "stats", "--newer-than", "1h"]).as_array().map(Vec::len), Some(2), "{hours} hours");
+        assert_eq!(told(&["dead", "export", "--newer-than", "1h"]).lines().count(), 2, "{hours} hours");
+        assert_eq!(json(&["dead", "replay", "--newer-than", "1h", "--dry-run"])["matched"], 2, "{hours} hours");
+        for command in [["dead", "replay"], ["dead", "discard"], ["jobs", "cancel"]] {
+            let old = json(&[&command[..], &["--older-than", "1h", "--dry-run"]].concat());
+            assert_eq!(old["matched"], 0, "{command:?} {hours} hours");
+        }
+        assert_eq!(json(&["jobs", "cancel", "--newer-than", "1h", "--dry-run"])["matched"], 1, "{hours} hours");
+    }
 }

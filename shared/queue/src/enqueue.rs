@@ -35,7 +35,7 @@ pub struct EnqueueOptions {
     /// Not before this time. The past means at once.
     pub run_at: Option<DateTime<Utc>>,
     /// Not before this has passed from now on, whatever `run_at` says and whatever clocks do: a job that enqueues its successor
-    /// gives it one.
+    /// gives it one. `run_at` is then no time of day either: where the clock of Redis is set back, the job waits no longer for it.
     pub delay: Option<Duration>,
     /// Another priority.
     pub priority: Option<Priority>,

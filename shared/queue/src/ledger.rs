@@ -19,7 +19,7 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<Kept>, LedgerError>>;
 
     /// Notes that Redis has `there`, and forgets `refused`, which never came to be. Answers those of both that somebody else has
-    /// handed over meanwhile: they are jobs, whatever their enqueuer was answered.
+    /// handed over meanwhile, or has begun to: they are jobs, whatever their enqueuer was answered.
     fn settle<'a>(
         &'a self,
         there: &'a [JobId],

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use perch_base::{
     Clock,
     settings::{CatchUp, CronSettings, Overlap, Rate},
@@ -243,4 +243,86 @@ async fn a_successor_waits_its_delay_whatever_time_the_one_that_enqueues_it_beli
         let stats = world.queue.stats().await.expect("Redis");
         assert_eq!((stats.waiting(), stats.delayed), (0, 1), "a step of {step}");
     }
+}
+
+/// As the next poll of an account does, which each poll enqueues for when it is due.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_waits_no_longer_though_the_clock_of_redis_went_back_an_hour() {
+    let machine = Machine::new();
+    machine.set_clock(TimeDelta::hours(1));
+    let (_server, world) = world_on(&machine).await;
+    for run_at in [Some(world.queue.now() + TimeDelta::minutes(10)), None] {
+        let options = EnqueueOptions { run_at, delay: Some(Duration::from_secs(60)), ..EnqueueOptions::default() };
+        world.client.enqueue_with(&Chore::number(1), options).await.expect("accepted");
+    }
+    testing::fetch(&world.queue, "worker", 1, 0).await.expect("Redis");
+    machine.set_clock(TimeDelta::zero());
+    testing::fetch(&world.queue, "worker", 1, 0).await.expect("Redis");
+    let waiting = due_times(&world).await;
+    assert_eq!(waiting.len(), 2);
+    assert!(waiting.iter().all(|at| *at <= Utc::now() + TimeDelta::minutes(10)), "{waiting:?}");
+}
+
+/// When what waits is due, the first first.
+async fn due_times(world: &World) -> Vec<DateTime<Utc>> {
+    let waiting: Vec<(String, i64)> = redis::cmd("ZRANGE")
+        .arg(world.queue.keys().delayed())
+        .arg(&["0", "-1", "WITHSCORES"])
+        .query_async(&mut world.redis.raw().await)
+        .await
+        .expect("Redis");
+    waiting.iter().map(|(_, at)| Utc.timestamp_millis_opt(*at).single().expect("a time")).collect()
+}
+
+/// An idle worker takes its jobs by the quick fetch alone, for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quick_fetch_notes_the_clock_of_redis_and_leaves_it_to_the_other_to_see_that_it_went_back() {
+    let machine = Machine::new();
+    let (_server, world) = world_on(&machine).await;
+    testing::introduce(&world.queue, "idle", "known").await.expect("Redis");
+    let quick = async || testing::fetch_behind(&world.queue, "idle", 1, "known", true).await.expect("Redis");
+    machine.set_clock(TimeDelta::hours(1));
+    let waits = EnqueueOptions { delay: Some(Duration::from_secs(600)), ..EnqueueOptions::default() };
+    world.client.enqueue_with(&Chore::number(1), waits).await.expect("accepted");
+    assert!(quick().await.is_some(), "it counts");
+    machine.set_clock(TimeDelta::zero());
+    assert!(quick().await.is_none(), "it does not count");
+    testing::fetch(&world.queue, "idle", 1, 0).await.expect("Redis");
+    let waiting = due_times(&world).await;
+    assert!(waiting[0] <= Utc::now() + TimeDelta::seconds(601), "{waiting:?}");
+    assert!(quick().await.is_some(), "it counts again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_an_unknown_kind_waits_from_now_on_where_its_wait_began_by_a_clock_that_went_back() {
+    let machine = Machine::new();
+    machine.set_clock(TimeDelta::hours(1));
+    let (_server, world) = world_on(&machine).await;
+    let id = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
+    let nobody_knows_it = async || {
+        let (lease, envelope) = testing::fetch(&world.queue, "older", 1, 0).await.expect("Redis").jobs.remove(0);
+        let envelope = perch_queue::Envelope::decode(&envelope).expect("readable");
+        assert!(testing::finish(&world.queue, &lease, &envelope, End::Unknown).await.expect("Redis"));
+        world.queue.job(id).await.expect("Redis").expect("it waits").unknown_kind_since.expect("it is noted")
+    };
+    let first = nobody_knows_it().await;
+    assert!(first > Utc::now() + TimeDelta::minutes(59), "{first}");
+    machine.set_clock(TimeDelta::zero());
+    world.queue.run_now(id).await.expect("Redis");
+    let again = nobody_knows_it().await;
+    assert!(again <= Utc::now(), "{again}");
+    world.queue.run_now(id).await.expect("Redis");
+    assert_eq!(nobody_knows_it().await, again, "it began then");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_heard_of_last_before_the_clock_of_redis_went_back_does_not_count() {
+    let machine = Machine::new();
+    let (_server, world) = world_on(&machine).await;
+    for worker in ["lost", "alive"] {
+        testing::introduce(&world.queue, worker, "known").await.expect("Redis");
+    }
+    machine.set_clock(TimeDelta::hours(-1));
+    testing::introduce(&world.queue, "alive", "known").await.expect("Redis");
+    assert_eq!(world.queue.stats().await.expect("Redis").workers, 1);
 }

@@ -224,3 +224,23 @@ async fn events_that_nobody_reads_take_no_more_bytes_than_they_may() {
     assert!((2 * MEBIBYTE..=6 * MEBIBYTE).contains(&most), "{most} bytes at most, of 12 MB that were told");
     assert!(world.count(EventKind::Cancelled).await > 0, "the newest are kept");
 }
+
+#[tokio::test]
+async fn events_take_no_more_bytes_than_they_may_though_their_count_was_no_number() {
+    const MOST: usize = 1024 * 1024;
+    let world = World::with(|queue, _| queue.events_max_bytes = MOST, Clock::system()).await;
+    let mut raw = world.redis.raw().await;
+    let mut plant = redis::cmd("HSET");
+    plant.arg(world.queue.keys().state()).arg("events_bytes").arg("many");
+    plant.exec_async(&mut raw).await.expect("planted");
+    // Each tells less than there is between two marks.
+    for n in 0..600 {
+        let options = EnqueueOptions { group: Some("account".to_owned()), ..EnqueueOptions::default() };
+        let chore = Chore::of_group(n, &"x".repeat(5_000));
+        world.client.enqueue_with(&chore, options).await.expect("accepted");
+    }
+    let mut usage = redis::cmd("MEMORY");
+    usage.arg("USAGE").arg(world.queue.keys().events()).arg("SAMPLES").arg(0);
+    let bytes: usize = usage.query_async(&mut raw).await.expect("MEMORY USAGE");
+    assert!((MOST / 2..=MOST * 3 / 2).contains(&bytes), "{bytes} bytes of 3 MB that were told");
+}

@@ -18,7 +18,7 @@ use sqlx::{FromRow, PgExecutor, Row as _};
 
 pub(crate) use self::model::Asked;
 use self::{
-    decide::Decision,
+    decide::{Accepted, Decision},
     history::{Told, told},
 };
 use crate::{
@@ -46,7 +46,7 @@ impl Effects<'_> {
         check(intent)?;
         let doing = "claim an effect";
         let asked = Asked::now();
-        let fresh: Option<(i64, Option<Moment>)> = sqlx::query_as(
+        let fresh: Option<(i64, Option<Moment>, Option<Moment>)> = sqlx::query_as(
             "with fresh as (
                  insert into effects
                      (environment, key, kind, account, state, fence, digest, job_id, attempt, holder, live)
@@ -57,7 +57,12 @@ impl Effects<'_> {
                  insert into effect_history (environment, key, event, fence, job_id, attempt, holder)
                  select $1, $2, 'claimed', fence, $6, $7, $8 from fresh
              )
-             select fence, perch_lost_at($1) from fresh",
+             select fence, lost_at,
+                    case when lost_at is not null then (
+                        select created_at from outbox
+                        where environment = $1 and id = $6 and created_at between '0001-01-01Z' and clock_timestamp()
+                    ) end
+             from fresh cross join (select perch_lost_at($1) as lost_at offset 0) as noted",
         )
         .bind(self.0.env_name())
         .bind(&intent.key)
@@ -71,8 +76,9 @@ impl Effects<'_> {
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
-        if let Some((fence, lost_at)) = fresh {
-            let lost_at = lost_at.map(|Moment(at)| at);
+        if let Some((fence, lost_at, kept_at)) = fresh {
+            let accepted = accepted(intent, kept_at.map(|Moment(at)| at));
+            let lost_at = lost_at.map(|Moment(at)| at).filter(|at| accepted.is_before(*at));
             return Ok(Claim::Granted(Permit { lost_at, ..Permit::new(&intent.key, fence, asked) }));
         }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
@@ -88,19 +94,25 @@ impl Effects<'_> {
                     (extract(epoch from clock_timestamp()
                              - coalesce(case when state = 'unknown' then settled_at end, intended_at)) * 1000)::bigint
                         as quiet_ms,
-                    perch_lost_at($1) as lost_at
+                    perch_lost_at($1) as lost_at,
+                    (select o.created_at from outbox o
+                     where o.environment = $1 and o.id = $3
+                       and o.created_at between '0001-01-01Z' and clock_timestamp()) as kept_at
              from effects where environment = $1 and key = $2
              for update",
         )
         .bind(self.0.env_name())
         .bind(&intent.key)
+        .bind(intent.job.to_string())
         .fetch_one(&mut *tx)
         .await
         .map_err(StoreError::on(doing))?;
         let effect = Box::new(StoredEffect::from_row(&row).map_err(StoreError::on(doing))?);
         let quiet: i64 = row.try_get("quiet_ms").map_err(StoreError::on(doing))?;
         let quiet = Duration::from_millis(u64::try_from(quiet).unwrap_or(0));
+        let accepted = accepted(intent, time_option(&row, "kept_at").map_err(StoreError::on(doing))?);
         let lost_at = time_option(&row, "lost_at").map_err(StoreError::on(doing))?;
+        let lost_at = lost_at.filter(|at| accepted.is_before(*at));
         Ok(match decide::decide(&effect, intent, quiet) {
             Decision::Grant => {
                 let told = Told::by(intent).and(EffectEventKind::Claimed, &json!({}));
@@ -108,7 +120,8 @@ impl Effects<'_> {
             }
             Decision::Done => Claim::Done(effect),
             Decision::Ask => {
-                let takeover = Takeover { seen_fence: effect.fence, intent: intent.clone(), quiet, lost_at };
+                let earliest = accepted.earliest(effect.intended_at);
+                let takeover = Takeover { seen_fence: effect.fence, intent: intent.clone(), quiet, lost_at, earliest };
                 Claim::Unresolved { effect, takeover }
             }
             Decision::Wait(retry_after) => Claim::Busy { effect, retry_after },
@@ -331,6 +344,10 @@ impl Effects<'_> {
         .map_err(StoreError::on("read unsettled effects"))
         .map(readable("read unsettled effects"))
     }
+}
+
+fn accepted(intent: &EffectIntent, kept_at: Option<DateTime<Utc>>) -> Accepted {
+    Accepted { kept_at, by_id: intent.job.created_at() }
 }
 
 fn check(intent: &EffectIntent) -> Result<(), StoreError> {

@@ -34,6 +34,8 @@ pub struct Waiting {
     pub queue: QueueName,
     /// Its kind.
     pub kind: JobKind,
+    /// How long it has waited, by the clock of Postgres: its id is chosen by who enqueued it.
+    pub waited: Duration,
     /// What it holds.
     pub content: Content,
 }
@@ -56,6 +58,9 @@ pub struct Backlog {
     pub waiting: u64,
     /// When the oldest of them was accepted.
     pub oldest: Option<DateTime<Utc>>,
+    /// How long ago that is, by the same clock of Postgres.
+    #[serde(skip)]
+    pub age: Duration,
 }
 
 #[derive(FromRow)]
@@ -66,6 +71,7 @@ struct Row {
     envelope: Option<String>,
     request: Option<String>,
     on_conflict: String,
+    waited_ms: i64,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +96,8 @@ struct RequestOptions {
 /// Some of the rows that wait, held against other relays until this is settled or dropped.
 pub struct Batch<'a> {
     store: &'a Store,
-    tx: Tx,
+    /// None where nothing was taken.
+    tx: Option<Tx>,
     taken: Vec<String>,
     /// The rows, oldest first.
     pub rows: Vec<Waiting>,
@@ -130,39 +137,54 @@ impl Outbox<'_> {
         Ok(jobs.iter().map(|job| found.get(&job.id.to_string()).copied().unwrap_or(Kept::Waiting)).collect())
     }
 
-    /// Takes up to `limit` rows that wait, oldest first.
+    /// Takes up to `limit` rows that wait, oldest first. From then on Redis may have them, whatever becomes of the batch: the ledger
+    /// forgets none of them as refused.
     pub async fn take(&self, limit: u32) -> Result<Batch<'_>, StoreError> {
         let doing = "read the outbox";
+        // Committed by itself: the transaction below is lost where its commit fails.
+        let begun: Vec<String> = sqlx::query_scalar(BEGIN)
+            .bind(self.0.env_name())
+            .bind(i64::from(limit))
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(StoreError::on(doing))?;
+        if begun.is_empty() {
+            return Ok(Batch { store: self.0, tx: None, taken: Vec::new(), rows: Vec::new() });
+        }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         let rows: Vec<Row> = sqlx::query_as(
-            "select id, queue, kind, envelope, request::text as request, on_conflict
+            "select id, queue, kind, envelope, request::text as request, on_conflict,
+                    (extract(epoch from clock_timestamp() - greatest(least(created_at, clock_timestamp()), '0001-01-01Z'))
+                     * 1000)::bigint as waited_ms
              from outbox
-             where environment = $1 and handed_over_at is null and relay_at <= clock_timestamp()
+             where environment = $1 and id = any($2) and handed_over_at is null and relay_at <= clock_timestamp()
              order by relay_at, id
-             limit $2
              for update skip locked",
         )
         .bind(self.0.env_name())
-        .bind(i64::from(limit))
+        .bind(&begun)
         .fetch_all(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
         let taken = rows.iter().map(|row| row.id.clone()).collect();
         let rows = rows.into_iter().filter_map(waiting).collect();
-        Ok(Batch { store: self.0, tx, taken, rows })
+        Ok(Batch { store: self.0, tx: Some(tx), taken, rows })
     }
 
     /// How much waits.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let (waiting, oldest): (i64, Option<Moment>) = sqlx::query_as(
-            "select count(*), min(created_at) filter (where created_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z')
-             from outbox where environment = $1 and handed_over_at is null",
+        let (waiting, oldest, age_ms): (i64, Option<Moment>, i64) = sqlx::query_as(
+            "select waiting, oldest, coalesce((extract(epoch from clock_timestamp() - oldest) * 1000)::bigint, 0)
+             from (select count(*) as waiting,
+                          min(created_at) filter (
+                              where created_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z') as oldest
+                   from outbox where environment = $1 and handed_over_at is null) as rows",
         )
         .bind(self.0.env_name())
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("count the outbox"))?;
-        Ok(Backlog { waiting: waiting.unsigned_abs(), oldest: oldest.map(|Moment(at)| at) })
+        Ok(Backlog { waiting: waiting.unsigned_abs(), oldest: oldest.map(|Moment(at)| at), age: millis(age_ms) })
     }
 
     /// Hears of new rows, by a session of its own where one is to be had.
@@ -222,6 +244,7 @@ impl Batch<'_> {
         never: &[(JobId, String)],
         soon: &[JobId],
     ) -> Result<(), StoreError> {
+        let Some(mut tx) = self.tx.take() else { return Ok(()) };
         let env = self.store.env_name();
         let settled: HashSet<String> = there
             .iter()
@@ -236,7 +259,7 @@ impl Batch<'_> {
         )
         .bind(env)
         .bind(&self.taken)
-        .execute(&mut self.tx)
+        .execute(&mut tx)
         .await
         .map_err(StoreError::on("settle the outbox"))?;
         sqlx::query(
@@ -247,7 +270,7 @@ impl Batch<'_> {
         .bind(env)
         .bind(there.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
         .bind(there.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
-        .execute(&mut self.tx)
+        .execute(&mut tx)
         .await
         .map_err(StoreError::on("settle the outbox"))?;
         for (id, reason) in never {
@@ -260,11 +283,11 @@ impl Batch<'_> {
             .bind(env)
             .bind(id.to_string())
             .bind(reason)
-            .execute(&mut self.tx)
+            .execute(&mut tx)
             .await
             .map_err(StoreError::on("settle the outbox"))?;
         }
-        self.tx.commit().await.map_err(StoreError::on("settle the outbox"))
+        tx.commit().await.map_err(StoreError::on("settle the outbox"))
     }
 }
 
@@ -302,14 +325,31 @@ const fn kept(new: bool, there: bool) -> Kept {
     }
 }
 
-// The rows are locked first: one that a relay holds is looked at as the relay leaves it.
+// What was noted before keeps its time: the rows of a queue that is full are looked at again and again.
+const BEGIN: &str = "
+    with waits as materialized (
+        select id, relay_at, begun_at from outbox
+        where environment = $1 and handed_over_at is null and relay_at <= clock_timestamp()
+        order by relay_at, id
+        limit $2
+        for update skip locked
+    ), begun as (
+        update outbox o set begun_at = clock_timestamp()
+        from waits where o.environment = $1 and o.id = waits.id and waits.begun_at is null
+    )
+    select id from waits order by relay_at, id";
+
+// The rows are locked first: one that a relay holds is looked at as the relay leaves it. One that a relay has begun may be with Redis
+// though the relay could not say so: it is not forgotten.
 const SETTLE: &str = "
     with held as materialized (
-        select id, handed_over_at is not null as relayed from outbox
+        select id, handed_over_at is not null as handed_over,
+               handed_over_at is not null or begun_at is not null as relayed
+        from outbox
         where environment = $1 and id = any($2 || $3) order by id for update
     ), there as (
         update outbox o set handed_over_at = clock_timestamp()
-        from held where o.environment = $1 and o.id = held.id and not held.relayed and held.id = any($2)
+        from held where o.environment = $1 and o.id = held.id and not held.handed_over and held.id = any($2)
     ), gone as (
         delete from outbox o using held
         where o.environment = $1 and o.id = held.id and not held.relayed and held.id = any($3)
@@ -431,6 +471,11 @@ const REGISTER: &str = "
         queue = excluded.queue, max_attempts = excluded.max_attempts, required = excluded.required,
         allowed = excluded.allowed, max_payload_bytes = excluded.max_payload_bytes, max_ahead = excluded.max_ahead";
 
+/// What lies ahead was said by another clock, and has not waited yet.
+fn millis(passed: i64) -> Duration {
+    Duration::from_millis(u64::try_from(passed).unwrap_or(0))
+}
+
 fn waiting(row: Row) -> Option<Waiting> {
     let id: JobId = row.id.parse().ok()?;
     let (queue, kind): (QueueName, JobKind) = (row.queue.parse().ok()?, row.kind.parse().ok()?);
@@ -454,7 +499,7 @@ fn waiting(row: Row) -> Option<Waiting> {
             }
         }
     };
-    Some(Waiting { id, queue, kind, content })
+    Some(Waiting { id, queue, kind, waited: millis(row.waited_ms), content })
 }
 
 impl Request {

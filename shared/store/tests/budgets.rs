@@ -177,6 +177,24 @@ async fn a_rate_lets_its_calls_come_at_once_and_then_one_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_rate_goes_on_though_the_clock_of_redis_went_back_an_hour() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    let allowed = Allowance { rate: Some((1, Duration::from_secs(60))), ..Allowance::default() };
+    // What a clock that was an hour ahead has set.
+    let ahead = (Utc::now() + TimeDelta::hours(1)).timestamp_millis();
+    let mut set = redis::cmd("SET");
+    set.arg("stg:{spend:grok}:next").arg(ahead);
+    set.exec_async(&mut world.redis.raw().await).await.unwrap();
+    assert_eq!(budgets.reserve("grok", CENT, allowed, now).await.unwrap(), Reservation::Made { at: now });
+    let held = budgets.reserve("grok", CENT, allowed, now).await.unwrap();
+    assert!(
+        matches!(held, Reservation::Held { spent: Spent::Rate, after } if after <= Duration::from_secs(60)),
+        "{held:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_was_spent_is_added_up_by_day_month_and_week() {
     let world = World::start().await;
     let now = noon();

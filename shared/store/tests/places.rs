@@ -149,6 +149,38 @@ async fn a_time_that_the_caller_did_not_think_of_is_told_and_takes_nothing() {
     assert_eq!(world.places.used(&MAIN, midnight()).await.unwrap().total(), 0);
 }
 
+/// As after a failover to a server whose clock is behind.
+#[tokio::test]
+async fn a_clock_that_went_back_holds_an_account_up_no_longer_than_its_interval() {
+    let minute = Duration::from_secs(60);
+    let world = World::start(Limits(minute, 0, 0)).await;
+    let ahead = Clock::manual(midnight() + TimeDelta::hours(1));
+    let before = Places::new(world.redis.door(), Environment::Staging).with_clock(ahead);
+    assert_eq!(before.take(&world.ask(PlaceKind::Post, "a", "one")).await.unwrap(), PlaceAnswer::Taken);
+    for waits in ["b", "c", "d"] {
+        let answer = before.take(&world.ask(PlaceKind::Post, waits, "one")).await.unwrap();
+        assert!(matches!(answer, PlaceAnswer::Early(_)), "{answer:?}");
+    }
+    assert_eq!(
+        world.post("b").await,
+        PlaceAnswer::Early(midnight() + minute),
+        "the last act may have been a moment ago"
+    );
+    world.clock.advance(minute);
+    assert_eq!(world.post("b").await, PlaceAnswer::Taken);
+    assert_eq!(world.places.used(&MAIN, midnight()).await.unwrap().posts, 2);
+}
+
+#[tokio::test]
+async fn an_act_of_a_clock_that_was_days_ahead_counts_for_one_day() {
+    let world = World::start(Limits(Duration::ZERO, 1, 0)).await;
+    let acts = [KnownAct { key: "a".into(), kind: PlaceKind::Post, at: midnight() + TimeDelta::days(1) }];
+    world.places.count(&MAIN, &acts, WITHIN).await.unwrap();
+    assert_eq!(world.post("b").await, PlaceAnswer::Full);
+    world.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(world.post("b").await, PlaceAnswer::Taken);
+}
+
 #[tokio::test]
 async fn a_redis_that_knows_nothing_of_an_account_is_told_what_the_ledger_knows() {
     let world = World::start(Limits(Duration::ZERO, 3, 0)).await;

@@ -147,7 +147,7 @@ fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {
 }
 
 async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Response> {
-    let id = job.options.id.unwrap_or_else(|| JobId::at(perch_base::clock::now()));
+    let id = job.options.id.unwrap_or_else(|| JobId::at(app.queues.now()));
     let (id, again) = match once.claim(id).await? {
         Seen::Never => (id, false),
         Seen::Answered(before) => return Ok(answer(before, true)),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use perch_base::Settings;
 use perch_queue::{QueueStats, Queues};
@@ -50,7 +50,7 @@ impl Gauges {
         let mut redis_is_up = stats.is_ok();
         for read in stats.into_iter().flatten() {
             match read {
-                Ok(stats) => show(&stats),
+                Ok(stats) => show(&stats, self.queues.now()),
                 Err(error) => {
                     redis_is_up = false;
                     tracing::warn!(%error, "the gauges of a queue are stale");
@@ -85,14 +85,14 @@ fn up(server: &'static str, is_up: bool) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no queue holds 2^53 jobs")]
-fn show(stats: &QueueStats) {
+fn show(stats: &QueueStats, now: DateTime<Utc>) {
     let queue = stats.queue.to_string();
     let counts =
         [("waiting", stats.waiting()), ("delayed", stats.delayed), ("running", stats.running), ("dead", stats.dead)];
     for (state, count) in counts {
         metrics::gauge!("perch_queue_jobs", "queue" => queue.clone(), "state" => state).set(count as f64);
     }
-    let age = stats.oldest.and_then(|since| (Utc::now() - since).to_std().ok()).unwrap_or_default();
+    let age = stats.oldest.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
     metrics::gauge!("perch_queue_oldest_seconds", "queue" => queue.clone()).set(age.as_secs_f64());
     metrics::gauge!("perch_queue_overdue_jobs", "queue" => queue.clone()).set(stats.overdue as f64);
     metrics::gauge!("perch_queue_workers", "queue" => queue.clone()).set(stats.workers as f64);

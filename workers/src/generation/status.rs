@@ -56,7 +56,7 @@ pub struct PollStatus {
 
 impl From<MentionPoll> for PollStatus {
     fn from(poll: MentionPoll) -> Self {
-        let MentionPoll { last, next, last_seen_id, polls, read, errors, last_error, failed_at } = poll;
+        let MentionPoll { last, next, set_at: _, last_seen_id, polls, read, errors, last_error, failed_at } = poll;
         let last_seen_id = last_seen_id.map(|id| id.to_string());
         Self { last, next, last_seen_id, polls, read, errors, last_error, failed_at }
     }

@@ -164,7 +164,7 @@ impl<A: Act> Once<'_, A> {
     /// Since when the ledger may lack what this job did before: it was put back from a Postgres that may have lost something, or
     /// another Postgres took over while it waited.
     fn in_doubt_since(&self, lost_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        self.cx.recovered_at().max(lost_at.filter(|at| self.cx.enqueued_at() < *at))
+        self.cx.recovered_at().max(lost_at)
     }
 
     /// Whether it may have been done though the ledger knows nothing of it.
@@ -368,7 +368,7 @@ impl<A: Act> Once<'_, A> {
         }
         // What the ledger lacks may have begun at any time since the job was enqueued, and may have been under way to the last.
         let (since, state) = match self.in_doubt_since(takeover.lost_at()) {
-            Some(_) => (self.cx.enqueued_at().min(effect.intended_at), EffectState::Intended),
+            Some(_) => (takeover.earliest(), EffectState::Intended),
             None => (effect.intended_at, effect.state),
         };
         let waited = Waited::of(state, takeover.quiet(), &self.services.settings.x);

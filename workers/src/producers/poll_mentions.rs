@@ -83,13 +83,13 @@ pub async fn poll_mentions(
             return Ok(MentionsPolled::Idle { idle: "stopped" });
         }
         // An attempt that follows another goes on with what that one had begun.
-        let next = services.mentions.poll(&account).await?.next.filter(|_| cx.attempt() == 1);
+        let next = services.mentions.poll(&account).await?.next_by(cx.now()).filter(|_| cx.attempt() == 1);
         if let Some(next) = next.filter(|next| cx.now() + EARLY.min(interval / 10) < *next) {
             poll_again(&services, &cx, &account, next, OnConflict::Keep).await?;
             return Ok(MentionsPolled::Idle { idle: "not_due" });
         }
         // A poll that begins meanwhile is not due any more.
-        services.mentions.set_next(&account, cx.now() + interval).await?;
+        services.mentions.set_next(&account, cx.now(), cx.now() + interval).await?;
     }
     let batch = match read_new(&services, &account).await {
         Ok(batch) => batch,
@@ -99,7 +99,7 @@ pub async fn poll_mentions(
     let now = cx.now();
     services.mentions.polled(&account, batch.mentions.len() as u64, now, now + interval).await?;
     let next = match batch.place {
-        Place::Lost => page_refused(&services, &account, now + interval.max(AFTER_ERROR)).await?,
+        Place::Lost => page_refused(&services, &account, now, now + interval.max(AFTER_ERROR)).await?,
         _ => now + interval,
     };
     if !job.now {

@@ -124,7 +124,8 @@ pub(super) async fn not_read(
         Fail::Snooze(after, _) => *after,
         _ => Duration::ZERO,
     };
-    services.mentions.poll_failed(account, cause, &words, cx.now() + wait).await?;
+    let now = cx.now();
+    services.mentions.poll_failed(account, cause, &words, now, now + wait).await?;
     Ok(fail)
 }
 
@@ -133,13 +134,14 @@ pub(super) async fn not_read(
 pub(super) async fn page_refused(
     services: &Services,
     account: &AccountId,
+    now: DateTime<Utc>,
     next: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, StoreError> {
     let cause = "page_refused";
     metrics::counter!("perch_mention_polls_failed_total", "account" => account.to_string(), "cause" => cause)
         .increment(1);
     let error = "X knows no more mentions after a page that it gave; the next poll begins anew";
-    services.mentions.poll_failed(account, cause, error, next).await?;
+    services.mentions.poll_failed(account, cause, error, now, next).await?;
     Ok(next)
 }
 

@@ -121,12 +121,14 @@ async fn a_job_that_has_ended_is_not_begun_again_when_it_is_relayed_once_more() 
 async fn a_request_of_a_kind_that_this_release_does_not_know_waits_for_one_that_does_and_dies_in_the_end() {
     let world = World::without_workers(&[("PERCH__ENGINE__UNKNOWN_KIND_WAIT", "1h")]).await;
     let pool = world.database().raw();
-    let write = "insert into outbox (environment, id, queue, kind, request, on_conflict, relay_at)
-                 values ('staging', $1, 'pending_posts', 'of_tomorrow', '{\"payload\":{}}', 'keep', now())";
+    let write = "insert into outbox (environment, id, queue, kind, request, on_conflict, created_at)
+                 values ('staging', $1, 'pending_posts', 'of_tomorrow', '{\"payload\":{}}', 'keep',
+                         now() - $2 * interval '1 hour')";
     let fresh = JobId::at(chrono::Utc::now());
-    let old = JobId::at(chrono::Utc::now() - chrono::TimeDelta::hours(2));
-    for id in [fresh, old] {
-        sqlx::query(write).bind(id.to_string()).execute(&pool).await.expect("Postgres answers");
+    // Callers choose ids: how long it waited, Postgres knows.
+    let old = JobId::at(chrono::Utc::now() + chrono::TimeDelta::days(400));
+    for (id, hours) in [(fresh, 0), (old, 2)] {
+        sqlx::query(write).bind(id.to_string()).bind(hours).execute(&pool).await.expect("Postgres answers");
     }
     let relayed = relay::relay_some(&world.store, &world.client).await.expect("Postgres answers");
     assert_eq!((relayed.taken, relayed.handed_over), (2, 1));

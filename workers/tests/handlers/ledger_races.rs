@@ -13,7 +13,7 @@ use perch_queue::{
     Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, Kept, Ledger, LedgerError, LedgerJob, OnConflict,
     Queues,
 };
-use perch_store::{JobState, Store};
+use perch_store::{Content, JobState, Store, Waiting};
 use perch_workers::relay;
 
 use crate::world::{World, main_account};
@@ -121,6 +121,29 @@ impl World {
         })
     }
 
+    /// Cancels a job; then a relay hands over whatever waits, and cannot commit that it did.
+    fn cancels_and_relays_without_a_commit(&self, id: JobId) -> Deed {
+        let (queue, store, client) = (self.queue("pending_posts"), self.store.clone(), self.client.clone());
+        let pool = self.database().raw();
+        Box::new(move || {
+            let (queue, store, client, pool) = (queue.clone(), store.clone(), client.clone(), pool.clone());
+            async move {
+                queue.cancel(id, "test", "it is in the way").await.expect("Redis answers");
+                let due = sqlx::query("update outbox set relay_at = clock_timestamp()");
+                due.execute(&pool).await.expect("Postgres answers");
+                let outbox = store.outbox();
+                let batch = outbox.take(100).await.expect("Postgres answers");
+                let [Waiting { content: Content::Job(job), .. }] = batch.rows.as_slice() else {
+                    panic!("one job waits: {:?}", batch.rows)
+                };
+                let handed = client.hand_over(&queue, std::slice::from_ref(job)).await.remove(0);
+                assert_eq!(handed.expect("Redis answers").acceptance, Acceptance::Accepted);
+                drop(batch);
+            }
+            .boxed()
+        })
+    }
+
     fn queue(&self, name: &str) -> perch_queue::Queue {
         self.client.queues().get(&name.parse().expect("a name")).expect("configured").clone()
     }
@@ -160,6 +183,25 @@ async fn a_job_that_was_refused_and_that_a_relay_begins_before_its_enqueuer_hear
         let Enqueued { id, acceptance, .. } = enqueued.expect("it will run, so it is not refused");
         assert_eq!(acceptance, Acceptance::Accepted);
         assert!(id != holder && world.has(id).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_a_relay_began_is_not_told_to_be_refused_though_the_relay_could_not_say_so() {
+    for on_conflict in [OnConflict::Reject, OnConflict::Keep] {
+        let world = World::without_workers(&[]).await;
+        let holder = world.enqueue(&post("holder", Some("the-same"))).await;
+        let deed = world.cancels_and_relays_without_a_commit(holder);
+        let between = Between { before_settle: Mutex::new(Some(deed)), ..Between::of(&world) };
+        let options = EnqueueOptions { on_conflict, ..EnqueueOptions::default() };
+        let enqueued = between.client(&world).enqueue_with(&post("second", Some("the-same")), options).await;
+        let Enqueued { id, acceptance, .. } = enqueued.expect("it will run, so it is not refused");
+        assert_eq!(acceptance, Acceptance::Accepted);
+        assert!(id != holder && world.has(id).await);
+        // The next relay finds it in Redis, and says so.
+        world.relays_all()().await;
+        assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 0);
+        assert_eq!(world.queue("pending_posts").stats().await.expect("Redis answers").waiting(), 1);
     }
 }
 

@@ -208,6 +208,19 @@ async fn polling_is_stopped_started_and_paced_at_run_time_and_a_fetch_overrides_
     .await;
 }
 
+/// As after a failover to a server whose clock is behind.
+#[tokio::test]
+async fn a_poll_is_due_though_the_next_one_was_set_by_a_clock_that_was_an_hour_ahead() {
+    let world = World::with(&[("PERCH__MENTIONS__INTERVAL", "2h")]).await;
+    let (control, account) = (control(&world), main_account());
+    let poll = PollMentions { account: Some(account.clone()), now: false };
+    let polled = async || world.done(&poll).await.result.expect("a result");
+    let ahead = Utc::now() + TimeDelta::hours(1);
+    control.set_next(&account, ahead, ahead + TimeDelta::minutes(5)).await.expect("Redis answers");
+    assert_eq!(polled().await, json!({ "read": 0, "taken": 0 }));
+    assert_eq!(polled().await, json!({ "idle": "not_due" }));
+}
+
 #[tokio::test]
 async fn a_tick_starts_a_poll_for_each_account() {
     let world = World::start().await;

@@ -1,7 +1,8 @@
 //! A Postgres that is an older copy of itself: restored, or a standby that lagged and was promoted.
 
-use perch_jobs::PublishPost;
-use perch_queue::Restore;
+use chrono::{TimeDelta, Utc};
+use perch_jobs::{JobId, PublishPost};
+use perch_queue::{EnqueueOptions, Restore};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::EffectState;
 use perch_testkit::{OwnRedis, TestRedis};
@@ -141,6 +142,33 @@ async fn a_post_that_was_tried_before_another_postgres_took_over_is_looked_for_b
     assert_eq!((effect.state, effect.external_id), (EffectState::Confirmed, Some(world.x.made()[0].id.clone())));
 }
 
+/// Callers choose ids, and the clock of Redis may be ahead of that of Postgres.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_may_be_lost_is_looked_for_though_the_id_of_its_job_lies_ahead() {
+    for row_is_lost in [false, true] {
+        let world = World::without_workers(&SOON).await;
+        Watch::new(&world.settings, world.client.queues(), &world.store).run_once().await.expect("both answer");
+        world.x.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::Malformed).times(1));
+        let id = JobId::at(Utc::now() + TimeDelta::hours(1));
+        world.enqueue_with(&post(), EnqueueOptions { id: Some(id), ..EnqueueOptions::default() }).await;
+        let world = world.work();
+        eventually("it was made, and nobody knows it", || async {
+            let known = world.store.effects().get(KEY).await.expect("Postgres answers");
+            known.filter(|effect| effect.state == EffectState::Unknown).map(|_| ())
+        })
+        .await;
+        world.execute("delete from effect_history").await;
+        world.execute("delete from effects").await;
+        if row_is_lost {
+            world.execute("delete from outbox").await;
+        }
+        world.store.recovery().note_loss().await.expect("Postgres answers");
+        world.ended(id).await;
+        assert_eq!((world.x.made().len(), world.x.calls(Endpoint::CreatePost)), (1, 1), "it was asked for first");
+        assert_eq!(world.effect(KEY).await.external_id, Some(world.x.made()[0].id.clone()));
+    }
+}
+
 /// The job has ended, and only its effect is lost: nothing is put back, and another job claims the same key.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_postgres_lost_of_an_effect_is_made_good_by_the_record_that_it_is_told_again() {
@@ -192,7 +220,10 @@ async fn what_is_enqueued_after_another_postgres_took_over_is_done_at_once() {
     world.settle().await;
     let reads = world.x.calls(Endpoint::UserPosts);
     world.done(&post()).await;
-    assert_eq!((world.x.made().len(), world.x.calls(Endpoint::UserPosts)), (1, reads));
+    let id = Some(JobId::at(Utc::now() + TimeDelta::hours(1)));
+    let ahead = publication("Said once more", None, None);
+    world.ended(world.enqueue_with(&ahead, EnqueueOptions { id, ..EnqueueOptions::default() }).await).await;
+    assert_eq!((world.x.made().len(), world.x.calls(Endpoint::UserPosts)), (2, reads));
 }
 
 #[tokio::test(flavor = "multi_thread")]

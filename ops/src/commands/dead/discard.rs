@@ -1,10 +1,9 @@
-use chrono::Utc;
 use perch_jobs::JobId;
 use serde_json::json;
 
 use super::{filter::Filter, pages::Pages};
 use crate::{
-    app::{App, chosen, known_kind, operator},
+    app::{App, chosen, known_kind, now, operator},
     commands::audit,
     error::OpsError,
     format::text::count,
@@ -25,7 +24,7 @@ pub struct Args {
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, all) = app.queues()?;
     let queues = chosen(&all, &args.filter.queue)?;
-    let began = Utc::now();
+    let began = now(all.redis()).await?;
     let mut total = 0u64;
     for queue in &queues {
         let mut pages = Pages::new(queue, &args.filter, began);

@@ -4,11 +4,9 @@ use std::{
     path::PathBuf,
 };
 
-use chrono::Utc;
-
 use super::{filter::Filter, list::as_json, pages::Pages};
 use crate::{
-    app::{App, chosen, known_kind},
+    app::{App, chosen, known_kind, now},
     error::OpsError,
     format::text::{count, escaped_json},
 };
@@ -33,7 +31,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         Some(path) => Box::new(File::create_new(path).map_err(failed)?),
         None => Box::new(app.out.verbatim()),
     });
-    let began = Utc::now();
+    let began = now(all.redis()).await?;
     let mut written = 0u64;
     for queue in &queues {
         let mut pages = Pages::new(queue, &args.filter, began);

@@ -1,10 +1,9 @@
-use chrono::Utc;
 use perch_queue::{DeadLetter, Queue};
 use serde_json::{Value, json};
 
 use super::{filter::Filter, pages::Pages};
 use crate::{
-    app::{App, chosen, known_kind},
+    app::{App, chosen, known_kind, now},
     error::OpsError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
@@ -24,7 +23,7 @@ pub struct Args {
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (_, queues) = app.queues()?;
     let limit = args.limit as usize;
-    let now = Utc::now();
+    let now = now(queues.redis()).await?;
     let mut letters: Vec<(Queue, DeadLetter)> = Vec::new();
     for queue in chosen(&queues, &args.filter.queue)? {
         let mut pages = Pages::new(&queue, &args.filter, now);

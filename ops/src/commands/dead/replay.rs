@@ -17,7 +17,7 @@ use super::{
     plan::{Change, Rules, from_text, to_text},
 };
 use crate::{
-    app::{App, chosen, known_kind, operator},
+    app::{App, chosen, known_kind, now, operator},
     commands::audit,
     error::OpsError,
     format::{
@@ -71,7 +71,7 @@ struct Scope<'a> {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, queues) = app.queues()?;
-    let scope = scope(args, &settings, &queues)?;
+    let scope = scope(args, &settings, &queues).await?;
     let change = match (&args.edit, args.editor) {
         (Some(code), _) => by_filter(code, settings.engine.max_payload_bytes)?,
         (None, true) => by_hand(&scope).await?,
@@ -83,7 +83,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         return refuse(app, &first_look);
     }
     if args.dry_run {
-        return dry_run(app, &first_look);
+        return dry_run(app, &first_look, scope.began);
     }
     // Whoever has had each of them in an editor has said which, and saved it.
     if args.filter.is_empty() && !args.editor && first_look.total > 0 {
@@ -95,12 +95,12 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     moved.and(concluded)
 }
 
-fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> Result<Scope<'a>, OpsError> {
+async fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> Result<Scope<'a>, OpsError> {
     Ok(Scope {
         args,
         queues: chosen(queues, &args.filter.queue)?,
         rules: Rules { types: queues.types(), max_payload_bytes: settings.engine.max_payload_bytes },
-        began: Utc::now(),
+        began: now(queues.redis()).await?,
     })
 }
 
@@ -186,7 +186,7 @@ fn refuse(app: &App, found: &FirstLook) -> Result<(), OpsError> {
     )))
 }
 
-fn dry_run(app: &App, found: &FirstLook) -> Result<(), OpsError> {
+fn dry_run(app: &App, found: &FirstLook, now: DateTime<Utc>) -> Result<(), OpsError> {
     if app.out.is_json() {
         let letters: Vec<Value> = found
             .shown
@@ -202,7 +202,6 @@ fn dry_run(app: &App, found: &FirstLook) -> Result<(), OpsError> {
             .json(&json!({ "dry_run": true, "matched": found.total, "unrepaired": unrepaired, "letters": letters }));
     }
     if found.total > 0 {
-        let now = Utc::now();
         let is_edited = found.shown.iter().any(|(_, _, payload)| payload.is_some());
         let last = if is_edited { "NEW PAYLOAD" } else { "ERROR" };
         let mut listing = Listing::new([whole("ID"), cut("KIND"), whole("DIED"), cut(last)]);

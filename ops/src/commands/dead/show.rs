@@ -1,10 +1,10 @@
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use perch_queue::{DeadLetter, Envelope, Queue};
 
 use super::list::as_json;
 use crate::{
-    app::App,
+    app::{App, now},
     error::OpsError,
     format::{text::count, time::exact},
     output::Output,
@@ -25,13 +25,12 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         if app.out.is_json() {
             return app.out.json(&as_json(queue, &letter));
         }
-        return text(&app.out, queue, &letter);
+        return text(&app.out, queue, &letter, now(queues.redis()).await?);
     }
     Err(OpsError::Refused(format!("job {0} is not in the dead letters; see `perch jobs show {0}`", args.id)))
 }
 
-fn text(out: &Output, queue: &Queue, letter: &DeadLetter) -> Result<(), OpsError> {
-    let now = Utc::now();
+fn text(out: &Output, queue: &Queue, letter: &DeadLetter, now: DateTime<Utc>) -> Result<(), OpsError> {
     let envelope = letter.salvaged();
     let kind = envelope.as_ref().map_or("of an unreadable kind", |envelope| envelope.kind.as_str());
     out.line(format_args!("{}  {kind}  in {}", letter.id, queue.name()))?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{filter::Filter, list::kind_of, pages::Pages};
 use crate::{
-    app::{App, chosen, known_kind},
+    app::{App, chosen, known_kind, now},
     error::OpsError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
@@ -41,7 +41,7 @@ pub struct Cause {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (_, queues) = app.queues()?;
-    let now = Utc::now();
+    let now = now(queues.redis()).await?;
     let mut grouped = Grouped::default();
     for queue in chosen(&queues, &args.filter.queue)? {
         let mut pages = Pages::new(&queue, &args.filter, now);
@@ -59,7 +59,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if causes.is_empty() {
         return app.out.line("there is no such dead letter");
     }
-    app.out.table(&listing(shown))?;
+    app.out.table(&listing(shown, now))?;
     let total: u64 = causes.iter().map(|cause| cause.count).sum();
     let more = match causes.len() - shown.len() {
         0 => String::new(),
@@ -75,8 +75,7 @@ const SHOWN: usize = 20;
 const LINES: usize = 3;
 
 /// A row for each cause, and under it the cause itself, which says too much for a column.
-fn listing(causes: &[Cause]) -> Listing {
-    let now = Utc::now();
+fn listing(causes: &[Cause], now: DateTime<Utc>) -> Listing {
     let mut listing = Listing::new([number("COUNT"), whole("QUEUE"), cut("KINDS"), whole("FIRST"), whole("LAST")]);
     for cause in causes {
         listing.row([

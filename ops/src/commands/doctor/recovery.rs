@@ -11,7 +11,7 @@ use perch_workers::recovery::{self, Doubts};
 
 use super::check::Check;
 use crate::{
-    app::{queues, store},
+    app::{now, queues, store},
     error::{OpsError, chain},
     format::{text::count, time::short},
 };
@@ -62,7 +62,7 @@ async fn older(settings: &Settings) -> Check {
 /// outlive Redis, and of the others the oldest and the newest.
 async fn lost(settings: &Settings) -> Result<Compared, OpsError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
-    let settled = Utc::now() - YOUNG;
+    let settled = now(queues.redis()).await? - YOUNG;
     let (ledger, others): (Vec<Queue>, Vec<Queue>) = queues.iter().cloned().partition(|queue| queue.settings().ledger);
     let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
     let look = Look { queues: &queues, store: &store, syncer: &syncer };
@@ -187,6 +187,5 @@ impl Look<'_> {
 
 async fn backlog(settings: &Settings) -> Result<(u64, Duration), OpsError> {
     let backlog = store(settings)?.outbox().backlog().await?;
-    let age = backlog.oldest.and_then(|oldest| (Utc::now() - oldest).to_std().ok()).unwrap_or_default();
-    Ok((backlog.waiting, age))
+    Ok((backlog.waiting, backlog.age))
 }

@@ -36,7 +36,8 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (_, store) = app.store()?;
-    let now = Utc::now();
+    // Effects are dated by Postgres.
+    let now = store.server().await?.clock;
     let age = args.older_than.map(TimeDelta::from_std).transpose();
     let age = age.map_err(|_| OpsError::Usage("--older-than: nothing is that old".into()))?;
     let filter = EffectFilter {

@@ -9,7 +9,7 @@ use perch_queue::{JobState, JobView, Queue, Queues};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{chosen, known_kind},
+    app::{chosen, known_kind, now},
     error::OpsError,
     parse::time::duration,
 };
@@ -81,7 +81,7 @@ impl Filter {
     /// The jobs in one of `states` that fit, oldest first. `bar` counts those looked at.
     pub async fn fitting(&self, queues: &Queues, states: &[JobState], bar: &ProgressBar) -> Result<Fitting, OpsError> {
         const AT_ONCE: usize = 500;
-        let now = Utc::now();
+        let now = now(queues.redis()).await?;
         let mut all = Vec::new();
         for queue in chosen(queues, &self.queue)? {
             let mut ids = Vec::new();

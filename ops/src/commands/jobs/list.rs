@@ -73,7 +73,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if rows.is_empty() {
         return app.out.line("there is no such job");
     }
-    app.out.table(&listing(&rows))?;
+    app.out.table(&listing(&rows, queues.now()))?;
     if rows.len() >= args.limit as usize {
         app.out.note(format_args!("there may be more; these are the first {} (--limit)", args.limit));
     }
@@ -190,8 +190,7 @@ fn from_record(record: JobRecord) -> Row {
     }
 }
 
-fn listing(rows: &[Row]) -> Listing {
-    let now = Utc::now();
+fn listing(rows: &[Row], now: DateTime<Utc>) -> Listing {
     let mut listing =
         Listing::new([whole("ID"), cut("KIND"), whole("STATE"), whole("TRY"), whole("WHEN"), cut("ERROR")]);
     for row in rows {
@@ -234,7 +233,7 @@ mod tests {
             worker: None,
             error: Some("the service said 503 and that it would like to be left alone for some time".into()),
         };
-        let text = listing(&[row]).render(80, false);
+        let text = listing(&[row], Utc::now()).render(80, false);
         assert!(text.contains(&id.to_string()) && text.contains('…'), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }

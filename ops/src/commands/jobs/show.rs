@@ -99,7 +99,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         return Err(OpsError::Refused(unknown(id, postgres_error.as_deref())));
     }
     let known = known(id, view, recorded, postgres_error);
-    if app.out.is_json() { app.out.json(&known) } else { show_text::show(&app.out, &known) }
+    if app.out.is_json() { app.out.json(&known) } else { show_text::show(&app.out, &known, queues.now()) }
 }
 
 fn unknown(id: JobId, postgres_error: Option<&str>) -> String {

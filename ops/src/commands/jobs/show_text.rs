@@ -21,8 +21,7 @@ use crate::{
 /// Where the text of an error begins.
 const INDENT: usize = 6;
 
-pub fn show(out: &Output, known: &Known) -> Result<(), OpsError> {
-    let now = Utc::now();
+pub fn show(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
     let kind = known.kind.as_deref().unwrap_or("of an unreadable kind");
     out.line(format_args!("{}  {kind}  in {}", known.id, known.queue.as_deref().unwrap_or("no known queue")))?;
     for (name, value) in facts(known, now) {

@@ -6,7 +6,6 @@ mod told;
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use perch_base::Settings;
 use perch_jobs::{JobId, JobKind, QueueName};
 use perch_queue::{Follow, Queue, Queues, Redis};
@@ -19,7 +18,7 @@ use self::{
     told::Told,
 };
 use crate::{
-    app::{App, chosen, known_kind, store},
+    app::{App, chosen, known_kind, now, store},
     error::{OpsError, chain},
     parse::{job_id, time::duration},
 };
@@ -110,7 +109,7 @@ async fn show_all(app: &App, args: &Args, redis: &Redis, merged: &mut Merged, le
         if !is_wanted(args, &told) {
             continue;
         }
-        told.show(&app.out, Utc::now())?;
+        told.show(&app.out, until)?;
         *left -= 1;
         if *left == 0 {
             return Ok(());
@@ -122,12 +121,6 @@ async fn show_all(app: &App, args: &Args, redis: &Redis, merged: &mut Merged, le
 fn is_wanted(args: &Args, told: &Told) -> bool {
     args.job.is_none_or(|id| id == told.job)
         && args.kind.as_ref().is_none_or(|kind| told.kind.as_deref() == Some(kind.as_str()))
-}
-
-/// The time by the clock of Redis, which is that of the events.
-async fn now(redis: &Redis) -> Result<DateTime<Utc>, OpsError> {
-    let (seconds, micros): (i64, i64) = redis.cmd("read the time", &redis::cmd("TIME")).await?;
-    Ok(DateTime::from_timestamp_micros(seconds * 1_000_000 + micros).unwrap_or_else(Utc::now))
 }
 
 /// The history, where there is a Postgres.

@@ -7,7 +7,10 @@ local function append(...) return redis.call('XADD', EVENTS, 'MAXLEN', '~', ARGV
 local function bound_events(bytes, entry)
   local mark = tonumber(ARGV[4])
   local total = redis.pcall('HINCRBY', STATE, 'events_bytes', bytes)
-  if type(total) ~= 'number' then total = bytes end
+  if type(total) ~= 'number' then
+    total = bytes
+    redis.call('HSET', STATE, 'events_bytes', string.format('%d', total))
+  end
   if total < mark then return end
   redis.call('HSET', STATE, 'events_bytes', string.format('%d', total % mark))
   local full = {}

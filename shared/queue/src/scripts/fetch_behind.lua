@@ -23,10 +23,13 @@ if there > 0 then
   due = tonumber(call('ZRANGE', DELAYED, '0', '0', 'WITHSCORES')[2])
   ends = tonumber(call('ZRANGE', LEASES, '0', '0', 'WITHSCORES')[2])
 end
+-- The time of the last fetch. Where it lies ahead the clock went back, which fetch.lua sees to; by as much as fetch_quick.lua asks.
+local state = call('HMGET', STATE, 'paused', 'clock')
+local clock = tonumber(state[2] or 0) or 0
 -- The end of a lease that another clock set is as in common.lua.
-if there > (due and 1 or 0) + (ends and 1 or 0) or due and due <= now
+if there > (due and 1 or 0) + (ends and 1 or 0) or due and due <= now or clock > now + 5000
   or reaps and ends and (ends <= now or ends > now + 2 * lease_ms + 60000)
-  or call('HGET', WORKER_INFO, holder) ~= ARGV[10] or call('HGET', STATE, 'paused') == '1' then
+  or state[1] == '1' or call('HGET', WORKER_INFO, holder) ~= ARGV[10] then
   -- As `write_first` and `wake` of the others.
   call('ZREM', WORKERS, '')
   if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
@@ -37,6 +40,8 @@ local ids = call('LPOP', READY_NORMAL, ARGV[6]) or {}
 local seen = string.format('%d', now)
 -- Jobs may have been taken by now. They must not be lost because something else than Perch writes lies here.
 redis.pcall('ZADD', WORKERS, seen, holder)
+-- Seldom, since it costs a command: a step of the clock that is told is longer than this.
+if clock < now - 5000 or clock > now then call('HSET', STATE, 'clock', seen) end
 local out, leases, n, nothing_ran = { 3, -1, now, '', '', {} }, {}, 0, not ends
 if #ids > 0 then
   local count = redis.pcall('HINCRBY', STATE, 'fetches', '1')

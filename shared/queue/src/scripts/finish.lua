@@ -10,10 +10,15 @@ for _, members in ipairs({ held, held_told }) do
 end
 
 -- The job waits for a worker that knows its kind: a deploy is under way, or one is missing. It is tried again ever more seldom,
--- and is dead once it has waited for `most` ms.
+-- and is dead once it has waited for `most` ms. A beginning that lies ahead was set by another clock, and one that is no number
+-- was planted by hand: either way the wait begins anew.
 local function wait_for_its_kind(id, attempt, most, data)
-  call('HSETNX', UNKNOWN_KIND, id, digits(now))
-  local waited = now - whole(call('HGET', UNKNOWN_KIND, id), now)
+  local since = whole(call('HGET', UNKNOWN_KIND, id), -1)
+  if since < 0 or since > now then
+    since = now
+    call('HSET', UNKNOWN_KIND, id, digits(now))
+  end
+  local waited = now - since
   if waited >= most then
     add_error(id, data)
     return kill(id, attempt, data)

@@ -194,7 +194,10 @@ local function accept(id, envelope, o, room)
   call('HSET', JOBS, id, envelope)
   if o.p then call('HSET', PRIORITY, id, o.p) end
   if o.g then call('HSET', GROUP, id, o.g) end
-  local at = math.max(o.at or 0, o.d and now + o.d or 0)
+  local at = o.at or 0
+  -- A time that is counted from now is no time of day and goes with the clock where that is set back: it differs from what the
+  -- envelope says, which is how fetch.lua tells it.
+  if o.d then at = math.max(at + 1, now + o.d) end
   if at > now then
     make_delayed(id, at)
   else

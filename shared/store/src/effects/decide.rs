@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{EffectIntent, EffectState, Resolution, StoredEffect};
 
 /// How long a permit is taken to be in use: longer than an attempt with an effect may run.
@@ -45,6 +47,31 @@ pub(super) fn decide(stored: &StoredEffect, intent: &EffectIntent, age: Duration
     }
 }
 
+/// When a job was accepted, as far as is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Accepted {
+    /// When Postgres was told of it, by its own clock. None where it knows nothing of that, or says a time that is yet to come.
+    pub kept_at: Option<DateTime<Utc>>,
+    /// By its id, which callers choose, and which otherwise goes by the clock of Redis.
+    pub by_id: DateTime<Utc>,
+}
+
+impl Accepted {
+    /// How far an id may be ahead of the job's acceptance.
+    const AHEAD: TimeDelta = TimeDelta::days(1);
+
+    /// Whether the job may have acted before `lost_at`, so that its effect may be lost. An id alone never says that it cannot.
+    pub fn is_before(self, lost_at: DateTime<Utc>) -> bool {
+        self.by_id < lost_at || self.kept_at.is_none_or(|at| at < lost_at)
+    }
+
+    /// Since when the job, which has a permit of `intended_at`, may have acted.
+    pub fn earliest(self, intended_at: DateTime<Utc>) -> DateTime<Utc> {
+        let known = self.by_id.min(intended_at);
+        self.kept_at.map_or_else(|| known.checked_sub_signed(Self::AHEAD).unwrap_or(known), |at| known.min(at))
+    }
+}
+
 /// Why a person may not settle an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -68,11 +95,24 @@ pub(super) fn may_resolve(state: EffectState, resolution: &Resolution, age: Dura
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
     use perch_jobs::JobId;
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_job_is_after_a_loss_only_where_postgres_says_so_and_its_id_does_not_deny_it() {
+        let at = |minute: i64| DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minute);
+        let accepted = |kept: Option<i64>, id: i64| Accepted { kept_at: kept.map(at), by_id: at(id) };
+        assert!(!accepted(Some(6), 6).is_before(at(5)));
+        assert!(!accepted(Some(6), 66).is_before(at(5)), "callers choose ids");
+        assert!(accepted(Some(4), 66).is_before(at(5)));
+        assert!(accepted(Some(6), 4).is_before(at(5)), "its row was written anew");
+        assert!(accepted(None, 66).is_before(at(5)), "nobody knows");
+        assert_eq!(accepted(Some(4), 66).earliest(at(7)), at(4));
+        assert_eq!(accepted(Some(4), 3).earliest(at(7)), at(3));
+        assert!(accepted(None, 66).earliest(at(7)) < at(0), "it was accepted long before, perhaps");
+    }
 
     fn stored(state: EffectState, job_id: JobId, attempt: u32, digest: u8) -> StoredEffect {
         StoredEffect {

@@ -180,7 +180,7 @@ impl Permit {
     }
 
     /// What the ledger was told before this time may be lost: another Postgres took over then. The act may have been done before,
-    /// though the ledger knows nothing of it.
+    /// though the ledger knows nothing of it. None where the job is known to be younger.
     pub fn lost_at(&self) -> Option<DateTime<Utc>> {
         self.lost_at
     }
@@ -214,12 +214,18 @@ pub struct Takeover {
     pub(super) intent: EffectIntent,
     pub(super) quiet: Duration,
     pub(super) lost_at: Option<DateTime<Utc>>,
+    pub(super) earliest: DateTime<Utc>,
 }
 
 impl Takeover {
     /// As [`Permit::lost_at`].
     pub fn lost_at(&self) -> Option<DateTime<Utc>> {
         self.lost_at
+    }
+
+    /// Since when the job may have acted, also by permits that the ledger has lost.
+    pub fn earliest(&self) -> DateTime<Utc> {
+        self.earliest
     }
 
     /// The key of the effect.

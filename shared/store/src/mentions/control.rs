@@ -26,6 +26,9 @@ pub struct MentionPoll {
     pub last: Option<DateTime<Utc>>,
     /// Not before then are they read again.
     pub next: Option<DateTime<Utc>>,
+    /// When that was set.
+    #[serde(skip)]
+    pub set_at: Option<DateTime<Utc>>,
     /// The last mention that was dealt with.
     pub last_seen_id: Option<PostId>,
     /// Polls that read.
@@ -38,6 +41,16 @@ pub struct MentionPoll {
     pub last_error: Option<String>,
     /// When it failed.
     pub failed_at: Option<DateTime<Utc>>,
+}
+
+/// Clocks differ by so much; what lies further ahead was set by another one: before a failover, or before it was set back.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+
+impl MentionPoll {
+    /// Not before then are mentions read again, as it looks at `now`: what another clock has set holds nothing up.
+    pub fn next_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.next.filter(|_| self.set_at.is_none_or(|set| set <= now + CLOCKS_DIFFER))
+    }
 }
 
 /// Whether there is a place for a mention.
@@ -77,6 +90,7 @@ impl MentionControl {
         Ok(MentionPoll {
             last: time(&fields, "last_ms"),
             next: time(&fields, "next_ms"),
+            set_at: time(&fields, "set_ms").or_else(|| time(&fields, "last_ms")),
             last_seen_id: self.since_id(account).await?,
             polls: number(&fields, "polls").unwrap_or(0),
             read: number(&fields, "read").unwrap_or(0),
@@ -96,7 +110,8 @@ impl MentionControl {
     ) -> Result<(), StoreError> {
         let key = self.key(account, "poll");
         let mut call = redis::cmd("HSET");
-        call.arg(&key).arg("last_ms").arg(at.timestamp_millis()).arg("next_ms").arg(next.timestamp_millis());
+        call.arg(&key).arg("last_ms").arg(at.timestamp_millis());
+        call.arg("next_ms").arg(next.timestamp_millis()).arg("set_ms").arg(at.timestamp_millis());
         self.redis.cmd::<i64>("note a poll", &call).await?;
         for (field, by) in [("polls", 1), ("read", read)] {
             let mut call = redis::cmd("HINCRBY");
@@ -112,23 +127,30 @@ impl MentionControl {
         account: &AccountId,
         cause: &str,
         error: &str,
+        at: DateTime<Utc>,
         next: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let error: String = error.chars().take(500).collect();
         let mut call = redis::cmd("HSET");
         call.arg(self.key(account, "poll")).arg("last_error").arg(error);
-        call.arg("failed_ms").arg(Utc::now().timestamp_millis());
+        call.arg("failed_ms").arg(at.timestamp_millis());
         self.redis.cmd::<i64>("note a poll that failed", &call).await?;
         let mut call = redis::cmd("HINCRBY");
         call.arg(self.key(account, "errors")).arg(cause).arg(1);
         self.redis.cmd::<i64>("note a poll that failed", &call).await?;
-        self.set_next(account, next).await
+        self.set_next(account, at, next).await
     }
 
-    /// Sets when the next poll is due.
-    pub async fn set_next(&self, account: &AccountId, next: DateTime<Utc>) -> Result<(), StoreError> {
+    /// Sets at this moment when the next poll is due.
+    pub async fn set_next(
+        &self,
+        account: &AccountId,
+        at: DateTime<Utc>,
+        next: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let mut call = redis::cmd("HSET");
         call.arg(self.key(account, "poll")).arg("next_ms").arg(next.timestamp_millis());
+        call.arg("set_ms").arg(at.timestamp_millis());
         self.redis.cmd::<i64>("set the time of the next poll", &call).await?;
         Ok(())
     }

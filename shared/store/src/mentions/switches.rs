@@ -117,7 +117,7 @@ impl MentionControl {
 
     async fn next_after(&self, account: &AccountId, interval: Duration) -> Result<(), StoreError> {
         match self.poll(account).await?.last {
-            Some(last) => self.set_next(account, last + interval).await,
+            Some(last) => self.set_next(account, last, last + interval).await,
             None => Ok(()),
         }
     }

@@ -29,8 +29,11 @@ for i = 1, 2 do
 end
 local step = tonumber(ARGV[6])
 if step > 0 then
+  local burst = tonumber(ARGV[7])
   local due = math.max(now, tonumber(redis.call('GET', KEYS[3]) or now))
-  local wait = due - now - step * (tonumber(ARGV[7]) - 1)
+  -- One that is further ahead than any can be was set by another clock, or for another rate.
+  if due > now + step * burst then due = now end
+  local wait = due - now - step * (burst - 1)
   if wait > 0 then return string.format('%.0f', wait) end
   redis.call('SET', KEYS[3], string.format('%.0f', due + step), 'PX', string.format('%.0f', due + step - now + 1000))
 end

@@ -13,7 +13,7 @@
 --   what the caller knows.
 -- Atomic: of any number that ask at once no more get a place than the limits allow. A key has one place, whoever takes it, and
 --   keeps the one it has when it gets no new one: what it was taken for may be under way.
--- Bound: 300 places that are over, and constant otherwise.
+-- Bound: 300 places that are over, 300 that another clock took, and constant otherwise.
 
 local kind, key, holder, now = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 if now == 0 then
@@ -34,6 +34,15 @@ for i = 1, 3 do
   end
 end
 
+-- A place that is further ahead than any is taken, and than clocks differ, was taken by another clock: before a failover, or before
+-- the clock was set back. Its act has begun by now.
+local farthest = now + within + 60000
+for i = 1, 3 do
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], farthest + 1, '+inf', 'LIMIT', 0, 100)) do
+    redis.call('ZADD', KEYS[i], now, other)
+  end
+end
+
 -- The place that the key has is no other act.
 local total, last = 0, nil
 for i = 1, 3 do
@@ -50,8 +59,10 @@ if per_day > 0 and total >= per_day then return { 'full', now } end
 
 if interval > 0 and last and last + interval > now then
   local free = last + interval
-  local turn = math.max(free, tonumber(redis.call('GET', KEYS[5]) or '0'))
   local ahead = math.max(tonumber(ARGV[13]), interval)
+  local turn = math.max(free, tonumber(redis.call('GET', KEYS[5]) or '0'))
+  -- One that is further ahead than any is planned was planned by another clock, or with another interval.
+  if turn > farthest + 2 * interval + ahead then turn = free end
   if turn > free + ahead then return { 'early', math.floor(free + ahead * (1 - tonumber(ARGV[14]) / 4000)) } end
   redis.call('SET', KEYS[5], turn + interval, 'PX', math.ceil(turn + interval - now))
   return { 'early', turn }
