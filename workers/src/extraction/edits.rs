@@ -18,7 +18,7 @@ const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// What a post is, beside its other versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum WhichVersion {
     /// The version that is acted on, as far as there is anything to act on.
     Acted,
     /// Another version is; this one has the same picks, or others.
@@ -36,19 +36,19 @@ pub enum Edit {
 }
 
 /// Whether this version of a post is the one that is acted on. The first one in which a pick is found is.
-pub(super) async fn standing(services: &Services, job: &ExtractPost, found: &[Named]) -> Result<Standing, Fail> {
+pub(super) async fn standing(services: &Services, job: &ExtractPost, found: &[Named]) -> Result<WhichVersion, Fail> {
     let picks: Vec<String> = found.iter().map(Named::key).collect();
     let mine = PostReading { version: job.post.id.clone(), picks };
     let acted = match known(services, job).await? {
         Some(known) => known,
-        None if found.is_empty() => return Ok(Standing::Acted),
+        None if found.is_empty() => return Ok(WhichVersion::Acted),
         None => services.marks.claim_post(job.first_id(), &mine, CLAIMED_FOR).await?,
     };
     if acted.version == mine.version {
-        return Ok(Standing::Acted);
+        return Ok(WhichVersion::Acted);
     }
     let is_same = mine.picks.iter().all(|key| acted.picks.contains(key)) && mine.picks.len() == acted.picks.len();
-    Ok(Standing::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
+    Ok(WhichVersion::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
 }
 
 /// The version of an edited post that is acted on already: by Redis, or by Postgres where Redis was lost. While Postgres is away

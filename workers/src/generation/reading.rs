@@ -61,7 +61,7 @@ const ABOUT_ITSELF: [&str; 14] = [
     "make it shorter",
     "want me to rephrase",
     "would you like me to",
-    "another version",
+    "want another version",
     "characters)",
     "chars)",
     "here is the reply",
