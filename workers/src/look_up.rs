@@ -26,14 +26,14 @@ pub enum LookUpError {
 
 /// A job that Postgres knows.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct JobStanding {
     /// What is known of it.
     pub record: JobRecord,
     /// False when Redis does not have it and nothing tells how it ended: its state is the last that was told.
     pub is_known: bool,
 }
 
-impl Standing {
+impl JobStanding {
     /// A job that Redis does not have, by its record and what has been told since; `is_whole` when that is all that was told. `None`
     /// when nobody knows the job.
     pub fn of_gone(record: Option<JobRecord>, news: Option<&JobNews>, is_whole: bool) -> Option<Self> {
@@ -80,26 +80,26 @@ impl LookUp {
     }
 
     /// A job that Redis did not have when it was asked, with the events that tell of it; `None` when nobody knows it.
-    pub async fn gone(&self, id: JobId) -> Result<Option<(Standing, Vec<JobEvent>)>, StoreError> {
+    pub async fn gone(&self, id: JobId) -> Result<Option<(JobStanding, Vec<JobEvent>)>, StoreError> {
         let history = self.store.history();
         let first = history.job(id).await?;
         if let Some(record) = &first
             && record.state.is_final()
             && record.state != perch_store::JobState::Dead
         {
-            return Ok(first.map(|record| (Standing { record, is_known: true }, Vec::new())));
+            return Ok(first.map(|record| (JobStanding { record, is_known: true }, Vec::new())));
         }
         let (news, is_whole) = match &first {
             Some(record) => self.news_of(id, std::slice::from_ref(&record.queue)).await?,
             None => self.news(id).await?,
         };
         // Once more: what was moved in between is in it.
-        let standing = Standing::of_gone(history.job(id).await?, news.as_ref(), is_whole);
+        let standing = JobStanding::of_gone(history.job(id).await?, news.as_ref(), is_whole);
         Ok(standing.map(|standing| (standing, news.map(|news| news.events).unwrap_or_default())))
     }
 
     /// Brings records up to what Redis and the events say. They were read before, so what those say is newer.
-    pub async fn standing(&self, records: Vec<JobRecord>) -> Result<Vec<Standing>, LookUpError> {
+    pub async fn standing(&self, records: Vec<JobRecord>) -> Result<Vec<JobStanding>, LookUpError> {
         let mut by_queue: BTreeMap<QueueName, Vec<JobId>> = BTreeMap::new();
         for record in &records {
             by_queue.entry(record.queue.clone()).or_default().push(record.id);
@@ -116,15 +116,15 @@ impl LookUp {
     }
 }
 
-fn standing(record: JobRecord, views: &HashMap<JobId, JobView>, told: &HashMap<JobId, JobNews>) -> Standing {
+fn standing(record: JobRecord, views: &HashMap<JobId, JobView>, told: &HashMap<JobId, JobNews>) -> JobStanding {
     if let Some(view) = views.get(&record.id) {
         let attempts = view.attempts;
-        return Standing { record: JobRecord { state: recorded(view.state), attempts, ..record }, is_known: true };
+        return JobStanding { record: JobRecord { state: recorded(view.state), attempts, ..record }, is_known: true };
     }
     let brought = told.get(&record.id).and_then(|news| news.onto(Some(record.clone())));
     let record = brought.unwrap_or(record);
     let is_known = record.state.is_final();
-    Standing { record, is_known }
+    JobStanding { record, is_known }
 }
 
 /// The word of the history for where Redis has a job.

@@ -14,6 +14,7 @@ mod drain;
 mod effects;
 mod enqueue;
 mod eval;
+mod filter;
 mod health;
 mod jobs;
 mod keys;

@@ -21,7 +21,7 @@ struct Second {
 
 /// An event as a live view shows it.
 #[derive(Debug, Clone)]
-pub struct Happened {
+pub struct LiveEvent {
     pub at: DateTime<Utc>,
     pub queue: QueueName,
     pub job: JobId,
@@ -37,7 +37,7 @@ pub struct Activity {
     /// How many had succeeded when a queue was last looked at.
     succeeded: BTreeMap<QueueName, u64>,
     seconds: BTreeMap<QueueName, VecDeque<Second>>,
-    events: VecDeque<Happened>,
+    events: VecDeque<LiveEvent>,
 }
 
 impl Activity {
@@ -53,7 +53,7 @@ impl Activity {
     /// Takes in an event.
     pub fn take_in(&mut self, queue: &QueueName, event: &JobEvent, kind: Option<JobKind>) {
         let data = event.data();
-        self.events.push_front(Happened {
+        self.events.push_front(LiveEvent {
             at: event.at(),
             queue: queue.clone(),
             job: event.job,
@@ -99,7 +99,7 @@ impl Activity {
     }
 
     /// The last events, the latest first.
-    pub fn events(&self) -> impl Iterator<Item = &Happened> {
+    pub fn events(&self) -> impl Iterator<Item = &LiveEvent> {
         self.events.iter()
     }
 }

@@ -1,5 +1,6 @@
 //! Deeds on many jobs, filters, and what the shell completes.
 
+use perch_queue::testing;
 use serde_json::json;
 
 use crate::world::{World, perch, run};
@@ -30,6 +31,23 @@ async fn many_jobs_are_cancelled_or_made_ready_by_a_filter_after_a_yes() {
     let audited = world.json(&["audit", "list", "--object", "extraction"]);
     let actions: Vec<_> = audited.as_array().expect("a list").iter().map(|line| line["action"].clone()).collect();
     assert_eq!(actions, ["job.cancel", "job.run_now"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_jobs_that_are_cancelled_by_a_filter_those_that_run_are_counted_apart() {
+    let world = World::start().await;
+    let lines = ["a", "b", "c"].map(|name| json!({ "username": name }).to_string()).join("\n");
+    world.run_with(&["enqueue", "poll_account", "--ndjson"], &lines).went_well();
+    let queue = world.queue("extraction");
+    let running = testing::fetch(&queue, "a worker", 1, 60_000).await.expect("Redis answers");
+    assert_eq!(running.jobs.len(), 1);
+    let cancelled = world.json(&["jobs", "cancel", "--kind", "poll_account", "--yes"]);
+    assert_eq!((&cancelled["matched"], &cancelled["changed"], &cancelled["asked"]), (&json!(3), &json!(2), &json!(1)));
+    let again = world.run(&["jobs", "cancel", "--kind", "poll_account", "--yes"]).went_well();
+    assert!(again.stdout.contains("0 jobs cancelled; 1 job running, told to stop"), "{again:?}");
+    let audited = world.json(&["audit", "list", "--object", "extraction"]);
+    let told = |at: usize| (audited[at]["details"]["jobs"].clone(), audited[at]["details"]["asked"].clone());
+    assert_eq!((told(1), told(0)), ((json!(2), json!(1)), (json!(0), json!(1))), "{audited}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use perch_store::Syncer;
 use sqlx::{PgPool, Postgres, postgres::PgArguments, query::QueryScalar};
 
 use crate::{
-    operations::{Operation, Place, QUEUE},
+    operations::{JobPlace, Operation, QUEUE},
     stage::{Stage, comes_true},
 };
 
@@ -86,7 +86,7 @@ impl Books {
 
     /// Whoever runs something gives it back, then all that waits is run.
     async fn come_to_rest(&self, operation: &Operation, ids: &BTreeSet<JobId>, held: Held, what: &str) {
-        if operation.to == Place::Paused {
+        if operation.to == JobPlace::Paused {
             assert!(self.queue.resume("somebody").await.expect("Redis answers"));
         }
         for holding in &held {
@@ -96,7 +96,7 @@ impl Books {
         for holding in &started {
             self.finish(holding, End::Succeeded).await;
         }
-        let waited = matches!(operation.to, Place::Waiting | Place::Paused);
+        let waited = matches!(operation.to, JobPlace::Waiting | JobPlace::Paused);
         let expected: Vec<JobId> = ids.iter().copied().filter(|_| waited).collect();
         let mut started: Vec<JobId> = started.iter().map(|(lease, _)| lease.id()).collect();
         started.sort();
@@ -125,54 +125,54 @@ impl Books {
     }
 
     /// Makes jobs and brings them to `place`; answers the leases held.
-    async fn bring_to(&self, place: Place, ids: &BTreeSet<JobId>) -> Held {
+    async fn bring_to(&self, place: JobPlace, ids: &BTreeSet<JobId>) -> Held {
         match place {
-            Place::Delayed => self.put(ids, Some(Duration::hours(1)), None).await,
-            Place::Outdated => self.put(ids, None, Some(Duration::days(60))).await,
+            JobPlace::Delayed => self.put(ids, Some(Duration::hours(1)), None).await,
+            JobPlace::Outdated => self.put(ids, None, Some(Duration::days(60))).await,
             _ => self.put(ids, None, None).await,
         }
         match place {
-            Place::Waiting | Place::Delayed | Place::Outdated => {}
-            Place::Paused => assert!(self.queue.pause("somebody").await.expect("Redis answers")),
-            Place::Running => return self.fetch().await,
-            Place::Dead => {
+            JobPlace::Waiting | JobPlace::Delayed | JobPlace::Outdated => {}
+            JobPlace::Paused => assert!(self.queue.pause("somebody").await.expect("Redis answers")),
+            JobPlace::Running => return self.fetch().await,
+            JobPlace::Dead => {
                 for holding in self.fetch().await {
                     self.finish(&holding, End::Failed(Fail::Dead("no such post".to_owned()))).await;
                 }
             }
-            Place::Ended => {
+            JobPlace::Ended => {
                 self.sync().await;
                 // As if they had been done after the copy of Redis was made.
                 let done = "update jobs set state = 'done', version_ms = 9000000000000 where id = any($1)";
                 let done = sqlx::query(done).bind(texts(ids)).execute(&self.postgres).await;
                 assert_eq!(done.expect("Postgres answers").rows_affected(), ids.len() as u64);
             }
-            Place::Lost => {
+            JobPlace::Lost => {
                 self.sync().await;
                 self.stage.world.redis.wipe().await;
             }
-            Place::Stopping | Place::Gone => unreachable!("no operation begins with jobs that are {place:?}"),
+            JobPlace::Stopping | JobPlace::Gone => unreachable!("no operation begins with jobs that are {place:?}"),
         }
         Vec::new()
     }
 
     /// The jobs in `place`; of those that are gone, those of `ids`.
-    async fn found(&self, place: Place, ids: &BTreeSet<JobId>) -> BTreeSet<JobId> {
+    async fn found(&self, place: JobPlace, ids: &BTreeSet<JobId>) -> BTreeSet<JobId> {
         let paused_by = self.queue.stats().await.expect("Redis answers").paused_by;
         let state = match place {
-            Place::Waiting | Place::Ended if paused_by.is_none() => JobState::Waiting,
-            Place::Paused if paused_by.is_some() => JobState::Waiting,
-            Place::Waiting | Place::Ended | Place::Paused => return BTreeSet::new(),
-            Place::Delayed => JobState::Delayed,
-            Place::Running | Place::Stopping => JobState::Running,
-            Place::Dead | Place::Outdated => JobState::Dead,
-            Place::Lost | Place::Gone => {
+            JobPlace::Waiting | JobPlace::Ended if paused_by.is_none() => JobState::Waiting,
+            JobPlace::Paused if paused_by.is_some() => JobState::Waiting,
+            JobPlace::Waiting | JobPlace::Ended | JobPlace::Paused => return BTreeSet::new(),
+            JobPlace::Delayed => JobState::Delayed,
+            JobPlace::Running | JobPlace::Stopping => JobState::Running,
+            JobPlace::Dead | JobPlace::Outdated => JobState::Dead,
+            JobPlace::Lost | JobPlace::Gone => {
                 let ids: Vec<JobId> = ids.iter().copied().collect();
                 return self.queue.missing(&ids).await.expect("Redis answers").into_iter().collect();
             }
         };
         let found = self.queue.list(state, 0, 1_000).await.expect("Redis answers").into_iter();
-        found.filter(|job| job.cancelling == (place == Place::Stopping)).map(|job| job.id).collect()
+        found.filter(|job| job.cancelling == (place == JobPlace::Stopping)).map(|job| job.id).collect()
     }
 
     async fn fetch(&self) -> Held {
@@ -192,7 +192,8 @@ impl Books {
     /// How often Postgres tells it of these jobs.
     async fn told(&self, operation: &Operation, ids: &BTreeSet<JobId>) -> usize {
         let Some(kind) = operation.told else { return 0 };
-        let by_operator = operation.to != Place::Stopping && operation.audited.is_some() && kind != EventKind::Enqueued;
+        let by_operator =
+            operation.to != JobPlace::Stopping && operation.audited.is_some() && kind != EventKind::Enqueued;
         let query = "select count(*) from job_events where kind = $1 and job_id = any($2) and (not $3 or actor = $4)";
         let count = sqlx::query_scalar::<_, i64>(query).bind(kind.as_str()).bind(texts(ids));
         self.number(count.bind(by_operator).bind(OPERATOR)).await

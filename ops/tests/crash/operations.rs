@@ -6,7 +6,7 @@ pub const QUEUE: &str = "analytics_processing";
 
 /// Where jobs are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum JobPlace {
     Waiting,
     /// Waiting in a queue that is paused.
     Paused,
@@ -33,8 +33,8 @@ pub struct Operation {
     /// Whether the ids of the jobs are given, too.
     pub names_jobs: bool,
     pub jobs: usize,
-    pub from: Place,
-    pub to: Place,
+    pub from: JobPlace,
+    pub to: JobPlace,
     /// Where it dies, and how many jobs it has moved by then.
     pub deaths: &'static [(&'static str, usize)],
     /// What is told of each job, once.
@@ -52,8 +52,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: true,
         jobs: 2,
-        from: Place::Waiting,
-        to: Place::Gone,
+        from: JobPlace::Waiting,
+        to: JobPlace::Gone,
         deaths: &[("cancel.before", 0), ("cancel.after", 1), ("cancel.before:2", 1)],
         told: Some(EventKind::Cancelled),
         audited: Some(("job.cancel", A_LINE_FOR_EACH)),
@@ -63,8 +63,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: true,
         jobs: 1,
-        from: Place::Delayed,
-        to: Place::Gone,
+        from: JobPlace::Delayed,
+        to: JobPlace::Gone,
         deaths: &[("cancel.after", 1)],
         told: Some(EventKind::Cancelled),
         audited: Some(("job.cancel", A_LINE_FOR_EACH)),
@@ -74,8 +74,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: true,
         jobs: 2,
-        from: Place::Running,
-        to: Place::Stopping,
+        from: JobPlace::Running,
+        to: JobPlace::Stopping,
         deaths: &[("cancel.before", 0), ("cancel.after", 1)],
         told: Some(EventKind::Cancelled),
         audited: Some(("job.cancel", A_LINE_FOR_EACH)),
@@ -85,8 +85,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: true,
         jobs: 2,
-        from: Place::Delayed,
-        to: Place::Waiting,
+        from: JobPlace::Delayed,
+        to: JobPlace::Waiting,
         deaths: &[("run_now.before", 0), ("run_now.after", 1), ("run_now.before:2", 1)],
         told: None,
         audited: Some(("job.run_now", A_LINE_FOR_EACH)),
@@ -96,8 +96,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: false,
         jobs: 1,
-        from: Place::Waiting,
-        to: Place::Paused,
+        from: JobPlace::Waiting,
+        to: JobPlace::Paused,
         deaths: &[("pause.before", 0), ("pause.after", 1)],
         told: None,
         audited: Some(("queue.pause", A_LINE_FOR_EACH)),
@@ -107,8 +107,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: false,
         jobs: 1,
-        from: Place::Paused,
-        to: Place::Waiting,
+        from: JobPlace::Paused,
+        to: JobPlace::Waiting,
         deaths: &[("pause.before", 0), ("pause.after", 1)],
         told: None,
         audited: Some(("queue.resume", A_LINE_FOR_EACH)),
@@ -118,8 +118,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: false,
         jobs: 501,
-        from: Place::Waiting,
-        to: Place::Gone,
+        from: JobPlace::Waiting,
+        to: JobPlace::Gone,
         deaths: &[("purge.before", 0), ("purge.after", 500), ("purge.before:2", 500)],
         told: Some(EventKind::Cancelled),
         audited: Some(("queue.purge", "$.jobs")),
@@ -129,8 +129,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: false,
         jobs: 101,
-        from: Place::Dead,
-        to: Place::Waiting,
+        from: JobPlace::Dead,
+        to: JobPlace::Waiting,
         deaths: &[("replay.before", 0), ("replay.after", 100), ("replay.before:2", 100)],
         told: Some(EventKind::Replayed),
         audited: Some(("dead.replay", "$.outcomes.replayed")),
@@ -140,8 +140,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: false,
         jobs: 101,
-        from: Place::Dead,
-        to: Place::Gone,
+        from: JobPlace::Dead,
+        to: JobPlace::Gone,
         deaths: &[("discard.before", 0), ("discard.after", 100), ("discard.before:2", 100)],
         told: Some(EventKind::Discarded),
         audited: Some(("dead.discard", "$.letters")),
@@ -151,8 +151,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: false,
         jobs: 501,
-        from: Place::Outdated,
-        to: Place::Gone,
+        from: JobPlace::Outdated,
+        to: JobPlace::Gone,
         deaths: &[("prune.before", 0), ("prune.after", 500), ("prune.before:2", 500)],
         told: Some(EventKind::Discarded),
         audited: None,
@@ -162,8 +162,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: false,
         jobs: 251,
-        from: Place::Ended,
-        to: Place::Gone,
+        from: JobPlace::Ended,
+        to: JobPlace::Gone,
         deaths: &[("drop.before", 0), ("drop.after", 250), ("drop.before:2", 250)],
         told: None,
         audited: Some(("recover", "$.*.removed")),
@@ -173,8 +173,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[],
         names_jobs: false,
         jobs: 251,
-        from: Place::Lost,
-        to: Place::Waiting,
+        from: JobPlace::Lost,
+        to: JobPlace::Waiting,
         deaths: &[("restore.before", 0), ("restore.after", 250), ("restore.before:2", 250)],
         told: Some(EventKind::Enqueued),
         audited: Some(("recover", "$.*.restored")),
@@ -185,8 +185,8 @@ pub static OPERATIONS: [Operation; 13] = [
         settings: &[("PERCH__QUEUES__ANALYTICS_PROCESSING__LEDGER", "true")],
         names_jobs: false,
         jobs: 251,
-        from: Place::Lost,
-        to: Place::Waiting,
+        from: JobPlace::Lost,
+        to: JobPlace::Waiting,
         deaths: &[
             ("run_id.before", 0),
             ("run_id.after", 0),
@@ -202,7 +202,7 @@ pub static OPERATIONS: [Operation; 13] = [
 impl Operation {
     /// Those that it comes to when it is run again after it had moved `moved` jobs. One that is told to stop may be told twice.
     pub fn left(&self, moved: usize) -> usize {
-        if self.to == Place::Stopping { self.jobs } else { self.jobs - moved }
+        if self.to == JobPlace::Stopping { self.jobs } else { self.jobs - moved }
     }
 
     /// Whether it runs until it is killed.
@@ -213,8 +213,8 @@ impl Operation {
     /// What Postgres says of the jobs when all work is done.
     pub fn ends_as(&self) -> &'static str {
         match (self.to, self.told) {
-            (Place::Gone | Place::Stopping, Some(EventKind::Cancelled)) => "cancelled",
-            (Place::Gone, Some(EventKind::Discarded)) => "discarded",
+            (JobPlace::Gone | JobPlace::Stopping, Some(EventKind::Cancelled)) => "cancelled",
+            (JobPlace::Gone, Some(EventKind::Discarded)) => "discarded",
             _ => "done",
         }
     }

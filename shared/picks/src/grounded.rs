@@ -12,7 +12,7 @@ use self::said::{Lack, Said};
 
 /// How a pick of an answer stands to its post.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum Grounding {
     /// The post says it.
     Said,
     /// The text does not say all of it; a picture may, and nobody has looked.
@@ -33,7 +33,7 @@ pub struct Checked {
     /// The pick as the model answered it.
     pub pick: Pick,
     /// How it stands to its post.
-    pub standing: Standing,
+    pub standing: Grounding,
 }
 
 /// An answer without what its post does not say.
@@ -49,7 +49,7 @@ impl Grounded {
     /// Why picks were left out, one reason a pick.
     pub fn left_out(&self) -> impl Iterator<Item = &str> {
         self.picks.iter().filter_map(|checked| match &checked.standing {
-            Standing::Missing { reason } => Some(reason.as_str()),
+            Grounding::Missing { reason } => Some(reason.as_str()),
             _ => None,
         })
     }
@@ -78,7 +78,7 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
         let (read, lack) = said.read(&pick);
         let is_an_order = said.has_pictures && lack.is_some() && by_anybody.read(&pick).1.is_none();
         let standing = standing(said.has_pictures && !is_an_order, lack);
-        let stays = !matches!(standing, Standing::Missing { .. });
+        let stays = !matches!(standing, Grounding::Missing { .. });
         picks.push(Checked { pick, standing });
         stays.then_some(read)
     };
@@ -95,7 +95,7 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
                 } else if !priced {
                     let reason = format!("the post does not say {} for the parlay", odds.unwrap_or_default());
                     for leg in &mut picks[first..] {
-                        leg.standing = Standing::Missing { reason: reason.clone() };
+                        leg.standing = Grounding::Missing { reason: reason.clone() };
                     }
                 }
             }
@@ -105,10 +105,10 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
     Grounded { answer, picks }
 }
 
-fn standing(may_be_in_a_picture: bool, lack: Option<Lack>) -> Standing {
+fn standing(may_be_in_a_picture: bool, lack: Option<Lack>) -> Grounding {
     match lack {
-        None => Standing::Said,
-        Some(Lack::Unsaid(reason)) if may_be_in_a_picture => Standing::Unchecked { reason },
-        Some(Lack::Unsaid(reason) | Lack::Refused(reason)) => Standing::Missing { reason },
+        None => Grounding::Said,
+        Some(Lack::Unsaid(reason)) if may_be_in_a_picture => Grounding::Unchecked { reason },
+        Some(Lack::Unsaid(reason) | Lack::Refused(reason)) => Grounding::Missing { reason },
     }
 }

@@ -18,6 +18,7 @@ pub mod lex;
 mod markets;
 pub mod names;
 mod phrases;
+mod points;
 mod price;
 mod quarters;
 mod spoken;
@@ -171,6 +172,7 @@ impl Reading {
             match settled(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
                 Some(pick) => {
                     self.doubts.extend(understood::impossible_line(&pick));
+                    self.doubts.extend(understood::line_of_an_exchange(clause, &pick));
                     self.add(Read { pick, bare, part });
                 }
                 None => self.doubts.push(Doubt::Unsettled),

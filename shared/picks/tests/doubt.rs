@@ -171,6 +171,17 @@ const BEFORE: &[&str] = &[
     "They love",
     "He likes",
     "My wife took",
+    "Lay",
+    "LAY",
+    "Laying",
+    "Laid",
+    "I lay",
+    "0/10 confidence",
+    "1/10 confident",
+    "Confidence 2/5",
+    "0%",
+    "$0 on",
+    "0u",
 ];
 /// What takes a bet back, or makes a condition of it.
 const AFTER: &[&str] = &[
@@ -248,6 +259,20 @@ const AFTER: &[&str] = &[
     "wasn't it",
     "isn't it",
     "was bad",
+    "lay",
+    "(lay)",
+    "0/10 confidence",
+    "1/10 confidence",
+    "confidence: 2/10",
+    "conf 1/5",
+    "3/10 confident",
+    "0% confident",
+    "5% confident",
+    "0 units",
+    "0u",
+    "$0",
+    "$0.00",
+    "0%",
     "❌",
     "🚫",
     "👎",
@@ -274,6 +299,77 @@ const LINKS: &[&str] = &[" ", ": ", ", ", ". ", "! ", "\n", "\n\n", " - ", " —
 fn is_no_pick(text: &str) -> Result<(), TestCaseError> {
     prop_assert!(extract(text) == Answer::Nothing(()), "{text:?} is read as {:?}", read(text));
     Ok(())
+}
+
+#[test]
+fn who_lays_a_side_at_the_price_of_an_exchange_backs_nobody() {
+    for text in [
+        "Lay Arsenal @ 2.1",
+        "Lay Arsenal @ 2.10 2u",
+        "Laying Arsenal to win @ 2.10",
+        "LAY: Arsenal ML @ 1.85",
+        "Laid Djokovic @ 1.30 1u",
+        "Arsenal lay @ 2.10",
+        "Arsenal v Chelsea: lay the draw @ 3.40",
+        "Lay the draw @ 3.40",
+        "Lay Liverpool v Everton over 2.5 @ 1.88",
+        "Lay Arsenal -0.5 @ 1.93",
+        "Lay of the day: Arsenal @ 2.10",
+        // The price of an exchange, and no line.
+        "Lay 2.5 Arsenal 1u",
+        "Laying 3.5 on Arsenal 1u",
+        "Getting 2.5 on Arsenal 1u",
+        "Arsenal, getting 3.5, 1u",
+    ] {
+        assert_eq!(extract(text), Answer::Nothing(()), "{text:?} is read as {:?}", read(text));
+    }
+}
+
+#[test]
+fn points_that_are_taken_or_laid_against_the_sign_of_the_line_make_no_pick() {
+    for text in [
+        "Taking the points Lakers -3.5 -110 1u",
+        "Lakers -3.5 -110 1u, taking the points",
+        "Lakers -3.5 -110 1u. Taking the points",
+        "Take the points. Lakers -3.5 -110",
+        "Lakers Celtics -3.5 taking the points 1u",
+        "Taking the points: Lakers ML -120",
+        "Lakers ML -120 1u. Take the points!",
+        "Lakers -3.5 plus the points -110",
+        "Lakers pk -110 taking the points",
+        "Laying the points Lakers +3.5 -110 1u",
+        "Lakers +3.5 -110 1u. I'll lay the points",
+        "Eating the chalk: Lakers +3.5 -110",
+        "Home dog Lakers -3.5 -110 1u",
+    ] {
+        assert_eq!(extract(text), Answer::Nothing(()), "{text:?} is read as {:?}", read(text));
+    }
+    for text in [
+        "Taking the points with Pittsburgh: Steelers +3 -115 1u",
+        "Steelers +3 -115 1u. Taking the points",
+        "I'll lay the points with Baltimore tonight. Ravens -6.5 (-110) for 1 unit",
+        "Home dog Steelers +3 -115 1u",
+    ] {
+        assert_ne!(extract(text), Answer::Nothing(()), "{text:?}: {:?}", read(text).doubts);
+    }
+}
+
+#[test]
+fn who_has_little_or_no_confidence_makes_no_pick() {
+    for how in ["0/10", "1/10", "4/10", "0/5", "2/5", "0/100", "49/100"] {
+        for text in [
+            format!("Lakers ML -120 {how} confidence"),
+            format!("Lakers ML -120, confidence: {how}"),
+            format!("Lakers ML {how} confident"),
+            format!("Lakers ML -120 1u. Confidence {how}"),
+        ] {
+            assert_eq!(extract(&text), Answer::Nothing(()), "{text:?} is read as {:?}", read(&text));
+        }
+    }
+    for how in ["5/10", "8/10", "10/10", "3/5", "100/100"] {
+        let text = format!("Lakers ML -120 {how} confidence");
+        assert_ne!(extract(&text), Answer::Nothing(()), "{text:?}: {:?}", read(&text).doubts);
+    }
 }
 
 #[test]
@@ -329,5 +425,16 @@ proptest! {
         price in prop::sample::select(vec!["-105", "+120", "(-125)", "-115 at open", "@ 2.10", "/-120"]),
     ) {
         is_no_pick(&format!("{pick} {price}"))?;
+    }
+
+    #[test]
+    fn points_that_a_pick_does_not_get_make_no_pick(
+        pick in any_plain().prop_filter("gets no points", |pick| !pick.contains('+')),
+        points in prop::sample::select(vec!["Taking the points", "Take the points", "taking the points", "plus the points"]),
+        link in one_of(LINKS),
+        ahead in any::<bool>(),
+    ) {
+        let text = if ahead { format!("{points}{link}{pick}") } else { format!("{pick}{link}{points}") };
+        is_no_pick(&text)?;
     }
 }

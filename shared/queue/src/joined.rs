@@ -37,7 +37,7 @@ struct State {
 }
 
 #[expect(clippy::large_enum_variant, reason = "one lives for a moment only")]
-enum Place {
+enum Boarding {
     Alone(Prepared),
     Waits { answer: oneshot::Receiver<Answer>, may_send: bool },
 }
@@ -47,17 +47,17 @@ impl Joined {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self, job: Prepared) -> Place {
+    fn place(&self, job: Prepared) -> Boarding {
         let mut state = self.state();
         if !state.alone && state.sending == 0 {
             state.alone = true;
-            return Place::Alone(job);
+            return Boarding::Alone(job);
         }
         let (caller, answer) = oneshot::channel();
         state.waiting.push((job, caller));
         let may_send = state.sending < CALLS;
         state.sending += usize::from(may_send);
-        Place::Waits { answer, may_send }
+        Boarding::Waits { answer, may_send }
     }
 
     /// What waits; the task that asked ends when that is nothing.
@@ -144,11 +144,11 @@ impl Queue {
     /// Stores a job for which nothing but itself is asked for: alone, or with others that came meanwhile.
     pub(crate) async fn push_joined(&self, job: Prepared) -> Answer {
         match self.joined().place(job) {
-            Place::Alone(job) => {
+            Boarding::Alone(job) => {
                 let _under_way = Alone(self.joined());
                 push(self, &[&job]).await.pop().unwrap_or_else(|| Err(not_sent("nothing was answered")))
             }
-            Place::Waits { answer, may_send } => {
+            Boarding::Waits { answer, may_send } => {
                 if may_send {
                     let sending = Sending { queue: self.clone(), done: false };
                     // Without a runtime it ends at once, and tells those who wait.

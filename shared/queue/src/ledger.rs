@@ -16,7 +16,7 @@ use crate::{
 /// Keeps jobs outside Redis. Every call may be repeated.
 pub trait Ledger: Debug + Send + Sync + 'static {
     /// Keeps jobs and answers, in their order, how it finds each. Those whose id is kept already stay as they are.
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<Kept>, LedgerError>>;
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>>;
 
     /// Notes that Redis has `there`, and forgets `refused`, which never came to be. Answers those of both that somebody else has
     /// handed over meanwhile, or has begun to: they are jobs, whatever their enqueuer was answered.
@@ -29,7 +29,7 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 
 /// How a ledger finds a job that it is to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum HowKept {
     /// It was not there.
     New,
     /// It is there, and Redis may have it or not.
@@ -160,14 +160,14 @@ async fn through(ledger: &dyn Ledger, queue: &Queue, jobs: &mut [Prepared]) -> V
         Err(error) => return jobs.iter().map(|_| Err(error.clone().into())).collect(),
     };
     crash_point!("ledger.kept");
-    let waits = |(_, kept): &(&Prepared, &Kept)| **kept != Kept::HandedOver;
+    let waits = |(_, kept): &(&Prepared, &HowKept)| **kept != HowKept::HandedOver;
     let waiting: Vec<&Prepared> = jobs.iter().zip(&kept).filter(waits).map(|(job, _)| job).collect();
     let mut pushed = push_all(queue, &waiting).await.into_iter();
     crash_point!("ledger.pushed");
     let pushed: Vec<Pushed> = jobs
         .iter()
         .zip(kept)
-        .map(|(job, kept)| Pushed { job, kept, answer: if kept == Kept::HandedOver { None } else { pushed.next() } })
+        .map(|(job, kept)| Pushed { job, kept, answer: if kept == HowKept::HandedOver { None } else { pushed.next() } })
         .collect();
     let answers = settled(ledger, queue, pushed).await;
     crash_point!("ledger.settled");
@@ -177,7 +177,7 @@ async fn through(ledger: &dyn Ledger, queue: &Queue, jobs: &mut [Prepared]) -> V
 /// A job that the ledger keeps, and what Redis answered to it; nothing where it was not asked.
 struct Pushed<'a> {
     job: &'a Prepared,
-    kept: Kept,
+    kept: HowKept,
     answer: Option<Result<Enqueued, EnqueueError>>,
 }
 
@@ -201,10 +201,10 @@ impl Pushed<'_> {
     fn told(self, queue: &Queue, relayed: Option<&HashSet<JobId>>) -> Result<Enqueued, EnqueueError> {
         let (is_refused, id) = (self.is_refused(), self.job.id);
         let is_relayed = relayed.is_some_and(|relayed| relayed.contains(&id));
-        let is_new = self.kept == Kept::New;
+        let is_new = self.kept == HowKept::New;
         let as_job = |acceptance| Enqueued { id, queue: queue.name().clone(), acceptance, replaced: None };
         match self.answer {
-            None if self.kept == Kept::HandedOver => Ok(as_job(Acceptance::Duplicate)),
+            None if self.kept == HowKept::HandedOver => Ok(as_job(Acceptance::Duplicate)),
             Some(_) if is_refused && is_relayed => Ok(as_job(Acceptance::Accepted)),
             Some(Ok(Enqueued { acceptance: Acceptance::Duplicate, .. })) if is_new && is_relayed => {
                 Ok(as_job(Acceptance::Accepted))

@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     QueueError,
     redis_clock::RedisClock,
-    shared_connection::{Asked, SharedConnection},
+    shared_connection::{ConnectionOrWait, SharedConnection},
 };
 
 /// A connection that can be cloned; clones share one socket and pipeline their commands.
@@ -248,8 +248,8 @@ impl Redis {
     /// a moment.
     async fn shared(&self, doing: &'static str) -> Result<Connection, QueueError> {
         match self.0.shared.ask() {
-            Asked::Connection(conn) => Ok(conn),
-            Asked::Wait { answer, connects, is_away } => {
+            ConnectionOrWait::Connection(conn) => Ok(conn),
+            ConnectionOrWait::Wait { answer, connects, is_away } => {
                 if connects {
                     // A task of its own, so that a caller that leaves does not end the attempt for the others.
                     tokio::spawn(self.clone().connect());

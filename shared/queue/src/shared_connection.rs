@@ -33,7 +33,7 @@ struct State {
 }
 
 /// What somebody gets who asks for the connection.
-pub(crate) enum Asked {
+pub(crate) enum ConnectionOrWait {
     Connection(Connection),
     /// The answer of the attempt under way. `connects`: the one who asks is to begin it. `is_away`: the breaker is open.
     Wait {
@@ -55,15 +55,15 @@ impl SharedConnection {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn ask(&self) -> Asked {
+    pub fn ask(&self) -> ConnectionOrWait {
         let mut state = self.state();
         if let Some(conn) = &state.conn {
-            return Asked::Connection(conn.clone());
+            return ConnectionOrWait::Connection(conn.clone());
         }
         let is_away = state.away.is_some();
         let connects = state.attempt.is_none();
         let sender = state.attempt.get_or_insert_with(|| watch::channel(None).0);
-        Asked::Wait { answer: sender.subscribe(), connects, is_away }
+        ConnectionOrWait::Wait { answer: sender.subscribe(), connects, is_away }
     }
 
     /// Waits for the answer of an attempt.

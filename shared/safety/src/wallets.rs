@@ -1,35 +1,44 @@
 //! Addresses of wallets, each told by its shape, and by its check where what stands there is spread out.
 
+mod bech32;
+mod ton;
+
 use std::ops::Range;
 
 /// The shortest address in base 58.
 const SHORTEST: usize = 26;
 /// The longest: one of Monero has 95.
 const LONGEST: usize = 106;
-/// Hexadecimal digits of an address of Ethereum and its kin.
-const HEX: usize = 40;
-/// Groups that an address may be spread over.
-const MOST_GROUPS: usize = 16;
-/// Human-readable parts of addresses in bech32.
-const BECH32: [&str; 12] =
-    ["bc1", "tb1", "ltc1", "addr1", "stake1", "cosmos1", "osmo1", "bnb1", "inj1", "sei1", "erd1", "tex1"];
+/// The longest in base 58 that ends with a check.
+const LONGEST_CHECKED: usize = 36;
+/// Hexadecimal digits of an address of Ethereum and its kin, and of a transaction or a key.
+const HEX: [usize; 2] = [40, 64];
+/// Signs and spaces between two groups of an address that is spread out.
+const APART: usize = 3;
 
 /// Finds addresses of wallets; ranges are places among the characters.
 pub(crate) fn find(chars: &[char], mut found: impl FnMut(Range<usize>)) {
-    let words = words(chars);
+    let words = stretches(chars, |c| c.is_ascii_alphanumeric());
     for (nth, word) in words.iter().enumerate() {
         let text: String = chars[word.clone()].iter().collect();
-        if is_address(&text) {
+        if is_address(&text) || ton::is_account(chars, word) {
             found(word.clone());
         } else if let Some(end) = spread(chars, &words[nth..]) {
             found(word.start..end);
         }
     }
+    // Those of TON have signs within that stand between the groups of the others.
+    let words = stretches(chars, ton::belongs);
+    for (nth, word) in words.iter().enumerate() {
+        ton::within(chars, word).into_iter().for_each(&mut found);
+        if let Some(end) = spread_ton(chars, &words[nth..]) {
+            found(word.start..end);
+        }
+    }
 }
 
-/// Stretches of letters and digits of ASCII, with what such addresses have within: `_` and `-`.
-fn words(chars: &[char]) -> Vec<Range<usize>> {
-    let belongs = |c: char| c.is_ascii_alphanumeric();
+/// Stretches of characters of a kind.
+fn stretches(chars: &[char], belongs: impl Fn(char) -> bool) -> Vec<Range<usize>> {
     let mut words = Vec::new();
     let mut at = 0;
     while at < chars.len() {
@@ -43,21 +52,17 @@ fn words(chars: &[char]) -> Vec<Range<usize>> {
 }
 
 fn is_address(text: &str) -> bool {
-    is_hex_address(text) || is_bech32(text) || is_base58(text)
+    is_hex_address(text) || bech32::has_the_shape(text) || bech32::is_checked(text) || is_base58(text)
 }
 
-/// `0x` and 40 digits, or the 64 of a transaction or a key.
+/// `0x` and the digits.
 fn is_hex_address(text: &str) -> bool {
-    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-    digits.is_some_and(|digits| matches!(digits.len(), HEX | 64) && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+    hex_digits(text).is_some_and(|digits| HEX.contains(&digits.len()))
 }
 
-fn is_bech32(text: &str) -> bool {
-    let one_case = !text.contains(|c: char| c.is_ascii_lowercase()) || !text.contains(|c: char| c.is_ascii_uppercase());
-    let lower = text.to_ascii_lowercase();
-    let data = BECH32.iter().find_map(|part| lower.strip_prefix(part));
-    let of_the_alphabet = |b: u8| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&b);
-    one_case && data.is_some_and(|data| (20..=120).contains(&data.len()) && data.bytes().all(of_the_alphabet))
+fn hex_digits(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then_some(digits)
 }
 
 /// Bitcoin, Tron, Solana, Ripple, Dogecoin, Monero and others: long, of the alphabet, with digits and letters of both cases.
@@ -74,28 +79,55 @@ fn of_base58(b: u8) -> bool {
     b.is_ascii_alphanumeric() && !b"0OIl".contains(&b)
 }
 
-/// An address in groups, with little between them: `0x5290 8400 …`, `1A1zP1 eP5QGe …`. Where the address ends.
+/// An address in groups, with little between them: `0x5290 8400 …`, `1A1zP1 eP5QGe …`, `bc1q ar0s …`. Where the address ends. It
+/// looks on only while what it has read may still become one, which prose does not for long.
 fn spread(chars: &[char], words: &[Range<usize>]) -> Option<usize> {
     let mut text = String::new();
-    let mut last: Option<&Range<usize>> = None;
-    for word in words.iter().take(MOST_GROUPS) {
-        let apart = last.map_or(0, |last| word.start - last.end);
-        if apart > 3 || text.len() > HEX + 2 {
+    for (nth, word) in words.iter().enumerate() {
+        if nth > 0 && word.start - words[nth - 1].end > APART {
             return None;
         }
         text.extend(&chars[word.clone()]);
-        let is_checked = (SHORTEST..=36).contains(&text.len()) && is_checked_base58(&text);
-        if last.is_some() && (is_hex_address(&text) || is_checked) {
+        if !(begins_in_hex(&text) || begins_in_base58(&text) || bech32::begins(&text)) {
+            return None;
+        }
+        if nth > 0 && (is_hex_address(&text) || is_checked_base58(&text) || bech32::is_checked(&text)) {
             return Some(word.end);
         }
-        last = Some(word);
     }
     None
 }
 
-/// An address of Bitcoin, Tron and their kin by its check digits.
+fn begins_in_hex(text: &str) -> bool {
+    text == "0" || hex_digits(text).is_some_and(|digits| digits.len() <= HEX[1])
+}
+
+fn begins_in_base58(text: &str) -> bool {
+    text.len() <= LONGEST_CHECKED && text.bytes().all(of_base58)
+}
+
+/// The same for an address of TON.
+fn spread_ton(chars: &[char], words: &[Range<usize>]) -> Option<usize> {
+    let mut text = Vec::with_capacity(ton::LENGTH);
+    for (nth, word) in words.iter().enumerate() {
+        let is_near = nth == 0 || word.start - words[nth - 1].end <= APART;
+        if !is_near || text.len() + word.len() > ton::LENGTH {
+            return None;
+        }
+        text.extend_from_slice(&chars[word.clone()]);
+        if text.len() == ton::LENGTH {
+            return ton::is_checked(&text).then_some(word.end);
+        }
+    }
+    None
+}
+
+/// An address of Bitcoin, Tron, Ripple and their kin by its check digits.
 fn is_checked_base58(text: &str) -> bool {
-    text.bytes().all(of_base58) && bs58::decode(text).with_check(None).into_vec().is_ok()
+    let is_checked = |alphabet| bs58::decode(text).with_alphabet(alphabet).with_check(None).into_vec().is_ok();
+    (SHORTEST..=LONGEST_CHECKED).contains(&text.len())
+        && text.bytes().all(of_base58)
+        && [bs58::Alphabet::BITCOIN, bs58::Alphabet::RIPPLE].into_iter().any(is_checked)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What stands in the way of an account's posts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum AccountStanding {
     /// Nothing: everybody sees them.
     #[default]
     Open,
@@ -32,7 +32,7 @@ pub(crate) struct Account {
     pub id: u64,
     pub username: String,
     pub created_at: DateTime<Utc>,
-    pub standing: Standing,
+    pub standing: AccountStanding,
 }
 
 /// Why a post is not shown.

@@ -16,7 +16,7 @@ use perch_picks::rules::read;
 use serde_json::{Value, json};
 
 use crate::{Endpoint, SandboxState, guard::guarded, picture, sandbox::App, state::Inner};
-use wire::{Asked, Ending, completion};
+use wire::{ChatQuestion, Ending, completion};
 
 /// Pictures come inline, so requests may be large.
 const LARGEST_BODY: usize = 25 * 1024 * 1024;
@@ -47,7 +47,7 @@ fn complaint(status: StatusCode, code: &str, message: &str, parameter: Option<&s
 }
 
 async fn complete(State(app): State<App>, bytes: Bytes) -> Response {
-    let asked = match Asked::read(&bytes) {
+    let asked = match ChatQuestion::read(&bytes) {
         Ok(asked) => asked,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, wrong.code, &wrong.message, wrong.param),
     };
@@ -57,7 +57,7 @@ async fn complete(State(app): State<App>, bytes: Bytes) -> Response {
 
 /// What it says. A schema with the name `picks`, or a post between `<post>` and `</post>`, asks for the picks of that post;
 /// everything else asks for a reply to the last message.
-fn answer(asked: &Asked, inner: &Inner) -> String {
+fn answer(asked: &ChatQuestion, inner: &Inner) -> String {
     let marked = asked.said().rev().find_map(|text| between(text, "post"));
     let wants_picks = marked.is_some() || asked.schema_name() == Some("picks");
     if wants_picks {
@@ -86,7 +86,7 @@ fn between<'t>(text: &'t str, mark: &str) -> Option<&'t str> {
 }
 
 /// What stands on the pictures: of those that the sandbox drew, inline or by address. Others say nothing to it.
-fn pictured(asked: &Asked, inner: &Inner) -> Answer {
+fn pictured(asked: &ChatQuestion, inner: &Inner) -> Answer {
     let texts = asked.pictures().filter_map(|picture| match picture {
         wire::Picture::Inline(bytes) => picture::read(bytes),
         wire::Picture::At(url) => inner.drawn(url.rsplit_once("/sandbox/media/")?.1),
@@ -111,12 +111,12 @@ pub(crate) fn malformed(state: &SandboxState) -> Response {
         1 => r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Ang"#,
         _ => r#"{"type":"spread","team":"Lakers","line":"minus three and a half"}"#,
     };
-    completion(&Asked::nothing(), content, Ending::Stop)
+    completion(&ChatQuestion::nothing(), content, Ending::Stop)
 }
 
 /// A completion that the provider's own filter has ended.
 pub(crate) fn filtered() -> Response {
-    completion(&Asked::nothing(), "", Ending::Filtered)
+    completion(&ChatQuestion::nothing(), "", Ending::Filtered)
 }
 
 /// What xAI says when the credit of a team is used up: a 429 that no time mends.
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn told_by(state: &SandboxState, body: &Value) -> String {
-        let asked = Asked::read(body.to_string().as_bytes()).unwrap_or_else(|c| panic!("{}", c.message));
+        let asked = ChatQuestion::read(body.to_string().as_bytes()).unwrap_or_else(|c| panic!("{}", c.message));
         answer(&asked, &state.lock())
     }
 

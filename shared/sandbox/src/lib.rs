@@ -43,7 +43,7 @@ mod wire;
 mod world;
 mod writes;
 
-pub use account::{Plan, Standing};
+pub use account::{AccountStanding, Plan};
 pub use endpoint::Endpoint;
 pub use error::SandboxError;
 pub use faults::{Fault, FaultKind, FaultTarget};

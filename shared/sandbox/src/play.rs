@@ -17,7 +17,7 @@ pub use crowd::Deserves;
 pub use expect::{Expectation, ExpectedMention, ExpectedPick, ExpectedPost};
 pub use player::{Order, Player};
 
-use crate::{Standing, draw::Draw, state::is_username};
+use crate::{AccountStanding, draw::Draw, state::is_username};
 
 /// The day of a script.
 pub const DAY: Duration = Duration::from_hours(24);
@@ -87,7 +87,7 @@ pub(crate) struct Act {
 pub(crate) enum What {
     Publish { key: usize, account: String, draft: Draft },
     Withdraw { key: usize },
-    Stand { account: String, standing: Standing },
+    Stand { account: String, standing: AccountStanding },
     Results,
 }
 
@@ -142,7 +142,7 @@ impl Script {
         let accounts = cast(options)?;
         let mut sheet = Sheet::default();
         for account in &accounts {
-            sheet.add(Duration::ZERO, What::Stand { account: account.clone(), standing: Standing::Open });
+            sheet.add(Duration::ZERO, What::Stand { account: account.clone(), standing: AccountStanding::Open });
         }
         let games = bets::played(&mut Draw::of(options.seed, "games", 0));
         let posts = cappers::write(&mut sheet, &accounts, &mut Draw::of(options.seed, "cappers", 0));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Endpoint,
-    account::{Account, Standing},
+    account::{Account, AccountStanding},
     guard::{Caller, guarded},
     problem::Problem,
     query::{OF_TIMELINES, Query, id, page_token},
@@ -41,7 +41,7 @@ async fn user(State(app): State<App>, Path(username): Path<String>, uri: Uri) ->
     }
     let inner = app.state.lock();
     Ok(Json(match inner.world.find(&username) {
-        Some(Account { standing: Standing::Suspended, .. }) => alone(&Problem::suspended("username", &username)),
+        Some(Account { standing: AccountStanding::Suspended, .. }) => alone(&Problem::suspended("username", &username)),
         Some(account) => json!({ "data": view::user(account, &query) }),
         None => alone(&Problem::not_found("user", "username", &username)),
     }))
@@ -65,9 +65,9 @@ async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri, he
     let (author, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
     Ok(Json(match inner.world.by_id(author).map(|account| account.standing) {
-        Some(Standing::Open) => page(&inner.world.timeline(author, &slice), &inner, &query),
-        Some(Standing::Protected) => alone(&Problem::hidden("user", "id", &user)),
-        Some(Standing::Suspended) | None => alone(&Problem::not_found("user", "id", &user)),
+        Some(AccountStanding::Open) => page(&inner.world.timeline(author, &slice), &inner, &query),
+        Some(AccountStanding::Protected) => alone(&Problem::hidden("user", "id", &user)),
+        Some(AccountStanding::Suspended) | None => alone(&Problem::not_found("user", "id", &user)),
     }))
 }
 
@@ -76,7 +76,9 @@ async fn mentions(State(app): State<App>, Path(user): Path<String>, uri: Uri, he
     let (account, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
     Ok(Json(match inner.world.by_id(account) {
-        None | Some(Account { standing: Standing::Suspended, .. }) => alone(&Problem::not_found("user", "id", &user)),
+        None | Some(Account { standing: AccountStanding::Suspended, .. }) => {
+            alone(&Problem::not_found("user", "id", &user))
+        }
         Some(account) => page(&inner.world.mentions(account, &slice), &inner, &query),
     }))
 }

@@ -13,7 +13,7 @@ use perch_jobs::strict;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
-use crate::{GameResult, NewPost, Standing, picture, sandbox::App, state::is_username, wire::Cutter};
+use crate::{AccountStanding, GameResult, NewPost, picture, sandbox::App, state::is_username, wire::Cutter};
 
 /// What is staged, and what bots read of it.
 pub(crate) fn routes(app: &App) -> Router {
@@ -114,7 +114,7 @@ async fn edit(State(app): State<App>, Path(id): Path<String>, bytes: Bytes) -> R
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stand {
-    standing: Standing,
+    standing: AccountStanding,
 }
 
 async fn stand(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<StatusCode, Refused> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
-    Endpoint, Fault, SandboxError, SandboxOptions, Standing,
+    AccountStanding, Endpoint, Fault, SandboxError, SandboxOptions,
     faults::Faults,
     flow,
     limits::Windows,
@@ -158,7 +158,7 @@ impl SandboxState {
     }
 
     /// Protects or suspends an account, or opens it again. An unknown one is made.
-    pub fn set_standing(&self, username: &str, standing: Standing) {
+    pub fn set_standing(&self, username: &str, standing: AccountStanding) {
         self.lock().world.set_standing(username, standing);
         self.changed();
     }

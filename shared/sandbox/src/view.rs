@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    account::{Absence, Account, Standing},
+    account::{Absence, Account, AccountStanding},
     entities::written,
     picture,
     post::{Reference, Source, StoredPost},
@@ -29,7 +29,7 @@ pub(crate) fn user(account: &Account, query: &Query) -> Value {
         let value = match field.as_str() {
             "created_at" => time(account.created_at).into(),
             "description" => "An account of the sandbox.".into(),
-            "protected" => (account.standing == Standing::Protected).into(),
+            "protected" => (account.standing == AccountStanding::Protected).into(),
             "verified" => false.into(),
             "public_metrics" => json!({
                 "followers_count": 500 + account.id % 40_000, "following_count": account.id % 900,

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(crate) use timeline::{Page, Slice, Turn};
 
 use crate::{
-    account::{Absence, Account, Plan, Standing},
+    account::{Absence, Account, AccountStanding, Plan},
     growth::{Metrics, Reactions, metrics},
     post::{Reference, StoredPost},
 };
@@ -66,7 +66,7 @@ impl World {
             id: 1_000_000_000 + hash % 900_000_000_000,
             username: username.to_owned(),
             created_at,
-            standing: Standing::Open,
+            standing: AccountStanding::Open,
         };
         self.accounts.push(account.clone());
         account
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Protects or suspends an account, or opens it again.
-    pub fn set_standing(&mut self, username: &str, standing: Standing) {
+    pub fn set_standing(&mut self, username: &str, standing: AccountStanding) {
         let id = self.account(username).id;
         if let Some(account) = self.accounts.iter_mut().find(|a| a.id == id) {
             account.standing = standing;
@@ -93,7 +93,7 @@ impl World {
     }
 
     fn is_open(&self, author: u64) -> bool {
-        self.by_id(author).is_none_or(|account| account.standing == Standing::Open)
+        self.by_id(author).is_none_or(|account| account.standing == AccountStanding::Open)
     }
 
     fn mint(&mut self, at: DateTime<Utc>) -> u64 {
@@ -203,9 +203,9 @@ impl World {
     pub fn look(&self, id: u64) -> Result<&StoredPost, Absence> {
         let post = self.post(id).ok_or(Absence::Gone)?;
         match self.by_id(post.author).map(|account| account.standing) {
-            Some(Standing::Suspended) => Err(Absence::Gone),
-            Some(Standing::Protected) => Err(Absence::Hidden),
-            Some(Standing::Open) | None => Ok(post),
+            Some(AccountStanding::Suspended) => Err(Absence::Gone),
+            Some(AccountStanding::Protected) => Err(Absence::Hidden),
+            Some(AccountStanding::Open) | None => Ok(post),
         }
     }
 
@@ -301,12 +301,12 @@ mod tests {
         let forgotten = u64::try_from(hour_ago.timestamp_millis() - SNOWFLAKE_EPOCH_MS).expect("after the epoch") << 22;
         assert!(world.make(&bot, reply(forgotten, "to a post from before the restart")).is_ok());
         let post = world.store(draft(fan, "hello"));
-        world.set_standing("fan", Standing::Protected);
+        world.set_standing("fan", AccountStanding::Protected);
         assert_eq!(world.make(&bot, reply(post, "to a hidden one")), Err(Refusal::NoSuchPost));
         assert_eq!(world.look(post).map(|p| p.id), Err(Absence::Hidden));
-        world.set_standing("fan", Standing::Suspended);
+        world.set_standing("fan", AccountStanding::Suspended);
         assert_eq!(world.look(post).map(|p| p.id), Err(Absence::Gone));
-        world.set_standing("fan", Standing::Open);
+        world.set_standing("fan", AccountStanding::Open);
         assert!(world.make(&bot, reply(post, "to one that is seen")).is_ok());
     }
 

@@ -22,7 +22,7 @@ use perch_clients::{
     x::{CreatePost, PostsQuery, XConfig},
 };
 use perch_jobs::{AccountId, PostId};
-use perch_sandbox::{CONSUMER_SECRET, Endpoint, NewPost, Plan, SandboxOptions, Standing};
+use perch_sandbox::{AccountStanding, CONSUMER_SECRET, Endpoint, NewPost, Plan, SandboxOptions};
 use perch_testkit::{XOperation, XRequest};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -235,11 +235,11 @@ async fn every_refusal_of_the_sandbox_follows_the_description_and_is_told_apart_
     let wrong_page = PostsQuery { pagination_token: Some("nonsense".into()), ..PostsQuery::default() };
     assert!(matches!(x.user_posts(&capper, &wrong_page).await, Err(XError::Problem { status: 400, .. })));
 
-    state.set_standing("capper", Standing::Protected);
+    state.set_standing("capper", AccountStanding::Protected);
     assert!(matches!(x.user_posts(&capper, &everything).await, Err(XError::Hidden { .. })));
     let hidden = x.posts_in_full(&[id(&pick)]).await.expect("an answer");
     assert_eq!(hidden.errors[0].absence(), perch_clients::x::Absence::Hidden);
-    state.set_standing("capper", Standing::Suspended);
+    state.set_standing("capper", AccountStanding::Suspended);
     assert!(matches!(x.user_by_username("capper").await, Err(XError::NotFound { .. })));
 
     state.set_limit(Endpoint::User, 1);

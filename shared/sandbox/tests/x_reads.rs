@@ -4,7 +4,7 @@ mod common;
 
 use chrono::{TimeDelta, Utc};
 use common::TestWorld;
-use perch_sandbox::{Endpoint, NewPost, SandboxOptions, Standing};
+use perch_sandbox::{AccountStanding, Endpoint, NewPost, SandboxOptions};
 use serde_json::Value;
 
 fn ids(answer: &Value) -> Vec<String> {
@@ -171,7 +171,7 @@ async fn protected_and_suspended_accounts_are_closed_in_the_way_of_x() {
     let lookup = format!("/2/tweets?ids={post}");
     let by_name = "/2/users/by/username/writer?user.fields=protected";
 
-    world.state.set_standing("writer", Standing::Protected);
+    world.state.set_standing("writer", AccountStanding::Protected);
     for (path, kind) in [(timeline.as_str(), "user"), (&lookup, "tweet")] {
         let answer = world.json(path).await;
         assert_eq!(answer["errors"][0]["type"], "https://api.x.com/2/problems/not-authorized-for-resource", "{path}");
@@ -183,7 +183,7 @@ async fn protected_and_suspended_accounts_are_closed_in_the_way_of_x() {
     let body = serde_json::json!({ "text": "hi", "reply": { "in_reply_to_tweet_id": post } });
     assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 403);
 
-    world.state.set_standing("writer", Standing::Suspended);
+    world.state.set_standing("writer", AccountStanding::Suspended);
     for path in [timeline.as_str(), &lookup, by_name] {
         let answer = world.json(path).await;
         assert_eq!(answer["errors"][0]["type"], "https://api.x.com/2/problems/resource-not-found", "{path}");
@@ -191,7 +191,7 @@ async fn protected_and_suspended_accounts_are_closed_in_the_way_of_x() {
     }
     assert_eq!(world.json(by_name).await["errors"][0]["detail"], "User has been suspended: [writer].");
 
-    world.state.set_standing("writer", Standing::Open);
+    world.state.set_standing("writer", AccountStanding::Open);
     assert_eq!(ids(&world.json(&lookup).await), [post]);
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, effects::Asked, row::Moment};
+use crate::{Store, StoreError, effects::AskedAt, row::Moment};
 
 /// How long a look at the brake lets a call begin. Who pulls the brake waits for longer before saying so.
 pub const CLEAR_FOR: Duration = Duration::from_secs(1);
@@ -67,14 +67,14 @@ impl Clear {
 /// A stretch of time by two clocks: one that goes on while the process is frozen, one that does while the machine is.
 #[derive(Debug, Clone, Copy)]
 pub struct Term {
-    from: Asked,
+    from: AskedAt,
     within: Duration,
 }
 
 impl Term {
     /// It begins now.
     pub fn starting(within: Duration) -> Self {
-        Self { from: Asked::now(), within }
+        Self { from: AskedAt::now(), within }
     }
 
     /// Whether it has not ended by either clock.

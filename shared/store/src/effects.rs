@@ -16,7 +16,7 @@ use perch_jobs::{AccountId, JobId};
 use serde_json::json;
 use sqlx::{FromRow, PgExecutor, Row as _};
 
-pub(crate) use self::model::Asked;
+pub(crate) use self::model::AskedAt;
 use self::{
     decide::{Accepted, Decision},
     history::{Told, told},
@@ -45,7 +45,7 @@ impl Effects<'_> {
     pub async fn claim(&self, intent: &EffectIntent) -> Result<Claim, StoreError> {
         check(intent)?;
         let doing = "claim an effect";
-        let asked = Asked::now();
+        let asked = AskedAt::now();
         let fresh: Option<(i64, Option<Moment>, Option<Moment>)> = sqlx::query_as(
             "with fresh as (
                  insert into effects
@@ -87,7 +87,7 @@ impl Effects<'_> {
         Ok(claim)
     }
 
-    async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: Asked) -> Result<Claim, StoreError> {
+    async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: AskedAt) -> Result<Claim, StoreError> {
         let doing = "claim an effect";
         let row = sqlx::query(
             "select *,
@@ -136,7 +136,7 @@ impl Effects<'_> {
         conn: impl PgExecutor<'_>,
         intent: &EffectIntent,
         seen_fence: i64,
-        asked: Asked,
+        asked: AskedAt,
         told: &Told<'_>,
     ) -> Result<Permit, StoreError> {
         let fence: Option<i64> = sqlx::query_scalar(concat!(
@@ -243,7 +243,7 @@ impl Effects<'_> {
     /// Records that the outside service was asked and the effect had not happened; gives the permit to act.
     /// Of several attempts that asked, one gets it, the others get [`StoreError::EffectSuperseded`].
     pub async fn resolve_not_done(&self, takeover: Takeover, evidence: &Evidence) -> Result<Permit, StoreError> {
-        let asked = Asked::now();
+        let asked = AskedAt::now();
         let told = Told::by(&takeover.intent)
             .asked(std::slice::from_ref(evidence))
             .and(EffectEventKind::TakenOver, &json!({}));

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, QueueName};
-use perch_queue::EntryId;
+use perch_queue::{EntryId, JobEvent};
+use serde::Serialize;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
@@ -13,10 +14,11 @@ use crate::{
     row::{parsed, small_count, time, time_option, unsigned},
 };
 
-/// An event of the history, with its place in it.
-#[derive(Debug, Clone, PartialEq)]
+/// An event, as the history has it or the stream that becomes it, with its place there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Happened {
     /// Its place: the version of its entry, and its own within the entry.
+    #[serde(skip)]
     pub place: (EntryId, u32),
     /// When.
     pub at: DateTime<Utc>,
@@ -40,6 +42,27 @@ pub struct Happened {
     pub trace: Option<String>,
     /// Who asked for it.
     pub by: Option<String>,
+}
+
+impl Happened {
+    /// An event of the stream, whose kind it does not say.
+    pub fn of_stream(event: &JobEvent) -> Self {
+        let data = event.data();
+        Self {
+            place: (event.entry, event.index),
+            at: event.at(),
+            job: event.job,
+            kind: None,
+            event: event.kind.as_str().to_owned(),
+            attempt: data.attempt,
+            worker: data.worker,
+            ms: data.ms,
+            error: data.error,
+            next: data.next.and_then(DateTime::from_timestamp_millis),
+            trace: data.trace,
+            by: data.by,
+        }
+    }
 }
 
 fn place(row: &PgRow) -> Result<(EntryId, u32), sqlx::Error> {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use perch_base::Classified as _;
 use perch_jobs::{JobId, JobKind, JobType, JobTypes, Priority, QueueName, Unique, UniqueScope};
-use perch_queue::{EnqueueOptions, Envelope, Kept, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
+use perch_queue::{EnqueueOptions, Envelope, HowKept, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection, PgExecutor};
@@ -117,7 +117,7 @@ impl Outbox<'_> {
         conn: impl PgExecutor<'_>,
         jobs: &[LedgerJob],
         own: Duration,
-    ) -> Result<Vec<Kept>, StoreError> {
+    ) -> Result<Vec<HowKept>, StoreError> {
         let doing = "keep jobs";
         let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
         let text = serde_json::to_string(&rows)
@@ -133,8 +133,9 @@ impl Outbox<'_> {
             .fetch_all(conn)
             .await
             .map_err(StoreError::on(doing))?;
-        let found: HashMap<String, Kept> = found.into_iter().map(|(id, new, there)| (id, kept(new, there))).collect();
-        Ok(jobs.iter().map(|job| found.get(&job.id.to_string()).copied().unwrap_or(Kept::Waiting)).collect())
+        let found: HashMap<String, HowKept> =
+            found.into_iter().map(|(id, new, there)| (id, kept(new, there))).collect();
+        Ok(jobs.iter().map(|job| found.get(&job.id.to_string()).copied().unwrap_or(HowKept::Waiting)).collect())
     }
 
     /// Takes up to `limit` rows that wait, oldest first. From then on Redis may have them, whatever becomes of the batch: the ledger
@@ -293,7 +294,7 @@ impl Batch<'_> {
 
 /// Makes a store the ledger of queues.
 impl Ledger for Store {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<Kept>, LedgerError>> {
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>> {
         Box::pin(async move { Ok(self.outbox().keep_in(&self.pool, jobs, OWN).await?) })
     }
 
@@ -317,11 +318,11 @@ impl Ledger for Store {
 }
 
 /// How a job was found that is `new`, or that Redis has.
-const fn kept(new: bool, there: bool) -> Kept {
+const fn kept(new: bool, there: bool) -> HowKept {
     match (new, there) {
-        (true, _) => Kept::New,
-        (false, true) => Kept::HandedOver,
-        (false, false) => Kept::Waiting,
+        (true, _) => HowKept::New,
+        (false, true) => HowKept::HandedOver,
+        (false, false) => HowKept::Waiting,
     }
 }
 

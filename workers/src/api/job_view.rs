@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
-use crate::look_up::Standing;
+use crate::look_up::JobStanding;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -173,8 +173,8 @@ impl From<&JobRecord> for JobSummary {
     }
 }
 
-impl From<&Standing> for JobSummary {
-    fn from(standing: &Standing) -> Self {
+impl From<&JobStanding> for JobSummary {
+    fn from(standing: &JobStanding) -> Self {
         let summary = Self::from(&standing.record);
         Self { state: if standing.is_known { summary.state } else { State::Unknown }, ..summary }
     }

@@ -23,7 +23,7 @@ use super::{
     job_view::{History, JobAnswer, JobSummary, State as StateWord, attempts},
     problem::{Answer, Cause, Document, Problem},
 };
-use crate::look_up::{self, LookUp, LookUpError, Standing};
+use crate::look_up::{self, JobStanding, LookUp, LookUpError};
 
 /// Most jobs in one answer.
 const PAGE: usize = 1_000;
@@ -107,14 +107,14 @@ impl From<Away> for Problem {
     }
 }
 
-async fn of_history(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<Standing>), Away> {
+async fn of_history(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobStanding>), Away> {
     let history = app.store.history();
     let record = history.job(id).await?;
     let (attempts, children) = attempts_and_children(app, id).await?;
     Ok((record, attempts, children))
 }
 
-async fn attempts_and_children(app: &App, id: JobId) -> Result<(Vec<AttemptRecord>, Vec<Standing>), Away> {
+async fn attempts_and_children(app: &App, id: JobId) -> Result<(Vec<AttemptRecord>, Vec<JobStanding>), Away> {
     let history = app.store.history();
     let (attempts, children) = (history.attempts(id).await?, history.children(id).await?);
     Ok((attempts, look_up(app).standing(children).await?))
@@ -147,7 +147,7 @@ fn of_view(
     view: &JobView,
     record: Option<&JobRecord>,
     recorded: Vec<AttemptRecord>,
-    children: &[Standing],
+    children: &[JobStanding],
     history: History,
 ) -> JobAnswer {
     let envelope = view.decoded();
@@ -365,7 +365,7 @@ pub(super) async fn cancel(
 
 async fn finished_or_unknown(app: &App, id: JobId) -> Answer<Problem> {
     Ok(match look_up(app).gone(id).await? {
-        Some((Standing { record, is_known: true }, _)) => {
+        Some((JobStanding { record, is_known: true }, _)) => {
             let detail = format!("Job {id} is finished: it is {}.", record.state.as_str());
             Problem::new(Cause::Conflict, detail).because_of(id)
         }

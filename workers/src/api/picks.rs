@@ -303,7 +303,9 @@ pub(super) async fn one(State(app): State<App>, Path(key): Path<String>) -> Answ
 impl From<ConfirmError> for Problem {
     fn from(error: ConfirmError) -> Self {
         match error {
-            ConfirmError::NotWaiting(_) => Self::new(Cause::Conflict, format!("{error}.")),
+            ConfirmError::NotWaiting(_) | ConfirmError::Edited { .. } => {
+                Self::new(Cause::Conflict, format!("{error}."))
+            }
             ConfirmError::Store(error) => error.into(),
             ConfirmError::Enqueue(error) => error.into(),
         }
@@ -318,7 +320,7 @@ impl From<ConfirmError> for Problem {
     responses(
         (status = 200, description = "It is confirmed.", body = Confirmed),
         (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
-        (status = 409, description = "Several keys begin so, or it needs no confirmation.", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "Several keys begin so, it needs no confirmation, or its post was edited and does not have it any more.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn confirm(
     State(app): State<App>,

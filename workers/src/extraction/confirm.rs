@@ -6,7 +6,10 @@ use perch_store::{ActionRecord, ActionState, Store, StoreError, TrackedPick};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::actions::enqueue;
+use super::{
+    actions::enqueue,
+    edits::{is_flag, takes_out},
+};
 
 /// A pick that was confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,6 +30,14 @@ pub enum ConfirmError {
     /// Nothing waits for anybody's word.
     #[error("pick {} needs no confirmation: {}", .0.number, standing(.0))]
     NotWaiting(Box<TrackedPick>),
+    /// Its post was edited since, and does not have it any more.
+    #[error("pick {number} is not confirmed: {why}")]
+    Edited {
+        /// Its number.
+        number: u64,
+        /// What the post says now.
+        why: String,
+    },
     /// Postgres.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,7 +52,7 @@ impl ConfirmError {
         match self {
             Self::Store(error) => error.is_unavailable(),
             Self::Enqueue(error) => error.disposition() != perch_base::Disposition::Never,
-            Self::NotWaiting(_) => false,
+            Self::NotWaiting(_) | Self::Edited { .. } => false,
         }
     }
 }
@@ -57,7 +68,8 @@ fn standing(pick: &TrackedPick) -> String {
 /// Confirms a pick that only the rules have read: what was planned about it is done. However often this runs, each action is
 /// done once.
 ///
-/// Where something was done about the same bet meanwhile, through another post, nothing more is.
+/// Where something was done about the same bet meanwhile, through another post, nothing more is. A pick that an edit took out of its
+/// post is refused: its author does not stand by it any more.
 pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str) -> Result<Confirmed, ConfirmError> {
     if !pick.unconfirmed {
         return Err(ConfirmError::NotWaiting(Box::new(pick)));
@@ -66,7 +78,12 @@ pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str
     let planned = record.and_then(|record| record.planned).unwrap_or_default();
     let mut actions: Vec<ActionRecord> =
         planned.into_iter().filter(|action| action.state == ActionState::Pending).collect();
-    let done = store.picks().actions_of(&pick.key).await?;
+    let (flags, done): (Vec<ActionRecord>, Vec<ActionRecord>) =
+        store.picks().actions_of(&pick.key).await?.into_iter().partition(is_flag);
+    if let Some(flag) = flags.into_iter().rfind(takes_out) {
+        let why = flag.error.unwrap_or_else(|| "its post was edited".to_owned());
+        return Err(ConfirmError::Edited { number: pick.number, why });
+    }
     let keys: Vec<&String> = actions.iter().map(|action| &action.key).collect();
     if done.iter().any(|action| !keys.contains(&&action.key)) {
         actions.clear();

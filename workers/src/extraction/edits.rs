@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use perch_base::clock;
-use perch_jobs::{AccountId, ExtractPost, PostId};
+use perch_jobs::ExtractPost;
 use perch_picks::normal::part;
 use perch_queue::Fail;
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, PostReading};
@@ -18,7 +18,7 @@ const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// What a post is, beside its other versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum WhichVersion {
     /// The version that is acted on, as far as there is anything to act on.
     Acted,
     /// Another version is; this one has the same picks, or others.
@@ -36,19 +36,19 @@ pub enum Edit {
 }
 
 /// Whether this version of a post is the one that is acted on. The first one in which a pick is found is.
-pub(super) async fn standing(services: &Services, job: &ExtractPost, found: &[Named]) -> Result<Standing, Fail> {
+pub(super) async fn standing(services: &Services, job: &ExtractPost, found: &[Named]) -> Result<WhichVersion, Fail> {
     let picks: Vec<String> = found.iter().map(Named::key).collect();
     let mine = PostReading { version: job.post.id.clone(), picks };
     let acted = match known(services, job).await? {
         Some(known) => known,
-        None if found.is_empty() => return Ok(Standing::Acted),
+        None if found.is_empty() => return Ok(WhichVersion::Acted),
         None => services.marks.claim_post(job.first_id(), &mine, CLAIMED_FOR).await?,
     };
     if acted.version == mine.version {
-        return Ok(Standing::Acted);
+        return Ok(WhichVersion::Acted);
     }
     let is_same = mine.picks.iter().all(|key| acted.picks.contains(key)) && mine.picks.len() == acted.picks.len();
-    Ok(Standing::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
+    Ok(WhichVersion::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
 }
 
 /// The version of an edited post that is acted on already: by Redis, or by Postgres where Redis was lost. While Postgres is away
@@ -74,6 +74,21 @@ async fn known(services: &Services, job: &ExtractPost) -> Result<Option<PostRead
     }
 }
 
+/// How the key of the action begins that flags a pick which an edit took out of its post, and of one that only has others beside it
+/// now.
+const TAKEN_OUT: &str = "edit:";
+const ADDED_TO: &str = "edit-adds:";
+
+/// Whether an action flags an edit. It says that nothing was done.
+pub(super) fn is_flag(action: &ActionRecord) -> bool {
+    action.state == ActionState::Failed && [TAKEN_OUT, ADDED_TO].iter().any(|begins| action.key.starts_with(begins))
+}
+
+/// Whether it flags a pick that its post does not have any more.
+pub(super) fn takes_out(flag: &ActionRecord) -> bool {
+    is_flag(flag) && flag.key.starts_with(TAKEN_OUT)
+}
+
 /// Flags the picks that an edit changes: an action that was not taken, with the reason, at each of them.
 pub(super) async fn flag(
     services: &Services,
@@ -97,28 +112,29 @@ fn changes(job: &ExtractPost, found: &[Named], acted: &PostReading) -> Vec<Actio
     let is_new = |(at, _): &(usize, &Named)| keys.get(*at).is_some_and(|key| !acted.picks.contains(key));
     let new: Vec<String> =
         found.iter().enumerate().filter(is_new).map(|(_, named)| in_words(job, named.pick())).collect();
-    let mut of: Vec<&String> = acted.picks.iter().filter(|key| !keys.contains(key)).collect();
-    if of.is_empty() {
-        of.extend(acted.picks.first());
-    }
-    of.into_iter().map(|key| flagged(&job.account, &job.post.id, key, &new)).collect()
+    let taken_out: Vec<&String> = acted.picks.iter().filter(|key| !keys.contains(key)).collect();
+    let added_to = acted.picks.first().filter(|_| taken_out.is_empty());
+    let taken_out = taken_out.into_iter().map(|key| (TAKEN_OUT, key));
+    let flags = taken_out.chain(added_to.map(|key| (ADDED_TO, key)));
+    flags.map(|(begins, key)| flagged(begins, job, key, &new)).collect()
 }
 
 fn in_words(job: &ExtractPost, pick: &PickBody) -> String {
     render_pick(pick, &|pick| part(pick, &job.post))
 }
 
-fn flagged(account: &AccountId, version: &PostId, pick_key: &str, new: &[String]) -> ActionRecord {
-    let now = if new.is_empty() {
-        "it does not have this pick any more".to_owned()
-    } else {
-        format!("it says {}", new.join("; "))
+fn flagged(begins: &str, job: &ExtractPost, pick_key: &str, new: &[String]) -> ActionRecord {
+    let (account, version) = (&job.account, &job.post.id);
+    let now = match (new.join("; "), begins) {
+        (new, _) if new.is_empty() => "it does not have this pick any more".to_owned(),
+        (new, ADDED_TO) => format!("it says {new} as well"),
+        (new, _) => format!("it says {new}"),
     };
     let error = format!(
         "the post was edited after it was read, and now {now}; nothing is published of the edit: correct by hand what is out"
     );
     ActionRecord {
-        key: format!("edit:{account}:{version}:{}", short_hash(pick_key)),
+        key: format!("{begins}{account}:{version}:{}", short_hash(pick_key)),
         kind: ActionKind::Post,
         account: account.clone(),
         pick_key: Some(pick_key.to_owned()),

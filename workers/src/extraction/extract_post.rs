@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     actions::Plan,
-    edits::{Edit, Standing, flag, standing},
+    edits::{Edit, WhichVersion, flag, standing},
     pictures::{pictures, shown},
     prefilter::{Decision, decide},
     reading::{Reading, Unread, by_rules, read_picks},
@@ -83,7 +83,7 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
         ..Extracted::default()
     };
     match standing(&services, &job, &found).await? {
-        Standing::Acted => {
+        WhichVersion::Acted => {
             for (pick, plan) in found.into_iter().filter_map(|pick| Some((pick, plan.as_ref()?))) {
                 match sight(&services, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
                     Sight::New { record, .. } if unconfirmed => {
@@ -101,7 +101,7 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
                 }
             }
         }
-        Standing::Other(edit, acted) => {
+        WhichVersion::Other(edit, acted) => {
             if edit == Edit::OtherPicks {
                 flag(&services, &job, &found, &acted).await?;
             }

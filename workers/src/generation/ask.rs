@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// What a model made of a question.
-pub(super) enum Asked {
+pub(super) enum ModelAnswer {
     /// It answered.
     Said(Answered),
     /// It answered at such length that the end is missing.
@@ -17,15 +17,15 @@ pub(super) enum Asked {
 }
 
 /// Asks the models that write replies: those of other providers than these, where there are any.
-pub(super) async fn ask(services: &Services, request: &ChatRequest, except: &[String]) -> Result<Asked, Fail> {
+pub(super) async fn ask(services: &Services, request: &ChatRequest, except: &[String]) -> Result<ModelAnswer, Fail> {
     let answered = match services.ask(Purpose::Reply, request, except).await {
         Err(Unanswered::NobodyElse) => services.ask(Purpose::Reply, request, &[]).await,
         answered => answered,
     };
     match answered {
-        Ok(answered) => Ok(Asked::Said(answered)),
-        Err(Unanswered::Declined(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(Asked::CutOff),
-        Err(Unanswered::Declined(_)) => Ok(Asked::Declined),
+        Ok(answered) => Ok(ModelAnswer::Said(answered)),
+        Err(Unanswered::Declined(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(ModelAnswer::CutOff),
+        Err(Unanswered::Declined(_)) => Ok(ModelAnswer::Declined),
         Err(unanswered) => Err(unanswered.into()),
     }
 }

@@ -7,7 +7,7 @@ use perch_safety::{Code, Reason, Verdict};
 use perch_store::{Decision, MentionRecord, StoreError, Written};
 
 use super::{
-    ask::{Asked, ask},
+    ask::{ModelAnswer, ask},
     course::{is_repeated, is_worth_another, recites, with},
     prompt::{self, Earlier, RULES, Voice},
     reading::{Reply, reply_in},
@@ -47,7 +47,7 @@ pub(super) async fn compose(
     let mut unclear = Vec::new();
     loop {
         let verdict = match ask(services, &request, &unclear).await? {
-            Asked::Said(Answered { provider, completion }) => {
+            ModelAnswer::Said(Answered { provider, completion }) => {
                 written.model = Some(completion.model);
                 written.prompt_tokens += completion.usage.prompt_tokens;
                 written.completion_tokens += completion.usage.completion_tokens;
@@ -60,11 +60,11 @@ pub(super) async fn compose(
                 verdict
             }
             // What was written before is not what is too long.
-            Asked::CutOff => {
+            ModelAnswer::CutOff => {
                 written.text = None;
                 Verdict::Refuse(vec![Reason::whole(Code::TooLong)])
             }
-            Asked::Declined => {
+            ModelAnswer::Declined => {
                 let verdict = Verdict::Review(vec![Reason::whole(Code::Declined)]);
                 return Ok(Composed { written: Written { text: None, ..written }, verdict });
             }

@@ -22,15 +22,56 @@ pub(super) fn reply_in(answer: &str) -> Reply {
     if let Some(object) = object_with(answer, FIELD) {
         return match object[FIELD].as_str() {
             Some(reply) => {
-                let text = unquoted(unlabelled(reply.trim())).to_owned();
-                Reply { is_clear: !is_marked(&text), text }
+                let text = bare(reply).to_owned();
+                Reply { is_clear: is_clear(&text), text }
             }
             None => Reply { text: answer.trim().to_owned(), is_clear: false },
         };
     }
-    let text = unquoted(unlabelled(without_preamble(unfenced(answer)))).trim();
+    let text = bare(unfenced(answer));
     // Nobody is asked for a second line, so it is what the model says about its first one.
-    Reply { text: text.to_owned(), is_clear: !is_marked(text) && !text.contains('\n') }
+    Reply { text: text.to_owned(), is_clear: is_clear(text) && !text.contains('\n') }
+}
+
+/// The text without what announces, names and quotes it, in whatever order models put these around it, in the field too.
+fn bare(text: &str) -> &str {
+    let mut text = text.trim();
+    loop {
+        let less = unquoted(unlabelled(without_preamble(text)));
+        if less == text {
+            return text;
+        }
+        text = less;
+    }
+}
+
+/// Whether a text is a reply and nothing else.
+fn is_clear(text: &str) -> bool {
+    let only_announces = text.ends_with(':') && is_preamble(text);
+    !(is_marked(text) || is_about_itself(text) || only_announces)
+}
+
+/// What is said to whoever asked for the reply, and not to whoever reads it.
+const ABOUT_ITSELF: [&str; 14] = [
+    "let me know if you want it",
+    "let me know if you want me to",
+    "let me know if you'd like",
+    "let me know if you would like",
+    "want it shorter",
+    "make it shorter",
+    "want me to rephrase",
+    "would you like me to",
+    "want another version",
+    "characters)",
+    "chars)",
+    "here is the reply",
+    "here's the reply",
+    "here’s the reply",
+];
+
+fn is_about_itself(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ABOUT_ITSELF.iter().any(|words| text.contains(words))
 }
 
 /// Whether a text has marks in it that belong to no reply: of code, of tags, of Markdown, of a chat template.
@@ -77,10 +118,11 @@ fn without_preamble(text: &str) -> &str {
 
 fn is_preamble(line: &str) -> bool {
     let line = line.trim().trim_end_matches([':', '!', '.', ',']).trim().to_lowercase();
-    let after = INTERJECTIONS.iter().find_map(|word| line.strip_prefix(word)).unwrap_or(&line);
-    let after = after.trim_start_matches([',', '!', '.', ' ']);
+    // Some begin like one another: "sure thing" is not "sure".
+    let after = INTERJECTIONS.iter().filter_map(|word| line.strip_prefix(word)).chain([line.as_str()]);
+    let mut after = after.map(|after| after.trim_start_matches([',', '!', '.', ' ']));
     let announces = |line: &str| ANNOUNCEMENTS.iter().any(|begin| line.starts_with(begin));
-    INTERJECTIONS.contains(&line.as_str()) || (line.len() <= LONGEST_ANNOUNCEMENT && announces(after))
+    INTERJECTIONS.contains(&line.as_str()) || (line.len() <= LONGEST_ANNOUNCEMENT && after.any(announces))
 }
 
 /// What models call a reply.
@@ -143,6 +185,9 @@ mod tests {
             ("{\"reply\": \"\\\"No bet for me.\\\"\"}", "No bet for me."),
             ("```json\n{\"reply\": \"Reply: No bet for me.\", \"confident\": true}\n```", "No bet for me."),
             ("{\"reply\": \"One line.\\nAnd another.\"}", "One line.\nAnd another."),
+            ("{\"reply\": \"Here is the reply: No bet for me.\"}", "No bet for me."),
+            ("{\"reply\": \"Sure! Here's my reply:\\n\\n\\\"No bet for me.\\\"\"}", "No bet for me."),
+            ("Okay, here's a short one: No bet for me.", "No bet for me."),
         ] {
             assert_eq!(clear(answer), text, "{answer}");
         }
@@ -172,6 +217,10 @@ mod tests {
             "{\"reply\": [\"I would wait.\"]}",
             "{\"reply\": \"<analysis>dry</analysis> I would wait.\"}",
             "{\"text\": \"I would wait.\"}",
+            "{\"reply\": \"Here is the reply:\"}",
+            "{\"reply\": \"I would wait.\\n\\nLet me know if you want it shorter!\"}",
+            "I would wait. Would you like me to make it shorter?",
+            "{\"reply\": \"I would wait. (13 characters)\"}",
             "[INST] I would wait. [/INST]",
         ] {
             assert!(!reply_in(answer).is_clear, "{answer}");
@@ -187,6 +236,24 @@ mod tests {
             let read = reply_in(&answer);
             prop_assert!(read.is_clear);
             prop_assert_eq!(read.text, reply.trim());
+        }
+
+        #[test]
+        fn an_announcement_is_no_part_of_the_reply_wherever_it_stands(
+            interjection in prop::option::of(prop::sample::select(INTERJECTIONS.to_vec())),
+            announcement in prop::sample::select(ANNOUNCEMENTS.to_vec()),
+            what in prop::sample::select(vec!["", " the reply", " my reply", " a short one", " what I would say to them"]),
+            label in prop::sample::select(vec!["", "Reply: ", "Final answer: "]),
+            between in prop::sample::select(vec![" ", "\n", "\n\n"]),
+            quotes in any::<bool>(),
+            as_json in any::<bool>(),
+            reply in "[B-D][a-z]{1,9}( [a-z]{1,9}){0,5}\\.",
+        ) {
+            let interjection = interjection.map_or(String::new(), |word| format!("{word}! "));
+            let said = if quotes { format!("\"{reply}\"") } else { reply.clone() };
+            let text = format!("{interjection}{announcement}{what}:{between}{label}{said}");
+            let answer = if as_json { json!({ "reply": text }).to_string() } else { text };
+            prop_assert_eq!(reply_in(&answer), Reply { text: reply, is_clear: true }, "{}", answer);
         }
 
         #[test]

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{
     Started,
-    read_mentions::{AFTER_ERROR, Batch, Place, not_read, page_refused, read_new},
+    read_mentions::{AFTER_ERROR, Batch, ReadTo, not_read, page_refused, read_new},
     sift_mentions::{Known, Left, Read, is_among, left_out},
 };
 use crate::{
@@ -99,7 +99,7 @@ pub async fn poll_mentions(
     let now = cx.now();
     services.mentions.polled(&account, batch.mentions.len() as u64, now, now + interval).await?;
     let next = match batch.place {
-        Place::Lost => page_refused(&services, &account, now, now + interval.max(AFTER_ERROR)).await?,
+        ReadTo::Lost => page_refused(&services, &account, now, now + interval.max(AFTER_ERROR)).await?,
         _ => now + interval,
     };
     if !job.now {
@@ -181,14 +181,14 @@ async fn deal_with(
     let handles = blocked.filter_map(|(read, _)| Some((read.author.as_deref()?, read.mention.author_id.as_str())));
     known.learn_blocked(account, &handles.collect::<Vec<_>>()).await?;
     match &batch.place {
-        Place::Amid { newest, page } => services.mentions.set_backlog(account, Some((newest, page))).await?,
-        Place::UpTo(Some(newest)) => {
+        ReadTo::Amid { newest, page } => services.mentions.set_backlog(account, Some((newest, page))).await?,
+        ReadTo::UpTo(Some(newest)) => {
             known.move_cursor(account, newest).await?;
             services.mentions.set_since_id(account, newest).await?;
             services.mentions.set_backlog(account, None).await?;
         }
-        Place::UpTo(None) => {}
-        Place::Lost => services.mentions.set_backlog(account, None).await?,
+        ReadTo::UpTo(None) => {}
+        ReadTo::Lost => services.mentions.set_backlog(account, None).await?,
     }
     Ok(report(account, batch, &decided))
 }
@@ -278,5 +278,5 @@ fn report(account: &AccountId, batch: &Batch, decided: &[(&Read, Option<Left>)])
             .increment(n as u64);
     }
     let read = batch.mentions.len() + batch.unreadable;
-    MentionsPolled::Read { read, taken, left_out, more: !matches!(batch.place, Place::UpTo(_)) }
+    MentionsPolled::Read { read, taken, left_out, more: !matches!(batch.place, ReadTo::UpTo(_)) }
 }

@@ -21,11 +21,11 @@ pub(super) struct Batch {
     /// Posts without an author or a time, and those that cannot be read at all.
     pub unreadable: usize,
     pub own_id: String,
-    pub place: Place,
+    pub place: ReadTo,
 }
 
 /// How far mentions were read.
-pub(super) enum Place {
+pub(super) enum ReadTo {
     /// All there are, up to this one.
     UpTo(Option<PostId>),
     /// Down from the newest; those that are older are on this page and after it.
@@ -71,9 +71,9 @@ pub(super) async fn read_new(services: &Services, account: &AccountId) -> Result
         }
     }
     let place = match (token, newest) {
-        _ if is_lost => Place::Lost,
-        (Some(page), Some(newest)) => Place::Amid { newest, page },
-        (_, newest) => Place::UpTo(newest),
+        _ if is_lost => ReadTo::Lost,
+        (Some(page), Some(newest)) => ReadTo::Amid { newest, page },
+        (_, newest) => ReadTo::UpTo(newest),
     };
     Ok(Batch { mentions: in_order(mentions), unreadable, own_id, place })
 }

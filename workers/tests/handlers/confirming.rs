@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_jobs::{ExtractPost, RetryPolicy};
+use perch_jobs::{ExtractPost, PollAccount, RetryPolicy};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{ActionState, JobState, PickFilter, TrackedPick};
@@ -115,6 +115,42 @@ async fn a_bet_that_was_acted_on_meanwhile_is_confirmed_without_a_second_post() 
     world.sync().await;
     let confirmed = confirm(&world.client, &world.store, waiting, "ann").await.expect("it is as it was seen");
     assert_eq!((confirmed.actions.len(), world.x.made().len()), (0, 1));
+}
+
+/// A post that the rules read, and the one pick of it once an edit of the post is flagged there.
+async fn edited(world: &World, text: &str) -> TrackedPick {
+    let poll = PollAccount { username: SALLY.into() };
+    let id = world.x.publish(SALLY, LAKERS);
+    world.done(&poll).await;
+    eventually("the pick waits", || async { picks(world, true).await.pop() }).await;
+    world.x.edit(&id, text).expect("it is there");
+    world.done(&poll).await;
+    eventually("the edit is flagged", || async {
+        let pick = picks(world, true).await.pop()?;
+        let actions = world.store.picks().actions_of(&pick.key).await.expect("Postgres answers");
+        actions.iter().any(|action| action.state == ActionState::Failed).then_some(pick)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pick_that_an_edit_took_out_of_its_post_is_not_confirmed_and_says_why() {
+    let world = World::with(&NO_MODEL).await;
+    let pick = edited(&world, "Lakers -2.5 (-110) 2u").await;
+    let refused = confirm(&world.client, &world.store, pick, "ann").await.expect_err("the author has another bet");
+    let why = refused.to_string();
+    assert!(matches!(refused, ConfirmError::Edited { .. }) && why.contains("edited") && why.contains("-2.5"), "{why}");
+    assert_eq!(picks(&world, true).await.len(), 1, "nobody has confirmed it");
+    none_is_published(&world).await;
+}
+
+#[tokio::test]
+async fn a_pick_to_which_an_edit_adds_another_is_published_once_a_person_confirms_it() {
+    let world = World::with(&NO_MODEL).await;
+    let pick = edited(&world, "Lakers -3.5 (-110) 2u\nCeltics ML -145 1u").await;
+    let confirmed = confirm(&world.client, &world.store, pick, "ann").await.expect("its post still has it");
+    assert_eq!(confirmed.actions.len(), 2, "a comment and a retweet: {confirmed:?}");
+    published(&world, 1).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::Disposition;
 use perch_jobs::{JobId, JobTypes, PublishPost};
 use perch_queue::{
-    Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, Kept, Ledger, LedgerError, LedgerJob, OnConflict,
+    Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, HowKept, Ledger, LedgerError, LedgerJob, OnConflict,
     Queues,
 };
 use perch_store::{Content, JobState, Store, Waiting};
@@ -65,7 +65,7 @@ async fn done(deed: &Mutex<Option<Deed>>) {
 }
 
 impl Ledger for Between {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<Kept>, LedgerError>> {
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>> {
         async move {
             let kept = self.store.keep(jobs).await?;
             done(&self.after_keep).await;

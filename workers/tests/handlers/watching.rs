@@ -2,7 +2,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use perch_base::Environment;
 use perch_jobs::{JobId, PollAccount, PollAccounts, PollDueAccounts, PostId};
 use perch_queue::EnqueueOptions;
-use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost, Standing};
+use perch_sandbox::{AccountStanding, Endpoint, Fault, FaultKind, NewPost};
 use perch_store::{AccountChange, AccountRecord, JobState, Marks, PollNote, PollOutcome, PollProgress, PollTally};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
@@ -62,11 +62,11 @@ async fn a_protected_account_and_a_suspended_one_are_told_apart_and_read_again_o
     let world = World::start().await;
     world.x.publish(SALLY, LAKERS);
     for (standing, outcome) in
-        [(Standing::Protected, PollOutcome::Protected), (Standing::Suspended, PollOutcome::Suspended)]
+        [(AccountStanding::Protected, PollOutcome::Protected), (AccountStanding::Suspended, PollOutcome::Suspended)]
     {
         // Known already, and looked up anew.
         for round in ["known", "looked up"] {
-            world.x.set_standing(SALLY, Standing::Open);
+            world.x.set_standing(SALLY, AccountStanding::Open);
             polled(&world, SALLY).await;
             if round == "looked up" {
                 let mut conn = world.redis().raw().await;
@@ -79,7 +79,7 @@ async fn a_protected_account_and_a_suspended_one_are_told_apart_and_read_again_o
             assert!(account.failures == 1 && account.last_outcome == Some(outcome), "{round}: {account:?}");
         }
     }
-    world.x.set_standing(SALLY, Standing::Open);
+    world.x.set_standing(SALLY, AccountStanding::Open);
     world.x.publish(SALLY, CELTICS);
     assert_eq!(polled(&world, SALLY).await["taken"], 1);
 }

@@ -1,7 +1,7 @@
 use perch_jobs::JobId;
 use serde_json::json;
 
-use super::{filter::Filter, pages::Pages};
+use super::{filter::Letters, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now, operator},
     commands::audit,
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Filter,
+    pub filter: Letters,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -23,7 +23,7 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, all) = app.queues()?;
-    let queues = chosen(&all, &args.filter.queue)?;
+    let queues = chosen(&all, &args.filter.of.queue)?;
     let began = now(all.redis()).await?;
     let mut total = 0u64;
     for queue in &queues {
@@ -32,7 +32,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             total += page.len() as u64;
         }
     }
-    known_kind(&all, args.filter.kind.as_ref(), total)?;
+    known_kind(&all, args.filter.of.kind.as_ref(), total)?;
     if args.dry_run || total == 0 {
         return app.out.answer(
             &json!({ "dry_run": args.dry_run, "matched": total, "discarded": 0 }),

@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::{filter::Filter, list::as_json, pages::Pages};
+use super::{filter::Letters, list::as_json, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now},
     error::OpsError,
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Filter,
+    pub filter: Letters,
     /// Write to this file instead of standard output; it must not be there yet
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -22,7 +22,7 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (_, all) = app.queues()?;
-    let queues = chosen(&all, &args.filter.queue)?;
+    let queues = chosen(&all, &args.filter.of.queue)?;
     let failed = |source: io::Error| match &args.output {
         Some(path) => OpsError::File { path: path.clone(), source },
         None => OpsError::Output(source),
@@ -43,7 +43,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         }
     }
     to.flush().map_err(failed)?;
-    known_kind(&all, args.filter.kind.as_ref(), written)?;
+    known_kind(&all, args.filter.of.kind.as_ref(), written)?;
     if let Some(path) = &args.output {
         app.out.note(format_args!("{} written to {}", count(written, "dead letter"), path.display()));
     }

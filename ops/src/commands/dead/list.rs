@@ -1,7 +1,7 @@
 use perch_queue::{DeadLetter, Queue};
 use serde_json::{Value, json};
 
-use super::{filter::Filter, pages::Pages};
+use super::{filter::Letters, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now},
     error::OpsError,
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Filter,
+    pub filter: Letters,
     /// At most so many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
@@ -25,7 +25,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let limit = args.limit as usize;
     let now = now(queues.redis()).await?;
     let mut letters: Vec<(Queue, DeadLetter)> = Vec::new();
-    for queue in chosen(&queues, &args.filter.queue)? {
+    for queue in chosen(&queues, &args.filter.of.queue)? {
         let mut pages = Pages::new(&queue, &args.filter, now);
         let mut found = 0;
         while let Some(page) = pages.next().await? {
@@ -36,7 +36,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             }
         }
     }
-    known_kind(&queues, args.filter.kind.as_ref(), letters.len() as u64)?;
+    known_kind(&queues, args.filter.of.kind.as_ref(), letters.len() as u64)?;
     letters.sort_by_key(|(_, letter)| std::cmp::Reverse(letter.died_at));
     let is_more = letters.len() > limit;
     letters.truncate(limit);

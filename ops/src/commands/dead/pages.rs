@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use perch_queue::{DeadLetter, DeadPage, DeadPlace, Queue, QueueError};
 
-use super::filter::Filter;
+use super::filter::Letters;
 
 const PAGE: usize = 500;
 
@@ -11,7 +11,7 @@ const PAGE: usize = 500;
 /// replay cannot chase jobs that die again; letters that are taken away move no other out of its sight.
 pub struct Pages<'a> {
     queue: &'a Queue,
-    filter: &'a Filter,
+    filter: &'a Letters,
     began: DateTime<Utc>,
     after: Option<DeadPlace>,
     is_done: bool,
@@ -19,7 +19,7 @@ pub struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     /// Those wanted of the letters that died until `began`.
-    pub fn new(queue: &'a Queue, filter: &'a Filter, began: DateTime<Utc>) -> Self {
+    pub fn new(queue: &'a Queue, filter: &'a Letters, began: DateTime<Utc>) -> Self {
         Self { queue, filter, began, after: None, is_done: false }
     }
 

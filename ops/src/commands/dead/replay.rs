@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     edit_process::EditProcess,
     editor,
-    filter::Filter,
+    filter::Letters,
     list::kind_of,
     pages::Pages,
     plan::{Change, Rules, from_text, to_text},
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Filter,
+    pub filter: Letters,
     /// Only show what would be brought back
     #[arg(long)]
     pub dry_run: bool,
@@ -78,7 +78,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         (None, false) => Change::None,
     };
     let first_look = look(&scope, &change).await?;
-    known_kind(&queues, args.filter.kind.as_ref(), first_look.total)?;
+    known_kind(&queues, args.filter.of.kind.as_ref(), first_look.total)?;
     if !first_look.unfit.is_empty() {
         return refuse(app, &first_look);
     }
@@ -98,7 +98,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 async fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> Result<Scope<'a>, OpsError> {
     Ok(Scope {
         args,
-        queues: chosen(queues, &args.filter.queue)?,
+        queues: chosen(queues, &args.filter.of.queue)?,
         rules: Rules { types: queues.types(), max_payload_bytes: settings.engine.max_payload_bytes },
         began: now(queues.redis()).await?,
     })

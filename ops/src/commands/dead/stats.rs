@@ -5,7 +5,7 @@ use perch_jobs::{JobId, QueueName};
 use perch_queue::DeadLetter;
 use serde::Serialize;
 
-use super::{filter::Filter, list::kind_of, pages::Pages};
+use super::{filter::Letters, list::kind_of, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now},
     error::OpsError,
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Filter,
+    pub filter: Letters,
     /// At most so many causes; 20 as a table, all of them as JSON when it is left out
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -43,14 +43,14 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (_, queues) = app.queues()?;
     let now = now(queues.redis()).await?;
     let mut grouped = Grouped::default();
-    for queue in chosen(&queues, &args.filter.queue)? {
+    for queue in chosen(&queues, &args.filter.of.queue)? {
         let mut pages = Pages::new(&queue, &args.filter, now);
         while let Some(page) = pages.next().await? {
             grouped.add_all(page.iter().map(|letter| (queue.name(), letter)));
         }
     }
     let causes = grouped.sorted();
-    known_kind(&queues, args.filter.kind.as_ref(), causes.len() as u64)?;
+    known_kind(&queues, args.filter.of.kind.as_ref(), causes.len() as u64)?;
     let limit = args.limit.unwrap_or(if app.out.is_json() { usize::MAX } else { SHOWN });
     let shown = &causes[..causes.len().min(limit)];
     if app.out.is_json() {

@@ -6,10 +6,10 @@ use perch_jobs::JobId;
 use perch_queue::{JobState, Queue, QueueError, Queues};
 use serde_json::{Value, json};
 
-use super::filter::{Filter, by_queue, total};
+use super::fitting::{by_queue, fitting, total};
 use crate::{
     app::App,
-    commands::audit,
+    commands::{audit, filter::Filter},
     error::OpsError,
     format::text::count,
     process::{Stop, on_signals},
@@ -41,10 +41,44 @@ pub struct Deed<'a> {
     pub of: &'a str,
     /// What happens to so many of them, in a sentence: `cancels 2 waiting jobs`.
     pub does: fn(&str) -> String,
-    /// What has happened to them: `cancelled`.
+    /// What has happened to those that it changed: `cancelled`.
     pub done: &'a str,
+    /// What has happened to those that were only asked: `which run, asked to stop`.
+    pub asked: &'a str,
     /// More for the audit log.
     pub details: Value,
+}
+
+/// What a deed came to for one job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// The job is as it was asked to be.
+    Done,
+    /// Its worker is asked to see to it.
+    Asked,
+    /// It is as it was: it had changed in the meantime.
+    Nothing,
+}
+
+/// Jobs by what a deed came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    done: u64,
+    asked: u64,
+}
+
+impl Tally {
+    fn add(&mut self, came: Came) {
+        match came {
+            Came::Done => self.done += 1,
+            Came::Asked => self.asked += 1,
+            Came::Nothing => {}
+        }
+    }
+
+    fn all(self) -> u64 {
+        self.done + self.asked
+    }
 }
 
 /// Calls done at once.
@@ -58,33 +92,35 @@ impl Bulk {
         self.all || !self.filter.is_empty()
     }
 
-    /// Carries out a deed, which is true for a job that it changed.
+    /// Carries out a deed, and says of how many jobs it is done and how many were only asked.
     pub async fn carry_out(
         &self,
         app: &App,
         settings: &Settings,
         queues: &Queues,
         deed: Deed<'_>,
-        act: impl AsyncFn(Queue, JobId) -> Result<bool, QueueError>,
+        act: impl AsyncFn(Queue, JobId) -> Result<Came, QueueError>,
     ) -> Result<(), OpsError> {
         let looking = app.out.spinner("jobs looked at");
-        let fitting = self.filter.fitting(queues, deed.states, &looking).await;
+        let fitting = fitting(&self.filter, queues, deed.states, &looking).await;
         looking.finish_and_clear();
         let fitting = fitting?;
         let (matched, by_queue) = (total(&fitting), by_queue(&fitting));
-        let answer = |dry_run: bool, done: u64| json!({ "dry_run": dry_run, "matched": matched, "queues": by_queue, "changed": done });
+        let answer = |dry_run: bool, tally: Tally| json!({ "dry_run": dry_run, "matched": matched, "queues": by_queue, "changed": tally.done, "asked": tally.asked });
         let jobs = count(matched, deed.of);
         if self.dry_run || matched == 0 {
             let fit = if matched == 1 { "fits" } else { "fit" };
-            return app.out.answer(&answer(self.dry_run, 0), format_args!("{jobs} {fit}; nothing was changed"));
+            return app
+                .out
+                .answer(&answer(self.dry_run, Tally::default()), format_args!("{jobs} {fit}; nothing was changed"));
         }
         app.out.confirm(&format!("This {} in {}", (deed.does)(&jobs), settings.env), self.yes)?;
         let stop = Stop::default();
         on_signals(&stop)?;
         let bar = app.out.bar(matched, "jobs");
-        let (mut done, mut outcome) = (0, Ok(()));
+        let (mut tally, mut outcome) = (Tally::default(), Ok(()));
         for (queue, ids) in &fitting {
-            let mut of_queue = 0;
+            let mut of_queue = Tally::default();
             for step in ids.chunks(STEP) {
                 if outcome.is_ok() && stop.is_asked() {
                     outcome = Err(OpsError::Refused("broken off; the rest stays as it is".into()));
@@ -93,27 +129,33 @@ impl Bulk {
                     break;
                 }
                 let acted = stream::iter(step).map(|id| act(queue.clone(), *id)).buffer_unordered(AT_ONCE);
-                let answers: Vec<Result<bool, QueueError>> = acted.inspect(|_| bar.inc(1)).collect().await;
+                let answers: Vec<Result<Came, QueueError>> = acted.inspect(|_| bar.inc(1)).collect().await;
                 for answer in answers {
                     match answer {
-                        Ok(changed) => of_queue += u64::from(changed),
+                        Ok(came) => of_queue.add(came),
                         Err(error) => outcome = Err(error.into()),
                     }
                 }
             }
-            if of_queue > 0 {
-                let details = json!({ "filter": self.filter.as_json(), "jobs": of_queue, "more": deed.details });
+            if of_queue.all() > 0 {
+                let filter = self.filter.as_json();
+                let details =
+                    json!({ "filter": filter, "jobs": of_queue.done, "asked": of_queue.asked, "more": deed.details });
                 audit::note(app, settings, deed.action, queue.name().as_str(), &details).await;
             }
-            done += of_queue;
+            tally = Tally { done: tally.done + of_queue.done, asked: tally.asked + of_queue.asked };
         }
         bar.finish_and_clear();
-        let left = match matched - done {
+        let asked = match tally.asked {
             0 => String::new(),
-            n => format!("; {n} had changed in the meantime"),
+            n => format!("; {} {}", count(n, "job"), deed.asked),
         };
-        let left = if outcome.is_ok() { left } else { String::new() };
-        app.out.answer(&answer(false, done), format_args!("{} {}{left}", count(done, "job"), deed.done))?;
+        let left = match matched - tally.all() {
+            n if n > 0 && outcome.is_ok() => format!("; {n} had changed in the meantime"),
+            _ => String::new(),
+        };
+        let done = format!("{} {}{asked}{left}", count(tally.done, "job"), deed.done);
+        app.out.answer(&answer(false, tally), format_args!("{done}"))?;
         outcome
     }
 }

@@ -5,7 +5,7 @@ use perch_queue::{Cancellation, JobState, Queue, Queues};
 use serde_json::json;
 
 use super::{
-    bulk::{Bulk, Deed},
+    bulk::{Bulk, Came, Deed},
     find, ids_or_filter, not_there,
 };
 use crate::{
@@ -97,11 +97,15 @@ async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args, by: 
         of: &format!("{} job", words.join(" or ")),
         does: |jobs| format!("cancels {jobs}"),
         done: "cancelled",
+        asked: "running, told to stop",
         details: json!({ "reason": args.reason }),
     };
     let cancel = async |queue: Queue, id: JobId| {
-        let outcome = queue.cancel(id, by, &args.reason).await?;
-        Ok(matches!(outcome, Cancellation::Cancelled | Cancellation::Cancelling))
+        Ok(match queue.cancel(id, by, &args.reason).await? {
+            Cancellation::Cancelled => Came::Done,
+            Cancellation::Cancelling => Came::Asked,
+            Cancellation::Dead | Cancellation::Unknown => Came::Nothing,
+        })
     };
     args.bulk.carry_out(app, settings, queues, deed, cancel).await
 }

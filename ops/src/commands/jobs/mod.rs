@@ -2,7 +2,7 @@
 
 mod bulk;
 mod cancel;
-mod filter;
+mod fitting;
 mod list;
 mod run_now;
 mod show;

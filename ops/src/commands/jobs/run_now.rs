@@ -4,7 +4,7 @@ use perch_queue::{JobState, Queue, Queues};
 use serde_json::json;
 
 use super::{
-    bulk::{Bulk, Deed},
+    bulk::{Bulk, Came, Deed},
     find, ids_or_filter, not_there,
 };
 use crate::{app::App, commands::audit, error::OpsError, parse::job_id};
@@ -62,7 +62,9 @@ async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args) -> R
         of: "delayed job",
         does: |jobs| format!("makes {jobs} ready"),
         done: "made ready",
+        asked: "asked to be",
         details: json!({}),
     };
-    args.bulk.carry_out(app, settings, queues, deed, async |queue: Queue, id: JobId| queue.run_now(id).await).await
+    let run_now = async |queue: Queue, id: JobId| Ok(if queue.run_now(id).await? { Came::Done } else { Came::Nothing });
+    args.bulk.carry_out(app, settings, queues, deed, run_now).await
 }

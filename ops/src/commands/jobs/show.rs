@@ -3,7 +3,7 @@ use perch_base::Settings;
 use perch_jobs::JobId;
 use perch_queue::{JobView, Queues};
 use perch_store::{AttemptRecord, EventRecord, JobNews, JobRecord, Store, StoreError, StoredEffect};
-use perch_workers::look_up::{LookUp, Standing};
+use perch_workers::look_up::{JobStanding, LookUp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -120,7 +120,7 @@ async fn recorded(settings: &Settings, queues: &Queues, id: JobId, has_redis: bo
         let records = recorded.children.into_iter().map(|child| child.record).collect();
         let standing = look_up.standing(records).await.map_err(|error| OpsError::Refused(chain(&error)))?;
         recorded.children =
-            standing.into_iter().map(|Standing { record, is_known }| Child { record, is_known }).collect();
+            standing.into_iter().map(|JobStanding { record, is_known }| Child { record, is_known }).collect();
     }
     Ok(Recorded { news, is_whole, ..recorded })
 }
@@ -142,7 +142,7 @@ async fn history(store: &Store, id: JobId) -> Result<Recorded, OpsError> {
 fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: Option<String>) -> Known {
     let Recorded { news, is_whole, job, unreadable, attempts: history, events: of_history, children, effects } =
         recorded;
-    let standing = Standing::of_gone(job, news.as_ref(), is_whole);
+    let standing = JobStanding::of_gone(job, news.as_ref(), is_whole);
     let is_known = standing.as_ref().is_some_and(|standing| standing.is_known);
     let job = standing.map(|standing| standing.record);
     let envelope = match (&view, &job) {

@@ -44,10 +44,10 @@ impl Merged {
                 queued.is_dry = queued.waiting.is_empty();
             }
         }
-        let of_queue = |queued: &Queued| queued.waiting.front().map(|told| (told.at, told.place));
+        let of_queue = |queued: &Queued| queued.waiting.front().map(|told| (told.what.at, told.what.place));
         let first =
             (0..self.0.len()).filter(|&at| of_queue(&self.0[at]).is_some()).min_by_key(|&at| of_queue(&self.0[at]));
         let Some(queued) = first.map(|at| &mut self.0[at]) else { return Ok(None) };
-        Ok(queued.waiting.pop_front_if(|told| told.at < until))
+        Ok(queued.waiting.pop_front_if(|told| told.what.at < until))
     }
 }

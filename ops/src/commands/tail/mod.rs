@@ -119,8 +119,8 @@ async fn show_all(app: &App, args: &Args, redis: &Redis, merged: &mut Merged, le
 }
 
 fn is_wanted(args: &Args, told: &Told) -> bool {
-    args.job.is_none_or(|id| id == told.job)
-        && args.kind.as_ref().is_none_or(|kind| told.kind.as_deref() == Some(kind.as_str()))
+    args.job.is_none_or(|id| id == told.what.job)
+        && args.kind.as_ref().is_none_or(|kind| told.what.kind.as_deref() == Some(kind.as_str()))
 }
 
 /// The history, where there is a Postgres.

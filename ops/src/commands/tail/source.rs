@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use perch_queue::{EntryId, JobEvent, Queue};
-use perch_store::{Store, Syncer};
+use perch_store::{Happened, Store, Syncer};
 
 use super::told::Told;
 use crate::{
@@ -97,7 +97,7 @@ impl Source {
             (self.entry, self.place) = (synced.entry, (synced.version, u32::MAX));
         }
         self.has_begun = true;
-        let mut told: Vec<Told> = events.into_iter().map(|event| Told::of_history(name, event)).collect();
+        let mut told: Vec<Told> = events.into_iter().map(|event| Told::of(name, event)).collect();
         // A job whose envelope came later than its events has no kind there yet.
         self.find_kinds(&mut told).await;
         Ok(Some(told))
@@ -122,7 +122,7 @@ impl Source {
         let mut told = Vec::new();
         for event in entries.iter().flat_map(|(_, events)| events) {
             let kind = self.kinds.of(event).map(|kind| kind.to_string());
-            told.push(Told { kind, ..Told::of_stream(self.queue.name(), event) });
+            told.push(Told::of(self.queue.name(), Happened { kind, ..Happened::of_stream(event) }));
         }
         self.find_kinds(&mut told).await;
         Ok(told)
@@ -131,7 +131,7 @@ impl Source {
     /// Finds the kinds that no event told: in Redis while it has the job, in Postgres, or in events that are on their way there.
     async fn find_kinds(&mut self, told: &mut [Told]) {
         let missing = |told: &[Told]| -> HashSet<JobId> {
-            told.iter().filter(|told| told.kind.is_none()).map(|told| told.job).collect()
+            told.iter().filter(|told| told.what.kind.is_none()).map(|told| told.what.job).collect()
         };
         let unknown: Vec<JobId> = missing(told).into_iter().collect();
         if unknown.is_empty() {
@@ -164,7 +164,7 @@ impl Source {
 }
 
 fn fill(told: &mut [Told], found: &HashMap<JobId, String>) {
-    for told in told.iter_mut().filter(|told| told.kind.is_none()) {
-        told.kind = found.get(&told.job).cloned();
+    for told in told.iter_mut().filter(|told| told.what.kind.is_none()) {
+        told.what.kind = found.get(&told.what.job).cloned();
     }
 }

@@ -1,8 +1,8 @@
 //! One line of the tail.
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, QueueName};
-use perch_queue::{EntryId, EventKind, JobEvent};
+use perch_jobs::QueueName;
+use perch_queue::EventKind;
 use perch_store::Happened;
 use serde::Serialize;
 
@@ -16,79 +16,37 @@ use crate::{
     output::Output,
 };
 
-/// An event, wherever it was read.
+/// Events of which the value is an envelope, whose trace is that of the enqueue.
+const WITH_ENVELOPE: [EventKind; 2] = [EventKind::Enqueued, EventKind::Replayed];
+
+/// An event of a queue, wherever it was read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Told {
-    pub at: DateTime<Utc>,
     pub queue: QueueName,
-    pub event: String,
-    pub job: JobId,
-    pub kind: Option<String>,
-    pub attempt: Option<u32>,
-    pub worker: Option<String>,
-    pub ms: Option<u64>,
-    pub error: Option<String>,
-    pub next: Option<DateTime<Utc>>,
-    pub trace: Option<String>,
-    pub by: Option<String>,
-    /// Its place among the events of its queue.
-    #[serde(skip)]
-    pub place: (EntryId, u32),
+    #[serde(flatten)]
+    pub what: Happened,
 }
 
 impl Told {
-    pub fn of_stream(queue: &QueueName, event: &JobEvent) -> Self {
-        let data = event.data();
-        // The value of these is the envelope, whose trace is that of the enqueue.
-        let is_envelope = matches!(event.kind, EventKind::Enqueued | EventKind::Replayed);
-        Self {
-            at: event.at(),
-            queue: queue.clone(),
-            event: event.kind.as_str().to_owned(),
-            job: event.job,
-            kind: None,
-            attempt: data.attempt,
-            worker: data.worker,
-            ms: data.ms,
-            error: data.error,
-            next: data.next.and_then(DateTime::from_timestamp_millis),
-            trace: data.trace.filter(|_| !is_envelope),
-            by: data.by,
-            place: (event.entry, event.index),
-        }
-    }
-
-    pub fn of_history(queue: &QueueName, happened: Happened) -> Self {
-        let is_envelope = ["enqueued", "replayed"].contains(&happened.event.as_str());
-        Self {
-            at: happened.at,
-            queue: queue.clone(),
-            event: happened.event,
-            job: happened.job,
-            kind: happened.kind,
-            attempt: happened.attempt,
-            worker: happened.worker,
-            ms: happened.ms,
-            error: happened.error,
-            next: happened.next,
-            trace: happened.trace.filter(|_| !is_envelope),
-            by: happened.by,
-            place: happened.place,
-        }
+    pub fn of(queue: &QueueName, what: Happened) -> Self {
+        let has_envelope = WITH_ENVELOPE.iter().any(|kind| kind.as_str() == what.event);
+        let trace = what.trace.filter(|_| !has_envelope);
+        Self { queue: queue.clone(), what: Happened { trace, ..what } }
     }
 
     pub fn show(&self, out: &Output, now: DateTime<Utc>) -> Result<(), OpsError> {
         if out.is_json() {
             return out.json_line(self);
         }
-        let attempt = self.attempt.map(|attempt| format!("#{attempt}"));
-        let rest = [attempt, self.ms.map(took), self.error.as_deref().map(one_line)];
+        let what = &self.what;
+        let attempt = what.attempt.map(|attempt| format!("#{attempt}"));
+        let rest = [attempt, what.ms.map(took), what.error.as_deref().map(one_line)];
         let rest = rest.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        let kind = self.kind.as_deref().unwrap_or("?");
-        let head = format!("{}  {}  {kind:<15}", clock_ms(self.at, now), self.job);
+        let kind = what.kind.as_deref().unwrap_or("?");
+        let head = format!("{}  {}  {kind:<15}", clock_ms(what.at, now), what.job);
         let room = out.width().saturating_sub(width(&head) + 11).max(20);
-        let event = format!("{:<9}", self.event);
-        out.styled(&Line::new(head).then(" ").toned(tone_of(&self.event), event).then(" ").then(cut(&rest, room)))
+        let event = format!("{:<9}", what.event);
+        out.styled(&Line::new(head).then(" ").toned(tone_of(&what.event), event).then(" ").then(cut(&rest, room)))
     }
 }
 

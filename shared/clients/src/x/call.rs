@@ -13,7 +13,7 @@ use url::Url;
 use super::{
     Absence, Odd, Problem, XClient, XError,
     clock::off_by,
-    error::{Asked, refusal},
+    error::{AskedOfX, refusal},
     listed::tidy,
     types::Envelope,
 };
@@ -119,9 +119,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn asked(&self) -> Asked {
+    fn asked(&self) -> AskedOfX {
         let clock = if matches!(self.caller, Caller::Account(_)) { " and the clock of this machine" } else { "" };
-        Asked { call: self.name(), reply: self.reply, check: format!("{}{clock}", self.variables()) }
+        AskedOfX { call: self.name(), reply: self.reply, check: format!("{}{clock}", self.variables()) }
     }
 
     /// The one thing an answer carries.

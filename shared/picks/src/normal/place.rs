@@ -25,7 +25,7 @@ struct Line {
 }
 
 /// Where a pick stands.
-pub(super) struct Place<'a> {
+pub(super) struct PickPlace<'a> {
     text: &'a Text,
     line: usize,
     part: Range<usize>,
@@ -52,25 +52,25 @@ impl Text {
     }
 
     /// Where a pick stands: the words that say most of it; nothing where none do.
-    pub fn place(&self, pick: &Pick) -> Option<Place<'_>> {
+    pub fn place(&self, pick: &Pick) -> Option<PickPlace<'_>> {
         let wanted = Wanted::of(pick);
-        let mut best: Option<(u32, Place)> = None;
+        let mut best: Option<(u32, PickPlace)> = None;
         for (line, of_line) in self.lines.iter().enumerate() {
             for part in pieces(of_line) {
                 let score = wanted.score(of_line, &part);
                 if score > best.as_ref().map_or(1, |(best, _)| *best) {
-                    best = Some((score, Place { text: self, line, part, same: Vec::new() }));
+                    best = Some((score, PickPlace { text: self, line, part, same: Vec::new() }));
                 }
             }
         }
         let (_, place) = best?;
         let names = |line: &Line| wanted.named(line, &(0..line.tokens.len())).next().is_some();
         let same = (0..self.lines.len()).filter(|at| *at != place.line && names(&self.lines[*at])).collect();
-        Some(Place { part: wanted.narrowed(&self.lines[place.line], place.part.clone()), same, ..place })
+        Some(PickPlace { part: wanted.narrowed(&self.lines[place.line], place.part.clone()), same, ..place })
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> PickPlace<'a> {
     /// The words about the pick.
     pub fn words(&self) -> &'a [Token] {
         &self.text.lines[self.line].tokens[self.part.clone()]

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use perch_jobs::{Pick, Side};
+use perch_jobs::{Pick, PickKind, Side};
 
 use super::{
     clause::{Clause, Mark, Name, Term},
     doubt::Doubt,
     lex::{Lexeme, Token},
     names::BOOK,
-    price,
+    points, price,
     understood::{doubt_at, is_count, stands_between_names, unknown},
     verdict,
     vocabulary::{Section, phrase_at},
@@ -33,6 +33,9 @@ pub(super) fn of_the_rest<'p>(
     let doubt = |(at, clause): (usize, &Clause)| {
         if clause.question {
             return Some(Doubt::Question);
+        }
+        if let Some(doubt) = points::against(clause, &made.bets) {
+            return Some(doubt);
         }
         let marked = (clause.mark == Mark::Graded).then_some(Doubt::Mark);
         let doubt = made.unknown_in(clause, Register::Around).map(|at| doubt_at(clause, at)).or(marked)?;
@@ -70,15 +73,18 @@ struct Made {
     /// Canonical names: sides, opponents and players.
     names: HashSet<String>,
     sides: Vec<Side>,
+    /// Kinds and lines.
+    bets: Vec<(PickKind, Option<f64>)>,
 }
 
 impl Made {
     fn of<'p>(picks: impl Iterator<Item = &'p Pick>) -> Self {
-        let mut made = Self { names: HashSet::new(), sides: Vec::new() };
+        let mut made = Self { names: HashSet::new(), sides: Vec::new(), bets: Vec::new() };
         for pick in picks {
             let opponents = pick.event.iter().flat_map(|event| event.split(" vs ")).map(str::to_owned);
             made.names.extend(opponents.chain(pick.selection.clone()).chain(pick.player.clone()));
             made.sides.extend(pick.side);
+            made.bets.push((pick.kind, pick.line));
         }
         made
     }
@@ -105,7 +111,7 @@ impl Made {
                 let announced = at > 0 && terms[at - 1] == Term::At;
                 is_around && (price::of(&terms[at], announced).is_some() || is_count(clause, at))
             }
-            Term::Units(_) => is_around,
+            Term::Units(units) => is_around && *units > 0.0,
             Term::Side(side) => self.sides.contains(side),
             Term::Versus => stands_between_names(terms, at),
             Term::Other => {
@@ -113,16 +119,8 @@ impl Made {
                 is_tally && (is_past || (is_around && has_record))
             }
             Term::Win { strong } => *strong,
-            Term::Season
-            | Term::Stat(_)
-            | Term::Joint
-            | Term::At
-            | Term::TeamTotal
-            | Term::Each
-            | Term::Parlay
-            | Term::League(_)
-            | Term::Comma => true,
-            Term::Filler | Term::Beats | Term::Draw | Term::Even | Term::PickEm | Term::DrawNoBet => false,
+            Term::Season | Term::Stat(_) | Term::Joint => true,
+            term => term.only_joins(),
         };
         let is_priced = !price::all(terms).is_empty() || price::stake(terms).is_some();
         let sections: &[Section] = match register {

@@ -77,9 +77,9 @@ fn price_until_now(tokens: &[Token], at: usize) -> Option<usize> {
     (word(rest.get(now)) == "now" && moved && staked).then_some(now + 1)
 }
 
-/// "10/10 confidence", "confidence: 8/10".
+/// "10/10 confidence", "confidence: 8/10". Whoever gives less than half is not sure of the bet: that stays, and nor are the rules.
 fn confidence(rest: &[Token]) -> Option<usize> {
-    let of_ten = |token: Option<&Token>| matches!(token.map(|t| t.lexeme), Some(Lexeme::Fraction { won, stake: 5 | 10 | 100 }) if won <= 100);
+    let of_ten = |token: Option<&Token>| matches!(token.map(|t| t.lexeme), Some(Lexeme::Fraction { won, stake: stake @ (5 | 10 | 100) }) if won <= 100 && won * 2 >= stake);
     let named = |token: Option<&Token>| matches!(word(token), "confidence" | "conf" | "confident");
     let colon = 1 + usize::from(sign(rest.get(1)) == ':');
     if named(rest.first()) && of_ten(rest.get(colon)) {

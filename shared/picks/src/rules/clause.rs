@@ -71,6 +71,13 @@ pub(crate) enum Term {
     Other,
 }
 
+impl Term {
+    /// Whether it only joins or heads what stands beside it, and so turns no bet.
+    pub fn only_joins(&self) -> bool {
+        matches!(self, Self::At | Self::TeamTotal | Self::Each | Self::Parlay | Self::League(_) | Self::Comma)
+    }
+}
+
 /// The mark of a result that a clause carries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mark {

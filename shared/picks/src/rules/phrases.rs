@@ -192,7 +192,7 @@ longshot ladder double single singles straight straights slate plus minus colleg
 here there more most all any every each today's tonight's fanduel draftkings mgm caesars bet365 dk fd est et pt ct pm \
 am january february march april may june july august september october november december boom bang easy winner cash dm \
 join link discord telegram promo use code sign recap results result record had has have having was were is are been be \
-loved loving liked liking hitting watching seeing brutal tough huge easy free ";
+loved loving liked liking hitting watching seeing brutal tough huge easy free lay laying laid confident ";
 
 /// Words that may stand around a bet without a price that is recommended.
 pub(crate) const PROPOSING: &str = " i i'm im i'll i've lean leans we we're my me us you give gimme like liking love \

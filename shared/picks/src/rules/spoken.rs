@@ -5,6 +5,17 @@ use super::lex::{Lexeme, Token};
 /// The highest number that is given or taken as points; from 100 on it is a price.
 const MOST_POINTS: f64 = 60.0;
 
+/// Words of who gets points.
+const GOT: [&str; 3] = ["getting", "catching", "grabbing"];
+/// Words of who gives points.
+const LAID: [&str; 3] = ["lay", "laying", "laid"];
+
+/// Whether a number has its sign from a word that an exchange has for prices too: who lays 2.5 there bets against a side.
+pub(super) fn may_be_a_price(number: &Token) -> bool {
+    let word = number.text.split(' ').next().unwrap_or_default().to_lowercase();
+    matches!(number.lexeme, Lexeme::Number { signed: true, .. }) && [GOT, LAID].concat().contains(&word.as_str())
+}
+
 /// Joins such a word and the number after it into one number with its sign.
 pub(super) fn signs(tokens: Vec<Token>) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::with_capacity(tokens.len());
@@ -15,6 +26,7 @@ pub(super) fn signs(tokens: Vec<Token>) -> Vec<Token> {
             let word = out.drain(out.len() - taken..).next();
             token.lexeme = Lexeme::Number { value: value * sign, signed: true, decimals, plus: false };
             if let Some(word) = word {
+                token.text = format!("{} {}", word.text, token.text);
                 token.start = word.start;
                 token.glued = word.glued;
             }
@@ -31,8 +43,8 @@ fn sign_before(out: &[Token], value: f64) -> Option<(f64, usize)> {
     let (sign, spelled) = match word.folded.as_str() {
         "plus" => (1.0, true),
         "minus" => (-1.0, true),
-        "getting" | "catching" | "grabbing" => (1.0, false),
-        "lay" | "laying" | "laid" => (-1.0, false),
+        word if GOT.contains(&word) => (1.0, false),
+        word if LAID.contains(&word) => (-1.0, false),
         _ => return None,
     };
     let fits = value <= MOST_POINTS || (value >= 100.0 && (spelled || sign < 0.0));

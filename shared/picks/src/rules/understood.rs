@@ -10,7 +10,8 @@ use super::{
     lex::{Lexeme, Token},
     markets::{Draft, OF_A_GAME},
     names::{BOOK, given_names},
-    price,
+    points, price,
+    spoken::may_be_a_price,
     vocabulary::{Section, phrase_at},
 };
 
@@ -46,7 +47,11 @@ pub(super) fn of_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_par
     let heads =
         |term: usize| clause.spans[term].start < heading && matches!(clause.terms[term], Term::Season | Term::Stat(_));
     let knows = |term: usize| bets.has(clause, term) || heads(term);
-    unknown(clause, sections, knows).map(|at| doubt_at(clause, at)).or_else(|| bets.miscounted(clause))
+    let made: Vec<_> = drafts.iter().map(|draft| (draft.kind, draft.line)).collect();
+    unknown(clause, sections, knows)
+        .map(|at| doubt_at(clause, at))
+        .or_else(|| bets.miscounted(clause))
+        .or_else(|| points::against(clause, &made))
 }
 
 impl Bets<'_> {
@@ -72,23 +77,14 @@ impl Bets<'_> {
             | Term::Beats
             | Term::PickEm
             | Term::DrawNoBet => in_a_bet(),
-            Term::Filler | Term::Other => false,
             // "Betting against the Lakers" has nobody before it.
             Term::Versus | Term::Joint => {
                 let link = &clause.tokens_of(at)[0];
                 link.lexeme != Lexeme::Word || link.folded == "and" || stands_between_names(terms, at)
             }
             // Figures are counted apart.
-            Term::Number { .. }
-            | Term::Fraction { .. }
-            | Term::Units(_)
-            | Term::Even
-            | Term::At
-            | Term::TeamTotal
-            | Term::Each
-            | Term::Parlay
-            | Term::League(_)
-            | Term::Comma => true,
+            Term::Number { .. } | Term::Fraction { .. } | Term::Units(_) | Term::Even => true,
+            term => term.only_joins(),
         }
     }
 
@@ -271,10 +267,13 @@ fn is_time(word: &str) -> bool {
     (digits.len() < word.len() || digits.contains(':')) && number(hour) && number(minute)
 }
 
-/// "$100", "2%": a stake in money or in parts of a bankroll.
+/// "$100", "2%": a stake in money or in parts of a bankroll. Nobody who stakes nothing bets.
 fn is_money(word: &str) -> bool {
     let amount = word.strip_prefix('$').or_else(|| word.strip_suffix('%').filter(|n| n.len() == 1));
-    amount.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'k')))
+    amount.is_some_and(|n| {
+        n.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'k'))
+            && n.bytes().any(|b| matches!(b, b'1'..=b'9'))
+    })
 }
 
 /// A line that no book offers for such a bet: quarters are for goals.
@@ -283,4 +282,14 @@ pub(super) fn impossible_line(pick: &Pick) -> Option<Doubt> {
     let step = if pick.kind != PickKind::Prop && pick.sport.as_deref() == Some("soccer") { 0.25 } else { 0.5 };
     let steps = line / step;
     ((steps - steps.round()).abs() > 1e-9).then(|| Doubt::Line(line.to_string()))
+}
+
+/// Leagues whose lines are said without a sign: whoever lays 6.5 there gives points.
+const WITH_POINTS: [&str; 8] = ["nba", "wnba", "ncaab", "nfl", "ncaaf", "cfl", "mlb", "nhl"];
+
+/// A line that may be the price of an exchange: "lay 2.5 Arsenal" is a bet against Arsenal.
+pub(super) fn line_of_an_exchange(clause: &Clause, pick: &Pick) -> Option<Doubt> {
+    let has_points = pick.sport.as_deref().is_some_and(|sport| WITH_POINTS.contains(&sport));
+    let number = clause.tokens.iter().find(|token| may_be_a_price(token)).filter(|_| !has_points)?;
+    Some(Doubt::Figure(number.text.clone()))
 }

@@ -154,6 +154,12 @@ mod tests {
             "cancel",
             "void",
             "dead",
+            "lay",
+            "laying",
+            "laid",
+            "sell",
+            "oppose",
+            "confident",
         ];
         for word in turning {
             let tokens = tokens(&normalise(word));

@@ -55,7 +55,7 @@ pub(super) struct Fetcher {
 const BEHIND: usize = 16;
 
 /// Where the fetcher stands with Redis.
-struct Standing {
+struct FetcherState {
     waiter: Waiter,
     calm: Calm,
     backoff: Backoff,
@@ -72,14 +72,14 @@ struct Standing {
     found: State,
     /// When the fetch behind a read last took nothing, because it cannot.
     refused: Option<Instant>,
-    clock: RedisClock,
+    clock: ReadAt,
 }
 
 /// A queue that the quick fetch could not take from gets the other one for this long. Its token was put back, so all idle workers
 /// were woken: that must not come with every job that has a priority.
 const NOT_QUICK_FOR: Duration = Duration::from_secs(600);
 
-impl Standing {
+impl FetcherState {
     fn may_be_quick(&self) -> bool {
         self.found == State::Plain && self.refused.is_none_or(|at| at.elapsed() >= NOT_QUICK_FOR)
     }
@@ -97,12 +97,12 @@ impl Standing {
 /// When an answer came from Redis, by both clocks. What Redis did later is dated by it: not by when its answer is read, which
 /// a process that was frozen does late.
 #[derive(Debug, Clone, Copy)]
-struct RedisClock {
+struct ReadAt {
     asked_at: Instant,
     ms: i64,
 }
 
-impl RedisClock {
+impl ReadAt {
     /// Clocks drift apart by up to 0.05 % (500 ppm, the most that NTP slews), which is 0.3 s in this time.
     const GOOD_FOR: Duration = Duration::from_secs(600);
 
@@ -122,7 +122,7 @@ impl RedisClock {
 impl Fetcher {
     /// Runs until `stop`. No failure of Redis ends it.
     pub async fn run(self) {
-        let mut standing = Standing {
+        let mut standing = FetcherState {
             waiter: Waiter::new(self.queue.clone()),
             calm: Calm::new(self.queue.engine().lease),
             backoff: Backoff::new(),
@@ -133,7 +133,7 @@ impl Fetcher {
             read_reaps: false,
             found: State::Open,
             refused: None,
-            clock: RedisClock { asked_at: Instant::now(), ms: 0 },
+            clock: ReadAt { asked_at: Instant::now(), ms: 0 },
         };
         while !self.stop.is_cancelled() {
             let wanted = self.buffer.wanted();
@@ -166,7 +166,7 @@ impl Fetcher {
 
     /// The worker stops, and nobody waits for the read any more. What may have come with a token in this moment is given back
     /// at once, not when the jobs that still run have ended.
-    async fn give_up_reading(&self, standing: &mut Standing) {
+    async fn give_up_reading(&self, standing: &mut FetcherState) {
         if !standing.waiter.is_pending() && !standing.may_hold_unknown {
             return;
         }
@@ -182,7 +182,7 @@ impl Fetcher {
         }
     }
 
-    async fn fetch(&self, wanted: usize, standing: &mut Standing) -> Result<Next, QueueError> {
+    async fn fetch(&self, wanted: usize, standing: &mut FetcherState) -> Result<Next, QueueError> {
         let asked_at = Instant::now();
         let about = if standing.told { String::new() } else { self.about(standing.connection) };
         let reaped = standing.calm.reaped();
@@ -190,7 +190,7 @@ impl Fetcher {
         let batch = fetch(&self.queue, ask).await?;
         standing.told = true;
         standing.found = batch.state;
-        standing.clock = RedisClock { asked_at, ms: batch.at_ms };
+        standing.clock = ReadAt { asked_at, ms: batch.at_ms };
         let next = self.take_in(batch, wanted, asked_at).await;
         // Only now does nothing count any more that was sent before; and before another read is sent, whose jobs it would take.
         if standing.may_hold_unknown {
@@ -201,7 +201,7 @@ impl Fetcher {
     }
 
     /// Waits for tokens, and takes in what comes with them, until there is something to fetch in another way.
-    async fn wait(&self, mut next: Next, standing: &mut Standing) {
+    async fn wait(&self, mut next: Next, standing: &mut FetcherState) {
         while let Next::Wait(due) = next {
             let wanted = self.buffer.wanted();
             if wanted == 0 {
@@ -258,7 +258,7 @@ impl Fetcher {
     }
 
     /// What reaches a full pool is meant for another worker.
-    async fn hand_on(&self, woken: Result<Option<Batch>, QueueError>, standing: &mut Standing) {
+    async fn hand_on(&self, woken: Result<Option<Batch>, QueueError>, standing: &mut FetcherState) {
         match woken {
             Ok(Some(batch)) => self.give_back(batch.jobs).await,
             Ok(None) => pass_on(&self.queue).await,
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn what_redis_did_while_a_process_was_frozen_is_dated_by_when_redis_did_it() {
         let (asked_at, lease) = (Instant::now(), Duration::from_secs(12));
-        let clock = RedisClock { asked_at, ms: 5_000_000 };
+        let clock = ReadAt { asked_at, ms: 5_000_000 };
         while asked_at.elapsed() < Duration::from_millis(3) {}
         assert_eq!(clock.here(5_000_002, lease), Some(asked_at + Duration::from_millis(2)));
         // The clock of Redis was set back, or ahead: never before the answer that both are known from, and never in the future.

@@ -11,7 +11,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::{Clock, Environment};
 use perch_jobs::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
 use perch_queue::{
-    Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, Kept, Lease,
+    Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, HowKept, Lease,
     Ledger, LedgerError, LedgerJob, NewJob, Queue, Queues, Redis, Replay,
     testing::{self, End},
 };
@@ -36,8 +36,8 @@ pub type Holding = (Lease, Envelope);
 struct SilentLedger;
 
 impl Ledger for SilentLedger {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<Kept>, LedgerError>> {
-        async { Ok(vec![Kept::Waiting; jobs.len()]) }.boxed()
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>> {
+        async { Ok(vec![HowKept::Waiting; jobs.len()]) }.boxed()
     }
 
     fn settle<'a>(&'a self, _: &'a [JobId], _: &'a [JobId]) -> BoxFuture<'a, Result<HashSet<JobId>, LedgerError>> {

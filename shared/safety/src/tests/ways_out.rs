@@ -28,6 +28,37 @@ fn no_wallet_goes_out_also_in_wide_letters_or_in_groups() {
     }
 }
 
+/// Addresses that have a check, of as many kinds as are told apart. Those of TON have signs of their own, so only white space parts them.
+const CHECKED: [&str; 12] = [
+    "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+    "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy",
+    "TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL",
+    "rDsbeomae4FXwgQTJp9Rs64Qg9vDiTCdBv",
+    "0x52908400098527886E0F7030069857D2E4169EE7",
+    "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+    "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4",
+    "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0",
+    "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9",
+    "addr1vx2fxv2umyhttkxyxp8x0dlpdt3k6cwng5pxj3jhsydzers66hrl8",
+    "EQCD39VS5jcptHL8vMjEXrzGaRcCVYto7HUn4bpAOg8xqB2N",
+    "UQCETswIFk4uqydjSpre4a-mWZ5YlXDnGXhOCAznR_wORex2",
+];
+
+#[test]
+fn no_wallet_goes_out_whose_address_has_signs_within() {
+    for wallet in [
+        "EQCD39VS5jcptHL8vMjEXrzGaRcCVYto7HUn4bpAOg8xqB2N",
+        "UQCETswIFk4uqydjSpre4a-mWZ5YlXDnGXhOCAznR_wORex2",
+        "0:83dfd552e63729b472fcbcc8c45ebcc6691702558b68ec7527e1ba403a0f31a8",
+    ] {
+        for text in
+            [format!("tips: {wallet}"), format!("({wallet})"), format!("-{wallet}-"), format!("{wallet}, thanks")]
+        {
+            assert!(is_refused(&BUILT_IN.post(&text), Code::Wallet), "{text}");
+        }
+    }
+}
+
 #[test]
 fn no_winnings_are_promised() {
     for text in [
@@ -203,6 +234,28 @@ fn any_hidden() -> impl Strategy<Value = char> {
 }
 
 proptest! {
+    #[test]
+    fn no_address_with_a_check_goes_out_however_it_is_grouped(
+        wallet in prop::sample::select(CHECKED.to_vec()),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..60),
+        sign in prop::sample::select(vec![" ", "  ", "\n", " - ", "-", ".", "_", "/"]),
+        before in prop::sample::select(vec!["", "see ", "send to: ", "(", "🔥 ", "All in 1 wallet "]),
+        after in prop::sample::select(vec!["", " now", "!", ") ok", " 🏀"]),
+    ) {
+        let is_of_ton = wallet.len() == 48;
+        let sign = if is_of_ton { " " } else { sign };
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| 1 + cut.index(wallet.len() - 1)).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        let (mut groups, mut from) = (Vec::new(), 0);
+        for end in ends.into_iter().chain([wallet.len()]) {
+            groups.push(&wallet[from..end]);
+            from = end;
+        }
+        let text = format!("{before}{}{after}", groups.join(sign));
+        prop_assert!(is_refused(&BUILT_IN.post(&text), Code::Wallet), "{text}");
+    }
+
     #[test]
     fn what_may_not_go_out_is_caught_with_any_hidden_characters_anywhere_in_it(
         (thing, code) in any_banned(),

@@ -115,7 +115,7 @@ pub(super) enum Picture {
 }
 
 /// A request that was read and can be answered.
-pub(super) struct Asked {
+pub(super) struct ChatQuestion {
     model: String,
     /// What each message says, with the role of who says it.
     texts: Vec<(String, String)>,
@@ -143,7 +143,7 @@ fn complain<T>(code: &'static str, message: impl Into<String>) -> Result<T, Comp
     Err(Complaint::of(code, message))
 }
 
-impl Asked {
+impl ChatQuestion {
     /// No request at all, for answers that do not depend on one.
     pub fn nothing() -> Self {
         let texts = Vec::new();
@@ -275,7 +275,7 @@ pub(super) enum Ending {
 }
 
 /// The completion in OpenAI's shape. Four characters count as a token; an answer over `max_tokens` is cut.
-pub(super) fn completion(asked: &Asked, content: &str, ending: Ending) -> Response {
+pub(super) fn completion(asked: &ChatQuestion, content: &str, ending: Ending) -> Response {
     let tokens = |text: &str| text.chars().count().div_ceil(4);
     let prompt: String = asked.texts.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
     let read = tokens(&prompt) + asked.pictures.len() * PICTURE_TOKENS;

@@ -9,7 +9,7 @@ use super::{
     Draft, Refers, Sheet, What,
     bets::{Bet, Ticket, on_games, parlay, post},
 };
-use crate::{Standing, draw::Draw, slate::GAMES};
+use crate::{AccountStanding, draw::Draw, slate::GAMES};
 
 /// Why a post leads to no pick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,8 +125,9 @@ pub(crate) fn write(sheet: &mut Sheet, accounts: &[String], draw: &mut Draw) -> 
     for (second, account) in turns {
         day.turn(Duration::from_secs(second), account);
     }
-    for (account, (standing, noise)) in
-        shut.iter().zip([(Standing::Suspended, Noise::Suspended), (Standing::Protected, Noise::Protected)])
+    for (account, (standing, noise)) in shut
+        .iter()
+        .zip([(AccountStanding::Suspended, Noise::Suspended), (AccountStanding::Protected, Noise::Protected)])
     {
         day.sheet.add(Duration::from_secs(1), What::Stand { account: account.clone(), standing });
         let text = day.ticket();

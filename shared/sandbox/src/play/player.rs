@@ -7,7 +7,7 @@ use super::{
     bets::{Played, event},
 };
 use crate::{
-    GameResult, NewPost, SandboxState, Standing,
+    AccountStanding, GameResult, NewPost, SandboxState,
     slate::{GAMES, Game},
 };
 
@@ -31,7 +31,7 @@ pub enum Order {
         /// The handle.
         account: String,
         /// What it is from now on.
-        standing: Standing,
+        standing: AccountStanding,
     },
     /// The games have ended so.
     Results(Vec<GameResult>),

@@ -134,12 +134,12 @@ pub const ACT_WITHIN: Duration = Duration::from_secs(5);
 /// When a permit was asked for, by two clocks: the first goes on while the process is frozen, the second also while the
 /// whole machine is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct AskedAt {
     running: Instant,
     wall: DateTime<Utc>,
 }
 
-impl Asked {
+impl AskedAt {
     pub fn now() -> Self {
         Self { running: Instant::now(), wall: Utc::now() }
     }
@@ -153,7 +153,7 @@ impl Asked {
 
 /// Until when a permit may be acted on. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
-pub struct PermitTerm(Asked);
+pub struct PermitTerm(AskedAt);
 
 impl PermitTerm {
     /// Whether the permit may be acted on at this moment: [`ACT_WITHIN`] has not passed since it was asked for.
@@ -169,13 +169,13 @@ impl PermitTerm {
 pub struct Permit {
     pub(super) key: String,
     pub(super) fence: i64,
-    pub(super) asked: Asked,
+    pub(super) asked: AskedAt,
     pub(super) evidence: Vec<Evidence>,
     pub(super) lost_at: Option<DateTime<Utc>>,
 }
 
 impl Permit {
-    pub(super) fn new(key: &str, fence: i64, asked: Asked) -> Self {
+    pub(super) fn new(key: &str, fence: i64, asked: AskedAt) -> Self {
         Self { key: key.to_owned(), fence, asked, evidence: Vec::new(), lost_at: None }
     }
 
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_permit_runs_out_by_whichever_clock_is_ahead() {
-        let asked = Asked::now();
+        let asked = AskedAt::now();
         let at = |running: u64, wall: u64| {
             let (running, wall) = (Duration::from_secs(running), Duration::from_secs(wall));
             asked.within(ACT_WITHIN, asked.running + running, asked.wall + wall)

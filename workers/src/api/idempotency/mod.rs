@@ -15,7 +15,7 @@ use perch_queue::Queue;
 use perch_store::Store;
 use sha2::{Digest, Sha256};
 
-use self::place::{Kept, Place, Stands};
+use self::place::{KeyPlace, KnownRequest, Stands};
 use super::{
     enqueue::EnqueueAnswer,
     problem::{Answer, Cause, Problem},
@@ -34,10 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Once {
     /// Where the key belongs; what this says holds.
-    own: Place,
+    own: KeyPlace,
     /// Where it may be all the same: it came with a job of another queue, or the queue has become a ledger queue or ceased
     /// to be one.
-    other: Place,
+    other: KeyPlace,
     digest: String,
 }
 
@@ -66,14 +66,14 @@ impl Once {
     /// The key of `caller` for a request with this body. Keys of different callers never meet.
     pub fn new(queue: &Queue, store: &Store, caller: &str, key: &str, body: &[u8]) -> Self {
         let hash = hex(&Sha256::digest(format!("{caller}\n{key}")));
-        let (redis, postgres) = (Place::redis(queue, &hash), Place::postgres(store, &hash));
+        let (redis, postgres) = (KeyPlace::redis(queue, &hash), KeyPlace::postgres(store, &hash));
         let (own, other) = if queue.settings().ledger { (postgres, redis) } else { (redis, postgres) };
         Self { own, other, digest: hex(&Sha256::digest(body)) }
     }
 
     /// Claims the key for a job with the id `id`, or tells what became of the request that did so before.
     pub async fn claim(&self, id: JobId) -> Answer<Seen> {
-        let mine = Kept { request: self.digest.clone(), id, answer: None };
+        let mine = KnownRequest { request: self.digest.clone(), id, answer: None };
         let known = match self.own.claim(&mine).await? {
             Some(stands) => seen(readable(&self.own, stands)?, &self.digest)?,
             None => Seen::Never,
@@ -109,7 +109,7 @@ impl Once {
 
     /// Keeps the answer. When that fails the job is accepted all the same, and a repetition finds it by its id.
     pub async fn settle(&self, answer: &EnqueueAnswer) {
-        let kept = Kept { request: self.digest.clone(), id: answer.id, answer: Some(answer.clone()) };
+        let kept = KnownRequest { request: self.digest.clone(), id: answer.id, answer: Some(answer.clone()) };
         if let Err(error) = self.own.keep(&kept).await {
             tracing::warn!(%error, job = %answer.id, "the answer of an idempotent request could not be kept");
         }
@@ -125,7 +125,7 @@ impl Once {
 
 /// The request that stands under a key. What cannot be read may have been this very request, so it is not carried out again,
 /// and nothing else is held up by it: it runs out like any other.
-fn readable(place: &Place, stands: Stands) -> Answer<Kept> {
+fn readable(place: &KeyPlace, stands: Stands) -> Answer<KnownRequest> {
     match stands {
         Stands::Request(kept) => Ok(kept),
         Stands::Unreadable => {
@@ -141,7 +141,7 @@ fn readable(place: &Place, stands: Stands) -> Answer<Kept> {
     }
 }
 
-fn seen(kept: Kept, digest: &str) -> Answer<Seen> {
+fn seen(kept: KnownRequest, digest: &str) -> Answer<Seen> {
     if kept.request != digest {
         let reason = "it was used with another body before; a new request needs a new key";
         return Err(Problem::field(Cause::KeyReused, "Idempotency-Key", reason).because_of(kept.id));
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_same_key_with_another_body_is_refused() {
-        let kept = Kept { request: "a".into(), id: JobId::at(Utc::now()), answer: None };
+        let kept = KnownRequest { request: "a".into(), id: JobId::at(Utc::now()), answer: None };
         assert_eq!(seen(kept.clone(), "b").expect_err("another body").cause(), Cause::KeyReused);
         assert!(matches!(seen(kept.clone(), "a"), Ok(Seen::Unanswered(id)) if id == kept.id));
     }

@@ -18,7 +18,7 @@ static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("clai
 
 /// What is known of a request with a key.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Kept {
+pub(super) struct KnownRequest {
     /// The digest of its body.
     pub request: String,
     /// The id that its job was given before it was enqueued.
@@ -39,19 +39,19 @@ struct InRedis {
 #[derive(Debug, Clone)]
 pub(super) enum Stands {
     /// A request.
-    Request(Kept),
+    Request(KnownRequest),
     /// Something that this release cannot read: nobody can tell which request it was.
     Unreadable,
 }
 
 /// A key in the place where it is kept.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum KeyPlace {
     Redis { redis: Redis, name: String },
     Postgres { store: Store, hash: String },
 }
 
-impl Place {
+impl KeyPlace {
     /// The name is not among the keys of the queue: a key that comes back with a job for another queue must be found too.
     pub fn redis(queue: &Queue, hash: &str) -> Self {
         let name = format!("{}idempotency:{hash}", queue.env().prefix());
@@ -71,7 +71,7 @@ impl Place {
     }
 
     /// Takes the key, or answers who has it.
-    pub async fn claim(&self, mine: &Kept) -> Result<Option<Stands>, StoreError> {
+    pub async fn claim(&self, mine: &KnownRequest) -> Result<Option<Stands>, StoreError> {
         match self {
             Self::Redis { redis, name } => Ok(claim_in_redis(redis, name, mine).await?),
             Self::Postgres { store, hash } => {
@@ -92,7 +92,7 @@ impl Place {
     }
 
     /// Writes down what is known, whoever had the key.
-    pub async fn keep(&self, known: &Kept) -> Result<(), StoreError> {
+    pub async fn keep(&self, known: &KnownRequest) -> Result<(), StoreError> {
         match self {
             Self::Redis { redis, name } => {
                 let mut set = redis::cmd("SET");
@@ -118,7 +118,7 @@ impl Place {
 }
 
 /// One call, whatever stands under the key: nothing here is tried again.
-async fn claim_in_redis(redis: &Redis, name: &str, mine: &Kept) -> Result<Option<Stands>, QueueError> {
+async fn claim_in_redis(redis: &Redis, name: &str, mine: &KnownRequest) -> Result<Option<Stands>, QueueError> {
     let (name, mine) = (name.to_owned(), encode(mine));
     let answer: (u8, Option<Vec<u8>>) = redis
         .call("claim an idempotency key", |mut conn| async move {
@@ -151,17 +151,17 @@ fn decode(held: &[u8]) -> Stands {
     })
 }
 
-fn encode(kept: &Kept) -> String {
+fn encode(kept: &KnownRequest) -> String {
     serde_json::to_string(kept).expect("what is kept has text keys and values that JSON can hold")
 }
 
-fn stored(kept: &Kept) -> KeptRequest {
+fn stored(kept: &KnownRequest) -> KeptRequest {
     let answer = kept.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok());
     KeptRequest { request: kept.request.clone(), job: kept.id, answer }
 }
 
 /// An answer that this release cannot read is as good as one that was lost: its job is found by the id.
-fn read(kept: KeptRequest) -> Kept {
+fn read(kept: KeptRequest) -> KnownRequest {
     let answer = kept.answer.and_then(|answer| serde_json::from_value(answer).ok());
-    Kept { request: kept.request, id: kept.job, answer }
+    KnownRequest { request: kept.request, id: kept.job, answer }
 }

@@ -47,7 +47,7 @@ impl Connections {
     }
 
     /// A place for a new connection. Waits while every connection has a keyed request.
-    pub async fn place(self: &Arc<Self>) -> Place {
+    pub async fn place(self: &Arc<Self>) -> HttpPlace {
         loop {
             let freed = self.freed.notified();
             if let Some(place) = self.take() {
@@ -59,7 +59,7 @@ impl Connections {
         }
     }
 
-    fn take(self: &Arc<Self>) -> Option<Place> {
+    fn take(self: &Arc<Self>) -> Option<HttpPlace> {
         let mut open = self.open();
         if open.connections.len() >= self.most {
             return None;
@@ -71,7 +71,7 @@ impl Connections {
         let now_open = open.connections.len();
         drop(open);
         gauge(now_open);
-        Some(Place { connection: Connection { all: self.clone(), id }, closed })
+        Some(HttpPlace { connection: Connection { all: self.clone(), id }, closed })
     }
 
     /// Closes the connection that has been still for longest. False when all have a request of a key.
@@ -116,12 +116,12 @@ fn gauge(open: usize) {
 
 /// The place of a connection, which is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct HttpPlace {
     connection: Connection,
     closed: CancellationToken,
 }
 
-impl Place {
+impl HttpPlace {
     pub fn connection(&self) -> Connection {
         self.connection.clone()
     }
@@ -132,7 +132,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for HttpPlace {
     fn drop(&mut self) {
         self.connection.all.remove(self.connection.id);
     }
@@ -238,7 +238,7 @@ mod tests {
             deeds in prop::collection::vec(deed(), 1..60),
         ) {
             let all = Arc::new(Connections::new(most));
-            let mut open: Vec<(Place, Vec<UnderWay>)> = Vec::new();
+            let mut open: Vec<(HttpPlace, Vec<UnderWay>)> = Vec::new();
             for deed in deeds {
                 match deed {
                     Deed::Open => match all.take().or_else(|| all.close_one().then(|| all.take()).flatten()) {

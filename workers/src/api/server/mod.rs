@@ -22,7 +22,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::connections::{Connections, Place};
+use self::connections::{Connections, HttpPlace};
 pub(super) use self::{connections::Connection, drain::drain, until::Until};
 
 /// The largest head of a request. It is also what is read ahead of a body, so it bounds what a connection holds in memory.
@@ -91,7 +91,7 @@ async fn serve_one(
     stream: TcpStream,
     router: Router,
     idle: Duration,
-    place: Place,
+    place: HttpPlace,
     ending: hyper_util::server::graceful::Watcher,
 ) {
     // Small answers must not wait for the client's acknowledgement.

@@ -180,10 +180,10 @@ impl Gate {
         // Once by the clock of this process, then by that of Redis; a minute may end in between.
         for _ in 0..4 {
             match self.ask_for_place(wanted, posting, (holder, counted), now).await? {
-                Asked::In => return Ok(None),
-                Asked::Held(held) => return Ok(Some(held)),
-                Asked::Elsewhen(by_redis) => now = by_redis,
-                Asked::Uncounted(since) => {
+                Admission::In => return Ok(None),
+                Admission::Held(held) => return Ok(Some(held)),
+                Admission::Elsewhen(by_redis) => now = by_redis,
+                Admission::Uncounted(since) => {
                     let acts = self.store.effects().acts_since(wanted.account, since).await?;
                     self.places.count(wanted.account, &acts, BEGIN_WITHIN).await?;
                     counted = true;
@@ -199,7 +199,7 @@ impl Gate {
         posting: &PostingSettings,
         (holder, counted): (&str, bool),
         now: DateTime<Utc>,
-    ) -> Result<Asked, StoreError> {
+    ) -> Result<Admission, StoreError> {
         let account = wanted.account;
         let day = hours::day(posting, now);
         let within = TimeDelta::from_std(BEGIN_WITHIN).unwrap_or_default();
@@ -229,7 +229,7 @@ impl Gate {
         };
         let tomorrow = hours::open_from(posting, day.ends);
         Ok(match self.places.take(&ask).await? {
-            PlaceAnswer::Taken => Asked::In,
+            PlaceAnswer::Taken => Admission::In,
             PlaceAnswer::Full => {
                 let why = format!("{account} has published {} times today, as often as it may", posting.per_day);
                 held("per_day", tomorrow, now, why)
@@ -241,13 +241,13 @@ impl Gate {
                 let interval = humantime::format_duration(posting.min_interval);
                 held("min_interval", until, now, format!("{account} publishes once in {interval}"))
             }
-            PlaceAnswer::Elsewhen(by_redis) => Asked::Elsewhen(by_redis),
-            PlaceAnswer::Uncounted => Asked::Uncounted(day.began),
+            PlaceAnswer::Elsewhen(by_redis) => Admission::Elsewhen(by_redis),
+            PlaceAnswer::Uncounted => Admission::Uncounted(day.began),
         })
     }
 }
 
-enum Asked {
+enum Admission {
     In,
     Held(Held),
     Elsewhen(DateTime<Utc>),
@@ -255,9 +255,9 @@ enum Asked {
     Uncounted(DateTime<Utc>),
 }
 
-fn held(by: &'static str, until: DateTime<Utc>, now: DateTime<Utc>, why: String) -> Asked {
+fn held(by: &'static str, until: DateTime<Utc>, now: DateTime<Utc>, why: String) -> Admission {
     metrics::counter!("perch_publications_held_total", "by" => by).increment(1);
-    Asked::Held(Held::until(until, now, why))
+    Admission::Held(Held::until(until, now, why))
 }
 
 fn stopped(state: BrakeState) -> Entry {

@@ -1,0 +1,56 @@
+//! The jobs that a filter wants, for what is done to many of them.
+
+use std::collections::BTreeMap;
+
+use indicatif::ProgressBar;
+use perch_jobs::JobId;
+use perch_queue::{JobState, Queue, Queues};
+
+use crate::{
+    app::{chosen, known_kind, now},
+    commands::filter::Filter,
+    error::OpsError,
+};
+
+/// The jobs that fit, by queue.
+pub type Fitting = Vec<(Queue, Vec<JobId>)>;
+
+/// The jobs in one of `states` that a filter wants, oldest first. `bar` counts those looked at.
+pub async fn fitting(
+    filter: &Filter,
+    queues: &Queues,
+    states: &[JobState],
+    bar: &ProgressBar,
+) -> Result<Fitting, OpsError> {
+    const AT_ONCE: usize = 500;
+    let now = now(queues.redis()).await?;
+    let mut all = Vec::new();
+    for queue in chosen(queues, &filter.queue)? {
+        let mut ids = Vec::new();
+        queue.scan(|some| ids.extend(some)).await?;
+        ids.sort_unstable();
+        ids.dedup();
+        let mut fit = Vec::new();
+        for some in ids.chunks(AT_ONCE) {
+            let views = queue.jobs(some).await?;
+            fit.extend(
+                views.iter().filter(|view| states.contains(&view.state) && filter.wants(*view, now)).map(|v| v.id),
+            );
+            bar.inc(some.len() as u64);
+        }
+        all.push((queue, fit));
+    }
+    known_kind(queues, filter.kind.as_ref(), total(&all))?;
+    Ok(all)
+}
+
+/// How many there are.
+pub fn total(fitting: &Fitting) -> u64 {
+    fitting.iter().map(|(_, ids)| ids.len() as u64).sum()
+}
+
+/// The same by queue, for JSON.
+pub fn by_queue(fitting: &Fitting) -> BTreeMap<String, usize> {
+    let some = fitting.iter().filter(|(_, ids)| !ids.is_empty());
+    some.map(|(queue, ids)| (queue.name().to_string(), ids.len())).collect()
+}
