@@ -213,7 +213,8 @@ mod tests {
     }
 
     fn nobody_there() -> Store {
-        let settings = PostgresSettings { max_connections: 1, acquire_timeout: Duration::from_millis(50) };
+        let short = Duration::from_millis(50);
+        let settings = PostgresSettings { max_connections: 1, acquire_timeout: short, statement_timeout: short };
         let url = SecretString::from("postgres://nobody@127.0.0.1:9/none");
         Store::connect_lazy(&url, Environment::Staging, &settings).expect("a Postgres URL")
     }
