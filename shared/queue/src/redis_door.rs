@@ -198,6 +198,7 @@ impl Redis {
     /// What fails here, the calls beside it tell.
     async fn read_clock(self, conn: Connection) {
         let _ = self.ask_the_time(conn).await;
+        self.0.clock.was_read();
     }
 
     async fn ask_the_time(&self, mut conn: Connection) -> Result<(), QueueError> {
