@@ -26,7 +26,8 @@ impl Database {
         let url = url.ok_or_else(|| {
             BenchError::Setup("PERCH_BENCH_DATABASE_URL is not set; ./ops/bench starts a PostgreSQL and sets it".into())
         })?;
-        let settings = PostgresSettings { max_connections: 10, acquire_timeout: Duration::from_secs(10) };
+        let (acquire_timeout, statement_timeout) = (Duration::from_secs(10), Duration::from_secs(600));
+        let settings = PostgresSettings { max_connections: 10, acquire_timeout, statement_timeout };
         let store = Store::connect_lazy(&SecretString::from(url), Environment::Staging, &settings)?;
         store.migrate(|_| ()).await?;
         let mut database = Self { url: url.to_owned(), conn: PgConnection::connect(url).await?, store };

@@ -136,6 +136,9 @@ pub struct PostgresSettings {
     /// How long to wait for a free connection.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
+    /// How long one statement may take; those of a migration take what they need.
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
 }
 
 /// The HTTP API.

@@ -68,6 +68,7 @@ fn redis(check: &mut Check, redis: &RedisSettings) {
 fn postgres(check: &mut Check, postgres: &PostgresSettings) {
     check.range("postgres.max_connections", postgres.max_connections, 1..=500);
     check.duration("postgres.acquire_timeout", postgres.acquire_timeout, MILLIS_100..=5 * MINUTE);
+    check.duration("postgres.statement_timeout", postgres.statement_timeout, MILLIS_100..=60 * MINUTE);
 }
 
 fn http(check: &mut Check, http: &HttpSettings, engine: &EngineSettings) {

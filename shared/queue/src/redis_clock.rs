@@ -32,8 +32,16 @@ impl RedisClock {
         due && !self.is_read.swap(true, Ordering::Relaxed)
     }
 
+    /// What was read at a time. An answer that comes late, perhaps from a server that was left meanwhile, replaces no newer one.
     pub fn set(&self, at: Instant, ms: i64) {
-        *self.reading.write().unwrap_or_else(PoisonError::into_inner) = Some((at, ms));
+        let mut reading = self.reading.write().unwrap_or_else(PoisonError::into_inner);
+        if reading.is_none_or(|(held, _)| held <= at) {
+            *reading = Some((at, ms));
+        }
+    }
+
+    /// Whoever was to read it has, or has not got an answer: it is time again for another.
+    pub fn was_read(&self) {
         self.is_read.store(false, Ordering::Relaxed);
     }
 
@@ -43,5 +51,29 @@ impl RedisClock {
             DateTime::from_timestamp_millis(ms.checked_add(since)?)
         });
         shown.unwrap_or_else(|| Clock::system().now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_comes_late_does_not_replace_a_newer_one() {
+        let (clock, first) = (RedisClock::default(), Instant::now());
+        clock.set(first + Duration::from_secs(1), 5_000_000);
+        clock.set(first, 1_000);
+        assert!(clock.now().timestamp_millis() >= 5_000_000 - 1_000);
+    }
+
+    #[test]
+    fn a_clock_that_could_not_be_read_is_due_again() {
+        let clock = RedisClock::default();
+        let Some(long_ago) = Instant::now().checked_sub(2 * RedisClock::GOOD_FOR) else { return };
+        clock.set(long_ago, 1_000);
+        assert!(clock.is_due());
+        assert!(!clock.is_due(), "somebody reads it");
+        clock.was_read();
+        assert!(clock.is_due());
     }
 }

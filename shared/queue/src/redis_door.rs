@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     QueueError,
     redis_clock::RedisClock,
-    shared_connection::{ConnectionOrWait, SharedConnection},
+    shared_connection::{ConnectionOrWait, Numbered, SharedConnection},
 };
 
 /// A connection that can be cloned; clones share one socket and pipeline their commands.
@@ -173,7 +173,7 @@ impl Redis {
         F: FnOnce(Connection) -> Fut,
         Fut: Future<Output = redis::RedisResult<T>>,
     {
-        let conn = self.shared(doing).await?;
+        let Numbered { conn, number } = self.shared(doing).await?;
         if self.0.clock.is_due() {
             // Beside the call, so that calls stay in their order.
             tokio::spawn(self.clone().read_clock(conn.clone()));
@@ -181,8 +181,7 @@ impl Redis {
         let result = self.limited(doing, self.0.settings.command_timeout, pin!(run(conn))).await;
         if let Err(error) = &result {
             metrics::counter!("perch_redis_errors_total", "doing" => doing).increment(1);
-            if error.is_unavailable() {
-                self.0.shared.failed(error);
+            if error.is_unavailable() && self.0.shared.failed(number, error) {
                 self.forget_pooled();
             }
         }
@@ -199,6 +198,7 @@ impl Redis {
     /// What fails here, the calls beside it tell.
     async fn read_clock(self, conn: Connection) {
         let _ = self.ask_the_time(conn).await;
+        self.0.clock.was_read();
     }
 
     async fn ask_the_time(&self, mut conn: Connection) -> Result<(), QueueError> {
@@ -246,7 +246,7 @@ impl Redis {
 
     /// The connection that short commands share. All who wait for it wait for one attempt, and while Redis is away no longer than
     /// a moment.
-    async fn shared(&self, doing: &'static str) -> Result<Connection, QueueError> {
+    async fn shared(&self, doing: &'static str) -> Result<Numbered, QueueError> {
         match self.0.shared.ask() {
             ConnectionOrWait::Connection(conn) => Ok(conn),
             ConnectionOrWait::Wait { answer, connects, is_away } => {

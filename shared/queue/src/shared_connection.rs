@@ -15,7 +15,14 @@ use tokio::sync::watch;
 use crate::{Connection, QueueError};
 
 /// What came of an attempt; none while it is under way.
-pub(crate) type Attempt = Option<Result<Connection, Failure>>;
+pub(crate) type Attempt = Option<Result<Numbered, Failure>>;
+
+/// A connection, and the how manieth it is: a call that fails late on an earlier one says nothing of it.
+#[derive(Clone)]
+pub(crate) struct Numbered {
+    pub conn: Connection,
+    pub number: u64,
+}
 
 /// A failure that is told to many.
 #[derive(Clone)]
@@ -26,7 +33,9 @@ pub(crate) struct SharedConnection(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    conn: Option<Connection>,
+    conn: Option<Numbered>,
+    /// How many connections there were.
+    opened: u64,
     attempt: Option<watch::Sender<Attempt>>,
     /// Why the last connection was given up, until there is another: the breaker is open.
     away: Option<Failure>,
@@ -34,7 +43,7 @@ struct State {
 
 /// What somebody gets who asks for the connection.
 pub(crate) enum ConnectionOrWait {
-    Connection(Connection),
+    Connection(Numbered),
     /// The answer of the attempt under way. `connects`: the one who asks is to begin it. `is_away`: the breaker is open.
     Wait {
         answer: watch::Receiver<Attempt>,
@@ -72,7 +81,7 @@ impl SharedConnection {
         mut answer: watch::Receiver<Attempt>,
         doing: &'static str,
         patience: Duration,
-    ) -> Result<Connection, QueueError> {
+    ) -> Result<Numbered, QueueError> {
         let told = tokio::time::timeout(patience, answer.wait_for(Option::is_some)).await;
         match told.map(|told| told.map(|attempt| attempt.clone())) {
             Ok(Ok(Some(Ok(conn)))) => Ok(conn),
@@ -91,6 +100,8 @@ impl SharedConnection {
         let attempt = state.attempt.take();
         let told = match opened {
             Ok(conn) => {
+                state.opened += 1;
+                let conn = Numbered { conn, number: state.opened };
                 (state.conn, state.away) = (Some(conn.clone()), None);
                 Ok(conn)
             }
@@ -106,11 +117,40 @@ impl SharedConnection {
         }
     }
 
-    /// A call on the connection failed because Redis is away.
-    pub fn failed(&self, error: &QueueError) {
+    /// A call on a connection failed because Redis is away. False when that one was given up before: there may be another since,
+    /// which is left alone.
+    pub fn failed(&self, number: u64, error: &QueueError) -> bool {
         let mut state = self.state();
-        if state.conn.take().is_some() {
+        let is_it = state.conn.take_if(|conn| conn.number == number).is_some();
+        if is_it {
             state.away = Some(Failure(error.again("connect").into()));
         }
+        is_it
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_testkit::TestRedis;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_fails_late_does_not_drop_the_connection_that_was_opened_since() {
+        let redis = TestRedis::claim().await;
+        let late = || QueueError::Timeout { doing: "look", after: Duration::from_secs(1) };
+        let shared = SharedConnection::default();
+        let opened = async || {
+            shared.connected(Ok(Connection::Single(redis.raw().await)));
+            let Asked::Connection(conn) = shared.ask() else { panic!("there is one") };
+            conn.number
+        };
+        let first = opened().await;
+        assert!(shared.failed(first, &late()));
+        assert!(matches!(shared.ask(), Asked::Wait { is_away: true, .. }));
+        let second = opened().await;
+        assert!(!shared.failed(first, &late()));
+        assert!(matches!(shared.ask(), Asked::Connection(conn) if conn.number == second));
+        assert!(shared.failed(second, &late()));
     }
 }

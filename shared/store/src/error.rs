@@ -1,7 +1,8 @@
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use perch_base::{Classified, Disposition, Environment};
 use perch_queue::QueueError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What can go wrong between Perch and Postgres, and between Perch and the hot state in Redis.
 #[derive(Debug, thiserror::Error)]
@@ -248,17 +249,52 @@ fn class(error: &sqlx::Error) -> Class {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => Class::Away,
         sqlx::Error::ColumnDecode { .. } => Class::Unreadable,
-        sqlx::Error::Database(database) => database.code().map_or(Class::Other, |code| class_of_code(&code)),
+        sqlx::Error::Database(_) if is_stale_plan(error) => Class::Away,
+        sqlx::Error::Database(database) => match database.code().map_or(Class::Other, |code| class_of_code(&code)) {
+            // Whatever it was, it was not about the statement.
+            Class::Other if is_fatal(error) => Class::Away,
+            class => class,
+        },
         _ => Class::Other,
     }
 }
 
-/// Whether the session that answered so is of no use any more: it ended, or it leads to a server that may only be read from, as a
-/// former primary does after a failover.
+/// Whether a session can go on after this error.
+pub(crate) fn leaves_the_session(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(_) => !is_fatal(error),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether the session ended with this answer: it stands before the end of the connection, which may come much later.
+fn is_fatal(error: &sqlx::Error) -> bool {
+    of_postgres(error).is_some_and(|said| matches!(said.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// Whether a statement was prepared before a migration gave its table another column. It stays so for as long as the session
+/// does. The message is in the language of the server; the name of the function that says so is not.
+fn is_stale_plan(error: &sqlx::Error) -> bool {
+    of_postgres(error).is_some_and(|said| {
+        said.code() == "0A000"
+            && (said.routine() == Some("RevalidateCachedQuery")
+                || said.message() == "cached plan must not change result type")
+    })
+}
+
+fn of_postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref()
+}
+
+/// Whether the session that answered so is of no use any more, nor are those beside it: it ended, it leads to a server that may
+/// only be read from, as a former primary does after a failover, or it was begun before a migration.
 pub(crate) fn ends_sessions(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| code_ends_sessions(&code)),
+        sqlx::Error::Database(database) => {
+            is_stale_plan(error) || database.code().is_some_and(|code| code_ends_sessions(&code))
+        }
         _ => false,
     }
 }
@@ -279,7 +315,15 @@ fn code(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
 
 /// What is to be done about a Postgres that is away, by what it said last.
 fn advice(error: &sqlx::Error) -> &'static str {
-    advice_on_code(code(error).as_deref().unwrap_or_default())
+    match error {
+        sqlx::Error::Io(late) if late.kind() == ErrorKind::TimedOut => {
+            "see whether the server and the network work; where statements are only slow, raise postgres.statement_timeout"
+        }
+        sqlx::Error::Database(_) if is_stale_plan(error) => {
+            "a migration changed the table: the next call goes by a new session"
+        }
+        _ => advice_on_code(code(error).as_deref().unwrap_or_default()),
+    }
 }
 
 fn advice_on_code(code: &str) -> &'static str {

@@ -117,24 +117,27 @@ impl IdempotencyKeys<'_> {
         .map_err(StoreError::on("keep an answer"))
     }
 
-    /// Lets go of the key of a request that was refused.
-    pub async fn release(&self, key: &str) -> Result<(), StoreError> {
-        sqlx::query("delete from idempotency_keys where environment = $1 and key_hash = $2")
+    /// Lets go of the key of a request that was refused. False where there is nothing to let go of: a repetition of the request
+    /// may have been answered meanwhile, and that answer stays.
+    pub async fn release(&self, key: &str) -> Result<bool, StoreError> {
+        sqlx::query("delete from idempotency_keys where environment = $1 and key_hash = $2 and answer is null")
             .bind(self.0.env_name())
             .bind(key)
             .execute(&self.0.pool)
             .await
-            .map(|_| ())
+            .map(|done| done.rows_affected() > 0)
             .map_err(StoreError::on("release an idempotency key"))
     }
 
     /// The queue of a job that was accepted and has ended. One that has not is enqueued again under its id, which tells whether it
-    /// is there: Redis may have lost it, and of one that only the outbox has, another may turn out to stand for it.
+    /// is there: Redis may have lost it, and of one that only the outbox has, another may turn out to stand for it. One that was
+    /// cancelled before Redis had it was not accepted.
     pub async fn accepted(&self, job: JobId) -> Result<Option<QueueName>, StoreError> {
         let doing = "look for a job";
         let queue: Option<String> = sqlx::query_scalar(
             "select queue from jobs
-             where environment = $1 and id = $2 and state in ('done', 'dead', 'cancelled', 'discarded')",
+             where environment = $1 and id = $2 and state in ('done', 'dead', 'cancelled', 'discarded')
+               and not (state = 'cancelled' and version_ms = 0)",
         )
         .bind(self.0.env_name())
         .bind(job.to_string())

@@ -20,6 +20,7 @@ mod hot;
 mod idempotency;
 mod json;
 mod limits;
+mod link;
 mod listener;
 mod marks;
 mod mentions;

@@ -7,10 +7,15 @@ use std::{
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use crate::{Store, StoreError, pool::Pool};
+use crate::{Store, StoreError, link::limited, pool::Pool};
 
 /// The pause before a session that broke is made again, so that a server that ends each at once is not asked all the time.
 const PAUSE: Duration = Duration::from_secs(5);
+/// A session on which nothing was told for so long is asked whether it is still there: a network that swallows what is sent, and
+/// a server that hangs, are as silent as one that has nothing to tell.
+const QUIET: Duration = Duration::from_secs(30);
+/// How long the answer to that may take, and how long a new session may.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Hears of what is told on one channel. A session of its own is needed for that, and made again when it breaks; while there is
 /// none, because only a pooler in transaction mode can be reached, nothing is heard.
@@ -37,6 +42,25 @@ pub enum Heard {
 struct Open {
     session: PgListener,
     since: Instant,
+    /// When the server was last known to be there.
+    alive: Instant,
+}
+
+impl Open {
+    async fn is_alive(&mut self) -> Result<(), sqlx::Error> {
+        if self.alive.elapsed() > QUIET {
+            limited(Some(PATIENCE), sqlx::raw_sql("select 1").execute(&mut self.session)).await?;
+            self.alive = Instant::now();
+        }
+        Ok(())
+    }
+
+    async fn told(&mut self) -> Result<Option<String>, sqlx::Error> {
+        self.is_alive().await?;
+        let told = self.session.try_recv().await?;
+        self.alive = Instant::now();
+        Ok(told.map(|told| told.payload().to_owned()))
+    }
 }
 
 impl Listener {
@@ -69,11 +93,11 @@ impl Listener {
             self.open = None;
         }
         let told = match &mut self.open {
-            Some(open) => open.session.try_recv().await.map_err(StoreError::on(self.doing)),
+            Some(open) => open.told().await.map_err(StoreError::on(self.doing)),
             None => Ok(None),
         };
         match told {
-            Ok(Some(told)) => return Heard::Told(told.payload().to_owned()),
+            Ok(Some(told)) => return Heard::Told(told),
             Ok(None) => match self.connect(&sessions).await {
                 Ok(()) => return Heard::Missed,
                 Err(error) => self.lost(&error),
@@ -91,11 +115,51 @@ impl Listener {
 
     async fn connect(&mut self, sessions: &Pool) -> Result<(), StoreError> {
         let since = Instant::now();
-        let kept = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-        let pool = kept.connect_with(sessions.options().clone()).await.map_err(StoreError::on(self.doing))?;
-        let mut session = PgListener::connect_with(&pool).await.map_err(StoreError::on(self.doing))?;
-        session.listen(self.channel).await.map_err(StoreError::on(self.doing))?;
-        self.open = Some(Open { session, since });
+        let session = limited(Some(PATIENCE), self.session(sessions)).await.map_err(StoreError::on(self.doing))?;
+        self.open = Some(Open { session, since, alive: since });
         Ok(())
+    }
+
+    async fn session(&self, sessions: &Pool) -> Result<PgListener, sqlx::Error> {
+        let kept = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let pool = kept.connect_with(sessions.options().clone()).await?;
+        let mut session = PgListener::connect_with(&pool).await?;
+        session.listen(self.channel).await?;
+        Ok(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_base::Environment;
+    use perch_testkit::{TestDatabase, postgres_settings};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_session_that_was_quiet_and_does_not_answer_is_made_again_and_what_was_told_counts_as_missed() {
+        let database = TestDatabase::create().await;
+        let (gate, url) = database.gated().await;
+        let store = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).expect("a Postgres URL");
+        let mut listener = store.outbox().listen().await;
+        let open = listener.open.as_mut().expect("Postgres answers");
+        open.alive = Instant::now().checked_sub(2 * QUIET).expect("the machine has been up for a minute");
+        // The question is as good as swallowed, and the way is free for a new session.
+        let before = gate.trips();
+        gate.set_delay(Duration::from_secs(600));
+        let swallowed = async {
+            let mut pace = tokio::time::interval(Duration::from_millis(50));
+            pace.tick().await;
+            while gate.trips() == before {
+                pace.tick().await;
+            }
+            // It is counted before its delay is looked up.
+            pace.tick().await;
+            gate.set_delay(Duration::ZERO);
+        };
+        // The first answers once the session was lost, the second tells of the new one.
+        let heard = async { [listener.heard(PAUSE * 6).await, listener.heard(PAUSE * 6).await] };
+        let ((), heard) = tokio::join!(swallowed, heard);
+        assert_eq!(heard, [Heard::Nothing, Heard::Missed]);
     }
 }

@@ -404,7 +404,8 @@ impl KeptRow {
     }
 }
 
-// The history has the job from here on; whatever an event says later is newer than version 0.
+// The history has the job from here on; whatever an event says later is newer than version 0. One that did not come to be, and
+// is asked for again, waits once more.
 const KEEP: &str = "
     with given as (
         select r.*, t.envelope
@@ -424,7 +425,9 @@ const KEEP: &str = "
                payload, jsonb_build_object('kind', kind), group_key, parent, max_attempts, run_at, created_at,
                clock_timestamp(), traceparent
         from given join kept using (id)
-        on conflict do nothing
+        on conflict (environment, id) do update set
+            state = excluded.state, last_error = null, finished_at = null, changed_at = excluded.changed_at
+        where jobs.state = 'cancelled' and jobs.version_ms = 0
     )
     select given.id, kept.id is not null, coalesce(o.handed_over_at is not null, false)
     from given left join kept using (id)

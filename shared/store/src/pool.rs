@@ -10,21 +10,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use deadpool::managed::{self, PoolError, QueueMode};
 use futures::{
-    FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _,
+    FutureExt as _, StreamExt as _, TryFutureExt as _,
     future::BoxFuture,
     stream::{self, BoxStream},
 };
 use perch_base::settings::PostgresSettings;
 use sqlx::{
-    Connection as _, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr,
+    Describe, Either, Execute, Executor, Postgres, SqlStr,
     error::BoxDynError,
-    postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    postgres::{PgArguments, PgConnectOptions, PgRow, PgStatement, PgTypeInfo},
 };
 use tokio::runtime::Handle;
 
-use crate::{address::Address, error::ends_sessions};
+use crate::{
+    address::Address,
+    error::ends_sessions,
+    link::{GivenUp, Held, Link, Manager, Step},
+};
 
 /// Begins a transaction. A process that froze amid it must not hold its locks against the others for ever; set for the
 /// transaction alone, because the session may be somebody else's after it.
@@ -33,98 +37,19 @@ const COMMIT: &str = "commit";
 const ROLLBACK: &str = "rollback";
 /// A session that nobody used for so long is closed: managed Postgres counts them.
 const IDLE: Duration = Duration::from_secs(300);
-/// A session is closed after so long: a server keeps what it learned with each for as long as it is open.
-const LIFETIME: Duration = Duration::from_secs(1_800);
-/// A session that nobody used for so long may have been closed by what stands between, and is asked before it is used. Others are
-/// not: each question is a way to a server that may be far.
-const QUIET: Duration = Duration::from_secs(10);
+/// How long it is tried to take leave of the server.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// Sessions with Postgres.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     sessions: managed::Pool<Manager>,
     acquire_timeout: Duration,
+    statement_timeout: Duration,
     /// Whether a pooler in transaction mode stands between; `None` where nothing was said and nothing shows it.
     by_transaction: Option<bool>,
     given_up: GivenUp,
     swept: Arc<Mutex<Instant>>,
-}
-
-/// Opens sessions, and says which can be used again.
-struct Manager {
-    options: PgConnectOptions,
-    given_up: GivenUp,
-}
-
-// The options of the driver show their password.
-impl std::fmt::Debug for Manager {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Manager")
-    }
-}
-
-/// A session of the server.
-#[derive(Debug)]
-pub(crate) struct Link {
-    conn: PgConnection,
-    opened: Instant,
-    used: Instant,
-    /// A statement is under way, or broke off: nobody knows what the server sends next.
-    is_busy: bool,
-}
-
-impl Link {
-    /// A statement; the session is of no more use when it is not awaited to its end, or the way to the server broke.
-    async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
-        self.is_busy = true;
-        let steps: Result<Vec<Step>, sqlx::Error> = self.conn.fetch_many(query).try_collect().await;
-        self.is_busy = steps.as_ref().is_err_and(|error| {
-            !matches!(error, sqlx::Error::Database(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_))
-        });
-        self.used = Instant::now();
-        steps
-    }
-
-    async fn plain(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        self.all(sqlx::raw_sql(sql)).await.map(|_| ())
-    }
-}
-
-impl managed::Manager for Manager {
-    type Type = Link;
-    type Error = sqlx::Error;
-
-    async fn create(&self) -> Result<Link, sqlx::Error> {
-        let opened = Instant::now();
-        let conn = PgConnection::connect_with(&self.options).await?;
-        Ok(Link { conn, opened, used: opened, is_busy: false })
-    }
-
-    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<sqlx::Error> {
-        if link.is_busy || link.opened.elapsed() > LIFETIME || !self.given_up.spares(link.opened) {
-            return Err(RecycleError::message("it is of no more use"));
-        }
-        if link.used.elapsed() > QUIET {
-            link.conn.ping().await?;
-        }
-        Ok(())
-    }
-}
-
-/// Sessions that were opened up to then are not used again.
-#[derive(Debug, Clone, Default)]
-struct GivenUp(Arc<Mutex<Option<Instant>>>);
-
-impl GivenUp {
-    fn all_until_now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Whether a session that was opened then was opened since.
-    fn spares(&self, opened: Instant) -> bool {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_none_or(|until| opened > until)
-    }
 }
 
 impl Pool {
@@ -149,6 +74,7 @@ impl Pool {
         Self {
             sessions,
             acquire_timeout: settings.acquire_timeout,
+            statement_timeout: settings.statement_timeout,
             by_transaction: address.by_transaction,
             given_up,
             swept: Arc::new(Mutex::new(Instant::now())),
@@ -182,19 +108,28 @@ impl Pool {
         Ok(Tx { link: Some(link), pool: self.clone() })
     }
 
+    /// A transaction whose statements may take as long as they need, as those of a migration.
+    pub async fn begin_unhurried(&self) -> Result<Tx, sqlx::Error> {
+        let mut tx = self.begin().await?;
+        if let Some(link) = &mut tx.link {
+            link.patience = None;
+        }
+        Ok(tx)
+    }
+
     /// A session for statements that stand alone.
     pub async fn acquire(&self) -> Result<Session, sqlx::Error> {
         Ok(Session { link: self.link().await?, pool: self.clone() })
     }
 
-    async fn link(&self) -> Result<Object<Manager>, sqlx::Error> {
+    async fn link(&self) -> Result<Held, sqlx::Error> {
         self.close_idle();
         // Boxed: to open a session is large, and seldom.
         let link = match tokio::time::timeout(self.acquire_timeout, Box::pin(self.sessions.get())).await {
             Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(sqlx::Error::PoolTimedOut),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(_)) => Err(sqlx::Error::PoolClosed),
-            Ok(Ok(link)) => Ok(link),
+            Ok(Ok(link)) => Ok(Held::for_statements(link, self.statement_timeout)),
         };
         self.heard(link)
     }
@@ -216,10 +151,13 @@ impl Pool {
     pub async fn close(&self) {
         let idle = self.sessions.retain(|_, _| false).removed;
         self.sessions.close();
-        for link in idle {
-            // Postgres notices also where it is not told.
-            let _ = link.conn.close().await;
-        }
+        let leave = async {
+            for link in idle {
+                link.leave().await;
+            }
+        };
+        // Postgres notices also where it is not told.
+        let _ = tokio::time::timeout(LEAVE, leave).await;
     }
 
     /// Hears what came of a statement. After a failover the sessions there are lead to a server that may only be read from, or to
@@ -237,13 +175,10 @@ impl Pool {
     }
 }
 
-/// What Postgres answers: a row, or that a statement is done.
-type Step = Either<PgQueryResult, PgRow>;
-
 /// A session for statements that stand alone.
 #[derive(Debug)]
 pub(crate) struct Session {
-    link: Object<Manager>,
+    link: Held,
     pool: Pool,
 }
 
@@ -253,16 +188,15 @@ impl Session {
             if self.pool.is_by_transaction() { alone(&mut self.link, query).await } else { self.link.all(query).await };
         self.pool.heard(steps)
     }
-
-    fn conn(&mut self) -> &mut PgConnection {
-        &mut self.link.conn
-    }
 }
 
 /// A statement in a transaction of its own.
 async fn alone<'q>(link: &mut Link, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
     link.plain(BEGIN).await?;
     let steps = link.all(Unnamed(query)).await;
+    if link.is_lost() {
+        return steps;
+    }
     link.plain(if steps.is_ok() { COMMIT } else { ROLLBACK }).await?;
     steps
 }
@@ -271,7 +205,7 @@ async fn alone<'q>(link: &mut Link, query: impl Execute<'q, Postgres> + 'q) -> R
 #[derive(Debug)]
 pub(crate) struct Tx {
     /// None once it has ended.
-    link: Option<Object<Manager>>,
+    link: Option<Held>,
     pool: Pool,
 }
 
@@ -304,13 +238,13 @@ impl Drop for Tx {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take() else { return };
         match Handle::try_current() {
-            Ok(runtime) if !link.is_busy => {
+            Ok(runtime) if !link.is_lost() => {
                 runtime.spawn(async move {
                     let _ = link.plain(ROLLBACK).await;
                 });
             }
             // Postgres rolls back when it is closed.
-            _ => drop(Object::take(link)),
+            _ => link.close(),
         }
     }
 }
@@ -338,7 +272,7 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
 
 /// Lets statements be executed by a type that answers them with all steps at once.
 macro_rules! executes {
-    ($($by:ty: |$this:ident| $conn:expr;)*) => {$(
+    ($($by:ty: |$this:ident| $link:expr;)*) => {$(
         impl<'c> Executor<'c> for $by {
             type Database = Postgres;
 
@@ -369,7 +303,7 @@ macro_rules! executes {
                 'c: 'e,
             {
                 let $this = self;
-                async move { $conn.prepare_with(sql, parameters).await }.boxed()
+                async move { $link.prepare(sql, parameters).await }.boxed()
             }
 
             fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
@@ -377,14 +311,14 @@ macro_rules! executes {
                 'c: 'e,
             {
                 let $this = self;
-                async move { $conn.describe(sql).await }.boxed()
+                async move { $link.describe(sql).await }.boxed()
             }
         }
     )*};
 }
 
 executes! {
-    &'c Pool: |pool| pool.acquire().await?.conn();
-    &'c mut Session: |session| session.conn();
-    &'c mut Tx: |tx| tx.link.as_mut().ok_or(sqlx::Error::PoolClosed)?.conn;
+    &'c Pool: |pool| pool.acquire().await?.link;
+    &'c mut Session: |session| session.link;
+    &'c mut Tx: |tx| tx.link.as_mut().ok_or(sqlx::Error::PoolClosed)?;
 }

@@ -153,14 +153,16 @@ impl Roles<'_> {
 
     /// Puts what a migration brought under the policies, where roles are bound.
     pub(crate) async fn protect(&self) -> Result<(), StoreError> {
+        let doing = "protect the tables";
+        let mut tx = self.0.pool.begin_unhurried().await.map_err(StoreError::on(doing))?;
         sqlx::query(
             "select perch_protect() where exists (
                  select from pg_class where oid = to_regclass('outbox') and relrowsecurity)",
         )
-        .execute(&self.0.pool)
+        .execute(&mut tx)
         .await
-        .map(|_| ())
-        .map_err(StoreError::on("protect the tables"))
+        .map_err(StoreError::on(doing))?;
+        tx.commit().await.map_err(StoreError::on(doing))
     }
 }
 

@@ -129,9 +129,10 @@ impl Store {
         Ok(MigrationReport { from, to: schema_version(), applied })
     }
 
-    /// A transaction in which nobody else migrates, and what was migrated before it.
+    /// A transaction in which nobody else migrates, and what was migrated before it. It waits for those who do, and for tables,
+    /// as long as that takes.
     async fn begin_migration(&self) -> Result<Migrating, StoreError> {
-        let mut tx = self.pool.begin().await.map_err(failed)?;
+        let mut tx = self.pool.begin_unhurried().await.map_err(failed)?;
         sqlx::query("select pg_advisory_xact_lock(hashtext('perch migrate'))")
             .execute(&mut tx)
             .await

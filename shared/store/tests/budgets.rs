@@ -126,7 +126,8 @@ async fn what_nobody_can_tell_is_not_taken_for_nothing_and_is_asked_for_again() 
     let (budgets, now) = (world.budgets(), noon());
     world.store.record(&[spent("1", now, 7 * CENT)]).await.unwrap();
     let nowhere = SecretString::from("postgres://nobody@127.0.0.1:1/nothing");
-    let settings = PostgresSettings { max_connections: 1, acquire_timeout: Duration::from_secs(1) };
+    let second = Duration::from_secs(1);
+    let settings = PostgresSettings { max_connections: 1, acquire_timeout: second, statement_timeout: second };
     let away = Store::connect_lazy(&nowhere, Environment::Staging, &settings).unwrap();
     let blind = Budgets::new(world.redis.door(), away, Environment::Staging);
     assert!(blind.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.is_err());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use perch_base::Environment;
 use perch_jobs::JobId;
+use perch_queue::{Kept, Ledger as _, LedgerJob, OnConflict};
 use perch_store::{AuditFilter, JobFilter, JobState, KeptRequest, Pruned, Scope, StoreError};
 use perch_testkit::TestDatabase;
 use secrecy::{ExposeSecret, SecretString};
@@ -157,4 +158,43 @@ async fn of_racing_claims_of_an_idempotency_key_one_gets_it_and_the_others_hear_
     keys.keep(&key, &requests[0], Duration::ZERO).await.unwrap();
     assert_eq!(keys.find(&key).await.unwrap(), None, "it has run out");
     assert_eq!((production.idempotency_keys().prune().await.unwrap(), keys.prune().await.unwrap()), (0, 1));
+}
+
+#[tokio::test]
+async fn the_key_of_a_request_that_was_answered_is_not_let_go_of() {
+    let database = TestDatabase::create().await;
+    let store = database.store(Environment::Staging);
+    let (keys, key, day) = (store.idempotency_keys(), "a".repeat(64), Duration::from_secs(86_400));
+    let asked = KeptRequest { request: "b".repeat(64), job: job(1), answer: None };
+    assert_eq!(keys.claim(&key, &asked, day).await.unwrap(), None);
+    assert!(keys.release(&key).await.unwrap());
+    assert_eq!(keys.claim(&key, &asked, day).await.unwrap(), None, "it was free again");
+
+    let answered = KeptRequest { answer: Some(json!({ "id": 1 })), ..asked };
+    keys.keep(&key, &answered, day).await.unwrap();
+    assert!(!keys.release(&key).await.unwrap());
+    assert_eq!(keys.find(&key).await.unwrap(), Some(answered));
+}
+
+#[tokio::test]
+async fn a_job_that_was_cancelled_before_redis_had_it_was_not_accepted_and_may_be_asked_for_again() {
+    let database = TestDatabase::create().await;
+    let store = database.store(Environment::Staging);
+    let (queue, kind) = (queue(), "extract_post".parse().unwrap());
+    let asked =
+        LedgerJob { id: job(1), queue, kind, envelope: envelope("extract_post"), on_conflict: OnConflict::Keep };
+    assert_eq!(store.keep(std::slice::from_ref(&asked)).await.unwrap(), [Kept::New]);
+    sqlx::query("update outbox set relay_at = clock_timestamp()").execute(&database.raw()).await.unwrap();
+    let never = [(asked.id, "another stands for it".to_owned())];
+    store.outbox().take(1).await.unwrap().settle(&[], &never, &[]).await.unwrap();
+    let state = async || store.history().job(asked.id).await.unwrap().unwrap().state;
+    assert_eq!(state().await, JobState::Cancelled);
+    assert_eq!(store.idempotency_keys().accepted(asked.id).await.unwrap(), None);
+
+    assert_eq!(store.keep(std::slice::from_ref(&asked)).await.unwrap(), [Kept::New]);
+    assert_eq!(state().await, JobState::Waiting);
+    // As Redis tells of one that it had.
+    let told = "update jobs set state = 'cancelled', version_ms = 1";
+    sqlx::query(told).execute(&database.raw()).await.unwrap();
+    assert_eq!(store.idempotency_keys().accepted(asked.id).await.unwrap(), Some(asked.queue));
 }

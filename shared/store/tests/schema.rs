@@ -1,7 +1,9 @@
 //! What is promised about the schema of the database.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
-use perch_base::{Classified, Disposition, Environment};
+use std::time::Duration;
+
+use perch_base::{Classified, Disposition, Environment, settings::PostgresSettings};
 use perch_store::{AuditFilter, SchemaState, Store, StoreError, schema_version};
 use perch_testkit::{TestDatabase, postgres_settings};
 use secrecy::SecretString;
@@ -33,6 +35,32 @@ async fn processes_that_migrate_at_once_do_each_migration_once() {
     applied.sort_unstable();
     assert_eq!(applied.last(), Some(&schema_version()));
     assert!(applied.is_sorted_by(|a, b| a < b), "{applied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_waits_for_another_longer_than_a_statement_may_take() {
+    let database = TestDatabase::create().await;
+    let settings = PostgresSettings { statement_timeout: Duration::from_secs(2), ..postgres_settings() };
+    let store = Store::connect_lazy(&database.secret_url(), Environment::Staging, &settings).unwrap();
+    let mut other = database.raw().begin().await.unwrap();
+    let holds = "select pg_advisory_xact_lock(hashtext('perch migrate'))";
+    sqlx::raw_sql(holds).execute(&mut *other).await.unwrap();
+    sqlx::raw_sql("lock table audit_log in exclusive mode").execute(&mut *other).await.unwrap();
+    let migrating = tokio::spawn({
+        let store = store.clone();
+        async move { store.migrate(|_| ()).await }
+    });
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&database.raw()).await.unwrap() == 0 {
+        pace.tick().await;
+    }
+    // Another statement begins to wait later, and has waited long enough before.
+    let late = store.audit().record("ann", "test", "patience", &serde_json::json!({})).await.unwrap_err();
+    assert!(late.to_string().contains("no answer"), "{late}");
+    other.commit().await.unwrap();
+    migrating.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -77,7 +105,7 @@ async fn a_migration_that_was_changed_after_it_ran_is_refused() {
 async fn a_server_that_is_away_is_told_from_one_that_refuses() {
     let url = SecretString::from(format!("postgres://nobody:secret@127.0.0.1:{}/none", perch_testkit::free_port()));
     let mut settings = postgres_settings();
-    settings.acquire_timeout = std::time::Duration::from_millis(300);
+    settings.acquire_timeout = Duration::from_millis(300);
     let store = Store::connect_lazy(&url, Environment::Staging, &settings).unwrap();
     let error = store.ping().await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");

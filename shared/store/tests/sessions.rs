@@ -1,14 +1,24 @@
 //! What becomes of sessions with Postgres that are of no use any more, and how one is begun.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
-use perch_base::Environment;
+use perch_base::{Environment, settings::PostgresSettings};
 use perch_store::{AuditFilter, Store, StoreError};
 use perch_testkit::{Gate, TestDatabase, postgres_settings};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
 const ENV: Environment = Environment::Staging;
 
@@ -105,4 +115,88 @@ async fn a_database_is_reached_by_its_ipv6_address() {
     assert!(url.as_str().contains("@[::1]:"), "{url}");
     let store = Store::connect_lazy(&SecretString::from(url.to_string()), ENV, &postgres_settings()).unwrap();
     store.require_schema().await.unwrap();
+}
+
+/// A server that is so far away does not answer, and breaks no connection either: it is as one that hangs.
+const FAR: Duration = Duration::from_secs(600);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_holds_nobody_for_ever_and_its_sessions_are_given_up() {
+    let database = TestDatabase::create().await;
+    let (gate, url) = database.gated().await;
+    let hasty = PostgresSettings { statement_timeout: Duration::from_secs(2), ..postgres_settings() };
+    let store = Store::connect_lazy(&url, ENV, &hasty).unwrap();
+    warm_reading(&store).await;
+    gate.set_delay(FAR);
+    let late = store.ping().await.unwrap_err();
+    assert!(late.is_unavailable() && late.to_string().contains("no answer within 2s"), "{late}");
+    gate.set_delay(Duration::ZERO);
+    for _ in 0..2 * postgres_settings().max_connections {
+        store.ping().await.unwrap();
+    }
+
+    gate.set_delay(FAR);
+    let late = store.outbox().take(1).await.map(|_| ()).unwrap_err();
+    assert!(late.is_unavailable(), "a transaction waits no longer: {late}");
+    gate.set_delay(Duration::ZERO);
+    store.outbox().take(1).await.map(|_| ()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_migration_one_call_is_refused_and_none_that_follows() {
+    let database = TestDatabase::create().await;
+    let store = database.store(ENV);
+    let look = || async { store.effects().get("none").await };
+    futures::future::try_join_all((0..postgres_settings().max_connections).map(|_| look())).await.unwrap();
+    sqlx::query("alter table effects add column later text").execute(&database.raw()).await.unwrap();
+
+    let refused = look().await.unwrap_err();
+    assert!(refused.is_unavailable() && refused.to_string().contains("a migration changed the table"), "{refused}");
+    for _ in 0..2 * postgres_settings().max_connections {
+        assert_eq!(look().await.unwrap(), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_said_a_fatal_error_is_not_used_again() {
+    for (code, advice) in [("XX000", "is up"), ("53300", "no more connections"), ("25P03", "is up")] {
+        let (port, opened) = server_that_ends_sessions(code).await;
+        let url = SecretString::from(format!("postgres://somebody@127.0.0.1:{port}/some?sslmode=disable"));
+        let store = Store::connect_lazy(&url, ENV, &postgres_settings()).unwrap();
+        for calls in 1..=3 {
+            let refused = store.ping().await.unwrap_err();
+            assert!(refused.is_unavailable() && refused.to_string().contains(advice), "{code}: {refused}");
+            assert_eq!(opened.load(Ordering::Relaxed), calls, "{code}");
+        }
+    }
+}
+
+/// Lets everybody in and answers every statement with a fatal error. The connections stay open, as through a proxy that has not
+/// heard yet. Answers its port, and how many there were.
+async fn server_that_ends_sessions(code: &'static str) -> (u16, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, opened) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU32::new(0)));
+    let count = opened.clone();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(end_session(client, code));
+        }
+    });
+    (port, opened)
+}
+
+async fn end_session(mut client: TcpStream, code: &str) {
+    let message = |kind: u8, body: &[u8]| {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [&[kind], length.as_slice(), body].concat()
+    };
+    let fatal = format!("SFATAL\0VFATAL\0C{code}\0Mthis session has ended\0\0");
+    let welcome = [message(b'R', &[0; 4]), message(b'Z', b"I")].concat();
+    let answers = std::iter::once(welcome).chain(std::iter::repeat(message(b'E', fatal.as_bytes())));
+    let mut asked = [0; 4096];
+    for answer in answers {
+        let Ok(1..) = client.read(&mut asked).await else { return };
+        client.write_all(&answer).await.unwrap();
+    }
 }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 /// Statements that are neither literals nor constants, and why that is safe.
 const REASONS: [(&str, &str, &str); 8] = [
     ("store/src/record.rs", "sql", "a constant of a sealed trait; the rows are a parameter"),
-    ("store/src/pool.rs", "sql", "begin, commit or rollback: each a constant"),
+    ("store/src/link.rs", "sql", "begin, commit or rollback: each a constant"),
     ("store/src/history.rs", "select_jobs!", "put together of literals"),
     ("store/src/roles.rs", "bound!", "put together of literals"),
     ("store/src/schema.rs", "migration.sql", "a file of the folder of migrations"),

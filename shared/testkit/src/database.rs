@@ -170,7 +170,8 @@ impl Drop for TestDatabase {
 
 /// Settings with few connections and short timeouts.
 pub fn postgres_settings() -> PostgresSettings {
-    PostgresSettings { max_connections: 6, acquire_timeout: Duration::from_secs(10) }
+    let (acquire_timeout, statement_timeout) = (Duration::from_secs(10), Duration::from_secs(30));
+    PostgresSettings { max_connections: 6, acquire_timeout, statement_timeout }
 }
 
 pub(crate) fn server_url() -> String {

@@ -189,7 +189,7 @@ mod tests {
     fn health_of_nothing() -> Health {
         let short = Duration::from_millis(200);
         let redis = RedisSettings { pool_size: 1, connect_timeout: short, command_timeout: short };
-        let postgres = PostgresSettings { max_connections: 1, acquire_timeout: short };
+        let postgres = PostgresSettings { max_connections: 1, acquire_timeout: short, statement_timeout: short };
         let door = Redis::new(&SecretString::from("redis://user:hunter2@127.0.0.1:9"), &redis).expect("a Redis URL");
         let url = SecretString::from("postgres://user:hunter2@127.0.0.1:9/none");
         let store = Store::connect_lazy(&url, Environment::Staging, &postgres).expect("a Postgres URL");

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -38,10 +38,24 @@ struct Known {
     asked: Instant,
 }
 
+#[derive(Debug, Default)]
+struct Memory {
+    known: HashMap<Hash, Known>,
+    /// How often something here was doubted.
+    doubts: u64,
+}
+
+/// A look-up as it begins. What it finds is not remembered when a key was revoked meanwhile: it may have been read before.
+#[derive(Debug, Clone, Copy)]
+struct LookUp {
+    asked: Instant,
+    doubts: u64,
+}
+
 /// The keys that were seen lately, by the hash of their token. Tokens are never kept.
 #[derive(Debug)]
 pub(super) struct KeyRing {
-    known: Mutex<HashMap<Hash, Known>>,
+    memory: Mutex<Memory>,
     turns: Semaphore,
 }
 
@@ -51,7 +65,7 @@ pub(super) struct NotKnown;
 
 impl KeyRing {
     pub fn new() -> Self {
-        Self { known: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+        Self { memory: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
     }
 
     /// The key that belongs to `token`, if it is in use.
@@ -60,26 +74,26 @@ impl KeyRing {
             return Ok(None);
         }
         let hash: Hash = Sha256::digest(token.as_bytes()).into();
-        let before = self.recall(&hash);
-        if let Some(known) = &before
+        if let Some(known) = self.recall(&hash)
             && known.asked.elapsed() < FRESH
         {
-            return Ok(known.key.clone());
+            return Ok(known.key);
         }
+        let began = self.begin();
         let asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
         match asked {
             Ok(Ok(key)) => {
                 let key = key.map(Arc::new);
-                self.remember(hash, key.clone(), Instant::now());
+                self.remember(hash, key.clone(), began);
                 Ok(key)
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "an API key cannot be looked up");
-                self.make_do(hash, before)
+                self.make_do(&hash)
             }
             Err(_) => {
                 tracing::warn!(after = ?PATIENCE, "an API key cannot be looked up: Postgres does not answer");
-                self.make_do(hash, before)
+                self.make_do(&hash)
             }
         }
     }
@@ -90,11 +104,12 @@ impl KeyRing {
         store.api_keys().verify(&SecretString::from(token)).await
     }
 
-    /// What holds while Postgres is away: a key that worked goes on working.
-    fn make_do(&self, hash: Hash, before: Option<Known>) -> Result<Option<Arc<ApiKey>>, NotKnown> {
-        let key = before.and_then(|known| known.key).ok_or(NotKnown)?;
-        let asked = Instant::now().checked_sub(FRESH.saturating_sub(AWAY)).unwrap_or_else(Instant::now);
-        self.remember(hash, Some(key.clone()), asked);
+    /// What holds while Postgres is away: a key that worked goes on working, unless it was revoked since.
+    fn make_do(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, NotKnown> {
+        let mut memory = self.memory();
+        let known = memory.known.get_mut(hash).ok_or(NotKnown)?;
+        let key = known.key.clone().ok_or(NotKnown)?;
+        known.asked = Instant::now().checked_sub(FRESH.saturating_sub(AWAY)).unwrap_or_else(Instant::now);
         Ok(Some(key))
     }
 
@@ -120,32 +135,46 @@ impl KeyRing {
 
     /// Forgets a key: Postgres is asked about it anew, and while Postgres is away it opens nothing.
     fn forget(&self, id: &str) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, entry| entry.key.as_ref().is_none_or(|key| key.id != id));
+        let mut memory = self.memory();
+        memory.doubts += 1;
+        memory.known.retain(|_, entry| entry.key.as_ref().is_none_or(|key| key.id != id));
     }
 
     /// Asks Postgres anew about every key that comes. While it is away, those that worked go on working.
     fn doubt_all(&self) {
         let long_ago = Instant::now().checked_sub(FRESH);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory();
+        memory.doubts += 1;
         match long_ago {
-            Some(long_ago) => known.values_mut().for_each(|entry| entry.asked = entry.asked.min(long_ago)),
+            Some(long_ago) => memory.known.values_mut().for_each(|entry| entry.asked = entry.asked.min(long_ago)),
             // The machine has not run for so long.
-            None => known.clear(),
+            None => memory.known.clear(),
         }
     }
 
     fn recall(&self, hash: &Hash) -> Option<Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+        self.memory().known.get(hash).cloned()
     }
 
-    fn remember(&self, hash: Hash, key: Option<Arc<ApiKey>>, asked: Instant) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) -> LookUp {
+        LookUp { asked: Instant::now(), doubts: self.memory().doubts }
+    }
+
+    fn remember(&self, hash: Hash, key: Option<Arc<ApiKey>>, began: LookUp) {
+        let mut memory = self.memory();
+        if memory.doubts != began.doubts {
+            return;
+        }
+        let known = &mut memory.known;
         if known.len() >= MOST {
             known.retain(|_, entry| entry.key.is_some() && entry.asked.elapsed() < FRESH);
         }
         if known.len() < MOST {
-            known.insert(hash, Known { key, asked });
+            known.insert(hash, Known { key, asked: began.asked });
         }
     }
 }
@@ -213,7 +242,8 @@ mod tests {
     }
 
     fn nobody_there() -> Store {
-        let settings = PostgresSettings { max_connections: 1, acquire_timeout: Duration::from_millis(50) };
+        let short = Duration::from_millis(50);
+        let settings = PostgresSettings { max_connections: 1, acquire_timeout: short, statement_timeout: short };
         let url = SecretString::from("postgres://nobody@127.0.0.1:9/none");
         Store::connect_lazy(&url, Environment::Staging, &settings).expect("a Postgres URL")
     }
@@ -225,7 +255,8 @@ mod tests {
     #[tokio::test]
     async fn while_postgres_is_away_a_known_key_goes_on_working_and_an_unknown_one_is_not_judged() {
         let (ring, store) = (KeyRing::new(), nobody_there());
-        ring.remember(Sha256::digest(b"perch_stg_known").into(), Some(key()), long_ago());
+        let long_ago = LookUp { asked: long_ago(), ..ring.begin() };
+        ring.remember(Sha256::digest(b"perch_stg_known").into(), Some(key()), long_ago);
         let found = ring.find(&store, "perch_stg_known").await.expect("it is remembered");
         assert_eq!(found.expect("it worked before").name, "one");
         assert_eq!(ring.find(&store, "perch_stg_new").await, Err(NotKnown));
@@ -243,14 +274,14 @@ mod tests {
     #[test]
     fn a_flood_of_unknown_keys_does_not_push_out_a_good_one_nor_grow_without_end() {
         let ring = KeyRing::new();
-        ring.remember([255; 32], Some(key()), Instant::now());
+        ring.remember([255; 32], Some(key()), ring.begin());
         for n in 0..u32::try_from(MOST).expect("a small number") + 10 {
             let mut hash = [0; 32];
             hash[..4].copy_from_slice(&n.to_be_bytes());
-            ring.remember(hash, None, Instant::now());
+            ring.remember(hash, None, ring.begin());
         }
         assert!(ring.recall(&[255; 32]).is_some());
-        assert!(ring.known.lock().expect("no test panics with it").len() <= MOST);
+        assert!(ring.memory().known.len() <= MOST);
     }
 
     fn settings() -> HttpSettings {
@@ -284,12 +315,35 @@ mod tests {
     async fn a_key_that_was_revoked_opens_nothing_while_postgres_is_away() {
         let (ring, store) = (KeyRing::new(), nobody_there());
         let hash: Hash = Sha256::digest(b"perch_stg_one").into();
-        ring.remember(hash, Some(key()), Instant::now());
+        ring.remember(hash, Some(key()), ring.begin());
         ring.forget("key_2");
         ring.doubt_all();
         assert!(ring.find(&store, "perch_stg_one").await.is_ok_and(|key| key.is_some()));
         ring.forget("key_1");
         assert_eq!(ring.find(&store, "perch_stg_one").await, Err(NotKnown));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_of_a_key_before_it_was_revoked_is_not_remembered() {
+        let (ring, store) = (KeyRing::new(), nobody_there());
+        let hash: Hash = Sha256::digest(b"perch_stg_one").into();
+        for doubt in [|ring: &KeyRing| ring.forget("key_1"), KeyRing::doubt_all] {
+            let began = ring.begin();
+            doubt(&ring);
+            ring.remember(hash, Some(key()), began);
+            assert_eq!(ring.find(&store, "perch_stg_one").await, Err(NotKnown));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_revoked_while_postgres_was_asked_in_vain_opens_nothing() {
+        let ring = KeyRing::new();
+        let hash: Hash = Sha256::digest(b"perch_stg_one").into();
+        let long_ago = LookUp { asked: long_ago(), ..ring.begin() };
+        ring.remember(hash, Some(key()), long_ago);
+        assert!(ring.make_do(&hash).is_ok_and(|key| key.is_some()));
+        ring.forget("key_1");
+        assert_eq!(ring.make_do(&hash), Err(NotKnown));
     }
 
     #[test]

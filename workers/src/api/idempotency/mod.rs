@@ -115,10 +115,18 @@ impl Once {
         }
     }
 
-    /// Forgets a request that was refused: corrected, it may come back with the same key.
+    /// Forgets a request that was refused: corrected, it may come back with the same key. Where a repetition of it was answered
+    /// meanwhile, that answer stays.
     pub async fn release(&self) {
-        if let Err(error) = self.own.release().await {
-            tracing::warn!(%error, "the idempotency key of a refused request stays claimed for a day");
+        match self.own.release().await {
+            Ok(true) => {}
+            Ok(false) => {
+                let key = self.own.name();
+                tracing::info!(key, "the idempotency key of a refused request is kept: a repetition was answered");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the idempotency key of a refused request stays claimed for a day");
+            }
         }
     }
 }

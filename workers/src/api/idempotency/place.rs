@@ -15,6 +15,7 @@ use super::super::enqueue::EnqueueAnswer;
 const LASTS: Duration = Duration::from_secs(86_400);
 
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claim.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
 /// What is known of a request with a key.
 #[derive(Debug, Clone, Serialize)]
@@ -103,14 +104,12 @@ impl KeyPlace {
         }
     }
 
-    /// Lets go of the key.
-    pub async fn release(&self) -> Result<(), StoreError> {
+    /// Lets go of the key. False when its request has been answered, or there is none: then what stands there stays.
+    pub async fn release(&self) -> Result<bool, StoreError> {
         match self {
             Self::Redis { redis, name } => {
-                let mut del = redis::cmd("DEL");
-                del.arg(name);
-                redis.cmd::<u64>("release an idempotency key", &del).await?;
-                Ok(())
+                let release = |mut conn| async move { RELEASE.key(name).invoke_async(&mut conn).await };
+                Ok(redis.call("release an idempotency key", release).await?)
             }
             Self::Postgres { store, hash } => store.idempotency_keys().release(hash).await,
         }
@@ -164,4 +163,33 @@ fn stored(kept: &KnownRequest) -> KeptRequest {
 fn read(kept: KeptRequest) -> KnownRequest {
     let answer = kept.answer.and_then(|answer| serde_json::from_value(answer).ok());
     KnownRequest { request: kept.request, id: kept.job, answer }
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_base::Environment;
+    use perch_testkit::{TestDatabase, TestRedis};
+
+    use super::{super::super::enqueue::Outcome, *};
+
+    #[tokio::test]
+    async fn the_key_of_a_request_that_was_answered_is_not_let_go_of() {
+        let (redis, database) = (TestRedis::claim().await, TestDatabase::create().await);
+        let in_redis = Place::Redis { redis: redis.door(), name: "stg:idempotency:k".into() };
+        for place in [in_redis, Place::postgres(&database.store(Environment::Staging), &"a".repeat(64))] {
+            let id = JobId::at(chrono::Utc::now());
+            let asked = Kept { request: "b".repeat(64), id, answer: None };
+            assert!(place.claim(&asked).await.expect("it answers").is_none());
+            assert!(place.release().await.expect("it answers"), "{place:?}");
+            assert!(!place.release().await.expect("it answers"), "{place:?}");
+            assert!(place.claim(&asked).await.expect("it answers").is_none(), "it was free again: {place:?}");
+
+            let queue = "extraction".parse().expect("a queue");
+            let answer = EnqueueAnswer { id, queue, outcome: Outcome::Accepted, replaced: None };
+            place.keep(&Kept { answer: Some(answer), ..asked }).await.expect("it answers");
+            assert!(!place.release().await.expect("it answers"), "{place:?}");
+            let stands = place.find().await.expect("it answers");
+            assert!(matches!(stands, Some(Stands::Request(Kept { answer: Some(_), .. }))), "{place:?}");
+        }
+    }
 }

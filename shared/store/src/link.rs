@@ -1,0 +1,237 @@
+//! A session with Postgres: how long its answers are waited for, and when it is of no more use.
+
+use std::{
+    io,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
+use futures::TryStreamExt as _;
+use sqlx::{
+    Connection as _, Describe, Either, Execute, Executor as _, PgConnection, Postgres, SqlStr,
+    postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+};
+
+use crate::error::leaves_the_session;
+
+/// A session is closed after so long: a server keeps what it learned with each for as long as it is open.
+const LIFETIME: Duration = Duration::from_secs(1_800);
+/// A session that nobody used for so long may have been closed by what stands between, and is asked before it is used. Others are
+/// not: each question is a way to a server that may be far.
+const QUIET: Duration = Duration::from_secs(10);
+/// How long the answer to that may take.
+const PING: Duration = Duration::from_secs(2);
+
+/// What Postgres answers: a row, or that a statement is done.
+pub(crate) type Step = Either<PgQueryResult, PgRow>;
+
+/// Opens sessions, and says which can be used again.
+pub(crate) struct Manager {
+    pub options: PgConnectOptions,
+    pub given_up: GivenUp,
+}
+
+// The options of the driver show their password.
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Manager")
+    }
+}
+
+/// A session of the server.
+#[derive(Debug)]
+pub(crate) struct Link {
+    conn: PgConnection,
+    opened: Instant,
+    pub used: Instant,
+    /// How long a statement may take; `None`: as long as it needs. Whoever takes the session says.
+    pub patience: Option<Duration>,
+    /// A statement is under way, or broke off: nobody knows what the server sends next.
+    is_busy: bool,
+}
+
+impl Link {
+    /// A statement; the session is of no more use when it is not awaited to its end, when the way to the server broke, or when
+    /// the answer is not there in time: a server that hangs, and a network that swallows what is sent, say nothing.
+    pub async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
+        self.begin()?;
+        let steps = limited(self.patience, self.conn.fetch_many(query).try_collect()).await;
+        self.end(steps)
+    }
+
+    pub async fn plain(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.all(sqlx::raw_sql(sql)).await.map(|_| ())
+    }
+
+    pub async fn prepare(&mut self, sql: SqlStr, parameters: &[PgTypeInfo]) -> Result<PgStatement, sqlx::Error> {
+        self.begin()?;
+        let prepared = limited(self.patience, self.conn.prepare_with(sql, parameters)).await;
+        self.end(prepared)
+    }
+
+    pub async fn describe(&mut self, sql: SqlStr) -> Result<Describe<Postgres>, sqlx::Error> {
+        self.begin()?;
+        let described = limited(self.patience, self.conn.describe(sql)).await;
+        self.end(described)
+    }
+
+    /// Whether it is of no more use.
+    pub fn is_lost(&self) -> bool {
+        self.is_busy
+    }
+
+    /// Tells the server that it is closed.
+    pub async fn leave(self) {
+        let _ = self.conn.close().await;
+    }
+
+    // What is sent after a statement that broke off would wait for the rest of its answer, and then take effect after all.
+    fn begin(&mut self) -> Result<(), sqlx::Error> {
+        if self.is_busy {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the session was given up").into());
+        }
+        self.is_busy = true;
+        Ok(())
+    }
+
+    fn end<T>(&mut self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        self.is_busy = answer.as_ref().is_err_and(|error| !leaves_the_session(error));
+        self.used = Instant::now();
+        answer
+    }
+}
+
+/// The answer, or an error where it is not there in time.
+pub(crate) async fn limited<T>(
+    patience: Option<Duration>,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let Some(patience) = patience else { return answer.await };
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| {
+        let late = format!("no answer within {patience:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, late).into())
+    })
+}
+
+impl managed::Manager for Manager {
+    type Type = Link;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Link, sqlx::Error> {
+        let opened = Instant::now();
+        let conn = PgConnection::connect_with(&self.options).await?;
+        Ok(Link { conn, opened, used: opened, patience: None, is_busy: false })
+    }
+
+    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<sqlx::Error> {
+        if link.is_busy || link.opened.elapsed() > LIFETIME || !self.given_up.spares(link.opened) {
+            return Err(RecycleError::message("it is of no more use"));
+        }
+        if link.used.elapsed() > QUIET {
+            let answered = limited(Some(PING), link.conn.ping()).await;
+            answered.inspect_err(|error| {
+                // The others would be asked one after the other, and be waited for as long.
+                if is_late(error) {
+                    self.given_up.all_until_now();
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn is_late(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// A session that somebody has. One that is of no more use is closed when this is dropped: the server that thaws then sees that
+/// nobody waits any more.
+#[derive(Debug)]
+pub(crate) struct Held(Option<Object<Manager>>);
+
+impl Held {
+    /// For statements that may take as long as `patience`.
+    pub fn for_statements(mut link: Object<Manager>, patience: Duration) -> Self {
+        link.patience = Some(patience);
+        Self(Some(link))
+    }
+
+    /// Closes it in place of giving it back.
+    pub fn close(mut self) {
+        drop(self.0.take().map(Object::take));
+    }
+}
+
+impl Deref for Held {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        self.0.as_ref().expect("it is there until this is dropped")
+    }
+}
+
+impl DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut Link {
+        self.0.as_mut().expect("it is there until this is dropped")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.take_if(|link| link.is_busy) {
+            drop(Object::take(link));
+        }
+    }
+}
+
+/// Sessions that were opened up to then are not used again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GivenUp(Arc<Mutex<Option<Instant>>>);
+
+impl GivenUp {
+    pub fn all_until_now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a session that was opened then was opened since.
+    pub fn spares(&self, opened: Instant) -> bool {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| opened > until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deadpool::managed::Manager as _;
+    use perch_testkit::TestDatabase;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    /// A server that is far away is as good as one that hangs.
+    const FAR: Duration = Duration::from_secs(600);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_session_that_lay_idle_and_does_not_answer_is_given_up_with_the_others() {
+        let database = TestDatabase::create().await;
+        let (gate, url) = database.gated().await;
+        let options = url.expose_secret().parse().expect("a Postgres URL");
+        let manager = Manager { options, given_up: GivenUp::default() };
+        let mut links = Vec::new();
+        for _ in 0..2 {
+            let mut link = manager.create().await.expect("Postgres answers");
+            link.used = Instant::now().checked_sub(2 * QUIET).expect("the machine has been up for a minute");
+            links.push(link);
+        }
+        for link in &mut links {
+            manager.recycle(link, &Metrics::default()).await.expect("it answers");
+        }
+        gate.set_delay(FAR);
+        let late = manager.recycle(&mut links[0], &Metrics::default()).await.expect_err("it does not answer");
+        assert!(matches!(&late, RecycleError::Backend(error) if is_late(error)), "{late}");
+        let other = manager.recycle(&mut links[1], &Metrics::default()).await.expect_err("nobody waits for it");
+        assert!(matches!(other, RecycleError::Message(_)), "{other}");
+    }
+}

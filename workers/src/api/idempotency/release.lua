@@ -1,0 +1,13 @@
+-- Lets go of an idempotency key, unless its request was answered. Atomic: an answer that a repetition got meanwhile stays.
+-- KEYS[1]  the key
+-- Answers  1 when it was let go of, 0 when what stands there stays, or nothing does.
+-- Work     one look, one delete.
+local held = redis.pcall('GET', KEYS[1])
+if type(held) ~= 'string' then
+  return 0
+end
+local is_json, kept = pcall(cjson.decode, held)
+if not is_json or type(kept) ~= 'table' or (kept.answer and kept.answer ~= cjson.null) then
+  return 0
+end
+return redis.call('DEL', KEYS[1])
