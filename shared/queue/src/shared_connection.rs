@@ -142,15 +142,15 @@ mod tests {
         let shared = SharedConnection::default();
         let opened = async || {
             shared.connected(Ok(Connection::Single(redis.raw().await)));
-            let Asked::Connection(conn) = shared.ask() else { panic!("there is one") };
+            let ConnectionOrWait::Connection(conn) = shared.ask() else { panic!("there is one") };
             conn.number
         };
         let first = opened().await;
         assert!(shared.failed(first, &late()));
-        assert!(matches!(shared.ask(), Asked::Wait { is_away: true, .. }));
+        assert!(matches!(shared.ask(), ConnectionOrWait::Wait { is_away: true, .. }));
         let second = opened().await;
         assert!(!shared.failed(first, &late()));
-        assert!(matches!(shared.ask(), Asked::Connection(conn) if conn.number == second));
+        assert!(matches!(shared.ask(), ConnectionOrWait::Connection(conn) if conn.number == second));
         assert!(shared.failed(second, &late()));
     }
 }
