@@ -159,7 +159,11 @@ mod tests {
         };
         // The first answers once the session was lost, the second tells of the new one.
         let heard = async { [listener.heard(PAUSE * 6).await, listener.heard(PAUSE * 6).await] };
-        let ((), heard) = tokio::join!(swallowed, heard);
+        tokio::pin!(heard);
+        let heard = tokio::select! {
+            heard = &mut heard => heard,
+            () = swallowed => heard.await,
+        };
         assert_eq!(heard, [Heard::Nothing, Heard::Missed]);
     }
 }
