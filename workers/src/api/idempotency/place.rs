@@ -175,10 +175,10 @@ mod tests {
     #[tokio::test]
     async fn the_key_of_a_request_that_was_answered_is_not_let_go_of() {
         let (redis, database) = (TestRedis::claim().await, TestDatabase::create().await);
-        let in_redis = Place::Redis { redis: redis.door(), name: "stg:idempotency:k".into() };
-        for place in [in_redis, Place::postgres(&database.store(Environment::Staging), &"a".repeat(64))] {
+        let in_redis = KeyPlace::Redis { redis: redis.door(), name: "stg:idempotency:k".into() };
+        for place in [in_redis, KeyPlace::postgres(&database.store(Environment::Staging), &"a".repeat(64))] {
             let id = JobId::at(chrono::Utc::now());
-            let asked = Kept { request: "b".repeat(64), id, answer: None };
+            let asked = KnownRequest { request: "b".repeat(64), id, answer: None };
             assert!(place.claim(&asked).await.expect("it answers").is_none());
             assert!(place.release().await.expect("it answers"), "{place:?}");
             assert!(!place.release().await.expect("it answers"), "{place:?}");
@@ -186,10 +186,10 @@ mod tests {
 
             let queue = "extraction".parse().expect("a queue");
             let answer = EnqueueAnswer { id, queue, outcome: Outcome::Accepted, replaced: None };
-            place.keep(&Kept { answer: Some(answer), ..asked }).await.expect("it answers");
+            place.keep(&KnownRequest { answer: Some(answer), ..asked }).await.expect("it answers");
             assert!(!place.release().await.expect("it answers"), "{place:?}");
             let stands = place.find().await.expect("it answers");
-            assert!(matches!(stands, Some(Stands::Request(Kept { answer: Some(_), .. }))), "{place:?}");
+            assert!(matches!(stands, Some(Stands::Request(KnownRequest { answer: Some(_), .. }))), "{place:?}");
         }
     }
 }
