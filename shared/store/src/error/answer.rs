@@ -1,0 +1,184 @@
+//! What an answer of Postgres means.
+
+use std::io::ErrorKind;
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Away,
+    Conflict,
+    Data,
+    Unreadable,
+    Pooler,
+    Forbidden,
+    Other,
+}
+
+/// What kind of error this is.
+pub(super) fn class(error: &sqlx::Error) -> Class {
+    match error {
+        // A connection that breaks within a message shows as a breach of the protocol.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Class::Away,
+        sqlx::Error::ColumnDecode { .. } => Class::Unreadable,
+        sqlx::Error::Database(_) if is_stale_plan(error) => Class::Away,
+        sqlx::Error::Database(database) => match database.code().map_or(Class::Other, |code| class_of_code(&code)) {
+            // Whatever it was, it was not about the statement.
+            Class::Other if is_fatal(error) => Class::Away,
+            class => class,
+        },
+        _ => Class::Other,
+    }
+}
+
+/// Whether a session can go on after this error.
+pub(crate) fn leaves_the_session(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(_) => !is_fatal(error),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether the session ended with this answer: it stands before the end of the connection, which may come much later.
+fn is_fatal(error: &sqlx::Error) -> bool {
+    of_postgres(error).is_some_and(|said| matches!(said.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// Whether a statement was prepared before a migration gave its table another column. It stays so for as long as the session
+/// does. The message is in the language of the server; the name of the function that says so is not.
+fn is_stale_plan(error: &sqlx::Error) -> bool {
+    of_postgres(error).is_some_and(|said| {
+        said.code() == "0A000"
+            && (said.routine() == Some("RevalidateCachedQuery")
+                || said.message() == "cached plan must not change result type")
+    })
+}
+
+fn of_postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref()
+}
+
+/// Whether the session that answered so is of no use any more, nor are those beside it: it ended, it leads to a server that may
+/// only be read from, as a former primary does after a failover, or it was begun before a migration.
+pub(crate) fn ends_sessions(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Database(database) => {
+            is_stale_plan(error) || database.code().is_some_and(|code| code_ends_sessions(&code))
+        }
+        _ => false,
+    }
+}
+
+fn code_ends_sessions(code: &str) -> bool {
+    code == READ_ONLY || code.starts_with("57P") || code.starts_with("08")
+}
+
+/// `read_only_sql_transaction`.
+const READ_ONLY: &str = "25006";
+
+/// `disk_full`.
+const DISK_FULL: &str = "53100";
+
+fn code(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error()?.code()
+}
+
+pub(super) fn is_disk_full(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some(DISK_FULL)
+}
+
+/// What is to be done about a Postgres that is away, by what it said last.
+pub(super) fn advice(error: &sqlx::Error) -> &'static str {
+    match error {
+        sqlx::Error::Io(late) if late.kind() == ErrorKind::TimedOut => {
+            "see whether the server and the network work; where statements are only slow, raise postgres.statement_timeout"
+        }
+        sqlx::Error::Database(_) if is_stale_plan(error) => {
+            "a migration changed the table: the next call goes by a new session"
+        }
+        _ => advice_on_code(code(error).as_deref().unwrap_or_default()),
+    }
+}
+
+fn advice_on_code(code: &str) -> &'static str {
+    match code {
+        DISK_FULL => {
+            "its disk is full: enlarge it, or remove what is not of Postgres (never files of its data folder or of pg_wal); what waits \
+             goes on by itself"
+        }
+        "53200" => "it has no memory left: give it more, or lower work_mem or the number of its connections",
+        "53300" => {
+            "it takes no more connections: lower postgres.max_connections of the processes, raise max_connections of the server, or \
+             put a pooler before it"
+        }
+        READ_ONLY => "it may only be read from: DATABASE_URL has to lead to the primary",
+        "28000" | "28P01" => "check the user and the password in DATABASE_URL",
+        "3D000" => "check the name of the database in DATABASE_URL",
+        "57P03" => "it starts, stops or recovers: its log says which, and what keeps it",
+        _ => "check DATABASE_URL and that the server is up",
+    }
+}
+
+/// By SQLSTATE (PostgreSQL documentation, appendix A).
+fn class_of_code(code: &str) -> Class {
+    match code {
+        "40001" | "40P01" | "55P03" => Class::Conflict,
+        // The login was refused, the server starts, stops or is promoted, or may not be written to.
+        READ_ONLY | "28000" | "28P01" | "3D000" => Class::Away,
+        // A statement that is there under the name of another, or not there: they are prepared by name, once a session.
+        "26000" | "42P05" => Class::Pooler,
+        "42501" => Class::Forbidden,
+        _ => match code.get(..2) {
+            Some("08" | "53") => Class::Away,
+            Some("57") if code.starts_with("57P") => Class::Away,
+            // Bad values, constraints, and limits such as the size of an index entry.
+            Some("21" | "22" | "23" | "54") => Class::Data,
+            _ => Class::Other,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_starts_or_stops_is_away_and_not_broken() {
+        for code in ["57P01", "57P03", "08006", "53300"] {
+            assert_eq!(class_of_code(code), Class::Away, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_advice_on_a_postgres_that_is_away_is_that_for_what_it_said() {
+        for (code, word) in
+            [("53100", "disk is full"), ("53300", "connections"), ("28P01", "password"), ("08006", "is up")]
+        {
+            assert!(class_of_code(code) == Class::Away && advice_on_code(code).contains(word), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_given_up_when_it_has_ended_or_may_only_read() {
+        for code in ["25006", "57P01", "57P02", "57P03", "08006", "08P01"] {
+            assert!(code_ends_sessions(code) && class_of_code(code) == Class::Away, "{code}");
+        }
+        for code in ["25001", "57014", "53300", "40001", "23505"] {
+            assert!(!code_ends_sessions(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_told_apart_from_queries_that_are_wrong() {
+        assert_eq!(class_of_code("22P05"), Class::Data);
+        assert_eq!(class_of_code("54000"), Class::Data);
+        assert_eq!(class_of_code("42P01"), Class::Other);
+    }
+}
