@@ -78,7 +78,7 @@ impl Effects<'_> {
         .map_err(StoreError::on(doing))?;
         if let Some((fence, lost_at, kept_at)) = fresh {
             let accepted = accepted(intent, kept_at.map(|Moment(at)| at));
-            let lost_at = lost_at.map(|Moment(at)| at).filter(|at| accepted.is_before(*at));
+            let lost_at = lost_at.map(|Moment(at)| at).filter(|at| accepted.is_before(*at, Utc::now()));
             return Ok(Claim::Granted(Permit { lost_at, ..Permit::new(&intent.key, fence, asked) }));
         }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
@@ -112,7 +112,7 @@ impl Effects<'_> {
         let quiet = Duration::from_millis(u64::try_from(quiet).unwrap_or(0));
         let accepted = accepted(intent, time_option(&row, "kept_at").map_err(StoreError::on(doing))?);
         let lost_at = time_option(&row, "lost_at").map_err(StoreError::on(doing))?;
-        let lost_at = lost_at.filter(|at| accepted.is_before(*at));
+        let lost_at = lost_at.filter(|at| accepted.is_before(*at, Utc::now()));
         Ok(match decide::decide(&effect, intent, quiet) {
             Decision::Grant => {
                 let told = Told::by(intent).and(EffectEventKind::Claimed, &json!({}));

@@ -60,9 +60,14 @@ impl Accepted {
     /// How far an id may be ahead of the job's acceptance.
     const AHEAD: TimeDelta = TimeDelta::days(1);
 
-    /// Whether the job may have acted before `lost_at`, so that its effect may be lost. An id alone never says that it cannot.
-    pub fn is_before(self, lost_at: DateTime<Utc>) -> bool {
-        self.by_id < lost_at || self.kept_at.is_none_or(|at| at < lost_at)
+    /// Whether the job may have acted before `lost_at`, so that its effect may be lost, as it looks at `now`. Where Postgres does not say,
+    /// an id speaks for it only once it lies a good while after the loss, and not ahead of the present.
+    pub fn is_before(self, lost_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        match self.kept_at {
+            _ if self.by_id < lost_at => true,
+            Some(at) => at < lost_at,
+            None => self.by_id - lost_at < Self::AHEAD || self.by_id > now,
+        }
     }
 
     /// Since when the job, which has a permit of `intended_at`, may have acted.
@@ -104,11 +109,15 @@ mod tests {
     fn a_job_is_after_a_loss_only_where_postgres_says_so_and_its_id_does_not_deny_it() {
         let at = |minute: i64| DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minute);
         let accepted = |kept: Option<i64>, id: i64| Accepted { kept_at: kept.map(at), by_id: at(id) };
-        assert!(!accepted(Some(6), 6).is_before(at(5)));
-        assert!(!accepted(Some(6), 66).is_before(at(5)), "callers choose ids");
-        assert!(accepted(Some(4), 66).is_before(at(5)));
-        assert!(accepted(Some(6), 4).is_before(at(5)), "its row was written anew");
-        assert!(accepted(None, 66).is_before(at(5)), "nobody knows");
+        let (days, lost_at) = (|days: i64| days * 24 * 60, at(5));
+        let is_before = |accepted: Accepted| accepted.is_before(lost_at, at(days(9)));
+        assert!(!is_before(accepted(Some(6), 6)));
+        assert!(!is_before(accepted(Some(6), 66)), "callers choose ids");
+        assert!(is_before(accepted(Some(4), 66)));
+        assert!(is_before(accepted(Some(6), 4)), "its row was written anew");
+        assert!(is_before(accepted(None, 66)), "nobody knows");
+        assert!(is_before(accepted(None, days(400))), "its id lies ahead");
+        assert!(!is_before(accepted(None, days(8))), "a loss is over for those that are enqueued days after it");
         assert_eq!(accepted(Some(4), 66).earliest(at(7)), at(4));
         assert_eq!(accepted(Some(4), 3).earliest(at(7)), at(3));
         assert!(accepted(None, 66).earliest(at(7)) < at(0), "it was accepted long before, perhaps");
