@@ -114,16 +114,21 @@ impl Recovery {
         self.sync().await?;
         self.make_good().await?;
         self.remove_ended(present).await?;
-        self.restore_lost(looked, &seen).await?;
+        let all = self.queues.iter().map(|queue| queue.name().clone()).collect();
+        self.restore_lost((all, Vec::new()), looked, &seen).await?;
         Ok(self.done)
     }
 
-    /// Puts back what Redis has lost, going by the Postgres that was looked at and by no other.
+    /// Puts back what Redis has lost of what Postgres was told of first: all of the ledger queues, and of the others what was enqueued
+    /// in SQL. It goes by the Postgres that was looked at and by no other.
     pub async fn lost(mut self, looked: &Found) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
         let _alone = self.store.recovery().alone(ALONE).await?;
         self.sync().await?;
         self.make_good().await?;
-        self.restore_lost(looked, &|_| ()).await?;
+        let (ledger, others): (Vec<Queue>, Vec<Queue>) =
+            self.queues.iter().cloned().partition(|queue| queue.settings().ledger);
+        let names = |queues: Vec<Queue>| queues.iter().map(|queue| queue.name().clone()).collect();
+        self.restore_lost((names(ledger), names(others)), looked, &|_| ()).await?;
         Ok(self.done)
     }
 
@@ -186,12 +191,17 @@ impl Recovery {
         }
     }
 
-    async fn restore_lost(&mut self, looked: &Found, seen: &(impl Fn(u64) + Send)) -> Result<(), RecoveryError> {
-        let names: Vec<QueueName> = self.queues.iter().map(|queue| queue.name().clone()).collect();
+    /// Of the first queues all, of the others what was accepted into the outbox.
+    async fn restore_lost(
+        &mut self,
+        (queues, others): (Vec<QueueName>, Vec<QueueName>),
+        looked: &Found,
+        seen: &(impl Fn(u64) + Send),
+    ) -> Result<(), RecoveryError> {
         let mut after = None;
         loop {
             let UnfinishedJobs { jobs, unreadable, next } =
-                self.store.recovery().unfinished(&names, after, AT_ONCE, self.retention).await?;
+                self.store.recovery().unfinished_and_kept(&queues, &others, after, AT_ONCE, self.retention).await?;
             seen((jobs.len() + unreadable.len()) as u64);
             self.is_still(looked).await?;
             for job in unreadable {

@@ -64,7 +64,7 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
 async fn relay_all(store: &Store, client: &Client) -> Result<(), StoreError> {
     loop {
         let relayed = relay_some(store, client).await?;
-        if relayed.taken < AT_ONCE as usize || relayed.waits_for_redis {
+        if relayed.waited < AT_ONCE as usize || relayed.waits_for_redis {
             let backlog = store.outbox().backlog().await?;
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no outbox holds 2^53 rows")]
             metrics::gauge!("perch_outbox_waiting").set(backlog.waiting as f64);
@@ -76,6 +76,8 @@ async fn relay_all(store: &Store, client: &Client) -> Result<(), StoreError> {
 /// What became of one step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Relayed {
+    /// Rows that waited, those included that another relay took.
+    pub waited: usize,
     /// Rows looked at.
     pub taken: usize,
     /// Jobs that Redis has now.
@@ -90,9 +92,9 @@ pub struct Relayed {
 pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, StoreError> {
     let outbox = store.outbox();
     let batch = outbox.take(AT_ONCE).await?;
-    let taken = batch.taken();
+    let (waited, taken) = (batch.waited, batch.taken());
     if taken == 0 {
-        return Ok(Relayed::default());
+        return Ok(Relayed { waited, ..Relayed::default() });
     }
     crash_point!("relay.taken");
     let mut by_queue: BTreeMap<QueueName, Vec<LedgerJob>> = BTreeMap::new();
@@ -115,7 +117,8 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
             }
         }
     }
-    let relayed = Relayed { taken, handed_over: there.len(), never: never.len(), waits_for_redis: !soon.is_empty() };
+    let relayed =
+        Relayed { waited, taken, handed_over: there.len(), never: never.len(), waits_for_redis: !soon.is_empty() };
     if full > 0 {
         tracing::warn!(
             jobs = full,

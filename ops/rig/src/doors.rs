@@ -94,6 +94,7 @@ impl Doors {
         let mut left = offer.jobs;
         loop {
             let open = self.gate.read().await;
+            let asked_ms = now_ms();
             let answers = match offer.door {
                 Door::Client => self.through_client(&left, now).await,
                 Door::Sql => self.through_sql(&left, now).await,
@@ -103,7 +104,7 @@ impl Doors {
             drop(open);
             let mut again = Vec::new();
             for (job, answer) in left.into_iter().zip(answers) {
-                if let Some(job) = self.note(job, answer, offer.door, now) {
+                if let Some(job) = self.note(job, answer, offer.door, now, asked_ms) {
                     again.push(job);
                 }
             }
@@ -116,7 +117,7 @@ impl Doors {
     }
 
     /// Notes an answer; gives the job back when it has to be offered again.
-    fn note(&self, job: Planned, answer: Answer, door: Door, now: DateTime<Utc>) -> Option<Planned> {
+    fn note(&self, job: Planned, answer: Answer, door: Door, now: DateTime<Utc>, asked_ms: i64) -> Option<Planned> {
         let mut notes = self.journal.notes();
         match answer {
             Answer::Accepted | Answer::Deferred | Answer::Replaced => {
@@ -126,6 +127,7 @@ impl Doors {
                     effect: job.effect.clone(),
                     ledger: job.has_ledger() || door == Door::Sql,
                     only_in_postgres: door == Door::Sql || matches!(answer, Answer::Deferred),
+                    asked_ms,
                     answered_ms: now_ms(),
                 };
                 notes.accepted.insert(job.id_at(now), accepted);

@@ -23,6 +23,8 @@ pub struct Accepted {
     pub ledger: bool,
     /// When it was accepted nobody but Postgres had been told of it.
     pub only_in_postgres: bool,
+    /// When it was asked for the last time, in milliseconds since 1970. A server was told of it between then and its answer.
+    pub asked_ms: i64,
     /// When its answer came, in milliseconds since 1970.
     pub answered_ms: i64,
 }
@@ -86,7 +88,12 @@ pub struct Notes {
 impl Notes {
     /// Whether a server may have lost what it was told at this time.
     pub fn may_have_lost(&self, server: Server, at_ms: i64) -> bool {
-        self.losses.iter().any(|loss| loss.server == server && (loss.from_ms..=loss.to_ms).contains(&at_ms))
+        self.may_have_lost_within(server, at_ms, at_ms)
+    }
+
+    /// Whether a server may have lost what it was told at some time from `from_ms` to `to_ms`.
+    pub fn may_have_lost_within(&self, server: Server, from_ms: i64, to_ms: i64) -> bool {
+        self.losses.iter().any(|loss| loss.server == server && loss.from_ms <= to_ms && from_ms <= loss.to_ms)
     }
 }
 

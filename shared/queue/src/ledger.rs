@@ -1,6 +1,6 @@
 //! The ledger: where the jobs of ledger queues are written before Redis gets them, so that they survive the loss of Redis.
 
-use std::{collections::HashSet, fmt::Debug};
+use std::{collections::HashMap, fmt::Debug};
 
 use futures::future::BoxFuture;
 use perch_base::{Classified, Disposition, crash_point};
@@ -18,13 +18,22 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// Keeps jobs and answers, in their order, how it finds each. Those whose id is kept already stay as they are.
     fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>>;
 
-    /// Notes that Redis has `there`, and forgets `refused`, which never came to be. Answers those of both that somebody else has
-    /// handed over meanwhile, or has begun to: they are jobs, whatever their enqueuer was answered.
+    /// Notes that Redis has `there`, and forgets `refused`, which never came to be. Answers those of both that a relay has set about
+    /// meanwhile, which are not forgotten, whatever their enqueuer was answered.
     fn settle<'a>(
         &'a self,
         there: &'a [JobId],
         refused: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashSet<JobId>, LedgerError>>;
+    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>>;
+}
+
+/// What a relay has done with a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByRelay {
+    /// Redis has it.
+    HandedOver,
+    /// Redis may have it; if not, the next relay hands it over, or ends it.
+    Begun,
 }
 
 /// How a ledger finds a job that it is to keep.
@@ -196,21 +205,21 @@ impl Pushed<'_> {
         )
     }
 
-    /// What its enqueuer is told. `relayed` are the jobs that a relay handed over meanwhile; where they are not known, so is not
+    /// What its enqueuer is told. `relayed` are the jobs that a relay has set about meanwhile; where they are not known, so is not
     /// whether a relay begins a job later that Redis has refused.
-    fn told(self, queue: &Queue, relayed: Option<&HashSet<JobId>>) -> Result<Enqueued, EnqueueError> {
+    fn told(self, queue: &Queue, relayed: Option<&HashMap<JobId, ByRelay>>) -> Result<Enqueued, EnqueueError> {
         let (is_refused, id) = (self.is_refused(), self.job.id);
-        let is_relayed = relayed.is_some_and(|relayed| relayed.contains(&id));
+        let by_relay = relayed.and_then(|relayed| relayed.get(&id).copied());
         let is_new = self.kept == HowKept::New;
         let as_job = |acceptance| Enqueued { id, queue: queue.name().clone(), acceptance, replaced: None };
         match self.answer {
             None if self.kept == HowKept::HandedOver => Ok(as_job(Acceptance::Duplicate)),
-            Some(_) if is_refused && is_relayed => Ok(as_job(Acceptance::Accepted)),
-            Some(Ok(Enqueued { acceptance: Acceptance::Duplicate, .. })) if is_new && is_relayed => {
+            Some(_) if is_refused && by_relay == Some(ByRelay::HandedOver) => Ok(as_job(Acceptance::Accepted)),
+            Some(Ok(Enqueued { acceptance: Acceptance::Duplicate, .. })) if is_new && by_relay.is_some() => {
                 Ok(as_job(Acceptance::Accepted))
             }
             Some(answer) if !is_refused && answer.is_ok() => answer,
-            Some(answer) if is_refused && relayed.is_some() => answer,
+            Some(answer) if is_refused && relayed.is_some() && by_relay.is_none() => answer,
             _ => {
                 metrics::counter!("perch_jobs_deferred_total", "queue" => queue.name().to_string()).increment(1);
                 Ok(as_job(Acceptance::Deferred))
@@ -230,7 +239,7 @@ async fn settled(ledger: &dyn Ledger, queue: &Queue, pushed: Vec<Pushed<'_>>) ->
         }
     }
     let relayed = if there.is_empty() && refused.is_empty() {
-        Some(HashSet::new())
+        Some(HashMap::new())
     } else {
         // Whoever relays the ledger does again what fails here.
         let settled = ledger.settle(&there, &refused).await;

@@ -47,7 +47,7 @@ pub use inspect::{JobState, JobView, QueueStats, WorkerView};
 pub use intake::Intake;
 pub use keys::Keys;
 pub use lease::Lease;
-pub use ledger::{HowKept, Ledger, LedgerError, LedgerJob};
+pub use ledger::{ByRelay, HowKept, Ledger, LedgerError, LedgerJob};
 pub use limits::{GroupUse, LimitsUse, RateUse};
 pub use operate::Cancellation;
 pub use queue::{OddKey, Queue};

@@ -1,5 +1,6 @@
 -- The timeline is the one that is written now. The last checkpoint, where it was read before, knows of a promotion only at the next
--- one, minutes later. A standby says nothing: what it will be shows when it is promoted.
+-- one, minutes later. A standby says nothing: what it will be shows when it is promoted. Nor does a provider whose Postgres writes no
+-- log of this kind, or shows it to nobody, whatever it answers in place.
 create or replace function perch_postgres() returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -12,7 +13,7 @@ begin
     timeline := ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint;
     return (select system_identifier || ':' || timeline from pg_control_system());
 exception
-    when insufficient_privilege or undefined_function then
+    when others then
         return null;
 end
 $$;

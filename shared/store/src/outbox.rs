@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use perch_base::Classified as _;
 use perch_jobs::{JobId, JobKind, JobType, JobTypes, Priority, QueueName, Unique, UniqueScope};
-use perch_queue::{EnqueueOptions, Envelope, HowKept, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
+use perch_queue::{ByRelay, EnqueueOptions, Envelope, HowKept, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection, PgExecutor};
@@ -99,6 +99,8 @@ pub struct Batch<'a> {
     /// None where nothing was taken.
     tx: Option<Tx>,
     taken: Vec<String>,
+    /// How many waited when it was taken; some of them may be with another relay since.
+    pub waited: usize,
     /// The rows, oldest first.
     pub rows: Vec<Waiting>,
 }
@@ -150,7 +152,7 @@ impl Outbox<'_> {
             .await
             .map_err(StoreError::on(doing))?;
         if begun.is_empty() {
-            return Ok(Batch { store: self.0, tx: None, taken: Vec::new(), rows: Vec::new() });
+            return Ok(Batch { store: self.0, tx: None, taken: Vec::new(), waited: 0, rows: Vec::new() });
         }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         let rows: Vec<Row> = sqlx::query_as(
@@ -169,7 +171,7 @@ impl Outbox<'_> {
         .map_err(StoreError::on(doing))?;
         let taken = rows.iter().map(|row| row.id.clone()).collect();
         let rows = rows.into_iter().filter_map(waiting).collect();
-        Ok(Batch { store: self.0, tx: Some(tx), taken, rows })
+        Ok(Batch { store: self.0, tx: Some(tx), taken, waited: begun.len(), rows })
     }
 
     /// How much waits.
@@ -302,17 +304,18 @@ impl Ledger for Store {
         &'a self,
         there: &'a [JobId],
         refused: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashSet<JobId>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>> {
         Box::pin(async move {
             let ids = |jobs: &[JobId]| jobs.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let relayed: Vec<String> = sqlx::query_scalar(SETTLE)
+            let relayed: Vec<(String, bool)> = sqlx::query_as(SETTLE)
                 .bind(self.env_name())
                 .bind(ids(there))
                 .bind(ids(refused))
                 .fetch_all(&self.pool)
                 .await
                 .map_err(StoreError::on("settle the outbox"))?;
-            Ok(relayed.iter().filter_map(|id| id.parse().ok()).collect())
+            let by_relay = |handed_over| if handed_over { ByRelay::HandedOver } else { ByRelay::Begun };
+            Ok(relayed.iter().filter_map(|(id, there)| Some((id.parse().ok()?, by_relay(*there)))).collect())
         })
     }
 }
@@ -358,7 +361,7 @@ const SETTLE: &str = "
         delete from jobs j using held
         where j.environment = $1 and j.id = held.id and not held.relayed and held.id = any($3) and j.version_ms = 0
     )
-    select id from held where relayed";
+    select id, handed_over from held where relayed";
 
 impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> Self {

@@ -161,6 +161,18 @@ impl Recovery<'_> {
         limit: u32,
         retention: Duration,
     ) -> Result<UnfinishedJobs, StoreError> {
+        self.unfinished_and_kept(queues, &[], after, limit, retention).await
+    }
+
+    /// The same, and of `others` the jobs that were accepted into the outbox, as those that are enqueued in SQL.
+    pub async fn unfinished_and_kept(
+        &self,
+        queues: &[QueueName],
+        others: &[QueueName],
+        after: Option<After>,
+        limit: u32,
+        retention: Duration,
+    ) -> Result<UnfinishedJobs, StoreError> {
         let doing = "read unfinished jobs";
         let rows = sqlx::query(
             // The members of a jsonb object are few and come before the payload, where the scripts look for them.
@@ -170,14 +182,16 @@ impl Recovery<'_> {
              from jobs j left join outbox o on o.environment = j.environment and o.id = j.id
              where j.environment = $1 and j.id > $2 and j.state not in ('done', 'cancelled', 'discarded')
                and (j.state <> 'dead' or j.changed_at > clock_timestamp() - $4 * interval '1 second')
-               and (o.id is null or o.handed_over_at is not null) and j.queue = any($5)
+               and (o.id is null or o.handed_over_at is not null)
+               and (j.queue = any($5) or (o.id is not null and j.queue = any($6)))
              order by j.id limit $3",
         )
         .bind(self.0.env_name())
         .bind(after.map(|After(id)| id).unwrap_or_default())
         .bind(i64::from(limit))
         .bind(i64::try_from(retention.as_secs()).unwrap_or(i64::MAX))
-        .bind(queues.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .bind(texts(queues))
+        .bind(texts(others))
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -210,6 +224,10 @@ impl Recovery<'_> {
         .map_err(StoreError::on("read ended jobs"))?;
         Ok(ended.iter().filter_map(|id| id.parse().ok()).collect())
     }
+}
+
+fn texts(queues: &[QueueName]) -> Vec<String> {
+    queues.iter().map(ToString::to_string).collect()
 }
 
 /// `None` when nobody knows its envelope.

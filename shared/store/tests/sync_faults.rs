@@ -41,6 +41,18 @@ async fn odd_bytes_in_one_stream_or_something_else_in_its_place_hold_no_other_up
 }
 
 #[tokio::test]
+async fn something_else_in_place_of_what_was_synced_stops_no_sync_and_is_put_right() {
+    let mut world = World::start().await;
+    let note = format!("{}_synced", stream());
+    redis::cmd("RPUSH").arg(&note).arg("0-1").exec_async(&mut world.conn).await.unwrap();
+    assert!(world.syncer(100).rolled_back().await.unwrap().is_empty());
+    let id = world.event("enqueued", job(1), &envelope("extract_post")).await;
+    world.sync().await;
+    assert!(world.store.history().job(job(1)).await.unwrap().is_some());
+    assert_eq!(world.conn.get::<_, String>(&note).await.unwrap(), id);
+}
+
+#[tokio::test]
 async fn a_crash_between_the_commit_and_the_trim_doubles_nothing() {
     // This Redis cannot trim, so every run ends there, as one that is killed at that moment.
     let server = OwnRedis::with(&["--rename-command", "XTRIM", ""]).await;

@@ -18,8 +18,24 @@ async fn identity(server: &OwnPostgres) -> Option<String> {
     store(server).recovery().identity().await.unwrap()
 }
 
-fn signal(pid: i32, signal: &str) {
-    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+fn signal(pid: i32, signal: &str) -> bool {
+    Command::new("kill").args([signal, &pid.to_string()]).status().is_ok_and(|sent| sent.success())
+}
+
+/// A process that stands still, and goes on when this is dropped, however the test ends.
+struct Stopped(i32);
+
+impl Stopped {
+    fn new(pid: i32) -> Self {
+        assert!(signal(pid, "-STOP"));
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal(self.0, "-CONT");
+    }
 }
 
 /// The control file knows of a promotion only after the next checkpoint, which may take minutes.
@@ -38,12 +54,12 @@ async fn a_promotion_shows_before_the_next_checkpoint() {
         .fetch_one(&mut admin)
         .await
         .unwrap();
-    signal(checkpointer, "-STOP");
+    let stopped = Stopped::new(checkpointer);
     let promoted: bool = sqlx::query_scalar("select pg_promote(true, 60)").fetch_one(&mut admin).await.unwrap();
     let known: i32 =
         sqlx::query_scalar("select timeline_id from pg_control_checkpoint()").fetch_one(&mut admin).await.unwrap();
     let after = identity(&server).await;
-    signal(checkpointer, "-CONT");
+    drop(stopped);
     assert!(promoted);
     assert_eq!(known, 1, "the control file does not know of it");
     assert_eq!(after, Some(before.replace(":1", ":2")));

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     actions::enqueue,
-    edits::{is_flag, takes_out},
+    edits::{is_flag, taken_out},
 };
 
 /// A pick that was confirmed.
@@ -75,12 +75,13 @@ pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str
         return Err(ConfirmError::NotWaiting(Box::new(pick)));
     }
     let record = store.picks().get(&pick.key).await?;
+    let post = record.as_ref().map(|record| record.source_post.clone());
     let planned = record.and_then(|record| record.planned).unwrap_or_default();
     let mut actions: Vec<ActionRecord> =
         planned.into_iter().filter(|action| action.state == ActionState::Pending).collect();
     let (flags, done): (Vec<ActionRecord>, Vec<ActionRecord>) =
         store.picks().actions_of(&pick.key).await?.into_iter().partition(is_flag);
-    if let Some(flag) = flags.into_iter().rfind(takes_out) {
+    if let Some(flag) = post.and_then(|post| taken_out(flags, &post)) {
         let why = flag.error.unwrap_or_else(|| "its post was edited".to_owned());
         return Err(ConfirmError::Edited { number: pick.number, why });
     }

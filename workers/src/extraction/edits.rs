@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use perch_base::clock;
-use perch_jobs::ExtractPost;
+use perch_jobs::{ExtractPost, PostId};
 use perch_picks::normal::part;
 use perch_queue::Fail;
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, PostReading};
@@ -74,29 +74,46 @@ async fn known(services: &Services, job: &ExtractPost) -> Result<Option<PostRead
     }
 }
 
-/// How the key of the action begins that flags a pick which an edit took out of its post, and of one that only has others beside it
-/// now.
-const TAKEN_OUT: &str = "edit:";
-const ADDED_TO: &str = "edit-adds:";
+/// How the key of the action begins that flags a pick which an edit took out of its post, and of one that its post has still, or
+/// again.
+const TAKEN_OUT: &str = "edit-out:";
+const STILL_THERE: &str = "edit-still:";
+/// So it began for both before they were told apart.
+const EITHER: &str = "edit:";
 
 /// Whether an action flags an edit. It says that nothing was done.
 pub(super) fn is_flag(action: &ActionRecord) -> bool {
-    action.state == ActionState::Failed && [TAKEN_OUT, ADDED_TO].iter().any(|begins| action.key.starts_with(begins))
+    let begins = [TAKEN_OUT, STILL_THERE, EITHER];
+    action.state == ActionState::Failed && begins.iter().any(|begins| action.key.starts_with(begins))
 }
 
-/// Whether it flags a pick that its post does not have any more.
-pub(super) fn takes_out(flag: &ActionRecord) -> bool {
-    is_flag(flag) && flag.key.starts_with(TAKEN_OUT)
+/// Of the flags of a pick the one that says that the post which was read as `version` does not have it any more, unless a later edit
+/// put it back.
+pub(super) fn taken_out(flags: Vec<ActionRecord>, version: &PostId) -> Option<ActionRecord> {
+    let is_of_post = |flag: &ActionRecord| flag.key.rsplit(':').nth(1) == Some(version.as_str());
+    // Ids are numbers as text, and grow.
+    let order = |flag: &ActionRecord| flag.source_post.clone().map(|id| (id.as_str().len(), id));
+    let last = flags.into_iter().filter(is_of_post).max_by_key(order);
+    last.filter(|flag| flag.key.starts_with(TAKEN_OUT))
 }
 
-/// Flags the picks that an edit changes: an action that was not taken, with the reason, at each of them.
+/// Flags the picks that an edit changes, and those that it puts back: an action that was not taken, with the reason, at each of them.
 pub(super) async fn flag(
     services: &Services,
     job: &ExtractPost,
     found: &[Named],
     acted: &PostReading,
 ) -> Result<(), Fail> {
-    let changed = changes(job, found, acted);
+    let mut changed = changes(job, found, acted);
+    for key in acted.picks.iter().filter(|key| found.iter().any(|named| named.key() == **key)) {
+        let flags = services.store.picks().actions_of(key).await?.into_iter().filter(is_flag).collect();
+        if taken_out(flags, &acted.version).is_some() {
+            changed.push(flagged(STILL_THERE, job, acted, key, "it has this pick again"));
+        }
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
     let records = changed.iter().map(HotRecord::of).collect::<Result<Vec<_>, _>>()?;
     services.hot.put(&records).await?;
     tracing::warn!(
@@ -113,33 +130,31 @@ fn changes(job: &ExtractPost, found: &[Named], acted: &PostReading) -> Vec<Actio
     let new: Vec<String> =
         found.iter().enumerate().filter(is_new).map(|(_, named)| in_words(job, named.pick())).collect();
     let taken_out: Vec<&String> = acted.picks.iter().filter(|key| !keys.contains(key)).collect();
-    let added_to = acted.picks.first().filter(|_| taken_out.is_empty());
-    let taken_out = taken_out.into_iter().map(|key| (TAKEN_OUT, key));
-    let flags = taken_out.chain(added_to.map(|key| (ADDED_TO, key)));
-    flags.map(|(begins, key)| flagged(begins, job, key, &new)).collect()
+    let added_to = acted.picks.first().filter(|_| taken_out.is_empty() && !new.is_empty());
+    let new = new.join("; ");
+    let now = if new.is_empty() { "it does not have this pick any more".to_owned() } else { format!("it says {new}") };
+    let taken_out = taken_out.into_iter().map(|key| flagged(TAKEN_OUT, job, acted, key, &now));
+    let added_to = added_to.map(|key| flagged(STILL_THERE, job, acted, key, &format!("{now} as well")));
+    let flags = taken_out.chain(added_to);
+    flags.map(|flag| ActionRecord { text: new.clone(), ..flag }).collect()
 }
 
 fn in_words(job: &ExtractPost, pick: &PickBody) -> String {
     render_pick(pick, &|pick| part(pick, &job.post))
 }
 
-fn flagged(begins: &str, job: &ExtractPost, pick_key: &str, new: &[String]) -> ActionRecord {
-    let (account, version) = (&job.account, &job.post.id);
-    let now = match (new.join("; "), begins) {
-        (new, _) if new.is_empty() => "it does not have this pick any more".to_owned(),
-        (new, ADDED_TO) => format!("it says {new} as well"),
-        (new, _) => format!("it says {new}"),
-    };
+fn flagged(begins: &str, job: &ExtractPost, acted: &PostReading, pick_key: &str, now: &str) -> ActionRecord {
+    let (account, read_as) = (&job.account, &acted.version);
     let error = format!(
         "the post was edited after it was read, and now {now}; nothing is published of the edit: correct by hand what is out"
     );
     ActionRecord {
-        key: format!("{begins}{account}:{version}:{}", short_hash(pick_key)),
+        key: format!("{begins}{account}:{read_as}:{}", short_hash(pick_key)),
         kind: ActionKind::Post,
         account: account.clone(),
         pick_key: Some(pick_key.to_owned()),
-        source_post: Some(version.clone()),
-        text: new.join("; "),
+        source_post: Some(job.post.id.clone()),
+        text: String::new(),
         state: ActionState::Failed,
         external_id: None,
         error: Some(error),

@@ -102,16 +102,14 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
             }
         }
         WhichVersion::Other(edit, acted) => {
-            if edit == Edit::OtherPicks {
-                flag(&services, &job, &found, &acted).await?;
-            }
+            flag(&services, &job, &found, &acted).await?;
             extracted.edit = Some(edit);
             count_edit(edit);
         }
     }
     extracted.model = reading.model;
     let seen = extracted.new + extracted.seen_before + extracted.unconfirmed;
-    if seen > 0 || extracted.edit == Some(Edit::OtherPicks) {
+    if seen > 0 || extracted.edit.is_some() {
         cx.enqueue(&SyncHotState {}).await?;
     }
     if let Some(why) = waits_for_model {

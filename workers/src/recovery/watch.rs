@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// For so long after Postgres has lost something, what it is told again is made good.
 const TOLD_AGAIN: Duration = Duration::from_secs(120);
 
-/// Puts back what the ledger queues have lost whenever Redis was started again: an append-only file that is written once a second
+/// Puts back what the ledger queues have lost, and what was enqueued in SQL into others, whenever Redis was started again: an append-only file that is written once a second
 /// lacks the last of it. Any number of processes may watch.
 pub struct Watch {
     settings: Settings,
@@ -47,7 +47,7 @@ pub enum Look {
 }
 
 impl Watch {
-    /// Over the ledger queues among `queues`.
+    /// Over these queues.
     pub fn new(settings: &Settings, queues: &Queues, store: &Store) -> Self {
         let (doubts, redis) = (Doubts::new(queues, store, settings), queues.redis().clone());
         Self {
@@ -94,7 +94,7 @@ impl Watch {
     /// Looks once.
     pub async fn run_once(&self) -> Result<Look, RecoveryError> {
         let mut anew = Vec::new();
-        for queue in self.queues.iter().filter(|queue| queue.settings().ledger) {
+        for queue in self.queues.iter() {
             if let Some(run) = queue.new_run().await? {
                 anew.push((queue.clone(), run));
             }

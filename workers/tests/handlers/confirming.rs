@@ -156,6 +156,47 @@ async fn a_pick_to_which_an_edit_adds_another_is_published_once_a_person_confirm
 }
 
 #[tokio::test]
+async fn a_pick_that_a_later_edit_put_back_is_published_once_a_person_confirms_it() {
+    let world = World::with(&NO_MODEL).await;
+    let pick = edited(&world, "Lakers -2.5 (-110) 2u").await;
+    let flags = world.store.picks().actions_of(&pick.key).await.expect("Postgres answers");
+    let version = flags[0].source_post.clone().expect("the version that has another bet").to_string();
+    world.x.edit(&version, LAKERS).expect("it is there");
+    world.done(&PollAccount { username: SALLY.into() }).await;
+    eventually("that is flagged, too", || async {
+        world.sync().await;
+        let actions = world.store.picks().actions_of(&pick.key).await.expect("Postgres answers");
+        actions.iter().any(|action| action.error.as_deref().is_some_and(|why| why.contains("again"))).then_some(())
+    })
+    .await;
+    let confirmed = confirm(&world.client, &world.store, pick, "ann").await.expect("its post has it again");
+    assert_eq!(confirmed.actions.len(), 2, "a comment and a retweet: {confirmed:?}");
+}
+
+#[tokio::test]
+async fn a_pick_stands_though_another_author_edits_it_out_of_his_own_post() {
+    let world = World::with(&NO_MODEL).await;
+    let poll = |username: &str| PollAccount { username: username.into() };
+    world.x.publish(SALLY, LAKERS);
+    world.done(&poll(SALLY)).await;
+    let pick = eventually("the pick waits", || async { picks(&world, true).await.pop() }).await;
+    let other = world.x.publish(PETE, LAKERS);
+    world.done(&poll(PETE)).await;
+    eventually("it was seen twice", || async { picks(&world, true).await.into_iter().find(|pick| pick.accounts == 2) })
+        .await;
+    world.x.edit(&other, "Lakers -2.5 (-110) 2u").expect("it is there");
+    world.done(&poll(PETE)).await;
+    eventually("the edit is flagged", || async {
+        world.sync().await;
+        let actions = world.store.picks().actions_of(&pick.key).await.expect("Postgres answers");
+        actions.into_iter().find(|action| action.state == ActionState::Failed)
+    })
+    .await;
+    let confirmed = confirm(&world.client, &world.store, pick, "ann").await.expect("its own post still has it");
+    assert_eq!(confirmed.actions.len(), 2, "a comment and a retweet: {confirmed:?}");
+}
+
+#[tokio::test]
 async fn what_the_rules_read_is_published_at_once_where_the_settings_say_so() {
     let world = World::with(&[NO_MODEL[0], ("PERCH__PICKS__RULES_PUBLISH", "true")]).await;
     let result = world.done(&world.written(SALLY, LAKERS)).await.result.expect("a result");

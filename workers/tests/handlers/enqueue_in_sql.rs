@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use perch_jobs::JobId;
+use perch_jobs::{JobId, PollAccount};
 use perch_store::JobState;
-use perch_workers::relay;
+use perch_workers::{
+    recovery::{Look, Watch},
+    relay,
+};
 use sqlx::PgPool;
 
 use crate::world::{World, eventually};
@@ -59,6 +62,37 @@ async fn another_service_enqueues_inside_its_own_transaction() {
     }
     let texts: Vec<String> = world.x.made().into_iter().map(|made| made.text).collect();
     assert_eq!(texts, ["bought"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_enqueued_in_sql_is_put_back_when_redis_has_lost_it_whatever_its_queue() {
+    let world = World::without_workers(&[]).await;
+    let watch = Watch::new(&world.settings, world.client.queues(), &world.store);
+    watch.run_once().await.expect("both answer");
+    world.relay();
+    let pool = world.database().raw();
+    kinds_are_known(&pool).await;
+    let of = |username: &str| PollAccount { username: username.into() };
+    let id: String = sqlx::query_scalar("select perch_enqueue('poll_account', $1::json)")
+        .bind(serde_json::to_value(of("sharp_sally")).expect("JSON"))
+        .fetch_one(&pool)
+        .await
+        .expect("it is accepted");
+    let id: JobId = id.parse().expect("a ULID");
+    let of_redis_alone = world.enqueue(&of("parlay_pete")).await;
+    let queue = world.client.queues().get(&"extraction".parse().expect("a name")).expect("configured").clone();
+    let has = async |id: JobId| queue.job(id).await.expect("Redis answers").is_some();
+    eventually("it is handed over", || async { has(id).await.then_some(()) }).await;
+    world.sync().await;
+    eventually("nothing waits in the outbox", || async {
+        (world.store.outbox().backlog().await.expect("Postgres answers").waiting == 0).then_some(())
+    })
+    .await;
+    world.redis().wipe().await;
+    let look = watch.run_once().await.expect("both answer");
+    assert!(matches!(look, Look::PutBack(_)), "{look:?}");
+    assert!(has(id).await, "it is back");
+    assert!(!has(of_redis_alone).await, "nobody but Redis was told of that one; `perch recover` brings it back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! A relay that comes between an enqueuer and its own job, and a Postgres that goes away before the enqueuer has its answer.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -10,8 +10,8 @@ use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::Disposition;
 use perch_jobs::{JobId, JobTypes, PublishPost};
 use perch_queue::{
-    Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, HowKept, Ledger, LedgerError, LedgerJob, OnConflict,
-    Queues,
+    Acceptance, ByRelay, Client, EnqueueError, EnqueueOptions, Enqueued, HowKept, Ledger, LedgerError, LedgerJob,
+    OnConflict, Queues,
 };
 use perch_store::{Content, JobState, Store, Waiting};
 use perch_workers::relay;
@@ -78,7 +78,7 @@ impl Ledger for Between {
         &'a self,
         there: &'a [JobId],
         refused: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashSet<JobId>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>> {
         async move {
             done(&self.before_settle).await;
             if !self.settles {
@@ -116,6 +116,20 @@ impl World {
             async move {
                 queue.cancel(id, "test", "it is in the way").await.expect("Redis answers");
                 relays().await;
+            }
+            .boxed()
+        })
+    }
+
+    /// A relay sets about whatever waits, and gets no further.
+    fn begins_all(&self) -> Deed {
+        let (store, pool) = (self.store.clone(), self.database().raw());
+        Box::new(move || {
+            let (store, pool) = (store.clone(), pool.clone());
+            async move {
+                let due = sqlx::query("update outbox set relay_at = clock_timestamp()");
+                due.execute(&pool).await.expect("Postgres answers");
+                assert_eq!(store.outbox().take(100).await.expect("Postgres answers").taken(), 1);
             }
             .boxed()
         })
@@ -196,12 +210,29 @@ async fn a_job_that_a_relay_began_is_not_told_to_be_refused_though_the_relay_cou
         let options = EnqueueOptions { on_conflict, ..EnqueueOptions::default() };
         let enqueued = between.client(&world).enqueue_with(&post("second", Some("the-same")), options).await;
         let Enqueued { id, acceptance, .. } = enqueued.expect("it will run, so it is not refused");
-        assert_eq!(acceptance, Acceptance::Accepted);
+        assert_eq!(acceptance, Acceptance::Deferred, "nobody knows yet");
         assert!(id != holder && world.has(id).await);
         // The next relay finds it in Redis, and says so.
         world.relays_all()().await;
         assert_eq!(world.store.outbox().backlog().await.expect("Postgres answers").waiting, 0);
         assert_eq!(world.queue("pending_posts").stats().await.expect("Redis answers").waiting(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_a_relay_only_began_is_told_to_be_neither_refused_nor_accepted() {
+    for on_conflict in [OnConflict::Reject, OnConflict::Keep] {
+        let world = World::without_workers(&[]).await;
+        let holder = world.enqueue(&post("holder", Some("the-same"))).await;
+        let between = Between { before_settle: Mutex::new(Some(world.begins_all())), ..Between::of(&world) };
+        let options = EnqueueOptions { on_conflict, ..EnqueueOptions::default() };
+        let second = between.client(&world).enqueue_with(&post("second", Some("the-same")), options).await;
+        let Enqueued { id, acceptance, .. } = second.expect("whether it runs is not known");
+        assert_eq!(acceptance, Acceptance::Deferred);
+        // The holder is there still, so the next relay ends it.
+        world.relays_all()().await;
+        assert!(id != holder && !world.has(id).await);
+        assert_eq!(world.in_history(id).await, Some(JobState::Cancelled));
     }
 }
 

@@ -7,7 +7,7 @@ use sqlx::{PgPool, Row as _};
 use super::{Findings, LOST, STUCK, leftovers::Held};
 use crate::{
     error::RigError,
-    journal::{Accepted, Notes, Server},
+    journal::{Accepted, Notes, Server, now_ms},
     label::{Expect, Label},
 };
 
@@ -18,11 +18,18 @@ pub struct JobRow {
     pub state: String,
     pub last_error: Option<String>,
     created_ms: i64,
+    /// How often it was enqueued, where it has not ended.
+    enqueued: i64,
 }
 
 impl JobRow {
     fn is_final(&self) -> bool {
         matches!(self.state.as_str(), "done" | "dead" | "cancelled" | "discarded")
+    }
+
+    /// Until when Redis was told of it. When one that Redis had lost was enqueued again is not known.
+    fn enqueued_by(&self) -> i64 {
+        if self.enqueued > 1 { now_ms() } else { self.created_ms }
     }
 }
 
@@ -44,7 +51,12 @@ pub struct Ends {
 
 pub async fn rows(pool: &PgPool) -> Result<Rows, RigError> {
     let rows = sqlx::query(
-        "select id, kind, state, last_error, (extract(epoch from created_at) * 1000)::bigint as created_ms from jobs",
+        "select id, kind, state, last_error, (extract(epoch from created_at) * 1000)::bigint as created_ms,
+                case when state not in ('done', 'dead', 'cancelled', 'discarded') then (
+                    select count(*) from job_events e
+                    where e.environment = j.environment and e.job_id = j.id and e.kind = 'enqueued'
+                ) else 1 end as enqueued
+         from jobs j",
     )
     .fetch_all(pool)
     .await?;
@@ -55,16 +67,22 @@ pub async fn rows(pool: &PgPool) -> Result<Rows, RigError> {
             state: row.try_get("state")?,
             last_error: row.try_get("last_error")?,
             created_ms: row.try_get("created_ms")?,
+            enqueued: row.try_get("enqueued")?,
         };
         all.insert(row.try_get("id")?, job);
     }
     Ok(all)
 }
 
-/// Whether Redis may have lost a job that a process has enqueued at this time by its own clock.
-fn taken_with_redis(notes: &Notes, at_ms: i64) -> bool {
+/// Whether Redis may have lost a job that a process has enqueued at some time from `from_ms` to `to_ms` by its own clock.
+fn taken_with_redis(notes: &Notes, from_ms: i64, to_ms: i64) -> bool {
     let steps: &[i64] = if notes.clocks_stepped { &[0, HOUR_MS, -HOUR_MS] } else { &[0] };
-    steps.iter().any(|step| notes.may_have_lost(Server::Redis, at_ms + step))
+    steps.iter().any(|step| notes.may_have_lost_within(Server::Redis, from_ms + step, to_ms + step))
+}
+
+/// Whether Redis may have lost an accepted job, as promised.
+fn is_within_promise(notes: &Notes, job: &Accepted) -> bool {
+    !job.ledger && taken_with_redis(notes, job.asked_ms, job.answered_ms)
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -116,7 +134,7 @@ pub fn check(notes: &Notes, rows: &Rows, held: &Held, happened: &HashSet<String>
         match judge(job.expect, row, held.jobs.contains(&name)) {
             Verdict::Good => {}
             Verdict::Lost if notes.wiped.contains(id) => ends.wiped += 1,
-            Verdict::Lost if !job.ledger && taken_with_redis(notes, job.answered_ms) => ends.within_promise += 1,
+            Verdict::Lost if is_within_promise(notes, job) => ends.within_promise += 1,
             // It was done, and only Postgres knew of it.
             Verdict::Lost if may_be_forgotten(notes, job, happened) => ends.forgotten += 1,
             Verdict::Lost => findings.add(LOST, told(row)),
@@ -128,7 +146,12 @@ pub fn check(notes: &Notes, rows: &Rows, held: &Held, happened: &HashSet<String>
     }
     others(notes, rows, held, &mut ends, findings);
     for (id, row) in rows {
-        if (row.state == "dead") != held.dead.contains(id) {
+        // The letter went with its job, and only Postgres knows how that ended.
+        let went =
+            || id.parse().is_ok_and(|id| notes.accepted.get(&id).is_some_and(|job| is_within_promise(notes, job)));
+        if row.state == "dead" && !held.dead.contains(id) && went() {
+            ends.within_promise += 1;
+        } else if (row.state == "dead") != held.dead.contains(id) {
             findings.add("Redis and Postgres disagree on who is dead", format!("{id} ({})", row.state));
         }
     }
@@ -149,7 +172,7 @@ fn others(notes: &Notes, rows: &Rows, held: &Held, ends: &mut Ends, findings: &m
             match held.jobs.contains(id) {
                 true => findings.add(STUCK, told),
                 false if wiped => ends.wiped += 1,
-                false if taken_with_redis(notes, row.created_ms) => ends.within_promise += 1,
+                false if taken_with_redis(notes, row.created_ms, row.enqueued_by()) => ends.within_promise += 1,
                 false => findings.add(LOST, told),
             }
         }
@@ -219,7 +242,7 @@ mod tests {
     use super::*;
 
     fn row(state: &str, error: Option<&str>) -> JobRow {
-        JobRow { kind: None, state: state.into(), last_error: error.map(str::to_owned), created_ms: 0 }
+        JobRow { kind: None, state: state.into(), last_error: error.map(str::to_owned), created_ms: 0, enqueued: 1 }
     }
 
     #[test]

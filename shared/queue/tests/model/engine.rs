@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -11,8 +11,8 @@ use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::{Clock, Environment};
 use perch_jobs::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
 use perch_queue::{
-    Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, HowKept, Lease,
-    Ledger, LedgerError, LedgerJob, NewJob, Queue, Queues, Redis, Replay,
+    ByRelay, Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, HowKept,
+    Lease, Ledger, LedgerError, LedgerJob, NewJob, Queue, Queues, Redis, Replay,
     testing::{self, End},
 };
 use redis::{FromRedisValue, Pipeline, Value};
@@ -40,8 +40,12 @@ impl Ledger for SilentLedger {
         async { Ok(vec![HowKept::Waiting; jobs.len()]) }.boxed()
     }
 
-    fn settle<'a>(&'a self, _: &'a [JobId], _: &'a [JobId]) -> BoxFuture<'a, Result<HashSet<JobId>, LedgerError>> {
-        async { Ok(HashSet::new()) }.boxed()
+    fn settle<'a>(
+        &'a self,
+        _: &'a [JobId],
+        _: &'a [JobId],
+    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>> {
+        async { Ok(HashMap::new()) }.boxed()
     }
 }
 

@@ -16,7 +16,10 @@ local info = redis.call('XINFO', 'STREAM', stream)
 local known = {}
 for i = 1, #info, 2 do known[info[i]] = info[i + 1] end
 local held = #redis.call('XRANGE', stream, after, after)
-local out = { now, known['entries-added'] or -1, known['length'], known['last-generated-id'], held, 0, redis.call('GET', KEYS[2]) }
+-- Somebody may have put something else in its place, which says nothing; the next trim puts it right.
+local synced = redis.pcall('GET', KEYS[2])
+if type(synced) ~= 'string' then synced = false end
+local out = { now, known['entries-added'] or -1, known['length'], known['last-generated-id'], held, 0, synced }
 
 local PAGE = 8
 local from = '(' .. after

@@ -211,8 +211,15 @@ pub(super) async fn trim(redis: &Redis, key: &str, upto: EntryId) -> Result<(), 
 pub(super) async fn synced(redis: &Redis, key: &str) -> Result<Option<EntryId>, StoreError> {
     let mut cmd = redis::cmd("GET");
     cmd.arg(synced_key(key));
-    let text: Option<Vec<u8>> = redis.cmd("read what was synced", &cmd).await?;
-    Ok(text.and_then(entry))
+    match redis.cmd::<Option<Vec<u8>>>("read what was synced", &cmd).await {
+        Ok(text) => Ok(text.and_then(entry)),
+        Err(error) if error.is_unavailable() => Err(error.into()),
+        // Somebody has put something else in its place, which says nothing; the next trim puts it right.
+        Err(error) => {
+            tracing::warn!(%error, stream = key, "what Postgres had of a stream cannot be read");
+            Ok(None)
+        }
+    }
 }
 
 fn entry(text: Vec<u8>) -> Option<EntryId> {
