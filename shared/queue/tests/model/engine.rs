@@ -381,6 +381,6 @@ fn stored(envelope: &str) -> Stored {
         max: envelope.max_attempts,
         replays: envelope.replays,
         n: chore.n,
-        recovered: envelope.recovered.is_some(),
+        recovered: envelope.recovered.map(|at| at.timestamp_millis()),
     }
 }

@@ -48,7 +48,7 @@ impl Model {
             self.locks.insert(key, Lock { holder: id, until });
         }
         let job = Job {
-            stored: Stored { max: wish.max, replays: 0, n, recovered: false },
+            stored: Stored { max: wish.max, replays: 0, n, recovered: None },
             per_life: wish.max,
             priority: wish.priority,
             group: wish.group,

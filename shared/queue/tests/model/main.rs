@@ -16,7 +16,7 @@ mod rates;
 mod recovery;
 mod state;
 
-use ops::{Ending, FREE, Limits, Op, Rules, Scope, Wish, rate};
+use ops::{Ending, FREE, Limits, Lost, Op, Rules, Scope, Wish, rate};
 use perch_jobs::{JobTypes, Priority};
 use perch_queue::{OnConflict, Redis};
 use perch_testkit::TestRedis;
@@ -104,6 +104,20 @@ fn a_place_that_a_dropped_job_leaves_is_given_to_the_next() {
     let ops = [plain(), fetch(false), Op::Pass(1), plain(), fetch(false), Op::Drop(vec![0, 0])];
     let limits = Limits { global: 1, ..FREE };
     assert_eq!(Ground::new().play(Rules::of(limits), &ops), Ok(()));
+}
+
+#[test]
+fn a_letter_of_before_is_not_that_of_a_job_that_was_put_back_once_more() {
+    let put_back = || {
+        let lost = Lost { attempts: 0, died: Some(0), delay: None };
+        Op::Restore(vec![(0, lost), (u16::MAX, lost)])
+    };
+    let replay = Op::Replay { pick: 0, edit: None, delay: 0 };
+    let stale = Op::ReplayStale { pick: 0, delay: 0 };
+    let (holds_key, done) = (|| unique(Scope::Queued), Op::Ack(0, Ending::Done));
+    // Another job holds the key, so that the letter stays as it is.
+    let ops = [holds_key(), fetch(false), done, put_back(), holds_key(), replay, Op::ComeBack, put_back(), stale];
+    assert_eq!(Ground::new().play(Rules::of(FREE), &ops), Ok(()));
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Model {
             unknown_since: None,
             ..self.known[&id].clone()
         };
-        job.stored.recovered = true;
+        job.stored.recovered = Some(self.now);
         if let Some(ago) = lost.died {
             self.dead.insert((self.now - ms(ago), id));
         } else if let Some((key, scope)) = job.unique

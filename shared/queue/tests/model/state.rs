@@ -46,7 +46,7 @@ pub struct Stored {
     pub replays: u32,
     pub n: u64,
     /// Whether it came back from Postgres.
-    pub recovered: bool,
+    pub recovered: Option<i64>,
 }
 
 /// The lists in which jobs wait for a worker, and the marks of those in them that were cancelled.
