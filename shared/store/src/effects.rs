@@ -120,7 +120,7 @@ impl Effects<'_> {
             }
             Decision::Done => Claim::Done(effect),
             Decision::Ask => {
-                let earliest = accepted.earliest(effect.intended_at);
+                let earliest = accepted.earliest(effect.intended_at, Utc::now());
                 let takeover = Takeover { seen_fence: effect.fence, intent: intent.clone(), quiet, lost_at, earliest };
                 Claim::Unresolved { effect, takeover }
             }

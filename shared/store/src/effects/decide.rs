@@ -70,10 +70,15 @@ impl Accepted {
         }
     }
 
-    /// Since when the job, which has a permit of `intended_at`, may have acted.
-    pub fn earliest(self, intended_at: DateTime<Utc>) -> DateTime<Utc> {
+    /// Since when the job, which has a permit of `intended_at`, may have acted, as it looks at `now`. Where Postgres does not say, an id
+    /// is believed unless it lies ahead: X shows so many posts of an account and no more, so nothing is gained by looking too far back.
+    pub fn earliest(self, intended_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         let known = self.by_id.min(intended_at);
-        self.kept_at.map_or_else(|| known.checked_sub_signed(Self::AHEAD).unwrap_or(known), |at| known.min(at))
+        match self.kept_at {
+            Some(at) => known.min(at),
+            None if self.by_id > now => known.checked_sub_signed(Self::AHEAD).unwrap_or(known),
+            None => known,
+        }
     }
 }
 
@@ -118,9 +123,11 @@ mod tests {
         assert!(is_before(accepted(None, 66)), "nobody knows");
         assert!(is_before(accepted(None, days(400))), "its id lies ahead");
         assert!(!is_before(accepted(None, days(8))), "a loss is over for those that are enqueued days after it");
-        assert_eq!(accepted(Some(4), 66).earliest(at(7)), at(4));
-        assert_eq!(accepted(Some(4), 3).earliest(at(7)), at(3));
-        assert!(accepted(None, 66).earliest(at(7)) < at(0), "it was accepted long before, perhaps");
+        let earliest = |accepted: Accepted| accepted.earliest(at(7), at(8));
+        assert_eq!(earliest(accepted(Some(4), 66)), at(4));
+        assert_eq!(earliest(accepted(Some(4), 3)), at(3));
+        assert_eq!(earliest(accepted(None, 6)), at(6), "X may not show what is older");
+        assert!(earliest(accepted(None, 66)) < at(0), "it was accepted long before, perhaps");
     }
 
     fn stored(state: EffectState, job_id: JobId, attempt: u32, digest: u8) -> StoredEffect {
