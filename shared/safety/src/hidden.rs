@@ -43,7 +43,7 @@ fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
     let is_from_the_right = text.chars().any(is_right_to_left);
     let mut before = None;
     text.char_indices().filter(move |(at, c)| {
-        let last = before.replace(*c);
+        let last: Option<char> = before;
         let next = || text[at + c.len_utf8()..].chars().next();
         let is_needed = match c {
             '\u{200d}' => last.is_some_and(is_joined) && next().is_some_and(is_joined),
@@ -52,10 +52,15 @@ fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
                 last.is_some_and(|last| varies(last) || (is_on_keys(last) && next() == Some(KEYCAP)))
             }
             '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2066}'..='\u{2069}' => is_from_the_right,
-            '\u{180b}'..='\u{180e}' => last.is_some_and(|last| matches!(last, '\u{1800}'..='\u{18af}')),
+            '\u{180b}'..='\u{180e}' => last.is_some_and(is_mongolian),
             _ => flags.iter().any(|flag| flag.contains(at)),
         };
-        is_hidden(*c) && !is_needed
+        let hides = is_hidden(*c) && !is_needed;
+        // What hides stands beside nothing: without it the next would stand beside another.
+        if !hides {
+            before = Some(*c);
+        }
+        hides
     })
 }
 
@@ -82,6 +87,11 @@ fn is_picture(c: char) -> bool {
 /// Letters of Arabic and Indic scripts.
 fn joins_letters(c: char) -> bool {
     matches!(c, '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{dff}' | '\u{fb50}'..='\u{fdff}')
+}
+
+/// Letters of Mongolian, whose signs of form stand after one and after nothing else.
+fn is_mongolian(c: char) -> bool {
+    matches!(c, '\u{1820}'..='\u{1878}' | '\u{1880}'..='\u{18aa}')
 }
 
 /// What has a plain and a coloured form.

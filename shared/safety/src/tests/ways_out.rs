@@ -233,6 +233,14 @@ fn any_hidden() -> impl Strategy<Value = char> {
     ]
 }
 
+#[test]
+fn what_stands_beside_something_hidden_hides_too() {
+    for text in ["\u{180e}\u{180e}", "1\u{fe0f}\u{200d}❤", "❤\u{200b}\u{180e}"] {
+        let left = visible(text);
+        assert!(BUILT_IN.text(text, None).says(Code::Hidden) && !BUILT_IN.post(&left).says(Code::Hidden), "{text:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_address_with_a_check_goes_out_however_it_is_grouped(
