@@ -1,20 +1,19 @@
 //! The outbox: the jobs of ledger queues, and those that other services enqueue with `perch_enqueue` in their own transactions.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+mod kinds;
+mod ledger;
+
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
-use futures::future::BoxFuture;
-use perch_base::Classified as _;
-use perch_jobs::{JobId, JobKind, JobType, JobTypes, Priority, QueueName, Unique, UniqueScope};
-use perch_queue::{ByRelay, EnqueueOptions, Envelope, HowKept, Ledger, LedgerError, LedgerJob, NewJob, OnConflict};
+use perch_jobs::{JobId, JobKind, JobTypes, Priority, QueueName, Unique, UniqueScope};
+use perch_queue::{EnqueueOptions, LedgerJob, NewJob, OnConflict};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::{FromRow, PgConnection};
 
-use crate::{Listener, Store, StoreError, json, pool::Tx, record::storable_time, row::Moment};
+use self::kinds::{KindRow, REGISTER};
+use crate::{Listener, Store, StoreError, pool::Tx, row::Moment};
 
 /// The outbox.
 #[derive(Debug, Clone, Copy)]
@@ -110,34 +109,6 @@ impl Outbox<'_> {
     /// are. A relay hands them over once the transaction has committed.
     pub async fn enqueue_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob]) -> Result<(), StoreError> {
         self.keep_in(conn, jobs, Duration::ZERO).await.map(|_| ())
-    }
-
-    /// Keeps jobs that the caller hands over within `own`; after that a relay does, who is told at once where that is no time.
-    /// Answers, in their order, how each was found.
-    async fn keep_in(
-        &self,
-        conn: impl PgExecutor<'_>,
-        jobs: &[LedgerJob],
-        own: Duration,
-    ) -> Result<Vec<HowKept>, StoreError> {
-        let doing = "keep jobs";
-        let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
-        let text = serde_json::to_string(&rows)
-            .map_err(|error| StoreError::Invalid { what: "a job", reason: error.to_string() })?;
-        let found: Vec<(String, bool, bool)> = sqlx::query_as(KEEP)
-            .persistent(self.0.prepares())
-            .bind(self.0.env_name())
-            .bind(json::without_nul(&text).as_ref())
-            .bind(jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
-            .bind(jobs.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
-            .bind(i64::try_from(own.as_millis()).unwrap_or(i64::MAX))
-            .bind(CHANNEL)
-            .fetch_all(conn)
-            .await
-            .map_err(StoreError::on(doing))?;
-        let found: HashMap<String, HowKept> =
-            found.into_iter().map(|(id, new, there)| (id, kept(new, there))).collect();
-        Ok(jobs.iter().map(|job| found.get(&job.id.to_string()).copied().unwrap_or(HowKept::Waiting)).collect())
     }
 
     /// Takes up to `limit` rows that wait, oldest first. From then on Redis may have them, whatever becomes of the batch: the ledger
@@ -294,41 +265,6 @@ impl Batch<'_> {
     }
 }
 
-/// Makes a store the ledger of queues.
-impl Ledger for Store {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>> {
-        Box::pin(async move { Ok(self.outbox().keep_in(&self.pool, jobs, OWN).await?) })
-    }
-
-    fn settle<'a>(
-        &'a self,
-        there: &'a [JobId],
-        refused: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>> {
-        Box::pin(async move {
-            let ids = |jobs: &[JobId]| jobs.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let relayed: Vec<(String, bool)> = sqlx::query_as(SETTLE)
-                .bind(self.env_name())
-                .bind(ids(there))
-                .bind(ids(refused))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(StoreError::on("settle the outbox"))?;
-            let by_relay = |handed_over| if handed_over { ByRelay::HandedOver } else { ByRelay::Begun };
-            Ok(relayed.iter().filter_map(|(id, there)| Some((id.parse().ok()?, by_relay(*there)))).collect())
-        })
-    }
-}
-
-/// How a job was found that is `new`, or that Redis has.
-const fn kept(new: bool, there: bool) -> HowKept {
-    match (new, there) {
-        (true, _) => HowKept::New,
-        (false, true) => HowKept::HandedOver,
-        (false, false) => HowKept::Waiting,
-    }
-}
-
 // What was noted before keeps its time: the rows of a queue that is full are looked at again and again.
 const BEGIN: &str = "
     with waits as materialized (
@@ -342,141 +278,6 @@ const BEGIN: &str = "
         from waits where o.environment = $1 and o.id = waits.id and waits.begun_at is null
     )
     select id from waits order by relay_at, id";
-
-// The rows are locked first: one that a relay holds is looked at as the relay leaves it. One that a relay has begun may be with Redis
-// though the relay could not say so: it is not forgotten.
-const SETTLE: &str = "
-    with held as materialized (
-        select id, handed_over_at is not null as handed_over,
-               handed_over_at is not null or begun_at is not null as relayed
-        from outbox
-        where environment = $1 and id = any($2 || $3) order by id for update
-    ), there as (
-        update outbox o set handed_over_at = clock_timestamp()
-        from held where o.environment = $1 and o.id = held.id and not held.handed_over and held.id = any($2)
-    ), gone as (
-        delete from outbox o using held
-        where o.environment = $1 and o.id = held.id and not held.relayed and held.id = any($3)
-    ), forgotten as (
-        delete from jobs j using held
-        where j.environment = $1 and j.id = held.id and not held.relayed and held.id = any($3) and j.version_ms = 0
-    )
-    select id, handed_over from held where relayed";
-
-impl From<StoreError> for LedgerError {
-    fn from(error: StoreError) -> Self {
-        Self { reason: error.to_string(), disposition: error.disposition() }
-    }
-}
-
-/// A job for both tables: the outbox keeps the envelope byte for byte, the history as JSON.
-#[derive(Serialize)]
-struct KeptRow {
-    id: String,
-    queue: String,
-    kind: String,
-    on_conflict: OnConflict,
-    priority: &'static str,
-    payload: Box<RawValue>,
-    group_key: Option<String>,
-    parent: Option<String>,
-    max_attempts: Option<u32>,
-    run_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    traceparent: Option<String>,
-}
-
-impl KeptRow {
-    fn of(job: &LedgerJob) -> Self {
-        let envelope = Envelope::decode(job.envelope.as_bytes()).ok();
-        let null = || RawValue::from_string("null".to_owned()).expect("null is JSON");
-        Self {
-            id: job.id.to_string(),
-            queue: job.queue.to_string(),
-            kind: job.kind.to_string(),
-            on_conflict: job.on_conflict,
-            priority: envelope.as_ref().map_or("normal", |e| e.priority.as_str()),
-            group_key: envelope.as_ref().and_then(|e| e.group.clone()),
-            parent: envelope.as_ref().and_then(|e| e.parent).map(|id| id.to_string()),
-            max_attempts: envelope.as_ref().map(|e| e.max_attempts),
-            run_at: envelope.as_ref().and_then(|e| e.run_at),
-            traceparent: envelope.as_ref().and_then(|e| e.traceparent.clone()),
-            created_at: storable_time(job.id.created_at().timestamp_millis()).unwrap_or_else(Utc::now),
-            payload: envelope.map_or_else(null, |e| json::storable(e.payload)),
-        }
-    }
-}
-
-// The history has the job from here on; whatever an event says later is newer than version 0. One that did not come to be, and
-// is asked for again, waits once more.
-const KEEP: &str = "
-    with given as (
-        select r.*, t.envelope
-        from jsonb_to_recordset($2::jsonb)
-             as r(id text, queue text, kind text, on_conflict text, priority text, payload jsonb, group_key text,
-                  parent text, max_attempts integer, run_at timestamptz, created_at timestamptz, traceparent text)
-        join unnest($3::text[], $4::text[]) as t(id, envelope) using (id)
-    ), kept as (
-        insert into outbox (environment, id, queue, kind, envelope, on_conflict, relay_at)
-        select $1, id, queue, kind, envelope, on_conflict, clock_timestamp() + $5 * interval '1 millisecond' from given
-        on conflict do nothing
-        returning id
-    ), noted as (
-        insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts,
-                          run_at, created_at, changed_at, traceparent)
-        select $1, id, queue, kind, case when run_at > clock_timestamp() then 'scheduled' else 'waiting' end, priority,
-               payload, jsonb_build_object('kind', kind), group_key, parent, max_attempts, run_at, created_at,
-               clock_timestamp(), traceparent
-        from given join kept using (id)
-        on conflict (environment, id) do update set
-            state = excluded.state, last_error = null, finished_at = null, changed_at = excluded.changed_at
-        where jobs.state = 'cancelled' and jobs.version_ms = 0
-    )
-    select given.id, kept.id is not null, coalesce(o.handed_over_at is not null, false)
-    from given left join kept using (id)
-         left join outbox o on o.environment = $1 and o.id = given.id
-         cross join (select case when $5 = 0 then pg_notify($6, $1) end) as told";
-
-/// A kind, as far as SQL can check a request against it.
-#[derive(Serialize)]
-struct KindRow {
-    kind: String,
-    queue: String,
-    max_attempts: u32,
-    required: Vec<String>,
-    allowed: Option<Vec<String>>,
-}
-
-impl KindRow {
-    fn of(job_type: &JobType) -> Self {
-        let schema = job_type.schema();
-        let schema = schema.as_value();
-        let required = schema["required"].as_array().into_iter().flatten();
-        let closed = schema["additionalProperties"] == serde_json::Value::Bool(false);
-        let names = || schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-        Self {
-            kind: job_type.kind.to_string(),
-            queue: job_type.queue.to_string(),
-            max_attempts: job_type.retry.max_attempts,
-            required: required.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
-            allowed: closed.then(names),
-        }
-    }
-}
-
-const REGISTER: &str = "
-    with given as (
-        select kind, queue, max_attempts, required, allowed
-        from jsonb_to_recordset($2::jsonb)
-             as r(kind text, queue text, max_attempts integer, required text[], allowed text[])
-    ), gone as (
-        delete from job_kinds where environment = $1 and kind not in (select kind from given)
-    )
-    insert into job_kinds (environment, kind, queue, max_attempts, required, allowed, max_payload_bytes, max_ahead)
-    select $1, kind, queue, max_attempts, required, allowed, $3, $4 * interval '1 second' from given
-    on conflict (environment, kind) do update set
-        queue = excluded.queue, max_attempts = excluded.max_attempts, required = excluded.required,
-        allowed = excluded.allowed, max_payload_bytes = excluded.max_payload_bytes, max_ahead = excluded.max_ahead";
 
 /// What lies ahead was said by another clock, and has not waited yet.
 fn millis(passed: i64) -> Duration {
