@@ -24,10 +24,10 @@ pub struct Filter {
     /// Whose last error contains this, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     pub error: Option<String>,
-    /// Enqueued longer ago than this, such as 2h; of dead letters, those that died longer ago
+    /// Older than this, such as 2h: dead letters since they died, others since they were enqueued
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub older_than: Option<Duration>,
-    /// Enqueued within this time, such as 30m; of dead letters, those that died within it
+    /// Not older than this, such as 30m: dead letters since they died, others since they were enqueued
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub newer_than: Option<Duration>,
 }

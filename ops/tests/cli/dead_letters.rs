@@ -100,7 +100,11 @@ async fn whatever_the_clock_of_this_machine_shows_the_ages_of_letters_and_jobs_g
     let world = World::start().await;
     world.let_die(&["alice", "bert"]).await;
     world.run(&["enqueue", "collect_metrics", r#"{"post_ids":["1"]}"#]).went_well();
+    let gone = world.run(&["enqueue", "collect_metrics", r#"{"post_ids":["2"]}"#, "--json"]).json();
+    world.run(&["jobs", "cancel", gone["id"].as_str().expect("an id")]).went_well();
+    world.sync().await;
     let machine = Machine::new();
+    let listed = || run(world.perch(&["jobs", "list", "--state", "cancelled"]).envs(machine.variables()), b"").stdout;
     let told = |arguments: &[&str]| {
         let ran = run(world.perch(&[arguments, &["--json"]].concat()).envs(machine.variables()), b"");
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -118,5 +122,7 @@ async fn whatever_the_clock_of_this_machine_shows_the_ages_of_letters_and_jobs_g
             assert_eq!(old["matched"], 0, "{command:?} {hours} hours");
         }
         assert_eq!(json(&["jobs", "cancel", "--newer-than", "1h", "--dry-run"])["matched"], 1, "{hours} hours");
+        let ages = listed();
+        assert!(!ages.contains("h ago") && !ages.contains("in "), "{hours} hours:\n{ages}");
     }
 }

@@ -349,6 +349,7 @@ fn points_that_are_taken_or_laid_against_the_sign_of_the_line_make_no_pick() {
         "Steelers +3 -115 1u. Taking the points",
         "I'll lay the points with Baltimore tonight. Ravens -6.5 (-110) for 1 unit",
         "Home dog Steelers +3 -115 1u",
+        "Lakers -3.5 -110 1u Underdog Fantasy",
     ] {
         assert_ne!(extract(text), Answer::Nothing(()), "{text:?}: {:?}", read(text).doubts);
     }

@@ -4,7 +4,7 @@ use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use perch_jobs::QueueName;
-use perch_queue::{Queue, QueueStats};
+use perch_queue::{Queue, QueueError, QueueStats};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -126,9 +126,7 @@ pub(super) async fn queues(State(app): State<App>) -> Answer<Json<QueueList>> {
         match answer {
             Ok(stats) => list.queues.push(QueueAnswer::of(queue, stats)),
             Err(error) => {
-                tracing::error!(queue = %queue.name(), %error, "a queue cannot be read");
-                let reason = "What Redis holds of it cannot be read; the log of the API says why.".to_owned();
-                list.unreadable.push(UnreadableQueue { queue: queue.name().clone(), reason });
+                list.unreadable.push(unreadable(queue, &error));
                 first.get_or_insert(error);
             }
         }
@@ -137,6 +135,17 @@ pub(super) async fn queues(State(app): State<App>) -> Answer<Json<QueueList>> {
         Some(error) if list.queues.is_empty() => Err(error.into()),
         _ => Ok(Json(list)),
     }
+}
+
+fn unreadable(queue: &Queue, error: &QueueError) -> UnreadableQueue {
+    let reason = if error.is_unavailable() {
+        tracing::warn!(queue = %queue.name(), %error, "a queue was not read");
+        "Redis did not answer in time; ask again."
+    } else {
+        tracing::error!(queue = %queue.name(), %error, "a queue cannot be read");
+        "What Redis holds of it cannot be read; the log of the API says why."
+    };
+    UnreadableQueue { queue: queue.name().clone(), reason: reason.to_owned() }
 }
 
 /// Look at a queue

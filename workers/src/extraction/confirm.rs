@@ -2,7 +2,7 @@
 
 use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
-use perch_store::{ActionRecord, ActionState, Store, StoreError, TrackedPick};
+use perch_store::{ActionRecord, ActionState, Store, StoreError, Syncer, TrackedPick};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,6 +10,9 @@ use super::{
     actions::enqueue,
     edits::{is_flag, taken_out},
 };
+
+/// Records moved to Postgres in one transaction.
+const BATCH: usize = 500;
 
 /// A pick that was confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -74,6 +77,9 @@ pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str
     if !pick.unconfirmed {
         return Err(ConfirmError::NotWaiting(Box::new(pick)));
     }
+    // An edit that was read a moment ago may not be in Postgres yet.
+    let redis = client.queues().redis().clone();
+    Syncer::new(redis, store.clone(), store.env(), &[], BATCH).run_once().await?;
     let record = store.picks().get(&pick.key).await?;
     let post = record.as_ref().map(|record| record.source_post.clone());
     let planned = record.and_then(|record| record.planned).unwrap_or_default();

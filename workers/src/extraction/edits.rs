@@ -74,90 +74,101 @@ async fn known(services: &Services, job: &ExtractPost) -> Result<Option<PostRead
     }
 }
 
-/// How the key of the action begins that flags a pick which an edit took out of its post, and of one that its post has still, or
-/// again.
+/// How the key of the action begins that flags a pick which an edit took out of its post, and of one that an edit left in it, or put
+/// back.
 const TAKEN_OUT: &str = "edit-out:";
 const STILL_THERE: &str = "edit-still:";
-/// So it began for both before they were told apart.
-const EITHER: &str = "edit:";
 
 /// Whether an action flags an edit. It says that nothing was done.
 pub(super) fn is_flag(action: &ActionRecord) -> bool {
-    let begins = [TAKEN_OUT, STILL_THERE, EITHER];
+    let begins = [TAKEN_OUT, STILL_THERE];
     action.state == ActionState::Failed && begins.iter().any(|begins| action.key.starts_with(begins))
 }
 
-/// Of the flags of a pick the one that says that the post which was read as `version` does not have it any more, unless a later edit
-/// put it back.
+/// Of the flags of a pick the one that says that the post which was read as `version` does not have it any more. Of several edits
+/// the newest one counts, in whatever order they were read.
 pub(super) fn taken_out(flags: Vec<ActionRecord>, version: &PostId) -> Option<ActionRecord> {
-    let is_of_post = |flag: &ActionRecord| flag.key.rsplit(':').nth(1) == Some(version.as_str());
-    // Ids are numbers as text, and grow.
-    let order = |flag: &ActionRecord| flag.source_post.clone().map(|id| (id.as_str().len(), id));
-    let last = flags.into_iter().filter(is_of_post).max_by_key(order);
-    last.filter(|flag| flag.key.starts_with(TAKEN_OUT))
+    let edit = |flag: &ActionRecord| flag.source_post.clone().filter(|edit| version.is_older_than(edit));
+    let of_post = flags.into_iter().filter(|flag| flag.key.rsplit(':').nth(2) == Some(version.as_str()));
+    let (_, last) = of_post.filter_map(|flag| Some((edit(&flag)?, flag))).max_by(|(a, _), (b, _)| a.by_age(b))?;
+    last.key.starts_with(TAKEN_OUT).then_some(last)
 }
 
-/// Flags the picks that an edit changes, and those that it puts back: an action that was not taken, with the reason, at each of them.
+/// Flags the picks that an edit changes, and those that it may have put back: an action that was not taken, with the reason, at each
+/// of them. A version that is older than the one that is acted on is no edit of it.
 pub(super) async fn flag(
     services: &Services,
     job: &ExtractPost,
     found: &[Named],
     acted: &PostReading,
 ) -> Result<(), Fail> {
-    let mut changed = changes(job, found, acted);
-    for key in acted.picks.iter().filter(|key| found.iter().any(|named| named.key() == **key)) {
-        let flags = services.store.picks().actions_of(key).await?.into_iter().filter(is_flag).collect();
-        if taken_out(flags, &acted.version).is_some() {
-            changed.push(flagged(STILL_THERE, job, acted, key, "it has this pick again"));
-        }
-    }
-    if changed.is_empty() {
+    if !acted.version.is_older_than(&job.post.id) {
         return Ok(());
     }
-    let records = changed.iter().map(HotRecord::of).collect::<Result<Vec<_>, _>>()?;
+    let flags = flags(job, found, acted);
+    if flags.is_empty() {
+        return Ok(());
+    }
+    let records = flags.iter().map(HotRecord::of).collect::<Result<Vec<_>, _>>()?;
     services.hot.put(&records).await?;
-    tracing::warn!(
-        post = %job.post.id, first = %job.first_id(), author = %job.post.author,
-        "a post was edited after its picks were read; what it says now is published nowhere, see `perch picks show`"
-    );
+    if flags.iter().any(|flag| !flag.text.is_empty() || flag.key.starts_with(TAKEN_OUT)) {
+        tracing::warn!(
+            post = %job.post.id, first = %job.first_id(), author = %job.post.author,
+            "a post was edited after its picks were read; what it says now is published nowhere, see `perch picks show`"
+        );
+    }
     Ok(())
 }
 
-/// The actions that are not taken, one for each pick that an edit takes away, or for the first one when it only adds some.
-fn changes(job: &ExtractPost, found: &[Named], acted: &PostReading) -> Vec<ActionRecord> {
+/// The actions that are not taken: one for each pick that an edit takes away, one for the first pick where it only adds some, and one
+/// for each that stays where another edit may have taken it away before.
+fn flags(job: &ExtractPost, found: &[Named], acted: &PostReading) -> Vec<ActionRecord> {
     let keys: Vec<String> = found.iter().map(Named::key).collect();
     let is_new = |(at, _): &(usize, &Named)| keys.get(*at).is_some_and(|key| !acted.picks.contains(key));
     let new: Vec<String> =
         found.iter().enumerate().filter(is_new).map(|(_, named)| in_words(job, named.pick())).collect();
-    let taken_out: Vec<&String> = acted.picks.iter().filter(|key| !keys.contains(key)).collect();
-    let added_to = acted.picks.first().filter(|_| taken_out.is_empty() && !new.is_empty());
     let new = new.join("; ");
+    let is_in = |key: &String| keys.contains(key);
+    let adds = !new.is_empty() && acted.picks.iter().all(is_in);
+    let may_be_put_back = job.earlier.iter().any(|earlier| acted.version.is_older_than(earlier));
     let now = if new.is_empty() { "it does not have this pick any more".to_owned() } else { format!("it says {new}") };
-    let taken_out = taken_out.into_iter().map(|key| flagged(TAKEN_OUT, job, acted, key, &now));
-    let added_to = added_to.map(|key| flagged(STILL_THERE, job, acted, key, &format!("{now} as well")));
-    let flags = taken_out.chain(added_to);
-    flags.map(|flag| ActionRecord { text: new.clone(), ..flag }).collect()
+    let flag_of = |(at, key): (usize, &String)| {
+        if !is_in(key) {
+            Some(ActionRecord { text: new.clone(), ..flagged(TAKEN_OUT, job, acted, key, &changed(&now)) })
+        } else if adds && at == 0 {
+            let now = changed(&format!("{now} as well"));
+            Some(ActionRecord { text: new.clone(), ..flagged(STILL_THERE, job, acted, key, &now) })
+        } else if may_be_put_back {
+            Some(flagged(STILL_THERE, job, acted, key, "the post was edited after it was read, and has this pick"))
+        } else {
+            None
+        }
+    };
+    acted.picks.iter().enumerate().filter_map(flag_of).collect()
+}
+
+fn changed(now: &str) -> String {
+    format!(
+        "the post was edited after it was read, and now {now}; nothing is published of the edit: correct by hand what is out"
+    )
 }
 
 fn in_words(job: &ExtractPost, pick: &PickBody) -> String {
     render_pick(pick, &|pick| part(pick, &job.post))
 }
 
-fn flagged(begins: &str, job: &ExtractPost, acted: &PostReading, pick_key: &str, now: &str) -> ActionRecord {
-    let (account, read_as) = (&job.account, &acted.version);
-    let error = format!(
-        "the post was edited after it was read, and now {now}; nothing is published of the edit: correct by hand what is out"
-    );
+fn flagged(begins: &str, job: &ExtractPost, acted: &PostReading, pick_key: &str, why: &str) -> ActionRecord {
+    let (account, read_as, edit) = (&job.account, &acted.version, &job.post.id);
     ActionRecord {
-        key: format!("{begins}{account}:{read_as}:{}", short_hash(pick_key)),
+        key: format!("{begins}{account}:{read_as}:{edit}:{}", short_hash(pick_key)),
         kind: ActionKind::Post,
         account: account.clone(),
         pick_key: Some(pick_key.to_owned()),
-        source_post: Some(job.post.id.clone()),
+        source_post: Some(edit.clone()),
         text: String::new(),
         state: ActionState::Failed,
         external_id: None,
-        error: Some(error),
+        error: Some(why.to_owned()),
         why: None,
         job_id: None,
         created_at: clock::now(),

@@ -15,7 +15,7 @@ use super::{
     pictures::{pictures, shown},
     prefilter::{Decision, decide},
     reading::{Reading, Unread, by_rules, read_picks},
-    sighting::{Sight, named, sight},
+    sighting::{Named, Sight, named, sight},
 };
 use crate::{Services, models::Unanswered};
 
@@ -62,7 +62,9 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
     count_decision(decision);
     if !decision.asks() {
         record(&services, &cx, post, decision, None).await?;
-        return Ok(Extracted { passed_over: Some(decision.reason), ..Extracted::default() });
+        // An edit that leaves no bet takes out those that were there.
+        let edit = beside_others(&services, &cx, &job, &[]).await?;
+        return Ok(Extracted { passed_over: Some(decision.reason), edit, ..Extracted::default() });
     }
     let (reading, is_new) = match answered_before(&services, &cx, post).await? {
         Some(reading) => (reading, false),
@@ -82,34 +84,26 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
         completion_tokens: reading.usage.completion_tokens,
         ..Extracted::default()
     };
-    match standing(&services, &job, &found).await? {
-        WhichVersion::Acted => {
-            for (pick, plan) in found.into_iter().filter_map(|pick| Some((pick, plan.as_ref()?))) {
-                match sight(&services, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
-                    Sight::New { record, .. } if unconfirmed => {
-                        tracing::warn!(post = %post.id, pick = record.key, "only the rules have read it; `perch picks confirm`");
-                        extracted.unconfirmed += 1;
-                    }
-                    Sight::New { record, confirms } => {
-                        plan.carry_out(&record).await?;
-                        if confirms {
-                            services.store.picks().confirm(&record.key, &reading.provider).await?;
-                        }
-                        extracted.new += 1;
-                    }
-                    Sight::Again => extracted.seen_before += 1,
-                }
+    extracted.edit = beside_others(&services, &cx, &job, &found).await?;
+    let acted_on = if extracted.edit.is_none() { found } else { Vec::new() };
+    for (pick, plan) in acted_on.into_iter().filter_map(|pick| Some((pick, plan.as_ref()?))) {
+        match sight(&services, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
+            Sight::New { record, .. } if unconfirmed => {
+                tracing::warn!(post = %post.id, pick = record.key, "only the rules have read it; `perch picks confirm`");
+                extracted.unconfirmed += 1;
             }
-        }
-        WhichVersion::Other(edit, acted) => {
-            flag(&services, &job, &found, &acted).await?;
-            extracted.edit = Some(edit);
-            count_edit(edit);
+            Sight::New { record, confirms } => {
+                plan.carry_out(&record).await?;
+                if confirms {
+                    services.store.picks().confirm(&record.key, &reading.provider).await?;
+                }
+                extracted.new += 1;
+            }
+            Sight::Again => extracted.seen_before += 1,
         }
     }
     extracted.model = reading.model;
-    let seen = extracted.new + extracted.seen_before + extracted.unconfirmed;
-    if seen > 0 || extracted.edit.is_some() {
+    if extracted.new + extracted.seen_before + extracted.unconfirmed > 0 {
         cx.enqueue(&SyncHotState {}).await?;
     }
     if let Some(why) = waits_for_model {
@@ -119,6 +113,20 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, services: Data<Servi
     metrics::counter!("perch_picks_total", "sight" => "again").increment(extracted.seen_before as u64);
     metrics::counter!("perch_picks_total", "sight" => "unconfirmed").increment(extracted.unconfirmed as u64);
     Ok(extracted)
+}
+
+/// How this version of a post differs from the one that is acted on, which is flagged; `None` where this is the one.
+async fn beside_others(
+    services: &Services,
+    cx: &JobContext,
+    job: &ExtractPost,
+    found: &[Named],
+) -> Result<Option<Edit>, Fail> {
+    let WhichVersion::Other(edit, acted) = standing(services, job, found).await? else { return Ok(None) };
+    flag(services, job, found, &acted).await?;
+    count_edit(edit);
+    cx.enqueue(&SyncHotState {}).await?;
+    Ok(Some(edit))
 }
 
 /// What a model reads in the post; the rules, when the providers have been down for as many attempts as the settings say, or will

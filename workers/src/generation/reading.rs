@@ -29,6 +29,10 @@ pub(super) fn reply_in(answer: &str) -> Reply {
         };
     }
     let text = bare(unfenced(answer));
+    let text = match text.split_once('\n') {
+        Some((first, rest)) if is_interjection(first) && !rest.trim().is_empty() => bare(rest),
+        _ => text,
+    };
     // Nobody is asked for a second line, so it is what the model says about its first one.
     Reply { text: text.to_owned(), is_clear: is_clear(text) && !text.contains('\n') }
 }
@@ -47,8 +51,8 @@ fn bare(text: &str) -> &str {
 
 /// Whether a text is a reply and nothing else.
 fn is_clear(text: &str) -> bool {
-    let only_announces = text.ends_with(':') && is_preamble(text);
-    !(is_marked(text) || is_about_itself(text) || only_announces)
+    let announces = at_colon(text).is_some_and(|(before, _)| announced(before).is_some());
+    !(is_marked(text) || is_about_itself(text) || announces)
 }
 
 /// What is said to whoever asked for the reply, and not to whoever reads it.
@@ -107,22 +111,55 @@ const LONGEST_ANNOUNCEMENT: usize = 120;
 /// The text without a first line, or a beginning up to a colon, that only announces it.
 fn without_preamble(text: &str) -> &str {
     let (first, rest) = text.split_once('\n').unwrap_or(("", text));
-    if !rest.trim().is_empty() && is_preamble(first) {
+    if !rest.trim().is_empty() && announced(first).is_some_and(|what| names_a_reply(&what)) {
         return rest.trim();
     }
-    match text.split_once(':') {
-        Some((before, after)) if is_preamble(before) && !after.trim().is_empty() => after.trim(),
+    match at_colon(text) {
+        Some((before, after))
+            if announced(before).is_some_and(|what| names_a_reply(&what)) && !after.trim().is_empty() =>
+        {
+            after.trim()
+        }
         _ => text,
     }
 }
 
-fn is_preamble(line: &str) -> bool {
-    let line = line.trim().trim_end_matches([':', '!', '.', ',']).trim().to_lowercase();
+/// The text before and after a colon that ends a phrase: not that of a time, nor that of a link.
+fn at_colon(text: &str) -> Option<(&str, &str)> {
+    let ends = |after: &str| after.chars().next().is_none_or(|c| c.is_whitespace() || QUOTES.contains(c));
+    text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..])).find(|(_, after)| ends(after))
+}
+
+const QUOTES: &str = "\"“'‘«„*";
+
+/// What a phrase says that it announces, where it is one that announces something.
+fn announced(phrase: &str) -> Option<String> {
+    let phrase = phrase.trim().trim_end_matches([':', '!', '.', ',']).trim().to_lowercase();
+    if phrase.len() > LONGEST_ANNOUNCEMENT {
+        return None;
+    }
     // Some begin like one another: "sure thing" is not "sure".
-    let after = INTERJECTIONS.iter().filter_map(|word| line.strip_prefix(word)).chain([line.as_str()]);
-    let mut after = after.map(|after| after.trim_start_matches([',', '!', '.', ' ']));
-    let announces = |line: &str| ANNOUNCEMENTS.iter().any(|begin| line.starts_with(begin));
-    INTERJECTIONS.contains(&line.as_str()) || (line.len() <= LONGEST_ANNOUNCEMENT && after.any(announces))
+    let after = INTERJECTIONS.iter().filter_map(|word| phrase.strip_prefix(word)).chain([phrase.as_str()]);
+    let mut after = after.map(|after| after.trim_start_matches([',', '!', '.', ' ', '\n']));
+    after.find_map(|after| {
+        let what = ANNOUNCEMENTS.iter().find_map(|begin| after.strip_prefix(begin))?;
+        Some(what.trim().to_owned())
+    })
+}
+
+/// Whether what is announced is the reply, and no thought of it: "here's the thing" begins a sentence.
+fn names_a_reply(what: &str) -> bool {
+    let words = || what.split(|c: char| !c.is_alphanumeric());
+    let says = ["what i would", "what i'd", "what i’d"].iter().any(|begin| what.starts_with(begin));
+    let is_one = what.starts_with('a') && words().next_back() == Some("one");
+    let is_label = words().any(|word| ["reply", "response", "tweet", "draft"].contains(&word))
+        || words().next_back().is_some_and(|word| LABELS.contains(&word));
+    what.is_empty() || says || is_one || is_label
+}
+
+/// Whether a line is only a word to whoever asked.
+fn is_interjection(line: &str) -> bool {
+    INTERJECTIONS.contains(&line.trim().trim_end_matches([':', '!', '.', ',']).trim().to_lowercase().as_str())
 }
 
 /// What models call a reply.
@@ -201,8 +238,27 @@ mod tests {
             "Short answer: small.",
             "Score: 3 < 4",
             "I <3 it",
+            "Here's one for you. https://example.com",
+            "Here's hoping for a 7:30 start.",
         ] {
             assert_eq!(clear(text), text);
+            assert_eq!(clear(&json!({ "reply": text }).to_string()), text);
+        }
+        let text = "Great!\nNo bet for me.";
+        assert_eq!(clear(&json!({ "reply": text }).to_string()), text);
+    }
+
+    #[test]
+    fn what_may_announce_a_reply_or_begin_one_is_left_whole_to_a_person() {
+        for text in [
+            "Here's the thing: unders win.",
+            "Here's my lean for the 7:30 game: Lakers -3.5",
+            "Here's the problem with that parlay: the legs are correlated.",
+            "Here's the answer to your question: no.",
+        ] {
+            for answer in [text.to_owned(), json!({ "reply": text }).to_string()] {
+                assert_eq!(reply_in(&answer), Reply { text: text.to_owned(), is_clear: false }, "{answer}");
+            }
         }
     }
 

@@ -20,8 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// For so long after Postgres has lost something, what it is told again is made good.
 const TOLD_AGAIN: Duration = Duration::from_secs(120);
 
-/// Puts back what the ledger queues have lost, and what was enqueued in SQL into others, whenever Redis was started again: an append-only file that is written once a second
-/// lacks the last of it. Any number of processes may watch.
+/// Puts back what the ledger queues have lost, and what was enqueued in SQL into others, whenever Redis was started again: an
+/// append-only file that is written once a second lacks the last of it. Any number of processes may watch.
 pub struct Watch {
     settings: Settings,
     queues: Queues,

@@ -166,11 +166,80 @@ async fn a_pick_that_a_later_edit_put_back_is_published_once_a_person_confirms_i
     eventually("that is flagged, too", || async {
         world.sync().await;
         let actions = world.store.picks().actions_of(&pick.key).await.expect("Postgres answers");
-        actions.iter().any(|action| action.error.as_deref().is_some_and(|why| why.contains("again"))).then_some(())
+        actions
+            .iter()
+            .any(|action| action.error.as_deref().is_some_and(|why| why.contains("has this pick")))
+            .then_some(())
     })
     .await;
     let confirmed = confirm(&world.client, &world.store, pick, "ann").await.expect("its post has it again");
     assert_eq!(confirmed.actions.len(), 2, "a comment and a retweet: {confirmed:?}");
+}
+
+/// An edit of a post, as a poll would hand it on.
+fn edit_of(world: &World, before: &ExtractPost, text: &str) -> ExtractPost {
+    let mut edit = before.clone();
+    edit.earlier.push(before.post.id.clone());
+    let id = world.x.edit(before.post.id.as_str(), text).expect("it is there");
+    (edit.post.id, edit.post.text) = (id.parse().expect("the sandbox gives ids"), text.to_owned());
+    edit
+}
+
+#[tokio::test]
+async fn an_edit_that_leaves_no_bet_takes_the_pick_out() {
+    for text in ["gm everyone", "Scratch that, sorry"] {
+        let world = World::with(&NO_MODEL).await;
+        let post = world.written(SALLY, LAKERS);
+        world.done(&post).await;
+        let result = world.done(&edit_of(&world, &post, text)).await.result.expect("a result");
+        assert_eq!(result["edit"], "other_picks", "{text}: {result}");
+        let refused = confirm(&world.client, &world.store, picks(&world, true).await.remove(0), "ann").await;
+        assert!(matches!(refused, Err(ConfirmError::Edited { .. })), "{text}: {refused:?}");
+        none_is_published(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn of_several_edits_the_newest_counts_in_whatever_order_they_are_read() {
+    const OUT: &str = "Lakers -2.5 (-110) 2u";
+    for (texts, order, is_confirmed) in [
+        ([OUT, LAKERS, LAKERS], vec![1, 0], true),
+        ([OUT, LAKERS, LAKERS], vec![2, 1, 0, 1], true),
+        ([OUT, LAKERS, OUT], vec![2, 1, 0], false),
+        ([OUT, LAKERS, OUT], vec![0, 1, 2, 0], false),
+        ([LAKERS, OUT, LAKERS], vec![2, 1, 0, 1], true),
+    ] {
+        let world = World::with(&NO_MODEL).await;
+        let first = world.written(SALLY, LAKERS);
+        world.done(&first).await;
+        let pick = picks(&world, true).await.remove(0);
+        let mut edits = vec![first];
+        for text in texts {
+            edits.push(edit_of(&world, edits.last().expect("the first"), text));
+        }
+        for at in &order {
+            world.done(&edits[at + 1]).await;
+        }
+        let confirmed = confirm(&world.client, &world.store, pick, "ann").await;
+        assert_eq!(confirmed.is_ok(), is_confirmed, "{texts:?} read as {order:?}: {confirmed:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_edit_that_postgres_does_not_know_of_yet_refuses_a_confirmation() {
+    let world = World::with(&NO_MODEL).await;
+    let post = world.written(SALLY, LAKERS);
+    world.done(&post).await;
+    let pick = picks(&world, true).await.remove(0);
+    let queue = |name: &str| world.client.queues().get(&name.parse().expect("a queue")).expect("it is there").clone();
+    queue("sync_to_store").pause("test").await.expect("Redis answers");
+    let edit = world.enqueue(&edit_of(&world, &post, "Lakers -2.5 (-110) 2u")).await;
+    eventually("the edit is read", || async {
+        queue("extraction").job(edit).await.expect("Redis answers").is_none().then_some(())
+    })
+    .await;
+    let refused = confirm(&world.client, &world.store, pick, "ann").await;
+    assert!(matches!(refused, Err(ConfirmError::Edited { .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -46,7 +46,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let history = store.effects().history(&args.key, EVENTS).await?;
     let job = job(app, &settings, &store, &effect).await?;
     let known = Known { effect, history, job };
-    if app.out.is_json() { app.out.json(&known) } else { text(&app.out, &known) }
+    if app.out.is_json() {
+        return app.out.json(&known);
+    }
+    // Effects are dated by Postgres.
+    text(&app.out, &known, store.server().await?.clock)
 }
 
 async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffect) -> Result<Job, OpsError> {
@@ -71,8 +75,7 @@ async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffec
     Ok(Job { redis, postgres })
 }
 
-fn text(out: &Output, known: &Known) -> Result<(), OpsError> {
-    let now = Utc::now();
+fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
     let Known { effect, history, job } = known;
     out.line(format_args!("{}  {} as {}", effect.key, effect.kind, effect.account))?;
     out.fact("state", tone(effect.state).line(effect.state.as_str()))?;

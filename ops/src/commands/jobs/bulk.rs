@@ -43,8 +43,8 @@ pub struct Deed<'a> {
     pub does: fn(&str) -> String,
     /// What has happened to those that it changed: `cancelled`.
     pub done: &'a str,
-    /// What has happened to those that were only asked: `which run, asked to stop`.
-    pub asked: &'a str,
+    /// What has happened to those that were only asked, where a deed can come to that: `running, told to stop`.
+    pub asked: Option<&'a str>,
     /// More for the audit log.
     pub details: Value,
 }
@@ -146,9 +146,9 @@ impl Bulk {
             tally = Tally { done: tally.done + of_queue.done, asked: tally.asked + of_queue.asked };
         }
         bar.finish_and_clear();
-        let asked = match tally.asked {
-            0 => String::new(),
-            n => format!("; {} {}", count(n, "job"), deed.asked),
+        let asked = match deed.asked {
+            Some(asked) if tally.asked > 0 => format!("; {} {asked}", count(tally.asked, "job")),
+            _ => String::new(),
         };
         let left = match matched - tally.all() {
             n if n > 0 && outcome.is_ok() => format!("; {n} had changed in the meantime"),

@@ -97,7 +97,7 @@ async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args, by: 
         of: &format!("{} job", words.join(" or ")),
         does: |jobs| format!("cancels {jobs}"),
         done: "cancelled",
-        asked: "running, told to stop",
+        asked: Some("running, told to stop"),
         details: json!({ "reason": args.reason }),
     };
     let cancel = async |queue: Queue, id: JobId| {

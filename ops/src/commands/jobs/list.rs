@@ -1,9 +1,8 @@
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
-use perch_base::Settings;
 use perch_jobs::{JobId, JobKind, QueueName};
 use perch_queue::{JobState, JobView, Queue, Queues};
-use perch_store::{JobFilter, JobRecord};
+use perch_store::{JobFilter, JobRecord, Store};
 use serde::Serialize;
 
 use crate::{
@@ -62,9 +61,12 @@ struct Row {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let (settings, queues) = app.queues()?;
-    let rows = match live(args.state) {
-        Some(states) => in_redis(&queues, args, &states).await?,
-        None => in_postgres(&settings, &queues, args).await?,
+    // Ages go by the clock of the server that knows the jobs.
+    let (rows, now) = if let Some(states) = live(args.state) {
+        (in_redis(&queues, args, &states).await?, queues.now())
+    } else {
+        let store = store(&settings)?;
+        (in_postgres(&store, &queues, args).await?, store.server().await?.clock)
     };
     known_kind(&queues, args.kind.as_ref(), rows.len() as u64)?;
     if app.out.is_json() {
@@ -73,7 +75,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if rows.is_empty() {
         return app.out.line("there is no such job");
     }
-    app.out.table(&listing(&rows, queues.now()))?;
+    app.out.table(&listing(&rows, now))?;
     if rows.len() >= args.limit as usize {
         app.out.note(format_args!("there may be more; these are the first {} (--limit)", args.limit));
     }
@@ -146,8 +148,7 @@ fn from_view(view: &JobView) -> Row {
     }
 }
 
-async fn in_postgres(settings: &Settings, queues: &Queues, args: &Args) -> Result<Vec<Row>, OpsError> {
-    let store = store(settings)?;
+async fn in_postgres(store: &Store, queues: &Queues, args: &Args) -> Result<Vec<Row>, OpsError> {
     let state = match args.state {
         Some(State::Cancelled) => perch_store::JobState::Cancelled,
         Some(State::Discarded) => perch_store::JobState::Discarded,

@@ -62,7 +62,7 @@ async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args) -> R
         of: "delayed job",
         does: |jobs| format!("makes {jobs} ready"),
         done: "made ready",
-        asked: "asked to be",
+        asked: None,
         details: json!({}),
     };
     let run_now = async |queue: Queue, id: JobId| Ok(if queue.run_now(id).await? { Came::Done } else { Came::Nothing });

@@ -1,8 +1,10 @@
 -- Reads what a stream holds after an entry.
 --
--- KEYS: 1 the stream, 2 the id of the last entry that Postgres had when it was trimmed. ARGV: 1 the id of the entry, 2 fields wanted, 3 bytes wanted.
+-- KEYS: 1 the stream, 2 the id of the last entry that Postgres had when it was trimmed.
+-- ARGV: 1 the id of the entry, 2 fields wanted, 3 bytes wanted.
 -- Result: { time of Redis (ms), entries ever added (-1 when Redis does not say), entries held, id of the last entry ever added,
---   1 when the entry itself is still held, 1 when more follows, the second key or nil, then the entries as { id, { field, value, ... } } }
+--   1 when the entry itself is still held, 1 when more follows, the second key or nil,
+--   then the entries as { id, { field, value, ... } } }
 --   A stream that does not exist has an empty last id.
 -- Atomic. Bound: it stops after the entry that reaches either number; an entry has at most 500 fields.
 

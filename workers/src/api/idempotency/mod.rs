@@ -122,7 +122,10 @@ impl Once {
             Ok(true) => {}
             Ok(false) => {
                 let key = self.own.name();
-                tracing::info!(key, "the idempotency key of a refused request is kept: a repetition was answered");
+                tracing::info!(
+                    key,
+                    "the idempotency key of a refused request has been let go of already, or a repetition was answered"
+                );
             }
             Err(error) => {
                 tracing::warn!(%error, "the idempotency key of a refused request stays claimed for a day");
