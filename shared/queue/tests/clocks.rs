@@ -326,3 +326,65 @@ async fn a_worker_that_was_heard_of_last_before_the_clock_of_redis_went_back_doe
     testing::introduce(&world.queue, "alive", "known").await.expect("Redis");
     assert_eq!(world.queue.stats().await.expect("Redis").workers, 1);
 }
+
+/// What a replica has of a stream and of what its ids go by.
+async fn copy(world: &World, conn: &mut redis::aio::MultiplexedConnection) -> Vec<(String, Option<Vec<u8>>)> {
+    let keys = world.queue.keys();
+    let mut copies = Vec::new();
+    for key in [keys.events(), keys.state()] {
+        copies.push((key.clone(), redis::cmd("DUMP").arg(&key).query_async(conn).await.expect("Redis answers")));
+    }
+    copies
+}
+
+/// A replica takes over that lacks what came after the copy.
+async fn take_over(copies: &[(String, Option<Vec<u8>>)], conn: &mut redis::aio::MultiplexedConnection) {
+    for (key, copy) in copies {
+        redis::cmd("DEL").arg(key).exec_async(conn).await.expect("Redis answers");
+        if let Some(copy) = copy {
+            redis::cmd("RESTORE").arg(key).arg(0).arg(copy).exec_async(conn).await.expect("Redis answers");
+        }
+    }
+    let time = async |conn: &mut redis::aio::MultiplexedConnection| -> (u64, u64) {
+        redis::cmd("TIME").query_async(conn).await.expect("Redis answers")
+    };
+    // A promotion takes longer than this.
+    let (seconds, micros) = time(conn).await;
+    while time(conn).await <= (seconds, micros + 5_000) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_id_of_an_event_is_given_twice_though_clocks_step_and_replicas_take_over_that_lag() {
+    let machine = Machine::new();
+    let (server, world) = world_on(&machine).await;
+    let client = redis::Client::open(server.url()).expect("a URL");
+    let mut conn = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let mut given = std::collections::BTreeMap::<String, Vec<String>>::new();
+    let mut copies = copy(&world, &mut conn).await;
+    for (step, hours) in [1, 0, 0, 0, 2, -1, 0, 0, 0, -2, 0, 0, 1, 0, 0].into_iter().enumerate() {
+        machine.set_clock(TimeDelta::hours(hours));
+        for n in 0..5 {
+            world.client.enqueue(&Chore::number(n)).await.expect("Redis accepts it");
+        }
+        if step % 3 == 2 {
+            take_over(&copies, &mut conn).await;
+        } else {
+            copies = copy(&world, &mut conn).await;
+        }
+        for n in 0..5 {
+            world.client.enqueue(&Chore::number(n)).await.expect("Redis accepts it");
+        }
+        let entries: Vec<(String, Vec<String>)> = redis::cmd("XRANGE")
+            .arg(world.queue.keys().events())
+            .arg("-")
+            .arg("+")
+            .query_async(&mut conn)
+            .await
+            .expect("entries");
+        for (id, entry) in entries {
+            let first = given.entry(id.clone()).or_insert_with(|| entry.clone());
+            assert_eq!(*first, entry, "{id} was given twice (step {step})");
+        }
+    }
+    assert!(given.len() > 100, "{}", given.len());
+}

@@ -131,7 +131,7 @@ impl HotStore {
         let mut versions = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
             let mut call = PUT.prepare_invoke();
-            call.key(format!("{}hot", self.prefix)).arg(self.bound);
+            call.key(format!("{}hot", self.prefix)).key(format!("{}hot_ahead", self.prefix)).arg(self.bound);
             for record in chunk {
                 let ttl = record.ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1));
                 call.key(self.copy_key(record.family, &record.key))

@@ -153,3 +153,34 @@ async fn everything_in_redis_starts_with_the_prefix_of_the_environment() {
     assert_eq!(keys.iter().filter(|key| key.starts_with("prod:")).count(), 7, "{keys:?}");
     assert_eq!(keys.len(), 14);
 }
+
+#[tokio::test]
+async fn no_version_is_given_twice_though_a_replica_takes_over_that_lacks_the_last_ones_while_the_clock_is_behind() {
+    let redis = TestRedis::claim().await;
+    let hot = HotStore::new(redis.door(), Environment::Staging);
+    let mut conn = redis.raw().await;
+    let first = hot.put(&[record("0", 0)]).await.unwrap();
+    // The clock was an hour ahead when this was put.
+    let stream = "stg:{sync_to_store}:hot";
+    let ahead = format!("{}-0", first[0].ms + 3_600_000);
+    redis::cmd("XADD").arg(stream).arg(&ahead).arg("posts 1").arg("{}").exec_async(&mut conn).await.unwrap();
+    let before = hot.put(&[record("2", 2)]).await.unwrap();
+    assert!(before[0].ms > first[0].ms + 3_600_000, "{before:?}");
+    let keys = [stream, "stg:{sync_to_store}:hot_ahead"];
+    let mut copies: Vec<Vec<u8>> = Vec::new();
+    for key in keys {
+        copies.push(redis::cmd("DUMP").arg(key).query_async(&mut conn).await.unwrap());
+    }
+    let lost = hot.put(&[record("3", 3), record("4", 4), record("5", 5)]).await.unwrap();
+    for (key, copy) in keys.into_iter().zip(&copies) {
+        redis::cmd("RESTORE").arg(key).arg(0).arg(copy).arg("REPLACE").exec_async(&mut conn).await.unwrap();
+    }
+    let time = async |conn: &mut redis::aio::MultiplexedConnection| -> (u64, u64) {
+        redis::cmd("TIME").query_async(conn).await.unwrap()
+    };
+    // A promotion takes longer than this.
+    let (seconds, micros) = time(&mut conn).await;
+    while time(&mut conn).await <= (seconds, micros + 5_000) {}
+    let since = hot.put(&[record("6", 6)]).await.unwrap();
+    assert!(since[0] > lost[2], "{since:?} after {lost:?}");
+}

@@ -299,3 +299,25 @@ async fn a_sync_with_nothing_to_do_is_one_command() {
     assert!(counted.iter().any(|line| line.starts_with("cmdstat_xread:calls=10,")), "{counted:?}");
     assert!(counted.iter().all(|line| line.contains("xread") || line.contains("config")), "{counted:?}");
 }
+
+#[tokio::test]
+async fn what_a_server_that_took_over_adds_is_moved_though_another_had_given_its_ids_or_higher_ones() {
+    let mut world = World::start().await;
+    let from = u64::try_from(Utc::now().timestamp_millis()).unwrap();
+    let accepted = envelope("extract_post");
+    world.event_at(from, &[("enqueued", job(1), &accepted)]).await;
+    let copy: Vec<u8> = redis::cmd("DUMP").arg(stream()).query_async(&mut world.conn).await.unwrap();
+    for (ms, n) in [(10, 2), (30, 3)] {
+        world.event_at(from + ms, &[("enqueued", job(n), &accepted)]).await;
+    }
+    world.sync().await;
+    redis::cmd("RESTORE").arg(stream()).arg(0).arg(&copy).arg("REPLACE").exec_async(&mut world.conn).await.unwrap();
+    for (ms, n) in [(10, 4), (20, 5), (40, 6)] {
+        world.event_at(from + ms, &[("enqueued", job(n), &accepted)]).await;
+    }
+    world.sync().await;
+    for n in 1..=6 {
+        assert!(world.store.history().job(job(n)).await.unwrap().is_some(), "job {n}");
+    }
+    assert_eq!(world.count("job_events").await, 6);
+}

@@ -1,5 +1,34 @@
 -- Adds an entry to the stream of events, which keeps ARGV[3] entries, about.
-local function append(...) return redis.call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', ...) end
+--
+-- A reader goes on by the id of the last entry that it has seen. A replica that takes over may lack that entry, and must not give
+-- its id to another. So ids grow with time. Where the clock is behind the last entry, since it was set back or is that of another
+-- server, Redis would count on from there; instead they go on a minute or two ahead of it, at half the pace of the clock, until that
+-- has caught up: STATE says from which id (`ahead_id`) and since when (`ahead_since`), in milliseconds.
+local function append(...)
+  local t = redis.call('TIME')
+  local now = t[1] * 1000 + math.floor(t[2] / 1000)
+  local entry = redis.pcall('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], string.format('%d-*', now), ...)
+  if type(entry) == 'string' then return entry end
+  if not string.find(entry.err, 'equal or smaller', 1, true) then
+    -- A Redis before 7 takes no such id.
+    return redis.call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', ...)
+  end
+  local ahead = redis.call('HMGET', STATE, 'ahead_id', 'ahead_since')
+  local from, since = tonumber(ahead[1]), tonumber(ahead[2])
+  if from and since then
+    local id = string.format('%d-*', from + math.ceil((now - since) / 2))
+    entry = redis.pcall('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], id, ...)
+    if type(entry) == 'string' then return entry end
+  end
+  local info, last = redis.call('XINFO', 'STREAM', EVENTS), '0-0'
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then last = info[i + 1] end
+  end
+  -- Two servers that begin this apart from one another begin at different ids.
+  from = tonumber(string.match(last, '^%d+')) + 60000 + t[2] % 60000
+  redis.call('HSET', STATE, 'ahead_id', string.format('%d', from), 'ahead_since', string.format('%d', now))
+  return redis.call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], string.format('%d-*', from), ...)
+end
 
 -- Keeps the stream within a number of bytes, too, by which Redis cannot trim it: so many were added, and `entry` is the last one.
 -- STATE counts the bytes, and EVENT_MARKS lists the entry at which each ARGV[4] of them were full; where it lists more than 64,

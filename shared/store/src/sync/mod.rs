@@ -287,11 +287,12 @@ impl Syncer {
         Ok((Batch::Hot(units), unreadable))
     }
 
-    /// Reads what follows a position. A stream that was started anew is read from its beginning.
+    /// Reads what follows a position. A stream that was started anew, or came back without its last entries, is read from its
+    /// beginning: what was added since may have lower ids, where it goes by another clock.
     async fn look(&self, stream: &Stream, from: Position, fields: usize) -> Result<(Look, Continuity), StoreError> {
         let mut look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
         let continuity = look.continuity(from);
-        if continuity == Continuity::Restarted && look.entries.is_empty() {
+        if continuity == Continuity::Restarted {
             tracing::warn!(stream = stream.name, "the stream was started anew; reading it from its beginning");
             look = stream::read(&self.redis, &stream.key, EntryId::default(), fields).await?;
         }
@@ -301,19 +302,21 @@ impl Syncer {
         Ok((look, continuity))
     }
 
-    /// Those entries that Postgres has had before. Of the records of bots it keeps no entries: what comes again in an older copy of
-    /// their stream is taken for old.
-    async fn moved(&self, stream: &Stream, ids: &[EntryId]) -> Result<HashSet<EntryId>, StoreError> {
-        let Some(queue) = &stream.queue else { return Ok(ids.iter().copied().collect()) };
+    /// Those entries that Postgres has had before: the same events under the same id, which another server may have given to others.
+    /// Of the records of bots it keeps no entries: what comes again in an older copy of their stream is taken for old.
+    async fn moved(&self, stream: &Stream, entries: &[(EntryId, &str)]) -> Result<HashSet<EntryId>, StoreError> {
+        let Some(queue) = &stream.queue else { return Ok(entries.iter().map(|(id, _)| *id).collect()) };
         let rows: Vec<(i64, i64)> = sqlx::query_as(
             "select distinct e.ms, e.seq from job_events e
-             join unnest($3::bigint[], $4::bigint[]) as asked(ms, seq) on e.ms = asked.ms and e.seq = asked.seq
+             join unnest($3::bigint[], $4::bigint[], $5::text[]) as asked(ms, seq, event)
+                  on e.ms = asked.ms and e.seq = asked.seq and e.kind || ' ' || e.job_id = asked.event
              where e.environment = $1 and e.queue = $2",
         )
         .bind(self.store.env_name())
         .bind(queue.as_str())
-        .bind(ids.iter().map(|id| signed(id.ms)).collect::<Vec<_>>())
-        .bind(ids.iter().map(|id| signed(id.seq)).collect::<Vec<_>>())
+        .bind(entries.iter().map(|(id, _)| signed(id.ms)).collect::<Vec<_>>())
+        .bind(entries.iter().map(|(id, _)| signed(id.seq)).collect::<Vec<_>>())
+        .bind(entries.iter().map(|(_, event)| event.replace('\0', "")).collect::<Vec<_>>())
         .fetch_all(&self.store.pool)
         .await
         .map_err(StoreError::on("look for events that were moved before"))?;

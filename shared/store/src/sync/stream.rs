@@ -112,10 +112,11 @@ impl Look {
         Position { id: last.id, ordinal, version }
     }
 
-    /// The ids of entries that are no later than the version given last: Redis came back with an older copy of the stream, or its
-    /// clock is behind.
-    pub fn not_later_than(&self, last: EntryId) -> Vec<EntryId> {
-        self.entries.iter().map(|entry| entry.id).filter(|id| *id <= last).collect()
+    /// The events of entries that are no later than the version given last, each with the id of its entry: Redis came back with an
+    /// older copy of the stream, or its clock is behind.
+    pub fn not_later_than(&self, last: EntryId) -> Vec<(EntryId, &str)> {
+        let doubtful = self.entries.iter().filter(|entry| entry.id <= last);
+        doubtful.flat_map(|entry| entry.fields.iter().map(|(event, _)| (entry.id, event.as_str()))).collect()
     }
 
     /// Gives each entry its version, from the one given last on. It is the id; but an entry that is no later follows the last one,
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn an_entry_that_was_moved_before_keeps_its_version() {
         let mut look = look(3, &[10, 20, 25], false, &[10, 20, 25]);
-        assert_eq!(look.not_later_than(id(22)), [id(10), id(20)]);
+        assert_eq!(look.not_later_than(id(22)), [(id(10), "done 10"), (id(20), "done 20")]);
         look.give_versions(id(22), |moved| moved == id(10));
         let versions: Vec<EntryId> = look.entries.iter().map(|entry| entry.version).collect();
         assert_eq!(versions, [id(10), EntryId { ms: 22, seq: 1 }, id(25)]);
@@ -276,7 +277,10 @@ mod tests {
             position_held,
             synced: None,
             more: false,
-            entries: unread.iter().map(|ms| Entry { id: id(*ms), version: id(*ms), fields: Vec::new() }).collect(),
+            entries: unread
+                .iter()
+                .map(|ms| Entry { id: id(*ms), version: id(*ms), fields: vec![(format!("done {ms}"), String::new())] })
+                .collect(),
         }
     }
 
