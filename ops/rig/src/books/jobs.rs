@@ -7,7 +7,7 @@ use sqlx::{PgPool, Row as _};
 use super::{Findings, LOST, STUCK, leftovers::Held};
 use crate::{
     error::RigError,
-    journal::{Accepted, Notes, Server},
+    journal::{Accepted, Notes, Server, now_ms},
     label::{Expect, Label},
 };
 
@@ -18,8 +18,8 @@ pub struct JobRow {
     pub state: String,
     pub last_error: Option<String>,
     created_ms: i64,
-    /// When it was enqueued last, where it has not ended: one that Redis had lost is enqueued again.
-    enqueued_ms: Option<i64>,
+    /// How often it was enqueued, where it has not ended.
+    enqueued: i64,
 }
 
 impl JobRow {
@@ -27,9 +27,10 @@ impl JobRow {
         matches!(self.state.as_str(), "done" | "dead" | "cancelled" | "discarded")
     }
 
-    /// When Redis was told of it last.
-    fn told_ms(&self) -> i64 {
-        self.enqueued_ms.unwrap_or(self.created_ms)
+    /// Until when Redis was told of it. When one that Redis had lost was enqueued again, its events do not say: they are dated by the
+    /// ids of their entries, which are ahead where the clock was.
+    fn enqueued_by(&self) -> i64 {
+        if self.enqueued > 1 { now_ms() } else { self.created_ms }
     }
 }
 
@@ -53,9 +54,9 @@ pub async fn rows(pool: &PgPool) -> Result<Rows, RigError> {
     let rows = sqlx::query(
         "select id, kind, state, last_error, (extract(epoch from created_at) * 1000)::bigint as created_ms,
                 case when state not in ('done', 'dead', 'cancelled', 'discarded') then (
-                    select (extract(epoch from max(e.at)) * 1000)::bigint from job_events e
+                    select count(*) from job_events e
                     where e.environment = j.environment and e.job_id = j.id and e.kind = 'enqueued'
-                ) end as enqueued_ms
+                ) else 1 end as enqueued
          from jobs j",
     )
     .fetch_all(pool)
@@ -67,7 +68,7 @@ pub async fn rows(pool: &PgPool) -> Result<Rows, RigError> {
             state: row.try_get("state")?,
             last_error: row.try_get("last_error")?,
             created_ms: row.try_get("created_ms")?,
-            enqueued_ms: row.try_get("enqueued_ms")?,
+            enqueued: row.try_get("enqueued")?,
         };
         all.insert(row.try_get("id")?, job);
     }
@@ -172,7 +173,7 @@ fn others(notes: &Notes, rows: &Rows, held: &Held, ends: &mut Ends, findings: &m
             match held.jobs.contains(id) {
                 true => findings.add(STUCK, told),
                 false if wiped => ends.wiped += 1,
-                false if taken_with_redis(notes, row.told_ms(), row.told_ms()) => ends.within_promise += 1,
+                false if taken_with_redis(notes, row.created_ms, row.enqueued_by()) => ends.within_promise += 1,
                 false => findings.add(LOST, told),
             }
         }
@@ -242,13 +243,7 @@ mod tests {
     use super::*;
 
     fn row(state: &str, error: Option<&str>) -> JobRow {
-        JobRow {
-            kind: None,
-            state: state.into(),
-            last_error: error.map(str::to_owned),
-            created_ms: 0,
-            enqueued_ms: None,
-        }
+        JobRow { kind: None, state: state.into(), last_error: error.map(str::to_owned), created_ms: 0, enqueued: 1 }
     }
 
     #[test]

@@ -61,10 +61,16 @@ pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Res
     Ok(())
 }
 
-/// Keys beside the queues that stay: the emergency brake, which Postgres was here, the stream of the hot state and how far it was
-/// synced, and what was read last of each account.
+/// Keys beside the queues that stay: the emergency brake, which Postgres was here, the stream of the hot state, how far it was synced
+/// and by what its ids are ahead, and what was read last of each account.
 fn is_lasting_elsewhere(name: &str) -> bool {
-    let one_of = ["stg:brake", "stg:postgres", "stg:{sync_to_store}:hot", "stg:{sync_to_store}:hot_synced"];
+    let one_of = [
+        "stg:brake",
+        "stg:postgres",
+        "stg:{sync_to_store}:hot",
+        "stg:{sync_to_store}:hot_synced",
+        "stg:{sync_to_store}:hot_ahead",
+    ];
     one_of.contains(&name) || name.contains("since") || name.ends_with(":intake")
 }
 
