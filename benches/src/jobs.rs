@@ -64,7 +64,7 @@ pub fn job(n: usize) -> Outcome<NewJob> {
 
 /// All types of Perch, and those here.
 pub fn types() -> JobTypes {
-    JobTypes::perch()
+    perch_jobs::types()
         .with::<Idle<0>>()
         .with::<Idle<1>>()
         .with::<Idle<2>>()
@@ -141,7 +141,7 @@ pub fn first(client: &Client) -> Outcome<Queue> {
 pub fn settings(variables: &[(&str, &str)]) -> Outcome<Settings> {
     let given = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
     let variables = std::iter::once(("APP_ENV".to_owned(), "staging".to_owned())).chain(given);
-    Settings::load_from(&perch_base::config_dir(), variables).map_err(BenchError::setup)
+    Settings::load_from(&perch_base::config_dir(), &perch_jobs::types(), variables).map_err(BenchError::setup)
 }
 
 /// Enqueues `n` jobs in bulk, spread over the queues of `pool`. Answers the seconds that the calls took.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::{AccountId, Job, PayloadError, Post, PostId, RetryPolicy, Unique, UniqueScope, own_keys};
@@ -32,6 +32,10 @@ impl ExtractPost {
 impl Job for ExtractPost {
     const KIND: &'static str = "extract_post";
     const QUEUE: &'static str = "extraction";
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
     // About twenty minutes in all: a post whose pick is in its picture waits for a model that sees.
     const RETRY: RetryPolicy = RetryPolicy::new(12, Duration::from_secs(2), Duration::from_secs(600));
     // Three providers, each of which may hang for its whole time.
@@ -51,6 +55,10 @@ impl Job for PollAccounts {
     const KIND: &'static str = "poll_accounts";
     const QUEUE: &'static str = "extraction";
     const TIMEOUT: Duration = MINUTE;
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
 }
 
 /// Starts one `poll_account` for each watched account that is due by a schedule of its own.
@@ -62,6 +70,10 @@ impl Job for PollDueAccounts {
     const KIND: &'static str = "poll_due_accounts";
     const QUEUE: &'static str = "extraction";
     const TIMEOUT: Duration = MINUTE;
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
 
     fn unique(&self) -> Option<Unique> {
         Some(Unique { key: "poll_due_accounts".into(), scope: UniqueScope::Done })
@@ -80,6 +92,10 @@ impl Job for PollAccount {
     const KIND: &'static str = "poll_account";
     const QUEUE: &'static str = "extraction";
     const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(5), Duration::from_secs(900));
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
     // Up to 64 pages, each of which is kept as soon as it is dealt with.
     const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -131,6 +147,10 @@ impl Job for PublishPost {
     const RETRY: RetryPolicy = RetryPolicy::new(8, Duration::from_secs(2), Duration::from_secs(900));
     const TIMEOUT: Duration = Duration::from_secs(45);
 
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+
     fn unique(&self) -> Option<Unique> {
         self.effect_key.as_ref().map(|key| Unique { key: key.clone(), scope: UniqueScope::Done })
     }
@@ -173,6 +193,10 @@ impl Job for RetweetPost {
     const RETRY: RetryPolicy = PublishPost::RETRY;
     const TIMEOUT: Duration = PublishPost::TIMEOUT;
 
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+
     fn unique(&self) -> Option<Unique> {
         Some(Unique { key: self.key(), scope: UniqueScope::Done })
     }
@@ -203,6 +227,10 @@ impl Job for CollectMetrics {
     const QUEUE: &'static str = "analytics_processing";
     const RETRY: RetryPolicy = RetryPolicy::new(6, Duration::from_secs(5), Duration::from_secs(900));
     const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
 }
 
 /// Fetches results of games from the configured source and settles the picks that the known results decide.
@@ -215,6 +243,10 @@ impl Job for FetchResults {
     const QUEUE: &'static str = CollectMetrics::QUEUE;
     const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(10), Duration::from_secs(300));
     const TIMEOUT: Duration = Duration::from_secs(120);
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
 
     fn unique(&self) -> Option<Unique> {
         Some(Unique { key: "fetch_results".into(), scope: UniqueScope::Done })
@@ -235,6 +267,10 @@ impl Job for SummariseDay {
     const QUEUE: &'static str = CollectMetrics::QUEUE;
     const RETRY: RetryPolicy = CollectMetrics::RETRY;
     const TIMEOUT: Duration = MINUTE;
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
 }
 
 /// Moves hot state and job events from Redis into Postgres until nothing is left to move.
@@ -247,6 +283,10 @@ impl Job for SyncHotState {
     const QUEUE: &'static str = "sync_to_store";
     const RETRY: RetryPolicy = RetryPolicy::new(10, SECOND, MINUTE);
     const TIMEOUT: Duration = Duration::from_secs(120);
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
 
     fn unique(&self) -> Option<Unique> {
         Some(Unique { key: "sync".into(), scope: UniqueScope::Queued })

@@ -3,27 +3,24 @@
 //! This crate does no I/O. Together with the client of `perch-queue` it is all that another
 //! Rust service needs to enqueue jobs.
 
-mod id;
-mod job;
 mod kinds;
 mod mention;
 pub mod odds;
 mod own_keys;
 mod pick;
 mod post;
-mod retry;
-pub mod strict;
 mod types;
 
-pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
-pub use job::{Job, Priority, Unique, UniqueScope};
 pub use kinds::{
     CollectMetrics, ExtractPost, FetchResults, PollAccount, PollAccounts, PollDueAccounts, PublishPost, PublishSource,
     RetweetPost, SummariseDay, SyncHotState,
 };
 pub use mention::{Mention, PollMentions, ReplyToMention};
 pub use own_keys::{is_own_key, own_key_reason};
+pub use perch_job::{
+    AccountId, InvalidName, InvalidRetryPolicy, Job, JobId, JobKind, JobType, JobTypes, PayloadError, PostId, Priority,
+    QueueName, RetryPolicy, Unique, UniqueScope, read_payload, strict,
+};
 pub use pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 pub use post::{Media, Post};
-pub use retry::{InvalidRetryPolicy, RetryPolicy};
-pub use types::{JobType, JobTypes, PayloadError, read_payload};
+pub use types::types;

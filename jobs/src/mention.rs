@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::{AccountId, Job, PostId, Priority, RetryPolicy, Unique, UniqueScope};
@@ -48,6 +48,10 @@ impl Job for PollMentions {
     const TIMEOUT: Duration = Duration::from_secs(120);
     const PRIORITY: Priority = Priority::High;
 
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+
     fn unique(&self) -> Option<Unique> {
         let what = if self.now { "fetch" } else { "poll" };
         let account = self.account.as_ref().map_or("*", AccountId::as_str);
@@ -80,6 +84,10 @@ impl Job for ReplyToMention {
     const KIND: &'static str = "reply_to_mention";
     const QUEUE: &'static str = "generation";
     const RETRY: RetryPolicy = RetryPolicy::new(6, Duration::from_secs(2), Duration::from_secs(600));
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
     // Two answers of a model that takes its time, and the conversation before them.
     const TIMEOUT: Duration = Duration::from_secs(240);
 

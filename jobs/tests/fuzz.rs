@@ -1,6 +1,6 @@
 //! What services and models send, in every broken form: answers, payloads, names.
 
-use perch_jobs::{AccountId, Answer, JobId, JobKind, JobTypes, PostId, QueueName, is_own_key};
+use perch_jobs::{AccountId, Answer, JobId, JobKind, PostId, QueueName, is_own_key};
 use perch_testkit::fuzz;
 use serde_json::{Value, value::RawValue};
 
@@ -28,7 +28,7 @@ fn an_answer_of_a_model_is_refused_with_its_place_or_reads_the_same_when_written
 
 #[test]
 fn a_payload_is_refused_with_its_place_or_has_rules_that_can_be_followed() {
-    let types = JobTypes::perch();
+    let types = perch_jobs::types();
     fuzz(corpus("payloads"), |input| {
         let Ok(text) = String::from_utf8(input.to_vec()) else { return "bytes".to_owned() };
         let Ok(payload) = RawValue::from_string(text) else { return "no json".to_owned() };

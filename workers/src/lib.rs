@@ -1,26 +1,5 @@
-//! The pools that do the work, the producers that make it, and the HTTP API through which others ask for it.
+//! The registry: which bots a deployment has, and the handlers of their jobs.
 
-pub mod api;
-
-pub mod analytics_processing;
-pub mod extraction;
-mod follow_up;
-pub mod generation;
 mod handlers;
-pub mod limits;
-pub mod look_up;
-mod models;
-mod outcome;
-pub mod pending_posts;
-pub mod producers;
-pub mod recovery;
-pub mod relay;
-pub mod scheduler;
-mod services;
-pub mod spending;
-pub mod sync_to_store;
-pub mod tracking;
 
-pub use handlers::handlers;
-pub use models::Tried;
-pub use services::{Services, ServicesError};
+pub use handlers::{SetUpError, amends, deps, handlers};

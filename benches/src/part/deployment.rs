@@ -2,15 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use perch_api::{self as api, ApiState, Health};
 use perch_base::{Clock, Settings, telemetry};
+use perch_core::scheduler;
 use perch_jobs::QueueName;
 use perch_queue::{Client, Queues, Redis, worker::Runtime};
 use perch_store::Store;
-use perch_workers::{
-    Services,
-    api::{self, ApiState, Health},
-    scheduler,
-};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -41,16 +38,15 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
     let stop = CancellationToken::new();
     match duty {
         Duty::Pools => {
-            let redis = queues.redis().clone();
-            let services = Services::new(&settings, redis, store, &client).map_err(BenchError::setup)?;
+            let deps = perch_workers::deps(&settings, &store, &client).map_err(BenchError::setup)?;
             let handlers = worker::handlers(perch_workers::handlers(), Work::Nothing);
-            let runtime = Runtime::new(client, handlers, services.deps()).map_err(BenchError::setup)?;
+            let runtime = Runtime::new(client, handlers, deps).map_err(BenchError::setup)?;
             orders.wait().await;
             runtime.run(&[], stop).await.map_err(BenchError::setup)
         }
         Duty::Scheduler => {
             orders.wait().await;
-            scheduler::run(&settings, &client, &store, stop).await;
+            scheduler::run(&settings, &client, &store, perch_workers::amends(), stop).await;
             Ok(())
         }
         Duty::Api => {
@@ -69,7 +65,8 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
 /// When production fires the sync, as the configuration is shipped.
 pub fn production_schedule() -> Outcome<String> {
     let variables = [("APP_ENV".to_owned(), "production".to_owned())];
-    let settings = Settings::load_from(&perch_base::config_dir(), variables).map_err(BenchError::setup)?;
+    let settings =
+        Settings::load_from(&perch_base::config_dir(), &perch_jobs::types(), variables).map_err(BenchError::setup)?;
     let entry = settings.cron.get("sync_hot_state");
     entry.map(|entry| entry.schedule.clone()).ok_or_else(|| BenchError::Setup("no cron entry fires the sync".into()))
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use perch_base::{Environment, Settings};
-use perch_jobs::{JobTypes, PublishPost, QueueName};
+use perch_jobs::{PublishPost, QueueName};
 use perch_queue::{
     Client, Queues, Redis,
     worker::{Deps, HandlerResult, Handlers, Runtime},
@@ -14,7 +14,7 @@ use perch_queue::{
 use perch_sandbox::{Sandbox, SandboxOptions};
 use perch_store::Store;
 use perch_testkit::Gate;
-use perch_workers::{Services, handlers};
+use perch_workers::{deps, handlers};
 use secrecy::SecretString;
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinHandle;
@@ -113,7 +113,7 @@ impl Scene {
         };
         let client = |url: String, store: &Store| -> Outcome<Client> {
             let door = Redis::new(&SecretString::from(url), &settings.redis)?;
-            let queues = Queues::new(door, &settings, JobTypes::perch()).with_ledger(Arc::new(store.clone()));
+            let queues = Queues::new(door, &settings, perch_jobs::types()).with_ledger(Arc::new(store.clone()));
             Ok(Client::new(queues))
         };
         let store = connected(&postgres_url)?;
@@ -165,9 +165,8 @@ impl Scene {
     /// One after the other, from the enqueue to the end of the job.
     async fn posts(&self, report: &mut Report, ms: u64, away: Duration, n: usize) -> Outcome {
         self.redis.wipe().await?;
-        let door = self.far.queues().redis().clone();
-        let services = Services::new(&self.settings, door, self.store.clone(), &self.far).map_err(BenchError::setup)?;
-        let runtime = Runtime::new(self.far.clone(), handlers(), services.deps()).map_err(BenchError::setup)?;
+        let deps = deps(&self.settings, &self.store, &self.far).map_err(BenchError::setup)?;
+        let runtime = Runtime::new(self.far.clone(), handlers(), deps).map_err(BenchError::setup)?;
         let name = QueueName::from_static("pending_posts");
         let working = Working::start(runtime, name.clone());
         let queue =

@@ -7,7 +7,7 @@ use perch_queue::{
     Fail,
     worker::{HandlerResult, JobContext},
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 /// What the attempts of a job come to. `times` counts attempts from the first; attempts whose worker was lost count too.
@@ -44,6 +44,10 @@ impl Job for Chaos {
     const QUEUE: &'static str = "analytics_processing";
     const RETRY: RetryPolicy = RetryPolicy::new(60, Duration::from_millis(200), Duration::from_secs(3));
     const TIMEOUT: Duration = Duration::from_secs(20);
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
 }
 
 /// Does what the job says.

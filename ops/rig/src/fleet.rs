@@ -351,6 +351,6 @@ pub fn perch_beside(rig: &Path) -> Result<PathBuf, RigError> {
         return Ok(perch);
     }
     let missing =
-        format!("{} is not there: build it with 'cargo build -p perch-ops', or run ./ops/torture", perch.display());
+        format!("{} is not there: build it with 'cargo build -p perch-cli', or run ./ops/torture", perch.display());
     Err(RigError::Setup(missing))
 }

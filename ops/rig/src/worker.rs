@@ -6,7 +6,7 @@ use perch_base::{Settings, config_dir, telemetry};
 use perch_jobs::{JobTypes, PublishPost};
 use perch_queue::{Client, Queues, Redis, worker::Runtime};
 use perch_store::Store;
-use perch_workers::{Services, handlers};
+use perch_workers::{deps, handlers};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use crate::{
 
 /// The job types of a run.
 pub fn job_types() -> JobTypes {
-    JobTypes::perch().with::<Chaos>()
+    perch_jobs::types().with::<Chaos>()
 }
 
 /// Works until SIGTERM, or until whoever started it is gone.
@@ -28,14 +28,14 @@ pub async fn run() -> Result<(), RigError> {
     if let Some(part) = without {
         part.switch_off()?;
     }
-    let settings = Settings::load(&config_dir()).map_err(RigError::setup)?;
+    let settings = Settings::load(&config_dir(), &perch_jobs::types()).map_err(RigError::setup)?;
     let telemetry = telemetry::init("rig-worker", &settings.telemetry).map_err(RigError::setup)?;
     let redis = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
     let store = Store::of(&settings).map_err(RigError::setup)?;
     let queues = Queues::new(redis.clone(), &settings, job_types()).with_ledger(Arc::new(store.clone()));
     let client = Client::new(queues);
-    let services = Services::new(&settings, redis.clone(), store.clone(), &client).map_err(RigError::setup)?;
-    let (mut handlers, mut deps) = (handlers().on::<Chaos, _, _>(chaos), services.deps());
+    let mut deps = deps(&settings, &store, &client).map_err(RigError::setup)?;
+    let mut handlers = handlers().on::<Chaos, _, _>(chaos);
     if let Some(without) = without {
         handlers = handlers.on::<PublishPost, _, _>(publish);
         deps = deps.with(Publisher::new(&settings, redis, store.clone(), without)?);

@@ -3,6 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use perch_job::JobTypes;
 use secrecy::SecretString;
 
 use crate::{
@@ -21,18 +22,23 @@ pub fn config_dir() -> PathBuf {
 const PREFIX: &str = "PERCH__";
 
 impl Settings {
-    /// The settings of this process: the files in `dir` and the environment, validated.
+    /// The settings of this process: the files in `dir` and the environment, validated. Every one of the job types has to have a
+    /// queue, and cron entries name no others.
     ///
     /// Later ones win: `base.toml`; `staging.toml` or `production.toml`, chosen by `APP_ENV`; variables such as
     /// `PERCH__HTTP__MAX_BATCH` (a double underscore between the parts, the value as TOML or as plain text); and
     /// `LIVE_POSTS`, `PORT`, `RUST_LOG` and `X_<ACCOUNT>_USERNAME`, where an empty one counts as not set.
-    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
-        load(dir, &Variables::from_os(env::vars_os()))
+    pub fn load(dir: &Path, types: &JobTypes) -> Result<Self, ConfigError> {
+        load(dir, types, &Variables::from_os(env::vars_os()))
     }
 
     /// As [`Settings::load`], with `vars` in place of the environment of the process.
-    pub fn load_from(dir: &Path, vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        load(dir, &Variables::new(vars))
+    pub fn load_from(
+        dir: &Path,
+        types: &JobTypes,
+        vars: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        load(dir, types, &Variables::new(vars))
     }
 
     /// `REDIS_URL`, or the error that asks for it.
@@ -52,7 +58,7 @@ impl Settings {
     }
 }
 
-fn load(dir: &Path, vars: &Variables) -> Result<Settings, ConfigError> {
+fn load(dir: &Path, types: &JobTypes, vars: &Variables) -> Result<Settings, ConfigError> {
     let env: Environment = vars.get("APP_ENV").ok_or(ConfigError::MissingEnvironment)?.parse()?;
     let base = dir.join("base.toml");
     let mut layers = Layers::default();
@@ -66,7 +72,7 @@ fn load(dir: &Path, vars: &Variables) -> Result<Settings, ConfigError> {
     problems.extend(unreadable);
 
     let Some(file) = settings else { return Err(ConfigError::Invalid(problems)) };
-    problems.extend(validate::validate(&file, env).into_iter().map(|finding| {
+    problems.extend(validate::validate(&file, types, env).into_iter().map(|finding| {
         let path: Vec<String> = finding.key.split('.').map(str::to_owned).collect();
         let origin = layers.origin(&path).unwrap_or(&base).clone();
         Problem { origin, key: finding.key, wrong: finding.wrong, allowed: finding.allowed }

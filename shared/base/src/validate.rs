@@ -5,7 +5,7 @@ mod tracking;
 
 use std::time::Duration;
 
-use perch_jobs::{Job, JobTypes, PublishPost};
+use perch_job::JobTypes;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
@@ -33,8 +33,11 @@ const MOST_PAGES: u8 = 64;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
+/// A request must end before its job does, or the outcome of a post is never learnt: 5 s before one that publishes.
+pub const LONGEST_X_CALL: Duration = Duration::from_secs(40);
+
 /// Everything about these settings that cannot work, by key.
-pub(crate) fn validate(settings: &FileSettings, env: Environment) -> Vec<Finding> {
+pub(crate) fn validate(settings: &FileSettings, types: &JobTypes, env: Environment) -> Vec<Finding> {
     let mut check = Check::default();
     if env == Environment::Staging && settings.live_posts {
         check.refuse("live_posts", "is true in staging", "false; only APP_ENV=production sends posts");
@@ -44,8 +47,8 @@ pub(crate) fn validate(settings: &FileSettings, env: Environment) -> Vec<Finding
     http(&mut check, &settings.http, &settings.engine);
     telemetry(&mut check, &settings.telemetry);
     engine(&mut check, &settings.engine, &settings.redis);
-    queues(&mut check, settings);
-    cron(&mut check, settings);
+    queues(&mut check, settings, types);
+    cron(&mut check, settings, types);
     x(&mut check, &settings.x, env);
     posting::posting(&mut check, settings);
     models(&mut check, &settings.models, env);
@@ -153,11 +156,11 @@ fn engine(check: &mut Check, engine: &EngineSettings, redis: &RedisSettings) {
     check.duration("engine.unknown_kind_wait", engine.unknown_kind_wait, Duration::ZERO..=31 * DAY);
 }
 
-fn queues(check: &mut Check, settings: &FileSettings) {
+fn queues(check: &mut Check, settings: &FileSettings, types: &JobTypes) {
     for (name, queue) in &settings.queues {
         one_queue(check, &format!("queues.{name}"), queue);
     }
-    for job_type in JobTypes::perch().iter().filter(|job_type| !settings.queues.contains_key(&job_type.queue)) {
+    for job_type in types.iter().filter(|job_type| !settings.queues.contains_key(&job_type.queue)) {
         check.refuse(
             format!("queues.{}", job_type.queue),
             "is not set",
@@ -210,8 +213,7 @@ fn history_retention(check: &mut Check, settings: &FileSettings) {
     }
 }
 
-fn cron(check: &mut Check, settings: &FileSettings) {
-    let types = JobTypes::perch();
+fn cron(check: &mut Check, settings: &FileSettings, types: &JobTypes) {
     for (name, entry) in &settings.cron {
         let key = format!("cron.{name}");
         check.name(&key, name);
@@ -222,7 +224,7 @@ fn cron(check: &mut Check, settings: &FileSettings) {
                 "five cron fields (minute hour day month weekday), or six with seconds first",
             );
         }
-        job_of_cron(check, &key, entry, &types, settings);
+        job_of_cron(check, &key, entry, types, settings);
     }
 }
 
@@ -258,8 +260,7 @@ fn job_of_cron(check: &mut Check, key: &str, entry: &CronSettings, types: &JobTy
 
 fn x(check: &mut Check, x: &XSettings, env: Environment) {
     check.service_url("x.base_url", &x.base_url, env);
-    // A request must end before its job does, or the outcome of a post is never learnt.
-    check.duration("x.timeout", x.timeout, SECOND..=PublishPost::TIMEOUT.saturating_sub(5 * SECOND));
+    check.duration("x.timeout", x.timeout, SECOND..=LONGEST_X_CALL);
     check.duration("x.settle", x.settle, Duration::ZERO..=10 * MINUTE);
     paid::x(check, x);
     for (account, settings) in &x.accounts {
@@ -300,7 +301,7 @@ fn models(check: &mut Check, models: &ModelSettings, env: Environment) {
 
 fn picks(check: &mut Check, picks: &PicksSettings, x: &XSettings) {
     if !x.accounts.contains_key(&picks.account) {
-        let known: Vec<&str> = x.accounts.keys().map(perch_jobs::AccountId::as_str).collect();
+        let known: Vec<&str> = x.accounts.keys().map(perch_job::AccountId::as_str).collect();
         check.refuse(
             "picks.account",
             format!("is {:?}, which [x.accounts] does not have", picks.account.as_str()),

@@ -42,7 +42,11 @@ impl Config {
 
     fn load_in(&self, env: &str, vars: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let vars = [("APP_ENV", env)].into_iter().chain(vars.iter().copied());
-        Settings::load_from(self.dir.path(), vars.map(|(name, value)| (name.to_owned(), value.to_owned())))
+        Settings::load_from(
+            self.dir.path(),
+            &perch_jobs::types(),
+            vars.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        )
     }
 
     fn settings(&self, vars: &[(&str, &str)]) -> Settings {
@@ -88,7 +92,7 @@ fn bounds_of_the_http_server_that_cannot_work_are_refused_by_name() {
 #[test]
 fn an_environment_that_is_missing_or_unknown_is_refused() {
     let config = Config::shipped();
-    let error = Settings::load_from(config.dir.path(), []).expect_err("nothing says which");
+    let error = Settings::load_from(config.dir.path(), &perch_jobs::types(), []).expect_err("nothing says which");
     assert!(matches!(error, ConfigError::MissingEnvironment));
     for env in ["prod", "Staging", "development"] {
         let error = config.load_in(env, &[]).expect_err("neither of the two");
@@ -100,7 +104,7 @@ fn an_environment_that_is_missing_or_unknown_is_refused() {
 fn a_folder_without_the_files_is_refused_with_the_way_out() {
     let empty = TempDir::new().expect("a temporary folder");
     let vars = [("APP_ENV".to_owned(), "staging".to_owned())];
-    let error = Settings::load_from(empty.path(), vars).expect_err("no files");
+    let error = Settings::load_from(empty.path(), &perch_jobs::types(), vars).expect_err("no files");
     says(&error.to_string(), &["base.toml", "PERCH_CONFIG_DIR"]);
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::crash_point;
-use perch_jobs::JobId;
+use perch_job::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::{Classified, Disposition, crash_point, settings::History};
-use perch_jobs::{InvalidRetryPolicy, Job, JobId, JobKind, PayloadError, Priority, QueueName, RetryPolicy, Unique};
+use perch_job::{InvalidRetryPolicy, Job, JobId, JobKind, PayloadError, Priority, QueueName, RetryPolicy, Unique};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -16,6 +16,8 @@ use crate::{
 
 /// What happens when another job holds the unique key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum OnConflict {
     /// The new job is refused; the error names the holder.

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, JobKind, JobType, Priority, RetryPolicy, Unique};
+use perch_job::{JobId, JobKind, JobType, Priority, RetryPolicy, Unique};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -220,12 +220,10 @@ fn text_of(bytes: &[u8]) -> Result<&str, EnvelopeError> {
 
 #[cfg(test)]
 mod tests {
-    use perch_jobs::JobTypes;
-
     use super::*;
 
     fn sample() -> Envelope {
-        let types = JobTypes::perch();
+        let types = perch_jobs::types();
         let payload = RawValue::from_string("{}".into()).expect("JSON");
         Envelope::new(types.get("sync_hot_state").expect("built in"), payload)
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use perch_base::{Classified, Disposition};
-use perch_jobs::{JobId, QueueName};
+use perch_job::{JobId, QueueName};
 
 /// What can go wrong between Perch and Redis.
 #[derive(Debug, thiserror::Error)]

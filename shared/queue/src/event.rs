@@ -7,7 +7,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use perch_jobs::JobId;
+use perch_job::JobId;
 use redis::{FromRedisValue, ParsingError, Value};
 use serde::{
     Deserialize, Serialize, Serializer,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use perch_base::{crash_point, settings::Rate};
-use perch_jobs::JobId;
+use perch_job::JobId;
 use redis::{FromRedisValue, ParsingError, Value};
 
 use crate::{

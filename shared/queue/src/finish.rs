@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use perch_base::{Classified, Disposition, chain, settings::History};
-use perch_jobs::RetryPolicy;
+use perch_job::RetryPolicy;
 use serde_json::Value;
 
 use crate::{EventData, Lease, Queue, QueueError, scripts};

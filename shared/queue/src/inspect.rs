@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, Priority, QueueName};
+use perch_job::{JobId, Priority, QueueName};
 use redis::Pipeline;
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::crash_point;
-use perch_jobs::{JobId, JobKind, JobType};
+use perch_job::{JobId, JobKind, JobType};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::{
     ledger::push_all,
     lossy::Lossy,
     prepared::Prepared,
-    refused::{NO_KIND, refused, unknown},
+    refused::{NO_KIND, refused},
 };
 
 /// Tasks handed over in one step.
@@ -177,7 +177,10 @@ impl Intake {
         let configured = self.queue.settings().intake_kind.as_ref().map(JobKind::to_string);
         let named = kind.or(configured).unwrap_or_else(|| NO_KIND.to_owned());
         let kind = named.parse::<JobKind>().unwrap_or_else(|_| JobKind::from_static(NO_KIND));
-        let job_type = types.get(kind.as_str()).cloned().unwrap_or_else(|| unknown(&kind, self.queue.name()));
+        let job_type = types
+            .get(kind.as_str())
+            .cloned()
+            .unwrap_or_else(|| JobType::unknown(kind.clone(), self.queue.name().clone()));
         let text = String::from_utf8_lossy(payload).into_owned();
         let task = found.name();
         let id = task.parse().unwrap_or_else(|_| self.id_of(&found.task));

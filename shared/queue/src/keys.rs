@@ -1,5 +1,5 @@
 use perch_base::Environment;
-use perch_jobs::{Priority, QueueName};
+use perch_job::{Priority, QueueName};
 
 /// The names of everything a queue keeps in Redis. All share one hash tag, so they live on one node of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

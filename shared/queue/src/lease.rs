@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perch_base::crash_point;
-use perch_jobs::JobId;
+use perch_job::JobId;
 
 use crate::{Queue, QueueError, lossy::Lossy, scripts};
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Debug};
 
 use futures::future::BoxFuture;
 use perch_base::{Classified, Disposition, crash_point};
-use perch_jobs::{JobId, JobKind, QueueName};
+use perch_job::{JobId, JobKind, QueueName};
 
 use crate::{
     Acceptance, Client, EnqueueError, Enqueued, Envelope, EnvelopeError, NewJob, OnConflict, Queue,

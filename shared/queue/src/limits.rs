@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::settings::Rate;
-use perch_jobs::{Priority, QueueName};
+use perch_job::{Priority, QueueName};
 use serde::Serialize;
 
 use crate::{Queue, QueueError, lossy::Lossy};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use perch_base::crash_point;
-use perch_jobs::JobId;
+use perch_job::JobId;
 use serde::{Deserialize, Serialize};
 
 use crate::{EventData, Queue, QueueError, scripts};

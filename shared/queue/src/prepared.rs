@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_jobs::{JobId, JobType, Unique, UniqueScope};
+use perch_job::{JobId, JobType, Unique, UniqueScope};
 use serde_json::{json, value::RawValue};
 
 use crate::{EnqueueError, EnqueueOptions, Envelope, OnConflict, Queue};

@@ -9,7 +9,7 @@ use perch_base::{
     Clock, Environment,
     settings::{EngineSettings, History, QueueSettings},
 };
-use perch_jobs::{JobKind, QueueName};
+use perch_job::{JobKind, QueueName};
 use redis::FromRedisValue;
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use perch_base::{
     Clock, Environment, Settings,
     settings::{EngineSettings, QueueSettings},
 };
-use perch_jobs::{JobTypes, QueueName};
+use perch_job::{JobTypes, QueueName};
 
 use crate::{Ledger, Queue, Redis};
 

@@ -1,7 +1,7 @@
 //! Requests from outside that cannot be jobs. They become jobs all the same, whose attempt puts them into the dead letters:
 //! there an operator finds them whole, with the reason, and can repair them.
 
-use perch_jobs::{JobId, JobKind, JobType, QueueName};
+use perch_job::{JobId, JobKind, JobType};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{EnqueueOptions, Queue, prepared::Prepared};
@@ -19,17 +19,9 @@ pub(crate) fn refused(queue: &Queue, kind: &str, payload: &str, reason: &str, id
     let asked = RawValue::from_string(payload.to_owned());
     let payload = asked.unwrap_or_else(|_| to_raw_value(payload).expect("text is JSON"));
     let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
-    let job_type = unknown(&kind, queue.name());
+    let job_type = JobType::unknown(kind, queue.name().clone());
     let mut prepared =
         Prepared::new(queue, &job_type, payload, options, None, None).expect("an id alone breaks no rule");
     prepared.envelope.refused = Some(reason);
     prepared
-}
-
-/// A type for a kind that this deployment does not know.
-pub(crate) fn unknown(kind: &JobKind, queue: &QueueName) -> JobType {
-    let mut job_type = JobType::of::<perch_jobs::SyncHotState>();
-    job_type.kind = kind.clone();
-    job_type.queue = queue.clone();
-    job_type
 }

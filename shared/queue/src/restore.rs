@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use perch_base::crash_point;
-use perch_jobs::JobId;
+use perch_job::JobId;
 
 use crate::{Envelope, EnvelopeError, EventData, OnConflict, Queue, QueueError, prepared::Prepared, scripts};
 

@@ -7,7 +7,7 @@ use perch_base::{
     CronSchedule, crash_point,
     settings::{CatchUp, CronSettings, Overlap},
 };
-use perch_jobs::JobId;
+use perch_job::JobId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};

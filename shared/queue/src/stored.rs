@@ -1,6 +1,6 @@
 //! The envelopes of a queue, read from outside its scripts.
 
-use perch_jobs::JobId;
+use perch_job::JobId;
 
 use crate::{Queue, QueueError, lossy::Lossy};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_jobs::RetryPolicy;
+use perch_job::RetryPolicy;
 use serde_json::Value;
 
 use crate::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use perch_base::{Clock, settings::History};
-use perch_jobs::{JobId, Priority};
+use perch_job::{JobId, Priority};
 use perch_queue::{
     Envelope, EventKind, Fail, JobState, Lease,
     testing::{self, End},

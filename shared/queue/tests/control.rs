@@ -6,7 +6,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::Utc;
 use perch_base::Clock;
-use perch_jobs::{JobId, Priority, Unique, UniqueScope};
+use perch_job::{JobId, Priority, Unique, UniqueScope};
 use perch_queue::{
     Acceptance, Cancellation, EnqueueError, EnqueueOptions, EventKind, Fail, JobState, NewJob, OnConflict, Replay,
     Replayed,

@@ -214,7 +214,7 @@ async fn a_job_that_was_put_back_keeps_the_attempts_it_has_left() {
     let clock = perch_base::Clock::manual(start);
     let world = World::with(|_, _| (), clock.clone()).await;
     let lost = perch_queue::Restore {
-        id: perch_jobs::JobId::at(start),
+        id: perch_job::JobId::at(start),
         // As Postgres writes JSON, with a space after each colon.
         envelope: r#"{"max": 3, "kind": "chore", "payload": {"n": 1}}"#.to_owned(),
         run_at: None,

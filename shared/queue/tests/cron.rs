@@ -4,7 +4,7 @@ mod support;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::settings::{CatchUp, CronSettings, Overlap};
-use perch_jobs::JobKind;
+use perch_job::JobKind;
 use perch_queue::{
     CronEntry, Fired,
     worker::{HandlerResult, Handlers},

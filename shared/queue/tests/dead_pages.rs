@@ -5,7 +5,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
-use perch_jobs::JobId;
+use perch_job::JobId;
 use perch_queue::{DeadPage, DeadPlace};
 use proptest::{prelude::*, test_runner::TestRunner};
 use redis::aio::MultiplexedConnection;

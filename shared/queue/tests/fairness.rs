@@ -9,7 +9,7 @@ use perch_base::{
     Clock,
     settings::{QueueSettings, Rate},
 };
-use perch_jobs::{JobId, Priority};
+use perch_job::{JobId, Priority};
 use perch_queue::{
     EnqueueOptions, Envelope, Lease,
     testing::{self, End, Fetched},

@@ -9,7 +9,7 @@ use std::{
 };
 
 use perch_base::{Clock, settings::EngineSettings};
-use perch_jobs::JobId;
+use perch_job::JobId;
 use perch_queue::{EntryId, Envelope, EventKind, JobEvent, JobState, worker::Handlers};
 use perch_testkit::fuzz;
 use serde_json::value::RawValue;
@@ -97,7 +97,7 @@ fn plant(world: &World, pipe: &mut redis::Pipeline, line: &[u8]) {
     } else if place == b"events" {
         pipe.cmd("XADD").arg(keys.events()).arg("*").arg(name).arg(value).ignore();
     } else {
-        pipe.cmd("RPUSH").arg(keys.ready(perch_jobs::Priority::Normal)).arg(name).ignore();
+        pipe.cmd("RPUSH").arg(keys.ready(perch_job::Priority::Normal)).arg(name).ignore();
     }
 }
 

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use perch_base::Clock;
-use perch_jobs::Priority;
+use perch_job::Priority;
 use perch_queue::{
     EnqueueError, EnqueueOptions, EventKind, Intake, JobState, NewJob, Replay, Replayed,
     worker::{HandlerResult, Handlers},

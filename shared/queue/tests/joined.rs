@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use futures::{future::join_all, poll};
 use perch_base::Clock;
-use perch_jobs::JobId;
+use perch_job::JobId;
 use perch_queue::{Acceptance, EnqueueError, EnqueueOptions, NewJob};
 use perch_testkit::{OwnRedis, TestRedis};
 use support::{Chore, World, engine, queue_settings};

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use perch_jobs::{JobKind, Priority, RetryPolicy};
+use perch_job::{JobKind, Priority, RetryPolicy};
 use perch_queue::{
     EnqueueOptions, EventKind, Fail, JobState, NewJob,
     testing::fetch,
@@ -181,7 +181,7 @@ async fn a_handler_can_send_its_job_to_the_dead_letters_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrupt_envelope_ends_in_the_dead_letters_and_holds_nobody_up() {
     let world = World::start().await;
-    let id = perch_jobs::JobId::at(chrono::Utc::now());
+    let id = perch_job::JobId::at(chrono::Utc::now());
     let mut raw = world.redis.raw().await;
     redis::cmd("HSET")
         .arg(world.queue.keys().jobs())
@@ -191,13 +191,13 @@ async fn a_corrupt_envelope_ends_in_the_dead_letters_and_holds_nobody_up() {
         .await
         .expect("HSET");
     redis::cmd("RPUSH")
-        .arg(world.queue.keys().ready(perch_jobs::Priority::Normal))
+        .arg(world.queue.keys().ready(perch_job::Priority::Normal))
         .arg(id.to_string())
         .exec_async(&mut raw)
         .await
         .expect("RPUSH");
     redis::cmd("RPUSH")
-        .arg(world.queue.keys().ready(perch_jobs::Priority::Normal))
+        .arg(world.queue.keys().ready(perch_job::Priority::Normal))
         .arg("not an id")
         .exec_async(&mut raw)
         .await

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use perch_base::Clock;
-use perch_jobs::{JobId, Priority};
+use perch_job::{JobId, Priority};
 use perch_queue::{
     EventKind,
     worker::{HandlerResult, Handlers, JobContext},

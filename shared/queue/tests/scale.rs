@@ -15,7 +15,7 @@ use apalis_core::backend::TaskSink;
 use apalis_redis::{Config, RedisStorage};
 use chrono::Utc;
 use perch_base::{Clock, settings::History};
-use perch_jobs::Priority;
+use perch_job::Priority;
 use perch_queue::{
     EnqueueOptions, Envelope, Fail, Intake, Lease, NewJob, Replay,
     testing::{self, End},

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use perch_base::Clock;
-use perch_jobs::{Unique, UniqueScope};
+use perch_job::{Unique, UniqueScope};
 use perch_queue::{
     EnqueueError, EnqueueOptions, EventKind, OnConflict,
     worker::{HandlerResult, Handlers},

@@ -9,7 +9,7 @@ use perch_base::{
     Clock,
     settings::{EngineSettings, QueueSettings},
 };
-use perch_jobs::Priority;
+use perch_job::Priority;
 use perch_queue::{
     EnqueueOptions,
     testing::{fetch, fetch_behind, introduce, leave, renew},

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use perch_base::Environment::{self, Production, Staging};
-use perch_jobs::{JobId, JobTypes};
+use perch_jobs::JobId;
 use perch_store::{AuditFilter, BoundRole, StoreError};
 use perch_testkit::{TestDatabase, TestRole};
 use serde_json::json;
@@ -144,7 +144,7 @@ async fn a_store_works_as_the_role_of_its_environment_and_is_refused_as_that_of_
     for (role, env) in [(&world.staging, Staging), (&world.production, Production)] {
         let store = role.store(env);
         store.require_schema().await.unwrap();
-        store.outbox().register(&JobTypes::perch(), 1_000, std::time::Duration::from_secs(60)).await.unwrap();
+        store.outbox().register(&perch_jobs::types(), 1_000, std::time::Duration::from_secs(60)).await.unwrap();
         store.audit().record("ann", "test", env.as_str(), &json!({})).await.unwrap();
         let lines = store.audit().list(&AuditFilter { limit: 10, ..AuditFilter::default() }).await.unwrap();
         assert_eq!(lines.iter().map(|line| line.object.as_str()).collect::<Vec<_>>(), [env.as_str()]);
@@ -175,7 +175,7 @@ async fn a_role_that_may_only_enqueue_does_so_in_its_own_environment_alone() {
     let world = World::start().await;
     for env in [Staging, Production] {
         let store = world.owner.store(env);
-        store.outbox().register(&JobTypes::perch(), 10_000, std::time::Duration::from_secs(60)).await.unwrap();
+        store.outbox().register(&perch_jobs::types(), 10_000, std::time::Duration::from_secs(60)).await.unwrap();
     }
     let service = world.database.role().await;
     world.owner.store(Staging).roles().bind(&service.name, true).await.unwrap();

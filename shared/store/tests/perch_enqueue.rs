@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use perch_base::Environment;
-use perch_jobs::{JobId, JobTypes};
+use perch_jobs::JobId;
 use perch_queue::{Ledger as _, LedgerJob, OnConflict};
 use perch_store::{Content, Store};
 use perch_testkit::{TestDatabase, TestRole};
@@ -24,7 +24,7 @@ async fn service() -> (TestDatabase, Store, TestRole) {
 }
 
 async fn register(store: &Store) {
-    store.outbox().register(&JobTypes::perch(), 10_000, Duration::from_secs(30 * 86_400)).await.unwrap();
+    store.outbox().register(&perch_jobs::types(), 10_000, Duration::from_secs(30 * 86_400)).await.unwrap();
 }
 
 async fn sql(pool: &PgPool, text: &str) -> Result<(), sqlx::Error> {

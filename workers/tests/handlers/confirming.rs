@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use perch_bot_picks::extraction::{ConfirmError, confirm};
 use perch_jobs::{ExtractPost, PollAccount, RetryPolicy};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{ActionState, JobState, PickFilter, TrackedPick};
-use perch_workers::extraction::{ConfirmError, confirm};
 use serde_json::json;
 
 use crate::world::{LAKERS, PETE, SALLY, World, eventually};

@@ -1,8 +1,9 @@
 use chrono::{TimeDelta, Utc};
+use perch_core::scheduler;
 use perch_jobs::JobId;
 use perch_sandbox::Endpoint;
 use perch_store::{ActionState, AttemptOutcome, JobState, PickBody};
-use perch_workers::scheduler;
+use perch_workers::amends;
 
 use crate::world::{CHATTER, LAKERS, SALLY, World, eventually, main_account};
 
@@ -15,7 +16,7 @@ async fn a_pick_on_a_timeline_becomes_one_comment_whose_metrics_come_back_and_al
     // Nothing is enqueued by hand: cron polls and syncs.
     let (settings, client, stop) = (world.settings.clone(), world.client.clone(), world.stop.clone());
     let store = world.store.clone();
-    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, stop).await });
+    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, amends(), stop).await });
 
     let comment = eventually("the comment stands at the sandbox", || async { world.x.made().pop() }).await;
     assert_eq!((comment.reply_to.as_deref(), comment.account.as_str()), (Some(pick.as_str()), "perch_bot"));
@@ -82,7 +83,7 @@ async fn a_scheduler_removes_jobs_beyond_their_retention_from_the_history_and_no
     }
     let (settings, client, stop) = (world.settings.clone(), world.client.clone(), world.stop.clone());
     let store = world.store.clone();
-    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, stop).await });
+    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, amends(), stop).await });
     eventually("the old one is gone", || async {
         world.store.history().job(old).await.expect("Postgres answers").is_none().then_some(())
     })

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use perch_jobs::{JobId, PollAccount};
-use perch_store::JobState;
-use perch_workers::{
+use perch_core::{
     recovery::{Look, Watch},
     relay,
 };
+use perch_jobs::{JobId, PollAccount};
+use perch_store::JobState;
+use perch_workers::amends;
 use sqlx::PgPool;
 
 use crate::world::{World, eventually};
@@ -67,7 +68,7 @@ async fn another_service_enqueues_inside_its_own_transaction() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_enqueued_in_sql_is_put_back_when_redis_has_lost_it_whatever_its_queue() {
     let world = World::without_workers(&[]).await;
-    let watch = Watch::new(&world.settings, world.client.queues(), &world.store);
+    let watch = Watch::new(&world.settings, world.client.queues(), &world.store, amends());
     watch.run_once().await.expect("both answer");
     world.relay();
     let pool = world.database().raw();

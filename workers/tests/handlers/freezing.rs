@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use perch_jobs::{JobTypes, QueueName};
+use perch_jobs::QueueName;
 use perch_queue::{Client, Queues, worker::Runtime};
 use perch_sandbox::Endpoint;
 use perch_store::{EffectEventKind, JobState, Store};
 use perch_testkit::TestRedis;
-use perch_workers::{Services, handlers};
+use perch_workers::{deps, handlers};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
@@ -31,9 +31,9 @@ async fn child_worker() {
     let redis = TestRedis::at(&vars_url(&vars)).door();
     let database = settings.database_url().expect("it is set");
     let store = Store::connect_lazy(database, settings.env, &settings.postgres).expect("a URL");
-    let client = Client::new(Queues::new(redis.clone(), &settings, JobTypes::perch()));
-    let services = Services::new(&settings, redis, store, &client).expect("valid settings");
-    let runtime = Runtime::new(client, handlers(), services.deps()).expect("nothing is missing");
+    let client = Client::new(Queues::new(redis, &settings, perch_jobs::types()));
+    let deps = deps(&settings, &store, &client).expect("valid settings");
+    let runtime = Runtime::new(client, handlers(), deps).expect("nothing is missing");
     let queue = QueueName::from_static("pending_posts");
     runtime.run(&[queue], CancellationToken::new()).await.expect("it works until it is killed");
 }

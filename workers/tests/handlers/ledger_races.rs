@@ -8,13 +8,13 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::Disposition;
-use perch_jobs::{JobId, JobTypes, PublishPost};
+use perch_core::relay;
+use perch_jobs::{JobId, PublishPost};
 use perch_queue::{
     Acceptance, ByRelay, Client, EnqueueError, EnqueueOptions, Enqueued, HowKept, Ledger, LedgerError, LedgerJob,
     OnConflict, Queues,
 };
 use perch_store::{Content, JobState, Store, Waiting};
-use perch_workers::relay;
 
 use crate::world::{World, main_account};
 
@@ -53,7 +53,7 @@ impl Between {
     /// A client that keeps its jobs with it.
     fn client(self, world: &World) -> Client {
         let redis = world.client.queues().redis().clone();
-        Client::new(Queues::new(redis, &world.settings, JobTypes::perch()).with_ledger(Arc::new(self)))
+        Client::new(Queues::new(redis, &world.settings, perch_jobs::types()).with_ledger(Arc::new(self)))
     }
 }
 

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use perch_bot_mentions::mention_status;
 use perch_jobs::{Mention, PollMentions, PostId, ReplyToMention};
 use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost};
 use perch_store::{
     AttemptOutcome, EffectState, JobState, MentionControl, MentionFilter, MentionRecord, MentionState, RateWindows,
     Written,
 };
-use perch_workers::generation::mention_status;
 use serde_json::{Value, json};
 
 use crate::{

@@ -2,9 +2,9 @@
 
 use chrono::{TimeDelta, Timelike as _, Utc};
 use perch_jobs::{JobId, PublishPost};
+use perch_publishing::limits::{LimitsReport, limits};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{AttemptOutcome, JobState};
-use perch_workers::limits::{LimitsReport, limits};
 
 use crate::world::{SALLY, World, eventually, publication, retweet};
 

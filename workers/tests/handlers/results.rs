@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, routing::get};
 use chrono::{DateTime, TimeDelta, Utc};
+use perch_bot_picks::tracking::{Entry, Verdict, settle};
 use perch_jobs::{Answer, FetchResults, Post};
 use perch_picks::settle::Grade;
 use perch_store::{AuditFilter, BetFilter, Found, PickBody, PickRecord, PickSighting, PostRecord, TrackedPick};
-use perch_workers::tracking::{Entry, Verdict, settle};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use perch_base::Environment;
-use perch_jobs::{JobTypes, PublishPost};
+use perch_jobs::PublishPost;
 use perch_queue::{Client, NewJob, Queues, worker::Runtime};
 use perch_store::Store;
 use perch_testkit::{Gate, postgres_settings};
-use perch_workers::{Services, handlers};
+use perch_workers::{deps, handlers};
 
 use crate::world::{World, eventually, publication};
 
@@ -20,7 +20,7 @@ async fn counted(world: &World) -> (Gate, Store, Client) {
     let (gate, url) = world.database().gated().await;
     let store = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).expect("a URL");
     let redis = world.client.queues().redis().clone();
-    let queues = Queues::new(redis, &world.settings, JobTypes::perch()).with_ledger(Arc::new(store.clone()));
+    let queues = Queues::new(redis, &world.settings, perch_jobs::types()).with_ledger(Arc::new(store.clone()));
     (gate, store, Client::new(queues))
 }
 
@@ -44,9 +44,8 @@ async fn a_post_waits_for_postgres_six_times_at_most() {
     const POSTS: usize = 20;
     let world = World::without_workers(&[]).await;
     let (gate, store, client) = counted(&world).await;
-    let redis = client.queues().redis().clone();
-    let services = Services::new(&world.settings, redis, store, &client).expect("valid settings");
-    let runtime = Runtime::new(client, handlers(), services.deps()).expect("nothing is missing");
+    let deps = deps(&world.settings, &store, &client).expect("valid settings");
+    let runtime = Runtime::new(client, handlers(), deps).expect("nothing is missing");
     let (queue, stop) = ("pending_posts".parse().expect("a name"), world.stop.clone());
     let working = tokio::spawn(async move { runtime.run(&[queue], stop).await });
     let mut before = 0;

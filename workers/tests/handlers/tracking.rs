@@ -1,9 +1,9 @@
 use axum::{Json, Router, http::StatusCode, routing::get};
 use chrono::Utc;
+use perch_bot_picks::tracking::ResultEntry;
 use perch_jobs::{FetchResults, SummariseDay};
 use perch_picks::settle::Grade;
 use perch_store::{BetFilter, JobState, PickFilter, TrackedPick};
-use perch_workers::tracking::ResultEntry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Du
 use chrono::Utc;
 use perch_base::{Environment, Settings};
 use perch_clients::{EffectPermit, LocalLimits, XClient};
-use perch_jobs::{AccountId, ExtractPost, Job, JobId, JobTypes, Post, PostId, PublishPost, RetweetPost};
+use perch_jobs::{AccountId, ExtractPost, Job, JobId, Post, PostId, PublishPost, RetweetPost};
 use perch_queue::{
     Client, EnqueueOptions, Queues,
     worker::{Runtime, WorkerName},
@@ -15,7 +15,7 @@ use perch_store::{
     ActionRecord, AttemptOutcome, EffectEvent, EffectEventKind, JobRecord, JobState, Store, StoredEffect, Syncer,
 };
 use perch_testkit::{TestDatabase, TestRedis};
-use perch_workers::{Services, handlers};
+use perch_workers::{deps, handlers};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +69,7 @@ impl World {
         let settings = settings(&vars);
         let door = redis.door();
         let store = database.store(Environment::Staging);
-        let queues = Queues::new(door.clone(), &settings, JobTypes::perch());
+        let queues = Queues::new(door.clone(), &settings, perch_jobs::types());
         let client = Client::new(queues.with_ledger(Arc::new(store.clone())));
         let names = client.queues().names();
         Self {
@@ -96,9 +96,8 @@ impl World {
 
     /// Starts workers of every queue; called again, more of them that share nothing with the others.
     pub fn work(mut self) -> Self {
-        let redis = self.client.queues().redis().clone();
-        let services = Services::new(&self.settings, redis, self.store.clone(), &self.client).expect("valid settings");
-        let runtime = Runtime::new(self.client.clone(), handlers(), services.deps()).expect("nothing is missing");
+        let deps = deps(&self.settings, &self.store, &self.client).expect("valid settings");
+        let runtime = Runtime::new(self.client.clone(), handlers(), deps).expect("nothing is missing");
         let stop = self.stop.clone();
         let work = async move { runtime.run(&[], stop).await.expect("workers end without error") };
         self.workers.push(tokio::spawn(work));
@@ -261,7 +260,7 @@ fn variables(
 
 pub fn settings(vars: &BTreeMap<String, String>) -> Settings {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
-    Settings::load_from(&config, vars.clone()).expect("valid settings")
+    Settings::load_from(&config, &perch_jobs::types(), vars.clone()).expect("valid settings")
 }
 
 pub fn main_account() -> AccountId {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use perch_jobs::AccountId;
+use perch_job::AccountId;
 use serde::{Deserialize, Serialize};
 
 /// The bot that answers mentions.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
-use perch_jobs::AccountId;
+use perch_job::AccountId;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use perch_jobs::AccountId;
+use perch_job::AccountId;
 use serde::{Deserialize, Serialize};
 use url::Url;
 

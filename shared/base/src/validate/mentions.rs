@@ -1,4 +1,4 @@
-use perch_jobs::AccountId;
+use perch_job::AccountId;
 
 use super::{DAY, MINUTE, SECOND};
 use crate::{

@@ -7,7 +7,11 @@ fn pictures(base: &str, most: usize) -> Pictures {
     let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
     let most = most.to_string();
     let vars = [("APP_ENV", "staging"), ("PERCH__X__BASE_URL", base), ("PERCH__PICKS__PICTURES__MAX_BYTES", &most)];
-    let settings = Settings::load_from(&config, vars.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let settings = Settings::load_from(
+        &config,
+        &perch_jobs::types(),
+        vars.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
     Pictures::from_settings(&settings.expect("valid settings")).expect("a client")
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{Job, JobId, JobKind, QueueName};
+use perch_job::{Job, JobId, JobKind, QueueName};
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::Held;

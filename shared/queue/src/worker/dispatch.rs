@@ -6,7 +6,7 @@ use std::{
 };
 
 use perch_base::{crash_point, telemetry};
-use perch_jobs::UniqueScope;
+use perch_job::UniqueScope;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -82,7 +82,7 @@ impl Pool {
     }
 
     /// How long the job was ready before its first attempt.
-    fn measure_wait(&self, id: perch_jobs::JobId, envelope: &Envelope) {
+    fn measure_wait(&self, id: perch_job::JobId, envelope: &Envelope) {
         let ready = envelope.run_at.unwrap_or_else(|| id.created_at());
         if let Ok(waited) = (self.queue.now() - ready).to_std() {
             self.meters.waited(waited);
@@ -148,8 +148,8 @@ impl Pool {
     pub fn broken(&self, lease: &crate::Lease, panic: &(dyn std::any::Any + Send)) -> Finish {
         let why = format!("the attempt could not be carried through: {}", text_of(panic));
         tracing::error!(job = %lease.id(), queue = %self.queue.name(), why);
-        let delay = perch_jobs::RetryPolicy::DEFAULT.delay(lease.attempt(), 1.0);
-        let spent = lease.attempt() >= perch_jobs::RetryPolicy::DEFAULT.max_attempts;
+        let delay = perch_job::RetryPolicy::DEFAULT.delay(lease.attempt(), 1.0);
+        let spent = lease.attempt() >= perch_job::RetryPolicy::DEFAULT.max_attempts;
         self.unstarted(lease.clone(), if spent { Verdict::Dead } else { Verdict::Retry(delay) }, &why)
     }
 

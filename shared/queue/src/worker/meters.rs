@@ -7,7 +7,7 @@ use std::{
 };
 
 use metrics::{Counter, Histogram};
-use perch_jobs::{JobKind, QueueName};
+use perch_job::{JobKind, QueueName};
 
 use crate::finish::Verdict;
 

@@ -9,7 +9,7 @@ use std::{
 use apalis::layers::WorkerBuilderExt as _;
 use apalis_core::{error::BoxDynError, monitor::Monitor, task::Task, worker::builder::WorkerBuilder};
 use futures::{FutureExt as _, future::BoxFuture};
-use perch_jobs::{JobKind, QueueName};
+use perch_job::{JobKind, QueueName};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

@@ -13,7 +13,7 @@ use perch_base::{
     Clock, Environment,
     settings::{History, QueueSettings},
 };
-use perch_jobs::{Job, JobTypes, QueueName, RetryPolicy};
+use perch_job::{Job, JobTypes, QueueName, RetryPolicy};
 use perch_queue::{
     Client, EnqueueOptions, Fail, Lease, NewJob, Queue, Queues, testing,
     worker::{Deps, HandlerResult, Handlers, Runtime},

@@ -9,7 +9,7 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::{Clock, Environment};
-use perch_jobs::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
+use perch_job::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
 use perch_queue::{
     ByRelay, Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, HowKept,
     Lease, Ledger, LedgerError, LedgerJob, NewJob, Queue, Queues, Redis, Replay,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perch_jobs::JobId;
+use perch_job::JobId;
 
 use crate::state::{Answer, Lists, State};
 

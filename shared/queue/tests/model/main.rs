@@ -17,7 +17,7 @@ mod recovery;
 mod state;
 
 use ops::{Ending, FREE, Limits, Lost, Op, Rules, Scope, Wish, rate};
-use perch_jobs::{JobTypes, Priority};
+use perch_job::{JobTypes, Priority};
 use perch_queue::{OnConflict, Redis};
 use perch_testkit::TestRedis;
 use play::Play;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perch_jobs::{JobId, Priority};
+use perch_job::{JobId, Priority};
 use perch_queue::EventKind;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! What an operator does to the model.
 
-use perch_jobs::JobId;
+use perch_job::JobId;
 use perch_queue::{Cancellation, EventKind, Replayed};
 
 use crate::{

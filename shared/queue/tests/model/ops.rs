@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use perch_base::settings::Rate;
-use perch_jobs::Priority;
+use perch_job::Priority;
 use perch_queue::OnConflict;
 use proptest::prelude::*;
 

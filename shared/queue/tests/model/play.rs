@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use perch_base::Clock;
-use perch_jobs::{JobId, JobTypes};
+use perch_job::{JobId, JobTypes};
 use perch_queue::{DeadLetter, Lease, Redis};
 
 use crate::{

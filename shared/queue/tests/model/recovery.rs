@@ -1,7 +1,7 @@
 //! The loss of Redis, its return with an older copy, and what puts the queue right again.
 
 use chrono::TimeDelta;
-use perch_jobs::JobId;
+use perch_job::JobId;
 use perch_queue::{EventKind, Restore};
 use redis::Value;
 

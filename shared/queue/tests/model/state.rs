@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perch_jobs::JobId;
+use perch_job::JobId;
 use perch_queue::{Acceptance, Cancellation, Replayed};
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,13 +12,13 @@ use perch_base::{
     Clock, Environment,
     settings::{EngineSettings, History, QueueSettings},
 };
-use perch_jobs::{Job, JobTypes, QueueName, RetryPolicy, Unique, UniqueScope};
+use perch_job::{Job, JobTypes, QueueName, RetryPolicy, Unique, UniqueScope};
 use perch_queue::{
     Client, EntryId, EventKind, JobEvent, Queue, Queues, Redis,
     worker::{Deps, Handlers, Runtime},
 };
 use perch_testkit::TestRedis;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +50,10 @@ impl Job for Chore {
     const RETRY: RetryPolicy = RetryPolicy::new(3, Duration::from_millis(1), Duration::from_millis(20));
     const TIMEOUT: Duration = Duration::from_secs(20);
 
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+
     fn group(&self) -> Option<String> {
         self.group.clone()
     }
@@ -65,6 +69,10 @@ impl Job for OnlyOne {
     const KIND: &'static str = "only_one";
     const QUEUE: &'static str = QUEUE;
     const RETRY: RetryPolicy = RetryPolicy::new(1, Duration::from_millis(1), Duration::from_millis(1));
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
 
     fn unique(&self) -> Option<Unique> {
         Some(Unique { key: self.key.clone(), scope: UniqueScope::Done })

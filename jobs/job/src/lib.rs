@@ -1,0 +1,14 @@
+//! What a job is: its id, its type, the rules that it runs by. No I/O.
+//!
+//! All that the engine knows of jobs is here. A job type is a struct that implements [`Job`].
+
+mod id;
+mod job;
+mod retry;
+pub mod strict;
+mod types;
+
+pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
+pub use job::{Job, Priority, Unique, UniqueScope};
+pub use retry::{InvalidRetryPolicy, RetryPolicy};
+pub use types::{JobType, JobTypes, PayloadError, read_payload};

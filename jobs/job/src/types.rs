@@ -1,0 +1,151 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use schemars::Schema;
+use serde_json::value::RawValue;
+
+use crate::{
+    Job, JobKind, Priority, QueueName, RetryPolicy, Unique,
+    strict::{self, Strict},
+};
+
+/// A payload that does not fit its job type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("payload of {kind} at {path}: {reason}")]
+pub struct PayloadError {
+    /// The kind of the job.
+    pub kind: String,
+    /// Where in the payload, as a JSON path such as `$.post.id`.
+    pub path: String,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+/// What a payload says about its own job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Traits {
+    unique: Option<Unique>,
+    group: Option<String>,
+}
+
+/// The rules of one kind with its payload type erased, for callers that know the kind only by name.
+#[derive(Debug, Clone)]
+pub struct JobType {
+    /// The kind.
+    pub kind: JobKind,
+    /// The queue its jobs wait in.
+    pub queue: QueueName,
+    /// How failed attempts are repeated.
+    pub retry: RetryPolicy,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// Which jobs go first.
+    pub priority: Priority,
+    check: fn(&RawValue) -> Result<Traits, PayloadError>,
+    from_outside: fn(&RawValue) -> Result<(), PayloadError>,
+    schema: fn() -> Schema,
+}
+
+impl JobType {
+    /// The rules of `J`.
+    pub fn of<J: Job>() -> Self {
+        Self {
+            kind: JobKind::from_static(J::KIND),
+            queue: QueueName::from_static(J::QUEUE),
+            retry: J::RETRY,
+            timeout: J::TIMEOUT,
+            priority: J::PRIORITY,
+            check: |payload| {
+                let job: J = read_payload(payload)?;
+                Ok(Traits { unique: job.unique(), group: job.group() })
+            },
+            from_outside: |payload| read_payload::<J>(payload)?.check_from_outside(),
+            schema: J::schema,
+        }
+    }
+
+    /// A type for a kind that this deployment does not know: any payload may be one of it.
+    pub fn unknown(kind: JobKind, queue: QueueName) -> Self {
+        Self {
+            kind,
+            queue,
+            retry: RetryPolicy::DEFAULT,
+            timeout: Duration::from_secs(60),
+            priority: Priority::Normal,
+            check: |_| Ok(Traits::default()),
+            from_outside: |_| Ok(()),
+            schema: || schemars::json_schema!(true),
+        }
+    }
+
+    /// Checks a payload against the type; answers the uniqueness lock and the group that it asks for.
+    pub fn check(&self, payload: &RawValue) -> Result<(Option<Unique>, Option<String>), PayloadError> {
+        (self.check)(payload).map(|t| (t.unique, t.group))
+    }
+
+    /// Refuses what only Perch itself may say in a payload. [`check`](Self::check) does not look at it.
+    pub fn check_from_outside(&self, payload: &RawValue) -> Result<(), PayloadError> {
+        // The keys of effects are all there is of it. Few payloads have one, so few are read for it.
+        let text = payload.get();
+        if text.contains("effect_key") || text.contains('\\') { (self.from_outside)(payload) } else { Ok(()) }
+    }
+
+    /// The JSON schema of the payload.
+    pub fn schema(&self) -> Schema {
+        (self.schema)()
+    }
+}
+
+/// Reads a payload as the job type `J`; the error names the JSON path that does not fit.
+pub fn read_payload<J: Job>(payload: &RawValue) -> Result<J, PayloadError> {
+    // Tracking the path costs more than reading, so only what does not fit is read with it.
+    strict::from_str(payload.get()).or_else(|_| read_with_path(payload))
+}
+
+fn read_with_path<J: Job>(payload: &RawValue) -> Result<J, PayloadError> {
+    let mut reader = serde_json::Deserializer::from_str(payload.get());
+    serde_path_to_error::deserialize(Strict::new(&mut reader)).map_err(|error| {
+        let path = error.path().to_string();
+        PayloadError {
+            kind: J::KIND.to_owned(),
+            path: if path == "." { "$".to_owned() } else { format!("$.{path}") },
+            reason: without_position(&error.into_inner().to_string()),
+        }
+    })
+}
+
+/// `serde_json` ends its messages with "at line 1 column 17", which the path already says better.
+fn without_position(message: &str) -> String {
+    match message.rfind(" at line ") {
+        Some(at) => message[..at].to_owned(),
+        None => message.to_owned(),
+    }
+}
+
+/// The job types that a deployment knows.
+#[derive(Debug, Clone, Default)]
+pub struct JobTypes(BTreeMap<JobKind, JobType>);
+
+impl JobTypes {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the type `J`.
+    #[must_use]
+    pub fn with<J: Job>(mut self) -> Self {
+        let job_type = JobType::of::<J>();
+        self.0.insert(job_type.kind.clone(), job_type);
+        self
+    }
+
+    /// The type of that name.
+    pub fn get(&self, kind: &str) -> Option<&JobType> {
+        kind.parse::<JobKind>().ok().and_then(|kind| self.0.get(&kind))
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &JobType> {
+        self.0.values()
+    }
+}

@@ -1,0 +1,136 @@
+//! What every command starts from.
+
+use std::{env, path::PathBuf, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use perch_base::{Environment, Settings};
+use perch_jobs::{JobKind, QueueName};
+use perch_queue::{Client, Queue, Queues, Redis};
+use perch_store::Store;
+
+use crate::{cli::Global, error::OpsError, output::Output, process::use_named};
+
+/// The options that hold for every command, and the way to what the commands need.
+#[derive(Debug)]
+pub struct App {
+    env: Option<Environment>,
+    config_dir: PathBuf,
+    /// Where answers go.
+    pub out: Output,
+}
+
+impl App {
+    /// Reads nothing and connects to nothing yet.
+    pub fn new(global: &Global) -> Self {
+        Self {
+            env: global.env.map(Environment::from),
+            config_dir: global.config_dir.clone().unwrap_or_else(perch_base::config_dir),
+            out: Output::new(global),
+        }
+    }
+
+    /// The settings of the environment; where they name a sandbox, it plays what has no credentials.
+    pub fn settings(&self) -> Result<Settings, OpsError> {
+        let mut settings = self.settings_without_sandbox()?;
+        use_named(&mut settings);
+        Ok(settings)
+    }
+
+    /// The settings of the environment, for a process that has a sandbox of its own.
+    pub fn settings_without_sandbox(&self) -> Result<Settings, OpsError> {
+        match self.env {
+            Some(env) => self.settings_of(env),
+            None => Ok(Settings::load(&self.config_dir, &perch_jobs::types())?),
+        }
+    }
+
+    /// Those of staging, for what has to work where no environment is chosen.
+    pub fn settings_of_staging(&self) -> Result<Settings, OpsError> {
+        self.settings_of(Environment::Staging)
+    }
+
+    fn settings_of(&self, env: Environment) -> Result<Settings, OpsError> {
+        let others = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name != "APP_ENV");
+        let vars = others.chain([("APP_ENV".to_owned(), env.to_string())]);
+        Ok(Settings::load_from(&self.config_dir, &perch_jobs::types(), vars)?)
+    }
+
+    /// The settings and the queues they describe.
+    pub fn queues(&self) -> Result<(Settings, Queues), OpsError> {
+        let settings = self.settings()?;
+        let queues = queues(&settings)?;
+        Ok((settings, queues))
+    }
+
+    /// A client that enqueues. Jobs of ledger queues are written into Postgres, where there is one.
+    pub fn client(&self) -> Result<(Settings, Client), OpsError> {
+        let (settings, queues) = self.queues()?;
+        let queues = match settings.secrets.database_url {
+            Some(_) => queues.with_ledger(Arc::new(store(&settings)?)),
+            None => queues,
+        };
+        Ok((settings, Client::new(queues)))
+    }
+
+    /// The settings and the store.
+    pub fn store(&self) -> Result<(Settings, Store), OpsError> {
+        let settings = self.settings()?;
+        let store = store(&settings)?;
+        Ok((settings, store))
+    }
+}
+
+/// The queues that `settings` describe.
+pub fn queues(settings: &Settings) -> Result<Queues, OpsError> {
+    let redis = Redis::new(settings.redis_url()?, &settings.redis)?;
+    Ok(Queues::new(redis, settings, perch_jobs::types()))
+}
+
+/// The time by the clock of Redis, which is that of all times of queues. This machine's may be another.
+pub async fn now(redis: &Redis) -> Result<DateTime<Utc>, OpsError> {
+    let (seconds, micros): (i64, i64) = redis.cmd("read the time", &redis::cmd("TIME")).await?;
+    Ok(DateTime::from_timestamp_micros(seconds * 1_000_000 + micros).unwrap_or_else(Utc::now))
+}
+
+/// The store that `settings` describe.
+pub fn store(settings: &Settings) -> Result<Store, OpsError> {
+    Ok(Store::of(settings)?)
+}
+
+/// The queue of that name, or the error that lists those there are.
+pub fn named<'a>(queues: &'a Queues, name: &QueueName) -> Result<&'a Queue, OpsError> {
+    queues.get(name).ok_or_else(|| {
+        let known: Vec<String> = queues.names().iter().map(ToString::to_string).collect();
+        OpsError::Refused(format!("there is no queue {name}; configured are {}", known.join(", ")))
+    })
+}
+
+/// The queues of these names, all of them when none is named.
+pub fn chosen(queues: &Queues, names: &[QueueName]) -> Result<Vec<Queue>, OpsError> {
+    if names.is_empty() {
+        return Ok(queues.iter().cloned().collect());
+    }
+    names.iter().map(|name| named(queues, name).cloned()).collect()
+}
+
+/// Refuses a kind by which nothing was found, if no job type has it either: it is misspelt. One that this release does not know
+/// may well be that of jobs that are there.
+pub fn known_kind(queues: &Queues, kind: Option<&JobKind>, found: u64) -> Result<(), OpsError> {
+    let Some(kind) = kind.filter(|kind| found == 0 && queues.types().get(kind.as_str()).is_none()) else {
+        return Ok(());
+    };
+    let known: Vec<&str> = queues.types().iter().map(|job_type| job_type.kind.as_str()).collect();
+    Err(OpsError::Refused(format!("there is no kind {kind}; known are {}", known.join(", "))))
+}
+
+/// Who operates, for the history of jobs and the audit log: `PERCH_OPERATOR`, else the user of the system.
+pub fn operator() -> String {
+    ["PERCH_OPERATOR", "SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .filter_map(|name| env::var(name).ok())
+        .map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect::<String>())
+        .find(|name| !name.trim().is_empty())
+        .unwrap_or_else(|| "operator".to_owned())
+}

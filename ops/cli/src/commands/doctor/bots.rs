@@ -1,0 +1,121 @@
+//! Whom the bots are, whom they watch, and whether the models answer.
+
+use perch_base::Settings;
+use perch_bot_picks::watch_list::{WatchList, Watched};
+use perch_clients::XError;
+use perch_core::Clients;
+use perch_jobs::AccountId;
+use perch_queue::Client;
+use perch_workers::deps;
+
+use super::{check::Check, models};
+use crate::{
+    app::{queues, store},
+    error::{OpsError, chain},
+};
+
+const OWNERS: &str = "X accounts";
+const WATCHED: &str = "watched accounts";
+/// Handles that a line names; the rest are counted.
+const MOST_NAMED: usize = 5;
+
+/// Findings about the accounts: those that post, whose tokens X is asked about, and those that are watched; and about the models,
+/// each of which is asked once.
+pub async fn checks(settings: &Settings) -> Vec<Check> {
+    let mut checks = match clients(settings) {
+        Ok(clients) => {
+            let (mut owners, models) = tokio::join!(owners(settings, &clients), models::checks(settings, &clients));
+            owners.extend(models);
+            owners
+        }
+        Err(error) => vec![Check::fail(OWNERS, chain(&error)).mend("correct what is named")],
+    };
+    checks.push(match watched(settings).await {
+        Ok(accounts) => judge_watched(&accounts),
+        Err(error) => Check::warn(WATCHED, chain(&error)).mend("mend the connection first"),
+    });
+    checks
+}
+
+async fn watched(settings: &Settings) -> Result<Vec<Watched>, OpsError> {
+    Ok(WatchList::new(settings).all(&store(settings)?).await?)
+}
+
+fn judge_watched(accounts: &[Watched]) -> Check {
+    let handles: Vec<&str> =
+        accounts.iter().filter(|account| account.watched).map(|account| account.handle.as_str()).collect();
+    let rest = handles.len().saturating_sub(MOST_NAMED);
+    let named = handles.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
+    match (handles.len(), rest) {
+        (0, _) => Check::info(WATCHED, "none, so the picks bot reads nothing")
+            .mend("`perch accounts add HANDLE`, or name them in picks.watch"),
+        (_, 0) => Check::ok(WATCHED, named),
+        (_, rest) => Check::ok(WATCHED, format!("{named} and {rest} more")),
+    }
+}
+
+/// X says of each account with tokens whose they are: another than the configured one reads somebody else's mentions.
+async fn owners(settings: &Settings, clients: &Clients) -> Vec<Check> {
+    if settings.secrets.x_consumer.is_none() || settings.secrets.x_accounts.is_empty() {
+        return Vec::new();
+    }
+    let mut checks = Vec::new();
+    for account in settings.secrets.x_accounts.keys() {
+        let username = settings.x.accounts.get(account).map_or("", |account| account.username.as_str());
+        checks.push(judge_owner(account, username, clients.owner_of(account).await.map(|user| user.username)));
+    }
+    checks
+}
+
+/// The clients, where everything that the bots work with can be set up.
+fn clients(settings: &Settings) -> Result<Clients, OpsError> {
+    fn failed(error: &(impl std::error::Error + 'static)) -> OpsError {
+        OpsError::Part { part: "bots", reason: chain(error) }
+    }
+    let (queues, store) = (queues(settings)?, store(settings)?);
+    let clients = Clients::new(settings, queues.redis(), &store).map_err(|error| failed(&error))?;
+    deps(settings, &store, &Client::new(queues)).map_err(|error| failed(&error))?;
+    Ok(clients)
+}
+
+fn judge_owner(account: &AccountId, username: &str, owner: Result<String, XError>) -> Check {
+    let variables = account.as_str().to_ascii_uppercase();
+    match owner {
+        Ok(owner) if username.is_empty() || owner.eq_ignore_ascii_case(username) => {
+            Check::ok(OWNERS, format!("the tokens of {account} belong to @{owner}"))
+        }
+        Ok(owner) => Check::fail(
+            OWNERS,
+            format!("the tokens of {account} belong to @{owner}, and x.accounts.{account}.username is {username:?}"),
+        )
+        .mend(format!(
+            "set X_{variables}_USERNAME={owner}, or the tokens of @{username}; until then the mentions of @{username} are read"
+        )),
+        Err(error @ XError::Unauthorized { .. }) => {
+            Check::fail(OWNERS, chain(&error))
+                .mend(format!("make X_{variables}_ACCESS_TOKEN and X_{variables}_ACCESS_SECRET again, see docs/bots.md"))
+        }
+        Err(error) => Check::warn(OWNERS, chain(&error)).mend("ask again later; whose the tokens are is not known"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::check::Level, *};
+
+    #[test]
+    fn tokens_of_another_account_are_a_failure_that_names_both() {
+        let main: AccountId = "main".parse().expect("a name");
+        assert_eq!(judge_owner(&main, "My_Bot", Ok("my_bot".into())).level, Level::Ok);
+        assert_eq!(judge_owner(&main, "", Ok("my_bot".into())).level, Level::Ok, "X says it");
+        let other = judge_owner(&main, "perch_bot", Ok("my_bot".into()));
+        assert!(other.level == Level::Fail && other.found.contains("@my_bot"), "{other:?}");
+        assert!(other.mend.is_some_and(|mend| mend.contains("X_MAIN_USERNAME=my_bot")));
+    }
+
+    #[test]
+    fn who_watches_nobody_is_told_how_to_begin() {
+        let none = judge_watched(&[]);
+        assert!(none.level == Level::Info && none.mend.is_some_and(|mend| mend.contains("accounts add")));
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether the providers of models answer, each asked once.
+
+use perch_base::Settings;
+use perch_core::{Clients, Tried};
+
+use super::check::Check;
+
+const MODELS: &str = "model answers";
+
+/// A finding for each provider that has a key. Each call costs a few tokens, charged to `doctor`.
+pub async fn checks(settings: &Settings, clients: &Clients) -> Vec<Check> {
+    let tried = clients.try_models(settings).await;
+    tried.iter().map(|provider| judge(provider, &needed_for(settings, provider, &tried))).collect()
+}
+
+/// What no provider is left for, should this one not answer.
+fn needed_for(settings: &Settings, provider: &Tried, tried: &[Tried]) -> Vec<&'static str> {
+    let chains = [("extraction", &settings.models.extraction), ("replies", &settings.models.replies)];
+    let answers = |name: &String| tried.iter().any(|tried| tried.provider == *name && tried.outcome.is_ok());
+    let is_alone = |(_, chain): &(&str, &Vec<String>)| chain.contains(&provider.provider) && !chain.iter().any(answers);
+    chains.into_iter().filter(is_alone).map(|(purpose, _)| purpose).collect()
+}
+
+fn judge(provider: &Tried, needed_for: &[&str]) -> Check {
+    let Tried { provider: name, model, outcome, settings } = provider;
+    match outcome {
+        Ok(()) if settings.is_empty() => Check::ok(MODELS, format!("{name} answers ({model})")),
+        Ok(()) => {
+            let parameters: Vec<&str> = settings.iter().map(|setting| setting.parameter()).collect();
+            let lines: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            Check::warn(MODELS, format!("{name} answers ({model}), and does not take {}", parameters.join(" and ")))
+                .mend(format!(
+                    "set {} in [models.providers.{name}]: each process is refused once until then",
+                    lines.join(" and ")
+                ))
+        }
+        Err(why) if needed_for.is_empty() => Check::warn(MODELS, format!("{name} ({model}) does not answer: {why}"))
+            .mend("the next provider is asked until then"),
+        Err(why) => Check::fail(MODELS, format!("{name} ({model}) does not answer: {why}")).mend(format!(
+            "mend that, or set the key of another provider: none answers for {}",
+            needed_for.join(" and ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_clients::models::Setting;
+
+    use super::{super::check::Level, *};
+
+    fn tried(outcome: Result<(), String>, settings: Vec<Setting>) -> Tried {
+        Tried { provider: "openai".into(), model: "gpt-6-luna".into(), outcome, settings }
+    }
+
+    #[test]
+    fn what_a_provider_says_is_judged_by_whether_another_answers() {
+        assert_eq!(judge(&tried(Ok(()), Vec::new()), &[]).level, Level::Ok);
+        let learned = judge(&tried(Ok(()), vec![Setting::Temperature]), &[]);
+        assert_eq!(learned.level, Level::Warn);
+        assert!(learned.mend.is_some_and(|mend| mend.contains("temperature = false in [models.providers.openai]")));
+        let out = || tried(Err("the credit is used up".into()), Vec::new());
+        assert_eq!(judge(&out(), &[]).level, Level::Warn);
+        let alone = judge(&out(), &["replies"]);
+        assert!(alone.level == Level::Fail && alone.mend.is_some_and(|mend| mend.contains("replies")));
+    }
+}

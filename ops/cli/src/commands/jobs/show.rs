@@ -1,0 +1,186 @@
+use chrono::{DateTime, Utc};
+use perch_base::Settings;
+use perch_core::look_up::{JobStanding, LookUp};
+use perch_jobs::JobId;
+use perch_queue::{JobView, Queues};
+use perch_store::{AttemptRecord, EventRecord, JobNews, JobRecord, Store, StoreError, StoredEffect};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    find, show_text,
+    trail::{Attempt, attempts, events},
+};
+use crate::{
+    app::{App, store},
+    error::{OpsError, chain},
+    parse::job_id,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The job
+    #[arg(value_parser = job_id)]
+    pub id: JobId,
+}
+
+/// Everything that is known of a job.
+#[derive(Debug, Serialize)]
+pub struct Known {
+    pub id: JobId,
+    pub queue: Option<String>,
+    pub kind: Option<String>,
+    /// `unknown` when Redis does not have the job and nothing tells how it ended.
+    pub state: String,
+    pub created_at: DateTime<Utc>,
+    pub attempts: Vec<Attempt>,
+    /// As Redis has it; null when it is finished.
+    pub redis: Option<JobView>,
+    /// As the history has it, brought up to the events that are on their way there; null when there are none, or Postgres is away.
+    pub postgres: Option<JobRecord>,
+    /// Why Postgres could not be asked.
+    pub postgres_error: Option<String>,
+    /// What is wrong with the row that Postgres has.
+    pub unreadable: Option<String>,
+    /// False when more happened than could be read.
+    pub is_whole: bool,
+    pub envelope: Option<Value>,
+    pub events: Vec<EventRecord>,
+    pub children: Vec<Child>,
+    pub effects: Vec<StoredEffect>,
+}
+
+/// A job that its handler enqueued.
+#[derive(Debug, Serialize)]
+pub struct Child {
+    #[serde(flatten)]
+    pub record: JobRecord,
+    /// False when its state is only the last that was told.
+    pub is_known: bool,
+}
+
+#[derive(Default)]
+struct Recorded {
+    news: Option<JobNews>,
+    is_whole: bool,
+    job: Option<JobRecord>,
+    /// Why there is no job although Postgres has a row of it.
+    unreadable: Option<String>,
+    attempts: Vec<AttemptRecord>,
+    events: Vec<EventRecord>,
+    children: Vec<Child>,
+    effects: Vec<StoredEffect>,
+}
+
+impl Recorded {
+    fn is_anything(&self) -> bool {
+        self.job.is_some() || self.news.is_some() || self.unreadable.is_some()
+    }
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (settings, queues) = app.queues()?;
+    let id = args.id;
+    // Redis first: a job that ends after that has told of it when its events and Postgres are read.
+    let found = find(&queues, id).await;
+    let (recorded, postgres_error) = match recorded(&settings, &queues, id, found.is_ok()).await {
+        Ok(recorded) => (recorded, None),
+        Err(error) => (Recorded::default(), Some(chain(&error))),
+    };
+    let view = match found {
+        Ok(found) => found.map(|(_, view)| view),
+        Err(error) if recorded.is_anything() => {
+            app.out.note(format_args!("warning: {}; this is what Postgres knows", chain(&error)));
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if view.is_none() && !recorded.is_anything() {
+        return Err(OpsError::Refused(unknown(id, postgres_error.as_deref())));
+    }
+    let known = known(id, view, recorded, postgres_error);
+    if app.out.is_json() { app.out.json(&known) } else { show_text::show(&app.out, &known, queues.now()) }
+}
+
+fn unknown(id: JobId, postgres_error: Option<&str>) -> String {
+    match postgres_error {
+        Some(error) => {
+            format!("Redis does not know job {id}, and finished jobs are in Postgres, which is away: {error}")
+        }
+        None => format!("no job has the id {id}: neither Redis nor Postgres knows it"),
+    }
+}
+
+async fn recorded(settings: &Settings, queues: &Queues, id: JobId, has_redis: bool) -> Result<Recorded, OpsError> {
+    let store = store(settings)?;
+    let look_up = LookUp::new(queues, &store, settings);
+    let (news, is_whole) = if has_redis { look_up.news(id).await? } else { (None, false) };
+    let mut recorded = history(&store, id).await?;
+    if has_redis {
+        let records = recorded.children.into_iter().map(|child| child.record).collect();
+        let standing = look_up.standing(records).await.map_err(|error| OpsError::Refused(chain(&error)))?;
+        recorded.children =
+            standing.into_iter().map(|JobStanding { record, is_known }| Child { record, is_known }).collect();
+    }
+    Ok(Recorded { news, is_whole, ..recorded })
+}
+
+async fn history(store: &Store, id: JobId) -> Result<Recorded, OpsError> {
+    let history = store.history();
+    // One after the other: when Postgres is away, the first says so.
+    let (job, unreadable) = match history.job(id).await {
+        Ok(job) => (job, None),
+        Err(error @ StoreError::Unreadable { .. }) => (None, Some(chain(&error))),
+        Err(error) => return Err(error.into()),
+    };
+    let (attempts, events, children, effects) =
+        tokio::try_join!(history.attempts(id), history.events(id), history.children(id), history.effects_of(id))?;
+    let children = children.into_iter().map(|record| Child { record, is_known: false }).collect();
+    Ok(Recorded { job, unreadable, attempts, events, children, effects, ..Recorded::default() })
+}
+
+fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: Option<String>) -> Known {
+    let Recorded { news, is_whole, job, unreadable, attempts: history, events: of_history, children, effects } =
+        recorded;
+    let standing = JobStanding::of_gone(job, news.as_ref(), is_whole);
+    let is_known = standing.as_ref().is_some_and(|standing| standing.is_known);
+    let job = standing.map(|standing| standing.record);
+    let envelope = match (&view, &job) {
+        (Some(view), _) => {
+            Some(serde_json::from_str(&view.envelope).unwrap_or_else(|_| Value::String(view.envelope.clone())))
+        }
+        (None, Some(job)) => job.envelope.clone().map(|mut envelope| {
+            if let (Some(fields), Some(payload)) = (envelope.as_object_mut(), &job.payload) {
+                fields.insert("payload".into(), payload.clone());
+            }
+            envelope
+        }),
+        (None, None) => None,
+    };
+    let state = match (&view, &job) {
+        (Some(view), _) => view.state.as_str(),
+        (None, Some(job)) if is_known => job.state.as_str(),
+        _ => "unknown",
+    };
+    let told = news.as_ref().map_or(&[][..], |news| &news.events);
+    Known {
+        id,
+        queue: view.as_ref().map(|v| v.queue.to_string()).or_else(|| job.as_ref().map(|j| j.queue.to_string())),
+        kind: envelope
+            .as_ref()
+            .and_then(|e| e["kind"].as_str().map(str::to_owned))
+            .or_else(|| job.as_ref().and_then(|j| j.kind.clone())),
+        state: state.to_owned(),
+        created_at: id.created_at(),
+        attempts: attempts(history, told, view.as_ref()),
+        events: events(of_history, told),
+        redis: view,
+        postgres: job,
+        postgres_error,
+        is_whole,
+        unreadable,
+        envelope,
+        children,
+        effects,
+    }
+}

@@ -1,0 +1,118 @@
+//! `perch spend`: what calls to paid services cost.
+
+use chrono::{DateTime, Utc};
+use perch_core::spending::report::{CostLine, ProviderCost, SpendReport, report};
+
+use crate::{
+    app::App,
+    error::OpsError,
+    format::{
+        table::{Listing, Tone, cell, cut, number, whole},
+        text::thousands,
+    },
+    parse::time::time,
+    process::{Overlay, without_budgets},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Lines from this time on, such as 2026-11-01T00:00:00Z; the beginning of this month when it is left out
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    pub since: Option<DateTime<Utc>>,
+    /// Lines up to this time; now when it is left out
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    pub until: Option<DateTime<Utc>>,
+    /// At most so many lines, the dearest first
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+    let (mut settings, store) = app.store()?;
+    let (_, queues) = app.queues()?;
+    let played = Overlay::needed(&settings);
+    without_budgets(&mut settings, &played);
+    let report = report(&settings, &store, queues.redis(), args.since, args.until).await?;
+    if app.out.is_json() {
+        return app.out.json(&report);
+    }
+    app.out.table(&providers(&report))?;
+    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    if report.lines.is_empty() {
+        return app.out.line("nothing was spent in that time");
+    }
+    app.out.line("")?;
+    app.out.table(&lines(&report.lines[..most.min(report.lines.len())]))?;
+    if report.lines.len() > most {
+        app.out.note(format_args!("there are {} more lines (--limit)", report.lines.len() - most));
+    }
+    Ok(())
+}
+
+fn providers(report: &SpendReport) -> Listing {
+    let mut listing = Listing::new([
+        whole("PROVIDER"),
+        number("TODAY"),
+        number("OF"),
+        number("MONTH"),
+        number("OF"),
+        number("FORECAST"),
+        cut("STATE"),
+    ]);
+    for cost in &report.providers {
+        let over = cost.monthly_budget > 0.0 && cost.forecast > cost.monthly_budget;
+        listing.row([
+            cell(&cost.provider),
+            cell(dollars(cost.today)),
+            cell(budget(cost.daily_budget)),
+            cell(dollars(cost.month)),
+            cell(budget(cost.monthly_budget)),
+            cell(dollars(cost.forecast)).tone_if(over, Tone::Warn),
+            cell(state(cost)).tone_if(cost.held_by.is_some(), Tone::Bad),
+        ]);
+    }
+    listing
+}
+
+fn state(cost: &ProviderCost) -> &'static str {
+    match cost.held_by {
+        Some("month") => "held until next month",
+        Some(_) => "held until tomorrow (UTC)",
+        None => "",
+    }
+}
+
+fn lines(lines: &[CostLine]) -> Listing {
+    let mut listing = Listing::new([
+        number("COST"),
+        whole("PROVIDER"),
+        whole("BOT"),
+        cut("ACCOUNT"),
+        whole("KIND"),
+        number("CALLS"),
+        number("UNITS"),
+        number("TOKENS"),
+    ]);
+    let counted = |n: i64| thousands(u64::try_from(n).unwrap_or(0));
+    for line in lines {
+        listing.row([
+            cell(dollars(line.cost)),
+            cell(&line.provider),
+            cell(&line.bot),
+            cell(if line.account.is_empty() { "-" } else { &line.account }),
+            cell(&line.kind),
+            cell(counted(line.calls)),
+            cell(counted(line.units)),
+            cell(counted(line.tokens)),
+        ]);
+    }
+    listing
+}
+
+fn dollars(amount: f64) -> String {
+    format!("{amount:.3}")
+}
+
+fn budget(amount: f64) -> String {
+    if amount > 0.0 { format!("{amount:.2}") } else { "-".into() }
+}

@@ -1,0 +1,65 @@
+//! What a process may run.
+
+use std::future::Future;
+
+use perch_api as api;
+use perch_core::scheduler;
+use perch_jobs::QueueName;
+use perch_queue::worker::Runtime;
+use perch_workers::{amends, deps, handlers};
+use tokio::net::TcpListener;
+
+use super::start::Base;
+use crate::error::{OpsError, chain};
+
+fn failed(part: &'static str) -> impl FnOnce(Box<dyn std::error::Error>) -> OpsError {
+    move |error| OpsError::Part { part, reason: chain(error.as_ref()) }
+}
+
+/// The pools of these queues, of all queues when none is named.
+pub fn worker(
+    base: &Base,
+    queues: Vec<QueueName>,
+) -> Result<impl Future<Output = Result<(), OpsError>> + use<>, OpsError> {
+    let state = &base.state;
+    let deps = deps(&state.settings, &state.store, &state.client).map_err(|error| failed("workers")(error.into()))?;
+    let runtime = Runtime::new(state.client.clone(), handlers(), deps)?;
+    let stop = base.stop.token();
+    Ok(async move { runtime.run(&queues, stop).await.map_err(OpsError::from) })
+}
+
+/// Cron, intakes, the relay of the outbox and pruning.
+pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), OpsError>> + use<> {
+    let (state, stop) = (base.state.clone(), base.stop.token());
+    async move {
+        scheduler::run(&state.settings, &state.client, &state.store, amends(), stop).await;
+        Ok(())
+    }
+}
+
+/// The HTTP API.
+pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
+    let (state, stop) = (base.state.clone(), base.stop.token());
+    async move {
+        api::serve(listener, state, stop).await;
+        Ok(())
+    }
+}
+
+/// `/health`, `/ready` and `/metrics`.
+pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
+    let (state, stop) = (base.state.clone(), base.stop.token());
+    async move {
+        api::serve_probes(listener, state, stop).await;
+        Ok(())
+    }
+}
+
+/// `/metrics` without a key, at the address of its own that `http.metrics_bind` gives it; with `queues`, of the queues too.
+pub fn metrics(base: &Base, listener: TcpListener, queues: bool) -> impl Future<Output = Result<(), OpsError>> + use<> {
+    let (state, stop) = (base.state.clone(), base.stop.token());
+    async move {
+        api::serve_metrics(listener, state, queues, stop).await;
+        Ok(())
+    }
+}

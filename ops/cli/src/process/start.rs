@@ -1,0 +1,126 @@
+//! What every long-running process does first.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use perch_api::{ApiState, Health};
+use perch_base::{Environment, Settings, shortage, telemetry};
+use perch_queue::Client;
+use perch_store::{Store, StoreError};
+use tokio::{net::TcpListener, time::Instant};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use super::stop::{Stop, on_signals};
+use crate::{
+    app,
+    commands::doctor,
+    error::{OpsError, chain},
+};
+
+/// Where log lines go.
+pub enum Logs {
+    /// To standard error.
+    Plain,
+    /// To a view that has the terminal for itself.
+    To(BoxMakeWriter),
+}
+
+/// What the parts of a process stand on.
+pub struct Base {
+    /// Settings, queues, store, health and metrics; the HTTP API stands on all of them.
+    pub state: ApiState,
+    /// When the process ends.
+    pub stop: Stop,
+    telemetry: telemetry::TelemetryGuard,
+}
+
+/// How long a process waits for Postgres before it gives up, so that both may be started together.
+const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl Base {
+    /// Starts telemetry, connects, and refuses a database whose schema does not fit. In staging, with `migrates`, an older
+    /// schema is brought up to date instead.
+    pub async fn start(settings: Settings, service: &str, logs: Logs, migrates: bool) -> Result<Self, OpsError> {
+        let telemetry = match logs {
+            Logs::Plain => telemetry::init(service, &settings.telemetry)?,
+            Logs::To(writer) => telemetry::init_to(service, &settings.telemetry, writer)?,
+        };
+        let metrics = telemetry::metrics()?;
+        match shortage::raise_descriptors() {
+            Ok(descriptors) => tracing::debug!(descriptors, "file descriptors that this process may have"),
+            Err(error) => tracing::warn!(%error, "the limit of file descriptors stays as it is"),
+        }
+        let store = app::store(&settings)?;
+        let queues = app::queues(&settings)?.with_ledger(Arc::new(store.clone()));
+        let stop = Stop::default();
+        on_signals(&stop)?;
+        schema(&store, migrates && settings.env == Environment::Staging).await?;
+        doctor::warn_at_start(queues.redis()).await;
+        let state = ApiState {
+            client: Client::new(queues.clone()),
+            health: Health::new(queues.redis().clone(), store.clone()),
+            settings: Arc::new(settings),
+            queues,
+            store,
+            metrics,
+        };
+        Ok(Self { state, stop, telemetry })
+    }
+
+    /// Sends the last traces and closes the connections.
+    pub async fn end(self) {
+        self.state.store.close().await;
+        // The last traces are sent over a blocking client.
+        let telemetry = self.telemetry;
+        let _ = tokio::task::spawn_blocking(move || telemetry.shutdown()).await;
+    }
+}
+
+async fn schema(store: &Store, migrates: bool) -> Result<(), OpsError> {
+    let start = Instant::now();
+    loop {
+        let error = match store.require_schema().await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        match error {
+            StoreError::SchemaMissing { .. } | StoreError::SchemaBehind { .. } if migrates => {
+                let report = store.migrate(|_| ()).await?;
+                tracing::info!(from = report.from, to = report.to, "migrated the database");
+                return Ok(());
+            }
+            error if error.is_unavailable() && start.elapsed() < PATIENCE => {
+                tracing::warn!(error = chain(&error), "waiting for Postgres");
+                tokio::time::sleep(AGAIN).await;
+            }
+            error => return Err(error.into()),
+        }
+    }
+}
+
+/// Where a process is asked.
+pub struct Listeners {
+    /// For everybody.
+    pub main: TcpListener,
+    /// For the metrics, on a private network, where the settings have such an address.
+    pub metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Those that the settings name, `bind` in place of `http.bind`. The error names the setting that moves the address.
+    pub async fn open(settings: &Settings, bind: Option<SocketAddr>) -> Result<Self, OpsError> {
+        let way_out = "--bind, http.bind or PERCH__HTTP__BIND";
+        let main = listen(bind.unwrap_or(settings.http.bind), way_out).await?;
+        let metrics = match settings.http.metrics_bind {
+            Some(address) => Some(listen(address, "http.metrics_bind or PERCH__HTTP__METRICS_BIND").await?),
+            None => None,
+        };
+        Ok(Self { main, metrics })
+    }
+}
+
+async fn listen(address: SocketAddr, way_out: &str) -> Result<TcpListener, OpsError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        OpsError::Refused(format!("cannot listen on {address}: {error}; give another address with {way_out}"))
+    })
+}

@@ -1,0 +1,109 @@
+//! X and the language models, as a handler calls them.
+
+use std::{sync::Arc, time::Instant};
+
+use perch_base::Settings;
+use perch_clients::{ModelError, Spender, XClient, XError, models::ChatRequest, x::XUser};
+use perch_jobs::AccountId;
+use perch_queue::{Redis, worker::JobContext};
+use perch_store::{Budgets, HotStore, RateWindows, Store};
+
+use crate::{
+    limits::SharedLimits,
+    models::{Answered, Models, Purpose, Tried, Unanswered},
+    own_ids::OwnIds,
+    spending::Spending,
+};
+
+/// X and the language models: what is called costs money, so each call is charged to a bot, and it ends with its attempt. Cheap to
+/// clone.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// X.
+    pub x: XClient,
+    models: Models,
+    own_ids: OwnIds,
+    /// Who pays for the calls.
+    spender: Spender,
+    /// When the attempt is given up that they are made for.
+    until: Option<Instant>,
+}
+
+/// Why the clients cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientsError {
+    /// The client of X.
+    #[error(transparent)]
+    X(#[from] XError),
+    /// The client of a language model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl Clients {
+    /// The clients that `settings` describe. Nothing is connected yet; a credential that is missing is named by the first call
+    /// that needs it.
+    pub fn new(settings: &Settings, redis: &Redis, store: &Store) -> Result<Self, ClientsError> {
+        let limits = Arc::new(SharedLimits::new(RateWindows::new(redis.clone(), settings.env)));
+        let budgets = Budgets::new(redis.clone(), store.clone(), settings.env);
+        let hot = HotStore::new(redis.clone(), settings.env);
+        let spending = Spending::new(settings, budgets, hot, store.clone());
+        Ok(Self {
+            models: Models::new(settings, &limits, spending.clone())?,
+            x: XClient::from_settings(settings, limits)?.metered(Arc::new(spending)),
+            own_ids: OwnIds::default(),
+            spender: Spender::default(),
+            until: None,
+        })
+    }
+
+    /// The same clients, whose calls a bot pays for; the account is the one that they are for, whatever the case of its handle.
+    #[must_use]
+    pub fn charged_to(&self, bot: &'static str, account: impl Into<Option<String>>, cx: &JobContext) -> Self {
+        let account = account.into().map(|account| account.to_lowercase());
+        let spender = Spender { bot, account, job: Some(cx.id()) };
+        Self { x: self.x.charged_to(spender.clone()), spender, until: Some(cx.until()), ..self.clone() }
+    }
+
+    /// Asks the models of a purpose in turn until one answers; those of the providers in `except` are not asked.
+    pub async fn ask(
+        &self,
+        purpose: Purpose,
+        request: &ChatRequest,
+        except: &[String],
+    ) -> Result<Answered, Unanswered> {
+        self.models.ask(purpose, &self.spender, request, except, self.until).await
+    }
+
+    /// The user id of an account, as X gives it for the account's credentials.
+    pub async fn own_id(&self, account: &AccountId) -> Result<String, XError> {
+        self.own_ids.get(&self.x, account).await
+    }
+
+    /// The handle of an account, as X gives it for the account's credentials.
+    pub async fn own_handle(&self, account: &AccountId) -> Result<String, XError> {
+        self.own_ids.handle(&self.x, account).await
+    }
+
+    /// Whether any model that extracts looks at pictures.
+    pub fn look_at_pictures(&self) -> bool {
+        self.models.look_at_pictures()
+    }
+
+    /// Whether a provider looks at pictures.
+    pub fn looks_at_pictures(&self, provider: &str) -> bool {
+        self.models.looks_at_pictures(provider)
+    }
+
+    /// Asks each provider of models that has a key once, and tells how that went. The calls are charged to `doctor`.
+    pub async fn try_models(&self, settings: &Settings) -> Vec<Tried> {
+        let spender = Spender { bot: "doctor", account: None, job: None };
+        self.models.try_each(settings, &spender).await
+    }
+
+    /// Whom the tokens of an account belong to, as X says it. A user read is charged to `doctor`.
+    pub async fn owner_of(&self, account: &AccountId) -> Result<XUser, XError> {
+        let spender = Spender { bot: "doctor", account: Some(account.to_string()), job: None };
+        self.x.charged_to(spender).me(account).await
+    }
+}

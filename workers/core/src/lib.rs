@@ -1,0 +1,24 @@
+//! What every bot stands on: the scheduler, the relay, the recovery, the sync, and X and the language models within their budgets.
+
+mod clients;
+mod follow_up;
+mod guard;
+mod limits;
+pub mod look_up;
+mod models;
+mod outcome;
+mod own_ids;
+pub mod recovery;
+pub mod relay;
+pub mod scheduler;
+pub mod spending;
+mod started;
+mod sync_to_store;
+
+pub use clients::{Clients, ClientsError};
+pub use follow_up::{job_id, short_hash};
+pub use guard::{guard, safety_rules};
+pub use models::{Answered, Purpose, Tried, Unanswered, declined};
+pub use outcome::x_failed;
+pub use started::Started;
+pub use sync_to_store::{Synced, sync_hot_state};

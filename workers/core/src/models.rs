@@ -1,0 +1,440 @@
+//! The language models: several providers for one purpose, asked in turn, within their budgets.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use perch_base::{Classified as _, Disposition, Settings, settings::TokenPrice};
+use perch_clients::{
+    ModelClient, ModelError, RateLimits, Spender,
+    models::{ChatRequest, Completion, Message, Setting, Usage},
+};
+use perch_queue::Fail;
+use serde_json::json;
+
+use crate::spending::{Aside, Held, Spending, Used};
+
+/// What a model is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Picks of a post.
+    Extraction,
+    /// A reply to a mention.
+    Reply,
+}
+
+/// An answer, and who gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The provider.
+    pub provider: String,
+    /// What it said.
+    pub completion: Completion,
+}
+
+/// How one call of a provider went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The provider.
+    pub provider: String,
+    /// The model that was asked.
+    pub model: String,
+    /// Why it gave no answer.
+    pub outcome: Result<(), String>,
+    /// Settings that its model asked for: what it refused was left out.
+    pub settings: Vec<Setting>,
+}
+
+/// Why nobody answered.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// Nobody can be asked until then: every provider has used up its rate or its budget, or this process is short of what
+    /// a call takes.
+    Held(Duration, String),
+    /// At least one was asked and is down, or cannot be asked.
+    Down(String, Disposition),
+    /// A provider has answered, and will not say anything else.
+    Declined(Box<ModelError>),
+    /// There is no provider but those that were not to be asked.
+    NobodyElse,
+}
+
+impl From<Unanswered> for Fail {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Held(after, why) | Unanswered::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
+            Unanswered::Down(why, Disposition::RetryAfter(after)) => Self::RetryAfter(after, why),
+            Unanswered::Down(why, Disposition::Retry) => Self::Retry(why),
+            Unanswered::Down(why, Disposition::Never) => Self::Dead(why),
+            Unanswered::Declined(error) => Self::Dead(error.to_string()),
+            Unanswered::NobodyElse => Self::Dead("no other provider of models is configured".to_owned()),
+        }
+    }
+}
+
+/// What an attempt needs for what comes after the answer, unless that is over a tenth of what it has left.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+/// In less time nobody answers.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The time of whoever has no attempt that ends.
+const UNBOUND: Duration = Duration::from_secs(240);
+
+/// How long a provider that is only tried may take.
+const TRIAL: Duration = Duration::from_secs(20);
+/// The longest answer to that, with what the model thinks.
+const TRIAL_TOKENS: u32 = 500;
+
+fn trial_schema() -> serde_json::Value {
+    let properties = json!({ "reply": { "type": "string" } });
+    json!({ "type": "object", "properties": properties, "required": ["reply"], "additionalProperties": false })
+}
+
+/// All providers of `[models.providers]`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Models(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    providers: BTreeMap<String, Provider>,
+    extraction: Vec<String>,
+    replies: Vec<String>,
+    spending: Spending,
+    rest: Duration,
+    /// Until when a provider that is down is left alone.
+    resting: Mutex<HashMap<String, Instant>>,
+}
+
+#[derive(Debug)]
+struct Provider {
+    client: ModelClient,
+    price: TokenPrice,
+}
+
+impl Models {
+    pub(crate) fn new(
+        settings: &Settings,
+        limits: &Arc<impl RateLimits + 'static>,
+        spending: Spending,
+    ) -> Result<Self, ModelError> {
+        let provider = |(name, provider): (&String, &perch_base::settings::ProviderSettings)| {
+            let client = ModelClient::from_settings(settings, name, limits.clone())?;
+            Ok((name.clone(), Provider { client, price: provider.price }))
+        };
+        let models = &settings.models;
+        Ok(Self(Arc::new(Inner {
+            providers: models.providers.iter().map(provider).collect::<Result<_, ModelError>>()?,
+            extraction: with_keys(settings, &models.extraction),
+            replies: with_keys(settings, &models.replies),
+            spending,
+            rest: models.rest,
+            resting: Mutex::default(),
+        })))
+    }
+
+    /// Whether any of those that extract looks at pictures.
+    pub(crate) fn look_at_pictures(&self) -> bool {
+        self.0.extraction.iter().any(|name| self.looks_at_pictures(name))
+    }
+
+    /// Whether a provider looks at pictures.
+    pub(crate) fn looks_at_pictures(&self, provider: &str) -> bool {
+        self.0.providers.get(provider).is_some_and(|provider| provider.client.looks_at_pictures())
+    }
+
+    /// Asks the providers of a purpose in turn until one answers, or until the attempt is given up; those of `except` are not asked.
+    /// Every call is written down with its cost.
+    ///
+    /// One that hangs leaves the others their part of the time. A provider that declines ends the round: what one model will not
+    /// touch is not carried to the next.
+    pub(crate) async fn ask(
+        &self,
+        purpose: Purpose,
+        spender: &Spender,
+        request: &ChatRequest,
+        except: &[String],
+        until: Option<Instant>,
+    ) -> Result<Answered, Unanswered> {
+        let until = until.unwrap_or_else(|| Instant::now() + UNBOUND);
+        let mut round = Round::default();
+        let mut turn = self.turn(purpose);
+        turn.retain(|name| !except.contains(name));
+        if turn.is_empty() && !except.is_empty() {
+            return Err(Unanswered::NobodyElse);
+        }
+        for (at, name) in turn.iter().copied().enumerate() {
+            let Some(provider) = self.0.providers.get(name) else { continue };
+            let time = share(until.saturating_duration_since(Instant::now()), turn.len() - at);
+            if time < SHORTEST {
+                round.out_of_time(name);
+                break;
+            }
+            match self.ask_one(name, provider, spender, request, time).await {
+                Ok(completion) => {
+                    self.wake(name);
+                    return Ok(Answered { provider: name.clone(), completion });
+                }
+                Err(Failed::Held(held)) => round.held(name, &held),
+                Err(Failed::Error(error)) => {
+                    if declined(&error) {
+                        return Err(Unanswered::Declined(error));
+                    }
+                    // No provider is to blame for it, and none can be reached.
+                    if let Disposition::Wait(after) = error.for_job() {
+                        return Err(Unanswered::Held(after, error.to_string()));
+                    }
+                    told(name, &error);
+                    self.lay_to_rest(name, &error);
+                    round.failed(&error);
+                }
+            }
+        }
+        Err(round.ended())
+    }
+
+    /// Asks each provider that has a key once, with every parameter that the bots send, and tells how that went.
+    pub(crate) async fn try_each(&self, settings: &Settings, spender: &Spender) -> Vec<Tried> {
+        let names: BTreeSet<&String> = self.0.extraction.iter().chain(&self.0.replies).collect();
+        let has_key = |name: &&String| settings.secrets.model_keys.contains_key(*name);
+        let providers = names.into_iter().filter(has_key).filter_map(|name| self.0.providers.get_key_value(name));
+        let request = ChatRequest {
+            messages: vec![Message::user("Answer with {\"reply\": \"ok\"}.")],
+            schema: Some(("reply".to_owned(), trial_schema())),
+            max_tokens: Some(TRIAL_TOKENS),
+            temperature: Some(0.0),
+            ..ChatRequest::default()
+        };
+        let tries = providers.map(|(name, provider)| {
+            let request = &request;
+            async move {
+                let outcome = match self.ask_one(name, provider, spender, request, TRIAL).await {
+                    Ok(_) => Ok(()),
+                    Err(Failed::Held(Held { what, after })) => {
+                        Err(format!("{what}; it is asked again in {}", humantime::format_duration(after)))
+                    }
+                    // It has answered, if at length.
+                    Err(Failed::Error(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(()),
+                    Err(Failed::Error(error)) => Err(error.to_string()),
+                };
+                let settings = provider.client.settings_learned();
+                Tried { provider: name.clone(), model: provider.client.model().to_owned(), outcome, settings }
+            }
+        });
+        join_all(tries).await
+    }
+
+    async fn ask_one(
+        &self,
+        name: &str,
+        provider: &Provider,
+        spender: &Spender,
+        request: &ChatRequest,
+        time: Duration,
+    ) -> Result<Completion, Failed> {
+        let asked = request.about_tokens();
+        let most = provider.price.micros(asked, u64::from(request.max_tokens.unwrap_or(1_000)));
+        let used = |model: &str, usage: Usage| {
+            let micros = provider.price.micros(usage.prompt_tokens, usage.completion_tokens);
+            Used { model: model.to_owned(), usage, micros }
+        };
+        // Of an answer that is lost no more is known than what was asked.
+        let lost = used(provider.client.model(), Usage { prompt_tokens: asked, completion_tokens: 0 });
+        let aside = Aside::set(&self.0.spending, name, most, spender, lost).await.map_err(Failed::Held)?;
+        let answer = provider.client.complete_within(time, request).await;
+        let came_to = match &answer {
+            Ok(Completion { model, usage, .. }) => Some(used(model, *usage)),
+            Err(error) if error.is_lost() => aside.lost(),
+            Err(error) => error.usage().map(|usage| used(provider.client.model(), usage)),
+        };
+        if let Some(Used { usage, .. }) = &came_to {
+            count(name, *usage);
+        }
+        aside.settle(came_to).await;
+        answer.map_err(|error| Failed::Error(Box::new(error)))
+    }
+
+    /// The providers of a purpose: those that rest come last.
+    fn turn(&self, purpose: Purpose) -> Vec<&String> {
+        let names = match purpose {
+            Purpose::Extraction => &self.0.extraction,
+            Purpose::Reply => &self.0.replies,
+        };
+        let (now, resting) = (Instant::now(), self.resting());
+        let (away, there): (Vec<_>, Vec<_>) =
+            names.iter().partition(|name| resting.get(*name).is_some_and(|until| *until > now));
+        there.into_iter().chain(away).collect()
+    }
+
+    fn lay_to_rest(&self, name: &str, error: &ModelError) {
+        // One whose window is used up is known to be so by all processes, and costs nothing to ask.
+        if !matches!(error, ModelError::RateLimited { .. }) {
+            self.resting().insert(name.to_owned(), Instant::now() + self.0.rest);
+        }
+    }
+
+    fn wake(&self, name: &str) {
+        self.resting().remove(name);
+    }
+
+    fn resting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells that a provider did not answer and the next one is asked. What waits for somebody to mend it is a warning.
+fn told(name: &str, error: &ModelError) {
+    if error.disposition() == Disposition::Never {
+        tracing::warn!(provider = name, %error, "the next provider is asked");
+    } else {
+        tracing::info!(provider = name, %error, "the next provider is asked");
+    }
+    let (provider, why) = (name.to_owned(), error.kind());
+    metrics::counter!("perch_model_failovers_total", "provider" => provider, "why" => why).increment(1);
+}
+
+/// The providers that can be asked; all of them where none has a key, so that the error names what is missing.
+fn with_keys(settings: &Settings, names: &[String]) -> Vec<String> {
+    let has_key = |name: &&String| settings.secrets.model_keys.contains_key(*name);
+    let some: Vec<String> = names.iter().filter(has_key).cloned().collect();
+    if some.is_empty() { names.to_vec() } else { some }
+}
+
+enum Failed {
+    Held(Held),
+    Error(Box<ModelError>),
+}
+
+/// What the providers said that gave no answer.
+#[derive(Debug, Default)]
+struct Round {
+    said: Vec<String>,
+    /// The shortest wait of those that only have to wait.
+    wait: Option<Duration>,
+    /// The best prospect of the others.
+    down: Option<Disposition>,
+}
+
+impl Round {
+    fn held(&mut self, name: &str, held: &Held) {
+        self.said.push(format!("{name}: {}", held.what));
+        self.waits(held.after);
+    }
+
+    fn failed(&mut self, error: &ModelError) {
+        self.said.push(error.to_string());
+        match (error, error.disposition()) {
+            (ModelError::RateLimited { after, .. }, _) => self.waits(*after),
+            (_, disposition) => {
+                let better = !matches!((self.down, disposition), (Some(_), Disposition::Never));
+                if better {
+                    self.down = Some(disposition);
+                }
+            }
+        }
+    }
+
+    fn out_of_time(&mut self, name: &str) {
+        self.said.push(format!("{name}: was not asked, as the time of the attempt is over"));
+        self.down = Some(Disposition::Retry);
+    }
+
+    fn waits(&mut self, after: Duration) {
+        self.wait = Some(self.wait.map_or(after, |wait| wait.min(after)));
+    }
+
+    fn ended(self) -> Unanswered {
+        let why = self.said.join("; ");
+        match (self.wait, self.down) {
+            // Where one only has to wait, the job waits: the others may be back by then too.
+            (Some(after), None | Some(Disposition::Never)) => Unanswered::Held(after, why),
+            (_, Some(disposition)) => Unanswered::Down(why, disposition),
+            (None, None) => Unanswered::Down("no provider is configured".into(), Disposition::Never),
+        }
+    }
+}
+
+/// The part of the time that the next of so many providers may take.
+fn share(left: Duration, providers: usize) -> Duration {
+    left.saturating_sub(AFTERWARDS.min(left / 10)) / u32::try_from(providers).unwrap_or(u32::MAX).max(1)
+}
+
+/// Whether a provider has answered, so that another one would be asked in vain.
+pub fn declined(error: &ModelError) -> bool {
+    matches!(error, ModelError::Refused { .. } | ModelError::Truncated { .. })
+}
+
+fn count(provider: &str, usage: Usage) {
+    let add = |what: &'static str, tokens: u64| {
+        metrics::counter!("perch_model_tokens_total", "provider" => provider.to_owned(), "what" => what)
+            .increment(tokens);
+    };
+    add("prompt", usage.prompt_tokens);
+    add("completion", usage.completion_tokens);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn down(name: &str) -> ModelError {
+        ModelError::Server { provider: name.into(), status: 503, message: String::new(), retry_after: None }
+    }
+
+    fn limited(seconds: u64) -> ModelError {
+        ModelError::RateLimited { provider: "grok".into(), after: Duration::from_secs(seconds), message: "slow".into() }
+    }
+
+    fn keyless() -> ModelError {
+        ModelError::NotConfigured { provider: "openai".into(), variable: "OPENAI_API_KEY".into() }
+    }
+
+    fn ended(errors: &[ModelError], held: Option<u64>) -> Fail {
+        let mut round = Round::default();
+        for error in errors {
+            round.failed(error);
+        }
+        if let Some(seconds) = held {
+            round.held(
+                "together",
+                &Held { what: "the daily budget of 5.00 USD is used up".into(), after: Duration::from_secs(seconds) },
+            );
+        }
+        round.ended().into()
+    }
+
+    #[test]
+    fn where_every_provider_only_has_to_wait_the_job_does_for_the_shortest_wait_and_says_why() {
+        let Fail::Snooze(after, why) = ended(&[limited(90)], Some(30)) else { panic!("it waits") };
+        assert_eq!(after, Duration::from_secs(30));
+        assert!(why.contains("daily budget of 5.00 USD") && why.contains("(slow); it is asked again in 90 s"), "{why}");
+    }
+
+    #[test]
+    fn one_that_is_down_is_tried_again_and_one_without_a_key_does_not_hide_the_others() {
+        assert!(matches!(ended(&[down("grok"), keyless()], Some(3_600)), Fail::Retry(_)));
+        assert!(matches!(ended(&[keyless(), down("grok")], None), Fail::Retry(_)));
+        assert!(matches!(ended(&[keyless()], Some(60)), Fail::Snooze(..)));
+        assert!(matches!(ended(&[keyless()], None), Fail::Dead(_)));
+    }
+
+    #[test]
+    fn one_that_hangs_leaves_the_others_their_time() {
+        let (mut left, mut taken) = (Duration::from_secs(90), Vec::new());
+        for providers in (1..=3).rev() {
+            taken.push(share(left, providers).as_secs());
+            left = left.saturating_sub(share(left, providers));
+        }
+        assert_eq!(taken, [28, 28, 30]);
+        assert_eq!(share(Duration::from_secs(10), 2), Duration::from_millis(4_500));
+        assert_eq!(share(Duration::ZERO, 2), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_one_model_declines_is_not_carried_to_the_next() {
+        let refused = ModelError::Refused { provider: "grok".into(), reason: "no".into(), usage: Usage::default() };
+        assert!(declined(&refused));
+        assert!(!declined(&down("grok")));
+    }
+}

@@ -1,0 +1,158 @@
+//! A scheduler's watch over what servers lose.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use perch_base::Settings;
+use perch_jobs::QueueName;
+use perch_queue::Queues;
+use perch_store::{HotStore, Store, Syncer};
+use tokio_util::sync::CancellationToken;
+
+use super::{Amends, Doubts, MadeGood, Recovered, Recovery, RecoveryError};
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// For so long after Postgres has lost something, what it is told again is made good.
+const TOLD_AGAIN: Duration = Duration::from_secs(120);
+
+/// Puts back what the ledger queues have lost, and what was enqueued in SQL into others, whenever Redis was started again: an
+/// append-only file that is written once a second lacks the last of it. Any number of processes may watch.
+pub struct Watch {
+    settings: Settings,
+    queues: Queues,
+    store: Store,
+    syncer: Syncer,
+    hot: HotStore,
+    amends: Arc<dyn Amends>,
+    doubts: Doubts,
+    /// Whether it is noted which Postgres this is.
+    noted: AtomicBool,
+    /// Whether it is noted that it has lost something.
+    lost: AtomicBool,
+}
+
+/// What a look of a [`Watch`] came to.
+#[derive(Debug)]
+pub enum Look {
+    /// Redis has not been started again since the last one.
+    InStep,
+    /// It has been, and what it had lost is back.
+    PutBack(BTreeMap<QueueName, Recovered>),
+    /// What Postgres says cannot be gone by, for these reasons. Nothing was put back.
+    Held(Vec<String>),
+}
+
+impl Watch {
+    /// Over these queues.
+    pub fn new(settings: &Settings, queues: &Queues, store: &Store, amends: Arc<dyn Amends>) -> Self {
+        let (doubts, redis) = (Doubts::new(queues, store, settings), queues.redis().clone());
+        Self {
+            syncer: Syncer::new(redis.clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch),
+            hot: HotStore::new(redis, settings.env),
+            amends,
+            settings: settings.clone(),
+            queues: queues.clone(),
+            store: store.clone(),
+            doubts,
+            noted: AtomicBool::default(),
+            lost: AtomicBool::default(),
+        }
+    }
+
+    /// Looks every few seconds until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match self.run_once().await {
+                Ok(look) => tell(&look),
+                Err(error) => tracing::warn!(%error, "whether Redis has lost jobs of ledger queues is not known yet"),
+            }
+        }
+    }
+
+    /// What Postgres is told again after it lost it makes its ledger of effects whole.
+    async fn make_good(&self) -> Result<(), RecoveryError> {
+        if !self.store.recovery().lost_within(TOLD_AGAIN).await? {
+            return Ok(());
+        }
+        self.syncer.run_once().await?;
+        let MadeGood { effects, records } = self.amends.make_good(&self.store, &self.hot).await?;
+        if effects + records > 0 {
+            tracing::warn!(effects, records, "Postgres had lost what it was told of effects; they are made good");
+        }
+        Ok(())
+    }
+
+    /// Looks once.
+    pub async fn run_once(&self) -> Result<Look, RecoveryError> {
+        let mut anew = Vec::new();
+        for queue in self.queues.iter() {
+            if let Some(run) = queue.new_run().await? {
+                anew.push((queue.clone(), run));
+            }
+        }
+        let looked = self.doubts.look().await?;
+        if !looked.doubts.is_empty() {
+            if !self.lost.load(Ordering::Relaxed) {
+                self.doubts.note_loss().await?;
+                self.lost.store(true, Ordering::Relaxed);
+            }
+            self.make_good().await?;
+            return Ok(Look::Held(looked.doubts));
+        }
+        self.lost.store(false, Ordering::Relaxed);
+        self.make_good().await?;
+        if anew.is_empty() && self.noted.load(Ordering::Relaxed) {
+            return Ok(Look::InStep);
+        }
+        self.doubts.note(&looked).await?;
+        self.noted.store(true, Ordering::Relaxed);
+        if anew.is_empty() {
+            return Ok(Look::InStep);
+        }
+        let of = anew.iter().map(|(queue, _)| queue.clone()).collect();
+        let recovery = Recovery::new(of, &self.queues, &self.store, &self.settings, self.amends.clone())
+            .in_doubt(!looked.can_be_told());
+        let done = recovery.lost(&looked).await?;
+        for (queue, run) in anew {
+            queue.held_against(&run).await?;
+        }
+        Ok(Look::PutBack(done))
+    }
+}
+
+fn tell(look: &Look) {
+    let held = metrics::gauge!("perch_recovery_held");
+    match look {
+        Look::InStep => held.set(0.0),
+        Look::Held(doubts) => {
+            held.set(1.0);
+            let why = doubts.join("; ");
+            tracing::error!(
+                why,
+                "Postgres is older than Redis: nothing is put back by itself, and posts of jobs from before are looked for on X first; \
+                 see `perch doctor`"
+            );
+        }
+        Look::PutBack(done) => {
+            held.set(0.0);
+            for (queue, Recovered { restored, dead_letters, unreadable, .. }) in done {
+                let counter = metrics::counter!("perch_jobs_restored_total", "queue" => queue.to_string());
+                counter.increment(restored + dead_letters);
+                tracing::warn!(%queue, restored, dead_letters, unreadable, "Redis was started again and had lost jobs; they are back");
+            }
+        }
+    }
+}

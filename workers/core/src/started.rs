@@ -1,0 +1,39 @@
+use perch_queue::{Acceptance, Client, EnqueueError, NewJob};
+use serde::Serialize;
+
+/// What one round of polling started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Started {
+    /// Polls that were enqueued.
+    pub enqueued: usize,
+    /// Accounts whose poll before this one is not finished; it stands for this one.
+    pub unfinished: usize,
+    /// Accounts that could not be read lately and are left out this time.
+    #[serde(skip_serializing_if = "is_none")]
+    pub passed_over: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_none(n: &usize) -> bool {
+    *n == 0
+}
+
+impl Started {
+    /// Enqueues polls, each of which is the only unfinished one of its account.
+    ///
+    /// # Errors
+    ///
+    /// A poll was not accepted; those before it are.
+    pub async fn of(client: &Client, polls: Vec<NewJob>) -> Result<Self, EnqueueError> {
+        let mut started = Self::default();
+        for answer in client.submit_all(polls).await {
+            match answer?.acceptance {
+                Acceptance::Kept => started.unfinished += 1,
+                Acceptance::Accepted | Acceptance::Duplicate | Acceptance::Replaced | Acceptance::Deferred => {
+                    started.enqueued += 1;
+                }
+            }
+        }
+        Ok(started)
+    }
+}

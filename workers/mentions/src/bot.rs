@@ -1,0 +1,76 @@
+use std::{path::PathBuf, sync::Arc};
+
+use perch_base::Settings;
+use perch_core::Clients;
+use perch_queue::{Client, worker::JobContext};
+use perch_safety::Guard;
+use perch_store::{MentionControl, Store, Syncer};
+
+/// What the handlers of mentions work with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Mentions {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clients: Clients,
+    /// Who the bot is, as the models are told.
+    pub(crate) persona: Arc<str>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) control: MentionControl,
+    pub(crate) store: Store,
+    pub(crate) syncer: Syncer,
+}
+
+/// Why replies cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum PersonaError {
+    /// The file with the persona.
+    #[error("mentions.persona_file: {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file with the persona says nothing.
+    #[error("mentions.persona_file: {} is empty; write who the bot is", .0.display())]
+    Empty(PathBuf),
+}
+
+impl Mentions {
+    /// The bot that `settings` describe.
+    pub fn new(
+        settings: &Arc<Settings>,
+        clients: Clients,
+        guard: Arc<Guard>,
+        store: &Store,
+        client: &Client,
+    ) -> Result<Self, PersonaError> {
+        let (redis, queues) = (client.queues().redis(), client.queues().names());
+        Ok(Self {
+            persona: persona(settings)?.into(),
+            guard,
+            control: MentionControl::new(redis.clone(), store.clone()),
+            syncer: Syncer::new(redis.clone(), store.clone(), settings.env, &queues, settings.sync.batch),
+            store: store.clone(),
+            settings: settings.clone(),
+            clients,
+        })
+    }
+
+    /// The same, whose calls are charged to it for an account.
+    pub(crate) fn charged_for(&self, account: impl Into<Option<String>>, cx: &JobContext) -> Self {
+        Self { clients: self.clients.charged_to("mentions", account, cx), ..self.clone() }
+    }
+}
+
+fn persona(settings: &Settings) -> Result<String, PersonaError> {
+    let file = settings.mentions.persona_file.trim();
+    if file.is_empty() {
+        return Ok(settings.mentions.persona.trim().to_owned());
+    }
+    let path = PathBuf::from(file);
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().is_empty() => Err(PersonaError::Empty(path)),
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(source) => Err(PersonaError::Unreadable { path, source }),
+    }
+}

@@ -1,0 +1,99 @@
+//! Having a reply written, and looking at it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_base::clock;
+use perch_queue::Fail;
+use perch_safety::{Code, Reason, Verdict};
+use perch_store::{Decision, MentionRecord, StoreError, Written};
+
+use super::{
+    ask::{ModelAnswer, ask},
+    course::{is_repeated, is_worth_another, recites, with},
+    prompt::{self, Earlier, RULES, Voice},
+    reading::{Reply, reply_in},
+};
+use perch_core::Answered;
+
+use crate::Mentions;
+
+/// Times that the model is asked.
+const TIMES: usize = 2;
+/// Replies that a new one is compared with, and for how many days.
+const COMPARED: u32 = 100;
+const COMPARED_DAYS: i64 = 1;
+
+/// A reply, and what the guard says of it.
+pub(super) struct Composed {
+    pub(super) written: Written,
+    pub(super) verdict: Verdict,
+}
+
+/// Has the model write a reply; once more, with the reason, when the guard refuses the first.
+pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[Earlier]) -> Result<Composed, Fail> {
+    let settings = &bot.settings.mentions;
+    let voice = Voice { persona: &bot.persona, temperature: settings.temperature, max_tokens: settings.max_tokens };
+    let mut request = prompt::question(&voice, earlier, &record.mention.text);
+    let (since, limit) = lately();
+    let lately = bot.store.mentions().latest_replies(&record.account, since, limit).await?;
+    let mut written = Written::default();
+    let mut time = 1;
+    // Whoever cannot be told what the reply is, is not asked a second time where somebody else is there.
+    let mut unclear = Vec::new();
+    loop {
+        let verdict = match ask(bot, &request, &unclear).await? {
+            ModelAnswer::Said(Answered { provider, completion }) => {
+                written.model = Some(completion.model);
+                written.prompt_tokens += completion.usage.prompt_tokens;
+                written.completion_tokens += completion.usage.completion_tokens;
+                let (text, verdict) = judged(bot, record, &completion.text, &lately);
+                written.text = Some(text);
+                if verdict.says(Code::Unclear) {
+                    metrics::counter!("perch_malformed_answers_total", "provider" => provider.clone()).increment(1);
+                    unclear.push(provider);
+                }
+                verdict
+            }
+            // What was written before is not what is too long.
+            ModelAnswer::CutOff => {
+                written.text = None;
+                Verdict::Refuse(vec![Reason::whole(Code::TooLong)])
+            }
+            ModelAnswer::Declined => {
+                let verdict = Verdict::Review(vec![Reason::whole(Code::Declined)]);
+                return Ok(Composed { written: Written { text: None, ..written }, verdict });
+            }
+        };
+        if time == TIMES || !is_worth_another(&verdict) {
+            return Ok(Composed { written, verdict });
+        }
+        metrics::counter!("perch_replies_objected_total", "account" => record.account.to_string()).increment(1);
+        let reply = written.text.as_deref().unwrap_or_default();
+        request.messages.extend(prompt::objection(reply, verdict.reasons()));
+        time += 1;
+    }
+}
+
+/// The answer as it would go out, and what the guard says of it.
+fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String]) -> (String, Verdict) {
+    let guard = &bot.guard;
+    // X names whoever is answered by itself.
+    let Reply { text, is_clear } = reply_in(answer);
+    let text = guard.without_ways_out(&text, None);
+    let verdict = guard.text(&text, record.author.as_deref());
+    let verdict = with(verdict, Code::Unclear, !is_clear);
+    let verdict = with(verdict, Code::Repeated, is_repeated(&text, lately));
+    let verdict = with(verdict, Code::Recited, recites(&text, &[&bot.persona, RULES]));
+    (text, verdict)
+}
+
+/// Keeps a reply that may go out, unless one that was decided on since it was written says the same.
+pub(super) async fn keep(bot: &Mentions, record: &MentionRecord, written: &Written) -> Result<Decision, StoreError> {
+    let text = written.text.as_deref().unwrap_or_default();
+    let repeats = |others: &[String]| is_repeated(text, others);
+    bot.store.mentions().decide_anew(&record.account, &record.mention.id, written, lately(), repeats).await
+}
+
+/// Since when, and how many of the replies a new one is compared with.
+fn lately() -> (DateTime<Utc>, u32) {
+    (clock::now() - TimeDelta::days(COMPARED_DAYS), COMPARED)
+}

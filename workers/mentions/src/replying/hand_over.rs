@@ -1,0 +1,121 @@
+//! The way of a decided reply into publishing, and of what was left behind on the way there. Everything here may run again: the
+//! job's id follows from the decision and the effect's key from the mention.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_base::clock;
+use perch_jobs::{AccountId, Job as _, JobId, PublishPost, QueueName, ReplyToMention};
+use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, NewJob};
+use perch_store::{MentionRecord, Store, StoreError};
+
+use super::settle::settle;
+use perch_core::job_id;
+
+use crate::Mentions;
+
+/// What was handed on and not gone on with for so long was left behind by somebody who is gone.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
+/// A reply may go out for so long after its mention is too old, and at least for so long after it was decided on: pacing and
+/// quiet hours hold replies back.
+const SLACK: TimeDelta = TimeDelta::hours(1);
+/// The reason of a mention whose reply came too late.
+pub(super) const TOO_LATE: &str = "it could not be published in time";
+
+/// Why a decided reply was not handed over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotHandedOver {
+    #[error(transparent)]
+    Enqueue(#[from] EnqueueError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<NotHandedOver> for Fail {
+    fn from(error: NotHandedOver) -> Self {
+        match error {
+            NotHandedOver::Enqueue(error) => error.into(),
+            NotHandedOver::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Until when a reply may go out that answers what was written, or approved, at `from`.
+pub(super) fn until(record: &MentionRecord, from: DateTime<Utc>, max_age: Duration) -> DateTime<Utc> {
+    let old = from + TimeDelta::from_std(max_age).unwrap_or_default();
+    old.max(record.decided_at.unwrap_or(old)) + SLACK
+}
+
+/// Hands a decided reply to the job that publishes it, which is dead when it cannot begin by `until`. None when it is too late
+/// already: the mention ends here then.
+pub(super) async fn hand_over(
+    client: &Client,
+    store: &Store,
+    record: &MentionRecord,
+    until: DateTime<Utc>,
+    parent: Option<JobId>,
+) -> Result<Option<JobId>, NotHandedOver> {
+    let (Some(text), Some(decided_at)) = (&record.reply, record.decided_at) else { return Ok(None) };
+    if until <= clock::now() {
+        store.mentions().expire(&record.account, &record.mention.id, TOO_LATE).await?;
+        return Ok(None);
+    }
+    let job = PublishPost {
+        account: record.account.clone(),
+        text: text.clone(),
+        reply_to: Some(record.mention.id.clone()),
+        effect_key: Some(record.effect_key.clone()),
+        source: None,
+    };
+    let options = EnqueueOptions {
+        id: Some(job_id(decided_at, &record.effect_key)),
+        parent: parent.or(record.job_id),
+        deadline: Some(until),
+        ..EnqueueOptions::default()
+    };
+    let enqueued = client.enqueue_with(&job, options).await?;
+    store.mentions().handed_over(&record.account, &record.mention.id, enqueued.id).await?;
+    Ok(Some(enqueued.id))
+}
+
+/// Hands over what was decided on and left behind, for example by a process that was killed in between.
+pub(crate) async fn hand_over_leftovers(bot: &Mentions, client: &Client, account: &AccountId) -> Result<usize, Fail> {
+    let before = clock::now() - LEFT_BEHIND;
+    let left = bot.store.mentions().not_handed_over(account, before).await?;
+    for record in &left {
+        let until = until(record, record.mention.created_at, bot.settings.mentions.max_age);
+        let goes_out = hand_over(client, &bot.store, record, until, None).await?.is_some();
+        tracing::warn!(mention = %record.mention.id, %account, goes_out, "a reply was left behind");
+    }
+    Ok(left.len())
+}
+
+/// Enqueues the jobs of mentions again that Redis has lost, each under its own id.
+pub(crate) async fn queue_again(bot: &Mentions, client: &Client, account: &AccountId) -> Result<usize, Fail> {
+    let Some(queue) = client.queues().get(&QueueName::from_static(ReplyToMention::QUEUE)) else { return Ok(0) };
+    let before = clock::now() - LEFT_BEHIND;
+    let long_queued = async || bot.store.mentions().long_queued(account, before).await;
+    let ids: Vec<JobId> = long_queued().await?.iter().filter_map(|record| record.job_id).collect();
+    let lost = queue.missing(&ids).await?;
+    if lost.is_empty() {
+        return Ok(0);
+    }
+    // A job that came to its end is not there either, and Postgres may not know of its end yet.
+    bot.syncer.run_once().await?;
+    settle(&bot.store, account).await?;
+    let mut jobs = Vec::new();
+    for record in long_queued().await? {
+        if let Some(id) = record.job_id.filter(|id| lost.contains(id)) {
+            let reply = ReplyToMention { account: account.clone(), mention: record.mention };
+            jobs.push(NewJob::of(&reply)?.with(EnqueueOptions { id: Some(id), ..EnqueueOptions::default() }));
+        }
+    }
+    let again = jobs.len();
+    for answer in client.submit_all(jobs).await {
+        answer?;
+    }
+    if again > 0 {
+        tracing::warn!(%account, mentions = again, "Redis had lost the jobs of mentions; they are enqueued again");
+    }
+    Ok(again)
+}

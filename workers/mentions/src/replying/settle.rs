@@ -1,0 +1,17 @@
+use perch_jobs::AccountId;
+use perch_store::{Store, StoreError};
+
+/// Brings the states of mentions up to what the ledger and the jobs say, and their metrics with them. Each change is counted
+/// by whoever brings it about, so nobody settles past this.
+pub async fn settle(store: &Store, account: &AccountId) -> Result<(), StoreError> {
+    let settled = store.mentions().settle(account).await?;
+    let label = || account.to_string();
+    for seconds in &settled.answered {
+        metrics::histogram!("perch_reply_seconds", "account" => label()).record(*seconds);
+    }
+    let answered = settled.answered.len() as u64;
+    for (state, n) in [("answered", answered), ("failed", settled.failed), ("expired", settled.expired)] {
+        metrics::counter!("perch_mentions_settled_total", "account" => label(), "state" => state).increment(n);
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+use perch_base::{Disposition, clock};
+use perch_jobs::{ExtractPost, Post, SyncHotState};
+use perch_picks::{grounded::grounded_in, normal::normalised_answer};
+use perch_queue::{
+    Fail,
+    worker::{Data, HandlerResult, JobContext},
+};
+use perch_store::{ExtractionRecord, Family, HotRecord};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    actions::Plan,
+    edits::{Edit, WhichVersion, flag, standing},
+    pictures::{pictures, shown},
+    prefilter::{Decision, decide},
+    reading::{Reading, Unread, by_rules, read_picks},
+    sighting::{Named, Sight, named, sight},
+};
+use perch_core::Unanswered;
+
+use crate::Picks;
+
+/// What was found in a post.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Extracted {
+    /// Picks that no post had before; actions on each are under way.
+    pub new: usize,
+    /// Picks that another post had before.
+    pub seen_before: usize,
+    /// Picks that only the rules have read: nothing is done about them until somebody confirms them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unconfirmed: usize,
+    /// Picks that the model named and that do not stand in the post.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped: usize,
+    /// Why no model was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<&'static str>,
+    /// How this version of an edited post differs from the one that is acted on, where another one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edit: Option<Edit>,
+    /// Answers of the model that could not be used, before the one that could.
+    pub objections: usize,
+    /// The model.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// Tokens that it read.
+    pub prompt_tokens: u64,
+    /// Tokens that it wrote.
+    pub completion_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Reads the picks out of one post, records them, and has something done about each new one.
+pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Extracted> {
+    let ExtractPost { post, account, .. } = &job;
+    let bot = bot.charged_for(post.author.clone(), &cx);
+    let decision = decide(&bot.settings.picks, post);
+    count_decision(decision);
+    if !decision.asks() {
+        record(&bot, &cx, post, decision, None).await?;
+        // An edit that leaves no bet takes out those that were there.
+        let edit = beside_others(&bot, &cx, &job, &[]).await?;
+        return Ok(Extracted { passed_over: Some(decision.reason), edit, ..Extracted::default() });
+    }
+    let (reading, is_new) = match answered_before(&bot, &cx, post).await? {
+        Some(reading) => (reading, false),
+        None => (read(&bot, &cx, post).await?, true),
+    };
+    let found = named(normalised_answer(reading.answer.clone(), post), post);
+    if is_new {
+        record(&bot, &cx, post, decision, Some((&reading, found.len()))).await?;
+    }
+    let waits_for_model = reading.waits_for_model.clone();
+    let unconfirmed = reading.is_by_rules() && !bot.settings.picks.rules_publish;
+    let plan = if found.is_empty() { None } else { Some(Plan::of(&bot, &cx, account, post).await) };
+    let mut extracted = Extracted {
+        dropped: reading.dropped,
+        objections: reading.objections,
+        prompt_tokens: reading.usage.prompt_tokens,
+        completion_tokens: reading.usage.completion_tokens,
+        ..Extracted::default()
+    };
+    extracted.edit = beside_others(&bot, &cx, &job, &found).await?;
+    let acted_on = if extracted.edit.is_none() { found } else { Vec::new() };
+    for (pick, plan) in acted_on.into_iter().filter_map(|pick| Some((pick, plan.as_ref()?))) {
+        match sight(&bot, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
+            Sight::New { record, .. } if unconfirmed => {
+                tracing::warn!(post = %post.id, pick = record.key, "only the rules have read it; `perch picks confirm`");
+                extracted.unconfirmed += 1;
+            }
+            Sight::New { record, confirms } => {
+                plan.carry_out(&record).await?;
+                if confirms {
+                    bot.store.picks().confirm(&record.key, &reading.provider).await?;
+                }
+                extracted.new += 1;
+            }
+            Sight::Again => extracted.seen_before += 1,
+        }
+    }
+    extracted.model = reading.model;
+    if extracted.new + extracted.seen_before + extracted.unconfirmed > 0 {
+        cx.enqueue(&SyncHotState {}).await?;
+    }
+    if let Some(why) = waits_for_model {
+        return Err(Fail::Retry(why));
+    }
+    metrics::counter!("perch_picks_total", "sight" => "new").increment(extracted.new as u64);
+    metrics::counter!("perch_picks_total", "sight" => "again").increment(extracted.seen_before as u64);
+    metrics::counter!("perch_picks_total", "sight" => "unconfirmed").increment(extracted.unconfirmed as u64);
+    Ok(extracted)
+}
+
+/// How this version of a post differs from the one that is acted on, which is flagged; `None` where this is the one.
+async fn beside_others(bot: &Picks, cx: &JobContext, job: &ExtractPost, found: &[Named]) -> Result<Option<Edit>, Fail> {
+    let WhichVersion::Other(edit, acted) = standing(bot, job, found).await? else { return Ok(None) };
+    flag(bot, job, found, &acted).await?;
+    count_edit(edit);
+    cx.enqueue(&SyncHotState {}).await?;
+    Ok(Some(edit))
+}
+
+/// What a model reads in the post; the rules, when the providers have been down for as many attempts as the settings say, or will
+/// not answer before somebody mends it.
+async fn read(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Reading, Fail> {
+    let (after, is_last) = (bot.settings.models.rules_after, cx.attempt() >= cx.max_attempts());
+    // Once soon, for what the text says by itself, and once more before the post would be given up.
+    let goes_without = is_last || (after > 0 && cx.attempt() == after);
+    let pictures = pictures(bot, post, goes_without).await?;
+    match read_picks(bot, post, &pictures.urls).await {
+        Ok(reading) if pictures.missing > 0 && reading.is_nothing() && !is_last => {
+            Err(Fail::Retry("nothing is found in the post without a picture that cannot be read now".into()))
+        }
+        Ok(reading) => {
+            let has_seen_pictures = !pictures.urls.is_empty() && bot.clients.looks_at_pictures(&reading.provider);
+            let reading = what_is_said(reading, post, has_seen_pictures);
+            Ok(Reading { pictures_missing: pictures.missing, ..reading })
+        }
+        Err(Unread::Unanswered(Unanswered::Down(why, down)))
+            if after > 0 && (cx.attempt() >= after || down == Disposition::Never) =>
+        {
+            let may_wait = !is_last && down != Disposition::Never;
+            Ok(what_is_said(read_by_rules(bot, post, &why, may_wait)?, post, false))
+        }
+        Err(unread) => Err(unread.into()),
+    }
+}
+
+/// What the rules read in the post. They see no pictures: of a post that has some, nothing found is not nothing said. Where a
+/// model may still answer, it is waited for: to confirm what the rules have read, or to read what they doubt.
+fn read_by_rules(bot: &Picks, post: &Post, why: &str, may_wait: bool) -> Result<Reading, Fail> {
+    let (reading, doubt) = by_rules(post, why);
+    if reading.is_nothing() && !shown(bot, post).is_empty() {
+        return Err(Fail::Retry(format!("{why}; the rules find nothing in the text, and the post has a picture")));
+    }
+    if let Some(doubt) = doubt.filter(|_| may_wait) {
+        return Err(Fail::Retry(format!("{why}; the rules are not sure of the post: {doubt}")));
+    }
+    metrics::counter!("perch_read_by_rules_total").increment(1);
+    let waits = (may_wait && !bot.settings.picks.rules_publish && !reading.is_nothing())
+        .then(|| format!("{why}; only the rules have read the post, and a model may confirm it"));
+    Ok(Reading { waits_for_model: waits, ..reading })
+}
+
+/// The answer to an earlier attempt of this job. A model asked twice words the same bet in two ways, and each would be a pick.
+async fn answered_before(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Option<Reading>, Fail> {
+    let copy = bot.hot.get(Family::Extractions, post.id.as_str()).await?;
+    let known = match copy.and_then(|copy| serde_json::from_value::<ExtractionRecord>(copy.value).ok()) {
+        Some(record) => Some(record),
+        None if cx.attempt() == 1 && cx.replays() == 0 => None,
+        None => match bot.store.extractions().get(&post.id).await {
+            Ok(record) => record,
+            Err(error) if error.is_unavailable() => None,
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let own = known.filter(|record| record.job_id == Some(cx.id()) && record.picks.is_some());
+    // What only the rules have read a model may still confirm.
+    let may_change = |reading: &Reading| reading.is_by_rules() && !bot.settings.picks.rules_publish;
+    Ok(own.and_then(Reading::recorded).filter(|reading| !may_change(reading)))
+}
+
+/// The reading without what does not stand in the post: whatever a post talks a model into, it is no pick.
+fn what_is_said(reading: Reading, post: &Post, has_seen_pictures: bool) -> Reading {
+    let checked = grounded_in(post, reading.answer, has_seen_pictures);
+    let mut dropped = 0;
+    for reason in checked.left_out() {
+        tracing::warn!(post = %post.id, author = %post.author, reason, "the model named a pick that the post does not have");
+        metrics::counter!("perch_picks_dropped_total").increment(1);
+        dropped += 1;
+    }
+    Reading { answer: checked.answer, dropped, ..reading }
+}
+
+fn count_decision(decision: Decision) {
+    let outcome = match decision {
+        Decision { worth: true, .. } => "worth",
+        Decision { sampled: true, .. } => "sampled",
+        _ => "passed_over",
+    };
+    metrics::counter!("perch_prefilter_total", "outcome" => outcome).increment(1);
+}
+
+fn count_edit(edit: Edit) {
+    let outcome = match edit {
+        Edit::SamePicks => "same_picks",
+        Edit::OtherPicks => "other_picks",
+    };
+    metrics::counter!("perch_edited_posts_total", "outcome" => outcome).increment(1);
+}
+
+async fn record(
+    bot: &Picks,
+    cx: &JobContext,
+    post: &Post,
+    decision: Decision,
+    read: Option<(&Reading, usize)>,
+) -> Result<(), Fail> {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let (reading, picks) = (read.map(|(reading, _)| reading), read.map(|(_, picks)| count(picks)));
+    let record = ExtractionRecord {
+        post_id: post.id.clone(),
+        worth: decision.worth,
+        reason: decision.reason.to_owned(),
+        sampled: decision.sampled,
+        provider: reading.map(|reading| reading.provider.clone()),
+        model: reading.map(|reading| reading.model.clone()),
+        picks,
+        dropped: reading.map_or(0, |reading| count(reading.dropped)),
+        pictures_missing: reading.map_or(0, |reading| reading.pictures_missing),
+        objections: reading.map_or(0, |reading| count(reading.objections)),
+        prompt_tokens: reading.map_or(0, |reading| reading.usage.prompt_tokens),
+        completion_tokens: reading.map_or(0, |reading| reading.usage.completion_tokens),
+        answer: reading.map(|reading| json!(reading.answer)),
+        job_id: Some(cx.id()),
+        at: clock::now(),
+    };
+    bot.hot.put(&[HotRecord::of(&record)?.kept_for(bot.settings.picks.processed_ttl)]).await?;
+    Ok(())
+}

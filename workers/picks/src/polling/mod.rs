@@ -1,0 +1,12 @@
+//! The pollers of watched accounts.
+
+mod poll_account;
+mod poll_accounts;
+mod sift;
+mod unread;
+mod user_ids;
+pub mod watch_list;
+
+pub use poll_account::{Polled, poll_account};
+pub use poll_accounts::{poll_accounts, poll_due_accounts};
+pub(crate) use user_ids::UserIds;

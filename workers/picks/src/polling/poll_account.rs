@@ -1,0 +1,352 @@
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
+use perch_base::clock;
+use perch_clients::{
+    XError,
+    x::{Page, PostsQuery, XPost},
+};
+use perch_jobs::{ExtractPost, JobId, PollAccount, Post, PostId};
+use perch_queue::{
+    EnqueueError, EnqueueOptions, Fail, NewJob,
+    worker::{Data, HandlerResult, JobContext},
+};
+use perch_store::{AccountRecord, HotRecord, PollNote, PollOutcome, PollProgress, PollTally, PostRecord, StoreError};
+use serde::Serialize;
+
+use super::{
+    UserIds,
+    sift::{Candidate, Reason, Sifted, candidates, read_from, sift},
+    unread::{Unread, unread},
+    user_ids::NoId,
+    watch_list::{Plan, WatchList},
+};
+use perch_core::job_id;
+
+use crate::Picks;
+
+/// What one poll of an account found, over all its attempts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Polled {
+    /// What became of the posts that X gave.
+    #[serde(flatten)]
+    pub posts: PollTally,
+    /// True when older posts that no poll has read are beyond the pages that one poll may read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+    /// Why there was nothing to read: `not_found`, `suspended` or `protected`, and what X said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Unreadable>,
+}
+
+/// Why an account cannot be read at present.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The state it is in.
+    pub state: PollOutcome,
+    /// What X said.
+    pub reason: String,
+}
+
+/// Reads the new posts of one watched account and enqueues an `extract_post` for each that is worth reading.
+///
+/// Each page is dealt with before the next is asked for, and an attempt that fails leaves the rest to the one after it: X charges
+/// for every post it gives. The place up to which the account was read moves on last, once no page is left. An account that
+/// nobody may read, or that is gone, ends the poll well and is noted as such: the next tick tries again.
+pub async fn poll_account(job: PollAccount, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Polled> {
+    let bot = bot.charged_for(job.username.clone(), &cx);
+    let account = known(&bot, &job.username).await?;
+    let mut plan = Plan::of(account.as_ref(), &bot.settings.picks);
+    if let Some(account) = &account {
+        plan.pages = WatchList::new(&bot.settings).pages(account, clock::now());
+    }
+    let poll = Poll { bot: &bot, cx: &cx, username: &job.username, account: account.as_ref(), plan };
+    match poll.read().await {
+        Ok(polled) => Ok(polled),
+        Err(Unread::Account(state, reason)) => {
+            tracing::info!(account = job.username, state = state.as_str(), reason, "an account cannot be read");
+            let note = PollNote { error: Some(reason.clone()), ..poll.ended(state) };
+            poll.note(&note).await?;
+            Ok(Polled { unreadable: Some(Unreadable { state, reason }), ..Polled::default() })
+        }
+        Err(Unread::Failed(fail)) => Err(fail),
+    }
+}
+
+struct Poll<'a> {
+    bot: &'a Picks,
+    cx: &'a JobContext,
+    username: &'a str,
+    /// What Postgres knows of it.
+    account: Option<&'a AccountRecord>,
+    plan: Plan,
+}
+
+impl Poll<'_> {
+    async fn read(&self) -> Result<Polled, Unread> {
+        let user_id = user_id(self.bot, self.username, self.account).await?;
+        let since_id = since_id(self.bot, self.username, self.account).await?;
+        let read_to = self.account.and_then(|account| account.read_to);
+        let is_ahead = |left: &PollProgress| match &left.newest {
+            Some(newest) => since_id.as_ref().is_none_or(|since| since.is_older_than(newest)),
+            None => left.since_id == since_id,
+        };
+        // One that is watched again begins anew.
+        let begins_anew = since_id.is_some() && self.account.is_some_and(|account| account.read_to.is_none());
+        let left = self.bot.marks.poll_progress(self.username).await?;
+        let left = left.filter(|left| is_ahead(left) && !begins_anew);
+        let Some(left) = left else {
+            let fresh = self.begin(since_id, read_to, PollTally::default());
+            let done = self.pages(&user_id, fresh).await?;
+            return self.finish(&user_id, done).await;
+        };
+        let before = self.pages(&user_id, left).await?;
+        let before_began = before.began;
+        let newest = before.newest.clone().or_else(|| before.since_id.clone());
+        let Polled { posts, more, .. } = self.finish(&user_id, before).await?;
+        // What was written since that first page would else wait for the next tick.
+        let fresh = self.begin(newest, Some(before_began), posts);
+        self.bot.marks.set_poll_progress(self.username, Some(&fresh)).await?;
+        let done = self.pages(&user_id, fresh).await?;
+        let polled = self.finish(&user_id, done).await?;
+        Ok(Polled { more: more || polled.more, ..polled })
+    }
+
+    /// A reading of what came after a place, before its first page.
+    fn begin(&self, since_id: Option<PostId>, read_to: Option<DateTime<Utc>>, tally: PollTally) -> PollProgress {
+        // Where Postgres does not say how far it was read, Redis does, and all after that is unread.
+        let knows = self.account.is_some() || read_to.is_some() || since_id.is_none();
+        let from = knows.then(|| read_from(self.cx.enqueued_at(), self.plan.max_age, read_to));
+        PollProgress { since_id, from, began: clock::now(), newest: None, pages: 0, page: None, tally }
+    }
+
+    /// Reads on to the last page, or the last one that a poll may read.
+    async fn pages(&self, user_id: &str, mut progress: PollProgress) -> Result<PollProgress, Unread> {
+        let marks = &self.bot.marks;
+        let mut is_kept = progress.page.is_some();
+        loop {
+            let page = match self.page(user_id, &progress).await {
+                // The place between two pages is not known any more. What was handed on is marked, so to begin anew costs
+                // money and nothing else.
+                Err(XError::Invalid { .. } | XError::Problem { status: 400, .. }) if is_kept => {
+                    tracing::info!(account = self.username, "a poll begins anew: X does not know its page any more");
+                    marks.set_poll_progress(self.username, None).await?;
+                    progress = PollProgress { page: None, pages: 0, ..progress };
+                    is_kept = false;
+                    continue;
+                }
+                Err(error) => return Err(self.not_read(error).await),
+                Ok(page) => page,
+            };
+            is_kept = false;
+            let posts = candidates(&page);
+            let sifted = self.deal_with(&posts, progress.from).await?;
+            count(&mut progress.tally, &sifted, page.data.len() + page.odd.len());
+            progress.newest = progress.newest.into_iter().chain(page.newest().cloned()).max_by(PostId::by_age);
+            progress.pages = progress.pages.saturating_add(1);
+            let is_old = |oldest: &Candidate| progress.from.is_some_and(|from| oldest.post.created_at < from);
+            progress.page = page.next_token.filter(|_| !posts.first().is_some_and(is_old));
+            if progress.page.is_none() || progress.pages >= self.plan.pages {
+                return Ok(progress);
+            }
+            marks.set_poll_progress(self.username, Some(&progress)).await?;
+        }
+    }
+
+    async fn page(&self, user_id: &str, progress: &PollProgress) -> Result<Page<XPost>, XError> {
+        let query = PostsQuery {
+            max_results: self.plan.posts_per_poll,
+            // The first poll of an account would otherwise pay for posts that are too old anyway.
+            start_time: progress.from.filter(|_| progress.since_id.is_none()),
+            since_id: progress.since_id.clone(),
+            pagination_token: progress.page.clone(),
+            exclude_replies: true,
+            exclude_reposts: true,
+            ..PostsQuery::default()
+        };
+        self.bot.clients.x.user_posts(user_id, &query).await
+    }
+
+    async fn not_read(&self, error: XError) -> Unread {
+        if matches!(error, XError::NotFound { .. }) {
+            if let Err(fail) = self.bot.user_ids.forget(self.username).await {
+                return Unread::Failed(fail);
+            }
+            // Of an id X says no more than that it is gone; of the handle it says why.
+            if let Err(NoId::X(why)) = self.bot.user_ids.get(&self.bot.clients.x, self.username).await {
+                return unread(why);
+            }
+        }
+        unread(error)
+    }
+
+    /// Hands on those posts of a page that are worth reading.
+    async fn deal_with(&self, posts: &[Candidate], from: Option<DateTime<Utc>>) -> Result<Vec<Sifted>, Fail> {
+        let processed = processed(self.bot, posts, from).await?;
+        let sifted = sift(posts, from, &processed);
+        let taken: Vec<&Candidate> =
+            posts.iter().zip(&sifted).filter(|(_, sifted)| **sifted == Sifted::Take).map(|(c, _)| c).collect();
+        hand_on(self.bot, self.cx, &taken).await?;
+        Ok(sifted)
+    }
+
+    /// Moves the place up to which the account was read.
+    async fn finish(&self, user_id: &str, done: PollProgress) -> Result<Polled, Unread> {
+        let marks = &self.bot.marks;
+        if let Some(newest) = &done.newest {
+            marks.set_since_id(self.username, newest).await?;
+        }
+        marks.set_poll_progress(self.username, None).await?;
+        let note = PollNote {
+            since_id: done.newest,
+            read_to: Some(done.began),
+            user_id: Some(user_id.to_owned()),
+            ..self.ended(PollOutcome::Polled)
+        };
+        self.note(&note).await?;
+        Ok(Polled { posts: done.tally, more: done.page.is_some(), unreadable: None })
+    }
+
+    fn ended(&self, outcome: PollOutcome) -> PollNote {
+        let username = self.username.to_owned();
+        PollNote { username, at: clock::now(), outcome, error: None, since_id: None, read_to: None, user_id: None }
+    }
+
+    /// Notes in Postgres how the poll ended: the copy of what Redis knows. While Postgres is away the next poll makes up for it.
+    async fn note(&self, note: &PollNote) -> Result<(), StoreError> {
+        metrics::counter!("perch_polls_total", "outcome" => note.outcome.as_str()).increment(1);
+        match self.bot.store.accounts().note_poll(note).await {
+            Err(error) if error.is_unavailable() => {
+                tracing::warn!(%error, account = self.username, "a poll is not noted in Postgres");
+                Ok(())
+            }
+            noted => noted,
+        }
+    }
+}
+
+/// What Postgres knows of the account. While it is away the configuration alone decides.
+async fn known(bot: &Picks, username: &str) -> Result<Option<AccountRecord>, StoreError> {
+    match bot.store.accounts().get(username).await {
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(%error, account = username, "what is decided about an account cannot be asked");
+            Ok(None)
+        }
+        known => known,
+    }
+}
+
+/// The id of the account: from Redis, from Postgres when Redis was wiped, else from X.
+async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<String, Unread> {
+    let known = account.and_then(|account| account.user_id.as_deref().zip(account.user_id_at));
+    if let Some((id, at)) = known
+        && let Ok(age) = (clock::now() - at).to_std()
+        && age < UserIds::KEPT_FOR
+    {
+        bot.user_ids.restore(username, id, UserIds::KEPT_FOR.saturating_sub(age)).await?;
+    }
+    match bot.user_ids.get(&bot.clients.x, username).await {
+        Ok(id) => Ok(id),
+        Err(NoId::X(error)) => Err(unread(error)),
+        Err(error @ NoId::Redis(_)) => Err(Unread::Failed(error.into())),
+    }
+}
+
+/// The newest post up to which nothing is left to do, by whichever of Redis and Postgres got further: either may have been
+/// restored from an older copy.
+async fn since_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<Option<PostId>, StoreError> {
+    let hot = bot.marks.since_id(username).await?;
+    let kept = match (&hot, account) {
+        (_, Some(account)) => account.since_id.clone(),
+        (Some(_), None) => None,
+        // Redis knows nothing, so Postgres must say that there is nothing to know.
+        (None, None) => bot.store.accounts().get(username).await?.and_then(|account| account.since_id),
+    };
+    Ok(hot.into_iter().chain(kept).max_by(PostId::by_age))
+}
+
+/// The posts that an earlier poll handed on: by their marks, and by Postgres where a mark is missing. While Postgres is away
+/// the marks alone decide.
+async fn processed(
+    bot: &Picks,
+    posts: &[Candidate],
+    from: Option<DateTime<Utc>>,
+) -> Result<BTreeSet<PostId>, StoreError> {
+    let sifted = sift(posts, from, &BTreeSet::new());
+    let worth = posts.iter().zip(sifted).filter(|(_, sifted)| *sifted == Sifted::Take).map(|(c, _)| &c.post.id);
+    let look = |id: &PostId| {
+        let id = id.clone();
+        async move { Ok::<_, StoreError>((bot.marks.is_processed(&id).await?, id)) }
+    };
+    let (marked, unmarked): (Vec<_>, Vec<_>) =
+        try_join_all(worth.map(look)).await?.into_iter().partition(|(is_marked, _)| *is_marked);
+    let mut processed: BTreeSet<PostId> = marked.into_iter().map(|(_, id)| id).collect();
+    let unmarked: Vec<PostId> = unmarked.into_iter().map(|(_, id)| id).collect();
+    if unmarked.is_empty() {
+        return Ok(processed);
+    }
+    match bot.store.posts().known(&unmarked).await {
+        Ok(known) => processed.extend(known),
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(%error, "whether Postgres knows the posts cannot be asked; the marks decide");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(processed)
+}
+
+/// Enqueues the extraction of each post, records those that were accepted, and marks them. Fails when one was not accepted.
+///
+/// In this order, because a post that is recorded or marked is not handed on again.
+async fn hand_on(bot: &Picks, cx: &JobContext, taken: &[&Candidate]) -> Result<(), Fail> {
+    let picks = &bot.settings.picks;
+    let extraction = |candidate: &&Candidate| {
+        let Candidate { post, earlier, .. } = candidate;
+        let id = job_id(cx.enqueued_at(), &format!("extract:{}", post.id));
+        let options = EnqueueOptions { id: Some(id), parent: Some(cx.id()), ..EnqueueOptions::default() };
+        let job = ExtractPost { post: post.clone(), account: picks.account.clone(), earlier: earlier.clone() };
+        Ok(NewJob::of(&job)?.with(options))
+    };
+    let jobs = taken.iter().map(extraction).collect::<Result<Vec<_>, EnqueueError>>()?;
+    let mut failure = None;
+    let mut accepted: Vec<(&Post, JobId)> = Vec::new();
+    for (candidate, answer) in taken.iter().zip(cx.client().submit_all(jobs).await) {
+        match answer {
+            Ok(enqueued) => accepted.push((&candidate.post, enqueued.id)),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    keep(bot, &accepted).await?;
+    for (post, job) in accepted {
+        bot.marks.mark_processed(&post.id, &job.to_string(), picks.processed_ttl).await?;
+    }
+    failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+async fn keep(bot: &Picks, accepted: &[(&Post, JobId)]) -> Result<(), StoreError> {
+    let read_at = clock::now();
+    let record = |(post, _): &(&Post, JobId)| HotRecord::of(&PostRecord { post: (*post).clone(), read_at });
+    let records = accepted.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+    bot.hot.put(&records).await.map(|_| ())
+}
+
+/// Adds what became of a page to what became of those before it.
+fn count(tally: &mut PollTally, sifted: &[Sifted], on_page: usize) {
+    let unreadable = on_page.saturating_sub(sifted.len());
+    let unreadable = std::iter::repeat_n(Sifted::Skip(Reason::Unreadable), unreadable);
+    for one in sifted.iter().copied().chain(unreadable) {
+        tally.read += 1;
+        let outcome = match one {
+            Sifted::Take => {
+                tally.taken += 1;
+                "taken"
+            }
+            Sifted::Skip(reason) => {
+                *tally.skipped.entry(reason.as_str().to_owned()).or_default() += 1;
+                reason.as_str()
+            }
+        };
+        metrics::counter!("perch_polled_posts_total", "outcome" => outcome).increment(1);
+    }
+}

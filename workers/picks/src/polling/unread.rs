@@ -1,0 +1,74 @@
+//! Why an account could not be read, as far as that is the account's own state. Decisions only; no I/O.
+
+use perch_clients::XError;
+use perch_queue::Fail;
+use perch_store::PollOutcome;
+
+use perch_core::x_failed;
+
+/// Why a poll has nothing to sift.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The account cannot be read at present, whoever asks; what X said about it.
+    Account(PollOutcome, String),
+    /// The poll failed.
+    Failed(Fail),
+}
+
+impl<E: Into<Fail>> From<E> for Unread {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What an error of X means for the poll of an account.
+pub(super) fn unread(error: XError) -> Unread {
+    match state(&error) {
+        Some(outcome) => Unread::Account(outcome, error.to_string()),
+        None => Unread::Failed(x_failed(error)),
+    }
+}
+
+/// What a refusal tells of the account. Refusals of the caller, such as credentials that X does not take or a plan that does
+/// not cover the call, tell nothing of it.
+fn state(error: &XError) -> Option<PollOutcome> {
+    match error {
+        XError::Hidden { .. } => Some(PollOutcome::Protected),
+        XError::NotFound { problem, .. } if problem.detail.to_lowercase().contains("suspended") => {
+            Some(PollOutcome::Suspended)
+        }
+        XError::NotFound { .. } => Some(PollOutcome::NotFound),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_clients::x::Problem;
+
+    use super::*;
+
+    fn problem(name: &str, detail: &str) -> Problem {
+        let kind = format!("https://api.twitter.com/2/problems/{name}");
+        Problem { kind, detail: detail.into(), ..Problem::default() }
+    }
+
+    #[test]
+    fn what_x_says_of_an_account_is_told_from_what_it_says_of_the_caller() {
+        let call = || "GET /2/users/12/tweets".to_owned();
+        let gone =
+            XError::NotFound { call: call(), problem: problem("resource-not-found", "Could not find user").into() };
+        assert_eq!(state(&gone), Some(PollOutcome::NotFound));
+        let detail = "User has been suspended: [sharp_sally].";
+        let suspended = XError::NotFound { call: call(), problem: problem("resource-not-found", detail).into() };
+        assert_eq!(state(&suspended), Some(PollOutcome::Suspended));
+        let detail = "Sorry, you are not authorized to see the user with id: [12].";
+        let protected = XError::Hidden { call: call(), problem: problem("not-authorized-for-resource", detail).into() };
+        assert_eq!(state(&protected), Some(PollOutcome::Protected));
+        let plan =
+            XError::Problem { call: call(), status: 403, problem: problem("client-forbidden", "not enrolled").into() };
+        assert_eq!(state(&plan), None);
+        let down = XError::Server { call: call(), status: 503, retry_after: None };
+        assert_eq!(state(&down), None);
+    }
+}

@@ -1,0 +1,55 @@
+//! How picks are followed to their end: by a person's word, by results of games, and what they come to.
+
+mod by_score;
+mod entry;
+mod games;
+mod import;
+mod matching;
+mod names;
+mod numbering;
+mod review;
+mod stakes;
+mod table;
+
+pub use entry::{Entry, Settled, TrackError, Verdict, settle};
+pub use games::{InvalidResult, ResultEntry};
+pub use import::{Import, Imported, NamedGames, add_late_bets, import};
+pub use review::{Contradicted, LeftOpen};
+pub use table::{BadLine, read_csv};
+
+use perch_picks::odds::Odds;
+use perch_picks::record::{By, Graded, Market, Record};
+use perch_store::{BetFilter, BetRow, Store, StoreError};
+
+/// The settled bets that a filter names, ready to be added up.
+pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<Graded>, StoreError> {
+    Ok(store.tracking().bets(filter).await?.into_iter().map(of_row).collect())
+}
+
+/// The record of the bets that a filter names: of all of them, and of each group.
+pub async fn record(store: &Store, filter: &BetFilter, by: By) -> Result<(Record, Vec<(String, Record)>), StoreError> {
+    let bets = graded(store, filter).await?;
+    let groups = perch_picks::record::grouped(&bets, by).into_iter().collect();
+    Ok((perch_picks::record::record(&bets), groups))
+}
+
+fn of_row(row: BetRow) -> Graded {
+    let odds = |decimal: Option<f64>| decimal.and_then(|decimal| Odds::from_decimal(decimal).ok());
+    Graded {
+        number: row.number,
+        account: row.account,
+        sport: row.sport,
+        market: market(&row.market),
+        posted_at: row.posted_at,
+        grade: row.grade,
+        stake: row.stake,
+        units: row.units,
+        odds: odds(row.odds),
+        closing: odds(row.closing).filter(|_| !row.odds_assumed),
+    }
+}
+
+fn market(word: &str) -> Market {
+    let all = [Market::Moneyline, Market::Spread, Market::Total, Market::Prop, Market::Future, Market::Parlay];
+    all.into_iter().find(|market| market.as_str() == word).unwrap_or(Market::Future)
+}

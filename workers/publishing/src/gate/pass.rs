@@ -1,0 +1,73 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use perch_clients::XError;
+use perch_jobs::AccountId;
+use perch_store::{BrakeState, Clear, Term};
+
+use super::{Held, SOON};
+
+/// The right to begin one act soon: its place is taken, and the brake was off a moment ago. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    account: AccountId,
+    key: String,
+    holder: String,
+    term: Term,
+    clear: Mutex<Clear>,
+    braked: Mutex<Option<BrakeState>>,
+}
+
+impl Pass {
+    pub(super) fn new(account: AccountId, key: String, holder: String, term: Term, clear: Clear) -> Self {
+        Self(Arc::new(Inner { account, key, holder, term, clear: Mutex::new(clear), braked: Mutex::new(None) }))
+    }
+
+    pub(super) fn account(&self) -> &AccountId {
+        &self.0.account
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.0.key
+    }
+
+    pub(super) fn holder(&self) -> &str {
+        &self.0.holder
+    }
+
+    /// Whether the act may begin at this moment.
+    pub(crate) fn holds(&self) -> bool {
+        self.0.term.is_open() && self.braked().is_none() && self.clear().holds()
+    }
+
+    /// Why an act that X never heard of did not begin, where this pass is the reason.
+    pub(crate) fn withdrawn(&self, error: &XError) -> Option<Held> {
+        if !matches!(error, XError::PermitLost { .. }) || self.holds() {
+            return None;
+        }
+        Some(self.braked().map_or_else(
+            || Held::new(SOON, "the way to X took too long; what the brake and the limits said has run out".to_owned()),
+            |state| Held::new(SOON, state.told()),
+        ))
+    }
+
+    /// The brake was off once more.
+    pub(super) fn renew(&self, clear: Clear) {
+        *self.0.clear.lock().unwrap_or_else(PoisonError::into_inner) = clear;
+    }
+
+    /// The brake was pulled. Nothing brings the pass back.
+    pub(super) fn withdraw(&self, state: BrakeState) {
+        *self.0.braked.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    fn clear(&self) -> Clear {
+        *self.0.clear.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn braked(&self) -> Option<BrakeState> {
+        self.0.braked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,24 @@
+//! The one way out: everything that a bot publishes goes through the guard, the gate and the effect ledger. And what was published
+//! is looked at again: its metrics are read from here.
+
+mod act;
+mod collect_metrics;
+mod decide;
+mod gate;
+mod guarded;
+pub mod limits;
+mod make_good;
+mod once;
+mod permit;
+mod publish_post;
+mod publisher;
+mod record;
+mod retweet_post;
+
+pub use collect_metrics::{Collected, Metrics, collect_metrics};
+pub use guarded::{Stopped, stopped};
+pub use make_good::Acts;
+pub use publish_post::publish_post;
+pub use publisher::{Origin, Publisher};
+pub use record::Published;
+pub use retweet_post::retweet_post;

@@ -1,0 +1,111 @@
+//! What the effect ledger and the records of acts say of each other, made good after a server lost some of either.
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use perch_core::recovery::{Amends, MadeGood};
+use perch_jobs::{Job as _, JobId, PostId, PublishPost, RetweetPost};
+use perch_store::{
+    ActionKind, ActionRecord, ActionState, HotRecord, HotStore, KnownEffect, PublishedPost, Store, StoreError,
+    StoredEffect, Unrecorded, request_digest,
+};
+
+use super::{act::Act, record::action_of};
+
+/// The acts of jobs that publish.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Acts;
+
+impl Amends for Acts {
+    fn make_good<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<MadeGood, StoreError>> {
+        Box::pin(make_good(store, hot))
+    }
+}
+
+async fn make_good(store: &Store, hot: &HotStore) -> Result<MadeGood, StoreError> {
+    let effects = store.effects();
+    let happened: Vec<KnownEffect> = effects.lost().await?.into_iter().filter_map(happened).collect();
+    let mut good = MadeGood { effects: effects.rebuild(&happened).await?, records: 0 };
+    for unrecorded in effects.unrecorded().await? {
+        let Some((action, post)) = record_of(&unrecorded) else { continue };
+        let mut records = vec![HotRecord::of(&action)?];
+        if let Some(post) = &post {
+            records.push(HotRecord::of(post)?);
+        }
+        hot.put(&records).await?;
+        good.records += 1;
+    }
+    Ok(good)
+}
+
+/// The effect that an act on record was; `None` where it does not say which job had it.
+fn happened(action: ActionRecord) -> Option<KnownEffect> {
+    let target = action.source_post.as_ref().map_or("", PostId::as_str);
+    let account = action.account.as_str();
+    let (kind, digest) = match action.kind {
+        ActionKind::Retweet => ("retweet", request_digest(&[account, target])),
+        ActionKind::Comment => ("reply", request_digest(&[account, &action.text, target])),
+        ActionKind::Post => ("post", request_digest(&[account, &action.text, ""])),
+    };
+    Some(KnownEffect {
+        kind,
+        account: account.to_owned(),
+        digest,
+        job: action.job_id?,
+        external_id: action.external_id,
+        at: action.created_at,
+        key: action.key,
+    })
+}
+
+/// The records of an effect, as its job would have made them; `None` for a job that cannot be read.
+fn record_of(unrecorded: &Unrecorded) -> Option<(ActionRecord, Option<PublishedPost>)> {
+    let Unrecorded { effect, job_kind, payload } = unrecorded;
+    match job_kind.as_str() {
+        PublishPost::KIND => Some(recorded(&serde_json::from_str::<PublishPost>(payload).ok()?, effect)),
+        RetweetPost::KIND => Some(recorded(&serde_json::from_str::<RetweetPost>(payload).ok()?, effect)),
+        _ => None,
+    }
+}
+
+fn recorded(act: &impl Act, effect: &StoredEffect) -> (ActionRecord, Option<PublishedPost>) {
+    let at: DateTime<Utc> = effect.settled_at.unwrap_or(effect.intended_at);
+    let job: JobId = effect.job_id;
+    let action = ActionRecord {
+        external_id: effect.external_id.clone(),
+        ..action_of(act, &effect.key, ActionState::Published, at, job)
+    };
+    let id = effect.external_id.as_deref().and_then(|id| id.parse::<PostId>().ok());
+    (action, id.and_then(|id| act.post(&id, at, job)))
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_jobs::AccountId;
+
+    use super::*;
+
+    fn effect_of(act: &impl Act, key: &str) -> KnownEffect {
+        let at = "2026-11-22T18:00:00Z".parse().expect("a time");
+        happened(action_of(act, key, ActionState::Published, at, JobId::at(at))).expect("it names its job")
+    }
+
+    #[test]
+    fn an_effect_that_is_made_of_its_record_is_the_one_that_its_job_claims() {
+        let account = AccountId::from_static("main");
+        let other: PostId = "42".parse().expect("an id");
+        for reply_to in [None, Some(other.clone())] {
+            let post = PublishPost {
+                account: account.clone(),
+                text: "Hello".into(),
+                reply_to,
+                effect_key: None,
+                source: None,
+            };
+            let effect = effect_of(&post, "k");
+            assert_eq!((effect.kind, effect.digest), (post.kind(), request_digest(&post.request())));
+        }
+        let retweet = RetweetPost { account, post_id: other, effect_key: None, source: None };
+        let effect = effect_of(&retweet, "k");
+        assert_eq!((effect.kind, effect.digest), (retweet.kind(), request_digest(&retweet.request())));
+    }
+}

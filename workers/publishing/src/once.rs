@@ -1,0 +1,444 @@
+//! Doing a thing on X once, however often the job runs: claim, call, settle, record. Whatever an earlier attempt left
+//! open is settled by what X says before anything is called again. The gate is asked before the claim and before the call.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use perch_base::{clock, crash_point};
+use perch_clients::{XError, x::Search};
+use perch_queue::{
+    Fail,
+    worker::{HandlerResult, JobContext},
+};
+use perch_store::{
+    CLEAR_FOR, Claim, EffectIntent, EffectState, Effects, Evidence, Permit, StoreError, StoredEffect, Takeover,
+    request_digest,
+};
+use serde_json::json;
+
+use super::{
+    act::{Act, Answer},
+    decide::{Aftermath, Finding, Resolution, Sending, Waited, aftermath, finding, resolution},
+    gate::{Entry, Gate, Held, Pass, Wanted},
+    permit::Permitted,
+    record::{Published, record, record_refusal},
+};
+use perch_core::x_failed;
+
+use crate::Publisher;
+
+/// One attempt at one act.
+pub(super) struct Once<'a, A> {
+    pub(super) act: &'a A,
+    pub(super) cx: &'a JobContext,
+    pub(super) publisher: &'a Publisher,
+    /// What makes the effect one of a kind.
+    pub(super) key: String,
+    pub(super) sending: Sending,
+    /// Why it may not begin.
+    pub(super) objection: Option<String>,
+}
+
+/// Why an attempt ends before the effect is settled as done.
+enum Stop {
+    /// X refused it for good.
+    Refused(String),
+    /// Its key belongs to another.
+    Foreign(String),
+    /// Anything else.
+    Failed(Fail),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Stop {
+    /// What an error of X that changed nothing comes to.
+    fn of(error: XError) -> Self {
+        match x_failed(error) {
+            Fail::Dead(why) => Self::Refused(why),
+            fail => Self::Failed(fail),
+        }
+    }
+
+    fn retry(why: impl Into<String>) -> Self {
+        Self::Failed(Fail::Retry(why.into()))
+    }
+
+    fn held(held: Held) -> Self {
+        Self::Failed(held.into())
+    }
+
+    fn why(&self) -> &str {
+        match self {
+            Self::Refused(why)
+            | Self::Foreign(why)
+            | Self::Failed(
+                Fail::Retry(why)
+                | Fail::RetryAfter(_, why)
+                | Fail::Snooze(_, why)
+                | Fail::Dead(why)
+                | Fail::Cancelled(why),
+            ) => why,
+        }
+    }
+}
+
+impl<A: Act> Once<'_, A> {
+    /// Does it, unless it is done, and records it.
+    pub(super) async fn carry_out(&self) -> HandlerResult<Published> {
+        match self.done().await {
+            Ok(effect) => {
+                crash_point!("publish.confirmed");
+                let published = record(self, &effect).await?;
+                crash_point!("publish.recorded");
+                Ok(published)
+            }
+            Err(Stop::Refused(why)) => {
+                record_refusal(self, &why).await?;
+                Err(Fail::Dead(why))
+            }
+            Err(Stop::Foreign(why)) => Err(Fail::Dead(why)),
+            Err(Stop::Failed(fail)) => {
+                if let Some(why) = self.gives_up(&fail) {
+                    record_refusal(self, why).await?;
+                }
+                Err(fail)
+            }
+        }
+    }
+
+    /// Why the job will be dead after this attempt.
+    fn gives_up<'f>(&self, fail: &'f Fail) -> Option<&'f str> {
+        match fail {
+            Fail::Dead(why) => Some(why),
+            Fail::Retry(why) | Fail::RetryAfter(_, why) if self.cx.attempt() >= self.cx.max_attempts() => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The effect once it is confirmed.
+    async fn done(&self) -> Result<StoredEffect, Stop> {
+        // What may have happened is looked for whatever the gate says, and what has happened is only recorded.
+        let known = self.ledger().get(&self.key).await?;
+        let settled_at = known.as_ref().and_then(|effect| effect.settled_at);
+        let pass = match known {
+            Some(effect) if effect.state == EffectState::Confirmed => None,
+            Some(effect) if effect.state != EffectState::Failed => {
+                self.prepare().await?;
+                None
+            }
+            _ => {
+                if let Some(why) = &self.objection {
+                    return Err(Stop::Refused(why.clone()));
+                }
+                Some(self.admitted_and_prepared().await?)
+            }
+        };
+        crash_point!("publish.admitted");
+        let claim = self.ledger().claim(&self.intent()).await?;
+        crash_point!("publish.claimed");
+        // Without a permit the place stays: it is that of the effect, and whoever has the permit may be acting in it.
+        match claim {
+            Claim::Granted(permit) if self.may_be_forgotten(settled_at, permit.lost_at()) => {
+                self.ask_first(&permit, pass).await
+            }
+            Claim::Granted(permit) => self.act(permit, pass).await,
+            Claim::Done(effect) => Ok(*effect),
+            Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
+            Claim::Busy { effect, retry_after } => {
+                let why = format!("job {} is at the same {}", effect.job_id, self.act.kind());
+                Err(Stop::Failed(Fail::Snooze(retry_after, why)))
+            }
+            Claim::Superseded { effect } => {
+                Err(Stop::retry(format!("attempt {} of this job has taken over; this one stops", effect.attempt)))
+            }
+            Claim::DigestMismatch { effect } => Err(Stop::Foreign(format!(
+                "the effect key {} belongs to another {}, of job {}; enqueue this one with a key of its own",
+                self.key, effect.kind, effect.job_id
+            ))),
+        }
+    }
+
+    /// Since when the ledger may lack what this job did before: it was put back from a Postgres that may have lost something, or
+    /// another Postgres took over while it waited.
+    fn in_doubt_since(&self, lost_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        self.cx.recovered_at().max(lost_at)
+    }
+
+    /// Whether it may have been done though the ledger knows nothing of it.
+    fn may_be_forgotten(&self, settled_at: Option<DateTime<Utc>>, lost_at: Option<DateTime<Utc>>) -> bool {
+        let is_unsettled = |since| settled_at.is_none_or(|at| at < since);
+        self.sending == Sending::Real && self.in_doubt_since(lost_at).is_some_and(is_unsettled)
+    }
+
+    /// Notes that nobody knows whether it was done. The next attempt, which comes at once, asks X before it does anything.
+    async fn ask_first(&self, permit: &Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
+        let why = "Postgres may have lost that it was done; X is asked first";
+        self.ledger().unknown(permit, why).await?;
+        if let Some(pass) = pass {
+            self.gate().leave(&pass).await;
+        }
+        Err(Stop::Failed(Fail::Snooze(Duration::from_millis(1), why.to_owned())))
+    }
+
+    fn ledger(&self) -> Effects<'_> {
+        self.publisher.store.effects()
+    }
+
+    fn intent(&self) -> EffectIntent {
+        EffectIntent {
+            key: self.key.clone(),
+            kind: self.act.kind().to_owned(),
+            account: self.act.account().to_string(),
+            digest: request_digest(&self.act.request()),
+            job: self.cx.id(),
+            attempt: self.cx.attempt(),
+            holder: self.cx.worker().to_owned(),
+            live: self.sending == Sending::Real,
+        }
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.publisher.gate
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { account: self.act.account(), kind: self.act.counts_as(), key: &self.key, cx: self.cx }
+    }
+
+    /// A pass for what nobody is at. A job that the brake stops waits here for a while.
+    async fn admitted(&self) -> Result<Pass, Stop> {
+        match self.gate().enter(&self.wanted()).await? {
+            Entry::Open(pass) => Ok(pass),
+            Entry::Braked(state) => Err(Stop::held(self.gate().wait_for_lift(&state, self.cx).await)),
+            Entry::Held(held) => Err(Stop::held(held)),
+        }
+    }
+
+    /// Nothing is asked of X for an act that may not begin: while the brake is on its tokens may be revoked.
+    async fn admitted_and_prepared(&self) -> Result<Pass, Stop> {
+        let pass = self.admitted().await?;
+        let asked = Instant::now();
+        if let Err(stop) = self.prepare().await {
+            self.gate().leave(&pass).await;
+            return Err(stop);
+        }
+        // What took a while asks anew, in the place that it has.
+        if asked.elapsed() < CLEAR_FOR {
+            return Ok(pass);
+        }
+        match self.admitted().await {
+            Ok(pass) => Ok(pass),
+            Err(stop) => {
+                self.gate().leave(&pass).await;
+                Err(stop)
+            }
+        }
+    }
+
+    async fn prepare(&self) -> Result<(), Stop> {
+        match self.sending {
+            Sending::Real => self.act.prepare(self.publisher).await.map_err(Stop::of),
+            Sending::Simulated => Ok(()),
+        }
+    }
+
+    /// A pass that holds right before the call: the one from before the claim, or a new one.
+    async fn open(&self, pass: Option<Pass>) -> Result<Pass, Stop> {
+        let pass = match pass {
+            Some(pass) => pass,
+            None => match self.gate().enter(&self.wanted()).await? {
+                Entry::Open(pass) => pass,
+                Entry::Braked(state) => return Err(Stop::held(Held::braked(&state))),
+                Entry::Held(held) => return Err(Stop::held(held)),
+            },
+        };
+        let stopped = match self.gate().begin(&pass).await {
+            Ok(None) => return Ok(pass),
+            Ok(Some(held)) => Stop::held(held),
+            Err(error) => error.into(),
+        };
+        self.gate().leave(&pass).await;
+        Err(stopped)
+    }
+
+    /// Calls X with a permit of the ledger, and settles it.
+    async fn act(&self, permit: Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
+        let pass = match self.open(pass).await {
+            Ok(pass) => pass,
+            Err(stop) => {
+                self.ledger().fail(&permit, &format!("not begun: {}", stop.why())).await?;
+                return Err(stop);
+            }
+        };
+        let settled = match self.call(&permit, &pass).await {
+            Ok(answer) => self.confirm(&permit, answer).await,
+            Err(error) => self.settle_failure(permit, &pass, error).await,
+        };
+        self.gate().keep(&pass).await;
+        settled
+    }
+
+    async fn call(&self, permit: &Permit, pass: &Pass) -> Result<Answer, XError> {
+        if self.sending == Sending::Simulated {
+            let text = self.act.told().text;
+            tracing::info!(account = %self.act.account(), kind = self.act.kind(), text, "simulated; live_posts is off");
+            return Ok(Answer { id: None, response: json!({ "simulated": true }) });
+        }
+        crash_point!("publish.before_call");
+        let answer = tokio::select! {
+            answer = self.act.call(self.publisher, Permitted::new(permit, self.cx, pass)) => answer,
+            never = self.gate().watch(pass) => match never {},
+        };
+        crash_point!("publish.after_call");
+        answer
+    }
+
+    async fn confirm(&self, permit: &Permit, Answer { id, response }: Answer) -> Result<StoredEffect, Stop> {
+        Ok(self.ledger().confirm(permit, id.as_deref(), &response).await?)
+    }
+
+    async fn settle_failure(&self, mut permit: Permit, pass: &Pass, error: XError) -> Result<StoredEffect, Stop> {
+        match aftermath(&error) {
+            Aftermath::NotMade => {
+                self.ledger().fail(&permit, &error.to_string()).await?;
+                self.gate().leave(pass).await;
+                Err(pass.withdrawn(&error).map_or_else(|| Stop::of(error), Stop::held))
+            }
+            Aftermath::Unknown => self.unknown(&permit, &error).await,
+            Aftermath::Done => {
+                permit.learnt(Evidence::Refused { said: error.to_string() });
+                self.confirm(&permit, Answer { id: None, response: json!({ "already": true }) }).await
+            }
+            Aftermath::Exists => {
+                permit.learnt(Evidence::Refused { said: error.to_string() });
+                self.look_for_duplicate(permit, pass, error).await
+            }
+        }
+    }
+
+    /// The next attempt asks X before it does anything, so this one may always be followed by another.
+    async fn unknown(&self, permit: &Permit, error: &XError) -> Result<StoredEffect, Stop> {
+        let why = error.to_string();
+        self.ledger().unknown(permit, &why).await?;
+        Err(Stop::retry(why))
+    }
+
+    /// X refused it as a duplicate: what is there already may be an earlier attempt's.
+    async fn look_for_duplicate(&self, mut permit: Permit, pass: &Pass, error: XError) -> Result<StoredEffect, Stop> {
+        let claimed = self.ledger().get(&self.key).await?;
+        let since = claimed.map_or_else(clock::now, |effect| effect.created_at);
+        let search = match self.look(since).await {
+            Ok(search) => search,
+            Err(looking) => {
+                self.ledger().unknown(&permit, &error.to_string()).await?;
+                return Err(match x_failed(looking) {
+                    Fail::Dead(why) => Stop::retry(why),
+                    fail => Stop::Failed(fail),
+                });
+            }
+        };
+        permit.learnt(evidence(&search, &Waited::none(&self.publisher.settings.x)));
+        match search.found {
+            Some(id) => {
+                let response = json!({ "id": id, "found": true });
+                self.confirm(&permit, Answer { id: Some(id.to_string()), response }).await
+            }
+            // X knows of it before it shows it.
+            None if permit.fence() > 1 => self.unknown(&permit, &error).await,
+            None => {
+                let kind = self.act.kind();
+                let why =
+                    format!("{error}; no such {kind} of this job is there, so the text is another post's: change it");
+                self.ledger().fail(&permit, &why).await?;
+                self.gate().leave(pass).await;
+                Err(Stop::Refused(why))
+            }
+        }
+    }
+
+    /// Settles an effect that an earlier attempt left open, by what X says, and acts if it did not happen.
+    async fn resolve(&self, effect: &StoredEffect, takeover: Takeover) -> Result<StoredEffect, Stop> {
+        if resolution(effect.live, effect.state) == Resolution::NotDone {
+            let because = "that attempt was to send nothing: live_posts was off".to_owned();
+            let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
+            return self.act(permit, None).await;
+        }
+        // What the ledger lacks may have begun at any time since the job was enqueued, and may have been under way to the last.
+        let (since, state) = match self.in_doubt_since(takeover.lost_at()) {
+            Some(_) => (takeover.earliest(), EffectState::Intended),
+            None => (effect.intended_at, effect.state),
+        };
+        let waited = Waited::of(state, takeover.quiet(), &self.publisher.settings.x);
+        let search = self.look(since).await.map_err(|error| self.not_asked(error))?;
+        let evidence = evidence(&search, &waited);
+        match finding(&search, &waited) {
+            Finding::Happened(id) => {
+                tracing::info!(effect = self.key, %id, "an earlier attempt had done it");
+                let response = json!({ "id": id, "found": true });
+                Ok(self.ledger().resolve_confirmed(takeover, &evidence, Some(id.as_str()), &response).await?)
+            }
+            Finding::NotDone => {
+                let permit = self.ledger().resolve_not_done(takeover, &evidence).await?;
+                self.act(permit, None).await
+            }
+            Finding::TooEarly(wait) => {
+                self.ledger().resolve_later(takeover, &evidence).await?;
+                let kind = self.act.kind();
+                let why = format!("an earlier attempt may have made the {kind}, and X may not show it yet");
+                Err(Stop::Failed(Fail::Snooze(wait, why)))
+            }
+            Finding::CannotTell => {
+                self.ledger().resolve_later(takeover, &evidence).await?;
+                Err(Stop::Failed(Fail::Dead(format!(
+                    "an earlier attempt may have made the {}, and X shows too few posts to tell; look there, settle it \
+                     with `perch effects resolve {}`, then replay",
+                    self.act.kind(),
+                    self.key
+                ))))
+            }
+        }
+    }
+
+    /// X does not say whether an earlier attempt has done it. Nothing is recorded of that, and the next attempt asks again.
+    fn not_asked(&self, error: XError) -> Stop {
+        let (kind, key) = (self.act.kind(), &self.key);
+        Stop::Failed(match x_failed(error) {
+            Fail::Dead(why) => Fail::Dead(format!(
+                "an earlier attempt may have made the {kind}, and X cannot be asked for it: {why}; mend that and replay, or look \
+                 there and settle it with `perch effects resolve {key}`"
+            )),
+            fail => fail,
+        })
+    }
+
+    async fn look(&self, since: DateTime<Utc>) -> Result<Search, XError> {
+        let user_id = self.publisher.clients.own_id(self.act.account()).await?;
+        self.act.look(self.publisher, &user_id, since).await
+    }
+}
+
+fn evidence(search: &Search, waited: &Waited) -> Evidence {
+    let Search { found, looked_at, since, complete } = search;
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match found {
+        Some(id) => Evidence::Found { id: id.to_string(), looked_at: *looked_at, since: *since },
+        None => Evidence::NotFound {
+            looked_at: *looked_at,
+            since: *since,
+            complete: *complete,
+            quiet_ms: millis(waited.quiet),
+            needed_ms: millis(waited.needed),
+        },
+    }
+}
+
+/// True for an effect that was confirmed without sending anything.
+pub(super) fn was_simulated(effect: &StoredEffect) -> bool {
+    let simulated = effect.response.as_ref().is_some_and(|response| response["simulated"] == true);
+    effect.state == EffectState::Confirmed && simulated
+}

@@ -1,0 +1,86 @@
+use chrono::{DateTime, Utc};
+use perch_clients::{
+    XError,
+    x::{CreatePost, CreatedPost, Search},
+};
+use perch_jobs::{AccountId, JobId, PostId, PublishPost};
+use perch_queue::{
+    Fail,
+    worker::{Data, HandlerResult, JobContext},
+};
+use perch_store::{ActionKind, PlaceKind, PublishedPost};
+use serde_json::json;
+
+use super::{
+    act::{Act, Answer, Told},
+    decide::{sending, unfit},
+    guarded::objection,
+    once::Once,
+    permit::Permitted,
+    record::Published,
+};
+use crate::Publisher;
+
+/// Publishes one post or reply, once, however often it runs, unless the guard has something against its text.
+pub async fn publish_post(job: PublishPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
+    if let Some(why) = unfit(&job.text) {
+        return Err(Fail::Dead(why));
+    }
+    let publisher = publisher.charged_for(&job.account, job.source.as_ref(), job.reply_to.as_ref(), &cx);
+    let key = job.effect_key.clone().unwrap_or_else(|| format!("publish:{}", cx.id()));
+    let sending = sending(publisher.settings.live_posts, &publisher.settings.x.base_url);
+    let objection = objection(&publisher, &job).await?;
+    Once { act: &job, cx: &cx, publisher: &publisher, key, sending, objection }.carry_out().await
+}
+
+impl Act for PublishPost {
+    fn kind(&self) -> &'static str {
+        if self.reply_to.is_some() { "reply" } else { "post" }
+    }
+
+    fn counts_as(&self) -> PlaceKind {
+        if self.reply_to.is_some() { PlaceKind::Reply } else { PlaceKind::Post }
+    }
+
+    fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    fn request(&self) -> Vec<&str> {
+        let target = self.reply_to.as_ref().map_or("", PostId::as_str);
+        vec![self.account.as_str(), &self.text, target]
+    }
+
+    async fn call(&self, publisher: &Publisher, permit: Permitted) -> Result<Answer, XError> {
+        let post = CreatePost { text: self.text.clone(), reply_to: self.reply_to.clone() };
+        let CreatedPost { id, text } = publisher.clients.x.create_post(permit, &self.account, &post).await?;
+        Ok(Answer { id: Some(id.to_string()), response: json!({ "id": id, "text": text }) })
+    }
+
+    async fn look(&self, publisher: &Publisher, user_id: &str, since: DateTime<Utc>) -> Result<Search, XError> {
+        publisher.clients.x.find_recent_post(&self.account, user_id, &self.text, self.reply_to.as_ref(), since).await
+    }
+
+    fn told(&self) -> Told<'_> {
+        let source = self.source.as_ref();
+        Told {
+            kind: if self.reply_to.is_some() { ActionKind::Comment } else { ActionKind::Post },
+            text: &self.text,
+            pick_key: source.map(|source| source.pick_key.as_str()),
+            why: source.and_then(|source| source.why.as_deref()),
+            source_post: self.reply_to.as_ref().or(source.map(|source| &source.post_id)),
+        }
+    }
+
+    fn post(&self, id: &PostId, at: DateTime<Utc>, job: JobId) -> Option<PublishedPost> {
+        Some(PublishedPost {
+            post_id: id.clone(),
+            account: self.account.clone(),
+            text: self.text.clone(),
+            reply_to: self.reply_to.clone(),
+            pick_key: self.source.as_ref().map(|source| source.pick_key.clone()),
+            job_id: Some(job),
+            published_at: at,
+        })
+    }
+}

@@ -1,0 +1,81 @@
+use std::{fmt::Debug, sync::Arc};
+
+use futures::future::{BoxFuture, ready};
+use perch_base::Settings;
+use perch_core::Clients;
+use perch_jobs::{AccountId, PostId, PublishPost, PublishSource};
+use perch_queue::{Redis, worker::JobContext};
+use perch_safety::Guard;
+use perch_store::{HotStore, Store, StoreError};
+
+use crate::gate::Gate;
+
+/// The one way out: what acts on X, once, past the guard and the gate. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    pub(super) settings: Arc<Settings>,
+    pub(super) clients: Clients,
+    pub(super) guard: Arc<Guard>,
+    pub(super) gate: Gate,
+    pub(super) hot: HotStore,
+    pub(super) store: Store,
+    pub(super) origins: Arc<[Box<dyn Origin>]>,
+}
+
+/// What a bot knows of the posts that it hands over.
+pub trait Origin: Debug + Send + Sync + 'static {
+    /// The name of the bot, if a post of this source, or one that answers another, is its own: its calls are charged to it.
+    fn bot(&self, source: Option<&PublishSource>, reply_to: Option<&PostId>) -> Option<&'static str>;
+
+    /// Whether a post has been decided on in these words: what the guard flagged then, a person has let pass.
+    fn is_decided<'a>(&'a self, _: &'a Store, _: &'a PublishPost) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(ready(Ok(false)))
+    }
+}
+
+/// Who pays for posts that no bot knows.
+const NO_BOT: &str = "posts";
+
+impl Publisher {
+    /// The publisher that `settings` describe.
+    pub fn new(
+        settings: &Arc<Settings>,
+        clients: Clients,
+        guard: Arc<Guard>,
+        redis: &Redis,
+        store: &Store,
+        origins: Vec<Box<dyn Origin>>,
+    ) -> Self {
+        Self {
+            gate: Gate::new(redis.clone(), store.clone(), settings.clone()),
+            hot: HotStore::new(redis.clone(), settings.env),
+            store: store.clone(),
+            settings: settings.clone(),
+            clients,
+            guard,
+            origins: origins.into(),
+        }
+    }
+
+    /// The same, whose calls are charged for an account to the bot whose post it is.
+    pub(super) fn charged_for(
+        &self,
+        account: &AccountId,
+        source: Option<&PublishSource>,
+        reply_to: Option<&PostId>,
+        cx: &JobContext,
+    ) -> Self {
+        let bot = self.origins.iter().find_map(|origin| origin.bot(source, reply_to)).unwrap_or(NO_BOT);
+        Self { clients: self.clients.charged_to(bot, account.to_string(), cx), ..self.clone() }
+    }
+
+    /// Whether a post has been decided on in these words.
+    pub(super) async fn is_decided(&self, post: &PublishPost) -> Result<bool, StoreError> {
+        for origin in self.origins.iter() {
+            if origin.is_decided(&self.store, post).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,126 @@
+//! What is kept of a published post, and what follows from it. Everything here may run again.
+
+use chrono::{DateTime, Utc};
+use perch_base::clock;
+use perch_jobs::{CollectMetrics, JobId, PostId};
+use perch_queue::{EnqueueError, EnqueueOptions, Fail, NewJob};
+use perch_store::{ActionRecord, ActionState, HotRecord, StoredEffect};
+use serde::Serialize;
+
+use super::{
+    act::{Act, Told},
+    decide::readings,
+    once::{Once, was_simulated},
+};
+use perch_core::job_id;
+
+/// What became of a post, reply or retweet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Published {
+    /// It is on X.
+    Published {
+        /// Its id, or the one that X answered with. A person who settled it may not have known it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        post_id: Option<PostId>,
+        /// When it was confirmed.
+        at: DateTime<Utc>,
+    },
+    /// It was rendered and recorded, and not sent.
+    Simulated,
+}
+
+/// Records a confirmed effect by what the ledger says of it, and has the metrics of a post read in time.
+pub(super) async fn record<A: Act>(once: &Once<'_, A>, effect: &StoredEffect) -> Result<Published, Fail> {
+    let at = effect.settled_at.unwrap_or(effect.intended_at);
+    if was_simulated(effect) {
+        let action = action(once, ActionState::Simulated, at, effect.job_id);
+        once.publisher.hot.put(&[HotRecord::of(&action)?]).await?;
+        count(once, "simulated");
+        return Ok(Published::Simulated);
+    }
+    let post_id = post_id(effect)?;
+    let action = ActionRecord {
+        external_id: post_id.as_ref().map(PostId::to_string),
+        ..action(once, ActionState::Published, at, effect.job_id)
+    };
+    let mut records = vec![HotRecord::of(&action)?];
+    let post = post_id.as_ref().and_then(|id| once.act.post(id, at, effect.job_id));
+    if let Some(post) = &post {
+        records.push(HotRecord::of(post)?);
+    }
+    once.publisher.hot.put(&records).await?;
+    if let Some(post) = &post {
+        watch(once, &post.post_id, at).await?;
+    }
+    count(once, "published");
+    Ok(Published::Published { post_id, at })
+}
+
+/// Records that X refused it for good, or that its job is dead.
+pub(super) async fn record_refusal<A: Act>(once: &Once<'_, A>, why: &str) -> Result<(), Fail> {
+    let action = action(once, ActionState::Failed, clock::now(), once.cx.id());
+    let action = ActionRecord { error: Some(why.to_owned()), ..action };
+    once.publisher.hot.put(&[HotRecord::of(&action)?]).await?;
+    count(once, "refused");
+    Ok(())
+}
+
+fn count<A: Act>(once: &Once<'_, A>, outcome: &'static str) {
+    metrics::counter!("perch_publications_total", "kind" => once.act.kind(), "outcome" => outcome).increment(1);
+}
+
+fn post_id(effect: &StoredEffect) -> Result<Option<PostId>, Fail> {
+    let id = effect.external_id.as_deref().map(str::parse).transpose();
+    id.map_err(|error| Fail::Dead(format!("the ledger holds no post of effect {}: {error}", effect.key)))
+}
+
+fn action<A: Act>(once: &Once<'_, A>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
+    action_of(once.act, &once.key, state, at, job_id)
+}
+
+/// The record of an act under its effect key.
+pub(super) fn action_of(
+    act: &impl Act,
+    key: &str,
+    state: ActionState,
+    at: DateTime<Utc>,
+    job_id: JobId,
+) -> ActionRecord {
+    let Told { kind, text, pick_key, why, source_post } = act.told();
+    ActionRecord {
+        key: key.to_owned(),
+        kind,
+        account: act.account().clone(),
+        pick_key: pick_key.map(str::to_owned),
+        source_post: source_post.cloned(),
+        text: text.to_owned(),
+        state,
+        external_id: None,
+        error: None,
+        why: why.map(str::to_owned),
+        job_id: Some(job_id),
+        created_at: at,
+    }
+}
+
+/// Schedules the readings of the metrics of a post. Their ids follow from the post, so a second call adds nothing.
+async fn watch<A: Act>(once: &Once<'_, A>, post: &PostId, at: DateTime<Utc>) -> Result<(), EnqueueError> {
+    let (cx, account) = (once.cx, once.act.account());
+    let after = &once.publisher.settings.analytics.collect_after;
+    let reading = |run_at: DateTime<Utc>| {
+        let name = format!("metrics:{post}:{}", (run_at - at).num_milliseconds());
+        let options = EnqueueOptions {
+            id: Some(job_id(at, &name)),
+            run_at: Some(run_at),
+            parent: Some(cx.id()),
+            ..EnqueueOptions::default()
+        };
+        Ok(NewJob::of(&CollectMetrics { post_ids: vec![post.clone()], account: Some(account.clone()) })?.with(options))
+    };
+    let jobs = readings(at, after, clock::now()).into_iter().map(reading).collect::<Result<Vec<_>, EnqueueError>>()?;
+    for answer in cx.client().submit_all(jobs).await {
+        answer?;
+    }
+    Ok(())
+}
