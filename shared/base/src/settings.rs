@@ -10,7 +10,7 @@ mod tracking;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use perch_jobs::{AccountId, QueueName};
+use perch_job::{AccountId, QueueName};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,12 @@ pub struct RedisSettings {
     /// How long one command may take.
     #[serde(with = "humantime_serde")]
     pub command_timeout: Duration,
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self { pool_size: 16, connect_timeout: Duration::from_secs(5), command_timeout: Duration::from_secs(4) }
+    }
 }
 
 /// Postgres connections.

@@ -4,6 +4,7 @@
 //! `lease`, `finish` (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `backend`
 //! (the worker runtime, apalis). Every change of a job's state is one script in `scripts/`.
 
+mod app;
 mod dead;
 mod enqueue;
 mod envelope;
@@ -36,6 +37,7 @@ mod stored;
 pub mod testing;
 pub mod worker;
 
+pub use app::{App, AppError};
 pub use dead::{DeadLetter, DeadPage, DeadPlace, Replay, Replayed, cause_of};
 pub use enqueue::{Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, NewJob, OnConflict, WHEN_FULL};
 pub use envelope::{Envelope, EnvelopeError};
@@ -50,6 +52,7 @@ pub use lease::Lease;
 pub use ledger::{ByRelay, HowKept, Ledger, LedgerError, LedgerJob};
 pub use limits::{GroupUse, LimitsUse, RateUse};
 pub use operate::Cancellation;
+pub use perch_job::Job;
 pub use queue::{OddKey, Queue};
 pub use queues::Queues;
 pub use redis_door::{Connection, Redis};

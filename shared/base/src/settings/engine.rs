@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_jobs::JobKind;
+use perch_job::JobKind;
 use serde::{Deserialize, Serialize};
 
 use super::yes;
@@ -33,6 +33,21 @@ pub struct EngineSettings {
     /// How long a job whose kind no worker knows waits for one that does, before it is dead.
     #[serde(with = "humantime_serde")]
     pub unknown_kind_wait: Duration,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            max_payload_bytes: 256 * 1024,
+            max_schedule_ahead: Duration::from_hours(366 * 24),
+            lease: Duration::from_secs(12),
+            heartbeat: Duration::from_secs(3),
+            shutdown_grace: Duration::from_secs(25),
+            idle_block: Duration::from_secs(30),
+            errors_kept: 10,
+            unknown_kind_wait: Duration::from_hours(24),
+        }
+    }
 }
 
 /// How much of a job's life is recorded.
@@ -92,6 +107,27 @@ pub struct QueueSettings {
     /// Most dead letters in Redis; the oldest go first.
     #[serde(default = "one_hundred_thousand")]
     pub dead_kept: usize,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            concurrency: 8,
+            prefetch: 0,
+            global_concurrency: 0,
+            group_concurrency: 0,
+            group_rate: None,
+            rate: None,
+            intake_kind: None,
+            ledger: false,
+            history: History::Full,
+            events_kept: one_hundred_thousand(),
+            events_max_bytes: mebibytes_64(),
+            max_depth: one_million(),
+            dead_retention: thirty_days(),
+            dead_kept: one_hundred_thousand(),
+        }
+    }
 }
 
 const fn one_hundred_thousand() -> usize {

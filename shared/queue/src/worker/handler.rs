@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use futures::future::BoxFuture;
-use perch_jobs::{Job, JobKind, JobType, read_payload};
+use perch_job::{Job, JobKind, JobType, read_payload};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
@@ -10,6 +10,24 @@ use crate::Fail;
 
 /// What a handler answers: a value that is kept with the job's history, or how it failed.
 pub type HandlerResult<T = ()> = Result<T, Fail>;
+
+/// What a handler may end with: a [`HandlerResult`], or nothing, where it cannot fail.
+pub trait Outcome {
+    /// The answer as JSON, or the failure.
+    fn outcome(self) -> Result<Value, Fail>;
+}
+
+impl<T: Serialize> Outcome for HandlerResult<T> {
+    fn outcome(self) -> Result<Value, Fail> {
+        serde_json::to_value(self?).map_err(|e| Fail::Dead(format!("the result is not JSON: {e}")))
+    }
+}
+
+impl Outcome for () {
+    fn outcome(self) -> Result<Value, Fail> {
+        Ok(Value::Null)
+    }
+}
 
 /// An async function of a payload and up to four things taken from the context.
 pub trait Handler<J: Job, Args>: Clone + Send + Sync + 'static {
@@ -22,12 +40,11 @@ pub trait Handler<J: Job, Args>: Clone + Send + Sync + 'static {
 
 macro_rules! handler_of {
     ($($arg:ident),*) => {
-        impl<J, F, Fut, T, $($arg,)*> Handler<J, ($($arg,)*)> for F
+        impl<J, F, Fut, $($arg,)*> Handler<J, ($($arg,)*)> for F
         where
             J: Job,
             F: Fn(J, $($arg),*) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future<Output = HandlerResult<T>> + Send + 'static,
-            T: Serialize,
+            Fut: Future<Output: Outcome> + Send + 'static,
             $($arg: FromContext,)*
         {
             #[allow(unused_variables, reason = "a handler may take its payload alone")]
@@ -40,9 +57,7 @@ macro_rules! handler_of {
                     };
                 )*
                 let run = (self)(job, $($arg),*);
-                Box::pin(async move {
-                    serde_json::to_value(run.await?).map_err(|e| Fail::Dead(format!("the result is not JSON: {e}")))
-                })
+                Box::pin(async move { run.await.outcome() })
             }
 
             #[allow(unused_variables, reason = "a handler may take its payload alone")]

@@ -15,5 +15,5 @@ mod runtime;
 mod waiter;
 
 pub use context::{Data, Deps, FromContext, JobContext};
-pub use handler::{Handler, HandlerResult, Handlers};
+pub use handler::{Handler, HandlerResult, Handlers, Outcome};
 pub use runtime::{Runtime, RuntimeError, WorkerName};
