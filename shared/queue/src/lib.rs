@@ -35,6 +35,11 @@ mod shared_connection;
 mod stored;
 #[doc(hidden)]
 pub mod testing;
+
+/// The settings of queues, of the engine, and of cron entries, each with its defaults.
+pub mod settings {
+    pub use perch_base::settings::{CatchUp, CronSettings, EngineSettings, History, Overlap, QueueSettings, Rate};
+}
 pub mod worker;
 
 pub use app::{App, AppError};
@@ -52,7 +57,7 @@ pub use lease::Lease;
 pub use ledger::{ByRelay, HowKept, Ledger, LedgerError, LedgerJob};
 pub use limits::{GroupUse, LimitsUse, RateUse};
 pub use operate::Cancellation;
-pub use perch_job::Job;
+pub use perch_job::{Job, JobId, Priority, RetryPolicy, Unique, UniqueScope};
 pub use queue::{OddKey, Queue};
 pub use queues::Queues;
 pub use redis_door::{Connection, Redis};

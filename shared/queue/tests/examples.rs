@@ -4,12 +4,22 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Once,
 };
 
 use perch_testkit::TestRedis;
 
-/// Where cargo puts the examples that it builds with the tests.
+/// The program of an example. Of the whole workspace, so that nothing that the tests were built with is built once more.
 fn example(name: &str) -> PathBuf {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--offline", "--locked", "--workspace", "--examples", "--manifest-path"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+            .status();
+        assert!(built.expect("cargo runs the tests").success());
+    });
     let tests = std::env::current_exe().expect("the path of this test");
     tests.parent().and_then(Path::parent).expect("target/debug").join("examples").join(name)
 }
@@ -21,14 +31,21 @@ impl Running {
     fn start(name: &str, redis: &TestRedis) -> Self {
         let mut command = Command::new(example(name));
         command.env("REDIS_URL", redis.url()).stdout(Stdio::piped());
-        Self(command.spawn().expect("cargo builds the examples with the tests"))
+        Self(command.spawn().expect("it was built"))
     }
 
-    /// Waits for a line.
-    fn says(&mut self, line: &str) {
+    /// Waits for lines, in their order.
+    fn says_in_order(&mut self, wanted: &[&str]) {
         let out = BufReader::new(self.0.stdout.take().expect("it is piped"));
-        let mut lines = out.lines().map(|line| line.expect("text"));
-        assert!(lines.any(|said| said == line), "it ended without {line:?}");
+        let mut wanted = wanted.iter().peekable();
+        for said in out.lines() {
+            let said = said.expect("text");
+            wanted.next_if(|line| **line == said);
+            if wanted.peek().is_none() {
+                return;
+            }
+        }
+        panic!("it ended without {:?}", wanted.peek());
     }
 
     /// Asks it to stop, and waits until it has.
@@ -50,9 +67,32 @@ impl Drop for Running {
 async fn the_smallest_program_runs_its_job_and_stops_when_it_is_asked_to() {
     let redis = TestRedis::claim().await;
     let mut running = Running::start("minimal", &redis);
-    running.says("Hello, world!");
+    running.says_in_order(&["Hello, world!"]);
     running.stop();
     let source = include_str!("../examples/minimal.rs");
     let lines = source.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("//!")).count();
     assert!(lines <= 15, "{lines} lines");
+}
+
+/// Each of the others, with the lines that it prints, in their order.
+const OTHERS: [(&str, &[&str]); 8] = [
+    ("cancel", &["told to stop"]),
+    ("cron", &["tick", "tick"]),
+    ("events", &["enqueued", "started", "succeeded"]),
+    ("limits", &["order 1 of customer 7", "order 2 of customer 7", "order 3 of customer 7"]),
+    ("priorities", &["a telegram", "a letter", "a card"]),
+    ("retries", &["attempt 1 of 3", "attempt 2 of 3", "attempt 3 of 3", "somebody answers"]),
+    ("stop", &["uploading", "uploaded", "stopped"]),
+    ("unique", &["customer 7: Accepted", "customer 7: Kept", "customer 8: Accepted"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_prints_what_it_is_about_and_is_short() {
+    for (name, lines) in OTHERS {
+        let redis = TestRedis::claim().await;
+        Running::start(name, &redis).says_in_order(lines);
+        let source = std::fs::read_to_string(format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR")));
+        let length = source.expect("an example").lines().count();
+        assert!(length < 60, "{name}: {length} lines");
+    }
 }
