@@ -34,11 +34,34 @@ pub(crate) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
 
 /// The text without what is hidden in it.
 pub fn visible(text: &str) -> String {
-    let hidden: Vec<usize> = hidden(text).map(|(at, _)| at).collect();
+    let hidden: Vec<usize> = hidden(text).into_iter().map(|(at, _)| at).collect();
     text.char_indices().filter(|(at, _)| hidden.binary_search(at).is_err()).map(|(_, c)| c).collect()
 }
 
-fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
+/// What is hidden in a text, and what is so once that is gone: a joiner that stood beside it joins nothing.
+fn hidden(text: &str) -> Vec<(usize, char)> {
+    let mut left: Vec<(usize, char)> = text.char_indices().collect();
+    let mut all = Vec::new();
+    loop {
+        let now: String = left.iter().map(|(_, c)| c).collect();
+        let mut found = hidden_in(&now).map(|(at, _)| at).peekable();
+        if found.peek().is_none() {
+            all.sort_unstable();
+            return all;
+        }
+        let mut at = 0;
+        left.retain(|(place, c)| {
+            let hides = found.next_if_eq(&at).is_some();
+            at += c.len_utf8();
+            if hides {
+                all.push((*place, *c));
+            }
+            !hides
+        });
+    }
+}
+
+fn hidden_in(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
     let flags: Vec<Range<usize>> = FLAGS.iter().flat_map(|flag| text.match_indices(flag)).map(of_match).collect();
     let is_from_the_right = text.chars().any(is_right_to_left);
     let mut before = None;
