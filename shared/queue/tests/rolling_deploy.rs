@@ -57,6 +57,7 @@ async fn a_job_whose_kind_nobody_comes_to_know_is_dead_with_its_reason_once_its_
     let world = World::with(|_, engine| engine.unknown_kind_wait = wait, clock.clone()).await;
     let working = world.work(Handlers::new());
     let id = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
+    eventually("it was tried", || async { world.count(EventKind::Snoozed).await == 1 }).await;
     let mut tries = 0;
     while world.queue.dead_letter(id).await.expect("Redis").is_none() {
         let snoozed = world.count(EventKind::Snoozed).await;

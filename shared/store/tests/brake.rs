@@ -256,7 +256,7 @@ async fn life(seed: u64) {
         match event {
             Event::Pulled => {
                 let pulled = world.brake().pull("ann", "stop", json!({})).await.unwrap();
-                assert!(pulled.state.on && pulled.unlogged.is_none(), "{seed}: {told:?}");
+                assert!(pulled.state.on && pulled.unlogged.is_none(), "{seed}: {told:?}: {pulled:?}");
                 model.said.push(true);
                 model.redis = model.said.len();
                 model.log.push(model.said.len());

@@ -3,6 +3,7 @@
 local now = tonumber(ARGV[1])
 if now == 0 then
   local t = call('TIME')
+  event_time = t
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
 -- Redis writes the numbers that a script hands it as floating point, which is slow.

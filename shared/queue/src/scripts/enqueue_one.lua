@@ -7,6 +7,7 @@
 -- Bound: one job.
 
 local call = redis.call
+local event_time = nil
 local most, id, envelope = tonumber(ARGV[6]), ARGV[7], ARGV[8]
 -- One look for both: hardly ever is anything cancelled, and an idle worker has taken the last token.
 local there = call('EXISTS', CANCELLED, WAKE)

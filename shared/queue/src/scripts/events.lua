@@ -5,7 +5,9 @@
 -- server, Redis would count on from there; instead they go on a minute or two ahead of it, at half the pace of the clock, until that
 -- has caught up: STATE says from which id (`ahead_id`) and since when (`ahead_since`), in milliseconds.
 local function append(...)
-  local t = redis.call('TIME')
+  -- Whoever has asked for the time before has left it here: it does not go on while a script runs.
+  event_time = event_time or redis.call('TIME')
+  local t = event_time
   local now = t[1] * 1000 + math.floor(t[2] / 1000)
   local entry = redis.pcall('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], string.format('%d-*', now), ...)
   if type(entry) == 'string' then return entry end

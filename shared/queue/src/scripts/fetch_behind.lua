@@ -11,9 +11,10 @@
 
 local call = redis.call
 local holder, lease_ms, reaps = ARGV[8], tonumber(ARGV[7]), ARGV[9] ~= '0'
-local now = tonumber(ARGV[1])
+local now, event_time = tonumber(ARGV[1]), nil
 if now == 0 then
   local t = call('TIME')
+  event_time = t
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
 -- One look for all: mostly nothing runs, and hardly ever is any of the others there.

@@ -9,4 +9,5 @@
 -- (events.lua). ARGV[5] is how many errors are kept with a job. The script's own arguments follow.
 
 local call = redis.call
+local event_time = nil
 local FULL = ARGV[2] == 'full'

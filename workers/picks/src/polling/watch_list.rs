@@ -296,7 +296,7 @@ mod tests {
             scheduled_to,
             ..AccountRecord::named("Sharp_Sally")
         };
-        let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+        let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let settings =
             Settings::load_from(&config, &perch_jobs::types(), [("APP_ENV".to_owned(), "staging".to_owned())])
                 .expect("shipped");
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_poll_that_comes_late_may_read_as_many_pages_as_the_ticks_that_it_stands_for() {
-        let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+        let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let settings =
             Settings::load_from(&config, &perch_jobs::types(), [("APP_ENV".to_owned(), "staging".to_owned())])
                 .expect("shipped");
