@@ -38,7 +38,9 @@ pub mod testing;
 
 /// The settings of queues, of the engine, and of cron entries, each with its defaults.
 pub mod settings {
-    pub use perch_base::settings::{CatchUp, CronSettings, EngineSettings, History, Overlap, QueueSettings, Rate};
+    pub use perch_base::settings::{
+        CatchUp, CronSettings, EngineSettings, History, Overlap, PostgresSettings, QueueSettings, Rate,
+    };
 }
 pub mod worker;
 

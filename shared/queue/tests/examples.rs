@@ -7,7 +7,7 @@ use std::{
     sync::Once,
 };
 
-use perch_testkit::TestRedis;
+use perch_testkit::{TestDatabase, TestRedis};
 
 /// The program of an example. Of the whole workspace, so that nothing that the tests were built with is built once more.
 fn example(name: &str) -> PathBuf {
@@ -29,8 +29,12 @@ struct Running(Child);
 
 impl Running {
     fn start(name: &str, redis: &TestRedis) -> Self {
+        Self::with(name, &[("REDIS_URL", redis.url())])
+    }
+
+    fn with(name: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(example(name));
-        command.env("REDIS_URL", redis.url()).stdout(Stdio::piped());
+        command.envs(variables.iter().copied()).stdout(Stdio::piped());
         Self(command.spawn().expect("it was built"))
     }
 
@@ -85,6 +89,13 @@ const OTHERS: [(&str, &[&str]); 8] = [
     ("stop", &["uploading", "uploaded", "stopped"]),
     ("unique", &["customer 7: Accepted", "customer 7: Kept", "customer 8: Accepted"]),
 ];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_the_outbox_runs_once_its_transaction_has_committed() {
+    let (redis, database) = (TestRedis::claim().await, TestDatabase::create().await);
+    Running::with("outbox", &[("REDIS_URL", redis.url()), ("DATABASE_URL", database.url())])
+        .says_in_order(&["order 2 is paid"]);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_prints_what_it_is_about_and_is_short() {
