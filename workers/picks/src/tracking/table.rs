@@ -181,17 +181,19 @@ struct Line {
 /// The lines of a table that hold anything.
 fn lines(text: &str) -> impl Iterator<Item = Line> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let (mut record, mut line) = (csv::StringRecord::new(), 1);
     std::iter::from_fn(move || {
-        let (mut record, from) = (csv::StringRecord::new(), reader.position().byte());
+        let from = offset(reader.position().byte());
         // A text is UTF-8, and lines may be of any length: nothing else fails.
         reader.read_record(&mut record).ok().filter(|more| *more)?;
-        let number = record.position().map_or(1, |at| usize::try_from(at.line()).unwrap_or(usize::MAX));
-        let raw = &text[offset(from)..offset(reader.position().byte())];
-        // The reader takes what follows a quote that is not closed for a part of its field, to the end of the file.
-        let fields = if raw.matches('"').count().is_multiple_of(2) {
-            Ok(record.iter().map(str::to_owned).collect())
-        } else {
-            Err(BadLine { line: number, column: "-".into(), reason: "a quote is not closed".into() })
+        let raw = &text[from..offset(reader.position().byte())];
+        // The end of the line before, and empty lines, come with the record that follows them.
+        let held = raw.trim_start_matches(['\r', '\n']);
+        let number = line + raw[..raw.len() - held.len()].matches('\n').count();
+        line += raw.matches('\n').count();
+        let fields = match misquoted(held) {
+            None => Ok(record.iter().map(str::to_owned).collect()),
+            Some(reason) => Err(BadLine { line: number, column: "-".into(), reason: reason.to_owned() }),
         };
         Some(Line { number, fields })
     })
@@ -200,6 +202,28 @@ fn lines(text: &str) -> impl Iterator<Item = Line> {
 
 fn offset(byte: u64) -> usize {
     usize::try_from(byte).unwrap_or(usize::MAX)
+}
+
+/// What is wrong with the quotes of a record. The reader takes what it cannot understand for a part of the field, and may so swallow
+/// the lines that follow.
+fn misquoted(record: &str) -> Option<&'static str> {
+    let (mut begins, mut is_quoted, mut chars) = (true, false, record.chars().peekable());
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if is_quoted && chars.next_if_eq(&'"').is_some() => {}
+            '"' if is_quoted => {
+                is_quoted = false;
+                if chars.peek().is_some_and(|next| !matches!(next, ',' | '\r' | '\n')) {
+                    return Some("something follows the quote that ends a field");
+                }
+            }
+            '"' if begins => is_quoted = true,
+            '"' => return Some("a quote stands inside a field that does not begin with one"),
+            _ => {}
+        }
+        begins = c == ',' && !is_quoted;
+    }
+    is_quoted.then_some("a quote is not closed")
 }
 
 #[cfg(test)]
@@ -271,10 +295,25 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_not_closed_swallows_no_line_in_silence() {
-        let text = "pick_key,outcome,note\n12,won,\"nice\n13,lost,x\n";
-        assert_eq!(named(text), [(2, "-".to_owned())]);
-        assert_eq!(named("pick_key,outcome,note\n12,won,5\" of rain\n"), [(2, "-".to_owned())]);
+    fn quotes_that_break_swallow_no_line_in_silence() {
+        for (rows, bad) in [
+            ("12,won,\"nice\n13,lost,x\n", 2),
+            ("12,won,\"nice\n13,lost,\"x\n", 2),
+            ("12,won,5\" of rain\n13,lost,x\n", 2),
+            ("12,won,a\"b\"c\n", 2),
+            ("12,won,x\n13,\"lost\"x,y\n", 3),
+        ] {
+            assert_eq!(named(&format!("pick_key,outcome,note\n{rows}")), [(bad, "-".to_owned())], "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_counts_them() {
+        for end in ["\n", "\r\n"] {
+            let text = ["pick_key,outcome", "", "", "12,bad", "13,won", "\"14\",\"worse\""].join(end);
+            let lines: Vec<usize> = named(&text).into_iter().map(|(line, _)| line).collect();
+            assert_eq!(lines, [4, 6], "{end:?}");
+        }
     }
 
     proptest! {
