@@ -388,3 +388,29 @@ async fn no_id_of_an_event_is_given_twice_though_clocks_step_and_replicas_take_o
     }
     assert!(given.len() > 100, "{}", given.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_or_a_beginning_that_somebody_planted_far_ahead_stops_no_queue() {
+    let (server, world) = world_on(&Machine::new()).await;
+    let client = redis::Client::open(server.url()).expect("a URL");
+    let mut conn = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let keys = world.queue.keys();
+    for (n, last) in ["", "9223372036854775807-1", "18446744073709551614-7"].into_iter().enumerate() {
+        if !last.is_empty() {
+            redis::cmd("XADD")
+                .arg(keys.events())
+                .arg(last)
+                .arg("a")
+                .arg("b")
+                .exec_async(&mut conn)
+                .await
+                .expect("planted");
+        }
+        for (id, since) in [("9000000000000000000", "1"), ("1", "-1e18"), ("nan", "inf"), ("x", "")] {
+            let mut plant = redis::cmd("HSET");
+            plant.arg(keys.state()).arg("ahead_id").arg(id).arg("ahead_since").arg(since);
+            plant.exec_async(&mut conn).await.expect("planted");
+            world.client.enqueue(&Chore::number(n as u64)).await.expect("it is accepted");
+        }
+    }
+}
