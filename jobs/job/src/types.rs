@@ -68,8 +68,8 @@ impl JobType {
         Self {
             kind,
             queue,
-            retry: RetryPolicy::DEFAULT,
-            timeout: Duration::from_secs(60),
+            retry: RetryPolicy::new(10, Duration::from_secs(1), Duration::from_secs(60)),
+            timeout: Duration::from_secs(120),
             priority: Priority::Normal,
             check: |_| Ok(Traits::default()),
             from_outside: |_| Ok(()),

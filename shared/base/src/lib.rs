@@ -26,3 +26,4 @@ pub use error::{Classified, Disposition, chain};
 pub use load::config_dir;
 pub use schedule::{CronSchedule, ScheduleError};
 pub use settings::Settings;
+pub use validate::engine_problems;

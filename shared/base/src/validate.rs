@@ -5,7 +5,7 @@ mod tracking;
 
 use std::time::Duration;
 
-use perch_job::JobTypes;
+use perch_job::{JobTypes, QueueName};
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
@@ -34,7 +34,22 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// A request must end before its job does, or the outcome of a post is never learnt: 5 s before one that publishes.
-pub const LONGEST_X_CALL: Duration = Duration::from_secs(40);
+const LONGEST_X_CALL: Duration = Duration::from_secs(40);
+
+/// What of the settings of an engine and its queues cannot work, in sentences: for a program without configuration files.
+pub fn engine_problems<'a>(
+    engine: &EngineSettings,
+    redis: &RedisSettings,
+    queues: impl IntoIterator<Item = (&'a QueueName, &'a QueueSettings)>,
+) -> Vec<String> {
+    let mut check = Check::default();
+    self::redis(&mut check, redis);
+    self::engine(&mut check, engine, redis);
+    for (name, queue) in queues {
+        one_queue(&mut check, &format!("queues.{name}"), queue);
+    }
+    check.0.into_iter().map(|Finding { key, wrong, allowed }| format!("{key} {wrong}; allowed: {allowed}")).collect()
+}
 
 /// Everything about these settings that cannot work, by key.
 pub(crate) fn validate(settings: &FileSettings, types: &JobTypes, env: Environment) -> Vec<Finding> {
@@ -386,5 +401,19 @@ fn sandbox(check: &mut Check, sandbox: &SandboxSettings, http: &HttpSettings) {
     }
     if sandbox.bind.port() != 0 && sandbox.bind == http.bind {
         check.refuse("sandbox.bind", format!("is {}, the address of http.bind", sandbox.bind), "an address of its own");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perch_jobs::{Job as _, PublishPost, RetweetPost};
+
+    use super::*;
+
+    #[test]
+    fn a_call_of_x_ends_before_any_job_that_publishes() {
+        for timeout in [PublishPost::TIMEOUT, RetweetPost::TIMEOUT] {
+            assert!(LONGEST_X_CALL + 5 * SECOND <= timeout);
+        }
     }
 }

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use perch_base::{
-    Clock, Environment,
+    Clock, Environment, engine_problems,
     settings::{EngineSettings, QueueSettings, RedisSettings},
+    tls,
 };
-use perch_job::{InvalidName, Job, JobType, JobTypes, QueueName};
+use perch_job::{InvalidName, Job, JobKind, JobTypes, QueueName};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,9 @@ use crate::{
 #[derive(Clone)]
 pub struct App {
     redis: Redis,
+    redis_settings: RedisSettings,
+    /// What was said of it that cannot be.
+    wrong: Vec<String>,
     env: Environment,
     engine: EngineSettings,
     queues: BTreeMap<QueueName, QueueSettings>,
@@ -60,9 +64,9 @@ pub enum AppError {
     /// The operating system tells of no signals.
     #[error("signals cannot be waited for: {0}")]
     Signals(std::io::Error),
-    /// A queue is named by no name.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
+    /// A setting, a name or a job type that cannot be: each of them.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
 }
 
 impl App {
@@ -73,8 +77,20 @@ impl App {
     ///
     /// The URL is none.
     pub fn connect(url: impl Into<String>) -> Result<Self, QueueError> {
+        Self::connect_with(url, RedisSettings::default())
+    }
+
+    /// As [`connect`](Self::connect), with other numbers and times of connections.
+    ///
+    /// # Errors
+    ///
+    /// The URL is none.
+    pub fn connect_with(url: impl Into<String>, settings: RedisSettings) -> Result<Self, QueueError> {
+        tls::install();
         Ok(Self {
-            redis: Redis::new(&SecretString::from(url.into()), &RedisSettings::default())?,
+            redis: Redis::new(&SecretString::from(url.into()), &settings)?,
+            redis_settings: settings,
+            wrong: Vec::new(),
             env: Environment::Staging,
             engine: EngineSettings::default(),
             queues: BTreeMap::new(),
@@ -97,13 +113,34 @@ impl App {
     }
 
     /// The same with a handler for the jobs of type `J`: an async function or closure of the payload, and of up to four things from
-    /// the context. A queue that was not described has the default settings.
+    /// the context. A queue that was not described has the default settings. A second handler of a kind, and a type that cannot be,
+    /// are refused when it runs.
     #[must_use]
-    pub fn on<J: Job, Args, H: Handler<J, Args>>(mut self, handler: H) -> Self {
-        let queue = JobType::of::<J>().queue;
-        self.queues.entry(queue).or_default();
-        self.types = self.types.with::<J>();
-        self.handlers = self.handlers.on::<J, Args, H>(handler);
+    pub fn on<J: Job, Args, H: Handler<J, Args>>(self, handler: H) -> Self {
+        let mut app = self.knows::<J>();
+        if app.handlers.has(J::KIND) {
+            app.wrong.push(format!("{} has two handlers", J::KIND));
+        } else if app.types.get(J::KIND).is_some() {
+            app.handlers = app.handlers.on::<J, Args, H>(handler);
+        }
+        app
+    }
+
+    /// The same which knows the type `J`, to enqueue jobs that another program runs.
+    #[must_use]
+    pub fn knows<J: Job>(mut self) -> Self {
+        let refused = match (J::KIND.parse::<JobKind>(), J::QUEUE.parse::<QueueName>()) {
+            (Err(error), _) => Some(format!("the kind {:?}: {error}", J::KIND)),
+            (_, Err(error)) => Some(format!("the queue {:?} of {}: {error}", J::QUEUE, J::KIND)),
+            (Ok(_), Ok(queue)) => {
+                self.queues.entry(queue).or_default();
+                J::RETRY.validate().err().map(|error| format!("the retry policy of {}: {error}", J::KIND))
+            }
+        };
+        match refused {
+            Some(refused) => self.wrong.push(refused),
+            None => self.types = self.types.with::<J>(),
+        }
         self
     }
 
@@ -136,7 +173,8 @@ impl App {
     ///
     /// # Errors
     ///
-    /// A handler asks for something that was not given with [`with`](Self::with), or the system refuses threads or signals.
+    /// A setting, a name or a job type cannot be; a handler asks for something that was not given with [`with`](Self::with); or the
+    /// system refuses threads or signals.
     ///
     /// # Cancel safety
     ///
@@ -162,7 +200,53 @@ impl App {
     ///
     /// As those of [`run`](Self::run).
     pub async fn run_until(self, stop: CancellationToken) -> Result<(), AppError> {
+        let mut wrong = engine_problems(&self.engine, &self.redis_settings, &self.queues);
+        let ledgers = self.queues.iter().filter(|(_, queue)| queue.ledger);
+        wrong.extend(ledgers.map(|(name, _)| format!("queues.{name}.ledger is true; an app has no ledger")));
+        wrong.splice(0..0, self.wrong.iter().cloned());
+        if !wrong.is_empty() {
+            return Err(AppError::Invalid(wrong));
+        }
         let client = self.client();
         Ok(Runtime::new(client, self.handlers, self.deps)?.run(&[], stop).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use perch_job::RetryPolicy;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Odd {}
+
+    impl Job for Odd {
+        const KIND: &'static str = "odd";
+        const QUEUE: &'static str = "order-mails";
+        const RETRY: RetryPolicy = RetryPolicy::new(0, Duration::ZERO, Duration::ZERO);
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Plain {}
+
+    impl Job for Plain {
+        const KIND: &'static str = "plain";
+        const QUEUE: &'static str = "plain";
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_is_refused_when_it_runs_and_all_of_it_is_named() {
+        let engine = EngineSettings { heartbeat: Duration::from_secs(20), ..EngineSettings::default() };
+        let still = QueueSettings { concurrency: 0, ledger: true, ..QueueSettings::default() };
+        let app = App::connect("redis://127.0.0.1:1").expect("a URL").engine(engine).queue("still", still);
+        let app = app.expect("a name").on(async |_: Odd| ()).on(async |_: Plain| ()).on(async |_: Plain| ());
+        let refused = app.run_until(CancellationToken::new()).await.expect_err("nothing of it can be").to_string();
+        for part in ["order-mails", "plain has two handlers", "heartbeat", "still.concurrency", "still.ledger"] {
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
     }
 }

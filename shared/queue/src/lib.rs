@@ -39,7 +39,7 @@ pub mod testing;
 /// The settings of queues, of the engine, and of cron entries, each with its defaults.
 pub mod settings {
     pub use perch_base::settings::{
-        CatchUp, CronSettings, EngineSettings, History, Overlap, PostgresSettings, QueueSettings, Rate,
+        CatchUp, CronSettings, EngineSettings, History, Overlap, PostgresSettings, QueueSettings, Rate, RedisSettings,
     };
 }
 pub mod worker;
@@ -59,7 +59,8 @@ pub use lease::Lease;
 pub use ledger::{ByRelay, HowKept, Ledger, LedgerError, LedgerJob};
 pub use limits::{GroupUse, LimitsUse, RateUse};
 pub use operate::Cancellation;
-pub use perch_job::{Job, JobId, Priority, RetryPolicy, Unique, UniqueScope};
+pub use perch_base::Environment;
+pub use perch_job::{Job, JobId, JobKind, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
 pub use queue::{OddKey, Queue};
 pub use queues::Queues;
 pub use redis_door::{Connection, Redis};

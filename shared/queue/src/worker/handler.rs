@@ -124,6 +124,10 @@ impl Handlers {
         self
     }
 
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        self.0.keys().any(|known| known.as_str() == kind)
+    }
+
     pub(super) fn get(&self, kind: &JobKind) -> Option<&Registered> {
         self.0.get(kind)
     }
