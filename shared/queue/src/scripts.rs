@@ -81,9 +81,9 @@ impl Script {
     /// that is sent costs Redis as much as a command. A script that reads `KEYS` gets all of [`typed_keys`].
     fn of(parts: &[&str]) -> Self {
         let code = guarded(parts.concat());
-        let mentioned = words(&code);
-        let all = mentioned.contains("KEYS");
-        let is_named = |named: &Named| if all { named.holds.is_some() } else { mentioned.contains(named.name) };
+        let used = words(&code);
+        let all = used.contains("KEYS");
+        let is_named = |named: &Named| if all { named.holds.is_some() } else { used.contains(named.name) };
         let keys: Vec<usize> = (0..NAMES.len()).filter(|&i| is_named(&NAMES[i])).collect();
         let text = if all { code } else { header(&keys) + &code };
         Self { code: redis::Script::new(&text), text, keys }

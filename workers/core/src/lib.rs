@@ -17,7 +17,7 @@ mod sync_to_store;
 
 pub use clients::{Clients, ClientsError};
 pub use follow_up::{job_id, short_hash};
-pub use guard::{guard, safety_rules};
+pub use guard::guard;
 pub use models::{Answered, Purpose, Tried, Unanswered, declined};
 pub use outcome::x_failed;
 pub use started::Started;
