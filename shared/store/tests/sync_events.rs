@@ -3,7 +3,9 @@
 
 mod world;
 
-use chrono::{TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::Utc;
 use perch_jobs::JobId;
 use perch_store::{AttemptOutcome, JobFilter, JobState};
 use perch_testkit::{OwnRedis, TestRedis};
@@ -81,24 +83,35 @@ async fn a_history_of_failures_alone_still_names_the_job_and_its_payload() {
 }
 
 #[tokio::test]
-async fn what_was_moved_is_let_go_of_a_minute_later_and_moving_again_finds_nothing() {
+async fn what_postgres_has_had_for_long_enough_is_let_go_of_and_moving_again_finds_nothing() {
     let mut world = World::start().await;
-    for n in 0..249 {
+    for n in 0..250 {
         world.event("enqueued", job(n), &envelope("extract_post")).await;
     }
-    world.syncer(40).run_once().await.unwrap();
-    let kept: usize = world.conn.xlen(stream()).await.unwrap();
-    assert_eq!(kept, 249, "a Postgres that loses its last seconds gets them again");
-    let later = u64::try_from((Utc::now() + TimeDelta::seconds(61)).timestamp_millis()).unwrap();
-    world.event_at(later, &[("enqueued", job(249), &envelope("extract_post"))]).await;
-    assert_eq!(world.syncer(40).run_once().await.unwrap().events, 1);
+    let syncer = world.syncer(40).keeping(Duration::ZERO);
+    assert_eq!(syncer.run_once().await.unwrap().events, 250);
     let kept: usize = world.conn.xlen(stream()).await.unwrap();
     assert_eq!(kept, 1, "the last entry stays as the mark of where the sync is");
-    let syncer = world.syncer(40);
-    for _ in 0..3 {
-        assert_eq!(syncer.run_once().await.unwrap().events, 0);
+    for syncer in [&syncer, &world.syncer(40)] {
+        for _ in 0..3 {
+            assert_eq!(syncer.run_once().await.unwrap().events, 0);
+        }
     }
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (250, 250));
+}
+
+/// The clock of Redis is set an hour ahead, and back, after which ids go on a minute or two ahead of the last one.
+#[tokio::test]
+async fn what_was_just_moved_is_kept_for_a_postgres_that_loses_it_however_far_ahead_the_next_ids_are() {
+    let mut world = World::start().await;
+    let now = u64::try_from(Utc::now().timestamp_millis()).unwrap();
+    let syncer = world.syncer(100);
+    for (n, ahead) in (0..).zip([0, 10, 3_600_000, 3_600_010, 3_720_000, 3_720_010]) {
+        world.event_at(now + ahead, &[("enqueued", job(n), &envelope("extract_post"))]).await;
+        assert_eq!(syncer.run_once().await.unwrap().events, 1);
+    }
+    let kept: usize = world.conn.xlen(stream()).await.unwrap();
+    assert_eq!(kept, 6, "all of it was moved within the last minute");
 }
 
 /// A failover to an empty server, or to one that was started anew, whose clock is behind.

@@ -11,15 +11,16 @@ mod batch;
 mod cursor;
 mod fold;
 mod rows;
+mod settled;
 mod stream;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
@@ -33,6 +34,7 @@ use tracing::Instrument as _;
 pub use self::ahead::{JobNews, News, Synced};
 use self::{
     batch::{Batch, HotUnit, JobBatch, Source},
+    settled::Settled,
     stream::{Continuity, Entry, Look, Position},
 };
 use crate::{
@@ -51,6 +53,9 @@ pub struct Syncer {
     batch: usize,
     /// Whether every stream has been looked at in full since the start.
     looked: Arc<AtomicBool>,
+    /// By stream.
+    settled: Arc<Mutex<HashMap<String, Settled>>>,
+    kept: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -130,6 +135,9 @@ pub struct Reject {
     pub rejected_at: DateTime<Utc>,
 }
 
+/// Entries stay in Redis for so long after they were moved.
+const KEPT: Duration = Duration::from_secs(60);
+
 /// Batches moved from one stream in one run, so that a run ends also when entries come as fast as they are moved.
 const MOST_BATCHES: usize = 1_000;
 
@@ -143,12 +151,23 @@ impl Syncer {
             key: Keys::new(env, queue).events(),
             queue: Some(queue.clone()),
         }));
-        Self { redis, store, streams, batch: batch.max(1), looked: Arc::default() }
+        let (looked, settled) = (Arc::default(), Arc::default());
+        Self { redis, store, streams, batch: batch.max(1), looked, settled, kept: KEPT }
+    }
+
+    /// Redis keeps entries for so long after they were moved (60 s): a Postgres that loses its last seconds, by a failover to a
+    /// standby that lagged, gets them again. Only a process that lives longer than that lets go of any.
+    #[must_use]
+    pub fn keeping(self, kept: Duration) -> Self {
+        Self { kept, ..self }
     }
 
     /// Moves everything there is. A stream that fails does not keep the others waiting; its error is answered at the end.
     pub async fn run_once(&self) -> Result<SyncReport, StoreError> {
         let positions = cursor::load(&self.store).await?;
+        for (stream, position) in &positions {
+            self.settled(stream, |settled, now| settled.saw(position.id, now, self.kept));
+        }
         let mut report = SyncReport { complete: true, ..SyncReport::default() };
         let mut failure = None;
         for stream in self.with_news(&positions).await? {
@@ -232,11 +251,29 @@ impl Syncer {
             crash_point!("sync.committed");
             *from = to;
             count(stream, line, rows, rejected, continuity);
-            stream::trim(&self.redis, &stream.key, to.id).await?;
+            self.let_go(stream, to.id).await?;
             crash_point!("sync.trimmed");
             next = following?;
         }
         Ok(false)
+    }
+
+    /// Notes beside the stream that Postgres has the entries up to `upto`, and lets go of what it has had for long enough.
+    async fn let_go(&self, stream: &Stream, upto: EntryId) -> Result<(), StoreError> {
+        stream::note_synced(&self.redis, &stream.key, upto).await?;
+        let settled = self.settled(&stream.name, |settled, now| {
+            settled.saw(upto, now, self.kept);
+            settled.take(now, self.kept)
+        });
+        match settled {
+            Some(settled) => stream::trim(&self.redis, &stream.key, settled).await,
+            None => Ok(()),
+        }
+    }
+
+    fn settled<T>(&self, stream: &str, work: impl FnOnce(&mut Settled, Instant) -> T) -> T {
+        let mut all = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        work(all.entry(stream.to_owned()).or_default(), Instant::now())
     }
 
     /// Reads the next batch of a stream. `None` when there is none.

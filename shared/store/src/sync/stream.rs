@@ -193,17 +193,10 @@ fn understand(answer: Vec<Value>) -> Result<Look, redis::ParsingError> {
     Ok(Look { now_ms, added, length, last, position_held, synced, more, entries })
 }
 
-/// Entries stay for so long after they were moved: a Postgres that loses its last seconds, by a failover to a standby that lagged,
-/// gets them again.
-const KEPT: Duration = Duration::from_secs(60);
-
-/// Notes beside the stream that Postgres has the entries up to `upto`, and lets go of those that are older than that by [`KEPT`].
-/// The last one stays in any case: the next read knows by it that nothing is missing in between.
-pub(super) async fn trim(redis: &Redis, key: &str, upto: EntryId) -> Result<(), StoreError> {
-    note_synced(redis, key, upto).await?;
-    let kept = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
+/// Lets go of what comes before `from`. That one stays: the next read knows by it that nothing is missing in between.
+pub(super) async fn trim(redis: &Redis, key: &str, from: EntryId) -> Result<(), StoreError> {
     let mut cmd = redis::cmd("XTRIM");
-    cmd.arg(key).arg("MINID").arg(EntryId { ms: upto.ms.saturating_sub(kept), seq: 0 }.to_string());
+    cmd.arg(key).arg("MINID").arg(from.to_string());
     redis.cmd::<i64>("trim a stream", &cmd).await?;
     Ok(())
 }

@@ -1,0 +1,90 @@
+//! What Postgres has had for long enough that Redis need not keep it.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use perch_queue::EntryId;
+
+/// The positions of one stream that this process has seen in Postgres, and when. Ids do not say how long that is ago: they jump
+/// where the clock of Redis is set, and run ahead of it after it was set back.
+#[derive(Debug, Default)]
+pub(super) struct Settled(VecDeque<(Instant, EntryId)>);
+
+/// How many positions are remembered; those that are seen faster one after the other are passed over.
+const REMEMBERED: u32 = 12;
+
+impl Settled {
+    /// Postgres has the entries up to `id`. Where it had more it is an older copy, and where the stream had more it began anew: either
+    /// way what was seen beyond counts no more.
+    pub fn saw(&mut self, id: EntryId, now: Instant, kept: Duration) {
+        while self.0.back().is_some_and(|(_, seen)| *seen > id) {
+            self.0.pop_back();
+        }
+        let is_due =
+            |(at, seen): &(Instant, EntryId)| *seen < id && now.saturating_duration_since(*at) >= kept / REMEMBERED;
+        if self.0.back().is_none_or(is_due) {
+            self.0.push_back((now, id));
+        }
+    }
+
+    /// The last entry that has been in Postgres for at least `kept`, unless it was answered before.
+    pub fn take(&mut self, now: Instant, kept: Duration) -> Option<EntryId> {
+        let mut last = None;
+        while let Some((at, id)) = self.0.front() {
+            if now.saturating_duration_since(*at) < kept {
+                break;
+            }
+            last = Some(*id);
+            self.0.pop_front();
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEPT: Duration = Duration::from_secs(60);
+
+    proptest! {
+        /// Whatever ids are seen when, by whatever clock they go: what is let go of was in Postgres for a minute, and is all the time since.
+        #[test]
+        fn what_is_let_go_of_was_in_postgres_for_a_minute_without_a_break(
+            seen in prop::collection::vec((0_u64..40, 0_u64..1_000_000), 1..200),
+        ) {
+            let (start, mut settled, mut history) = (Instant::now(), Settled::default(), Vec::new());
+            let mut now = start;
+            for (seconds, ms) in seen {
+                now += Duration::from_secs(seconds);
+                let id = EntryId { ms, seq: 0 };
+                settled.saw(id, now, KEPT);
+                history.push((now, id));
+                if let Some(gone) = settled.take(now, KEPT) {
+                    let since = history.iter().rposition(|(at, id)| *id < gone || *at + KEPT <= now);
+                    let covered = since.is_some_and(|since| history[since].1 >= gone);
+                    prop_assert!(covered, "{gone} of {history:?}");
+                }
+            }
+        }
+
+        /// A stream that goes on is kept for little longer than it has to be.
+        #[test]
+        fn what_has_been_in_postgres_for_twice_as_long_is_let_go_of(pauses in prop::collection::vec(0_u64..5, 60..200)) {
+            let (mut now, mut settled, mut last, mut gone) = (Instant::now(), Settled::default(), Vec::new(), EntryId::default());
+            for (n, seconds) in (1..).zip(pauses) {
+                now += Duration::from_secs(seconds);
+                let id = EntryId { ms: n, seq: 0 };
+                settled.saw(id, now, KEPT);
+                last.push((now, id));
+                gone = settled.take(now, KEPT).unwrap_or(gone);
+                let old = last.iter().rfind(|(at, _)| *at + 2 * KEPT <= now);
+                prop_assert!(old.is_none_or(|(_, id)| *id <= gone), "{gone} at {now:?} of {last:?}");
+            }
+        }
+    }
+}
