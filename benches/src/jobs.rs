@@ -141,7 +141,8 @@ pub fn first(client: &Client) -> Outcome<Queue> {
 pub fn settings(variables: &[(&str, &str)]) -> Outcome<Settings> {
     let given = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
     let variables = std::iter::once(("APP_ENV".to_owned(), "staging".to_owned())).chain(given);
-    Settings::load_from(&perch_base::config_dir(), &perch_jobs::types(), variables).map_err(BenchError::setup)
+    Settings::load_from(&perch_base::config_dir(), perch_workers::bots().config_schema(), variables)
+        .map_err(BenchError::setup)
 }
 
 /// Enqueues `n` jobs in bulk, spread over the queues of `pool`. Answers the seconds that the calls took.

@@ -23,4 +23,4 @@ pub use perch_job::{
 };
 pub use pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 pub use post::{Media, Post};
-pub use types::types;
+pub use types::{mentions_types, picks_types, platform_types, types};

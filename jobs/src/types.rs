@@ -5,21 +5,30 @@ use crate::{
     ReplyToMention, RetweetPost, SummariseDay, SyncHotState,
 };
 
-/// The job types that Perch brings.
-pub fn types() -> JobTypes {
-    JobTypes::new()
+/// The job types of the platform: what every bot publishes with, and the sync.
+pub fn platform_types() -> JobTypes {
+    JobTypes::new().with::<PublishPost>().with::<RetweetPost>().with::<CollectMetrics>().with::<SyncHotState>()
+}
+
+/// Adds those of the picks bot.
+pub fn picks_types(types: JobTypes) -> JobTypes {
+    types
         .with::<ExtractPost>()
         .with::<PollAccounts>()
         .with::<PollAccount>()
         .with::<PollDueAccounts>()
-        .with::<PublishPost>()
-        .with::<RetweetPost>()
-        .with::<CollectMetrics>()
-        .with::<PollMentions>()
-        .with::<ReplyToMention>()
         .with::<FetchResults>()
         .with::<SummariseDay>()
-        .with::<SyncHotState>()
+}
+
+/// Adds those of the bot that answers mentions.
+pub fn mentions_types(types: JobTypes) -> JobTypes {
+    types.with::<PollMentions>().with::<ReplyToMention>()
+}
+
+/// All job types that Perch brings, for producers.
+pub fn types() -> JobTypes {
+    mentions_types(picks_types(platform_types()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// The crates, from the ground up. Each stands on crates above it in this list at most, never on its neighbours in a row.
-const FLOORS: [&[&str]; 12] = [
+const FLOORS: [&[&str]; 14] = [
     &["perch-job"],
     &["perch-jobs", "perch-base"],
     &["perch-picks"],
@@ -18,11 +18,13 @@ const FLOORS: [&[&str]; 12] = [
     &["perch-store", "perch-safety"],
     &["perch-core"],
     &["perch-publishing"],
+    &["perch-bot"],
     &["perch-bot-picks", "perch-bot-mentions"],
     &["perch-workers"],
     &["perch-api"],
     &["perch-sandbox", "perch-testkit"],
     &["perch-cli", "perch-rig", "perch-bench"],
+    &["perch-bot-heartbeat"],
 ];
 
 /// What serves tests, benches and tools, and nothing that runs in production but the sandbox of the CLI.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use perch_api::{self as api, ApiState, Health};
 use perch_base::{Clock, Settings, telemetry};
-use perch_core::scheduler;
+
 use perch_jobs::QueueName;
 use perch_queue::{Client, Queues, Redis, worker::Runtime};
 use perch_store::Store;
@@ -36,17 +36,19 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
     let queues = queues(&settings, pool)?.with_ledger(Arc::new(store.clone()));
     let client = Client::new(queues.clone());
     let stop = CancellationToken::new();
+    let bots = perch_workers::bots();
+    let platform = bots.platform(&settings, &store, &client).map_err(BenchError::setup)?;
     match duty {
         Duty::Pools => {
-            let deps = perch_workers::deps(&settings, &store, &client).map_err(BenchError::setup)?;
-            let handlers = worker::handlers(perch_workers::handlers(), Work::Nothing);
+            let deps = bots.deps(&platform).map_err(BenchError::setup)?;
+            let handlers = worker::handlers(bots.handlers(), Work::Nothing);
             let runtime = Runtime::new(client, handlers, deps).map_err(BenchError::setup)?;
             orders.wait().await;
             runtime.run(&[], stop).await.map_err(BenchError::setup)
         }
         Duty::Scheduler => {
             orders.wait().await;
-            scheduler::run(&settings, &client, &store, perch_workers::amends(), stop).await;
+            bots.schedule(&platform, stop).await;
             Ok(())
         }
         Duty::Api => {
@@ -55,7 +57,9 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
             orders.wait().await;
             say(&address.to_string());
             let health = Health::new(queues.redis().clone(), store.clone());
-            let state = ApiState { settings: Arc::new(settings), queues, client, store, metrics, health };
+            let platform = Arc::new(platform);
+            let state =
+                ApiState { settings: Arc::new(settings), queues, client, store, metrics, health, bots, platform };
             api::serve(listener, state, stop).await;
             Ok(())
         }
@@ -65,8 +69,8 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
 /// When production fires the sync, as the configuration is shipped.
 pub fn production_schedule() -> Outcome<String> {
     let variables = [("APP_ENV".to_owned(), "production".to_owned())];
-    let settings =
-        Settings::load_from(&perch_base::config_dir(), &perch_jobs::types(), variables).map_err(BenchError::setup)?;
+    let settings = Settings::load_from(&perch_base::config_dir(), perch_workers::bots().config_schema(), variables)
+        .map_err(BenchError::setup)?;
     let entry = settings.cron.get("sync_hot_state");
     entry.map(|entry| entry.schedule.clone()).ok_or_else(|| BenchError::Setup("no cron entry fires the sync".into()))
 }

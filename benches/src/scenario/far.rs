@@ -14,7 +14,7 @@ use perch_queue::{
 use perch_sandbox::{Sandbox, SandboxOptions};
 use perch_store::Store;
 use perch_testkit::Gate;
-use perch_workers::{deps, handlers};
+use perch_workers::bots;
 use secrecy::SecretString;
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinHandle;
@@ -165,8 +165,7 @@ impl Scene {
     /// One after the other, from the enqueue to the end of the job.
     async fn posts(&self, report: &mut Report, ms: u64, away: Duration, n: usize) -> Outcome {
         self.redis.wipe().await?;
-        let deps = deps(&self.settings, &self.store, &self.far).map_err(BenchError::setup)?;
-        let runtime = Runtime::new(self.far.clone(), handlers(), deps).map_err(BenchError::setup)?;
+        let runtime = bots().worker(&self.settings, &self.store, &self.far).map_err(BenchError::setup)?;
         let name = QueueName::from_static("pending_posts");
         let working = Working::start(runtime, name.clone());
         let queue =

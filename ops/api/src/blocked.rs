@@ -135,6 +135,6 @@ pub(super) async fn unblock(
     let (account, user) = (account(&app, &name)?, user(&who)?);
     let changed = app.store.mentions().unblock(&account, &user).await?;
     app.audit(&caller, "mentions.unblock", account.as_str(), json!({ "user": user, "changed": changed })).await;
-    let blocked = app.settings.mentions.blocked_users.iter().any(|name| name.eq_ignore_ascii_case(&user));
+    let blocked = super::mentions::own(&app)?.blocked_users.iter().any(|name| name.eq_ignore_ascii_case(&user));
     Ok(Json(BlockAnswer { account, user, blocked, changed }))
 }

@@ -10,8 +10,8 @@ use axum::{
     response::Response,
 };
 use perch_base::settings::HttpSettings;
+pub(super) use perch_bot::http::Caller;
 use perch_store::{ApiKey, Scope, Store};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::{
     Content, Ref, RefOr, ResponseBuilder, Schema, Type,
@@ -73,22 +73,6 @@ impl Needs {
     }
 }
 
-/// The key of a request that was let in.
-#[derive(Debug, Clone)]
-pub(super) struct Caller(Arc<ApiKey>);
-
-impl Caller {
-    /// The id of the key.
-    pub fn key_id(&self) -> &str {
-        &self.0.id
-    }
-
-    /// How the audit log and the history of a job name it.
-    pub fn actor(&self) -> String {
-        format!("api:{}", self.0.name)
-    }
-}
-
 /// The name of the security scheme in the OpenAPI document.
 pub(super) const SCHEME: &str = "key";
 
@@ -105,7 +89,8 @@ pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
             describe(operation, needs);
         }
     }
-    match door {
+    let are_there = !routes.get_openapi().paths.paths.is_empty();
+    match door.filter(|_| are_there) {
         Some(door) => routes.route_layer(middleware::from_fn_with_state((door.clone(), needs), check)),
         None => routes,
     }
@@ -198,7 +183,7 @@ async fn check(State((door, needs)): State<(Arc<Door>, Needs)>, mut request: Req
         let detail = format!("This key has {most} requests under way, as many as it may (http.requests_per_key).");
         return Err(Problem::new(Cause::RateLimited, detail).retry_after(SOON));
     };
-    request.extensions_mut().insert(Caller(key));
+    request.extensions_mut().insert(Caller::new(key));
     let response = next.run(request).await;
     Ok(response.map(|body| Until::sent(body, (under_way, connection))))
 }
@@ -216,12 +201,7 @@ impl App {
     /// Writes what an operator did to the audit log. The deed is done by then: when Postgres is away the line goes to the
     /// log of the process instead, because an operator must be able to act on a bad day too.
     pub(super) async fn audit(&self, caller: &Caller, action: &str, object: &str, details: serde_json::Value) {
-        let actor = caller.actor();
-        let details = json!({ "over": "api", "key": caller.key_id(), "what": details });
-        if let Err(error) = self.store.audit().record(&actor, action, object, &details).await {
-            metrics::counter!("perch_audit_failures_total").increment(1);
-            tracing::error!(%error, actor, action, object, %details, "the audit log could not be written");
-        }
+        caller.audit(&self.store, action, object, details).await;
     }
 }
 

@@ -8,13 +8,17 @@ mod accounts;
 mod batch;
 mod blocked;
 mod brake;
-mod budget;
+mod budget {
+    pub use perch_bot::http::Budget;
+}
 mod catalog;
 mod dead;
 mod dead_pages;
 mod docs;
 mod enqueue;
-mod failure;
+mod failure {
+    pub use perch_bot::http::{internal, postgres_is_away, redis_is_away};
+}
 mod gauges;
 mod guard;
 mod health;
@@ -28,7 +32,9 @@ mod mentions;
 mod observe;
 mod picks;
 mod probes;
-mod problem;
+mod problem {
+    pub use perch_bot::http::{Answer, Cause, Document, FieldError, Problem};
+}
 mod queues;
 mod replay;
 mod request;
@@ -46,6 +52,10 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use perch_base::Settings;
+use perch_bot::{
+    Bots, Platform,
+    http::{BotState, ReadsBodies, Routes},
+};
 use perch_queue::{Client, CronEntry, Queues};
 use perch_store::Store;
 use tokio::net::TcpListener;
@@ -78,6 +88,10 @@ pub struct ApiState {
     pub metrics: PrometheusHandle,
     /// What `/ready` tells.
     pub health: Health,
+    /// The bots of the deployment, whose routes it serves.
+    pub bots: Bots,
+    /// What their routes stand on.
+    pub platform: Arc<Platform>,
 }
 
 /// What the handlers share.
@@ -121,6 +135,16 @@ impl App {
     }
 }
 
+impl ReadsBodies for App {
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    fn most_body_bytes(&self) -> usize {
+        self.settings.http.max_body_bytes
+    }
+}
+
 /// The whole API: `/api/v1`, the probes, `/openapi.json` and `/docs`.
 pub fn router(state: ApiState) -> Router {
     router_of(&App::new(state))
@@ -129,7 +153,7 @@ pub fn router(state: ApiState) -> Router {
 fn router_of(app: &App) -> Router {
     let measured = measured(app, Some(app.budget.clone()));
     let probes = probes::routes(&app.door, app.health.clone(), measured);
-    let (router, document) = described(Some(&app.door)).split_for_parts();
+    let (router, document) = described(&app.bots, Some(app)).split_for_parts();
     let router = router.merge(probes).merge(docs::routes(&document, app.queues.types()));
     covered(router.with_state(app.clone()))
 }
@@ -142,14 +166,24 @@ fn measured(state: &ApiState, budget: Option<Budget>) -> Measured {
 }
 
 /// The description of the API, as `/openapi.json` serves it.
-pub fn openapi() -> OpenApi {
-    described(None).into_openapi()
+pub fn openapi(bots: &Bots) -> OpenApi {
+    described(bots, None).into_openapi()
 }
 
-fn described(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
+/// Without an app to serve, it is only described.
+fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     let mut document = docs::document();
     document.merge(probes::document());
-    OpenApiRouter::with_openapi(document).nest("/api/v1", version_1(door))
+    let door = app.map(|app| &app.door);
+    let all = bots.iter().fold(version_1(door), |all, bot| {
+        let Routes { read, operate } = bot.routes();
+        let routes = guarded(door, Needs::READ, read).merge(guarded(door, Needs::OPERATE, operate));
+        all.merge(match app {
+            Some(app) => routes.with_state(BotState::new(app.platform.clone(), app.budget.clone())),
+            None => OpenApiRouter::with_openapi(routes.into_openapi()),
+        })
+    });
+    OpenApiRouter::with_openapi(document).nest("/api/v1", all)
 }
 
 /// The routes by the scope they need.

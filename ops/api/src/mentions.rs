@@ -1,6 +1,6 @@
 //! The bots that answer mentions: how they stand, starting and stopping what reads and what replies, who is not answered.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -17,14 +17,18 @@ use super::{
     jobs::page,
     problem::{Answer, Cause, Document, Problem},
 };
-use perch_bot_mentions::{MentionStatus, mention_status, settle};
+use perch_bot_mentions::{MentionStatus, MentionsSettings, mention_status, settle};
 
 /// The shortest and the longest interval, in milliseconds.
 const SHORTEST: u64 = 1_000;
 const LONGEST: u64 = 86_400_000;
 
+pub(super) fn own(app: &App) -> Answer<Arc<MentionsSettings>> {
+    Ok(app.settings.sections.get::<MentionsSettings>()?)
+}
+
 pub(super) fn account(app: &App, name: &str) -> Answer<AccountId> {
-    let accounts = &app.settings.mentions.accounts;
+    let accounts = &own(app)?.accounts;
     let found = accounts.iter().find(|account| account.as_str() == name);
     found.cloned().ok_or_else(|| {
         let given: String = name.chars().take(80).collect();
@@ -190,7 +194,8 @@ pub(super) async fn status(State(app): State<App>, Path(name): Path<String>) -> 
     let account = account(&app, &name)?;
     settle(&app.store, &account).await?;
     let windows = RateWindows::new(app.queues.redis().clone(), app.settings.env);
-    Ok(Json(mention_status(&app.settings, &app.store, &control(&app), &windows, &account).await?))
+    let own = own(&app)?;
+    Ok(Json(mention_status(&own, &app.settings.models, &app.store, &control(&app), &windows, &account).await?))
 }
 
 /// How a switch stands.

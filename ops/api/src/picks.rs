@@ -231,14 +231,12 @@ pub struct RecordAnswer {
     pub groups: Vec<GroupRecord>,
 }
 
-impl From<TrackError> for Problem {
-    fn from(error: TrackError) -> Self {
-        match error {
-            TrackError::Store(error) => error.into(),
-            TrackError::Settle(error) => Self::new(Cause::InvalidRequest, format!("{error}.")),
-            TrackError::Entry { field, reason } => Self::field(Cause::InvalidRequest, format!("$.{field}"), reason),
-            TrackError::Meanwhile => Self::new(Cause::Conflict, format!("{error}.")),
-        }
+fn not_tracked(error: TrackError) -> Problem {
+    match error {
+        TrackError::Store(error) => error.into(),
+        TrackError::Settle(error) => Problem::new(Cause::InvalidRequest, format!("{error}.")),
+        TrackError::Entry { field, reason } => Problem::field(Cause::InvalidRequest, format!("$.{field}"), reason),
+        TrackError::Meanwhile => Problem::new(Cause::Conflict, format!("{error}.")),
     }
 }
 
@@ -300,15 +298,11 @@ pub(super) async fn one(State(app): State<App>, Path(key): Path<String>) -> Answ
     Ok(Json(PickDetails { pick: pick.into(), bets, settlements, actions, terms }))
 }
 
-impl From<ConfirmError> for Problem {
-    fn from(error: ConfirmError) -> Self {
-        match error {
-            ConfirmError::NotWaiting(_) | ConfirmError::Edited { .. } => {
-                Self::new(Cause::Conflict, format!("{error}."))
-            }
-            ConfirmError::Store(error) => error.into(),
-            ConfirmError::Enqueue(error) => error.into(),
-        }
+fn not_confirmed(error: ConfirmError) -> Problem {
+    match error {
+        ConfirmError::NotWaiting(_) | ConfirmError::Edited { .. } => Problem::new(Cause::Conflict, format!("{error}.")),
+        ConfirmError::Store(error) => error.into(),
+        ConfirmError::Enqueue(error) => error.into(),
     }
 }
 
@@ -328,7 +322,7 @@ pub(super) async fn confirm(
     Path(key): Path<String>,
 ) -> Answer<Json<Confirmed>> {
     let pick = find(&app, &key).await?;
-    let confirmed = extraction::confirm(&app.client, &app.store, pick, &caller.actor()).await?;
+    let confirmed = extraction::confirm(&app.client, &app.store, pick, &caller.actor()).await.map_err(not_confirmed)?;
     app.audit(&caller, "pick.confirm", &confirmed.key, json!(confirmed)).await;
     Ok(Json(confirmed))
 }
@@ -353,7 +347,8 @@ pub(super) async fn settle(
 ) -> Answer<Json<Settled>> {
     let entry = entry(body)?;
     let pick = find(&app, &key).await?;
-    let settled = tracking::settle(&app.store, &app.settings, pick, &entry, &caller.actor()).await?;
+    let settled =
+        tracking::settle(&app.store, &app.settings, pick, &entry, &caller.actor()).await.map_err(not_tracked)?;
     app.audit(&caller, "pick.settle", &settled.key, json!(settled)).await;
     Ok(Json(settled))
 }
@@ -403,7 +398,8 @@ pub(super) async fn results(
     });
     let import = Import { games: read.collect::<Answer<Vec<_>>>()?, entries: Vec::new() };
     let by = SettledBy { actor: caller.actor(), source: SettleSource::Import };
-    let imported = tracking::import(&app.store, &app.settings, &import, &by, body.dry_run).await?;
+    let imported =
+        tracking::import(&app.store, &app.settings, &import, &by, body.dry_run).await.map_err(not_tracked)?;
     if !body.dry_run {
         let (settled, corrected) = (imported.settled.len(), imported.corrected.len());
         let details = json!({ "games": imported.games, "settled": settled, "corrected": corrected });

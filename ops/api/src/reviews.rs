@@ -187,7 +187,8 @@ pub(super) async fn approve(
 ) -> Answer<Json<ReviewAnswer>> {
     let id = number(&id)?;
     let text = request.text.as_deref();
-    let approved = perch_bot_mentions::approve(&app.client, &app.store, &app.settings, id, text, &caller.actor()).await;
+    let own = super::mentions::own(&app)?;
+    let approved = perch_bot_mentions::approve(&app.client, &app.store, &own, id, text, &caller.actor()).await;
     let approved = approved.map_err(refused)?;
     let what = json!({ "mention": approved.review.mention_id, "edited": text.is_some(), "flags": approved.flags });
     app.audit(&caller, "review.approve", &id.to_string(), what).await;

@@ -1,14 +1,42 @@
 //! What every command starts from.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{
+    env,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use chrono::{DateTime, Utc};
 use perch_base::{Environment, Settings};
+use perch_bot::{Bots, Platform};
 use perch_jobs::{JobKind, QueueName};
 use perch_queue::{Client, Queue, Queues, Redis};
 use perch_store::Store;
 
-use crate::{cli::Global, error::OpsError, output::Output, process::use_named};
+use crate::{
+    cli::Global,
+    error::{OpsError, chain},
+    output::Output,
+    process::use_named,
+};
+
+/// A process is of one deployment.
+static BOTS: OnceLock<Bots> = OnceLock::new();
+
+/// Says of which; the first time counts.
+pub fn deploy(bots: Bots) {
+    let _ = BOTS.set(bots);
+}
+
+/// The bots of this deployment.
+pub fn bots() -> &'static Bots {
+    BOTS.get_or_init(perch_workers::bots)
+}
+
+/// What they stand on.
+pub fn platform(settings: &Settings, client: &Client, store: &Store) -> Result<Platform, OpsError> {
+    bots().platform(settings, store, client).map_err(|error| OpsError::Part { part: "bots", reason: chain(&error) })
+}
 
 /// The options that hold for every command, and the way to what the commands need.
 #[derive(Debug)]
@@ -40,7 +68,7 @@ impl App {
     pub fn settings_without_sandbox(&self) -> Result<Settings, OpsError> {
         match self.env {
             Some(env) => self.settings_of(env),
-            None => Ok(Settings::load(&self.config_dir, &perch_jobs::types())?),
+            None => Ok(Settings::load(&self.config_dir, bots().config_schema())?),
         }
     }
 
@@ -54,7 +82,7 @@ impl App {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name != "APP_ENV");
         let vars = others.chain([("APP_ENV".to_owned(), env.to_string())]);
-        Ok(Settings::load_from(&self.config_dir, &perch_jobs::types(), vars)?)
+        Ok(Settings::load_from(&self.config_dir, bots().config_schema(), vars)?)
     }
 
     /// The settings and the queues they describe.
@@ -85,7 +113,7 @@ impl App {
 /// The queues that `settings` describe.
 pub fn queues(settings: &Settings) -> Result<Queues, OpsError> {
     let redis = Redis::new(settings.redis_url()?, &settings.redis)?;
-    Ok(Queues::new(redis, settings, perch_jobs::types()))
+    Ok(Queues::new(redis, settings, bots().job_types()))
 }
 
 /// The time by the clock of Redis, which is that of all times of queues. This machine's may be another.
@@ -96,7 +124,7 @@ pub async fn now(redis: &Redis) -> Result<DateTime<Utc>, OpsError> {
 
 /// The store that `settings` describe.
 pub fn store(settings: &Settings) -> Result<Store, OpsError> {
-    Ok(Store::of(settings)?)
+    Ok(Store::of(settings)?.with_tables(bots().tables()))
 }
 
 /// The queue of that name, or the error that lists those there are.

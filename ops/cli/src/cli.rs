@@ -3,12 +3,13 @@
 #[cfg(test)]
 mod documented;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use perch_base::Environment;
+use perch_bot::Bot;
 
-use crate::commands::Command;
+use crate::{app::bots, commands::Command};
 
 /// Durable job queues for bots: workers, scheduler, HTTP API, and everything an operator does.
 #[derive(Debug, Parser)]
@@ -18,6 +19,45 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What the arguments of a process ask for.
+#[derive(Debug)]
+pub struct Asked {
+    pub global: Global,
+    pub what: What,
+}
+
+/// Who carries it out.
+#[derive(Debug)]
+pub enum What {
+    /// Perch.
+    Perch(Command),
+    /// A bot of the deployment.
+    Bot(Arc<dyn Bot>, ArgMatches),
+}
+
+impl Asked {
+    /// Reads the arguments of this process.
+    pub fn parse() -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches()?;
+        let global = Global::from_arg_matches(&matches)?;
+        let of_bot = matches.subcommand().and_then(|(name, matches)| {
+            let bot = bots().iter().find(|bot| bot.name() == name && bot.command().is_some())?;
+            Some(What::Bot(bot.clone(), matches.clone()))
+        });
+        let what = match of_bot {
+            Some(what) => what,
+            None => What::Perch(Cli::from_arg_matches(&matches)?.command),
+        };
+        Ok(Self { global, what })
+    }
+}
+
+/// The command line of this deployment: the commands of Perch, and those of its bots.
+pub fn command() -> clap::Command {
+    let of_bots = bots().iter().filter_map(|bot| Some(bot.command()?.name(bot.name())));
+    of_bots.fold(Cli::command(), clap::Command::subcommand)
 }
 
 /// Options of every command.

@@ -31,7 +31,7 @@ fn compose() -> Yaml {
 
 fn settings(env: &str, more: &[(String, String)]) -> Result<Settings, perch_base::ConfigError> {
     let vars = [("APP_ENV".to_owned(), env.to_owned())].into_iter().chain(more.iter().cloned());
-    Settings::load_from(&root().join("config"), &perch_jobs::types(), vars)
+    Settings::load_from(&root().join("config"), perch_workers::bots().config_schema(), vars)
 }
 
 fn production() -> Settings {

@@ -105,24 +105,28 @@ impl Breaker {
 
     async fn inflict(&mut self, kind: Kind, healing: &mut JoinSet<()>) -> Result<(), RigError> {
         match kind {
-            Kind::KillWorker => self.hit(&WORKERS, "SIGKILL of a worker", Slot::kill),
+            Kind::KillWorker => self.kill_a_worker(),
             Kind::TerminateWorker => self.hit(&WORKERS, "SIGTERM of a worker", |slot, _| slot.terminate()),
             Kind::FreezeWorker => self.freeze(healing),
             Kind::KillOther => self.hit(&OTHERS, "SIGKILL of API or scheduler", Slot::kill),
             Kind::TerminateOther => self.hit(&OTHERS, "SIGTERM of API or scheduler", |slot, _| slot.terminate()),
             Kind::KillRedis => {
                 let from = now_ms() - BEHIND_MS;
+                let unseen = self.look_away();
                 self.redis.kill();
                 self.journal.loss(Server::Redis, from);
                 self.journal.fault("kill -9 of Redis");
                 self.pause(100, 2_500).await;
                 self.redis.bring_up().await?;
+                self.look_again(unseen).await?;
             }
             Kind::RestartRedis => {
+                let unseen = self.look_away();
                 self.redis.shut_down().await;
                 self.journal.fault("restart of Redis");
                 self.pause(100, 2_500).await;
                 self.redis.bring_up().await?;
+                self.look_again(unseen).await?;
             }
             Kind::StopPostgres => {
                 self.postgres.stop(Signal::Quit).await;
@@ -142,6 +146,24 @@ impl Breaker {
         Ok(())
     }
 
+    /// Before Redis is another, or was started again: where that is to go unnoticed, the scheduler must not notice it first.
+    pub(crate) fn look_away(&mut self) -> Option<usize> {
+        if !self.operator.hides_losses_of_redis() {
+            return None;
+        }
+        let scheduler = self.one(&[Role::Scheduler]);
+        self.fleet.slots()[scheduler].freeze(&self.journal);
+        Some(scheduler)
+    }
+
+    /// And after it.
+    pub(crate) async fn look_again(&self, unseen: Option<usize>) -> Result<(), RigError> {
+        let Some(scheduler) = unseen else { return Ok(()) };
+        self.operator.hide_loss_of_redis().await?;
+        self.fleet.slots()[scheduler].thaw();
+        Ok(())
+    }
+
     pub(crate) async fn pause(&mut self, from_ms: u64, to_ms: u64) {
         tokio::time::sleep(Duration::from_millis(self.dice.between(from_ms, to_ms))).await;
     }
@@ -151,6 +173,10 @@ impl Breaker {
         if strike(slot, &self.journal) {
             self.journal.fault(name);
         }
+    }
+
+    pub(crate) fn kill_a_worker(&mut self) {
+        self.hit(&WORKERS, "SIGKILL of a worker", Slot::kill);
     }
 
     /// Beyond its lease: whoever wakes finds that its jobs are another's.

@@ -118,15 +118,10 @@ impl Breaker {
         self.redis.lag();
         let from = now_ms() - IN_FLIGHT_MS;
         self.pause(200, 4_000).await;
-        // Where it is to go unnoticed, the scheduler must not notice it first.
-        let scheduler = self.one(&[Role::Scheduler]);
-        let hides = self.operator.hides_failovers() && self.fleet.slots()[scheduler].freeze(&self.journal);
+        let unseen = self.look_away();
         self.redis.promote(dies).await?;
         self.aim();
-        if hides {
-            self.operator.hide_failover().await?;
-            self.fleet.slots()[scheduler].thaw();
-        }
+        self.look_again(unseen).await?;
         self.journal.loss(Server::Redis, from);
         self.journal.fault(if dies { "failover to a Redis that lagged" } else { "switchover to a Redis that lagged" });
         // Whoever is still connected to the former one is told that it may only be read.
@@ -164,7 +159,10 @@ impl Breaker {
         self.journal.notes().clocks_stepped = true;
         self.redis.machine().set_clock(TimeDelta::hours(hours));
         self.journal.fault("clock of Redis steps by an hour and back");
-        self.pause(2_000, 8_000).await;
+        self.pause(1_000, 4_000).await;
+        // Whoever dies now leaves leases behind that end by this clock.
+        self.kill_a_worker();
+        self.pause(1_000, 4_000).await;
         self.redis.machine().set_clock(TimeDelta::zero());
         Ok(())
     }

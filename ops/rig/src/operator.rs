@@ -82,13 +82,13 @@ impl Operator {
         Err(RigError::Ended { program: "perch recover".into(), said })
     }
 
-    /// Whether failovers of Redis are to go unnoticed.
-    pub fn hides_failovers(&self) -> bool {
+    /// Whether what Redis loses is to go unnoticed.
+    pub fn hides_losses_of_redis(&self) -> bool {
         self.without == Some(Sabotage::Failover)
     }
 
-    /// Tells Perch that the Redis that took over is the one it knows.
-    pub async fn hide_failover(&self) -> Result<(), RigError> {
+    /// Tells Perch that the Redis that took over, or was started again, is the one it knows.
+    pub async fn hide_loss_of_redis(&self) -> Result<(), RigError> {
         for queue in self.queues.iter() {
             let known = || async {
                 match queue.new_run().await {

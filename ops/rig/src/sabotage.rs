@@ -15,7 +15,7 @@ pub enum Sabotage {
     Reconciliation,
     /// Jobs of lost workers are not given to others
     Reaper,
-    /// That another Redis took over goes unnoticed
+    /// That another Redis took over, or that it was started again, goes unnoticed
     Failover,
     /// A job that was put back after a server had lost something is done without asking whether it was done before
     Asking,

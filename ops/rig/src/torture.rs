@@ -245,7 +245,8 @@ impl Direct {
         env.insert("REDIS_URL".into(), lines.redis_url());
         env.insert("DATABASE_URL".into(), lines.database_url());
         let dir = PathBuf::from(&programs.env["PERCH_CONFIG_DIR"]);
-        let settings = Settings::load_from(&dir, &perch_jobs::types(), env.clone()).map_err(RigError::setup)?;
+        let settings =
+            Settings::load_from(&dir, perch_workers::bots().config_schema(), env.clone()).map_err(RigError::setup)?;
         let door = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
         let url = settings.database_url().map_err(RigError::setup)?;
         let store = Store::connect_lazy(url, settings.env, &settings.postgres)?;

@@ -6,7 +6,6 @@ use perch_base::{Settings, config_dir, telemetry};
 use perch_jobs::{JobTypes, PublishPost};
 use perch_queue::{Client, Queues, Redis, worker::Runtime};
 use perch_store::Store;
-use perch_workers::{deps, handlers};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -28,14 +27,16 @@ pub async fn run() -> Result<(), RigError> {
     if let Some(part) = without {
         part.switch_off()?;
     }
-    let settings = Settings::load(&config_dir(), &perch_jobs::types()).map_err(RigError::setup)?;
+    let settings = Settings::load(&config_dir(), perch_workers::bots().config_schema()).map_err(RigError::setup)?;
     let telemetry = telemetry::init("rig-worker", &settings.telemetry).map_err(RigError::setup)?;
     let redis = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
     let store = Store::of(&settings).map_err(RigError::setup)?;
     let queues = Queues::new(redis.clone(), &settings, job_types()).with_ledger(Arc::new(store.clone()));
     let client = Client::new(queues);
-    let mut deps = deps(&settings, &store, &client).map_err(RigError::setup)?;
-    let mut handlers = handlers().on::<Chaos, _, _>(chaos);
+    let bots = perch_workers::bots();
+    let platform = bots.platform(&settings, &store, &client).map_err(RigError::setup)?;
+    let mut deps = bots.deps(&platform).map_err(RigError::setup)?;
+    let mut handlers = bots.handlers().on::<Chaos, _, _>(chaos);
     if let Some(without) = without {
         handlers = handlers.on::<PublishPost, _, _>(publish);
         deps = deps.with(Publisher::new(&settings, redis, store.clone(), without)?);

@@ -12,15 +12,17 @@ pub(crate) struct Finding {
     pub allowed: String,
 }
 
-/// Collects what is wrong, so that all of it is named at once.
-#[derive(Default)]
-pub(crate) struct Check(pub Vec<Finding>);
+/// Collects what is wrong with settings, so that all of it is named at once.
+#[derive(Debug, Default)]
+pub struct Check(pub(crate) Vec<Finding>);
 
 impl Check {
+    /// A value that cannot be used: what is wrong, as in "is 7", and what is allowed.
     pub fn refuse(&mut self, key: impl Into<String>, wrong: impl Into<String>, allowed: impl Into<String>) {
         self.0.push(Finding { key: key.into(), wrong: wrong.into(), allowed: allowed.into() });
     }
 
+    /// A number within bounds.
     pub fn range<T: PartialOrd + Display + Copy>(
         &mut self,
         key: impl Into<String>,
@@ -32,6 +34,7 @@ impl Check {
         }
     }
 
+    /// A duration within bounds.
     pub fn duration(&mut self, key: impl Into<String>, value: Duration, allowed: RangeInclusive<Duration>) {
         if !allowed.contains(&value) {
             let (least, most) =

@@ -37,6 +37,12 @@ pub enum ConfigError {
     /// Values that cannot be used: all of them, not only the first.
     #[error("{}", listed(.0))]
     Invalid(Vec<Problem>),
+    /// The bot that has these settings is none of this program's.
+    #[error("this program has no bot with the settings [{name}]; build it with that bot")]
+    NoSection {
+        /// The name of the table.
+        name: &'static str,
+    },
     /// A credential that this process cannot do without.
     #[error("{variable} is not set; set it to {expected}")]
     MissingSecret {

@@ -40,6 +40,26 @@ impl Layers {
         Ok(())
     }
 
+    /// Takes every other key out of the layer that was added last; answers them.
+    pub fn keep_of_last(&mut self, keys: &[&str]) -> Vec<String> {
+        let Some(layer) = self.0.last_mut() else { return Vec::new() };
+        let foreign: Vec<String> = layer.values.keys().filter(|key| !keys.contains(&key.as_str())).cloned().collect();
+        for key in &foreign {
+            layer.values.remove(key);
+        }
+        foreign
+    }
+
+    /// Takes the table `name` out of each layer; they stay apart as they were.
+    pub fn split_off(&mut self, name: &str) -> Self {
+        let split = |layer: &mut Layer| {
+            let value = layer.values.remove(name)?;
+            let raw = layer.raw.clone().filter(|(path, _)| path.first().is_some_and(|first| first == name));
+            Some(Layer { origin: layer.origin.clone(), values: Dict::from([(name.to_owned(), value)]), raw })
+        };
+        Self(self.0.iter_mut().filter_map(split).collect())
+    }
+
     /// A variable that sets the key at `path`, read as TOML where it is TOML and as text where it is not.
     pub fn push_variable(&mut self, name: &str, path: &[String], text: &str) {
         let value = text.parse::<toml::Value>().map_or_else(|_| Value::from(text), from_toml);

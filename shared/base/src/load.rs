@@ -3,14 +3,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use perch_job::JobTypes;
 use secrecy::SecretString;
 
 use crate::{
-    ConfigError, Environment, Origin, Problem, Settings,
+    ConfigError, ConfigSchema, Environment, Origin, Problem, Sections, Settings,
+    check::{Check, Finding},
     layers::Layers,
     reading::{self, Reading},
-    secrets, validate,
+    secrets,
+    section::Taken,
+    validate,
     variables::Variables,
 };
 
@@ -22,23 +24,24 @@ pub fn config_dir() -> PathBuf {
 const PREFIX: &str = "PERCH__";
 
 impl Settings {
-    /// The settings of this process: the files in `dir` and the environment, validated. Every one of the job types has to have a
-    /// queue, and cron entries name no others.
+    /// The settings of this process: the files in `dir` and the environment, validated. Every one of the job types of `schema` has to
+    /// have a queue, and cron entries name no others.
     ///
-    /// Later ones win: `base.toml`; `staging.toml` or `production.toml`, chosen by `APP_ENV`; variables such as
+    /// Later ones win: `base.toml`; `bots/<name>.toml` of each section of `schema`; `staging.toml` or `production.toml`, chosen by
+    /// `APP_ENV`, and `bots/<name>.staging.toml` or `bots/<name>.production.toml`, where there is one; variables such as
     /// `PERCH__HTTP__MAX_BATCH` (a double underscore between the parts, the value as TOML or as plain text); and
     /// `LIVE_POSTS`, `PORT`, `RUST_LOG` and `X_<ACCOUNT>_USERNAME`, where an empty one counts as not set.
-    pub fn load(dir: &Path, types: &JobTypes) -> Result<Self, ConfigError> {
-        load(dir, types, &Variables::from_os(env::vars_os()))
+    pub fn load(dir: &Path, schema: impl Into<ConfigSchema>) -> Result<Self, ConfigError> {
+        load(dir, &schema.into(), &Variables::from_os(env::vars_os()))
     }
 
     /// As [`Settings::load`], with `vars` in place of the environment of the process.
     pub fn load_from(
         dir: &Path,
-        types: &JobTypes,
+        schema: impl Into<ConfigSchema>,
         vars: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        load(dir, types, &Variables::new(vars))
+        load(dir, &schema.into(), &Variables::new(vars))
     }
 
     /// `REDIS_URL`, or the error that asks for it.
@@ -58,28 +61,46 @@ impl Settings {
     }
 }
 
-fn load(dir: &Path, types: &JobTypes, vars: &Variables) -> Result<Settings, ConfigError> {
+fn load(dir: &Path, schema: &ConfigSchema, vars: &Variables) -> Result<Settings, ConfigError> {
     let env: Environment = vars.get("APP_ENV").ok_or(ConfigError::MissingEnvironment)?.parse()?;
     let base = dir.join("base.toml");
     let mut layers = Layers::default();
     layers.push_file(&base)?;
+    let mut problems = schema.push_files(&mut layers, dir)?;
     layers.push_file(&dir.join(format!("{env}.toml")))?;
+    problems.extend(schema.push_files_of(env, &mut layers, dir)?);
     let base = Origin::File(base);
 
-    let mut problems = push_prefixed(&mut layers, vars);
+    problems.extend(push_prefixed(&mut layers, vars));
     problems.extend(push_well_known(&mut layers, vars));
-    let Reading { settings, problems: unreadable } = reading::read(&mut layers, &base);
+    let (sections, unreadable) = schema.take(&mut layers, dir);
+    problems.extend(unreadable);
+    let Reading { settings, problems: unreadable } = reading::read(&mut layers, &base, None);
     problems.extend(unreadable);
 
     let Some(file) = settings else { return Err(ConfigError::Invalid(problems)) };
-    problems.extend(validate::validate(&file, types, env).into_iter().map(|finding| {
-        let path: Vec<String> = finding.key.split('.').map(str::to_owned).collect();
-        let origin = layers.origin(&path).unwrap_or(&base).clone();
-        Problem { origin, key: finding.key, wrong: finding.wrong, allowed: finding.allowed }
-    }));
+    let findings = validate::validate(&file, &schema.types, env);
+    problems.extend(findings.into_iter().map(|finding| located(finding, &layers, &base)));
+    for Taken { held, layers } in &sections {
+        let mut check = Check::default();
+        held.check(&file, env, &mut check);
+        problems.extend(check.0.into_iter().map(|finding| located(finding, layers, &base)));
+    }
     let (secrets, bad_secrets) = secrets::read(vars, &file);
     problems.extend(bad_secrets);
-    if problems.is_empty() { Ok(Settings { env, file, secrets }) } else { Err(ConfigError::Invalid(problems)) }
+    let sections = Sections::new(sections.into_iter().map(|taken| taken.held));
+    if problems.is_empty() {
+        Ok(Settings { env, file, sections, secrets })
+    } else {
+        Err(ConfigError::Invalid(problems))
+    }
+}
+
+/// With who gave the value.
+fn located(finding: Finding, layers: &Layers, base: &Origin) -> Problem {
+    let path: Vec<String> = finding.key.split('.').map(str::to_owned).collect();
+    let origin = layers.origin(&path).unwrap_or(base).clone();
+    Problem { origin, key: finding.key, wrong: finding.wrong, allowed: finding.allowed }
 }
 
 fn push_prefixed(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {

@@ -5,11 +5,13 @@ use figment::{
     value::{Dict, Tag, Value},
 };
 
-use crate::{Origin, Problem, layers::Layers, redact, settings::FileSettings};
+use serde::de::DeserializeOwned;
+
+use crate::{Origin, Problem, layers::Layers, redact};
 
 /// What became of the layers: the settings if every value could be read, and everything that is wrong with them.
-pub(crate) struct Reading {
-    pub settings: Option<FileSettings>,
+pub(crate) struct Reading<T> {
+    pub settings: Option<T>,
     pub problems: Vec<Problem>,
 }
 
@@ -20,17 +22,28 @@ const MOST_PROBLEMS: usize = 200;
 ///
 /// The deserialiser stops at the first value that does not fit. So that value is noted and taken out of its layer (the
 /// layer below then shows), or, when none is left, a stand-in takes its place; then everything is read again.
-pub(crate) fn read(layers: &mut Layers, base: &Origin) -> Reading {
+///
+/// Reads the table `of`, or everything where it is `None`. What nobody has given is missed in the file `base`.
+pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: Option<&str>) -> Reading<T> {
     let mut problems = Vec::new();
     let mut reported = BTreeSet::new();
     let mut stand_ins = BTreeMap::<Vec<String>, usize>::new();
     while problems.len() < MOST_PROBLEMS {
         let extra = stand_ins.iter().filter_map(|(path, nth)| Some((path.clone(), stand_in(*nth)?)));
-        let error = match layers.figment(extra).extract::<FileSettings>() {
+        let all = layers.figment(extra);
+        let read = match of {
+            Some(table) => all.extract_inner(table),
+            None => all.extract(),
+        };
+        let error = match read {
             Ok(settings) => return Reading { settings: stand_ins.is_empty().then_some(settings), problems },
             Err(error) => error,
         };
         let mut path = error.path.clone();
+        // The path within a table ends with the table.
+        if of.is_some() && !path.is_empty() {
+            path.rotate_right(1);
+        }
         if let Kind::MissingField(name) = &error.kind {
             path.push(name.to_string());
         }

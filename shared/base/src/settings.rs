@@ -1,7 +1,6 @@
 //! Every setting of Perch. `config/base.toml` states each with its unit, its default and when to change it.
 
 mod engine;
-mod mentions;
 mod paid;
 mod picks;
 mod posting;
@@ -15,14 +14,13 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use engine::{CatchUp, CronSettings, EngineSettings, History, Overlap, QueueSettings, Rate};
-pub use mentions::{MentionsSettings, ReviewMode};
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
 pub use picks::{PicksSettings, PictureSettings};
 pub use posting::{AccountPostingSettings, GuardMode, PostingSettings, QuietSettings};
 pub use services::{MaxTokensField, ModelSettings, ProviderSettings, XAccountSettings, XSettings};
 pub use tracking::{ResultsSettings, SourceUrl, SummarySettings, TrackingSettings};
 
-use crate::Environment;
+use crate::{Environment, Sections};
 
 /// All settings of a process, validated.
 #[derive(Debug, Clone)]
@@ -31,6 +29,8 @@ pub struct Settings {
     pub env: Environment,
     /// What the files and the environment variables say.
     pub file: FileSettings,
+    /// The settings of the bots.
+    pub sections: Sections,
     /// What only the environment says.
     pub secrets: Secrets,
 }
@@ -100,8 +100,6 @@ pub struct FileSettings {
     pub models: ModelSettings,
     /// The picks bot.
     pub picks: PicksSettings,
-    /// The bot that answers mentions.
-    pub mentions: MentionsSettings,
     /// Collection of metrics.
     pub analytics: AnalyticsSettings,
     /// The sync into Postgres.

@@ -1,4 +1,3 @@
-mod mentions;
 mod paid;
 mod posting;
 mod tracking;
@@ -68,7 +67,6 @@ pub(crate) fn validate(settings: &FileSettings, types: &JobTypes, env: Environme
     posting::posting(&mut check, settings);
     models(&mut check, &settings.models, env);
     picks(&mut check, &settings.picks, &settings.x);
-    mentions::mentions(&mut check, settings);
     tracking::tracking(&mut check, &settings.picks, env);
     analytics(&mut check, &settings.analytics);
     check.range("sync.batch", settings.sync.batch, 1..=10_000);

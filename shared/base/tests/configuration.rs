@@ -44,7 +44,7 @@ impl Config {
         let vars = [("APP_ENV", env)].into_iter().chain(vars.iter().copied());
         Settings::load_from(
             self.dir.path(),
-            &perch_jobs::types(),
+            perch_jobs::types(),
             vars.map(|(name, value)| (name.to_owned(), value.to_owned())),
         )
     }
@@ -92,7 +92,7 @@ fn bounds_of_the_http_server_that_cannot_work_are_refused_by_name() {
 #[test]
 fn an_environment_that_is_missing_or_unknown_is_refused() {
     let config = Config::shipped();
-    let error = Settings::load_from(config.dir.path(), &perch_jobs::types(), []).expect_err("nothing says which");
+    let error = Settings::load_from(config.dir.path(), perch_jobs::types(), []).expect_err("nothing says which");
     assert!(matches!(error, ConfigError::MissingEnvironment));
     for env in ["prod", "Staging", "development"] {
         let error = config.load_in(env, &[]).expect_err("neither of the two");
@@ -104,7 +104,7 @@ fn an_environment_that_is_missing_or_unknown_is_refused() {
 fn a_folder_without_the_files_is_refused_with_the_way_out() {
     let empty = TempDir::new().expect("a temporary folder");
     let vars = [("APP_ENV".to_owned(), "staging".to_owned())];
-    let error = Settings::load_from(empty.path(), &perch_jobs::types(), vars).expect_err("no files");
+    let error = Settings::load_from(empty.path(), perch_jobs::types(), vars).expect_err("no files");
     says(&error.to_string(), &["base.toml", "PERCH_CONFIG_DIR"]);
 }
 
@@ -473,28 +473,4 @@ fn limits_of_posting_that_cannot_be_are_named() {
     assert!(said("PERCH__POSTING__PER_DAY", "10001").contains("posting.per_day is 10001; allowed: 0 to 10000"));
     let own = said("PERCH__X__ACCOUNTS__MAIN__POSTING__RETWEETS_PER_DAY", "10001");
     assert!(own.contains("x.accounts.main.posting.retweets_per_day"), "{own}");
-}
-
-#[test]
-fn what_the_bot_that_answers_mentions_cannot_work_with_is_named() {
-    let refused = Config::shipped().load(&[
-        ("PERCH__MENTIONS__ACCOUNTS", r#"["main", "other", "main"]"#),
-        ("PERCH__MENTIONS__INTERVAL", "10ms"),
-        ("PERCH__MENTIONS__REVIEW", "some"),
-        ("PERCH__MENTIONS__TEMPERATURE", "3.5"),
-        ("PERCH__MENTIONS__BANNED_TOPICS", r#"["elections", "{a|b"]"#),
-        ("PERCH__MENTIONS__ALLOWED_HOSTS", r#"["https://example.com"]"#),
-        ("PERCH__MENTIONS__BLOCKED_USERS", r#"["@troll", "4711", "fan_one"]"#),
-    ]);
-    let text = refused.expect_err("nothing of it can work").to_string();
-    says(&text, &["mentions.accounts.1 is \"other\"", "mentions.accounts.2 is \"main\" a second time"]);
-    says(&text, &["mentions.interval is 10ms", "mentions.temperature is 3.5"]);
-    says(&text, &["mentions.review is \"some\"; allowed: none, flagged, all"]);
-    says(
-        &text,
-        &["mentions.banned_topics.1 is \"{a|b\"", "mentions.allowed_hosts.0", "mentions.blocked_users.0 is \"@troll\""],
-    );
-    assert!(!text.contains("blocked_users.1") && !text.contains("banned_topics.0"), "{text}");
-    let text = Config::shipped().problem(&[("PERCH__MENTIONS__PERSONA", " ")]);
-    says(&text, &["mentions.persona is empty"]);
 }

@@ -17,7 +17,7 @@ fn shipped() -> std::path::PathBuf {
 
 fn load(dir: &Path, more: &[(String, String)]) -> Result<Settings, ConfigError> {
     let staging = ("APP_ENV".to_owned(), "staging".to_owned());
-    Settings::load_from(dir, &perch_jobs::types(), [staging].into_iter().chain(more.iter().cloned()))
+    Settings::load_from(dir, perch_jobs::types(), [staging].into_iter().chain(more.iter().cloned()))
 }
 
 /// Every problem says where it is; answers how many there are.

@@ -9,7 +9,7 @@ fn shipped() -> PathBuf {
 }
 
 fn load(env: &str) -> Settings {
-    Settings::load_from(&shipped(), &perch_jobs::types(), [("APP_ENV".to_owned(), env.to_owned())])
+    Settings::load_from(&shipped(), perch_jobs::types(), [("APP_ENV".to_owned(), env.to_owned())])
         .unwrap_or_else(|error| panic!("{env} does not load: {error}"))
 }
 

@@ -122,6 +122,29 @@ pub enum StoreError {
         /// The newest version this release knows.
         know: i64,
     },
+    /// The tables of a bot were last migrated by an older release, or are not there.
+    #[error("the tables of the bot {bot} have schema {have}, this release needs {need}; run `perch migrate`")]
+    BotSchemaBehind {
+        /// The bot.
+        bot: &'static str,
+        /// Their version, 0 where there are none.
+        have: i64,
+        /// The version this release needs.
+        need: i64,
+    },
+    /// The tables of a bot were migrated by a newer release.
+    #[error(
+        "the tables of the bot {bot} were migrated by a newer release (schema {have}, this one knows up to {know}); deploy \
+         that release"
+    )]
+    BotSchemaNewer {
+        /// The bot.
+        bot: &'static str,
+        /// Their version.
+        have: i64,
+        /// The newest version this release knows.
+        know: i64,
+    },
     /// A migration failed; those before it are done, it and those after it are not.
     #[error("the migration failed: {source}; mend the cause and run `perch migrate` again")]
     Migration {
@@ -179,8 +202,8 @@ impl StoreError {
         }
     }
 
-    /// For `map_err`.
-    pub(crate) fn on(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
+    /// For `map_err` on a statement that was sent while `doing` something: told as what it means for whoever asked.
+    pub fn on(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| Self::sql(doing, source)
     }
 
@@ -212,6 +235,7 @@ impl Classified for StoreError {
             Self::Unavailable { .. }
             | Self::SchemaMissing { .. }
             | Self::SchemaBehind { .. }
+            | Self::BotSchemaBehind { .. }
             | Self::Migration { .. }
             | Self::HotFull { .. }
             | Self::Pooler { .. } => Disposition::Wait(WHEN_AWAY),
@@ -225,6 +249,7 @@ impl Classified for StoreError {
             | Self::Unreadable { .. }
             | Self::Configuration { .. }
             | Self::SchemaNewer { .. }
+            | Self::BotSchemaNewer { .. }
             | Self::OtherEnvironment { .. }
             | Self::Role { .. }
             | Self::Invalid { .. } => Disposition::Never,

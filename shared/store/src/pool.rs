@@ -42,7 +42,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// Sessions with Postgres.
 #[derive(Debug, Clone)]
-pub(crate) struct Pool {
+pub struct Pool {
     sessions: managed::Pool<Manager>,
     acquire_timeout: Duration,
     statement_timeout: Duration,
@@ -54,12 +54,12 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Nothing is connected yet.
-    pub fn new(address: Address, settings: &PostgresSettings) -> Self {
+    pub(crate) fn new(address: Address, settings: &PostgresSettings) -> Self {
         Self::with(address, settings, GivenUp::default())
     }
 
     /// Sessions with the same server by another way; they are given up together with these.
-    pub fn beside(&self, address: Address, settings: &PostgresSettings) -> Self {
+    pub(crate) fn beside(&self, address: Address, settings: &PostgresSettings) -> Self {
         Self::with(address, settings, self.given_up.clone())
     }
 
@@ -82,22 +82,22 @@ impl Pool {
     }
 
     /// The same by way of a pooler in transaction mode, unless its address says that there is none.
-    pub fn unless_told_by_transaction(self) -> Self {
+    pub(crate) fn unless_told_by_transaction(self) -> Self {
         Self { by_transaction: self.by_transaction.or(Some(true)), ..self }
     }
 
     /// Whether a pooler in transaction mode stands between.
-    pub fn is_by_transaction(&self) -> bool {
+    pub(crate) fn is_by_transaction(&self) -> bool {
         self.by_transaction == Some(true)
     }
 
     /// Sessions at most.
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.sessions.status().max_size
     }
 
     /// Where it leads, for a session that is kept.
-    pub fn options(&self) -> &PgConnectOptions {
+    pub(crate) fn options(&self) -> &PgConnectOptions {
         &self.sessions.manager().options
     }
 
@@ -109,7 +109,7 @@ impl Pool {
     }
 
     /// A transaction whose statements may take as long as they need, as those of a migration.
-    pub async fn begin_unhurried(&self) -> Result<Tx, sqlx::Error> {
+    pub(crate) async fn begin_unhurried(&self) -> Result<Tx, sqlx::Error> {
         let mut tx = self.begin().await?;
         if let Some(link) = &mut tx.link {
             link.patience = None;
@@ -118,7 +118,7 @@ impl Pool {
     }
 
     /// A session for statements that stand alone.
-    pub async fn acquire(&self) -> Result<Session, sqlx::Error> {
+    pub(crate) async fn acquire(&self) -> Result<Session, sqlx::Error> {
         Ok(Session { link: self.link().await?, pool: self.clone() })
     }
 
@@ -143,12 +143,12 @@ impl Pool {
     }
 
     /// Whether a session that was opened then is of no use any more.
-    pub fn has_given_up(&self, opened: Instant) -> bool {
+    pub(crate) fn has_given_up(&self, opened: Instant) -> bool {
         !self.given_up.spares(opened)
     }
 
     /// Closes all sessions; calls after this fail. One that is in use is closed when it is given back.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         let idle = self.sessions.retain(|_, _| false).removed;
         self.sessions.close();
         let leave = async {
@@ -177,7 +177,7 @@ impl Pool {
 
 /// A session for statements that stand alone.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     link: Held,
     pool: Pool,
 }
@@ -203,7 +203,7 @@ async fn alone<'q>(link: &mut Link, query: impl Execute<'q, Postgres> + 'q) -> R
 
 /// A transaction.
 #[derive(Debug)]
-pub(crate) struct Tx {
+pub struct Tx {
     /// None once it has ended.
     link: Option<Held>,
     pool: Pool,

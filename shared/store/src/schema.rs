@@ -35,9 +35,29 @@ pub enum SchemaState {
     Empty,
 }
 
+/// The tables of a bot: a schema of its name, and the migrations that make what is in it. They name it with each table, and each table
+/// with rows of an environment has the column `environment`, checked to be `staging` or `production`: by that it is held to the
+/// environment of a role, as all of Perch is.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables {
+    /// The name of the bot.
+    pub bot: &'static str,
+    /// Its migrations, from 1 on: `sqlx::migrate!()` in the crate of the bot.
+    pub migrations: &'static Migrator,
+}
+
+impl Tables {
+    /// How they stand to this release.
+    fn compare(self, have: i64) -> SchemaState {
+        compare(have, newest(self.migrations))
+    }
+}
+
 /// One migration that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationStep {
+    /// The bot whose tables it is about; `None` for those of the platform.
+    pub bot: Option<&'static str>,
     /// Its version.
     pub version: i64,
     /// What it is about.
@@ -59,7 +79,11 @@ pub struct MigrationReport {
 
 /// The version of the schema that this release needs.
 pub fn schema_version() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+    newest(&MIGRATIONS)
+}
+
+fn newest(migrations: &Migrator) -> i64 {
+    migrations.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 /// Eight hexadecimal digits that change with any migration, for telling apart two schemas of one version.
@@ -71,8 +95,7 @@ pub fn schema_fingerprint() -> String {
     format!("{:08x}", u32::from_be_bytes(mixed))
 }
 
-fn compare(have: i64) -> SchemaState {
-    let need = schema_version();
+fn compare(have: i64, need: i64) -> SchemaState {
     match have {
         0 => SchemaState::Empty,
         _ if have < need => SchemaState::Behind { have, need },
@@ -96,14 +119,47 @@ impl Store {
             .fetch_one(&self.pool)
             .await
             .map_err(StoreError::on(doing))?;
-        Ok(compare(have))
+        Ok(compare(have, schema_version()))
+    }
+
+    /// How the tables of each bot stand to this release. A database that the platform was not migrated in has none.
+    pub async fn schemas_of_bots(&self) -> Result<Vec<(&'static str, SchemaState)>, StoreError> {
+        if self.tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<(String, i64)> = sqlx::query_as("select bot, max(version) from bot_migrations group by bot")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::on("read the schema versions of the bots"))?;
+        let have: BTreeMap<String, i64> = rows.into_iter().collect();
+        let state = |tables: &Tables| (tables.bot, tables.compare(have.get(tables.bot).copied().unwrap_or(0)));
+        Ok(self.tables.iter().map(state).collect())
+    }
+
+    async fn require_schemas_of_bots(&self) -> Result<(), StoreError> {
+        for (bot, state) in self.schemas_of_bots().await? {
+            match state {
+                SchemaState::Current { .. } => {}
+                SchemaState::Empty => {
+                    let need =
+                        self.tables.iter().find(|tables| tables.bot == bot).map(|tables| newest(tables.migrations));
+                    return Err(StoreError::BotSchemaBehind { bot, have: 0, need: need.unwrap_or(0) });
+                }
+                SchemaState::Behind { have, need } => return Err(StoreError::BotSchemaBehind { bot, have, need }),
+                SchemaState::Newer { have, know } => return Err(StoreError::BotSchemaNewer { bot, have, know }),
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a database whose schema is not the one this release needs, and a role that is bound to another environment; the
     /// error says what to do.
     pub async fn require_schema(&self) -> Result<(), StoreError> {
         match self.schema().await? {
-            SchemaState::Current { .. } => self.roles().require_own_environment().await,
+            SchemaState::Current { .. } => {
+                self.require_schemas_of_bots().await?;
+                self.roles().require_own_environment().await
+            }
             SchemaState::Behind { have, need } => Err(StoreError::SchemaBehind { have, need }),
             SchemaState::Newer { have, know } => Err(StoreError::SchemaNewer { have, know }),
             SchemaState::Empty => Err(StoreError::SchemaMissing { need: schema_version() }),
@@ -118,9 +174,17 @@ impl Store {
         let from = self.begin_migration().await?.version();
         let mut applied = Vec::new();
         for migration in MIGRATIONS.iter() {
-            if let Some(step) = self.begin_migration().await?.apply(migration).await? {
+            if let Some(step) = self.begin_migration().await?.apply(None, migration).await? {
                 progress(&step);
                 applied.push(step);
+            }
+        }
+        for tables in self.tables.iter() {
+            for migration in tables.migrations.iter() {
+                if let Some(step) = self.begin_migration_of(tables).await?.apply(Some(tables.bot), migration).await? {
+                    progress(&step);
+                    applied.push(step);
+                }
             }
         }
         if !applied.is_empty() {
@@ -143,10 +207,27 @@ impl Store {
             .await
             .map_err(failed)?;
         let migrating = Migrating { tx, known: known.into_iter().collect() };
-        match compare(migrating.version()) {
+        match compare(migrating.version(), schema_version()) {
             SchemaState::Newer { have, know } => Err(StoreError::SchemaNewer { have, know }),
             _ => Ok(migrating),
         }
+    }
+
+    /// The same for the tables of a bot, in its schema.
+    async fn begin_migration_of(&self, tables: &Tables) -> Result<Migrating, StoreError> {
+        let mut migrating = self.begin_migration().await?;
+        let known: Vec<(i64, Vec<u8>)> = sqlx::query_as("select version, checksum from bot_migrations where bot = $1")
+            .bind(tables.bot)
+            .fetch_all(&mut migrating.tx)
+            .await
+            .map_err(failed)?;
+        migrating.known = known.into_iter().collect();
+        if let SchemaState::Newer { have, know } = tables.compare(migrating.version()) {
+            return Err(StoreError::BotSchemaNewer { bot: tables.bot, have, know });
+        }
+        let schema = format!("create schema if not exists \"{}\"", tables.bot.replace('"', ""));
+        sqlx::raw_sql(sqlx::AssertSqlSafe(schema)).execute(&mut migrating.tx).await.map_err(failed)?;
+        Ok(migrating)
     }
 }
 
@@ -173,7 +254,11 @@ impl Migrating {
     }
 
     /// Carries a migration out, unless it was before.
-    async fn apply(mut self, migration: &Migration) -> Result<Option<MigrationStep>, StoreError> {
+    async fn apply(
+        mut self,
+        bot: Option<&'static str>,
+        migration: &Migration,
+    ) -> Result<Option<MigrationStep>, StoreError> {
         let version = migration.version;
         if let Some(checksum) = self.known.get(&version) {
             let is_same = checksum.as_slice() == migration.checksum.as_ref();
@@ -187,19 +272,27 @@ impl Migrating {
             .await
             .map_err(|error| if ends_sessions(&error) { failed(error) } else { broken(error) })?;
         let took = began.elapsed();
-        sqlx::query(
-            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
-             values ($1, $2, true, $3, $4)",
-        )
-        .bind(version)
-        .bind(migration.description.as_ref())
-        .bind(migration.checksum.as_ref())
-        .bind(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX))
-        .execute(&mut self.tx)
-        .await
-        .map_err(failed)?;
+        let note = match bot {
+            None => {
+                "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 values ($2, $3, $1::text is null, $4, $5)"
+            }
+            Some(_) => {
+                "insert into bot_migrations (bot, version, description, checksum, execution_time)
+                 values ($1, $2, $3, $4, $5)"
+            }
+        };
+        sqlx::query(note)
+            .bind(bot)
+            .bind(version)
+            .bind(migration.description.as_ref())
+            .bind(migration.checksum.as_ref())
+            .bind(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX))
+            .execute(&mut self.tx)
+            .await
+            .map_err(failed)?;
         self.tx.commit().await.map_err(failed)?;
-        Ok(Some(MigrationStep { version, description: migration.description.to_string(), took }))
+        Ok(Some(MigrationStep { bot, version, description: migration.description.to_string(), took }))
     }
 }
 
@@ -214,9 +307,9 @@ mod tests {
     #[test]
     fn a_version_is_compared_with_the_one_this_release_needs() {
         let need = schema_version();
-        assert_eq!(compare(0), SchemaState::Empty);
-        assert_eq!(compare(need), SchemaState::Current { version: need });
-        assert_eq!(compare(need + 1), SchemaState::Newer { have: need + 1, know: need });
-        assert_eq!(compare(need - 1), SchemaState::Behind { have: need - 1, need });
+        assert_eq!(compare(0, need), SchemaState::Empty);
+        assert_eq!(compare(need, need), SchemaState::Current { version: need });
+        assert_eq!(compare(need + 1, need), SchemaState::Newer { have: need + 1, know: need });
+        assert_eq!(compare(need - 1, need), SchemaState::Behind { have: need - 1, need });
     }
 }

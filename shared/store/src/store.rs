@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use perch_base::{ConfigError, Environment, Settings, settings::PostgresSettings};
 use perch_queue::EntryId;
@@ -5,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     Accounts, ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts,
-    Recovery, Roles, Spend, StoreError, Summaries, Tracking, address::Address, pool::Pool, row::Moment,
+    Recovery, Roles, Spend, StoreError, Summaries, Tables, Tracking, address::Address, pool::Pool, row::Moment,
 };
 
 /// The door to Postgres for one environment. Cheap to clone.
@@ -17,6 +19,8 @@ pub struct Store {
     /// What goes on over several transactions has a session of its own here; `None` where nothing leads past a pooler.
     pub(crate) sessions: Option<Pool>,
     pub(crate) env: Environment,
+    /// The tables of the bots of this deployment.
+    pub(crate) tables: Arc<[Tables]>,
 }
 
 /// What Postgres says of itself.
@@ -68,7 +72,7 @@ impl Store {
     pub fn connect_lazy(url: &SecretString, env: Environment, settings: &PostgresSettings) -> Result<Self, StoreError> {
         let pool = Pool::new(Address::parse(url, "DATABASE_URL")?, settings);
         let sessions = (!pool.is_by_transaction()).then(|| pool.clone());
-        Ok(Self { pool, sessions, env })
+        Ok(Self { pool, sessions, env, tables: Arc::default() })
     }
 
     /// The same with another address for what needs a session of its own. The first one then is that of a pooler in transaction
@@ -85,6 +89,17 @@ impl Store {
         let few = PostgresSettings { max_connections: 1, ..settings.clone() };
         let sessions = self.pool.beside(address, &few);
         Ok(Self { pool: self.pool.unless_told_by_transaction(), sessions: Some(sessions), ..self })
+    }
+
+    /// The same, which asks for the tables of these bots too, and makes them when it migrates.
+    #[must_use]
+    pub fn with_tables(self, tables: impl IntoIterator<Item = Tables>) -> Self {
+        Self { tables: tables.into_iter().collect(), ..self }
+    }
+
+    /// The way of statements to Postgres, for the tables of a bot. They name the environment, and so do their rows.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// The environment whose rows it reads and writes.

@@ -69,7 +69,7 @@ impl World {
                                 else quote_literal('1') end, ', ') as planted
                      from information_schema.columns c
                      join information_schema.tables b using (table_schema, table_name)
-                     where c.table_schema = 'public' and b.table_type = 'BASE TABLE' and c.table_name <> '_sqlx_migrations'
+                     where c.table_schema = 'public' and b.table_type = 'BASE TABLE' and c.table_name not in ('_sqlx_migrations', 'bot_migrations')
                        and c.is_nullable = 'NO' and c.column_default is null and c.is_identity = 'NO'
                        and c.is_generated = 'NEVER' and c.column_name <> 'environment'
                      group by c.table_name

@@ -2,7 +2,6 @@
 
 mod clients;
 mod follow_up;
-mod guard;
 mod limits;
 pub mod look_up;
 mod models;
@@ -17,7 +16,6 @@ mod sync_to_store;
 
 pub use clients::{Clients, ClientsError};
 pub use follow_up::{job_id, short_hash};
-pub use guard::guard;
 pub use models::{Answered, Purpose, Tried, Unanswered, declined};
 pub use outcome::x_failed;
 pub use started::Started;

@@ -9,7 +9,7 @@ use crate::Mentions;
 
 /// Users who are not answered: handles in lower case, and ids.
 pub(crate) async fn blocked(bot: &Mentions, account: &AccountId) -> Result<BTreeSet<String>, StoreError> {
-    let configured = bot.settings.mentions.blocked_users.iter().map(|user| user.to_lowercase());
+    let configured = bot.settings.blocked_users.iter().map(|user| user.to_lowercase());
     let by_operators = bot.store.mentions().blocked(account).await?.into_iter();
     Ok(configured.chain(by_operators.flat_map(|user| [Some(user.who), user.author_id]).flatten()).collect())
 }

@@ -1,15 +1,19 @@
 use std::{path::PathBuf, sync::Arc};
 
-use perch_base::Settings;
+use perch_base::{ConfigError, Settings};
 use perch_core::Clients;
 use perch_queue::{Client, worker::JobContext};
 use perch_safety::Guard;
 use perch_store::{MentionControl, Store, Syncer};
 
+use crate::MentionsSettings;
+
 /// What the handlers of mentions work with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Mentions {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Arc<MentionsSettings>,
+    /// Those of the platform.
+    pub(crate) platform: Arc<Settings>,
     pub(crate) clients: Clients,
     /// Who the bot is, as the models are told.
     pub(crate) persona: Arc<str>,
@@ -19,9 +23,12 @@ pub struct Mentions {
     pub(crate) syncer: Syncer,
 }
 
-/// Why replies cannot be written.
+/// Why the bot cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum PersonaError {
+pub enum MentionsError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The file with the persona.
     #[error("mentions.persona_file: {} cannot be read: {source}", path.display())]
     Unreadable {
@@ -43,15 +50,17 @@ impl Mentions {
         guard: Arc<Guard>,
         store: &Store,
         client: &Client,
-    ) -> Result<Self, PersonaError> {
+    ) -> Result<Self, MentionsError> {
+        let own = settings.sections.get::<MentionsSettings>()?;
         let (redis, queues) = (client.queues().redis(), client.queues().names());
         Ok(Self {
-            persona: persona(settings)?.into(),
+            persona: persona(&own)?.into(),
             guard,
             control: MentionControl::new(redis.clone(), store.clone()),
             syncer: Syncer::new(redis.clone(), store.clone(), settings.env, &queues, settings.sync.batch),
             store: store.clone(),
-            settings: settings.clone(),
+            settings: own,
+            platform: settings.clone(),
             clients,
         })
     }
@@ -62,15 +71,15 @@ impl Mentions {
     }
 }
 
-fn persona(settings: &Settings) -> Result<String, PersonaError> {
-    let file = settings.mentions.persona_file.trim();
+fn persona(settings: &MentionsSettings) -> Result<String, MentionsError> {
+    let file = settings.persona_file.trim();
     if file.is_empty() {
-        return Ok(settings.mentions.persona.trim().to_owned());
+        return Ok(settings.persona.trim().to_owned());
     }
     let path = PathBuf::from(file);
     match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => Err(PersonaError::Empty(path)),
+        Ok(text) if text.trim().is_empty() => Err(MentionsError::Empty(path)),
         Ok(text) => Ok(text.trim().to_owned()),
-        Err(source) => Err(PersonaError::Unreadable { path, source }),
+        Err(source) => Err(MentionsError::Unreadable { path, source }),
     }
 }

@@ -17,7 +17,7 @@ mod retweet_post;
 
 pub use collect_metrics::{Collected, Metrics, collect_metrics};
 pub use guarded::{Stopped, stopped};
-pub use make_good::Acts;
+pub use make_good::amends;
 pub use publish_post::publish_post;
 pub use publisher::{Origin, Publisher};
 pub use record::Published;

@@ -1,5 +1,7 @@
 //! What the effect ledger and the records of acts say of each other, made good after a server lost some of either.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use perch_core::recovery::{Amends, MadeGood};
@@ -11,9 +13,14 @@ use perch_store::{
 
 use super::{act::Act, record::action_of};
 
+/// What makes good what servers lose of acts.
+pub fn amends() -> Arc<dyn Amends> {
+    Arc::new(Acts)
+}
+
 /// The acts of jobs that publish.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Acts;
+#[derive(Debug, Clone, Copy)]
+struct Acts;
 
 impl Amends for Acts {
     fn make_good<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<MadeGood, StoreError>> {

@@ -1,9 +1,9 @@
 use chrono::{TimeDelta, Utc};
 use perch_core::scheduler;
 use perch_jobs::JobId;
+use perch_publishing::amends;
 use perch_sandbox::Endpoint;
 use perch_store::{ActionState, AttemptOutcome, JobState, PickBody};
-use perch_workers::amends;
 
 use crate::world::{CHATTER, LAKERS, SALLY, World, eventually, main_account};
 

@@ -7,8 +7,8 @@ use perch_core::{
     relay,
 };
 use perch_jobs::{JobId, PollAccount};
+use perch_publishing::amends;
 use perch_store::JobState;
-use perch_workers::amends;
 use sqlx::PgPool;
 
 use crate::world::{World, eventually};

@@ -7,11 +7,11 @@ use std::{
 };
 
 use perch_jobs::QueueName;
-use perch_queue::{Client, Queues, worker::Runtime};
+use perch_queue::{Client, Queues};
 use perch_sandbox::Endpoint;
 use perch_store::{EffectEventKind, JobState, Store};
 use perch_testkit::TestRedis;
-use perch_workers::{deps, handlers};
+use perch_workers::bots;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
@@ -32,8 +32,7 @@ async fn child_worker() {
     let database = settings.database_url().expect("it is set");
     let store = Store::connect_lazy(database, settings.env, &settings.postgres).expect("a URL");
     let client = Client::new(Queues::new(redis, &settings, perch_jobs::types()));
-    let deps = deps(&settings, &store, &client).expect("valid settings");
-    let runtime = Runtime::new(client, handlers(), deps).expect("nothing is missing");
+    let runtime = bots().worker(&settings, &store, &client).expect("valid settings");
     let queue = QueueName::from_static("pending_posts");
     runtime.run(&[queue], CancellationToken::new()).await.expect("it works until it is killed");
 }

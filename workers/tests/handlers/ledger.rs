@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use perch_base::Environment;
 use perch_core::{recovery, relay};
 use perch_jobs::{JobId, PollAccount, PublishPost};
+use perch_publishing::amends;
 use perch_queue::{Acceptance, Client, EnqueueOptions, Ledger as _, NewJob};
 use perch_store::{JobState, Store};
 use perch_testkit::{OwnRedis, TestRedis, postgres_settings};
-use perch_workers::amends;
 use sqlx::{PgPool, Row};
 
 use crate::world::{World, eventually, main_account};

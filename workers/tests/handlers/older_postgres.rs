@@ -3,11 +3,11 @@
 use chrono::{TimeDelta, Utc};
 use perch_core::recovery::{self, Doubts, Found, Look, Watch};
 use perch_jobs::{JobId, PublishPost};
+use perch_publishing::amends;
 use perch_queue::{EnqueueOptions, Restore};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::EffectState;
 use perch_testkit::{OwnRedis, TestRedis};
-use perch_workers::amends;
 
 use crate::world::{World, eventually, publication};
 

@@ -39,7 +39,7 @@ async fn a_flagged_reply_waits_for_a_person_and_goes_out_once_when_approved() {
     assert_eq!(outcome(&world, &job).await, "before");
     assert!(world.x.made().is_empty());
 
-    let decide = async |text| approve(&world.client, &world.store, &world.settings, review.id, text, "ann").await;
+    let decide = async |text| approve(&world.client, &world.store, &world.own(), review.id, text, "ann").await;
     let refused = decide(Some("What a shit move, see evil.example.com")).await.expect_err("it swears");
     assert!(matches!(&refused, ReviewError::Refused(reasons) if reasons.len() == 2), "{refused}");
     let approved = decide(None).await.expect("a flag is for a person to let pass");
@@ -66,7 +66,7 @@ async fn an_edited_reply_goes_out_in_the_words_of_the_person_and_a_rejected_one_
     let reviews = open(&world).await;
     let of =
         |job: &ReplyToMention| reviews.iter().find(|review| review.mention_id == job.mention.id).expect("it waits").id;
-    approve(&world.client, &world.store, &world.settings, of(&kept), Some(" In my own words. "), "ann")
+    approve(&world.client, &world.store, &world.own(), of(&kept), Some(" In my own words. "), "ann")
         .await
         .expect("it is open");
     reject(&world.store, of(&dropped), Some("not funny"), "bob").await.expect("it is open");
@@ -88,7 +88,7 @@ async fn somebody_in_need_is_left_to_a_person_whatever_is_configured_and_no_mode
         let [review] = &open(&world).await[..] else { panic!("one review") };
         assert_eq!((&review.proposed, review.mention_text.as_str()), (&None, MAY_DIE));
         assert!(together.asked().is_empty() && world.x.made().is_empty());
-        let bare = approve(&world.client, &world.store, &world.settings, review.id, None, "ann").await;
+        let bare = approve(&world.client, &world.store, &world.own(), review.id, None, "ann").await;
         assert!(matches!(bare, Err(ReviewError::NoText(_))), "{bare:?}");
     }
 }
@@ -145,7 +145,7 @@ async fn a_review_that_nobody_decides_in_time_expires_and_cannot_be_approved_any
         .await
         .expect("Postgres answers");
     assert!(open(&world).await.is_empty());
-    let late = approve(&world.client, &world.store, &world.settings, review, None, "ann").await;
+    let late = approve(&world.client, &world.store, &world.own(), review, None, "ann").await;
     assert_eq!(late.expect_err("it is too late").to_string(), format!("review {review} is expired already"));
     let shown = world.store.reviews().get(review).await.expect("Postgres answers").expect("it is known");
     assert_eq!(shown.state, ReviewState::Expired, "before anybody has settled it");

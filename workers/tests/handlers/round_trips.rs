@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use perch_base::Environment;
 use perch_jobs::PublishPost;
-use perch_queue::{Client, NewJob, Queues, worker::Runtime};
+use perch_queue::{Client, NewJob, Queues};
 use perch_store::Store;
 use perch_testkit::{Gate, postgres_settings};
-use perch_workers::{deps, handlers};
+use perch_workers::bots;
 
 use crate::world::{World, eventually, publication};
 
@@ -44,8 +44,7 @@ async fn a_post_waits_for_postgres_six_times_at_most() {
     const POSTS: usize = 20;
     let world = World::without_workers(&[]).await;
     let (gate, store, client) = counted(&world).await;
-    let deps = deps(&world.settings, &store, &client).expect("valid settings");
-    let runtime = Runtime::new(client, handlers(), deps).expect("nothing is missing");
+    let runtime = bots().worker(&world.settings, &store, &client).expect("valid settings");
     let (queue, stop) = ("pending_posts".parse().expect("a name"), world.stop.clone());
     let working = tokio::spawn(async move { runtime.run(&[queue], stop).await });
     let mut before = 0;

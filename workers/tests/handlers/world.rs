@@ -4,18 +4,16 @@ use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Du
 
 use chrono::Utc;
 use perch_base::{Environment, Settings};
+use perch_bot_mentions::MentionsSettings;
 use perch_clients::{EffectPermit, LocalLimits, XClient};
 use perch_jobs::{AccountId, ExtractPost, Job, JobId, Post, PostId, PublishPost, RetweetPost};
-use perch_queue::{
-    Client, EnqueueOptions, Queues,
-    worker::{Runtime, WorkerName},
-};
+use perch_queue::{Client, EnqueueOptions, Queues, worker::WorkerName};
 use perch_sandbox::{Sandbox, SandboxOptions, SandboxState};
 use perch_store::{
     ActionRecord, AttemptOutcome, EffectEvent, EffectEventKind, JobRecord, JobState, Store, StoredEffect, Syncer,
 };
 use perch_testkit::{TestDatabase, TestRedis};
-use perch_workers::{deps, handlers};
+use perch_workers::bots;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -94,10 +92,14 @@ impl World {
         self
     }
 
+    /// The settings of the bot that answers mentions.
+    pub fn own(&self) -> Arc<MentionsSettings> {
+        self.settings.sections.get().expect("the bot is there")
+    }
+
     /// Starts workers of every queue; called again, more of them that share nothing with the others.
     pub fn work(mut self) -> Self {
-        let deps = deps(&self.settings, &self.store, &self.client).expect("valid settings");
-        let runtime = Runtime::new(self.client.clone(), handlers(), deps).expect("nothing is missing");
+        let runtime = bots().worker(&self.settings, &self.store, &self.client).expect("valid settings");
         let stop = self.stop.clone();
         let work = async move { runtime.run(&[], stop).await.expect("workers end without error") };
         self.workers.push(tokio::spawn(work));
@@ -260,7 +262,7 @@ fn variables(
 
 pub fn settings(vars: &BTreeMap<String, String>) -> Settings {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
-    Settings::load_from(&config, &perch_jobs::types(), vars.clone()).expect("valid settings")
+    Settings::load_from(&config, bots().config_schema(), vars.clone()).expect("valid settings")
 }
 
 pub fn main_account() -> AccountId {

@@ -63,7 +63,7 @@ fn served(router: &axum::Router) -> BTreeSet<String> {
 #[tokio::test]
 async fn the_document_describes_every_route_that_is_served_and_no_other() {
     let world = World::start().await;
-    let documented: BTreeSet<String> = described(&json!(api::openapi())).into_keys().collect();
+    let documented: BTreeSet<String> = described(&json!(api::openapi(&perch_workers::bots()))).into_keys().collect();
     let served = served(&api::router(world.state.clone()));
     assert!(served.len() > 15, "{served:?}");
     let undocumented: Vec<&String> = served.difference(&documented).collect();
@@ -87,7 +87,7 @@ async fn a_route_answers_to_its_scopes_and_to_no_key_that_is_missing_revoked_unk
         ("one of no form", Some("x")),
     ];
     let mut guarded = 0;
-    for (path, routes) in described(&json!(api::openapi())) {
+    for (path, routes) in described(&json!(api::openapi(&perch_workers::bots()))) {
         for route in routes {
             if OPEN.contains(&path.as_str()) {
                 assert!(route.scopes.is_empty(), "{} says it needs a key", route.about());
@@ -132,7 +132,7 @@ async fn the_probes_and_the_description_need_no_key_and_mind_none() {
 #[tokio::test]
 async fn a_method_or_a_path_that_is_not_described_opens_nothing() {
     let world = World::start().await;
-    let document = described(&json!(api::openapi()));
+    let document = described(&json!(api::openapi(&perch_workers::bots())));
     for (path, routes) in document.iter().filter(|(path, _)| path.starts_with("/api/")) {
         let known: BTreeSet<&str> = routes.iter().map(|route| route.method.as_str()).collect();
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "ODD"] {

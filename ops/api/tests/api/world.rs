@@ -215,8 +215,12 @@ async fn key(store: &Store, name: &str, scopes: &[Scope]) -> SecretString {
 /// What an API, or the probes of another process, stands on.
 pub fn state(settings: &Arc<Settings>, redis: perch_queue::Redis, store: Store) -> ApiState {
     let queues = Queues::new(redis.clone(), settings, perch_jobs::types()).with_ledger(Arc::new(store.clone()));
+    let (client, bots) = (Client::new(queues.clone()), perch_workers::bots());
+    let platform = bots.platform(settings, &store, &client).expect("valid settings");
     ApiState {
-        client: Client::new(queues.clone()),
+        client,
+        bots,
+        platform: Arc::new(platform),
         queues,
         settings: settings.clone(),
         metrics: perch_base::telemetry::metrics().expect("the recorder of this process"),
@@ -229,7 +233,7 @@ pub fn settings(vars: &[(&str, &str)]) -> Arc<Settings> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
     let env = [("APP_ENV", "staging"), ("PERCH__ENGINE__SHUTDOWN_GRACE", "2s")];
     let vars = env.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Arc::new(Settings::load_from(&dir, &perch_jobs::types(), vars).expect("the shipped configuration"))
+    Arc::new(Settings::load_from(&dir, perch_workers::bots().config_schema(), vars).expect("the shipped configuration"))
 }
 
 /// An answer, read whole.

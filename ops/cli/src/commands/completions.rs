@@ -3,12 +3,12 @@
 
 use std::{any::TypeId, io::Write as _};
 
-use clap::{Arg, Command, CommandFactory as _, builder::PossibleValuesParser};
+use clap::{Arg, Command, builder::PossibleValuesParser};
 use clap_complete::Shell;
 use perch_base::Settings;
 use perch_jobs::{AccountId, JobKind, QueueName};
 
-use crate::{app::App, cli::Cli, error::OpsError};
+use crate::{app::App, cli, error::OpsError};
 
 /// Completions for a shell
 ///
@@ -23,7 +23,7 @@ pub struct Args {
 
 pub fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Known::of(app).within(Cli::command()), "perch", &mut script);
+    clap_complete::generate(args.shell, &mut Known::of(app).within(cli::command()), "perch", &mut script);
     app.out.verbatim().write_all(&script).map_err(OpsError::Output)
 }
 
@@ -38,7 +38,7 @@ struct Known {
 impl Known {
     /// Of the configuration; where none is in force, what is built in.
     fn of(app: &App) -> Self {
-        let types = perch_jobs::types();
+        let types = crate::app::bots().job_types();
         let settings: Option<Settings> = app.settings().or_else(|_| app.settings_of_staging()).ok();
         let mut queues: Vec<String> = match &settings {
             Some(settings) => settings.queues.keys().map(ToString::to_string).collect(),

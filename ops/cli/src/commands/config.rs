@@ -63,12 +63,11 @@ fn show(app: &App, settings: &Settings) -> Result<(), OpsError> {
     if app.out.is_json() {
         let secrets: serde_json::Map<String, Value> =
             secrets.into_iter().map(|(name, shown)| (name, shown.map_or(Value::Null, Value::from))).collect();
-        return app
-            .out
-            .json(&json!({ "environment": settings.env.as_str(), "settings": settings.file, "credentials": secrets }));
+        return app.out.json(
+            &json!({ "environment": settings.env.as_str(), "settings": all(settings)?, "credentials": secrets }),
+        );
     }
-    let text = toml::to_string(&settings.file)
-        .map_err(|error| OpsError::Part { part: "config", reason: format!("the settings cannot be shown: {error}") })?;
+    let text = toml::to_string(&all(settings)?).map_err(|error| cannot_be_shown(&error))?;
     app.out.line(format_args!("# {}, keys under {}", settings.env, settings.env.prefix()))?;
     app.out.blank()?;
     app.out.text(0, &text)?;
@@ -78,6 +77,20 @@ fn show(app: &App, settings: &Settings) -> Result<(), OpsError> {
         app.out.line(format_args!("# {name}: {}", shown.unwrap_or_else(|| "not set".to_owned())))?;
     }
     Ok(())
+}
+
+/// The settings of the platform, and those of the bots among them.
+fn all(settings: &Settings) -> Result<toml::Table, OpsError> {
+    let mut all = toml::Table::try_from(&settings.file).map_err(|error| cannot_be_shown(&error))?;
+    for (name, section) in settings.sections.shown() {
+        let section = toml::Value::try_from(section).map_err(|error| cannot_be_shown(&error))?;
+        all.insert(name.to_owned(), section);
+    }
+    Ok(all)
+}
+
+fn cannot_be_shown(error: &toml::ser::Error) -> OpsError {
+    OpsError::Part { part: "config", reason: format!("the settings cannot be shown: {error}") }
 }
 
 /// Each variable with what may be shown of it: of a URL where it leads, of a credential that it is there.

@@ -15,7 +15,8 @@ pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
             if !out.is_json() {
                 let ms = u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX);
                 // When standard output is gone the migration goes on all the same.
-                let _ = out.line(format_args!("{:>4}  {}  ({})", step.version, step.description, took(ms)));
+                let bot = step.bot.map(|bot| format!("{bot}: ")).unwrap_or_default();
+                let _ = out.line(format_args!("{:>4}  {bot}{}  ({})", step.version, step.description, took(ms)));
             }
         })
         .await?;
@@ -24,6 +25,7 @@ pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
         .iter()
         .map(|step| {
             json!({
+                "bot": step.bot,
                 "version": step.version,
                 "description": step.description,
                 "ms": u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX),

@@ -21,6 +21,7 @@ mod keys;
 mod limits;
 mod mentions;
 mod migrate;
+pub mod of_bots;
 mod openapi;
 pub mod pause;
 mod picks;

@@ -1,7 +1,7 @@
 //! `perch openapi`: the description of the HTTP API.
 
 use crate::{
-    app::App,
+    app::{App, bots},
     error::{OpsError, chain},
 };
 
@@ -9,7 +9,7 @@ use crate::{
 pub struct Args {}
 
 pub fn run(app: &App, _: &Args) -> Result<(), OpsError> {
-    let document = serde_json::to_value(perch_api::openapi())
+    let document = serde_json::to_value(perch_api::openapi(bots()))
         .map_err(|error| OpsError::Part { part: "openapi", reason: chain(&error) })?;
     app.out.json(&document)
 }

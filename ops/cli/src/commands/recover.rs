@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use perch_core::recovery::{Doubts, Recovered, Recovery};
 use perch_jobs::QueueName;
-use perch_workers::amends;
+use perch_publishing::amends;
 use serde_json::json;
 
 use crate::{

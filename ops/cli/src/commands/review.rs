@@ -8,7 +8,7 @@ use perch_safety::Reason;
 use perch_store::{Review, ReviewFilter, ReviewState};
 use serde_json::json;
 
-use super::mentions::one;
+use super::mentions::{one, own};
 use crate::{
     app::{App, operator, store},
     commands::audit,
@@ -193,8 +193,9 @@ async fn show(app: &App, id: i64) -> Result<(), OpsError> {
 async fn approve_one(app: &App, args: &ApproveArgs) -> Result<(), OpsError> {
     let (settings, client) = app.client()?;
     let store = store(&settings)?;
-    let approved =
-        approve(&client, &store, &settings, args.id, args.text.as_deref(), &operator()).await.map_err(refused)?;
+    let approved = approve(&client, &store, &*own(&settings)?, args.id, args.text.as_deref(), &operator())
+        .await
+        .map_err(refused)?;
     let review = &approved.review;
     let details = json!({ "mention": review.mention_id, "edited": args.text.is_some(), "flags": approved.flags });
     audit::note(app, &settings, "review.approve", &review.id.to_string(), &details).await;

@@ -3,10 +3,8 @@
 use std::future::Future;
 
 use perch_api as api;
-use perch_core::scheduler;
 use perch_jobs::QueueName;
 use perch_queue::worker::Runtime;
-use perch_workers::{amends, deps, handlers};
 use tokio::net::TcpListener;
 
 use super::start::Base;
@@ -22,8 +20,8 @@ pub fn worker(
     queues: Vec<QueueName>,
 ) -> Result<impl Future<Output = Result<(), OpsError>> + use<>, OpsError> {
     let state = &base.state;
-    let deps = deps(&state.settings, &state.store, &state.client).map_err(|error| failed("workers")(error.into()))?;
-    let runtime = Runtime::new(state.client.clone(), handlers(), deps)?;
+    let deps = state.bots.deps(&state.platform).map_err(|error| failed("workers")(error.into()))?;
+    let runtime = Runtime::new(state.client.clone(), state.bots.handlers(), deps)?;
     let stop = base.stop.token();
     Ok(async move { runtime.run(&queues, stop).await.map_err(OpsError::from) })
 }
@@ -32,7 +30,7 @@ pub fn worker(
 pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), OpsError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
-        scheduler::run(&state.settings, &state.client, &state.store, amends(), stop).await;
+        state.bots.schedule(&state.platform, stop).await;
         Ok(())
     }
 }

@@ -150,8 +150,12 @@ mod tests {
     fn settings(env: &str, more: &[(&str, &str)]) -> Settings {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let vars = [("APP_ENV", env)].into_iter().chain(more.iter().copied());
-        Settings::load_from(&dir, &perch_jobs::types(), vars.map(|(name, value)| (name.to_owned(), value.to_owned())))
-            .expect("valid settings")
+        Settings::load_from(
+            &dir,
+            crate::app::bots().config_schema(),
+            vars.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        )
+        .expect("valid settings")
     }
 
     fn url() -> Url {

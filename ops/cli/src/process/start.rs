@@ -56,8 +56,12 @@ impl Base {
         on_signals(&stop)?;
         schema(&store, migrates && settings.env == Environment::Staging).await?;
         doctor::warn_at_start(queues.redis()).await;
+        let client = Client::new(queues.clone());
+        let platform = Arc::new(app::platform(&settings, &client, &store)?);
         let state = ApiState {
-            client: Client::new(queues.clone()),
+            client,
+            bots: app::bots().clone(),
+            platform,
             health: Health::new(queues.redis().clone(), store.clone()),
             settings: Arc::new(settings),
             queues,

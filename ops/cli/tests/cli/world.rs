@@ -124,8 +124,8 @@ impl World {
 
     pub fn queues(&self) -> Queues {
         let vars = [("APP_ENV", "staging")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let settings =
-            Settings::load_from(&config_dir(), &perch_jobs::types(), vars).expect("the configuration is valid");
+        let settings = Settings::load_from(&config_dir(), perch_workers::bots().config_schema(), vars)
+            .expect("the configuration is valid");
         let redis = Redis::new(&SecretString::from(self.redis.url()), &settings.redis).expect("a Redis URL");
         Queues::new(redis, &settings, perch_jobs::types())
     }

@@ -219,7 +219,7 @@ fn operate(world: &World) {
 /// Every route, and the credential of the API in every wrong place.
 async fn ask(http: &Http<'_>, world: &World) {
     assert_eq!(http.get("/openapi.json").await, 200);
-    let document = perch_api::openapi();
+    let document = perch_api::openapi(&perch_workers::bots());
     let id = world.dead().pop().expect("something has died");
     for path in document.paths.paths.keys() {
         http.get(&path.replace("{id}", &id).replace("{queue}", "extraction")).await;

@@ -197,7 +197,8 @@ impl World {
         ];
         let single = SINGLE_VARIABLES.map(|name| (name, self.marks.get(name)));
         let vars = text.into_iter().chain(single).map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Settings::load_from(&config_dir(), &perch_jobs::types(), vars).expect("the configuration is valid")
+        Settings::load_from(&config_dir(), perch_workers::bots().config_schema(), vars)
+            .expect("the configuration is valid")
     }
 
     pub fn queues(&self) -> Queues {

@@ -9,7 +9,7 @@ fn pictures(base: &str, most: usize) -> Pictures {
     let vars = [("APP_ENV", "staging"), ("PERCH__X__BASE_URL", base), ("PERCH__PICKS__PICTURES__MAX_BYTES", &most)];
     let settings = Settings::load_from(
         &config,
-        &perch_jobs::types(),
+        perch_jobs::types(),
         vars.map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
     Pictures::from_settings(&settings.expect("valid settings")).expect("a client")

@@ -60,7 +60,7 @@ pub enum MentionsPolled {
 /// the next one for when it is due, so that any interval is kept; cron starts them again when that chain is broken.
 pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<MentionsPolled> {
     let Some(account) = job.account else { return start_all(&bot, &cx, job.now).await };
-    if !bot.settings.mentions.accounts.contains(&account) {
+    if !bot.settings.accounts.contains(&account) {
         return Err(Fail::Dead(format!(
             "{account} is not one of mentions.accounts; add it there, or leave it in peace"
         )));
@@ -70,7 +70,7 @@ pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions
     hand_over_leftovers(&bot, cx.client(), &account).await?;
     queue_again(&bot, cx.client(), &account).await?;
     let switches = bot.control.switches(&account).await?;
-    let interval = switches.interval.unwrap_or(bot.settings.mentions.interval);
+    let interval = switches.interval.unwrap_or(bot.settings.interval);
     if !job.now {
         if switches.stopped {
             return Ok(MentionsPolled::Idle { idle: "stopped" });
@@ -111,7 +111,7 @@ async fn poll_again(
     on_conflict: OnConflict,
 ) -> Result<(), Fail> {
     let polls = |entry: &CronSettings| entry.enabled && entry.kind.as_str() == PollMentions::KIND;
-    if !bot.settings.cron.values().any(polls) {
+    if !bot.platform.cron.values().any(polls) {
         return Ok(());
     }
     let unique = Unique { key: format!("mentions:next:{account}"), scope: UniqueScope::Queued };
@@ -139,7 +139,7 @@ async fn start_all(bot: &Mentions, cx: &JobContext, now: bool) -> HandlerResult<
         let options = EnqueueOptions { id: Some(id), parent: Some(cx.id()), ..EnqueueOptions::default() };
         Ok(NewJob::of(&PollMentions { account: Some(account.clone()), now })?.with(options))
     };
-    let polls = bot.settings.mentions.accounts.iter().map(poll).collect::<Result<Vec<_>, EnqueueError>>()?;
+    let polls = bot.settings.accounts.iter().map(poll).collect::<Result<Vec<_>, EnqueueError>>()?;
     Ok(MentionsPolled::Started(Started::of(cx.client(), polls).await?))
 }
 
@@ -188,7 +188,7 @@ async fn sift<'b>(
     let ids: Vec<PostId> = batch.mentions.iter().flat_map(versions).collect();
     let states = bot.store.mentions().states(account, &ids).await?;
     let blocked = blocked(bot, account).await?;
-    let max_age = bot.settings.mentions.max_age;
+    let max_age = bot.settings.max_age;
     let known = Known { own_id: &batch.own_id, blocked: &blocked, states: &states, max_age, now: clock::now() };
     let mut decided = Vec::with_capacity(batch.mentions.len());
     for read in &batch.mentions {

@@ -37,7 +37,7 @@ pub(super) enum ReadTo {
 }
 
 pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Batch, NotRead> {
-    let settings = &bot.settings.mentions;
+    let settings = &*bot.settings;
     let own_id = bot.clients.own_id(account).await?;
     let since_id = since(bot, account).await?;
     // Without a place to go on from, what is too old anyway would be paid for.

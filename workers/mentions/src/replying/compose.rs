@@ -30,7 +30,7 @@ pub(super) struct Composed {
 
 /// Has the model write a reply; once more, with the reason, when the guard refuses the first.
 pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[Earlier]) -> Result<Composed, Fail> {
-    let settings = &bot.settings.mentions;
+    let settings = &*bot.settings;
     let voice = Voice { persona: &bot.persona, temperature: settings.temperature, max_tokens: settings.max_tokens };
     let mut request = prompt::question(&voice, earlier, &record.mention.text);
     let (since, limit) = lately();

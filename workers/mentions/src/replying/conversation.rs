@@ -14,7 +14,7 @@ pub(super) async fn earlier(bot: &Mentions, mention: &Mention) -> Vec<Earlier> {
     let mut posts = Vec::new();
     let mut next = mention.referenced_tweet_id.clone();
     while let Some(id) = next.take()
-        && posts.len() < usize::from(bot.settings.mentions.context)
+        && posts.len() < usize::from(bot.settings.context)
     {
         match read_two(bot, &id).await {
             Ok((found, before)) => {
@@ -27,7 +27,7 @@ pub(super) async fn earlier(bot: &Mentions, mention: &Mention) -> Vec<Earlier> {
             }
         }
     }
-    posts.truncate(usize::from(bot.settings.mentions.context));
+    posts.truncate(usize::from(bot.settings.context));
     posts.reverse();
     posts
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_base::settings::ReviewMode;
 use perch_safety::{Code, Reason, Verdict};
+
+use crate::ReviewMode;
 
 /// What is done with a mention, or with a reply to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,7 +83,7 @@ pub(crate) async fn hand_over_leftovers(bot: &Mentions, client: &Client, account
     let before = clock::now() - LEFT_BEHIND;
     let left = bot.store.mentions().not_handed_over(account, before).await?;
     for record in &left {
-        let until = until(record, record.mention.created_at, bot.settings.mentions.max_age);
+        let until = until(record, record.mention.created_at, bot.settings.max_age);
         let goes_out = hand_over(client, &bot.store, record, until, None).await?.is_some();
         tracing::warn!(mention = %record.mention.id, %account, goes_out, "a reply was left behind");
     }

@@ -62,7 +62,7 @@ pub enum Replied {
 pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<Replied> {
     let ReplyToMention { account, mention } = job;
     let bot = bot.charged_for(account.to_string(), &cx);
-    if !bot.settings.mentions.accounts.contains(&account) {
+    if !bot.settings.accounts.contains(&account) {
         let why = format!("{account} is not one of mentions.accounts; add it there and replay, or discard this");
         return Err(Fail::Dead(why));
     }
@@ -93,7 +93,7 @@ async fn decide(bot: &Mentions, cx: &JobContext, record: MentionRecord) -> Handl
         bot.store.mentions().drop(&record.account, &record.mention.id, state, rule, &Written::default()).await?;
         return Ok(Replied::NotAnswered { because: rule.to_owned() });
     }
-    let mode = bot.settings.mentions.review;
+    let mode = bot.settings.review;
     let verdict = bot.guard.mention(&record.mention.text);
     match of_mention(&verdict, mode) {
         Course::Go => {}
@@ -121,7 +121,7 @@ async fn decide(bot: &Mentions, cx: &JobContext, record: MentionRecord) -> Handl
 /// services hand mentions over too.
 async fn left_out(bot: &Mentions, record: &MentionRecord) -> Result<Option<&'static str>, Fail> {
     let (account, mention) = (&record.account, &record.mention);
-    if is_too_old(mention.created_at, clock::now(), bot.settings.mentions.max_age) {
+    if is_too_old(mention.created_at, clock::now(), bot.settings.max_age) {
         return Ok(Some("too_old"));
     }
     if is_own(bot, record).await? {
@@ -158,7 +158,7 @@ async fn send(bot: &Mentions, cx: &JobContext, record: &MentionRecord) -> Handle
     if record.state != MentionState::Decided {
         return Ok(Replied::Before { state: record.state });
     }
-    let until = until(record, record.mention.created_at, bot.settings.mentions.max_age);
+    let until = until(record, record.mention.created_at, bot.settings.max_age);
     if hand_over(cx.client(), &bot.store, record, until, Some(cx.id())).await?.is_none() {
         return Ok(Replied::NotAnswered { because: TOO_LATE.to_owned() });
     }
@@ -174,7 +174,7 @@ async fn ask_a_person(
     written: &Written,
     verdict: &Verdict,
 ) -> HandlerResult<Replied> {
-    let waits = bot.settings.mentions.review_expires;
+    let waits = bot.settings.review_expires;
     let reasons = json!(verdict.reasons());
     let (account, id) = (&record.account, &record.mention.id);
     bot.store.reviews().open(account, id, written, &reasons, waits).await?;

@@ -1,12 +1,12 @@
 //! What a person does with a reply that waits.
 
-use perch_base::{Classified as _, Settings};
-use perch_core::guard;
+use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
-use perch_safety::{BadPattern, Reason, Verdict};
+use perch_safety::{BadPattern, Guard, Reason, Verdict};
 use perch_store::{MentionState, Review, ReviewOutcome, ReviewState, Store, StoreError};
 
 use super::hand_over::{NotHandedOver, hand_over, until};
+use crate::MentionsSettings;
 
 /// A reply that was approved.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +66,7 @@ fn said(reasons: &[Reason]) -> String {
 pub async fn approve(
     client: &Client,
     store: &Store,
-    settings: &Settings,
+    settings: &MentionsSettings,
     id: i64,
     text: Option<&str>,
     by: &str,
@@ -81,7 +81,7 @@ pub async fn approve(
         return Err(ReviewError::Closed(Box::new(review)));
     }
     let text = text.or(review.proposed.as_deref()).map(str::trim).ok_or(ReviewError::NoText(id))?.to_owned();
-    let guard = guard(settings)?;
+    let guard = Guard::new(&settings.rules())?;
     let flags = match guard.text(&text, review.author.as_deref()) {
         Verdict::Pass => Vec::new(),
         Verdict::Review(reasons) => reasons,
@@ -96,13 +96,18 @@ pub async fn approve(
     Ok(Approved { review, flags })
 }
 
-async fn publish(client: &Client, store: &Store, settings: &Settings, review: &Review) -> Result<(), ReviewError> {
+async fn publish(
+    client: &Client,
+    store: &Store,
+    settings: &MentionsSettings,
+    review: &Review,
+) -> Result<(), ReviewError> {
     let Some(record) = store.mentions().get(&review.account, &review.mention_id).await? else { return Ok(()) };
     if record.state != MentionState::Decided {
         return Ok(());
     }
     let approved_at = record.decided_at.unwrap_or(record.mention.created_at);
-    let until = until(&record, approved_at, settings.mentions.max_age);
+    let until = until(&record, approved_at, settings.max_age);
     match hand_over(client, store, &record, until, None).await {
         Ok(_) => Ok(()),
         Err(NotHandedOver::Enqueue(error)) => Err(error.into()),

@@ -7,7 +7,7 @@ use crate::Mentions;
 /// Postgres tells it. Mentions that ended without a reply, however that came about, give back their places once there is no
 /// other.
 pub(crate) async fn take_room(bot: &Mentions, account: &AccountId, mention: &Mention) -> Result<Room, StoreError> {
-    let settings = &bot.settings.mentions;
+    let settings = &*bot.settings;
     let take = || {
         let (of_conversation, of_user) = (settings.replies_per_conversation, settings.replies_per_user_per_day);
         bot.control.take_room(account, mention, of_conversation, of_user)

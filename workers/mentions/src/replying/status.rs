@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_base::{Settings, clock};
+use perch_base::{clock, settings::ModelSettings};
 use perch_jobs::AccountId;
 use perch_store::{MentionControl, MentionCounts, MentionPoll, MentionSwitches, RateWindows, Store, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::MentionsSettings;
 
 /// How the bot of an account stands: what reads its mentions, and what replies to them.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -124,7 +126,8 @@ pub struct RateLimit {
 /// How the bot of an account stands, as Postgres and Redis know it; polls and the API bring that up to what ledger and jobs
 /// say.
 pub async fn mention_status(
-    settings: &Settings,
+    settings: &MentionsSettings,
+    models: &ModelSettings,
     store: &Store,
     control: &MentionControl,
     windows: &RateWindows,
@@ -133,7 +136,7 @@ pub async fn mention_status(
     let MentionSwitches { stopped, interval, paused, by, at } = control.switches(account).await?;
     let poll = control.poll(account).await?;
     let last_day = store.mentions().counts(account, clock::now() - TimeDelta::days(1)).await?;
-    let models = settings.models.replies.iter().map(|name| (name.clone(), format!("model:{name}:chat_completions")));
+    let models = models.replies.iter().map(|name| (name.clone(), format!("model:{name}:chat_completions")));
     let keys = [
         ("reading mentions".to_owned(), format!("x:mentions:{account}")),
         ("posting".to_owned(), format!("x:posts_create:{account}")),
@@ -145,7 +148,7 @@ pub async fn mention_status(
             rate_limits.push(RateLimit { of, limit, remaining, reset });
         }
     }
-    let interval = interval.unwrap_or(settings.mentions.interval);
+    let interval = interval.unwrap_or(settings.interval);
     Ok(MentionStatus {
         account: account.clone(),
         polling: !stopped,

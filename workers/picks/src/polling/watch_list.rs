@@ -298,7 +298,7 @@ mod tests {
         };
         let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let settings =
-            Settings::load_from(&config, &perch_jobs::types(), [("APP_ENV".to_owned(), "staging".to_owned())])
+            Settings::load_from(&config, perch_jobs::types(), [("APP_ENV".to_owned(), "staging".to_owned())])
                 .expect("shipped");
         WatchList::new(&settings).seen(row, at("2026-01-01T00:00:00Z")).expect("it was added")
     }
@@ -325,7 +325,7 @@ mod tests {
     fn a_poll_that_comes_late_may_read_as_many_pages_as_the_ticks_that_it_stands_for() {
         let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let settings =
-            Settings::load_from(&config, &perch_jobs::types(), [("APP_ENV".to_owned(), "staging".to_owned())])
+            Settings::load_from(&config, perch_jobs::types(), [("APP_ENV".to_owned(), "staging".to_owned())])
                 .expect("shipped");
         let hourly = AccountRecord { schedule: Some("0 * * * *".into()), ..AccountRecord::named("Sharp_Sally") };
         let pages = |pages, read_to: Option<&str>| {

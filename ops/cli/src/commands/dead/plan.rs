@@ -104,7 +104,7 @@ mod tests {
     }
 
     fn change(letter: &DeadLetter, code: &str) -> Result<Option<String>, String> {
-        let types = perch_jobs::types();
+        let types = crate::app::bots().job_types();
         let rules = Rules { types: &types, max_payload_bytes: 64 };
         let edit = edit::Edit::parse(code)?;
         let change = Change::Filter(Box::new(move |payload| edit.apply(payload)));

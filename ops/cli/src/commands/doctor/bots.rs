@@ -1,16 +1,16 @@
 //! Whom the bots are, whom they watch, and whether the models answer.
 
 use perch_base::Settings;
+use perch_bot::Platform;
 use perch_bot_picks::watch_list::{WatchList, Watched};
 use perch_clients::XError;
 use perch_core::Clients;
 use perch_jobs::AccountId;
 use perch_queue::Client;
-use perch_workers::deps;
 
 use super::{check::Check, models};
 use crate::{
-    app::{queues, store},
+    app::{bots, platform, queues, store},
     error::{OpsError, chain},
 };
 
@@ -22,10 +22,12 @@ const MOST_NAMED: usize = 5;
 /// Findings about the accounts: those that post, whose tokens X is asked about, and those that are watched; and about the models,
 /// each of which is asked once.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
-    let mut checks = match clients(settings) {
-        Ok(clients) => {
-            let (mut owners, models) = tokio::join!(owners(settings, &clients), models::checks(settings, &clients));
+    let mut checks = match set_up(settings) {
+        Ok(platform) => {
+            let clients = &platform.clients;
+            let (mut owners, models) = tokio::join!(owners(settings, clients), models::checks(settings, clients));
             owners.extend(models);
+            owners.extend(bots().checks(&platform).await);
             owners
         }
         Err(error) => vec![Check::fail(OWNERS, chain(&error)).mend("correct what is named")],
@@ -67,15 +69,13 @@ async fn owners(settings: &Settings, clients: &Clients) -> Vec<Check> {
     checks
 }
 
-/// The clients, where everything that the bots work with can be set up.
-fn clients(settings: &Settings) -> Result<Clients, OpsError> {
-    fn failed(error: &(impl std::error::Error + 'static)) -> OpsError {
-        OpsError::Part { part: "bots", reason: chain(error) }
-    }
+/// What the bots stand on, where everything that they work with can be set up.
+fn set_up(settings: &Settings) -> Result<Platform, OpsError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
-    let clients = Clients::new(settings, queues.redis(), &store).map_err(|error| failed(&error))?;
-    deps(settings, &store, &Client::new(queues)).map_err(|error| failed(&error))?;
-    Ok(clients)
+    let client = Client::new(queues);
+    let platform = platform(settings, &client, &store)?;
+    bots().deps(&platform).map_err(|error| OpsError::Part { part: "bots", reason: chain(&error) })?;
+    Ok(platform)
 }
 
 fn judge_owner(account: &AccountId, username: &str, owner: Result<String, XError>) -> Check {

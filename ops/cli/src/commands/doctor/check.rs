@@ -1,58 +1,6 @@
-//! One finding.
+//! Findings.
 
-use serde::Serialize;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// Good to know.
-    Info,
-    /// It works, and something may be lost or late.
-    Warn,
-    /// It does not work.
-    Fail,
-}
-
-/// What was looked at, what was found, and how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    pub name: &'static str,
-    pub level: Level,
-    pub found: String,
-    pub mend: Option<String>,
-}
-
-impl Check {
-    fn new(name: &'static str, level: Level, found: impl Into<String>) -> Self {
-        Self { name, level, found: found.into(), mend: None }
-    }
-
-    pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self::new(name, Level::Ok, found)
-    }
-
-    pub fn info(name: &'static str, found: impl Into<String>) -> Self {
-        Self::new(name, Level::Info, found)
-    }
-
-    pub fn warn(name: &'static str, found: impl Into<String>) -> Self {
-        Self::new(name, Level::Warn, found)
-    }
-
-    pub fn fail(name: &'static str, found: impl Into<String>) -> Self {
-        Self::new(name, Level::Fail, found)
-    }
-
-    /// The same with what to do.
-    #[must_use]
-    pub fn mend(mut self, how: impl Into<String>) -> Self {
-        self.mend = Some(how.into());
-        self
-    }
-}
+pub use perch_bot::{Check, Level};
 
 /// Judges how far another clock is from this one, in milliseconds; positive when the other is ahead.
 pub fn clock(name: &'static str, other: &str, ahead_ms: i64) -> Check {

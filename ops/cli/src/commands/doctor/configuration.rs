@@ -22,7 +22,7 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
 }
 
 fn queues(settings: &Settings) -> Check {
-    let types = perch_jobs::types();
+    let types = crate::app::bots().job_types();
     let needed: Vec<&QueueName> = types.iter().map(|job_type| &job_type.queue).collect();
     let unused: Vec<&str> =
         settings.queues.keys().filter(|name| !needed.contains(name)).map(QueueName::as_str).collect();

@@ -2,7 +2,7 @@ use chrono::Utc;
 use perch_store::BlockedUser;
 use serde_json::json;
 
-use super::{OfAccount, one};
+use super::{OfAccount, one, own};
 use crate::{
     app::{App, operator},
     commands::audit,
@@ -63,7 +63,7 @@ pub async fn unblock(app: &App, args: &UnblockArgs) -> Result<(), OpsError> {
         &json!({ "user": args.user, "changed": changed }),
     )
     .await;
-    let configured = settings.mentions.blocked_users.iter().any(|user| user.eq_ignore_ascii_case(&args.user));
+    let configured = own(&settings)?.blocked_users.iter().any(|user| user.eq_ignore_ascii_case(&args.user));
     if configured {
         app.out.note("warning: mentions.blocked_users of the configuration has this user too");
     }
@@ -77,8 +77,7 @@ pub async fn list(app: &App, args: &OfAccount) -> Result<(), OpsError> {
     let account = one(&settings, args.account.as_ref())?;
     let blocked = store.mentions().blocked(&account).await?;
     if app.out.is_json() {
-        let configured: Vec<_> = settings
-            .mentions
+        let configured: Vec<_> = own(&settings)?
             .blocked_users
             .iter()
             .map(|user| json!({ "who": user, "blocked_by": "configuration" }))
@@ -86,7 +85,7 @@ pub async fn list(app: &App, args: &OfAccount) -> Result<(), OpsError> {
         let all: Vec<_> = configured.into_iter().chain(blocked.iter().map(|user| json!(user))).collect();
         return app.out.json(&all);
     }
-    let configured = &settings.mentions.blocked_users;
+    let configured = &own(&settings)?.blocked_users;
     if blocked.is_empty() && configured.is_empty() {
         return app.out.line("nobody is blocked");
     }

@@ -5,7 +5,10 @@ mod list;
 mod status;
 mod switch;
 
+use std::sync::Arc;
+
 use perch_base::Settings;
+use perch_bot_mentions::MentionsSettings;
 use perch_jobs::AccountId;
 use perch_queue::Redis;
 use perch_store::{MentionControl, RateWindows};
@@ -77,9 +80,14 @@ fn windows(settings: &Settings) -> Result<RateWindows, OpsError> {
     Ok(RateWindows::new(redis(settings)?, settings.env))
 }
 
+/// The settings of the bot.
+pub(super) fn own(settings: &Settings) -> Result<Arc<MentionsSettings>, OpsError> {
+    Ok(settings.sections.get::<MentionsSettings>()?)
+}
+
 /// The account that is meant: the one named, or the only one there is.
 pub(super) fn one(settings: &Settings, named: Option<&AccountId>) -> Result<AccountId, OpsError> {
-    let accounts = &settings.mentions.accounts;
+    let accounts = &own(settings)?.accounts;
     let known = || accounts.iter().map(AccountId::as_str).collect::<Vec<_>>().join(", ");
     match (named, accounts.as_slice()) {
         (Some(named), _) if accounts.contains(named) => Ok(named.clone()),

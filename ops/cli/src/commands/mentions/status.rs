@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, Utc};
 use perch_bot_mentions::{MentionStatus, mention_status};
 
-use super::{OfAccount, control, one, windows};
+use super::{OfAccount, control, one, own, windows};
 use crate::{
     app::{App, store},
     error::OpsError,
@@ -18,13 +18,13 @@ use crate::{
 pub async fn run(app: &App, args: &OfAccount) -> Result<(), OpsError> {
     let settings = app.settings()?;
     let accounts = match &args.account {
-        None => settings.mentions.accounts.clone(),
+        None => own(&settings)?.accounts.clone(),
         some => vec![one(&settings, some.as_ref())?],
     };
     let (store, control, windows) = (store(&settings)?, control(&settings)?, windows(&settings)?);
     let mut all = Vec::new();
     for account in &accounts {
-        all.push(mention_status(&settings, &store, &control, &windows, account).await?);
+        all.push(mention_status(&*own(&settings)?, &settings.models, &store, &control, &windows, account).await?);
     }
     if app.out.is_json() {
         return app.out.json(&all);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use perch_jobs::PollMentions;
 use serde_json::json;
 
-use super::{OfAccount, control, one};
+use super::{OfAccount, control, one, own};
 use crate::{
     app::{App, operator},
     commands::audit,
@@ -74,8 +74,8 @@ pub async fn interval(app: &App, args: &IntervalArgs) -> Result<(), OpsError> {
         control.set_interval(&account, interval, &by).await?;
         (interval, "until another interval is set, or --reset")
     } else {
-        control.reset_interval(&account, settings.mentions.interval, &by).await?;
-        (settings.mentions.interval, "as mentions.interval says")
+        control.reset_interval(&account, own(&settings)?.interval, &by).await?;
+        (own(&settings)?.interval, "as mentions.interval says")
     };
     let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
     let details = json!({ "interval_ms": millis, "reset": args.reset });

@@ -131,7 +131,7 @@ fn every_path_that_the_readme_names_for_a_new_queue_exists() {
     assert!(paths.len() >= 10, "seven files of source, and where it is deployed: {paths:?}");
     for path in paths {
         // The queue of the example is to be written; its files lie where those of the queues are that there are.
-        let existing = path.replace("src/lookups.rs", "src/handlers.rs").replace("lookups", "generation");
+        let existing = path.replace("src/lookups.rs", "src/picks_bot.rs").replace("lookups", "generation");
         assert!(root().join(&existing).exists(), "{path}: there is no {existing}");
     }
 }

@@ -12,7 +12,7 @@ const SOON: u64 = 1;
 
 /// Room for the bodies of requests.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
+pub struct Budget {
     room: Arc<Semaphore>,
     all: usize,
 }
@@ -51,14 +51,15 @@ impl Budget {
 /// A body that is being received. It holds room for what has come, not for what was announced: who sends slowly keeps out
 /// nobody.
 #[derive(Debug)]
-pub(super) struct Receiving {
+pub struct Receiving {
     budget: Budget,
     bytes: BytesMut,
     held: Option<OwnedSemaphorePermit>,
 }
 
 impl Receiving {
-    pub fn len(&self) -> usize {
+    /// Bytes that have come.
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
@@ -81,7 +82,7 @@ impl Receiving {
 
 /// The whole body of a request. The room that it holds is free again when it is dropped.
 #[derive(Debug)]
-pub(super) struct Received {
+pub struct Received {
     bytes: Bytes,
     _held: Option<OwnedSemaphorePermit>,
 }

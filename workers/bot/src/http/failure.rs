@@ -1,6 +1,6 @@
 //! What the engine and the store answer, as problems. What a server said stays in the log: it may name hosts.
 
-use perch_base::{Classified, Disposition};
+use perch_base::{Classified, ConfigError, Disposition};
 use perch_jobs::InvalidRetryPolicy;
 use perch_queue::{EnqueueError, QueueError, WHEN_FULL};
 use perch_store::StoreError;
@@ -11,7 +11,7 @@ use super::problem::{Cause, Problem};
 const AWAY: u64 = 5;
 
 /// For when Redis is away. It cannot always be known whether a command arrived, so the words promise nothing.
-pub(super) fn redis_is_away() -> Problem {
+pub fn redis_is_away() -> Problem {
     Problem::new(
         Cause::Unavailable,
         "Redis does not answer, so it is not known whether the request was carried out. Send it again; an \
@@ -21,14 +21,21 @@ pub(super) fn redis_is_away() -> Problem {
 }
 
 /// For when Postgres is away.
-pub(super) fn postgres_is_away() -> Problem {
+pub fn postgres_is_away() -> Problem {
     Problem::new(Cause::Unavailable, "Postgres does not answer, and this request needs it. Send it again.")
         .retry_after(AWAY)
 }
 
 /// For a fault that a client can do nothing about.
-pub(super) fn internal() -> Problem {
+pub fn internal() -> Problem {
     Problem::new(Cause::Internal, "The request could not be carried out. The log names the cause by the x-request-id.")
+}
+
+impl From<ConfigError> for Problem {
+    fn from(error: ConfigError) -> Self {
+        tracing::error!(%error, "a request failed");
+        internal()
+    }
 }
 
 impl From<QueueError> for Problem {

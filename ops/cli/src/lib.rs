@@ -1,0 +1,71 @@
+//! The command line: it operates the queues, and runs the workers, the scheduler and the HTTP API, of a deployment with these bots or
+//! those.
+//!
+//! A deployment with a bot of its own is a program of one line:
+//!
+//! ```no_run
+//! # fn of_ones_own() -> std::process::ExitCode {
+//! perch_cli::main(perch_workers::bots())
+//! # }
+//! ```
+
+#![allow(clippy::doc_markdown, reason = "doc comments of arguments are the text of --help")]
+
+mod app;
+mod cli;
+mod commands;
+mod error;
+mod format;
+mod live;
+mod output;
+mod parse;
+mod process;
+
+use std::process::ExitCode;
+
+use perch_bot::Bots;
+
+use crate::{
+    app::App,
+    cli::{Asked, What},
+    commands::Command,
+    error::OpsError,
+};
+
+// Decision 9: a worker's batches of small pieces cost glibc a fifth of its time.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Carries out what the arguments of this process say, for a deployment with these bots.
+pub fn main(bots: Bots) -> ExitCode {
+    app::deploy(bots);
+    let asked = match Asked::parse() {
+        Ok(asked) => asked,
+        Err(error) => return output::usage(&error),
+    };
+    if matches!(asked.what, What::Perch(Command::ApplyEdit)) {
+        return commands::dead::edit_process::serve();
+    }
+    perch_base::tls::install();
+    let app = App::new(&asked.global);
+    let outcome = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(OpsError::Runtime).and_then(
+        |runtime| {
+            let outcome = runtime.block_on(async {
+                match asked.what {
+                    What::Perch(command) => commands::run(&app, command).await,
+                    What::Bot(bot, matches) => commands::of_bots::run(&app, &*bot, &matches).await,
+                }
+            });
+            // A handler that blocks, or a read of the terminal, must not hold up the end of the process.
+            runtime.shutdown_background();
+            outcome
+        },
+    );
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report(&app.out);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,251 @@
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use clap::ArgMatches;
+use futures::future::{BoxFuture, FutureExt as _, ready};
+use perch_base::{ConfigSchema, Settings};
+use perch_core::{Clients, ClientsError, scheduler, sync_hot_state};
+use perch_jobs::{CollectMetrics, JobTypes, PublishPost, RetweetPost, SyncHotState, platform_types};
+use perch_publishing::{Metrics, Origin, Publisher, amends, collect_metrics, publish_post, retweet_post};
+use perch_queue::{
+    Client,
+    worker::{Deps, Handlers, Runtime, RuntimeError},
+};
+use perch_safety::{BadPattern, Guard, Rules};
+use perch_store::{HotStore, Store, StoreError, Syncer, Tables};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Check, CommandError, Platform, Said, http::Routes};
+
+/// Why something of a bot cannot be set up.
+pub type BotError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A bot, as the platform sees it. Only its name and its job types are asked of every bot.
+///
+/// A deployment is made of bots ([`Bots`]); what a bot brings is there because the bot is, and nowhere else.
+pub trait Bot: Debug + Send + Sync {
+    /// Its name: of its settings and their file, of its schema in Postgres, of its subcommand.
+    fn name(&self) -> &'static str;
+
+    /// Adds its job types.
+    fn job_types(&self, types: JobTypes) -> JobTypes;
+
+    /// Adds its settings.
+    fn settings(&self, schema: ConfigSchema) -> ConfigSchema {
+        schema
+    }
+
+    /// Its tables: a schema of its name, and the migrations that make it.
+    fn tables(&self) -> Option<Tables> {
+        None
+    }
+
+    /// What the guard is told besides what it knows.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not there.
+    fn guard_rules(&self, _: &Settings) -> Result<Rules, BotError> {
+        Ok(Rules::default())
+    }
+
+    /// What it knows of the posts that it hands over.
+    fn origins(&self) -> Vec<Box<dyn Origin>> {
+        Vec::new()
+    }
+
+    /// Adds the handlers of its job types.
+    fn handlers(&self, handlers: Handlers) -> Handlers {
+        handlers
+    }
+
+    /// Adds what its handlers ask for, besides what every handler may ask for: [`Platform`], [`Publisher`], [`Metrics`], [`Clients`],
+    /// [`Syncer`].
+    ///
+    /// # Errors
+    ///
+    /// The settings say something that cannot be set up.
+    fn deps(&self, _: &Platform, deps: Deps) -> Result<Deps, BotError> {
+        Ok(deps)
+    }
+
+    /// Its routes.
+    fn routes(&self) -> Routes {
+        Routes::default()
+    }
+
+    /// Its subcommand of `perch`, by its own name.
+    fn command(&self) -> Option<clap::Command> {
+        None
+    }
+
+    /// Carries out its subcommand.
+    fn run<'a>(&'a self, _: &'a Platform, _: &'a ArgMatches) -> BoxFuture<'a, Result<Said, CommandError>> {
+        ready(Err(CommandError::Refused(format!("{} has no commands", self.name())))).boxed()
+    }
+
+    /// What `perch doctor` finds of it, once Redis and Postgres answer.
+    fn checks<'a>(&'a self, _: &'a Platform) -> BoxFuture<'a, Vec<Check>> {
+        ready(Vec::new()).boxed()
+    }
+
+    /// Removes what is beyond its retention from its tables; answers how many rows. The scheduler calls it every ten minutes.
+    fn prune<'a>(&'a self, _: &'a Platform) -> BoxFuture<'a, Result<u64, StoreError>> {
+        ready(Ok(0)).boxed()
+    }
+}
+
+/// How often the tables of the bots are pruned.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// The bots of a deployment. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Bots(Vec<Arc<dyn Bot>>);
+
+/// Why what the handlers work with cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// X and the language models.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+    /// A word or phrase that a bot tells the guard.
+    #[error("a word or phrase for the guard: {0}")]
+    Words(#[from] BadPattern),
+    /// A handler asks for what nobody gives.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A bot.
+    #[error("{name}: {source}")]
+    Bot {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: BotError,
+    },
+}
+
+impl Bots {
+    /// With one more. A name belongs to one bot; the later one wins.
+    #[must_use]
+    pub fn with(mut self, bot: impl Bot + 'static) -> Self {
+        self.0.retain(|other| other.name() != bot.name());
+        self.0.push(Arc::new(bot));
+        self
+    }
+
+    /// All of them, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Bot>> {
+        self.0.iter()
+    }
+
+    /// The job types of the platform and of the bots.
+    pub fn job_types(&self) -> JobTypes {
+        self.0.iter().fold(platform_types(), |types, bot| bot.job_types(types))
+    }
+
+    /// What the configuration may say.
+    pub fn config_schema(&self) -> ConfigSchema {
+        self.0.iter().fold(self.job_types().into(), |schema, bot| bot.settings(schema))
+    }
+
+    /// The tables of the bots.
+    pub fn tables(&self) -> Vec<Tables> {
+        self.0.iter().filter_map(|bot| bot.tables()).collect()
+    }
+
+    /// The handlers of the platform and of the bots. They ask for what [`Bots::deps`] gives.
+    pub fn handlers(&self) -> Handlers {
+        let platform = Handlers::new()
+            .on::<PublishPost, _, _>(publish_post)
+            .on::<RetweetPost, _, _>(retweet_post)
+            .on::<CollectMetrics, _, _>(collect_metrics)
+            .on::<SyncHotState, _, _>(sync_hot_state);
+        self.0.iter().fold(platform, |handlers, bot| bot.handlers(handlers))
+    }
+
+    /// What the platform gives to the bots, as `settings` describe it. Nothing is connected yet; a credential that is missing is
+    /// named by whatever first needs it.
+    ///
+    /// # Errors
+    ///
+    /// The settings say something that cannot be set up.
+    pub fn platform(&self, settings: &Settings, store: &Store, client: &Client) -> Result<Platform, SetUpError> {
+        let mut rules = Rules::default();
+        for bot in &self.0 {
+            let more = bot.guard_rules(settings).map_err(|source| SetUpError::Bot { name: bot.name(), source })?;
+            rules.banned_topics.extend(more.banned_topics);
+            rules.crisis.extend(more.crisis);
+            rules.allowed_hosts.extend(more.allowed_hosts);
+        }
+        Ok(Platform {
+            clients: Clients::new(settings, client.queues().redis(), store)?,
+            guard: Arc::new(Guard::new(&rules)?),
+            settings: Arc::new(settings.clone()),
+            client: client.clone(),
+            store: store.clone(),
+        })
+    }
+
+    /// What the handlers work with.
+    ///
+    /// # Errors
+    ///
+    /// The settings say something that cannot be set up.
+    pub fn deps(&self, platform: &Platform) -> Result<Deps, SetUpError> {
+        let Platform { settings, client, store, clients, guard } = platform;
+        let (redis, queues) = (client.queues().redis(), client.queues().names());
+        let origins = self.0.iter().flat_map(|bot| bot.origins()).collect();
+        let mut deps = Deps::new()
+            .with(platform.clone())
+            .with(clients.clone())
+            .with(Publisher::new(settings, clients.clone(), guard.clone(), redis, store, origins))
+            .with(Metrics::new(clients.clone(), HotStore::new(redis.clone(), settings.env)))
+            .with(Syncer::new(redis.clone(), store.clone(), settings.env, &queues, settings.sync.batch));
+        for bot in &self.0 {
+            deps = bot.deps(platform, deps).map_err(|source| SetUpError::Bot { name: bot.name(), source })?;
+        }
+        Ok(deps)
+    }
+
+    /// What runs the jobs of a deployment.
+    ///
+    /// # Errors
+    ///
+    /// The settings say something that cannot be set up, or a handler asks for what nobody gives.
+    pub fn worker(&self, settings: &Settings, store: &Store, client: &Client) -> Result<Runtime, SetUpError> {
+        let platform = self.platform(settings, store, client)?;
+        Ok(Runtime::new(client.clone(), self.handlers(), self.deps(&platform)?)?)
+    }
+
+    /// Runs every duty of a scheduler until `stop`: those of the platform, and the pruning of the tables of the bots.
+    pub async fn schedule(&self, platform: &Platform, stop: CancellationToken) {
+        let Platform { settings, client, store, .. } = platform;
+        let duties = scheduler::run(settings, client, store, amends(), stop.clone());
+        tokio::join!(duties, self.prune(platform, stop));
+    }
+
+    async fn prune(&self, platform: &Platform, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(PRUNE_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            for bot in &self.0 {
+                match stop.run_until_cancelled(bot.prune(platform)).await {
+                    None => return,
+                    Some(Ok(0)) => {}
+                    Some(Ok(rows)) => tracing::info!(bot = bot.name(), rows, "beyond their retention"),
+                    Some(Err(error)) => {
+                        tracing::warn!(bot = bot.name(), %error, "the pruning of the tables of a bot waits for Postgres");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What all of them find wrong, or well.
+    pub async fn checks(&self, platform: &Platform) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for bot in &self.0 {
+            checks.extend(bot.checks(platform).await);
+        }
+        checks
+    }
+}

@@ -1,0 +1,379 @@
+//! Reading requests: every way in which a body or a query can be wrong is answered with a problem that says where.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{self, FromRequest, FromRequestParts, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use futures::StreamExt as _;
+use perch_jobs::strict::Strict;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use url::form_urlencoded;
+
+use super::{
+    budget::{Budget, Received, Receiving},
+    problem::{Answer, Cause, Problem},
+};
+
+/// What reads the bodies of requests.
+pub trait ReadsBodies: Sync {
+    /// Room for them.
+    fn budget(&self) -> &Budget;
+
+    /// Bytes of one, at most (`http.max_body_bytes`).
+    fn most_body_bytes(&self) -> usize;
+}
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Levels of nesting in a body. `serde_json` itself gives up at 128, but does not count inside a payload that it only
+/// passes on.
+const DEEPEST: usize = 100;
+
+/// Bytes of a body that is no bulk.
+const SMALL: usize = 64 * 1024;
+/// A body of bulk is bounded by `http.max_body_bytes` alone.
+pub const BULK: usize = usize::MAX;
+
+/// A body of JSON with at most `MOST` bytes, read as `T`.
+#[derive(Debug, Clone)]
+pub struct JsonBody<T, const MOST: usize = SMALL>(pub T);
+
+impl<S: ReadsBodies, T: DeserializeOwned, const MOST: usize> FromRequest<S> for JsonBody<T, MOST> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &S) -> Answer<Self> {
+        if media_type(request.headers()) != Some(MediaType::Json) {
+            return Err(wrong_type("application/json"));
+        }
+        let body = read_body(app, request, MOST.min(app.most_body_bytes())).await?;
+        let text = text(&body)?;
+        without_nul(text)?;
+        from_json(text).map(Self)
+    }
+}
+
+/// What a path names, read as `T`. Nothing has a name that is not UTF-8, or that has a NUL character in it.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        let named = extract::Path::from_request_parts(parts, state).await;
+        match named {
+            Ok(extract::Path(named)) if !parts.uri.path().contains("%00") => Ok(Self(named)),
+            _ => {
+                let path: String = parts.uri.path().chars().take(200).collect();
+                Err(Problem::new(Cause::NotFound, format!("There is nothing at {path}: no name is written so.")))
+            }
+        }
+    }
+}
+
+/// A query string, read as `T`. No text in it may have a NUL character: Postgres holds none.
+#[derive(Debug, Clone)]
+pub struct Params<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+        let query = parts.uri.query().unwrap_or_default();
+        if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.contains('\0')) {
+            let name: String = name.chars().take(80).collect();
+            return Err(Problem::field(Cause::InvalidQuery, name, "it has a NUL character, which no text here has"));
+        }
+        let read = Query::try_from_uri(&parts.uri);
+        read.map(|Query(params)| Self(params)).map_err(|error| {
+            let words = error.body_text();
+            let reason = words.rsplit_once("query string: ").map_or(words.as_str(), |(_, reason)| reason);
+            Problem::new(Cause::InvalidQuery, reason)
+        })
+    }
+}
+
+/// What a body says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaType {
+    /// One JSON value.
+    Json,
+    /// One JSON value a line.
+    JsonLines,
+}
+
+/// The type of the body; `None` when it is missing or one that is not read here.
+pub fn media_type(headers: &HeaderMap) -> Option<MediaType> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Some(MediaType::Json),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(MediaType::JsonLines),
+        other => (other.starts_with("application/") && other.ends_with("+json")).then_some(MediaType::Json),
+    }
+}
+
+/// For a body of another type.
+pub fn wrong_type(expected: &str) -> Problem {
+    Problem::field(Cause::UnsupportedMediaType, "Content-Type", format!("send the body as {expected}"))
+}
+
+/// The whole body, at most `limit` bytes of it.
+pub async fn read_body(app: &impl ReadsBodies, request: Request, limit: usize) -> Answer<Received> {
+    let too_large = || {
+        let detail = format!("The body has more than {limit} bytes, the most that is read here. Send it in parts.");
+        Problem::new(Cause::TooLarge, detail)
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > limit) {
+        return Err(too_large());
+    }
+    let mut received = app.budget().body();
+    match tokio::time::timeout(PATIENCE, collect(request.into_body(), limit, &mut received)).await {
+        Ok(Ok(true)) => Ok(received.whole()),
+        Ok(Ok(false)) => Err(too_large()),
+        Ok(Err(problem)) => Err(problem),
+        Err(_) => {
+            let detail = format!("The body did not arrive within {} seconds. Send it again.", PATIENCE.as_secs());
+            Err(Problem::new(Cause::RequestTimeout, detail))
+        }
+    }
+}
+
+/// False when the body has more than `limit` bytes.
+async fn collect(body: Body, limit: usize, received: &mut Receiving) -> Answer<bool> {
+    let mut stream = body.into_data_stream();
+    while let Some(part) = stream.next().await {
+        let broken = |_| Problem::new(Cause::InvalidRequest, "The body broke off before its end. Send it again.");
+        let part = part.map_err(broken)?;
+        if received.size() + part.len() > limit {
+            return Ok(false);
+        }
+        received.add(&part)?;
+    }
+    Ok(true)
+}
+
+/// Refuses JSON of which a text has a NUL character: Postgres holds none.
+fn without_nul(json: &str) -> Answer<()> {
+    // Hardly any body has it, so hardly any is read twice.
+    if json.contains("\\u0000")
+        && let Ok(value) = serde_json::from_str(json)
+        && let Some(path) = nul(&value, "$")
+    {
+        return Err(Problem::field(Cause::InvalidRequest, path, "it has a NUL character, which no text here has"));
+    }
+    Ok(())
+}
+
+/// Where a text, or a name of a field, has a NUL character.
+fn nul(value: &serde_json::Value, path: &str) -> Option<String> {
+    match value {
+        serde_json::Value::String(text) => text.contains('\0').then(|| path.to_owned()),
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().find_map(|(at, item)| nul(item, &format!("{path}[{at}]")))
+        }
+        serde_json::Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            if name.contains('\0') { Some(path.to_owned()) } else { nul(field, &format!("{path}.{name}")) }
+        }),
+        _ => None,
+    }
+}
+
+/// A body as text.
+pub fn text(body: &[u8]) -> Answer<&str> {
+    std::str::from_utf8(body).map_err(|error| {
+        let detail = format!("The body is not UTF-8 from byte {} on. Send JSON in UTF-8.", error.valid_up_to());
+        Problem::new(Cause::NotUtf8, detail)
+    })
+}
+
+/// Reads `T`; an error names the line and column where the text is no JSON, or the JSON path where it has another form.
+pub fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Answer<T> {
+    if let Some(at) = too_deep(json) {
+        let detail = format!("The JSON is nested deeper than {DEEPEST} levels at byte {at}. Flatten it.");
+        return Err(Problem::new(Cause::InvalidRequest, detail));
+    }
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let value = serde_path_to_error::deserialize(Strict::new(&mut reader)).map_err(|error| {
+        let path = json_path(error.path());
+        let error = error.into_inner();
+        // One element too many is told as if the text broke off there.
+        if error.is_data() || serde_json::from_str::<IgnoredAny>(json).is_ok() {
+            Problem::field(Cause::InvalidRequest, path, without_position(&error))
+        } else {
+            not_json(&error)
+        }
+    })?;
+    reader.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    Problem::new(Cause::InvalidJson, format!("Line {line}, column {column}: {}.", without_position(error)))
+}
+
+fn without_position(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    words.rfind(" at line ").map_or(words.as_str(), |at| &words[..at]).to_owned()
+}
+
+fn json_path(path: &serde_path_to_error::Path) -> String {
+    let path = path.to_string();
+    match path.as_str() {
+        "." => "$".to_owned(),
+        path if path.starts_with('[') => format!("${path}"),
+        path => format!("$.{path}"),
+    }
+}
+
+/// Where the text first nests too deeply. Text that is no JSON is for the reader to refuse.
+fn too_deep(json: &str) -> Option<usize> {
+    // Hardly any text has so many of them at all, and counting is far quicker than following them.
+    if json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= DEEPEST {
+        return None;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in json.bytes().enumerate() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Text that is parsed as `T`, with its own words for what is wrong.
+pub fn parsed<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text: Option<String> = Option::deserialize(d)?;
+    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+}
+
+/// A time in RFC 3339.
+pub fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<chrono::DateTime<chrono::Utc>>, D::Error> {
+    let text: Option<String> = Option::deserialize(d)?;
+    let read = |text: String| {
+        chrono::DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc()).map_err(|_| {
+            let given: String = text.chars().take(40).collect();
+            serde::de::Error::custom(format!("{given:?} is no time; expected RFC 3339, such as 2026-01-31T09:00:00Z"))
+        })
+    };
+    text.map(read).transpose()
+}
+
+/// A number that Postgres can hold.
+pub fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    let number: Option<i64> = Option::deserialize(d)?;
+    number.map(|n| u64::try_from(n).map_err(|_| serde::de::Error::custom(format!("{n} is less than 0")))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[allow(dead_code, reason = "only its reading matters here")]
+        list: Vec<u8>,
+    }
+
+    fn refused(json: &str) -> super::super::problem::Document {
+        from_json::<Sample>(json).expect_err("it is not a sample").into_document()
+    }
+
+    #[test]
+    fn broken_json_is_refused_with_its_line_and_column() {
+        let document = refused("{\n  \"list\": [1,}\n");
+        assert_eq!(document.status, 400);
+        assert!(document.detail.starts_with("Line 2, column 14: "), "{}", document.detail);
+    }
+
+    #[test]
+    fn text_after_the_end_is_refused() {
+        assert_eq!(refused(r#"{"list":[]} {}"#).status, 400);
+    }
+
+    #[test]
+    fn json_of_another_form_is_refused_with_its_path() {
+        let document = refused(r#"{"list":[1,"two"]}"#);
+        assert_eq!((document.status, document.errors[0].field.as_str()), (422, "$.list[1]"));
+        assert!(!document.errors[0].reason.contains("line"), "{}", document.errors[0].reason);
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_named() {
+        let document = refused(r#"{"list":[],"lisst":[]}"#);
+        assert_eq!(document.errors[0].field, "$.lisst");
+    }
+
+    #[test]
+    fn an_array_with_too_many_elements_is_json_of_another_form() {
+        #[derive(Debug, Deserialize)]
+        struct Pair {
+            #[allow(dead_code, reason = "only its reading matters here")]
+            pair: [u8; 2],
+        }
+        let document = from_json::<Pair>(r#"{"pair":[1,2,3]}"#).expect_err("one too many").into_document();
+        assert_eq!((document.status, document.errors[0].field.as_str()), (422, "$.pair"));
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        let document = refused("[[1]]");
+        assert_eq!((document.status, document.errors[0].field.as_str()), (422, "$"));
+    }
+
+    #[test]
+    fn a_nul_character_is_refused_with_its_path_and_a_backslash_before_u0000_is_none() {
+        let path = |json| without_nul(json).map_err(|problem| problem.into_document().errors[0].field.clone());
+        assert_eq!(path(r#"{"a": ["x", {"b": "\u0000"}]}"#), Err("$.a[1].b".to_owned()));
+        assert_eq!(path(r#"{"a\u0000": 1}"#), Err("$".to_owned()));
+        assert_eq!(path(r#"{"a": "\\u0000"}"#), Ok(()));
+    }
+
+    #[test]
+    fn brackets_in_text_do_not_count_as_nesting() {
+        let text = format!(r#"{{"a":"{}\"["}}"#, "[".repeat(500));
+        assert_eq!(too_deep(&text), None);
+        assert_eq!(too_deep(&"[".repeat(DEEPEST)), None);
+        assert_eq!(too_deep(&"[".repeat(DEEPEST + 1)), Some(DEEPEST));
+    }
+
+    #[test]
+    fn a_content_type_counts_without_its_parameters() {
+        let of = |value: &'static str| {
+            media_type(&HeaderMap::from_iter([(header::CONTENT_TYPE, header::HeaderValue::from_static(value))]))
+        };
+        assert_eq!(of("application/json; charset=utf-8"), Some(MediaType::Json));
+        assert_eq!(of("application/cloudevents+json"), Some(MediaType::Json));
+        assert_eq!(of("application/x-ndjson"), Some(MediaType::JsonLines));
+        assert_eq!(of("text/plain"), None);
+    }
+}

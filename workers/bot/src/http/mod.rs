@@ -1,0 +1,105 @@
+//! What the routes of a bot are made of: how requests are read, and what is said when something is wrong.
+
+mod budget;
+mod failure;
+mod input;
+mod problem;
+
+use std::{fmt, ops::Deref, sync::Arc};
+
+use perch_store::ApiKey;
+use serde_json::json;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use budget::{Budget, Received, Receiving};
+pub use failure::{internal, postgres_is_away, redis_is_away};
+pub use input::{
+    BULK, JsonBody, MediaType, Params, Path, ReadsBodies, from_json, media_type, number, parsed, read_body, text, time,
+    wrong_type,
+};
+pub use problem::{Answer, Cause, Document, FieldError, Problem};
+
+use crate::Platform;
+
+/// What the routes of bots share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BotState {
+    platform: Arc<Platform>,
+    budget: Budget,
+}
+
+impl BotState {
+    /// For routes that stand on `platform`, with room for bodies that they share with all others.
+    pub fn new(platform: Arc<Platform>, budget: Budget) -> Self {
+        Self { platform, budget }
+    }
+
+    /// Writes into the audit log that the caller did `action` to `object`. A log that cannot be written stops nothing; it is counted.
+    pub async fn audit(&self, caller: &Caller, action: &str, object: &str, details: serde_json::Value) {
+        caller.audit(&self.platform.store, action, object, details).await;
+    }
+}
+
+impl Deref for BotState {
+    type Target = Platform;
+
+    fn deref(&self) -> &Platform {
+        &self.platform
+    }
+}
+
+impl ReadsBodies for BotState {
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    fn most_body_bytes(&self) -> usize {
+        self.platform.settings.http.max_body_bytes
+    }
+}
+
+/// The routes of a bot, under `/api/v1`, by the scope that a key needs for them.
+#[derive(Default)]
+pub struct Routes {
+    /// For keys that may read, or operate.
+    pub read: OpenApiRouter<BotState>,
+    /// For keys that may operate.
+    pub operate: OpenApiRouter<BotState>,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Routes")
+    }
+}
+
+/// The key of a request that was let in; a handler asks for `Extension<Caller>`.
+#[derive(Debug, Clone)]
+pub struct Caller(Arc<ApiKey>);
+
+impl Caller {
+    /// Whoever has this key.
+    pub fn new(key: Arc<ApiKey>) -> Self {
+        Self(key)
+    }
+
+    /// The id of the key.
+    pub fn key_id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// How the audit log and the history of a job name it.
+    pub fn actor(&self) -> String {
+        format!("api:{}", self.0.name)
+    }
+
+    /// Writes into the audit log that the caller did `action` to `object`. A log that cannot be written stops nothing; it is counted.
+    pub async fn audit(&self, store: &perch_store::Store, action: &str, object: &str, details: serde_json::Value) {
+        let actor = self.actor();
+        let details = json!({ "over": "api", "key": self.key_id(), "what": details });
+        if let Err(error) = store.audit().record(&actor, action, object, &details).await {
+            metrics::counter!("perch_audit_failures_total").increment(1);
+            tracing::error!(%error, actor, action, object, %details, "the audit log could not be written");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What a bot is to Perch: one trait, which a deployment asks for job types, settings, tables, handlers, routes, commands and checks.
+
+mod bot;
+mod check;
+mod command;
+pub mod http;
+mod platform;
+
+pub use bot::{Bot, BotError, Bots, SetUpError};
+pub use check::{Check, Level};
+pub use command::{CommandError, Said};
+pub use platform::Platform;

@@ -1,0 +1,44 @@
+use perch_bot::{Bot, BotError, Platform};
+use perch_jobs::{
+    ExtractPost, FetchResults, JobTypes, PollAccount, PollAccounts, PollDueAccounts, SummariseDay, picks_types,
+};
+use perch_publishing::Origin;
+use perch_queue::worker::{Deps, Handlers};
+
+use crate::{
+    Actions, Picks, extraction::extract_post, fetch_results, poll_account, poll_accounts, poll_due_accounts,
+    summarise_day,
+};
+
+/// The picks bot.
+#[derive(Debug, Clone, Copy)]
+pub struct PicksBot;
+
+impl Bot for PicksBot {
+    fn name(&self) -> &'static str {
+        "picks"
+    }
+
+    fn job_types(&self, types: JobTypes) -> JobTypes {
+        picks_types(types)
+    }
+
+    fn origins(&self) -> Vec<Box<dyn Origin>> {
+        vec![Box::new(Actions)]
+    }
+
+    fn handlers(&self, handlers: Handlers) -> Handlers {
+        handlers
+            .on::<PollAccounts, _, _>(poll_accounts)
+            .on::<PollAccount, _, _>(poll_account)
+            .on::<PollDueAccounts, _, _>(poll_due_accounts)
+            .on::<ExtractPost, _, _>(extract_post)
+            .on::<FetchResults, _, _>(fetch_results)
+            .on::<SummariseDay, _, _>(summarise_day)
+    }
+
+    fn deps(&self, platform: &Platform, deps: Deps) -> Result<Deps, BotError> {
+        let Platform { settings, client, store, clients, guard } = platform;
+        Ok(deps.with(Picks::new(settings, clients.clone(), guard.clone(), client.queues().redis(), store)?))
+    }
+}

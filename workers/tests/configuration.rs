@@ -1,0 +1,84 @@
+//! The configuration as it is shipped, with the files of the bots.
+
+use std::{fs, path::PathBuf};
+
+use perch_base::{ConfigError, Settings};
+
+fn shipped() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../config"))
+}
+
+fn load(env: &str, vars: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let vars = [("APP_ENV", env)].into_iter().chain(vars.iter().copied());
+    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Settings::load_from(&shipped(), perch_workers::bots().config_schema(), vars)
+}
+
+#[track_caller]
+fn says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in {text:?}");
+    }
+}
+
+#[test]
+fn it_loads_in_both_environments() {
+    for env in ["staging", "production"] {
+        load(env, &[]).unwrap_or_else(|error| panic!("{env} does not load: {error}"));
+    }
+}
+
+#[test]
+fn every_bot_has_a_file_that_states_each_of_its_settings_with_a_comment_above() {
+    let settings = load("production", &[]).expect("valid");
+    let mut files: Vec<String> = fs::read_dir(shipped().join("bots"))
+        .expect("the folder is shipped")
+        .map(|file| file.expect("a file").file_name().into_string().expect("a name"))
+        .collect();
+    files.sort();
+    for file in &files {
+        let text = fs::read_to_string(shipped().join("bots").join(file)).expect("the file is shipped");
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let is_key = line.contains(" = ") && !line.starts_with('#');
+            let is_explained = at > 0 && lines[at - 1].starts_with("# ");
+            assert!(!is_key || is_explained, "{file}, line {}: {line:?} has no comment above it", at + 1);
+        }
+    }
+    for (name, section) in settings.sections.shown() {
+        assert!(files.contains(&format!("{name}.toml")), "{name} has no file");
+        let text = fs::read_to_string(shipped().join(format!("bots/{name}.toml"))).expect("the file is shipped");
+        let stated: toml::Table = text.parse().expect("the file is TOML");
+        let stated = serde_json::to_value(&stated[name]).expect("TOML fits in JSON");
+        for (key, value) in section.as_object().expect("a table").iter().filter(|(_, value)| !value.is_null()) {
+            assert!(stated.get(key).is_some(), "bots/{name}.toml does not state {key} ({value})");
+        }
+    }
+}
+
+#[test]
+fn what_the_bot_that_answers_mentions_cannot_work_with_is_named() {
+    let refused = load(
+        "staging",
+        &[
+            ("PERCH__MENTIONS__ACCOUNTS", r#"["main", "other", "main"]"#),
+            ("PERCH__MENTIONS__INTERVAL", "10ms"),
+            ("PERCH__MENTIONS__REVIEW", "some"),
+            ("PERCH__MENTIONS__TEMPERATURE", "3.5"),
+            ("PERCH__MENTIONS__BANNED_TOPICS", r#"["elections", "{a|b"]"#),
+            ("PERCH__MENTIONS__ALLOWED_HOSTS", r#"["https://example.com"]"#),
+            ("PERCH__MENTIONS__BLOCKED_USERS", r#"["@troll", "4711", "fan_one"]"#),
+        ],
+    );
+    let text = refused.expect_err("nothing of it can work").to_string();
+    says(&text, &["mentions.accounts.1 is \"other\"", "mentions.accounts.2 is \"main\" a second time"]);
+    says(&text, &["mentions.interval is 10ms", "mentions.temperature is 3.5"]);
+    says(&text, &["mentions.review is \"some\"; allowed: none, flagged, all"]);
+    says(
+        &text,
+        &["mentions.banned_topics.1 is \"{a|b\"", "mentions.allowed_hosts.0", "mentions.blocked_users.0 is \"@troll\""],
+    );
+    assert!(!text.contains("blocked_users.1") && !text.contains("banned_topics.0"), "{text}");
+    let text = load("staging", &[("PERCH__MENTIONS__PERSONA", " ")]).expect_err("nobody replies").to_string();
+    says(&text, &["mentions.persona is empty"]);
+}

@@ -1,0 +1,8 @@
+create table heartbeat.beats (
+    environment text not null check (environment in ('staging', 'production')),
+    at timestamptz not null default now(),
+    word text not null
+);
+
+comment on table heartbeat.beats is 'Each time the heartbeat bot ran.';
+create index beats_at on heartbeat.beats (environment, at);
