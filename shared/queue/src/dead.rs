@@ -160,6 +160,14 @@ const AT_ONCE: usize = 100;
 
 impl Queue {
     /// Dead letters after a place, or from the first one on. At most 1,000.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn dead_page(&self, after: Option<&DeadPlace>, limit: usize) -> Result<DeadPage, QueueError> {
         let limit = limit.clamp(1, 1_000);
         let mut call = self.reading(&scripts::DEAD_PAGE);
@@ -175,6 +183,14 @@ impl Queue {
     }
 
     /// One dead letter.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn dead_letter(&self, id: JobId) -> Result<Option<DeadLetter>, QueueError> {
         let mut cmd = redis::cmd("ZSCORE");
         cmd.arg(self.keys().dead()).arg(id.to_string());
@@ -218,6 +234,14 @@ impl Queue {
 
     /// Brings dead letters back with as many further attempts as they had before. At most 100 are moved in one script call;
     /// `delay` puts off their start, and `by` is whom their history names.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn replay(
         &self,
         replays: &[Replay],
@@ -254,6 +278,14 @@ impl Queue {
     }
 
     /// Removes dead letters for good. Answers how many were there.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn discard(&self, ids: &[JobId], by: &str) -> Result<usize, QueueError> {
         let mut gone = 0;
         for chunk in ids.chunks(AT_ONCE) {

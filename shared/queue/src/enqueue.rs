@@ -72,6 +72,10 @@ pub struct NewJob {
 
 impl NewJob {
     /// A job of type `J`.
+    ///
+    /// # Errors
+    ///
+    /// The payload is no JSON: it holds a map whose keys are no text, or a number that is none.
     pub fn of<J: Job>(job: &J) -> Result<Self, EnqueueError> {
         let payload = serde_json::value::to_raw_value(job)
             .map_err(|e| EnqueueError::Field { field: "payload".into(), reason: e.to_string() })?;
@@ -221,16 +225,46 @@ impl Client {
     }
 
     /// Enqueues a job by the rules of its type.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
+    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
+    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is accepted or not, as after a server was away.
     pub async fn enqueue<J: Job>(&self, job: &J) -> Result<Enqueued, EnqueueError> {
         self.enqueue_with(job, EnqueueOptions::default()).await
     }
 
     /// Enqueues a job with options of its own.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
+    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
+    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is accepted or not, as after a server was away.
     pub async fn enqueue_with<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Enqueued, EnqueueError> {
         self.submit(NewJob::of(job)?.with(options)).await
     }
 
     /// Enqueues a job whose type is known by name. Those that are submitted while one is under way share the next call of Redis.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
+    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
+    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is accepted or not, as after a server was away.
     pub async fn submit(&self, job: NewJob) -> Result<Enqueued, EnqueueError> {
         let (queue, job) = self.prepare(job)?;
         if !queue.settings().ledger && job.is_plain() {
@@ -242,6 +276,14 @@ impl Client {
 
     /// Enqueues many jobs: pipelined script calls of bounded size. Each job is accepted or refused on its own; the answers
     /// come in the order of the jobs.
+    ///
+    /// # Errors
+    ///
+    /// Each job has an answer of its own, as that of [`Client::submit`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, some are accepted and some are not.
     pub async fn submit_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Enqueued, EnqueueError>> {
         let mut answers: Vec<Option<Result<Enqueued, EnqueueError>>> = Vec::new();
         let mut by_queue: Vec<(Queue, Vec<usize>, Vec<Prepared>)> = Vec::new();

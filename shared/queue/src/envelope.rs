@@ -128,6 +128,10 @@ impl Envelope {
     }
 
     /// Reads an envelope.
+    ///
+    /// # Errors
+    ///
+    /// It is no envelope of this version, or it is damaged: its checksum is another.
     pub fn decode(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let text = text_of(bytes)?;
         check(text)?;
@@ -135,6 +139,10 @@ impl Envelope {
     }
 
     /// Reads what is left of an envelope that may be damaged, to be shown or repaired.
+    ///
+    /// # Errors
+    ///
+    /// It is no envelope of this version.
     pub fn decode_damaged(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         Self::read(text_of(bytes)?)
     }
@@ -153,6 +161,10 @@ impl Envelope {
     }
 
     /// The same envelope with some fields set anew and all others, known or not, byte for byte as they were.
+    ///
+    /// # Errors
+    ///
+    /// What is stored is no envelope, or would be none with the changes.
     pub fn amend(stored: &str, changes: &[(&str, Box<RawValue>)]) -> Result<String, EnvelopeError> {
         let malformed = |e: serde_json::Error| EnvelopeError::Malformed(e.to_string());
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stored).map_err(malformed)?;

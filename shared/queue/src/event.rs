@@ -148,6 +148,10 @@ impl JobEvent {
     }
 
     /// Reads one field and value of an entry. Gives back the value of what this version does not know.
+    ///
+    /// # Errors
+    ///
+    /// Why the field or its value is no event.
     pub fn read(entry: EntryId, index: u32, field: &str, value: String) -> Result<Self, String> {
         let known = field.split_once(' ').and_then(|(word, id)| Some((EventKind::parse(word)?, id.parse().ok()?)));
         match known {
@@ -186,6 +190,14 @@ impl FromRedisValue for Entries {
 impl Queue {
     /// The events after the entry `after`, of at most `count` entries, each entry with its events in order. An entry whose
     /// events this version does not know is there with none.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn events_after(
         &self,
         after: EntryId,

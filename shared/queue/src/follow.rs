@@ -23,6 +23,14 @@ impl Follow {
     }
 
     /// The next events; waits up to `patience` for them and answers an empty list when none came.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read; the next call goes on where this one began.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it answers, it has passed over nothing: the next call answers the same events.
     pub async fn next(&mut self, patience: Duration) -> Result<Vec<JobEvent>, QueueError> {
         let doing = "follow events";
         let after = match self.after {

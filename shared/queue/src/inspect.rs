@@ -173,6 +173,14 @@ impl Queue {
     }
 
     /// The numbers of the queue, in two round trips, or three when jobs were cancelled.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn stats(&self) -> Result<QueueStats, QueueError> {
         let keys = self.keys();
         let ready = [Priority::High, Priority::Normal, Priority::Low].map(|p| keys.ready(p));
@@ -230,11 +238,27 @@ impl Queue {
     }
 
     /// A job, wherever in this queue it is. `None` when it is done or never was.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn job(&self, id: JobId) -> Result<Option<JobView>, QueueError> {
         Ok(self.views(&[id]).await?.pop())
     }
 
     /// Those of `ids` that are in this queue.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn jobs(&self, ids: &[JobId]) -> Result<Vec<JobView>, QueueError> {
         let mut views = Vec::new();
         for some in ids.chunks(VIEWED_AT_ONCE) {
@@ -244,6 +268,14 @@ impl Queue {
     }
 
     /// Jobs in one state, those that come next first. At most 1,000.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn list(&self, state: JobState, offset: usize, limit: usize) -> Result<Vec<JobView>, QueueError> {
         let limit = limit.clamp(1, 1_000);
         let ids: Vec<String> = match state {
@@ -357,6 +389,14 @@ impl Queue {
     }
 
     /// The workers of the queue that were seen within `within`.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn workers(&self, within: Duration) -> Result<Vec<WorkerView>, QueueError> {
         let since = (self.now() - within).timestamp_millis();
         let mut pipe = redis::pipe();

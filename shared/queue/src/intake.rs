@@ -74,6 +74,14 @@ impl Intake {
     ///
     /// A task is remembered in the step that enqueues it, and removed from the intake after that, so that a crash between
     /// the two, or a second process that read the same task, hands nothing over twice.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or cannot be written. Tasks that were not taken in stay where they are, and each is taken in once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, some are taken in and some are not; the next call goes on.
     pub async fn run_once(&self) -> Result<usize, EnqueueError> {
         let mut accepted = 0;
         for _ in 0..STEPS {
@@ -89,6 +97,10 @@ impl Intake {
 
     /// Looks for new tasks until `stop`: every second while there are some, every five while there are none. No failure
     /// ends it. On a Redis Cluster there is no intake: the layout of a stock producer does not fit one.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time, as [`Intake::run_once`].
     pub async fn run(self, stop: CancellationToken) {
         const BUSY: Duration = Duration::from_secs(1);
         const IDLE: Duration = Duration::from_secs(5);

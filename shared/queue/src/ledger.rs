@@ -113,6 +113,10 @@ impl Client {
     }
 
     /// Checks a job and makes of it what a ledger keeps, for whoever writes it into one.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be; the error names the field.
     pub fn admit(&self, id: JobId, mut job: NewJob) -> Result<LedgerJob, EnqueueError> {
         job.options.id = Some(id);
         let (queue, prepared) = self.prepare(job)?;
@@ -126,6 +130,14 @@ impl Client {
 
     /// Hands jobs that a ledger keeps over to Redis; the answers come in their order. A job that Redis has, or had within
     /// the last hour, is a duplicate and is not begun again.
+    ///
+    /// # Errors
+    ///
+    /// Each job has an answer of its own. Where Redis was away it may have been accepted all the same; handed over again it is enqueued once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, some are accepted and some are not.
     pub async fn hand_over(&self, queue: &Queue, jobs: &[LedgerJob]) -> Vec<Result<Enqueued, EnqueueError>> {
         let prepared: Vec<_> = jobs.iter().map(LedgerJob::prepared).collect();
         let readable: Vec<&Prepared> = prepared.iter().filter_map(|job| job.as_ref().ok()).collect();

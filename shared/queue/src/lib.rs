@@ -4,6 +4,8 @@
 //! `lease`, `finish` (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `backend`
 //! (the worker runtime, apalis). Every change of a job's state is one script in `scripts/`.
 
+#![warn(clippy::missing_errors_doc, reason = "whoever calls an engine has to know what may fail, and what then holds")]
+
 mod app;
 mod dead;
 mod enqueue;

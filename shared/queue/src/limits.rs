@@ -61,6 +61,14 @@ const GROUPS: usize = 100;
 
 impl Queue {
     /// How far the limits of the queue are used, with these groups among the others. Four round trips.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn limits(&self, groups: &[String]) -> Result<LimitsUse, QueueError> {
         let keys = self.keys();
         let mut names = redis::pipe();

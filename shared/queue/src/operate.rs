@@ -24,6 +24,14 @@ pub enum Cancellation {
 
 impl Queue {
     /// Cancels a job, whatever it is doing. `by` and `reason` are kept in its history.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn cancel(&self, id: JobId, by: &str, reason: &str) -> Result<Cancellation, QueueError> {
         let mut call = self.invocation(&scripts::CANCEL);
         let why = format!("cancelled by {by}: {reason}");
@@ -40,6 +48,14 @@ impl Queue {
     }
 
     /// Makes a delayed job ready. False when it was not delayed.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn run_now(&self, id: JobId) -> Result<bool, QueueError> {
         let mut call = self.invocation(&scripts::RUN_NOW);
         call.arg(id.to_string());
@@ -50,11 +66,27 @@ impl Queue {
     }
 
     /// Stops all processes from fetching. Running jobs go on. False when it was paused already.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn pause(&self, by: &str) -> Result<bool, QueueError> {
         self.set_paused(true, by).await
     }
 
     /// Lets all processes fetch again. False when it was not paused.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn resume(&self, by: &str) -> Result<bool, QueueError> {
         self.set_paused(false, by).await
     }
@@ -70,6 +102,14 @@ impl Queue {
 
     /// Removes some of the waiting jobs for good: ready, parked and delayed ones. Answers how many; call it until it
     /// answers 0. Running jobs and dead letters stay.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn purge_some(&self, by: &str) -> Result<usize, QueueError> {
         const AT_ONCE: usize = 500;
         let mut call = self.invocation(&scripts::PURGE);
@@ -82,6 +122,14 @@ impl Queue {
 
     /// Drops dead letters beyond the retention of the queue and workers not seen for an hour. Answers how many dead letters
     /// went; call it until that is 0.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn prune_some(&self) -> Result<usize, QueueError> {
         const AT_ONCE: usize = 500;
         const SILENT: Duration = Duration::from_secs(3_600);

@@ -199,6 +199,14 @@ impl Queue {
     }
 
     /// Keys of the queue that somebody else wrote: those set aside, and those that still are of another type.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn odd_keys(&self) -> Result<Vec<OddKey>, QueueError> {
         let wanted: Vec<(String, &'static str)> = typed_keys(&self.0.keys).collect();
         let mut pipe = redis::pipe();

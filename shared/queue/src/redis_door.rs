@@ -91,6 +91,10 @@ impl std::fmt::Debug for Redis {
 impl Redis {
     /// A door to `url`: one URL for a single server, several separated by commas for a cluster.
     /// `rediss://` speaks TLS. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// The URL is none of Redis.
     pub fn new(url: &SecretString, settings: &RedisSettings) -> Result<Self, QueueError> {
         let bad = |e: &dyn std::fmt::Display| QueueError::Configuration(e.to_string());
         let nodes: Vec<&str> = url.expose_secret().split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
@@ -168,6 +172,14 @@ impl Redis {
 
     /// Runs one short command or script. `run` is given a connection; when it fails for a lost connection,
     /// the next call opens a new one. Nothing is repeated here: the caller knows whether that is safe.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, does not answer in time, or refuses the command. After the first two it may have been carried out all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, the command is carried out or not. The connection stays in use.
     pub async fn call<T, F, Fut>(&self, doing: &'static str, run: F) -> Result<T, QueueError>
     where
         F: FnOnce(Connection) -> Fut,
@@ -221,6 +233,14 @@ impl Redis {
     }
 
     /// Runs one command and reads its answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::call`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Redis::call`].
     pub async fn cmd<T: FromRedisValue + Send>(&self, doing: &'static str, cmd: &Cmd) -> Result<T, QueueError> {
         self.call(doing, |mut conn| async move { cmd.query_async(&mut conn).await }).await
     }
@@ -232,6 +252,14 @@ impl Redis {
     }
 
     /// Asks Redis whether it is there.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn ping(&self) -> Result<(), QueueError> {
         self.cmd::<String>("ping", &redis::cmd("PING")).await.map(|_| ())
     }

@@ -54,6 +54,14 @@ impl Restore {
 impl Queue {
     /// Puts jobs back that Redis has lost; those that are there stay as they are. Answers how many were put back, and those
     /// whose envelope cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn restore(&self, jobs: &[Restore]) -> Result<(usize, Vec<(JobId, EnvelopeError)>), QueueError> {
         let (mut restored, mut unreadable) = (0, Vec::new());
         for chunk in jobs.chunks(AT_ONCE) {
@@ -82,6 +90,14 @@ impl Queue {
 
     /// Removes jobs that ended long ago and came back with an older copy of Redis. Answers how many were there. Nothing is
     /// added to their history.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn drop_ended(&self, ids: &[JobId]) -> Result<usize, QueueError> {
         let mut dropped = 0;
         for chunk in ids.chunks(AT_ONCE) {
@@ -98,11 +114,27 @@ impl Queue {
 
     /// The run of Redis, if the queue was not held yet against what is known outside Redis since that run began: a Redis that
     /// was restarted may have come back with older data, or with none. [`Queue::held_against`] says that it was.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn new_run(&self) -> Result<Option<String>, QueueError> {
         self.run_id("").await
     }
 
     /// Notes that the queue was held against what is known outside since this run of Redis began.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is done or not done, as after an error.
     pub async fn held_against(&self, run: &str) -> Result<(), QueueError> {
         self.run_id(run).await.map(|_| ())
     }

@@ -64,6 +64,10 @@ const MADE_UP: usize = 100;
 
 impl CronEntry {
     /// The entry `name` of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// The schedule or the time zone cannot be read.
     pub fn new(name: &str, settings: &CronSettings, client: &Client) -> Result<Self, perch_base::ScheduleError> {
         Ok(Self {
             name: name.to_owned(),
@@ -98,6 +102,14 @@ impl CronEntry {
     }
 
     /// Fires the tick at `tick`. The job's id is made of the entry and the tick, so it comes out the same on every machine.
+    ///
+    /// # Errors
+    ///
+    /// Its job cannot be, or Redis is away. Fired again, a tick enqueues its job once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, the tick has fired or not; fired again it does no harm.
     pub async fn fire(&self, tick: DateTime<Utc>) -> Result<Fired, EnqueueError> {
         let (queue, prepared) = self.prepare(tick_id(&self.name, tick))?;
         let mut call = queue.invocation(&scripts::CRON);
@@ -121,6 +133,14 @@ impl CronEntry {
     }
 
     /// Enqueues its job now, whatever the schedule says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Client::submit`]: each call is a job of its own.
     pub async fn run_now(&self) -> Result<JobId, EnqueueError> {
         let (queue, prepared) = self.prepare(JobId::at(self.now()))?;
         let id = crate::enqueue::push(&queue, &[&prepared]).await.pop().expect("one answer for one job")?.id;
@@ -140,6 +160,14 @@ impl CronEntry {
     }
 
     /// Where it stands.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn view(&self) -> Result<CronView, EnqueueError> {
         let queue = self.queue()?;
         let (last, last_job) = self.last(&queue).await?;
@@ -162,6 +190,10 @@ impl CronEntry {
     }
 
     /// Fires at every tick until `stop`. No failure ends it.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time; a tick that was missed is seen to by `catch_up` at the next start.
     pub async fn run(self, stop: CancellationToken) {
         if !self.settings.enabled {
             return;

@@ -23,6 +23,14 @@ impl Queue {
     }
 
     /// Those of `ids` that Redis does not know.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn missing(&self, ids: &[JobId]) -> Result<Vec<JobId>, QueueError> {
         let mut missing = Vec::new();
         for chunk in ids.chunks(AT_ONCE) {
@@ -38,11 +46,27 @@ impl Queue {
     }
 
     /// Tells of the jobs that Redis knows, some at a time. One that is there all the while is told at least once.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn scan(&self, mut tell: impl FnMut(Vec<JobId>) + Send) -> Result<(), QueueError> {
         self.scan_envelopes(|found| tell(found.into_iter().filter_map(|(id, _)| id.parse().ok()).collect())).await
     }
 
     /// The same with what each field of the hash of jobs holds, whether it can be read or not.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
     pub async fn scan_envelopes(&self, mut tell: impl FnMut(Vec<(String, Vec<u8>)>) + Send) -> Result<(), QueueError> {
         let mut cursor = 0;
         loop {

@@ -9,6 +9,17 @@ use std::{
 
 use perch_testkit::{TestDatabase, TestRedis};
 
+#[test]
+fn the_program_that_readme_and_documents_show_is_the_minimal_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let program = read("shared/queue/examples/minimal.rs");
+    let (_, program) = program.split_once('\n').expect("a first line of documentation");
+    for document in ["README.md", "docs/embedding.md"] {
+        assert!(read(document).contains(program), "{document} shows another program");
+    }
+}
+
 /// The program of an example. Of the whole workspace, so that nothing that the tests were built with is built once more.
 fn example(name: &str) -> PathBuf {
     static BUILT: Once = Once::new();

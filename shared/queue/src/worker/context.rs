@@ -57,6 +57,10 @@ impl<T> Deref for Data<T> {
 /// Something that a handler may take as an argument after its payload.
 pub trait FromContext: Sized + Send + 'static {
     /// The value for this run, or what is missing.
+    ///
+    /// # Errors
+    ///
+    /// What the dependencies lack.
     fn from_context(context: &JobContext) -> Result<Self, &'static str>;
 
     /// What the dependencies lack for it. Asked once, when the worker starts.
@@ -186,11 +190,27 @@ impl JobContext {
     }
 
     /// Enqueues a job that follows from this one: it carries this one's id as its parent and belongs to the same trace.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::enqueue`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Client::enqueue`]. A job that runs again enqueues its children again; an id or a unique key keeps it to one.
     pub async fn enqueue<J: Job>(&self, job: &J) -> Result<Enqueued, EnqueueError> {
         self.enqueue_with(job, EnqueueOptions::default()).await
     }
 
     /// The same with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::enqueue_with`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Client::enqueue_with`].
     pub async fn enqueue_with<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Enqueued, EnqueueError> {
         let options = EnqueueOptions { parent: Some(self.id()), ..options };
         self.0.client.enqueue_with(job, options).await

@@ -14,6 +14,10 @@ pub type HandlerResult<T = ()> = Result<T, Fail>;
 /// What a handler may end with: a [`HandlerResult`], or nothing, where it cannot fail.
 pub trait Outcome {
     /// The answer as JSON, or the failure.
+    ///
+    /// # Errors
+    ///
+    /// The attempt failed, and how.
     fn outcome(self) -> Result<Value, Fail>;
 }
 

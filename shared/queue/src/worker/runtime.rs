@@ -91,6 +91,10 @@ struct Running {
 
 impl Runtime {
     /// Workers that run `handlers` with `deps` on queues of `client`.
+    ///
+    /// # Errors
+    ///
+    /// A handler asks for what the dependencies do not have.
     pub fn new(client: Client, handlers: Handlers, deps: Deps) -> Result<Self, RuntimeError> {
         if let Some((kind, what)) = handlers.missing(&deps) {
             return Err(RuntimeError::Missing { kind, what });
@@ -107,6 +111,15 @@ impl Runtime {
     ///
     /// Then nothing more is fetched, what was fetched and not started is given back at once, and running jobs have
     /// `engine.shutdown_grace` to finish before they are given back as well. Neither counts as an attempt.
+    ///
+    /// # Errors
+    ///
+    /// A queue is named that is not configured, the system refuses a thread, or apalis ends for a reason of its own. A Redis that is away
+    /// ends nothing; it is waited for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it gives nothing back: its leases run out, and its jobs run again elsewhere. Cancel `shutdown` instead.
     pub async fn run(self, only: &[QueueName], shutdown: CancellationToken) -> Result<(), RuntimeError> {
         let queues = self.chosen(only)?;
         let interrupt = CancellationToken::new();
