@@ -168,7 +168,9 @@ impl Health {
             Ok(Err(
                 error @ (StoreError::SchemaMissing { .. }
                 | StoreError::SchemaBehind { .. }
-                | StoreError::SchemaNewer { .. }),
+                | StoreError::SchemaNewer { .. }
+                | StoreError::BotSchemaBehind { .. }
+                | StoreError::BotSchemaNewer { .. }),
             )) => (Check::good(), Check::bad(error.to_string())),
             Ok(Err(error @ StoreError::OtherEnvironment { .. })) => (Check::bad(error.to_string()), Check::good()),
             _ => (

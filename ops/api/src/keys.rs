@@ -79,8 +79,13 @@ impl KeyRing {
         {
             return Ok(known.key);
         }
-        let began = self.begin();
-        let asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
+        let mut began = self.begin();
+        let mut asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
+        if asked.is_ok() && self.memory().doubts != began.doubts {
+            // Something was heard of keys meanwhile, so that what was read may be old.
+            began = self.begin();
+            asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
+        }
         match asked {
             Ok(Ok(key)) => {
                 let key = key.map(Arc::new);

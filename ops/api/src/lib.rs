@@ -54,7 +54,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use perch_base::Settings;
 use perch_bot::{
     Bots, Platform,
-    http::{BotState, ReadsBodies, Routes},
+    http::{BotState, ReadsBodies},
 };
 use perch_queue::{Client, CronEntry, Queues};
 use perch_store::Store;
@@ -176,7 +176,7 @@ fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     document.merge(probes::document());
     let door = app.map(|app| &app.door);
     let all = bots.iter().fold(version_1(door), |all, bot| {
-        let Routes { read, operate } = bot.routes();
+        let (read, operate) = bot.routes().into_parts();
         let routes = guarded(door, Needs::READ, read).merge(guarded(door, Needs::OPERATE, operate));
         all.merge(match app {
             Some(app) => routes.with_state(BotState::new(app.platform.clone(), app.budget.clone())),

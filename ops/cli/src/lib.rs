@@ -38,6 +38,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Carries out what the arguments of this process say, for a deployment with these bots.
 pub fn main(bots: Bots) -> ExitCode {
+    if let Some(wrong) = bots.wrong_name() {
+        eprintln!("perch: {wrong}");
+        return ExitCode::from(2);
+    }
     app::deploy(bots);
     let asked = match Asked::parse() {
         Ok(asked) => asked,

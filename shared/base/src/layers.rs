@@ -40,6 +40,11 @@ impl Layers {
         Ok(())
     }
 
+    /// Whether the layer that was added last has this key.
+    pub fn last_has(&self, key: &str) -> bool {
+        self.0.last().is_some_and(|layer| layer.values.contains_key(key))
+    }
+
     /// Takes every other key out of the layer that was added last; answers them.
     pub fn keep_of_last(&mut self, keys: &[&str]) -> Vec<String> {
         let Some(layer) = self.0.last_mut() else { return Vec::new() };

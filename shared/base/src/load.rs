@@ -84,7 +84,8 @@ fn load(dir: &Path, schema: &ConfigSchema, vars: &Variables) -> Result<Settings,
     for Taken { held, layers } in &sections {
         let mut check = Check::default();
         held.check(&file, env, &mut check);
-        problems.extend(check.0.into_iter().map(|finding| located(finding, layers, &base)));
+        let own = held.file(dir);
+        problems.extend(check.0.into_iter().map(|finding| located(finding, layers, &own)));
     }
     let (secrets, bad_secrets) = secrets::read(vars, &file);
     problems.extend(bad_secrets);

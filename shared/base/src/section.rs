@@ -16,6 +16,7 @@ use crate::{
     check::Check,
     layers::Layers,
     reading::{self, Reading},
+    redact,
     settings::FileSettings,
 };
 
@@ -83,9 +84,22 @@ impl ConfigSchema {
 
     /// Adds the files of its sections in `dir`, in their order. Answers what stands in them that is not theirs to say.
     pub(crate) fn push_files(&self, layers: &mut Layers, dir: &Path) -> Result<Vec<Problem>, ConfigError> {
-        let mut problems = Vec::new();
+        // What base.toml says of a bot would be hidden by the file of the bot.
+        let base = dir.join("base.toml");
+        let mut problems: Vec<Problem> = self
+            .sections
+            .iter()
+            .filter(|kind| layers.last_has(kind.name))
+            .map(|kind| Problem {
+                origin: Origin::File(base.clone()),
+                key: kind.name.to_owned(),
+                wrong: "does not belong here".to_owned(),
+                allowed: format!("its settings stand in bots/{}.toml", kind.name),
+            })
+            .collect();
         for kind in &self.sections {
-            problems.extend(kind.push(layers, &file_of(dir, kind.name))?);
+            problems.extend(kind.push(layers, &file_of(dir, kind.name), true)?);
+            problems.extend(kind.misnamed(dir)?);
         }
         Ok(problems)
     }
@@ -100,8 +114,8 @@ impl ConfigSchema {
         let mut problems = Vec::new();
         for kind in &self.sections {
             let file = file_of(dir, &format!("{}.{env}", kind.name));
-            if file.exists() {
-                problems.extend(kind.push(layers, &file)?);
+            if there(&file)? {
+                problems.extend(kind.push(layers, &file, false)?);
             }
         }
         Ok(problems)
@@ -121,8 +135,22 @@ impl ConfigSchema {
 }
 
 impl Kind {
-    fn push(self, layers: &mut Layers, file: &Path) -> Result<Vec<Problem>, ConfigError> {
+    /// Adds one of its files. Where it is the first, its cron entries are its own.
+    fn push(self, layers: &mut Layers, file: &Path, first: bool) -> Result<Vec<Problem>, ConfigError> {
+        let entries = layers.names_at(&["cron"]);
         layers.push_file(file)?;
+        let origin = Origin::File(file.to_path_buf());
+        let taken = |entry: &String| first && layers.origin(&["cron".to_owned(), entry.clone()]) == Some(&origin);
+        let mut problems: Vec<Problem> = entries
+            .iter()
+            .filter(|entry| taken(entry))
+            .map(|entry| Problem {
+                origin: origin.clone(),
+                key: format!("cron.{entry}"),
+                wrong: "is a cron entry of base.toml or of another bot".to_owned(),
+                allowed: "another name".to_owned(),
+            })
+            .collect();
         let foreign = layers.keep_of_last(&[self.name, "cron", "queues"]);
         let problem = |key| Problem {
             origin: Origin::File(file.to_path_buf()),
@@ -130,8 +158,34 @@ impl Kind {
             wrong: "does not belong here".to_owned(),
             allowed: format!("[{}], [cron.…] and [queues.…]; everything else stands in base.toml", self.name),
         };
-        Ok(foreign.into_iter().map(problem).collect())
+        problems.extend(foreign.into_iter().map(problem));
+        Ok(problems)
     }
+
+    /// Files beside its own that are of no environment: nobody would read them.
+    fn misnamed(self, dir: &Path) -> Result<Vec<Problem>, ConfigError> {
+        let folder = dir.join("bots");
+        let unreadable = |source| ConfigError::Unreadable { file: folder.clone(), source };
+        let mut problems = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let of = name.strip_suffix(".toml").and_then(|name| name.strip_prefix(self.name)?.strip_prefix('.'));
+            if let Some(env) = of.filter(|env| env.parse::<Environment>().is_err()) {
+                problems.push(Problem {
+                    origin: Origin::File(path.clone()),
+                    key: self.name.to_owned(),
+                    wrong: format!("is said for {env:?}, which is no environment"),
+                    allowed: format!("{0}.toml, {0}.staging.toml and {0}.production.toml", self.name),
+                });
+            }
+        }
+        Ok(problems)
+    }
+}
+
+fn there(file: &Path) -> Result<bool, ConfigError> {
+    file.try_exists().map_err(|source| ConfigError::Unreadable { file: file.to_path_buf(), source })
 }
 
 fn file_of(dir: &Path, name: &str) -> PathBuf {
@@ -141,6 +195,22 @@ fn file_of(dir: &Path, name: &str) -> PathBuf {
 fn read<T: Section>(layers: &mut Layers, file: &Origin) -> (Option<Held>, Vec<Problem>) {
     let Reading { settings, problems } = reading::read::<T>(layers, file, Some(T::NAME));
     (settings.map(Held::of), problems)
+}
+
+/// The same without what may be a credential, which does not belong into a file.
+fn masked(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(fields) => {
+            let shown = fields.into_iter().map(|(name, value)| match value {
+                Value::String(_) if redact::names_a_secret(&name) => (name, Value::from("***")),
+                value => (name, masked(value)),
+            });
+            Value::Object(shown.collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(masked).collect()),
+        other => other,
+    }
 }
 
 /// A section that was read, with what says where its values come from.
@@ -163,13 +233,18 @@ impl Held {
         Self {
             name: T::NAME,
             value: Arc::new(value),
-            shown: |value| serde_json::to_value(value.downcast_ref::<T>()?).ok(),
+            shown: |value| serde_json::to_value(value.downcast_ref::<T>()?).ok().map(masked),
             check: |value, all, env, check| {
                 if let Some(section) = value.downcast_ref::<T>() {
                     section.check(all, env, check);
                 }
             },
         }
+    }
+
+    /// The file that it stands in.
+    pub fn file(&self, dir: &Path) -> Origin {
+        Origin::File(file_of(dir, self.name))
     }
 
     pub fn check(&self, all: &FileSettings, env: Environment, check: &mut Check) {

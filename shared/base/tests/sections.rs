@@ -117,3 +117,49 @@ fn the_settings_of_a_bot_that_is_not_there_are_no_settings() {
     let text = error.expect_err("nobody knows it").to_string();
     assert!(text.contains("variable PERCH__GULLS__COUNT: gulls is not a setting"), "{text}");
 }
+
+#[test]
+fn what_nobody_would_read_is_refused() {
+    let leftover = Config::with(&[GULLS]);
+    let base = leftover.0.path().join("base.toml");
+    let text = fs::read_to_string(&base).expect("the file") + "\n[gulls]\ncount = 5\n";
+    fs::write(&base, text).expect("the copy can be written");
+    let text = leftover.refused("staging", &[]);
+    assert!(
+        text.contains("base.toml: gulls does not belong here; allowed: its settings stand in bots/gulls.toml"),
+        "{text}"
+    );
+
+    let misnamed = Config::with(&[GULLS, ("gulls.prod.toml", "[gulls]\ncount = 5\n")]);
+    let text = misnamed.refused("production", &[]);
+    assert!(text.contains("gulls.prod.toml") && text.contains("\"prod\", which is no environment"), "{text}");
+    let of_another = Config::with(&[GULLS, ("terns.toml", "[terns]\ncount = 5\n")]);
+    of_another.load("staging", &[]).expect("the file of a bot that is not there is nobody's");
+
+    let entry = "[cron.poll_accounts]\nschedule = \"0 0 * * *\"\n";
+    let taken = Config::with(&[(GULLS.0, &format!("{}\n{entry}", GULLS.1))]).refused("staging", &[]);
+    assert!(taken.contains("cron.poll_accounts is a cron entry of base.toml or of another bot"), "{taken}");
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Terns {
+    api_token: String,
+    max_tokens: u32,
+    note: Option<String>,
+}
+
+impl Section for Terns {
+    const NAME: &'static str = "terns";
+
+    fn check(&self, _: &FileSettings, _: Environment, _: &mut Check) {}
+}
+
+#[test]
+fn what_may_be_a_credential_is_not_shown() {
+    let terns = Terns { api_token: "hunter2".into(), max_tokens: 7, note: None };
+    let sections = perch_base::Sections::default().with(terns);
+    let shown = sections.shown();
+    assert_eq!((&shown["terns"]["api_token"], &shown["terns"]["max_tokens"]), (&"***".into(), &7.into()));
+    assert!(!format!("{sections:?}").contains("hunter2"), "{sections:?}");
+    assert_eq!(sections.get::<Terns>().expect("it is there").api_token, "hunter2");
+}

@@ -12,6 +12,21 @@ create table if not exists bot_migrations (
 
 comment on table bot_migrations is 'The migrations of the tables of bots that were carried out; execution_time in nanoseconds.';
 
+-- Makes the schema of a bot, unless it is there: to ask for that takes a right that whoever migrates may not have.
+create or replace function perch_schema_of_bot(bot text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if to_regnamespace(quote_ident(bot)) is null then
+        execute format('create schema %I', bot);
+    end if;
+end
+$$;
+
+comment on function perch_schema_of_bot is 'Makes the schema in which the tables of a bot stand, unless it is there.';
+revoke execute on function perch_schema_of_bot(text) from public;
+
 -- Whoever runs Perch reads it, as _sqlx_migrations.
 create or replace function perch_let_run(who name) returns void
 language plpgsql

@@ -146,8 +146,10 @@ pub enum StoreError {
         know: i64,
     },
     /// A migration failed; those before it are done, it and those after it are not.
-    #[error("the migration failed: {source}; mend the cause and run `perch migrate` again")]
+    #[error("{of} failed: {source}; mend the cause and run `perch migrate` again")]
     Migration {
+        /// Whose: "the migration", or that of a bot.
+        of: String,
         /// What Postgres said.
         source: sqlx::migrate::MigrateError,
     },

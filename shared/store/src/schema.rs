@@ -37,7 +37,7 @@ pub enum SchemaState {
 
 /// The tables of a bot: a schema of its name, and the migrations that make what is in it. They name it with each table, and each table
 /// with rows of an environment has the column `environment`, checked to be `staging` or `production`: by that it is held to the
-/// environment of a role, as all of Perch is.
+/// environment of a role, as all of Perch is. Numbers are identity columns; such a role may use no other sequence.
 #[derive(Debug, Clone, Copy)]
 pub struct Tables {
     /// The name of the bot.
@@ -83,7 +83,12 @@ pub fn schema_version() -> i64 {
 }
 
 fn newest(migrations: &Migrator) -> i64 {
-    migrations.iter().map(|migration| migration.version).max().unwrap_or(0)
+    ups(migrations).map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// Nothing is ever migrated back.
+fn ups(migrations: &Migrator) -> impl Iterator<Item = &Migration> {
+    migrations.iter().filter(|migration| !migration.migration_type.is_down_migration())
 }
 
 /// Eight hexadecimal digits that change with any migration, for telling apart two schemas of one version.
@@ -97,7 +102,7 @@ pub fn schema_fingerprint() -> String {
 
 fn compare(have: i64, need: i64) -> SchemaState {
     match have {
-        0 => SchemaState::Empty,
+        0 if need > 0 => SchemaState::Empty,
         _ if have < need => SchemaState::Behind { have, need },
         _ if have > need => SchemaState::Newer { have, know: need },
         _ => SchemaState::Current { version: have },
@@ -136,7 +141,8 @@ impl Store {
         Ok(self.tables.iter().map(state).collect())
     }
 
-    async fn require_schemas_of_bots(&self) -> Result<(), StoreError> {
+    /// Refuses a database in which the tables of a bot are not those that this release needs.
+    pub async fn require_schemas_of_bots(&self) -> Result<(), StoreError> {
         for (bot, state) in self.schemas_of_bots().await? {
             match state {
                 SchemaState::Current { .. } => {}
@@ -173,24 +179,29 @@ impl Store {
     pub async fn migrate(&self, mut progress: impl FnMut(&MigrationStep)) -> Result<MigrationReport, StoreError> {
         let from = self.begin_migration().await?.version();
         let mut applied = Vec::new();
-        for migration in MIGRATIONS.iter() {
-            if let Some(step) = self.begin_migration().await?.apply(None, migration).await? {
+        let carried_out = self
+            .carry_out(|step| {
                 progress(&step);
                 applied.push(step);
-            }
+            })
+            .await;
+        // What was carried out before one of them failed is protected too, and what a process that died then had left.
+        let protected = self.roles().protect().await;
+        carried_out.and(protected)?;
+        Ok(MigrationReport { from, to: schema_version(), applied })
+    }
+
+    async fn carry_out(&self, mut done: impl FnMut(MigrationStep)) -> Result<(), StoreError> {
+        for migration in MIGRATIONS.iter() {
+            self.begin_migration().await?.apply(None, migration).await?.into_iter().for_each(&mut done);
         }
         for tables in self.tables.iter() {
-            for migration in tables.migrations.iter() {
-                if let Some(step) = self.begin_migration_of(tables).await?.apply(Some(tables.bot), migration).await? {
-                    progress(&step);
-                    applied.push(step);
-                }
+            for migration in ups(tables.migrations) {
+                let migrating = self.begin_migration_of(tables).await?;
+                migrating.apply(Some(tables.bot), migration).await?.into_iter().for_each(&mut done);
             }
         }
-        if !applied.is_empty() {
-            self.roles().protect().await?;
-        }
-        Ok(MigrationReport { from, to: schema_version(), applied })
+        Ok(())
     }
 
     /// A transaction in which nobody else migrates, and what was migrated before it. It waits for those who do, and for tables,
@@ -225,8 +236,11 @@ impl Store {
         if let SchemaState::Newer { have, know } = tables.compare(migrating.version()) {
             return Err(StoreError::BotSchemaNewer { bot: tables.bot, have, know });
         }
-        let schema = format!("create schema if not exists \"{}\"", tables.bot.replace('"', ""));
-        sqlx::raw_sql(sqlx::AssertSqlSafe(schema)).execute(&mut migrating.tx).await.map_err(failed)?;
+        sqlx::query("select perch_schema_of_bot($1)")
+            .bind(tables.bot)
+            .execute(&mut migrating.tx)
+            .await
+            .map_err(failed)?;
         Ok(migrating)
     }
 }
@@ -262,38 +276,45 @@ impl Migrating {
         let version = migration.version;
         if let Some(checksum) = self.known.get(&version) {
             let is_same = checksum.as_slice() == migration.checksum.as_ref();
-            let changed = || StoreError::Migration { source: MigrateError::VersionMismatch(version) };
+            let changed = || StoreError::Migration { of: whose(bot), source: MigrateError::VersionMismatch(version) };
             return if is_same { Ok(None) } else { Err(changed()) };
         }
         let began = Instant::now();
-        let broken = |error| StoreError::Migration { source: MigrateError::ExecuteMigration(error, version) };
+        let broken =
+            |error| StoreError::Migration { of: whose(bot), source: MigrateError::ExecuteMigration(error, version) };
         sqlx::raw_sql(migration.sql.clone())
             .execute(&mut self.tx)
             .await
             .map_err(|error| if ends_sessions(&error) { failed(error) } else { broken(error) })?;
         let took = began.elapsed();
         let note = match bot {
-            None => {
+            None => sqlx::query(
                 "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
-                 values ($2, $3, $1::text is null, $4, $5)"
-            }
-            Some(_) => {
-                "insert into bot_migrations (bot, version, description, checksum, execution_time)
-                 values ($1, $2, $3, $4, $5)"
-            }
+                 values ($1, $2, true, $3, $4)",
+            ),
+            Some(_) => sqlx::query(
+                "insert into bot_migrations (version, description, checksum, execution_time, bot)
+                 values ($1, $2, $3, $4, $5)",
+            ),
         };
-        sqlx::query(note)
-            .bind(bot)
+        let note = note
             .bind(version)
             .bind(migration.description.as_ref())
             .bind(migration.checksum.as_ref())
-            .bind(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX))
-            .execute(&mut self.tx)
-            .await
-            .map_err(failed)?;
+            .bind(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX));
+        let note = match bot {
+            None => note,
+            Some(bot) => note.bind(bot),
+        };
+        note.execute(&mut self.tx).await.map_err(failed)?;
         self.tx.commit().await.map_err(failed)?;
         Ok(Some(MigrationStep { bot, version, description: migration.description.to_string(), took }))
     }
+}
+
+/// Whose migration it is, for an error.
+fn whose(bot: Option<&'static str>) -> String {
+    bot.map_or_else(|| "the migration".to_owned(), |bot| format!("the migration of the bot {bot}"))
 }
 
 fn failed(error: sqlx::Error) -> StoreError {

@@ -1,4 +1,4 @@
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use clap::ArgMatches;
 use futures::future::{BoxFuture, FutureExt as _, ready};
@@ -12,6 +12,7 @@ use perch_queue::{
 };
 use perch_safety::{BadPattern, Guard, Rules};
 use perch_store::{HotStore, Store, StoreError, Syncer, Tables};
+use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Check, CommandError, Platform, Said, http::Routes};
@@ -34,8 +35,8 @@ pub trait Bot: Debug + Send + Sync {
         schema
     }
 
-    /// Its tables: a schema of its name, and the migrations that make it.
-    fn tables(&self) -> Option<Tables> {
+    /// The migrations of its tables, which stand in a schema of its name: `sqlx::migrate!()`. See [`Tables`] for what they keep to.
+    fn tables(&self) -> Option<&'static Migrator> {
         None
     }
 
@@ -96,6 +97,8 @@ pub trait Bot: Debug + Send + Sync {
 
 /// How often the tables of the bots are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// How long that of one may take.
+const PRUNE_WITHIN: Duration = Duration::from_secs(120);
 
 /// The bots of a deployment. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -132,6 +135,19 @@ impl Bots {
         self
     }
 
+    /// What is wrong with the name of one of them: it is that of a schema in Postgres, of a file, and of variables.
+    pub fn wrong_name(&self) -> Option<String> {
+        let is_name = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.len() <= 32
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                && !name.contains("__")
+        };
+        let is_taken = |name: &str| name.starts_with("pg_") || matches!(name, "public" | "information_schema");
+        let wrong = self.0.iter().map(|bot| bot.name()).find(|name| !is_name(name) || is_taken(name))?;
+        Some(format!("a bot cannot be called {wrong:?}: 1 to 32 of a-z, 0-9 and _, no schema of Postgres itself"))
+    }
+
     /// All of them, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Bot>> {
         self.0.iter()
@@ -149,7 +165,7 @@ impl Bots {
 
     /// The tables of the bots.
     pub fn tables(&self) -> Vec<Tables> {
-        self.0.iter().filter_map(|bot| bot.tables()).collect()
+        self.0.iter().filter_map(|bot| Some(Tables { bot: bot.name(), migrations: bot.tables()? })).collect()
     }
 
     /// The handlers of the platform and of the bots. They ask for what [`Bots::deps`] gives.
@@ -228,13 +244,19 @@ impl Bots {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             for bot in &self.0 {
-                match stop.run_until_cancelled(bot.prune(platform)).await {
+                // A bot that hangs, or panics, holds up no other.
+                let pruned = AssertUnwindSafe(tokio::time::timeout(PRUNE_WITHIN, bot.prune(platform))).catch_unwind();
+                match stop.run_until_cancelled(pruned).await {
                     None => return,
-                    Some(Ok(0)) => {}
-                    Some(Ok(rows)) => tracing::info!(bot = bot.name(), rows, "beyond their retention"),
-                    Some(Err(error)) => {
+                    Some(Ok(Ok(Ok(0)))) => {}
+                    Some(Ok(Ok(Ok(rows)))) => tracing::info!(bot = bot.name(), rows, "beyond their retention"),
+                    Some(Ok(Ok(Err(error)))) => {
                         tracing::warn!(bot = bot.name(), %error, "the pruning of the tables of a bot waits for Postgres");
                     }
+                    Some(Ok(Err(_))) => {
+                        tracing::warn!(bot = bot.name(), "the pruning of the tables of a bot took too long");
+                    }
+                    Some(Err(_)) => tracing::error!(bot = bot.name(), "the pruning of the tables of a bot panicked"),
                 }
             }
         }

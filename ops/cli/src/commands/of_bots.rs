@@ -18,7 +18,8 @@ pub async fn run(app: &App, bot: &dyn Bot, matches: &ArgMatches) -> Result<(), O
         CommandError::Failed(error) => OpsError::Part { part: bot.name(), reason: chain(&*error) },
     })?;
     match said {
-        Said::One { json, text } => app.out.answer(&json, text),
+        Said::One { json, .. } if app.out.is_json() => app.out.json(&json),
+        Said::One { text, .. } => app.out.text(0, &text),
         Said::List { json, .. } if app.out.is_json() => app.out.json(&json),
         Said::List { rows, none, .. } if rows.is_empty() => app.out.line(none),
         Said::List { columns, rows, .. } => {

@@ -88,7 +88,9 @@ async fn schema(store: &Store, migrates: bool) -> Result<(), OpsError> {
             Err(error) => error,
         };
         match error {
-            StoreError::SchemaMissing { .. } | StoreError::SchemaBehind { .. } if migrates => {
+            StoreError::SchemaMissing { .. } | StoreError::SchemaBehind { .. } | StoreError::BotSchemaBehind { .. }
+                if migrates =>
+            {
                 let report = store.migrate(|_| ()).await?;
                 tracing::info!(from = report.from, to = report.to, "migrated the database");
                 return Ok(());

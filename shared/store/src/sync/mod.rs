@@ -165,8 +165,9 @@ impl Syncer {
     /// Moves everything there is. A stream that fails does not keep the others waiting; its error is answered at the end.
     pub async fn run_once(&self) -> Result<SyncReport, StoreError> {
         let positions = cursor::load(&self.store).await?;
-        for (stream, position) in &positions {
-            self.settled(stream, |settled, now| settled.saw(position.id, now, self.kept));
+        for Stream { name, .. } in &self.streams {
+            let has = positions.get(name).copied().unwrap_or_default().id;
+            self.settled(name, |settled, now| settled.saw(has, now, self.kept));
         }
         let mut report = SyncReport { complete: true, ..SyncReport::default() };
         let mut failure = None;
@@ -245,11 +246,15 @@ impl Syncer {
             let Some(rejected) = written? else {
                 // Another sync was faster; its cursor says where to go on.
                 *from = cursor::one(&self.store, &stream.name).await?;
+                self.settled(&stream.name, |settled, now| settled.saw(from.id, now, self.kept));
                 next = self.read(stream, *from, line).await?;
                 continue;
             };
             crash_point!("sync.committed");
             *from = to;
+            if continuity == Continuity::Restarted {
+                self.settled(&stream.name, |settled, _| settled.forget());
+            }
             count(stream, line, rows, rejected, continuity);
             self.let_go(stream, to.id).await?;
             crash_point!("sync.trimmed");

@@ -27,6 +27,15 @@ impl Settled {
         if self.0.back().is_none_or(is_due) {
             self.0.push_back((now, id));
         }
+        // Of those that are old enough the newest says all, where nobody takes them.
+        while self.0.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= kept) {
+            self.0.pop_front();
+        }
+    }
+
+    /// The stream began anew, or came back without its end: what was seen of it says nothing any more.
+    pub fn forget(&mut self) {
+        self.0.clear();
     }
 
     /// The last entry that has been in Postgres for at least `kept`, unless it was answered before.
@@ -69,6 +78,17 @@ mod tests {
                     let covered = since.is_some_and(|since| history[since].1 >= gone);
                     prop_assert!(covered, "{gone} of {history:?}");
                 }
+            }
+        }
+
+        /// Whether anybody lets go of what was seen or not.
+        #[test]
+        fn what_is_remembered_has_a_bound(pauses in prop::collection::vec(0_u64..40, 1..400)) {
+            let (mut now, mut settled) = (Instant::now(), Settled::default());
+            for (ms, seconds) in (1..).zip(pauses) {
+                now += Duration::from_secs(seconds);
+                settled.saw(EntryId { ms, seq: 0 }, now, KEPT);
+                prop_assert!(settled.0.len() <= 14, "{settled:?}");
             }
         }
 

@@ -9,7 +9,7 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use perch_store::ApiKey;
 use serde_json::json;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 pub use budget::{Budget, Received, Receiving};
 pub use failure::{internal, postgres_is_away, redis_is_away};
@@ -58,13 +58,31 @@ impl ReadsBodies for BotState {
     }
 }
 
-/// The routes of a bot, under `/api/v1`, by the scope that a key needs for them.
+/// The routes of a bot, under `/api/v1`, by the scope that a key needs for them. Each is one of `utoipa_axum::routes!`, so that there is
+/// none which is not described, and none that needs no key.
 #[derive(Default)]
 pub struct Routes {
-    /// For keys that may read, or operate.
-    pub read: OpenApiRouter<BotState>,
-    /// For keys that may operate.
-    pub operate: OpenApiRouter<BotState>,
+    read: OpenApiRouter<BotState>,
+    operate: OpenApiRouter<BotState>,
+}
+
+impl Routes {
+    /// With a route for keys that may read, or operate.
+    #[must_use]
+    pub fn read(self, route: UtoipaMethodRouter<BotState>) -> Self {
+        Self { read: self.read.routes(route), ..self }
+    }
+
+    /// With a route for keys that may operate.
+    #[must_use]
+    pub fn operate(self, route: UtoipaMethodRouter<BotState>) -> Self {
+        Self { operate: self.operate.routes(route), ..self }
+    }
+
+    /// Those for keys that may read, and those for keys that may operate.
+    pub fn into_parts(self) -> (OpenApiRouter<BotState>, OpenApiRouter<BotState>) {
+        (self.read, self.operate)
+    }
 }
 
 impl fmt::Debug for Routes {

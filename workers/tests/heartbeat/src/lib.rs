@@ -14,7 +14,7 @@ use perch_base::ConfigSchema;
 use perch_bot::{Bot, Check, CommandError, Platform, Said, http::Routes};
 use perch_jobs::JobTypes;
 use perch_queue::worker::Handlers;
-use perch_store::{StoreError, Tables};
+use perch_store::StoreError;
 use serde_json::json;
 use sqlx::migrate::Migrator;
 
@@ -42,8 +42,8 @@ impl Bot for HeartbeatBot {
         schema.with::<HeartbeatSettings>()
     }
 
-    fn tables(&self) -> Option<Tables> {
-        Some(Tables { bot: "heartbeat", migrations: &MIGRATIONS })
+    fn tables(&self) -> Option<&'static Migrator> {
+        Some(&MIGRATIONS)
     }
 
     fn handlers(&self, handlers: Handlers) -> Handlers {

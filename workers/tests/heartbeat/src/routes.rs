@@ -2,7 +2,7 @@ use axum::{Json, extract::State};
 use perch_bot::http::{Answer, BotState, Params, Routes};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use crate::store::{self, Beat};
 
@@ -32,5 +32,5 @@ async fn list(State(state): State<BotState>, Params(which): Params<Which>) -> An
 }
 
 pub fn routes() -> Routes {
-    Routes { read: OpenApiRouter::new().routes(routes!(list)), ..Routes::default() }
+    Routes::default().read(routes!(list))
 }

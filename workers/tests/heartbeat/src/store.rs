@@ -1,6 +1,7 @@
 //! The table `heartbeat.beats`.
 
 use chrono::{DateTime, Utc};
+use perch_jobs::JobId;
 use perch_store::{Store, StoreError};
 use serde::Serialize;
 use sqlx::FromRow;
@@ -15,9 +16,11 @@ pub struct Beat {
     pub word: String,
 }
 
-pub async fn beat(store: &Store, word: &str) -> Result<(), StoreError> {
-    sqlx::query("insert into heartbeat.beats (environment, word) values ($1, $2)")
+/// Writes the beat of a job, unless it is there already.
+pub async fn beat(store: &Store, job: JobId, word: &str) -> Result<(), StoreError> {
+    sqlx::query("insert into heartbeat.beats (environment, job, word) values ($1, $2, $3) on conflict do nothing")
         .bind(store.env().as_str())
+        .bind(job.to_string())
         .bind(word)
         .execute(store.pool())
         .await

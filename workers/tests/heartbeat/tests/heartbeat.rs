@@ -95,6 +95,8 @@ async fn a_bot_that_is_added_beats_and_shows_in_every_part_of_the_deployment() {
     let mut world = Deployment::start().await;
     let early = world.run(&["heartbeat"]);
     assert!(!early.status.success(), "there is no table yet");
+    let told = String::from_utf8_lossy(&world.run(&["doctor"]).stdout).into_owned();
+    assert!(told.contains("the tables of the bot heartbeat have schema 0") && told.contains("perch migrate"), "{told}");
 
     let migrated = world.says(&["migrate", "--json"]);
     assert!(migrated.contains(r#""bot": "heartbeat""#), "{migrated}");
@@ -106,7 +108,7 @@ async fn a_bot_that_is_added_beats_and_shows_in_every_part_of_the_deployment() {
 
     let (port, of_worker) = (free_port(), free_port());
     world.begin(&["scheduler"]);
-    world.begin(&["worker", "sync_to_store", "--bind", &format!("127.0.0.1:{of_worker}")]);
+    world.begin(&["worker", "heartbeat", "--bind", &format!("127.0.0.1:{of_worker}")]);
     world.begin(&["api", "--bind", &format!("127.0.0.1:{port}")]);
     eventually("the command lists a beat", async || {
         world.says(&["heartbeat", "--limit", "1"]).contains("alive").then_some(())

@@ -158,7 +158,12 @@ async fn pooler(store: &Store) -> Option<Check> {
 async fn schema(store: &Store) -> Check {
     const NAME: &str = "migrations";
     match store.schema().await {
-        Ok(SchemaState::Current { version }) => Check::ok(NAME, format!("schema {version}, as this release needs it")),
+        Ok(SchemaState::Current { version }) => match store.require_schemas_of_bots().await {
+            Ok(()) => Check::ok(NAME, format!("schema {version}, as this release needs it")),
+            Err(error) => {
+                Check::fail(NAME, chain(&error)).mend("run `perch migrate`, with the program that has the bot")
+            }
+        },
         Ok(SchemaState::Empty) => {
             Check::fail(NAME, format!("the database is empty; this release needs schema {}", schema_version()))
                 .mend("run `perch migrate`")
