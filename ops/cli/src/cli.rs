@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use perch_base::Environment;
-use perch_bot::Bot;
+use perch_bot::{Bot, Bots};
 
 use crate::{app::bots, commands::Command};
 
@@ -52,6 +52,17 @@ impl Asked {
         };
         Ok(Self { global, what })
     }
+}
+
+/// What is wrong with the command of a bot: its name is that of one of Perch.
+pub fn wrong_command(bots: &Bots) -> Option<String> {
+    let perch = Cli::command();
+    let is_taken = |bot: &&Arc<dyn Bot>| bot.command().is_some() && perch.find_subcommand(bot.name()).is_some();
+    let bot = bots.iter().find(is_taken)?;
+    Some(format!(
+        "the bot {} cannot have a command: `perch {0}` is one of Perch itself; give the bot another name",
+        bot.name()
+    ))
 }
 
 /// The command line of this deployment: the commands of Perch, and those of its bots.

@@ -38,7 +38,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Carries out what the arguments of this process say, for a deployment with these bots.
 pub fn main(bots: Bots) -> ExitCode {
-    if let Some(wrong) = bots.wrong_name() {
+    if let Some(wrong) = bots.wrong_name().or_else(|| cli::wrong_command(&bots)) {
         eprintln!("perch: {wrong}");
         return ExitCode::from(2);
     }
