@@ -39,8 +39,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Carries out what the arguments of this process say, for a deployment with these bots.
 pub fn main(bots: Bots) -> ExitCode {
     if let Some(wrong) = bots.wrong_name().or_else(|| cli::wrong_command(&bots)) {
-        eprintln!("perch: {wrong}");
-        return ExitCode::from(2);
+        return output::usage(&clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{wrong}\n")));
     }
     app::deploy(bots);
     let asked = match Asked::parse() {
