@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::error::RigError;
+use crate::{error::RigError, incidents::Incident};
 
 /// What can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,6 +36,19 @@ impl Sabotage {
         match self {
             Self::Clocks => fail::cfg("queue.clocks", "return").map_err(RigError::Setup),
             _ => Ok(()),
+        }
+    }
+
+    /// The minutes after which its absence shows, and what has to befall the run for that; everything where the list is empty.
+    pub const fn shown_by(self) -> (f64, &'static [Incident]) {
+        use Incident::{FailoverOfPostgres, FailoverOfRedis, RedisAhead, RedisBehind, RestoreOfPostgres};
+        match self {
+            Self::Claim | Self::Reconciliation | Self::Reaper => (1.5, &[]),
+            Self::Fence => (3.0, &[]),
+            Self::Failover => (0.5, &[FailoverOfRedis]),
+            Self::Asking => (0.5, &[FailoverOfPostgres, RestoreOfPostgres]),
+            Self::Clocks => (0.5, &[RedisAhead]),
+            Self::Nothing => (0.5, &[RedisBehind, RedisAhead, FailoverOfRedis, FailoverOfPostgres, RestoreOfPostgres]),
         }
     }
 

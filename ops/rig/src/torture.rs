@@ -35,7 +35,7 @@ use crate::{
     worker::job_types,
 };
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// How long there is load and trouble
     #[arg(long, default_value_t = 15.0, value_name = "N")]
@@ -61,6 +61,10 @@ pub struct Args {
     /// Switches a part of the protection off: the run has to fail
     #[arg(long, value_enum, value_name = "PART")]
     without: Option<Sabotage>,
+    /// Switches each part of the protection off in turn, half a minute or more for each: every one of these runs has to fail, and the same
+    /// with nothing switched off has to pass
+    #[arg(long, conflicts_with_all = ["minutes", "jobs", "calm", "only", "without"])]
+    prove: bool,
     /// Keeps the folder with logs and data also when all is well
     #[arg(long)]
     keep: bool,
@@ -73,8 +77,32 @@ const REST: Duration = Duration::from_secs(240);
 /// The load ends so much before the faults do, as a share of the time.
 const LOADED: f64 = 0.9;
 
-/// Runs; true when the books are in order.
+/// Runs; true when the books are in order, or, with `--prove`, when each run came out as it had to.
 pub async fn run(args: Args) -> Outcome {
+    if args.prove { prove(&args).await } else { once(args).await }
+}
+
+/// A run for each part of the protection.
+async fn prove(args: &Args) -> Outcome {
+    let mut unnoticed = Vec::new();
+    for part in Sabotage::value_variants() {
+        let (minutes, only) = part.shown_by();
+        let jobs = if only.is_empty() { args.jobs } else { Some(500) };
+        let seed = args.seed.or(Some(11));
+        let run = Args { minutes, only: only.to_vec(), jobs, seed, without: Some(*part), prove: false, ..args.clone() };
+        println!("without {}:", part.as_str());
+        if once(run).await? != (*part == Sabotage::Nothing) {
+            unnoticed.push(part.as_str());
+        }
+    }
+    match unnoticed.as_slice() {
+        [] => println!("Each part of the protection is missed when it is off."),
+        some => println!("These runs came out as they must not: without {}.", some.join(", ")),
+    }
+    Ok(unnoticed.is_empty())
+}
+
+async fn once(args: Args) -> Outcome {
     let seed = args.seed.unwrap_or_else(|| rand::random_range(1..1_000_000));
     let folder =
         tempfile::Builder::new().prefix("perch-torture.").tempdir().map_err(RigError::io("make a temporary folder"))?;

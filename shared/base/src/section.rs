@@ -233,7 +233,11 @@ impl Held {
         Self {
             name: T::NAME,
             value: Arc::new(value),
-            shown: |value| serde_json::to_value(value.downcast_ref::<T>()?).ok().map(masked),
+            // As TOML has it: without what is not set, and 0.8 where a short number is not quite that.
+            shown: |value| {
+                let text = toml::to_string(value.downcast_ref::<T>()?).ok()?;
+                serde_json::to_value(text.parse::<toml::Table>().ok()?).ok().map(masked)
+            },
             check: |value, all, env, check| {
                 if let Some(section) = value.downcast_ref::<T>() {
                     section.check(all, env, check);

@@ -145,6 +145,7 @@ fn what_nobody_would_read_is_refused() {
 struct Terns {
     api_token: String,
     max_tokens: u32,
+    warmth: f32,
     note: Option<String>,
 }
 
@@ -155,11 +156,13 @@ impl Section for Terns {
 }
 
 #[test]
-fn what_may_be_a_credential_is_not_shown() {
-    let terns = Terns { api_token: "hunter2".into(), max_tokens: 7, note: None };
+fn a_section_is_shown_as_it_is_written_but_for_what_may_be_a_credential() {
+    let terns = Terns { api_token: "hunter2".into(), max_tokens: 7, warmth: 0.8, note: None };
     let sections = perch_base::Sections::default().with(terns);
     let shown = sections.shown();
     assert_eq!((&shown["terns"]["api_token"], &shown["terns"]["max_tokens"]), (&"***".into(), &7.into()));
+    assert_eq!(shown["terns"]["warmth"].to_string(), "0.8");
+    assert!(shown["terns"].get("note").is_none(), "{shown:?}");
     assert!(!format!("{sections:?}").contains("hunter2"), "{sections:?}");
     assert_eq!(sections.get::<Terns>().expect("it is there").api_token, "hunter2");
 }

@@ -83,22 +83,10 @@ fn show(app: &App, settings: &Settings) -> Result<(), OpsError> {
 fn all(settings: &Settings) -> Result<toml::Table, OpsError> {
     let mut all = toml::Table::try_from(&settings.file).map_err(|error| cannot_be_shown(&error))?;
     for (name, section) in settings.sections.shown() {
-        let section = toml::Value::try_from(without_nulls(section)).map_err(|error| cannot_be_shown(&error))?;
+        let section = toml::Value::try_from(section).map_err(|error| cannot_be_shown(&error))?;
         all.insert(name.to_owned(), section);
     }
     Ok(all)
-}
-
-/// TOML has no null: what is not set is left out.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let set = fields.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(set.map(|(name, value)| (name, without_nulls(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
-        other => other,
-    }
 }
 
 fn cannot_be_shown(error: &toml::ser::Error) -> OpsError {
