@@ -192,7 +192,7 @@ impl Reading {
 
     fn without_bet(&mut self, clause: &Clause) {
         self.spare_odds.extend(price::all(&clause.terms));
-        self.spare_units.extend(price::stake(&clause.terms));
+        self.spare_units.extend(price::stakes(&clause.terms));
         self.each |= clause.terms.contains(&Term::Each);
         self.doing = legs::heading(clause).or(self.doing.take());
         let names: Vec<&Name> =

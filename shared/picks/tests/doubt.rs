@@ -1,6 +1,6 @@
 //! What may turn a bet, in words that no list has: with any of it beside a plain pick, there is no pick.
 
-use perch_jobs::Answer;
+use perch_jobs::{Answer, Pick};
 use perch_picks::rules::{extract, read};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -301,6 +301,11 @@ fn is_no_pick(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Whether this is one pick with the stake it is bet for.
+fn tells_a_stake(text: &str) -> bool {
+    matches!(extract(text), Answer::One(Pick { units: Some(_), .. }))
+}
+
 #[test]
 fn who_lays_a_side_at_the_price_of_an_exchange_backs_nobody() {
     for text in [
@@ -426,6 +431,15 @@ proptest! {
         price in prop::sample::select(vec!["-105", "+120", "(-125)", "-115 at open", "@ 2.10", "/-120"]),
     ) {
         is_no_pick(&format!("{pick} {price}"))?;
+    }
+
+    #[test]
+    fn a_second_stake_of_another_size_makes_no_pick(
+        pick in any_plain().prop_filter("one stake", |pick| tells_a_stake(pick)),
+        stake in prop::sample::select(vec!["0 units", "0u", "0.5u", "7.5 units", "Units: 7.5", "Stake: 0", "0 u"]),
+        link in one_of(LINKS),
+    ) {
+        is_no_pick(&format!("{pick}{link}{stake}"))?;
     }
 
     #[test]

@@ -75,12 +75,17 @@ pub(super) fn left_over(terms: &[Term], drafts: &[Draft]) -> Vec<String> {
     left
 }
 
-/// The first stake in a range of terms.
-pub(crate) fn stake(terms: &[Term]) -> Option<f64> {
-    terms.iter().find_map(|term| match term {
+/// The stakes in a range of terms.
+pub(crate) fn stakes(terms: &[Term]) -> impl Iterator<Item = f64> {
+    terms.iter().filter_map(|term| match term {
         Term::Units(units) => Some(*units).filter(|units| *units > 0.0 && *units <= HIGHEST_STAKE),
         _ => None,
     })
+}
+
+/// The first stake in a range of terms.
+pub(crate) fn stake(terms: &[Term]) -> Option<f64> {
+    stakes(terms).next()
 }
 
 /// Gives each bet of a clause its price and its stake: those that follow it before the next bet begins.

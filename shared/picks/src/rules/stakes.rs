@@ -35,8 +35,7 @@ pub(super) fn stakes(tokens: Vec<Token>) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::with_capacity(tokens.len());
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
-        let ends =
-            tokens.peek().is_none_or(|t| matches!(t.lexeme, Lexeme::Line | Lexeme::Sign(')' | ']' | '.' | ',' | '!')));
+        let ends = tokens.peek().is_none_or(|next| next.lexeme != Lexeme::Word);
         // "Stake: 2u": the number is a stake already.
         if let Some(stake) = out.last_mut().filter(|last| matches!(last.lexeme, Lexeme::Units(_)))
             && token.glued
@@ -103,14 +102,14 @@ fn stake_before(out: &[Token], token: &Token, ends: bool) -> Option<(Lexeme, usi
 fn named_stake(out: &mut Vec<Token>) {
     let [.., word, sign, number] = out.as_slice() else { return };
     let Lexeme::Number { value, signed: false, plus: false, .. } = number.lexeme else { return };
-    let named = matches!(word.folded.as_str(), "units" | "unit" | "stake" | "risk" | "risking" | "wager");
+    // A stake that was named already stays: "Units: 1 - 0 units" tells two.
+    let named = word.lexeme == Lexeme::Word
+        && matches!(word.folded.as_str(), "units" | "unit" | "stake" | "risk" | "risking" | "wager");
     if named && matches!(sign.lexeme, Lexeme::Sign(':' | '-' | '=')) && value <= MOST_POINTS {
-        let end = number.end;
-        out.truncate(out.len() - 2);
-        if let Some(word) = out.last_mut() {
-            word.lexeme = Lexeme::Units(value);
-            word.end = end;
-        }
+        // The stake is the number, not the word that names it: no phrase may take it for that word and pass over it.
+        let stake = Token { lexeme: Lexeme::Units(value), start: word.start, glued: word.glued, ..number.clone() };
+        out.truncate(out.len() - 3);
+        out.push(stake);
     }
 }
 

@@ -187,10 +187,8 @@ pub(super) fn stands_between_names(terms: &[Term], at: usize) -> bool {
 const COUNTED: [&str; 13] =
     ["week", "game", "round", "day", "ufc", "top", "map", "set", "part", "matchday", "first", "1st", "step"];
 /// Words behind a number that only count something.
-const COUNTS: [&str; 15] = [
-    "leg", "legs", "legger", "team", "teamer", "man", "fold", "pick", "picks", "plays", "play", "pt", "point", "bets",
-    "innings",
-];
+const COUNTS: [&str; 13] =
+    ["leg", "legs", "legger", "team", "teamer", "man", "fold", "pick", "picks", "plays", "play", "bets", "innings"];
 
 pub(super) fn is_count(clause: &Clause, at: usize) -> bool {
     let Some(span) = clause.spans.get(at) else { return false };
