@@ -71,6 +71,13 @@ fn every_crate_stands_on_those_below_it_and_no_bot_on_a_bot() {
 }
 
 #[test]
+fn nothing_but_the_list_of_bots_stands_on_a_bot() {
+    let is_bot = |name: &String| name.starts_with("perch-bot-");
+    let stand_on_one = edges().into_iter().filter(|(_, stands_on)| stands_on.iter().any(is_bot)).map(|(name, _)| name);
+    assert_eq!(stand_on_one.collect::<Vec<_>>(), ["perch-workers"]);
+}
+
+#[test]
 fn nothing_that_runs_in_production_stands_on_what_serves_tests() {
     let allowed = ["perch-cli", "perch-rig", "perch-bench", "perch-testkit", "perch-sandbox"];
     for (name, stands_on) in edges() {

@@ -13,8 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     dead_pages::{Cursor, Pages, Walk},
-    input::{Params, parsed, queues, time},
-    jobs::page,
+    input::{Params, page, parsed, queues, time},
     problem::{Answer, Document},
 };
 

@@ -1,7 +1,8 @@
 //! Reading requests: what `perch_bot::http` reads, and what paths and queries of the engine name.
 
 pub(super) use perch_bot::http::{
-    BULK, JsonBody, MediaType, Params, Path, from_json, media_type, number, parsed, read_body, text, time, wrong_type,
+    BULK, JsonBody, MediaType, PAGE, Params, Path, from_json, media_type, page, parsed, read_body, text, time,
+    wrong_type,
 };
 use perch_jobs::{JobId, QueueName};
 use perch_queue::Queue;

@@ -19,14 +19,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{Params, Path, job_id, parsed, queues},
+    input::{PAGE, Params, Path, job_id, page, parsed, queues},
     job_view::{History, JobAnswer, JobSummary, State as StateWord, attempts},
     problem::{Answer, Cause, Document, Problem},
 };
 use perch_core::look_up::{self, JobStanding, LookUp, LookUpError};
 
-/// Most jobs in one answer.
-const PAGE: usize = 1_000;
 /// Jobs read at once. Each may have a payload of the largest size.
 const AT_ONCE: usize = 100;
 /// The furthest place in a list of jobs.
@@ -290,17 +288,6 @@ async fn listed(queue: &Queue, state: perch_queue::JobState, offset: usize, limi
         found.extend(some.iter().filter(|view| seen.insert(view.id)).map(JobSummary::from));
     }
     Ok(found)
-}
-
-/// The number of things to answer, from a query.
-pub(super) fn page(limit: Option<usize>) -> Answer<usize> {
-    match limit {
-        None => Ok(100),
-        Some(limit @ 1..=PAGE) => Ok(limit),
-        Some(limit) => {
-            Err(Problem::field(Cause::InvalidQuery, "limit", format!("it is {limit}; 1 to {PAGE} are allowed")))
-        }
-    }
 }
 
 /// Why a job is cancelled.

@@ -4,9 +4,7 @@
 //! problem document (`problem`). A job is accepted only once Redis has it, or Postgres if its queue is a ledger queue: when
 //! neither may take it the answer is 503.
 
-mod accounts;
 mod batch;
-mod blocked;
 mod brake;
 mod budget {
     pub use perch_bot::http::Budget;
@@ -28,9 +26,7 @@ mod job_view;
 mod jobs;
 mod keys;
 mod limits;
-mod mentions;
 mod observe;
-mod picks;
 mod probes;
 mod problem {
     pub use perch_bot::http::{Answer, Cause, Document, FieldError, Problem};
@@ -38,7 +34,6 @@ mod problem {
 mod queues;
 mod replay;
 mod request;
-mod reviews;
 mod server;
 mod spend;
 
@@ -54,7 +49,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use perch_base::Settings;
 use perch_bot::{
     Bots, Platform,
-    http::{BotState, ReadsBodies},
+    http::{BotState, Parts, ReadsBodies},
 };
 use perch_queue::{Client, CronEntry, Queues};
 use perch_store::Store;
@@ -176,7 +171,8 @@ fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     document.merge(probes::document());
     let door = app.map(|app| &app.door);
     let all = bots.iter().fold(version_1(door), |all, bot| {
-        let (read, operate) = bot.routes().into_parts();
+        let Parts { tags, read, operate } = bot.routes().into_parts();
+        document.tags.get_or_insert_default().extend(tags);
         let routes = guarded(door, Needs::READ, read).merge(guarded(door, Needs::OPERATE, operate));
         all.merge(match app {
             Some(app) => routes.with_state(BotState::new(app.platform.clone(), app.budget.clone())),
@@ -201,41 +197,16 @@ fn version_1(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
         .routes(routes!(catalog::cron))
         .routes(routes!(catalog::workers))
         .routes(routes!(spend::spend))
-        .routes(routes!(accounts::list))
-        .routes(routes!(accounts::one))
         .routes(routes!(brake::show))
-        .routes(routes!(limits::show))
-        .routes(routes!(mentions::list))
-        .routes(routes!(mentions::status))
-        .routes(routes!(blocked::list))
-        .routes(routes!(reviews::list))
-        .routes(routes!(reviews::one))
-        .routes(routes!(picks::list))
-        .routes(routes!(picks::one))
-        .routes(routes!(picks::record));
+        .routes(routes!(limits::show));
     let operate = OpenApiRouter::new()
         .routes(routes!(jobs::run_now))
         .routes(routes!(queues::pause))
         .routes(routes!(queues::resume))
         .routes(routes!(replay::replay))
         .routes(routes!(replay::discard))
-        .routes(routes!(accounts::add))
-        .routes(routes!(accounts::change, accounts::remove))
         .routes(routes!(brake::pull))
-        .routes(routes!(brake::lift))
-        .routes(routes!(mentions::start))
-        .routes(routes!(mentions::stop))
-        .routes(routes!(mentions::pause))
-        .routes(routes!(mentions::resume))
-        .routes(routes!(mentions::fetch))
-        .routes(routes!(mentions::interval))
-        .routes(routes!(blocked::block))
-        .routes(routes!(blocked::unblock))
-        .routes(routes!(reviews::approve))
-        .routes(routes!(reviews::reject))
-        .routes(routes!(picks::settle))
-        .routes(routes!(picks::confirm))
-        .routes(routes!(picks::results));
+        .routes(routes!(brake::lift));
     guarded(door, Needs::ENQUEUE, enqueue)
         .merge(guarded(door, Needs::CANCEL, cancel))
         .merge(guarded(door, Needs::READ, read))

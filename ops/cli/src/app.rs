@@ -15,7 +15,7 @@ use perch_store::Store;
 
 use crate::{
     cli::Global,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     output::Output,
     process::use_named,
 };
@@ -34,8 +34,8 @@ pub fn bots() -> &'static Bots {
 }
 
 /// What they stand on.
-pub fn platform(settings: &Settings, client: &Client, store: &Store) -> Result<Platform, OpsError> {
-    bots().platform(settings, store, client).map_err(|error| OpsError::Part { part: "bots", reason: chain(&error) })
+pub fn platform(settings: &Settings, client: &Client, store: &Store) -> Result<Platform, CommandError> {
+    bots().platform(settings, store, client).map_err(|error| CommandError::Part { part: "bots", reason: chain(&error) })
 }
 
 /// The options that hold for every command, and the way to what the commands need.
@@ -53,19 +53,19 @@ impl App {
         Self {
             env: global.env.map(Environment::from),
             config_dir: global.config_dir.clone().unwrap_or_else(perch_base::config_dir),
-            out: Output::new(global),
+            out: Output::new(global.looks()),
         }
     }
 
     /// The settings of the environment; where they name a sandbox, it plays what has no credentials.
-    pub fn settings(&self) -> Result<Settings, OpsError> {
+    pub fn settings(&self) -> Result<Settings, CommandError> {
         let mut settings = self.settings_without_sandbox()?;
         use_named(&mut settings);
         Ok(settings)
     }
 
     /// The settings of the environment, for a process that has a sandbox of its own.
-    pub fn settings_without_sandbox(&self) -> Result<Settings, OpsError> {
+    pub fn settings_without_sandbox(&self) -> Result<Settings, CommandError> {
         match self.env {
             Some(env) => self.settings_of(env),
             None => Ok(Settings::load(&self.config_dir, bots().config_schema())?),
@@ -73,11 +73,11 @@ impl App {
     }
 
     /// Those of staging, for what has to work where no environment is chosen.
-    pub fn settings_of_staging(&self) -> Result<Settings, OpsError> {
+    pub fn settings_of_staging(&self) -> Result<Settings, CommandError> {
         self.settings_of(Environment::Staging)
     }
 
-    fn settings_of(&self, env: Environment) -> Result<Settings, OpsError> {
+    fn settings_of(&self, env: Environment) -> Result<Settings, CommandError> {
         let others = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name != "APP_ENV");
@@ -86,14 +86,14 @@ impl App {
     }
 
     /// The settings and the queues they describe.
-    pub fn queues(&self) -> Result<(Settings, Queues), OpsError> {
+    pub fn queues(&self) -> Result<(Settings, Queues), CommandError> {
         let settings = self.settings()?;
         let queues = queues(&settings)?;
         Ok((settings, queues))
     }
 
     /// A client that enqueues. Jobs of ledger queues are written into Postgres, where there is one.
-    pub fn client(&self) -> Result<(Settings, Client), OpsError> {
+    pub fn client(&self) -> Result<(Settings, Client), CommandError> {
         let (settings, queues) = self.queues()?;
         let queues = match settings.secrets.database_url {
             Some(_) => queues.with_ledger(Arc::new(store(&settings)?)),
@@ -103,7 +103,7 @@ impl App {
     }
 
     /// The settings and the store.
-    pub fn store(&self) -> Result<(Settings, Store), OpsError> {
+    pub fn store(&self) -> Result<(Settings, Store), CommandError> {
         let settings = self.settings()?;
         let store = store(&settings)?;
         Ok((settings, store))
@@ -111,32 +111,32 @@ impl App {
 }
 
 /// The queues that `settings` describe.
-pub fn queues(settings: &Settings) -> Result<Queues, OpsError> {
+pub fn queues(settings: &Settings) -> Result<Queues, CommandError> {
     let redis = Redis::new(settings.redis_url()?, &settings.redis)?;
     Ok(Queues::new(redis, settings, bots().job_types()))
 }
 
 /// The time by the clock of Redis, which is that of all times of queues. This machine's may be another.
-pub async fn now(redis: &Redis) -> Result<DateTime<Utc>, OpsError> {
+pub async fn now(redis: &Redis) -> Result<DateTime<Utc>, CommandError> {
     let (seconds, micros): (i64, i64) = redis.cmd("read the time", &redis::cmd("TIME")).await?;
     Ok(DateTime::from_timestamp_micros(seconds * 1_000_000 + micros).unwrap_or_else(Utc::now))
 }
 
 /// The store that `settings` describe.
-pub fn store(settings: &Settings) -> Result<Store, OpsError> {
+pub fn store(settings: &Settings) -> Result<Store, CommandError> {
     Ok(Store::of(settings)?.with_tables(bots().tables()))
 }
 
 /// The queue of that name, or the error that lists those there are.
-pub fn named<'a>(queues: &'a Queues, name: &QueueName) -> Result<&'a Queue, OpsError> {
+pub fn named<'a>(queues: &'a Queues, name: &QueueName) -> Result<&'a Queue, CommandError> {
     queues.get(name).ok_or_else(|| {
         let known: Vec<String> = queues.names().iter().map(ToString::to_string).collect();
-        OpsError::Refused(format!("there is no queue {name}; configured are {}", known.join(", ")))
+        CommandError::Refused(format!("there is no queue {name}; configured are {}", known.join(", ")))
     })
 }
 
 /// The queues of these names, all of them when none is named.
-pub fn chosen(queues: &Queues, names: &[QueueName]) -> Result<Vec<Queue>, OpsError> {
+pub fn chosen(queues: &Queues, names: &[QueueName]) -> Result<Vec<Queue>, CommandError> {
     if names.is_empty() {
         return Ok(queues.iter().cloned().collect());
     }
@@ -145,12 +145,12 @@ pub fn chosen(queues: &Queues, names: &[QueueName]) -> Result<Vec<Queue>, OpsErr
 
 /// Refuses a kind by which nothing was found, if no job type has it either: it is misspelt. One that this release does not know
 /// may well be that of jobs that are there.
-pub fn known_kind(queues: &Queues, kind: Option<&JobKind>, found: u64) -> Result<(), OpsError> {
+pub fn known_kind(queues: &Queues, kind: Option<&JobKind>, found: u64) -> Result<(), CommandError> {
     let Some(kind) = kind.filter(|kind| found == 0 && queues.types().get(kind.as_str()).is_none()) else {
         return Ok(());
     };
     let known: Vec<&str> = queues.types().iter().map(|job_type| job_type.kind.as_str()).collect();
-    Err(OpsError::Refused(format!("there is no kind {kind}; known are {}", known.join(", "))))
+    Err(CommandError::Refused(format!("there is no kind {kind}; known are {}", known.join(", "))))
 }
 
 /// Who operates, for the history of jobs and the audit log: `PERCH_OPERATOR`, else the user of the system.

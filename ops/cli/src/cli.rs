@@ -3,11 +3,11 @@
 #[cfg(test)]
 mod documented;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use perch_base::Environment;
-use perch_bot::{Bot, Bots};
+use perch_bot::{Bot, Bots, cli::Looks};
 
 use crate::{app::bots, commands::Command};
 
@@ -42,33 +42,47 @@ impl Asked {
     pub fn parse() -> Result<Self, clap::Error> {
         let matches = command().try_get_matches()?;
         let global = Global::from_arg_matches(&matches)?;
-        let of_bot = matches.subcommand().and_then(|(name, matches)| {
-            let bot = bots().iter().find(|bot| bot.name() == name && bot.command().is_some())?;
-            Some(What::Bot(bot.clone(), matches.clone()))
-        });
+        let of_bot = matches.subcommand_name().and_then(|name| bots().iter().find(|bot| is_of(bot, name)));
         let what = match of_bot {
-            Some(what) => what,
+            Some(bot) => What::Bot(bot.clone(), matches),
             None => What::Perch(Cli::from_arg_matches(&matches)?.command),
         };
         Ok(Self { global, what })
     }
 }
 
-/// What is wrong with the command of a bot: its name is that of one of Perch.
+/// The subcommands that a bot brings.
+fn commands_of(bot: &Arc<dyn Bot>) -> clap::Command {
+    bot.commands(clap::Command::new("perch"))
+}
+
+fn is_of(bot: &Arc<dyn Bot>, name: &str) -> bool {
+    commands_of(bot).find_subcommand(name).is_some()
+}
+
+/// What is wrong with a command of a bot: its name is that of one of Perch, or of another bot.
 pub fn wrong_command(bots: &Bots) -> Option<String> {
-    let perch = Cli::command();
-    let is_taken = |bot: &&Arc<dyn Bot>| bot.command().is_some() && perch.find_subcommand(bot.name()).is_some();
-    let bot = bots.iter().find(is_taken)?;
-    Some(format!(
-        "the bot {} cannot have a command: `perch {0}` is one of Perch itself; give the bot another name",
-        bot.name()
-    ))
+    let mut taken: BTreeMap<String, String> = Cli::command()
+        .get_subcommands()
+        .map(|command| (command.get_name().to_owned(), "Perch itself".to_owned()))
+        .collect();
+    for bot in bots.iter() {
+        for command in commands_of(bot).get_subcommands() {
+            let name = command.get_name();
+            if let Some(owner) = taken.insert(name.to_owned(), format!("the bot {}", bot.name())) {
+                return Some(format!(
+                    "the bot {} cannot have the command `perch {name}`: it is one of {owner}; give it another name",
+                    bot.name()
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// The command line of this deployment: the commands of Perch, and those of its bots.
 pub fn command() -> clap::Command {
-    let of_bots = bots().iter().filter_map(|bot| Some(bot.command()?.name(bot.name())));
-    of_bots.fold(Cli::command(), clap::Command::subcommand)
+    bots().iter().fold(Cli::command(), |perch, bot| bot.commands(perch))
 }
 
 /// Options of every command.
@@ -90,6 +104,18 @@ pub struct Global {
     /// Columns that text is made for; those of the terminal when it is left out, and no bound in a file or a pipe
     #[arg(long, global = true, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..=1_000))]
     pub width: Option<u16>,
+}
+
+impl Global {
+    /// How answers look.
+    pub fn looks(&self) -> Looks {
+        let colour = match self.color {
+            Colour::Always => Some(true),
+            Colour::Never => Some(false),
+            Colour::Auto => None,
+        };
+        Looks { json: self.json, colour, width: self.width }
+    }
 }
 
 /// An environment on the command line.
@@ -123,18 +149,16 @@ pub enum Colour {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn no_line_of_help_is_wider_than_the_terminals_it_is_made_for() {
-        let help = Cli::command().render_long_help().to_string();
+        let help = command().render_long_help().to_string();
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
     }
 }

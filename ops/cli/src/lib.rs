@@ -14,22 +14,22 @@
 mod app;
 mod cli;
 mod commands;
-mod error;
-mod format;
 mod live;
-mod output;
 mod parse;
 mod process;
 
 use std::process::ExitCode;
 
-use perch_bot::Bots;
+use perch_bot::{
+    Bots,
+    cli::{error, format, output},
+};
 
 use crate::{
     app::App,
     cli::{Asked, What},
     commands::Command,
-    error::OpsError,
+    error::CommandError,
 };
 
 // Decision 9: a worker's batches of small pieces cost glibc a fifth of its time.
@@ -51,19 +51,20 @@ pub fn main(bots: Bots) -> ExitCode {
     }
     perch_base::tls::install();
     let app = App::new(&asked.global);
-    let outcome = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(OpsError::Runtime).and_then(
-        |runtime| {
-            let outcome = runtime.block_on(async {
-                match asked.what {
-                    What::Perch(command) => commands::run(&app, command).await,
-                    What::Bot(bot, matches) => commands::of_bots::run(&app, &*bot, &matches).await,
-                }
-            });
-            // A handler that blocks, or a read of the terminal, must not hold up the end of the process.
-            runtime.shutdown_background();
-            outcome
-        },
-    );
+    let outcome =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime).and_then(
+            |runtime| {
+                let outcome = runtime.block_on(async {
+                    match asked.what {
+                        What::Perch(command) => commands::run(&app, command).await,
+                        What::Bot(bot, matches) => commands::of_bots::run(&app, &*bot, &matches).await,
+                    }
+                });
+                // A handler that blocks, or a read of the terminal, must not hold up the end of the process.
+                runtime.shutdown_background();
+                outcome
+            },
+        );
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

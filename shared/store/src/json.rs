@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 /// `json` with every U+0000 in it replaced by U+FFFD.
-pub(crate) fn without_nul(json: &str) -> Cow<'_, str> {
+pub fn without_nul(json: &str) -> Cow<'_, str> {
     if !json.contains("\\u0000") {
         return Cow::Borrowed(json);
     }

@@ -18,12 +18,11 @@ mod happened;
 mod history;
 mod hot;
 mod idempotency;
-mod json;
+pub mod json;
 mod limits;
 mod link;
 mod listener;
 mod marks;
-mod mentions;
 mod outbox;
 mod performance;
 mod picks;
@@ -34,7 +33,7 @@ mod record;
 mod recovery;
 mod retention;
 mod roles;
-mod row;
+pub mod row;
 mod schema;
 mod spend;
 mod store;
@@ -62,12 +61,7 @@ pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
 pub use listener::{Heard, Listener};
-pub use marks::{Marks, PollProgress, PollTally, PostReading};
-pub use mentions::{
-    BlockedUser, Decision, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
-    MentionSwitches, Mentions, Review, ReviewFilter, ReviewOutcome, ReviewState, Reviews, Room, SeenMention, Settled,
-    Written,
-};
+pub use marks::{Marks, PollProgress, PollTally, PostReading, move_forward};
 pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};
 pub use performance::{MetricPoint, Performance, PublishedPost};
 pub use picks::{PickBody, PickRecord, PickSighting, PickStanding, Picks, pick_key};
@@ -78,7 +72,6 @@ pub use record::Recorded;
 pub use recovery::{After, Alone, Recovery, Unfinished, UnfinishedJobs, UnreadableJob};
 pub use retention::Pruned;
 pub use roles::{BoundRole, OwnRole, Roles};
-pub use row::UnreadableRow;
 pub use schema::{MigrationReport, MigrationStep, SchemaState, Tables, schema_fingerprint, schema_version};
 pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
 pub use store::{Durability, Hearing, OpenError, ServerInfo, Store};

@@ -67,6 +67,20 @@ static SINCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scri
 /// Nobody gives a page for longer than that.
 const PROGRESS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
+/// Moves the id of a post that a key of Redis holds forward, never back. Answers the one that holds now.
+///
+/// # Errors
+///
+/// Redis is away, or the key holds something else than an id.
+pub async fn move_forward(redis: &Redis, key: &str, id: &PostId) -> Result<PostId, StoreError> {
+    let digits = id.as_str().trim_start_matches('0');
+    let mut call = SINCE.prepare_invoke();
+    call.key(key).arg(if digits.is_empty() { "0" } else { digits });
+    let held: String =
+        redis.call("set a since_id", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
+    Ok(held.parse().unwrap_or_else(|_| id.clone()))
+}
+
 impl Marks {
     /// The marks of `env`.
     pub fn new(redis: Redis, env: Environment) -> Self {
@@ -131,12 +145,7 @@ impl Marks {
 
     /// Moves the id of the last post read of a watched account forward, never back. Answers the one that holds now.
     pub async fn set_since_id(&self, username: &str, id: &PostId) -> Result<PostId, StoreError> {
-        let digits = id.as_str().trim_start_matches('0');
-        let mut call = SINCE.prepare_invoke();
-        call.key(self.since_key(username)).arg(if digits.is_empty() { "0" } else { digits });
-        let held: String =
-            self.redis.call("set a since_id", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
-        Ok(held.parse().unwrap_or_else(|_| id.clone()))
+        move_forward(&self.redis, &self.since_key(username), id).await
     }
 
     /// How far a poll of a watched account got that is not finished.

@@ -14,11 +14,11 @@ use sqlx::{
 /// A time of a column. The driver's own reading of it panics where chrono cannot hold what Postgres can: infinity, and years
 /// after 262,142.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment(pub DateTime<Utc>);
+pub struct Moment(pub DateTime<Utc>);
 
 /// A day of a column; the same holds for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Day(pub NaiveDate);
+pub struct Day(pub NaiveDate);
 
 /// 2000-01-01, from which Postgres counts, in seconds since 1970.
 const EPOCH: i64 = 946_684_800;
@@ -71,22 +71,22 @@ fn beyond(far: i64, least: i64, most: i64) -> &'static str {
 }
 
 /// A time from a column.
-pub(crate) fn time(row: &PgRow, column: &str) -> Result<DateTime<Utc>, sqlx::Error> {
+pub fn time(row: &PgRow, column: &str) -> Result<DateTime<Utc>, sqlx::Error> {
     row.try_get(column).map(|Moment(at)| at)
 }
 
 /// As [`time`], for a column that may be null.
-pub(crate) fn time_option(row: &PgRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+pub fn time_option(row: &PgRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     row.try_get::<Option<Moment>, _>(column).map(|moment| moment.map(|Moment(at)| at))
 }
 
 /// A day from a column.
-pub(crate) fn day(row: &PgRow, column: &str) -> Result<NaiveDate, sqlx::Error> {
+pub fn day(row: &PgRow, column: &str) -> Result<NaiveDate, sqlx::Error> {
     row.try_get(column).map(|Day(day)| day)
 }
 
 /// A text column that holds a typed name.
-pub(crate) fn parsed<T>(row: &PgRow, column: &str) -> Result<T, sqlx::Error>
+pub fn parsed<T>(row: &PgRow, column: &str) -> Result<T, sqlx::Error>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -96,7 +96,7 @@ where
 }
 
 /// As [`parsed`], for a column that may be null.
-pub(crate) fn parsed_option<T>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error>
+pub fn parsed_option<T>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -106,34 +106,34 @@ where
 }
 
 /// A text or JSON column that holds what serde reads.
-pub(crate) fn undecodable(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+pub fn undecodable(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
 }
 
 /// A text column that holds the word of an enum.
-pub(crate) fn word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, sqlx::Error> {
+pub fn word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, sqlx::Error> {
     let text: String = row.try_get(column)?;
     serde_json::from_value(serde_json::Value::String(text)).map_err(|error| undecodable(column, error))
 }
 
 /// A number as Postgres gives it back, where it never stored a negative one.
-pub(crate) fn unsigned(n: i64) -> u64 {
+pub fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
 /// An unsigned number from a column.
-pub(crate) fn count(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
+pub fn count(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
     row.try_get::<i64, _>(column).map(unsigned)
 }
 
 /// An unsigned 32-bit number from a column.
-pub(crate) fn small_count(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
+pub fn small_count(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
     row.try_get::<i32, _>(column).map(|n| u32::try_from(n).unwrap_or(0))
 }
 
 /// A row of a list, or why it cannot be read.
 #[derive(Debug)]
-pub(crate) struct Lenient<T>(pub Result<T, UnreadableRow>);
+pub struct Lenient<T>(pub Result<T, UnreadableRow>);
 
 /// A row that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +159,7 @@ impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Lenient<T> {
 }
 
 /// Sets the rows of a list aside that cannot be read: they are counted, and one of them is named in the log.
-pub(crate) fn readable<T>(doing: &'static str) -> impl Fn(Vec<Lenient<T>>) -> Vec<T> {
+pub fn readable<T>(doing: &'static str) -> impl Fn(Vec<Lenient<T>>) -> Vec<T> {
     move |rows| sorted(doing, rows).0
 }
 

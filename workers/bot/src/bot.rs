@@ -15,7 +15,11 @@ use perch_store::{HotStore, Store, StoreError, Syncer, Tables};
 use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Check, CommandError, Platform, Said, http::Routes};
+use crate::{
+    Check, Platform,
+    cli::{CommandError, Invocation},
+    http::Routes,
+};
 
 /// Why something of a bot cannot be set up.
 pub type BotError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,7 +28,7 @@ pub type BotError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// A deployment is made of bots ([`Bots`]); what a bot brings is there because the bot is, and nowhere else.
 pub trait Bot: Debug + Send + Sync {
-    /// Its name: of its settings and their file, of its schema in Postgres, of its subcommand.
+    /// Its name: of its settings and their file, of its schema in Postgres.
     fn name(&self) -> &'static str;
 
     /// Adds its job types.
@@ -74,13 +78,13 @@ pub trait Bot: Debug + Send + Sync {
         Routes::default()
     }
 
-    /// Its subcommand of `perch`, by its own name.
-    fn command(&self) -> Option<clap::Command> {
-        None
+    /// Adds its subcommands to those of `perch`.
+    fn commands(&self, perch: clap::Command) -> clap::Command {
+        perch
     }
 
-    /// Carries out its subcommand.
-    fn run<'a>(&'a self, _: &'a Platform, _: &'a ArgMatches) -> BoxFuture<'a, Result<Said, CommandError>> {
+    /// Carries out a subcommand of its own, as it stands in the arguments of `perch`.
+    fn run<'a>(&'a self, _: &'a Invocation<'a>, _: &'a ArgMatches) -> BoxFuture<'a, Result<(), CommandError>> {
         ready(Err(CommandError::Refused(format!("{} has no commands", self.name())))).boxed()
     }
 

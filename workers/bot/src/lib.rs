@@ -2,11 +2,10 @@
 
 mod bot;
 mod check;
-mod command;
+pub mod cli;
 pub mod http;
 mod platform;
 
 pub use bot::{Bot, BotError, Bots, SetUpError};
 pub use check::{Check, Level};
-pub use command::{CommandError, Said};
 pub use platform::Platform;

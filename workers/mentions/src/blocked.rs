@@ -1,5 +1,6 @@
 //! Users who are not answered.
 
+use crate::store::MentionStore as _;
 use std::collections::BTreeSet;
 
 use perch_jobs::AccountId;

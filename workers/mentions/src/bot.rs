@@ -1,10 +1,11 @@
 use std::{path::PathBuf, sync::Arc};
 
+use crate::store::MentionControl;
 use perch_base::{ConfigError, Settings};
 use perch_core::Clients;
 use perch_queue::{Client, worker::JobContext};
 use perch_safety::Guard;
-use perch_store::{MentionControl, Store, Syncer};
+use perch_store::{Store, Syncer};
 
 use crate::MentionsSettings;
 

@@ -2,11 +2,14 @@
 
 mod blocked;
 mod bot;
+mod commands;
 mod mentions_bot;
 mod origin;
 mod polling;
 mod replying;
+mod routes;
 mod settings;
+mod store;
 
 pub use bot::{Mentions, MentionsError};
 pub use mentions_bot::MentionsBot;
@@ -17,3 +20,8 @@ pub use replying::{
     reply_to_mention, settle,
 };
 pub use settings::{MentionsSettings, ReviewMode};
+pub use store::{
+    BlockedUser, Decision, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
+    MentionStore, MentionSwitches, MentionTable, Review, ReviewFilter, ReviewOutcome, ReviewState, ReviewTable, Room,
+    SeenMention, Settled, Written,
+};

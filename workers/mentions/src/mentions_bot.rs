@@ -1,11 +1,21 @@
+use clap::{ArgMatches, Command, Subcommand as _};
+use futures::future::{BoxFuture, FutureExt as _};
 use perch_base::{ConfigSchema, Settings};
-use perch_bot::{Bot, BotError, Platform};
+use perch_bot::{
+    Bot, BotError, Platform,
+    cli::{CommandError, Invocation},
+    http::Routes,
+};
 use perch_jobs::{JobTypes, PollMentions, ReplyToMention, mentions_types};
 use perch_publishing::Origin;
 use perch_queue::worker::{Deps, Handlers};
 use perch_safety::Rules;
 
-use crate::{Mentions, MentionsSettings, Replies, poll_mentions, reply_to_mention};
+use crate::{
+    Mentions, MentionsSettings, Replies,
+    commands::{self, Commands},
+    poll_mentions, reply_to_mention, routes,
+};
 
 /// The bot that answers mentions.
 #[derive(Debug, Clone, Copy)]
@@ -39,5 +49,17 @@ impl Bot for MentionsBot {
     fn deps(&self, platform: &Platform, deps: Deps) -> Result<Deps, BotError> {
         let Platform { settings, client, store, clients, guard } = platform;
         Ok(deps.with(Mentions::new(settings, clients.clone(), guard.clone(), store, client)?))
+    }
+
+    fn commands(&self, perch: Command) -> Command {
+        Commands::augment_subcommands(perch)
+    }
+
+    fn run<'a>(&'a self, at: &'a Invocation<'a>, matches: &'a ArgMatches) -> BoxFuture<'a, Result<(), CommandError>> {
+        commands::run(at, matches).boxed()
+    }
+
+    fn routes(&self) -> Routes {
+        routes::all()
     }
 }

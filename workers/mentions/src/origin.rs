@@ -1,3 +1,4 @@
+use crate::store::MentionStore as _;
 use futures::future::BoxFuture;
 use perch_jobs::{PostId, PublishPost, PublishSource};
 use perch_publishing::Origin;

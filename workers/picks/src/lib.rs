@@ -1,11 +1,14 @@
 //! The bot that reads the picks of watched accounts, has something done about each, and keeps the record of their authors.
 
 mod bot;
+mod checks;
+mod commands;
 pub mod extraction;
 mod fetch_results;
 mod origin;
 mod picks_bot;
 mod polling;
+mod routes;
 mod summarise_day;
 pub mod tracking;
 

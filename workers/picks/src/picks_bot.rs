@@ -1,4 +1,10 @@
-use perch_bot::{Bot, BotError, Platform};
+use clap::{ArgMatches, Command, Subcommand as _};
+use futures::future::{BoxFuture, FutureExt as _};
+use perch_bot::{
+    Bot, BotError, Check, Platform,
+    cli::{CommandError, Invocation},
+    http::Routes,
+};
 use perch_jobs::{
     ExtractPost, FetchResults, JobTypes, PollAccount, PollAccounts, PollDueAccounts, SummariseDay, picks_types,
 };
@@ -6,8 +12,10 @@ use perch_publishing::Origin;
 use perch_queue::worker::{Deps, Handlers};
 
 use crate::{
-    Actions, Picks, extraction::extract_post, fetch_results, poll_account, poll_accounts, poll_due_accounts,
-    summarise_day,
+    Actions, Picks, checks,
+    commands::{self, Commands},
+    extraction::extract_post,
+    fetch_results, poll_account, poll_accounts, poll_due_accounts, routes, summarise_day,
 };
 
 /// The picks bot.
@@ -40,5 +48,21 @@ impl Bot for PicksBot {
     fn deps(&self, platform: &Platform, deps: Deps) -> Result<Deps, BotError> {
         let Platform { settings, client, store, clients, guard } = platform;
         Ok(deps.with(Picks::new(settings, clients.clone(), guard.clone(), client.queues().redis(), store)?))
+    }
+
+    fn routes(&self) -> Routes {
+        routes::all()
+    }
+
+    fn commands(&self, perch: Command) -> Command {
+        Commands::augment_subcommands(perch)
+    }
+
+    fn run<'a>(&'a self, at: &'a Invocation<'a>, matches: &'a ArgMatches) -> BoxFuture<'a, Result<(), CommandError>> {
+        commands::run(at, matches).boxed()
+    }
+
+    fn checks<'a>(&'a self, platform: &'a Platform) -> BoxFuture<'a, Vec<Check>> {
+        checks::all(platform).boxed()
     }
 }

@@ -1,10 +1,11 @@
 //! Mentions that were in danger of being passed over: by a page that X refuses, a Redis that is lost, others before them.
 
 use chrono::{TimeDelta, Utc};
+use perch_bot_mentions::{MentionState, MentionStore as _, SeenMention, Written};
 use perch_jobs::{PostId, PublishPost, QueueName, ReplyToMention};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::NewPost;
-use perch_store::{AttemptOutcome, MentionState, SeenMention, Written};
+use perch_store::AttemptOutcome;
 use serde_json::json;
 
 use crate::{

@@ -2,12 +2,10 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use perch_bot_mentions::mention_status;
+use perch_bot_mentions::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _, Written};
 use perch_jobs::{Mention, PollMentions, PostId, ReplyToMention};
 use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost};
-use perch_store::{
-    AttemptOutcome, EffectState, JobState, MentionControl, MentionFilter, MentionRecord, MentionState, RateWindows,
-    Written,
-};
+use perch_store::{AttemptOutcome, EffectState, JobState, RateWindows};
 use serde_json::{Value, json};
 
 use crate::{
@@ -109,7 +107,7 @@ async fn what_was_decided_before_a_crash_goes_out_and_the_model_is_not_asked_aga
     let world = told(&together, &[]).await;
     let job = handed(&world.x.publish(FAN, "@perch_bot hello"), "@perch_bot hello");
     let (account, id) = (main_account(), job.mention.id.clone());
-    let seen = perch_store::SeenMention { mention: job.mention.clone(), author: None, left_out: None };
+    let seen = perch_bot_mentions::SeenMention { mention: job.mention.clone(), author: None, left_out: None };
     let mentions = world.store.mentions();
     let first = perch_jobs::JobId::at(Utc::now());
     mentions.begin(&account, &seen, first).await.expect("Postgres answers");
@@ -131,7 +129,7 @@ async fn a_reply_that_was_left_behind_is_handed_over_by_the_next_poll() {
     let world = World::start().await;
     let job = handed(&world.x.publish(FAN, "hello there"), "hello there");
     let (account, id) = (main_account(), job.mention.id.clone());
-    let seen = perch_store::SeenMention { mention: job.mention.clone(), author: None, left_out: None };
+    let seen = perch_bot_mentions::SeenMention { mention: job.mention.clone(), author: None, left_out: None };
     world.store.mentions().begin(&account, &seen, perch_jobs::JobId::at(Utc::now())).await.expect("Postgres answers");
     let written = Written { text: Some("Left behind.".into()), ..Written::default() };
     world.store.mentions().decide(&account, &id, &written).await.expect("Postgres answers");

@@ -1,9 +1,10 @@
 //! What becomes of answers of models and of X that are not as they should be.
 
+use perch_bot_mentions::MentionState;
 use perch_clients::x::CreatePost;
 use perch_jobs::PollAccount;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
-use perch_store::{ActionState, JobState, MentionState};
+use perch_store::{ActionState, JobState};
 use serde_json::{Value, json};
 
 use crate::{

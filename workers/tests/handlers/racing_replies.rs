@@ -1,8 +1,8 @@
 //! Replies that are written at the same moment.
 
+use perch_bot_mentions::MentionState;
 use perch_jobs::{ReplyToMention, Unique, UniqueScope};
 use perch_queue::EnqueueOptions;
-use perch_store::MentionState;
 
 use crate::{
     mentions::{FAN, comes_to, handed, told},

@@ -1,7 +1,7 @@
+use perch_bot_mentions::{MentionState, MentionStore as _, Review, ReviewFilter, ReviewState};
 use perch_bot_mentions::{ReviewError, approve, reject};
 use perch_jobs::ReplyToMention;
 use perch_sandbox::NewPost;
-use perch_store::{MentionState, Review, ReviewFilter, ReviewState};
 use serde_json::json;
 
 use crate::{

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use perch_bot_mentions::{MentionState, MentionStore as _, SeenMention, Written};
 use perch_jobs::{AccountId, JobId, Mention, PostId};
-use perch_store::{JobState, MentionState, Scope, SeenMention, Written};
+use perch_store::{JobState, Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::error::ErrorKind;
 
-use super::Cli;
+use super::command;
 
 /// A command line that stands in a document.
 struct Told {
@@ -94,7 +94,7 @@ fn the_command_line_takes_what_the_documents_tell_people_to_type() {
     assert!(told.len() > 80 && told.iter().filter(|told| told.whole).count() > 25, "{} are found", told.len());
     let mut wrong = Vec::new();
     for Told { place, words, whole } in told {
-        let Err(error) = Cli::try_parse_from(["perch".to_owned()].iter().chain(&words)) else { continue };
+        let Err(error) = command().try_get_matches_from(["perch".to_owned()].iter().chain(&words)) else { continue };
         let stands_in = |word: &String| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
         let only_named = match error.kind() {
             ErrorKind::MissingRequiredArgument

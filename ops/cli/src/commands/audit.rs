@@ -2,12 +2,13 @@
 
 use chrono::Utc;
 use perch_base::Settings;
+use perch_bot::cli::not_audited;
 use perch_store::AuditFilter;
 use serde_json::Value;
 
 use crate::{
     app::{App, operator, store},
-    error::{OpsError, chain},
+    error::CommandError,
     format::{
         table::{Listing, cell, cut, whole},
         time::from_now,
@@ -36,7 +37,7 @@ pub struct ListArgs {
     pub limit: u32,
 }
 
-pub async fn run(app: &App, Audit::List(args): &Audit) -> Result<(), OpsError> {
+pub async fn run(app: &App, Audit::List(args): &Audit) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
     let filter =
         AuditFilter { object: args.object.clone(), actor: args.actor.clone(), before: args.before, limit: args.limit };
@@ -67,12 +68,12 @@ pub async fn run(app: &App, Audit::List(args): &Audit) -> Result<(), OpsError> {
 /// the line is missing.
 pub async fn note(app: &App, settings: &Settings, action: &str, object: &str, details: &Value) {
     if let Err(error) = add(settings, action, object, details).await {
-        app.out.note(format_args!("warning: it was done, but the audit log does not say so: {}", chain(&error)));
+        not_audited(&app.out, &error);
     }
 }
 
 /// Adds a line about something that was done.
-pub async fn add(settings: &Settings, action: &str, object: &str, details: &Value) -> Result<(), OpsError> {
+pub async fn add(settings: &Settings, action: &str, object: &str, details: &Value) -> Result<(), CommandError> {
     store(settings)?.audit().record(&operator(), action, object, details).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     commands::doctor::{self, Conclusions},
-    error::OpsError,
+    error::CommandError,
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -12,7 +12,7 @@ pub enum Backup {
     Check,
 }
 
-pub async fn run(app: &App, command: &Backup) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: &Backup) -> Result<(), CommandError> {
     match command {
         Backup::Check => {
             let checks = doctor::looked_at(app, doctor::restore).await;

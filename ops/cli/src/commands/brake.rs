@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     app::{App, operator, store},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::{table::Tone, time::from_now_or_dash},
 };
 
@@ -40,7 +40,7 @@ fn reason(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let brake = Brake::new(queues.redis().clone(), store(&settings)?);
     match command {
@@ -54,7 +54,7 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), OpsError> {
                 ));
             }
             if !pulled.state.on {
-                return Err(OpsError::Refused(format!(
+                return Err(CommandError::Refused(format!(
                     "somebody lifted it at the same moment: {}; talk to them, or pull it again",
                     pulled.state.told()
                 )));
@@ -67,7 +67,7 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), OpsError> {
         BrakeCommand::Off(Reason { reason }) => {
             let lifted = brake.lift(&operator(), reason, json!({})).await?;
             if lifted.state.on {
-                return Err(OpsError::Refused(format!(
+                return Err(CommandError::Refused(format!(
                     "somebody pulled it at the same moment: {}; talk to them, or lift it again",
                     lifted.state.told()
                 )));
@@ -89,11 +89,11 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), OpsError> {
     }
 }
 
-fn not_pulled(error: StoreError) -> OpsError {
+fn not_pulled(error: StoreError) -> CommandError {
     if !error.is_unavailable() {
         return error.into();
     }
-    OpsError::Refused(format!(
+    CommandError::Refused(format!(
         "Redis does not hold the brake, so processes that reach Redis may go on publishing until they ask Postgres; try \
          again, or stop the workers: {}",
         chain(&error)

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use perch_base::Settings;
 use perch_jobs::{AccountId, JobKind, QueueName};
 
-use crate::{app::App, cli, error::OpsError};
+use crate::{app::App, cli, error::CommandError};
 
 /// Completions for a shell
 ///
@@ -21,10 +21,10 @@ pub struct Args {
     pub shell: Shell,
 }
 
-pub fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Known::of(app).within(cli::command()), "perch", &mut script);
-    app.out.verbatim().write_all(&script).map_err(OpsError::Output)
+    app.out.verbatim().write_all(&script).map_err(CommandError::Output)
 }
 
 /// What arguments may be.

@@ -4,7 +4,7 @@ use perch_base::{ConfigError, Settings, redact};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::{app::App, error::OpsError, format::text::count, process::posts_are};
+use crate::{app::App, error::CommandError, format::text::count, process::posts_are};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Config {
@@ -14,19 +14,19 @@ pub enum Config {
     Show,
 }
 
-pub fn run(app: &App, command: &Config) -> Result<(), OpsError> {
+pub fn run(app: &App, command: &Config) -> Result<(), CommandError> {
     match command {
         Config::Check => check(app),
         Config::Show => show(app, &app.settings()?),
     }
 }
 
-fn check(app: &App) -> Result<(), OpsError> {
+fn check(app: &App) -> Result<(), CommandError> {
     let settings = match app.settings() {
         Ok(settings) => settings,
-        Err(OpsError::Config(error)) if app.out.is_json() => {
+        Err(CommandError::Config(error)) if app.out.is_json() => {
             app.out.json(&json!({ "valid": false, "problems": problems(&error) }))?;
-            return Err(OpsError::Reported);
+            return Err(CommandError::Reported);
         }
         Err(error) => return Err(error),
     };
@@ -58,7 +58,7 @@ fn problems(error: &ConfigError) -> Vec<Value> {
     error.problems().iter().map(as_json).collect()
 }
 
-fn show(app: &App, settings: &Settings) -> Result<(), OpsError> {
+fn show(app: &App, settings: &Settings) -> Result<(), CommandError> {
     let secrets = secrets(settings);
     if app.out.is_json() {
         let secrets: serde_json::Map<String, Value> =
@@ -80,7 +80,7 @@ fn show(app: &App, settings: &Settings) -> Result<(), OpsError> {
 }
 
 /// The settings of the platform, and those of the bots among them.
-fn all(settings: &Settings) -> Result<toml::Table, OpsError> {
+fn all(settings: &Settings) -> Result<toml::Table, CommandError> {
     let mut all = toml::Table::try_from(&settings.file).map_err(|error| cannot_be_shown(&error))?;
     for (name, section) in settings.sections.shown() {
         let section = toml::Value::try_from(section).map_err(|error| cannot_be_shown(&error))?;
@@ -89,8 +89,8 @@ fn all(settings: &Settings) -> Result<toml::Table, OpsError> {
     Ok(all)
 }
 
-fn cannot_be_shown(error: &toml::ser::Error) -> OpsError {
-    OpsError::Part { part: "config", reason: format!("the settings cannot be shown: {error}") }
+fn cannot_be_shown(error: &toml::ser::Error) -> CommandError {
+    CommandError::Part { part: "config", reason: format!("the settings cannot be shown: {error}") }
 }
 
 /// Each variable with what may be shown of it: of a URL where it leads, of a credential that it is there.

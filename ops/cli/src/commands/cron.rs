@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     app::{App, now},
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, cut, whole},
         time::from_now_or_dash,
@@ -26,7 +26,7 @@ pub enum Cron {
     },
 }
 
-pub async fn run(app: &App, command: &Cron) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: &Cron) -> Result<(), CommandError> {
     let (settings, client) = app.client()?;
     match command {
         Cron::List => list(app, &settings, &client).await,
@@ -35,18 +35,18 @@ pub async fn run(app: &App, command: &Cron) -> Result<(), OpsError> {
 }
 
 /// The entries of the configuration, ready to fire.
-pub fn entries(settings: &Settings, client: &Client) -> Result<Vec<CronEntry>, OpsError> {
+pub fn entries(settings: &Settings, client: &Client) -> Result<Vec<CronEntry>, CommandError> {
     settings
         .cron
         .iter()
         .map(|(name, entry)| {
             CronEntry::new(name, entry, client)
-                .map_err(|error| OpsError::Part { part: "cron", reason: format!("entry {name}: {error}") })
+                .map_err(|error| CommandError::Part { part: "cron", reason: format!("entry {name}: {error}") })
         })
         .collect()
 }
 
-async fn list(app: &App, settings: &Settings, client: &Client) -> Result<(), OpsError> {
+async fn list(app: &App, settings: &Settings, client: &Client) -> Result<(), CommandError> {
     let entries = entries(settings, client)?;
     let views = try_join_all(entries.iter().map(CronEntry::view)).await?;
     if app.out.is_json() {
@@ -70,11 +70,14 @@ async fn list(app: &App, settings: &Settings, client: &Client) -> Result<(), Ops
     app.out.table(&listing)
 }
 
-async fn fire(app: &App, settings: &Settings, client: &Client, name: &str) -> Result<(), OpsError> {
+async fn fire(app: &App, settings: &Settings, client: &Client, name: &str) -> Result<(), CommandError> {
     let entries = entries(settings, client)?;
     let Some(entry) = entries.iter().find(|entry| entry.name() == name) else {
         let known: Vec<&str> = entries.iter().map(CronEntry::name).collect();
-        return Err(OpsError::Refused(format!("there is no cron entry {name:?}; configured are {}", known.join(", "))));
+        return Err(CommandError::Refused(format!(
+            "there is no cron entry {name:?}; configured are {}",
+            known.join(", ")
+        )));
     };
     let id = entry.run_now().await?;
     audit::note(app, settings, "cron.run", name, &json!({ "job": id })).await;

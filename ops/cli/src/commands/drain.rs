@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     app::{App, named},
-    error::OpsError,
+    error::CommandError,
     format::text::count,
     parse::time::duration,
 };
@@ -28,7 +28,7 @@ pub struct Args {
 
 const LOOK: Duration = Duration::from_millis(300);
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, queues) = app.queues()?;
     let queue = named(&queues, &args.queue)?;
     let start = Instant::now();
@@ -49,10 +49,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
             );
         }
         if let Some(reason) = stuck(&stats) {
-            return Err(OpsError::Refused(format!("{} does not drain: {reason}", queue.name())));
+            return Err(CommandError::Refused(format!("{} does not drain: {reason}", queue.name())));
         }
         if args.timeout.is_some_and(|timeout| start.elapsed() >= timeout) {
-            return Err(OpsError::Refused(format!("{} is not drained: {} left", queue.name(), count(left, "job"))));
+            return Err(CommandError::Refused(format!("{} is not drained: {} left", queue.name(), count(left, "job"))));
         }
         let warning = if stats.workers == 0 { ", and no worker is there" } else { "" };
         spinner.set_message(format!(

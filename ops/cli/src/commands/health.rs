@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     app::App,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::line::{Line, Tone},
 };
 
@@ -24,7 +24,7 @@ pub struct Args {
     pub timeout: Duration,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let base = match &args.url {
         Some(url) => url.clone(),
         None => own_address(app.settings()?.http.bind)?,
@@ -32,11 +32,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     let http = reqwest::Client::builder()
         .timeout(args.timeout)
         .build()
-        .map_err(|error| OpsError::Part { part: "http", reason: chain(&error) })?;
+        .map_err(|error| CommandError::Part { part: "http", reason: chain(&error) })?;
     let mut answers = Vec::new();
     let mut is_well = true;
     for path in if args.live { &["health"][..] } else { &["health", "ready"][..] } {
-        let url = base.join(path).map_err(|error| OpsError::Usage(format!("{base} is no base URL: {error}")))?;
+        let url = base.join(path).map_err(|error| CommandError::Usage(format!("{base} is no base URL: {error}")))?;
         let (status, body) = ask(&http, &url).await?;
         let ok = (200..300).contains(&status);
         is_well &= ok;
@@ -51,12 +51,15 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if app.out.is_json() {
         app.out.json(&json!({ "ok": is_well, "url": base.as_str(), "checks": answers }))?;
     }
-    if is_well { Ok(()) } else { Err(OpsError::Reported) }
+    if is_well { Ok(()) } else { Err(CommandError::Reported) }
 }
 
-async fn ask(http: &reqwest::Client, url: &Url) -> Result<(u16, Value), OpsError> {
+async fn ask(http: &reqwest::Client, url: &Url) -> Result<(u16, Value), CommandError> {
     let away = |error: reqwest::Error| {
-        OpsError::Refused(format!("{url} does not answer: {}; is the process running?", chain(&error.without_url())))
+        CommandError::Refused(format!(
+            "{url} does not answer: {}; is the process running?",
+            chain(&error.without_url())
+        ))
     };
     let response = http.get(url.clone()).send().await.map_err(away)?;
     let status = response.status().as_u16();
@@ -66,7 +69,7 @@ async fn ask(http: &reqwest::Client, url: &Url) -> Result<(u16, Value), OpsError
 }
 
 /// Where a process of these settings is reached from its own machine.
-fn own_address(bind: std::net::SocketAddr) -> Result<Url, OpsError> {
+fn own_address(bind: std::net::SocketAddr) -> Result<Url, CommandError> {
     let host = match bind.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
@@ -74,7 +77,7 @@ fn own_address(bind: std::net::SocketAddr) -> Result<Url, OpsError> {
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     let url = format!("http://{host}:{}", bind.port());
-    url.parse().map_err(|error| OpsError::Usage(format!("http.bind cannot be asked at {url}: {error}; give --url")))
+    url.parse().map_err(|error| CommandError::Usage(format!("http.bind cannot be asked at {url}: {error}; give --url")))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     app::App,
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, cut, whole},
         time::{from_now, from_now_or_dash},
@@ -34,7 +34,7 @@ pub enum Keys {
     },
 }
 
-pub async fn run(app: &App, command: &Keys) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: &Keys) -> Result<(), CommandError> {
     match command {
         Keys::Create { name, scope } => create(app, name, scope).await,
         Keys::List => list(app).await,
@@ -42,7 +42,7 @@ pub async fn run(app: &App, command: &Keys) -> Result<(), OpsError> {
     }
 }
 
-async fn create(app: &App, name: &str, scopes: &[Scope]) -> Result<(), OpsError> {
+async fn create(app: &App, name: &str, scopes: &[Scope]) -> Result<(), CommandError> {
     let (settings, store) = app.store()?;
     let made = store.api_keys().create(name, scopes).await?;
     let words = words(&made.key.scopes);
@@ -57,7 +57,7 @@ async fn create(app: &App, name: &str, scopes: &[Scope]) -> Result<(), OpsError>
     Ok(())
 }
 
-async fn list(app: &App) -> Result<(), OpsError> {
+async fn list(app: &App) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
     let keys = store.api_keys().list().await?;
     if app.out.is_json() {
@@ -79,10 +79,10 @@ async fn list(app: &App) -> Result<(), OpsError> {
     app.out.table(&listing)
 }
 
-async fn revoke(app: &App, key: &str) -> Result<(), OpsError> {
+async fn revoke(app: &App, key: &str) -> Result<(), CommandError> {
     let (settings, store) = app.store()?;
     let Some(revoked) = store.api_keys().revoke(key).await? else {
-        return Err(OpsError::Refused(format!("no key in use has the id or name {key:?}; see `perch keys list`")));
+        return Err(CommandError::Refused(format!("no key in use has the id or name {key:?}; see `perch keys list`")));
     };
     audit::note(app, &settings, "key.revoke", &revoked.id, &json!({ "name": revoked.name })).await;
     let holds = KEY_HOLDS.as_secs();

@@ -7,7 +7,7 @@ use perch_publishing::limits::{AccountPosting, ApiWindow, LimitsReport, QueuePro
 use crate::{
     app::App,
     commands::brake,
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Cell, Listing, Tone, cell, cut, number, whole},
         time::from_now,
@@ -21,11 +21,14 @@ pub struct Args {
     pub account: Option<AccountId>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     if let Some(account) = args.account.as_ref().filter(|account| !settings.x.accounts.contains_key(*account)) {
         let known: Vec<&str> = settings.x.accounts.keys().map(AccountId::as_str).collect();
-        return Err(OpsError::Refused(format!("there is no account {account}; configured are {}", known.join(", "))));
+        return Err(CommandError::Refused(format!(
+            "there is no account {account}; configured are {}",
+            known.join(", ")
+        )));
     }
     let report = limits(&settings, &queues, args.account.as_ref()).await?;
     if app.out.is_json() {

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::{app::App, error::OpsError, format::time::took};
+use crate::{app::App, error::CommandError, format::time::took};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, _: &Args) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
     let out = app.out;
     let report = store

@@ -1,6 +1,5 @@
 //! The commands, one file each.
 
-mod accounts;
 mod api;
 mod audit;
 mod backup;
@@ -13,34 +12,29 @@ pub mod doctor;
 mod drain;
 mod effects;
 mod enqueue;
-mod eval;
 mod filter;
 mod health;
 mod jobs;
 mod keys;
 mod limits;
-mod mentions;
 mod migrate;
 pub mod of_bots;
 mod openapi;
 pub mod pause;
-mod picks;
 mod purge;
 pub mod queues;
 mod recover;
-mod review;
 mod roles;
 mod sandbox;
 mod scheduler;
 mod spend;
-mod summary;
 pub mod tail;
 mod top;
 mod up;
 mod worker;
 mod workers;
 
-use crate::{app::App, error::OpsError};
+use crate::{app::App, error::CommandError};
 
 /// What `perch` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -83,12 +77,6 @@ pub enum Command {
     Effects(effects::Effects),
     /// What calls to X and to models cost: today, this month, and where the month is heading, in US dollars
     Spend(spend::Args),
-    /// The bots that answer mentions: status, start, stop, fetch, interval, pause, resume, list, block
-    #[command(subcommand)]
-    Mentions(mentions::Mentions),
-    /// Replies that wait for a person: list, show, approve, reject
-    #[command(subcommand)]
-    Review(review::Reviews),
     /// Who works on what
     Workers(workers::Args),
     /// What happens, as it happens
@@ -98,14 +86,6 @@ pub enum Command {
     /// Cron entries: list, run
     #[command(subcommand)]
     Cron(cron::Cron),
-    /// Watched accounts: add, remove, list, show
-    #[command(subcommand)]
-    Accounts(accounts::Accounts),
-    /// Picks: list, show, settle, record
-    #[command(subcommand)]
-    Picks(picks::Picks),
-    /// What a day came to
-    Summary(summary::Args),
     /// Rebuild the queues of an empty or rolled-back Redis from Postgres
     Recover(recover::Args),
     /// Backups: check
@@ -124,9 +104,6 @@ pub enum Command {
     /// Keys of the HTTP API: create, list, revoke
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// How well models and rules do on labelled examples: extraction
-    #[command(subcommand)]
-    Eval(eval::Eval),
     /// What was changed, and by whom
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -141,7 +118,7 @@ pub enum Command {
 }
 
 /// Carries out a command.
-pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: Command) -> Result<(), CommandError> {
     match &command {
         Command::Up(args) => up::run(app, args).await,
         Command::Worker(args) => worker::run(app, args).await,
@@ -160,15 +137,10 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Dead(dead) => dead::run(app, dead).await,
         Command::Effects(effects) => effects::run(app, effects).await,
         Command::Spend(args) => spend::run(app, args).await,
-        Command::Mentions(command) => mentions::run(app, command).await,
-        Command::Review(command) => review::run(app, command).await,
         Command::Workers(args) => workers::run(app, args).await,
         Command::Tail(args) => tail::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,
         Command::Cron(cron) => cron::run(app, cron).await,
-        Command::Accounts(accounts) => accounts::run(app, accounts).await,
-        Command::Picks(picks) => picks::run(app, picks).await,
-        Command::Summary(args) => summary::run(app, args).await,
         Command::Recover(args) => recover::run(app, args).await,
         Command::Backup(backup) => backup::run(app, backup).await,
         Command::Migrate(args) => migrate::run(app, args).await,
@@ -176,7 +148,6 @@ pub async fn run(app: &App, command: Command) -> Result<(), OpsError> {
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Config(config) => config::run(app, config),
         Command::Keys(keys) => keys::run(app, keys).await,
-        Command::Eval(eval) => eval::run(app, eval).await,
         Command::Audit(audit) => audit::run(app, audit).await,
         Command::Health(args) => health::run(app, args).await,
         Command::Completions(args) => completions::run(app, args),

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     app::{App, chosen, operator},
     commands::audit,
-    error::OpsError,
+    error::CommandError,
 };
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub enum Switch {
     Resume,
 }
 
-pub async fn run(app: &App, args: &Args, switch: Switch) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args, switch: Switch) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let by = operator();
     let mut answers = Vec::new();

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     app::{App, named, operator},
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     format::text::count,
 };
 
@@ -19,7 +19,7 @@ pub struct Args {
     pub yes: bool,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let queue = named(&queues, &args.queue)?;
     let stats = queue.stats().await?;

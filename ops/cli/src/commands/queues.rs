@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{App, chosen},
     commands::brake,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::{
         table::{Cell, Listing, Tone, cell, compact, number, whole},
         time::from_now_or_dash,
@@ -23,7 +23,7 @@ pub struct Args {
     pub queues: Vec<QueueName>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let chosen = chosen(&queues, &args.queues)?;
     let Read { stats: all, unreadable } = read(&chosen).await?;

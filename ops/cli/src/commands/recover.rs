@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     app::{App, store},
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, cell, number, whole},
         text::count,
@@ -36,7 +36,7 @@ pub struct Args {
     pub yes: bool,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let store = store(&settings)?;
     store.require_schema().await?;
@@ -70,7 +70,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     report(app, args.dry_run, &done)
 }
 
-fn report(app: &App, dry_run: bool, done: &BTreeMap<QueueName, Recovered>) -> Result<(), OpsError> {
+fn report(app: &App, dry_run: bool, done: &BTreeMap<QueueName, Recovered>) -> Result<(), CommandError> {
     if app.out.is_json() {
         return app.out.json(&json!({ "dry_run": dry_run, "queues": done }));
     }

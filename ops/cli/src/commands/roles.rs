@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     app::App,
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, whole},
         text::one_line,
@@ -34,7 +34,7 @@ pub enum Roles {
     List,
 }
 
-pub async fn run(app: &App, command: &Roles) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: &Roles) -> Result<(), CommandError> {
     match command {
         Roles::Bind { role, enqueue_only } => bind(app, role, *enqueue_only).await,
         Roles::Release { role } => release(app, role).await,
@@ -42,7 +42,7 @@ pub async fn run(app: &App, command: &Roles) -> Result<(), OpsError> {
     }
 }
 
-async fn bind(app: &App, role: &str, enqueue_only: bool) -> Result<(), OpsError> {
+async fn bind(app: &App, role: &str, enqueue_only: bool) -> Result<(), CommandError> {
     let (settings, store) = app.store()?;
     store.require_schema().await?;
     store.roles().bind(role, enqueue_only).await?;
@@ -59,18 +59,18 @@ async fn bind(app: &App, role: &str, enqueue_only: bool) -> Result<(), OpsError>
     Ok(())
 }
 
-async fn release(app: &App, role: &str) -> Result<(), OpsError> {
+async fn release(app: &App, role: &str) -> Result<(), CommandError> {
     let (settings, store) = app.store()?;
     store.require_schema().await?;
     if !store.roles().release(role).await? {
-        return Err(OpsError::Refused(format!("{} is bound to nothing; see `perch roles list`", one_line(role))));
+        return Err(CommandError::Refused(format!("{} is bound to nothing; see `perch roles list`", one_line(role))));
     }
     audit::note(app, &settings, "role.release", role, &json!({})).await;
     app.out
         .answer(&json!({ "role": role }), format_args!("{} is released and may do nothing with Perch", one_line(role)))
 }
 
-async fn list(app: &App) -> Result<(), OpsError> {
+async fn list(app: &App) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
     let (bound, unbound) = (store.roles().list().await?, store.roles().unbound().await?);
     if app.out.is_json() {

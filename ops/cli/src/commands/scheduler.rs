@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     app::App,
-    error::OpsError,
+    error::CommandError,
     process::{Base, Listeners, Logs, Parts, metrics, probes, scheduler},
 };
 
@@ -15,7 +15,7 @@ pub struct Args {
     pub bind: Option<SocketAddr>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let settings = app.settings()?;
     let listeners = Listeners::open(&settings, args.bind).await?;
     let base = Base::start(settings, "perch-scheduler", Logs::Plain, false).await?;

@@ -5,7 +5,7 @@ use perch_core::spending::report::{CostLine, ProviderCost, SpendReport, report};
 
 use crate::{
     app::App,
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
         text::thousands,
@@ -27,7 +27,7 @@ pub struct Args {
     pub limit: u32,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (mut settings, store) = app.store()?;
     let (_, queues) = app.queues()?;
     let played = Overlay::needed(&settings);

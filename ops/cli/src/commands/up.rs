@@ -14,7 +14,7 @@ use url::Url;
 use crate::{
     app::App,
     commands::audit,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::line::Tone,
     live::{follow_on_terminal, follow_plainly, log_lines},
     process::{Base, Listeners, Logs, Overlay, Parts, api, keeps_quiet, metrics, options, overlay, scheduler, worker},
@@ -33,7 +33,7 @@ pub struct Args {
     pub no_sandbox: bool,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let mut settings = app.settings_without_sandbox()?;
     let is_live = !args.no_tui && !app.out.is_json() && std::io::stdout().is_terminal();
     let (logs, lines) = if is_live {
@@ -89,12 +89,12 @@ fn quieten(settings: &mut Settings) {
 }
 
 /// Starts the sandbox where credentials are missing, and points the settings at it.
-async fn sandbox(settings: &mut Settings, args: &Args) -> Result<Option<(Sandbox, Overlay)>, OpsError> {
+async fn sandbox(settings: &mut Settings, args: &Args) -> Result<Option<(Sandbox, Overlay)>, CommandError> {
     let needed = Overlay::needed(settings);
     if args.no_sandbox || !needed.is_any() {
         return Ok(None);
     }
-    let failed = |reason: String| OpsError::Part { part: "sandbox", reason };
+    let failed = |reason: String| CommandError::Part { part: "sandbox", reason };
     let sandbox = Sandbox::start(settings.sandbox.bind, options(settings)).await.map_err(|e| failed(chain(&e)))?;
     let url: Url = sandbox.base_url().parse().map_err(|error| failed(format!("its address is no URL: {error}")))?;
     overlay(settings, &needed, &url, keeps_quiet());
@@ -107,7 +107,7 @@ fn announce(
     address: SocketAddr,
     sandbox: Option<&(Sandbox, Overlay)>,
     key: Option<&RunKey>,
-) -> Result<(), OpsError> {
+) -> Result<(), CommandError> {
     let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { bracketed(address) };
     let url = format!("http://{host}:{}", address.port());
     let posts = match (base.state.settings.live_posts, sandbox) {
@@ -164,7 +164,7 @@ const RUN_KEY: &str = "perch up";
 
 impl RunKey {
     /// Makes one in staging, unless people have made keys already. A key of production does not belong on a screen.
-    async fn make(state: &ApiState) -> Result<Option<Self>, OpsError> {
+    async fn make(state: &ApiState) -> Result<Option<Self>, CommandError> {
         if state.settings.env != Environment::Staging {
             return Ok(None);
         }

@@ -6,7 +6,7 @@ use perch_jobs::QueueName;
 
 use crate::{
     app::{App, chosen},
-    error::OpsError,
+    error::CommandError,
     process::{Base, Listeners, Logs, Parts, metrics, probes, worker},
 };
 
@@ -20,7 +20,7 @@ pub struct Args {
     pub bind: Option<SocketAddr>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let settings = app.settings()?;
     // A queue that is misspelt is found before anything starts.
     chosen(&crate::app::queues(&settings)?, &args.queues)?;

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 
 use crate::{
     app::{App, now},
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, compact, cut, number, whole},
         time::{from_now, from_now_or_dash},
@@ -21,7 +21,7 @@ pub struct Args {
     pub seen_within: Duration,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let mut workers: Vec<_> =
         try_join_all(queues.iter().map(|queue| queue.workers(args.seen_within))).await?.into_iter().flatten().collect();

@@ -1,8 +1,8 @@
 //! What operators type: times, durations, rates, ids.
 
-pub mod lines;
 pub mod rate;
-pub mod time;
+
+pub use perch_bot::cli::parse::{lines, time};
 
 use perch_jobs::JobId;
 

@@ -5,12 +5,12 @@ use std::future::Future;
 use tokio::task::JoinSet;
 
 use super::stop::Stop;
-use crate::error::{OpsError, chain};
+use crate::error::{CommandError, chain};
 
 /// What runs in a process.
 pub struct Parts {
     stop: Stop,
-    running: JoinSet<(&'static str, Result<(), OpsError>)>,
+    running: JoinSet<(&'static str, Result<(), CommandError>)>,
 }
 
 impl Parts {
@@ -20,22 +20,22 @@ impl Parts {
     }
 
     /// Starts one. It ends when the process is asked to.
-    pub fn add(&mut self, name: &'static str, part: impl Future<Output = Result<(), OpsError>> + Send + 'static) {
+    pub fn add(&mut self, name: &'static str, part: impl Future<Output = Result<(), CommandError>> + Send + 'static) {
         self.running.spawn(async move { (name, part.await) });
     }
 
     /// Waits until all have ended. The first that fails, or ends unasked, ends the others; its error is the answer.
-    pub async fn ended(mut self) -> Result<(), OpsError> {
+    pub async fn ended(mut self) -> Result<(), CommandError> {
         let mut outcome = Ok(());
         while let Some(ended) = self.running.join_next().await {
             let failure = match ended {
                 Ok((_, Ok(()))) if self.stop.is_asked() => continue,
                 Ok((name, Ok(()))) => {
-                    OpsError::Part { part: name, reason: "it ended by itself; start it again".into() }
+                    CommandError::Part { part: name, reason: "it ended by itself; start it again".into() }
                 }
                 Ok((_, Err(error))) => error,
                 Err(error) => {
-                    OpsError::Part { part: "a part of the process", reason: format!("it broke off: {error}") }
+                    CommandError::Part { part: "a part of the process", reason: format!("it broke off: {error}") }
                 }
             };
             tracing::error!(error = chain(&failure), "stopping, because a part of the process failed");
@@ -61,7 +61,7 @@ mod tests {
             token.cancelled().await;
             Ok(())
         });
-        parts.add("broken", async { Err(OpsError::Refused("no".into())) });
+        parts.add("broken", async { Err(CommandError::Refused("no".into())) });
         let error = parts.ended().await.expect_err("one part failed");
         assert_eq!(error.to_string(), "no");
         assert!(stop.is_asked());

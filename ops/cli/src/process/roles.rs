@@ -8,26 +8,26 @@ use perch_queue::worker::Runtime;
 use tokio::net::TcpListener;
 
 use super::start::Base;
-use crate::error::{OpsError, chain};
+use crate::error::{CommandError, chain};
 
-fn failed(part: &'static str) -> impl FnOnce(Box<dyn std::error::Error>) -> OpsError {
-    move |error| OpsError::Part { part, reason: chain(error.as_ref()) }
+fn failed(part: &'static str) -> impl FnOnce(Box<dyn std::error::Error>) -> CommandError {
+    move |error| CommandError::Part { part, reason: chain(error.as_ref()) }
 }
 
 /// The pools of these queues, of all queues when none is named.
 pub fn worker(
     base: &Base,
     queues: Vec<QueueName>,
-) -> Result<impl Future<Output = Result<(), OpsError>> + use<>, OpsError> {
+) -> Result<impl Future<Output = Result<(), CommandError>> + use<>, CommandError> {
     let state = &base.state;
     let deps = state.bots.deps(&state.platform).map_err(|error| failed("workers")(error.into()))?;
     let runtime = Runtime::new(state.client.clone(), state.bots.handlers(), deps)?;
     let stop = base.stop.token();
-    Ok(async move { runtime.run(&queues, stop).await.map_err(OpsError::from) })
+    Ok(async move { runtime.run(&queues, stop).await.map_err(CommandError::from) })
 }
 
 /// Cron, intakes, the relay of the outbox and pruning.
-pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), OpsError>> + use<> {
+pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), CommandError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
         state.bots.schedule(&state.platform, stop).await;
@@ -36,7 +36,7 @@ pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), OpsError>> + us
 }
 
 /// The HTTP API.
-pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
+pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), CommandError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
         api::serve(listener, state, stop).await;
@@ -45,7 +45,7 @@ pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<()
 }
 
 /// `/health`, `/ready` and `/metrics`.
-pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), OpsError>> + use<> {
+pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), CommandError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
         api::serve_probes(listener, state, stop).await;
@@ -54,7 +54,11 @@ pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result
 }
 
 /// `/metrics` without a key, at the address of its own that `http.metrics_bind` gives it; with `queues`, of the queues too.
-pub fn metrics(base: &Base, listener: TcpListener, queues: bool) -> impl Future<Output = Result<(), OpsError>> + use<> {
+pub fn metrics(
+    base: &Base,
+    listener: TcpListener,
+    queues: bool,
+) -> impl Future<Output = Result<(), CommandError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
         api::serve_metrics(listener, state, queues, stop).await;

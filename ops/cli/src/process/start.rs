@@ -13,7 +13,7 @@ use super::stop::{Stop, on_signals};
 use crate::{
     app,
     commands::doctor,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
 };
 
 /// Where log lines go.
@@ -40,7 +40,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 impl Base {
     /// Starts telemetry, connects, and refuses a database whose schema does not fit. In staging, with `migrates`, an older
     /// schema is brought up to date instead.
-    pub async fn start(settings: Settings, service: &str, logs: Logs, migrates: bool) -> Result<Self, OpsError> {
+    pub async fn start(settings: Settings, service: &str, logs: Logs, migrates: bool) -> Result<Self, CommandError> {
         let telemetry = match logs {
             Logs::Plain => telemetry::init(service, &settings.telemetry)?,
             Logs::To(writer) => telemetry::init_to(service, &settings.telemetry, writer)?,
@@ -80,7 +80,7 @@ impl Base {
     }
 }
 
-async fn schema(store: &Store, migrates: bool) -> Result<(), OpsError> {
+async fn schema(store: &Store, migrates: bool) -> Result<(), CommandError> {
     let start = Instant::now();
     loop {
         let error = match store.require_schema().await {
@@ -114,7 +114,7 @@ pub struct Listeners {
 
 impl Listeners {
     /// Those that the settings name, `bind` in place of `http.bind`. The error names the setting that moves the address.
-    pub async fn open(settings: &Settings, bind: Option<SocketAddr>) -> Result<Self, OpsError> {
+    pub async fn open(settings: &Settings, bind: Option<SocketAddr>) -> Result<Self, CommandError> {
         let way_out = "--bind, http.bind or PERCH__HTTP__BIND";
         let main = listen(bind.unwrap_or(settings.http.bind), way_out).await?;
         let metrics = match settings.http.metrics_bind {
@@ -125,8 +125,8 @@ impl Listeners {
     }
 }
 
-async fn listen(address: SocketAddr, way_out: &str) -> Result<TcpListener, OpsError> {
+async fn listen(address: SocketAddr, way_out: &str) -> Result<TcpListener, CommandError> {
     TcpListener::bind(address).await.map_err(|error| {
-        OpsError::Refused(format!("cannot listen on {address}: {error}; give another address with {way_out}"))
+        CommandError::Refused(format!("cannot listen on {address}: {error}; give another address with {way_out}"))
     })
 }

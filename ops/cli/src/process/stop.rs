@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::error::OpsError;
+use crate::error::CommandError;
 
 /// The end of a process: asked for once.
 #[derive(Debug, Clone, Default)]
@@ -29,9 +29,9 @@ impl Stop {
 const BROKEN_OFF: i32 = 130;
 
 /// Ends the process gracefully at the first SIGINT, SIGTERM or SIGHUP (a closed terminal), and at once at the second.
-pub fn on_signals(stop: &Stop) -> Result<(), OpsError> {
+pub fn on_signals(stop: &Stop) -> Result<(), CommandError> {
     let stop = stop.clone();
-    let mut signals = Signals::new().map_err(OpsError::Runtime)?;
+    let mut signals = Signals::new().map_err(CommandError::Runtime)?;
     tokio::spawn(async move {
         let name = signals.next().await;
         tracing::info!(signal = name, "stopping: running jobs may finish; a second signal stops at once");

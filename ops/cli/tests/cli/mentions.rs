@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use chrono::Utc;
 use perch_base::Environment;
+use perch_bot_mentions::{MentionStore as _, SeenMention, Written};
 use perch_jobs::{AccountId, JobId, Mention, PostId};
-use perch_store::{SeenMention, Store, Written};
+use perch_store::Store;
 use serde_json::json;
 
 use crate::world::World;

@@ -67,9 +67,14 @@ async fn what_others_wrote_reaches_a_terminal_as_text_in_every_command() {
 #[test]
 fn nothing_but_the_output_writes_to_a_terminal() {
     // The live views draw over what they drew, from listings and lines that the same door has cleaned; edits talk to their own process.
-    const OTHERS: [&str; 3] = ["output.rs", "live/view.rs", "commands/dead/edit_process.rs"];
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut folders, mut writers) = (vec![root.clone()], Vec::new());
+    const OTHERS: [&str; 3] =
+        ["workers/bot/src/cli/output.rs", "ops/cli/src/live/view.rs", "ops/cli/src/commands/dead/edit_process.rs"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let crates =
+        fs::read_dir(root.join("workers")).expect("it is there").map(|entry| entry.expect("it can be read").path());
+    let mut folders: Vec<_> = crates.map(|path| path.join("src")).filter(|path| path.is_dir()).collect();
+    folders.extend([root.join("workers/src"), root.join("ops/cli/src")]);
+    let mut writers = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("it is there") {
             let path = entry.expect("it can be read").path();

@@ -293,6 +293,20 @@ pub fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> 
     number.map(|n| u64::try_from(n).map_err(|_| serde::de::Error::custom(format!("{n} is less than 0")))).transpose()
 }
 
+/// The most that a list answers at once.
+pub const PAGE: usize = 1_000;
+
+/// How many a list is to answer: 100 unless it was said.
+pub fn page(limit: Option<usize>) -> Answer<usize> {
+    match limit {
+        None => Ok(100),
+        Some(limit @ 1..=PAGE) => Ok(limit),
+        Some(limit) => {
+            Err(Problem::field(Cause::InvalidQuery, "limit", format!("it is {limit}; 1 to {PAGE} are allowed")))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,13 +9,14 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use perch_store::ApiKey;
 use serde_json::json;
+use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 pub use budget::{Budget, Received, Receiving};
 pub use failure::{internal, postgres_is_away, redis_is_away};
 pub use input::{
-    BULK, JsonBody, MediaType, Params, Path, ReadsBodies, from_json, media_type, number, parsed, read_body, text, time,
-    wrong_type,
+    BULK, JsonBody, MediaType, PAGE, Params, Path, ReadsBodies, from_json, media_type, number, page, parsed, read_body,
+    text, time, wrong_type,
 };
 pub use problem::{Answer, Cause, Document, FieldError, Problem};
 
@@ -61,31 +62,54 @@ impl ReadsBodies for BotState {
 /// The routes of a bot, under `/api/v1`, by the scope that a key needs for them. Each is one of `utoipa_axum::routes!`, so that there is
 /// none which is not described, and none that needs no key.
 #[derive(Default)]
-pub struct Routes {
-    read: OpenApiRouter<BotState>,
-    operate: OpenApiRouter<BotState>,
+pub struct Routes(Parts);
+
+/// What routes come to.
+#[derive(Default)]
+pub struct Parts {
+    /// What their tags stand for.
+    pub tags: Vec<Tag>,
+    /// Those for keys that may read, or operate.
+    pub read: OpenApiRouter<BotState>,
+    /// Those for keys that may operate.
+    pub operate: OpenApiRouter<BotState>,
 }
 
 impl Routes {
+    /// With what a tag of theirs stands for, in the description of the API.
+    #[must_use]
+    pub fn tag(mut self, name: &str, words: &str) -> Self {
+        self.0.tags.push(TagBuilder::new().name(name).description(Some(words)).build());
+        self
+    }
+
     /// With a route for keys that may read, or operate.
     #[must_use]
-    pub fn read(self, route: UtoipaMethodRouter<BotState>) -> Self {
-        Self { read: self.read.routes(route), ..self }
+    pub fn read(mut self, route: UtoipaMethodRouter<BotState>) -> Self {
+        self.0.read = self.0.read.routes(route);
+        self
     }
 
     /// With a route for keys that may operate.
     #[must_use]
-    pub fn operate(self, route: UtoipaMethodRouter<BotState>) -> Self {
-        Self { operate: self.operate.routes(route), ..self }
+    pub fn operate(mut self, route: UtoipaMethodRouter<BotState>) -> Self {
+        self.0.operate = self.0.operate.routes(route);
+        self
     }
 
-    /// Those for keys that may read, and those for keys that may operate.
-    pub fn into_parts(self) -> (OpenApiRouter<BotState>, OpenApiRouter<BotState>) {
-        (self.read, self.operate)
+    /// By what a key needs for them.
+    pub fn into_parts(self) -> Parts {
+        self.0
     }
 }
 
 impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Routes")
     }

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::store::{MentionStore as _, Room, SeenMention};
 use chrono::{DateTime, Utc};
 use perch_base::{clock, settings::CronSettings};
 use perch_core::{Started, job_id};
@@ -8,7 +9,7 @@ use perch_queue::{
     EnqueueError, EnqueueOptions, Fail, NewJob, OnConflict,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_store::{Room, SeenMention, StoreError};
+use perch_store::StoreError;
 use serde::Serialize;
 
 use super::{

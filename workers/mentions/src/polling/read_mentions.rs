@@ -1,5 +1,6 @@
 //! Reading the mentions of an account from X.
 
+use crate::store::MentionStore as _;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};

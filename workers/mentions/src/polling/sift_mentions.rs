@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
+use crate::store::MentionState;
 use chrono::{DateTime, Utc};
 use perch_clients::x::{Includes, ReferenceKind, XPost, unescape};
 use perch_jobs::{Mention, PostId};
-use perch_store::MentionState;
 
 use crate::{blocked::is_among, replying::is_too_old};
 

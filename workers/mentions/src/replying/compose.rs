@@ -1,10 +1,11 @@
 //! Having a reply written, and looking at it.
 
+use crate::store::{Decision, MentionRecord, MentionStore as _, Written};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
 use perch_queue::Fail;
 use perch_safety::{Code, Reason, Verdict};
-use perch_store::{Decision, MentionRecord, StoreError, Written};
+use perch_store::StoreError;
 
 use super::{
     ask::{ModelAnswer, ask},

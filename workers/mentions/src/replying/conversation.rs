@@ -1,9 +1,10 @@
 //! What was said before a mention.
 
+use crate::store::{MentionRecord, MentionStore as _};
 use perch_clients::XError;
 use perch_jobs::{Mention, PostId};
 use perch_safety::{Code, Guard, Reason, Verdict};
-use perch_store::{MentionRecord, StoreError};
+use perch_store::StoreError;
 
 use super::prompt::Earlier;
 use crate::Mentions;

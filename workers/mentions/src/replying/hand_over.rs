@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use crate::store::{MentionRecord, MentionStore as _};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
 use perch_jobs::{AccountId, Job as _, JobId, PublishPost, QueueName, ReplyToMention};
 use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, NewJob};
-use perch_store::{MentionRecord, Store, StoreError};
+use perch_store::{Store, StoreError};
 
 use super::settle::settle;
 use perch_core::job_id;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, Room, SeenMention, Written};
 use perch_base::clock;
 use perch_clients::XError;
 use perch_jobs::ReplyToMention;
@@ -8,7 +9,6 @@ use perch_queue::{
     worker::{Data, HandlerResult, JobContext},
 };
 use perch_safety::Verdict;
-use perch_store::{Decision, MentionRecord, MentionState, Room, SeenMention, Written};
 use serde::Serialize;
 use serde_json::json;
 

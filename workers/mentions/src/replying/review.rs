@@ -1,9 +1,10 @@
 //! What a person does with a reply that waits.
 
+use crate::store::{MentionState, MentionStore as _, Review, ReviewOutcome, ReviewState};
 use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
 use perch_safety::{BadPattern, Guard, Reason, Verdict};
-use perch_store::{MentionState, Review, ReviewOutcome, ReviewState, Store, StoreError};
+use perch_store::{Store, StoreError};
 
 use super::hand_over::{NotHandedOver, hand_over, until};
 use crate::MentionsSettings;

@@ -1,5 +1,6 @@
+use crate::store::{MentionStore as _, Room};
 use perch_jobs::{AccountId, Mention};
-use perch_store::{Room, StoreError};
+use perch_store::StoreError;
 
 use crate::Mentions;
 

@@ -1,3 +1,4 @@
+use crate::store::MentionStore as _;
 use perch_jobs::AccountId;
 use perch_store::{Store, StoreError};
 

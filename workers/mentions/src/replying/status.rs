@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::store::{MentionControl, MentionCounts, MentionPoll, MentionStore as _, MentionSwitches};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::{clock, settings::ModelSettings};
 use perch_jobs::AccountId;
-use perch_store::{MentionControl, MentionCounts, MentionPoll, MentionSwitches, RateWindows, Store, StoreError};
+use perch_store::{RateWindows, Store, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 

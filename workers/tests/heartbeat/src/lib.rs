@@ -1,6 +1,7 @@
 //! The smallest bot that has one of everything: it writes a line into its table whenever its cron entry fires.
 
 mod beat;
+mod commands;
 mod routes;
 mod settings;
 mod store;
@@ -8,17 +9,20 @@ mod store;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{ArgMatches, Command, Subcommand as _};
 use futures::future::{BoxFuture, FutureExt as _};
 use perch_base::ConfigSchema;
-use perch_bot::{Bot, Check, CommandError, Platform, Said, http::Routes};
+use perch_bot::{
+    Bot, Check, Platform,
+    cli::{CommandError, Invocation},
+    http::Routes,
+};
 use perch_jobs::JobTypes;
 use perch_queue::worker::Handlers;
 use perch_store::StoreError;
-use serde_json::json;
 use sqlx::migrate::Migrator;
 
-use crate::{beat::Heartbeat, settings::HeartbeatSettings};
+use crate::{beat::Heartbeat, commands::Commands, settings::HeartbeatSettings};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -54,24 +58,12 @@ impl Bot for HeartbeatBot {
         routes::routes()
     }
 
-    fn command(&self) -> Option<Command> {
-        let most =
-            Arg::new("limit").long("limit").value_parser(value_parser!(i64).range(1..=1_000)).default_value("20");
-        Some(Command::new("heartbeat").about("The last beats of this deployment").arg(most.help("At most so many")))
+    fn commands(&self, perch: Command) -> Command {
+        Commands::augment_subcommands(perch)
     }
 
-    fn run<'a>(&'a self, platform: &'a Platform, matches: &'a ArgMatches) -> BoxFuture<'a, Result<Said, CommandError>> {
-        let limit = matches.get_one::<i64>("limit").copied().unwrap_or(20);
-        async move {
-            let beats = store::latest(&platform.store, limit).await?;
-            Ok(Said::List {
-                json: beats.iter().map(|beat| json!(beat)).collect(),
-                columns: vec!["AT", "WORD"],
-                rows: beats.iter().map(|beat| vec![beat.at.to_rfc3339(), beat.word.clone()]).collect(),
-                none: "no beat yet".into(),
-            })
-        }
-        .boxed()
+    fn run<'a>(&'a self, at: &'a Invocation<'a>, matches: &'a ArgMatches) -> BoxFuture<'a, Result<(), CommandError>> {
+        commands::run(at, matches).boxed()
     }
 
     fn checks<'a>(&'a self, platform: &'a Platform) -> BoxFuture<'a, Vec<Check>> {

@@ -5,7 +5,7 @@ use super::{filter::Letters, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now, operator},
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     format::text::count,
 };
 
@@ -21,7 +21,7 @@ pub struct Args {
     pub dry_run: bool,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, all) = app.queues()?;
     let queues = chosen(&all, &args.filter.of.queue)?;
     let began = now(all.redis()).await?;

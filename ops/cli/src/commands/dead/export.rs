@@ -7,7 +7,7 @@ use std::{
 use super::{filter::Letters, list::as_json, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now},
-    error::OpsError,
+    error::CommandError,
     format::text::{count, escaped_json},
 };
 
@@ -20,12 +20,12 @@ pub struct Args {
     pub output: Option<PathBuf>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, all) = app.queues()?;
     let queues = chosen(&all, &args.filter.of.queue)?;
     let failed = |source: io::Error| match &args.output {
-        Some(path) => OpsError::File { path: path.clone(), source },
-        None => OpsError::Output(source),
+        Some(path) => CommandError::File { path: path.clone(), source },
+        None => CommandError::Output(source),
     };
     let mut to: BufWriter<Box<dyn Write>> = BufWriter::new(match &args.output {
         Some(path) => Box::new(File::create_new(path).map_err(failed)?),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{filter::Letters, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now},
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
         time::from_now,
@@ -20,7 +20,7 @@ pub struct Args {
     pub limit: u32,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, queues) = app.queues()?;
     let limit = args.limit as usize;
     let now = now(queues.redis()).await?;

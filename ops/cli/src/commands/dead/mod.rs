@@ -13,7 +13,7 @@ mod replay;
 mod show;
 mod stats;
 
-use crate::{app::App, error::OpsError};
+use crate::{app::App, error::CommandError};
 
 pub use stats::{Cause, causes};
 
@@ -33,7 +33,7 @@ pub enum Dead {
     Export(export::Args),
 }
 
-pub async fn run(app: &App, command: &Dead) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: &Dead) -> Result<(), CommandError> {
     match command {
         Dead::List(args) => list::run(app, args).await,
         Dead::Stats(args) => stats::run(app, args).await,

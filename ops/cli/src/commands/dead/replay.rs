@@ -19,7 +19,7 @@ use super::{
 use crate::{
     app::{App, chosen, known_kind, now, operator},
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, cell, cut, whole},
         text::count,
@@ -69,7 +69,7 @@ struct Scope<'a> {
     began: DateTime<Utc>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let scope = scope(args, &settings, &queues).await?;
     let change = match (&args.edit, args.editor) {
@@ -95,7 +95,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     moved.and(concluded)
 }
 
-async fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> Result<Scope<'a>, OpsError> {
+async fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> Result<Scope<'a>, CommandError> {
     Ok(Scope {
         args,
         queues: chosen(queues, &args.filter.of.queue)?,
@@ -117,7 +117,7 @@ struct FirstLook {
     unrepaired: u64,
 }
 
-async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, OpsError> {
+async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, CommandError> {
     let mut found = FirstLook::default();
     let limit = scope.args.limit.unwrap_or(u64::MAX);
     for queue in &scope.queues {
@@ -149,28 +149,28 @@ async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, OpsError>
     Ok(found)
 }
 
-fn by_filter(code: &str, max_bytes: usize) -> Result<Change, OpsError> {
-    let edit = EditProcess::start(code, max_bytes).map_err(OpsError::Refused)?;
+fn by_filter(code: &str, max_bytes: usize) -> Result<Change, CommandError> {
+    let edit = EditProcess::start(code, max_bytes).map_err(CommandError::Refused)?;
     Ok(Change::Filter(Box::new(move |payload| edit.apply(payload))))
 }
 
-async fn by_hand(scope: &Scope<'_>) -> Result<Change, OpsError> {
+async fn by_hand(scope: &Scope<'_>) -> Result<Change, CommandError> {
     let letters: Vec<DeadLetter> =
         look(scope, &Change::None).await?.shown.into_iter().map(|(_, letter, _)| letter).collect();
     if letters.is_empty() {
         return Ok(Change::None);
     }
     if letters.len() >= AT_HAND && scope.args.limit.is_none_or(|limit| limit > AT_HAND as u64) {
-        return Err(OpsError::Refused(format!(
+        return Err(CommandError::Refused(format!(
             "an editor takes up to {} dead letters; choose fewer with --id, --error or --limit, or use --edit",
             AT_HAND - 1
         )));
     }
-    let text = editor::edited(&to_text(&letters)).map_err(OpsError::Refused)?;
-    from_text(&text, &letters).map(Change::ByHand).map_err(OpsError::Refused)
+    let text = editor::edited(&to_text(&letters)).map_err(CommandError::Refused)?;
+    from_text(&text, &letters).map(Change::ByHand).map_err(CommandError::Refused)
 }
 
-fn refuse(app: &App, found: &FirstLook) -> Result<(), OpsError> {
+fn refuse(app: &App, found: &FirstLook) -> Result<(), CommandError> {
     if app.out.is_json() {
         let unfit: Vec<Value> =
             found.unfit.iter().map(|(letter, reason)| json!({ "id": letter.id, "error": reason })).collect();
@@ -179,14 +179,14 @@ fn refuse(app: &App, found: &FirstLook) -> Result<(), OpsError> {
     for (letter, reason) in found.unfit.iter().take(10) {
         app.out.note(format_args!("{}: {}", letter.id, reason));
     }
-    Err(OpsError::Refused(format!(
+    Err(CommandError::Refused(format!(
         "{} of {} would not fit after the edit, so nothing was brought back",
         found.unfit_total,
         count(found.total, "dead letter")
     )))
 }
 
-fn dry_run(app: &App, found: &FirstLook, now: DateTime<Utc>) -> Result<(), OpsError> {
+fn dry_run(app: &App, found: &FirstLook, now: DateTime<Utc>) -> Result<(), CommandError> {
     if app.out.is_json() {
         let letters: Vec<Value> = found
             .shown
@@ -242,11 +242,11 @@ impl Pace {
         step.min(usize::try_from(self.left).unwrap_or(usize::MAX))
     }
 
-    async fn wait(&mut self, count: usize) -> Result<(), OpsError> {
+    async fn wait(&mut self, count: usize) -> Result<(), CommandError> {
         let due = self.rate.map_or(self.began, |rate| self.began + rate.due(self.sent));
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Err(OpsError::Refused("broken off; the rest stays where it is".into())),
+            () = self.stop.cancelled() => return Err(CommandError::Refused("broken off; the rest stays where it is".into())),
             () = sleep_until(due) => {}
         }
         self.sent += count as u64;
@@ -261,7 +261,7 @@ async fn replay(
     change: &Change,
     settings: &Settings,
     total: u64,
-) -> (Outcomes, Result<(), OpsError>) {
+) -> (Outcomes, Result<(), CommandError>) {
     let stop = Stop::default();
     if let Err(error) = on_signals(&stop) {
         return (Outcomes::new(), Err(error));
@@ -301,7 +301,7 @@ async fn replay_queue(
     pace: &mut Pace,
     bar: &ProgressBar,
     outcomes: &mut Outcomes,
-) -> Result<(), OpsError> {
+) -> Result<(), CommandError> {
     let mut pages = Pages::new(queue, &scope.args.filter, scope.began);
     while pace.left > 0 {
         let Some(mut letters) = pages.next().await? else { break };
@@ -322,7 +322,7 @@ async fn move_back(
     letters: Vec<DeadLetter>,
     scope: &Scope<'_>,
     change: &Change,
-) -> Result<Vec<(perch_jobs::JobId, Replayed)>, OpsError> {
+) -> Result<Vec<(perch_jobs::JobId, Replayed)>, CommandError> {
     let mut replays = Vec::with_capacity(letters.len());
     let mut answers = Vec::new();
     for letter in letters {
@@ -350,7 +350,7 @@ fn word(outcome: Replayed) -> &'static str {
     }
 }
 
-fn conclude(app: &App, matched: u64, outcomes: &Outcomes) -> Result<(), OpsError> {
+fn conclude(app: &App, matched: u64, outcomes: &Outcomes) -> Result<(), CommandError> {
     let of = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
     if app.out.is_json() {
         app.out.json(&json!({ "dry_run": false, "matched": matched, "outcomes": named(outcomes) }))?;
@@ -368,5 +368,5 @@ fn conclude(app: &App, matched: u64, outcomes: &Outcomes) -> Result<(), OpsError
         }
     }
     let left = of(Replayed::Changed) + of(Replayed::Conflict) + of(Replayed::Unreadable);
-    if left > 0 { Err(OpsError::Reported) } else { Ok(()) }
+    if left > 0 { Err(CommandError::Reported) } else { Ok(()) }
 }

@@ -5,7 +5,7 @@ use perch_queue::{DeadLetter, Envelope, Queue};
 use super::list::as_json;
 use crate::{
     app::{App, now},
-    error::OpsError,
+    error::CommandError,
     format::{text::count, time::exact},
     output::Output,
     parse::job_id,
@@ -18,7 +18,7 @@ pub struct Args {
     pub id: JobId,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, queues) = app.queues()?;
     for queue in queues.iter() {
         let Some(letter) = queue.dead_letter(args.id).await? else { continue };
@@ -27,10 +27,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         }
         return text(&app.out, queue, &letter, now(queues.redis()).await?);
     }
-    Err(OpsError::Refused(format!("job {0} is not in the dead letters; see `perch jobs show {0}`", args.id)))
+    Err(CommandError::Refused(format!("job {0} is not in the dead letters; see `perch jobs show {0}`", args.id)))
 }
 
-fn text(out: &Output, queue: &Queue, letter: &DeadLetter, now: DateTime<Utc>) -> Result<(), OpsError> {
+fn text(out: &Output, queue: &Queue, letter: &DeadLetter, now: DateTime<Utc>) -> Result<(), CommandError> {
     let envelope = letter.salvaged();
     let kind = envelope.as_ref().map_or("of an unreadable kind", |envelope| envelope.kind.as_str());
     out.line(format_args!("{}  {kind}  in {}", letter.id, queue.name()))?;

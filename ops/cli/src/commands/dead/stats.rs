@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{filter::Letters, list::kind_of, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now},
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
         text::count,
@@ -39,7 +39,7 @@ pub struct Cause {
     pub example: JobId,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, queues) = app.queues()?;
     let now = now(queues.redis()).await?;
     let mut grouped = Grouped::default();

@@ -11,7 +11,7 @@ use perch_store::{BackupFacts, Restorable, Store};
 use super::check::Check;
 use crate::{
     app::store,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::{text::count, time::from_now},
 };
 
@@ -23,7 +23,7 @@ const AT_ONCE: u32 = 500;
 
 /// Whether something makes backups of Postgres; an error when it is away.
 pub async fn postgres(settings: &Settings) -> Result<Check, Check> {
-    let asked = async { Ok::<_, OpsError>(store(settings)?.recovery().backups().await?) };
+    let asked = async { Ok::<_, CommandError>(store(settings)?.recovery().backups().await?) };
     match asked.await {
         Ok(facts) => Ok(judge(&facts, settings.backup.postgres, Utc::now())),
         Err(error) => Err(Check::fail(POSTGRES, chain(&error)).mend("mend the connection first")),
@@ -38,7 +38,7 @@ pub async fn ledger(settings: &Settings) -> Check {
     let asked = async {
         let store = store(settings)?;
         let counted = store.recovery().restorable(&queues, retention).await?;
-        Ok::<_, OpsError>((counted, unreadable(&store, &queues, retention).await?))
+        Ok::<_, CommandError>((counted, unreadable(&store, &queues, retention).await?))
     };
     match asked.await {
         Ok((counted, unreadable)) => judge_ledger(&queues, counted, &unreadable),
@@ -56,7 +56,7 @@ struct Unreadable {
     row: Option<String>,
 }
 
-async fn unreadable(store: &Store, queues: &[QueueName], retention: Duration) -> Result<Unreadable, OpsError> {
+async fn unreadable(store: &Store, queues: &[QueueName], retention: Duration) -> Result<Unreadable, CommandError> {
     let (mut read, mut unreadable, mut after) = (0, Unreadable::default(), None);
     while read < READ {
         let some = store.recovery().unfinished(queues, after, AT_ONCE, retention).await?;

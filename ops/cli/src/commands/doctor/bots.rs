@@ -1,8 +1,7 @@
-//! Whom the bots are, whom they watch, and whether the models answer.
+//! Whom the bots are, whether the models answer, and what the bots find of themselves.
 
 use perch_base::Settings;
 use perch_bot::Platform;
-use perch_bot_picks::watch_list::{WatchList, Watched};
 use perch_clients::XError;
 use perch_core::Clients;
 use perch_jobs::AccountId;
@@ -11,18 +10,15 @@ use perch_queue::Client;
 use super::{check::Check, models};
 use crate::{
     app::{bots, platform, queues, store},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
 };
 
 const OWNERS: &str = "X accounts";
-const WATCHED: &str = "watched accounts";
-/// Handles that a line names; the rest are counted.
-const MOST_NAMED: usize = 5;
 
-/// Findings about the accounts: those that post, whose tokens X is asked about, and those that are watched; and about the models,
-/// each of which is asked once.
+/// Findings about the accounts that post, whose tokens X is asked about; about the models, each of which is asked once; and what the
+/// bots find of themselves.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
-    let mut checks = match set_up(settings) {
+    match set_up(settings) {
         Ok(platform) => {
             let clients = &platform.clients;
             let (mut owners, models) = tokio::join!(owners(settings, clients), models::checks(settings, clients));
@@ -31,28 +27,6 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
             owners
         }
         Err(error) => vec![Check::fail(OWNERS, chain(&error)).mend("correct what is named")],
-    };
-    checks.push(match watched(settings).await {
-        Ok(accounts) => judge_watched(&accounts),
-        Err(error) => Check::warn(WATCHED, chain(&error)).mend("mend the connection first"),
-    });
-    checks
-}
-
-async fn watched(settings: &Settings) -> Result<Vec<Watched>, OpsError> {
-    Ok(WatchList::new(settings).all(&store(settings)?).await?)
-}
-
-fn judge_watched(accounts: &[Watched]) -> Check {
-    let handles: Vec<&str> =
-        accounts.iter().filter(|account| account.watched).map(|account| account.handle.as_str()).collect();
-    let rest = handles.len().saturating_sub(MOST_NAMED);
-    let named = handles.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
-    match (handles.len(), rest) {
-        (0, _) => Check::info(WATCHED, "none, so the picks bot reads nothing")
-            .mend("`perch accounts add HANDLE`, or name them in picks.watch"),
-        (_, 0) => Check::ok(WATCHED, named),
-        (_, rest) => Check::ok(WATCHED, format!("{named} and {rest} more")),
     }
 }
 
@@ -70,11 +44,11 @@ async fn owners(settings: &Settings, clients: &Clients) -> Vec<Check> {
 }
 
 /// What the bots stand on, where everything that they work with can be set up.
-fn set_up(settings: &Settings) -> Result<Platform, OpsError> {
+fn set_up(settings: &Settings) -> Result<Platform, CommandError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
     let client = Client::new(queues);
     let platform = platform(settings, &client, &store)?;
-    bots().deps(&platform).map_err(|error| OpsError::Part { part: "bots", reason: chain(&error) })?;
+    bots().deps(&platform).map_err(|error| CommandError::Part { part: "bots", reason: chain(&error) })?;
     Ok(platform)
 }
 
@@ -111,11 +85,5 @@ mod tests {
         let other = judge_owner(&main, "perch_bot", Ok("my_bot".into()));
         assert!(other.level == Level::Fail && other.found.contains("@my_bot"), "{other:?}");
         assert!(other.mend.is_some_and(|mend| mend.contains("X_MAIN_USERNAME=my_bot")));
-    }
-
-    #[test]
-    fn who_watches_nobody_is_told_how_to_begin() {
-        let none = judge_watched(&[]);
-        assert!(none.level == Level::Info && none.mend.is_some_and(|mend| mend.contains("accounts add")));
     }
 }

@@ -6,7 +6,7 @@ use perch_store::{Brake, BrakeState};
 use super::check::Check;
 use crate::{
     app::{queues, store},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
 };
 
 const NAME: &str = "emergency brake";
@@ -21,7 +21,7 @@ pub async fn check(settings: &Settings) -> Check {
     }
 }
 
-async fn state(settings: &Settings) -> Result<BrakeState, OpsError> {
+async fn state(settings: &Settings) -> Result<BrakeState, CommandError> {
     Ok(Brake::new(queues(settings)?.redis().clone(), store(settings)?).state().await?)
 }
 

@@ -7,7 +7,7 @@ use perch_queue::{JobView, Queue};
 use super::check::Check;
 use crate::{
     app::queues,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::text::count,
 };
 
@@ -34,14 +34,14 @@ struct Found {
 }
 
 impl Found {
-    async fn look(&mut self, settings: &Settings) -> Result<(), OpsError> {
+    async fn look(&mut self, settings: &Settings) -> Result<(), CommandError> {
         for queue in queues(settings)?.iter() {
             self.look_into(queue).await?;
         }
         Ok(())
     }
 
-    async fn look_into(&mut self, queue: &Queue) -> Result<(), OpsError> {
+    async fn look_into(&mut self, queue: &Queue) -> Result<(), CommandError> {
         let mut ids = Vec::new();
         queue.scan(|some| ids.extend(some)).await?;
         ids.sort_unstable();

@@ -18,7 +18,7 @@ use serde_json::json;
 use self::check::{Check, Level};
 use crate::{
     app::App,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::{
         line::{Line, Tone},
         text::count,
@@ -34,7 +34,7 @@ pub struct Args {
     pub deep: bool,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let conclusions = Conclusions { well: "all is well", works: "it works", fails: "before it works" };
     report(app, &looked_at(app, async |settings: &Settings| all(settings, args.deep).await).await, &conclusions)
 }
@@ -61,7 +61,7 @@ pub async fn looked_at(app: &App, look: impl AsyncFnOnce(&Settings) -> Vec<Check
 }
 
 /// Shows findings; an error when one of them is a failure.
-pub fn report(app: &App, checks: &[Check], conclusions: &Conclusions) -> Result<(), OpsError> {
+pub fn report(app: &App, checks: &[Check], conclusions: &Conclusions) -> Result<(), CommandError> {
     let failed = checks.iter().filter(|check| check.level == Level::Fail).count();
     let warned = checks.iter().filter(|check| check.level == Level::Warn).count();
     if app.out.is_json() {
@@ -77,7 +77,7 @@ pub fn report(app: &App, checks: &[Check], conclusions: &Conclusions) -> Result<
             (n, _) => format!("{} to mend {}", count(n as u64, "thing"), conclusions.fails),
         })?;
     }
-    if failed == 0 { Ok(()) } else { Err(OpsError::Reported) }
+    if failed == 0 { Ok(()) } else { Err(CommandError::Reported) }
 }
 
 async fn all(settings: &Settings, is_deep: bool) -> Vec<Check> {
@@ -112,7 +112,7 @@ pub async fn restore(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-fn show(app: &App, check: &Check) -> Result<(), OpsError> {
+fn show(app: &App, check: &Check) -> Result<(), CommandError> {
     let (word, tone) = match check.level {
         Level::Ok => ("ok", Tone::Good),
         Level::Info => ("note", Tone::Faint),

@@ -12,7 +12,7 @@ use perch_store::{Store, Syncer, UnfinishedJobs};
 use super::check::Check;
 use crate::{
     app::{now, queues, store},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::{text::count, time::short},
 };
 
@@ -46,8 +46,9 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
 
 /// Whether Postgres is the one that Redis was synced into, and has all of it.
 async fn older(settings: &Settings) -> Check {
-    let found =
-        async { Ok::<_, OpsError>(Doubts::new(&queues(settings)?, &store(settings)?, settings).look().await?.doubts) };
+    let found = async {
+        Ok::<_, CommandError>(Doubts::new(&queues(settings)?, &store(settings)?, settings).look().await?.doubts)
+    };
     match found.await {
         Ok(found) if found.is_empty() => Check::ok(OLDER, "Postgres has all that was synced into it"),
         Ok(found) => Check::fail(OLDER, format!("Postgres is older than Redis: {}", found.join("; "))).mend(
@@ -60,7 +61,7 @@ async fn older(settings: &Settings) -> Check {
 
 /// Unfinished jobs that Redis does not have, of those that were compared: every one of a ledger queue, since those are promised to
 /// outlive Redis, and of the others the oldest and the newest.
-async fn lost(settings: &Settings) -> Result<Compared, OpsError> {
+async fn lost(settings: &Settings) -> Result<Compared, CommandError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
     let settled = now(queues.redis()).await? - YOUNG;
     let (ledger, others): (Vec<Queue>, Vec<Queue>) = queues.iter().cloned().partition(|queue| queue.settings().ledger);
@@ -143,7 +144,7 @@ impl Look<'_> {
         names: &[QueueName],
         settled: DateTime<Utc>,
         most: Option<u32>,
-    ) -> Result<Compared, OpsError> {
+    ) -> Result<Compared, CommandError> {
         let (mut all, mut after) = (Compared::default(), None);
         loop {
             let UnfinishedJobs { jobs, next, .. } =
@@ -162,11 +163,11 @@ impl Look<'_> {
         }
     }
 
-    async fn newest(&self, names: &[QueueName], settled: DateTime<Utc>) -> Result<Compared, OpsError> {
+    async fn newest(&self, names: &[QueueName], settled: DateTime<Utc>) -> Result<Compared, CommandError> {
         self.compare(self.store.history().newest_unfinished(names, settled, COMPARED).await?).await
     }
 
-    async fn compare(&self, jobs: impl IntoIterator<Item = (QueueName, JobId)>) -> Result<Compared, OpsError> {
+    async fn compare(&self, jobs: impl IntoIterator<Item = (QueueName, JobId)>) -> Result<Compared, CommandError> {
         let mut by_queue: BTreeMap<QueueName, Vec<JobId>> = BTreeMap::new();
         for (queue, id) in jobs {
             by_queue.entry(queue).or_default().push(id);
@@ -185,7 +186,7 @@ impl Look<'_> {
     }
 }
 
-async fn backlog(settings: &Settings) -> Result<(u64, Duration), OpsError> {
+async fn backlog(settings: &Settings) -> Result<(u64, Duration), CommandError> {
     let backlog = store(settings)?.outbox().backlog().await?;
     Ok((backlog.waiting, backlog.age))
 }

@@ -8,7 +8,7 @@ use perch_store::{StreamLag, Syncer};
 use super::check::Check;
 use crate::{
     app::{queues, store},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::time::short,
 };
 
@@ -24,7 +24,7 @@ pub async fn check(settings: &Settings) -> Check {
     }
 }
 
-async fn lag(settings: &Settings) -> Result<Vec<StreamLag>, OpsError> {
+async fn lag(settings: &Settings) -> Result<Vec<StreamLag>, CommandError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
     let redis = queues.redis().clone();
     Ok(Syncer::new(redis, store, settings.env, &queues.names(), settings.sync.batch).lag().await?)

@@ -7,7 +7,7 @@ use perch_store::{EffectFilter, StoredEffect};
 use super::{State, tone};
 use crate::{
     app::App,
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, cut, key, whole},
         time::from_now,
@@ -34,12 +34,12 @@ pub struct Args {
     pub limit: u32,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
     // Effects are dated by Postgres.
     let now = store.server().await?.clock;
     let age = args.older_than.map(TimeDelta::from_std).transpose();
-    let age = age.map_err(|_| OpsError::Usage("--older-than: nothing is that old".into()))?;
+    let age = age.map_err(|_| CommandError::Usage("--older-than: nothing is that old".into()))?;
     let filter = EffectFilter {
         state: args.state.map(Into::into),
         account: args.account.as_ref().map(ToString::to_string),

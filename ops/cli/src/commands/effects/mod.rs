@@ -7,7 +7,7 @@ mod show;
 use clap::ValueEnum;
 use perch_store::EffectState;
 
-use crate::{app::App, error::OpsError, format::table::Tone};
+use crate::{app::App, error::CommandError, format::table::Tone};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Effects {
@@ -19,7 +19,7 @@ pub enum Effects {
     Resolve(resolve::Args),
 }
 
-pub async fn run(app: &App, command: &Effects) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: &Effects) -> Result<(), CommandError> {
     match command {
         Effects::List(args) => list::run(app, args).await,
         Effects::Show(args) => show::run(app, args).await,
@@ -60,6 +60,6 @@ fn tone(state: EffectState) -> Tone {
     }
 }
 
-fn not_there(key: &str) -> OpsError {
-    OpsError::Refused(format!("the ledger has no effect {key:?}; see `perch effects list`"))
+fn not_there(key: &str) -> CommandError {
+    CommandError::Refused(format!("the ledger has no effect {key:?}; see `perch effects list`"))
 }

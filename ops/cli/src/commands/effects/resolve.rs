@@ -10,7 +10,7 @@ use super::not_there;
 use crate::{
     app::{App, operator, queues},
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     format::{text::one_line, time::short},
 };
 
@@ -36,9 +36,9 @@ pub struct Args {
     pub yes: bool,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     if args.reason.trim().is_empty() {
-        return Err(OpsError::Usage("--reason must say how you know".into()));
+        return Err(CommandError::Usage("--reason must say how you know".into()));
     }
     let (settings, store) = app.store()?;
     let effect = store.effects().get(&args.key).await?.ok_or_else(|| not_there(&args.key))?;
@@ -50,7 +50,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     match store.effects().resolve(&args.key, &resolution, &operator(), &args.reason).await? {
         Resolved::Done(effect) => done(app, args, &settings, &effect).await,
         Resolved::AlreadyConfirmed(effect) => Err(confirmed_already(&effect)),
-        Resolved::AlreadyFailed(_) => Err(OpsError::Refused(format!(
+        Resolved::AlreadyFailed(_) => Err(CommandError::Refused(format!(
             "the ledger says already that {} did not happen; the next attempt of its job does it",
             one_line(&args.key)
         ))),
@@ -59,13 +59,13 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     }
 }
 
-fn resolution(args: &Args, effect: &StoredEffect) -> Result<Resolution, OpsError> {
+fn resolution(args: &Args, effect: &StoredEffect) -> Result<Resolution, CommandError> {
     if !args.confirmed {
         return Ok(Resolution::NotDone);
     }
     let is_of_x = matches!(effect.kind.as_str(), "post" | "reply" | "retweet");
     if let (true, Some(id)) = (is_of_x, &args.id) {
-        id.parse::<PostId>().map_err(|error| OpsError::Usage(format!("--id: {error}")))?;
+        id.parse::<PostId>().map_err(|error| CommandError::Usage(format!("--id: {error}")))?;
     }
     Ok(Resolution::Confirmed { external_id: args.id.clone() })
 }
@@ -80,14 +80,14 @@ fn question(args: &Args, effect: &StoredEffect, settings: &Settings) -> String {
     }
 }
 
-fn confirmed_already(effect: &StoredEffect) -> OpsError {
+fn confirmed_already(effect: &StoredEffect) -> CommandError {
     let id = effect.external_id.as_deref().map(|id| format!(" as {}", one_line(id))).unwrap_or_default();
     let key = one_line(&effect.key);
-    OpsError::Refused(format!("{key} is confirmed{id}: it happened, and that is not taken back"))
+    CommandError::Refused(format!("{key} is confirmed{id}: it happened, and that is not taken back"))
 }
 
-fn busy(effect: &StoredEffect, left: Duration) -> OpsError {
-    OpsError::Refused(format!(
+fn busy(effect: &StoredEffect, left: Duration) -> CommandError {
+    CommandError::Refused(format!(
         "attempt {} of {} may be at {} at this moment; try again in {}",
         effect.attempt,
         one_line(&effect.holder),
@@ -96,7 +96,7 @@ fn busy(effect: &StoredEffect, left: Duration) -> OpsError {
     ))
 }
 
-async fn done(app: &App, args: &Args, settings: &Settings, effect: &StoredEffect) -> Result<(), OpsError> {
+async fn done(app: &App, args: &Args, settings: &Settings, effect: &StoredEffect) -> Result<(), CommandError> {
     let details = json!({ "as": effect.state, "id": effect.external_id, "reason": args.reason });
     audit::note(app, settings, "effect.resolve", &effect.key, &details).await;
     let key = one_line(&effect.key);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{not_there, tone};
 use crate::{
     app::{App, queues},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::{line::Line, text::one_line, time::exact},
     output::Output,
 };
@@ -40,7 +40,7 @@ struct Job {
     postgres: Option<JobRecord>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, store) = app.store()?;
     let effect = store.effects().get(&args.key).await?.ok_or_else(|| not_there(&args.key))?;
     let history = store.effects().history(&args.key, EVENTS).await?;
@@ -53,7 +53,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     text(&app.out, &known, store.server().await?.clock)
 }
 
-async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffect) -> Result<Job, OpsError> {
+async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffect) -> Result<Job, CommandError> {
     let postgres = match store.history().job(effect.job_id).await {
         Err(error @ StoreError::Unreadable { .. }) => {
             app.out.note(format_args!("warning: {}; the job is shown without it", chain(&error)));
@@ -75,7 +75,7 @@ async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffec
     Ok(Job { redis, postgres })
 }
 
-fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
+fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
     let Known { effect, history, job } = known;
     out.line(format_args!("{}  {} as {}", effect.key, effect.kind, effect.account))?;
     out.fact("state", tone(effect.state).line(effect.state.as_str()))?;
@@ -112,7 +112,7 @@ fn state_of(job: &Job) -> String {
     format!("{kind} {state}")
 }
 
-fn one_event(out: &Output, event: &EffectEvent, now: DateTime<Utc>) -> Result<(), OpsError> {
+fn one_event(out: &Output, event: &EffectEvent, now: DateTime<Utc>) -> Result<(), CommandError> {
     let by = match (&event.actor, &event.holder, event.attempt) {
         (Some(actor), _, _) => format!("by {actor}"),
         (None, Some(holder), Some(attempt)) => format!("by attempt {attempt} of {holder}"),
@@ -136,7 +136,7 @@ fn said(details: &Value) -> String {
 }
 
 /// What a person can do about it.
-fn advice(out: &Output, effect: &StoredEffect, job: &Job) -> Result<(), OpsError> {
+fn advice(out: &Output, effect: &StoredEffect, job: &Job) -> Result<(), CommandError> {
     let is_open = matches!(effect.state, EffectState::Intended | EffectState::Unknown);
     let runs_again = job.redis.as_ref().is_some_and(|view| view.state != perch_queue::JobState::Dead);
     match (is_open, runs_again) {

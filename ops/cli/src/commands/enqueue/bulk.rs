@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     format::text::{count, one_line},
     parse::lines::{Line, Lines},
 };
@@ -56,7 +56,7 @@ pub async fn run(
     settings: &Settings,
     args: &Args,
     input: impl BufRead,
-) -> Result<(), OpsError> {
+) -> Result<(), CommandError> {
     let with_attempts = |kind: &JobKind, n| with_attempts(client, kind, n);
     let common = Common {
         kind: args.kind.as_ref(),
@@ -69,7 +69,7 @@ pub async fn run(
     let mut step: Vec<(u64, NewJob)> = Vec::with_capacity(STEP);
     let longest = 2 * settings.engine.max_payload_bytes + AROUND;
     for line in Lines::new(input, longest) {
-        let line = line.map_err(|source| OpsError::File {
+        let line = line.map_err(|source| CommandError::File {
             path: args.file.clone().unwrap_or_else(|| "standard input".into()),
             source,
         })?;
@@ -147,7 +147,7 @@ fn refuse(app: &App, bar: &indicatif::ProgressBar, summary: &mut Summary, refusa
     }
 }
 
-fn conclude(app: &App, summary: &Summary) -> Result<(), OpsError> {
+fn conclude(app: &App, summary: &Summary) -> Result<(), CommandError> {
     if app.out.is_json() {
         app.out.json(summary)?;
     } else {
@@ -158,7 +158,7 @@ fn conclude(app: &App, summary: &Summary) -> Result<(), OpsError> {
     {
         app.out.note(format_args!("stopped at line {line}; go on with --from-line {line} once Redis is back"));
     }
-    if summary.refused > 0 { Err(OpsError::Reported) } else { Ok(()) }
+    if summary.refused > 0 { Err(CommandError::Reported) } else { Ok(()) }
 }
 
 fn said(summary: &Summary) -> String {

@@ -17,7 +17,7 @@ use serde_json::{json, value::RawValue};
 
 use crate::{
     app::App,
-    error::OpsError,
+    error::CommandError,
     parse::{
         job_id,
         time::{duration, time},
@@ -83,7 +83,7 @@ pub struct Options {
     pub id: Option<JobId>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, client) = app.client()?;
     if args.ndjson {
         let input: Box<dyn Read + Send> = match &args.file {
@@ -93,19 +93,19 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         return bulk::run(app, &client, &settings, args, BufReader::new(input)).await;
     }
     let Some(kind) = args.kind.clone() else {
-        return Err(OpsError::Usage("name the kind of the job, or give --ndjson".into()));
+        return Err(CommandError::Usage("name the kind of the job, or give --ndjson".into()));
     };
     one(app, &client, args, kind).await
 }
 
-async fn one(app: &App, client: &Client, args: &Args, kind: JobKind) -> Result<(), OpsError> {
+async fn one(app: &App, client: &Client, args: &Args, kind: JobKind) -> Result<(), CommandError> {
     let text = match (&args.payload, &args.file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => read_all(path)?,
         (None, None) => "{}".to_owned(),
     };
-    let payload =
-        RawValue::from_string(text).map_err(|error| OpsError::Refused(format!("the payload is not JSON: {error}")))?;
+    let payload = RawValue::from_string(text)
+        .map_err(|error| CommandError::Refused(format!("the payload is not JSON: {error}")))?;
     let retry = args.options.max_attempts.map(|n| with_attempts(client, &kind, n));
     let options = EnqueueOptions { retry, ..args.options.resolve(Utc::now()) };
     let late = options.run_at.is_some_and(|at| at <= Utc::now());
@@ -164,17 +164,17 @@ fn with_attempts(client: &Client, kind: &JobKind, max_attempts: u32) -> RetryPol
     RetryPolicy { max_attempts, ..of_kind }
 }
 
-fn open(path: &PathBuf) -> Result<File, OpsError> {
-    File::open(path).map_err(|source| OpsError::File { path: path.clone(), source })
+fn open(path: &PathBuf) -> Result<File, CommandError> {
+    File::open(path).map_err(|source| CommandError::File { path: path.clone(), source })
 }
 
-fn read_all(path: &PathBuf) -> Result<String, OpsError> {
+fn read_all(path: &PathBuf) -> Result<String, CommandError> {
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
         io::stdin().lock().read_to_string(&mut text)
     } else {
         open(path)?.read_to_string(&mut text)
     };
-    read.map_err(|source| OpsError::File { path: path.clone(), source })?;
+    read.map_err(|source| CommandError::File { path: path.clone(), source })?;
     Ok(text)
 }

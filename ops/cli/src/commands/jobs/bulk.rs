@@ -10,7 +10,7 @@ use super::fitting::{by_queue, fitting, total};
 use crate::{
     app::App,
     commands::{audit, filter::Filter},
-    error::OpsError,
+    error::CommandError,
     format::text::count,
     process::{Stop, on_signals},
 };
@@ -100,7 +100,7 @@ impl Bulk {
         queues: &Queues,
         deed: Deed<'_>,
         act: impl AsyncFn(Queue, JobId) -> Result<Came, QueueError>,
-    ) -> Result<(), OpsError> {
+    ) -> Result<(), CommandError> {
         let looking = app.out.spinner("jobs looked at");
         let fitting = fitting(&self.filter, queues, deed.states, &looking).await;
         looking.finish_and_clear();
@@ -123,7 +123,7 @@ impl Bulk {
             let mut of_queue = Tally::default();
             for step in ids.chunks(STEP) {
                 if outcome.is_ok() && stop.is_asked() {
-                    outcome = Err(OpsError::Refused("broken off; the rest stays as it is".into()));
+                    outcome = Err(CommandError::Refused("broken off; the rest stays as it is".into()));
                 }
                 if outcome.is_err() {
                     break;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::{App, operator},
     commands::audit,
-    error::OpsError,
+    error::CommandError,
     parse::job_id,
 };
 
@@ -48,7 +48,7 @@ impl From<Live> for JobState {
     }
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let by = operator();
     if ids_or_filter(&args.ids, args.bulk.is_given() || !args.state.is_empty())? {
@@ -83,10 +83,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if app.out.is_json() {
         app.out.json(&answers)?;
     }
-    if refused { Err(OpsError::Reported) } else { Ok(()) }
+    if refused { Err(CommandError::Reported) } else { Ok(()) }
 }
 
-async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args, by: &str) -> Result<(), OpsError> {
+async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args, by: &str) -> Result<(), CommandError> {
     const ALL: [Live; 3] = [Live::Waiting, Live::Delayed, Live::Running];
     let chosen = if args.state.is_empty() { ALL.to_vec() } else { args.state.clone() };
     let states: Vec<JobState> = chosen.into_iter().map(JobState::from).collect();

@@ -9,7 +9,7 @@ use perch_queue::{JobState, Queue, Queues};
 use crate::{
     app::{chosen, known_kind, now},
     commands::filter::Filter,
-    error::OpsError,
+    error::CommandError,
 };
 
 /// The jobs that fit, by queue.
@@ -21,7 +21,7 @@ pub async fn fitting(
     queues: &Queues,
     states: &[JobState],
     bar: &ProgressBar,
-) -> Result<Fitting, OpsError> {
+) -> Result<Fitting, CommandError> {
     const AT_ONCE: usize = 500;
     let now = now(queues.redis()).await?;
     let mut all = Vec::new();

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     app::{App, chosen, known_kind, named, store},
-    error::OpsError,
+    error::CommandError,
     format::{
         table::{Listing, Tone, cell, cut, whole},
         time::from_now,
@@ -59,7 +59,7 @@ struct Row {
     error: Option<String>,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     // Ages go by the clock of the server that knows the jobs.
     let (rows, now) = if let Some(states) = live(args.state) {
@@ -97,7 +97,7 @@ fn live(state: Option<State>) -> Option<Vec<JobState>> {
 /// Jobs looked at in one queue and state for the sake of `--kind`.
 const LOOKED_AT: usize = 20_000;
 
-async fn in_redis(queues: &Queues, args: &Args, states: &[JobState]) -> Result<Vec<Row>, OpsError> {
+async fn in_redis(queues: &Queues, args: &Args, states: &[JobState]) -> Result<Vec<Row>, CommandError> {
     let limit = args.limit as usize;
     let mut rows = Vec::new();
     for &state in states {
@@ -117,7 +117,7 @@ async fn scan(
     kind: Option<&JobKind>,
     limit: usize,
     rows: &mut Vec<Row>,
-) -> Result<(), OpsError> {
+) -> Result<(), CommandError> {
     let page = if kind.is_some() { 500 } else { limit.min(500) };
     for offset in (0..LOOKED_AT).step_by(page) {
         let views = queue.list(state, offset, page).await?;
@@ -148,7 +148,7 @@ fn from_view(view: &JobView) -> Row {
     }
 }
 
-async fn in_postgres(store: &Store, queues: &Queues, args: &Args) -> Result<Vec<Row>, OpsError> {
+async fn in_postgres(store: &Store, queues: &Queues, args: &Args) -> Result<Vec<Row>, CommandError> {
     let state = match args.state {
         Some(State::Cancelled) => perch_store::JobState::Cancelled,
         Some(State::Discarded) => perch_store::JobState::Discarded,

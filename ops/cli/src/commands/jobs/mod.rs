@@ -13,7 +13,7 @@ use futures::future::try_join_all;
 use perch_jobs::JobId;
 use perch_queue::{JobView, Queue, QueueError, Queues};
 
-use crate::{app::App, error::OpsError};
+use crate::{app::App, error::CommandError};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Jobs {
@@ -27,7 +27,7 @@ pub enum Jobs {
     RunNow(run_now::Args),
 }
 
-pub async fn run(app: &App, command: &Jobs) -> Result<(), OpsError> {
+pub async fn run(app: &App, command: &Jobs) -> Result<(), CommandError> {
     match command {
         Jobs::List(args) => list::run(app, args).await,
         Jobs::Show(args) => show::run(app, args).await,
@@ -44,15 +44,15 @@ async fn find(queues: &Queues, id: JobId) -> Result<Option<(Queue, JobView)>, Qu
 }
 
 /// Whether a filter says which jobs; an error when nothing does, or ids do too.
-fn ids_or_filter(ids: &[JobId], filter_is_given: bool) -> Result<bool, OpsError> {
+fn ids_or_filter(ids: &[JobId], filter_is_given: bool) -> Result<bool, CommandError> {
     match (ids.is_empty(), filter_is_given) {
         (true, true) => Ok(true),
         (false, false) => Ok(false),
-        (true, false) => Err(OpsError::Usage(
+        (true, false) => Err(CommandError::Usage(
             "say which jobs: give ids, or --queue, --kind, --group, --error, --older-than, --newer-than, or --all"
                 .into(),
         )),
-        (false, true) => Err(OpsError::Usage("give either ids or options that say which jobs, not both".into())),
+        (false, true) => Err(CommandError::Usage("give either ids or options that say which jobs, not both".into())),
     }
 }
 

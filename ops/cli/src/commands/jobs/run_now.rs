@@ -7,7 +7,7 @@ use super::{
     bulk::{Bulk, Came, Deed},
     find, ids_or_filter, not_there,
 };
-use crate::{app::App, commands::audit, error::OpsError, parse::job_id};
+use crate::{app::App, commands::audit, error::CommandError, parse::job_id};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -18,7 +18,7 @@ pub struct Args {
     pub bulk: Bulk,
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     if ids_or_filter(&args.ids, args.bulk.is_given())? {
         return many(app, &settings, &queues, args).await;
@@ -52,10 +52,10 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if app.out.is_json() {
         app.out.json(&answers)?;
     }
-    if refused { Err(OpsError::Reported) } else { Ok(()) }
+    if refused { Err(CommandError::Reported) } else { Ok(()) }
 }
 
-async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args) -> Result<(), OpsError> {
+async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args) -> Result<(), CommandError> {
     let deed = Deed {
         action: "job.run_now",
         states: &[JobState::Delayed],

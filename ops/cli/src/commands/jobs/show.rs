@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     app::{App, store},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     parse::job_id,
 };
 
@@ -78,7 +78,7 @@ impl Recorded {
     }
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let id = args.id;
     // Redis first: a job that ends after that has told of it when its events and Postgres are read.
@@ -96,7 +96,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         Err(error) => return Err(error.into()),
     };
     if view.is_none() && !recorded.is_anything() {
-        return Err(OpsError::Refused(unknown(id, postgres_error.as_deref())));
+        return Err(CommandError::Refused(unknown(id, postgres_error.as_deref())));
     }
     let known = known(id, view, recorded, postgres_error);
     if app.out.is_json() { app.out.json(&known) } else { show_text::show(&app.out, &known, queues.now()) }
@@ -111,21 +111,21 @@ fn unknown(id: JobId, postgres_error: Option<&str>) -> String {
     }
 }
 
-async fn recorded(settings: &Settings, queues: &Queues, id: JobId, has_redis: bool) -> Result<Recorded, OpsError> {
+async fn recorded(settings: &Settings, queues: &Queues, id: JobId, has_redis: bool) -> Result<Recorded, CommandError> {
     let store = store(settings)?;
     let look_up = LookUp::new(queues, &store, settings);
     let (news, is_whole) = if has_redis { look_up.news(id).await? } else { (None, false) };
     let mut recorded = history(&store, id).await?;
     if has_redis {
         let records = recorded.children.into_iter().map(|child| child.record).collect();
-        let standing = look_up.standing(records).await.map_err(|error| OpsError::Refused(chain(&error)))?;
+        let standing = look_up.standing(records).await.map_err(|error| CommandError::Refused(chain(&error)))?;
         recorded.children =
             standing.into_iter().map(|JobStanding { record, is_known }| Child { record, is_known }).collect();
     }
     Ok(Recorded { news, is_whole, ..recorded })
 }
 
-async fn history(store: &Store, id: JobId) -> Result<Recorded, OpsError> {
+async fn history(store: &Store, id: JobId) -> Result<Recorded, CommandError> {
     let history = store.history();
     // One after the other: when Postgres is away, the first says so.
     let (job, unreadable) = match history.job(id).await {

@@ -9,7 +9,7 @@ use super::{
     trail::Attempt,
 };
 use crate::{
-    error::OpsError,
+    error::CommandError,
     format::{
         line::{Line, Tone},
         table::{Listing, cell, cut, key, number, whole},
@@ -21,7 +21,7 @@ use crate::{
 /// Where the text of an error begins.
 const INDENT: usize = 6;
 
-pub fn show(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
+pub fn show(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
     let kind = known.kind.as_deref().unwrap_or("of an unreadable kind");
     out.line(format_args!("{}  {kind}  in {}", known.id, known.queue.as_deref().unwrap_or("no known queue")))?;
     for (name, value) in facts(known, now) {
@@ -60,7 +60,7 @@ pub fn show(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsEr
     effects(out, known)
 }
 
-fn section(out: &Output, title: &str) -> Result<(), OpsError> {
+fn section(out: &Output, title: &str) -> Result<(), CommandError> {
     out.blank()?;
     out.line(title)
 }
@@ -133,7 +133,7 @@ fn state(known: &Known, now: DateTime<Utc>) -> String {
     format!("not known: it was {} {}; {why}", job.state.as_str(), exact(job.changed_at, now))
 }
 
-fn one_attempt(out: &Output, attempt: &Attempt, now: DateTime<Utc>) -> Result<(), OpsError> {
+fn one_attempt(out: &Output, attempt: &Attempt, now: DateTime<Utc>) -> Result<(), CommandError> {
     let tone = match attempt.outcome.as_str() {
         "succeeded" => Tone::Good,
         "dead" | "lost" | "failed" => Tone::Bad,
@@ -161,7 +161,7 @@ fn one_attempt(out: &Output, attempt: &Attempt, now: DateTime<Utc>) -> Result<()
 }
 
 /// What people did to the job, which is not an attempt.
-fn operators(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsError> {
+fn operators(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
     let of_people: Vec<_> =
         known.events.iter().filter(|event| event.actor.is_some() || event.kind == "replayed").collect();
     if !of_people.is_empty() {
@@ -174,7 +174,7 @@ fn operators(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), OpsE
     Ok(())
 }
 
-fn children(out: &Output, children: &[Child], now: DateTime<Utc>) -> Result<(), OpsError> {
+fn children(out: &Output, children: &[Child], now: DateTime<Utc>) -> Result<(), CommandError> {
     if children.is_empty() {
         return Ok(());
     }
@@ -192,7 +192,7 @@ fn children(out: &Output, children: &[Child], now: DateTime<Utc>) -> Result<(), 
     out.table(&listing)
 }
 
-fn effects(out: &Output, known: &Known) -> Result<(), OpsError> {
+fn effects(out: &Output, known: &Known) -> Result<(), CommandError> {
     if known.effects.is_empty() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use perch_sandbox::Sandbox;
 
 use crate::{
     app::App,
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     process::{Stop, on_signals, options},
 };
 
@@ -34,19 +34,19 @@ pub enum SandboxCommand {
     Play(play::Args),
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     match &args.command {
         Some(SandboxCommand::Play(args)) => play::run(app, args).await,
         None => serve(app, args).await,
     }
 }
 
-async fn serve(app: &App, args: &Args) -> Result<(), OpsError> {
+async fn serve(app: &App, args: &Args) -> Result<(), CommandError> {
     let settings = app.settings()?;
     let _telemetry = telemetry::init("perch-sandbox", &settings.telemetry)?;
     let stop = Stop::default();
     on_signals(&stop)?;
-    let failed = |error: perch_sandbox::SandboxError| OpsError::Part { part: "sandbox", reason: chain(&error) };
+    let failed = |error: perch_sandbox::SandboxError| CommandError::Part { part: "sandbox", reason: chain(&error) };
     let mut options = options(&settings);
     if args.quiet {
         options.watched.clear();

@@ -15,7 +15,7 @@ use url::Url;
 use super::stage::Stage;
 use crate::{
     app::App,
-    error::OpsError,
+    error::CommandError,
     format::table::{Listing, cell, compact, cut, number, whole},
     parse::time::duration,
     process::{Stop, on_signals},
@@ -54,9 +54,9 @@ fn speed(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed >= 0.01).ok_or_else(told)
 }
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let settings = app.settings()?;
-    let script = Script::write(&options(&settings, args)?).map_err(|error| OpsError::Usage(error.to_string()))?;
+    let script = Script::write(&options(&settings, args)?).map_err(|error| CommandError::Usage(error.to_string()))?;
     if args.dry_run {
         let names = script.accounts().iter().map(|name| format!("@{name}")).collect::<Vec<_>>().join(" ");
         return app.out.answer(&json!({ "accounts": script.accounts(), "acts": script.len() }), names);
@@ -84,25 +84,26 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
     if is_whole {
         Ok(())
     } else {
-        Err(OpsError::Refused("the day was broken off; what is said above was played".into()))
+        Err(CommandError::Refused("the day was broken off; what is said above was played".into()))
     }
 }
 
-fn options(settings: &Settings, args: &Args) -> Result<DayOptions, OpsError> {
+fn options(settings: &Settings, args: &Args) -> Result<DayOptions, CommandError> {
     let own = settings.x.accounts.get(&settings.picks.account).map(|account| account.username.clone());
     let bot = args.bot.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()).or(own);
-    let bot = bot.ok_or_else(|| OpsError::Usage("there is no account of picks.account; name one with --bot".into()))?;
+    let bot =
+        bot.ok_or_else(|| CommandError::Usage("there is no account of picks.account; name one with --bot".into()))?;
     let accounts = settings.picks.watch.iter().take(args.accounts).cloned().collect();
     Ok(DayOptions { accounts, size: args.accounts, mentions: args.mentions, bot, seed: args.seed })
 }
 
-fn own_address(settings: &Settings) -> Result<Url, OpsError> {
+fn own_address(settings: &Settings) -> Result<Url, CommandError> {
     let bind = settings.sandbox.bind;
     let host = if bind.ip().is_unspecified() { "127.0.0.1".to_owned() } else { bind.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
-    format!("http://{host}:{}", bind.port())
-        .parse()
-        .map_err(|error| OpsError::Usage(format!("sandbox.bind is no address to ask ({error}); name one with --url")))
+    format!("http://{host}:{}", bind.port()).parse().map_err(|error| {
+        CommandError::Usage(format!("sandbox.bind is no address to ask ({error}); name one with --url"))
+    })
 }
 
 fn length(args: &Args) -> Duration {
@@ -116,7 +117,7 @@ async fn carry_out(
     script: &Script,
     player: &mut Player<'_>,
     length: Duration,
-) -> Result<bool, OpsError> {
+) -> Result<bool, CommandError> {
     let stop = Stop::default();
     on_signals(&stop)?;
     let bar = app.out.bar(script.len() as u64, "acts");

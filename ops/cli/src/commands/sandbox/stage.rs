@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use url::{Host, Url};
 
-use crate::error::{OpsError, chain};
+use crate::error::{CommandError, chain};
 
 /// A sandbox of this machine that runs.
 #[derive(Debug)]
@@ -19,9 +19,9 @@ pub struct Stage {
 
 impl Stage {
     /// Refuses what is not of this machine, and what does not answer as a sandbox does.
-    pub async fn open(base: Url) -> Result<Self, OpsError> {
+    pub async fn open(base: Url) -> Result<Self, CommandError> {
         if !is_local(&base) {
-            return Err(OpsError::Usage(format!(
+            return Err(CommandError::Usage(format!(
                 "{base} is not of this machine; a sandbox takes posts from its own machine only"
             )));
         }
@@ -29,13 +29,13 @@ impl Stage {
             .no_proxy()
             .timeout(Duration::from_secs(20))
             .build()
-            .map_err(|error| OpsError::Part { part: "http", reason: chain(&error) })?;
+            .map_err(|error| CommandError::Part { part: "http", reason: chain(&error) })?;
         let stage = Self { http, base };
         let shown = stage.send(Method::GET, &["sandbox", "state"], None::<&Value>).await?;
         if shown["accounts"].is_array() {
             Ok(stage)
         } else {
-            Err(OpsError::Refused(format!(
+            Err(CommandError::Refused(format!(
                 "{} is no sandbox; start one with `perch sandbox` or `perch up`",
                 stage.base
             )))
@@ -43,7 +43,7 @@ impl Stage {
     }
 
     /// Carries out an order; a post that was published has an id.
-    pub async fn carry_out(&self, order: &Order) -> Result<Option<String>, OpsError> {
+    pub async fn carry_out(&self, order: &Order) -> Result<Option<String>, CommandError> {
         match order {
             Order::Publish { account, post } => {
                 let path = ["sandbox", "accounts", account, "posts"];
@@ -60,7 +60,7 @@ impl Stage {
     }
 
     /// Whether the accounts of the sandbox write by themselves.
-    pub async fn flow(&self, flows: bool) -> Result<(), OpsError> {
+    pub async fn flow(&self, flows: bool) -> Result<(), CommandError> {
         self.done(Method::PUT, &["sandbox", "flow"], Some(&json!({ "flows": flows }))).await.map(|_| ())
     }
 
@@ -69,7 +69,7 @@ impl Stage {
         method: Method,
         path: &[&str],
         body: Option<&T>,
-    ) -> Result<Option<String>, OpsError> {
+    ) -> Result<Option<String>, CommandError> {
         self.send(method, path, body).await.map(|_| None)
     }
 
@@ -78,15 +78,15 @@ impl Stage {
         method: Method,
         path: &[&str],
         body: Option<&T>,
-    ) -> Result<Value, OpsError> {
+    ) -> Result<Value, CommandError> {
         let mut url = self.base.clone();
         match url.path_segments_mut() {
             Ok(mut segments) => segments.pop_if_empty().extend(path),
-            Err(()) => return Err(OpsError::Usage(format!("{} is no base URL", self.base))),
+            Err(()) => return Err(CommandError::Usage(format!("{} is no base URL", self.base))),
         };
         let away = |error: reqwest::Error| {
             let reason = chain(&error.without_url());
-            OpsError::Refused(format!(
+            CommandError::Refused(format!(
                 "the sandbox at {} does not answer: {reason}; start one with `perch sandbox`",
                 self.base
             ))
@@ -103,7 +103,7 @@ impl Stage {
             return Ok(body);
         }
         let detail = body["detail"].as_str().unwrap_or("is it a sandbox of this release?");
-        Err(OpsError::Refused(format!("{url} answers {status}: {detail}")))
+        Err(CommandError::Refused(format!("{url} answers {status}: {detail}")))
     }
 }
 

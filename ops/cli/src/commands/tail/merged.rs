@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, Utc};
 
 use super::{source::Source, told::Told};
-use crate::error::OpsError;
+use crate::error::CommandError;
 
 struct Queued {
     source: Source,
@@ -37,7 +37,7 @@ impl Merged {
 
     /// The next event of those before `until`; `None` when there is none yet. `until` is a time after which Redis had added nothing
     /// when this look began: what is added later happens later.
-    pub async fn next(&mut self, until: DateTime<Utc>) -> Result<Option<Told>, OpsError> {
+    pub async fn next(&mut self, until: DateTime<Utc>) -> Result<Option<Told>, CommandError> {
         for queued in &mut self.0 {
             if queued.waiting.is_empty() && !queued.is_dry {
                 queued.waiting.extend(queued.source.page().await?);

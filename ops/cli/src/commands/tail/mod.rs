@@ -19,7 +19,7 @@ use self::{
 };
 use crate::{
     app::{App, chosen, known_kind, now, store},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     parse::{job_id, time::duration},
 };
 
@@ -55,7 +55,7 @@ const MOMENT: Duration = Duration::from_millis(5);
 /// The least time between two looks at all queues.
 const PACE: Duration = Duration::from_millis(40);
 
-pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     known_kind(&queues, args.kind.as_ref(), 0)?;
     let all = chosen(&queues, &args.queue)?;
@@ -79,7 +79,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
         };
         match looked {
             Ok(()) => is_away = false,
-            Err(error @ OpsError::Queue(_)) if !args.no_follow => {
+            Err(error @ CommandError::Queue(_)) if !args.no_follow => {
                 if !std::mem::replace(&mut is_away, true) {
                     app.out.note(format_args!("{}; trying again", chain(&error)));
                 }
@@ -101,7 +101,13 @@ pub async fn run(app: &App, args: &Args) -> Result<(), OpsError> {
 }
 
 /// Shows what has happened until now, in order.
-async fn show_all(app: &App, args: &Args, redis: &Redis, merged: &mut Merged, left: &mut u64) -> Result<(), OpsError> {
+async fn show_all(
+    app: &App,
+    args: &Args,
+    redis: &Redis,
+    merged: &mut Merged,
+    left: &mut u64,
+) -> Result<(), CommandError> {
     // Before the queues are read: what comes after that has a later time.
     let until = now(redis).await?;
     merged.look_again();

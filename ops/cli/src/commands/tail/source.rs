@@ -11,7 +11,7 @@ use perch_store::{Happened, Store, Syncer};
 
 use super::told::Told;
 use crate::{
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     live::Kinds,
     output::Output,
 };
@@ -53,7 +53,7 @@ impl Source {
     }
 
     /// The next events, oldest first; none when there are none yet.
-    pub async fn page(&mut self) -> Result<Vec<Told>, OpsError> {
+    pub async fn page(&mut self) -> Result<Vec<Told>, CommandError> {
         loop {
             let entries = self.queue.events_after(self.entry, PAGE).await?;
             if entries.is_empty() {
@@ -82,7 +82,7 @@ impl Source {
     }
 
     /// The next events of the history; `None` when it does not have the entries that the stream has let go of.
-    async fn past_page(&mut self) -> Result<Option<Vec<Told>>, OpsError> {
+    async fn past_page(&mut self) -> Result<Option<Vec<Told>>, CommandError> {
         let Some(Past { store, syncer }) = &self.past else { return Ok(None) };
         let name = self.queue.name();
         let synced = syncer.synced(name).await?;
@@ -107,7 +107,7 @@ impl Source {
         &mut self,
         entries: &[(EntryId, Vec<JobEvent>)],
         is_unbroken: bool,
-    ) -> Result<Vec<Told>, OpsError> {
+    ) -> Result<Vec<Told>, CommandError> {
         if !is_unbroken && self.has_begun {
             self.out.note(format_args!(
                 "some events of {} are missing here: the stream had let go of them before they were in the history",

@@ -7,7 +7,7 @@ use perch_store::Happened;
 use serde::Serialize;
 
 use crate::{
-    error::OpsError,
+    error::CommandError,
     format::{
         line::{Line, Tone},
         text::{cut, one_line, width},
@@ -34,7 +34,7 @@ impl Told {
         Self { queue: queue.clone(), what: Happened { trace, ..what } }
     }
 
-    pub fn show(&self, out: &Output, now: DateTime<Utc>) -> Result<(), OpsError> {
+    pub fn show(&self, out: &Output, now: DateTime<Utc>) -> Result<(), CommandError> {
         if out.is_json() {
             return out.json_line(self);
         }

@@ -18,7 +18,7 @@ use self::{board::Board, keys::Key};
 use crate::{
     app::{App, operator},
     commands::{audit, brake, dead::causes, pause::Switch},
-    error::{OpsError, chain},
+    error::{CommandError, chain},
     live::{Activity, Feed, Kinds, News},
     process::{Stop, on_signals},
 };
@@ -32,9 +32,9 @@ const SLOWLY: Duration = Duration::from_secs(5);
 const LOOKED_AT: usize = 200;
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
-pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
+pub async fn run(app: &App, _: &Args) -> Result<(), CommandError> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        return Err(OpsError::Refused(
+        return Err(CommandError::Refused(
             "`perch top` needs a terminal; elsewhere use `perch queues` or `perch tail --json`".into(),
         ));
     }
@@ -45,7 +45,7 @@ pub async fn run(app: &App, _: &Args) -> Result<(), OpsError> {
     on_signals(&stop)?;
     let mut board = Board::new(settings.env, Activity::default());
     // This also restores the terminal when something panics.
-    let mut terminal = ratatui::try_init().map_err(OpsError::Runtime)?;
+    let mut terminal = ratatui::try_init().map_err(CommandError::Runtime)?;
     let doors = &queues;
     let mut screen = Screen { stop: stop.token(), settings: &settings, doors, queues: &all, board: &mut board };
     let outcome = screen.run(&mut terminal).await;
@@ -62,7 +62,7 @@ struct Screen<'a> {
 }
 
 impl Screen<'_> {
-    async fn run(&mut self, terminal: &mut ratatui::DefaultTerminal) -> Result<(), OpsError> {
+    async fn run(&mut self, terminal: &mut ratatui::DefaultTerminal) -> Result<(), CommandError> {
         let mut feed = Feed::start(self.queues);
         let mut keys = keys::read();
         let mut kinds = Kinds::default();
@@ -71,7 +71,7 @@ impl Screen<'_> {
         let mut redraw = true;
         loop {
             if redraw {
-                terminal.draw(|frame| draw::draw(frame, self.board)).map_err(OpsError::Output)?;
+                terminal.draw(|frame| draw::draw(frame, self.board)).map_err(CommandError::Output)?;
             }
             redraw = true;
             tokio::select! {
@@ -83,7 +83,7 @@ impl Screen<'_> {
                             self.switch(switch, &queue).await;
                         }
                     }
-                    Some(Key::Redraw) => terminal.autoresize().map_err(OpsError::Output)?,
+                    Some(Key::Redraw) => terminal.autoresize().map_err(CommandError::Output)?,
                 },
                 news = feed.next() => match news {
                     News::Event(event) => {

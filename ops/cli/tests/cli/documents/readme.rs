@@ -1,7 +1,7 @@
 use chrono::Utc;
 use perch_base::Environment;
+use perch_bot_mentions::{MentionStore as _, SeenMention};
 use perch_jobs::{AccountId, JobId, Mention};
-use perch_store::SeenMention;
 use serde_json::json;
 
 use super::{

@@ -1,0 +1,111 @@
+//! Why a command failed.
+
+use std::{io, path::PathBuf};
+
+pub use perch_base::chain;
+use perch_base::{ConfigError, redact, telemetry::TelemetryError};
+use perch_queue::{EnqueueError, QueueError, worker::RuntimeError};
+use perch_store::{OpenError, StoreError};
+
+use super::output::Output;
+
+/// Why a command failed. The message is what the operator sees.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Redis.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A job was not accepted.
+    #[error(transparent)]
+    Enqueue(#[from] EnqueueError),
+    /// Postgres.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The workers.
+    #[error(transparent)]
+    Recovery(#[from] perch_core::recovery::RecoveryError),
+    /// The workers cannot run.
+    #[error(transparent)]
+    Workers(#[from] RuntimeError),
+    /// Logs and traces.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// A part of a long-running process did not start or did not end well.
+    #[error("{part}: {reason}")]
+    Part {
+        /// Which part.
+        part: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The system refused what every command needs.
+    #[error("the process could not start: {0}")]
+    Runtime(io::Error),
+    /// The options do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// It was not done, and this says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// It was not done, and the output has said why.
+    #[error("it was not done; the lines above say why")]
+    Reported,
+    /// Standard output is gone.
+    #[error("the output could not be written: {0}")]
+    Output(io::Error),
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl From<OpenError> for CommandError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Config(error) => Self::Config(error),
+            OpenError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl CommandError {
+    /// 0 when the reader of the output had enough, 2 for options that do not go together, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Says it on standard error: one line, or an object when JSON was asked for.
+    pub fn report(&self, out: &Output) {
+        if matches!(self, Self::Reported) || self.exit_code() == 0 {
+            return;
+        }
+        let text = redact::scrub_url(&chain(self));
+        if out.is_json() {
+            out.json_note(&serde_json::json!({ "error": text }));
+        } else {
+            out.note(format_args!("perch: {text}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_failure() {
+        assert_eq!(CommandError::Output(io::ErrorKind::BrokenPipe.into()).exit_code(), 0);
+        assert_eq!(CommandError::Output(io::ErrorKind::StorageFull.into()).exit_code(), 1);
+    }
+}

@@ -1,0 +1,93 @@
+//! What the subcommands of bots are made of: what they stand on, how their answers are shown, and why they fail.
+
+pub mod error;
+pub mod format;
+pub mod output;
+pub mod parse;
+
+use std::{fmt::Debug, sync::OnceLock};
+
+use perch_base::Settings;
+use serde_json::Value;
+
+pub use error::CommandError;
+pub use output::{Looks, Output};
+
+use crate::Platform;
+use error::chain;
+
+/// What a subcommand may ask for. Nothing of it is there before it is asked for, so that a command that needs no server works without.
+pub trait SetUp: Debug + Sync {
+    /// The settings of the environment.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or they say what cannot be.
+    fn settings(&self) -> Result<Settings, CommandError>;
+
+    /// What the bots stand on.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not there, or name no server.
+    fn platform(&self) -> Result<Platform, CommandError>;
+}
+
+/// A subcommand that is to be carried out.
+#[derive(Debug)]
+pub struct Invocation<'a> {
+    /// Where its answer goes.
+    pub out: Output,
+    /// Who asks, for the history of jobs and the audit log.
+    pub operator: String,
+    set_up: &'a dyn SetUp,
+    platform: OnceLock<Platform>,
+}
+
+impl<'a> Invocation<'a> {
+    /// One by `operator`, whose answer goes to `out`.
+    pub fn new(out: Output, operator: String, set_up: &'a dyn SetUp) -> Self {
+        Self { out, operator, set_up, platform: OnceLock::new() }
+    }
+
+    /// The settings of the environment.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or they say what cannot be.
+    pub fn settings(&self) -> Result<Settings, CommandError> {
+        self.set_up.settings()
+    }
+
+    /// What the bots stand on.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not there, or name no server.
+    pub fn platform(&self) -> Result<&Platform, CommandError> {
+        if let Some(platform) = self.platform.get() {
+            return Ok(platform);
+        }
+        let platform = self.set_up.platform()?;
+        Ok(self.platform.get_or_init(|| platform))
+    }
+
+    /// Adds a line to the audit log about something that was done. What was done stays done when Postgres is away; then a warning says
+    /// that the line is missing.
+    pub async fn audit(&self, action: &str, object: &str, details: &Value) {
+        let written = match self.platform() {
+            Ok(platform) => {
+                platform.store.audit().record(&self.operator, action, object, details).await.map_err(Into::into)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            not_audited(&self.out, &error);
+        }
+    }
+}
+
+/// Says that the audit log lacks what was done.
+pub fn not_audited(out: &Output, error: &(dyn std::error::Error + 'static)) {
+    out.note(format_args!("warning: it was done, but the audit log does not say so: {}", chain(error)));
+}

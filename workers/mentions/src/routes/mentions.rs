@@ -1,0 +1,348 @@
+//! The bots that answer mentions: how they stand, starting and stopping what reads and what replies, who is not answered.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _};
+use axum::{Extension, Json, extract::State};
+use chrono::{DateTime, Utc};
+use perch_jobs::{AccountId, JobId, PollMentions, PostId};
+use perch_store::RateWindows;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{MentionStatus, MentionsSettings, mention_status, settle};
+use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, page};
+
+/// The shortest and the longest interval, in milliseconds.
+const SHORTEST: u64 = 1_000;
+const LONGEST: u64 = 86_400_000;
+
+pub(super) fn own(app: &BotState) -> Answer<Arc<MentionsSettings>> {
+    Ok(app.settings.sections.get::<MentionsSettings>()?)
+}
+
+pub(super) fn account(app: &BotState, name: &str) -> Answer<AccountId> {
+    let accounts = &own(app)?.accounts;
+    let found = accounts.iter().find(|account| account.as_str() == name);
+    found.cloned().ok_or_else(|| {
+        let given: String = name.chars().take(80).collect();
+        let known: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
+        let detail = format!("{given:?} answers no mentions (mentions.accounts); there are {}", known.join(", "));
+        Problem::new(Cause::NotFound, detail)
+    })
+}
+
+fn control(app: &BotState) -> MentionControl {
+    MentionControl::new(app.client.queues().redis().clone(), app.store.clone())
+}
+
+/// A mention and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mention)]
+pub struct MentionAnswer {
+    /// The id of the post.
+    #[schema(value_type = String)]
+    pub id: PostId,
+    /// Its text.
+    pub text: String,
+    /// The id of its author.
+    pub author_id: String,
+    /// The handle of its author, where it is known.
+    pub author: Option<String>,
+    /// The conversation it belongs to.
+    #[schema(value_type = String)]
+    pub conversation_id: PostId,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// When it was handed on.
+    pub processed_at: DateTime<Utc>,
+    /// The post that it answers or quotes.
+    #[schema(value_type = Option<String>)]
+    pub referenced_tweet_id: Option<PostId>,
+    /// `seen`, `left_out`, `queued`, `decided`, `sending`, `in_review`, `answered`, `rejected`, `expired` or `failed`.
+    #[schema(value_type = String, example = "answered")]
+    pub state: MentionState,
+    /// Why it was left out, rejected, failed or expired.
+    pub reason: Option<String>,
+    /// The reply.
+    pub reply: Option<String>,
+    /// The id of the reply on X.
+    pub external_id: Option<String>,
+    /// Whether the reply was only rendered.
+    pub simulated: bool,
+    /// The model that wrote it.
+    pub model: Option<String>,
+    /// Tokens that it read.
+    pub prompt_tokens: u64,
+    /// Tokens that it wrote.
+    pub completion_tokens: u64,
+    /// The job that decides.
+    #[schema(value_type = Option<String>)]
+    pub job_id: Option<JobId>,
+    /// The job that publishes.
+    #[schema(value_type = Option<String>)]
+    pub publish_job_id: Option<JobId>,
+    /// When the reply was decided on.
+    pub decided_at: Option<DateTime<Utc>>,
+    /// When it came to its end.
+    pub settled_at: Option<DateTime<Utc>>,
+}
+
+impl From<MentionRecord> for MentionAnswer {
+    fn from(record: MentionRecord) -> Self {
+        Self {
+            id: record.mention.id,
+            text: record.mention.text,
+            author_id: record.mention.author_id,
+            author: record.author,
+            conversation_id: record.mention.conversation_id,
+            created_at: record.mention.created_at,
+            processed_at: record.mention.processed_at,
+            referenced_tweet_id: record.mention.referenced_tweet_id,
+            state: record.state,
+            reason: record.reason,
+            reply: record.reply,
+            external_id: record.external_id,
+            simulated: record.simulated,
+            model: record.model,
+            prompt_tokens: record.prompt_tokens,
+            completion_tokens: record.completion_tokens,
+            job_id: record.job_id,
+            publish_job_id: record.publish_job_id,
+            decided_at: record.decided_at,
+            settled_at: record.settled_at,
+        }
+    }
+}
+
+/// Mentions of an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MentionList {
+    /// The mentions, the latest first.
+    pub mentions: Vec<MentionAnswer>,
+}
+
+/// Which mentions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MentionParams {
+    /// Only in this state.
+    #[param(
+        value_type = Option<String>,
+        pattern = "^(seen|left_out|queued|decided|sending|in_review|answered|rejected|expired|failed)$"
+    )]
+    state: Option<MentionState>,
+    /// Only of this author, by handle or id.
+    author: Option<String>,
+    /// Only those older than this mention: the last one of the page before.
+    #[param(value_type = Option<String>, pattern = "^[0-9]{1,19}$")]
+    before: Option<PostId>,
+    /// At most so many, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// List mentions
+///
+/// What became of the mentions of an account, the latest first.
+#[utoipa::path(get, path = "/mentions/{account}", tag = "mentions", operation_id = "mentions",
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main"), MentionParams),
+    responses(
+        (status = 200, description = "The mentions.", body = MentionList),
+        (status = 404, description = "The account answers no mentions, or has none with the id of `before`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn list(
+    State(app): State<BotState>,
+    Path(name): Path<String>,
+    Params(params): Params<MentionParams>,
+) -> Answer<Json<MentionList>> {
+    let account = account(&app, &name)?;
+    settle(&app.store, &account).await?;
+    if let Some(before) = &params.before
+        && app.store.mentions().get(&account, before).await?.is_none()
+    {
+        return Err(Problem::new(Cause::NotFound, format!("before: {account} has no mention {before}")));
+    }
+    let filter = MentionFilter {
+        account: Some(account),
+        state: params.state,
+        author: params.author,
+        before: params.before,
+        limit: u32::try_from(page(params.limit)?).unwrap_or(u32::MAX),
+    };
+    let mentions = app.store.mentions().list(&filter).await?;
+    Ok(Json(MentionList { mentions: mentions.into_iter().map(MentionAnswer::from).collect() }))
+}
+
+/// Look at a bot that answers mentions
+///
+/// Whether it reads and replies, how often, how far it is, what became of the mentions of the last day, and the rate limits.
+#[utoipa::path(get, path = "/mentions/{account}/status", tag = "mentions", operation_id = "mention_status",
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
+    responses(
+        (status = 200, description = "How it stands.", body = MentionStatus),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn status(State(app): State<BotState>, Path(name): Path<String>) -> Answer<Json<MentionStatus>> {
+    let account = account(&app, &name)?;
+    settle(&app.store, &account).await?;
+    let windows = RateWindows::new(app.client.queues().redis().clone(), app.settings.env);
+    let own = own(&app)?;
+    Ok(Json(mention_status(&own, &app.settings.models, &app.store, &control(&app), &windows, &account).await?))
+}
+
+/// How a switch stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SwitchAnswer {
+    /// The account.
+    #[schema(value_type = String)]
+    pub account: AccountId,
+    /// Whether it runs now.
+    pub running: bool,
+    /// False when it was so before.
+    pub changed: bool,
+}
+
+async fn set_polling(app: &BotState, caller: &Caller, name: &str, running: bool) -> Answer<Json<SwitchAnswer>> {
+    let account = account(app, name)?;
+    let changed = control(app).set_polling(&account, running, &caller.actor()).await?;
+    let action = if running { "mentions.start" } else { "mentions.stop" };
+    app.audit(caller, action, account.as_str(), json!({ "changed": changed })).await;
+    Ok(Json(SwitchAnswer { account, running, changed }))
+}
+
+async fn set_replying(app: &BotState, caller: &Caller, name: &str, running: bool) -> Answer<Json<SwitchAnswer>> {
+    let account = account(app, name)?;
+    let changed = control(app).set_replying(&account, running, &caller.actor()).await?;
+    let action = if running { "mentions.resume" } else { "mentions.pause" };
+    app.audit(caller, action, account.as_str(), json!({ "changed": changed })).await;
+    Ok(Json(SwitchAnswer { account, running, changed }))
+}
+
+/// Start reading mentions
+#[utoipa::path(post, path = "/mentions/{account}/start", tag = "mentions", operation_id = "mentions_start",
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
+    responses(
+        (status = 200, description = "They are read.", body = SwitchAnswer),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn start(
+    State(app): State<BotState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Answer<Json<SwitchAnswer>> {
+    set_polling(&app, &caller, &name, true).await
+}
+
+/// Stop reading mentions
+///
+/// Mentions that were read already are still answered; `pause` stops that.
+#[utoipa::path(post, path = "/mentions/{account}/stop", tag = "mentions", operation_id = "mentions_stop",
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
+    responses(
+        (status = 200, description = "They are not read.", body = SwitchAnswer),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn stop(
+    State(app): State<BotState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Answer<Json<SwitchAnswer>> {
+    set_polling(&app, &caller, &name, false).await
+}
+
+/// Resume replying
+#[utoipa::path(post, path = "/mentions/{account}/resume", tag = "mentions", operation_id = "mentions_resume",
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
+    responses(
+        (status = 200, description = "Mentions are replied to.", body = SwitchAnswer),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn resume(
+    State(app): State<BotState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Answer<Json<SwitchAnswer>> {
+    set_replying(&app, &caller, &name, true).await
+}
+
+/// Pause replying
+///
+/// Mentions are read and wait; those that get older than `mentions.max_age` are left out. Replies that were decided on go out.
+#[utoipa::path(post, path = "/mentions/{account}/pause", tag = "mentions", operation_id = "mentions_pause",
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
+    responses(
+        (status = 200, description = "Mentions wait.", body = SwitchAnswer),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn pause(
+    State(app): State<BotState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Answer<Json<SwitchAnswer>> {
+    set_replying(&app, &caller, &name, false).await
+}
+
+/// The job that fetches.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FetchAnswer {
+    /// Its id; one that waited already stands for this one too.
+    #[schema(value_type = String)]
+    pub job: JobId,
+}
+
+/// Fetch mentions now
+///
+/// Whatever the interval says, and also while reading is stopped.
+#[utoipa::path(post, path = "/mentions/{account}/fetch", tag = "mentions", operation_id = "mentions_fetch",
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
+    responses(
+        (status = 202, description = "A job fetches them.", body = FetchAnswer),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn fetch(
+    State(app): State<BotState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Answer<(axum::http::StatusCode, Json<FetchAnswer>)> {
+    let account = account(&app, &name)?;
+    let job = app.client.enqueue(&PollMentions { account: Some(account.clone()), now: true }).await?.id;
+    app.audit(&caller, "mentions.fetch", account.as_str(), json!({ "job": job })).await;
+    Ok((axum::http::StatusCode::ACCEPTED, Json(FetchAnswer { job })))
+}
+
+/// How often mentions are read.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IntervalRequest {
+    /// In milliseconds, 1,000 to 86,400,000. It holds until another is set, also over a deploy.
+    #[schema(minimum = 1000, maximum = 86_400_000, example = 120_000)]
+    pub interval_ms: u64,
+}
+
+/// Set how often mentions are read
+#[utoipa::path(put, path = "/mentions/{account}/interval", tag = "mentions", operation_id = "mentions_interval",
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
+    request_body = IntervalRequest,
+    responses(
+        (status = 200, description = "It holds.", body = IntervalRequest),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "The interval is out of range.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn interval(
+    State(app): State<BotState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<IntervalRequest>,
+) -> Answer<Json<IntervalRequest>> {
+    let account = account(&app, &name)?;
+    if !(SHORTEST..=LONGEST).contains(&request.interval_ms) {
+        let reason = format!("it is {}; {SHORTEST} to {LONGEST} are allowed", request.interval_ms);
+        return Err(Problem::field(Cause::InvalidRequest, "$.interval_ms", reason));
+    }
+    control(&app).set_interval(&account, Duration::from_millis(request.interval_ms), &caller.actor()).await?;
+    app.audit(&caller, "mentions.interval", account.as_str(), json!({ "interval_ms": request.interval_ms })).await;
+    Ok(Json(request))
+}

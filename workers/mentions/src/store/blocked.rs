@@ -1,0 +1,99 @@
+//! Users who are not answered.
+
+use perch_jobs::AccountId;
+
+use super::{BlockedUser, MentionTable, plain};
+use perch_store::{StoreError, row::readable};
+
+impl MentionTable<'_> {
+    /// Keeps a user from being answered; by id too, where a mention has told the id of the handle. False when the user was
+    /// blocked already.
+    pub async fn block(
+        &self,
+        account: &AccountId,
+        who: &str,
+        reason: Option<&str>,
+        by: &str,
+    ) -> Result<bool, StoreError> {
+        sqlx::query(
+            "insert into blocked_users (environment, account, who, reason, blocked_by, author_id)
+             values ($1, $2, $3, $4, $5,
+                     (select author_id from mentions
+                      where environment = $1 and account = $2 and lower(author) = $3
+                      order by created_at desc limit 1))
+             on conflict (environment, account, who) do nothing",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(who.to_lowercase())
+        .bind(reason.map(plain))
+        .bind(by)
+        .execute(self.0.pool())
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(StoreError::on("block a user"))
+    }
+
+    /// Lets a user be answered again, named by handle or id. False when the user was not blocked.
+    pub async fn unblock(&self, account: &AccountId, who: &str) -> Result<bool, StoreError> {
+        sqlx::query(
+            "delete from blocked_users where environment = $1 and account = $2 and (who = $3 or author_id = $3)",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(who.to_lowercase())
+        .execute(self.0.pool())
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(StoreError::on("unblock a user"))
+    }
+
+    /// The users that operators blocked.
+    pub async fn blocked(&self, account: &AccountId) -> Result<Vec<BlockedUser>, StoreError> {
+        sqlx::query_as(
+            "select who, author_id, reason, blocked_by, blocked_at from blocked_users
+             where environment = $1 and account = $2 order by blocked_at desc limit 10000",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(StoreError::on("read blocked users"))
+        .map(readable("read blocked users"))
+    }
+
+    /// Notes the ids of users who were blocked by handle, as mentions told them: handle and id of each.
+    pub async fn learn_blocked(&self, account: &AccountId, users: &[(&str, &str)]) -> Result<(), StoreError> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "update blocked_users b set author_id = r.id
+             from unnest($3::text[], $4::text[]) as r(handle, id)
+             where b.environment = $1 and b.account = $2 and b.who = lower(r.handle) and b.author_id is null",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(users.iter().map(|(handle, _)| *handle).collect::<Vec<_>>())
+        .bind(users.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+        .execute(self.0.pool())
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("note the id of a blocked user"))
+    }
+
+    /// The handle under which a user was last read; none when only others handed on what the user wrote.
+    pub async fn handle_of(&self, account: &AccountId, author_id: &str) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar(
+            "select author from mentions
+             where environment = $1 and account = $2 and author_id = $3 and author is not null
+             order by created_at desc limit 1",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(author_id)
+        .fetch_optional(self.0.pool())
+        .await
+        .map_err(StoreError::on("look for a handle"))
+    }
+}

@@ -1,0 +1,180 @@
+//! Deciding about a mention, and what follows from it.
+
+use chrono::{DateTime, Utc};
+use perch_jobs::{AccountId, JobId, PostId};
+use sqlx::PgExecutor;
+
+use super::{MentionRecord, MentionState, MentionTable, Written, plain, signed};
+use perch_store::StoreError;
+
+/// What came of deciding on a reply that is not to repeat another.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// The mention as it stands now: with this reply, or with the one that was decided on before.
+    Kept(Option<Box<MentionRecord>>),
+    /// Nothing is decided: the account says the same elsewhere.
+    Repeated,
+}
+
+impl MentionTable<'_> {
+    /// Keeps the reply that was decided on, unless one was before; answers how the mention stands then.
+    pub async fn decide(
+        &self,
+        account: &AccountId,
+        id: &PostId,
+        written: &Written,
+    ) -> Result<Option<MentionRecord>, StoreError> {
+        self.keep(self.0.pool(), account, id, written).await?;
+        self.get(account, id).await
+    }
+
+    /// The same, unless `repeats` says so of the replies to other mentions since then, at most `limit` of them. Such decisions
+    /// of one account are made one after the other, so that of two that say the same at once the second one is told.
+    pub async fn decide_anew(
+        &self,
+        account: &AccountId,
+        id: &PostId,
+        written: &Written,
+        (since, limit): (DateTime<Utc>, u32),
+        repeats: impl Fn(&[String]) -> bool + Send,
+    ) -> Result<Decision, StoreError> {
+        let doing = "keep a reply";
+        let mut tx = self.0.pool().begin().await.map_err(StoreError::on(doing))?;
+        sqlx::query("select pg_advisory_xact_lock(hashtext('perch mentions'), hashtext($1 || ':' || $2))")
+            .bind(self.0.env().as_str())
+            .bind(account.as_str())
+            .execute(&mut tx)
+            .await
+            .map_err(StoreError::on(doing))?;
+        if repeats(&self.latest(&mut tx, account, Some(id), since, limit).await?) {
+            return Ok(Decision::Repeated);
+        }
+        self.keep(&mut tx, account, id, written).await?;
+        tx.commit().await.map_err(StoreError::on(doing))?;
+        Ok(Decision::Kept(self.get(account, id).await?.map(Box::new)))
+    }
+
+    async fn keep(
+        &self,
+        conn: impl PgExecutor<'_>,
+        account: &AccountId,
+        id: &PostId,
+        written: &Written,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update mentions
+             set state = 'decided', reply = $4, model = $5, prompt_tokens = $6, completion_tokens = $7, reason = null,
+                 decided_at = clock_timestamp(), settled_at = null
+             where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
+               and reply is null",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(id.as_str())
+        .bind(written.text.as_deref().map(plain))
+        .bind(&written.model)
+        .bind(signed(written.prompt_tokens))
+        .bind(signed(written.completion_tokens))
+        .execute(conn)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("keep a reply"))
+    }
+
+    /// The latest replies of an account, for telling whether a text was published lately.
+    pub async fn latest_replies(
+        &self,
+        account: &AccountId,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        self.latest(self.0.pool(), account, None, since, limit).await
+    }
+
+    async fn latest(
+        &self,
+        conn: impl PgExecutor<'_>,
+        account: &AccountId,
+        but: Option<&PostId>,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(
+            "select reply from mentions
+             where environment = $1 and account = $2 and reply is not null and decided_at >= $3
+               and state in ('decided', 'sending', 'answered') and ($5::text is null or id <> $5)
+             order by decided_at desc limit $4",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(since)
+        .bind(i64::from(limit))
+        .bind(but.map(PostId::as_str))
+        .fetch_all(conn)
+        .await
+        .map_err(StoreError::on("read the latest replies"))
+    }
+
+    /// Notes that the reply was handed to the job that publishes it.
+    pub async fn handed_over(&self, account: &AccountId, id: &PostId, job: JobId) -> Result<(), StoreError> {
+        sqlx::query(
+            "update mentions set state = 'sending', publish_job_id = $4, reason = null, settled_at = null
+             where environment = $1 and account = $2 and id = $3 and state in ('decided', 'failed')",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(id.as_str())
+        .bind(job.to_string())
+        .execute(self.0.pool())
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("note a reply"))
+    }
+
+    /// Ends a mention that is not decided on: left out by a rule, or rejected by the guard. What was written is kept with it.
+    pub async fn drop(
+        &self,
+        account: &AccountId,
+        id: &PostId,
+        to: MentionState,
+        reason: &str,
+        written: &Written,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update mentions
+             set state = $4, reason = $5, reply = $6, model = $7, prompt_tokens = $8, completion_tokens = $9,
+                 settled_at = clock_timestamp()
+             where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
+               and reply is null",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(id.as_str())
+        .bind(to.as_str())
+        .bind(plain(reason))
+        .bind(written.text.as_deref().map(plain))
+        .bind(&written.model)
+        .bind(signed(written.prompt_tokens))
+        .bind(signed(written.completion_tokens))
+        .execute(self.0.pool())
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("end a mention"))
+    }
+
+    /// Ends a mention whose reply was decided on and not handed over in time.
+    pub async fn expire(&self, account: &AccountId, id: &PostId, reason: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "update mentions set state = 'expired', reason = $4, settled_at = clock_timestamp()
+             where environment = $1 and account = $2 and id = $3 and state = 'decided'",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(id.as_str())
+        .bind(plain(reason))
+        .execute(self.0.pool())
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("end a mention"))
+    }
+}

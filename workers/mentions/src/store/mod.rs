@@ -1,0 +1,165 @@
+//! Mentions and what became of them, and the replies that people decide about. Written straight into Postgres: a reply that was
+//! decided on must be found again by whoever goes on with it.
+
+mod blocked;
+mod control;
+mod decide;
+mod model;
+mod read;
+mod reviews;
+mod settle;
+mod switches;
+
+use std::collections::BTreeMap;
+
+use perch_jobs::{AccountId, JobId, PostId, ReplyToMention};
+use serde_json::{Value, json};
+
+pub use control::{MentionControl, MentionPoll, Room};
+pub use decide::Decision;
+pub use model::{
+    BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Review, ReviewState, SeenMention, Settled,
+    Written,
+};
+pub use reviews::{ReviewFilter, ReviewOutcome, ReviewTable};
+pub use switches::MentionSwitches;
+
+use perch_store::{Store, StoreError, json as jsonb, row::parsed};
+
+/// The mentions.
+#[derive(Debug, Clone, Copy)]
+pub struct MentionTable<'a>(pub(crate) &'a Store);
+
+/// The tables of the bot, on the store of the platform.
+pub trait MentionStore {
+    /// The mentions.
+    fn mentions(&self) -> MentionTable<'_>;
+
+    /// The replies that people decide about.
+    fn reviews(&self) -> ReviewTable<'_>;
+}
+
+impl MentionStore for Store {
+    fn mentions(&self) -> MentionTable<'_> {
+        MentionTable(self)
+    }
+
+    fn reviews(&self) -> ReviewTable<'_> {
+        ReviewTable(self)
+    }
+}
+
+fn texts(ids: &[PostId]) -> Vec<&str> {
+    ids.iter().map(PostId::as_str).collect()
+}
+
+fn plain(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+impl MentionTable<'_> {
+    /// Notes mentions that were read. What is known of one already stays, unless it was only seen so far.
+    pub async fn note(&self, account: &AccountId, mentions: &[SeenMention]) -> Result<(), StoreError> {
+        let rows: Vec<Value> = mentions
+            .iter()
+            .map(|seen| {
+                let mut row = json!(seen.mention);
+                row["author"] = json!(seen.author);
+                row["reason"] = json!(seen.left_out);
+                row["effect_key"] = json!(ReplyToMention::effect_key(account, &seen.mention.id));
+                row
+            })
+            .collect();
+        sqlx::query(
+            "insert into mentions (environment, account, id, text, author_id, conversation_id, created_at, processed_at,
+                                   referenced_tweet_id, author, state, reason, effect_key, settled_at)
+             select $1, $2, id, text, author_id, conversation_id, created_at, processed_at, referenced_tweet_id, author,
+                    case when reason is null then 'seen' else 'left_out' end, reason, effect_key,
+                    case when reason is not null then clock_timestamp() end
+             from jsonb_to_recordset($3::jsonb)
+                  as r(id text, text text, author_id text, conversation_id text, created_at timestamptz,
+                       processed_at timestamptz, referenced_tweet_id text, author text, reason text, effect_key text)
+             on conflict (environment, account, id) do update set
+                 state = excluded.state, reason = excluded.reason, settled_at = excluded.settled_at
+             where mentions.state = 'seen'",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(jsonb::without_nul(&json!(rows).to_string()).as_ref())
+        .execute(self.0.pool())
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("note mentions"))
+    }
+
+    /// Notes that mentions were handed on, each to its job.
+    pub async fn queued(&self, account: &AccountId, jobs: &[(PostId, JobId)]) -> Result<(), StoreError> {
+        sqlx::query(
+            "update mentions m set state = 'queued', job_id = r.job
+             from unnest($3::text[], $4::text[]) as r(id, job)
+             where m.environment = $1 and m.account = $2 and m.id = r.id and m.state = 'seen'",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(jobs.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|(_, job)| job.to_string()).collect::<Vec<_>>())
+        .execute(self.0.pool())
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("note mentions"))
+    }
+
+    /// The state of those that are known.
+    pub async fn states(
+        &self,
+        account: &AccountId,
+        ids: &[PostId],
+    ) -> Result<BTreeMap<PostId, MentionState>, StoreError> {
+        let doing = "look for mentions";
+        let rows =
+            sqlx::query("select id, state from mentions where environment = $1 and account = $2 and id = any($3)")
+                .bind(self.0.env().as_str())
+                .bind(account.as_str())
+                .bind(texts(ids))
+                .fetch_all(self.0.pool())
+                .await
+                .map_err(StoreError::on(doing))?;
+        let read = |row: &sqlx::postgres::PgRow| Ok((parsed(row, "id")?, perch_store::row::word(row, "state")?));
+        rows.iter().map(read).collect::<Result<_, sqlx::Error>>().map_err(StoreError::on(doing))
+    }
+
+    /// The mention as a job begins with it: noted, when another service handed it over.
+    pub async fn begin(
+        &self,
+        account: &AccountId,
+        seen: &SeenMention,
+        job: JobId,
+    ) -> Result<MentionRecord, StoreError> {
+        self.note(account, std::slice::from_ref(seen)).await?;
+        self.queued(account, &[(seen.mention.id.clone(), job)]).await?;
+        self.get(account, &seen.mention.id).await?.ok_or(StoreError::Invalid {
+            what: "a mention",
+            reason: format!("{} of {account} is not there any more", seen.mention.id),
+        })
+    }
+
+    /// Moves the place up to which mentions were read forward, never back.
+    pub async fn move_cursor(&self, account: &AccountId, since: &PostId) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into mention_cursors as c (environment, account, since_id) values ($1, $2, $3)
+             on conflict (environment, account) do update set since_id = excluded.since_id, moved_at = clock_timestamp()
+             where excluded.since_id::numeric > c.since_id::numeric",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(since.as_str())
+        .execute(self.0.pool())
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("keep a since_id"))
+    }
+}

@@ -1,0 +1,91 @@
+use crate::watch_list::{Source, WatchList, Watched};
+use chrono::{DateTime, Utc};
+use perch_store::PollOutcome;
+
+use perch_bot::{
+    Platform,
+    cli::{
+        CommandError, Invocation,
+        format::{
+            table::{Cell, Listing, Tone, cell, cut, number, whole},
+            time::{from_now, from_now_or_dash},
+        },
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Those too that are not watched any more
+    #[arg(long)]
+    pub all: bool,
+}
+
+pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
+    let Platform { settings, store, .. } = at.platform()?;
+    let mut accounts = WatchList::new(settings).all(store).await?;
+    accounts.retain(|account| args.all || account.watched);
+    if at.out.is_json() {
+        return at.out.json(&accounts);
+    }
+    if accounts.is_empty() {
+        return at.out.line("no account is watched; add one with `perch accounts add HANDLE`");
+    }
+    at.out.table(&listing(&accounts, Utc::now()))
+}
+
+fn listing(accounts: &[Watched], now: DateTime<Utc>) -> Listing {
+    let mut listing = Listing::new([
+        whole("HANDLE"),
+        whole("FROM"),
+        cut("SCHEDULE"),
+        number("READS"),
+        whole("LAST POLL"),
+        whole("NEXT"),
+        cut("NOTE"),
+    ]);
+    for account in accounts {
+        let from = match account.source {
+            Source::Config => "config",
+            Source::Operator => "operator",
+        };
+        let reads = u32::from(account.posts_per_poll) * u32::from(account.pages);
+        listing.row([
+            cell(&account.handle),
+            cell(from),
+            cell(schedule(account)),
+            cell(reads),
+            last_poll(account, now),
+            next_poll(account, now),
+            cell(account.note.as_deref().unwrap_or_default()).tone(Tone::Faint),
+        ]);
+    }
+    listing
+}
+
+/// Its own schedule, with the zone where that is not UTC.
+pub(super) fn schedule(account: &Watched) -> String {
+    let zone = account.timezone.as_deref().filter(|zone| *zone != "UTC");
+    match (&account.schedule, zone) {
+        (None, _) => "common".to_owned(),
+        (Some(schedule), None) => schedule.clone(),
+        (Some(schedule), Some(zone)) => format!("{schedule} {zone}"),
+    }
+}
+
+fn last_poll(account: &Watched, now: DateTime<Utc>) -> Cell {
+    let Some(at) = account.last_poll else { return cell("never").tone(Tone::Faint) };
+    match account.last_outcome {
+        Some(PollOutcome::Polled) | None => cell(from_now(at, now)),
+        Some(other) => cell(format_args!("{} {}", other.as_str(), from_now(at, now))).tone(Tone::Warn),
+    }
+}
+
+fn next_poll(account: &Watched, now: DateTime<Utc>) -> Cell {
+    if account.removed_at.is_some() {
+        cell("removed").tone(Tone::Faint)
+    } else if !account.watched {
+        cell("disabled").tone(Tone::Warn)
+    } else {
+        cell(from_now_or_dash(account.next_poll, now))
+    }
+}

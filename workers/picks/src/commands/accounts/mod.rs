@@ -1,0 +1,69 @@
+//! `perch accounts`: whose posts are read, when, and how the last poll ended.
+
+mod add;
+mod list;
+mod show;
+
+use crate::watch_list::{self, InvalidAccount, WatchList};
+use serde_json::json;
+
+use perch_bot::{
+    Platform,
+    cli::{CommandError, Invocation},
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Accounts {
+    /// Watches accounts, or changes what holds for those that are watched
+    Add(add::Args),
+    /// Watches accounts no more, also those that the configuration names
+    Remove(RemoveArgs),
+    /// The watched accounts, and how their last poll ended
+    List(list::Args),
+    /// One account: its settings, its latest polls, what they found
+    Show(show::Args),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RemoveArgs {
+    /// Their handles, with or without @
+    #[arg(required = true, value_name = "HANDLE")]
+    pub handles: Vec<String>,
+}
+
+pub async fn run(at: &Invocation<'_>, command: &Accounts) -> Result<(), CommandError> {
+    match command {
+        Accounts::Add(args) => add::run(at, args).await,
+        Accounts::Remove(args) => remove(at, args).await,
+        Accounts::List(args) => list::run(at, args).await,
+        Accounts::Show(args) => show::run(at, args).await,
+    }
+}
+
+async fn remove(at: &Invocation<'_>, args: &RemoveArgs) -> Result<(), CommandError> {
+    let Platform { settings, store, .. } = at.platform()?;
+    let list = WatchList::new(settings);
+    let mut handles = Vec::new();
+    for given in &args.handles {
+        let known = list.one(store, watch_list::handle(given).map_err(refused)?).await?;
+        let account = known.filter(|account| account.removed_at.is_none()).ok_or_else(|| not_watched(given))?;
+        handles.push(account.handle);
+    }
+    let mut removed = Vec::new();
+    for handle in &handles {
+        let row = store.accounts().remove(handle, &at.operator).await?;
+        at.audit("account.remove", &row.username, &json!({})).await;
+        removed.push(row.username);
+    }
+    at.out.answer(&json!({ "removed": removed }), format_args!("{} no longer watched", removed.join(", ")))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err asks for")]
+fn refused(error: InvalidAccount) -> CommandError {
+    CommandError::Usage(error.to_string())
+}
+
+fn not_watched(handle: &str) -> CommandError {
+    let handle: String = handle.chars().take(40).collect();
+    CommandError::Refused(format!("{handle:?} is not watched; see `perch accounts list`"))
+}

@@ -1,0 +1,105 @@
+use chrono::{DateTime, Utc};
+use perch_store::{PickBody, PickFilter, TrackedPick, state_word};
+
+use super::{odds, since, tone, units, words};
+use perch_bot::cli::{
+    CommandError, Invocation,
+    format::{
+        table::{Listing, Tone, cell, cut, number, whole},
+        time::from_now,
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only those whose end is not known
+    #[arg(long, conflicts_with = "settled")]
+    pub open: bool,
+    /// Only those whose end is known
+    #[arg(long)]
+    pub settled: bool,
+    /// Only those that this account named
+    #[arg(long, value_name = "HANDLE")]
+    pub account: Option<String>,
+    /// Only of this sport, such as nba; parlays with a leg of it too
+    #[arg(long)]
+    pub sport: Option<String>,
+    /// Only of this market: moneyline, spread, total, prop, future, parlay
+    #[arg(long)]
+    pub market: Option<String>,
+    /// Only those that only the rules have read and nobody has confirmed
+    #[arg(long)]
+    pub unconfirmed: bool,
+    /// Only first seen from this day or time on
+    #[arg(long, value_parser = since, value_name = "TIME")]
+    pub since: Option<DateTime<Utc>>,
+    /// Only those with a smaller number, for the next page
+    #[arg(long, value_name = "NUMBER")]
+    pub before: Option<u64>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
+    let store = &at.platform()?.store;
+    let filter = PickFilter {
+        open: (args.open || args.settled).then_some(args.open),
+        account: args.account.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()),
+        sport: args.sport.clone(),
+        market: args.market.clone(),
+        unconfirmed: args.unconfirmed,
+        since: args.since,
+        until: None,
+        before: args.before,
+        limit: args.limit,
+    };
+    let picks = store.tracking().list(&filter).await?;
+    if at.out.is_json() {
+        return at.out.json(&picks);
+    }
+    if picks.is_empty() {
+        return at.out.line("there is no such pick");
+    }
+    at.out.table(&listing(&picks, Utc::now()))?;
+    if picks.len() >= args.limit as usize {
+        at.out.note(format_args!("there may be more; these are the latest {} (--limit, --before)", args.limit));
+    }
+    Ok(())
+}
+
+fn listing(picks: &[TrackedPick], now: DateTime<Utc>) -> Listing {
+    let mut listing = Listing::new([
+        number("NO"),
+        cut("PICK"),
+        whole("SPORT"),
+        whole("ODDS"),
+        cut("ACCOUNT"),
+        number("BY"),
+        whole("SEEN"),
+        whole("STATE"),
+        number("UNITS"),
+    ]);
+    for pick in picks {
+        let sport = match &pick.pick {
+            PickBody::Single(single) => single.sport.as_deref().unwrap_or("-"),
+            PickBody::Parlay(_) => "parlay",
+        };
+        listing.row([
+            cell(pick.number),
+            cell(words(pick)),
+            cell(sport),
+            cell(odds(&pick.pick)),
+            cell(&pick.author),
+            cell(pick.accounts),
+            cell(from_now(pick.first_seen, now)),
+            cell(if pick.unconfirmed { "unconfirmed" } else { state_word(pick.grade) }).tone(if pick.unconfirmed {
+                Tone::Warn
+            } else {
+                tone(pick.grade)
+            }),
+            cell(units(pick.units)),
+        ]);
+    }
+    listing
+}

@@ -1,0 +1,101 @@
+use crate::tracking;
+use chrono::{DateTime, Utc};
+use perch_picks::record::{By, Record};
+use perch_store::BetFilter;
+use serde_json::json;
+
+use super::{percent, since, units};
+use perch_bot::cli::{
+    CommandError, Invocation,
+    format::table::{Cell, Listing, Tone, cell, cut, number, whole},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only of this account
+    #[arg(long, value_name = "HANDLE")]
+    pub account: Option<String>,
+    /// Only of this sport, such as nba
+    #[arg(long)]
+    pub sport: Option<String>,
+    /// Only of this market: moneyline, spread, total, prop, future, parlay
+    #[arg(long)]
+    pub market: Option<String>,
+    /// Only posted from this day or time on
+    #[arg(long, value_parser = since, value_name = "TIME")]
+    pub since: Option<DateTime<Utc>>,
+    /// Only posted before this day or time
+    #[arg(long, value_parser = since, value_name = "TIME")]
+    pub until: Option<DateTime<Utc>>,
+    /// Added up by account, sport, market, day, week, month or year
+    #[arg(long, default_value = "account", value_parser = grouping, value_name = "WHAT")]
+    pub by: By,
+}
+
+fn grouping(text: &str) -> Result<By, String> {
+    text.parse().map_err(|error: perch_picks::record::UnknownGrouping| error.to_string())
+}
+
+pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
+    let store = &at.platform()?.store;
+    let filter = BetFilter {
+        account: args.account.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()),
+        sport: args.sport.clone(),
+        market: args.market.clone(),
+        since: args.since,
+        until: args.until,
+    };
+    let (total, groups) = tracking::record(store, &filter, args.by).await?;
+    if at.out.is_json() {
+        let groups: Vec<_> = groups.iter().map(|(group, record)| json!({ "group": group, "record": record })).collect();
+        return at.out.json(&json!({ "by": args.by.to_string(), "total": total, "groups": groups }));
+    }
+    if groups.is_empty() {
+        return at.out.line("no such bet is settled; see `perch picks list --open` and `perch picks settle`");
+    }
+    at.out.table(&listing(args.by, &groups, &total))
+}
+
+fn listing(by: By, groups: &[(String, Record)], total: &Record) -> Listing {
+    let title = match by {
+        By::Account => "ACCOUNT",
+        By::Sport => "SPORT",
+        By::Market => "MARKET",
+        By::Period(_) => "PERIOD",
+    };
+    let mut listing = Listing::new([
+        cut(title),
+        number("BETS"),
+        whole("W-L-P"),
+        number("STAKED"),
+        number("UNITS"),
+        number("ROI"),
+        number("HITS"),
+        number("CLV"),
+        number("STREAK"),
+        whole("BEST/WORST"),
+    ]);
+    for (name, record) in groups {
+        listing.row(row(name, record));
+    }
+    if groups.len() > 1 {
+        listing.row(row("all", total));
+    }
+    listing
+}
+
+fn row(name: &str, record: &Record) -> [Cell; 10] {
+    let tone = if record.units < 0.0 { Tone::Bad } else { Tone::Good };
+    [
+        cell(name),
+        cell(record.bets),
+        cell(record.tally()),
+        cell(format_args!("{:.2}", record.staked)),
+        cell(units(Some(record.units))).tone(tone),
+        cell(percent(record.roi, true)),
+        cell(percent(record.hit_rate, false)),
+        cell(percent(record.clv, true)),
+        cell(format_args!("{:+}", record.streak)),
+        cell(format_args!("+{}/-{}", record.longest_won, record.longest_lost)),
+    ]
+}
