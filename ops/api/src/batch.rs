@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::{StreamExt as _, stream};
-use perch_queue::NewJob;
+use perch_queue::{JobRequest, NewJob};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
@@ -21,7 +21,7 @@ use super::{
     failure, idempotency,
     input::{MediaType, from_json, media_type, read_body, text, wrong_type},
     problem::{Answer, Cause, Document, Problem},
-    request::JobRequest,
+    request::into_job,
 };
 
 /// Jobs handed to the engine at once. When Redis goes away, no more than these wait for its answer.
@@ -170,7 +170,7 @@ async fn submit_some(app: &App, trace: Option<&str>, sent: &[Sent<'_>], turn: &T
 }
 
 fn read(app: &App, trace: Option<&str>, json: &[u8]) -> Answer<NewJob> {
-    from_json::<JobRequest>(text(json)?)?.into_job(&app.queues, trace.map(str::to_owned))
+    into_job(from_json(text(json)?)?, &app.queues, trace.map(str::to_owned))
 }
 
 fn item(place: usize, result: Answer<EnqueueAnswer>) -> Item {

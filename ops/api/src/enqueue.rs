@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use perch_jobs::{JobId, QueueName};
-use perch_queue::{Acceptance, Enqueued, NewJob};
+use perch_queue::{Acceptance, Enqueued, JobRequest, NewJob};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,7 +17,7 @@ use super::{
     idempotency::{self, Once, Seen},
     input::{MediaType, from_json, media_type, read_body, text, wrong_type},
     problem::{Answer, Cause, Problem},
-    request::JobRequest,
+    request::into_job,
 };
 
 /// Bytes around the payload of a single job.
@@ -130,8 +130,7 @@ pub(super) async fn enqueue(
     let key = idempotency::key(&headers)?;
     let limit = app.settings.engine.max_payload_bytes + AROUND;
     let body = read_body(&app, request, limit.min(app.settings.http.max_body_bytes)).await?;
-    let asked: JobRequest = from_json(text(&body)?)?;
-    let job = asked.into_job(&app.queues, trace_of(&headers))?;
+    let job = into_job(from_json(text(&body)?)?, &app.queues, trace_of(&headers))?;
     let Some(key) = key else {
         return Ok(answer(app.client.submit(job).await?.into(), false));
     };

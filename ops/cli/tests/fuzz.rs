@@ -20,7 +20,7 @@ use std::{
 };
 
 use chrono::Utc;
-use perch_jobs::{JobKind, RetryPolicy};
+use perch_jobs::JobKind;
 use perch_queue::EnqueueOptions;
 use perch_testkit::{free_port, fuzz};
 use serde_json::value::RawValue;
@@ -87,7 +87,7 @@ fn an_edit_of_whatever_kind_ends_soon_in_little_memory_and_reads_nothing_but_the
 
 #[test]
 fn a_line_of_a_file_is_a_job_or_is_refused_with_its_place() {
-    let with_attempts = |_: &JobKind, max_attempts| RetryPolicy { max_attempts, ..RetryPolicy::DEFAULT };
+    let types = perch_jobs::types();
     let kind = JobKind::from_static("poll_account");
     fuzz(corpus("lines"), |input| {
         let mut outcomes = String::new();
@@ -98,7 +98,9 @@ fn a_line_of_a_file_is_a_job_or_is_refused_with_its_place() {
                     kind,
                     options: EnqueueOptions::default(),
                     max_attempts: Some(3),
-                    with_attempts: &with_attempts,
+                    types: &types,
+                    now: Utc::now(),
+                    most_ahead: Duration::from_secs(60),
                 };
                 let read = line.bytes.as_ref().map(|bytes| record::read(bytes, &common));
                 outcomes.push(match read {

@@ -30,6 +30,7 @@ mod queues;
 mod redis_clock;
 mod redis_door;
 mod refused;
+pub mod request;
 mod restore;
 mod schedule;
 mod scripts;
@@ -66,5 +67,6 @@ pub use perch_job::{Job, JobId, JobKind, Priority, QueueName, RetryPolicy, Uniqu
 pub use queue::{OddKey, Queue};
 pub use queues::Queues;
 pub use redis_door::{Connection, Redis};
+pub use request::{BadField, JobRequest, RetryRequest, UniqueRequest};
 pub use restore::Restore;
 pub use schedule::{CronEntry, CronView, Fired};

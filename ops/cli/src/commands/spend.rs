@@ -1,6 +1,6 @@
 //! `perch spend`: what calls to paid services cost.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use perch_core::spending::report::{CostLine, ProviderCost, SpendReport, report};
 
 use crate::{
@@ -10,18 +10,18 @@ use crate::{
         table::{Listing, Tone, cell, cut, number, whole},
         text::thousands,
     },
-    parse::time::time,
+    parse::time::{When, when},
     process::{Overlay, without_budgets},
 };
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Lines from this time on, such as 2026-11-01T00:00:00Z; the beginning of this month when it is left out
-    #[arg(long, value_parser = time, value_name = "TIME")]
-    pub since: Option<DateTime<Utc>>,
-    /// Lines up to this time; now when it is left out
-    #[arg(long, value_parser = time, value_name = "TIME")]
-    pub until: Option<DateTime<Utc>>,
+    /// Lines from then on: how long ago, a day, or a time; the beginning of this month when it is left out
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub since: Option<When>,
+    /// Lines up to then; now when it is left out
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub until: Option<When>,
     /// At most so many lines, the dearest first
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
@@ -32,7 +32,9 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, queues) = app.queues()?;
     let played = Overlay::needed(&settings);
     without_budgets(&mut settings, &played);
-    let report = report(&settings, &store, queues.redis(), args.since, args.until).await?;
+    let now = Utc::now();
+    let (since, until) = (args.since.map(|since| since.from(now)), args.until.map(|until| until.from(now)));
+    let report = report(&settings, &store, queues.redis(), since, until).await?;
     if app.out.is_json() {
         return app.out.json(&report);
     }

@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use perch_testkit::Machine;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{World, run};
 
@@ -75,12 +77,32 @@ async fn dead_letters_are_exported_and_then_discarded_only_with_a_yes() {
     let users: Vec<serde_json::Value> =
         exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(users.len(), 2);
-    assert!(users.iter().all(|letter| letter["envelope"]["payload"]["username"].is_string()), "{exported}");
+    assert!(users.iter().all(|letter| letter["payload"]["username"].is_string()), "{exported}");
+    assert!(
+        users.iter().all(|letter| letter["died"]["id"].is_string() && letter["died"]["error"].is_string()),
+        "{exported}"
+    );
 
     let asked = world.run(&["dead", "discard", "--error", "no such user"]);
     assert!(asked.code == 1 && asked.stderr.contains("--yes"), "{asked:?}");
     assert_eq!(world.json(&["dead", "discard", "--error", "no such user", "--yes"])["discarded"], 1);
     assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_exported_can_be_enqueued_again_as_it_is() {
+    let world = World::start().await;
+    world.let_die(&["alice", "bert"]).await;
+    let exported = world.run(&["dead", "export"]).went_well().stdout;
+    let enqueued = crate::world::run(&mut world.perch(&["enqueue", "--ndjson", "--json"]), exported.as_bytes()).json();
+    assert_eq!((&enqueued["accepted"], &enqueued["refused"]), (&json!(2), &json!(0)), "{enqueued}");
+    let waiting = world.json(&["jobs", "list", "--state", "waiting"]);
+    let dead = world.json(&["dead", "list"]);
+    let of = |list: &Value| -> BTreeSet<String> {
+        let ids = list.as_array().expect("a list").iter();
+        ids.map(|row| row["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    assert!(of(&waiting).len() == 2 && of(&waiting).is_disjoint(&of(&dead)), "{waiting} {dead}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,7 +117,7 @@ async fn a_replay_after_an_outage_brings_every_dead_letter_through_with_each_eff
     let jobs: Vec<String> = (0..POSTS)
         .map(|n| {
             format!(
-                r#"{{"kind":"publish_post","max_attempts":1,"payload":{{"account":"main","text":"Pick number {n}"}}}}"#
+                r#"{{"kind":"publish_post","retry":{{"max_attempts":1}},"payload":{{"account":"main","text":"Pick number {n}"}}}}"#
             )
         })
         .collect();

@@ -265,28 +265,6 @@ fn too_deep(json: &str) -> Option<usize> {
     None
 }
 
-/// Text that is parsed as `T`, with its own words for what is wrong.
-pub fn parsed<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let text: Option<String> = Option::deserialize(d)?;
-    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
-}
-
-/// A time in RFC 3339.
-pub fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<chrono::DateTime<chrono::Utc>>, D::Error> {
-    let text: Option<String> = Option::deserialize(d)?;
-    let read = |text: String| {
-        chrono::DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc()).map_err(|_| {
-            let given: String = text.chars().take(40).collect();
-            serde::de::Error::custom(format!("{given:?} is no time; expected RFC 3339, such as 2026-01-31T09:00:00Z"))
-        })
-    };
-    text.map(read).transpose()
-}
-
 /// A number that Postgres can hold.
 pub fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
     let number: Option<i64> = Option::deserialize(d)?;

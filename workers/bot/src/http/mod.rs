@@ -15,9 +15,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 pub use budget::{Budget, Received, Receiving};
 pub use failure::{internal, postgres_is_away, redis_is_away};
 pub use input::{
-    BULK, JsonBody, MediaType, PAGE, Params, Path, ReadsBodies, from_json, media_type, number, page, parsed, read_body,
-    text, time, wrong_type,
+    BULK, JsonBody, MediaType, PAGE, Params, Path, ReadsBodies, from_json, media_type, number, page, read_body, text,
+    wrong_type,
 };
+pub use perch_queue::request::{parsed, time};
 pub use problem::{Answer, Cause, Document, FieldError, Problem};
 
 use crate::Platform;

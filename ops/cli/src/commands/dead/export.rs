@@ -4,6 +4,9 @@ use std::{
     path::PathBuf,
 };
 
+use perch_queue::{DeadLetter, JobRequest, Queue};
+use serde_json::json;
+
 use super::{filter::Letters, list::as_json, pages::Pages};
 use crate::{
     app::{App, chosen, known_kind, now},
@@ -37,7 +40,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
         let mut pages = Pages::new(queue, &args.filter, began);
         while let Some(page) = pages.next().await? {
             for letter in &page {
-                writeln!(to, "{}", escaped_json(as_json(queue, letter).to_string())).map_err(failed)?;
+                let line = line(queue, letter).map_err(|error| CommandError::Output(error.into()))?;
+                writeln!(to, "{}", escaped_json(line)).map_err(failed)?;
             }
             written += page.len() as u64;
         }
@@ -48,4 +52,18 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
         app.out.note(format_args!("{} written to {}", count(written, "dead letter"), path.display()));
     }
     Ok(())
+}
+
+/// A letter as a line that `perch enqueue` and the HTTP API take: the job as it was asked for, and how it died under `died`. One
+/// whose envelope cannot be read has that alone, with the envelope in it.
+fn line(queue: &Queue, letter: &DeadLetter) -> Result<String, serde_json::Error> {
+    let mut died = as_json(queue, letter);
+    let Some(envelope) = letter.decoded() else { return Ok(json!({ "died": died }).to_string()) };
+    if let Some(died) = died.as_object_mut() {
+        died.remove("envelope");
+    }
+    // Put in by hand, so that the payload stays byte for byte what it is.
+    let mut line = serde_json::to_string(&JobRequest::again(&envelope))?;
+    line.truncate(line.len() - 1);
+    Ok(format!("{line},\"died\":{died}}}"))
 }

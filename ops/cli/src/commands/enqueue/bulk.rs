@@ -4,14 +4,12 @@ use std::io::BufRead;
 
 use chrono::Utc;
 use perch_base::Settings;
-use perch_jobs::JobKind;
 use perch_queue::{Acceptance, Client, EnqueueError, NewJob};
 use serde::Serialize;
 
 use super::{
     Args,
     record::{Common, read},
-    with_attempts,
 };
 use crate::{
     app::App,
@@ -57,12 +55,14 @@ pub async fn run(
     args: &Args,
     input: impl BufRead,
 ) -> Result<(), CommandError> {
-    let with_attempts = |kind: &JobKind, n| with_attempts(client, kind, n);
+    let queues = client.queues();
     let common = Common {
         kind: args.kind.as_ref(),
         options: args.options.resolve(Utc::now()),
         max_attempts: args.options.max_attempts,
-        with_attempts: &with_attempts,
+        types: queues.types(),
+        now: queues.now(),
+        most_ahead: settings.engine.max_schedule_ahead,
     };
     let bar = app.out.spinner("jobs");
     let mut summary = Summary::default();

@@ -49,7 +49,8 @@ const NDJSON_HELP: &str = "\
 Many jobs, one JSON object a line, from standard input or --file.
 With KIND each line is a payload. Without it each line is a job:
   {\"kind\": \"poll_account\", \"payload\": {\"username\": \"a\"}, \"priority\": \"low\"}
-and may also hold id, run_at, priority, unique (key, scope), on_conflict, group, max_attempts.";
+and may also hold what a request of the HTTP API may: id, run_at, delay_ms, priority, retry (max_attempts, base_ms, cap_ms),
+timeout_ms, deadline, unique (key, scope), on_conflict, group. A line of `perch dead export` is one, too.";
 
 /// What a job may ask for beyond the rules of its kind.
 #[derive(Debug, clap::Args)]

@@ -1,25 +1,11 @@
 //! One line of NDJSON as a job.
 
-use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, JobKind, Priority, RetryPolicy, Unique, strict};
-use perch_queue::{EnqueueOptions, NewJob, OnConflict};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use std::time::Duration;
 
-/// A whole job as a line.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
-    kind: JobKind,
-    payload: Box<RawValue>,
-    id: Option<JobId>,
-    run_at: Option<DateTime<Utc>>,
-    priority: Option<Priority>,
-    unique: Option<Unique>,
-    on_conflict: Option<OnConflict>,
-    group: Option<String>,
-    max_attempts: Option<u32>,
-}
+use chrono::{DateTime, Utc};
+use perch_jobs::{JobKind, JobTypes, Unique, strict};
+use perch_queue::{EnqueueOptions, JobRequest, NewJob, RetryRequest, UniqueRequest};
+use serde_json::value::RawValue;
 
 /// What every line has in common.
 pub struct Common<'a> {
@@ -29,13 +15,37 @@ pub struct Common<'a> {
     pub options: EnqueueOptions,
     /// The attempts that the command line asks for.
     pub max_attempts: Option<u32>,
-    /// The retry policy of a kind with other attempts.
-    pub with_attempts: &'a dyn Fn(&JobKind, u32) -> RetryPolicy,
+    /// The rules of the kinds.
+    pub types: &'a JobTypes,
+    /// The time by the clock of the queues.
+    pub now: DateTime<Utc>,
+    /// How far ahead a job may start.
+    pub most_ahead: Duration,
 }
 
 impl Common<'_> {
-    fn retry(&self, kind: &JobKind, own: Option<u32>) -> Option<RetryPolicy> {
-        own.or(self.max_attempts).map(|n| (self.with_attempts)(kind, n))
+    fn retry(&self, own: Option<RetryRequest>) -> Option<RetryRequest> {
+        own.or(self.max_attempts.map(|n| RetryRequest { max_attempts: Some(n), ..RetryRequest::default() }))
+    }
+
+    /// A request with what the command line says of all of them; its own words go first.
+    fn filled(&self, own: JobRequest) -> JobRequest {
+        let all = &self.options;
+        let unique = || all.unique.clone().map(|Unique { key, scope }| UniqueRequest { key, scope });
+        JobRequest {
+            run_at: own.run_at.or(all.run_at.filter(|_| own.delay_ms.is_none())),
+            priority: own.priority.or(all.priority),
+            retry: self.retry(own.retry),
+            unique: own.unique.or_else(unique),
+            on_conflict: own.on_conflict.or(Some(all.on_conflict)),
+            group: own.group.or_else(|| all.group.clone()),
+            ..own
+        }
+    }
+
+    fn job(&self, request: JobRequest) -> Result<NewJob, String> {
+        let known = self.types.get(&request.kind);
+        request.into_job(known, self.now, self.most_ahead).map_err(|error| error.to_string())
     }
 }
 
@@ -46,31 +56,10 @@ pub fn read(line: &[u8], common: &Common<'_>) -> Result<NewJob, String> {
     match common.kind {
         Some(kind) => {
             let payload = RawValue::from_string(text.trim().to_owned()).map_err(|error| not_json(&error))?;
-            let options = EnqueueOptions { retry: common.retry(kind, None), ..common.options.clone() };
-            Ok(NewJob { kind: kind.clone(), payload, options })
+            common.job(common.filled(JobRequest::new(kind.to_string(), payload)))
         }
-        None => record(text, common),
+        None => common.job(common.filled(strict::from_str(text).map_err(|error| not_json(&error))?)),
     }
-}
-
-fn record(text: &str, common: &Common<'_>) -> Result<NewJob, String> {
-    let record: Record = strict::from_str(text).map_err(|error| not_json(&error))?;
-    let options = common.options.clone();
-    let retry = common.retry(&record.kind, record.max_attempts);
-    Ok(NewJob {
-        kind: record.kind,
-        payload: record.payload,
-        options: EnqueueOptions {
-            id: record.id,
-            run_at: record.run_at.or(options.run_at),
-            priority: record.priority.or(options.priority),
-            unique: record.unique.or(options.unique),
-            on_conflict: record.on_conflict.unwrap_or(options.on_conflict),
-            group: record.group.or(options.group),
-            retry,
-            ..EnqueueOptions::default()
-        },
-    })
 }
 
 /// The line has its number already, so what serde says about lines is left out.
@@ -85,13 +74,17 @@ fn not_json(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use perch_jobs::Priority;
+
     use super::*;
 
     fn read_as(kind: Option<&str>, line: &[u8]) -> Result<NewJob, String> {
         let kind: Option<JobKind> = kind.map(|kind| kind.parse().expect("a kind"));
-        let with_attempts = |_: &JobKind, n| RetryPolicy { max_attempts: n, ..RetryPolicy::DEFAULT };
         let options = EnqueueOptions { priority: Some(Priority::Low), ..EnqueueOptions::default() };
-        read(line, &Common { kind: kind.as_ref(), options, max_attempts: Some(7), with_attempts: &with_attempts })
+        let (types, most_ahead) = (perch_jobs::types(), Duration::from_secs(60));
+        let common =
+            Common { kind: kind.as_ref(), options, max_attempts: Some(7), types: &types, now: Utc::now(), most_ahead };
+        read(line, &common)
     }
 
     #[test]
@@ -104,10 +97,11 @@ mod tests {
 
     #[test]
     fn a_whole_job_says_more_than_the_command_line() {
-        let line = br#"{"kind":"poll_account","payload":{"username":"a"},"priority":"high","max_attempts":2}"#;
+        let line = br#"{"kind":"poll_account","payload":{"username":"a"},"priority":"high","retry":{"max_attempts":2},"timeout_ms":9000}"#;
         let job = read_as(None, line).expect("a job");
         assert_eq!(job.options.priority, Some(Priority::High));
         assert_eq!(job.options.retry.map(|retry| retry.max_attempts), Some(2));
+        assert_eq!(job.options.timeout, Some(Duration::from_secs(9)));
     }
 
     #[test]

@@ -20,7 +20,10 @@ use self::{
 use crate::{
     app::{App, chosen, known_kind, now, store},
     error::{CommandError, chain},
-    parse::{job_id, time::duration},
+    parse::{
+        job_id,
+        time::{When, when},
+    },
 };
 
 pub use told::tone;
@@ -36,9 +39,9 @@ pub struct Args {
     /// Only of this job
     #[arg(long, value_parser = job_id, value_name = "ID")]
     pub job: Option<JobId>,
-    /// Start so long ago, such as 10m: with the history, as far as it goes back
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
-    pub since: Option<Duration>,
+    /// Start then: how long ago, such as 10m, a day, or a time; with the history, as far as it goes back
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub since: Option<When>,
     /// End after so many lines
     #[arg(long, value_name = "LINES")]
     pub limit: Option<u64>,
@@ -60,7 +63,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     known_kind(&queues, args.kind.as_ref(), 0)?;
     let all = chosen(&queues, &args.queue)?;
     let redis = queues.redis();
-    let since = now(redis).await? - args.since.unwrap_or_default();
+    let now = now(redis).await?;
+    let since = args.since.map_or(now, |since| since.from(now).min(now));
     let past = past(&settings, &queues);
     let sources = all.iter().map(|queue| Source::new(queue, past.clone(), since, app.out));
     let mut merged = Merged::new(sources);

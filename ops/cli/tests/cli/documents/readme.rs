@@ -71,7 +71,10 @@ async fn mentions(world: &World, count: u64) {
         let seen = SeenMention { mention: mention.clone(), author: Some(format!("fan_{n}")), left_out: None };
         store.mentions().begin(&account, &seen, job).await.expect("Postgres answers");
         let payload = json!({ "account": "main", "mention": mention });
-        lines.push(json!({ "kind": "reply_to_mention", "payload": payload, "id": job, "max_attempts": 1 }).to_string());
+        lines.push(
+            json!({ "kind": "reply_to_mention", "payload": payload, "id": job, "retry": { "max_attempts": 1 } })
+                .to_string(),
+        );
     }
     world.run_with(&["enqueue", "--ndjson"], &lines.join("\n")).went_well();
 }

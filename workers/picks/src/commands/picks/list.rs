@@ -1,13 +1,14 @@
 use chrono::{DateTime, Utc};
 use perch_store::{PickBody, PickFilter, TrackedPick, state_word};
 
-use super::{odds, since, tone, units, words};
+use super::{odds, tone, units, words};
 use perch_bot::cli::{
     CommandError, Invocation,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
         time::from_now,
     },
+    parse::time::{When, when},
 };
 
 #[derive(Debug, clap::Args)]
@@ -30,9 +31,9 @@ pub struct Args {
     /// Only those that only the rules have read and nobody has confirmed
     #[arg(long)]
     pub unconfirmed: bool,
-    /// Only first seen from this day or time on
-    #[arg(long, value_parser = since, value_name = "TIME")]
-    pub since: Option<DateTime<Utc>>,
+    /// Only first seen from then on: how long ago, a day, or a time
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub since: Option<When>,
     /// Only those with a smaller number, for the next page
     #[arg(long, value_name = "NUMBER")]
     pub before: Option<u64>,
@@ -42,14 +43,14 @@ pub struct Args {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let store = &at.platform()?.store;
+    let (store, now) = (&at.platform()?.store, Utc::now());
     let filter = PickFilter {
         open: (args.open || args.settled).then_some(args.open),
         account: args.account.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()),
         sport: args.sport.clone(),
         market: args.market.clone(),
         unconfirmed: args.unconfirmed,
-        since: args.since,
+        since: args.since.map(|since| since.from(now)),
         until: None,
         before: args.before,
         limit: args.limit,

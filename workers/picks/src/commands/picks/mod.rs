@@ -7,12 +7,11 @@ mod settle;
 mod show;
 
 use crate::tracking::TrackError;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use perch_jobs::{Pick, PickKind, Side};
 use perch_picks::settle::Grade;
 use perch_store::{Found, PickBody, Store, TrackedPick};
 
-use perch_bot::cli::{CommandError, Invocation, format::table::Tone, format::text::one_line, parse::time::time};
+use perch_bot::cli::{CommandError, Invocation, format::table::Tone, format::text::one_line};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Picks {
@@ -60,14 +59,6 @@ fn failed(error: TrackError) -> CommandError {
         error @ (TrackError::Settle(_) | TrackError::Entry { .. } | TrackError::Meanwhile) => {
             CommandError::Refused(error.to_string())
         }
-    }
-}
-
-/// A day in UTC, or a time with its zone.
-fn since(text: &str) -> Result<DateTime<Utc>, String> {
-    match text.parse::<NaiveDate>() {
-        Ok(day) => Ok(day.and_time(NaiveTime::MIN).and_utc()),
-        Err(_) => time(text),
     }
 }
 

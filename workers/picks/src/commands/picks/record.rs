@@ -1,13 +1,14 @@
 use crate::tracking;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use perch_picks::record::{By, Record};
 use perch_store::BetFilter;
 use serde_json::json;
 
-use super::{percent, since, units};
+use super::{percent, units};
 use perch_bot::cli::{
     CommandError, Invocation,
     format::table::{Cell, Listing, Tone, cell, cut, number, whole},
+    parse::time::{When, when},
 };
 
 #[derive(Debug, clap::Args)]
@@ -21,12 +22,12 @@ pub struct Args {
     /// Only of this market: moneyline, spread, total, prop, future, parlay
     #[arg(long)]
     pub market: Option<String>,
-    /// Only posted from this day or time on
-    #[arg(long, value_parser = since, value_name = "TIME")]
-    pub since: Option<DateTime<Utc>>,
-    /// Only posted before this day or time
-    #[arg(long, value_parser = since, value_name = "TIME")]
-    pub until: Option<DateTime<Utc>>,
+    /// Only posted from then on: how long ago, a day, or a time
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub since: Option<When>,
+    /// Only posted before then
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub until: Option<When>,
     /// Added up by account, sport, market, day, week, month or year
     #[arg(long, default_value = "account", value_parser = grouping, value_name = "WHAT")]
     pub by: By,
@@ -37,13 +38,13 @@ fn grouping(text: &str) -> Result<By, String> {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let store = &at.platform()?.store;
+    let (store, now) = (&at.platform()?.store, Utc::now());
     let filter = BetFilter {
         account: args.account.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()),
         sport: args.sport.clone(),
         market: args.market.clone(),
-        since: args.since,
-        until: args.until,
+        since: args.since.map(|since| since.from(now)),
+        until: args.until.map(|until| until.from(now)),
     };
     let (total, groups) = tracking::record(store, &filter, args.by).await?;
     if at.out.is_json() {
