@@ -31,8 +31,8 @@ use crate::{
     odds::Odds,
     rules::{
         self,
-        lex::{Lexeme, Token},
         names::Entity,
+        token::{Lexeme, Token},
     },
 };
 

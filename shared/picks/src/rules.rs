@@ -11,8 +11,10 @@ pub(crate) mod asides;
 mod clause;
 mod contradiction;
 mod doubt;
+mod draft;
 mod emoji;
 mod leagues;
+mod leg_count;
 mod legs;
 pub mod lex;
 mod markets;
@@ -21,8 +23,11 @@ mod phrases;
 mod points;
 mod price;
 mod quarters;
+mod refusal;
 mod spoken;
 mod stakes;
+mod term;
+pub mod token;
 mod understood;
 mod verdict;
 mod vocabulary;
@@ -30,16 +35,17 @@ mod worth;
 
 use perch_jobs::{Answer, Bet, Parlay, ParlayTag, Pick, PickKind};
 
+use self::{
+    clause::Clause,
+    draft::Draft,
+    leagues::{Context, Settled},
+    names::Role,
+    term::{Name, Term},
+};
 pub use self::{
     clause::name_at,
     doubt::Doubt,
     worth::{Verdict, worth},
-};
-use self::{
-    clause::{Clause, Name, Term},
-    leagues::{Context, Settled},
-    markets::Draft,
-    names::Role,
 };
 
 /// What the rules read in a post.
@@ -152,7 +158,7 @@ impl Reading {
         }
         self.doubts.extend(understood::of_bet(clauses, at, &drafts, self.parlay));
         self.has_bet[at] = true;
-        let part = around::is_of_a_part(clause);
+        let part = refusal::is_of_a_part(clause);
         self.spare_odds.extend(price::left_over(&clause.terms, &drafts));
         self.heading = markets::game(clause, &drafts).or(self.heading.take());
         let bare = !clause.tells && !has_other_names(clause, &drafts);

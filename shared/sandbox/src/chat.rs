@@ -1,33 +1,22 @@
 //! The model server: OpenAI's chat completions. Picks are read out of posts by rules; whoever asks for a reply gets one.
 
+mod complete;
 mod reply;
 mod wire;
 
+pub(crate) use complete::routes;
+
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    Json,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
 };
 use perch_jobs::Answer;
 use perch_picks::rules::read;
 use serde_json::{Value, json};
 
-use crate::{Endpoint, SandboxState, guard::guarded, picture, sandbox::App, state::Inner};
+use crate::{Endpoint, SandboxState, picture, state::Inner};
 use wire::{ChatQuestion, Ending, completion};
-
-/// Pictures come inline, so requests may be large.
-const LARGEST_BODY: usize = 25 * 1024 * 1024;
-
-/// The chat endpoint.
-pub(crate) fn routes(app: &App) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", guarded(app, Endpoint::Chat, post(complete)))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(app.clone())
-}
 
 /// The key of a request, unless it is none or `bad`.
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
@@ -44,15 +33,6 @@ fn complaint(status: StatusCode, code: &str, message: &str, parameter: Option<&s
     let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
     let body = json!({ "error": { "message": message, "type": kind, "param": parameter, "code": code } });
     (status, Json(body)).into_response()
-}
-
-async fn complete(State(app): State<App>, bytes: Bytes) -> Response {
-    let asked = match ChatQuestion::read(&bytes) {
-        Ok(asked) => asked,
-        Err(wrong) => return complaint(StatusCode::BAD_REQUEST, wrong.code, &wrong.message, wrong.param),
-    };
-    let answer = answer(&asked, &app.state.lock());
-    completion(&asked, &answer, Ending::Stop)
 }
 
 /// What it says. A schema with the name `picks`, or a post between `<post>` and `</post>`, asks for the picks of that post;

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::{
     Fault,
+    app::App,
     post::{Reference, StoredPost},
-    sandbox::App,
     state::Inner,
 };
 

@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use perch_picks::rules::{
-    lex::{Lexeme, Token, normalise, tokens},
+    lex::{normalise, tokens},
     name_at,
     names::{BOOK, Role, key},
+    token::{Lexeme, Token},
 };
 
 use crate::draw::Draw;

@@ -16,11 +16,11 @@ use serde_json::Value;
 use crate::{
     Endpoint, Fault, FaultKind,
     account::Account,
+    app::App,
     chat,
     limits::Allowance,
     oauth::{self, Signed},
     problem::Problem,
-    sandbox::App,
     view,
     wire::Cutter,
 };

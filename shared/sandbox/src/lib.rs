@@ -11,6 +11,7 @@
 //! secret `sandbox-<username>-secret` speaks for that account, and the consumer secret is [`CONSUMER_SECRET`].
 
 mod account;
+mod app;
 mod chat;
 mod control;
 mod draw;
@@ -25,6 +26,7 @@ mod guard;
 mod limits;
 mod mentions;
 mod oauth;
+mod options;
 mod pages;
 mod picture;
 pub mod play;
@@ -49,6 +51,7 @@ pub use error::SandboxError;
 pub use faults::{Fault, FaultKind, FaultTarget};
 pub use mentions::MentionKind;
 pub use oauth::CONSUMER_SECRET;
+pub use options::SandboxOptions;
 pub use results::GameResult;
-pub use sandbox::{Sandbox, SandboxOptions};
+pub use sandbox::Sandbox;
 pub use state::{MadePost, NewPost, SandboxState};

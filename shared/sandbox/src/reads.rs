@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::{
     Endpoint,
     account::{Account, AccountStanding},
+    app::App,
     guard::{Caller, guarded},
     problem::Problem,
     query::{OF_TIMELINES, Query, id, page_token},
-    sandbox::App,
     state::{Inner, is_username},
     view,
     world::{Page, Turn},

@@ -10,49 +10,14 @@ use tokio::{net::TcpListener, task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Plan, SandboxError, SandboxState, chat, control,
+    SandboxError, SandboxOptions, SandboxState,
+    app::App,
+    chat, control,
     pages::no_foreign_page,
     reads, stage,
     wire::{CuttableListener, Cutter},
     writes,
 };
-
-/// What a sandbox holds when it starts.
-#[derive(Debug, Clone)]
-pub struct SandboxOptions {
-    /// Usernames of the accounts that posts may be made as.
-    pub bot_accounts: Vec<String>,
-    /// Usernames of the accounts that write posts by themselves.
-    pub watched: Vec<String>,
-    /// How often each watched account writes; `None` leaves them with what they had at the start.
-    pub post_every: Option<Duration>,
-    /// The same seed writes the same posts.
-    pub seed: u64,
-    /// Whether calls over X's rate limits are refused. The headers are sent either way.
-    pub rate_limits: bool,
-    /// The plan of the application at X, which decides whom the bots may answer.
-    pub plan: Plan,
-}
-
-impl Default for SandboxOptions {
-    fn default() -> Self {
-        Self {
-            bot_accounts: Vec::new(),
-            watched: Vec::new(),
-            post_every: None,
-            seed: 1,
-            rate_limits: true,
-            plan: Plan::default(),
-        }
-    }
-}
-
-/// What every handler holds.
-#[derive(Debug, Clone)]
-pub(crate) struct App {
-    pub state: SandboxState,
-    pub stopping: CancellationToken,
-}
 
 /// A running sandbox. Dropping it stops it at once; [`Sandbox::stop`] lets running requests finish.
 #[derive(Debug)]

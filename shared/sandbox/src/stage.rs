@@ -13,7 +13,7 @@ use perch_jobs::strict;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
-use crate::{AccountStanding, GameResult, NewPost, picture, sandbox::App, state::is_username, wire::Cutter};
+use crate::{AccountStanding, GameResult, NewPost, app::App, picture, state::is_username, wire::Cutter};
 
 /// What is staged, and what bots read of it.
 pub(crate) fn routes(app: &App) -> Router {

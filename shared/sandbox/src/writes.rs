@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     Endpoint,
     account::Account,
+    app::App,
     guard::{Caller, guarded},
     post::{Reference, StoredPost},
     problem::Problem,
     query::id,
-    sandbox::App,
     weight::{LONGEST, weight},
     world::Refusal,
 };

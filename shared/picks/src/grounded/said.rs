@@ -7,8 +7,9 @@ use crate::{
     normal::{self, is_of_stats, is_sport, meant, opponents, plain},
     odds::Odds,
     rules::{
-        lex::{Lexeme, Token, fold, normalise, tokens},
+        lex::{fold, normalise, tokens},
         names::{BOOK, Entity, LONGEST, Role, key},
+        token::{Lexeme, Token},
     },
 };
 

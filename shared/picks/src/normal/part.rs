@@ -3,7 +3,7 @@
 use perch_jobs::{Pick, PickKind};
 
 use super::place::Text;
-use crate::rules::lex::{Lexeme, Token};
+use crate::rules::token::{Lexeme, Token};
 
 /// Every part that a bet may be on, in canonical words. The last four are of the whole game: `sets`, `rounds` and `maps` say
 /// what the line counts, `regulation` that overtime does not count.

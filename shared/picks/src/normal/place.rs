@@ -8,8 +8,9 @@ use super::{when::plain_halves, who};
 use crate::{
     odds::Odds,
     rules::{
-        lex::{Lexeme, Token, normalise, tokens},
+        lex::{normalise, tokens},
         names::{BOOK, LONGEST, key, key_of},
+        token::{Lexeme, Token},
     },
 };
 

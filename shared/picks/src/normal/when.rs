@@ -5,7 +5,10 @@ use chrono_tz::Tz;
 use perch_jobs::Pick;
 
 use super::place::Text;
-use crate::rules::lex::{Token, normalise, tokens};
+use crate::rules::{
+    lex::{normalise, tokens},
+    token::Token,
+};
 
 /// Zones by their words. "EST" is said all year round, so it means what clocks in New York show.
 const ZONES: [(Tz, &[&str]); 7] = [

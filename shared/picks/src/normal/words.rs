@@ -4,8 +4,9 @@ use perch_jobs::PickKind;
 
 use crate::rules::{
     asides::without_asides,
-    lex::{Lexeme, Token, fold, normalise, tokens},
+    lex::{fold, normalise, tokens},
     names::{BOOK, key_of},
+    token::{Lexeme, Token},
 };
 
 /// Canonical sports with the words for them.

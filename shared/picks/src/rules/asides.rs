@@ -1,6 +1,6 @@
 //! What is said beside a bet and is no part of it: where its price came from, what its stake wins, how sure its author is.
 
-use super::lex::{Lexeme, Token};
+use super::token::{Lexeme, Token};
 
 /// The tokens without such asides. What is not said in one of the forms known here stays, and makes a figure too many.
 pub(crate) fn without_asides(tokens: &[Token]) -> Vec<Token> {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use perch_jobs::PickKind;
 
 use super::{
-    clause::{Clause, Name, Term},
-    markets::Draft,
+    clause::Clause,
+    draft::Draft,
     names::{BOOK, Candidate, Role},
     phrases::WITHOUT_TABLE,
+    term::{Name, Term},
 };
 
 /// What a whole post says about leagues.

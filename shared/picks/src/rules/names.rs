@@ -5,7 +5,10 @@ use std::{
     sync::LazyLock,
 };
 
-use super::lex::{Lexeme, Token, normalise, tokens};
+use super::{
+    lex::{normalise, tokens},
+    token::{Lexeme, Token},
+};
 
 /// What an entity can be in a bet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

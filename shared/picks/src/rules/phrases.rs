@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use perch_jobs::Side;
 
-use super::clause::Term;
+use super::term::Term;
 
 /// What each phrase means in a bet.
 pub(crate) static PHRASES: LazyLock<HashMap<&'static str, Term>> = LazyLock::new(|| {

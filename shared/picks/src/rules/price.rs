@@ -1,6 +1,6 @@
 //! Prices and stakes, and which bet they belong to.
 
-use super::{clause::Term, markets::Draft};
+use super::{draft::Draft, term::Term};
 use crate::odds::Odds;
 
 /// The highest American price that is one.

@@ -1,6 +1,6 @@
 //! Lines between two lines: "Over 2.5, 3.0" is half a bet on each, and so one on 2.75.
 
-use super::lex::{Lexeme, Token};
+use super::token::{Lexeme, Token};
 
 /// Beyond this no quarter line is offered.
 const HIGHEST: f64 = 10.0;

@@ -1,6 +1,6 @@
 //! Signs that a post spells out: "minus 3.5", "getting 4", "laid the 7".
 
-use super::lex::{Lexeme, Token};
+use super::token::{Lexeme, Token};
 
 /// The highest number that is given or taken as points; from 100 on it is a price.
 const MOST_POINTS: f64 = 60.0;

@@ -1,6 +1,6 @@
 //! Stakes among the tokens of a post: `2u`, `1.5 units`, `half a unit`, `3*`, `★★★`, `Units: 2`.
 
-use super::lex::{Lexeme, Token};
+use super::token::{Lexeme, Token};
 
 pub(super) fn is_unit(word: &str) -> bool {
     matches!(word, "u" | "unit" | "units" | "us")

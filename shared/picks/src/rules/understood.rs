@@ -3,15 +3,17 @@
 use perch_jobs::{Pick, PickKind, Side};
 
 use super::{
-    around::refused_before,
-    clause::{Clause, Mark, Name, Term},
+    clause::{Clause, Mark},
     doubt::Doubt,
+    draft::Draft,
     emoji::is_harmless,
-    lex::{Lexeme, Token},
-    markets::{Draft, OF_A_GAME},
+    markets::OF_A_GAME,
     names::{BOOK, given_names},
     points, price,
+    refusal::refused_before,
     spoken::may_be_a_price,
+    term::{Name, Term},
+    token::{Lexeme, Token},
     vocabulary::{Section, phrase_at},
 };
 

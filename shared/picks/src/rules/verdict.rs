@@ -1,8 +1,9 @@
 //! Tells the bets that a post recommends from those it only talks about.
 
 use super::{
-    clause::{Clause, Mark, Term},
+    clause::{Clause, Mark},
     price,
+    term::Term,
 };
 
 /// What happened already.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    lex::Token,
     names::{BOOK, key, key_of},
+    token::Token,
 };
 
 /// Where a word or phrase is understood; `understood.txt` describes each.

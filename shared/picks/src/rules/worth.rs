@@ -1,11 +1,12 @@
 use perch_jobs::Answer;
 
 use super::{
-    clause::{Clause, Term, clauses},
+    clause::{Clause, clauses},
     lex,
     markets::{drafts, has_role},
     names::Role,
     price, read,
+    term::Term,
     verdict::{self, About},
 };
 
