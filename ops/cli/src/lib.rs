@@ -68,7 +68,7 @@ pub fn main(bots: Bots) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error.report(&app.out);
+            app.out.failure(&error);
             ExitCode::from(error.exit_code())
         }
     }

@@ -1,7 +1,7 @@
 //! What happens to the jobs of a queue, as it happens.
 use std::time::Duration;
 
-use perch_queue::{App, EntryId, Follow, Job};
+use perch_queue::{App, EntryId, Job, Subscription};
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Step(u32);
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = App::connect(url)?.on(async |_: Step| ());
     let client = app.client();
     let queue = client.queues().iter().next().ok_or("there is one")?.clone();
-    let mut events = Follow::new(&queue, Some(EntryId::default()));
+    let mut events = Subscription::new(&queue, Some(EntryId::default()));
     tokio::spawn(async move {
         while let Ok(happened) = events.next(Duration::from_secs(1)).await {
             for event in happened {

@@ -8,7 +8,7 @@ use perch_job::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{Envelope, EventData, Queue, QueueError, lossy::Lossy, operate::operator, scripts};
+use crate::{Envelope, EventData, Queue, QueueError, operate::operator, raw_text::RawText, scripts};
 
 /// A job in the dead letters.
 #[derive(Debug, Clone, Serialize)]
@@ -212,7 +212,7 @@ impl Queue {
         for key in [keys.dead_attempts(), keys.attempts(), keys.errors()] {
             pipe.cmd("HMGET").arg(key).arg(&names);
         }
-        type Column = Vec<Option<Lossy>>;
+        type Column = Vec<Option<RawText>>;
         let (attempts, older, errors): (Column, Column, Column) =
             self.redis().call("read dead letters", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
         let attempts = attempts.into_iter().zip(older).map(|(attempts, older)| attempts.or(older));

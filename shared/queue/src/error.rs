@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use perch_base::{Classified, Disposition};
-use perch_job::{JobId, QueueName};
+use perch_job::{InvalidRetryPolicy, JobId, JobKind, PayloadError, QueueName};
 
 /// What can go wrong between Perch and Redis.
 #[derive(Debug, thiserror::Error)]
@@ -112,5 +112,105 @@ impl Classified for QueueError {
             Self::Refused { .. } => Disposition::Retry,
             Self::Configuration(_) | Self::Corrupt { .. } => Disposition::Never,
         }
+    }
+}
+
+/// Why a job was not accepted. Nothing was stored, except that after [`EnqueueError::Queue`] the job may have arrived and only
+/// its answer be lost: repeat the call with the same id, which accepts it once.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// No such kind.
+    #[error("unknown job kind {kind:?}; known kinds: {known}")]
+    UnknownKind {
+        /// The kind given.
+        kind: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The kind's queue is not configured.
+    #[error("kind {kind} belongs to queue {queue}, which has no block in config/; add [queues.{queue}]")]
+    UnknownQueue {
+        /// The kind.
+        kind: JobKind,
+        /// Its queue.
+        queue: QueueName,
+    },
+    /// The payload does not fit the kind.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The payload is too large.
+    #[error("payload of {kind} is {size} bytes; the limit is {limit} (engine.max_payload_bytes)")]
+    TooLarge {
+        /// The kind.
+        kind: JobKind,
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An option is out of range.
+    #[error("{field}: {reason}")]
+    Field {
+        /// Which.
+        field: String,
+        /// What is wrong and what is allowed.
+        reason: String,
+    },
+    /// The retry policy cannot be followed.
+    #[error("retry: {0}")]
+    Retry(#[from] InvalidRetryPolicy),
+    /// Another job holds the unique key.
+    #[error("unique key {key:?} is held by job {holder}")]
+    Conflict {
+        /// The key.
+        key: String,
+        /// The job that holds it.
+        holder: JobId,
+    },
+    /// The queue has as many jobs as it may.
+    #[error(
+        "queue {queue} is full: it holds {limit} jobs, dead letters among them (queues.{queue}.max_depth); enqueue again later"
+    )]
+    Full {
+        /// The queue.
+        queue: QueueName,
+        /// Most jobs.
+        limit: usize,
+    },
+    /// Redis.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The queue is kept in a ledger, which took nothing.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Classified for EnqueueError {
+    fn disposition(&self) -> Disposition {
+        match self {
+            Self::Queue(error) => error.disposition(),
+            Self::Ledger(error) => error.disposition(),
+            Self::Full { .. } => Disposition::Wait(WHEN_FULL),
+            _ => Disposition::Never,
+        }
+    }
+}
+
+/// When to enqueue again where a queue is full.
+pub const WHEN_FULL: Duration = Duration::from_secs(10);
+
+/// Why the ledger kept nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the ledger of jobs: {reason}")]
+pub struct LedgerError {
+    /// What it said.
+    pub reason: String,
+    /// Whether it may work later.
+    pub disposition: Disposition,
+}
+
+impl Classified for LedgerError {
+    fn disposition(&self) -> Disposition {
+        self.disposition
     }
 }

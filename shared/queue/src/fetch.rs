@@ -9,7 +9,7 @@ use redis::{FromRedisValue, ParsingError, Value};
 use crate::{
     Queue, QueueError,
     lease::Lease,
-    lossy::Lossy,
+    raw_text::RawText,
     scripts::{self, Call},
 };
 
@@ -124,7 +124,7 @@ impl FromRedisValue for Batch {
         let next = u64::try_from(number()?).ok().map(Duration::from_millis);
         let at_ms = number()?;
         let Some(suffix) = items.next() else { return Ok(Self { jobs: Vec::new(), state, next, at_ms }) };
-        let (Lossy(suffix), ids) = (Lossy::from_redis_value(suffix)?, bytes(items.next())?);
+        let (RawText(suffix), ids) = (RawText::from_redis_value(suffix)?, bytes(items.next())?);
         let Some(Value::Array(envelopes)) = items.next() else { return Err("the envelopes are a list".into()) };
         let mut jobs = Vec::with_capacity(envelopes.len() + items.len() / 2);
         for (id, envelope) in ids.chunks(ID_BYTES).zip(envelopes) {
@@ -133,7 +133,7 @@ impl FromRedisValue for Batch {
             jobs.extend(leased(lease, bytes(Some(envelope))?));
         }
         while let (Some(envelope), Some(member)) = (items.next(), items.next()) {
-            let Lossy(member) = Lossy::from_redis_value(member)?;
+            let RawText(member) = RawText::from_redis_value(member)?;
             let id = read_id(member.split('|').next().unwrap_or_default());
             jobs.extend(leased(id.map(|id| Lease::from_member(id, member)), bytes(Some(envelope))?));
         }

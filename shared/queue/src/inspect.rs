@@ -7,7 +7,7 @@ use perch_job::{JobId, Priority, QueueName};
 use redis::Pipeline;
 use serde::{Deserialize, Serialize};
 
-use crate::{Envelope, EventData, Lease, Queue, QueueError, dead::read_errors, lossy::Lossy, scripts};
+use crate::{Envelope, EventData, Lease, Queue, QueueError, dead::read_errors, raw_text::RawText, scripts};
 
 /// A queue at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -148,7 +148,7 @@ fn time(score: f64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(score as i64).unwrap_or_default()
 }
 
-type Scored = Vec<(Lossy, f64)>;
+type Scored = Vec<(RawText, f64)>;
 
 /// Jobs read in one round trip.
 const VIEWED_AT_ONCE: usize = 500;
@@ -157,7 +157,7 @@ const LOOKED_AT: usize = 16;
 
 /// The first job of a list that was not cancelled, by the front of the list. When all of that was, and more may follow, the
 /// last one looked at stands for those behind it.
-fn first(front: &[Lossy], cancelled: &HashSet<String>) -> Option<JobId> {
+fn first(front: &[RawText], cancelled: &HashSet<String>) -> Option<JobId> {
     let stands_for_more = front.last().filter(|_| front.len() == LOOKED_AT);
     let first = front.iter().find(|id| !cancelled.contains(&id.0)).or(stands_for_more)?;
     first.0.parse().ok()
@@ -191,7 +191,7 @@ impl Queue {
         rest.cmd("ZRANGE").arg(keys.delayed()).arg(0).arg(0).arg("WITHSCORES");
         rest.cmd("HMGET").arg(keys.state()).arg(&["paused", "paused_by", "paused_at", "succeeded"]);
         let n: [u64; 12] = self.run("count jobs", &self.invocation(&scripts::COUNTS)).await?;
-        type Rest = (Vec<Lossy>, Vec<Lossy>, Vec<Lossy>, Scored, Vec<Option<Lossy>>);
+        type Rest = (Vec<RawText>, Vec<RawText>, Vec<RawText>, Scored, Vec<Option<RawText>>);
         let (high, normal, low, due, state): Rest = self.pipe("read the queue", rest).await?;
         let fronts = [high, normal, low];
         let cancelled = if n[9] > 0 {
@@ -301,7 +301,7 @@ impl Queue {
         if reverse {
             cmd.arg("REV");
         }
-        Ok(self.redis().cmd::<Vec<Lossy>>("list jobs", &cmd).await?.into_iter().map(|name| name.0).collect())
+        Ok(self.redis().cmd::<Vec<RawText>>("list jobs", &cmd).await?.into_iter().map(|name| name.0).collect())
     }
 
     async fn waiting_ids(&self, mut offset: usize, limit: usize) -> Result<Vec<String>, QueueError> {
@@ -310,8 +310,8 @@ impl Queue {
         let keys = self.keys();
         let mut groups = redis::cmd("ZRANGE");
         groups.arg(keys.parked_groups()).arg(0).arg(GROUPS - 1);
-        let groups: Vec<Lossy> = self.redis().cmd("list groups", &groups).await?;
-        let of_group = |group: &Lossy| PRIORITIES.map(|priority| keys.parked_in(priority, &group.0));
+        let groups: Vec<RawText> = self.redis().cmd("list groups", &groups).await?;
+        let of_group = |group: &RawText| PRIORITIES.map(|priority| keys.parked_in(priority, &group.0));
         let parked = groups.iter().flat_map(of_group);
         let lists = PRIORITIES.map(|priority| keys.ready(priority)).into_iter().chain(parked);
         let mut ids: Vec<String> = Vec::new();
@@ -321,7 +321,7 @@ impl Queue {
             }
             let mut range = redis::cmd("LRANGE");
             range.arg(&list).arg(offset).arg(offset + limit - ids.len() - 1);
-            let found: Vec<Lossy> = self.redis().cmd("list jobs", &range).await?;
+            let found: Vec<RawText> = self.redis().cmd("list jobs", &range).await?;
             if found.is_empty() && offset > 0 {
                 let mut len = redis::cmd("LLEN");
                 len.arg(&list);
@@ -350,14 +350,14 @@ impl Queue {
         }
         pipe.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(-1).arg("WITHSCORES");
         type Column<T> = Vec<Option<T>>;
-        type Texts = Column<Lossy>;
+        type Texts = Column<RawText>;
         type Rows = (Texts, Texts, Texts, Texts, Texts, Column<f64>, Column<f64>, Scored);
         let (attempts, before_death, errors, cancelling, unknown, due, dead, leases): Rows =
             self.pipe("read jobs", pipe).await?;
         let mut views = Vec::new();
         for (i, id) in ids.iter().enumerate() {
             let Some(envelope) = &envelopes[i] else { continue };
-            let lease = leases.iter().find_map(|(Lossy(member), ends)| {
+            let lease = leases.iter().find_map(|(RawText(member), ends)| {
                 let (owner, _) = member.split_once('|')?;
                 (owner == names[i]).then(|| (Lease::from_member(*id, member.clone()), time(*ends)))
             });
@@ -367,7 +367,7 @@ impl Queue {
                 (None, None, Some(_)) => JobState::Dead,
                 (None, None, None) => JobState::Waiting,
             };
-            let failed = before_death[i].as_ref().or(attempts[i].as_ref()).map_or(0, Lossy::count);
+            let failed = before_death[i].as_ref().or(attempts[i].as_ref()).map_or(0, RawText::count);
             views.push(JobView {
                 id: *id,
                 queue: self.name().clone(),
@@ -403,7 +403,7 @@ impl Queue {
         pipe.cmd("ZRANGE").arg(self.keys().workers()).arg(since).arg("+inf").arg("BYSCORE").arg("WITHSCORES");
         pipe.cmd("HGETALL").arg(self.keys().worker_info());
         pipe.cmd("ZRANGE").arg(self.keys().leases()).arg(0).arg(-1);
-        type Rows = (Scored, std::collections::HashMap<Lossy, Lossy>, Vec<Lossy>);
+        type Rows = (Scored, std::collections::HashMap<RawText, RawText>, Vec<RawText>);
         let (seen, info, leases): Rows = self.pipe("list workers", pipe).await?;
         Ok(seen
             .into_iter()
@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn a_list_begins_with_its_first_job_that_was_not_cancelled() {
         let ids: Vec<JobId> = (0..LOOKED_AT).map(|_| JobId::at(Utc::now())).collect();
-        let names: Vec<Lossy> = ids.iter().map(|id| Lossy(id.to_string())).collect();
+        let names: Vec<RawText> = ids.iter().map(|id| RawText(id.to_string())).collect();
         let cancelled = |n: usize| names[..n].iter().map(|id| id.0.clone()).collect::<HashSet<_>>();
         assert_eq!(first(&names, &cancelled(0)), Some(ids[0]));
         assert_eq!(first(&names, &cancelled(3)), Some(ids[3]));

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Client, EnqueueError, EnqueueOptions, Queue, QueueError,
-    ledger::push_all,
-    lossy::Lossy,
-    prepared::Prepared,
-    refused::{NO_KIND, refused},
+    admission::Admission,
+    raw_text::RawText,
+    rejection::{NO_KIND, refused},
+    transport::push_all,
 };
 
 /// Tasks handed over in one step.
@@ -155,8 +155,8 @@ impl Intake {
         for one in found {
             kinds.cmd("HGET").arg(self.meta(&one.task)).arg("kind");
         }
-        let kinds: Vec<Option<Lossy>> = self.pipe("read the intake", kinds).await?;
-        let jobs: Vec<Prepared> = found
+        let kinds: Vec<Option<RawText>> = self.pipe("read the intake", kinds).await?;
+        let jobs: Vec<Admission> = found
             .iter()
             .zip(payloads)
             .zip(kinds)
@@ -184,7 +184,7 @@ impl Intake {
 
     /// A task as a job. One that cannot be enqueued as it is becomes a job all the same: its attempt puts it into the dead
     /// letters, where an operator finds it whole, with the reason.
-    fn prepare(&self, found: &Found, payload: &[u8], kind: Option<String>) -> Prepared {
+    fn prepare(&self, found: &Found, payload: &[u8], kind: Option<String>) -> Admission {
         let types = self.client.queues().types();
         let configured = self.queue.settings().intake_kind.as_ref().map(JobKind::to_string);
         let named = kind.or(configured).unwrap_or_else(|| NO_KIND.to_owned());
@@ -210,7 +210,7 @@ impl Intake {
         payload: Box<RawValue>,
         id: JobId,
         run_at: Option<DateTime<Utc>>,
-    ) -> Result<Prepared, String> {
+    ) -> Result<Admission, String> {
         let (size, limit) = (payload.get().len(), self.queue.engine().max_payload_bytes);
         if size > limit {
             return Err(format!("the payload is {size} bytes; the limit is {limit} (engine.max_payload_bytes)"));
@@ -218,7 +218,7 @@ impl Intake {
         // A payload that does not fit its type is told so by its attempt, with the path that is wrong.
         let (unique, group) = job_type.check(&payload).unwrap_or_default();
         let options = EnqueueOptions { id: Some(id), run_at, ..EnqueueOptions::default() };
-        Prepared::new(&self.queue, job_type, payload, options, unique, group).map_err(|e| e.to_string())
+        Admission::new(&self.queue, job_type, payload, options, unique, group).map_err(|e| e.to_string())
     }
 
     fn id_of(&self, task: &[u8]) -> JobId {

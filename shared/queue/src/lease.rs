@@ -5,7 +5,7 @@ use std::sync::Arc;
 use perch_base::crash_point;
 use perch_job::JobId;
 
-use crate::{Queue, QueueError, lossy::Lossy, scripts};
+use crate::{Queue, QueueError, raw_text::RawText, scripts};
 
 /// A worker's hold on one attempt of a job. Acks are fenced by it: once it is gone from Redis, they change nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -76,7 +76,7 @@ pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease], reaped:
         for lease in chunk {
             call.arg(lease.member());
         }
-        let (lost, stop): (Vec<Lossy>, Vec<(Lossy, Lossy)>) = queue.run("renew leases", &call).await?;
+        let (lost, stop): (Vec<RawText>, Vec<(RawText, RawText)>) = queue.run("renew leases", &call).await?;
         pulse.lost.extend(lost.into_iter().map(|member| member.0));
         pulse.stop.extend(stop.into_iter().map(|(member, why)| (member.0, why.0)));
     }

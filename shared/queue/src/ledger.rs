@@ -3,14 +3,12 @@
 use std::{collections::HashMap, fmt::Debug};
 
 use futures::future::BoxFuture;
-use perch_base::{Classified, Disposition, crash_point};
+use perch_base::crash_point;
 use perch_job::{JobId, JobKind, QueueName};
 
 use crate::{
-    Acceptance, Client, EnqueueError, Enqueued, Envelope, EnvelopeError, NewJob, OnConflict, Queue,
-    enqueue::{chunked, push, pushes},
-    prepared::Prepared,
-    refused::refused,
+    Acceptance, EnqueueError, Enqueued, Envelope, EnvelopeError, LedgerError, OnConflict, Queue, admission::Admission,
+    transport::push_all,
 };
 
 /// Keeps jobs outside Redis. Every call may be repeated.
@@ -62,24 +60,8 @@ pub struct LedgerJob {
     pub on_conflict: OnConflict,
 }
 
-/// Why the ledger kept nothing.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the ledger of jobs: {reason}")]
-pub struct LedgerError {
-    /// What it said.
-    pub reason: String,
-    /// Whether it may work later.
-    pub disposition: Disposition,
-}
-
-impl Classified for LedgerError {
-    fn disposition(&self) -> Disposition {
-        self.disposition
-    }
-}
-
 impl LedgerJob {
-    fn of(queue: &Queue, job: &Prepared) -> Self {
+    pub(crate) fn of(queue: &Queue, job: &Admission) -> Self {
         Self {
             id: job.id,
             queue: queue.name().clone(),
@@ -91,8 +73,8 @@ impl LedgerJob {
 
     /// The job as the enqueue script takes it. Its id is remembered for an hour, so that a job which was handed over and
     /// has ended since is not begun again.
-    fn prepared(&self) -> Result<Prepared, EnvelopeError> {
-        Ok(Prepared {
+    pub(crate) fn admission(&self) -> Result<Admission, EnvelopeError> {
+        Ok(Admission {
             id: self.id,
             new: false,
             envelope: Envelope::decode(self.envelope.as_bytes())?,
@@ -103,75 +85,12 @@ impl LedgerJob {
     }
 }
 
-impl Client {
-    /// Stores prepared jobs of one queue: in the ledger first, where the queue is kept in one.
-    pub(crate) async fn store(&self, queue: &Queue, jobs: &mut [Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
-        match self.queues().ledger().filter(|_| queue.settings().ledger) {
-            Some(ledger) => through(ledger, queue, jobs).await,
-            None => push_all(queue, &jobs.iter().collect::<Vec<_>>()).await,
-        }
-    }
-
-    /// Checks a job and makes of it what a ledger keeps, for whoever writes it into one.
-    ///
-    /// # Errors
-    ///
-    /// The job cannot be; the error names the field.
-    pub fn admit(&self, id: JobId, mut job: NewJob) -> Result<LedgerJob, EnqueueError> {
-        job.options.id = Some(id);
-        let (queue, prepared) = self.prepare(job)?;
-        Ok(LedgerJob::of(&queue, &prepared))
-    }
-
-    /// What a ledger keeps of a request that cannot be a job: its attempt puts it into the dead letters, with the reason.
-    pub fn admit_refused(&self, queue: &Queue, id: JobId, kind: &str, payload: &str, reason: &str) -> LedgerJob {
-        LedgerJob::of(queue, &refused(queue, kind, payload, reason, id))
-    }
-
-    /// Hands jobs that a ledger keeps over to Redis; the answers come in their order. A job that Redis has, or had within
-    /// the last hour, is a duplicate and is not begun again.
-    ///
-    /// # Errors
-    ///
-    /// Each job has an answer of its own. Where Redis was away it may have been accepted all the same; handed over again it is enqueued once.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped amid it, some are accepted and some are not.
-    pub async fn hand_over(&self, queue: &Queue, jobs: &[LedgerJob]) -> Vec<Result<Enqueued, EnqueueError>> {
-        let prepared: Vec<_> = jobs.iter().map(LedgerJob::prepared).collect();
-        let readable: Vec<&Prepared> = prepared.iter().filter_map(|job| job.as_ref().ok()).collect();
-        let mut answers = Vec::with_capacity(readable.len());
-        for chunk in chunked(readable.into_iter()) {
-            answers.extend(push(queue, &chunk).await);
-        }
-        let mut answers = answers.into_iter();
-        let answer = |job: &Result<Prepared, EnvelopeError>| match job {
-            Ok(_) => answers.next().expect("one answer for each readable job"),
-            Err(error) => Err(EnqueueError::Field { field: "envelope".into(), reason: error.to_string() }),
-        };
-        prepared.iter().map(answer).collect()
-    }
-}
-
-pub(crate) async fn push_all(queue: &Queue, jobs: &[&Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
-    use futures::{StreamExt as _, stream};
-
-    let chunks = chunked(jobs.iter().copied());
-    if chunks.len() > 1
-        && let Err(error) = queue.redis().connected("enqueue").await
-    {
-        return jobs.iter().map(|_| Err(error.again("enqueue").into())).collect();
-    }
-    // Collected first: a closure over the chunks would make the future too particular to be sent.
-    let pushes = pushes(queue, &chunks);
-    stream::iter(pushes).buffered(IN_FLIGHT).collect::<Vec<_>>().await.into_iter().flatten().collect()
-}
-
-/// Calls under way at once.
-const IN_FLIGHT: usize = 4;
-
-async fn through(ledger: &dyn Ledger, queue: &Queue, jobs: &mut [Prepared]) -> Vec<Result<Enqueued, EnqueueError>> {
+/// Stores jobs in the ledger, then in Redis, and tells the ledger what came of it.
+pub(crate) async fn through(
+    ledger: &dyn Ledger,
+    queue: &Queue,
+    jobs: &mut [Admission],
+) -> Vec<Result<Enqueued, EnqueueError>> {
     for job in jobs.iter_mut() {
         job.intake.get_or_insert_with(|| job.id.to_string());
     }
@@ -181,8 +100,8 @@ async fn through(ledger: &dyn Ledger, queue: &Queue, jobs: &mut [Prepared]) -> V
         Err(error) => return jobs.iter().map(|_| Err(error.clone().into())).collect(),
     };
     crash_point!("ledger.kept");
-    let waits = |(_, kept): &(&Prepared, &HowKept)| **kept != HowKept::HandedOver;
-    let waiting: Vec<&Prepared> = jobs.iter().zip(&kept).filter(waits).map(|(job, _)| job).collect();
+    let waits = |(_, kept): &(&Admission, &HowKept)| **kept != HowKept::HandedOver;
+    let waiting: Vec<&Admission> = jobs.iter().zip(&kept).filter(waits).map(|(job, _)| job).collect();
     let mut pushed = push_all(queue, &waiting).await.into_iter();
     crash_point!("ledger.pushed");
     let pushed: Vec<Pushed> = jobs
@@ -197,7 +116,7 @@ async fn through(ledger: &dyn Ledger, queue: &Queue, jobs: &mut [Prepared]) -> V
 
 /// A job that the ledger keeps, and what Redis answered to it; nothing where it was not asked.
 struct Pushed<'a> {
-    job: &'a Prepared,
+    job: &'a Admission,
     kept: HowKept,
     answer: Option<Result<Enqueued, EnqueueError>>,
 }

@@ -6,38 +6,40 @@
 
 #![warn(clippy::missing_errors_doc, reason = "whoever calls an engine has to know what may fail, and what then holds")]
 
+mod admission;
 mod app;
+mod client;
+mod coalesce;
+mod connection;
 mod dead;
 mod enqueue;
 mod envelope;
+mod envelopes;
 mod error;
 mod event;
 mod fetch;
 mod finish;
-mod follow;
 mod inspect;
 mod intake;
-mod joined;
 mod keys;
 mod lease;
 mod ledger;
 mod limits;
-mod lossy;
 mod operate;
-mod prepared;
 mod queue;
 mod queues;
+mod raw_text;
 mod redis_clock;
-mod redis_door;
-mod refused;
+mod rejection;
 pub mod request;
 mod restore;
 mod schedule;
 mod scripts;
 mod shared_connection;
-mod stored;
+mod subscription;
 #[doc(hidden)]
 pub mod testing;
+mod transport;
 
 /// The settings of queues, of the engine, and of cron entries, each with its defaults.
 pub mod settings {
@@ -48,25 +50,26 @@ pub mod settings {
 pub mod worker;
 
 pub use app::{App, AppError};
+pub use client::Client;
+pub use connection::{Connection, Redis};
 pub use dead::{DeadLetter, DeadPage, DeadPlace, Replay, Replayed, cause_of};
-pub use enqueue::{Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, NewJob, OnConflict, WHEN_FULL};
+pub use enqueue::{Acceptance, EnqueueOptions, Enqueued, NewJob, OnConflict};
 pub use envelope::{Envelope, EnvelopeError};
-pub use error::QueueError;
+pub use error::{EnqueueError, LedgerError, QueueError, WHEN_FULL};
 pub use event::{EntryId, EventData, EventKind, JobEvent};
 pub use finish::Fail;
-pub use follow::Follow;
 pub use inspect::{JobState, JobView, QueueStats, WorkerView};
 pub use intake::Intake;
 pub use keys::Keys;
 pub use lease::Lease;
-pub use ledger::{ByRelay, HowKept, Ledger, LedgerError, LedgerJob};
+pub use ledger::{ByRelay, HowKept, Ledger, LedgerJob};
 pub use limits::{GroupUse, LimitsUse, RateUse};
 pub use operate::Cancellation;
 pub use perch_base::Environment;
 pub use perch_job::{Job, JobId, JobKind, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
 pub use queue::{OddKey, Queue};
 pub use queues::Queues;
-pub use redis_door::{Connection, Redis};
 pub use request::{BadField, JobRequest, RetryRequest, UniqueRequest};
 pub use restore::Restore;
 pub use schedule::{CronEntry, CronView, Fired};
+pub use subscription::Subscription;

@@ -7,7 +7,7 @@ use perch_base::settings::Rate;
 use perch_job::{Priority, QueueName};
 use serde::Serialize;
 
-use crate::{Queue, QueueError, lossy::Lossy};
+use crate::{Queue, QueueError, raw_text::RawText};
 
 /// A rate at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,7 +78,7 @@ impl Queue {
         }
         names.cmd("HRANDFIELD").arg(keys.running()).arg(GROUPS);
         names.cmd("ZRANGE").arg(keys.parked_groups()).arg(0).arg(GROUPS - 1);
-        type Names = (u64, u64, u64, u64, Vec<Lossy>, Vec<Lossy>);
+        type Names = (u64, u64, u64, u64, Vec<RawText>, Vec<RawText>);
         let (running, high, normal, low, of_running, of_parked): Names = self
             .redis()
             .call("list groups", |mut conn: crate::Connection| async move { names.query_async(&mut conn).await })
@@ -96,7 +96,7 @@ impl Queue {
                 lengths.cmd("LLEN").arg(keys.parked_in(priority, limiter));
             }
         }
-        type Texts = Vec<Option<Lossy>>;
+        type Texts = Vec<Option<RawText>>;
         let (running_of, next): (Texts, Texts) = self
             .redis()
             .call("read limits", |mut conn: crate::Connection| async move { read.query_async(&mut conn).await })

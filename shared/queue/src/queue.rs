@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use crate::{
     Connection, Keys, QueueError, Redis,
-    joined::Joined,
-    lossy::Lossy,
+    coalesce::Coalescer,
+    raw_text::RawText,
     scripts::{self, By, Call, Script, all_keys, typed_keys},
 };
 
@@ -54,7 +54,7 @@ struct Inner {
     clock: Clock,
     /// Jobs accepted, by kind: looked up once instead of once for each job.
     accepted: RwLock<HashMap<JobKind, Counter>>,
-    joined: Joined,
+    coalescer: Coalescer,
 }
 
 impl Queue {
@@ -69,8 +69,8 @@ impl Queue {
     ) -> Self {
         let keys = Keys::new(env, &name);
         let script_keys = all_keys(&keys);
-        let (accepted, joined) = (RwLock::default(), Joined::default());
-        Self(Arc::new(Inner { name, env, keys, script_keys, settings, engine, redis, clock, accepted, joined }))
+        let (accepted, coalescer) = (RwLock::default(), Coalescer::default());
+        Self(Arc::new(Inner { name, env, keys, script_keys, settings, engine, redis, clock, accepted, coalescer }))
     }
 
     /// The same queue through connections of its own, for use on another runtime.
@@ -115,8 +115,8 @@ impl Queue {
         &self.0.redis
     }
 
-    pub(crate) fn joined(&self) -> &Joined {
-        &self.0.joined
+    pub(crate) fn coalescer(&self) -> &Coalescer {
+        &self.0.coalescer
     }
 
     /// The clock it goes by.
@@ -182,7 +182,7 @@ impl Queue {
         for (_, wanted) in typed_keys(&self.0.keys) {
             call.arg(wanted);
         }
-        let set_aside: Result<Vec<Lossy>, _> = self
+        let set_aside: Result<Vec<RawText>, _> = self
             .0
             .redis
             .call("set odd keys aside", |mut conn: Connection| async move { call.invoke(&mut conn).await })

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_base::crash_point;
 use perch_job::JobId;
 
-use crate::{Envelope, EnvelopeError, EventData, OnConflict, Queue, QueueError, prepared::Prepared, scripts};
+use crate::{Envelope, EnvelopeError, EventData, OnConflict, Queue, QueueError, admission::Admission, scripts};
 
 /// An unfinished job, as it is known outside Redis.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Restore {
         let mut envelope = Envelope::decode(self.envelope.as_bytes())?;
         envelope.run_at = self.run_at.or(envelope.run_at);
         let options =
-            Prepared { id: self.id, new: false, envelope, on_conflict: OnConflict::Keep, intake: None, delay: None }
+            Admission { id: self.id, new: false, envelope, on_conflict: OnConflict::Keep, intake: None, delay: None }
                 .script_options();
         let error = self.error.as_ref().map(|error| {
             let data = EventData { attempt: Some(self.attempts), error: Some(error.clone()), ..EventData::default() };

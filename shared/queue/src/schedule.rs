@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Client, EnqueueError, EnqueueOptions, NewJob, Queue, QueueError, lossy::Lossy, prepared::Prepared, scripts,
+    Client, EnqueueError, EnqueueOptions, NewJob, Queue, QueueError, admission::Admission, raw_text::RawText, scripts,
 };
 
 /// What became of a tick.
@@ -82,7 +82,7 @@ impl CronEntry {
         &self.name
     }
 
-    fn prepare(&self, id: JobId) -> Result<(Queue, Prepared), EnqueueError> {
+    fn prepare(&self, id: JobId) -> Result<(Queue, Admission), EnqueueError> {
         let payload = RawValue::from_string(self.settings.payload.to_string())
             .map_err(|e| EnqueueError::Field { field: format!("cron.{}.payload", self.name), reason: e.to_string() })?;
         self.client.prepare(NewJob {
@@ -143,7 +143,7 @@ impl CronEntry {
     /// As [`Client::submit`]: each call is a job of its own.
     pub async fn run_now(&self) -> Result<JobId, EnqueueError> {
         let (queue, prepared) = self.prepare(JobId::at(self.now()))?;
-        let id = crate::enqueue::push(&queue, &[&prepared]).await.pop().expect("one answer for one job")?.id;
+        let id = crate::transport::push(&queue, &[&prepared]).await.pop().expect("one answer for one job")?.id;
         Ok(id)
     }
 
@@ -151,7 +151,7 @@ impl CronEntry {
         let mut pipe = redis::pipe();
         pipe.cmd("HGET").arg(queue.keys().cron()).arg(&self.name);
         pipe.cmd("HGET").arg(queue.keys().cron_jobs()).arg(&self.name);
-        let (tick, job): (Option<Lossy>, Option<Lossy>) = queue
+        let (tick, job): (Option<RawText>, Option<RawText>) = queue
             .redis()
             .call("read a cron entry", |mut conn| async move { pipe.query_async(&mut conn).await })
             .await?;

@@ -9,7 +9,7 @@ use std::{
 
 use perch_base::Clock;
 use perch_queue::{
-    EventKind, Fail, Follow, Redis, Replay,
+    EventKind, Fail, Redis, Replay, Subscription,
     worker::{HandlerResult, Handlers},
 };
 use perch_testkit::{OwnRedis, TestRedis, free_port, redis_settings};
@@ -43,7 +43,7 @@ async fn exercise(world: &World) {
     assert_eq!(world.queue.purge_some("ann").await.expect("Redis"), 0);
     world.queue.prune_some().await.expect("Redis");
     assert_eq!(world.queue.workers(Duration::from_secs(60)).await.expect("Redis").len(), 1);
-    let mut follow = Follow::new(&world.queue, Some(perch_queue::EntryId::default()));
+    let mut follow = Subscription::new(&world.queue, Some(perch_queue::EntryId::default()));
     assert!(!follow.next(Duration::from_millis(50)).await.expect("Redis").is_empty());
     working.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_queue::{Follow, JobEvent, Queue, QueueStats};
+use perch_queue::{JobEvent, Queue, QueueStats, Subscription};
 use tokio::{
     sync::mpsc,
     time::{Interval, MissedTickBehavior, interval},
@@ -55,7 +55,7 @@ fn follow(queues: &[Queue]) -> mpsc::Receiver<(Queue, JobEvent)> {
     for queue in queues {
         let (queue, sender) = (queue.clone(), sender.clone());
         tokio::spawn(async move {
-            let mut follow = Follow::new(&queue, None);
+            let mut follow = Subscription::new(&queue, None);
             while !sender.is_closed() {
                 let Ok(events) = follow.next(PATIENCE).await else {
                     tokio::time::sleep(AGAIN).await;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     backoff::Backoff,
     buffer::{Buffer, Delivery, Held},
-    calm::Calm,
+    reap_guard::ReapGuard,
     waiter::Waiter,
 };
 use crate::{
@@ -57,7 +57,7 @@ const BEHIND: usize = 16;
 /// Where the fetcher stands with Redis.
 struct FetcherState {
     waiter: Waiter,
-    calm: Calm,
+    reap_guard: ReapGuard,
     backoff: Backoff,
     waiting_backoff: Backoff,
     /// Counts the connections of the waiter. Told to Redis with the rest that the worker says of itself, so that a fetch
@@ -124,7 +124,7 @@ impl Fetcher {
     pub async fn run(self) {
         let mut standing = FetcherState {
             waiter: Waiter::new(self.queue.clone()),
-            calm: Calm::new(self.queue.engine().lease),
+            reap_guard: ReapGuard::new(self.queue.engine().lease),
             backoff: Backoff::new(),
             waiting_backoff: Backoff::new(),
             connection: 0,
@@ -152,7 +152,7 @@ impl Fetcher {
                 }
                 Err(error) => {
                     self.away(&error);
-                    standing.calm.disturbed();
+                    standing.reap_guard.disturbed();
                     standing.cut_off();
                     tokio::select! {
                         () = standing.backoff.wait() => {}
@@ -185,7 +185,7 @@ impl Fetcher {
     async fn fetch(&self, wanted: usize, standing: &mut FetcherState) -> Result<Next, QueueError> {
         let asked_at = Instant::now();
         let about = if standing.told { String::new() } else { self.about(standing.connection) };
-        let reaped = standing.calm.reaped();
+        let reaped = standing.reap_guard.reaped();
         let ask = Ask { holder: &self.holder, slots: wanted, reaped, about: &about };
         let batch = fetch(&self.queue, ask).await?;
         standing.told = true;
@@ -207,8 +207,8 @@ impl Fetcher {
             if wanted == 0 {
                 return;
             }
-            let due = due.into_iter().chain(standing.calm.left()).min();
-            let (reaped, about) = (standing.calm.reaped(), self.about(standing.connection));
+            let due = due.into_iter().chain(standing.reap_guard.left()).min();
+            let (reaped, about) = (standing.reap_guard.reaped(), self.about(standing.connection));
             let plain = standing.may_be_quick();
             let read_reaps = &mut standing.read_reaps;
             let behind = || {
@@ -250,7 +250,7 @@ impl Fetcher {
                 () = self.stop.cancelled() => return,
             }
             // The read was sent while this worker held still, and it need not any more.
-            let may_reap = !standing.read_reaps && standing.calm.left().is_none();
+            let may_reap = !standing.read_reaps && standing.reap_guard.left().is_none();
             if standing.clock.is_old() || may_reap {
                 return;
             }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     buffer::{Buffer, Stop},
-    calm::Calm,
+    reap_guard::ReapGuard,
 };
 use crate::{Queue, lease};
 
@@ -33,7 +33,7 @@ pub(super) fn start(
 async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
     // Connections belong to the runtime that opened them.
     let queue = queue.with_own_door();
-    let mut calm = Calm::new(queue.engine().lease);
+    let mut reap_guard = ReapGuard::new(queue.engine().lease);
     let mut ticks = tokio::time::interval(queue.engine().heartbeat);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -44,7 +44,7 @@ async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
         }
         let asked_at = Instant::now();
         crash_point!("heartbeat.before");
-        match lease::renew(&queue, &holder, &leases, calm.reaped()).await {
+        match lease::renew(&queue, &holder, &leases, reap_guard.reaped()).await {
             Ok(pulse) => {
                 crash_point!("heartbeat.after");
                 for lease in leases.iter().filter(|lease| !pulse.lost.iter().any(|lost| lost == lease.member())) {
@@ -64,7 +64,7 @@ async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
                 }
             }
             Err(error) => {
-                calm.disturbed();
+                reap_guard.disturbed();
                 tracing::warn!(queue = %queue.name(), leases = leases.len(), %error, "leases not renewed");
             }
         }

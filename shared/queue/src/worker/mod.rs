@@ -3,7 +3,6 @@
 mod backend;
 mod backoff;
 mod buffer;
-mod calm;
 mod context;
 mod dispatch;
 mod fetcher;
@@ -11,6 +10,7 @@ mod finisher;
 mod handler;
 mod heartbeat;
 mod meters;
+mod reap_guard;
 mod runtime;
 mod waiter;
 

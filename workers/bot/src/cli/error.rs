@@ -3,11 +3,9 @@
 use std::{io, path::PathBuf};
 
 pub use perch_base::chain;
-use perch_base::{ConfigError, redact, telemetry::TelemetryError};
+use perch_base::{ConfigError, telemetry::TelemetryError};
 use perch_queue::{EnqueueError, QueueError, worker::RuntimeError};
 use perch_store::{OpenError, StoreError};
-
-use super::output::Output;
 
 /// Why a command failed. The message is what the operator sees.
 #[derive(Debug, thiserror::Error)]
@@ -82,19 +80,6 @@ impl CommandError {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Usage(_) => 2,
             _ => 1,
-        }
-    }
-
-    /// Says it on standard error: one line, or an object when JSON was asked for.
-    pub fn report(&self, out: &Output) {
-        if matches!(self, Self::Reported) || self.exit_code() == 0 {
-            return;
-        }
-        let text = redact::scrub_url(&chain(self));
-        if out.is_json() {
-            out.json_note(&serde_json::json!({ "error": text }));
-        } else {
-            out.note(format_args!("perch: {text}"));
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use perch_base::{chain, redact};
 use serde::Serialize;
 
 use super::{
@@ -150,6 +151,19 @@ impl Output {
     /// A remark as JSON.
     pub fn json_note<T: Serialize + ?Sized>(&self, value: &T) {
         self.note(escaped_json(serde_json::to_string(value).unwrap_or_default()));
+    }
+
+    /// Why a command failed, on standard error: one line, or an object when JSON was asked for.
+    pub fn failure(&self, error: &CommandError) {
+        if matches!(error, CommandError::Reported) || error.exit_code() == 0 {
+            return;
+        }
+        let text = redact::scrub_url(&chain(error));
+        if self.json {
+            self.json_note(&serde_json::json!({ "error": text }));
+        } else {
+            self.note(format_args!("perch: {text}"));
+        }
     }
 
     /// Says what is about to happen and asks whether it should. Without a terminal only `yes` says yes.

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use perch_base::Settings;
 use perch_jobs::{JobId, JobKind, QueueName};
-use perch_queue::{Follow, Queue, Queues, Redis};
+use perch_queue::{Queue, Queues, Redis, Subscription};
 use perch_store::Syncer;
 use tokio::sync::Notify;
 
@@ -143,7 +143,7 @@ fn past(settings: &Settings, queues: &Queues) -> Option<Past> {
 /// Tells when a queue has news.
 fn watch(queue: Queue, news: Arc<Notify>) {
     tokio::spawn(async move {
-        let mut follow = Follow::new(&queue, None);
+        let mut follow = Subscription::new(&queue, None);
         loop {
             match follow.next(PATIENCE).await {
                 Ok(events) if events.is_empty() => {}

@@ -4,14 +4,14 @@
 use perch_job::{JobId, JobKind, JobType};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{EnqueueOptions, Queue, prepared::Prepared};
+use crate::{EnqueueOptions, Queue, admission::Admission};
 
 /// The kind of a request that names none.
 pub(crate) const NO_KIND: &str = "intake_refused";
 
 /// A job of the kind that was asked for, with the payload that was asked for (as a JSON string, where it is no JSON), which is
 /// refused for this reason.
-pub(crate) fn refused(queue: &Queue, kind: &str, payload: &str, reason: &str, id: JobId) -> Prepared {
+pub(crate) fn refused(queue: &Queue, kind: &str, payload: &str, reason: &str, id: JobId) -> Admission {
     let (kind, reason) = match kind.parse::<JobKind>() {
         Ok(kind) => (kind, reason.to_owned()),
         Err(error) => (JobKind::from_static(NO_KIND), format!("{reason}; kind {kind:?}: {error}")),
@@ -21,7 +21,7 @@ pub(crate) fn refused(queue: &Queue, kind: &str, payload: &str, reason: &str, id
     let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
     let job_type = JobType::unknown(kind, queue.name().clone());
     let mut prepared =
-        Prepared::new(queue, &job_type, payload, options, None, None).expect("an id alone breaks no rule");
+        Admission::new(queue, &job_type, payload, options, None, None).expect("an id alone breaks no rule");
     prepared.envelope.refused = Some(reason);
     prepared
 }

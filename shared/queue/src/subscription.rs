@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::{Connection, EntryId, JobEvent, Queue, QueueError, event::Entries};
 
 /// The events of one queue from a place on. One blocking read at a time.
-pub struct Follow {
+pub struct Subscription {
     queue: Queue,
     after: Option<EntryId>,
     conn: Option<Connection>,
 }
 
-impl Follow {
+impl Subscription {
     /// Events of `queue` after the entry `after`, or from now on.
     pub fn new(queue: &Queue, after: Option<EntryId>) -> Self {
         Self { queue: queue.clone(), after, conn: None }

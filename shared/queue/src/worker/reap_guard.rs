@@ -4,12 +4,12 @@ use crate::fetch::REAPED;
 
 /// Whether to reap. After an outage of Redis every lease looks lost, though its holder may be alive and about to renew it: whoever
 /// saw the outage reaps nobody for the length of a lease. So does a process that has just started: there may have been one.
-pub(super) struct Calm {
+pub(super) struct ReapGuard {
     until: Option<Instant>,
     lease: Duration,
 }
 
-impl Calm {
+impl ReapGuard {
     pub fn new(lease: Duration) -> Self {
         Self { until: Some(Instant::now() + lease), lease }
     }
@@ -37,11 +37,11 @@ mod tests {
     #[test]
     fn a_process_that_has_just_started_and_one_that_saw_an_outage_reap_nobody_for_the_length_of_a_lease() {
         let (long, none) = (Duration::from_secs(600), Duration::ZERO);
-        assert_eq!(Calm::new(long).reaped(), 0);
-        let mut calm = Calm::new(none);
-        assert_eq!(calm.reaped(), REAPED, "a lease has passed");
-        calm.lease = long;
-        calm.disturbed();
-        assert_eq!(calm.reaped(), 0);
+        assert_eq!(ReapGuard::new(long).reaped(), 0);
+        let mut reap_guard = ReapGuard::new(none);
+        assert_eq!(reap_guard.reaped(), REAPED, "a lease has passed");
+        reap_guard.lease = long;
+        reap_guard.disturbed();
+        assert_eq!(reap_guard.reaped(), 0);
     }
 }

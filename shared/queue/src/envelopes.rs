@@ -2,14 +2,14 @@
 
 use perch_job::JobId;
 
-use crate::{Queue, QueueError, lossy::Lossy};
+use crate::{Queue, QueueError, raw_text::RawText};
 
 /// Ids asked for in one command.
 const AT_ONCE: usize = 250;
 /// Fields of a hash that a step looks at, about.
 const FIELDS: usize = 1_000;
 
-type Found = (u64, Vec<(Lossy, Vec<u8>)>);
+type Found = (u64, Vec<(RawText, Vec<u8>)>);
 
 impl Queue {
     /// The envelopes of jobs, in the order of `ids`.

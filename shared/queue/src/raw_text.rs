@@ -4,9 +4,9 @@ use redis::{FromRedisValue, ParsingError, Value};
 
 /// Text whose bytes need not be UTF-8.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Lossy(pub String);
+pub(crate) struct RawText(pub String);
 
-impl FromRedisValue for Lossy {
+impl FromRedisValue for RawText {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let bytes = Vec::<u8>::from_redis_value(value)?;
         Ok(Self(
@@ -15,7 +15,7 @@ impl FromRedisValue for Lossy {
     }
 }
 
-impl Lossy {
+impl RawText {
     /// The count that it is, 0 for what is none.
     pub fn count(&self) -> u32 {
         self.0.parse().unwrap_or(0)

@@ -10,13 +10,12 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     EnqueueError, Enqueued, Queue, QueueError,
-    enqueue::{CHUNK, push},
-    ledger::push_all,
-    prepared::Prepared,
+    admission::Admission,
+    transport::{CHUNK, push, push_all},
 };
 
 type Answer = Result<Enqueued, EnqueueError>;
-type Waiting = Vec<(Prepared, oneshot::Sender<Answer>)>;
+type Waiting = Vec<(Admission, oneshot::Sender<Answer>)>;
 
 /// Jobs sent before their callers are answered.
 const AT_ONCE: usize = 1_000;
@@ -25,7 +24,7 @@ const CALLS: usize = 2;
 
 /// The single enqueues of a queue that are under way.
 #[derive(Debug, Default)]
-pub(crate) struct Joined(Mutex<State>);
+pub(crate) struct Coalescer(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -38,16 +37,16 @@ struct State {
 
 #[expect(clippy::large_enum_variant, reason = "one lives for a moment only")]
 enum Boarding {
-    Alone(Prepared),
+    Alone(Admission),
     Waits { answer: oneshot::Receiver<Answer>, may_send: bool },
 }
 
-impl Joined {
+impl Coalescer {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self, job: Prepared) -> Boarding {
+    fn place(&self, job: Admission) -> Boarding {
         let mut state = self.state();
         if !state.alone && state.sending == 0 {
             state.alone = true;
@@ -70,7 +69,7 @@ impl Joined {
 }
 
 /// A caller under way, until it has its answer or leaves.
-struct Alone<'a>(&'a Joined);
+struct Alone<'a>(&'a Coalescer);
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
@@ -88,7 +87,7 @@ impl Drop for Sending {
     /// Where its runtime ended before it did, those who wait learn of it by their senders, which go with what they wait for.
     fn drop(&mut self) {
         while !self.done {
-            self.done = self.queue.joined().next().is_empty();
+            self.done = self.queue.coalescer().next().is_empty();
         }
     }
 }
@@ -97,7 +96,7 @@ impl Sending {
     async fn run(mut self) {
         loop {
             self.gather().await;
-            let waiting = self.queue.joined().next();
+            let waiting = self.queue.coalescer().next();
             if waiting.is_empty() {
                 self.done = true;
                 return;
@@ -111,7 +110,7 @@ impl Sending {
         let mut before = 0;
         loop {
             tokio::task::yield_now().await;
-            let now = self.queue.joined().state().waiting.len();
+            let now = self.queue.coalescer().state().waiting.len();
             if now == before || now >= CHUNK {
                 return;
             }
@@ -120,7 +119,7 @@ impl Sending {
     }
 
     async fn send(&self, waiting: Waiting) {
-        let (jobs, callers): (Vec<Prepared>, Vec<_>) = waiting.into_iter().unzip();
+        let (jobs, callers): (Vec<Admission>, Vec<_>) = waiting.into_iter().unzip();
         let mut callers = callers.into_iter();
         for some in jobs.chunks(AT_ONCE) {
             let answers = push_all(&self.queue, &some.iter().collect::<Vec<_>>()).await;
@@ -142,10 +141,10 @@ impl Sending {
 
 impl Queue {
     /// Stores a job for which nothing but itself is asked for: alone, or with others that came meanwhile.
-    pub(crate) async fn push_joined(&self, job: Prepared) -> Answer {
-        match self.joined().place(job) {
+    pub(crate) async fn push_coalesced(&self, job: Admission) -> Answer {
+        match self.coalescer().place(job) {
             Boarding::Alone(job) => {
-                let _under_way = Alone(self.joined());
+                let _under_way = Alone(self.coalescer());
                 push(self, &[&job]).await.pop().unwrap_or_else(|| Err(not_sent("nothing was answered")))
             }
             Boarding::Waits { answer, may_send } => {

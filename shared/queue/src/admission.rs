@@ -10,7 +10,7 @@ use crate::{EnqueueError, EnqueueOptions, Envelope, OnConflict, Queue};
 
 /// A job that has passed all checks.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct Admission {
     pub id: JobId,
     /// The id was made for this job, and Redis was never told of it.
     pub new: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Prepared {
     pub delay: Option<Duration>,
 }
 
-impl Prepared {
+impl Admission {
     pub fn new(
         queue: &Queue,
         job_type: &JobType,

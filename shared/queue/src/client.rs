@@ -1,0 +1,186 @@
+//! The one who enqueues: checks a job, and hands it to Redis, or to the ledger first.
+
+use perch_job::{Job, JobId};
+
+use crate::{
+    EnqueueError, EnqueueOptions, Enqueued, EnvelopeError, LedgerJob, NewJob, Queue, Queues,
+    admission::Admission,
+    ledger,
+    rejection::refused,
+    transport::{chunked, push, push_all},
+};
+
+/// Enqueues jobs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    queues: Queues,
+}
+
+impl Client {
+    /// A client for the queues and types of a deployment.
+    pub fn new(queues: Queues) -> Self {
+        Self { queues }
+    }
+
+    /// The queues it fills.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Enqueues a job by the rules of its type.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
+    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
+    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is accepted or not, as after a server was away.
+    pub async fn enqueue<J: Job>(&self, job: &J) -> Result<Enqueued, EnqueueError> {
+        self.enqueue_with(job, EnqueueOptions::default()).await
+    }
+
+    /// Enqueues a job with options of its own.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
+    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
+    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is accepted or not, as after a server was away.
+    pub async fn enqueue_with<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Enqueued, EnqueueError> {
+        self.submit(NewJob::of(job)?.with(options)).await
+    }
+
+    /// Enqueues a job whose type is known by name. Those that are submitted while one is under way share the next call of Redis.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
+    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
+    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, it is accepted or not, as after a server was away.
+    pub async fn submit(&self, job: NewJob) -> Result<Enqueued, EnqueueError> {
+        let (queue, job) = self.prepare(job)?;
+        if !queue.settings().ledger && job.is_plain() {
+            return queue.push_coalesced(job).await;
+        }
+        // In a box, since it is large and most jobs are plain.
+        Box::pin(self.store(&queue, &mut [job])).await.pop().expect("one answer for each job")
+    }
+
+    /// Enqueues many jobs: pipelined script calls of bounded size. Each job is accepted or refused on its own; the answers
+    /// come in the order of the jobs.
+    ///
+    /// # Errors
+    ///
+    /// Each job has an answer of its own, as that of [`Client::submit`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, some are accepted and some are not.
+    pub async fn submit_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Enqueued, EnqueueError>> {
+        let mut answers: Vec<Option<Result<Enqueued, EnqueueError>>> = Vec::new();
+        let mut by_queue: Vec<(Queue, Vec<usize>, Vec<Admission>)> = Vec::new();
+        for (place, job) in jobs.into_iter().enumerate() {
+            match self.prepare(job) {
+                Ok((queue, prepared)) => {
+                    answers.push(None);
+                    match by_queue.iter_mut().find(|(q, ..)| q.name() == queue.name()) {
+                        Some((_, places, list)) => {
+                            places.push(place);
+                            list.push(prepared);
+                        }
+                        None => by_queue.push((queue, vec![place], vec![prepared])),
+                    }
+                }
+                Err(error) => answers.push(Some(Err(error))),
+            }
+        }
+        for (queue, places, mut list) in by_queue {
+            let results = self.store(&queue, &mut list).await;
+            for (place, result) in places.into_iter().zip(results) {
+                answers[place] = Some(result);
+            }
+        }
+        answers.into_iter().map(|a| a.expect("every job was prepared or refused, and every chunk answered")).collect()
+    }
+
+    /// Checks a job and makes its envelope.
+    pub(crate) fn prepare(&self, job: NewJob) -> Result<(Queue, Admission), EnqueueError> {
+        let types = self.queues.types();
+        let job_type = types.get(job.kind.as_str()).ok_or_else(|| EnqueueError::UnknownKind {
+            kind: job.kind.to_string(),
+            known: types.iter().map(|t| t.kind.as_str()).collect::<Vec<_>>().join(", "),
+        })?;
+        let queue = self
+            .queues
+            .get(&job_type.queue)
+            .ok_or_else(|| EnqueueError::UnknownQueue { kind: job.kind.clone(), queue: job_type.queue.clone() })?;
+        let limit = queue.engine().max_payload_bytes;
+        let size = job.payload.get().len();
+        if size > limit {
+            return Err(EnqueueError::TooLarge { kind: job.kind, size, limit });
+        }
+        let (unique, group) = job_type.check(&job.payload)?;
+        let prepared = Admission::new(queue, job_type, job.payload, job.options, unique, group)?;
+        Ok((queue.clone(), prepared))
+    }
+
+    /// Stores prepared jobs of one queue: in the ledger first, where the queue is kept in one.
+    pub(crate) async fn store(&self, queue: &Queue, jobs: &mut [Admission]) -> Vec<Result<Enqueued, EnqueueError>> {
+        match self.queues().ledger().filter(|_| queue.settings().ledger) {
+            Some(ledger) => ledger::through(ledger, queue, jobs).await,
+            None => push_all(queue, &jobs.iter().collect::<Vec<_>>()).await,
+        }
+    }
+
+    /// Checks a job and makes of it what a ledger keeps, for whoever writes it into one.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be; the error names the field.
+    pub fn admit(&self, id: JobId, mut job: NewJob) -> Result<LedgerJob, EnqueueError> {
+        job.options.id = Some(id);
+        let (queue, prepared) = self.prepare(job)?;
+        Ok(LedgerJob::of(&queue, &prepared))
+    }
+
+    /// What a ledger keeps of a request that cannot be a job: its attempt puts it into the dead letters, with the reason.
+    pub fn admit_refused(&self, queue: &Queue, id: JobId, kind: &str, payload: &str, reason: &str) -> LedgerJob {
+        LedgerJob::of(queue, &refused(queue, kind, payload, reason, id))
+    }
+
+    /// Hands jobs that a ledger keeps over to Redis; the answers come in their order. A job that Redis has, or had within
+    /// the last hour, is a duplicate and is not begun again.
+    ///
+    /// # Errors
+    ///
+    /// Each job has an answer of its own. Where Redis was away it may have been accepted all the same; handed over again it is enqueued once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, some are accepted and some are not.
+    pub async fn hand_over(&self, queue: &Queue, jobs: &[LedgerJob]) -> Vec<Result<Enqueued, EnqueueError>> {
+        let prepared: Vec<_> = jobs.iter().map(LedgerJob::admission).collect();
+        let readable: Vec<&Admission> = prepared.iter().filter_map(|job| job.as_ref().ok()).collect();
+        let mut answers = Vec::with_capacity(readable.len());
+        for chunk in chunked(readable.into_iter()) {
+            answers.extend(push(queue, &chunk).await);
+        }
+        let mut answers = answers.into_iter();
+        let answer = |job: &Result<Admission, EnvelopeError>| match job {
+            Ok(_) => answers.next().expect("one answer for each readable job"),
+            Err(error) => Err(EnqueueError::Field { field: "envelope".into(), reason: error.to_string() }),
+        };
+        prepared.iter().map(answer).collect()
+    }
+}
