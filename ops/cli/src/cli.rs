@@ -62,14 +62,15 @@ fn is_of(bot: &Arc<dyn Bot>, name: &str) -> bool {
 
 /// What is wrong with a command of a bot: its name is that of one of Perch, or of another bot.
 pub fn wrong_command(bots: &Bots) -> Option<String> {
-    let mut taken: BTreeMap<String, String> = Cli::command()
-        .get_subcommands()
-        .map(|command| (command.get_name().to_owned(), "Perch itself".to_owned()))
-        .collect();
+    let names = |command: &clap::Command| -> Vec<String> {
+        [command.get_name()].into_iter().chain(command.get_all_aliases()).map(str::to_owned).collect()
+    };
+    let perch = Cli::command();
+    let of_perch = perch.get_subcommands().flat_map(names).chain(["help".to_owned()]);
+    let mut taken: BTreeMap<String, String> = of_perch.map(|name| (name, "Perch itself".to_owned())).collect();
     for bot in bots.iter() {
-        for command in commands_of(bot).get_subcommands() {
-            let name = command.get_name();
-            if let Some(owner) = taken.insert(name.to_owned(), format!("the bot {}", bot.name())) {
+        for name in commands_of(bot).get_subcommands().flat_map(names) {
+            if let Some(owner) = taken.insert(name.clone(), format!("the bot {}", bot.name())) {
                 return Some(format!(
                     "the bot {} cannot have the command `perch {name}`: it is one of {owner}; give it another name",
                     bot.name()
@@ -82,7 +83,9 @@ pub fn wrong_command(bots: &Bots) -> Option<String> {
 
 /// The command line of this deployment: the commands of Perch, and those of its bots.
 pub fn command() -> clap::Command {
-    bots().iter().fold(Cli::command(), |perch, bot| bot.commands(perch))
+    // Only the subcommands: what else a bot says of `perch`, such as what it is for, is not for it to say.
+    let of_bots = bots().iter().flat_map(|bot| commands_of(bot).get_subcommands().cloned().collect::<Vec<_>>());
+    Cli::command().subcommands(of_bots)
 }
 
 /// Options of every command.
@@ -160,5 +163,9 @@ mod tests {
     fn no_line_of_help_is_wider_than_the_terminals_it_is_made_for() {
         let help = command().render_long_help().to_string();
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        assert!(
+            help.starts_with("Durable job queues for bots"),
+            "it says what Perch is, and not what a bot is: {help}"
+        );
     }
 }

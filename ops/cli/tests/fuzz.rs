@@ -99,14 +99,14 @@ fn a_line_of_a_file_is_a_job_or_is_refused_with_its_place() {
                     options: EnqueueOptions::default(),
                     max_attempts: Some(3),
                     types: &types,
-                    now: Utc::now(),
+                    now: &Utc::now,
                     most_ahead: Duration::from_secs(60),
                 };
                 let read = line.bytes.as_ref().map(|bytes| record::read(bytes, &common));
                 outcomes.push(match read {
                     None => 'l',
                     Some(Ok(_)) => 'o',
-                    Some(Err(error)) => said(&error).chars().next().unwrap_or_default(),
+                    Some(Err(error)) => said(&error.error).chars().next().unwrap_or_default(),
                 });
             }
         }

@@ -119,19 +119,23 @@ impl JobRequest {
         }
     }
 
-    /// The request that makes a job like this one, at once and with an id of its own.
-    pub fn again(envelope: &Envelope) -> Self {
+    /// The request that makes a job like this one, at once: a new job, whose effects are its own. What follows from its payload by the
+    /// rules of its kind, where that is known, is left out, so that it follows from another payload too.
+    pub fn again(envelope: &Envelope, known: Option<&JobType>) -> Self {
+        let derived = known.and_then(|known| known.check(&envelope.payload).ok());
+        let (unique, group) = derived.unwrap_or_default();
         let (base_ms, cap_ms) = envelope.backoff.unzip();
+        let own_unique = envelope.unique.clone().filter(|own| Some(own) != unique.as_ref());
         Self {
-            priority: Some(envelope.priority).filter(|priority| !priority.is_normal()),
+            priority: Some(envelope.priority),
             retry: Some(RetryRequest {
                 max_attempts: Some(envelope.max_per_life.unwrap_or(envelope.max_attempts)),
                 base_ms,
                 cap_ms,
             }),
             timeout_ms: envelope.timeout_ms,
-            unique: envelope.unique.clone().map(|Unique { key, scope }| UniqueRequest { key, scope }),
-            group: envelope.group.clone(),
+            unique: own_unique.map(|Unique { key, scope }| UniqueRequest { key, scope }),
+            group: envelope.group.clone().filter(|own| Some(own) != group.as_ref()),
             ..Self::new(envelope.kind.to_string(), envelope.payload.clone())
         }
     }

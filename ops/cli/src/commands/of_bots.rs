@@ -7,6 +7,8 @@ use perch_bot::{
     cli::{Invocation, SetUp},
 };
 
+use perch_store::Store;
+
 use crate::{
     app::{App, operator, platform, store},
     error::CommandError,
@@ -15,6 +17,10 @@ use crate::{
 impl SetUp for App {
     fn settings(&self) -> Result<Settings, CommandError> {
         Self::settings(self)
+    }
+
+    fn store(&self) -> Result<(Settings, Store), CommandError> {
+        Self::store(self)
     }
 
     fn platform(&self) -> Result<Platform, CommandError> {

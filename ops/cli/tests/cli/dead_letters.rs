@@ -1,10 +1,12 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use perch_jobs::PollAccount;
+use perch_queue::worker::Handlers;
 use perch_testkit::Machine;
 use serde_json::{Value, json};
 
-use crate::world::{World, run};
+use crate::world::{World, die, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_counted_by_cause_and_found_by_filter() {
@@ -92,17 +94,29 @@ async fn dead_letters_are_exported_and_then_discarded_only_with_a_yes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_exported_can_be_enqueued_again_as_it_is() {
     let world = World::start().await;
-    world.let_die(&["alice", "bert"]).await;
+    let over_lines = "{\r\n\t\"username\": \"carl\"\r\n}";
+    world.run(&["enqueue", "poll_account", over_lines, "--priority", "low", "--unique-key", "own"]).went_well();
+    world.run_with(&["enqueue", "poll_account", "--ndjson"], r#"{"username":"alice"}"#).went_well();
+    let handlers = Handlers::new().on::<PollAccount, _, _>(die);
+    world.work_until(handlers, "both are dead", |stats| stats.dead == 2).await;
+
     let exported = world.run(&["dead", "export"]).went_well().stdout;
-    let enqueued = crate::world::run(&mut world.perch(&["enqueue", "--ndjson", "--json"]), exported.as_bytes()).json();
-    assert_eq!((&enqueued["accepted"], &enqueued["refused"]), (&json!(2), &json!(0)), "{enqueued}");
-    let waiting = world.json(&["jobs", "list", "--state", "waiting"]);
-    let dead = world.json(&["dead", "list"]);
-    let of = |list: &Value| -> BTreeSet<String> {
-        let ids = list.as_array().expect("a list").iter();
-        ids.map(|row| row["id"].as_str().expect("an id").to_owned()).collect()
+    let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of = |user: &str| lines.iter().find(|line| line["payload"]["username"] == user).expect("it is exported");
+    assert_eq!((&of("carl")["priority"], &of("carl")["unique"]["key"]), (&json!("low"), &json!("own")), "{exported}");
+    assert!(of("alice").get("unique").is_none(), "its key follows from its payload: {exported}");
+
+    let with_one_more = format!("{exported}{{\"died\":{{}}}}\n");
+    let enqueued = world.run_with(&["enqueue", "--ndjson", "--json"], &with_one_more);
+    let told: Value = serde_json::from_str(&enqueued.stdout).expect("JSON");
+    assert_eq!((&told["accepted"], &told["refused"]), (&json!(2), &json!(1)), "{told}");
+    assert!(told["errors"][0]["error"].as_str().is_some_and(|error| error.contains("dead replay --edit")), "{told}");
+    let ids = |list: &Value| -> BTreeSet<String> {
+        let rows = list.as_array().expect("a list").iter();
+        rows.map(|row| row["id"].as_str().expect("an id").to_owned()).collect()
     };
-    assert!(of(&waiting).len() == 2 && of(&waiting).is_disjoint(&of(&dead)), "{waiting} {dead}");
+    let (waiting, dead) = (world.json(&["jobs", "list", "--state", "waiting"]), world.json(&["dead", "list"]));
+    assert!(ids(&waiting).len() == 2 && ids(&waiting).is_disjoint(&ids(&dead)), "{waiting} {dead}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

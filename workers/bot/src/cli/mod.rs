@@ -8,6 +8,7 @@ pub mod parse;
 use std::{fmt::Debug, sync::OnceLock};
 
 use perch_base::Settings;
+use perch_store::Store;
 use serde_json::Value;
 
 pub use error::CommandError;
@@ -24,6 +25,13 @@ pub trait SetUp: Debug + Sync {
     ///
     /// There are none, or they say what cannot be.
     fn settings(&self) -> Result<Settings, CommandError>;
+
+    /// Postgres alone.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not there, or name no Postgres.
+    fn store(&self) -> Result<(Settings, Store), CommandError>;
 
     /// What the bots stand on.
     ///
@@ -59,6 +67,15 @@ impl<'a> Invocation<'a> {
         self.set_up.settings()
     }
 
+    /// The settings, and Postgres alone.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not there, or name no Postgres.
+    pub fn store(&self) -> Result<(Settings, Store), CommandError> {
+        self.set_up.store()
+    }
+
     /// What the bots stand on.
     ///
     /// # Errors
@@ -75,10 +92,8 @@ impl<'a> Invocation<'a> {
     /// Adds a line to the audit log about something that was done. What was done stays done when Postgres is away; then a warning says
     /// that the line is missing.
     pub async fn audit(&self, action: &str, object: &str, details: &Value) {
-        let written = match self.platform() {
-            Ok(platform) => {
-                platform.store.audit().record(&self.operator, action, object, details).await.map_err(Into::into)
-            }
+        let written = match self.store() {
+            Ok((_, store)) => store.audit().record(&self.operator, action, object, details).await.map_err(Into::into),
             Err(error) => Err(error),
         };
         if let Err(error) = written {

@@ -3,15 +3,12 @@ use chrono::Utc;
 use serde_json::json;
 
 use super::{OfAccount, one, own};
-use perch_bot::{
-    Platform,
-    cli::{
-        CommandError, Invocation,
-        format::{
-            table::{Listing, cell, cut, whole},
-            text::one_line,
-            time::from_now,
-        },
+use perch_bot::cli::{
+    CommandError, Invocation,
+    format::{
+        table::{Listing, cell, cut, whole},
+        text::one_line,
+        time::from_now,
     },
 };
 
@@ -42,7 +39,7 @@ fn user(text: &str) -> Result<String, String> {
 }
 
 pub async fn block(at: &Invocation<'_>, args: &BlockArgs) -> Result<(), CommandError> {
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let account = one(settings, args.of.account.as_ref())?;
     let changed = store.mentions().block(&account, &args.user, args.reason.as_deref(), &at.operator).await?;
     let details = json!({ "user": args.user, "reason": args.reason, "changed": changed });
@@ -53,7 +50,7 @@ pub async fn block(at: &Invocation<'_>, args: &BlockArgs) -> Result<(), CommandE
 }
 
 pub async fn unblock(at: &Invocation<'_>, args: &UnblockArgs) -> Result<(), CommandError> {
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let account = one(settings, args.of.account.as_ref())?;
     let changed = store.mentions().unblock(&account, &args.user).await?;
     at.audit("mentions.unblock", account.as_str(), &json!({ "user": args.user, "changed": changed })).await;
@@ -67,7 +64,7 @@ pub async fn unblock(at: &Invocation<'_>, args: &UnblockArgs) -> Result<(), Comm
 }
 
 pub async fn list(at: &Invocation<'_>, args: &OfAccount) -> Result<(), CommandError> {
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let account = one(settings, args.account.as_ref())?;
     let blocked = store.mentions().blocked(&account).await?;
     if at.out.is_json() {

@@ -3,15 +3,12 @@ use chrono::Utc;
 use clap::ValueEnum;
 
 use super::{OfAccount, one};
-use perch_bot::{
-    Platform,
-    cli::{
-        CommandError, Invocation,
-        format::{
-            table::{Listing, Tone, cell, cut, whole},
-            text::one_line,
-            time::from_now,
-        },
+use perch_bot::cli::{
+    CommandError, Invocation,
+    format::{
+        table::{Listing, Tone, cell, cut, whole},
+        text::one_line,
+        time::from_now,
     },
 };
 
@@ -73,7 +70,7 @@ pub struct Args {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let account = one(settings, args.of.account.as_ref())?;
     let filter = MentionFilter {
         account: Some(account),

@@ -103,7 +103,7 @@ fn refused(error: ReviewError) -> CommandError {
 }
 
 async fn list(at: &Invocation<'_>, args: &ListArgs) -> Result<(), CommandError> {
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let account = args.account.as_ref().map(|account| one(settings, Some(account))).transpose()?;
     let state = match args.state {
         State::Open => Some(ReviewState::Open),
@@ -155,7 +155,7 @@ fn codes(review: &Review) -> String {
 }
 
 async fn show(at: &Invocation<'_>, id: i64) -> Result<(), CommandError> {
-    let store = &at.platform()?.store;
+    let (_, store) = &at.store()?;
     let review = store.reviews().get(id).await?.ok_or_else(|| refused(ReviewError::Unknown(id)))?;
     if at.out.is_json() {
         return at.out.json(&review);
@@ -206,7 +206,7 @@ async fn approve_one(at: &Invocation<'_>, args: &ApproveArgs) -> Result<(), Comm
 }
 
 async fn reject_one(at: &Invocation<'_>, args: &RejectArgs) -> Result<(), CommandError> {
-    let store = &at.platform()?.store;
+    let (_, store) = &at.store()?;
     let review = reject(store, args.id, args.reason.as_deref(), &at.operator).await.map_err(refused)?;
     let details = json!({ "mention": review.mention_id, "reason": args.reason });
     at.audit("review.reject", &review.id.to_string(), &details).await;

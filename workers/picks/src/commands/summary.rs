@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let store = &at.platform()?.store;
+    let (_, store) = &at.store()?;
     if let Some(days) = args.days {
         let days = store.summaries().latest(days).await?;
         return if at.out.is_json() { at.out.json(&days) } else { several(at, &days) };

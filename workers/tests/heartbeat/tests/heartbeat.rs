@@ -106,8 +106,8 @@ async fn a_bot_that_is_added_beats_and_shows_in_every_part_of_the_deployment() {
     let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(told.contains("no beat within a minute"), "{told}");
 
-    let (port, of_worker) = (free_port(), free_port());
-    world.begin(&["scheduler"]);
+    let (port, of_worker, of_scheduler) = (free_port(), free_port(), free_port());
+    world.begin(&["scheduler", "--bind", &format!("127.0.0.1:{of_scheduler}")]);
     world.begin(&["worker", "heartbeat", "--bind", &format!("127.0.0.1:{of_worker}")]);
     world.begin(&["api", "--bind", &format!("127.0.0.1:{port}")]);
     eventually("the command lists a beat", async || {

@@ -4,8 +4,9 @@ use std::{
     path::PathBuf,
 };
 
+use perch_jobs::JobTypes;
 use perch_queue::{DeadLetter, JobRequest, Queue};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{filter::Letters, list::as_json, pages::Pages};
 use crate::{
@@ -40,7 +41,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
         let mut pages = Pages::new(queue, &args.filter, began);
         while let Some(page) = pages.next().await? {
             for letter in &page {
-                let line = line(queue, letter).map_err(|error| CommandError::Output(error.into()))?;
+                let line = line(queue, letter, all.types()).map_err(|error| CommandError::Output(error.into()))?;
                 writeln!(to, "{}", escaped_json(line)).map_err(failed)?;
             }
             written += page.len() as u64;
@@ -54,16 +55,19 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// A letter as a line that `perch enqueue` and the HTTP API take: the job as it was asked for, and how it died under `died`. One
-/// whose envelope cannot be read has that alone, with the envelope in it.
-fn line(queue: &Queue, letter: &DeadLetter) -> Result<String, serde_json::Error> {
+/// A letter as a line that `perch enqueue` takes, and the HTTP API where nothing of it is for Perch alone to say: the job as it was
+/// asked for, and the letter under `died`. One without a job that can run has that alone.
+fn line(queue: &Queue, letter: &DeadLetter, types: &JobTypes) -> Result<String, serde_json::Error> {
     let mut died = as_json(queue, letter);
-    let Some(envelope) = letter.decoded() else { return Ok(json!({ "died": died }).to_string()) };
-    if let Some(died) = died.as_object_mut() {
-        died.remove("envelope");
+    let envelope = letter.decoded().filter(|_| !letter.needs_repair());
+    let Some(envelope) = envelope else { return Ok(json!({ "died": died }).to_string()) };
+    if let Some(stored) = died.get_mut("envelope").and_then(Value::as_object_mut) {
+        stored.remove("payload");
     }
-    // Put in by hand, so that the payload stays byte for byte what it is.
-    let mut line = serde_json::to_string(&JobRequest::again(&envelope))?;
+    // Put in by hand, so that the payload keeps its numbers and its order. Characters of control stand between its parts alone, and
+    // would end the line.
+    let mut line = serde_json::to_string(&JobRequest::again(&envelope, types.get(envelope.kind.as_str())))?;
     line.truncate(line.len() - 1);
+    line.retain(|c| c >= ' ');
     Ok(format!("{line},\"died\":{died}}}"))
 }

@@ -30,6 +30,9 @@ pub enum Dead {
     /// Removes dead letters for good
     Discard(discard::Args),
     /// Writes dead letters as NDJSON
+    ///
+    /// Each line is a job as `perch enqueue --ndjson` takes it, with the letter under `died`. What is enqueued of it are new jobs, whose
+    /// effects are their own; to have a job go on as the one that it was, bring it back with `perch dead replay`.
     Export(export::Args),
 }
 

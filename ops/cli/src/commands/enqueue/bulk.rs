@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::{
     Args,
-    record::{Common, read},
+    record::{BadLine, Common, read},
 };
 use crate::{
-    app::App,
+    app::{App, now},
     error::{CommandError, chain},
     format::text::{count, one_line},
     parse::lines::{Line, Lines},
@@ -43,7 +43,7 @@ struct Summary {
 #[derive(Debug, Serialize)]
 struct Refusal {
     line: u64,
-    /// Where in the payload, as a JSON path.
+    /// Where, as a JSON path.
     path: Option<String>,
     error: String,
 }
@@ -56,12 +56,14 @@ pub async fn run(
     input: impl BufRead,
 ) -> Result<(), CommandError> {
     let queues = client.queues();
+    // Delays count by the clock of Redis, once it is known. Where Redis is away, ledger queues take jobs all the same.
+    let _ = now(queues.redis()).await;
     let common = Common {
         kind: args.kind.as_ref(),
         options: args.options.resolve(Utc::now()),
         max_attempts: args.options.max_attempts,
         types: queues.types(),
-        now: queues.now(),
+        now: &|| queues.now(),
         most_ahead: settings.engine.max_schedule_ahead,
     };
     let bar = app.out.spinner("jobs");
@@ -79,7 +81,7 @@ pub async fn run(
         summary.lines += 1;
         match job_of(&line, longest, &common) {
             Ok(job) => step.push((line.number, job)),
-            Err(error) => refuse(app, &bar, &mut summary, Refusal { line: line.number, path: None, error }),
+            Err(BadLine { path, error }) => refuse(app, &bar, &mut summary, Refusal { line: line.number, path, error }),
         }
         if step.len() >= STEP {
             hand_over(app, client, &bar, &mut summary, std::mem::take(&mut step)).await;
@@ -95,7 +97,7 @@ pub async fn run(
     conclude(app, &summary)
 }
 
-fn job_of(line: &Line, longest: usize, common: &Common<'_>) -> Result<NewJob, String> {
+fn job_of(line: &Line, longest: usize, common: &Common<'_>) -> Result<NewJob, BadLine> {
     let bytes = line.bytes.as_deref().ok_or_else(|| format!("the line is longer than {longest} bytes"))?;
     read(bytes, common)
 }

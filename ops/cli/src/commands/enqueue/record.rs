@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobKind, JobTypes, Unique, strict};
-use perch_queue::{EnqueueOptions, JobRequest, NewJob, RetryRequest, UniqueRequest};
+use perch_queue::{BadField, EnqueueOptions, JobRequest, NewJob, RetryRequest, UniqueRequest};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 /// What every line has in common.
@@ -18,14 +19,16 @@ pub struct Common<'a> {
     /// The rules of the kinds.
     pub types: &'a JobTypes,
     /// The time by the clock of the queues.
-    pub now: DateTime<Utc>,
+    pub now: &'a dyn Fn() -> DateTime<Utc>,
     /// How far ahead a job may start.
     pub most_ahead: Duration,
 }
 
 impl Common<'_> {
     fn retry(&self, own: Option<RetryRequest>) -> Option<RetryRequest> {
-        own.or(self.max_attempts.map(|n| RetryRequest { max_attempts: Some(n), ..RetryRequest::default() }))
+        let own = own.unwrap_or_default();
+        let retry = RetryRequest { max_attempts: own.max_attempts.or(self.max_attempts), ..own };
+        Some(retry).filter(|retry| *retry != RetryRequest::default())
     }
 
     /// A request with what the command line says of all of them; its own words go first.
@@ -43,16 +46,47 @@ impl Common<'_> {
         }
     }
 
-    fn job(&self, request: JobRequest) -> Result<NewJob, String> {
+    fn job(&self, request: JobRequest) -> Result<NewJob, BadLine> {
         let known = self.types.get(&request.kind);
-        request.into_job(known, self.now, self.most_ahead).map_err(|error| error.to_string())
+        let read = request.into_job(known, (self.now)(), self.most_ahead);
+        read.map_err(|BadField { field, reason }| BadLine {
+            path: Some(field.to_owned()),
+            error: format!("{field}: {reason}"),
+        })
     }
 }
 
+/// What is wrong with a line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// Where, as a JSON path, if that is known.
+    pub path: Option<String>,
+    /// What.
+    pub error: String,
+}
+
+impl From<String> for BadLine {
+    fn from(error: String) -> Self {
+        Self { path: None, error }
+    }
+}
+
+/// A dead letter that was exported without a job, since it has none that can run.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WithoutJob {
+    #[serde(rename = "died")]
+    _died: IgnoredAny,
+}
+
 /// The job that a line stands for, or what is wrong with it.
-pub fn read(line: &[u8], common: &Common<'_>) -> Result<NewJob, String> {
+pub fn read(line: &[u8], common: &Common<'_>) -> Result<NewJob, BadLine> {
     let text = std::str::from_utf8(line)
         .map_err(|error| format!("not UTF-8: byte {} of the line cannot be read", error.valid_up_to() + 1))?;
+    if common.kind.is_none() && strict::from_str::<WithoutJob>(text).is_ok() {
+        let error = "the dead letter has no job that can run; `perch dead replay --edit` repairs it where it lies";
+        return Err(error.to_owned().into());
+    }
     match common.kind {
         Some(kind) => {
             let payload = RawValue::from_string(text.trim().to_owned()).map_err(|error| not_json(&error))?;
@@ -78,12 +112,12 @@ mod tests {
 
     use super::*;
 
-    fn read_as(kind: Option<&str>, line: &[u8]) -> Result<NewJob, String> {
+    fn read_as(kind: Option<&str>, line: &[u8]) -> Result<NewJob, BadLine> {
         let kind: Option<JobKind> = kind.map(|kind| kind.parse().expect("a kind"));
         let options = EnqueueOptions { priority: Some(Priority::Low), ..EnqueueOptions::default() };
         let (types, most_ahead) = (perch_jobs::types(), Duration::from_secs(60));
         let common =
-            Common { kind: kind.as_ref(), options, max_attempts: Some(7), types: &types, now: Utc::now(), most_ahead };
+            Common { kind: kind.as_ref(), options, max_attempts: Some(7), types: &types, now: &Utc::now, most_ahead };
         read(line, &common)
     }
 
@@ -105,14 +139,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_line_leaves_out_of_its_retry_the_command_line_says() {
+        let line = br#"{"kind":"poll_account","payload":{"username":"a"},"retry":{"base_ms":100}}"#;
+        let retry = read_as(None, line).expect("a job").options.retry.expect("a policy");
+        assert_eq!((retry.max_attempts, retry.base_ms), (7, 100));
+        let late = br#"{"kind":"poll_account","payload":{},"delay_ms":60001}"#;
+        assert_eq!(read_as(None, late).expect_err("too late").path.as_deref(), Some("$.delay_ms"));
+    }
+
+    #[test]
     fn what_is_wrong_with_a_line_is_said_with_its_place() {
         for (line, said) in [
             (&b"{\"kind\":\"a\"}"[..], "missing field `payload`"),
             (b"{\"kind\":\"a\",\"payload\":1,\"colour\":2}", "unknown field `colour`"),
             (b"{oops}", "column 2"),
             (b"\xff\xfe", "not UTF-8"),
+            (b"{\"died\":{\"id\":1}}", "dead replay --edit"),
         ] {
-            let error = read_as(None, line).expect_err("the line is bad");
+            let error = read_as(None, line).expect_err("the line is bad").error;
             assert!(error.contains(said) && !error.contains("line 1"), "{error}");
         }
     }

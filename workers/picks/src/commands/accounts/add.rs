@@ -6,10 +6,7 @@ use perch_store::AccountChange;
 use serde_json::json;
 
 use super::refused;
-use perch_bot::{
-    Platform,
-    cli::{CommandError, Invocation, format::time::from_now, parse::time::duration},
-};
+use perch_bot::cli::{CommandError, Invocation, format::time::from_now, parse::time::duration};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -49,7 +46,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     watch_list::check(&change).map_err(refused)?;
     let handles = args.handles.iter().map(|handle| watch_list::handle(handle).map_err(refused));
     let handles = handles.collect::<Result<Vec<&str>, CommandError>>()?;
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let list = WatchList::new(settings);
     let mut added: Vec<Watched> = Vec::new();
     for handle in handles {

@@ -2,14 +2,11 @@ use crate::watch_list::{Source, WatchList, Watched};
 use chrono::{DateTime, Utc};
 use perch_store::PollOutcome;
 
-use perch_bot::{
-    Platform,
-    cli::{
-        CommandError, Invocation,
-        format::{
-            table::{Cell, Listing, Tone, cell, cut, number, whole},
-            time::{from_now, from_now_or_dash},
-        },
+use perch_bot::cli::{
+    CommandError, Invocation,
+    format::{
+        table::{Cell, Listing, Tone, cell, cut, number, whole},
+        time::{from_now, from_now_or_dash},
     },
 };
 
@@ -21,7 +18,7 @@ pub struct Args {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let mut accounts = WatchList::new(settings).all(store).await?;
     accounts.retain(|account| args.all || account.watched);
     if at.out.is_json() {

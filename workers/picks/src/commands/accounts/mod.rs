@@ -7,10 +7,7 @@ mod show;
 use crate::watch_list::{self, InvalidAccount, WatchList};
 use serde_json::json;
 
-use perch_bot::{
-    Platform,
-    cli::{CommandError, Invocation},
-};
+use perch_bot::cli::{CommandError, Invocation};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Accounts {
@@ -41,7 +38,7 @@ pub async fn run(at: &Invocation<'_>, command: &Accounts) -> Result<(), CommandE
 }
 
 async fn remove(at: &Invocation<'_>, args: &RemoveArgs) -> Result<(), CommandError> {
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let list = WatchList::new(settings);
     let mut handles = Vec::new();
     for given in &args.handles {

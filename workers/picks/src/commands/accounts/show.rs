@@ -5,16 +5,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{list::schedule, not_watched, refused};
-use perch_bot::{
-    Platform,
-    cli::{
-        CommandError, Invocation, Output,
-        format::{
-            line::{Line, Tone},
-            table::{Listing, cell, cut, number, whole},
-            text::count,
-            time::{exact, from_now},
-        },
+use perch_bot::cli::{
+    CommandError, Invocation, Output,
+    format::{
+        line::{Line, Tone},
+        table::{Listing, cell, cut, number, whole},
+        text::count,
+        time::{exact, from_now},
     },
 };
 
@@ -41,7 +38,7 @@ struct Known {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let handle = watch_list::handle(&args.handle).map_err(refused)?;
     let known = WatchList::new(settings).one(store, handle).await?;
     let account = known.ok_or_else(|| not_watched(&args.handle))?;

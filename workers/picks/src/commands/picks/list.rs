@@ -43,7 +43,7 @@ pub struct Args {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let (store, now) = (&at.platform()?.store, Utc::now());
+    let ((_, store), now) = (&at.store()?, Utc::now());
     let filter = PickFilter {
         open: (args.open || args.settled).then_some(args.open),
         account: args.account.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()),

@@ -38,7 +38,7 @@ fn grouping(text: &str) -> Result<By, String> {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let (store, now) = (&at.platform()?.store, Utc::now());
+    let ((_, store), now) = (&at.store()?, Utc::now());
     let filter = BetFilter {
         account: args.account.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()),
         sport: args.sport.clone(),

@@ -6,14 +6,11 @@ use perch_store::{SettleSource, SettledBy};
 use serde_json::json;
 
 use super::{failed, find, units};
-use perch_bot::{
-    Platform,
-    cli::{
-        CommandError, Invocation,
-        format::{
-            table::{Listing, cell, key, number, whole},
-            text::{count, one_line},
-        },
+use perch_bot::cli::{
+    CommandError, Invocation,
+    format::{
+        table::{Listing, cell, key, number, whole},
+        text::{count, one_line},
     },
 };
 
@@ -108,7 +105,7 @@ fn verdict(args: &Args) -> Option<Verdict> {
 
 async fn one(at: &Invocation<'_>, key: &str, args: &Args) -> Result<(), CommandError> {
     let entry = Entry { verdict: verdict(args), leg: args.leg, closing: args.closing.clone(), note: args.note.clone() };
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let pick = find(store, key).await?;
     let settled = tracking::settle(store, settings, pick, &entry, &at.operator).await.map_err(failed)?;
     at.audit("pick.settle", &settled.key, &json!(settled)).await;
@@ -134,7 +131,7 @@ async fn import(at: &Invocation<'_>, path: &PathBuf, dry_run: bool) -> Result<()
             return Err(CommandError::Refused(format!("nothing was imported: {lines} cannot be used")));
         }
     };
-    let Platform { settings, store, .. } = at.platform()?;
+    let (settings, store) = &at.store()?;
     let by = SettledBy { actor: at.operator.clone(), source: SettleSource::Import };
     let imported = tracking::import(store, settings, &import, &by, dry_run).await.map_err(failed)?;
     if !dry_run {

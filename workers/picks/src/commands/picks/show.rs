@@ -35,7 +35,7 @@ struct Known {
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
-    let store = &at.platform()?.store;
+    let (_, store) = &at.store()?;
     let pick = find(store, &args.key).await?;
     let tracking = store.tracking();
     let known = Known {
