@@ -14,7 +14,7 @@ use crate::{
 pub enum SpendKind {
     /// Posts read from X.
     PostRead,
-    /// Posts of an account that it reads itself, and posts that mention it.
+    /// Posts of an account that it reads itself, and posts that name it.
     OwnRead,
     /// Users read from X.
     UserRead,
@@ -22,7 +22,7 @@ pub enum SpendKind {
     Post,
     /// A post with a link in it.
     PostWithLink,
-    /// A reply to a post that mentions or quotes the account.
+    /// A reply to a post that names or quotes the account.
     SummonedReply,
     /// A retweet.
     Retweet,

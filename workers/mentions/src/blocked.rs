@@ -1,12 +1,12 @@
 //! Users who are not answered.
 
-use crate::store::MentionStore as _;
 use std::collections::BTreeSet;
 
 use perch_jobs::AccountId;
 use perch_store::StoreError;
 
 use crate::Mentions;
+use crate::store::MentionStore as _;
 
 /// Users who are not answered: handles in lower case, and ids.
 pub(crate) async fn blocked(bot: &Mentions, account: &AccountId) -> Result<BTreeSet<String>, StoreError> {

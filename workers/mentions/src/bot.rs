@@ -1,6 +1,5 @@
 use std::{path::PathBuf, sync::Arc};
 
-use crate::store::MentionControl;
 use perch_base::{ConfigError, Settings};
 use perch_core::Clients;
 use perch_queue::{Client, worker::JobContext};
@@ -8,6 +7,7 @@ use perch_safety::Guard;
 use perch_store::{Store, Syncer};
 
 use crate::MentionsSettings;
+use crate::store::MentionControl;
 
 /// What the handlers of mentions work with. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -1,8 +1,9 @@
-use crate::store::MentionStore as _;
 use futures::future::BoxFuture;
 use perch_jobs::{PostId, PublishPost, PublishSource};
 use perch_publishing::Origin;
 use perch_store::{Store, StoreError};
+
+use crate::store::MentionStore as _;
 
 /// Replies to mentions.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum XPlan {
-    /// Pay per use, and every other plan that one signs up for alone: only posts that mention or quote the account may be answered.
+    /// Pay per use, and every other plan that one signs up for alone: only posts that name or quote the account may be answered.
     #[default]
     SelfServe,
     /// A contract: any post may be answered.
@@ -19,7 +19,7 @@ pub enum XPlan {
 pub struct XPrices {
     /// A post read.
     pub post_read: f64,
-    /// A post read that is the account's own, or mentions it.
+    /// A post read that is the account's own, or names it.
     pub own_read: f64,
     /// A user read.
     pub user_read: f64,
@@ -27,7 +27,7 @@ pub struct XPrices {
     pub post: f64,
     /// A post made with a link in it.
     pub post_with_link: f64,
-    /// A reply to a post that mentions or quotes the account.
+    /// A reply to a post that names or quotes the account.
     pub summoned_reply: f64,
     /// A retweet.
     pub retweet: f64,

@@ -1,8 +1,4 @@
-use crate::{BlockedUser, MentionStore as _};
 use chrono::Utc;
-use serde_json::json;
-
-use super::{OfAccount, one, own};
 use perch_bot::cli::{
     CommandError, Invocation,
     format::{
@@ -11,6 +7,10 @@ use perch_bot::cli::{
         time::from_now,
     },
 };
+use serde_json::json;
+
+use super::{OfAccount, one, own};
+use crate::{BlockedUser, MentionStore as _};
 
 #[derive(Debug, clap::Args)]
 pub struct BlockArgs {

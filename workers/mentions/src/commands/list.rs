@@ -1,8 +1,5 @@
-use crate::{MentionFilter, MentionRecord, MentionState, MentionStore as _};
 use chrono::Utc;
 use clap::ValueEnum;
-
-use super::{OfAccount, one};
 use perch_bot::cli::{
     CommandError, Invocation,
     format::{
@@ -11,6 +8,9 @@ use perch_bot::cli::{
         time::from_now,
     },
 };
+
+use super::{OfAccount, one};
+use crate::{MentionFilter, MentionRecord, MentionState, MentionStore as _};
 
 /// A state on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,14 +1,7 @@
 //! `perch review`: the replies that wait for a person.
 
-use crate::{MentionStore as _, Review, ReviewFilter, ReviewState};
-use crate::{ReviewError, approve, reject};
 use chrono::Utc;
 use clap::ValueEnum;
-use perch_jobs::AccountId;
-use perch_safety::Reason;
-use serde_json::json;
-
-use super::{one, own};
 use perch_bot::{
     Platform,
     cli::{
@@ -20,6 +13,13 @@ use perch_bot::{
         },
     },
 };
+use perch_jobs::AccountId;
+use perch_safety::Reason;
+use serde_json::json;
+
+use super::{one, own};
+use crate::{MentionStore as _, Review, ReviewFilter, ReviewState};
+use crate::{ReviewError, approve, reject};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Reviews {

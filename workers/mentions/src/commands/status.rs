@@ -1,11 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{MentionStatus, mention_status};
 use chrono::{DateTime, Utc};
-
-use perch_store::RateWindows;
-
-use super::{OfAccount, control, one, own};
 use perch_bot::{
     Platform,
     cli::{
@@ -17,6 +12,10 @@ use perch_bot::{
         },
     },
 };
+use perch_store::RateWindows;
+
+use super::{OfAccount, control, one, own};
+use crate::{MentionStatus, mention_status};
 
 pub async fn run(at: &Invocation<'_>, args: &OfAccount) -> Result<(), CommandError> {
     let Platform { settings, store, client, .. } = at.platform()?;

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use perch_jobs::PollMentions;
-use serde_json::json;
-
-use super::{OfAccount, control, one, own};
 use perch_bot::{
     Platform,
     cli::{CommandError, Invocation, parse::time::duration},
 };
+use perch_jobs::PollMentions;
+use serde_json::json;
+
+use super::{OfAccount, control, one, own};
 
 /// What is switched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

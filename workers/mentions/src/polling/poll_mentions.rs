@@ -1,6 +1,5 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::store::{MentionStore as _, Room, SeenMention};
 use chrono::{DateTime, Utc};
 use perch_base::{clock, settings::CronSettings};
 use perch_core::{Started, job_id};
@@ -16,6 +15,7 @@ use super::{
     read_mentions::{AFTER_ERROR, Batch, ReadTo, not_read, page_refused, read_new},
     sift_mentions::{Known, Left, Read, left_out},
 };
+use crate::store::{MentionStore as _, Room, SeenMention};
 use crate::{
     Mentions,
     blocked::blocked,

@@ -1,19 +1,18 @@
 //! Reading the mentions of an account from X.
 
-use crate::store::MentionStore as _;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
 use perch_clients::{XError, x::PostsQuery};
+use perch_core::x_failed;
 use perch_jobs::{AccountId, PostId};
 use perch_queue::{Fail, worker::JobContext};
 use perch_store::StoreError;
 
 use super::sift_mentions::{Read, in_order, read};
-use perch_core::x_failed;
-
 use crate::Mentions;
+use crate::store::MentionStore as _;
 
 /// After an error that time does not mend, the mentions are left alone for at least so long.
 pub(super) const AFTER_ERROR: Duration = Duration::from_secs(900);

@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use crate::store::MentionState;
 use chrono::{DateTime, Utc};
 use perch_clients::x::{Includes, ReferenceKind, XPost, unescape};
 use perch_jobs::{Mention, PostId};
 
+use crate::store::MentionState;
 use crate::{blocked::is_among, replying::is_too_old};
 
 /// A mention that a poll read.

@@ -1,8 +1,8 @@
 //! Having a reply written, and looking at it.
 
-use crate::store::{Decision, MentionRecord, MentionStore as _, Written};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
+use perch_core::Answered;
 use perch_queue::Fail;
 use perch_safety::{Code, Reason, Verdict};
 use perch_store::StoreError;
@@ -13,9 +13,8 @@ use super::{
     prompt::{self, Earlier, RULES, Voice},
     reading::{Reply, reply_in},
 };
-use perch_core::Answered;
-
 use crate::Mentions;
+use crate::store::{Decision, MentionRecord, MentionStore as _, Written};
 
 /// Times that the model is asked.
 const TIMES: usize = 2;

@@ -1,6 +1,5 @@
 //! What was said before a mention.
 
-use crate::store::{MentionRecord, MentionStore as _};
 use perch_clients::XError;
 use perch_jobs::{Mention, PostId};
 use perch_safety::{Code, Guard, Reason, Verdict};
@@ -8,6 +7,7 @@ use perch_store::StoreError;
 
 use super::prompt::Earlier;
 use crate::Mentions;
+use crate::store::{MentionRecord, MentionStore as _};
 
 /// The posts before a mention, oldest first. A reply without them is better than none, so whatever goes wrong here is only
 /// noted.

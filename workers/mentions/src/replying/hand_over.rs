@@ -3,17 +3,16 @@
 
 use std::time::Duration;
 
-use crate::store::{MentionRecord, MentionStore as _};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
+use perch_core::job_id;
 use perch_jobs::{AccountId, Job as _, JobId, PublishPost, QueueName, ReplyToMention};
 use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, NewJob};
 use perch_store::{Store, StoreError};
 
 use super::settle::settle;
-use perch_core::job_id;
-
 use crate::Mentions;
+use crate::store::{MentionRecord, MentionStore as _};
 
 /// What was handed on and not gone on with for so long was left behind by somebody who is gone.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);

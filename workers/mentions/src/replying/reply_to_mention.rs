@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, Room, SeenMention, Written};
 use perch_base::clock;
 use perch_clients::XError;
+use perch_core::x_failed;
 use perch_jobs::ReplyToMention;
 use perch_queue::{
     Fail,
@@ -19,8 +19,7 @@ use super::{
     hand_over::{TOO_LATE, hand_over, until},
     room::take_room,
 };
-use perch_core::x_failed;
-
+use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, Room, SeenMention, Written};
 use crate::{Mentions, blocked::is_blocked};
 
 /// A mention that came while replying is paused looks again after this time.

@@ -1,6 +1,5 @@
 //! What a person does with a reply that waits.
 
-use crate::store::{MentionState, MentionStore as _, Review, ReviewOutcome, ReviewState};
 use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
 use perch_safety::{BadPattern, Guard, Reason, Verdict};
@@ -8,6 +7,7 @@ use perch_store::{Store, StoreError};
 
 use super::hand_over::{NotHandedOver, hand_over, until};
 use crate::MentionsSettings;
+use crate::store::{MentionState, MentionStore as _, Review, ReviewOutcome, ReviewState};
 
 /// A reply that was approved.
 #[derive(Debug, Clone, PartialEq)]

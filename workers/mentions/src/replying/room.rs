@@ -1,8 +1,8 @@
-use crate::store::{MentionStore as _, Room};
 use perch_jobs::{AccountId, Mention};
 use perch_store::StoreError;
 
 use crate::Mentions;
+use crate::store::{MentionStore as _, Room};
 
 /// Takes a place for a mention in its conversation and its author's day. Redis knows which are taken; what it does not know,
 /// Postgres tells it. Mentions that ended without a reply, however that came about, give back their places once there is no

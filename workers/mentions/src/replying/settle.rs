@@ -1,6 +1,7 @@
-use crate::store::MentionStore as _;
 use perch_jobs::AccountId;
 use perch_store::{Store, StoreError};
+
+use crate::store::MentionStore as _;
 
 /// Brings the states of mentions up to what the ledger and the jobs say, and their metrics with them. Each change is counted
 /// by whoever brings it about, so nobody settles past this.

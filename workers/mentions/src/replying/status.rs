@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::store::{MentionControl, MentionCounts, MentionPoll, MentionStore as _, MentionSwitches};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::{clock, settings::ModelSettings};
 use perch_jobs::AccountId;
@@ -11,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::MentionsSettings;
+use crate::store::{MentionControl, MentionCounts, MentionPoll, MentionStore as _, MentionSwitches};
 
 /// How the bot of an account stands: what reads its mentions, and what replies to them.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -1,15 +1,15 @@
 //! Users whose mentions are not answered.
 
-use crate::{BlockedUser, MentionStore as _};
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
+use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Path, Problem};
 use perch_jobs::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
 use super::mentions::{account, own};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Path, Problem};
+use crate::{BlockedUser, MentionStore as _};
 
 /// A user who is not answered.
 #[derive(Debug, Serialize, ToSchema)]

@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _};
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
+use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, page};
 use perch_jobs::{AccountId, JobId, PollMentions, PostId};
 use perch_store::RateWindows;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _};
 use crate::{MentionStatus, MentionsSettings, mention_status, settle};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, page};
 
 /// The shortest and the longest interval, in milliseconds.
 const SHORTEST: u64 = 1_000;

@@ -1,8 +1,8 @@
 //! The replies that people decide about.
 
-use crate::{MentionStore as _, Review, ReviewFilter, ReviewState};
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
+use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, internal, page};
 use perch_jobs::{AccountId, PostId};
 use perch_safety::Reason;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::mentions::{account, own};
 use crate::ReviewError;
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, internal, page};
+use crate::{MentionStore as _, Review, ReviewFilter, ReviewState};
 
 /// A reply that a person decides about.
 #[derive(Debug, Serialize, ToSchema)]

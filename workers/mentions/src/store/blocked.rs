@@ -1,9 +1,9 @@
 //! Users who are not answered.
 
 use perch_jobs::AccountId;
+use perch_store::{StoreError, row::readable};
 
 use super::{BlockedUser, MentionTable, plain};
-use perch_store::{StoreError, row::readable};
 
 impl MentionTable<'_> {
     /// Keeps a user from being answered; by id too, where a mention has told the id of the handle. False when the user was

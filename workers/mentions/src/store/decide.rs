@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PostId};
+use perch_store::StoreError;
 use sqlx::PgExecutor;
 
 use super::{MentionRecord, MentionState, MentionTable, Written, plain, signed};
-use perch_store::StoreError;
 
 /// What came of deciding on a reply that is not to repeat another.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use perch_jobs::{AccountId, Mention, PostId};
-use sqlx::{Row as _, postgres::PgRow};
-
-use super::{MentionCounts, MentionFilter, MentionRecord, MentionState, MentionTable};
 use perch_store::{
     StoreError,
     row::{parsed, readable, unsigned},
 };
+use sqlx::{Row as _, postgres::PgRow};
+
+use super::{MentionCounts, MentionFilter, MentionRecord, MentionState, MentionTable};
 
 /// Mentions of a conversation, or of a user's day, that are told; more do not matter to any limit.
 const MOST_TAKEN: i64 = 1_000;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use perch_jobs::{AccountId, PostId};
+use perch_store::{Store, StoreError, Tx, json, row::readable};
 use serde_json::Value;
 use sqlx::PgExecutor;
 
 use super::{Review, ReviewState, Written, plain, signed};
-use perch_store::{Store, StoreError, Tx, json, row::readable};
 
 /// The replies that people decide about.
 #[derive(Debug, Clone, Copy)]

@@ -1,9 +1,9 @@
 //! Bringing mentions up to what the ledger and the jobs say of them.
 
 use perch_jobs::AccountId;
+use perch_store::{StoreError, row::unsigned};
 
 use super::{MentionTable, Settled};
-use perch_store::{StoreError, row::unsigned};
 
 impl MentionTable<'_> {
     /// Notes what came of replies since the last look: answered when the ledger has confirmed the effect, failed when the job

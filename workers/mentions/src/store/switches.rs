@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::AccountId;
-use serde::Serialize;
-use sqlx::{Row as _, postgres::PgRow};
-
-use super::{MentionControl, signed};
 use perch_store::{
     StoreError,
     row::{time_option, unsigned},
 };
+use serde::Serialize;
+use sqlx::{Row as _, postgres::PgRow};
+
+use super::{MentionControl, signed};
 
 /// What operators said to the bot of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

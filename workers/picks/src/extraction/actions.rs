@@ -4,15 +4,14 @@ use perch_base::{
     clock,
     settings::{GuardMode, XPlan},
 };
+use perch_core::job_id;
 use perch_jobs::{AccountId, Post, PublishPost, PublishSource, RetweetPost};
 use perch_picks::normal::part;
+use perch_publishing::stopped;
 use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, worker::JobContext};
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickRecord, StoreError};
 
 use super::comment::{comment, effect_key};
-use perch_core::job_id;
-use perch_publishing::stopped;
-
 use crate::Picks;
 
 /// What is said about a pick, and why it is said so.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use perch_base::clock;
+use perch_core::short_hash;
 use perch_jobs::{ExtractPost, PostId};
 use perch_picks::normal::part;
 use perch_queue::Fail;
@@ -11,8 +12,6 @@ use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, Po
 use serde::Serialize;
 
 use super::{comment::render_pick, sighting::Named};
-use perch_core::short_hash;
-
 use crate::Picks;
 
 /// X lets a post be edited for an hour at most; its job may wait for a while.

@@ -1,4 +1,5 @@
 use perch_base::{Disposition, clock};
+use perch_core::Unanswered;
 use perch_jobs::{ExtractPost, Post, SyncHotState};
 use perch_picks::{grounded::grounded_in, normal::normalised_answer};
 use perch_queue::{
@@ -17,8 +18,6 @@ use super::{
     reading::{Reading, Unread, by_rules, read_picks},
     sighting::{Named, Sight, named, sight},
 };
-use perch_core::Unanswered;
-
 use crate::Picks;
 
 /// What was found in a post.

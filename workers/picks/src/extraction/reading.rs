@@ -5,13 +5,12 @@ use perch_clients::{
     ModelClient, ModelError,
     models::{ChatRequest, Usage, object_with},
 };
+use perch_core::{Answered, Purpose, Unanswered, declined};
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
 use perch_store::ExtractionRecord;
 
 use super::prompt;
-use perch_core::{Answered, Purpose, Unanswered, declined};
-
 use crate::Picks;
 
 /// What a model read in a post.

@@ -7,6 +7,7 @@ use perch_clients::{
     XError,
     x::{Page, PostsQuery, XPost},
 };
+use perch_core::job_id;
 use perch_jobs::{ExtractPost, JobId, PollAccount, Post, PostId};
 use perch_queue::{
     EnqueueError, EnqueueOptions, Fail, NewJob,
@@ -22,8 +23,6 @@ use super::{
     user_ids::NoId,
     watch_list::{Plan, WatchList},
 };
-use perch_core::job_id;
-
 use crate::Picks;
 
 /// What one poll of an account found, over all its attempts.

@@ -2,6 +2,7 @@
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
+use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem};
 use perch_jobs::JobId;
 use perch_store::{AccountChange, PollJob, PollTotals};
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,6 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::watch_list::{self, InvalidAccount, WatchList, Watched};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem};
 
 /// Polls shown of an account.
 const POLLS: u32 = 20;

@@ -2,6 +2,7 @@
 
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
+use perch_bot::http::{Answer, BULK, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, number, time};
 use perch_picks::{
     record::{By, Record},
     settle::Grade,
@@ -15,7 +16,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::extraction::{self, ConfirmError, Confirmed};
 use crate::tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict};
-use perch_bot::http::{Answer, BULK, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, number, time};
 
 /// Picks of one answer, and results of one request.
 const MOST: u32 = 1_000;

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use crate::watch_list::{self, WatchList, Watched};
 use chrono::Utc;
+use perch_bot::cli::{CommandError, Invocation, format::time::from_now, parse::time::duration};
 use perch_store::AccountChange;
 use serde_json::json;
 
 use super::refused;
-use perch_bot::cli::{CommandError, Invocation, format::time::from_now, parse::time::duration};
+use crate::watch_list::{self, WatchList, Watched};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -1,7 +1,4 @@
-use crate::watch_list::{Source, WatchList, Watched};
 use chrono::{DateTime, Utc};
-use perch_store::PollOutcome;
-
 use perch_bot::cli::{
     CommandError, Invocation,
     format::{
@@ -9,6 +6,9 @@ use perch_bot::cli::{
         time::{from_now, from_now_or_dash},
     },
 };
+use perch_store::PollOutcome;
+
+use crate::watch_list::{Source, WatchList, Watched};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

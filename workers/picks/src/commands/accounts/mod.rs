@@ -4,10 +4,10 @@ mod add;
 mod list;
 mod show;
 
-use crate::watch_list::{self, InvalidAccount, WatchList};
+use perch_bot::cli::{CommandError, Invocation};
 use serde_json::json;
 
-use perch_bot::cli::{CommandError, Invocation};
+use crate::watch_list::{self, InvalidAccount, WatchList};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Accounts {

@@ -1,10 +1,4 @@
-use crate::watch_list::{self, Source, WatchList, Watched};
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_store::{PollJob, PollOutcome, PollTotals};
-use serde::Serialize;
-use serde_json::Value;
-
-use super::{list::schedule, not_watched, refused};
 use perch_bot::cli::{
     CommandError, Invocation, Output,
     format::{
@@ -14,6 +8,12 @@ use perch_bot::cli::{
         time::{exact, from_now},
     },
 };
+use perch_store::{PollJob, PollOutcome, PollTotals};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{list::schedule, not_watched, refused};
+use crate::watch_list::{self, Source, WatchList, Watched};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -2,10 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::extraction::read_with;
 use futures::{StreamExt as _, stream};
 use indicatif::ProgressBar;
+use perch_base::chain;
 use perch_base::{Settings, settings::TokenPrice};
+use perch_bot::cli::{CommandError, Invocation};
 use perch_clients::{LocalLimits, ModelClient, models::Usage};
 use perch_jobs::Post;
 use perch_picks::rules;
@@ -15,8 +16,7 @@ use super::{
     examples::read,
     report::{Given, Report},
 };
-use perch_base::chain;
-use perch_bot::cli::{CommandError, Invocation};
+use crate::extraction::read_with;
 
 /// What `--provider` calls the rules.
 const RULES: &str = "rules";

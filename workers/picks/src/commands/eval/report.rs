@@ -1,13 +1,6 @@
 //! What an evaluation comes to, for people and as JSON.
 
 use perch_base::settings::TokenPrice;
-use perch_clients::models::Usage;
-use perch_jobs::Answer;
-use perch_picks::score::{Field, Score};
-use serde::Serialize;
-use serde_json::{Value, json};
-
-use super::examples::Example;
 use perch_bot::cli::{
     CommandError, Invocation,
     format::{
@@ -16,6 +9,13 @@ use perch_bot::cli::{
         text::{count, one_line, thousands},
     },
 };
+use perch_clients::models::Usage;
+use perch_jobs::Answer;
+use perch_picks::score::{Field, Score};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::examples::Example;
 
 /// What a reader gave for a post.
 #[derive(Debug)]

@@ -1,7 +1,3 @@
-use crate::extraction::{ConfirmError, confirm};
-use serde_json::json;
-
-use super::{find, words};
 use perch_bot::{
     Platform,
     cli::{
@@ -9,6 +5,10 @@ use perch_bot::{
         format::text::{count, one_line},
     },
 };
+use serde_json::json;
+
+use super::{find, words};
+use crate::extraction::{ConfirmError, confirm};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

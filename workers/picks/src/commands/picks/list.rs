@@ -1,7 +1,4 @@
 use chrono::{DateTime, Utc};
-use perch_store::{PickBody, PickFilter, TrackedPick, state_word};
-
-use super::{odds, tone, units, words};
 use perch_bot::cli::{
     CommandError, Invocation,
     format::{
@@ -10,6 +7,9 @@ use perch_bot::cli::{
     },
     parse::time::{When, when},
 };
+use perch_store::{PickBody, PickFilter, TrackedPick, state_word};
+
+use super::{odds, tone, units, words};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -6,12 +6,12 @@ mod record;
 mod settle;
 mod show;
 
-use crate::tracking::TrackError;
+use perch_bot::cli::{CommandError, Invocation, format::table::Tone, format::text::one_line};
 use perch_jobs::{Pick, PickKind, Side};
 use perch_picks::settle::Grade;
 use perch_store::{Found, PickBody, Store, TrackedPick};
 
-use perch_bot::cli::{CommandError, Invocation, format::table::Tone, format::text::one_line};
+use crate::tracking::TrackError;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Picks {

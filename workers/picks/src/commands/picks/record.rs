@@ -1,15 +1,15 @@
-use crate::tracking;
 use chrono::Utc;
-use perch_picks::record::{By, Record};
-use perch_store::BetFilter;
-use serde_json::json;
-
-use super::{percent, units};
 use perch_bot::cli::{
     CommandError, Invocation,
     format::table::{Cell, Listing, Tone, cell, cut, number, whole},
     parse::time::{When, when},
 };
+use perch_picks::record::{By, Record};
+use perch_store::BetFilter;
+use serde_json::json;
+
+use super::{percent, units};
+use crate::tracking;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

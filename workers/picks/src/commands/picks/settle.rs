@@ -1,11 +1,5 @@
 use std::{fs, path::PathBuf};
 
-use crate::tracking::{self, Contradicted, Entry, Imported, LeftOpen, NamedGames, Settled, Verdict, read_csv};
-use perch_picks::settle::Grade;
-use perch_store::{SettleSource, SettledBy};
-use serde_json::json;
-
-use super::{failed, find, units};
 use perch_bot::cli::{
     CommandError, Invocation,
     format::{
@@ -13,6 +7,12 @@ use perch_bot::cli::{
         text::{count, one_line},
     },
 };
+use perch_picks::settle::Grade;
+use perch_store::{SettleSource, SettledBy};
+use serde_json::json;
+
+use super::{failed, find, units};
+use crate::tracking::{self, Contradicted, Entry, Imported, LeftOpen, NamedGames, Settled, Verdict, read_csv};
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "a flag for each way in which a bet ends")]

@@ -1,9 +1,4 @@
 use chrono::{DateTime, Utc};
-use perch_picks::{odds::Odds, record::closing_line_value};
-use perch_store::{ActionRecord, BetRow, PickBody, PickSighting, SettlementRow, TrackedPick, state_word};
-use serde::Serialize;
-
-use super::{find, odds, of_single, percent, tone, units, words};
 use perch_bot::cli::{
     CommandError, Invocation, Output,
     format::{
@@ -12,6 +7,11 @@ use perch_bot::cli::{
         time::{exact, from_now},
     },
 };
+use perch_picks::{odds::Odds, record::closing_line_value};
+use perch_store::{ActionRecord, BetRow, PickBody, PickSighting, SettlementRow, TrackedPick, state_word};
+use serde::Serialize;
+
+use super::{find, odds, of_single, percent, tone, units, words};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
