@@ -134,8 +134,8 @@ pub struct PublishPost {
 pub struct PublishSource {
     /// The post that was read.
     pub post_id: PostId,
-    /// The identity of the pick that was found in it.
-    pub pick_key: String,
+    /// What it is about, as the bot names it.
+    pub subject: String,
     /// Why this was chosen, where there was a choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,

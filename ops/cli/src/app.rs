@@ -124,7 +124,7 @@ pub async fn now(redis: &Redis) -> Result<DateTime<Utc>, CommandError> {
 
 /// The store that `settings` describe.
 pub fn store(settings: &Settings) -> Result<Store, CommandError> {
-    Ok(Store::of(settings)?.with_tables(bots().tables()))
+    Ok(bots().store(Store::of(settings)?))
 }
 
 /// The queue of that name, or the error that lists those there are.

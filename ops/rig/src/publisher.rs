@@ -234,7 +234,7 @@ impl Publishing<'_> {
             key: self.key.clone(),
             kind: if job.reply_to.is_some() { ActionKind::Comment } else { ActionKind::Post },
             account: job.account.clone(),
-            pick_key: job.source.as_ref().map(|source| source.pick_key.clone()),
+            subject: job.source.as_ref().map(|source| source.subject.clone()),
             source_post: job.reply_to.clone(),
             text: job.text.clone(),
             state: ActionState::Published,
@@ -249,7 +249,7 @@ impl Publishing<'_> {
             account: job.account.clone(),
             text: job.text.clone(),
             reply_to: job.reply_to.clone(),
-            pick_key: job.source.as_ref().map(|source| source.pick_key.clone()),
+            subject: job.source.as_ref().map(|source| source.subject.clone()),
             job_id: Some(effect.job_id),
             published_at: at,
         };

@@ -34,13 +34,25 @@ create table jobs (
     -- The id of the stream entry that this row reflects. An older one never replaces it.
     version_ms   bigint      not null default 0,
     version_seq  bigint      not null default 0,
-    primary key (environment, id)
-) with (fillfactor = 85);
+    -- The state of a job that is none of waiting, running and done: what people look for among the many that went well.
+    aside        text        generated always as
+                     (case when state in ('scheduled', 'dead', 'cancelled', 'discarded') then state end) stored,
+    primary key (environment, id),
+    -- Times that every reader can hold.
+    constraint jobs_times_are_readable check (
+        run_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+        and created_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+        and started_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+        and finished_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z'
+        and changed_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z')
+-- A job is written when it is accepted and again when it is done. No index holds what changes in between, and each page of
+-- the table keeps room for the second version of its rows, so that no index is written again (a heap-only tuple).
+) with (fillfactor = 50);
 
-create index jobs_by_queue on jobs (environment, queue, state, id);
+create index jobs_by_queue on jobs (environment, queue, id);
+create index jobs_aside on jobs (environment, aside, id) where aside is not null;
 create index jobs_by_kind on jobs (environment, kind, id);
 create index jobs_by_parent on jobs (environment, parent) where parent is not null;
-create index jobs_by_change on jobs (environment, changed_at);
 -- A group may be of any length, which a B-tree would refuse.
 create index jobs_by_group on jobs using hash (group_key) where group_key is not null;
 

@@ -10,6 +10,11 @@ create table sync_cursors (
     -- How often entries were gone before they could be moved, and how many they were.
     gaps         bigint      not null default 0,
     lost_entries bigint      not null default 0,
+    -- The version given last to a row that came by the stream. Versions are the ids of entries, which carry the time of Redis. After a
+    -- failover to a server whose clock is behind, a stream that begins anew has lower ids; its rows get versions that follow the last
+    -- one all the same.
+    version_ms   bigint      not null default 0,
+    version_seq  bigint      not null default 0,
     updated_at   timestamptz not null default now(),
     primary key (environment, stream)
 );

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
-    Family, Recorded,
-    record::{millis, sealed::Upsert},
-    row::{parsed, parsed_option, time, word},
+    Recorded, Store, StoreError, json,
+    record::millis,
+    row::{parsed, parsed_option, readable, time, word},
 };
 
 /// What a bot did.
@@ -35,7 +35,7 @@ pub enum ActionState {
     Failed,
 }
 
-/// Something a bot did about a pick, or by itself.
+/// Something a bot did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionRecord {
     /// The key of the effect, at most 512 bytes.
@@ -44,8 +44,8 @@ pub struct ActionRecord {
     pub kind: ActionKind,
     /// The account that acted.
     pub account: AccountId,
-    /// The pick it is about.
-    pub pick_key: Option<String>,
+    /// What it is about, as the bot names it.
+    pub subject: Option<String>,
     /// The post it answers.
     pub source_post: Option<PostId>,
     /// The text as rendered.
@@ -66,30 +66,27 @@ pub struct ActionRecord {
     pub created_at: DateTime<Utc>,
 }
 
-impl Upsert for ActionRecord {
+impl Recorded for ActionRecord {
+    const FAMILY: &'static str = "actions";
     const DOING: &'static str = "store actions";
     // What is published stays published, whatever a late attempt says.
     const SQL: &'static str = "
-        insert into actions (environment, key, kind, account, pick_key, source_post, text, state, external_id, error,
+        insert into actions (environment, key, kind, account, subject, source_post, text, state, external_id, error,
                              why, job_id, created_at, version_ms, version_seq)
-        select $1, key, kind, account, pick_key, source_post, text, state, external_id, error, why, job_id, created_at,
+        select $1, key, kind, account, subject, source_post, text, state, external_id, error, why, job_id, created_at,
                version_ms, version_seq
         from jsonb_to_recordset($2::jsonb)
-             as r(key text, kind text, account text, pick_key text, source_post text, text text, state text,
+             as r(key text, kind text, account text, subject text, source_post text, text text, state text,
                   external_id text, error text, why text, job_id text, created_at timestamptz,
                   version_ms bigint, version_seq bigint)
         on conflict (environment, key) do update set
-            kind = excluded.kind, account = excluded.account, pick_key = excluded.pick_key,
+            kind = excluded.kind, account = excluded.account, subject = excluded.subject,
             source_post = excluded.source_post, text = excluded.text, state = excluded.state,
             external_id = excluded.external_id, error = excluded.error, why = excluded.why,
             job_id = excluded.job_id,
             created_at = excluded.created_at, version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where (excluded.version_ms, excluded.version_seq) > (actions.version_ms, actions.version_seq)
           and (actions.state <> 'published' or excluded.state = 'published')";
-}
-
-impl Recorded for ActionRecord {
-    const FAMILY: Family = Family::Actions;
 
     fn key(&self) -> String {
         self.key.clone()
@@ -102,7 +99,7 @@ impl FromRow<'_, PgRow> for ActionRecord {
             key: row.try_get("key")?,
             kind: word(row, "kind")?,
             account: parsed(row, "account")?,
-            pick_key: row.try_get("pick_key")?,
+            subject: row.try_get("subject")?,
             source_post: parsed_option(row, "source_post")?,
             text: row.try_get("text")?,
             state: word(row, "state")?,
@@ -112,5 +109,53 @@ impl FromRow<'_, PgRow> for ActionRecord {
             job_id: parsed_option(row, "job_id")?,
             created_at: time(row, "created_at")?,
         })
+    }
+}
+
+/// What the bots did, and are to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Actions<'a>(pub(crate) &'a Store);
+
+impl Actions<'_> {
+    /// One action by its key.
+    pub async fn get(&self, key: &str) -> Result<Option<ActionRecord>, StoreError> {
+        sqlx::query_as("select * from actions_shown where environment = $1 and key = $2")
+            .bind(self.0.env_name())
+            .bind(key)
+            .fetch_optional(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read an action"))
+    }
+
+    /// The latest actions, newest first.
+    pub async fn latest(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
+        sqlx::query_as("select * from actions_shown where environment = $1 order by created_at desc limit $2")
+            .bind(self.0.env_name())
+            .bind(i64::from(limit))
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(StoreError::on("read actions"))
+            .map(readable("read actions"))
+    }
+
+    /// Keeps what is to be done, until it is known what became of it. Of an action that is known nothing changes.
+    pub async fn intend(&self, actions: &[&ActionRecord]) -> Result<(), StoreError> {
+        let rows = serde_json::to_string(actions)
+            .map_err(|error| StoreError::Invalid { what: "an action", reason: error.to_string() })?;
+        sqlx::query(
+            "insert into actions (environment, key, kind, account, subject, source_post, text, state, why, job_id,
+                                  created_at, version_ms, version_seq)
+             select $1, key, kind, account, subject, source_post, text, 'pending', why, job_id, created_at, 0, 0
+             from jsonb_to_recordset($2::jsonb)
+                  as r(key text, kind text, account text, subject text, source_post text, text text, why text,
+                       job_id text, created_at timestamptz)
+             on conflict (environment, key) do nothing",
+        )
+        .bind(self.0.env_name())
+        .bind(json::without_nul(&rows).as_ref())
+        .execute(&self.0.pool)
+        .await
+        .map_err(StoreError::on("keep actions"))?;
+        Ok(())
     }
 }

@@ -23,7 +23,6 @@ use self::{
 };
 use crate::{
     KnownAct, PlaceKind, Store, StoreError, json,
-    picks::LONGEST_KEY,
     pool::Tx,
     row::{Moment, readable, time_option},
 };
@@ -35,6 +34,9 @@ pub use self::{
     operate::{EffectFilter, Resolution, Resolved},
     rebuild::{KnownEffect, Unrecorded},
 };
+
+/// Longest key in bytes; an index entry of Postgres holds a third of a page.
+const LONGEST_KEY: usize = 512;
 
 /// The effect ledger.
 #[derive(Debug, Clone, Copy)]

@@ -1,59 +1,16 @@
-use std::{sync::LazyLock, time::Duration};
+use std::{borrow::Cow, sync::LazyLock, time::Duration};
 
 use perch_base::Environment;
 use perch_queue::{EntryId, Redis};
 use redis::Script;
-use serde::{Deserialize, Serialize};
 
 use crate::{Recorded, StoreError};
-
-/// What a record of the hot state is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Family {
-    /// Posts that were read.
-    Posts,
-    /// Picks, with the post that had them first.
-    Picks,
-    /// Further posts that named a pick.
-    Sightings,
-    /// What the bots did.
-    Actions,
-    /// Posts that were published.
-    Published,
-    /// Metrics of published posts.
-    Metrics,
-    /// What was paid for.
-    Spend,
-    /// What was decided about posts that were read.
-    Extractions,
-}
-
-impl Family {
-    /// As it stands in the keys.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Posts => "posts",
-            Self::Picks => "picks",
-            Self::Sightings => "sightings",
-            Self::Actions => "actions",
-            Self::Published => "published",
-            Self::Metrics => "metrics",
-            Self::Spend => "spend",
-            Self::Extractions => "extractions",
-        }
-    }
-
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
-    }
-}
 
 /// A record on its way into Postgres.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HotRecord {
     /// What it is about.
-    pub family: Family,
+    pub family: Cow<'static, str>,
     /// What makes it one of a kind in its family.
     pub key: String,
     /// The record.
@@ -67,7 +24,7 @@ impl HotRecord {
     pub fn of<T: Recorded>(record: &T) -> Result<Self, StoreError> {
         let value = serde_json::to_value(record)
             .map_err(|error| StoreError::Invalid { what: "a hot record", reason: error.to_string() })?;
-        Ok(Self { family: T::FAMILY, key: record.key(), value, ttl: None })
+        Ok(Self { family: T::FAMILY.into(), key: record.key(), value, ttl: None })
     }
 
     /// The same record, which can be read from the hot state for so long.
@@ -134,8 +91,8 @@ impl HotStore {
             call.key(format!("{}hot", self.prefix)).key(format!("{}hot_ahead", self.prefix)).arg(self.bound);
             for record in chunk {
                 let ttl = record.ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1));
-                call.key(self.copy_key(record.family, &record.key))
-                    .arg(format!("{} {}", record.family.as_str(), record.key))
+                call.key(self.copy_key(&record.family, &record.key))
+                    .arg(format!("{} {}", record.family, record.key))
                     .arg(record.value.to_string())
                     .arg(ttl);
             }
@@ -158,15 +115,15 @@ impl HotStore {
         Ok(versions)
     }
 
-    /// The copy of a record, while it is kept.
-    pub async fn get(&self, family: Family, key: &str) -> Result<Option<HotCopy>, StoreError> {
+    /// The copy of a record of a type, by its key, while it is kept.
+    pub async fn get<T: Recorded>(&self, key: &str) -> Result<Option<HotCopy>, StoreError> {
         let text: Option<String> =
-            self.redis.cmd("read a hot record", redis::cmd("GET").arg(self.copy_key(family, key))).await?;
+            self.redis.cmd("read a hot record", redis::cmd("GET").arg(self.copy_key(T::FAMILY, key))).await?;
         Ok(text.as_deref().and_then(read_copy))
     }
 
-    fn copy_key(&self, family: Family, key: &str) -> String {
-        format!("{}hot:{}:{key}", self.prefix, family.as_str())
+    fn copy_key(&self, family: &str, key: &str) -> String {
+        format!("{}hot:{family}:{key}", self.prefix)
     }
 }
 

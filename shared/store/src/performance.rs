@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
-    Family, Recorded, Store, StoreError,
-    record::{millis, sealed::Upsert},
+    Recorded, Store, StoreError,
+    record::millis,
     row::{count, parsed, parsed_option, readable, time, unsigned},
 };
 
@@ -20,8 +20,8 @@ pub struct PublishedPost {
     pub text: String,
     /// The post it replies to.
     pub reply_to: Option<PostId>,
-    /// The pick it is about.
-    pub pick_key: Option<String>,
+    /// What it is about, as the bot names it.
+    pub subject: Option<String>,
     /// The job that published it.
     pub job_id: Option<JobId>,
     /// When. Kept to the millisecond.
@@ -29,24 +29,21 @@ pub struct PublishedPost {
     pub published_at: DateTime<Utc>,
 }
 
-impl Upsert for PublishedPost {
+impl Recorded for PublishedPost {
+    const FAMILY: &'static str = "published";
     const DOING: &'static str = "store published posts";
     const SQL: &'static str = "
-        insert into published_posts (environment, post_id, account, text, reply_to, pick_key, job_id, published_at,
+        insert into published_posts (environment, post_id, account, text, reply_to, subject, job_id, published_at,
                                      version_ms, version_seq)
-        select $1, post_id, account, text, reply_to, pick_key, job_id, published_at, version_ms, version_seq
+        select $1, post_id, account, text, reply_to, subject, job_id, published_at, version_ms, version_seq
         from jsonb_to_recordset($2::jsonb)
-             as r(post_id text, account text, text text, reply_to text, pick_key text, job_id text,
+             as r(post_id text, account text, text text, reply_to text, subject text, job_id text,
                   published_at timestamptz, version_ms bigint, version_seq bigint)
         on conflict (environment, post_id) do update set
             account = excluded.account, text = excluded.text, reply_to = excluded.reply_to,
-            pick_key = excluded.pick_key, job_id = excluded.job_id, published_at = excluded.published_at,
+            subject = excluded.subject, job_id = excluded.job_id, published_at = excluded.published_at,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where (excluded.version_ms, excluded.version_seq) > (published_posts.version_ms, published_posts.version_seq)";
-}
-
-impl Recorded for PublishedPost {
-    const FAMILY: Family = Family::Published;
 
     fn key(&self) -> String {
         self.post_id.to_string()
@@ -60,7 +57,7 @@ impl FromRow<'_, PgRow> for PublishedPost {
             account: parsed(row, "account")?,
             text: row.try_get("text")?,
             reply_to: parsed_option(row, "reply_to")?,
-            pick_key: row.try_get("pick_key")?,
+            subject: row.try_get("subject")?,
             job_id: parsed_option(row, "job_id")?,
             published_at: time(row, "published_at")?,
         })
@@ -89,7 +86,8 @@ pub struct MetricPoint {
     pub impressions: Option<u64>,
 }
 
-impl Upsert for MetricPoint {
+impl Recorded for MetricPoint {
+    const FAMILY: &'static str = "metrics";
     const DOING: &'static str = "store metrics";
     const SQL: &'static str = "
         insert into post_metrics (environment, post_id, observed_at, likes, replies, reposts, quotes, bookmarks,
@@ -104,10 +102,6 @@ impl Upsert for MetricPoint {
             bookmarks = excluded.bookmarks, impressions = excluded.impressions,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where (excluded.version_ms, excluded.version_seq) > (post_metrics.version_ms, post_metrics.version_seq)";
-}
-
-impl Recorded for MetricPoint {
-    const FAMILY: Family = Family::Metrics;
 
     fn key(&self) -> String {
         format!("{}@{}", self.post_id, self.observed_at.timestamp_millis())

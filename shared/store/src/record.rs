@@ -1,48 +1,125 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, Utc};
 use perch_queue::EntryId;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use sqlx::PgExecutor;
 
-use crate::{Family, Store, StoreError, json};
+use crate::{ActionRecord, MetricPoint, PublishedPost, SpendRecord, Store, StoreError, json};
 
-/// A record that bots write: it goes into the hot state, and from there, or at once, into its table.
-///
-/// Implemented by [`PostRecord`](crate::PostRecord), [`PickRecord`](crate::PickRecord),
-/// [`PickSighting`](crate::PickSighting), [`ActionRecord`](crate::ActionRecord),
-/// [`PublishedPost`](crate::PublishedPost) and [`MetricPoint`](crate::MetricPoint).
-pub trait Recorded: Serialize + DeserializeOwned + Clone + Send + Sync + sealed::Upsert {
-    /// Its family in the hot state.
-    const FAMILY: Family;
+/// A record that handlers write: it goes into the hot state, and from there, or at once, into its table.
+pub trait Recorded: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// Its family: what tells its type from others in the hot state.
+    const FAMILY: &'static str;
+    /// How records come into their table. `$1` is the environment, `$2` an array of the records as JSON, each with `version_ms` and
+    /// `version_seq`. Running it again, or with older versions, changes nothing.
+    const SQL: &'static str;
+    /// What an error says was being done.
+    const DOING: &'static str;
 
     /// What makes it one of a kind in its family.
     fn key(&self) -> String;
 }
 
-pub(crate) mod sealed {
-    /// How the records of a type come into their table.
-    pub trait Upsert {
-        /// `$1` is the environment, `$2` an array of the records as JSON, each with `version_ms` and `version_seq`.
-        /// Running it again, or with older versions, changes nothing.
-        const SQL: &'static str;
-        /// What an error says was being done.
-        const DOING: &'static str;
+/// The families of records that a process can move into Postgres: those of the platform, and those of its bots.
+#[derive(Debug, Clone)]
+pub struct Families(Vec<Family>);
+
+/// One family, by its type.
+#[derive(Clone, Copy)]
+pub(crate) struct Family {
+    name: &'static str,
+    sql: &'static str,
+    doing: &'static str,
+    read: fn(&str) -> Result<Row, serde_json::Error>,
+}
+
+/// A record as it is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    key: String,
+    version: (i64, i64),
+    fields: Value,
+}
+
+impl Default for Families {
+    fn default() -> Self {
+        Self(Vec::new()).with::<ActionRecord>().with::<PublishedPost>().with::<MetricPoint>().with::<SpendRecord>()
     }
 }
 
-/// A record and the version that decides between two of the same key.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Versioned<T> {
-    #[serde(flatten)]
-    pub row: T,
-    pub version_ms: i64,
-    pub version_seq: i64,
+impl Families {
+    /// With one more. A name belongs to one type; the later one wins.
+    #[must_use]
+    pub fn with<T: Recorded>(mut self) -> Self {
+        self.0.retain(|other| other.name != T::FAMILY);
+        self.0.push(Family::of::<T>());
+        self
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Family> {
+        self.0.iter().find(|family| family.name == name).copied()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Family> {
+        self.0.iter().copied()
+    }
 }
 
-impl<T> Versioned<T> {
-    pub fn new(row: T, version: EntryId) -> Self {
-        Self { row, version_ms: signed(version.ms), version_seq: signed(version.seq) }
+impl fmt::Debug for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Family {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Family {
+    fn of<T: Recorded>() -> Self {
+        let read = |text: &str| Row::of(&serde_json::from_str::<T>(text)?);
+        Self { name: T::FAMILY, sql: T::SQL, doing: T::DOING, read }
+    }
+
+    /// Reads a record of it.
+    pub fn read(self, text: &str, version: EntryId) -> Result<Row, String> {
+        (self.read)(text).map(|row| row.at(version)).map_err(|error| error.to_string())
+    }
+
+    /// Writes records in one statement. Of several with one key the newest counts.
+    pub async fn write(self, conn: impl PgExecutor<'_>, env: &str, rows: &[Row]) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut latest: BTreeMap<&str, &Row> = BTreeMap::new();
+        for row in rows {
+            let held = latest.entry(&row.key).or_insert(row);
+            if row.version >= held.version {
+                *held = row;
+            }
+        }
+        let fields: Vec<&Value> = latest.into_values().map(|row| &row.fields).collect();
+        execute_json(conn, self.doing, self.sql, env, &fields).await.map(|_| ())
+    }
+}
+
+impl Row {
+    fn of<T: Recorded>(record: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self { key: record.key(), version: (0, 0), fields: serde_json::to_value(record)? })
+    }
+
+    /// The same with the version that decides between two of one key.
+    fn at(mut self, version: EntryId) -> Self {
+        self.version = (signed(version.ms), signed(version.seq));
+        if let Value::Object(fields) = &mut self.fields {
+            fields.insert("version_ms".to_owned(), self.version.0.into());
+            fields.insert("version_seq".to_owned(), self.version.1.into());
+        }
+        self
     }
 }
 
@@ -51,28 +128,13 @@ pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Writes records in one statement. Of several with one key the newest counts. Answers how many rows changed.
-pub(crate) async fn upsert<T: Recorded>(
-    conn: impl PgExecutor<'_>,
-    env: &str,
-    rows: &[Versioned<T>],
-) -> Result<u64, StoreError> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let mut latest: BTreeMap<String, &Versioned<T>> = BTreeMap::new();
-    for row in rows {
-        let held = latest.entry(row.row.key()).or_insert(row);
-        if (row.version_ms, row.version_seq) >= (held.version_ms, held.version_seq) {
-            *held = row;
-        }
-    }
-    let rows: Vec<&Versioned<T>> = latest.into_values().collect();
-    execute_json(conn, <T as sealed::Upsert>::DOING, <T as sealed::Upsert>::SQL, env, &rows).await
-}
-
-/// Runs `sql` with the environment and `rows` as JSON.
-pub(crate) async fn execute_json<T: Serialize>(
+/// Runs `sql` with the environment as `$1` and `rows` as JSON as `$2`; answers how many rows it wrote. `doing` is what an error says
+/// was being done.
+///
+/// # Errors
+///
+/// Postgres is away, or refuses one of them: then none is written.
+pub async fn execute_json<T: Serialize>(
     conn: impl PgExecutor<'_>,
     doing: &'static str,
     sql: &'static str,
@@ -89,9 +151,11 @@ pub(crate) async fn execute_json<T: Serialize>(
 impl Store {
     /// Writes records to Postgres at once, past the hot state. All of them, or none when it fails.
     pub async fn record<T: Recorded>(&self, records: &[T]) -> Result<(), StoreError> {
-        let version = Self::version_now();
-        let rows: Vec<_> = records.iter().map(|record| Versioned::new(record.clone(), version)).collect();
-        upsert(&self.pool, self.env_name(), &rows).await.map(|_| ())
+        let (family, version) = (Family::of::<T>(), Self::version_now());
+        let rows =
+            records.iter().map(|record| Row::of(record).map(|row| row.at(version))).collect::<Result<Vec<_>, _>>();
+        let rows = rows.map_err(|error| StoreError::Invalid { what: "a record", reason: error.to_string() })?;
+        family.write(&self.pool, self.env_name(), &rows).await
     }
 }
 
@@ -102,14 +166,24 @@ pub(crate) fn storable_time(ms: i64) -> Option<DateTime<Utc>> {
 }
 
 /// Times as text with milliseconds: what Redis, the API and the unique indexes of the tables agree on.
-pub(crate) mod millis {
+pub mod millis {
     use chrono::{DateTime, SecondsFormat, Utc};
     use serde::{Deserialize, Deserializer, Serializer};
 
+    /// Writes a time.
+    ///
+    /// # Errors
+    ///
+    /// The format refuses text.
     pub fn serialize<S: Serializer>(time: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 
+    /// Reads a time.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<DateTime<Utc>, D::Error> {
         DateTime::deserialize(d)
     }

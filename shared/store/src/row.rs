@@ -6,9 +6,9 @@ use std::str::FromStr;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use sqlx::{
-    Decode, FromRow, Postgres, Row as _, Type,
+    Column as _, Decode, FromRow, Postgres, Row as _, Type,
     error::BoxDynError,
-    postgres::{PgRow, PgTypeInfo, PgValueRef},
+    postgres::{PgColumn, PgRow, PgTypeInfo, PgValueRef},
 };
 
 /// A time of a column. The driver's own reading of it panics where chrono cannot hold what Postgres can: infinity, and years
@@ -149,7 +149,8 @@ impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Lenient<T> {
         match T::from_row(row) {
             Ok(read) => Ok(Self(Ok(read))),
             Err(error @ sqlx::Error::ColumnDecode { .. }) => {
-                let named = ["id", "key", "pick_key"].iter().find_map(|name| row.try_get(*name).ok());
+                let names_it = |column: &&PgColumn| column.name() == "id" || column.name().ends_with("key");
+                let named = row.columns().iter().find(names_it).and_then(|column| row.try_get(column.ordinal()).ok());
                 let key = named.or_else(|| row.try_get(0).ok()).unwrap_or_else(|| "without a key".to_owned());
                 Ok(Self(Err(UnreadableRow { key, reason: error.to_string() })))
             }

@@ -91,15 +91,6 @@ fn ups(migrations: &Migrator) -> impl Iterator<Item = &Migration> {
     migrations.iter().filter(|migration| !migration.migration_type.is_down_migration())
 }
 
-/// Eight hexadecimal digits that change with any migration, for telling apart two schemas of one version.
-pub fn schema_fingerprint() -> String {
-    let mut mixed = [0u8; 4];
-    for (i, byte) in MIGRATIONS.iter().flat_map(|migration| migration.checksum.iter()).enumerate() {
-        mixed[i % 4] = mixed[i % 4].rotate_left(1) ^ byte;
-    }
-    format!("{:08x}", u32::from_be_bytes(mixed))
-}
-
 fn compare(have: i64, need: i64) -> SchemaState {
     match have {
         0 if need > 0 => SchemaState::Empty,
@@ -110,6 +101,17 @@ fn compare(have: i64, need: i64) -> SchemaState {
 }
 
 impl Store {
+    /// Eight hexadecimal digits that change with any migration of the platform or of a bot, for telling apart two schemas.
+    pub fn schema_fingerprint(&self) -> String {
+        let of_bots = self.tables.iter().flat_map(|tables| tables.migrations.iter());
+        let checksums = MIGRATIONS.iter().chain(of_bots).flat_map(|migration| migration.checksum.iter());
+        let mut mixed = [0u8; 4];
+        for (i, byte) in checksums.enumerate() {
+            mixed[i % 4] = mixed[i % 4].rotate_left(1) ^ byte;
+        }
+        format!("{:08x}", u32::from_be_bytes(mixed))
+    }
+
     /// How the schema of the database stands to this release.
     pub async fn schema(&self) -> Result<SchemaState, StoreError> {
         let doing = "read the schema version";

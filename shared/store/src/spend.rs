@@ -3,10 +3,7 @@ use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use crate::{
-    Family, Recorded, Store, StoreError,
-    record::{millis, sealed::Upsert},
-};
+use crate::{Recorded, Store, StoreError, record::millis};
 
 /// What was paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,7 +57,8 @@ pub struct SpendRecord {
     pub job_id: Option<JobId>,
 }
 
-impl Upsert for SpendRecord {
+impl Recorded for SpendRecord {
+    const FAMILY: &'static str = "spend";
     const DOING: &'static str = "store what was spent";
     const SQL: &'static str = "
         insert into spend (environment, id, at, provider, bot, account, kind, units, model, prompt_tokens,
@@ -72,10 +70,6 @@ impl Upsert for SpendRecord {
                   prompt_tokens bigint, completion_tokens bigint, micros bigint, job_id text,
                   version_ms bigint, version_seq bigint)
         on conflict (environment, id) do nothing";
-}
-
-impl Recorded for SpendRecord {
-    const FAMILY: Family = Family::Spend;
 
     fn key(&self) -> String {
         self.id.clone()

@@ -6,8 +6,8 @@ use perch_queue::EntryId;
 use secrecy::SecretString;
 
 use crate::{
-    Accounts, ApiKeys, Audit, Effects, Extractions, History, IdempotencyKeys, Outbox, Performance, Picks, Posts,
-    Recovery, Roles, Spend, StoreError, Summaries, Tables, Tracking, address::Address, pool::Pool, row::Moment,
+    Actions, ApiKeys, Audit, Effects, Families, History, IdempotencyKeys, Outbox, Performance, Recovery, Roles, Spend,
+    StoreError, Tables, address::Address, pool::Pool, row::Moment,
 };
 
 /// The door to Postgres for one environment. Cheap to clone.
@@ -21,6 +21,8 @@ pub struct Store {
     pub(crate) env: Environment,
     /// The tables of the bots of this deployment.
     pub(crate) tables: Arc<[Tables]>,
+    /// What their handlers write.
+    pub(crate) records: Arc<Families>,
 }
 
 /// What Postgres says of itself.
@@ -72,7 +74,7 @@ impl Store {
     pub fn connect_lazy(url: &SecretString, env: Environment, settings: &PostgresSettings) -> Result<Self, StoreError> {
         let pool = Pool::new(Address::parse(url, "DATABASE_URL")?, settings);
         let sessions = (!pool.is_by_transaction()).then(|| pool.clone());
-        Ok(Self { pool, sessions, env, tables: Arc::default() })
+        Ok(Self { pool, sessions, env, tables: Arc::default(), records: Arc::default() })
     }
 
     /// The same with another address for what needs a session of its own. The first one then is that of a pooler in transaction
@@ -95,6 +97,12 @@ impl Store {
     #[must_use]
     pub fn with_tables(self, tables: impl IntoIterator<Item = Tables>) -> Self {
         Self { tables: tables.into_iter().collect(), ..self }
+    }
+
+    /// The same, whose sync moves the records of these families.
+    #[must_use]
+    pub fn with_records(self, records: Families) -> Self {
+        Self { records: Arc::new(records), ..self }
     }
 
     /// The way of statements to Postgres, for the tables of a bot. They name the environment, and so do their rows.
@@ -200,39 +208,14 @@ impl Store {
         Recovery(self)
     }
 
-    /// The posts that were read.
-    pub fn posts(&self) -> Posts<'_> {
-        Posts(self)
-    }
-
-    /// The accounts whose posts are read.
-    pub fn accounts(&self) -> Accounts<'_> {
-        Accounts(self)
-    }
-
-    /// The picks and what was done about them.
-    pub fn picks(&self) -> Picks<'_> {
-        Picks(self)
-    }
-
     /// What calls to paid services cost.
     pub fn spend(&self) -> Spend<'_> {
         Spend(self)
     }
 
-    /// What was decided about posts that were read.
-    pub fn extractions(&self) -> Extractions<'_> {
-        Extractions(self)
-    }
-
-    /// How picks end, and what they come to.
-    pub fn tracking(&self) -> Tracking<'_> {
-        Tracking(self)
-    }
-
-    /// What each day came to.
-    pub fn summaries(&self) -> Summaries<'_> {
-        Summaries(self)
+    /// What the bots did, and are to do.
+    pub fn actions(&self) -> Actions<'_> {
+        Actions(self)
     }
 
     /// What was published, and how it did.

@@ -103,7 +103,7 @@ async fn a_role_of_staging_neither_sees_nor_writes_a_row_of_production_in_any_ta
     let world = World::start().await;
     world.plant().await;
     let (tables, views) = world.relations().await;
-    assert!(tables.len() > 25 && views.len() > 5, "{tables:?} {views:?}");
+    assert!(tables.len() > 15 && views.len() > 2, "{tables:?} {views:?}");
     let (pool, owner) = (world.staging.raw(), world.owner.raw());
     for table in &tables {
         assert_eq!(count(&owner, table).await, 2, "{table}: the owner sees both");
@@ -240,7 +240,9 @@ async fn what_a_later_release_brings_is_protected_by_its_migration() {
          create view a_bot.memories as select * from a_bot.memory;
          insert into a_bot.memory values ('staging', 'a'), ('production', 'b');
          insert into later values ('staging', 'a'), ('production', 'b');
-         -- The last migration replaces what it made.
+         -- As before the last migration.
+         drop function perch_lost_at, perch_postgres;
+         drop table known_postgres;
          delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)",
     )
     .await

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use perch_base::{Classified, Disposition, Environment};
 use perch_jobs::PostId;
-use perch_store::{Family, HotRecord, HotStore, Marks, PostReading, RateWindow, RateWindows, StoreError};
+use perch_store::{HotRecord, HotStore, RateWindow, RateWindows, Recorded, StoreError, move_forward};
 use perch_testkit::TestRedis;
 use serde_json::json;
 
@@ -16,8 +16,29 @@ fn post(id: &str) -> PostId {
     id.parse().unwrap()
 }
 
+/// A record of a bot; of these tests none comes to Postgres.
+macro_rules! family {
+    ($name:ident, $family:literal) => {
+        #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+        struct $name {}
+
+        impl Recorded for $name {
+            const FAMILY: &'static str = $family;
+            const SQL: &'static str = "";
+            const DOING: &'static str = "";
+
+            fn key(&self) -> String {
+                String::new()
+            }
+        }
+    };
+}
+
+family!(Note, "notes");
+family!(Other, "others");
+
 fn record(key: &str, n: u32) -> HotRecord {
-    HotRecord { family: Family::Posts, key: key.into(), value: json!({ "n": n }), ttl: Some(DAY) }
+    HotRecord { family: "notes".into(), key: key.into(), value: json!({ "n": n }), ttl: Some(DAY) }
 }
 
 #[tokio::test]
@@ -26,9 +47,9 @@ async fn a_record_can_be_read_at_once_and_a_newer_one_has_the_greater_version() 
     let hot = HotStore::new(redis.door(), Environment::Staging);
     let versions = hot.put(&[record("1", 1), record("1", 2), record("2", 3)]).await.unwrap();
     assert!(versions.is_sorted() && versions.len() == 3);
-    let copy = hot.get(Family::Posts, "1").await.unwrap().unwrap();
+    let copy = hot.get::<Note>("1").await.unwrap().unwrap();
     assert_eq!((copy.version, copy.value), (versions[1], json!({ "n": 2 })));
-    assert_eq!(hot.get(Family::Picks, "1").await.unwrap(), None);
+    assert_eq!(hot.get::<Other>("1").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -39,7 +60,7 @@ async fn a_full_hot_state_refuses_and_throws_nothing_away() {
     let refusal = hot.put(&[record("3", 3), record("4", 4)]).await.unwrap_err();
     assert!(matches!(refusal, StoreError::HotFull { waiting: 2, bound: 3 }), "{refusal}");
     assert!(matches!(refusal.disposition(), Disposition::Wait(_)));
-    assert_eq!(hot.get(Family::Posts, "3").await.unwrap(), None);
+    assert_eq!(hot.get::<Note>("3").await.unwrap(), None);
     hot.put(&[record("3", 3)]).await.unwrap();
 }
 
@@ -51,59 +72,6 @@ async fn more_records_than_one_script_takes_are_all_accepted_in_order() {
     let versions = hot.put(&records).await.unwrap();
     assert_eq!(versions.len(), 250);
     assert!(versions.is_sorted());
-}
-
-#[tokio::test]
-async fn a_post_is_processed_by_the_first_that_comes_and_by_it_again_after_a_crash() {
-    let redis = TestRedis::claim().await;
-    let marks = Marks::new(redis.door(), Environment::Staging);
-    assert!(!marks.is_processed(&post("7")).await.unwrap());
-    assert!(marks.mark_processed(&post("7"), "job-a", DAY).await.unwrap());
-    assert!(marks.mark_processed(&post("7"), "job-a", DAY).await.unwrap());
-    assert!(!marks.mark_processed(&post("7"), "job-b", DAY).await.unwrap());
-    assert!(marks.is_processed(&post("7")).await.unwrap());
-
-    assert!(!marks.forget_processed(&post("7"), "job-b").await.unwrap());
-    assert!(marks.forget_processed(&post("7"), "job-a").await.unwrap());
-    assert!(marks.mark_processed(&post("7"), "job-b", DAY).await.unwrap());
-}
-
-#[tokio::test]
-async fn of_the_versions_of_a_post_the_first_that_comes_is_acted_on() {
-    let redis = TestRedis::claim().await;
-    let marks = Marks::new(redis.door(), Environment::Staging);
-    let reading = |version, pick: &str| PostReading { version: post(version), picks: vec![pick.to_owned()] };
-    let (original, edit) = (reading("7", "spread|nba"), reading("8", "total|nba"));
-    assert_eq!(marks.post_reading(&post("7")).await.unwrap(), None);
-    for claim in [&original, &edit, &original] {
-        assert_eq!(marks.claim_post(&post("7"), claim, DAY).await.unwrap(), original);
-    }
-    assert_eq!(marks.post_reading(&post("7")).await.unwrap(), Some(original));
-}
-
-#[tokio::test]
-async fn a_pick_is_first_seen_once() {
-    let redis = TestRedis::claim().await;
-    let marks = Marks::new(redis.door(), Environment::Staging);
-    assert!(marks.remember_pick("spread|nba", "post-1", DAY).await.unwrap());
-    assert!(!marks.remember_pick("spread|nba", "post-2", DAY).await.unwrap());
-    assert!(marks.forget_pick("spread|nba", "post-1").await.unwrap());
-    assert!(marks.remember_pick("spread|nba", "post-2", DAY).await.unwrap());
-}
-
-#[tokio::test]
-async fn the_last_post_read_of_an_account_only_moves_forward() {
-    let redis = TestRedis::claim().await;
-    let marks = Marks::new(redis.door(), Environment::Staging);
-    assert_eq!(marks.since_id("Sharp").await.unwrap(), None);
-    marks.set_since_id("Sharp", &post("999")).await.unwrap();
-    marks.set_since_id("sharp", &post("1000")).await.unwrap();
-    let held = marks.set_since_id("sharp", &post("0998")).await.unwrap();
-    assert_eq!(held, post("1000"));
-    let big = post("1850000000000000001");
-    marks.set_since_id("sharp", &post("1850000000000000000")).await.unwrap();
-    marks.set_since_id("sharp", &big).await.unwrap();
-    assert_eq!(marks.since_id("SHARP").await.unwrap(), Some(big));
 }
 
 #[tokio::test]
@@ -141,17 +109,13 @@ async fn everything_in_redis_starts_with_the_prefix_of_the_environment() {
     let redis = TestRedis::claim().await;
     for env in [Environment::Staging, Environment::Production] {
         HotStore::new(redis.door(), env).put(&[record("1", 1)]).await.unwrap();
-        let marks = Marks::new(redis.door(), env);
-        assert!(marks.mark_processed(&post("1"), "a", DAY).await.unwrap());
-        assert!(marks.remember_pick("k", "a", DAY).await.unwrap());
-        marks.set_since_id("sharp", &post("1")).await.unwrap();
         let reset = Utc::now() + TimeDelta::minutes(1);
         RateWindows::new(redis.door(), env).set("x", RateWindow { limit: 1, remaining: 1, reset }).await.unwrap();
     }
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis.raw().await).await.unwrap();
-    assert_eq!(keys.iter().filter(|key| key.starts_with("stg:")).count(), 7, "{keys:?}");
-    assert_eq!(keys.iter().filter(|key| key.starts_with("prod:")).count(), 7, "{keys:?}");
-    assert_eq!(keys.len(), 14);
+    assert_eq!(keys.iter().filter(|key| key.starts_with("stg:")).count(), 4, "{keys:?}");
+    assert_eq!(keys.iter().filter(|key| key.starts_with("prod:")).count(), 4, "{keys:?}");
+    assert_eq!(keys.len(), 8);
 }
 
 #[tokio::test]
@@ -183,4 +147,16 @@ async fn no_version_is_given_twice_though_a_replica_takes_over_that_lacks_the_la
     while time(&mut conn).await <= (seconds, micros + 5_000) {}
     let since = hot.put(&[record("6", 6)]).await.unwrap();
     assert!(since[0] > lost[2], "{since:?} after {lost:?}");
+}
+
+#[tokio::test]
+async fn an_id_that_a_key_holds_only_moves_forward() {
+    let redis = TestRedis::claim().await;
+    let door = redis.door();
+    let to = async |id: &str| move_forward(&door, "stg:since", &post(id)).await.unwrap();
+    assert_eq!(to("999").await, post("999"));
+    assert_eq!(to("1000").await, post("1000"));
+    assert_eq!(to("0998").await, post("1000"));
+    assert_eq!(to("1850000000000000000").await, post("1850000000000000000"));
+    assert_eq!(to("1850000000000000001").await, post("1850000000000000001"));
 }

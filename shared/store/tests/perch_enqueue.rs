@@ -8,7 +8,7 @@ use perch_jobs::JobId;
 use perch_queue::{Ledger as _, LedgerJob, OnConflict};
 use perch_store::{Content, Store};
 use perch_testkit::{TestDatabase, TestRole};
-use sqlx::{AssertSqlSafe, PgPool, migrate::Migrator};
+use sqlx::{AssertSqlSafe, PgPool};
 
 const ENV: Environment = Environment::Staging;
 const FINE: &str = r#"'publish_post', '{"account":"main","text":"x"}'"#;
@@ -83,47 +83,10 @@ async fn times_are_handed_over_whatever_the_time_zone_of_the_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_an_earlier_release_let_in_are_mended_by_the_migration() {
-    static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
-    let database = TestDatabase::empty().await;
-    let (store, raw) = (database.store(ENV), database.raw());
-    sql(
-        &raw,
-        "create table _sqlx_migrations (version bigint primary key, description text not null,
-             installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null,
-             execution_time bigint not null)",
-    )
-    .await
-    .unwrap();
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version < 18) {
-        sqlx::raw_sql(migration.sql.clone()).execute(&raw).await.unwrap();
-        sqlx::query("insert into _sqlx_migrations values ($1, '', now(), true, $2, 0)")
-            .bind(migration.version)
-            .bind(migration.checksum.as_ref())
-            .execute(&raw)
-            .await
-            .unwrap();
-    }
-    register(&store).await;
-    let fine = enqueue(&raw, &format!("{FINE}, run_at => now() + interval '1 day'")).await.unwrap();
-    let mut odd = Vec::new();
-    for arguments in ["run_at => '-infinity'", "run_at => '0044-03-15 BC'", "deadline => 'infinity'"] {
-        odd.push(enqueue(&raw, &format!("{FINE}, {arguments}")).await.unwrap());
-    }
-    sql(&raw, "insert into outbox (environment, id, queue, kind, request) values ('staging', 'odd', 'q', 'k', '[1]')")
-        .await
-        .unwrap();
-
-    store.migrate(|_| ()).await.unwrap();
-    assert!(store.history().job(fine).await.unwrap().unwrap().run_at.is_some());
-    for id in odd {
-        assert_eq!(store.history().job(id).await.unwrap().unwrap().run_at, None, "at once");
-    }
-    let outbox = store.outbox();
-    let batch = outbox.take(10).await.unwrap();
-    let requests = batch.rows.iter().filter(|row| matches!(&row.content, Content::Request(..))).count();
-    assert_eq!(requests, 4, "{:?}", batch.rows);
-    drop(batch);
+async fn no_row_has_a_time_that_a_reader_cannot_hold() {
+    let (database, _, _) = service().await;
+    let raw = database.raw();
+    enqueue(&raw, FINE).await.unwrap();
     for planted in
         ["jobs set run_at = '-infinity'", "jobs set changed_at = '0044-01-01 BC'", "outbox set relay_at = 'infinity'"]
     {

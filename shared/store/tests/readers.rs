@@ -125,7 +125,6 @@ impl Planted {
         found.push(some.jobs.iter().map(|job| job.restore.id).collect());
         recovery.restorable(&names, day).await.unwrap();
         recovery.ended(&[odd_one(), fine_one()]).await.unwrap();
-        self.store.accounts().polls("someone", 10).await.unwrap();
         self.store.outbox().prune(day).await.unwrap();
         history.prune(Utc::now() - chrono::TimeDelta::days(1), 10).await.unwrap();
         found

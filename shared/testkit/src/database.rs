@@ -20,7 +20,11 @@ pub struct TestDatabase {
     name: String,
     raw: PgPool,
     roles: Mutex<Vec<String>>,
+    with: With,
 }
+
+/// Gives a store the tables of bots.
+type With = fn(Store) -> Store;
 
 /// A role of Postgres of one's own, which may log in and nothing else.
 #[derive(Debug, Clone)]
@@ -53,10 +57,18 @@ impl TestDatabase {
     /// # Panics
     /// When `PERCH_TEST_DATABASE_URL` is missing or the server does not answer.
     pub async fn create() -> Self {
+        Self::of(|store| store).await
+    }
+
+    /// The same with the tables of the bots that `with` gives to a store.
+    ///
+    /// # Panics
+    /// As [`TestDatabase::create`].
+    pub async fn of(with: With) -> Self {
         let server = server();
         let mut conn = connect(&server).await;
-        let template = template(&mut conn).await;
-        let database = Self::named(server);
+        let template = template(&mut conn, with).await;
+        let database = Self::named(server, with);
         run(&mut conn, &format!("create database {} template {template}", database.name)).await;
         let _ = conn.close().await;
         database
@@ -69,17 +81,17 @@ impl TestDatabase {
     pub async fn empty() -> Self {
         let server = server();
         let mut conn = connect(&server).await;
-        let database = Self::named(server);
+        let database = Self::named(server, |store| store);
         run(&mut conn, &format!("create database {}", database.name)).await;
         let _ = conn.close().await;
         database
     }
 
-    fn named(server: PgConnectOptions) -> Self {
+    fn named(server: PgConnectOptions, with: With) -> Self {
         let name = format!("perch_test_{}", uuid::Uuid::new_v4().simple());
         let url = url_of(&name);
         let raw = PgPoolOptions::new().max_connections(4).connect_lazy_with(server.clone().database(&name));
-        Self { server, url, name, raw, roles: Mutex::default() }
+        Self { server, url, name, raw, roles: Mutex::default(), with }
     }
 
     /// Its URL.
@@ -94,7 +106,8 @@ impl TestDatabase {
 
     /// A store on it for one environment.
     pub fn store(&self, env: Environment) -> Store {
-        Store::connect_lazy(&self.secret_url(), env, &postgres_settings()).expect("the URL of a test database")
+        let store = Store::connect_lazy(&self.secret_url(), env, &postgres_settings());
+        (self.with)(store.expect("the URL of a test database"))
     }
 
     /// Its URL by way of a gate, which the caller may shut.
@@ -202,9 +215,11 @@ async fn run(conn: &mut PgConnection, sql: &str) {
 }
 
 /// The name of the migrated template, which is made if this is the first test on the server.
-async fn template(conn: &mut PgConnection) -> String {
+async fn template(conn: &mut PgConnection, with: With) -> String {
     const LOCK: i64 = 7_037_042_161_995;
-    let name = format!("perch_template_{}_{}", schema_version(), perch_store::schema_fingerprint());
+    let nowhere = Store::connect_lazy(&server_url().into(), Environment::Staging, &postgres_settings());
+    let fingerprint = with(nowhere.expect("a Postgres URL")).schema_fingerprint();
+    let name = format!("perch_template_{}_{fingerprint}", schema_version());
     sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut *conn).await.expect("the lock of the template");
     let exists: bool = sqlx::query_scalar("select exists (select 1 from pg_database where datname = $1)")
         .bind(&name)
@@ -218,6 +233,7 @@ async fn template(conn: &mut PgConnection) -> String {
         run(conn, &format!("create database {draft}")).await;
         let url = SecretString::from(url_of(&draft));
         let store = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).expect("a Postgres URL");
+        let store = with(store);
         store.migrate(|_| ()).await.expect("the migrations run");
         store.close().await;
         run(conn, &format!("alter database {draft} rename to {name}")).await;

@@ -11,7 +11,7 @@ use perch_queue::{
     worker::{Deps, Handlers, Runtime, RuntimeError},
 };
 use perch_safety::{BadPattern, Guard, Rules};
-use perch_store::{HotStore, Store, StoreError, Syncer, Tables};
+use perch_store::{Families, HotStore, Store, StoreError, Syncer, Tables};
 use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,11 @@ pub trait Bot: Debug + Send + Sync {
     /// The migrations of its tables, which stand in a schema of its name: `sqlx::migrate!()`. See [`Tables`] for what they keep to.
     fn tables(&self) -> Option<&'static Migrator> {
         None
+    }
+
+    /// Adds the families of the records that its handlers write to the hot state.
+    fn records(&self, families: Families) -> Families {
+        families
     }
 
     /// What the guard is told besides what it knows.
@@ -167,9 +172,12 @@ impl Bots {
         self.0.iter().fold(self.job_types().into(), |schema, bot| bot.settings(schema))
     }
 
-    /// The tables of the bots.
-    pub fn tables(&self) -> Vec<Tables> {
-        self.0.iter().filter_map(|bot| Some(Tables { bot: bot.name(), migrations: bot.tables()? })).collect()
+    /// The store, with the tables and the records of the bots.
+    #[must_use]
+    pub fn store(&self, store: Store) -> Store {
+        let tables = self.0.iter().filter_map(|bot| Some(Tables { bot: bot.name(), migrations: bot.tables()? }));
+        let records = self.0.iter().fold(Families::default(), |families, bot| bot.records(families));
+        store.with_tables(tables).with_records(records)
     }
 
     /// The handlers of the platform and of the bots. They ask for what [`Bots::deps`] gives.

@@ -10,12 +10,15 @@ use perch_jobs::{JobTypes, PollMentions, ReplyToMention, mentions_types};
 use perch_publishing::Origin;
 use perch_queue::worker::{Deps, Handlers};
 use perch_safety::Rules;
+use sqlx::migrate::Migrator;
 
 use crate::{
     Mentions, MentionsSettings, Replies,
     commands::{self, Commands},
     poll_mentions, reply_to_mention, routes,
 };
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The bot that answers mentions.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +35,10 @@ impl Bot for MentionsBot {
 
     fn settings(&self, schema: ConfigSchema) -> ConfigSchema {
         schema.with::<MentionsSettings>()
+    }
+
+    fn tables(&self) -> Option<&'static Migrator> {
+        Some(&MIGRATIONS)
     }
 
     fn guard_rules(&self, settings: &Settings) -> Result<Rules, BotError> {

@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use perch_base::Environment;
+use perch_bot::Bots;
 use perch_bot_mentions::{
-    Decision, MentionControl, MentionFilter, MentionState, MentionStore as _, ReviewFilter, ReviewOutcome, Room,
-    SeenMention, Written,
+    Decision, MentionControl, MentionFilter, MentionState, MentionStore as _, MentionsBot, ReviewFilter, ReviewOutcome,
+    Room, SeenMention, Written,
 };
 use perch_jobs::{AccountId, JobId, Mention, PostId};
 use perch_store::Store;
 use perch_testkit::{TestDatabase, TestRedis};
 use serde_json::json;
+
+async fn database() -> TestDatabase {
+    TestDatabase::of(|store| Bots::default().with(MentionsBot).store(store)).await
+}
 
 fn main() -> AccountId {
     AccountId::from_static("main")
@@ -49,7 +54,7 @@ async fn begun(store: &Store, n: u64) {
 
 #[tokio::test]
 async fn the_first_decision_about_a_mention_stays() {
-    let database = TestDatabase::create().await;
+    let database = database().await;
     let store = database.store(Environment::Staging);
     begun(&store, 1).await;
     let (one, other) = (written("first"), written("second"));
@@ -68,7 +73,7 @@ async fn the_first_decision_about_a_mention_stays() {
 
 #[tokio::test]
 async fn of_two_people_who_decide_at_once_one_does() {
-    let database = TestDatabase::create().await;
+    let database = database().await;
     let store = database.store(Environment::Staging);
     begun(&store, 1).await;
     let proposed = written("proposed");
@@ -85,7 +90,7 @@ async fn of_two_people_who_decide_at_once_one_does() {
 
 #[tokio::test]
 async fn staging_and_production_know_nothing_of_each_other() {
-    let database = TestDatabase::create().await;
+    let database = database().await;
     let (staging, production) = (database.store(Environment::Staging), database.store(Environment::Production));
     begun(&staging, 1).await;
     staging.mentions().block(&main(), "Troll", None, "ann").await.unwrap();
@@ -102,7 +107,7 @@ async fn staging_and_production_know_nothing_of_each_other() {
 
 #[tokio::test]
 async fn the_place_up_to_which_mentions_were_read_never_moves_back() {
-    let (database, redis) = (TestDatabase::create().await, TestRedis::claim().await);
+    let (database, redis) = (database().await, TestRedis::claim().await);
     let store = database.store(Environment::Staging);
     let control = MentionControl::new(redis.door(), store.clone());
     for n in [999, 1_000, 7] {
@@ -115,7 +120,7 @@ async fn the_place_up_to_which_mentions_were_read_never_moves_back() {
 
 #[tokio::test]
 async fn places_for_replies_are_given_out_once_each_and_no_more_than_there_are() {
-    let (database, redis) = (TestDatabase::create().await, TestRedis::claim().await);
+    let (database, redis) = (database().await, TestRedis::claim().await);
     let control = MentionControl::new(redis.door(), database.store(Environment::Staging));
     let take = async |mention: &Mention| control.take_room(&main(), mention, 2, 3).await.unwrap();
     let first = mention(1, 1, "12");
@@ -138,7 +143,7 @@ async fn places_for_replies_are_given_out_once_each_and_no_more_than_there_are()
 
 #[tokio::test]
 async fn a_bot_that_was_told_to_be_silent_stays_so_when_redis_is_lost() {
-    let (database, redis) = (TestDatabase::create().await, TestRedis::claim().await);
+    let (database, redis) = (database().await, TestRedis::claim().await);
     let control = MentionControl::new(redis.door(), database.store(Environment::Staging));
     assert_eq!(control.switches(&main()).await.unwrap(), perch_bot_mentions::MentionSwitches::default());
     assert!(!control.set_polling(&main(), true, "ann").await.unwrap(), "it ran already");
@@ -155,7 +160,7 @@ async fn a_bot_that_was_told_to_be_silent_stays_so_when_redis_is_lost() {
 
 #[tokio::test]
 async fn of_two_replies_that_say_the_same_at_once_one_is_decided_on() {
-    let database = TestDatabase::create().await;
+    let database = database().await;
     let store = database.store(Environment::Staging);
     begun(&store, 1).await;
     begun(&store, 2).await;
@@ -177,7 +182,7 @@ async fn of_two_replies_that_say_the_same_at_once_one_is_decided_on() {
 
 #[tokio::test]
 async fn a_page_of_mentions_goes_on_after_the_last_one_also_within_a_second() {
-    let database = TestDatabase::create().await;
+    let database = database().await;
     let store = database.store(Environment::Staging);
     let at = Utc::now();
     let together: Vec<SeenMention> = (1..=5)
@@ -200,7 +205,7 @@ async fn a_page_of_mentions_goes_on_after_the_last_one_also_within_a_second() {
 
 #[tokio::test]
 async fn a_user_blocked_by_handle_stays_blocked_under_another_one() {
-    let database = TestDatabase::create().await;
+    let database = database().await;
     let store = database.store(Environment::Staging);
     begun(&store, 1).await;
     let mentions = store.mentions();

@@ -8,9 +8,10 @@ use perch_clients::{
 use perch_core::Clients;
 use perch_queue::{Redis, worker::JobContext};
 use perch_safety::Guard;
-use perch_store::{HotStore, Marks, Store};
+use perch_store::{HotStore, Store};
 
 use crate::polling::UserIds;
+use crate::store::Marks;
 
 /// What the handlers of picks work with. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -3,10 +3,10 @@ use perch_queue::{
     Fail,
     worker::{Data, HandlerResult},
 };
-use perch_store::{GameRow, SettleSource, SettledBy};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::store::{GameRow, SettleSource, SettledBy};
 use crate::{
     Picks,
     tracking::{Contradicted, Import, LeftOpen, NamedGames, ResultEntry, Settled, TrackError, add_late_bets, import},

@@ -9,6 +9,7 @@ mod origin;
 mod picks_bot;
 mod polling;
 mod routes;
+pub mod store;
 mod summarise_day;
 pub mod tracking;
 

@@ -10,13 +10,19 @@ use perch_jobs::{
 };
 use perch_publishing::Origin;
 use perch_queue::worker::{Deps, Handlers};
+use perch_store::Families;
+use sqlx::migrate::Migrator;
 
 use crate::{
     Actions, Picks, checks,
     commands::{self, Commands},
     extraction::extract_post,
-    fetch_results, poll_account, poll_accounts, poll_due_accounts, routes, summarise_day,
+    fetch_results, poll_account, poll_accounts, poll_due_accounts, routes,
+    store::{ExtractionRecord, PickRecord, PickSighting, PostRecord},
+    summarise_day,
 };
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The picks bot.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +35,14 @@ impl Bot for PicksBot {
 
     fn job_types(&self, types: JobTypes) -> JobTypes {
         picks_types(types)
+    }
+
+    fn tables(&self) -> Option<&'static Migrator> {
+        Some(&MIGRATIONS)
+    }
+
+    fn records(&self, families: Families) -> Families {
+        families.with::<PostRecord>().with::<PickRecord>().with::<PickSighting>().with::<ExtractionRecord>()
     }
 
     fn origins(&self) -> Vec<Box<dyn Origin>> {

@@ -6,11 +6,11 @@ use perch_queue::{
     EnqueueOptions,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_store::DailySummary;
 use serde::Serialize;
 
 use perch_core::job_id;
 
+use crate::store::{DailySummary, PicksStore as _};
 use crate::{Picks, tracking::add_late_bets};
 
 /// What became of the summary of a day.

@@ -58,7 +58,7 @@ pub(super) struct Answer {
 pub(super) struct Told<'a> {
     pub kind: ActionKind,
     pub text: &'a str,
-    pub pick_key: Option<&'a str>,
+    pub subject: Option<&'a str>,
     /// Why it was chosen, where there was a choice.
     pub why: Option<&'a str>,
     pub source_post: Option<&'a PostId>,

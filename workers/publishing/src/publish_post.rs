@@ -66,7 +66,7 @@ impl Act for PublishPost {
         Told {
             kind: if self.reply_to.is_some() { ActionKind::Comment } else { ActionKind::Post },
             text: &self.text,
-            pick_key: source.map(|source| source.pick_key.as_str()),
+            subject: source.map(|source| source.subject.as_str()),
             why: source.and_then(|source| source.why.as_deref()),
             source_post: self.reply_to.as_ref().or(source.map(|source| &source.post_id)),
         }
@@ -78,7 +78,7 @@ impl Act for PublishPost {
             account: self.account.clone(),
             text: self.text.clone(),
             reply_to: self.reply_to.clone(),
-            pick_key: self.source.as_ref().map(|source| source.pick_key.clone()),
+            subject: self.source.as_ref().map(|source| source.subject.clone()),
             job_id: Some(job),
             published_at: at,
         })

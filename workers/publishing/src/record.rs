@@ -87,12 +87,12 @@ pub(super) fn action_of(
     at: DateTime<Utc>,
     job_id: JobId,
 ) -> ActionRecord {
-    let Told { kind, text, pick_key, why, source_post } = act.told();
+    let Told { kind, text, subject, why, source_post } = act.told();
     ActionRecord {
         key: key.to_owned(),
         kind,
         account: act.account().clone(),
-        pick_key: pick_key.map(str::to_owned),
+        subject: subject.map(str::to_owned),
         source_post: source_post.cloned(),
         text: text.to_owned(),
         state,

@@ -62,7 +62,7 @@ impl Act for RetweetPost {
         Told {
             kind: ActionKind::Retweet,
             text: "",
-            pick_key: source.map(|source| source.pick_key.as_str()),
+            subject: source.map(|source| source.subject.as_str()),
             why: source.and_then(|source| source.why.as_deref()),
             source_post: Some(&self.post_id),
         }

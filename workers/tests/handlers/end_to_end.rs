@@ -3,9 +3,10 @@ use perch_core::scheduler;
 use perch_jobs::JobId;
 use perch_publishing::amends;
 use perch_sandbox::Endpoint;
-use perch_store::{ActionState, AttemptOutcome, JobState, PickBody};
+use perch_store::{ActionState, AttemptOutcome, JobState};
 
 use crate::world::{CHATTER, LAKERS, SALLY, World, eventually, main_account};
+use perch_bot_picks::store::{PickBody, PicksStore as _};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pick_on_a_timeline_becomes_one_comment_whose_metrics_come_back_and_all_of_it_rests_in_postgres() {
@@ -40,7 +41,7 @@ async fn a_pick_on_a_timeline_becomes_one_comment_whose_metrics_come_back_and_al
     let [action] = actions.as_slice() else { panic!("one action: {actions:?}") };
     assert_eq!((action.state, action.external_id.as_deref()), (ActionState::Published, Some(comment.id.as_str())));
     let published = world.store.performance().post(&id).await.expect("Postgres answers").expect("it is recorded");
-    assert_eq!((published.account, published.pick_key.as_deref()), (main_account(), Some(record.key.as_str())));
+    assert_eq!((published.account, published.subject.as_deref()), (main_account(), Some(record.key.as_str())));
 
     // Polls go on, and find nothing new.
     let polls = world.x.calls(Endpoint::UserPosts);

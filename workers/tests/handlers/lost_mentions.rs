@@ -14,7 +14,7 @@ use crate::{
     world::{BOT, SALLY, World, eventually, main_account, publication},
 };
 
-const A_MINUTE_AGO: &str = "update mentions set processed_at = processed_at - interval '2 minutes'";
+const A_MINUTE_AGO: &str = "update mentions.mentions set processed_at = processed_at - interval '2 minutes'";
 
 async fn aged(world: &World) {
     sqlx::query(A_MINUTE_AGO).execute(&world.database().raw()).await.expect("Postgres answers");
@@ -144,7 +144,7 @@ async fn decided(world: &World, text: &str, ago: TimeDelta) -> PostId {
     world.store.mentions().begin(&account, &seen, perch_jobs::JobId::at(Utc::now())).await.expect("Postgres answers");
     let written = Written { text: Some("Decided long ago.".into()), ..Written::default() };
     world.store.mentions().decide(&account, &id, &written).await.expect("Postgres answers");
-    sqlx::query("update mentions set decided_at = decided_at - make_interval(secs => $1) where id = $2")
+    sqlx::query("update mentions.mentions set decided_at = decided_at - make_interval(secs => $1) where id = $2")
         .bind(f64::from(i32::try_from(ago.num_seconds()).expect("a few hours")))
         .bind(id.as_str())
         .execute(&world.database().raw())

@@ -135,7 +135,7 @@ async fn a_reply_that_was_left_behind_is_handed_over_by_the_next_poll() {
     world.store.mentions().decide(&account, &id, &written).await.expect("Postgres answers");
     fetched(&world).await;
     assert_eq!(record(&world, id.as_str()).await.state, MentionState::Decided, "its job may still be at it");
-    sqlx::query("update mentions set decided_at = decided_at - interval '2 minutes'")
+    sqlx::query("update mentions.mentions set decided_at = decided_at - interval '2 minutes'")
         .execute(&world.database().raw())
         .await
         .expect("Postgres answers");
@@ -287,7 +287,7 @@ async fn a_redis_that_lost_everything_does_not_answer_the_past_again() {
     fetched(&world).await;
     comes_to(&world, &mention, MentionState::Answered).await;
     world.redis().wipe().await;
-    sqlx::query("delete from mention_cursors").execute(&world.database().raw()).await.expect("Postgres answers");
+    sqlx::query("delete from mentions.cursors").execute(&world.database().raw()).await.expect("Postgres answers");
     let polled = fetched(&world).await;
     assert_eq!(polled, json!({ "read": 1, "taken": 0, "left_out": { "processed": 1 } }));
     assert_eq!(world.x.made().len(), 1);

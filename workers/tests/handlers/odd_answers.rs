@@ -12,6 +12,7 @@ use crate::{
     together::Together,
     world::{CELTICS, LAKERS, SALLY, World, eventually, main_account},
 };
+use perch_bot_picks::store::PicksStore as _;
 
 const TWO_PROVIDERS: [(&str, &str); 2] = [("OPENAI_API_KEY", "sandbox"), ("PERCH__MODELS__EXTRACTION", "openai, grok")];
 

@@ -9,6 +9,7 @@ use perch_store::{JobState, SpendSum};
 use serde_json::json;
 
 use crate::world::{CHATTER, LAKERS, SALLY, World, eventually};
+use perch_bot_picks::store::PicksStore as _;
 
 const TONIGHT: &str = "Tonight's card is up";
 
@@ -31,7 +32,7 @@ fn attempts(most: u32) -> EnqueueOptions {
 
 async fn pictures_missing(world: &World, job: &ExtractPost) -> i64 {
     world.sync().await;
-    sqlx::query_scalar("select pictures_missing from extractions where post_id = $1")
+    sqlx::query_scalar("select pictures_missing from picks.extractions where post_id = $1")
         .bind(job.post.id.as_str())
         .fetch_one(&world.database().raw())
         .await
@@ -85,7 +86,7 @@ async fn where_every_provider_refuses_for_good_the_rules_read_at_once() {
     let hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);
     let quality = world.store.extractions().prefilter(hour_ago).await.expect("Postgres answers");
     assert_eq!((quality.posts, quality.sampled), (2, 0), "what the rules read says nothing of what they miss");
-    let by_day: i64 = sqlx::query_scalar("select sampled from prefilter_quality")
+    let by_day: i64 = sqlx::query_scalar("select sampled from picks.prefilter_quality")
         .fetch_one(&world.database().raw())
         .await
         .expect("Postgres answers");

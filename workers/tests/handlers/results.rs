@@ -7,11 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use perch_bot_picks::tracking::{Entry, Verdict, settle};
 use perch_jobs::{Answer, FetchResults, Post};
 use perch_picks::settle::Grade;
-use perch_store::{AuditFilter, BetFilter, Found, PickBody, PickRecord, PickSighting, PostRecord, TrackedPick};
+use perch_store::AuditFilter;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::world::World;
+use perch_bot_picks::store::{
+    BetFilter, Found, PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord, TrackedPick,
+};
 
 const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 const LAKERS_WIN: &str = r#"{"type":"moneyline","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":null,"side":null,"player":null,"stat":null,"odds":"-150","units":1}"#;
@@ -212,7 +215,7 @@ async fn two_games_of_one_day_are_both_kept_and_a_pick_that_may_be_of_either_sta
 async fn a_pick_on_a_part_of_a_game_is_left_to_a_hand() {
     let played = Played::start().await;
     let key = played.names("1", "sally", LAKERS, ago(120)).await;
-    sqlx::query("update picks set terms = '{\"part\": \"first half\"}'")
+    sqlx::query("update picks.picks set terms = '{\"part\": \"first half\"}'")
         .execute(&played.world.database().raw())
         .await
         .expect("Postgres answers");

@@ -140,7 +140,7 @@ async fn a_review_that_nobody_decides_in_time_expires_and_cannot_be_approved_any
     let job = mentioned(&world, "@perch_bot hello");
     outcome(&world, &job).await;
     let review = open(&world).await[0].id;
-    sqlx::query("update reviews set expires_at = now() - interval '1 minute'")
+    sqlx::query("update mentions.reviews set expires_at = now() - interval '1 minute'")
         .execute(&world.database().raw())
         .await
         .expect("Postgres answers");

@@ -65,12 +65,12 @@ async fn on_a_self_serve_plan_a_comment_that_nobody_asked_for_becomes_a_post_of_
     assert_eq!(retweets, 2);
     let actions = eventually("four actions are recorded", || async {
         world.sync().await;
-        let actions = world.store.picks().latest_actions(10).await.expect("Postgres answers");
+        let actions = world.store.actions().latest(10).await.expect("Postgres answers");
         let published = actions.iter().filter(|action| action.state == ActionState::Published).count();
         (published == 4).then_some(actions)
     })
     .await;
-    assert!(actions.len() == 4 && actions.iter().all(|action| action.pick_key.is_some()));
+    assert!(actions.len() == 4 && actions.iter().all(|action| action.subject.is_some()));
     let why = |kind| actions.iter().find(|action| action.kind == kind).and_then(|action| action.why.clone());
     assert!(why(ActionKind::Post).is_some_and(|why| why.contains("self-serve") && why.contains("@perch_bot")));
     assert!(why(ActionKind::Comment).is_some_and(|why| why.contains("mentions @perch_bot")));

@@ -3,11 +3,12 @@ use chrono::Utc;
 use perch_bot_picks::tracking::ResultEntry;
 use perch_jobs::{FetchResults, SummariseDay};
 use perch_picks::settle::Grade;
-use perch_store::{BetFilter, JobState, PickFilter, TrackedPick};
+use perch_store::JobState;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::world::{CELTICS, LAKERS, PETE, SALLY, World, eventually};
+use perch_bot_picks::store::{BetFilter, PickFilter, PicksStore as _, TrackedPick};
 
 /// A source of results; answers its URL.
 async fn source(results: Value) -> String {

@@ -3,11 +3,14 @@ use perch_base::Environment;
 use perch_jobs::{JobId, PollAccount, PollAccounts, PollDueAccounts, PostId};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::{AccountStanding, Endpoint, Fault, FaultKind, NewPost};
-use perch_store::{AccountChange, AccountRecord, JobState, Marks, PollNote, PollOutcome, PollProgress, PollTally};
+use perch_store::JobState;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
 use crate::world::{CELTICS, CHATTER, LAKERS, PETE, SALLY, World, eventually};
+use perch_bot_picks::store::{
+    AccountChange, AccountRecord, Marks, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally,
+};
 
 fn poll(username: &str) -> PollAccount {
     PollAccount { username: username.into() }
@@ -207,7 +210,7 @@ async fn a_poll_that_stands_for_several_reads_the_pages_of_them_all() {
     world.store.accounts().change(SALLY, &hourly).await.expect("Postgres answers");
     world.x.publish(SALLY, CHATTER);
     polled(&world, SALLY).await;
-    sqlx::query("update watched_accounts set read_to = read_to - interval '3 hours'")
+    sqlx::query("update picks.watched_accounts set read_to = read_to - interval '3 hours'")
         .execute(&world.database().raw())
         .await
         .expect("Postgres answers");
@@ -255,7 +258,7 @@ async fn each_post_that_a_poll_read_is_counted_by_what_became_of_it() {
     assert_eq!(polled(&world, SALLY).await["taken"], 2);
     world.sync().await;
     forgotten(&world).await;
-    sqlx::query("update watched_accounts set since_id = null")
+    sqlx::query("update picks.watched_accounts set since_id = null")
         .execute(&world.database().raw())
         .await
         .expect("Postgres answers");
@@ -288,7 +291,7 @@ async fn a_post_whose_mark_was_evicted_is_known_to_postgres_and_not_read_again()
     assert_eq!(polled(&world, SALLY).await["taken"], 2);
     world.sync().await;
     forgotten(&world).await;
-    sqlx::query("update watched_accounts set since_id = null")
+    sqlx::query("update picks.watched_accounts set since_id = null")
         .execute(&world.database().raw())
         .await
         .expect("Postgres answers");

@@ -62,7 +62,7 @@ impl World {
 
     /// The same on a Redis of the caller's.
     pub async fn without_workers_at(redis: TestRedis, vars: &[(&str, &str)]) -> Self {
-        let (sandbox, database) = (sandbox().await, TestDatabase::create().await);
+        let (sandbox, database) = (sandbox().await, TestDatabase::of(|store| bots().store(store)).await);
         let vars = variables(&sandbox.base_url(), &redis, &database, vars);
         let settings = settings(&vars);
         let door = redis.door();
@@ -168,7 +168,7 @@ impl World {
     pub async fn action(&self, key: &str) -> ActionRecord {
         eventually(&format!("the action {key} is recorded"), || async {
             self.sync().await;
-            self.store.picks().action(key).await.expect("Postgres answers")
+            self.store.actions().get(key).await.expect("Postgres answers")
         })
         .await
     }

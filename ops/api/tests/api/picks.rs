@@ -1,10 +1,11 @@
 use chrono::{TimeDelta, Utc};
 use perch_jobs::Answer;
-use perch_store::{ActionKind, ActionRecord, ActionState, PickBody, PickRecord, Scope};
+use perch_store::{ActionKind, ActionRecord, ActionState, Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::world::{World, seen};
+use perch_bot_picks::store::{PickBody, PickRecord};
 
 const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 
@@ -97,7 +98,7 @@ async fn what_only_the_rules_have_read_is_listed_and_confirmed_over_the_api() {
         key: "comment:main:1:abc".into(),
         kind: ActionKind::Comment,
         account: "main".parse().expect("a name"),
-        pick_key: Some(waiting.key.clone()),
+        subject: Some(waiting.key.clone()),
         source_post: Some(waiting.source_post.clone()),
         text: "Lakers -3.5".into(),
         state: ActionState::Pending,

@@ -11,6 +11,7 @@ use perch_queue::{
 };
 use perch_store::{Scope, Store};
 use perch_testkit::{Gate, TestDatabase, TestRedis, free_port};
+use perch_workers::bots;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -55,13 +56,20 @@ impl World {
     pub async fn with(vars: &[(&str, &str)]) -> Self {
         let redis = TestRedis::claim().await;
         let url = redis.url().to_owned();
-        Self::on(vars, redis, &url, TestDatabase::create().await, None).await
+        Self::on(vars, redis, &url, TestDatabase::of(|store| bots().store(store)).await, None).await
     }
 
     /// A world whose Redis is away.
     pub async fn without_redis() -> Self {
         let nowhere = format!("redis://127.0.0.1:{}", free_port());
-        Self::on(&SHORT_TIMEOUTS, TestRedis::claim().await, &nowhere, TestDatabase::create().await, None).await
+        Self::on(
+            &SHORT_TIMEOUTS,
+            TestRedis::claim().await,
+            &nowhere,
+            TestDatabase::of(|store| bots().store(store)).await,
+            None,
+        )
+        .await
     }
 
     /// A world whose Redis goes away while the gate is shut.
@@ -70,12 +78,17 @@ impl World {
         let mut url = url::Url::parse(redis.url()).expect("the URL of a test Redis");
         let gate = Gate::before(url.port().unwrap_or(6379)).await;
         url.set_port(Some(gate.port())).expect("a URL with a host");
-        (gate, Self::on(&SHORT_TIMEOUTS, redis, url.as_str(), TestDatabase::create().await, None).await)
+        (
+            gate,
+            Self::on(&SHORT_TIMEOUTS, redis, url.as_str(), TestDatabase::of(|store| bots().store(store)).await, None)
+                .await,
+        )
     }
 
     /// A world on a Redis of the caller's.
     pub async fn on_redis(url: &str) -> Self {
-        Self::on(&SHORT_TIMEOUTS, TestRedis::at(url), url, TestDatabase::create().await, None).await
+        Self::on(&SHORT_TIMEOUTS, TestRedis::at(url), url, TestDatabase::of(|store| bots().store(store)).await, None)
+            .await
     }
 
     /// The same world after a deploy with other settings.

@@ -95,13 +95,13 @@ async fn count(pool: &PgPool, sql: &'static str) -> i64 {
     rows(pool, sql).await[0].get(0)
 }
 
-const PICKS: &str = "select pick_key, pick, kind, line, odds, source_post, author from picks";
-const SIGHTINGS: &str = "select pick_key, post_id, odds, units from pick_sightings";
-const ACTIONS: &str = "select pick_key, kind, state, text, source_post, external_id from actions";
+const PICKS: &str = "select pick_key, pick, kind, line, odds, source_post, author from picks.picks";
+const SIGHTINGS: &str = "select pick_key, post_id, odds, units from picks.sightings";
+const ACTIONS: &str = "select subject, kind, state, text, source_post, external_id from actions";
 const BETS: &str =
-    "select pick_key, account, post_id, grade, stake, units, odds_assumed, stake_assumed from settled_bets";
-const MENTIONS: &str = "select id, state, coalesce(reason, ''), reply, external_id from mentions";
-const REVIEWS: &str = "select mention_id, coalesce(proposed, ''), reasons::text from reviews";
+    "select pick_key, account, post_id, grade, stake, units, odds_assumed, stake_assumed from picks.settled_bets";
+const MENTIONS: &str = "select id, state, coalesce(reason, ''), reply, external_id from mentions.mentions";
+const REVIEWS: &str = "select mention_id, coalesce(proposed, ''), reasons::text from mentions.reviews";
 
 impl Books {
     pub async fn read(staged: &Staged) -> Self {
@@ -114,7 +114,7 @@ impl Books {
         Self {
             picks: rows(&pool, PICKS).await.iter().map(|row| (row.get(0), PickRow::of(row))).collect(),
             sightings: rows(&pool, SIGHTINGS).await.iter().map(Sighting::of).collect(),
-            results: pairs(&pool, "select pick_key, state from pick_results where state <> 'open'").await,
+            results: pairs(&pool, "select pick_key, state from picks.results where state <> 'open'").await,
             actions: rows(&pool, ACTIONS).await.iter().map(Action::of).collect(),
             bets: rows(&pool, BETS).await.iter().map(Bet::of).collect(),
             mentions: rows(&pool, MENTIONS).await.iter().map(|row| (row.get(0), Mention::of(row))).collect(),

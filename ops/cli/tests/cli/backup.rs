@@ -6,12 +6,13 @@ use crate::{
     doctor::{check, level},
     world::{World, run},
 };
+use perch_workers::bots;
 
 const CHECK: [&str; 3] = ["backup", "check", "--json"];
 
 /// A world whose Redis writes to disk.
 async fn world(redis: &OwnRedis) -> World {
-    World { redis: TestRedis::at(&redis.url()), database: TestDatabase::create().await }
+    World { redis: TestRedis::at(&redis.url()), database: TestDatabase::of(|store| bots().store(store)).await }
 }
 
 fn checked(world: &World, made_by: &str) -> Value {

@@ -5,6 +5,7 @@ use perch_testkit::{OwnRedis, TestDatabase};
 use serde_json::Value;
 
 use crate::world::{World, perch, run};
+use perch_workers::bots;
 
 pub fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     let checks = report["checks"].as_array().expect("a list");
@@ -18,7 +19,7 @@ pub fn level<'a>(report: &'a Value, name: &str) -> &'a str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_setup_passes() {
     let redis = OwnRedis::start().await;
-    let database = TestDatabase::create().await;
+    let database = TestDatabase::of(|store| bots().store(store)).await;
     let mut command = perch();
     command.args(["doctor", "--json", "--env", "staging"]);
     command.env("REDIS_URL", redis.url()).env("DATABASE_URL", database.url());
@@ -178,7 +179,7 @@ async fn a_full_disk_of_postgres_is_named_as_such_with_what_frees_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_says_how_full_redis_is_and_warns_before_it_refuses_jobs() {
     let redis = OwnRedis::with(&["--maxmemory", "40mb", "--maxmemory-policy", "noeviction"]).await;
-    let database = TestDatabase::create().await;
+    let database = TestDatabase::of(|store| bots().store(store)).await;
     let look = || {
         let mut command = perch();
         command.args(["doctor", "--env", "staging", "--json"]);

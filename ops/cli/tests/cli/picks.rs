@@ -1,10 +1,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::Environment;
 use perch_jobs::Answer;
-use perch_store::{PickBody, PickRecord, PickSighting, PostRecord, Store};
+use perch_store::Store;
 use serde_json::{Value, json};
 
 use crate::world::World;
+use perch_bot_picks::store::{PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord};
 
 pub const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 pub const TOTAL: &str = r#"{"type":"total","sport":"nba","event":"Boston Celtics vs New York Knicks","selection":null,"line":220.5,"side":"over","player":null,"stat":null,"odds":"-105","units":1}"#;
@@ -262,7 +263,7 @@ async fn picks_are_listed_by_account_sport_market_and_time_and_a_day_is_summed_u
 
     // What was added up while the day still went on is added up again when it is over.
     let (ended, half) =
-        ("2026-01-31", "update daily_summaries set date = '2026-01-31', made_at = '2026-01-31T15:00:00Z'");
+        ("2026-01-31", "update picks.daily_summaries set date = '2026-01-31', made_at = '2026-01-31T15:00:00Z'");
     sqlx::query(half).execute(&world.database.raw()).await.expect("Postgres answers");
     let whole = world.json(&["summary", "--date", ended]);
     assert_eq!((&whole["picks_new"], &whole["units"]), (&json!(0), &json!(0.0)));

@@ -10,6 +10,7 @@ use crate::{
     processes::{address, publishes},
     world::{Ran, World, run, until},
 };
+use perch_workers::bots;
 
 const POST: &str = r#"{"account":"main","text":"kept"}"#;
 
@@ -72,7 +73,7 @@ async fn everything_runs_through_a_pooler_in_transaction_mode() {
     let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(level(&report, "Postgres pooler"), "ok", "{report}");
     let mut elsewhere = through(&["doctor", "--json"]);
-    let other = TestDatabase::create().await;
+    let other = TestDatabase::of(|store| bots().store(store)).await;
     let ran = run(elsewhere.env("DATABASE_SESSION_URL", other.url()), b"");
     let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(level(&report, "Postgres pooler"), "fail", "{report}");

@@ -15,6 +15,7 @@ use perch_queue::{
 };
 use perch_store::Syncer;
 use perch_testkit::{TestDatabase, TestRedis};
+use perch_workers::bots;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -87,7 +88,7 @@ pub fn run(command: &mut Command, input: &[u8]) -> Ran {
 
 impl World {
     pub async fn start() -> Self {
-        Self { redis: TestRedis::claim().await, database: TestDatabase::create().await }
+        Self { redis: TestRedis::claim().await, database: TestDatabase::of(|store| bots().store(store)).await }
     }
 
     pub fn perch(&self, arguments: &[&str]) -> Command {

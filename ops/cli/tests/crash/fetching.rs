@@ -12,6 +12,7 @@ use crate::{
     the_post_is_made_once,
     world::World,
 };
+use perch_workers::bots;
 
 pub const OF_A_FETCH: [&str; 2] = ["fetch.before", "fetch.after"];
 pub const OF_A_LOST_ANSWER: [&str; 2] = ["reclaim.before", "reclaim.after"];
@@ -75,7 +76,8 @@ async fn a_fetch_that_takes_over_promotes_and_limits_is_whole_though_its_worker_
 async fn a_job_leased_by_an_answer_that_was_lost_runs_though_its_worker_died_while_it_gave_it_back() {
     at_each(&OF_A_LOST_ANSWER, |point| async move {
         let redis = OwnRedis::with(&["--enable-debug-command", "yes"]).await;
-        let world = World { redis: TestRedis::at(&redis.url()), database: TestDatabase::create().await };
+        let world =
+            World { redis: TestRedis::at(&redis.url()), database: TestDatabase::of(|store| bots().store(store)).await };
         let stage = Stage::of(world).await;
         let queue = stage.world.queue(QUEUE);
         let worker = stage.run(&WORKER, Some(point));

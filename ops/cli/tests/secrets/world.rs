@@ -23,6 +23,7 @@ use crate::{
     outside::{Collector, Hostile},
     program::{config_dir, perch, until},
 };
+use perch_workers::bots;
 
 /// A role of Postgres that only this test knows. It is dropped with the value.
 struct Role {
@@ -77,7 +78,7 @@ impl World {
             OwnRedis::with(&["--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--rdbcompression", "no"]).await;
         let redis_url = format!("redis://perch:{}@127.0.0.1:{}", marks.plant("password of Redis"), redis.port());
         add_user(&redis, marks.get("password of Redis")).await;
-        let database = TestDatabase::create().await;
+        let database = TestDatabase::of(|store| bots().store(store)).await;
         let role = Role::create(&database, &marks.plant("password of Postgres")).await;
         let mut url: Url = database.url().parse().expect("a URL");
         url.set_username(&role.name).expect("it takes a user");

@@ -13,6 +13,7 @@ use std::{
 
 use perch_sandbox::{Endpoint, Fault, FaultKind, Sandbox, SandboxOptions};
 use perch_testkit::{OwnRedis, TestDatabase, TestRedis};
+use perch_workers::bots;
 use sqlx::Row;
 use world::{World, until};
 
@@ -142,7 +143,8 @@ async fn a_replay_after_an_outage_brings_every_dead_letter_through_with_each_eff
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_worker_process_sends_less_than_one_redis_command_a_second() {
     let server = OwnRedis::start().await;
-    let world = World { redis: TestRedis::at(&server.url()), database: TestDatabase::create().await };
+    let world =
+        World { redis: TestRedis::at(&server.url()), database: TestDatabase::of(|store| bots().store(store)).await };
     let sandbox = sandbox().await;
     let _worker = start_worker(&world, &sandbox);
     let mut raw = world.redis.raw().await;

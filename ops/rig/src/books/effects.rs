@@ -174,7 +174,7 @@ fn by_ledger(notes: &Notes, ledger: &[Effect], rows: &Rows, made: &[MadePost], f
 async fn comments(pool: &PgPool, made: &[MadePost], findings: &mut Findings) -> Result<(), RigError> {
     let commented: HashSet<&str> = made.iter().filter_map(|post| post.reply_to.as_deref()).collect();
     let without: Vec<(String, String)> = sqlx::query_as(
-        "select p.pick_key, p.source_post from picks p
+        "select p.pick_key, p.source_post from picks.picks p
          where not exists (select 1 from effects e where e.state = 'confirmed'
                              and e.key like 'comment:%:' || p.source_post || ':%')
            and not exists (select 1 from jobs j where j.state = 'dead' and j.kind in ('extract_post', 'publish_post')

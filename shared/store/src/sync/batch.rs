@@ -12,10 +12,9 @@ use super::{
     rows::{self, Insert},
 };
 use crate::{
-    ActionRecord, ExtractionRecord, Family, MetricPoint, PickRecord, PickSighting, PostRecord, PublishedPost, Recorded,
-    SpendRecord, Store, StoreError,
+    Families, Store, StoreError,
     pool::{Session, Tx},
-    record::{Versioned, upsert},
+    record::{Family, Row},
 };
 
 /// Where a row came from.
@@ -89,51 +88,22 @@ async fn spare(store: &Store) -> Option<Session> {
 /// One record of the hot state.
 #[derive(Debug, Clone)]
 pub(super) struct HotUnit {
-    row: HotRow,
+    family: Family,
+    row: Row,
     source: Source,
-}
-
-#[derive(Debug, Clone)]
-enum HotRow {
-    Post(Versioned<PostRecord>),
-    Pick(Versioned<PickRecord>),
-    Sighting(Versioned<PickSighting>),
-    Action(Versioned<ActionRecord>),
-    Published(Versioned<PublishedPost>),
-    Metric(Versioned<MetricPoint>),
-    Spend(Versioned<SpendRecord>),
-    Extraction(Versioned<ExtractionRecord>),
 }
 
 impl HotUnit {
     /// Reads one field and value of the hot stream. The error says why it is none.
-    pub fn read(source: Source) -> Result<Self, (Source, String)> {
-        match HotRow::read(&source) {
-            Ok(row) => Ok(Self { row, source }),
-            Err(reason) => Err((source, reason)),
-        }
-    }
-}
-
-impl HotRow {
-    fn read(source: &Source) -> Result<Self, String> {
-        fn typed<T: Recorded>(source: &Source) -> Result<Versioned<T>, String> {
-            let row = serde_json::from_str(&source.value).map_err(|error| error.to_string())?;
-            Ok(Versioned::new(row, source.version))
-        }
+    pub fn read(source: Source, families: &Families) -> Result<Self, (Source, String)> {
         let word = source.field.split(' ').next().unwrap_or_default();
-        let Some(family) = Family::parse(word) else {
-            return Err(format!("{word:?} is no family that this release knows"));
+        let Some(family) = families.find(word) else {
+            let reason = format!("{word:?} is no family that this release knows");
+            return Err((source, reason));
         };
-        match family {
-            Family::Posts => typed(source).map(Self::Post),
-            Family::Picks => typed(source).map(Self::Pick),
-            Family::Sightings => typed(source).map(Self::Sighting),
-            Family::Actions => typed(source).map(Self::Action),
-            Family::Published => typed(source).map(Self::Published),
-            Family::Metrics => typed(source).map(Self::Metric),
-            Family::Spend => typed(source).map(Self::Spend),
-            Family::Extractions => typed(source).map(Self::Extraction),
+        match family.read(&source.value, source.version) {
+            Ok(row) => Ok(Self { family, row, source }),
+            Err(reason) => Err((source, reason)),
         }
     }
 }
@@ -149,21 +119,21 @@ impl Batch {
     }
 
     /// Writes all rows, once; one that Postgres cannot hold fails the whole transaction.
-    pub async fn write(&mut self, tx: &mut Tx, env: &str) -> Result<(), StoreError> {
+    pub async fn write(&mut self, tx: &mut Tx, store: &Store) -> Result<(), StoreError> {
         match self {
-            Self::Jobs(batch) => batch.write(tx, env).await,
-            Self::Hot(units) => write_hot(tx, env, units).await,
+            Self::Jobs(batch) => batch.write(tx, store.env_name()).await,
+            Self::Hot(units) => write_hot(tx, store, units).await,
         }
     }
 
     /// Writes the units one by one; answers those that Postgres cannot hold, with its reason.
-    pub async fn write_singly(&self, tx: &mut Tx, env: &str) -> Result<Vec<(Source, String)>, StoreError> {
+    pub async fn write_singly(&self, tx: &mut Tx, store: &Store) -> Result<Vec<(Source, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
             Self::Jobs(batch) => {
                 for unit in &batch.units {
                     savepoint(tx).await?;
-                    let written = write_job(tx, env, unit).await;
+                    let written = write_job(tx, store.env_name(), unit).await;
                     if let Some(reason) = keep_or_undo(tx, written).await? {
                         refused.extend(unit.sources.iter().map(|source| (source.clone(), reason.clone())));
                     }
@@ -172,7 +142,7 @@ impl Batch {
             Self::Hot(units) => {
                 for unit in units {
                     savepoint(tx).await?;
-                    let written = write_hot(tx, env, std::slice::from_ref(unit)).await;
+                    let written = write_hot(tx, store, std::slice::from_ref(unit)).await;
                     if let Some(reason) = keep_or_undo(tx, written).await? {
                         refused.push((unit.source.clone(), reason));
                     }
@@ -210,20 +180,11 @@ async fn write_job(tx: &mut Tx, env: &str, unit: &JobUnit) -> Result<(), StoreEr
     rows::jobs(env, unit)?.write_jobs(tx).await
 }
 
-async fn write_hot(tx: &mut Tx, env: &str, units: &[HotUnit]) -> Result<(), StoreError> {
-    macro_rules! write {
-        ($($variant:ident),*) => {$(
-            let rows: Vec<_> = units
-                .iter()
-                .filter_map(|unit| match &unit.row {
-                    HotRow::$variant(row) => Some(row.clone()),
-                    _ => None,
-                })
-                .collect();
-            upsert(&mut *tx, env, &rows).await?;
-        )*};
+async fn write_hot(tx: &mut Tx, store: &Store, units: &[HotUnit]) -> Result<(), StoreError> {
+    for family in store.records.iter() {
+        let rows: Vec<Row> = units.iter().filter(|unit| unit.family == family).map(|unit| unit.row.clone()).collect();
+        family.write(&mut *tx, store.env_name(), &rows).await?;
     }
-    write!(Post, Pick, Sighting, Action, Published, Metric, Spend, Extraction);
     Ok(())
 }
 

@@ -320,7 +320,7 @@ impl Syncer {
         for entry in entries {
             for (index, (field, value)) in (0u32..).zip(entry.fields) {
                 let source = Source { entry: entry.id, version: entry.version, index, field, value };
-                match HotUnit::read(source) {
+                match HotUnit::read(source, &self.store.records) {
                     Ok(unit) => units.push(unit),
                     Err(reject) => unreadable.push(reject),
                 }
@@ -442,14 +442,14 @@ async fn write(
 ) -> Result<Option<u64>, StoreError> {
     let env = store.env_name();
     let Some(mut tx) = begin(store, step).await? else { return Ok(None) };
-    match batch.write(&mut tx, env).await {
+    match batch.write(&mut tx, store).await {
         Ok(()) => {}
         Err(error) if error.is_data() => {
             tracing::warn!(stream = step.stream, %error, "a batch holds values that cannot be stored");
             tx.rollback().await.map_err(StoreError::on("roll back a batch"))?;
             let Some(again) = begin(store, step).await? else { return Ok(None) };
             tx = again;
-            rejects.extend(batch.write_singly(&mut tx, env).await?);
+            rejects.extend(batch.write_singly(&mut tx, store).await?);
         }
         Err(error) => return Err(error),
     }

@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use perch_base::Environment;
 use perch_jobs::{JobId, QueueName};
 use perch_queue::Keys;
-use perch_store::{Store, SyncReport, Syncer};
+use perch_store::{Families, Recorded, Store, SyncReport, Syncer};
 use perch_testkit::{TestDatabase, TestRedis};
 use redis::AsyncCommands;
+use serde::{Deserialize, Serialize};
 
 pub struct World {
     pub redis: TestRedis,
@@ -30,14 +31,42 @@ pub fn stream() -> String {
 
 pub const HOT: &str = "stg:{sync_to_store}:hot";
 
+/// A record of a bot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    pub id: String,
+    pub text: String,
+}
+
+impl Note {
+    const TABLE: &'static str = "create table notes (environment text, id text, text text, version_ms bigint,
+                                                     version_seq bigint, primary key (environment, id))";
+}
+
+impl Recorded for Note {
+    const FAMILY: &'static str = "notes";
+    const DOING: &'static str = "store notes";
+    const SQL: &'static str = "
+        insert into notes select $1, id, text, version_ms, version_seq
+        from jsonb_to_recordset($2::jsonb) as r(id text, text text, version_ms bigint, version_seq bigint)
+        on conflict (environment, id) do update set
+            text = excluded.text, version_ms = excluded.version_ms, version_seq = excluded.version_seq
+        where (excluded.version_ms, excluded.version_seq) > (notes.version_ms, notes.version_seq)";
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
 impl World {
     pub async fn start() -> Self {
         Self::on(TestRedis::claim().await).await
     }
 
     pub async fn on(redis: TestRedis) -> Self {
-        let database = TestDatabase::create().await;
+        let database = TestDatabase::of(|store| store.with_records(Families::default().with::<Note>())).await;
         let (store, conn) = (database.store(ENV), redis.raw().await);
+        sqlx::query(Note::TABLE).execute(&database.raw()).await.unwrap();
         Self { redis, database, store, conn }
     }
 
@@ -66,6 +95,16 @@ impl World {
 
     pub async fn raw_entry(&mut self, key: &str, field: &str, value: &[u8]) -> String {
         self.conn.xadd(key, "*", &[(field, value)]).await.unwrap()
+    }
+
+    /// The texts of the notes in Postgres.
+    pub async fn notes(&self) -> Vec<String> {
+        self.notes_of("staging").await
+    }
+
+    pub async fn notes_of(&self, env: &str) -> Vec<String> {
+        let texts = sqlx::query_scalar("select text from notes where environment = $1 order by id").bind(env);
+        texts.fetch_all(&self.database.raw()).await.unwrap()
     }
 
     pub async fn count(&self, table: &'static str) -> i64 {

@@ -16,9 +16,9 @@ impl MentionTable<'_> {
         by: &str,
     ) -> Result<bool, StoreError> {
         sqlx::query(
-            "insert into blocked_users (environment, account, who, reason, blocked_by, author_id)
+            "insert into mentions.blocked_users (environment, account, who, reason, blocked_by, author_id)
              values ($1, $2, $3, $4, $5,
-                     (select author_id from mentions
+                     (select author_id from mentions.mentions
                       where environment = $1 and account = $2 and lower(author) = $3
                       order by created_at desc limit 1))
              on conflict (environment, account, who) do nothing",
@@ -37,7 +37,7 @@ impl MentionTable<'_> {
     /// Lets a user be answered again, named by handle or id. False when the user was not blocked.
     pub async fn unblock(&self, account: &AccountId, who: &str) -> Result<bool, StoreError> {
         sqlx::query(
-            "delete from blocked_users where environment = $1 and account = $2 and (who = $3 or author_id = $3)",
+            "delete from mentions.blocked_users where environment = $1 and account = $2 and (who = $3 or author_id = $3)",
         )
         .bind(self.0.env().as_str())
         .bind(account.as_str())
@@ -51,7 +51,7 @@ impl MentionTable<'_> {
     /// The users that operators blocked.
     pub async fn blocked(&self, account: &AccountId) -> Result<Vec<BlockedUser>, StoreError> {
         sqlx::query_as(
-            "select who, author_id, reason, blocked_by, blocked_at from blocked_users
+            "select who, author_id, reason, blocked_by, blocked_at from mentions.blocked_users
              where environment = $1 and account = $2 order by blocked_at desc limit 10000",
         )
         .bind(self.0.env().as_str())
@@ -68,7 +68,7 @@ impl MentionTable<'_> {
             return Ok(());
         }
         sqlx::query(
-            "update blocked_users b set author_id = r.id
+            "update mentions.blocked_users b set author_id = r.id
              from unnest($3::text[], $4::text[]) as r(handle, id)
              where b.environment = $1 and b.account = $2 and b.who = lower(r.handle) and b.author_id is null",
         )
@@ -85,7 +85,7 @@ impl MentionTable<'_> {
     /// The handle under which a user was last read; none when only others handed on what the user wrote.
     pub async fn handle_of(&self, account: &AccountId, author_id: &str) -> Result<Option<String>, StoreError> {
         sqlx::query_scalar(
-            "select author from mentions
+            "select author from mentions.mentions
              where environment = $1 and account = $2 and author_id = $3 and author is not null
              order by created_at desc limit 1",
         )

@@ -62,7 +62,7 @@ impl MentionTable<'_> {
         written: &Written,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "update mentions
+            "update mentions.mentions
              set state = 'decided', reply = $4, model = $5, prompt_tokens = $6, completion_tokens = $7, reason = null,
                  decided_at = clock_timestamp(), settled_at = null
              where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
@@ -100,7 +100,7 @@ impl MentionTable<'_> {
         limit: u32,
     ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
-            "select reply from mentions
+            "select reply from mentions.mentions
              where environment = $1 and account = $2 and reply is not null and decided_at >= $3
                and state in ('decided', 'sending', 'answered') and ($5::text is null or id <> $5)
              order by decided_at desc limit $4",
@@ -118,7 +118,7 @@ impl MentionTable<'_> {
     /// Notes that the reply was handed to the job that publishes it.
     pub async fn handed_over(&self, account: &AccountId, id: &PostId, job: JobId) -> Result<(), StoreError> {
         sqlx::query(
-            "update mentions set state = 'sending', publish_job_id = $4, reason = null, settled_at = null
+            "update mentions.mentions set state = 'sending', publish_job_id = $4, reason = null, settled_at = null
              where environment = $1 and account = $2 and id = $3 and state in ('decided', 'failed')",
         )
         .bind(self.0.env().as_str())
@@ -141,7 +141,7 @@ impl MentionTable<'_> {
         written: &Written,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "update mentions
+            "update mentions.mentions
              set state = $4, reason = $5, reply = $6, model = $7, prompt_tokens = $8, completion_tokens = $9,
                  settled_at = clock_timestamp()
              where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
@@ -165,7 +165,7 @@ impl MentionTable<'_> {
     /// Ends a mention whose reply was decided on and not handed over in time.
     pub async fn expire(&self, account: &AccountId, id: &PostId, reason: &str) -> Result<(), StoreError> {
         sqlx::query(
-            "update mentions set state = 'expired', reason = $4, settled_at = clock_timestamp()
+            "update mentions.mentions set state = 'expired', reason = $4, settled_at = clock_timestamp()
              where environment = $1 and account = $2 and id = $3 and state = 'decided'",
         )
         .bind(self.0.env().as_str())

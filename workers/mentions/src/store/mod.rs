@@ -75,7 +75,7 @@ impl MentionTable<'_> {
             })
             .collect();
         sqlx::query(
-            "insert into mentions (environment, account, id, text, author_id, conversation_id, created_at, processed_at,
+            "insert into mentions.mentions (environment, account, id, text, author_id, conversation_id, created_at, processed_at,
                                    referenced_tweet_id, author, state, reason, effect_key, settled_at)
              select $1, $2, id, text, author_id, conversation_id, created_at, processed_at, referenced_tweet_id, author,
                     case when reason is null then 'seen' else 'left_out' end, reason, effect_key,
@@ -99,7 +99,7 @@ impl MentionTable<'_> {
     /// Notes that mentions were handed on, each to its job.
     pub async fn queued(&self, account: &AccountId, jobs: &[(PostId, JobId)]) -> Result<(), StoreError> {
         sqlx::query(
-            "update mentions m set state = 'queued', job_id = r.job
+            "update mentions.mentions m set state = 'queued', job_id = r.job
              from unnest($3::text[], $4::text[]) as r(id, job)
              where m.environment = $1 and m.account = $2 and m.id = r.id and m.state = 'seen'",
         )
@@ -120,14 +120,15 @@ impl MentionTable<'_> {
         ids: &[PostId],
     ) -> Result<BTreeMap<PostId, MentionState>, StoreError> {
         let doing = "look for mentions";
-        let rows =
-            sqlx::query("select id, state from mentions where environment = $1 and account = $2 and id = any($3)")
-                .bind(self.0.env().as_str())
-                .bind(account.as_str())
-                .bind(texts(ids))
-                .fetch_all(self.0.pool())
-                .await
-                .map_err(StoreError::on(doing))?;
+        let rows = sqlx::query(
+            "select id, state from mentions.mentions where environment = $1 and account = $2 and id = any($3)",
+        )
+        .bind(self.0.env().as_str())
+        .bind(account.as_str())
+        .bind(texts(ids))
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(StoreError::on(doing))?;
         let read = |row: &sqlx::postgres::PgRow| Ok((parsed(row, "id")?, perch_store::row::word(row, "state")?));
         rows.iter().map(read).collect::<Result<_, sqlx::Error>>().map_err(StoreError::on(doing))
     }
@@ -150,7 +151,7 @@ impl MentionTable<'_> {
     /// Moves the place up to which mentions were read forward, never back.
     pub async fn move_cursor(&self, account: &AccountId, since: &PostId) -> Result<(), StoreError> {
         sqlx::query(
-            "insert into mention_cursors as c (environment, account, since_id) values ($1, $2, $3)
+            "insert into mentions.cursors as c (environment, account, since_id) values ($1, $2, $3)
              on conflict (environment, account) do update set since_id = excluded.since_id, moved_at = clock_timestamp()
              where excluded.since_id::numeric > c.since_id::numeric",
         )

@@ -18,7 +18,7 @@ const MOST_TAKEN: i64 = 1_000;
 impl MentionTable<'_> {
     /// One mention.
     pub async fn get(&self, account: &AccountId, id: &PostId) -> Result<Option<MentionRecord>, StoreError> {
-        sqlx::query_as("select * from mentions where environment = $1 and account = $2 and id = $3")
+        sqlx::query_as("select * from mentions.mentions where environment = $1 and account = $2 and id = $3")
             .bind(self.0.env().as_str())
             .bind(account.as_str())
             .bind(id.as_str())
@@ -30,11 +30,11 @@ impl MentionTable<'_> {
     /// Mentions, the latest first.
     pub async fn list(&self, filter: &MentionFilter) -> Result<Vec<MentionRecord>, StoreError> {
         sqlx::query_as(
-            "select * from mentions
+            "select * from mentions.mentions
              where environment = $1 and ($2::text is null or account = $2) and ($3::text is null or state = $3)
                and ($4::text is null or author_id = $4 or lower(author) = lower($4))
                and ($5::text is null
-                    or (created_at, id) < (select created_at, id from mentions
+                    or (created_at, id) < (select created_at, id from mentions.mentions
                                            where environment = $1 and id = $5 and ($2::text is null or account = $2)
                                            order by account limit 1))
              order by created_at desc, id desc limit $6",
@@ -58,7 +58,7 @@ impl MentionTable<'_> {
         before: DateTime<Utc>,
     ) -> Result<Vec<MentionRecord>, StoreError> {
         sqlx::query_as(
-            "select * from mentions
+            "select * from mentions.mentions
              where environment = $1 and account = $2 and state = 'decided' and decided_at < $3
              order by decided_at limit 100",
         )
@@ -78,7 +78,7 @@ impl MentionTable<'_> {
         before: DateTime<Utc>,
     ) -> Result<Vec<MentionRecord>, StoreError> {
         sqlx::query_as(
-            "select * from mentions
+            "select * from mentions.mentions
              where environment = $1 and account = $2 and state = 'queued' and job_id is not null and processed_at < $3
              order by processed_at, id limit 100",
         )
@@ -94,7 +94,7 @@ impl MentionTable<'_> {
     /// What an author wrote to the account in a conversation before, at most 20 texts.
     pub async fn said_before(&self, account: &AccountId, mention: &Mention) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
-            "select text from mentions
+            "select text from mentions.mentions
              where environment = $1 and account = $2 and conversation_id = $3 and author_id = $4 and id <> $5
              order by created_at desc limit 20",
         )
@@ -122,7 +122,7 @@ impl MentionTable<'_> {
         conversation: &PostId,
     ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
-            "select id from mentions
+            "select id from mentions.mentions
              where environment = $1 and account = $2 and conversation_id = $3
                and state not in ('seen', 'left_out', 'rejected', 'expired', 'failed')
              limit $4",
@@ -144,7 +144,7 @@ impl MentionTable<'_> {
         day: NaiveDate,
     ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
-            "select id from mentions
+            "select id from mentions.mentions
              where environment = $1 and account = $2 and author_id = $3
                and state not in ('seen', 'left_out', 'rejected', 'expired', 'failed')
                and created_at >= $4::date::timestamp at time zone 'UTC'
@@ -164,7 +164,7 @@ impl MentionTable<'_> {
     /// Up to which mention they were read.
     pub async fn cursor(&self, account: &AccountId) -> Result<Option<PostId>, StoreError> {
         let doing = "read a since_id";
-        let row = sqlx::query("select since_id from mention_cursors where environment = $1 and account = $2")
+        let row = sqlx::query("select since_id from mentions.cursors where environment = $1 and account = $2")
             .bind(self.0.env().as_str())
             .bind(account.as_str())
             .fetch_optional(self.0.pool())
@@ -179,7 +179,7 @@ impl MentionTable<'_> {
         let rows = sqlx::query(
             "select state, case when state in ('left_out', 'failed', 'rejected', 'expired') then coalesce(reason, '') end as reason,
                     count(*) as n
-             from mentions where environment = $1 and account = $2 and created_at >= $3
+             from mentions.mentions where environment = $1 and account = $2 and created_at >= $3
              group by 1, 2",
         )
         .bind(self.0.env().as_str())
@@ -194,11 +194,11 @@ impl MentionTable<'_> {
             "select (percentile_cont(0.5) within group (order by ms))::bigint as p50,
                     (percentile_cont(0.95) within group (order by ms))::bigint as p95,
                     coalesce(sum(prompt_tokens), 0)::bigint as read, coalesce(sum(completion_tokens), 0)::bigint as written,
-                    (select count(*) from reviews
+                    (select count(*) from mentions.reviews
                      where environment = $1 and account = $2 and state = 'open' and expires_at > clock_timestamp()) as open
              from (select prompt_tokens, completion_tokens,
                           case when state = 'answered' then extract(epoch from settled_at - created_at) * 1000 end as ms
-                   from mentions where environment = $1 and account = $2 and created_at >= $3) as m",
+                   from mentions.mentions where environment = $1 and account = $2 and created_at >= $3) as m",
         )
         .bind(self.0.env().as_str())
         .bind(account.as_str())

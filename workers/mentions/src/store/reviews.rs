@@ -42,11 +42,11 @@ const ONE: &str = "
     select r.id, r.account, r.mention_id, r.proposed, r.reasons, r.approved, r.created_at, r.expires_at, r.decided_at,
            r.decided_by, r.note, m.text as mention_text, m.author, m.author_id,
            case when r.state = 'open' and r.expires_at <= clock_timestamp() then 'expired' else r.state end as state
-    from reviews r
-    join mentions m on m.environment = r.environment and m.account = r.account and m.id = r.mention_id
+    from mentions.reviews r
+    join mentions.mentions m on m.environment = r.environment and m.account = r.account and m.id = r.mention_id
     where r.environment = $1 and r.id = $2";
 
-const LOCKED: &str = "select id from reviews where environment = $1 and id = $2 for update";
+const LOCKED: &str = "select id from mentions.reviews where environment = $1 and id = $2 for update";
 
 impl ReviewTable<'_> {
     /// Puts a mention that is not decided on before a person, with what was proposed and what the guard objects to. One that is
@@ -61,14 +61,14 @@ impl ReviewTable<'_> {
     ) -> Result<Option<i64>, StoreError> {
         sqlx::query_scalar(
             "with moved as (
-                 update mentions
+                 update mentions.mentions
                  set state = 'in_review', model = $5, prompt_tokens = $6, completion_tokens = $7, reason = null,
                      decided_at = clock_timestamp(), settled_at = null
                  where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
                    and reply is null
                  returning 1
              )
-             insert into reviews as r (environment, account, mention_id, proposed, reasons, expires_at)
+             insert into mentions.reviews as r (environment, account, mention_id, proposed, reasons, expires_at)
              select $1, $2, $3, $4, $8::jsonb, clock_timestamp() + $9 * interval '1 millisecond' from moved
              on conflict (environment, account, mention_id) do nothing
              returning id",
@@ -109,8 +109,8 @@ impl ReviewTable<'_> {
                         r.decided_at, r.decided_by, r.note, m.text as mention_text, m.author, m.author_id,
                         case when r.state = 'open' and r.expires_at <= clock_timestamp() then 'expired' else r.state end
                             as state
-                 from reviews r
-                 join mentions m on m.environment = r.environment and m.account = r.account and m.id = r.mention_id
+                 from mentions.reviews r
+                 join mentions.mentions m on m.environment = r.environment and m.account = r.account and m.id = r.mention_id
                  where r.environment = $1 and ($2::text is null or r.account = $2) and ($4::bigint is null or r.id < $4)
              ) as r
              where $3::text is null or state = $3
@@ -135,12 +135,12 @@ impl ReviewTable<'_> {
         };
         sqlx::query(
             "with review as (
-                 update reviews
+                 update mentions.reviews
                  set state = 'approved', approved = $3, decided_at = clock_timestamp(), decided_by = $4
                  where environment = $1 and id = $2
                  returning account, mention_id
              )
-             update mentions m
+             update mentions.mentions m
              set state = 'decided', reply = $3, decided_at = clock_timestamp()
              from review
              where m.environment = $1 and m.account = review.account and m.id = review.mention_id",
@@ -163,12 +163,12 @@ impl ReviewTable<'_> {
         };
         sqlx::query(
             "with review as (
-                 update reviews
+                 update mentions.reviews
                  set state = 'rejected', note = $3, decided_at = clock_timestamp(), decided_by = $4
                  where environment = $1 and id = $2
                  returning account, mention_id
              )
-             update mentions m
+             update mentions.mentions m
              set state = 'rejected', reason = 'a person rejected it', settled_at = clock_timestamp()
              from review
              where m.environment = $1 and m.account = review.account and m.id = review.mention_id",

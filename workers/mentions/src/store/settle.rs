@@ -14,12 +14,12 @@ impl MentionTable<'_> {
             "with done as (
                  select m.account, m.id, e.external_id, e.settled_at,
                         coalesce((e.response ->> 'simulated')::boolean, false) as simulated
-                 from mentions m
+                 from mentions.mentions m
                  join effects e on e.environment = m.environment and e.key = m.effect_key and e.state = 'confirmed'
                  where m.environment = $1 and m.account = $2 and m.state in ('decided', 'sending', 'failed')
                  limit 500
              )
-             update mentions m
+             update mentions.mentions m
              set state = 'answered', external_id = done.external_id, simulated = done.simulated, reason = null,
                  settled_at = coalesce(done.settled_at, clock_timestamp())
              from done
@@ -38,7 +38,7 @@ impl MentionTable<'_> {
                         m.state = 'sending' and j.state = 'dead'
                             and extract(epoch from j.finished_at) * 1000 >= (j.envelope ->> 'deadline')::numeric
                             and coalesce(e.state, 'failed') = 'failed' as late
-                 from mentions m
+                 from mentions.mentions m
                  join jobs j on j.environment = m.environment
                             and j.id = case when m.state = 'queued' then m.job_id else m.publish_job_id end
                  left join effects e on e.environment = m.environment and e.key = m.effect_key
@@ -46,7 +46,7 @@ impl MentionTable<'_> {
                    and j.state in ('dead', 'discarded', 'cancelled')
                  limit 500
              ), changed as (
-                 update mentions m
+                 update mentions.mentions m
                  set state = case when dead.late then 'expired' else 'failed' end,
                      reason = case when dead.late then 'it could not be published in time'
                                    else coalesce(dead.last_error, 'its job was ended') end,
@@ -64,11 +64,11 @@ impl MentionTable<'_> {
         .map_err(StoreError::on(doing))?;
         let expired: i64 = sqlx::query_scalar(
             "with late as (
-                 update reviews set state = 'expired', decided_at = clock_timestamp()
+                 update mentions.reviews set state = 'expired', decided_at = clock_timestamp()
                  where environment = $1 and account = $2 and state = 'open' and expires_at <= clock_timestamp()
                  returning mention_id
              ), changed as (
-                 update mentions m
+                 update mentions.mentions m
                  set state = 'expired', reason = 'nobody decided in time', settled_at = clock_timestamp()
                  from late
                  where m.environment = $1 and m.account = $2 and m.id = late.mention_id and m.state = 'in_review'

@@ -35,7 +35,7 @@ impl MentionControl {
     pub async fn switches(&self, account: &AccountId) -> Result<MentionSwitches, StoreError> {
         let doing = "read the switches of mentions";
         let row = sqlx::query(
-            "select polling, replying, interval_ms, changed_by, changed_at from mention_switches
+            "select polling, replying, interval_ms, changed_by, changed_at from mentions.switches
              where environment = $1 and account = $2",
         )
         .bind(self.store.env().as_str())
@@ -49,8 +49,8 @@ impl MentionControl {
     /// Starts or stops the reading of mentions. False when it was so before.
     pub async fn set_polling(&self, account: &AccountId, runs: bool, by: &str) -> Result<bool, StoreError> {
         sqlx::query_scalar(
-            "with before as (select polling from mention_switches where environment = $1 and account = $2)
-             insert into mention_switches (environment, account, polling, changed_by) values ($1, $2, $3, $4)
+            "with before as (select polling from mentions.switches where environment = $1 and account = $2)
+             insert into mentions.switches (environment, account, polling, changed_by) values ($1, $2, $3, $4)
              on conflict (environment, account) do update
              set polling = excluded.polling, changed_by = excluded.changed_by, changed_at = clock_timestamp()
              returning coalesce((select polling from before), true) <> $3",
@@ -67,8 +67,8 @@ impl MentionControl {
     /// Resumes or pauses replying. False when it was so before.
     pub async fn set_replying(&self, account: &AccountId, runs: bool, by: &str) -> Result<bool, StoreError> {
         sqlx::query_scalar(
-            "with before as (select replying from mention_switches where environment = $1 and account = $2)
-             insert into mention_switches (environment, account, replying, changed_by) values ($1, $2, $3, $4)
+            "with before as (select replying from mentions.switches where environment = $1 and account = $2)
+             insert into mentions.switches (environment, account, replying, changed_by) values ($1, $2, $3, $4)
              on conflict (environment, account) do update
              set replying = excluded.replying, changed_by = excluded.changed_by, changed_at = clock_timestamp()
              returning coalesce((select replying from before), true) <> $3",
@@ -85,7 +85,7 @@ impl MentionControl {
     /// Sets how often mentions are read; the next poll is that long after the last.
     pub async fn set_interval(&self, account: &AccountId, interval: Duration, by: &str) -> Result<(), StoreError> {
         sqlx::query(
-            "insert into mention_switches (environment, account, interval_ms, changed_by) values ($1, $2, $3, $4)
+            "insert into mentions.switches (environment, account, interval_ms, changed_by) values ($1, $2, $3, $4)
              on conflict (environment, account) do update
              set interval_ms = excluded.interval_ms, changed_by = excluded.changed_by, changed_at = clock_timestamp()",
         )
@@ -103,7 +103,7 @@ impl MentionControl {
     /// last.
     pub async fn reset_interval(&self, account: &AccountId, configured: Duration, by: &str) -> Result<(), StoreError> {
         sqlx::query(
-            "update mention_switches set interval_ms = null, changed_by = $3, changed_at = clock_timestamp()
+            "update mentions.switches set interval_ms = null, changed_by = $3, changed_at = clock_timestamp()
              where environment = $1 and account = $2 and interval_ms is not null",
         )
         .bind(self.store.env().as_str())

@@ -1,8 +1,8 @@
 //! `perch summary`: what a day came to.
 
 use chrono::{NaiveDate, Utc};
-use perch_store::DailySummary;
 
+use crate::store::{DailySummary, PicksStore as _};
 use perch_bot::cli::{
     CommandError, Invocation, Output,
     format::{

@@ -9,10 +9,11 @@ use perch_jobs::{AccountId, Post, PublishPost, PublishSource, RetweetPost};
 use perch_picks::normal::part;
 use perch_publishing::stopped;
 use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, worker::JobContext};
-use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickRecord, StoreError};
+use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, StoreError};
 
 use super::comment::{comment, effect_key};
 use crate::Picks;
+use crate::store::PickRecord;
 
 /// What is said about a pick, and why it is said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl<'a> Plan<'a> {
             key,
             kind,
             account: self.account.clone(),
-            pick_key: Some(record.key.clone()),
+            subject: Some(record.key.clone()),
             source_post: Some(self.post.id.clone()),
             text: String::new(),
             state: ActionState::Pending,
@@ -119,12 +120,12 @@ pub(super) async fn enqueue(
     action: &ActionRecord,
     parent: Option<perch_jobs::JobId>,
 ) -> Result<(), EnqueueError> {
-    let (Some(post_id), Some(pick_key)) = (action.source_post.clone(), action.pick_key.clone()) else {
+    let (Some(post_id), Some(subject)) = (action.source_post.clone(), action.subject.clone()) else {
         return Ok(());
     };
     let options = EnqueueOptions { id: action.job_id, parent, ..EnqueueOptions::default() };
     let account = action.account.clone();
-    let source = PublishSource { post_id: post_id.clone(), pick_key, why: action.why.clone() };
+    let source = PublishSource { post_id: post_id.clone(), subject, why: action.why.clone() };
     if action.kind == ActionKind::Retweet {
         let retweet = RetweetPost { account, post_id, effect_key: None, source: Some(source) };
         client.enqueue_with(&retweet, options).await?;
@@ -143,7 +144,7 @@ pub(super) async fn enqueue(
 
 /// Shows the actions that are to come. While Postgres is away they are shown once they are done.
 async fn show(bot: &Picks, actions: &[&ActionRecord]) -> Result<(), StoreError> {
-    match bot.store.picks().intend(actions).await {
+    match bot.store.actions().intend(actions).await {
         Err(error) if error.is_unavailable() => {
             tracing::warn!(%error, "the actions that are to come are not shown");
             Ok(())

@@ -2,8 +2,8 @@
 
 use perch_clients::text::{POST_UNITS, fit, has_link, weighted_length};
 use perch_jobs::{AccountId, Pick, PickKind, PostId, Side};
-use perch_store::PickBody;
 
+use crate::store::PickBody;
 use perch_core::short_hash;
 
 /// The key of the effect that comments on a pick: one comment for each account, post and pick, however often it is tried.

@@ -2,7 +2,7 @@
 
 use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
-use perch_store::{ActionRecord, ActionState, Store, StoreError, Syncer, TrackedPick};
+use perch_store::{ActionRecord, ActionState, Store, StoreError, Syncer};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,6 +10,7 @@ use super::{
     actions::enqueue,
     edits::{is_flag, taken_out},
 };
+use crate::store::{PicksStore as _, TrackedPick};
 
 /// Records moved to Postgres in one transaction.
 const BATCH: usize = 500;
@@ -95,7 +96,7 @@ pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str
     if done.iter().any(|action| !keys.contains(&&action.key)) {
         actions.clear();
     }
-    store.picks().intend(&actions.iter().collect::<Vec<_>>()).await?;
+    store.actions().intend(&actions.iter().collect::<Vec<_>>()).await?;
     for action in &actions {
         enqueue(client, action, None).await?;
     }

@@ -8,11 +8,12 @@ use perch_core::short_hash;
 use perch_jobs::{ExtractPost, PostId};
 use perch_picks::normal::part;
 use perch_queue::Fail;
-use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, PickBody, PostReading};
+use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord};
 use serde::Serialize;
 
 use super::{comment::render_pick, sighting::Named};
 use crate::Picks;
+use crate::store::{PickBody, PicksStore as _, PostReading};
 
 /// X lets a post be edited for an hour at most; its job may wait for a while.
 const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -159,7 +160,7 @@ fn flagged(begins: &str, job: &ExtractPost, acted: &PostReading, pick_key: &str,
         key: format!("{begins}{account}:{read_as}:{edit}:{}", short_hash(pick_key)),
         kind: ActionKind::Post,
         account: account.clone(),
-        pick_key: Some(pick_key.to_owned()),
+        subject: Some(pick_key.to_owned()),
         source_post: Some(edit.clone()),
         text: String::new(),
         state: ActionState::Failed,

@@ -6,7 +6,7 @@ use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_store::{ExtractionRecord, Family, HotRecord};
+use perch_store::HotRecord;
 use serde::Serialize;
 use serde_json::json;
 
@@ -19,6 +19,7 @@ use super::{
     sighting::{Named, Sight, named, sight},
 };
 use crate::Picks;
+use crate::store::{ExtractionRecord, PicksStore as _};
 
 /// What was found in a post.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -169,7 +170,7 @@ fn read_by_rules(bot: &Picks, post: &Post, why: &str, may_wait: bool) -> Result<
 
 /// The answer to an earlier attempt of this job. A model asked twice words the same bet in two ways, and each would be a pick.
 async fn answered_before(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Option<Reading>, Fail> {
-    let copy = bot.hot.get(Family::Extractions, post.id.as_str()).await?;
+    let copy = bot.hot.get::<ExtractionRecord>(post.id.as_str()).await?;
     let known = match copy.and_then(|copy| serde_json::from_value::<ExtractionRecord>(copy.value).ok()) {
         Some(record) => Some(record),
         None if cx.attempt() == 1 && cx.replays() == 0 => None,

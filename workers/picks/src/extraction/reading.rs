@@ -8,10 +8,10 @@ use perch_clients::{
 use perch_core::{Answered, Purpose, Unanswered, declined};
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
-use perch_store::ExtractionRecord;
 
 use super::prompt;
 use crate::Picks;
+use crate::store::ExtractionRecord;
 
 /// What a model read in a post.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,10 +10,11 @@ use perch_picks::{
     occasion::{occasion, parlay_occasion},
 };
 use perch_queue::Fail;
-use perch_store::{Family, HotRecord, PickBody, PickRecord, PickSighting, Recorded as _, StoreError};
+use perch_store::{HotRecord, Recorded as _, StoreError};
 
 use super::actions::Plan;
 use crate::Picks;
+use crate::store::{PickBody, PickRecord, PickSighting, PicksStore as _};
 
 /// How long a mark in Redis is kept: longer than the same words mean the same game. Of futures Postgres knows.
 const MARKED_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -112,7 +113,7 @@ pub(super) async fn sight(
         PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now()).on(&occasion).with_terms(terms);
     record.read_by = Some(reader.to_owned());
     record.planned = waits.map(|plan| plan.actions(&record));
-    if let Some(copy) = bot.hot.get(Family::Picks, &record.key()).await?
+    if let Some(copy) = bot.hot.get::<PickRecord>(&record.key()).await?
         && let Ok(recorded) = serde_json::from_value::<PickRecord>(copy.value)
         && (recorded.planned.is_none() || waits.is_some())
     {

@@ -13,7 +13,7 @@ use perch_queue::{
     EnqueueError, EnqueueOptions, Fail, NewJob,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_store::{AccountRecord, HotRecord, PollNote, PollOutcome, PollProgress, PollTally, PostRecord, StoreError};
+use perch_store::{HotRecord, StoreError};
 use serde::Serialize;
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     watch_list::{Plan, WatchList},
 };
 use crate::Picks;
+use crate::store::{AccountRecord, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally, PostRecord};
 
 /// What one poll of an account found, over all its attempts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

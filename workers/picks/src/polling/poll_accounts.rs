@@ -8,6 +8,7 @@ use perch_queue::{
 
 use super::watch_list::{WatchList, Watched};
 use crate::Picks;
+use crate::store::PicksStore as _;
 
 /// Starts one `poll_account` for each watched account without a schedule of its own.
 pub async fn poll_accounts(_: PollAccounts, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Started> {

@@ -2,8 +2,8 @@
 
 use perch_clients::XError;
 use perch_queue::Fail;
-use perch_store::PollOutcome;
 
+use crate::store::PollOutcome;
 use perch_core::x_failed;
 
 /// Why a poll has nothing to sift.

@@ -3,13 +3,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::store::{AccountChange, AccountRecord, PicksStore as _, PollOutcome};
 use chrono::{DateTime, Utc};
 use perch_base::{
     CronSchedule, Settings,
     settings::{FileSettings, PicksSettings},
 };
 use perch_jobs::{Job as _, PollAccounts, PostId};
-use perch_store::{AccountChange, AccountRecord, PollOutcome, Store, StoreError};
+use perch_store::{Store, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 

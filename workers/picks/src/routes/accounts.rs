@@ -4,11 +4,11 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem};
 use perch_jobs::JobId;
-use perch_store::{AccountChange, PollJob, PollTotals};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::store::{AccountChange, PicksStore as _, PollJob, PollTotals};
 use crate::watch_list::{self, InvalidAccount, WatchList, Watched};
 
 /// Polls shown of an account.

@@ -7,14 +7,15 @@ use perch_picks::{
     record::{By, Record},
     settle::Grade,
 };
-use perch_store::{
-    ActionRecord, BetFilter, BetRow, Found, PickFilter, SettleSource, SettledBy, SettlementRow, TrackedPick,
-};
+use perch_store::ActionRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::extraction::{self, ConfirmError, Confirmed};
+use crate::store::{
+    BetFilter, BetRow, Found, PickFilter, PicksStore as _, SettleSource, SettledBy, SettlementRow, TrackedPick,
+};
 use crate::tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict};
 
 /// Picks of one answer, and results of one request.
@@ -101,7 +102,7 @@ impl From<TrackedPick> for PickAnswer {
         Self {
             number: pick.number,
             key: pick.key,
-            state: perch_store::state_word(pick.grade).to_owned(),
+            state: crate::store::state_word(pick.grade).to_owned(),
             legs: pick.legs.iter().map(|leg| leg.map(|grade| grade.as_str().to_owned())).collect(),
             pick: json!(pick.pick),
             source_post: pick.source_post.to_string(),

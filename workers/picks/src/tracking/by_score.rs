@@ -1,8 +1,8 @@
 //! What a result of a whole game decides. Decisions only; no I/O.
 
+use crate::store::GameRow;
 use perch_jobs::{Pick, PickKind};
 use perch_picks::settle::{GameResult, Outcome, PlayerResult, plain};
-use perch_store::GameRow;
 
 /// Words for a part of a game, in the words of a bet.
 const PARTS: [&str; 26] = [
@@ -139,7 +139,7 @@ mod tests {
             winner: winner.map(str::to_owned),
             called_off: false,
             finished_at: None,
-            players: perch_store::Players::new(),
+            players: crate::store::Players::new(),
         }
     }
 

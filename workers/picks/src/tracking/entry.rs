@@ -7,15 +7,16 @@ use perch_picks::{
     odds::Odds,
     settle::{Assumed, GameResult, Grade, Outcome, PlayerResult, SettleError, grade, in_units},
 };
-use perch_store::{
-    Found, PickBody, PickSettlement, SettleSource, SettledBy, Store, StoreError, TrackedPick, state_word,
-};
+use perch_store::{Store, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     matching::LONGEST,
     stakes::{assumed, bets, whole},
+};
+use crate::store::{
+    Found, PickBody, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick, state_word,
 };
 
 /// What somebody says of how a pick ended.

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use perch_jobs::strict;
-use perch_store::{GameRow, Players};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::names;
+use crate::store::{GameRow, Players};
 
 /// The result of a game.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{TimeDelta, Utc};
 use perch_base::Settings;
 use perch_picks::settle::{Assumed, Grade};
-use perch_store::{Found, GameRow, PickSettlement, SettleSource, SettledBy, Store, StoreError, TrackedPick};
+use perch_store::{Store, StoreError};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -15,6 +15,7 @@ use super::{
     review::{Contradicted, LeftOpen, Review, review},
     stakes::assumed,
 };
+use crate::store::{Found, GameRow, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick};
 
 /// Results that came in together.
 #[derive(Debug, Clone, Default, PartialEq)]

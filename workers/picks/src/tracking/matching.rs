@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use perch_jobs::{Pick, PickKind};
 use perch_picks::settle::{Assumed, Grade, grade, plain};
-use perch_store::{GameRow, PickBody, TrackedPick};
 
 use super::{
     by_score::{on_the_score, outcome, settles_by_score},
     names,
     stakes::whole,
 };
+use crate::store::{GameRow, PickBody, TrackedPick};
 
 /// The day of a post where its game is played: posts of the small hours in UTC are about the evening of the day before.
 const NIGHT: TimeDelta = TimeDelta::hours(6);

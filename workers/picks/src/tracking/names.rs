@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::store::{GameRow, Players};
 use perch_jobs::Pick;
 use perch_picks::{normal, settle::plain};
-use perch_store::{GameRow, Players};
 
 /// Words that make another team of a club.
 const OTHER_TEAMS: [&str; 14] = [

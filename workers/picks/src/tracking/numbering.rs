@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::store::GameRow;
 use chrono::{NaiveDate, TimeDelta};
-use perch_store::GameRow;
 
 /// Two ends that are no further apart are of one game: sources differ, and correct themselves.
 const ONE_END: TimeDelta = TimeDelta::hours(2);
@@ -104,7 +104,7 @@ mod tests {
             winner: None,
             called_off: false,
             finished_at: finished_at.map(|at| at.parse().expect("a time")),
-            players: perch_store::Players::new(),
+            players: crate::store::Players::new(),
         }
     }
 

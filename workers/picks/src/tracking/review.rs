@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use perch_picks::settle::{Assumed, Grade};
-use perch_store::{PickSettlement, SettleSource, TrackedPick, state_word};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,6 +11,7 @@ use super::{
     import::settlement,
     matching::{Games, Word},
 };
+use crate::store::{PickSettlement, SettleSource, TrackedPick, state_word};
 
 /// Picks of one list that are told of.
 const MOST_TOLD: usize = 50;

@@ -160,7 +160,7 @@ impl Row<'_> {
             winner: self.text("winner").map(str::to_owned),
             called_off: self.yes("called_off")?,
             finished_at: self.parsed("finished_at", "a time such as 2026-01-31T21:00:00Z")?,
-            players: perch_store::Players::new(),
+            players: crate::store::Players::new(),
         };
         let row = entry.into_row().map_err(|error| {
             let column = if error.field == "scores" { "score_first" } else { error.field };

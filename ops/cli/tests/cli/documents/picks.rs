@@ -3,7 +3,7 @@ use std::fs;
 use chrono::{TimeDelta, Utc};
 use perch_base::Environment;
 use perch_picks::normal::Terms;
-use perch_store::{PickRecord, Store};
+use perch_store::Store;
 use serde_json::{Value, json};
 
 use super::{
@@ -14,6 +14,7 @@ use crate::{
     picks::{LAKERS, TOTAL, body, names, yesterday},
     world::{World, until},
 };
+use perch_bot_picks::store::PickRecord;
 
 played! { "docs/picks.md":
     accounts_are_added_as_the_page_on_picks_prints_it("$ perch accounts add");

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use chrono::Utc;
 use perch_bot::cli::{CommandError, Invocation, format::time::from_now, parse::time::duration};
-use perch_store::AccountChange;
 use serde_json::json;
 
 use super::refused;
+use crate::store::{AccountChange, PicksStore as _};
 use crate::watch_list::{self, WatchList, Watched};
 
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,8 @@ use perch_bot::cli::{
         time::{from_now, from_now_or_dash},
     },
 };
-use perch_store::PollOutcome;
 
+use crate::store::PollOutcome;
 use crate::watch_list::{Source, WatchList, Watched};
 
 #[derive(Debug, clap::Args)]

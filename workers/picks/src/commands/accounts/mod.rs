@@ -7,6 +7,7 @@ mod show;
 use perch_bot::cli::{CommandError, Invocation};
 use serde_json::json;
 
+use crate::store::PicksStore as _;
 use crate::watch_list::{self, InvalidAccount, WatchList};
 
 #[derive(Debug, clap::Subcommand)]

@@ -8,11 +8,11 @@ use perch_bot::cli::{
         time::{exact, from_now},
     },
 };
-use perch_store::{PollJob, PollOutcome, PollTotals};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{list::schedule, not_watched, refused};
+use crate::store::{PicksStore as _, PollJob, PollOutcome, PollTotals};
 use crate::watch_list::{self, Source, WatchList, Watched};
 
 #[derive(Debug, clap::Args)]

@@ -7,9 +7,9 @@ use perch_bot::cli::{
     },
     parse::time::{When, when},
 };
-use perch_store::{PickBody, PickFilter, TrackedPick, state_word};
 
 use super::{odds, tone, units, words};
+use crate::store::{PickBody, PickFilter, PicksStore as _, TrackedPick, state_word};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

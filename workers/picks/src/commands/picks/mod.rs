@@ -9,8 +9,9 @@ mod show;
 use perch_bot::cli::{CommandError, Invocation, format::table::Tone, format::text::one_line};
 use perch_jobs::{Pick, PickKind, Side};
 use perch_picks::settle::Grade;
-use perch_store::{Found, PickBody, Store, TrackedPick};
+use perch_store::Store;
 
+use crate::store::{Found, PickBody, PicksStore as _, TrackedPick};
 use crate::tracking::TrackError;
 
 #[derive(Debug, clap::Subcommand)]

@@ -5,10 +5,10 @@ use perch_bot::cli::{
     parse::time::{When, when},
 };
 use perch_picks::record::{By, Record};
-use perch_store::BetFilter;
 use serde_json::json;
 
 use super::{percent, units};
+use crate::store::BetFilter;
 use crate::tracking;
 
 #[derive(Debug, clap::Args)]

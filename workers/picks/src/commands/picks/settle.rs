@@ -8,10 +8,10 @@ use perch_bot::cli::{
     },
 };
 use perch_picks::settle::Grade;
-use perch_store::{SettleSource, SettledBy};
 use serde_json::json;
 
 use super::{failed, find, units};
+use crate::store::{SettleSource, SettledBy};
 use crate::tracking::{self, Contradicted, Entry, Imported, LeftOpen, NamedGames, Settled, Verdict, read_csv};
 
 #[derive(Debug, clap::Args)]

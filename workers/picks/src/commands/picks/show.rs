@@ -8,10 +8,11 @@ use perch_bot::cli::{
     },
 };
 use perch_picks::{odds::Odds, record::closing_line_value};
-use perch_store::{ActionRecord, BetRow, PickBody, PickSighting, SettlementRow, TrackedPick, state_word};
+use perch_store::ActionRecord;
 use serde::Serialize;
 
 use super::{find, odds, of_single, percent, tone, units, words};
+use crate::store::{BetRow, PickBody, PickSighting, PicksStore as _, SettlementRow, TrackedPick, state_word};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -1,0 +1,75 @@
+//! What the bot keeps: posts it read, picks and how they end, the accounts it watches, in the schema `picks` of Postgres; and its marks
+//! in Redis.
+
+mod accounts;
+mod extractions;
+mod marks;
+mod picks;
+mod posts;
+mod summaries;
+mod tracking;
+
+pub use accounts::{AccountChange, AccountRecord, Accounts, PollJob, PollNote, PollOutcome, PollTotals};
+pub use extractions::{ExtractionRecord, Extractions, PrefilterQuality};
+pub use marks::{Marks, PollProgress, PollTally, PostReading};
+pub use picks::{PickBody, PickRecord, PickSighting, PickStanding, PickTable, pick_key};
+pub use posts::{PostRecord, Posts};
+pub use summaries::{DailySummary, Summaries};
+pub use tracking::{
+    BetFilter, BetRow, Found, GameRow, PickFilter, PickSettlement, Players, SettleSource, SettledBet, SettledBy,
+    SettlementRow, TrackedPick, Tracking, state_word,
+};
+
+use perch_store::Store;
+
+/// The tables of the bot, on the store of the platform.
+pub trait PicksStore {
+    /// The posts that were read.
+    fn posts(&self) -> Posts<'_>;
+
+    /// The accounts whose posts are read.
+    fn accounts(&self) -> Accounts<'_>;
+
+    /// The picks.
+    fn picks(&self) -> PickTable<'_>;
+
+    /// What was decided about posts that were read.
+    fn extractions(&self) -> Extractions<'_>;
+
+    /// How picks end, and what they come to.
+    fn tracking(&self) -> Tracking<'_>;
+
+    /// What each day came to.
+    fn summaries(&self) -> Summaries<'_>;
+}
+
+impl PicksStore for Store {
+    fn posts(&self) -> Posts<'_> {
+        Posts(self)
+    }
+
+    fn accounts(&self) -> Accounts<'_> {
+        Accounts(self)
+    }
+
+    fn picks(&self) -> PickTable<'_> {
+        PickTable(self)
+    }
+
+    fn extractions(&self) -> Extractions<'_> {
+        Extractions(self)
+    }
+
+    fn tracking(&self) -> Tracking<'_> {
+        Tracking(self)
+    }
+
+    fn summaries(&self) -> Summaries<'_> {
+        Summaries(self)
+    }
+}
+
+/// A number as Postgres holds it.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use perch_picks::settle::plain;
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use super::Tracking;
+use perch_store::{
+    StoreError,
+    row::{day, readable, small_count, time_option, undecodable},
+};
+
+/// What players did: by name, then by what was counted. `None` stands for one who did not play.
+pub type Players = BTreeMap<String, Option<BTreeMap<String, f64>>>;
+
+/// The result of a game.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GameRow {
+    /// The sport or league in lower case.
+    pub sport: String,
+    /// The day of the game where it was played.
+    pub date: NaiveDate,
+    /// Which game of both sides on that day, from 1; none where nobody said.
+    pub game: Option<u32>,
+    /// The home side, or the one that is named first.
+    pub first: String,
+    /// The other side.
+    pub second: String,
+    /// What the first scored; none for a game that was called off.
+    pub score_first: Option<f64>,
+    /// What the second scored.
+    pub score_second: Option<f64>,
+    /// Who won, where the scores do not say.
+    pub winner: Option<String>,
+    /// Whether it was called off.
+    pub called_off: bool,
+    /// When it ended, if that is known.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What players did.
+    pub players: Players,
+}
+
+impl GameRow {
+    /// What tells it from the other games of its day: the names of both sides, letters and digits in lower case, in the order
+    /// of the alphabet.
+    pub fn event(&self) -> String {
+        let mut names = [plain(&self.first), plain(&self.second)];
+        names.sort();
+        names.join(" ")
+    }
+}
+
+impl FromRow<'_, PgRow> for GameRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let players: serde_json::Value = row.try_get("players")?;
+        Ok(Self {
+            sport: row.try_get("sport")?,
+            date: day(row, "date")?,
+            game: Some(small_count(row, "game")?),
+            first: row.try_get("first")?,
+            second: row.try_get("second")?,
+            score_first: row.try_get("score_first")?,
+            score_second: row.try_get("score_second")?,
+            winner: row.try_get("winner")?,
+            called_off: row.try_get("called_off")?,
+            finished_at: time_option(row, "finished_at")?,
+            players: serde_json::from_value(players).map_err(|error| undecodable("players", error))?,
+        })
+    }
+}
+
+impl Tracking<'_> {
+    /// The results of games from that day on, the first one first, of one game the last one last: at most 100,000.
+    pub async fn games(&self, since: NaiveDate) -> Result<Vec<GameRow>, StoreError> {
+        sqlx::query_as(
+            "select * from picks.game_results
+             where environment = $1 and date >= $2 order by date, game, entered_at limit 100000",
+        )
+        .bind(self.0.env().as_str())
+        .bind(since)
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(StoreError::on("read results of games"))
+        .map(readable("read results of games"))
+    }
+}

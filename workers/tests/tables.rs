@@ -1,0 +1,63 @@
+//! What the tables of every bot keep to.
+
+use perch_base::Environment;
+use perch_testkit::TestDatabase;
+use perch_workers::bots;
+use sqlx::AssertSqlSafe;
+
+/// A table or view outside `public`.
+#[derive(Debug, sqlx::FromRow)]
+struct Relation {
+    name: String,
+    is_view: bool,
+    /// Whether rows have the column by which they are held to an environment.
+    has_environment: bool,
+}
+
+const RELATIONS: &str = "
+    select c.oid::regclass::text as name, c.relkind = 'v' as is_view,
+           exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'environment') as has_environment
+    from pg_class c
+    where c.relkind in ('r', 'p', 'v') and c.relnamespace::regnamespace::text = any ($1)
+    order by 1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_and_view_of_a_bot_holds_a_role_to_its_environment() {
+    let database = TestDatabase::of(|store| bots().store(store)).await;
+    let staging = database.role().await;
+    database.store(Environment::Staging).roles().bind(&staging.name, false).await.expect("it can be bound");
+    let schemas: Vec<&str> = bots().iter().filter(|bot| bot.tables().is_some()).map(|bot| bot.name()).collect();
+    let relations: Vec<Relation> =
+        sqlx::query_as(RELATIONS).bind(&schemas).fetch_all(&database.raw()).await.expect("Postgres answers");
+    assert!(relations.len() > schemas.len(), "{relations:?}");
+    for Relation { name, is_view, has_environment } in relations {
+        assert!(has_environment, "{name} has no column environment");
+        let protected: bool = sqlx::query_scalar(if is_view {
+            "select coalesce('security_invoker=true' = any (reloptions), false) from pg_class where oid = $1::regclass"
+        } else {
+            "select c.relrowsecurity and exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'perch_staging')
+             from pg_class c where c.oid = $1::regclass"
+        })
+        .bind(&name)
+        .fetch_one(&database.raw())
+        .await
+        .expect("Postgres answers");
+        assert!(protected, "{name} does not hold a role to its environment");
+        let seen = AssertSqlSafe(format!("select count(*) from {name}"));
+        let rows: i64 = sqlx::query_scalar(seen).fetch_one(&staging.raw()).await.expect("a bound role may read it");
+        assert_eq!(rows, 0, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_is_not_there_leaves_no_table() {
+    let database = TestDatabase::create().await;
+    for bot in bots().iter() {
+        let there: bool = sqlx::query_scalar("select to_regnamespace($1) is not null")
+            .bind(bot.name())
+            .fetch_one(&database.raw())
+            .await
+            .expect("Postgres answers");
+        assert!(!there, "the schema of {} is there without it", bot.name());
+    }
+}
