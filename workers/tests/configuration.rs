@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use perch_base::{ConfigError, Settings};
+use perch_bot_picks::PicksSettings;
 
 fn shipped() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../config"))
@@ -81,4 +82,46 @@ fn what_the_bot_that_answers_mentions_cannot_work_with_is_named() {
     assert!(!text.contains("blocked_users.1") && !text.contains("banned_topics.0"), "{text}");
     let text = load("staging", &[("PERCH__MENTIONS__PERSONA", " ")]).expect_err("nobody replies").to_string();
     says(&text, &["mentions.persona is empty"]);
+}
+
+#[test]
+fn what_the_bot_that_reads_picks_cannot_work_with_is_named() {
+    for (name, value, key, allowed) in [
+        ("PERCH__PICKS__ACCOUNT", "other", "picks.account is \"other\"", "main"),
+        ("PERCH__PICKS__WATCH", "[\"Same\", \"same\"]", "picks.watch.1 is \"same\" a second time", "once"),
+        ("PERCH__PICKS__POSTS_PER_POLL", "4", "picks.posts_per_poll is 4", "5 to 100"),
+        ("PERCH__PICKS__PAGES", "65", "picks.pages is 65", "1 to 64"),
+        ("PERCH__PICKS__TRACKING__ASSUMED_ODDS", "-50", "picks.tracking.assumed_odds is \"-50\"", "American"),
+        ("PERCH__PICKS__TRACKING__ASSUMED_STAKE", "0", "picks.tracking.assumed_stake is 0", "0.01 to 1000"),
+        ("PERCH__PICKS__RESULTS__URL", "results", "picks.results.url is not a URL", "or empty"),
+        ("PERCH__PICKS__SUMMARY__TEXT", "{pick}", "picks.summary.text is empty or has other braces", "{picks}"),
+        ("PERCH__PICKS__PROCESSED_TTL", "1h", "picks.processed_ttl is shorter", "1day"),
+        ("PERCH__PICKS__COMMENT", "{pick} by {auhtor}", "picks.comment has \"{auhtor}\"", "{author}"),
+        ("PERCH__PICKS__COMMENT", "nice", "picks.comment does not say {pick}", "{pick}"),
+    ] {
+        let text = load("staging", &[(name, value)]).expect_err(name).to_string();
+        says(&text, &[&format!("variable {name}: "), key, allowed]);
+    }
+    let text = load("staging", &[("PERCH__PICKS__WATCH", r#"["a", 5]"#)]).expect_err("5 is no handle").to_string();
+    says(&text, &["variable PERCH__PICKS__WATCH: picks.watch.1 is 5; allowed: text"]);
+}
+
+#[test]
+fn production_watches_nobody_who_was_not_named() {
+    let picks = load("production", &[]).expect("valid").sections.get::<PicksSettings>().expect("the bot is there");
+    assert_eq!(picks.watch, [""; 0]);
+    let named = load("production", &[("PERCH__PICKS__WATCH", r#"["one", "two"]"#)]).expect("valid");
+    assert_eq!(named.sections.get::<PicksSettings>().expect("the bot is there").watch, ["one", "two"]);
+}
+
+#[test]
+fn the_query_of_the_source_of_results_is_never_shown() {
+    let url = "https://results.example.com/latest.json?apiKey=hunter2&days=2";
+    let settings = load("staging", &[("PERCH__PICKS__RESULTS__URL", url)]).expect("valid");
+    assert_eq!(settings.sections.get::<PicksSettings>().expect("the bot is there").results.url.as_str(), url);
+    let printed = format!("{settings:?}{}", serde_json::json!(settings.sections.shown()));
+    assert!(
+        !printed.contains("hunter2") && printed.contains("https://results.example.com/latest.json?***"),
+        "{printed}"
+    );
 }

@@ -2,10 +2,9 @@
 
 mod engine;
 mod paid;
-mod picks;
 mod posting;
 mod services;
-mod tracking;
+mod source_url;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -15,10 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::{CatchUp, CronSettings, EngineSettings, History, Overlap, QueueSettings, Rate};
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
-pub use picks::{PicksSettings, PictureSettings};
 pub use posting::{AccountPostingSettings, GuardMode, PostingSettings, QuietSettings};
 pub use services::{MaxTokensField, ModelSettings, ProviderSettings, XAccountSettings, XSettings};
-pub use tracking::{ResultsSettings, SourceUrl, SummarySettings, TrackingSettings};
+pub use source_url::SourceUrl;
 
 use crate::{Environment, Sections};
 
@@ -98,8 +96,6 @@ pub struct FileSettings {
     pub posting: PostingSettings,
     /// Language models.
     pub models: ModelSettings,
-    /// The picks bot.
-    pub picks: PicksSettings,
     /// Collection of metrics.
     pub analytics: AnalyticsSettings,
     /// The sync into Postgres.

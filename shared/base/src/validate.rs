@@ -1,20 +1,18 @@
 mod paid;
 mod posting;
-mod tracking;
 
 use std::time::Duration;
 
 use perch_job::{JobTypes, QueueName};
 use tracing_subscriber::EnvFilter;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{
     CronSchedule, Environment,
     check::{Check, Finding},
     settings::{
         AnalyticsSettings, CronSettings, EngineSettings, FileSettings, History, HttpSettings, ModelSettings,
-        PicksSettings, PostgresSettings, QueueSettings, Rate, RedisSettings, SandboxSettings, TelemetrySettings,
-        XSettings,
+        PostgresSettings, QueueSettings, Rate, RedisSettings, SandboxSettings, TelemetrySettings, XSettings,
     },
 };
 
@@ -25,9 +23,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 /// A model that takes longer holds up the others, and a job has room for several of them in turn.
 const LONGEST_ANSWER: Duration = Duration::from_secs(85);
-
-/// Most pages of one poll. X shows the latest 3,200 posts of an account: 32 pages of 100, or 64 of half as many.
-const MOST_PAGES: u8 = 64;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -66,8 +61,6 @@ pub(crate) fn validate(settings: &FileSettings, types: &JobTypes, env: Environme
     x(&mut check, &settings.x, env);
     posting::posting(&mut check, settings);
     models(&mut check, &settings.models, env);
-    picks(&mut check, &settings.picks, &settings.x);
-    tracking::tracking(&mut check, &settings.picks, env);
     analytics(&mut check, &settings.analytics);
     check.range("sync.batch", settings.sync.batch, 1..=10_000);
     history_retention(&mut check, settings);
@@ -310,70 +303,6 @@ fn models(check: &mut Check, models: &ModelSettings, env: Environment) {
         }
         check.duration(format!("{key}.timeout"), provider.timeout, SECOND..=LONGEST_ANSWER);
     }
-}
-
-fn picks(check: &mut Check, picks: &PicksSettings, x: &XSettings) {
-    if !x.accounts.contains_key(&picks.account) {
-        let known: Vec<&str> = x.accounts.keys().map(perch_job::AccountId::as_str).collect();
-        check.refuse(
-            "picks.account",
-            format!("is {:?}, which [x.accounts] does not have", picks.account.as_str()),
-            if known.is_empty() { "an account, once there is one".into() } else { known.join(", ") },
-        );
-    }
-    for (at, handle) in picks.watch.iter().enumerate() {
-        let key = format!("picks.watch.{at}");
-        check.handle(key.as_str(), handle);
-        if picks.watch[..at].iter().any(|earlier| earlier.eq_ignore_ascii_case(handle)) {
-            check.refuse(key, format!("is {handle:?} a second time"), "each handle once");
-        }
-    }
-    check.range("picks.posts_per_poll", picks.posts_per_poll, 5..=100);
-    check.range("picks.pages", picks.pages, 1..=MOST_PAGES);
-    check.duration("picks.max_age", picks.max_age, MINUTE..=365 * DAY);
-    check.duration("picks.processed_ttl", picks.processed_ttl, MINUTE..=366 * DAY);
-    if picks.processed_ttl < picks.max_age {
-        check.refuse(
-            "picks.processed_ttl",
-            "is shorter than picks.max_age, so a post would be read again while it still counts as new",
-            format!("{} or more", humantime::format_duration(picks.max_age)),
-        );
-    }
-    for (key, template) in [("picks.comment", &picks.comment), ("picks.own_post", &picks.own_post)] {
-        if let Some(wrong) = fault_of_template(template) {
-            check.refuse(key, wrong, "text with {pick} in it, and {author} where wanted; no other braces");
-        }
-    }
-    if !picks.own_post.contains("{author}") {
-        check.refuse(
-            "picks.own_post",
-            "does not say {author}",
-            "a text that credits whoever had the pick, with {author} in it",
-        );
-    }
-    check.range("picks.prefilter_sample", picks.prefilter_sample, 0.0..=1.0);
-    check.range("picks.pictures.max_bytes", picks.pictures.max_bytes, KIB..=20 * KIB * KIB);
-    check.range("picks.pictures.most", picks.pictures.most, 0..=20);
-    for (at, host) in picks.pictures.hosts.iter().enumerate() {
-        if Host::parse(host).is_ok_and(|host| matches!(host, Host::Domain(_))) {
-            continue;
-        }
-        check.refuse(
-            format!("picks.pictures.hosts.{at}"),
-            format!("is {host:?}"),
-            "the name of a host, without https://",
-        );
-    }
-}
-
-fn fault_of_template(template: &str) -> Option<String> {
-    if !template.contains("{pick}") {
-        return Some("does not say {pick}".into());
-    }
-    let rest = template.replace("{pick}", "").replace("{author}", "");
-    let at = rest.find(['{', '}'])?;
-    let part: String = rest[at..].chars().take_while(|c| !c.is_whitespace()).take(30).collect();
-    Some(format!("has {part:?} in it"))
 }
 
 fn analytics(check: &mut Check, analytics: &AnalyticsSettings) {

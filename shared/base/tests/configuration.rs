@@ -162,8 +162,6 @@ fn a_value_of_the_wrong_type_is_refused_with_what_is_expected() {
     says(&text, &["variable PERCH__HTTP__BIND: http.bind", "127.0.0.1:8080"]);
     let text = Config::shipped().problem(&[("PERCH__QUEUES__EXTRACTION__HISTORY", "some")]);
     says(&text, &["queues.extraction.history is \"some\"; allowed: full, failures"]);
-    let text = Config::shipped().problem(&[("PERCH__PICKS__WATCH", "[\"a\", 5]")]);
-    says(&text, &["variable PERCH__PICKS__WATCH: picks.watch.1 is 5; allowed: text"]);
     let text = Config::shipped().problem(&[("PERCH__X__ACCOUNTS", "{ main = { username = 5 } }")]);
     says(&text, &["variable PERCH__X__ACCOUNTS: x.accounts.main.username is 5; allowed: text"]);
     let text = Config::shipped().problem(&[("PERCH__SYNC", "5")]);
@@ -263,17 +261,6 @@ fn a_value_out_of_its_range_is_refused_with_the_range() {
             "none, low",
         ),
         ("PERCH__MODELS__EXTRACTION", "gork", "models.extraction is \"gork\"", "grok"),
-        ("PERCH__PICKS__ACCOUNT", "other", "picks.account is \"other\"", "main"),
-        ("PERCH__PICKS__WATCH", "[\"Same\", \"same\"]", "picks.watch.1 is \"same\" a second time", "once"),
-        ("PERCH__PICKS__POSTS_PER_POLL", "4", "picks.posts_per_poll is 4", "5 to 100"),
-        ("PERCH__PICKS__PAGES", "65", "picks.pages is 65", "1 to 64"),
-        ("PERCH__PICKS__TRACKING__ASSUMED_ODDS", "-50", "picks.tracking.assumed_odds is \"-50\"", "American"),
-        ("PERCH__PICKS__TRACKING__ASSUMED_STAKE", "0", "picks.tracking.assumed_stake is 0", "0.01 to 1000"),
-        ("PERCH__PICKS__RESULTS__URL", "results", "picks.results.url is not a URL", "or empty"),
-        ("PERCH__PICKS__SUMMARY__TEXT", "{pick}", "picks.summary.text is empty or has other braces", "{picks}"),
-        ("PERCH__PICKS__PROCESSED_TTL", "1h", "picks.processed_ttl is shorter", "1day"),
-        ("PERCH__PICKS__COMMENT", "{pick} by {auhtor}", "picks.comment has \"{auhtor}\"", "{author}"),
-        ("PERCH__PICKS__COMMENT", "nice", "picks.comment does not say {pick}", "{pick}"),
         ("PERCH__ANALYTICS__COLLECT_AFTER", "[\"6h\", \"1h\"]", "collect_after is not in ascending order", "later"),
         ("PERCH__TELEMETRY__LOG_FILTER", "perch=loudly", "telemetry.log_filter cannot be read", "level"),
         ("PERCH__TELEMETRY__OTLP_ENDPOINT", "collector:4318", "otlp_endpoint is not a URL", "http://collector:4318"),
@@ -287,18 +274,18 @@ fn a_value_out_of_its_range_is_refused_with_the_range() {
 #[test]
 fn a_cron_entry_that_cannot_fire_is_refused() {
     for (name, value, wrong) in [
-        ("SCHEDULE", "61 * * * *", "cron.poll_accounts.schedule"),
+        ("SCHEDULE", "61 * * * *", "cron.sync_hot_state.schedule"),
         ("SCHEDULE", "* * *", "has 3 fields"),
         ("SCHEDULE", "0 0 31 2 *", "never comes"),
-        ("TIMEZONE", "Mars/Olympus", "cron.poll_accounts.timezone cannot be read"),
-        ("KIND", "poll_everything", "cron.poll_accounts.kind is \"poll_everything\", which no job has"),
-        ("KIND", "poll_account", "cron.poll_accounts.payload does not fit"),
-        ("PAYLOAD", "{ token = 1 }", "cron.poll_accounts.payload does not fit"),
+        ("TIMEZONE", "Mars/Olympus", "cron.sync_hot_state.timezone cannot be read"),
+        ("KIND", "poll_everything", "cron.sync_hot_state.kind is \"poll_everything\", which no job has"),
+        ("KIND", "publish_post", "cron.sync_hot_state.payload does not fit"),
+        ("PAYLOAD", "{ token = 1 }", "cron.sync_hot_state.payload does not fit"),
     ] {
-        let vars = [(format!("PERCH__CRON__POLL_ACCOUNTS__{name}"), value)];
+        let vars = [(format!("PERCH__CRON__SYNC_HOT_STATE__{name}"), value)];
         let text = Config::shipped().problem(&[(&vars[0].0, vars[0].1)]);
         if name != "KIND" || !wrong.contains("payload") {
-            says(&text, &[&format!("variable PERCH__CRON__POLL_ACCOUNTS__{name}: ")]);
+            says(&text, &[&format!("variable PERCH__CRON__SYNC_HOT_STATE__{name}: ")]);
         }
         says(&text, &[wrong]);
     }
@@ -336,21 +323,8 @@ fn production_needs_nothing_but_keys_and_has_no_account_of_the_sandbox() {
     let named = [keys[0], keys[1], ("X_MAIN_USERNAME", "my_bot")];
     let settings = config.load_in("production", &named).expect("it is said");
     assert_eq!(settings.x.accounts[&"main".parse().expect("a name")].username, "my_bot");
-    assert_eq!(settings.picks.watch, [""; 0], "nobody is watched who was not named");
     let text = config.problem(&[("X_MAIN_USERNAME", "@my_bot")]);
     says(&text, &["variable X_MAIN_USERNAME: x.accounts.main.username is \"@my_bot\"", "without @"]);
-}
-
-#[test]
-fn the_query_of_the_source_of_results_is_never_shown() {
-    let url = "https://results.example.com/latest.json?apiKey=hunter2&days=2";
-    let settings = Config::shipped().settings(&[("PERCH__PICKS__RESULTS__URL", url)]);
-    assert_eq!(settings.picks.results.url.as_str(), url);
-    let printed = format!("{settings:?}{}", serde_json::json!(settings.file));
-    assert!(
-        !printed.contains("hunter2") && printed.contains("https://results.example.com/latest.json?***"),
-        "{printed}"
-    );
 }
 
 #[test]
@@ -369,7 +343,7 @@ fn variables_override_files_as_toml_where_they_parse_and_as_text_where_not() {
         ("PERCH__HTTP__MAX_BATCH", "7"),
         ("PERCH__HTTP__BIND", "127.0.0.1:9000"),
         ("PERCH__ENGINE__LEASE", "20s"),
-        ("PERCH__PICKS__WATCH", "[\"one\", \"two\"]"),
+        ("PERCH__ANALYTICS__COLLECT_AFTER", "[\"1h\", \"2h\"]"),
         ("PERCH__QUEUES__PENDING_POSTS__GROUP_RATE", "{ count = 3, per = \"1m\" }"),
         ("PERCH__X__ACCOUNTS__MAIN__USERNAME", "1234"),
         ("PERCH__X__ACCOUNTS__SECOND__USERNAME", "second_bot"),
@@ -379,7 +353,7 @@ fn variables_override_files_as_toml_where_they_parse_and_as_text_where_not() {
     assert_eq!(settings.http.max_batch, 7);
     assert_eq!(settings.http.bind.port(), 9000);
     assert_eq!(settings.engine.lease.as_secs(), 20);
-    assert_eq!(settings.picks.watch, ["one", "two"]);
+    assert_eq!(settings.analytics.collect_after.len(), 2);
     assert_eq!(settings.queues.iter().find_map(|(_, queue)| queue.group_rate).map(|rate| rate.count), Some(3));
     let names: Vec<&str> = settings.x.accounts.values().map(|account| account.username.as_str()).collect();
     assert_eq!(names, ["1234", "second_bot"]);

@@ -136,9 +136,9 @@ fn what_nobody_would_read_is_refused() {
     let of_another = Config::with(&[GULLS, ("terns.toml", "[terns]\ncount = 5\n")]);
     of_another.load("staging", &[]).expect("the file of a bot that is not there is nobody's");
 
-    let entry = "[cron.poll_accounts]\nschedule = \"0 0 * * *\"\n";
+    let entry = "[cron.sync_hot_state]\nschedule = \"0 0 * * *\"\n";
     let taken = Config::with(&[(GULLS.0, &format!("{}\n{entry}", GULLS.1))]).refused("staging", &[]);
-    assert!(taken.contains("cron.poll_accounts is a cron entry of base.toml or of another bot"), "{taken}");
+    assert!(taken.contains("cron.sync_hot_state is a cron entry of base.toml or of another bot"), "{taken}");
 }
 
 #[derive(Debug, Serialize, Deserialize)]

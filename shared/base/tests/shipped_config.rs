@@ -19,7 +19,7 @@ fn staging_sends_nothing_and_moves_fast() {
     assert_eq!(settings.env, Environment::Staging);
     assert!(!settings.live_posts);
     assert_eq!(settings.telemetry.log_format, LogFormat::Text);
-    assert_eq!(settings.cron["poll_accounts"].schedule, "*/10 * * * * *");
+    assert_eq!(settings.cron["sync_hot_state"].schedule, "*/2 * * * * *");
     assert_eq!(settings.analytics.collect_after, [3, 10, 30].map(Duration::from_secs));
 }
 
@@ -29,7 +29,6 @@ fn production_sends_posts_and_logs_json() {
     assert_eq!(settings.env, Environment::Production);
     assert!(settings.live_posts);
     assert_eq!(settings.telemetry.log_format, LogFormat::Json);
-    assert_eq!(settings.cron["poll_accounts"].schedule, "0 9 * * *");
     assert_eq!(settings.http.bind.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.queues.len(), 5);
 }

@@ -60,8 +60,12 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// For the hosts and sizes that the settings allow.
-    pub fn from_settings(settings: &Settings) -> Result<Self, PictureError> {
+    /// From these hosts, and none that is larger. A base URL of X on this machine is allowed too.
+    ///
+    /// # Errors
+    ///
+    /// The client itself cannot be built.
+    pub fn new(settings: &Settings, hosts: &[String], most_bytes: usize) -> Result<Self, PictureError> {
         perch_base::tls::install();
         let own = Some(settings.x.base_url.clone()).filter(is_loopback);
         let mut builder = Client::builder()
@@ -71,12 +75,11 @@ impl Pictures {
         if own.is_some() {
             builder = builder.no_proxy();
         }
-        let pictures = &settings.picks.pictures;
         Ok(Self {
             client: builder.build().map_err(PictureError::Setup)?,
-            hosts: pictures.hosts.iter().map(|host| host.to_lowercase()).collect(),
+            hosts: hosts.iter().map(|host| host.to_lowercase()).collect(),
             own,
-            most_bytes: pictures.max_bytes,
+            most_bytes,
         })
     }
 
@@ -101,7 +104,7 @@ impl Pictures {
         }
         let listed = matches!(url.host(), Some(Host::Domain(host)) if self.hosts.contains(&host.to_lowercase()));
         if url.scheme() != "https" || !listed || url.port().is_some() {
-            return Err(unfit("does not stand on a host of picks.pictures.hosts"));
+            return Err(unfit("does not stand on a host that pictures are read from"));
         }
         if url.query().is_none() {
             url.query_pairs_mut().append_pair(SIZE.0, SIZE.1);

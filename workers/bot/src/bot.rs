@@ -2,9 +2,9 @@ use std::{fmt::Debug, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use clap::ArgMatches;
 use futures::future::{BoxFuture, FutureExt as _, ready};
-use perch_base::{ConfigSchema, Settings};
+use perch_base::{ConfigError, ConfigSchema, Settings};
 use perch_core::{Clients, ClientsError, scheduler, sync_hot_state};
-use perch_jobs::{CollectMetrics, JobTypes, PublishPost, RetweetPost, SyncHotState, platform_types};
+use perch_jobs::{AccountId, CollectMetrics, JobTypes, PublishPost, RetweetPost, SyncHotState, platform_types};
 use perch_publishing::{Metrics, Origin, Publisher, amends, collect_metrics, publish_post, retweet_post};
 use perch_queue::{
     Client,
@@ -98,10 +98,28 @@ pub trait Bot: Debug + Send + Sync {
         ready(Vec::new()).boxed()
     }
 
+    /// Whom the sandbox plays for it.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not there.
+    fn played(&self, _: &Settings) -> Result<Played, ConfigError> {
+        Ok(Played::default())
+    }
+
     /// Removes what is beyond its retention from its tables; answers how many rows. The scheduler calls it every ten minutes.
     fn prune<'a>(&'a self, _: &'a Platform) -> BoxFuture<'a, Result<u64, StoreError>> {
         ready(Ok(0)).boxed()
     }
+}
+
+/// Whom the sandbox plays for a bot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Played {
+    /// Handles of the accounts that write posts for it to read.
+    pub authors: Vec<String>,
+    /// The account that people write to.
+    pub spoken_to: Option<AccountId>,
 }
 
 /// How often the tables of the bots are pruned.
@@ -272,6 +290,21 @@ impl Bots {
                 }
             }
         }
+    }
+
+    /// Whom the sandbox plays for all of them.
+    ///
+    /// # Errors
+    ///
+    /// The settings of one are not there.
+    pub fn played(&self, settings: &Settings) -> Result<Played, ConfigError> {
+        let mut all = Played::default();
+        for bot in &self.0 {
+            let played = bot.played(settings)?;
+            all.authors.extend(played.authors);
+            all.spoken_to = all.spoken_to.or(played.spoken_to);
+        }
+        Ok(all)
     }
 
     /// What all of them find wrong, or well.

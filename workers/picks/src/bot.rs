@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use perch_base::Settings;
+use perch_base::{ConfigError, Settings};
 use perch_clients::{
     ResultsClient, ResultsError,
     pictures::{PictureError, Pictures},
@@ -10,13 +10,14 @@ use perch_queue::{Redis, worker::JobContext};
 use perch_safety::Guard;
 use perch_store::{HotStore, Store};
 
-use crate::polling::UserIds;
-use crate::store::Marks;
+use crate::{PicksSettings, polling::UserIds, store::Marks};
 
 /// What the handlers of picks work with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Picks {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Arc<PicksSettings>,
+    /// Those of the platform.
+    pub(crate) platform: Arc<Settings>,
     pub(crate) clients: Clients,
     pub(crate) pictures: Pictures,
     pub(crate) guard: Arc<Guard>,
@@ -31,6 +32,9 @@ pub struct Picks {
 /// Why the bot cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum PicksError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The client for pictures.
     #[error(transparent)]
     Pictures(#[from] PictureError),
@@ -48,14 +52,16 @@ impl Picks {
         redis: &Redis,
         store: &Store,
     ) -> Result<Self, PicksError> {
+        let own = settings.sections.get::<PicksSettings>()?;
         Ok(Self {
-            pictures: Pictures::from_settings(settings)?,
-            results: ResultsClient::from_settings(&settings.picks.results)?.map(Arc::new),
+            pictures: Pictures::new(settings, &own.pictures.hosts, own.pictures.max_bytes)?,
+            results: ResultsClient::new(&own.results.url, own.results.timeout, "picks.results.url")?.map(Arc::new),
             hot: HotStore::new(redis.clone(), settings.env),
             marks: Marks::new(redis.clone(), settings.env),
             user_ids: UserIds::new(redis.clone(), settings.env),
             store: store.clone(),
-            settings: settings.clone(),
+            settings: own,
+            platform: settings.clone(),
             clients,
             guard,
         })

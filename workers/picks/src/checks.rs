@@ -11,7 +11,11 @@ const MOST_NAMED: usize = 5;
 
 /// All of it.
 pub async fn all(platform: &Platform) -> Vec<Check> {
-    vec![match WatchList::new(&platform.settings).all(&platform.store).await {
+    let list = match WatchList::new(&platform.settings) {
+        Ok(list) => list,
+        Err(error) => return vec![Check::fail(WATCHED, chain(&error))],
+    };
+    vec![match list.all(&platform.store).await {
         Ok(accounts) => judge_watched(&accounts),
         Err(error) => Check::warn(WATCHED, chain(&error)).mend("mend the connection first"),
     }]

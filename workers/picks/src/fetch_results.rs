@@ -6,9 +6,9 @@ use perch_queue::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::store::{GameRow, SettleSource, SettledBy};
 use crate::{
     Picks,
+    store::{GameRow, SettleSource, SettledBy},
     tracking::{Contradicted, Import, LeftOpen, NamedGames, ResultEntry, Settled, TrackError, add_late_bets, import},
 };
 

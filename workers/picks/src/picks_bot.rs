@@ -1,7 +1,8 @@
 use clap::{ArgMatches, Command, Subcommand as _};
 use futures::future::{BoxFuture, FutureExt as _};
+use perch_base::{ConfigError, ConfigSchema, Settings};
 use perch_bot::{
-    Bot, BotError, Check, Platform,
+    Bot, BotError, Check, Platform, Played,
     cli::{CommandError, Invocation},
     http::Routes,
 };
@@ -14,7 +15,7 @@ use perch_store::Families;
 use sqlx::migrate::Migrator;
 
 use crate::{
-    Actions, Picks, checks,
+    Actions, Picks, PicksSettings, checks,
     commands::{self, Commands},
     extraction::extract_post,
     fetch_results, poll_account, poll_accounts, poll_due_accounts, routes,
@@ -35,6 +36,10 @@ impl Bot for PicksBot {
 
     fn job_types(&self, types: JobTypes) -> JobTypes {
         picks_types(types)
+    }
+
+    fn settings(&self, schema: ConfigSchema) -> ConfigSchema {
+        schema.with::<PicksSettings>()
     }
 
     fn tables(&self) -> Option<&'static Migrator> {
@@ -74,6 +79,11 @@ impl Bot for PicksBot {
 
     fn run<'a>(&'a self, at: &'a Invocation<'a>, matches: &'a ArgMatches) -> BoxFuture<'a, Result<(), CommandError>> {
         commands::run(at, matches).boxed()
+    }
+
+    fn played(&self, settings: &Settings) -> Result<Played, ConfigError> {
+        let picks = settings.sections.get::<PicksSettings>()?;
+        Ok(Played { authors: picks.watch.clone(), spoken_to: Some(picks.account.clone()) })
     }
 
     fn checks<'a>(&'a self, platform: &'a Platform) -> BoxFuture<'a, Vec<Check>> {

@@ -1,6 +1,7 @@
 use chrono::{NaiveDate, TimeDelta};
 use perch_base::clock;
 use perch_clients::text::{POST_UNITS, fit};
+use perch_core::job_id;
 use perch_jobs::{PublishPost, SummariseDay};
 use perch_queue::{
     EnqueueOptions,
@@ -8,10 +9,11 @@ use perch_queue::{
 };
 use serde::Serialize;
 
-use perch_core::job_id;
-
-use crate::store::{DailySummary, PicksStore as _};
-use crate::{Picks, tracking::add_late_bets};
+use crate::{
+    Picks,
+    store::{DailySummary, PicksStore as _},
+    tracking::add_late_bets,
+};
 
 /// What became of the summary of a day.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,13 +31,13 @@ pub async fn summarise_day(job: SummariseDay, cx: JobContext, bot: Data<Picks>) 
     let date = job.date.unwrap_or_else(|| (clock::now() - TimeDelta::days(1)).date_naive());
     add_late_bets(&bot.store, &bot.settings).await?;
     let summary = bot.store.summaries().make(date).await?;
-    let posted = bot.settings.picks.summary.post;
+    let posted = bot.settings.summary.post;
     if posted {
         let key = effect_key(date);
         let options = EnqueueOptions { id: Some(job_id(cx.enqueued_at(), &key)), ..EnqueueOptions::default() };
         let post = PublishPost {
-            account: bot.settings.picks.account.clone(),
-            text: fit(&filled(&bot.settings.picks.summary.text, &summary), POST_UNITS),
+            account: bot.settings.account.clone(),
+            text: fit(&filled(&bot.settings.summary.text, &summary), POST_UNITS),
             reply_to: None,
             effect_key: Some(key),
             source: None,

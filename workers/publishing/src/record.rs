@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use perch_base::clock;
+use perch_core::job_id;
 use perch_jobs::{CollectMetrics, JobId, PostId};
 use perch_queue::{EnqueueError, EnqueueOptions, Fail, NewJob};
 use perch_store::{ActionRecord, ActionState, HotRecord, StoredEffect};
@@ -12,7 +13,6 @@ use super::{
     decide::readings,
     once::{Once, was_simulated},
 };
-use perch_core::job_id;
 
 /// What became of a post, reply or retweet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use perch_bot_picks::extraction::{ConfirmError, confirm};
+use perch_bot_picks::store::{PickFilter, PicksStore as _, TrackedPick};
 use perch_jobs::{ExtractPost, PollAccount, RetryPolicy};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
@@ -10,7 +11,6 @@ use perch_store::{ActionState, JobState};
 use serde_json::json;
 
 use crate::world::{LAKERS, PETE, SALLY, World, eventually};
-use perch_bot_picks::store::{PickFilter, PicksStore as _, TrackedPick};
 
 /// No provider answers before somebody mends it.
 const NO_MODEL: [(&str, &str); 2] = [("GROK_API_KEY", "bad"), ("PERCH__PICKS__RETWEET", "true")];

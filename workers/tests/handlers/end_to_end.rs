@@ -1,4 +1,5 @@
 use chrono::{TimeDelta, Utc};
+use perch_bot_picks::store::{PickBody, PicksStore as _};
 use perch_core::scheduler;
 use perch_jobs::JobId;
 use perch_publishing::amends;
@@ -6,7 +7,6 @@ use perch_sandbox::Endpoint;
 use perch_store::{ActionState, AttemptOutcome, JobState};
 
 use crate::world::{CHATTER, LAKERS, SALLY, World, eventually, main_account};
-use perch_bot_picks::store::{PickBody, PicksStore as _};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pick_on_a_timeline_becomes_one_comment_whose_metrics_come_back_and_all_of_it_rests_in_postgres() {

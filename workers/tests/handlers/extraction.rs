@@ -1,4 +1,5 @@
 use chrono::TimeDelta;
+use perch_bot_picks::store::{PickBody, PicksStore as _};
 use perch_jobs::{Answer, JobId, PostId};
 use perch_picks::occasion::occasion;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
@@ -6,7 +7,6 @@ use perch_store::{ActionState, AttemptOutcome, Brake, JobRecord, JobState};
 use serde_json::json;
 
 use crate::world::{CELTICS, CHATTER, LAKERS, PETE, SALLY, World, eventually};
-use perch_bot_picks::store::{PickBody, PicksStore as _};
 
 async fn comments(world: &World, count: usize) {
     eventually(&format!("{count} comments"), || async { (world.x.made().len() == count).then_some(()) }).await;

@@ -1,6 +1,7 @@
 //! What becomes of answers of models and of X that are not as they should be.
 
 use perch_bot_mentions::MentionState;
+use perch_bot_picks::store::PicksStore as _;
 use perch_clients::x::CreatePost;
 use perch_jobs::PollAccount;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
@@ -12,7 +13,6 @@ use crate::{
     together::Together,
     world::{CELTICS, LAKERS, SALLY, World, eventually, main_account},
 };
-use perch_bot_picks::store::PicksStore as _;
 
 const TWO_PROVIDERS: [(&str, &str); 2] = [("OPENAI_API_KEY", "sandbox"), ("PERCH__MODELS__EXTRACTION", "openai, grok")];
 

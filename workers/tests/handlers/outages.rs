@@ -2,6 +2,7 @@
 
 use std::{net::TcpListener, time::Duration};
 
+use perch_bot_picks::store::PicksStore as _;
 use perch_jobs::{ExtractPost, Media, QueueName, RetryPolicy};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost};
@@ -9,7 +10,6 @@ use perch_store::{JobState, SpendSum};
 use serde_json::json;
 
 use crate::world::{CHATTER, LAKERS, SALLY, World, eventually};
-use perch_bot_picks::store::PicksStore as _;
 
 const TONIGHT: &str = "Tonight's card is up";
 

@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, routing::get};
 use chrono::{DateTime, TimeDelta, Utc};
+use perch_bot_picks::store::{
+    BetFilter, Found, PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord, TrackedPick,
+};
 use perch_bot_picks::tracking::{Entry, Verdict, settle};
 use perch_jobs::{Answer, FetchResults, Post};
 use perch_picks::settle::Grade;
@@ -12,9 +15,6 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::world::World;
-use perch_bot_picks::store::{
-    BetFilter, Found, PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord, TrackedPick,
-};
 
 const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 const LAKERS_WIN: &str = r#"{"type":"moneyline","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":null,"side":null,"player":null,"stat":null,"odds":"-150","units":1}"#;
@@ -82,8 +82,8 @@ impl Played {
 
     async fn by_hand(&self, key: &str, verdict: Verdict) {
         let entry = Entry { verdict: Some(verdict), ..Entry::default() };
-        let (store, settings) = (&self.world.store, &self.world.settings);
-        settle(store, settings, self.pick(key).await, &entry, "anna").await.expect("it is settled");
+        let settings = self.world.settings.sections.get().expect("the bot is there");
+        settle(&self.world.store, &settings, self.pick(key).await, &entry, "anna").await.expect("it is settled");
     }
 }
 

@@ -1,5 +1,6 @@
 use axum::{Json, Router, http::StatusCode, routing::get};
 use chrono::Utc;
+use perch_bot_picks::store::{BetFilter, PickFilter, PicksStore as _, TrackedPick};
 use perch_bot_picks::tracking::ResultEntry;
 use perch_jobs::{FetchResults, SummariseDay};
 use perch_picks::settle::Grade;
@@ -8,7 +9,6 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::world::{CELTICS, LAKERS, PETE, SALLY, World, eventually};
-use perch_bot_picks::store::{BetFilter, PickFilter, PicksStore as _, TrackedPick};
 
 /// A source of results; answers its URL.
 async fn source(results: Value) -> String {

@@ -1,5 +1,8 @@
 use metrics_exporter_prometheus::PrometheusBuilder;
 use perch_base::Environment;
+use perch_bot_picks::store::{
+    AccountChange, AccountRecord, Marks, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally,
+};
 use perch_jobs::{JobId, PollAccount, PollAccounts, PollDueAccounts, PostId};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::{AccountStanding, Endpoint, Fault, FaultKind, NewPost};
@@ -8,9 +11,6 @@ use redis::AsyncCommands;
 use serde_json::{Value, json};
 
 use crate::world::{CELTICS, CHATTER, LAKERS, PETE, SALLY, World, eventually};
-use perch_bot_picks::store::{
-    AccountChange, AccountRecord, Marks, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally,
-};
 
 fn poll(username: &str) -> PollAccount {
     PollAccount { username: username.into() }

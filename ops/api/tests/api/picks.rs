@@ -1,11 +1,11 @@
 use chrono::{TimeDelta, Utc};
+use perch_bot_picks::store::{PickBody, PickRecord};
 use perch_jobs::Answer;
 use perch_store::{ActionKind, ActionRecord, ActionState, Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::world::{World, seen};
-use perch_bot_picks::store::{PickBody, PickRecord};
 
 const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 

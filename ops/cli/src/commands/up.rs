@@ -95,7 +95,7 @@ async fn sandbox(settings: &mut Settings, args: &Args) -> Result<Option<(Sandbox
         return Ok(None);
     }
     let failed = |reason: String| CommandError::Part { part: "sandbox", reason };
-    let sandbox = Sandbox::start(settings.sandbox.bind, options(settings)).await.map_err(|e| failed(chain(&e)))?;
+    let sandbox = Sandbox::start(settings.sandbox.bind, options(settings)?).await.map_err(|e| failed(chain(&e)))?;
     let url: Url = sandbox.base_url().parse().map_err(|error| failed(format!("its address is no URL: {error}")))?;
     overlay(settings, &needed, &url, keeps_quiet());
     Ok(Some((sandbox, needed)))

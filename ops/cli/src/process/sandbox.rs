@@ -1,12 +1,14 @@
 //! The sandbox in place of services that have no credentials.
 
 use perch_base::{
-    Environment, Settings,
+    ConfigError, Environment, Settings,
     settings::{Budget, KeyPair, SandboxSettings, XPlan},
 };
 use perch_sandbox::{Plan, SandboxOptions};
 use secrecy::SecretString;
 use url::Url;
+
+use crate::app::bots;
 
 /// What of the outside world the sandbox plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +51,13 @@ impl Overlay {
 }
 
 /// What the sandbox holds for these settings.
-pub fn options(settings: &Settings) -> SandboxOptions {
+pub fn options(settings: &Settings) -> Result<SandboxOptions, ConfigError> {
     let SandboxSettings { post_every, rate_limits, plan, .. } = settings.sandbox;
-    SandboxOptions {
+    Ok(SandboxOptions {
         bot_accounts: (settings.x.accounts.values().map(|account| account.username.clone()))
             .filter(|username| !username.is_empty())
             .collect(),
-        watched: settings.picks.watch.clone(),
+        watched: bots().played(settings)?.authors,
         post_every: Some(post_every),
         rate_limits,
         plan: match plan {
@@ -63,7 +65,7 @@ pub fn options(settings: &Settings) -> SandboxOptions {
             XPlan::Enterprise => Plan::Enterprise,
         },
         ..SandboxOptions::default()
-    }
+    })
 }
 
 /// Takes the budgets away from what the sandbox plays: it costs nothing.

@@ -1,8 +1,8 @@
 use perch_base::Environment;
+use perch_bot_picks::store::{PicksStore as _, PollNote, PollOutcome};
 use serde_json::{Value, json};
 
 use crate::world::World;
-use perch_bot_picks::store::{PicksStore as _, PollNote, PollOutcome};
 
 fn handles(list: &Value) -> Vec<&str> {
     list.as_array().expect("a list").iter().filter_map(|account| account["handle"].as_str()).collect()

@@ -1,12 +1,12 @@
 use perch_jobs::JobId;
 use perch_testkit::{OwnRedis, TestDatabase, TestRedis, free_port};
+use perch_workers::bots;
 use serde_json::{Value, json};
 
 use crate::{
     doctor::{check, level},
     world::{World, run},
 };
-use perch_workers::bots;
 
 const CHECK: [&str; 3] = ["backup", "check", "--json"];
 

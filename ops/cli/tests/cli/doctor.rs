@@ -2,10 +2,10 @@ use chrono::{TimeDelta, Utc};
 use perch_jobs::JobId;
 use perch_sandbox::{Sandbox, SandboxOptions};
 use perch_testkit::{OwnRedis, TestDatabase};
+use perch_workers::bots;
 use serde_json::Value;
 
 use crate::world::{World, perch, run};
-use perch_workers::bots;
 
 pub fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     let checks = report["checks"].as_array().expect("a list");

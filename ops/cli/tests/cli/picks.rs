@@ -1,11 +1,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::Environment;
+use perch_bot_picks::store::{PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord};
 use perch_jobs::Answer;
 use perch_store::Store;
 use serde_json::{Value, json};
 
 use crate::world::World;
-use perch_bot_picks::store::{PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord};
 
 pub const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 pub const TOTAL: &str = r#"{"type":"total","sport":"nba","event":"Boston Celtics vs New York Knicks","selection":null,"line":220.5,"side":"over","player":null,"stat":null,"odds":"-105","units":1}"#;

@@ -2,6 +2,7 @@
 
 use perch_base::Environment;
 use perch_testkit::{Pooler, TestDatabase, TestRedis};
+use perch_workers::bots;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -10,7 +11,6 @@ use crate::{
     processes::{address, publishes},
     world::{Ran, World, run, until},
 };
-use perch_workers::bots;
 
 const POST: &str = r#"{"account":"main","text":"kept"}"#;
 

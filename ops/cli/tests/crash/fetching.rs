@@ -4,6 +4,7 @@ use chrono::{TimeDelta, Utc};
 use perch_jobs::{JobId, JobKind};
 use perch_queue::{Client, EnqueueOptions, EventKind, NewJob};
 use perch_testkit::{OwnRedis, TestDatabase, TestRedis};
+use perch_workers::bots;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
     the_post_is_made_once,
     world::World,
 };
-use perch_workers::bots;
 
 pub const OF_A_FETCH: [&str; 2] = ["fetch.before", "fetch.after"];
 pub const OF_A_LOST_ANSWER: [&str; 2] = ["reclaim.before", "reclaim.after"];

@@ -12,6 +12,7 @@ use perch_base::{Environment, Settings};
 use perch_jobs::QueueName;
 use perch_queue::{Queue, Queues, Redis};
 use perch_testkit::{OwnRedis, TestDatabase, free_port};
+use perch_workers::bots;
 use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -23,7 +24,6 @@ use crate::{
     outside::{Collector, Hostile},
     program::{config_dir, perch, until},
 };
-use perch_workers::bots;
 
 /// A role of Postgres that only this test knows. It is dropped with the value.
 struct Role {

@@ -5,14 +5,13 @@ use crate::server::{Reply, Server};
 
 fn pictures(base: &str, most: usize) -> Pictures {
     let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
-    let most = most.to_string();
-    let vars = [("APP_ENV", "staging"), ("PERCH__X__BASE_URL", base), ("PERCH__PICKS__PICTURES__MAX_BYTES", &most)];
+    let vars = [("APP_ENV", "staging"), ("PERCH__X__BASE_URL", base)];
     let settings = Settings::load_from(
         &config,
         perch_jobs::types(),
         vars.map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
-    Pictures::from_settings(&settings.expect("valid settings")).expect("a client")
+    Pictures::new(&settings.expect("valid settings"), &["pbs.twimg.com".to_owned()], most).expect("a client")
 }
 
 fn png(bytes: usize) -> Reply {

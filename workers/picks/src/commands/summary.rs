@@ -1,8 +1,6 @@
 //! `perch summary`: what a day came to.
 
 use chrono::{NaiveDate, Utc};
-
-use crate::store::{DailySummary, PicksStore as _};
 use perch_bot::cli::{
     CommandError, Invocation, Output,
     format::{
@@ -11,6 +9,8 @@ use perch_bot::cli::{
         time::exact,
     },
 };
+
+use crate::store::{DailySummary, PicksStore as _};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -12,8 +12,7 @@ use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, worker::JobContext
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, StoreError};
 
 use super::comment::{comment, effect_key};
-use crate::Picks;
-use crate::store::PickRecord;
+use crate::{Picks, store::PickRecord};
 
 /// What is said about a pick, and why it is said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,15 +59,15 @@ impl<'a> Plan<'a> {
             None => said,
             Some(why) => ActionRecord { state: ActionState::Failed, error: Some(why), ..said },
         };
-        let repeated = self.bot.settings.picks.retweet.then(|| self.repeated(record));
+        let repeated = self.bot.settings.retweet.then(|| self.repeated(record));
         std::iter::once(said).chain(repeated).collect()
     }
 
     /// What is said about the pick.
     fn said(&self, record: &PickRecord) -> ActionRecord {
         let (settings, post) = (&self.bot.settings, self.post);
-        let Choice { reply, why } = choose(settings.x.plan, &self.handle, post);
-        let template = if reply { &settings.picks.comment } else { &settings.picks.own_post };
+        let Choice { reply, why } = choose(self.bot.platform.x.plan, &self.handle, post);
+        let template = if reply { &settings.comment } else { &settings.own_post };
         let text = comment(template, &record.pick, &post.author, &|pick| part(pick, post));
         let kind = if reply { ActionKind::Comment } else { ActionKind::Post };
         let key = effect_key(self.account, &post.id, &record.key);
@@ -77,7 +76,7 @@ impl<'a> Plan<'a> {
 
     /// Why a text may not go out. It has words of a stranger, so the guard reads it whatever the settings say.
     fn unfit(&self, text: &str) -> Option<String> {
-        let mode = match self.bot.settings.posting_of(self.account).guard {
+        let mode = match self.bot.platform.posting_of(self.account).guard {
             GuardMode::Off => GuardMode::Refused,
             mode => mode,
         };
@@ -156,7 +155,7 @@ async fn show(bot: &Picks, actions: &[&ActionRecord]) -> Result<(), StoreError> 
 /// The handle that the configuration says, or else X, where it makes a difference. While neither does, nobody counts as having
 /// summoned the account.
 async fn own_handle(bot: &Picks, account: &AccountId, post: &Post) -> String {
-    let x = &bot.settings.x;
+    let x = &bot.platform.x;
     let configured = x.accounts.get(account).map_or("", |account| account.username.as_str());
     if !configured.is_empty() || x.plan == XPlan::Enterprise || !post.text.contains('@') {
         return configured.to_owned();

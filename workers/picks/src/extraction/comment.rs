@@ -1,10 +1,10 @@
 //! A pick in words, and the comment on it. Pure functions.
 
 use perch_clients::text::{POST_UNITS, fit, has_link, weighted_length};
+use perch_core::short_hash;
 use perch_jobs::{AccountId, Pick, PickKind, PostId, Side};
 
 use crate::store::PickBody;
-use perch_core::short_hash;
 
 /// The key of the effect that comments on a pick: one comment for each account, post and pick, however often it is tried.
 pub(super) fn effect_key(account: &AccountId, post: &PostId, pick_key: &str) -> String {

@@ -12,8 +12,10 @@ use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord};
 use serde::Serialize;
 
 use super::{comment::render_pick, sighting::Named};
-use crate::Picks;
-use crate::store::{PickBody, PicksStore as _, PostReading};
+use crate::{
+    Picks,
+    store::{PickBody, PicksStore as _, PostReading},
+};
 
 /// X lets a post be edited for an hour at most; its job may wait for a while.
 const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);

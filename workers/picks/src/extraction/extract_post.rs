@@ -18,8 +18,10 @@ use super::{
     reading::{Reading, Unread, by_rules, read_picks},
     sighting::{Named, Sight, named, sight},
 };
-use crate::Picks;
-use crate::store::{ExtractionRecord, PicksStore as _};
+use crate::{
+    Picks,
+    store::{ExtractionRecord, PicksStore as _},
+};
 
 /// What was found in a post.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -60,7 +62,7 @@ fn is_zero(n: &usize) -> bool {
 pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Extracted> {
     let ExtractPost { post, account, .. } = &job;
     let bot = bot.charged_for(post.author.clone(), &cx);
-    let decision = decide(&bot.settings.picks, post);
+    let decision = decide(&bot.settings, post);
     count_decision(decision);
     if !decision.asks() {
         record(&bot, &cx, post, decision, None).await?;
@@ -77,7 +79,7 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
         record(&bot, &cx, post, decision, Some((&reading, found.len()))).await?;
     }
     let waits_for_model = reading.waits_for_model.clone();
-    let unconfirmed = reading.is_by_rules() && !bot.settings.picks.rules_publish;
+    let unconfirmed = reading.is_by_rules() && !bot.settings.rules_publish;
     let plan = if found.is_empty() { None } else { Some(Plan::of(&bot, &cx, account, post).await) };
     let mut extracted = Extracted {
         dropped: reading.dropped,
@@ -129,7 +131,7 @@ async fn beside_others(bot: &Picks, cx: &JobContext, job: &ExtractPost, found: &
 /// What a model reads in the post; the rules, when the providers have been down for as many attempts as the settings say, or will
 /// not answer before somebody mends it.
 async fn read(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Reading, Fail> {
-    let (after, is_last) = (bot.settings.models.rules_after, cx.attempt() >= cx.max_attempts());
+    let (after, is_last) = (bot.platform.models.rules_after, cx.attempt() >= cx.max_attempts());
     // Once soon, for what the text says by itself, and once more before the post would be given up.
     let goes_without = is_last || (after > 0 && cx.attempt() == after);
     let pictures = pictures(bot, post, goes_without).await?;
@@ -163,7 +165,7 @@ fn read_by_rules(bot: &Picks, post: &Post, why: &str, may_wait: bool) -> Result<
         return Err(Fail::Retry(format!("{why}; the rules are not sure of the post: {doubt}")));
     }
     metrics::counter!("perch_read_by_rules_total").increment(1);
-    let waits = (may_wait && !bot.settings.picks.rules_publish && !reading.is_nothing())
+    let waits = (may_wait && !bot.settings.rules_publish && !reading.is_nothing())
         .then(|| format!("{why}; only the rules have read the post, and a model may confirm it"));
     Ok(Reading { waits_for_model: waits, ..reading })
 }
@@ -182,7 +184,7 @@ async fn answered_before(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Op
     };
     let own = known.filter(|record| record.job_id == Some(cx.id()) && record.picks.is_some());
     // What only the rules have read a model may still confirm.
-    let may_change = |reading: &Reading| reading.is_by_rules() && !bot.settings.picks.rules_publish;
+    let may_change = |reading: &Reading| reading.is_by_rules() && !bot.settings.rules_publish;
     Ok(own.and_then(Reading::recorded).filter(|reading| !may_change(reading)))
 }
 
@@ -241,6 +243,6 @@ async fn record(
         job_id: Some(cx.id()),
         at: clock::now(),
     };
-    bot.hot.put(&[HotRecord::of(&record)?.kept_for(bot.settings.picks.processed_ttl)]).await?;
+    bot.hot.put(&[HotRecord::of(&record)?.kept_for(bot.settings.processed_ttl)]).await?;
     Ok(())
 }

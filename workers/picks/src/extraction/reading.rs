@@ -10,8 +10,7 @@ use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
 
 use super::prompt;
-use crate::Picks;
-use crate::store::ExtractionRecord;
+use crate::{Picks, store::ExtractionRecord};
 
 /// What a model read in a post.
 #[derive(Debug, Clone, PartialEq)]

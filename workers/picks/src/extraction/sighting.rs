@@ -13,8 +13,10 @@ use perch_queue::Fail;
 use perch_store::{HotRecord, Recorded as _, StoreError};
 
 use super::actions::Plan;
-use crate::Picks;
-use crate::store::{PickBody, PickRecord, PickSighting, PicksStore as _};
+use crate::{
+    Picks,
+    store::{PickBody, PickRecord, PickSighting, PicksStore as _},
+};
 
 /// How long a mark in Redis is kept: longer than the same words mean the same game. Of futures Postgres knows.
 const MARKED_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -119,7 +121,7 @@ pub(super) async fn sight(
     {
         return Ok(Sight::New { record: Box::new(recorded), confirms });
     }
-    bot.hot.put(&[HotRecord::of(&record)?.kept_for(bot.settings.picks.processed_ttl)]).await?;
+    bot.hot.put(&[HotRecord::of(&record)?.kept_for(bot.settings.processed_ttl)]).await?;
     Ok(Sight::New { record: Box::new(record), confirms })
 }
 

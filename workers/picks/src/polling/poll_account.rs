@@ -23,8 +23,10 @@ use super::{
     user_ids::NoId,
     watch_list::{Plan, WatchList},
 };
-use crate::Picks;
-use crate::store::{AccountRecord, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally, PostRecord};
+use crate::{
+    Picks,
+    store::{AccountRecord, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally, PostRecord},
+};
 
 /// What one poll of an account found, over all its attempts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -57,9 +59,9 @@ pub struct Unreadable {
 pub async fn poll_account(job: PollAccount, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Polled> {
     let bot = bot.charged_for(job.username.clone(), &cx);
     let account = known(&bot, &job.username).await?;
-    let mut plan = Plan::of(account.as_ref(), &bot.settings.picks);
+    let mut plan = Plan::of(account.as_ref(), &bot.settings);
     if let Some(account) = &account {
-        plan.pages = WatchList::new(&bot.settings).pages(account, clock::now());
+        plan.pages = WatchList::of(bot.settings.clone(), &bot.platform).pages(account, clock::now());
     }
     let poll = Poll { bot: &bot, cx: &cx, username: &job.username, account: account.as_ref(), plan };
     match poll.read().await {
@@ -300,7 +302,7 @@ async fn processed(
 ///
 /// In this order, because a post that is recorded or marked is not handed on again.
 async fn hand_on(bot: &Picks, cx: &JobContext, taken: &[&Candidate]) -> Result<(), Fail> {
-    let picks = &bot.settings.picks;
+    let picks = &bot.settings;
     let extraction = |candidate: &&Candidate| {
         let Candidate { post, earlier, .. } = candidate;
         let id = job_id(cx.enqueued_at(), &format!("extract:{}", post.id));

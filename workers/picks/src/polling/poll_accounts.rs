@@ -7,12 +7,11 @@ use perch_queue::{
 };
 
 use super::watch_list::{WatchList, Watched};
-use crate::Picks;
-use crate::store::PicksStore as _;
+use crate::{Picks, store::PicksStore as _};
 
 /// Starts one `poll_account` for each watched account without a schedule of its own.
 pub async fn poll_accounts(_: PollAccounts, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Started> {
-    let all = WatchList::new(&bot.settings).all(&bot.store).await?;
+    let all = WatchList::of(bot.settings.clone(), &bot.platform).all(&bot.store).await?;
     let accounts: Vec<Watched> =
         all.into_iter().filter(|account| account.watched && account.schedule.is_none()).collect();
     start(&cx, &bot, &accounts).await
@@ -21,7 +20,7 @@ pub async fn poll_accounts(_: PollAccounts, cx: JobContext, bot: Data<Picks>) ->
 /// Starts one `poll_account` for each watched account that is due by a schedule of its own.
 pub async fn poll_due_accounts(_: PollDueAccounts, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Started> {
     let now = clock::now();
-    let all = WatchList::new(&bot.settings).all(&bot.store).await?;
+    let all = WatchList::of(bot.settings.clone(), &bot.platform).all(&bot.store).await?;
     let watched = all.into_iter().filter(|account| account.watched);
     let (accounts, ticks): (Vec<Watched>, Vec<_>) =
         watched.filter_map(|account| account.due(now).map(|tick| (account, tick))).unzip();

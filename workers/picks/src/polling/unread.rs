@@ -1,10 +1,10 @@
 //! Why an account could not be read, as far as that is the account's own state. Decisions only; no I/O.
 
 use perch_clients::XError;
+use perch_core::x_failed;
 use perch_queue::Fail;
 
 use crate::store::PollOutcome;
-use perch_core::x_failed;
 
 /// Why a poll has nothing to sift.
 #[derive(Debug)]

@@ -1,18 +1,19 @@
 //! Which accounts are watched: those that the configuration names and those that operators added. What an operator decided
 //! about an account goes before the configuration.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::store::{AccountChange, AccountRecord, PicksStore as _, PollOutcome};
 use chrono::{DateTime, Utc};
-use perch_base::{
-    CronSchedule, Settings,
-    settings::{FileSettings, PicksSettings},
-};
+use perch_base::{ConfigError, CronSchedule, Settings, settings::FileSettings};
 use perch_jobs::{Job as _, PollAccounts, PostId};
 use perch_store::{Store, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::{
+    PicksSettings,
+    store::{AccountChange, AccountRecord, PicksStore as _, PollOutcome},
+};
 
 /// Where an account is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -92,16 +93,25 @@ pub struct InvalidAccount {
 
 /// The watched accounts by configuration and Postgres.
 #[derive(Debug)]
-pub struct WatchList<'a> {
-    settings: &'a Settings,
+pub struct WatchList {
+    settings: Arc<PicksSettings>,
     /// When accounts without a schedule of their own are polled.
     common: Vec<CronSchedule>,
 }
 
-impl<'a> WatchList<'a> {
+impl WatchList {
     /// The list as these settings have it.
-    pub fn new(settings: &'a Settings) -> Self {
-        Self { settings, common: common_schedules(&settings.file) }
+    ///
+    /// # Errors
+    ///
+    /// The process was started without the bot.
+    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        Ok(Self::of(settings.sections.get()?, settings))
+    }
+
+    /// The same, of a bot that is there.
+    pub(crate) fn of(own: Arc<PicksSettings>, platform: &Settings) -> Self {
+        Self { settings: own, common: common_schedules(&platform.file) }
     }
 
     /// Every account there is, by handle: those that are watched, and those that were removed or left out.
@@ -110,7 +120,7 @@ impl<'a> WatchList<'a> {
         let rows = store.accounts().list().await?;
         let mut accounts: BTreeMap<String, AccountRecord> =
             rows.into_iter().map(|row| (row.username.clone(), row)).collect();
-        for handle in &self.settings.picks.watch {
+        for handle in &self.settings.watch {
             accounts.entry(handle.to_lowercase()).or_insert_with(|| AccountRecord::named(handle));
         }
         Ok(accounts.into_values().filter_map(|row| self.seen(row, now)).collect())
@@ -132,7 +142,7 @@ impl<'a> WatchList<'a> {
             return None;
         }
         let watched = row.enabled && row.removed_at.is_none();
-        let plan = Plan::of(Some(&row), &self.settings.picks);
+        let plan = Plan::of(Some(&row), &self.settings);
         let next_poll = if watched { self.next_poll(&row, now) } else { None };
         Some(Watched {
             source: if is_listed { Source::Config } else { Source::Operator },
@@ -161,8 +171,8 @@ impl<'a> WatchList<'a> {
         })
     }
 
-    fn listed(&self, handle: &str) -> Option<&'a str> {
-        let watch = &self.settings.picks.watch;
+    fn listed(&self, handle: &str) -> Option<&str> {
+        let watch = &self.settings.watch;
         watch.iter().map(String::as_str).find(|listed| listed.eq_ignore_ascii_case(handle))
     }
 
@@ -181,7 +191,7 @@ impl<'a> WatchList<'a> {
     /// Most pages of a poll at `now`. One that comes late stands for every tick since the account was last read, and may read as
     /// many pages as they together.
     pub(super) fn pages(&self, row: &AccountRecord, now: DateTime<Utc>) -> u8 {
-        let pages = Plan::of(Some(row), &self.settings.picks).pages;
+        let pages = Plan::of(Some(row), &self.settings).pages;
         let Some(read_to) = row.read_to else { return pages };
         let ticks = std::iter::successors(self.tick_after(row, read_to), |tick| self.tick_after(row, *tick));
         let passed = ticks.take_while(|tick| *tick <= now).take(usize::from(MOST_PAGES)).count();
@@ -283,10 +293,17 @@ fn common_schedules(settings: &FileSettings) -> Vec<CronSchedule> {
 
 #[cfg(test)]
 mod tests {
+    use perch_bot::Bots;
+
     use super::*;
+    use crate::PicksBot;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().expect("tests write valid times")
+    }
+
+    fn schema() -> perch_base::ConfigSchema {
+        Bots::default().with(PicksBot).config_schema()
     }
 
     fn with_schedule(schedule: &str, timezone: &str, scheduled_to: Option<DateTime<Utc>>) -> Watched {
@@ -299,9 +316,11 @@ mod tests {
         };
         let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let settings =
-            Settings::load_from(&config, perch_jobs::types(), [("APP_ENV".to_owned(), "staging".to_owned())])
-                .expect("shipped");
-        WatchList::new(&settings).seen(row, at("2026-01-01T00:00:00Z")).expect("it was added")
+            Settings::load_from(&config, schema(), [("APP_ENV".to_owned(), "staging".to_owned())]).expect("shipped");
+        WatchList::new(&settings)
+            .expect("the bot is there")
+            .seen(row, at("2026-01-01T00:00:00Z"))
+            .expect("it was added")
     }
 
     #[test]
@@ -326,12 +345,11 @@ mod tests {
     fn a_poll_that_comes_late_may_read_as_many_pages_as_the_ticks_that_it_stands_for() {
         let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let settings =
-            Settings::load_from(&config, perch_jobs::types(), [("APP_ENV".to_owned(), "staging".to_owned())])
-                .expect("shipped");
+            Settings::load_from(&config, schema(), [("APP_ENV".to_owned(), "staging".to_owned())]).expect("shipped");
         let hourly = AccountRecord { schedule: Some("0 * * * *".into()), ..AccountRecord::named("Sharp_Sally") };
         let pages = |pages, read_to: Option<&str>| {
             let row = AccountRecord { pages: Some(pages), read_to: read_to.map(at), ..hourly.clone() };
-            WatchList::new(&settings).pages(&row, at("2026-01-02T05:00:10Z"))
+            WatchList::new(&settings).expect("the bot is there").pages(&row, at("2026-01-02T05:00:10Z"))
         };
         assert_eq!(pages(2, None), 2);
         assert_eq!(pages(2, Some("2026-01-02T04:30:00Z")), 2);

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::store::{AccountChange, PicksStore as _, PollJob, PollTotals};
-use crate::watch_list::{self, InvalidAccount, WatchList, Watched};
+use crate::{
+    store::{AccountChange, PicksStore as _, PollJob, PollTotals},
+    watch_list::{self, InvalidAccount, WatchList, Watched},
+};
 
 /// Polls shown of an account.
 const POLLS: u32 = 20;
@@ -161,7 +163,7 @@ fn unknown(handle: &str) -> Problem {
 
 async fn find(app: &BotState, handle: &str) -> Answer<Watched> {
     let handle = watch_list::handle(handle).map_err(|_| unknown(handle))?;
-    WatchList::new(&app.settings).one(&app.store, handle).await?.ok_or_else(|| unknown(handle))
+    WatchList::new(&app.settings)?.one(&app.store, handle).await?.ok_or_else(|| unknown(handle))
 }
 
 /// List watched accounts
@@ -170,7 +172,7 @@ async fn find(app: &BotState, handle: &str) -> Answer<Watched> {
 #[utoipa::path(get, path = "/accounts", tag = "accounts", operation_id = "accounts", params(ListParams),
     responses((status = 200, description = "The accounts.", body = AccountList)))]
 pub(super) async fn list(State(app): State<BotState>, Params(params): Params<ListParams>) -> Answer<Json<AccountList>> {
-    let mut accounts = WatchList::new(&app.settings).all(&app.store).await?;
+    let mut accounts = WatchList::new(&app.settings)?.all(&app.store).await?;
     accounts.retain(|account| params.all || account.watched);
     Ok(Json(AccountList { accounts }))
 }
@@ -217,7 +219,7 @@ pub(super) async fn add(
         max_age_ms: body.max_age_ms.map(Some),
     };
     watch_list::check(&change).map_err(refused)?;
-    let list = WatchList::new(&app.settings);
+    let list = WatchList::new(&app.settings)?;
     let before = list.one(&app.store, &handle).await?;
     let row = app.store.accounts().add(&handle, &change, &caller.actor()).await?;
     app.audit(&caller, "account.add", &row.username, json!(change)).await;
@@ -251,7 +253,7 @@ pub(super) async fn change(
     watch_list::check(&change).map_err(refused)?;
     let row = app.store.accounts().change(&account.handle, &change).await?;
     app.audit(&caller, "account.change", &row.username, json!(change)).await;
-    WatchList::new(&app.settings).seen(row, Utc::now()).map(Json).ok_or_else(|| unknown(&username))
+    WatchList::new(&app.settings)?.seen(row, Utc::now()).map(Json).ok_or_else(|| unknown(&username))
 }
 
 /// Watch an account no more
@@ -274,5 +276,5 @@ pub(super) async fn remove(
     }
     let row = app.store.accounts().remove(&account.handle, &caller.actor()).await?;
     app.audit(&caller, "account.remove", &row.username, json!({})).await;
-    WatchList::new(&app.settings).seen(row, Utc::now()).map(Json).ok_or_else(|| unknown(&username))
+    WatchList::new(&app.settings)?.seen(row, Utc::now()).map(Json).ok_or_else(|| unknown(&username))
 }

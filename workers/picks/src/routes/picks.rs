@@ -1,5 +1,7 @@
 //! Picks: list, look at, settle; the record that they come to.
 
+use std::sync::Arc;
+
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_bot::http::{Answer, BULK, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, number, time};
@@ -12,11 +14,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::extraction::{self, ConfirmError, Confirmed};
-use crate::store::{
-    BetFilter, BetRow, Found, PickFilter, PicksStore as _, SettleSource, SettledBy, SettlementRow, TrackedPick,
+use crate::{
+    PicksSettings,
+    extraction::{self, ConfirmError, Confirmed},
+    store::{
+        BetFilter, BetRow, Found, PickFilter, PicksStore as _, SettleSource, SettledBy, SettlementRow, TrackedPick,
+    },
+    tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict},
 };
-use crate::tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict};
+
+fn own(app: &BotState) -> Answer<Arc<PicksSettings>> {
+    Ok(app.settings.sections.get()?)
+}
 
 /// Picks of one answer, and results of one request.
 const MOST: u32 = 1_000;
@@ -343,8 +352,8 @@ pub(super) async fn settle(
 ) -> Answer<Json<Settled>> {
     let entry = entry(body)?;
     let pick = find(&app, &key).await?;
-    let settled =
-        tracking::settle(&app.store, &app.settings, pick, &entry, &caller.actor()).await.map_err(not_tracked)?;
+    let settings = own(&app)?;
+    let settled = tracking::settle(&app.store, &settings, pick, &entry, &caller.actor()).await.map_err(not_tracked)?;
     app.audit(&caller, "pick.settle", &settled.key, json!(settled)).await;
     Ok(Json(settled))
 }
@@ -394,8 +403,8 @@ pub(super) async fn results(
     });
     let import = Import { games: read.collect::<Answer<Vec<_>>>()?, entries: Vec::new() };
     let by = SettledBy { actor: caller.actor(), source: SettleSource::Import };
-    let imported =
-        tracking::import(&app.store, &app.settings, &import, &by, body.dry_run).await.map_err(not_tracked)?;
+    let settings = own(&app)?;
+    let imported = tracking::import(&app.store, &settings, &import, &by, body.dry_run).await.map_err(not_tracked)?;
     if !body.dry_run {
         let (settled, corrected) = (imported.settled.len(), imported.corrected.len());
         let details = json!({ "games": imported.games, "settled": settled, "corrected": corrected });

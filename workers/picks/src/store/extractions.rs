@@ -1,13 +1,12 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, PostId};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sqlx::{FromRow, Row as _, postgres::PgRow};
-
 use perch_store::{
     Recorded, Store, StoreError, millis,
     row::{parsed, parsed_option, time, unsigned},
 };
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 /// What was decided about one post that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,10 +4,9 @@ use chrono::{DateTime, Utc};
 use perch_base::Environment;
 use perch_jobs::PostId;
 use perch_queue::Redis;
+use perch_store::{StoreError, move_forward};
 use redis::Script;
 use serde::{Deserialize, Serialize};
-
-use perch_store::{StoreError, move_forward};
 
 /// Marks in Redis that keep work from being done twice before Postgres knows of it.
 ///

@@ -2,13 +2,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{Media, Post, PostId};
-use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row as _, postgres::PgRow};
-
 use perch_store::{
     Recorded, Store, StoreError, millis,
     row::{parsed, readable, time, undecodable},
 };
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 /// A post that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sqlx::{FromRow, Row as _, postgres::PgRow};
-
 use perch_store::{
     Store, StoreError,
     row::{count, day, readable, time, undecodable},
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 /// What a day came to, in UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

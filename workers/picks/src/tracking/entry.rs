@@ -1,7 +1,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use perch_base::Settings;
 use perch_jobs::{Pick, PickKind};
 use perch_picks::{
     odds::Odds,
@@ -15,8 +14,9 @@ use super::{
     matching::LONGEST,
     stakes::{assumed, bets, whole},
 };
-use crate::store::{
-    Found, PickBody, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick, state_word,
+use crate::{
+    PicksSettings,
+    store::{Found, PickBody, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick, state_word},
 };
 
 /// What somebody says of how a pick ended.
@@ -114,7 +114,7 @@ pub(super) const TRIES: usize = 3;
 /// Settles a pick by what somebody entered, also one that was settled before; the history keeps each settlement.
 pub async fn settle(
     store: &Store,
-    settings: &Settings,
+    settings: &PicksSettings,
     pick: TrackedPick,
     entry: &Entry,
     actor: &str,
@@ -125,7 +125,7 @@ pub async fn settle(
         Some(Verdict::Stated(_) | Verdict::Reopened) | None => SettleSource::Stated,
     };
     let by = SettledBy { actor: actor.to_owned(), source };
-    let assumed = assumed(&settings.picks.tracking);
+    let assumed = assumed(&settings.tracking);
     for _ in 0..TRIES {
         let mut settlement = entered(&pick, entry, source, &assumed)?;
         fill(store, settings, std::slice::from_ref(&pick), std::slice::from_mut(&mut settlement)).await?;
@@ -239,11 +239,11 @@ fn graded(pick: &Pick, verdict: Verdict) -> Result<Grade, TrackError> {
 /// Works out what settlements come to for the accounts that named the picks.
 pub(super) async fn fill(
     store: &Store,
-    settings: &Settings,
+    settings: &PicksSettings,
     picks: &[TrackedPick],
     settlements: &mut [PickSettlement],
 ) -> Result<(), StoreError> {
-    let assumed = assumed(&settings.picks.tracking);
+    let assumed = assumed(&settings.tracking);
     let keys: Vec<String> = settlements.iter().map(|settlement| settlement.key.clone()).collect();
     let mut named: HashMap<String, Vec<_>> = HashMap::new();
     for sighting in store.tracking().named_by(&keys).await? {

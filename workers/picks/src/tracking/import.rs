@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{TimeDelta, Utc};
-use perch_base::Settings;
 use perch_picks::settle::{Assumed, Grade};
 use perch_store::{Store, StoreError};
 use serde::Serialize;
@@ -15,7 +14,10 @@ use super::{
     review::{Contradicted, LeftOpen, Review, review},
     stakes::assumed,
 };
-use crate::store::{Found, GameRow, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick};
+use crate::{
+    PicksSettings,
+    store::{Found, GameRow, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick},
+};
 
 /// Results that came in together.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,12 +75,12 @@ impl NamedGames {
 /// audit log. What somebody settled by hand is settled again only where something was said of it.
 pub async fn import(
     store: &Store,
-    settings: &Settings,
+    settings: &PicksSettings,
     import: &Import,
     by: &SettledBy,
     dry_run: bool,
 ) -> Result<Imported, TrackError> {
-    let assumed = assumed(&settings.picks.tracking);
+    let assumed = assumed(&settings.tracking);
     for _ in 0..TRIES {
         let worked = work_out(store, settings, import, by.source, &assumed).await?;
         let (picks, mut settlements): (Vec<TrackedPick>, Vec<PickSettlement>) = worked.settlements.into_iter().unzip();
@@ -136,12 +138,12 @@ struct Worked {
 
 async fn work_out(
     store: &Store,
-    settings: &Settings,
+    settings: &PicksSettings,
     import: &Import,
     source: SettleSource,
     assumed: &Assumed,
 ) -> Result<Worked, TrackError> {
-    let open_for = TimeDelta::from_std(settings.picks.tracking.open_for).unwrap_or(TimeDelta::days(30));
+    let open_for = TimeDelta::from_std(settings.tracking.open_for).unwrap_or(TimeDelta::days(30));
     let since = Utc::now() - open_for;
     let mut picks = store.tracking().open(since).await?;
     let open = picks.len();
@@ -219,7 +221,7 @@ async fn one(store: &Store, name: &str) -> Result<TrackedPick, TrackError> {
 
 /// Adds what settled picks came to for accounts whose posts were read after the settlement and written before the end of the
 /// game. Answers how many bets there are more.
-pub async fn add_late_bets(store: &Store, settings: &Settings) -> Result<u64, StoreError> {
+pub async fn add_late_bets(store: &Store, settings: &PicksSettings) -> Result<u64, StoreError> {
     let picks = store.tracking().lacking_bets().await?;
     let late = |pick: &TrackedPick| {
         let over_at = pick.over_at.or(pick.settled_at);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::store::{GameRow, Players};
 use perch_jobs::Pick;
 use perch_picks::{normal, settle::plain};
+
+use crate::store::{GameRow, Players};
 
 /// Words that make another team of a club.
 const OTHER_TEAMS: [&str; 14] = [
@@ -41,7 +42,7 @@ pub(super) fn of_game(row: GameRow) -> GameRow {
         players.insert(normal::player(&name, Some(&sport)), stats);
     }
     let (first, second, winner) = (side(&row.first), side(&row.second), row.winner.as_deref().map(side));
-    GameRow { first, second, winner, players, sport, ..row }
+    GameRow { sport, first, second, winner, players, ..row }
 }
 
 /// A pick in canonical names, as a bet on a game of this sport.

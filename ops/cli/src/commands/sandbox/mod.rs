@@ -47,7 +47,7 @@ async fn serve(app: &App, args: &Args) -> Result<(), CommandError> {
     let stop = Stop::default();
     on_signals(&stop)?;
     let failed = |error: perch_sandbox::SandboxError| CommandError::Part { part: "sandbox", reason: chain(&error) };
-    let mut options = options(&settings);
+    let mut options = options(&settings)?;
     if args.quiet {
         options.watched.clear();
         options.post_every = None;

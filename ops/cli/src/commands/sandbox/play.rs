@@ -14,7 +14,7 @@ use url::Url;
 
 use super::stage::Stage;
 use crate::{
-    app::App,
+    app::{App, bots},
     error::CommandError,
     format::table::{Listing, cell, compact, cut, number, whole},
     parse::time::duration,
@@ -32,13 +32,13 @@ pub struct Args {
     /// How long the day takes, such as 90s or 10m; 0s plays it at once
     #[arg(long, value_parser = duration, value_name = "DURATION", default_value = "10m")]
     pub within: Duration,
-    /// How many accounts write; those of picks.watch are among them
+    /// How many accounts write; those that the bots watch are among them
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub accounts: usize,
     /// How often people write to the bot
     #[arg(long, value_name = "COUNT", default_value_t = 300)]
     pub mentions: usize,
-    /// Whom they write to, a handle; that of picks.account when it is left out
+    /// Whom they write to, a handle; the bots' own when it is left out
     #[arg(long, value_name = "HANDLE")]
     pub bot: Option<String>,
     /// The same seed plays the same day
@@ -89,11 +89,12 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
 }
 
 fn options(settings: &Settings, args: &Args) -> Result<DayOptions, CommandError> {
-    let own = settings.x.accounts.get(&settings.picks.account).map(|account| account.username.clone());
+    let played = bots().played(settings)?;
+    let own = played.spoken_to.and_then(|name| Some(settings.x.accounts.get(&name)?.username.clone()));
     let bot = args.bot.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()).or(own);
     let bot =
-        bot.ok_or_else(|| CommandError::Usage("there is no account of picks.account; name one with --bot".into()))?;
-    let accounts = settings.picks.watch.iter().take(args.accounts).cloned().collect();
+        bot.ok_or_else(|| CommandError::Usage("no account is spoken to by default; name one with --bot".into()))?;
+    let accounts = played.authors.into_iter().take(args.accounts).collect();
     Ok(DayOptions { accounts, size: args.accounts, mentions: args.mentions, bot, seed: args.seed })
 }
 

@@ -1,8 +1,8 @@
+use perch_workers::bots;
 use serde_json::json;
 
 use super::{sample::Sample, stage::Stage};
 use crate::world::World;
-use perch_workers::bots;
 
 played! { "docs/ledger.md":
     a_backup_is_checked_as_the_page_on_the_ledger_prints_it("$ perch backup check");

@@ -2,6 +2,7 @@ use std::fs;
 
 use chrono::{TimeDelta, Utc};
 use perch_base::Environment;
+use perch_bot_picks::store::PickRecord;
 use perch_picks::normal::Terms;
 use perch_store::Store;
 use serde_json::{Value, json};
@@ -14,7 +15,6 @@ use crate::{
     picks::{LAKERS, TOTAL, body, names, yesterday},
     world::{World, until},
 };
-use perch_bot_picks::store::PickRecord;
 
 played! { "docs/picks.md":
     accounts_are_added_as_the_page_on_picks_prints_it("$ perch accounts add");

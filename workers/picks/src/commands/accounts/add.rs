@@ -5,8 +5,10 @@ use perch_bot::cli::{CommandError, Invocation, format::time::from_now, parse::ti
 use serde_json::json;
 
 use super::refused;
-use crate::store::{AccountChange, PicksStore as _};
-use crate::watch_list::{self, WatchList, Watched};
+use crate::{
+    store::{AccountChange, PicksStore as _},
+    watch_list::{self, WatchList, Watched},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -47,7 +49,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let handles = args.handles.iter().map(|handle| watch_list::handle(handle).map_err(refused));
     let handles = handles.collect::<Result<Vec<&str>, CommandError>>()?;
     let (settings, store) = &at.store()?;
-    let list = WatchList::new(settings);
+    let list = WatchList::new(settings)?;
     let mut added: Vec<Watched> = Vec::new();
     for handle in handles {
         let row = store.accounts().add(handle, &change, &at.operator).await?;

@@ -7,8 +7,10 @@ use perch_bot::cli::{
     },
 };
 
-use crate::store::PollOutcome;
-use crate::watch_list::{Source, WatchList, Watched};
+use crate::{
+    store::PollOutcome,
+    watch_list::{Source, WatchList, Watched},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -19,7 +21,7 @@ pub struct Args {
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let (settings, store) = &at.store()?;
-    let mut accounts = WatchList::new(settings).all(store).await?;
+    let mut accounts = WatchList::new(settings)?.all(store).await?;
     accounts.retain(|account| args.all || account.watched);
     if at.out.is_json() {
         return at.out.json(&accounts);

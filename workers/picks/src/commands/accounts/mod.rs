@@ -7,8 +7,10 @@ mod show;
 use perch_bot::cli::{CommandError, Invocation};
 use serde_json::json;
 
-use crate::store::PicksStore as _;
-use crate::watch_list::{self, InvalidAccount, WatchList};
+use crate::{
+    store::PicksStore as _,
+    watch_list::{self, InvalidAccount, WatchList},
+};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Accounts {
@@ -40,7 +42,7 @@ pub async fn run(at: &Invocation<'_>, command: &Accounts) -> Result<(), CommandE
 
 async fn remove(at: &Invocation<'_>, args: &RemoveArgs) -> Result<(), CommandError> {
     let (settings, store) = &at.store()?;
-    let list = WatchList::new(settings);
+    let list = WatchList::new(settings)?;
     let mut handles = Vec::new();
     for given in &args.handles {
         let known = list.one(store, watch_list::handle(given).map_err(refused)?).await?;

@@ -12,8 +12,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{list::schedule, not_watched, refused};
-use crate::store::{PicksStore as _, PollJob, PollOutcome, PollTotals};
-use crate::watch_list::{self, Source, WatchList, Watched};
+use crate::{
+    store::{PicksStore as _, PollJob, PollOutcome, PollTotals},
+    watch_list::{self, Source, WatchList, Watched},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -40,7 +42,7 @@ struct Known {
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let (settings, store) = &at.store()?;
     let handle = watch_list::handle(&args.handle).map_err(refused)?;
-    let known = WatchList::new(settings).one(store, handle).await?;
+    let known = WatchList::new(settings)?.one(store, handle).await?;
     let account = known.ok_or_else(|| not_watched(&args.handle))?;
     let now = Utc::now();
     let accounts = store.accounts();

@@ -11,8 +11,10 @@ use perch_jobs::{Pick, PickKind, Side};
 use perch_picks::settle::Grade;
 use perch_store::Store;
 
-use crate::store::{Found, PickBody, PicksStore as _, TrackedPick};
-use crate::tracking::TrackError;
+use crate::{
+    store::{Found, PickBody, PicksStore as _, TrackedPick},
+    tracking::TrackError,
+};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Picks {

@@ -8,8 +8,7 @@ use perch_picks::record::{By, Record};
 use serde_json::json;
 
 use super::{percent, units};
-use crate::store::BetFilter;
-use crate::tracking;
+use crate::{store::BetFilter, tracking};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

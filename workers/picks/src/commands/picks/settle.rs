@@ -11,8 +11,10 @@ use perch_picks::settle::Grade;
 use serde_json::json;
 
 use super::{failed, find, units};
-use crate::store::{SettleSource, SettledBy};
-use crate::tracking::{self, Contradicted, Entry, Imported, LeftOpen, NamedGames, Settled, Verdict, read_csv};
+use crate::{
+    store::{SettleSource, SettledBy},
+    tracking::{self, Contradicted, Entry, Imported, LeftOpen, NamedGames, Settled, Verdict, read_csv},
+};
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "a flag for each way in which a bet ends")]
@@ -107,7 +109,8 @@ async fn one(at: &Invocation<'_>, key: &str, args: &Args) -> Result<(), CommandE
     let entry = Entry { verdict: verdict(args), leg: args.leg, closing: args.closing.clone(), note: args.note.clone() };
     let (settings, store) = &at.store()?;
     let pick = find(store, key).await?;
-    let settled = tracking::settle(store, settings, pick, &entry, &at.operator).await.map_err(failed)?;
+    let settled =
+        tracking::settle(store, &*settings.sections.get()?, pick, &entry, &at.operator).await.map_err(failed)?;
     at.audit("pick.settle", &settled.key, &json!(settled)).await;
     let came_to = match settled.units {
         Some(came_to) => {
@@ -133,7 +136,7 @@ async fn import(at: &Invocation<'_>, path: &PathBuf, dry_run: bool) -> Result<()
     };
     let (settings, store) = &at.store()?;
     let by = SettledBy { actor: at.operator.clone(), source: SettleSource::Import };
-    let imported = tracking::import(store, settings, &import, &by, dry_run).await.map_err(failed)?;
+    let imported = tracking::import(store, &*settings.sections.get()?, &import, &by, dry_run).await.map_err(failed)?;
     if !dry_run {
         let (settled, corrected) = (imported.settled.len(), imported.corrected.len());
         let details = json!({ "games": imported.games, "settled": settled, "corrected": corrected });

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, PostId};
-use serde::{Deserialize, Deserializer, Serialize};
-use sqlx::{FromRow, Row as _, postgres::PgRow};
-
 use perch_store::{
     JobState,
     row::{parsed, parsed_option, small_count, time, time_option, word},
 };
+use serde::{Deserialize, Deserializer, Serialize};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 /// How a poll of an account ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
