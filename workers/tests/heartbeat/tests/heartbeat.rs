@@ -25,7 +25,8 @@ impl Deployment {
         let own = Path::new(env!("CARGO_MANIFEST_DIR"));
         copy(&own.join("../../../config"), config.path());
         copy(&own.join("config"), &config.path().join("bots"));
-        let (redis, database) = (TestRedis::claim().await, TestDatabase::create().await);
+        let (redis, database) =
+            (TestRedis::claim().await, TestDatabase::of(|store| perch_workers::bots().store(store)).await);
         Self { config, redis, database, processes: Vec::new() }
     }
 
