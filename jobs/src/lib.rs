@@ -3,24 +3,26 @@
 //! This crate does no I/O. Together with the client of `perch-queue` it is all that another
 //! Rust service needs to enqueue jobs.
 
-mod kinds;
-mod mention;
-pub mod odds;
+mod mentions;
 mod own_keys;
-mod pick;
+mod picks;
+mod platform;
 mod post;
-mod types;
 
-pub use kinds::{
-    CollectMetrics, ExtractPost, FetchResults, PollAccount, PollAccounts, PollDueAccounts, PublishPost, PublishSource,
-    RetweetPost, SummariseDay, SyncHotState,
-};
-pub use mention::{Mention, PollMentions, ReplyToMention};
+pub use mentions::{Mention, PollMentions, ReplyToMention, mentions_types};
 pub use own_keys::{is_own_key, own_key_reason};
 pub use perch_job::{
     AccountId, InvalidName, InvalidRetryPolicy, Job, JobId, JobKind, JobType, JobTypes, PayloadError, PostId, Priority,
     QueueName, RetryPolicy, Unique, UniqueScope, read_payload, strict,
 };
-pub use pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
+pub use picks::{
+    Answer, Bet, ExtractPost, FetchResults, Parlay, ParlayTag, Pick, PickError, PickKind, PollAccount, PollAccounts,
+    PollDueAccounts, Side, SummariseDay, odds, picks_types,
+};
+pub use platform::{CollectMetrics, PublishPost, PublishSource, RetweetPost, SyncHotState, platform_types};
 pub use post::{Media, Post};
-pub use types::{mentions_types, picks_types, platform_types, types};
+
+/// All job types that Perch brings, for producers.
+pub fn types() -> JobTypes {
+    mentions_types(picks_types(platform_types()))
+}

@@ -1,111 +1,18 @@
+//! The jobs of the platform: what every bot publishes with, and the sync.
+
 use std::time::Duration;
 
-use chrono::NaiveDate;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Job, PayloadError, Post, PostId, RetryPolicy, Unique, UniqueScope, own_keys};
+use crate::{AccountId, Job, JobTypes, PayloadError, PostId, RetryPolicy, Unique, UniqueScope, own_keys};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Reads the picks out of one post.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ExtractPost {
-    /// The post to read.
-    pub post: Post,
-    /// The account that comments on what is found.
-    pub account: AccountId,
-    /// The earlier versions of the post, oldest first, when it was edited: all of them are one post.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier: Vec<PostId>,
-}
-
-impl ExtractPost {
-    /// The id that an edit does not change: that of the first version.
-    pub fn first_id(&self) -> &PostId {
-        self.earlier.first().unwrap_or(&self.post.id)
-    }
-}
-
-impl Job for ExtractPost {
-    const KIND: &'static str = "extract_post";
-    const QUEUE: &'static str = "extraction";
-
-    fn schema() -> Schema {
-        schema_for!(Self)
-    }
-    // About twenty minutes in all: a post whose pick is in its picture waits for a model that sees.
-    const RETRY: RetryPolicy = RetryPolicy::new(12, Duration::from_secs(2), Duration::from_secs(600));
-    // Three providers, each of which may hang for its whole time.
-    const TIMEOUT: Duration = Duration::from_secs(240);
-
-    fn unique(&self) -> Option<Unique> {
-        Some(Unique { key: format!("extract:{}", self.post.id), scope: UniqueScope::Done })
-    }
-}
-
-/// Starts one `poll_account` for each watched account without a schedule of its own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PollAccounts {}
-
-impl Job for PollAccounts {
-    const KIND: &'static str = "poll_accounts";
-    const QUEUE: &'static str = "extraction";
-    const TIMEOUT: Duration = MINUTE;
-
-    fn schema() -> Schema {
-        schema_for!(Self)
-    }
-}
-
-/// Starts one `poll_account` for each watched account that is due by a schedule of its own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PollDueAccounts {}
-
-impl Job for PollDueAccounts {
-    const KIND: &'static str = "poll_due_accounts";
-    const QUEUE: &'static str = "extraction";
-    const TIMEOUT: Duration = MINUTE;
-
-    fn schema() -> Schema {
-        schema_for!(Self)
-    }
-
-    fn unique(&self) -> Option<Unique> {
-        Some(Unique { key: "poll_due_accounts".into(), scope: UniqueScope::Done })
-    }
-}
-
-/// Reads the new posts of one watched account and enqueues an `extract_post` for each.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PollAccount {
-    /// The handle of the watched account, without `@`.
-    pub username: String,
-}
-
-impl Job for PollAccount {
-    const KIND: &'static str = "poll_account";
-    const QUEUE: &'static str = "extraction";
-    const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(5), Duration::from_secs(900));
-
-    fn schema() -> Schema {
-        schema_for!(Self)
-    }
-    // Up to 64 pages, each of which is kept as soon as it is dealt with.
-    const TIMEOUT: Duration = Duration::from_secs(300);
-
-    fn unique(&self) -> Option<Unique> {
-        Some(Unique { key: format!("poll:{}", self.username.to_lowercase()), scope: UniqueScope::Done })
-    }
-
-    fn group(&self) -> Option<String> {
-        Some(format!("watch:{}", self.username.to_lowercase()))
-    }
+/// The job types of the platform.
+pub fn platform_types() -> JobTypes {
+    JobTypes::new().with::<PublishPost>().with::<RetweetPost>().with::<CollectMetrics>().with::<SyncHotState>()
 }
 
 /// Publishes one post or reply, once.
@@ -227,46 +134,6 @@ impl Job for CollectMetrics {
     const QUEUE: &'static str = "analytics_processing";
     const RETRY: RetryPolicy = RetryPolicy::new(6, Duration::from_secs(5), Duration::from_secs(900));
     const TIMEOUT: Duration = Duration::from_secs(30);
-
-    fn schema() -> Schema {
-        schema_for!(Self)
-    }
-}
-
-/// Fetches results of games from the configured source and settles the picks that the known results decide.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FetchResults {}
-
-impl Job for FetchResults {
-    const KIND: &'static str = "fetch_results";
-    const QUEUE: &'static str = CollectMetrics::QUEUE;
-    const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(10), Duration::from_secs(300));
-    const TIMEOUT: Duration = Duration::from_secs(120);
-
-    fn schema() -> Schema {
-        schema_for!(Self)
-    }
-
-    fn unique(&self) -> Option<Unique> {
-        Some(Unique { key: "fetch_results".into(), scope: UniqueScope::Done })
-    }
-}
-
-/// Adds up what a day came to, and posts it where that is configured.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SummariseDay {
-    /// The day in UTC; yesterday when it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub date: Option<NaiveDate>,
-}
-
-impl Job for SummariseDay {
-    const KIND: &'static str = "summarise_day";
-    const QUEUE: &'static str = CollectMetrics::QUEUE;
-    const RETRY: RetryPolicy = CollectMetrics::RETRY;
-    const TIMEOUT: Duration = MINUTE;
 
     fn schema() -> Schema {
         schema_for!(Self)

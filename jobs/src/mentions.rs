@@ -1,10 +1,17 @@
+//! The jobs of the bot that answers mentions.
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Job, PostId, Priority, RetryPolicy, Unique, UniqueScope};
+use crate::{AccountId, Job, JobTypes, PostId, Priority, RetryPolicy, Unique, UniqueScope};
+
+/// Adds the job types of the bot that answers mentions.
+pub fn mentions_types(types: JobTypes) -> JobTypes {
+    types.with::<PollMentions>().with::<ReplyToMention>()
+}
 
 /// A post that mentions an account, in the shape in which it is handed on. Times are ISO 8601.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,0 +1,165 @@
+//! The jobs of the bot that reads picks, and what a pick is.
+
+pub mod odds;
+mod pick;
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::{Deserialize, Serialize};
+
+pub use self::pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
+use crate::{AccountId, CollectMetrics, Job, JobTypes, Post, PostId, RetryPolicy, Unique, UniqueScope};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Adds the job types of the picks bot.
+pub fn picks_types(types: JobTypes) -> JobTypes {
+    types
+        .with::<ExtractPost>()
+        .with::<PollAccounts>()
+        .with::<PollAccount>()
+        .with::<PollDueAccounts>()
+        .with::<FetchResults>()
+        .with::<SummariseDay>()
+}
+
+/// Reads the picks out of one post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtractPost {
+    /// The post to read.
+    pub post: Post,
+    /// The account that comments on what is found.
+    pub account: AccountId,
+    /// The earlier versions of the post, oldest first, when it was edited: all of them are one post.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<PostId>,
+}
+
+impl ExtractPost {
+    /// The id that an edit does not change: that of the first version.
+    pub fn first_id(&self) -> &PostId {
+        self.earlier.first().unwrap_or(&self.post.id)
+    }
+}
+
+impl Job for ExtractPost {
+    const KIND: &'static str = "extract_post";
+    const QUEUE: &'static str = "extraction";
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+    // About twenty minutes in all: a post whose pick is in its picture waits for a model that sees.
+    const RETRY: RetryPolicy = RetryPolicy::new(12, Duration::from_secs(2), Duration::from_secs(600));
+    // Three providers, each of which may hang for its whole time.
+    const TIMEOUT: Duration = Duration::from_secs(240);
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: format!("extract:{}", self.post.id), scope: UniqueScope::Done })
+    }
+}
+
+/// Starts one `poll_account` for each watched account without a schedule of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PollAccounts {}
+
+impl Job for PollAccounts {
+    const KIND: &'static str = "poll_accounts";
+    const QUEUE: &'static str = "extraction";
+    const TIMEOUT: Duration = MINUTE;
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+}
+
+/// Starts one `poll_account` for each watched account that is due by a schedule of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PollDueAccounts {}
+
+impl Job for PollDueAccounts {
+    const KIND: &'static str = "poll_due_accounts";
+    const QUEUE: &'static str = "extraction";
+    const TIMEOUT: Duration = MINUTE;
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: "poll_due_accounts".into(), scope: UniqueScope::Done })
+    }
+}
+
+/// Reads the new posts of one watched account and enqueues an `extract_post` for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PollAccount {
+    /// The handle of the watched account, without `@`.
+    pub username: String,
+}
+
+impl Job for PollAccount {
+    const KIND: &'static str = "poll_account";
+    const QUEUE: &'static str = "extraction";
+    const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(5), Duration::from_secs(900));
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+    // Up to 64 pages, each of which is kept as soon as it is dealt with.
+    const TIMEOUT: Duration = Duration::from_secs(300);
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: format!("poll:{}", self.username.to_lowercase()), scope: UniqueScope::Done })
+    }
+
+    fn group(&self) -> Option<String> {
+        Some(format!("watch:{}", self.username.to_lowercase()))
+    }
+}
+
+/// Fetches results of games from the configured source and settles the picks that the known results decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FetchResults {}
+
+impl Job for FetchResults {
+    const KIND: &'static str = "fetch_results";
+    const QUEUE: &'static str = CollectMetrics::QUEUE;
+    const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(10), Duration::from_secs(300));
+    const TIMEOUT: Duration = Duration::from_secs(120);
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique { key: "fetch_results".into(), scope: UniqueScope::Done })
+    }
+}
+
+/// Adds up what a day came to, and posts it where that is configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SummariseDay {
+    /// The day in UTC; yesterday when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<NaiveDate>,
+}
+
+impl Job for SummariseDay {
+    const KIND: &'static str = "summarise_day";
+    const QUEUE: &'static str = CollectMetrics::QUEUE;
+    const RETRY: RetryPolicy = CollectMetrics::RETRY;
+    const TIMEOUT: Duration = MINUTE;
+
+    fn schema() -> Schema {
+        schema_for!(Self)
+    }
+}
