@@ -87,6 +87,7 @@ fn what_the_bot_that_answers_mentions_cannot_work_with_is_named() {
 #[test]
 fn what_the_bot_that_reads_picks_cannot_work_with_is_named() {
     for (name, value, key, allowed) in [
+        ("PERCH__PICKS__PROVIDERS", "gork", "picks.providers is \"gork\"", "grok"),
         ("PERCH__PICKS__ACCOUNT", "other", "picks.account is \"other\"", "main"),
         ("PERCH__PICKS__WATCH", "[\"Same\", \"same\"]", "picks.watch.1 is \"same\" a second time", "once"),
         ("PERCH__PICKS__POSTS_PER_POLL", "4", "picks.posts_per_poll is 4", "5 to 100"),

@@ -363,7 +363,7 @@ fn programs(args: &Args, sandbox: &Sandbox, folder: &Path) -> Result<Programs, R
         ("PERCH__PICKS__RETWEET", "false"),
         ("PERCH__PICKS__PREFILTER", "false"),
         ("PERCH__MODELS__PROVIDERS__GROK__BUDGET", "{ daily = 0.0, monthly = 0.0 }"),
-        ("PERCH__MODELS__RULES_AFTER", "0"),
+        ("PERCH__PICKS__RULES_AFTER", "0"),
         ("PERCH__X__TIMEOUT", "1s"),
         ("PERCH__X__SETTLE", "2s"),
         ("PERCH__MODELS__PROVIDERS__GROK__TIMEOUT", "2s"),

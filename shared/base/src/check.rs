@@ -2,7 +2,7 @@ use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 
 use url::{Host, Url};
 
-use crate::Environment;
+use crate::{Environment, settings::ModelSettings};
 
 /// A value outside its rules, by the path of its key.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,6 +77,23 @@ impl Check {
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         if !fits {
             self.refuse(key, "is not a name", "1 to 64 of a-z, 0-9 and _, starting with a letter");
+        }
+    }
+
+    /// Providers of models that are asked in turn.
+    pub fn providers(&mut self, key: &str, names: &[String], models: &ModelSettings) {
+        let known: Vec<&str> = models.providers.keys().map(String::as_str).collect();
+        let allowed = if known.is_empty() { "a provider, once there is one".into() } else { known.join(", ") };
+        if names.is_empty() {
+            self.refuse(key, "names no provider", allowed);
+            return;
+        }
+        for (at, name) in names.iter().enumerate() {
+            if !models.providers.contains_key(name) {
+                self.refuse(key, format!("is {name:?}, which [models.providers] does not have"), allowed.as_str());
+            } else if names[..at].contains(name) {
+                self.refuse(key, format!("names {name:?} twice"), "each provider once");
+            }
         }
     }
 

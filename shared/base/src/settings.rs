@@ -3,6 +3,7 @@
 mod engine;
 mod paid;
 mod posting;
+mod providers;
 mod services;
 mod source_url;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use engine::{CatchUp, CronSettings, EngineSettings, History, Overlap, QueueSettings, Rate};
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
 pub use posting::{AccountPostingSettings, GuardMode, PostingSettings, QuietSettings};
+pub use providers::Providers;
 pub use services::{MaxTokensField, ModelSettings, ProviderSettings, XAccountSettings, XSettings};
 pub use source_url::SourceUrl;
 

@@ -278,9 +278,6 @@ fn x(check: &mut Check, x: &XSettings, env: Environment) {
 }
 
 fn models(check: &mut Check, models: &ModelSettings, env: Environment) {
-    paid::chain(check, "models.extraction", &models.extraction, models);
-    paid::chain(check, "models.replies", &models.replies, models);
-    check.range("models.rules_after", models.rules_after, 0..=100);
     check.duration("models.rest", models.rest, Duration::ZERO..=HOUR);
     for (name, provider) in &models.providers {
         let key = format!("models.providers.{name}");

@@ -260,7 +260,6 @@ fn a_value_out_of_its_range_is_refused_with_the_range() {
             "reasoning_effort is \"Very low\"",
             "none, low",
         ),
-        ("PERCH__MODELS__EXTRACTION", "gork", "models.extraction is \"gork\"", "grok"),
         ("PERCH__ANALYTICS__COLLECT_AFTER", "[\"6h\", \"1h\"]", "collect_after is not in ascending order", "later"),
         ("PERCH__TELEMETRY__LOG_FILTER", "perch=loudly", "telemetry.log_filter cannot be read", "level"),
         ("PERCH__TELEMETRY__OTLP_ENDPOINT", "collector:4318", "otlp_endpoint is not a URL", "http://collector:4318"),

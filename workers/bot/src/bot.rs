@@ -1,4 +1,4 @@
-use std::{fmt::Debug, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use clap::ArgMatches;
 use futures::future::{BoxFuture, FutureExt as _, ready};
@@ -96,6 +96,15 @@ pub trait Bot: Debug + Send + Sync {
     /// What `perch doctor` finds of it, once Redis and Postgres answer.
     fn checks<'a>(&'a self, _: &'a Platform) -> BoxFuture<'a, Vec<Check>> {
         ready(Vec::new()).boxed()
+    }
+
+    /// The providers of models that it asks.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not there.
+    fn providers(&self, _: &Settings) -> Result<Vec<String>, ConfigError> {
+        Ok(Vec::new())
     }
 
     /// Whom the sandbox plays for it.
@@ -290,6 +299,17 @@ impl Bots {
                 }
             }
         }
+    }
+
+    /// The providers of models that each of them asks, by the name of the bot.
+    ///
+    /// # Errors
+    ///
+    /// The settings of one are not there.
+    pub fn providers(&self, settings: &Settings) -> Result<BTreeMap<&'static str, Vec<String>>, ConfigError> {
+        let asked = self.0.iter().map(|bot| Ok((bot.name(), bot.providers(settings)?)));
+        let asked = asked.collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
+        Ok(asked.into_iter().filter(|(_, providers)| !providers.is_empty()).collect())
     }
 
     /// Whom the sandbox plays for all of them.

@@ -1,6 +1,6 @@
 //! X and the language models, as a handler calls them.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use perch_base::Settings;
 use perch_clients::{ModelError, Spender, XClient, XError, models::ChatRequest, x::XUser};
@@ -10,7 +10,7 @@ use perch_store::{Budgets, HotStore, RateWindows, Store};
 
 use crate::{
     limits::SharedLimits,
-    models::{Answered, Models, Purpose, Tried, Unanswered},
+    models::{Answered, Models, Tried, Unanswered},
     own_ids::OwnIds,
     spending::Spending,
 };
@@ -65,14 +65,14 @@ impl Clients {
         Self { x: self.x.charged_to(spender.clone()), spender, until: Some(cx.until()), ..self.clone() }
     }
 
-    /// Asks the models of a purpose in turn until one answers; those of the providers in `except` are not asked.
+    /// Asks these providers of models in turn until one answers; those in `except` are not asked.
     pub async fn ask(
         &self,
-        purpose: Purpose,
+        providers: &[String],
         request: &ChatRequest,
         except: &[String],
     ) -> Result<Answered, Unanswered> {
-        self.models.ask(purpose, &self.spender, request, except, self.until).await
+        self.models.ask(providers, &self.spender, request, except, self.until).await
     }
 
     /// The user id of an account, as X gives it for the account's credentials.
@@ -85,9 +85,9 @@ impl Clients {
         self.own_ids.handle(&self.x, account).await
     }
 
-    /// Whether any model that extracts looks at pictures.
-    pub fn look_at_pictures(&self) -> bool {
-        self.models.look_at_pictures()
+    /// Whether any of these providers that can be asked looks at pictures.
+    pub fn look_at_pictures(&self, providers: &[String]) -> bool {
+        self.models.look_at_pictures(providers)
     }
 
     /// Whether a provider looks at pictures.
@@ -95,10 +95,10 @@ impl Clients {
         self.models.looks_at_pictures(provider)
     }
 
-    /// Asks each provider of models that has a key once, and tells how that went. The calls are charged to `doctor`.
-    pub async fn try_models(&self, settings: &Settings) -> Vec<Tried> {
+    /// Asks each of these providers of models that has a key once, and tells how that went. The calls are charged to `doctor`.
+    pub async fn try_models(&self, providers: &BTreeSet<String>) -> Vec<Tried> {
         let spender = Spender { bot: "doctor", account: None, job: None };
-        self.models.try_each(settings, &spender).await
+        self.models.try_each(providers, &spender).await
     }
 
     /// Whom the tokens of an account belong to, as X says it. A user read is charged to `doctor`.

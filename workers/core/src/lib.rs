@@ -16,7 +16,7 @@ mod sync_to_store;
 
 pub use clients::{Clients, ClientsError};
 pub use follow_up::{job_id, short_hash};
-pub use models::{Answered, Purpose, Tried, Unanswered, declined};
+pub use models::{Answered, Tried, Unanswered, declined};
 pub use outcome::x_failed;
 pub use started::Started;
 pub use sync_to_store::{Synced, sync_hot_state};

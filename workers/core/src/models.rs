@@ -1,4 +1,4 @@
-//! The language models: several providers for one purpose, asked in turn, within their budgets.
+//! The language models: several providers, asked in turn, within their budgets.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,15 +16,6 @@ use perch_queue::Fail;
 use serde_json::json;
 
 use crate::spending::{Aside, Held, Spending, Used};
-
-/// What a model is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Picks of a post.
-    Extraction,
-    /// A reply to a mention.
-    Reply,
-}
 
 /// An answer, and who gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +90,8 @@ pub(crate) struct Models(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     providers: BTreeMap<String, Provider>,
-    extraction: Vec<String>,
-    replies: Vec<String>,
+    /// The providers that have a key.
+    with_key: BTreeSet<String>,
     spending: Spending,
     rest: Duration,
     /// Until when a provider that is down is left alone.
@@ -126,17 +117,16 @@ impl Models {
         let models = &settings.models;
         Ok(Self(Arc::new(Inner {
             providers: models.providers.iter().map(provider).collect::<Result<_, ModelError>>()?,
-            extraction: with_keys(settings, &models.extraction),
-            replies: with_keys(settings, &models.replies),
+            with_key: settings.secrets.model_keys.keys().cloned().collect(),
             spending,
             rest: models.rest,
             resting: Mutex::default(),
         })))
     }
 
-    /// Whether any of those that extract looks at pictures.
-    pub(crate) fn look_at_pictures(&self) -> bool {
-        self.0.extraction.iter().any(|name| self.looks_at_pictures(name))
+    /// Whether any of these that can be asked looks at pictures.
+    pub(crate) fn look_at_pictures(&self, providers: &[String]) -> bool {
+        self.with_keys(providers).iter().any(|name| self.looks_at_pictures(name))
     }
 
     /// Whether a provider looks at pictures.
@@ -144,14 +134,14 @@ impl Models {
         self.0.providers.get(provider).is_some_and(|provider| provider.client.looks_at_pictures())
     }
 
-    /// Asks the providers of a purpose in turn until one answers, or until the attempt is given up; those of `except` are not asked.
+    /// Asks these providers in turn until one answers, or until the attempt is given up; those of `except` are not asked.
     /// Every call is written down with its cost.
     ///
     /// One that hangs leaves the others their part of the time. A provider that declines ends the round: what one model will not
     /// touch is not carried to the next.
     pub(crate) async fn ask(
         &self,
-        purpose: Purpose,
+        providers: &[String],
         spender: &Spender,
         request: &ChatRequest,
         except: &[String],
@@ -159,7 +149,7 @@ impl Models {
     ) -> Result<Answered, Unanswered> {
         let until = until.unwrap_or_else(|| Instant::now() + UNBOUND);
         let mut round = Round::default();
-        let mut turn = self.turn(purpose);
+        let mut turn = self.turn(providers);
         turn.retain(|name| !except.contains(name));
         if turn.is_empty() && !except.is_empty() {
             return Err(Unanswered::NobodyElse);
@@ -194,11 +184,9 @@ impl Models {
         Err(round.ended())
     }
 
-    /// Asks each provider that has a key once, with every parameter that the bots send, and tells how that went.
-    pub(crate) async fn try_each(&self, settings: &Settings, spender: &Spender) -> Vec<Tried> {
-        let names: BTreeSet<&String> = self.0.extraction.iter().chain(&self.0.replies).collect();
-        let has_key = |name: &&String| settings.secrets.model_keys.contains_key(*name);
-        let providers = names.into_iter().filter(has_key).filter_map(|name| self.0.providers.get_key_value(name));
+    /// Asks each of these that has a key once, with every parameter that the bots send, and tells how that went.
+    pub(crate) async fn try_each(&self, names: &BTreeSet<String>, spender: &Spender) -> Vec<Tried> {
+        let providers = names.intersection(&self.0.with_key).filter_map(|name| self.0.providers.get_key_value(name));
         let request = ChatRequest {
             messages: vec![Message::user("Answer with {\"reply\": \"ok\"}.")],
             schema: Some(("reply".to_owned(), trial_schema())),
@@ -255,15 +243,18 @@ impl Models {
         answer.map_err(|error| Failed::Error(Box::new(error)))
     }
 
-    /// The providers of a purpose: those that rest come last.
-    fn turn(&self, purpose: Purpose) -> Vec<&String> {
-        let names = match purpose {
-            Purpose::Extraction => &self.0.extraction,
-            Purpose::Reply => &self.0.replies,
-        };
+    /// Those of these providers that can be asked; all of them where none has a key, so that the error names what is missing.
+    fn with_keys<'n>(&self, names: &'n [String]) -> Vec<&'n String> {
+        let some: Vec<&String> = names.iter().filter(|name| self.0.with_key.contains(*name)).collect();
+        if some.is_empty() { names.iter().collect() } else { some }
+    }
+
+    /// The same in the order in which they are asked: those that rest come last.
+    fn turn<'n>(&self, names: &'n [String]) -> Vec<&'n String> {
+        let names = self.with_keys(names);
         let (now, resting) = (Instant::now(), self.resting());
         let (away, there): (Vec<_>, Vec<_>) =
-            names.iter().partition(|name| resting.get(*name).is_some_and(|until| *until > now));
+            names.into_iter().partition(|name| resting.get(*name).is_some_and(|until| *until > now));
         there.into_iter().chain(away).collect()
     }
 
@@ -292,13 +283,6 @@ fn told(name: &str, error: &ModelError) {
     }
     let (provider, why) = (name.to_owned(), error.kind());
     metrics::counter!("perch_model_failovers_total", "provider" => provider, "why" => why).increment(1);
-}
-
-/// The providers that can be asked; all of them where none has a key, so that the error names what is missing.
-fn with_keys(settings: &Settings, names: &[String]) -> Vec<String> {
-    let has_key = |name: &&String| settings.secrets.model_keys.contains_key(*name);
-    let some: Vec<String> = names.iter().filter(has_key).cloned().collect();
-    if some.is_empty() { names.to_vec() } else { some }
 }
 
 enum Failed {

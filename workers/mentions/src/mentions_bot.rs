@@ -1,6 +1,6 @@
 use clap::{ArgMatches, Command, Subcommand as _};
 use futures::future::{BoxFuture, FutureExt as _};
-use perch_base::{ConfigSchema, Settings};
+use perch_base::{ConfigError, ConfigSchema, Settings};
 use perch_bot::{
     Bot, BotError, Platform,
     cli::{CommandError, Invocation},
@@ -43,6 +43,10 @@ impl Bot for MentionsBot {
 
     fn guard_rules(&self, settings: &Settings) -> Result<Rules, BotError> {
         Ok(settings.sections.get::<MentionsSettings>()?.rules())
+    }
+
+    fn providers(&self, settings: &Settings) -> Result<Vec<String>, ConfigError> {
+        Ok(settings.sections.get::<MentionsSettings>()?.providers.to_vec())
     }
 
     fn origins(&self) -> Vec<Box<dyn Origin>> {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use perch_base::{Check, Environment, Section, settings::FileSettings};
+use perch_base::{
+    Check, Environment, Section,
+    settings::{FileSettings, Providers},
+};
 use perch_jobs::AccountId;
 use perch_safety::Rules;
 use serde::{Deserialize, Serialize};
@@ -37,6 +40,8 @@ pub struct MentionsSettings {
     pub persona: String,
     /// A file with the persona, in place of it; empty uses the text.
     pub persona_file: String,
+    /// The providers of models that write replies, in the order in which they are asked.
+    pub providers: Providers,
     /// How freely the model writes.
     pub temperature: f32,
     /// The longest answer of the model, in tokens.
@@ -94,6 +99,7 @@ impl Section for MentionsSettings {
         if self.persona.trim().is_empty() && self.persona_file.trim().is_empty() {
             check.refuse("mentions.persona", "is empty, and so is mentions.persona_file", "a text, or a file with one");
         }
+        check.providers("mentions.providers", &self.providers, &all.models);
         check.range("mentions.temperature", self.temperature, 0.0..=2.0);
         check.range("mentions.max_tokens", self.max_tokens, 16..=4_000);
         check.duration("mentions.review_expires", self.review_expires, MINUTE..=30 * DAY);

@@ -81,6 +81,10 @@ impl Bot for PicksBot {
         commands::run(at, matches).boxed()
     }
 
+    fn providers(&self, settings: &Settings) -> Result<Vec<String>, ConfigError> {
+        Ok(settings.sections.get::<PicksSettings>()?.providers.to_vec())
+    }
+
     fn played(&self, settings: &Settings) -> Result<Played, ConfigError> {
         let picks = settings.sections.get::<PicksSettings>()?;
         Ok(Played { authors: picks.watch.clone(), spoken_to: Some(picks.account.clone()) })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use perch_base::{
     Check, Environment, Section,
-    settings::{FileSettings, SourceUrl, XSettings},
+    settings::{FileSettings, Providers, SourceUrl, XSettings},
 };
 use perch_jobs::AccountId;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,10 @@ pub struct PicksSettings {
     /// Whether picks that only the rules have read are published without a word of a person or a model.
     #[serde(default)]
     pub rules_publish: bool,
+    /// The providers of models that read posts, in the order in which they are asked.
+    pub providers: Providers,
+    /// After so many attempts at a post without a provider that answers, the rules read it; 0 waits for the providers.
+    pub rules_after: u32,
     /// Whether rules decide which posts are worth a call of a model.
     pub prefilter: bool,
     /// Share of the posts that are not worth one of which a model is asked all the same, to measure the rules.
@@ -141,6 +145,8 @@ impl Section for PicksSettings {
 
     fn check(&self, all: &FileSettings, env: Environment, check: &mut Check) {
         bot(check, self, &all.x);
+        check.providers("picks.providers", &self.providers, &all.models);
+        check.range("picks.rules_after", self.rules_after, 0..=100);
         assumed(check, &self.tracking);
         results(check, &self.results, env);
         summary(check, &self.summary);

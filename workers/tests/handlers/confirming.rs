@@ -74,7 +74,7 @@ async fn what_only_the_rules_have_read_is_published_once_a_person_confirms_it() 
 
 #[tokio::test]
 async fn a_model_that_reads_the_same_bet_in_another_post_confirms_it_there() {
-    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    let world = World::with(&[("PERCH__PICKS__RULES_AFTER", "1")]).await;
     read_by_rules(&world).await;
     let result = world.done(&world.written(PETE, "Lakers -3.5 (-105) 1u")).await.result.expect("a result");
     assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4.3")));
@@ -88,7 +88,7 @@ async fn a_model_that_reads_the_same_bet_in_another_post_confirms_it_there() {
 
 #[tokio::test]
 async fn a_model_that_reads_the_same_post_later_has_it_published() {
-    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    let world = World::with(&[("PERCH__PICKS__RULES_AFTER", "1")]).await;
     let post = read_by_rules(&world).await;
     let result = world.done(&post).await.result.expect("a result");
     assert_eq!((&result["new"], &result["model"]), (&json!(1), &json!("grok-4.3")));
@@ -99,7 +99,7 @@ async fn a_model_that_reads_the_same_post_later_has_it_published() {
 
 #[tokio::test]
 async fn a_model_that_comes_back_within_the_attempts_has_the_last_word() {
-    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    let world = World::with(&[("PERCH__PICKS__RULES_AFTER", "1")]).await;
     world.x.add_fault(Fault::new(Endpoint::Chat, FaultKind::Unavailable).times(2));
     let ended = world.ended(world.enqueue_with(&world.written(SALLY, LAKERS), attempts(10)).await).await;
     assert_eq!((ended.state, ended.attempts), (JobState::Done, 3), "{:?}", ended.last_error);
@@ -110,7 +110,7 @@ async fn a_model_that_comes_back_within_the_attempts_has_the_last_word() {
 
 #[tokio::test]
 async fn a_bet_that_was_acted_on_meanwhile_is_confirmed_without_a_second_post() {
-    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    let world = World::with(&[("PERCH__PICKS__RULES_AFTER", "1")]).await;
     read_by_rules(&world).await;
     let waiting = picks(&world, true).await.remove(0);
     world.done(&world.written(PETE, "Lakers -3.5 (-105) 1u")).await;
@@ -277,7 +277,7 @@ async fn what_the_rules_read_is_published_at_once_where_the_settings_say_so() {
 
 #[tokio::test]
 async fn a_post_that_the_rules_doubt_waits_for_a_model_and_is_no_pick_without_one() {
-    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    let world = World::with(&[("PERCH__PICKS__RULES_AFTER", "1")]).await;
     world.x.add_fault(Fault::new(Endpoint::Chat, FaultKind::Unavailable));
     let warning = world.written(SALLY, "I would never bet Lakers ML -120 tonight");
     let ended = world.ended(world.enqueue_with(&warning, attempts(3)).await).await;

@@ -328,7 +328,7 @@ async fn the_status_tells_what_was_answered_what_failed_and_why() {
 
     let windows = RateWindows::new(world.redis().door(), world.settings.env);
     let (control, account) = (control(&world), main_account());
-    let status = mention_status(&world.own(), &world.settings.models, &world.store, &control, &windows, &account).await;
+    let status = mention_status(&world.own(), &world.store, &control, &windows, &account).await;
     let status = status.expect("Redis and Postgres answer");
     assert_eq!(json!(status.last_day.states), json!({ "answered": 1, "failed": 1 }));
     assert_eq!(status.last_day.errors.values().sum::<u64>(), 1);

@@ -14,7 +14,7 @@ use crate::{
     world::{CELTICS, LAKERS, SALLY, World, eventually, main_account},
 };
 
-const TWO_PROVIDERS: [(&str, &str); 2] = [("OPENAI_API_KEY", "sandbox"), ("PERCH__MODELS__EXTRACTION", "openai, grok")];
+const TWO_PROVIDERS: [(&str, &str); 2] = [("OPENAI_API_KEY", "sandbox"), ("PERCH__PICKS__PROVIDERS", "openai, grok")];
 
 /// A world in which two providers extract, both of them the sandbox.
 async fn two_providers(vars: &[(&str, &str)]) -> World {

@@ -55,7 +55,7 @@ fn silent() -> (TcpListener, String) {
 
 #[tokio::test]
 async fn a_post_whose_bet_is_on_its_picture_waits_for_a_model_that_sees_through_a_short_outage() {
-    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    let world = World::with(&[("PERCH__PICKS__RULES_AFTER", "1")]).await;
     world.x.add_fault(Fault::new(Endpoint::Chat, FaultKind::Unavailable).times(3));
     let id = world.enqueue_with(&pictured(&world, LAKERS), attempts(10)).await;
     let ended = world.ended(id).await;
@@ -67,7 +67,7 @@ async fn a_post_whose_bet_is_on_its_picture_waits_for_a_model_that_sees_through_
 
 #[tokio::test]
 async fn a_post_whose_bet_is_on_its_picture_ends_in_the_dead_letters_when_no_model_comes_back() {
-    let world = World::with(&[("PERCH__MODELS__RULES_AFTER", "1")]).await;
+    let world = World::with(&[("PERCH__PICKS__RULES_AFTER", "1")]).await;
     world.x.add_fault(Fault::new(Endpoint::Chat, FaultKind::Unavailable));
     let ended = world.ended(world.enqueue_with(&pictured(&world, LAKERS), attempts(3)).await).await;
     assert_eq!((ended.state, ended.attempts), (JobState::Dead, 3));
@@ -99,7 +99,7 @@ async fn a_provider_that_hangs_leaves_the_next_one_its_time_and_costs_what_was_a
     let world = World::with(&[
         ("OPENAI_API_KEY", "sandbox"),
         ("PERCH__MODELS__PROVIDERS__OPENAI__BASE_URL", &hanging),
-        ("PERCH__MODELS__EXTRACTION", "openai, grok"),
+        ("PERCH__PICKS__PROVIDERS", "openai, grok"),
     ])
     .await;
     let job = world.written(SALLY, LAKERS);
@@ -135,7 +135,7 @@ async fn a_call_whose_job_is_stopped_amid_it_is_settled_all_the_same() {
 #[tokio::test]
 async fn a_post_is_read_without_a_picture_that_is_away_and_that_is_recorded() {
     // Nobody serves pictures there.
-    let vars = [("PERCH__PICKS__PICTURES__HOSTS", r#"["localhost"]"#), ("PERCH__MODELS__RULES_AFTER", "2")];
+    let vars = [("PERCH__PICKS__PICTURES__HOSTS", r#"["localhost"]"#), ("PERCH__PICKS__RULES_AFTER", "2")];
     let world = World::with(&vars).await;
     let job = with_picture(world.written(SALLY, LAKERS), "https://localhost/slip.png".into());
     let ended = world.ended(world.enqueue_with(&job, attempts(5)).await).await;
@@ -145,7 +145,7 @@ async fn a_post_is_read_without_a_picture_that_is_away_and_that_is_recorded() {
 
 #[tokio::test]
 async fn where_nothing_is_found_without_a_picture_it_is_waited_for_until_the_last_attempt() {
-    let vars = [("PERCH__PICKS__PICTURES__HOSTS", r#"["localhost"]"#), ("PERCH__MODELS__RULES_AFTER", "2")];
+    let vars = [("PERCH__PICKS__PICTURES__HOSTS", r#"["localhost"]"#), ("PERCH__PICKS__RULES_AFTER", "2")];
     let world = World::with(&vars).await;
     let job = with_picture(world.written(SALLY, TONIGHT), "https://localhost/slip.png".into());
     let ended = world.ended(world.enqueue_with(&job, attempts(4)).await).await;

@@ -108,7 +108,7 @@ async fn a_job_that_cannot_connect_for_want_of_file_descriptors_spends_no_attemp
         return;
     }
     let world =
-        World::with(&[("PERCH__MODELS__RULES_AFTER", "1"), ("PERCH__CRON__POLL_ACCOUNTS__ENABLED", "false")]).await;
+        World::with(&[("PERCH__PICKS__RULES_AFTER", "1"), ("PERCH__CRON__POLL_ACCOUNTS__ENABLED", "false")]).await;
     paused(&world).await;
     let poll = world.enqueue_with(&PollAccount { username: SALLY.into() }, once()).await;
     let post = world.enqueue_with(&publication("Short of descriptors", None, None), once()).await;

@@ -21,7 +21,7 @@ fn two_providers(base_url: &str) -> [(&'static str, String); 3] {
     [
         ("OPENAI_API_KEY", "sandbox".to_owned()),
         ("PERCH__MODELS__PROVIDERS__OPENAI__BASE_URL", base_url.to_owned()),
-        ("PERCH__MODELS__EXTRACTION", "openai, grok".to_owned()),
+        ("PERCH__PICKS__PROVIDERS", "openai, grok".to_owned()),
     ]
 }
 
@@ -143,8 +143,8 @@ async fn a_provider_that_is_down_is_passed_over_within_the_attempt_and_then_rest
 #[tokio::test]
 async fn when_every_provider_is_down_for_long_the_rules_read_the_post() {
     let vars = [
-        ("PERCH__MODELS__RULES_AFTER", "2"),
-        ("PERCH__MODELS__EXTRACTION", "grok"),
+        ("PERCH__PICKS__RULES_AFTER", "2"),
+        ("PERCH__PICKS__PROVIDERS", "grok"),
         ("PERCH__PICKS__RULES_PUBLISH", "true"),
     ];
     let world = World::with(&vars).await;

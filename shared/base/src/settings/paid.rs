@@ -87,24 +87,6 @@ fn whole(micros: f64) -> i64 {
 }
 
 /// A name, or several in the order in which they are tried.
-pub(super) mod names {
-    use serde::{Deserialize, Deserializer};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Names {
-        One(String),
-        Several(Vec<String>),
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
-        Ok(match Names::deserialize(d)? {
-            Names::One(name) => name.split(',').map(|name| name.trim().to_owned()).collect(),
-            Names::Several(names) => names,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use perch_job::AccountId;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{AccountPostingSettings, Budget, Rate, TokenPrice, XPlan, XPrices, paid, yes};
+use super::{AccountPostingSettings, Budget, Rate, TokenPrice, XPlan, XPrices, yes};
 
 /// X.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,14 +49,6 @@ pub struct XAccountSettings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
-    /// The providers that extract picks, in the order in which they are asked.
-    #[serde(deserialize_with = "paid::names::deserialize")]
-    pub extraction: Vec<String>,
-    /// The providers that write replies, in the order in which they are asked.
-    #[serde(deserialize_with = "paid::names::deserialize")]
-    pub replies: Vec<String>,
-    /// After so many attempts at a post without a provider that answers, the rules read it; 0 waits for the providers.
-    pub rules_after: u32,
     /// How long a provider that is down is not asked while another one is there.
     #[serde(with = "humantime_serde")]
     pub rest: Duration,

@@ -3,7 +3,7 @@
 use super::rate;
 use crate::{
     check::Check,
-    settings::{Budget, ModelSettings, ProviderSettings, XSettings},
+    settings::{Budget, ProviderSettings, XSettings},
 };
 
 /// No single price or budget is above a million dollars; a slip of the decimal point mostly is.
@@ -38,23 +38,6 @@ pub(super) fn provider(check: &mut Check, key: &str, provider: &ProviderSettings
     check.range(format!("{key}.price.completion"), provider.price.completion, 0.0..=100_000.0);
     budget(check, &format!("{key}.budget"), provider.budget);
     rate(check, &format!("{key}.rate"), provider.rate);
-}
-
-/// The providers that are asked in turn.
-pub(super) fn chain(check: &mut Check, key: &str, names: &[String], models: &ModelSettings) {
-    let known: Vec<&str> = models.providers.keys().map(String::as_str).collect();
-    let allowed = if known.is_empty() { "a provider, once there is one".into() } else { known.join(", ") };
-    if names.is_empty() {
-        check.refuse(key, "names no provider", allowed);
-        return;
-    }
-    for (at, name) in names.iter().enumerate() {
-        if !models.providers.contains_key(name) {
-            check.refuse(key, format!("is {name:?}, which [models.providers] does not have"), allowed.as_str());
-        } else if names[..at].contains(name) {
-            check.refuse(key, format!("names {name:?} twice"), "each provider once");
-        }
-    }
 }
 
 fn budget(check: &mut Check, key: &str, budget: Budget) {

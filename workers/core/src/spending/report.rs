@@ -103,9 +103,8 @@ async fn providers(
 ) -> Vec<ProviderCost> {
     let of_models = settings.models.providers.iter().map(|(name, provider)| (name.as_str(), provider.budget));
     let budgets: BTreeMap<&str, Budget> = of_models.chain([("x", settings.x.budget)]).collect();
-    let asked = settings.models.extraction.iter().chain(&settings.models.replies).map(String::as_str);
     let paid = spent.iter().map(|spend| spend.provider.as_str());
-    let names: BTreeSet<&str> = asked.chain(paid).chain(["x"]).collect();
+    let names: BTreeSet<&str> = budgets.keys().copied().chain(paid).collect();
     let mut costs = Vec::new();
     for name in names {
         let nothing = ProviderSpend { provider: name.to_owned(), day: 0, month: 0, week: 0, days: 0 };

@@ -27,7 +27,7 @@ pub async fn run(at: &Invocation<'_>, args: &OfAccount) -> Result<(), CommandErr
     let windows = RateWindows::new(client.queues().redis().clone(), settings.env);
     let mut all = Vec::new();
     for account in &accounts {
-        all.push(mention_status(&*own(settings)?, &settings.models, store, &control, &windows, account).await?);
+        all.push(mention_status(&*own(settings)?, store, &control, &windows, account).await?);
     }
     if at.out.is_json() {
         return at.out.json(&all);

@@ -1,7 +1,7 @@
 use perch_clients::{ModelError, models::ChatRequest};
 use perch_queue::Fail;
 
-use perch_core::{Answered, Purpose, Unanswered};
+use perch_core::{Answered, Unanswered};
 
 use crate::Mentions;
 
@@ -17,8 +17,8 @@ pub(super) enum ModelAnswer {
 
 /// Asks the models that write replies: those of other providers than these, where there are any.
 pub(super) async fn ask(bot: &Mentions, request: &ChatRequest, except: &[String]) -> Result<ModelAnswer, Fail> {
-    let answered = match bot.clients.ask(Purpose::Reply, request, except).await {
-        Err(Unanswered::NobodyElse) => bot.clients.ask(Purpose::Reply, request, &[]).await,
+    let answered = match bot.clients.ask(&bot.settings.providers, request, except).await {
+        Err(Unanswered::NobodyElse) => bot.clients.ask(&bot.settings.providers, request, &[]).await,
         answered => answered,
     };
     match answered {

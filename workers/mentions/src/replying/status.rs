@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_base::{clock, settings::ModelSettings};
+use perch_base::clock;
 use perch_jobs::AccountId;
 use perch_store::{RateWindows, Store, StoreError};
 use serde::Serialize;
@@ -128,7 +128,6 @@ pub struct RateLimit {
 /// say.
 pub async fn mention_status(
     settings: &MentionsSettings,
-    models: &ModelSettings,
     store: &Store,
     control: &MentionControl,
     windows: &RateWindows,
@@ -137,7 +136,7 @@ pub async fn mention_status(
     let MentionSwitches { stopped, interval, paused, by, at } = control.switches(account).await?;
     let poll = control.poll(account).await?;
     let last_day = store.mentions().counts(account, clock::now() - TimeDelta::days(1)).await?;
-    let models = models.replies.iter().map(|name| (name.clone(), format!("model:{name}:chat_completions")));
+    let models = settings.providers.iter().map(|name| (name.clone(), format!("model:{name}:chat_completions")));
     let keys = [
         ("reading mentions".to_owned(), format!("x:mentions:{account}")),
         ("posting".to_owned(), format!("x:posts_create:{account}")),

@@ -190,7 +190,7 @@ pub(super) async fn status(State(app): State<BotState>, Path(name): Path<String>
     settle(&app.store, &account).await?;
     let windows = RateWindows::new(app.client.queues().redis().clone(), app.settings.env);
     let own = own(&app)?;
-    Ok(Json(mention_status(&own, &app.settings.models, &app.store, &control(&app), &windows, &account).await?))
+    Ok(Json(mention_status(&own, &app.store, &control(&app), &windows, &account).await?))
 }
 
 /// How a switch stands.

@@ -131,7 +131,7 @@ async fn beside_others(bot: &Picks, cx: &JobContext, job: &ExtractPost, found: &
 /// What a model reads in the post; the rules, when the providers have been down for as many attempts as the settings say, or will
 /// not answer before somebody mends it.
 async fn read(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Reading, Fail> {
-    let (after, is_last) = (bot.platform.models.rules_after, cx.attempt() >= cx.max_attempts());
+    let (after, is_last) = (bot.settings.rules_after, cx.attempt() >= cx.max_attempts());
     // Once soon, for what the text says by itself, and once more before the post would be given up.
     let goes_without = is_last || (after > 0 && cx.attempt() == after);
     let pictures = pictures(bot, post, goes_without).await?;

@@ -17,7 +17,7 @@ pub(super) struct Found {
 
 /// The pictures of a post that a model is shown.
 pub(super) fn shown<'p>(bot: &Picks, post: &'p Post) -> &'p [Media] {
-    let most = if bot.clients.look_at_pictures() { bot.settings.pictures.most } else { 0 };
+    let most = if bot.clients.look_at_pictures(&bot.settings.providers) { bot.settings.pictures.most } else { 0 };
     post.media.get(..most).unwrap_or(&post.media)
 }
 

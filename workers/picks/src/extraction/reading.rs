@@ -5,7 +5,7 @@ use perch_clients::{
     ModelClient, ModelError,
     models::{ChatRequest, Usage, object_with},
 };
-use perch_core::{Answered, Purpose, Unanswered, declined};
+use perch_core::{Answered, Unanswered, declined};
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
 
@@ -110,7 +110,7 @@ enum Asker<'a> {
 impl Asker<'_> {
     async fn ask(&self, request: &ChatRequest, except: &[String]) -> Result<Answered, Unanswered> {
         match self {
-            Self::Picks(bot) => bot.clients.ask(Purpose::Extraction, request, except).await,
+            Self::Picks(bot) => bot.clients.ask(&bot.settings.providers, request, except).await,
             Self::Model(_) if !except.is_empty() => Err(Unanswered::NobodyElse),
             Self::Model(model) => match model.complete(request).await {
                 Ok(completion) => Ok(Answered { provider: model.provider().to_owned(), completion }),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use perch_base::Settings;
+use perch_base::{Settings, chain};
 use perch_jobs::QueueName;
 
 use super::check::Check;
-use crate::process::posts_are;
+use crate::{app::bots, process::posts_are};
 
 /// Findings about the configuration alone.
 pub fn checks(settings: &Settings) -> Vec<Check> {
@@ -22,7 +22,7 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
 }
 
 fn queues(settings: &Settings) -> Check {
-    let types = crate::app::bots().job_types();
+    let types = bots().job_types();
     let needed: Vec<&QueueName> = types.iter().map(|job_type| &job_type.queue).collect();
     let unused: Vec<&str> =
         settings.queues.keys().filter(|name| !needed.contains(name)).map(QueueName::as_str).collect();
@@ -69,8 +69,12 @@ fn posting(settings: &Settings) -> Check {
 
 fn model(settings: &Settings) -> Check {
     let providers = &settings.models.providers;
-    let (with, without): (Vec<_>, Vec<_>) = [&settings.models.extraction, &settings.models.replies]
-        .into_iter()
+    let asked = match bots().providers(settings) {
+        Ok(asked) => asked,
+        Err(error) => return Check::fail("models", chain(&error)),
+    };
+    let (with, without): (Vec<_>, Vec<_>) = asked
+        .values()
         .flatten()
         .filter_map(|name| providers.get_key_value(name))
         .collect::<BTreeMap<_, _>>()
@@ -84,7 +88,7 @@ fn model(settings: &Settings) -> Check {
         return Check::ok("models", format!("{} with a key{rest}", named.join(", ")));
     }
     let found = format!("no provider has a key: {} not set", variables.join(", "));
-    let mend = "set one of them, or name other providers in models.extraction and models.replies";
+    let mend = "set one of them, or name other providers in the files of config/bots";
     if settings.live_posts {
         Check::fail("models", found).mend(mend)
     } else {

@@ -1,24 +1,33 @@
 //! Whether the providers of models answer, each asked once.
 
-use perch_base::Settings;
+use std::collections::BTreeMap;
+
+use perch_base::{Settings, chain};
 use perch_core::{Clients, Tried};
 
 use super::check::Check;
+use crate::app::bots;
 
 const MODELS: &str = "model answers";
 
-/// A finding for each provider that has a key. Each call costs a few tokens, charged to `doctor`.
+/// The providers of models that each bot asks.
+type Asked = BTreeMap<&'static str, Vec<String>>;
+
+/// A finding for each provider that is asked and has a key. Each call costs a few tokens, charged to `doctor`.
 pub async fn checks(settings: &Settings, clients: &Clients) -> Vec<Check> {
-    let tried = clients.try_models(settings).await;
-    tried.iter().map(|provider| judge(provider, &needed_for(settings, provider, &tried))).collect()
+    let asked = match bots().providers(settings) {
+        Ok(asked) => asked,
+        Err(error) => return vec![Check::fail(MODELS, chain(&error))],
+    };
+    let tried = clients.try_models(&asked.values().flatten().cloned().collect()).await;
+    tried.iter().map(|provider| judge(provider, &needed_for(&asked, provider, &tried))).collect()
 }
 
-/// What no provider is left for, should this one not answer.
-fn needed_for(settings: &Settings, provider: &Tried, tried: &[Tried]) -> Vec<&'static str> {
-    let chains = [("extraction", &settings.models.extraction), ("replies", &settings.models.replies)];
+/// The bots that no provider is left for, should this one not answer.
+fn needed_for(asked: &Asked, provider: &Tried, tried: &[Tried]) -> Vec<&'static str> {
     let answers = |name: &String| tried.iter().any(|tried| tried.provider == *name && tried.outcome.is_ok());
-    let is_alone = |(_, chain): &(&str, &Vec<String>)| chain.contains(&provider.provider) && !chain.iter().any(answers);
-    chains.into_iter().filter(is_alone).map(|(purpose, _)| purpose).collect()
+    let is_alone = |asked: &[String]| asked.contains(&provider.provider) && !asked.iter().any(answers);
+    asked.iter().filter(|(_, providers)| is_alone(providers)).map(|(bot, _)| *bot).collect()
 }
 
 fn judge(provider: &Tried, needed_for: &[&str]) -> Check {
@@ -61,7 +70,7 @@ mod tests {
         assert!(learned.mend.is_some_and(|mend| mend.contains("temperature = false in [models.providers.openai]")));
         let out = || tried(Err("the credit is used up".into()), Vec::new());
         assert_eq!(judge(&out(), &[]).level, Level::Warn);
-        let alone = judge(&out(), &["replies"]);
-        assert!(alone.level == Level::Fail && alone.mend.is_some_and(|mend| mend.contains("replies")));
+        let alone = judge(&out(), &["mentions"]);
+        assert!(alone.level == Level::Fail && alone.mend.is_some_and(|mend| mend.contains("mentions")));
     }
 }

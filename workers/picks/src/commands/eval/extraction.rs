@@ -16,6 +16,7 @@ use super::{
     examples::read,
     report::{Given, Report},
 };
+use crate::PicksSettings;
 use crate::extraction::read_with;
 
 /// What `--provider` calls the rules.
@@ -30,7 +31,7 @@ pub struct Args {
     /// Labelled posts, one JSON object a line: text and expected
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
-    /// A provider of [models.providers], or `rules`; the first of models.extraction when it is left out
+    /// A provider of [models.providers], or `rules`; the first of picks.providers when it is left out
     #[arg(long, value_name = "NAME")]
     pub provider: Option<String>,
     /// The first so many posts
@@ -119,7 +120,8 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
         Some(RULES) => (RULES.to_owned(), Reader::Rules, TokenPrice::default()),
         named => {
             let settings = at.settings()?;
-            let first = settings.models.extraction.first().map_or("", String::as_str);
+            let own = settings.sections.get::<PicksSettings>()?;
+            let first = own.providers.first().map_or("", String::as_str);
             let name = named.unwrap_or(first).to_owned();
             let reader = Reader::new(&settings, &name)?;
             let price = settings.models.providers.get(&name).map(|provider| provider.price).unwrap_or_default();
