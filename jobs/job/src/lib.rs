@@ -4,11 +4,13 @@
 
 mod id;
 mod job;
+mod payload_error;
 mod retry;
 pub mod strict;
 mod types;
 
 pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
 pub use job::{Job, Priority, Unique, UniqueScope};
+pub use payload_error::PayloadError;
 pub use retry::{InvalidRetryPolicy, RetryPolicy};
-pub use types::{JobType, JobTypes, PayloadError, read_payload};
+pub use types::{JobType, JobTypes, read_payload};

@@ -20,29 +20,6 @@ pub use providers::Providers;
 pub use services::{MaxTokensField, ModelSettings, ProviderSettings, XAccountSettings, XSettings};
 pub use source_url::SourceUrl;
 
-use crate::{Environment, Sections};
-
-/// All settings of a process, validated.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Which environment this is; it decides the key prefix.
-    pub env: Environment,
-    /// What the files and the environment variables say.
-    pub file: FileSettings,
-    /// The settings of the bots.
-    pub sections: Sections,
-    /// What only the environment says.
-    pub secrets: Secrets,
-}
-
-impl std::ops::Deref for Settings {
-    type Target = FileSettings;
-
-    fn deref(&self) -> &FileSettings {
-        &self.file
-    }
-}
-
 /// Credentials, from the environment alone. They cannot be printed.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {

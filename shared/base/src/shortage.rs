@@ -1,7 +1,7 @@
 //! What this process, and nobody it talks to, has run short of: file descriptors, memory, disk, ports.
 //!
 //! A job that meets such an error has done nothing wrong and neither has the service it wanted to reach, so the job is put
-//! off and no attempt counts ([`Classified::for_job`](crate::Classified::for_job)).
+//! off and no attempt counts (`Classified::for_job`).
 
 use std::{error::Error, io, time::Duration};
 

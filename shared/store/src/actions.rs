@@ -116,6 +116,13 @@ impl FromRow<'_, PgRow> for ActionRecord {
 #[derive(Debug, Clone, Copy)]
 pub struct Actions<'a>(pub(crate) &'a Store);
 
+impl Store {
+    /// What the bots did, and are to do.
+    pub fn actions(&self) -> Actions<'_> {
+        Actions(self)
+    }
+}
+
 impl Actions<'_> {
     /// One action by its key.
     pub async fn get(&self, key: &str) -> Result<Option<ActionRecord>, StoreError> {

@@ -135,6 +135,13 @@ const REVOKED: &str = "perch_keys";
 #[derive(Debug, Clone, Copy)]
 pub struct ApiKeys<'a>(pub(crate) &'a Store);
 
+impl Store {
+    /// The keys of the HTTP API.
+    pub fn api_keys(&self) -> ApiKeys<'_> {
+        ApiKeys(self)
+    }
+}
+
 impl ApiKeys<'_> {
     /// Makes a key. [`StoreError::Invalid`] when the name is empty or in use, or no scope is given.
     pub async fn create(&self, name: &str, scopes: &[Scope]) -> Result<NewApiKey, StoreError> {

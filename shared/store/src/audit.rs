@@ -42,6 +42,13 @@ pub struct AuditFilter {
 #[derive(Debug, Clone, Copy)]
 pub struct Audit<'a>(pub(crate) &'a Store);
 
+impl Store {
+    /// The audit log.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit(self)
+    }
+}
+
 impl Audit<'_> {
     /// Writes one line; answers its number.
     pub async fn record(

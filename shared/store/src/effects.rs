@@ -42,6 +42,13 @@ const LONGEST_KEY: usize = 512;
 #[derive(Debug, Clone, Copy)]
 pub struct Effects<'a>(pub(crate) &'a Store);
 
+impl Store {
+    /// The effect ledger.
+    pub fn effects(&self) -> Effects<'_> {
+        Effects(self)
+    }
+}
+
 impl Effects<'_> {
     /// Claims an effect before acting. Of any number of racing claims one is granted.
     pub async fn claim(&self, intent: &EffectIntent) -> Result<Claim, StoreError> {

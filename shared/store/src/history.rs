@@ -258,6 +258,13 @@ const BRIEFLY: &str = select_jobs!("null::jsonb as payload, null::jsonb as envel
 #[derive(Debug, Clone, Copy)]
 pub struct History<'a>(pub(crate) &'a Store);
 
+impl Store {
+    /// What is known of jobs.
+    pub fn history(&self) -> History<'_> {
+        History(self)
+    }
+}
+
 impl History<'_> {
     /// One job.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {

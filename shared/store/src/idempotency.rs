@@ -36,6 +36,13 @@ const AT_ONCE: i64 = 10_000;
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
+impl Store {
+    /// Idempotency keys of ledger queues.
+    pub fn idempotency_keys(&self) -> IdempotencyKeys<'_> {
+        IdempotencyKeys(self)
+    }
+}
+
 impl IdempotencyKeys<'_> {
     /// Takes a key for a request, for `lasts`. Of callers that race exactly one gets `None`; the others get the request that
     /// has it. `key` is the SHA-256 of caller and key, in hexadecimal. [`StoreError::Contended`] when it ran out or was released

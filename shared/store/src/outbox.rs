@@ -104,6 +104,13 @@ pub struct Batch<'a> {
     pub rows: Vec<Waiting>,
 }
 
+impl Store {
+    /// The outbox.
+    pub fn outbox(&self) -> Outbox<'_> {
+        Outbox(self)
+    }
+}
+
 impl Outbox<'_> {
     /// Keeps jobs in the transaction of `conn`, together with what caused them. Those whose id is there already stay as they
     /// are. A relay hands them over once the transaction has committed.

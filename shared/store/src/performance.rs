@@ -127,6 +127,13 @@ impl FromRow<'_, PgRow> for MetricPoint {
 #[derive(Debug, Clone, Copy)]
 pub struct Performance<'a>(pub(crate) &'a Store);
 
+impl Store {
+    /// What was published, and how it did.
+    pub fn performance(&self) -> Performance<'_> {
+        Performance(self)
+    }
+}
+
 impl Performance<'_> {
     /// One published post.
     pub async fn post(&self, id: &PostId) -> Result<Option<PublishedPost>, StoreError> {

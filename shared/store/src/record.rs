@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::PgExecutor;
 
-use crate::{ActionRecord, MetricPoint, PublishedPost, SpendRecord, Store, StoreError, json};
+use crate::{StoreError, json};
 
 /// A record that handlers write: it goes into the hot state, and from there, or at once, into its table.
 pub trait Recorded: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
@@ -24,7 +24,7 @@ pub trait Recorded: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
 
 /// The families of records that a process can move into Postgres: those of the platform, and those of its bots.
 #[derive(Debug, Clone)]
-pub struct Families(Vec<Family>);
+pub struct Families(pub(crate) Vec<Family>);
 
 /// One family, by its type.
 #[derive(Clone, Copy)]
@@ -41,12 +41,6 @@ pub(crate) struct Row {
     key: String,
     version: (i64, i64),
     fields: Value,
-}
-
-impl Default for Families {
-    fn default() -> Self {
-        Self(Vec::new()).with::<ActionRecord>().with::<PublishedPost>().with::<MetricPoint>().with::<SpendRecord>()
-    }
 }
 
 impl Families {
@@ -80,7 +74,7 @@ impl PartialEq for Family {
 }
 
 impl Family {
-    fn of<T: Recorded>() -> Self {
+    pub fn of<T: Recorded>() -> Self {
         let read = |text: &str| Row::of(&serde_json::from_str::<T>(text)?);
         Self { name: T::FAMILY, sql: T::SQL, doing: T::DOING, read }
     }
@@ -108,12 +102,12 @@ impl Family {
 }
 
 impl Row {
-    fn of<T: Recorded>(record: &T) -> Result<Self, serde_json::Error> {
+    pub fn of<T: Recorded>(record: &T) -> Result<Self, serde_json::Error> {
         Ok(Self { key: record.key(), version: (0, 0), fields: serde_json::to_value(record)? })
     }
 
     /// The same with the version that decides between two of one key.
-    fn at(mut self, version: EntryId) -> Self {
+    pub fn at(mut self, version: EntryId) -> Self {
         self.version = (signed(version.ms), signed(version.seq));
         if let Value::Object(fields) = &mut self.fields {
             fields.insert("version_ms".to_owned(), self.version.0.into());
@@ -146,17 +140,6 @@ pub async fn execute_json<T: Serialize>(
     let text = json::without_nul(&text);
     let done = sqlx::query(sql).bind(env).bind(text.as_ref()).execute(conn).await.map_err(StoreError::on(doing))?;
     Ok(done.rows_affected())
-}
-
-impl Store {
-    /// Writes records to Postgres at once, past the hot state. All of them, or none when it fails.
-    pub async fn record<T: Recorded>(&self, records: &[T]) -> Result<(), StoreError> {
-        let (family, version) = (Family::of::<T>(), Self::version_now());
-        let rows =
-            records.iter().map(|record| Row::of(record).map(|row| row.at(version))).collect::<Result<Vec<_>, _>>();
-        let rows = rows.map_err(|error| StoreError::Invalid { what: "a record", reason: error.to_string() })?;
-        family.write(&self.pool, self.env_name(), &rows).await
-    }
 }
 
 /// A time from milliseconds since 1970, if it is one that Postgres reads from text: up to the year 9999.

@@ -55,6 +55,13 @@ pub struct After(String);
 #[derive(Debug)]
 pub struct Alone(#[expect(dead_code, reason = "it is held for its lock")] Tx);
 
+impl Store {
+    /// What is needed to rebuild Redis.
+    pub fn recovery(&self) -> Recovery<'_> {
+        Recovery(self)
+    }
+}
+
 impl Recovery<'_> {
     /// Which Postgres this is: its system identifier and its timeline. A restored copy has another of either, a promoted standby
     /// another timeline. `None` where a provider does not let its users ask.

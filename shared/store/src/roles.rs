@@ -62,6 +62,13 @@ macro_rules! bound {
     };
 }
 
+impl Store {
+    /// The roles that are bound to an environment.
+    pub fn roles(&self) -> Roles<'_> {
+        Roles(self)
+    }
+}
+
 impl Roles<'_> {
     /// Binds a role to the environment of the store and lets it run Perch there, or, with `enqueue_only`, call `perch_enqueue`
     /// alone. Only the owner of the tables can.

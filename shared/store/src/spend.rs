@@ -116,6 +116,13 @@ pub struct ProviderSpend {
 #[derive(Debug, Clone, Copy)]
 pub struct Spend<'a>(pub(crate) &'a Store);
 
+impl Store {
+    /// What calls to paid services cost.
+    pub fn spend(&self) -> Spend<'_> {
+        Spend(self)
+    }
+}
+
 impl Spend<'_> {
     /// What a provider cost from a moment on, in millionths of a US dollar.
     pub async fn since(&self, provider: &str, from: DateTime<Utc>) -> Result<i64, StoreError> {

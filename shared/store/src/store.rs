@@ -5,10 +5,7 @@ use perch_base::{ConfigError, Environment, Settings, settings::PostgresSettings}
 use perch_queue::EntryId;
 use secrecy::SecretString;
 
-use crate::{
-    Actions, ApiKeys, Audit, Effects, Families, History, IdempotencyKeys, Outbox, Performance, Recovery, Roles, Spend,
-    StoreError, Tables, address::Address, pool::Pool, row::Moment,
-};
+use crate::{Families, StoreError, Tables, address::Address, pool::Pool, row::Moment};
 
 /// The door to Postgres for one environment. Cheap to clone.
 ///
@@ -176,61 +173,6 @@ impl Store {
         if let Some(sessions) = &self.sessions {
             sessions.close().await;
         }
-    }
-
-    /// What is known of jobs.
-    pub fn history(&self) -> History<'_> {
-        History(self)
-    }
-
-    /// The effect ledger.
-    pub fn effects(&self) -> Effects<'_> {
-        Effects(self)
-    }
-
-    /// The outbox.
-    pub fn outbox(&self) -> Outbox<'_> {
-        Outbox(self)
-    }
-
-    /// Idempotency keys of ledger queues.
-    pub fn idempotency_keys(&self) -> IdempotencyKeys<'_> {
-        IdempotencyKeys(self)
-    }
-
-    /// The roles that are bound to an environment.
-    pub fn roles(&self) -> Roles<'_> {
-        Roles(self)
-    }
-
-    /// What is needed to rebuild Redis.
-    pub fn recovery(&self) -> Recovery<'_> {
-        Recovery(self)
-    }
-
-    /// What calls to paid services cost.
-    pub fn spend(&self) -> Spend<'_> {
-        Spend(self)
-    }
-
-    /// What the bots did, and are to do.
-    pub fn actions(&self) -> Actions<'_> {
-        Actions(self)
-    }
-
-    /// What was published, and how it did.
-    pub fn performance(&self) -> Performance<'_> {
-        Performance(self)
-    }
-
-    /// The audit log.
-    pub fn audit(&self) -> Audit<'_> {
-        Audit(self)
-    }
-
-    /// The keys of the HTTP API.
-    pub fn api_keys(&self) -> ApiKeys<'_> {
-        ApiKeys(self)
     }
 
     /// Whether statements may be prepared by name.

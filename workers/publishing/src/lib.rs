@@ -2,6 +2,7 @@
 //! is looked at again: its metrics are read from here.
 
 mod act;
+mod attempt;
 mod collect_metrics;
 mod decide;
 mod gate;

@@ -18,6 +18,7 @@ use serde_json::json;
 
 use super::{
     act::{Act, Answer},
+    attempt::Once,
     decide::{Aftermath, Finding, Resolution, Sending, Waited, aftermath, finding, resolution},
     gate::{Entry, Gate, Held, Pass, Wanted},
     permit::Permitted,
@@ -26,18 +27,6 @@ use super::{
 use perch_core::x_failed;
 
 use crate::Publisher;
-
-/// One attempt at one act.
-pub(super) struct Once<'a, A> {
-    pub(super) act: &'a A,
-    pub(super) cx: &'a JobContext,
-    pub(super) publisher: &'a Publisher,
-    /// What makes the effect one of a kind.
-    pub(super) key: String,
-    pub(super) sending: Sending,
-    /// Why it may not begin.
-    pub(super) objection: Option<String>,
-}
 
 /// Why an attempt ends before the effect is settled as done.
 enum Stop {
@@ -435,10 +424,4 @@ fn evidence(search: &Search, waited: &Waited) -> Evidence {
             needed_ms: millis(waited.needed),
         },
     }
-}
-
-/// True for an effect that was confirmed without sending anything.
-pub(super) fn was_simulated(effect: &StoredEffect) -> bool {
-    let simulated = effect.response.as_ref().is_some_and(|response| response["simulated"] == true);
-    effect.state == EffectState::Confirmed && simulated
 }

@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::{
     act::{Act, Answer, Told},
+    attempt::Once,
     decide::{sending, unfit},
     guarded::objection,
-    once::Once,
     permit::Permitted,
     record::Published,
 };

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::{
     act::{Act, Told},
+    attempt::{Once, was_simulated},
     decide::readings,
-    once::{Once, was_simulated},
 };
 
 /// What became of a post, reply or retweet.

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::{
     act::{Act, Answer, Told},
+    attempt::Once,
     decide::sending,
-    once::Once,
     permit::Permitted,
     record::Published,
 };

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
-use perch_job::AccountId;
 use serde::{Deserialize, Serialize};
-
-use super::Settings;
 
 /// What every account may publish, unless its own block says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,23 +94,6 @@ impl AccountPostingSettings {
     /// Whether it says nothing.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-impl Settings {
-    /// What `account` may publish: its own block, and `[posting]` for what that leaves out.
-    pub fn posting_of(&self, account: &AccountId) -> PostingSettings {
-        let all = &self.file.posting;
-        let own = self.file.x.accounts.get(account).map(|settings| settings.posting.clone()).unwrap_or_default();
-        PostingSettings {
-            min_interval: own.min_interval.unwrap_or(all.min_interval),
-            per_day: own.per_day.unwrap_or(all.per_day),
-            replies_per_day: own.replies_per_day.unwrap_or(all.replies_per_day),
-            retweets_per_day: own.retweets_per_day.unwrap_or(all.retweets_per_day),
-            timezone: own.timezone.unwrap_or(all.timezone),
-            quiet: own.quiet.unwrap_or(all.quiet),
-            guard: own.guard.unwrap_or(all.guard),
-        }
     }
 }
 

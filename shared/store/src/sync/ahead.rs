@@ -8,11 +8,7 @@ use perch_jobs::{JobId, QueueName};
 use perch_queue::{EntryId, JobEvent};
 use serde_json::value::RawValue;
 
-use super::{
-    Syncer, cursor,
-    fold::{self, JobRow},
-    stream,
-};
+use super::{Syncer, cursor, fold, stream, unit::JobRow};
 use crate::{JobRecord, JobState, StoreError};
 
 /// Fields read in one step.

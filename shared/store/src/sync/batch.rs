@@ -2,30 +2,19 @@
 
 use std::time::Duration;
 
-use perch_queue::EntryId;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::{
-    fold::JobUnit,
     rows::{self, Insert},
+    unit::{JobUnit, Source},
 };
 use crate::{
     Families, Store, StoreError,
     pool::{Session, Tx},
     record::{Family, Row},
 };
-
-/// Where a row came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
-    pub entry: EntryId,
-    pub version: EntryId,
-    pub index: u32,
-    pub field: String,
-    pub value: String,
-}
 
 /// The rows of one batch. Its units do not depend on each other.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ mod fold;
 mod rows;
 mod settled;
 mod stream;
+mod unit;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -33,9 +34,10 @@ use tracing::Instrument as _;
 
 pub use self::ahead::{JobNews, News, Synced};
 use self::{
-    batch::{Batch, HotUnit, JobBatch, Source},
+    batch::{Batch, HotUnit, JobBatch},
     settled::Settled,
     stream::{Continuity, Entry, Look, Position},
+    unit::Source,
 };
 use crate::{
     Store, StoreError, hot,

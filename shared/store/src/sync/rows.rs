@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::{RawValue, Value};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, PgExecutor, Postgres, Type, postgres::PgArguments};
 
-use super::fold::{EventRow, JobRow, JobUnit};
+use super::unit::{EventRow, JobRow, JobUnit};
 use crate::{StoreError, json, pool::Session};
 
 /// An insert of rows of one queue, an array for each column. Of many rows a column of which none says anything is left out and

@@ -1,0 +1,44 @@
+use perch_job::AccountId;
+
+use crate::{
+    Environment, Sections,
+    settings::{FileSettings, PostingSettings, Secrets},
+};
+
+/// All settings of a process, validated.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which environment this is; it decides the key prefix.
+    pub env: Environment,
+    /// What the files and the environment variables say.
+    pub file: FileSettings,
+    /// The settings of the bots.
+    pub sections: Sections,
+    /// What only the environment says.
+    pub secrets: Secrets,
+}
+
+impl std::ops::Deref for Settings {
+    type Target = FileSettings;
+
+    fn deref(&self) -> &FileSettings {
+        &self.file
+    }
+}
+
+impl Settings {
+    /// What `account` may publish: its own block, and `[posting]` for what that leaves out.
+    pub fn posting_of(&self, account: &AccountId) -> PostingSettings {
+        let all = &self.file.posting;
+        let own = self.file.x.accounts.get(account).map(|settings| settings.posting.clone()).unwrap_or_default();
+        PostingSettings {
+            min_interval: own.min_interval.unwrap_or(all.min_interval),
+            per_day: own.per_day.unwrap_or(all.per_day),
+            replies_per_day: own.replies_per_day.unwrap_or(all.replies_per_day),
+            retweets_per_day: own.retweets_per_day.unwrap_or(all.retweets_per_day),
+            timezone: own.timezone.unwrap_or(all.timezone),
+            quiet: own.quiet.unwrap_or(all.quiet),
+            guard: own.guard.unwrap_or(all.guard),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The records of the platform, and the way past the hot state.
+
+use crate::{
+    ActionRecord, Families, MetricPoint, PublishedPost, Recorded, SpendRecord, Store, StoreError,
+    record::{Family, Row},
+};
+
+impl Default for Families {
+    fn default() -> Self {
+        Self(Vec::new()).with::<ActionRecord>().with::<PublishedPost>().with::<MetricPoint>().with::<SpendRecord>()
+    }
+}
+
+impl Store {
+    /// Writes records to Postgres at once, past the hot state. All of them, or none when it fails.
+    pub async fn record<T: Recorded>(&self, records: &[T]) -> Result<(), StoreError> {
+        let (family, version) = (Family::of::<T>(), Self::version_now());
+        let rows =
+            records.iter().map(|record| Row::of(record).map(|row| row.at(version))).collect::<Result<Vec<_>, _>>();
+        let rows = rows.map_err(|error| StoreError::Invalid { what: "a record", reason: error.to_string() })?;
+        family.write(&self.pool, self.env_name(), &rows).await
+    }
+}
