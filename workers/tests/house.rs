@@ -13,7 +13,7 @@ use serde_json::Value;
 const FLOORS: [&[&str]; 14] = [
     &["perch-job"],
     &["perch-jobs", "perch-base"],
-    &["perch-picks"],
+    &["perch-odds"],
     &["perch-queue", "perch-clients"],
     &["perch-store", "perch-safety"],
     &["perch-core"],
@@ -74,7 +74,7 @@ fn every_crate_stands_on_those_below_it_and_no_bot_on_a_bot() {
 fn nothing_but_the_list_of_bots_stands_on_a_bot() {
     let is_bot = |name: &String| name.starts_with("perch-bot-");
     let stand_on_one = edges().into_iter().filter(|(_, stands_on)| stands_on.iter().any(is_bot)).map(|(name, _)| name);
-    assert_eq!(stand_on_one.collect::<Vec<_>>(), ["perch-workers"]);
+    assert_eq!(stand_on_one.collect::<Vec<_>>(), ["perch-sandbox", "perch-workers"]);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use perch_bot_picks::rules::read;
 use perch_jobs::Answer;
-use perch_picks::rules::read;
 use serde_json::{Value, json};
 
 use crate::{Endpoint, SandboxState, picture, state::Inner};

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use perch_picks::rules::{
+use perch_bot_picks::rules::{
     lex::{normalise, tokens},
     name_at,
     names::{BOOK, Role, key},
@@ -112,8 +112,8 @@ fn other_number(tokens: &[Token], at: usize, draw: &mut Draw) -> Option<String> 
 mod tests {
     use std::collections::HashSet;
 
+    use perch_bot_picks::rules::read;
     use perch_jobs::{Answer, Bet, PickKind};
-    use perch_picks::rules::read;
 
     use super::*;
 

@@ -5,8 +5,8 @@ mod common;
 use std::{collections::BTreeMap, time::Duration};
 
 use common::TestWorld;
+use perch_bot_picks::rules::read;
 use perch_jobs::Answer;
-use perch_picks::rules::read;
 use perch_sandbox::play::{DayOptions, Deserves, Noise, Player, Script, ScriptError};
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use axum::{Json, Router, routing::get};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_bot_picks::tracking::{Entry, Verdict, settle};
 use perch_jobs::{Answer, FetchResults, Post};
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use perch_store::AuditFilter;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

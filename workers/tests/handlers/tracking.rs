@@ -2,7 +2,7 @@ use axum::{Json, Router, http::StatusCode, routing::get};
 use chrono::Utc;
 use perch_bot_picks::tracking::ResultEntry;
 use perch_jobs::{FetchResults, SummariseDay};
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use perch_store::JobState;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

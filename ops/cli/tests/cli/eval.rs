@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 use crate::world::{Ran, perch, run};
 
 fn examples() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/picks/tests/data/examples.jsonl");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workers/picks/tests/data/examples.jsonl");
     path.to_str().expect("a path of UTF-8").to_owned()
 }
 

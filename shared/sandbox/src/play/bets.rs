@@ -290,7 +290,7 @@ pub(crate) fn parlay(bets: &[Bet], draw: &mut Draw) -> (String, Answer) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perch_picks::rules::read;
+    use perch_bot_picks::rules::read;
 
     #[test]
     fn a_reader_finds_in_a_post_what_was_put_into_it() {

@@ -274,7 +274,7 @@ impl Day<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perch_picks::rules::read;
+    use perch_bot_picks::rules::read;
 
     #[test]
     fn nothing_is_found_in_what_recommends_nothing() {

@@ -1,12 +1,12 @@
 //! What is done about a new pick: the post that had it is retweeted, and something is said about the pick.
 
+use crate::normal::part;
 use perch_base::{
     clock,
     settings::{GuardMode, XPlan},
 };
 use perch_core::job_id;
 use perch_jobs::{AccountId, Post, PublishPost, PublishSource, RetweetPost};
-use perch_picks::normal::part;
 use perch_publishing::stopped;
 use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, worker::JobContext};
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, StoreError};

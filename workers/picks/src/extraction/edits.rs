@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use crate::normal::part;
 use perch_base::clock;
 use perch_core::short_hash;
 use perch_jobs::{ExtractPost, PostId};
-use perch_picks::normal::part;
 use perch_queue::Fail;
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord};
 use serde::Serialize;

@@ -1,7 +1,6 @@
 use perch_base::{Disposition, clock};
 use perch_core::Unanswered;
 use perch_jobs::{ExtractPost, Post, SyncHotState};
-use perch_picks::{grounded::grounded_in, normal::normalised_answer};
 use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
@@ -18,8 +17,12 @@ use super::{
     reading::{Reading, Unread, by_rules, read_picks},
     sighting::{Named, Sight, named, sight},
 };
-use crate::Picks;
-use crate::store::{ExtractionRecord, PicksStore as _};
+use crate::{
+    Picks,
+    grounded::grounded_in,
+    normal::normalised_answer,
+    store::{ExtractionRecord, PicksStore as _},
+};
 
 /// What was found in a post.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -1,8 +1,8 @@
 //! Whether a post is worth the call of a model. Decisions only; no I/O.
 
+use crate::rules::{Verdict, worth};
 use perch_base::settings::PicksSettings;
 use perch_jobs::{Post, PostId};
-use perch_picks::rules::{Verdict, worth};
 use sha2::{Digest, Sha256};
 
 /// What was decided before a model is asked.

@@ -2,7 +2,7 @@
 
 use crate::store::GameRow;
 use perch_jobs::{Pick, PickKind};
-use perch_picks::settle::{GameResult, Outcome, PlayerResult, plain};
+use perch_odds::settle::{GameResult, Outcome, PlayerResult, plain};
 
 /// Words for a part of a game, in the words of a bet.
 const PARTS: [&str; 26] = [
@@ -108,7 +108,7 @@ pub(super) fn on_the_score(pick: Pick) -> Pick {
 
 #[cfg(test)]
 mod tests {
-    use perch_picks::settle::{Grade, grade};
+    use perch_odds::settle::{Grade, grade};
 
     use super::*;
 

@@ -18,8 +18,8 @@ pub use review::{Contradicted, LeftOpen};
 pub use table::{BadLine, read_csv};
 
 use crate::store::{BetFilter, BetRow, PicksStore as _};
-use perch_picks::odds::Odds;
-use perch_picks::record::{By, Graded, Market, Record};
+use perch_odds::Odds;
+use perch_odds::record::{By, Graded, Market, Record};
 use perch_store::{Store, StoreError};
 
 /// The settled bets that a filter names, ready to be added up.
@@ -30,8 +30,8 @@ pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<Graded>, St
 /// The record of the bets that a filter names: of all of them, and of each group.
 pub async fn record(store: &Store, filter: &BetFilter, by: By) -> Result<(Record, Vec<(String, Record)>), StoreError> {
     let bets = graded(store, filter).await?;
-    let groups = perch_picks::record::grouped(&bets, by).into_iter().collect();
-    Ok((perch_picks::record::record(&bets), groups))
+    let groups = perch_odds::record::grouped(&bets, by).into_iter().collect();
+    Ok((perch_odds::record::record(&bets), groups))
 }
 
 fn of_row(row: BetRow) -> Graded {

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::store::{GameRow, Players};
 use perch_jobs::Pick;
-use perch_picks::{normal, settle::plain};
+use perch_odds::settle::plain;
+
+use crate::{
+    normal,
+    store::{GameRow, Players},
+};
 
 /// Words that make another team of a club.
 const OTHER_TEAMS: [&str; 14] = [

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use crate::rules;
 use futures::{StreamExt as _, stream};
 use indicatif::ProgressBar;
 use perch_base::chain;
@@ -9,7 +10,6 @@ use perch_base::{Settings, settings::TokenPrice};
 use perch_bot::cli::{CommandError, Invocation};
 use perch_clients::{LocalLimits, ModelClient, models::Usage};
 use perch_jobs::Post;
-use perch_picks::rules;
 use perch_queue::Fail;
 
 use super::{

@@ -1,5 +1,6 @@
 //! What an evaluation comes to, for people and as JSON.
 
+use crate::score::{Field, Score};
 use perch_base::settings::TokenPrice;
 use perch_bot::cli::{
     CommandError, Invocation,
@@ -11,7 +12,6 @@ use perch_bot::cli::{
 };
 use perch_clients::models::Usage;
 use perch_jobs::Answer;
-use perch_picks::score::{Field, Score};
 use serde::Serialize;
 use serde_json::{Value, json};
 

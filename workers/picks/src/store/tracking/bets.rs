@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use serde::Serialize;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 

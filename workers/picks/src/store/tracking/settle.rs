@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
