@@ -20,7 +20,7 @@ use crate::spending::{Aside, Held, Spending, Used};
 /// What a model is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Picks of a post.
+    /// What a post says, in the shape of a schema.
     Extraction,
     /// A reply to a mention.
     Reply,

@@ -62,6 +62,7 @@ pub fn options(settings: &Settings) -> SandboxOptions {
             XPlan::SelfServe => Plan::SelfServe,
             XPlan::Enterprise => Plan::Enterprise,
         },
+        actors: crate::app::actors(),
         ..SandboxOptions::default()
     }
 }

@@ -31,14 +31,14 @@ pub fn parlay(
     stake: Option<f64>,
     assumed: &Assumed,
 ) -> Result<Settlement, SettleError> {
-    if grades.len() != parlay.picks.len() {
-        return Err(SettleError::Legs { legs: parlay.picks.len(), grades: grades.len() });
+    if grades.len() != parlay.legs().len() {
+        return Err(SettleError::Legs { legs: parlay.legs().len(), grades: grades.len() });
     }
     let stake = stake_of(stake, assumed)?;
     let whole = parlay.odds.as_deref().map(Odds::parse).transpose()?;
     let legs = grades
         .iter()
-        .zip(&parlay.picks)
+        .zip(parlay.legs())
         .map(|(grade, pick)| {
             // Beside a price of the whole nothing is assumed of a leg: that price says more.
             let assumed = if whole.is_some() { &Assumed::NOTHING } else { assumed };
@@ -90,7 +90,7 @@ fn returned(legs: &[Leg], whole: Option<Odds>) -> Result<f64, SettleError> {
 
 #[cfg(test)]
 mod tests {
-    use perch_jobs::{ParlayTag, Pick, PickKind};
+    use perch_jobs::{Pick, PickKind};
     use proptest::prelude::*;
 
     use super::*;
@@ -112,8 +112,8 @@ mod tests {
     }
 
     fn of(legs: &[&str], whole: Option<&str>) -> Parlay {
-        let picks = legs.iter().map(|odds| leg(Some(odds).filter(|o| !o.is_empty()).copied())).collect();
-        Parlay { kind: ParlayTag::Parlay, picks, odds: whole.map(Into::into) }
+        let legs = legs.iter().map(|odds| leg(Some(odds).filter(|o| !o.is_empty()).copied())).collect();
+        Parlay::of(legs, whole.map(Into::into))
     }
 
     fn settled(legs: &[&str], whole: Option<&str>, grades: &[Grade]) -> Result<(Grade, f64), SettleError> {

@@ -1,6 +1,5 @@
 //! What is done about a new pick: the post that had it is retweeted, and something is said about the pick.
 
-use crate::normal::part;
 use perch_base::{
     clock,
     settings::{GuardMode, XPlan},
@@ -13,6 +12,7 @@ use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, StoreError};
 
 use super::comment::{comment, effect_key};
 use crate::Picks;
+use crate::normal::part;
 use crate::store::PickRecord;
 
 /// What is said about a pick, and why it is said so.

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::normal::part;
 use perch_base::clock;
 use perch_core::short_hash;
 use perch_jobs::{ExtractPost, PostId};
@@ -13,6 +12,7 @@ use serde::Serialize;
 
 use super::{comment::render_pick, sighting::Named};
 use crate::Picks;
+use crate::normal::part;
 use crate::store::{PickBody, PicksStore as _, PostReading};
 
 /// X lets a post be edited for an hour at most; its job may wait for a while.

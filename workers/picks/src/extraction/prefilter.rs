@@ -1,9 +1,10 @@
 //! Whether a post is worth the call of a model. Decisions only; no I/O.
 
-use crate::rules::{Verdict, worth};
 use perch_base::settings::PicksSettings;
 use perch_jobs::{Post, PostId};
 use sha2::{Digest, Sha256};
+
+use crate::rules::{Verdict, worth};
 
 /// What was decided before a model is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Bets of one post of which one says otherwise than another.
 
-use super::{Doubt, Read, clause::Clause, markets};
 use perch_jobs::{Pick, PickKind};
+
+use super::{Doubt, Read, clause::Clause, markets};
 
 /// More bets than that are no card that somebody plays.
 const MOST: usize = 40;

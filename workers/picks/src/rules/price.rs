@@ -1,7 +1,8 @@
 //! Prices and stakes, and which bet they belong to.
 
-use super::{draft::Draft, term::Term};
 use perch_odds::Odds;
+
+use super::{draft::Draft, term::Term};
 
 /// The highest American price that is one.
 const HIGHEST: f64 = 1_000_000.0;

@@ -1,16 +1,16 @@
 use std::fmt::Write as _;
 
-use crate::normal::Terms;
 use chrono::{DateTime, Utc};
 use perch_jobs::{Bet, Parlay, Pick, PostId};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use sqlx::{FromRow, Row as _, postgres::PgRow};
-
 use perch_store::{
     ActionRecord, Recorded, Store, StoreError, millis,
     row::{parsed, readable, time, undecodable},
 };
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use crate::normal::Terms;
 
 /// A pick on its own, or a parlay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

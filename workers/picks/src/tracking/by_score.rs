@@ -1,8 +1,9 @@
 //! What a result of a whole game decides. Decisions only; no I/O.
 
-use crate::store::GameRow;
 use perch_jobs::{Pick, PickKind};
 use perch_odds::settle::{GameResult, Outcome, PlayerResult, plain};
+
+use crate::store::GameRow;
 
 /// Words for a part of a game, in the words of a bet.
 const PARTS: [&str; 26] = [

@@ -17,10 +17,11 @@ pub use import::{Import, Imported, NamedGames, add_late_bets, import};
 pub use review::{Contradicted, LeftOpen};
 pub use table::{BadLine, read_csv};
 
-use crate::store::{BetFilter, BetRow, PicksStore as _};
 use perch_odds::Odds;
 use perch_odds::record::{By, Graded, Market, Record};
 use perch_store::{Store, StoreError};
+
+use crate::store::{BetFilter, BetRow, PicksStore as _};
 
 /// The settled bets that a filter names, ready to be added up.
 pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<Graded>, StoreError> {

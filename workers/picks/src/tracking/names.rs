@@ -45,7 +45,7 @@ pub(super) fn of_game(row: GameRow) -> GameRow {
         players.insert(normal::player(&name, Some(&sport)), stats);
     }
     let (first, second, winner) = (side(&row.first), side(&row.second), row.winner.as_deref().map(side));
-    GameRow { first, second, winner, players, sport, ..row }
+    GameRow { sport, first, second, winner, players, ..row }
 }
 
 /// A pick in canonical names, as a bet on a game of this sport.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::store::GameRow;
 use chrono::{NaiveDate, TimeDelta};
+
+use crate::store::GameRow;
 
 /// Two ends that are no further apart are of one game: sources differ, and correct themselves.
 const ONE_END: TimeDelta = TimeDelta::hours(2);

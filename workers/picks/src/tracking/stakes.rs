@@ -1,6 +1,5 @@
 //! What a settled pick comes to for each account that named it. Decisions only; no I/O.
 
-use crate::store::{PickBody, PickSettlement, PickSighting, SettledBet, TrackedPick};
 use perch_base::settings::TrackingSettings;
 use perch_jobs::{Parlay, Pick};
 use perch_odds::{
@@ -8,6 +7,8 @@ use perch_odds::{
     record::Market,
     settle::{Assumed, Grade, Settlement, parlay, profit, single},
 };
+
+use crate::store::{PickBody, PickSettlement, PickSighting, SettledBet, TrackedPick};
 
 /// What stands in where a post names no odds or no stake.
 pub(super) fn assumed(settings: &TrackingSettings) -> Assumed {

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::rules;
 use futures::{StreamExt as _, stream};
 use indicatif::ProgressBar;
 use perch_base::chain;
@@ -17,6 +16,7 @@ use super::{
     report::{Given, Report},
 };
 use crate::extraction::read_with;
+use crate::rules;
 
 /// What `--provider` calls the rules.
 const RULES: &str = "rules";

@@ -1,6 +1,5 @@
 //! What an evaluation comes to, for people and as JSON.
 
-use crate::score::{Field, Score};
 use perch_base::settings::TokenPrice;
 use perch_bot::cli::{
     CommandError, Invocation,
@@ -16,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::examples::Example;
+use crate::score::{Field, Score};
 
 /// What a reader gave for a post.
 #[derive(Debug)]

@@ -2,14 +2,14 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use perch_odds::settle::Grade;
-use serde::Serialize;
-use sqlx::{FromRow, Row as _, postgres::PgRow};
-
-use super::{TrackedPick, Tracking};
 use perch_store::{
     StoreError,
     row::{count, readable, time, word},
 };
+use serde::Serialize;
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use super::{TrackedPick, Tracking};
 
 /// Which settled bets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use perch_odds::settle::plain;
-use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row as _, postgres::PgRow};
-
-use super::Tracking;
 use perch_store::{
     StoreError,
     row::{day, readable, small_count, time_option, undecodable},
 };
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use super::Tracking;
 
 /// What players did: by name, then by what was counted. `None` stands for one who did not play.
 pub type Players = BTreeMap<String, Option<BTreeMap<String, f64>>>;

@@ -1,9 +1,8 @@
 //! Bets on the games of the day: how they are written, what a reader finds in them, how they end.
 
 use perch_jobs::{Answer, Parlay, ParlayTag, Pick, PickKind, Side};
-
-use crate::{
-    draw::Draw,
+use perch_sandbox::{
+    Draw,
     slate::{GAMES, Game, Team},
 };
 

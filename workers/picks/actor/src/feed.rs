@@ -8,8 +8,7 @@ use perch_bot_picks::rules::{
     names::{BOOK, Role, key},
     token::{Lexeme, Token},
 };
-
-use crate::draw::Draw;
+use perch_sandbox::Draw;
 
 /// The pool of posts.
 static POOL: LazyLock<Vec<String>> = LazyLock::new(|| {

@@ -1,17 +1,39 @@
 //! A scripted day, carried out at once.
 
-mod common;
-
 use std::{collections::BTreeMap, time::Duration};
 
-use common::TestWorld;
 use perch_bot_picks::rules::read;
 use perch_jobs::Answer;
-use perch_sandbox::play::{DayOptions, Deserves, Noise, Player, Script, ScriptError};
+use perch_play::{DayOptions, Deserves, Noise, Player, Script, ScriptError};
+use perch_sandbox::{Sandbox, SandboxOptions, SandboxState};
 use serde_json::Value;
 
+const BOT: &str = "perch_bot";
+
+/// A sandbox in which nothing happens but what is played.
+struct TestWorld {
+    sandbox: Sandbox,
+    state: SandboxState,
+    client: reqwest::Client,
+}
+
+impl TestWorld {
+    async fn start() -> Self {
+        perch_base::tls::install();
+        let options = SandboxOptions { bot_accounts: vec![BOT.into()], ..SandboxOptions::default() };
+        let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a plain client");
+        Self { state: sandbox.state(), sandbox, client }
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        let read = self.client.get(format!("{}{path}", self.sandbox.base_url())).bearer_auth("sandbox-bearer");
+        read.send().await.expect("an answer").json().await.expect("JSON")
+    }
+}
+
 fn day(seed: u64) -> Script {
-    let options = DayOptions { bot: "picks_bot".into(), seed, ..DayOptions::default() };
+    let options = DayOptions { bot: BOT.into(), seed, ..DayOptions::default() };
     Script::write(&options).expect("a day")
 }
 
@@ -64,7 +86,7 @@ async fn a_day_holds_what_it_says_of_itself() {
 #[tokio::test]
 async fn the_mentions_of_a_day_are_in_the_timeline_of_the_bot_with_their_conversations() {
     let world = TestWorld::start().await;
-    let bot = world.state.add_account("picks_bot");
+    let bot = world.state.add_account(BOT);
     let script = day(2);
     let mut player = Player::new(&script);
     player.play(&world.state);

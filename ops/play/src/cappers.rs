@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use perch_jobs::Answer;
+use perch_sandbox::{AccountStanding, Draw, slate::GAMES};
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
     Draft, Refers, Sheet, What,
     bets::{Bet, Ticket, on_games, parlay, post},
 };
-use crate::{AccountStanding, draw::Draw, slate::GAMES};
 
 /// Why a post leads to no pick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use perch_actor_mentions::MentionKind;
 use perch_jobs::Answer;
 use serde::Serialize;
 
-use super::{
+use crate::{
     Deserves, Noise, Player, Script,
     bets::{Bet, Ending},
     cappers::Meaning,
 };
-use crate::MentionKind;
 
 /// What the bots should make of a day. Posts that were not published yet are not in it.
 #[derive(Debug, Clone, Serialize)]

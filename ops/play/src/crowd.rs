@@ -2,16 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use perch_actor_mentions::{FANS, MentionKind, text};
+use perch_sandbox::Draw;
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
     DayOptions, Draft, Refers, Sheet,
     cappers::{Meaning, PostPlan},
-};
-use crate::{
-    MentionKind,
-    draw::Draw,
-    mentions::{FANS, text},
 };
 
 /// What a mention deserves.
@@ -249,7 +246,7 @@ mod tests {
     fn every_name_is_a_handle() {
         let options = DayOptions { mentions: 3_000, ..DayOptions::default() };
         for plan in write(&mut Sheet::default(), &[], &options, &mut Draw::new(3)) {
-            assert!(crate::state::is_username(&plan.author), "{}", plan.author);
+            assert!(perch_sandbox::is_username(&plan.author), "{}", plan.author);
         }
     }
 }

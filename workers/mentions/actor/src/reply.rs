@@ -1,8 +1,6 @@
 //! Short replies, put together from parts so that hardly two are alike.
 
-use serde_json::{Map, Value, json};
-
-use crate::draw::Draw;
+use perch_sandbox::Draw;
 
 /// What a mention is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +151,7 @@ const CLOSERS: [&str; 12] = [
 ];
 
 /// A reply to a text; the same for the same text and seed.
-pub(super) fn to(text: &str, seed: u64) -> String {
+pub(crate) fn to(text: &str, seed: u64) -> String {
     let mut draw = Draw::of(seed, text, 0);
     let opener = draw.pick(openers(tone(text)));
     let middle = draw.pick(&MIDDLES);
@@ -169,35 +167,14 @@ fn lowered(text: &str) -> String {
     }
 }
 
-/// The reply as the text of an object that keeps to the schema; what else the schema asks for has a value of its kind.
-pub(super) fn in_shape(schema: &Value, reply: &str) -> Value {
-    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
-    if let Some(first) = schema["enum"].get(0) {
-        return first.clone();
-    }
-    match kind {
-        Some("object") => {
-            let properties = schema["properties"].as_object();
-            let fill = |(name, of): (&String, &Value)| (name.clone(), in_shape(of, reply));
-            Value::Object(properties.into_iter().flatten().map(fill).collect::<Map<_, _>>())
-        }
-        Some("string") => reply.into(),
-        Some("boolean") => false.into(),
-        Some("integer" | "number") => 0.into(),
-        Some("array") => json!([]),
-        _ => Value::Null,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
+    use perch_sandbox::{LONGEST, weight};
+
     use super::*;
-    use crate::{
-        MentionKind, mentions,
-        weight::{LONGEST, weight},
-    };
+    use crate::{MentionKind, text};
 
     #[test]
     fn replies_fit_a_post_and_hardly_two_are_alike() {
@@ -205,7 +182,7 @@ mod tests {
         let mut draw = Draw::new(1);
         for n in 0..300 {
             let kind = MentionKind::drawn(&mut draw);
-            let reply = to(&format!("{n} {}", mentions::text(kind, "perch_bot", &mut draw)), 1);
+            let reply = to(&format!("{n} {}", text(kind, "perch_bot", &mut draw)), 1);
             assert!(weight(&reply) < LONGEST - 60 && !reply.contains(['@', '#', '<']), "{reply}");
             seen.insert(reply);
         }

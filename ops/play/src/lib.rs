@@ -12,12 +12,13 @@ mod player;
 
 use std::{collections::BTreeSet, time::Duration};
 
+use perch_sandbox::{AccountStanding, Draw, is_username};
+
 pub use cappers::Noise;
 pub use crowd::Deserves;
 pub use expect::{Expectation, ExpectedMention, ExpectedPick, ExpectedPost};
+pub use perch_actor_mentions::MentionKind;
 pub use player::{Order, Player};
-
-use crate::{AccountStanding, draw::Draw, state::is_username};
 
 /// The day of a script.
 pub const DAY: Duration = Duration::from_hours(24);

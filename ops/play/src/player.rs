@@ -1,14 +1,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-
-use super::{
-    Draft, Refers, Script, What,
-    bets::{Played, event},
-};
-use crate::{
+use perch_sandbox::{
     AccountStanding, GameResult, NewPost, SandboxState,
     slate::{GAMES, Game},
+};
+
+use crate::{
+    Draft, Refers, Script, What,
+    bets::{Played, event},
 };
 
 /// Something to be done now, in the words of the sandbox.
@@ -43,8 +43,8 @@ pub enum Order {
 /// time of the day at which the next act has its place, and the pace is the caller's.
 #[derive(Debug)]
 pub struct Player<'s> {
-    pub(super) script: &'s Script,
-    pub(super) ids: BTreeMap<usize, String>,
+    pub(crate) script: &'s Script,
+    pub(crate) ids: BTreeMap<usize, String>,
     next: usize,
 }
 
@@ -96,7 +96,7 @@ impl<'s> Player<'s> {
     }
 
     /// The id of a post that was published, and a word that is none for one that was not.
-    pub(super) fn id(&self, key: usize) -> String {
+    pub(crate) fn id(&self, key: usize) -> String {
         self.ids.get(&key).cloned().unwrap_or_default()
     }
 
