@@ -4,7 +4,7 @@
 //! - [`Odds`]: American, decimal and fractional odds, each in terms of the others.
 //! - [`settle`]: how a bet ended, and the units it won or lost.
 //! - [`record`]: the record of an account, a sport, a market or a month.
-//! - [`fold`]: names as they are compared, whoever spells them.
+//! - [`fold()`]: names as they are compared, whoever spells them.
 
 mod fold;
 pub mod record;
