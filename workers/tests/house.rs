@@ -10,25 +10,31 @@ use std::{
 use serde_json::Value;
 
 /// The crates, from the ground up. Each stands on crates above it in this list at most, never on its neighbours in a row.
-const FLOORS: [&[&str]; 14] = [
+const FLOORS: [&[&str]; 16] = [
     &["perch-job"],
-    &["perch-jobs", "perch-base"],
-    &["perch-picks"],
+    &["perch-jobs", "perch-base", "perch-sandbox"],
+    &["perch-odds"],
     &["perch-queue", "perch-clients"],
     &["perch-store", "perch-safety"],
     &["perch-core"],
     &["perch-publishing"],
     &["perch-bot"],
     &["perch-bot-picks", "perch-bot-mentions"],
-    &["perch-workers"],
-    &["perch-api"],
-    &["perch-sandbox", "perch-testkit"],
-    &["perch-cli", "perch-rig", "perch-bench"],
+    &["perch-workers", "perch-actor-picks", "perch-actor-mentions"],
+    &["perch-api", "perch-actors"],
+    &["perch-testkit"],
+    &["perch-play"],
+    &["perch-cli"],
+    &["perch-rig", "perch-bench"],
     &["perch-bot-heartbeat"],
 ];
 
 /// What serves tests, benches and tools, and nothing that runs in production but the sandbox of the CLI.
-const TOOLS: [&str; 2] = ["perch-sandbox", "perch-testkit"];
+const TOOLS: [&str; 6] =
+    ["perch-sandbox", "perch-testkit", "perch-actor-picks", "perch-actor-mentions", "perch-actors", "perch-play"];
+
+/// What may stand on these tools, besides each other.
+const MAY_USE_TOOLS: [&str; 3] = ["perch-cli", "perch-rig", "perch-bench"];
 
 /// The crates of the workspace, each with those of them that it stands on.
 fn edges() -> BTreeMap<String, Vec<String>> {
@@ -71,18 +77,22 @@ fn every_crate_stands_on_those_below_it_and_no_bot_on_a_bot() {
 }
 
 #[test]
-fn nothing_but_the_list_of_bots_stands_on_a_bot() {
-    let is_bot = |name: &String| name.starts_with("perch-bot-");
-    let stand_on_one = edges().into_iter().filter(|(_, stands_on)| stands_on.iter().any(is_bot)).map(|(name, _)| name);
-    assert_eq!(stand_on_one.collect::<Vec<_>>(), ["perch-workers"]);
+fn nothing_stands_on_a_bot_but_the_registry_and_the_actor_of_that_bot() {
+    let mut wrong = Vec::new();
+    for (name, stands_on) in edges() {
+        let of_a_bot = stands_on.iter().filter_map(|other| other.strip_prefix("perch-bot-"));
+        let may = |bot: &str| name == "perch-workers" || name == format!("perch-actor-{bot}");
+        wrong.extend(of_a_bot.filter(|bot| !may(bot)).map(|bot| format!("{name} -> perch-bot-{bot}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
 fn nothing_that_runs_in_production_stands_on_what_serves_tests() {
-    let allowed = ["perch-cli", "perch-rig", "perch-bench", "perch-testkit", "perch-sandbox"];
     for (name, stands_on) in edges() {
         let tools: Vec<&String> = stands_on.iter().filter(|other| TOOLS.contains(&other.as_str())).collect();
-        assert!(tools.is_empty() || allowed.contains(&name.as_str()), "{name} stands on {tools:?}");
+        let may = MAY_USE_TOOLS.contains(&name.as_str()) || TOOLS.contains(&name.as_str());
+        assert!(tools.is_empty() || may, "{name} stands on {tools:?}");
     }
 }
 
@@ -127,4 +137,123 @@ fn every_path_and_every_test_that_the_front_door_names_is_there() {
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The rooms that name no bot.
+const NAMELESS: [&str; 3] = ["shared", "workers/core", "workers/publishing"];
+
+/// What is read there: code, scripts, statements, pages and documents, and no data, which are words of others.
+const READ: [&str; 6] = ["rs", "lua", "sql", "toml", "md", "html"];
+
+/// Names of bots that are also words of X: its timeline and its entities are called so. Such a word counts only where it can
+/// mean nothing but the bot.
+const WORDS_OF_X: [&str; 1] = ["mentions"];
+
+/// How a line of text may name a bot.
+struct Naming {
+    name: &'static str,
+    /// Words that mean the bot wherever they stand.
+    forms: Vec<String>,
+}
+
+impl Naming {
+    fn of(name: &'static str) -> Self {
+        let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+        let one = name.strip_suffix('s').unwrap_or(name);
+        let mut forms = vec![
+            format!("{}Bot", capital(name)),
+            format!("{}Actor", capital(name)),
+            format!("{}Settings", capital(name)),
+            format!("perch_bot_{name}"),
+            format!("perch-bot-{name}"),
+            format!("perch_actor_{name}"),
+            format!("perch-actor-{name}"),
+            format!("perch {name}"),
+            format!("{name} bot"),
+            format!("{one} bot"),
+            format!("bots/{name}"),
+            format!("workers/{name}"),
+            format!("[{name}]"),
+            format!("PERCH__{}__", name.to_uppercase()),
+        ];
+        if WORDS_OF_X.contains(&name) {
+            forms.extend(keys(name).into_iter().map(|key| format!("{name}.{key}")));
+        }
+        Self { name, forms }
+    }
+
+    fn is_in(&self, line: &str) -> bool {
+        let whole = |word: &str| has_word(line, word);
+        let is_said = if WORDS_OF_X.contains(&self.name) {
+            whole("bot") && line.contains(&format!("\"{}\"", self.name))
+        } else {
+            has_word(&line.to_lowercase(), self.name)
+        };
+        is_said || self.forms.iter().any(|form| whole(form))
+    }
+}
+
+/// The keys of the settings of a bot, as its file has them.
+fn keys(bot: &str) -> Vec<String> {
+    let file = root().join("config/bots").join(format!("{bot}.toml"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let settings: toml::Table = text.parse().expect("the settings of a bot are TOML");
+    settings.get(bot).and_then(toml::Value::as_table).into_iter().flatten().map(|(key, _)| key.clone()).collect()
+}
+
+/// Whether the word stands in the line with no letter, digit or underscore beside it.
+fn has_word(line: &str, word: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
+    // What ends in a sign of its own may have anything behind it.
+    let closed = word.ends_with(|c: char| !c.is_alphanumeric());
+    line.match_indices(word)
+        .any(|(at, _)| !line[..at].ends_with(goes_on) && (closed || !line[at + word.len()..].starts_with(goes_on)))
+}
+
+/// The lines of a folder that name a bot, by their files.
+fn naming(folder: &Path, bots: &[Naming], into: &mut BTreeMap<String, Vec<String>>) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("an entry").path();
+        let file = path.strip_prefix(root()).expect("it is of the repository").to_string_lossy().replace('\\', "/");
+        if path.is_dir() {
+            naming(&path, bots, into);
+        } else if path.extension().is_some_and(|extension| READ.iter().any(|read| extension == *read)) {
+            let text = fs::read_to_string(&path).expect("a source is text");
+            let lines = text.lines().enumerate().filter(|(_, line)| bots.iter().any(|bot| bot.is_in(line)));
+            let lines: Vec<String> = lines.map(|(n, line)| format!("{file}:{}: {}", n + 1, line.trim())).collect();
+            if !lines.is_empty() {
+                into.insert(file, lines);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_of_the_platform_names_a_bot() {
+    let bots: Vec<Naming> = perch_workers::bots().iter().map(|bot| Naming::of(bot.name())).collect();
+    let mut found = BTreeMap::new();
+    for room in NAMELESS {
+        naming(&root().join(room), &bots, &mut found);
+    }
+    assert!(found.is_empty(), "{:#?}", found.into_values().flatten().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_name_of_a_bot_is_told_from_a_word_of_x() {
+    let [picks, mentions] = ["picks", "mentions"].map(Naming::of);
+    for line in ["/// Picks of a post.", "check picks.results.url", "\"picks\"", "use perch_bot_picks::rules;"] {
+        assert!(picks.is_in(line), "{line}");
+    }
+    for line in ["let picks_bot = 1;", "the one it picked", "perch_picks_total"] {
+        assert!(!picks.is_in(line), "{line}");
+    }
+    for line in ["MentionsBot", "[mentions]", "mentions.interval is too short", "bot: \"mentions\"", "`perch mentions`"]
+    {
+        assert!(mentions.is_in(line), "{line}");
+    }
+    for line in
+        ["/2/users/{id}/mentions", "entities[\"mentions\"]", "mentions.push(mention)", "mentions of the account"]
+    {
+        assert!(!mentions.is_in(line), "{line}");
+    }
 }

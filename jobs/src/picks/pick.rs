@@ -296,6 +296,16 @@ fn in_order(event: &str) -> String {
 }
 
 impl Parlay {
+    /// A parlay of these legs, at the odds of the whole.
+    pub fn of(legs: Vec<Pick>, odds: Option<String>) -> Self {
+        Self { kind: ParlayTag::Parlay, picks: legs, odds }
+    }
+
+    /// Its legs.
+    pub fn legs(&self) -> &[Pick] {
+        &self.picks
+    }
+
     /// What makes two parlays the same bet: the same legs in any order.
     pub fn identity(&self) -> String {
         let mut legs: Vec<String> = self.picks.iter().map(Pick::identity).collect();

@@ -11,6 +11,7 @@ use perch_base::{Environment, Settings};
 use perch_bot::{Bots, Platform};
 use perch_jobs::{JobKind, QueueName};
 use perch_queue::{Client, Queue, Queues, Redis};
+use perch_sandbox::Actor;
 use perch_store::Store;
 
 use crate::{
@@ -31,6 +32,19 @@ pub fn deploy(bots: Bots) {
 /// The bots of this deployment.
 pub fn bots() -> &'static Bots {
     BOTS.get_or_init(perch_workers::bots)
+}
+
+/// What bots bring to the sandbox of this deployment.
+static ACTORS: OnceLock<Vec<Arc<dyn Actor>>> = OnceLock::new();
+
+/// Says what bots bring to the sandbox; the first time counts.
+pub fn cast(actors: Vec<Arc<dyn Actor>>) {
+    let _ = ACTORS.set(actors);
+}
+
+/// The actors of this deployment.
+pub fn actors() -> Vec<Arc<dyn Actor>> {
+    ACTORS.get_or_init(perch_actors::actors).clone()
 }
 
 /// What they stand on.

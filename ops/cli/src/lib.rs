@@ -18,12 +18,13 @@ mod live;
 mod parse;
 mod process;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use perch_bot::{
     Bots,
     cli::{error, format, output},
 };
+use perch_sandbox::Actor;
 
 use crate::{
     app::App,
@@ -36,12 +37,19 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Carries out what the arguments of this process say, for a deployment with these bots.
+/// Carries out what the arguments of this process say, for a deployment with these bots. In its sandbox the actors of the bots of
+/// Perch play.
 pub fn main(bots: Bots) -> ExitCode {
+    main_with(bots, perch_actors::actors())
+}
+
+/// The same, with a sandbox in which these actors play.
+pub fn main_with(bots: Bots, actors: Vec<Arc<dyn Actor>>) -> ExitCode {
     if let Some(wrong) = bots.wrong_name().or_else(|| cli::wrong_command(&bots)) {
         return output::usage(&clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{wrong}\n")));
     }
     app::deploy(bots);
+    app::cast(actors);
     let asked = match Asked::parse() {
         Ok(asked) => asked,
         Err(error) => return output::usage(&error),

@@ -71,7 +71,7 @@ mod tests {
         let bets: Vec<String> = (0..2 * TEAMS.len() * LINES).map(bet).collect();
         assert_eq!(bets.iter().collect::<BTreeSet<_>>().len(), bets.len());
         for bet in bets {
-            let read = serde_json::to_value(perch_picks::rules::extract(&bet)).expect("an answer is JSON");
+            let read = serde_json::to_value(perch_bot_picks::rules::extract(&bet)).expect("an answer is JSON");
             assert_eq!(read["type"], "spread", "{bet}: {read}");
         }
     }

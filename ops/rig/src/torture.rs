@@ -317,6 +317,7 @@ async fn sandbox(seed: u64) -> Result<Sandbox, RigError> {
         post_every: None,
         seed,
         rate_limits: false,
+        actors: perch_actors::actors(),
         ..SandboxOptions::default()
     };
     Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.map_err(RigError::setup)

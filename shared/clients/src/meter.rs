@@ -7,7 +7,7 @@ use perch_jobs::JobId;
 /// Who pays for a call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spender {
-    /// The bot, for example `picks`.
+    /// The name of the bot.
     pub bot: &'static str,
     /// The account that it is for: one that is watched, or one that acts.
     pub account: Option<String>,

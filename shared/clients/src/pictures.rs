@@ -118,7 +118,7 @@ impl Pictures {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= self.most_bytes => body.extend_from_slice(&chunk),
                 Ok(Some(_)) => {
-                    let reason = format!("is larger than {} bytes (picks.pictures.max_bytes)", self.most_bytes);
+                    let reason = format!("is larger than {} bytes", self.most_bytes);
                     return Err(PictureError::Unfit { url: url.to_string(), reason });
                 }
                 Ok(None) => return Ok(body),

@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
-use crate::SandboxState;
+use crate::{Actor, SandboxState};
 
 /// What every handler holds.
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     pub state: SandboxState,
+    pub actors: Arc<[Arc<dyn Actor>]>,
     pub stopping: CancellationToken,
 }

@@ -9,7 +9,7 @@ use axum::{
     routing::{delete, get},
 };
 use chrono::Utc;
-use perch_jobs::strict;
+use perch_job::strict;
 use serde_json::{Value, json};
 
 use crate::{

@@ -2,13 +2,15 @@
 
 /// A row of such numbers. Algorithm: `SplitMix64`.
 #[derive(Debug, Clone)]
-pub(crate) struct Draw(u64);
+pub struct Draw(u64);
 
 impl Draw {
+    /// The row of a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
+    /// The n-th row of a seed under a name.
     pub fn of(seed: u64, name: &str, n: u64) -> Self {
         let mut state = Self(seed ^ n.wrapping_mul(0xd134_2543_de82_ef95));
         for byte in name.bytes() {
@@ -17,7 +19,7 @@ impl Draw {
         state
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,16 +1,19 @@
 //! Local servers with the wire of X API v2 and of OpenAI chat completions, for staging and tests.
 //!
 //! [`Sandbox::start`] opens one listener: X under the root (`/2/…`), the models under `/v1`, and a page at `/` that shows
-//! what was posted. Watched accounts write posts, posts gather metrics, rate limits count, and faults can be injected
-//! through [`SandboxState`] or `POST /sandbox/faults`. What accounts write, delete and hide can be staged the same way, under
-//! `/sandbox/accounts`, `/sandbox/posts`, `/sandbox/flow` and `/sandbox/results`, from this machine alone. No web page
-//! but the sandbox's own reaches what is under `/sandbox`, and a body there says that it is JSON. Nothing is written to disk
-//! and nothing leaves the machine.
+//! what was posted. Posts gather metrics, rate limits count, and faults can be injected through [`SandboxState`] or
+//! `POST /sandbox/faults`. What accounts write, delete and hide can be staged the same way, under `/sandbox/accounts`,
+//! `/sandbox/posts`, `/sandbox/flow` and `/sandbox/results`, from this machine alone. No web page but the sandbox's own reaches
+//! what is under `/sandbox`, and a body there says that it is JSON. Nothing is written to disk and nothing leaves the machine.
+//!
+//! The sandbox knows no bot. What people write by themselves, and what models answer to the questions of a bot, comes from an
+//! [`Actor`] that the bot brings.
 //!
 //! Reads take any bearer token but `bad`. Writes take OAuth 1.0a: the access token `sandbox-<username>-token` with the
 //! secret `sandbox-<username>-secret` speaks for that account, and the consumer secret is [`CONSUMER_SECRET`].
 
 mod account;
+mod actor;
 mod app;
 mod chat;
 mod control;
@@ -19,24 +22,23 @@ mod endpoint;
 mod entities;
 mod error;
 mod faults;
-mod feed;
 mod flow;
 mod growth;
 mod guard;
 mod limits;
-mod mentions;
 mod oauth;
 mod options;
 mod pages;
 mod picture;
-pub mod play;
 mod post;
 mod problem;
 mod query;
+mod question;
 mod reads;
 mod results;
 mod sandbox;
-mod slate;
+mod scene;
+pub mod slate;
 mod stage;
 mod state;
 mod view;
@@ -46,12 +48,16 @@ mod world;
 mod writes;
 
 pub use account::{AccountStanding, Plan};
+pub use actor::{Actor, Turn};
+pub use draw::Draw;
 pub use endpoint::Endpoint;
 pub use error::SandboxError;
 pub use faults::{Fault, FaultKind, FaultTarget};
-pub use mentions::MentionKind;
 pub use oauth::CONSUMER_SECRET;
 pub use options::SandboxOptions;
+pub use question::Question;
 pub use results::GameResult;
 pub use sandbox::Sandbox;
-pub use state::{MadePost, NewPost, SandboxState};
+pub use scene::Scene;
+pub use state::{MadePost, NewPost, SandboxState, is_username};
+pub use weight::{LONGEST, weight};

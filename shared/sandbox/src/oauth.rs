@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn only_tokens_of_the_sandbox_name_an_account() {
-        assert_eq!(username("sandbox-picks_bot-token"), Some("picks_bot"));
+        assert_eq!(username("sandbox-perch_bot-token"), Some("perch_bot"));
         assert_eq!(username("sandbox--token"), None);
         assert_eq!(username("370773112-abc"), None);
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct GameResult {
     /// `A vs B`, with full names.
     pub event: String,
-    /// The league, as picks name it: `nba`, `nfl`, `mlb`, `nhl`.
+    /// The league, as bets name it: `nba`, `nfl`, `mlb`, `nhl`.
     pub sport: String,
     /// The full name of the first team.
     pub first: String,

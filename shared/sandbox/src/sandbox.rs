@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
@@ -13,9 +14,14 @@ use crate::{
     SandboxError, SandboxOptions, SandboxState,
     app::App,
     chat, control,
+    faults::Faults,
+    flow,
+    limits::Windows,
     pages::no_foreign_page,
     reads, stage,
+    state::{Inner, is_username},
     wire::{CuttableListener, Cutter},
+    world::World,
     writes,
 };
 
@@ -37,7 +43,12 @@ impl Sandbox {
         let failed = |source| SandboxError::Bind { bind, source };
         let listener = TcpListener::bind(bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let app = App { state: SandboxState::new(&options)?, stopping: CancellationToken::new() };
+        let app = App {
+            state: SandboxState::new(inner(&options)?),
+            actors: options.actors.into(),
+            stopping: CancellationToken::new(),
+        };
+        flow::backlog(&app);
         let stopped = app.stopping.clone().cancelled_owned();
         let serve = axum::serve(CuttableListener(listener), service(&app)).with_graceful_shutdown(stopped);
         let server = tokio::spawn(async move { serve.await });
@@ -100,6 +111,28 @@ impl Drop for Sandbox {
     }
 }
 
+/// What a sandbox holds before anything happens in it.
+fn inner(options: &SandboxOptions) -> Result<Inner, SandboxError> {
+    let mut inner = Inner {
+        world: World::new(Utc::now(), options.plan),
+        faults: Faults::new(options.seed),
+        windows: Windows::new(options.rate_limits),
+        calls: BTreeMap::new(),
+        bots: options.bot_accounts.clone(),
+        watched: options.watched.clone(),
+        seed: options.seed,
+        flows: true,
+        results: Vec::new(),
+    };
+    for username in options.bot_accounts.iter().chain(&options.watched) {
+        if !is_username(username) {
+            return Err(SandboxError::Username(username.clone()));
+        }
+        inner.world.account(username);
+    }
+    Ok(inner)
+}
+
 fn service(app: &App) -> IntoMakeServiceWithConnectInfo<Router, Cutter> {
     Router::new()
         .merge(reads::routes(app))
@@ -111,7 +144,7 @@ fn service(app: &App) -> IntoMakeServiceWithConnectInfo<Router, Cutter> {
         .into_make_service_with_connect_info()
 }
 
-/// Lets the watched accounts write in turn, each once in the period.
+/// Lets the watched accounts take turns, each once in the period.
 async fn write(app: App, every: Duration, accounts: usize) {
     let turns = u32::try_from(accounts).unwrap_or(u32::MAX);
     let period = (every / turns).max(Duration::from_millis(1));
@@ -123,7 +156,7 @@ async fn write(app: App, every: Duration, accounts: usize) {
     loop {
         tokio::select! {
             () = app.stopping.cancelled() => return,
-            _ = clock.tick() => app.state.write_next(turn),
+            _ = clock.tick() => flow::write_next(&app, turn),
         }
         turn += 1;
     }

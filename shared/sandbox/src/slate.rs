@@ -1,29 +1,37 @@
-//! The games that accounts of the sandbox speak of.
+//! The games that the accounts of the sandbox speak of, whichever actor lets them.
 
 use std::sync::LazyLock;
 
 /// A game, with what is usually bet on it.
 #[derive(Debug, Clone)]
-pub(crate) struct Game {
+pub struct Game {
+    /// The league: `nba`, `nfl`, `mlb`, `nhl` or another.
     pub league: &'static str,
+    /// The team that is named first.
     pub first: Team,
+    /// The other one.
     pub second: Team,
-    /// Points of both.
+    /// The usual line for the points of both.
     pub total: f64,
+    /// An athlete of one of them.
     pub athlete: &'static str,
+    /// What is counted of the athlete.
     pub stat: &'static str,
+    /// The usual line for that.
     pub stat_line: f64,
 }
 
 /// A team of a game.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Team {
+pub struct Team {
+    /// In full.
     pub name: &'static str,
+    /// As people call it.
     pub nickname: &'static str,
 }
 
 /// Every game of `data/games.txt`.
-pub(crate) static GAMES: LazyLock<Vec<Game>> = LazyLock::new(|| {
+pub static GAMES: LazyLock<Vec<Game>> = LazyLock::new(|| {
     let rows = include_str!("../data/games.txt").lines().filter(|line| !line.starts_with('#'));
     rows.map(|row| game(row).expect("the games are part of the crate and each line has its nine parts")).collect()
 });

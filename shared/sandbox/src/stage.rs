@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
-use perch_jobs::strict;
+use perch_job::strict;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 

@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
-    AccountStanding, Endpoint, Fault, SandboxError, SandboxOptions,
+    AccountStanding, Endpoint, Fault,
     faults::Faults,
-    flow,
     limits::Windows,
     post::{Picture, Reference, Source, StoredPost},
     results::GameResult,
@@ -78,7 +77,7 @@ pub(crate) struct Inner {
     pub bots: Vec<String>,
     pub watched: Vec<String>,
     pub seed: u64,
-    /// Whether the accounts write by themselves.
+    /// Whether anybody writes by themselves.
     pub flows: bool,
     /// How games ended.
     pub results: Vec<GameResult>,
@@ -92,29 +91,8 @@ pub struct SandboxState {
 }
 
 impl SandboxState {
-    pub(crate) fn new(options: &SandboxOptions) -> Result<Self, SandboxError> {
-        let now = Utc::now();
-        let mut inner = Inner {
-            world: World::new(now, options.plan),
-            faults: Faults::new(options.seed),
-            windows: Windows::new(options.rate_limits),
-            calls: BTreeMap::new(),
-            bots: options.bot_accounts.clone(),
-            watched: options.watched.clone(),
-            seed: options.seed,
-            flows: true,
-            results: Vec::new(),
-        };
-        for username in options.bot_accounts.iter().chain(&options.watched) {
-            if !is_username(username) {
-                return Err(SandboxError::Username(username.clone()));
-            }
-            inner.world.account(username);
-        }
-        for username in &options.watched {
-            flow::backlog(&mut inner, username, now);
-        }
-        Ok(Self { inner: Arc::new(Mutex::new(inner)), changes: watch::channel(0).0 })
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self { inner: Arc::new(Mutex::new(inner)), changes: watch::channel(0).0 }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -168,7 +146,7 @@ impl SandboxState {
         self.lock().results = results;
     }
 
-    /// Whether the watched accounts, and those who mention the bots, write by themselves.
+    /// Whether anybody writes by themselves.
     pub fn set_flow(&self, flows: bool) {
         self.lock().flows = flows;
     }
@@ -223,8 +201,8 @@ impl SandboxState {
     }
 }
 
-/// 1 to 15 letters, digits or underscores.
-pub(crate) fn is_username(text: &str) -> bool {
+/// Whether X would allow the handle: 1 to 15 letters, digits or underscores.
+pub fn is_username(text: &str) -> bool {
     (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 

@@ -1,11 +1,11 @@
 //! The length of a post as X counts it. Source: X documentation, counting characters.
 
 /// Units a post may have.
-pub(crate) const LONGEST: usize = 280;
+pub const LONGEST: usize = 280;
 const LINK: usize = 23;
 
 /// Weighted length: Latin and common punctuation 1, all else 2, an emoji sequence 2 as a whole, a link 23.
-pub(crate) fn weight(text: &str) -> usize {
+pub fn weight(text: &str) -> usize {
     let mut total = 0;
     for (n, word) in text.split(' ').enumerate() {
         total += usize::from(n > 0);

@@ -8,7 +8,7 @@ use axum::{
     routing::{delete, post},
 };
 use chrono::Utc;
-use perch_jobs::strict;
+use perch_job::strict;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 

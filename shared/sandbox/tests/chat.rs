@@ -2,23 +2,23 @@
 
 mod common;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use common::TestWorld;
-use perch_jobs::{Answer, PickKind};
-use perch_sandbox::{Endpoint, Fault, FaultKind};
+use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost};
 use serde_json::{Value, json};
 
-fn extraction(post: &str) -> Value {
+fn question(text: &str) -> Value {
     json!({
         "model": "grok-4",
         "temperature": 0,
         "messages": [
-            { "role": "system", "content": "You read betting picks." },
+            { "role": "system", "content": "You say what you are told." },
             { "role": "user", "content": [
-                { "type": "text", "text": format!("Read the picks.\n<post>\n{post}\n</post>") },
+                { "type": "text", "text": format!("Say this.\n<say>\n{text}\n</say>") },
                 { "type": "image_url", "image_url": { "url": "https://example.com/slip.png" } },
             ] },
         ],
-        "response_format": { "type": "json_schema", "json_schema": { "name": "answer", "schema": { "anyOf": [] } } },
+        "response_format": { "type": "json_schema", "json_schema": { "name": "answer", "schema": { "type": "string" } } },
     })
 }
 
@@ -28,39 +28,23 @@ async fn content(world: &TestWorld, body: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_post_comes_back_as_a_valid_answer_with_its_tokens_counted() {
+async fn the_actor_that_is_asked_answers_and_the_answer_counts_its_tokens() {
     let world = TestWorld::start().await;
-    let answer = world.chat(&extraction("Lakers -3.5 (-110) 2u")).send().await.expect("an answer");
+    let answer = world.chat(&question("Twenty words or so")).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
     let answer: Value = answer.json().await.expect("JSON");
     assert_eq!((&answer["object"], &answer["model"]), (&json!("chat.completion"), &json!("grok-4")));
     let usage = &answer["usage"];
     let tokens = |name: &str| usage[name].as_u64().expect("a number");
     assert_eq!(tokens("total_tokens"), tokens("prompt_tokens") + tokens("completion_tokens"));
-    let content = answer["choices"][0]["message"]["content"].as_str().expect("a text");
-    let Ok(Answer::One(pick)) = Answer::parse(content) else { panic!("{content} is one pick") };
-    assert_eq!((pick.kind, pick.line, pick.units), (PickKind::Spread, Some(-3.5), Some(2.0)));
-}
-
-#[tokio::test]
-async fn a_mention_gets_a_reply_of_a_readers_length_that_counts_its_tokens() {
-    let world = TestWorld::start().await;
-    let body = json!({
-        "model": "llama",
-        "temperature": 0.8,
-        "messages": [
-            { "role": "system", "content": "You are Perch, a friendly regular." },
-            { "role": "user", "content": "<mention>\n@perch_bot who do you like in Lakers vs Celtics?\n</mention>" },
-        ],
-    });
-    let answer: Value = world.chat(&body).send().await.expect("an answer").json().await.expect("JSON");
     let choice = &answer["choices"][0];
-    let reply = choice["message"]["content"].as_str().expect("a text");
-    assert!((20..240).contains(&reply.len()) && choice["finish_reason"] == "stop", "{answer}");
-    assert_eq!(answer["usage"]["completion_tokens"], reply.chars().count().div_ceil(4));
-    assert_eq!(content(&world, &body).await, reply, "the same question has the same answer");
+    assert_eq!(
+        (&choice["message"]["content"], &choice["finish_reason"]),
+        (&json!("\"Twenty words or so\""), &json!("stop"))
+    );
+    assert_eq!(tokens("completion_tokens"), 5, "four characters are a token");
 
-    let mut short = body.clone();
+    let mut short = question("Twenty words or so");
     short["max_tokens"] = 3.into();
     let cut: Value = world.chat(&short).send().await.expect("an answer").json().await.expect("JSON");
     assert_eq!(
@@ -81,10 +65,10 @@ async fn a_content_filter_ends_the_answer_before_it_begins() {
             .status(),
         201
     );
-    let answer: Value = world.chat(&extraction("Suns ML")).send().await.expect("an answer").json().await.expect("JSON");
+    let answer: Value = world.chat(&question("Suns ML")).send().await.expect("an answer").json().await.expect("JSON");
     let choice = &answer["choices"][0];
     assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("content_filter"), &json!("")));
-    assert_ne!(content(&world, &extraction("Suns ML")).await, "");
+    assert_ne!(content(&world, &question("Suns ML")).await, "");
 }
 
 #[tokio::test]
@@ -114,9 +98,26 @@ async fn pictures_are_taken_inline_and_by_address_and_count_as_tokens() {
 }
 
 #[tokio::test]
-async fn chatter_comes_back_as_null() {
+async fn what_stands_on_a_picture_of_the_sandbox_is_told_to_actors_whether_inline_or_by_address() {
     let world = TestWorld::start().await;
-    assert_eq!(content(&world, &extraction("Good morning everyone")).await, "null");
+    let post = NewPost { picture: Some("Suns +4.5".into()), ..NewPost::from("My slip") };
+    let address = world.url(&format!("/sandbox/media/{}.png", world.state.publish("capper", post)));
+    let png = world.client.get(&address).send().await.expect("an answer").bytes().await.expect("a picture");
+    for url in [format!("data:image/png;base64,{}", STANDARD.encode(png)), address] {
+        let picture = json!({ "type": "image_url", "image_url": { "url": url, "detail": "high" } });
+        let body = json!({ "model": "m", "messages": [{ "role": "user", "content": [picture] }] });
+        assert_eq!(content(&world, &body).await, "Suns +4.5", "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_no_actor_answers_has_one_answer_in_the_shape_that_is_asked_for() {
+    let world = TestWorld::start().await;
+    let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] });
+    assert_eq!(content(&world, &body).await, "Noted.");
+    let schema = json!({ "type": "object", "properties": { "reply": { "type": "string" } } });
+    body["response_format"] = json!({ "type": "json_schema", "json_schema": { "name": "any", "schema": schema } });
+    assert_eq!(content(&world, &body).await, r#"{"reply":"Noted."}"#);
 }
 
 #[tokio::test]
@@ -124,21 +125,20 @@ async fn a_malformed_answer_cannot_be_read_and_the_next_one_can() {
     let world = TestWorld::start().await;
     world.state.add_fault(Fault::new(Endpoint::Chat, FaultKind::Malformed).times(3));
     for _ in 0..3 {
-        let broken = content(&world, &extraction("Lakers -3.5")).await;
-        assert!(Answer::parse(&broken).is_err(), "{broken}");
+        assert_ne!(content(&world, &question("Suns ML")).await, "\"Suns ML\"");
     }
-    assert!(Answer::parse(&content(&world, &extraction("Lakers -3.5")).await).is_ok());
+    assert_eq!(content(&world, &question("Suns ML")).await, "\"Suns ML\"");
 }
 
 #[tokio::test]
 async fn a_missing_key_and_a_wrong_request_are_errors_in_the_shape_of_openai() {
     let world = TestWorld::start().await;
     let url = world.url("/v1/chat/completions");
-    let keyless = world.client.post(&url).json(&extraction("x")).send().await.expect("an answer");
+    let keyless = world.client.post(&url).json(&question("x")).send().await.expect("an answer");
     assert_eq!(keyless.status(), 401);
     assert!(keyless.json::<Value>().await.expect("JSON")["error"]["message"].is_string());
     let with = |name: &str, value: Value| {
-        let mut body = extraction("x");
+        let mut body = question("x");
         body[name] = value;
         body
     };
@@ -151,7 +151,7 @@ async fn a_missing_key_and_a_wrong_request_are_errors_in_the_shape_of_openai() {
         with("max_tokens", json!(0)),
         with("response_format", json!({ "type": "xml" })),
         with("response_format", json!({ "type": "json_schema", "json_schema": { "name": "a name", "schema": {} } })),
-        with("response_format", json!({ "type": "json_schema", "json_schema": { "name": "picks" } })),
+        with("response_format", json!({ "type": "json_schema", "json_schema": { "name": "answer" } })),
     ] {
         assert_eq!(world.chat(&body).send().await.expect("an answer").status(), 400, "{body}");
     }
@@ -188,7 +188,7 @@ async fn a_model_that_reasons_takes_neither_max_tokens_nor_a_temperature_and_nam
 #[tokio::test]
 async fn answers_that_models_really_gave_are_given_on_demand() {
     let world = TestWorld::start().await;
-    let body = extraction("Suns ML");
+    let body = question("Suns ML");
     let struck = async |kind: FaultKind| {
         world.state.add_fault(Fault::new(Endpoint::Chat, kind).times(1));
         let answer = world.chat(&body).send().await.expect("an answer");

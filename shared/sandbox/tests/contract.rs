@@ -16,7 +16,7 @@ use axum::{
     response::Response,
 };
 use chrono::{TimeDelta, Utc};
-use common::TestWorld;
+use common::{Parrot, TestWorld};
 use perch_clients::{
     EffectPermit, LocalLimits, XClient, XError,
     x::{CreatePost, PostsQuery, XConfig},
@@ -102,8 +102,9 @@ fn id(text: &str) -> PostId {
 impl Pair {
     async fn start() -> Self {
         let world = TestWorld::with(SandboxOptions {
-            bot_accounts: vec!["picks_bot".into()],
+            bot_accounts: vec!["perch_bot".into()],
             watched: vec!["capper".into()],
+            actors: vec![Arc::new(Parrot)],
             plan: Plan::SelfServe,
             ..SandboxOptions::default()
         })
@@ -122,7 +123,7 @@ impl Pair {
             consumer: Some((secret("sandbox-consumer"), secret(CONSUMER_SECRET))),
             accounts: BTreeMap::from([(
                 main_account(),
-                (secret("sandbox-picks_bot-token"), secret("sandbox-picks_bot-secret")),
+                (secret("sandbox-perch_bot-token"), secret("sandbox-perch_bot-secret")),
             )]),
         };
         let x = XClient::new(config, Arc::new(LocalLimits::new())).expect("a client");
@@ -172,7 +173,7 @@ async fn what_the_client_sends_and_the_sandbox_answers_follows_the_description_f
     state.publish("capper", NewPost { quote_of: Some(pick.clone()), ..NewPost::from("Still on it & happy") });
     let elsewhere = NewPost { image: Some("https://example.com/slip.png".into()), ..NewPost::from("The slip") };
     state.publish("capper", elsewhere);
-    let asked = NewPost { reply_to: Some(pick.clone()), ..NewPost::from("@picks_bot thoughts? https://example.com/x") };
+    let asked = NewPost { reply_to: Some(pick.clone()), ..NewPost::from("@perch_bot thoughts? https://example.com/x") };
     let asked = state.publish("fan", asked);
 
     let mut query = PostsQuery { max_results: 5, ..PostsQuery::default() };
@@ -213,7 +214,7 @@ async fn what_the_client_sends_and_the_sandbox_answers_follows_the_description_f
 async fn every_refusal_of_the_sandbox_follows_the_description_and_is_told_apart_by_the_client() {
     let pair = Pair::start().await;
     let (x, state) = (&pair.x, &pair.world.state);
-    let (bot, capper) = (state.add_account("picks_bot"), state.add_account("capper"));
+    let (bot, capper) = (state.add_account("perch_bot"), state.add_account("capper"));
     let pick = state.publish("capper", "Suns +4.5");
     let gone = state.publish("capper", "Lakers ML");
     state.delete(&gone);
@@ -251,7 +252,7 @@ async fn every_refusal_of_the_sandbox_follows_the_description_and_is_told_apart_
 async fn an_account_reads_its_own_posts_from_its_timeline_and_an_edit_tells_its_earlier_versions() {
     let pair = Pair::start().await;
     let (x, state) = (&pair.x, &pair.world.state);
-    let bot = state.add_account("picks_bot");
+    let bot = state.add_account("perch_bot");
     let mut made = Vec::new();
     for text in ["One", "Two", "Three", "Four"] {
         made.push(pair.make(text, None).await.expect("a post"));

@@ -2,9 +2,12 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use common::TestWorld;
+use common::{Parrot, TestWorld};
 use perch_sandbox::{Endpoint, Fault, FaultKind, FaultTarget, Sandbox, SandboxError, SandboxOptions};
 use serde_json::{Value, json};
 
@@ -15,10 +18,10 @@ async fn a_connection_dropped_before_acting_leaves_nothing_behind() {
     let world = TestWorld::start().await;
     world.state.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::DropBefore).times(1));
     let body = json!({ "text": "once" });
-    let error = world.post("picks_bot", &body).send().await.expect_err("the connection is cut");
+    let error = world.post("perch_bot", &body).send().await.expect_err("the connection is cut");
     assert!(error.is_request() && !error.is_timeout(), "{error:?}");
     assert!(world.state.made().is_empty());
-    assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 201);
+    assert_eq!(world.post("perch_bot", &body).send().await.expect("an answer").status(), 201);
 }
 
 #[tokio::test]
@@ -26,9 +29,9 @@ async fn a_connection_dropped_after_acting_leaves_the_post() {
     let world = TestWorld::start().await;
     world.state.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::DropAfter).times(1));
     let body = json!({ "text": "once" });
-    world.post("picks_bot", &body).send().await.expect_err("the connection is cut");
+    world.post("perch_bot", &body).send().await.expect_err("the connection is cut");
     assert_eq!(world.state.made().len(), 1);
-    assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 403);
+    assert_eq!(world.post("perch_bot", &body).send().await.expect("an answer").status(), 403);
     assert_eq!(world.state.calls_that_ended(Endpoint::CreatePost, "dropped"), 1);
 }
 
@@ -77,7 +80,7 @@ async fn a_fault_that_makes_no_sense_is_refused() {
 async fn a_malformed_answer_of_x_is_no_json_but_the_call_acted() {
     let world = TestWorld::start().await;
     world.state.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::Malformed).times(1));
-    let answer = world.post("picks_bot", &json!({ "text": "once" })).send().await.expect("an answer");
+    let answer = world.post("perch_bot", &json!({ "text": "once" })).send().await.expect("an answer");
     assert_eq!(answer.status(), 201);
     assert!(serde_json::from_str::<Value>(&answer.text().await.expect("a body")).is_err());
     assert_eq!(world.state.made().len(), 1);
@@ -107,6 +110,7 @@ async fn a_client_with_a_timeout_of_its_own_gives_up_on_a_held_request() {
 async fn watched_accounts_write_on_until_the_sandbox_stops() {
     let world = TestWorld::with(SandboxOptions {
         watched: vec!["capper".into(), "sharp".into()],
+        actors: vec![Arc::new(Parrot)],
         post_every: Some(Duration::from_millis(20)),
         ..SandboxOptions::default()
     })
@@ -125,10 +129,10 @@ async fn the_page_shows_what_was_posted_called_and_broken() {
     let world = TestWorld::start().await;
     let post = world.state.publish("capper", "Suns +4.5");
     let body = json!({ "text": "Noted", "reply": { "in_reply_to_tweet_id": post } });
-    world.post("picks_bot", &body).send().await.expect("an answer");
+    world.post("perch_bot", &body).send().await.expect("an answer");
     world.state.add_fault(Fault::new(Endpoint::Chat, FaultKind::Slow));
     let state = world.json("/sandbox/state").await;
-    assert_eq!(state["posted"][0]["account"], "picks_bot");
+    assert_eq!(state["posted"][0]["account"], "perch_bot");
     assert_eq!(state["posted"][0]["target"]["text"], "Suns +4.5");
     assert_eq!(state["calls"], json!([{ "endpoint": "create_post", "outcome": "201", "count": 1 }]));
     assert_eq!(state["faults"][0]["endpoint"], "chat");

@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use common::TestWorld;
+use common::{Parrot, TestWorld};
 use perch_sandbox::{GameResult, SandboxOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,14 +19,14 @@ async fn posts_are_staged_answered_and_taken_back_over_http() {
     let world = TestWorld::start().await;
     let posts = "/sandbox/accounts/fan/posts";
     let (status, first) =
-        sent(&world, Method::POST, posts, &json!({ "text": "@picks_bot hi", "picture": "Suns ML" })).await;
+        sent(&world, Method::POST, posts, &json!({ "text": "@perch_bot hi", "picture": "Suns ML" })).await;
     assert_eq!(status, 201);
     let first = first["id"].as_str().expect("an id").to_owned();
     let (_, second) = sent(&world, Method::POST, posts, &json!({ "text": "anyone?", "reply_to": first })).await;
     let (_, third) = sent(&world, Method::POST, "/sandbox/accounts/other/posts", &json!({ "retweet_of": first })).await;
     let query =
         format!("/2/tweets?ids={first},{},{}", second["id"].as_str().expect("id"), third["id"].as_str().expect("id"));
-    assert_eq!(world.json(&query).await["data"][2]["text"], "RT @fan: @picks_bot hi");
+    assert_eq!(world.json(&query).await["data"][2]["text"], "RT @fan: @perch_bot hi");
     assert_eq!(
         world.client.get(world.url(&format!("/sandbox/media/{first}.png"))).send().await.expect("it").status(),
         200
@@ -80,28 +80,30 @@ async fn what_cannot_be_staged_is_refused_by_field() {
 }
 
 #[tokio::test]
-async fn the_flow_brings_mentions_of_every_sort_and_rests_when_told_to() {
+async fn actors_write_in_the_turns_of_the_accounts_and_rest_when_told_to() {
     let world = TestWorld::with(SandboxOptions {
-        bot_accounts: vec!["picks_bot".into()],
+        bot_accounts: vec!["perch_bot".into()],
         watched: vec!["capper".into(), "sharp".into()],
         post_every: Some(Duration::from_millis(2)),
+        actors: vec![Arc::new(Parrot)],
         ..SandboxOptions::default()
     })
     .await;
-    let bot = world.state.add_account("picks_bot");
+    let bot = world.state.add_account("perch_bot");
     let path = format!("/2/users/{bot}/mentions?max_results=100&expansions=author_id,referenced_posts");
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     let page = loop {
         let page = world.json(&path).await;
-        if page["meta"]["result_count"].as_u64() >= Some(40) {
+        if page["meta"]["result_count"].as_u64() >= Some(10) {
             break page;
         }
         assert!(std::time::Instant::now() < deadline, "nobody mentions the bot: {}", page["meta"]);
     };
-    let posts = page["data"].as_array().expect("mentions");
-    assert!(posts.iter().any(|p| p.get("referenced_posts").is_some()), "some answer other posts");
-    assert!(posts.iter().any(|p| p.get("referenced_posts").is_none()), "some stand alone");
-    assert!(posts.iter().all(|p| p["text"].as_str().is_some_and(|t| t.contains("@picks_bot"))));
+    let answered = page["includes"]["posts"].as_array().expect("what the mentions answer");
+    assert!(answered.iter().all(|post| post["text"].as_str().is_some_and(|text| text.starts_with("turn "))), "{page}");
+    let user = world.state.add_account("sharp");
+    let written = world.json(&format!("/2/users/{user}/tweets?max_results=100")).await;
+    assert!(written["data"].as_array().is_some_and(|all| all.iter().any(|post| post["text"] == "before 11")));
 
     assert_eq!(sent(&world, Method::PUT, "/sandbox/flow", &json!({ "flows": false })).await.0, 204);
     let total = async || world.json("/sandbox/state").await["written_total"].clone();

@@ -165,8 +165,8 @@ async fn a_picture_of_the_sandbox_is_served_and_measured() {
 async fn protected_and_suspended_accounts_are_closed_in_the_way_of_x() {
     let world = TestWorld::start().await;
     let user = world.state.add_account("writer");
-    let bot = world.state.add_account("picks_bot");
-    let post = world.state.publish("writer", "@picks_bot hello");
+    let bot = world.state.add_account("perch_bot");
+    let post = world.state.publish("writer", "@perch_bot hello");
     let timeline = format!("/2/users/{user}/tweets");
     let lookup = format!("/2/tweets?ids={post}");
     let by_name = "/2/users/by/username/writer?user.fields=protected";
@@ -181,7 +181,7 @@ async fn protected_and_suspended_accounts_are_closed_in_the_way_of_x() {
     assert_eq!(world.json(by_name).await["data"]["protected"], true);
     assert_eq!(world.json(&format!("/2/users/{bot}/mentions")).await["meta"]["result_count"], 0);
     let body = serde_json::json!({ "text": "hi", "reply": { "in_reply_to_tweet_id": post } });
-    assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 403);
+    assert_eq!(world.post("perch_bot", &body).send().await.expect("an answer").status(), 403);
 
     world.state.set_standing("writer", AccountStanding::Suspended);
     for path in [timeline.as_str(), &lookup, by_name] {
@@ -208,8 +208,8 @@ async fn posts_by_id_answer_what_is_there_and_name_what_is_not() {
 #[tokio::test]
 async fn mentions_are_the_posts_of_others_that_name_the_account() {
     let world = TestWorld::start().await;
-    let bot = world.state.add_account("picks_bot");
-    let mention = world.state.publish("fan", "@picks_bot who do you like tonight?");
+    let bot = world.state.add_account("perch_bot");
+    let mention = world.state.publish("fan", "@perch_bot who do you like tonight?");
     world.state.publish("fan", "nothing to see");
     assert_eq!(ids(&world.json(&format!("/2/users/{bot}/mentions")).await), [mention]);
 }
@@ -217,8 +217,8 @@ async fn mentions_are_the_posts_of_others_that_name_the_account() {
 #[tokio::test]
 async fn an_answer_to_a_post_of_the_account_is_a_mention_too_and_says_where_it_belongs() {
     let world = TestWorld::start().await;
-    let bot = world.state.add_account("picks_bot");
-    world.post("picks_bot", &serde_json::json!({ "text": "Suns +4.5 it is" })).send().await.expect("an answer");
+    let bot = world.state.add_account("perch_bot");
+    world.post("perch_bot", &serde_json::json!({ "text": "Suns +4.5 it is" })).send().await.expect("an answer");
     let own = world.state.made().pop().expect("one was made").id;
     let answer = world.state.publish("fan", NewPost { reply_to: Some(own.clone()), ..NewPost::from("why though?") });
     world.state.publish("fan", NewPost { quote_of: Some(own.clone()), ..NewPost::from("look at this") });

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn a_signed_post_is_made_and_read_back() {
     let world = TestWorld::start().await;
-    let answer = world.post("picks_bot", &json!({ "text": "Lakers -3.5 it is" })).send().await.expect("an answer");
+    let answer = world.post("perch_bot", &json!({ "text": "Lakers -3.5 it is" })).send().await.expect("an answer");
     assert_eq!(answer.status(), 201);
     assert!(answer.headers().contains_key("x-rate-limit-remaining"));
     let made: Value = answer.json().await.expect("JSON");
     let id = made["data"]["id"].as_str().expect("an id").to_owned();
     let read = world.json(&format!("/2/tweets?ids={id}&tweet.fields=author_id")).await;
     assert_eq!(read["data"][0]["text"], "Lakers -3.5 it is");
-    assert_eq!(read["data"][0]["author_id"], world.state.add_account("picks_bot").as_str());
+    assert_eq!(read["data"][0]["author_id"], world.state.add_account("perch_bot").as_str());
 }
 
 #[tokio::test]
@@ -25,9 +25,9 @@ async fn a_reply_shows_what_it_replies_to_and_counts_as_a_reply() {
     let world = TestWorld::start().await;
     let post = world.state.publish("capper", "Suns +4.5");
     let body = json!({ "text": "Noted", "reply": { "in_reply_to_tweet_id": post } });
-    assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 201);
+    assert_eq!(world.post("perch_bot", &body).send().await.expect("an answer").status(), 201);
     let reply = world.state.made().pop().expect("one was made");
-    assert_eq!((reply.account.as_str(), reply.reply_to.as_deref()), ("picks_bot", Some(post.as_str())));
+    assert_eq!((reply.account.as_str(), reply.reply_to.as_deref()), ("perch_bot", Some(post.as_str())));
     let fields = "tweet.fields=public_metrics,referenced_tweets,conversation_id";
     let read = world.json(&format!("/2/tweets?ids={post},{}&{fields}", reply.id)).await;
     assert_eq!(read["data"][0]["public_metrics"]["reply_count"], 1);
@@ -39,8 +39,8 @@ async fn a_reply_shows_what_it_replies_to_and_counts_as_a_reply() {
 async fn the_same_text_twice_is_refused_as_duplicate_content() {
     let world = TestWorld::start().await;
     let body = json!({ "text": "Once" });
-    assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 201);
-    let second = world.post("picks_bot", &body).send().await.expect("an answer");
+    assert_eq!(world.post("perch_bot", &body).send().await.expect("an answer").status(), 201);
+    let second = world.post("perch_bot", &body).send().await.expect("an answer");
     assert_eq!(second.status(), 403);
     let problem: Value = second.json().await.expect("JSON");
     assert!(problem["detail"].as_str().is_some_and(|d| d.contains("duplicate content")));
@@ -51,7 +51,7 @@ async fn the_same_text_twice_is_refused_as_duplicate_content() {
 
 async fn self_serve() -> TestWorld {
     TestWorld::with(SandboxOptions {
-        bot_accounts: vec!["picks_bot".into()],
+        bot_accounts: vec!["perch_bot".into()],
         plan: Plan::SelfServe,
         ..SandboxOptions::default()
     })
@@ -62,9 +62,9 @@ async fn self_serve() -> TestWorld {
 async fn on_a_self_serve_plan_a_reply_needs_a_summons_and_a_quote_is_not_to_be_had() {
     let world = self_serve().await;
     let pick = world.state.publish("capper", "Suns +4.5");
-    let asked = NewPost { reply_to: Some(pick.clone()), ..NewPost::from("@picks_bot thoughts?") };
+    let asked = NewPost { reply_to: Some(pick.clone()), ..NewPost::from("@perch_bot thoughts?") };
     let asked = world.state.publish("fan", asked);
-    let answer = async |body: Value| world.post("picks_bot", &body).send().await.expect("an answer");
+    let answer = async |body: Value| world.post("perch_bot", &body).send().await.expect("an answer");
     let reply = |text: &str, to: &str| json!({ "text": text, "reply": { "in_reply_to_tweet_id": to } });
 
     let refused = answer(reply("Noted", &pick)).await;
@@ -86,7 +86,7 @@ async fn an_enterprise_plan_answers_and_quotes_everybody() {
         json!({ "text": "Noted", "reply": { "in_reply_to_tweet_id": pick } }),
         json!({ "text": "This one", "quote_tweet_id": pick }),
     ] {
-        assert_eq!(world.post("picks_bot", &body).send().await.expect("an answer").status(), 201, "{body}");
+        assert_eq!(world.post("perch_bot", &body).send().await.expect("an answer").status(), 201, "{body}");
     }
 }
 
@@ -100,7 +100,7 @@ async fn texts_that_x_would_not_take_are_invalid_requests() {
         json!({ "text": "fine", "status": "an old name" }),
         json!({ "text": "fine", "reply": { "in_reply_to_tweet_id": "abc" } }),
     ] {
-        let answer = world.post("picks_bot", &body).send().await.expect("an answer");
+        let answer = world.post("perch_bot", &body).send().await.expect("an answer");
         assert_eq!(answer.status(), 400, "{body}");
     }
     assert!(world.state.made().is_empty());
@@ -111,7 +111,7 @@ async fn a_write_needs_a_signature_that_fits_the_account() {
     let world = TestWorld::start().await;
     let body = json!({ "text": "hello" });
     let unsigned = world.client.post(world.url("/2/tweets")).json(&body);
-    let wrong_secret = world.signed_with(Method::POST, "/2/tweets", "sandbox-picks_bot-token", "guess").json(&body);
+    let wrong_secret = world.signed_with(Method::POST, "/2/tweets", "sandbox-perch_bot-token", "guess").json(&body);
     let stranger = world.signed(Method::POST, "/2/tweets", "stranger").json(&body);
     let watched = world.signed(Method::POST, "/2/tweets", "capper").json(&body);
     for (request, name) in
@@ -137,13 +137,13 @@ async fn the_account_of_a_signature_is_told_who_it_is() {
 #[tokio::test]
 async fn a_deleted_post_is_gone_and_only_its_author_can_delete_it() {
     let world = TestWorld::start().await;
-    world.post("picks_bot", &json!({ "text": "oops" })).send().await.expect("an answer");
+    world.post("perch_bot", &json!({ "text": "oops" })).send().await.expect("an answer");
     let id = world.state.made().pop().expect("one was made").id;
     let path = format!("/2/tweets/{id}");
     let delete = async |user: &str| world.signed(Method::DELETE, &path, user).send().await.expect("an answer").status();
     assert_eq!(delete("other_bot").await, 403);
-    assert_eq!(delete("picks_bot").await, 200);
-    assert_eq!(delete("picks_bot").await, 404);
+    assert_eq!(delete("perch_bot").await, 200);
+    assert_eq!(delete("perch_bot").await, 404);
     let read = world.json(&format!("/2/tweets?ids={id}")).await;
     assert_eq!(read["errors"][0]["resource_id"], id.as_str());
 }
@@ -152,9 +152,9 @@ async fn a_deleted_post_is_gone_and_only_its_author_can_delete_it() {
 async fn a_repost_is_made_once_and_counts() {
     let world = TestWorld::start().await;
     let post = world.state.publish("capper", "Suns +4.5");
-    let bot = world.state.add_account("picks_bot");
+    let bot = world.state.add_account("perch_bot");
     let path = format!("/2/users/{bot}/retweets");
-    let repost = || world.signed(Method::POST, &path, "picks_bot").json(&json!({ "tweet_id": post }));
+    let repost = || world.signed(Method::POST, &path, "perch_bot").json(&json!({ "tweet_id": post }));
     let first = repost().send().await.expect("an answer");
     assert_eq!(first.json::<Value>().await.expect("JSON")["data"], json!({ "retweeted": true, "rest_id": post }));
     assert_eq!(repost().send().await.expect("an answer").status(), 400);

@@ -26,7 +26,7 @@ fn spent(id: &str, at: DateTime<Utc>, micros: i64) -> SpendRecord {
         id: id.into(),
         at,
         provider: "grok".into(),
-        bot: "picks".into(),
+        bot: "reader".into(),
         account: None,
         kind: SpendKind::Model,
         units: 1,

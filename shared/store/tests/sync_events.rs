@@ -30,7 +30,7 @@ async fn a_job_can_be_followed_from_its_enqueue_to_its_end() {
     world.event_at(now + 600, &[("started", id, r#"{"attempt":2,"worker":"w2"}"#)]).await;
     let born = envelope("publish_post").replace("\"max\"", &format!("\"parent\":\"{id}\",\"max\""));
     world.event_at(now + 650, &[("enqueued", child, &born)]).await;
-    let done = r#"{"attempt":2,"worker":"w2","ms":100,"result":{"picks":2},"trace":"bb"}"#;
+    let done = r#"{"attempt":2,"worker":"w2","ms":100,"result":{"read":2},"trace":"bb"}"#;
     world.event_at(now + 700, &[("succeeded", id, done)]).await;
     world.sync().await;
 
@@ -38,7 +38,7 @@ async fn a_job_can_be_followed_from_its_enqueue_to_its_end() {
     assert_eq!((job.state, job.attempts, job.worker.as_deref()), (JobState::Done, 2, Some("w2")));
     assert_eq!(job.kind.as_deref(), Some("extract_post"));
     assert_eq!(job.payload.unwrap()["a"], 1);
-    assert_eq!(job.result.unwrap()["picks"], 2);
+    assert_eq!(job.result.unwrap()["read"], 2);
     assert_eq!(u64::try_from(ms(job.finished_at)).unwrap(), now + 700);
     let attempts = world.store.history().attempts(id).await.unwrap();
     let told: Vec<_> =

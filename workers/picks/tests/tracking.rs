@@ -10,7 +10,7 @@ use perch_bot_picks::store::{
     SettledBy, TrackedPick,
 };
 use perch_jobs::{Answer, Post};
-use perch_picks::{
+use perch_odds::{
     record::Period,
     settle::{Grade, profit},
 };
@@ -68,7 +68,7 @@ fn bet(account: &str, posted_at: DateTime<Utc>, grade: Grade, closing: Option<f6
         closing,
         stake: 1.0,
         stake_assumed: false,
-        units: profit(grade, 1.0, perch_picks::odds::Odds::EVEN),
+        units: profit(grade, 1.0, perch_odds::Odds::EVEN),
     }
 }
 

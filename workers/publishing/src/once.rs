@@ -6,10 +6,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use perch_base::{clock, crash_point};
 use perch_clients::{XError, x::Search};
-use perch_queue::{
-    Fail,
-    worker::{HandlerResult, JobContext},
-};
+use perch_core::x_failed;
+use perch_queue::{Fail, worker::HandlerResult};
 use perch_store::{
     CLEAR_FOR, Claim, EffectIntent, EffectState, Effects, Evidence, Permit, StoreError, StoredEffect, Takeover,
     request_digest,
@@ -24,9 +22,6 @@ use super::{
     permit::Permitted,
     record::{Published, record, record_refusal},
 };
-use perch_core::x_failed;
-
-use crate::Publisher;
 
 /// Why an attempt ends before the effect is settled as done.
 enum Stop {

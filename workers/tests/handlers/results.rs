@@ -9,7 +9,7 @@ use perch_bot_picks::store::{
 };
 use perch_bot_picks::tracking::{Entry, Verdict, settle};
 use perch_jobs::{Answer, FetchResults, Post};
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use perch_store::AuditFilter;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

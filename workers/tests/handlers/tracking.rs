@@ -3,7 +3,7 @@ use chrono::Utc;
 use perch_bot_picks::store::{BetFilter, PickFilter, PicksStore as _, TrackedPick};
 use perch_bot_picks::tracking::ResultEntry;
 use perch_jobs::{FetchResults, SummariseDay};
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use perch_store::JobState;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

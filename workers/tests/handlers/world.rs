@@ -216,7 +216,8 @@ impl Drop for World {
 }
 
 async fn sandbox() -> Sandbox {
-    let options = SandboxOptions { bot_accounts: vec![BOT.into()], ..SandboxOptions::default() };
+    let options =
+        SandboxOptions { bot_accounts: vec![BOT.into()], actors: perch_actors::actors(), ..SandboxOptions::default() };
     let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
     sandbox.state().add_account(SALLY);
     sandbox.state().add_account(PETE);

@@ -64,6 +64,7 @@ pub fn options(settings: &Settings) -> Result<SandboxOptions, ConfigError> {
             XPlan::SelfServe => Plan::SelfServe,
             XPlan::Enterprise => Plan::Enterprise,
         },
+        actors: crate::app::actors(),
         ..SandboxOptions::default()
     })
 }

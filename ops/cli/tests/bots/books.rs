@@ -6,7 +6,8 @@ mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perch_sandbox::{Endpoint, MadePost, play::Expectation};
+use perch_play::Expectation;
+use perch_sandbox::{Endpoint, MadePost};
 use serde_json::Value;
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 

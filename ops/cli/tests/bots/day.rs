@@ -47,6 +47,7 @@ impl Staged {
             bot_accounts: vec!["perch_bot".into()],
             plan: Plan::SelfServe,
             rate_limits: false,
+            actors: perch_actors::actors(),
             ..SandboxOptions::default()
         };
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");

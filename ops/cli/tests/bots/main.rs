@@ -9,10 +9,8 @@ mod world;
 
 use std::time::Duration;
 
-use perch_sandbox::{
-    Endpoint,
-    play::{DAY, DayOptions, Player, Script},
-};
+use perch_play::{DAY, DayOptions, Player, Script};
+use perch_sandbox::Endpoint;
 
 use crate::{
     books::Books,

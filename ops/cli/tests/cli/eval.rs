@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 use crate::world::{Ran, perch, run};
 
 fn examples() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/picks/tests/data/examples.jsonl");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workers/picks/tests/data/examples.jsonl");
     path.to_str().expect("a path of UTF-8").to_owned()
 }
 
@@ -45,7 +45,7 @@ fn false_picks_are_a_figure_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_is_measured_by_the_way_that_workers_ask_it_and_never_sees_a_label() {
-    let options = SandboxOptions { post_every: None, ..SandboxOptions::default() };
+    let options = SandboxOptions { actors: perch_actors::actors(), ..SandboxOptions::default() };
     let address = "127.0.0.1:0".parse().expect("an address");
     let sandbox = Sandbox::start(address, options).await.expect("the sandbox starts");
     let base_url = format!("{}/v1", sandbox.base_url());

@@ -37,7 +37,7 @@ async fn a_second_process_finds_the_sandbox_of_the_first() {
     let url = format!("http://{sandbox}");
     until("the sandbox answers", || async { world.run(&["health", "--live", "--url", &url]).code == 0 }).await;
 
-    let data = config_dir().join("../shared/picks/tests/data/examples.jsonl");
+    let data = config_dir().join("../workers/picks/tests/data/examples.jsonl");
     let data = data.to_str().expect("UTF-8");
     let mut eval =
         with_written_env(&world, &sandbox, &["eval", "extraction", "--data", data, "--limit", "20", "--json"]);

@@ -75,8 +75,12 @@ impl Stage {
     }
 
     pub async fn of(world: World) -> Self {
-        let options =
-            SandboxOptions { bot_accounts: vec!["perch_bot".into()], rate_limits: false, ..SandboxOptions::default() };
+        let options = SandboxOptions {
+            bot_accounts: vec!["perch_bot".into()],
+            rate_limits: false,
+            actors: perch_actors::actors(),
+            ..SandboxOptions::default()
+        };
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
         Self { world, sandbox }
     }

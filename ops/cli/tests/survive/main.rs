@@ -34,8 +34,12 @@ impl Drop for Running {
 }
 
 async fn sandbox() -> Sandbox {
-    let options =
-        SandboxOptions { bot_accounts: vec!["perch_bot".into()], rate_limits: false, ..SandboxOptions::default() };
+    let options = SandboxOptions {
+        bot_accounts: vec!["perch_bot".into()],
+        rate_limits: false,
+        actors: perch_actors::actors(),
+        ..SandboxOptions::default()
+    };
     Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port")
 }
 

@@ -34,12 +34,12 @@ async fn a_question_with_picture_and_schema_is_sent_as_chat_completions_wants_it
     let server = Server::start([Reply::json(200, &answer(&json!("null"), "stop"))]).await;
     let schema = json!({ "type": "object", "properties": {}, "additionalProperties": false });
     let request = ChatRequest {
-        system: Some("Extract picks.".into()),
+        system: Some("Extract answers.".into()),
         messages: vec![Message {
             role: Role::User,
             parts: vec![Part::Text("Read the slip".into()), Part::ImageUrl("https://example.com/slip.png".into())],
         }],
-        schema: Some(("picks".into(), schema.clone())),
+        schema: Some(("answers".into(), schema.clone())),
         max_tokens: Some(800),
         temperature: Some(0.0),
     };
@@ -57,13 +57,13 @@ async fn a_question_with_picture_and_schema_is_sent_as_chat_completions_wants_it
         json!({
             "model": "grok-4",
             "messages": [
-                { "role": "system", "content": "Extract picks." },
+                { "role": "system", "content": "Extract answers." },
                 { "role": "user", "content": [
                     { "type": "text", "text": "Read the slip" },
                     { "type": "image_url", "image_url": { "url": "https://example.com/slip.png" } },
                 ] },
             ],
-            "response_format": { "type": "json_schema", "json_schema": { "name": "picks", "strict": true, "schema": schema } },
+            "response_format": { "type": "json_schema", "json_schema": { "name": "answers", "strict": true, "schema": schema } },
             "max_tokens": 800,
             "temperature": 0.0,
         })

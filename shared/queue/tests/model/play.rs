@@ -224,9 +224,9 @@ impl Play {
                 let lost: Vec<_> = jobs.iter().filter_map(|(n, lost)| Some((pick(&known, *n)?, *lost))).collect();
                 (self.engine.restore(&lost).await, self.model.restore(&lost))
             }
-            Op::Drop(picks) => {
+            Op::Drop(chosen) => {
                 let known = self.model.ids();
-                let ids: Vec<JobId> = picks.iter().filter_map(|n| pick(&known, *n)).collect();
+                let ids: Vec<JobId> = chosen.iter().filter_map(|n| pick(&known, *n)).collect();
                 (self.engine.drop_ended(&ids).await, self.model.drop_ended(&ids))
             }
             other => unreachable!("{other:?} is none of an operator"),

@@ -31,6 +31,6 @@ async fn complete(State(app): State<App>, bytes: Bytes) -> Response {
         Ok(asked) => asked,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, wrong.code, &wrong.message, wrong.param),
     };
-    let answer = answer(&asked, &app.state.lock());
+    let answer = answer(&asked, &app);
     completion(&asked, &answer, Ending::Stop)
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Utc;
-use perch_jobs::strict;
+use perch_job::strict;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -198,7 +198,7 @@ impl ChatQuestion {
     }
 
     /// What the user said, message by message.
-    pub fn said(&self) -> impl DoubleEndedIterator<Item = &str> {
+    pub fn said(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().filter(|(role, _)| role == "user").map(|(_, text)| text.as_str())
     }
 

@@ -2,18 +2,46 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use perch_sandbox::{CONSUMER_SECRET, Sandbox, SandboxOptions, SandboxState};
+use perch_sandbox::{Actor, CONSUMER_SECRET, NewPost, Question, Sandbox, SandboxOptions, SandboxState, Scene, Turn};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use sha1::Sha1;
 use url::Url;
 
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Accounts that count aloud and are answered by a fan, and a model that says again what is marked, or stands on a picture.
+#[derive(Debug)]
+pub struct Parrot;
+
+impl Actor for Parrot {
+    fn backlog(&self, scene: &mut Scene<'_>, account: &str) {
+        for n in 1..=11 {
+            scene.write(account, format!("before {n}").as_str());
+        }
+    }
+
+    fn turn(&self, scene: &mut Scene<'_>, turn: &mut Turn<'_>) {
+        let said = scene.write(turn.account, format!("turn {}", turn.number).as_str());
+        for bot in scene.bots().to_vec() {
+            let reply = NewPost { reply_to: Some(said.clone()), ..NewPost::from(format!("@{bot} heard it?").as_str()) };
+            scene.write("fan", reply);
+        }
+    }
+
+    fn answer(&self, question: &Question) -> Option<String> {
+        let marked = question.marked("say").map(str::to_owned);
+        Some(question.in_words(&marked.or_else(|| question.pictured.first().cloned())?))
+    }
+}
 
 pub struct TestWorld {
     pub sandbox: Sandbox,
@@ -24,8 +52,9 @@ pub struct TestWorld {
 impl TestWorld {
     pub async fn start() -> Self {
         Self::with(SandboxOptions {
-            bot_accounts: vec!["picks_bot".into(), "other_bot".into()],
+            bot_accounts: vec!["perch_bot".into(), "other_bot".into()],
             watched: vec!["capper".into()],
+            actors: vec![Arc::new(Parrot)],
             ..SandboxOptions::default()
         })
         .await

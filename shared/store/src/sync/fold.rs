@@ -224,7 +224,7 @@ mod tests {
         let row = folded(vec![
             entry(1_000, &[("enqueued", ENVELOPE)]),
             entry(2_000, &[("started", r#"{"attempt":1,"worker":"w1"}"#)]),
-            entry(3_000, &[("succeeded", r#"{"attempt":1,"ms":900,"result":{"picks":2}}"#)]),
+            entry(3_000, &[("succeeded", r#"{"attempt":1,"ms":900,"result":{"read":2}}"#)]),
         ]);
         assert_eq!(row.state, JobState::Done);
         assert_eq!((row.kind.as_deref(), row.group_key.as_deref()), (Some("extract_post"), Some("main")));

@@ -6,13 +6,12 @@ use perch_base::{
 };
 use perch_core::job_id;
 use perch_jobs::{AccountId, Post, PublishPost, PublishSource, RetweetPost};
-use perch_picks::normal::part;
 use perch_publishing::stopped;
 use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, worker::JobContext};
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, StoreError};
 
 use super::comment::{comment, effect_key};
-use crate::{Picks, store::PickRecord};
+use crate::{Picks, normal::part, store::PickRecord};
 
 /// What is said about a pick, and why it is said so.
 #[derive(Debug, Clone, PartialEq, Eq)]

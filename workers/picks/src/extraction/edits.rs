@@ -6,7 +6,6 @@ use std::time::Duration;
 use perch_base::clock;
 use perch_core::short_hash;
 use perch_jobs::{ExtractPost, PostId};
-use perch_picks::normal::part;
 use perch_queue::Fail;
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord};
 use serde::Serialize;
@@ -14,6 +13,7 @@ use serde::Serialize;
 use super::{comment::render_pick, sighting::Named};
 use crate::{
     Picks,
+    normal::part,
     store::{PickBody, PicksStore as _, PostReading},
 };
 

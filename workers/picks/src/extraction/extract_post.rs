@@ -1,7 +1,6 @@
 use perch_base::{Disposition, clock};
 use perch_core::Unanswered;
 use perch_jobs::{ExtractPost, Post, SyncHotState};
-use perch_picks::{grounded::grounded_in, normal::normalised_answer};
 use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
@@ -20,6 +19,8 @@ use super::{
 };
 use crate::{
     Picks,
+    grounded::grounded_in,
+    normal::normalised_answer,
     store::{ExtractionRecord, PicksStore as _},
 };
 

@@ -1,10 +1,12 @@
 //! Whether a post is worth the call of a model. Decisions only; no I/O.
 
 use perch_jobs::{Post, PostId};
-use perch_picks::rules::{Verdict, worth};
 use sha2::{Digest, Sha256};
 
-use crate::PicksSettings;
+use crate::{
+    PicksSettings,
+    rules::{Verdict, worth},
+};
 
 /// What was decided before a model is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

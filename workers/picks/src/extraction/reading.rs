@@ -239,7 +239,7 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut U
 /// What the rules read in a post, while no provider answers, and why they are not sure of what they might read besides.
 pub(super) fn by_rules(post: &Post, why: &str) -> (Reading, Option<String>) {
     tracing::warn!(post = %post.id, why, "no provider answers; the rules read the post");
-    let found = perch_picks::rules::read(&post.text);
+    let found = crate::rules::read(&post.text);
     let doubt = found.doubts.first().map(ToString::to_string);
     let reading = Reading {
         answer: found.sure(),

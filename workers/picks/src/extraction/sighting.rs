@@ -5,16 +5,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use perch_base::clock;
 use perch_jobs::{Answer, Bet, Post};
-use perch_picks::{
-    normal::{Terms, parlay_terms, terms},
-    occasion::{occasion, parlay_occasion},
-};
 use perch_queue::Fail;
 use perch_store::{HotRecord, Recorded as _, StoreError};
 
 use super::actions::Plan;
 use crate::{
     Picks,
+    normal::{Terms, parlay_terms, terms},
+    occasion::{occasion, parlay_occasion},
     store::{PickBody, PickRecord, PickSighting, PicksStore as _},
 };
 

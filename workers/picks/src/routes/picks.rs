@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_bot::http::{Answer, BULK, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, number, time};
-use perch_picks::{
+use perch_odds::{
     record::{By, Record},
     settle::Grade,
 };
@@ -425,7 +425,7 @@ pub(super) async fn record(
 ) -> Answer<Json<RecordAnswer>> {
     let word = params.by.as_deref().unwrap_or("account");
     let by = word.parse().ok().filter(|by: &By| by.to_string() == word).ok_or_else(|| {
-        let unknown = perch_picks::record::UnknownGrouping(word.chars().take(80).collect());
+        let unknown = perch_odds::record::UnknownGrouping(word.chars().take(80).collect());
         Problem::field(Cause::InvalidQuery, "by", unknown.to_string())
     })?;
     let RecordParams { account, sport, market, since, until, .. } = params;

@@ -2,7 +2,6 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{Bet, Parlay, Pick, PostId};
-use perch_picks::normal::Terms;
 use perch_store::{
     ActionRecord, Recorded, Store, StoreError, millis,
     row::{parsed, readable, time, undecodable},
@@ -10,6 +9,8 @@ use perch_store::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use crate::normal::Terms;
 
 /// A pick on its own, or a parlay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ impl PickBody {
         pick_key(&self.identity())
     }
 
-    /// What makes two of them the same bet on the same game: their words and their occasion (see [`perch_picks::occasion`]).
+    /// What makes two of them the same bet on the same game: their words and their occasion (see [`crate::occasion`]).
     pub fn key_on(&self, occasion: &str) -> String {
         pick_key(&format!("{}@{occasion}", self.identity()))
     }

@@ -1,7 +1,7 @@
 //! What a result of a whole game decides. Decisions only; no I/O.
 
 use perch_jobs::{Pick, PickKind};
-use perch_picks::settle::{GameResult, Outcome, PlayerResult, plain};
+use perch_odds::settle::{GameResult, Outcome, PlayerResult, plain};
 
 use crate::store::GameRow;
 
@@ -109,7 +109,7 @@ pub(super) fn on_the_score(pick: Pick) -> Pick {
 
 #[cfg(test)]
 mod tests {
-    use perch_picks::settle::{Grade, grade};
+    use perch_odds::settle::{Grade, grade};
 
     use super::*;
 

@@ -2,8 +2,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{Pick, PickKind};
-use perch_picks::{
-    odds::Odds,
+use perch_odds::{
+    Odds,
     settle::{Assumed, GameResult, Grade, Outcome, PlayerResult, SettleError, grade, in_units},
 };
 use perch_store::{Store, StoreError};

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{TimeDelta, Utc};
-use perch_picks::settle::{Assumed, Grade};
+use perch_odds::settle::Assumed;
 use perch_store::{Store, StoreError};
 use serde::Serialize;
 use serde_json::json;
@@ -11,7 +11,7 @@ use super::{
     entry::{Entry, Settled, TRIES, TrackError, entered, fill, refused},
     matching::Games,
     numbering::numbered,
-    review::{Contradicted, LeftOpen, Review, review},
+    review::{Contradicted, LeftOpen, Review, review, settlement},
     stakes::assumed,
 };
 use crate::{
@@ -191,21 +191,6 @@ async fn work_out(
         open,
         games: given,
     })
-}
-
-pub(super) fn settlement(pick: &TrackedPick, grade: Option<Grade>, legs: Vec<Option<Grade>>) -> PickSettlement {
-    PickSettlement {
-        key: pick.key.clone(),
-        grade,
-        legs,
-        closing_odds: pick.closing_odds.clone(),
-        source: None,
-        held: false,
-        over_at: pick.over_at,
-        note: pick.note.clone(),
-        bets: Vec::new(),
-        seen_revision: pick.revision,
-    }
 }
 
 async fn one(store: &Store, name: &str) -> Result<TrackedPick, TrackError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use perch_jobs::{Pick, PickKind};
-use perch_picks::settle::{Assumed, Grade, grade, plain};
+use perch_odds::settle::{Assumed, Grade, grade, plain};
 
 use super::{
     by_score::{on_the_score, outcome, settles_by_score},
@@ -193,7 +193,7 @@ impl Games {
         let Some(name) = name else { return Vec::new() };
         let sport = pick.sport.as_deref().map(names::sport);
         let of = |name: &str| self.by_name.get(&plain(name)).into_iter().flatten().copied();
-        let full = [names::side(name, sport.as_deref()), perch_picks::normal::player(name, sport.as_deref())];
+        let full = [names::side(name, sport.as_deref()), crate::normal::player(name, sport.as_deref())];
         let places: BTreeSet<usize> = of(name).chain(full.iter().flat_map(|name| of(name))).collect();
         let first_day = (named.posted_at - NIGHT).date_naive();
         let last_day = |sport: &str| named.posted_at.date_naive() + days_ahead(sport, names_both);

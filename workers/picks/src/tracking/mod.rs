@@ -17,8 +17,10 @@ pub use import::{Import, Imported, NamedGames, add_late_bets, import};
 pub use review::{Contradicted, LeftOpen};
 pub use table::{BadLine, read_csv};
 
-use perch_picks::odds::Odds;
-use perch_picks::record::{By, Graded, Market, Record};
+use perch_odds::{
+    Odds,
+    record::{By, Graded, Market, Record},
+};
 use perch_store::{Store, StoreError};
 
 use crate::store::{BetFilter, BetRow, PicksStore as _};
@@ -31,8 +33,8 @@ pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<Graded>, St
 /// The record of the bets that a filter names: of all of them, and of each group.
 pub async fn record(store: &Store, filter: &BetFilter, by: By) -> Result<(Record, Vec<(String, Record)>), StoreError> {
     let bets = graded(store, filter).await?;
-    let groups = perch_picks::record::grouped(&bets, by).into_iter().collect();
-    Ok((perch_picks::record::record(&bets), groups))
+    let groups = perch_odds::record::grouped(&bets, by).into_iter().collect();
+    Ok((perch_odds::record::record(&bets), groups))
 }
 
 fn of_row(row: BetRow) -> Graded {

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use perch_jobs::Pick;
-use perch_picks::{normal, settle::plain};
+use perch_odds::settle::plain;
 
-use crate::store::{GameRow, Players};
+use crate::{
+    normal,
+    store::{GameRow, Players},
+};
 
 /// Words that make another team of a club.
 const OTHER_TEAMS: [&str; 14] = [

@@ -83,7 +83,7 @@ fn is_same(known: &GameRow, row: &GameRow) -> bool {
 }
 
 fn by_side(row: &GameRow) -> [(String, Option<u64>); 2] {
-    let side = |name: &str, score: Option<f64>| (perch_picks::settle::plain(name), score.map(f64::to_bits));
+    let side = |name: &str, score: Option<f64>| (perch_odds::settle::plain(name), score.map(f64::to_bits));
     let mut sides = [side(&row.first, row.score_first), side(&row.second, row.score_second)];
     sides.sort();
     sides

@@ -3,14 +3,11 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use perch_picks::settle::{Assumed, Grade};
+use perch_odds::settle::{Assumed, Grade};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    import::settlement,
-    matching::{Games, Word},
-};
+use super::matching::{Games, Word};
 use crate::store::{PickSettlement, SettleSource, TrackedPick, state_word};
 
 /// Picks of one list that are told of.
@@ -116,6 +113,22 @@ fn contradiction(pick: &TrackedPick, word: &Word) -> Option<Contradicted> {
         settled_by: pick.settled_by.clone(),
         results: state_word(*grade).to_owned(),
     })
+}
+
+/// A settlement of a pick that changes its grades and nothing else.
+pub(super) fn settlement(pick: &TrackedPick, grade: Option<Grade>, legs: Vec<Option<Grade>>) -> PickSettlement {
+    PickSettlement {
+        key: pick.key.clone(),
+        grade,
+        legs,
+        closing_odds: pick.closing_odds.clone(),
+        source: None,
+        held: false,
+        over_at: pick.over_at,
+        note: pick.note.clone(),
+        bets: Vec::new(),
+        seen_revision: pick.revision,
+    }
 }
 
 /// When a pick was over: by its game, but never after it was known to be.

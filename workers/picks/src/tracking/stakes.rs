@@ -1,8 +1,8 @@
 //! What a settled pick comes to for each account that named it. Decisions only; no I/O.
 
 use perch_jobs::{Parlay, Pick};
-use perch_picks::{
-    odds::Odds,
+use perch_odds::{
+    Odds,
     record::Market,
     settle::{Assumed, Grade, Settlement, parlay, profit, single},
 };
@@ -273,7 +273,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_stake_that_stands_beside_the_pick_is_that_of_its_first_post_and_a_post_after_the_end_has_no_bet() {
-        let terms = perch_picks::normal::Terms { units: Some(3.0), ..perch_picks::normal::Terms::default() };
+        let terms = crate::normal::Terms { units: Some(3.0), ..crate::normal::Terms::default() };
         let lakers = TrackedPick { terms: Some(terms), ..tracked(LAKERS) };
         let late = PickSighting { post_id: "2".parse().expect("an id"), ..named("pete", None, None) };
         let named = [named("sally", None, None), late.clone()];

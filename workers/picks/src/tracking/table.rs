@@ -1,6 +1,6 @@
 //! Results as a table of text: commas, quotes and a first line of names (RFC 4180). Decisions only; no I/O.
 
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 
 use super::{Entry, Import, ResultEntry, Verdict};
 
@@ -135,7 +135,7 @@ impl Row<'_> {
         };
         let closing = self.text("closing").map(str::to_owned);
         if let Some(closing) = &closing {
-            perch_picks::odds::Odds::parse(closing).map_err(|error| self.bad("closing", error.to_string()))?;
+            perch_odds::Odds::parse(closing).map_err(|error| self.bad("closing", error.to_string()))?;
         }
         let leg = self.parsed("leg", "the number of a leg, from 1")?;
         Ok((key.to_owned(), Entry { verdict: Some(verdict), leg, closing, note: self.text("note").map(str::to_owned) }))

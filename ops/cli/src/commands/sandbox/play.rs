@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::Utc;
 use perch_base::Settings;
-use perch_sandbox::{
-    MentionKind,
-    play::{DAY, DayOptions, Expectation, ExpectedPick, Noise, Player, Script},
-};
+use perch_play::{DAY, DayOptions, Expectation, ExpectedPick, MentionKind, Noise, Player, Script};
 use serde_json::json;
 use tokio::time::Instant;
 use url::Url;

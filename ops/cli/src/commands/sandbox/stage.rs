@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_sandbox::play::Order;
+use perch_play::Order;
 use reqwest::{Client, Method};
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perch_jobs::{Answer, Pick, PickKind, Side};
-use perch_sandbox::play::{Expectation, ExpectedPick};
+use perch_play::{Expectation, ExpectedPick};
 use serde_json::{Value, json};
 
 use super::{Action, Books, PickRow};

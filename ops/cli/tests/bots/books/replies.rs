@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use perch_sandbox::{
-    MadePost,
-    play::{Deserves, Expectation, ExpectedMention},
-};
+use perch_play::{Deserves, Expectation, ExpectedMention};
+use perch_sandbox::MadePost;
 
 use super::{Books, Mention};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perch_jobs::Answer;
-use perch_sandbox::play::{Expectation, ExpectedPick};
+use perch_play::{Expectation, ExpectedPick};
 use serde_json::Value;
 
 use super::{

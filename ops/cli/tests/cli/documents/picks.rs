@@ -2,8 +2,7 @@ use std::fs;
 
 use chrono::{TimeDelta, Utc};
 use perch_base::Environment;
-use perch_bot_picks::store::PickRecord;
-use perch_picks::normal::Terms;
+use perch_bot_picks::{normal::Terms, store::PickRecord};
 use perch_store::Store;
 use serde_json::{Value, json};
 

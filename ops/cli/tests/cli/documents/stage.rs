@@ -75,7 +75,11 @@ impl<'a> Stage<'a> {
 }
 
 pub async fn sandbox() -> Sandbox {
-    let options = SandboxOptions { bot_accounts: vec!["perch_bot".into()], ..SandboxOptions::default() };
+    let options = SandboxOptions {
+        bot_accounts: vec!["perch_bot".into()],
+        actors: perch_actors::actors(),
+        ..SandboxOptions::default()
+    };
     Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port")
 }
 

@@ -9,7 +9,6 @@ use perch_base::{Settings, settings::TokenPrice};
 use perch_bot::cli::{CommandError, Invocation};
 use perch_clients::{LocalLimits, ModelClient, models::Usage};
 use perch_jobs::Post;
-use perch_picks::rules;
 use perch_queue::Fail;
 
 use super::{
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::PicksSettings;
 use crate::extraction::read_with;
+use crate::rules;
 
 /// What `--provider` calls the rules.
 const RULES: &str = "rules";

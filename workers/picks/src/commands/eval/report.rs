@@ -11,11 +11,11 @@ use perch_bot::cli::{
 };
 use perch_clients::models::Usage;
 use perch_jobs::Answer;
-use perch_picks::score::{Field, Score};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::examples::Example;
+use crate::score::{Field, Score};
 
 /// What a reader gave for a post.
 #[derive(Debug)]

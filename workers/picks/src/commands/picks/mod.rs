@@ -8,7 +8,7 @@ mod show;
 
 use perch_bot::cli::{CommandError, Invocation, format::table::Tone, format::text::one_line};
 use perch_jobs::{Pick, PickKind, Side};
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use perch_store::Store;
 
 use crate::{

@@ -4,7 +4,7 @@ use perch_bot::cli::{
     format::table::{Cell, Listing, Tone, cell, cut, number, whole},
     parse::time::{When, when},
 };
-use perch_picks::record::{By, Record};
+use perch_odds::record::{By, Record};
 use serde_json::json;
 
 use super::{percent, units};
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 fn grouping(text: &str) -> Result<By, String> {
-    text.parse().map_err(|error: perch_picks::record::UnknownGrouping| error.to_string())
+    text.parse().map_err(|error: perch_odds::record::UnknownGrouping| error.to_string())
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {

@@ -7,7 +7,7 @@ use perch_bot::cli::{
         text::{count, one_line},
     },
 };
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use serde_json::json;
 
 use super::{failed, find, units};

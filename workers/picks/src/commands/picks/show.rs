@@ -7,7 +7,7 @@ use perch_bot::cli::{
         time::{exact, from_now},
     },
 };
-use perch_picks::{odds::Odds, record::closing_line_value};
+use perch_odds::{Odds, record::closing_line_value};
 use perch_store::ActionRecord;
 use serde::Serialize;
 

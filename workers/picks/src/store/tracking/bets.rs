@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use perch_store::{
     StoreError,
     row::{count, readable, time, word},

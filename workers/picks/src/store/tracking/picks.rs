@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
-use perch_picks::{normal::Terms, settle::Grade};
+use perch_odds::settle::Grade;
 use perch_store::{
     StoreError,
     row::{count, parsed, readable, time, time_option, undecodable, word},
@@ -8,8 +8,8 @@ use perch_store::{
 use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-use super::super::PickBody;
-use super::Tracking;
+use super::{super::PickBody, Tracking};
+use crate::normal::Terms;
 
 /// A pick and where it stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]

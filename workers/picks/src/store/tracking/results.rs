@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use perch_picks::settle::plain;
+use perch_odds::settle::plain;
 use perch_store::{
     StoreError,
     row::{day, readable, small_count, time_option, undecodable},

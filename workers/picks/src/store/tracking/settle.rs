@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
-use perch_picks::settle::Grade;
+use perch_odds::settle::Grade;
 use perch_store::{
     StoreError, execute_json,
     row::{readable, time, undecodable},
@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-use super::super::PickSighting;
-use super::{GameRow, Tracking, picks::grade, state_word};
+use super::{super::PickSighting, GameRow, Tracking, picks::grade, state_word};
 
 /// On what grounds a pick was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,143 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use perch_sandbox::{
+    AccountStanding, GameResult, NewPost, SandboxState,
+    slate::{GAMES, Game},
+};
+
+use crate::{
+    Draft, Refers, Script, What,
+    bets::{Played, event},
+};
+
+/// Something to be done now, in the words of the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Somebody writes a post; its id belongs to [`Player::done`].
+    Publish {
+        /// The handle.
+        account: String,
+        /// The post.
+        post: NewPost,
+    },
+    /// Somebody deletes a post.
+    Withdraw {
+        /// Its id.
+        id: String,
+    },
+    /// An account opens or closes.
+    Stand {
+        /// The handle.
+        account: String,
+        /// What it is from now on.
+        standing: AccountStanding,
+    },
+    /// The games have ended so.
+    Results(Vec<GameResult>),
+}
+
+/// Carries out a script, one act after the other.
+///
+/// [`Player::order`] says what is next; whoever did it says so with [`Player::done`]. Nothing here waits: [`Player::due`] is the
+/// time of the day at which the next act has its place, and the pace is the caller's.
+#[derive(Debug)]
+pub struct Player<'s> {
+    pub(crate) script: &'s Script,
+    pub(crate) ids: BTreeMap<usize, String>,
+    next: usize,
+}
+
+impl<'s> Player<'s> {
+    /// Before the first act.
+    pub fn new(script: &'s Script) -> Self {
+        Self { script, ids: BTreeMap::new(), next: 0 }
+    }
+
+    /// When the next act has its place, from the beginning of the day. `None` when the day is over.
+    pub fn due(&self) -> Option<Duration> {
+        self.script.acts.get(self.next).map(|act| act.at)
+    }
+
+    /// What is to be done next, at the time `now`. `None` when the day is over.
+    pub fn order(&self, now: DateTime<Utc>) -> Option<Order> {
+        let act = self.script.acts.get(self.next)?;
+        Some(match &act.what {
+            What::Publish { account, draft, .. } => {
+                Order::Publish { account: account.clone(), post: self.post(draft, now) }
+            }
+            What::Withdraw { key } => Order::Withdraw { id: self.id(*key) },
+            What::Stand { account, standing } => Order::Stand { account: account.clone(), standing: *standing },
+            What::Results => Order::Results(self.results(now)),
+        })
+    }
+
+    /// The order was carried out; of a post, with this id.
+    pub fn done(&mut self, id: Option<String>) {
+        if let (Some(What::Publish { key, .. }), Some(id)) = (self.script.acts.get(self.next).map(|act| &act.what), id)
+        {
+            self.ids.insert(*key, id);
+        }
+        self.next += 1;
+    }
+
+    /// Carries out in a sandbox of this process what has its place before this time of the day.
+    pub fn play_until(&mut self, state: &SandboxState, time: Duration) {
+        while self.due().is_some_and(|due| due < time) {
+            let Some(order) = self.order(Utc::now()) else { return };
+            let id = carry_out(state, order);
+            self.done(id);
+        }
+    }
+
+    /// Carries out in a sandbox of this process all that is left of the day.
+    pub fn play(&mut self, state: &SandboxState) {
+        self.play_until(state, Duration::MAX);
+    }
+
+    /// The id of a post that was published, and a word that is none for one that was not.
+    pub(crate) fn id(&self, key: usize) -> String {
+        self.ids.get(&key).cloned().unwrap_or_default()
+    }
+
+    fn post(&self, draft: &Draft, now: DateTime<Utc>) -> NewPost {
+        let age = draft.age.and_then(|age| TimeDelta::from_std(age).ok());
+        let post = NewPost {
+            text: draft.text.clone(),
+            created_at: age.map(|age| now - age),
+            picture: draft.picture.clone(),
+            ..NewPost::default()
+        };
+        match draft.refers {
+            Refers::ToNothing => post,
+            Refers::Reply(key) => NewPost { reply_to: Some(self.id(key)), ..post },
+            Refers::Quote(key) => NewPost { quote_of: Some(self.id(key)), ..post },
+            Refers::Retweet(key) => NewPost { retweet_of: Some(self.id(key)), ..post },
+        }
+    }
+
+    fn results(&self, now: DateTime<Utc>) -> Vec<GameResult> {
+        let result = |(game, played): (&Game, &Played)| GameResult {
+            event: event(game),
+            sport: game.league.to_owned(),
+            first: game.first.name.to_owned(),
+            second: game.second.name.to_owned(),
+            scores: played.scores,
+            finished_at: now,
+            players: [(game.athlete.to_owned(), [(game.stat.to_owned(), played.counted)].into())].into(),
+        };
+        GAMES.iter().zip(&self.script.games).map(result).collect()
+    }
+}
+
+fn carry_out(state: &SandboxState, order: Order) -> Option<String> {
+    match order {
+        Order::Publish { account, post } => return Some(state.publish(&account, post)),
+        Order::Withdraw { id } => {
+            state.delete(&id);
+        }
+        Order::Stand { account, standing } => state.set_standing(&account, standing),
+        Order::Results(results) => state.set_results(results),
+    }
+    None
+}

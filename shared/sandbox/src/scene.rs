@@ -1,0 +1,59 @@
+use chrono::{DateTime, Utc};
+
+use crate::{
+    post::Reference,
+    state::{Inner, NewPost},
+};
+
+/// The sandbox as an actor finds it: who is there, what was said last, and where to write.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    inner: &'a mut Inner,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn of(inner: &'a mut Inner) -> Self {
+        Self { inner, now: Utc::now() }
+    }
+}
+
+impl Scene<'_> {
+    /// The time at which the actor is called.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// The same seed plays the same.
+    pub fn seed(&self) -> u64 {
+        self.inner.seed
+    }
+
+    /// The accounts that write by themselves; never none in a turn.
+    pub fn watched(&self) -> &[String] {
+        &self.inner.watched
+    }
+
+    /// The accounts that posts may be made as.
+    pub fn bots(&self) -> &[String] {
+        &self.inner.bots
+    }
+
+    /// The id of the last post of an account that stands on its own: no reply and no repost.
+    pub fn last_of(&self, username: &str) -> Option<String> {
+        let world = &self.inner.world;
+        let author = world.find(username)?.id;
+        let own = |reference| matches!(reference, Reference::None | Reference::Quote(_));
+        world.written().find(|post| post.author == author && own(post.reference)).map(|post| post.id.to_string())
+    }
+
+    /// The id of the last post that was made through the API and is still there.
+    pub fn last_made(&self) -> Option<String> {
+        self.inner.world.made().find(|post| !post.deleted).map(|post| post.id.to_string())
+    }
+
+    /// Lets an account write a post, and gives its id. An unknown account is made.
+    pub fn write(&mut self, username: &str, post: impl Into<NewPost>) -> String {
+        self.inner.write(username, post.into()).to_string()
+    }
+}

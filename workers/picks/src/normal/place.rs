@@ -1,0 +1,251 @@
+//! Where in its post a pick stands: the line, and the words of it that are about this pick and no other.
+
+use std::ops::Range;
+
+use perch_jobs::{Pick, PickKind, Post};
+use perch_odds::Odds;
+
+use super::who;
+use crate::rules::{
+    lex::{normalise, tokens},
+    names::{BOOK, LONGEST, key, key_of},
+    token::{Lexeme, Token},
+};
+
+/// The words of a post, line by line.
+pub(super) struct Text {
+    lines: Vec<Line>,
+}
+
+/// A line with the names in it.
+struct Line {
+    tokens: Vec<Token>,
+    names: Vec<Range<usize>>,
+}
+
+/// Where a pick stands.
+pub(super) struct PickPlace<'a> {
+    text: &'a Text,
+    line: usize,
+    part: Range<usize>,
+    /// The other lines that name whom the pick is about.
+    same: Vec<usize>,
+}
+
+/// The longest line that may be a heading, in words.
+const LONGEST_HEADING: usize = 4;
+/// Words between two opponents: the name after them is no other pick.
+const LINKS: [&str; 9] = ["vs", "v", "versus", "@", "at", "against", "over", "/", "x"];
+
+/// The words of a text, with "7p.m." as "7pm".
+pub(super) fn words(text: &str) -> Vec<Token> {
+    tokens(&normalise(&text.replace("p.m.", "pm").replace("a.m.", "am")))
+}
+
+impl Text {
+    pub fn of(post: &Post) -> Self {
+        let alts = post.media.iter().filter_map(|media| media.alt_text.as_deref());
+        let texts = std::iter::once(post.text.as_str()).chain(alts).flat_map(str::lines);
+        let lines = texts.map(words).filter(|tokens| !tokens.is_empty());
+        Self { lines: lines.map(|tokens| Line { names: names(&tokens), tokens }).collect() }
+    }
+
+    /// Every line of the post.
+    pub fn lines(&self) -> impl Iterator<Item = &[Token]> {
+        self.lines.iter().map(|line| line.tokens.as_slice())
+    }
+
+    /// Where a pick stands: the words that say most of it; nothing where none do.
+    pub fn place(&self, pick: &Pick) -> Option<PickPlace<'_>> {
+        let wanted = Wanted::of(pick);
+        let mut best: Option<(u32, PickPlace)> = None;
+        for (line, of_line) in self.lines.iter().enumerate() {
+            for part in pieces(of_line) {
+                let score = wanted.score(of_line, &part);
+                if score > best.as_ref().map_or(1, |(best, _)| *best) {
+                    best = Some((score, PickPlace { text: self, line, part, same: Vec::new() }));
+                }
+            }
+        }
+        let (_, place) = best?;
+        let names = |line: &Line| wanted.named(line, &(0..line.tokens.len())).next().is_some();
+        let same = (0..self.lines.len()).filter(|at| *at != place.line && names(&self.lines[*at])).collect();
+        Some(PickPlace { part: wanted.narrowed(&self.lines[place.line], place.part.clone()), same, ..place })
+    }
+}
+
+impl<'a> PickPlace<'a> {
+    /// The words about the pick.
+    pub fn words(&self) -> &'a [Token] {
+        &self.text.lines[self.line].tokens[self.part.clone()]
+    }
+
+    /// The line of the pick, which may have others too.
+    pub fn line(&self) -> &'a [Token] {
+        &self.text.lines[self.line].tokens
+    }
+
+    /// Whether its line has no other pick.
+    pub fn is_alone(&self) -> bool {
+        let line = &self.text.lines[self.line];
+        let names_somebody = |piece: &Range<usize>| line.names.iter().any(|name| piece.contains(&name.start));
+        pieces(line).into_iter().filter(names_somebody).count() <= 1
+    }
+
+    /// What stands before a colon at the head of the line: "1H: Lakers -2.5, Celtics -1".
+    pub fn label(&self) -> Option<&'a [Token]> {
+        let tokens = self.line();
+        let colon = tokens.iter().position(|t| t.lexeme == Lexeme::Sign(':'))?;
+        (colon <= LONGEST_HEADING).then(|| &tokens[..colon])
+    }
+
+    /// The headings above the line, the nearest first.
+    pub fn headings(&self) -> impl Iterator<Item = &'a [Token]> {
+        self.text.lines[..self.line].iter().rev().filter(|line| line.is_heading()).map(|line| line.tokens.as_slice())
+    }
+
+    /// The other lines that name whom the pick is about.
+    pub fn of_the_same(&self) -> impl Iterator<Item = &'a [Token]> {
+        self.same.iter().map(|line| self.text.lines[*line].tokens.as_slice())
+    }
+
+    /// The lines that name nobody.
+    pub fn nameless(&self) -> impl Iterator<Item = &'a [Token]> {
+        self.text.lines.iter().filter(|line| line.names.is_empty()).map(|line| line.tokens.as_slice())
+    }
+}
+
+impl Line {
+    /// A few words that name nobody and no line: "1H plays:", "Full game 🔒".
+    fn is_heading(&self) -> bool {
+        let words = self.tokens.iter().filter(|t| matches!(t.lexeme, Lexeme::Word | Lexeme::Number { .. })).count();
+        let line = |t: &Token| matches!(t.lexeme, Lexeme::Number { signed, decimals, .. } if signed || decimals > 0);
+        self.names.is_empty() && (1..=LONGEST_HEADING).contains(&words) && !self.tokens.iter().any(line)
+    }
+}
+
+/// What of a pick its place says.
+struct Wanted<'a> {
+    pick: &'a Pick,
+    /// Keys of whom the pick is about, in full and as they are known.
+    about: Vec<String>,
+    odds: Option<f64>,
+    american: Option<f64>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(pick: &'a Pick) -> Self {
+        let event = || {
+            let (a, b) = pick.event.as_deref().and_then(who::opponents)?;
+            Some(vec![a, b])
+        };
+        let one = pick.player.clone().or_else(|| pick.selection.clone()).map(|name| vec![name]);
+        let about = one.or_else(event).unwrap_or_default();
+        let odds = pick.odds.as_deref().and_then(|odds| Odds::parse(odds).ok());
+        let keys = |name: &String| {
+            let meant = who::meant(name).into_iter().map(|entity| key_of(&entity.name));
+            std::iter::once(key_of(name)).chain(meant).collect::<Vec<_>>()
+        };
+        let american = odds.map(|odds| f64::from(odds.american()));
+        Self { pick, about: about.iter().flat_map(keys).collect(), odds: odds.map(Odds::decimal), american }
+    }
+
+    /// How much of the pick a part of a line says. A name alone is not enough where the pick has more.
+    fn score(&self, line: &Line, part: &Range<usize>) -> u32 {
+        let tokens = &line.tokens[part.clone()];
+        let words = format!(" {} ", key(tokens));
+        let named = self.named(line, part).next().is_some()
+            || self.about.iter().any(|about| words.contains(&format!(" {about} ")));
+        let number = |wanted: f64| {
+            tokens.iter().any(|t| matches!(t.lexeme, Lexeme::Number { value, .. } if (value - wanted).abs() < 1e-6))
+        };
+        let near = |line: f64| number(line) || number(line.abs()) || number(line + 0.5);
+        let lined = self.pick.line.is_some_and(near);
+        let priced = self.american.is_some_and(number) || self.odds.is_some_and(number);
+        let worded = |words: &[&str]| tokens.iter().any(|t| words.contains(&t.folded.as_str()));
+        let market = self.pick.kind == PickKind::Moneyline && worded(&["ml", "moneyline", "win", "wins", "beat"]);
+        u32::from(named) * 3 + u32::from(lined) * 3 + u32::from(priced) + u32::from(market)
+    }
+
+    /// The names of a part that are of the pick.
+    fn named(&self, line: &'a Line, part: &Range<usize>) -> impl Iterator<Item = &'a Range<usize>> {
+        let within = part.clone();
+        let names = line.names.iter().filter(move |name| within.contains(&name.start) && name.end <= within.end);
+        names.filter(|name| {
+            let key = key(&line.tokens[(*name).clone()]);
+            let key = key.strip_suffix("'s").unwrap_or(&key);
+            let known = BOOK.find(key).iter().any(|c| self.about.contains(&key_of(&BOOK.entities[c.entity].name)));
+            known || self.about.iter().any(|about| about == key)
+        })
+    }
+
+    /// The words from the bet before to the name of the bet after.
+    fn narrowed(&self, line: &Line, part: Range<usize>) -> Range<usize> {
+        let Some(own) = self.named(line, &part).next() else { return part };
+        let opponent = |name: &Range<usize>| {
+            let before = name.start.checked_sub(1).map(|at| line.tokens[at].folded.as_str());
+            before.is_some_and(|word| LINKS.contains(&word)) || self.named(line, name).next().is_some()
+        };
+        let within = |name: &&Range<usize>| name.start >= part.start && name.end <= part.end;
+        let others = || line.names.iter().filter(within).filter(|name| !opponent(name));
+        let from = others().filter(|name| name.end <= own.start).map(|name| name.end).next_back().map(|from| {
+            let figure = |at: &usize| matches!(line.tokens[*at].lexeme, Lexeme::Number { .. } | Lexeme::Units(_));
+            (from..own.start).rfind(figure).map_or(from, |figure| figure + 1)
+        });
+        let to = others().find(|name| name.start >= own.end).map(|name| name.start);
+        from.unwrap_or(part.start)..to.unwrap_or(part.end)
+    }
+}
+
+/// The sentences of a line, split where a comma or an "and" leads to another name.
+fn pieces(line: &Line) -> Vec<Range<usize>> {
+    let tokens = &line.tokens;
+    let ends = |at: usize| match tokens[at].lexeme {
+        Lexeme::Sign('!' | '?' | ';' | '|' | '•') => true,
+        Lexeme::Sign('.') => tokens.get(at + 1).is_none_or(|next| !next.glued),
+        Lexeme::Sign(',') => names_somebody_next(line, at + 1),
+        Lexeme::Sign('/') => !tokens[at].glued && names_somebody_next(line, at + 1),
+        Lexeme::Word => matches!(tokens[at].folded.as_str(), "and" | "but") && names_somebody_next(line, at + 1),
+        _ => false,
+    };
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    for at in 0..=tokens.len() {
+        if at == tokens.len() || ends(at) {
+            pieces.push(from..at);
+            from = at + 1;
+        }
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+/// Whether a name comes before the next comma, or many words that are no bet.
+fn names_somebody_next(line: &Line, from: usize) -> bool {
+    let rest = &line.tokens[from..];
+    let to = from + rest.iter().position(|t| t.lexeme == Lexeme::Sign(',')).unwrap_or(rest.len());
+    let words = line.tokens[from..to].iter().filter(|t| t.lexeme == Lexeme::Word).count();
+    let figures = line.tokens[from..to].iter().any(|t| matches!(t.lexeme, Lexeme::Number { .. } | Lexeme::Units(_)));
+    line.names.iter().any(|name| (from..to).contains(&name.start)) || (words > LONGEST_HEADING && !figures)
+}
+
+/// The names of a line that the book has, each the longest where it begins.
+fn names(tokens: &[Token]) -> Vec<Range<usize>> {
+    let mut names = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let longest = (1..=LONGEST.min(tokens.len() - at)).rev().find(|len| is_name(&tokens[at..at + len]));
+        names.extend(longest.map(|len| at..at + len));
+        at += longest.unwrap_or(1);
+    }
+    names
+}
+
+/// A name of the book; one that is written in capitals there, or is a word of its own, only in capitals.
+fn is_name(tokens: &[Token]) -> bool {
+    let key = key(tokens);
+    let capitals = tokens.iter().all(|t| !t.text.chars().any(char::is_lowercase));
+    let begins = tokens[0].text.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
+    let candidates = BOOK.find(key.strip_suffix("'s").unwrap_or(&key));
+    candidates.iter().any(|c| if c.capitals { capitals } else { begins || !c.weak && tokens[0].lexeme == Lexeme::Word })
+}

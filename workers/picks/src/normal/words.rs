@@ -1,0 +1,338 @@
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use perch_jobs::PickKind;
+use perch_odds::fold;
+
+use crate::rules::{
+    asides::without_asides,
+    lex::{normalise, tokens},
+    names::{BOOK, key_of},
+    token::{Lexeme, Token},
+};
+
+/// Canonical sports with the words for them.
+const SPORTS: [(&str, &[&str]); 25] = [
+    ("nba", &["nba", "basketball nba", "nba basketball", "pro basketball", "association"]),
+    ("wnba", &["wnba", "womens nba", "wnba basketball"]),
+    (
+        "ncaab",
+        &[
+            "ncaab",
+            "ncaam",
+            "ncaabb",
+            "cbb",
+            "ncaa basketball",
+            "ncaa b",
+            "college basketball",
+            "mens college basketball",
+            "college hoops",
+            "march madness",
+            "ncaamb",
+        ],
+    ),
+    ("nfl", &["nfl", "pro football", "nfl football", "american football"]),
+    ("ncaaf", &["ncaaf", "cfb", "ncaafb", "ncaa football", "college football", "ncaa f"]),
+    ("mlb", &["mlb", "baseball", "mlb baseball", "major league baseball"]),
+    ("nhl", &["nhl", "hockey", "ice hockey", "nhl hockey"]),
+    ("soccer", &["soccer", "futbol", "fútbol", "association football", "footy", "football (soccer)"]),
+    ("tennis", &["tennis", "atp", "wta", "atp tennis", "wta tennis", "tennis atp", "tennis wta"]),
+    ("mma", &["mma", "ufc", "mixed martial arts", "bellator", "pfl", "ufc/mma", "ufc mma"]),
+    ("boxing", &["boxing", "box"]),
+    ("golf", &["golf", "pga", "pga tour", "liv", "liv golf"]),
+    ("cricket", &["cricket", "ipl", "t20"]),
+    ("esports", &["esports", "e-sports", "cs2", "csgo", "league of legends", "lol", "valorant", "dota 2"]),
+    ("rugby", &["rugby", "rugby union", "rugby league", "nrl", "six nations"]),
+    ("darts", &["darts", "pdc"]),
+    ("snooker", &["snooker"]),
+    ("table tennis", &["table tennis", "ping pong"]),
+    ("volleyball", &["volleyball"]),
+    ("handball", &["handball"]),
+    ("lacrosse", &["lacrosse"]),
+    ("aussie rules", &["aussie rules", "afl", "australian rules"]),
+    ("motorsport", &["motorsport", "f1", "formula 1", "formula one", "nascar", "motogp"]),
+    ("cycling", &["cycling"]),
+    ("horse racing", &["horse racing", "racing", "horses"]),
+];
+
+/// Words for sports of several leagues: they are words for a sport, and leave its league open.
+const SEVERAL_LEAGUES: [&str; 5] = ["football", "basketball", "ncaa", "college", "college sports"];
+
+/// Leagues of soccer, tennis and others that a sport does not tell.
+const LEAGUES: [(&str, &[&str]); 16] = [
+    ("premier league", &["epl", "premier league", "english premier league", "prem", "premierleague"]),
+    ("championship", &["efl championship", "championship"]),
+    ("la liga", &["la liga", "laliga", "la liga ea sports"]),
+    ("serie a", &["serie a", "seriea", "calcio"]),
+    ("bundesliga", &["bundesliga", "german bundesliga"]),
+    ("ligue 1", &["ligue 1", "ligue1"]),
+    ("champions league", &["ucl", "champions league", "uefa champions league", "championsleague"]),
+    ("europa league", &["uel", "europa league", "uefa europa league"]),
+    ("conference league", &["uecl", "conference league"]),
+    ("mls", &["mls", "major league soccer"]),
+    ("liga mx", &["liga mx", "ligamx"]),
+    ("world cup", &["world cup", "fifa world cup"]),
+    ("euros", &["euros", "euro 2024", "uefa euro"]),
+    ("atp", &["atp", "atp tour", "atp tennis"]),
+    ("wta", &["wta", "wta tour", "wta tennis"]),
+    ("ufc", &["ufc"]),
+];
+
+/// Sports that are a league themselves.
+const OWN_LEAGUE: [&str; 7] = ["nba", "wnba", "ncaab", "nfl", "ncaaf", "mlb", "nhl"];
+
+const MARKETS: [(PickKind, &[&str]); 5] = [
+    (
+        PickKind::Moneyline,
+        &[
+            "moneyline",
+            "ml",
+            "money line",
+            "m/l",
+            "money-line",
+            "to win",
+            "win",
+            "winner",
+            "match winner",
+            "match result",
+            "h2h",
+            "head to head",
+            "1x2",
+            "3-way",
+            "straight up",
+            "su",
+            "full time result",
+            "ftr",
+            "money",
+        ],
+    ),
+    (
+        PickKind::Spread,
+        &[
+            "spread",
+            "ats",
+            "point spread",
+            "pointspread",
+            "handicap",
+            "asian handicap",
+            "ah",
+            "run line",
+            "runline",
+            "rl",
+            "puck line",
+            "puckline",
+            "pl",
+            "line",
+            "the spread",
+            "points spread",
+            "hcp",
+            "game handicap",
+            "draw no bet",
+            "dnb",
+        ],
+    ),
+    (
+        PickKind::Total,
+        &[
+            "total",
+            "totals",
+            "o/u",
+            "ou",
+            "over/under",
+            "over under",
+            "over",
+            "under",
+            "game total",
+            "total points",
+            "total goals",
+            "total runs",
+            "team total",
+            "tt",
+            "goals o/u",
+        ],
+    ),
+    (
+        PickKind::Prop,
+        &[
+            "prop",
+            "props",
+            "player prop",
+            "player props",
+            "player_prop",
+            "proposition",
+            "player special",
+            "player total",
+            "goalscorer",
+            "anytime scorer",
+        ],
+    ),
+    (
+        PickKind::Future,
+        &[
+            "future",
+            "futures",
+            "outright",
+            "outrights",
+            "outright winner",
+            "to win outright title",
+            "ante post",
+            "antepost",
+            "season long",
+            "award",
+        ],
+    ),
+];
+
+/// Statistics that happen or do not, without a line.
+const HAPPENS: [&str; 5] =
+    ["anytime touchdown", "first touchdown", "anytime goal", "anytime goalscorer", "double-double"];
+
+fn canonical<T: Copy>(table: &[(T, &[&str])], text: &str) -> Option<T> {
+    let word = plain(text);
+    table.iter().find(|(_, words)| words.iter().any(|known| plain(known) == word)).map(|(canonical, _)| *canonical)
+}
+
+/// Letters and digits in lower case between single spaces.
+fn plain(text: &str) -> String {
+    let spaced: String = fold(text).chars().map(|c| if c.is_alphanumeric() || c == '/' { c } else { ' ' }).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The canonical word for a sport or league: "College Hoops" is `ncaab`, "EPL" is `soccer`. Words that more than one sport
+/// goes by, such as "football", are none.
+pub fn sport(text: &str) -> Option<&'static str> {
+    canonical(&SPORTS, text).or_else(|| match canonical(&LEAGUES, text)? {
+        "atp" | "wta" => Some("tennis"),
+        "ufc" => Some("mma"),
+        _ => Some("soccer"),
+    })
+}
+
+/// Whether a text is a word for a sport, also for one of several leagues.
+pub(crate) fn is_sport(text: &str) -> bool {
+    sport(text).is_some() || SEVERAL_LEAGUES.contains(&plain(text).as_str())
+}
+
+/// The word for the sport that the book knows leagues by; nothing for one of several leagues.
+pub(super) fn one_league(text: &str) -> Option<&str> {
+    sport(text).or_else(|| (!SEVERAL_LEAGUES.contains(&plain(text).as_str())).then_some(text))
+}
+
+/// The canonical word for a league: "EPL" is `premier league`. Sports that are a league themselves are theirs.
+pub fn league(text: &str) -> Option<&'static str> {
+    canonical(&LEAGUES, text).or_else(|| sport(text).filter(|sport| OWN_LEAGUE.contains(sport)))
+}
+
+/// The one league that a text names.
+pub(super) fn league_in(text: &str) -> Option<&'static str> {
+    let said = format!(" {} ", plain(text));
+    let all = LEAGUES.iter().map(|(name, words)| (*name, *words));
+    let own = SPORTS.iter().filter(|(sport, _)| OWN_LEAGUE.contains(sport)).map(|(sport, words)| (*sport, *words));
+    let mut found =
+        all.chain(own).filter(|(_, words)| words.iter().any(|word| said.contains(&format!(" {} ", plain(word)))));
+    let first = found.next()?;
+    found.next().is_none().then_some(first.0)
+}
+
+/// The kind of bet that a word for a market means.
+pub fn market(text: &str) -> Option<PickKind> {
+    canonical(&MARKETS, text)
+}
+
+/// The canonical name of a statistic: "3PM" is `threes`, "pass yds" is `passing yards`.
+pub fn stat(text: &str) -> Option<&'static str> {
+    let key = key_of(text);
+    let known = BOOK.stats.iter().find(|stat| stat.name == key || key_of(stat.name) == key).map(|stat| stat.name);
+    let found = known.or_else(|| BOOK.stat(&key).map(|at| BOOK.stats[at].name));
+    // "total rebounds": the word before it says nothing more.
+    let stripped = || {
+        let rest = key.strip_prefix("total ").or_else(|| key.strip_prefix("player "))?;
+        BOOK.stat(rest).map(|at| BOOK.stats[at].name)
+    };
+    found.or_else(stripped).or_else(|| summed(text))
+}
+
+/// "pts+reb+ast": the statistic that counts all of these together.
+fn summed(text: &str) -> Option<&'static str> {
+    let parts: Option<BTreeSet<usize>> = text.split(['+', '&', ',']).map(|part| BOOK.stat(&key_of(part))).collect();
+    let names: Vec<&str> = parts.filter(|parts| parts.len() > 1)?.into_iter().map(|at| BOOK.stats[at].name).collect();
+    let sum = names.join("+");
+    BOOK.stats.iter().find(|stat| stat.name == sum).map(|stat| stat.name)
+}
+
+/// Whether all words of a text are words for statistics: "made threes and assists".
+pub(crate) fn is_of_stats(text: &str) -> bool {
+    plain(text).split([' ', '/']).all(|word| STAT_WORDS.contains(word))
+}
+
+/// Every word of the names of the statistics, and those that join them.
+static STAT_WORDS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let apart = |c: char| !c.is_alphanumeric();
+    let rows = include_str!("../../data/stats.txt").lines().filter(|line| !line.starts_with('#'));
+    rows.flat_map(|row| row.split(apart)).chain(["total", "and", "team", "player", "match"]).collect()
+});
+
+pub(super) fn is_over_or_under(text: &str) -> bool {
+    matches!(plain(text).split(' ').next(), Some("over" | "under" | "o" | "u" | "overs" | "unders"))
+}
+
+/// Whether a text speaks of what one team scores.
+pub(super) fn says_team_total(text: &str) -> bool {
+    let said = format!(" {} ", plain(text));
+    ["team total", "team totals", "tt", "tto", "ttu", "team o/u"]
+        .iter()
+        .any(|words| said.contains(&format!(" {words} ")))
+}
+
+/// What a sport's games are counted in. Of a game as a whole it says nothing more, so that a total of it is the same total
+/// with or without the word.
+pub(super) fn counts_the_game(stat: &str, sport: Option<&str>) -> bool {
+    matches!(
+        (sport, stat),
+        (Some("nba" | "wnba" | "ncaab" | "nfl" | "ncaaf"), "points")
+            | (Some("mlb"), "runs")
+            | (Some("nhl" | "soccer"), "goals")
+            | (Some("tennis"), "games")
+            | (Some("mma" | "boxing"), "rounds")
+    )
+}
+
+pub(super) fn happens(stat: &str) -> bool {
+    HAPPENS.contains(&stat)
+}
+
+/// The highest share of a bankroll that is a stake, in per cent.
+const MOST_PERCENT: f64 = 25.0;
+
+/// Words that say of a percentage before them, or after them, that it is a share of the bankroll.
+const OF_A_BANKROLL: [&str; 9] = ["roll", "bankroll", "br", "bank", "stake", "staking", "play", "risk", "risking"];
+
+/// The stake of a text in units, where it names one only: "2u", "1.5 units", "★★★". A share of the bankroll counts as one
+/// unit for each per cent, which is how units are usually defined; other percentages are none.
+pub fn units(text: &str) -> Option<f64> {
+    units_in(&tokens(&normalise(text)))
+}
+
+/// The stake of some words, where they name one only.
+pub(super) fn units_in(tokens: &[Token]) -> Option<f64> {
+    let tokens = without_asides(tokens);
+    let of_a_bankroll = |at: usize| {
+        let after = tokens.iter().skip(at + 1).filter(|t| !matches!(t.folded.as_str(), "of" | "my" | "the" | "your"));
+        let before = at.checked_sub(1).map(|before| &tokens[before]);
+        before.into_iter().chain(after.take(1)).any(|t| OF_A_BANKROLL.contains(&t.folded.as_str()))
+    };
+    let share = |at: usize| {
+        let share = tokens[at].text.strip_suffix('%')?.parse().ok()?;
+        (share > 0.0 && share <= MOST_PERCENT && of_a_bankroll(at)).then_some(share)
+    };
+    let stake = |at: usize| match tokens[at].lexeme {
+        Lexeme::Units(units) if units > 0.0 && units <= 1_000.0 => Some(units),
+        Lexeme::Word => share(at),
+        _ => None,
+    };
+    let mut stakes: Vec<f64> = (0..tokens.len()).filter_map(stake).collect();
+    stakes.dedup();
+    match stakes.as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    }
+}
