@@ -18,8 +18,8 @@ pub use kinds::{
 pub use mention::{Mention, PollMentions, ReplyToMention};
 pub use own_keys::{is_own_key, own_key_reason};
 pub use perch_job::{
-    AccountId, InvalidName, InvalidRetryPolicy, Job, JobId, JobKind, JobType, JobTypes, PayloadError, PostId, Priority,
-    QueueName, RetryPolicy, Unique, UniqueScope, read_payload, strict,
+    AccountId, InvalidName, InvalidRetryPolicy, Job, JobId, JobKind, JobState, JobType, JobTypes, PayloadError, PostId,
+    Priority, QueueName, RetryPolicy, Unique, UniqueScope, read_payload, strict,
 };
 pub use pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 pub use post::{Media, Post};

@@ -5,10 +5,12 @@
 mod id;
 mod job;
 mod retry;
+mod state;
 pub mod strict;
 mod types;
 
 pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
 pub use job::{Job, Priority, Unique, UniqueScope};
 pub use retry::{InvalidRetryPolicy, RetryPolicy};
+pub use state::JobState;
 pub use types::{JobType, JobTypes, PayloadError, read_payload};

@@ -56,13 +56,15 @@ pub use effects::{
 pub use error::StoreError;
 pub use extractions::{ExtractionRecord, Extractions, PrefilterQuality};
 pub use happened::Happened;
-pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter, JobRecord, JobState};
+pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobRecord};
 pub use hot::{Family, HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
 pub use listener::{Heard, Listener};
 pub use marks::{Marks, PollProgress, PollTally, PostReading, move_forward};
 pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};
+pub use perch_jobs::JobState;
+pub use perch_queue::JobFilter;
 pub use performance::{MetricPoint, Performance, PublishedPost};
 pub use picks::{PickBody, PickRecord, PickSighting, PickStanding, Picks, pick_key};
 pub use places::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, QueueName};
+use perch_jobs::{JobId, JobState, Priority, QueueName};
 use perch_queue::{EntryId, Envelope, EventData, EventKind, JobEvent};
 use serde_json::value::RawValue;
 
 use super::{batch::Source, stream::Entry};
 use crate::{
-    JobState, json,
+    json,
     record::{signed, storable_time},
 };
 
@@ -20,7 +20,7 @@ pub(super) struct JobRow {
     pub queue: String,
     pub kind: Option<String>,
     pub state: JobState,
-    pub priority: Option<&'static str>,
+    pub priority: Option<Priority>,
     pub payload: Option<Box<RawValue>>,
     pub envelope: Option<Box<RawValue>>,
     pub group_key: Option<String>,
@@ -183,7 +183,7 @@ fn next_state(event: EventKind, run_at: Option<DateTime<Utc>>, at: DateTime<Utc>
         | EventKind::Lost
         | EventKind::Released => {
             if run_at.is_some_and(|due| due > at) {
-                JobState::Scheduled
+                JobState::Delayed
             } else {
                 JobState::Waiting
             }
@@ -208,7 +208,7 @@ fn open_envelope(row: &mut JobRow, text: &str) -> Result<(), String> {
     match Envelope::decode(text.as_bytes()) {
         Ok(envelope) => {
             row.kind = Some(envelope.kind.to_string());
-            row.priority = Some(envelope.priority.as_str());
+            row.priority = Some(envelope.priority);
             row.group_key = envelope.group;
             row.parent = envelope.parent.map(|id| id.to_string());
             row.max_attempts = Some(envelope.max_attempts);
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_retry_is_scheduled_until_its_time_and_a_lost_job_waits() {
         let retried = folded(vec![entry(1_000, &[("retried", r#"{"attempt":2,"error":"503","next":9000,"ms":400}"#)])]);
-        assert_eq!((retried.state, retried.attempts), (JobState::Scheduled, Some(2)));
+        assert_eq!((retried.state, retried.attempts), (JobState::Delayed, Some(2)));
         assert_eq!(retried.run_at.map(|at| at.timestamp_millis()), Some(9_000));
         assert_eq!(retried.started_at.map(|at| at.timestamp_millis()), Some(600));
         assert_eq!(retried.finished_at, None);

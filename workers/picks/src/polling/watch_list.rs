@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use perch_base::{
-    CronSchedule, Settings,
+    CronSchedule, Page, Paging, Settings,
     settings::{FileSettings, PicksSettings},
 };
 use perch_jobs::{Job as _, PollAccounts, PostId};
@@ -113,6 +113,13 @@ impl<'a> WatchList<'a> {
             accounts.entry(handle.to_lowercase()).or_insert_with(|| AccountRecord::named(handle));
         }
         Ok(accounts.into_values().filter_map(|row| self.seen(row, now)).collect())
+    }
+
+    /// The accounts that are watched, by handle, page by page; with `all`, the others too.
+    pub async fn page(&self, store: &Store, all: bool, paging: &Paging) -> Result<Page<Watched>, StoreError> {
+        let mut accounts = self.all(store).await?;
+        accounts.retain(|account| all || account.watched);
+        Ok(Page::of_all("accounts", accounts, paging, |account| account.username.clone())?)
     }
 
     /// One of them by its handle, in any case.
