@@ -12,8 +12,8 @@ mod post;
 pub use mentions::{Mention, PollMentions, ReplyToMention, mentions_types};
 pub use own_keys::{is_own_key, own_key_reason};
 pub use perch_job::{
-    AccountId, InvalidName, InvalidRetryPolicy, Job, JobId, JobKind, JobType, JobTypes, PayloadError, PostId, Priority,
-    QueueName, RetryPolicy, Unique, UniqueScope, read_payload, strict,
+    AccountId, InvalidName, InvalidRetryPolicy, Job, JobId, JobKind, JobState, JobType, JobTypes, PayloadError, PostId,
+    Priority, QueueName, RetryPolicy, Unique, UniqueScope, read_payload, strict,
 };
 pub use picks::{
     Answer, Bet, ExtractPost, FetchResults, Parlay, ParlayTag, Pick, PickError, PickKind, PollAccount, PollAccounts,

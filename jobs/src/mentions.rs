@@ -15,9 +15,11 @@ pub fn mentions_types(types: JobTypes) -> JobTypes {
 
 /// A post that mentions an account, in the shape in which it is handed on. Times are ISO 8601.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MentionPost))]
 #[serde(deny_unknown_fields)]
 pub struct Mention {
     /// The id of the post.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: PostId,
     /// Its text in full.
     pub text: String,
@@ -25,6 +27,7 @@ pub struct Mention {
     #[schemars(regex(pattern = r"^[0-9]{1,19}$"))]
     pub author_id: String,
     /// The id of the post that began the conversation; its own id when it did.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub conversation_id: PostId,
     /// When it was written.
     pub created_at: DateTime<Utc>,
@@ -32,6 +35,7 @@ pub struct Mention {
     pub processed_at: DateTime<Utc>,
     /// The post that it answers or quotes.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub referenced_tweet_id: Option<PostId>,
 }
 

@@ -6,6 +6,7 @@ mod id;
 mod job;
 mod payload_error;
 mod retry;
+mod state;
 pub mod strict;
 mod types;
 
@@ -13,4 +14,5 @@ pub use id::{AccountId, InvalidName, JobId, JobKind, PostId, QueueName};
 pub use job::{Job, Priority, Unique, UniqueScope};
 pub use payload_error::PayloadError;
 pub use retry::{InvalidRetryPolicy, RetryPolicy};
+pub use state::JobState;
 pub use types::{JobType, JobTypes, read_payload};

@@ -9,7 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::{StreamExt as _, stream};
-use perch_queue::{JobRequest, NewJob};
+use perch_bot::http::{Answer, Cause, Document, Problem, redis_is_away};
+use perch_queue::{Enqueued, JobRequest, NewJob};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
@@ -17,10 +18,9 @@ use utoipa::ToSchema;
 
 use super::{
     App,
-    enqueue::{EnqueueAnswer, trace_of},
-    failure, idempotency,
+    enqueue::{status, trace_of},
+    idempotency,
     input::{MediaType, from_json, media_type, read_body, text, wrong_type},
-    problem::{Answer, Cause, Document, Problem},
     request::into_job,
 };
 
@@ -39,7 +39,7 @@ pub struct Item {
     pub status: u16,
     /// The job, when it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub job: Option<EnqueueAnswer>,
+    pub job: Option<Enqueued>,
     /// What is wrong, when it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Document>,
@@ -97,7 +97,7 @@ pub(super) async fn enqueue_batch(State(app): State<App>, request: Request) -> A
         MediaType::JsonLines => submit(&app, &headers, lines(&body)).await?,
     };
     if !items.is_empty() && items.iter().all(|item| item.status == StatusCode::SERVICE_UNAVAILABLE) {
-        return Err(failure::redis_is_away());
+        return Err(redis_is_away());
     }
     Ok(answer(media, items))
 }
@@ -156,11 +156,11 @@ async fn submit_some(app: &App, trace: Option<&str>, sent: &[Sent<'_>], turn: &T
     let result = |refused: Option<Problem>| match refused {
         Some(problem) => Err(problem),
         None => match answers.next() {
-            Some(result) => result.map(EnqueueAnswer::from).map_err(Problem::from),
-            None => Err(failure::redis_is_away()),
+            Some(result) => result.map_err(Problem::from),
+            None => Err(redis_is_away()),
         },
     };
-    let results: Vec<Answer<EnqueueAnswer>> = refused.into_iter().map(result).collect();
+    let results: Vec<Answer<Enqueued>> = refused.into_iter().map(result).collect();
     let unavailable = |result: &Answer<_>| result.as_ref().is_err_and(|problem| problem.cause() == Cause::Unavailable);
     if results.iter().any(unavailable) {
         turn.away.store(true, Ordering::Relaxed);
@@ -173,9 +173,9 @@ fn read(app: &App, trace: Option<&str>, json: &[u8]) -> Answer<NewJob> {
     into_job(from_json(text(json)?)?, &app.queues, trace.map(str::to_owned))
 }
 
-fn item(place: usize, result: Answer<EnqueueAnswer>) -> Item {
+fn item(place: usize, result: Answer<Enqueued>) -> Item {
     match result {
-        Ok(job) => Item { place, status: job.outcome.status().as_u16(), job: Some(job), problem: None },
+        Ok(job) => Item { place, status: status(job.acceptance).as_u16(), job: Some(job), problem: None },
         Err(problem) => {
             let document = problem.into_document();
             Item { place, status: document.status, job: None, problem: Some(document) }

@@ -2,6 +2,7 @@
 
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
+use perch_bot::http::{Answer, Cause, Document, Problem};
 use perch_store::{Brake, BrakeState, Braked};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -11,7 +12,6 @@ use super::{
     App,
     guard::Caller,
     input::{JsonBody, Params},
-    problem::{Answer, Cause, Document, Problem},
 };
 
 /// Characters of a reason.

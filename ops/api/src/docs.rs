@@ -9,6 +9,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
+use perch_bot::http::{Cause, Document, FieldError};
 use perch_jobs::JobTypes;
 use serde_json::Value;
 use utoipa::openapi::{
@@ -17,7 +18,7 @@ use utoipa::openapi::{
     tag::TagBuilder,
 };
 
-use super::{guard::SCHEME, problem::Cause};
+use super::guard::SCHEME;
 
 const DESCRIPTION: &str = "Enqueue jobs, look them up, and operate the queues. Requests carry a key as bearer token. \
     A key has scopes: enqueue (enqueue and cancel), read (look), operate (everything else; it may look and cancel too). \
@@ -56,8 +57,8 @@ pub(super) fn document() -> OpenApi {
         )
         .components(Some(
             ComponentsBuilder::new()
-                .schema_from::<super::problem::Document>()
-                .schema_from::<super::problem::FieldError>()
+                .schema_from::<Document>()
+                .schema_from::<FieldError>()
                 .security_scheme(SCHEME, SecurityScheme::Http(scheme))
                 .build(),
         ))

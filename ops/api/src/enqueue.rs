@@ -6,84 +6,27 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use perch_jobs::{JobId, QueueName};
+use perch_bot::http::{Answer, Cause, Document, Problem, internal};
+use perch_jobs::JobId;
 use perch_queue::{Acceptance, Enqueued, JobRequest, NewJob};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::{
     App,
     guard::Caller,
     idempotency::{self, Once, Seen},
     input::{MediaType, from_json, media_type, read_body, text, wrong_type},
-    problem::{Answer, Cause, Problem},
     request::into_job,
 };
 
 /// Bytes around the payload of a single job.
 const AROUND: usize = 44 * 1024;
 
-/// What became of an enqueue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = EnqueueOutcome)]
-pub enum Outcome {
-    /// A new job.
-    Accepted,
-    /// A job with this id is there already; nothing was added.
-    Duplicate,
-    /// Another job holds the unique key; it is kept and nothing was added.
-    Kept,
-    /// A new job in place of the one that held the unique key.
-    Replaced,
-    /// A new job, kept in Postgres: Redis is away, and gets it when it is back.
-    Deferred,
-}
-
-impl Outcome {
-    /// The status of the answer: whether something was added.
-    pub(super) fn status(self) -> StatusCode {
-        match self {
-            Self::Accepted | Self::Replaced => StatusCode::CREATED,
-            Self::Deferred => StatusCode::ACCEPTED,
-            Self::Duplicate | Self::Kept => StatusCode::OK,
-        }
-    }
-}
-
-impl From<Acceptance> for Outcome {
-    fn from(acceptance: Acceptance) -> Self {
-        match acceptance {
-            Acceptance::Accepted => Self::Accepted,
-            Acceptance::Duplicate => Self::Duplicate,
-            Acceptance::Kept => Self::Kept,
-            Acceptance::Replaced => Self::Replaced,
-            Acceptance::Deferred => Self::Deferred,
-        }
-    }
-}
-
-/// The job that stands for an enqueue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct EnqueueAnswer {
-    /// Its id: that of the new job, or of the one that holds the unique key.
-    #[schema(value_type = String, example = "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2")]
-    pub id: JobId,
-    /// Its queue.
-    #[schema(value_type = String, example = "extraction")]
-    pub queue: QueueName,
-    /// What became of the enqueue.
-    pub outcome: Outcome,
-    /// The job that was replaced.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub replaced: Option<JobId>,
-}
-
-impl From<Enqueued> for EnqueueAnswer {
-    fn from(enqueued: Enqueued) -> Self {
-        let Enqueued { id, queue, acceptance, replaced } = enqueued;
-        Self { id, queue, outcome: acceptance.into(), replaced }
+/// The status of an answer: whether something was added.
+pub(super) fn status(acceptance: Acceptance) -> StatusCode {
+    match acceptance {
+        Acceptance::Accepted | Acceptance::Replaced => StatusCode::CREATED,
+        Acceptance::Deferred => StatusCode::ACCEPTED,
+        Acceptance::Duplicate | Acceptance::Kept => StatusCode::OK,
     }
 }
 
@@ -108,14 +51,14 @@ pub(super) fn trace_of(headers: &HeaderMap) -> Option<String> {
         ("traceparent" = Option<String>, Header, description = "The trace that the job belongs to (W3C Trace Context)."),
     ),
     responses(
-        (status = 201, description = "A new job; Location says where to look it up.", body = EnqueueAnswer),
-        (status = 202, description = "A new job of a ledger queue while Redis is away: Postgres keeps it, and it starts when Redis is back.", body = EnqueueAnswer),
-        (status = 200, description = "Nothing new: a duplicate, the holder of the unique key, or an answer given before (Idempotency-Replayed: true).", body = EnqueueAnswer),
-        (status = 400, description = "The body is not JSON or not UTF-8.", body = super::problem::Document, content_type = "application/problem+json"),
-        (status = 409, description = "Another job holds the unique key, and on_conflict is reject.", body = super::problem::Document, content_type = "application/problem+json"),
-        (status = 413, description = "The body or the payload is too large.", body = super::problem::Document, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not application/json.", body = super::problem::Document, content_type = "application/problem+json"),
-        (status = 422, description = "The request or its payload has the wrong form; errors name the fields.", body = super::problem::Document, content_type = "application/problem+json"),
+        (status = 201, description = "A new job; Location says where to look it up.", body = Enqueued),
+        (status = 202, description = "A new job of a ledger queue while Redis is away: Postgres keeps it, and it starts when Redis is back.", body = Enqueued),
+        (status = 200, description = "Nothing new: a duplicate, the holder of the unique key, or an answer given before (Idempotency-Replayed: true).", body = Enqueued),
+        (status = 400, description = "The body is not JSON or not UTF-8.", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "Another job holds the unique key, and on_conflict is reject.", body = Document, content_type = "application/problem+json"),
+        (status = 413, description = "The body or the payload is too large.", body = Document, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not application/json.", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "The request or its payload has the wrong form; errors name the fields.", body = Document, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn enqueue(
@@ -132,7 +75,7 @@ pub(super) async fn enqueue(
     let body = read_body(&app, request, limit.min(app.settings.http.max_body_bytes)).await?;
     let job = into_job(from_json(text(&body)?)?, &app.queues, trace_of(&headers))?;
     let Some(key) = key else {
-        return Ok(answer(app.client.submit(job).await?.into(), false));
+        return Ok(answer(app.client.submit(job).await?, false));
     };
     let queue = queue_of(&app, &job)?;
     let once = Once::new(&queue, &app.store, caller.key_id(), key, &body);
@@ -142,7 +85,7 @@ pub(super) async fn enqueue(
 
 fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {
     let name = app.queues.types().get(job.kind.as_str()).map(|job_type| &job_type.queue);
-    name.and_then(|name| app.queues.get(name)).cloned().ok_or_else(super::failure::internal)
+    name.and_then(|name| app.queues.get(name)).cloned().ok_or_else(internal)
 }
 
 async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Response> {
@@ -160,11 +103,10 @@ async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Respons
     };
     job.options.id = Some(id);
     match app.client.submit(job).await {
-        Ok(enqueued) => {
-            let mut enqueued = EnqueueAnswer::from(enqueued);
-            if again && enqueued.outcome == Outcome::Duplicate {
+        Ok(mut enqueued) => {
+            if again && enqueued.acceptance == Acceptance::Duplicate {
                 // The job that is there is the one of this very request.
-                enqueued.outcome = Outcome::Accepted;
+                enqueued.acceptance = Acceptance::Accepted;
             }
             once.settle(&enqueued).await;
             Ok(answer(enqueued, again))
@@ -181,13 +123,13 @@ async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Respons
 }
 
 /// The answer to a request whose first answer was lost, if its job is known: it may be done by now.
-async fn accepted_before(app: &App, id: JobId) -> Option<EnqueueAnswer> {
+async fn accepted_before(app: &App, id: JobId) -> Option<Enqueued> {
     let queue = app.store.idempotency_keys().accepted(id).await.ok()??;
-    Some(EnqueueAnswer { id, queue, outcome: Outcome::Accepted, replaced: None })
+    Some(Enqueued { id, queue, acceptance: Acceptance::Accepted, replaced: None })
 }
 
-fn answer(enqueued: EnqueueAnswer, replayed: bool) -> Response {
-    let status = if replayed { StatusCode::OK } else { enqueued.outcome.status() };
+fn answer(enqueued: Enqueued, replayed: bool) -> Response {
+    let status = if replayed { StatusCode::OK } else { status(enqueued.acceptance) };
     let location = HeaderValue::from_str(&format!("/api/v1/jobs/{}", enqueued.id));
     let mut response = (status, Json(enqueued)).into_response();
     if let Ok(location) = location {

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use perch_base::Settings;
+use perch_bot::http::Budget;
 use perch_queue::{QueueStats, Queues};
 use perch_store::{Brake, Store, Syncer};
 use tokio::sync::Mutex;
-
-use super::budget::Budget;
 
 /// How long what was read holds: many scrapes are one look.
 const FRESH: Duration = Duration::from_secs(1);

@@ -11,6 +11,7 @@ use axum::{
 };
 use perch_base::settings::HttpSettings;
 pub(super) use perch_bot::http::Caller;
+use perch_bot::http::{Answer, Cause, Problem, postgres_is_away};
 use perch_store::{ApiKey, Scope, Store};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::{
@@ -22,9 +23,8 @@ use utoipa::openapi::{
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    App, failure,
+    App,
     keys::{AtOnce, KeyRing, NotKnown, Pace},
-    problem::{Answer, Cause, Problem},
     server::{Connection, Until},
 };
 
@@ -159,7 +159,7 @@ async fn check(State((door, needs)): State<(Arc<Door>, Needs)>, mut request: Req
     let key = match door.keys.find(&door.store, token).await {
         Ok(Some(key)) => key,
         Ok(None) => return Err(unauthorized("This key is not in use in this environment. Ask an operator for one.")),
-        Err(NotKnown) => return Err(failure::postgres_is_away()),
+        Err(NotKnown) => return Err(postgres_is_away()),
     };
     tracing::Span::current().record("key", key.name.as_str());
     let connection = request.extensions().get::<Connection>().map(Connection::keyed);

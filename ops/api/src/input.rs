@@ -1,16 +1,14 @@
 //! Reading requests: what `perch_bot::http` reads, and what paths and queries of the engine name.
 
 pub(super) use perch_bot::http::{
-    BULK, JsonBody, MediaType, PAGE, Params, Path, from_json, media_type, page, parsed, read_body, text, time,
-    wrong_type,
+    All, BULK, JsonBody, MediaType, Page, Paged, Paging, Params, Path, from_json, media_type, parsed, read_body, text,
+    time, wrong_type,
 };
+use perch_bot::http::{Answer, Cause, Problem};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::Queue;
 
-use super::{
-    App,
-    problem::{Answer, Cause, Problem},
-};
+use super::App;
 
 /// The id in a path.
 pub(super) fn job_id(text: &str) -> Answer<JobId> {
@@ -23,17 +21,12 @@ pub(super) fn queue<'a>(app: &'a App, name: &str) -> Answer<&'a Queue> {
     found.ok_or_else(|| Problem::new(Cause::NotFound, unknown_queue(app, name)))
 }
 
-/// The queues that a request is about: the one it names, or all.
-pub(super) fn queues(app: &App, name: Option<&str>) -> Answer<Vec<Queue>> {
-    match name {
-        None => Ok(app.queues.iter().cloned().collect()),
-        Some(name) => {
-            let found = name.parse::<QueueName>().ok().and_then(|name| app.queues.get(&name)).cloned();
-            found
-                .map(|queue| vec![queue])
-                .ok_or_else(|| Problem::field(Cause::NotFound, "queue", unknown_queue(app, name)))
-        }
-    }
+/// The queues that a request is about: those it names, or all.
+pub(super) fn queues<'a>(app: &App, names: impl IntoIterator<Item = &'a str>) -> Answer<Vec<Queue>> {
+    let found = |name: &str| name.parse::<QueueName>().ok().and_then(|name| app.queues.get(&name)).cloned();
+    let known = |name| found(name).ok_or_else(|| Problem::field(Cause::NotFound, "queue", unknown_queue(app, name)));
+    let chosen: Vec<Queue> = names.into_iter().map(known).collect::<Answer<_>>()?;
+    Ok(if chosen.is_empty() { app.queues.iter().cloned().collect() } else { chosen })
 }
 
 fn unknown_queue(app: &App, name: &str) -> String {

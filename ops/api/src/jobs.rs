@@ -1,7 +1,5 @@
 //! Looking at jobs, cancelling them, and starting them early.
 
-use std::collections::HashSet;
-
 use axum::{
     Extension, Json,
     extract::State,
@@ -9,9 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::future::try_join_all;
-use perch_jobs::JobId;
-use perch_queue::{Cancellation, JobView, Queue, QueueError};
-use perch_store::{AttemptRecord, JobFilter, JobRecord, StoreError};
+use perch_bot::http::{Answer, Cause, Document, Problem};
+use perch_jobs::{JobId, JobState, QueueName};
+use perch_queue::{Cancellation, JobFilter, JobView, Queue, QueueError};
+use perch_store::{AttemptRecord, JobRecord, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
@@ -19,16 +18,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     guard::Caller,
-    input::{PAGE, Params, Path, job_id, page, parsed, queues},
-    job_view::{History, JobAnswer, JobSummary, State as StateWord, attempts},
-    problem::{Answer, Cause, Document, Problem},
+    input::{Page, Paged, Paging, Params, Path, job_id, queues},
+    job_view::{History, JobAnswer},
 };
-use perch_core::look_up::{self, JobStanding, LookUp, LookUpError};
-
-/// Jobs read at once. Each may have a payload of the largest size.
-const AT_ONCE: usize = 100;
-/// The furthest place in a list of jobs.
-const FURTHEST: usize = 1_000_000_000;
+use perch_core::{
+    job_list::{JobSummary, finished, unfinished},
+    look_up::{self, JobStanding, LookUp, LookUpError},
+};
 
 /// A job that has not finished, in whatever queue it is.
 async fn find(app: &App, id: JobId) -> Answer<Option<(Queue, JobView)>> {
@@ -131,11 +127,10 @@ async fn gone(app: &App, id: JobId) -> Answer<JobAnswer> {
     Ok(JobAnswer {
         job,
         started_at: record.started_at,
-        finished_at: record.finished_at,
         payload: record.payload.and_then(|payload| RawValue::from_string(payload.to_string()).ok()),
         result: record.result,
         traceparent: record.traceparent,
-        attempt_history: attempts(look_up::attempts(recorded, &told), &[]),
+        attempt_history: look_up::attempts(recorded, &told, None),
         children: children.iter().map(JobSummary::from).collect(),
         history: History::Recorded,
     })
@@ -149,11 +144,11 @@ fn of_view(
     history: History,
 ) -> JobAnswer {
     let envelope = view.decoded();
-    let attempt_history = attempts(recorded, &view.errors);
+    let attempt_history = look_up::attempts(recorded, &[], Some(view));
+    let finished_at = record.filter(|_| view.state == JobState::Dead).and_then(|record| record.finished_at);
     JobAnswer {
-        job: view.into(),
+        job: JobSummary { finished_at, ..view.into() },
         started_at: record.and_then(|record| record.started_at),
-        finished_at: record.filter(|_| view.state == perch_queue::JobState::Dead).and_then(|record| record.finished_at),
         traceparent: envelope.as_ref().and_then(|envelope| envelope.traceparent.clone()),
         payload: envelope.map(|envelope| envelope.payload),
         result: None,
@@ -163,131 +158,36 @@ fn of_view(
     }
 }
 
-/// Which jobs to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListParams {
-    /// Only of this queue.
-    queue: Option<String>,
-    /// Only in this state. Without it: those not finished, in the order running, waiting, delayed, dead.
-    state: Option<StateWord>,
-    /// At most so many, 1 to 1000. Default 100.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// Leaves out the first so many. For jobs that are not finished; without both queue and state, offset and limit
-    /// together are at most 1000. Jobs come and go meanwhile, so a walk with it may miss some; dead letters have a list of their
-    /// own, which does not.
-    #[param(maximum = 1_000_000_000)]
-    offset: Option<usize>,
-    /// Only those before this id: the last one of the page before. For done, cancelled and discarded jobs.
-    #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
-    before: Option<JobId>,
-}
-
-/// Jobs in a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct JobList {
-    /// The jobs: those that come next first; finished ones newest first.
-    pub jobs: Vec<JobSummary>,
-}
-
 /// List jobs
 ///
-/// Jobs that are not finished come from Redis, page by page with `offset`. Done, cancelled and discarded ones come from the
-/// history, page by page with `before`.
+/// Jobs that are not finished come from Redis, those that come next first, and the dead the latest first. Done, cancelled and discarded
+/// ones come from the history, the newest first. For the next page, give `next` of the answer as `cursor`, until it is null: each job
+/// that stays in its state is listed once. A page may have fewer jobs than asked for, because many were looked through that do not fit.
 #[utoipa::path(
     get,
     path = "/jobs",
     tag = "jobs",
     operation_id = "jobs",
-    params(ListParams),
+    params(JobFilter, Paging),
     responses(
-        (status = 200, description = "The jobs.", body = JobList),
+        (status = 200, description = "The jobs.", body = Page<JobSummary>),
         (status = 400, description = "A parameter is unknown or out of range, or does not go with the others.", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn jobs(State(app): State<App>, Params(params): Params<ListParams>) -> Answer<Json<JobList>> {
-    let limit = page(params.limit)?;
-    if let Some(offset) = params.offset.filter(|offset| *offset > FURTHEST) {
-        let reason = format!("it is {offset}; at most {FURTHEST} is allowed");
-        return Err(Problem::field(Cause::InvalidQuery, "offset", reason));
-    }
-    let queues = queues(&app, params.queue.as_deref())?;
-    let refuse = |field: &str, reason: &str| Err(Problem::field(Cause::InvalidQuery, field, reason));
-    let jobs = match params.state.map(|state| (state, state.live())) {
-        Some((state, None)) => {
-            if params.offset.is_some() {
-                return refuse("offset", "finished jobs are paged with before=<last id>");
-            }
-            let Some(recorded) = state.recorded() else {
-                return refuse("state", "no list has the jobs of which nothing tells how they ended");
-            };
-            let queue = params.queue.is_some().then(|| queues[0].name().clone());
-            let filter = JobFilter {
-                queue,
-                state: Some(recorded),
-                before: params.before,
-                limit: u32::try_from(limit).unwrap_or(u32::MAX),
-                brief: true,
-                ..JobFilter::default()
-            };
-            app.store.history().search(&filter).await?.iter().map(JobSummary::from).collect()
+pub(super) async fn jobs(
+    State(app): State<App>,
+    Paged(filter, paging): Paged<JobFilter>,
+) -> Answer<Json<Page<JobSummary>>> {
+    let queues = queues(&app, filter.queue.iter().map(QueueName::as_str))?;
+    Ok(Json(match filter.state {
+        Some(JobState::Unknown) => {
+            let reason = "no list has the jobs of which nothing tells how they ended";
+            return Err(Problem::field(Cause::InvalidQuery, "state", reason));
         }
-        _ if params.before.is_some() => return refuse("before", "jobs that are not finished are paged with offset"),
-        Some((_, Some(state))) => live(&queues, &[state], params.offset.unwrap_or(0), limit).await?,
-        None => live(&queues, &LIVE, params.offset.unwrap_or(0), limit).await?,
-    };
-    Ok(Json(JobList { jobs }))
-}
-
-const LIVE: [perch_queue::JobState; 4] = [
-    perch_queue::JobState::Running,
-    perch_queue::JobState::Waiting,
-    perch_queue::JobState::Delayed,
-    perch_queue::JobState::Dead,
-];
-
-async fn live(
-    queues: &[Queue],
-    states: &[perch_queue::JobState],
-    offset: usize,
-    limit: usize,
-) -> Answer<Vec<JobSummary>> {
-    if let ([queue], [state]) = (queues, states) {
-        return listed(queue, *state, offset, limit).await;
-    }
-    let end = offset.saturating_add(limit);
-    if end > PAGE {
-        let reason = format!("without queue and state, offset and limit together are at most {PAGE}");
-        return Err(Problem::field(Cause::InvalidQuery, "offset", reason));
-    }
-    let mut found = Vec::new();
-    for state in states {
-        for queue in queues {
-            if found.len() < end {
-                found.extend(listed(queue, *state, 0, end - found.len()).await?);
-            }
-        }
-    }
-    Ok(found.into_iter().skip(offset).collect())
-}
-
-/// Jobs of a queue, read some at a time: each comes with its payload, which is not shown.
-async fn listed(queue: &Queue, state: perch_queue::JobState, offset: usize, limit: usize) -> Answer<Vec<JobSummary>> {
-    let (mut found, mut seen) = (Vec::new(), HashSet::new());
-    for at in (offset..offset.saturating_add(limit)).step_by(AT_ONCE) {
-        let step = AT_ONCE.min(offset + limit - at);
-        let some = queue.list(state, at, step).await?;
-        if some.is_empty() {
-            break;
-        }
-        // One that has moved on meanwhile would come again.
-        found.extend(some.iter().filter(|view| seen.insert(view.id)).map(JobSummary::from));
-    }
-    Ok(found)
+        Some(state) if !state.is_live() => finished(&app.store, &filter, &paging, app.queues.now()).await?,
+        _ => unfinished(&queues, &filter, &paging).await?,
+    }))
 }
 
 /// Why a job is cancelled.
@@ -372,7 +272,7 @@ pub struct RunNowAnswer {
 
 /// Run a delayed job now
 ///
-/// Makes a scheduled job, or one that waits for its next attempt, ready at once.
+/// Makes a job that was put off, or one that waits for its next attempt, ready at once.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/run-now",

@@ -6,17 +6,10 @@
 
 mod batch;
 mod brake;
-mod budget {
-    pub use perch_bot::http::Budget;
-}
 mod catalog;
 mod dead;
-mod dead_pages;
 mod docs;
 mod enqueue;
-mod failure {
-    pub use perch_bot::http::{internal, postgres_is_away, redis_is_away};
-}
 mod gauges;
 mod guard;
 mod health;
@@ -28,9 +21,6 @@ mod keys;
 mod limits;
 mod observe;
 mod probes;
-mod problem {
-    pub use perch_bot::http::{Answer, Cause, Document, FieldError, Problem};
-}
 mod queues;
 mod replay;
 mod request;
@@ -47,9 +37,10 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use perch_base::Settings;
+pub use perch_bot::http::{Cause, Document, FieldError, Problem};
 use perch_bot::{
     Bots, Platform,
-    http::{BotState, Parts, ReadsBodies},
+    http::{BotState, Budget, Parts, ReadsBodies, internal},
 };
 use perch_queue::{Client, CronEntry, Queues};
 use perch_store::Store;
@@ -60,9 +51,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use health::{Alive, Check, Health, Readiness};
-pub use problem::{Cause, Document, FieldError, Problem};
 
-use budget::Budget;
 use gauges::Gauges;
 use guard::{Door, Needs, guarded};
 use probes::Measured;
@@ -238,7 +227,7 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = words.unwrap_or("with a payload that is not text"), "a request handler panicked");
-    failure::internal().into_response()
+    internal().into_response()
 }
 
 /// Serves the API until `shutdown`; then takes no more requests and gives those under way `engine.shutdown_grace` to end.

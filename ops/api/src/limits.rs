@@ -1,6 +1,7 @@
 //! The limits of all three levels.
 
 use axum::{Json, extract::State};
+use perch_bot::http::{Answer, Cause, Document, Problem};
 use perch_jobs::AccountId;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -8,7 +9,6 @@ use utoipa::IntoParams;
 use super::{
     App,
     input::{Params, parsed},
-    problem::{Answer, Cause, Document, Problem},
 };
 use perch_publishing::limits::{LimitsReport, limits};
 

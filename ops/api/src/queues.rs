@@ -1,10 +1,10 @@
 //! Looking at queues, pausing and resuming them.
 
 use axum::{Extension, Json, extract::State};
-use chrono::{DateTime, Utc};
-use futures::future::join_all;
+use perch_bot::http::{Answer, Document};
+use perch_core::queue_list::{self, QueueList, QueueSummary};
 use perch_jobs::QueueName;
-use perch_queue::{Queue, QueueError, QueueStats};
+use perch_queue::{Queue, QueueError};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -12,132 +12,21 @@ use utoipa::ToSchema;
 use super::{
     App,
     guard::Caller,
-    input::{Path, queue},
-    problem::{Answer, Document},
+    input::{All, Paged, Paging, Path, queue},
 };
-
-/// A queue at one moment.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct QueueAnswer {
-    /// Its name.
-    #[schema(value_type = String)]
-    pub queue: QueueName,
-    /// Jobs that are ready or parked.
-    pub waiting: u64,
-    /// Ready jobs of high priority.
-    pub high: u64,
-    /// Ready jobs of normal priority.
-    pub normal: u64,
-    /// Ready jobs of low priority.
-    pub low: u64,
-    /// Jobs that wait for a free place of their group.
-    pub parked: u64,
-    /// Scheduled jobs and retries.
-    pub delayed: u64,
-    /// Of these, overdue: no worker has fetched since they became due.
-    pub overdue: u64,
-    /// Running jobs.
-    pub running: u64,
-    /// Dead letters.
-    pub dead: u64,
-    /// Jobs that succeeded since Redis began to hold the queue.
-    pub succeeded: u64,
-    /// When the oldest ready job was enqueued.
-    pub oldest: Option<DateTime<Utc>>,
-    /// When the next delayed job is due.
-    pub next_due: Option<DateTime<Utc>>,
-    /// True when no worker fetches from it.
-    pub paused: bool,
-    /// Who paused it.
-    pub paused_by: Option<String>,
-    /// Since when.
-    pub paused_at: Option<DateTime<Utc>>,
-    /// Workers seen within the last minute.
-    pub workers: u64,
-    /// Events kept in Redis, synced or not.
-    pub events: u64,
-    /// Jobs that one process runs at once.
-    pub concurrency: usize,
-    /// Jobs running at once over all processes; 0 stands for no limit.
-    pub global_concurrency: usize,
-    /// Jobs of one group running at once; 0 stands for no limit.
-    pub group_concurrency: usize,
-}
-
-impl QueueAnswer {
-    fn of(queue: &Queue, stats: QueueStats) -> Self {
-        let settings = queue.settings();
-        Self {
-            waiting: stats.waiting(),
-            queue: stats.queue,
-            high: stats.high,
-            normal: stats.normal,
-            low: stats.low,
-            parked: stats.parked,
-            delayed: stats.delayed,
-            overdue: stats.overdue,
-            running: stats.running,
-            dead: stats.dead,
-            succeeded: stats.succeeded,
-            oldest: stats.oldest,
-            next_due: stats.next_due,
-            paused: stats.paused_by.is_some(),
-            paused_by: stats.paused_by,
-            paused_at: stats.paused_at,
-            workers: stats.workers,
-            events: stats.events,
-            concurrency: settings.concurrency,
-            global_concurrency: settings.global_concurrency,
-            group_concurrency: settings.group_concurrency,
-        }
-    }
-}
-
-/// The queues.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct QueueList {
-    /// All of them that can be read, by name.
-    pub queues: Vec<QueueAnswer>,
-    /// The others: what stands in one says nothing of its neighbours.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unreadable: Vec<UnreadableQueue>,
-}
-
-/// A queue that cannot be read.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UnreadableQueue {
-    /// Its name.
-    #[schema(value_type = String)]
-    pub queue: QueueName,
-    /// Why.
-    pub reason: String,
-}
 
 /// List queues
 ///
-/// What is waiting, delayed, running and dead in each.
-#[utoipa::path(get, path = "/queues", tag = "queues", operation_id = "queues",
+/// What is waiting, delayed, running and dead in each, by name.
+#[utoipa::path(get, path = "/queues", tag = "queues", operation_id = "queues", params(Paging),
     responses((status = 200, description = "The queues.", body = QueueList)))]
-pub(super) async fn queues(State(app): State<App>) -> Answer<Json<QueueList>> {
-    let read = join_all(app.queues.iter().map(|queue| async move { (queue, queue.stats().await) })).await;
-    let mut list = QueueList { queues: Vec::new(), unreadable: Vec::new() };
-    let mut first = None;
-    for (queue, answer) in read {
-        match answer {
-            Ok(stats) => list.queues.push(QueueAnswer::of(queue, stats)),
-            Err(error) => {
-                list.unreadable.push(unreadable(queue, &error));
-                first.get_or_insert(error);
-            }
-        }
-    }
-    match first {
-        Some(error) if list.queues.is_empty() => Err(error.into()),
-        _ => Ok(Json(list)),
-    }
+pub(super) async fn queues(State(app): State<App>, Paged(All {}, paging): Paged<All>) -> Answer<Json<QueueList>> {
+    let all: Vec<Queue> = app.queues.iter().cloned().collect();
+    Ok(Json(queue_list::queues(&all, &paging, unreadable).await?))
 }
 
-fn unreadable(queue: &Queue, error: &QueueError) -> UnreadableQueue {
+/// Why a queue cannot be read. What a server said stays in the log: it may name hosts.
+fn unreadable(queue: &Queue, error: &QueueError) -> String {
     let reason = if error.is_unavailable() {
         tracing::warn!(queue = %queue.name(), %error, "a queue was not read");
         "Redis did not answer in time; ask again."
@@ -145,19 +34,19 @@ fn unreadable(queue: &Queue, error: &QueueError) -> UnreadableQueue {
         tracing::error!(queue = %queue.name(), %error, "a queue cannot be read");
         "What Redis holds of it cannot be read; the log of the API says why."
     };
-    UnreadableQueue { queue: queue.name().clone(), reason: reason.to_owned() }
+    reason.to_owned()
 }
 
 /// Look at a queue
 #[utoipa::path(get, path = "/queues/{queue}", tag = "queues", operation_id = "queue",
     params(("queue" = String, Path, description = "The name of the queue.", example = "extraction")),
     responses(
-        (status = 200, description = "The queue.", body = QueueAnswer),
+        (status = 200, description = "The queue.", body = QueueSummary),
         (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> Answer<Json<QueueAnswer>> {
+pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> Answer<Json<QueueSummary>> {
     let queue = queue(&app, &name)?;
-    Ok(Json(QueueAnswer::of(queue, queue.stats().await?)))
+    Ok(Json(QueueSummary::of(queue, queue.stats().await?)))
 }
 
 /// What became of a pause or resume.

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Extension, Json, extract::State};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use perch_bot::http::{Answer, Cause, Document, Problem};
+use perch_core::dead_list::DeadPages;
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{DeadLetter, Queue, Replay, Replayed};
 use serde::{Deserialize, Serialize};
@@ -13,10 +15,8 @@ use utoipa::ToSchema;
 use super::{
     App,
     dead::DeadFilter,
-    dead_pages::Pages,
     guard::Caller,
     input::{BULK, JsonBody, queues},
-    problem::{Answer, Cause, Document, Problem},
 };
 
 /// Most letters of one request.
@@ -203,7 +203,7 @@ fn checked(request: &DeadRequest) -> Answer<Selection<'_>> {
 }
 
 async fn by_id(app: &App, ids: &[JobId], deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
-    let queues = queues(app, None)?;
+    let queues = queues(app, [])?;
     for chunk in ids.chunks(IDS_AT_ONCE) {
         let looked_up: Vec<_> = chunk.iter().map(|id| find(&queues, *id)).collect();
         let found: Vec<Option<(usize, DeadLetter)>> =
@@ -234,9 +234,9 @@ async fn find(queues: &[Queue], id: JobId) -> Answer<Option<(usize, DeadLetter)>
 async fn by_filter(app: &App, filter: &DeadFilter, limit: usize, deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
     let queues = queues(app, filter.queue.as_deref()).map_err(|problem| problem.in_body("queue", "$.filter.queue"))?;
     for queue in queues {
-        let mut pages = Pages::of(&queue, filter, None);
+        let mut pages = DeadPages::of(&queue, filter.died(), None);
         while acted.results.len() < limit
-            && let Some(page) = pages.next(filter).await?
+            && let Some(page) = pages.next().await?
         {
             let left = limit - acted.results.len();
             let meant = page.into_iter().filter(|letter| filter.fits(letter)).take(left).collect();

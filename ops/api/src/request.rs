@@ -1,12 +1,8 @@
 //! A job as a client asks for it: what the API asks besides what every producer is asked.
 
+use perch_bot::http::{Answer, Cause, Problem, internal};
 use perch_jobs::{is_own_key, own_key_reason};
 use perch_queue::{BadField, EnqueueError, JobRequest, NewJob, Queues};
-
-use super::{
-    failure,
-    problem::{Answer, Cause, Problem},
-};
 
 /// The job as the engine takes it. `traceparent` is the trace that the request belongs to.
 pub(super) fn into_job(request: JobRequest, queues: &Queues, traceparent: Option<String>) -> Answer<NewJob> {
@@ -15,7 +11,7 @@ pub(super) fn into_job(request: JobRequest, queues: &Queues, traceparent: Option
         kind: request.kind.chars().take(80).collect(),
         known: types.iter().map(|job_type| job_type.kind.as_str()).collect::<Vec<_>>().join(", "),
     })?;
-    let queue = queues.get(&job_type.queue).ok_or_else(failure::internal)?;
+    let queue = queues.get(&job_type.queue).ok_or_else(internal)?;
     if request.unique.as_ref().is_some_and(|unique| is_own_key(&unique.key)) {
         return Err(Problem::field(Cause::InvalidRequest, "$.unique.key", own_key_reason()));
     }

@@ -2,13 +2,13 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
+use perch_bot::http::Answer;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
     App,
-    input::{Params, time},
-    problem::Answer,
+    input::{Paged, Paging, time},
 };
 use perch_core::spending::report::{SpendReport, report};
 
@@ -27,10 +27,11 @@ pub struct Time {
 
 /// What was spent
 ///
-/// By provider with budgets and a forecast of the month, and by bot, account and kind.
-#[utoipa::path(get, path = "/spend", tag = "limits", operation_id = "spend", params(Time),
+/// By provider with budgets and a forecast of the month; and page by page by bot, account and kind. All pages of a walk are about the
+/// time of the first.
+#[utoipa::path(get, path = "/spend", tag = "limits", operation_id = "spend", params(Time, Paging),
     responses(
         (status = 200, description = "What was spent.", body = SpendReport)))]
-pub(super) async fn spend(State(app): State<App>, Params(time): Params<Time>) -> Answer<Json<SpendReport>> {
-    Ok(Json(report(&app.settings, &app.store, app.queues.redis(), time.since, time.until).await?))
+pub(super) async fn spend(State(app): State<App>, Paged(time, paging): Paged<Time>) -> Answer<Json<SpendReport>> {
+    Ok(Json(report(&app.settings, &app.store, app.queues.redis(), time.since, time.until, &paging).await?))
 }

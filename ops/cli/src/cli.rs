@@ -95,7 +95,7 @@ pub struct Global {
     /// Which environment; APP_ENV when it is left out
     #[arg(long, global = true, value_enum)]
     pub env: Option<EnvName>,
-    /// Answers in JSON: lists as an array, single things as an object
+    /// Answers in JSON: single things as an object, lists as `items` and `next`
     #[arg(long, global = true)]
     pub json: bool,
     /// The folder with base.toml; PERCH_CONFIG_DIR or ./config when it is left out
@@ -167,5 +167,83 @@ mod tests {
             help.starts_with("Durable job queues for bots"),
             "it says what Perch is, and not what a bot is: {help}"
         );
+    }
+
+    /// What `GET path` takes in its query, by the description of the API: names, and whether one may be given several times.
+    fn query_of(path: &str) -> BTreeMap<String, bool> {
+        let document = serde_json::to_value(perch_api::openapi(bots())).expect("it is JSON");
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().cloned().unwrap_or_default();
+        let in_query = parameters.iter().filter(|parameter| parameter["in"] == "query");
+        let named = in_query.map(|parameter| {
+            let is_list = parameter["schema"]["type"] == "array";
+            (parameter["name"].as_str().expect("a name").to_owned(), is_list)
+        });
+        named.collect()
+    }
+
+    /// The flags of its own that a command has.
+    fn flags_of(command: &clap::Command) -> BTreeMap<String, bool> {
+        let own = command.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_long().is_some());
+        let is_list = |arg: &clap::Arg| matches!(arg.get_action(), clap::ArgAction::Append);
+        own.map(|arg| (arg.get_long().unwrap_or_default().replace('-', "_"), is_list(arg))).collect()
+    }
+
+    #[test]
+    fn what_get_jobs_takes_is_what_perch_jobs_list_takes() {
+        let perch = command();
+        let list = perch.find_subcommand("jobs").and_then(|jobs| jobs.find_subcommand("list")).expect("it is there");
+        let flags = flags_of(list);
+        assert!(flags.len() >= 10, "{flags:?}");
+        assert_eq!(query_of("/api/v1/jobs"), flags);
+    }
+
+    #[test]
+    fn every_list_is_paged_by_cursor_and_limit_in_the_api_and_on_the_command_line() {
+        let document = serde_json::to_value(perch_api::openapi(bots())).expect("it is JSON");
+        let has_page = |name: &str| {
+            let schema = &document["components"]["schemas"][name];
+            let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
+            parts
+                .flat_map(|part| [part.clone(), document["components"]["schemas"][reference(part)].clone()])
+                .any(|part| part["properties"]["items"].is_object() && part["properties"]["next"].is_object())
+        };
+        let mut paged = 0;
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            let answer = &item["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+            let query = query_of(path);
+            let is_paged = query.contains_key("cursor") && query.contains_key("limit");
+            assert_eq!(is_paged, has_page(reference(answer)), "{path}: {answer}");
+            assert!(!["offset", "before", "after"].iter().any(|name| query.contains_key(*name)), "{path}: {query:?}");
+            paged += usize::from(is_paged);
+        }
+        assert!(paged >= 12, "{paged} lists");
+        for (parent, name) in [
+            ("audit", "list"),
+            ("cron", "list"),
+            ("dead", "list"),
+            ("effects", "list"),
+            ("jobs", "list"),
+            ("keys", "list"),
+            ("roles", "list"),
+            ("picks", "list"),
+            ("accounts", "list"),
+            ("mentions", "list"),
+            ("mentions", "blocked"),
+            ("review", "list"),
+        ] {
+            let perch = command();
+            let flags =
+                flags_of(perch.find_subcommand(parent).and_then(|c| c.find_subcommand(name)).expect("it is there"));
+            assert!(flags.contains_key("cursor") && flags.contains_key("limit"), "perch {parent} {name}: {flags:?}");
+        }
+        for name in ["queues", "workers", "spend"] {
+            let perch = command();
+            let flags = flags_of(perch.find_subcommand(name).expect("it is there"));
+            assert!(flags.contains_key("cursor") && flags.contains_key("limit"), "perch {name}: {flags:?}");
+        }
+    }
+
+    fn reference(schema: &serde_json::Value) -> &str {
+        schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default()
     }
 }

@@ -22,7 +22,7 @@ pub struct DeadLetter {
     /// Attempts made.
     pub attempts: u32,
     /// The last errors, newest first.
-    #[serde(serialize_with = "crate::event::with_times")]
+    #[serde(serialize_with = "crate::event::told")]
     pub errors: Vec<EventData>,
 }
 
@@ -105,11 +105,12 @@ pub enum Replayed {
 
 /// A place among dead letters, which come the latest first, and of those that died in one millisecond the one with the highest
 /// id first. It stays what it is when letters come and go, its own too.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadPlace {
     /// When its letter died, in milliseconds since 1970.
     pub died_ms: i64,
     /// The id of its letter as text, or whatever stands in place of one.
+    #[serde(with = "crate::member_text")]
     pub member: Vec<u8>,
 }
 

@@ -87,6 +87,7 @@ impl NewJob {
 
 /// What became of an enqueue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EnqueueOutcome))]
 #[serde(rename_all = "snake_case")]
 pub enum Acceptance {
     /// A new job.
@@ -101,15 +102,21 @@ pub enum Acceptance {
     Deferred,
 }
 
-/// An accepted job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The job that stands for an enqueue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EnqueueAnswer))]
 pub struct Enqueued {
-    /// The id of the job that stands for this enqueue: the new one, or the holder of the unique key.
+    /// Its id: that of the new job, or of the one that holds the unique key.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2"))]
     pub id: JobId,
     /// Its queue.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "extraction"))]
     pub queue: QueueName,
-    /// What became of it.
+    /// What became of the enqueue.
+    #[serde(rename = "outcome")]
     pub acceptance: Acceptance,
     /// The job that was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub replaced: Option<JobId>,
 }

@@ -106,19 +106,29 @@ pub struct EventData {
     pub by: Option<String>,
 }
 
-/// Errors for whoever reads JSON outside: their times are times, as everywhere there, and not milliseconds.
-pub(crate) fn with_times<S: Serializer>(errors: &[EventData], serializer: S) -> Result<S::Ok, S::Error> {
-    let told = errors.iter().map(|error| {
-        let mut told = serde_json::to_value(error).map_err(serde::ser::Error::custom)?;
-        for (name, ms) in [("at", error.at), ("next", error.next)] {
-            if let Some(at) = ms.and_then(DateTime::from_timestamp_millis) {
-                told[name] = serde_json::to_value(at).map_err(serde::ser::Error::custom)?;
-            }
-        }
-        Ok(told)
-    });
-    let told: Vec<serde_json::Value> = told.collect::<Result<_, S::Error>>()?;
-    serializer.collect_seq(told)
+/// Errors for whoever reads JSON outside: their fields are called as everywhere there, and their times are times, not milliseconds.
+pub(crate) fn told<S: Serializer>(errors: &[EventData], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        attempt: Option<u32>,
+        worker: Option<&'a str>,
+        finished_at: Option<DateTime<Utc>>,
+        duration_ms: Option<u64>,
+        error: Option<&'a str>,
+        next_run: Option<DateTime<Utc>>,
+        trace: Option<&'a str>,
+        actor: Option<&'a str>,
+    }
+    serializer.collect_seq(errors.iter().map(|error| Told {
+        attempt: error.attempt,
+        worker: error.worker.as_deref(),
+        finished_at: error.at.and_then(DateTime::from_timestamp_millis),
+        duration_ms: error.ms,
+        error: error.error.as_deref(),
+        next_run: error.next.and_then(DateTime::from_timestamp_millis),
+        trace: error.trace.as_deref(),
+        actor: error.by.as_deref(),
+    }))
 }
 
 /// One event of a job.

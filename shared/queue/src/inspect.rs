@@ -3,16 +3,18 @@
 use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
-use perch_job::{JobId, Priority, QueueName};
+use perch_job::{JobId, JobState, Priority, QueueName};
 use redis::Pipeline;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{Envelope, EventData, Lease, Queue, QueueError, dead::read_errors, raw_text::RawText, scripts};
 
 /// A queue at one moment.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueStats {
     /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub queue: QueueName,
     /// Ready jobs by priority.
     pub high: u64,
@@ -26,7 +28,7 @@ pub struct QueueStats {
     pub unknown_kind: u64,
     /// Of the ready and parked ones, cancelled: a fetch passes them over when it comes upon them.
     pub cancelled: u64,
-    /// Scheduled jobs and retries.
+    /// Jobs that may not start before a time: they were put off, or their next attempt is to come.
     pub delayed: u64,
     /// Of these, overdue: nobody has fetched since they became due.
     pub overdue: u64,
@@ -58,32 +60,6 @@ impl QueueStats {
     }
 }
 
-/// Where a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JobState {
-    /// Ready, or waiting for a free place of its group.
-    Waiting,
-    /// Scheduled, or waiting for its next attempt.
-    Delayed,
-    /// A worker has it.
-    Running,
-    /// In the dead letters.
-    Dead,
-}
-
-impl JobState {
-    /// As it is written in JSON and on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Delayed => "delayed",
-            Self::Running => "running",
-            Self::Dead => "dead",
-        }
-    }
-}
-
 /// A job as Redis knows it. Finished jobs are in Postgres alone.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobView {
@@ -94,6 +70,7 @@ pub struct JobView {
     /// Where it is.
     pub state: JobState,
     /// When it runs next, if it is delayed.
+    #[serde(rename = "run_at")]
     pub due: Option<DateTime<Utc>>,
     /// When its lease ends, if it runs.
     pub lease_ends: Option<DateTime<Utc>>,
@@ -106,13 +83,18 @@ pub struct JobView {
     /// Since when it waits for a worker that knows its kind, if none that tried it did.
     pub unknown_kind_since: Option<DateTime<Utc>>,
     /// The last errors, newest first.
-    #[serde(serialize_with = "crate::event::with_times")]
+    #[serde(serialize_with = "crate::event::told")]
     pub errors: Vec<EventData>,
     /// Its envelope as it is stored.
     pub envelope: String,
 }
 
 impl JobView {
+    /// Its last error; empty when it has none.
+    pub fn last_error(&self) -> &str {
+        self.errors.first().and_then(|error| error.error.as_deref()).unwrap_or_default()
+    }
+
     /// The envelope, when it can be read.
     pub fn decoded(&self) -> Option<Envelope> {
         Envelope::decode(self.envelope.as_bytes()).ok()
@@ -126,10 +108,12 @@ impl JobView {
 
 /// A worker process as one queue knows it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Worker))]
 pub struct WorkerView {
     /// Its name.
     pub name: String,
     /// The queue.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub queue: QueueName,
     /// When it last fetched or renewed.
     pub seen: DateTime<Utc>,
@@ -267,74 +251,7 @@ impl Queue {
         Ok(views)
     }
 
-    /// Jobs in one state, those that come next first. At most 1,000.
-    ///
-    /// # Errors
-    ///
-    /// Redis is away, or answers what cannot be read.
-    ///
-    /// # Cancel safety
-    ///
-    /// It changes nothing, so it may be dropped at any time.
-    pub async fn list(&self, state: JobState, offset: usize, limit: usize) -> Result<Vec<JobView>, QueueError> {
-        let limit = limit.clamp(1, 1_000);
-        let ids: Vec<String> = match state {
-            JobState::Waiting => self.waiting_ids(offset, limit).await?,
-            JobState::Delayed => self.range(self.keys().delayed(), offset, limit, false).await?,
-            JobState::Dead => self.range(self.keys().dead(), offset, limit, true).await?,
-            JobState::Running => self
-                .range(self.keys().leases(), offset, limit, false)
-                .await?
-                .into_iter()
-                .filter_map(|member| member.split('|').next().map(str::to_owned))
-                .collect(),
-        };
-        let ids: Vec<JobId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        let mut views = self.views(&ids).await?;
-        views.retain(|view| view.state == state);
-        Ok(views)
-    }
-
-    async fn range(&self, key: String, offset: usize, limit: usize, reverse: bool) -> Result<Vec<String>, QueueError> {
-        let mut cmd = redis::cmd("ZRANGE");
-        cmd.arg(key).arg(offset).arg(offset + limit - 1);
-        if reverse {
-            cmd.arg("REV");
-        }
-        Ok(self.redis().cmd::<Vec<RawText>>("list jobs", &cmd).await?.into_iter().map(|name| name.0).collect())
-    }
-
-    async fn waiting_ids(&self, mut offset: usize, limit: usize) -> Result<Vec<String>, QueueError> {
-        const GROUPS: usize = 1_000;
-        const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
-        let keys = self.keys();
-        let mut groups = redis::cmd("ZRANGE");
-        groups.arg(keys.parked_groups()).arg(0).arg(GROUPS - 1);
-        let groups: Vec<RawText> = self.redis().cmd("list groups", &groups).await?;
-        let of_group = |group: &RawText| PRIORITIES.map(|priority| keys.parked_in(priority, &group.0));
-        let parked = groups.iter().flat_map(of_group);
-        let lists = PRIORITIES.map(|priority| keys.ready(priority)).into_iter().chain(parked);
-        let mut ids: Vec<String> = Vec::new();
-        for list in lists {
-            if ids.len() >= limit {
-                break;
-            }
-            let mut range = redis::cmd("LRANGE");
-            range.arg(&list).arg(offset).arg(offset + limit - ids.len() - 1);
-            let found: Vec<RawText> = self.redis().cmd("list jobs", &range).await?;
-            if found.is_empty() && offset > 0 {
-                let mut len = redis::cmd("LLEN");
-                len.arg(&list);
-                offset -= offset.min(self.redis().cmd::<usize>("list jobs", &len).await?);
-            } else {
-                offset = 0;
-            }
-            ids.extend(found.into_iter().map(|id| id.0));
-        }
-        Ok(ids)
-    }
-
-    async fn views(&self, ids: &[JobId]) -> Result<Vec<JobView>, QueueError> {
+    pub(crate) async fn views(&self, ids: &[JobId]) -> Result<Vec<JobView>, QueueError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }

@@ -31,12 +31,15 @@ pub enum Fired {
 
 /// A cron entry and where it stands.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CronEntry))]
 pub struct CronView {
     /// The entry.
     pub entry: String,
     /// Its schedule as configured.
+    #[cfg_attr(feature = "openapi", schema(example = "0 9 * * *"))]
     pub schedule: String,
     /// Its time zone.
+    #[cfg_attr(feature = "openapi", schema(example = "UTC"))]
     pub timezone: String,
     /// The kind of its jobs.
     pub kind: String,
@@ -47,6 +50,7 @@ pub struct CronView {
     /// The next tick.
     pub next: Option<DateTime<Utc>>,
     /// The job of the last tick.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub last_job: Option<JobId>,
 }
 

@@ -124,6 +124,8 @@ scripts! {
     ENQUEUE = ["head", "events", "pending", "cancelled", "common", "enqueue_quick", "lib", "enqueue"],
     FETCH_BEHIND = ["fetch_behind", "events", "fetch_behind_told"],
     DEAD_PAGE = ["dead_page"],
+    DELAYED_PAGE = ["delayed_page"],
+    WAITING_PAGE = ["waiting_page"],
     FETCH = ["head", "events", "pending", "common", "fetch_quick", "lib", "fetch"],
     COUNTS = ["head", "common", "counts"],
     FINISH = ["head", "events", "pending", "cancelled", "common", "finish_quick", "lib", "finish"],

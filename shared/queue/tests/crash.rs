@@ -180,8 +180,8 @@ async fn a_shutdown_gives_back_what_was_not_started_and_what_does_not_end_in_tim
     assert_eq!(seen.len(), 1);
     let stats = world.queue.stats().await.expect("Redis");
     assert_eq!((stats.waiting(), stats.running, stats.workers), (4, 0, 0));
-    let jobs = world.queue.list(JobState::Waiting, 0, 10).await.expect("Redis");
-    assert!(jobs.iter().all(|j| j.attempts == 0 && j.errors.is_empty()));
+    let jobs = world.queue.job_page(JobState::Waiting, None, 10).await.expect("Redis").jobs;
+    assert!(jobs.iter().all(|(_, j)| j.attempts == 0 && j.errors.is_empty()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

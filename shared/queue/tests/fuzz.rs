@@ -137,7 +137,7 @@ async fn look(world: &World) {
     let queue = &world.queue;
     queue.stats().await.expect("the numbers can be read");
     for state in [JobState::Waiting, JobState::Delayed, JobState::Running, JobState::Dead] {
-        queue.list(state, 0, 100).await.expect("jobs can be listed");
+        queue.job_page(state, None, 100).await.expect("jobs can be listed");
     }
     for letter in queue.dead_page(None, 100).await.expect("dead letters can be listed").letters {
         let _ = (letter.decoded(), letter.cause());

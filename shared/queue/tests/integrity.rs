@@ -54,7 +54,7 @@ async fn use_it(world: &World, n: u64) {
     let _ = world.client.submit_all((0..3).map(|n| NewJob::of(&Chore::number(n)).expect("JSON")).collect()).await;
     let _ = (queue.stats().await, queue.limits(&[]).await, queue.workers(Duration::from_secs(60)).await.is_ok());
     for state in [JobState::Waiting, JobState::Delayed, JobState::Running, JobState::Dead] {
-        let _ = queue.list(state, 0, 100).await;
+        let _ = queue.job_page(state, None, 100).await;
     }
     let _ = queue.dead_page(None, 100).await;
     let _ = (queue.pause("ann").await, queue.resume("ann").await, queue.prune_some().await);

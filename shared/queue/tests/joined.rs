@@ -42,8 +42,8 @@ async fn jobs_that_are_enqueued_at_the_same_time_share_calls_and_are_each_accept
     assert_eq!(ids.len(), 500);
     // The first alone, and the others 250 at a time.
     assert_eq!(script_calls(&world).await - before, 3);
-    let waiting = world.queue.list(perch_queue::JobState::Waiting, 0, 1_000).await.expect("Redis");
-    let listed: BTreeSet<JobId> = waiting.iter().skip(3).map(|view| view.id).collect();
+    let waiting = world.queue.job_page(perch_queue::JobState::Waiting, None, 1_000).await.expect("Redis").jobs;
+    let listed: BTreeSet<JobId> = waiting.iter().skip(3).map(|(_, job)| job.id).collect();
     assert_eq!(listed, ids);
 }
 

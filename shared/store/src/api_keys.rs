@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_base::Environment;
+use perch_base::{Environment, Page, Paging};
 use rand::RngExt as _;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     Listener, Store, StoreError,
-    row::{readable, time, time_option, undecodable},
+    row::{self, time, time_option, undecodable},
 };
 
 /// What a key of the HTTP API may do.
@@ -173,17 +173,22 @@ impl ApiKeys<'_> {
         Ok(NewApiKey { key, token })
     }
 
-    /// All keys, revoked ones too, newest first.
-    pub async fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
-        sqlx::query_as(
+    /// The keys, revoked ones too, newest first, page by page.
+    pub async fn list(&self, paging: &Paging) -> Result<Page<ApiKey>, StoreError> {
+        const LIST: &str = "keys";
+        let doing = "list API keys";
+        let before: Option<String> = paging.place(LIST)?;
+        let rows = sqlx::query(
             "select id, name, scopes, created_at, revoked_at, last_used
-             from api_keys where environment = $1 order by id desc limit 1000",
+             from api_keys where environment = $1 and ($2::text is null or id < $2) order by id desc limit $3",
         )
         .bind(self.0.env_name())
+        .bind(before)
+        .bind(paging.rows())
         .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("list API keys"))
-        .map(readable("list API keys"))
+        .map_err(StoreError::on(doing))?;
+        row::page(doing, LIST, paging, rows, |row| row.try_get::<String, _>("id"))
     }
 
     /// Revokes the key with that id or name and tells the processes that listen; the others refuse it within [`KEY_HOLDS`].

@@ -1,10 +1,11 @@
 use chrono::{DateTime, Utc};
+use perch_base::{Page, Paging};
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::{FromRow, Row as _};
 
 use crate::{
     Store, StoreError, json,
-    row::{Moment, readable},
+    row::{self, Moment},
 };
 
 /// One line of the audit log.
@@ -32,10 +33,6 @@ pub struct AuditFilter {
     pub object: Option<String>,
     /// Only by this actor.
     pub actor: Option<String>,
-    /// Only lines before this one, for the next page.
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: u32,
 }
 
 /// The audit log.
@@ -111,9 +108,12 @@ impl Audit<'_> {
         Ok((line, at))
     }
 
-    /// Lines of the log, newest first.
-    pub async fn list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
-        sqlx::query_as(
+    /// Lines of the log, newest first, page by page.
+    pub async fn list(&self, filter: &AuditFilter, paging: &Paging) -> Result<Page<AuditEntry>, StoreError> {
+        const LIST: &str = "audit";
+        let doing = "read the audit log";
+        let before: Option<i64> = paging.place(LIST)?;
+        let rows = sqlx::query(
             "select id, at, actor, action, object, details
              from audit_log
              where environment = $1 and ($2::text is null or object = $2) and ($3::text is null or actor = $3)
@@ -123,11 +123,11 @@ impl Audit<'_> {
         .bind(self.0.env_name())
         .bind(&filter.object)
         .bind(&filter.actor)
-        .bind(filter.before)
-        .bind(i64::from(filter.limit))
+        .bind(before)
+        .bind(paging.rows())
         .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read the audit log"))
-        .map(readable("read the audit log"))
+        .map_err(StoreError::on(doing))?;
+        row::page(doing, LIST, paging, rows, |row| row.try_get::<i64, _>("id"))
     }
 }

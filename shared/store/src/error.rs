@@ -2,7 +2,7 @@ mod answer;
 
 use std::time::Duration;
 
-use perch_base::{Classified, Disposition, Environment};
+use perch_base::{BadCursor, Classified, Disposition, Environment};
 use perch_queue::QueueError;
 
 use self::answer::{Class, advice, class, is_disk_full};
@@ -181,6 +181,9 @@ pub enum StoreError {
         /// What.
         what: &'static str,
     },
+    /// A page was asked for with a cursor of another list.
+    #[error("cursor: {0}")]
+    Cursor(#[from] BadCursor),
     /// Redis failed.
     #[error(transparent)]
     Redis(#[from] QueueError),
@@ -254,6 +257,7 @@ impl Classified for StoreError {
             | Self::BotSchemaNewer { .. }
             | Self::OtherEnvironment { .. }
             | Self::Role { .. }
+            | Self::Cursor(_)
             | Self::Invalid { .. } => Disposition::Never,
         }
     }

@@ -23,6 +23,7 @@ pub struct Happened {
     /// When.
     pub at: DateTime<Utc>,
     /// To which job.
+    #[serde(rename = "job_id")]
     pub job: JobId,
     /// The kind of the job, where that is known.
     pub kind: Option<String>,
@@ -33,14 +34,17 @@ pub struct Happened {
     /// The worker.
     pub worker: Option<String>,
     /// How long the attempt took, in milliseconds.
+    #[serde(rename = "duration_ms")]
     pub ms: Option<u64>,
     /// What went wrong, or why.
     pub error: Option<String>,
     /// When the job runs next.
+    #[serde(rename = "next_run")]
     pub next: Option<DateTime<Utc>>,
     /// The trace of the attempt.
     pub trace: Option<String>,
     /// Who asked for it.
+    #[serde(rename = "actor")]
     pub by: Option<String>,
 }
 

@@ -1,57 +1,14 @@
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, QueueName};
+use perch_base::{Page, Paging};
+use perch_jobs::{JobId, JobState, Priority, QueueName};
+use perch_queue::JobFilter;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
 use crate::{
     Store, StoreError, StoredEffect,
-    row::{Moment, parsed, parsed_option, readable, small_count, time, time_option, unsigned, word},
+    row::{self, Moment, parsed, parsed_option, readable, small_count, time, time_option, unsigned, word},
 };
-
-/// Where a job stands, as its last recorded event says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    /// It waits for its time. When that has passed, it waits for a worker.
-    Scheduled,
-    /// It waits for a worker.
-    Waiting,
-    /// A worker runs it.
-    Running,
-    /// It succeeded.
-    Done,
-    /// It is in the dead letters.
-    Dead,
-    /// It was cancelled.
-    Cancelled,
-    /// It was removed from the dead letters.
-    Discarded,
-}
-
-impl JobState {
-    /// As it stands in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-            Self::Discarded => "discarded",
-        }
-    }
-
-    /// True when few jobs are in it, so that the table has an index of them.
-    const fn is_aside(self) -> bool {
-        matches!(self, Self::Scheduled | Self::Dead | Self::Cancelled | Self::Discarded)
-    }
-
-    /// True when nothing more will happen to the job, unless an operator replays it.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Dead | Self::Cancelled | Self::Discarded)
-    }
-}
 
 /// What is known of a job. Of a queue whose history keeps only failures, that is its last failure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -64,8 +21,8 @@ pub struct JobRecord {
     pub kind: Option<String>,
     /// Where it stands.
     pub state: JobState,
-    /// `high`, `normal` or `low`.
-    pub priority: String,
+    /// Which jobs go first.
+    pub priority: Priority,
     /// Its payload.
     pub payload: Option<serde_json::Value>,
     /// Its envelope without the payload.
@@ -106,8 +63,8 @@ impl FromRow<'_, PgRow> for JobRecord {
             id: parsed(row, "id")?,
             queue: parsed(row, "queue")?,
             kind: row.try_get("kind")?,
-            state: word(row, "state")?,
-            priority: row.try_get("priority")?,
+            state: job_state(row)?,
+            priority: word(row, "priority")?,
             payload: row.try_get("payload")?,
             envelope: row.try_get("envelope")?,
             group: row.try_get("group_key")?,
@@ -130,6 +87,7 @@ impl FromRow<'_, PgRow> for JobRecord {
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
     /// It has not ended.
@@ -148,10 +106,30 @@ pub enum AttemptOutcome {
     Lost,
     /// Its worker shut down; the attempt does not count.
     Released,
+    /// It failed, as Redis tells; what came of that is not told yet.
+    Failed,
+}
+
+impl AttemptOutcome {
+    /// As it is written in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Retried => "retried",
+            Self::Snoozed => "snoozed",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+            Self::Released => "released",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// One attempt of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Attempt))]
 pub struct AttemptRecord {
     /// Its number, from 1. One that does not count shares its number with the next.
     pub attempt: u32,
@@ -196,7 +174,8 @@ pub struct EventRecord {
     #[sqlx(try_from = "Moment")]
     pub at: DateTime<Utc>,
     /// What happened: the word of the event.
-    pub kind: String,
+    #[sqlx(rename = "kind")]
+    pub event: String,
     /// The attempt it belongs to.
     pub attempt: Option<i32>,
     /// The worker.
@@ -207,32 +186,27 @@ pub struct EventRecord {
     pub actor: Option<String>,
 }
 
-/// Which jobs. What is not given does not matter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JobFilter {
-    /// Of this queue.
-    pub queue: Option<QueueName>,
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// In this state.
-    pub state: Option<JobState>,
-    /// Of this group.
-    pub group: Option<String>,
-    /// Enqueued by the handler of this job.
-    pub parent: Option<JobId>,
-    /// Whose last error contains this, in any case.
-    pub error: Option<String>,
-    /// Made at or after this time.
-    pub since: Option<DateTime<Utc>>,
-    /// Made before this time.
-    pub until: Option<DateTime<Utc>>,
-    /// With an id before this one: the last id of the page before.
-    pub before: Option<JobId>,
-    /// At most so many; 0 stands for 100.
-    pub limit: u32,
-    /// Without payloads, envelopes and results, which may be large.
-    pub brief: bool,
+/// The word for a state in the column `jobs.state`, which was named before the others were.
+pub(crate) const fn stored(state: JobState) -> &'static str {
+    match state {
+        JobState::Delayed => "scheduled",
+        state => state.as_str(),
+    }
 }
+
+/// A column with the state of a job.
+pub fn job_state(row: &PgRow) -> Result<JobState, sqlx::Error> {
+    let text: &str = row.try_get("state")?;
+    if text == stored(JobState::Delayed) { Ok(JobState::Delayed) } else { word(row, "state") }
+}
+
+/// True when few jobs are in it, so that the table has an index of them.
+const fn is_aside(state: JobState) -> bool {
+    matches!(state, JobState::Delayed | JobState::Dead | JobState::Cancelled | JobState::Discarded)
+}
+
+/// The name of the list of jobs that the history knows, in its cursors.
+const LIST: &str = "history";
 
 /// What is read of a job, column by column: a statement that asks for all of them fails in processes that run while a
 /// migration adds one.
@@ -320,19 +294,50 @@ impl History<'_> {
         self.0.effects().of_job(id).await
     }
 
-    /// Jobs, newest first.
+    /// Jobs, newest first, page by page. Without payloads, envelopes and results, which may be large. `now` is what times of the filter
+    /// count from.
+    pub async fn page(
+        &self,
+        filter: &JobFilter,
+        paging: &Paging,
+        now: DateTime<Utc>,
+    ) -> Result<Page<JobRecord>, StoreError> {
+        let doing = "search jobs";
+        let before: Option<String> = paging.place(LIST)?;
+        let mut query = self.fitting(BRIEFLY, filter, now);
+        if let Some(before) = before {
+            query.push(" and id < ").push_bind(before);
+        }
+        query.push(" order by id desc limit ").push_bind(paging.rows());
+        let rows = query.build().fetch_all(&self.0.pool).await.map_err(StoreError::on(doing))?;
+        row::page(doing, LIST, paging, rows, |row| row.try_get::<String, _>("id"))
+    }
+
+    /// The newest 100 that fit, with all that is known of them.
     pub async fn search(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
-        let columns = if filter.brief { BRIEFLY } else { select_jobs!("") };
+        let mut query = self.fitting(select_jobs!(""), filter, Utc::now());
+        query.push(" order by id desc limit 100");
+        query
+            .build_query_as()
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(StoreError::on("search jobs"))
+            .map(readable("search jobs"))
+    }
+
+    fn fitting(self, columns: &str, filter: &JobFilter, now: DateTime<Utc>) -> QueryBuilder<Postgres> {
         let mut query: QueryBuilder<Postgres> = QueryBuilder::new(columns);
         query.push_bind(self.0.env_name());
+        if !filter.queue.is_empty() {
+            let names: Vec<String> = filter.queue.iter().map(ToString::to_string).collect();
+            query.push(" and queue = any(").push_bind(names).push(")");
+        }
         let texts = [
-            (" and queue = ", filter.queue.as_ref().map(ToString::to_string)),
-            (" and kind = ", filter.kind.clone()),
-            (" and state = ", filter.state.filter(|state| !state.is_aside()).map(|state| state.as_str().to_owned())),
-            (" and aside = ", filter.state.filter(|state| state.is_aside()).map(|state| state.as_str().to_owned())),
+            (" and kind = ", filter.kind.as_ref().map(ToString::to_string)),
+            (" and state = ", filter.state.filter(|state| !is_aside(*state)).map(|state| stored(state).to_owned())),
+            (" and aside = ", filter.state.filter(|state| is_aside(*state)).map(|state| stored(state).to_owned())),
             (" and group_key = ", filter.group.clone()),
             (" and parent = ", filter.parent.map(|id| id.to_string())),
-            (" and id < ", filter.before.map(|id| id.to_string())),
         ];
         for (condition, value) in texts {
             if let Some(value) = value {
@@ -341,19 +346,12 @@ impl History<'_> {
         }
         for (condition, time) in [(" and created_at >= ", filter.since), (" and created_at < ", filter.until)] {
             if let Some(time) = time {
-                query.push(condition).push_bind(time);
+                query.push(condition).push_bind(time.from(now));
             }
         }
         if let Some(error) = &filter.error {
             query.push(" and position(lower(").push_bind(error.clone()).push(") in lower(last_error)) > 0");
         }
-        let limit = if filter.limit == 0 { 100 } else { filter.limit };
-        query.push(" order by id desc limit ").push_bind(i64::from(limit));
         query
-            .build_query_as()
-            .fetch_all(&self.0.pool)
-            .await
-            .map_err(StoreError::on("search jobs"))
-            .map(readable("search jobs"))
     }
 }

@@ -50,12 +50,14 @@ pub use effects::{
 };
 pub use error::StoreError;
 pub use happened::Happened;
-pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobFilter, JobRecord, JobState};
+pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobRecord, job_state};
 pub use hot::{HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
 pub use listener::{Heard, Listener};
 pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};
+pub use perch_jobs::JobState;
+pub use perch_queue::JobFilter;
 pub use performance::{MetricPoint, Performance, PublishedPost};
 pub use places::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
 pub use pool::{Pool, Session, Tx};

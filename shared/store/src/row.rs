@@ -4,12 +4,15 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde::de::DeserializeOwned;
+use perch_base::{Cursor, Page, Paging};
+use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
     Column as _, Decode, FromRow, Postgres, Row as _, Type,
     error::BoxDynError,
     postgres::{PgColumn, PgRow, PgTypeInfo, PgValueRef},
 };
+
+use crate::StoreError;
 
 /// A time of a column. The driver's own reading of it panics where chrono cannot hold what Postgres can: infinity, and years
 /// after 262,142.
@@ -26,6 +29,12 @@ const EPOCH: i64 = 946_684_800;
 impl From<Moment> for DateTime<Utc> {
     fn from(moment: Moment) -> Self {
         moment.0
+    }
+}
+
+impl From<Moment> for Option<DateTime<Utc>> {
+    fn from(moment: Moment) -> Self {
+        Some(moment.0)
     }
 }
 
@@ -162,6 +171,30 @@ impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Lenient<T> {
 /// Sets the rows of a list aside that cannot be read: they are counted, and one of them is named in the log.
 pub fn readable<T>(doing: &'static str) -> impl Fn(Vec<Lenient<T>>) -> Vec<T> {
     move |rows| sorted(doing, rows).0
+}
+
+/// A page of a list, of rows of which one more than the page has was asked for ([`Paging::rows`]). Rows that cannot be read are set
+/// aside as by [`readable`]; where the page ends, and whether there is a next one, goes by all of them.
+///
+/// # Errors
+///
+/// The place of the last row cannot be read.
+pub fn page<T, P: Serialize>(
+    doing: &'static str,
+    list: &str,
+    paging: &Paging,
+    mut rows: Vec<PgRow>,
+    place: impl FnOnce(&PgRow) -> Result<P, sqlx::Error>,
+) -> Result<Page<T>, StoreError>
+where
+    T: for<'r> FromRow<'r, PgRow>,
+{
+    let is_more = rows.len() > paging.limit();
+    rows.truncate(paging.limit());
+    let end = rows.last().filter(|_| is_more).map(place).transpose().map_err(StoreError::on(doing))?;
+    let read: Result<Vec<Lenient<T>>, sqlx::Error> = rows.iter().map(Lenient::from_row).collect();
+    let items = sorted(doing, read.map_err(StoreError::on(doing))?).0;
+    Ok(Page { items, next: end.map(|place| Cursor::at(list, &place)) })
 }
 
 /// The same, and answers what was set aside.

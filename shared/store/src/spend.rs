@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
+use perch_base::{Page, Paging};
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use crate::{Recorded, Store, StoreError, record::millis};
+use crate::{Recorded, Store, StoreError, record::millis, row};
 
 /// What was paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -165,22 +166,58 @@ impl Spend<'_> {
         .map_err(StoreError::on("add up what was spent"))
     }
 
-    /// What was spent from `from` to before `until`, by provider, bot, account and kind, the dearest first.
-    pub async fn sums(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<SpendSum>, StoreError> {
-        sqlx::query_as(
-            "select provider, bot, coalesce(account, '') as account, kind, count(*) as calls, sum(units)::bigint as units,
-                    sum(prompt_tokens + completion_tokens)::bigint as tokens, sum(micros)::bigint as micros
-             from spend
-             where environment = $1 and at >= $2 and at < $3
-             group by provider, bot, account, kind
-             order by sum(micros) desc, provider, bot, account, kind
-             limit 10000",
+    /// What was spent from `since` to before `until`, by provider, bot, account and kind, the dearest first, page by page. All pages of a
+    /// walk are about the time of the first: the cursor has it, and it is answered with the page.
+    pub async fn sums(
+        &self,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        paging: &Paging,
+    ) -> Result<(DateTime<Utc>, DateTime<Utc>, Page<SpendSum>), StoreError> {
+        const LIST: &str = "spend";
+        let doing = "add up what was spent";
+        let after: Option<SumPlace> = paging.place(LIST)?;
+        let (since, until) = after.as_ref().map_or((since, until), |place| (place.since, place.until));
+        let rows = sqlx::query(
+            "select * from (
+                 select provider, bot, coalesce(account, '') as account, kind, count(*) as calls, sum(units)::bigint as units,
+                        sum(prompt_tokens + completion_tokens)::bigint as tokens, sum(micros)::bigint as micros
+                 from spend
+                 where environment = $1 and at >= $2 and at < $3
+                 group by provider, bot, account, kind
+             ) as sums
+             where $4::bigint is null or (-micros, provider, bot, account, kind) > (-$4, $5, $6, $7, $8)
+             order by -micros, provider, bot, account, kind
+             limit $9",
         )
         .bind(self.0.env_name())
-        .bind(from)
+        .bind(since)
         .bind(until)
+        .bind(after.as_ref().map(|place| place.micros))
+        .bind(after.as_ref().map(|place| &place.provider))
+        .bind(after.as_ref().map(|place| &place.bot))
+        .bind(after.as_ref().map(|place| &place.account))
+        .bind(after.as_ref().map(|place| &place.kind))
+        .bind(paging.rows())
         .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("add up what was spent"))
+        .map_err(StoreError::on(doing))?;
+        let page = row::page(doing, LIST, paging, rows, |row| {
+            let SpendSum { provider, bot, account, kind, micros, .. } = SpendSum::from_row(row)?;
+            Ok(SumPlace { since, until, micros, provider, bot, account, kind })
+        })?;
+        Ok((since, until, page))
     }
+}
+
+/// Where a page of sums ends.
+#[derive(Debug, Serialize, Deserialize)]
+struct SumPlace {
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    micros: i64,
+    provider: String,
+    bot: String,
+    account: String,
+    kind: String,
 }

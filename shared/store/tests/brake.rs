@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use perch_base::Environment;
+use perch_base::{Environment, Paging};
 use perch_queue::Redis;
 use perch_store::{AuditFilter, Brake, CLEAR_FOR, Way};
 use perch_testkit::{OwnRedis, TestDatabase, TestRedis, redis_settings};
@@ -37,8 +37,9 @@ impl World {
     }
 
     async fn audited(&self) -> Vec<String> {
-        let filter = AuditFilter { object: Some("brake".into()), limit: 100, ..AuditFilter::default() };
-        let lines = self.database.store(Environment::Staging).audit().list(&filter).await.unwrap();
+        let filter = AuditFilter { object: Some("brake".into()), ..AuditFilter::default() };
+        let lines =
+            self.database.store(Environment::Staging).audit().list(&filter, &Paging::default()).await.unwrap().items;
         lines.iter().rev().map(|line| format!("{} {} {}", line.actor, line.action, line.details["reason"])).collect()
     }
 }

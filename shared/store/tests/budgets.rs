@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
-use perch_base::{Environment, settings::PostgresSettings};
+use perch_base::{Environment, Paging, settings::PostgresSettings};
 use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendRecord, Spent, Store, day, month};
 use perch_testkit::{TestDatabase, TestRedis};
 use secrecy::SecretString;
@@ -214,6 +214,7 @@ async fn what_was_spent_is_added_up_by_day_month_and_week() {
     world.store.record(&[young]).await.unwrap();
     let sums = world.store.spend().by_provider(today, month).await.unwrap();
     assert_eq!(sums.iter().find(|sum| sum.provider == "openai").map(|sum| (sum.week, sum.days)), Some((4 * CENT, 2)));
-    let lines = world.store.spend().sums(today, now + TimeDelta::hours(1)).await.unwrap();
+    let (_, _, page) = world.store.spend().sums(today, now + TimeDelta::hours(1), &Paging::default()).await.unwrap();
+    let lines = page.items;
     assert_eq!((lines.len(), lines[0].calls, lines[0].micros, lines[0].tokens), (1, 1, 3 * CENT, 15));
 }

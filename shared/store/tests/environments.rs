@@ -1,7 +1,10 @@
 //! Environments of one database are apart by roles: what a role that is bound to one of them sees and writes.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
-use perch_base::Environment::{self, Production, Staging};
+use perch_base::{
+    Environment::{self, Production, Staging},
+    Paging,
+};
 use perch_jobs::JobId;
 use perch_store::{AuditFilter, BoundRole, StoreError};
 use perch_testkit::{TestDatabase, TestRole};
@@ -146,7 +149,7 @@ async fn a_store_works_as_the_role_of_its_environment_and_is_refused_as_that_of_
         store.require_schema().await.unwrap();
         store.outbox().register(&perch_jobs::types(), 1_000, std::time::Duration::from_secs(60)).await.unwrap();
         store.audit().record("ann", "test", env.as_str(), &json!({})).await.unwrap();
-        let lines = store.audit().list(&AuditFilter { limit: 10, ..AuditFilter::default() }).await.unwrap();
+        let lines = store.audit().list(&AuditFilter::default(), &Paging::default()).await.unwrap().items;
         assert_eq!(lines.iter().map(|line| line.object.as_str()).collect::<Vec<_>>(), [env.as_str()]);
     }
     let astray = world.staging.store(Production);
@@ -155,7 +158,7 @@ async fn a_store_works_as_the_role_of_its_environment_and_is_refused_as_that_of_
     assert!(refused.to_string().contains("staging") && refused.to_string().contains("production"), "{refused}");
     let refused = astray.audit().record("ann", "test", "x", &json!({})).await.unwrap_err();
     assert!(matches!(refused, StoreError::Forbidden { .. }), "{refused}");
-    let seen = astray.audit().list(&AuditFilter { limit: 10, ..AuditFilter::default() }).await.unwrap();
+    let seen = astray.audit().list(&AuditFilter::default(), &Paging::default()).await.unwrap().items;
     assert!(seen.is_empty(), "{seen:?}");
     world.owner.store(Production).require_schema().await.unwrap();
 }

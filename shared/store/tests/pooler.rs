@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use perch_base::Environment;
+use perch_base::{Environment, Paging};
 use perch_jobs::JobId;
 use perch_queue::{Ledger as _, LedgerJob, OnConflict};
 use perch_store::{AuditFilter, Claim, EffectIntent, Heard, KeptRequest, Store, Syncer, request_digest};
@@ -35,8 +35,8 @@ async fn clients_that_share_sessions_never_meet_each_others_statements() {
             let actor = format!("client {n}");
             for round in 0..12_u32 {
                 let line = store.audit().record(&actor, "test", "pooler", &json!({ "round": round })).await.unwrap();
-                let mine = AuditFilter { actor: Some(actor.clone()), limit: 100, ..AuditFilter::default() };
-                let lines = store.audit().list(&mine).await.unwrap();
+                let mine = AuditFilter { actor: Some(actor.clone()), ..AuditFilter::default() };
+                let lines = store.audit().list(&mine, &Paging::default()).await.unwrap().items;
                 assert_eq!((lines[0].id, lines.len()), (line, round as usize + 1));
                 let id = job(n * 100 + round);
                 store.keep(&[ledger_job(id)]).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_pooler_that_was_not_told_of_is_named_with_what_to_set() {
     let (pooler, database) = (Pooler::with_sessions(1).await, TestDatabase::create().await);
     let untold = || Store::connect_lazy(&pooler.secret_url(&database), ENV, &postgres_settings()).unwrap();
     let (one, other) = (untold(), untold());
-    one.audit().list(&AuditFilter::default()).await.unwrap();
+    one.audit().list(&AuditFilter::default(), &Paging::default()).await.unwrap();
     // The name under which this one prepares its first statement is taken by the other's.
     let refused = other.ping().await.unwrap_err();
     assert!(!refused.is_unavailable(), "{refused}");

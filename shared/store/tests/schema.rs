@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use perch_base::{Classified, Disposition, Environment, settings::PostgresSettings};
+use perch_base::{Classified, Disposition, Environment, Paging, settings::PostgresSettings};
 use perch_store::{AuditFilter, SchemaState, Store, StoreError, schema_version};
 use perch_testkit::{TestDatabase, postgres_settings};
 use secrecy::SecretString;
@@ -112,7 +112,12 @@ async fn a_server_that_is_away_is_told_from_one_that_refuses() {
     assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
 
     let database = TestDatabase::empty().await;
-    let error = database.store(Environment::Staging).audit().list(&AuditFilter::default()).await.unwrap_err();
+    let error = database
+        .store(Environment::Staging)
+        .audit()
+        .list(&AuditFilter::default(), &Paging::default())
+        .await
+        .unwrap_err();
     assert!(!error.is_unavailable(), "{error}");
 }
 

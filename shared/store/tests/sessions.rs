@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use perch_base::{Environment, settings::PostgresSettings};
+use perch_base::{Environment, Paging, settings::PostgresSettings};
 use perch_store::{AuditFilter, Store, StoreError};
 use perch_testkit::{Gate, TestDatabase, postgres_settings};
 use secrecy::SecretString;
@@ -64,7 +64,7 @@ async fn sessions_that_may_only_read_are_given_up_with_the_first_write_that_is_r
     for _ in 0..2 * postgres_settings().max_connections {
         write(store.clone()).await.unwrap();
     }
-    let lines = store.audit().list(&AuditFilter { limit: 100, ..AuditFilter::default() }).await.unwrap();
+    let lines = store.audit().list(&AuditFilter::default(), &Paging::default()).await.unwrap().items;
     assert_eq!(lines.len(), 12);
 }
 

@@ -6,6 +6,7 @@ mod world;
 use std::time::Duration;
 
 use chrono::Utc;
+use perch_base::Paging;
 use perch_jobs::JobId;
 use perch_store::{AttemptOutcome, JobFilter, JobState};
 use perch_testkit::{OwnRedis, TestRedis};
@@ -24,7 +25,7 @@ async fn a_job_can_be_followed_from_its_enqueue_to_its_end() {
     let halfway = world.sync().await;
     assert_eq!((halfway.events, halfway.complete), (3, true));
     let job = world.store.history().job(id).await.unwrap().unwrap();
-    assert_eq!((job.state, job.attempts, job.last_error.as_deref()), (JobState::Scheduled, 1, Some("503")));
+    assert_eq!((job.state, job.attempts, job.last_error.as_deref()), (JobState::Delayed, 1, Some("503")));
     assert_eq!(u64::try_from(ms(job.run_at)).unwrap(), now + 500);
 
     world.event_at(now + 600, &[("started", id, r#"{"attempt":2,"worker":"w2"}"#)]).await;
@@ -139,7 +140,7 @@ async fn what_happens_by_a_clock_that_is_behind_is_later_all_the_same() {
         assert_eq!(job.state, JobState::Done);
         assert!(ms(job.finished_at) < i64::try_from(now).unwrap(), "times stay those of the clock");
     }
-    let words = world.store.history().events(id).await.unwrap().into_iter().map(|event| event.kind);
+    let words = world.store.history().events(id).await.unwrap().into_iter().map(|event| event.event);
     assert!(words.eq(["enqueued", "started", "enqueued", "started", "succeeded"]));
     // And once the clock is ahead again.
     world.event_at(now + 50, &[("dead", id, r#"{"attempt":3,"error":"no"}"#)]).await;
@@ -276,8 +277,9 @@ async fn an_entry_with_hundreds_of_events_is_moved_whole() {
     world.event_at(now, &started).await;
     let report = world.syncer(10).run_once().await.unwrap();
     assert_eq!(report.events, 1_000);
-    let running = JobFilter { state: Some(JobState::Running), limit: 1_000, ..JobFilter::default() };
-    assert_eq!(world.store.history().search(&running).await.unwrap().len(), 500);
+    let running = JobFilter { state: Some(JobState::Running), ..JobFilter::default() };
+    let page = world.store.history().page(&running, &Paging::first(1_000), Utc::now()).await.unwrap();
+    assert_eq!(page.items.len(), 500);
 }
 
 #[tokio::test]

@@ -1,18 +1,23 @@
 //! What every bot stands on: the scheduler, the relay, the recovery, the sync, and X and the language models within their budgets.
 
 mod clients;
+pub mod dead_causes;
+pub mod dead_list;
 mod follow_up;
+pub mod job_list;
 mod limits;
 pub mod look_up;
 mod models;
 mod outcome;
 mod own_ids;
+pub mod queue_list;
 pub mod recovery;
 pub mod relay;
 pub mod scheduler;
 pub mod spending;
 mod started;
 mod sync_to_store;
+pub mod worker_list;
 
 pub use clients::{Clients, ClientsError};
 pub use follow_up::{job_id, short_hash};

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use futures::future::try_join_all;
 use perch_base::Settings;
-use perch_jobs::{JobId, QueueName};
-use perch_queue::{EventKind, JobEvent, JobState, JobView, QueueError, Queues};
+use perch_jobs::{JobId, JobState, QueueName};
+use perch_queue::{EventData, EventKind, JobEvent, JobView, QueueError, Queues};
 use perch_store::{AttemptOutcome, AttemptRecord, JobNews, JobRecord, News, Store, StoreError, Syncer};
 
 /// Events that one look reads of a queue: hundreds of times what is on its way while the sync runs.
@@ -43,7 +43,7 @@ impl JobStanding {
         }?;
         let is_known = match record.state {
             // Brought back or discarded, if not everything is known that was told since.
-            perch_store::JobState::Dead => is_whole,
+            JobState::Dead => is_whole,
             state => state.is_final(),
         };
         Some(Self { record, is_known })
@@ -85,7 +85,7 @@ impl LookUp {
         let first = history.job(id).await?;
         if let Some(record) = &first
             && record.state.is_final()
-            && record.state != perch_store::JobState::Dead
+            && record.state != JobState::Dead
         {
             return Ok(first.map(|record| (JobStanding { record, is_known: true }, Vec::new())));
         }
@@ -119,7 +119,7 @@ impl LookUp {
 fn standing(record: JobRecord, views: &HashMap<JobId, JobView>, told: &HashMap<JobId, JobNews>) -> JobStanding {
     if let Some(view) = views.get(&record.id) {
         let attempts = view.attempts;
-        return JobStanding { record: JobRecord { state: recorded(view.state), attempts, ..record }, is_known: true };
+        return JobStanding { record: JobRecord { state: view.state, attempts, ..record }, is_known: true };
     }
     let brought = told.get(&record.id).and_then(|news| news.onto(Some(record.clone())));
     let record = brought.unwrap_or(record);
@@ -127,25 +127,70 @@ fn standing(record: JobRecord, views: &HashMap<JobId, JobView>, told: &HashMap<J
     JobStanding { record, is_known }
 }
 
-/// The word of the history for where Redis has a job.
-pub fn recorded(state: JobState) -> perch_store::JobState {
-    match state {
-        JobState::Waiting => perch_store::JobState::Waiting,
-        JobState::Delayed => perch_store::JobState::Scheduled,
-        JobState::Running => perch_store::JobState::Running,
-        JobState::Dead => perch_store::JobState::Dead,
-    }
-}
-
-/// The attempts of a job, oldest first: those of the history, and what events on their way there tell.
-pub fn attempts(history: Vec<AttemptRecord>, told: &[JobEvent]) -> Vec<AttemptRecord> {
+/// The attempts of a job, oldest first: those of the history, what events on their way there tell, and what Redis alone remembers of a
+/// job that it has.
+pub fn attempts(history: Vec<AttemptRecord>, told: &[JobEvent], live: Option<&JobView>) -> Vec<AttemptRecord> {
     let mut all = history;
     for event in told {
         tell(&mut all, event);
     }
+    if let Some(view) = live {
+        remember(&mut all, view);
+    }
     // The sort keeps the order of attempts that share a number: those that did not count come first.
     all.sort_by_key(|known| known.attempt);
     all
+}
+
+/// Adds what only Redis remembers: the last errors, and that the job runs.
+fn remember(all: &mut Vec<AttemptRecord>, view: &JobView) {
+    let runs = |known: &AttemptRecord, attempt| known.attempt == attempt && known.outcome == AttemptOutcome::Running;
+    for found in view.errors.iter().rev().filter_map(remembered) {
+        let is_same = |known: &AttemptRecord| known.attempt == found.attempt && known.error == found.error;
+        if all.iter().any(|known| is_same(known) && known.outcome != AttemptOutcome::Running) {
+            continue;
+        }
+        // The attempt is known to have begun; how it ended is known only here.
+        match all.iter_mut().find(|known| runs(known, found.attempt)) {
+            Some(begun) => *begun = AttemptRecord { started_at: begun.started_at.or(found.started_at), ..found },
+            None => all.push(found),
+        }
+    }
+    if view.state == JobState::Running && !all.iter().any(|known| runs(known, view.attempts)) {
+        all.push(AttemptRecord { worker: view.worker.clone(), ..begun(view.attempts) });
+    }
+}
+
+/// What Redis keeps of an attempt that failed.
+fn remembered(data: &EventData) -> Option<AttemptRecord> {
+    let finished_at = data.at.and_then(DateTime::from_timestamp_millis);
+    let took = data.ms.and_then(|ms| i64::try_from(ms).ok()).and_then(TimeDelta::try_milliseconds);
+    Some(AttemptRecord {
+        worker: data.worker.clone(),
+        started_at: finished_at.zip(took).and_then(|(at, took)| at.checked_sub_signed(took)),
+        finished_at,
+        duration_ms: data.ms,
+        outcome: AttemptOutcome::Failed,
+        error: data.error.clone(),
+        next_run: data.next.and_then(DateTime::from_timestamp_millis),
+        trace: data.trace.clone(),
+        ..begun(data.attempt?)
+    })
+}
+
+/// An attempt of which nothing is known but that it began.
+fn begun(attempt: u32) -> AttemptRecord {
+    AttemptRecord {
+        attempt,
+        worker: None,
+        started_at: None,
+        finished_at: None,
+        duration_ms: None,
+        outcome: AttemptOutcome::Running,
+        error: None,
+        next_run: None,
+        trace: None,
+    }
 }
 
 /// Adds what an event tells of an attempt. The history may have been read later, and know it already.
@@ -161,17 +206,7 @@ fn tell(all: &mut Vec<AttemptRecord>, event: &JobEvent) {
         return;
     }
     let running = all.iter_mut().find(|known| known.attempt == attempt && known.outcome == AttemptOutcome::Running);
-    let begun = AttemptRecord {
-        attempt,
-        worker: data.worker.clone(),
-        started_at: None,
-        finished_at: None,
-        duration_ms: None,
-        outcome: AttemptOutcome::Running,
-        error: None,
-        next_run: None,
-        trace: None,
-    };
+    let begun = AttemptRecord { worker: data.worker.clone(), ..begun(attempt) };
     if outcome == AttemptOutcome::Running {
         if running.is_none() {
             all.push(AttemptRecord { started_at: at, ..begun });
@@ -232,10 +267,63 @@ mod tests {
             all.iter().map(|attempt| (attempt.attempt, attempt.outcome)).collect()
         };
         let both = [(1, AttemptOutcome::Retried), (2, AttemptOutcome::Succeeded)];
-        let begun = attempts(Vec::new(), &told[..1]);
-        let all = attempts(begun, &told[1..]);
+        let begun = attempts(Vec::new(), &told[..1], None);
+        let all = attempts(begun, &told[1..], None);
         assert_eq!(words(&all), both);
         assert_eq!((all[1].worker.as_deref(), all[1].duration_ms), (Some("w2"), Some(900)));
-        assert_eq!(words(&attempts(all, &told)), both, "a history that was read later knows them already");
+        assert_eq!(words(&attempts(all, &told, None)), both, "a history that was read later knows them already");
+    }
+
+    fn record(attempt: u32, outcome: AttemptOutcome, error: Option<&str>) -> AttemptRecord {
+        AttemptRecord { outcome, error: error.map(str::to_owned), ..begun(attempt) }
+    }
+
+    fn view(state: JobState, attempts: u32, errors: &[(u32, &str)]) -> JobView {
+        JobView {
+            id: JobId::at(Utc::now()),
+            queue: QueueName::from_static("extraction"),
+            state,
+            due: None,
+            lease_ends: None,
+            worker: Some("w".into()),
+            attempts,
+            cancelling: false,
+            unknown_kind_since: None,
+            errors: errors
+                .iter()
+                .map(|(attempt, error)| EventData {
+                    attempt: Some(*attempt),
+                    error: Some((*error).to_owned()),
+                    ms: Some(5),
+                    ..EventData::default()
+                })
+                .collect(),
+            envelope: String::new(),
+        }
+    }
+
+    fn outcomes(history: &[AttemptRecord], view: &JobView) -> Vec<(u32, AttemptOutcome)> {
+        let all = attempts(history.to_vec(), &[], Some(view));
+        all.iter().map(|attempt| (attempt.attempt, attempt.outcome)).collect()
+    }
+
+    #[test]
+    fn an_attempt_that_both_know_is_told_once() {
+        let history = [record(1, AttemptOutcome::Retried, Some("503"))];
+        let view = view(JobState::Delayed, 2, &[(2, "timeout"), (1, "503")]);
+        assert_eq!(outcomes(&history, &view), [(1, AttemptOutcome::Retried), (2, AttemptOutcome::Failed)]);
+    }
+
+    #[test]
+    fn without_postgres_the_attempts_are_those_that_redis_remembers() {
+        let view = view(JobState::Running, 3, &[(2, "second"), (1, "first")]);
+        let all = [(1, AttemptOutcome::Failed), (2, AttemptOutcome::Failed), (3, AttemptOutcome::Running)];
+        assert_eq!(outcomes(&[], &view), all);
+    }
+
+    #[test]
+    fn an_attempt_that_failed_since_the_last_sync_does_not_run_any_more() {
+        let begun = [record(1, AttemptOutcome::Running, None)];
+        assert_eq!(outcomes(&begun, &view(JobState::Dead, 1, &[(1, "503")])), [(1, AttemptOutcome::Failed)]);
     }
 }

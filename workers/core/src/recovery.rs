@@ -12,9 +12,9 @@ use std::{
 
 use futures::future::BoxFuture;
 use perch_base::Settings;
-use perch_jobs::{JobId, QueueName};
+use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{Queue, QueueError, Queues, Restore};
-use perch_store::{HotStore, JobState, Store, StoreError, Syncer, UnfinishedJobs};
+use perch_store::{HotStore, Store, StoreError, Syncer, UnfinishedJobs};
 use serde::Serialize;
 
 pub use doubts::{Doubts, Found};

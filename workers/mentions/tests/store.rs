@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use perch_base::Environment;
+use perch_base::{Environment, Paging};
 use perch_bot::Bots;
 use perch_bot_mentions::{
     Decision, MentionControl, MentionFilter, MentionState, MentionStore as _, MentionsBot, ReviewFilter, ReviewOutcome,
@@ -101,8 +101,8 @@ async fn staging_and_production_know_nothing_of_each_other() {
     assert_eq!(production.mentions().cursor(&main()).await.unwrap(), None);
     assert!(production.mentions().blocked(&main()).await.unwrap().is_empty());
     assert!(production.reviews().get(review).await.unwrap().is_none());
-    let filter = ReviewFilter { limit: 10, ..ReviewFilter::default() };
-    assert!(production.reviews().list(&filter).await.unwrap().is_empty());
+    let reviews = production.reviews().list(&ReviewFilter::default(), &Paging::default()).await.unwrap();
+    assert!(reviews.items.is_empty());
 }
 
 #[tokio::test]
@@ -192,13 +192,13 @@ async fn a_page_of_mentions_goes_on_after_the_last_one_also_within_a_second() {
         })
         .collect();
     store.mentions().note(&main(), &together).await.unwrap();
-    let (mut before, mut read) = (None, Vec::new());
+    let filter = MentionFilter { account: Some(main()), ..MentionFilter::default() };
+    let (mut paging, mut read) = (Paging::first(2), Vec::new());
     loop {
-        let filter = MentionFilter { account: Some(main()), before, limit: 2, ..MentionFilter::default() };
-        let page = store.mentions().list(&filter).await.unwrap();
-        let Some(last) = page.last() else { break };
-        before = Some(last.mention.id.clone());
-        read.extend(page.into_iter().map(|record| record.mention.id));
+        let page = store.mentions().list(&filter, &paging).await.unwrap();
+        read.extend(page.items.into_iter().map(|record| record.mention.id));
+        let Some(next) = page.next else { break };
+        paging.cursor = Some(next);
     }
     assert_eq!(read, [5, 4, 3, 2, 1].map(id));
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use perch_base::Paging;
 use perch_bot_picks::extraction::{ConfirmError, confirm};
 use perch_bot_picks::store::{PickFilter, PicksStore as _, TrackedPick};
 use perch_jobs::{ExtractPost, PollAccount, RetryPolicy};
@@ -17,8 +18,8 @@ const NO_MODEL: [(&str, &str); 2] = [("GROK_API_KEY", "bad"), ("PERCH__PICKS__RE
 
 async fn picks(world: &World, unconfirmed: bool) -> Vec<TrackedPick> {
     world.sync().await;
-    let filter = PickFilter { unconfirmed, limit: 100, ..PickFilter::default() };
-    world.store.tracking().list(&filter).await.expect("Postgres answers")
+    let filter = PickFilter { unconfirmed, ..PickFilter::default() };
+    world.store.tracking().list(&filter, &Paging::default()).await.expect("Postgres answers").items
 }
 
 async fn none_is_published(world: &World) {

@@ -162,7 +162,7 @@ async fn a_scheduled_job_of_the_ledger_keeps_its_time_through_the_loss_of_redis(
     let run_at = chrono::Utc::now() + Duration::from_secs(3_600);
     let options = EnqueueOptions { run_at: Some(run_at), ..EnqueueOptions::default() };
     let id = world.enqueue_with(&post("later"), options).await;
-    assert_eq!(world.state(id).await, Some(JobState::Scheduled));
+    assert_eq!(world.state(id).await, Some(JobState::Delayed));
     let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
     world.redis().wipe().await;
     assert_eq!(queue.missing(&[id]).await.expect("Redis answers"), [id]);

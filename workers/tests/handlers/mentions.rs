@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use perch_base::Paging;
 use perch_bot_mentions::mention_status;
 use perch_bot_mentions::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _, Written};
 use perch_jobs::{Mention, PollMentions, PostId, ReplyToMention};
@@ -155,8 +156,11 @@ async fn blocked_users_and_those_who_had_enough_replies_are_left_out_and_counted
     }
     let polled = fetched(&world).await;
     assert_eq!(polled, json!({ "read": 5, "taken": 2, "left_out": { "blocked": 2, "user_full": 1 } }));
-    let filter = MentionFilter { state: Some(MentionState::LeftOut), limit: 10, ..MentionFilter::default() };
-    assert_eq!(world.store.mentions().list(&filter).await.expect("Postgres answers").len(), 3);
+    let filter = MentionFilter { state: Some(MentionState::LeftOut), ..MentionFilter::default() };
+    assert_eq!(
+        world.store.mentions().list(&filter, &Paging::default()).await.expect("Postgres answers").items.len(),
+        3
+    );
 
     world.redis().wipe().await;
     world.x.publish(FAN, "@perch_bot once more");

@@ -1,5 +1,6 @@
 //! What becomes of answers of models and of X that are not as they should be.
 
+use perch_base::Paging;
 use perch_bot_mentions::MentionState;
 use perch_bot_picks::store::PicksStore as _;
 use perch_clients::x::CreatePost;
@@ -136,7 +137,14 @@ async fn one_odd_post_of_a_page_is_counted_and_the_others_are_read_by_polls_and_
     let reads = eventually("the reads are written down", || async {
         world.sync().await;
         let day = perch_store::day(chrono::Utc::now());
-        let sums = world.store.spend().sums(day, day + chrono::TimeDelta::days(2)).await.expect("Postgres answers");
+        let sums = world
+            .store
+            .spend()
+            .sums(day, day + chrono::TimeDelta::days(2), &Paging::default())
+            .await
+            .expect("Postgres answers")
+            .2
+            .items;
         // The numbers of what is out by then are read too, on the bill of another bot.
         let of_polls = |bot: &str| ["picks", "mentions"].contains(&bot);
         let reads: Vec<i64> = sums
@@ -210,7 +218,14 @@ async fn own_posts_and_mentions_are_read_at_the_price_of_own_reads() {
     let sums = eventually("one mention and two readings of the reply are paid for", || async {
         world.sync().await;
         let day = perch_store::day(chrono::Utc::now());
-        let sums = world.store.spend().sums(day, day + chrono::TimeDelta::days(2)).await.expect("Postgres answers");
+        let sums = world
+            .store
+            .spend()
+            .sums(day, day + chrono::TimeDelta::days(2), &Paging::default())
+            .await
+            .expect("Postgres answers")
+            .2
+            .items;
         let own: i64 = sums.iter().filter(|sum| sum.kind == "own_read").map(|sum| sum.units).sum();
         (own == 3).then_some(sums)
     })

@@ -2,6 +2,7 @@
 
 use std::{net::TcpListener, time::Duration};
 
+use perch_base::Paging;
 use perch_bot_picks::store::PicksStore as _;
 use perch_jobs::{ExtractPost, Media, QueueName, RetryPolicy};
 use perch_queue::EnqueueOptions;
@@ -42,7 +43,14 @@ async fn pictures_missing(world: &World, job: &ExtractPost) -> i64 {
 async fn spent_on_models(world: &World) -> Vec<SpendSum> {
     world.sync().await;
     let today = perch_store::day(chrono::Utc::now());
-    let sums = world.store.spend().sums(today, today + chrono::TimeDelta::days(2)).await.expect("Postgres answers");
+    let sums = world
+        .store
+        .spend()
+        .sums(today, today + chrono::TimeDelta::days(2), &Paging::default())
+        .await
+        .expect("Postgres answers")
+        .2
+        .items;
     sums.into_iter().filter(|sum| sum.kind == "model").collect()
 }
 

@@ -71,7 +71,7 @@ async fn an_account_publishes_no_more_a_day_than_it_may_whichever_pool_it_goes_t
     let why = world.put_off(late[0]).await;
     assert!(why.contains("main has published 5 times today"), "{why}");
     let job = world.store.history().job(late[0]).await.expect("Postgres answers").expect("it is known");
-    assert_eq!((job.state, job.attempts), (JobState::Scheduled, 0), "no attempt counts");
+    assert_eq!((job.state, job.attempts), (JobState::Delayed, 0), "no attempt counts");
     let report = world.report().await;
     let account = &report.posting[0];
     assert_eq!((account.posts, account.per_day, account.next_allowed), (5, 5, Some(account.day_ends)));

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, routing::get};
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_bot_picks::store::{
-    BetFilter, Found, PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord, TrackedPick,
+use perch_base::Paging;
+use perch_bot_picks::{
+    store::{BetFilter, Found, PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord, TrackedPick},
+    tracking::{Entry, Verdict, settle},
 };
-use perch_bot_picks::tracking::{Entry, Verdict, settle};
 use perch_jobs::{Answer, FetchResults, Post};
 use perch_odds::settle::Grade;
 use perch_store::AuditFilter;
@@ -143,8 +144,8 @@ async fn a_corrected_result_settles_again_what_results_settled_and_tells_of_what
         (&json!(winner), &json!("won"), &json!("lost"))
     );
     assert_eq!(played.pick(&winner).await.grade, Some(Grade::Won));
-    let filter = AuditFilter { object: Some("results".into()), limit: 10, ..AuditFilter::default() };
-    let audit = played.world.store.audit().list(&filter).await.expect("Postgres answers");
+    let filter = AuditFilter { object: Some("results".into()), ..AuditFilter::default() };
+    let audit = played.world.store.audit().list(&filter, &Paging::default()).await.expect("Postgres answers").items;
     assert_eq!(
         (audit.len(), audit[0].action.as_str(), audit[0].actor.as_str()),
         (1, "results.correct", "fetch_results")

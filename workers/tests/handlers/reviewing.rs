@@ -1,3 +1,4 @@
+use perch_base::Paging;
 use perch_bot_mentions::{MentionState, MentionStore as _, Review, ReviewFilter, ReviewState};
 use perch_bot_mentions::{ReviewError, approve, reject};
 use perch_jobs::ReplyToMention;
@@ -13,8 +14,8 @@ use crate::{
 const MAY_DIE: &str = "@perch_bot lost everything, i want to die";
 
 async fn open(world: &World) -> Vec<Review> {
-    let filter = ReviewFilter { state: Some(ReviewState::Open), limit: 10, ..ReviewFilter::default() };
-    world.store.reviews().list(&filter).await.expect("Postgres answers")
+    let filter = ReviewFilter { state: Some(ReviewState::Open), ..ReviewFilter::default() };
+    world.store.reviews().list(&filter, &Paging::default()).await.expect("Postgres answers").items
 }
 
 /// A mention by somebody on X.

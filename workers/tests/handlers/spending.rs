@@ -1,3 +1,4 @@
+use perch_base::Paging;
 use perch_jobs::PollAccount;
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{ActionKind, ActionState, JobState, SpendSum};
@@ -9,7 +10,7 @@ async fn sums(world: &World) -> Vec<SpendSum> {
     world.sync().await;
     let now = chrono::Utc::now();
     let hour = chrono::TimeDelta::hours(1);
-    world.store.spend().sums(now - hour, now + hour).await.expect("Postgres answers")
+    world.store.spend().sums(now - hour, now + hour, &Paging::default()).await.expect("Postgres answers").2.items
 }
 
 fn micros(sums: &[SpendSum], kind: &str) -> Option<i64> {
@@ -84,7 +85,7 @@ async fn a_budget_that_is_used_up_holds_jobs_and_loses_none() {
     let job = eventually("it is put off", || async {
         world.sync().await;
         let job = world.store.history().job(id).await.expect("Postgres answers")?;
-        (job.state == JobState::Scheduled).then_some(job)
+        (job.state == JobState::Delayed).then_some(job)
     })
     .await;
     assert_eq!(world.x.calls(Endpoint::Chat), 0);
@@ -118,7 +119,7 @@ async fn reading_from_x_waits_for_its_budget_too() {
     eventually("it is put off", || async {
         world.sync().await;
         let job = world.store.history().job(id).await.expect("Postgres answers")?;
-        (job.state == JobState::Scheduled).then_some(())
+        (job.state == JobState::Delayed).then_some(())
     })
     .await;
     assert_eq!((world.x.calls(Endpoint::User), world.x.calls(Endpoint::UserPosts)), (1, 0));

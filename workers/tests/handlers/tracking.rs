@@ -1,7 +1,10 @@
 use axum::{Json, Router, http::StatusCode, routing::get};
 use chrono::Utc;
-use perch_bot_picks::store::{BetFilter, PickFilter, PicksStore as _, TrackedPick};
-use perch_bot_picks::tracking::ResultEntry;
+use perch_base::Paging;
+use perch_bot_picks::{
+    store::{BetFilter, PickFilter, PicksStore as _, TrackedPick},
+    tracking::ResultEntry,
+};
 use perch_jobs::{FetchResults, SummariseDay};
 use perch_odds::settle::Grade;
 use perch_store::JobState;
@@ -21,8 +24,8 @@ async fn source(results: Value) -> String {
 
 async fn picks(world: &World) -> Vec<TrackedPick> {
     world.sync().await;
-    let filter = PickFilter { limit: 100, ..PickFilter::default() };
-    world.store.tracking().list(&filter).await.expect("Postgres answers")
+    let filter = PickFilter::default();
+    world.store.tracking().list(&filter, &Paging::default()).await.expect("Postgres answers").items
 }
 
 #[tokio::test]

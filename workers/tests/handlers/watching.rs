@@ -1,5 +1,5 @@
 use metrics_exporter_prometheus::PrometheusBuilder;
-use perch_base::Environment;
+use perch_base::{Environment, Paging};
 use perch_bot_picks::store::{
     AccountChange, AccountRecord, Marks, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally,
 };
@@ -149,7 +149,14 @@ async fn a_failure_on_a_later_page_keeps_what_was_read_and_no_post_is_paid_for_t
     let spent = eventually("what was read is written down", || async {
         world.sync().await;
         let day = perch_store::day(chrono::Utc::now());
-        let sums = world.store.spend().sums(day, day + chrono::TimeDelta::days(2)).await.expect("Postgres answers");
+        let sums = world
+            .store
+            .spend()
+            .sums(day, day + chrono::TimeDelta::days(2), &Paging::default())
+            .await
+            .expect("Postgres answers")
+            .2
+            .items;
         sums.into_iter().find(|sum| sum.kind == "post_read" && sum.account == SALLY)
     })
     .await;

@@ -176,7 +176,8 @@ impl World {
     /// How many jobs of a kind are known to Postgres.
     pub async fn jobs_of(&self, kind: &str) -> Vec<JobRecord> {
         self.sync().await;
-        let filter = perch_store::JobFilter { kind: Some(kind.to_owned()), ..perch_store::JobFilter::default() };
+        let filter =
+            perch_store::JobFilter { kind: Some(kind.parse().expect("a kind")), ..perch_store::JobFilter::default() };
         self.store.history().search(&filter).await.expect("Postgres answers")
     }
 

@@ -10,16 +10,13 @@ mod place;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
+use perch_bot::http::{Answer, Cause, Problem};
 use perch_jobs::JobId;
-use perch_queue::Queue;
+use perch_queue::{Enqueued, Queue};
 use perch_store::Store;
 use sha2::{Digest, Sha256};
 
 use self::place::{KeyPlace, KnownRequest, Stands};
-use super::{
-    enqueue::EnqueueAnswer,
-    problem::{Answer, Cause, Problem},
-};
 
 /// The header that carries the key.
 pub(super) const HEADER: &str = "idempotency-key";
@@ -49,7 +46,7 @@ pub(super) enum Seen {
     /// It arrived before and was given this id; what became of it is not known.
     Unanswered(JobId),
     /// It was answered.
-    Answered(EnqueueAnswer),
+    Answered(Enqueued),
 }
 
 /// The key in the headers.
@@ -108,7 +105,7 @@ impl Once {
     }
 
     /// Keeps the answer. When that fails the job is accepted all the same, and a repetition finds it by its id.
-    pub async fn settle(&self, answer: &EnqueueAnswer) {
+    pub async fn settle(&self, answer: &Enqueued) {
         let kept = KnownRequest { request: self.digest.clone(), id: answer.id, answer: Some(answer.clone()) };
         if let Err(error) = self.own.keep(&kept).await {
             tracing::warn!(%error, job = %answer.id, "the answer of an idempotent request could not be kept");

@@ -4,12 +4,10 @@
 use std::{sync::LazyLock, time::Duration};
 
 use perch_jobs::JobId;
-use perch_queue::{Queue, QueueError, Redis};
+use perch_queue::{Enqueued, Queue, QueueError, Redis};
 use perch_store::{KeptRequest, Store, StoreError};
 use redis::Script;
 use serde::{Deserialize, Serialize};
-
-use super::super::enqueue::EnqueueAnswer;
 
 /// How long a key is remembered.
 const LASTS: Duration = Duration::from_secs(86_400);
@@ -25,7 +23,7 @@ pub(super) struct KnownRequest {
     /// The id that its job was given before it was enqueued.
     pub id: JobId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub answer: Option<EnqueueAnswer>,
+    pub answer: Option<Enqueued>,
 }
 
 /// The same as it stands in Redis: another release may have given an answer that this one cannot read.
@@ -170,7 +168,9 @@ mod tests {
     use perch_base::Environment;
     use perch_testkit::{TestDatabase, TestRedis};
 
-    use super::{super::super::enqueue::Outcome, *};
+    use perch_queue::Acceptance;
+
+    use super::*;
 
     #[tokio::test]
     async fn the_key_of_a_request_that_was_answered_is_not_let_go_of() {
@@ -185,7 +185,7 @@ mod tests {
             assert!(place.claim(&asked).await.expect("it answers").is_none(), "it was free again: {place:?}");
 
             let queue = "extraction".parse().expect("a queue");
-            let answer = EnqueueAnswer { id, queue, outcome: Outcome::Accepted, replaced: None };
+            let answer = Enqueued { id, queue, acceptance: Acceptance::Accepted, replaced: None };
             place.keep(&KnownRequest { answer: Some(answer), ..asked }).await.expect("it answers");
             assert!(!place.release().await.expect("it answers"), "{place:?}");
             let stands = place.find().await.expect("it answers");

@@ -16,7 +16,7 @@ async fn delete(world: &World, username: &str) -> Seen {
 }
 
 fn handles(list: &Value) -> Vec<&str> {
-    list["accounts"].as_array().expect("accounts").iter().filter_map(|account| account["username"].as_str()).collect()
+    list["items"].as_array().expect("accounts").iter().filter_map(|account| account["username"].as_str()).collect()
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn an_account_is_added_changed_and_removed_over_the_api_and_the_audit_log_
     assert_eq!(world.operate(ACCOUNTS, &json!({ "handle": "new_one" })).await.status, 200);
     let list = world.get(ACCOUNTS).await.json();
     assert_eq!(handles(&list), ["new_one", "sharp_sally"]);
-    assert_eq!((&list["accounts"][0]["note"], &list["accounts"][1]["source"]), (&json!("hockey"), &json!("config")));
+    assert_eq!((&list["items"][0]["note"], &list["items"][1]["source"]), (&json!("hockey"), &json!("config")));
 
     let changed = patch(&world, "NEW_ONE", &json!({ "pages": null, "schedule": null, "note": "cricket" })).await.json();
     assert_eq!(

@@ -96,7 +96,7 @@ async fn a_connection_with_a_keyed_request_keeps_its_place() {
     // The request is under way once its key is known.
     assert_eq!(seen(world.bare(Method::GET, "/health")).await.status, 200);
     eventually("the key was looked up", || async {
-        let keys = world.store.api_keys().list().await.expect("Postgres answers");
+        let keys = world.store.api_keys().list(&perch_base::Paging::default()).await.expect("Postgres answers").items;
         keys.iter().any(|key| key.name == "producer" && key.last_used.is_some())
     })
     .await;

@@ -32,7 +32,7 @@ async fn dead(world: &World) -> u64 {
 }
 
 fn listed(answer: &Value) -> usize {
-    answer["letters"].as_array().expect("letters").len()
+    answer["items"].as_array().expect("letters").len()
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn dead_letters_are_listed_by_what_they_have_in_common() {
     assert_eq!(listed(&world.get("/api/v1/dead?queue=pending_posts").await.json()), 0);
     let locked = world.get("/api/v1/dead?error=locked").await.json();
     assert_eq!(
-        (&locked["letters"][0]["id"], &locked["letters"][0]["payload"]["username"]),
+        (&locked["items"][0]["id"], &locked["items"][0]["payload"]["username"]),
         (&json!(ids[3]), &json!("locked"))
     );
 }
@@ -57,7 +57,7 @@ async fn dead_letters_are_grouped_by_cause() {
     let stats = world.get("/api/v1/dead/stats").await.json();
     assert_eq!((&stats["letters"], &stats["complete"]), (&json!(4), &json!(true)));
     let groups: Vec<(&Value, &Value)> =
-        stats["groups"].as_array().expect("groups").iter().map(|group| (&group["cause"], &group["count"])).collect();
+        stats["causes"].as_array().expect("causes").iter().map(|group| (&group["cause"], &group["count"])).collect();
     assert_eq!(groups, [(&json!("there is no post #"), &json!(3)), (&json!("the account is locked"), &json!(1))]);
 }
 
@@ -98,7 +98,7 @@ async fn walked(world: &World, query: &str, mut between: impl AsyncFnMut(&[Strin
     let (mut ids, mut next) = (Vec::new(), String::new());
     loop {
         let page = world.get(&format!("/api/v1/dead?{query}{next}")).await.json();
-        let letters: Vec<String> = page["letters"]
+        let letters: Vec<String> = page["items"]
             .as_array()
             .unwrap_or_else(|| panic!("letters in {page}"))
             .iter()
@@ -107,7 +107,7 @@ async fn walked(world: &World, query: &str, mut between: impl AsyncFnMut(&[Strin
         between(&letters).await;
         ids.extend(letters);
         match page["next"].as_str() {
-            Some(after) => next = format!("&after={after}"),
+            Some(cursor) => next = format!("&cursor={cursor}"),
             None => return ids,
         }
         assert!(ids.len() <= 60, "the walk goes in circles: {ids:?}");
@@ -126,7 +126,7 @@ async fn a_walk_through_the_pages_sees_every_letter_once_however_many_died_toget
     let polls = walked(&world, "limit=7&kind=poll_account&queue=extraction", async |_| ()).await;
     assert_eq!((polls.len(), polls.iter().collect::<BTreeSet<_>>().len()), (40, 40));
     let before = chrono::DateTime::from_timestamp_millis(1_790_000_000_001).expect("a time").to_rfc3339();
-    let old = walked(&world, &format!("limit=7&before={}", before.replace('+', "%2B")), async |_| ()).await;
+    let old = walked(&world, &format!("limit=7&until={}", before.replace('+', "%2B")), async |_| ()).await;
     assert_eq!(old.len(), 20, "those of the first millisecond");
 }
 
@@ -145,9 +145,9 @@ async fn letters_that_are_taken_away_during_a_walk_move_no_other_out_of_sight() 
 #[tokio::test]
 async fn a_place_among_dead_letters_that_was_made_up_is_refused() {
     let world = World::start().await;
-    for after in ["", "x", "2026-01-31T09:00:00Z", "AAAA"] {
-        let answer = world.get(&format!("/api/v1/dead?after={after}")).await;
-        answer.problem(400, "invalid-query");
+    for cursor in ["", "x", "2026-01-31T09:00:00Z", "AAAA"] {
+        let answer = world.get(&format!("/api/v1/dead?cursor={cursor}")).await;
+        assert_eq!(answer.problem(400, "invalid-query").0, "cursor");
     }
 }
 

@@ -1,5 +1,4 @@
 use chrono::{TimeDelta, Utc};
-use perch_queue::JobState;
 use perch_store::Scope;
 use perch_testkit::OwnRedis;
 use reqwest::Method;
@@ -34,7 +33,7 @@ async fn an_enqueued_job_waits_in_its_queue_and_can_be_looked_up() {
     assert_eq!((&job["state"], &job["kind"]), (&json!("waiting"), &json!("poll_account")));
     assert_eq!(job["payload"], json!({ "username": "sharp_sally" }));
     let list = world.get("/api/v1/jobs?queue=extraction&state=waiting").await.json();
-    assert_eq!(list["jobs"][0]["id"], answer.id());
+    assert_eq!(list["items"][0]["id"], answer.id());
 }
 
 #[tokio::test]
@@ -88,7 +87,7 @@ async fn a_unique_key_that_is_held_keeps_refuses_or_replaces() {
 
     let refused = world.enqueue(&with(poll("a"), &json!({ "on_conflict": "reject" }))).await;
     assert_eq!(refused.problem(409, "conflict").0, "$.unique.key");
-    assert_eq!(refused.json()["job"], held);
+    assert_eq!(refused.json()["job_id"], held);
 
     let replaced = world.enqueue(&with(poll("a"), &json!({ "on_conflict": "replace" }))).await;
     assert_eq!((replaced.status.as_u16(), &replaced.json()["replaced"]), (201, &json!(held)));
@@ -139,7 +138,7 @@ async fn an_idempotency_key_belongs_to_one_request_even_across_queues() {
     let first = send(poll("a")).await;
     let other = send(poll("b")).await;
     assert_eq!(other.problem(422, "key-reused").0, "Idempotency-Key");
-    assert_eq!(other.json()["job"], first.id());
+    assert_eq!(other.json()["job_id"], first.id());
     send(json!({ "kind": "sync_hot_state", "payload": {} })).await.problem(422, "key-reused");
     assert_eq!((jobs_in(&world, "extraction").await, jobs_in(&world, "sync_to_store").await), (1, 0));
 }
@@ -278,13 +277,21 @@ async fn jobs_that_are_not_finished_can_be_paged() {
     for n in 0..5 {
         world.enqueue(&poll(&format!("a{n}"))).await;
     }
-    assert_eq!(world.queue("extraction").list(JobState::Waiting, 0, 10).await.expect("a list").len(), 5);
-    let ids = async |path: &str| {
-        let list = world.get(path).await.json()["jobs"].as_array().expect("a list").clone();
-        list.iter().map(|job| job["id"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    let ids = async |query: &str| {
+        let page = world.get(&format!("/api/v1/jobs?{query}")).await.json();
+        let jobs = page["items"].as_array().expect("a list").iter();
+        let ids: Vec<String> = jobs.map(|job| job["id"].as_str().unwrap_or_default().to_owned()).collect();
+        (ids, page["next"].as_str().map(str::to_owned))
     };
-    let all = ids("/api/v1/jobs").await;
-    let one_queue = ids("/api/v1/jobs?queue=extraction&state=waiting&limit=2&offset=2").await;
-    let any_queue = ids("/api/v1/jobs?limit=2&offset=2").await;
-    assert_eq!((all.len(), one_queue.as_slice(), any_queue.as_slice()), (5, &all[2..4], &all[2..4]));
+    let (all, end) = ids("").await;
+    assert_eq!((all.len(), end), (5, None));
+    for query in ["queue=extraction&state=waiting&limit=2", "limit=2"] {
+        let (mut walked, mut cursor) = ids(query).await;
+        while let Some(next) = cursor {
+            let (more, end) = ids(&format!("{query}&cursor={next}")).await;
+            walked.extend(more);
+            cursor = end;
+        }
+        assert_eq!(walked, all, "{query}");
+    }
 }

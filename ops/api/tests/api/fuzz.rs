@@ -35,7 +35,7 @@ fn kept(answer: &Seen) -> Vec<String> {
     let all = whole.into_iter().chain(parts).flat_map(items);
     all.filter_map(|item| {
         let job = if item["job"].is_object() { &item["job"] } else { &item };
-        job["acceptance"].as_str().and(job["id"].as_str()).map(str::to_owned)
+        job["outcome"].as_str().and(job["id"].as_str()).map(str::to_owned)
     })
     .collect()
 }

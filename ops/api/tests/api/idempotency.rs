@@ -74,7 +74,7 @@ async fn while_redis_is_away_a_ledger_queue_takes_a_request_with_a_key_once() {
     assert_eq!(outcome(&again), (200, first.id(), "true"), "{again:?}");
     let other = world.with_key("k-1", &post("twice")).await;
     assert_eq!(other.problem(422, "key-reused").0, "Idempotency-Key");
-    assert_eq!(other.json()["job"], first.id());
+    assert_eq!(other.json()["job_id"], first.id());
     assert_eq!(world.deferred().await, 1);
     world.with_key("k-2", &poll()).await.problem(503, "unavailable");
 }
@@ -183,12 +183,12 @@ async fn a_key_belongs_to_one_request_of_whichever_queue_came_first() {
     let ledger = world.with_key("k-1", &post("a")).await;
     let other = world.with_key("k-1", &poll()).await;
     other.problem(422, "key-reused");
-    assert_eq!(other.json()["job"], ledger.id());
+    assert_eq!(other.json()["job_id"], ledger.id());
 
     let plain = world.with_key("k-2", &poll()).await;
     let other = world.with_key("k-2", &post("b")).await;
     other.problem(422, "key-reused");
-    assert_eq!(other.json()["job"], plain.id());
+    assert_eq!(other.json()["job_id"], plain.id());
     assert_eq!(world.with_key("k-2", &poll()).await.id(), plain.id());
     assert_eq!(world.posts_in_redis().await, 1);
 }
@@ -260,7 +260,7 @@ fn odd_values() -> Vec<redis::Cmd> {
 #[tokio::test]
 async fn a_key_whose_record_cannot_be_read_is_refused_at_once_and_holds_up_nothing() {
     let world = World::start().await;
-    let keys = world.store.api_keys().list().await.expect("Postgres answers");
+    let keys = world.store.api_keys().list(&perch_base::Paging::default()).await.expect("Postgres answers").items;
     let producer = &keys.iter().find(|key| key.name == "producer").expect("it was made").id;
     let mut redis = world.redis.raw().await;
     for (n, planted) in odd_values().into_iter().enumerate() {

@@ -77,7 +77,7 @@ async fn a_fetch_enqueues_one_job_that_overrides_the_interval() {
     assert_eq!(first.status, 202);
     let again = post(&world, "/api/v1/mentions/main/fetch", &json!({})).await.json();
     assert_eq!(first.json(), again, "the one that waits stands for both");
-    let id = again["job"].as_str().expect("an id").to_owned();
+    let id = again["job_id"].as_str().expect("an id").to_owned();
     let job = world.get(&format!("/api/v1/jobs/{id}")).await.json();
     assert_eq!((&job["kind"], &job["payload"]), (&json!("poll_mentions"), &json!({ "account": "main", "now": true })));
 }
@@ -92,8 +92,7 @@ async fn an_account_or_an_interval_that_cannot_be_is_refused_by_its_field() {
         assert_eq!(answer.problem(422, "invalid-request").0, "$.interval_ms");
     }
     world.get("/api/v1/mentions/main?state=lost").await.problem(400, "invalid-query");
-    world.get("/api/v1/mentions/main?before=yesterday").await.problem(400, "invalid-query");
-    world.get("/api/v1/mentions/main?before=4711").await.problem(404, "not-found");
+    world.get("/api/v1/mentions/main?cursor=yesterday").await.problem(400, "invalid-query");
     world.get("/api/v1/reviews/none").await.problem(404, "not-found");
     world.get("/api/v1/reviews/4711").await.problem(404, "not-found");
 }
@@ -103,7 +102,7 @@ async fn a_review_is_approved_in_other_words_once_and_its_reply_is_a_job_of_its_
     let world = World::start().await;
     let id = waiting(&world, "1849", Some("Proposed.")).await;
     let list = world.get("/api/v1/reviews?state=open&account=main").await.json();
-    assert_eq!((&list["reviews"][0]["id"], &list["reviews"][0]["author"]), (&json!(id), &json!("Fan_One")));
+    assert_eq!((&list["items"][0]["id"], &list["items"][0]["author"]), (&json!(id), &json!("Fan_One")));
     let path = format!("/api/v1/reviews/{id}/approve");
     for bad in ["What a shitshow", "see evil.example.com", "@someone_else look", "mail me@example.org"] {
         assert_eq!(
@@ -118,8 +117,7 @@ async fn a_review_is_approved_in_other_words_once_and_its_reply_is_a_job_of_its_
     assert_eq!(post(&world, &path, &json!({})).await.status, 200, "once more changes nothing");
     post(&world, &path, &json!({ "text": "Other words." })).await.problem(409, "conflict");
 
-    assert_eq!(world.get("/api/v1/mentions/main?before=1849").await.json(), json!({ "mentions": [] }));
-    let mention = world.get("/api/v1/mentions/main?state=sending").await.json()["mentions"][0].clone();
+    let mention = world.get("/api/v1/mentions/main?state=sending").await.json()["items"][0].clone();
     assert_eq!((&mention["id"], &mention["reply"]), (&json!("1849"), &json!("@fan_one a damn good question.")));
     let job = mention["publish_job_id"].as_str().expect("a job");
     let job = world.get(&format!("/api/v1/jobs/{job}")).await.json();
@@ -161,17 +159,17 @@ async fn a_user_is_blocked_and_unblocked_and_each_is_in_the_audit_log() {
             json!({ "account": "main", "user": "troll_42", "blocked": true, "changed": changed })
         );
     }
-    let listed = world.get(path).await.json()["blocked"][0].clone();
+    let listed = world.get(path).await.json()["items"][0].clone();
     assert_eq!((&listed["user"], &listed["reason"]), (&json!("troll_42"), &json!("spam")));
-    assert_eq!(listed["id"], json!(null), "no mention has told it");
-    assert_eq!(listed["by"], json!("api:operator"));
+    assert_eq!(listed["author_id"], json!(null), "no mention has told it");
+    assert_eq!(listed["blocked_by"], json!("api:operator"));
 
     for changed in [true, false] {
         let request = world.request(Method::DELETE, &format!("{path}/TROLL_42"), Scope::Operate);
         let answer = seen(request).await.json();
         assert_eq!((&answer["blocked"], &answer["changed"]), (&json!(false), &json!(changed)));
     }
-    assert_eq!(world.get(path).await.json(), json!({ "blocked": [] }));
+    assert_eq!(world.get(path).await.json(), json!({ "items": [], "next": null }));
     let actions: Vec<String> = world.audited().await.into_iter().map(|(action, _, _)| action).collect();
     assert_eq!(actions, ["block", "block", "unblock", "unblock"].map(|word| format!("mentions.{word}")));
 

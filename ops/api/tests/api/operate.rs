@@ -84,8 +84,8 @@ async fn a_queue_that_cannot_be_read_hides_no_other() {
     redis::cmd("SET").arg(jobs).arg("odd").exec_async(&mut raw).await.expect("Redis answers");
     let listed = world.get("/api/v1/queues").await;
     let body = listed.json();
-    assert!(body["queues"].is_array(), "{listed:?}");
-    let readable = body["queues"].as_array().expect("queues").len();
+    assert!(body["items"].is_array(), "{listed:?}");
+    let readable = body["items"].as_array().expect("queues").len();
     assert_eq!((listed.status.as_u16(), readable, &body["unreadable"][0]["queue"]), (200, 4, &json!("extraction")));
     assert!(body["unreadable"][0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{body}");
 }
@@ -96,19 +96,19 @@ async fn queues_kinds_cron_entries_and_workers_are_listed() {
     world.enqueue(&delayed_poll()).await;
     let queues = world.get("/api/v1/queues").await.json();
     let names: Vec<&str> =
-        queues["queues"].as_array().expect("queues").iter().filter_map(|queue| queue["queue"].as_str()).collect();
+        queues["items"].as_array().expect("queues").iter().filter_map(|queue| queue["queue"].as_str()).collect();
     assert_eq!(names, ["analytics_processing", "extraction", "generation", "pending_posts", "sync_to_store"]);
-    assert_eq!((&queues["queues"][1]["delayed"], &queues["queues"][1]["concurrency"]), (&json!(1), &json!(8)));
+    assert_eq!((&queues["items"][1]["delayed"], &queues["items"][1]["concurrency"]), (&json!(1), &json!(8)));
 
     let kinds = world.get("/api/v1/kinds").await.json();
-    let publish = kinds["kinds"].as_array().expect("kinds").iter().find(|kind| kind["kind"] == "publish_post");
+    let publish = kinds["items"].as_array().expect("kinds").iter().find(|kind| kind["kind"] == "publish_post");
     let publish = publish.expect("publish_post is built in");
     assert_eq!(publish["queue"], "pending_posts");
     assert!(publish["schema"]["properties"]["text"].is_object(), "{publish}");
 
     let cron = world.get("/api/v1/cron").await.json();
-    let entry = cron["entries"].as_array().expect("entries").iter().find(|entry| entry["entry"] == "poll_accounts");
+    let entry = cron["items"].as_array().expect("entries").iter().find(|entry| entry["entry"] == "poll_accounts");
     assert!(entry.is_some_and(|entry| entry["next"].is_string() && entry["last"].is_null()), "{cron}");
 
-    assert_eq!(world.get("/api/v1/workers").await.json()["workers"], json!([]));
+    assert_eq!(world.get("/api/v1/workers").await.json()["items"], json!([]));
 }

@@ -29,8 +29,8 @@ async fn a_pick_is_looked_at_settled_and_counted_over_the_api() {
     let world = World::start().await;
     named(&world, "1", LAKERS).await;
     let list = world.get("/api/v1/picks?open=true&account=sharp_sally").await.json();
-    let number = list["picks"][0]["number"].to_string();
-    assert_eq!((&list["picks"][0]["state"], &list["picks"][0]["pick"]["line"]), (&json!("open"), &json!(-3.5)));
+    let number = list["items"][0]["number"].to_string();
+    assert_eq!((&list["items"][0]["state"], &list["items"][0]["pick"]["line"]), (&json!("open"), &json!(-3.5)));
 
     let path = format!("/api/v1/picks/{number}/settle");
     let settled = world.operate(&path, &json!({ "score": [112, 104], "closing": "-120" })).await.json();
@@ -54,10 +54,10 @@ async fn results_of_games_settle_what_they_decide_unless_it_is_a_dry_run() {
     let dry =
         world.operate("/api/v1/results", &json!({ "results": [game(104.0, 106.0)], "dry_run": true })).await.json();
     assert_eq!((&dry["settled"][0]["key"], &dry["settled"][0]["state"]), (&json!(key), &json!("lost")));
-    assert_eq!(world.get("/api/v1/picks?open=false").await.json()["picks"], json!([]));
+    assert_eq!(world.get("/api/v1/picks?open=false").await.json()["items"], json!([]));
     let done = world.operate("/api/v1/results", &json!({ "results": [game(104.0, 106.0)] })).await.json();
     assert_eq!((&done["games"], &done["open"]), (&json!(1), &json!(1)));
-    assert_eq!(world.get("/api/v1/picks?open=false").await.json()["picks"][0]["units"], -2.0);
+    assert_eq!(world.get("/api/v1/picks?open=false").await.json()["items"][0]["units"], -2.0);
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn what_decides_nothing_is_refused_by_field() {
     let world = World::start().await;
     let key = named(&world, "1", LAKERS).await;
     named(&world, "2", &LAKERS.replace("Los Angeles Lakers", "Boston Celtics")).await;
-    let number = world.get("/api/v1/picks").await.json()["picks"][0]["number"].to_string();
+    let number = world.get("/api/v1/picks").await.json()["items"][0]["number"].to_string();
     let path = format!("/api/v1/picks/{number}/settle");
     for (body, field) in [
         (json!({}), "$.outcome"),
@@ -112,7 +112,7 @@ async fn what_only_the_rules_have_read_is_listed_and_confirmed_over_the_api() {
     named(&world, "2", &LAKERS.replace("Los Angeles Lakers", "Boston Celtics")).await;
 
     let list = world.get("/api/v1/picks?unconfirmed=true").await.json();
-    let [pick] = list["picks"].as_array().expect("a list").as_slice() else { panic!("one waits: {list}") };
+    let [pick] = list["items"].as_array().expect("a list").as_slice() else { panic!("one waits: {list}") };
     assert_eq!((&pick["read_by"], &pick["unconfirmed"]), (&json!("rules"), &json!(true)));
     let path = format!("/api/v1/picks/{}/confirm", pick["number"]);
     let looker = world.request(Method::POST, &path, Scope::Read);
@@ -120,7 +120,7 @@ async fn what_only_the_rules_have_read_is_listed_and_confirmed_over_the_api() {
     let confirmed = world.operate(&path, &json!({})).await.json();
     assert_eq!(confirmed["actions"][0]["kind"], json!("comment"));
     world.operate(&path, &json!({})).await.problem(409, "conflict");
-    assert_eq!(world.get("/api/v1/picks?unconfirmed=true").await.json()["picks"], json!([]));
+    assert_eq!(world.get("/api/v1/picks?unconfirmed=true").await.json()["items"], json!([]));
     let shown = world.get(&format!("/api/v1/picks/{}", pick["number"])).await.json();
     assert_eq!((&shown["confirmed_by"], &shown["actions"][0]["state"]), (&json!("api:operator"), &json!("pending")));
     assert_eq!(world.audited().await.iter().map(|line| line.0.as_str()).collect::<Vec<_>>(), ["pick.confirm"]);

@@ -32,7 +32,7 @@ async fn what_was_spent_and_what_it_holds_back_are_told_over_the_api() {
     };
     let before = world.get("/api/v1/spend").await.json();
     assert_eq!((&of_x(&before)["today"], &of_x(&before)["held_by"]), (&json!(0.99), &Value::Null));
-    assert_eq!((&before["lines"][0]["kind"], &before["lines"][0]["units"]), (&json!("post_read"), &json!(198)));
+    assert_eq!((&before["items"][0]["kind"], &before["items"][0]["units"]), (&json!("post_read"), &json!(198)));
     let budgets = Budgets::new(world.redis.door(), store.clone(), Environment::Staging);
     let allowed = Allowance { day: DOLLAR, month: 0, rate: None };
     budgets.reserve("x", DOLLAR / 20, allowed, now).await.expect("Redis answers");

@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use perch_api::{self as api, ApiState, Health};
-use perch_base::{Environment, Settings};
+use perch_base::{Environment, Paging, Settings};
 use perch_jobs::QueueName;
 use perch_queue::{
     Client, Queue, Queues,
@@ -203,8 +203,8 @@ impl World {
 
     /// The audit log as action, object and actor, oldest first.
     pub async fn audited(&self) -> Vec<(String, String, String)> {
-        let filter = perch_store::AuditFilter { limit: 100, ..perch_store::AuditFilter::default() };
-        let mut lines = self.store.audit().list(&filter).await.expect("the audit log");
+        let filter = perch_store::AuditFilter::default();
+        let mut lines = self.store.audit().list(&filter, &Paging::default()).await.expect("the audit log").items;
         lines.reverse();
         lines.into_iter().map(|line| (line.action, line.object, line.actor)).collect()
     }

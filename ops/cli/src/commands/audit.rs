@@ -13,6 +13,7 @@ use crate::{
         table::{Listing, cell, cut, whole},
         time::from_now,
     },
+    output::Paging,
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -29,39 +30,30 @@ pub struct ListArgs {
     /// Only by this person, key or part of the system
     #[arg(long)]
     pub actor: Option<String>,
-    /// Only lines before this number, for the next page
-    #[arg(long, value_name = "NUMBER")]
-    pub before: Option<i64>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 pub async fn run(app: &App, Audit::List(args): &Audit) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
-    let filter =
-        AuditFilter { object: args.object.clone(), actor: args.actor.clone(), before: args.before, limit: args.limit };
-    let entries = store.audit().list(&filter).await?;
-    if app.out.is_json() {
-        return app.out.json(&entries);
-    }
-    if entries.is_empty() {
-        return app.out.line("the audit log has no such line");
-    }
+    let filter = AuditFilter { object: args.object.clone(), actor: args.actor.clone() };
+    let page = store.audit().list(&filter, &args.paging.or(20)).await?;
     let now = Utc::now();
-    let mut listing =
-        Listing::new([whole("NUMBER"), whole("WHEN"), cut("WHO"), whole("WHAT"), cut("OBJECT"), cut("DETAILS")]);
-    for entry in &entries {
-        listing.row([
-            cell(entry.id),
-            cell(from_now(entry.at, now)),
-            cell(&entry.actor),
-            cell(&entry.action),
-            cell(&entry.object),
-            cell(&entry.details),
-        ]);
-    }
-    app.out.table(&listing)
+    app.out.page(&page, "the audit log has no such line", |entries| {
+        let mut listing =
+            Listing::new([whole("NUMBER"), whole("WHEN"), cut("WHO"), whole("WHAT"), cut("OBJECT"), cut("DETAILS")]);
+        for entry in entries {
+            listing.row([
+                cell(entry.id),
+                cell(from_now(entry.at, now)),
+                cell(&entry.actor),
+                cell(&entry.action),
+                cell(&entry.object),
+                cell(&entry.details),
+            ]);
+        }
+        listing
+    })
 }
 
 /// Adds a line about something that was done. What was done stays done when Postgres is away; then a warning says that

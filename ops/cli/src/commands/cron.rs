@@ -13,12 +13,13 @@ use crate::{
         table::{Listing, Tone, cell, cut, whole},
         time::from_now_or_dash,
     },
+    output::{Page, Paging},
 };
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Cron {
     /// Every entry, when it last fired and when it will
-    List,
+    List(Paging),
     /// Enqueues the job of an entry now
     Run {
         /// The entry
@@ -29,7 +30,7 @@ pub enum Cron {
 pub async fn run(app: &App, command: &Cron) -> Result<(), CommandError> {
     let (settings, client) = app.client()?;
     match command {
-        Cron::List => list(app, &settings, &client).await,
+        Cron::List(paging) => list(app, &settings, &client, paging).await,
         Cron::Run { entry } => fire(app, &settings, &client, entry).await,
     }
 }
@@ -46,28 +47,29 @@ pub fn entries(settings: &Settings, client: &Client) -> Result<Vec<CronEntry>, C
         .collect()
 }
 
-async fn list(app: &App, settings: &Settings, client: &Client) -> Result<(), CommandError> {
+async fn list(app: &App, settings: &Settings, client: &Client, paging: &Paging) -> Result<(), CommandError> {
     let entries = entries(settings, client)?;
-    let views = try_join_all(entries.iter().map(CronEntry::view)).await?;
-    if app.out.is_json() {
-        return app.out.json(&views);
-    }
+    let mut views = try_join_all(entries.iter().map(CronEntry::view)).await?;
+    views.sort_by(|a, b| a.entry.cmp(&b.entry));
+    let page = Page::of_all("cron", views, paging, |view| view.entry.clone())?;
     let now = now(client.queues().redis()).await?;
-    let mut listing =
-        Listing::new([whole("ENTRY"), whole("SCHEDULE"), cut("ZONE"), cut("KIND"), whole("LAST"), whole("NEXT")]);
-    for view in &views {
-        let next =
-            if view.enabled { cell(from_now_or_dash(view.next, now)) } else { cell("disabled").tone(Tone::Warn) };
-        listing.row([
-            cell(&view.entry),
-            cell(&view.schedule),
-            cell(&view.timezone),
-            cell(&view.kind),
-            cell(view.last.map_or_else(|| "never".to_owned(), |at| from_now_or_dash(Some(at), now))),
-            next,
-        ]);
-    }
-    app.out.table(&listing)
+    app.out.page(&page, "no cron entry is configured", |views| {
+        let mut listing =
+            Listing::new([whole("ENTRY"), whole("SCHEDULE"), cut("ZONE"), cut("KIND"), whole("LAST"), whole("NEXT")]);
+        for view in views {
+            let next =
+                if view.enabled { cell(from_now_or_dash(view.next, now)) } else { cell("disabled").tone(Tone::Warn) };
+            listing.row([
+                cell(&view.entry),
+                cell(&view.schedule),
+                cell(&view.timezone),
+                cell(&view.kind),
+                cell(view.last.map_or_else(|| "never".to_owned(), |at| from_now_or_dash(Some(at), now))),
+                next,
+            ]);
+        }
+        listing
+    })
 }
 
 async fn fire(app: &App, settings: &Settings, client: &Client, name: &str) -> Result<(), CommandError> {

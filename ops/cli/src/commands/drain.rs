@@ -21,7 +21,7 @@ pub struct Args {
     /// Give up after this time, such as 10m; without it, wait as long as it takes
     #[arg(long, value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Also wait for jobs whose time has not come: scheduled jobs and retries
+    /// Also wait for delayed jobs: those put off, and retries
     #[arg(long)]
     pub delayed: bool,
 }

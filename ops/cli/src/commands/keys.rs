@@ -13,6 +13,7 @@ use crate::{
         table::{Listing, Tone, cell, cut, whole},
         time::{from_now, from_now_or_dash},
     },
+    output::Paging,
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -26,7 +27,7 @@ pub enum Keys {
         scope: Vec<Scope>,
     },
     /// The keys, without what they are
-    List,
+    List(Paging),
     /// Makes a key useless: the API refuses it from now on, and within 30 seconds where the news of it is lost
     Revoke {
         /// Its id or its name
@@ -37,7 +38,7 @@ pub enum Keys {
 pub async fn run(app: &App, command: &Keys) -> Result<(), CommandError> {
     match command {
         Keys::Create { name, scope } => create(app, name, scope).await,
-        Keys::List => list(app).await,
+        Keys::List(paging) => list(app, paging).await,
         Keys::Revoke { key } => revoke(app, key).await,
     }
 }
@@ -57,26 +58,23 @@ async fn create(app: &App, name: &str, scopes: &[Scope]) -> Result<(), CommandEr
     Ok(())
 }
 
-async fn list(app: &App) -> Result<(), CommandError> {
+async fn list(app: &App, paging: &Paging) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
-    let keys = store.api_keys().list().await?;
-    if app.out.is_json() {
-        return app.out.json(&keys);
-    }
-    if keys.is_empty() {
-        return app.out.line("there is no key; make one with `perch keys create NAME --scope enqueue,read`");
-    }
+    let page = store.api_keys().list(&paging.or(20)).await?;
+    let none = "there is no key; make one with `perch keys create NAME --scope enqueue,read`";
     let now = Utc::now();
-    let mut listing = Listing::new([whole("ID"), cut("NAME"), whole("MAY"), whole("USED"), whole("STATE")]);
-    for key in &keys {
-        let state = match key.revoked_at {
-            Some(at) => cell(format_args!("revoked {}", from_now(at, now))).tone(Tone::Faint),
-            None => cell("in use").tone(Tone::Good),
-        };
-        let used = key.last_used.map_or_else(|| "never".to_owned(), |at| from_now_or_dash(Some(at), now));
-        listing.row([cell(&key.id), cell(&key.name), cell(words(&key.scopes)), cell(used), state]);
-    }
-    app.out.table(&listing)
+    app.out.page(&page, none, |keys| {
+        let mut listing = Listing::new([whole("ID"), cut("NAME"), whole("MAY"), whole("USED"), whole("STATE")]);
+        for key in keys {
+            let state = match key.revoked_at {
+                Some(at) => cell(format_args!("revoked {}", from_now(at, now))).tone(Tone::Faint),
+                None => cell("in use").tone(Tone::Good),
+            };
+            let used = key.last_used.map_or_else(|| "never".to_owned(), |at| from_now_or_dash(Some(at), now));
+            listing.row([cell(&key.id), cell(&key.name), cell(words(&key.scopes)), cell(used), state]);
+        }
+        listing
+    })
 }
 
 async fn revoke(app: &App, key: &str) -> Result<(), CommandError> {

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use perch_core::queue_list::{self, UnreadableQueue};
 use perch_jobs::QueueName;
 use perch_queue::{Queue, QueueError, QueueStats};
-use serde_json::{Value, json};
 
 use crate::{
     app::{App, chosen},
@@ -14,6 +14,7 @@ use crate::{
         table::{Cell, Listing, Tone, cell, compact, number, whole},
         time::from_now_or_dash,
     },
+    output::Paging,
 };
 
 #[derive(Debug, clap::Args)]
@@ -21,23 +22,27 @@ pub struct Args {
     /// Only these queues
     #[arg(value_name = "QUEUE")]
     pub queues: Vec<QueueName>,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let chosen = chosen(&queues, &args.queues)?;
-    let Read { stats: all, unreadable } = read(&chosen).await?;
+    let list = queue_list::queues(&chosen, &args.paging, |_, error| chain(error)).await?;
     if app.out.is_json() {
-        let odd = unreadable.iter().map(|(queue, reason)| json!({ "queue": queue, "error": reason }));
-        return app.out.json(&all.iter().map(as_json).chain(odd).collect::<Vec<_>>());
+        return app.out.json(&list);
     }
-    for (queue, reason) in &unreadable {
+    for UnreadableQueue { queue, reason } in &list.unreadable {
         app.out.note(format_args!("warning: the queue {queue} cannot be read: {reason}"));
     }
     if let Some(line) = brake::glance(&settings, &queues).await {
         app.out.styled(&Tone::Bad.line(line))?;
     }
-    app.out.table(&listing(&all, queues.now()))
+    let all: Vec<QueueStats> = list.page.items.into_iter().map(|queue| queue.stats).collect();
+    app.out.table(&listing(&all, queues.now()))?;
+    app.out.more(list.page.next.as_ref());
+    Ok(())
 }
 
 /// What several queues hold.
@@ -67,19 +72,12 @@ pub async fn read(queues: &[Queue]) -> Result<Read, QueueError> {
     }
 }
 
-fn as_json(stats: &QueueStats) -> Value {
-    let mut value = json!(stats);
-    value["waiting"] = json!(stats.waiting());
-    value["paused"] = json!(stats.paused_by.is_some());
-    value
-}
-
 /// The queues as a table.
 pub fn listing(all: &[QueueStats], now: DateTime<Utc>) -> Listing {
     let mut listing = Listing::new([
         whole("QUEUE"),
-        number("READY"),
-        number("LATER"),
+        number("WAIT"),
+        number("DELAY"),
         number("RUN"),
         number("DEAD"),
         number("DONE"),

@@ -1,5 +1,6 @@
 //! `perch roles`: roles of Postgres that are bound to one environment.
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
         table::{Listing, Tone, cell, whole},
         text::one_line,
     },
+    output::{Page, Paging},
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -31,14 +33,14 @@ pub enum Roles {
         role: String,
     },
     /// The roles that are bound, and those that reach both environments
-    List,
+    List(Paging),
 }
 
 pub async fn run(app: &App, command: &Roles) -> Result<(), CommandError> {
     match command {
         Roles::Bind { role, enqueue_only } => bind(app, role, *enqueue_only).await,
         Roles::Release { role } => release(app, role).await,
-        Roles::List => list(app).await,
+        Roles::List(paging) => list(app, paging).await,
     }
 }
 
@@ -70,22 +72,40 @@ async fn release(app: &App, role: &str) -> Result<(), CommandError> {
         .answer(&json!({ "role": role }), format_args!("{} is released and may do nothing with Perch", one_line(role)))
 }
 
-async fn list(app: &App) -> Result<(), CommandError> {
+async fn list(app: &App, paging: &Paging) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
-    let (bound, unbound) = (store.roles().list().await?, store.roles().unbound().await?);
-    if app.out.is_json() {
-        return app.out.json(&json!({ "bound": bound, "unbound": unbound }));
-    }
-    if bound.is_empty() && unbound.is_empty() {
-        return app.out.line("no role is bound; the owner of the tables alone reaches them, in both environments");
-    }
-    let mut listing = Listing::new([whole("ROLE"), whole("ENVIRONMENT"), whole("MAY")]);
-    for role in &bound {
-        let may = if role.runs { "run Perch" } else { "enqueue" };
-        listing.row([cell(one_line(&role.role)), cell(role.environment), cell(may)]);
-    }
-    for role in &unbound {
-        listing.row([cell(one_line(role)), cell("both").tone(Tone::Warn), cell("what it was granted")]);
-    }
-    app.out.table(&listing)
+    let bound = store.roles().list().await?.into_iter();
+    let unbound = store.roles().unbound().await?.into_iter();
+    let mut all: Vec<Role> = bound
+        .map(|role| Role { environment: Some(role.environment.to_string()), runs: Some(role.runs), role: role.role })
+        .chain(unbound.map(|role| Role { role, environment: None, runs: None }))
+        .collect();
+    let place = |role: &Role| (role.role.clone(), role.environment.clone());
+    all.sort_by_key(place);
+    let page = Page::of_all("roles", all, &paging.or(20), place)?;
+    let none = "no role is bound; the owner of the tables alone reaches them, in both environments";
+    app.out.page(&page, none, |roles| {
+        let mut listing = Listing::new([whole("ROLE"), whole("ENVIRONMENT"), whole("MAY")]);
+        for Role { role, environment, runs } in roles {
+            let may = match runs {
+                Some(true) => "run Perch",
+                Some(false) => "enqueue",
+                None => "what it was granted",
+            };
+            let both = cell("both").tone(Tone::Warn);
+            listing.row([cell(one_line(role)), environment.as_ref().map_or(both, cell), cell(may)]);
+        }
+        listing
+    })
+}
+
+/// A role of Postgres that reaches the tables.
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
+struct Role {
+    role: String,
+    /// What it is bound to; null when it reaches both.
+    environment: Option<String>,
+    /// Whether it may run Perch, or only enqueue; null when it may do what it was granted.
+    runs: Option<bool>,
 }

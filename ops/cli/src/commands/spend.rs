@@ -10,6 +10,7 @@ use crate::{
         table::{Listing, Tone, cell, cut, number, whole},
         text::thousands,
     },
+    output::Paging,
     parse::time::{When, when},
     process::{Overlay, without_budgets},
 };
@@ -22,9 +23,8 @@ pub struct Args {
     /// Lines up to then; now when it is left out
     #[arg(long, value_parser = when, value_name = "TIME")]
     pub until: Option<When>,
-    /// At most so many lines, the dearest first
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
@@ -34,20 +34,17 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     without_budgets(&mut settings, &played);
     let now = Utc::now();
     let (since, until) = (args.since.map(|since| since.from(now)), args.until.map(|until| until.from(now)));
-    let report = report(&settings, &store, queues.redis(), since, until).await?;
+    let report = report(&settings, &store, queues.redis(), since, until, &args.paging.or(20)).await?;
     if app.out.is_json() {
         return app.out.json(&report);
     }
     app.out.table(&providers(&report))?;
-    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    if report.lines.is_empty() {
+    if report.lines.items.is_empty() {
         return app.out.line("nothing was spent in that time");
     }
     app.out.line("")?;
-    app.out.table(&lines(&report.lines[..most.min(report.lines.len())]))?;
-    if report.lines.len() > most {
-        app.out.note(format_args!("there are {} more lines (--limit)", report.lines.len() - most));
-    }
+    app.out.table(&lines(&report.lines.items))?;
+    app.out.more(report.lines.next.as_ref());
     Ok(())
 }
 

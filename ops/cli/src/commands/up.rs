@@ -3,7 +3,7 @@
 use std::{env, io::IsTerminal as _, net::SocketAddr};
 
 use perch_api::ApiState;
-use perch_base::{Environment, Settings};
+use perch_base::{Environment, Paging, Settings};
 use perch_queue::Queue;
 use perch_sandbox::Sandbox;
 use perch_store::{Scope, Store};
@@ -169,7 +169,7 @@ impl RunKey {
             return Ok(None);
         }
         let keys = state.store.api_keys();
-        let in_use = keys.list().await?.into_iter().filter(|key| key.revoked_at.is_none());
+        let in_use = keys.list(&Paging::first(1_000)).await?.items.into_iter().filter(|key| key.revoked_at.is_none());
         let (of_runs, own): (Vec<_>, Vec<_>) = in_use.partition(|key| key.name == RUN_KEY);
         if !own.is_empty() {
             return Ok(None);

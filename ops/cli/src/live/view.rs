@@ -89,8 +89,8 @@ fn table(out: &Output, all: &[QueueStats], activity: &Activity) -> String {
     let now = Utc::now();
     let mut listing = Listing::new([
         whole("QUEUE"),
-        number("READY"),
-        number("LATER"),
+        number("WAIT"),
+        number("DELAY"),
         number("RUN"),
         number("DEAD"),
         number("DONE"),

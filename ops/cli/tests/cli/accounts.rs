@@ -30,7 +30,7 @@ async fn accounts_are_added_listed_and_removed_and_the_configuration_is_overridd
     assert_eq!(handles(&added), ["New_One", "other_one"]);
     assert_eq!((&added[0]["added_by"], &added[0]["schedule"]), (&json!("tester"), &json!("0 8 * * *")));
     assert_eq!(
-        handles(&world.json(&["accounts", "list"])),
+        handles(&world.list(&["accounts", "list"])),
         ["line_hunter", "New_One", "other_one", "parlay_pete", "sharp_sally"]
     );
 
@@ -38,14 +38,14 @@ async fn accounts_are_added_listed_and_removed_and_the_configuration_is_overridd
         world.json(&["accounts", "remove", "new_one", "SHARP_SALLY"])["removed"],
         json!(["new_one", "sharp_sally"])
     );
-    assert_eq!(handles(&world.json(&["accounts", "list"])), ["line_hunter", "other_one", "parlay_pete"]);
-    assert_eq!(world.json(&["accounts", "list", "--all"]).as_array().map(Vec::len), Some(5));
+    assert_eq!(handles(&world.list(&["accounts", "list"])), ["line_hunter", "other_one", "parlay_pete"]);
+    assert_eq!(world.list(&["accounts", "list", "--all"]).as_array().map(Vec::len), Some(5));
     let again = world.run(&["accounts", "remove", "new_one"]);
     assert!(again.code == 1 && again.stderr.contains("perch accounts list"), "{again:?}");
     world.run(&["accounts", "add", "sharp_sally"]).went_well();
-    assert_eq!(handles(&world.json(&["accounts", "list"])), ["line_hunter", "other_one", "parlay_pete", "sharp_sally"]);
+    assert_eq!(handles(&world.list(&["accounts", "list"])), ["line_hunter", "other_one", "parlay_pete", "sharp_sally"]);
     let actions: Vec<Value> =
-        world.json(&["audit", "list"]).as_array().expect("a list").iter().map(|line| line["action"].clone()).collect();
+        world.list(&["audit", "list"]).as_array().expect("a list").iter().map(|line| line["action"].clone()).collect();
     assert_eq!(actions, ["account.add", "account.remove", "account.remove", "account.add", "account.add"]);
 }
 
@@ -101,5 +101,5 @@ async fn an_account_that_cannot_be_watched_is_refused_before_anything_is_written
         let ran = world.run(&[&["accounts", "add"], arguments].concat());
         assert!(ran.code == 2 && ran.stderr.contains(named), "{ran:?}");
     }
-    assert_eq!(world.json(&["accounts", "list"]).as_array().map(Vec::len), Some(3));
+    assert_eq!(world.list(&["accounts", "list"]).as_array().map(Vec::len), Some(3));
 }

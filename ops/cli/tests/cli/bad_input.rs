@@ -53,7 +53,7 @@ async fn what_cannot_be_enqueued_is_refused_with_its_reason() {
     assert_eq!(world.run(&["enqueue", "poll_account", &deep]).code, 1);
     let bytes = run(&mut world.perch(&["enqueue", "poll_account", "--ndjson"]), b"\xff\xfe\n");
     assert!(bytes.code == 1 && bytes.stderr.contains("line 1: not UTF-8"), "{bytes:?}");
-    assert_eq!(world.json(&["jobs", "list"]), serde_json::json!([]));
+    assert_eq!(world.list(&["jobs", "list"]), serde_json::json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

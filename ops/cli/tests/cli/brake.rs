@@ -22,7 +22,7 @@ async fn the_brake_is_pulled_shown_wherever_an_operator_looks_and_lifted() {
 
     let lifted = world.run(&["brake", "off", "--reason", "mended"]).went_well();
     assert!(lifted.stdout.contains("the jobs that wait go on"), "{lifted:?}");
-    let lines = world.json(&["audit", "list", "--object", "brake"]);
+    let lines = world.list(&["audit", "list", "--object", "brake"]);
     assert_eq!((&lines[0]["action"], &lines[0]["actor"]), (&"brake.off".into(), &"tester".into()));
     assert_eq!(lines[0]["details"]["reason"], "mended");
     assert!(!world.run(&["queues"]).went_well().stdout.contains("BRAKE"));

@@ -20,7 +20,7 @@ async fn many_jobs_are_cancelled_or_made_ready_by_a_filter_after_a_yes() {
     assert!(asked.code == 1 && asked.stderr.contains("makes 3 delayed jobs ready in staging"), "{asked:?}");
     let moved = world.json(&[&["jobs", "run-now", "--yes"], &by_kind[..]].concat());
     assert_eq!((&moved["changed"], &moved["queues"]), (&json!(3), &json!({ "extraction": 3 })));
-    assert_eq!(world.json(&["jobs", "list", "--state", "delayed"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(world.list(&["jobs", "list", "--state", "delayed"]).as_array().map(Vec::len), Some(1));
 
     let bare = world.run(&["jobs", "cancel"]);
     assert!(bare.code == 2 && bare.stderr.contains("--all"), "nothing is chosen by leaving all out: {bare:?}");
@@ -28,7 +28,7 @@ async fn many_jobs_are_cancelled_or_made_ready_by_a_filter_after_a_yes() {
     assert!(cancelled.stdout.contains("3 jobs cancelled"), "{cancelled:?}");
     let last = world.json(&["jobs", "cancel", "--all", "--yes"]);
     assert_eq!(last["changed"], 1, "{last}");
-    let audited = world.json(&["audit", "list", "--object", "extraction"]);
+    let audited = world.list(&["audit", "list", "--object", "extraction"]);
     let actions: Vec<_> = audited.as_array().expect("a list").iter().map(|line| line["action"].clone()).collect();
     assert_eq!(actions, ["job.cancel", "job.run_now"]);
 }
@@ -45,7 +45,7 @@ async fn of_jobs_that_are_cancelled_by_a_filter_those_that_run_are_counted_apart
     assert_eq!((&cancelled["matched"], &cancelled["changed"], &cancelled["asked"]), (&json!(3), &json!(2), &json!(1)));
     let again = world.run(&["jobs", "cancel", "--kind", "poll_account", "--yes"]).went_well();
     assert!(again.stdout.contains("0 jobs cancelled; 1 job running, told to stop"), "{again:?}");
-    let audited = world.json(&["audit", "list", "--object", "extraction"]);
+    let audited = world.list(&["audit", "list", "--object", "extraction"]);
     let told = |at: usize| (audited[at]["details"]["jobs"].clone(), audited[at]["details"]["asked"].clone());
     assert_eq!((told(1), told(0)), ((json!(2), json!(1)), (json!(0), json!(1))), "{audited}");
 }

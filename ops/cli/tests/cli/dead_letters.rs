@@ -12,21 +12,25 @@ use crate::world::{World, die, run};
 async fn dead_letters_are_counted_by_cause_and_found_by_filter() {
     let world = World::start().await;
     world.let_die(&["alice", "anton", "bert"]).await;
-    let causes = world.json(&["dead", "stats"]);
+    let causes = world.json(&["dead", "stats"])["causes"].clone();
     let counts: Vec<_> = causes.as_array().expect("a list").iter().map(|cause| cause["count"].as_u64()).collect();
     assert_eq!(counts, [Some(2), Some(1)], "{causes}");
     assert_eq!(causes[0]["kinds"], serde_json::json!(["poll_account"]));
-    let found = world.json(&["dead", "list", "--error", "NO SUCH", "--newer-than", "1h"]);
+    let found = world.list(&["dead", "list", "--error", "NO SUCH", "--newer-than", "1h"]);
     assert_eq!(found.as_array().map(Vec::len), Some(1));
-    assert_eq!(found[0]["envelope"]["payload"]["username"], "bert");
-    assert_eq!(world.json(&["dead", "list", "--older-than", "1h"]), serde_json::json!([]));
+    assert_eq!(found[0]["payload"]["username"], "bert");
+    assert_eq!(world.list(&["dead", "list", "--older-than", "1h"]), serde_json::json!([]));
     let id = found[0]["id"].as_str().expect("an id");
-    assert_eq!(world.json(&["dead", "show", id])["error"], "no such user");
-    for at in [&found[0]["errors"][0]["at"], &world.json(&["jobs", "show", id])["redis"]["errors"][0]["at"]] {
+    let letter = world.json(&["dead", "show", id]);
+    assert_eq!(letter["last_error"], "no such user");
+    let of_job = world.json(&["jobs", "show", id]);
+    for at in [&letter["errors"][0]["finished_at"], &of_job["redis"]["errors"][0]["finished_at"]] {
         let at = at.as_str().and_then(|at| at.parse::<chrono::DateTime<chrono::Utc>>().ok());
-        assert!(at.is_some(), "a time is a time, and not milliseconds: {found}");
+        assert!(at.is_some(), "a time is a time, and not milliseconds: {letter}");
     }
-    assert!(world.json(&["jobs", "show", id])["attempts"][0]["error"].as_str().is_some_and(|e| e == "no such user"));
+    assert!(
+        world.json(&["jobs", "show", id])["attempt_history"][0]["error"].as_str().is_some_and(|e| e == "no such user")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,16 +39,16 @@ async fn a_dry_run_moves_nothing_and_a_replay_moves_what_fits_the_filter() {
     world.let_die(&["alice", "anton", "bert"]).await;
     let dry = world.json(&["dead", "replay", "--error", "503", "--dry-run"]);
     assert_eq!((&dry["matched"], &dry["dry_run"]), (&2.into(), &true.into()));
-    assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(3));
+    assert_eq!(world.list(&["dead", "list"]).as_array().map(Vec::len), Some(3));
 
     let replayed = world.json(&["dead", "replay", "--error", "503", "--rate", "1000/s"]);
     assert_eq!(replayed["outcomes"], serde_json::json!({ "replayed": 2 }));
-    assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(1));
-    let waiting = world.json(&["jobs", "list", "--state", "waiting"]);
+    assert_eq!(world.list(&["dead", "list"]).as_array().map(Vec::len), Some(1));
+    let waiting = world.list(&["jobs", "list", "--state", "waiting"]);
     assert_eq!(waiting.as_array().map(Vec::len), Some(2));
     let shown = world.json(&["jobs", "show", waiting[0]["id"].as_str().expect("an id")]);
     assert_eq!((&shown["envelope"]["replays"], &shown["envelope"]["by"]), (&1.into(), &"tester".into()));
-    let audit = world.json(&["audit", "list"]);
+    let audit = world.list(&["audit", "list"]);
     assert_eq!((&audit[0]["action"], &audit[0]["actor"]), (&"dead.replay".into(), &"tester".into()));
     assert_eq!(audit[0]["details"]["filter"]["error"], "503");
 }
@@ -60,11 +64,11 @@ async fn an_edit_is_checked_for_every_letter_before_one_is_moved() {
         refused.stderr.contains("$.username") && refused.stderr.contains("nothing was brought back"),
         "{refused:?}"
     );
-    assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(2));
+    assert_eq!(world.list(&["dead", "list"]).as_array().map(Vec::len), Some(2));
 
     let replayed = world.json(&["dead", "replay", "--edit", r#".username += "_2""#, "--limit", "1", "--yes"]);
     assert_eq!(replayed["outcomes"]["replayed"], 1);
-    let waiting = world.json(&["jobs", "list", "--state", "waiting"]);
+    let waiting = world.list(&["jobs", "list", "--state", "waiting"]);
     let shown = world.json(&["jobs", "show", waiting[0]["id"].as_str().expect("an id")]);
     assert!(shown["envelope"]["payload"]["username"].as_str().is_some_and(|name| name.ends_with("_2")), "{shown}");
     let unreadable = world.run(&["dead", "replay", "--edit", ".username = "]);
@@ -81,14 +85,14 @@ async fn dead_letters_are_exported_and_then_discarded_only_with_a_yes() {
     assert_eq!(users.len(), 2);
     assert!(users.iter().all(|letter| letter["payload"]["username"].is_string()), "{exported}");
     assert!(
-        users.iter().all(|letter| letter["died"]["id"].is_string() && letter["died"]["error"].is_string()),
+        users.iter().all(|letter| letter["died"]["id"].is_string() && letter["died"]["last_error"].is_string()),
         "{exported}"
     );
 
     let asked = world.run(&["dead", "discard", "--error", "no such user"]);
     assert!(asked.code == 1 && asked.stderr.contains("--yes"), "{asked:?}");
     assert_eq!(world.json(&["dead", "discard", "--error", "no such user", "--yes"])["discarded"], 1);
-    assert_eq!(world.json(&["dead", "list"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(world.list(&["dead", "list"]).as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +119,7 @@ async fn what_is_exported_can_be_enqueued_again_as_it_is() {
         let rows = list.as_array().expect("a list").iter();
         rows.map(|row| row["id"].as_str().expect("an id").to_owned()).collect()
     };
-    let (waiting, dead) = (world.json(&["jobs", "list", "--state", "waiting"]), world.json(&["dead", "list"]));
+    let (waiting, dead) = (world.list(&["jobs", "list", "--state", "waiting"]), world.list(&["dead", "list"]));
     assert!(ids(&waiting).len() == 2 && ids(&waiting).is_disjoint(&ids(&dead)), "{waiting} {dead}");
 }
 
@@ -127,7 +131,7 @@ async fn payloads_can_be_changed_in_an_editor() {
     command.env("EDITOR", "sed -i s/alice/alicia/");
     let replayed = crate::world::run(&mut command, b"").json();
     assert_eq!(replayed["outcomes"]["replayed"], 1);
-    let id = world.json(&["jobs", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    let id = world.list(&["jobs", "list"])[0]["id"].as_str().expect("an id").to_owned();
     assert_eq!(world.json(&["jobs", "show", &id])["envelope"]["payload"]["username"], "alicia");
 }
 
@@ -149,8 +153,12 @@ async fn whatever_the_clock_of_this_machine_shows_the_ages_of_letters_and_jobs_g
     let json = |arguments: &[&str]| -> Value { serde_json::from_str(&told(arguments)).expect("JSON") };
     for hours in [-2, 2] {
         machine.set_clock(TimeDelta::hours(hours));
-        assert_eq!(json(&["dead", "list"]).as_array().map(Vec::len), Some(2), "{hours} hours");
-        assert_eq!(json(&["dead", "stats", "--newer-than", "1h"]).as_array().map(Vec::len), Some(2), "{hours} hours");
+        assert_eq!(json(&["dead", "list"])["items"].as_array().map(Vec::len), Some(2), "{hours} hours");
+        assert_eq!(
+            json(&["dead", "stats", "--newer-than", "1h"])["causes"].as_array().map(Vec::len),
+            Some(2),
+            "{hours} hours"
+        );
         assert_eq!(told(&["dead", "export", "--newer-than", "1h"]).lines().count(), 2, "{hours} hours");
         assert_eq!(json(&["dead", "replay", "--newer-than", "1h", "--dry-run"])["matched"], 2, "{hours} hours");
         for command in [["dead", "replay"], ["dead", "discard"], ["jobs", "cancel"]] {

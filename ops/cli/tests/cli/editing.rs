@@ -14,7 +14,7 @@ async fn with_one_letter() -> World {
 }
 
 fn is_left(world: &World) -> bool {
-    world.json(&["dead", "list"]).as_array().map(Vec::len) == Some(1)
+    world.list(&["dead", "list"]).as_array().map(Vec::len) == Some(1)
 }
 
 fn in_editor(world: &World, variables: &[(&str, &str)]) -> Ran {
@@ -88,8 +88,8 @@ async fn what_a_stock_producer_asked_for_and_cannot_be_a_job_is_dead_with_its_re
     let handlers = Handlers::new().on::<PollAccount, _, _>(die);
     world.work_until(handlers, "it is dead", |stats| stats.dead == 1).await;
 
-    let letter = &world.json(&["dead", "list", "--kind", "poll_account"])[0];
-    let error = letter["error"].as_str().expect("an error");
+    let letter = &world.list(&["dead", "list", "--kind", "poll_account"])[0];
+    let error = letter["last_error"].as_str().expect("an error");
     assert!(error.contains("the payload is not JSON") && !error.contains("release"), "{letter}");
     let id = letter["id"].as_str().expect("an id");
     let shown = world.run(&["dead", "show", id]).went_well().stdout;

@@ -51,7 +51,7 @@ async fn effects_are_listed_by_state_kind_account_and_age_in_80_columns() {
     assert!(table.lines().all(|line| line.chars().count() <= 80 || is_key(line)) && table.contains(KEY), "{table}");
     assert!(table.contains("retweet:main:1849212345678901234"), "{table}");
     let keys = |filter: &[&str]| -> Vec<String> {
-        let listed = world.json(&[&["effects", "list"], filter].concat());
+        let listed = world.json(&[&["effects", "list"], filter].concat())["items"].take();
         listed.as_array().expect("a list").iter().map(|e| e["key"].as_str().expect("a key").to_owned()).collect()
     };
     assert_eq!(keys(&[]).len(), 2);
@@ -91,7 +91,7 @@ async fn a_resolution_asks_first_is_audited_and_shuts_out_the_late_worker() {
     let resolved = world.json(&[&resolve[..], &["--yes"]].concat());
     assert_eq!((&resolved["state"], &resolved["external_id"]), (&json!("confirmed"), &json!("1849")));
     assert!(store.effects().fail(&late, "late").await.is_err());
-    let line = &world.json(&["audit", "list", "--object", KEY])[0];
+    let line = &world.list(&["audit", "list", "--object", KEY])[0];
     assert_eq!((&line["action"], &line["actor"]), (&json!("effect.resolve"), &json!("tester")));
     assert_eq!(line["details"]["reason"], "it is on the profile");
     let shown = world.run(&["effects", "show", KEY]).went_well().stdout;

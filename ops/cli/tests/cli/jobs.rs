@@ -6,10 +6,10 @@ const POLL: &str = r#"{"username":"someone"}"#;
 async fn a_job_is_enqueued_seen_shown_and_cancelled() {
     let world = World::start().await;
     let enqueued = world.json(&["enqueue", "poll_account", POLL, "--priority", "high"]);
-    assert_eq!((&enqueued["queue"], &enqueued["acceptance"]), (&"extraction".into(), &"accepted".into()));
+    assert_eq!((&enqueued["queue"], &enqueued["outcome"]), (&"extraction".into(), &"accepted".into()));
     let id = enqueued["id"].as_str().expect("an id");
 
-    let queues = world.json(&["queues"]);
+    let queues = world.list(&["queues"]);
     let extraction =
         queues.as_array().expect("a list").iter().find(|q| q["queue"] == "extraction").expect("it is there");
     assert_eq!((&extraction["waiting"], &extraction["high"]), (&1.into(), &1.into()));
@@ -19,14 +19,14 @@ async fn a_job_is_enqueued_seen_shown_and_cancelled() {
     assert_eq!(shown["envelope"]["payload"]["username"], "someone");
     assert!(world.run(&["jobs", "show", &id.to_lowercase()]).went_well().stdout.contains("someone"));
 
-    let listed = world.json(&["jobs", "list", "--kind", "poll_account", "--state", "waiting"]);
+    let listed = world.list(&["jobs", "list", "--kind", "poll_account", "--state", "waiting"]);
     assert_eq!(listed[0]["id"], id);
 
     let cancelled = world.json(&["jobs", "cancel", id, "--reason", "a test"]);
     assert_eq!(cancelled[0]["outcome"], "cancelled");
-    assert_eq!(world.json(&["jobs", "list"]), serde_json::json!([]));
+    assert_eq!(world.list(&["jobs", "list"]), serde_json::json!([]));
     assert_eq!(world.run(&["jobs", "cancel", id]).code, 1);
-    assert_eq!(world.json(&["audit", "list", "--object", id])[0]["action"], "job.cancel");
+    assert_eq!(world.list(&["audit", "list", "--object", id])[0]["action"], "job.cancel");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +37,7 @@ async fn a_delayed_job_runs_at_once_when_it_is_told_to() {
     assert_eq!(world.json(&["jobs", "run-now", &id])[0]["moved"], true);
     assert_eq!(world.json(&["jobs", "show", &id])["state"], "waiting");
     assert_eq!(world.run(&["jobs", "run-now", &id]).code, 1);
-    let lines = world.json(&["audit", "list", "--object", &id]);
+    let lines = world.list(&["audit", "list", "--object", &id]);
     assert_eq!((&lines[0]["action"], lines.as_array().map(Vec::len)), (&"job.run_now".into(), Some(1)), "{lines}");
 }
 
@@ -76,7 +76,7 @@ async fn a_paused_queue_says_who_paused_it_and_does_not_pretend_to_drain() {
     let world = World::start().await;
     world.run(&["enqueue", "poll_account", POLL]).went_well();
     world.run(&["pause", "extraction"]).went_well();
-    let extraction = world.json(&["queues", "extraction"]);
+    let extraction = world.list(&["queues", "extraction"]);
     assert_eq!((&extraction[0]["paused"], &extraction[0]["paused_by"]), (&true.into(), &"tester".into()));
     let drained = world.run(&["drain", "extraction"]);
     assert!(drained.code == 1 && drained.stderr.contains("perch resume extraction"), "{drained:?}");
@@ -92,9 +92,9 @@ async fn a_purge_without_a_terminal_needs_to_be_told_yes() {
     world.run(&["enqueue", "poll_account", POLL]).went_well();
     let asked = world.run(&["purge", "extraction"]);
     assert!(asked.code == 1 && asked.stderr.contains("--yes"), "{asked:?}");
-    assert_eq!(world.json(&["queues", "extraction"])[0]["waiting"], 1);
+    assert_eq!(world.list(&["queues", "extraction"])[0]["waiting"], 1);
     assert_eq!(world.json(&["purge", "extraction", "--yes"])["purged"], 1);
-    assert_eq!(world.json(&["audit", "list"])[0]["action"], "queue.purge");
+    assert_eq!(world.list(&["audit", "list"])[0]["action"], "queue.purge");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +109,7 @@ async fn the_events_of_a_job_can_be_read_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cron_entries_are_listed_and_run_by_hand() {
     let world = World::start().await;
-    let entries = world.json(&["cron", "list"]);
+    let entries = world.list(&["cron", "list"]);
     assert!(entries.as_array().is_some_and(|list| list.iter().any(|e| e["entry"] == "poll_accounts")), "{entries}");
     let id = world.json(&["cron", "run", "poll_accounts"])["id"].as_str().expect("an id").to_owned();
     assert_eq!(world.json(&["jobs", "show", &id])["kind"], "poll_accounts");

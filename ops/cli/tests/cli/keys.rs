@@ -13,7 +13,7 @@ async fn a_key_is_shown_once_and_never_listed() {
     assert!(revoked["revoked_at"].is_string() && revoked["refused_everywhere_within_seconds"] == 30, "{revoked}");
     assert_eq!(world.run(&["keys", "revoke", "ci"]).code, 1);
     let actions: Vec<String> = world
-        .json(&["audit", "list"])
+        .list(&["audit", "list"])
         .as_array()
         .expect("a list")
         .iter()

@@ -47,12 +47,12 @@ async fn the_bot_is_told_to_stop_and_start_and_says_how_it_stands() {
     assert!(reset.contains("as mentions.interval says"), "{reset}");
     assert_ne!(world.json(&["mentions", "status"])[0]["interval_ms"], json!(90_000));
     let fetch = world.json(&["mentions", "fetch"]);
-    let job = world.json(&["jobs", "show", fetch["job"].as_str().expect("a job")]);
+    let job = world.json(&["jobs", "show", fetch["job_id"].as_str().expect("a job")]);
     assert!(job.to_string().contains("poll_mentions"), "{job}");
     for word in ["start", "resume"] {
         assert_eq!(world.json(&["mentions", word])["changed"], true, "{word}");
     }
-    let audited = world.json(&["audit", "list", "--object", "main"]);
+    let audited = world.list(&["audit", "list", "--object", "main"]);
     let actions: Vec<&str> =
         audited.as_array().expect("a list").iter().rev().filter_map(|line| line["action"].as_str()).collect();
     let expected =
@@ -71,8 +71,8 @@ async fn users_are_blocked_and_unblocked_by_handle_or_id() {
     world.run(&["mentions", "block", "@Troll_One", "--reason", "spam"]).went_well();
     world.run(&["mentions", "block", "4711"]).went_well();
     assert_eq!(world.json(&["mentions", "block", "troll_one"])["changed"], false);
-    let blocked = world.json(&["mentions", "blocked"]);
-    let who: Vec<&str> = blocked.as_array().expect("a list").iter().filter_map(|user| user["who"].as_str()).collect();
+    let blocked = world.list(&["mentions", "blocked"]);
+    let who: Vec<&str> = blocked.as_array().expect("a list").iter().filter_map(|user| user["user"].as_str()).collect();
     assert_eq!(who, ["4711", "troll_one"]);
     assert_eq!(world.json(&["mentions", "unblock", "TROLL_ONE"])["changed"], true);
     assert!(world.run(&["mentions", "unblock", "troll_one"]).went_well().stdout.contains("was not blocked"));
@@ -105,11 +105,11 @@ async fn a_reply_that_waits_is_listed_shown_and_decided() {
     let late = world.run(&["review", "reject", &first.to_string()]);
     assert!(late.code == 1 && late.stderr.contains("approved already"), "{late:?}");
 
-    assert_eq!(world.json(&["review", "list"]), json!([]));
-    assert_eq!(world.json(&["review", "list", "--state", "all"]).as_array().map(Vec::len), Some(2));
-    let mentions = world.json(&["mentions", "list", "--state", "sending", "--author", "@fan_one"]);
+    assert_eq!(world.list(&["review", "list"]), json!([]));
+    assert_eq!(world.list(&["review", "list", "--state", "all"]).as_array().map(Vec::len), Some(2));
+    let mentions = world.list(&["mentions", "list", "--state", "sending", "--author", "@fan_one"]);
     assert_eq!(mentions[0]["reply"], "That was a dick move.");
     let table = world.run(&["mentions", "list", "--width", "80"]).went_well().stdout;
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
-    assert_eq!(world.json(&["audit", "list", "--object", &second.to_string()])[0]["action"], "review.reject");
+    assert_eq!(world.list(&["audit", "list", "--object", &second.to_string()])[0]["action"], "review.reject");
 }

@@ -37,7 +37,7 @@ async fn what_others_wrote_reaches_a_terminal_as_text_in_every_command() {
     let handlers = Handlers::new()
         .on::<PollAccount, _, _>(async |_: PollAccount| -> HandlerResult { Err(Fail::Dead(HOSTILE.to_owned())) });
     world.work_until(handlers, "the job is dead", |stats| stats.dead == 1).await;
-    let letter = world.json(&["dead", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    let letter = world.list(&["dead", "list"])[0]["id"].as_str().expect("an id").to_owned();
     let commands: [&[&str]; 18] = [
         &["brake", "status"],
         &["brake", "on", "--reason", HOSTILE],

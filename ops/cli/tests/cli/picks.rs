@@ -92,7 +92,7 @@ async fn a_pick_is_settled_by_word_for_each_account_at_its_own_odds_and_settled_
     for part in ["lost", "by tester (stated): by 7", "the score was corrected", "[1u]", "closing -120"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let line = &world.json(&["audit", "list", "--object", &key]);
+    let line = &world.list(&["audit", "list", "--object", &key]);
     assert_eq!((line.as_array().map(Vec::len), &line[0]["action"]), (Some(2), &json!("pick.settle")));
 
     let record = world.json(&["picks", "record"]);
@@ -160,18 +160,18 @@ async fn a_file_of_results_settles_what_it_decides_after_a_dry_run_that_changes_
     let path = file.path().to_str().expect("a path in UTF-8").to_owned();
     let dry = world.json(&["picks", "settle", "--csv", &path, "--dry-run"]);
     assert_eq!((dry["settled"].as_array().map(Vec::len), &dry["open"]), (Some(2), &json!(1)));
-    assert_eq!(world.json(&["picks", "list", "--open"]).as_array().map(Vec::len), Some(3));
+    assert_eq!(world.list(&["picks", "list", "--open"]).as_array().map(Vec::len), Some(3));
     let text = world.run(&["picks", "settle", "--csv", &path]).went_well().stdout;
     assert!(text.contains("2 picks settled by the results of 3 games, 1 stays open"), "{text}");
     let states: Vec<Value> =
-        world.json(&["picks", "list"]).as_array().expect("a list").iter().map(|pick| pick["state"].clone()).collect();
+        world.list(&["picks", "list"]).as_array().expect("a list").iter().map(|pick| pick["state"].clone()).collect();
     assert_eq!(states, ["open", "lost", "won"]);
     assert!(world.json(&["picks", "settle", "--csv", &path])["settled"].as_array().is_some_and(Vec::is_empty));
 
-    let prop = world.json(&["picks", "list", "--open"])[0]["number"].to_string();
+    let prop = world.list(&["picks", "list", "--open"])[0]["number"].to_string();
     std::fs::write(file.path(), format!("pick_key,outcome,closing\n{prop},half-won,\n")).expect("it can be written");
     world.run(&["picks", "settle", "--csv", &path]).went_well();
-    assert!(world.json(&["picks", "list", "--open"]).as_array().is_some_and(Vec::is_empty));
+    assert!(world.list(&["picks", "list", "--open"]).as_array().is_some_and(Vec::is_empty));
 
     // The lines about the legs of one parlay add up, the closing odds of any of them too.
     let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{PROP}],"odds":"+264"}}"#);
@@ -183,7 +183,7 @@ async fn a_file_of_results_settles_what_it_decides_after_a_dry_run_that_changes_
     assert_eq!((&shown["state"], &shown["closing_odds"]), (&json!("won"), &json!("+250")));
 
     // A result that is corrected settles again what it settled; what was settled by hand stays, and is told of.
-    let by_hand = world.json(&["picks", "list", "--sport", "nba", "--market", "total"])[0]["number"].to_string();
+    let by_hand = world.list(&["picks", "list", "--sport", "nba", "--market", "total"])[0]["number"].to_string();
     world.run(&["picks", "settle", &by_hand, "--lost", "--note", "seen on television"]).went_well();
     let corrected = format!(
         "date,sport,event,score_first,score_second\n{today},nba,LA Lakers vs Utah Jazz,104,112\n\
@@ -198,7 +198,7 @@ async fn a_file_of_results_settles_what_it_decides_after_a_dry_run_that_changes_
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert_eq!(world.json(&["audit", "list", "--object", "results"])[0]["action"], "results.correct");
+    assert_eq!(world.list(&["audit", "list", "--object", "results"])[0]["action"], "results.correct");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,7 +222,7 @@ async fn a_file_with_bad_lines_is_refused_whole_with_each_line_and_column() {
     std::fs::write(file.path(), "pick_key,outcome\n1,won\n99999,won\n").expect("it can be written");
     let unknown = world.run(&["picks", "settle", "--csv", &path]);
     assert!(unknown.code == 1 && unknown.stderr.contains("99999"), "{unknown:?}");
-    assert_eq!(world.json(&["picks", "list", "--open"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(world.list(&["picks", "list", "--open"]).as_array().map(Vec::len), Some(1));
     assert_eq!(world.run(&["picks", "settle", "--csv", "/no/such/file"]).code, 1);
 }
 
@@ -233,7 +233,7 @@ async fn picks_are_listed_by_account_sport_market_and_time_and_a_day_is_summed_u
     let key = names(&store, "51", "Sharp_Sally", LAKERS, Utc::now()).await;
     names(&store, "52", "pete", PROP, Utc::now()).await;
     names(&store, "53", "PETE", LAKERS, Utc::now()).await;
-    let count = |filter: &[&str]| world.json(&[&["picks", "list"], filter].concat()).as_array().map(Vec::len);
+    let count = |filter: &[&str]| world.json(&[&["picks", "list"], filter].concat())["items"].as_array().map(Vec::len);
     assert_eq!(
         (count(&[]), count(&["--account", "pete"]), count(&["--account", "@sharp_sally"])),
         (Some(2), Some(2), Some(1))

@@ -1,6 +1,6 @@
 //! Postgres as operators meet it: poolers, roles, odd rows, settings that void a promise.
 
-use perch_base::Environment;
+use perch_base::{Environment, Paging};
 use perch_testkit::{Pooler, TestDatabase, TestRedis};
 use perch_workers::bots;
 use serde_json::{Value, json};
@@ -123,13 +123,13 @@ async fn everything_runs_as_a_role_that_is_bound_to_staging_and_shows_nothing_of
     assert!(refused.code == 1 && refused.stderr.contains("is bound to staging"), "{refused:?}");
     let report = doctor(&world, &role.url);
     assert_eq!(level(&report, "Postgres role"), "ok", "{report}");
-    let seen = production.audit().list(&perch_store::AuditFilter { limit: 9, ..Default::default() }).await;
-    assert_eq!(seen.expect("Postgres answers").len(), 1, "nothing was added there");
+    let seen = production.audit().list(&perch_store::AuditFilter::default(), &Paging::default()).await;
+    assert_eq!(seen.expect("Postgres answers").items.len(), 1, "nothing was added there");
 
     let listed = world.run(&["roles", "list"]).went_well().stdout;
     assert!(listed.contains(&role.name) && listed.contains("run Perch"), "{listed}");
     world.run(&["roles", "release", &role.name]).went_well();
-    assert_eq!(world.json(&["roles", "list"]), json!({ "bound": [], "unbound": [] }));
+    assert_eq!(world.list(&["roles", "list"]), json!([]));
     let refused = world.run(&["roles", "bind", "nobody_of_that_name"]);
     assert!(refused.code == 1 && refused.stderr.contains("there is no role"), "{refused:?}");
 }

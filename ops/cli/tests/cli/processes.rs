@@ -64,7 +64,7 @@ pub async fn publishes(world: &World, api: &str, mut up: Command) -> Running {
     })
     .await;
     let published = ["jobs", "list", "--state", "done", "--kind", "publish_post"];
-    until("Postgres knows of a published post", || async { world.json(&published) != json!([]) }).await;
+    until("Postgres knows of a published post", || async { world.list(&published) != json!([]) }).await;
     up
 }
 
@@ -74,17 +74,17 @@ async fn everything_runs_in_one_process_and_ends_cleanly_at_ctrl_c() {
     let (api, up) = (address(), world.perch(&["up", "--no-tui"]));
     let up = publishes(&world, &api, up).await;
     let published = ["jobs", "list", "--state", "done", "--kind", "publish_post"];
-    let id = world.json(&published)[0]["id"].as_str().expect("an id").to_owned();
+    let id = world.list(&published)[0]["id"].as_str().expect("an id").to_owned();
     let shown = world.json(&["jobs", "show", &id]);
     assert_eq!((&shown["state"], &shown["effects"][0]["state"]), (&"done".into(), &"confirmed".into()), "{shown}");
-    assert_eq!(shown["attempts"][0]["outcome"], "succeeded");
-    assert_eq!(world.json(&["workers"]).as_array().map(Vec::len), Some(5));
-    let key = &world.json(&["keys", "list"])[0];
+    assert_eq!(shown["attempt_history"][0]["outcome"], "succeeded");
+    assert_eq!(world.list(&["workers"]).as_array().map(Vec::len), Some(5));
+    let key = &world.list(&["keys", "list"])[0];
     assert!(key["name"] == "perch up" && key["revoked_at"].is_null(), "{key}");
 
     assert_eq!(up.end_with("INT").await, Some(0));
-    assert!(world.json(&["keys", "list"])[0]["revoked_at"].is_string());
-    assert_eq!(world.json(&["workers"]), json!([]));
+    assert!(world.list(&["keys", "list"])[0]["revoked_at"].is_string());
+    assert_eq!(world.list(&["workers"]), json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +131,7 @@ async fn idle_connections_take_no_descriptors_from_a_health_check_or_from_jobs()
     until("the job is done", || async { world.json(&["jobs", "show", id])["state"] == "done" }).await;
     let shown = world.json(&["jobs", "show", id]);
     let outcomes: Vec<&Value> =
-        shown["attempts"].as_array().expect("attempts").iter().map(|one| &one["outcome"]).collect();
+        shown["attempt_history"].as_array().expect("attempts").iter().map(|one| &one["outcome"]).collect();
     assert!(outcomes.iter().all(|outcome| **outcome != "retried"), "{shown}");
     drop(idle);
     assert_eq!(up.end_with("TERM").await, Some(0));

@@ -59,7 +59,7 @@ async fn what_was_spent_is_shown_by_provider_and_by_what_it_was_for_with_a_forec
     #[expect(clippy::cast_precision_loss, reason = "days of a month")]
     let expected = month + usual * left as f64;
     assert!((forecast - expected).abs() < 0.001, "{forecast} and not {expected}: two days are no week");
-    let lines = report["lines"].as_array().expect("a list");
+    let lines = report["items"].as_array().expect("a list");
     assert_eq!(
         (&lines[0]["account"], &lines[0]["cost"], &lines[0]["calls"]),
         (&json!("sharp_sally"), &json!(1.1), &json!(2))

@@ -110,6 +110,13 @@ impl World {
         self.run(&[arguments, &["--json"]].concat()).json()
     }
 
+    /// What is in a list, of which there is one page.
+    pub fn list(&self, arguments: &[&str]) -> Value {
+        let mut page = self.json(arguments);
+        assert!(page["next"].is_null(), "{page}");
+        page["items"].take()
+    }
+
     /// The answer as JSON, however it went.
     pub fn run_json(&self, arguments: &[&str]) -> Value {
         let ran = self.run(&[arguments, &["--json"]].concat());

@@ -171,7 +171,8 @@ impl Books {
                 return self.queue.missing(&ids).await.expect("Redis answers").into_iter().collect();
             }
         };
-        let found = self.queue.list(state, 0, 1_000).await.expect("Redis answers").into_iter();
+        let page = self.queue.job_page(state, None, 1_000).await.expect("Redis answers");
+        let found = page.jobs.into_iter().map(|(_, job)| job);
         found.filter(|job| job.cancelling == (place == JobPlace::Stopping)).map(|job| job.id).collect()
     }
 

@@ -226,7 +226,12 @@ impl World {
         assert_eq!(self.run(&[things, "list", "--limit", "1000", "--json"]), 0);
         let list = self.output_of(&format!("{things}_list___limit_1000___json"));
         let list: Value = serde_json::from_str(&list).expect("JSON");
-        list.as_array().expect("a list").iter().map(|one| one[name].as_str().expect("text").to_owned()).collect()
+        list["items"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| one[name].as_str().expect("text").to_owned())
+            .collect()
     }
 }
 

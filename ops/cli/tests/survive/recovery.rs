@@ -91,7 +91,7 @@ async fn what_redis_lost_is_put_back_as_it_was_and_what_had_ended_is_not() {
     assert!(letter.errors.first().and_then(|e| e.error.clone()).is_some_and(|e| e.contains("empty")), "{letter:?}");
     assert!(queue.job(id(&done)).await.expect("Redis answers").is_none());
     assert_eq!(world.json(&["recover", "--yes"])["queues"], serde_json::json!({}), "there is nothing more to do");
-    assert_eq!(world.json(&["audit", "list"])[0]["action"], "recover");
+    assert_eq!(world.json(&["audit", "list"])["items"][0]["action"], "recover");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -115,7 +115,7 @@ async fn a_job_passes_from_the_command_line_into_postgres_over_tls_alone() {
     until("the job is in Postgres as done", || async {
         run(&mut command(&["enqueue", "sync_hot_state"]), b"").went_well();
         let done = run(&mut command(&["jobs", "list", "--state", "done", "--json"]), b"").json();
-        done.as_array().is_some_and(|jobs| jobs.iter().any(|job| job["kind"] == "publish_post"))
+        done["items"].as_array().is_some_and(|jobs| jobs.iter().any(|job| job["kind"] == "publish_post"))
     })
     .await;
 }

@@ -11,6 +11,7 @@ use crate::row::{parsed, small_count, time, time_option, word};
 
 /// How far an effect has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectState {
     /// Somebody was permitted to act and has not said what came of it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use perch_base::{Page, Paging};
 use serde_json::json;
 use sqlx::{FromRow, Row as _};
 
@@ -10,7 +11,7 @@ use super::{
     EffectState, Effects, StoredEffect,
     decide::{Refusal, may_resolve},
 };
-use crate::{StoreError, json, row::readable};
+use crate::{StoreError, json, row};
 
 /// Which effects; what is not given does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +24,6 @@ pub struct EffectFilter {
     pub kind: Option<String>,
     /// Last permitted before this time.
     pub before: Option<DateTime<Utc>>,
-    /// At most so many.
-    pub limit: u32,
 }
 
 /// What a person says became of an effect.
@@ -55,24 +54,33 @@ pub enum Resolved {
 }
 
 impl Effects<'_> {
-    /// Effects, those with the latest permit first.
-    pub async fn list(&self, filter: &EffectFilter) -> Result<Vec<StoredEffect>, StoreError> {
-        sqlx::query_as(
-            "select * from effects
+    /// Effects, those with the latest permit first, page by page. One that gets another permit meanwhile comes first from then on.
+    pub async fn list(&self, filter: &EffectFilter, paging: &Paging) -> Result<Page<StoredEffect>, StoreError> {
+        const LIST: &str = "effects";
+        let doing = "list effects";
+        let (at, key) = paging.place::<(i64, String)>(LIST)?.unzip();
+        let rows = sqlx::query(
+            "select *, (extract(epoch from intended_at) * 1000000)::bigint as intended_us from effects
              where environment = $1 and ($2::text is null or state = $2) and ($3::text is null or account = $3)
                and ($4::text is null or kind = $4) and ($5::timestamptz is null or intended_at < $5)
-             order by intended_at desc limit $6",
+               and ($6::bigint is null or (intended_at, key)
+                    < (timestamptz 'epoch' + $6 / 1000000 * interval '1 second' + $6 % 1000000 * interval '1 microsecond', $7))
+             order by intended_at desc, key desc limit $8",
         )
         .bind(self.0.env_name())
         .bind(filter.state.map(EffectState::as_str))
         .bind(&filter.account)
         .bind(&filter.kind)
         .bind(filter.before)
-        .bind(i64::from(filter.limit))
+        .bind(at)
+        .bind(key)
+        .bind(paging.rows())
         .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("list effects"))
-        .map(readable("list effects"))
+        .map_err(StoreError::on(doing))?;
+        row::page(doing, LIST, paging, rows, |row| {
+            Ok((row.try_get::<i64, _>("intended_us")?, row.try_get::<String, _>("key")?))
+        })
     }
 
     /// Settles an effect by the word of a person. Every permit given before is void from then on.

@@ -4,12 +4,12 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, QueueName};
+use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{EntryId, JobEvent};
 use serde_json::value::RawValue;
 
 use super::{Syncer, cursor, fold, stream, unit::JobRow};
-use crate::{JobRecord, JobState, StoreError};
+use crate::{JobRecord, StoreError};
 
 /// Fields read in one step.
 const AT_ONCE: usize = 1_000;
@@ -85,7 +85,7 @@ impl JobNews {
             queue: row.queue.parse().ok()?,
             kind: row.kind,
             state: row.state,
-            priority: row.priority.unwrap_or("normal").to_owned(),
+            priority: row.priority.unwrap_or_default(),
             payload: value(row.payload),
             envelope: value(row.envelope),
             group: row.group_key,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, QueueName};
+use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{EntryId, Envelope, EventData, EventKind, JobEvent};
 use serde_json::value::RawValue;
 
@@ -12,7 +12,7 @@ use super::{
     unit::{EventRow, JobRow, JobUnit, Source},
 };
 use crate::{
-    JobState, json,
+    json,
     record::{signed, storable_time},
 };
 
@@ -131,7 +131,7 @@ fn next_state(event: EventKind, run_at: Option<DateTime<Utc>>, at: DateTime<Utc>
         | EventKind::Lost
         | EventKind::Released => {
             if run_at.is_some_and(|due| due > at) {
-                JobState::Scheduled
+                JobState::Delayed
             } else {
                 JobState::Waiting
             }
@@ -156,7 +156,7 @@ fn open_envelope(row: &mut JobRow, text: &str) -> Result<(), String> {
     match Envelope::decode(text.as_bytes()) {
         Ok(envelope) => {
             row.kind = Some(envelope.kind.to_string());
-            row.priority = Some(envelope.priority.as_str());
+            row.priority = Some(envelope.priority);
             row.group_key = envelope.group;
             row.parent = envelope.parent.map(|id| id.to_string());
             row.max_attempts = Some(envelope.max_attempts);
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_retry_is_scheduled_until_its_time_and_a_lost_job_waits() {
         let retried = folded(vec![entry(1_000, &[("retried", r#"{"attempt":2,"error":"503","next":9000,"ms":400}"#)])]);
-        assert_eq!((retried.state, retried.attempts), (JobState::Scheduled, Some(2)));
+        assert_eq!((retried.state, retried.attempts), (JobState::Delayed, Some(2)));
         assert_eq!(retried.run_at.map(|at| at.timestamp_millis()), Some(9_000));
         assert_eq!(retried.started_at.map(|at| at.timestamp_millis()), Some(600));
         assert_eq!(retried.finished_at, None);

@@ -1,10 +1,9 @@
 //! What a batch moves: its rows, and where each came from.
 
 use chrono::{DateTime, Utc};
+use perch_jobs::{JobState, Priority};
 use perch_queue::EntryId;
 use serde_json::value::RawValue;
-
-use crate::JobState;
 
 /// Where a row came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub(super) struct JobRow {
     pub queue: String,
     pub kind: Option<String>,
     pub state: JobState,
-    pub priority: Option<&'static str>,
+    pub priority: Option<Priority>,
     pub payload: Option<Box<RawValue>>,
     pub envelope: Option<Box<RawValue>>,
     pub group_key: Option<String>,

@@ -1,5 +1,5 @@
 use chrono::{TimeDelta, Utc};
-use perch_base::Environment;
+use perch_base::{Environment, Paging};
 use perch_jobs::JobId;
 use perch_store::{
     Claim, EffectEventKind, EffectFilter, EffectIntent, EffectState, IN_FLIGHT, Resolution, Resolved, StoreError,
@@ -84,8 +84,16 @@ async fn effects_are_listed_by_what_was_asked_for_the_latest_first() {
         }
     }
     let list = async |filter: EffectFilter| -> Vec<String> {
-        let filter = EffectFilter { limit: 10, ..filter };
-        world.store.effects().list(&filter).await.unwrap().into_iter().map(|effect| effect.key).collect()
+        world
+            .store
+            .effects()
+            .list(&filter, &Paging::default())
+            .await
+            .unwrap()
+            .items
+            .into_iter()
+            .map(|effect| effect.key)
+            .collect()
     };
     let all = EffectFilter::default();
     assert_eq!(list(all.clone()).await, ["post:2", "retweet:1", "post:0"]);
@@ -95,5 +103,5 @@ async fn effects_are_listed_by_what_was_asked_for_the_latest_first() {
     let yesterday = Some(Utc::now() - TimeDelta::days(1));
     assert!(list(EffectFilter { before: yesterday, ..all.clone() }).await.is_empty());
     let production = world.database.store(Environment::Production);
-    assert!(production.effects().list(&EffectFilter { limit: 10, ..all }).await.unwrap().is_empty());
+    assert!(production.effects().list(&all, &Paging::default()).await.unwrap().items.is_empty());
 }

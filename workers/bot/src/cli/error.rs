@@ -3,7 +3,8 @@
 use std::{io, path::PathBuf};
 
 pub use perch_base::chain;
-use perch_base::{ConfigError, telemetry::TelemetryError};
+use perch_base::{BadCursor, ConfigError, telemetry::TelemetryError};
+use perch_core::job_list::ListError;
 use perch_queue::{EnqueueError, QueueError, worker::RuntimeError};
 use perch_store::{OpenError, StoreError};
 
@@ -21,7 +22,7 @@ pub enum CommandError {
     Enqueue(#[from] EnqueueError),
     /// Postgres.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// The workers.
     #[error(transparent)]
     Recovery(#[from] perch_core::recovery::RecoveryError),
@@ -64,11 +65,36 @@ pub enum CommandError {
     },
 }
 
+impl From<BadCursor> for CommandError {
+    fn from(bad: BadCursor) -> Self {
+        Self::Usage(format!("--cursor: {bad}"))
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Cursor(bad) => bad.into(),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<ListError> for CommandError {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Cursor(bad) => bad.into(),
+            ListError::Queue(error) => error.into(),
+            ListError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<OpenError> for CommandError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Config(error) => Self::Config(error),
-            OpenError::Store(error) => Self::Store(error),
+            OpenError::Store(error) => error.into(),
         }
     }
 }

@@ -12,7 +12,7 @@ use perch_store::Store;
 use serde_json::Value;
 
 pub use error::CommandError;
-pub use output::{Looks, Output};
+pub use output::{Looks, Output, Page, Paging};
 
 use crate::Platform;
 use error::chain;

@@ -9,7 +9,8 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use perch_base::{chain, redact};
+use perch_base::{Cursor, chain, redact};
+pub use perch_base::{Page, Paging};
 use serde::Serialize;
 
 use super::{
@@ -136,6 +137,32 @@ impl Output {
     /// A short answer: `value` when JSON was asked for, else `text`.
     pub fn answer<T: Serialize + ?Sized>(&self, value: &T, text: impl Display) -> Result<(), CommandError> {
         if self.json { self.json(value) } else { self.line(text) }
+    }
+
+    /// A page of a list: as JSON `items` and `next`, else as a table, or `none` where nothing is in it; and how to see more.
+    pub fn page<T: Serialize>(
+        &self,
+        page: &Page<T>,
+        none: &str,
+        listing: impl FnOnce(&[T]) -> Listing,
+    ) -> Result<(), CommandError> {
+        if self.json {
+            return self.json(page);
+        }
+        match (&page.items[..], &page.next) {
+            ([], None) => self.line(none)?,
+            ([], Some(_)) => self.line("nothing that fits was found so far")?,
+            (items, _) => self.table(&listing(items))?,
+        }
+        self.more(page.next.as_ref());
+        Ok(())
+    }
+
+    /// Says how to see the next page, where there is one.
+    pub fn more(&self, next: Option<&Cursor>) {
+        if let Some(next) = next {
+            self.note(format_args!("there are more: --limit N, or go on with --cursor {next}"));
+        }
     }
 
     /// Where something goes that is made for programs and byte for byte as it is.

@@ -1,6 +1,7 @@
 //! What the engine and the store answer, as problems. What a server said stays in the log: it may name hosts.
 
-use perch_base::{Classified, ConfigError, Disposition};
+use perch_base::{BadCursor, Classified, ConfigError, Disposition};
+use perch_core::job_list::ListError;
 use perch_jobs::InvalidRetryPolicy;
 use perch_queue::{EnqueueError, QueueError, WHEN_FULL};
 use perch_store::StoreError;
@@ -70,6 +71,7 @@ impl From<StoreError> for Problem {
                     "A value of the request cannot be stored: it is out of range.",
                 );
             }
+            StoreError::Cursor(bad) => return bad.into(),
             StoreError::Invalid { .. } => return Self::new(Cause::InvalidRequest, format!("{error}.")),
             error => error,
         };
@@ -82,6 +84,22 @@ impl From<StoreError> for Problem {
                 tracing::error!(%error, "a request failed");
                 internal()
             }
+        }
+    }
+}
+
+impl From<BadCursor> for Problem {
+    fn from(bad: BadCursor) -> Self {
+        Self::field(Cause::InvalidQuery, "cursor", bad.to_string())
+    }
+}
+
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Cursor(bad) => bad.into(),
+            ListError::Queue(error) => error.into(),
+            ListError::Store(error) => error.into(),
         }
     }
 }

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::{self, FromRequest, FromRequestParts, Query, Request},
+    extract::{self, FromRequest, FromRequestParts, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use futures::StreamExt as _;
 use perch_jobs::strict::Strict;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize,
     de::{DeserializeOwned, IgnoredAny},
 };
-use url::form_urlencoded;
 
 use super::{
     budget::{Budget, Received, Receiving},
@@ -75,28 +74,6 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                 Err(Problem::new(Cause::NotFound, format!("There is nothing at {path}: no name is written so.")))
             }
         }
-    }
-}
-
-/// A query string, read as `T`. No text in it may have a NUL character: Postgres holds none.
-#[derive(Debug, Clone)]
-pub struct Params<T>(pub T);
-
-impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
-        let query = parts.uri.query().unwrap_or_default();
-        if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.contains('\0')) {
-            let name: String = name.chars().take(80).collect();
-            return Err(Problem::field(Cause::InvalidQuery, name, "it has a NUL character, which no text here has"));
-        }
-        let read = Query::try_from_uri(&parts.uri);
-        read.map(|Query(params)| Self(params)).map_err(|error| {
-            let words = error.body_text();
-            let reason = words.rsplit_once("query string: ").map_or(words.as_str(), |(_, reason)| reason);
-            Problem::new(Cause::InvalidQuery, reason)
-        })
     }
 }
 
@@ -263,26 +240,6 @@ fn too_deep(json: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// A number that Postgres can hold.
-pub fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
-    let number: Option<i64> = Option::deserialize(d)?;
-    number.map(|n| u64::try_from(n).map_err(|_| serde::de::Error::custom(format!("{n} is less than 0")))).transpose()
-}
-
-/// The most that a list answers at once.
-pub const PAGE: usize = 1_000;
-
-/// How many a list is to answer: 100 unless it was said.
-pub fn page(limit: Option<usize>) -> Answer<usize> {
-    match limit {
-        None => Ok(100),
-        Some(limit @ 1..=PAGE) => Ok(limit),
-        Some(limit) => {
-            Err(Problem::field(Cause::InvalidQuery, "limit", format!("it is {limit}; 1 to {PAGE} are allowed")))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod budget;
 mod failure;
 mod input;
 mod problem;
+mod query;
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -14,12 +15,11 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 pub use budget::{Budget, Received, Receiving};
 pub use failure::{internal, postgres_is_away, redis_is_away};
-pub use input::{
-    BULK, JsonBody, MediaType, PAGE, Params, Path, ReadsBodies, from_json, media_type, number, page, read_body, text,
-    wrong_type,
-};
+pub use input::{BULK, JsonBody, MediaType, Path, ReadsBodies, from_json, media_type, read_body, text, wrong_type};
+pub use perch_base::{Page, Paging};
 pub use perch_queue::request::{parsed, time};
 pub use problem::{Answer, Cause, Document, FieldError, Problem};
+pub use query::{All, Paged, Params};
 
 use crate::Platform;
 

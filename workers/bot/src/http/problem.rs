@@ -168,7 +168,7 @@ pub struct Document {
     /// The job that is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    pub job: Option<JobId>,
+    pub job_id: Option<JobId>,
 }
 
 /// A refusal, ready to be answered.
@@ -195,7 +195,7 @@ impl Problem {
             status: cause.status().as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
-            job: None,
+            job_id: None,
         };
         Self(Box::new(Refusal { cause, document, retry_after: None, challenge: None }))
     }
@@ -225,7 +225,7 @@ impl Problem {
     /// The same with the job that is in the way.
     #[must_use]
     pub fn because_of(mut self, job: JobId) -> Self {
-        self.0.document.job = Some(job);
+        self.0.document.job_id = Some(job);
         self
     }
 

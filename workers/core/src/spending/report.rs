@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike as _, Utc};
 use perch_base::{
-    Settings,
+    Page, Paging, Settings,
     settings::{Budget, micros},
 };
 use perch_queue::Redis;
@@ -60,27 +60,29 @@ pub struct CostLine {
 pub struct SpendReport {
     /// Each provider that has a budget or was paid.
     pub providers: Vec<ProviderCost>,
-    /// The dearest first.
-    pub lines: Vec<CostLine>,
+    /// The lines, the dearest first.
+    #[serde(flatten)]
+    pub lines: Page<CostLine>,
     /// From when on the lines count.
     pub since: DateTime<Utc>,
     /// Until when.
     pub until: DateTime<Utc>,
 }
 
-/// What was spent; the lines are those of a time, of this month unless it is given.
+/// What was spent; the lines are those of a time, of this month unless it is given, page by page.
 pub async fn report(
     settings: &Settings,
     store: &Store,
     redis: &Redis,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
+    paging: &Paging,
 ) -> Result<SpendReport, StoreError> {
     let now = Utc::now();
     let (since, until) = (since.unwrap_or_else(|| month(now)), until.unwrap_or(now));
     let spent = store.spend().by_provider(day(now), month(now)).await?;
-    let sums = store.spend().sums(since, until).await?;
-    let lines = sums.into_iter().map(|sum| CostLine {
+    let (since, until, sums) = store.spend().sums(since, until, paging).await?;
+    let lines = sums.map(|sum| CostLine {
         provider: sum.provider,
         bot: sum.bot,
         account: sum.account,
@@ -92,7 +94,7 @@ pub async fn report(
     });
     let counted = Budgets::new(redis.clone(), store.clone(), settings.env);
     let providers = providers(settings, &spent, &counted, now).await;
-    Ok(SpendReport { providers, lines: lines.collect(), since, until })
+    Ok(SpendReport { providers, lines, since, until })
 }
 
 async fn providers(

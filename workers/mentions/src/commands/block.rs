@@ -1,16 +1,16 @@
 use chrono::Utc;
 use perch_bot::cli::{
-    CommandError, Invocation,
+    CommandError, Invocation, Paging,
     format::{
         table::{Listing, cell, cut, whole},
         text::one_line,
-        time::from_now,
+        time::from_now_or_dash,
     },
 };
 use serde_json::json;
 
 use super::{OfAccount, one, own};
-use crate::{BlockedUser, MentionStore as _};
+use crate::{BlockedUser, MentionStore as _, blocked};
 
 #[derive(Debug, clap::Args)]
 pub struct BlockArgs {
@@ -63,38 +63,31 @@ pub async fn unblock(at: &Invocation<'_>, args: &UnblockArgs) -> Result<(), Comm
     at.out.answer(&answer, format_args!("{account}: {} {said}", args.user))
 }
 
-pub async fn list(at: &Invocation<'_>, args: &OfAccount) -> Result<(), CommandError> {
+#[derive(Debug, clap::Args)]
+pub struct BlockedArgs {
+    #[command(flatten)]
+    pub of: OfAccount,
+    #[command(flatten)]
+    pub paging: Paging,
+}
+
+pub async fn list(at: &Invocation<'_>, args: &BlockedArgs) -> Result<(), CommandError> {
     let (settings, store) = &at.store()?;
-    let account = one(settings, args.account.as_ref())?;
-    let blocked = store.mentions().blocked(&account).await?;
-    if at.out.is_json() {
-        let configured: Vec<_> = own(settings)?
-            .blocked_users
-            .iter()
-            .map(|user| json!({ "who": user, "blocked_by": "configuration" }))
-            .collect();
-        let all: Vec<_> = configured.into_iter().chain(blocked.iter().map(|user| json!(user))).collect();
-        return at.out.json(&all);
-    }
-    let configured = &own(settings)?.blocked_users;
-    if blocked.is_empty() && configured.is_empty() {
-        return at.out.line("nobody is blocked");
-    }
+    let account = one(settings, args.of.account.as_ref())?;
+    let own = own(settings)?;
+    let page = blocked::list(&own, store, &account, &args.paging.or(20)).await?;
     let now = Utc::now();
-    let mut listing = Listing::new([whole("USER"), whole("ID"), whole("WHEN"), cut("BY"), cut("REASON")]);
-    for user in configured {
-        listing.row([cell(user), cell("-"), cell("-"), cell("configuration"), cell("")]);
-    }
-    for user in &blocked {
-        let reason = one_line(user.reason.as_deref().unwrap_or_default());
-        let id = user.author_id.as_deref().unwrap_or("-");
-        listing.row([
-            cell(&user.who),
-            cell(id),
-            cell(from_now(user.blocked_at, now)),
-            cell(&user.blocked_by),
-            cell(reason),
-        ]);
-    }
-    at.out.table(&listing)
+    at.out.page(&page, "nobody is blocked", |users| {
+        let mut listing = Listing::new([whole("USER"), whole("ID"), whole("WHEN"), cut("BY"), cut("REASON")]);
+        for user in users {
+            listing.row([
+                cell(&user.who),
+                cell(user.author_id.as_deref().unwrap_or("-")),
+                cell(from_now_or_dash(user.blocked_at, now)),
+                cell(&user.blocked_by),
+                cell(one_line(user.reason.as_deref().unwrap_or_default())),
+            ]);
+        }
+        listing
+    })
 }

@@ -1,7 +1,6 @@
 use chrono::Utc;
-use clap::ValueEnum;
 use perch_bot::cli::{
-    CommandError, Invocation,
+    CommandError, Invocation, Paging,
     format::{
         table::{Listing, Tone, cell, cut, whole},
         text::one_line,
@@ -12,61 +11,18 @@ use perch_bot::cli::{
 use super::{OfAccount, one};
 use crate::{MentionFilter, MentionRecord, MentionState, MentionStore as _};
 
-/// A state on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum State {
-    /// Read and not handed on yet
-    Seen,
-    /// Not answered, by a rule
-    LeftOut,
-    /// Its job is to decide on a reply
-    Queued,
-    /// The reply is decided
-    Decided,
-    /// The reply is to be published
-    Sending,
-    /// A person decides
-    InReview,
-    /// The reply is published
-    Answered,
-    /// Not answered, by the guard or a person
-    Rejected,
-    /// Nobody decided in time, or the reply could not be published in time
-    Expired,
-    /// Its job is dead
-    Failed,
-}
-
-impl From<State> for MentionState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Seen => Self::Seen,
-            State::LeftOut => Self::LeftOut,
-            State::Queued => Self::Queued,
-            State::Decided => Self::Decided,
-            State::Sending => Self::Sending,
-            State::InReview => Self::InReview,
-            State::Answered => Self::Answered,
-            State::Rejected => Self::Rejected,
-            State::Expired => Self::Expired,
-            State::Failed => Self::Failed,
-        }
-    }
-}
-
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     pub of: OfAccount,
     /// Only in this state
     #[arg(long, value_enum)]
-    pub state: Option<State>,
+    pub state: Option<MentionState>,
     /// Only of this author, by handle or id
     #[arg(long)]
     pub author: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
@@ -74,19 +30,11 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let account = one(settings, args.of.account.as_ref())?;
     let filter = MentionFilter {
         account: Some(account),
-        state: args.state.map(Into::into),
+        state: args.state,
         author: args.author.as_deref().map(|author| author.trim_start_matches('@').to_owned()),
-        before: None,
-        limit: args.limit,
     };
-    let mentions = store.mentions().list(&filter).await?;
-    if at.out.is_json() {
-        return at.out.json(&mentions);
-    }
-    if mentions.is_empty() {
-        return at.out.line("there is no such mention");
-    }
-    at.out.table(&listing(&mentions))
+    let page = store.mentions().list(&filter, &args.paging.or(20)).await?;
+    at.out.page(&page, "there is no such mention", listing)
 }
 
 fn tone(state: MentionState) -> Tone {

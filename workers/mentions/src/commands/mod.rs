@@ -53,7 +53,7 @@ pub enum Mentions {
     /// Lets a user be answered again
     Unblock(block::UnblockArgs),
     /// Users who are not answered
-    Blocked(OfAccount),
+    Blocked(block::BlockedArgs),
 }
 
 #[derive(Debug, clap::Args)]

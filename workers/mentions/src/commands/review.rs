@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use perch_bot::{
     Platform,
     cli::{
-        CommandError, Invocation,
+        CommandError, Invocation, Paging,
         format::{
             table::{Listing, Tone, cell, cut, number, whole},
             text::one_line,
@@ -56,9 +56,8 @@ pub struct ListArgs {
     /// Only in this state
     #[arg(long, value_enum, default_value_t = State::Open)]
     pub state: State,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,13 +111,11 @@ async fn list(at: &Invocation<'_>, args: &ListArgs) -> Result<(), CommandError> 
         State::Expired => Some(ReviewState::Expired),
         State::All => None,
     };
-    let reviews = store.reviews().list(&ReviewFilter { account, state, before: None, limit: args.limit }).await?;
-    if at.out.is_json() {
-        return at.out.json(&reviews);
-    }
-    if reviews.is_empty() {
-        return at.out.line("no reply waits for a person");
-    }
+    let page = store.reviews().list(&ReviewFilter { account, state }, &args.paging.or(20)).await?;
+    at.out.page(&page, "no reply waits for a person", listing)
+}
+
+fn listing(reviews: &[Review]) -> Listing {
     let now = Utc::now();
     let mut listing = Listing::new([
         number("ID"),
@@ -129,7 +126,7 @@ async fn list(at: &Invocation<'_>, args: &ListArgs) -> Result<(), CommandError> 
         cut("PROPOSED"),
         cut("BECAUSE"),
     ]);
-    for review in &reviews {
+    for review in reviews {
         let tone = if review.state == ReviewState::Open { Tone::Warn } else { Tone::Plain };
         listing.row([
             cell(review.id),
@@ -141,7 +138,7 @@ async fn list(at: &Invocation<'_>, args: &ListArgs) -> Result<(), CommandError> 
             cell(codes(review)),
         ]);
     }
-    at.out.table(&listing)
+    listing
 }
 
 fn reasons(review: &Review) -> Vec<Reason> {

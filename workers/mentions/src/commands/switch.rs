@@ -42,7 +42,7 @@ pub async fn fetch(at: &Invocation<'_>, args: &OfAccount) -> Result<(), CommandE
     let account = one(settings, args.account.as_ref())?;
     let job = client.enqueue(&PollMentions { account: Some(account.clone()), now: true }).await?.id;
     at.audit("mentions.fetch", account.as_str(), &json!({ "job": job })).await;
-    let answer = json!({ "account": account, "job": job });
+    let answer = json!({ "account": account, "job_id": job });
     at.out.answer(
         &answer,
         format_args!("{account}: job {job} reads its mentions; `perch jobs show {job}` says what came of it"),

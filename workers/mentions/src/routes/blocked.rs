@@ -1,55 +1,32 @@
 //! Users whose mentions are not answered.
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
-use chrono::{DateTime, Utc};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Path, Problem};
+use perch_bot::http::{All, Answer, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem};
 use perch_jobs::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
 use super::mentions::{account, own};
-use crate::{BlockedUser, MentionStore as _};
-
-/// A user who is not answered.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Blocked {
-    /// The handle in lower case, or the id.
-    pub user: String,
-    /// The id that goes with the handle, once a mention told it; under another handle the user stays blocked.
-    pub id: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// Who said so.
-    pub by: String,
-    /// When.
-    pub at: DateTime<Utc>,
-}
-
-impl From<BlockedUser> for Blocked {
-    fn from(user: BlockedUser) -> Self {
-        Self { user: user.who, id: user.author_id, reason: user.reason, by: user.blocked_by, at: user.blocked_at }
-    }
-}
-
-/// Users who are not answered.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct BlockedList {
-    /// Those that operators blocked; `mentions.blocked_users` of the configuration come on top.
-    pub blocked: Vec<Blocked>,
-}
+use crate::{BlockedUser, MentionStore as _, blocked};
 
 /// List blocked users
+///
+/// Those of the configuration, and those that operators blocked, the latest first.
 #[utoipa::path(get, path = "/mentions/{account}/blocked", tag = "mentions", operation_id = "mentions_blocked",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main")),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main"), Paging),
     responses(
-        (status = 200, description = "The users.", body = BlockedList),
+        (status = 200, description = "The users.", body = Page<BlockedUser>),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn list(State(app): State<BotState>, Path(name): Path<String>) -> Answer<Json<BlockedList>> {
+pub(super) async fn list(
+    State(app): State<BotState>,
+    Path(name): Path<String>,
+    Paged(All {}, paging): Paged<All>,
+) -> Answer<Json<Page<BlockedUser>>> {
     let account = account(&app, &name)?;
-    let blocked = app.store.mentions().blocked(&account).await?;
-    Ok(Json(BlockedList { blocked: blocked.into_iter().map(Blocked::from).collect() }))
+    let own = own(&app)?;
+    Ok(Json(blocked::list(&own, &app.store, &account, &paging).await?))
 }
 
 /// Whom to block.

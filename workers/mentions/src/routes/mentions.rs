@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Json, extract::State};
-use chrono::{DateTime, Utc};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, page};
-use perch_jobs::{AccountId, JobId, PollMentions, PostId};
+use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem};
+use perch_jobs::{AccountId, JobId, PollMentions};
 use perch_store::RateWindows;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -37,143 +36,36 @@ fn control(app: &BotState) -> MentionControl {
     MentionControl::new(app.client.queues().redis().clone(), app.store.clone())
 }
 
-/// A mention and what became of it.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Mention)]
-pub struct MentionAnswer {
-    /// The id of the post.
-    #[schema(value_type = String)]
-    pub id: PostId,
-    /// Its text.
-    pub text: String,
-    /// The id of its author.
-    pub author_id: String,
-    /// The handle of its author, where it is known.
-    pub author: Option<String>,
-    /// The conversation it belongs to.
-    #[schema(value_type = String)]
-    pub conversation_id: PostId,
-    /// When it was written.
-    pub created_at: DateTime<Utc>,
-    /// When it was handed on.
-    pub processed_at: DateTime<Utc>,
-    /// The post that it answers or quotes.
-    #[schema(value_type = Option<String>)]
-    pub referenced_tweet_id: Option<PostId>,
-    /// `seen`, `left_out`, `queued`, `decided`, `sending`, `in_review`, `answered`, `rejected`, `expired` or `failed`.
-    #[schema(value_type = String, example = "answered")]
-    pub state: MentionState,
-    /// Why it was left out, rejected, failed or expired.
-    pub reason: Option<String>,
-    /// The reply.
-    pub reply: Option<String>,
-    /// The id of the reply on X.
-    pub external_id: Option<String>,
-    /// Whether the reply was only rendered.
-    pub simulated: bool,
-    /// The model that wrote it.
-    pub model: Option<String>,
-    /// Tokens that it read.
-    pub prompt_tokens: u64,
-    /// Tokens that it wrote.
-    pub completion_tokens: u64,
-    /// The job that decides.
-    #[schema(value_type = Option<String>)]
-    pub job_id: Option<JobId>,
-    /// The job that publishes.
-    #[schema(value_type = Option<String>)]
-    pub publish_job_id: Option<JobId>,
-    /// When the reply was decided on.
-    pub decided_at: Option<DateTime<Utc>>,
-    /// When it came to its end.
-    pub settled_at: Option<DateTime<Utc>>,
-}
-
-impl From<MentionRecord> for MentionAnswer {
-    fn from(record: MentionRecord) -> Self {
-        Self {
-            id: record.mention.id,
-            text: record.mention.text,
-            author_id: record.mention.author_id,
-            author: record.author,
-            conversation_id: record.mention.conversation_id,
-            created_at: record.mention.created_at,
-            processed_at: record.mention.processed_at,
-            referenced_tweet_id: record.mention.referenced_tweet_id,
-            state: record.state,
-            reason: record.reason,
-            reply: record.reply,
-            external_id: record.external_id,
-            simulated: record.simulated,
-            model: record.model,
-            prompt_tokens: record.prompt_tokens,
-            completion_tokens: record.completion_tokens,
-            job_id: record.job_id,
-            publish_job_id: record.publish_job_id,
-            decided_at: record.decided_at,
-            settled_at: record.settled_at,
-        }
-    }
-}
-
-/// Mentions of an account.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct MentionList {
-    /// The mentions, the latest first.
-    pub mentions: Vec<MentionAnswer>,
-}
-
 /// Which mentions.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MentionParams {
     /// Only in this state.
-    #[param(
-        value_type = Option<String>,
-        pattern = "^(seen|left_out|queued|decided|sending|in_review|answered|rejected|expired|failed)$"
-    )]
+    #[param(inline)]
     state: Option<MentionState>,
     /// Only of this author, by handle or id.
     author: Option<String>,
-    /// Only those older than this mention: the last one of the page before.
-    #[param(value_type = Option<String>, pattern = "^[0-9]{1,19}$")]
-    before: Option<PostId>,
-    /// At most so many, 1 to 1000. Default 100.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
 }
 
 /// List mentions
 ///
 /// What became of the mentions of an account, the latest first.
 #[utoipa::path(get, path = "/mentions/{account}", tag = "mentions", operation_id = "mentions",
-    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main"), MentionParams),
+    params(("account" = String, Path, description = "The account, by its name in the configuration.", example = "main"), MentionParams, Paging),
     responses(
-        (status = 200, description = "The mentions.", body = MentionList),
-        (status = 404, description = "The account answers no mentions, or has none with the id of `before`.", body = Document, content_type = "application/problem+json"),
+        (status = 200, description = "The mentions.", body = Page<MentionRecord>),
+        (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn list(
     State(app): State<BotState>,
     Path(name): Path<String>,
-    Params(params): Params<MentionParams>,
-) -> Answer<Json<MentionList>> {
+    Paged(MentionParams { state, author }, paging): Paged<MentionParams>,
+) -> Answer<Json<Page<MentionRecord>>> {
     let account = account(&app, &name)?;
     settle(&app.store, &account).await?;
-    if let Some(before) = &params.before
-        && app.store.mentions().get(&account, before).await?.is_none()
-    {
-        return Err(Problem::new(Cause::NotFound, format!("before: {account} has no mention {before}")));
-    }
-    let filter = MentionFilter {
-        account: Some(account),
-        state: params.state,
-        author: params.author,
-        before: params.before,
-        limit: u32::try_from(page(params.limit)?).unwrap_or(u32::MAX),
-    };
-    let mentions = app.store.mentions().list(&filter).await?;
-    Ok(Json(MentionList { mentions: mentions.into_iter().map(MentionAnswer::from).collect() }))
+    let filter = MentionFilter { account: Some(account), state, author };
+    Ok(Json(app.store.mentions().list(&filter, &paging).await?))
 }
 
 /// Look at a bot that answers mentions
@@ -290,7 +182,7 @@ pub(super) async fn pause(
 pub struct FetchAnswer {
     /// Its id; one that waited already stands for this one too.
     #[schema(value_type = String)]
-    pub job: JobId,
+    pub job_id: JobId,
 }
 
 /// Fetch mentions now
@@ -308,9 +200,9 @@ pub(super) async fn fetch(
     Path(name): Path<String>,
 ) -> Answer<(axum::http::StatusCode, Json<FetchAnswer>)> {
     let account = account(&app, &name)?;
-    let job = app.client.enqueue(&PollMentions { account: Some(account.clone()), now: true }).await?.id;
-    app.audit(&caller, "mentions.fetch", account.as_str(), json!({ "job": job })).await;
-    Ok((axum::http::StatusCode::ACCEPTED, Json(FetchAnswer { job })))
+    let job_id = app.client.enqueue(&PollMentions { account: Some(account.clone()), now: true }).await?.id;
+    app.audit(&caller, "mentions.fetch", account.as_str(), json!({ "job": job_id })).await;
+    Ok((axum::http::StatusCode::ACCEPTED, Json(FetchAnswer { job_id })))
 }
 
 /// How often mentions are read.

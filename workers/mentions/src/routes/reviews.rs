@@ -1,87 +1,28 @@
 //! The replies that people decide about.
 
 use axum::{Extension, Json, extract::State};
-use chrono::{DateTime, Utc};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, internal, page};
-use perch_jobs::{AccountId, PostId};
+use perch_bot::http::{
+    Answer, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem, internal,
+};
 use perch_safety::Reason;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::mentions::{account, own};
 use crate::ReviewError;
 use crate::{MentionStore as _, Review, ReviewFilter, ReviewState};
 
-/// A reply that a person decides about.
+/// What became of a reply that a person decided about.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Review)]
 pub struct ReviewAnswer {
-    /// Its number.
-    pub id: i64,
-    /// `open`, `approved`, `rejected` or `expired`.
-    #[schema(value_type = String, example = "open")]
-    pub state: ReviewState,
-    /// The account that would reply.
-    #[schema(value_type = String)]
-    pub account: AccountId,
-    /// The mention.
-    #[schema(value_type = String)]
-    pub mention_id: PostId,
-    /// Its text.
-    pub mention_text: String,
-    /// The handle of its author, where it is known.
-    pub author: Option<String>,
-    /// What the model proposed; null when it was not asked, or declined.
-    pub proposed: Option<String>,
-    /// What the guard objects to in the mention or in the proposal: code, place in characters, and what stands there.
-    #[schema(value_type = Vec<Object>, example = json!([{ "code": "coarse", "at": { "start": 11, "end": 15 }, "found": "dick" }]))]
-    pub reasons: Value,
-    /// What was approved.
-    pub approved: Option<String>,
+    /// The review.
+    #[serde(flatten)]
+    pub review: Review,
     /// What the guard flags in what was approved now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     pub flags: Vec<Reason>,
-    /// Since when it waits.
-    pub created_at: DateTime<Utc>,
-    /// Until when.
-    pub expires_at: DateTime<Utc>,
-    /// When it was decided.
-    pub decided_at: Option<DateTime<Utc>>,
-    /// By whom.
-    pub decided_by: Option<String>,
-    /// Why, in the words of who decided.
-    pub note: Option<String>,
-}
-
-impl From<Review> for ReviewAnswer {
-    fn from(review: Review) -> Self {
-        Self {
-            id: review.id,
-            state: review.state,
-            account: review.account,
-            mention_id: review.mention_id,
-            mention_text: review.mention_text,
-            author: review.author,
-            proposed: review.proposed,
-            reasons: review.reasons,
-            approved: review.approved,
-            flags: Vec::new(),
-            created_at: review.created_at,
-            expires_at: review.expires_at,
-            decided_at: review.decided_at,
-            decided_by: review.decided_by,
-            note: review.note,
-        }
-    }
-}
-
-/// Reviews.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ReviewList {
-    /// The reviews, the latest first.
-    pub reviews: Vec<ReviewAnswer>,
 }
 
 /// Which reviews.
@@ -92,13 +33,8 @@ pub(super) struct ReviewParams {
     /// Only of this account.
     account: Option<String>,
     /// Only in this state: open, approved, rejected or expired.
-    #[param(value_type = Option<String>, pattern = "^(open|approved|rejected|expired)$")]
+    #[param(inline)]
     state: Option<ReviewState>,
-    /// Only those with a smaller number: that of the last one of the page before.
-    before: Option<i64>,
-    /// At most so many, 1 to 1000. Default 100.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
 }
 
 fn number(text: &str) -> Answer<i64> {
@@ -126,33 +62,31 @@ fn refused(error: ReviewError) -> Problem {
 /// List reviews
 ///
 /// Replies that wait for a person, and those that were decided.
-#[utoipa::path(get, path = "/reviews", tag = "mentions", operation_id = "reviews", params(ReviewParams),
+#[utoipa::path(get, path = "/reviews", tag = "mentions", operation_id = "reviews", params(ReviewParams, Paging),
     responses(
-        (status = 200, description = "The reviews.", body = ReviewList),
+        (status = 200, description = "The reviews.", body = Page<Review>),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn list(
     State(app): State<BotState>,
-    Params(params): Params<ReviewParams>,
-) -> Answer<Json<ReviewList>> {
+    Paged(params, paging): Paged<ReviewParams>,
+) -> Answer<Json<Page<Review>>> {
     let of = params.account.as_deref().map(|name| account(&app, name)).transpose()?;
-    let limit = u32::try_from(page(params.limit)?).unwrap_or(u32::MAX);
-    let filter = ReviewFilter { account: of, state: params.state, before: params.before, limit };
-    let reviews = app.store.reviews().list(&filter).await?;
-    Ok(Json(ReviewList { reviews: reviews.into_iter().map(ReviewAnswer::from).collect() }))
+    let filter = ReviewFilter { account: of, state: params.state };
+    Ok(Json(app.store.reviews().list(&filter, &paging).await?))
 }
 
 /// Look at a review
 #[utoipa::path(get, path = "/reviews/{id}", tag = "mentions", operation_id = "review",
     params(("id" = String, Path, description = "The number of the review.", example = "1")),
     responses(
-        (status = 200, description = "The review.", body = ReviewAnswer),
+        (status = 200, description = "The review.", body = Review),
         (status = 404, description = "There is no such review.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn one(State(app): State<BotState>, Path(id): Path<String>) -> Answer<Json<ReviewAnswer>> {
+pub(super) async fn one(State(app): State<BotState>, Path(id): Path<String>) -> Answer<Json<Review>> {
     let id = number(&id)?;
     let review = app.store.reviews().get(id).await?.ok_or_else(|| refused(ReviewError::Unknown(id)))?;
-    Ok(Json(review.into()))
+    Ok(Json(review))
 }
 
 /// How a reply is approved.
@@ -189,7 +123,7 @@ pub(super) async fn approve(
     let approved = approved.map_err(refused)?;
     let what = json!({ "mention": approved.review.mention_id, "edited": text.is_some(), "flags": approved.flags });
     app.audit(&caller, "review.approve", &id.to_string(), what).await;
-    Ok(Json(ReviewAnswer { flags: approved.flags, ..approved.review.into() }))
+    Ok(Json(ReviewAnswer { flags: approved.flags, review: approved.review }))
 }
 
 /// How a reply is rejected.
@@ -207,7 +141,7 @@ pub struct RejectRequest {
     params(("id" = String, Path, description = "The number of the review.", example = "1")),
     request_body = RejectRequest,
     responses(
-        (status = 200, description = "It does not go out.", body = ReviewAnswer),
+        (status = 200, description = "It does not go out.", body = Review),
         (status = 404, description = "There is no such review.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "It was decided before, or is too late.", body = Document, content_type = "application/problem+json"),
     ))]
@@ -216,11 +150,11 @@ pub(super) async fn reject(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     JsonBody(request): JsonBody<RejectRequest>,
-) -> Answer<Json<ReviewAnswer>> {
+) -> Answer<Json<Review>> {
     let id = number(&id)?;
     let review = crate::reject(&app.store, id, request.reason.as_deref(), &caller.actor()).await;
     let review = review.map_err(refused)?;
     let what = json!({ "mention": review.mention_id, "reason": request.reason });
     app.audit(&caller, "review.reject", &id.to_string(), what).await;
-    Ok(Json(review.into()))
+    Ok(Json(review))
 }

@@ -52,7 +52,7 @@ impl MentionTable<'_> {
     pub async fn blocked(&self, account: &AccountId) -> Result<Vec<BlockedUser>, StoreError> {
         sqlx::query_as(
             "select who, author_id, reason, blocked_by, blocked_at from mentions.blocked_users
-             where environment = $1 and account = $2 order by blocked_at desc limit 10000",
+             where environment = $1 and account = $2 order by blocked_at desc, who limit 10000",
         )
         .bind(self.0.env().as_str())
         .bind(account.as_str())

@@ -1,19 +1,23 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use clap::ValueEnum;
 use perch_jobs::{AccountId, JobId, Mention, PostId};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
+use utoipa::ToSchema;
 
 use perch_store::row::{Moment, count, parsed, parsed_option, time, time_option, word};
 
 /// What became of a mention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema, ValueEnum)]
+#[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum MentionState {
     /// It was read and not handed on yet.
     Seen,
     /// It is not answered, by a rule.
+    #[value(alias = "left-out")]
     LeftOut,
     /// Its job is to decide on a reply.
     Queued,
@@ -22,6 +26,7 @@ pub enum MentionState {
     /// The reply is to be published.
     Sending,
     /// A person decides.
+    #[value(alias = "in-review")]
     InReview,
     /// The reply is published, or was rendered where nothing is sent.
     Answered,
@@ -71,9 +76,11 @@ impl MentionState {
 }
 
 /// A mention and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Mention)]
 pub struct MentionRecord {
     /// The account that was mentioned.
+    #[schema(value_type = String)]
     pub account: AccountId,
     /// The mention as it was handed on.
     #[serde(flatten)]
@@ -95,8 +102,10 @@ pub struct MentionRecord {
     /// The key of the effect.
     pub effect_key: String,
     /// The job that decides.
+    #[schema(value_type = Option<String>)]
     pub job_id: Option<JobId>,
     /// The job that publishes.
+    #[schema(value_type = Option<String>)]
     pub publish_job_id: Option<JobId>,
     /// The id of the reply.
     pub external_id: Option<String>,
@@ -172,10 +181,6 @@ pub struct MentionFilter {
     pub state: Option<MentionState>,
     /// Of this author, by id or handle.
     pub author: Option<String>,
-    /// Older than this mention, for the next page.
-    pub before: Option<PostId>,
-    /// At most so many.
-    pub limit: u32,
 }
 
 /// What became of the mentions of an account since some time.
@@ -211,7 +216,7 @@ pub struct Settled {
 }
 
 /// Where a review stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewState {
     /// It waits for a person.
@@ -237,15 +242,17 @@ impl ReviewState {
 }
 
 /// A reply that a person decides about.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Review {
     /// Its number.
     pub id: i64,
     /// Where it stands.
     pub state: ReviewState,
     /// The account that would reply.
+    #[schema(value_type = String)]
     pub account: AccountId,
     /// The mention.
+    #[schema(value_type = String)]
     pub mention_id: PostId,
     /// Its text.
     pub mention_text: String,
@@ -255,7 +262,8 @@ pub struct Review {
     pub author_id: String,
     /// What the model proposed; none when it was not asked, or declined.
     pub proposed: Option<String>,
-    /// What the guard objects to.
+    /// What the guard objects to in the mention or in the proposal: code, place in characters, and what stands there.
+    #[schema(value_type = Vec<Object>, example = json!([{ "code": "coarse", "at": { "start": 11, "end": 15 }, "found": "dick" }]))]
     pub reasons: serde_json::Value,
     /// What was approved.
     pub approved: Option<String>,
@@ -294,19 +302,20 @@ impl FromRow<'_, PgRow> for Review {
 }
 
 /// A user who is not answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct BlockedUser {
     /// The handle in lower case, or the id.
+    #[serde(rename = "user")]
     pub who: String,
-    /// The id that goes with the handle, once a mention told it.
+    /// The id that goes with the handle, once a mention told it; under another handle the user stays blocked.
     pub author_id: Option<String>,
     /// Why.
     pub reason: Option<String>,
     /// Who said so.
     pub blocked_by: String,
-    /// When.
+    /// When; null where the configuration says so.
     #[sqlx(try_from = "Moment")]
-    pub blocked_at: DateTime<Utc>,
+    pub blocked_at: Option<DateTime<Utc>>,
 }
 
 impl BlockedUser {

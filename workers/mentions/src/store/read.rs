@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use perch_base::{Page, Paging};
 use perch_jobs::{AccountId, Mention, PostId};
 use perch_store::{
     StoreError,
-    row::{parsed, readable, unsigned},
+    row::{self, parsed, readable, unsigned},
 };
 use sqlx::{Row as _, postgres::PgRow};
 
@@ -27,28 +28,32 @@ impl MentionTable<'_> {
             .map_err(StoreError::on("read a mention"))
     }
 
-    /// Mentions, the latest first.
-    pub async fn list(&self, filter: &MentionFilter) -> Result<Vec<MentionRecord>, StoreError> {
-        sqlx::query_as(
-            "select * from mentions.mentions
+    /// Mentions, the latest first, page by page.
+    pub async fn list(&self, filter: &MentionFilter, paging: &Paging) -> Result<Page<MentionRecord>, StoreError> {
+        const LIST: &str = "mentions";
+        let doing = "list mentions";
+        let (at, id) = paging.place::<(i64, String)>(LIST)?.unzip();
+        let rows = sqlx::query(
+            "select *, (extract(epoch from created_at) * 1000000)::bigint as created_us from mentions.mentions
              where environment = $1 and ($2::text is null or account = $2) and ($3::text is null or state = $3)
                and ($4::text is null or author_id = $4 or lower(author) = lower($4))
-               and ($5::text is null
-                    or (created_at, id) < (select created_at, id from mentions.mentions
-                                           where environment = $1 and id = $5 and ($2::text is null or account = $2)
-                                           order by account limit 1))
-             order by created_at desc, id desc limit $6",
+               and ($5::bigint is null or (created_at, id)
+                    < (timestamptz 'epoch' + $5 / 1000000 * interval '1 second' + $5 % 1000000 * interval '1 microsecond', $6))
+             order by created_at desc, id desc limit $7",
         )
         .bind(self.0.env().as_str())
         .bind(filter.account.as_ref().map(AccountId::as_str))
         .bind(filter.state.map(MentionState::as_str))
         .bind(&filter.author)
-        .bind(filter.before.as_ref().map(PostId::as_str))
-        .bind(i64::from(filter.limit))
+        .bind(at)
+        .bind(id)
+        .bind(paging.rows())
         .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("list mentions"))
-        .map(readable("list mentions"))
+        .map_err(StoreError::on(doing))?;
+        row::page(doing, LIST, paging, rows, |row| {
+            Ok((row.try_get::<i64, _>("created_us")?, row.try_get::<String, _>("id")?))
+        })
     }
 
     /// Replies that were decided on before `before` and not handed to publishing.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use perch_base::{Page, Paging};
 use perch_jobs::{AccountId, PostId};
-use perch_store::{Store, StoreError, Tx, json, row::readable};
+use perch_store::{Store, StoreError, Tx, json, row};
 use serde_json::Value;
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, Row as _};
 
 use super::{Review, ReviewState, Written, plain, signed};
 
@@ -20,10 +21,6 @@ pub struct ReviewFilter {
     pub account: Option<AccountId>,
     /// In this state.
     pub state: Option<ReviewState>,
-    /// With a smaller number, for the next page.
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: u32,
 }
 
 /// What came of a decision.
@@ -101,9 +98,12 @@ impl ReviewTable<'_> {
             .map_err(StoreError::on("read a review"))
     }
 
-    /// Reviews, the latest first. One whose time is over counts as expired.
-    pub async fn list(&self, filter: &ReviewFilter) -> Result<Vec<Review>, StoreError> {
-        sqlx::query_as(
+    /// Reviews, the latest first, page by page. One whose time is over counts as expired.
+    pub async fn list(&self, filter: &ReviewFilter, paging: &Paging) -> Result<Page<Review>, StoreError> {
+        const LIST: &str = "reviews";
+        let doing = "list reviews";
+        let before: Option<i64> = paging.place(LIST)?;
+        let rows = sqlx::query(
             "select * from (
                  select r.id, r.account, r.mention_id, r.proposed, r.reasons, r.approved, r.created_at, r.expires_at,
                         r.decided_at, r.decided_by, r.note, m.text as mention_text, m.author, m.author_id,
@@ -119,12 +119,12 @@ impl ReviewTable<'_> {
         .bind(self.0.env().as_str())
         .bind(filter.account.as_ref().map(AccountId::as_str))
         .bind(filter.state.map(ReviewState::as_str))
-        .bind(filter.before)
-        .bind(i64::from(filter.limit))
+        .bind(before)
+        .bind(paging.rows())
         .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("list reviews"))
-        .map(readable("list reviews"))
+        .map_err(StoreError::on(doing))?;
+        row::page(doing, LIST, paging, rows, |row| row.try_get::<i64, _>("id"))
     }
 
     /// Approves a reply in these words. The mention is decided on from then on, in the same transaction.

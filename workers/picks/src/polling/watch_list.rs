@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use perch_base::{ConfigError, CronSchedule, Settings, settings::FileSettings};
+use perch_base::{ConfigError, CronSchedule, Page, Paging, Settings, settings::FileSettings};
 use perch_jobs::{Job as _, PollAccounts, PostId};
 use perch_store::{Store, StoreError};
 use serde::Serialize;
@@ -124,6 +124,13 @@ impl WatchList {
             accounts.entry(handle.to_lowercase()).or_insert_with(|| AccountRecord::named(handle));
         }
         Ok(accounts.into_values().filter_map(|row| self.seen(row, now)).collect())
+    }
+
+    /// The accounts that are watched, by handle, page by page; with `all`, the others too.
+    pub async fn page(&self, store: &Store, all: bool, paging: &Paging) -> Result<Page<Watched>, StoreError> {
+        let mut accounts = self.all(store).await?;
+        accounts.retain(|account| all || account.watched);
+        Ok(Page::of_all("accounts", accounts, paging, |account| account.username.clone())?)
     }
 
     /// One of them by its handle, in any case.

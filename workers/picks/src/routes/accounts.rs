@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem};
+use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem};
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,13 +26,6 @@ pub(super) struct ListParams {
     /// Those too that are not watched any more.
     #[serde(default)]
     all: bool,
-}
-
-/// The watched accounts.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AccountList {
-    /// The accounts, by handle.
-    pub accounts: Vec<Watched>,
 }
 
 /// A poll of an account.
@@ -169,12 +162,13 @@ async fn find(app: &BotState, handle: &str) -> Answer<Watched> {
 /// List watched accounts
 ///
 /// Those of the configuration and those that operators added, with their schedule and how their last poll ended.
-#[utoipa::path(get, path = "/accounts", tag = "accounts", operation_id = "accounts", params(ListParams),
-    responses((status = 200, description = "The accounts.", body = AccountList)))]
-pub(super) async fn list(State(app): State<BotState>, Params(params): Params<ListParams>) -> Answer<Json<AccountList>> {
-    let mut accounts = WatchList::new(&app.settings)?.all(&app.store).await?;
-    accounts.retain(|account| params.all || account.watched);
-    Ok(Json(AccountList { accounts }))
+#[utoipa::path(get, path = "/accounts", tag = "accounts", operation_id = "accounts", params(ListParams, Paging),
+    responses((status = 200, description = "The accounts, by handle.", body = Page<Watched>)))]
+pub(super) async fn list(
+    State(app): State<BotState>,
+    Paged(ListParams { all }, paging): Paged<ListParams>,
+) -> Answer<Json<Page<Watched>>> {
+    Ok(Json(WatchList::new(&app.settings)?.page(&app.store, all, &paging).await?))
 }
 
 /// Look at a watched account

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
-use perch_bot::http::{Answer, BULK, BotState, Caller, Cause, Document, JsonBody, Params, Path, Problem, number, time};
+use perch_bot::http::{
+    Answer, BULK, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Params, Path, Problem, time,
+};
 use perch_odds::{
     record::{By, Record},
     settle::Grade,
@@ -27,8 +29,7 @@ fn own(app: &BotState) -> Answer<Arc<PicksSettings>> {
     Ok(app.settings.sections.get()?)
 }
 
-/// Picks of one answer, and results of one request.
-const MOST: u32 = 1_000;
+/// Results of one request.
 const MOST_RESULTS: usize = 10_000;
 
 /// Which picks to list.
@@ -50,13 +51,6 @@ pub(super) struct ListParams {
     /// Only first seen from then on.
     #[serde(default, deserialize_with = "time")]
     since: Option<DateTime<Utc>>,
-    /// Only those with a smaller number, for the next page.
-    #[serde(default, deserialize_with = "number")]
-    #[param(value_type = Option<i64>, minimum = 0)]
-    before: Option<u64>,
-    /// At most so many, 1 to 1000. Default 100.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
 }
 
 /// A pick and where it stands.
@@ -131,13 +125,6 @@ impl From<TrackedPick> for PickAnswer {
             confirmed_at: pick.confirmed_at,
         }
     }
-}
-
-/// Picks in a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PickList {
-    /// The picks, the last one first.
-    pub picks: Vec<PickAnswer>,
 }
 
 /// A pick with what it came to, and how it was settled.
@@ -262,13 +249,12 @@ async fn find(app: &BotState, key: &str) -> Answer<TrackedPick> {
 }
 
 /// List picks
-#[utoipa::path(get, path = "/picks", tag = "picks", operation_id = "picks", params(ListParams),
-    responses((status = 200, description = "The picks.", body = PickList)))]
-pub(super) async fn list(State(app): State<BotState>, Params(params): Params<ListParams>) -> Answer<Json<PickList>> {
-    let limit = params.limit.unwrap_or(100);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::field(Cause::InvalidQuery, "limit", format!("it is {limit}; allowed: 1 to {MOST}")));
-    }
+#[utoipa::path(get, path = "/picks", tag = "picks", operation_id = "picks", params(ListParams, Paging),
+    responses((status = 200, description = "The picks.", body = Page<PickAnswer>)))]
+pub(super) async fn list(
+    State(app): State<BotState>,
+    Paged(params, paging): Paged<ListParams>,
+) -> Answer<Json<Page<PickAnswer>>> {
     let filter = PickFilter {
         open: params.open,
         account: params.account,
@@ -277,11 +263,8 @@ pub(super) async fn list(State(app): State<BotState>, Params(params): Params<Lis
         unconfirmed: params.unconfirmed,
         since: params.since,
         until: None,
-        before: params.before,
-        limit,
     };
-    let picks = app.store.tracking().list(&filter).await?.into_iter().map(PickAnswer::from).collect();
-    Ok(Json(PickList { picks }))
+    Ok(Json(app.store.tracking().list(&filter, &paging).await?.map(PickAnswer::from)))
 }
 
 /// Look at a pick

@@ -68,8 +68,3 @@ impl PicksStore for Store {
         Summaries(self)
     }
 }
-
-/// A number as Postgres holds it.
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use clap::{ArgMatches, Command, Subcommand as _};
 use futures::future::{BoxFuture, FutureExt as _};
-use perch_base::ConfigSchema;
+use perch_base::{ConfigSchema, Paging};
 use perch_bot::{
     Bot, Check, Platform,
     cli::{CommandError, Invocation},
@@ -69,9 +69,9 @@ impl Bot for HeartbeatBot {
     fn checks<'a>(&'a self, platform: &'a Platform) -> BoxFuture<'a, Vec<Check>> {
         const NAME: &str = "heartbeat";
         async move {
-            let check = match store::latest(&platform.store, 1).await {
+            let check = match store::beats(&platform.store, &Paging::first(1)).await {
                 Err(error) => Check::fail(NAME, error.to_string()).mend("mend the connection first"),
-                Ok(beats) => match beats.first() {
+                Ok(beats) => match beats.items.first() {
                     Some(beat) if (Utc::now() - beat.at).to_std().unwrap_or_default() < SILENCE => {
                         Check::ok(NAME, format!("the last beat was at {}", beat.at))
                     }

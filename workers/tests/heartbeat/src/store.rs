@@ -1,10 +1,11 @@
 //! The table `heartbeat.beats`.
 
 use chrono::{DateTime, Utc};
+use perch_bot::http::{Page, Paging};
 use perch_jobs::JobId;
-use perch_store::{Store, StoreError};
+use perch_store::{Store, StoreError, row};
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::{FromRow, Row as _};
 use utoipa::ToSchema;
 
 /// One beat.
@@ -28,14 +29,22 @@ pub async fn beat(store: &Store, job: JobId, word: &str) -> Result<(), StoreErro
     Ok(())
 }
 
-/// The latest, newest first.
-pub async fn latest(store: &Store, limit: i64) -> Result<Vec<Beat>, StoreError> {
-    sqlx::query_as("select at, word from heartbeat.beats where environment = $1 order by at desc limit $2")
-        .bind(store.env().as_str())
-        .bind(limit)
-        .fetch_all(store.pool())
-        .await
-        .map_err(StoreError::on("read the beats"))
+/// The beats, the newest first, page by page. Ids of jobs grow with time.
+pub async fn beats(store: &Store, paging: &Paging) -> Result<Page<Beat>, StoreError> {
+    const LIST: &str = "beats";
+    let doing = "read the beats";
+    let before: Option<String> = paging.place(LIST)?;
+    let rows = sqlx::query(
+        "select job, at, word from heartbeat.beats
+         where environment = $1 and ($2::text is null or job < $2) order by job desc limit $3",
+    )
+    .bind(store.env().as_str())
+    .bind(before)
+    .bind(paging.rows())
+    .fetch_all(store.pool())
+    .await
+    .map_err(StoreError::on(doing))?;
+    row::page(doing, LIST, paging, rows, |row| row.try_get::<String, _>("job"))
 }
 
 /// Removes what is older; answers how many.

@@ -8,7 +8,7 @@ use perch_jobs::JobTypes;
 use perch_queue::{DeadLetter, JobRequest, Queue};
 use serde_json::{Value, json};
 
-use super::{filter::Letters, list::as_json, pages::Pages};
+use super::{filter::Letters, pages::Pages, show::as_json};
 use crate::{
     app::{App, chosen, known_kind, now},
     error::CommandError,
@@ -61,9 +61,10 @@ fn line(queue: &Queue, letter: &DeadLetter, types: &JobTypes) -> Result<String, 
     let mut died = as_json(queue, letter);
     let envelope = letter.decoded().filter(|_| !letter.needs_repair());
     let Some(envelope) = envelope else { return Ok(json!({ "died": died }).to_string()) };
-    if let Some(stored) = died.get_mut("envelope").and_then(Value::as_object_mut) {
-        stored.remove("payload");
-    }
+    // The line has it already.
+    let without_payload = |part: &mut Value| part.as_object_mut().and_then(|fields| fields.remove("payload"));
+    without_payload(&mut died);
+    died.get_mut("envelope").and_then(without_payload);
     // Put in by hand, so that the payload keeps its numbers and its order. Characters of control stand between its parts alone, and
     // would end the line.
     let mut line = serde_json::to_string(&JobRequest::again(&envelope, types.get(envelope.kind.as_str())))?;

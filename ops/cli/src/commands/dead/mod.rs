@@ -15,8 +15,6 @@ mod stats;
 
 use crate::{app::App, error::CommandError};
 
-pub use stats::{Cause, causes};
-
 #[derive(Debug, clap::Subcommand)]
 pub enum Dead {
     /// Dead letters, the latest first

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, Utc};
 use indicatif::ProgressBar;
 use perch_base::Settings;
+use perch_core::dead_causes::kind_of;
 use perch_queue::{DeadLetter, Queue, Queues, Replay, Replayed};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
@@ -12,7 +13,6 @@ use super::{
     edit_process::EditProcess,
     editor,
     filter::Letters,
-    list::kind_of,
     pages::Pages,
     plan::{Change, Rules, from_text, to_text},
 };

@@ -1,8 +1,9 @@
 use chrono::{DateTime, Utc};
+use perch_core::dead_list::DeadSummary;
 use perch_jobs::JobId;
 use perch_queue::{DeadLetter, Envelope, Queue};
+use serde_json::{Value, json};
 
-use super::list::as_json;
 use crate::{
     app::{App, now},
     error::CommandError,
@@ -76,7 +77,17 @@ fn what_to_do(letter: &DeadLetter, is_readable: bool) -> String {
     }
 }
 
+/// Everything about a dead letter as JSON: its envelope parsed where that is possible.
+pub fn as_json(queue: &Queue, letter: &DeadLetter) -> Value {
+    let envelope: Option<Value> =
+        letter.envelope.as_ref().map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
+    let mut told = json!(DeadSummary::of(queue.name(), letter));
+    told["errors"] = json!(letter)["errors"].take();
+    told["envelope"] = json!(envelope);
+    told
+}
+
 fn pretty(json: &str) -> String {
-    let value: Option<serde_json::Value> = serde_json::from_str(json).ok();
+    let value: Option<Value> = serde_json::from_str(json).ok();
     value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| json.to_owned())
 }

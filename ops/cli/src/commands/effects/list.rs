@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_jobs::AccountId;
-use perch_store::{EffectFilter, StoredEffect};
+use perch_store::{EffectFilter, EffectState, StoredEffect};
 
-use super::{State, tone};
+use super::tone;
 use crate::{
     app::App,
     error::CommandError,
@@ -12,6 +12,7 @@ use crate::{
         table::{Listing, Tone, cell, cut, key, whole},
         time::from_now,
     },
+    output::Paging,
     parse::time::duration,
 };
 
@@ -19,7 +20,7 @@ use crate::{
 pub struct Args {
     /// Only in this state
     #[arg(long, value_enum)]
-    pub state: Option<State>,
+    pub state: Option<EffectState>,
     /// Only of this account
     #[arg(long)]
     pub account: Option<AccountId>,
@@ -29,9 +30,8 @@ pub struct Args {
     /// Only those last attempted longer ago than this, such as 2h
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub older_than: Option<Duration>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
@@ -41,24 +41,13 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let age = args.older_than.map(TimeDelta::from_std).transpose();
     let age = age.map_err(|_| CommandError::Usage("--older-than: nothing is that old".into()))?;
     let filter = EffectFilter {
-        state: args.state.map(Into::into),
+        state: args.state,
         account: args.account.as_ref().map(ToString::to_string),
         kind: args.kind.clone(),
         before: age.and_then(|age| now.checked_sub_signed(age)),
-        limit: args.limit,
     };
-    let effects = store.effects().list(&filter).await?;
-    if app.out.is_json() {
-        return app.out.json(&effects);
-    }
-    if effects.is_empty() {
-        return app.out.line("there is no such effect");
-    }
-    app.out.table(&listing(&effects, now))?;
-    if effects.len() >= args.limit as usize {
-        app.out.note(format_args!("there may be more; these are the latest {} (--limit)", args.limit));
-    }
-    Ok(())
+    let page = store.effects().list(&filter, &args.paging.or(20)).await?;
+    app.out.page(&page, "there is no such effect", |effects| listing(effects, now))
 }
 
 fn listing(effects: &[StoredEffect], now: DateTime<Utc>) -> Listing {

@@ -4,7 +4,6 @@ mod list;
 mod resolve;
 mod show;
 
-use clap::ValueEnum;
 use perch_store::EffectState;
 
 use crate::{app::App, error::CommandError, format::table::Tone};
@@ -24,30 +23,6 @@ pub async fn run(app: &App, command: &Effects) -> Result<(), CommandError> {
         Effects::List(args) => list::run(app, args).await,
         Effects::Show(args) => show::run(app, args).await,
         Effects::Resolve(args) => resolve::run(app, args).await,
-    }
-}
-
-/// A state on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum State {
-    /// Somebody may be at it
-    Intended,
-    /// It happened
-    Confirmed,
-    /// It did not happen
-    Failed,
-    /// The answer was lost
-    Unknown,
-}
-
-impl From<State> for EffectState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Intended => Self::Intended,
-            State::Confirmed => Self::Confirmed,
-            State::Failed => Self::Failed,
-            State::Unknown => Self::Unknown,
-        }
     }
 }
 

@@ -12,8 +12,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, JobKind, Priority, RetryPolicy, Unique, UniqueScope};
-use perch_queue::{Acceptance, Client, EnqueueOptions, Enqueued, NewJob, OnConflict};
-use serde_json::{json, value::RawValue};
+use perch_queue::{Acceptance, Client, EnqueueOptions, NewJob, OnConflict};
+use serde_json::value::RawValue;
 
 use crate::{
     app::App,
@@ -125,16 +125,7 @@ async fn one(app: &App, client: &Client, args: &Args, kind: JobKind) -> Result<(
             format!("{}  is kept in Postgres; it starts when Redis, which is away, is back", enqueued.id)
         }
     };
-    app.out.answer(&as_json(&enqueued), said)
-}
-
-fn as_json(enqueued: &Enqueued) -> serde_json::Value {
-    json!({
-        "id": enqueued.id,
-        "queue": enqueued.queue,
-        "acceptance": enqueued.acceptance,
-        "replaced": enqueued.replaced,
-    })
+    app.out.answer(&enqueued, said)
 }
 
 impl Options {

@@ -3,11 +3,11 @@
 mod bulk;
 mod cancel;
 mod fitting;
+mod known;
 mod list;
 mod run_now;
 mod show;
 mod show_text;
-mod trail;
 
 use futures::future::try_join_all;
 use perch_jobs::JobId;

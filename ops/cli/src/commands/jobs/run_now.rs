@@ -41,7 +41,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
             }
             Some(JobState::Running) => "it runs already".to_owned(),
             Some(JobState::Waiting | JobState::Delayed) => "it waits for a worker already".to_owned(),
-            None => not_there(id),
+            _ => not_there(id),
         };
         refused |= !moved;
         if !app.out.is_json() {

@@ -1,15 +1,17 @@
-use chrono::{DateTime, Utc};
 use perch_base::Settings;
-use perch_core::look_up::{JobStanding, LookUp};
-use perch_jobs::JobId;
+use perch_core::{
+    job_list::JobSummary,
+    look_up::{JobStanding, LookUp, attempts},
+};
+use perch_jobs::{JobId, JobState};
 use perch_queue::{JobView, Queues};
 use perch_store::{AttemptRecord, EventRecord, JobNews, JobRecord, Store, StoreError, StoredEffect};
-use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    find, show_text,
-    trail::{Attempt, attempts, events},
+    find,
+    known::{Known, Told, events},
+    show_text,
 };
 use crate::{
     app::{App, store},
@@ -24,41 +26,6 @@ pub struct Args {
     pub id: JobId,
 }
 
-/// Everything that is known of a job.
-#[derive(Debug, Serialize)]
-pub struct Known {
-    pub id: JobId,
-    pub queue: Option<String>,
-    pub kind: Option<String>,
-    /// `unknown` when Redis does not have the job and nothing tells how it ended.
-    pub state: String,
-    pub created_at: DateTime<Utc>,
-    pub attempts: Vec<Attempt>,
-    /// As Redis has it; null when it is finished.
-    pub redis: Option<JobView>,
-    /// As the history has it, brought up to the events that are on their way there; null when there are none, or Postgres is away.
-    pub postgres: Option<JobRecord>,
-    /// Why Postgres could not be asked.
-    pub postgres_error: Option<String>,
-    /// What is wrong with the row that Postgres has.
-    pub unreadable: Option<String>,
-    /// False when more happened than could be read.
-    pub is_whole: bool,
-    pub envelope: Option<Value>,
-    pub events: Vec<EventRecord>,
-    pub children: Vec<Child>,
-    pub effects: Vec<StoredEffect>,
-}
-
-/// A job that its handler enqueued.
-#[derive(Debug, Serialize)]
-pub struct Child {
-    #[serde(flatten)]
-    pub record: JobRecord,
-    /// False when its state is only the last that was told.
-    pub is_known: bool,
-}
-
 #[derive(Default)]
 struct Recorded {
     news: Option<JobNews>,
@@ -68,7 +35,7 @@ struct Recorded {
     unreadable: Option<String>,
     attempts: Vec<AttemptRecord>,
     events: Vec<EventRecord>,
-    children: Vec<Child>,
+    children: Vec<JobSummary>,
     effects: Vec<StoredEffect>,
 }
 
@@ -115,17 +82,18 @@ async fn recorded(settings: &Settings, queues: &Queues, id: JobId, has_redis: bo
     let store = store(settings)?;
     let look_up = LookUp::new(queues, &store, settings);
     let (news, is_whole) = if has_redis { look_up.news(id).await? } else { (None, false) };
-    let mut recorded = history(&store, id).await?;
+    let (mut recorded, children) = history(&store, id).await?;
     if has_redis {
-        let records = recorded.children.into_iter().map(|child| child.record).collect();
-        let standing = look_up.standing(records).await.map_err(|error| CommandError::Refused(chain(&error)))?;
-        recorded.children =
-            standing.into_iter().map(|JobStanding { record, is_known }| Child { record, is_known }).collect();
+        let standing = look_up.standing(children).await.map_err(|error| CommandError::Refused(chain(&error)))?;
+        recorded.children = standing.iter().map(JobSummary::from).collect();
+    } else {
+        let told = |record| JobStanding { record, is_known: false };
+        recorded.children = children.into_iter().map(|record| JobSummary::from(&told(record))).collect();
     }
     Ok(Recorded { news, is_whole, ..recorded })
 }
 
-async fn history(store: &Store, id: JobId) -> Result<Recorded, CommandError> {
+async fn history(store: &Store, id: JobId) -> Result<(Recorded, Vec<JobRecord>), CommandError> {
     let history = store.history();
     // One after the other: when Postgres is away, the first says so.
     let (job, unreadable) = match history.job(id).await {
@@ -135,8 +103,7 @@ async fn history(store: &Store, id: JobId) -> Result<Recorded, CommandError> {
     };
     let (attempts, events, children, effects) =
         tokio::try_join!(history.attempts(id), history.events(id), history.children(id), history.effects_of(id))?;
-    let children = children.into_iter().map(|record| Child { record, is_known: false }).collect();
-    Ok(Recorded { job, unreadable, attempts, events, children, effects, ..Recorded::default() })
+    Ok((Recorded { job, unreadable, attempts, events, effects, ..Recorded::default() }, children))
 }
 
 fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: Option<String>) -> Known {
@@ -157,22 +124,20 @@ fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: O
         }),
         (None, None) => None,
     };
-    let state = match (&view, &job) {
-        (Some(view), _) => view.state.as_str(),
-        (None, Some(job)) if is_known => job.state.as_str(),
-        _ => "unknown",
+    let summary = match (&view, &job) {
+        (Some(view), job) => {
+            let died = job.as_ref().filter(|_| view.state == JobState::Dead).and_then(|job| job.finished_at);
+            Some(JobSummary { finished_at: died, ..view.into() })
+        }
+        (None, Some(job)) if is_known => Some(job.into()),
+        (None, Some(job)) => Some(JobSummary { state: JobState::Unknown, ..job.into() }),
+        (None, None) => None,
     };
+    let unknown = || Told::Unreadable { id, state: JobState::Unknown, created_at: id.created_at() };
     let told = news.as_ref().map_or(&[][..], |news| &news.events);
     Known {
-        id,
-        queue: view.as_ref().map(|v| v.queue.to_string()).or_else(|| job.as_ref().map(|j| j.queue.to_string())),
-        kind: envelope
-            .as_ref()
-            .and_then(|e| e["kind"].as_str().map(str::to_owned))
-            .or_else(|| job.as_ref().and_then(|j| j.kind.clone())),
-        state: state.to_owned(),
-        created_at: id.created_at(),
-        attempts: attempts(history, told, view.as_ref()),
+        job: summary.map_or_else(unknown, |job| Told::Known(Box::new(job))),
+        attempt_history: attempts(history, told, view.as_ref()),
         events: events(of_history, told),
         redis: view,
         postgres: job,

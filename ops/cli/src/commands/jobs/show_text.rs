@@ -1,13 +1,13 @@
 //! A job as text.
 
 use chrono::{DateTime, Utc};
+use perch_core::job_list::JobSummary;
+use perch_jobs::JobState;
 use perch_queue::{Envelope, JobView};
+use perch_store::{AttemptOutcome, AttemptRecord};
 use serde_json::Value;
 
-use super::{
-    show::{Child, Known},
-    trail::Attempt,
-};
+use super::known::Known;
 use crate::{
     error::CommandError,
     format::{
@@ -22,8 +22,7 @@ use crate::{
 const INDENT: usize = 6;
 
 pub fn show(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
-    let kind = known.kind.as_deref().unwrap_or("of an unreadable kind");
-    out.line(format_args!("{}  {kind}  in {}", known.id, known.queue.as_deref().unwrap_or("no known queue")))?;
+    out.line(format_args!("{}  {}  in {}", known.job.id(), known.job.kind(), known.job.queue()))?;
     for (name, value) in facts(known, now) {
         out.fact(name, value)?;
     }
@@ -47,9 +46,9 @@ pub fn show(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), Comma
         section(out, "payload")?;
         out.text(2, &pretty(payload))?;
     }
-    if !known.attempts.is_empty() {
+    if !known.attempt_history.is_empty() {
         section(out, "attempts")?;
-        known.attempts.iter().try_for_each(|attempt| one_attempt(out, attempt, now))?;
+        known.attempt_history.iter().try_for_each(|attempt| one_attempt(out, attempt, now))?;
     }
     if let Some(result) = known.postgres.as_ref().and_then(|job| job.result.as_ref()).filter(|r| !r.is_null()) {
         section(out, "result")?;
@@ -69,7 +68,7 @@ fn facts(known: &Known, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
     let view = known.redis.as_ref();
     let job = known.postgres.as_ref();
     let envelope = view.and_then(JobView::salvaged);
-    let mut facts = vec![("state", state(known, now)), ("enqueued", exact(known.created_at, now))];
+    let mut facts = vec![("state", state(known, now)), ("enqueued", exact(known.job.id().created_at(), now))];
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
     add("waits for", view.and_then(|view| unknown_kind(view, now)));
     if let Some(view) = view.filter(|view| view.decoded().is_none()) {
@@ -88,7 +87,7 @@ fn facts(known: &Known, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
         add("deadline", deadline.map(|at| exact(at, now)));
         add("trace", traceparent);
     } else if let Some(job) = job {
-        add("priority", (job.priority != "normal").then(|| job.priority.clone()));
+        add("priority", (!job.priority.is_normal()).then(|| job.priority.as_str().to_owned()));
         let max = job.max_attempts.map_or_else(|| "?".to_owned(), |n| n.to_string());
         add("attempts", Some(format!("{} of {max}", job.attempts)));
         add("replays", (job.replays > 0).then(|| job.replays.to_string()));
@@ -108,7 +107,7 @@ fn unknown_kind(view: &JobView, now: DateTime<Utc>) -> Option<String> {
 }
 
 fn state(known: &Known, now: DateTime<Utc>) -> String {
-    let mut said = known.state.clone();
+    let mut said = known.job.state().to_string();
     if let Some(view) = &known.redis {
         if let Some(due) = view.due {
             said = format!("{said}, runs {}", exact(due, now));
@@ -122,7 +121,7 @@ fn state(known: &Known, now: DateTime<Utc>) -> String {
         return said;
     }
     let Some(job) = &known.postgres else { return said };
-    if let Some(at) = job.finished_at.filter(|_| known.state != "unknown") {
+    if let Some(at) = job.finished_at.filter(|_| known.job.state() != JobState::Unknown) {
         return format!("{said} {}", exact(at, now));
     }
     let why = if known.is_whole {
@@ -133,15 +132,15 @@ fn state(known: &Known, now: DateTime<Utc>) -> String {
     format!("not known: it was {} {}; {why}", job.state.as_str(), exact(job.changed_at, now))
 }
 
-fn one_attempt(out: &Output, attempt: &Attempt, now: DateTime<Utc>) -> Result<(), CommandError> {
-    let tone = match attempt.outcome.as_str() {
-        "succeeded" => Tone::Good,
-        "dead" | "lost" | "failed" => Tone::Bad,
-        "running" => Tone::Plain,
+fn one_attempt(out: &Output, attempt: &AttemptRecord, now: DateTime<Utc>) -> Result<(), CommandError> {
+    let tone = match attempt.outcome {
+        AttemptOutcome::Succeeded => Tone::Good,
+        AttemptOutcome::Dead | AttemptOutcome::Lost | AttemptOutcome::Failed => Tone::Bad,
+        AttemptOutcome::Running => Tone::Plain,
         _ => Tone::Warn,
     };
-    let mut line =
-        Line::new(format_args!("  #{:<3}", attempt.attempt)).toned(tone, format_args!("{:<10}", attempt.outcome));
+    let mut line = Line::new(format_args!("  #{:<3}", attempt.attempt))
+        .toned(tone, format_args!("{:<10}", attempt.outcome.as_str()));
     if let Some(ms) = attempt.duration_ms {
         line = line.then(format_args!(" {:>7}", took(ms)));
     }
@@ -163,30 +162,30 @@ fn one_attempt(out: &Output, attempt: &Attempt, now: DateTime<Utc>) -> Result<()
 /// What people did to the job, which is not an attempt.
 fn operators(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
     let of_people: Vec<_> =
-        known.events.iter().filter(|event| event.actor.is_some() || event.kind == "replayed").collect();
+        known.events.iter().filter(|event| event.actor.is_some() || event.event == "replayed").collect();
     if !of_people.is_empty() {
         section(out, "operators")?;
     }
     for event in of_people {
         let by = event.actor.as_deref().map(|actor| format!(" by {actor}")).unwrap_or_default();
-        out.line(format_args!("  {:<10}{}{by}", event.kind, exact(event.at, now)))?;
+        out.line(format_args!("  {:<10}{}{by}", event.event, exact(event.at, now)))?;
     }
     Ok(())
 }
 
-fn children(out: &Output, children: &[Child], now: DateTime<Utc>) -> Result<(), CommandError> {
+fn children(out: &Output, children: &[JobSummary], now: DateTime<Utc>) -> Result<(), CommandError> {
     if children.is_empty() {
         return Ok(());
     }
     section(out, "what followed")?;
-    let mut listing = Listing::new([whole("ID"), cut("KIND"), whole("STATE"), number("TRY"), whole("CHANGED")]);
-    for Child { record, is_known } in children {
+    let mut listing = Listing::new([whole("ID"), cut("KIND"), whole("STATE"), number("TRY"), whole("ENQUEUED")]);
+    for job in children {
         listing.row([
-            cell(record.id),
-            cell(record.kind.as_deref().unwrap_or("?")),
-            if *is_known { cell(record.state.as_str()) } else { cell("not known").tone(Tone::Warn) },
-            cell(record.attempts),
-            cell(from_now_or_dash(Some(record.changed_at), now)),
+            cell(job.id),
+            cell(job.kind.as_deref().unwrap_or("?")),
+            cell(job.state).tone_if(job.state == JobState::Unknown, Tone::Warn),
+            cell(job.attempts),
+            cell(from_now(job.created_at, now)),
         ]);
     }
     out.table(&listing)

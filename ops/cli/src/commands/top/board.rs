@@ -2,21 +2,19 @@
 
 use chrono::Utc;
 use perch_base::Environment;
+use perch_core::dead_causes::DeadCause;
 use perch_jobs::QueueName;
 use perch_queue::{QueueStats, WorkerView};
 
 use super::keys::Pressed;
-use crate::{
-    commands::{dead::Cause, pause::Switch},
-    live::Activity,
-};
+use crate::{commands::pause::Switch, live::Activity};
 
 /// What the screen shows.
 pub struct Board {
     pub env: Environment,
     pub stats: Vec<QueueStats>,
     pub workers: Vec<WorkerView>,
-    pub causes: Vec<Cause>,
+    pub causes: Vec<DeadCause>,
     pub activity: Activity,
     /// What is said in the last line: an answer to a key, or what is wrong.
     pub said: Option<String>,

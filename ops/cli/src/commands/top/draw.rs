@@ -67,7 +67,7 @@ const CHART: u16 = 20;
 
 fn draw_queues(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<Utc>) {
     let [numbers, charts] = Layout::horizontal([Constraint::Min(40), Constraint::Length(CHART)]).areas(area);
-    let header = Row::new(["QUEUE", "READY", "LATER", "RUN", "DEAD", "DONE/S", "STATE"]).style(style(Tone::Faint));
+    let header = Row::new(["QUEUE", "WAIT", "DELAY", "RUN", "DEAD", "DONE/S", "STATE"]).style(style(Tone::Faint));
     let rows = board.stats.iter().enumerate().map(|(place, stats)| queue_row(board, stats, now, place == board.place));
     let widths = [
         Constraint::Min(14),
@@ -123,7 +123,7 @@ fn draw_causes(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<U
     let rows = board.causes.iter().map(|cause| {
         Row::new([
             Cell::from(cause.count.to_string()).style(style(Tone::Bad)),
-            Cell::from(from_now(cause.last, now)),
+            Cell::from(from_now(cause.newest, now)),
             Cell::from(one_line(&cause.cause)),
         ])
     });

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use perch_core::dead_causes::Causes;
 use perch_jobs::QueueName;
 use perch_queue::{Queue, QueueError, Queues};
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use self::{board::Board, keys::Key};
 use crate::{
     app::{App, operator},
-    commands::{audit, brake, dead::causes, pause::Switch},
+    commands::{audit, brake, pause::Switch},
     error::{CommandError, chain},
     live::{Activity, Feed, Kinds, News},
     process::{Stop, on_signals},
@@ -107,15 +108,16 @@ impl Screen<'_> {
     async fn look_slowly(&mut self) -> Result<(), QueueError> {
         self.board.brake = brake::glance(self.settings, self.doors).await;
         let mut workers = Vec::new();
-        let mut letters = Vec::new();
+        let mut causes = Causes::default();
         for queue in self.queues {
             workers.extend(queue.workers(SEEN_WITHIN).await?);
-            letters.extend(
-                queue.dead_page(None, LOOKED_AT).await?.letters.into_iter().map(|letter| (queue.name(), letter)),
-            );
+            let letters = queue.dead_page(None, LOOKED_AT).await?.letters;
+            for letter in &letters {
+                causes.add(queue.name(), letter);
+            }
         }
         self.board.workers = workers;
-        self.board.causes = causes(letters.iter().map(|(name, letter)| (*name, letter)));
+        self.board.causes = causes.stats(false).causes;
         Ok(())
     }
 

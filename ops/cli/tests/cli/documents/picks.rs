@@ -40,7 +40,7 @@ async fn what_the_rules_read_is_confirmed_as_the_page_on_picks_prints_it([confir
         Stage::of(&world).with("PERCH__SANDBOX__URL", sandbox.base_url()).with("PERCH__PICKS__RULES_AFTER", "1");
     let worker = stage.start(&["worker"]);
     a_post_is_read(&world);
-    let waiting = || world.json(&["picks", "list", "--unconfirmed"]);
+    let waiting = || world.list(&["picks", "list", "--unconfirmed"]);
     until("the rules have read the post", || async {
         world.sync().await;
         waiting() != json!([])

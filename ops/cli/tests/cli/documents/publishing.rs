@@ -34,8 +34,8 @@ async fn the_guard_says_why_a_post_stays_as_the_page_on_publishing_prints_it([re
     let posts = world.queue("pending_posts");
     until("both are stopped", || async { posts.stats().await.expect("Redis answers").dead == 2 }).await;
     drop(worker);
-    let (dead, shown) = (world.json(&["dead", "list"]), reasons.text());
-    assert_eq!(texts(&dead, "error").into_iter().collect::<BTreeSet<_>>(), shown.lines().collect());
+    let (dead, shown) = (world.list(&["dead", "list"]), reasons.text());
+    assert_eq!(texts(&dead, "last_error").into_iter().collect::<BTreeSet<_>>(), shown.lines().collect());
 }
 
 async fn what_is_left_is_shown_as_the_page_on_publishing_prints_it([limits]: [Sample; 1]) {

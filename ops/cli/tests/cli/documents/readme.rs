@@ -97,14 +97,14 @@ async fn the_outage_of_the_readme_comes_out_as_printed([outage, hold]: [Sample; 
     .await;
     world.run(&["enqueue", "sync_hot_state"]).went_well();
     let done = ["jobs", "list", "--state", "done", "--kind", "publish_post"];
-    until("Postgres knows of the post", || async { world.json(&done) != json!([]) }).await;
+    until("Postgres knows of the post", || async { world.list(&done) != json!([]) }).await;
     // It is seen for a minute more, and the post stays where it is.
     until("the post waits", || async { extraction.stats().await.expect("Redis answers").delayed == 1 }).await;
     drop(worker);
 
     let job = |words: &[String], word: &str| {
         let list: &[&str] = if words[0] == "dead" { &["dead", "list"] } else { &done };
-        is_id(word).then(|| world.json(list)[0]["id"].as_str().expect("an id").to_owned())
+        is_id(word).then(|| world.list(list)[0]["id"].as_str().expect("an id").to_owned())
     };
     stage.play_naming(&outage, job);
     stage.play_naming(&hold, job);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use perch_base::NoTime;
+pub use perch_base::When;
 
 /// A time with its zone, RFC 3339: `2026-03-01T09:00:00Z` or with an offset; a space may stand for the `T`.
 pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
@@ -24,42 +26,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if duration > LONGEST { Err(format!("{text:?} is longer than 100 years (36500d)")) } else { Ok(duration) }
 }
 
-/// A moment as an operator names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// So long ago.
-    Ago(Duration),
-    /// Then.
-    At(DateTime<Utc>),
-}
-
-impl When {
-    /// When that is, seen from `now`.
-    pub fn from(self, now: DateTime<Utc>) -> DateTime<Utc> {
-        match self {
-            Self::At(at) => at,
-            Self::Ago(ago) => {
-                let ago = TimeDelta::from_std(ago).unwrap_or(TimeDelta::MAX);
-                now.checked_sub_signed(ago).unwrap_or(DateTime::<Utc>::MIN_UTC)
-            }
-        }
-    }
-}
-
 /// What `--since` and `--until` take: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
 pub fn when(text: &str) -> Result<When, String> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(When::At(day.and_time(NaiveTime::MIN).and_utc()));
-    }
-    if let Ok(ago) = duration(text) {
-        return Ok(When::Ago(ago));
-    }
-    time(text).map(When::At).map_err(|_| {
-        format!(
-            "{text:?} is not a time; write how long ago, such as 10m or 7d, a day, such as 2026-03-01, or a time with its \
-             zone, such as 2026-03-01T09:00:00Z"
-        )
-    })
+    text.parse().map_err(|error: NoTime| error.to_string())
 }
 
 #[cfg(test)]
@@ -72,19 +41,6 @@ mod tests {
         assert_eq!(time("2026-03-01 10:00:00+01:00").expect("a time"), utc);
         for bad in ["2026-03-01T09:00:00", "tomorrow", "2026-13-01T00:00:00Z", ""] {
             assert!(time(bad).expect_err(bad).contains("with its zone"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_moment_is_named_by_its_distance_its_day_or_its_time() {
-        let now = time("2026-03-01T09:00:00Z").expect("a time");
-        let from = |text: &str| when(text).expect("a moment").from(now).to_rfc3339();
-        assert_eq!(from("10m"), "2026-03-01T08:50:00+00:00");
-        assert_eq!(from("2026-02-27"), "2026-02-27T00:00:00+00:00");
-        assert_eq!(from("2026-02-27 10:00:00+01:00"), "2026-02-27T09:00:00+00:00");
-        assert!(when("36500d").expect("a duration").from(DateTime::<Utc>::MIN_UTC) == DateTime::<Utc>::MIN_UTC);
-        for bad in ["yesterday", "10", "2026-02-30", "2026-02-27T09:00:00", ""] {
-            assert!(when(bad).expect_err(bad).contains("how long ago"), "{bad}");
         }
     }
 

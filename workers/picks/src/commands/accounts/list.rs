@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use perch_bot::cli::{
-    CommandError, Invocation,
+    CommandError, Invocation, Paging,
     format::{
         table::{Cell, Listing, Tone, cell, cut, number, whole},
         time::{from_now, from_now_or_dash},
@@ -17,19 +17,15 @@ pub struct Args {
     /// Those too that are not watched any more
     #[arg(long)]
     pub all: bool,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let (settings, store) = &at.store()?;
-    let mut accounts = WatchList::new(settings)?.all(store).await?;
-    accounts.retain(|account| args.all || account.watched);
-    if at.out.is_json() {
-        return at.out.json(&accounts);
-    }
-    if accounts.is_empty() {
-        return at.out.line("no account is watched; add one with `perch accounts add HANDLE`");
-    }
-    at.out.table(&listing(&accounts, Utc::now()))
+    let page = WatchList::new(settings)?.page(store, args.all, &args.paging.or(20)).await?;
+    let none = "no account is watched; add one with `perch accounts add HANDLE`";
+    at.out.page(&page, none, |accounts| listing(accounts, Utc::now()))
 }
 
 fn listing(accounts: &[Watched], now: DateTime<Utc>) -> Listing {

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use perch_bot::cli::{
-    CommandError, Invocation,
+    CommandError, Invocation, Paging,
     format::{
         table::{Listing, Tone, cell, cut, number, whole},
         time::from_now,
@@ -34,12 +34,8 @@ pub struct Args {
     /// Only first seen from then on: how long ago, a day, or a time
     #[arg(long, value_parser = when, value_name = "TIME")]
     pub since: Option<When>,
-    /// Only those with a smaller number, for the next page
-    #[arg(long, value_name = "NUMBER")]
-    pub before: Option<u64>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
@@ -52,21 +48,9 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
         unconfirmed: args.unconfirmed,
         since: args.since.map(|since| since.from(now)),
         until: None,
-        before: args.before,
-        limit: args.limit,
     };
-    let picks = store.tracking().list(&filter).await?;
-    if at.out.is_json() {
-        return at.out.json(&picks);
-    }
-    if picks.is_empty() {
-        return at.out.line("there is no such pick");
-    }
-    at.out.table(&listing(&picks, Utc::now()))?;
-    if picks.len() >= args.limit as usize {
-        at.out.note(format_args!("there may be more; these are the latest {} (--limit, --before)", args.limit));
-    }
-    Ok(())
+    let page = store.tracking().list(&filter, &args.paging.or(20)).await?;
+    at.out.page(&page, "there is no such pick", |picks| listing(picks, Utc::now()))
 }
 
 fn listing(picks: &[TrackedPick], now: DateTime<Utc>) -> Listing {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{JobId, PostId};
+use perch_jobs::{JobId, JobState, PostId};
 use perch_store::{
-    JobState,
+    job_state,
     row::{parsed, parsed_option, small_count, time, time_option, word},
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -227,7 +227,7 @@ impl FromRow<'_, PgRow> for PollJob {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             job: parsed(row, "id")?,
-            state: word(row, "state")?,
+            state: job_state(row)?,
             at: time(row, "created_at")?,
             finished_at: time_option(row, "finished_at")?,
             result: row.try_get("result")?,

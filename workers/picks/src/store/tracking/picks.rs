@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
+use perch_base::{Page, Paging};
 use perch_jobs::PostId;
 use perch_odds::settle::Grade;
 use perch_store::{
     StoreError,
-    row::{count, parsed, readable, time, time_option, undecodable, word},
+    row::{self, count, parsed, readable, time, time_option, undecodable, word},
 };
 use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -141,10 +142,6 @@ pub struct PickFilter {
     pub since: Option<DateTime<Utc>>,
     /// Only first seen before.
     pub until: Option<DateTime<Utc>>,
-    /// Only those with a smaller number, for the next page.
-    pub before: Option<u64>,
-    /// At most so many.
-    pub limit: u32,
 }
 
 /// The pick that a text names.
@@ -159,9 +156,11 @@ pub enum Found {
 }
 
 impl Tracking<'_> {
-    /// Picks, the last one first.
-    pub async fn list(&self, filter: &PickFilter) -> Result<Vec<TrackedPick>, StoreError> {
-        sqlx::query_as(
+    /// Picks, the last one first, page by page.
+    pub async fn list(&self, filter: &PickFilter, paging: &Paging) -> Result<Page<TrackedPick>, StoreError> {
+        const LIST: &str = "picks";
+        let before: Option<i64> = paging.place(LIST)?;
+        let rows = sqlx::query(
             "select * from picks.tracked t
              where t.environment = $1 and ($2::boolean is null or (t.state = 'open') = $2)
                and ($3::text is null or exists (
@@ -182,13 +181,13 @@ impl Tracking<'_> {
         .bind(&filter.market)
         .bind(filter.since)
         .bind(filter.until)
-        .bind(filter.before.map(super::super::signed))
-        .bind(i64::from(filter.limit))
+        .bind(before)
+        .bind(paging.rows())
         .bind(filter.unconfirmed)
         .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("list picks"))
-        .map(readable("list picks"))
+        .map_err(StoreError::on("list picks"))?;
+        row::page("list picks", LIST, paging, rows, |row| row.try_get::<i64, _>("number"))
     }
 
     /// The pick with this number or key, or the one whose key begins so. No text at all names none.

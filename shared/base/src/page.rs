@@ -1,0 +1,224 @@
+//! Lists, page by page: how the next page is asked for, in the HTTP API and on the command line, and how it is answered.
+//!
+//! A page ends at a *place*: what the order of the list goes by, of the last row told. The next page has what comes after that place,
+//! so rows that come and go meanwhile move no other in or out of it.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// The most rows of a page.
+pub const MOST: usize = 1_000;
+
+/// No cursor that was given out has more characters.
+const LONGEST: usize = 8_192;
+
+/// Where a page ends, as clients carry it: text that is safe in a URL. What is in it is no promise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Cursor(String);
+
+/// A text that is no cursor, or one of another list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a cursor of this list; give `next` of the page before as it is, or leave it out for the first page")]
+pub struct BadCursor;
+
+impl Cursor {
+    /// The end of a page at `place`, of the list with this name.
+    ///
+    /// # Panics
+    ///
+    /// The place is nothing that JSON can hold.
+    pub fn at(list: &str, place: &impl Serialize) -> Self {
+        let place = serde_json::to_vec(&(list, place)).expect("a place is made of what JSON can hold");
+        Self(URL_SAFE_NO_PAD.encode(place))
+    }
+
+    /// The place, if it is one of the list with this name.
+    ///
+    /// # Errors
+    ///
+    /// It is of another list, or was made up.
+    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<P, BadCursor> {
+        let (of, place) = read(&self.0)?;
+        if of == list { serde_json::from_value(place).map_err(|_| BadCursor) } else { Err(BadCursor) }
+    }
+}
+
+fn read(text: &str) -> Result<(String, Value), BadCursor> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
+    serde_json::from_slice(&bytes).map_err(|_| BadCursor)
+}
+
+/// Whether a text in it has a NUL character, which Postgres holds in none.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.values().any(has_nul),
+        _ => false,
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        if text.len() > LONGEST || has_nul(&read(text)?.1) {
+            return Err(BadCursor);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn cursor<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Cursor>, D::Error> {
+    let text: Option<String> = Option::deserialize(d)?;
+    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+}
+
+fn limit<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
+    match Option::deserialize(d)? {
+        Some(limit) if !(1..=MOST).contains(&(limit as usize)) => {
+            Err(serde::de::Error::custom(format!("it is {limit}; 1 to {MOST} are allowed")))
+        }
+        limit => Ok(limit),
+    }
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct Paging {
+    /// Where the page begins: `next` of the page before. The first page when it is left out.
+    #[serde(default, deserialize_with = "cursor")]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]+$"))]
+    #[cfg_attr(feature = "clap", arg(long))]
+    pub cursor: Option<Cursor>,
+    /// At most so many, 1 to 1000.
+    #[serde(default, deserialize_with = "limit")]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000)))]
+    pub limit: Option<u32>,
+}
+
+impl Paging {
+    /// The first page, of at most so many rows.
+    pub fn first(limit: u32) -> Self {
+        Self { cursor: None, limit: Some(limit) }
+    }
+
+    /// The same, of at most `most` rows where it does not say how many.
+    #[must_use]
+    pub fn or(&self, most: u32) -> Self {
+        Self { limit: self.limit.or(Some(most)), ..self.clone() }
+    }
+
+    /// How many rows the page may have; 100 where nothing is said.
+    pub fn limit(&self) -> usize {
+        self.limit.map_or(100, |limit| limit as usize).clamp(1, MOST)
+    }
+
+    /// How many rows to read: one beyond the page tells whether there is a next one.
+    pub fn rows(&self) -> i64 {
+        i64::try_from(self.limit()).unwrap_or(0) + 1
+    }
+
+    /// The place after which the page begins; none for the first page.
+    ///
+    /// # Errors
+    ///
+    /// The cursor is one of another list.
+    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<Option<P>, BadCursor> {
+        self.cursor.as_ref().map(|cursor| cursor.place(list)).transpose()
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// What is in it.
+    pub items: Vec<T>,
+    /// Where the next page begins: give it as `cursor`. Null on the last page.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub next: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// The page of the list with this name that `paging` asks for, of rows that were all read. They are in the order of `place`, which
+    /// no two of them share.
+    ///
+    /// # Errors
+    ///
+    /// The cursor is one of another list.
+    pub fn of_all<P>(list: &str, rows: Vec<T>, paging: &Paging, place: impl Fn(&T) -> P) -> Result<Self, BadCursor>
+    where
+        P: Ord + Serialize + DeserializeOwned,
+    {
+        let after: Option<P> = paging.place(list)?;
+        let mut items: Vec<T> =
+            rows.into_iter().filter(|row| after.as_ref().is_none_or(|after| place(row) > *after)).collect();
+        let is_more = items.len() > paging.limit();
+        items.truncate(paging.limit());
+        let next = items.last().filter(|_| is_more).map(|last| Cursor::at(list, &place(last)));
+        Ok(Self { items, next })
+    }
+
+    /// The same page with other rows in place of these.
+    pub fn map<U>(self, other: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(other).collect(), next: self.next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_was_and_one_of_another_list_or_made_up_is_refused() {
+        let cursor = Cursor::at("jobs", &("2026-01-31", 7));
+        let carried: Cursor = cursor.to_string().parse().expect("a cursor");
+        assert_eq!(carried.place("jobs"), Ok(("2026-01-31".to_owned(), 7)));
+        assert_eq!(carried.place::<(String, i32)>("audit"), Err(BadCursor));
+        assert_eq!(carried.place::<i64>("jobs"), Err(BadCursor));
+        let nul = Cursor::at("jobs", &"\0").to_string();
+        for text in ["", "00ff", "2026-01-31T09:00:00Z", "AAAA", "e30", nul.as_str(), "a b", &"a".repeat(10_000)] {
+            assert_eq!(text.parse::<Cursor>(), Err(BadCursor), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_safe_in_a_url() {
+        let text = Cursor::at("jobs", &"??>>~~\u{ff}\u{1F600}").to_string();
+        assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{text}");
+    }
+
+    #[test]
+    fn a_page_says_whether_there_is_a_next_one() {
+        let page = |paging: &Paging| Page::of_all("numbers", vec![1, 2, 3, 4], paging, |n| *n).expect("a page");
+        let first = page(&Paging::first(2));
+        assert_eq!(first.items, [1, 2]);
+        let second = page(&Paging { cursor: first.next, limit: Some(2) });
+        assert_eq!((second.items, second.next), (vec![3, 4], None));
+    }
+
+    #[test]
+    fn a_limit_out_of_range_is_refused_with_what_is_allowed() {
+        for limit in [0, 1_001] {
+            let error = serde_json::from_value::<Paging>(json!({ "limit": limit })).expect_err("out of range");
+            assert!(error.to_string().contains("1 to 1000"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Ids as they stand in Redis, or whatever stands in place of one, in JSON: a character for each byte, so that an id stays as it is. The
+//! one for 0 is beyond them, as no text has a NUL.
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+pub(crate) fn serialize<S: Serializer>(member: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    let text: String = member.iter().map(|&b| if b == 0 { '\u{100}' } else { char::from(b) }).collect();
+    serializer.serialize_str(&text)
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+    let byte = |c: char| if c == '\u{100}' { Some(0) } else { u8::try_from(u32::from(c)).ok() };
+    let member: Option<Vec<u8>> = String::deserialize(d)?.chars().map(byte).collect();
+    member.ok_or_else(|| D::Error::custom("it is made of characters for bytes"))
+}

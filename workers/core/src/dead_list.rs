@@ -1,0 +1,217 @@
+//! Dead letters of a deployment, page by page, as the HTTP API and the command line list them.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+use perch_base::{Cursor, Page, Paging};
+use perch_jobs::{JobId, QueueName};
+use perch_queue::{DeadLetter, DeadPage, DeadPlace, Queue, QueueError};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::job_list::ListError;
+
+/// Letters read from Redis at once, while it is not known how large they are and once they are known to be small.
+const AT_ONCE: usize = 20;
+const SMALL_AT_ONCE: usize = 500;
+/// A letter whose envelope has fewer bytes on average is small.
+const SMALL: usize = 4_096;
+/// Letters of one queue looked through for one page.
+const LOOKED_THROUGH: usize = 100_000;
+/// Bytes of payloads after which a page ends.
+const FULL: usize = 4 * 1024 * 1024;
+/// The name of the list in its cursors.
+const LIST: &str = "dead";
+
+/// A job in the dead letters.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+pub struct DeadSummary {
+    /// The job.
+    #[schema(value_type = String)]
+    pub id: JobId,
+    /// Its queue.
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    /// Its kind; missing when its envelope cannot be read.
+    pub kind: Option<String>,
+    /// When it died.
+    pub died_at: DateTime<Utc>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// How often it was brought back before.
+    pub replays: u32,
+    /// What its limits are counted by.
+    pub group: Option<String>,
+    /// The last error.
+    pub last_error: String,
+    /// The last error without what differs from job to job.
+    pub cause: String,
+    /// Its payload; null when its envelope cannot be read.
+    #[schema(value_type = Value)]
+    pub payload: Option<Box<RawValue>>,
+}
+
+impl DeadSummary {
+    /// Of a letter of this queue.
+    pub fn of(queue: &QueueName, letter: &DeadLetter) -> Self {
+        let envelope = letter.salvaged();
+        let of = envelope.as_ref();
+        Self {
+            id: letter.id,
+            queue: queue.clone(),
+            kind: of.map(|envelope| envelope.kind.to_string()),
+            died_at: letter.died_at,
+            attempts: letter.attempts,
+            replays: of.map_or(0, |envelope| envelope.replays),
+            group: of.and_then(|envelope| envelope.group.clone()),
+            last_error: letter.last_error().to_owned(),
+            cause: letter.cause(),
+            payload: envelope.and_then(|envelope| on_one_line(envelope.payload)),
+        }
+    }
+}
+
+/// JSON without characters of control, which stand between its parts alone.
+fn on_one_line(json: Box<RawValue>) -> Option<Box<RawValue>> {
+    if !json.get().contains(|c| c < ' ') {
+        return Some(json);
+    }
+    RawValue::from_string(json.get().chars().filter(|c| *c >= ' ').collect()).ok()
+}
+
+/// When letters died that are looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Died {
+    /// Then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Before then.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Died {
+    /// Whether a letter died in that time.
+    pub fn fits(&self, letter: &DeadLetter) -> bool {
+        self.since.is_none_or(|since| letter.died_at >= since) && self.until.is_none_or(|until| letter.died_at < until)
+    }
+
+    /// True when no later letter can fit, because letters come the latest first.
+    fn ends_at(&self, letter: &DeadLetter) -> bool {
+        self.since.is_some_and(|since| letter.died_at < since)
+    }
+}
+
+/// The dead letters of these queues that fit, the latest first. Each letter that is there all the while is in one page of a walk. A page
+/// may have fewer letters than asked for, because they are large or because many were looked through that do not fit.
+///
+/// # Errors
+///
+/// Redis is away, or the cursor is of another list.
+pub async fn dead_letters(
+    queues: &[Queue],
+    died: Died,
+    fits: impl Fn(&DeadLetter) -> bool,
+    paging: &Paging,
+) -> Result<Page<DeadSummary>, ListError> {
+    let mut walk = Walk::new(queues, died, paging.place(LIST)?);
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    while let Some((queue, letter)) = walk.next().await? {
+        if died.fits(&letter) && fits(&letter) {
+            bytes += letter.envelope.as_ref().map_or(0, String::len);
+            items.push(DeadSummary::of(queue.name(), &letter));
+        }
+        if items.len() >= paging.limit() || bytes >= FULL {
+            break;
+        }
+    }
+    Ok(Page { items, next: walk.rest().map(|place| Cursor::at(LIST, &place)) })
+}
+
+/// The dead letters of several queues, the latest first.
+struct Walk<'a> {
+    queues: Vec<DeadPages<'a>>,
+    last: Option<DeadPlace>,
+}
+
+impl<'a> Walk<'a> {
+    /// Those after a place.
+    fn new(queues: &'a [Queue], died: Died, after: Option<DeadPlace>) -> Self {
+        let queues = queues.iter().map(|queue| DeadPages::of(queue, died, after.clone())).collect();
+        Self { queues, last: after }
+    }
+
+    /// The next letter. Nothing at the end, and when a queue has been looked through as far as it is for one page.
+    async fn next(&mut self) -> Result<Option<(&'a Queue, DeadLetter)>, QueueError> {
+        for pages in &mut self.queues {
+            if !pages.fill().await? {
+                return Ok(None);
+            }
+        }
+        let fronts = self.queues.iter_mut().filter_map(|pages| Some((DeadPlace::from(pages.waiting.front()?), pages)));
+        let Some((place, pages)) = fronts.min_by(|(a, _), (b, _)| a.cmp(b)) else { return Ok(None) };
+        self.last = Some(place);
+        Ok(pages.waiting.pop_front().map(|letter| (pages.queue, letter)))
+    }
+
+    /// The place after which there may be more.
+    fn rest(self) -> Option<DeadPlace> {
+        let is_over = self.queues.iter().all(|pages| pages.waiting.is_empty() && pages.is_complete());
+        self.last.filter(|_| !is_over)
+    }
+}
+
+/// The dead letters of a queue, the latest first, page by page. Letters that are taken away meanwhile move no other out of sight.
+#[derive(Debug)]
+pub struct DeadPages<'a> {
+    queue: &'a Queue,
+    died: Died,
+    after: Option<DeadPlace>,
+    at_once: usize,
+    seen: usize,
+    over: bool,
+    /// Those that were read and not asked for yet.
+    waiting: VecDeque<DeadLetter>,
+}
+
+impl<'a> DeadPages<'a> {
+    /// Those after a place that may have died in that time.
+    pub fn of(queue: &'a Queue, died: Died, after: Option<DeadPlace>) -> Self {
+        let after = after.into_iter().chain(died.until.map(DeadPlace::before)).max();
+        Self { queue, died, after, at_once: AT_ONCE, seen: 0, over: false, waiting: VecDeque::new() }
+    }
+
+    /// The next page; nothing once the letters are over, too old, or too many to look through.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away.
+    pub async fn next(&mut self) -> Result<Option<Vec<DeadLetter>>, QueueError> {
+        if self.over || self.seen >= LOOKED_THROUGH {
+            return Ok(None);
+        }
+        let DeadPage { letters, end } = self.queue.dead_page(self.after.as_ref(), self.at_once).await?;
+        self.over = end.is_none() || letters.last().is_some_and(|letter| self.died.ends_at(letter));
+        self.after = end;
+        self.seen += self.at_once;
+        let bytes: usize = letters.iter().filter_map(|letter| letter.envelope.as_ref()).map(String::len).sum();
+        self.at_once = if bytes < SMALL * letters.len() { SMALL_AT_ONCE } else { AT_ONCE };
+        Ok(Some(letters))
+    }
+
+    /// Reads on when no letter waits. False when there may be more, and too many have been looked through.
+    async fn fill(&mut self) -> Result<bool, QueueError> {
+        while self.waiting.is_empty() && !self.over {
+            match self.next().await? {
+                Some(letters) => self.waiting.extend(letters),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// False when there are letters that nobody looked at.
+    pub fn is_complete(&self) -> bool {
+        self.over
+    }
+}
