@@ -9,7 +9,7 @@ create table jobs (
     -- Null when the history was cut off before the envelope arrived, or when the envelope could not be read.
     kind         text,
     state        text        not null check (state in
-                     ('scheduled', 'waiting', 'running', 'done', 'dead', 'cancelled', 'discarded')),
+                     ('delayed', 'waiting', 'running', 'done', 'dead', 'cancelled', 'discarded')),
     priority     text        not null default 'normal' check (priority in ('high', 'normal', 'low')),
     payload      jsonb,
     -- The envelope without its payload.
@@ -36,7 +36,7 @@ create table jobs (
     version_seq  bigint      not null default 0,
     -- The state of a job that is none of waiting, running and done: what people look for among the many that went well.
     aside        text        generated always as
-                     (case when state in ('scheduled', 'dead', 'cancelled', 'discarded') then state end) stored,
+                     (case when state in ('delayed', 'dead', 'cancelled', 'discarded') then state end) stored,
     primary key (environment, id),
     -- Times that every reader can hold.
     constraint jobs_times_are_readable check (

@@ -212,7 +212,7 @@ begin
         insert into public.jobs as j (environment, id, queue, kind, state, priority, payload, envelope, group_key, max_attempts,
                                run_at, created_at, changed_at)
         values (of_env, new_id, known.queue, given_kind,
-                case when run_at > clock_timestamp() then 'scheduled' else 'waiting' end, coalesce(priority, 'normal'),
+                case when run_at > clock_timestamp() then 'delayed' else 'waiting' end, coalesce(priority, 'normal'),
                 stored, jsonb_build_object('kind', given_kind), job_group,
                 coalesce(max_attempts, known.max_attempts), run_at, clock_timestamp(), clock_timestamp())
         on conflict do nothing;

@@ -50,7 +50,7 @@ impl Recovery<'_> {
                  select coalesce(o.envelope, o.request::text) is not null
                         or (j.envelope ? 'max' and j.payload is not null) is true as has_envelope
                  from jobs j left join outbox o on o.environment = j.environment and o.id = j.id
-                 where j.environment = $1 and j.queue = any($2) and j.state in ('scheduled', 'waiting', 'running', 'dead')
+                 where j.environment = $1 and j.queue = any($2) and j.state in ('delayed', 'waiting', 'running', 'dead')
                    and (j.state <> 'dead' or j.changed_at > clock_timestamp() - $3 * interval '1 second')
              )
              select count(*) as unfinished,

@@ -63,7 +63,7 @@ impl FromRow<'_, PgRow> for JobRecord {
             id: parsed(row, "id")?,
             queue: parsed(row, "queue")?,
             kind: row.try_get("kind")?,
-            state: job_state(row)?,
+            state: word(row, "state")?,
             priority: word(row, "priority")?,
             payload: row.try_get("payload")?,
             envelope: row.try_get("envelope")?,
@@ -184,20 +184,6 @@ pub struct EventRecord {
     pub error: Option<String>,
     /// Who asked for it, for what an operator did.
     pub actor: Option<String>,
-}
-
-/// The word for a state in the column `jobs.state`, which was named before the others were.
-pub(crate) const fn stored(state: JobState) -> &'static str {
-    match state {
-        JobState::Delayed => "scheduled",
-        state => state.as_str(),
-    }
-}
-
-/// A column with the state of a job.
-pub fn job_state(row: &PgRow) -> Result<JobState, sqlx::Error> {
-    let text: &str = row.try_get("state")?;
-    if text == stored(JobState::Delayed) { Ok(JobState::Delayed) } else { word(row, "state") }
 }
 
 /// True when few jobs are in it, so that the table has an index of them.
@@ -334,8 +320,8 @@ impl History<'_> {
         }
         let texts = [
             (" and kind = ", filter.kind.as_ref().map(ToString::to_string)),
-            (" and state = ", filter.state.filter(|state| !is_aside(*state)).map(|state| stored(state).to_owned())),
-            (" and aside = ", filter.state.filter(|state| is_aside(*state)).map(|state| stored(state).to_owned())),
+            (" and state = ", filter.state.filter(|state| !is_aside(*state)).map(|state| state.as_str().to_owned())),
+            (" and aside = ", filter.state.filter(|state| is_aside(*state)).map(|state| state.as_str().to_owned())),
             (" and group_key = ", filter.group.clone()),
             (" and parent = ", filter.parent.map(|id| id.to_string())),
         ];

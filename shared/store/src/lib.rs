@@ -50,7 +50,7 @@ pub use effects::{
 };
 pub use error::StoreError;
 pub use happened::Happened;
-pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobRecord, job_state};
+pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobRecord};
 pub use hot::{HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, KeptRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};

@@ -241,7 +241,7 @@ fn texts(queues: &[QueueName]) -> Vec<String> {
 fn unfinished(row: &PgRow) -> Result<Option<Unfinished>, sqlx::Error> {
     let Some(envelope) = row.try_get("envelope")? else { return Ok(None) };
     let state: &str = row.try_get("state")?;
-    let run_at = time_option(row, "run_at")?.filter(|_| state == "scheduled");
+    let run_at = time_option(row, "run_at")?.filter(|_| state == "delayed");
     let died_at = match time_option(row, "finished_at")? {
         _ if state != "dead" => None,
         Some(at) => Some(at),

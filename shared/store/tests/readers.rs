@@ -172,7 +172,7 @@ async fn a_job_whose_row_cannot_be_read_is_named_and_those_behind_it_are_put_bac
     planted.jobs().await;
     let raw = planted.database.raw();
     sql(&raw, "update outbox set handed_over_at = now()").await.unwrap();
-    sql(&raw, &format!("update jobs set state = 'scheduled', run_at = '-infinity' where id = '{}'", odd_one()))
+    sql(&raw, &format!("update jobs set state = 'delayed', run_at = '-infinity' where id = '{}'", odd_one()))
         .await
         .unwrap();
     let refused = planted.store.history().job(odd_one()).await.unwrap_err().to_string();

@@ -309,7 +309,7 @@ async fn every_event_is_in_postgres_once_though_the_sync_died() {
         assert_eq!(dead, 0, "{point}");
         let events = "select count(*) from job_events where queue = 'analytics_processing'";
         assert_eq!(stage.count(events).await, 20, "{point}: each event once");
-        let jobs = "select count(*) from jobs where queue = 'analytics_processing' and state = 'scheduled'";
+        let jobs = "select count(*) from jobs where queue = 'analytics_processing' and state = 'delayed'";
         assert_eq!(stage.count(jobs).await, 20, "{point}");
     })
     .await;

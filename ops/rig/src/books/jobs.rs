@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(judge(Expect::Done, None, false), Verdict::Lost);
         assert_eq!(judge(Expect::Done, None, true), Verdict::Stuck);
         assert_eq!(judge(Expect::Done, Some(&row("running", None)), false), Verdict::Lost);
-        assert_eq!(judge(Expect::Done, Some(&row("scheduled", None)), true), Verdict::Stuck);
+        assert_eq!(judge(Expect::Done, Some(&row("delayed", None)), true), Verdict::Stuck);
     }
 
     #[test]

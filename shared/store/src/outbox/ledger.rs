@@ -160,7 +160,7 @@ const KEEP: &str = "
     ), noted as (
         insert into jobs (environment, id, queue, kind, state, priority, payload, envelope, group_key, parent, max_attempts,
                           run_at, created_at, changed_at, traceparent)
-        select $1, id, queue, kind, case when run_at > clock_timestamp() then 'scheduled' else 'waiting' end, priority,
+        select $1, id, queue, kind, case when run_at > clock_timestamp() then 'delayed' else 'waiting' end, priority,
                payload, jsonb_build_object('kind', kind), group_key, parent, max_attempts, run_at, created_at,
                clock_timestamp(), traceparent
         from given join kept using (id)

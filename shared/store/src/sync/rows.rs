@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, Value};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, PgExecutor, Postgres, Type, postgres::PgArguments};
 
 use super::unit::{EventRow, JobRow, JobUnit};
-use crate::{StoreError, history::stored, json, pool::Session};
+use crate::{StoreError, json, pool::Session};
 
 /// An insert of rows of one queue, an array for each column. Of many rows a column of which none says anything is left out and
 /// takes its default: Postgres reads each array on its own, and most batches say nothing of half the columns.
@@ -151,7 +151,7 @@ fn jobs_of(env: &str, units: &[JobUnit]) -> Result<Insert, sqlx::Error> {
     let mut insert = Insert::new("jobs", env, queue_of(units))?;
     insert.add(Column("id", "text", "id"), values(&jobs, |job| Some(job.id.as_str())))?;
     insert.add(Column("kind", "text", "kind"), texts(|job| job.kind.as_deref()))?;
-    insert.add(Column("state", "text", "state"), values(&jobs, |job| Some(stored(job.state))))?;
+    insert.add(Column("state", "text", "state"), values(&jobs, |job| Some(job.state.as_str())))?;
     insert.add(
         Column("priority", "text", "coalesce(priority, 'normal')"),
         texts(|job| job.priority.map(Priority::as_str)),

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, JobState, PostId};
-use perch_store::{
-    job_state,
-    row::{parsed, parsed_option, small_count, time, time_option, word},
-};
+use perch_store::row::{parsed, parsed_option, small_count, time, time_option, word};
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
@@ -227,7 +224,7 @@ impl FromRow<'_, PgRow> for PollJob {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             job: parsed(row, "id")?,
-            state: job_state(row)?,
+            state: word(row, "state")?,
             at: time(row, "created_at")?,
             finished_at: time_option(row, "finished_at")?,
             result: row.try_get("result")?,
