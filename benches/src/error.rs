@@ -1,3 +1,5 @@
+//! Why a measurement could not be made, and waiting for what should happen.
+
 use std::time::Duration;
 
 /// Why a measurement could not be made.

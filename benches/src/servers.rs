@@ -11,7 +11,10 @@ use futures::StreamExt as _;
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
-use crate::error::{BenchError, Outcome, until};
+use crate::{
+    error::{BenchError, Outcome, until},
+    numbers::float,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -101,6 +104,16 @@ impl RedisServer {
         read(&self.info("stats").await?, "total_commands_processed:")
     }
 
+    /// Bytes that it has read and written since its start.
+    pub async fn traffic(&self) -> Outcome<Traffic> {
+        let info = self.info("stats").await?;
+        Ok(Traffic {
+            sent: read(&info, "total_net_input_bytes:")?,
+            received: read(&info, "total_net_output_bytes:")?,
+            answer: float(format!("${}\r\n{info}\r\n", info.len()).len()),
+        })
+    }
+
     /// Empties it.
     pub async fn wipe(&self) -> Outcome {
         redis::cmd("FLUSHALL").arg("SYNC").exec_async(&mut self.conn()).await?;
@@ -133,6 +146,17 @@ impl Drop for RedisServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Bytes between a server and its clients.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic {
+    /// To the server.
+    pub sent: f64,
+    /// From it.
+    pub received: f64,
+    /// Those of the answer that told this, which the server counts only afterwards.
+    pub answer: f64,
 }
 
 /// Three masters that share the slots.

@@ -1,5 +1,6 @@
 //! What is measured: one file for each scenario or two, with the goals that belong to it.
 
+mod cost;
 mod depth;
 mod drain;
 mod enqueue;
@@ -41,6 +42,8 @@ pub enum Scenario {
     Workers,
     /// Six queues on one server and on three masters
     Cluster,
+    /// Bytes and allocations of a job
+    Cost,
     /// Memory of Redis a queued job
     Memory,
     /// The same work beside few and many queued jobs
@@ -83,6 +86,7 @@ impl Scenario {
             Self::Running => "running",
             Self::Workers => "workers",
             Self::Cluster => "cluster",
+            Self::Cost => "cost",
             Self::Memory => "memory",
             Self::Queued => "queued",
             Self::Backlog => "backlog",
@@ -108,6 +112,7 @@ impl Scenario {
             Self::Running => running::run(bench, report).await,
             Self::Workers => workers::several(bench, report).await,
             Self::Cluster => workers::cluster(bench, report).await,
+            Self::Cost => cost::run(report).await,
             Self::Memory => depth::memory(bench, report).await,
             Self::Queued => depth::queued(bench, report).await,
             Self::Backlog => depth::backlog(bench, report).await,

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use perch_job::{JobId, JobType, Unique, UniqueScope};
 use serde_json::{json, value::RawValue};
 
-use crate::{EnqueueError, EnqueueOptions, Envelope, OnConflict, Queue};
+use crate::{EnqueueError, EnqueueOptions, Envelope, OnConflict};
 
 /// A job that has passed all checks.
 #[derive(Debug)]
@@ -21,15 +21,16 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
+    /// Checks a job that is enqueued at `now`. It may be due `max_ahead` from then at the latest; its unique key and its group are
+    /// those of the payload where `options` has none.
     pub fn new(
-        queue: &Queue,
+        now: DateTime<Utc>,
+        max_ahead: Duration,
         job_type: &JobType,
         payload: Box<RawValue>,
         options: EnqueueOptions,
-        unique: Option<Unique>,
-        group: Option<String>,
+        (unique, group): (Option<Unique>, Option<String>),
     ) -> Result<Self, EnqueueError> {
-        let now = queue.now();
         let mut envelope = Envelope::new(job_type, payload);
         if let Some(retry) = options.retry {
             let retry = retry.validate()?;
@@ -40,7 +41,7 @@ impl Admission {
         }
         envelope.priority = options.priority.unwrap_or(job_type.priority);
         let delayed = options.delay.and_then(|delay| now.checked_add_signed(TimeDelta::from_std(delay).ok()?));
-        envelope.run_at = checked_run_at(options.run_at.max(delayed), now, queue.engine().max_schedule_ahead)?;
+        envelope.run_at = checked_run_at(options.run_at.max(delayed), now, max_ahead)?;
         envelope.deadline = checked_deadline(options.deadline, envelope.run_at.unwrap_or(now))?;
         envelope.timeout_ms = checked_timeout(options.timeout)?;
         envelope.unique = options.unique.or(unique).map(checked_unique).transpose()?;

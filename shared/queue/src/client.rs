@@ -130,8 +130,9 @@ impl Client {
         if size > limit {
             return Err(EnqueueError::TooLarge { kind: job.kind, size, limit });
         }
-        let (unique, group) = job_type.check(&job.payload)?;
-        let prepared = Admission::new(queue, job_type, job.payload, job.options, unique, group)?;
+        let derived = job_type.check(&job.payload)?;
+        let max_ahead = queue.engine().max_schedule_ahead;
+        let prepared = Admission::new(queue.now(), max_ahead, job_type, job.payload, job.options, derived)?;
         Ok((queue.clone(), prepared))
     }
 

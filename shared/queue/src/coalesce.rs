@@ -1,102 +1,40 @@
-//! Enqueues of single jobs that come while another is under way are sent together: a call costs Redis and the process far more
-//! than one more job in it does. One that comes alone is sent at once, by its caller.
+//! Sends single enqueues that come while another is under way in one shared call: a call costs Redis and the process far more
+//! than one more job in it. A job that comes alone is sent at once, by its caller.
 
-use std::{
-    io,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::io;
 
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::runtime::Handle;
 
 use crate::{
-    EnqueueError, Enqueued, Queue, QueueError,
+    EnqueueError, Queue, QueueError,
     admission::Admission,
+    coalescer::{EnqueueResult, SendMode, Waiting},
     transport::{CHUNK, push, push_all},
 };
 
-type Answer = Result<Enqueued, EnqueueError>;
-type Waiting = Vec<(Admission, oneshot::Sender<Answer>)>;
-
 /// Jobs sent before their callers are answered.
-const AT_ONCE: usize = 1_000;
-/// Calls of shared jobs under way at once: with one alone the process and Redis wait for each other.
-const CALLS: usize = 2;
+const SENT_AT_ONCE: usize = 1_000;
 
-/// The single enqueues of a queue that are under way.
-#[derive(Debug, Default)]
-pub(crate) struct Coalescer(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// A caller sends its job itself.
-    alone: bool,
-    /// Tasks that send what waits, until nothing does. They never wait for a caller, who need not be polled.
-    sending: usize,
-    waiting: Waiting,
-}
-
-#[expect(clippy::large_enum_variant, reason = "one lives for a moment only")]
-enum Boarding {
-    Alone(Admission),
-    Waits { answer: oneshot::Receiver<Answer>, may_send: bool },
-}
-
-impl Coalescer {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn place(&self, job: Admission) -> Boarding {
-        let mut state = self.state();
-        if !state.alone && state.sending == 0 {
-            state.alone = true;
-            return Boarding::Alone(job);
-        }
-        let (caller, answer) = oneshot::channel();
-        state.waiting.push((job, caller));
-        let may_send = state.sending < CALLS;
-        state.sending += usize::from(may_send);
-        Boarding::Waits { answer, may_send }
-    }
-
-    /// What waits; the task that asked ends when that is nothing.
-    fn next(&self) -> Waiting {
-        let mut state = self.state();
-        let waiting = std::mem::take(&mut state.waiting);
-        state.sending -= usize::from(waiting.is_empty());
-        waiting
-    }
-}
-
-/// A caller under way, until it has its answer or leaves.
-struct Alone<'a>(&'a Coalescer);
-
-impl Drop for Alone<'_> {
-    fn drop(&mut self) {
-        self.0.state().alone = false;
-    }
-}
-
-/// A task that sends what waits.
-struct Sending {
+/// A task that sends what waits, until nothing does.
+struct Sender {
     queue: Queue,
     done: bool,
 }
 
-impl Drop for Sending {
-    /// Where its runtime ended before it did, those who wait learn of it by their senders, which go with what they wait for.
+impl Drop for Sender {
+    /// Where its runtime ends before it does, the callers learn of it: their channels are dropped with the jobs that wait.
     fn drop(&mut self) {
         while !self.done {
-            self.done = self.queue.coalescer().next().is_empty();
+            self.done = self.queue.coalescer().take().is_empty();
         }
     }
 }
 
-impl Sending {
+impl Sender {
     async fn run(mut self) {
         loop {
             self.gather().await;
-            let waiting = self.queue.coalescer().next();
+            let waiting = self.queue.coalescer().take();
             if waiting.is_empty() {
                 self.done = true;
                 return;
@@ -105,12 +43,12 @@ impl Sending {
         }
     }
 
-    /// Lets whoever is about to come along do so: as long as each look at the sockets brings more.
+    /// Yields to other tasks as long as that brings more jobs, up to one chunk.
     async fn gather(&self) {
         let mut before = 0;
         loop {
             tokio::task::yield_now().await;
-            let now = self.queue.coalescer().state().waiting.len();
+            let now = self.queue.coalescer().waiting();
             if now == before || now >= CHUNK {
                 return;
             }
@@ -121,18 +59,18 @@ impl Sending {
     async fn send(&self, waiting: Waiting) {
         let (jobs, callers): (Vec<Admission>, Vec<_>) = waiting.into_iter().unzip();
         let mut callers = callers.into_iter();
-        for some in jobs.chunks(AT_ONCE) {
-            let answers = push_all(&self.queue, &some.iter().collect::<Vec<_>>()).await;
-            let away = answers.iter().any(|answer| answer.as_ref().is_err_and(is_away));
-            for (caller, answer) in callers.by_ref().take(some.len()).zip(answers) {
-                // A caller that left does not want to know.
-                let _ = caller.send(answer);
+        for some in jobs.chunks(SENT_AT_ONCE) {
+            let results = push_all(&self.queue, &some.iter().collect::<Vec<_>>()).await;
+            let away = results.iter().any(|result| result.as_ref().is_err_and(is_away));
+            for (caller, result) in callers.by_ref().take(some.len()).zip(results) {
+                // Fails where the caller was dropped.
+                let _ = caller.send(result);
             }
             if away {
                 break;
             }
         }
-        // A Redis that just failed would only keep the others waiting.
+        // Redis has just failed: sending the rest would only make their callers wait.
         for caller in callers {
             let _ = caller.send(Err(not_sent("those before did not come through")));
         }
@@ -140,22 +78,21 @@ impl Sending {
 }
 
 impl Queue {
-    /// Stores a job for which nothing but itself is asked for: alone, or with others that came meanwhile.
-    pub(crate) async fn push_coalesced(&self, job: Admission) -> Answer {
-        match self.coalescer().place(job) {
-            Boarding::Alone(job) => {
-                let _under_way = Alone(self.coalescer());
+    /// Stores a plain job: in a call of its own, or in one that it shares with others.
+    pub(crate) async fn push_coalesced(&self, job: Admission) -> EnqueueResult {
+        match self.coalescer().add(job) {
+            SendMode::Direct(job, _under_way) => {
                 push(self, &[&job]).await.pop().unwrap_or_else(|| Err(not_sent("nothing was answered")))
             }
-            Boarding::Waits { answer, may_send } => {
-                if may_send {
-                    let sending = Sending { queue: self.clone(), done: false };
-                    // Without a runtime it ends at once, and tells those who wait.
+            SendMode::Shared { result, spawn_sender } => {
+                if spawn_sender {
+                    let sender = Sender { queue: self.clone(), done: false };
+                    // Without a runtime it is dropped here, and tells the callers.
                     if let Ok(runtime) = Handle::try_current() {
-                        runtime.spawn(sending.run());
+                        runtime.spawn(sender.run());
                     }
                 }
-                answer.await.unwrap_or_else(|_| Err(not_sent("the process stops")))
+                result.await.unwrap_or_else(|_| Err(not_sent("the process stops")))
             }
         }
     }

@@ -216,9 +216,11 @@ impl Intake {
             return Err(format!("the payload is {size} bytes; the limit is {limit} (engine.max_payload_bytes)"));
         }
         // A payload that does not fit its type is told so by its attempt, with the path that is wrong.
-        let (unique, group) = job_type.check(&payload).unwrap_or_default();
+        let derived = job_type.check(&payload).unwrap_or_default();
         let options = EnqueueOptions { id: Some(id), run_at, ..EnqueueOptions::default() };
-        Admission::new(&self.queue, job_type, payload, options, unique, group).map_err(|e| e.to_string())
+        let max_ahead = self.queue.engine().max_schedule_ahead;
+        let job = Admission::new(self.queue.now(), max_ahead, job_type, payload, options, derived);
+        job.map_err(|e| e.to_string())
     }
 
     fn id_of(&self, task: &[u8]) -> JobId {

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     Connection, Keys, QueueError, Redis,
-    coalesce::Coalescer,
+    coalescer::Coalescer,
     raw_text::RawText,
     scripts::{self, By, Call, Script, all_keys, typed_keys},
 };

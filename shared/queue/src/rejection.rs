@@ -20,8 +20,9 @@ pub(crate) fn refused(queue: &Queue, kind: &str, payload: &str, reason: &str, id
     let payload = asked.unwrap_or_else(|_| to_raw_value(payload).expect("text is JSON"));
     let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
     let job_type = JobType::unknown(kind, queue.name().clone());
-    let mut prepared =
-        Admission::new(queue, &job_type, payload, options, None, None).expect("an id alone breaks no rule");
+    let max_ahead = queue.engine().max_schedule_ahead;
+    let job = Admission::new(queue.now(), max_ahead, &job_type, payload, options, (None, None));
+    let mut prepared = job.expect("an id alone breaks no rule");
     prepared.envelope.refused = Some(reason);
     prepared
 }

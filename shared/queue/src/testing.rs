@@ -66,18 +66,20 @@ async fn set_known(queue: &Queue, verb: &str, arguments: &[&str]) -> Result<(), 
     queue.redis().cmd("introduce", redis::cmd(verb).arg(queue.keys().worker_info()).arg(arguments)).await
 }
 
-/// The fetch that a worker leaves behind a blocking read: it counts while Redis knows the worker by the words `known_by`, and
-/// the quick one only for a `plain` queue. Answers the leases taken, and nothing where it did not count.
+/// The fetch that an idle worker sends along with its blocking read: it counts while Redis knows the worker by the words
+/// `known_by`; the script of its own, which `plain` asks for, only where the queue holds nothing out of the ordinary. `None`
+/// where it did not count, and took nothing.
 pub async fn fetch_behind(
     queue: &Queue,
     holder: &str,
     slots: usize,
+    reaped: usize,
     known_by: &str,
     plain: bool,
-) -> Result<Option<Vec<Lease>>, QueueError> {
-    let call = fetch::behind(queue, Ask { holder, slots, reaped: 100, about: "" }, known_by, plain);
+) -> Result<Option<Fetched>, QueueError> {
+    let call = fetch::behind(queue, Ask { holder, slots, reaped, about: "" }, known_by, plain);
     let batch: Batch = queue.run("fetch", &call).await?;
-    Ok((batch.state != State::Stranger).then(|| batch.jobs.into_iter().map(|job| job.lease).collect()))
+    Ok((batch.state != State::Stranger).then(|| fetched(batch)))
 }
 
 /// A worker says what it is, and takes nothing.

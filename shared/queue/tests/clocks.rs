@@ -280,7 +280,7 @@ async fn a_quick_fetch_notes_the_clock_of_redis_and_leaves_it_to_the_other_to_se
     let machine = Machine::new();
     let (_server, world) = world_on(&machine).await;
     testing::introduce(&world.queue, "idle", "known").await.expect("Redis");
-    let quick = async || testing::fetch_behind(&world.queue, "idle", 1, "known", true).await.expect("Redis");
+    let quick = async || testing::fetch_behind(&world.queue, "idle", 1, 100, "known", true).await.expect("Redis");
     machine.set_clock(TimeDelta::hours(1));
     let waits = EnqueueOptions { delay: Some(Duration::from_secs(600)), ..EnqueueOptions::default() };
     world.client.enqueue_with(&Chore::number(1), waits).await.expect("accepted");

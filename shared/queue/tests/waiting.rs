@@ -61,11 +61,13 @@ async fn what_was_sent_along_with_a_read_that_was_given_up_takes_nothing_and_put
         let job = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
         take_token(&world).await;
 
-        let late = fetch_behind(&world.queue, "w1", 5, "its first connection", plain).await.expect("Redis answers");
+        let late =
+            fetch_behind(&world.queue, "w1", 5, 100, "its first connection", plain).await.expect("Redis answers");
         assert!(late.is_none(), "{late:?}");
         assert_eq!(tokens(&world).await, 1);
-        let taken = fetch_behind(&world.queue, "w1", 5, "its second connection", plain).await.expect("Redis answers");
-        assert_eq!(taken.expect("it counts").iter().map(perch_queue::Lease::id).collect::<Vec<_>>(), [job]);
+        let taken =
+            fetch_behind(&world.queue, "w1", 5, 100, "its second connection", plain).await.expect("Redis answers");
+        assert_eq!(taken.expect("it counts").jobs.iter().map(|(lease, _)| lease.id()).collect::<Vec<_>>(), [job]);
     }
 }
 
@@ -76,7 +78,7 @@ async fn a_worker_that_has_left_is_leased_nothing_by_what_it_sent_before() {
     leave(&world.queue, "w1").await.expect("Redis answers");
     world.client.enqueue(&Chore::number(1)).await.expect("accepted");
     for plain in [false, true] {
-        let late = fetch_behind(&world.queue, "w1", 5, "here", plain).await.expect("Redis answers");
+        let late = fetch_behind(&world.queue, "w1", 5, 100, "here", plain).await.expect("Redis answers");
         assert!(late.is_none(), "{late:?}");
     }
     assert_eq!(world.queue.stats().await.expect("Redis answers").waiting(), 1);
@@ -94,7 +96,7 @@ async fn what_was_sent_along_with_a_read_judges_nobody_lost() {
 
     for plain in [false, true] {
         take_token(&world).await;
-        let late = fetch_behind(&world.queue, "w1", 5, "here", plain).await.expect("Redis answers");
+        let late = fetch_behind(&world.queue, "w1", 5, 100, "here", plain).await.expect("Redis answers");
         assert!(late.is_none(), "{late:?}");
         assert_eq!(tokens(&world).await, 1);
     }
@@ -119,7 +121,7 @@ async fn what_the_quick_fetch_cannot_take_it_leaves_to_the_one_after_it() {
         let plain = world.client.enqueue(&Chore::number(2)).await.expect("accepted").id;
         take_token(&world).await;
 
-        let quick = fetch_behind(&world.queue, "w1", 5, "here", true).await.expect("Redis answers");
+        let quick = fetch_behind(&world.queue, "w1", 5, 100, "here", true).await.expect("Redis answers");
         assert!(quick.is_none(), "{options:?}: {quick:?}");
         assert_eq!(tokens(&world).await, 1, "{options:?}");
         let full = fetch(&world.queue, "w1", 5, 100).await.expect("Redis answers").jobs;

@@ -22,7 +22,7 @@ use perch_testkit::{OwnRedis, TestRedis};
 use redis::aio::MultiplexedConnection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -69,16 +69,12 @@ pub enum Ending {
     Dead,
 }
 
-/// One at a time: the allocations of a process cannot be told apart.
-static ALONE: Mutex<()> = Mutex::const_new(());
-
 pub struct Ground {
     pub queue: Queue,
     pub client: Client,
     pub conn: MultiplexedConnection,
     pub clock: Clock,
     _server: OwnRedis,
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl Ground {
@@ -97,7 +93,6 @@ impl Ground {
     }
 
     async fn build(history: History, clock: Clock, idle_block: Duration) -> Self {
-        let alone = ALONE.lock().await;
         let server = OwnRedis::with(&[]).await;
         let redis = TestRedis::at(&server.url());
         let mut engine = engine();
@@ -109,8 +104,7 @@ impl Ground {
         let types = JobTypes::new().with::<Load>();
         let queues = Queues::of(redis.door(), Environment::Staging, &blocks, &engine, types, &clock);
         let queue = queues.get(&name).expect("it was configured").clone();
-        let ground =
-            Self { queue, client: Client::new(queues), conn: redis.raw().await, clock, _server: server, _alone: alone };
+        let ground = Self { queue, client: Client::new(queues), conn: redis.raw().await, clock, _server: server };
         // Once through everything, so that connections are open, scripts known to Redis, and statics made.
         ground.fill(1).await;
         ground.work(1, Ending::Success).await;

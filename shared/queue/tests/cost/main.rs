@@ -1,8 +1,7 @@
-//! What a job costs, in counts that are the same on a fast machine and on a slow one: round trips, commands, bytes and
-//! allocations. Where they come from is told in `docs/performance.md`.
+//! What a job costs, in counts that are the same on a fast machine and on a slow one: round trips and commands. Where they come
+//! from is told in `docs/performance.md`; bytes and allocations are measured by `./ops/bench --only cost`.
 //!
-//! Every test has a Redis server of its own, whose own counters it reads, and all run one after the other. With
-//! `--no-capture` they print what they measured.
+//! Every test has a Redis server of its own, whose own counters it reads. With `--no-capture` they print what they measured.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,10 +11,3 @@ mod enqueue;
 mod ground;
 mod growth;
 mod tally;
-
-use std::alloc::System;
-
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

@@ -1,18 +1,4 @@
-//! Measures Perch on this machine against what Redis and Postgres can do there, round by round in turn, and says which goals
-//! are reached. `./ops/bench` builds it, starts what it needs, and runs it.
-
-mod database;
-mod deployed;
-mod drained;
-mod error;
-mod http;
-mod jobs;
-mod numbers;
-mod part;
-mod process;
-mod report;
-mod scenario;
-mod servers;
+//! The program `bench`; see the library.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,9 +6,9 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-
-use crate::{
+use perch_bench::{
     error::{BenchError, Outcome},
+    part,
     report::Report,
     scenario::{Bench, Scenario},
 };

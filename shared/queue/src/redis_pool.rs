@@ -1,0 +1,328 @@
+//! The one door to Redis: a single server or a cluster, pooled by deadpool.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use deadpool_redis::{Runtime, cluster as deadpool_cluster};
+use perch_base::settings::RedisSettings;
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, cluster::ClusterClient};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    Connection, QueueError,
+    redis_clock::RedisClock,
+    shared_connection::{ConnectionOrWait, Numbered, SharedConnection},
+};
+
+#[expect(clippy::large_enum_variant, reason = "there is one for each door")]
+enum Pool {
+    Single { pool: deadpool_redis::Pool, client: redis::Client },
+    Cluster { pool: deadpool_cluster::Pool, client: ClusterClient },
+}
+
+struct Inner {
+    url: SecretString,
+    pool: Pool,
+    settings: RedisSettings,
+    shared: SharedConnection,
+    clock: RedisClock,
+}
+
+/// The door to Redis. Cheap to clone. It connects when first used and again after every failure.
+#[derive(Clone)]
+pub struct Redis(Arc<Inner>);
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0.pool {
+            Pool::Single { .. } => "Redis(single)",
+            Pool::Cluster { .. } => "Redis(cluster)",
+        })
+    }
+}
+
+impl Redis {
+    /// A door to `url`: one URL for a single server, several separated by commas for a cluster.
+    /// `rediss://` speaks TLS. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// The URL is none of Redis.
+    pub fn new(url: &SecretString, settings: &RedisSettings) -> Result<Self, QueueError> {
+        let bad = |e: &dyn std::fmt::Display| QueueError::Configuration(e.to_string());
+        let nodes: Vec<&str> = url.expose_secret().split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
+        let pool = match nodes.as_slice() {
+            [] => return Err(QueueError::Configuration("it is empty".into())),
+            [node] => {
+                let manager =
+                    deadpool_redis::Manager::new_with_config(*node, timeouts(settings)).map_err(|e| bad(&e))?;
+                let pool = deadpool_redis::Pool::builder(manager)
+                    .max_size(settings.pool_size)
+                    .wait_timeout(Some(settings.command_timeout))
+                    .create_timeout(Some(settings.connect_timeout))
+                    .recycle_timeout(Some(settings.command_timeout))
+                    .runtime(Runtime::Tokio1)
+                    .build()
+                    .map_err(|e| bad(&e))?;
+                Pool::Single { pool, client: redis::Client::open(*node).map_err(|e| bad(&e))? }
+            }
+            nodes => {
+                let owned: Vec<String> = nodes.iter().map(|&n| n.to_owned()).collect();
+                let manager = deadpool_cluster::Manager::new(owned.clone(), false).map_err(|e| bad(&e))?;
+                let pool = deadpool_cluster::Pool::builder(manager)
+                    .max_size(settings.pool_size)
+                    .wait_timeout(Some(settings.command_timeout))
+                    .create_timeout(Some(settings.connect_timeout))
+                    .recycle_timeout(Some(settings.command_timeout))
+                    .runtime(Runtime::Tokio1)
+                    .build()
+                    .map_err(|e| bad(&e))?;
+                let client = ClusterClient::builder(owned)
+                    .connection_timeout(settings.connect_timeout)
+                    .overall_response_timeout(None)
+                    .response_timeout(LONGEST_BLOCK)
+                    .build()
+                    .map_err(|e| bad(&e))?;
+                Pool::Cluster { pool, client }
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            url: url.clone(),
+            pool,
+            settings: settings.clone(),
+            shared: SharedConnection::default(),
+            clock: RedisClock::default(),
+        })))
+    }
+
+    /// A door to the same Redis that shares nothing with this one. Connections belong to the runtime they were opened on.
+    #[must_use]
+    pub fn separate(&self) -> Self {
+        Self::new(&self.0.url, &self.0.settings).expect("a URL that was accepted once is accepted again")
+    }
+
+    /// True for a cluster.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.0.pool, Pool::Cluster { .. })
+    }
+
+    /// A connection of one's own, for blocking reads: it waits for answers as long as they take.
+    pub(crate) async fn dedicated(&self) -> Result<Connection, QueueError> {
+        let doing = "connect";
+        let opened = async {
+            match &self.0.pool {
+                Pool::Single { client, .. } => {
+                    let config = AsyncConnectionConfig::new()
+                        .set_connection_timeout(Some(self.0.settings.connect_timeout))
+                        .set_response_timeout(None);
+                    client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Single)
+                }
+                Pool::Cluster { client, .. } => client.get_async_connection().await.map(Connection::Cluster),
+            }
+        };
+        self.limited(doing, self.0.settings.connect_timeout, pin!(opened)).await
+    }
+
+    /// Runs one short command or script. `run` is given a connection; when it fails for a lost connection,
+    /// the next call opens a new one. Nothing is repeated here: the caller knows whether that is safe.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, does not answer in time, or refuses the command. After the first two it may have been carried out all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped amid it, the command is carried out or not. The connection stays in use.
+    pub async fn call<T, F, Fut>(&self, doing: &'static str, run: F) -> Result<T, QueueError>
+    where
+        F: FnOnce(Connection) -> Fut,
+        Fut: Future<Output = redis::RedisResult<T>>,
+    {
+        let Numbered { conn, number } = self.shared(doing).await?;
+        if self.0.clock.is_due() {
+            // Beside the call, so that calls stay in their order.
+            tokio::spawn(self.clone().read_clock(conn.clone()));
+        }
+        let result = self.limited(doing, self.0.settings.command_timeout, pin!(run(conn))).await;
+        if let Err(error) = &result {
+            metrics::counter!("perch_redis_errors_total", "doing" => doing).increment(1);
+            if error.is_unavailable() && self.0.shared.failed(number, error) {
+                self.forget_pooled();
+            }
+        }
+        result
+    }
+
+    /// The time by the clock of Redis, which is the same for all processes; that of this machine while Redis was never reached.
+    ///
+    /// It is read with each new connection and once a minute, and goes on with this machine's monotonic clock in between.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    /// What fails here, the calls beside it tell.
+    async fn read_clock(self, conn: Connection) {
+        let _ = self.ask_the_time(conn).await;
+        self.0.clock.was_read();
+    }
+
+    async fn ask_the_time(&self, mut conn: Connection) -> Result<(), QueueError> {
+        let asked = Instant::now();
+        let read = async { redis::cmd("TIME").query_async::<(i64, i64)>(&mut conn).await };
+        let (seconds, micros) = self.limited("read the clock", self.0.settings.command_timeout, pin!(read)).await?;
+        let halfway = asked + asked.elapsed() / 2;
+        self.0.clock.set(halfway, seconds.saturating_mul(1_000).saturating_add(micros / 1_000));
+        Ok(())
+    }
+
+    /// Runs one short command on a connection of [`dedicated`](Self::dedicated). Unlike [`call`](Self::call) it waits for no lock,
+    /// so a future that runs it may be left alone for a while.
+    pub(crate) async fn soon<T>(
+        &self,
+        doing: &'static str,
+        run: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, QueueError> {
+        self.limited(doing, self.0.settings.command_timeout, pin!(run)).await
+    }
+
+    /// Runs one command and reads its answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::call`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Redis::call`].
+    pub async fn cmd<T: FromRedisValue + Send>(&self, doing: &'static str, cmd: &Cmd) -> Result<T, QueueError> {
+        self.call(doing, |mut conn| async move { cmd.query_async(&mut conn).await }).await
+    }
+
+    /// Sees to it that there is a connection. Calls that are made one after the other without waiting reach Redis in their order
+    /// then; without one they may not.
+    pub(crate) async fn connected(&self, doing: &'static str) -> Result<(), QueueError> {
+        self.shared(doing).await.map(|_| ())
+    }
+
+    /// Asks Redis whether it is there.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or answers what cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so it may be dropped at any time.
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        self.cmd::<String>("ping", &redis::cmd("PING")).await.map(|_| ())
+    }
+
+    /// Drops idle connections: after a failover they may lead to a server that answers and takes no writes.
+    fn forget_pooled(&self) {
+        match &self.0.pool {
+            Pool::Single { pool, .. } => drop(pool.retain(|_, _| false)),
+            Pool::Cluster { pool, .. } => drop(pool.retain(|_, _| false)),
+        }
+    }
+
+    /// The connection that short commands share. All who wait for it wait for one attempt, and while Redis is away no longer than
+    /// a moment.
+    async fn shared(&self, doing: &'static str) -> Result<Numbered, QueueError> {
+        match self.0.shared.ask() {
+            ConnectionOrWait::Connection(conn) => Ok(conn),
+            ConnectionOrWait::Wait { answer, connects, is_away } => {
+                if connects {
+                    // A task of its own, so that a caller that leaves does not end the attempt for the others.
+                    tokio::spawn(self.clone().connect());
+                }
+                let patience = if is_away { WHILE_AWAY } else { self.longest_connect() };
+                Box::pin(self.0.shared.answer(answer, doing, patience)).await
+            }
+        }
+    }
+
+    fn longest_connect(&self) -> Duration {
+        self.0.settings.connect_timeout + self.0.settings.command_timeout
+    }
+
+    /// Opens the connection that short commands share.
+    async fn connect(self) {
+        let mut attempt = Attempting { door: self.clone(), opened: None };
+        attempt.opened = Some(self.open().await);
+    }
+
+    /// Opens a connection, and takes one that does not answer for none: a server that hangs accepts connections all the same.
+    async fn open(&self) -> Result<Connection, QueueError> {
+        let conn = self.pooled().await?;
+        let answered = self.ask_the_time(conn.clone()).await;
+        if answered.is_err() {
+            self.forget_pooled();
+        }
+        answered.map(|()| conn)
+    }
+
+    async fn pooled(&self) -> Result<Connection, QueueError> {
+        let doing = "connect";
+        match &self.0.pool {
+            Pool::Single { pool, .. } => match pool.get().await {
+                Ok(conn) => Ok(Connection::Single((*conn).clone())),
+                Err(error) => Err(self.pool_error(doing, error)),
+            },
+            Pool::Cluster { pool, .. } => match pool.get().await {
+                Ok(conn) => Ok(Connection::Cluster((*conn).clone())),
+                Err(error) => Err(self.pool_error(doing, error)),
+            },
+        }
+    }
+
+    fn pool_error(&self, doing: &'static str, error: deadpool_redis::PoolError) -> QueueError {
+        metrics::counter!("perch_redis_errors_total", "doing" => doing).increment(1);
+        match error {
+            deadpool_redis::PoolError::Backend(source) => QueueError::from_redis(doing, source),
+            _ => QueueError::Timeout { doing, after: self.0.settings.connect_timeout },
+        }
+    }
+
+    async fn limited<T>(
+        &self,
+        doing: &'static str,
+        after: Duration,
+        run: Pin<&mut impl Future<Output = redis::RedisResult<T>>>,
+    ) -> Result<T, QueueError> {
+        match tokio::time::timeout(after, run).await {
+            Ok(result) => result.map_err(|e| QueueError::from_redis(doing, e)),
+            Err(_) => Err(QueueError::Timeout { doing, after }),
+        }
+    }
+}
+
+/// An attempt to connect. Those who wait for it learn what came of it, also where its runtime ended before it did.
+struct Attempting {
+    door: Redis,
+    opened: Option<Result<Connection, QueueError>>,
+}
+
+impl Drop for Attempting {
+    fn drop(&mut self) {
+        let settings = &self.door.0.settings;
+        let given_up = || Err(QueueError::Timeout { doing: "connect", after: settings.connect_timeout });
+        self.door.0.shared.connected(self.opened.take().unwrap_or_else(given_up));
+    }
+}
+
+/// How long a caller waits for Redis while it is known to be away.
+const WHILE_AWAY: Duration = Duration::from_millis(200);
+
+/// No blocking read lasts longer; settings cap `engine.idle_block` below it.
+const LONGEST_BLOCK: Duration = Duration::from_secs(600);
+
+fn timeouts(settings: &RedisSettings) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(settings.connect_timeout))
+        .set_response_timeout(Some(settings.command_timeout))
+}
