@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use perch_queue::{DeadLetter, DeadPage, DeadPlace, Queue};
+use perch_queue::{DeadCursor, DeadLetter, DeadPage, Queue};
 
 use super::{dead::DeadFilter, problem::Answer};
 
@@ -15,11 +15,11 @@ const SMALL: usize = 4_096;
 const LOOKED_THROUGH: usize = 100_000;
 /// Where a page ended, as clients carry it. What is in it is no promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cursor(pub DeadPlace);
+pub(super) struct Cursor(pub DeadCursor);
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let DeadPlace { died_ms, member } = &self.0;
+        let DeadCursor { died_ms, member } = &self.0;
         died_ms.to_be_bytes().iter().chain(member).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
@@ -34,7 +34,7 @@ impl std::str::FromStr for Cursor {
         let (pairs, rest) = text.as_bytes().as_chunks();
         let bytes: Vec<u8> = pairs.iter().map(byte).collect::<Option<_>>().filter(|_| rest.is_empty()).ok_or(wrong)?;
         let (died_ms, member) = bytes.split_first_chunk().ok_or(wrong)?;
-        Ok(Self(DeadPlace { died_ms: i64::from_be_bytes(*died_ms), member: member.to_vec() }))
+        Ok(Self(DeadCursor { died_ms: i64::from_be_bytes(*died_ms), member: member.to_vec() }))
     }
 }
 
@@ -42,12 +42,12 @@ impl std::str::FromStr for Cursor {
 pub(super) struct Walk<'a> {
     queues: Vec<Pages<'a>>,
     filter: &'a DeadFilter,
-    last: Option<DeadPlace>,
+    last: Option<DeadCursor>,
 }
 
 impl<'a> Walk<'a> {
     /// Those after a place that the filter may mean.
-    pub fn new(queues: &'a [Queue], filter: &'a DeadFilter, after: Option<DeadPlace>) -> Self {
+    pub fn new(queues: &'a [Queue], filter: &'a DeadFilter, after: Option<DeadCursor>) -> Self {
         let queues = queues.iter().map(|queue| Pages::of(queue, filter, after.clone())).collect();
         Self { queues, filter, last: after }
     }
@@ -59,14 +59,14 @@ impl<'a> Walk<'a> {
                 return Ok(None);
             }
         }
-        let fronts = self.queues.iter_mut().filter_map(|pages| Some((DeadPlace::from(pages.waiting.front()?), pages)));
+        let fronts = self.queues.iter_mut().filter_map(|pages| Some((DeadCursor::from(pages.waiting.front()?), pages)));
         let Some((place, pages)) = fronts.min_by(|(a, _), (b, _)| a.cmp(b)) else { return Ok(None) };
         self.last = Some(place);
         Ok(pages.waiting.pop_front().map(|letter| (pages.queue, letter)))
     }
 
     /// The place after which there may be more.
-    pub fn rest(self) -> Option<DeadPlace> {
+    pub fn rest(self) -> Option<DeadCursor> {
         let is_over = self.queues.iter().all(|pages| pages.waiting.is_empty() && pages.is_complete());
         self.last.filter(|_| !is_over)
     }
@@ -76,7 +76,7 @@ impl<'a> Walk<'a> {
 /// sight.
 pub(super) struct Pages<'a> {
     queue: &'a Queue,
-    after: Option<DeadPlace>,
+    after: Option<DeadCursor>,
     at_once: usize,
     seen: usize,
     over: bool,
@@ -86,8 +86,8 @@ pub(super) struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     /// Those after a place that the filter may mean.
-    pub fn of(queue: &'a Queue, filter: &DeadFilter, after: Option<DeadPlace>) -> Self {
-        let after = after.into_iter().chain(filter.before.map(DeadPlace::before)).max();
+    pub fn of(queue: &'a Queue, filter: &DeadFilter, after: Option<DeadCursor>) -> Self {
+        let after = after.into_iter().chain(filter.before.map(DeadCursor::before)).max();
         Self { queue, after, at_once: AT_ONCE, seen: 0, over: false, waiting: VecDeque::new() }
     }
 
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_was_and_one_that_was_made_up_is_refused() {
-        let cursor = Cursor(DeadPlace { died_ms: 1_790_000_000_123, member: b"01KAJ3Z8Q0V5N6T7R8S9W0X1Y2".to_vec() });
+        let cursor = Cursor(DeadCursor { died_ms: 1_790_000_000_123, member: b"01KAJ3Z8Q0V5N6T7R8S9W0X1Y2".to_vec() });
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "00ff", "000001A0C1E5C07B", "000001a0c1e5c07b0", "2026-01-31T09:00:00Z"] {
             assert!(text.parse::<Cursor>().is_err(), "{text}");

@@ -1,4 +1,4 @@
-//! Job events: what the stream of a queue says about its jobs.
+//! Job events: the history of jobs in the stream of a queue.
 //!
 //! A stream entry holds one or more events as field and value. The field is the word of the event and the id of the
 //! job, as in `succeeded 01JD…`; the value is a JSON object, [`EventData`], or the envelope for `enqueued`. The time of
@@ -74,7 +74,7 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// The particulars of an event. What does not apply is left out.
+/// The data of an event. What does not apply is left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventData {
     /// The attempt, counted from 1.
@@ -106,7 +106,7 @@ pub struct EventData {
     pub by: Option<String>,
 }
 
-/// Errors for whoever reads JSON outside: their times are times, as everywhere there, and not milliseconds.
+/// Serialises errors for JSON output, with times in RFC 3339 instead of milliseconds.
 pub(crate) fn with_times<S: Serializer>(errors: &[EventData], serializer: S) -> Result<S::Ok, S::Error> {
     let told = errors.iter().map(|error| {
         let mut told = serde_json::to_value(error).map_err(serde::ser::Error::custom)?;
@@ -142,7 +142,7 @@ impl JobEvent {
         self.entry.at()
     }
 
-    /// The particulars; the default when the value is an envelope or not readable.
+    /// The data; the default when the value is an envelope or not readable.
     pub fn data(&self) -> EventData {
         serde_json::from_str(&self.value).unwrap_or_default()
     }
@@ -166,7 +166,7 @@ pub(crate) struct Entries(pub Vec<(EntryId, Vec<JobEvent>)>);
 
 impl FromRedisValue for Entries {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        // Bytes, because what was planted by hand need not be text, and one such value must not hide the others.
+        // Bytes, because a value written by hand need not be text, and must not hide the others.
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
         let rows: Vec<(String, Pairs)> = match value {
@@ -193,11 +193,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn events_after(
         &self,
         after: EntryId,
