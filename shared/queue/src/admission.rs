@@ -1,4 +1,4 @@
-//! A job that is to be accepted: its checks, its envelope, and how the script is told of it.
+//! A job on its way in: its checks, its envelope, and its options for the enqueue script.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{EnqueueError, EnqueueOptions, Envelope, OnConflict};
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub id: JobId,
-    /// The id was made for this job, and Redis was never told of it.
+    /// The id was made for this job and never sent to Redis.
     pub new: bool,
     pub envelope: Envelope,
     pub on_conflict: OnConflict,
@@ -59,7 +59,7 @@ impl Admission {
         })
     }
 
-    /// Whether nothing is asked for but the job itself: then no other can be in its way.
+    /// Whether it has no options that a script must handle: then no other job can conflict with it.
     pub fn is_plain(&self) -> bool {
         let Envelope { priority, run_at, group, unique, .. } = &self.envelope;
         priority.is_normal()

@@ -15,7 +15,7 @@ use crate::{
     worker::{Deps, Handler, Handlers, Runtime, RuntimeError},
 };
 
-/// A program of one's own on the engine: its job types, their handlers, and the Redis that keeps its jobs.
+/// A program on the engine: its job types, their handlers, and its Redis.
 ///
 /// ```no_run
 /// use perch_queue::{App, Job};
@@ -42,7 +42,7 @@ use crate::{
 pub struct App {
     redis: Redis,
     redis_settings: RedisSettings,
-    /// What was said of it that cannot be.
+    /// What is invalid of what it was built with.
     wrong: Vec<String>,
     env: Environment,
     engine: EngineSettings,
@@ -61,10 +61,10 @@ pub enum AppError {
     /// The workers.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The operating system tells of no signals.
+    /// The operating system does not deliver signals.
     #[error("signals cannot be waited for: {0}")]
     Signals(std::io::Error),
-    /// A setting, a name or a job type that cannot be: each of them.
+    /// All settings, names and job types that are invalid.
     #[error("{}", .0.join("; "))]
     Invalid(Vec<String>),
 }
@@ -75,7 +75,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// The URL is none.
+    /// The URL is invalid.
     pub fn connect(url: impl Into<String>) -> Result<Self, QueueError> {
         Self::connect_with(url, RedisSettings::default())
     }
@@ -84,7 +84,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// The URL is none.
+    /// The URL is invalid.
     pub fn connect_with(url: impl Into<String>, settings: RedisSettings) -> Result<Self, QueueError> {
         tls::install();
         Ok(Self {
@@ -113,8 +113,8 @@ impl App {
     }
 
     /// The same with a handler for the jobs of type `J`: an async function or closure of the payload, and of up to four things from
-    /// the context. A queue that was not described has the default settings. A second handler of a kind, and a type that cannot be,
-    /// are refused when it runs.
+    /// the context. A queue without settings of its own has the defaults. A second handler of a kind, and an invalid type, are
+    /// refused by [`run`](Self::run).
     #[must_use]
     pub fn on<J: Job, Args, H: Handler<J, Args>>(self, handler: H) -> Self {
         let mut app = self.knows::<J>();
@@ -126,7 +126,7 @@ impl App {
         app
     }
 
-    /// The same which knows the type `J`, to enqueue jobs that another program runs.
+    /// The same with the type `J` but no handler, to enqueue jobs that another program runs.
     #[must_use]
     pub fn knows<J: Job>(mut self) -> Self {
         let refused = match (J::KIND.parse::<JobKind>(), J::QUEUE.parse::<QueueName>()) {
@@ -148,7 +148,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// The name is none.
+    /// The name is invalid.
     pub fn queue(mut self, name: &str, settings: QueueSettings) -> Result<Self, InvalidName> {
         self.queues.insert(name.parse()?, settings);
         Ok(self)
@@ -173,7 +173,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// A setting, a name or a job type cannot be; a handler asks for something that was not given with [`with`](Self::with); or the
+    /// A setting, a name or a job type is invalid; a handler asks for something that was not given with [`with`](Self::with); or the
     /// system refuses threads or signals.
     ///
     /// # Cancel safety
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_is_refused_when_it_runs_and_all_of_it_is_named() {
+    async fn everything_that_is_invalid_is_refused_by_run_and_named() {
         let engine = EngineSettings { heartbeat: Duration::from_secs(20), ..EngineSettings::default() };
         let still = QueueSettings { concurrency: 0, ledger: true, ..QueueSettings::default() };
         let app = App::connect("redis://127.0.0.1:1").expect("a URL").engine(engine).queue("still", still);

@@ -1,4 +1,4 @@
-//! The one who enqueues: checks a job, and hands it to Redis, or to the ledger first.
+//! Enqueuing: checks a job and stores it in Redis, or in the ledger first.
 
 use perch_job::{Job, JobId};
 
@@ -31,13 +31,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
-    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
-    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    /// The job is invalid (the error names the field), its unique key is held and it is to be rejected then, the queue is full, or
+    /// Redis is away, or for a queue with a ledger Postgres. Where a server was away the job may have been accepted nevertheless: with an id
+    /// given by the caller ([`EnqueueOptions::id`]) it is enqueued once, however often that is repeated.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, it is accepted or not, as after a server was away.
+    /// Dropped before it returns, the job may or may not be accepted, as after a server was away.
     pub async fn enqueue<J: Job>(&self, job: &J) -> Result<Enqueued, EnqueueError> {
         self.enqueue_with(job, EnqueueOptions::default()).await
     }
@@ -46,13 +46,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
-    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
-    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    /// The job is invalid (the error names the field), its unique key is held and it is to be rejected then, the queue is full, or
+    /// Redis is away, or for a queue with a ledger Postgres. Where a server was away the job may have been accepted nevertheless: with an id
+    /// given by the caller ([`EnqueueOptions::id`]) it is enqueued once, however often that is repeated.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, it is accepted or not, as after a server was away.
+    /// Dropped before it returns, the job may or may not be accepted, as after a server was away.
     pub async fn enqueue_with<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Enqueued, EnqueueError> {
         self.submit(NewJob::of(job)?.with(options)).await
     }
@@ -61,13 +61,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The job cannot be (the error names the field), its unique key is held and it asked to be refused then, the queue is full, or Redis is
-    /// away, and for a queue with a ledger Postgres. Where a server was away it may have been accepted all the same: with an id of one's own
-    /// ([`EnqueueOptions::id`]) it is enqueued once however often it is tried.
+    /// The job is invalid (the error names the field), its unique key is held and it is to be rejected then, the queue is full, or
+    /// Redis is away, or for a queue with a ledger Postgres. Where a server was away the job may have been accepted nevertheless: with an id
+    /// given by the caller ([`EnqueueOptions::id`]) it is enqueued once, however often that is repeated.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, it is accepted or not, as after a server was away.
+    /// Dropped before it returns, the job may or may not be accepted, as after a server was away.
     pub async fn submit(&self, job: NewJob) -> Result<Enqueued, EnqueueError> {
         let (queue, job) = self.prepare(job)?;
         if !queue.settings().ledger && job.is_plain() {
@@ -86,7 +86,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, some are accepted and some are not.
+    /// Dropped before it returns, any of the jobs may or may not be accepted.
     pub async fn submit_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Enqueued, EnqueueError>> {
         let mut answers: Vec<Option<Result<Enqueued, EnqueueError>>> = Vec::new();
         let mut by_queue: Vec<(Queue, Vec<usize>, Vec<Admission>)> = Vec::new();
@@ -144,18 +144,18 @@ impl Client {
         }
     }
 
-    /// Checks a job and makes of it what a ledger keeps, for whoever writes it into one.
+    /// Checks a job and builds its row for a ledger.
     ///
     /// # Errors
     ///
-    /// The job cannot be; the error names the field.
+    /// The job is invalid; the error names the field.
     pub fn admit(&self, id: JobId, mut job: NewJob) -> Result<LedgerJob, EnqueueError> {
         job.options.id = Some(id);
         let (queue, prepared) = self.prepare(job)?;
         Ok(LedgerJob::of(&queue, &prepared))
     }
 
-    /// What a ledger keeps of a request that cannot be a job: its attempt puts it into the dead letters, with the reason.
+    /// The ledger row of a request that is no valid job: its first attempt moves it to the dead letters, with the reason.
     pub fn admit_refused(&self, queue: &Queue, id: JobId, kind: &str, payload: &str, reason: &str) -> LedgerJob {
         LedgerJob::of(queue, &refused(queue, kind, payload, reason, id))
     }
@@ -165,11 +165,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Each job has an answer of its own. Where Redis was away it may have been accepted all the same; handed over again it is enqueued once.
+    /// Each job has an answer of its own. Where Redis was away it may have been accepted nevertheless; handed over again, it is enqueued once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, some are accepted and some are not.
+    /// Dropped before it returns, any of the jobs may or may not be accepted.
     pub async fn hand_over(&self, queue: &Queue, jobs: &[LedgerJob]) -> Vec<Result<Enqueued, EnqueueError>> {
         let prepared: Vec<_> = jobs.iter().map(LedgerJob::admission).collect();
         let readable: Vec<&Admission> = prepared.iter().filter_map(|job| job.as_ref().ok()).collect();

@@ -22,7 +22,7 @@ pub struct DeadLetter {
     /// Attempts made.
     pub attempts: u32,
     /// The last errors, newest first.
-    #[serde(serialize_with = "crate::event::told")]
+    #[serde(serialize_with = "crate::event::with_times")]
     pub errors: Vec<EventData>,
 }
 
@@ -87,7 +87,7 @@ pub struct Replay {
     pub payload: Option<Box<RawValue>>,
 }
 
-/// What became of a replay.
+/// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Replayed {
@@ -103,19 +103,19 @@ pub enum Replayed {
     Unreadable,
 }
 
-/// A place among dead letters, which come the latest first, and of those that died in one millisecond the one with the highest
-/// id first. It stays what it is when letters come and go, its own too.
+/// A cursor in the dead letters, which are listed the latest first, and by descending id among those that died in one millisecond.
+/// It stays valid when letters come and go, its own letter too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadPlace {
+pub struct DeadCursor {
     /// When its letter died, in milliseconds since 1970.
     pub died_ms: i64,
-    /// The id of its letter as text, or whatever stands in place of one.
+    /// The id of its letter as text, or whatever member the set has there.
     #[serde(with = "crate::member_text")]
     pub member: Vec<u8>,
 }
 
-impl DeadPlace {
-    /// The place right before the letters that died before `time`.
+impl DeadCursor {
+    /// The cursor after which the letters come that died before `time`.
     pub fn before(time: DateTime<Utc>) -> Self {
         // Letters have died at whole milliseconds.
         let part = i64::from(!time.timestamp_subsec_nanos().is_multiple_of(1_000_000));
@@ -129,20 +129,20 @@ impl DeadPlace {
     }
 }
 
-impl From<&DeadLetter> for DeadPlace {
+impl From<&DeadLetter> for DeadCursor {
     fn from(letter: &DeadLetter) -> Self {
         Self { died_ms: letter.died_at.timestamp_millis(), member: letter.id.to_string().into_bytes() }
     }
 }
 
-impl Ord for DeadPlace {
-    /// The earlier in the order in which letters come, the less.
+impl Ord for DeadCursor {
+    /// In the order in which letters are listed.
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (other.died_ms, &other.member).cmp(&(self.died_ms, &self.member))
     }
 }
 
-impl PartialOrd for DeadPlace {
+impl PartialOrd for DeadCursor {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
@@ -151,33 +151,33 @@ impl PartialOrd for DeadPlace {
 /// Dead letters that come one after another.
 #[derive(Debug, Clone, Default)]
 pub struct DeadPage {
-    /// The letters. What stands among them and is none is left out.
+    /// The letters. Members of the set that are no job ids are left out.
     pub letters: Vec<DeadLetter>,
-    /// The place of the last one, after which the next page begins; none when there were fewer than asked for.
-    pub end: Option<DeadPlace>,
+    /// The cursor for the next page; `None` when there were fewer letters than asked for.
+    pub end: Option<DeadCursor>,
 }
 
 const AT_ONCE: usize = 100;
 
 impl Queue {
-    /// Dead letters after a place, or from the first one on. At most 1,000.
+    /// Dead letters after a cursor, or from the first one on. At most 1,000.
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
-    pub async fn dead_page(&self, after: Option<&DeadPlace>, limit: usize) -> Result<DeadPage, QueueError> {
+    /// It only reads, so it may be dropped at any time.
+    pub async fn dead_page(&self, after: Option<&DeadCursor>, limit: usize) -> Result<DeadPage, QueueError> {
         let limit = limit.clamp(1, 1_000);
         let mut call = self.reading(&scripts::DEAD_PAGE);
         call.arg(limit);
-        if let Some(DeadPlace { died_ms, member }) = after {
+        if let Some(DeadCursor { died_ms, member }) = after {
             call.arg(*died_ms).arg(member);
         }
         let found: Vec<(Vec<u8>, f64)> = self.run("list dead letters", &call).await?;
-        let end = found.last().filter(|_| found.len() == limit).map(|(member, score)| DeadPlace::of(member, *score));
+        let end = found.last().filter(|_| found.len() == limit).map(|(member, score)| DeadCursor::of(member, *score));
         let named = |(member, score): (Vec<u8>, f64)| Some((String::from_utf8(member).ok()?, score));
         let letters = self.letters(found.into_iter().filter_map(named).collect()).await?;
         Ok(DeadPage { letters, end })
@@ -187,11 +187,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn dead_letter(&self, id: JobId) -> Result<Option<DeadLetter>, QueueError> {
         let mut cmd = redis::cmd("ZSCORE");
         cmd.arg(self.keys().dead()).arg(id.to_string());
@@ -205,7 +205,7 @@ impl Queue {
             return Ok(Vec::new());
         }
         let names: Vec<&str> = ids.iter().map(|(id, _)| id.as_str()).collect();
-        // First: what is replayed must not be newer than what is known of it.
+        // Read first, so that what a replay sends back is not newer than the errors shown with it.
         let envelopes = self.envelopes(&names).await?;
         let mut pipe = redis::pipe();
         let keys = self.keys();
@@ -238,11 +238,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, it is done or not done, as after an error.
+    /// Dropped before it returns, it may or may not be done, as after an error.
     pub async fn replay(
         &self,
         replays: &[Replay],
@@ -282,11 +282,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, it is done or not done, as after an error.
+    /// Dropped before it returns, it may or may not be done, as after an error.
     pub async fn discard(&self, ids: &[JobId], by: &str) -> Result<usize, QueueError> {
         let mut gone = 0;
         for chunk in ids.chunks(AT_ONCE) {

@@ -55,11 +55,11 @@ pub struct Envelope {
     /// Attempts that each replay grants, once there was one: those that the job had at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_life: Option<u32>,
-    /// When it was put back from a Postgres that may have lost its last seconds, in milliseconds since 1970. What it did outside
-    /// before may have happened, though nothing tells of it.
+    /// When it was restored from a Postgres that may have lost its last seconds, in milliseconds since 1970. Its effects may have
+    /// happened before, without a record.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_milliseconds_option")]
     pub recovered: Option<DateTime<Utc>>,
-    /// Why it cannot be a job, though it was asked for in a way that leaves nobody to tell: it is dead at once, for this reason.
+    /// Why it is no valid job, where no caller waited for that error: its first attempt moves it to the dead letters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// The payload, byte for byte as it was enqueued.
@@ -154,7 +154,7 @@ impl Envelope {
 
     /// Writes an envelope, with its checksum.
     pub fn encode(&self) -> String {
-        // Large enough for most, so that it grows but once.
+        // Large enough for most envelopes, so that it is allocated once.
         let mut bytes = Vec::with_capacity(self.payload.get().len() + 192);
         serde_json::to_writer(&mut bytes, self).expect("an envelope has text keys and values that JSON can hold");
         sealed(String::from_utf8(bytes).expect("JSON is text"))
@@ -175,8 +175,8 @@ impl Envelope {
         serde_json::to_string(&fields).map(sealed).map_err(malformed)
     }
 
-    /// An envelope as Postgres has it, to be put back into Redis: with a checksum, marked with the time when it was recovered in
-    /// doubt of whether it had run, and otherwise as it is.
+    /// An envelope from Postgres, to be restored in Redis: with a checksum, and with the time of the recovery where it is in doubt
+    /// whether the job has run; otherwise unchanged.
     pub(crate) fn put_back(text: &str, in_doubt: Option<DateTime<Utc>>) -> Result<String, EnvelopeError> {
         Self::decode(text.as_bytes())?;
         let number =

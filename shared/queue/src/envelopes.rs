@@ -1,4 +1,4 @@
-//! The envelopes of a queue, read from outside its scripts.
+//! Reading the envelopes of a queue without a script.
 
 use perch_job::JobId;
 
@@ -6,10 +6,10 @@ use crate::{Queue, QueueError, raw_text::RawText};
 
 /// Ids asked for in one command.
 const AT_ONCE: usize = 250;
-/// Fields of a hash that a step looks at, about.
+/// Fields of the hash a step, about.
 const FIELDS: usize = 1_000;
 
-type Found = (u64, Vec<(RawText, Vec<u8>)>);
+type HashPage = (u64, Vec<(RawText, Vec<u8>)>);
 
 impl Queue {
     /// The envelopes of jobs, in the order of `ids`.
@@ -22,15 +22,15 @@ impl Queue {
         self.redis().cmd("read envelopes", &read).await
     }
 
-    /// Those of `ids` that Redis does not know.
+    /// Those of `ids` that Redis does not have.
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn missing(&self, ids: &[JobId]) -> Result<Vec<JobId>, QueueError> {
         let mut missing = Vec::new();
         for chunk in ids.chunks(AT_ONCE) {
@@ -45,15 +45,15 @@ impl Queue {
         Ok(missing)
     }
 
-    /// Tells of the jobs that Redis knows, some at a time. One that is there all the while is told at least once.
+    /// Calls `tell` with the jobs that Redis has, in batches. A job that is there throughout is given at least once.
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn scan(&self, mut tell: impl FnMut(Vec<JobId>) + Send) -> Result<(), QueueError> {
         self.scan_envelopes(|found| tell(found.into_iter().filter_map(|(id, _)| id.parse().ok()).collect())).await
     }
@@ -62,17 +62,17 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn scan_envelopes(&self, mut tell: impl FnMut(Vec<(String, Vec<u8>)>) + Send) -> Result<(), QueueError> {
         let mut cursor = 0;
         loop {
             let mut scan = redis::cmd("HSCAN");
             scan.arg(self.keys().jobs()).arg(cursor).arg("COUNT").arg(FIELDS);
-            let (next, fields): Found = self.redis().cmd("look through the jobs", &scan).await?;
+            let (next, fields): HashPage = self.redis().cmd("look through the jobs", &scan).await?;
             tell(fields.into_iter().map(|(id, envelope)| (id.0, envelope)).collect());
             if next == 0 {
                 return Ok(());

@@ -76,7 +76,7 @@ impl QueueError {
         if away { Self::Unavailable { doing, source } } else { Self::Refused { doing, source } }
     }
 
-    /// The same error, told to somebody else.
+    /// The same error for another caller.
     pub(crate) fn again(&self, doing: &'static str) -> Self {
         match self {
             Self::Unavailable { source, .. } => Self::Unavailable { doing, source: source.clone() },
@@ -115,8 +115,8 @@ impl Classified for QueueError {
     }
 }
 
-/// Why a job was not accepted. Nothing was stored, except that after [`EnqueueError::Queue`] the job may have arrived and only
-/// its answer be lost: repeat the call with the same id, which accepts it once.
+/// Why a job was not accepted. Nothing was stored, except that after [`EnqueueError::Queue`] the job may have been accepted and
+/// only the answer lost: repeat the call with the same id, which accepts it once.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
     /// No such kind.

@@ -1,4 +1,4 @@
-//! Job events: what the stream of a queue says about its jobs.
+//! Job events: the history of jobs in the stream of a queue.
 //!
 //! A stream entry holds one or more events as field and value. The field is the word of the event and the id of the
 //! job, as in `succeeded 01JD…`; the value is a JSON object, [`EventData`], or the envelope for `enqueued`. The time of
@@ -74,7 +74,7 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// The particulars of an event. What does not apply is left out.
+/// The data of an event. What does not apply is left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventData {
     /// The attempt, counted from 1.
@@ -106,10 +106,10 @@ pub struct EventData {
     pub by: Option<String>,
 }
 
-/// Errors for whoever reads JSON outside: their fields are called as everywhere there, and their times are times, not milliseconds.
-pub(crate) fn told<S: Serializer>(errors: &[EventData], serializer: S) -> Result<S::Ok, S::Error> {
+/// Serialises errors for JSON output: fields are called as everywhere else there, and times are in RFC 3339 instead of milliseconds.
+pub(crate) fn with_times<S: Serializer>(errors: &[EventData], serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
-    struct Told<'a> {
+    struct ErrorView<'a> {
         attempt: Option<u32>,
         worker: Option<&'a str>,
         finished_at: Option<DateTime<Utc>>,
@@ -119,7 +119,7 @@ pub(crate) fn told<S: Serializer>(errors: &[EventData], serializer: S) -> Result
         trace: Option<&'a str>,
         actor: Option<&'a str>,
     }
-    serializer.collect_seq(errors.iter().map(|error| Told {
+    serializer.collect_seq(errors.iter().map(|error| ErrorView {
         attempt: error.attempt,
         worker: error.worker.as_deref(),
         finished_at: error.at.and_then(DateTime::from_timestamp_millis),
@@ -152,7 +152,7 @@ impl JobEvent {
         self.entry.at()
     }
 
-    /// The particulars; the default when the value is an envelope or not readable.
+    /// The data; the default when the value is an envelope or not readable.
     pub fn data(&self) -> EventData {
         serde_json::from_str(&self.value).unwrap_or_default()
     }
@@ -176,7 +176,7 @@ pub(crate) struct Entries(pub Vec<(EntryId, Vec<JobEvent>)>);
 
 impl FromRedisValue for Entries {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        // Bytes, because what was planted by hand need not be text, and one such value must not hide the others.
+        // Bytes, because a value written by hand need not be text, and must not hide the others.
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
         let rows: Vec<(String, Pairs)> = match value {
@@ -203,11 +203,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn events_after(
         &self,
         after: EntryId,

@@ -15,31 +15,31 @@ use crate::{
 
 /// A leased job as it came from Redis.
 #[derive(Debug)]
-pub(crate) struct Leased {
+pub(crate) struct LeasedJob {
     pub lease: Lease,
     pub envelope: Vec<u8>,
 }
 
-/// What a fetch found.
+/// The result of a fetch.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub jobs: Vec<Leased>,
-    pub state: State,
+    pub jobs: Vec<LeasedJob>,
+    pub state: QueueState,
     /// When something becomes due or a lease ends; zero when more is ready now.
     pub next: Option<Duration>,
     /// When Redis ran it, by the clock of Redis, in milliseconds.
     pub at_ms: i64,
 }
 
-/// How a fetch found its queue.
+/// The state in which a fetch found its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum QueueState {
     Open,
-    /// Open, with nothing there that the quick one of [`behind`] cannot take.
+    /// Open, and the quick script of [`behind`] can take everything that is ready.
     Plain,
     Paused,
-    /// The fetch did not count: what the worker had said of itself is not what Redis knows of it, or it is to ask anew.
-    Stranger,
+    /// The fetch took nothing, because Redis knows the worker by another description, or the general fetch is needed.
+    Rejected,
 }
 
 /// Most due jobs promoted by one fetch.
@@ -52,18 +52,18 @@ const ID_BYTES: usize = 26;
 
 /// Who fetches, and how much.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct FetchRequest<'a> {
     pub holder: &'a str,
     /// Most jobs leased.
     pub slots: usize,
     /// Most leases of others reaped.
     pub reaped: usize,
-    /// What the worker says of itself, where that changed.
+    /// The worker's description of itself, where that changed; else empty.
     pub about: &'a str,
 }
 
 /// Leases up to `slots` jobs, and reaps.
-pub(crate) async fn fetch(queue: &Queue, ask: Ask<'_>) -> Result<Batch, QueueError> {
+pub(crate) async fn fetch(queue: &Queue, ask: FetchRequest<'_>) -> Result<Batch, QueueError> {
     let call = full(queue, ask, "");
     crash_point!("fetch.before");
     let batch = queue.run("fetch", &call).await?;
@@ -71,9 +71,9 @@ pub(crate) async fn fetch(queue: &Queue, ask: Ask<'_>) -> Result<Batch, QueueErr
     Ok(batch)
 }
 
-/// The fetch that a worker leaves behind a blocking read: it counts only while Redis knows the worker by the words `known_by`.
-/// For a queue that was found `plain` there is a quick one, which does not count where the queue has changed.
-pub(crate) fn behind(queue: &Queue, ask: Ask<'_>, known_by: &str, plain: bool) -> Call {
+/// The fetch that is sent along with a blocking read: it counts only while Redis knows the worker by the description `known_by`.
+/// For a queue that was `plain` there is a quick script, which does not count where the queue has changed.
+pub(crate) fn behind(queue: &Queue, ask: FetchRequest<'_>, known_by: &str, plain: bool) -> Call {
     if !plain {
         return full(queue, ask, known_by);
     }
@@ -82,8 +82,8 @@ pub(crate) fn behind(queue: &Queue, ask: Ask<'_>, known_by: &str, plain: bool) -
     call
 }
 
-/// A fetch that can do everything; `known_by` is empty where any words of the worker will do.
-fn full(queue: &Queue, ask: Ask<'_>, known_by: &str) -> Call {
+/// The general fetch; an empty `known_by` accepts any description of the worker.
+fn full(queue: &Queue, ask: FetchRequest<'_>, known_by: &str) -> Call {
     let settings = queue.settings();
     let (group_step, group_burst) = step(settings.group_rate);
     let (queue_step, queue_burst) = step(settings.rate);
@@ -116,10 +116,10 @@ impl FromRedisValue for Batch {
         let mut number =
             || items.next().ok_or_else(|| ParsingError::from("the list is too short")).and_then(i64::from_redis_value);
         let state = match number()? {
-            0 => State::Open,
-            1 => State::Paused,
-            3 => State::Plain,
-            _ => State::Stranger,
+            0 => QueueState::Open,
+            1 => QueueState::Paused,
+            3 => QueueState::Plain,
+            _ => QueueState::Rejected,
         };
         let next = u64::try_from(number()?).ok().map(Duration::from_millis);
         let at_ms = number()?;
@@ -141,11 +141,11 @@ impl FromRedisValue for Batch {
     }
 }
 
-fn leased(lease: Option<Lease>, envelope: Vec<u8>) -> Option<Leased> {
-    lease.map(|lease| Leased { lease, envelope })
+fn leased(lease: Option<Lease>, envelope: Vec<u8>) -> Option<LeasedJob> {
+    lease.map(|lease| LeasedJob { lease, envelope })
 }
 
-/// An id that is none was planted by hand; its lease runs out and it ends in the dead letters.
+/// An invalid id was written by hand; its lease runs out and it ends in the dead letters.
 fn read_id(text: &str) -> Option<JobId> {
     let id = text.parse().ok();
     if id.is_none() {

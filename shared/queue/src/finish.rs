@@ -1,4 +1,4 @@
-//! What an attempt leads to: the decision, apart from the script that carries it out.
+//! What an attempt leads to: the decision as a function, and the script call that carries it out.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl<E: Classified> From<E> for Fail {
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum AttemptResult {
     Succeeded(Value),
     Failed(Fail),
     Panicked(String),
@@ -55,7 +55,7 @@ pub(crate) enum Ended {
 
 /// What happens to the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Transition {
     Done,
     Retry(Duration),
     Snooze(Duration),
@@ -66,7 +66,7 @@ pub(crate) enum Verdict {
     AwaitKind(Duration),
 }
 
-impl Verdict {
+impl Transition {
     fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -96,7 +96,7 @@ impl Verdict {
     }
 }
 
-/// What decides about attempts of a job besides how they ended.
+/// The rules of a job by which attempts are decided.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub retry: RetryPolicy,
@@ -104,69 +104,72 @@ pub(crate) struct Rules {
     pub unknown_kind_wait: Duration,
 }
 
-/// Decides what happens to a job whose attempt `attempt` ended so. `draw` in 0.0..=1.0 places the retry in its backoff.
-pub(crate) fn decide(ended: &Ended, rules: &Rules, attempt: u32, draw: f64) -> (Verdict, Option<String>) {
+/// Decides what happens to a job after attempt number `attempt` ended. `draw` in 0.0..=1.0 places the retry in its backoff.
+pub(crate) fn decide(ended: &AttemptResult, rules: &Rules, attempt: u32, draw: f64) -> (Transition, Option<String>) {
     let policy = &rules.retry;
     let spent = attempt >= policy.max_attempts;
-    let retry = |delay| if spent { Verdict::Dead } else { Verdict::Retry(delay) };
+    let retry = |delay| if spent { Transition::Dead } else { Transition::Retry(delay) };
     match ended {
-        Ended::Succeeded(_) => (Verdict::Done, None),
-        Ended::Failed(Fail::Retry(why)) => (retry(policy.delay(attempt, draw)), Some(why.clone())),
-        Ended::Failed(Fail::RetryAfter(after, why)) => (retry(*after), Some(why.clone())),
-        Ended::Failed(Fail::Snooze(delay, why)) => (Verdict::Snooze(*delay), Some(why.clone())),
-        Ended::Failed(Fail::Dead(why)) | Ended::Unreadable(why) | Ended::Expired(why) => {
-            (Verdict::Dead, Some(why.clone()))
+        AttemptResult::Succeeded(_) => (Transition::Done, None),
+        AttemptResult::Failed(Fail::Retry(why)) => (retry(policy.delay(attempt, draw)), Some(why.clone())),
+        AttemptResult::Failed(Fail::RetryAfter(after, why)) => (retry(*after), Some(why.clone())),
+        AttemptResult::Failed(Fail::Snooze(delay, why)) => (Transition::Snooze(*delay), Some(why.clone())),
+        AttemptResult::Failed(Fail::Dead(why)) | AttemptResult::Unreadable(why) | AttemptResult::Expired(why) => {
+            (Transition::Dead, Some(why.clone()))
         }
-        Ended::Failed(Fail::Cancelled(why)) => (Verdict::Cancelled, Some(why.clone())),
-        Ended::Unknown(why) => (Verdict::AwaitKind(rules.unknown_kind_wait), Some(why.clone())),
-        Ended::Panicked(message) => {
+        AttemptResult::Failed(Fail::Cancelled(why)) => (Transition::Cancelled, Some(why.clone())),
+        AttemptResult::Unknown(why) => (Transition::AwaitKind(rules.unknown_kind_wait), Some(why.clone())),
+        AttemptResult::Panicked(message) => {
             (retry(policy.delay(attempt, draw)), Some(format!("the handler panicked: {message}")))
         }
-        Ended::TimedOut(after) => {
+        AttemptResult::TimedOut(after) => {
             (retry(policy.delay(attempt, draw)), Some(format!("the attempt took longer than its timeout of {after:?}")))
         }
-        Ended::Interrupted => (Verdict::Release, Some("the worker shut down before the attempt was finished".into())),
+        AttemptResult::Interrupted => {
+            (Transition::Release, Some("the worker shut down before the attempt was finished".into()))
+        }
     }
 }
 
-/// A verdict on its way to Redis.
+/// The acknowledgement of an attempt: what its job becomes.
 #[derive(Debug)]
-pub(crate) struct Finish {
+pub(crate) struct Ack {
     pub lease: Lease,
-    pub verdict: Verdict,
+    pub transition: Transition,
     pub data: EventData,
 }
 
-/// Most verdicts in one script call.
-pub(crate) const FINISHED_AT_ONCE: usize = 500;
+/// Most acks in one script call.
+pub(crate) const ACKS_AT_ONCE: usize = 500;
 
-/// Whether nothing is told of the success of `lease`: the first attempt of a job whose queue keeps a history of failures.
-pub(crate) fn untold(queue: &Queue, lease: &Lease, verdict: Verdict) -> bool {
-    verdict == Verdict::Done && lease.attempt() == 1 && queue.settings().history == History::Failures
+/// Whether `lease` ends without an event: the first attempt succeeded and the queue keeps a history of failures.
+pub(crate) fn is_without_event(queue: &Queue, lease: &Lease, transition: Transition) -> bool {
+    transition == Transition::Done && lease.attempt() == 1 && queue.settings().history == History::Failures
 }
 
-/// How the script is told of a verdict.
+/// The part of the script's arguments that an ack belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
-    /// A success that no event tells of.
+enum AckSection {
+    /// A success without an event.
     Plain,
     /// A success with its event.
-    Told,
+    WithEvent,
     Other,
 }
 
-fn section(queue: &Queue, finish: &Finish) -> Section {
-    match finish.verdict {
-        verdict if untold(queue, &finish.lease, verdict) => Section::Plain,
-        Verdict::Done if queue.settings().history == History::Full => Section::Told,
-        _ => Section::Other,
+fn section(queue: &Queue, finish: &Ack) -> AckSection {
+    match finish.transition {
+        transition if is_without_event(queue, &finish.lease, transition) => AckSection::Plain,
+        Transition::Done if queue.settings().history == History::Full => AckSection::WithEvent,
+        _ => AckSection::Other,
     }
 }
 
-/// Carries out verdicts; answers for each whether its lease was still held.
-pub(crate) async fn finish(queue: &Queue, batch: &[Finish]) -> Result<Vec<bool>, QueueError> {
+/// Carries out acks; answers for each whether its lease was still held.
+pub(crate) async fn finish(queue: &Queue, batch: &[Ack]) -> Result<Vec<bool>, QueueError> {
     let of = |wanted| (0..batch.len()).filter(move |&place| section(queue, &batch[place]) == wanted);
-    let [plain, told, others] = [Section::Plain, Section::Told, Section::Other].map(|s| of(s).collect::<Vec<_>>());
+    let [plain, told, others] =
+        [AckSection::Plain, AckSection::WithEvent, AckSection::Other].map(|s| of(s).collect::<Vec<_>>());
     let mut call = queue.invocation(&scripts::FINISH);
     call.arg(plain.len());
     for &place in &plain {
@@ -176,8 +179,11 @@ pub(crate) async fn finish(queue: &Queue, batch: &[Finish]) -> Result<Vec<bool>,
     for &place in &told {
         call.arg(batch[place].lease.member()).arg(encoded(&batch[place].data));
     }
-    for Finish { lease, verdict, data } in others.iter().map(|&place| &batch[place]) {
-        call.arg(lease.member()).arg(verdict.as_str()).arg(verdict.delay().as_millis().to_string()).arg(encoded(data));
+    for Ack { lease, transition, data } in others.iter().map(|&place| &batch[place]) {
+        call.arg(lease.member())
+            .arg(transition.as_str())
+            .arg(transition.delay().as_millis().to_string())
+            .arg(encoded(data));
     }
     let lost: Vec<usize> = queue.run("finish", &call).await?;
     let places: Vec<usize> = [plain, told, others].concat();
@@ -205,46 +211,49 @@ mod tests {
         unknown_kind_wait: Duration::from_secs(60),
     };
 
-    fn verdict(ended: &Ended, attempt: u32) -> Verdict {
+    fn transition(ended: &AttemptResult, attempt: u32) -> Transition {
         decide(ended, &RULES, attempt, 1.0).0
     }
 
     #[test]
     fn a_failure_is_retried_until_the_attempts_are_spent() {
-        let failed = Ended::Failed(Fail::Retry("no".into()));
-        assert_eq!(verdict(&failed, 1), Verdict::Retry(Duration::from_millis(100)));
-        assert_eq!(verdict(&failed, 2), Verdict::Retry(Duration::from_millis(200)));
-        assert_eq!(verdict(&failed, 3), Verdict::Dead);
+        let failed = AttemptResult::Failed(Fail::Retry("no".into()));
+        assert_eq!(transition(&failed, 1), Transition::Retry(Duration::from_millis(100)));
+        assert_eq!(transition(&failed, 2), Transition::Retry(Duration::from_millis(200)));
+        assert_eq!(transition(&failed, 3), Transition::Dead);
     }
 
     #[test]
     fn a_panic_and_a_timeout_are_failures_like_any_other() {
-        for ended in [Ended::Panicked("boom".into()), Ended::TimedOut(Duration::from_secs(1))] {
-            assert!(matches!(verdict(&ended, 1), Verdict::Retry(_)));
-            assert_eq!(verdict(&ended, 3), Verdict::Dead);
+        for ended in [AttemptResult::Panicked("boom".into()), AttemptResult::TimedOut(Duration::from_secs(1))] {
+            assert!(matches!(transition(&ended, 1), Transition::Retry(_)));
+            assert_eq!(transition(&ended, 3), Transition::Dead);
         }
     }
 
     #[test]
     fn what_can_never_work_is_dead_at_once() {
-        for ended in [Ended::Unreadable("x".into()), Ended::Failed(Fail::Dead("x".into())), Ended::Expired("x".into())]
-        {
-            assert_eq!(verdict(&ended, 1), Verdict::Dead);
+        for ended in [
+            AttemptResult::Unreadable("x".into()),
+            AttemptResult::Failed(Fail::Dead("x".into())),
+            AttemptResult::Expired("x".into()),
+        ] {
+            assert_eq!(transition(&ended, 1), Transition::Dead);
         }
     }
 
     #[test]
     fn the_other_side_decides_when_it_says_retry_after() {
-        let limited = Ended::Failed(Fail::RetryAfter(Duration::from_secs(77), "429".into()));
-        assert_eq!(verdict(&limited, 1), Verdict::Retry(Duration::from_secs(77)));
+        let limited = AttemptResult::Failed(Fail::RetryAfter(Duration::from_secs(77), "429".into()));
+        assert_eq!(transition(&limited, 1), Transition::Retry(Duration::from_secs(77)));
     }
 
     proptest! {
         #[test]
         fn snooze_and_release_never_spend_the_last_attempt(attempt in 1u32..10) {
-            let snoozed = Ended::Failed(Fail::Snooze(Duration::from_secs(5), "later".into()));
-            prop_assert_eq!(verdict(&snoozed, attempt), Verdict::Snooze(Duration::from_secs(5)));
-            prop_assert_eq!(verdict(&Ended::Interrupted, attempt), Verdict::Release);
+            let snoozed = AttemptResult::Failed(Fail::Snooze(Duration::from_secs(5), "later".into()));
+            prop_assert_eq!(transition(&snoozed, attempt), Transition::Snooze(Duration::from_secs(5)));
+            prop_assert_eq!(transition(&AttemptResult::Interrupted, attempt), Transition::Release);
         }
     }
 }

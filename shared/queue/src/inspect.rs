@@ -83,7 +83,7 @@ pub struct JobView {
     /// Since when it waits for a worker that knows its kind, if none that tried it did.
     pub unknown_kind_since: Option<DateTime<Utc>>,
     /// The last errors, newest first.
-    #[serde(serialize_with = "crate::event::told")]
+    #[serde(serialize_with = "crate::event::with_times")]
     pub errors: Vec<EventData>,
     /// Its envelope as it is stored.
     pub envelope: String,
@@ -139,8 +139,8 @@ const VIEWED_AT_ONCE: usize = 500;
 /// Ids looked at from the front of a list, for one that was not cancelled.
 const LOOKED_AT: usize = 16;
 
-/// The first job of a list that was not cancelled, by the front of the list. When all of that was, and more may follow, the
-/// last one looked at stands for those behind it.
+/// The first job of a list that was not cancelled, given the front of the list. If all of those were cancelled and more may follow,
+/// the last of them.
 fn first(front: &[RawText], cancelled: &HashSet<String>) -> Option<JobId> {
     let stands_for_more = front.last().filter(|_| front.len() == LOOKED_AT);
     let first = front.iter().find(|id| !cancelled.contains(&id.0)).or(stands_for_more)?;
@@ -160,11 +160,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn stats(&self) -> Result<QueueStats, QueueError> {
         let keys = self.keys();
         let ready = [Priority::High, Priority::Normal, Priority::Low].map(|p| keys.ready(p));
@@ -221,15 +221,15 @@ impl Queue {
         Ok(ids.into_iter().zip(are).filter(|(_, is)| *is).map(|(id, _)| id.to_owned()).collect())
     }
 
-    /// A job, wherever in this queue it is. `None` when it is done or never was.
+    /// A job of this queue, in any state. `None` when it is done or never existed.
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn job(&self, id: JobId) -> Result<Option<JobView>, QueueError> {
         Ok(self.views(&[id]).await?.pop())
     }
@@ -238,11 +238,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn jobs(&self, ids: &[JobId]) -> Result<Vec<JobView>, QueueError> {
         let mut views = Vec::new();
         for some in ids.chunks(VIEWED_AT_ONCE) {
@@ -309,11 +309,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn workers(&self, within: Duration) -> Result<Vec<WorkerView>, QueueError> {
         let since = (self.now() - within).timestamp_millis();
         let mut pipe = redis::pipe();

@@ -23,9 +23,9 @@ use crate::{
 
 /// Tasks handed over in one step.
 const AT_ONCE: usize = 250;
-/// Most steps before the caller has a look at the world again.
+/// Most steps of one run.
 const STEPS: usize = 4_000;
-/// How long a task is remembered after it was handed over and removed.
+/// How long a task is remembered after it was handed over and removed, at least.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 /// The intake of one queue.
@@ -37,14 +37,14 @@ pub struct Intake {
 }
 
 /// A task that waits.
-struct Found {
+struct Task {
     /// Its name, as its producer wrote it: it need not be text.
     task: Vec<u8>,
     run_at: Option<DateTime<Utc>>,
 }
 
-impl Found {
-    /// Its name as text: what is none in hexadecimal digits, which no producer would choose.
+impl Task {
+    /// Its name as text; other bytes in hexadecimal digits, a form that no producer would choose.
     fn name(&self) -> String {
         name_of(&self.task)
     }
@@ -70,7 +70,7 @@ impl Intake {
         &self.namespace
     }
 
-    /// Hands over until nothing is left, or very many were; answers how many jobs were new to the engine.
+    /// Hands over tasks until none is left, at most a million; answers how many jobs were new to the engine.
     ///
     /// A task is remembered in the step that enqueues it, and removed from the intake after that, so that a crash between
     /// the two, or a second process that read the same task, hands nothing over twice.
@@ -81,7 +81,7 @@ impl Intake {
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, some are taken in and some are not; the next call goes on.
+    /// Dropped before it returns, some are taken in and some are not; the next call continues.
     pub async fn run_once(&self) -> Result<usize, EnqueueError> {
         let mut accepted = 0;
         for _ in 0..STEPS {
@@ -129,22 +129,22 @@ impl Intake {
         [self.key("meta:").as_bytes(), task].concat()
     }
 
-    async fn waiting(&self) -> Result<Vec<Found>, QueueError> {
+    async fn waiting(&self) -> Result<Vec<Task>, QueueError> {
         let mut pipe = redis::pipe();
         pipe.cmd("LRANGE").arg(self.key("active")).arg(0).arg(AT_ONCE - 1);
         pipe.cmd("ZRANGE").arg(self.key("scheduled")).arg(0).arg(AT_ONCE - 1).arg("WITHSCORES");
         type Tasks = Vec<Vec<u8>>;
         let (active, scheduled): (Tasks, Vec<(Vec<u8>, f64)>) = self.pipe("read the intake", pipe).await?;
-        let now = active.into_iter().map(|task| Found { task, run_at: None });
+        let now = active.into_iter().map(|task| Task { task, run_at: None });
         let later = scheduled.into_iter().map(|(task, seconds)| {
             #[expect(clippy::cast_possible_truncation, reason = "scores are seconds since 1970")]
             let run_at = DateTime::from_timestamp(seconds as i64, 0);
-            Found { task, run_at }
+            Task { task, run_at }
         });
         Ok(now.chain(later).take(AT_ONCE).collect())
     }
 
-    async fn hand_over(&self, found: &[Found]) -> Result<usize, EnqueueError> {
+    async fn hand_over(&self, found: &[Task]) -> Result<usize, EnqueueError> {
         let mut pipe = redis::pipe();
         pipe.cmd("HMGET").arg(self.key("data"));
         for one in found {
@@ -164,7 +164,7 @@ impl Intake {
             .collect();
         crash_point!("intake.read");
         let mut accepted = 0;
-        // An id that follows from its task alone is the same when the task is read again, so a ledger may keep it.
+        // Where the id is the name of the task it is the same when the task is read again, so a ledger may keep the job.
         let (mut lasting, others): (Vec<_>, Vec<_>) =
             jobs.into_iter().partition(|job| job.intake.as_deref() == Some(job.id.to_string().as_str()));
         let mut results = self.client.store(&self.queue, &mut lasting).await;
@@ -182,9 +182,9 @@ impl Intake {
         Ok(accepted)
     }
 
-    /// A task as a job. One that cannot be enqueued as it is becomes a job all the same: its attempt puts it into the dead
-    /// letters, where an operator finds it whole, with the reason.
-    fn prepare(&self, found: &Found, payload: &[u8], kind: Option<String>) -> Admission {
+    /// A task as a job. One that is no valid job is enqueued as a refused one, which its first attempt moves to the dead letters with
+    /// the reason.
+    fn prepare(&self, found: &Task, payload: &[u8], kind: Option<String>) -> Admission {
         let types = self.client.queues().types();
         let configured = self.queue.settings().intake_kind.as_ref().map(JobKind::to_string);
         let named = kind.or(configured).unwrap_or_else(|| NO_KIND.to_owned());
@@ -215,7 +215,7 @@ impl Intake {
         if size > limit {
             return Err(format!("the payload is {size} bytes; the limit is {limit} (engine.max_payload_bytes)"));
         }
-        // A payload that does not fit its type is told so by its attempt, with the path that is wrong.
+        // A payload that does not fit its type is refused by its attempt, which names the path that is wrong.
         let derived = job_type.check(&payload).unwrap_or_default();
         let options = EnqueueOptions { id: Some(id), run_at, ..EnqueueOptions::default() };
         let max_ahead = self.queue.engine().max_schedule_ahead;
@@ -228,9 +228,9 @@ impl Intake {
         JobId::from_parts(self.queue.now(), digest.iter().take(10).fold(0, |acc, byte| (acc << 8) | u128::from(*byte)))
     }
 
-    async fn remove(&self, found: &[Found]) -> Result<(), QueueError> {
+    async fn remove(&self, found: &[Task]) -> Result<(), QueueError> {
         let mut pipe = redis::pipe();
-        for Found { task, .. } in found {
+        for Task { task, .. } in found {
             pipe.cmd("LREM").arg(self.key("active")).arg(1).arg(task).ignore();
             pipe.cmd("ZREM").arg(self.key("scheduled")).arg(task).ignore();
             pipe.cmd("HDEL").arg(self.key("data")).arg(task).ignore();
@@ -239,8 +239,8 @@ impl Intake {
         self.pipe("clear the intake", pipe).await
     }
 
-    /// Forgets some of the tasks that were handed over long ago. One that still is in the intake, because nobody came to remove it,
-    /// is remembered on.
+    /// Forgets tasks that were handed over long ago, except those that are still in the intake because a process died before it
+    /// removed them.
     async fn forget_old(&self) -> Result<(), QueueError> {
         let key = self.queue.keys().intake();
         let now = self.queue.now();

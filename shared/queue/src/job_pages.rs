@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use perch_job::{JobId, JobState, Priority};
 use serde::{Deserialize, Serialize};
 
-use crate::{DeadPlace, JobView, Queue, QueueError, raw_text::RawText, scripts};
+use crate::{DeadCursor, JobView, Queue, QueueError, raw_text::RawText, scripts};
 
 /// A place among the jobs of a queue that are in one state. It stays what it is when jobs come and go, its own too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub enum JobPlace {
         member: Vec<u8>,
     },
     /// Among the dead letters.
-    Dead(DeadPlace),
+    Dead(DeadCursor),
 }
 
 /// One of the lists in which jobs wait, in the order in which they are listed: those that are ready, by priority, then those that are
@@ -137,11 +137,11 @@ impl Queue {
     async fn dead_places(&self, after: Option<&JobPlace>, limit: usize) -> Result<Found, QueueError> {
         let mut call = self.reading(&scripts::DEAD_PAGE);
         call.arg(limit);
-        if let Some(JobPlace::Dead(DeadPlace { died_ms, member })) = after {
+        if let Some(JobPlace::Dead(DeadCursor { died_ms, member })) = after {
             call.arg(*died_ms).arg(member);
         }
         let found: Vec<(Vec<u8>, f64)> = self.run("list jobs", &call).await?;
-        Ok(scored(found, limit, |died_ms, member| JobPlace::Dead(DeadPlace { died_ms, member })))
+        Ok(scored(found, limit, |died_ms, member| JobPlace::Dead(DeadCursor { died_ms, member })))
     }
 
     async fn waiting_page(&self, after: Option<&JobPlace>, limit: usize) -> Result<Found, QueueError> {
@@ -192,7 +192,7 @@ impl JobPlace {
             Self::Running(id) => Some(*id),
             Self::Waiting { told: id, .. }
             | Self::Delayed { member: id, .. }
-            | Self::Dead(DeadPlace { member: id, .. }) => std::str::from_utf8(id).ok()?.parse().ok(),
+            | Self::Dead(DeadCursor { member: id, .. }) => std::str::from_utf8(id).ok()?.parse().ok(),
         }
     }
 }

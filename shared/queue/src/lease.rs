@@ -1,4 +1,4 @@
-//! Keeping jobs: renewal of leases, and what a worker learns while it renews.
+//! Leases of a worker: renewal, start, release, and the end of the worker.
 
 use std::sync::Arc;
 
@@ -56,20 +56,25 @@ impl Lease {
     }
 }
 
-/// What a heartbeat told.
+/// What a heartbeat learned.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse {
+pub(crate) struct HeartbeatReply {
     /// Members of leases that another worker may have by now.
     pub lost: Vec<String>,
-    /// Members of leases whose jobs shall stop, and why.
+    /// Members of leases whose jobs must stop, and why.
     pub stop: Vec<(String, String)>,
 }
 
 const RENEWED_AT_ONCE: usize = 1_000;
 
 /// Renews `leases` of `holder`, and reaps at most `reaped` leases of others.
-pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease], reaped: usize) -> Result<Pulse, QueueError> {
-    let mut pulse = Pulse::default();
+pub(crate) async fn renew(
+    queue: &Queue,
+    holder: &str,
+    leases: &[Lease],
+    reaped: usize,
+) -> Result<HeartbeatReply, QueueError> {
+    let mut reply = HeartbeatReply::default();
     for chunk in leases.chunks(RENEWED_AT_ONCE) {
         let mut call = queue.invocation(&scripts::HEARTBEAT);
         call.arg(queue.engine().lease.as_millis().to_string()).arg(holder).arg(reaped);
@@ -77,14 +82,14 @@ pub(crate) async fn renew(queue: &Queue, holder: &str, leases: &[Lease], reaped:
             call.arg(lease.member());
         }
         let (lost, stop): (Vec<RawText>, Vec<(RawText, RawText)>) = queue.run("renew leases", &call).await?;
-        pulse.lost.extend(lost.into_iter().map(|member| member.0));
-        pulse.stop.extend(stop.into_iter().map(|(member, why)| (member.0, why.0)));
+        reply.lost.extend(lost.into_iter().map(|member| member.0));
+        reply.stop.extend(stop.into_iter().map(|(member, why)| (member.0, why.0)));
     }
-    Ok(pulse)
+    Ok(reply)
 }
 
-/// Says that the jobs of these leases are about to start: a uniqueness key that is held until then is free from now on. Answers
-/// how many of the leases are held.
+/// Marks the jobs of these leases as about to start, which frees uniqueness keys that are held until then. Answers how many of the
+/// leases are held.
 pub(crate) async fn begin(queue: &Queue, leases: &[Lease]) -> Result<usize, QueueError> {
     let mut call = queue.invocation(&scripts::BEGIN);
     for lease in leases {
@@ -96,7 +101,7 @@ pub(crate) async fn begin(queue: &Queue, leases: &[Lease]) -> Result<usize, Queu
     Ok(held)
 }
 
-/// Gives back leases of `holder` that are none of `known`: those of a fetch whose answer was lost.
+/// Releases leases of `holder` that are not among `known`: those of a fetch whose answer was lost.
 pub(crate) async fn reclaim(queue: &Queue, holder: &str, known: &[Lease]) -> Result<usize, QueueError> {
     let mut call = queue.invocation(&scripts::RECLAIM);
     call.arg(holder);
@@ -109,7 +114,7 @@ pub(crate) async fn reclaim(queue: &Queue, holder: &str, known: &[Lease]) -> Res
     Ok(given_back)
 }
 
-/// Says good-bye: the worker is no longer listed.
+/// Removes the worker from the list of workers.
 pub(crate) async fn leave(queue: &Queue, holder: &str) -> Result<(), QueueError> {
     let mut call = queue.invocation(&scripts::GOODBYE);
     call.arg(holder);

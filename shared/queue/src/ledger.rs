@@ -13,35 +13,35 @@ use crate::{
 
 /// Keeps jobs outside Redis. Every call may be repeated.
 pub trait Ledger: Debug + Send + Sync + 'static {
-    /// Keeps jobs and answers, in their order, how it finds each. Those whose id is kept already stay as they are.
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>>;
+    /// Keeps jobs and answers, in their order, the state of each. Those whose id is known already stay as they are.
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>>;
 
-    /// Notes that Redis has `there`, and forgets `refused`, which never came to be. Answers those of both that a relay has set about
-    /// meanwhile, which are not forgotten, whatever their enqueuer was answered.
+    /// Marks the jobs `there` as stored in Redis, and deletes `refused`, which Redis did not accept. Answers those of both that a relay
+    /// has taken up meanwhile: they are not deleted, whatever their enqueuer was answered.
     fn settle<'a>(
         &'a self,
         there: &'a [JobId],
         refused: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>>;
+    ) -> BoxFuture<'a, Result<HashMap<JobId, RelayState>, LedgerError>>;
 }
 
-/// What a relay has done with a job.
+/// How far a relay has got with a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ByRelay {
+pub enum RelayState {
     /// Redis has it.
     HandedOver,
-    /// Redis may have it; if not, the next relay hands it over, or ends it.
+    /// Redis may have it; if not, the next relay hands it over or drops it.
     Begun,
 }
 
-/// How a ledger finds a job that it is to keep.
+/// The state in which a ledger has a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HowKept {
-    /// It was not there.
+pub enum LedgerState {
+    /// It is new.
     New,
-    /// It is there, and Redis may have it or not.
+    /// It was there; Redis may have it or not.
     Waiting,
-    /// Redis has it, or had it and it ended.
+    /// Redis has it, or had it and it has ended.
     HandedOver,
 }
 
@@ -71,8 +71,8 @@ impl LedgerJob {
         }
     }
 
-    /// The job as the enqueue script takes it. Its id is remembered for an hour, so that a job which was handed over and
-    /// has ended since is not begun again.
+    /// The job for the enqueue script. Redis remembers its id for an hour, so that a job which was handed over and has ended
+    /// meanwhile does not run again.
     pub(crate) fn admission(&self) -> Result<Admission, EnvelopeError> {
         Ok(Admission {
             id: self.id,
@@ -85,7 +85,7 @@ impl LedgerJob {
     }
 }
 
-/// Stores jobs in the ledger, then in Redis, and tells the ledger what came of it.
+/// Stores jobs in the ledger, then in Redis, and reports the result to the ledger.
 pub(crate) async fn through(
     ledger: &dyn Ledger,
     queue: &Queue,
@@ -100,24 +100,28 @@ pub(crate) async fn through(
         Err(error) => return jobs.iter().map(|_| Err(error.clone().into())).collect(),
     };
     crash_point!("ledger.kept");
-    let waits = |(_, kept): &(&Admission, &HowKept)| **kept != HowKept::HandedOver;
+    let waits = |(_, kept): &(&Admission, &LedgerState)| **kept != LedgerState::HandedOver;
     let waiting: Vec<&Admission> = jobs.iter().zip(&kept).filter(waits).map(|(job, _)| job).collect();
     let mut pushed = push_all(queue, &waiting).await.into_iter();
     crash_point!("ledger.pushed");
     let pushed: Vec<Pushed> = jobs
         .iter()
         .zip(kept)
-        .map(|(job, kept)| Pushed { job, kept, answer: if kept == HowKept::HandedOver { None } else { pushed.next() } })
+        .map(|(job, kept)| Pushed {
+            job,
+            kept,
+            answer: if kept == LedgerState::HandedOver { None } else { pushed.next() },
+        })
         .collect();
     let answers = settled(ledger, queue, pushed).await;
     crash_point!("ledger.settled");
     answers
 }
 
-/// A job that the ledger keeps, and what Redis answered to it; nothing where it was not asked.
+/// A job that the ledger keeps, and the result from Redis; `None` where it was not sent.
 struct Pushed<'a> {
     job: &'a Admission,
-    kept: HowKept,
+    kept: LedgerState,
     answer: Option<Result<Enqueued, EnqueueError>>,
 }
 
@@ -136,16 +140,16 @@ impl Pushed<'_> {
         )
     }
 
-    /// What its enqueuer is told. `relayed` are the jobs that a relay has set about meanwhile; where they are not known, so is not
-    /// whether a relay begins a job later that Redis has refused.
-    fn told(self, queue: &Queue, relayed: Option<&HashMap<JobId, ByRelay>>) -> Result<Enqueued, EnqueueError> {
+    /// The result for its enqueuer. `relayed` are the jobs that a relay has taken up meanwhile. `None`: they are not known, so a relay
+    /// may still hand over a job that Redis has refused.
+    fn result(self, queue: &Queue, relayed: Option<&HashMap<JobId, RelayState>>) -> Result<Enqueued, EnqueueError> {
         let (is_refused, id) = (self.is_refused(), self.job.id);
         let by_relay = relayed.and_then(|relayed| relayed.get(&id).copied());
-        let is_new = self.kept == HowKept::New;
+        let is_new = self.kept == LedgerState::New;
         let as_job = |acceptance| Enqueued { id, queue: queue.name().clone(), acceptance, replaced: None };
         match self.answer {
-            None if self.kept == HowKept::HandedOver => Ok(as_job(Acceptance::Duplicate)),
-            Some(_) if is_refused && by_relay == Some(ByRelay::HandedOver) => Ok(as_job(Acceptance::Accepted)),
+            None if self.kept == LedgerState::HandedOver => Ok(as_job(Acceptance::Duplicate)),
+            Some(_) if is_refused && by_relay == Some(RelayState::HandedOver) => Ok(as_job(Acceptance::Accepted)),
             Some(Ok(Enqueued { acceptance: Acceptance::Duplicate, .. })) if is_new && by_relay.is_some() => {
                 Ok(as_job(Acceptance::Accepted))
             }
@@ -159,7 +163,7 @@ impl Pushed<'_> {
     }
 }
 
-/// Tells the ledger what Redis answered, and then the enqueuers what holds.
+/// Reports to the ledger what Redis answered, and returns the results for the enqueuers.
 async fn settled(ledger: &dyn Ledger, queue: &Queue, pushed: Vec<Pushed<'_>>) -> Vec<Result<Enqueued, EnqueueError>> {
     let (mut there, mut refused) = (Vec::new(), Vec::new());
     for job in &pushed {
@@ -172,7 +176,7 @@ async fn settled(ledger: &dyn Ledger, queue: &Queue, pushed: Vec<Pushed<'_>>) ->
     let relayed = if there.is_empty() && refused.is_empty() {
         Some(HashMap::new())
     } else {
-        // Whoever relays the ledger does again what fails here.
+        // The relay of the ledger repeats what fails here.
         let settled = ledger.settle(&there, &refused).await;
         settled
             .inspect_err(|error| {
@@ -180,5 +184,5 @@ async fn settled(ledger: &dyn Ledger, queue: &Queue, pushed: Vec<Pushed<'_>>) ->
             })
             .ok()
     };
-    pushed.into_iter().map(|job| job.told(queue, relayed.as_ref())).collect()
+    pushed.into_iter().map(|job| job.result(queue, relayed.as_ref())).collect()
 }

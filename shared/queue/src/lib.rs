@@ -1,8 +1,8 @@
 //! The durable queue engine of Perch, on Redis.
 //!
-//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `prepared` (its checks), `enqueue`, `fetch`,
-//! `lease`, `finish` (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `backend`
-//! (the worker runtime, apalis). Every change of a job's state is one script in `scripts/`.
+//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `admission` (its checks), `transport` (into Redis),
+//! `fetch`, `lease`, `finish` (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `worker`
+//! (the runtime, on apalis). Every change of a job's state is one script in `scripts/`.
 
 #![warn(clippy::missing_errors_doc, reason = "whoever calls an engine has to know what may fail, and what then holds")]
 
@@ -57,7 +57,7 @@ pub mod worker;
 pub use app::{App, AppError};
 pub use client::Client;
 pub use connection::Connection;
-pub use dead::{DeadLetter, DeadPage, DeadPlace, Replay, Replayed, cause_of};
+pub use dead::{DeadCursor, DeadLetter, DeadPage, Replay, Replayed, cause_of};
 pub use enqueue::{Acceptance, EnqueueOptions, Enqueued, NewJob, OnConflict};
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::{EnqueueError, LedgerError, QueueError, WHEN_FULL};
@@ -69,7 +69,7 @@ pub use job_filter::JobFilter;
 pub use job_pages::{JobPage, JobPlace, WaitingList};
 pub use keys::Keys;
 pub use lease::Lease;
-pub use ledger::{ByRelay, HowKept, Ledger, LedgerJob};
+pub use ledger::{Ledger, LedgerJob, LedgerState, RelayState};
 pub use limits::{GroupUse, LimitsUse, RateUse};
 pub use operate::Cancellation;
 pub use perch_base::Environment;

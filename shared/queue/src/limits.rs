@@ -1,4 +1,4 @@
-//! How far the limits of a queue are used: what an operator sees of them.
+//! Usage of the limits of a queue, for operators.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -60,15 +60,15 @@ const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::L
 const GROUPS: usize = 100;
 
 impl Queue {
-    /// How far the limits of the queue are used, with these groups among the others. Four round trips.
+    /// The usage of the limits of the queue, including these groups. Four round trips.
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn limits(&self, groups: &[String]) -> Result<LimitsUse, QueueError> {
         let keys = self.keys();
         let mut names = redis::pipe();
@@ -140,7 +140,7 @@ fn rate_use(rate: Rate, arrival: Option<f64>, now: DateTime<Utc>) -> RateUse {
     let per = rate.per.max(Duration::from_millis(1));
     let (count, now_ms) = (rate.count.max(1), now.timestamp_millis() as f64);
     let step = per.as_secs_f64() * 1_000.0 / f64::from(count);
-    // One that is further ahead than a limiter can be was set by another clock, or for another rate.
+    // A time further ahead than the rate allows comes from another clock or another rate and is ignored.
     let ahead = Some(arrival.unwrap_or(0.0) - now_ms).filter(|ahead| *ahead <= f64::from(count) * step + 1.0);
     let ahead = ahead.unwrap_or(0.0).max(0.0);
     let left = (f64::from(count) - ahead / step + 1e-9).floor().clamp(0.0, f64::from(count)) as u32;

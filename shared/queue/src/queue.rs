@@ -20,7 +20,7 @@ use crate::{
     scripts::{self, By, Call, Script, all_keys, typed_keys},
 };
 
-/// Marks that the stream of events has when it is full of bytes (`scripts/events.lua`).
+/// Into how many parts the byte limit of the stream of events is divided (`scripts/events.lua`).
 const EVENT_MARKS: usize = 64;
 
 /// A key of a queue that holds something that the queue never keeps there.
@@ -38,7 +38,7 @@ fn set_aside_name(key: &str) -> String {
     format!("{key}:set_aside")
 }
 
-/// One queue: its name, its keys, its settings, and the door to Redis. Cheap to clone.
+/// One queue: its name, its keys, its settings, and its connections to Redis. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Queue(Arc<Inner>);
 
@@ -74,7 +74,7 @@ impl Queue {
     }
 
     /// The same queue through connections of its own, for use on another runtime.
-    pub(crate) fn with_own_door(&self) -> Self {
+    pub(crate) fn with_own_pool(&self) -> Self {
         Self::new(
             self.0.redis.separate(),
             self.0.env,
@@ -95,7 +95,7 @@ impl Queue {
         self.0.env
     }
 
-    /// Where it keeps what.
+    /// The names of its keys in Redis.
     pub fn keys(&self) -> &Keys {
         &self.0.keys
     }
@@ -110,7 +110,7 @@ impl Queue {
         &self.0.engine
     }
 
-    /// The door to Redis.
+    /// Its connections to Redis.
     pub fn redis(&self) -> &Redis {
         &self.0.redis
     }
@@ -119,7 +119,7 @@ impl Queue {
         &self.0.coalescer
     }
 
-    /// The clock it goes by.
+    /// Its clock.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -175,8 +175,8 @@ impl Queue {
         }
     }
 
-    /// Sets aside the keys of the queue that are of another type than what it keeps there, so that they stop it but once.
-    /// Answers the error to tell.
+    /// Renames the keys of the queue that are of another type than it keeps there, so that they fail one call only. Answers the
+    /// error for that call.
     async fn set_aside(&self, error: QueueError) -> QueueError {
         let mut call = Call::new(&scripts::SET_ASIDE, &self.0.script_keys, By::Code);
         for (_, wanted) in typed_keys(&self.0.keys) {
@@ -202,11 +202,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn odd_keys(&self) -> Result<Vec<OddKey>, QueueError> {
         let wanted: Vec<(String, &'static str)> = typed_keys(&self.0.keys).collect();
         let mut pipe = redis::pipe();

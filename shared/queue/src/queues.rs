@@ -93,7 +93,7 @@ impl Queues {
         if self.0.clock.is_system() { self.0.redis.now() } else { self.0.clock.now() }
     }
 
-    /// The door to Redis.
+    /// Their connections to Redis.
     pub fn redis(&self) -> &Redis {
         &self.0.redis
     }

@@ -1,4 +1,4 @@
-//! What stands in Redis, read without failing on what somebody planted there: one odd entry must not hide the others.
+//! Text from Redis that need not be valid: one entry that somebody wrote by hand must not hide the others.
 
 use redis::{FromRedisValue, ParsingError, Value};
 
@@ -16,7 +16,7 @@ impl FromRedisValue for RawText {
 }
 
 impl RawText {
-    /// The count that it is, 0 for what is none.
+    /// Its value as a count; 0 if it is none.
     pub fn count(&self) -> u32 {
         self.0.parse().unwrap_or(0)
     }

@@ -15,7 +15,7 @@ use perch_base::Clock;
 #[derive(Debug, Default)]
 pub(crate) struct RedisClock {
     reading: RwLock<Option<(Instant, i64)>>,
-    /// Somebody reads it at this moment.
+    /// A reading is under way.
     is_read: AtomicBool,
 }
 
@@ -26,13 +26,13 @@ impl RedisClock {
         *self.reading.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is time to read it again; true for one caller, who then does.
+    /// Whether it has to be read again; true for one caller, who then reads it.
     pub fn is_due(&self) -> bool {
         let due = self.reading().is_some_and(|(at, _)| at.elapsed() > Self::GOOD_FOR);
         due && !self.is_read.swap(true, Ordering::Relaxed)
     }
 
-    /// What was read at a time. An answer that comes late, perhaps from a server that was left meanwhile, replaces no newer one.
+    /// Stores a reading. A late answer, perhaps from a server that is no longer used, does not replace a newer one.
     pub fn set(&self, at: Instant, ms: i64) {
         let mut reading = self.reading.write().unwrap_or_else(PoisonError::into_inner);
         if reading.is_none_or(|(held, _)| held <= at) {
@@ -40,7 +40,7 @@ impl RedisClock {
         }
     }
 
-    /// Whoever was to read it has, or has not got an answer: it is time again for another.
+    /// The reading has ended, with an answer or without: another may begin.
     pub fn was_read(&self) {
         self.is_read.store(false, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The one door to Redis: a single server or a cluster, pooled by deadpool.
+//! Connections to Redis: a single server or a cluster, pooled by deadpool.
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ use crate::{
     shared_connection::{ConnectionOrWait, Numbered, SharedConnection},
 };
 
-#[expect(clippy::large_enum_variant, reason = "there is one for each door")]
+#[expect(clippy::large_enum_variant, reason = "there are few pools")]
 enum Pool {
     Single { pool: deadpool_redis::Pool, client: redis::Client },
     Cluster { pool: deadpool_cluster::Pool, client: ClusterClient },
@@ -33,7 +33,7 @@ struct Inner {
     clock: RedisClock,
 }
 
-/// The door to Redis. Cheap to clone. It connects when first used and again after every failure.
+/// Connections to one Redis. Cheap to clone. It connects when first used and again after every failure.
 #[derive(Clone)]
 pub struct Redis(Arc<Inner>);
 
@@ -47,12 +47,12 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// A door to `url`: one URL for a single server, several separated by commas for a cluster.
+    /// Connections to `url`: one URL for a single server, several separated by commas for a cluster.
     /// `rediss://` speaks TLS. Nothing is connected yet.
     ///
     /// # Errors
     ///
-    /// The URL is none of Redis.
+    /// The URL is no URL of Redis.
     pub fn new(url: &SecretString, settings: &RedisSettings) -> Result<Self, QueueError> {
         let bad = |e: &dyn std::fmt::Display| QueueError::Configuration(e.to_string());
         let nodes: Vec<&str> = url.expose_secret().split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
@@ -100,7 +100,7 @@ impl Redis {
         })))
     }
 
-    /// A door to the same Redis that shares nothing with this one. Connections belong to the runtime they were opened on.
+    /// Connections to the same Redis that share nothing with these. A connection belongs to the runtime it was opened on.
     #[must_use]
     pub fn separate(&self) -> Self {
         Self::new(&self.0.url, &self.0.settings).expect("a URL that was accepted once is accepted again")
@@ -111,7 +111,7 @@ impl Redis {
         matches!(self.0.pool, Pool::Cluster { .. })
     }
 
-    /// A connection of one's own, for blocking reads: it waits for answers as long as they take.
+    /// An unshared connection for blocking reads: it waits for answers as long as they take.
     pub(crate) async fn dedicated(&self) -> Result<Connection, QueueError> {
         let doing = "connect";
         let opened = async {
@@ -133,11 +133,11 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// Redis is away, does not answer in time, or refuses the command. After the first two it may have been carried out all the same.
+    /// Redis is away, does not answer in time, or refuses the command. After the first two it may have been carried out nevertheless.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, the command is carried out or not. The connection stays in use.
+    /// Dropped before it returns, the command may or may not be carried out. The connection stays in use.
     pub async fn call<T, F, Fut>(&self, doing: &'static str, run: F) -> Result<T, QueueError>
     where
         F: FnOnce(Connection) -> Fut,
@@ -160,12 +160,12 @@ impl Redis {
 
     /// The time by the clock of Redis, which is the same for all processes; that of this machine while Redis was never reached.
     ///
-    /// It is read with each new connection and once a minute, and goes on with this machine's monotonic clock in between.
+    /// It is read with each new connection and once a minute; in between, this machine's monotonic clock is added.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
     }
 
-    /// What fails here, the calls beside it tell.
+    /// Errors are ignored: the calls beside it report them.
     async fn read_clock(self, conn: Connection) {
         let _ = self.ask_the_time(conn).await;
         self.0.clock.was_read();
@@ -203,8 +203,8 @@ impl Redis {
         self.call(doing, |mut conn| async move { cmd.query_async(&mut conn).await }).await
     }
 
-    /// Sees to it that there is a connection. Calls that are made one after the other without waiting reach Redis in their order
-    /// then; without one they may not.
+    /// Makes sure that there is a connection. Only then do calls that are begun one after the other without waiting reach Redis in
+    /// that order.
     pub(crate) async fn connected(&self, doing: &'static str) -> Result<(), QueueError> {
         self.shared(doing).await.map(|_| ())
     }
@@ -213,11 +213,11 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn ping(&self) -> Result<(), QueueError> {
         self.cmd::<String>("ping", &redis::cmd("PING")).await.map(|_| ())
     }
@@ -230,8 +230,8 @@ impl Redis {
         }
     }
 
-    /// The connection that short commands share. All who wait for it wait for one attempt, and while Redis is away no longer than
-    /// a moment.
+    /// The connection that short commands share. All callers wait for one attempt to connect, and while Redis is away no longer than
+    /// [`WHILE_AWAY`].
     async fn shared(&self, doing: &'static str) -> Result<Numbered, QueueError> {
         match self.0.shared.ask() {
             ConnectionOrWait::Connection(conn) => Ok(conn),
@@ -252,11 +252,11 @@ impl Redis {
 
     /// Opens the connection that short commands share.
     async fn connect(self) {
-        let mut attempt = Attempting { door: self.clone(), opened: None };
+        let mut attempt = Attempting { pool: self.clone(), opened: None };
         attempt.opened = Some(self.open().await);
     }
 
-    /// Opens a connection, and takes one that does not answer for none: a server that hangs accepts connections all the same.
+    /// Opens a connection, and fails if it does not answer: a server that hangs still accepts connections.
     async fn open(&self) -> Result<Connection, QueueError> {
         let conn = self.pooled().await?;
         let answered = self.ask_the_time(conn.clone()).await;
@@ -301,17 +301,17 @@ impl Redis {
     }
 }
 
-/// An attempt to connect. Those who wait for it learn what came of it, also where its runtime ended before it did.
+/// An attempt to connect. Its waiters get the result, even where its runtime ends first.
 struct Attempting {
-    door: Redis,
+    pool: Redis,
     opened: Option<Result<Connection, QueueError>>,
 }
 
 impl Drop for Attempting {
     fn drop(&mut self) {
-        let settings = &self.door.0.settings;
+        let settings = &self.pool.0.settings;
         let given_up = || Err(QueueError::Timeout { doing: "connect", after: settings.connect_timeout });
-        self.door.0.shared.connected(self.opened.take().unwrap_or_else(given_up));
+        self.pool.0.shared.connected(self.opened.take().unwrap_or_else(given_up));
     }
 }
 

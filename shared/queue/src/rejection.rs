@@ -1,16 +1,15 @@
-//! Requests from outside that cannot be jobs. They become jobs all the same, whose attempt puts them into the dead letters:
-//! there an operator finds them whole, with the reason, and can repair them.
+//! Requests from outside that are no valid jobs, where nobody waits for an error. They are enqueued nevertheless, and their first
+//! attempt moves them to the dead letters: there an operator finds them complete, with the reason, and can repair them.
 
 use perch_job::{JobId, JobKind, JobType};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{EnqueueOptions, Queue, admission::Admission};
 
-/// The kind of a request that names none.
+/// The kind of a request without one.
 pub(crate) const NO_KIND: &str = "intake_refused";
 
-/// A job of the kind that was asked for, with the payload that was asked for (as a JSON string, where it is no JSON), which is
-/// refused for this reason.
+/// A job of the requested kind and payload (as a JSON string, where it is no JSON) that is refused for `reason`.
 pub(crate) fn refused(queue: &Queue, kind: &str, payload: &str, reason: &str, id: JobId) -> Admission {
     let (kind, reason) = match kind.parse::<JobKind>() {
         Ok(kind) => (kind, reason.to_owned()),

@@ -21,7 +21,7 @@ pub struct Restore {
     pub error: Option<String>,
     /// When it died, if it is a dead letter.
     pub died_at: Option<DateTime<Utc>>,
-    /// It may have run since, and what says so may be lost: its handler is told so
+    /// It may have run since, and the record of that may be lost: its handler can see this
     /// ([`JobContext::recovered_at`](crate::worker::JobContext::recovered_at)).
     pub in_doubt: bool,
 }
@@ -57,11 +57,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, it is done or not done, as after an error.
+    /// Dropped before it returns, it may or may not be done, as after an error.
     pub async fn restore(&self, jobs: &[Restore]) -> Result<(usize, Vec<(JobId, EnvelopeError)>), QueueError> {
         let (mut restored, mut unreadable) = (0, Vec::new());
         for chunk in jobs.chunks(AT_ONCE) {
@@ -93,11 +93,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, it is done or not done, as after an error.
+    /// Dropped before it returns, it may or may not be done, as after an error.
     pub async fn drop_ended(&self, ids: &[JobId]) -> Result<usize, QueueError> {
         let mut dropped = 0;
         for chunk in ids.chunks(AT_ONCE) {
@@ -112,29 +112,29 @@ impl Queue {
         Ok(dropped)
     }
 
-    /// The run of Redis, if the queue was not held yet against what is known outside Redis since that run began: a Redis that
-    /// was restarted may have come back with older data, or with none. [`Queue::held_against`] says that it was.
+    /// The run of Redis, if the queue was not yet compared with Postgres since that run began: a Redis that was restarted may have
+    /// come back with older data, or with none. [`Queue::held_against`] marks it as compared.
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn new_run(&self) -> Result<Option<String>, QueueError> {
         self.run_id("").await
     }
 
-    /// Notes that the queue was held against what is known outside since this run of Redis began.
+    /// Marks the queue as compared with Postgres since this run of Redis began.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done all the same. Calling it again does no harm.
+    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, it is done or not done, as after an error.
+    /// Dropped before it returns, it may or may not be done, as after an error.
     pub async fn held_against(&self, run: &str) -> Result<(), QueueError> {
         self.run_id(run).await.map(|_| ())
     }

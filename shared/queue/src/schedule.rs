@@ -17,7 +17,7 @@ use crate::{
     Client, EnqueueError, EnqueueOptions, NewJob, Queue, QueueError, admission::Admission, raw_text::RawText, scripts,
 };
 
-/// What became of a tick.
+/// The result of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fired {
@@ -29,7 +29,7 @@ pub enum Fired {
     Overlap,
 }
 
-/// A cron entry and where it stands.
+/// A cron entry and its last and next tick.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CronEntry))]
 pub struct CronView {
@@ -63,7 +63,7 @@ pub struct CronEntry {
     client: Client,
 }
 
-/// Most ticks made up for after a stop.
+/// Most missed ticks fired after a stop.
 const MADE_UP: usize = 100;
 
 impl CronEntry {
@@ -109,11 +109,11 @@ impl CronEntry {
     ///
     /// # Errors
     ///
-    /// Its job cannot be, or Redis is away. Fired again, a tick enqueues its job once.
+    /// Its job is invalid, or Redis is away. A tick that is fired again enqueues its job once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped amid it, the tick has fired or not; fired again it does no harm.
+    /// Dropped before it returns, the tick may or may not have fired; firing it again does no harm.
     pub async fn fire(&self, tick: DateTime<Utc>) -> Result<Fired, EnqueueError> {
         let (queue, prepared) = self.prepare(tick_id(&self.name, tick))?;
         let mut call = queue.invocation(&scripts::CRON);
@@ -163,15 +163,15 @@ impl CronEntry {
         Ok((tick, job.and_then(|id| id.0.parse().ok())))
     }
 
-    /// Where it stands.
+    /// Its last and next tick.
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is away, or its answer cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn view(&self) -> Result<CronView, EnqueueError> {
         let queue = self.queue()?;
         let (last, last_job) = self.last(&queue).await?;
@@ -187,7 +187,7 @@ impl CronEntry {
         })
     }
 
-    /// The ticks that were missed while no scheduler ran, as far as the entry makes up for them.
+    /// The ticks that were missed while no scheduler ran, as far as `catch_up` asks for them.
     async fn missed(&self, now: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>, EnqueueError> {
         let (last, _) = self.last(&self.queue()?).await?;
         Ok(last.map(|last| self.made_up(last, now)).unwrap_or_default())
@@ -239,8 +239,7 @@ impl CronEntry {
         }
     }
 
-    /// What to do with ticks that passed unfired after `last`. One that is yet to come was fired by another clock, and is taken for
-    /// now.
+    /// The ticks after `last` that have to be fired late. A `last` in the future was fired by another clock and counts as now.
     fn made_up(&self, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let last = last.min(now);
         match self.settings.catch_up {

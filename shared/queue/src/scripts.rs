@@ -77,8 +77,8 @@ pub(crate) fn typed_keys(keys: &Keys) -> impl Iterator<Item = (String, &'static 
 }
 
 impl Script {
-    /// Puts the parts of a script behind one another, and before them the line that gives its keys their names: each key
-    /// that is sent costs Redis as much as a command. A script that reads `KEYS` gets all of [`typed_keys`].
+    /// Concatenates the parts of a script after a line that names the keys it uses, and no others: each key that is sent costs
+    /// Redis as much as a command. A script that reads `KEYS` gets all of [`typed_keys`].
     fn of(parts: &[&str]) -> Self {
         let code = guarded(parts.concat());
         let used = words(&code);
@@ -90,7 +90,7 @@ impl Script {
     }
 }
 
-/// The code, without the guard against times that another clock has set where a test switches that off.
+/// The code; without the guard against times of another clock, where a test switches that off.
 fn guarded(code: String) -> String {
     fail::fail_point!("queue.clocks", |_| code.replace("2 * lease_ms + 60000", "1e15"));
     code
@@ -117,12 +117,12 @@ macro_rules! scripts {
     };
 }
 
-// A quick part before the transitions is all that most calls run.
+// Most calls end in the quick part, before the shared transitions.
 scripts! {
-    ENQUEUE_ONE = ["enqueue_one", "events", "enqueue_one_told"],
+    ENQUEUE_ONE = ["enqueue_one", "events", "enqueue_one_events"],
     ENQUEUE_NEW = ["enqueue_new"],
     ENQUEUE = ["head", "events", "pending", "cancelled", "common", "enqueue_quick", "lib", "enqueue"],
-    FETCH_BEHIND = ["fetch_behind", "events", "fetch_behind_told"],
+    FETCH_BEHIND = ["fetch_behind", "events", "fetch_behind_events"],
     DEAD_PAGE = ["dead_page"],
     DELAYED_PAGE = ["delayed_page"],
     WAITING_PAGE = ["waiting_page"],
@@ -139,7 +139,7 @@ macro_rules! operations {
     };
 }
 
-// These are called so seldom that they may have everything before them.
+// These are called seldom, so each has all shared parts before it.
 operations! {
     HEARTBEAT = "heartbeat",
     CANCEL = "cancel",
@@ -158,17 +158,17 @@ operations! {
     BEGIN = "begin",
 }
 
-// It is for keys of the wrong type, on which what stands before the others would fail.
+// Without the shared parts, which would fail on the keys of the wrong type that it is for.
 scripts! {
     SET_ASIDE = ["set_aside"],
 }
 
-/// How a call says which script it is of.
+/// How a call names its script.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum By {
     /// By its hash, which a Redis that does not know the script refuses.
     Hash,
-    /// By itself: Redis knows it from then on.
+    /// By its text: Redis knows it from then on.
     Code,
 }
 

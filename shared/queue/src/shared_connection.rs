@@ -1,8 +1,8 @@
-//! The connection that the short commands of a process share, and what is known of it: a circuit breaker.
+//! The connection that the short commands of a process share, behind a circuit breaker.
 //!
-//! While Redis answers, everybody gets a clone of one connection. When a call fails because Redis is away, the connection is
-//! dropped and the breaker opens. From then on one attempt to connect is under way at a time, whoever asks; those who ask wait for
-//! it no longer than a moment. The attempt that comes through closes the breaker.
+//! While Redis answers, all callers get a clone of one connection. When a call fails because Redis is away, the connection is
+//! dropped and the breaker opens. Then there is one attempt to connect at a time, and callers wait for it only briefly. An attempt
+//! that succeeds closes the breaker.
 
 use std::{
     fmt,
@@ -14,25 +14,25 @@ use tokio::sync::watch;
 
 use crate::{Connection, QueueError};
 
-/// What came of an attempt; none while it is under way.
+/// The result of an attempt; `None` while it is under way.
 pub(crate) type Attempt = Option<Result<Numbered, Failure>>;
 
-/// A connection, and the how manieth it is: a call that fails late on an earlier one says nothing of it.
+/// A connection and its number: a late failure of a call on an earlier connection must not close this one.
 #[derive(Clone)]
 pub(crate) struct Numbered {
     pub conn: Connection,
     pub number: u64,
 }
 
-/// A failure that is told to many.
+/// A failure that several callers get.
 #[derive(Clone)]
 pub(crate) struct Failure(Arc<QueueError>);
 
 #[derive(Default)]
-pub(crate) struct SharedConnection(Mutex<State>);
+pub(crate) struct SharedConnection(Mutex<Breaker>);
 
 #[derive(Default)]
-struct State {
+struct Breaker {
     conn: Option<Numbered>,
     /// How many connections there were.
     opened: u64,
@@ -41,10 +41,10 @@ struct State {
     away: Option<Failure>,
 }
 
-/// What somebody gets who asks for the connection.
+/// What a caller gets who asks for the connection.
 pub(crate) enum ConnectionOrWait {
     Connection(Numbered),
-    /// The answer of the attempt under way. `connects`: the one who asks is to begin it. `is_away`: the breaker is open.
+    /// The result of the attempt under way. `connects`: the caller has to start it. `is_away`: the breaker is open.
     Wait {
         answer: watch::Receiver<Attempt>,
         connects: bool,
@@ -60,7 +60,7 @@ impl fmt::Debug for SharedConnection {
 }
 
 impl SharedConnection {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Breaker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -86,7 +86,7 @@ impl SharedConnection {
         match told.map(|told| told.map(|attempt| attempt.clone())) {
             Ok(Ok(Some(Ok(conn)))) => Ok(conn),
             Ok(Ok(Some(Err(failure)))) => Err(failure.0.again(doing)),
-            // It takes longer than anybody should wait, or the runtime that it ran on is gone.
+            // It took too long, or its runtime has ended.
             _ => {
                 let away = self.state().away.clone();
                 Err(away.map_or(QueueError::Timeout { doing, after: patience }, |failure| failure.0.again(doing)))
@@ -117,8 +117,7 @@ impl SharedConnection {
         }
     }
 
-    /// A call on a connection failed because Redis is away. False when that one was given up before: there may be another since,
-    /// which is left alone.
+    /// A call on a connection failed because Redis is away. False when that connection was dropped before: a newer one is kept.
     pub fn failed(&self, number: u64, error: &QueueError) -> bool {
         let mut state = self.state();
         let is_it = state.conn.take_if(|conn| conn.number == number).is_some();

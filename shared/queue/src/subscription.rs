@@ -1,10 +1,10 @@
-//! Following what happens: the events of one or more queues, as they come.
+//! Following the events of a queue as they come.
 
 use std::time::Duration;
 
 use crate::{Connection, EntryId, JobEvent, Queue, QueueError, event::Entries};
 
-/// The events of one queue from a place on. One blocking read at a time.
+/// The events of one queue from an entry on. One blocking read at a time.
 pub struct Subscription {
     queue: Queue,
     after: Option<EntryId>,
@@ -26,11 +26,11 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read; the next call goes on where this one began.
+    /// Redis is away, or its answer cannot be read; the next call continues where this one began.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it answers, it has passed over nothing: the next call answers the same events.
+    /// Dropped before it answers, it skips nothing: the next call answers the same events.
     pub async fn next(&mut self, patience: Duration) -> Result<Vec<JobEvent>, QueueError> {
         let doing = "follow events";
         let after = match self.after {
@@ -58,7 +58,7 @@ impl Subscription {
         Ok(events)
     }
 
-    /// The last entry there is. Following from it, and not from "now", leaves no gap between two reads.
+    /// The last entry there is. Following from it, and not from "now", misses nothing between two reads.
     async fn latest(&self) -> Result<EntryId, QueueError> {
         let mut cmd = redis::cmd("XREVRANGE");
         cmd.arg(self.queue.keys().events()).arg("+").arg("-").arg("COUNT").arg(1);

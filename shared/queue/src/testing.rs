@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::{
     Envelope, EventData, Fail, Lease, Queue, QueueError,
-    fetch::{self, Ask, Batch, Leased, State},
-    finish::{self, Ended, Finish, Rules, Verdict, decide},
+    fetch::{self, Batch, FetchRequest, LeasedJob, QueueState},
+    finish::{self, Ack, AttemptResult, Rules, Transition, decide},
     lease,
 };
 
-/// What a fetch answered.
+/// The result of a fetch.
 #[derive(Debug)]
 pub struct Fetched {
     /// The leases taken, with the envelope of each job.
@@ -38,23 +38,23 @@ pub enum End {
 
 /// One fetch of a worker.
 pub async fn fetch(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<Fetched, QueueError> {
-    fetch::fetch(queue, Ask { holder, slots, reaped, about: "" }).await.map(fetched)
+    fetch::fetch(queue, FetchRequest { holder, slots, reaped, about: "" }).await.map(fetched)
 }
 
 fn fetched(batch: Batch) -> Fetched {
-    let jobs = batch.jobs.into_iter().map(|Leased { lease, envelope }| (lease, envelope)).collect();
-    Fetched { jobs, paused: batch.state == State::Paused, next: batch.next }
+    let jobs = batch.jobs.into_iter().map(|LeasedJob { lease, envelope }| (lease, envelope)).collect();
+    Fetched { jobs, paused: batch.state == QueueState::Paused, next: batch.next }
 }
 
-/// One fetch of an idle worker that a token has woken: the quick one if that counts, else the other.
+/// One fetch of an idle worker that a token has woken: by the quick script if that counts, else the general one.
 pub async fn fetch_woken(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<Fetched, QueueError> {
     let known_by = "known";
     set_known(queue, "HSET", &[holder, known_by]).await?;
-    let ask = Ask { holder, slots, reaped, about: "" };
+    let ask = FetchRequest { holder, slots, reaped, about: "" };
     let quick: Batch = queue.run("fetch", &fetch::behind(queue, ask, known_by, true)).await?;
     set_known(queue, "HDEL", &[holder]).await?;
     match quick.state {
-        State::Stranger => {
+        QueueState::Rejected => {
             queue.redis().cmd::<Option<String>>("wake", redis::cmd("LPOP").arg(queue.keys().wake())).await?;
             fetch(queue, holder, slots, reaped).await
         }
@@ -66,9 +66,8 @@ async fn set_known(queue: &Queue, verb: &str, arguments: &[&str]) -> Result<(), 
     queue.redis().cmd("introduce", redis::cmd(verb).arg(queue.keys().worker_info()).arg(arguments)).await
 }
 
-/// The fetch that an idle worker sends along with its blocking read: it counts while Redis knows the worker by the words
-/// `known_by`; the script of its own, which `plain` asks for, only where the queue holds nothing out of the ordinary. `None`
-/// where it did not count, and took nothing.
+/// The fetch that an idle worker sends along with its blocking read: it counts while Redis knows the worker by the description
+/// `known_by`. `plain` takes the quick script, which counts only for a plain queue. `None` where it did not count and took nothing.
 pub async fn fetch_behind(
     queue: &Queue,
     holder: &str,
@@ -77,14 +76,14 @@ pub async fn fetch_behind(
     known_by: &str,
     plain: bool,
 ) -> Result<Option<Fetched>, QueueError> {
-    let call = fetch::behind(queue, Ask { holder, slots, reaped, about: "" }, known_by, plain);
+    let call = fetch::behind(queue, FetchRequest { holder, slots, reaped, about: "" }, known_by, plain);
     let batch: Batch = queue.run("fetch", &call).await?;
-    Ok((batch.state != State::Stranger).then(|| fetched(batch)))
+    Ok((batch.state != QueueState::Rejected).then(|| fetched(batch)))
 }
 
-/// A worker says what it is, and takes nothing.
+/// A worker sends its description and takes nothing.
 pub async fn introduce(queue: &Queue, holder: &str, about: &str) -> Result<(), QueueError> {
-    fetch::fetch(queue, Ask { holder, slots: 0, reaped: 0, about }).await.map(|_| ())
+    fetch::fetch(queue, FetchRequest { holder, slots: 0, reaped: 0, about }).await.map(|_| ())
 }
 
 /// A worker leaves.
@@ -96,23 +95,23 @@ pub async fn leave(queue: &Queue, holder: &str) -> Result<(), QueueError> {
 /// the longest time that the policy of the envelope allows. Answers whether the lease was still held.
 pub async fn finish(queue: &Queue, lease: &Lease, envelope: &Envelope, end: End) -> Result<bool, QueueError> {
     let ended = match end {
-        End::Succeeded => Ended::Succeeded(Value::Null),
-        End::Failed(fail) => Ended::Failed(fail),
-        End::Interrupted => Ended::Interrupted,
-        End::Unknown => Ended::Unknown("nobody here knows the kind".to_owned()),
+        End::Succeeded => AttemptResult::Succeeded(Value::Null),
+        End::Failed(fail) => AttemptResult::Failed(fail),
+        End::Interrupted => AttemptResult::Interrupted,
+        End::Unknown => AttemptResult::Unknown("nobody here knows the kind".to_owned()),
     };
     let rules =
         Rules { retry: envelope.retry(&RetryPolicy::DEFAULT), unknown_kind_wait: queue.engine().unknown_kind_wait };
-    let (verdict, error) = decide(&ended, &rules, lease.attempt(), 1.0);
+    let (transition, error) = decide(&ended, &rules, lease.attempt(), 1.0);
     let data = EventData { attempt: Some(lease.attempt()), error, ..EventData::default() };
-    let held = finish::finish(queue, &[Finish { lease: lease.clone(), verdict, data }]).await?;
+    let held = finish::finish(queue, &[Ack { lease: lease.clone(), transition, data }]).await?;
     Ok(held == [true])
 }
 
 /// Acknowledges first attempts that succeeded, at most 500, in one call. Answers for each whether its lease was still held.
 pub async fn succeed(queue: &Queue, leases: &[Lease]) -> Result<Vec<bool>, QueueError> {
     let data = EventData { attempt: Some(1), ..EventData::default() };
-    let of = |lease: &Lease| Finish { lease: lease.clone(), verdict: Verdict::Done, data: data.clone() };
+    let of = |lease: &Lease| Ack { lease: lease.clone(), transition: Transition::Done, data: data.clone() };
     finish::finish(queue, &leases.iter().map(of).collect::<Vec<_>>()).await
 }
 
@@ -128,11 +127,11 @@ pub async fn renew(
     leases: &[Lease],
     reaped: usize,
 ) -> Result<(Vec<String>, Vec<String>), QueueError> {
-    let pulse = lease::renew(queue, holder, leases, reaped).await?;
-    Ok((pulse.lost, pulse.stop.into_iter().map(|(member, _)| member).collect()))
+    let reply = lease::renew(queue, holder, leases, reaped).await?;
+    Ok((reply.lost, reply.stop.into_iter().map(|(member, _)| member).collect()))
 }
 
-/// Gives back the leases of a worker that are none of `known`.
+/// Releases the leases of a worker that are not among `known`.
 pub async fn reclaim(queue: &Queue, holder: &str, known: &[Lease]) -> Result<usize, QueueError> {
     lease::reclaim(queue, holder, known).await
 }

@@ -1,4 +1,4 @@
-//! Jobs that were admitted, on their way into Redis: calls of the enqueue scripts, and what they answer.
+//! Admitted jobs into Redis: calls of the enqueue scripts, and their results.
 
 use perch_base::{crash_point, settings::History};
 use perch_job::JobKind;
@@ -36,8 +36,8 @@ pub(crate) async fn push(queue: &Queue, jobs: &[&Admission]) -> Vec<Result<Enque
     store(queue, jobs, By::Hash).await
 }
 
-/// Stores chunks, of which several may be under way at once. The first for each script brings it along: one that found it unknown
-/// would be sent again behind the others, and jobs wait in the order in which they were given.
+/// Stores chunks, of which several may be under way at once. The first chunk for each script carries the script itself: a chunk
+/// that found it unknown would be sent again after the others, and jobs must keep the order in which they were given.
 pub(crate) fn pushes<'a>(
     queue: &'a Queue,
     chunks: &'a [Vec<&'a Admission>],
@@ -65,7 +65,7 @@ async fn store(queue: &Queue, jobs: &[&Admission], by: By) -> Vec<Result<Enqueue
     }
 }
 
-/// The least script that is enough to store these jobs.
+/// The smallest script that can store these jobs.
 fn script(queue: &Queue, jobs: &[&Admission]) -> &'static Script {
     let plain = jobs.iter().all(|job| job.is_plain());
     match jobs {
@@ -90,12 +90,12 @@ fn call(queue: &Queue, jobs: &[&Admission], by: By) -> Call {
     call
 }
 
-/// Whether Redis gets a call at most once, and is to be told of no events. The library may send one to a cluster again.
+/// Whether a call reaches Redis at most once and writes no events. To a cluster the library may send a call twice.
 fn is_sent_once(queue: &Queue) -> bool {
     !queue.redis().is_cluster() && queue.settings().history == History::Failures
 }
 
-/// The answers to a call, of which the script told those that are not simply accepted: place, code and an id.
+/// The results of a call. The script answers only for jobs that are not simply accepted: place, code and an id.
 fn answers(queue: &Queue, jobs: &[&Admission], others: &[(usize, u8, String)]) -> Vec<Result<Enqueued, EnqueueError>> {
     let accepted = |job: &&Admission| {
         Ok(Enqueued { id: job.id, queue: queue.name().clone(), acceptance: Acceptance::Accepted, replaced: None })

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 use perch_job::JobId;
-use perch_queue::{DeadPage, DeadPlace};
+use perch_queue::{DeadCursor, DeadPage};
 use proptest::{prelude::*, test_runner::TestRunner};
 use redis::aio::MultiplexedConnection;
 use support::World;
@@ -58,7 +58,7 @@ async fn walk(world: &World, story: &Story) -> (BTreeMap<JobId, u32>, BTreeSet<J
         plant(&mut redis, &key, *ms, member).await;
     }
     let mut there: BTreeSet<JobId> = story.letters.iter().map(|(_, random)| id(*random)).collect();
-    let (mut seen, mut after, mut meanwhile) = (BTreeMap::new(), None::<DeadPlace>, story.meanwhile.iter());
+    let (mut seen, mut after, mut meanwhile) = (BTreeMap::new(), None::<DeadCursor>, story.meanwhile.iter());
     loop {
         let DeadPage { letters, end } = world.queue.dead_page(after.as_ref(), story.page).await.expect("a page");
         for letter in letters {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use perch_base::{Environment, Paging};
 use perch_jobs::{JobId, JobKind};
-use perch_queue::{HowKept, Ledger as _, LedgerJob, OnConflict};
+use perch_queue::{Ledger as _, LedgerJob, LedgerState, OnConflict};
 use perch_store::{AuditFilter, JobFilter, JobState, KeptRequest, Pruned, Scope, StoreError};
 use perch_testkit::TestDatabase;
 use secrecy::{ExposeSecret, SecretString};
@@ -181,7 +181,7 @@ async fn a_job_that_was_cancelled_before_redis_had_it_was_not_accepted_and_may_b
     let (queue, kind) = (queue(), "extract_post".parse().unwrap());
     let asked =
         LedgerJob { id: job(1), queue, kind, envelope: envelope("extract_post"), on_conflict: OnConflict::Keep };
-    assert_eq!(store.keep(std::slice::from_ref(&asked)).await.unwrap(), [HowKept::New]);
+    assert_eq!(store.keep(std::slice::from_ref(&asked)).await.unwrap(), [LedgerState::New]);
     sqlx::query("update outbox set relay_at = clock_timestamp()").execute(&database.raw()).await.unwrap();
     let never = [(asked.id, "another stands for it".to_owned())];
     store.outbox().take(1).await.unwrap().settle(&[], &never, &[]).await.unwrap();
@@ -189,7 +189,7 @@ async fn a_job_that_was_cancelled_before_redis_had_it_was_not_accepted_and_may_b
     assert_eq!(state().await, JobState::Cancelled);
     assert_eq!(store.idempotency_keys().accepted(asked.id).await.unwrap(), None);
 
-    assert_eq!(store.keep(std::slice::from_ref(&asked)).await.unwrap(), [HowKept::New]);
+    assert_eq!(store.keep(std::slice::from_ref(&asked)).await.unwrap(), [LedgerState::New]);
     assert_eq!(state().await, JobState::Waiting);
     // As Redis tells of one that it had.
     let told = "update jobs set state = 'cancelled', version_ms = 1";

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, Utc};
 use perch_base::{Cursor, Page, Paging};
 use perch_jobs::{JobId, QueueName};
-use perch_queue::{DeadLetter, DeadPage, DeadPlace, Queue, QueueError};
+use perch_queue::{DeadCursor, DeadLetter, DeadPage, Queue, QueueError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -131,12 +131,12 @@ pub async fn dead_letters(
 /// The dead letters of several queues, the latest first.
 struct Walk<'a> {
     queues: Vec<DeadPages<'a>>,
-    last: Option<DeadPlace>,
+    last: Option<DeadCursor>,
 }
 
 impl<'a> Walk<'a> {
     /// Those after a place.
-    fn new(queues: &'a [Queue], died: Died, after: Option<DeadPlace>) -> Self {
+    fn new(queues: &'a [Queue], died: Died, after: Option<DeadCursor>) -> Self {
         let queues = queues.iter().map(|queue| DeadPages::of(queue, died, after.clone())).collect();
         Self { queues, last: after }
     }
@@ -148,14 +148,14 @@ impl<'a> Walk<'a> {
                 return Ok(None);
             }
         }
-        let fronts = self.queues.iter_mut().filter_map(|pages| Some((DeadPlace::from(pages.waiting.front()?), pages)));
+        let fronts = self.queues.iter_mut().filter_map(|pages| Some((DeadCursor::from(pages.waiting.front()?), pages)));
         let Some((place, pages)) = fronts.min_by(|(a, _), (b, _)| a.cmp(b)) else { return Ok(None) };
         self.last = Some(place);
         Ok(pages.waiting.pop_front().map(|letter| (pages.queue, letter)))
     }
 
     /// The place after which there may be more.
-    fn rest(self) -> Option<DeadPlace> {
+    fn rest(self) -> Option<DeadCursor> {
         let is_over = self.queues.iter().all(|pages| pages.waiting.is_empty() && pages.is_complete());
         self.last.filter(|_| !is_over)
     }
@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
 pub struct DeadPages<'a> {
     queue: &'a Queue,
     died: Died,
-    after: Option<DeadPlace>,
+    after: Option<DeadCursor>,
     at_once: usize,
     seen: usize,
     over: bool,
@@ -176,8 +176,8 @@ pub struct DeadPages<'a> {
 
 impl<'a> DeadPages<'a> {
     /// Those after a place that may have died in that time.
-    pub fn of(queue: &'a Queue, died: Died, after: Option<DeadPlace>) -> Self {
-        let after = after.into_iter().chain(died.until.map(DeadPlace::before)).max();
+    pub fn of(queue: &'a Queue, died: Died, after: Option<DeadCursor>) -> Self {
+        let after = after.into_iter().chain(died.until.map(DeadCursor::before)).max();
         Self { queue, died, after, at_once: AT_ONCE, seen: 0, over: false, waiting: VecDeque::new() }
     }
 

@@ -11,8 +11,8 @@ use perch_base::Disposition;
 use perch_core::relay;
 use perch_jobs::{JobId, PublishPost};
 use perch_queue::{
-    Acceptance, ByRelay, Client, EnqueueError, EnqueueOptions, Enqueued, HowKept, Ledger, LedgerError, LedgerJob,
-    OnConflict, Queues,
+    Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, Ledger, LedgerError, LedgerJob, LedgerState,
+    OnConflict, Queues, RelayState,
 };
 use perch_store::{Content, JobState, Store, Waiting};
 
@@ -65,7 +65,7 @@ async fn done(deed: &Mutex<Option<Deed>>) {
 }
 
 impl Ledger for Between {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>> {
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>> {
         async move {
             let kept = self.store.keep(jobs).await?;
             done(&self.after_keep).await;
@@ -78,7 +78,7 @@ impl Ledger for Between {
         &'a self,
         there: &'a [JobId],
         refused: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<HashMap<JobId, RelayState>, LedgerError>> {
         async move {
             done(&self.before_settle).await;
             if !self.settles {

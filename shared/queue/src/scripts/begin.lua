@@ -1,4 +1,4 @@
--- Jobs whose uniqueness key is held until they start are about to start: their keys are free from now on.
+-- Frees the uniqueness keys of jobs that are about to start, for keys that are held until then.
 --
 -- Own ARGV: lease members.
 -- Result: how many of the leases are held.

@@ -1,3 +1,3 @@
--- A cancelled id keeps its place in a list until a fetch passes it. Until then it cannot be used again, or it would stand
--- there twice.
+-- A cancelled id stays in its list until a fetch passes over it. Until then it cannot be used again: it would be in the
+-- list twice.
 local cancelled, added = call('EXISTS', CANCELLED) == 1, false

@@ -1,4 +1,4 @@
--- The time, and what nearly every script does with it.
+-- The time, and helpers that nearly every script uses.
 
 local now = tonumber(ARGV[1])
 if now == 0 then
@@ -10,12 +10,12 @@ end
 local function digits(number) return string.format('%d', number) end
 local ERRORS_KEPT = tonumber(ARGV[5])
 
--- A count as it stands in Redis. What is none was planted by hand; it must not stop a script, and with it the queue.
+-- Reads a count. A value that is no number was written by hand; it must not stop the script, and with it the queue.
 local function whole(text, otherwise)
   return tonumber(text and string.match(text, '^%d+$') or otherwise)
 end
 
--- Adds to a count. One that is no number was planted by hand and begins anew.
+-- Adds to a count. A value that is no number was written by hand and is replaced.
 local function add_to(hash, field, by)
   local sum = redis.pcall('HINCRBY', hash, field, by)
   if type(sum) == 'number' then return sum end
@@ -23,16 +23,16 @@ local function add_to(hash, field, by)
   return math.max(by, 0)
 end
 
--- A key that holds a text: false where there is none, and where something else was planted, which the next write replaces.
+-- Reads a string key: false where it is missing or of another type, which the next write replaces.
 local function text_of(key)
   local text = redis.pcall('GET', key)
   return type(text) == 'string' and text
 end
 
--- A lease that ends later than this was set by another clock: before a failover, or before the clock was set back.
+-- A lease that ends later than this was dated by another clock: before a failover, or before the clock was set back.
 local function farthest_end(lease_ms) return now + 2 * lease_ms + 60000 end
 
--- A job that goes in front goes before those of its group that are parked.
+-- Puts a job into its ready list. At the front it also goes before the parked jobs of its group.
 local function make_ready(id, front)
   local priority = call('HGET', PRIORITY, id)
   if front and call('EXISTS', PARKED_GROUPS) == 1 then

@@ -1,10 +1,10 @@
 -- Counts what the queue holds.
 --
 -- Result: ready of high, normal and low priority, delayed, of these overdue (nobody has fetched since they became due), leased,
---   dead, workers seen within a minute, entries of the stream of events, cancelled ids that still stand in a list, unfinished
---   and dead jobs, jobs that wait for a worker that knows their kind
---   A worker that was seen further ahead than that was seen by another clock, and has not been heard of since.
--- Atomic: all of one moment. It writes nothing, so it works at the memory limit, too, where a transaction does not.
+--   dead, workers seen within a minute, entries of the stream of events, cancelled ids that are still in a list, unfinished
+--   and dead jobs, jobs that wait for a worker that knows their kind. A worker seen more than a minute ahead was seen by
+--   another clock and not since; it does not count.
+-- Atomic: all of one moment. It writes nothing, so unlike a transaction it also works at the memory limit.
 -- Bound: constant.
 
 return {

@@ -1,12 +1,12 @@
--- A page of dead letters after a place, the latest first; of those that died in one millisecond the highest id first.
--- Keys       those named below
--- Arguments  how many; then the place: when its letter died, in milliseconds, and the member of the set; neither for the
---            first page. The letter itself may be gone.
--- Answers    member, time, member, time, …
--- Atomic     the whole page is read at one moment; nothing is written
--- Work       as many letters as are asked for, and a look for each halving of those that died in that millisecond
+-- Reads a page of dead letters after a cursor, the latest first; of those that died in one millisecond the highest id first.
+--
+-- ARGV: 1 how many, then the cursor: 2 when its letter died, in milliseconds, 3 the member of the set; neither for the first
+--   page. The letter itself may be gone.
+-- Result: member, time, member, time, …
+-- Atomic: the whole page is read at one moment; nothing is written.
+-- Bound: the letters asked for, and a binary search among those that died in the millisecond of the cursor.
 local function not_before(a, b)
-  -- Byte by byte, as Redis sorts: the operators of Lua go by the language of the server.
+  -- Byte by byte, as Redis sorts: Lua's comparison follows the locale of the server.
   for at = 1, math.min(#a, #b) do
     local x, y = a:byte(at), b:byte(at)
     if x ~= y then

@@ -1,4 +1,4 @@
--- Removes jobs that ended, and that an older copy of Redis brought back. No event tells of it: their history is complete.
+-- Removes jobs that have ended and came back with an older copy of Redis. It writes no event: their history is complete.
 --
 -- Own ARGV: ids.
 -- Result: how many were there.
@@ -24,6 +24,6 @@ for i = 6, #ARGV do
   end
 end
 forget(gone)
--- A place is free again, and whoever had it does not tell (see finish.lua).
+-- A slot is free again, and no acknowledgement of its holder will wake a worker (see finish_quick.lua).
 if freed and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
 return #gone

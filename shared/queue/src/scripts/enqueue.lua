@@ -1,4 +1,4 @@
--- Goes on where enqueue_quick.lua ends; its arguments, result and bound are told there.
+-- Slow path, concatenated after enqueue_quick.lua, whose header has the arguments, the result and the bound.
 
 for i = 7, #ARGV, 3 do
   local options = ARGV[i + 2]

@@ -1,5 +1,5 @@
--- Accepts plain jobs whose ids the caller has just made, so that nothing can know them: what most enqueues of many jobs need,
--- and nothing else. It stands alone, as enqueue_one.lua does. ARGV[1] to [5] are told in head.lua.
+-- Accepts plain jobs whose ids the caller has just made, so that none can be known: the usual bulk enqueue. It defines no
+-- functions, for the reason given in enqueue_one.lua. ARGV[1] to [5] are those of head.lua.
 --
 -- Own ARGV: 6 most jobs of the queue (0 any number), then pairs of id and envelope
 -- Result: as that of enqueue_quick.lua

@@ -1,5 +1,5 @@
--- Accepts one plain job: what an enqueue without options needs, and nothing else. It stands alone, since each function that
--- head.lua makes costs as much as a command. ARGV[1] to [5] are told there.
+-- Accepts one plain job: an enqueue without options. It does without the functions of the other scripts, since making one
+-- costs as much as a command. ARGV[1] to [5] are those of head.lua.
 --
 -- Own ARGV: 6 most jobs of the queue (0 any number), 7 id, 8 envelope
 -- Result: as that of enqueue_quick.lua
@@ -9,7 +9,7 @@
 local call = redis.call
 local event_time = nil
 local most, id, envelope = tonumber(ARGV[6]), ARGV[7], ARGV[8]
--- One look for both: hardly ever is anything cancelled, and an idle worker has taken the last token.
+-- One command for both: usually nothing is cancelled, and an idle worker has taken the last token.
 local there = call('EXISTS', CANCELLED, WAKE)
 local token = there > 0 and call('EXISTS', WAKE) or 0
 if there > token and call('SISMEMBER', CANCELLED, id) == 1 then return { 1, 1, id } end

@@ -1,9 +1,9 @@
--- Accepts jobs. Here are those without options; enqueue.lua goes on with the others.
+-- Accepts jobs. This part is enough for calls without options; enqueue.lua follows for the others.
 --
 -- Own ARGV: 6 most jobs of the queue (0 any number), then triples of id, envelope, options. Options are '' for a plain job,
 --   else JSON: {"p":"high"|"low", "at":due ms, "d":least delay ms, "g":group, "u":unique key, "s":"queued"|"done"|window ms,
 --   "c":"reject"|"keep"|"replace", "i":intake id}
--- Result: for each job that is not simply accepted three things: its place in the call from 1, a code and an id.
+-- Result: for each job that is not simply accepted, three values: its place in the call from 1, a code and an id.
 --   1 the id is known already, or was cancelled a moment ago (its own id) · 2 refused, the key is held by (holder)
 --   3 kept the job that holds the key (holder) · 4 accepted in place of (the one replaced) · 5 the intake id was taken over before
 --   6 refused, the queue is full (its own id)
@@ -20,7 +20,7 @@ local function answer(i, code, id)
   out[n + 1], out[n + 2], out[n + 3] = (i - 4) / 3, code, id
 end
 
--- Plain jobs that follow one another are stored together: their number of calls does not grow with them.
+-- Consecutive plain jobs are stored together, with the same number of commands however many they are.
 local first = nil
 local function store_plain(last)
   if not first then return end

@@ -1,23 +1,23 @@
--- Adds an entry to the stream of events, which keeps ARGV[3] entries, about.
+-- Adds an entry to the stream of events, which keeps about ARGV[3] entries.
 --
--- A reader goes on by the id of the last entry that it has seen. A replica that takes over may lack that entry, and must not give
--- its id to another. So ids grow with time. Where the clock is behind the last entry, since it was set back or is that of another
--- server, Redis would count on from there; instead they go on a minute or two ahead of it, at half the pace of the clock, until that
--- has caught up: STATE says from which id (`ahead_id`) and since when (`ahead_since`), in milliseconds.
+-- A reader continues from the id of the last entry that it has seen. A replica that takes over may lack that entry, and must not
+-- give its id to another. So ids grow with time. Where the clock is behind the last entry (it was set back, or is that of another
+-- server), Redis would only count up from that entry. Instead ids continue one to two minutes ahead of it, at half the pace of the
+-- clock, until the clock has caught up. STATE holds from which id (`ahead_id`) and since when (`ahead_since`), in milliseconds.
 local function append(...)
-  -- Whoever has asked for the time before has left it here: it does not go on while a script runs.
+  -- An earlier TIME of this script is reused: the clock stands still while a script runs.
   event_time = event_time or redis.call('TIME')
   local t = event_time
   local now = t[1] * 1000 + math.floor(t[2] / 1000)
   local entry = redis.pcall('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], string.format('%d-*', now), ...)
   if type(entry) == 'string' then return entry end
   if not string.find(entry.err, 'equal or smaller', 1, true) then
-    -- A Redis before 7 takes no such id.
+    -- Redis before version 7 does not take such an id.
     return redis.call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', ...)
   end
   local ahead = redis.call('HMGET', STATE, 'ahead_id', 'ahead_since')
   local from, since = tonumber(ahead[1]), tonumber(ahead[2])
-  -- What was planted by hand lies further ahead than any clock.
+  -- A value further ahead than any clock was written by hand.
   if from and since and since <= now and from - since < 1e12 then
     local id = string.format('%d-*', from + math.ceil((now - since) / 2))
     entry = redis.pcall('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], id, ...)
@@ -27,16 +27,16 @@ local function append(...)
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then last = info[i + 1] end
   end
-  -- Two servers that begin this apart from one another begin at different ids.
+  -- Two servers that get here independently must not choose the same ids.
   from = tonumber(string.match(last, '^%d+')) + 60000 + t[2] % 60000
   if from - now >= 1e12 then return redis.call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], '*', ...) end
   redis.call('HSET', STATE, 'ahead_id', string.format('%d', from), 'ahead_since', string.format('%d', now))
   return redis.call('XADD', EVENTS, 'MAXLEN', '~', ARGV[3], string.format('%d-*', from), ...)
 end
 
--- Keeps the stream within a number of bytes, too, by which Redis cannot trim it: so many were added, and `entry` is the last one.
--- STATE counts the bytes, and EVENT_MARKS lists the entry at which each ARGV[4] of them were full; where it lists more than 64,
--- everything before goes. What is no number or list was planted by hand: the bound begins anew.
+-- Bounds the bytes of the stream as well, which Redis cannot do by itself. `bytes` were added, and `entry` is the last entry.
+-- STATE counts the bytes, and EVENT_MARKS lists the entry at which each ARGV[4] bytes were full. When it lists more than 64,
+-- everything before those is trimmed. A value of the wrong type was written by hand: the count begins anew.
 local function bound_events(bytes, entry)
   local mark = tonumber(ARGV[4])
   local total = redis.pcall('HINCRBY', STATE, 'events_bytes', bytes)

@@ -1,11 +1,10 @@
--- Slow path, behind fetch_quick.lua, where arguments, result and bound are told.
+-- Slow path, concatenated after fetch_quick.lua, whose header has the arguments, the result and the bound.
 --
--- A job whose group is at its limit is parked: it waits in a list of its group and priority, so that it is not looked at again
--- and again, and goes before those of its group that come later. PARKED_GROUPS says when to look at a group again: when its
--- rate allows the next start; at once when one of its jobs has ended.
+-- A job whose group is at its limit is parked in a list of its group and priority, so that not every fetch looks at it, and it
+-- starts before jobs of its group that come later. PARKED_GROUPS holds when to look at a group again: when its rate allows the
+-- next start, or at once when one of its jobs has ended.
 
--- The clock went back by so much, and so do jobs that wait for a time which it had shown then: all but those that were enqueued
--- for a time of day.
+-- After the clock went back by `step`, moves delayed jobs back as well, except those that were enqueued for a time of day.
 local function bring_forward(step)
   local waiting = call('ZRANGEBYSCORE', DELAYED, '(' .. digits(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 10000)
   for i = 1, #waiting, 2 do
@@ -32,7 +31,7 @@ read_passed()
 local words = { 'high', 'normal', 'low' }
 local function parked(name, p) return PARKED .. words[p] .. ':' .. name end
 
--- What is known of a group in this call: how many of its jobs may start, how many of each priority are parked.
+-- The groups met in this call: how many of their jobs may start, and how many of each priority are parked.
 local groups = {}
 local function group_of(name)
   local group = groups[name]
@@ -53,7 +52,7 @@ local function group_of(name)
 end
 local function waits(name, p)
   local of = group_of(name).waits
-  -- What is no list was planted by hand: it goes, and the group begins anew.
+  -- A key that is no list was written by hand and is deleted.
   if not of[p] then
     local length = redis.pcall('LLEN', parked(name, p))
     if type(length) ~= 'number' then
@@ -65,8 +64,8 @@ local function waits(name, p)
   return of[p]
 end
 
--- Groups to be looked at: all where there are no limits any more. A look that is further ahead than any is set was planned by
--- another clock, or for another rate.
+-- The groups to look at now; all of them where groups have no limit any more. A time further ahead than the engine sets comes
+-- from another clock or another rate.
 local due = call('ZRANGEBYSCORE', PARKED_GROUPS, '-inf', grouped and now or '+inf', 'LIMIT', 0, 20)
 local far = '(' .. digits(farthest_end(math.max(lease_ms, group_step)))
 for _, name in ipairs(call('ZRANGEBYSCORE', PARKED_GROUPS, far, '+inf', 'LIMIT', 0, 20)) do due[#due + 1] = name end
@@ -89,7 +88,7 @@ local function next_parked(p)
   end
 end
 
--- The jobs of a list are taken some at a time; those that are not looked at go back.
+-- Jobs are popped from a list in batches; those that were not looked at are put back at the end.
 local chosen, names = {}, {}
 local taken = { { at = 1, ids = {} }, { at = 1, ids = {} }, { at = 1, ids = {} } }
 local function pop(p)
@@ -156,7 +155,7 @@ for name, group in pairs(groups) do
   local look = now
   if group_most > 0 then
     if group.started > 0 then add_to(RUNNING, name, group.started) end
-    -- One of its jobs that ends says so; this is for a limit that was raised meanwhile.
+    -- The end of one of its jobs brings this forward; the time is for a limit that was raised meanwhile.
     if group.running + group.started >= group_most then look = now + lease_ms end
   end
   if group_step > 0 then

@@ -1,10 +1,11 @@
--- Leases ready jobs to a worker: reaps lost leases, promotes due jobs, reads by priority, in one round trip. Here is what
--- most fetches need; fetch.lua goes on where a lease ran out, groups have limits, or something was cancelled or parked.
+-- Leases ready jobs to a worker: reaps lost leases, promotes due jobs, reads by priority, in one round trip. This part is enough
+-- for most fetches; fetch.lua follows where a lease ran out, groups have limits, or something was cancelled or parked.
 --
 -- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most jobs promoted, 10 most leases reaped, 11 group concurrency (0 none),
 --   12 group rate: interval ms between starts (0 none), 13 group burst, 14 queue rate: interval ms (0 none), 15 queue burst,
---   16 global concurrency (0 none), 17 what the worker says of itself (JSON, '' to leave it as it is), 18 what it must have
---   said for this fetch to count ('' anything); with it nothing is reaped, and where a lease ran out it does not count
+--   16 global concurrency (0 none), 17 the worker's own description (JSON, '' to leave it as it is), 18 what
+--   WORKER_INFO must hold for this fetch to count ('' anything); with it nothing is reaped, and it does not count where a
+--   lease ran out
 -- Result: { 0, 3 where fetch_behind.lua would have done, 1 for a paused queue, or 2 where the fetch does not count; ms until
 --   there may be something to do (a job is due, a lease ends, a limit allows a start; -1 nothing in sight); the time; then,
 --   where it is 0 or 3, what follows the id in the lease members of the first jobs, all of them first attempts of no group;
@@ -19,32 +20,32 @@ local group_most, group_step, group_burst = tonumber(ARGV[11]), tonumber(ARGV[12
 local queue_step, queue_burst, global_most = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 local grouped = group_most > 0 or group_step > 0
 
--- The first of a sorted set: when, or nil.
+-- The lowest score of a sorted set, or nil.
 local function first_of(set)
   local first = call('ZRANGE', set, '0', '0', 'WITHSCORES')
   return tonumber(first[2])
 end
 
--- What makes a fetch more than first attempts taken from one list. Jobs that are not due hold nothing up.
+-- Any of these means more than taking first attempts from one list, except delayed jobs that are not due.
 local there = call('EXISTS', CANCELLED, PARKED_GROUPS, DELAYED, ATTEMPTS, READY_HIGH, READY_LOW)
 local first_due = there > 0 and first_of(DELAYED) or nil
--- The time of the last fetch. It lies ahead where the clock was set back, or where another server with its own clock took over.
+-- The time of the last fetch. It is ahead where the clock was set back, or where another server with its own clock took over.
 local state = call('HMGET', STATE, 'paused', 'clock')
 local paused, clock = state[1] == '1', tonumber(state[2] or 0) or 0
 local went_back = clock > now + 5000
 local unusual = went_back or there > (first_due and first_due > now and 1 or 0)
 local cancelled, added = unusual and call('EXISTS', CANCELLED) == 1, false
 
--- The first write decides whether Redis lets a script run at its memory limit. Taking jobs must work then, or nothing would
--- ever make room.
+-- At its memory limit Redis lets a script run only if its first write needs no memory. Taking jobs must work then, or nothing
+-- would ever make room.
 local function write_first() call('ZREM', WORKERS, '') end
 
 local most_reaped = tonumber(ARGV[10])
 local first_lease = first_of(LEASES)
 local nothing_ran = not first_lease
 local expired = most_reaped > 0 and first_lease and (first_lease <= now or first_lease > farthest_end(lease_ms))
--- One that was sent along with a blocking read may run late: when the worker has left, or has given its connection up, or
--- cannot hear. It takes no part in judging who is lost: after an outage every lease looks so.
+-- A fetch that was sent along with a blocking read may run late, when the worker has left, given its connection up, or is frozen.
+-- It must not reap: after an outage every lease looks lost.
 if ARGV[18] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[18]) then
   write_first()
   wake()
@@ -52,17 +53,17 @@ if ARGV[18] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[18])
 end
 
 local simple = not (unusual or expired or grouped or paused or global_most > 0 or queue_step > 0)
--- Where all is simple, the jobs themselves are what is written first.
+-- In the simple case the pop of the jobs is the first write.
 local ids = simple and (call('LPOP', READY_NORMAL, ARGV[6]) or {})
 if not simple then write_first() end
--- Jobs may have been taken by now. They must not be lost because the list of workers is something else, planted by hand.
+-- Jobs may have been popped by now. They must not be lost because WORKERS is of another type, written by hand.
 redis.pcall('ZADD', WORKERS, digits(now), holder)
 if ARGV[17] ~= '' then redis.pcall('HSET', WORKER_INFO, holder, ARGV[17]) end
 if not (clock > now - 1000 and clock <= now) then call('HSET', STATE, 'clock', digits(now)) end
 
 local started = 0
--- An answer costs by the number of its parts, so what first attempts of no group have in common is told once, for as many as
--- come before any other.
+-- The cost of an answer grows with the number of its elements. So what first attempts without a group have in common is sent
+-- once, for those that come before any other job.
 local plain_ids, plain_envelopes, plain = {}, {}, 0
 local out = { simple and 3 or 0, -1, now, '', '', plain_envelopes }
 
@@ -76,12 +77,12 @@ local ends = digits(now + lease_ms)
 local function lease(ids, groups)
   if not number then
     local count = redis.pcall('HINCRBY', STATE, 'fetches', '1')
-    -- What is no number was planted by hand; the jobs that are taken by now must not be lost for it.
+    -- A count that is no number was written by hand; the jobs popped by now must not be lost for it.
     if type(count) ~= 'number' then
       count = 1
       call('HSET', STATE, 'fetches', '1')
     end
-    -- The count alone would be given again by a Redis that lost its last second.
+    -- A Redis that lost its last second would give the same count again, hence the time.
     number = digits(now) .. '.' .. digits(count)
   end
   local envelopes = call('HMGET', JOBS, unpack(ids))
@@ -120,7 +121,7 @@ local function answer(waits, opens, looks)
   flush_events()
   out[5] = table.concat(plain_ids)
   waits = waits or looks and looks <= now
-  -- Where the limit over all processes is reached, the end of a job leaves a token: nobody is woken in vain.
+  -- At the limit over all processes nobody is woken: the end of a job leaves the token.
   local full = global_most > 0 and call('ZCARD', LEASES) >= global_most
   if waits and not full and opens <= now then
     wake()
@@ -135,8 +136,8 @@ local function answer(waits, opens, looks)
   if waits and not full then sooner(opens) end
   if looks and looks > now then sooner(looks) end
   out[2] = first and math.max(0, first - now) or -1
-  -- Somebody else must know when to look again, should this worker die or be busy then: of the first lease after a quiet time,
-  -- and of the next start that a rate allows.
+  -- Another worker must know when to look again, should this one die or be busy then: for the only lease, and for the next
+  -- start that a rate allows.
   local told = nothing_ran or waits and opens > now or group_step > 0 and looks
   local workers = started > 0 and told and redis.pcall('ZCARD', WORKERS)
   if type(workers) == 'number' and workers > 1 then wake() end
@@ -151,11 +152,11 @@ end
 -- Rates are kept by GCRA (generic cell rate algorithm): a limiter's key holds the theoretical arrival time of its next start.
 -- It is written when jobs start, and never before.
 
--- When the next start is allowed. A fraction of a millisecond is nobody's: it is lost in such large numbers.
+-- When the next start is allowed. 0.01 ms is taken off, because floating point loses that much at this magnitude.
 local function opens_at(tat, step, burst) return math.max(now, math.ceil(tat - (burst - 1) * step - 0.01)) end
 
--- How many may start now, and the limiter's time. One that is further ahead than a limiter can be was set by another clock, or
--- for another rate, and counts for nothing.
+-- How many may start now, and the limiter's time. A time further ahead than the rate allows comes from another clock or another
+-- rate and is ignored.
 local function allowance(limiter, step, burst)
   local tat = tonumber(text_of(RATE .. limiter) or '0') or 0
   if tat < now or tat > now + burst * step + 1 then tat = now end
@@ -170,7 +171,7 @@ local function charge(limiter, step, tat, starts)
   return tat
 end
 
--- The limits of the queue gate the fetch: jobs that may not start stay where they are.
+-- The limits of the queue gate the fetch: jobs that may not start stay in their lists.
 local queue_tat
 local function gate()
   if global_most > 0 then slots = math.min(slots, global_most - call('ZCARD', LEASES)) end
@@ -244,7 +245,7 @@ local function promote()
   first_due = first_of(DELAYED)
 end
 
--- Most others find no lease that ran out, no limit of groups, nothing parked, nothing cancelled, and the clock where it was.
+-- Most of the other fetches end here: no lost lease, no limits of groups, nothing parked or cancelled, no step of the clock.
 if not expired and not went_back and not grouped and not cancelled and call('EXISTS', PARKED_GROUPS) == 0 then
   if paused then return { 1, -1, now } end
   promote()

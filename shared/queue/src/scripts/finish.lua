@@ -1,4 +1,4 @@
--- Goes on where finish_quick.lua ends; its arguments, result and bound are told there.
+-- Slow path, concatenated after finish_quick.lua, whose header has the arguments, the result and the bound.
 
 local cancelling = call('EXISTS', CANCELLING) == 1
 local failed_before = call('EXISTS', ATTEMPTS) == 1
@@ -9,9 +9,9 @@ for _, members in ipairs({ held, held_told }) do
   end
 end
 
--- The job waits for a worker that knows its kind: a deploy is under way, or one is missing. It is tried again ever more seldom,
--- and is dead once it has waited for `most` ms. A beginning that lies ahead was set by another clock, and one that is no number
--- was planted by hand: either way the wait begins anew.
+-- Delays a job until a worker knows its kind, which a deploy may bring. It is tried less and less often, and is dead once it has
+-- waited `most` ms. A start of the wait that is ahead comes from another clock, and one that is no number was written by hand:
+-- both restart the wait.
 local function wait_for_its_kind(id, attempt, most, data)
   local since = whole(call('HGET', UNKNOWN_KIND, id), -1)
   if since < 0 or since > now then
@@ -43,7 +43,7 @@ for i = others, #ARGV, 4 do
     if outcome == 'retry' or outcome == 'snooze' then call('HDEL', UNKNOWN_KIND, id) end
     if outcome == 'done' then
       succeeded = succeeded + 1
-      -- A history of failures alone also tells how a job that had failed came through.
+      -- A history of failures also records the success of a job that had failed before.
       if FULL or (failed_before and call('HEXISTS', ATTEMPTS, id) == 1) then event('succeeded', id, data) end
       finished[#finished + 1] = id
     elseif outcome == 'cancelled' then

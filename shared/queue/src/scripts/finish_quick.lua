@@ -1,10 +1,9 @@
--- Carries out what attempts led to. Here are the successes of jobs of which nothing but themselves is kept; finish.lua goes
--- on with the others.
+-- Carries out what attempts led to. This part is enough for successes of jobs that have only an envelope; finish.lua follows for
+-- the others.
 --
--- Own ARGV: 6 the number of plain successes, their lease members, 7 the number of told successes, for each its lease member
---   and data (JSON of the event), then groups of four: lease member, outcome, delay ms, data. No lease is there twice. No event
---   tells of a plain success: a first attempt under a history of failures. One always tells of a told one: any under a full
---   history.
+-- Own ARGV: 6 the number of plain successes (no event: first attempts under a history of failures), their lease members, the
+--   number of told successes (with an event: all under a full history), for each its lease member and data (JSON of the event),
+--   then groups of four: lease member, outcome, delay ms, data. No lease is given twice.
 --   Outcomes: done · retry (after delay; the attempt counts) · snooze (after delay; it does not count) · dead · cancelled ·
 --   release (at once, in front; it does not count) · unknown (no handler here knows the kind: it waits for a worker that does,
 --   and is dead once it has waited for the delay)
@@ -15,9 +14,9 @@
 local out, finished = {}, {}
 local freed, succeeded = false, 0
 
--- Gives up the leases `members`, and answers those that were held; the places of the others are counted from `place`. A command
--- for each would be an eighth of what a job costs Redis. So those that are not held are added first, at a time that no lease has,
--- which tells how many they are: hardly ever is there one.
+-- Removes the leases `members` and returns those that were held; the places of the others are counted from `place`. A command for
+-- each would be an eighth of the cost of a job in Redis. So all are added first with NX, at a time that no lease has: what that
+-- adds was not held, and usually it adds none.
 local function give_up(members, place)
   if #members == 1 then
     if call('ZREM', LEASES, members[1]) == 1 then return members end
@@ -26,7 +25,7 @@ local function give_up(members, place)
   end
   local held, marked = members, {}
   for i, member in ipairs(members) do marked[2 * i - 1], marked[2 * i] = '-1', member end
-  -- The first write decides whether Redis lets a script run at its memory limit (see fetch_quick.lua).
+  -- The first write needs no memory, so that this runs at the memory limit (see fetch_quick.lua).
   call('ZREM', LEASES, '')
   if call('ZADD', LEASES, 'NX', unpack(marked)) > 0 then
     held = {}
@@ -72,12 +71,12 @@ local held_told = succeed(8 + plain, told, 2, plain)
 local function finish()
   if succeeded > 0 then add_to(STATE, 'succeeded', succeeded) end
   flush_events()
-  -- A place is free again, which matters where a limit over all processes keeps workers waiting.
+  -- A slot is free again, for which workers wait where a limit over all processes is reached.
   if freed and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
   return out
 end
 
--- Most queues keep nothing but jobs. Attempts and errors are kept of those that failed, which plain successes never did.
+-- Most jobs have only an envelope. Attempts and errors belong to jobs that failed, which plain successes never did.
 if others > #ARGV and (told == 0 or call('EXISTS', ATTEMPTS, ERRORS) == 0)
   and call('EXISTS', PRIORITY, GROUP, CANCELLING, UNIQUE_DONE, UNIQUE_QUEUED, RUNNING, UNKNOWN_KIND) == 0 then
   if #finished > 0 then call('HDEL', JOBS, unpack(finished)) end

@@ -1,4 +1,4 @@
--- A worker leaves. It may have taken a token that it can no longer use, so it puts one back.
+-- Removes a worker that stops. It may have taken a token that it can no longer use, so a token is put back.
 --
 -- Own ARGV: 6 holder
 -- Result: 1. Atomic. Bound: constant.

@@ -1,8 +1,7 @@
 -- The beginning of nearly every script.
 --
--- KEYS: those that the script names, under the names and in the order of `scripts.rs`, which writes the line that takes them
--- out. UNIQUE, PARKED and RATE are prefixes; what is made of them shares the hash tag of the queue, so it lives on the same
--- node.
+-- KEYS: those that the script names, in the order of `scripts.rs`, which writes the line that assigns them to their names.
+-- UNIQUE, PARKED and RATE are prefixes; keys made from them share the hash tag of the queue, so they are on the same node.
 --
 -- ARGV[1] is the time in milliseconds, 0 for the clock of Redis (tests give their own). ARGV[2] is the history kept,
 -- 'full' or 'failures'. ARGV[3] is how many stream entries are kept, ARGV[4] how many bytes of events between two marks

@@ -1,4 +1,4 @@
--- Renews what a worker runs, reaps what others lost, and tells which of its jobs it must stop.
+-- Renews the leases of a worker, reaps lost leases of others, and answers which of its jobs must stop.
 --
 -- Own ARGV: 6 lease ms, 7 holder, 8 most leases reaped, then lease members.
 -- Result: { leases it no longer holds }, { lease, reason, … of jobs that shall be cancelled }
@@ -7,7 +7,7 @@
 
 local lease_ms, holder = tonumber(ARGV[6]), ARGV[7]
 local ends = digits(now + lease_ms)
--- Renewing must work at the memory limit, too (see fetch_quick.lua).
+-- The first write needs no memory, so that renewing works at the memory limit (see fetch_quick.lua).
 call('ZREM', WORKERS, '')
 call('ZADD', WORKERS, digits(now), holder)
 local lost, stop = {}, {}

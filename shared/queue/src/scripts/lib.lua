@@ -1,7 +1,7 @@
--- The transitions that several scripts share. Making a function costs as much as a call of Redis, so this comes after what
--- most calls of a script can do without.
+-- The transitions that several scripts share. Making a function costs as much as a command, so this comes after the quick part,
+-- with which most calls end.
 
--- With a history of failures alone the reader has not seen the envelope yet when something fails.
+-- Under a history of failures the reader of the stream has not seen the envelope yet, so it goes before the failure.
 local function failure_event(word, id, data)
   if not FULL then
     local envelope = envelope_of(id)
@@ -39,8 +39,8 @@ local function release_unique(id)
   end
 end
 
--- Forgets everything about jobs that are finished; answers how many there were. At most a few hundred ids at once. Most queues
--- have nothing but jobs.
+-- Deletes everything that is kept of finished jobs; returns how many there were. At most a few hundred ids a call. Most jobs
+-- have only an envelope.
 local function forget(ids)
   if #ids == 0 then return 0 end
   local removed = call('HDEL', JOBS, unpack(ids))
@@ -55,7 +55,7 @@ local function forget(ids)
   return removed
 end
 
--- A lease that counts for a group carries its name. Once it has ended, the next fetch looks at what the group has parked.
+-- A lease that counts for a group carries its name. After its end the next fetch looks at the parked jobs of the group.
 local function leave_group(group)
   if group == '' then return end
   if add_to(RUNNING, group, -1) <= 0 then call('HDEL', RUNNING, group) end
@@ -66,21 +66,21 @@ local function leave_group(group)
 end
 
 -- A lease is 'id|holder|attempt|number|group'. The number is the time and the count of the fetch, so that no two leases are
--- ever the same, also where one worker gets an attempt again that did not count.
+-- equal, even where a worker gets an attempt again that did not count.
 local function split_lease(member)
   local id, holder, attempt, _, group = string.match(member, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
   return id, holder, attempt, group
 end
 
--- By pattern, because a decoder may refuse what a payload holds. 'max' stands before the payload; an envelope that was
--- restored from Postgres has a space before the number.
+-- By pattern, because a decoder may refuse a payload. 'max' comes before the payload; an envelope that was restored from
+-- Postgres has a space before the number.
 local function max_attempts(id)
   local envelope = envelope_of(id)
   if not envelope then return nil end
   return tonumber(string.match(envelope, '"max":%s*(%d+)')) or 1
 end
 
--- The attempts of the dead lie apart, so that a fetch does not look among them.
+-- The attempts of dead letters are in a hash of their own, so that a fetch does not search among them.
 local function kill(id, attempt, data)
   failure_event('dead', id, data)
   release_unique(id)
@@ -89,9 +89,9 @@ local function kill(id, attempt, data)
   call('ZADD', DEAD, now, id)
 end
 
--- Leases that ran out: their worker is lost. The attempt counts; the job runs again, or is dead when that was the last.
--- A lease that another clock set gets the time of a lease from now on, in which its worker renews it if it is alive.
--- At most `limit` leases of each sort a call. Answers how many ran out.
+-- Takes over leases that ran out: their worker is lost. The attempt counts; the job runs again, or is dead after its last one.
+-- A lease dated by another clock gets a new end, one lease from now: its worker renews it if it is alive. At most `limit` leases
+-- of each sort a call. Returns how many ran out.
 local function reap(limit, lease_ms)
   local far = '(' .. digits(farthest_end(lease_ms))
   for _, member in ipairs(call('ZRANGEBYSCORE', LEASES, far, '+inf', 'LIMIT', 0, limit)) do
@@ -128,7 +128,7 @@ local function reap(limit, lease_ms)
   return #expired
 end
 
--- The jobs that run, read once for a call.
+-- The ids of running jobs, read once a call.
 local running_ids
 local function is_running(id)
   if not running_ids then
@@ -138,7 +138,7 @@ local function is_running(id)
   return running_ids[id]
 end
 
--- A lock with an end is that of a window: it holds whatever became of its job.
+-- A lock with a TTL is that of a time window: it holds whatever became of its job.
 local function holds(lock, holder)
   return found(holder) or call('PTTL', lock) >= 0
 end
@@ -195,8 +195,8 @@ local function accept(id, envelope, o, room)
   if o.p then call('HSET', PRIORITY, id, o.p) end
   if o.g then call('HSET', GROUP, id, o.g) end
   local at = o.at or 0
-  -- A time that is counted from now is no time of day and goes with the clock where that is set back: it differs from what the
-  -- envelope says, which is how fetch.lua tells it.
+  -- A delay moves with the clock where that is set back, a time of day does not. So a delay is due at least 1 ms after the
+  -- `run_at` of its envelope, by which fetch.lua tells the two apart.
   if o.d then at = math.max(at + 1, now + o.d) end
   if at > now then
     make_delayed(id, at)

@@ -8,7 +8,7 @@ local function flush_entry()
     pending_events, pending_bytes = {}, 0
   end
 end
--- Every script that tells of events ends with this.
+-- Every script that writes events ends with this.
 local function flush_events()
   flush_entry()
   if last_entry then bound_events(events_bytes, last_entry) end
@@ -22,11 +22,11 @@ local function event(word, id, data)
   pending_bytes = pending_bytes + #data + 48
 end
 
--- One token is enough: whoever takes it fetches, and a fetch that leaves work behind puts the next token there.
+-- One token is enough: whoever takes it fetches, and a fetch that leaves work behind adds the next token.
 local function wake()
   if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
 end
 
--- The hash holds every unfinished job of the queue.
+-- The hash holds every unfinished job of the queue, and the dead.
 local function found(id) return call('HEXISTS', JOBS, id) == 1 end
 local function envelope_of(id) return call('HGET', JOBS, id) end

@@ -5,7 +5,7 @@
 -- Atomic. Bound: ARGV[8] dead letters and as many workers.
 
 local most = tonumber(ARGV[8])
--- Making room must work at the memory limit, too (see fetch_quick.lua).
+-- The first write needs no memory, so that making room works at the memory limit (see fetch_quick.lua).
 call('ZREM', WORKERS, '')
 local ids = call('ZRANGEBYSCORE', DEAD, '-inf', ARGV[6], 'LIMIT', 0, most)
 if #ids == 0 then

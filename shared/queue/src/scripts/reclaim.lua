@@ -1,5 +1,5 @@
--- Gives back leases of a worker that it does not know of: the answer to a fetch was lost on its way. Jobs that were
--- cancelled meanwhile end here.
+-- Releases leases of a worker that it does not know of, because the answer to a fetch was lost. Jobs that were cancelled
+-- meanwhile end here.
 --
 -- Own ARGV: 6 holder, then the leases that it knows of.
 -- Result: how many were given back.

@@ -1,4 +1,4 @@
--- Puts back jobs that Redis has lost, as Postgres knows them.
+-- Puts back jobs that Redis has lost, as Postgres has them.
 --
 -- Own ARGV: groups of six: id, envelope, options (JSON, as for enqueue.lua), attempts that were counted, the last error (one
 --   line of JSON, '' for none), time of death in ms ('' for a job that is not dead)

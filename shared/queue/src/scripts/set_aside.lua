@@ -1,5 +1,5 @@
--- Sets keys aside that are of another type than what this queue keeps there: somebody else wrote them, and every script that
--- comes upon one fails. What was there lies under the same name with `:set_aside` behind it, and the queue goes on without.
+-- Renames keys that are of another type than this queue keeps there: somebody else wrote them, and every script that uses one
+-- fails. The value is kept under the same name with `:set_aside` appended, and the queue continues without it.
 --
 -- Own ARGV: the type that each of KEYS has to have, in their order.
 -- Result: the keys that were set aside.

@@ -15,17 +15,17 @@ use crate::Lease;
 
 /// A lease that this process holds.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldLease {
     pub lease: Lease,
-    /// Made when somebody asks for it: most jobs end before.
+    /// Made when first used: most jobs end before.
     cancel: OnceLock<CancellationToken>,
-    why: Mutex<Option<Stop>>,
+    why: Mutex<Option<StopReason>>,
     renewed: Mutex<Instant>,
 }
 
-/// Why a running job shall stop.
+/// Why a running job must stop.
 #[derive(Debug, Clone)]
-pub(super) enum Stop {
+pub(super) enum StopReason {
     /// An operator cancelled it, for this reason.
     Cancelled(String),
     /// Another worker may have it by now.
@@ -36,7 +36,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Held {
+impl HeldLease {
     pub fn new(lease: Lease, asked_at: Instant) -> Self {
         Self { lease, cancel: OnceLock::new(), why: Mutex::new(None), renewed: Mutex::new(asked_at) }
     }
@@ -50,12 +50,12 @@ impl Held {
         *lock(&self.renewed) = asked_at;
     }
 
-    pub fn stop(&self, why: Stop) {
+    pub fn stop(&self, why: StopReason) {
         lock(&self.why).get_or_insert(why);
         self.cancellation().cancel();
     }
 
-    /// Cancelled by [`Held::stop`].
+    /// Cancelled by [`HeldLease::stop`].
     pub fn cancellation(&self) -> &CancellationToken {
         self.cancel.get_or_init(CancellationToken::new)
     }
@@ -64,7 +64,7 @@ impl Held {
         self.cancel.get().is_some_and(CancellationToken::is_cancelled)
     }
 
-    pub fn why(&self) -> Option<Stop> {
+    pub fn stop_reason(&self) -> Option<StopReason> {
         lock(&self.why).clone()
     }
 }
@@ -72,16 +72,16 @@ impl Held {
 /// A job handed to the pool.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    pub held: Arc<Held>,
+    pub held: Arc<HeldLease>,
     pub envelope: Vec<u8>,
 }
 
-/// What a pool holds: jobs fetched and not yet started, and all leases it answers for.
+/// What a pool holds: jobs fetched and not yet started, and all its leases.
 #[derive(Debug)]
 pub(super) struct Buffer {
     waiting: Mutex<VecDeque<Delivery>>,
-    /// By the member of the lease: one process may hold two attempts of a job for a moment, when the first was lost.
-    held: Mutex<HashMap<Arc<str>, Arc<Held>, foldhash::fast::RandomState>>,
+    /// By the member of the lease: one process may briefly hold two attempts of a job, when the first was lost.
+    held: Mutex<HashMap<Arc<str>, Arc<HeldLease>, foldhash::fast::RandomState>>,
     /// Fetched jobs whose handler has not ended.
     outstanding: AtomicUsize,
     capacity: usize,
@@ -103,15 +103,15 @@ impl Buffer {
         }
     }
 
-    /// How many more jobs to fetch now: none while jobs still wait to be started and few places are free, because a fetch
-    /// costs the same for one job as for many.
+    /// How many more jobs to fetch now: none while jobs still wait to be started and few slots are free, because a fetch costs the
+    /// same for one job as for many.
     pub fn wanted(&self) -> usize {
         let waiting = !lock(&self.waiting).is_empty();
         let free = self.free();
         if waiting && free < self.capacity.div_ceil(4) { 0 } else { free }
     }
 
-    /// Places that no job has.
+    /// Free slots.
     pub fn free(&self) -> usize {
         self.capacity.saturating_sub(self.outstanding.load(Ordering::Acquire))
     }
@@ -127,7 +127,7 @@ impl Buffer {
         }
     }
 
-    /// Takes jobs in. A buffer that was closed meanwhile hands them back: they are to be released.
+    /// Adds jobs. A buffer that was closed meanwhile returns them: they have to be released.
     pub fn add(&self, deliveries: Vec<Delivery>) -> Vec<Delivery> {
         lock(&self.held).extend(deliveries.iter().map(|d| (d.held.lease.shared_member(), d.held.clone())));
         let mut waiting = lock(&self.waiting);
@@ -156,14 +156,14 @@ impl Buffer {
         }
     }
 
-    /// The handler of a job has ended: its place is free. The lease is held until the end is written to Redis.
+    /// The handler of a job has ended: its slot is free. The lease is held until the ack is written to Redis.
     pub fn ended(&self) {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
         self.tell_if_wanted();
     }
 
-    /// What became of these is written to Redis.
-    pub fn let_go<'a>(&self, leases: impl Iterator<Item = &'a Lease>) {
+    /// The acks of these leases are written to Redis.
+    pub fn forget<'a>(&self, leases: impl Iterator<Item = &'a Lease>) {
         let mut held = lock(&self.held);
         for lease in leases {
             held.remove(lease.member());
@@ -174,11 +174,11 @@ impl Buffer {
         lock(&self.held).values().map(|h| h.lease.clone()).collect()
     }
 
-    pub fn get(&self, member: &str) -> Option<Arc<Held>> {
+    pub fn get(&self, member: &str) -> Option<Arc<HeldLease>> {
         lock(&self.held).get(member).cloned()
     }
 
-    /// Takes back what was fetched and not started; nothing more is handed out.
+    /// Closes the buffer: returns what was fetched and not started, and hands out nothing more.
     pub fn close(&self) -> Vec<Delivery> {
         let mut waiting = lock(&self.waiting);
         self.closed.store(true, Ordering::Release);

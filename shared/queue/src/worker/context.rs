@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use perch_job::{Job, JobId, JobKind, QueueName};
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::Held;
+use super::buffer::HeldLease;
 use crate::{Client, EnqueueError, EnqueueOptions, Enqueued};
 
 /// What handlers ask for besides their payload, by type: clients, stores, settings.
@@ -96,7 +96,7 @@ impl FromContext for CancellationToken {
 pub struct JobContext(pub(super) Arc<Run>);
 
 pub(super) struct Run {
-    pub held: Arc<Held>,
+    pub held: Arc<HeldLease>,
     pub kind: JobKind,
     pub queue: QueueName,
     pub max_attempts: u32,

@@ -1,4 +1,4 @@
-//! One attempt from its delivery to its verdict.
+//! One attempt, from its delivery to its acknowledgement.
 
 use std::{
     sync::Arc,
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    buffer::{Delivery, Held, Stop},
+    buffer::{Delivery, HeldLease, StopReason},
     context::{Deps, JobContext, Run},
     handler::{Handlers, Registered},
     meters::Meters,
 };
 use crate::{
     Client, Envelope, EnvelopeError, EventData, Fail, Queue,
-    finish::{Ended, Finish, Rules, Verdict, decide, untold},
+    finish::{Ack, AttemptResult, Rules, Transition, decide, is_without_event},
     lease,
 };
 
@@ -40,13 +40,13 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Runs one attempt; answers what is to be written to Redis, or nothing when another worker has the job.
-    pub async fn run(self: &Arc<Self>, delivery: Delivery) -> Option<Finish> {
+    pub async fn run(self: &Arc<Self>, delivery: Delivery) -> Option<Ack> {
         let began = Instant::now();
         let lease = delivery.held.lease.clone();
-        match delivery.held.why() {
-            Some(Stop::LeaseLost) => return None,
-            Some(Stop::Cancelled(reason)) => return Some(self.unstarted(lease, Verdict::Cancelled, &reason)),
-            // Silent for as long as the lease lasts: another worker may have the job by now.
+        match delivery.held.stop_reason() {
+            Some(StopReason::LeaseLost) => return None,
+            Some(StopReason::Cancelled(reason)) => return Some(self.unstarted(lease, Transition::Cancelled, &reason)),
+            // Not renewed for the length of a lease: another worker may have the job by now.
             None if !delivery.held.renewed_within(self.queue.engine().lease) => return None,
             None => {}
         }
@@ -57,10 +57,10 @@ impl Pool {
             }
             Err(error) => {
                 tracing::error!(job = %lease.id(), queue = %self.queue.name(), %error, "unreadable envelope");
-                return Some(self.unstarted(lease, Verdict::Dead, &error.to_string()));
+                return Some(self.unstarted(lease, Transition::Dead, &error.to_string()));
             }
         };
-        // At the level of errors, so that a filter which lets only warnings through leaves the job with them.
+        // At the level of errors, so that it also accompanies log lines where a filter shows only warnings.
         let span = tracing::error_span!(
             "job",
             job = lease.id_text(),
@@ -73,12 +73,12 @@ impl Pool {
         }
         let ended = self.attempt(&delivery.held, &mut envelope, &span).await;
         crash_point!("worker.after_handler");
-        if matches!(delivery.held.why(), Some(Stop::LeaseLost)) {
+        if matches!(delivery.held.stop_reason(), Some(StopReason::LeaseLost)) {
             metrics::counter!("perch_leases_lost_total", "queue" => self.queue.name().to_string()).increment(1);
             span.in_scope(|| tracing::warn!("the lease was lost while the job ran; what it did is not acknowledged"));
             return None;
         }
-        Some(self.verdict(lease, &envelope, ended, began, &span))
+        Some(self.transition(lease, &envelope, ended, began, &span))
     }
 
     /// How long the job was ready before its first attempt.
@@ -89,15 +89,15 @@ impl Pool {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, held: &Arc<Held>, envelope: &mut Envelope, span: &Span) -> Ended {
+    async fn attempt(self: &Arc<Self>, held: &Arc<HeldLease>, envelope: &mut Envelope, span: &Span) -> AttemptResult {
         if let Some(reason) = envelope.refused.take() {
-            return Ended::Unreadable(reason);
+            return AttemptResult::Unreadable(reason);
         }
         if let Some(deadline) = envelope.deadline.filter(|d| *d <= self.queue.now()) {
-            return Ended::Expired(format!("its deadline, {deadline}, passed before it could start"));
+            return AttemptResult::Expired(format!("its deadline, {deadline}, passed before it could start"));
         }
         let Some(handler) = self.handlers.get(&envelope.kind) else {
-            return Ended::Unknown(format!(
+            return AttemptResult::Unknown(format!(
                 "no handler of this worker knows the kind {}; it waits for a worker whose release does",
                 envelope.kind
             ));
@@ -113,8 +113,8 @@ impl Pool {
         let (handler, payload) = (handler.clone(), std::mem::take(&mut envelope.payload));
         let run = async move {
             match handler.call(&payload, &context) {
-                Ok(run) => run.await.map_or_else(Ended::Failed, Ended::Succeeded),
-                Err(reason) => Ended::Unreadable(reason),
+                Ok(run) => run.await.map_or_else(AttemptResult::Failed, AttemptResult::Succeeded),
+                Err(reason) => AttemptResult::Unreadable(reason),
             }
         };
         crash_point!("worker.before_handler");
@@ -122,18 +122,18 @@ impl Pool {
         watch(tokio::spawn(run.instrument(span.clone())), held, timeout, &self.interrupt).await
     }
 
-    /// The job starts: the key that it held until now is free. Where Redis does not answer, it is held until the job ends.
+    /// Frees the key that the job held until its start. Where Redis does not answer, it is held until the job ends.
     async fn free_key(&self, lease: &crate::Lease) {
         if let Err(error) = lease::begin(&self.queue, std::slice::from_ref(lease)).await {
             tracing::warn!(job = %lease.id(), queue = %self.queue.name(), %error, "its uniqueness key is held until it ends");
         }
     }
 
-    fn awaits_kind(&self) -> Verdict {
-        Verdict::AwaitKind(self.queue.engine().unknown_kind_wait)
+    fn awaits_kind(&self) -> Transition {
+        Transition::AwaitKind(self.queue.engine().unknown_kind_wait)
     }
 
-    fn unstarted(&self, lease: crate::Lease, verdict: Verdict, error: &str) -> Finish {
+    fn unstarted(&self, lease: crate::Lease, transition: Transition, error: &str) -> Ack {
         let data = EventData {
             attempt: Some(lease.attempt()),
             worker: Some(lease.holder().to_owned()),
@@ -141,19 +141,19 @@ impl Pool {
             error: Some(bounded(error)),
             ..EventData::default()
         };
-        Finish { lease, verdict, data }
+        Ack { lease, transition, data }
     }
 
-    /// The verdict on an attempt that the engine itself could not carry through.
-    pub fn broken(&self, lease: &crate::Lease, panic: &(dyn std::any::Any + Send)) -> Finish {
+    /// The transition on an attempt that the engine itself could not carry through.
+    pub fn broken(&self, lease: &crate::Lease, panic: &(dyn std::any::Any + Send)) -> Ack {
         let why = format!("the attempt could not be carried through: {}", text_of(panic));
         tracing::error!(job = %lease.id(), queue = %self.queue.name(), why);
         let delay = perch_job::RetryPolicy::DEFAULT.delay(lease.attempt(), 1.0);
         let spent = lease.attempt() >= perch_job::RetryPolicy::DEFAULT.max_attempts;
-        self.unstarted(lease.clone(), if spent { Verdict::Dead } else { Verdict::Retry(delay) }, &why)
+        self.unstarted(lease.clone(), if spent { Transition::Dead } else { Transition::Retry(delay) }, &why)
     }
 
-    fn context(&self, held: &Arc<Held>, envelope: &Envelope, until: Instant) -> JobContext {
+    fn context(&self, held: &Arc<HeldLease>, envelope: &Envelope, until: Instant) -> JobContext {
         JobContext(Arc::new(Run {
             held: held.clone(),
             kind: envelope.kind.clone(),
@@ -170,36 +170,43 @@ impl Pool {
         }))
     }
 
-    fn verdict(&self, lease: crate::Lease, envelope: &Envelope, ended: Ended, began: Instant, span: &Span) -> Finish {
+    fn transition(
+        &self,
+        lease: crate::Lease,
+        envelope: &Envelope,
+        ended: AttemptResult,
+        began: Instant,
+        span: &Span,
+    ) -> Ack {
         let kind_policy = self.handlers.get(&envelope.kind).map(|h: &Registered| h.job_type.retry).unwrap_or_default();
         let rules =
             Rules { retry: envelope.retry(&kind_policy), unknown_kind_wait: self.queue.engine().unknown_kind_wait };
-        let (verdict, error) = decide(&ended, &rules, lease.attempt(), rand::random::<f64>());
-        let verdict = verdict.within(self.queue.engine().max_schedule_ahead);
+        let (transition, error) = decide(&ended, &rules, lease.attempt(), rand::random::<f64>());
+        let transition = transition.within(self.queue.engine().max_schedule_ahead);
         let took = began.elapsed();
-        self.meters.ended(&envelope.kind, verdict, took);
+        self.meters.ended(&envelope.kind, transition, took);
         // With the span as their parent: to enter it costs more than the line.
-        match (&verdict, &error) {
-            (Verdict::Done, _) => tracing::debug!(parent: span, ms = millis(took), "done"),
-            (Verdict::Dead, Some(error)) => tracing::error!(parent: span, ms = millis(took), error, "dead"),
-            (Verdict::Retry(wait), error) => {
+        match (&transition, &error) {
+            (Transition::Done, _) => tracing::debug!(parent: span, ms = millis(took), "done"),
+            (Transition::Dead, Some(error)) => tracing::error!(parent: span, ms = millis(took), error, "dead"),
+            (Transition::Retry(wait), error) => {
                 tracing::warn!(parent: span, ms = millis(took), in_ms = millis(*wait), error, "retried");
             }
-            (Verdict::Snooze(wait), error) => tracing::info!(parent: span, in_ms = millis(*wait), error, "snoozed"),
-            (verdict, Some(error)) => {
-                tracing::warn!(parent: span, ms = millis(took), ?verdict, error, "not done");
+            (Transition::Snooze(wait), error) => tracing::info!(parent: span, in_ms = millis(*wait), error, "snoozed"),
+            (transition, Some(error)) => {
+                tracing::warn!(parent: span, ms = millis(took), ?transition, error, "not done");
             }
-            (verdict, None) => tracing::info!(parent: span, ms = millis(took), ?verdict, "not done"),
+            (transition, None) => tracing::info!(parent: span, ms = millis(took), ?transition, "not done"),
         }
-        if untold(&self.queue, &lease, verdict) {
-            return Finish { lease, verdict, data: EventData::default() };
+        if is_without_event(&self.queue, &lease, transition) {
+            return Ack { lease, transition, data: EventData::default() };
         }
-        let next = match verdict {
-            Verdict::Retry(delay) | Verdict::Snooze(delay) => Some((self.queue.now() + delay).timestamp_millis()),
+        let next = match transition {
+            Transition::Retry(delay) | Transition::Snooze(delay) => Some((self.queue.now() + delay).timestamp_millis()),
             _ => None,
         };
         let result = match ended {
-            Ended::Succeeded(value) if !value.is_null() => Some(brief(value)),
+            AttemptResult::Succeeded(value) if !value.is_null() => Some(brief(value)),
             _ => None,
         };
         let data = EventData {
@@ -213,12 +220,17 @@ impl Pool {
             result,
             by: None,
         };
-        Finish { lease, verdict, data }
+        Ack { lease, transition, data }
     }
 }
 
-/// Waits for a handler's task, and no longer than it may run.
-async fn watch(mut task: JoinHandle<Ended>, held: &Held, timeout: Duration, interrupt: &CancellationToken) -> Ended {
+/// Waits for a handler's task, at most for as long as it may run.
+async fn watch(
+    mut task: JoinHandle<AttemptResult>,
+    held: &HeldLease,
+    timeout: Duration,
+    interrupt: &CancellationToken,
+) -> AttemptResult {
     // A handler that ends at once needs none of the timers and signals below, which cost more than its task.
     tokio::select! {
         biased;
@@ -232,28 +244,29 @@ async fn watch(mut task: JoinHandle<Ended>, held: &Held, timeout: Duration, inte
     let why = tokio::select! {
         biased;
         joined = &mut task => return ended(joined, held),
-        () = stopped => Ended::Failed(cancelled_or(held, Fail::Cancelled("it was told to stop".into()))),
-        () = interrupt.cancelled() => Ended::Interrupted,
-        () = tokio::time::sleep(timeout) => Ended::TimedOut(timeout),
+        () = stopped => AttemptResult::Failed(cancelled_or(held, Fail::Cancelled("it was told to stop".into()))),
+        () = interrupt.cancelled() => AttemptResult::Interrupted,
+        () = tokio::time::sleep(timeout) => AttemptResult::TimedOut(timeout),
     };
     task.abort();
-    // Dropped at its next await. Only then may another attempt begin; code that does not await cannot be waited for without end.
+    // The task is dropped at its next await, and only then may another attempt begin. A handler that never awaits is not waited for
+    // longer than this.
     let _ = tokio::time::timeout(STOP_GRACE, task).await;
     why
 }
 
-fn ended(joined: Result<Ended, tokio::task::JoinError>, held: &Held) -> Ended {
+fn ended(joined: Result<AttemptResult, tokio::task::JoinError>, held: &HeldLease) -> AttemptResult {
     match joined {
-        Ok(Ended::Failed(fail)) => Ended::Failed(cancelled_or(held, fail)),
+        Ok(AttemptResult::Failed(fail)) => AttemptResult::Failed(cancelled_or(held, fail)),
         Ok(ended) => ended,
-        Err(error) => Ended::Panicked(panic_message(error)),
+        Err(error) => AttemptResult::Panicked(panic_message(error)),
     }
 }
 
-/// A handler that was cancelled may fail in any way; the reason it was given counts.
-fn cancelled_or(held: &Held, fail: Fail) -> Fail {
-    match held.why() {
-        Some(Stop::Cancelled(reason)) => Fail::Cancelled(reason),
+/// A handler that was cancelled may fail in any way; the reason of the cancellation counts.
+fn cancelled_or(held: &HeldLease, fail: Fail) -> Fail {
+    match held.stop_reason() {
+        Some(StopReason::Cancelled(reason)) => Fail::Cancelled(reason),
         _ => fail,
     }
 }

@@ -12,102 +12,103 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     backoff::Backoff,
-    buffer::{Buffer, Delivery, Held},
+    buffer::{Buffer, Delivery, HeldLease},
     reap_guard::ReapGuard,
     waiter::Waiter,
 };
 use crate::{
     EventData, Lease, Queue, QueueError,
-    fetch::{self, Ask, Batch, Leased, State, fetch},
-    finish::{Finish, Verdict},
+    fetch::{self, Batch, FetchRequest, LeasedJob, QueueState, fetch},
+    finish::{Ack, Transition},
     lease,
 };
 
-/// What a fetch leaves to do.
+/// What to do after a fetch.
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum NextStep {
     /// There is more.
     FetchAgain,
     /// Nothing until a token comes, the blocking read ends, or, where something is due before that, this time has passed.
     Wait(Option<Duration>),
 }
 
-/// Whether to fetch again or to wait, after a fetch that found `found` jobs for `asked` places.
-fn next(found: usize, asked: usize, next: Option<Duration>, paused: bool, longest: Duration) -> Next {
+/// Whether to fetch again or to wait, after a fetch that found `found` jobs for `asked` slots.
+fn next(found: usize, asked: usize, next: Option<Duration>, paused: bool, longest: Duration) -> NextStep {
     if !paused && (found >= asked || next == Some(Duration::ZERO)) {
-        return Next::FetchAgain;
+        return NextStep::FetchAgain;
     }
-    Next::Wait(next.filter(|due| *due < longest))
+    NextStep::Wait(next.filter(|due| *due < longest))
 }
 
 pub(super) struct Fetcher {
     pub queue: Queue,
     pub buffer: Arc<Buffer>,
     pub holder: String,
-    /// What the worker says of itself.
+    /// The worker's description of itself.
     pub about: Value,
     pub stop: CancellationToken,
-    pub verdicts: mpsc::Sender<Finish>,
+    pub acks: mpsc::Sender<Ack>,
 }
 
-/// Most jobs that a fetch behind a blocking read takes: it is sent before it is known how many places will be free. The
-/// fetch after it takes the rest.
+/// Most jobs of a fetch behind a blocking read: when it is sent, it is not known how many slots will be free. The next fetch takes
+/// the rest.
 const BEHIND: usize = 16;
 
-/// Where the fetcher stands with Redis.
+/// What the fetcher keeps between fetches.
 struct FetcherState {
     waiter: Waiter,
     reap_guard: ReapGuard,
     backoff: Backoff,
     waiting_backoff: Backoff,
-    /// Counts the connections of the waiter. Told to Redis with the rest that the worker says of itself, so that a fetch
-    /// which was left behind on an older one does not count.
+    /// Counts the connections of the waiter. It is part of the worker's description in Redis, so that a fetch which is still under
+    /// way on an older connection does not count.
     connection: u32,
-    told: bool,
-    /// What an answer that was lost has leased to this worker, perhaps.
+    /// Whether Redis has the worker's description.
+    introduced: bool,
+    /// Whether an answer was lost, which may have leased jobs to this worker.
     may_hold_unknown: bool,
-    /// Whether the blocking read that was sent last reaps.
+    /// Whether the fetch behind the last blocking read may reap.
     read_reaps: bool,
-    /// How the queue was found when it was last looked at.
-    found: State,
-    /// When the fetch behind a read last took nothing, because it cannot.
-    refused: Option<Instant>,
-    clock: ReadAt,
+    /// The state of the queue at the last fetch.
+    queue_state: QueueState,
+    /// When the fetch behind a read was last rejected.
+    quick_rejected: Option<Instant>,
+    clock: ClockReading,
 }
 
-/// A queue that the quick fetch could not take from gets the other one for this long. Its token was put back, so all idle workers
-/// were woken: that must not come with every job that has a priority.
-const NOT_QUICK_FOR: Duration = Duration::from_secs(600);
+/// For how long the general fetch is used after a rejected one. A rejected fetch puts its token back, which wakes all idle workers:
+/// that must not happen with every job that has a priority.
+const QUICK_PAUSE: Duration = Duration::from_secs(600);
 
 impl FetcherState {
     fn may_be_quick(&self) -> bool {
-        self.found == State::Plain && self.refused.is_none_or(|at| at.elapsed() >= NOT_QUICK_FOR)
+        self.queue_state == QueueState::Plain && self.quick_rejected.is_none_or(|at| at.elapsed() >= QUICK_PAUSE)
     }
 
     /// The connection of the blocking read is gone.
     fn cut_off(&mut self) {
         self.may_hold_unknown = true;
-        // And a Redis that came back empty does not know this worker.
-        self.told = false;
+        // A Redis that came back empty does not know this worker.
+        self.introduced = false;
         self.connection += 1;
         self.waiter.forget();
     }
 }
 
-/// When an answer came from Redis, by both clocks. What Redis did later is dated by it: not by when its answer is read, which
-/// a process that was frozen does late.
+/// A moment by both clocks: this process asked at `asked_at`, and Redis answered with its time. Later answers are dated by it, and
+/// not by when they are read, which a process that was frozen does late.
 #[derive(Debug, Clone, Copy)]
-struct ReadAt {
+struct ClockReading {
     asked_at: Instant,
     ms: i64,
 }
 
-impl ReadAt {
+impl ClockReading {
     /// Clocks drift apart by up to 0.05 % (500 ppm, the most that NTP slews), which is 0.3 s in this time.
     const GOOD_FOR: Duration = Duration::from_secs(600);
 
-    /// The earliest that it can have been here when the clock of Redis showed `ms`; none when that is `lease` ago, so that a
-    /// lease of then may have run out.
+    /// The earliest local time at which the clock of Redis can have shown `ms`; `None` when that is `lease` ago or more, so that a
+    /// lease of that moment may have run out.
     fn here(&self, ms: i64, lease: Duration) -> Option<Instant> {
         let later = Duration::from_millis(u64::try_from(ms - self.ms).unwrap_or(0));
         let here = (self.asked_at + later).min(Instant::now());
@@ -122,57 +123,56 @@ impl ReadAt {
 impl Fetcher {
     /// Runs until `stop`. No failure of Redis ends it.
     pub async fn run(self) {
-        let mut standing = FetcherState {
+        let mut state = FetcherState {
             waiter: Waiter::new(self.queue.clone()),
             reap_guard: ReapGuard::new(self.queue.engine().lease),
             backoff: Backoff::new(),
             waiting_backoff: Backoff::new(),
             connection: 0,
-            told: false,
+            introduced: false,
             may_hold_unknown: false,
             read_reaps: false,
-            found: State::Open,
-            refused: None,
-            clock: ReadAt { asked_at: Instant::now(), ms: 0 },
+            queue_state: QueueState::Open,
+            quick_rejected: None,
+            clock: ClockReading { asked_at: Instant::now(), ms: 0 },
         };
         while !self.stop.is_cancelled() {
             let wanted = self.buffer.wanted();
             if wanted == 0 {
                 tokio::select! {
                     () = self.buffer.freed() => {}
-                    woken = standing.waiter.woken_if_pending() => self.hand_on(woken, &mut standing).await,
+                    woken = state.waiter.woken_if_pending() => self.hand_on(woken, &mut state).await,
                     () = self.stop.cancelled() => {}
                 }
                 continue;
             }
-            match self.fetch(wanted, &mut standing).await {
+            match self.fetch(wanted, &mut state).await {
                 Ok(next) => {
-                    standing.backoff.reset();
-                    self.wait(next, &mut standing).await;
+                    state.backoff.reset();
+                    self.wait(next, &mut state).await;
                 }
                 Err(error) => {
                     self.away(&error);
-                    standing.reap_guard.disturbed();
-                    standing.cut_off();
+                    state.reap_guard.disturbed();
+                    state.cut_off();
                     tokio::select! {
-                        () = standing.backoff.wait() => {}
+                        () = state.backoff.wait() => {}
                         () = self.stop.cancelled() => {}
                     }
                 }
             }
         }
-        self.give_up_reading(&mut standing).await;
+        self.give_up_reading(&mut state).await;
     }
 
-    /// The worker stops, and nobody waits for the read any more. What may have come with a token in this moment is given back
-    /// at once, not when the jobs that still run have ended.
-    async fn give_up_reading(&self, standing: &mut FetcherState) {
-        if !standing.waiter.is_pending() && !standing.may_hold_unknown {
+    /// At the stop of the worker: releases at once what the pending read may have leased, without waiting for running jobs.
+    async fn give_up_reading(&self, state: &mut FetcherState) {
+        if !state.waiter.is_pending() && !state.may_hold_unknown {
             return;
         }
-        standing.cut_off();
-        let about = self.about(standing.connection);
-        let ask = Ask { holder: &self.holder, slots: 0, reaped: 0, about: &about };
+        state.cut_off();
+        let about = self.about(state.connection);
+        let ask = FetchRequest { holder: &self.holder, slots: 0, reaped: 0, about: &about };
         let given_up = async {
             fetch(&self.queue, ask).await?;
             self.reclaim().await
@@ -182,118 +182,118 @@ impl Fetcher {
         }
     }
 
-    async fn fetch(&self, wanted: usize, standing: &mut FetcherState) -> Result<Next, QueueError> {
+    async fn fetch(&self, wanted: usize, state: &mut FetcherState) -> Result<NextStep, QueueError> {
         let asked_at = Instant::now();
-        let about = if standing.told { String::new() } else { self.about(standing.connection) };
-        let reaped = standing.reap_guard.reaped();
-        let ask = Ask { holder: &self.holder, slots: wanted, reaped, about: &about };
+        let about = if state.introduced { String::new() } else { self.about(state.connection) };
+        let reaped = state.reap_guard.reaped();
+        let ask = FetchRequest { holder: &self.holder, slots: wanted, reaped, about: &about };
         let batch = fetch(&self.queue, ask).await?;
-        standing.told = true;
-        standing.found = batch.state;
-        standing.clock = ReadAt { asked_at, ms: batch.at_ms };
+        state.introduced = true;
+        state.queue_state = batch.state;
+        state.clock = ClockReading { asked_at, ms: batch.at_ms };
         let next = self.take_in(batch, wanted, asked_at).await;
-        // Only now does nothing count any more that was sent before; and before another read is sent, whose jobs it would take.
-        if standing.may_hold_unknown {
+        // After the new description, so that no earlier fetch counts any more, and before the next read, whose jobs it would release.
+        if state.may_hold_unknown {
             self.reclaim().await?;
-            standing.may_hold_unknown = false;
+            state.may_hold_unknown = false;
         }
         Ok(next)
     }
 
-    /// Waits for tokens, and takes in what comes with them, until there is something to fetch in another way.
-    async fn wait(&self, mut next: Next, standing: &mut FetcherState) {
-        while let Next::Wait(due) = next {
+    /// Waits for tokens and takes in the jobs that come with them, until another fetch is needed.
+    async fn wait(&self, mut next: NextStep, state: &mut FetcherState) {
+        while let NextStep::Wait(due) = next {
             let wanted = self.buffer.wanted();
             if wanted == 0 {
                 return;
             }
-            let due = due.into_iter().chain(standing.reap_guard.left()).min();
-            let (reaped, about) = (standing.reap_guard.reaped(), self.about(standing.connection));
-            let plain = standing.may_be_quick();
-            let read_reaps = &mut standing.read_reaps;
+            let due = due.into_iter().chain(state.reap_guard.left()).min();
+            let (reaped, about) = (state.reap_guard.reaped(), self.about(state.connection));
+            let plain = state.may_be_quick();
+            let read_reaps = &mut state.read_reaps;
             let behind = || {
                 *read_reaps = reaped > 0;
-                let ask = Ask { holder: &self.holder, slots: wanted.min(BEHIND), reaped, about: "" };
+                let ask = FetchRequest { holder: &self.holder, slots: wanted.min(BEHIND), reaped, about: "" };
                 fetch::behind(&self.queue, ask, &about, plain)
             };
             tokio::select! {
-                woken = standing.waiter.woken(behind) => match woken {
-                    Ok(Some(mut batch)) if batch.state != State::Stranger => {
-                        standing.waiting_backoff.reset();
-                        standing.found = batch.state;
-                        let Some(leased_at) = standing.clock.here(batch.at_ms, self.queue.engine().lease) else {
-                            // This process was frozen, or the clock of Redis was set back. Asked anew, both are seen.
+                woken = state.waiter.woken(behind) => match woken {
+                    Ok(Some(mut batch)) if batch.state != QueueState::Rejected => {
+                        state.waiting_backoff.reset();
+                        state.queue_state = batch.state;
+                        let Some(leased_at) = state.clock.here(batch.at_ms, self.queue.engine().lease) else {
+                            // This process was frozen, or the clock of Redis was set back. The next fetch dates both again.
                             self.give_back(batch.jobs).await;
                             return;
                         };
-                        // Others came meanwhile, without a token.
+                        // Other jobs have taken slots meanwhile.
                         let places = self.buffer.free().min(batch.jobs.len());
                         self.give_back(batch.jobs.split_off(places)).await;
                         next = self.take_in(batch, usize::MAX, leased_at).await;
-                        // The pool begins first, on this thread: the next read has time.
+                        // Lets the pool start the jobs on this thread first; the next read is less urgent.
                         tokio::task::yield_now().await;
                     }
                     Ok(batch) => {
-                        standing.waiting_backoff.reset();
-                        standing.told &= batch.is_none();
-                        standing.refused = batch.map(|_| Instant::now()).or(standing.refused);
+                        state.waiting_backoff.reset();
+                        state.introduced &= batch.is_none();
+                        state.quick_rejected = batch.map(|_| Instant::now()).or(state.quick_rejected);
                         return;
                     }
                     Err(error) => {
                         self.away(&error);
-                        standing.cut_off();
-                        standing.waiting_backoff.wait().await;
+                        state.cut_off();
+                        state.waiting_backoff.wait().await;
                         return;
                     }
                 },
                 () = passed(due) => return,
                 () = self.stop.cancelled() => return,
             }
-            // The read was sent while this worker held still, and it need not any more.
-            let may_reap = !standing.read_reaps && standing.reap_guard.left().is_none();
-            if standing.clock.is_old() || may_reap {
+            // The read was sent while this worker must not reap; now it may.
+            let may_reap = !state.read_reaps && state.reap_guard.left().is_none();
+            if state.clock.is_old() || may_reap {
                 return;
             }
         }
     }
 
-    /// What reaches a full pool is meant for another worker.
-    async fn hand_on(&self, woken: Result<Option<Batch>, QueueError>, standing: &mut FetcherState) {
+    /// Passes on to another worker what reaches a full pool.
+    async fn hand_on(&self, woken: Result<Option<Batch>, QueueError>, state: &mut FetcherState) {
         match woken {
             Ok(Some(batch)) => self.give_back(batch.jobs).await,
             Ok(None) => pass_on(&self.queue).await,
             Err(error) => {
                 self.away(&error);
-                standing.cut_off();
+                state.cut_off();
             }
         }
     }
 
     /// Gives jobs back that were not started: from the last to the first, since each goes to the front of its queue.
-    async fn give_back(&self, jobs: Vec<Leased>) {
+    async fn give_back(&self, jobs: Vec<LeasedJob>) {
         for job in jobs.into_iter().rev() {
-            release(&self.verdicts, job.lease).await;
+            release(&self.acks, job.lease).await;
         }
     }
 
     /// Hands jobs to the pool.
-    async fn take_in(&self, batch: Batch, asked: usize, leased_at: Instant) -> Next {
+    async fn take_in(&self, batch: Batch, asked: usize, leased_at: Instant) -> NextStep {
         let found = batch.jobs.len();
         if found > 0 {
             crash_point!("worker.fetched");
             let deliveries = batch
                 .jobs
                 .into_iter()
-                .map(|job| Delivery { held: Arc::new(Held::new(job.lease, leased_at)), envelope: job.envelope })
+                .map(|job| Delivery { held: Arc::new(HeldLease::new(job.lease, leased_at)), envelope: job.envelope })
                 .collect();
             for delivery in self.buffer.add(deliveries) {
-                release(&self.verdicts, delivery.held.lease.clone()).await;
+                release(&self.acks, delivery.held.lease.clone()).await;
             }
         }
-        next(found, asked, batch.next, batch.state == State::Paused, self.queue.engine().idle_block)
+        next(found, asked, batch.next, batch.state == QueueState::Paused, self.queue.engine().idle_block)
     }
 
-    /// What the worker says of itself, as JSON.
+    /// The worker's description of itself, as JSON.
     fn about(&self, connection: u32) -> String {
         let mut about = self.about.clone();
         about["connection"] = connection.into();
@@ -314,11 +314,11 @@ impl Fetcher {
 }
 
 /// Gives a job back that was not started.
-pub(super) async fn release(verdicts: &mpsc::Sender<Finish>, lease: Lease) {
+pub(super) async fn release(acks: &mpsc::Sender<Ack>, lease: Lease) {
     let data =
         EventData { attempt: Some(lease.attempt()), worker: Some(lease.holder().to_owned()), ..EventData::default() };
-    // Closed only once nothing can be written any more; then the lease runs out.
-    let _ = verdicts.send(Finish { lease, verdict: Verdict::Release, data }).await;
+    // The channel is closed only when nothing can be written any more; then the lease runs out.
+    let _ = acks.send(Ack { lease, transition: Transition::Release, data }).await;
 }
 
 async fn passed(due: Option<Duration>) {
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn what_redis_did_while_a_process_was_frozen_is_dated_by_when_redis_did_it() {
         let (asked_at, lease) = (Instant::now(), Duration::from_secs(12));
-        let clock = ReadAt { asked_at, ms: 5_000_000 };
+        let clock = ClockReading { asked_at, ms: 5_000_000 };
         while asked_at.elapsed() < Duration::from_millis(3) {}
         assert_eq!(clock.here(5_000_002, lease), Some(asked_at + Duration::from_millis(2)));
         // The clock of Redis was set back, or ahead: never before the answer that both are known from, and never in the future.
@@ -359,19 +359,19 @@ mod tests {
 
     #[test]
     fn a_full_batch_is_followed_by_another_fetch() {
-        assert_eq!(next(8, 8, None, false, LONGEST), Next::FetchAgain);
-        assert_eq!(next(3, 8, Some(Duration::ZERO), false, LONGEST), Next::FetchAgain);
+        assert_eq!(next(8, 8, None, false, LONGEST), NextStep::FetchAgain);
+        assert_eq!(next(3, 8, Some(Duration::ZERO), false, LONGEST), NextStep::FetchAgain);
     }
 
     #[test]
     fn an_empty_queue_is_waited_for_until_the_next_job_is_due() {
         let due = Duration::from_millis(40);
-        assert_eq!(next(0, 8, Some(due), false, LONGEST), Next::Wait(Some(due)));
-        assert_eq!(next(0, 8, Some(LONGEST * 9), false, LONGEST), Next::Wait(None));
+        assert_eq!(next(0, 8, Some(due), false, LONGEST), NextStep::Wait(Some(due)));
+        assert_eq!(next(0, 8, Some(LONGEST * 9), false, LONGEST), NextStep::Wait(None));
     }
 
     #[test]
     fn a_paused_queue_is_not_asked_again_and_again() {
-        assert_eq!(next(0, 8, None, true, LONGEST), Next::Wait(None));
+        assert_eq!(next(0, 8, None, true, LONGEST), NextStep::Wait(None));
     }
 }

@@ -1,4 +1,4 @@
-//! Writes verdicts to Redis by group commit: while one batch is on its way the next one gathers.
+//! Writes acks to Redis by group commit: while one batch is on its way, the next one gathers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,15 +8,15 @@ use tokio::sync::mpsc;
 use super::{backoff::Backoff, buffer::Buffer};
 use crate::{
     Queue,
-    finish::{FINISHED_AT_ONCE, Finish, finish},
+    finish::{ACKS_AT_ONCE, Ack, finish},
 };
 
 /// Runs until the senders are gone and everything is written. A failed Redis call is repeated until it succeeds: the lease
-/// is renewed meanwhile, and a lease that was lost all the same makes the repetition harmless.
-pub(super) async fn run(queue: Queue, buffer: Arc<Buffer>, mut verdicts: mpsc::Receiver<Finish>, give_up: Duration) {
-    let mut batch = Vec::with_capacity(FINISHED_AT_ONCE);
+/// is renewed meanwhile, and and where a lease was lost nevertheless, the repetition changes nothing.
+pub(super) async fn run(queue: Queue, buffer: Arc<Buffer>, mut acks: mpsc::Receiver<Ack>, give_up: Duration) {
+    let mut batch = Vec::with_capacity(ACKS_AT_ONCE);
     let mut closing: Option<tokio::time::Instant> = None;
-    while verdicts.recv_many(&mut batch, FINISHED_AT_ONCE).await > 0 {
+    while acks.recv_many(&mut batch, ACKS_AT_ONCE).await > 0 {
         let mut backoff = Backoff::new();
         loop {
             crash_point!("worker.before_ack");
@@ -27,8 +27,8 @@ pub(super) async fn run(queue: Queue, buffer: Arc<Buffer>, mut verdicts: mpsc::R
                     break;
                 }
                 Err(error) => {
-                    tracing::warn!(queue = %queue.name(), jobs = batch.len(), %error, "verdicts wait for Redis");
-                    if verdicts.is_closed() {
+                    tracing::warn!(queue = %queue.name(), jobs = batch.len(), %error, "acknowledgements wait for Redis");
+                    if acks.is_closed() {
                         let since = *closing.get_or_insert_with(tokio::time::Instant::now);
                         if since.elapsed() > give_up {
                             tracing::error!(queue = %queue.name(), jobs = batch.len(), "shutting down without Redis: these jobs run again once their lease ends");
@@ -39,12 +39,12 @@ pub(super) async fn run(queue: Queue, buffer: Arc<Buffer>, mut verdicts: mpsc::R
                 }
             }
         }
-        buffer.let_go(batch.iter().map(|f| &f.lease));
+        buffer.forget(batch.iter().map(|f| &f.lease));
         batch.clear();
     }
 }
 
-fn report_lost(queue: &Queue, batch: &[Finish], held: &[bool]) {
+fn report_lost(queue: &Queue, batch: &[Ack], held: &[bool]) {
     for (finish, _) in batch.iter().zip(held).filter(|(_, held)| !**held) {
         metrics::counter!("perch_leases_lost_total", "queue" => queue.name().to_string()).increment(1);
         tracing::warn!(

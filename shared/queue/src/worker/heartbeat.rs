@@ -1,5 +1,4 @@
-//! Renews the leases of the whole process on a thread of its own, so that handlers which keep the runtime busy cannot
-//! starve it.
+//! Renews the leases of the whole process on a thread of its own, so that busy handlers cannot starve it.
 
 use std::{sync::Arc, thread, time::Instant};
 
@@ -7,7 +6,7 @@ use perch_base::crash_point;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    buffer::{Buffer, Stop},
+    buffer::{Buffer, StopReason},
     reap_guard::ReapGuard,
 };
 use crate::{Queue, lease};
@@ -32,7 +31,7 @@ pub(super) fn start(
 
 async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
     // Connections belong to the runtime that opened them.
-    let queue = queue.with_own_door();
+    let queue = queue.with_own_pool();
     let mut reap_guard = ReapGuard::new(queue.engine().lease);
     let mut ticks = tokio::time::interval(queue.engine().heartbeat);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -45,21 +44,21 @@ async fn beat(holder: String, queue: Queue, buffer: Arc<Buffer>) {
         let asked_at = Instant::now();
         crash_point!("heartbeat.before");
         match lease::renew(&queue, &holder, &leases, reap_guard.reaped()).await {
-            Ok(pulse) => {
+            Ok(reply) => {
                 crash_point!("heartbeat.after");
-                for lease in leases.iter().filter(|lease| !pulse.lost.iter().any(|lost| lost == lease.member())) {
+                for lease in leases.iter().filter(|lease| !reply.lost.iter().any(|lost| lost == lease.member())) {
                     if let Some(held) = buffer.get(lease.member()) {
                         held.renewed(asked_at);
                     }
                 }
-                for lease in pulse.lost {
+                for lease in reply.lost {
                     if let Some(held) = buffer.get(&lease) {
-                        held.stop(Stop::LeaseLost);
+                        held.stop(StopReason::LeaseLost);
                     }
                 }
-                for (lease, reason) in pulse.stop {
+                for (lease, reason) in reply.stop {
                     if let Some(held) = buffer.get(&lease) {
-                        held.stop(Stop::Cancelled(reason));
+                        held.stop(StopReason::Cancelled(reason));
                     }
                 }
             }

@@ -9,23 +9,23 @@ use std::{
 use metrics::{Counter, Histogram};
 use perch_job::{JobKind, QueueName};
 
-use crate::finish::Verdict;
+use crate::finish::Transition;
 
 const OUTCOMES: [&str; 7] = ["succeeded", "retried", "snoozed", "dead", "cancelled", "released", "unknown_kind"];
 
-fn outcome(verdict: Verdict) -> usize {
-    match verdict {
-        Verdict::Done => 0,
-        Verdict::Retry(_) => 1,
-        Verdict::Snooze(_) => 2,
-        Verdict::Dead => 3,
-        Verdict::Cancelled => 4,
-        Verdict::Release => 5,
-        Verdict::AwaitKind(_) => 6,
+fn outcome(transition: Transition) -> usize {
+    match transition {
+        Transition::Done => 0,
+        Transition::Retry(_) => 1,
+        Transition::Snooze(_) => 2,
+        Transition::Dead => 3,
+        Transition::Cancelled => 4,
+        Transition::Release => 5,
+        Transition::AwaitKind(_) => 6,
     }
 }
 
-struct OfKind {
+struct KindMeters {
     attempts: [OnceLock<Counter>; OUTCOMES.len()],
     seconds: Histogram,
 }
@@ -33,7 +33,7 @@ struct OfKind {
 pub(super) struct Meters {
     queue: QueueName,
     waited: OnceLock<Histogram>,
-    kinds: RwLock<BTreeMap<JobKind, Arc<OfKind>>>,
+    kinds: RwLock<BTreeMap<JobKind, Arc<KindMeters>>>,
 }
 
 impl Meters {
@@ -48,10 +48,10 @@ impl Meters {
             .record(time.as_secs_f64());
     }
 
-    /// An attempt at a job of `kind` led to `verdict` after `took`.
-    pub fn ended(&self, kind: &JobKind, verdict: Verdict, took: Duration) {
+    /// An attempt at a job of `kind` led to `transition` after `took`.
+    pub fn ended(&self, kind: &JobKind, transition: Transition, took: Duration) {
         let meters = self.of(kind);
-        let at = outcome(verdict);
+        let at = outcome(transition);
         meters.attempts[at].get_or_init(|| self.counter(kind, OUTCOMES[at])).increment(1);
         meters.seconds.record(took.as_secs_f64());
     }
@@ -60,13 +60,13 @@ impl Meters {
         metrics::counter!("perch_attempts_total", "queue" => self.queue.to_string(), "kind" => kind.to_string(), "outcome" => outcome)
     }
 
-    fn of(&self, kind: &JobKind) -> Arc<OfKind> {
+    fn of(&self, kind: &JobKind) -> Arc<KindMeters> {
         if let Some(meters) = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind) {
             return meters.clone();
         }
         let seconds =
             metrics::histogram!("perch_attempt_seconds", "queue" => self.queue.to_string(), "kind" => kind.to_string());
-        let meters = Arc::new(OfKind { attempts: Default::default(), seconds });
+        let meters = Arc::new(KindMeters { attempts: Default::default(), seconds });
         self.kinds.write().unwrap_or_else(PoisonError::into_inner).entry(kind.clone()).or_insert(meters).clone()
     }
 }

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use crate::fetch::REAPED;
 
-/// Whether to reap. After an outage of Redis every lease looks lost, though its holder may be alive and about to renew it: whoever
-/// saw the outage reaps nobody for the length of a lease. So does a process that has just started: there may have been one.
+/// Whether to reap. After an outage of Redis every lease looks lost, though its holder may be alive and about to renew it. So a
+/// process that saw an outage, or has just started and may have missed one, reaps nothing for the length of a lease.
 pub(super) struct ReapGuard {
     until: Option<Instant>,
     lease: Duration,
@@ -19,7 +19,7 @@ impl ReapGuard {
         self.until = Some(Instant::now() + self.lease);
     }
 
-    /// How long it holds still.
+    /// How long it still must not reap.
     pub fn left(&self) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }

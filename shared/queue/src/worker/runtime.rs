@@ -26,7 +26,7 @@ use super::{
     heartbeat,
     meters::Meters,
 };
-use crate::{Client, Queue, Queues, finish::Finish, lease};
+use crate::{Client, Queue, Queues, finish::Ack, lease};
 
 /// The name of a worker process, unique among all that run: host, process id and a few random letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub struct Runtime {
 struct Running {
     queue: Queue,
     buffer: Arc<Buffer>,
-    verdicts: mpsc::Sender<Finish>,
+    acks: mpsc::Sender<Ack>,
 }
 
 impl Runtime {
@@ -133,7 +133,7 @@ impl Runtime {
         for queue in queues {
             let concurrency = queue.settings().concurrency;
             let buffer = Arc::new(Buffer::new(concurrency + queue.settings().prefetch));
-            let (verdicts, inbox) = mpsc::channel(4 * crate::finish::FINISHED_AT_ONCE);
+            let (acks, inbox) = mpsc::channel(4 * crate::finish::ACKS_AT_ONCE);
             let pool = Arc::new(Pool {
                 queue: queue.clone(),
                 client: self.client.clone(),
@@ -142,7 +142,7 @@ impl Runtime {
                 interrupt: interrupt.clone(),
                 meters: Meters::new(queue.name().clone()),
             });
-            let attempts = Attempts { pool, buffer: buffer.clone(), verdicts: verdicts.clone() };
+            let attempts = Attempts { pool, buffer: buffer.clone(), acks: acks.clone() };
             let name = format!("{}:{}", self.name, queue.name());
             let shared_buffer = buffer.clone();
             monitor = monitor.register(move |_| {
@@ -152,8 +152,8 @@ impl Runtime {
                     .build(attempts.clone())
             });
             finishers.spawn(finisher::run(queue.clone(), buffer.clone(), inbox, queue.engine().lease));
-            background.spawn(self.fetcher(&queue, &buffer, &verdicts, &shutdown).run());
-            running.push(Running { queue, buffer, verdicts });
+            background.spawn(self.fetcher(&queue, &buffer, &acks, &shutdown).run());
+            running.push(Running { queue, buffer, acks });
         }
         let pulse = running.iter().map(|r| (r.queue.clone(), r.buffer.clone())).collect();
         let heartbeats = heartbeat::start(self.name.to_string(), pulse, heartbeats_stop.clone())?;
@@ -178,7 +178,7 @@ impl Runtime {
         let (worked, ()) = tokio::join!(working, closing);
 
         background.join_all().await;
-        // The finishers end with the last sender of verdicts.
+        // The finishers end with the last sender of acks.
         let queues: Vec<Queue> = running.into_iter().map(|r| r.queue).collect();
         finishers.join_all().await;
         for queue in &queues {
@@ -213,7 +213,7 @@ impl Runtime {
         &self,
         queue: &Queue,
         buffer: &Arc<Buffer>,
-        verdicts: &mpsc::Sender<Finish>,
+        acks: &mpsc::Sender<Ack>,
         shutdown: &CancellationToken,
     ) -> Fetcher {
         let about = json!({
@@ -228,7 +228,7 @@ impl Runtime {
             holder: self.name.to_string(),
             about,
             stop: shutdown.clone(),
-            verdicts: verdicts.clone(),
+            acks: acks.clone(),
         }
     }
 }
@@ -237,7 +237,7 @@ impl Runtime {
 async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &CancellationToken) {
     shutdown.cancelled().await;
     let mut grace = std::time::Duration::ZERO;
-    for Running { queue, buffer, verdicts } in running {
+    for Running { queue, buffer, acks } in running {
         grace = grace.max(queue.engine().shutdown_grace);
         let back = buffer.close();
         if !back.is_empty() {
@@ -245,7 +245,7 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
         }
         // From the last to the first, since each goes to the front of its queue.
         for delivery in back.iter().rev() {
-            release(verdicts, delivery.held.lease.clone()).await;
+            release(acks, delivery.held.lease.clone()).await;
         }
     }
     let interrupt = interrupt.clone();
@@ -255,12 +255,12 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
     });
 }
 
-/// What apalis calls for each delivery. It always succeeds: the verdict is the engine's affair.
+/// What apalis calls for each delivery. It always succeeds: failures of handlers are handled by the engine.
 #[derive(Clone)]
 struct Attempts {
     pool: Arc<Pool>,
     buffer: Arc<Buffer>,
-    verdicts: mpsc::Sender<Finish>,
+    acks: mpsc::Sender<Ack>,
 }
 
 impl Service<Task<Delivery>> for Attempts {
@@ -290,9 +290,9 @@ impl Attempts {
         let finish = outcome.unwrap_or_else(|panic| Some(self.pool.broken(&lease, panic.as_ref())));
         match finish {
             Some(finish) => {
-                let _ = self.verdicts.send(finish).await;
+                let _ = self.acks.send(finish).await;
             }
-            None => self.buffer.let_go(std::iter::once(&lease)),
+            None => self.buffer.forget(std::iter::once(&lease)),
         }
         self.buffer.ended();
     }

@@ -10,9 +10,8 @@ use crate::{Connection, Queue, QueueError, fetch::Batch, scripts::Call};
 
 type Read = BoxFuture<'static, Result<(Connection, Option<Batch>), QueueError>>;
 
-/// The blocking read of an idle worker, with the fetch that follows it sent along: Redis runs both as soon as there is a
-/// token, so a lone job costs no second round trip. The read goes on while the worker fetches for another reason, so that
-/// none is wasted.
+/// The blocking read of an idle worker, with the next fetch sent along: Redis runs both as soon as there is a token, so a lone job
+/// costs no second round trip. The read continues while the worker fetches for another reason, so that none is wasted.
 pub(super) struct Waiter {
     queue: Queue,
     pending: Option<Read>,
@@ -24,8 +23,8 @@ impl Waiter {
         Self { queue, pending: None, idle: None }
     }
 
-    /// Returns when a token came or the read timed out in Redis, with what the fetch found; `None` when that is to be asked
-    /// for anew. After an error the answer of the fetch may be lost.
+    /// Returns when a token came or the read timed out in Redis, with the result of the fetch; `None` when a new fetch is needed.
+    /// After an error the result of the fetch may be lost.
     pub async fn woken(&mut self, fetch: impl FnOnce() -> Call) -> Result<Option<Batch>, QueueError> {
         if self.pending.is_none() {
             let fetch = may_go_along(&self.queue).then(fetch);
@@ -34,7 +33,7 @@ impl Waiter {
         self.woken_if_pending().await
     }
 
-    /// Whether a read was begun and its answer not taken yet.
+    /// Whether a read was begun and its result not taken yet.
     pub fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
@@ -49,15 +48,15 @@ impl Waiter {
         Ok(batch)
     }
 
-    /// Gives the connection up, and the read with it.
+    /// Drops the connection, and the read with it.
     pub fn forget(&mut self) {
         self.pending = None;
         self.idle = None;
     }
 }
 
-/// Whether a fetch may be sent before there is a token. The commands of a cluster connection go their own ways; a clock that
-/// tests move is read when a call is made; and a job that is given back has used up its turn in a rate.
+/// Whether a fetch may be sent before there is a token. Not on a cluster, whose connection does not keep the order of commands; not
+/// with a manual clock, whose time is part of the call; and not with rates, where a job that is given back has used up a start.
 fn may_go_along(queue: &Queue) -> bool {
     let settings = queue.settings();
     let rates = settings.rate.is_some() || settings.group_rate.is_some();
@@ -84,7 +83,7 @@ async fn read(
     cmd.arg(queue.keys().wake()).arg(longest.as_secs_f64());
     let mut behind = conn.clone();
     let both = async {
-        // Sent in this order on one connection. While it is blocked, Redis leaves what comes after alone.
+        // Sent in this order on one connection. While it is blocked, Redis does not run what comes after.
         let token = cmd.query_async::<Option<(String, String)>>(&mut conn);
         let found = async {
             match &fetch {
@@ -94,7 +93,7 @@ async fn read(
         };
         tokio::join!(biased; token, found)
     };
-    // A connection that died without a word would block for ever.
+    // A connection that died unnoticed would block for ever.
     let (token, found) = tokio::time::timeout(longest + Duration::from_secs(5), both)
         .await
         .map_err(|_| QueueError::Timeout { doing, after: longest })?;
@@ -102,7 +101,7 @@ async fn read(
     crash_point!("fetch.after");
     match (found, fetch) {
         (Err(error), Some(fetch)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            // What fails here, the next use of the connection tells.
+            // The next use of the connection reports an error of it.
             let _ = load(&queue, &fetch, &mut conn).await;
             Ok((conn, None))
         }
@@ -110,7 +109,7 @@ async fn read(
     }
 }
 
-/// A call that is sent before it is wanted cannot bring its script when it is run.
+/// A call that is sent ahead cannot load its script when it runs.
 async fn load(queue: &Queue, fetch: &Call, conn: &mut Connection) -> Result<(), QueueError> {
     queue.redis().soon("load a script", fetch.load(conn)).await
 }

@@ -4,8 +4,8 @@ use futures::future::{BoxFuture, FutureExt as _, join_all};
 use perch_base::settings::History;
 use perch_job::JobId;
 use perch_queue::{
-    Acceptance, ByRelay, Client, EnqueueError, Enqueued, Envelope, Fail, HowKept, JobRequest, Ledger, LedgerError,
-    LedgerJob, NewJob, RetryRequest, UniqueRequest,
+    Acceptance, Client, EnqueueError, Enqueued, Envelope, Fail, JobRequest, Ledger, LedgerError, LedgerJob,
+    LedgerState, NewJob, RelayState, RetryRequest, UniqueRequest,
     testing::{self, End},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -114,15 +114,15 @@ struct Played {
 struct KeepsAll;
 
 impl Ledger for KeepsAll {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>> {
-        async { Ok(vec![HowKept::New; jobs.len()]) }.boxed()
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>> {
+        async { Ok(vec![LedgerState::New; jobs.len()]) }.boxed()
     }
 
     fn settle<'a>(
         &'a self,
         _: &'a [JobId],
         _: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<HashMap<JobId, RelayState>, LedgerError>> {
         async { Ok(HashMap::new()) }.boxed()
     }
 }

@@ -18,7 +18,7 @@ use crate::{start, support::engine};
 const ONE: [&str; 3] = [
     include_str!("../../src/scripts/enqueue_one.lua"),
     include_str!("../../src/scripts/events.lua"),
-    include_str!("../../src/scripts/enqueue_one_told.lua"),
+    include_str!("../../src/scripts/enqueue_one_events.lua"),
 ];
 const ANY: [&str; 8] = [
     include_str!("../../src/scripts/head.lua"),

@@ -11,8 +11,8 @@ use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::{Clock, Environment};
 use perch_job::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
 use perch_queue::{
-    ByRelay, Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, HowKept,
-    Lease, Ledger, LedgerError, LedgerJob, NewJob, Queue, Queues, Redis, Replay,
+    Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, Lease, Ledger,
+    LedgerError, LedgerJob, LedgerState, NewJob, Queue, Queues, Redis, RelayState, Replay,
     testing::{self, End},
 };
 use redis::{FromRedisValue, Pipeline, Value};
@@ -36,15 +36,15 @@ pub type Holding = (Lease, Envelope);
 struct SilentLedger;
 
 impl Ledger for SilentLedger {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>> {
-        async { Ok(vec![HowKept::Waiting; jobs.len()]) }.boxed()
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>> {
+        async { Ok(vec![LedgerState::Waiting; jobs.len()]) }.boxed()
     }
 
     fn settle<'a>(
         &'a self,
         _: &'a [JobId],
         _: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<HashMap<JobId, RelayState>, LedgerError>> {
         async { Ok(HashMap::new()) }.boxed()
     }
 }

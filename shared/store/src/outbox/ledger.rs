@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use perch_base::Classified as _;
 use perch_jobs::JobId;
-use perch_queue::{ByRelay, Envelope, HowKept, Ledger, LedgerError, LedgerJob, OnConflict};
+use perch_queue::{Envelope, Ledger, LedgerError, LedgerJob, LedgerState, OnConflict, RelayState};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::PgExecutor;
@@ -22,7 +22,7 @@ impl Outbox<'_> {
         conn: impl PgExecutor<'_>,
         jobs: &[LedgerJob],
         own: Duration,
-    ) -> Result<Vec<HowKept>, StoreError> {
+    ) -> Result<Vec<LedgerState>, StoreError> {
         let doing = "keep jobs";
         let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
         let text = serde_json::to_string(&rows)
@@ -38,15 +38,15 @@ impl Outbox<'_> {
             .fetch_all(conn)
             .await
             .map_err(StoreError::on(doing))?;
-        let found: HashMap<String, HowKept> =
+        let found: HashMap<String, LedgerState> =
             found.into_iter().map(|(id, new, there)| (id, kept(new, there))).collect();
-        Ok(jobs.iter().map(|job| found.get(&job.id.to_string()).copied().unwrap_or(HowKept::Waiting)).collect())
+        Ok(jobs.iter().map(|job| found.get(&job.id.to_string()).copied().unwrap_or(LedgerState::Waiting)).collect())
     }
 }
 
 /// Makes a store the ledger of queues.
 impl Ledger for Store {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<HowKept>, LedgerError>> {
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>> {
         Box::pin(async move { Ok(self.outbox().keep_in(&self.pool, jobs, OWN).await?) })
     }
 
@@ -54,7 +54,7 @@ impl Ledger for Store {
         &'a self,
         there: &'a [JobId],
         refused: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashMap<JobId, ByRelay>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<HashMap<JobId, RelayState>, LedgerError>> {
         Box::pin(async move {
             let ids = |jobs: &[JobId]| jobs.iter().map(ToString::to_string).collect::<Vec<_>>();
             let relayed: Vec<(String, bool)> = sqlx::query_as(SETTLE)
@@ -64,18 +64,18 @@ impl Ledger for Store {
                 .fetch_all(&self.pool)
                 .await
                 .map_err(StoreError::on("settle the outbox"))?;
-            let by_relay = |handed_over| if handed_over { ByRelay::HandedOver } else { ByRelay::Begun };
+            let by_relay = |handed_over| if handed_over { RelayState::HandedOver } else { RelayState::Begun };
             Ok(relayed.iter().filter_map(|(id, there)| Some((id.parse().ok()?, by_relay(*there)))).collect())
         })
     }
 }
 
 /// How a job was found that is `new`, or that Redis has.
-const fn kept(new: bool, there: bool) -> HowKept {
+const fn kept(new: bool, there: bool) -> LedgerState {
     match (new, there) {
-        (true, _) => HowKept::New,
-        (false, true) => HowKept::HandedOver,
-        (false, false) => HowKept::Waiting,
+        (true, _) => LedgerState::New,
+        (false, true) => LedgerState::HandedOver,
+        (false, false) => LedgerState::Waiting,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The dead letters that a filter wants, page by page, while others come and go.
 
 use chrono::{DateTime, Utc};
-use perch_queue::{DeadLetter, DeadPage, DeadPlace, Queue, QueueError};
+use perch_queue::{DeadCursor, DeadLetter, DeadPage, Queue, QueueError};
 
 use super::filter::Letters;
 
@@ -13,7 +13,7 @@ pub struct Pages<'a> {
     queue: &'a Queue,
     filter: &'a Letters,
     began: DateTime<Utc>,
-    after: Option<DeadPlace>,
+    after: Option<DeadCursor>,
     is_done: bool,
 }
 
