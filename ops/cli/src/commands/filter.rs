@@ -1,13 +1,11 @@
 //! Which jobs, alive or dead.
 
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use perch_jobs::{JobKind, QueueName};
 use perch_queue::{DeadLetter, Envelope, JobView};
 use serde_json::{Value, json};
 
-use crate::parse::time::duration;
+use crate::parse::time::{When, when};
 
 /// Which jobs; what is not given does not matter.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -24,12 +22,12 @@ pub struct Filter {
     /// Whose last error contains this, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     pub error: Option<String>,
-    /// Older than this, such as 2h: dead letters since they died, others since they were enqueued
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
-    pub older_than: Option<Duration>,
-    /// Not older than this, such as 30m: dead letters since they died, others since they were enqueued
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
-    pub newer_than: Option<Duration>,
+    /// From then on: how long ago, such as 30m, a day, or a time; dead letters by when they died, others by when they were enqueued
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub since: Option<When>,
+    /// Before then, in the same way
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub until: Option<When>,
 }
 
 /// What a filter looks at.
@@ -73,10 +71,9 @@ impl Sifted for DeadLetter {
 impl Filter {
     /// Whether it asks for this job.
     pub fn wants(&self, job: &impl Sifted, now: DateTime<Utc>) -> bool {
-        let age = now - job.since();
-        let over = |limit: Duration| TimeDelta::from_std(limit).is_ok_and(|limit| age > limit);
-        self.older_than.is_none_or(over)
-            && !self.newer_than.is_some_and(over)
+        let at = job.since();
+        self.since.is_none_or(|since| at >= since.from(now))
+            && self.until.is_none_or(|until| at < until.from(now))
             && self.error.as_ref().is_none_or(|text| contains(job.last_error(), text))
             && self.wants_envelope(|| job.envelope())
     }
@@ -99,14 +96,13 @@ impl Filter {
 
     /// What was asked for, for the audit log.
     pub fn as_json(&self) -> Value {
-        let span = |d: Option<Duration>| d.map(|d| humantime::format_duration(d).to_string());
         given(&json!({
             "queue": self.queue,
             "kind": self.kind,
             "group": self.group,
             "error": self.error,
-            "older_than": span(self.older_than),
-            "newer_than": span(self.newer_than),
+            "since": self.since.map(|since| since.to_string()),
+            "until": self.until.map(|until| until.to_string()),
         }))
     }
 }
@@ -124,10 +120,18 @@ fn contains(text: &str, part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chrono::TimeDelta;
     use perch_jobs::JobId;
     use perch_queue::EventData;
 
     use super::*;
+
+    #[expect(clippy::unnecessary_wraps, reason = "as a filter has it")]
+    fn ago(seconds: u64) -> Option<When> {
+        Some(When::Ago(Duration::from_secs(seconds)))
+    }
 
     fn letter(kind: &str, error: &str, minutes_ago: i64, now: DateTime<Utc>) -> DeadLetter {
         DeadLetter {
@@ -147,8 +151,8 @@ mod tests {
         let fits = Filter {
             kind: kind.clone(),
             error: Some("service unavailable".into()),
-            older_than: Some(Duration::from_secs(1_800)),
-            newer_than: Some(Duration::from_secs(7_200)),
+            until: ago(1_800),
+            since: ago(7_200),
             group: Some("account:main".into()),
             ..Filter::default()
         };
@@ -156,8 +160,8 @@ mod tests {
         for one_off in [
             Filter { kind: Some(JobKind::from_static("extract_post")), ..Filter::default() },
             Filter { error: Some("429".into()), ..Filter::default() },
-            Filter { older_than: Some(Duration::from_secs(7_200)), ..Filter::default() },
-            Filter { newer_than: Some(Duration::from_secs(1_800)), ..Filter::default() },
+            Filter { until: ago(7_200), ..Filter::default() },
+            Filter { since: ago(1_800), ..Filter::default() },
             Filter { group: Some("account:other".into()), ..Filter::default() },
         ] {
             assert!(!one_off.wants(&letter, now), "{one_off:?}");
@@ -174,8 +178,7 @@ mod tests {
 
     #[test]
     fn the_audit_log_holds_what_was_asked_for_and_nothing_else() {
-        let filter =
-            Filter { error: Some("503".into()), older_than: Some(Duration::from_secs(60)), ..Filter::default() };
-        assert_eq!(filter.as_json(), json!({ "error": "503", "older_than": "1m" }));
+        let filter = Filter { error: Some("503".into()), until: ago(60), ..Filter::default() };
+        assert_eq!(filter.as_json(), json!({ "error": "503", "until": "1m" }));
     }
 }

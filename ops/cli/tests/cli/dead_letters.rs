@@ -16,10 +16,10 @@ async fn dead_letters_are_counted_by_cause_and_found_by_filter() {
     let counts: Vec<_> = causes.as_array().expect("a list").iter().map(|cause| cause["count"].as_u64()).collect();
     assert_eq!(counts, [Some(2), Some(1)], "{causes}");
     assert_eq!(causes[0]["kinds"], serde_json::json!(["poll_account"]));
-    let found = world.list(&["dead", "list", "--error", "NO SUCH", "--newer-than", "1h"]);
+    let found = world.list(&["dead", "list", "--error", "NO SUCH", "--since", "1h"]);
     assert_eq!(found.as_array().map(Vec::len), Some(1));
     assert_eq!(found[0]["payload"]["username"], "bert");
-    assert_eq!(world.list(&["dead", "list", "--older-than", "1h"]), serde_json::json!([]));
+    assert_eq!(world.list(&["dead", "list", "--until", "1h"]), serde_json::json!([]));
     let id = found[0]["id"].as_str().expect("an id");
     let letter = world.json(&["dead", "show", id]);
     assert_eq!(letter["last_error"], "no such user");
@@ -155,17 +155,17 @@ async fn whatever_the_clock_of_this_machine_shows_the_ages_of_letters_and_jobs_g
         machine.set_clock(TimeDelta::hours(hours));
         assert_eq!(json(&["dead", "list"])["items"].as_array().map(Vec::len), Some(2), "{hours} hours");
         assert_eq!(
-            json(&["dead", "stats", "--newer-than", "1h"])["causes"].as_array().map(Vec::len),
+            json(&["dead", "stats", "--since", "1h"])["causes"].as_array().map(Vec::len),
             Some(2),
             "{hours} hours"
         );
-        assert_eq!(told(&["dead", "export", "--newer-than", "1h"]).lines().count(), 2, "{hours} hours");
-        assert_eq!(json(&["dead", "replay", "--newer-than", "1h", "--dry-run"])["matched"], 2, "{hours} hours");
+        assert_eq!(told(&["dead", "export", "--since", "1h"]).lines().count(), 2, "{hours} hours");
+        assert_eq!(json(&["dead", "replay", "--since", "1h", "--dry-run"])["matched"], 2, "{hours} hours");
         for command in [["dead", "replay"], ["dead", "discard"], ["jobs", "cancel"]] {
-            let old = json(&[&command[..], &["--older-than", "1h", "--dry-run"]].concat());
+            let old = json(&[&command[..], &["--until", "1h", "--dry-run"]].concat());
             assert_eq!(old["matched"], 0, "{command:?} {hours} hours");
         }
-        assert_eq!(json(&["jobs", "cancel", "--newer-than", "1h", "--dry-run"])["matched"], 1, "{hours} hours");
+        assert_eq!(json(&["jobs", "cancel", "--since", "1h", "--dry-run"])["matched"], 1, "{hours} hours");
         let ages = listed();
         assert!(!ages.contains("h ago") && !ages.contains("in "), "{hours} hours:\n{ages}");
     }

@@ -58,7 +58,7 @@ async fn effects_are_listed_by_state_kind_account_and_age_in_80_columns() {
     assert_eq!(keys(&["--limit", "1"]), ["retweet:main:1849212345678901234"]);
     assert_eq!(keys(&["--state", "unknown"]), [KEY]);
     assert_eq!(keys(&["--kind", "retweet", "--account", "main"]), ["retweet:main:1849212345678901234"]);
-    assert!(keys(&["--account", "other"]).is_empty() && keys(&["--older-than", "1h"]).is_empty());
+    assert!(keys(&["--account", "other"]).is_empty() && keys(&["--until", "1h"]).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,4 @@
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use perch_jobs::AccountId;
 use perch_store::{EffectFilter, EffectState, StoredEffect};
 
@@ -13,7 +11,7 @@ use crate::{
         time::from_now,
     },
     output::Paging,
-    parse::time::duration,
+    parse::time::{When, when},
 };
 
 #[derive(Debug, clap::Args)]
@@ -27,9 +25,9 @@ pub struct Args {
     /// Only of this kind: post, reply, retweet
     #[arg(long)]
     pub kind: Option<String>,
-    /// Only those last attempted longer ago than this, such as 2h
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
-    pub older_than: Option<Duration>,
+    /// Only those last attempted before then: how long ago, such as 2h, a day, or a time
+    #[arg(long, value_parser = when, value_name = "TIME")]
+    pub until: Option<When>,
     #[command(flatten)]
     pub paging: Paging,
 }
@@ -38,13 +36,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
     // Effects are dated by Postgres.
     let now = store.server().await?.clock;
-    let age = args.older_than.map(TimeDelta::from_std).transpose();
-    let age = age.map_err(|_| CommandError::Usage("--older-than: nothing is that old".into()))?;
     let filter = EffectFilter {
         state: args.state,
         account: args.account.as_ref().map(ToString::to_string),
         kind: args.kind.clone(),
-        before: age.and_then(|age| now.checked_sub_signed(age)),
+        before: args.until.map(|until| until.from(now)),
     };
     let page = store.effects().list(&filter, &args.paging.or(20)).await?;
     app.out.page(&page, "there is no such effect", |effects| listing(effects, now))

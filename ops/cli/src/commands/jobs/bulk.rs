@@ -21,7 +21,7 @@ pub struct Bulk {
     #[command(flatten)]
     pub filter: Filter,
     /// Every job that can be
-    #[arg(long, conflicts_with_all = ["kind", "group", "error", "older_than", "newer_than"])]
+    #[arg(long, conflicts_with_all = ["kind", "group", "error", "since", "until"])]
     pub all: bool,
     /// Only count them
     #[arg(long)]

@@ -49,8 +49,7 @@ fn ids_or_filter(ids: &[JobId], filter_is_given: bool) -> Result<bool, CommandEr
         (true, true) => Ok(true),
         (false, false) => Ok(false),
         (true, false) => Err(CommandError::Usage(
-            "say which jobs: give ids, or --queue, --kind, --group, --error, --older-than, --newer-than, or --all"
-                .into(),
+            "say which jobs: give ids, or --queue, --kind, --group, --error, --since, --until, or --all".into(),
         )),
         (false, true) => Err(CommandError::Usage("give either ids or options that say which jobs, not both".into())),
     }
