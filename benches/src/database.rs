@@ -5,6 +5,7 @@ use std::time::Duration;
 use perch_base::Environment;
 use perch_base::settings::PostgresSettings;
 use perch_store::Store;
+use perch_workers::bots;
 use secrecy::SecretString;
 use sqlx::{Connection as _, PgConnection};
 
@@ -28,7 +29,7 @@ impl Database {
         })?;
         let (acquire_timeout, statement_timeout) = (Duration::from_secs(10), Duration::from_secs(600));
         let settings = PostgresSettings { max_connections: 10, acquire_timeout, statement_timeout };
-        let store = Store::connect_lazy(&SecretString::from(url), Environment::Staging, &settings)?;
+        let store = bots().store(Store::connect_lazy(&SecretString::from(url), Environment::Staging, &settings)?);
         store.migrate(|_| ()).await?;
         let mut database = Self { url: url.to_owned(), conn: PgConnection::connect(url).await?, store };
         database.wipe().await?;

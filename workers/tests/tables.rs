@@ -1,6 +1,8 @@
 //! What the tables of every bot keep to.
 
-use perch_base::Environment;
+use perch_base::{Environment, Settings};
+use perch_queue::{Client, Queues, Redis};
+use perch_store::Store;
 use perch_testkit::TestDatabase;
 use perch_workers::bots;
 use sqlx::AssertSqlSafe;
@@ -47,6 +49,21 @@ async fn every_table_and_view_of_a_bot_holds_a_role_to_its_environment() {
         let rows: i64 = sqlx::query_scalar(seen).fetch_one(&staging.raw()).await.expect("a bound role may read it");
         assert_eq!(rows, 0, "{name}");
     }
+}
+
+#[tokio::test]
+async fn whoever_sets_the_bots_up_has_their_tables_and_records_whatever_store_they_are_given() {
+    let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    let vars = [("APP_ENV".to_owned(), "staging".to_owned())];
+    let settings = Settings::load_from(&config, bots().config_schema(), vars).expect("the shipped configuration");
+    let redis = Redis::new(&"redis://127.0.0.1:1".into(), &settings.redis).expect("a URL");
+    let client = Client::new(Queues::new(redis, &settings, bots().job_types()));
+    let nowhere = "postgres://127.0.0.1:1/nowhere".into();
+    let plain = Store::connect_lazy(&nowhere, settings.env, &settings.postgres).expect("a URL");
+    let platform = bots().platform(&settings, &plain, &client).expect("nothing is connected yet");
+    let with_bots = bots().store(plain.clone()).schema_fingerprint();
+    assert_eq!(platform.store.schema_fingerprint(), with_bots);
+    assert_ne!(plain.schema_fingerprint(), with_bots);
 }
 
 #[tokio::test(flavor = "multi_thread")]

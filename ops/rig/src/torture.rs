@@ -12,6 +12,7 @@ use perch_base::Settings;
 use perch_queue::{Client, Queues, Redis};
 use perch_sandbox::{Sandbox, SandboxOptions};
 use perch_store::{Scope, Store, Syncer};
+use perch_workers::bots;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use tokio::{sync::RwLock, time::Instant};
@@ -277,7 +278,7 @@ impl Direct {
             Settings::load_from(&dir, perch_workers::bots().config_schema(), env.clone()).map_err(RigError::setup)?;
         let door = Redis::new(settings.redis_url().map_err(RigError::setup)?, &settings.redis)?;
         let url = settings.database_url().map_err(RigError::setup)?;
-        let store = Store::connect_lazy(url, settings.env, &settings.postgres)?;
+        let store = bots().store(Store::connect_lazy(url, settings.env, &settings.postgres)?);
         store.migrate(|_| ()).await?;
         let queues = Queues::new(door.clone(), &settings, job_types()).with_ledger(Arc::new(store.clone()));
         let syncer = Syncer::new(door, store.clone(), settings.env, &queues.names(), settings.sync.batch);

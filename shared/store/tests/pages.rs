@@ -198,7 +198,7 @@ async fn what_was_spent_is_told_once_though_more_is_spent_during_the_walk() {
         sqlx::query(
             "insert into spend (environment, id, at, provider, bot, account, kind, units, prompt_tokens, completion_tokens, micros,
                                 version_ms, version_seq)
-             values ('staging', $1, $2, 'x', 'picks', $3, 'post_read', 1, 0, 0, $4, 0, 0)",
+             values ('staging', $1, $2, 'x', 'a_bot', $3, 'post_read', 1, 0, 0, $4, 0, 0)",
         )
         .bind(id)
         .bind(at)

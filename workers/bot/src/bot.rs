@@ -236,7 +236,7 @@ impl Bots {
             guard: Arc::new(Guard::new(&rules)?),
             settings: Arc::new(settings.clone()),
             client: client.clone(),
-            store: store.clone(),
+            store: self.store(store.clone()),
         })
     }
 
