@@ -1,8 +1,10 @@
 //! What the tables of every bot keep to.
 
 use perch_base::{Environment, Settings};
+use perch_bot::Bot;
+use perch_jobs::JobTypes;
 use perch_queue::{Client, Queues, Redis};
-use perch_store::Store;
+use perch_store::{ActionRecord, Families, Store};
 use perch_testkit::TestDatabase;
 use perch_workers::bots;
 use sqlx::AssertSqlSafe;
@@ -49,6 +51,31 @@ async fn every_table_and_view_of_a_bot_holds_a_role_to_its_environment() {
         let rows: i64 = sqlx::query_scalar(seen).fetch_one(&staging.raw()).await.expect("a bound role may read it");
         assert_eq!(rows, 0, "{name}");
     }
+}
+
+/// A bot that takes a family of the platform for its own.
+#[derive(Debug)]
+struct Greedy;
+
+impl Bot for Greedy {
+    fn name(&self) -> &'static str {
+        "greedy"
+    }
+
+    fn job_types(&self, types: JobTypes) -> JobTypes {
+        types
+    }
+
+    fn records(&self, families: Families) -> Families {
+        families.with::<ActionRecord>()
+    }
+}
+
+#[test]
+fn a_family_of_records_says_whose_it_is() {
+    assert_eq!(bots().wrong_family(), None);
+    let wrong = bots().with(Greedy).wrong_family();
+    assert!(wrong.as_deref().is_some_and(|wrong| wrong.contains("\"greedy.actions\"")), "{wrong:?}");
 }
 
 #[tokio::test]

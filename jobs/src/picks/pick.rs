@@ -229,6 +229,22 @@ fn check_odds(odds: Option<&str>, path: &str) -> Result<(), PickError> {
 }
 
 impl Pick {
+    /// A pick of this kind of which nothing else is said.
+    pub const fn of(kind: PickKind) -> Self {
+        Self {
+            kind,
+            sport: None,
+            event: None,
+            selection: None,
+            line: None,
+            side: None,
+            player: None,
+            stat: None,
+            odds: None,
+            units: None,
+        }
+    }
+
     /// Refuses a pick that contradicts itself; `path` is where it stands in the answer.
     pub fn validate(&self, path: &str) -> Result<(), PickError> {
         let fail =

@@ -45,7 +45,7 @@ pub fn main(bots: Bots) -> ExitCode {
 
 /// The same, with a sandbox in which these actors play.
 pub fn main_with(bots: Bots, actors: Vec<Arc<dyn Actor>>) -> ExitCode {
-    if let Some(wrong) = bots.wrong_name().or_else(|| cli::wrong_command(&bots)) {
+    if let Some(wrong) = bots.wrong_name().or_else(|| bots.wrong_family()).or_else(|| cli::wrong_command(&bots)) {
         return output::usage(&clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{wrong}\n")));
     }
     app::deploy(bots);

@@ -149,18 +149,7 @@ impl Bet {
     fn pick(&self, odds: Option<String>, units: Option<f64>) -> Pick {
         let game = self.game();
         let side = |over| Some(if over { Side::Over } else { Side::Under });
-        let bare = Pick {
-            kind: PickKind::Moneyline,
-            sport: Some(game.league.to_owned()),
-            event: None,
-            selection: None,
-            line: None,
-            side: None,
-            player: None,
-            stat: None,
-            odds,
-            units,
-        };
+        let bare = Pick { sport: Some(game.league.to_owned()), odds, units, ..Pick::of(PickKind::Moneyline) };
         let name = |first| Some(self.team(first).name.to_owned());
         match self.market {
             Market::Moneyline { first } => Pick { selection: name(first), ..bare },

@@ -9,7 +9,7 @@ use crate::{
     dice::Dice,
     error::RigError,
     fleet::{Fleet, Role, Slot},
-    incidents::{Incident, schedule},
+    incident::{Incident, schedule},
     journal::{Journal, Server, now_ms},
     operator::Operator,
     proxy::{Lines, Proxy, Ways, Weather},

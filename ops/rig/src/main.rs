@@ -9,6 +9,7 @@ mod doors;
 mod error;
 mod faults;
 mod fleet;
+mod incident;
 mod incidents;
 mod journal;
 mod label;

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::{error::RigError, incidents::Incident};
+use crate::{error::RigError, incident::Incident};
 
 /// What can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

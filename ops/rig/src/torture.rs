@@ -24,7 +24,7 @@ use crate::{
     error::RigError,
     faults::Breaker,
     fleet::{Fleet, Programs, Role, perch_beside},
-    incidents::Incident,
+    incident::Incident,
     journal::Journal,
     operator::Operator,
     plan::{ACCOUNTS, plan},

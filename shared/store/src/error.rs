@@ -114,7 +114,8 @@ pub enum StoreError {
     },
     /// The database was migrated by a newer release.
     #[error(
-        "this database was migrated by a newer release (schema {have}, this one knows up to {know}); deploy that release"
+        "this database was migrated by a newer release (schema {have}, this one knows up to {know}); deploy that release. One \
+         that a build from before 0.1.0 made is not taken over: use an empty database"
     )]
     SchemaNewer {
         /// The version of the database.

@@ -7,7 +7,7 @@ use crate::{
 
 impl Default for Families {
     fn default() -> Self {
-        Self(Vec::new()).with::<ActionRecord>().with::<PublishedPost>().with::<MetricPoint>().with::<SpendRecord>()
+        Self::none().with::<ActionRecord>().with::<PublishedPost>().with::<MetricPoint>().with::<SpendRecord>()
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{StoreError, json};
 
 /// A record that handlers write: it goes into the hot state, and from there, or at once, into its table.
 pub trait Recorded: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
-    /// Its family: what tells its type from others in the hot state.
+    /// Its family: what tells its type from others in the hot state. That of a bot begins with the name of the bot and a full stop, as
+    /// `heartbeat.beats` does; the bot adds it with `Bot::records`, or its records end up in `sync_rejects`.
     const FAMILY: &'static str;
     /// How records come into their table. `$1` is the environment, `$2` an array of the records as JSON, each with `version_ms` and
     /// `version_seq`. Running it again, or with older versions, changes nothing.
@@ -44,6 +45,16 @@ pub(crate) struct Row {
 }
 
 impl Families {
+    /// No family at all.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|family| family.name)
+    }
+
     /// With one more. A name belongs to one type; the later one wins.
     #[must_use]
     pub fn with<T: Recorded>(mut self) -> Self {

@@ -184,6 +184,17 @@ impl Bots {
         Some(format!("a bot cannot be called {wrong:?}: 1 to 32 of a-z, 0-9 and _, no schema of Postgres itself"))
     }
 
+    /// A family of records that does not say whose it is: two bots, or a bot and the platform, would take it for theirs.
+    pub fn wrong_family(&self) -> Option<String> {
+        let of = |bot: &Arc<dyn Bot>| {
+            let (name, families) = (bot.name(), bot.records(Families::none()));
+            let is_own = |family: &&str| family.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+            let wrong = families.names().find(|family| !is_own(family))?;
+            Some(format!("the bot {name} has the family of records {wrong:?}: call it \"{name}.{wrong}\""))
+        };
+        self.0.iter().find_map(of)
+    }
+
     /// All of them, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Bot>> {
         self.0.iter()

@@ -67,18 +67,7 @@ mod tests {
     }
 
     fn pick(kind: PickKind, sport: Option<&str>) -> Pick {
-        Pick {
-            kind,
-            sport: sport.map(str::to_owned),
-            event: None,
-            selection: Some("Somebody".into()),
-            line: None,
-            side: None,
-            player: None,
-            stat: None,
-            odds: None,
-            units: None,
-        }
+        Pick { sport: sport.map(str::to_owned), selection: Some("Somebody".into()), ..Pick::of(kind) }
     }
 
     #[test]

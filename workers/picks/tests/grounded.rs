@@ -1,19 +1,11 @@
 //! What a model is talked into does not count; what a post says does.
 
+mod support;
+
 use perch_bot_picks::grounded::{Grounding, grounded, grounded_in};
 use perch_jobs::{Answer, Media, Post};
 use serde_json::Value;
-
-fn post(text: &str) -> Post {
-    Post {
-        id: "1".parse().expect("an id"),
-        author_id: "12".into(),
-        author: "sharp_sally".into(),
-        text: text.into(),
-        created_at: "2026-11-21T15:00:00Z".parse().expect("a time"),
-        media: Vec::new(),
-    }
-}
+use support::post;
 
 fn pick(kind: &str, selection: Option<&str>, line: Option<f64>, odds: Option<&str>, units: Option<f64>) -> Value {
     serde_json::json!({

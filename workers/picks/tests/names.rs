@@ -1,35 +1,12 @@
 //! A name means a team only as a whole: what stands after it may make it another team.
 
+mod support;
+
 use perch_bot_picks::normal::{event, normalised, player, team};
 use perch_jobs::odds::Odds;
-use perch_jobs::{Answer, Pick, PickKind, Post, Side};
+use perch_jobs::{Answer, Pick, PickKind, Side};
 use proptest::prelude::*;
-
-fn post(text: &str) -> Post {
-    Post {
-        id: "1".parse().expect("an id"),
-        author_id: "12".into(),
-        author: "sharp_sally".into(),
-        text: text.into(),
-        created_at: "2026-11-21T15:00:00Z".parse().expect("a time"),
-        media: Vec::new(),
-    }
-}
-
-fn pick(kind: PickKind) -> Pick {
-    Pick {
-        kind,
-        sport: None,
-        event: None,
-        selection: None,
-        line: None,
-        side: None,
-        player: None,
-        stat: None,
-        odds: None,
-        units: None,
-    }
-}
+use support::post;
 
 #[test]
 fn a_longer_name_is_not_the_team_that_it_begins_with() {
@@ -106,7 +83,7 @@ fn a_name_of_several_teams_is_nobody_s() {
     ] {
         assert_eq!(team(written, sport), full, "{written} in {sport:?}");
     }
-    let vegas = Pick { selection: Some("Vegas".into()), ..pick(PickKind::Moneyline) };
+    let vegas = Pick { selection: Some("Vegas".into()), ..Pick::of(PickKind::Moneyline) };
     assert_eq!(normalised(&vegas, &post("Vegas ML")).sport, None);
 }
 
@@ -136,7 +113,7 @@ fn a_total_has_its_game_and_no_selection() {
         event: Some("Lakers vs Celtics".into()),
         line: Some(221.5),
         side: Some(Side::Over),
-        ..pick(PickKind::Total)
+        ..Pick::of(PickKind::Total)
     };
     let plain = normalised(&total, &post("Lakers/Celtics over 221.5"));
     for selection in ["Over", "over 221.5", "Under", "Los Angeles Lakers", "celtics", " "] {
@@ -163,14 +140,14 @@ fn what_says_nothing_makes_no_other_bet() {
         stat: Some("points".into()),
         line: Some(25.5),
         side: Some(Side::Over),
-        ..pick(PickKind::Prop)
+        ..Pick::of(PickKind::Prop)
     };
     let plain = normalised(&prop, &post("")).identity();
     for selection in ["Over", "LeBron James", "Lakers", ""] {
         let answered = Pick { selection: Some(selection.into()), ..prop.clone() };
         assert_eq!(normalised(&answered, &post("")).identity(), plain, "{selection}");
     }
-    let pickem = Pick { selection: Some("Lakers".into()), line: Some(0.0), ..pick(PickKind::Spread) };
+    let pickem = Pick { selection: Some("Lakers".into()), line: Some(0.0), ..Pick::of(PickKind::Spread) };
     let negative = Pick { line: Some(-0.0), ..pickem.clone() };
     assert_eq!(normalised(&negative, &post("")).identity(), normalised(&pickem, &post("")).identity());
 }
@@ -184,7 +161,7 @@ fn what_wins_at_the_line_itself_is_over_a_half_less() {
             stat: Some("threes".into()),
             line: Some(line),
             side,
-            ..pick(PickKind::Prop)
+            ..Pick::of(PickKind::Prop)
         };
         let read = normalised(&prop, &post(text));
         (read.line, read.side)

@@ -1,40 +1,12 @@
 //! One spelling for what posts and models spell in many ways.
 
-use chrono::{DateTime, Utc};
+mod support;
+
 use perch_bot_picks::normal::{
     event, identity, league, market, normalised, player, sport, starts_at, stat, team, terms, units,
 };
-use perch_jobs::{Pick, PickKind, Post, Side};
-
-fn post(text: &str) -> Post {
-    Post {
-        id: "1".parse().expect("an id"),
-        author_id: "12".into(),
-        author: "sharp_sally".into(),
-        text: text.into(),
-        created_at: at("2026-11-21T15:00:00Z"),
-        media: Vec::new(),
-    }
-}
-
-fn at(time: &str) -> DateTime<Utc> {
-    time.parse().expect("a time")
-}
-
-fn pick(kind: PickKind) -> Pick {
-    Pick {
-        kind,
-        sport: None,
-        event: None,
-        selection: None,
-        line: None,
-        side: None,
-        player: None,
-        stat: None,
-        odds: None,
-        units: None,
-    }
-}
+use perch_jobs::{Pick, PickKind, Side};
+use support::{at, post};
 
 #[test]
 fn sports_and_leagues_have_one_word() {
@@ -263,7 +235,7 @@ fn a_start_is_read_with_its_zone_and_its_day() {
 #[test]
 fn the_same_bet_has_the_same_identity_however_it_is_worded() {
     let plain = post("");
-    let lakers = Pick { selection: Some("Los Angeles Lakers".into()), line: Some(-3.5), ..pick(PickKind::Spread) };
+    let lakers = Pick { selection: Some("Los Angeles Lakers".into()), line: Some(-3.5), ..Pick::of(PickKind::Spread) };
     let same = [
         Pick { sport: Some("NBA".into()), odds: Some("-110".into()), units: Some(2.0), ..lakers.clone() },
         Pick { selection: Some("LA Lakers".into()), odds: Some("+105".into()), ..lakers.clone() },
@@ -283,7 +255,7 @@ fn the_same_bet_has_the_same_identity_however_it_is_worded() {
         event: Some(event.into()),
         line: Some(221.5),
         side: Some(Side::Over),
-        ..pick(PickKind::Total)
+        ..Pick::of(PickKind::Total)
     };
     assert_eq!(identity(&total("Lakers/Celtics"), &plain), identity(&total("Boston Celtics vs LA Lakers"), &plain));
 
@@ -292,7 +264,7 @@ fn the_same_bet_has_the_same_identity_however_it_is_worded() {
         stat: Some(stat.into()),
         line,
         side,
-        ..pick(PickKind::Prop)
+        ..Pick::of(PickKind::Prop)
     };
     let over = Some(Side::Over);
     assert_eq!(
@@ -307,13 +279,13 @@ fn the_same_bet_has_the_same_identity_however_it_is_worded() {
 
 #[test]
 fn what_the_post_says_of_its_sport_tells_names_apart() {
-    let jets = Pick { selection: Some("Jets".into()), ..pick(PickKind::Moneyline) };
+    let jets = Pick { selection: Some("Jets".into()), ..Pick::of(PickKind::Moneyline) };
     let read = |text: &str| normalised(&jets, &post(text));
     assert_eq!(read("Jets ML 🏒").selection.as_deref(), Some("Winnipeg Jets"));
     assert_eq!(read("Jets ML #NFL").selection.as_deref(), Some("New York Jets"));
     assert_eq!(read("Jets ML").selection.as_deref(), Some("Jets"));
     assert_eq!(read("Jets ML #NFL").sport.as_deref(), Some("nfl"));
-    let draw = Pick { selection: Some("tie".into()), ..pick(PickKind::Moneyline) };
+    let draw = Pick { selection: Some("tie".into()), ..Pick::of(PickKind::Moneyline) };
     assert_eq!(normalised(&draw, &post("")).selection.as_deref(), Some("Draw"));
 }
 
@@ -325,7 +297,7 @@ fn a_normalised_pick_is_normalised_already() {
                 sport: sport.map(Into::into),
                 selection: Some(name.into()),
                 event: Some(format!("{name} @ Heat")),
-                ..pick(PickKind::Moneyline)
+                ..Pick::of(PickKind::Moneyline)
             };
             let once = normalised(&pick, &post(""));
             assert_eq!(normalised(&once, &post("")), once, "{name} in {sport:?}");
@@ -339,7 +311,7 @@ fn terms_say_what_a_pick_has_no_field_for() {
         sport: Some("soccer".into()),
         selection: Some("Arsenal".into()),
         odds: Some("1.85".into()),
-        ..pick(PickKind::Moneyline)
+        ..Pick::of(PickKind::Moneyline)
     };
     let said = terms(&arsenal, &post("EPL: Arsenal to win @ 1.85, 2 units. 17:30 GMT"));
     assert_eq!((said.american, said.decimal, said.units), (Some(-118), Some(1.85), Some(2.0)));
@@ -352,7 +324,7 @@ fn terms_say_what_a_pick_has_no_field_for() {
 
 #[test]
 fn the_stake_of_a_pick_is_that_of_its_own_words_line_or_heading() {
-    let warriors = Pick { selection: Some("Golden State Warriors".into()), ..pick(PickKind::Moneyline) };
+    let warriors = Pick { selection: Some("Golden State Warriors".into()), ..Pick::of(PickKind::Moneyline) };
     for (text, units) in [
         ("Warriors ML 2u", Some(2.0)),
         ("Warriors ML\nCeltics -4 2u", None),

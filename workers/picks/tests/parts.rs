@@ -1,42 +1,17 @@
 //! Which words of a post are about which of its picks: the part of the game, the time it begins.
 
-use chrono::{DateTime, Utc};
+mod support;
+
 use perch_bot_picks::normal::{PARTS, Terms, parlay_terms, part, starts_at, terms, units};
-use perch_jobs::{Parlay, ParlayTag, Pick, PickKind, Post, Side};
-
-fn at(time: &str) -> DateTime<Utc> {
-    time.parse().expect("a time")
-}
-
-/// A post of a Saturday at ten in the morning in New York.
-fn post(text: &str) -> Post {
-    Post {
-        id: "1".parse().expect("an id"),
-        author_id: "12".into(),
-        author: "sharp_sally".into(),
-        text: text.into(),
-        created_at: at("2026-11-21T15:00:00Z"),
-        media: Vec::new(),
-    }
-}
+use perch_jobs::{Parlay, ParlayTag, Pick, PickKind, Side};
+use support::{at, post};
 
 fn spread(sport: &str, name: &str, line: f64) -> Pick {
     Pick { line: Some(line), kind: PickKind::Spread, ..moneyline(sport, name) }
 }
 
 fn moneyline(sport: &str, name: &str) -> Pick {
-    Pick {
-        kind: PickKind::Moneyline,
-        sport: Some(sport.into()),
-        event: None,
-        selection: Some(name.into()),
-        line: None,
-        side: None,
-        player: None,
-        stat: None,
-        odds: None,
-        units: None,
-    }
+    Pick { sport: Some(sport.into()), selection: Some(name.into()), ..Pick::of(PickKind::Moneyline) }
 }
 
 fn total(sport: &str, event: &str, line: f64) -> Pick {

@@ -192,18 +192,7 @@ mod tests {
     use super::*;
 
     fn pick(kind: PickKind) -> Pick {
-        Pick {
-            kind,
-            sport: None,
-            event: None,
-            selection: None,
-            line: None,
-            side: None,
-            player: None,
-            stat: None,
-            odds: None,
-            units: None,
-        }
+        Pick::of(kind)
     }
 
     fn backing(kind: PickKind, selection: &str, line: Option<f64>) -> Pick {

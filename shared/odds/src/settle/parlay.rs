@@ -97,18 +97,7 @@ mod tests {
     use crate::settle::{profit, single};
 
     fn leg(odds: Option<&str>) -> Pick {
-        Pick {
-            kind: PickKind::Moneyline,
-            sport: None,
-            event: None,
-            selection: Some("Arsenal".into()),
-            line: None,
-            side: None,
-            player: None,
-            stat: None,
-            odds: odds.map(Into::into),
-            units: None,
-        }
+        Pick { selection: Some("Arsenal".into()), odds: odds.map(Into::into), ..Pick::of(PickKind::Moneyline) }
     }
 
     fn of(legs: &[&str], whole: Option<&str>) -> Parlay {

@@ -88,18 +88,7 @@ mod tests {
     }
 
     fn pick(odds: Option<&str>, units: Option<f64>) -> Pick {
-        Pick {
-            kind: PickKind::Moneyline,
-            sport: None,
-            event: None,
-            selection: Some("Arsenal".into()),
-            line: None,
-            side: None,
-            player: None,
-            stat: None,
-            odds: odds.map(Into::into),
-            units,
-        }
+        Pick { selection: Some("Arsenal".into()), odds: odds.map(Into::into), units, ..Pick::of(PickKind::Moneyline) }
     }
 
     #[test]

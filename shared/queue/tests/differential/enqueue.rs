@@ -1,11 +1,11 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures::future::{BoxFuture, FutureExt as _, join_all};
+use futures::future::join_all;
 use perch_base::settings::History;
 use perch_job::JobId;
 use perch_queue::{
-    Acceptance, Client, EnqueueError, Enqueued, Envelope, Fail, JobRequest, Ledger, LedgerError, LedgerJob,
-    LedgerState, NewJob, RelayState, RetryRequest, UniqueRequest,
+    Acceptance, Client, EnqueueError, Enqueued, Envelope, Fail, JobRequest, LedgerJob, LedgerState, NewJob,
+    RetryRequest, UniqueRequest,
     testing::{self, End},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -14,7 +14,7 @@ use crate::{
     Ground,
     contents::{Contents, contents, rename, renamed},
     for_all, raw, start,
-    support::{World, queue_settings},
+    support::{SilentLedger, World, queue_settings},
     wish::{When, Wish, given, plain, wish},
 };
 
@@ -109,24 +109,6 @@ struct Played {
     contents: Contents,
 }
 
-/// A ledger that works.
-#[derive(Debug)]
-struct KeepsAll;
-
-impl Ledger for KeepsAll {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>> {
-        async { Ok(vec![LedgerState::New; jobs.len()]) }.boxed()
-    }
-
-    fn settle<'a>(
-        &'a self,
-        _: &'a [JobId],
-        _: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashMap<JobId, RelayState>, LedgerError>> {
-        async { Ok(HashMap::new()) }.boxed()
-    }
-}
-
 impl Case {
     async fn play(&self, ground: &Ground, way: Way) -> Played {
         let mut settings = queue_settings();
@@ -161,7 +143,7 @@ impl Case {
 
     async fn enqueue(&self, world: &World, way: Way) -> Vec<Result<Enqueued, EnqueueError>> {
         let jobs: Vec<NewJob> = self.wishes.iter().map(Wish::job).collect();
-        let kept = Client::new(world.queues.with_ledger(Arc::new(KeepsAll)));
+        let kept = Client::new(world.queues.with_ledger(Arc::new(SilentLedger(LedgerState::New))));
         match way {
             Way::Single => one_by_one(&world.client, jobs).await,
             Way::Bulk => world.client.submit_all(jobs).await,

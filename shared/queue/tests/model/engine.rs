@@ -1,18 +1,12 @@
 //! The engine under test: its operations, and everything it keeps, read behind its back.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::{Clock, Environment};
 use perch_job::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
 use perch_queue::{
-    Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, Lease, Ledger,
-    LedgerError, LedgerJob, LedgerState, NewJob, Queue, Queues, Redis, RelayState, Replay,
+    Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, Lease, LedgerState,
+    NewJob, Queue, Queues, Redis, Replay,
     testing::{self, End},
 };
 use redis::{FromRedisValue, Pipeline, Value};
@@ -23,31 +17,13 @@ use crate::{
     ops::{Ending, GROUPS, HOLDERS, KEYS, Rules, Scope, Seconds, Wish},
     rates,
     state::{Answer, Lists, State, Stored},
-    support::{Chore, QUEUE, engine, queue_settings},
+    support::{Chore, QUEUE, SilentLedger, engine, queue_settings},
 };
 
 const LIMITERS: [&str; GROUPS.len() + 1] = [GROUPS[0], GROUPS[1], GROUPS[2], rates::QUEUE];
 
 /// A lease as a worker holds it, with the envelope that came along.
 pub type Holding = (Lease, Envelope);
-
-/// A ledger that always works. What it keeps is for the tests of the store.
-#[derive(Debug)]
-struct SilentLedger;
-
-impl Ledger for SilentLedger {
-    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>> {
-        async { Ok(vec![LedgerState::Waiting; jobs.len()]) }.boxed()
-    }
-
-    fn settle<'a>(
-        &'a self,
-        _: &'a [JobId],
-        _: &'a [JobId],
-    ) -> BoxFuture<'a, Result<HashMap<JobId, RelayState>, LedgerError>> {
-        async { Ok(HashMap::new()) }.boxed()
-    }
-}
 
 pub struct Engine {
     door: Redis,
@@ -83,7 +59,7 @@ fn queues(door: &Redis, types: &JobTypes, clock: &Clock, Rules { limits, ledger,
     engine.unknown_kind_wait = millis(UNKNOWN_KIND_WAIT_MS);
     let blocks = BTreeMap::from([(QueueName::from_static(QUEUE), settings)]);
     Queues::of(door.clone(), Environment::Staging, &blocks, &engine, types.clone(), clock)
-        .with_ledger(Arc::new(SilentLedger))
+        .with_ledger(Arc::new(SilentLedger(LedgerState::Waiting)))
 }
 
 impl Engine {

@@ -2,19 +2,21 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     future::Future,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 use perch_base::{
     Clock, Environment,
     settings::{EngineSettings, History, QueueSettings},
 };
-use perch_job::{Job, JobTypes, QueueName, RetryPolicy, Unique, UniqueScope};
+use perch_job::{Job, JobId, JobTypes, QueueName, RetryPolicy, Unique, UniqueScope};
 use perch_queue::{
-    Client, EntryId, EventKind, JobEvent, Queue, Queues, Redis,
+    Client, EntryId, EventKind, JobEvent, Ledger, LedgerError, LedgerJob, LedgerState, Queue, Queues, Redis,
+    RelayState,
     worker::{Deps, Handlers, Runtime},
 };
 use perch_testkit::TestRedis;
@@ -232,5 +234,23 @@ impl<T: Clone> Seen<T> {
 
     pub fn len(&self) -> usize {
         self.all().len()
+    }
+}
+
+/// A ledger that always works and says the same of every job. What one keeps is for the tests of the store.
+#[derive(Debug)]
+pub struct SilentLedger(pub LedgerState);
+
+impl Ledger for SilentLedger {
+    fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>> {
+        async { Ok(vec![self.0; jobs.len()]) }.boxed()
+    }
+
+    fn settle<'a>(
+        &'a self,
+        _: &'a [JobId],
+        _: &'a [JobId],
+    ) -> BoxFuture<'a, Result<HashMap<JobId, RelayState>, LedgerError>> {
+        async { Ok(HashMap::new()) }.boxed()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
@@ -175,57 +174,4 @@ async fn write_hot(tx: &mut Tx, store: &Store, units: &[HotUnit]) -> Result<(), 
         family.write(&mut *tx, store.env_name(), &rows).await?;
     }
     Ok(())
-}
-
-/// A thing that could not be moved, as it is kept for a person.
-#[derive(Debug, Clone, Serialize)]
-struct RejectRow<'a> {
-    ms: i64,
-    seq: i64,
-    idx: u32,
-    field: &'a str,
-    value: &'a str,
-    reason: &'a str,
-}
-
-/// Bytes kept of a value that was put aside: enough for any payload that the API takes.
-const REJECT_BYTES: usize = 1024 * 1024;
-
-pub(super) async fn put_aside(
-    tx: &mut Tx,
-    env: &str,
-    stream: &str,
-    rejects: &[(Source, String)],
-) -> Result<(), StoreError> {
-    let rows: Vec<RejectRow<'_>> = rejects
-        .iter()
-        .map(|(source, reason)| RejectRow {
-            ms: crate::record::signed(source.entry.ms),
-            seq: crate::record::signed(source.entry.seq),
-            idx: source.index,
-            field: cut(&source.field),
-            value: cut(&source.value),
-            reason,
-        })
-        .collect();
-    let text = serde_json::to_string(&rows)
-        .map_err(|error| StoreError::Invalid { what: "a rejected entry", reason: error.to_string() })?;
-    sqlx::query(
-        "insert into sync_rejects (environment, stream, ms, seq, idx, field, value, reason)
-         select $1, $3, ms, seq, idx, field, value, reason
-         from jsonb_to_recordset($2::jsonb)
-              as r(ms bigint, seq bigint, idx integer, field text, value text, reason text)
-         on conflict do nothing",
-    )
-    .bind(env)
-    .bind(crate::json::without_nul(&text).as_ref())
-    .bind(stream)
-    .execute(tx)
-    .await
-    .map(|_| ())
-    .map_err(StoreError::on("put entries aside"))
-}
-
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(REJECT_BYTES)]
 }

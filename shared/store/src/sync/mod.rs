@@ -10,10 +10,12 @@ mod ahead;
 mod batch;
 mod cursor;
 mod fold;
+mod rejects;
 mod rows;
 mod settled;
 mod stream;
 mod unit;
+mod write;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,27 +26,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
 use perch_base::{Environment, crash_point};
 use perch_jobs::QueueName;
 use perch_queue::{EntryId, Keys, Redis};
 use serde::Serialize;
-use sqlx::FromRow;
-use tracing::Instrument as _;
 
-pub use self::ahead::{JobNews, News, Synced};
+pub use self::{
+    ahead::{JobNews, News, Synced},
+    rejects::Reject,
+};
 use self::{
     batch::{Batch, HotUnit, JobBatch},
     settled::Settled,
     stream::{Continuity, Entry, Look, Position},
     unit::Source,
+    write::{Move, written},
 };
-use crate::{
-    Store, StoreError, hot,
-    pool::Tx,
-    record::signed,
-    row::{Moment, readable, unsigned},
-};
+use crate::{Store, StoreError, hot, record::signed, row::unsigned};
 
 /// Moves the hot state into Postgres. Any number may run at once; each entry is moved once.
 #[derive(Debug, Clone)]
@@ -119,22 +117,6 @@ pub struct RolledBack {
     pub had: EntryId,
     /// The last entry that it has.
     pub has: EntryId,
-}
-
-/// An event or record that could not be stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
-pub struct Reject {
-    /// The stream.
-    pub stream: String,
-    /// Its field in the entry.
-    pub field: String,
-    /// Its value, at most 1 MiB of it.
-    pub value: String,
-    /// Why.
-    pub reason: String,
-    /// When it was put aside.
-    #[sqlx(try_from = "Moment")]
-    pub rejected_at: DateTime<Utc>,
 }
 
 /// Entries stay in Redis for so long after they were moved.
@@ -408,65 +390,12 @@ impl Syncer {
     }
 }
 
-/// One step of a cursor.
-struct Move {
-    stream: String,
-    from: Position,
-    to: Position,
-    continuity: Continuity,
-}
-
 /// A batch that was read and is still to be written.
 struct Ready {
     step: Move,
     batch: Batch,
     unreadable: Vec<(Source, String)>,
     more: bool,
-}
-
-/// As [`write`], in a task of its own: it goes on while the next batch is being sorted out.
-async fn written(
-    store: Store,
-    step: Move,
-    mut batch: Batch,
-    rejects: Vec<(Source, String)>,
-) -> Result<Option<u64>, StoreError> {
-    let task = tokio::spawn(async move { write(&store, &step, &mut batch, rejects).await }.in_current_span());
-    task.await.unwrap_or_else(|_| Err(StoreError::sql("write a batch", sqlx::Error::WorkerCrashed)))
-}
-
-/// Writes a batch and moves the cursor. Answers how much was put aside, `None` when another sync was faster.
-async fn write(
-    store: &Store,
-    step: &Move,
-    batch: &mut Batch,
-    mut rejects: Vec<(Source, String)>,
-) -> Result<Option<u64>, StoreError> {
-    let env = store.env_name();
-    let Some(mut tx) = begin(store, step).await? else { return Ok(None) };
-    match batch.write(&mut tx, store).await {
-        Ok(()) => {}
-        Err(error) if error.is_data() => {
-            tracing::warn!(stream = step.stream, %error, "a batch holds values that cannot be stored");
-            tx.rollback().await.map_err(StoreError::on("roll back a batch"))?;
-            let Some(again) = begin(store, step).await? else { return Ok(None) };
-            tx = again;
-            rejects.extend(batch.write_singly(&mut tx, store).await?);
-        }
-        Err(error) => return Err(error),
-    }
-    if !rejects.is_empty() {
-        batch::put_aside(&mut tx, env, &step.stream, &rejects).await?;
-    }
-    tx.commit().await.map_err(StoreError::on("commit a batch"))?;
-    Ok(Some(rejects.len() as u64))
-}
-
-async fn begin(store: &Store, step: &Move) -> Result<Option<Tx>, StoreError> {
-    let mut tx = store.pool.begin().await.map_err(StoreError::on("begin a batch"))?;
-    let Move { stream, from, to, continuity } = step;
-    let moved = cursor::advance(&mut tx, store.env_name(), stream, *from, *to, *continuity).await?;
-    Ok(moved.then_some(tx))
 }
 
 fn count(stream: &Stream, line: &mut StreamReport, rows: u64, rejected: u64, continuity: Continuity) {
@@ -483,20 +412,4 @@ fn count(stream: &Stream, line: &mut StreamReport, rows: u64, rejected: u64, con
 
 fn note_lag(stream: &Stream, lag: Duration) {
     metrics::gauge!("perch_sync_lag_seconds", "stream" => stream.name.clone()).set(lag.as_secs_f64());
-}
-
-impl Store {
-    /// What the sync could not store, newest first.
-    pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<Reject>, StoreError> {
-        sqlx::query_as(
-            "select stream, field, value, reason, rejected_at
-             from sync_rejects where environment = $1 order by rejected_at desc, ms desc, seq desc, idx desc limit $2",
-        )
-        .bind(self.env_name())
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(StoreError::on("read what the sync put aside"))
-        .map(readable("read what the sync put aside"))
-    }
 }

@@ -48,7 +48,7 @@ pub struct ExtractionRecord {
 }
 
 impl Recorded for ExtractionRecord {
-    const FAMILY: &'static str = "extractions";
+    const FAMILY: &'static str = "picks.extractions";
     const DOING: &'static str = "store extractions";
     const SQL: &'static str = "
         insert into picks.extractions (environment, post_id, worth, reason, sampled, provider, model, picks, dropped, objections,

@@ -110,7 +110,7 @@ impl PickRecord {
 }
 
 impl Recorded for PickRecord {
-    const FAMILY: &'static str = "picks";
+    const FAMILY: &'static str = "picks.picks";
     const DOING: &'static str = "store picks";
     // The first post keeps the pick; another post adds a sighting and changes nothing else. What the rules read changes nothing
     // of what a model has read.
@@ -203,7 +203,7 @@ pub struct PickSighting {
 }
 
 impl Recorded for PickSighting {
-    const FAMILY: &'static str = "sightings";
+    const FAMILY: &'static str = "picks.sightings";
     const DOING: &'static str = "store sightings";
     const SQL: &'static str = "
         insert into picks.sightings

@@ -20,7 +20,7 @@ pub struct PostRecord {
 }
 
 impl Recorded for PostRecord {
-    const FAMILY: &'static str = "posts";
+    const FAMILY: &'static str = "picks.posts";
     const DOING: &'static str = "store posts";
     const SQL: &'static str = "
         insert into picks.posts (environment, id, author_id, author, text, created_at, media, read_at, version_ms, version_seq)

@@ -115,16 +115,12 @@ mod tests {
 
     fn pick(kind: PickKind, sport: &str, selection: &str, line: Option<f64>, stat: Option<&str>) -> Pick {
         Pick {
-            kind,
             sport: Some(sport.into()),
-            event: None,
             selection: Some(selection.into()),
             line,
             side: Some(perch_jobs::Side::Under),
-            player: None,
             stat: stat.map(str::to_owned),
-            odds: None,
-            units: None,
+            ..Pick::of(kind)
         }
     }
 

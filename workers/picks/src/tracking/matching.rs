@@ -271,18 +271,7 @@ mod tests {
     }
 
     fn pick(kind: PickKind) -> Pick {
-        Pick {
-            kind,
-            sport: Some("nba".into()),
-            event: None,
-            selection: None,
-            line: None,
-            side: None,
-            player: None,
-            stat: None,
-            odds: None,
-            units: None,
-        }
+        Pick { sport: Some("nba".into()), ..Pick::of(kind) }
     }
 
     fn moneyline(selection: &str) -> Pick {

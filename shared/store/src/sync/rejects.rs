@@ -1,0 +1,98 @@
+//! What cannot be stored is put aside for a person to look at, in the table `sync_rejects`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use super::unit::Source;
+use crate::{
+    Store, StoreError,
+    pool::Tx,
+    record::signed,
+    row::{Moment, readable},
+};
+
+/// An event or record that could not be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct Reject {
+    /// The stream.
+    pub stream: String,
+    /// Its field in the entry.
+    pub field: String,
+    /// Its value, at most 1 MiB of it.
+    pub value: String,
+    /// Why.
+    pub reason: String,
+    /// When it was put aside.
+    #[sqlx(try_from = "Moment")]
+    pub rejected_at: DateTime<Utc>,
+}
+
+/// A thing that could not be moved, as it is kept for a person.
+#[derive(Debug, Clone, Serialize)]
+struct RejectRow<'a> {
+    ms: i64,
+    seq: i64,
+    idx: u32,
+    field: &'a str,
+    value: &'a str,
+    reason: &'a str,
+}
+
+/// Bytes kept of a value that was put aside: enough for any payload that the API takes.
+const REJECT_BYTES: usize = 1024 * 1024;
+
+pub(super) async fn put_aside(
+    tx: &mut Tx,
+    env: &str,
+    stream: &str,
+    rejects: &[(Source, String)],
+) -> Result<(), StoreError> {
+    let rows: Vec<RejectRow<'_>> = rejects
+        .iter()
+        .map(|(source, reason)| RejectRow {
+            ms: signed(source.entry.ms),
+            seq: signed(source.entry.seq),
+            idx: source.index,
+            field: cut(&source.field),
+            value: cut(&source.value),
+            reason,
+        })
+        .collect();
+    let text = serde_json::to_string(&rows)
+        .map_err(|error| StoreError::Invalid { what: "a rejected entry", reason: error.to_string() })?;
+    sqlx::query(
+        "insert into sync_rejects (environment, stream, ms, seq, idx, field, value, reason)
+         select $1, $3, ms, seq, idx, field, value, reason
+         from jsonb_to_recordset($2::jsonb)
+              as r(ms bigint, seq bigint, idx integer, field text, value text, reason text)
+         on conflict do nothing",
+    )
+    .bind(env)
+    .bind(crate::json::without_nul(&text).as_ref())
+    .bind(stream)
+    .execute(tx)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::on("put entries aside"))
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(REJECT_BYTES)]
+}
+
+impl Store {
+    /// What the sync could not store, newest first.
+    pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<Reject>, StoreError> {
+        sqlx::query_as(
+            "select stream, field, value, reason, rejected_at
+             from sync_rejects where environment = $1 order by rejected_at desc, ms desc, seq desc, idx desc limit $2",
+        )
+        .bind(self.env_name())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::on("read what the sync put aside"))
+        .map(readable("read what the sync put aside"))
+    }
+}
