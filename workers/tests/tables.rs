@@ -1,5 +1,7 @@
 //! What the tables of every bot keep to.
 
+use std::path::{Path, PathBuf};
+
 use perch_base::{Environment, Settings};
 use perch_bot::Bot;
 use perch_jobs::JobTypes;
@@ -7,7 +9,7 @@ use perch_queue::{Client, Queues, Redis};
 use perch_store::{ActionRecord, Families, Store};
 use perch_testkit::TestDatabase;
 use perch_workers::bots;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 /// A table or view outside `public`.
 #[derive(Debug, sqlx::FromRow)]
@@ -103,5 +105,61 @@ async fn a_bot_that_is_not_there_leaves_no_table() {
             .await
             .expect("Postgres answers");
         assert!(!there, "the schema of {} is there without it", bot.name());
+    }
+}
+
+/// What the build knows of a statement, in `.sqlx` of a crate.
+#[derive(Debug, serde::Deserialize)]
+struct Known {
+    query: String,
+    describe: serde_json::Value,
+}
+
+/// The crates that check their statements, with what they know of them.
+fn known() -> Vec<(PathBuf, Vec<Known>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folders = ["shared", "workers"].iter().flat_map(|room| entries(&root.join(room)));
+    let crates = folders.filter(|folder| folder.join(".sqlx").is_dir());
+    crates
+        .map(|folder| {
+            let read = |path: &PathBuf| std::fs::read(path).expect("it can be read");
+            let known = entries(&folder.join(".sqlx"));
+            let known = known.iter().map(|path| serde_json::from_slice(&read(path)).expect("it is a statement"));
+            let known = known.collect();
+            (folder, known)
+        })
+        .collect()
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("an entry").path()).collect()
+}
+
+/// All the source under a folder.
+fn source(folder: &Path) -> String {
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    entries(folder).iter().map(|path| if path.is_dir() { source(path) } else { text(path) }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_build_knows_of_a_statement_is_what_postgres_says_of_it() {
+    let database = TestDatabase::of(|store| bots().store(store)).await;
+    let pool = database.raw();
+    let known = known();
+    assert!(known.len() > 2 && known.iter().all(|(_, known)| !known.is_empty()), "{known:?}");
+    for (folder, statements) in known {
+        let source = source(&folder.join("src"));
+        for Known { query, describe } in statements {
+            let said = pool.describe(AssertSqlSafe(query.clone()).into_sql_str()).await;
+            let said = said.unwrap_or_else(|error| panic!("run ./ops/sql: {error}: {query}"));
+            let said = serde_json::to_value(&said).expect("it is JSON");
+            // Whether a column may be null is taken from a plan, which differs between versions of Postgres.
+            for part in ["columns", "parameters"] {
+                assert_eq!(said[part], describe[part], "run ./ops/sql: {query}");
+            }
+            let beginning: String = query.chars().take(60).collect();
+            let beginning = beginning.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            assert!(source.contains(beginning), "run ./ops/sql: no longer in {}: {query}", folder.display());
+        }
     }
 }

@@ -1,3 +1,5 @@
+use crate::sql;
+use crate::{query, query_as};
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PostId};
 use serde::{Deserialize, Serialize};
@@ -70,7 +72,9 @@ impl Recorded for ActionRecord {
     const FAMILY: &'static str = "actions";
     const DOING: &'static str = "store actions";
     // What is published stays published, whatever a late attempt says.
-    const SQL: &'static str = "
+    const SQL: &'static str = sql!(
+        2,
+        "
         insert into actions (environment, key, kind, account, subject, source_post, text, state, external_id, error,
                              why, job_id, created_at, version_ms, version_seq)
         select $1, key, kind, account, subject, source_post, text, state, external_id, error, why, job_id, created_at,
@@ -86,7 +90,8 @@ impl Recorded for ActionRecord {
             job_id = excluded.job_id,
             created_at = excluded.created_at, version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where (excluded.version_ms, excluded.version_seq) > (actions.version_ms, actions.version_seq)
-          and (actions.state <> 'published' or excluded.state = 'published')";
+          and (actions.state <> 'published' or excluded.state = 'published')"
+    );
 
     fn key(&self) -> String {
         self.key.clone()
@@ -126,9 +131,7 @@ impl Store {
 impl Actions<'_> {
     /// One action by its key.
     pub async fn get(&self, key: &str) -> Result<Option<ActionRecord>, StoreError> {
-        sqlx::query_as("select * from actions_shown where environment = $1 and key = $2")
-            .bind(self.0.env_name())
-            .bind(key)
+        query_as!("select * from actions_shown where environment = $1 and key = $2", self.0.env_name(), key)
             .fetch_optional(&self.0.pool)
             .await
             .map_err(StoreError::on("read an action"))
@@ -136,20 +139,22 @@ impl Actions<'_> {
 
     /// The latest actions, newest first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
-        sqlx::query_as("select * from actions_shown where environment = $1 order by created_at desc limit $2")
-            .bind(self.0.env_name())
-            .bind(i64::from(limit))
-            .fetch_all(&self.0.pool)
-            .await
-            .map_err(StoreError::on("read actions"))
-            .map(readable("read actions"))
+        query_as!(
+            "select * from actions_shown where environment = $1 order by created_at desc limit $2",
+            self.0.env_name(),
+            i64::from(limit)
+        )
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read actions"))
+        .map(readable("read actions"))
     }
 
     /// Keeps what is to be done, until it is known what became of it. Of an action that is known nothing changes.
     pub async fn intend(&self, actions: &[&ActionRecord]) -> Result<(), StoreError> {
         let rows = serde_json::to_string(actions)
             .map_err(|error| StoreError::Invalid { what: "an action", reason: error.to_string() })?;
-        sqlx::query(
+        query!(
             "insert into actions (environment, key, kind, account, subject, source_post, text, state, why, job_id,
                                   created_at, version_ms, version_seq)
              select $1, key, kind, account, subject, source_post, text, 'pending', why, job_id, created_at, 0, 0
@@ -157,9 +162,9 @@ impl Actions<'_> {
                   as r(key text, kind text, account text, subject text, source_post text, text text, why text,
                        job_id text, created_at timestamptz)
              on conflict (environment, key) do nothing",
+            self.0.env_name(),
+            json::without_nul(&rows).as_ref()
         )
-        .bind(self.0.env_name())
-        .bind(json::without_nul(&rows).as_ref())
         .execute(&self.0.pool)
         .await
         .map_err(StoreError::on("keep actions"))?;

@@ -1,3 +1,4 @@
+use crate::{query, query_as};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -156,16 +157,16 @@ impl ApiKeys<'_> {
         words.sort_unstable();
         words.dedup();
         let token = new_token(self.0.env);
-        let key = sqlx::query_as(
+        let key = query_as!(
             "insert into api_keys (environment, id, name, hash, scopes) values ($1, $2, $3, $4, $5)
              on conflict do nothing
              returning id, name, scopes, created_at, revoked_at, last_used",
+            self.0.env_name(),
+            format!("key_{}", ulid::Ulid::generate()),
+            name,
+            hash(&token).as_slice(),
+            words
         )
-        .bind(self.0.env_name())
-        .bind(format!("key_{}", ulid::Ulid::generate()))
-        .bind(name)
-        .bind(hash(&token).as_slice())
-        .bind(words)
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on("create an API key"))?
@@ -178,13 +179,13 @@ impl ApiKeys<'_> {
         const LIST: &str = "keys";
         let doing = "list API keys";
         let before: Option<String> = paging.place(LIST)?;
-        let rows = sqlx::query(
+        let rows = query!(
             "select id, name, scopes, created_at, revoked_at, last_used
              from api_keys where environment = $1 and ($2::text is null or id < $2) order by id desc limit $3",
+            self.0.env_name(),
+            before,
+            paging.rows()
         )
-        .bind(self.0.env_name())
-        .bind(before)
-        .bind(paging.rows())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -194,16 +195,16 @@ impl ApiKeys<'_> {
     /// Revokes the key with that id or name and tells the processes that listen; the others refuse it within [`KEY_HOLDS`].
     /// `None` when no such key is in use.
     pub async fn revoke(&self, id_or_name: &str) -> Result<Option<ApiKey>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "with revoked as (
                  update api_keys set revoked_at = now()
                  where environment = $1 and (id = $2 or name = $2) and revoked_at is null
                  returning id, name, scopes, created_at, revoked_at, last_used)
              select revoked.*, pg_notify($3, id)::text as told from revoked",
+            self.0.env_name(),
+            id_or_name,
+            REVOKED
         )
-        .bind(self.0.env_name())
-        .bind(id_or_name)
-        .bind(REVOKED)
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on("revoke an API key"))
@@ -221,12 +222,14 @@ impl ApiKeys<'_> {
         }
         let Some((key, idle)) = self.find_by_hash(&hash(token)).await? else { return Ok(None) };
         if idle {
-            sqlx::query("update api_keys set last_used = now() where environment = $1 and id = $2")
-                .bind(self.0.env_name())
-                .bind(&key.id)
-                .execute(&self.0.pool)
-                .await
-                .map_err(StoreError::on("note the use of an API key"))?;
+            query!(
+                "update api_keys set last_used = now() where environment = $1 and id = $2",
+                self.0.env_name(),
+                &key.id
+            )
+            .execute(&self.0.pool)
+            .await
+            .map_err(StoreError::on("note the use of an API key"))?;
         }
         Ok(Some(key))
     }
@@ -234,13 +237,13 @@ impl ApiKeys<'_> {
     /// The key in use with that SHA-256, and whether its last use has not been noted for a minute.
     async fn find_by_hash(&self, hash: &[u8; 32]) -> Result<Option<(ApiKey, bool)>, StoreError> {
         let doing = "look up an API key";
-        let row = sqlx::query(
+        let row = query!(
             "select id, name, scopes, created_at, revoked_at, last_used, hash,
                     coalesce(last_used < now() - interval '1 minute', true) as idle
              from api_keys where environment = $1 and hash = $2 and revoked_at is null",
+            self.0.env_name(),
+            hash.as_slice()
         )
-        .bind(self.0.env_name())
-        .bind(hash.as_slice())
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;

@@ -1,3 +1,4 @@
+use crate::{query, query_as, query_scalar};
 use chrono::{DateTime, Utc};
 use perch_base::{Page, Paging};
 use serde::Serialize;
@@ -56,15 +57,15 @@ impl Audit<'_> {
         details: &serde_json::Value,
     ) -> Result<i64, StoreError> {
         let details = details.to_string();
-        sqlx::query_scalar(
+        query_scalar!(
             "insert into audit_log (environment, actor, action, object, details)
              values ($1, $2, $3, $4, $5::jsonb) returning id",
+            self.0.env_name(),
+            actor,
+            action,
+            object,
+            json::without_nul(&details).as_ref()
         )
-        .bind(self.0.env_name())
-        .bind(actor)
-        .bind(action)
-        .bind(object)
-        .bind(json::without_nul(&details).as_ref())
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("write the audit log"))
@@ -82,25 +83,27 @@ impl Audit<'_> {
     ) -> Result<(i64, DateTime<Utc>), StoreError> {
         let doing = "write the audit log";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
-        sqlx::query("select pg_advisory_xact_lock(hashtext('perch audit'), hashtext($1 || ':' || $2))")
-            .bind(self.0.env_name())
-            .bind(object)
-            .execute(&mut tx)
-            .await
-            .map_err(StoreError::on(doing))?;
-        let (line, Moment(at)) = sqlx::query_as(
+        query!(
+            "select pg_advisory_xact_lock(hashtext('perch audit'), hashtext($1 || ':' || $2))",
+            self.0.env_name(),
+            object
+        )
+        .execute(&mut tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        let (line, Moment(at)) = query_as!(
             "insert into audit_log (environment, actor, action, object, details, at)
              select $1, $2, $3, $4, $5::jsonb,
-                    greatest(clock_timestamp(), $6 + interval '1 millisecond',
+                    greatest(clock_timestamp(), $6::timestamptz + interval '1 millisecond',
                              (select max(at) from audit_log where environment = $1 and object = $4) + interval '1 millisecond')
              returning id, at",
+            self.0.env_name(),
+            actor,
+            action,
+            object,
+            json::without_nul(&details.to_string()).as_ref(),
+            after
         )
-        .bind(self.0.env_name())
-        .bind(actor)
-        .bind(action)
-        .bind(object)
-        .bind(json::without_nul(&details.to_string()).as_ref())
-        .bind(after)
         .fetch_one(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
@@ -113,18 +116,18 @@ impl Audit<'_> {
         const LIST: &str = "audit";
         let doing = "read the audit log";
         let before: Option<i64> = paging.place(LIST)?;
-        let rows = sqlx::query(
+        let rows = query!(
             "select id, at, actor, action, object, details
              from audit_log
              where environment = $1 and ($2::text is null or object = $2) and ($3::text is null or actor = $3)
                and ($4::bigint is null or id < $4)
              order by id desc limit $5",
+            self.0.env_name(),
+            &filter.object,
+            &filter.actor,
+            before,
+            paging.rows()
         )
-        .bind(self.0.env_name())
-        .bind(&filter.object)
-        .bind(&filter.actor)
-        .bind(before)
-        .bind(paging.rows())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;

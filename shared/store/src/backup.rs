@@ -1,5 +1,6 @@
 //! Whether a restore would find what it needs.
 
+use crate::{query_as, query_scalar};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -45,7 +46,7 @@ impl Recovery<'_> {
     /// Whether the unfinished jobs of `queues`, and their dead letters younger than `retention`, could be put back. What the
     /// outbox still has to hand over is there.
     pub async fn restorable(&self, queues: &[QueueName], retention: Duration) -> Result<Restorable, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "with known as (
                  select coalesce(o.envelope, o.request::text) is not null
                         or (j.envelope ? 'max' and j.payload is not null) is true as has_envelope
@@ -59,10 +60,10 @@ impl Recovery<'_> {
                      where o.environment = $1 and o.queue = any($2) and o.handed_over_at is not null
                        and not exists (select 1 from jobs j where j.environment = $1 and j.id = o.id)) as without_history
              from known",
+            self.0.env_name(),
+            queues.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            i64::try_from(retention.as_secs()).unwrap_or(i64::MAX)
         )
-        .bind(self.0.env_name())
-        .bind(queues.iter().map(ToString::to_string).collect::<Vec<_>>())
-        .bind(i64::try_from(retention.as_secs()).unwrap_or(i64::MAX))
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("count what could be restored"))
@@ -73,24 +74,24 @@ impl Recovery<'_> {
     pub async fn backups(&self) -> Result<BackupFacts, StoreError> {
         // The command itself stays there: it may hold credentials. A setting that the user may not see is no row.
         let settings: Vec<(String, bool)> = shown(
-            sqlx::query_as(
-                "select name, setting not in ('', 'off', '(disabled)', 'minimal') from pg_settings
-                 where name in ('wal_level', 'archive_mode', 'archive_command', 'archive_library')",
+            query_as!(
+                "select name, setting not in ('', 'off', '(disabled)', 'minimal') as is_on from pg_settings
+                 where name in ('wal_level', 'archive_mode', 'archive_command', 'archive_library')"
             )
             .fetch_all(&self.0.pool)
             .await,
         )?
         .unwrap_or_default();
         let times: Option<Times> = shown(
-            sqlx::query_as("select last_archived_time, last_failed_time from pg_stat_archiver")
+            query_as!("select last_archived_time, last_failed_time from pg_stat_archiver")
                 .fetch_one(&self.0.pool)
                 .await,
         )?;
         let replicas: Option<i64> = shown(
-            sqlx::query_scalar(
+            query_scalar!(
                 "select count(*) from pg_stat_replication r
                  left join pg_replication_slots s on s.active_pid = r.pid
-                 where coalesce(r.state, 'streaming') = 'streaming' and s.slot_type is distinct from 'logical'",
+                 where coalesce(r.state, 'streaming') = 'streaming' and s.slot_type is distinct from 'logical'"
             )
             .fetch_one(&self.0.pool)
             .await,

@@ -1,3 +1,4 @@
+use crate::query_as;
 use std::{
     sync::LazyLock,
     time::{Duration, Instant},
@@ -267,16 +268,16 @@ impl Brake {
     }
 
     async fn last_line(&self) -> Result<Option<Line>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select id, at, actor, action, details ->> 'reason' as reason
              from audit_log
              where environment = $1 and object = $2 and action in ($3, $4)
              order by id desc limit 1",
+            self.store.env_name(),
+            OBJECT,
+            PULLED,
+            LIFTED
         )
-        .bind(self.store.env_name())
-        .bind(OBJECT)
-        .bind(PULLED)
-        .bind(LIFTED)
         .fetch_optional(&self.store.pool)
         .await
         .map_err(StoreError::on("read the brake"))

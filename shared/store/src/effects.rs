@@ -9,6 +9,7 @@ mod model;
 mod operate;
 mod rebuild;
 
+use crate::{query, query_as};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -55,7 +56,7 @@ impl Effects<'_> {
         check(intent)?;
         let doing = "claim an effect";
         let asked = AskedAt::now();
-        let fresh: Option<(i64, Option<Moment>, Option<Moment>)> = sqlx::query_as(
+        let fresh: Option<(i64, Option<Moment>, Option<Moment>)> = query_as!(
             "with fresh as (
                  insert into effects
                      (environment, key, kind, account, state, fence, digest, job_id, attempt, holder, live)
@@ -72,16 +73,16 @@ impl Effects<'_> {
                         where environment = $1 and id = $6 and created_at between '0001-01-01Z' and clock_timestamp()
                     ) end
              from fresh cross join (select perch_lost_at($1) as lost_at offset 0) as noted",
+            self.0.env_name(),
+            &intent.key,
+            &intent.kind,
+            &intent.account,
+            intent.digest.as_slice(),
+            intent.job.to_string(),
+            i32::try_from(intent.attempt).unwrap_or(i32::MAX),
+            &intent.holder,
+            intent.live
         )
-        .bind(self.0.env_name())
-        .bind(&intent.key)
-        .bind(&intent.kind)
-        .bind(&intent.account)
-        .bind(intent.digest.as_slice())
-        .bind(intent.job.to_string())
-        .bind(i32::try_from(intent.attempt).unwrap_or(i32::MAX))
-        .bind(&intent.holder)
-        .bind(intent.live)
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -98,7 +99,7 @@ impl Effects<'_> {
 
     async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: AskedAt) -> Result<Claim, StoreError> {
         let doing = "claim an effect";
-        let row = sqlx::query(
+        let row = query!(
             "select *,
                     (extract(epoch from clock_timestamp()
                              - coalesce(case when state = 'unknown' then settled_at end, intended_at)) * 1000)::bigint
@@ -109,10 +110,10 @@ impl Effects<'_> {
                        and o.created_at between '0001-01-01Z' and clock_timestamp()) as kept_at
              from effects where environment = $1 and key = $2
              for update",
+            self.0.env_name(),
+            &intent.key,
+            intent.job.to_string()
         )
-        .bind(self.0.env_name())
-        .bind(&intent.key)
-        .bind(intent.job.to_string())
         .fetch_one(&mut *tx)
         .await
         .map_err(StoreError::on(doing))?;
@@ -148,7 +149,8 @@ impl Effects<'_> {
         asked: AskedAt,
         told: &Told<'_>,
     ) -> Result<Permit, StoreError> {
-        let fence: Option<i64> = sqlx::query_scalar(concat!(
+        let fence: Option<i64> = told!(
+            query_scalar,
             "with changed as (
                  update effects
                  set state = 'intended', fence = fence + 1, kind = $10, account = $11, digest = $4, job_id = $7,
@@ -157,21 +159,21 @@ impl Effects<'_> {
                  where environment = $1 and key = $2 and fence = $3 and state <> 'confirmed'
                  returning *
              ), ",
-            told!("true"),
-            " select fence from changed"
-        ))
-        .bind(self.0.env_name())
-        .bind(&intent.key)
-        .bind(seen_fence)
-        .bind(intent.digest.as_slice())
-        .bind(told.events())
-        .bind(told.details())
-        .bind(told.job())
-        .bind(told.attempt())
-        .bind(told.holder())
-        .bind(&intent.kind)
-        .bind(&intent.account)
-        .bind(intent.live)
+            "true",
+            " select fence from changed",
+            self.0.env_name(),
+            &intent.key,
+            seen_fence,
+            intent.digest.as_slice(),
+            told.events(),
+            told.details(),
+            told.job(),
+            told.attempt(),
+            told.holder(),
+            &intent.kind,
+            &intent.account,
+            intent.live
+        )
         .fetch_optional(conn)
         .await
         .map_err(StoreError::on("give a permit"))?;
@@ -209,7 +211,8 @@ impl Effects<'_> {
         error: &str,
     ) -> Result<(), StoreError> {
         let told = Told::default().asked(&permit.evidence).and(event, &json!({ "error": error }));
-        let settled: Option<i64> = sqlx::query_scalar(concat!(
+        let settled: Option<i64> = told!(
+            query_scalar,
             "with before as (
                  select state from effects where environment = $1 and key = $2
              ), changed as (
@@ -218,19 +221,19 @@ impl Effects<'_> {
                    and (state in ('intended', 'unknown') or state = $4)
                  returning *
              ), ",
-            told!("(select state from before) <> changed.state"),
-            " select fence from changed"
-        ))
-        .bind(self.0.env_name())
-        .bind(&permit.key)
-        .bind(permit.fence)
-        .bind(state.as_str())
-        .bind(told.events())
-        .bind(told.details())
-        .bind(told.job())
-        .bind(told.attempt())
-        .bind(told.holder())
-        .bind(error.replace('\0', "\u{fffd}"))
+            "(select state from before) <> changed.state",
+            " select fence from changed",
+            self.0.env_name(),
+            &permit.key,
+            permit.fence,
+            state.as_str(),
+            told.events(),
+            told.details(),
+            told.job(),
+            told.attempt(),
+            told.holder(),
+            error.replace('\0', "\u{fffd}")
+        )
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on("settle an effect"))?;
@@ -270,7 +273,8 @@ impl Effects<'_> {
         let details = json!({ "external_id": external_id, "response": response });
         let told = told.and(EffectEventKind::Confirmed, &details);
         let text = response.to_string();
-        sqlx::query_as(concat!(
+        told!(
+            query_as,
             "with before as (
                  select state from effects where environment = $1 and key = $2
              ), changed as (
@@ -282,19 +286,19 @@ impl Effects<'_> {
                         or (state = 'confirmed' and external_id is not distinct from $4))
                  returning *
              ), ",
-            told!("(select state from before) <> changed.state"),
-            " select * from changed"
-        ))
-        .bind(self.0.env_name())
-        .bind(key)
-        .bind(fence)
-        .bind(external_id)
-        .bind(told.events())
-        .bind(told.details())
-        .bind(told.job())
-        .bind(told.attempt())
-        .bind(told.holder())
-        .bind(json::without_nul(&text).as_ref())
+            "(select state from before) <> changed.state",
+            " select * from changed",
+            self.0.env_name(),
+            key,
+            fence,
+            external_id,
+            told.events(),
+            told.details(),
+            told.job(),
+            told.attempt(),
+            told.holder(),
+            json::without_nul(&text).as_ref()
+        )
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on("confirm an effect"))?
@@ -303,9 +307,7 @@ impl Effects<'_> {
 
     /// One effect.
     pub async fn get(&self, key: &str) -> Result<Option<StoredEffect>, StoreError> {
-        sqlx::query_as("select * from effects where environment = $1 and key = $2")
-            .bind(self.0.env_name())
-            .bind(key)
+        query_as!("select * from effects where environment = $1 and key = $2", self.0.env_name(), key)
             .fetch_optional(&self.0.pool)
             .await
             .map_err(StoreError::on("read an effect"))
@@ -313,25 +315,27 @@ impl Effects<'_> {
 
     /// The effects that a job was last permitted to have.
     pub async fn of_job(&self, id: JobId) -> Result<Vec<StoredEffect>, StoreError> {
-        sqlx::query_as("select * from effects where environment = $1 and job_id = $2 order by created_at limit 1000")
-            .bind(self.0.env_name())
-            .bind(id.to_string())
-            .fetch_all(&self.0.pool)
-            .await
-            .map_err(StoreError::on("read the effects of a job"))
-            .map(readable("read the effects of a job"))
+        query_as!(
+            "select * from effects where environment = $1 and job_id = $2 order by created_at limit 1000",
+            self.0.env_name(),
+            id.to_string()
+        )
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read the effects of a job"))
+        .map(readable("read the effects of a job"))
     }
 
     /// What an account did, or may have done, since then: at most 10,000, the latest first.
     pub async fn acts_since(&self, account: &AccountId, since: DateTime<Utc>) -> Result<Vec<KnownAct>, StoreError> {
-        let rows: Vec<(String, String, Moment)> = sqlx::query_as(
+        let rows: Vec<(String, String, Moment)> = query_as!(
             "select key, kind, intended_at from effects
              where environment = $1 and account = $2 and intended_at >= $3 and state <> 'failed'
              order by intended_at desc limit 10000",
+            self.0.env_name(),
+            account.as_str(),
+            since
         )
-        .bind(self.0.env_name())
-        .bind(account.as_str())
-        .bind(since)
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read what an account did"))?;
@@ -342,12 +346,12 @@ impl Effects<'_> {
 
     /// Effects that are not settled, oldest first.
     pub async fn unsettled(&self, limit: u32) -> Result<Vec<StoredEffect>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from effects where environment = $1 and state in ('intended', 'unknown')
              order by intended_at limit $2",
+            self.0.env_name(),
+            i64::from(limit)
         )
-        .bind(self.0.env_name())
-        .bind(i64::from(limit))
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read unsettled effects"))

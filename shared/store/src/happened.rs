@@ -1,5 +1,6 @@
 //! The events of jobs in the order in which they happened, and what is asked of many jobs at once.
 
+use crate::{query, query_as};
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -105,23 +106,23 @@ impl History<'_> {
         limit: u32,
     ) -> Result<(Vec<Happened>, Option<(EntryId, u32)>), StoreError> {
         let doing = "read the events of a queue";
-        let rows = sqlx::query(
+        let rows = query!(
             "select e.ms, e.seq, e.idx, e.at, e.job_id, j.kind as job_kind, e.kind, e.attempt, e.worker, e.duration_ms, e.error,
                     e.next_run, e.trace, e.actor
              from job_events e left join jobs j on j.environment = e.environment and j.id = e.job_id
              where e.environment = $1 and e.queue = $2 and (e.ms, e.seq, e.idx) > ($3, $4, $5) and (e.ms, e.seq) <= ($6, $7)
                and e.at >= $8
              order by e.ms, e.seq, e.idx limit $9",
+            self.0.env_name(),
+            queue.as_str(),
+            signed(after.0.ms),
+            signed(after.0.seq),
+            i32::try_from(after.1).unwrap_or(i32::MAX),
+            signed(upto.ms),
+            signed(upto.seq),
+            since,
+            i64::from(limit)
         )
-        .bind(self.0.env_name())
-        .bind(queue.as_str())
-        .bind(signed(after.0.ms))
-        .bind(signed(after.0.seq))
-        .bind(i32::try_from(after.1).unwrap_or(i32::MAX))
-        .bind(signed(upto.ms))
-        .bind(signed(upto.seq))
-        .bind(since)
-        .bind(i64::from(limit))
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -139,13 +140,14 @@ impl History<'_> {
 
     /// The kinds of jobs, of those that are known.
     pub async fn kinds(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("select id, kind from jobs where environment = $1 and id = any($2) and kind is not null")
-                .bind(self.0.env_name())
-                .bind(jobs.iter().map(ToString::to_string).collect::<Vec<_>>())
-                .fetch_all(&self.0.pool)
-                .await
-                .map_err(StoreError::on("read the kinds of jobs"))?;
+        let rows: Vec<(String, String)> = query_as!(
+            "select id, kind from jobs where environment = $1 and id = any($2) and kind is not null",
+            self.0.env_name(),
+            jobs.iter().map(ToString::to_string).collect::<Vec<_>>()
+        )
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read the kinds of jobs"))?;
         Ok(rows.into_iter().filter_map(|(id, kind)| Some((id.parse().ok()?, kind))).collect())
     }
 
@@ -157,16 +159,16 @@ impl History<'_> {
         before: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<(QueueName, JobId)>, StoreError> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
+        let rows: Vec<(String, String)> = query_as!(
             "select j.queue, j.id from jobs j left join outbox o on o.environment = j.environment and o.id = j.id
              where j.environment = $1 and j.state not in ('done', 'cancelled', 'discarded', 'dead') and j.queue = any($2)
                and (o.id is null or o.handed_over_at is not null) and j.id < $4
              order by j.id desc limit $3",
+            self.0.env_name(),
+            queues.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            i64::from(limit),
+            JobId::from_parts(before, 0).to_string()
         )
-        .bind(self.0.env_name())
-        .bind(queues.iter().map(ToString::to_string).collect::<Vec<_>>())
-        .bind(i64::from(limit))
-        .bind(JobId::from_parts(before, 0).to_string())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the newest unfinished jobs"))?;

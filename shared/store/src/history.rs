@@ -1,3 +1,4 @@
+use crate::query_as;
 use chrono::{DateTime, Utc};
 use perch_base::{Page, Paging};
 use perch_jobs::{JobId, JobState, Priority, QueueName};
@@ -197,22 +198,28 @@ const LIST: &str = "history";
 /// What is read of a job, column by column: a statement that asks for all of them fails in processes that run while a
 /// migration adds one.
 macro_rules! select_jobs {
-    ($rest:literal) => {
-        select_jobs!("payload, envelope, result", $rest)
-    };
-    ($large:literal, $rest:literal) => {
-        concat!(
+    ($with:ident, $large:literal, $rest:literal $(, $argument:expr)*) => {
+        $with!(
             "select id, queue, kind, state, priority, group_key, parent, max_attempts, run_at, created_at, started_at,
-                    finished_at, attempts, replays, worker, last_error, traceparent, changed_at, ",
-            $large,
-            " from jobs where environment = ",
+                    finished_at, attempts, replays, worker, last_error, traceparent, changed_at, "
+            $large
+            " from jobs where environment = "
             $rest
+            $(, $argument)*
         )
     };
 }
 
+/// The beginning of a statement, which a filter goes on with.
+macro_rules! beginning {
+    ($($text:literal)+) => {
+        concat!($($text),+)
+    };
+}
+
 /// The same without what may be large.
-const BRIEFLY: &str = select_jobs!("null::jsonb as payload, null::jsonb as envelope, null::jsonb as result", "");
+const BRIEFLY: &str =
+    select_jobs!(beginning, "null::jsonb as payload, null::jsonb as envelope, null::jsonb as result", "");
 
 /// What is known of jobs.
 #[derive(Debug, Clone, Copy)]
@@ -228,9 +235,7 @@ impl Store {
 impl History<'_> {
     /// One job.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {
-        sqlx::query_as(select_jobs!("$1 and id = $2"))
-            .bind(self.0.env_name())
-            .bind(id.to_string())
+        select_jobs!(query_as, "payload, envelope, result", "$1 and id = $2", self.0.env_name(), id.to_string())
             .fetch_optional(&self.0.pool)
             .await
             .map_err(StoreError::on("read a job"))
@@ -238,12 +243,12 @@ impl History<'_> {
 
     /// Its attempts, oldest first; the first 1000.
     pub async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select attempt, worker, started_at, finished_at, duration_ms, outcome, error, next_run, trace
              from job_attempts where environment = $1 and job_id = $2 order by ms, seq, idx limit 1000",
+            self.0.env_name(),
+            id.to_string()
         )
-        .bind(self.0.env_name())
-        .bind(id.to_string())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the attempts of a job"))
@@ -252,12 +257,12 @@ impl History<'_> {
 
     /// Its events, oldest first; the first 1000.
     pub async fn events(&self, id: JobId) -> Result<Vec<EventRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select at, kind, attempt, worker, error, actor
              from job_events where environment = $1 and job_id = $2 order by ms, seq, idx limit 1000",
+            self.0.env_name(),
+            id.to_string()
         )
-        .bind(self.0.env_name())
-        .bind(id.to_string())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the events of a job"))
@@ -266,13 +271,17 @@ impl History<'_> {
 
     /// The jobs that its handler enqueued, oldest first; the first 1000.
     pub async fn children(&self, id: JobId) -> Result<Vec<JobRecord>, StoreError> {
-        sqlx::query_as(select_jobs!("$1 and parent = $2 order by id limit 1000"))
-            .bind(self.0.env_name())
-            .bind(id.to_string())
-            .fetch_all(&self.0.pool)
-            .await
-            .map_err(StoreError::on("read the children of a job"))
-            .map(readable("read the children of a job"))
+        select_jobs!(
+            query_as,
+            "payload, envelope, result",
+            "$1 and parent = $2 order by id limit 1000",
+            self.0.env_name(),
+            id.to_string()
+        )
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read the children of a job"))
+        .map(readable("read the children of a job"))
     }
 
     /// What it did to the outside world.
@@ -301,7 +310,7 @@ impl History<'_> {
 
     /// The newest 100 that fit, with all that is known of them.
     pub async fn search(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
-        let mut query = self.fitting(select_jobs!(""), filter, Utc::now());
+        let mut query = self.fitting(select_jobs!(beginning, "payload, envelope, result", ""), filter, Utc::now());
         query.push(" order by id desc limit 100");
         query
             .build_query_as()

@@ -1,5 +1,6 @@
 //! Idempotency keys of ledger queues.
 
+use crate::{query, query_as, query_scalar};
 use std::time::Duration;
 
 use perch_jobs::{JobId, QueueName};
@@ -54,7 +55,7 @@ impl IdempotencyKeys<'_> {
         lasts: Duration,
     ) -> Result<Option<KeptRequest>, StoreError> {
         for _ in 0..TRIES {
-            let claimed: Option<String> = sqlx::query_scalar(
+            let claimed: Option<String> = query_scalar!(
                 "insert into idempotency_keys as kept (environment, key_hash, request, job_id, answer, expires_at)
                  values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second')
                  on conflict (environment, key_hash) do update
@@ -62,13 +63,13 @@ impl IdempotencyKeys<'_> {
                          expires_at = excluded.expires_at
                      where kept.expires_at <= clock_timestamp()
                  returning kept.job_id",
+                self.0.env_name(),
+                key,
+                &mine.request,
+                mine.job.to_string(),
+                &mine.answer,
+                i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX)
             )
-            .bind(self.0.env_name())
-            .bind(key)
-            .bind(&mine.request)
-            .bind(mine.job.to_string())
-            .bind(&mine.answer)
-            .bind(i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX))
             .fetch_optional(&self.0.pool)
             .await
             .map_err(StoreError::on("claim an idempotency key"))?;
@@ -87,12 +88,12 @@ impl IdempotencyKeys<'_> {
     /// The request that has a key.
     pub async fn find(&self, key: &str) -> Result<Option<KeptRequest>, StoreError> {
         let doing = "read an idempotency key";
-        let row: Option<Row> = sqlx::query_as(
+        let row: Option<Row> = query_as!(
             "select request, job_id, answer from idempotency_keys
              where environment = $1 and key_hash = $2 and expires_at > clock_timestamp()",
+            self.0.env_name(),
+            key
         )
-        .bind(self.0.env_name())
-        .bind(key)
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -105,19 +106,19 @@ impl IdempotencyKeys<'_> {
 
     /// Writes down what is known of a request, for `lasts` from now, whoever had the key.
     pub async fn keep(&self, key: &str, known: &KeptRequest, lasts: Duration) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "insert into idempotency_keys (environment, key_hash, request, job_id, answer, expires_at)
              values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second')
              on conflict (environment, key_hash) do update
                  set request = excluded.request, job_id = excluded.job_id, answer = excluded.answer,
                      expires_at = excluded.expires_at",
+            self.0.env_name(),
+            key,
+            &known.request,
+            known.job.to_string(),
+            &known.answer,
+            i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX)
         )
-        .bind(self.0.env_name())
-        .bind(key)
-        .bind(&known.request)
-        .bind(known.job.to_string())
-        .bind(&known.answer)
-        .bind(i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX))
         .execute(&self.0.pool)
         .await
         .map(|_| ())
@@ -127,13 +128,15 @@ impl IdempotencyKeys<'_> {
     /// Lets go of the key of a request that was refused. False where there is nothing to let go of: a repetition of the request
     /// may have been answered meanwhile, and that answer stays.
     pub async fn release(&self, key: &str) -> Result<bool, StoreError> {
-        sqlx::query("delete from idempotency_keys where environment = $1 and key_hash = $2 and answer is null")
-            .bind(self.0.env_name())
-            .bind(key)
-            .execute(&self.0.pool)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(StoreError::on("release an idempotency key"))
+        query!(
+            "delete from idempotency_keys where environment = $1 and key_hash = $2 and answer is null",
+            self.0.env_name(),
+            key
+        )
+        .execute(&self.0.pool)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(StoreError::on("release an idempotency key"))
     }
 
     /// The queue of a job that was accepted and has ended. One that has not is enqueued again under its id, which tells whether it
@@ -141,13 +144,13 @@ impl IdempotencyKeys<'_> {
     /// cancelled before Redis had it was not accepted.
     pub async fn accepted(&self, job: JobId) -> Result<Option<QueueName>, StoreError> {
         let doing = "look for a job";
-        let queue: Option<String> = sqlx::query_scalar(
+        let queue: Option<String> = query_scalar!(
             "select queue from jobs
              where environment = $1 and id = $2 and state in ('done', 'dead', 'cancelled', 'discarded')
                and not (state = 'cancelled' and version_ms = 0)",
+            self.0.env_name(),
+            job.to_string()
         )
-        .bind(self.0.env_name())
-        .bind(job.to_string())
         .fetch_optional(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -157,15 +160,15 @@ impl IdempotencyKeys<'_> {
 
     /// Removes keys that have run out. Answers how many; at most 10,000.
     pub async fn prune(&self) -> Result<u64, StoreError> {
-        sqlx::query(
+        query!(
             "delete from idempotency_keys
              where environment = $1 and expires_at <= clock_timestamp() and key_hash in (
                  select key_hash from idempotency_keys
                  where environment = $1 and expires_at <= clock_timestamp()
                  limit $2 for update skip locked)",
+            self.0.env_name(),
+            AT_ONCE
         )
-        .bind(self.0.env_name())
-        .bind(AT_ONCE)
         .execute(&self.0.pool)
         .await
         .map(|done| done.rows_affected())

@@ -33,6 +33,7 @@ pub mod row;
 mod schema;
 mod since_id;
 mod spend;
+mod sql;
 mod store;
 mod sync;
 mod tables;

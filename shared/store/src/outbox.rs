@@ -3,6 +3,8 @@
 mod kinds;
 mod ledger;
 
+use crate::sql;
+use crate::{query, query_as};
 use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -133,7 +135,7 @@ impl Outbox<'_> {
             return Ok(Batch { store: self.0, tx: None, taken: Vec::new(), waited: 0, rows: Vec::new() });
         }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = query_as!(
             "select id, queue, kind, envelope, request::text as request, on_conflict,
                     (extract(epoch from clock_timestamp() - greatest(least(created_at, clock_timestamp()), '0001-01-01Z'))
                      * 1000)::bigint as waited_ms
@@ -141,9 +143,9 @@ impl Outbox<'_> {
              where environment = $1 and id = any($2) and handed_over_at is null and relay_at <= clock_timestamp()
              order by relay_at, id
              for update skip locked",
+            self.0.env_name(),
+            &begun
         )
-        .bind(self.0.env_name())
-        .bind(&begun)
         .fetch_all(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
@@ -154,14 +156,14 @@ impl Outbox<'_> {
 
     /// How much waits.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let (waiting, oldest, age_ms): (i64, Option<Moment>, i64) = sqlx::query_as(
+        let (waiting, oldest, age_ms): (i64, Option<Moment>, i64) = query_as!(
             "select waiting, oldest, coalesce((extract(epoch from clock_timestamp() - oldest) * 1000)::bigint, 0)
              from (select count(*) as waiting,
                           min(created_at) filter (
                               where created_at between '0001-01-01Z' and '9999-12-31 23:59:59.999999Z') as oldest
                    from outbox where environment = $1 and handed_over_at is null) as rows",
+            self.0.env_name()
         )
-        .bind(self.0.env_name())
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("count the outbox"))?;
@@ -177,16 +179,16 @@ impl Outbox<'_> {
     /// rows; at most 10,000 of each.
     pub async fn prune(&self, after: Duration) -> Result<u64, StoreError> {
         self.0.idempotency_keys().prune().await?;
-        sqlx::query(
+        query!(
             "delete from outbox o
              where o.environment = $1 and o.handed_over_at is not null and o.id in (
                  select j.id from jobs j join outbox k on k.environment = j.environment and k.id = j.id
                  where j.environment = $1 and j.state in ('done', 'cancelled', 'discarded')
                    and j.changed_at < clock_timestamp() - $2 * interval '1 second'
                  limit 10000)",
+            self.0.env_name(),
+            i64::try_from(after.as_secs()).unwrap_or(i64::MAX)
         )
-        .bind(self.0.env_name())
-        .bind(i64::try_from(after.as_secs()).unwrap_or(i64::MAX))
         .execute(&self.0.pool)
         .await
         .map(|done| done.rows_affected())
@@ -235,35 +237,35 @@ impl Batch<'_> {
             .map(|id| id.to_string())
             .collect();
         self.taken.retain(|id| !settled.contains(id));
-        sqlx::query(
+        query!(
             "update outbox set relay_at = clock_timestamp() + interval '1 minute' where environment = $1 and id = any($2)",
+            env,
+            &self.taken
         )
-        .bind(env)
-        .bind(&self.taken)
         .execute(&mut tx)
         .await
         .map_err(StoreError::on("settle the outbox"))?;
-        sqlx::query(
+        query!(
             "update outbox set handed_over_at = clock_timestamp(), envelope = coalesce(outbox.envelope, given.envelope)
              from unnest($2::text[], $3::text[]) as given(id, envelope)
              where outbox.environment = $1 and outbox.id = given.id",
+            env,
+            there.iter().map(|job| job.id.to_string()).collect::<Vec<_>>(),
+            there.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>()
         )
-        .bind(env)
-        .bind(there.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())
-        .bind(there.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>())
         .execute(&mut tx)
         .await
         .map_err(StoreError::on("settle the outbox"))?;
         for (id, reason) in never {
-            sqlx::query(
+            query!(
                 "with gone as (delete from outbox where environment = $1 and id = $2)
                  update jobs set state = 'cancelled', last_error = $3, finished_at = clock_timestamp(),
                                  changed_at = clock_timestamp()
                  where environment = $1 and id = $2 and version_ms = 0",
+                env,
+                id.to_string(),
+                reason
             )
-            .bind(env)
-            .bind(id.to_string())
-            .bind(reason)
             .execute(&mut tx)
             .await
             .map_err(StoreError::on("settle the outbox"))?;
@@ -273,7 +275,9 @@ impl Batch<'_> {
 }
 
 // What was noted before keeps its time: the rows of a queue that is full are looked at again and again.
-const BEGIN: &str = "
+const BEGIN: &str = sql!(
+    2,
+    "
     with waits as materialized (
         select id, relay_at, begun_at from outbox
         where environment = $1 and handed_over_at is null and relay_at <= clock_timestamp()
@@ -284,7 +288,8 @@ const BEGIN: &str = "
         update outbox o set begun_at = clock_timestamp()
         from waits where o.environment = $1 and o.id = waits.id and waits.begun_at is null
     )
-    select id from waits order by relay_at, id";
+    select id from waits order by relay_at, id"
+);
 
 /// What lies ahead was said by another clock, and has not waited yet.
 fn millis(passed: i64) -> Duration {

@@ -1,3 +1,5 @@
+use crate::query_as;
+use crate::sql;
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PostId};
 use serde::{Deserialize, Serialize};
@@ -32,7 +34,9 @@ pub struct PublishedPost {
 impl Recorded for PublishedPost {
     const FAMILY: &'static str = "published";
     const DOING: &'static str = "store published posts";
-    const SQL: &'static str = "
+    const SQL: &'static str = sql!(
+        2,
+        "
         insert into published_posts (environment, post_id, account, text, reply_to, subject, job_id, published_at,
                                      version_ms, version_seq)
         select $1, post_id, account, text, reply_to, subject, job_id, published_at, version_ms, version_seq
@@ -43,7 +47,8 @@ impl Recorded for PublishedPost {
             account = excluded.account, text = excluded.text, reply_to = excluded.reply_to,
             subject = excluded.subject, job_id = excluded.job_id, published_at = excluded.published_at,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
-        where (excluded.version_ms, excluded.version_seq) > (published_posts.version_ms, published_posts.version_seq)";
+        where (excluded.version_ms, excluded.version_seq) > (published_posts.version_ms, published_posts.version_seq)"
+    );
 
     fn key(&self) -> String {
         self.post_id.to_string()
@@ -89,7 +94,9 @@ pub struct MetricPoint {
 impl Recorded for MetricPoint {
     const FAMILY: &'static str = "metrics";
     const DOING: &'static str = "store metrics";
-    const SQL: &'static str = "
+    const SQL: &'static str = sql!(
+        2,
+        "
         insert into post_metrics (environment, post_id, observed_at, likes, replies, reposts, quotes, bookmarks,
                                   impressions, version_ms, version_seq)
         select $1, post_id, observed_at, likes, replies, reposts, quotes, bookmarks, impressions,
@@ -101,7 +108,8 @@ impl Recorded for MetricPoint {
             likes = excluded.likes, replies = excluded.replies, reposts = excluded.reposts, quotes = excluded.quotes,
             bookmarks = excluded.bookmarks, impressions = excluded.impressions,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
-        where (excluded.version_ms, excluded.version_seq) > (post_metrics.version_ms, post_metrics.version_seq)";
+        where (excluded.version_ms, excluded.version_seq) > (post_metrics.version_ms, post_metrics.version_seq)"
+    );
 
     fn key(&self) -> String {
         format!("{}@{}", self.post_id, self.observed_at.timestamp_millis())
@@ -137,23 +145,25 @@ impl Store {
 impl Performance<'_> {
     /// One published post.
     pub async fn post(&self, id: &PostId) -> Result<Option<PublishedPost>, StoreError> {
-        sqlx::query_as("select * from published_posts where environment = $1 and post_id = $2")
-            .bind(self.0.env_name())
-            .bind(id.as_str())
-            .fetch_optional(&self.0.pool)
-            .await
-            .map_err(StoreError::on("read a published post"))
+        query_as!(
+            "select * from published_posts where environment = $1 and post_id = $2",
+            self.0.env_name(),
+            id.as_str()
+        )
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read a published post"))
     }
 
     /// What was published since a time, newest first.
     pub async fn published_since(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<PublishedPost>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from published_posts where environment = $1 and published_at >= $2
              order by published_at desc limit $3",
+            self.0.env_name(),
+            since,
+            i64::from(limit)
         )
-        .bind(self.0.env_name())
-        .bind(since)
-        .bind(i64::from(limit))
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read published posts"))
@@ -162,15 +172,15 @@ impl Performance<'_> {
 
     /// The metrics of a post, oldest first; at most the latest `limit` points.
     pub async fn series(&self, id: &PostId, limit: u32) -> Result<Vec<MetricPoint>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from (
                  select * from post_metrics where environment = $1 and post_id = $2
                  order by observed_at desc limit $3
              ) latest order by observed_at",
+            self.0.env_name(),
+            id.as_str(),
+            i64::from(limit)
         )
-        .bind(self.0.env_name())
-        .bind(id.as_str())
-        .bind(i64::from(limit))
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read metrics"))

@@ -1,5 +1,6 @@
 //! What Postgres knows of jobs that Redis should have.
 
+use crate::{query, query_scalar};
 use std::time::Duration;
 
 use perch_jobs::{JobId, QueueName};
@@ -66,7 +67,7 @@ impl Recovery<'_> {
     /// Which Postgres this is: its system identifier and its timeline. A restored copy has another of either, a promoted standby
     /// another timeline. `None` where a provider does not let its users ask.
     pub async fn identity(&self) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar("select perch_postgres()")
+        query_scalar!("select perch_postgres()")
             .fetch_one(&self.0.pool)
             .await
             .map_err(StoreError::on("ask which Postgres this is"))
@@ -74,21 +75,23 @@ impl Recovery<'_> {
 
     /// Which Postgres this was when somebody saw to it last; what it was copied from says so, too.
     pub async fn known_identity(&self) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar("select identity from known_postgres where environment = $1 and identity <> ''")
-            .bind(self.0.env_name())
-            .fetch_optional(&self.0.pool)
-            .await
-            .map_err(StoreError::on("read which Postgres was here"))
+        query_scalar!(
+            "select identity from known_postgres where environment = $1 and identity <> ''",
+            self.0.env_name()
+        )
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read which Postgres was here"))
     }
 
     /// Notes that this Postgres was seen, and when, where it is another than before: whatever is asked of it about the time before
     /// is in doubt from then on.
     pub async fn note_seen(&self, identity: &str) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update known_postgres set seen = $2, changed_at = clock_timestamp() where environment = $1 and seen <> $2",
+            self.0.env_name(),
+            identity
         )
-        .bind(self.0.env_name())
-        .bind(identity)
         .execute(&self.0.pool)
         .await
         .map(|_| ())
@@ -98,12 +101,12 @@ impl Recovery<'_> {
     /// Notes that this Postgres has lost something, whichever it is: what is asked of it about the time before is in doubt from
     /// then on.
     pub async fn note_loss(&self) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "insert into known_postgres (environment, identity, seen, changed_at)
              select $1, identity, identity, clock_timestamp() from coalesce(perch_postgres(), '') as identity
              on conflict (environment) do update set changed_at = excluded.changed_at",
+            self.0.env_name()
         )
-        .bind(self.0.env_name())
         .execute(&self.0.pool)
         .await
         .map(|_| ())
@@ -112,12 +115,12 @@ impl Recovery<'_> {
 
     /// Whether Postgres has lost something within `time`.
     pub async fn lost_within(&self, time: Duration) -> Result<bool, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "select coalesce(max(changed_at) > clock_timestamp() - $2 * interval '1 second', false)
              from known_postgres where environment = $1",
+            self.0.env_name(),
+            i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
         )
-        .bind(self.0.env_name())
-        .bind(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("ask whether Postgres has lost something"))
@@ -126,12 +129,12 @@ impl Recovery<'_> {
     /// Notes that somebody has seen to this Postgres, or that it is the first.
     pub async fn note_identity(&self, identity: &str) -> Result<(), StoreError> {
         self.note_seen(identity).await?;
-        sqlx::query(
+        query!(
             "insert into known_postgres (environment, identity, seen) values ($1, $2, $2)
              on conflict (environment) do update set identity = excluded.identity",
+            self.0.env_name(),
+            identity
         )
-        .bind(self.0.env_name())
-        .bind(identity)
         .execute(&self.0.pool)
         .await
         .map(|_| ())
@@ -143,16 +146,16 @@ impl Recovery<'_> {
     pub async fn alone(&self, most: Duration) -> Result<Alone, StoreError> {
         let doing = "wait for another recovery";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
-        sqlx::query(
-            "select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $2, true)",
+        query!(
+            "select set_config('idle_in_transaction_session_timeout', $1, true) as one,
+                    set_config('lock_timeout', $2, true) as other",
+            most.as_millis().to_string(),
+            (2 * most).as_millis().to_string()
         )
-        .bind(most.as_millis().to_string())
-        .bind((2 * most).as_millis().to_string())
         .execute(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
-        sqlx::query("select pg_advisory_xact_lock(hashtext('perch recovery'), hashtext($1))")
-            .bind(self.0.env_name())
+        query!("select pg_advisory_xact_lock(hashtext('perch recovery'), hashtext($1))", self.0.env_name())
             .execute(&mut tx)
             .await
             .map_err(StoreError::on(doing))?;
@@ -181,7 +184,7 @@ impl Recovery<'_> {
         retention: Duration,
     ) -> Result<UnfinishedJobs, StoreError> {
         let doing = "read unfinished jobs";
-        let rows = sqlx::query(
+        let rows = query!(
             // The members of a jsonb object are few and come before the payload, where the scripts look for them.
             "select j.id, j.queue, j.state, j.run_at, j.attempts, j.last_error, j.finished_at, j.changed_at,
                     coalesce(o.envelope, case when j.envelope ? 'max' and j.payload is not null then
@@ -192,13 +195,13 @@ impl Recovery<'_> {
                and (o.id is null or o.handed_over_at is not null)
                and (j.queue = any($5) or (o.id is not null and j.queue = any($6)))
              order by j.id limit $3",
+            self.0.env_name(),
+            after.map(|After(id)| id).unwrap_or_default(),
+            i64::from(limit),
+            i64::try_from(retention.as_secs()).unwrap_or(i64::MAX),
+            texts(queues),
+            texts(others)
         )
-        .bind(self.0.env_name())
-        .bind(after.map(|After(id)| id).unwrap_or_default())
-        .bind(i64::from(limit))
-        .bind(i64::try_from(retention.as_secs()).unwrap_or(i64::MAX))
-        .bind(texts(queues))
-        .bind(texts(others))
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -220,12 +223,12 @@ impl Recovery<'_> {
 
     /// Those of `ids` that have ended.
     pub async fn ended(&self, ids: &[JobId]) -> Result<Vec<JobId>, StoreError> {
-        let ended: Vec<String> = sqlx::query_scalar(
+        let ended: Vec<String> = query_scalar!(
             "select id from jobs
              where environment = $1 and id = any($2) and state in ('done', 'cancelled', 'discarded')",
+            self.0.env_name(),
+            ids.iter().map(ToString::to_string).collect::<Vec<_>>()
         )
-        .bind(self.0.env_name())
-        .bind(ids.iter().map(ToString::to_string).collect::<Vec<_>>())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read ended jobs"))?;

@@ -1,3 +1,4 @@
+use crate::query_as;
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 
@@ -16,7 +17,7 @@ impl History<'_> {
     /// Removes jobs that were made and last changed before `older_than`, with their events: at most `batch` jobs in one
     /// transaction, so call it again until it removes fewer. Jobs that are still to run are kept, however old.
     pub async fn prune(&self, older_than: DateTime<Utc>, batch: u32) -> Result<Pruned, StoreError> {
-        let (jobs, events): (i64, i64) = sqlx::query_as(
+        let (jobs, events): (i64, i64) = query_as!(
             "with old as (
                  select id from jobs
                  where environment = $1 and id < $4 and changed_at < $2
@@ -29,12 +30,12 @@ impl History<'_> {
              ), gone_jobs as (
                  delete from jobs j using old where j.environment = $1 and j.id = old.id returning 1
              )
-             select (select count(*) from gone_jobs), (select count(*) from gone_events)",
+             select (select count(*) from gone_jobs) as jobs, (select count(*) from gone_events) as events",
+            self.0.env_name(),
+            older_than,
+            i64::from(batch),
+            JobId::from_parts(older_than, 0).to_string()
         )
-        .bind(self.0.env_name())
-        .bind(older_than)
-        .bind(i64::from(batch))
-        .bind(JobId::from_parts(older_than, 0).to_string())
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("prune the history"))?;

@@ -2,6 +2,7 @@
 //!
 //! What binds them are policies of row-level security; the functions of migration 20 make them.
 
+use crate::{query, query_as};
 use perch_base::Environment;
 use serde::Serialize;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -47,17 +48,19 @@ pub struct OwnRole {
 
 /// The environments that a role is bound to, whatever the schema of the database.
 macro_rules! bound {
-    ($role:literal) => {
-        concat!(
+    ($before:literal, $role:literal, $after:literal) => {
+        crate::query_scalar!(
+            $before
             "select substr(p.polname, 7)
              from pg_policy p
              join pg_class c on c.oid = p.polrelid
              where p.polrelid = to_regclass('outbox') and p.polname in ('perch_staging', 'perch_production')
-               and exists (select from unnest(p.polroles) as r(role) where pg_has_role(",
-            $role,
-            ", r.role, 'usage')) and not pg_has_role(",
-            $role,
+               and exists (select from unnest(p.polroles) as r(role) where pg_has_role("
+            $role
+            ", r.role, 'usage')) and not pg_has_role("
+            $role
             ", c.relowner, 'usage')"
+            $after
         )
     };
 }
@@ -73,10 +76,7 @@ impl Roles<'_> {
     /// Binds a role to the environment of the store and lets it run Perch there, or, with `enqueue_only`, call `perch_enqueue`
     /// alone. Only the owner of the tables can.
     pub async fn bind(&self, role: &str, enqueue_only: bool) -> Result<(), StoreError> {
-        sqlx::query("select perch_bind_role($1, $2, $3)")
-            .bind(role)
-            .bind(self.0.env_name())
-            .bind(enqueue_only)
+        query!("select perch_bind_role($1, $2, $3)", role, self.0.env_name(), enqueue_only)
             .execute(&self.0.pool)
             .await
             .map(|_| ())
@@ -87,7 +87,7 @@ impl Roles<'_> {
     pub async fn release(&self, role: &str) -> Result<bool, StoreError> {
         let bound = self.list().await?.iter().any(|bound| bound.role == role);
         if bound {
-            let released = sqlx::query("select perch_release_role($1)").bind(role).execute(&self.0.pool).await;
+            let released = query!("select perch_release_role($1)", role).execute(&self.0.pool).await;
             released.map_err(refused("release a role"))?;
         }
         Ok(bound)
@@ -95,13 +95,13 @@ impl Roles<'_> {
 
     /// The roles that are bound, to either environment.
     pub async fn list(&self) -> Result<Vec<BoundRole>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select r.rolname::text as role, substr(p.polname, 7) as environment,
                     has_table_privilege(r.oid, p.polrelid, 'select') as runs
              from pg_policy p
              join pg_roles r on r.oid = any (p.polroles)
              where p.polrelid = to_regclass('outbox') and p.polname in ('perch_staging', 'perch_production')
-             order by 2, 1",
+             order by 2, 1"
         )
         .fetch_all(&self.0.pool)
         .await
@@ -111,7 +111,7 @@ impl Roles<'_> {
 
     /// Roles that reach the rows of both environments, or may enqueue in both, besides the owner of the tables and superusers.
     pub async fn unbound(&self) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(concat!(
+        bound!(
             "select a.rolname::text
              from pg_roles a, pg_class o
              where o.oid = to_regclass('outbox') and a.rolname !~ '^pg_' and not pg_has_role(a.rolname, o.relowner, 'usage')
@@ -120,9 +120,9 @@ impl Roles<'_> {
                                where f.pronamespace = o.relnamespace and f.proname = 'perch_enqueue'
                                  and has_function_privilege(a.oid, f.oid, 'execute')))
                and not exists (",
-            bound!("a.rolname"),
+            "a.rolname",
             ") order by 1"
-        ))
+        )
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("list roles"))
@@ -130,11 +130,11 @@ impl Roles<'_> {
 
     /// The role as which this store is connected.
     pub async fn own(&self) -> Result<OwnRole, StoreError> {
-        let (role, schema, anybody_creates) = sqlx::query_as(
+        let (role, schema, anybody_creates) = query_as!(
             "select current_user::text, n.nspname::text, has_schema_privilege('public', n.oid, 'create')
              from pg_namespace n
              where n.oid = coalesce((select relnamespace from pg_class where oid = to_regclass('outbox')),
-                                    current_schema()::regnamespace)",
+                                    current_schema()::regnamespace)"
         )
         .fetch_one(&self.0.pool)
         .await
@@ -143,7 +143,7 @@ impl Roles<'_> {
     }
 
     async fn bound_to(&self) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(bound!("current_user"))
+        bound!("", "current_user", "")
             .fetch_all(&self.0.pool)
             .await
             .map_err(StoreError::on("ask what the role is bound to"))
@@ -162,9 +162,9 @@ impl Roles<'_> {
     pub(crate) async fn protect(&self) -> Result<(), StoreError> {
         let doing = "protect the tables";
         let mut tx = self.0.pool.begin_unhurried().await.map_err(StoreError::on(doing))?;
-        sqlx::query(
+        query!(
             "select perch_protect() where exists (
-                 select from pg_class where oid = to_regclass('outbox') and relrowsecurity)",
+                 select from pg_class where oid = to_regclass('outbox') and relrowsecurity)"
         )
         .execute(&mut tx)
         .await

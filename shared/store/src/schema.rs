@@ -1,3 +1,4 @@
+use crate::{query, query_as, query_scalar};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -104,14 +105,14 @@ impl Store {
     /// How the schema of the database stands to this release.
     pub async fn schema(&self) -> Result<SchemaState, StoreError> {
         let doing = "read the schema version";
-        let known: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        let known: bool = query_scalar!("select to_regclass('_sqlx_migrations') is not null as known")
             .fetch_one(&self.pool)
             .await
             .map_err(StoreError::on(doing))?;
         if !known {
             return Ok(SchemaState::Empty);
         }
-        let have: i64 = sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
+        let have: i64 = query_scalar!("select coalesce(max(version), 0) from _sqlx_migrations where success")
             .fetch_one(&self.pool)
             .await
             .map_err(StoreError::on(doing))?;
@@ -123,7 +124,7 @@ impl Store {
         if self.tables.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<(String, i64)> = sqlx::query_as("select bot, max(version) from bot_migrations group by bot")
+        let rows: Vec<(String, i64)> = query_as!("select bot, max(version) from bot_migrations group by bot")
             .fetch_all(&self.pool)
             .await
             .map_err(StoreError::on("read the schema versions of the bots"))?;
@@ -199,12 +200,9 @@ impl Store {
     /// as long as that takes.
     async fn begin_migration(&self) -> Result<Migrating, StoreError> {
         let mut tx = self.pool.begin_unhurried().await.map_err(failed)?;
-        sqlx::query("select pg_advisory_xact_lock(hashtext('perch migrate'))")
-            .execute(&mut tx)
-            .await
-            .map_err(failed)?;
+        query!("select pg_advisory_xact_lock(hashtext('perch migrate'))").execute(&mut tx).await.map_err(failed)?;
         sqlx::raw_sql(TABLE).execute(&mut tx).await.map_err(failed)?;
-        let known: Vec<(i64, Vec<u8>)> = sqlx::query_as("select version, checksum from _sqlx_migrations where success")
+        let known: Vec<(i64, Vec<u8>)> = query_as!("select version, checksum from _sqlx_migrations where success")
             .fetch_all(&mut tx)
             .await
             .map_err(failed)?;
@@ -218,34 +216,22 @@ impl Store {
     /// The same for the tables of a bot, in its schema.
     async fn begin_migration_of(&self, tables: &Tables) -> Result<Migrating, StoreError> {
         let mut migrating = self.begin_migration().await?;
-        let known: Vec<(i64, Vec<u8>)> = sqlx::query_as("select version, checksum from bot_migrations where bot = $1")
-            .bind(tables.bot)
-            .fetch_all(&mut migrating.tx)
-            .await
-            .map_err(failed)?;
+        let known: Vec<(i64, Vec<u8>)> =
+            query_as!("select version, checksum from bot_migrations where bot = $1", tables.bot)
+                .fetch_all(&mut migrating.tx)
+                .await
+                .map_err(failed)?;
         migrating.known = known.into_iter().collect();
         if let SchemaState::Newer { have, know } = tables.compare(migrating.version()) {
             return Err(StoreError::BotSchemaNewer { bot: tables.bot, have, know });
         }
-        sqlx::query("select perch_schema_of_bot($1)")
-            .bind(tables.bot)
-            .execute(&mut migrating.tx)
-            .await
-            .map_err(failed)?;
+        query!("select perch_schema_of_bot($1)", tables.bot).execute(&mut migrating.tx).await.map_err(failed)?;
         Ok(migrating)
     }
 }
 
 /// The table of migrations, as `sqlx migrate` has it.
-const TABLE: &str = "
-    create table if not exists _sqlx_migrations (
-        version bigint primary key,
-        description text not null,
-        installed_on timestamptz not null default now(),
-        success boolean not null,
-        checksum bytea not null,
-        execution_time bigint not null
-    )";
+const TABLE: &str = include_str!("migrations.sql");
 
 struct Migrating {
     tx: Tx,
@@ -278,24 +264,26 @@ impl Migrating {
             .await
             .map_err(|error| if ends_sessions(&error) { failed(error) } else { broken(error) })?;
         let took = began.elapsed();
+        let (text, sum) = (migration.description.as_ref(), migration.checksum.as_ref());
+        let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
         let note = match bot {
-            None => sqlx::query(
+            None => query!(
                 "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
                  values ($1, $2, true, $3, $4)",
+                version,
+                text,
+                sum,
+                nanoseconds
             ),
-            Some(_) => sqlx::query(
+            Some(bot) => query!(
                 "insert into bot_migrations (version, description, checksum, execution_time, bot)
                  values ($1, $2, $3, $4, $5)",
+                version,
+                text,
+                sum,
+                nanoseconds,
+                bot
             ),
-        };
-        let note = note
-            .bind(version)
-            .bind(migration.description.as_ref())
-            .bind(migration.checksum.as_ref())
-            .bind(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX));
-        let note = match bot {
-            None => note,
-            Some(bot) => note.bind(bot),
         };
         note.execute(&mut self.tx).await.map_err(failed)?;
         self.tx.commit().await.map_err(failed)?;

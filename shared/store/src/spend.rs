@@ -1,3 +1,5 @@
+use crate::sql;
+use crate::{query, query_as, query_scalar};
 use chrono::{DateTime, Utc};
 use perch_base::{Page, Paging};
 use perch_jobs::JobId;
@@ -61,7 +63,9 @@ pub struct SpendRecord {
 impl Recorded for SpendRecord {
     const FAMILY: &'static str = "spend";
     const DOING: &'static str = "store what was spent";
-    const SQL: &'static str = "
+    const SQL: &'static str = sql!(
+        2,
+        "
         insert into spend (environment, id, at, provider, bot, account, kind, units, model, prompt_tokens,
                            completion_tokens, micros, job_id, version_ms, version_seq)
         select $1, id, at, provider, bot, account, kind, units, model, prompt_tokens, completion_tokens, micros, job_id,
@@ -70,7 +74,8 @@ impl Recorded for SpendRecord {
              as r(id text, at timestamptz, provider text, bot text, account text, kind text, units bigint, model text,
                   prompt_tokens bigint, completion_tokens bigint, micros bigint, job_id text,
                   version_ms bigint, version_seq bigint)
-        on conflict (environment, id) do nothing";
+        on conflict (environment, id) do nothing"
+    );
 
     fn key(&self) -> String {
         self.id.clone()
@@ -127,12 +132,12 @@ impl Store {
 impl Spend<'_> {
     /// What a provider cost from a moment on, in millionths of a US dollar.
     pub async fn since(&self, provider: &str, from: DateTime<Utc>) -> Result<i64, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "select coalesce(sum(micros), 0)::bigint from spend where environment = $1 and at >= $3 and provider = $2",
+            self.0.env_name(),
+            provider,
+            from
         )
-        .bind(self.0.env_name())
-        .bind(provider)
-        .bind(from)
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("add up what was spent"))
@@ -144,7 +149,7 @@ impl Spend<'_> {
         day: DateTime<Utc>,
         month: DateTime<Utc>,
     ) -> Result<Vec<ProviderSpend>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select provider,
                     coalesce(sum(micros) filter (where at >= $2), 0)::bigint as day,
                     coalesce(sum(micros) filter (where at >= $3), 0)::bigint as month,
@@ -157,10 +162,10 @@ impl Spend<'_> {
              from spend
              where environment = $1 and at >= least($3, $2 - interval '7 days')
              group by provider order by provider",
+            self.0.env_name(),
+            day,
+            month
         )
-        .bind(self.0.env_name())
-        .bind(day)
-        .bind(month)
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("add up what was spent"))
@@ -178,7 +183,7 @@ impl Spend<'_> {
         let doing = "add up what was spent";
         let after: Option<SumPlace> = paging.place(LIST)?;
         let (since, until) = after.as_ref().map_or((since, until), |place| (place.since, place.until));
-        let rows = sqlx::query(
+        let rows = query!(
             "select * from (
                  select provider, bot, coalesce(account, '') as account, kind, count(*) as calls, sum(units)::bigint as units,
                         sum(prompt_tokens + completion_tokens)::bigint as tokens, sum(micros)::bigint as micros
@@ -189,16 +194,16 @@ impl Spend<'_> {
              where $4::bigint is null or (-micros, provider, bot, account, kind) > (-$4, $5, $6, $7, $8)
              order by -micros, provider, bot, account, kind
              limit $9",
+            self.0.env_name(),
+            since,
+            until,
+            after.as_ref().map(|place| place.micros),
+            after.as_ref().map(|place| &place.provider),
+            after.as_ref().map(|place| &place.bot),
+            after.as_ref().map(|place| &place.account),
+            after.as_ref().map(|place| &place.kind),
+            paging.rows()
         )
-        .bind(self.0.env_name())
-        .bind(since)
-        .bind(until)
-        .bind(after.as_ref().map(|place| place.micros))
-        .bind(after.as_ref().map(|place| &place.provider))
-        .bind(after.as_ref().map(|place| &place.bot))
-        .bind(after.as_ref().map(|place| &place.account))
-        .bind(after.as_ref().map(|place| &place.kind))
-        .bind(paging.rows())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;

@@ -1,3 +1,4 @@
+use crate::{query, query_as, query_scalar};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -114,7 +115,7 @@ impl Store {
 
     /// Asks Postgres whether it is there. Takes up to `postgres.acquire_timeout` when it is not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("select 1").execute(&self.pool).await.map(|_| ()).map_err(StoreError::on("ping"))
+        query!("select 1 as alive").execute(&self.pool).await.map(|_| ()).map_err(StoreError::on("ping"))
     }
 
     /// Tries whether Postgres takes what is written: makes a table of a few hundred pages, which nobody else sees and which is gone
@@ -122,9 +123,9 @@ impl Store {
     pub async fn try_to_write(&self) -> Result<(), StoreError> {
         let doing = "try to write";
         let mut tx = self.pool.begin().await.map_err(StoreError::on(doing))?;
-        sqlx::query(
+        query!(
             "create temporary table perch_doctor on commit drop as
-             select repeat(md5(n::text), 30) as text from generate_series(1, 2000) n",
+             select repeat(md5(n::text), 30) as text from generate_series(1, 2000) n"
         )
         .execute(&mut tx)
         .await
@@ -134,9 +135,11 @@ impl Store {
 
     /// What the server says of itself.
     pub async fn server(&self) -> Result<ServerInfo, StoreError> {
-        let (version, Moment(clock), waits_for_disk, mends_pages, commits_first) = sqlx::query_as(
-            "select current_setting('server_version'), clock_timestamp(), current_setting('fsync')::boolean,
-                    current_setting('full_page_writes')::boolean, current_setting('synchronous_commit') <> 'off'",
+        let (version, Moment(clock), waits_for_disk, mends_pages, commits_first) = query_as!(
+            "select current_setting('server_version') as version, clock_timestamp(),
+                    current_setting('fsync')::boolean as waits_for_disk,
+                    current_setting('full_page_writes')::boolean as mends_pages,
+                    current_setting('synchronous_commit') <> 'off' as commits_first"
         )
         .fetch_one(&self.pool)
         .await
@@ -156,7 +159,7 @@ impl Store {
     /// Whether the sessions past a pooler are with the same database of the same server.
     pub async fn hears_the_same(&self) -> Result<bool, StoreError> {
         let place = async |pool: &Pool| -> Result<String, StoreError> {
-            sqlx::query_scalar("select concat_ws(' ', current_database(), pg_postmaster_start_time())")
+            query_scalar!("select concat_ws(' ', current_database(), pg_postmaster_start_time())")
                 .fetch_one(pool)
                 .await
                 .map_err(StoreError::on("compare DATABASE_URL with DATABASE_SESSION_URL"))

@@ -1,5 +1,6 @@
 //! What happened to each effect, and what was decided on what evidence.
 
+use crate::query_as;
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
@@ -169,19 +170,22 @@ impl<'a> Told<'a> {
     }
 }
 
-/// The part of a statement that tells the history what `changed` was: events `$5`, details `$6`, and `$7`, `$8`, `$9` for job,
-/// attempt and worker where they are not those of the row.
+/// A statement that tells the history what `changed` was, between what comes before that and after it: events `$5`, details `$6`, and
+/// `$7`, `$8`, `$9` for job, attempt and worker where they are not those of the row.
 macro_rules! told {
-    ($condition:literal) => {
-        concat!(
+    ($query:ident, $before:literal, $condition:literal, $after:literal $(, $argument:expr)*) => {
+        $crate::$query!(
+            $before
             "told as (
                  insert into effect_history (environment, key, event, fence, job_id, attempt, holder, details)
                  select environment, key, e.event, fence, coalesce($7, job_id), coalesce($8, attempt),
                         coalesce($9, holder), e.details::jsonb
                  from changed, unnest($5::text[], $6::text[]) with ordinality as e(event, details, n)
-                 where ",
-            $condition,
+                 where "
+            $condition
             " order by e.n)"
+            $after
+            $(, $argument)*
         )
     };
 }
@@ -191,20 +195,21 @@ impl Effects<'_> {
     /// Records that the outside service was asked and its answer decides nothing yet. The effect stays as it is.
     pub async fn resolve_later(&self, takeover: Takeover, evidence: &Evidence) -> Result<(), StoreError> {
         let told = Told::by(&takeover.intent).asked(std::slice::from_ref(evidence));
-        sqlx::query(concat!(
+        told!(
+            query,
             "with changed as (select * from effects where environment = $1 and key = $2 and fence = $3), ",
-            told!("$4"),
-            " select 1"
-        ))
-        .bind(self.0.env_name())
-        .bind(takeover.key())
-        .bind(takeover.seen_fence)
-        .bind(true)
-        .bind(told.events())
-        .bind(told.details())
-        .bind(told.job())
-        .bind(told.attempt())
-        .bind(told.holder())
+            "$4",
+            " select true as told",
+            self.0.env_name(),
+            takeover.key(),
+            takeover.seen_fence,
+            true,
+            told.events(),
+            told.details(),
+            told.job(),
+            told.attempt(),
+            told.holder()
+        )
         .execute(&self.0.pool)
         .await
         .map(|_| ())
@@ -213,12 +218,12 @@ impl Effects<'_> {
 
     /// What happened to an effect, oldest first; at most the latest `limit` events.
     pub async fn history(&self, key: &str, limit: u32) -> Result<Vec<EffectEvent>, StoreError> {
-        let mut events: Vec<EffectEvent> = sqlx::query_as(
+        let mut events: Vec<EffectEvent> = query_as!(
             "select * from effect_history where environment = $1 and key = $2 order by number desc limit $3",
+            self.0.env_name(),
+            key,
+            i64::from(limit)
         )
-        .bind(self.0.env_name())
-        .bind(key)
-        .bind(i64::from(limit))
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read the history of an effect"))

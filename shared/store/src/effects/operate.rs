@@ -1,5 +1,6 @@
 //! What a person does with the ledger: look, and decide where no rule can.
 
+use crate::{query, query_as};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -59,22 +60,22 @@ impl Effects<'_> {
         const LIST: &str = "effects";
         let doing = "list effects";
         let (at, key) = paging.place::<(i64, String)>(LIST)?.unzip();
-        let rows = sqlx::query(
+        let rows = query!(
             "select *, (extract(epoch from intended_at) * 1000000)::bigint as intended_us from effects
              where environment = $1 and ($2::text is null or state = $2) and ($3::text is null or account = $3)
                and ($4::text is null or kind = $4) and ($5::timestamptz is null or intended_at < $5)
                and ($6::bigint is null or (intended_at, key)
                     < (timestamptz 'epoch' + $6 / 1000000 * interval '1 second' + $6 % 1000000 * interval '1 microsecond', $7))
              order by intended_at desc, key desc limit $8",
+            self.0.env_name(),
+            filter.state.map(EffectState::as_str),
+            &filter.account,
+            &filter.kind,
+            filter.before,
+            at,
+            key,
+            paging.rows()
         )
-        .bind(self.0.env_name())
-        .bind(filter.state.map(EffectState::as_str))
-        .bind(&filter.account)
-        .bind(&filter.kind)
-        .bind(filter.before)
-        .bind(at)
-        .bind(key)
-        .bind(paging.rows())
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))?;
@@ -93,13 +94,13 @@ impl Effects<'_> {
     ) -> Result<Resolved, StoreError> {
         let doing = "resolve an effect";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
-        let row = sqlx::query(
+        let row = query!(
             "select *, (extract(epoch from clock_timestamp() - intended_at) * 1000)::bigint as age_ms
              from effects where environment = $1 and key = $2
              for update",
+            self.0.env_name(),
+            key
         )
-        .bind(self.0.env_name())
-        .bind(key)
         .fetch_optional(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
@@ -121,7 +122,7 @@ impl Effects<'_> {
             Resolution::NotDone => (EffectState::Failed, None, None, Some(format!("{actor} resolved it: {reason}"))),
         };
         let details = json!({ "was": effect.state, "as": state, "external_id": external_id, "reason": reason });
-        let resolved = sqlx::query_as(
+        let resolved = query_as!(
             "with changed as (
                  update effects
                  set state = $3, fence = fence + 1, external_id = $4, response = $5::jsonb, error = $6,
@@ -133,15 +134,15 @@ impl Effects<'_> {
                  select environment, key, 'resolved', fence, $7, $8::jsonb from changed
              )
              select * from changed",
+            self.0.env_name(),
+            key,
+            state.as_str(),
+            external_id,
+            response.as_deref().map(json::without_nul).as_deref(),
+            error.map(|error| error.replace('\0', "\u{fffd}")),
+            actor,
+            json::without_nul(&details.to_string()).as_ref()
         )
-        .bind(self.0.env_name())
-        .bind(key)
-        .bind(state.as_str())
-        .bind(external_id)
-        .bind(response.as_deref().map(json::without_nul).as_deref())
-        .bind(error.map(|error| error.replace('\0', "\u{fffd}")))
-        .bind(actor)
-        .bind(json::without_nul(&details.to_string()).as_ref())
         .fetch_one(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;

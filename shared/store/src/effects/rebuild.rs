@@ -1,5 +1,6 @@
 //! Making good what Postgres lost of effects: what happened is also on record as an act, which Redis tells again.
 
+use crate::{query, query_as};
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use serde_json::json;
@@ -53,14 +54,14 @@ impl Effects<'_> {
     /// most 1,000.
     pub async fn lost(&self) -> Result<Vec<ActionRecord>, StoreError> {
         let doing = "look for effects that are lost";
-        sqlx::query_as(
+        query_as!(
             "select a.* from actions a left join effects e on e.environment = a.environment and e.key = a.key
              where a.environment = $1 and a.state = 'published' and a.created_at > clock_timestamp() - interval '1 day'
                and e.state is distinct from 'confirmed' and a.job_id is not null
              order by a.created_at limit $2",
+            self.0.env_name(),
+            AT_ONCE
         )
-        .bind(self.0.env_name())
-        .bind(AT_ONCE)
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))
@@ -71,7 +72,7 @@ impl Effects<'_> {
     /// is about to record them. Oldest first; at most 1,000.
     pub async fn unrecorded(&self) -> Result<Vec<Unrecorded>, StoreError> {
         let doing = "look for effects without a record";
-        sqlx::query_as(
+        query_as!(
             "select e.*, j.kind as job_kind, j.payload::text as payload
              from effects e
              join jobs j on j.environment = e.environment and j.id = e.job_id
@@ -81,9 +82,9 @@ impl Effects<'_> {
                and j.state in ('done', 'dead', 'cancelled', 'discarded') and j.payload is not null
                and a.state is distinct from 'published'
              order by e.settled_at limit $2",
+            self.0.env_name(),
+            AT_ONCE
         )
-        .bind(self.0.env_name())
-        .bind(AT_ONCE)
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on(doing))
@@ -98,7 +99,7 @@ impl Effects<'_> {
         }
         let column = |of: fn(&KnownEffect) -> String| happened.iter().map(of).collect::<Vec<_>>();
         let details = json!({ "because": "it is on record as published; Postgres had lost what it was told of it" });
-        sqlx::query(
+        query!(
             "with given as (
                  select * from unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::timestamptz[])
                      as g(key, kind, account, digest, job_id, external_id, at)
@@ -116,17 +117,17 @@ impl Effects<'_> {
              )
              insert into effect_history (environment, key, event, fence, job_id, details)
              select $1, key, $9, fence, job_id, $10::jsonb from rebuilt",
+            self.0.env_name(),
+            column(|effect| effect.key.clone()),
+            column(|effect| effect.kind.to_owned()),
+            column(|effect| effect.account.clone()),
+            happened.iter().map(|effect| effect.digest.to_vec()).collect::<Vec<_>>(),
+            column(|effect| effect.job.to_string()),
+            happened.iter().map(|effect| effect.external_id.clone()).collect::<Vec<_>>(),
+            happened.iter().map(|effect| effect.at).collect::<Vec<_>>(),
+            EffectEventKind::Confirmed.as_str(),
+            details.to_string()
         )
-        .bind(self.0.env_name())
-        .bind(column(|effect| effect.key.clone()))
-        .bind(column(|effect| effect.kind.to_owned()))
-        .bind(column(|effect| effect.account.clone()))
-        .bind(happened.iter().map(|effect| effect.digest.to_vec()).collect::<Vec<_>>())
-        .bind(column(|effect| effect.job.to_string()))
-        .bind(happened.iter().map(|effect| effect.external_id.clone()).collect::<Vec<_>>())
-        .bind(happened.iter().map(|effect| effect.at).collect::<Vec<_>>())
-        .bind(EffectEventKind::Confirmed.as_str())
-        .bind(details.to_string())
         .execute(&self.0.pool)
         .await
         .map(|done| done.rows_affected())

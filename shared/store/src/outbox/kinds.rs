@@ -3,6 +3,8 @@
 use perch_jobs::JobType;
 use serde::Serialize;
 
+use crate::sql;
+
 /// A kind, as far as SQL can check a request against it.
 #[derive(Serialize)]
 pub(super) struct KindRow {
@@ -30,7 +32,9 @@ impl KindRow {
     }
 }
 
-pub(super) const REGISTER: &str = "
+pub(super) const REGISTER: &str = sql!(
+    4,
+    "
     with given as (
         select kind, queue, max_attempts, required, allowed
         from jsonb_to_recordset($2::jsonb)
@@ -42,4 +46,5 @@ pub(super) const REGISTER: &str = "
     select $1, kind, queue, max_attempts, required, allowed, $3, $4 * interval '1 second' from given
     on conflict (environment, kind) do update set
         queue = excluded.queue, max_attempts = excluded.max_attempts, required = excluded.required,
-        allowed = excluded.allowed, max_payload_bytes = excluded.max_payload_bytes, max_ahead = excluded.max_ahead";
+        allowed = excluded.allowed, max_payload_bytes = excluded.max_payload_bytes, max_ahead = excluded.max_ahead"
+);

@@ -1,5 +1,6 @@
 //! Keeping jobs before Redis has them, and settling what became of them there.
 
+use crate::sql;
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -81,12 +82,14 @@ const fn kept(new: bool, there: bool) -> LedgerState {
 
 // The rows are locked first: one that a relay holds is looked at as the relay leaves it. One that a relay has begun may be with Redis
 // though the relay could not say so: it is not forgotten.
-const SETTLE: &str = "
+const SETTLE: &str = sql!(
+    3,
+    "
     with held as materialized (
         select id, handed_over_at is not null as handed_over,
                handed_over_at is not null or begun_at is not null as relayed
         from outbox
-        where environment = $1 and id = any($2 || $3) order by id for update
+        where environment = $1 and id = any($2::text[] || $3::text[]) order by id for update
     ), there as (
         update outbox o set handed_over_at = clock_timestamp()
         from held where o.environment = $1 and o.id = held.id and not held.handed_over and held.id = any($2)
@@ -97,7 +100,8 @@ const SETTLE: &str = "
         delete from jobs j using held
         where j.environment = $1 and j.id = held.id and not held.relayed and held.id = any($3) and j.version_ms = 0
     )
-    select id, handed_over from held where relayed";
+    select id, handed_over from held where relayed"
+);
 
 impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> Self {
@@ -145,7 +149,9 @@ impl KeptRow {
 
 // The history has the job from here on; whatever an event says later is newer than version 0. One that did not come to be, and
 // is asked for again, waits once more.
-const KEEP: &str = "
+const KEEP: &str = sql!(
+    6,
+    "
     with given as (
         select r.*, t.envelope
         from jsonb_to_recordset($2::jsonb)
@@ -168,7 +174,8 @@ const KEEP: &str = "
             state = excluded.state, last_error = null, finished_at = null, changed_at = excluded.changed_at
         where jobs.state = 'cancelled' and jobs.version_ms = 0
     )
-    select given.id, kept.id is not null, coalesce(o.handed_over_at is not null, false)
+    select given.id, kept.id is not null as new, coalesce(o.handed_over_at is not null, false) as there
     from given left join kept using (id)
          left join outbox o on o.environment = $1 and o.id = given.id
-         cross join (select case when $5 = 0 then pg_notify($6, $1) end) as told";
+         cross join (select case when $5 = 0 then pg_notify($6, $1) end) as told"
+);

@@ -1,5 +1,6 @@
 //! How far each stream has been moved, in Postgres: it changes in the transaction that moves the entries.
 
+use crate::{query, query_as};
 use std::collections::HashMap;
 
 use perch_queue::EntryId;
@@ -9,10 +10,10 @@ use crate::{Store, StoreError, pool::Tx, record::signed, row::unsigned};
 
 /// The positions of all streams of the environment that have one.
 pub(super) async fn load(store: &Store) -> Result<HashMap<String, Position>, StoreError> {
-    let rows: Vec<(String, i64, i64, i64, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(String, i64, i64, i64, i64, i64)> = query_as!(
         "select stream, ms, seq, ordinal, version_ms, version_seq from sync_cursors where environment = $1",
+        store.env_name()
     )
-    .bind(store.env_name())
     .fetch_all(&store.pool)
     .await
     .map_err(StoreError::on("read the cursors"))?;
@@ -46,29 +47,27 @@ pub(super) async fn advance(
         Continuity::Gap(lost) => (1i64, signed(lost)),
         Continuity::Unbroken | Continuity::Restarted => (0, 0),
     };
-    sqlx::query("insert into sync_cursors (environment, stream) values ($1, $2) on conflict do nothing")
-        .bind(env)
-        .bind(stream)
+    query!("insert into sync_cursors (environment, stream) values ($1, $2) on conflict do nothing", env, stream)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on(doing))?;
-    let moved = sqlx::query(
+    let moved = query!(
         "update sync_cursors
          set ms = $5, seq = $6, ordinal = $7, gaps = gaps + $8, lost_entries = lost_entries + $9, updated_at = now(),
              version_ms = $10, version_seq = $11
          where environment = $1 and stream = $2 and ms = $3 and seq = $4",
+        env,
+        stream,
+        signed(from.id.ms),
+        signed(from.id.seq),
+        signed(to.id.ms),
+        signed(to.id.seq),
+        to.ordinal,
+        gaps,
+        lost,
+        signed(to.version.ms),
+        signed(to.version.seq)
     )
-    .bind(env)
-    .bind(stream)
-    .bind(signed(from.id.ms))
-    .bind(signed(from.id.seq))
-    .bind(signed(to.id.ms))
-    .bind(signed(to.id.seq))
-    .bind(to.ordinal)
-    .bind(gaps)
-    .bind(lost)
-    .bind(signed(to.version.ms))
-    .bind(signed(to.version.seq))
     .execute(tx)
     .await
     .map_err(StoreError::on(doing))?;

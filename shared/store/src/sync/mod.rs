@@ -17,6 +17,7 @@ mod stream;
 mod unit;
 mod write;
 
+use crate::query_as;
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -332,17 +333,17 @@ impl Syncer {
     /// Of the records of bots it keeps no entries: what comes again in an older copy of their stream is taken for old.
     async fn moved(&self, stream: &Stream, entries: &[(EntryId, &str)]) -> Result<HashSet<EntryId>, StoreError> {
         let Some(queue) = &stream.queue else { return Ok(entries.iter().map(|(id, _)| *id).collect()) };
-        let rows: Vec<(i64, i64)> = sqlx::query_as(
+        let rows: Vec<(i64, i64)> = query_as!(
             "select distinct e.ms, e.seq from job_events e
              join unnest($3::bigint[], $4::bigint[], $5::text[]) as asked(ms, seq, event)
                   on e.ms = asked.ms and e.seq = asked.seq and e.kind || ' ' || e.job_id = asked.event
              where e.environment = $1 and e.queue = $2",
+            self.store.env_name(),
+            queue.as_str(),
+            entries.iter().map(|(id, _)| signed(id.ms)).collect::<Vec<_>>(),
+            entries.iter().map(|(id, _)| signed(id.seq)).collect::<Vec<_>>(),
+            entries.iter().map(|(_, event)| event.replace('\0', "")).collect::<Vec<_>>()
         )
-        .bind(self.store.env_name())
-        .bind(queue.as_str())
-        .bind(entries.iter().map(|(id, _)| signed(id.ms)).collect::<Vec<_>>())
-        .bind(entries.iter().map(|(id, _)| signed(id.seq)).collect::<Vec<_>>())
-        .bind(entries.iter().map(|(_, event)| event.replace('\0', "")).collect::<Vec<_>>())
         .fetch_all(&self.store.pool)
         .await
         .map_err(StoreError::on("look for events that were moved before"))?;

@@ -1,5 +1,6 @@
 //! What cannot be stored is put aside for a person to look at, in the table `sync_rejects`.
 
+use crate::{query, query_as};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
@@ -61,16 +62,16 @@ pub(super) async fn put_aside(
         .collect();
     let text = serde_json::to_string(&rows)
         .map_err(|error| StoreError::Invalid { what: "a rejected entry", reason: error.to_string() })?;
-    sqlx::query(
+    query!(
         "insert into sync_rejects (environment, stream, ms, seq, idx, field, value, reason)
          select $1, $3, ms, seq, idx, field, value, reason
          from jsonb_to_recordset($2::jsonb)
               as r(ms bigint, seq bigint, idx integer, field text, value text, reason text)
          on conflict do nothing",
+        env,
+        crate::json::without_nul(&text).as_ref(),
+        stream
     )
-    .bind(env)
-    .bind(crate::json::without_nul(&text).as_ref())
-    .bind(stream)
     .execute(tx)
     .await
     .map(|_| ())
@@ -84,12 +85,12 @@ fn cut(text: &str) -> &str {
 impl Store {
     /// What the sync could not store, newest first.
     pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<Reject>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select stream, field, value, reason, rejected_at
              from sync_rejects where environment = $1 order by rejected_at desc, ms desc, seq desc, idx desc limit $2",
+            self.env_name(),
+            i64::from(limit)
         )
-        .bind(self.env_name())
-        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
         .map_err(StoreError::on("read what the sync put aside"))

@@ -2,6 +2,7 @@
 
 use perch_jobs::AccountId;
 use perch_store::{StoreError, row::readable};
+use perch_store::{query, query_as, query_scalar};
 
 use super::{BlockedUser, MentionTable, plain};
 
@@ -15,19 +16,19 @@ impl MentionTable<'_> {
         reason: Option<&str>,
         by: &str,
     ) -> Result<bool, StoreError> {
-        sqlx::query(
+        query!(
             "insert into mentions.blocked_users (environment, account, who, reason, blocked_by, author_id)
              values ($1, $2, $3, $4, $5,
                      (select author_id from mentions.mentions
                       where environment = $1 and account = $2 and lower(author) = $3
                       order by created_at desc limit 1))
              on conflict (environment, account, who) do nothing",
+            self.0.env().as_str(),
+            account.as_str(),
+            who.to_lowercase(),
+            reason.map(plain),
+            by
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(who.to_lowercase())
-        .bind(reason.map(plain))
-        .bind(by)
         .execute(self.0.pool())
         .await
         .map(|done| done.rows_affected() > 0)
@@ -36,12 +37,12 @@ impl MentionTable<'_> {
 
     /// Lets a user be answered again, named by handle or id. False when the user was not blocked.
     pub async fn unblock(&self, account: &AccountId, who: &str) -> Result<bool, StoreError> {
-        sqlx::query(
+        query!(
             "delete from mentions.blocked_users where environment = $1 and account = $2 and (who = $3 or author_id = $3)",
+            self.0.env().as_str(),
+            account.as_str(),
+            who.to_lowercase()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(who.to_lowercase())
         .execute(self.0.pool())
         .await
         .map(|done| done.rows_affected() > 0)
@@ -50,12 +51,12 @@ impl MentionTable<'_> {
 
     /// The users that operators blocked.
     pub async fn blocked(&self, account: &AccountId) -> Result<Vec<BlockedUser>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select who, author_id, reason, blocked_by, blocked_at from mentions.blocked_users
              where environment = $1 and account = $2 order by blocked_at desc, who limit 10000",
+            self.0.env().as_str(),
+            account.as_str()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read blocked users"))
@@ -67,15 +68,15 @@ impl MentionTable<'_> {
         if users.is_empty() {
             return Ok(());
         }
-        sqlx::query(
+        query!(
             "update mentions.blocked_users b set author_id = r.id
              from unnest($3::text[], $4::text[]) as r(handle, id)
              where b.environment = $1 and b.account = $2 and b.who = lower(r.handle) and b.author_id is null",
+            self.0.env().as_str(),
+            account.as_str(),
+            users.iter().map(|(handle, _)| *handle).collect::<Vec<_>>(),
+            users.iter().map(|(_, id)| *id).collect::<Vec<_>>()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(users.iter().map(|(handle, _)| *handle).collect::<Vec<_>>())
-        .bind(users.iter().map(|(_, id)| *id).collect::<Vec<_>>())
         .execute(self.0.pool())
         .await
         .map(|_| ())
@@ -84,14 +85,14 @@ impl MentionTable<'_> {
 
     /// The handle under which a user was last read; none when only others handed on what the user wrote.
     pub async fn handle_of(&self, account: &AccountId, author_id: &str) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "select author from mentions.mentions
              where environment = $1 and account = $2 and author_id = $3 and author is not null
              order by created_at desc limit 1",
+            self.0.env().as_str(),
+            account.as_str(),
+            author_id
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(author_id)
         .fetch_optional(self.0.pool())
         .await
         .map_err(StoreError::on("look for a handle"))

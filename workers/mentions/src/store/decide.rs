@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PostId};
 use perch_store::StoreError;
+use perch_store::{query, query_scalar};
 use sqlx::PgExecutor;
 
 use super::{MentionRecord, MentionState, MentionTable, Written, plain, signed};
@@ -40,12 +41,14 @@ impl MentionTable<'_> {
     ) -> Result<Decision, StoreError> {
         let doing = "keep a reply";
         let mut tx = self.0.pool().begin().await.map_err(StoreError::on(doing))?;
-        sqlx::query("select pg_advisory_xact_lock(hashtext('perch mentions'), hashtext($1 || ':' || $2))")
-            .bind(self.0.env().as_str())
-            .bind(account.as_str())
-            .execute(&mut tx)
-            .await
-            .map_err(StoreError::on(doing))?;
+        query!(
+            "select pg_advisory_xact_lock(hashtext('perch mentions'), hashtext($1 || ':' || $2))",
+            self.0.env().as_str(),
+            account.as_str()
+        )
+        .execute(&mut tx)
+        .await
+        .map_err(StoreError::on(doing))?;
         if repeats(&self.latest(&mut tx, account, Some(id), since, limit).await?) {
             return Ok(Decision::Repeated);
         }
@@ -61,20 +64,20 @@ impl MentionTable<'_> {
         id: &PostId,
         written: &Written,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update mentions.mentions
              set state = 'decided', reply = $4, model = $5, prompt_tokens = $6, completion_tokens = $7, reason = null,
                  decided_at = clock_timestamp(), settled_at = null
              where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
                and reply is null",
+            self.0.env().as_str(),
+            account.as_str(),
+            id.as_str(),
+            written.text.as_deref().map(plain),
+            &written.model,
+            signed(written.prompt_tokens),
+            signed(written.completion_tokens)
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(id.as_str())
-        .bind(written.text.as_deref().map(plain))
-        .bind(&written.model)
-        .bind(signed(written.prompt_tokens))
-        .bind(signed(written.completion_tokens))
         .execute(conn)
         .await
         .map(|_| ())
@@ -99,17 +102,17 @@ impl MentionTable<'_> {
         since: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "select reply from mentions.mentions
              where environment = $1 and account = $2 and reply is not null and decided_at >= $3
                and state in ('decided', 'sending', 'answered') and ($5::text is null or id <> $5)
              order by decided_at desc limit $4",
+            self.0.env().as_str(),
+            account.as_str(),
+            since,
+            i64::from(limit),
+            but.map(PostId::as_str)
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(since)
-        .bind(i64::from(limit))
-        .bind(but.map(PostId::as_str))
         .fetch_all(conn)
         .await
         .map_err(StoreError::on("read the latest replies"))
@@ -117,14 +120,14 @@ impl MentionTable<'_> {
 
     /// Notes that the reply was handed to the job that publishes it.
     pub async fn handed_over(&self, account: &AccountId, id: &PostId, job: JobId) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update mentions.mentions set state = 'sending', publish_job_id = $4, reason = null, settled_at = null
              where environment = $1 and account = $2 and id = $3 and state in ('decided', 'failed')",
+            self.0.env().as_str(),
+            account.as_str(),
+            id.as_str(),
+            job.to_string()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(id.as_str())
-        .bind(job.to_string())
         .execute(self.0.pool())
         .await
         .map(|_| ())
@@ -140,22 +143,22 @@ impl MentionTable<'_> {
         reason: &str,
         written: &Written,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update mentions.mentions
              set state = $4, reason = $5, reply = $6, model = $7, prompt_tokens = $8, completion_tokens = $9,
                  settled_at = clock_timestamp()
              where environment = $1 and account = $2 and id = $3 and state in ('seen', 'queued', 'failed')
                and reply is null",
+            self.0.env().as_str(),
+            account.as_str(),
+            id.as_str(),
+            to.as_str(),
+            plain(reason),
+            written.text.as_deref().map(plain),
+            &written.model,
+            signed(written.prompt_tokens),
+            signed(written.completion_tokens)
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(id.as_str())
-        .bind(to.as_str())
-        .bind(plain(reason))
-        .bind(written.text.as_deref().map(plain))
-        .bind(&written.model)
-        .bind(signed(written.prompt_tokens))
-        .bind(signed(written.completion_tokens))
         .execute(self.0.pool())
         .await
         .map(|_| ())
@@ -164,14 +167,14 @@ impl MentionTable<'_> {
 
     /// Ends a mention whose reply was decided on and not handed over in time.
     pub async fn expire(&self, account: &AccountId, id: &PostId, reason: &str) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update mentions.mentions set state = 'expired', reason = $4, settled_at = clock_timestamp()
              where environment = $1 and account = $2 and id = $3 and state = 'decided'",
+            self.0.env().as_str(),
+            account.as_str(),
+            id.as_str(),
+            plain(reason)
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(id.as_str())
-        .bind(plain(reason))
         .execute(self.0.pool())
         .await
         .map(|_| ())

@@ -10,6 +10,7 @@ mod reviews;
 mod settle;
 mod switches;
 
+use perch_store::query;
 use std::collections::BTreeMap;
 
 use perch_jobs::{AccountId, JobId, PostId, ReplyToMention};
@@ -74,7 +75,7 @@ impl MentionTable<'_> {
                 row
             })
             .collect();
-        sqlx::query(
+        query!(
             "insert into mentions.mentions (environment, account, id, text, author_id, conversation_id, created_at, processed_at,
                                    referenced_tweet_id, author, state, reason, effect_key, settled_at)
              select $1, $2, id, text, author_id, conversation_id, created_at, processed_at, referenced_tweet_id, author,
@@ -86,10 +87,10 @@ impl MentionTable<'_> {
              on conflict (environment, account, id) do update set
                  state = excluded.state, reason = excluded.reason, settled_at = excluded.settled_at
              where mentions.state = 'seen'",
+            self.0.env().as_str(),
+            account.as_str(),
+            jsonb::without_nul(&json!(rows).to_string()).as_ref()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(jsonb::without_nul(&json!(rows).to_string()).as_ref())
         .execute(self.0.pool())
         .await
         .map(|_| ())
@@ -98,15 +99,15 @@ impl MentionTable<'_> {
 
     /// Notes that mentions were handed on, each to its job.
     pub async fn queued(&self, account: &AccountId, jobs: &[(PostId, JobId)]) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update mentions.mentions m set state = 'queued', job_id = r.job
              from unnest($3::text[], $4::text[]) as r(id, job)
              where m.environment = $1 and m.account = $2 and m.id = r.id and m.state = 'seen'",
+            self.0.env().as_str(),
+            account.as_str(),
+            jobs.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(),
+            jobs.iter().map(|(_, job)| job.to_string()).collect::<Vec<_>>()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(jobs.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
-        .bind(jobs.iter().map(|(_, job)| job.to_string()).collect::<Vec<_>>())
         .execute(self.0.pool())
         .await
         .map(|_| ())
@@ -120,12 +121,12 @@ impl MentionTable<'_> {
         ids: &[PostId],
     ) -> Result<BTreeMap<PostId, MentionState>, StoreError> {
         let doing = "look for mentions";
-        let rows = sqlx::query(
+        let rows = query!(
             "select id, state from mentions.mentions where environment = $1 and account = $2 and id = any($3)",
+            self.0.env().as_str(),
+            account.as_str(),
+            texts(ids)
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(texts(ids))
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
@@ -150,14 +151,14 @@ impl MentionTable<'_> {
 
     /// Moves the place up to which mentions were read forward, never back.
     pub async fn move_cursor(&self, account: &AccountId, since: &PostId) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "insert into mentions.cursors as c (environment, account, since_id) values ($1, $2, $3)
              on conflict (environment, account) do update set since_id = excluded.since_id, moved_at = clock_timestamp()
              where excluded.since_id::numeric > c.since_id::numeric",
+            self.0.env().as_str(),
+            account.as_str(),
+            since.as_str()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(since.as_str())
         .execute(self.0.pool())
         .await
         .map(|_| ())

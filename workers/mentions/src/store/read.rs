@@ -1,5 +1,6 @@
 //! Looking at mentions.
 
+use perch_store::{query, query_as, query_scalar};
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -19,13 +20,15 @@ const MOST_TAKEN: i64 = 1_000;
 impl MentionTable<'_> {
     /// One mention.
     pub async fn get(&self, account: &AccountId, id: &PostId) -> Result<Option<MentionRecord>, StoreError> {
-        sqlx::query_as("select * from mentions.mentions where environment = $1 and account = $2 and id = $3")
-            .bind(self.0.env().as_str())
-            .bind(account.as_str())
-            .bind(id.as_str())
-            .fetch_optional(self.0.pool())
-            .await
-            .map_err(StoreError::on("read a mention"))
+        query_as!(
+            "select * from mentions.mentions where environment = $1 and account = $2 and id = $3",
+            self.0.env().as_str(),
+            account.as_str(),
+            id.as_str()
+        )
+        .fetch_optional(self.0.pool())
+        .await
+        .map_err(StoreError::on("read a mention"))
     }
 
     /// Mentions, the latest first, page by page.
@@ -33,21 +36,21 @@ impl MentionTable<'_> {
         const LIST: &str = "mentions";
         let doing = "list mentions";
         let (at, id) = paging.place::<(i64, String)>(LIST)?.unzip();
-        let rows = sqlx::query(
+        let rows = query!(
             "select *, (extract(epoch from created_at) * 1000000)::bigint as created_us from mentions.mentions
              where environment = $1 and ($2::text is null or account = $2) and ($3::text is null or state = $3)
                and ($4::text is null or author_id = $4 or lower(author) = lower($4))
                and ($5::bigint is null or (created_at, id)
                     < (timestamptz 'epoch' + $5 / 1000000 * interval '1 second' + $5 % 1000000 * interval '1 microsecond', $6))
              order by created_at desc, id desc limit $7",
+            self.0.env().as_str(),
+            filter.account.as_ref().map(AccountId::as_str),
+            filter.state.map(MentionState::as_str),
+            &filter.author,
+            at,
+            id,
+            paging.rows()
         )
-        .bind(self.0.env().as_str())
-        .bind(filter.account.as_ref().map(AccountId::as_str))
-        .bind(filter.state.map(MentionState::as_str))
-        .bind(&filter.author)
-        .bind(at)
-        .bind(id)
-        .bind(paging.rows())
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
@@ -62,14 +65,14 @@ impl MentionTable<'_> {
         account: &AccountId,
         before: DateTime<Utc>,
     ) -> Result<Vec<MentionRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from mentions.mentions
              where environment = $1 and account = $2 and state = 'decided' and decided_at < $3
              order by decided_at limit 100",
+            self.0.env().as_str(),
+            account.as_str(),
+            before
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(before)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("look for replies"))
@@ -82,14 +85,14 @@ impl MentionTable<'_> {
         account: &AccountId,
         before: DateTime<Utc>,
     ) -> Result<Vec<MentionRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from mentions.mentions
              where environment = $1 and account = $2 and state = 'queued' and job_id is not null and processed_at < $3
              order by processed_at, id limit 100",
+            self.0.env().as_str(),
+            account.as_str(),
+            before
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(before)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("look for mentions"))
@@ -98,16 +101,16 @@ impl MentionTable<'_> {
 
     /// What an author wrote to the account in a conversation before, at most 20 texts.
     pub async fn said_before(&self, account: &AccountId, mention: &Mention) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "select text from mentions.mentions
              where environment = $1 and account = $2 and conversation_id = $3 and author_id = $4 and id <> $5
              order by created_at desc limit 20",
+            self.0.env().as_str(),
+            account.as_str(),
+            mention.conversation_id.as_str(),
+            &mention.author_id,
+            mention.id.as_str()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(mention.conversation_id.as_str())
-        .bind(&mention.author_id)
-        .bind(mention.id.as_str())
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read a conversation"))
@@ -126,16 +129,16 @@ impl MentionTable<'_> {
         account: &AccountId,
         conversation: &PostId,
     ) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "select id from mentions.mentions
              where environment = $1 and account = $2 and conversation_id = $3
                and state not in ('seen', 'left_out', 'rejected', 'expired', 'failed')
              limit $4",
+            self.0.env().as_str(),
+            account.as_str(),
+            conversation.as_str(),
+            MOST_TAKEN
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(conversation.as_str())
-        .bind(MOST_TAKEN)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("count the replies of a conversation"))
@@ -148,19 +151,19 @@ impl MentionTable<'_> {
         author_id: &str,
         day: NaiveDate,
     ) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "select id from mentions.mentions
              where environment = $1 and account = $2 and author_id = $3
                and state not in ('seen', 'left_out', 'rejected', 'expired', 'failed')
                and created_at >= $4::date::timestamp at time zone 'UTC'
                and created_at < ($4::date + 1)::timestamp at time zone 'UTC'
              limit $5",
+            self.0.env().as_str(),
+            account.as_str(),
+            author_id,
+            day,
+            MOST_TAKEN
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(author_id)
-        .bind(day)
-        .bind(MOST_TAKEN)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("count the replies to a user"))
@@ -169,33 +172,35 @@ impl MentionTable<'_> {
     /// Up to which mention they were read.
     pub async fn cursor(&self, account: &AccountId) -> Result<Option<PostId>, StoreError> {
         let doing = "read a since_id";
-        let row = sqlx::query("select since_id from mentions.cursors where environment = $1 and account = $2")
-            .bind(self.0.env().as_str())
-            .bind(account.as_str())
-            .fetch_optional(self.0.pool())
-            .await
-            .map_err(StoreError::on(doing))?;
+        let row = query!(
+            "select since_id from mentions.cursors where environment = $1 and account = $2",
+            self.0.env().as_str(),
+            account.as_str()
+        )
+        .fetch_optional(self.0.pool())
+        .await
+        .map_err(StoreError::on(doing))?;
         row.map(|row| parsed(&row, "since_id")).transpose().map_err(StoreError::on(doing))
     }
 
     /// What became of the mentions of an account that were written since then.
     pub async fn counts(&self, account: &AccountId, since: DateTime<Utc>) -> Result<MentionCounts, StoreError> {
         let doing = "count mentions";
-        let rows = sqlx::query(
+        let rows = query!(
             "select state, case when state in ('left_out', 'failed', 'rejected', 'expired') then coalesce(reason, '') end as reason,
                     count(*) as n
              from mentions.mentions where environment = $1 and account = $2 and created_at >= $3
              group by 1, 2",
+            self.0.env().as_str(),
+            account.as_str(),
+            since
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(since)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
         let mut counts = MentionCounts::default();
         rows.iter().try_for_each(|row| add(&mut counts, row)).map_err(StoreError::on(doing))?;
-        let row = sqlx::query(
+        let row = query!(
             "select (percentile_cont(0.5) within group (order by ms))::bigint as p50,
                     (percentile_cont(0.95) within group (order by ms))::bigint as p95,
                     coalesce(sum(prompt_tokens), 0)::bigint as read, coalesce(sum(completion_tokens), 0)::bigint as written,
@@ -204,10 +209,10 @@ impl MentionTable<'_> {
              from (select prompt_tokens, completion_tokens,
                           case when state = 'answered' then extract(epoch from settled_at - created_at) * 1000 end as ms
                    from mentions.mentions where environment = $1 and account = $2 and created_at >= $3) as m",
+            self.0.env().as_str(),
+            account.as_str(),
+            since
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(since)
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;

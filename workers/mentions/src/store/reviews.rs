@@ -1,5 +1,7 @@
 //! The replies that people decide about.
 
+use perch_store::sql;
+use perch_store::{query, query_scalar};
 use std::time::Duration;
 
 use perch_base::{Page, Paging};
@@ -35,15 +37,18 @@ pub enum ReviewOutcome {
 }
 
 /// One whose time is over counts as expired.
-const ONE: &str = "
+const ONE: &str = sql!(
+    2,
+    "
     select r.id, r.account, r.mention_id, r.proposed, r.reasons, r.approved, r.created_at, r.expires_at, r.decided_at,
            r.decided_by, r.note, m.text as mention_text, m.author, m.author_id,
            case when r.state = 'open' and r.expires_at <= clock_timestamp() then 'expired' else r.state end as state
     from mentions.reviews r
     join mentions.mentions m on m.environment = r.environment and m.account = r.account and m.id = r.mention_id
-    where r.environment = $1 and r.id = $2";
+    where r.environment = $1 and r.id = $2"
+);
 
-const LOCKED: &str = "select id from mentions.reviews where environment = $1 and id = $2 for update";
+const LOCKED: &str = sql!(2, "select id from mentions.reviews where environment = $1 and id = $2 for update");
 
 impl ReviewTable<'_> {
     /// Puts a mention that is not decided on before a person, with what was proposed and what the guard objects to. One that is
@@ -56,7 +61,7 @@ impl ReviewTable<'_> {
         reasons: &Value,
         waits: Duration,
     ) -> Result<Option<i64>, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "with moved as (
                  update mentions.mentions
                  set state = 'in_review', model = $5, prompt_tokens = $6, completion_tokens = $7, reason = null,
@@ -69,16 +74,16 @@ impl ReviewTable<'_> {
              select $1, $2, $3, $4, $8::jsonb, clock_timestamp() + $9 * interval '1 millisecond' from moved
              on conflict (environment, account, mention_id) do nothing
              returning id",
+            self.0.env().as_str(),
+            account.as_str(),
+            mention.as_str(),
+            written.text.as_deref().map(plain),
+            &written.model,
+            signed(written.prompt_tokens),
+            signed(written.completion_tokens),
+            json::without_nul(&reasons.to_string()).as_ref(),
+            signed(u64::try_from(waits.as_millis()).unwrap_or(u64::MAX))
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
-        .bind(mention.as_str())
-        .bind(written.text.as_deref().map(plain))
-        .bind(&written.model)
-        .bind(signed(written.prompt_tokens))
-        .bind(signed(written.completion_tokens))
-        .bind(json::without_nul(&reasons.to_string()).as_ref())
-        .bind(signed(u64::try_from(waits.as_millis()).unwrap_or(u64::MAX)))
         .fetch_optional(self.0.pool())
         .await
         .map_err(StoreError::on("open a review"))
@@ -103,7 +108,7 @@ impl ReviewTable<'_> {
         const LIST: &str = "reviews";
         let doing = "list reviews";
         let before: Option<i64> = paging.place(LIST)?;
-        let rows = sqlx::query(
+        let rows = query!(
             "select * from (
                  select r.id, r.account, r.mention_id, r.proposed, r.reasons, r.approved, r.created_at, r.expires_at,
                         r.decided_at, r.decided_by, r.note, m.text as mention_text, m.author, m.author_id,
@@ -115,12 +120,12 @@ impl ReviewTable<'_> {
              ) as r
              where $3::text is null or state = $3
              order by id desc limit $5",
+            self.0.env().as_str(),
+            filter.account.as_ref().map(AccountId::as_str),
+            filter.state.map(ReviewState::as_str),
+            before,
+            paging.rows()
         )
-        .bind(self.0.env().as_str())
-        .bind(filter.account.as_ref().map(AccountId::as_str))
-        .bind(filter.state.map(ReviewState::as_str))
-        .bind(before)
-        .bind(paging.rows())
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
@@ -133,7 +138,7 @@ impl ReviewTable<'_> {
             Ok(open) => open,
             Err(outcome) => return Ok(outcome),
         };
-        sqlx::query(
+        query!(
             "with review as (
                  update mentions.reviews
                  set state = 'approved', approved = $3, decided_at = clock_timestamp(), decided_by = $4
@@ -144,11 +149,11 @@ impl ReviewTable<'_> {
              set state = 'decided', reply = $3, decided_at = clock_timestamp()
              from review
              where m.environment = $1 and m.account = review.account and m.id = review.mention_id",
+            self.0.env().as_str(),
+            review.id,
+            plain(text),
+            by
         )
-        .bind(self.0.env().as_str())
-        .bind(review.id)
-        .bind(plain(text))
-        .bind(by)
         .execute(&mut tx)
         .await
         .map_err(StoreError::on("approve a reply"))?;
@@ -161,7 +166,7 @@ impl ReviewTable<'_> {
             Ok(open) => open,
             Err(outcome) => return Ok(outcome),
         };
-        sqlx::query(
+        query!(
             "with review as (
                  update mentions.reviews
                  set state = 'rejected', note = $3, decided_at = clock_timestamp(), decided_by = $4
@@ -172,11 +177,11 @@ impl ReviewTable<'_> {
              set state = 'rejected', reason = 'a person rejected it', settled_at = clock_timestamp()
              from review
              where m.environment = $1 and m.account = review.account and m.id = review.mention_id",
+            self.0.env().as_str(),
+            review.id,
+            note.map(plain),
+            by
         )
-        .bind(self.0.env().as_str())
-        .bind(review.id)
-        .bind(note.map(plain))
-        .bind(by)
         .execute(&mut tx)
         .await
         .map_err(StoreError::on("reject a reply"))?;

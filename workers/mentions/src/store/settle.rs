@@ -2,6 +2,7 @@
 
 use perch_jobs::AccountId;
 use perch_store::{StoreError, row::unsigned};
+use perch_store::{query_as, query_scalar};
 
 use super::{MentionTable, Settled};
 
@@ -10,7 +11,7 @@ impl MentionTable<'_> {
     /// is dead, expired when nobody decided in time or the reply could not go out in time. Of at most 500 mentions each; running it again changes nothing.
     pub async fn settle(&self, account: &AccountId) -> Result<Settled, StoreError> {
         let doing = "settle mentions";
-        let answered: Vec<f64> = sqlx::query_scalar(
+        let answered: Vec<f64> = query_scalar!(
             "with done as (
                  select m.account, m.id, e.external_id, e.settled_at,
                         coalesce((e.response ->> 'simulated')::boolean, false) as simulated
@@ -25,14 +26,14 @@ impl MentionTable<'_> {
              from done
              where m.environment = $1 and m.account = done.account and m.id = done.id
              returning extract(epoch from m.settled_at - m.created_at)::float8",
+            self.0.env().as_str(),
+            account.as_str()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
         // A job that ended after its deadline, with nothing of it on the way to X, came too late; any other failed.
-        let (failed, late): (i64, i64) = sqlx::query_as(
+        let (failed, late): (i64, i64) = query_as!(
             "with dead as (
                  select m.account, m.id, j.last_error,
                         m.state = 'sending' and j.state = 'dead'
@@ -55,14 +56,15 @@ impl MentionTable<'_> {
                  where m.environment = $1 and m.account = dead.account and m.id = dead.id
                  returning m.state
              )
-             select count(*) filter (where state = 'failed'), count(*) filter (where state = 'expired') from changed",
+             select count(*) filter (where state = 'failed') as failed,
+                    count(*) filter (where state = 'expired') as late from changed",
+            self.0.env().as_str(),
+            account.as_str()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
-        let expired: i64 = sqlx::query_scalar(
+        let expired: i64 = query_scalar!(
             "with late as (
                  update mentions.reviews set state = 'expired', decided_at = clock_timestamp()
                  where environment = $1 and account = $2 and state = 'open' and expires_at <= clock_timestamp()
@@ -74,9 +76,9 @@ impl MentionTable<'_> {
                  where m.environment = $1 and m.account = $2 and m.id = late.mention_id and m.state = 'in_review'
              )
              select count(*) from late",
+            self.0.env().as_str(),
+            account.as_str()
         )
-        .bind(self.0.env().as_str())
-        .bind(account.as_str())
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;

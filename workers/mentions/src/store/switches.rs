@@ -1,6 +1,7 @@
 //! What operators said to the bot of an account. Postgres alone keeps it: whoever polls or replies asks Postgres anyway, and a
 //! Redis that lost its data cannot make a bot speak that was told to be silent.
 
+use perch_store::{query, query_scalar};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -34,12 +35,12 @@ impl MentionControl {
     /// What operators said.
     pub async fn switches(&self, account: &AccountId) -> Result<MentionSwitches, StoreError> {
         let doing = "read the switches of mentions";
-        let row = sqlx::query(
+        let row = query!(
             "select polling, replying, interval_ms, changed_by, changed_at from mentions.switches
              where environment = $1 and account = $2",
+            self.store.env().as_str(),
+            account.as_str()
         )
-        .bind(self.store.env().as_str())
-        .bind(account.as_str())
         .fetch_optional(self.store.pool())
         .await
         .map_err(StoreError::on(doing))?;
@@ -48,17 +49,17 @@ impl MentionControl {
 
     /// Starts or stops the reading of mentions. False when it was so before.
     pub async fn set_polling(&self, account: &AccountId, runs: bool, by: &str) -> Result<bool, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "with before as (select polling from mentions.switches where environment = $1 and account = $2)
              insert into mentions.switches (environment, account, polling, changed_by) values ($1, $2, $3, $4)
              on conflict (environment, account) do update
              set polling = excluded.polling, changed_by = excluded.changed_by, changed_at = clock_timestamp()
-             returning coalesce((select polling from before), true) <> $3",
+             returning coalesce((select polling from before), true) <> $3 as changed",
+            self.store.env().as_str(),
+            account.as_str(),
+            runs,
+            by
         )
-        .bind(self.store.env().as_str())
-        .bind(account.as_str())
-        .bind(runs)
-        .bind(by)
         .fetch_one(self.store.pool())
         .await
         .map_err(StoreError::on("set a switch of mentions"))
@@ -66,17 +67,17 @@ impl MentionControl {
 
     /// Resumes or pauses replying. False when it was so before.
     pub async fn set_replying(&self, account: &AccountId, runs: bool, by: &str) -> Result<bool, StoreError> {
-        sqlx::query_scalar(
+        query_scalar!(
             "with before as (select replying from mentions.switches where environment = $1 and account = $2)
              insert into mentions.switches (environment, account, replying, changed_by) values ($1, $2, $3, $4)
              on conflict (environment, account) do update
              set replying = excluded.replying, changed_by = excluded.changed_by, changed_at = clock_timestamp()
-             returning coalesce((select replying from before), true) <> $3",
+             returning coalesce((select replying from before), true) <> $3 as changed",
+            self.store.env().as_str(),
+            account.as_str(),
+            runs,
+            by
         )
-        .bind(self.store.env().as_str())
-        .bind(account.as_str())
-        .bind(runs)
-        .bind(by)
         .fetch_one(self.store.pool())
         .await
         .map_err(StoreError::on("set a switch of mentions"))
@@ -84,15 +85,15 @@ impl MentionControl {
 
     /// Sets how often mentions are read; the next poll is that long after the last.
     pub async fn set_interval(&self, account: &AccountId, interval: Duration, by: &str) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "insert into mentions.switches (environment, account, interval_ms, changed_by) values ($1, $2, $3, $4)
              on conflict (environment, account) do update
              set interval_ms = excluded.interval_ms, changed_by = excluded.changed_by, changed_at = clock_timestamp()",
+            self.store.env().as_str(),
+            account.as_str(),
+            signed(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)),
+            by
         )
-        .bind(self.store.env().as_str())
-        .bind(account.as_str())
-        .bind(signed(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)))
-        .bind(by)
         .execute(self.store.pool())
         .await
         .map_err(StoreError::on("set a switch of mentions"))?;
@@ -102,13 +103,13 @@ impl MentionControl {
     /// Lets mentions be read as often as the configuration says, which is every `configured`; the next poll is that long after the
     /// last.
     pub async fn reset_interval(&self, account: &AccountId, configured: Duration, by: &str) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update mentions.switches set interval_ms = null, changed_by = $3, changed_at = clock_timestamp()
              where environment = $1 and account = $2 and interval_ms is not null",
+            self.store.env().as_str(),
+            account.as_str(),
+            by
         )
-        .bind(self.store.env().as_str())
-        .bind(account.as_str())
-        .bind(by)
         .execute(self.store.pool())
         .await
         .map_err(StoreError::on("set a switch of mentions"))?;

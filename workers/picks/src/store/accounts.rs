@@ -2,6 +2,7 @@ mod records;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
+use perch_store::{query, query_as};
 use sqlx::{Row as _, postgres::PgRow};
 
 pub use records::{AccountChange, AccountRecord, PollJob, PollNote, PollOutcome, PollTotals};
@@ -21,29 +22,33 @@ pub struct Accounts<'a>(pub(crate) &'a Store);
 impl Accounts<'_> {
     /// Every account that has a row, by handle; those that were removed too.
     pub async fn list(&self) -> Result<Vec<AccountRecord>, StoreError> {
-        sqlx::query_as("select * from picks.watched_accounts where environment = $1 order by username limit 100000")
-            .bind(self.0.env().as_str())
-            .fetch_all(self.0.pool())
-            .await
-            .map_err(StoreError::on("read the watched accounts"))
-            .map(readable("read the watched accounts"))
+        query_as!(
+            "select * from picks.watched_accounts where environment = $1 order by username limit 100000",
+            self.0.env().as_str()
+        )
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(StoreError::on("read the watched accounts"))
+        .map(readable("read the watched accounts"))
     }
 
     /// One account by its handle, in any case.
     pub async fn get(&self, username: &str) -> Result<Option<AccountRecord>, StoreError> {
-        sqlx::query_as("select * from picks.watched_accounts where environment = $1 and username = lower($2)")
-            .bind(self.0.env().as_str())
-            .bind(username)
-            .fetch_optional(self.0.pool())
-            .await
-            .map_err(StoreError::on("read a watched account"))
+        query_as!(
+            "select * from picks.watched_accounts where environment = $1 and username = lower($2)",
+            self.0.env().as_str(),
+            username
+        )
+        .fetch_optional(self.0.pool())
+        .await
+        .map_err(StoreError::on("read a watched account"))
     }
 
     /// Watches an account, with what `change` says about it. One that was removed is watched again, and what it wrote meanwhile
     /// is not made up for; of one that is watched already only what `change` names becomes different. A schedule brings its
     /// time zone along.
     pub async fn add(&self, handle: &str, change: &AccountChange, by: &str) -> Result<AccountRecord, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "insert into picks.watched_accounts as w
                  (environment, username, handle, added_by, added_at, enabled, note, schedule, timezone, posts_per_poll, pages,
                   max_age_ms, scheduled_to)
@@ -72,11 +77,11 @@ impl Accounts<'_> {
                                      then clock_timestamp() else w.scheduled_to end,
                  read_to = case when w.removed_at is null and w.enabled then w.read_to end
              returning *",
+            self.0.env().as_str(),
+            handle,
+            written(change)?,
+            by
         )
-        .bind(self.0.env().as_str())
-        .bind(handle)
-        .bind(written(change)?)
-        .bind(by)
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on("add a watched account"))
@@ -84,7 +89,7 @@ impl Accounts<'_> {
 
     /// Makes something different about an account. One without a row, which the configuration names, gets one.
     pub async fn change(&self, handle: &str, change: &AccountChange) -> Result<AccountRecord, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "insert into picks.watched_accounts as w
                  (environment, username, handle, enabled, note, schedule, timezone, posts_per_poll, pages, max_age_ms,
                   scheduled_to)
@@ -107,10 +112,10 @@ impl Accounts<'_> {
                  read_to = case when w.enabled or not coalesce(($3::jsonb ->> 'enabled')::boolean, false)
                                 then w.read_to end
              returning *",
+            self.0.env().as_str(),
+            handle,
+            written(change)?
         )
-        .bind(self.0.env().as_str())
-        .bind(handle)
-        .bind(written(change)?)
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on("change a watched account"))
@@ -118,16 +123,16 @@ impl Accounts<'_> {
 
     /// Watches an account no more, also when the configuration names it. What is known of it stays.
     pub async fn remove(&self, handle: &str, by: &str) -> Result<AccountRecord, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "insert into picks.watched_accounts as w (environment, username, handle, removed_by, removed_at, enabled)
              values ($1, lower($2), $2, $3, clock_timestamp(), false)
              on conflict (environment, username) do update set
                  removed_by = excluded.removed_by, removed_at = excluded.removed_at, enabled = false
              returning *",
+            self.0.env().as_str(),
+            handle,
+            by
         )
-        .bind(self.0.env().as_str())
-        .bind(handle)
-        .bind(by)
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on("remove a watched account"))
@@ -135,12 +140,12 @@ impl Accounts<'_> {
 
     /// Notes how a poll ended. `since_id` and `read_to` only move forward, and what the poll did not learn stays.
     pub async fn note_poll(&self, note: &PollNote) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "insert into picks.watched_accounts as w
                  (environment, username, handle, last_poll, last_outcome, last_error, failures, since_id, user_id, user_id_at,
                   read_to)
              values ($1, lower($2), $2, $3, $4, $5, case when $4 = 'polled' then 0 else 1 end, $6, $7,
-                     case when $7 is not null then $3 end, $9)
+                     case when $7::text is not null then $3::timestamptz end, $9)
              on conflict (environment, username) do update set
                  last_poll = excluded.last_poll, last_outcome = excluded.last_outcome, last_error = excluded.last_error,
                  failures = case when $4 = 'polled' then 0 else w.failures + 1 end,
@@ -154,16 +159,16 @@ impl Accounts<'_> {
                  user_id = case when $4 = 'not_found' then null else coalesce(excluded.user_id, w.user_id) end,
                  read_to = greatest(w.read_to, excluded.read_to)
              where w.last_poll is null or w.last_poll <= excluded.last_poll",
+            self.0.env().as_str(),
+            &note.username,
+            note.at,
+            note.outcome.as_str(),
+            &note.error,
+            note.since_id.as_ref().map(digits),
+            &note.user_id,
+            MOST_PASSED_OVER,
+            note.read_to
         )
-        .bind(self.0.env().as_str())
-        .bind(&note.username)
-        .bind(note.at)
-        .bind(note.outcome.as_str())
-        .bind(&note.error)
-        .bind(note.since_id.as_ref().map(digits))
-        .bind(&note.user_id)
-        .bind(MOST_PASSED_OVER)
-        .bind(note.read_to)
         .execute(self.0.pool())
         .await
         .map(|_| ())
@@ -172,12 +177,12 @@ impl Accounts<'_> {
 
     /// Takes one tick off what these accounts are passed over.
     pub async fn passed_over(&self, usernames: &[String]) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update picks.watched_accounts set passes_over = passes_over - 1
              where environment = $1 and username = any($2) and passes_over > 0",
+            self.0.env().as_str(),
+            usernames
         )
-        .bind(self.0.env().as_str())
-        .bind(usernames)
         .execute(self.0.pool())
         .await
         .map(|_| ())
@@ -186,13 +191,13 @@ impl Accounts<'_> {
 
     /// Notes that the ticks of an account's own schedule up to `tick` are done with.
     pub async fn scheduled(&self, username: &str, tick: DateTime<Utc>) -> Result<(), StoreError> {
-        sqlx::query(
+        query!(
             "update picks.watched_accounts set scheduled_to = greatest(scheduled_to, $3)
              where environment = $1 and username = lower($2)",
+            self.0.env().as_str(),
+            username,
+            tick
         )
-        .bind(self.0.env().as_str())
-        .bind(username)
-        .bind(tick)
         .execute(self.0.pool())
         .await
         .map(|_| ())
@@ -201,14 +206,14 @@ impl Accounts<'_> {
 
     /// The latest polls of an account, newest first, as far as the history of jobs goes back.
     pub async fn polls(&self, username: &str, limit: u32) -> Result<Vec<PollJob>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select id, state, created_at, finished_at, result, last_error from jobs
              where environment = $1 and group_key = 'watch:' || lower($2) and kind = 'poll_account'
              order by id desc limit $3",
+            self.0.env().as_str(),
+            username,
+            i64::from(limit)
         )
-        .bind(self.0.env().as_str())
-        .bind(username)
-        .bind(i64::from(limit))
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read the polls of an account"))
@@ -218,7 +223,7 @@ impl Accounts<'_> {
     /// What the polls of an account came to since `since`, as far as the history of jobs goes back.
     pub async fn totals(&self, username: &str, since: DateTime<Utc>) -> Result<PollTotals, StoreError> {
         let doing = "add up the polls of an account";
-        let row = sqlx::query(
+        let row = query!(
             "with polls as (
                  select result from jobs
                  where environment = $1 and group_key = 'watch:' || lower($2) and kind = 'poll_account' and state = 'done'
@@ -237,10 +242,10 @@ impl Accounts<'_> {
                      join picks.picks p on p.environment = s.environment and p.pick_key = s.pick_key
                      where s.environment = $1 and lower(s.author) = lower($2) and s.seen_at >= $3
                        and p.source_post = s.post_id) as picks_first",
+            self.0.env().as_str(),
+            username,
+            since
         )
-        .bind(self.0.env().as_str())
-        .bind(username)
-        .bind(since)
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;

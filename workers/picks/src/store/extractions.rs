@@ -1,5 +1,7 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, PostId};
+use perch_store::query_as;
+use perch_store::sql;
 use perch_store::{
     Recorded, Store, StoreError, millis,
     row::{parsed, parsed_option, time, unsigned},
@@ -50,7 +52,9 @@ pub struct ExtractionRecord {
 impl Recorded for ExtractionRecord {
     const FAMILY: &'static str = "picks.extractions";
     const DOING: &'static str = "store extractions";
-    const SQL: &'static str = "
+    const SQL: &'static str = sql!(
+        2,
+        "
         insert into picks.extractions (environment, post_id, worth, reason, sampled, provider, model, picks, dropped, objections,
                                  pictures_missing, prompt_tokens, completion_tokens, answer, job_id, at, version_ms,
                                  version_seq)
@@ -68,7 +72,8 @@ impl Recorded for ExtractionRecord {
             completion_tokens = excluded.completion_tokens, answer = excluded.answer, job_id = excluded.job_id,
             at = excluded.at,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
-        where (excluded.version_ms, excluded.version_seq) > (extractions.version_ms, extractions.version_seq)";
+        where (excluded.version_ms, excluded.version_seq) > (extractions.version_ms, extractions.version_seq)"
+    );
 
     fn key(&self) -> String {
         self.post_id.to_string()
@@ -121,26 +126,28 @@ pub struct Extractions<'a>(pub(crate) &'a Store);
 impl Extractions<'_> {
     /// What was decided about a post.
     pub async fn get(&self, post: &PostId) -> Result<Option<ExtractionRecord>, StoreError> {
-        sqlx::query_as("select * from picks.extractions where environment = $1 and post_id = $2")
-            .bind(self.0.env().as_str())
-            .bind(post.as_str())
-            .fetch_optional(self.0.pool())
-            .await
-            .map_err(StoreError::on("read an extraction"))
+        query_as!(
+            "select * from picks.extractions where environment = $1 and post_id = $2",
+            self.0.env().as_str(),
+            post.as_str()
+        )
+        .fetch_optional(self.0.pool())
+        .await
+        .map_err(StoreError::on("read an extraction"))
     }
 
     /// How good the rules before the model were from a moment on.
     pub async fn prefilter(&self, from: DateTime<Utc>) -> Result<PrefilterQuality, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select count(*) as posts,
                     count(*) filter (where worth) as worth,
                     count(*) filter (where not worth and not sampled) as saved,
                     count(*) filter (where not worth and sampled and provider <> 'rules') as sampled,
                     count(*) filter (where not worth and sampled and provider <> 'rules' and picks > 0) as missed
              from picks.extractions where environment = $1 and at >= $2",
+            self.0.env().as_str(),
+            from
         )
-        .bind(self.0.env().as_str())
-        .bind(from)
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on("read extractions"))

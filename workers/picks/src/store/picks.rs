@@ -1,3 +1,5 @@
+use perch_store::sql;
+use perch_store::{query, query_as};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -114,7 +116,9 @@ impl Recorded for PickRecord {
     const DOING: &'static str = "store picks";
     // The first post keeps the pick; another post adds a sighting and changes nothing else. What the rules read changes nothing
     // of what a model has read.
-    const SQL: &'static str = "
+    const SQL: &'static str = sql!(
+        2,
+        "
         with r as (
             select * from jsonb_to_recordset($2::jsonb)
                 as r(key text, pick jsonb, source_post text, author text, first_seen timestamptz, terms jsonb,
@@ -144,7 +148,8 @@ impl Recorded for PickRecord {
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
         where picks.source_post = excluded.source_post
           and (excluded.planned is null or picks.planned is not null)
-          and (excluded.version_ms, excluded.version_seq) > (picks.version_ms, picks.version_seq)";
+          and (excluded.version_ms, excluded.version_seq) > (picks.version_ms, picks.version_seq)"
+    );
 
     fn key(&self) -> String {
         format!("{} {}", self.source_post, self.key)
@@ -205,7 +210,9 @@ pub struct PickSighting {
 impl Recorded for PickSighting {
     const FAMILY: &'static str = "picks.sightings";
     const DOING: &'static str = "store sightings";
-    const SQL: &'static str = "
+    const SQL: &'static str = sql!(
+        2,
+        "
         insert into picks.sightings
             (environment, pick_key, post_id, author, odds, units, seen_at, version_ms, version_seq)
         select $1, pick_key, post_id, author, odds, units, seen_at, version_ms, version_seq
@@ -215,7 +222,8 @@ impl Recorded for PickSighting {
         on conflict (environment, pick_key, post_id) do update set
             author = excluded.author, odds = excluded.odds, units = excluded.units, seen_at = excluded.seen_at,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
-        where (excluded.version_ms, excluded.version_seq) > (sightings.version_ms, sightings.version_seq)";
+        where (excluded.version_ms, excluded.version_seq) > (sightings.version_ms, sightings.version_seq)"
+    );
 
     fn key(&self) -> String {
         format!("{} {}", self.post_id, self.pick_key)
@@ -242,12 +250,12 @@ pub struct PickTable<'a>(pub(crate) &'a Store);
 impl PickTable<'_> {
     /// One pick by its key.
     pub async fn get(&self, key: &str) -> Result<Option<PickRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select pick_key, pick, source_post, author, first_seen, terms, read_by, planned
              from picks.picks where environment = $1 and pick_key = $2",
+            self.0.env().as_str(),
+            key
         )
-        .bind(self.0.env().as_str())
-        .bind(key)
         .fetch_optional(self.0.pool())
         .await
         .map_err(StoreError::on("read a pick"))
@@ -256,15 +264,15 @@ impl PickTable<'_> {
     /// The picks that one of these posts had first, or named after another; at most 1,000.
     pub async fn of_posts(&self, posts: &[PostId]) -> Result<Vec<PickRecord>, StoreError> {
         let ids: Vec<&str> = posts.iter().map(PostId::as_str).collect();
-        sqlx::query_as(
+        query_as!(
             "select distinct p.pick_key, p.pick, s.post_id as source_post, p.author, p.first_seen, p.terms, p.read_by, p.planned
              from picks.sightings s
              join picks.picks p on p.environment = s.environment and p.pick_key = s.pick_key
              where s.environment = $1 and s.post_id = any($2)
              limit 1000",
+            self.0.env().as_str(),
+            &ids
         )
-        .bind(self.0.env().as_str())
-        .bind(&ids)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read the picks of posts"))
@@ -272,12 +280,12 @@ impl PickTable<'_> {
 
     /// Which post has a pick, and whether anybody but the rules has read it there.
     pub async fn standing(&self, key: &str) -> Result<Option<PickStanding>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select source_post, planned is not null and confirmed_at is null as unconfirmed
              from picks.picks where environment = $1 and pick_key = $2",
+            self.0.env().as_str(),
+            key
         )
-        .bind(self.0.env().as_str())
-        .bind(key)
         .fetch_optional(self.0.pool())
         .await
         .map_err(StoreError::on("look for a pick"))
@@ -285,12 +293,12 @@ impl PickTable<'_> {
 
     /// The latest picks by when they were first seen, newest first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<PickRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select pick_key, pick, source_post, author, first_seen, terms, read_by, planned
              from picks.picks where environment = $1 order by first_seen desc limit $2",
+            self.0.env().as_str(),
+            i64::from(limit)
         )
-        .bind(self.0.env().as_str())
-        .bind(i64::from(limit))
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read picks"))
@@ -299,13 +307,13 @@ impl PickTable<'_> {
 
     /// Notes who has confirmed a pick that only the rules had read. True when nobody had before.
     pub async fn confirm(&self, key: &str, by: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = query!(
             "update picks.picks set confirmed_by = $3, confirmed_at = now()
              where environment = $1 and pick_key = $2 and planned is not null and confirmed_at is null",
+            self.0.env().as_str(),
+            key,
+            by
         )
-        .bind(self.0.env().as_str())
-        .bind(key)
-        .bind(by)
         .execute(self.0.pool())
         .await
         .map_err(StoreError::on("confirm a pick"))?;
@@ -314,12 +322,12 @@ impl PickTable<'_> {
 
     /// Every post that named a pick, the first one first.
     pub async fn sightings(&self, key: &str) -> Result<Vec<PickSighting>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select pick_key, post_id, author, odds, units, seen_at
              from picks.sightings where environment = $1 and pick_key = $2 order by seen_at limit 1000",
+            self.0.env().as_str(),
+            key
         )
-        .bind(self.0.env().as_str())
-        .bind(key)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read sightings"))
@@ -328,15 +336,15 @@ impl PickTable<'_> {
 
     /// What was done about a pick, oldest first.
     pub async fn actions_of(&self, key: &str) -> Result<Vec<ActionRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from actions_shown
              where environment = $1
                and (subject = $2 or (kind = 'retweet' and source_post =
                     (select p.source_post from picks.picks p where p.environment = $1 and p.pick_key = $2)))
              order by created_at limit 1000",
+            self.0.env().as_str(),
+            key
         )
-        .bind(self.0.env().as_str())
-        .bind(key)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read actions"))

@@ -1,3 +1,5 @@
+use perch_store::sql;
+use perch_store::{query_as, query_scalar};
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
@@ -22,7 +24,9 @@ pub struct PostRecord {
 impl Recorded for PostRecord {
     const FAMILY: &'static str = "picks.posts";
     const DOING: &'static str = "store posts";
-    const SQL: &'static str = "
+    const SQL: &'static str = sql!(
+        2,
+        "
         insert into picks.posts (environment, id, author_id, author, text, created_at, media, read_at, version_ms, version_seq)
         select $1, r.post ->> 'id', r.post ->> 'author_id', r.post ->> 'author', r.post ->> 'text',
                (r.post ->> 'created_at')::timestamptz, coalesce(r.post -> 'media', '[]'), r.read_at,
@@ -33,7 +37,8 @@ impl Recorded for PostRecord {
             author_id = excluded.author_id, author = excluded.author, text = excluded.text,
             created_at = excluded.created_at, media = excluded.media, read_at = excluded.read_at,
             version_ms = excluded.version_ms, version_seq = excluded.version_seq
-        where (excluded.version_ms, excluded.version_seq) > (posts.version_ms, posts.version_seq)";
+        where (excluded.version_ms, excluded.version_seq) > (posts.version_ms, posts.version_seq)"
+    );
 
     fn key(&self) -> String {
         self.post.id.to_string()
@@ -65,12 +70,12 @@ pub struct Posts<'a>(pub(crate) &'a Store);
 impl Posts<'_> {
     /// One post.
     pub async fn get(&self, id: &PostId) -> Result<Option<PostRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select id, author_id, author, text, created_at, media, read_at
              from picks.posts where environment = $1 and id = $2",
+            self.0.env().as_str(),
+            id.as_str()
         )
-        .bind(self.0.env().as_str())
-        .bind(id.as_str())
         .fetch_optional(self.0.pool())
         .await
         .map_err(StoreError::on("read a post"))
@@ -78,14 +83,14 @@ impl Posts<'_> {
 
     /// The latest posts by the time they were posted, newest first; of one author, or of all.
     pub async fn latest(&self, author: Option<&str>, limit: u32) -> Result<Vec<PostRecord>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select id, author_id, author, text, created_at, media, read_at
              from picks.posts where environment = $1 and ($2::text is null or author = $2)
              order by created_at desc limit $3",
+            self.0.env().as_str(),
+            author,
+            i64::from(limit)
         )
-        .bind(self.0.env().as_str())
-        .bind(author)
-        .bind(i64::from(limit))
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read posts"))
@@ -96,13 +101,14 @@ impl Posts<'_> {
     pub async fn known(&self, ids: &[PostId]) -> Result<BTreeSet<PostId>, StoreError> {
         let doing = "look for posts";
         let ids: Vec<&str> = ids.iter().map(PostId::as_str).collect();
-        let known: Vec<String> =
-            sqlx::query_scalar("select id from picks.posts where environment = $1 and id = any($2)")
-                .bind(self.0.env().as_str())
-                .bind(&ids)
-                .fetch_all(self.0.pool())
-                .await
-                .map_err(StoreError::on(doing))?;
+        let known: Vec<String> = query_scalar!(
+            "select id from picks.posts where environment = $1 and id = any($2)",
+            self.0.env().as_str(),
+            &ids
+        )
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(StoreError::on(doing))?;
         let parsed = known.iter().map(|id| id.parse().map_err(|error| undecodable("id", error)));
         parsed.collect::<Result<_, sqlx::Error>>().map_err(StoreError::on(doing))
     }

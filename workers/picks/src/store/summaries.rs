@@ -1,3 +1,4 @@
+use perch_store::query_as;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -78,7 +79,7 @@ pub struct Summaries<'a>(pub(crate) &'a Store);
 impl Summaries<'_> {
     /// Adds up a day and keeps it. Doing it again, when more of the day is known, replaces what was kept.
     pub async fn make(&self, date: NaiveDate) -> Result<DailySummary, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "with day as (
                  select $2::date::timestamp at time zone 'UTC' as begins,
                         ($2::date + 1)::timestamp at time zone 'UTC' as ends
@@ -135,9 +136,9 @@ impl Summaries<'_> {
                  replies = excluded.replies, results = excluded.results, staked = excluded.staked, units = excluded.units,
                  spend = excluded.spend, made_at = excluded.made_at
              returning *",
+            self.0.env().as_str(),
+            date
         )
-        .bind(self.0.env().as_str())
-        .bind(date)
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on("add up a day"))
@@ -145,22 +146,26 @@ impl Summaries<'_> {
 
     /// What was kept of a day.
     pub async fn get(&self, date: NaiveDate) -> Result<Option<DailySummary>, StoreError> {
-        sqlx::query_as("select * from picks.daily_summaries where environment = $1 and date = $2")
-            .bind(self.0.env().as_str())
-            .bind(date)
-            .fetch_optional(self.0.pool())
-            .await
-            .map_err(StoreError::on("read a day"))
+        query_as!(
+            "select * from picks.daily_summaries where environment = $1 and date = $2",
+            self.0.env().as_str(),
+            date
+        )
+        .fetch_optional(self.0.pool())
+        .await
+        .map_err(StoreError::on("read a day"))
     }
 
     /// The latest days that were kept, the last one first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<DailySummary>, StoreError> {
-        sqlx::query_as("select * from picks.daily_summaries where environment = $1 order by date desc limit $2")
-            .bind(self.0.env().as_str())
-            .bind(i64::from(limit))
-            .fetch_all(self.0.pool())
-            .await
-            .map_err(StoreError::on("read days"))
-            .map(readable("read days"))
+        query_as!(
+            "select * from picks.daily_summaries where environment = $1 order by date desc limit $2",
+            self.0.env().as_str(),
+            i64::from(limit)
+        )
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(StoreError::on("read days"))
+        .map(readable("read days"))
     }
 }

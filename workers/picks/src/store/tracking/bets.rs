@@ -1,3 +1,4 @@
+use perch_store::query_as;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -80,20 +81,20 @@ impl FromRow<'_, PgRow> for BetRow {
 impl Tracking<'_> {
     /// Settled bets, the first one first: at most 500,000.
     pub async fn bets(&self, filter: &BetFilter) -> Result<Vec<BetRow>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select b.*, p.number from picks.settled_bets b
              join picks.picks p on p.environment = b.environment and p.pick_key = b.pick_key
              where b.environment = $1 and ($2::text is null or b.account = lower($2))
                and ($3::text is null or b.sport = lower($3)) and ($4::text is null or b.market = lower($4))
                and ($5::timestamptz is null or b.posted_at >= $5) and ($6::timestamptz is null or b.posted_at < $6)
              order by b.posted_at limit 500000",
+            self.0.env().as_str(),
+            &filter.account,
+            &filter.sport,
+            &filter.market,
+            filter.since,
+            filter.until
         )
-        .bind(self.0.env().as_str())
-        .bind(&filter.account)
-        .bind(&filter.sport)
-        .bind(&filter.market)
-        .bind(filter.since)
-        .bind(filter.until)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read settled bets"))
@@ -102,12 +103,12 @@ impl Tracking<'_> {
 
     /// What these picks came to in units, for all accounts together; none for one that nobody has a bet on.
     pub async fn units_of(&self, keys: &[String]) -> Result<HashMap<String, f64>, StoreError> {
-        let sums: Vec<(String, f64)> = sqlx::query_as(
+        let sums: Vec<(String, f64)> = query_as!(
             "select pick_key, sum(units) from picks.settled_bets
              where environment = $1 and pick_key = any($2) group by pick_key",
+            self.0.env().as_str(),
+            keys
         )
-        .bind(self.0.env().as_str())
-        .bind(keys)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("add up settled bets"))?;
@@ -116,13 +117,13 @@ impl Tracking<'_> {
 
     /// What one pick came to, for each account that named it.
     pub async fn bets_of(&self, key: &str) -> Result<Vec<BetRow>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select b.*, p.number from picks.settled_bets b
              join picks.picks p on p.environment = b.environment and p.pick_key = b.pick_key
              where b.environment = $1 and b.pick_key = $2 order by b.posted_at limit 10000",
+            self.0.env().as_str(),
+            key
         )
-        .bind(self.0.env().as_str())
-        .bind(key)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read settled bets"))
@@ -132,7 +133,7 @@ impl Tracking<'_> {
     /// Settled picks that an account named before the end of the game, or before the settlement where only that is known,
     /// and that it has no bet on: its post was read late. At most 1,000.
     pub async fn lacking_bets(&self) -> Result<Vec<TrackedPick>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from picks.tracked t
              where t.environment = $1 and t.state <> 'open' and exists (
                  select 1 from picks.sightings s
@@ -142,8 +143,8 @@ impl Tracking<'_> {
                    and not exists (select 1 from picks.settled_bets b
                                    where b.environment = $1 and b.pick_key = s.pick_key and b.account = lower(s.author)))
              order by t.number desc limit 1000",
+            self.0.env().as_str()
         )
-        .bind(self.0.env().as_str())
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("look for bets that are missing"))

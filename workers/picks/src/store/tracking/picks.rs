@@ -6,6 +6,7 @@ use perch_store::{
     StoreError,
     row::{self, count, parsed, readable, time, time_option, undecodable, word},
 };
+use perch_store::{query, query_as};
 use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
@@ -160,7 +161,7 @@ impl Tracking<'_> {
     pub async fn list(&self, filter: &PickFilter, paging: &Paging) -> Result<Page<TrackedPick>, StoreError> {
         const LIST: &str = "picks";
         let before: Option<i64> = paging.place(LIST)?;
-        let rows = sqlx::query(
+        let rows = query!(
             "select * from picks.tracked t
              where t.environment = $1 and ($2::boolean is null or (t.state = 'open') = $2)
                and ($3::text is null or exists (
@@ -173,17 +174,17 @@ impl Tracking<'_> {
                and ($6::timestamptz is null or t.first_seen >= $6) and ($7::timestamptz is null or t.first_seen < $7)
                and ($8::bigint is null or t.number < $8) and (t.unconfirmed or not $10)
              order by t.number desc limit $9",
+            self.0.env().as_str(),
+            filter.open,
+            &filter.account,
+            &filter.sport,
+            &filter.market,
+            filter.since,
+            filter.until,
+            before,
+            paging.rows(),
+            filter.unconfirmed
         )
-        .bind(self.0.env().as_str())
-        .bind(filter.open)
-        .bind(&filter.account)
-        .bind(&filter.sport)
-        .bind(&filter.market)
-        .bind(filter.since)
-        .bind(filter.until)
-        .bind(before)
-        .bind(paging.rows())
-        .bind(filter.unconfirmed)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("list picks"))?;
@@ -196,14 +197,14 @@ impl Tracking<'_> {
             return Ok(Found::Nothing);
         }
         let number: Option<i64> = text.strip_prefix('#').unwrap_or(text).parse().ok();
-        let mut found: Vec<TrackedPick> = sqlx::query_as(
+        let mut found: Vec<TrackedPick> = query_as!(
             "select * from picks.tracked
              where environment = $1 and (number = $2 or ($2::bigint is null and starts_with(pick_key, $3)))
              order by pick_key = $3 desc, number desc limit 4",
+            self.0.env().as_str(),
+            number,
+            text
         )
-        .bind(self.0.env().as_str())
-        .bind(number)
-        .bind(text)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("look for a pick"))
@@ -219,12 +220,12 @@ impl Tracking<'_> {
 
     /// The open picks that were first seen from then on, the first one first: at most 50,000.
     pub async fn open(&self, since: DateTime<Utc>) -> Result<Vec<TrackedPick>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from picks.tracked
              where environment = $1 and state = 'open' and first_seen >= $2 order by first_seen limit 50000",
+            self.0.env().as_str(),
+            since
         )
-        .bind(self.0.env().as_str())
-        .bind(since)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read open picks"))
@@ -233,12 +234,12 @@ impl Tracking<'_> {
 
     /// The settled picks that were first seen from then on, the first one first: at most 50,000.
     pub async fn settled(&self, since: DateTime<Utc>) -> Result<Vec<TrackedPick>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from picks.tracked
              where environment = $1 and state <> 'open' and first_seen >= $2 order by first_seen limit 50000",
+            self.0.env().as_str(),
+            since
         )
-        .bind(self.0.env().as_str())
-        .bind(since)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read settled picks"))

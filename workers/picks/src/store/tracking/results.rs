@@ -1,3 +1,4 @@
+use perch_store::query_as;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -73,12 +74,12 @@ impl FromRow<'_, PgRow> for GameRow {
 impl Tracking<'_> {
     /// The results of games from that day on, the first one first, of one game the last one last: at most 100,000.
     pub async fn games(&self, since: NaiveDate) -> Result<Vec<GameRow>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from picks.game_results
              where environment = $1 and date >= $2 order by date, game, entered_at limit 100000",
+            self.0.env().as_str(),
+            since
         )
-        .bind(self.0.env().as_str())
-        .bind(since)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read results of games"))

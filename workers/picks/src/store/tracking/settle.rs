@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
 use perch_odds::settle::Grade;
+use perch_store::query_as;
+use perch_store::sql;
 use perch_store::{
     StoreError, execute_json,
     row::{readable, time, undecodable},
@@ -168,7 +170,9 @@ struct KeyedGame<'a> {
     source: &'static str,
 }
 
-const GAMES: &str = "
+const GAMES: &str = sql!(
+    2,
+    "
     insert into picks.game_results (environment, sport, event, date, game, first, second, score_first, score_second, winner,
                               called_off, finished_at, players, source, entered_by)
     select distinct on (sport, event, date, coalesce(game, 1))
@@ -189,10 +193,13 @@ const GAMES: &str = "
            game_results.winner, game_results.called_off, game_results.finished_at, game_results.players)
           is distinct from (excluded.first, excluded.second, excluded.score_first, excluded.score_second, excluded.winner,
                             excluded.called_off, coalesce(excluded.finished_at, game_results.finished_at),
-                            game_results.players || excluded.players)";
+                            game_results.players || excluded.players)"
+);
 
 // A settlement counts on the day on which the end became known: closing odds or a note that come later do not move it.
-const SETTLE: &str = "
+const SETTLE: &str = sql!(
+    2,
+    "
     with r as (
         select * from jsonb_to_recordset($2::jsonb)
             as r(pick_key text, state text, legs jsonb, closing_odds text, held boolean, over_at timestamptz, note text,
@@ -218,9 +225,12 @@ const SETTLE: &str = "
     insert into picks.settlements
         (environment, pick_key, revision, state, legs, closing_odds, settled_at, settled_by, source, note)
     select $1, pick_key, r.revision, r.state, r.legs, r.closing_odds, clock_timestamp(), r.settled_by, r.source, r.note
-    from done join r using (pick_key)";
+    from done join r using (pick_key)"
+);
 
-const BETS: &str = "
+const BETS: &str = sql!(
+    2,
+    "
     insert into picks.settled_bets (environment, pick_key, account, post_id, posted_at, sport, market, grade, odds, odds_assumed,
                               closing, stake, stake_assumed, units)
     select $1, pick_key, account, post_id, posted_at, sport, market, grade, odds, odds_assumed, closing, stake,
@@ -229,11 +239,15 @@ const BETS: &str = "
          as r(pick_key text, account text, post_id text, posted_at timestamptz, sport text, market text, grade text,
               odds double precision, odds_assumed boolean, closing double precision, stake double precision,
               stake_assumed boolean, units double precision)
-    on conflict (environment, pick_key, account) do nothing";
+    on conflict (environment, pick_key, account) do nothing"
+);
 
-const CORRECTED: &str = "
+const CORRECTED: &str = sql!(
+    2,
+    "
     insert into audit_log (environment, actor, action, object, details)
-    select $1, $2::jsonb ->> 0, 'results.correct', 'results', $2::jsonb -> 1";
+    select $1, $2::jsonb ->> 0, 'results.correct', 'results', $2::jsonb -> 1"
+);
 
 impl Tracking<'_> {
     /// Writes results of games and settlements of picks: all of it, or nothing. What is said of corrections becomes a line of
@@ -274,11 +288,11 @@ impl Tracking<'_> {
 
     /// The settlements of a pick, the first one first.
     pub async fn history(&self, key: &str) -> Result<Vec<SettlementRow>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select * from picks.settlements where environment = $1 and pick_key = $2 order by revision limit 1000",
+            self.0.env().as_str(),
+            key
         )
-        .bind(self.0.env().as_str())
-        .bind(key)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read settlements"))
@@ -287,16 +301,16 @@ impl Tracking<'_> {
 
     /// The first post of each account that named one of these picks, with the time at which it was written.
     pub async fn named_by(&self, keys: &[String]) -> Result<Vec<PickSighting>, StoreError> {
-        sqlx::query_as(
+        query_as!(
             "select distinct on (s.pick_key, lower(s.author))
                     s.pick_key, s.post_id, s.author, s.odds, s.units, coalesce(p.created_at, s.seen_at) as seen_at
              from picks.sightings s
              left join picks.posts p on p.environment = s.environment and p.id = s.post_id
              where s.environment = $1 and s.pick_key = any($2)
              order by s.pick_key, lower(s.author), coalesce(p.created_at, s.seen_at)",
+            self.0.env().as_str(),
+            keys
         )
-        .bind(self.0.env().as_str())
-        .bind(keys)
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("read who named picks"))
