@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AccountId, Job, JobTypes, PostId, Priority, RetryPolicy, Unique, UniqueScope};
 
+/// See [`is_own_key`](crate::is_own_key).
+pub(crate) const OWN_KEYS: &[&str] = &["mention:", "mentions:", "reply:"];
+
 /// Adds the job types of the bot that answers mentions.
 pub fn mentions_types(types: JobTypes) -> JobTypes {
     types.with::<PollMentions>().with::<ReplyToMention>()

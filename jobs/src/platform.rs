@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AccountId, Job, JobTypes, PayloadError, PostId, RetryPolicy, Unique, UniqueScope, own_keys};
 
+/// See [`is_own_key`](crate::is_own_key).
+pub(crate) const OWN_KEYS: &[&str] = &["publish:", "retweet:", "sync"];
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub use self::pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 use crate::{AccountId, CollectMetrics, Job, JobTypes, Post, PostId, RetryPolicy, Unique, UniqueScope};
 
+/// See [`is_own_key`](crate::is_own_key).
+pub(crate) const OWN_KEYS: &[&str] =
+    &["comment:", "extract:", "poll:", "summary:", "fetch_results", "poll_due_accounts"];
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Adds the job types of the picks bot.
