@@ -212,7 +212,7 @@ impl ApiKeys<'_> {
 
     /// Hears the ids of keys that are revoked from now on.
     pub async fn listen(&self) -> Listener {
-        Listener::on(self.0, REVOKED, "listen for revoked keys").await
+        Listener::listen(self.0, REVOKED, "listen for revoked keys").await
     }
 
     /// The key that a token belongs to, if it is in use. Notes when it was used, at most once a minute.

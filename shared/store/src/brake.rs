@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, effects::AskedAt, row::Moment};
+use crate::{Store, StoreError, effects::DualInstant, row::Moment};
 
 /// How long a look at the brake lets a call begin. Who pulls the brake waits for longer before saying so.
 pub const CLEAR_FOR: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub struct BrakeState {
 
 impl BrakeState {
     /// In words, for whoever is stopped by it.
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let by = self.by.as_deref().unwrap_or("somebody");
         let since = self.since.map_or_else(String::new, |at| format!(" since {}", at.format("%Y-%m-%d %H:%M:%SZ")));
         let reason = self.reason.as_deref().unwrap_or("no reason given");
@@ -56,9 +56,9 @@ impl BrakeState {
 
 /// That the brake was off, at one moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Clear(Term);
+pub struct BrakeClearance(TimeLimit);
 
-impl Clear {
+impl BrakeClearance {
     /// Whether a call may still begin on it.
     pub fn holds(&self) -> bool {
         self.0.is_open()
@@ -67,15 +67,15 @@ impl Clear {
 
 /// A stretch of time by two clocks: one that goes on while the process is frozen, one that does while the machine is.
 #[derive(Debug, Clone, Copy)]
-pub struct Term {
-    from: AskedAt,
+pub struct TimeLimit {
+    from: DualInstant,
     within: Duration,
 }
 
-impl Term {
+impl TimeLimit {
     /// It begins now.
     pub fn starting(within: Duration) -> Self {
-        Self { from: AskedAt::now(), within }
+        Self { from: DualInstant::now(), within }
     }
 
     /// Whether it has not ended by either clock.
@@ -86,16 +86,16 @@ impl Term {
 
 /// What a look at the brake found.
 #[derive(Debug, Clone)]
-pub enum Way {
+pub enum BrakeCheck {
     /// Calls may begin, for [`CLEAR_FOR`] from when it was asked for.
-    Clear(Clear),
+    Clear(BrakeClearance),
     /// Nothing may begin.
     Braked(BrakeState),
 }
 
 /// What a pull or a lift came to.
 #[derive(Debug)]
-pub struct Braked {
+pub struct BrakeOutcome {
     /// How the brake stands now.
     pub state: BrakeState,
     /// False when it stood so before.
@@ -117,7 +117,7 @@ pub struct Brake {
 }
 
 #[derive(FromRow)]
-struct Line {
+struct BrakeLogLine {
     id: i64,
     #[sqlx(try_from = "Moment")]
     at: DateTime<Utc>,
@@ -127,7 +127,7 @@ struct Line {
 }
 
 /// What is said of the brake.
-struct Word<'a> {
+struct BrakeUpdate<'a> {
     /// Its line in the audit log; `None` before there is one.
     line: Option<i64>,
     on: bool,
@@ -146,9 +146,9 @@ impl Brake {
 
     /// Pulls the brake. When this returns, no call begins that has not begun: it takes a little over [`CLEAR_FOR`].
     ///
-    /// It holds although Postgres is away; [`Braked::unlogged`] says then that a Redis which is lost would forget it. An
+    /// It holds although Postgres is away; [`BrakeOutcome::unlogged`] says then that a Redis which is lost would forget it. An
     /// error says that Redis does not answer: when Postgres does, processes stop as soon as they ask it.
-    pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
+    pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<BrakeOutcome, StoreError> {
         // Redis comes first: the line must be later than what it holds. The log does not wait for a Redis that is frozen.
         let mut in_redis = std::pin::pin!(self.pull_in_redis(by, reason));
         let soon = tokio::time::timeout(CLEAR_FOR, &mut in_redis).await;
@@ -170,30 +170,30 @@ impl Brake {
         };
         Ok(match logged {
             Ok((line, at)) => {
-                let state = self.hold(&Word { line: Some(line), on: true, by, reason, at }).await?;
-                Braked { state, changed, unlogged: None }
+                let state = self.hold(&BrakeUpdate { line: Some(line), on: true, by, reason, at }).await?;
+                BrakeOutcome { state, changed, unlogged: None }
             }
-            Err(error) => Braked { state: pulled, changed, unlogged: Some(error) },
+            Err(error) => BrakeOutcome { state: pulled, changed, unlogged: Some(error) },
         })
     }
 
     /// Whether that changed anything, and how the brake stands then.
     async fn pull_in_redis(&self, by: &str, reason: &str) -> Result<(bool, BrakeState), StoreError> {
         let before = self.glance().await?;
-        let pulled = self.hold(&Word { line: None, on: true, by, reason, at: Utc::now() }).await?;
+        let pulled = self.hold(&BrakeUpdate { line: None, on: true, by, reason, at: Utc::now() }).await?;
         Ok((before.is_none_or(|state| !state.on), pulled))
     }
 
     /// Lifts the brake. It stays on when the audit log cannot be written. An error after that, of Redis, leaves it on until
-    /// Redis answers: the first look then finds it lifted. [`Braked::state`] says whether somebody pulled it meanwhile.
-    pub async fn lift(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
+    /// Redis answers: the first look then finds it lifted. [`BrakeOutcome::state`] says whether somebody pulled it meanwhile.
+    pub async fn lift(&self, by: &str, reason: &str, details: Value) -> Result<BrakeOutcome, StoreError> {
         let before = self.state().await?;
         if !before.on {
-            return Ok(Braked { state: before, changed: false, unlogged: None });
+            return Ok(BrakeOutcome { state: before, changed: false, unlogged: None });
         }
         let (line, at) = self.log(by, LIFTED, reason, details, before.since).await?;
-        let state = self.hold(&Word { line: Some(line), on: false, by, reason, at }).await?;
-        Ok(Braked { state, changed: true, unlogged: None })
+        let state = self.hold(&BrakeUpdate { line: Some(line), on: false, by, reason, at }).await?;
+        Ok(BrakeOutcome { state, changed: true, unlogged: None })
     }
 
     /// How it stands by Redis and by the audit log, which is told to Redis where that knows less.
@@ -206,7 +206,7 @@ impl Brake {
                 let state = line.as_ref().map_or_else(BrakeState::default, BrakeState::of);
                 let (by, reason) = (state.by.as_deref().unwrap_or(""), state.reason.as_deref().unwrap_or(""));
                 let at = state.since.unwrap_or_default();
-                match self.hold(&Word { line: Some(state.line), on: state.on, by, reason, at }).await {
+                match self.hold(&BrakeUpdate { line: Some(state.line), on: state.on, by, reason, at }).await {
                     Err(_) if state.on => Ok(state),
                     held => held,
                 }
@@ -216,16 +216,16 @@ impl Brake {
     }
 
     /// The same as [`Brake::state`], for an act that is about to be claimed.
-    pub async fn look(&self) -> Result<Way, StoreError> {
-        let asked = Clear(Term::starting(CLEAR_FOR));
+    pub async fn look(&self) -> Result<BrakeCheck, StoreError> {
+        let asked = BrakeClearance(TimeLimit::starting(CLEAR_FOR));
         let state = self.state().await?;
-        Ok(if state.on { Way::Braked(state) } else { Way::Clear(asked) })
+        Ok(if state.on { BrakeCheck::Braked(state) } else { BrakeCheck::Clear(asked) })
     }
 
     /// A look at Redis alone, for an act whose brake was looked at before: one round trip. `None` when Redis lost it since.
-    pub async fn look_again(&self) -> Result<Option<Way>, StoreError> {
-        let asked = Clear(Term::starting(CLEAR_FOR));
-        let way = |state: BrakeState| if state.on { Way::Braked(state) } else { Way::Clear(asked) };
+    pub async fn look_again(&self) -> Result<Option<BrakeCheck>, StoreError> {
+        let asked = BrakeClearance(TimeLimit::starting(CLEAR_FOR));
+        let way = |state: BrakeState| if state.on { BrakeCheck::Braked(state) } else { BrakeCheck::Clear(asked) };
         Ok(self.glance().await?.map(way))
     }
 
@@ -237,7 +237,7 @@ impl Brake {
         Ok(parts.0.is_some().then(|| BrakeState::read(parts)))
     }
 
-    async fn hold(&self, word: &Word<'_>) -> Result<BrakeState, StoreError> {
+    async fn hold(&self, word: &BrakeUpdate<'_>) -> Result<BrakeState, StoreError> {
         let mut call = BRAKE.prepare_invoke();
         call.key(&self.key)
             .arg(word.line.map_or_else(String::new, |line| line.to_string()))
@@ -267,7 +267,7 @@ impl Brake {
         self.store.audit().record_after(by, action, OBJECT, &details, after).await
     }
 
-    async fn last_line(&self) -> Result<Option<Line>, StoreError> {
+    async fn last_line(&self) -> Result<Option<BrakeLogLine>, StoreError> {
         query_as!(
             "select id, at, actor, action, details ->> 'reason' as reason
              from audit_log
@@ -288,7 +288,7 @@ impl Brake {
 type Parts = (Option<String>, Option<i64>, Option<String>, Option<String>, Option<i64>);
 
 impl BrakeState {
-    fn of(line: &Line) -> Self {
+    fn of(line: &BrakeLogLine) -> Self {
         Self {
             on: line.action == PULLED,
             by: Some(line.actor.clone()),
@@ -324,6 +324,6 @@ mod tests {
     fn whoever_is_stopped_learns_who_pulled_the_brake_and_why() {
         let since = DateTime::from_timestamp(1_800_000_000, 0);
         let state = BrakeState { on: true, by: Some("ann".into()), reason: Some("wrong odds".into()), since, line: 7 };
-        assert_eq!(state.told(), "the emergency brake is on since 2027-01-15 08:00:00Z, pulled by ann: wrong odds");
+        assert_eq!(state.describe(), "the emergency brake is on since 2027-01-15 08:00:00Z, pulled by ann: wrong odds");
     }
 }

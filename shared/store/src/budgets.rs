@@ -22,7 +22,7 @@ pub struct Allowance {
 /// Why a call may not be made yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Spent {
+pub enum SpendLimit {
     /// The budget of the day is used up.
     Day,
     /// The budget of the month is used up.
@@ -40,9 +40,9 @@ pub enum Reservation {
         at: DateTime<Utc>,
     },
     /// Not before this time.
-    Held {
+    Refused {
         /// What is used up.
-        spent: Spent,
+        spent: SpendLimit,
         /// The wait.
         after: Duration,
     },
@@ -59,9 +59,9 @@ pub struct Balance {
 
 /// The last call that a budget refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hold {
+pub struct BudgetRefusal {
     /// What was used up.
-    pub spent: Spent,
+    pub spent: SpendLimit,
     /// When it was refused.
     pub at: DateTime<Utc>,
     /// What it would have cost at most, in millionths of a US dollar.
@@ -114,17 +114,17 @@ impl Budgets {
                 .redis
                 .call("set money aside", |mut conn| async move { call.invoke_async(&mut conn).await })
                 .await?;
-            let held = |spent, after| Ok(Reservation::Held { spent, after });
+            let held = |spent, after| Ok(Reservation::Refused { spent, after });
             match answer.as_str() {
                 "ok" => return Ok(Reservation::Made { at: now }),
-                "day" => return held(Spent::Day, until(now, next_day(now))),
-                "month" => return held(Spent::Month, until(now, next_month(now))),
+                "day" => return held(SpendLimit::Day, until(now, next_day(now))),
+                "month" => return held(SpendLimit::Month, until(now, next_month(now))),
                 "unknown" => self.remember(provider, &keys, now).await?,
-                wait => return held(Spent::Rate, Duration::from_millis(wait.parse().unwrap_or(1_000))),
+                wait => return held(SpendLimit::Rate, Duration::from_millis(wait.parse().unwrap_or(1_000))),
             }
         }
         // Redis forgot again what it was told a moment ago: it is being wiped, or has no memory left.
-        Ok(Reservation::Held { spent: Spent::Day, after: AFTER_MIDNIGHT })
+        Ok(Reservation::Refused { spent: SpendLimit::Day, after: AFTER_MIDNIGHT })
     }
 
     /// Corrects what was set aside at `at` by so much.
@@ -151,10 +151,10 @@ impl Budgets {
     }
 
     /// The last call that a budget refused, as long as its month was not over for long.
-    pub async fn last_hold(&self, provider: &str, now: DateTime<Utc>) -> Result<Option<Hold>, StoreError> {
+    pub async fn last_refusal(&self, provider: &str, now: DateTime<Utc>) -> Result<Option<BudgetRefusal>, StoreError> {
         let [.., held] = self.keys(provider, now);
         let text: Option<String> = self.redis.cmd("read what was held back", redis::cmd("GET").arg(held)).await?;
-        Ok(text.as_deref().and_then(hold))
+        Ok(text.as_deref().and_then(parse_refusal))
     }
 
     /// Tells Redis what Postgres knows of the day and of the month. What nobody knows now is asked for again.
@@ -175,15 +175,15 @@ impl Budgets {
     }
 }
 
-fn hold(text: &str) -> Option<Hold> {
+fn parse_refusal(text: &str) -> Option<BudgetRefusal> {
     let mut words = text.split(' ');
     let spent = match words.next()? {
-        "day" => Spent::Day,
-        "month" => Spent::Month,
+        "day" => SpendLimit::Day,
+        "month" => SpendLimit::Month,
         _ => return None,
     };
     let at = DateTime::from_timestamp_millis(words.next()?.parse().ok()?)?;
-    Some(Hold { spent, at, micros: words.next()?.parse().ok()? })
+    Some(BudgetRefusal { spent, at, micros: words.next()?.parse().ok()? })
 }
 
 fn millis(duration: Duration) -> u64 {

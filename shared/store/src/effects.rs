@@ -17,10 +17,10 @@ use perch_jobs::{AccountId, JobId};
 use serde_json::json;
 use sqlx::{FromRow, PgExecutor, Row as _};
 
-pub(crate) use self::model::AskedAt;
+pub(crate) use self::model::DualInstant;
 use self::{
-    decide::{Accepted, Decision},
-    history::{Told, told},
+    decide::{AcceptedAt, Decision},
+    history::{EffectEvents, with_effect_events},
 };
 use crate::{
     KnownAct, PlaceKind, Store, StoreError, json,
@@ -31,9 +31,9 @@ use crate::{
 pub use self::{
     decide::IN_FLIGHT,
     history::{EffectEvent, EffectEventKind, Evidence},
-    model::{ACT_WITHIN, Claim, EffectIntent, EffectState, Permit, PermitTerm, StoredEffect, Takeover, request_digest},
-    operate::{EffectFilter, Resolution, Resolved},
-    rebuild::{KnownEffect, Unrecorded},
+    model::{ACT_WITHIN, Claim, EffectIntent, EffectState, Permit, PermitDeadline, StoredEffect, Takeover, request_digest},
+    operate::{EffectFilter, Resolution, ResolveOutcome},
+    rebuild::{KnownEffect, UnrecordedEffect},
 };
 
 /// Longest key in bytes; an index entry of Postgres holds a third of a page.
@@ -55,7 +55,7 @@ impl Effects<'_> {
     pub async fn claim(&self, intent: &EffectIntent) -> Result<Claim, StoreError> {
         check(intent)?;
         let doing = "claim an effect";
-        let asked = AskedAt::now();
+        let asked = DualInstant::now();
         let fresh: Option<(i64, Option<Moment>, Option<Moment>)> = query_as!(
             "with fresh as (
                  insert into effects
@@ -97,7 +97,7 @@ impl Effects<'_> {
         Ok(claim)
     }
 
-    async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: AskedAt) -> Result<Claim, StoreError> {
+    async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: DualInstant) -> Result<Claim, StoreError> {
         let doing = "claim an effect";
         let row = query!(
             "select *,
@@ -125,8 +125,8 @@ impl Effects<'_> {
         let lost_at = lost_at.filter(|at| accepted.is_before(*at, Utc::now()));
         Ok(match decide::decide(&effect, intent, quiet) {
             Decision::Grant => {
-                let told = Told::by(intent).and(EffectEventKind::Claimed, &json!({}));
-                Claim::Granted(Permit { lost_at, ..self.permit(tx, intent, effect.fence, asked, &told).await? })
+                let events = EffectEvents::by(intent).and(EffectEventKind::Claimed, &json!({}));
+                Claim::Granted(Permit { lost_at, ..self.permit(tx, intent, effect.fence, asked, &events).await? })
             }
             Decision::Done => Claim::Done(effect),
             Decision::Ask => {
@@ -146,10 +146,10 @@ impl Effects<'_> {
         conn: impl PgExecutor<'_>,
         intent: &EffectIntent,
         seen_fence: i64,
-        asked: AskedAt,
-        told: &Told<'_>,
+        asked: DualInstant,
+        events: &EffectEvents<'_>,
     ) -> Result<Permit, StoreError> {
-        let fence: Option<i64> = told!(
+        let fence: Option<i64> = with_effect_events!(
             query_scalar,
             "with changed as (
                  update effects
@@ -165,11 +165,11 @@ impl Effects<'_> {
             &intent.key,
             seen_fence,
             intent.digest.as_slice(),
-            told.events(),
-            told.details(),
-            told.job(),
-            told.attempt(),
-            told.holder(),
+            events.kinds(),
+            events.details(),
+            events.job(),
+            events.attempt(),
+            events.holder(),
             &intent.kind,
             &intent.account,
             intent.live
@@ -189,8 +189,8 @@ impl Effects<'_> {
         external_id: Option<&str>,
         response: &serde_json::Value,
     ) -> Result<StoredEffect, StoreError> {
-        let told = Told::default().asked(&permit.evidence);
-        self.confirm_at(&permit.key, permit.fence, external_id, response, told).await
+        let events = EffectEvents::default().asked(&permit.evidence);
+        self.confirm_at(&permit.key, permit.fence, external_id, response, events).await
     }
 
     /// Records that the effect did not happen: the outside service refused. The next claim is granted.
@@ -210,8 +210,8 @@ impl Effects<'_> {
         event: EffectEventKind,
         error: &str,
     ) -> Result<(), StoreError> {
-        let told = Told::default().asked(&permit.evidence).and(event, &json!({ "error": error }));
-        let settled: Option<i64> = told!(
+        let events = EffectEvents::default().asked(&permit.evidence).and(event, &json!({ "error": error }));
+        let settled: Option<i64> = with_effect_events!(
             query_scalar,
             "with before as (
                  select state from effects where environment = $1 and key = $2
@@ -227,11 +227,11 @@ impl Effects<'_> {
             &permit.key,
             permit.fence,
             state.as_str(),
-            told.events(),
-            told.details(),
-            told.job(),
-            told.attempt(),
-            told.holder(),
+            events.kinds(),
+            events.details(),
+            events.job(),
+            events.attempt(),
+            events.holder(),
             error.replace('\0', "\u{fffd}")
         )
         .fetch_optional(&self.0.pool)
@@ -248,18 +248,18 @@ impl Effects<'_> {
         external_id: Option<&str>,
         response: &serde_json::Value,
     ) -> Result<StoredEffect, StoreError> {
-        let told = Told::by(&takeover.intent).asked(std::slice::from_ref(evidence));
-        self.confirm_at(&takeover.intent.key, takeover.seen_fence, external_id, response, told).await
+        let events = EffectEvents::by(&takeover.intent).asked(std::slice::from_ref(evidence));
+        self.confirm_at(&takeover.intent.key, takeover.seen_fence, external_id, response, events).await
     }
 
     /// Records that the outside service was asked and the effect had not happened; gives the permit to act.
     /// Of several attempts that asked, one gets it, the others get [`StoreError::EffectSuperseded`].
     pub async fn resolve_not_done(&self, takeover: Takeover, evidence: &Evidence) -> Result<Permit, StoreError> {
-        let asked = AskedAt::now();
-        let told = Told::by(&takeover.intent)
+        let asked = DualInstant::now();
+        let events = EffectEvents::by(&takeover.intent)
             .asked(std::slice::from_ref(evidence))
             .and(EffectEventKind::TakenOver, &json!({}));
-        self.permit(&self.0.pool, &takeover.intent, takeover.seen_fence, asked, &told).await
+        self.permit(&self.0.pool, &takeover.intent, takeover.seen_fence, asked, &events).await
     }
 
     async fn confirm_at(
@@ -268,12 +268,12 @@ impl Effects<'_> {
         fence: i64,
         external_id: Option<&str>,
         response: &serde_json::Value,
-        told: Told<'_>,
+        events: EffectEvents<'_>,
     ) -> Result<StoredEffect, StoreError> {
         let details = json!({ "external_id": external_id, "response": response });
-        let told = told.and(EffectEventKind::Confirmed, &details);
+        let events = events.and(EffectEventKind::Confirmed, &details);
         let text = response.to_string();
-        told!(
+        with_effect_events!(
             query_as,
             "with before as (
                  select state from effects where environment = $1 and key = $2
@@ -292,11 +292,11 @@ impl Effects<'_> {
             key,
             fence,
             external_id,
-            told.events(),
-            told.details(),
-            told.job(),
-            told.attempt(),
-            told.holder(),
+            events.kinds(),
+            events.details(),
+            events.job(),
+            events.attempt(),
+            events.holder(),
             json::without_nul(&text).as_ref()
         )
         .fetch_optional(&self.0.pool)
@@ -359,8 +359,8 @@ impl Effects<'_> {
     }
 }
 
-fn accepted(intent: &EffectIntent, kept_at: Option<DateTime<Utc>>) -> Accepted {
-    Accepted { kept_at, by_id: intent.job.created_at() }
+fn accepted(intent: &EffectIntent, kept_at: Option<DateTime<Utc>>) -> AcceptedAt {
+    AcceptedAt { kept_at, by_id: intent.job.created_at() }
 }
 
 fn check(intent: &EffectIntent) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use perch_base::{BadCursor, Classified, Disposition, Environment};
 use perch_queue::QueueError;
 
-use self::answer::{Class, advice, class, is_disk_full};
+use self::answer::{ErrorClass, advice, class, is_disk_full};
 pub(crate) use self::answer::{ends_sessions, leaves_the_session};
 
 /// What can go wrong between Perch and Postgres, and between Perch and the hot state in Redis.
@@ -198,13 +198,13 @@ impl StoreError {
     pub(crate) fn sql(doing: &'static str, source: sqlx::Error) -> Self {
         metrics::counter!("perch_postgres_errors_total", "doing" => doing).increment(1);
         match class(&source) {
-            Class::Away => Self::Unavailable { doing, source },
-            Class::Conflict => Self::Conflict { doing, source },
-            Class::Data => Self::Data { doing, source },
-            Class::Unreadable => Self::Unreadable { doing, source },
-            Class::Pooler => Self::Pooler { doing, source },
-            Class::Forbidden => Self::Forbidden { doing, source },
-            Class::Other => Self::Refused { doing, source },
+            ErrorClass::Away => Self::Unavailable { doing, source },
+            ErrorClass::Conflict => Self::Conflict { doing, source },
+            ErrorClass::Data => Self::Data { doing, source },
+            ErrorClass::Unreadable => Self::Unreadable { doing, source },
+            ErrorClass::Pooler => Self::Pooler { doing, source },
+            ErrorClass::Forbidden => Self::Forbidden { doing, source },
+            ErrorClass::Other => Self::Refused { doing, source },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     ActionRecord, Families, MetricPoint, PublishedPost, Recorded, SpendRecord, Store, StoreError,
-    record::{Family, Row},
+    record::{Family, RecordRow},
 };
 
 impl Default for Families {
@@ -16,7 +16,7 @@ impl Store {
     pub async fn record<T: Recorded>(&self, records: &[T]) -> Result<(), StoreError> {
         let (family, version) = (Family::of::<T>(), Self::version_now());
         let rows =
-            records.iter().map(|record| Row::of(record).map(|row| row.at(version))).collect::<Result<Vec<_>, _>>();
+            records.iter().map(|record| RecordRow::of(record).map(|row| row.at(version))).collect::<Result<Vec<_>, _>>();
         let rows = rows.map_err(|error| StoreError::Invalid { what: "a record", reason: error.to_string() })?;
         family.write(&self.pool, self.env_name(), &rows).await
     }

@@ -15,7 +15,7 @@ pub struct IdempotencyKeys<'a>(pub(crate) &'a Store);
 
 /// A request that came with a key.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptRequest {
+pub struct IdempotentRequest {
     /// The SHA-256 of its body, in hexadecimal.
     pub request: String,
     /// The id that its job was given before it was enqueued.
@@ -25,7 +25,7 @@ pub struct KeptRequest {
 }
 
 #[derive(FromRow)]
-struct Row {
+struct KeyRow {
     request: String,
     job_id: String,
     answer: Option<Value>,
@@ -51,9 +51,9 @@ impl IdempotencyKeys<'_> {
     pub async fn claim(
         &self,
         key: &str,
-        mine: &KeptRequest,
+        mine: &IdempotentRequest,
         lasts: Duration,
-    ) -> Result<Option<KeptRequest>, StoreError> {
+    ) -> Result<Option<IdempotentRequest>, StoreError> {
         for _ in 0..TRIES {
             let claimed: Option<String> = query_scalar!(
                 "insert into idempotency_keys as kept (environment, key_hash, request, job_id, answer, expires_at)
@@ -86,9 +86,9 @@ impl IdempotencyKeys<'_> {
     }
 
     /// The request that has a key.
-    pub async fn find(&self, key: &str) -> Result<Option<KeptRequest>, StoreError> {
+    pub async fn find(&self, key: &str) -> Result<Option<IdempotentRequest>, StoreError> {
         let doing = "read an idempotency key";
-        let row: Option<Row> = query_as!(
+        let row: Option<KeyRow> = query_as!(
             "select request, job_id, answer from idempotency_keys
              where environment = $1 and key_hash = $2 and expires_at > clock_timestamp()",
             self.0.env_name(),
@@ -99,13 +99,13 @@ impl IdempotencyKeys<'_> {
         .map_err(StoreError::on(doing))?;
         row.map(|row| {
             let job = row.job_id.parse().map_err(|error| StoreError::sql(doing, undecodable("job_id", error)))?;
-            Ok(KeptRequest { request: row.request, job, answer: row.answer })
+            Ok(IdempotentRequest { request: row.request, job, answer: row.answer })
         })
         .transpose()
     }
 
     /// Writes down what is known of a request, for `lasts` from now, whoever had the key.
-    pub async fn keep(&self, key: &str, known: &KeptRequest, lasts: Duration) -> Result<(), StoreError> {
+    pub async fn keep(&self, key: &str, known: &IdempotentRequest, lasts: Duration) -> Result<(), StoreError> {
         query!(
             "insert into idempotency_keys (environment, key_hash, request, job_id, answer, expires_at)
              values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second')

@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use crate::{Store, StoreError, link::limited, pool::Pool};
+use crate::{Store, StoreError, connection::limited, pool::Pool};
 
 /// The pause before a session that broke is made again, so that a server that ends each at once is not asked all the time.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -24,30 +24,30 @@ pub struct Listener {
     sessions: Option<Pool>,
     channel: &'static str,
     doing: &'static str,
-    open: Option<Open>,
+    open: Option<ListenSession>,
 }
 
 /// What was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Notification {
     /// This was told.
-    Told(String),
+    Received(String),
     /// Nothing in that time.
-    Nothing,
+    Timeout,
     /// There was no session for a while, and there is one again; what was told in between was missed.
     Missed,
 }
 
 #[derive(Debug)]
-struct Open {
+struct ListenSession {
     session: PgListener,
     since: Instant,
     /// When the server was last known to be there.
     alive: Instant,
 }
 
-impl Open {
-    async fn is_alive(&mut self) -> Result<(), sqlx::Error> {
+impl ListenSession {
+    async fn check_alive(&mut self) -> Result<(), sqlx::Error> {
         if self.alive.elapsed() > QUIET {
             limited(Some(PATIENCE), sqlx::raw_sql("select 1").execute(&mut self.session)).await?;
             self.alive = Instant::now();
@@ -55,8 +55,8 @@ impl Open {
         Ok(())
     }
 
-    async fn told(&mut self) -> Result<Option<String>, sqlx::Error> {
-        self.is_alive().await?;
+    async fn recv(&mut self) -> Result<Option<String>, sqlx::Error> {
+        self.check_alive().await?;
         let told = self.session.try_recv().await?;
         self.alive = Instant::now();
         Ok(told.map(|told| told.payload().to_owned()))
@@ -65,7 +65,7 @@ impl Open {
 
 impl Listener {
     /// Listens from now on, where it can.
-    pub(crate) async fn on(store: &Store, channel: &'static str, doing: &'static str) -> Self {
+    pub(crate) async fn listen(store: &Store, channel: &'static str, doing: &'static str) -> Self {
         let mut listener = Self { sessions: store.sessions.clone(), channel, doing, open: None };
         if let Some(sessions) = listener.sessions.clone() {
             if let Err(error) = listener.connect(&sessions).await {
@@ -82,30 +82,30 @@ impl Listener {
     }
 
     /// Waits until something is told, at most so long.
-    pub async fn heard(&mut self, most: Duration) -> Heard {
-        tokio::time::timeout(most, self.next()).await.unwrap_or(Heard::Nothing)
+    pub async fn next(&mut self, most: Duration) -> Notification {
+        tokio::time::timeout(most, self.receive()).await.unwrap_or(Notification::Timeout)
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn receive(&mut self) -> Notification {
         let Some(sessions) = self.sessions.clone() else { return pending().await };
         // A session with a former primary stays open and hears nothing any more.
-        if self.open.as_ref().is_some_and(|open| sessions.has_given_up(open.since)) {
+        if self.open.as_ref().is_some_and(|open| sessions.has_retired(open.since)) {
             self.open = None;
         }
         let told = match &mut self.open {
-            Some(open) => open.told().await.map_err(StoreError::on(self.doing)),
+            Some(open) => open.recv().await.map_err(StoreError::on(self.doing)),
             None => Ok(None),
         };
         match told {
-            Ok(Some(told)) => return Heard::Told(told),
+            Ok(Some(told)) => return Notification::Received(told),
             Ok(None) => match self.connect(&sessions).await {
-                Ok(()) => return Heard::Missed,
+                Ok(()) => return Notification::Missed,
                 Err(error) => self.lost(&error),
             },
             Err(error) => self.lost(&error),
         }
         tokio::time::sleep(PAUSE).await;
-        Heard::Nothing
+        Notification::Timeout
     }
 
     fn lost(&mut self, error: &StoreError) {
@@ -116,7 +116,7 @@ impl Listener {
     async fn connect(&mut self, sessions: &Pool) -> Result<(), StoreError> {
         let since = Instant::now();
         let session = limited(Some(PATIENCE), self.session(sessions)).await.map_err(StoreError::on(self.doing))?;
-        self.open = Some(Open { session, since, alive: since });
+        self.open = Some(ListenSession { session, since, alive: since });
         Ok(())
     }
 
@@ -158,12 +158,12 @@ mod tests {
             gate.set_delay(Duration::ZERO);
         };
         // The first answers once the session was lost, the second tells of the new one.
-        let heard = async { [listener.heard(PAUSE * 6).await, listener.heard(PAUSE * 6).await] };
+        let heard = async { [listener.next(PAUSE * 6).await, listener.next(PAUSE * 6).await] };
         tokio::pin!(heard);
         let heard = tokio::select! {
             heard = &mut heard => heard,
             () = swallowed => heard.await,
         };
-        assert_eq!(heard, [Heard::Nothing, Heard::Missed]);
+        assert_eq!(heard, [Notification::Timeout, Notification::Missed]);
     }
 }

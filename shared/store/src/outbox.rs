@@ -28,7 +28,7 @@ const CHANNEL: &str = "perch_outbox";
 
 /// A row that Redis has not got yet.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct OutboxEntry {
     /// The job.
     pub id: JobId,
     /// Its queue.
@@ -38,12 +38,12 @@ pub struct Waiting {
     /// How long it has waited, by the clock of Postgres: its id is chosen by who enqueued it.
     pub waited: Duration,
     /// What it holds.
-    pub content: Content,
+    pub content: OutboxContent,
 }
 
 /// What a row holds.
 #[derive(Debug)]
-pub enum Content {
+pub enum OutboxContent {
     /// A job that was checked.
     Job(LedgerJob),
     /// A request of another service, to be checked; and the attempts that it asks for.
@@ -54,7 +54,7 @@ pub enum Content {
 
 /// What the outbox holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Backlog {
+pub struct OutboxBacklog {
     /// Jobs that Redis has not got yet.
     pub waiting: u64,
     /// When the oldest of them was accepted.
@@ -65,7 +65,7 @@ pub struct Backlog {
 }
 
 #[derive(FromRow)]
-struct Row {
+struct OutboxRow {
     id: String,
     queue: String,
     kind: String,
@@ -76,7 +76,7 @@ struct Row {
 }
 
 #[derive(Deserialize)]
-struct Request {
+struct EnqueueRequest {
     payload: Box<RawValue>,
     #[serde(default)]
     options: RequestOptions,
@@ -95,7 +95,7 @@ struct RequestOptions {
 }
 
 /// Some of the rows that wait, held against other relays until this is settled or dropped.
-pub struct Batch<'a> {
+pub struct OutboxBatch<'a> {
     store: &'a Store,
     /// None where nothing was taken.
     tx: Option<Tx>,
@@ -103,7 +103,7 @@ pub struct Batch<'a> {
     /// How many waited when it was taken; some of them may be with another relay since.
     pub waited: usize,
     /// The rows, oldest first.
-    pub rows: Vec<Waiting>,
+    pub rows: Vec<OutboxEntry>,
 }
 
 impl Store {
@@ -122,7 +122,7 @@ impl Outbox<'_> {
 
     /// Takes up to `limit` rows that wait, oldest first. From then on Redis may have them, whatever becomes of the batch: the ledger
     /// forgets none of them as refused.
-    pub async fn take(&self, limit: u32) -> Result<Batch<'_>, StoreError> {
+    pub async fn take(&self, limit: u32) -> Result<OutboxBatch<'_>, StoreError> {
         let doing = "read the outbox";
         // Committed by itself: the transaction below is lost where its commit fails.
         let begun: Vec<String> = sqlx::query_scalar(BEGIN)
@@ -132,10 +132,10 @@ impl Outbox<'_> {
             .await
             .map_err(StoreError::on(doing))?;
         if begun.is_empty() {
-            return Ok(Batch { store: self.0, tx: None, taken: Vec::new(), waited: 0, rows: Vec::new() });
+            return Ok(OutboxBatch { store: self.0, tx: None, taken: Vec::new(), waited: 0, rows: Vec::new() });
         }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
-        let rows: Vec<Row> = query_as!(
+        let rows: Vec<OutboxRow> = query_as!(
             "select id, queue, kind, envelope, request::text as request, on_conflict,
                     (extract(epoch from clock_timestamp() - greatest(least(created_at, clock_timestamp()), '0001-01-01Z'))
                      * 1000)::bigint as waited_ms
@@ -151,11 +151,11 @@ impl Outbox<'_> {
         .map_err(StoreError::on(doing))?;
         let taken = rows.iter().map(|row| row.id.clone()).collect();
         let rows = rows.into_iter().filter_map(waiting).collect();
-        Ok(Batch { store: self.0, tx: Some(tx), taken, waited: begun.len(), rows })
+        Ok(OutboxBatch { store: self.0, tx: Some(tx), taken, waited: begun.len(), rows })
     }
 
     /// How much waits.
-    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+    pub async fn backlog(&self) -> Result<OutboxBacklog, StoreError> {
         let (waiting, oldest, age_ms): (i64, Option<Moment>, i64) = query_as!(
             "select waiting, oldest, coalesce((extract(epoch from clock_timestamp() - oldest) * 1000)::bigint, 0)
              from (select count(*) as waiting,
@@ -167,12 +167,12 @@ impl Outbox<'_> {
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("count the outbox"))?;
-        Ok(Backlog { waiting: waiting.unsigned_abs(), oldest: oldest.map(|Moment(at)| at), age: millis(age_ms) })
+        Ok(OutboxBacklog { waiting: waiting.unsigned_abs(), oldest: oldest.map(|Moment(at)| at), age: millis(age_ms) })
     }
 
     /// Hears of new rows, by a session of its own where one is to be had.
     pub async fn listen(&self) -> Listener {
-        Listener::on(self.0, CHANNEL, "listen for new jobs").await
+        Listener::listen(self.0, CHANNEL, "listen for new jobs").await
     }
 
     /// Removes rows of jobs that ended longer than `after` ago, and idempotency keys that have run out. Answers how many
@@ -213,7 +213,7 @@ impl Outbox<'_> {
     }
 }
 
-impl Batch<'_> {
+impl OutboxBatch<'_> {
     /// How many rows were taken, readable or not.
     pub fn taken(&self) -> usize {
         self.taken.len()
@@ -296,7 +296,7 @@ fn millis(passed: i64) -> Duration {
     Duration::from_millis(u64::try_from(passed).unwrap_or(0))
 }
 
-fn waiting(row: Row) -> Option<Waiting> {
+fn waiting(row: OutboxRow) -> Option<OutboxEntry> {
     let id: JobId = row.id.parse().ok()?;
     let (queue, kind): (QueueName, JobKind) = (row.queue.parse().ok()?, row.kind.parse().ok()?);
     let on_conflict = match row.on_conflict.as_str() {
@@ -306,23 +306,23 @@ fn waiting(row: Row) -> Option<Waiting> {
     };
     let content = match (row.envelope, row.request) {
         (Some(envelope), _) => {
-            Content::Job(LedgerJob { id, queue: queue.clone(), kind: kind.clone(), envelope, on_conflict })
+            OutboxContent::Job(LedgerJob { id, queue: queue.clone(), kind: kind.clone(), envelope, on_conflict })
         }
         (None, request) => {
             let text = request.unwrap_or_default();
-            match perch_jobs::strict::from_str::<Request>(&text) {
+            match perch_jobs::strict::from_str::<EnqueueRequest>(&text) {
                 Ok(request) => {
                     let attempts = request.options.max_attempts;
-                    Content::Request(Box::new(request.into_job(kind.clone(), on_conflict)), attempts)
+                    OutboxContent::Request(Box::new(request.into_job(kind.clone(), on_conflict)), attempts)
                 }
-                Err(error) => Content::Unreadable(text, error.to_string()),
+                Err(error) => OutboxContent::Unreadable(text, error.to_string()),
             }
         }
     };
-    Some(Waiting { id, queue, kind, waited: millis(row.waited_ms), content })
+    Some(OutboxEntry { id, queue, kind, waited: millis(row.waited_ms), content })
 }
 
-impl Request {
+impl EnqueueRequest {
     fn into_job(self, kind: JobKind, on_conflict: OnConflict) -> NewJob {
         let RequestOptions { run_at, priority, unique_key, unique_scope, group, deadline, .. } = self.options;
         let unique = unique_key.map(|key| Unique { key, scope: unique_scope.unwrap_or(UniqueScope::Done) });

@@ -53,7 +53,7 @@ impl PlaceKind {
 
 /// A place that is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct PlaceAsk<'a> {
+pub struct PlaceRequest<'a> {
     /// The account that acts.
     pub account: &'a AccountId,
     /// What the act counts as.
@@ -105,7 +105,7 @@ pub enum PlaceAnswer {
     /// It is too soon after another act. Ask again then.
     Early(DateTime<Utc>),
     /// By the clock of Redis it is now, which is not within the time that was told.
-    Elsewhen(DateTime<Utc>),
+    ClockMismatch(DateTime<Utc>),
 }
 
 /// What an account did on a day.
@@ -169,7 +169,7 @@ impl Places {
     }
 
     /// Takes a place, if the limits leave one. One round trip.
-    pub async fn take(&self, ask: &PlaceAsk<'_>) -> Result<PlaceAnswer, StoreError> {
+    pub async fn take(&self, ask: &PlaceRequest<'_>) -> Result<PlaceAnswer, StoreError> {
         let mut call = self.invocation(&TAKE, ask.account);
         call.key(format!("{}turn", self.base(ask.account)))
             .arg(ask.kind.place())
@@ -198,7 +198,7 @@ impl Places {
             "full kind" => Ok(PlaceAnswer::FullOfKind),
             "uncounted" => Ok(PlaceAnswer::Uncounted),
             "early" => Ok(PlaceAnswer::Early(at)),
-            "elsewhen" => Ok(PlaceAnswer::Elsewhen(at)),
+            "elsewhen" => Ok(PlaceAnswer::ClockMismatch(at)),
             _ => Err(StoreError::Invalid { what: "a place to publish", reason: format!("redis answered {word:?}") }),
         }
     }

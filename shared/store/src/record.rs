@@ -33,12 +33,12 @@ pub(crate) struct Family {
     name: &'static str,
     sql: &'static str,
     doing: &'static str,
-    read: fn(&str) -> Result<Row, serde_json::Error>,
+    read: fn(&str) -> Result<RecordRow, serde_json::Error>,
 }
 
 /// A record as it is written.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
+pub(crate) struct RecordRow {
     key: String,
     version: (i64, i64),
     fields: Value,
@@ -86,21 +86,21 @@ impl PartialEq for Family {
 
 impl Family {
     pub fn of<T: Recorded>() -> Self {
-        let read = |text: &str| Row::of(&serde_json::from_str::<T>(text)?);
+        let read = |text: &str| RecordRow::of(&serde_json::from_str::<T>(text)?);
         Self { name: T::FAMILY, sql: T::SQL, doing: T::DOING, read }
     }
 
     /// Reads a record of it.
-    pub fn read(self, text: &str, version: EntryId) -> Result<Row, String> {
+    pub fn read(self, text: &str, version: EntryId) -> Result<RecordRow, String> {
         (self.read)(text).map(|row| row.at(version)).map_err(|error| error.to_string())
     }
 
     /// Writes records in one statement. Of several with one key the newest counts.
-    pub async fn write(self, conn: impl PgExecutor<'_>, env: &str, rows: &[Row]) -> Result<(), StoreError> {
+    pub async fn write(self, conn: impl PgExecutor<'_>, env: &str, rows: &[RecordRow]) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut latest: BTreeMap<&str, &Row> = BTreeMap::new();
+        let mut latest: BTreeMap<&str, &RecordRow> = BTreeMap::new();
         for row in rows {
             let held = latest.entry(&row.key).or_insert(row);
             if row.version >= held.version {
@@ -112,7 +112,7 @@ impl Family {
     }
 }
 
-impl Row {
+impl RecordRow {
     pub fn of<T: Recorded>(record: &T) -> Result<Self, serde_json::Error> {
         Ok(Self { key: record.key(), version: (0, 0), fields: serde_json::to_value(record)? })
     }

@@ -19,7 +19,7 @@ pub struct Recovery<'a>(pub(crate) &'a Store);
 
 /// An unfinished job.
 #[derive(Debug)]
-pub struct Unfinished {
+pub struct UnfinishedJob {
     /// Its queue.
     pub queue: QueueName,
     /// What Redis needs of it.
@@ -28,13 +28,13 @@ pub struct Unfinished {
 
 /// Some of the unfinished jobs.
 #[derive(Debug)]
-pub struct UnfinishedJobs {
+pub struct UnfinishedPage {
     /// The jobs.
-    pub jobs: Vec<Unfinished>,
+    pub jobs: Vec<UnfinishedJob>,
     /// Those whose row cannot be read.
     pub unreadable: Vec<UnreadableJob>,
     /// From where to go on; `None` after the last.
-    pub next: Option<After>,
+    pub next: Option<RecoveryCursor>,
 }
 
 /// An unfinished job whose row cannot be read.
@@ -50,11 +50,11 @@ pub struct UnreadableJob {
 
 /// A place in the order of ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct After(String);
+pub struct RecoveryCursor(String);
 
 /// Holds other recoveries off until it is dropped.
 #[derive(Debug)]
-pub struct Alone(#[expect(dead_code, reason = "it is held for its lock")] Tx);
+pub struct RecoveryLock(#[expect(dead_code, reason = "it is held for its lock")] Tx);
 
 impl Store {
     /// What is needed to rebuild Redis.
@@ -143,7 +143,7 @@ impl Recovery<'_> {
 
     /// Waits until no other process restores, and holds them off until the answer is dropped, or for `most`: one that froze
     /// must not hold the others up for ever.
-    pub async fn alone(&self, most: Duration) -> Result<Alone, StoreError> {
+    pub async fn lock(&self, most: Duration) -> Result<RecoveryLock, StoreError> {
         let doing = "wait for another recovery";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         query!(
@@ -159,7 +159,7 @@ impl Recovery<'_> {
             .execute(&mut tx)
             .await
             .map_err(StoreError::on(doing))?;
-        Ok(Alone(tx))
+        Ok(RecoveryLock(tx))
     }
 
     /// Jobs of `queues` that have not ended, and dead letters younger than `retention`, by id, at most `limit` after `after`. Rows of the
@@ -167,10 +167,10 @@ impl Recovery<'_> {
     pub async fn unfinished(
         &self,
         queues: &[QueueName],
-        after: Option<After>,
+        after: Option<RecoveryCursor>,
         limit: u32,
         retention: Duration,
-    ) -> Result<UnfinishedJobs, StoreError> {
+    ) -> Result<UnfinishedPage, StoreError> {
         self.unfinished_and_kept(queues, &[], after, limit, retention).await
     }
 
@@ -179,10 +179,10 @@ impl Recovery<'_> {
         &self,
         queues: &[QueueName],
         others: &[QueueName],
-        after: Option<After>,
+        after: Option<RecoveryCursor>,
         limit: u32,
         retention: Duration,
-    ) -> Result<UnfinishedJobs, StoreError> {
+    ) -> Result<UnfinishedPage, StoreError> {
         let doing = "read unfinished jobs";
         let rows = query!(
             // The members of a jsonb object are few and come before the payload, where the scripts look for them.
@@ -196,7 +196,7 @@ impl Recovery<'_> {
                and (j.queue = any($5) or (o.id is not null and j.queue = any($6)))
              order by j.id limit $3",
             self.0.env_name(),
-            after.map(|After(id)| id).unwrap_or_default(),
+            after.map(|RecoveryCursor(id)| id).unwrap_or_default(),
             i64::from(limit),
             i64::try_from(retention.as_secs()).unwrap_or(i64::MAX),
             texts(queues),
@@ -206,10 +206,10 @@ impl Recovery<'_> {
         .await
         .map_err(StoreError::on(doing))?;
         let is_full = rows.len() == limit as usize;
-        let mut some = UnfinishedJobs { jobs: Vec::with_capacity(rows.len()), unreadable: Vec::new(), next: None };
+        let mut some = UnfinishedPage { jobs: Vec::with_capacity(rows.len()), unreadable: Vec::new(), next: None };
         for row in &rows {
             let id: String = row.try_get("id").map_err(StoreError::on(doing))?;
-            some.next = is_full.then(|| After(id.clone()));
+            some.next = is_full.then(|| RecoveryCursor(id.clone()));
             match unfinished(row) {
                 Ok(job) => some.jobs.extend(job),
                 Err(error) => {
@@ -241,7 +241,7 @@ fn texts(queues: &[QueueName]) -> Vec<String> {
 }
 
 /// `None` when nobody knows its envelope.
-fn unfinished(row: &PgRow) -> Result<Option<Unfinished>, sqlx::Error> {
+fn unfinished(row: &PgRow) -> Result<Option<UnfinishedJob>, sqlx::Error> {
     let Some(envelope) = row.try_get("envelope")? else { return Ok(None) };
     let state: &str = row.try_get("state")?;
     let run_at = time_option(row, "run_at")?.filter(|_| state == "delayed");
@@ -259,5 +259,5 @@ fn unfinished(row: &PgRow) -> Result<Option<Unfinished>, sqlx::Error> {
         died_at,
         in_doubt: false,
     };
-    Ok(Some(Unfinished { queue: parsed(row, "queue")?, restore }))
+    Ok(Some(UnfinishedJob { queue: parsed(row, "queue")?, restore }))
 }

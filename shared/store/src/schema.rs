@@ -198,7 +198,7 @@ impl Store {
 
     /// A transaction in which nobody else migrates, and what was migrated before it. It waits for those who do, and for tables,
     /// as long as that takes.
-    async fn begin_migration(&self) -> Result<Migrating, StoreError> {
+    async fn begin_migration(&self) -> Result<LockedMigration, StoreError> {
         let mut tx = self.pool.begin_unhurried().await.map_err(failed)?;
         query!("select pg_advisory_xact_lock(hashtext('perch migrate'))").execute(&mut tx).await.map_err(failed)?;
         sqlx::raw_sql(TABLE).execute(&mut tx).await.map_err(failed)?;
@@ -206,7 +206,7 @@ impl Store {
             .fetch_all(&mut tx)
             .await
             .map_err(failed)?;
-        let migrating = Migrating { tx, known: known.into_iter().collect() };
+        let migrating = LockedMigration { tx, known: known.into_iter().collect() };
         match compare(migrating.version(), schema_version()) {
             SchemaState::Newer { have, know } => Err(StoreError::SchemaNewer { have, know }),
             _ => Ok(migrating),
@@ -214,7 +214,7 @@ impl Store {
     }
 
     /// The same for the tables of a bot, in its schema.
-    async fn begin_migration_of(&self, tables: &Tables) -> Result<Migrating, StoreError> {
+    async fn begin_migration_of(&self, tables: &Tables) -> Result<LockedMigration, StoreError> {
         let mut migrating = self.begin_migration().await?;
         let known: Vec<(i64, Vec<u8>)> =
             query_as!("select version, checksum from bot_migrations where bot = $1", tables.bot)
@@ -233,13 +233,13 @@ impl Store {
 /// The table of migrations, as `sqlx migrate` has it.
 const TABLE: &str = include_str!("migrations.sql");
 
-struct Migrating {
+struct LockedMigration {
     tx: Tx,
     /// What was migrated, with the checksum of its text.
     known: BTreeMap<i64, Vec<u8>>,
 }
 
-impl Migrating {
+impl LockedMigration {
     fn version(&self) -> i64 {
         self.known.keys().next_back().copied().unwrap_or(0)
     }

@@ -48,7 +48,7 @@ pub struct Durability {
 
 /// By which sessions new jobs are heard of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hearing {
+pub enum NotificationRoute {
     /// By those of `DATABASE_URL`.
     Direct,
     /// By one of `DATABASE_SESSION_URL`, past a pooler in transaction mode.
@@ -148,16 +148,16 @@ impl Store {
     }
 
     /// By which sessions new jobs are heard of.
-    pub fn hearing(&self) -> Hearing {
+    pub fn notification_route(&self) -> NotificationRoute {
         match &self.sessions {
-            None => Hearing::Nowhere,
-            Some(_) if self.pool.is_by_transaction() => Hearing::PastPooler,
-            Some(_) => Hearing::Direct,
+            None => NotificationRoute::Nowhere,
+            Some(_) if self.pool.is_by_transaction() => NotificationRoute::PastPooler,
+            Some(_) => NotificationRoute::Direct,
         }
     }
 
     /// Whether the sessions past a pooler are with the same database of the same server.
-    pub async fn hears_the_same(&self) -> Result<bool, StoreError> {
+    pub async fn routes_reach_same_database(&self) -> Result<bool, StoreError> {
         let place = async |pool: &Pool| -> Result<String, StoreError> {
             query_scalar!("select concat_ws(' ', current_database(), pg_postmaster_start_time())")
                 .fetch_one(pool)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use perch_base::Environment;
 use perch_jobs::JobId;
 use perch_queue::{Ledger as _, LedgerJob, OnConflict};
-use perch_store::{Content, Store};
+use perch_store::{OutboxContent, Store};
 use perch_testkit::{TestDatabase, TestRole};
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -78,7 +78,7 @@ async fn times_are_handed_over_whatever_the_time_zone_of_the_caller() {
     sqlx::query(asked).execute(&mut *conn).await.unwrap();
     let outbox = store.outbox();
     let batch = outbox.take(10).await.unwrap();
-    let Content::Request(job, _) = &batch.rows[0].content else { panic!("{:?}", batch.rows[0]) };
+    let OutboxContent::Request(job, _) = &batch.rows[0].content else { panic!("{:?}", batch.rows[0]) };
     assert_eq!(job.options.run_at.unwrap().to_rfc3339(), "1900-01-01T00:00:00+00:00");
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use perch_base::{Environment, Paging};
 use perch_jobs::JobId;
 use perch_queue::{Ledger as _, LedgerJob, OnConflict};
-use perch_store::{AuditFilter, Claim, EffectIntent, Heard, KeptRequest, Store, Syncer, request_digest};
+use perch_store::{AuditFilter, Claim, EffectIntent, Notification, IdempotentRequest, Store, Syncer, request_digest};
 use perch_testkit::{Pooler, TestDatabase, postgres_settings};
 use secrecy::SecretString;
 use serde_json::json;
@@ -120,9 +120,9 @@ async fn the_ledger_of_effects_the_sync_and_the_outbox_work_through_the_pooler()
     batch.settle(&[], &[(job(3), "another stands for it".into())], &[]).await.unwrap();
     assert_eq!(store.outbox().backlog().await.unwrap().waiting, 0);
 
-    let alone = store.recovery().alone(Duration::from_secs(20)).await.unwrap();
+    let alone = store.recovery().lock(Duration::from_secs(20)).await.unwrap();
     drop(alone);
-    let mine = KeptRequest { request: "b".repeat(64), job: job(4), answer: None };
+    let mine = IdempotentRequest { request: "b".repeat(64), job: job(4), answer: None };
     let day = Duration::from_secs(86_400);
     assert_eq!(store.idempotency_keys().claim(&"a".repeat(64), &mine, day).await.unwrap(), None);
     nothing_is_left_with_the_sessions(&pooler, &world.database, 2).await;
@@ -150,13 +150,13 @@ async fn new_jobs_are_heard_of_by_a_session_past_the_pooler_and_looked_for_witho
     };
     let mut listener = store(&pooler, &database).outbox().listen().await;
     tell().await;
-    assert_eq!(listener.heard(Duration::from_secs(600)).await, Heard::Told("staging".to_owned()));
+    assert_eq!(listener.next(Duration::from_secs(600)).await, Notification::Received("staging".to_owned()));
 
     let url = SecretString::from(format!("{}?pgbouncer=true", pooler.url(&database)));
     let without = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).unwrap();
     let mut deaf = without.outbox().listen().await;
     tell().await;
-    assert_eq!(deaf.heard(Duration::from_millis(100)).await, Heard::Nothing);
+    assert_eq!(deaf.next(Duration::from_millis(100)).await, Notification::Timeout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

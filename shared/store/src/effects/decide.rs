@@ -49,14 +49,14 @@ pub(super) fn decide(stored: &StoredEffect, intent: &EffectIntent, age: Duration
 
 /// When a job was accepted, as far as is known.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedAt {
     /// When Postgres was told of it, by its own clock. None where it knows nothing of that, or says a time that is yet to come.
     pub kept_at: Option<DateTime<Utc>>,
     /// By its id, which callers choose, and which otherwise goes by the clock of Redis.
     pub by_id: DateTime<Utc>,
 }
 
-impl Accepted {
+impl AcceptedAt {
     /// How far an id may be ahead of the job's acceptance.
     const AHEAD: TimeDelta = TimeDelta::days(1);
 
@@ -84,7 +84,7 @@ impl Accepted {
 
 /// Why a person may not settle an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum ResolveRefusal {
     /// It has happened, and the answer is stored.
     Confirmed,
     /// It has not happened, and the ledger says so already.
@@ -94,11 +94,11 @@ pub(super) enum Refusal {
 }
 
 /// Whether a person may settle an effect whose last permit was given `age` ago.
-pub(super) fn may_resolve(state: EffectState, resolution: &Resolution, age: Duration) -> Result<(), Refusal> {
+pub(super) fn may_resolve(state: EffectState, resolution: &Resolution, age: Duration) -> Result<(), ResolveRefusal> {
     match (state, resolution) {
-        (EffectState::Confirmed, _) => Err(Refusal::Confirmed),
-        (EffectState::Failed, Resolution::NotDone) => Err(Refusal::Failed),
-        (EffectState::Intended, _) if age < IN_FLIGHT => Err(Refusal::InUse(IN_FLIGHT.saturating_sub(age))),
+        (EffectState::Confirmed, _) => Err(ResolveRefusal::Confirmed),
+        (EffectState::Failed, Resolution::NotDone) => Err(ResolveRefusal::Failed),
+        (EffectState::Intended, _) if age < IN_FLIGHT => Err(ResolveRefusal::InUse(IN_FLIGHT.saturating_sub(age))),
         _ => Ok(()),
     }
 }
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn a_job_is_after_a_loss_only_where_postgres_says_so_and_its_id_does_not_deny_it() {
         let at = |minute: i64| DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minute);
-        let accepted = |kept: Option<i64>, id: i64| Accepted { kept_at: kept.map(at), by_id: at(id) };
+        let accepted = |kept: Option<i64>, id: i64| AcceptedAt { kept_at: kept.map(at), by_id: at(id) };
         let (days, lost_at) = (|days: i64| days * 24 * 60, at(5));
-        let is_before = |accepted: Accepted| accepted.is_before(lost_at, at(days(9)));
+        let is_before = |accepted: AcceptedAt| accepted.is_before(lost_at, at(days(9)));
         assert!(!is_before(accepted(Some(6), 6)));
         assert!(!is_before(accepted(Some(6), 66)), "callers choose ids");
         assert!(is_before(accepted(Some(4), 66)));
@@ -123,7 +123,7 @@ mod tests {
         assert!(is_before(accepted(None, 66)), "nobody knows");
         assert!(is_before(accepted(None, days(400))), "its id lies ahead");
         assert!(!is_before(accepted(None, days(8))), "a loss is over for those that are enqueued days after it");
-        let earliest = |accepted: Accepted| accepted.earliest(at(7), at(8));
+        let earliest = |accepted: AcceptedAt| accepted.earliest(at(7), at(8));
         assert_eq!(earliest(accepted(Some(4), 66)), at(4));
         assert_eq!(earliest(accepted(Some(4), 3)), at(3));
         assert_eq!(earliest(accepted(None, 6)), at(6), "X may not show what is older");
@@ -203,12 +203,12 @@ mod tests {
     fn a_person_decides_what_is_open_and_changes_nothing_that_is_known() {
         let confirmed = Resolution::Confirmed { external_id: None };
         for resolution in [&confirmed, &Resolution::NotDone] {
-            assert_eq!(may_resolve(EffectState::Confirmed, resolution, IN_FLIGHT), Err(Refusal::Confirmed));
+            assert_eq!(may_resolve(EffectState::Confirmed, resolution, IN_FLIGHT), Err(ResolveRefusal::Confirmed));
             assert_eq!(may_resolve(EffectState::Unknown, resolution, NOW), Ok(()));
             assert_eq!(may_resolve(EffectState::Intended, resolution, IN_FLIGHT), Ok(()));
-            assert_eq!(may_resolve(EffectState::Intended, resolution, NOW), Err(Refusal::InUse(IN_FLIGHT)));
+            assert_eq!(may_resolve(EffectState::Intended, resolution, NOW), Err(ResolveRefusal::InUse(IN_FLIGHT)));
         }
-        assert_eq!(may_resolve(EffectState::Failed, &Resolution::NotDone, NOW), Err(Refusal::Failed));
+        assert_eq!(may_resolve(EffectState::Failed, &Resolution::NotDone, NOW), Err(ResolveRefusal::Failed));
         assert_eq!(may_resolve(EffectState::Failed, &confirmed, NOW), Ok(()));
     }
 

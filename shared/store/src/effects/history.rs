@@ -128,29 +128,29 @@ impl FromRow<'_, PgRow> for EffectEvent {
 
 /// Events on their way into the history, in order. `by` is the attempt that acts, where that is not the one in the row.
 #[derive(Default)]
-pub(super) struct Told<'a> {
+pub(super) struct EffectEvents<'a> {
     by: Option<&'a EffectIntent>,
-    events: Vec<&'static str>,
+    kinds: Vec<&'static str>,
     details: Vec<String>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> EffectEvents<'a> {
     pub fn by(intent: &'a EffectIntent) -> Self {
         Self { by: Some(intent), ..Self::default() }
     }
 
     pub fn asked(self, evidence: &[Evidence]) -> Self {
-        evidence.iter().fold(self, |told, evidence| told.and(EffectEventKind::Asked, &json!(evidence)))
+        evidence.iter().fold(self, |events, evidence| events.and(EffectEventKind::Asked, &json!(evidence)))
     }
 
     pub fn and(mut self, event: EffectEventKind, details: &Value) -> Self {
-        self.events.push(event.as_str());
+        self.kinds.push(event.as_str());
         self.details.push(json::without_nul(&details.to_string()).into_owned());
         self
     }
 
-    pub fn events(&self) -> &[&'static str] {
-        &self.events
+    pub fn kinds(&self) -> &[&'static str] {
+        &self.kinds
     }
 
     pub fn details(&self) -> &[String] {
@@ -172,7 +172,7 @@ impl<'a> Told<'a> {
 
 /// A statement that tells the history what `changed` was, between what comes before that and after it: events `$5`, details `$6`, and
 /// `$7`, `$8`, `$9` for job, attempt and worker where they are not those of the row.
-macro_rules! told {
+macro_rules! with_effect_events {
     ($query:ident, $before:literal, $condition:literal, $after:literal $(, $argument:expr)*) => {
         $crate::$query!(
             $before
@@ -189,13 +189,13 @@ macro_rules! told {
         )
     };
 }
-pub(super) use told;
+pub(super) use with_effect_events;
 
 impl Effects<'_> {
     /// Records that the outside service was asked and its answer decides nothing yet. The effect stays as it is.
     pub async fn resolve_later(&self, takeover: Takeover, evidence: &Evidence) -> Result<(), StoreError> {
-        let told = Told::by(&takeover.intent).asked(std::slice::from_ref(evidence));
-        told!(
+        let events = EffectEvents::by(&takeover.intent).asked(std::slice::from_ref(evidence));
+        with_effect_events!(
             query,
             "with changed as (select * from effects where environment = $1 and key = $2 and fence = $3), ",
             "$4",
@@ -204,11 +204,11 @@ impl Effects<'_> {
             takeover.key(),
             takeover.seen_fence,
             true,
-            told.events(),
-            told.details(),
-            told.job(),
-            told.attempt(),
-            told.holder()
+            events.kinds(),
+            events.details(),
+            events.job(),
+            events.attempt(),
+            events.holder()
         )
         .execute(&self.0.pool)
         .await

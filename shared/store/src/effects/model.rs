@@ -135,12 +135,12 @@ pub const ACT_WITHIN: Duration = Duration::from_secs(5);
 /// When a permit was asked for, by two clocks: the first goes on while the process is frozen, the second also while the
 /// whole machine is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AskedAt {
+pub(crate) struct DualInstant {
     running: Instant,
     wall: DateTime<Utc>,
 }
 
-impl AskedAt {
+impl DualInstant {
     pub fn now() -> Self {
         Self { running: Instant::now(), wall: Utc::now() }
     }
@@ -154,9 +154,9 @@ impl AskedAt {
 
 /// Until when a permit may be acted on. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
-pub struct PermitTerm(AskedAt);
+pub struct PermitDeadline(DualInstant);
 
-impl PermitTerm {
+impl PermitDeadline {
     /// Whether the permit may be acted on at this moment: [`ACT_WITHIN`] has not passed since it was asked for.
     pub fn is_open(&self) -> bool {
         self.0.within(ACT_WITHIN, Instant::now(), Utc::now())
@@ -170,13 +170,13 @@ impl PermitTerm {
 pub struct Permit {
     pub(super) key: String,
     pub(super) fence: i64,
-    pub(super) asked: AskedAt,
+    pub(super) asked: DualInstant,
     pub(super) evidence: Vec<Evidence>,
     pub(super) lost_at: Option<DateTime<Utc>>,
 }
 
 impl Permit {
-    pub(super) fn new(key: &str, fence: i64, asked: AskedAt) -> Self {
+    pub(super) fn new(key: &str, fence: i64, asked: DualInstant) -> Self {
         Self { key: key.to_owned(), fence, asked, evidence: Vec::new(), lost_at: None }
     }
 
@@ -197,12 +197,12 @@ impl Permit {
     }
 
     /// Until when it may be acted on.
-    pub fn term(&self) -> PermitTerm {
-        PermitTerm(self.asked)
+    pub fn deadline(&self) -> PermitDeadline {
+        PermitDeadline(self.asked)
     }
 
     /// Adds what was learnt while acting; it is stored together with what settles the effect.
-    pub fn learnt(&mut self, evidence: Evidence) {
+    pub fn add_evidence(&mut self, evidence: Evidence) {
         self.evidence.push(evidence);
     }
 }
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_permit_runs_out_by_whichever_clock_is_ahead() {
-        let asked = AskedAt::now();
+        let asked = DualInstant::now();
         let at = |running: u64, wall: u64| {
             let (running, wall) = (Duration::from_secs(running), Duration::from_secs(wall));
             asked.within(ACT_WITHIN, asked.running + running, asked.wall + wall)

@@ -10,7 +10,7 @@ use sqlx::{FromRow, Row as _};
 
 use super::{
     EffectState, Effects, StoredEffect,
-    decide::{Refusal, may_resolve},
+    decide::{ResolveRefusal, may_resolve},
 };
 use crate::{StoreError, json, row};
 
@@ -41,7 +41,7 @@ pub enum Resolution {
 
 /// What came of resolving an effect.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Resolved {
+pub enum ResolveOutcome {
     /// It is resolved; this is how it stands now.
     Done(Box<StoredEffect>),
     /// It had happened already, and that stays so.
@@ -91,7 +91,7 @@ impl Effects<'_> {
         resolution: &Resolution,
         actor: &str,
         reason: &str,
-    ) -> Result<Resolved, StoreError> {
+    ) -> Result<ResolveOutcome, StoreError> {
         let doing = "resolve an effect";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         let row = query!(
@@ -104,15 +104,15 @@ impl Effects<'_> {
         .fetch_optional(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
-        let Some(row) = row else { return Ok(Resolved::Unknown) };
+        let Some(row) = row else { return Ok(ResolveOutcome::Unknown) };
         let effect = StoredEffect::from_row(&row).map_err(StoreError::on(doing))?;
         let age: i64 = row.try_get("age_ms").map_err(StoreError::on(doing))?;
         let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
         match may_resolve(effect.state, resolution, age) {
             Ok(()) => {}
-            Err(Refusal::Confirmed) => return Ok(Resolved::AlreadyConfirmed(Box::new(effect))),
-            Err(Refusal::Failed) => return Ok(Resolved::AlreadyFailed(Box::new(effect))),
-            Err(Refusal::InUse(left)) => return Ok(Resolved::Busy(Box::new(effect), left)),
+            Err(ResolveRefusal::Confirmed) => return Ok(ResolveOutcome::AlreadyConfirmed(Box::new(effect))),
+            Err(ResolveRefusal::Failed) => return Ok(ResolveOutcome::AlreadyFailed(Box::new(effect))),
+            Err(ResolveRefusal::InUse(left)) => return Ok(ResolveOutcome::Busy(Box::new(effect), left)),
         }
         let (state, external_id, response, error) = match resolution {
             Resolution::Confirmed { external_id } => {
@@ -147,6 +147,6 @@ impl Effects<'_> {
         .await
         .map_err(StoreError::on(doing))?;
         tx.commit().await.map_err(StoreError::on(doing))?;
-        Ok(Resolved::Done(Box::new(resolved)))
+        Ok(ResolveOutcome::Done(Box::new(resolved)))
     }
 }

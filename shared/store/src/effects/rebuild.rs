@@ -30,7 +30,7 @@ pub struct KnownEffect {
 
 /// An effect that happened and that no act is on record for.
 #[derive(Debug)]
-pub struct Unrecorded {
+pub struct UnrecordedEffect {
     /// The effect.
     pub effect: StoredEffect,
     /// The kind of its job.
@@ -39,7 +39,7 @@ pub struct Unrecorded {
     pub payload: String,
 }
 
-impl FromRow<'_, PgRow> for Unrecorded {
+impl FromRow<'_, PgRow> for UnrecordedEffect {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let (job_kind, payload) = (row.try_get("job_kind")?, row.try_get("payload")?);
         Ok(Self { effect: StoredEffect::from_row(row)?, job_kind, payload })
@@ -70,7 +70,7 @@ impl Effects<'_> {
 
     /// Effects of the last day that happened in the outside world, that no act is on record for, and whose job has ended: nobody
     /// is about to record them. Oldest first; at most 1,000.
-    pub async fn unrecorded(&self) -> Result<Vec<Unrecorded>, StoreError> {
+    pub async fn unrecorded(&self) -> Result<Vec<UnrecordedEffect>, StoreError> {
         let doing = "look for effects without a record";
         query_as!(
             "select e.*, j.kind as job_kind, j.payload::text as payload

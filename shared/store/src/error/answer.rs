@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(super) enum ErrorClass {
     Away,
     Conflict,
     Data,
@@ -16,7 +16,7 @@ pub(super) enum Class {
 }
 
 /// What kind of error this is.
-pub(super) fn class(error: &sqlx::Error) -> Class {
+pub(super) fn class(error: &sqlx::Error) -> ErrorClass {
     match error {
         // A connection that breaks within a message shows as a breach of the protocol.
         sqlx::Error::Io(_)
@@ -24,15 +24,15 @@ pub(super) fn class(error: &sqlx::Error) -> Class {
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => Class::Away,
-        sqlx::Error::ColumnDecode { .. } => Class::Unreadable,
-        sqlx::Error::Database(_) if is_stale_plan(error) => Class::Away,
-        sqlx::Error::Database(database) => match database.code().map_or(Class::Other, |code| class_of_code(&code)) {
+        | sqlx::Error::WorkerCrashed => ErrorClass::Away,
+        sqlx::Error::ColumnDecode { .. } => ErrorClass::Unreadable,
+        sqlx::Error::Database(_) if is_stale_plan(error) => ErrorClass::Away,
+        sqlx::Error::Database(database) => match database.code().map_or(ErrorClass::Other, |code| class_of_code(&code)) {
             // Whatever it was, it was not about the statement.
-            Class::Other if is_fatal(error) => Class::Away,
+            ErrorClass::Other if is_fatal(error) => ErrorClass::Away,
             class => class,
         },
-        _ => Class::Other,
+        _ => ErrorClass::Other,
     }
 }
 
@@ -127,20 +127,20 @@ fn advice_on_code(code: &str) -> &'static str {
 }
 
 /// By SQLSTATE (PostgreSQL documentation, appendix A).
-fn class_of_code(code: &str) -> Class {
+fn class_of_code(code: &str) -> ErrorClass {
     match code {
-        "40001" | "40P01" | "55P03" => Class::Conflict,
+        "40001" | "40P01" | "55P03" => ErrorClass::Conflict,
         // The login was refused, the server starts, stops or is promoted, or may not be written to.
-        READ_ONLY | "28000" | "28P01" | "3D000" => Class::Away,
+        READ_ONLY | "28000" | "28P01" | "3D000" => ErrorClass::Away,
         // A statement that is there under the name of another, or not there: they are prepared by name, once a session.
-        "26000" | "42P05" => Class::Pooler,
-        "42501" => Class::Forbidden,
+        "26000" | "42P05" => ErrorClass::Pooler,
+        "42501" => ErrorClass::Forbidden,
         _ => match code.get(..2) {
-            Some("08" | "53") => Class::Away,
-            Some("57") if code.starts_with("57P") => Class::Away,
+            Some("08" | "53") => ErrorClass::Away,
+            Some("57") if code.starts_with("57P") => ErrorClass::Away,
             // Bad values, constraints, and limits such as the size of an index entry.
-            Some("21" | "22" | "23" | "54") => Class::Data,
-            _ => Class::Other,
+            Some("21" | "22" | "23" | "54") => ErrorClass::Data,
+            _ => ErrorClass::Other,
         },
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_server_that_starts_or_stops_is_away_and_not_broken() {
         for code in ["57P01", "57P03", "08006", "53300"] {
-            assert_eq!(class_of_code(code), Class::Away, "{code}");
+            assert_eq!(class_of_code(code), ErrorClass::Away, "{code}");
         }
     }
 
@@ -161,14 +161,14 @@ mod tests {
         for (code, word) in
             [("53100", "disk is full"), ("53300", "connections"), ("28P01", "password"), ("08006", "is up")]
         {
-            assert!(class_of_code(code) == Class::Away && advice_on_code(code).contains(word), "{code}");
+            assert!(class_of_code(code) == ErrorClass::Away && advice_on_code(code).contains(word), "{code}");
         }
     }
 
     #[test]
     fn a_session_is_given_up_when_it_has_ended_or_may_only_read() {
         for code in ["25006", "57P01", "57P02", "57P03", "08006", "08P01"] {
-            assert!(code_ends_sessions(code) && class_of_code(code) == Class::Away, "{code}");
+            assert!(code_ends_sessions(code) && class_of_code(code) == ErrorClass::Away, "{code}");
         }
         for code in ["25001", "57014", "53300", "40001", "23505"] {
             assert!(!code_ends_sessions(code), "{code}");
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn values_that_do_not_fit_are_told_apart_from_queries_that_are_wrong() {
-        assert_eq!(class_of_code("22P05"), Class::Data);
-        assert_eq!(class_of_code("54000"), Class::Data);
-        assert_eq!(class_of_code("42P01"), Class::Other);
+        assert_eq!(class_of_code("22P05"), ErrorClass::Data);
+        assert_eq!(class_of_code("54000"), ErrorClass::Data);
+        assert_eq!(class_of_code("42P01"), ErrorClass::Other);
     }
 }

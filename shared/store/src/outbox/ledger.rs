@@ -25,7 +25,7 @@ impl Outbox<'_> {
         own: Duration,
     ) -> Result<Vec<LedgerState>, StoreError> {
         let doing = "keep jobs";
-        let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
+        let rows: Vec<LedgerRow> = jobs.iter().map(LedgerRow::of).collect();
         let text = serde_json::to_string(&rows)
             .map_err(|error| StoreError::Invalid { what: "a job", reason: error.to_string() })?;
         let found: Vec<(String, bool, bool)> = sqlx::query_as(KEEP)
@@ -111,7 +111,7 @@ impl From<StoreError> for LedgerError {
 
 /// A job for both tables: the outbox keeps the envelope byte for byte, the history as JSON.
 #[derive(Serialize)]
-struct KeptRow {
+struct LedgerRow {
     id: String,
     queue: String,
     kind: String,
@@ -126,7 +126,7 @@ struct KeptRow {
     traceparent: Option<String>,
 }
 
-impl KeptRow {
+impl LedgerRow {
     fn of(job: &LedgerJob) -> Self {
         let envelope = Envelope::decode(job.envelope.as_bytes()).ok();
         let null = || RawValue::from_string("null".to_owned()).expect("null is JSON");

@@ -16,22 +16,22 @@ const AT_ONCE: usize = 1_000;
 
 /// What events that are not in Postgres yet say of some jobs.
 #[derive(Debug, Clone, Default)]
-pub struct News {
+pub struct UnsyncedEvents {
     /// The jobs of which they say something.
-    pub jobs: HashMap<JobId, JobNews>,
+    pub jobs: HashMap<JobId, UnsyncedJob>,
     /// False when there were more events than were to be read, so that something may be missing here.
     pub is_whole: bool,
 }
 
 /// What events that are not in Postgres yet say of a job.
 #[derive(Debug, Clone)]
-pub struct JobNews {
+pub struct UnsyncedJob {
     row: JobRow,
     /// The events, oldest first.
     pub events: Vec<JobEvent>,
 }
 
-impl JobNews {
+impl UnsyncedJob {
     /// Where the job stands after them.
     pub fn state(&self) -> JobState {
         self.row.state
@@ -43,7 +43,7 @@ impl JobNews {
     }
 
     /// What Postgres knows of the job, brought up to these events. A record that was read later, and has them, stays as it is.
-    pub fn onto(&self, record: Option<JobRecord>) -> Option<JobRecord> {
+    pub fn apply_to(&self, record: Option<JobRecord>) -> Option<JobRecord> {
         let Some(old) = record else { return self.record() };
         let is_newer =
             self.row.changed_at > old.changed_at || (self.row.changed_at == old.changed_at && !old.state.is_final());
@@ -108,14 +108,14 @@ impl JobNews {
 
 /// How far the events of a queue are in Postgres.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Synced {
+pub struct SyncedPosition {
     /// The last entry of the stream that is.
     pub entry: EntryId,
     /// Its version: the place of its events among those of the history.
     pub version: EntryId,
 }
 
-impl Synced {
+impl SyncedPosition {
     /// The time of that entry.
     pub fn at(self) -> DateTime<Utc> {
         self.entry.at()
@@ -124,19 +124,19 @@ impl Synced {
 
 impl Syncer {
     /// How far the events of a queue are in Postgres.
-    pub async fn synced(&self, queue: &QueueName) -> Result<Synced, StoreError> {
+    pub async fn synced(&self, queue: &QueueName) -> Result<SyncedPosition, StoreError> {
         let position = cursor::one(&self.store, &format!("events:{queue}")).await?;
-        Ok(Synced { entry: position.id, version: position.version })
+        Ok(SyncedPosition { entry: position.id, version: position.version })
     }
 
     /// What events of `queue` that are not in Postgres yet say of `jobs`; at most about `most` events are read. To miss none, read
     /// the records in Postgres after this: what was moved in between is in them.
-    pub async fn news(&self, queue: &QueueName, jobs: &HashSet<JobId>, most: usize) -> Result<News, StoreError> {
+    pub async fn unsynced(&self, queue: &QueueName, jobs: &HashSet<JobId>, most: usize) -> Result<UnsyncedEvents, StoreError> {
         let Some(of_queue) = self.streams.iter().find(|stream| stream.queue.as_ref() == Some(queue)) else {
-            return Ok(News { is_whole: true, ..News::default() });
+            return Ok(UnsyncedEvents { is_whole: true, ..UnsyncedEvents::default() });
         };
         if jobs.is_empty() {
-            return Ok(News { is_whole: true, ..News::default() });
+            return Ok(UnsyncedEvents { is_whole: true, ..UnsyncedEvents::default() });
         }
         let mut from = cursor::one(&self.store, &of_queue.name).await?;
         let (mut told, mut read, mut is_whole) = (Vec::new(), 0, false);
@@ -155,7 +155,7 @@ impl Syncer {
                 break;
             }
         }
-        Ok(News { jobs: in_order(queue, told), is_whole })
+        Ok(UnsyncedEvents { jobs: in_order(queue, told), is_whole })
     }
 }
 
@@ -163,7 +163,7 @@ fn is_of(field: &str, jobs: &HashSet<JobId>) -> bool {
     field.split_once(' ').and_then(|(_, id)| id.parse().ok()).is_some_and(|id: JobId| jobs.contains(&id))
 }
 
-fn in_order(queue: &QueueName, told: Vec<stream::Entry>) -> HashMap<JobId, JobNews> {
+fn in_order(queue: &QueueName, told: Vec<stream::Entry>) -> HashMap<JobId, UnsyncedJob> {
     let mut events: HashMap<JobId, Vec<JobEvent>> = HashMap::new();
     for entry in &told {
         for (index, (field, value)) in (0u32..).zip(&entry.fields) {
@@ -176,7 +176,7 @@ fn in_order(queue: &QueueName, told: Vec<stream::Entry>) -> HashMap<JobId, JobNe
     let units = fold::fold(queue, told, &mut Vec::new());
     let news = units.into_iter().filter_map(|unit| {
         let id: JobId = unit.row.id.parse().ok()?;
-        Some((id, JobNews { row: unit.row, events: events.remove(&id).unwrap_or_default() }))
+        Some((id, UnsyncedJob { row: unit.row, events: events.remove(&id).unwrap_or_default() }))
     });
     news.collect()
 }

@@ -7,17 +7,17 @@ use tracing::Instrument as _;
 
 use super::{
     rows::{self, Insert},
-    unit::{JobUnit, Source},
+    unit::{JobUnit, SourceField},
 };
 use crate::{
     Families, Store, StoreError,
     pool::{Session, Tx},
-    record::{Family, Row},
+    record::{Family, RecordRow},
 };
 
 /// The rows of one batch. Its units do not depend on each other.
 #[derive(Debug)]
-pub(super) enum Batch {
+pub(super) enum SyncBatch {
     Jobs(Box<JobBatch>),
     Hot(Vec<HotUnit>),
 }
@@ -77,13 +77,13 @@ async fn spare(store: &Store) -> Option<Session> {
 #[derive(Debug, Clone)]
 pub(super) struct HotUnit {
     family: Family,
-    row: Row,
-    source: Source,
+    row: RecordRow,
+    source: SourceField,
 }
 
 impl HotUnit {
     /// Reads one field and value of the hot stream. The error says why it is none.
-    pub fn read(source: Source, families: &Families) -> Result<Self, (Source, String)> {
+    pub fn read(source: SourceField, families: &Families) -> Result<Self, (SourceField, String)> {
         let word = source.field.split(' ').next().unwrap_or_default();
         let Some(family) = families.find(word) else {
             let reason = format!("{word:?} is no family that this release knows");
@@ -96,7 +96,7 @@ impl HotUnit {
     }
 }
 
-impl Batch {
+impl SyncBatch {
     /// How many events or records it holds.
     pub fn len(&self) -> u64 {
         let n = match self {
@@ -115,7 +115,7 @@ impl Batch {
     }
 
     /// Writes the units one by one; answers those that Postgres cannot hold, with its reason.
-    pub async fn write_singly(&self, tx: &mut Tx, store: &Store) -> Result<Vec<(Source, String)>, StoreError> {
+    pub async fn write_singly(&self, tx: &mut Tx, store: &Store) -> Result<Vec<(SourceField, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
             Self::Jobs(batch) => {
@@ -170,7 +170,7 @@ async fn write_job(tx: &mut Tx, env: &str, unit: &JobUnit) -> Result<(), StoreEr
 
 async fn write_hot(tx: &mut Tx, store: &Store, units: &[HotUnit]) -> Result<(), StoreError> {
     for family in store.records.iter() {
-        let rows: Vec<Row> = units.iter().filter(|unit| unit.family == family).map(|unit| unit.row.clone()).collect();
+        let rows: Vec<RecordRow> = units.iter().filter(|unit| unit.family == family).map(|unit| unit.row.clone()).collect();
         family.write(&mut *tx, store.env_name(), &rows).await?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     stream::Entry,
-    unit::{EventRow, JobRow, JobUnit, Source},
+    unit::{EventRow, JobRow, JobUnit, SourceField},
 };
 use crate::{
     json,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Folds the entries of a queue's stream, oldest first. What is no event of this release is put into `rejects`.
-pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(Source, String)>) -> Vec<JobUnit> {
+pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(SourceField, String)>) -> Vec<JobUnit> {
     let mut order: HashMap<JobId, usize> = HashMap::new();
     let mut units: Vec<JobUnit> = Vec::new();
     for entry in entries {
@@ -25,7 +25,7 @@ pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(So
             let event = match JobEvent::read(entry.id, index, &field, value) {
                 Ok(event) => event,
                 Err(value) => {
-                    let source = Source { entry: entry.id, version: entry.version, index, field, value };
+                    let source = SourceField { entry: entry.id, version: entry.version, index, field, value };
                     rejects.push((source, "not an event that this release knows".to_owned()));
                     continue;
                 }
@@ -45,7 +45,7 @@ pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(So
                 data.trace.clone_from(&unit.row.traceparent);
             }
             unit.events.push(event_row(&event, entry.version, data));
-            let source = Source { entry: entry.id, version: entry.version, index, field, value: event.value };
+            let source = SourceField { entry: entry.id, version: entry.version, index, field, value: event.value };
             if let Err(reason) = applied {
                 rejects.push((source.clone(), reason));
             }

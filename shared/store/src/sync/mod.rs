@@ -12,8 +12,8 @@ mod cursor;
 mod fold;
 mod rejects;
 mod rows;
-mod settled;
 mod stream;
+mod trim;
 mod unit;
 mod write;
 
@@ -33,15 +33,15 @@ use perch_queue::{EntryId, Keys, Redis};
 use serde::Serialize;
 
 pub use self::{
-    ahead::{JobNews, News, Synced},
-    rejects::Reject,
+    ahead::{SyncedPosition, UnsyncedEvents, UnsyncedJob},
+    rejects::SyncReject,
 };
 use self::{
-    batch::{Batch, HotUnit, JobBatch},
-    settled::Settled,
-    stream::{Continuity, Entry, Look, Position},
-    unit::Source,
-    write::{Move, written},
+    batch::{HotUnit, JobBatch, SyncBatch},
+    stream::{Continuity, Entry, Position, StreamRead},
+    trim::TrimCandidates,
+    unit::SourceField,
+    write::{CursorMove, written},
 };
 use crate::{Store, StoreError, hot, record::signed, row::unsigned};
 
@@ -50,17 +50,17 @@ use crate::{Store, StoreError, hot, record::signed, row::unsigned};
 pub struct Syncer {
     redis: Redis,
     store: Store,
-    streams: Vec<Stream>,
+    streams: Vec<SyncStream>,
     batch: usize,
     /// Whether every stream has been looked at in full since the start.
     looked: Arc<AtomicBool>,
     /// By stream.
-    settled: Arc<Mutex<HashMap<String, Settled>>>,
+    trim_candidates: Arc<Mutex<HashMap<String, TrimCandidates>>>,
     kept: Duration,
 }
 
 #[derive(Debug, Clone)]
-struct Stream {
+struct SyncStream {
     /// Its name in the cursors, in reports and in metrics.
     name: String,
     key: String,
@@ -130,14 +130,14 @@ impl Syncer {
     /// A sync of the events of `queues` and of the records of bots, `batch` rows to a transaction (an entry is never
     /// split, so it may be up to 500 more).
     pub fn new(redis: Redis, store: Store, env: Environment, queues: &[QueueName], batch: usize) -> Self {
-        let mut streams = vec![Stream { name: "hot".to_owned(), key: hot::stream_key(env), queue: None }];
-        streams.extend(queues.iter().map(|queue| Stream {
+        let mut streams = vec![SyncStream { name: "hot".to_owned(), key: hot::stream_key(env), queue: None }];
+        streams.extend(queues.iter().map(|queue| SyncStream {
             name: format!("events:{queue}"),
             key: Keys::new(env, queue).events(),
             queue: Some(queue.clone()),
         }));
-        let (looked, settled) = (Arc::default(), Arc::default());
-        Self { redis, store, streams, batch: batch.max(1), looked, settled, kept: KEPT }
+        let (looked, trim_candidates) = (Arc::default(), Arc::default());
+        Self { redis, store, streams, batch: batch.max(1), looked, trim_candidates, kept: KEPT }
     }
 
     /// Redis keeps entries for so long after they were moved (60 s): a Postgres that loses its last seconds, by a failover to a
@@ -150,9 +150,9 @@ impl Syncer {
     /// Moves everything there is. A stream that fails does not keep the others waiting; its error is answered at the end.
     pub async fn run_once(&self) -> Result<SyncReport, StoreError> {
         let positions = cursor::load(&self.store).await?;
-        for Stream { name, .. } in &self.streams {
+        for SyncStream { name, .. } in &self.streams {
             let has = positions.get(name).copied().unwrap_or_default().id;
-            self.settled(name, |settled, now| settled.saw(has, now, self.kept));
+            self.trim_candidates(name, |candidates, now| candidates.note(has, now, self.kept));
         }
         let mut report = SyncReport { complete: true, ..SyncReport::default() };
         let mut failure = None;
@@ -181,7 +181,7 @@ impl Syncer {
 
     /// The streams that hold entries after their position. On a single server that is one command for all of them,
     /// so that a sync with nothing to do costs next to nothing.
-    async fn with_news(&self, positions: &HashMap<String, Position>) -> Result<Vec<&Stream>, StoreError> {
+    async fn with_news(&self, positions: &HashMap<String, Position>) -> Result<Vec<&SyncStream>, StoreError> {
         // Only a full look finds a stream that was started anew by a clock that is behind; once is enough for that.
         // And the nodes of a cluster are asked one by one.
         if self.redis.is_cluster() || !self.looked.swap(true, Ordering::Relaxed) {
@@ -207,7 +207,7 @@ impl Syncer {
                 return Ok(self.streams.iter().collect());
             }
         };
-        let has_news = |stream: &&Stream| found.iter().any(|(name, _)| name == stream.key.as_bytes());
+        let has_news = |stream: &&SyncStream| found.iter().any(|(name, _)| name == stream.key.as_bytes());
         let (news, idle): (Vec<_>, Vec<_>) = self.streams.iter().partition(has_news);
         for stream in idle {
             note_lag(stream, Duration::ZERO);
@@ -216,10 +216,10 @@ impl Syncer {
     }
 
     /// Moves one stream until a batch comes back short. False when it stopped before.
-    async fn drain(&self, stream: &Stream, from: &mut Position, line: &mut StreamReport) -> Result<bool, StoreError> {
+    async fn drain(&self, stream: &SyncStream, from: &mut Position, line: &mut StreamReport) -> Result<bool, StoreError> {
         let mut next = self.read(stream, *from, line).await?;
         for _ in 0..MOST_BATCHES {
-            let Some(Ready { step, batch, unreadable, more }) = next else {
+            let Some(PendingBatch { step, batch, unreadable, more }) = next else {
                 note_lag(stream, Duration::ZERO);
                 return Ok(true);
             };
@@ -231,14 +231,14 @@ impl Syncer {
             let Some(rejected) = written? else {
                 // Another sync was faster; its cursor says where to go on.
                 *from = cursor::one(&self.store, &stream.name).await?;
-                self.settled(&stream.name, |settled, now| settled.saw(from.id, now, self.kept));
+                self.trim_candidates(&stream.name, |candidates, now| candidates.note(from.id, now, self.kept));
                 next = self.read(stream, *from, line).await?;
                 continue;
             };
             crash_point!("sync.committed");
             *from = to;
             if continuity == Continuity::Restarted {
-                self.settled(&stream.name, |settled, _| settled.forget());
+                self.trim_candidates(&stream.name, |candidates, _| candidates.forget());
             }
             count(stream, line, rows, rejected, continuity);
             self.let_go(stream, to.id).await?;
@@ -249,11 +249,11 @@ impl Syncer {
     }
 
     /// Notes beside the stream that Postgres has the entries up to `upto`, and lets go of what it has had for long enough.
-    async fn let_go(&self, stream: &Stream, upto: EntryId) -> Result<(), StoreError> {
+    async fn let_go(&self, stream: &SyncStream, upto: EntryId) -> Result<(), StoreError> {
         stream::note_synced(&self.redis, &stream.key, upto).await?;
-        let settled = self.settled(&stream.name, |settled, now| {
-            settled.saw(upto, now, self.kept);
-            settled.take(now, self.kept)
+        let settled = self.trim_candidates(&stream.name, |candidates, now| {
+            candidates.note(upto, now, self.kept);
+            candidates.take(now, self.kept)
         });
         match settled {
             Some(settled) => stream::trim(&self.redis, &stream.key, settled).await,
@@ -261,18 +261,18 @@ impl Syncer {
         }
     }
 
-    fn settled<T>(&self, stream: &str, work: impl FnOnce(&mut Settled, Instant) -> T) -> T {
-        let mut all = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+    fn trim_candidates<T>(&self, stream: &str, work: impl FnOnce(&mut TrimCandidates, Instant) -> T) -> T {
+        let mut all = self.trim_candidates.lock().unwrap_or_else(PoisonError::into_inner);
         work(all.entry(stream.to_owned()).or_default(), Instant::now())
     }
 
     /// Reads the next batch of a stream. `None` when there is none.
     async fn read(
         &self,
-        stream: &Stream,
+        stream: &SyncStream,
         from: Position,
         line: &mut StreamReport,
-    ) -> Result<Option<Ready>, StoreError> {
+    ) -> Result<Option<PendingBatch>, StoreError> {
         let (look, continuity) = self.look(stream, from, self.batch).await?;
         line.lag = line.lag.max(look.lag());
         note_lag(stream, look.lag());
@@ -283,40 +283,40 @@ impl Syncer {
             tracing::warn!(stream = stream.name, "Postgres has less of a stream than it had; it is told again");
             self.store.recovery().note_loss().await?;
         }
-        let step = Move { stream: stream.name.clone(), from, to: look.after(from), continuity };
+        let step = CursorMove { stream: stream.name.clone(), from, to: look.after(from), continuity };
         let more = look.more;
         let (batch, unreadable) = self.sort_out(stream, look.entries)?;
-        Ok(Some(Ready { step, batch, unreadable, more }))
+        Ok(Some(PendingBatch { step, batch, unreadable, more }))
     }
 
     /// Whether Postgres has less of a stream than it had. Another sync may just have moved it on, so its cursor is asked once more.
-    async fn is_told_again(&self, stream: &Stream, look: &Look, from: Position) -> Result<bool, StoreError> {
+    async fn is_told_again(&self, stream: &SyncStream, look: &StreamRead, from: Position) -> Result<bool, StoreError> {
         Ok(look.is_beyond(from) && look.is_beyond(cursor::one(&self.store, &stream.name).await?))
     }
 
     /// Reads entries as rows; what cannot be read is answered with the reason.
-    fn sort_out(&self, stream: &Stream, entries: Vec<Entry>) -> Result<(Batch, Vec<(Source, String)>), StoreError> {
+    fn sort_out(&self, stream: &SyncStream, entries: Vec<Entry>) -> Result<(SyncBatch, Vec<(SourceField, String)>), StoreError> {
         let mut unreadable = Vec::new();
         if let Some(queue) = &stream.queue {
             let units = fold::fold(queue, entries, &mut unreadable);
-            return Ok((Batch::Jobs(Box::new(JobBatch::begin(&self.store, units)?)), unreadable));
+            return Ok((SyncBatch::Jobs(Box::new(JobBatch::begin(&self.store, units)?)), unreadable));
         }
         let mut units = Vec::new();
         for entry in entries {
             for (index, (field, value)) in (0u32..).zip(entry.fields) {
-                let source = Source { entry: entry.id, version: entry.version, index, field, value };
+                let source = SourceField { entry: entry.id, version: entry.version, index, field, value };
                 match HotUnit::read(source, &self.store.records) {
                     Ok(unit) => units.push(unit),
                     Err(reject) => unreadable.push(reject),
                 }
             }
         }
-        Ok((Batch::Hot(units), unreadable))
+        Ok((SyncBatch::Hot(units), unreadable))
     }
 
     /// Reads what follows a position. A stream that was started anew, or came back without its last entries, is read from its
     /// beginning: what was added since may have lower ids, where it goes by another clock.
-    async fn look(&self, stream: &Stream, from: Position, fields: usize) -> Result<(Look, Continuity), StoreError> {
+    async fn look(&self, stream: &SyncStream, from: Position, fields: usize) -> Result<(StreamRead, Continuity), StoreError> {
         let mut look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
         let continuity = look.continuity(from);
         if continuity == Continuity::Restarted {
@@ -331,7 +331,7 @@ impl Syncer {
 
     /// Those entries that Postgres has had before: the same events under the same id, which another server may have given to others.
     /// Of the records of bots it keeps no entries: what comes again in an older copy of their stream is taken for old.
-    async fn moved(&self, stream: &Stream, entries: &[(EntryId, &str)]) -> Result<HashSet<EntryId>, StoreError> {
+    async fn moved(&self, stream: &SyncStream, entries: &[(EntryId, &str)]) -> Result<HashSet<EntryId>, StoreError> {
         let Some(queue) = &stream.queue else { return Ok(entries.iter().map(|(id, _)| *id).collect()) };
         let rows: Vec<(i64, i64)> = query_as!(
             "select distinct e.ms, e.seq from job_events e
@@ -359,7 +359,7 @@ impl Syncer {
             had.push(stream::synced(&self.redis, &stream.key).await?);
         }
         let positions = cursor::load(&self.store).await?;
-        let rolled_back = |(stream, had): (&Stream, Option<EntryId>)| {
+        let rolled_back = |(stream, had): (&SyncStream, Option<EntryId>)| {
             let has = positions.get(&stream.name).copied().unwrap_or_default().id;
             let had = had.filter(|had| *had > has)?;
             Some(RolledBack { stream: stream.name.clone(), had, has })
@@ -369,7 +369,7 @@ impl Syncer {
 
     /// From now on what Postgres has is all that it had: somebody has seen to what it lost.
     pub async fn accept_roll_back(&self) -> Result<(), StoreError> {
-        let streams: HashMap<&str, &Stream> =
+        let streams: HashMap<&str, &SyncStream> =
             self.streams.iter().map(|stream| (stream.name.as_str(), stream)).collect();
         for RolledBack { stream, has, .. } in self.rolled_back().await? {
             stream::note_synced(&self.redis, &streams[stream.as_str()].key, has).await?;
@@ -392,14 +392,14 @@ impl Syncer {
 }
 
 /// A batch that was read and is still to be written.
-struct Ready {
-    step: Move,
-    batch: Batch,
-    unreadable: Vec<(Source, String)>,
+struct PendingBatch {
+    step: CursorMove,
+    batch: SyncBatch,
+    unreadable: Vec<(SourceField, String)>,
     more: bool,
 }
 
-fn count(stream: &Stream, line: &mut StreamReport, rows: u64, rejected: u64, continuity: Continuity) {
+fn count(stream: &SyncStream, line: &mut StreamReport, rows: u64, rejected: u64, continuity: Continuity) {
     line.rows += rows;
     line.rejected += rejected;
     metrics::counter!("perch_sync_rows_total", "stream" => stream.name.clone()).increment(rows);
@@ -411,6 +411,6 @@ fn count(stream: &Stream, line: &mut StreamReport, rows: u64, rejected: u64, con
     }
 }
 
-fn note_lag(stream: &Stream, lag: Duration) {
+fn note_lag(stream: &SyncStream, lag: Duration) {
     metrics::gauge!("perch_sync_lag_seconds", "stream" => stream.name.clone()).set(lag.as_secs_f64());
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::unit::Source;
+use super::unit::SourceField;
 use crate::{
     Store, StoreError,
     pool::Tx,
@@ -15,7 +15,7 @@ use crate::{
 
 /// An event or record that could not be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
-pub struct Reject {
+pub struct SyncReject {
     /// The stream.
     pub stream: String,
     /// Its field in the entry.
@@ -47,7 +47,7 @@ pub(super) async fn put_aside(
     tx: &mut Tx,
     env: &str,
     stream: &str,
-    rejects: &[(Source, String)],
+    rejects: &[(SourceField, String)],
 ) -> Result<(), StoreError> {
     let rows: Vec<RejectRow<'_>> = rejects
         .iter()
@@ -84,7 +84,7 @@ fn cut(text: &str) -> &str {
 
 impl Store {
     /// What the sync could not store, newest first.
-    pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<Reject>, StoreError> {
+    pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<SyncReject>, StoreError> {
         query_as!(
             "select stream, field, value, reason, rejected_at
              from sync_rejects where environment = $1 order by rejected_at desc, ms desc, seq desc, idx desc limit $2",

@@ -34,7 +34,7 @@ pub(super) struct Entry {
 
 /// What a stream holds after a position.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Look {
+pub(super) struct StreamRead {
     now_ms: u64,
     added: i64,
     length: i64,
@@ -58,7 +58,7 @@ pub(super) enum Continuity {
     Restarted,
 }
 
-impl Look {
+impl StreamRead {
     /// How old the oldest entry is that was not moved, by the clock of Redis.
     pub fn lag(&self) -> Duration {
         let oldest = self.entries.first().map_or(self.now_ms, |entry| entry.id.ms);
@@ -136,7 +136,7 @@ impl Look {
 const PAGE: usize = 500;
 
 /// Reads after `after`: at least one entry if there is one, then on until `fields` fields or 4 MiB are reached.
-pub(super) async fn read(redis: &Redis, key: &str, after: EntryId, fields: usize) -> Result<Look, StoreError> {
+pub(super) async fn read(redis: &Redis, key: &str, after: EntryId, fields: usize) -> Result<StreamRead, StoreError> {
     let mut look = page(redis, key, after, fields.min(PAGE), BATCH_BYTES).await?;
     let (mut fields_read, mut bytes_read) = size(&look.entries);
     while look.more && fields_read < fields && bytes_read < BATCH_BYTES {
@@ -160,7 +160,7 @@ fn size(entries: &[Entry]) -> (usize, usize) {
     (fields().count(), fields().map(|(field, value)| field.len() + value.len()).sum())
 }
 
-async fn page(redis: &Redis, key: &str, after: EntryId, fields: usize, bytes: usize) -> Result<Look, StoreError> {
+async fn page(redis: &Redis, key: &str, after: EntryId, fields: usize, bytes: usize) -> Result<StreamRead, StoreError> {
     let mut call = READ.prepare_invoke();
     call.key(key).key(synced_key(key)).arg(after.to_string()).arg(fields).arg(bytes);
     let answer: Vec<Value> =
@@ -169,7 +169,7 @@ async fn page(redis: &Redis, key: &str, after: EntryId, fields: usize, bytes: us
         .map_err(|error| StoreError::Invalid { what: "the answer of a stream", reason: format!("{key}: {error}") })
 }
 
-fn understand(answer: Vec<Value>) -> Result<Look, redis::ParsingError> {
+fn understand(answer: Vec<Value>) -> Result<StreamRead, redis::ParsingError> {
     let mut values = answer.into_iter();
     let mut next = || values.next().unwrap_or(Value::Nil);
     let now_ms = u64::from_redis_value(next())?;
@@ -190,7 +190,7 @@ fn understand(answer: Vec<Value>) -> Result<Look, redis::ParsingError> {
         }
         entries.push(Entry { id, version: id, fields: pairs });
     }
-    Ok(Look { now_ms, added, length, last, position_held, synced, more, entries })
+    Ok(StreamRead { now_ms, added, length, last, position_held, synced, more, entries })
 }
 
 /// Lets go of what comes before `from`. That one stays: the next read knows by it that nothing is missing in between.
@@ -261,8 +261,8 @@ mod tests {
         assert_eq!(versions, [id(10), EntryId { ms: 22, seq: 1 }, id(25)]);
     }
 
-    fn look(added: i64, held: &[u64], position_held: bool, unread: &[u64]) -> Look {
-        Look {
+    fn look(added: i64, held: &[u64], position_held: bool, unread: &[u64]) -> StreamRead {
+        StreamRead {
             now_ms: 1_000,
             added,
             length: i64::try_from(held.len()).expect("few"),
@@ -310,7 +310,7 @@ mod tests {
         let at = position(300);
         assert_eq!(look(2, &[40, 50], false, &[40, 50]).continuity(at), Continuity::Restarted);
         assert_eq!(look(2, &[10, 20], false, &[]).continuity(at), Continuity::Restarted);
-        assert_eq!(Look::default().continuity(at), Continuity::Unbroken);
+        assert_eq!(StreamRead::default().continuity(at), Continuity::Unbroken);
     }
 
     #[test]

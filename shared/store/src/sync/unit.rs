@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 /// Where a row came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
+pub(super) struct SourceField {
     pub entry: EntryId,
     pub version: EntryId,
     pub index: u32,
@@ -67,5 +67,5 @@ pub(super) struct EventRow {
 pub(super) struct JobUnit {
     pub row: JobRow,
     pub events: Vec<EventRow>,
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceField>,
 }

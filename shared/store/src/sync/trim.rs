@@ -10,15 +10,15 @@ use perch_queue::EntryId;
 /// The positions of one stream that this process has seen in Postgres, and when. Ids do not say how long that is ago: they jump
 /// where the clock of Redis is set, and run ahead of it after it was set back.
 #[derive(Debug, Default)]
-pub(super) struct Settled(VecDeque<(Instant, EntryId)>);
+pub(super) struct TrimCandidates(VecDeque<(Instant, EntryId)>);
 
 /// How many positions are remembered; those that are seen faster one after the other are passed over.
 const REMEMBERED: u32 = 12;
 
-impl Settled {
+impl TrimCandidates {
     /// Postgres has the entries up to `id`. Where it had more it is an older copy, and where the stream had more it began anew: either
     /// way what was seen beyond counts no more.
-    pub fn saw(&mut self, id: EntryId, now: Instant, kept: Duration) {
+    pub fn note(&mut self, id: EntryId, now: Instant, kept: Duration) {
         while self.0.back().is_some_and(|(_, seen)| *seen > id) {
             self.0.pop_back();
         }
@@ -66,14 +66,14 @@ mod tests {
         fn what_is_let_go_of_was_in_postgres_for_a_minute_without_a_break(
             seen in prop::collection::vec((0_u64..40, 0_u64..1_000_000), 1..200),
         ) {
-            let (start, mut settled, mut history) = (Instant::now(), Settled::default(), Vec::new());
+            let (start, mut candidates, mut history) = (Instant::now(), TrimCandidates::default(), Vec::new());
             let mut now = start;
             for (seconds, ms) in seen {
                 now += Duration::from_secs(seconds);
                 let id = EntryId { ms, seq: 0 };
-                settled.saw(id, now, KEPT);
+                candidates.note(id, now, KEPT);
                 history.push((now, id));
-                if let Some(gone) = settled.take(now, KEPT) {
+                if let Some(gone) = candidates.take(now, KEPT) {
                     let since = history.iter().rposition(|(at, id)| *id < gone || *at + KEPT <= now);
                     let covered = since.is_some_and(|since| history[since].1 >= gone);
                     prop_assert!(covered, "{gone} of {history:?}");
@@ -84,24 +84,24 @@ mod tests {
         /// Whether anybody lets go of what was seen or not.
         #[test]
         fn what_is_remembered_has_a_bound(pauses in prop::collection::vec(0_u64..40, 1..400)) {
-            let (mut now, mut settled) = (Instant::now(), Settled::default());
+            let (mut now, mut candidates) = (Instant::now(), TrimCandidates::default());
             for (ms, seconds) in (1..).zip(pauses) {
                 now += Duration::from_secs(seconds);
-                settled.saw(EntryId { ms, seq: 0 }, now, KEPT);
-                prop_assert!(settled.0.len() <= 14, "{settled:?}");
+                candidates.note(EntryId { ms, seq: 0 }, now, KEPT);
+                prop_assert!(candidates.0.len() <= 14, "{candidates:?}");
             }
         }
 
         /// A stream that goes on is kept for little longer than it has to be.
         #[test]
         fn what_has_been_in_postgres_for_twice_as_long_is_let_go_of(pauses in prop::collection::vec(0_u64..5, 60..200)) {
-            let (mut now, mut settled, mut last, mut gone) = (Instant::now(), Settled::default(), Vec::new(), EntryId::default());
+            let (mut now, mut candidates, mut last, mut gone) = (Instant::now(), TrimCandidates::default(), Vec::new(), EntryId::default());
             for (n, seconds) in (1..).zip(pauses) {
                 now += Duration::from_secs(seconds);
                 let id = EntryId { ms: n, seq: 0 };
-                settled.saw(id, now, KEPT);
+                candidates.note(id, now, KEPT);
                 last.push((now, id));
-                gone = settled.take(now, KEPT).unwrap_or(gone);
+                gone = candidates.take(now, KEPT).unwrap_or(gone);
                 let old = last.iter().rfind(|(at, _)| *at + 2 * KEPT <= now);
                 prop_assert!(old.is_none_or(|(_, id)| *id <= gone), "{gone} at {now:?} of {last:?}");
             }

@@ -30,7 +30,7 @@ pub(crate) type Step = Either<PgQueryResult, PgRow>;
 /// Opens sessions, and says which can be used again.
 pub(crate) struct Manager {
     pub options: PgConnectOptions,
-    pub given_up: GivenUp,
+    pub retired: RetiredConnections,
 }
 
 // The options of the driver show their password.
@@ -42,22 +42,22 @@ impl std::fmt::Debug for Manager {
 
 /// A session of the server.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Connection {
     conn: PgConnection,
     opened: Instant,
     pub used: Instant,
     /// How long a statement may take; `None`: as long as it needs. Whoever takes the session says.
-    pub patience: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// A statement is under way, or broke off: nobody knows what the server sends next.
     is_busy: bool,
 }
 
-impl Link {
+impl Connection {
     /// A statement; the session is of no more use when it is not awaited to its end, when the way to the server broke, or when
     /// the answer is not there in time: a server that hangs, and a network that swallows what is sent, say nothing.
     pub async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
         self.begin()?;
-        let steps = limited(self.patience, self.conn.fetch_many(query).try_collect()).await;
+        let steps = limited(self.timeout, self.conn.fetch_many(query).try_collect()).await;
         self.end(steps)
     }
 
@@ -67,13 +67,13 @@ impl Link {
 
     pub async fn prepare(&mut self, sql: SqlStr, parameters: &[PgTypeInfo]) -> Result<PgStatement, sqlx::Error> {
         self.begin()?;
-        let prepared = limited(self.patience, self.conn.prepare_with(sql, parameters)).await;
+        let prepared = limited(self.timeout, self.conn.prepare_with(sql, parameters)).await;
         self.end(prepared)
     }
 
     pub async fn describe(&mut self, sql: SqlStr) -> Result<Describe<Postgres>, sqlx::Error> {
         self.begin()?;
-        let described = limited(self.patience, self.conn.describe(sql)).await;
+        let described = limited(self.timeout, self.conn.describe(sql)).await;
         self.end(described)
     }
 
@@ -83,7 +83,7 @@ impl Link {
     }
 
     /// Tells the server that it is closed.
-    pub async fn leave(self) {
+    pub async fn disconnect(self) {
         let _ = self.conn.close().await;
     }
 
@@ -105,36 +105,36 @@ impl Link {
 
 /// The answer, or an error where it is not there in time.
 pub(crate) async fn limited<T>(
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    let Some(patience) = patience else { return answer.await };
-    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| {
-        let late = format!("no answer within {patience:?}");
+    let Some(timeout) = timeout else { return answer.await };
+    tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
+        let late = format!("no answer within {timeout:?}");
         Err(io::Error::new(io::ErrorKind::TimedOut, late).into())
     })
 }
 
 impl managed::Manager for Manager {
-    type Type = Link;
+    type Type = Connection;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<Link, sqlx::Error> {
+    async fn create(&self) -> Result<Connection, sqlx::Error> {
         let opened = Instant::now();
         let conn = PgConnection::connect_with(&self.options).await?;
-        Ok(Link { conn, opened, used: opened, patience: None, is_busy: false })
+        Ok(Connection { conn, opened, used: opened, timeout: None, is_busy: false })
     }
 
-    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<sqlx::Error> {
-        if link.is_busy || link.opened.elapsed() > LIFETIME || !self.given_up.spares(link.opened) {
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<sqlx::Error> {
+        if connection.is_busy || connection.opened.elapsed() > LIFETIME || !self.retired.allows(connection.opened) {
             return Err(RecycleError::message("it is of no more use"));
         }
-        if link.used.elapsed() > QUIET {
-            let answered = limited(Some(PING), link.conn.ping()).await;
+        if connection.used.elapsed() > QUIET {
+            let answered = limited(Some(PING), connection.conn.ping()).await;
             answered.inspect_err(|error| {
                 // The others would be asked one after the other, and be waited for as long.
                 if is_late(error) {
-                    self.given_up.all_until_now();
+                    self.retired.retire_all();
                 }
             })?;
         }
@@ -149,13 +149,13 @@ fn is_late(error: &sqlx::Error) -> bool {
 /// A session that somebody has. One that is of no more use is closed when this is dropped: the server that thaws then sees that
 /// nobody waits any more.
 #[derive(Debug)]
-pub(crate) struct Held(Option<Object<Manager>>);
+pub(crate) struct PooledConnection(Option<Object<Manager>>);
 
-impl Held {
-    /// For statements that may take as long as `patience`.
-    pub fn for_statements(mut link: Object<Manager>, patience: Duration) -> Self {
-        link.patience = Some(patience);
-        Self(Some(link))
+impl PooledConnection {
+    /// For statements that may take as long as `timeout`.
+    pub fn for_statements(mut connection: Object<Manager>, timeout: Duration) -> Self {
+        connection.timeout = Some(timeout);
+        Self(Some(connection))
     }
 
     /// Closes it in place of giving it back.
@@ -164,39 +164,39 @@ impl Held {
     }
 }
 
-impl Deref for Held {
-    type Target = Link;
+impl Deref for PooledConnection {
+    type Target = Connection;
 
-    fn deref(&self) -> &Link {
+    fn deref(&self) -> &Connection {
         self.0.as_ref().expect("it is there until this is dropped")
     }
 }
 
-impl DerefMut for Held {
-    fn deref_mut(&mut self) -> &mut Link {
+impl DerefMut for PooledConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         self.0.as_mut().expect("it is there until this is dropped")
     }
 }
 
-impl Drop for Held {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
-        if let Some(link) = self.0.take_if(|link| link.is_busy) {
-            drop(Object::take(link));
+        if let Some(connection) = self.0.take_if(|connection| connection.is_busy) {
+            drop(Object::take(connection));
         }
     }
 }
 
 /// Sessions that were opened up to then are not used again.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct GivenUp(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct RetiredConnections(Arc<Mutex<Option<Instant>>>);
 
-impl GivenUp {
-    pub fn all_until_now(&self) {
+impl RetiredConnections {
+    pub fn retire_all(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Whether a session that was opened then was opened since.
-    pub fn spares(&self, opened: Instant) -> bool {
+    pub fn allows(&self, opened: Instant) -> bool {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_none_or(|until| opened > until)
     }
@@ -218,20 +218,20 @@ mod tests {
         let database = TestDatabase::create().await;
         let (gate, url) = database.gated().await;
         let options = url.expose_secret().parse().expect("a Postgres URL");
-        let manager = Manager { options, given_up: GivenUp::default() };
-        let mut links = Vec::new();
+        let manager = Manager { options, retired: RetiredConnections::default() };
+        let mut connections = Vec::new();
         for _ in 0..2 {
-            let mut link = manager.create().await.expect("Postgres answers");
-            link.used = Instant::now().checked_sub(2 * QUIET).expect("the machine has been up for a minute");
-            links.push(link);
+            let mut connection = manager.create().await.expect("Postgres answers");
+            connection.used = Instant::now().checked_sub(2 * QUIET).expect("the machine has been up for a minute");
+            connections.push(connection);
         }
-        for link in &mut links {
-            manager.recycle(link, &Metrics::default()).await.expect("it answers");
+        for connection in &mut connections {
+            manager.recycle(connection, &Metrics::default()).await.expect("it answers");
         }
         gate.set_delay(FAR);
-        let late = manager.recycle(&mut links[0], &Metrics::default()).await.expect_err("it does not answer");
+        let late = manager.recycle(&mut connections[0], &Metrics::default()).await.expect_err("it does not answer");
         assert!(matches!(&late, RecycleError::Backend(error) if is_late(error)), "{late}");
-        let other = manager.recycle(&mut links[1], &Metrics::default()).await.expect_err("nobody waits for it");
+        let other = manager.recycle(&mut connections[1], &Metrics::default()).await.expect_err("nobody waits for it");
         assert!(matches!(other, RecycleError::Message(_)), "{other}");
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// An event, as the history has it or the stream that becomes it, with its place there.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Happened {
+pub struct QueueEvent {
     /// Its place: the version of its entry, and its own within the entry.
     #[serde(skip)]
     pub place: (EntryId, u32),
@@ -49,7 +49,7 @@ pub struct Happened {
     pub by: Option<String>,
 }
 
-impl Happened {
+impl QueueEvent {
     /// An event of the stream, whose kind it does not say.
     pub fn of_stream(event: &JobEvent) -> Self {
         let data = event.data();
@@ -75,7 +75,7 @@ fn place(row: &PgRow) -> Result<(EntryId, u32), sqlx::Error> {
     Ok((EntryId { ms: unsigned(ms), seq: unsigned(seq) }, small_count(row, "idx")?))
 }
 
-impl FromRow<'_, PgRow> for Happened {
+impl FromRow<'_, PgRow> for QueueEvent {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             place: place(row)?,
@@ -97,14 +97,14 @@ impl FromRow<'_, PgRow> for Happened {
 impl History<'_> {
     /// What happened in a queue after the place `after`, up to the version `upto` and not before `since`, in order; at most
     /// `limit` events, and where to go on when there may be more.
-    pub async fn happened(
+    pub async fn queue_events(
         &self,
         queue: &QueueName,
         after: (EntryId, u32),
         upto: EntryId,
         since: DateTime<Utc>,
         limit: u32,
-    ) -> Result<(Vec<Happened>, Option<(EntryId, u32)>), StoreError> {
+    ) -> Result<(Vec<QueueEvent>, Option<(EntryId, u32)>), StoreError> {
         let doing = "read the events of a queue";
         let rows = query!(
             "select e.ms, e.seq, e.idx, e.at, e.job_id, j.kind as job_kind, e.kind, e.attempt, e.worker, e.duration_ms, e.error,
@@ -128,7 +128,7 @@ impl History<'_> {
         .map_err(StoreError::on(doing))?;
         let last = rows.last().filter(|_| rows.len() == limit as usize);
         let next = last.map(place).transpose().map_err(StoreError::on(doing))?;
-        let events = rows.iter().filter_map(|row| match Happened::from_row(row) {
+        let events = rows.iter().filter_map(|row| match QueueEvent::from_row(row) {
             Ok(event) => Some(event),
             Err(error) => {
                 tracing::warn!(%queue, %error, "an event of the history cannot be read");
