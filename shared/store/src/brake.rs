@@ -13,9 +13,9 @@ use sqlx::FromRow;
 
 use crate::{Store, StoreError, effects::DualInstant, row::Moment};
 
-/// How long a look at the brake lets a call begin. Who pulls the brake waits for longer before saying so.
+/// How long a check of the brake stays valid for starting a call. Pulling the brake waits longer than this before it returns.
 pub const CLEAR_FOR: Duration = Duration::from_secs(1);
-/// What a pull waits: every look from before it has run out then, on the way to X too.
+/// How long a pull waits, so that every earlier check has expired, including those of calls on their way to X.
 const SETTLED: Duration = Duration::from_millis(1_200);
 
 /// The object of its lines in the audit log.
@@ -25,7 +25,7 @@ const LIFTED: &str = "brake.off";
 
 static BRAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/brake.lua")));
 
-/// How the emergency brake stands.
+/// The state of the emergency brake.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BrakeState {
     /// True when nothing may be published.
@@ -34,14 +34,14 @@ pub struct BrakeState {
     pub by: Option<String>,
     /// Why.
     pub reason: Option<String>,
-    /// Since when it stands so.
+    /// Since when it has been in this state.
     pub since: Option<DateTime<Utc>>,
     /// The number of its line in the audit log; 0 for none.
     pub line: i64,
 }
 
 impl BrakeState {
-    /// In words, for whoever is stopped by it.
+    /// A sentence for whoever is stopped by the brake.
     pub fn describe(&self) -> String {
         let by = self.by.as_deref().unwrap_or("somebody");
         let since = self.since.map_or_else(String::new, |at| format!(" since {}", at.format("%Y-%m-%d %H:%M:%SZ")));
@@ -54,18 +54,18 @@ impl BrakeState {
     }
 }
 
-/// That the brake was off, at one moment.
+/// Proof that the brake was off at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct BrakeClearance(TimeLimit);
 
 impl BrakeClearance {
-    /// Whether a call may still begin on it.
+    /// Whether a call may still begin.
     pub fn holds(&self) -> bool {
         self.0.is_open()
     }
 }
 
-/// A stretch of time by two clocks: one that goes on while the process is frozen, one that does while the machine is.
+/// A time limit measured by two clocks: one goes on while the process is frozen, the other also while the machine is suspended.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeLimit {
     from: DualInstant,
@@ -73,42 +73,42 @@ pub struct TimeLimit {
 }
 
 impl TimeLimit {
-    /// It begins now.
+    /// A limit that begins now.
     pub fn starting(within: Duration) -> Self {
         Self { from: DualInstant::now(), within }
     }
 
-    /// Whether it has not ended by either clock.
+    /// Whether it has not ended by either of the two clocks.
     pub fn is_open(&self) -> bool {
         self.from.within(self.within, Instant::now(), Utc::now())
     }
 }
 
-/// What a look at the brake found.
+/// The result of checking the brake.
 #[derive(Debug, Clone)]
 pub enum BrakeCheck {
-    /// Calls may begin, for [`CLEAR_FOR`] from when it was asked for.
+    /// Calls may begin, for [`CLEAR_FOR`] from the start of the check.
     Clear(BrakeClearance),
     /// Nothing may begin.
     Braked(BrakeState),
 }
 
-/// What a pull or a lift came to.
+/// The result of pulling or lifting the brake.
 #[derive(Debug)]
 pub struct BrakeOutcome {
-    /// How the brake stands now.
+    /// The state of the brake now.
     pub state: BrakeState,
-    /// False when it stood so before.
+    /// False when it was in this state before.
     pub changed: bool,
-    /// Why the audit log does not say so. Redis alone knows of the brake then.
+    /// Why the audit log could not be written. Only Redis holds the state then.
     pub unlogged: Option<StoreError>,
 }
 
 /// The emergency brake of an environment: one switch that stops everything that publishes, in all processes.
 ///
-/// Redis holds it under `<prefix>brake`, where every act looks; the audit log in Postgres holds its lines, from which a Redis
-/// that lost it, or came back with an older copy, is told again. Of the two the later word holds, so that neither outvotes what
-/// somebody said last where the other was restored from an older copy.
+/// Redis holds the state under `<prefix>brake`, which every act checks. The audit log in Postgres holds every change, and restores
+/// the state in a Redis that lost it or came back with an older copy. Where the two differ, the later change wins, because either
+/// may have been restored from an older copy.
 #[derive(Debug, Clone)]
 pub struct Brake {
     redis: Redis,
@@ -126,14 +126,14 @@ struct BrakeLogLine {
     reason: Option<String>,
 }
 
-/// What is said of the brake.
+/// A change of the brake, as Redis is to hold it.
 struct BrakeUpdate<'a> {
     /// Its line in the audit log; `None` before there is one.
     line: Option<i64>,
     on: bool,
     by: &'a str,
     reason: &'a str,
-    /// Later than that of every word before it.
+    /// Later than every earlier change.
     at: DateTime<Utc>,
 }
 
@@ -144,12 +144,12 @@ impl Brake {
         Self { redis, store, key }
     }
 
-    /// Pulls the brake. When this returns, no call begins that has not begun: it takes a little over [`CLEAR_FOR`].
+    /// Pulls the brake. Once this returns, no further call begins. It takes a little over [`CLEAR_FOR`].
     ///
-    /// It holds although Postgres is away; [`BrakeOutcome::unlogged`] says then that a Redis which is lost would forget it. An
-    /// error says that Redis does not answer: when Postgres does, processes stop as soon as they ask it.
+    /// It works while Postgres is unavailable; [`BrakeOutcome::unlogged`] then warns that the brake is lost if Redis loses its data.
+    /// An error means that Redis does not answer; if Postgres does, processes stop as soon as they ask it.
     pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<BrakeOutcome, StoreError> {
-        // Redis comes first: the line must be later than what it holds. The log does not wait for a Redis that is frozen.
+        // Redis comes first, because the log line must be later than what Redis holds. The log does not wait for a frozen Redis.
         let mut in_redis = std::pin::pin!(self.pull_in_redis(by, reason));
         let soon = tokio::time::timeout(CLEAR_FOR, &mut in_redis).await;
         let after = if let Ok(Ok((_, pulled))) = &soon { pulled.since } else { None };
@@ -157,7 +157,7 @@ impl Brake {
         let ((changed, pulled), logged) = match soon {
             Ok(Ok(pulled)) => (pulled, tokio::join!(tokio::time::sleep(SETTLED), log).1),
             Ok(Err(error)) => {
-                // Processes that ask Postgres stop by this line.
+                // Processes that ask Postgres stop because of this line.
                 let _ = log.await;
                 return Err(error);
             }
@@ -177,15 +177,15 @@ impl Brake {
         })
     }
 
-    /// Whether that changed anything, and how the brake stands then.
+    /// Whether that changed anything, and the state afterwards.
     async fn pull_in_redis(&self, by: &str, reason: &str) -> Result<(bool, BrakeState), StoreError> {
         let before = self.glance().await?;
         let pulled = self.hold(&BrakeUpdate { line: None, on: true, by, reason, at: Utc::now() }).await?;
         Ok((before.is_none_or(|state| !state.on), pulled))
     }
 
-    /// Lifts the brake. It stays on when the audit log cannot be written. An error after that, of Redis, leaves it on until
-    /// Redis answers: the first look then finds it lifted. [`BrakeOutcome::state`] says whether somebody pulled it meanwhile.
+    /// Lifts the brake. It stays on when the audit log cannot be written. If Redis fails after that, the brake stays on until Redis
+    /// answers: the first check then finds it lifted. [`BrakeOutcome::state`] says whether somebody pulled it in the meantime.
     pub async fn lift(&self, by: &str, reason: &str, details: Value) -> Result<BrakeOutcome, StoreError> {
         let before = self.state().await?;
         if !before.on {
@@ -196,10 +196,10 @@ impl Brake {
         Ok(BrakeOutcome { state, changed: true, unlogged: None })
     }
 
-    /// How it stands by Redis and by the audit log, which is told to Redis where that knows less.
+    /// The state by Redis and by the audit log. Redis is updated when the log is newer.
     ///
-    /// When one of the two does not answer, the other one's word is taken if it says that the brake is on, or if it is Redis
-    /// that holds it; otherwise it is not known, and that is an error.
+    /// When Postgres does not answer, the state in Redis counts. When Redis does not answer, the log counts only if it says that the
+    /// brake is on. Otherwise the state is unknown, which is an error.
     pub async fn state(&self) -> Result<BrakeState, StoreError> {
         match self.last_line().await {
             Ok(line) => {
@@ -215,21 +215,21 @@ impl Brake {
         }
     }
 
-    /// The same as [`Brake::state`], for an act that is about to be claimed.
+    /// As [`Brake::state`], for an act that is about to be claimed.
     pub async fn look(&self) -> Result<BrakeCheck, StoreError> {
         let asked = BrakeClearance(TimeLimit::starting(CLEAR_FOR));
         let state = self.state().await?;
         Ok(if state.on { BrakeCheck::Braked(state) } else { BrakeCheck::Clear(asked) })
     }
 
-    /// A look at Redis alone, for an act whose brake was looked at before: one round trip. `None` when Redis lost it since.
+    /// A check against Redis only, for an act that called [`Brake::look`] before: one round trip. `None` when Redis has lost the state.
     pub async fn look_again(&self) -> Result<Option<BrakeCheck>, StoreError> {
         let asked = BrakeClearance(TimeLimit::starting(CLEAR_FOR));
         let way = |state: BrakeState| if state.on { BrakeCheck::Braked(state) } else { BrakeCheck::Clear(asked) };
         Ok(self.glance().await?.map(way))
     }
 
-    /// How it stands by Redis alone: one round trip. `None` when Redis lost it, or nobody looked yet.
+    /// The state by Redis only: one round trip. `None` when Redis has lost it, or nobody has asked for the state yet.
     pub async fn glance(&self) -> Result<Option<BrakeState>, StoreError> {
         let mut read = redis::cmd("HMGET");
         read.arg(&self.key).arg(&["state", "line", "by", "reason", "at"]);
@@ -250,8 +250,8 @@ impl Brake {
         Ok(BrakeState::read(parts))
     }
 
-    /// Writes a line that is later than every line about the brake before it, and than what Redis holds: a log that was restored
-    /// from an older copy has lost what Redis still knows.
+    /// Writes a line that is later than every earlier line about the brake, and than the state in Redis: a log restored from an
+    /// older copy may lack what Redis still knows.
     async fn log(
         &self,
         by: &str,
@@ -298,7 +298,7 @@ impl BrakeState {
         }
     }
 
-    /// A word that is not `off` was planted by hand, and nothing begins on it.
+    /// Any state other than `off` counts as on, also one that somebody set by hand.
     fn read((state, line, by, reason, at): Parts) -> Self {
         let by = by.filter(|by| !by.is_empty());
         let since = at.filter(|at| *at > 0).and_then(DateTime::from_timestamp_millis);

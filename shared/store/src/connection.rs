@@ -1,4 +1,4 @@
-//! A session with Postgres: how long its answers are waited for, and when it is of no more use.
+//! A session with Postgres: how long to wait for its answers, and when it can no longer be used.
 
 use std::{
     io,
@@ -16,18 +16,18 @@ use sqlx::{
 
 use crate::error::leaves_the_session;
 
-/// A session is closed after so long: a server keeps what it learned with each for as long as it is open.
+/// The longest life of a session: the server keeps caches for each session for as long as it is open.
 const LIFETIME: Duration = Duration::from_secs(1_800);
-/// A session that nobody used for so long may have been closed by what stands between, and is asked before it is used. Others are
-/// not: each question is a way to a server that may be far.
+/// A session that was idle for longer may have been closed by a proxy or firewall, and is pinged before use. Others are not pinged,
+/// because each ping is a round trip to a server that may be far away.
 const QUIET: Duration = Duration::from_secs(10);
-/// How long the answer to that may take.
+/// How long a ping may take.
 const PING: Duration = Duration::from_secs(2);
 
 /// What Postgres answers: a row, or that a statement is done.
 pub(crate) type Step = Either<PgQueryResult, PgRow>;
 
-/// Opens sessions, and says which can be used again.
+/// Opens sessions for the pool and decides which can be reused.
 pub(crate) struct Manager {
     pub options: PgConnectOptions,
     pub retired: RetiredConnections,
@@ -46,15 +46,15 @@ pub(crate) struct Connection {
     conn: PgConnection,
     opened: Instant,
     pub used: Instant,
-    /// How long a statement may take; `None`: as long as it needs. Whoever takes the session says.
+    /// How long a statement may take; `None` sets no limit. Set by whoever takes the session from the pool.
     pub timeout: Option<Duration>,
-    /// A statement is under way, or broke off: nobody knows what the server sends next.
+    /// A statement is under way or was aborted, so what the server sends next is unknown.
     is_busy: bool,
 }
 
 impl Connection {
-    /// A statement; the session is of no more use when it is not awaited to its end, when the way to the server broke, or when
-    /// the answer is not there in time: a server that hangs, and a network that swallows what is sent, say nothing.
+    /// Runs a statement. The session cannot be used again if this future is dropped early, if the connection breaks, or if the
+    /// answer does not come in time: a server that hangs and a network that drops packets both stay silent.
     pub async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
         self.begin()?;
         let steps = limited(self.timeout, self.conn.fetch_many(query).try_collect()).await;
@@ -77,17 +77,17 @@ impl Connection {
         self.end(described)
     }
 
-    /// Whether it is of no more use.
+    /// Whether it can no longer be used.
     pub fn is_lost(&self) -> bool {
         self.is_busy
     }
 
-    /// Tells the server that it is closed.
+    /// Closes it in agreement with the server.
     pub async fn disconnect(self) {
         let _ = self.conn.close().await;
     }
 
-    // What is sent after a statement that broke off would wait for the rest of its answer, and then take effect after all.
+    // A statement sent after an aborted one would wait for the rest of the old answer, and then take effect after all.
     fn begin(&mut self) -> Result<(), sqlx::Error> {
         if self.is_busy {
             return Err(io::Error::new(io::ErrorKind::NotConnected, "the session was given up").into());
@@ -103,7 +103,7 @@ impl Connection {
     }
 }
 
-/// The answer, or an error where it is not there in time.
+/// The answer, or an error if it does not come in time.
 pub(crate) async fn limited<T>(
     timeout: Option<Duration>,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
@@ -132,7 +132,7 @@ impl managed::Manager for Manager {
         if connection.used.elapsed() > QUIET {
             let answered = limited(Some(PING), connection.conn.ping()).await;
             answered.inspect_err(|error| {
-                // The others would be asked one after the other, and be waited for as long.
+                // The other idle sessions would otherwise be pinged one by one, each with the same wait.
                 if is_late(error) {
                     self.retired.retire_all();
                 }
@@ -146,8 +146,8 @@ fn is_late(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// A session that somebody has. One that is of no more use is closed when this is dropped: the server that thaws then sees that
-/// nobody waits any more.
+/// A session taken from the pool. One that can no longer be used is closed when this is dropped, so that a server that hung sees
+/// that nobody waits any more.
 #[derive(Debug)]
 pub(crate) struct PooledConnection(Option<Object<Manager>>);
 
@@ -158,7 +158,7 @@ impl PooledConnection {
         Self(Some(connection))
     }
 
-    /// Closes it in place of giving it back.
+    /// Closes it instead of returning it to the pool.
     pub fn close(mut self) {
         drop(self.0.take().map(Object::take));
     }
@@ -186,7 +186,7 @@ impl Drop for PooledConnection {
     }
 }
 
-/// Sessions that were opened up to then are not used again.
+/// The time up to which opened sessions are not used again. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RetiredConnections(Arc<Mutex<Option<Instant>>>);
 
@@ -195,7 +195,7 @@ impl RetiredConnections {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether a session that was opened then was opened since.
+    /// Whether a session that was opened at `opened` may still be used.
     pub fn allows(&self, opened: Instant) -> bool {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_none_or(|until| opened > until)
@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that is far away is as good as one that hangs.
+    /// A delay so long that the server seems to hang.
     const FAR: Duration = Duration::from_secs(600);
 
     #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! The records of the platform, and the way past the hot state.
+//! The record families of the platform, and writing records directly to Postgres.
 
 use crate::{
     ActionRecord, Families, MetricPoint, PublishedPost, Recorded, SpendRecord, Store, StoreError,
@@ -12,7 +12,7 @@ impl Default for Families {
 }
 
 impl Store {
-    /// Writes records to Postgres at once, past the hot state. All of them, or none when it fails.
+    /// Writes records directly to Postgres, without the hot state: all of them, or none on error.
     pub async fn record<T: Recorded>(&self, records: &[T]) -> Result<(), StoreError> {
         let (family, version) = (Family::of::<T>(), Self::version_now());
         let rows =
