@@ -71,7 +71,7 @@ pub struct BudgetRefusal {
 /// The budgets of paid services, counted in Redis for all processes.
 ///
 /// Money is reserved before a call and corrected after it, so that concurrent calls do not overspend together. The reservations of a
-/// process that died stay counted in its day and its month, so a budget may be undershot, never overshot. When Redis has lost the
+/// process that died stay counted in its day and its month: a budget is rather undershot than overshot. When Redis has lost the
 /// sums, they are read from Postgres, without what the sync had not moved yet.
 #[derive(Debug, Clone)]
 pub struct Budgets {

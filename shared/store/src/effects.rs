@@ -1,7 +1,7 @@
-//! The effect ledger: what makes a thing done to the outside world happen once, though handlers run again.
+//! The effect ledger: it makes an effect on the outside world happen once, although handlers may run again.
 //!
-//! A handler claims the effect before the call and settles it after. The ledger cannot know what the outside service
-//! did when an attempt ended in between: then the next attempt asks that service, and says what it learned.
+//! A handler claims the effect before the call and settles it after. When an attempt ends in between, the ledger cannot know what
+//! the outside service did: the next attempt asks that service and records the answer.
 
 mod decide;
 mod history;
@@ -51,7 +51,7 @@ impl Store {
 }
 
 impl Effects<'_> {
-    /// Claims an effect before acting. Of any number of racing claims one is granted.
+    /// Claims an effect before acting. Of concurrent claims exactly one is granted.
     pub async fn claim(&self, intent: &EffectIntent) -> Result<Claim, StoreError> {
         check(intent)?;
         let doing = "claim an effect";
@@ -140,7 +140,7 @@ impl Effects<'_> {
         })
     }
 
-    /// Gives the next permit, if the effect is still at `seen_fence` and has not happened.
+    /// Issues the next permit, if the effect is still at `seen_fence` and not confirmed.
     async fn permit(
         &self,
         conn: impl PgExecutor<'_>,
@@ -182,7 +182,7 @@ impl Effects<'_> {
             .ok_or_else(|| StoreError::EffectSuperseded { key: intent.key.clone() })
     }
 
-    /// Records that the effect happened. May be repeated when the answer of Postgres was lost.
+    /// Records that the effect happened. Idempotent: may be repeated when the answer of Postgres was lost.
     pub async fn confirm(
         &self,
         permit: &Permit,
@@ -198,7 +198,7 @@ impl Effects<'_> {
         self.settle(permit, EffectState::Failed, EffectEventKind::Failed, error).await
     }
 
-    /// Records that the answer was lost: the effect may have happened. The next claim has to ask.
+    /// Records that the answer was lost: the effect may have happened. The next claim has to ask the outside service.
     pub async fn unknown(&self, permit: &Permit, error: &str) -> Result<(), StoreError> {
         self.settle(permit, EffectState::Unknown, EffectEventKind::Unknown, error).await
     }
@@ -252,8 +252,8 @@ impl Effects<'_> {
         self.confirm_at(&takeover.intent.key, takeover.seen_fence, external_id, response, events).await
     }
 
-    /// Records that the outside service was asked and the effect had not happened; gives the permit to act.
-    /// Of several attempts that asked, one gets it, the others get [`StoreError::EffectSuperseded`].
+    /// Records that the outside service was asked and the effect had not happened, and issues the permit to act.
+    /// Of several attempts that asked, one gets the permit, the others get [`StoreError::EffectSuperseded`].
     pub async fn resolve_not_done(&self, takeover: Takeover, evidence: &Evidence) -> Result<Permit, StoreError> {
         let asked = DualInstant::now();
         let events = EffectEvents::by(&takeover.intent)
@@ -313,7 +313,7 @@ impl Effects<'_> {
             .map_err(StoreError::on("read an effect"))
     }
 
-    /// The effects that a job was last permitted to have.
+    /// The effects whose last permit went to a job; the first 1000.
     pub async fn of_job(&self, id: JobId) -> Result<Vec<StoredEffect>, StoreError> {
         query_as!(
             "select * from effects where environment = $1 and job_id = $2 order by created_at limit 1000",
@@ -326,7 +326,7 @@ impl Effects<'_> {
         .map(readable("read the effects of a job"))
     }
 
-    /// What an account did, or may have done, since then: at most 10,000, the latest first.
+    /// The acts that an account made, or may have made, since `since`: the latest 10,000, latest first.
     pub async fn acts_since(&self, account: &AccountId, since: DateTime<Utc>) -> Result<Vec<KnownAct>, StoreError> {
         let rows: Vec<(String, String, Moment)> = query_as!(
             "select key, kind, intended_at from effects

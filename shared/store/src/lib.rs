@@ -1,7 +1,7 @@
-//! What Perch keeps for good: Postgres, the effect ledger, and the way from the hot state in Redis into Postgres.
+//! The durable state of Perch: Postgres, the effect ledger, and the sync from the hot state in Redis into Postgres.
 //!
-//! One file a family of tables, the SQL beside the type it fills. [`Store`] is the door to Postgres; [`HotStore`],
-//! [`Places`] and [`RateWindows`] are the hot state in Redis; [`Brake`] stands in both; [`Syncer`] moves the one into the other.
+//! There is one file for each family of tables, with the SQL next to the type it fills. [`Store`] gives access to Postgres;
+//! [`HotStore`], [`Places`] and [`RateWindows`] are the hot state in Redis; [`Brake`] is in both; [`Syncer`] moves Redis into Postgres.
 
 mod actions;
 mod address;

@@ -1,4 +1,4 @@
-//! Hearing what others tell over Postgres (`LISTEN`).
+//! Receiving notifications of Postgres (`LISTEN`).
 
 use std::{
     future::pending,
@@ -9,16 +9,16 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use crate::{Store, StoreError, connection::limited, pool::Pool};
 
-/// The pause before a session that broke is made again, so that a server that ends each at once is not asked all the time.
+/// The pause before a broken session is opened again, so that a server that ends every session at once is not flooded.
 const PAUSE: Duration = Duration::from_secs(5);
-/// A session on which nothing was told for so long is asked whether it is still there: a network that swallows what is sent, and
-/// a server that hangs, are as silent as one that has nothing to tell.
+/// A session without notifications for this long is pinged: a network that drops packets and a server that hangs are as silent as
+/// one without notifications.
 const QUIET: Duration = Duration::from_secs(30);
-/// How long the answer to that may take, and how long a new session may.
+/// How long a ping may take, and opening a new session.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Hears of what is told on one channel. A session of its own is needed for that, and made again when it breaks; while there is
-/// none, because only a pooler in transaction mode can be reached, nothing is heard.
+/// Receives the notifications of one channel. It needs a session of its own, which is opened again when it breaks. When only a
+/// pooler in transaction mode can be reached there is no session, and no notification is received.
 #[derive(Debug)]
 pub struct Listener {
     sessions: Option<Pool>,
@@ -27,14 +27,14 @@ pub struct Listener {
     open: Option<ListenSession>,
 }
 
-/// What was heard.
+/// The result of waiting for a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
-    /// This was told.
+    /// A notification with this payload.
     Received(String),
-    /// Nothing in that time.
+    /// None in that time.
     Timeout,
-    /// There was no session for a while, and there is one again; what was told in between was missed.
+    /// The session was lost and there is a new one; notifications in between were missed.
     Missed,
 }
 
@@ -42,7 +42,7 @@ pub enum Notification {
 struct ListenSession {
     session: PgListener,
     since: Instant,
-    /// When the server was last known to be there.
+    /// When the server last answered.
     alive: Instant,
 }
 
@@ -64,7 +64,7 @@ impl ListenSession {
 }
 
 impl Listener {
-    /// Listens from now on, where it can.
+    /// Listens from now on, where a session is possible.
     pub(crate) async fn listen(store: &Store, channel: &'static str, doing: &'static str) -> Self {
         let mut listener = Self { sessions: store.sessions.clone(), channel, doing, open: None };
         if let Some(sessions) = listener.sessions.clone() {
@@ -81,14 +81,14 @@ impl Listener {
         listener
     }
 
-    /// Waits until something is told, at most so long.
+    /// Waits for the next notification, at most for `most`.
     pub async fn next(&mut self, most: Duration) -> Notification {
         tokio::time::timeout(most, self.receive()).await.unwrap_or(Notification::Timeout)
     }
 
     async fn receive(&mut self) -> Notification {
         let Some(sessions) = self.sessions.clone() else { return pending().await };
-        // A session with a former primary stays open and hears nothing any more.
+        // A session with a former primary stays open and receives nothing any more.
         if self.open.as_ref().is_some_and(|open| sessions.has_retired(open.since)) {
             self.open = None;
         }

@@ -1,4 +1,4 @@
-//! The events of jobs in the order in which they happened, and what is asked of many jobs at once.
+//! The events of a queue in order, and queries about many jobs at once.
 
 use crate::{query, query_as};
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use crate::{
     row::{parsed, small_count, time, time_option, unsigned},
 };
 
-/// An event, as the history has it or the stream that becomes it, with its place there.
+/// An event of a job, read from the history or from the stream that the history is written from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QueueEvent {
-    /// Its place: the version of its entry, and its own within the entry.
+    /// Its position in the order: the version of its entry, and its index within the entry.
     #[serde(skip)]
     pub place: (EntryId, u32),
     /// When.
@@ -28,7 +28,7 @@ pub struct QueueEvent {
     pub job: JobId,
     /// The kind of the job, where that is known.
     pub kind: Option<String>,
-    /// What: the word of the event.
+    /// The name of the event.
     pub event: String,
     /// The attempt it belongs to.
     pub attempt: Option<u32>,
@@ -50,7 +50,7 @@ pub struct QueueEvent {
 }
 
 impl QueueEvent {
-    /// An event of the stream, whose kind it does not say.
+    /// An event of the stream, which does not contain the kind of the job.
     pub fn of_stream(event: &JobEvent) -> Self {
         let data = event.data();
         Self {
@@ -95,8 +95,8 @@ impl FromRow<'_, PgRow> for QueueEvent {
 }
 
 impl History<'_> {
-    /// What happened in a queue after the place `after`, up to the version `upto` and not before `since`, in order; at most
-    /// `limit` events, and where to go on when there may be more.
+    /// The events of a queue after the position `after`, up to the version `upto` and not before `since`, in order; at most
+    /// `limit`, with the position to continue from when there may be more.
     pub async fn queue_events(
         &self,
         queue: &QueueName,
@@ -138,7 +138,7 @@ impl History<'_> {
         Ok((events.collect(), next))
     }
 
-    /// The kinds of jobs, of those that are known.
+    /// The kinds of `jobs`, where known.
     pub async fn kinds(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError> {
         let rows: Vec<(String, String)> = query_as!(
             "select id, kind from jobs where environment = $1 and id = any($2) and kind is not null",
@@ -151,8 +151,8 @@ impl History<'_> {
         Ok(rows.into_iter().filter_map(|(id, kind)| Some((id.parse().ok()?, kind))).collect())
     }
 
-    /// The newest jobs of `queues` that have neither ended nor died, that Redis was handed, and that were enqueued before `before`. At
-    /// most `limit`.
+    /// The newest jobs of `queues` that have not ended, are no dead letters, were handed to Redis, and were enqueued before `before`;
+    /// at most `limit`.
     pub async fn newest_unfinished(
         &self,
         queues: &[QueueName],

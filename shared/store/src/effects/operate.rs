@@ -1,4 +1,4 @@
-//! What a person does with the ledger: look, and decide where no rule can.
+//! Operating the ledger by hand: listing effects, and settling those that no rule can settle.
 
 use crate::{query, query_as};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{StoreError, json, row};
 
-/// Which effects; what is not given does not matter.
+/// Which effects to list; `None` in a field matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EffectFilter {
     /// In this state.
@@ -27,7 +27,7 @@ pub struct EffectFilter {
     pub before: Option<DateTime<Utc>>,
 }
 
-/// What a person says became of an effect.
+/// The outcome of an effect, as decided by a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
     /// It happened.
@@ -39,23 +39,23 @@ pub enum Resolution {
     NotDone,
 }
 
-/// What came of resolving an effect.
+/// The result of resolving an effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ResolveOutcome {
-    /// It is resolved; this is how it stands now.
+    /// It is resolved; the effect as it is now.
     Done(Box<StoredEffect>),
-    /// It had happened already, and that stays so.
+    /// It was confirmed already; nothing changed.
     AlreadyConfirmed(Box<StoredEffect>),
-    /// It had not happened already: the next claim is granted anyway.
+    /// It was recorded as failed already: the next claim is granted anyway.
     AlreadyFailed(Box<StoredEffect>),
-    /// An attempt may be at it at this moment, for so long at most.
+    /// An attempt may be acting at this moment, for so long at most.
     Busy(Box<StoredEffect>, Duration),
     /// The ledger has no such effect.
     Unknown,
 }
 
 impl Effects<'_> {
-    /// Effects, those with the latest permit first, page by page. One that gets another permit meanwhile comes first from then on.
+    /// Effects, latest permit first, page by page. An effect that gets another permit in between moves to the front.
     pub async fn list(&self, filter: &EffectFilter, paging: &Paging) -> Result<Page<StoredEffect>, StoreError> {
         const LIST: &str = "effects";
         let doing = "list effects";
@@ -84,7 +84,7 @@ impl Effects<'_> {
         })
     }
 
-    /// Settles an effect by the word of a person. Every permit given before is void from then on.
+    /// Settles an effect as a person decided. All earlier permits become void.
     pub async fn resolve(
         &self,
         key: &str,
