@@ -1,9 +1,8 @@
-//! The way of every statement to Postgres.
+//! The connection pool through which every statement reaches Postgres.
 //!
-//! Here it is heard when a session is of no use any more, and here everything is done that a pooler in transaction mode asks for:
-//! such a pooler hands out a session of the server for each transaction, so nothing may outlive one. A statement that stands
-//! alone gets a transaction of its own there, because the driver sends it in two steps that must meet the same session, and none
-//! is prepared by name.
+//! It retires sessions that can no longer be used, and supports a pooler in transaction mode: such a pooler assigns a server session
+//! to each transaction, so no state may outlive one. With it, a single statement gets a transaction of its own, because the driver
+//! sends it in two steps that must reach the same session, and no statement is prepared by name.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -30,35 +29,35 @@ use crate::{
     connection::{RetiredConnections, PooledConnection, Connection, Manager, Step},
 };
 
-/// Begins a transaction. A process that froze amid it must not hold its locks against the others for ever; set for the
-/// transaction alone, because the session may be somebody else's after it.
+/// Begins a transaction. The timeout releases the locks of a process that froze within it. It is set for the transaction only, because
+/// the session may belong to another client afterwards.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '15s'";
 const COMMIT: &str = "commit";
 const ROLLBACK: &str = "rollback";
-/// A session that nobody used for so long is closed: managed Postgres counts them.
+/// A session that is idle for longer is closed, because managed Postgres limits the number of connections.
 const IDLE: Duration = Duration::from_secs(300);
-/// How long it is tried to take leave of the server.
+/// How long closing all sessions may take.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Sessions with Postgres.
+/// A pool of sessions with Postgres.
 #[derive(Debug, Clone)]
 pub struct Pool {
     sessions: managed::Pool<Manager>,
     acquire_timeout: Duration,
     statement_timeout: Duration,
-    /// Whether a pooler in transaction mode stands between; `None` where nothing was said and nothing shows it.
+    /// Whether a pooler in transaction mode is in between; `None` if unknown.
     by_transaction: Option<bool>,
     retired: RetiredConnections,
     swept: Arc<Mutex<Instant>>,
 }
 
 impl Pool {
-    /// Nothing is connected yet.
+    /// A pool without connections; they are opened on demand.
     pub(crate) fn new(address: Address, settings: &PostgresSettings) -> Self {
         Self::with(address, settings, RetiredConnections::default())
     }
 
-    /// Sessions with the same server by another way; they are given up together with these.
+    /// A pool for the same server at another address. Its sessions are retired together with these.
     pub(crate) fn beside(&self, address: Address, settings: &PostgresSettings) -> Self {
         Self::with(address, settings, self.retired.clone())
     }
@@ -67,7 +66,7 @@ impl Pool {
         let manager = Manager { options: address.options, retired: retired.clone() };
         let sessions = managed::Pool::builder(manager)
             .max_size(usize::try_from(settings.max_connections).unwrap_or(usize::MAX))
-            // The one used last goes first, so that those not needed become idle.
+            // The most recently used one is taken first, so that surplus ones become idle.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without timeouts of its own needs no runtime");
@@ -81,34 +80,34 @@ impl Pool {
         }
     }
 
-    /// The same by way of a pooler in transaction mode, unless its address says that there is none.
+    /// Assumes a pooler in transaction mode, unless the address says that there is none.
     pub(crate) fn unless_told_by_transaction(self) -> Self {
         Self { by_transaction: self.by_transaction.or(Some(true)), ..self }
     }
 
-    /// Whether a pooler in transaction mode stands between.
+    /// Whether a pooler in transaction mode is in between.
     pub(crate) fn is_by_transaction(&self) -> bool {
         self.by_transaction == Some(true)
     }
 
-    /// Sessions at most.
+    /// The most sessions that it opens.
     pub(crate) fn most(&self) -> usize {
         self.sessions.status().max_size
     }
 
-    /// Where it leads, for a session that is kept.
+    /// The connection options, for a session outside the pool.
     pub(crate) fn options(&self) -> &PgConnectOptions {
         &self.sessions.manager().options
     }
 
-    /// Begins a transaction; dropped, it is rolled back.
+    /// Begins a transaction, which is rolled back when dropped.
     pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
         let mut connection = self.connection().await?;
         self.note_failure(connection.plain(BEGIN).await)?;
         Ok(Tx { connection: Some(connection), pool: self.clone() })
     }
 
-    /// A transaction whose statements may take as long as they need, as those of a migration.
+    /// A transaction without statement timeout, for migrations.
     pub(crate) async fn begin_unhurried(&self) -> Result<Tx, sqlx::Error> {
         let mut tx = self.begin().await?;
         if let Some(connection) = &mut tx.connection {
@@ -124,7 +123,7 @@ impl Pool {
 
     async fn connection(&self) -> Result<PooledConnection, sqlx::Error> {
         self.close_idle();
-        // Boxed: to open a session is large, and seldom.
+        // Boxed, because the future that opens a session is large and rarely needed.
         let connection = match tokio::time::timeout(self.acquire_timeout, Box::pin(self.sessions.get())).await {
             Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(sqlx::Error::PoolTimedOut),
             Ok(Err(PoolError::Backend(error))) => Err(error),
@@ -142,12 +141,12 @@ impl Pool {
         }
     }
 
-    /// Whether a session that was opened then is of no use any more.
+    /// Whether a session that was opened at `opened` is retired.
     pub(crate) fn has_retired(&self, opened: Instant) -> bool {
         !self.retired.allows(opened)
     }
 
-    /// Closes all sessions; calls after this fail. One that is in use is closed when it is given back.
+    /// Closes all sessions; later calls fail. A session in use is closed when it is returned.
     pub(crate) async fn close(&self) {
         let idle = self.sessions.retain(|_, _| false).removed;
         self.sessions.close();
@@ -156,12 +155,12 @@ impl Pool {
                 connection.disconnect().await;
             }
         };
-        // Postgres notices also where it is not told.
+        // Postgres also notices sessions that are not closed properly.
         let _ = tokio::time::timeout(LEAVE, leave).await;
     }
 
-    /// Hears what came of a statement. After a failover the sessions there are lead to a server that may only be read from, or to
-    /// none, and the driver would keep the former for half an hour.
+    /// Retires all open sessions if the error calls for it. After a failover they lead to a read-only server or to none, and the pool
+    /// would keep those to the read-only one for half an hour.
     fn note_failure<T>(&self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         answer.inspect_err(|error| {
             if ends_sessions(error) {
@@ -190,7 +189,7 @@ impl Session {
     }
 }
 
-/// A statement in a transaction of its own.
+/// Runs a statement in a transaction of its own.
 async fn in_own_transaction<'q>(connection: &mut Connection, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
     connection.plain(BEGIN).await?;
     let steps = connection.all(UnnamedStatement(query)).await;
@@ -204,18 +203,18 @@ async fn in_own_transaction<'q>(connection: &mut Connection, query: impl Execute
 /// A transaction.
 #[derive(Debug)]
 pub struct Tx {
-    /// None once it has ended.
+    /// `None` once it has ended.
     connection: Option<PooledConnection>,
     pool: Pool,
 }
 
 impl Tx {
-    /// Makes what was done hold.
+    /// Commits.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
         self.end(COMMIT).await
     }
 
-    /// Undoes what was done.
+    /// Rolls back.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
         self.end(ROLLBACK).await
     }
@@ -234,7 +233,7 @@ impl Tx {
 }
 
 impl Drop for Tx {
-    /// What was locked must not wait for the next who takes the session.
+    /// Rolls back at once: locks must not be held until the session is taken the next time.
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         match Handle::try_current() {
@@ -243,13 +242,13 @@ impl Drop for Tx {
                     let _ = connection.plain(ROLLBACK).await;
                 });
             }
-            // Postgres rolls back when it is closed.
+            // Closing the session makes Postgres roll back.
             _ => connection.close(),
         }
     }
 }
 
-/// A statement that is not prepared by name: the session that knows the name may be another's by the next time.
+/// A statement that is not prepared by name: behind a pooler, the next use may reach a session that does not know the name.
 struct UnnamedStatement<E>(E);
 
 impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for UnnamedStatement<E> {
@@ -270,7 +269,7 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for UnnamedStatement<E>
     }
 }
 
-/// Lets statements be executed by a type that answers them with all steps at once.
+/// Implements `Executor` for types whose `all` method returns all results at once.
 macro_rules! executes {
     ($($by:ty: |$this:ident| $connection:expr;)*) => {$(
         impl<'c> Executor<'c> for $by {
