@@ -116,7 +116,7 @@ impl Pool {
         Ok(tx)
     }
 
-    /// A session for statements that stand alone.
+    /// A session for single statements.
     pub(crate) async fn acquire(&self) -> Result<Session, sqlx::Error> {
         Ok(Session { connection: self.connection().await?, pool: self.clone() })
     }
@@ -174,7 +174,7 @@ impl Pool {
     }
 }
 
-/// A session for statements that stand alone.
+/// A session for single statements.
 #[derive(Debug)]
 pub struct Session {
     connection: PooledConnection,

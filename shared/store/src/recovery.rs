@@ -13,7 +13,7 @@ use crate::{
     row::{parsed, small_count, time, time_option},
 };
 
-/// What is needed to rebuild Redis.
+/// Queries for rebuilding Redis.
 #[derive(Debug, Clone, Copy)]
 pub struct Recovery<'a>(pub(crate) &'a Store);
 

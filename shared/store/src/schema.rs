@@ -10,7 +10,7 @@ use crate::{Store, StoreError, Tables, error::ends_sessions, pool::Tx};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// How the schema of the database stands to this release.
+/// Compares the schema of the database with this release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaState {
     /// It is what this release needs.
@@ -102,7 +102,7 @@ impl Store {
         format!("{:08x}", u32::from_be_bytes(mixed))
     }
 
-    /// How the schema of the database stands to this release.
+    /// Compares the schema of the database with this release.
     pub async fn schema(&self) -> Result<SchemaState, StoreError> {
         let doing = "read the schema version";
         let known: bool = query_scalar!("select to_regclass('_sqlx_migrations') is not null as known")

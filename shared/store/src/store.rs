@@ -45,7 +45,7 @@ pub struct Durability {
     pub commits_first: bool,
 }
 
-/// By which sessions new jobs are heard of.
+/// How notifications of new jobs are received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotificationRoute {
     /// Those of `DATABASE_URL`.
@@ -146,7 +146,7 @@ impl Store {
         Ok(ServerInfo { version, clock, durability: Durability { waits_for_disk, mends_pages, commits_first } })
     }
 
-    /// By which sessions new jobs are heard of.
+    /// How notifications of new jobs are received.
     pub fn notification_route(&self) -> NotificationRoute {
         match &self.sessions {
             None => NotificationRoute::Nowhere,

@@ -1,5 +1,5 @@
-//! What the streams tell of jobs that Postgres does not know yet. A state that is read from Postgres alone is a few seconds old,
-//! and would go backwards for whoever has seen a newer one.
+//! Events in the streams that are not in Postgres yet. The state of a job in Postgres is a few seconds old, so a reader who has seen
+//! a newer one would see it go backwards.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,19 +11,19 @@ use serde_json::value::RawValue;
 use super::{Syncer, cursor, fold, stream, unit::JobRow};
 use crate::{JobRecord, StoreError};
 
-/// Fields read in one step.
+/// Fields read at a time.
 const AT_ONCE: usize = 1_000;
 
-/// What events that are not in Postgres yet say of some jobs.
+/// What events that are not in Postgres yet say about some jobs.
 #[derive(Debug, Clone, Default)]
 pub struct UnsyncedEvents {
-    /// The jobs of which they say something.
+    /// The jobs that have such events.
     pub jobs: HashMap<JobId, UnsyncedJob>,
-    /// False when there were more events than were to be read, so that something may be missing here.
+    /// False when there were more events than the limit, so that some may be missing.
     pub is_whole: bool,
 }
 
-/// What events that are not in Postgres yet say of a job.
+/// What events that are not in Postgres yet say about a job.
 #[derive(Debug, Clone)]
 pub struct UnsyncedJob {
     row: JobRow,
@@ -32,17 +32,17 @@ pub struct UnsyncedJob {
 }
 
 impl UnsyncedJob {
-    /// Where the job stands after them.
+    /// The state of the job after them.
     pub fn state(&self) -> JobState {
         self.row.state
     }
 
-    /// Its kind, where they tell it.
+    /// Its kind, if they contain it.
     pub fn kind(&self) -> Option<&str> {
         self.row.kind.as_deref()
     }
 
-    /// What Postgres knows of the job, brought up to these events. A record that was read later, and has them, stays as it is.
+    /// Applies these events to the record from Postgres. A record that already contains them does not change.
     pub fn apply_to(&self, record: Option<JobRecord>) -> Option<JobRecord> {
         let Some(old) = record else { return self.record() };
         let is_newer =
@@ -106,12 +106,12 @@ impl UnsyncedJob {
     }
 }
 
-/// How far the events of a queue are in Postgres.
+/// How far the events of a queue have been moved into Postgres.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SyncedPosition {
-    /// The last entry of the stream that is.
+    /// The last entry of the stream that was moved.
     pub entry: EntryId,
-    /// Its version: the place of its events among those of the history.
+    /// Its version, which orders its events in the history.
     pub version: EntryId,
 }
 
@@ -123,14 +123,14 @@ impl SyncedPosition {
 }
 
 impl Syncer {
-    /// How far the events of a queue are in Postgres.
+    /// How far the events of a queue have been moved into Postgres.
     pub async fn synced(&self, queue: &QueueName) -> Result<SyncedPosition, StoreError> {
         let position = cursor::one(&self.store, &format!("events:{queue}")).await?;
         Ok(SyncedPosition { entry: position.id, version: position.version })
     }
 
-    /// What events of `queue` that are not in Postgres yet say of `jobs`; at most about `most` events are read. To miss none, read
-    /// the records in Postgres after this: what was moved in between is in them.
+    /// What events of `queue` that are not in Postgres yet say about `jobs`; about `most` events are read at most. To miss nothing, read
+    /// the records in Postgres after this call: they contain what was moved in between.
     pub async fn unsynced(&self, queue: &QueueName, jobs: &HashSet<JobId>, most: usize) -> Result<UnsyncedEvents, StoreError> {
         let Some(of_queue) = self.streams.iter().find(|stream| stream.queue.as_ref() == Some(queue)) else {
             return Ok(UnsyncedEvents { is_whole: true, ..UnsyncedEvents::default() });
@@ -172,7 +172,7 @@ fn in_order(queue: &QueueName, told: Vec<stream::Entry>) -> HashMap<JobId, Unsyn
             }
         }
     }
-    // What cannot be read is for the sync to put aside.
+    // The sync handles what cannot be read.
     let units = fold::fold(queue, told, &mut Vec::new());
     let news = units.into_iter().filter_map(|unit| {
         let id: JobId = unit.row.id.parse().ok()?;

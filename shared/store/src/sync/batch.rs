@@ -1,4 +1,4 @@
-//! A batch of entries as rows, and their way into the tables.
+//! A batch of entries as rows, and writing them to the tables.
 
 use std::time::Duration;
 
@@ -22,18 +22,18 @@ pub(super) enum SyncBatch {
     Hot(Vec<HotUnit>),
 }
 
-/// Jobs of one queue, whose events are on their way already.
+/// Jobs of one queue, whose events are already being written.
 #[derive(Debug)]
 pub(super) struct JobBatch {
     units: Vec<JobUnit>,
     jobs: Insert,
-    /// Whether there was a connection for them.
+    /// The task that writes the events; false if it got no connection.
     events: JoinHandle<Result<bool, StoreError>>,
 }
 
 impl JobBatch {
-    /// Puts the rows together, and sends the events ahead by a connection of their own, where there is one to spare. They are
-    /// kept whatever becomes of the transaction that writes their jobs: read again, they are found to be there.
+    /// Builds the rows, and starts to write the events through a connection of their own, if one is free. They stay even if the
+    /// transaction that writes the jobs fails: writing them again changes nothing.
     pub fn begin(store: &Store, units: Vec<JobUnit>) -> Result<Self, StoreError> {
         let events = rows::events(store.env_name(), &units)?;
         let jobs = rows::jobs(store.env_name(), &units)?;
@@ -58,16 +58,16 @@ async fn send_ahead(store: Store, events: Insert) -> Result<bool, StoreError> {
     }
 }
 
-/// How long events wait for a connection of their own before they go by that of their jobs.
+/// How long events wait for a connection of their own before they are written through that of their jobs.
 const SPARE: Duration = Duration::from_millis(500);
 
-/// A second connection, if the pool has one to spare: those that move other streams must not wait for each other's. None by way
-/// of a pooler in transaction mode, which has few sessions for all.
+/// A second connection, if the pool has a free one: syncs of different streams must not wait for each other. None behind a pooler in
+/// transaction mode, which shares few sessions.
 async fn spare(store: &Store) -> Option<Session> {
     if store.pool.most() < 2 || store.pool.is_by_transaction() {
         return None;
     }
-    // In a task of its own: one that takes longer is there for the next batch.
+    // In a task of its own, so that a connection that takes longer is ready for the next batch.
     let pool = store.pool.clone();
     let opening = tokio::spawn(async move { pool.acquire().await });
     tokio::time::timeout(SPARE, opening).await.ok()?.ok()?.ok()
@@ -82,7 +82,7 @@ pub(super) struct HotUnit {
 }
 
 impl HotUnit {
-    /// Reads one field and value of the hot stream. The error says why it is none.
+    /// Reads one field and value of the hot stream. The error says why they are not a record.
     pub fn read(source: SourceField, families: &Families) -> Result<Self, (SourceField, String)> {
         let word = source.field.split(' ').next().unwrap_or_default();
         let Some(family) = families.find(word) else {
@@ -106,7 +106,7 @@ impl SyncBatch {
         n as u64
     }
 
-    /// Writes all rows, once; one that Postgres cannot hold fails the whole transaction.
+    /// Writes all rows. May be called once. A value that Postgres cannot hold fails the whole transaction.
     pub async fn write(&mut self, tx: &mut Tx, store: &Store) -> Result<(), StoreError> {
         match self {
             Self::Jobs(batch) => batch.write(tx, store.env_name()).await,
@@ -114,7 +114,7 @@ impl SyncBatch {
         }
     }
 
-    /// Writes the units one by one; answers those that Postgres cannot hold, with its reason.
+    /// Writes the units one by one; returns those that Postgres cannot hold, with the reason.
     pub async fn write_singly(&self, tx: &mut Tx, store: &Store) -> Result<Vec<(SourceField, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
@@ -146,7 +146,7 @@ async fn savepoint(tx: &mut Tx) -> Result<(), StoreError> {
     sqlx::raw_sql("savepoint unit").execute(tx).await.map(|_| ()).map_err(StoreError::on("set a savepoint"))
 }
 
-/// Ends the savepoint. Answers the reason when the values were at fault and what was written since is undone.
+/// Ends the savepoint. If the values were at fault, rolls back to it and returns the reason.
 async fn keep_or_undo(tx: &mut Tx, written: Result<(), StoreError>) -> Result<Option<String>, StoreError> {
     match written {
         Ok(()) => {

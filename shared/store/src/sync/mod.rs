@@ -1,10 +1,9 @@
-//! From the hot state into Postgres: the event streams of the queues, and the records that bots write.
+//! The sync: it moves the event streams of the queues, and the records that bots write, from Redis into Postgres.
 //!
-//! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are let go of
-//! afterwards. While one is written the next is read, and its events, which only add to one another, are sent ahead by a second
-//! connection; a transaction ends when the events of its batch are there. A crash before the commit leaves everything to be
-//! read again, a crash after it leaves entries that the cursor has passed. Versions and keys make writing a row twice the same
-//! as writing it once.
+//! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are trimmed afterwards. While one
+//! batch is written, the next is read, and its events, which are append-only, are written ahead through a second connection; a
+//! transaction commits only when the events of its batch are written. After a crash before the commit everything is read again; after
+//! a crash behind it, the cursor skips the entries. Versions and keys make writing a row idempotent.
 
 mod ahead;
 mod batch;
@@ -52,9 +51,9 @@ pub struct Syncer {
     store: Store,
     streams: Vec<SyncStream>,
     batch: usize,
-    /// Whether every stream has been looked at in full since the start.
+    /// Whether every stream has been read in full since the start.
     looked: Arc<AtomicBool>,
-    /// By stream.
+    /// By the name of the stream.
     trim_candidates: Arc<Mutex<HashMap<String, TrimCandidates>>>,
     kept: Duration,
 }
@@ -79,7 +78,7 @@ pub struct SyncReport {
     pub streams: Vec<StreamReport>,
     /// The age of the oldest entry that was found waiting, over all streams.
     pub lag: Duration,
-    /// False when a stream filled as fast as it was emptied, and the run stopped for another to go on.
+    /// False when a stream filled as fast as it was emptied, and the run stopped before its end.
     pub complete: bool,
 }
 
@@ -90,7 +89,7 @@ pub struct StreamReport {
     pub name: String,
     /// Events or records moved.
     pub rows: u64,
-    /// Entries found to be gone before they could be moved.
+    /// Entries that were trimmed before they could be moved.
     pub lost_entries: u64,
     /// Events or records that cannot be stored; they are in the table `sync_rejects`.
     pub rejected: u64,
@@ -109,21 +108,21 @@ pub struct StreamLag {
     pub entries: u64,
 }
 
-/// A stream of which Postgres has less than it had.
+/// A stream of which Postgres has fewer entries than before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolledBack {
     /// The stream: `events:<queue>` or `hot`.
     pub stream: String,
-    /// The last entry that it had.
+    /// The last entry that Postgres had.
     pub had: EntryId,
-    /// The last entry that it has.
+    /// The last entry that Postgres has now.
     pub has: EntryId,
 }
 
-/// Entries stay in Redis for so long after they were moved.
+/// How long entries stay in Redis after they were moved.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// Batches moved from one stream in one run, so that a run ends also when entries come as fast as they are moved.
+/// The most batches moved from one stream in one run, so that a run ends even when entries arrive as fast as they are moved.
 const MOST_BATCHES: usize = 1_000;
 
 impl Syncer {
@@ -140,14 +139,14 @@ impl Syncer {
         Self { redis, store, streams, batch: batch.max(1), looked, trim_candidates, kept: KEPT }
     }
 
-    /// Redis keeps entries for so long after they were moved (60 s): a Postgres that loses its last seconds, by a failover to a
-    /// standby that lagged, gets them again. Only a process that lives longer than that lets go of any.
+    /// Sets how long Redis keeps entries after they were moved (60 s by default): a Postgres that loses its last seconds, by a failover
+    /// to a standby that lagged, gets them again. A process that lives for less time trims nothing.
     #[must_use]
     pub fn keeping(self, kept: Duration) -> Self {
         Self { kept, ..self }
     }
 
-    /// Moves everything there is. A stream that fails does not keep the others waiting; its error is answered at the end.
+    /// Moves everything there is. A stream that fails does not stop the others; its error is returned at the end.
     pub async fn run_once(&self) -> Result<SyncReport, StoreError> {
         let positions = cursor::load(&self.store).await?;
         for SyncStream { name, .. } in &self.streams {
@@ -179,11 +178,11 @@ impl Syncer {
         failure.map_or(Ok(report), Err)
     }
 
-    /// The streams that hold entries after their position. On a single server that is one command for all of them,
+    /// The streams that hold entries after their cursor. On a single server that is one command for all of them,
     /// so that a sync with nothing to do costs next to nothing.
     async fn with_news(&self, positions: &HashMap<String, Position>) -> Result<Vec<&SyncStream>, StoreError> {
-        // Only a full look finds a stream that was started anew by a clock that is behind; once is enough for that.
-        // And the nodes of a cluster are asked one by one.
+        // A stream that was recreated under a clock that is behind is only detected by a full read, which is needed once.
+        // The nodes of a cluster are always asked one by one.
         if self.redis.is_cluster() || !self.looked.swap(true, Ordering::Relaxed) {
             return Ok(self.streams.iter().collect());
         }
@@ -196,13 +195,13 @@ impl Syncer {
             let id = positions.get(&stream.name).copied().unwrap_or_default().id;
             cmd.arg(id.to_string());
         }
-        // Of the answer only the names count: what the entries hold is read one stream at a time.
+        // Only the names in the answer matter: the entries are read one stream at a time.
         type Named = Vec<(Vec<u8>, redis::Value)>;
         let found = match self.redis.cmd::<Option<Named>>("look for news in streams", &cmd).await {
             Ok(found) => found.unwrap_or_default(),
             Err(error) if error.is_unavailable() => return Err(error.into()),
             Err(error) => {
-                // One of them is no stream. Each by itself, it stops nobody else.
+                // One of the keys is not a stream. Read one by one, it does not stop the others.
                 tracing::error!(%error, "the streams cannot be read together");
                 return Ok(self.streams.iter().collect());
             }
@@ -215,7 +214,7 @@ impl Syncer {
         Ok(news)
     }
 
-    /// Moves one stream until a batch comes back short. False when it stopped before.
+    /// Moves one stream until nothing is left. False when it stopped before.
     async fn drain(&self, stream: &SyncStream, from: &mut Position, line: &mut StreamReport) -> Result<bool, StoreError> {
         let mut next = self.read(stream, *from, line).await?;
         for _ in 0..MOST_BATCHES {
@@ -229,7 +228,7 @@ impl Syncer {
             let reading = async { if more { self.read(stream, to, line).await } else { Ok(None) } };
             let (written, following) = tokio::join!(writing, reading);
             let Some(rejected) = written? else {
-                // Another sync was faster; its cursor says where to go on.
+                // Another sync was faster; continue from its cursor.
                 *from = cursor::one(&self.store, &stream.name).await?;
                 self.trim_candidates(&stream.name, |candidates, now| candidates.note(from.id, now, self.kept));
                 next = self.read(stream, *from, line).await?;
@@ -248,7 +247,7 @@ impl Syncer {
         Ok(false)
     }
 
-    /// Notes beside the stream that Postgres has the entries up to `upto`, and lets go of what it has had for long enough.
+    /// Records in Redis that Postgres has the entries up to `upto`, and trims those that it has had for long enough.
     async fn let_go(&self, stream: &SyncStream, upto: EntryId) -> Result<(), StoreError> {
         stream::note_synced(&self.redis, &stream.key, upto).await?;
         let settled = self.trim_candidates(&stream.name, |candidates, now| {
@@ -289,12 +288,12 @@ impl Syncer {
         Ok(Some(PendingBatch { step, batch, unreadable, more }))
     }
 
-    /// Whether Postgres has less of a stream than it had. Another sync may just have moved it on, so its cursor is asked once more.
+    /// Whether Postgres has fewer entries of a stream than before. Another sync may just have moved the cursor, so it is read again.
     async fn is_told_again(&self, stream: &SyncStream, look: &StreamRead, from: Position) -> Result<bool, StoreError> {
         Ok(look.is_beyond(from) && look.is_beyond(cursor::one(&self.store, &stream.name).await?))
     }
 
-    /// Reads entries as rows; what cannot be read is answered with the reason.
+    /// Converts entries to rows; what cannot be read is returned with the reason.
     fn sort_out(&self, stream: &SyncStream, entries: Vec<Entry>) -> Result<(SyncBatch, Vec<(SourceField, String)>), StoreError> {
         let mut unreadable = Vec::new();
         if let Some(queue) = &stream.queue {
@@ -314,8 +313,8 @@ impl Syncer {
         Ok((SyncBatch::Hot(units), unreadable))
     }
 
-    /// Reads what follows a position. A stream that was started anew, or came back without its last entries, is read from its
-    /// beginning: what was added since may have lower ids, where it goes by another clock.
+    /// Reads what follows a position. A stream that was recreated, or came back without its last entries, is read from its beginning:
+    /// entries added since may have lower ids, because they follow another clock.
     async fn look(&self, stream: &SyncStream, from: Position, fields: usize) -> Result<(StreamRead, Continuity), StoreError> {
         let mut look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
         let continuity = look.continuity(from);
@@ -329,8 +328,8 @@ impl Syncer {
         Ok((look, continuity))
     }
 
-    /// Those entries that Postgres has had before: the same events under the same id, which another server may have given to others.
-    /// Of the records of bots it keeps no entries: what comes again in an older copy of their stream is taken for old.
+    /// The entries that are already in Postgres. The events are compared too, because another server may have reused an id. Entries of the
+    /// records of bots are not stored, so all of them count as moved.
     async fn moved(&self, stream: &SyncStream, entries: &[(EntryId, &str)]) -> Result<HashSet<EntryId>, StoreError> {
         let Some(queue) = &stream.queue else { return Ok(entries.iter().map(|(id, _)| *id).collect()) };
         let rows: Vec<(i64, i64)> = query_as!(
@@ -350,10 +349,10 @@ impl Syncer {
         Ok(rows.into_iter().map(|(ms, seq)| EntryId { ms: unsigned(ms), seq: unsigned(seq) }).collect())
     }
 
-    /// The streams of which Postgres had more than it has: it is an older copy of itself, by a restore or by the promotion of a
-    /// standby that lagged.
+    /// The streams of which Postgres has fewer entries than before: it was restored from an older copy, or a standby that lagged was
+    /// promoted.
     pub async fn rolled_back(&self) -> Result<Vec<RolledBack>, StoreError> {
-        // In this order: a sync notes in Redis what Postgres has, never what it is still to have.
+        // Redis is read before Postgres: a sync records in Redis only what Postgres already has.
         let mut had = Vec::with_capacity(self.streams.len());
         for stream in &self.streams {
             had.push(stream::synced(&self.redis, &stream.key).await?);
@@ -367,7 +366,7 @@ impl Syncer {
         Ok(self.streams.iter().zip(had).filter_map(rolled_back).collect())
     }
 
-    /// From now on what Postgres has is all that it had: somebody has seen to what it lost.
+    /// Accepts what Postgres has now as complete, once an operator has dealt with the loss.
     pub async fn accept_roll_back(&self) -> Result<(), StoreError> {
         let streams: HashMap<&str, &SyncStream> =
             self.streams.iter().map(|stream| (stream.name.as_str(), stream)).collect();
@@ -377,7 +376,7 @@ impl Syncer {
         Ok(())
     }
 
-    /// How far behind Postgres is, stream by stream. Moves nothing.
+    /// How far Postgres is behind, for each stream. Moves nothing.
     pub async fn lag(&self) -> Result<Vec<StreamLag>, StoreError> {
         let positions = cursor::load(&self.store).await?;
         let mut lags = Vec::with_capacity(self.streams.len());
@@ -391,7 +390,7 @@ impl Syncer {
     }
 }
 
-/// A batch that was read and is still to be written.
+/// A batch that was read but not written yet.
 struct PendingBatch {
     step: CursorMove,
     batch: SyncBatch,

@@ -1,4 +1,4 @@
-//! What cannot be stored is put aside for a person to look at, in the table `sync_rejects`.
+//! Events and records that cannot be stored go into the table `sync_rejects`, for a person to look at.
 
 use crate::{query, query_as};
 use chrono::{DateTime, Utc};
@@ -29,7 +29,7 @@ pub struct SyncReject {
     pub rejected_at: DateTime<Utc>,
 }
 
-/// A thing that could not be moved, as it is kept for a person.
+/// A row of `sync_rejects`.
 #[derive(Debug, Clone, Serialize)]
 struct RejectRow<'a> {
     ms: i64,
@@ -40,7 +40,7 @@ struct RejectRow<'a> {
     reason: &'a str,
 }
 
-/// Bytes kept of a value that was put aside: enough for any payload that the API takes.
+/// Bytes kept of a rejected value: enough for any payload that the API accepts.
 const REJECT_BYTES: usize = 1024 * 1024;
 
 pub(super) async fn put_aside(

@@ -1,4 +1,4 @@
-//! One batch in one transaction: its rows, what is put aside of it, and the step of the cursor.
+//! Writing one batch in one transaction: its rows, its rejects, and the move of the cursor.
 
 use tracing::Instrument as _;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Store, StoreError, pool::Tx};
 
-/// One step of a cursor.
+/// One move of a cursor.
 pub(super) struct CursorMove {
     pub stream: String,
     pub from: Position,
@@ -19,7 +19,7 @@ pub(super) struct CursorMove {
     pub continuity: Continuity,
 }
 
-/// As [`write`], in a task of its own: it goes on while the next batch is read.
+/// As [`write`], in a task of its own, so that the next batch can be read meanwhile.
 pub(super) async fn written(
     store: Store,
     step: CursorMove,
@@ -30,7 +30,7 @@ pub(super) async fn written(
     task.await.unwrap_or_else(|_| Err(StoreError::sql("write a batch", sqlx::Error::WorkerCrashed)))
 }
 
-/// Writes a batch and moves the cursor. Answers how much was put aside, `None` when another sync was faster.
+/// Writes a batch and moves the cursor. Returns the number of rejects, or `None` when another sync was faster.
 async fn write(
     store: &Store,
     step: &CursorMove,
