@@ -10,7 +10,7 @@ use crate::{Store, StoreError, Tables, error::ends_sessions, pool::Tx};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// Compares the schema of the database with this release.
+/// The schema of the database compared with this release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaState {
     /// It is what this release needs.
