@@ -14,7 +14,7 @@ pub(crate) const UNSTATED_WAIT: Duration = Duration::from_secs(60);
 
 /// One window of a rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
+pub(crate) struct LimitWindow {
     pub(crate) limit: u32,
     pub(crate) remaining: u32,
     pub(crate) reset: DateTime<Utc>,
@@ -42,14 +42,14 @@ pub(crate) fn retry_after(headers: &HeaderMap, local: DateTime<Utc>) -> Option<D
 const OF_X: [&str; 3] = ["x-rate-limit", "x-user-limit-24hour", "x-app-limit-24hour"];
 
 /// The windows that an answer of X tells of, with their resets (Unix seconds) by the local clock.
-pub(crate) fn x_windows(headers: &HeaderMap, local: DateTime<Utc>) -> Vec<Window> {
+pub(crate) fn x_windows(headers: &HeaderMap, local: DateTime<Utc>) -> Vec<LimitWindow> {
     OF_X.into_iter().filter_map(|prefix| x_window(headers, prefix, local)).collect()
 }
 
-fn x_window(headers: &HeaderMap, prefix: &str, local: DateTime<Utc>) -> Option<Window> {
+fn x_window(headers: &HeaderMap, prefix: &str, local: DateTime<Utc>) -> Option<LimitWindow> {
     let told = |what: &str| text(headers, &format!("{prefix}-{what}"));
     let reset = DateTime::from_timestamp(told("reset")?.parse().ok()?, 0)?;
-    Some(Window {
+    Some(LimitWindow {
         limit: told("limit")?.parse().ok()?,
         remaining: told("remaining")?.parse().ok()?,
         reset: after(local, reset - service_time(headers, local)),
@@ -57,7 +57,7 @@ fn x_window(headers: &HeaderMap, prefix: &str, local: DateTime<Utc>) -> Option<W
 }
 
 /// The window that allows least: the fewest calls, until the latest time.
-pub(crate) fn strictest(windows: &[Window]) -> Option<Window> {
+pub(crate) fn strictest(windows: &[LimitWindow]) -> Option<LimitWindow> {
     windows.iter().copied().min_by_key(|window| (window.remaining, std::cmp::Reverse(window.reset)))
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn strictest(windows: &[Window]) -> Option<Window> {
 /// window is used up and nothing else is said, until the window of 15 minutes is reset. A reset that is past says nothing.
 pub(crate) fn x_wait(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Duration> {
     let windows = x_windows(headers, local);
-    let wait = |window: &Window| (window.reset - local).to_std().ok().filter(|wait| !wait.is_zero());
+    let wait = |window: &LimitWindow| (window.reset - local).to_std().ok().filter(|wait| !wait.is_zero());
     let used_up = windows.iter().filter(|window| window.remaining == 0).filter_map(wait);
     let stated = used_up.chain(retry_after(headers, local)).max();
     stated.or_else(|| windows.iter().filter_map(wait).min()).map(clamped)
@@ -73,12 +73,12 @@ pub(crate) fn x_wait(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Durati
 
 /// The window of requests of a model provider: `x-ratelimit-…-requests`, or the same names without `-requests`.
 /// Resets are spans such as `6m0s`, or seconds.
-pub(crate) fn model_window(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Window> {
+pub(crate) fn model_window(headers: &HeaderMap, local: DateTime<Utc>) -> Option<LimitWindow> {
     let either = |what: &str| {
         let precise = text(headers, &format!("x-ratelimit-{what}-requests"));
         precise.or_else(|| text(headers, &format!("x-ratelimit-{what}")))
     };
-    Some(Window {
+    Some(LimitWindow {
         limit: either("limit").and_then(|value| value.parse().ok()).unwrap_or(0),
         remaining: either("remaining")?.parse().ok()?,
         reset: after(local, TimeDelta::from_std(either("reset").and_then(span)?).unwrap_or(TimeDelta::MAX)),

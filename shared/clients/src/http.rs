@@ -12,7 +12,7 @@ use reqwest::{Client, Request, Response, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{RateLimits, headers::Window, oauth1, refusals::Refusals};
+use crate::{RateLimits, headers::LimitWindow, oauth1, refusals::Refusals};
 
 /// The largest answer that is read, in bytes.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -32,7 +32,7 @@ pub(crate) struct Transport {
 }
 
 /// An answer that was read whole.
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
@@ -109,7 +109,7 @@ impl Transport {
     }
 
     /// Keeps what an answer said about the window of `key`.
-    pub(crate) async fn record(&self, key: &str, window: Window) {
+    pub(crate) async fn record(&self, key: &str, window: LimitWindow) {
         self.limits.record(key, window.limit, window.remaining, window.reset).await;
     }
 
@@ -127,7 +127,7 @@ impl Transport {
     }
 
     /// Sends a request and reads its answer whole. The call is counted and timed under `endpoint`.
-    pub(crate) async fn send(&self, endpoint: &'static str, request: Request) -> Result<Answer, SendError> {
+    pub(crate) async fn send(&self, endpoint: &'static str, request: Request) -> Result<HttpAnswer, SendError> {
         let started = Instant::now();
         let result = self.exchange(request).await;
         let elapsed = started.elapsed();
@@ -146,13 +146,13 @@ impl Transport {
         result
     }
 
-    async fn exchange(&self, request: Request) -> Result<Answer, SendError> {
+    async fn exchange(&self, request: Request) -> Result<HttpAnswer, SendError> {
         let mut response = self.client.execute(request).await.map_err(send_error)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         match read_body(response, &headers).await {
-            Ok(body) => Ok(Answer { status, headers, body: self.without_secrets(body) }),
+            Ok(body) => Ok(HttpAnswer { status, headers, body: self.without_secrets(body) }),
             // The status alone decides what a refusal means; its body only explains it.
-            Err(_) if !status.is_success() => Ok(Answer { status, headers, body: Vec::new() }),
+            Err(_) if !status.is_success() => Ok(HttpAnswer { status, headers, body: Vec::new() }),
             Err(error) => Err(error),
         }
     }

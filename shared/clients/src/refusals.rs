@@ -13,17 +13,17 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Refusals in a row by the keys of their windows.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<HashMap<String, Row>>);
+pub(crate) struct Refusals(Mutex<HashMap<String, RefusalStreak>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Row {
+struct RefusalStreak {
     count: u32,
     /// When the last of them came, and until when no call is made.
     at: Instant,
     until: Instant,
 }
 
-impl Row {
+impl RefusalStreak {
     /// Whether a call that was sent then was sent after the wait. Others were under way when the refusal came, and tell nothing
     /// new; clocks and windows are rounded.
     fn is_over(&self, sent: Instant) -> bool {
@@ -39,7 +39,7 @@ impl Refusals {
         let count = before.map_or(1, |row| if row.is_over(sent) { row.count.saturating_add(1) } else { row.count });
         let wait = clamped(asked.unwrap_or(UNSTATED_WAIT).max(at_least(count)));
         let until = before.map_or(now + wait, |row| row.until.max(now + wait));
-        rows.insert(key.to_owned(), Row { count, at: now, until });
+        rows.insert(key.to_owned(), RefusalStreak { count, at: now, until });
         wait
     }
 
@@ -48,7 +48,7 @@ impl Refusals {
         self.rows().remove(key);
     }
 
-    fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
+    fn rows(&self) -> MutexGuard<'_, HashMap<String, RefusalStreak>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

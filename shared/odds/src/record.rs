@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    group::{By, Period, UnknownGrouping, grouped},
+    group::{GroupBy, Period, UnknownGrouping, grouped},
     tally::record,
 };
 use crate::{Odds, settle::Grade};
@@ -63,7 +63,7 @@ impl From<PickKind> for Market {
 
 /// A bet that is over.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Graded {
+pub struct GradedBet {
     /// The number of its pick. Of bets of one post the one with the smaller number comes first.
     pub number: u64,
     /// Who posted it.

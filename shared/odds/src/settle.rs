@@ -1,7 +1,7 @@
 //! How a bet ended, and the units it won or lost.
 //!
 //! [`grade`] looks at a pick and at what happened; [`single`] and [`parlay`] turn grades, odds and stakes into units. Nothing
-//! is assumed unless the caller says so with [`Assumed`].
+//! is assumed unless the caller says so with [`AssumedTerms`].
 
 mod grade;
 mod outcome;
@@ -14,7 +14,7 @@ pub use self::{
     grade::{grade, plain},
     outcome::{Competitor, GameResult, Grade, Outcome, PlayerResult},
     parlay::{Leg, parlay},
-    units::{Assumed, Settlement, in_units, profit, single},
+    units::{AssumedTerms, Settlement, in_units, profit, single},
 };
 use crate::OddsError;
 

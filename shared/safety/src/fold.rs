@@ -8,7 +8,7 @@ use crate::hidden::is_invisible;
 
 /// What a character is to a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Face {
+pub(crate) enum CharClass {
     /// A letter, in lower case; one of a-z where it looks like one of them.
     Letter(char),
     Digit(char),
@@ -21,19 +21,19 @@ pub(crate) enum Face {
 /// A character of the reading, and the bytes of the text that it stands for.
 #[derive(Debug, Clone)]
 pub(crate) struct Glyph {
-    pub face: Face,
+    pub class: CharClass,
     pub at: Range<usize>,
 }
 
 impl Glyph {
     pub fn is_word(&self) -> bool {
-        matches!(self.face, Face::Letter(_) | Face::Digit(_))
+        matches!(self.class, CharClass::Letter(_) | CharClass::Digit(_))
     }
 }
 
 /// A character as it is written, in compatible form.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct SourceChar {
     pub c: char,
     pub at: Range<usize>,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Folded {
     /// Where each letter or digit may be read.
     places: BTreeMap<char, Vec<usize>>,
     pub glyphs: Vec<Glyph>,
-    pub seen: Vec<Seen>,
+    pub seen: Vec<SourceChar>,
 }
 
 impl Folded {
@@ -64,18 +64,18 @@ impl Folded {
             // A flag beside a word is no part of it.
             let is_flag = matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
             if is_flag != in_flags {
-                glyphs.push(Glyph { face: Face::Space, at: start..start });
+                glyphs.push(Glyph { class: CharClass::Space, at: start..start });
             }
             in_flags = is_flag;
             let c = enclosed(c).unwrap_or(c);
             for c in c.nfkd().filter(|c| !is_combining_mark(*c)) {
-                seen.push(Seen { c: if is_dot(c) { '.' } else { c }, at: at.clone() });
-                read(c, |face| glyphs.push(Glyph { face, at: at.clone() }));
+                seen.push(SourceChar { c: if is_dot(c) { '.' } else { c }, at: at.clone() });
+                read(c, |class| glyphs.push(Glyph { class, at: at.clone() }));
             }
         }
         let mut places: BTreeMap<char, Vec<usize>> = BTreeMap::new();
         for (at, glyph) in glyphs.iter().enumerate() {
-            let (itself, others) = readings(glyph.face);
+            let (itself, others) = readings(glyph.class);
             for letter in itself.into_iter().chain(others.chars()) {
                 places.entry(letter).or_default().push(at);
             }
@@ -127,26 +127,26 @@ pub(crate) fn is_dot(c: char) -> bool {
     )
 }
 
-fn read(c: char, mut push: impl FnMut(Face)) {
+fn read(c: char, mut push: impl FnMut(CharClass)) {
     if let Some(letters) = looks_like(c) {
-        letters.chars().for_each(|c| push(Face::Letter(c)));
+        letters.chars().for_each(|c| push(CharClass::Letter(c)));
         return;
     }
     for c in c.to_lowercase() {
         match looks_like(c) {
-            Some(letters) => letters.chars().for_each(|c| push(Face::Letter(c))),
-            None => push(face(c)),
+            Some(letters) => letters.chars().for_each(|c| push(CharClass::Letter(c))),
+            None => push(class(c)),
         }
     }
 }
 
-fn face(c: char) -> Face {
+fn class(c: char) -> CharClass {
     match c {
-        '\'' | '’' | '‘' | '`' | '´' | 'ʼ' | '′' => Face::Apostrophe,
-        c if c.is_whitespace() => Face::Space,
-        c if c.is_numeric() => Face::Digit(c),
-        c if c.is_alphabetic() => Face::Letter(c),
-        c => Face::Sign(c),
+        '\'' | '’' | '‘' | '`' | '´' | 'ʼ' | '′' => CharClass::Apostrophe,
+        c if c.is_whitespace() => CharClass::Space,
+        c if c.is_numeric() => CharClass::Digit(c),
+        c if c.is_alphabetic() => CharClass::Letter(c),
+        c => CharClass::Sign(c),
     }
 }
 
@@ -204,18 +204,18 @@ fn looks_like(c: char) -> Option<&'static str> {
 }
 
 /// What a character may stand for: itself, and other letters.
-fn readings(face: Face) -> (Option<char>, &'static str) {
-    match face {
-        Face::Letter(c) => (Some(c), ""),
-        Face::Digit(d) => (Some(d), digit_letters(d)),
-        Face::Sign(s) => (None, sign_letters(s)),
-        Face::Space | Face::Apostrophe => (None, ""),
+fn readings(class: CharClass) -> (Option<char>, &'static str) {
+    match class {
+        CharClass::Letter(c) => (Some(c), ""),
+        CharClass::Digit(d) => (Some(d), digit_letters(d)),
+        CharClass::Sign(s) => (None, sign_letters(s)),
+        CharClass::Space | CharClass::Apostrophe => (None, ""),
     }
 }
 
 /// Whether a character may stand for this letter.
-pub(crate) fn spells(face: Face, letter: char) -> bool {
-    let (itself, others) = readings(face);
+pub(crate) fn spells(class: CharClass, letter: char) -> bool {
+    let (itself, others) = readings(class);
     itself == Some(letter) || others.contains(letter)
 }
 
@@ -252,13 +252,13 @@ fn sign_letters(sign: char) -> &'static str {
 }
 
 /// Whether a sign is written in place of any letter.
-pub(crate) fn is_star(face: Face) -> bool {
-    matches!(face, Face::Sign('*' | '∗' | '✱' | '⁎' | '•' | '●' | '☆' | '★'))
+pub(crate) fn is_star(class: CharClass) -> bool {
+    matches!(class, CharClass::Sign('*' | '∗' | '✱' | '⁎' | '•' | '●' | '☆' | '★'))
 }
 
 /// Whether a sign is, within a word, written in place of any letter. Dots and slashes are not: they stand in `J.P.` too.
-pub(crate) fn is_blank(face: Face) -> bool {
-    matches!(face, Face::Sign('_' | '-' | '#' | '%' | '&' | '^' | '~' | '?' | '@' | '$' | '!' | '+' | '='))
+pub(crate) fn is_blank(class: CharClass) -> bool {
+    matches!(class, CharClass::Sign('_' | '-' | '#' | '%' | '&' | '^' | '~' | '?' | '@' | '$' | '!' | '+' | '='))
 }
 
 /// Characters that turn around what stands after them, whatever it is written in; languages do without them.

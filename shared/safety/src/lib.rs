@@ -19,7 +19,7 @@ use perch_clients::text::{POST_UNITS, weighted_length};
 
 pub use hidden::visible;
 pub use pattern::BadPattern;
-pub use verdict::{Code, Place, Reason, Verdict};
+pub use verdict::{Code, GuardVerdict, Reason, TextSpan};
 
 use fold::{Folded, turns_around};
 use pattern::Pattern;
@@ -66,7 +66,7 @@ impl Guard {
     /// it may name; hashtags and cashtags it may not have.
     ///
     /// What is refused may not go out in these words, whoever says so; what is flagged may, once a person has looked at it.
-    pub fn text(&self, text: &str, answered: Option<&str>) -> Verdict {
+    pub fn text(&self, text: &str, answered: Option<&str>) -> GuardVerdict {
         let mut found = self.read_own(text);
         outward::handles(text, answered, |at| found.add(Code::Mention, at));
         outward::hashtags(text, |at| found.add(Code::Hashtag, at));
@@ -76,12 +76,12 @@ impl Guard {
 
     /// Whether a text that somebody else hands over may be published: an operator, another service. Whom it names, and which tags
     /// it has, is for them to say.
-    pub fn post(&self, text: &str) -> Verdict {
+    pub fn post(&self, text: &str) -> GuardVerdict {
         self.read_own(text).verdict(|code| Some(code.in_own_text()))
     }
 
-    fn read_own<'t>(&self, text: &'t str) -> Found<'t> {
-        let mut found = Found::new(text);
+    fn read_own<'t>(&self, text: &'t str) -> Findings<'t> {
+        let mut found = Findings::new(text);
         if hidden::is_empty(text) {
             found.add(Code::Empty, 0..0);
         }
@@ -97,8 +97,8 @@ impl Guard {
     }
 
     /// Whether a mention may be answered without a person. Swearing and links are no reason not to.
-    pub fn mention(&self, text: &str) -> Verdict {
-        let mut found = Found::new(text);
+    pub fn mention(&self, text: &str) -> GuardVerdict {
+        let mut found = Findings::new(text);
         let folded = Folded::of(text);
         self.read_words(&folded, &mut found);
         personal::find(&folded, |code, at| found.add(code, at));
@@ -108,19 +108,19 @@ impl Guard {
     /// Whether somebody in need of help speaks in one of these texts: what else the author of a mention wrote. Nothing else is
     /// looked for; a text that cannot be read is flagged too. A reason has no place, since it lies in another text than the one
     /// that is answered.
-    pub fn crisis<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Verdict {
+    pub fn crisis<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> GuardVerdict {
         let mut reasons = Vec::new();
         for text in texts {
-            let (mut found, folded) = (Found::new(text), Folded::of(text));
+            let (mut found, folded) = (Findings::new(text), Folded::of(text));
             self.words.find(&folded, Some(Code::Crisis), |code, at| found.add(code, at));
             if !folded.was_read() {
                 found.add(Code::Unreadable, 0..text.len());
             }
             let verdict = found.verdict(Code::in_mention);
-            reasons.extend(verdict.reasons().iter().map(|reason| Reason { at: Place::NONE, ..reason.clone() }));
+            reasons.extend(verdict.reasons().iter().map(|reason| Reason { at: TextSpan::NONE, ..reason.clone() }));
         }
         reasons.truncate(TOLD);
-        if reasons.is_empty() { Verdict::Pass } else { Verdict::Review(reasons) }
+        if reasons.is_empty() { GuardVerdict::Pass } else { GuardVerdict::Review(reasons) }
     }
 
     /// The text without links to hosts that are not allowed, without the handles of others than the one who is answered, without
@@ -144,7 +144,7 @@ impl Guard {
         lines.collect::<Vec<_>>().join("\n").trim().to_owned()
     }
 
-    fn read_words(&self, folded: &Folded, found: &mut Found<'_>) {
+    fn read_words(&self, folded: &Folded, found: &mut Findings<'_>) {
         self.words.find(folded, None, |code, at| found.add(code, at));
         for topic in &self.topics {
             for at in topic.find_all(folded, &[]) {
@@ -161,7 +161,7 @@ impl Guard {
 }
 
 /// What was found in a text so far: of several findings of one kind in one place, the longest.
-struct Found<'t> {
+struct Findings<'t> {
     text: &'t str,
     places: BTreeMap<Code, Vec<Range<usize>>>,
 }
@@ -169,7 +169,7 @@ struct Found<'t> {
 /// Findings of one kind that are told of; more add nothing.
 const TOLD: usize = 5;
 
-impl<'t> Found<'t> {
+impl<'t> Findings<'t> {
     fn new(text: &'t str) -> Self {
         Self { text, places: BTreeMap::new() }
     }
@@ -183,7 +183,7 @@ impl<'t> Found<'t> {
         places.push(at);
     }
 
-    fn verdict(mut self, judge: impl Fn(Code) -> Option<verdict::Weight>) -> Verdict {
+    fn verdict(mut self, judge: impl Fn(Code) -> Option<verdict::Severity>) -> GuardVerdict {
         let mut heaviest = None;
         let mut reasons = Vec::new();
         for (code, places) in &mut self.places {
@@ -193,9 +193,9 @@ impl<'t> Found<'t> {
             reasons.extend(places.iter().take(TOLD).map(|at| Reason::new(*code, self.text, at)));
         }
         match heaviest {
-            None => Verdict::Pass,
-            Some(verdict::Weight::Flag) => Verdict::Review(reasons),
-            Some(verdict::Weight::Stop) => Verdict::Refuse(reasons),
+            None => GuardVerdict::Pass,
+            Some(verdict::Severity::Flag) => GuardVerdict::Review(reasons),
+            Some(verdict::Severity::Stop) => GuardVerdict::Refuse(reasons),
         }
     }
 }

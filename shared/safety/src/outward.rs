@@ -5,13 +5,13 @@ use std::ops::Range;
 use perch_clients::text;
 
 use crate::{
-    fold::{Folded, Seen},
+    fold::{Folded, SourceChar},
     hidden::is_invisible,
 };
 
 /// The links whose hosts are not allowed, also where another sign stands for the dot, or something around it.
 pub(crate) fn links(folded: &Folded, allowed: &[String], mut found: impl FnMut(Range<usize>)) {
-    let joined = Joined::of(&folded.seen);
+    let joined = JoinedText::of(&folded.seen);
     for link in text::links(&joined.text) {
         let host = host(&joined.text[link.clone()]);
         let is_allowed = |name: &String| {
@@ -30,14 +30,14 @@ fn host(link: &str) -> String {
 }
 
 /// A text as it is seen, with the dots of `bet[.]com` and `bet .com` in their places.
-struct Joined {
+struct JoinedText {
     text: String,
     /// Where each byte of it stands in the text.
     at: Vec<Range<usize>>,
 }
 
-impl Joined {
-    fn of(seen: &[Seen]) -> Self {
+impl JoinedText {
+    fn of(seen: &[SourceChar]) -> Self {
         let mut joined = Self { text: String::with_capacity(seen.len()), at: Vec::with_capacity(seen.len()) };
         let mut at = 0;
         while at < seen.len() {
@@ -57,7 +57,7 @@ impl Joined {
 }
 
 /// A dot with brackets or spaces around it, between letters: how many characters it takes.
-fn dot_at(seen: &[Seen], at: usize) -> Option<(char, usize)> {
+fn dot_at(seen: &[SourceChar], at: usize) -> Option<(char, usize)> {
     let c = |at: usize| seen.get(at).map(|seen| seen.c);
     let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let after_a_letter = at > 0 && is_letter(c(at - 1));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::fold::{Face, Folded, Glyph, is_blank, is_star, spells};
+use crate::fold::{CharClass, Folded, Glyph, is_blank, is_star, spells};
 
 /// A word or phrase that cannot be looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,14 +59,14 @@ impl Pattern {
         let (open_start, open_end) = (form.starts_with('*'), form.ends_with('*'));
         let mut slots = Vec::new();
         for glyph in Folded::of(form.trim_matches('*').trim()).glyphs {
-            match glyph.face {
-                Face::Letter(c) | Face::Digit(c) => match slots.last_mut() {
+            match glyph.class {
+                CharClass::Letter(c) | CharClass::Digit(c) => match slots.last_mut() {
                     Some(Slot::Letter(last, times)) if *last == c => *times = times.saturating_add(1),
                     _ => slots.push(Slot::Letter(c, 1)),
                 },
-                Face::Apostrophe => slots.push(Slot::Apostrophe),
-                Face::Space | Face::Sign(_) if slots.last() == Some(&Slot::Gap) => {}
-                Face::Space | Face::Sign(_) => slots.push(Slot::Gap),
+                CharClass::Apostrophe => slots.push(Slot::Apostrophe),
+                CharClass::Space | CharClass::Sign(_) if slots.last() == Some(&Slot::Gap) => {}
+                CharClass::Space | CharClass::Sign(_) => slots.push(Slot::Gap),
             }
         }
         let letters: usize =
@@ -107,7 +107,7 @@ impl Pattern {
     fn may_stand_before(&self, next: Option<&Glyph>) -> bool {
         let Some(next) = next.filter(|next| next.is_word()) else { return true };
         let mut begins = self.slots.iter().filter(|slot| **slot != Slot::Apostrophe).take(2);
-        begins.any(|slot| matches!(slot, Slot::Letter(letter, _) if spells(next.face, *letter)))
+        begins.any(|slot| matches!(slot, Slot::Letter(letter, _) if spells(next.class, *letter)))
     }
 
     /// Where it ends, when it stands at `start`.
@@ -117,13 +117,13 @@ impl Pattern {
         if (inside_a_word && !self.open_start) || !self.may_stand_before(glyphs.get(start + 1)) {
             return None;
         }
-        Search { pattern: self, fillers, folded, glyphs, start, left: PATIENCE }.go(0, 0, start, Tally::default())
+        Search { pattern: self, fillers, folded, glyphs, start, left: PATIENCE }.go(0, 0, start, MatchTally::default())
     }
 }
 
 /// How a word was written, as far as it was read.
 #[derive(Debug, Clone, Copy, Default)]
-struct Tally {
+struct MatchTally {
     letters: u16,
     digits: u16,
     signs: u16,
@@ -136,22 +136,22 @@ struct Tally {
     pairs: u16,
 }
 
-impl Tally {
+impl MatchTally {
     fn with(mut self, glyph: &Glyph, letter: char, between: &[Glyph], star: bool) -> Self {
-        match glyph.face {
+        match glyph.class {
             _ if star => {
                 self.stars += 1;
-                self.blanks += u16::from(!is_star(glyph.face));
+                self.blanks += u16::from(!is_star(glyph.class));
             }
-            Face::Digit(digit) if digit == letter => self.letters += 1,
-            Face::Letter(_) => self.letters += 1,
-            Face::Digit(_) => self.digits += 1,
+            CharClass::Digit(digit) if digit == letter => self.letters += 1,
+            CharClass::Letter(_) => self.letters += 1,
+            CharClass::Digit(_) => self.digits += 1,
             _ => self.signs += 1,
         }
         if self.written() > 1 {
             self.pairs += 1;
             self.split += u16::from(!between.is_empty());
-            self.spaced += u16::from(between.iter().any(|glyph| glyph.face == Face::Space));
+            self.spaced += u16::from(between.iter().any(|glyph| glyph.class == CharClass::Space));
         }
         self
     }
@@ -183,13 +183,13 @@ struct Search<'p> {
 
 impl Search<'_> {
     /// Reads on from `at`, where `count` glyphs of the slot have been read; answers where the pattern ends.
-    fn go(&mut self, slot: usize, count: u8, at: usize, tally: Tally) -> Option<usize> {
+    fn go(&mut self, slot: usize, count: u8, at: usize, tally: MatchTally) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
         self.folded.step()?;
         match self.pattern.slots.get(slot) {
             None => (tally.reads_as_a_word() && self.ends_at(at, tally)).then_some(at),
             Some(Slot::Apostrophe) => {
-                let is_there = self.glyphs.get(at).is_some_and(|glyph| glyph.face == Face::Apostrophe);
+                let is_there = self.glyphs.get(at).is_some_and(|glyph| glyph.class == CharClass::Apostrophe);
                 if self.pattern.exact && !is_there {
                     return None;
                 }
@@ -213,7 +213,7 @@ impl Search<'_> {
     /// Reads on after the gap at `at`, and after up to `most` fillers with a gap behind each.
     fn gap(&mut self, slot: usize, at: usize, most: u8) -> Option<usize> {
         let width = self.glyphs[at..].iter().take(APART).take_while(|glyph| !glyph.is_word()).count();
-        let next = (1..=width).rev().find_map(|width| self.go(slot + 1, 0, at + width, Tally::default()));
+        let next = (1..=width).rev().find_map(|width| self.go(slot + 1, 0, at + width, MatchTally::default()));
         if next.is_some() || width == 0 || most == 0 || at - self.start >= SPAN {
             return next;
         }
@@ -222,16 +222,16 @@ impl Search<'_> {
     }
 
     /// Reads one more glyph as the letter of the slot.
-    fn more(&mut self, slot: usize, count: u8, at: usize, tally: Tally, letter: char, times: u8) -> Option<usize> {
+    fn more(&mut self, slot: usize, count: u8, at: usize, tally: MatchTally, letter: char, times: u8) -> Option<usize> {
         if at - self.start >= SPAN {
             return None;
         }
         let most = if tally.written() == 0 { 0 } else { APART };
         for width in 0..=most {
             let glyph = self.glyphs.get(at + width)?;
-            let is_letter = spells(glyph.face, letter);
-            let is_blank = !is_letter && is_blank(glyph.face) && width == 0 && self.is_within_a_word(at);
-            let star = count < times && tally.written() > 0 && (is_star(glyph.face) || is_blank);
+            let is_letter = spells(glyph.class, letter);
+            let is_blank = !is_letter && is_blank(glyph.class) && width == 0 && self.is_within_a_word(at);
+            let star = count < times && tally.written() > 0 && (is_star(glyph.class) || is_blank);
             if (star || is_letter)
                 && let Some(end) = {
                     let tally = tally.with(glyph, letter, &self.glyphs[at..at + width], star);
@@ -253,7 +253,7 @@ impl Search<'_> {
     }
 
     /// Whether the word may end here.
-    fn ends_at(&self, at: usize, tally: Tally) -> bool {
+    fn ends_at(&self, at: usize, tally: MatchTally) -> bool {
         let Pattern { open_start, open_end, .. } = self.pattern;
         let ends = at >= self.glyphs.len() || !self.glyphs[at].is_word();
         if !(*open_end || ends) {
@@ -280,7 +280,7 @@ impl Search<'_> {
 }
 
 fn same_kind(one: &Glyph, other: Option<&Glyph>) -> bool {
-    other.is_some_and(|other| one.face == other.face)
+    other.is_some_and(|other| one.class == other.class)
 }
 
 /// The forms of an entry, one for each choice between `{a|b}`.

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use crate::{
     Code,
-    fold::{Folded, Seen},
+    fold::{Folded, SourceChar},
     wallets,
 };
 
 /// Finds personal data; ranges are bytes of the text.
 pub(crate) fn find(folded: &Folded, mut found: impl FnMut(Code, Range<usize>)) {
-    let text = Text { seen: &folded.seen, chars: folded.seen.iter().map(|seen| seen.c).collect() };
+    let text = TextChars { seen: &folded.seen, chars: folded.seen.iter().map(|seen| seen.c).collect() };
     let mut tell = |code, at: Range<usize>| {
         if let (Some(first), Some(last)) = (text.seen.get(at.start), text.seen.get(at.end.wrapping_sub(1))) {
             found(code, first.at.start..last.at.end);
@@ -29,8 +29,8 @@ pub(crate) fn find(folded: &Folded, mut found: impl FnMut(Code, Range<usize>)) {
     wallets::find(&text.chars, |at| tell(Code::Wallet, at));
 }
 
-struct Text<'t> {
-    seen: &'t [Seen],
+struct TextChars<'t> {
+    seen: &'t [SourceChar],
     chars: Vec<char>,
 }
 
@@ -104,14 +104,14 @@ fn words(chars: &[char]) -> Vec<Range<usize>> {
 }
 
 /// Digits in groups, with one space or sign between two groups.
-struct Number {
+struct DigitGroups {
     at: Range<usize>,
     groups: Vec<String>,
     signs: Vec<char>,
     plus: bool,
 }
 
-fn numbers(chars: &[char]) -> Vec<Number> {
+fn numbers(chars: &[char]) -> Vec<DigitGroups> {
     let digit = |at: usize| chars.get(at).is_some_and(char::is_ascii_digit);
     let mut numbers = Vec::new();
     let mut at = 0;
@@ -139,7 +139,7 @@ fn numbers(chars: &[char]) -> Vec<Number> {
             signs.push(sign.unwrap_or(')'));
             end = next + opens;
         }
-        numbers.push(Number { at: at..end, groups, signs, plus });
+        numbers.push(DigitGroups { at: at..end, groups, signs, plus });
         at = end.max(at + 1);
     }
     numbers
@@ -180,7 +180,7 @@ fn is_part(chars: &[char], start: usize) -> bool {
 const CALL: [&str; 12] =
     ["call", "text", "phone", "tel", "cell", "mobile", "whatsapp", "number", "reach", "dial", "sms", "contact"];
 
-impl Number {
+impl DigitGroups {
     fn code(&self, chars: &[char]) -> Option<Code> {
         if is_part(chars, self.at.start) {
             return None;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a guard says of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum GuardVerdict {
     /// Nothing is against it.
     Pass,
     /// A person should look at it.
@@ -13,7 +13,7 @@ pub enum Verdict {
     Refuse(Vec<Reason>),
 }
 
-impl Verdict {
+impl GuardVerdict {
     /// What is against it.
     pub fn reasons(&self) -> &[Reason] {
         match self {
@@ -90,7 +90,7 @@ pub enum Code {
 
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weight {
+pub(crate) enum Severity {
     Flag,
     Stop,
 }
@@ -164,7 +164,7 @@ impl Code {
 
     /// In a text of one's own. A topic may be banned for the model and still be written of by a person, and a person may
     /// name what troubles another; neither goes out by itself.
-    pub(crate) const fn in_own_text(self) -> Weight {
+    pub(crate) const fn in_own_text(self) -> Severity {
         match self {
             Self::Crisis
             | Self::Coarse
@@ -173,12 +173,12 @@ impl Code {
             | Self::Repeated
             | Self::Recited
             | Self::Declined
-            | Self::Unclear => Weight::Flag,
-            _ => Weight::Stop,
+            | Self::Unclear => Severity::Flag,
+            _ => Severity::Stop,
         }
     }
 
-    pub(crate) const fn in_mention(self) -> Option<Weight> {
+    pub(crate) const fn in_mention(self) -> Option<Severity> {
         match self {
             Self::Crisis
             | Self::Threat
@@ -190,8 +190,8 @@ impl Code {
             | Self::Card
             | Self::NationalId
             | Self::IpAddress
-            | Self::StreetAddress => Some(Weight::Flag),
-            Self::Slur => Some(Weight::Stop),
+            | Self::StreetAddress => Some(Severity::Flag),
+            Self::Slur => Some(Severity::Stop),
             _ => None,
         }
     }
@@ -205,14 +205,14 @@ impl fmt::Display for Code {
 
 /// Where in a text, in characters from 0; the end is the one after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct TextSpan {
     /// The first character.
     pub start: usize,
     /// The one after the last.
     pub end: usize,
 }
 
-impl Place {
+impl TextSpan {
     /// Where there is none.
     pub(crate) const NONE: Self = Self { start: 0, end: 0 };
 }
@@ -223,7 +223,7 @@ pub struct Reason {
     /// What it is.
     pub code: Code,
     /// Where it stands.
-    pub at: Place,
+    pub at: TextSpan,
     /// What stands there, at most 60 characters of it.
     pub found: String,
 }
@@ -234,12 +234,12 @@ impl Reason {
     pub(crate) fn new(code: Code, text: &str, at: &Range<usize>) -> Self {
         let count = |end: usize| text.get(..end).map_or(0, |before| before.chars().count());
         let found = text.get(at.clone()).unwrap_or_default().chars().take(SHOWN).collect();
-        Self { code, at: Place { start: count(at.start), end: count(at.end) }, found }
+        Self { code, at: TextSpan { start: count(at.start), end: count(at.end) }, found }
     }
 
     /// A reason that lies in no place of the text.
     pub fn whole(code: Code) -> Self {
-        Self { code, at: Place::NONE, found: String::new() }
+        Self { code, at: TextSpan::NONE, found: String::new() }
     }
 }
 

@@ -6,9 +6,9 @@ use super::{Usage, reasoning::without_thoughts, types::about_tokens};
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ModelOutcome {
     /// The model answered.
-    Said(String),
+    Answered(String),
     /// It declines, or the provider's filter does.
     Refused(String),
     /// The answer ended at the token limit; this much was said.
@@ -19,40 +19,40 @@ pub(super) enum Verdict {
 
 /// An answer of status 200.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) verdict: Verdict,
+pub(super) struct ModelAnswer {
+    pub(super) verdict: ModelOutcome,
     pub(super) usage: Usage,
     pub(super) model: Option<String>,
 }
 
 /// Why the body of a 200 is no answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(super) enum AnswerError {
     /// It is not what chat completions are.
     Malformed(String),
     /// It is an error of the provider.
-    Error(Complaint),
+    Error(ProviderError),
 }
 
 /// Reads the body of a 200. `asked` is about how many tokens the question had, for a provider that does not say.
-pub(super) fn read(body: &[u8], asked: u64) -> Result<Answer, Unread> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| Unread::Malformed(error.to_string()))?;
+pub(super) fn read(body: &[u8], asked: u64) -> Result<ModelAnswer, AnswerError> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| AnswerError::Malformed(error.to_string()))?;
     let choice = &body["choices"][0];
     for error in [&body["error"], &choice["error"]] {
         if !error.is_null() && content(&choice["message"]["content"]).is_empty() {
-            return Err(Unread::Error(complaint_in(error, &body)));
+            return Err(AnswerError::Error(complaint_in(error, &body)));
         }
     }
     if body.get("choices").is_none() {
-        return Err(Unread::Malformed("it has no choices".into()));
+        return Err(AnswerError::Malformed("it has no choices".into()));
     }
     let (verdict, written) = verdict(choice);
     let usage = usage(&body["usage"], asked, written);
-    Ok(Answer { verdict, usage, model: body["model"].as_str().map(str::to_owned) })
+    Ok(ModelAnswer { verdict, usage, model: body["model"].as_str().map(str::to_owned) })
 }
 
 /// The verdict of a choice, and about how many tokens were written.
-fn verdict(choice: &Value) -> (Verdict, u64) {
+fn verdict(choice: &Value) -> (ModelOutcome, u64) {
     let message = &choice["message"];
     let whole = content(&message["content"]);
     let refusal = message["refusal"].as_str().filter(|refusal| !refusal.is_empty()).map(str::to_owned);
@@ -60,11 +60,11 @@ fn verdict(choice: &Value) -> (Verdict, u64) {
     let text = without_thoughts(&whole).to_owned();
     let written = about_tokens(refusal.as_deref().unwrap_or(&whole));
     let verdict = match (refusal, choice["finish_reason"].as_str()) {
-        (Some(refusal), _) => Verdict::Refused(refusal),
-        (None, Some("content_filter")) => Verdict::Refused("stopped by the provider's content filter".into()),
-        (None, Some("length")) => Verdict::Truncated(text),
-        (None, _) if text.is_empty() => Verdict::Nothing,
-        (None, _) => Verdict::Said(text),
+        (Some(refusal), _) => ModelOutcome::Refused(refusal),
+        (None, Some("content_filter")) => ModelOutcome::Refused("stopped by the provider's content filter".into()),
+        (None, Some("length")) => ModelOutcome::Truncated(text),
+        (None, _) if text.is_empty() => ModelOutcome::Nothing,
+        (None, _) => ModelOutcome::Answered(text),
     };
     (verdict, written)
 }
@@ -119,7 +119,7 @@ fn counted(value: &Value) -> Option<u64> {
 
 /// What a provider says about a request it did not serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Complaint {
+pub(super) struct ProviderError {
     pub(super) code: String,
     pub(super) message: String,
     /// The parameter that it is about.
@@ -129,12 +129,12 @@ pub(super) struct Complaint {
 }
 
 /// Reads the body of a refusal: `{"error": {"message", "code", "type"}}` or `{"error": "…", "code": "…"}`.
-pub(super) fn complaint(body: &[u8]) -> Complaint {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Complaint::default() };
+pub(super) fn complaint(body: &[u8]) -> ProviderError {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderError::default() };
     complaint_in(&body["error"], &body)
 }
 
-fn complaint_in(error: &Value, body: &Value) -> Complaint {
+fn complaint_in(error: &Value, body: &Value) -> ProviderError {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -149,7 +149,7 @@ fn complaint_in(error: &Value, body: &Value) -> Complaint {
     let raw = text(&error["metadata"]["raw"]);
     let message = if raw.is_empty() { message } else { format!("{message}: {raw}") };
     let status = code.parse().ok().filter(|status| (400..600).contains(status));
-    Complaint { status, code, message, parameter: text(&error["param"]) }
+    ProviderError { status, code, message, parameter: text(&error["param"]) }
 }
 
 /// Codes of a refusal that says that the account has no money left.
@@ -177,7 +177,7 @@ const NO_CREDIT_WORDS: [&[&str]; 10] = [
     &["credit balance", "low"],
 ];
 
-impl Complaint {
+impl ProviderError {
     /// Whether it says that the account has no money left, whatever the status: no time mends that.
     pub(super) fn is_about_credit(&self) -> bool {
         let said = self.message.to_lowercase();
@@ -202,13 +202,13 @@ mod tests {
         assert_eq!(xai.message, "Incorrect API key provided");
         let inside = complaint(br#"{"error":{"message":"failed","code":"429","param":"model"}}"#);
         assert_eq!((inside.status, inside.parameter.as_str()), (Some(429), "model"));
-        assert_eq!(complaint(b"<html>"), Complaint::default());
+        assert_eq!(complaint(b"<html>"), ProviderError::default());
     }
 
     #[test]
     fn no_credit_is_told_from_too_many_requests_by_code_or_by_words() {
         let about_credit = |code: &str, message: &str| {
-            Complaint { code: code.into(), message: message.into(), ..Complaint::default() }.is_about_credit()
+            ProviderError { code: code.into(), message: message.into(), ..ProviderError::default() }.is_about_credit()
         };
         assert!(about_credit("insufficient_quota", "") && about_credit("429", "You have used all available credits."));
         assert!(about_credit("", "Your newly created team doesn't have any credits or licenses yet."));
@@ -244,7 +244,7 @@ mod tests {
                 "choices": [{ "index": odd, "message": message, "logprobs": odd, "finish_reason": finish }, odd],
             });
             let answer = read(body.to_string().as_bytes(), 10).expect("an answer");
-            prop_assert_eq!(answer.verdict, Verdict::Said("Fair point.".into()));
+            prop_assert_eq!(answer.verdict, ModelOutcome::Answered("Fair point.".into()));
             prop_assert!(answer.usage.prompt_tokens > 0 && answer.usage.completion_tokens > 0);
         }
 

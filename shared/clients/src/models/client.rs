@@ -13,13 +13,13 @@ use url::Url;
 
 use super::{
     ChatRequest, Completion, Dialect, ModelError, Setting,
-    answer::{self, Complaint, Unread, Verdict},
+    answer::{self, ProviderError, AnswerError, ModelOutcome},
     wire,
 };
 use crate::{
     RateLimits,
     headers::{clamped, model_wait, model_window, retry_after},
-    http::{Answer, MAX_BODY, SendError, Transport, bearer, endpoint, is_http, root_cause, setup_advice},
+    http::{HttpAnswer, MAX_BODY, SendError, Transport, bearer, endpoint, is_http, root_cause, setup_advice},
 };
 
 const ENDPOINT: &str = "chat_completions";
@@ -53,12 +53,12 @@ pub struct ModelClient {
     url: Url,
     authorization: Option<HeaderValue>,
     transport: Transport,
-    learned: Mutex<Learned>,
+    learned: Mutex<LearnedDialect>,
 }
 
 /// How a provider is asked by now, and what it refused of how it was to be asked.
 #[derive(Debug, Clone)]
-struct Learned {
+struct LearnedDialect {
     dialect: Dialect,
     settings: Vec<Setting>,
 }
@@ -75,7 +75,7 @@ impl ModelClient {
             .map_err(|error| setup(setup_advice(&error)))?;
         let url = endpoint(&config.base_url, &["chat", "completions"]);
         let authorization = config.key.as_ref().and_then(bearer);
-        let learned = Mutex::new(Learned { dialect: config.dialect.clone(), settings: Vec::new() });
+        let learned = Mutex::new(LearnedDialect { dialect: config.dialect.clone(), settings: Vec::new() });
         Ok(Self { config, url, authorization, transport, learned })
     }
 
@@ -158,14 +158,14 @@ impl ModelClient {
         result
     }
 
-    fn read(&self, dialect: &Dialect, asked: &ChatRequest, answer: &Answer) -> Result<Completion, ModelError> {
+    fn read(&self, dialect: &Dialect, asked: &ChatRequest, answer: &HttpAnswer) -> Result<Completion, ModelError> {
         if !answer.status.is_success() {
             return Err(self.refusal(dialect, answer, &answer::complaint(&answer.body)));
         }
         match answer::read(&answer.body, asked.about_tokens()) {
             Ok(answer) => self.completed(answer),
-            Err(Unread::Error(complaint)) => Err(self.refusal(dialect, answer, &complaint)),
-            Err(Unread::Malformed(reason)) => {
+            Err(AnswerError::Error(complaint)) => Err(self.refusal(dialect, answer, &complaint)),
+            Err(AnswerError::Malformed(reason)) => {
                 Err(ModelError::Decode { provider: self.name(), reason: self.transport.presentable(&reason) })
             }
         }
@@ -184,23 +184,23 @@ impl ModelClient {
         Ok(request)
     }
 
-    fn completed(&self, answer: answer::Answer) -> Result<Completion, ModelError> {
+    fn completed(&self, answer: answer::ModelAnswer) -> Result<Completion, ModelError> {
         let (provider, usage) = (self.name(), answer.usage);
         match answer.verdict {
-            Verdict::Said(text) => {
+            ModelOutcome::Answered(text) => {
                 let model = answer.model.unwrap_or_else(|| self.config.model.clone());
                 Ok(Completion { text, usage, model })
             }
-            Verdict::Refused(reason) => {
+            ModelOutcome::Refused(reason) => {
                 Err(ModelError::Refused { provider, reason: self.transport.presentable(&reason), usage })
             }
-            Verdict::Truncated(text) => Err(ModelError::Truncated { provider, usage, text }),
-            Verdict::Nothing => Err(ModelError::Empty { provider, usage }),
+            ModelOutcome::Truncated(text) => Err(ModelError::Truncated { provider, usage, text }),
+            ModelOutcome::Nothing => Err(ModelError::Empty { provider, usage }),
         }
     }
 
     /// The error that a refusal stands for, by its own code where it has one: some providers refuse with status 200.
-    fn refusal(&self, dialect: &Dialect, answer: &Answer, complaint: &Complaint) -> ModelError {
+    fn refusal(&self, dialect: &Dialect, answer: &HttpAnswer, complaint: &ProviderError) -> ModelError {
         let (provider, now) = (self.name(), Utc::now());
         let stated = answer.status.as_u16();
         let status = complaint.status.filter(|_| answer.status.is_success()).unwrap_or(stated);
@@ -248,7 +248,7 @@ impl ModelClient {
         true
     }
 
-    fn learned(&self) -> MutexGuard<'_, Learned> {
+    fn learned(&self) -> MutexGuard<'_, LearnedDialect> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use perch_base::settings::{MaxTokensField, ProviderSettings};
 
-use super::answer::Complaint;
+use super::answer::ProviderError;
 
 /// How one provider is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ const UNSUPPORTED_WORDS: [&str; 8] = [
 
 impl Dialect {
     /// The setting to change, when a refusal says that a parameter of this dialect is not taken.
-    pub(super) fn setting_against(&self, complaint: &Complaint) -> Option<Setting> {
+    pub(super) fn setting_against(&self, complaint: &ProviderError) -> Option<Setting> {
         let said = complaint.message.to_lowercase();
         let is_unsupported = UNSUPPORTED_CODES.contains(&complaint.code.as_str())
             || UNSUPPORTED_WORDS.iter().any(|words| said.contains(words));
@@ -133,8 +133,8 @@ impl Dialect {
 mod tests {
     use super::*;
 
-    fn complaint(parameter: &str, code: &str, message: &str) -> Complaint {
-        Complaint { parameter: parameter.into(), code: code.into(), message: message.into(), status: None }
+    fn complaint(parameter: &str, code: &str, message: &str) -> ProviderError {
+        ProviderError { parameter: parameter.into(), code: code.into(), message: message.into(), status: None }
     }
 
     fn all() -> Dialect {

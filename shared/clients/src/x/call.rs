@@ -11,18 +11,18 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Absence, Odd, Problem, XClient, XError,
+    Absence, UnreadableItem, Problem, XClient, XError,
     clock::off_by,
-    error::{AskedOfX, refusal},
-    listed::tidy,
+    error::{RefusalContext, refusal},
+    lenient::tidy,
     types::Envelope,
 };
 use crate::{
-    Charge, EffectPermit, OverBudget, Reserved,
+    Charge, EffectPermit, OverBudget, Reservation,
     headers::{clamped, retry_after, strictest, x_wait, x_windows},
-    http::{Answer, MAX_BODY, SendError, endpoint, root_cause},
-    last_look::{Withheld, guarded},
-    meter::Aside,
+    http::{HttpAnswer, MAX_BODY, SendError, endpoint, root_cause},
+    guarded_body::{WithheldFlag, guarded},
+    meter::OpenReservation,
     oauth1::{self, Signer},
 };
 
@@ -36,7 +36,7 @@ pub(super) enum Caller<'a> {
 }
 
 /// What a call changes, and by what right.
-pub(super) struct Write {
+pub(super) struct WriteRequest {
     body: serde_json::Value,
     permit: Arc<dyn EffectPermit>,
 }
@@ -48,7 +48,7 @@ pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) path: &'a [&'a str],
     pub(super) query: Vec<(&'static str, String)>,
-    pub(super) write: Option<Write>,
+    pub(super) write: Option<WriteRequest>,
     pub(super) caller: Caller<'a>,
     /// Whether it answers another post, which X has a rule for.
     pub(super) reply: bool,
@@ -79,7 +79,7 @@ impl<'a> Call<'a> {
         permit: Arc<dyn EffectPermit>,
     ) -> Self {
         let caller = Caller::Account(account);
-        let write = Some(Write { body, permit });
+        let write = Some(WriteRequest { body, permit });
         Self { endpoint, method: Method::POST, path, query: Vec::new(), write, caller, reply: false, charge: None }
     }
 
@@ -119,9 +119,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn asked(&self) -> AskedOfX {
+    fn asked(&self) -> RefusalContext {
         let clock = if matches!(self.caller, Caller::Account(_)) { " and the clock of this machine" } else { "" };
-        AskedOfX { call: self.name(), reply: self.reply, check: format!("{}{clock}", self.variables()) }
+        RefusalContext { call: self.name(), reply: self.reply, check: format!("{}{clock}", self.variables()) }
     }
 
     /// The one thing an answer carries.
@@ -157,7 +157,7 @@ impl XClient {
         let most = call.charge.map_or(0, |(_, most)| most);
         // A write may have been done, and is paid for then.
         let lost = if call.write.is_some() { most } else { 0 };
-        let aside = Aside::new(&*self.meter, &self.spender, self.reserve(call).await?, lost);
+        let reservation = OpenReservation::new(&*self.meter, &self.spender, self.reserve(call).await?, lost);
         let (answered, units) = match self.send(call, &key, request).await {
             Ok(answer) => match json(call, &answer) {
                 Ok(body) => {
@@ -171,18 +171,18 @@ impl XClient {
             Err(error @ XError::Oversized { .. }) => (Err(error), most),
             Err(error) => (Err(error), lost),
         };
-        aside.settle(units).await;
+        reservation.settle(units).await;
         answered
     }
 
-    async fn reserve(&self, call: &Call<'_>) -> Result<Option<Reserved>, XError> {
+    async fn reserve(&self, call: &Call<'_>) -> Result<Option<Reservation>, XError> {
         let Some((charge, most)) = call.charge else { return Ok(None) };
         let over = |OverBudget { what, after }| XError::OverBudget { call: call.name(), what, after };
         self.meter.reserve(charge, most).await.map(Some).map_err(over)
     }
 
     /// Sends a call; an answer of status 2xx comes back.
-    async fn send(&self, call: &Call<'_>, key: &str, request: Outgoing) -> Result<Answer, XError> {
+    async fn send(&self, call: &Call<'_>, key: &str, request: Outgoing) -> Result<HttpAnswer, XError> {
         let Outgoing { request, withheld, signed } = request;
         // Before the way to the server is taken; the body asks again at its end.
         if !call.is_permitted() {
@@ -190,7 +190,7 @@ impl XClient {
         }
         let sent = Instant::now();
         let answer = self.transport.send(call.endpoint, request).await.map_err(|error| {
-            if withheld.is_so() { XError::PermitLost { call: call.name() } } else { unsent(call, error) }
+            if withheld.is_set() { XError::PermitLost { call: call.name() } } else { unsent(call, error) }
         })?;
         self.clock.learn(&answer.headers);
         if let Some(window) = strictest(&x_windows(&answer.headers, Utc::now())) {
@@ -215,8 +215,8 @@ impl XClient {
             .ok_or_else(|| XError::NotConfigured { call: call.name(), variable: call.variables() })?;
         let mut request = Request::new(call.method.clone(), url);
         request.headers_mut().insert(header::AUTHORIZATION, authorization);
-        let mut withheld = Withheld::default();
-        if let Some(Write { body, permit }) = &call.write {
+        let mut withheld = WithheldFlag::default();
+        if let Some(WriteRequest { body, permit }) = &call.write {
             request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             let (body, word) = guarded(body.to_string().into(), permit.clone());
             *request.body_mut() = Some(body);
@@ -245,14 +245,14 @@ impl XClient {
         })?;
         let errors = std::mem::take(&mut envelope.errors.items);
         envelope.errors.items = errors.into_iter().map(|problem| self.presentable(problem)).collect();
-        self.tell_odd(call, &envelope.includes.odd);
-        self.tell_odd(call, &envelope.errors.odd);
+        self.report_unreadable(call, &envelope.includes.odd);
+        self.report_unreadable(call, &envelope.errors.odd);
         Ok((envelope, status))
     }
 
     /// Counts and logs what an answer has that cannot be read; the rest of it is.
-    pub(super) fn tell_odd(&self, call: &Call<'_>, odd: &[Odd]) {
-        for Odd { id, reason } in odd {
+    pub(super) fn report_unreadable(&self, call: &Call<'_>, odd: &[UnreadableItem]) {
+        for UnreadableItem { id, reason } in odd {
             let (call, reason) = (call.name(), self.transport.presentable(reason));
             tracing::warn!(
                 call,
@@ -272,7 +272,7 @@ impl XClient {
         call: &Call<'_>,
         key: &str,
         (sent, signed): (Instant, DateTime<Utc>),
-        answer: &Answer,
+        answer: &HttpAnswer,
     ) -> XError {
         let status = answer.status.as_u16();
         let problem = self.presentable(Problem::parse(&answer.body));
@@ -299,13 +299,13 @@ impl XClient {
 /// A request that is ready to be sent.
 struct Outgoing {
     request: Request,
-    withheld: Withheld,
+    withheld: WithheldFlag,
     /// The time that its signature states.
     signed: DateTime<Utc>,
 }
 
 /// The body of an answer in the one form that is read.
-fn json(call: &Call<'_>, answer: &Answer) -> Result<Value, XError> {
+fn json(call: &Call<'_>, answer: &HttpAnswer) -> Result<Value, XError> {
     let body = serde_json::from_slice(&answer.body);
     body.map(tidy).map_err(|error| XError::Decode { call: call.name(), reason: error.to_string() })
 }

@@ -18,7 +18,7 @@ pub(super) struct XClock {
 }
 
 /// What a clock may be off without anybody minding: X allows five minutes.
-const MINDED: TimeDelta = TimeDelta::seconds(60);
+const TOLERANCE: TimeDelta = TimeDelta::seconds(60);
 
 impl XClock {
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -39,5 +39,5 @@ impl XClock {
 /// How far a time is ahead of what X tells in its answer, where that is more than a minute.
 pub(super) fn off_by(time: DateTime<Utc>, headers: &HeaderMap) -> Option<TimeDelta> {
     let off = time - service_time(headers, time);
-    (off.abs() > MINDED).then_some(off)
+    (off.abs() > TOLERANCE).then_some(off)
 }

@@ -286,7 +286,7 @@ impl Classified for XError {
 }
 
 /// What is being asked, as far as the meaning of a refusal depends on it.
-pub(super) struct AskedOfX {
+pub(super) struct RefusalContext {
     /// The request in short.
     pub(super) call: String,
     /// Whether it is a reply.
@@ -296,8 +296,8 @@ pub(super) struct AskedOfX {
 }
 
 /// The error that an answer other than 2xx stands for. `wait` is what its headers ask for.
-pub(super) fn refusal(asked: AskedOfX, status: u16, problem: Problem, wait: Option<Duration>) -> XError {
-    let AskedOfX { call, reply, check } = asked;
+pub(super) fn refusal(asked: RefusalContext, status: u16, problem: Problem, wait: Option<Duration>) -> XError {
+    let RefusalContext { call, reply, check } = asked;
     let said = problem.detail.to_lowercase();
     let absence = problem.absence();
     let capped = status == 402 || (matches!(status, 403 | 429) && problem.name() == "usage-capped");
@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, kind: &str, detail: &str, reply: bool) -> XError {
-        let asked = AskedOfX { call: "POST /2/tweets as main".into(), reply, check: "X_MAIN_ACCESS_TOKEN".into() };
+        let asked = RefusalContext { call: "POST /2/tweets as main".into(), reply, check: "X_MAIN_ACCESS_TOKEN".into() };
         let problem = Problem { kind: kind.into(), detail: detail.into(), ..Problem::default() };
         refusal(asked, status, problem, None)
     }

@@ -5,7 +5,7 @@ mod clock;
 mod convert;
 mod error;
 mod find;
-mod listed;
+mod lenient;
 mod problem;
 mod read;
 mod types;
@@ -22,7 +22,7 @@ use url::Url;
 pub use convert::{same_text, unescape};
 pub use error::XError;
 pub use find::Search;
-pub use listed::Odd;
+pub use lenient::UnreadableItem;
 pub use problem::{Absence, Problem};
 pub use types::{
     Attachments, CreatePost, CreatedPost, Entities, Includes, MentionEntity, NotePost, Page, Partial, PostsQuery,

@@ -68,7 +68,7 @@ impl std::fmt::Display for Problem {
 
 /// The forms of a refusal: a problem object, `{code, message}`, or a list of errors, alone or inside a problem.
 #[derive(Deserialize)]
-struct Wire {
+struct ProblemBody {
     #[serde(rename = "type")]
     kind: Option<String>,
     title: Option<String>,
@@ -77,18 +77,18 @@ struct Wire {
     resource_id: Option<String>,
     value: Option<serde_json::Value>,
     #[serde(default)]
-    errors: Vec<Inner>,
+    errors: Vec<InnerError>,
 }
 
 #[derive(Deserialize)]
-struct Inner {
+struct InnerError {
     message: Option<String>,
     detail: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Problem {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let wire = Wire::deserialize(d)?;
+        let wire = ProblemBody::deserialize(d)?;
         let reasons = wire.errors.into_iter().filter_map(|inner| inner.message.or(inner.detail));
         let mut detail: Vec<String> = wire.detail.or(wire.message).into_iter().chain(reasons).collect();
         detail.dedup();

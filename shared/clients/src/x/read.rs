@@ -4,7 +4,7 @@ use perch_jobs::{AccountId, PostId};
 use super::{
     Page, Partial, PostsQuery, XClient, XError, XPost, XUser,
     call::{Call, Caller},
-    listed::Listed,
+    lenient::LenientList,
 };
 use crate::Charge;
 
@@ -125,9 +125,9 @@ impl XClient {
             let ids = ids.iter().map(PostId::as_str).collect::<Vec<_>>().join(",");
             call.query = vec![("ids", ids)];
             call.query.extend_from_slice(fields);
-            let (envelope, _) = self.call::<Listed<XPost>>(&call).await?;
+            let (envelope, _) = self.call::<LenientList<XPost>>(&call).await?;
             let listed = envelope.data.unwrap_or_default();
-            self.tell_odd(&call, &listed.odd);
+            self.report_unreadable(&call, &listed.odd);
             found.data.extend(listed.items);
             found.odd.extend(listed.odd);
             found.includes.add(envelope.includes);
@@ -140,7 +140,7 @@ impl XClient {
         if !is_id(user_id) {
             return Err(call.invalid("the id of a user is 1 to 19 digits"));
         }
-        let (envelope, status) = self.call::<Listed<XPost>>(call).await?;
+        let (envelope, status) = self.call::<LenientList<XPost>>(call).await?;
         let page = Page {
             data: Vec::new(),
             includes: envelope.includes,
@@ -150,8 +150,8 @@ impl XClient {
             next_token: envelope.meta.next_token,
         };
         match (envelope.data, envelope.errors.items) {
-            (Some(Listed { items, odd }), errors) => {
-                self.tell_odd(call, &odd);
+            (Some(LenientList { items, odd }), errors) => {
+                self.report_unreadable(call, &odd);
                 Ok(Page { data: items, errors, odd, ..page })
             }
             // An account without posts gives neither data nor errors.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
 use serde::{Deserialize, Serialize};
 
-use super::{Odd, Problem, listed::Listed};
+use super::{UnreadableItem, Problem, lenient::LenientList};
 
 /// A user of X.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -227,20 +227,20 @@ pub struct Includes {
     /// Read through [`Includes::post`].
     posts: Vec<XPost>,
     /// What could not be read of all of them.
-    pub(super) odd: Vec<Odd>,
+    pub(super) odd: Vec<UnreadableItem>,
 }
 
 /// The lists of what came along, under their old names and their new ones.
 #[derive(Deserialize)]
 struct Included {
     #[serde(default)]
-    media: Listed<XMedia>,
+    media: LenientList<XMedia>,
     #[serde(default)]
-    users: Listed<XUser>,
+    users: LenientList<XUser>,
     #[serde(default)]
-    posts: Listed<XPost>,
+    posts: LenientList<XPost>,
     #[serde(default)]
-    tweets: Listed<XPost>,
+    tweets: LenientList<XPost>,
 }
 
 impl From<Included> for Includes {
@@ -316,7 +316,7 @@ pub struct Page<T> {
     /// What could not be given along with it.
     pub errors: Vec<Problem>,
     /// What is on it and cannot be read.
-    pub odd: Vec<Odd>,
+    pub odd: Vec<UnreadableItem>,
     /// The newest id on the page, of a post that can be read or not.
     pub newest_id: Option<PostId>,
     /// How to ask for the next page; `None` on the last.
@@ -333,7 +333,7 @@ pub struct Partial<T> {
     /// One problem for each thing that was not; [`Problem::resource_id`] names it, [`Problem::absence`] says why.
     pub errors: Vec<Problem>,
     /// What was found and cannot be read.
-    pub odd: Vec<Odd>,
+    pub odd: Vec<UnreadableItem>,
 }
 
 impl<T> Default for Partial<T> {
@@ -374,7 +374,7 @@ pub struct Reposted {
 pub(super) struct Envelope<T> {
     pub(super) data: Option<T>,
     #[serde(default)]
-    pub(super) errors: Listed<Problem>,
+    pub(super) errors: LenientList<Problem>,
     #[serde(default)]
     pub(super) includes: Includes,
     #[serde(default)]

@@ -1,7 +1,7 @@
 use perch_jobs::Parlay;
 
 use super::{
-    Assumed, Grade, SettleError, Settlement,
+    AssumedTerms, Grade, SettleError, Settlement,
     units::{in_units, odds_of, stake_of},
 };
 use crate::Odds;
@@ -29,7 +29,7 @@ pub fn parlay(
     parlay: &Parlay,
     grades: &[Grade],
     stake: Option<f64>,
-    assumed: &Assumed,
+    assumed: &AssumedTerms,
 ) -> Result<Settlement, SettleError> {
     if grades.len() != parlay.legs().len() {
         return Err(SettleError::Legs { legs: parlay.legs().len(), grades: grades.len() });
@@ -41,7 +41,7 @@ pub fn parlay(
         .zip(parlay.legs())
         .map(|(grade, pick)| {
             // Beside a price of the whole nothing is assumed of a leg: that price says more.
-            let assumed = if whole.is_some() { &Assumed::NOTHING } else { assumed };
+            let assumed = if whole.is_some() { &AssumedTerms::NOTHING } else { assumed };
             Ok(Leg { grade: *grade, odds: odds_of(pick.odds.as_deref(), assumed)? })
         })
         .collect::<Result<Vec<Leg>, SettleError>>()?;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn settled(legs: &[&str], whole: Option<&str>, grades: &[Grade]) -> Result<(Grade, f64), SettleError> {
-        parlay(&of(legs, whole), grades, Some(1.0), &Assumed::NOTHING).map(|s| (s.grade, s.units))
+        parlay(&of(legs, whole), grades, Some(1.0), &AssumedTerms::NOTHING).map(|s| (s.grade, s.units))
     }
 
     #[test]
@@ -140,15 +140,15 @@ mod tests {
         assert_eq!(error.to_string(), "leg 2 names no odds; give the odds, or choose what to assume");
         assert_eq!(settled(&["", ""], Some("+264"), &[Grade::Push; 2]), Ok((Grade::Push, 0.0)));
         assert_eq!(settled(&["", ""], None, &[Grade::Lost, Grade::Push]), Ok((Grade::Lost, -1.0)));
-        let usual = parlay(&of(&["", ""], None), &[Grade::Won; 2], None, &Assumed::USUAL).expect("settled");
+        let usual = parlay(&of(&["", ""], None), &[Grade::Won; 2], None, &AssumedTerms::USUAL).expect("settled");
         assert_eq!((usual.stake, usual.units), (1.0, 2.64));
     }
 
     #[test]
     fn a_leg_of_unknown_odds_that_falls_out_takes_its_even_share_of_the_whole_and_what_won_never_loses() {
         use Grade::{HalfLost, Push, Void, Won};
-        let short = |assumed: &Assumed| parlay(&of(&["", ""], Some("-130")), &[Void, Won], Some(1.0), assumed);
-        for assumed in [&Assumed::USUAL, &Assumed::NOTHING] {
+        let short = |assumed: &AssumedTerms| parlay(&of(&["", ""], Some("-130")), &[Void, Won], Some(1.0), assumed);
+        for assumed in [&AssumedTerms::USUAL, &AssumedTerms::NOTHING] {
             let settled = short(assumed).expect("settled");
             assert_eq!((settled.grade, settled.units), (Won, 0.33));
         }
@@ -171,7 +171,7 @@ mod tests {
         #[test]
         fn a_parlay_of_one_leg_pays_as_the_leg_alone(cents in 105_u32..2_000, grade in grades()) {
             let odds = format!("{:.2}", f64::from(cents) / 100.0);
-            let alone = single(&Pick { units: Some(1.0), ..leg(Some(&odds)) }, grade, &Assumed::NOTHING).expect("settled");
+            let alone = single(&Pick { units: Some(1.0), ..leg(Some(&odds)) }, grade, &AssumedTerms::NOTHING).expect("settled");
             let (_, units) = settled(&[&odds], None, &[grade]).expect("settled");
             prop_assert!((units - alone.units).abs() < 1e-9, "{} and {}", units, alone.units);
         }

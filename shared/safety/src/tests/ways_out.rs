@@ -10,8 +10,8 @@ const WALLETS: [&str; 5] = [
     "7EcDhSYGxXyscszYEp35KHN8vvw3svAuLKTzXwCFLtV",
 ];
 
-fn is_refused(verdict: &Verdict, code: Code) -> bool {
-    matches!(verdict, Verdict::Refuse(_)) && verdict.says(code)
+fn is_refused(verdict: &GuardVerdict, code: Code) -> bool {
+    matches!(verdict, GuardVerdict::Refuse(_)) && verdict.says(code)
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn no_winnings_are_promised() {
         "They took a risk on fourth down and got rid of the ball",
         "Free throws decide it",
     ] {
-        assert_eq!(BUILT_IN.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.text(text, None), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -111,11 +111,11 @@ fn a_reply_has_no_tags_and_a_post_that_an_operator_hands_over_may() {
         ("＄btc to the moon", Code::Cashtag),
     ] {
         assert!(is_refused(&BUILT_IN.text(text, None), code), "{text}");
-        assert_eq!(BUILT_IN.post(text), Verdict::Pass, "{text}");
-        assert_eq!(BUILT_IN.text(&BUILT_IN.without_ways_out(text, None), None), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.post(text), GuardVerdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.text(&BUILT_IN.without_ways_out(text, None), None), GuardVerdict::Pass, "{text}");
     }
     for text in ["The #1 seed at $100", "Q&A#", "# of wins: 3", "C# is a note", "US$ and A$AP"] {
-        assert_eq!(BUILT_IN.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.text(text, None), GuardVerdict::Pass, "{text}");
     }
     assert_eq!(BUILT_IN.without_ways_out("Go #Lakers, $DKNG and #1", None), "Go Lakers, DKNG and #1");
 }
@@ -138,9 +138,9 @@ fn a_link_is_one_whatever_stands_for_its_dot() {
         assert!(is_refused(&BUILT_IN.post(text), Code::Link), "{text}");
     }
     let allowed = guard();
-    assert_eq!(allowed.post("see example。com/a"), Verdict::Pass);
+    assert_eq!(allowed.post("see example。com/a"), GuardVerdict::Pass);
     for text in ["Lakers·Celtics at 7", "Wait… what", "Over 8.5. Great game", "nice shot .", "won 3 .500 series"] {
-        assert_eq!(BUILT_IN.post(text), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.post(text), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -175,7 +175,7 @@ fn characters_that_nobody_sees_do_not_go_out_and_those_that_a_script_or_an_emoji
         "two\nlines\tand tabs",
         "naïve e\u{301}clair",
     ] {
-        assert_eq!(BUILT_IN.post(text), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.post(text), GuardVerdict::Pass, "{text}");
         assert_eq!(visible(text), text);
     }
 }
@@ -279,7 +279,7 @@ proptest! {
         let verdict = BUILT_IN.text(&text, None);
         let same = |found: Code| found == code || (code == Code::Profanity && found == Code::Slur);
         prop_assert!(verdict.reasons().iter().any(|reason| same(reason.code)), "{text:?}: {verdict:?}");
-        prop_assert!(matches!(verdict, Verdict::Refuse(_)), "{text:?}: {verdict:?}");
+        prop_assert!(matches!(verdict, GuardVerdict::Refuse(_)), "{text:?}: {verdict:?}");
         prop_assert!(verdict.says(Code::Hidden), "{text:?}: {verdict:?}");
     }
 

@@ -11,7 +11,7 @@ use perch_base::{
     Settings,
     settings::{Budget, XPrices, micros},
 };
-use perch_clients::{Charge, Meter, OverBudget, Reserved, Spender, models::Usage};
+use perch_clients::{Charge, Meter, OverBudget, Reservation as MeterReservation, Spender, models::Usage};
 use perch_jobs::JobId;
 use perch_store::{
     Allowance, Budgets, HotRecord, HotStore, Reservation, SpendKind, SpendRecord, SpendLimit, Store, next_day, next_month,
@@ -124,7 +124,7 @@ impl Spending {
     }
 
     /// Writes down a call of X.
-    async fn settle_call(&self, reserved: Reserved, spender: &Spender, units: u32) {
+    async fn settle_call(&self, reserved: MeterReservation, spender: &Spender, units: u32) {
         let (kind, price) = self.price(reserved.charge);
         let cost = price * i64::from(units);
         self.correct(X, cost - price * i64::from(reserved.most), reserved.at).await;
@@ -148,17 +148,17 @@ impl Spending {
 }
 
 impl Meter for Spending {
-    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<MeterReservation, OverBudget>> {
         Box::pin(async move {
             let (_, price) = self.price(charge);
             match Self::reserve(self, X, price * i64::from(most)).await {
-                Ok(at) => Ok(Reserved { charge, most, at }),
+                Ok(at) => Ok(MeterReservation { charge, most, at }),
                 Err(Held { what, after }) => Err(OverBudget { what, after }),
             }
         })
     }
 
-    fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, reserved: MeterReservation, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
         let (books, spender) = (self.clone(), spender.clone());
         Box::pin(async move {
             // In a task of its own: whoever drops the attempt now leaves the books in order.
@@ -169,7 +169,7 @@ impl Meter for Spending {
         })
     }
 
-    fn abandoned(&self, reserved: Reserved, spender: &Spender, units: u32) {
+    fn abandoned(&self, reserved: MeterReservation, spender: &Spender, units: u32) {
         let (books, spender) = (self.clone(), spender.clone());
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move { books.settle_call(reserved, &spender, units).await });

@@ -21,11 +21,11 @@ use crate::EffectPermit;
 
 /// Whether the body of a request was withheld.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Withheld(Arc<AtomicBool>);
+pub(crate) struct WithheldFlag(Arc<AtomicBool>);
 
-impl Withheld {
+impl WithheldFlag {
     /// True once the permit was found lost; then nothing was sent that a server could act on.
-    pub(crate) fn is_so(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -42,13 +42,13 @@ impl fmt::Display for PermitLost {
 
 impl std::error::Error for PermitLost {}
 
-struct Guarded {
+struct GuardedBody {
     bytes: Option<Bytes>,
     permit: Arc<dyn EffectPermit>,
-    withheld: Withheld,
+    withheld: WithheldFlag,
 }
 
-impl Body for Guarded {
+impl Body for GuardedBody {
     type Data = Bytes;
     type Error = PermitLost;
 
@@ -72,8 +72,8 @@ impl Body for Guarded {
 }
 
 /// A body that `permit` guards, and the word whether it was withheld.
-pub(crate) fn guarded(bytes: Bytes, permit: Arc<dyn EffectPermit>) -> (reqwest::Body, Withheld) {
-    let withheld = Withheld::default();
-    let body = Guarded { bytes: Some(bytes), permit, withheld: withheld.clone() };
+pub(crate) fn guarded(bytes: Bytes, permit: Arc<dyn EffectPermit>) -> (reqwest::Body, WithheldFlag) {
+    let withheld = WithheldFlag::default();
+    let body = GuardedBody { bytes: Some(bytes), permit, withheld: withheld.clone() };
     (reqwest::Body::wrap(body), withheld)
 }
