@@ -34,41 +34,41 @@ pub enum Charge {
     Retweet,
 }
 
-/// Money that was set aside for one call.
+/// Money reserved for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
     /// What for.
     pub charge: Charge,
-    /// For how many at most.
+    /// For how many units at most.
     pub most: u32,
     /// When.
     pub at: DateTime<Utc>,
 }
 
-/// A call that would pass a budget. Nothing was sent.
+/// A call that would exceed a budget. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverBudget {
-    /// Why, in words: `the daily budget of 10.00 USD is used up`.
+    /// The reason: `the daily budget of 10.00 USD is used up`.
     pub what: String,
-    /// When there is a new one.
+    /// How long until there is a new budget.
     pub after: Duration,
 }
 
-/// Keeps the books of a paid service, and its budgets.
+/// Records what calls to a paid service cost, and enforces its budgets.
 ///
-/// An implementation that cannot reach its books lets calls pass: the service has a cap of its own.
+/// An implementation that cannot reach its storage lets calls pass: the service has a cap of its own.
 pub trait Meter: Send + Sync {
-    /// Sets money aside for a call with at most so many units.
+    /// Reserves money for a call with at most `most` units.
     fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reservation, OverBudget>>;
 
-    /// Writes down what it came to, also when whoever waits for it is dropped.
+    /// Records the real cost. Completes even if the returned future is dropped.
     fn settle<'a>(&'a self, reserved: Reservation, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()>;
 
-    /// The same without being waited for: whoever made the call is no more.
+    /// As `settle`, without waiting, for a call whose future was dropped.
     fn abandoned(&self, reserved: Reservation, spender: &Spender, units: u32);
 }
 
-/// Books that nobody keeps.
+/// A meter that records nothing and has no budget.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unmetered;
 
@@ -84,13 +84,12 @@ impl Meter for Unmetered {
     fn abandoned(&self, _: Reservation, _: &Spender, _: u32) {}
 }
 
-/// Money that is set aside for a call that is under way. A call that is dropped amid it is settled as one that nobody knows the
-/// end of.
+/// The reservation for a call under way. If the call is dropped, it is settled as one with an unknown outcome.
 pub(crate) struct OpenReservation<'a> {
     meter: &'a dyn Meter,
     spender: &'a Spender,
     open: Option<Reservation>,
-    /// What such a call is taken to have come to.
+    /// The units to settle for a call that is dropped.
     lost: u32,
 }
 

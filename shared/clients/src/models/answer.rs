@@ -1,23 +1,23 @@
-//! The JSON of answers, read field by field: what is odd in one costs no other. No I/O.
+//! Reading the JSON of answers field by field, so that an odd value in one field does not affect the others. No I/O.
 
 use serde_json::Value;
 
 use super::{Usage, reasoning::without_thoughts, types::about_tokens};
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ModelOutcome {
     /// The model answered.
     Answered(String),
-    /// It declines, or the provider's filter does.
+    /// The model declined, or the provider's filter stopped it.
     Refused(String),
-    /// The answer ended at the token limit; this much was said.
+    /// The answer ended at the token limit, after this text.
     Truncated(String),
-    /// There is no answer.
+    /// The answer is empty.
     Nothing,
 }
 
-/// An answer of status 200.
+/// An answer with status 200.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ModelAnswer {
     pub(super) verdict: ModelOutcome,
@@ -25,16 +25,16 @@ pub(super) struct ModelAnswer {
     pub(super) model: Option<String>,
 }
 
-/// Why the body of a 200 is no answer.
+/// Why the body of a 200 is not an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AnswerError {
-    /// It is not what chat completions are.
+    /// It is not a chat completion.
     Malformed(String),
-    /// It is an error of the provider.
+    /// It contains an error of the provider.
     Error(ProviderError),
 }
 
-/// Reads the body of a 200. `asked` is about how many tokens the question had, for a provider that does not say.
+/// Reads the body of a 200. `asked` estimates the tokens of the question, for a provider that does not report them.
 pub(super) fn read(body: &[u8], asked: u64) -> Result<ModelAnswer, AnswerError> {
     let body: Value = serde_json::from_slice(body).map_err(|error| AnswerError::Malformed(error.to_string()))?;
     let choice = &body["choices"][0];
@@ -51,7 +51,7 @@ pub(super) fn read(body: &[u8], asked: u64) -> Result<ModelAnswer, AnswerError> 
     Ok(ModelAnswer { verdict, usage, model: body["model"].as_str().map(str::to_owned) })
 }
 
-/// The verdict of a choice, and about how many tokens were written.
+/// The outcome of a choice, and an estimate of the tokens written.
 fn verdict(choice: &Value) -> (ModelOutcome, u64) {
     let message = &choice["message"];
     let whole = content(&message["content"]);
@@ -69,7 +69,7 @@ fn verdict(choice: &Value) -> (ModelOutcome, u64) {
     (verdict, written)
 }
 
-/// What a message says: a text, or the texts among its parts. What the model thought has parts of its own, which are left out.
+/// The text of a message: a string, or the text parts of a list. Parts with the model's reasoning are left out.
 fn content(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -90,11 +90,11 @@ fn refusal_in(content: &Value) -> Option<String> {
     content.as_array()?.iter().find_map(|part| part["refusal"].as_str()).map(str::to_owned)
 }
 
-/// The most tokens that one call can have taken; what says more is no count.
+/// The most tokens that one call can use; larger values are ignored.
 const MOST_TOKENS: f64 = 1e9;
 
-/// What a provider says that a call took. Each count that is missing is about what question and answer had; those who leave
-/// what a model thought out of what it wrote have it in the total.
+/// The usage that a provider reports. A missing count is estimated from question and answer. Providers that leave reasoning out of
+/// `completion_tokens` include it in the total.
 fn usage(usage: &Value, asked: u64, written: u64) -> Usage {
     let count = |name: &str| counted(&usage[name]);
     let prompt = count("prompt_tokens");
@@ -117,14 +117,14 @@ fn counted(value: &Value) -> Option<u64> {
     (0.5..=MOST_TOKENS).contains(&number).then(|| number.round() as u64)
 }
 
-/// What a provider says about a request it did not serve.
+/// A provider's error for a request it did not serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ProviderError {
     pub(super) code: String,
     pub(super) message: String,
     /// The parameter that it is about.
     pub(super) parameter: String,
-    /// The status that the provider gives it in place of the one of the answer.
+    /// The status in the error itself, for errors in an answer with status 200.
     pub(super) status: Option<u16>,
 }
 
@@ -145,14 +145,14 @@ fn complaint_in(error: &Value, body: &Value) -> ProviderError {
         Value::Object(_) => (first([&error["code"], &error["type"]]), text(&error["message"])),
         _ => (text(&body["code"]), first([error, &body["message"]])),
     };
-    // Providers that pass a request on tell in their own words only that it failed.
+    // Providers that route requests to others only say that it failed; the original message is in the metadata.
     let raw = text(&error["metadata"]["raw"]);
     let message = if raw.is_empty() { message } else { format!("{message}: {raw}") };
     let status = code.parse().ok().filter(|status| (400..600).contains(status));
     ProviderError { status, code, message, parameter: text(&error["param"]) }
 }
 
-/// Codes of a refusal that says that the account has no money left.
+/// Error codes that mean that the account has no credit left.
 const NO_CREDIT: [&str; 8] = [
     "insufficient_quota",
     "insufficient_balance",
@@ -163,7 +163,7 @@ const NO_CREDIT: [&str; 8] = [
     "credit_limit_exceeded",
     "payment_required",
 ];
-/// What such a refusal says where its code is of no help. All words of a line are in it.
+/// Phrases of such errors whose code does not tell. All words of a line must occur.
 const NO_CREDIT_WORDS: [&[&str]; 10] = [
     &["used all", "credits"],
     &["monthly spending limit"],
@@ -178,7 +178,7 @@ const NO_CREDIT_WORDS: [&[&str]; 10] = [
 ];
 
 impl ProviderError {
-    /// Whether it says that the account has no money left, whatever the status: no time mends that.
+    /// Whether the account has no credit left, whatever the status: waiting does not help.
     pub(super) fn is_about_credit(&self) -> bool {
         let said = self.message.to_lowercase();
         NO_CREDIT.contains(&self.code.as_str())

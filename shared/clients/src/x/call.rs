@@ -1,4 +1,4 @@
-//! One call: who makes it, how it is signed, what its answer means.
+//! One call: its caller, its signature, and the meaning of its answer.
 
 use std::{sync::Arc, time::Instant};
 
@@ -35,7 +35,7 @@ pub(super) enum Caller<'a> {
     Account(&'a AccountId),
 }
 
-/// What a call changes, and by what right.
+/// The body of a call that changes something, and its permit.
 pub(super) struct WriteRequest {
     body: serde_json::Value,
     permit: Arc<dyn EffectPermit>,
@@ -50,13 +50,13 @@ pub(super) struct Call<'a> {
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) write: Option<WriteRequest>,
     pub(super) caller: Caller<'a>,
-    /// Whether it answers another post, which X has a rule for.
+    /// Whether it is a reply, for which X has a rule of its own.
     pub(super) reply: bool,
-    /// What X charges for it, and for how many at most.
+    /// What X charges for it, and for how many units at most.
     pub(super) charge: Option<(Charge, u32)>,
 }
 
-/// How many of what is paid for an answer carries, whether all of it can be read or not.
+/// How many paid units an answer contains, readable or not.
 fn units_in(answer: &Value) -> u32 {
     match &answer["data"] {
         Value::Array(items) => u32::try_from(items.len()).unwrap_or(u32::MAX),
@@ -70,7 +70,7 @@ impl<'a> Call<'a> {
         Self { endpoint, method: Method::GET, path, query: Vec::new(), write: None, caller, reply: false, charge: None }
     }
 
-    /// A call that changes something. There is none without a permit.
+    /// A call that changes something, which needs a permit.
     pub(super) fn post(
         endpoint: &'static str,
         path: &'a [&'a str],
@@ -83,12 +83,12 @@ impl<'a> Call<'a> {
         Self { endpoint, method: Method::POST, path, query: Vec::new(), write, caller, reply: false, charge: None }
     }
 
-    /// Whether it may be sent as far as its permit goes.
+    /// Whether its permit, if it needs one, still holds.
     fn is_permitted(&self) -> bool {
         self.write.as_ref().is_none_or(|write| write.permit.holds())
     }
 
-    /// The request in short, as errors name it.
+    /// A short name of the request for errors.
     pub(super) fn name(&self) -> String {
         let path = self.path.join("/");
         match self.caller {
@@ -124,7 +124,7 @@ impl<'a> Call<'a> {
         RefusalContext { call: self.name(), reply: self.reply, check: format!("{}{clock}", self.variables()) }
     }
 
-    /// The one thing an answer carries.
+    /// The single item of an answer.
     pub(super) fn single<T>(&self, envelope: Envelope<T>, status: u16) -> Result<T, XError> {
         match envelope.data {
             Some(data) => Ok(data),
@@ -132,7 +132,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The error of an answer with status 2xx that carries errors and nothing else.
+    /// The error for an answer with status 2xx that contains only errors.
     pub(super) fn refused_whole(&self, errors: Vec<Problem>, status: u16) -> XError {
         let call = self.name();
         let Some(problem) = errors.into_iter().next().map(Box::new) else {
@@ -155,7 +155,7 @@ impl XClient {
             return Err(XError::RateLimited { call: call.name(), after: clamped(wait) });
         }
         let most = call.charge.map_or(0, |(_, most)| most);
-        // A write may have been done, and is paid for then.
+        // A write with an unknown outcome may have been done and charged.
         let lost = if call.write.is_some() { most } else { 0 };
         let reservation = OpenReservation::new(&*self.meter, &self.spender, self.reserve(call).await?, lost);
         let (answered, units) = match self.send(call, &key, request).await {
@@ -164,7 +164,7 @@ impl XClient {
                     let units = units_in(&body);
                     (self.decoded(call, body, answer.status.as_u16()), units)
                 }
-                // X has given what it charges for, though nothing of it can be read.
+                // X charges for an answer even if it cannot be read.
                 Err(error) => (Err(error), most),
             },
             Err(error) if error.outcome_known() => (Err(error), 0),
@@ -181,10 +181,10 @@ impl XClient {
         self.meter.reserve(charge, most).await.map(Some).map_err(over)
     }
 
-    /// Sends a call; an answer of status 2xx comes back.
+    /// Sends a call and returns an answer with status 2xx.
     async fn send(&self, call: &Call<'_>, key: &str, request: Outgoing) -> Result<HttpAnswer, XError> {
         let Outgoing { request, withheld, signed } = request;
-        // Before the way to the server is taken; the body asks again at its end.
+        // Checked before connecting; the body checks again when it is sent.
         if !call.is_permitted() {
             return Err(XError::PermitLost { call: call.name() });
         }
@@ -250,7 +250,7 @@ impl XClient {
         Ok((envelope, status))
     }
 
-    /// Counts and logs what an answer has that cannot be read; the rest of it is.
+    /// Counts and logs the items of an answer that cannot be read; the rest of it is used.
     pub(super) fn report_unreadable(&self, call: &Call<'_>, odd: &[UnreadableItem]) {
         for UnreadableItem { id, reason } in odd {
             let (call, reason) = (call.name(), self.transport.presentable(reason));
@@ -300,11 +300,11 @@ impl XClient {
 struct Outgoing {
     request: Request,
     withheld: WithheldFlag,
-    /// The time that its signature states.
+    /// The time stated in its signature.
     signed: DateTime<Utc>,
 }
 
-/// The body of an answer in the one form that is read.
+/// The body of an answer in normalized form.
 fn json(call: &Call<'_>, answer: &HttpAnswer) -> Result<Value, XError> {
     let body = serde_json::from_slice(&answer.body);
     body.map(tidy).map_err(|error| XError::Decode { call: call.name(), reason: error.to_string() })

@@ -1,4 +1,4 @@
-//! Lists from outside, read item by item: one odd item is set aside, and the others are read. No I/O.
+//! Reading lists item by item: an item that cannot be read is left out, and the others are read. No I/O.
 
 use perch_jobs::PostId;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -13,7 +13,7 @@ pub struct UnreadableItem {
     pub reason: String,
 }
 
-/// A list from outside. One that is null is empty.
+/// A list in an answer. Null counts as empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LenientList<T> {
     pub(super) items: Vec<T>,
@@ -40,8 +40,8 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for LenientList<T> {
     }
 }
 
-/// An answer in the one form that is read: without members that are null, which say as much as none, and with ids as text, which
-/// may come as numbers.
+/// Normalizes an answer: removes members that are null, which mean the same as absent ones, and turns ids that come as numbers into
+/// text.
 pub(super) fn tidy(value: Value) -> Value {
     match value {
         Value::Object(members) => {
