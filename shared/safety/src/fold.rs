@@ -1,4 +1,4 @@
-//! A text as it is read: what cannot be seen is left out, what looks like a letter is one.
+//! Normalizing a text to what a reader sees: invisible characters are left out, look-alikes become letters.
 
 use std::{cell::Cell, collections::BTreeMap, ops::Range};
 
@@ -6,19 +6,19 @@ use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::hidden::is_invisible;
 
-/// What a character is to a reader.
+/// What a reader takes a character for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CharClass {
-    /// A letter, in lower case; one of a-z where it looks like one of them.
+    /// A letter, in lower case; one of a-z if it looks like one.
     Letter(char),
     Digit(char),
-    /// Anything else that can be seen.
+    /// Any other visible character.
     Sign(char),
     Space,
     Apostrophe,
 }
 
-/// A character of the reading, and the bytes of the text that it stands for.
+/// A normalized character, and the bytes of the text that it comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Glyph {
     pub class: CharClass,
@@ -31,22 +31,22 @@ impl Glyph {
     }
 }
 
-/// A character as it is written, in compatible form.
+/// A visible character in Unicode compatibility form, and the bytes of the text that it comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceChar {
     pub c: char,
     pub at: Range<usize>,
 }
 
-/// Steps of the search in one text. A post takes some ten thousand, one of 25,000 characters a million or two; only one that is
-/// made to be slow takes them all.
+/// The most search steps in one text. A post takes some ten thousand, a post of 25,000 characters a million or two; only a text crafted
+/// to be slow takes them all.
 const STEPS: u32 = 4_000_000;
 
-/// The two readings of a text.
+/// The two normalized forms of a text.
 #[derive(Debug)]
 pub(crate) struct Folded {
     steps: Cell<u32>,
-    /// Where each letter or digit may be read.
+    /// For each letter or digit, the glyphs that may be read as it.
     places: BTreeMap<char, Vec<usize>>,
     pub glyphs: Vec<Glyph>,
     pub seen: Vec<SourceChar>,
@@ -61,7 +61,7 @@ impl Folded {
             if is_invisible(c) {
                 continue;
             }
-            // A flag beside a word is no part of it.
+            // A flag emoji next to a word is not part of the word.
             let is_flag = matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
             if is_flag != in_flags {
                 glyphs.push(Glyph { class: CharClass::Space, at: start..start });
@@ -89,19 +89,19 @@ impl Folded {
         &all[all.partition_point(|at| *at < from)..]
     }
 
-    /// Takes a step; none when there are none left.
+    /// Uses up one step; `None` when there are none left.
     pub fn step(&self) -> Option<()> {
         self.steps.set(self.steps.get().checked_sub(1)?);
         Some(())
     }
 
-    /// Whether it was read to its end.
+    /// False if the search ran out of steps.
     pub fn was_read(&self) -> bool {
         self.steps.get() > 0
     }
 }
 
-/// What is taken for the dot of an address.
+/// Whether a character is read as the dot of an address.
 pub(crate) fn is_dot(c: char) -> bool {
     matches!(
         c,
@@ -162,7 +162,7 @@ fn enclosed(c: char) -> Option<char> {
     Some(char::from(b'a' + nth))
 }
 
-/// The Latin letters that a letter of another script, or a rare Latin one, is taken for.
+/// The Latin letters that a letter of another script, or a rare Latin one, looks like.
 fn looks_like(c: char) -> Option<&'static str> {
     Some(match c {
         'а' | 'α' | 'ɑ' | 'ᴀ' | 'ⲁ' | 'Ꭺ' | 'ꭺ' | 'Λ' | 'ɐ' | 'Α' | 'А' | 'ᗩ' | 'ᗅ' | 'ꓮ' | 'ꓯ' | 'ꓥ' => {
@@ -203,7 +203,7 @@ fn looks_like(c: char) -> Option<&'static str> {
     })
 }
 
-/// What a character may stand for: itself, and other letters.
+/// What a character may be read as: itself, and other letters.
 fn readings(class: CharClass) -> (Option<char>, &'static str) {
     match class {
         CharClass::Letter(c) => (Some(c), ""),
@@ -213,7 +213,7 @@ fn readings(class: CharClass) -> (Option<char>, &'static str) {
     }
 }
 
-/// Whether a character may stand for this letter.
+/// Whether a character may be read as this letter.
 pub(crate) fn spells(class: CharClass, letter: char) -> bool {
     let (itself, others) = readings(class);
     itself == Some(letter) || others.contains(letter)
@@ -251,17 +251,17 @@ fn sign_letters(sign: char) -> &'static str {
     }
 }
 
-/// Whether a sign is written in place of any letter.
+/// Whether a sign may replace any letter.
 pub(crate) fn is_star(class: CharClass) -> bool {
     matches!(class, CharClass::Sign('*' | '∗' | '✱' | '⁎' | '•' | '●' | '☆' | '★'))
 }
 
-/// Whether a sign is, within a word, written in place of any letter. Dots and slashes are not: they stand in `J.P.` too.
+/// Whether a sign within a word may replace any letter. Dots and slashes may not, because they occur in `J.P.` too.
 pub(crate) fn is_blank(class: CharClass) -> bool {
     matches!(class, CharClass::Sign('_' | '-' | '#' | '%' | '&' | '^' | '~' | '?' | '@' | '$' | '!' | '+' | '='))
 }
 
-/// Characters that turn around what stands after them, whatever it is written in; languages do without them.
+/// Characters that reverse the direction of the text after them, whatever its script; no language needs them.
 pub(crate) fn turns_around(c: char) -> bool {
     matches!(c, '\u{202d}' | '\u{202e}')
 }

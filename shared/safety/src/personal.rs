@@ -1,4 +1,4 @@
-//! What belongs to a person: addresses and numbers. Each is told by its shape, and by its check digits where it has some.
+//! Finding personal data: addresses and numbers, recognized by their form, and by check digits where they have some.
 
 use std::ops::Range;
 
@@ -42,7 +42,7 @@ fn on_while(chars: &[char], from: usize, fits: impl Fn(char) -> bool) -> usize {
     chars[from..].iter().position(|c| !fits(*c)).map_or(chars.len(), |n| from + n)
 }
 
-/// `name@host.tld`, and the same with the signs in words: `name at host dot tld`, `name[at]host[dot]tld`.
+/// `name@host.tld`, and the same with spelled-out signs: `name at host dot tld`, `name[at]host[dot]tld`.
 fn emails(chars: &[char], mut found: impl FnMut(Range<usize>)) {
     let local = |c: char| c.is_ascii_alphanumeric() || "._%+-".contains(c);
     for at in (0..chars.len()).filter(|at| chars[*at] == '@') {
@@ -89,7 +89,7 @@ fn is_domain(chars: &[char]) -> bool {
     !host.is_empty() && last.len() >= 2 && last.chars().all(|c| c.is_ascii_alphabetic())
 }
 
-/// Stretches without white space.
+/// Ranges without white space.
 fn words(chars: &[char]) -> Vec<Range<usize>> {
     let mut words = Vec::new();
     let mut at = 0;
@@ -145,9 +145,9 @@ fn numbers(chars: &[char]) -> Vec<DigitGroups> {
     numbers
 }
 
-/// What stands between the groups of a number.
+/// The characters between the groups of a number.
 const BETWEEN: &str = " -./\u{2010}\u{2011}\u{2013}";
-/// Of it, at most so much between two groups of a number that is spread out.
+/// The most such characters between two groups of a spread-out number.
 const SPREAD: usize = 5;
 
 /// `212 - 555 - 0123`: an American number with more between its groups than one sign.
@@ -170,13 +170,13 @@ fn spread_phones(chars: &[char], mut found: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Whether what starts here is a part of odds, a price, a name or a larger number.
+/// Whether the number that starts here is part of odds, a price, a name or a larger number.
 fn is_part(chars: &[char], start: usize) -> bool {
     let before = start.checked_sub(1).map(|at| chars[at]);
     before.is_some_and(|c| c.is_alphanumeric() || "-+$€£#.,@".contains(c))
 }
 
-/// What a person writes before a phone number.
+/// Words that come before a phone number.
 const CALL: [&str; 12] =
     ["call", "text", "phone", "tel", "cell", "mobile", "whatsapp", "number", "reach", "dial", "sms", "contact"];
 
@@ -224,7 +224,7 @@ impl DigitGroups {
     }
 }
 
-/// A number of the American social security: area, group and serial number, none of them zero.
+/// A US social security number: area, group and serial number, none of them zero.
 fn is_national_id(groups: &[String]) -> bool {
     let [area, group, serial] = groups else { return false };
     area != "000" && area != "666" && !area.starts_with('9') && group != "00" && serial != "0000"

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{GradedBet, Record, record};
 
-/// A stretch of time, in UTC.
+/// A period of time, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Period {
@@ -20,7 +20,7 @@ pub enum Period {
 }
 
 impl Period {
-    /// The stretch that a moment falls into. Names sort by time.
+    /// The name of the period that a time falls into. Names sort by time.
     pub fn of(self, at: DateTime<Utc>) -> String {
         match self {
             Self::Day => at.format("%Y-%m-%d").to_string(),
@@ -50,7 +50,7 @@ pub enum GroupBy {
 }
 
 impl GroupBy {
-    /// Every grouping with its word.
+    /// Every grouping with its name.
     const ALL: [(Self, &'static str); 7] = [
         (Self::Account, "account"),
         (Self::Sport, "sport"),
@@ -79,7 +79,7 @@ impl fmt::Display for GroupBy {
     }
 }
 
-/// A word that is no grouping.
+/// A text that is not the name of a grouping.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("records are not grouped by {0:?}; choose account, sport, market, day, week, month or year")]
 pub struct UnknownGrouping(pub String);

@@ -4,7 +4,7 @@ use crate::settle::Grade;
 /// The record of these bets, in any order.
 pub fn record<'a>(bets: impl IntoIterator<Item = &'a GradedBet>) -> Record {
     let mut bets: Vec<&GradedBet> = bets.into_iter().collect();
-    // Bets of one post are of one moment; their order is that of the post, whatever became of them.
+    // Bets of one post have the same time and are ordered as in the post.
     bets.sort_by(|a, b| (a.posted_at, a.number, &a.account).cmp(&(b.posted_at, b.number, &b.account)));
     let mut record = Record::default();
     let mut sums = UnitSums::default();
@@ -81,7 +81,7 @@ impl Record {
     }
 }
 
-/// Stakes of more than this are no stakes; the bound keeps sums exact.
+/// Larger stakes are not valid; the bound keeps sums exact.
 const MOST: f64 = 1e12;
 
 #[expect(clippy::cast_possible_truncation, reason = "bounded before")]

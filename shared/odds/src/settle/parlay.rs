@@ -15,16 +15,16 @@ pub struct Leg {
     pub odds: Option<Odds>,
 }
 
-/// What a parlay came to, from the grades of its legs in their order.
+/// Settles a parlay from the grades of its legs, in order.
 ///
-/// One lost leg loses all. A leg that was a push or void falls out and the odds shrink to those of the other legs; when all
-/// of them fell out the stake comes back. Of a leg that half won, one half pays its odds and the other counts as fallen
-/// out; a leg that half lost halves what the others return. Where that leaves less than the stake, the grade is
-/// [`Grade::HalfLost`] and the units say how much is gone.
+/// One lost leg loses all. A leg that is a push or void is dropped and the odds shrink to those of the other legs; when all legs are
+/// dropped the stake comes back. Of a leg that half won, one half pays its odds and the other counts as dropped; a leg that half
+/// lost halves what the others return. If that leaves less than the stake, the grade is [`Grade::HalfLost`] and the units say how
+/// much is lost.
 ///
-/// The odds of the whole count where the parlay names them; a leg that fell out divides them by its own, or by the even
-/// share of a leg in the whole where it names none. Legs that won never pay less than their stake. A parlay that names no
-/// odds is paid at the product of its legs.
+/// The odds of the whole parlay are used if it names them; a dropped leg divides them by its own odds, or by the even share of a leg
+/// in the whole if it names none. Legs that won never pay less than their stake. A parlay that names no odds is paid at the product
+/// of its legs.
 pub fn parlay(
     parlay: &Parlay,
     grades: &[Grade],
@@ -40,7 +40,7 @@ pub fn parlay(
         .iter()
         .zip(parlay.legs())
         .map(|(grade, pick)| {
-            // Beside a price of the whole nothing is assumed of a leg: that price says more.
+            // If the parlay has odds of its own, none are assumed for a leg.
             let assumed = if whole.is_some() { &AssumedTerms::NOTHING } else { assumed };
             Ok(Leg { grade: *grade, odds: odds_of(pick.odds.as_deref(), assumed)? })
         })
@@ -67,7 +67,7 @@ pub fn parlay(
 fn returned(legs: &[Leg], whole: Option<Odds>) -> Result<f64, SettleError> {
     #[expect(clippy::cast_precision_loss, reason = "a few legs")]
     let share = whole.map(|whole| whole.decimal().powf(1.0 / legs.len() as f64));
-    // At a price of the whole, a leg that won is in it already and the others are taken out of it.
+    // The odds of the whole already include the legs that won; the others are taken out of them.
     let (mut won, mut others) = (whole.map_or(1.0, Odds::decimal), 1.0);
     for (n, leg) in legs.iter().enumerate() {
         let own = leg.odds.map(Odds::decimal).or(share);
@@ -84,7 +84,7 @@ fn returned(legs: &[Leg], whole: Option<Odds>) -> Result<f64, SettleError> {
             Grade::Won | Grade::Push | Grade::Void => 1.0,
         };
     }
-    // The odds that legs name may be more together than the price of the whole.
+    // The product of the odds of dropped legs may exceed the odds of the whole.
     Ok(won.max(1.0) * others)
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Grade, SettleError};
 use crate::Odds;
 
-/// What stands in where a pick does not say it.
+/// The odds and the stake to assume for a pick that does not name them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct AssumedTerms {
     /// The odds.
@@ -14,21 +14,20 @@ pub struct AssumedTerms {
 }
 
 impl AssumedTerms {
-    /// Nothing: what a pick does not say is an error.
+    /// Nothing is assumed: missing odds or a missing stake are an error.
     pub const NOTHING: Self = Self { odds: None, stake: None };
     /// One unit at -110.
     pub const USUAL: Self = Self { odds: Some(Odds::USUAL), stake: Some(1.0) };
 }
 
-/// What a bet came to.
+/// A settled bet.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Settlement {
     /// How it ended.
     pub grade: Grade,
     /// The stake in units.
     pub stake: f64,
-    /// The odds it was settled at; of a parlay with legs that fell out, what is left of them. Null where the grade needs
-    /// none and none are known.
+    /// The odds it was settled at; for a parlay with dropped legs, the remaining odds. Null if the grade needs none and none are known.
     pub odds: Option<Odds>,
     /// Units won, or lost when negative, to the hundredth.
     pub units: f64,
@@ -36,7 +35,7 @@ pub struct Settlement {
 
 /// Units to the hundredth, halves away from zero.
 pub fn in_units(units: f64) -> f64 {
-    // A hundredth that binary fractions miss by a hair still counts as what was meant: 1.005 is 1.01.
+    // Compensates for binary fractions slightly below a half: 1.005 becomes 1.01.
     let hundredths = (units * 100.0 + units.signum() * 1e-7).round();
     // Never -0.
     if hundredths == 0.0 { 0.0 } else { hundredths / 100.0 }
@@ -54,13 +53,13 @@ pub fn profit(grade: Grade, stake: f64, odds: Odds) -> f64 {
     })
 }
 
-/// What a single pick came to, at its own odds and stake, or at what is assumed where it names none.
+/// Settles a single pick, at its own odds and stake, or at the assumed ones if it names none.
 pub fn single(pick: &Pick, grade: Grade, assumed: &AssumedTerms) -> Result<Settlement, SettleError> {
     let stake = stake_of(pick.units, assumed)?;
     let odds = odds_of(pick.odds.as_deref(), assumed)?;
     let units = match (grade, odds) {
         (Grade::Won | Grade::HalfWon, None) => return Err(SettleError::NoOdds { of: "the pick".into() }),
-        // What is lost or given back is the same at any odds.
+        // A lost or returned stake is the same at any odds.
         (_, odds) => profit(grade, stake, odds.unwrap_or(Odds::EVEN)),
     };
     Ok(Settlement { grade, stake, odds, units })
