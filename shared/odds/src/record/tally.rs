@@ -23,7 +23,7 @@ pub fn record<'a>(bets: impl IntoIterator<Item = &'a GradedBet>) -> Record {
     record
 }
 
-/// UnitSums in hundredths of a unit, which add without loss.
+/// Sums in hundredths of a unit, which add up exactly.
 #[derive(Default)]
 struct UnitSums {
     staked: i64,
