@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 const REASONS: [(&str, &str, &str); 8] = [
     ("store/src/sql.rs", "$", "the macros that take a literal"),
     ("store/src/record.rs", "sql", "a constant of a sealed trait; the rows are a parameter"),
-    ("store/src/link.rs", "sql", "begin, commit or rollback: each a constant"),
+    ("store/src/connection.rs", "sql", "begin, commit or rollback: each a constant"),
     ("store/src/history.rs", "select_jobs!", "put together of literals"),
     ("store/src/schema.rs", "migration.sql", "a file of the folder of migrations"),
     (
