@@ -25,7 +25,7 @@ impl World {
         Brake::new(self.redis.door(), self.database.store(Environment::Staging))
     }
 
-    /// One whose Postgres is away.
+    /// A brake whose Postgres is unavailable.
     async fn without_postgres(&self) -> Brake {
         let store = self.database.store(Environment::Staging);
         store.close().await;
@@ -139,7 +139,7 @@ async fn while_redis_is_away_the_audit_log_stops_and_does_not_let_go() {
     assert!(matches!(brake.look_again().await.unwrap(), Some(BrakeCheck::Braked(_))));
 }
 
-/// Postgres as it was when it had so many lines of the audit log: later lines are gone, and their numbers are given again.
+/// Postgres restored to the first `n` lines of the audit log: later lines are gone, and their numbers are used again.
 async fn restored(database: &TestDatabase, lines: i64) {
     let raw = database.raw();
     sqlx::query("delete from audit_log where id > $1").bind(lines).execute(&raw).await.unwrap();
@@ -191,7 +191,7 @@ async fn a_clock_that_goes_back_does_not_let_an_earlier_word_win() {
     let world = World::start().await;
     world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
     world.brake().lift("ann", "right", json!({})).await.unwrap();
-    // As said by a server whose clock was an hour ahead.
+    // As written by a server whose clock was an hour ahead.
     let ahead = "update audit_log set at = at + interval '1 hour'";
     sqlx::query(ahead).execute(&world.database.raw()).await.unwrap();
     assert!(!world.is_on().await);
@@ -201,7 +201,7 @@ async fn a_clock_that_goes_back_does_not_let_an_earlier_word_win() {
     assert!(!world.is_on().await);
 }
 
-/// What happens to a brake.
+/// An event in the life of a brake.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Pulled,
@@ -213,17 +213,17 @@ enum Event {
     OlderPostgres,
 }
 
-/// The words that were said, in order, and what each server knows of them.
+/// The changes that were made, in order, and what each server knows of them.
 #[derive(Default)]
 struct Model {
     said: Vec<bool>,
     redis: usize,
-    /// For each line of the log the number of its word.
+    /// For each line of the log the number of its change.
     log: Vec<usize>,
 }
 
 impl Model {
-    /// The last word that either knows; off before the first.
+    /// The last change that either server knows; off before the first.
     fn is_on(&self) -> bool {
         let last = self.redis.max(self.log.last().copied().unwrap_or(0));
         last > 0 && self.said[last - 1]
@@ -242,7 +242,7 @@ const EVENTS: [Event; 9] = [
     Event::OlderPostgres,
 ];
 
-/// One life of a brake: after each event it stands as the last word that is known to either server.
+/// Plays events on a brake: after each, its state is that of the last change known to either server.
 async fn life(seed: u64) {
     use rand::{RngExt as _, SeedableRng as _};
 
@@ -302,7 +302,7 @@ async fn life(seed: u64) {
             }
         }
         assert_eq!(world.is_on().await, model.is_on(), "{seed}: {told:?}");
-        // Redis was told by that look.
+        // That check updated Redis.
         model.redis = model.redis.max(model.log.last().copied().unwrap_or(0));
         let copy: Vec<u8> = redis::cmd("DUMP").arg("stg:brake").query_async(&mut raw).await.unwrap();
         copies.push((copy, model.redis));

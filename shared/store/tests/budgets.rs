@@ -16,7 +16,7 @@ fn budget(day: i64, month: i64) -> Allowance {
     Allowance { day, month, rate: None }
 }
 
-/// Noon, so that the day does not end amid a test.
+/// Noon, so that the day does not end during a test.
 fn noon() -> DateTime<Utc> {
     day(Utc::now()) + TimeDelta::hours(12)
 }
@@ -138,7 +138,7 @@ async fn what_nobody_can_tell_is_not_taken_for_nothing_and_is_asked_for_again() 
 #[tokio::test]
 async fn a_day_that_begins_while_postgres_is_away_keeps_the_budget_of_its_month() {
     let world = World::start().await;
-    // The fifteenth, so that the next day is of the same month.
+    // The fifteenth, so that the next day is in the same month.
     let today = month(Utc::now()) + TimeDelta::days(14) + TimeDelta::hours(12);
     let allowed = budget(0, 3 * CENT);
     let reserve = async |micros, at| world.budgets().reserve("grok", micros, allowed, at).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_rate_goes_on_though_the_clock_of_redis_went_back_an_hour() {
     let world = World::start().await;
     let (budgets, now) = (world.budgets(), noon());
     let allowed = Allowance { rate: Some((1, Duration::from_secs(60))), ..Allowance::default() };
-    // What a clock that was an hour ahead has set.
+    // As set by a clock that was an hour ahead.
     let ahead = (Utc::now() + TimeDelta::hours(1)).timestamp_millis();
     let mut set = redis::cmd("SET");
     set.arg("stg:{spend:grok}:next").arg(ahead);

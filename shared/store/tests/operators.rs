@@ -191,7 +191,7 @@ async fn a_job_that_was_cancelled_before_redis_had_it_was_not_accepted_and_may_b
 
     assert_eq!(store.keep(std::slice::from_ref(&asked)).await.unwrap(), [LedgerState::New]);
     assert_eq!(state().await, JobState::Waiting);
-    // As Redis tells of one that it had.
+    // As an event of Redis reports it.
     let told = "update jobs set state = 'cancelled', version_ms = 1";
     sqlx::query(told).execute(&database.raw()).await.unwrap();
     assert_eq!(store.idempotency_keys().accepted(asked.id).await.unwrap(), Some(asked.queue));

@@ -1,4 +1,4 @@
-//! `perch_enqueue`, which runs with the rights of Perch for whoever may execute it.
+//! `perch_enqueue`, which runs with the rights of Perch for any role that may execute it.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use std::time::Duration;
@@ -69,7 +69,7 @@ async fn what_a_worker_could_not_read_is_refused_by_name_where_it_is_asked_for()
 async fn times_are_handed_over_whatever_the_time_zone_of_the_caller() {
     let (_database, store, service) = service().await;
     let pool = service.raw();
-    // Its offset was +0:19:32 until 1937, which no reader of a time in JSON takes.
+    // Its offset was +0:19:32 until 1937, which parsers of JSON times reject.
     let zone = "set timezone = 'Europe/Amsterdam'; set datestyle = 'German'; set standard_conforming_strings = off";
     let mut conn = pool.acquire().await.unwrap();
     sqlx::raw_sql(zone).execute(&mut *conn).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_function_that_somebody_else_made_does_not_run_with_the_rights_of_perc
     let raw = database.raw();
     sql(&raw, &format!("grant create on schema public to {}", service.name)).await.unwrap();
     let pool = service.raw();
-    // Each fits its call in perch_enqueue better than what Postgres has, and would be taken where it is found.
+    // Each matches its call in perch_enqueue better than the built-in one, and would be used if it were found.
     for made in [
         "octet_length(json) returns integer",
         "jsonb_build_object(text, text) returns jsonb",

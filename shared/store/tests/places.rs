@@ -231,7 +231,7 @@ async fn of_many_that_ask_at_once_no_more_get_in_than_the_day_allows() {
                     continue;
                 }
                 match luck.random_range(0..4) {
-                    // It died, and comes again.
+                    // It died, and is retried.
                     0 => {}
                     1 => assert!(world.places.leave(&MAIN, &key, &holder).await.unwrap()),
                     died_or_not => {

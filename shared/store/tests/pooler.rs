@@ -1,4 +1,4 @@
-//! What holds by way of a pooler in transaction mode, which hands out another session of the server for each transaction.
+//! Working through a pooler in transaction mode, which assigns a server session to each transaction.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 mod world;
@@ -15,7 +15,7 @@ use serde_json::json;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use world::{ENV, World, envelope, job, queue};
 
-/// A store that reaches the database through the pooler, and another way for what needs a session.
+/// A store that reaches the database through the pooler, with another address for what needs a session.
 fn store(pooler: &Pooler, database: &TestDatabase) -> Store {
     let store = Store::connect_lazy(&pooler.secret_url(database), ENV, &postgres_settings()).unwrap();
     store.with_sessions_at(&database.secret_url(), &postgres_settings()).unwrap()
@@ -59,7 +59,7 @@ async fn nothing_is_left_with_the_sessions(pooler: &Pooler, database: &TestDatab
     for _ in 0..sessions {
         let options: sqlx::postgres::PgConnectOptions = pooler.url(database).parse().unwrap();
         let mut conn = PgConnection::connect_with(&options.extra_float_digits(None)).await.unwrap();
-        // A transaction that is open keeps its session from the next one.
+        // An open transaction keeps its session, so the next one gets another.
         sqlx::raw_sql("begin").execute(&mut conn).await.unwrap();
         let seen = sqlx::raw_sql(
             "select (select count(*) from pg_prepared_statements)::text as prepared,
@@ -173,7 +173,7 @@ async fn a_pooler_that_was_not_told_of_is_named_with_what_to_set() {
     let untold = || Store::connect_lazy(&pooler.secret_url(&database), ENV, &postgres_settings()).unwrap();
     let (one, other) = (untold(), untold());
     one.audit().list(&AuditFilter::default(), &Paging::default()).await.unwrap();
-    // The name under which this one prepares its first statement is taken by the other's.
+    // The name of its first prepared statement is already taken by the other client's.
     let refused = other.ping().await.unwrap_err();
     assert!(!refused.is_unavailable(), "{refused}");
     let refused = refused.to_string();

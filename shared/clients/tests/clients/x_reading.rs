@@ -11,7 +11,7 @@ use crate::{
     world::{BEARER, HASTY, main_account, post_id, timeline, x_client},
 };
 
-/// Books in memory: the units of each call, and of each that was given up.
+/// A meter in memory: the units of each call, and of each abandoned call.
 #[derive(Default)]
 struct Books {
     settled: Mutex<Vec<u32>>,
@@ -268,7 +268,7 @@ async fn a_post_that_cannot_be_read_may_be_the_one_that_is_looked_for() {
     assert_eq!((found.found, found.looked_at, found.complete), (None, 1, false));
 }
 
-/// Books in memory: what each call was charged as.
+/// A meter in memory: what each call was charged as.
 #[derive(Default)]
 struct Charges(Mutex<Vec<(Charge, u32)>>);
 

@@ -1,10 +1,10 @@
-//! What people say, as it is said: who is in need, who threatens, and who only speaks of games.
+//! Realistic texts: people in need, threats, and harmless talk about games.
 
 use super::*;
 
 const NONE: [(&str, Vec<Code>); 0] = [];
 
-/// Those of the texts whose verdict as a mention is another, with it.
+/// The texts whose verdict as a mention differs, each with its verdict.
 fn unless<'t>(texts: &[&'t str], is_right: impl Fn(&GuardVerdict) -> bool) -> Vec<(&'t str, Vec<Code>)> {
     let verdicts = texts.iter().map(|text| (*text, BUILT_IN.mention(text)));
     verdicts.filter(|(_, verdict)| !is_right(verdict)).map(|(text, verdict)| (text, codes(&verdict))).collect()

@@ -1,4 +1,4 @@
-//! Where money and readers are led to, and what is hidden on the way: wallets, promises, tags, look-alike dots, unseen characters.
+//! What leads readers or money away, and how it is disguised: wallets, promises, tags, look-alike dots, invisible characters.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn no_wallet_goes_out_also_in_wide_letters_or_in_groups() {
     }
 }
 
-/// Addresses that have a check, of as many kinds as are told apart. Those of TON have signs of their own, so only white space parts them.
+/// Addresses with a checksum, of every kind. Those of TON contain signs, so their groups are only separated by white space.
 const CHECKED: [&str; 12] = [
     "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
     "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy",
@@ -200,7 +200,7 @@ fn a_text_in_which_there_is_nothing_to_see_is_empty() {
     assert!(!BUILT_IN.post("👍").says(Code::Empty));
 }
 
-/// What may not go out, each with what it is.
+/// Texts that may not be published, each with its code.
 fn any_banned() -> impl Strategy<Value = (String, Code)> {
     let of = |texts: &'static [&'static str], code| prop::sample::select(texts).prop_map(move |t| (t.to_owned(), code));
     prop_oneof![
