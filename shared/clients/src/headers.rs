@@ -47,11 +47,11 @@ pub(crate) fn x_windows(headers: &HeaderMap, local: DateTime<Utc>) -> Vec<LimitW
 }
 
 fn x_window(headers: &HeaderMap, prefix: &str, local: DateTime<Utc>) -> Option<LimitWindow> {
-    let told = |what: &str| text(headers, &format!("{prefix}-{what}"));
-    let reset = DateTime::from_timestamp(told("reset")?.parse().ok()?, 0)?;
+    let value = |what: &str| text(headers, &format!("{prefix}-{what}"));
+    let reset = DateTime::from_timestamp(value("reset")?.parse().ok()?, 0)?;
     Some(LimitWindow {
-        limit: told("limit")?.parse().ok()?,
-        remaining: told("remaining")?.parse().ok()?,
+        limit: value("limit")?.parse().ok()?,
+        remaining: value("remaining")?.parse().ok()?,
         reset: after(local, reset - service_time(headers, local)),
     })
 }

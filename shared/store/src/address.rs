@@ -24,13 +24,13 @@ impl Address {
     pub fn parse(url: &SecretString, variable: &'static str) -> Result<Self, StoreError> {
         let wrong = |reason: String| StoreError::Configuration { variable, reason };
         let mut url = Url::parse(url.expose_secret()).map_err(|error| wrong(error.to_string()))?;
-        let by_transaction = match told(&url).as_deref() {
+        let by_transaction = match pooler_parameter(&url).as_deref() {
             Some("true") => Some(true),
             Some("false") => Some(false),
             Some(_) => return Err(wrong(format!("{POOLER} must be true or false"))),
             None => is_known_pooler(&url).then_some(true),
         };
-        without_told(&mut url);
+        remove_pooler_parameter(&mut url);
         host_without_brackets(&mut url);
         let options = PgConnectOptions::from_url(&url).map_err(|error| wrong(reason(&error)))?;
         // PgBouncer refuses parameters that it does not know, and Postgres prints floats in full without `extra_float_digits`.
@@ -39,12 +39,12 @@ impl Address {
     }
 }
 
-fn told(url: &Url) -> Option<String> {
+fn pooler_parameter(url: &Url) -> Option<String> {
     url.query_pairs().find(|(name, _)| name == POOLER).map(|(_, value)| value.into_owned())
 }
 
-fn without_told(url: &mut Url) {
-    if told(url).is_none() {
+fn remove_pooler_parameter(url: &mut Url) {
+    if pooler_parameter(url).is_none() {
         return;
     }
     let others: Vec<(String, String)> =

@@ -57,9 +57,9 @@ impl ListenSession {
 
     async fn recv(&mut self) -> Result<Option<String>, sqlx::Error> {
         self.check_alive().await?;
-        let told = self.session.try_recv().await?;
+        let notification = self.session.try_recv().await?;
         self.alive = Instant::now();
-        Ok(told.map(|told| told.payload().to_owned()))
+        Ok(notification.map(|notification| notification.payload().to_owned()))
     }
 }
 
@@ -74,8 +74,8 @@ impl Listener {
         } else {
             tracing::info!(
                 channel,
-                "notifications do not come by way of this pooler, and what they tell is looked for every few seconds; \
-                 DATABASE_SESSION_URL lets it be heard of at once"
+                "notifications do not pass this pooler, so changes are polled for every few seconds; with \
+                 DATABASE_SESSION_URL they are noticed at once"
             );
         }
         listener
@@ -92,12 +92,12 @@ impl Listener {
         if self.open.as_ref().is_some_and(|open| sessions.has_retired(open.since)) {
             self.open = None;
         }
-        let told = match &mut self.open {
+        let received = match &mut self.open {
             Some(open) => open.recv().await.map_err(StoreError::on(self.doing)),
             None => Ok(None),
         };
-        match told {
-            Ok(Some(told)) => return Notification::Received(told),
+        match received {
+            Ok(Some(payload)) => return Notification::Received(payload),
             Ok(None) => match self.connect(&sessions).await {
                 Ok(()) => return Notification::Missed,
                 Err(error) => self.lost(&error),
@@ -109,7 +109,7 @@ impl Listener {
     }
 
     fn lost(&mut self, error: &StoreError) {
-        tracing::warn!(%error, channel = self.channel, "notifications are not heard; what they tell is looked for every few seconds");
+        tracing::warn!(%error, channel = self.channel, "notifications cannot be received; changes are polled for every few seconds");
         self.open = None;
     }
 

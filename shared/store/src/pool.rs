@@ -81,7 +81,7 @@ impl Pool {
     }
 
     /// Assumes a pooler in transaction mode, unless the address says that there is none.
-    pub(crate) fn unless_told_by_transaction(self) -> Self {
+    pub(crate) fn assume_by_transaction(self) -> Self {
         Self { by_transaction: self.by_transaction.or(Some(true)), ..self }
     }
 

@@ -87,7 +87,7 @@ impl Store {
         }
         let few = PostgresSettings { max_connections: 1, ..settings.clone() };
         let sessions = self.pool.beside(address, &few);
-        Ok(Self { pool: self.pool.unless_told_by_transaction(), sessions: Some(sessions), ..self })
+        Ok(Self { pool: self.pool.assume_by_transaction(), sessions: Some(sessions), ..self })
     }
 
     /// Adds the tables of bots, which are then required, and created by a migration.

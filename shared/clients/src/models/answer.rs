@@ -98,11 +98,11 @@ const MOST_TOKENS: f64 = 1e9;
 fn usage(usage: &Value, asked: u64, written: u64) -> Usage {
     let count = |name: &str| counted(&usage[name]);
     let prompt = count("prompt_tokens");
-    let told = count("completion_tokens");
+    let reported = count("completion_tokens");
     let rest = prompt.and_then(|prompt| count("total_tokens")?.checked_sub(prompt));
     Usage {
         prompt_tokens: prompt.unwrap_or(asked),
-        completion_tokens: told.max(rest.filter(|rest| *rest > 0)).unwrap_or(written),
+        completion_tokens: reported.max(rest.filter(|rest| *rest > 0)).unwrap_or(written),
     }
 }
 

@@ -139,7 +139,7 @@ impl Syncer {
             return Ok(UnsyncedEvents { is_whole: true, ..UnsyncedEvents::default() });
         }
         let mut from = cursor::one(&self.store, &of_queue.name).await?;
-        let (mut told, mut read, mut is_whole) = (Vec::new(), 0, false);
+        let (mut entries, mut read, mut is_whole) = (Vec::new(), 0, false);
         while read < most {
             let (look, _) = self.look(of_queue, from, AT_ONCE).await?;
             from = look.after(from);
@@ -148,14 +148,14 @@ impl Syncer {
                 read += entry.fields.len();
                 entry.fields.retain(|(field, _)| is_of(field, jobs));
                 if !entry.fields.is_empty() {
-                    told.push(entry);
+                    entries.push(entry);
                 }
             }
             if is_whole {
                 break;
             }
         }
-        Ok(UnsyncedEvents { jobs: in_order(queue, told), is_whole })
+        Ok(UnsyncedEvents { jobs: in_order(queue, entries), is_whole })
     }
 }
 
@@ -163,9 +163,9 @@ fn is_of(field: &str, jobs: &HashSet<JobId>) -> bool {
     field.split_once(' ').and_then(|(_, id)| id.parse().ok()).is_some_and(|id: JobId| jobs.contains(&id))
 }
 
-fn in_order(queue: &QueueName, told: Vec<stream::Entry>) -> HashMap<JobId, UnsyncedJob> {
+fn in_order(queue: &QueueName, entries: Vec<stream::Entry>) -> HashMap<JobId, UnsyncedJob> {
     let mut events: HashMap<JobId, Vec<JobEvent>> = HashMap::new();
-    for entry in &told {
+    for entry in &entries {
         for (index, (field, value)) in (0u32..).zip(&entry.fields) {
             if let Ok(event) = JobEvent::read(entry.id, index, field, value.clone()) {
                 events.entry(event.job).or_default().push(event);
@@ -173,7 +173,7 @@ fn in_order(queue: &QueueName, told: Vec<stream::Entry>) -> HashMap<JobId, Unsyn
         }
     }
     // The sync handles what cannot be read.
-    let units = fold::fold(queue, told, &mut Vec::new());
+    let units = fold::fold(queue, entries, &mut Vec::new());
     let news = units.into_iter().filter_map(|unit| {
         let id: JobId = unit.row.id.parse().ok()?;
         Some((id, UnsyncedJob { row: unit.row, events: events.remove(&id).unwrap_or_default() }))

@@ -278,8 +278,8 @@ impl Syncer {
         if look.entries.is_empty() {
             return Ok(None);
         }
-        if self.is_told_again(stream, &look, from).await? {
-            tracing::warn!(stream = stream.name, "Postgres has less of a stream than it had; it is told again");
+        if self.has_rolled_back(stream, &look, from).await? {
+            tracing::warn!(stream = stream.name, "Postgres has fewer entries of a stream than before; they are written again");
             self.store.recovery().note_loss().await?;
         }
         let step = CursorMove { stream: stream.name.clone(), from, to: look.after(from), continuity };
@@ -289,7 +289,7 @@ impl Syncer {
     }
 
     /// Whether Postgres has fewer entries of a stream than before. Another sync may just have moved the cursor, so it is read again.
-    async fn is_told_again(&self, stream: &SyncStream, look: &StreamRead, from: Position) -> Result<bool, StoreError> {
+    async fn has_rolled_back(&self, stream: &SyncStream, look: &StreamRead, from: Position) -> Result<bool, StoreError> {
         Ok(look.is_beyond(from) && look.is_beyond(cursor::one(&self.store, &stream.name).await?))
     }
 
@@ -319,7 +319,7 @@ impl Syncer {
         let mut look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
         let continuity = look.continuity(from);
         if continuity == Continuity::Restarted {
-            tracing::warn!(stream = stream.name, "the stream was started anew; reading it from its beginning");
+            tracing::warn!(stream = stream.name, "the stream was recreated; reading it from its beginning");
             look = stream::read(&self.redis, &stream.key, EntryId::default(), fields).await?;
         }
         let doubtful = look.not_later_than(from.version);
