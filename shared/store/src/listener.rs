@@ -144,7 +144,7 @@ mod tests {
         let mut listener = store.outbox().listen().await;
         let open = listener.open.as_mut().expect("Postgres answers");
         open.alive = Instant::now().checked_sub(2 * QUIET).expect("the machine has been up for a minute");
-        // The question is as good as swallowed, and the way is free for a new session.
+        // The delay makes the ping seem lost; afterwards a new session can be opened.
         let before = gate.trips();
         gate.set_delay(Duration::from_secs(600));
         let swallowed = async {
@@ -157,7 +157,7 @@ mod tests {
             pace.tick().await;
             gate.set_delay(Duration::ZERO);
         };
-        // The first answers once the session was lost, the second tells of the new one.
+        // The first call returns once the session was lost, the second once there is a new one.
         let heard = async { [listener.next(PAUSE * 6).await, listener.next(PAUSE * 6).await] };
         tokio::pin!(heard);
         let heard = tokio::select! {

@@ -42,9 +42,9 @@ impl XClient {
         Ok(created)
     }
 
-    /// Repeats the post `post_id` as `account`, whose user id is `user_id`.
+    /// Reposts the post `post_id` as `account`, whose user id is `user_id`.
     ///
-    /// It is sent once and never repeated by the client. X answers a second repeat of the same post like the first, or
+    /// It is sent once and never retried by the client. X answers a second repost of the same post like the first, or
     /// with [`XError::AlreadyReposted`]; neither changes anything. After another error,
     /// [`XClient::find_recent_repost`] finds out whether it happened.
     pub async fn retweet<P: EffectPermit + 'static>(
