@@ -1,5 +1,5 @@
-//! Rebuilds the crate when a migration is added: they are embedded. Its statements are checked against what `.sqlx` knows of them,
-//! unless `./ops/sql` asks a database: never the one of a `DATABASE_URL` that happens to be set.
+//! Rebuilds the crate when a migration is added, because migrations are embedded. Statements are checked against `.sqlx`, never against
+//! the database of a `DATABASE_URL` that happens to be set; only `./ops/sql` checks them against a database.
 
 use std::env;
 

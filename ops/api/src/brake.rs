@@ -3,7 +3,7 @@
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_bot::http::{Answer, Cause, Document, Problem};
-use perch_store::{Brake, BrakeState, Braked};
+use perch_store::{Brake, BrakeState, BrakeOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -48,8 +48,8 @@ pub struct BrakeChange {
     pub logged: bool,
 }
 
-impl From<Braked> for BrakeChange {
-    fn from(Braked { state, changed, unlogged }: Braked) -> Self {
+impl From<BrakeOutcome> for BrakeChange {
+    fn from(BrakeOutcome { state, changed, unlogged }: BrakeOutcome) -> Self {
         Self { brake: state.into(), changed, logged: unlogged.is_none() }
     }
 }

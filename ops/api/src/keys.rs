@@ -9,7 +9,7 @@ use std::{
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use perch_base::settings::HttpSettings;
-use perch_store::{ApiKey, Heard, KEY_HOLDS, Store, StoreError};
+use perch_store::{ApiKey, Notification, KEY_HOLDS, Store, StoreError};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -130,10 +130,10 @@ impl KeyRing {
         let mut listener = store.api_keys().listen().await;
         self.doubt_all();
         loop {
-            match listener.heard(LISTEN).await {
-                Heard::Told(id) => self.forget(&id),
-                Heard::Missed => self.doubt_all(),
-                Heard::Nothing => {}
+            match listener.next(LISTEN).await {
+                Notification::Received(id) => self.forget(&id),
+                Notification::Missed => self.doubt_all(),
+                Notification::Timeout => {}
             }
         }
     }

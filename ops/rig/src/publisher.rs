@@ -19,7 +19,7 @@ use perch_queue::{
 };
 use perch_store::{
     ACT_WITHIN, ActionKind, ActionRecord, ActionState, Claim, EffectIntent, EffectState, Effects, Evidence, HotRecord,
-    HotStore, Permit, PermitTerm, PublishedPost, Store, StoredEffect, Takeover, request_digest,
+    HotStore, Permit, PermitDeadline, PublishedPost, Store, StoredEffect, Takeover, request_digest,
 };
 use serde_json::json;
 
@@ -56,7 +56,7 @@ impl Publisher {
 /// A permit that holds as long as it should, or for ever.
 struct Pass {
     key: String,
-    term: Option<(PermitTerm, JobContext)>,
+    term: Option<(PermitDeadline, JobContext)>,
 }
 
 impl EffectPermit for Pass {
@@ -142,7 +142,7 @@ impl Publishing<'_> {
 
     async fn act(&self, permit: Permit) -> HandlerResult {
         self.linger().await;
-        let term = (self.with.without != Sabotage::Fence).then(|| (permit.term(), self.cx.clone()));
+        let term = (self.with.without != Sabotage::Fence).then(|| (permit.deadline(), self.cx.clone()));
         let pass = Pass { key: self.key.clone(), term };
         match self.send(pass, u32::try_from(permit.fence()).unwrap_or(1)).await {
             Ok(id) => {

@@ -1,13 +1,13 @@
 /// The right to make one external effect happen, once.
 ///
-/// Every method of a client that changes something asks for a permit. The effect ledger's claim is one: whoever
-/// holds it has written down the intent, and nobody else holds a claim of the same effect.
+/// Every client method that changes something needs a permit. The effect ledger issues them: the holder has recorded the intent, and
+/// nobody else holds a permit for the same effect.
 pub trait EffectPermit: Send + Sync {
     /// The key of the effect in the ledger, for example `retweet:main:1849`.
     fn effect_key(&self) -> &str;
 
-    /// Whether it still holds at this moment. A client asks at the last one, when nothing is left but to send: a process
-    /// that was frozen in between may have lost its permit to another.
+    /// Whether it still holds at this moment. A client checks right before it sends: a process that was frozen in between may have lost
+    /// its permit to another.
     fn holds(&self) -> bool;
 }
 

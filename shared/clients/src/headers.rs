@@ -1,11 +1,11 @@
-//! What headers say about waiting. Pure functions: headers and a time in, spans out.
+//! Rate limits and waits stated in headers. Pure functions of headers and a time.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, header};
 
-/// The shortest wait that is asked for.
+/// The shortest wait before a call is made again.
 pub(crate) const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest: X's windows last 15 minutes, those of created posts a day.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -14,13 +14,13 @@ pub(crate) const UNSTATED_WAIT: Duration = Duration::from_secs(60);
 
 /// One window of a rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
+pub(crate) struct LimitWindow {
     pub(crate) limit: u32,
     pub(crate) remaining: u32,
     pub(crate) reset: DateTime<Utc>,
 }
 
-/// The time by the clock of the service, which its resets are stated in; `local` when it does not tell.
+/// The time by the clock of the service, in which it states resets; `local` when the answer has no date.
 pub(crate) fn service_time(headers: &HeaderMap, local: DateTime<Utc>) -> DateTime<Utc> {
     text(headers, header::DATE.as_str()).and_then(http_date).unwrap_or(local)
 }
@@ -38,34 +38,34 @@ pub(crate) fn retry_after(headers: &HeaderMap, local: DateTime<Utc>) -> Option<D
     Some(clamped(wait))
 }
 
-/// How the headers of X's windows begin: that of 15 minutes, and those of an account and of the application for 24 hours.
+/// The prefixes of X's rate limit headers: the window of 15 minutes, and the 24-hour windows of an account and of the application.
 const OF_X: [&str; 3] = ["x-rate-limit", "x-user-limit-24hour", "x-app-limit-24hour"];
 
-/// The windows that an answer of X tells of, with their resets (Unix seconds) by the local clock.
-pub(crate) fn x_windows(headers: &HeaderMap, local: DateTime<Utc>) -> Vec<Window> {
+/// The windows stated in an answer of X. Their resets, Unix seconds by the clock of X, are converted to the local clock.
+pub(crate) fn x_windows(headers: &HeaderMap, local: DateTime<Utc>) -> Vec<LimitWindow> {
     OF_X.into_iter().filter_map(|prefix| x_window(headers, prefix, local)).collect()
 }
 
-fn x_window(headers: &HeaderMap, prefix: &str, local: DateTime<Utc>) -> Option<Window> {
-    let told = |what: &str| text(headers, &format!("{prefix}-{what}"));
-    let reset = DateTime::from_timestamp(told("reset")?.parse().ok()?, 0)?;
-    Some(Window {
-        limit: told("limit")?.parse().ok()?,
-        remaining: told("remaining")?.parse().ok()?,
+fn x_window(headers: &HeaderMap, prefix: &str, local: DateTime<Utc>) -> Option<LimitWindow> {
+    let value = |what: &str| text(headers, &format!("{prefix}-{what}"));
+    let reset = DateTime::from_timestamp(value("reset")?.parse().ok()?, 0)?;
+    Some(LimitWindow {
+        limit: value("limit")?.parse().ok()?,
+        remaining: value("remaining")?.parse().ok()?,
         reset: after(local, reset - service_time(headers, local)),
     })
 }
 
-/// The window that allows least: the fewest calls, until the latest time.
-pub(crate) fn strictest(windows: &[Window]) -> Option<Window> {
+/// The strictest window: the one with the fewest calls left, and of those the one that resets last.
+pub(crate) fn strictest(windows: &[LimitWindow]) -> Option<LimitWindow> {
     windows.iter().copied().min_by_key(|window| (window.remaining, std::cmp::Reverse(window.reset)))
 }
 
-/// How long a 429 of X asks to wait: until every window that is used up is reset, and as long as `Retry-After` says. Where no
-/// window is used up and nothing else is said, until the window of 15 minutes is reset. A reset that is past says nothing.
+/// How long to wait after a 429 of X: until every used-up window resets, and at least as long as `Retry-After` says. If neither is
+/// stated, until the earliest reset of any window. Resets in the past are ignored.
 pub(crate) fn x_wait(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Duration> {
     let windows = x_windows(headers, local);
-    let wait = |window: &Window| (window.reset - local).to_std().ok().filter(|wait| !wait.is_zero());
+    let wait = |window: &LimitWindow| (window.reset - local).to_std().ok().filter(|wait| !wait.is_zero());
     let used_up = windows.iter().filter(|window| window.remaining == 0).filter_map(wait);
     let stated = used_up.chain(retry_after(headers, local)).max();
     stated.or_else(|| windows.iter().filter_map(wait).min()).map(clamped)
@@ -73,19 +73,19 @@ pub(crate) fn x_wait(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Durati
 
 /// The window of requests of a model provider: `x-ratelimit-…-requests`, or the same names without `-requests`.
 /// Resets are spans such as `6m0s`, or seconds.
-pub(crate) fn model_window(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Window> {
+pub(crate) fn model_window(headers: &HeaderMap, local: DateTime<Utc>) -> Option<LimitWindow> {
     let either = |what: &str| {
         let precise = text(headers, &format!("x-ratelimit-{what}-requests"));
         precise.or_else(|| text(headers, &format!("x-ratelimit-{what}")))
     };
-    Some(Window {
+    Some(LimitWindow {
         limit: either("limit").and_then(|value| value.parse().ok()).unwrap_or(0),
         remaining: either("remaining")?.parse().ok()?,
         reset: after(local, TimeDelta::from_std(either("reset").and_then(span)?).unwrap_or(TimeDelta::MAX)),
     })
 }
 
-/// How long a provider's 429 asks to wait: `Retry-After`, or the latest reset of what is used up.
+/// How long to wait after a provider's 429: `Retry-After`, or the latest reset of a used-up limit.
 pub(crate) fn model_wait(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Duration> {
     let used_up = |what: &str| {
         let remaining: u64 = text(headers, &format!("x-ratelimit-remaining{what}"))?.parse().ok()?;
@@ -95,14 +95,13 @@ pub(crate) fn model_wait(headers: &HeaderMap, local: DateTime<Utc>) -> Option<Du
         .or_else(|| ["-requests", "-tokens", ""].into_iter().filter_map(used_up).max().map(clamped))
 }
 
-/// The time of a reset. A service may state any; one that is farther away than the longest wait would hold calls back for
-/// ever, or be no time at all.
+/// The time of a reset, at most a day away: a service may state any number, which could hold calls back for ever or overflow.
 fn after(local: DateTime<Utc>, wait: TimeDelta) -> DateTime<Utc> {
     const LONGEST: TimeDelta = TimeDelta::days(1);
     local + wait.clamp(-LONGEST, LONGEST)
 }
 
-/// `wait`, within what is asked for.
+/// `wait`, limited to [`SHORTEST_WAIT`] and [`LONGEST_WAIT`].
 pub(crate) fn clamped(wait: Duration) -> Duration {
     wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }

@@ -1,4 +1,4 @@
-//! What all clients share: one connection pool, bounded bodies, known limits, counted calls, secrets kept out of text.
+//! The HTTP transport of all clients: a connection pool, bounded bodies, rate limits, metrics, and redaction of secrets.
 
 use std::{
     error::Error as _,
@@ -12,17 +12,17 @@ use reqwest::{Client, Request, Response, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{RateLimits, headers::Window, oauth1, refusals::Refusals};
+use crate::{RateLimits, headers::LimitWindow, oauth1, refusals::Refusals};
 
 /// The largest answer that is read, in bytes.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
-/// How much of a message from outside goes into an error, in characters.
+/// The longest message from outside in an error, in characters.
 const MAX_DETAIL: usize = 500;
-/// Anything shorter is no secret, and cutting it out would garble ordinary words.
+/// Shorter values are not redacted, because that would garble ordinary words.
 const SHORTEST_SECRET: usize = 8;
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
-/// The way to one service.
+/// The transport to one service.
 pub(crate) struct Transport {
     client: Client,
     service: String,
@@ -31,8 +31,8 @@ pub(crate) struct Transport {
     secrets: Vec<SecretString>,
 }
 
-/// An answer that was read whole.
-pub(crate) struct Answer {
+/// A complete answer.
+pub(crate) struct HttpAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
@@ -64,8 +64,7 @@ impl SendError {
 }
 
 impl Transport {
-    /// A way to the service at `base`. `secrets` are cut out of every message that comes from it, also as they were encoded to
-    /// sign a request.
+    /// A transport to the service at `base`. `secrets` are redacted from everything it answers, also in percent-encoded form.
     pub(crate) fn new(
         service: &str,
         base: &Url,
@@ -77,15 +76,15 @@ impl Transport {
         let mut builder = Client::builder()
             .user_agent(concat!("perch/", env!("CARGO_PKG_VERSION")))
             .timeout(timeout)
-            // Under the whole timeout, so that one that fires while connecting is known as such.
+            // Shorter than the whole timeout, so that a timeout while connecting is recognized as such.
             .connect_timeout(LONGEST_CONNECT.min(timeout / 2))
-            // A redirected write may run twice, and signatures are made for one address.
+            // A redirected write may run twice, and a signature is valid for one address only.
             .redirect(Policy::none());
         if is_loopback(base) {
             builder = builder.no_proxy();
         }
         if base.scheme() == "http" {
-            // No certificates are needed then, and the machine may have none.
+            // Plain HTTP needs no certificates, and the machine may have none.
             builder = builder.tls_certs_only([]);
         }
         let both =
@@ -100,7 +99,7 @@ impl Transport {
         })
     }
 
-    /// How long to wait before a call under `key`, when its window is known to be used up.
+    /// How long to wait before a call with the limit key `key`, if its window is known to be used up.
     pub(crate) async fn held_back(&self, key: &str, endpoint: &'static str) -> Option<Duration> {
         let wait = self.limits.check(key).await?;
         metrics::counter!("perch_client_held_back_total", "service" => self.service.clone(), "endpoint" => endpoint)
@@ -108,26 +107,26 @@ impl Transport {
         Some(wait)
     }
 
-    /// Keeps what an answer said about the window of `key`.
-    pub(crate) async fn record(&self, key: &str, window: Window) {
+    /// Records the window of `key` as stated by an answer.
+    pub(crate) async fn record(&self, key: &str, window: LimitWindow) {
         self.limits.record(key, window.limit, window.remaining, window.reset).await;
     }
 
-    /// Keeps that a call under `key`, which was sent then, was refused as one too many. Answers how long no other is made: as long
-    /// as the refusal asks for, and longer when it is not the first in a row.
+    /// Records that a call with the limit key `key`, made at `sent`, was refused by the rate limit. Returns how long no other is made: as
+    /// long as the refusal asks for, and longer after several refusals in a row.
     pub(crate) async fn refused(&self, key: &str, limit: u32, sent: Instant, asked: Option<Duration>) -> Duration {
         let wait = self.refusals.refused(key, sent, Instant::now(), asked);
         self.limits.record(key, limit, 0, Utc::now() + wait).await;
         wait
     }
 
-    /// Keeps that a call under `key` was not refused as one too many.
+    /// Records that a call with the limit key `key` was not refused by the rate limit.
     pub(crate) fn served(&self, key: &str) {
         self.refusals.served(key);
     }
 
-    /// Sends a request and reads its answer whole. The call is counted and timed under `endpoint`.
-    pub(crate) async fn send(&self, endpoint: &'static str, request: Request) -> Result<Answer, SendError> {
+    /// Sends a request and reads the complete answer. The metrics of the call have the label `endpoint`.
+    pub(crate) async fn send(&self, endpoint: &'static str, request: Request) -> Result<HttpAnswer, SendError> {
         let started = Instant::now();
         let result = self.exchange(request).await;
         let elapsed = started.elapsed();
@@ -146,18 +145,18 @@ impl Transport {
         result
     }
 
-    async fn exchange(&self, request: Request) -> Result<Answer, SendError> {
+    async fn exchange(&self, request: Request) -> Result<HttpAnswer, SendError> {
         let mut response = self.client.execute(request).await.map_err(send_error)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         match read_body(response, &headers).await {
-            Ok(body) => Ok(Answer { status, headers, body: self.without_secrets(body) }),
-            // The status alone decides what a refusal means; its body only explains it.
-            Err(_) if !status.is_success() => Ok(Answer { status, headers, body: Vec::new() }),
+            Ok(body) => Ok(HttpAnswer { status, headers, body: self.without_secrets(body) }),
+            // The status decides what a refusal means; its body only explains it.
+            Err(_) if !status.is_success() => Ok(HttpAnswer { status, headers, body: Vec::new() }),
             Err(error) => Err(error),
         }
     }
 
-    /// A body without secrets: what it says is kept with jobs, a model's answer for example.
+    /// The body without secrets, because parts of it are stored with jobs, a model's answer for example.
     fn without_secrets(&self, body: Vec<u8>) -> Vec<u8> {
         match std::str::from_utf8(&body) {
             Ok(text) if self.secrets().any(|secret| text.contains(secret)) => self.cut(text).into_bytes(),
@@ -173,8 +172,7 @@ impl Transport {
         self.secrets().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
     }
 
-    /// A message from outside, as it may appear in an error: without secrets, which it may have spelled with escapes, and
-    /// not too long.
+    /// A message from outside, as it may appear in an error: shortened, and without secrets, which may have been escaped in the body.
     pub(crate) fn presentable(&self, text: &str) -> String {
         let text = self.cut(text);
         match text.char_indices().nth(MAX_DETAIL) {
@@ -184,7 +182,7 @@ impl Transport {
     }
 }
 
-/// `Bearer <token>`, marked so that it is never printed. `None` when the token cannot stand in a header.
+/// `Bearer <token>`, marked as sensitive. `None` when the token is not valid in a header.
 pub(crate) fn bearer(token: &SecretString) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).ok()?;
     value.set_sensitive(true);

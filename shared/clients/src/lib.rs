@@ -4,9 +4,9 @@
 //! that changes something says whether it may have happened ([`WriteOutcome`]).
 
 mod effect;
+mod guarded_body;
 mod headers;
 mod http;
-mod last_look;
 mod limits;
 mod meter;
 pub mod models;
@@ -19,7 +19,7 @@ pub mod x;
 
 pub use effect::{EffectPermit, WriteOutcome};
 pub use limits::{LocalLimits, RateLimits};
-pub use meter::{Charge, Meter, OverBudget, Reserved, Spender, Unmetered};
+pub use meter::{Charge, Meter, OverBudget, Reservation, Spender, Unmetered};
 pub use models::{ModelClient, ModelError};
 pub use results::{ResultsClient, ResultsError};
 pub use x::{XClient, XError};

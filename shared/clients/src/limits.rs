@@ -7,25 +7,25 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 
-/// What is known of a service's rate limits, shared by all who call it.
+/// The known rate limits of a service, shared by all its callers.
 ///
-/// A client asks before each call and tells after each answer. A key names one window of one service, for example
+/// A client checks before each call and records after each answer. A key names one window of one service, for example
 /// `x:posts_create:main`.
 ///
-/// An implementation that cannot reach where it keeps the windows answers `None` and forgets the record: the service
-/// itself still refuses what is too much.
+/// An implementation that cannot reach its storage returns `None` and drops the record: the service itself still refuses excess
+/// calls.
 pub trait RateLimits: Send + Sync {
     /// How long to wait, when the window of `key` is known to be used up.
     fn check<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<Duration>>;
 
-    /// Keeps what an answer said: `limit` calls in the window, `remaining` of them left until `reset`.
+    /// Records what an answer stated: `limit` calls in the window, `remaining` of them left until `reset`.
     fn record<'a>(&'a self, key: &'a str, limit: u32, remaining: u32, reset: DateTime<Utc>) -> BoxFuture<'a, ()>;
 }
 
-/// How far apart two answers tell the end of one window, which is stated in whole seconds.
+/// How far apart two answers may state the end of the same window, because it is given in whole seconds.
 const APART: TimeDelta = TimeDelta::seconds(5);
 
-/// Rate limits known to this process alone.
+/// Rate limits known only to this process.
 #[derive(Debug, Default)]
 pub struct LocalLimits {
     windows: Mutex<HashMap<String, Window>>,
@@ -38,8 +38,8 @@ struct Window {
 }
 
 impl Window {
-    /// Answers of concurrent calls arrive in any order: within one window the lowest count is the newest. Each tells its end a
-    /// little differently. Of two windows the later one counts, unless the earlier one alone is used up: that is news of in between.
+    /// Answers of concurrent calls arrive in any order: within one window the lowest count is the newest, and each answer states the
+    /// end slightly differently. Of two windows the later one counts, unless only the earlier one is used up.
     fn merge(self, other: Self) -> Self {
         let later = other.reset - self.reset;
         if later.abs() <= APART {

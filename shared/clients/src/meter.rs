@@ -34,68 +34,67 @@ pub enum Charge {
     Retweet,
 }
 
-/// Money that was set aside for one call.
+/// Money reserved for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reserved {
+pub struct Reservation {
     /// What for.
     pub charge: Charge,
-    /// For how many at most.
+    /// For how many units at most.
     pub most: u32,
     /// When.
     pub at: DateTime<Utc>,
 }
 
-/// A call that would pass a budget. Nothing was sent.
+/// A call that would exceed a budget. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverBudget {
-    /// Why, in words: `the daily budget of 10.00 USD is used up`.
+    /// The reason: `the daily budget of 10.00 USD is used up`.
     pub what: String,
-    /// When there is a new one.
+    /// How long until there is a new budget.
     pub after: Duration,
 }
 
-/// Keeps the books of a paid service, and its budgets.
+/// Records what calls to a paid service cost, and enforces its budgets.
 ///
-/// An implementation that cannot reach its books lets calls pass: the service has a cap of its own.
+/// An implementation that cannot reach its storage lets calls pass: the service has a cap of its own.
 pub trait Meter: Send + Sync {
-    /// Sets money aside for a call with at most so many units.
-    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>>;
+    /// Reserves money for a call with at most `most` units.
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reservation, OverBudget>>;
 
-    /// Writes down what it came to, also when whoever waits for it is dropped.
-    fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()>;
+    /// Records the real cost. Completes even if the returned future is dropped.
+    fn settle<'a>(&'a self, reserved: Reservation, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()>;
 
-    /// The same without being waited for: whoever made the call is no more.
-    fn abandoned(&self, reserved: Reserved, spender: &Spender, units: u32);
+    /// As `settle`, without waiting, for a call whose future was dropped.
+    fn abandoned(&self, reserved: Reservation, spender: &Spender, units: u32);
 }
 
-/// Books that nobody keeps.
+/// A meter that records nothing and has no budget.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unmetered;
 
 impl Meter for Unmetered {
-    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
-        Box::pin(std::future::ready(Ok(Reserved { charge, most, at: Utc::now() })))
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reservation, OverBudget>> {
+        Box::pin(std::future::ready(Ok(Reservation { charge, most, at: Utc::now() })))
     }
 
-    fn settle<'a>(&'a self, _: Reserved, _: &'a Spender, _: u32) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, _: Reservation, _: &'a Spender, _: u32) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
     }
 
-    fn abandoned(&self, _: Reserved, _: &Spender, _: u32) {}
+    fn abandoned(&self, _: Reservation, _: &Spender, _: u32) {}
 }
 
-/// Money that is set aside for a call that is under way. A call that is dropped amid it is settled as one that nobody knows the
-/// end of.
-pub(crate) struct Aside<'a> {
+/// The reservation for a call under way. If the call is dropped, it is settled as one with an unknown outcome.
+pub(crate) struct OpenReservation<'a> {
     meter: &'a dyn Meter,
     spender: &'a Spender,
-    open: Option<Reserved>,
-    /// What such a call is taken to have come to.
+    open: Option<Reservation>,
+    /// The units to settle for a call that is dropped.
     lost: u32,
 }
 
-impl<'a> Aside<'a> {
-    pub(crate) fn new(meter: &'a dyn Meter, spender: &'a Spender, open: Option<Reserved>, lost: u32) -> Self {
+impl<'a> OpenReservation<'a> {
+    pub(crate) fn new(meter: &'a dyn Meter, spender: &'a Spender, open: Option<Reservation>, lost: u32) -> Self {
         Self { meter, spender, open, lost }
     }
 
@@ -106,7 +105,7 @@ impl<'a> Aside<'a> {
     }
 }
 
-impl Drop for Aside<'_> {
+impl Drop for OpenReservation<'_> {
     fn drop(&mut self) {
         if let Some(reserved) = self.open {
             self.meter.abandoned(reserved, self.spender, self.lost);

@@ -14,7 +14,7 @@ use url::Url;
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Who signs: the application and the account it acts for.
+/// The credentials to sign with: those of the application and of the account it acts for.
 pub(crate) struct Signer<'a> {
     pub(crate) consumer_key: &'a SecretString,
     pub(crate) consumer_secret: &'a SecretString,

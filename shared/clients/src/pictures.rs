@@ -1,4 +1,4 @@
-//! Pictures of posts, as models take them: within the message, so that their size is known before they are sent.
+//! Pictures of posts as `data:` URLs for models, so that their size is known before they are sent.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,16 +10,16 @@ use url::{Host, Url};
 
 use crate::http::{is_loopback, root_cause};
 
-/// What models can look at.
+/// The media types that models accept.
 const KINDS: [&str; 4] = ["image/jpeg", "image/png", "image/webp", "image/gif"];
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// X serves each picture in several sizes; in this one its longer side has at most 1,200 pixels, which shows a betting slip well.
+/// X serves each picture in several sizes; in this one the longer side has at most 1,200 pixels, enough to read a betting slip.
 const SIZE: (&str, &str) = ("name", "medium");
 
-/// Why a picture is not there.
+/// Why a picture cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
-    /// It cannot be had now.
+    /// It cannot be read now, but perhaps later.
     #[error("picture {url}: cannot be read now ({reason})")]
     Away {
         /// Where it is.
@@ -27,7 +27,7 @@ pub enum PictureError {
         /// Why.
         reason: String,
     },
-    /// It will never be had.
+    /// It can never be read.
     #[error("picture {url}: {reason}")]
     Unfit {
         /// Where it is.
@@ -49,18 +49,18 @@ impl Classified for PictureError {
     }
 }
 
-/// Reads pictures from the hosts that are allowed, and from nowhere else: the addresses come with the posts of strangers.
+/// Reads pictures, only from allowed hosts, because the addresses come from posts of strangers.
 #[derive(Debug, Clone)]
 pub struct Pictures {
     client: Client,
     hosts: BTreeSet<String>,
-    /// The address of X itself when that is on this machine: the sandbox serves the pictures of its posts.
+    /// The address of X if it is on this machine: the sandbox serves the pictures of its posts.
     own: Option<Url>,
     most_bytes: usize,
 }
 
 impl Pictures {
-    /// From these hosts, and none that is larger. A base URL of X on this machine is allowed too.
+    /// Allows these hosts, and pictures of at most `most_bytes`. A base URL of X on this machine is allowed too.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Refusals in a row: who is refused again after the wait that was asked for waits longer, whatever the refusal says.
+//! Backoff after repeated refusals: a caller that is refused again after the requested wait waits longer, whatever the refusal says.
 
 use std::{
     collections::HashMap,
@@ -8,47 +8,47 @@ use std::{
 
 use crate::headers::{UNSTATED_WAIT, clamped};
 
-/// The longest wait that follows from refusals alone.
+/// The longest wait that results from repetition alone.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Refusals in a row by the keys of their windows.
+/// Refusals in a row, by limit key.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<HashMap<String, Row>>);
+pub(crate) struct Refusals(Mutex<HashMap<String, RefusalStreak>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Row {
+struct RefusalStreak {
     count: u32,
-    /// When the last of them came, and until when no call is made.
+    /// When the last refusal came; `until` is the time until which no call is made.
     at: Instant,
     until: Instant,
 }
 
-impl Row {
-    /// Whether a call that was sent then was sent after the wait. Others were under way when the refusal came, and tell nothing
-    /// new; clocks and windows are rounded.
+impl RefusalStreak {
+    /// Whether a call was sent after the wait. Earlier calls were under way when the refusal came and tell nothing new. Half the wait
+    /// is enough, because clocks and windows are rounded.
     fn is_over(&self, sent: Instant) -> bool {
         sent >= self.at + self.until.saturating_duration_since(self.at) / 2
     }
 }
 
 impl Refusals {
-    /// Notes a refusal of a call and answers how long no other is made.
+    /// Records the refusal of a call and returns how long to wait before the next.
     pub(crate) fn refused(&self, key: &str, sent: Instant, now: Instant, asked: Option<Duration>) -> Duration {
         let mut rows = self.rows();
         let before = rows.get(key).copied();
         let count = before.map_or(1, |row| if row.is_over(sent) { row.count.saturating_add(1) } else { row.count });
         let wait = clamped(asked.unwrap_or(UNSTATED_WAIT).max(at_least(count)));
         let until = before.map_or(now + wait, |row| row.until.max(now + wait));
-        rows.insert(key.to_owned(), Row { count, at: now, until });
+        rows.insert(key.to_owned(), RefusalStreak { count, at: now, until });
         wait
     }
 
-    /// Notes that a call was not refused.
+    /// Records that a call was not refused.
     pub(crate) fn served(&self, key: &str) {
         self.rows().remove(key);
     }
 
-    fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
+    fn rows(&self) -> MutexGuard<'_, HashMap<String, RefusalStreak>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

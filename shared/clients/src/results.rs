@@ -1,4 +1,4 @@
-//! A source of results of games: one URL that answers with a JSON array.
+//! Client of a source of game results: one URL that answers with a JSON array.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     http::{MAX_BODY, SendError, Transport, root_cause, setup_advice},
 };
 
-/// Why no results came.
+/// Why results could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultsError {
@@ -73,12 +73,12 @@ pub struct ResultsClient {
 }
 
 impl ResultsClient {
-    /// The client of a source, each of whose requests may take so long; none when there is no source. Errors name the `setting` with
-    /// its URL.
+    /// A client of `source`, with a timeout for each request; `None` when no source is configured. `setting` is the name of the setting
+    /// with the URL, for errors.
     ///
     /// # Errors
     ///
-    /// The address is no URL, or the client itself cannot be built.
+    /// The address is not a URL, or the client itself cannot be built.
     pub fn new(source: &SourceUrl, timeout: Duration, setting: &'static str) -> Result<Option<Self>, ResultsError> {
         if source.is_empty() {
             return Ok(None);
@@ -91,7 +91,7 @@ impl ResultsClient {
         Ok(Some(Self { url, setting, transport }))
     }
 
-    /// The entries that the source has now, unread.
+    /// The current entries of the source, not parsed.
     pub async fn fetch(&self) -> Result<Vec<Value>, ResultsError> {
         let request = Request::new(Method::GET, self.url.clone());
         let answer = self.transport.send("results", request).await.map_err(|error| unsent(error, self.setting))?;

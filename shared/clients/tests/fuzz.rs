@@ -79,7 +79,7 @@ impl Parrot {
     }
 }
 
-/// Remembers windows as always, and holds nobody back.
+/// Records windows as usual, but never makes a caller wait.
 struct Patient(LocalLimits);
 
 impl RateLimits for Patient {
@@ -95,7 +95,7 @@ impl RateLimits for Patient {
     }
 }
 
-/// What X knows, and so can send back.
+/// The credentials that X knows, and so can send back.
 const OF_X: [&str; 5] = [BEARER, CONSUMER_KEY, CONSUMER_SECRET, TOKEN, TOKEN_SECRET];
 
 /// The first word of a result, and the check that an error shows none of these credentials.

@@ -1,4 +1,4 @@
-/// Lower case, without accents and dots.
+/// The text in lower case, without accents and dots.
 pub fn fold(text: &str) -> String {
     text.to_lowercase()
         .chars()

@@ -1,7 +1,7 @@
-//! The record behind a name: wins and losses, units, return on investment, streaks, and whether its prices beat the market.
+//! The record of settled bets: wins and losses, units, return on investment, streaks, and whether the odds taken beat the market.
 //!
-//! [`record`] sums up settled bets, [`grouped`] does so by account, sport, market or period. Units are kept to the
-//! hundredth throughout, so the records of two months add up to that of both.
+//! [`record`] sums up settled bets, [`grouped`] does so by account, sport, market or period. Units are rounded to the hundredth
+//! throughout, so that the records of two months add up exactly.
 
 mod group;
 mod tally;
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    group::{By, Period, UnknownGrouping, grouped},
+    group::{GroupBy, Period, UnknownGrouping, grouped},
     tally::record,
 };
 use crate::{Odds, settle::Grade};
@@ -25,7 +25,7 @@ pub enum Market {
     Moneyline,
     /// Who wins with points given or taken.
     Spread,
-    /// How many points fall.
+    /// How many points are scored.
     Total,
     /// What one player does.
     Prop,
@@ -36,7 +36,7 @@ pub enum Market {
 }
 
 impl Market {
-    /// Its word.
+    /// Its name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Moneyline => "moneyline",
@@ -61,9 +61,9 @@ impl From<PickKind> for Market {
     }
 }
 
-/// A bet that is over.
+/// A settled bet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Graded {
+pub struct GradedBet {
     /// The number of its pick. Of bets of one post the one with the smaller number comes first.
     pub number: u64,
     /// Who posted it.
@@ -82,14 +82,14 @@ pub struct Graded {
     pub units: f64,
     /// The odds taken.
     pub odds: Option<Odds>,
-    /// The odds of the same bet when its game began, where the odds taken are the account's own and of the same bet.
+    /// The odds of the same bet when its game began, if the odds taken were stated by the account and are of the same bet.
     pub closing: Option<Odds>,
 }
 
-/// What settled bets come to.
+/// The record of settled bets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
-    /// Bets that are over, of any grade.
+    /// Settled bets, of any grade.
     pub bets: u64,
     /// Bets won in full.
     pub won: u64,
@@ -97,7 +97,7 @@ pub struct Record {
     pub lost: u64,
     /// Bets whose result fell on the line.
     pub pushed: u64,
-    /// Bets that never counted.
+    /// Void bets.
     pub void: u64,
     /// Bets of which half won.
     pub half_won: u64,
@@ -109,7 +109,7 @@ pub struct Record {
     pub units: f64,
     /// Units won for each unit staked: 0.05 is five per cent. Null while nothing is staked.
     pub roi: Option<f64>,
-    /// The share of decided bets that won, 0 to 1; a half counts half, what came back counts nothing. Null while none is
+    /// The share of decided bets that won, 0 to 1; half wins and losses count half, returned stakes do not count. Null while none is
     /// decided.
     pub hit_rate: Option<f64>,
     /// Wins in a row at the end, or losses when negative. Bets whose stake came back neither end nor lengthen a streak.
@@ -127,7 +127,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Wins, losses and stakes that came back, halves counted to their side: `12-8-1`.
+    /// Wins, losses and returned stakes, with half wins and losses counted as such: `12-8-1`.
     pub fn tally(&self) -> String {
         let (won, lost) = (self.won + self.half_won, self.lost + self.half_lost);
         match self.pushed {
@@ -137,9 +137,9 @@ impl Record {
     }
 }
 
-/// By how much the odds taken beat the closing odds: 0.05 is a price five per cent better than the market's last.
+/// By how much the odds taken beat the closing odds: 0.05 means a price five per cent better than the last one of the market.
 ///
-/// `implied(closing) / implied(taken) - 1`, which is `decimal taken / decimal closing - 1`. The book's margin stays in
+/// `implied(closing) / implied(taken) - 1`, which is `decimal taken / decimal closing - 1`. The bookmaker's margin stays in
 /// both prices. Source: Joseph Buchdahl, "Closing Line Value (CLV) Demystified", where the ratio of the two prices is the
 /// measure of a bettor's edge.
 pub fn closing_line_value(taken: Odds, closing: Odds) -> f64 {

@@ -1,7 +1,7 @@
 //! How a bet ended, and the units it won or lost.
 //!
-//! [`grade`] looks at a pick and at what happened; [`single`] and [`parlay`] turn grades, odds and stakes into units. Nothing
-//! is assumed unless the caller says so with [`Assumed`].
+//! [`grade`] compares a pick with its result; [`single`] and [`parlay`] turn grades, odds and stakes into units. Missing odds and
+//! stakes are only assumed if the caller gives them as [`AssumedTerms`].
 
 mod grade;
 mod outcome;
@@ -14,7 +14,7 @@ pub use self::{
     grade::{grade, plain},
     outcome::{Competitor, GameResult, Grade, Outcome, PlayerResult},
     parlay::{Leg, parlay},
-    units::{Assumed, Settlement, in_units, profit, single},
+    units::{AssumedTerms, Settlement, in_units, profit, single},
 };
 use crate::OddsError;
 
@@ -39,7 +39,7 @@ pub enum SettleError {
         /// Whose result it is.
         player: String,
     },
-    /// The result does not say what the bet counts.
+    /// The result lacks the statistic that the bet is about.
     #[error("the result says nothing of the {stat} of {of}; add it to the result, or state how the bet ended")]
     NotCounted {
         /// What is counted.
@@ -63,7 +63,7 @@ pub enum SettleError {
         /// The field of the pick.
         field: &'static str,
     },
-    /// A score or a statistic that is no number of points.
+    /// A score or a statistic that is not a valid number.
     #[error("{what} is {value}; a result is a number from 0 to 100000")]
     BadNumber {
         /// Of what.
@@ -80,7 +80,7 @@ pub enum SettleError {
     /// The pick names no stake and none is assumed.
     #[error("the pick names no stake; give the units, or choose what to assume")]
     NoStake,
-    /// A stake that is none.
+    /// A stake that is not valid.
     #[error("a stake of {units} units is none; it is over 0 and at most 1000")]
     BadStake {
         /// What it was.
@@ -89,7 +89,7 @@ pub enum SettleError {
     /// Odds that cannot be read.
     #[error(transparent)]
     Odds(#[from] OddsError),
-    /// There are not as many grades as legs.
+    /// The number of grades differs from the number of legs.
     #[error("the parlay has {legs} legs and {grades} grades; each leg needs one")]
     Legs {
         /// Legs of the parlay.
@@ -99,7 +99,7 @@ pub enum SettleError {
     },
 }
 
-/// A kind of bet in a sentence.
+/// The name of a kind of bet within a sentence.
 fn kind_name(kind: PickKind) -> &'static str {
     match kind {
         PickKind::Moneyline => "moneyline",

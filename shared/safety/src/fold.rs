@@ -1,4 +1,4 @@
-//! A text as it is read: what cannot be seen is left out, what looks like a letter is one.
+//! Normalizing a text to what a reader sees: invisible characters are left out, look-alikes become letters.
 
 use std::{cell::Cell, collections::BTreeMap, ops::Range};
 
@@ -6,50 +6,50 @@ use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::hidden::is_invisible;
 
-/// What a character is to a reader.
+/// What a reader takes a character for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Face {
-    /// A letter, in lower case; one of a-z where it looks like one of them.
+pub(crate) enum CharClass {
+    /// A letter, in lower case; one of a-z if it looks like one.
     Letter(char),
     Digit(char),
-    /// Anything else that can be seen.
+    /// Any other visible character.
     Sign(char),
     Space,
     Apostrophe,
 }
 
-/// A character of the reading, and the bytes of the text that it stands for.
+/// A normalized character, and the bytes of the text that it comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Glyph {
-    pub face: Face,
+    pub class: CharClass,
     pub at: Range<usize>,
 }
 
 impl Glyph {
     pub fn is_word(&self) -> bool {
-        matches!(self.face, Face::Letter(_) | Face::Digit(_))
+        matches!(self.class, CharClass::Letter(_) | CharClass::Digit(_))
     }
 }
 
-/// A character as it is written, in compatible form.
+/// A visible character in Unicode compatibility form, and the bytes of the text that it comes from.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct SourceChar {
     pub c: char,
     pub at: Range<usize>,
 }
 
-/// Steps of the search in one text. A post takes some ten thousand, one of 25,000 characters a million or two; only one that is
-/// made to be slow takes them all.
+/// The most search steps in one text. A post takes some ten thousand, a post of 25,000 characters a million or two; only a text crafted
+/// to be slow takes them all.
 const STEPS: u32 = 4_000_000;
 
-/// The two readings of a text.
+/// The two normalized forms of a text.
 #[derive(Debug)]
 pub(crate) struct Folded {
     steps: Cell<u32>,
-    /// Where each letter or digit may be read.
+    /// For each letter or digit, the glyphs that may be read as it.
     places: BTreeMap<char, Vec<usize>>,
     pub glyphs: Vec<Glyph>,
-    pub seen: Vec<Seen>,
+    pub seen: Vec<SourceChar>,
 }
 
 impl Folded {
@@ -61,21 +61,21 @@ impl Folded {
             if is_invisible(c) {
                 continue;
             }
-            // A flag beside a word is no part of it.
+            // A flag emoji next to a word is not part of the word.
             let is_flag = matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
             if is_flag != in_flags {
-                glyphs.push(Glyph { face: Face::Space, at: start..start });
+                glyphs.push(Glyph { class: CharClass::Space, at: start..start });
             }
             in_flags = is_flag;
             let c = enclosed(c).unwrap_or(c);
             for c in c.nfkd().filter(|c| !is_combining_mark(*c)) {
-                seen.push(Seen { c: if is_dot(c) { '.' } else { c }, at: at.clone() });
-                read(c, |face| glyphs.push(Glyph { face, at: at.clone() }));
+                seen.push(SourceChar { c: if is_dot(c) { '.' } else { c }, at: at.clone() });
+                read(c, |class| glyphs.push(Glyph { class, at: at.clone() }));
             }
         }
         let mut places: BTreeMap<char, Vec<usize>> = BTreeMap::new();
         for (at, glyph) in glyphs.iter().enumerate() {
-            let (itself, others) = readings(glyph.face);
+            let (itself, others) = readings(glyph.class);
             for letter in itself.into_iter().chain(others.chars()) {
                 places.entry(letter).or_default().push(at);
             }
@@ -89,19 +89,19 @@ impl Folded {
         &all[all.partition_point(|at| *at < from)..]
     }
 
-    /// Takes a step; none when there are none left.
+    /// Uses up one step; `None` when there are none left.
     pub fn step(&self) -> Option<()> {
         self.steps.set(self.steps.get().checked_sub(1)?);
         Some(())
     }
 
-    /// Whether it was read to its end.
+    /// False if the search ran out of steps.
     pub fn was_read(&self) -> bool {
         self.steps.get() > 0
     }
 }
 
-/// What is taken for the dot of an address.
+/// Whether a character is read as the dot of an address.
 pub(crate) fn is_dot(c: char) -> bool {
     matches!(
         c,
@@ -127,26 +127,26 @@ pub(crate) fn is_dot(c: char) -> bool {
     )
 }
 
-fn read(c: char, mut push: impl FnMut(Face)) {
+fn read(c: char, mut push: impl FnMut(CharClass)) {
     if let Some(letters) = looks_like(c) {
-        letters.chars().for_each(|c| push(Face::Letter(c)));
+        letters.chars().for_each(|c| push(CharClass::Letter(c)));
         return;
     }
     for c in c.to_lowercase() {
         match looks_like(c) {
-            Some(letters) => letters.chars().for_each(|c| push(Face::Letter(c))),
-            None => push(face(c)),
+            Some(letters) => letters.chars().for_each(|c| push(CharClass::Letter(c))),
+            None => push(class(c)),
         }
     }
 }
 
-fn face(c: char) -> Face {
+fn class(c: char) -> CharClass {
     match c {
-        '\'' | '’' | '‘' | '`' | '´' | 'ʼ' | '′' => Face::Apostrophe,
-        c if c.is_whitespace() => Face::Space,
-        c if c.is_numeric() => Face::Digit(c),
-        c if c.is_alphabetic() => Face::Letter(c),
-        c => Face::Sign(c),
+        '\'' | '’' | '‘' | '`' | '´' | 'ʼ' | '′' => CharClass::Apostrophe,
+        c if c.is_whitespace() => CharClass::Space,
+        c if c.is_numeric() => CharClass::Digit(c),
+        c if c.is_alphabetic() => CharClass::Letter(c),
+        c => CharClass::Sign(c),
     }
 }
 
@@ -162,7 +162,7 @@ fn enclosed(c: char) -> Option<char> {
     Some(char::from(b'a' + nth))
 }
 
-/// The Latin letters that a letter of another script, or a rare Latin one, is taken for.
+/// The Latin letters that a letter of another script, or a rare Latin one, looks like.
 fn looks_like(c: char) -> Option<&'static str> {
     Some(match c {
         'а' | 'α' | 'ɑ' | 'ᴀ' | 'ⲁ' | 'Ꭺ' | 'ꭺ' | 'Λ' | 'ɐ' | 'Α' | 'А' | 'ᗩ' | 'ᗅ' | 'ꓮ' | 'ꓯ' | 'ꓥ' => {
@@ -203,19 +203,19 @@ fn looks_like(c: char) -> Option<&'static str> {
     })
 }
 
-/// What a character may stand for: itself, and other letters.
-fn readings(face: Face) -> (Option<char>, &'static str) {
-    match face {
-        Face::Letter(c) => (Some(c), ""),
-        Face::Digit(d) => (Some(d), digit_letters(d)),
-        Face::Sign(s) => (None, sign_letters(s)),
-        Face::Space | Face::Apostrophe => (None, ""),
+/// What a character may be read as: itself, and other letters.
+fn readings(class: CharClass) -> (Option<char>, &'static str) {
+    match class {
+        CharClass::Letter(c) => (Some(c), ""),
+        CharClass::Digit(d) => (Some(d), digit_letters(d)),
+        CharClass::Sign(s) => (None, sign_letters(s)),
+        CharClass::Space | CharClass::Apostrophe => (None, ""),
     }
 }
 
-/// Whether a character may stand for this letter.
-pub(crate) fn spells(face: Face, letter: char) -> bool {
-    let (itself, others) = readings(face);
+/// Whether a character may be read as this letter.
+pub(crate) fn spells(class: CharClass, letter: char) -> bool {
+    let (itself, others) = readings(class);
     itself == Some(letter) || others.contains(letter)
 }
 
@@ -251,17 +251,17 @@ fn sign_letters(sign: char) -> &'static str {
     }
 }
 
-/// Whether a sign is written in place of any letter.
-pub(crate) fn is_star(face: Face) -> bool {
-    matches!(face, Face::Sign('*' | '∗' | '✱' | '⁎' | '•' | '●' | '☆' | '★'))
+/// Whether a sign may replace any letter.
+pub(crate) fn is_star(class: CharClass) -> bool {
+    matches!(class, CharClass::Sign('*' | '∗' | '✱' | '⁎' | '•' | '●' | '☆' | '★'))
 }
 
-/// Whether a sign is, within a word, written in place of any letter. Dots and slashes are not: they stand in `J.P.` too.
-pub(crate) fn is_blank(face: Face) -> bool {
-    matches!(face, Face::Sign('_' | '-' | '#' | '%' | '&' | '^' | '~' | '?' | '@' | '$' | '!' | '+' | '='))
+/// Whether a sign within a word may replace any letter. Dots and slashes may not, because they occur in `J.P.` too.
+pub(crate) fn is_blank(class: CharClass) -> bool {
+    matches!(class, CharClass::Sign('_' | '-' | '#' | '%' | '&' | '^' | '~' | '?' | '@' | '$' | '!' | '+' | '='))
 }
 
-/// Characters that turn around what stands after them, whatever it is written in; languages do without them.
+/// Characters that reverse the direction of the text after them, whatever its script; no language needs them.
 pub(crate) fn turns_around(c: char) -> bool {
     matches!(c, '\u{202d}' | '\u{202e}')
 }

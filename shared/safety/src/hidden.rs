@@ -1,15 +1,15 @@
-//! Characters that nobody sees: what is written in them is read by machines, and hides what stands between them.
+//! Invisible characters: they can carry text that only machines read, and split words to hide them from a filter.
 
 use std::ops::Range;
 
 use unicode_normalization::char::is_combining_mark;
 
-/// Characters that take no room: joiners, directions, variations, fillers, tags, soft hyphens, controls, marks on other letters.
+/// Characters without width: joiners, directions, variations, fillers, tags, soft hyphens, controls, combining marks.
 pub(crate) fn is_invisible(c: char) -> bool {
     is_combining_mark(c) || is_hidden(c)
 }
 
-/// The same but marks on letters, which are seen with them.
+/// The same without combining marks, which are visible on their letters.
 fn is_hidden(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -19,26 +19,26 @@ fn is_hidden(c: char) -> bool {
         || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
 }
 
-/// Whether there is anything to see.
+/// Whether a text has no visible characters.
 pub(crate) fn is_empty(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || is_invisible(c))
 }
 
-/// What is hidden in a text. Joiners and variations within emoji, the flags of England, Scotland and Wales, and what writing from
-/// right to left, Indic scripts and Mongolian need are no hiding.
+/// The hidden characters of a text. Legitimate uses do not count: joiners and variations within emoji, the flags of England, Scotland
+/// and Wales, and what right-to-left writing, Indic scripts and Mongolian need.
 pub(crate) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
     for (at, c) in hidden(text) {
         found(at..at + c.len_utf8());
     }
 }
 
-/// The text without what is hidden in it.
+/// The text without hidden characters.
 pub fn visible(text: &str) -> String {
     let hidden: Vec<usize> = hidden(text).into_iter().map(|(at, _)| at).collect();
     text.char_indices().filter(|(at, _)| hidden.binary_search(at).is_err()).map(|(_, c)| c).collect()
 }
 
-/// What is hidden in a text, and what is so once that is gone: a joiner that stood beside it joins nothing.
+/// The hidden characters of a text, including those that become hidden once others are removed, such as a joiner that no longer joins.
 fn hidden(text: &str) -> Vec<(usize, char)> {
     let mut left: Vec<(usize, char)> = text.char_indices().collect();
     let mut all = Vec::new();
@@ -79,7 +79,7 @@ fn hidden_in(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
             _ => flags.iter().any(|flag| flag.contains(at)),
         };
         let hides = is_hidden(*c) && !is_needed;
-        // What hides stands beside nothing: without it the next would stand beside another.
+        // A hidden character does not count as a neighbour of the next one.
         if !hides {
             before = Some(*c);
         }
@@ -87,7 +87,7 @@ fn hidden_in(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
     })
 }
 
-/// The black flag with the tags that make it one of these, and the end of them.
+/// The flags of England, Scotland and Wales: a black flag, tags, and the end tag.
 const FLAGS: [&str; 3] = [
     "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
     "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
@@ -98,7 +98,7 @@ fn of_match((at, found): (usize, &str)) -> Range<usize> {
     at..at + found.len()
 }
 
-/// What joiners stand between: parts of an emoji, and letters that join.
+/// Whether a joiner may stand next to this character: parts of an emoji, and letters that join.
 fn is_joined(c: char) -> bool {
     is_picture(c) || joins_letters(c) || matches!(c, '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}')
 }
@@ -112,17 +112,17 @@ fn joins_letters(c: char) -> bool {
     matches!(c, '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{dff}' | '\u{fb50}'..='\u{fdff}')
 }
 
-/// Letters of Mongolian, whose signs of form stand after one and after nothing else.
+/// Letters of Mongolian; its variation selectors are only valid after one of them.
 fn is_mongolian(c: char) -> bool {
     matches!(c, '\u{1820}'..='\u{1878}' | '\u{1880}'..='\u{18aa}')
 }
 
-/// What has a plain and a coloured form.
+/// Whether a character has a text form and an emoji form.
 fn varies(c: char) -> bool {
     is_picture(c) || matches!(c, '©' | '®' | '‼' | '⁉' | '™' | '〰' | '〽' | '㊗' | '㊙')
 }
 
-/// Makes the picture of a key of what stands before it.
+/// Turns the character before it into a keycap emoji.
 const KEYCAP: char = '\u{20e3}';
 
 fn is_on_keys(c: char) -> bool {

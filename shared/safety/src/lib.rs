@@ -1,8 +1,8 @@
-//! What may be published, and what may be answered. Pure: texts in, verdicts out.
+//! The guard: checks whether a text may be published or answered. Pure functions from texts to verdicts.
 //!
-//! A [`Guard`] reads a text as a person would read it: look-alike letters, digits for letters, stretched, split and starred
-//! words are read as what they stand for (`fold`, `pattern`), while words that only contain a listed one are left alone.
-//! It decides nothing else: what becomes of a text that is flagged is for the caller to say.
+//! A [`Guard`] reads a text as a person would: look-alike letters, digits in place of letters, and stretched, split and starred words
+//! are recognized (`fold`, `pattern`), while words that only contain a listed word are not flagged. The caller decides what to do
+//! with a flagged text.
 
 mod fold;
 mod hidden;
@@ -19,24 +19,24 @@ use perch_clients::text::{POST_UNITS, weighted_length};
 
 pub use hidden::visible;
 pub use pattern::BadPattern;
-pub use verdict::{Code, Place, Reason, Verdict};
+pub use verdict::{Code, GuardVerdict, Reason, TextSpan};
 
 use fold::{Folded, turns_around};
 use pattern::Pattern;
 use words::Words;
 
-/// What an operator adds to the rules that are built in.
+/// The rules that an operator adds to the built-in ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Words and phrases of topics that are not touched, in the notation of [`Guard::new`].
+    /// Words and phrases of banned topics, in the notation of [`Guard::new`].
     pub banned_topics: Vec<String>,
-    /// Further wordings of people in need of help, in the same notation.
+    /// Additional phrases of people in need of help, in the same notation.
     pub crisis: Vec<String>,
     /// Hosts that may be linked to, each with its subdomains. None by default.
     pub allowed_hosts: Vec<String>,
 }
 
-/// Reads texts by fixed rules. Cheap to share, in an [`Arc`](std::sync::Arc).
+/// Checks texts by fixed rules. Meant to be shared, in an [`Arc`](std::sync::Arc).
 #[derive(Debug)]
 pub struct Guard {
     words: Words,
@@ -47,8 +47,8 @@ pub struct Guard {
 impl Guard {
     /// A guard with the built-in lists and these rules.
     ///
-    /// A word or phrase stands for itself, as a whole: `casino`, `election results`. With `*` at its end or beginning it also
-    /// stands for longer words, and `{a|b}` for either of its parts.
+    /// A word or phrase matches as a whole: `casino`, `election results`. With `*` at its end or beginning it also matches longer
+    /// words; `{a|b}` matches either part.
     pub fn new(rules: &Rules) -> Result<Self, BadPattern> {
         let mut words = Words::built_in()?;
         for phrase in &rules.crisis {
@@ -62,11 +62,11 @@ impl Guard {
         Ok(Self { words, topics, hosts })
     }
 
-    /// Whether a text that a model wrote may be published. `answered` is the handle of the account that it answers, the only one
-    /// it may name; hashtags and cashtags it may not have.
+    /// Whether a text that a model wrote may be published. `answered` is the handle of the account that it answers, the only one it
+    /// may mention. It may not contain hashtags or cashtags.
     ///
-    /// What is refused may not go out in these words, whoever says so; what is flagged may, once a person has looked at it.
-    pub fn text(&self, text: &str, answered: Option<&str>) -> Verdict {
+    /// A refused text must not be published, not even with approval; a flagged text may be, after a person has approved it.
+    pub fn text(&self, text: &str, answered: Option<&str>) -> GuardVerdict {
         let mut found = self.read_own(text);
         outward::handles(text, answered, |at| found.add(Code::Mention, at));
         outward::hashtags(text, |at| found.add(Code::Hashtag, at));
@@ -74,14 +74,13 @@ impl Guard {
         found.verdict(|code| Some(code.in_own_text()))
     }
 
-    /// Whether a text that somebody else hands over may be published: an operator, another service. Whom it names, and which tags
-    /// it has, is for them to say.
-    pub fn post(&self, text: &str) -> Verdict {
+    /// Whether a text from an operator or another service may be published. Mentions and tags are up to them.
+    pub fn post(&self, text: &str) -> GuardVerdict {
         self.read_own(text).verdict(|code| Some(code.in_own_text()))
     }
 
-    fn read_own<'t>(&self, text: &'t str) -> Found<'t> {
-        let mut found = Found::new(text);
+    fn read_own<'t>(&self, text: &'t str) -> Findings<'t> {
+        let mut found = Findings::new(text);
         if hidden::is_empty(text) {
             found.add(Code::Empty, 0..0);
         }
@@ -96,35 +95,35 @@ impl Guard {
         found
     }
 
-    /// Whether a mention may be answered without a person. Swearing and links are no reason not to.
-    pub fn mention(&self, text: &str) -> Verdict {
-        let mut found = Found::new(text);
+    /// Whether a mention may be answered without a person. Swearing and links do not prevent it.
+    pub fn mention(&self, text: &str) -> GuardVerdict {
+        let mut found = Findings::new(text);
         let folded = Folded::of(text);
         self.read_words(&folded, &mut found);
         personal::find(&folded, |code, at| found.add(code, at));
         found.verdict(Code::in_mention)
     }
 
-    /// Whether somebody in need of help speaks in one of these texts: what else the author of a mention wrote. Nothing else is
-    /// looked for; a text that cannot be read is flagged too. A reason has no place, since it lies in another text than the one
-    /// that is answered.
-    pub fn crisis<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Verdict {
+    /// Whether one of these texts, other posts of the author of a mention, shows somebody in need of help. Nothing else is checked,
+    /// but a text that cannot be read is flagged too. The reasons have no span, because they are about other texts than the one that
+    /// is answered.
+    pub fn crisis<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> GuardVerdict {
         let mut reasons = Vec::new();
         for text in texts {
-            let (mut found, folded) = (Found::new(text), Folded::of(text));
+            let (mut found, folded) = (Findings::new(text), Folded::of(text));
             self.words.find(&folded, Some(Code::Crisis), |code, at| found.add(code, at));
             if !folded.was_read() {
                 found.add(Code::Unreadable, 0..text.len());
             }
             let verdict = found.verdict(Code::in_mention);
-            reasons.extend(verdict.reasons().iter().map(|reason| Reason { at: Place::NONE, ..reason.clone() }));
+            reasons.extend(verdict.reasons().iter().map(|reason| Reason { at: TextSpan::NONE, ..reason.clone() }));
         }
         reasons.truncate(TOLD);
-        if reasons.is_empty() { Verdict::Pass } else { Verdict::Review(reasons) }
+        if reasons.is_empty() { GuardVerdict::Pass } else { GuardVerdict::Review(reasons) }
     }
 
-    /// The text without links to hosts that are not allowed, without the handles of others than the one who is answered, without
-    /// the signs of tags, and without what nobody sees.
+    /// The text without links to hosts that are not allowed, without handles other than `answered`, without the `#` and `$` of tags, and
+    /// without invisible characters.
     pub fn without_ways_out(&self, text: &str, answered: Option<&str>) -> String {
         let text = &visible(text);
         let mut cuts: Vec<Range<usize>> = Vec::new();
@@ -144,7 +143,7 @@ impl Guard {
         lines.collect::<Vec<_>>().join("\n").trim().to_owned()
     }
 
-    fn read_words(&self, folded: &Folded, found: &mut Found<'_>) {
+    fn read_words(&self, folded: &Folded, found: &mut Findings<'_>) {
         self.words.find(folded, None, |code, at| found.add(code, at));
         for topic in &self.topics {
             for at in topic.find_all(folded, &[]) {
@@ -160,16 +159,16 @@ impl Guard {
     }
 }
 
-/// What was found in a text so far: of several findings of one kind in one place, the longest.
-struct Found<'t> {
+/// The findings in a text. Of overlapping findings of one kind where one contains the other, only the longer is kept.
+struct Findings<'t> {
     text: &'t str,
     places: BTreeMap<Code, Vec<Range<usize>>>,
 }
 
-/// Findings of one kind that are told of; more add nothing.
+/// The most findings of one kind that are reported.
 const TOLD: usize = 5;
 
-impl<'t> Found<'t> {
+impl<'t> Findings<'t> {
     fn new(text: &'t str) -> Self {
         Self { text, places: BTreeMap::new() }
     }
@@ -183,7 +182,7 @@ impl<'t> Found<'t> {
         places.push(at);
     }
 
-    fn verdict(mut self, judge: impl Fn(Code) -> Option<verdict::Weight>) -> Verdict {
+    fn verdict(mut self, judge: impl Fn(Code) -> Option<verdict::Severity>) -> GuardVerdict {
         let mut heaviest = None;
         let mut reasons = Vec::new();
         for (code, places) in &mut self.places {
@@ -193,9 +192,9 @@ impl<'t> Found<'t> {
             reasons.extend(places.iter().take(TOLD).map(|at| Reason::new(*code, self.text, at)));
         }
         match heaviest {
-            None => Verdict::Pass,
-            Some(verdict::Weight::Flag) => Verdict::Review(reasons),
-            Some(verdict::Weight::Stop) => Verdict::Refuse(reasons),
+            None => GuardVerdict::Pass,
+            Some(verdict::Severity::Flag) => GuardVerdict::Review(reasons),
+            Some(verdict::Severity::Stop) => GuardVerdict::Refuse(reasons),
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Where a text leads: links, handles, hashtags and cashtags.
+//! Finding what leads out of a text: links, handles, hashtags and cashtags.
 
 use std::ops::Range;
 
 use perch_clients::text;
 
 use crate::{
-    fold::{Folded, Seen},
+    fold::{Folded, SourceChar},
     hidden::is_invisible,
 };
 
-/// The links whose hosts are not allowed, also where another sign stands for the dot, or something around it.
+/// The links whose hosts are not allowed, including those with a disguised dot.
 pub(crate) fn links(folded: &Folded, allowed: &[String], mut found: impl FnMut(Range<usize>)) {
-    let joined = Joined::of(&folded.seen);
+    let joined = JoinedText::of(&folded.seen);
     for link in text::links(&joined.text) {
         let host = host(&joined.text[link.clone()]);
         let is_allowed = |name: &String| {
@@ -29,15 +29,15 @@ fn host(link: &str) -> String {
     rest.split(['/', '?', ':', '#']).next().unwrap_or_default().to_owned()
 }
 
-/// A text as it is seen, with the dots of `bet[.]com` and `bet .com` in their places.
-struct Joined {
+/// The visible text, with disguised dots such as in `bet[.]com` and `bet .com` replaced by plain ones.
+struct JoinedText {
     text: String,
-    /// Where each byte of it stands in the text.
+    /// For each byte of it, the range in the original text.
     at: Vec<Range<usize>>,
 }
 
-impl Joined {
-    fn of(seen: &[Seen]) -> Self {
+impl JoinedText {
+    fn of(seen: &[SourceChar]) -> Self {
         let mut joined = Self { text: String::with_capacity(seen.len()), at: Vec::with_capacity(seen.len()) };
         let mut at = 0;
         while at < seen.len() {
@@ -56,8 +56,8 @@ impl Joined {
     }
 }
 
-/// A dot with brackets or spaces around it, between letters: how many characters it takes.
-fn dot_at(seen: &[Seen], at: usize) -> Option<(char, usize)> {
+/// A dot with brackets or spaces around it, between letters, and how many characters it takes.
+fn dot_at(seen: &[SourceChar], at: usize) -> Option<(char, usize)> {
     let c = |at: usize| seen.get(at).map(|seen| seen.c);
     let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let after_a_letter = at > 0 && is_letter(c(at - 1));
@@ -69,7 +69,7 @@ fn dot_at(seen: &[Seen], at: usize) -> Option<(char, usize)> {
     (after_a_letter && c(end).is_some_and(|c| c.is_ascii_lowercase())).then_some(('.', end - at))
 }
 
-/// The handles of others than the one who is answered. As X reads them: letters of another script may stand right before one.
+/// The handles other than `answered`, as X reads them: letters of another script may come directly before one.
 pub(crate) fn handles(text: &str, answered: Option<&str>, mut found: impl FnMut(Range<usize>)) {
     tags(text, is_word, |sign, name, at| {
         let is_answered = answered.is_some_and(|handle| handle.eq_ignore_ascii_case(name));
@@ -79,7 +79,7 @@ pub(crate) fn handles(text: &str, answered: Option<&str>, mut found: impl FnMut(
     });
 }
 
-/// Hashtags. A number alone is none.
+/// Hashtags. A number alone is not one.
 pub(crate) fn hashtags(text: &str, mut found: impl FnMut(Range<usize>)) {
     tags(
         text,
@@ -110,7 +110,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Every sign that no word stands before, with the word behind it. What nobody sees does not part them.
+/// Every sign without a word directly before it, with the word after it. Invisible characters in between are ignored.
 fn tags(text: &str, is_word: impl Fn(char) -> bool, mut found: impl FnMut(char, &str, Range<usize>)) {
     let seen: Vec<(usize, char)> = text.char_indices().filter(|(_, c)| !is_invisible(*c)).collect();
     for (nth, (at, sign)) in seen.iter().enumerate().filter(|(_, (_, c))| !c.is_alphanumeric()) {

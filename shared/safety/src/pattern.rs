@@ -1,10 +1,10 @@
-//! A listed word or phrase, and where it stands in a text, however it is disguised.
+//! Finding a listed word or phrase in a text, even if it is disguised.
 
 use std::ops::Range;
 
-use crate::fold::{Face, Folded, Glyph, is_blank, is_star, spells};
+use crate::fold::{CharClass, Folded, Glyph, is_blank, is_star, spells};
 
-/// A word or phrase that cannot be looked for.
+/// A word or phrase that is not a valid pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} cannot be looked for: {reason}")]
 pub struct BadPattern {
@@ -16,9 +16,9 @@ pub struct BadPattern {
 enum Slot {
     /// A letter, at least so many times in a row.
     Letter(char, u8),
-    /// Written or left out, but in an exact pattern.
+    /// An apostrophe, which may be left out except in an exact pattern.
     Apostrophe,
-    /// Between two words.
+    /// The gap between two words.
     Gap,
 }
 
@@ -26,28 +26,27 @@ enum Slot {
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     slots: Vec<Slot>,
-    /// Whether a longer word may begin before it.
+    /// Whether it may be the end of a longer word.
     open_start: bool,
-    /// Whether a longer word may end after it.
+    /// Whether it may be the beginning of a longer word.
     open_end: bool,
-    /// Whether its apostrophes have to be there.
+    /// Whether its apostrophes are required.
     exact: bool,
 }
 
-/// Characters between two letters of a word that is pulled apart, and between two words.
+/// The most characters between two letters of a split word, and between two words.
 const APART: usize = 12;
-/// Words of no weight between two words.
+/// The most filler words between two words.
 const FILLERS: u8 = 3;
-/// Steps of one search from one place. A word of 20 letters takes 40 of them, unless it is all doubt.
+/// The most steps of one search from one position. A word of 20 letters takes 40, unless it is very ambiguous.
 const PATIENCE: u32 = 4_000;
-/// Characters of a text that one word or phrase may take. A search goes as deep as it reads, so this keeps it off the end of the
-/// stack.
+/// The most characters of a text that one word or phrase may take. The search recurses for each character, so this bounds the stack.
 const SPAN: usize = 200;
-/// Forms of one entry.
+/// The most forms of one entry.
 const MOST_FORMS: usize = 500;
 
 impl Pattern {
-    /// The patterns that an entry stands for: one for each choice between its braces.
+    /// The patterns of an entry: one for each choice between its braces.
     pub fn parse_all(entry: &str) -> Result<Vec<Self>, BadPattern> {
         let bad = |reason| BadPattern { given: entry.chars().take(60).collect(), reason };
         let forms = forms(entry).ok_or_else(|| bad("its braces do not match, or have too many choices"))?;
@@ -59,14 +58,14 @@ impl Pattern {
         let (open_start, open_end) = (form.starts_with('*'), form.ends_with('*'));
         let mut slots = Vec::new();
         for glyph in Folded::of(form.trim_matches('*').trim()).glyphs {
-            match glyph.face {
-                Face::Letter(c) | Face::Digit(c) => match slots.last_mut() {
+            match glyph.class {
+                CharClass::Letter(c) | CharClass::Digit(c) => match slots.last_mut() {
                     Some(Slot::Letter(last, times)) if *last == c => *times = times.saturating_add(1),
                     _ => slots.push(Slot::Letter(c, 1)),
                 },
-                Face::Apostrophe => slots.push(Slot::Apostrophe),
-                Face::Space | Face::Sign(_) if slots.last() == Some(&Slot::Gap) => {}
-                Face::Space | Face::Sign(_) => slots.push(Slot::Gap),
+                CharClass::Apostrophe => slots.push(Slot::Apostrophe),
+                CharClass::Space | CharClass::Sign(_) if slots.last() == Some(&Slot::Gap) => {}
+                CharClass::Space | CharClass::Sign(_) => slots.push(Slot::Gap),
             }
         }
         let letters: usize =
@@ -80,12 +79,12 @@ impl Pattern {
         Ok(Self { slots, open_start, open_end, exact: false })
     }
 
-    /// The same, without those who leave its apostrophes out: `who're`.
+    /// Requires the apostrophes, as in `who're`.
     pub fn exact(self) -> Self {
         Self { exact: true, ..self }
     }
 
-    /// The places in the text where it stands, as ranges of bytes. Between its words may be some of the `fillers`.
+    /// All matches in the text, as ranges of bytes. Some of the `fillers` may be between its words.
     pub fn find_all(&self, folded: &Folded, fillers: &[Self]) -> Vec<Range<usize>> {
         let glyphs = &folded.glyphs;
         let mut found = Vec::new();
@@ -103,55 +102,55 @@ impl Pattern {
         places.copied().find_map(|start| self.end(folded, fillers, start).map(|end| (start, end)))
     }
 
-    /// Whether it may begin before this glyph. Tells most words apart at once.
+    /// Whether it may begin directly before this glyph. A quick check that rejects most words.
     fn may_stand_before(&self, next: Option<&Glyph>) -> bool {
         let Some(next) = next.filter(|next| next.is_word()) else { return true };
         let mut begins = self.slots.iter().filter(|slot| **slot != Slot::Apostrophe).take(2);
-        begins.any(|slot| matches!(slot, Slot::Letter(letter, _) if spells(next.face, *letter)))
+        begins.any(|slot| matches!(slot, Slot::Letter(letter, _) if spells(next.class, *letter)))
     }
 
-    /// Where it ends, when it stands at `start`.
+    /// Where it ends, if it matches at `start`.
     fn end(&self, folded: &Folded, fillers: &[Self], start: usize) -> Option<usize> {
         let glyphs = &folded.glyphs;
         let inside_a_word = start > 0 && glyphs[start - 1].is_word();
         if (inside_a_word && !self.open_start) || !self.may_stand_before(glyphs.get(start + 1)) {
             return None;
         }
-        Search { pattern: self, fillers, folded, glyphs, start, left: PATIENCE }.go(0, 0, start, Tally::default())
+        Search { pattern: self, fillers, folded, glyphs, start, left: PATIENCE }.go(0, 0, start, MatchTally::default())
     }
 }
 
-/// How a word was written, as far as it was read.
+/// How the part of a word that was read so far is written.
 #[derive(Debug, Clone, Copy, Default)]
-struct Tally {
+struct MatchTally {
     letters: u16,
     digits: u16,
     signs: u16,
     stars: u16,
-    /// Of the stars, those that are signs of another use.
+    /// The stars that are other signs (`is_blank`).
     blanks: u16,
-    /// Neighbours with something between them, of these with a space, and all neighbours.
+    /// Adjacent letters with something between them; of these, those with a space (`spaced`); and all adjacent letters (`pairs`).
     split: u16,
     spaced: u16,
     pairs: u16,
 }
 
-impl Tally {
+impl MatchTally {
     fn with(mut self, glyph: &Glyph, letter: char, between: &[Glyph], star: bool) -> Self {
-        match glyph.face {
+        match glyph.class {
             _ if star => {
                 self.stars += 1;
-                self.blanks += u16::from(!is_star(glyph.face));
+                self.blanks += u16::from(!is_star(glyph.class));
             }
-            Face::Digit(digit) if digit == letter => self.letters += 1,
-            Face::Letter(_) => self.letters += 1,
-            Face::Digit(_) => self.digits += 1,
+            CharClass::Digit(digit) if digit == letter => self.letters += 1,
+            CharClass::Letter(_) => self.letters += 1,
+            CharClass::Digit(_) => self.digits += 1,
             _ => self.signs += 1,
         }
         if self.written() > 1 {
             self.pairs += 1;
             self.split += u16::from(!between.is_empty());
-            self.spaced += u16::from(between.iter().any(|glyph| glyph.face == Face::Space));
+            self.spaced += u16::from(between.iter().any(|glyph| glyph.class == CharClass::Space));
         }
         self
     }
@@ -160,8 +159,8 @@ impl Tally {
         self.letters + self.digits + self.signs + self.stars
     }
 
-    /// Whether it reads as a word. Numbers alone do not, nor what is mostly stars, nor a short one with another sign in it; with
-    /// spaces every letter has to stand apart, or two words would read as one.
+    /// Whether it reads as a word. Numbers alone do not, nor words that are mostly stars, nor short ones with another sign in place of a
+    /// letter. If there are spaces, every letter must be separated, otherwise two words would read as one.
     fn reads_as_a_word(self) -> bool {
         let starred = self.stars == 0 || (self.letters > 0 && self.stars * 2 <= self.written());
         let starred = starred && (self.blanks == 0 || self.letters >= 3);
@@ -182,14 +181,14 @@ struct Search<'p> {
 }
 
 impl Search<'_> {
-    /// Reads on from `at`, where `count` glyphs of the slot have been read; answers where the pattern ends.
-    fn go(&mut self, slot: usize, count: u8, at: usize, tally: Tally) -> Option<usize> {
+    /// Matches from `at`, where `count` glyphs of the slot have been read; returns where the pattern ends.
+    fn go(&mut self, slot: usize, count: u8, at: usize, tally: MatchTally) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
         self.folded.step()?;
         match self.pattern.slots.get(slot) {
             None => (tally.reads_as_a_word() && self.ends_at(at, tally)).then_some(at),
             Some(Slot::Apostrophe) => {
-                let is_there = self.glyphs.get(at).is_some_and(|glyph| glyph.face == Face::Apostrophe);
+                let is_there = self.glyphs.get(at).is_some_and(|glyph| glyph.class == CharClass::Apostrophe);
                 if self.pattern.exact && !is_there {
                     return None;
                 }
@@ -210,10 +209,10 @@ impl Search<'_> {
         }
     }
 
-    /// Reads on after the gap at `at`, and after up to `most` fillers with a gap behind each.
+    /// Matches after the gap at `at`, and after up to `most` fillers, each followed by a gap.
     fn gap(&mut self, slot: usize, at: usize, most: u8) -> Option<usize> {
         let width = self.glyphs[at..].iter().take(APART).take_while(|glyph| !glyph.is_word()).count();
-        let next = (1..=width).rev().find_map(|width| self.go(slot + 1, 0, at + width, Tally::default()));
+        let next = (1..=width).rev().find_map(|width| self.go(slot + 1, 0, at + width, MatchTally::default()));
         if next.is_some() || width == 0 || most == 0 || at - self.start >= SPAN {
             return next;
         }
@@ -222,16 +221,16 @@ impl Search<'_> {
     }
 
     /// Reads one more glyph as the letter of the slot.
-    fn more(&mut self, slot: usize, count: u8, at: usize, tally: Tally, letter: char, times: u8) -> Option<usize> {
+    fn more(&mut self, slot: usize, count: u8, at: usize, tally: MatchTally, letter: char, times: u8) -> Option<usize> {
         if at - self.start >= SPAN {
             return None;
         }
         let most = if tally.written() == 0 { 0 } else { APART };
         for width in 0..=most {
             let glyph = self.glyphs.get(at + width)?;
-            let is_letter = spells(glyph.face, letter);
-            let is_blank = !is_letter && is_blank(glyph.face) && width == 0 && self.is_within_a_word(at);
-            let star = count < times && tally.written() > 0 && (is_star(glyph.face) || is_blank);
+            let is_letter = spells(glyph.class, letter);
+            let is_blank = !is_letter && is_blank(glyph.class) && width == 0 && self.is_within_a_word(at);
+            let star = count < times && tally.written() > 0 && (is_star(glyph.class) || is_blank);
             if (star || is_letter)
                 && let Some(end) = {
                     let tally = tally.with(glyph, letter, &self.glyphs[at..at + width], star);
@@ -253,13 +252,13 @@ impl Search<'_> {
     }
 
     /// Whether the word may end here.
-    fn ends_at(&self, at: usize, tally: Tally) -> bool {
+    fn ends_at(&self, at: usize, tally: MatchTally) -> bool {
         let Pattern { open_start, open_end, .. } = self.pattern;
         let ends = at >= self.glyphs.len() || !self.glyphs[at].is_word();
         if !(*open_end || ends) {
             return false;
         }
-        // A word that is spelled out may be a part of a longer one: c l a s s.
+        // A word in separated letters may be part of a longer one: c l a s s.
         let spelled = tally.split > 0 && !open_start && !open_end;
         !(spelled && (self.goes_on_before() || self.goes_on_after(at)))
     }
@@ -280,7 +279,7 @@ impl Search<'_> {
 }
 
 fn same_kind(one: &Glyph, other: Option<&Glyph>) -> bool {
-    other.is_some_and(|other| one.face == other.face)
+    other.is_some_and(|other| one.class == other.class)
 }
 
 /// The forms of an entry, one for each choice between `{a|b}`.

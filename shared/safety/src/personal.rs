@@ -1,16 +1,16 @@
-//! What belongs to a person: addresses and numbers. Each is told by its shape, and by its check digits where it has some.
+//! Finding personal data: addresses and numbers, recognized by their form, and by check digits where they have some.
 
 use std::ops::Range;
 
 use crate::{
     Code,
-    fold::{Folded, Seen},
+    fold::{Folded, SourceChar},
     wallets,
 };
 
 /// Finds personal data; ranges are bytes of the text.
 pub(crate) fn find(folded: &Folded, mut found: impl FnMut(Code, Range<usize>)) {
-    let text = Text { seen: &folded.seen, chars: folded.seen.iter().map(|seen| seen.c).collect() };
+    let text = TextChars { seen: &folded.seen, chars: folded.seen.iter().map(|seen| seen.c).collect() };
     let mut tell = |code, at: Range<usize>| {
         if let (Some(first), Some(last)) = (text.seen.get(at.start), text.seen.get(at.end.wrapping_sub(1))) {
             found(code, first.at.start..last.at.end);
@@ -29,8 +29,8 @@ pub(crate) fn find(folded: &Folded, mut found: impl FnMut(Code, Range<usize>)) {
     wallets::find(&text.chars, |at| tell(Code::Wallet, at));
 }
 
-struct Text<'t> {
-    seen: &'t [Seen],
+struct TextChars<'t> {
+    seen: &'t [SourceChar],
     chars: Vec<char>,
 }
 
@@ -42,7 +42,7 @@ fn on_while(chars: &[char], from: usize, fits: impl Fn(char) -> bool) -> usize {
     chars[from..].iter().position(|c| !fits(*c)).map_or(chars.len(), |n| from + n)
 }
 
-/// `name@host.tld`, and the same with the signs in words: `name at host dot tld`, `name[at]host[dot]tld`.
+/// `name@host.tld`, and the same with spelled-out signs: `name at host dot tld`, `name[at]host[dot]tld`.
 fn emails(chars: &[char], mut found: impl FnMut(Range<usize>)) {
     let local = |c: char| c.is_ascii_alphanumeric() || "._%+-".contains(c);
     for at in (0..chars.len()).filter(|at| chars[*at] == '@') {
@@ -89,7 +89,7 @@ fn is_domain(chars: &[char]) -> bool {
     !host.is_empty() && last.len() >= 2 && last.chars().all(|c| c.is_ascii_alphabetic())
 }
 
-/// Stretches without white space.
+/// Ranges without white space.
 fn words(chars: &[char]) -> Vec<Range<usize>> {
     let mut words = Vec::new();
     let mut at = 0;
@@ -104,14 +104,14 @@ fn words(chars: &[char]) -> Vec<Range<usize>> {
 }
 
 /// Digits in groups, with one space or sign between two groups.
-struct Number {
+struct DigitGroups {
     at: Range<usize>,
     groups: Vec<String>,
     signs: Vec<char>,
     plus: bool,
 }
 
-fn numbers(chars: &[char]) -> Vec<Number> {
+fn numbers(chars: &[char]) -> Vec<DigitGroups> {
     let digit = |at: usize| chars.get(at).is_some_and(char::is_ascii_digit);
     let mut numbers = Vec::new();
     let mut at = 0;
@@ -139,15 +139,15 @@ fn numbers(chars: &[char]) -> Vec<Number> {
             signs.push(sign.unwrap_or(')'));
             end = next + opens;
         }
-        numbers.push(Number { at: at..end, groups, signs, plus });
+        numbers.push(DigitGroups { at: at..end, groups, signs, plus });
         at = end.max(at + 1);
     }
     numbers
 }
 
-/// What stands between the groups of a number.
+/// The characters between the groups of a number.
 const BETWEEN: &str = " -./\u{2010}\u{2011}\u{2013}";
-/// Of it, at most so much between two groups of a number that is spread out.
+/// The most such characters between two groups of a spread-out number.
 const SPREAD: usize = 5;
 
 /// `212 - 555 - 0123`: an American number with more between its groups than one sign.
@@ -170,17 +170,17 @@ fn spread_phones(chars: &[char], mut found: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Whether what starts here is a part of odds, a price, a name or a larger number.
+/// Whether the number that starts here is part of odds, a price, a name or a larger number.
 fn is_part(chars: &[char], start: usize) -> bool {
     let before = start.checked_sub(1).map(|at| chars[at]);
     before.is_some_and(|c| c.is_alphanumeric() || "-+$€£#.,@".contains(c))
 }
 
-/// What a person writes before a phone number.
+/// Words that come before a phone number.
 const CALL: [&str; 12] =
     ["call", "text", "phone", "tel", "cell", "mobile", "whatsapp", "number", "reach", "dial", "sms", "contact"];
 
-impl Number {
+impl DigitGroups {
     fn code(&self, chars: &[char]) -> Option<Code> {
         if is_part(chars, self.at.start) {
             return None;
@@ -224,7 +224,7 @@ impl Number {
     }
 }
 
-/// A number of the American social security: area, group and serial number, none of them zero.
+/// A US social security number: area, group and serial number, none of them zero.
 fn is_national_id(groups: &[String]) -> bool {
     let [area, group, serial] = groups else { return false };
     area != "000" && area != "666" && !area.starts_with('9') && group != "00" && serial != "0000"

@@ -19,7 +19,7 @@ fn guard() -> Guard {
     Guard::new(&rules).expect("rules that can be read")
 }
 
-fn codes(verdict: &Verdict) -> Vec<Code> {
+fn codes(verdict: &GuardVerdict) -> Vec<Code> {
     verdict.reasons().iter().map(|reason| reason.code).collect()
 }
 
@@ -70,7 +70,7 @@ fn a_listed_word_is_found_in_every_disguise() {
         "tw@t",
     ] {
         let verdict = guard.text(text, None);
-        assert!(matches!(verdict, Verdict::Refuse(_)) && verdict.says(Code::Profanity), "{text}: {verdict:?}");
+        assert!(matches!(verdict, GuardVerdict::Refuse(_)) && verdict.says(Code::Profanity), "{text}: {verdict:?}");
     }
 }
 
@@ -81,7 +81,7 @@ fn slurs_are_found_and_neither_published_nor_answered() {
         ["n1gger", "n i g g e r", "ni99er", "nіggеr", "faggots", "f@gg0t", "retarded take", "k1ke", "Heil  Hitler"]
     {
         assert!(guard.text(text, None).says(Code::Slur), "{text}");
-        assert!(matches!(guard.mention(text), Verdict::Refuse(_)), "{text}");
+        assert!(matches!(guard.mention(text), GuardVerdict::Refuse(_)), "{text}");
     }
 }
 
@@ -111,7 +111,7 @@ fn words_that_only_contain_a_listed_one_pass() {
         "It is 1:15 in 5 shirts, 7 hits, 3-1 count",
         "a kick-ass chink in the armor, tit for tat",
     ] {
-        assert_eq!(guard.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(guard.text(text, None), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -120,8 +120,8 @@ fn what_also_has_a_harmless_meaning_is_looked_at_by_a_person() {
     let guard = guard();
     for text in ["what an ass", "a55 move", "this dick again", "piss poor", "d.a.m.n"] {
         let verdict = guard.text(text, None);
-        assert!(matches!(verdict, Verdict::Review(_)) && verdict.says(Code::Coarse), "{text}: {verdict:?}");
-        assert_eq!(guard.mention(text), Verdict::Pass, "{text}");
+        assert!(matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Coarse), "{text}: {verdict:?}");
+        assert_eq!(guard.mention(text), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -143,10 +143,10 @@ fn a_mention_of_somebody_in_need_goes_to_a_person() {
         "Rien ne va plus pour moi...",
     ] {
         let verdict = guard.mention(text);
-        assert!(matches!(verdict, Verdict::Review(_)) && verdict.says(Code::Crisis), "{text}: {verdict:?}");
+        assert!(matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Crisis), "{text}: {verdict:?}");
     }
     for text in ["That bet died in overtime", "killing it tonight", "lost the last three", "I can't believe it"] {
-        assert_eq!(guard.mention(text), Verdict::Pass, "{text}");
+        assert_eq!(guard.mention(text), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -154,9 +154,9 @@ fn a_mention_of_somebody_in_need_goes_to_a_person() {
 fn threats_are_not_published_and_not_answered_by_themselves() {
     let guard = guard();
     for text in ["I'll kill you", "ill k!ll you", "kys", "k y s", "go die", "I know where you live", "hope you die"] {
-        assert!(matches!(guard.text(text, None), Verdict::Refuse(_)), "{text}");
+        assert!(matches!(guard.text(text, None), GuardVerdict::Refuse(_)), "{text}");
         let verdict = guard.mention(text);
-        assert!(matches!(verdict, Verdict::Review(_)) && verdict.says(Code::Threat), "{text}: {verdict:?}");
+        assert!(matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Threat), "{text}: {verdict:?}");
     }
 }
 
@@ -168,7 +168,7 @@ fn banned_topics_are_found_as_whole_words_in_any_script() {
         assert!(guard.text(text, None).says(Code::BannedTopic), "{text}");
     }
     for text in ["an electioneer", "crypto", "a giveaway"] {
-        assert_eq!(guard.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(guard.text(text, None), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -198,8 +198,8 @@ fn personal_data_is_told_by_its_shape_and_its_check_digits() {
         ("PO Box 77, Reno", Code::StreetAddress),
     ] {
         let verdict = guard.text(text, None);
-        assert!(matches!(verdict, Verdict::Refuse(_)) && verdict.says(code), "{text}: {verdict:?}");
-        assert!(matches!(guard.mention(text), Verdict::Review(_)), "{text}");
+        assert!(matches!(verdict, GuardVerdict::Refuse(_)) && verdict.says(code), "{text}: {verdict:?}");
+        assert!(matches!(guard.mention(text), GuardVerdict::Review(_)), "{text}");
     }
     for text in [
         "Lakers -110, Celtics +120 -110 -115 -120, over 220.5",
@@ -213,7 +213,7 @@ fn personal_data_is_told_by_its_shape_and_its_check_digits() {
         "$1,234,567 at 8:30",
         "5000000000 fans",
     ] {
-        assert_eq!(guard.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(guard.text(text, None), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -225,8 +225,8 @@ fn links_go_to_allowed_hosts_and_handles_to_the_one_who_is_answered() {
     {
         assert!(guard.text(text, None).says(Code::Link), "{text}");
     }
-    assert_eq!(guard.text("see https://example.com/a and www.example.com", None), Verdict::Pass);
-    assert_eq!(guard.text("@Fan well said", Some("fan")), Verdict::Pass);
+    assert_eq!(guard.text("see https://example.com/a and www.example.com", None), GuardVerdict::Pass);
+    assert_eq!(guard.text("@Fan well said", Some("fan")), GuardVerdict::Pass);
     for (text, answered) in
         [("@other look", Some("fan")), ("@fan", None), ("＠other hi", Some("fan")), ("hi,@other", None)]
     {
@@ -244,7 +244,7 @@ fn what_leads_elsewhere_is_taken_out_and_the_rest_stays() {
 #[test]
 fn the_length_is_that_of_x_and_nothing_is_no_text() {
     let guard = guard();
-    assert_eq!(guard.text(&"ab ".repeat(93), None), Verdict::Pass);
+    assert_eq!(guard.text(&"ab ".repeat(93), None), GuardVerdict::Pass);
     assert_eq!(codes(&guard.text(&"日".repeat(141), None)), [Code::TooLong]);
     assert_eq!(codes(&guard.text(" \n", None)), [Code::Empty]);
 }
@@ -261,13 +261,13 @@ fn a_reason_shows_its_place_and_nothing_of_the_lists() {
 #[test]
 fn a_text_that_is_made_to_be_slow_is_read_in_bounded_time_or_left_to_a_person() {
     let guard = guard();
-    assert_eq!(guard.mention(&"a ".repeat(140)), Verdict::Pass);
+    assert_eq!(guard.mention(&"a ".repeat(140)), GuardVerdict::Pass);
     let longest: String = ORDINARY.split_whitespace().cycle().flat_map(|word| [word, " "]).take(10_000).collect();
-    assert_eq!(guard.mention(&longest), Verdict::Pass, "the longest that X knows, of ordinary words, is read");
+    assert_eq!(guard.mention(&longest), GuardVerdict::Pass, "the longest that X knows, of ordinary words, is read");
     let alphabet: String = ('a'..='z').collect();
     for part in ["a ", "i!l1|", "f.u.", "!", "* ", "$5s§"] {
         let verdict = guard.mention(&format!("{alphabet} {}", part.repeat(25_000 / part.len())));
-        assert!(verdict == Verdict::Pass || verdict.says(Code::Unreadable), "{part}: {:?}", codes(&verdict));
+        assert!(verdict == GuardVerdict::Pass || verdict.says(Code::Unreadable), "{part}: {:?}", codes(&verdict));
     }
 }
 
@@ -372,7 +372,7 @@ proptest! {
     ) {
         let text = format!("{} {number}", words.join(between));
         let verdict = BUILT_IN.text(&text, None);
-        prop_assert!(verdict == Verdict::Pass || verdict.reasons().iter().all(|r| r.code == Code::TooLong), "{text}: {verdict:?}");
+        prop_assert!(verdict == GuardVerdict::Pass || verdict.reasons().iter().all(|r| r.code == Code::TooLong), "{text}: {verdict:?}");
     }
 
     #[test]

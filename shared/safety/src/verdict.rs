@@ -2,19 +2,19 @@ use std::{fmt, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-/// What a guard says of a text.
+/// The decision of a guard on a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing is against it.
+pub enum GuardVerdict {
+    /// There are no findings.
     Pass,
     /// A person should look at it.
     Review(Vec<Reason>),
-    /// It may not be.
+    /// It is not allowed.
     Refuse(Vec<Reason>),
 }
 
-impl Verdict {
-    /// What is against it.
+impl GuardVerdict {
+    /// The findings.
     pub fn reasons(&self) -> &[Reason] {
         match self {
             Self::Pass => &[],
@@ -22,13 +22,13 @@ impl Verdict {
         }
     }
 
-    /// Whether a reason of this kind is among them.
+    /// Whether one of the reasons has this code.
     pub fn says(&self, code: Code) -> bool {
         self.reasons().iter().any(|reason| reason.code == code)
     }
 }
 
-/// What kind of thing was found.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
@@ -52,13 +52,13 @@ pub enum Code {
     Iban,
     /// The number of a payment card.
     Card,
-    /// The number of a person with the state.
+    /// A national identification number.
     NationalId,
-    /// An address of a machine.
+    /// An IP address.
     IpAddress,
     /// Where somebody lives.
     StreetAddress,
-    /// The address of a wallet for digital money.
+    /// The address of a cryptocurrency wallet.
     Wallet,
     /// A promise that money is won.
     Promise,
@@ -66,31 +66,31 @@ pub enum Code {
     Hashtag,
     /// A cashtag.
     Cashtag,
-    /// Characters that nobody sees.
+    /// Invisible characters.
     Hidden,
     /// A link to a host that is not allowed.
     Link,
     /// The handle of an account that is not the one answered.
     Mention,
-    /// More than fits into a post.
+    /// The text is too long for a post.
     TooLong,
-    /// Nothing.
+    /// The text is empty.
     Empty,
-    /// So full of doubtful signs that it cannot be read, or shown in another order than it is written in.
+    /// So ambiguous that it cannot be checked, or displayed in another order than it is written.
     Unreadable,
-    /// The same text was published lately.
+    /// The same text was published recently.
     Repeated,
-    /// It repeats what the model was told.
+    /// It repeats the model's instructions.
     Recited,
     /// The model declined to write a text.
     Declined,
-    /// There is more in the model's answer than the text that was asked for.
+    /// The model's answer contains more than the requested text.
     Unclear,
 }
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weight {
+pub(crate) enum Severity {
     Flag,
     Stop,
 }
@@ -129,7 +129,7 @@ impl Code {
         }
     }
 
-    /// In words, as a person or a model is told.
+    /// A sentence for a person or a model.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Crisis => "it speaks of self-harm or of gambling out of control",
@@ -162,9 +162,9 @@ impl Code {
         }
     }
 
-    /// In a text of one's own. A topic may be banned for the model and still be written of by a person, and a person may
-    /// name what troubles another; neither goes out by itself.
-    pub(crate) const fn in_own_text(self) -> Weight {
+    /// The severity in a text to be published. Banned topics and crises are only flagged, because a person may have reason to write
+    /// about them.
+    pub(crate) const fn in_own_text(self) -> Severity {
         match self {
             Self::Crisis
             | Self::Coarse
@@ -173,12 +173,12 @@ impl Code {
             | Self::Repeated
             | Self::Recited
             | Self::Declined
-            | Self::Unclear => Weight::Flag,
-            _ => Weight::Stop,
+            | Self::Unclear => Severity::Flag,
+            _ => Severity::Stop,
         }
     }
 
-    pub(crate) const fn in_mention(self) -> Option<Weight> {
+    pub(crate) const fn in_mention(self) -> Option<Severity> {
         match self {
             Self::Crisis
             | Self::Threat
@@ -190,8 +190,8 @@ impl Code {
             | Self::Card
             | Self::NationalId
             | Self::IpAddress
-            | Self::StreetAddress => Some(Weight::Flag),
-            Self::Slur => Some(Weight::Stop),
+            | Self::StreetAddress => Some(Severity::Flag),
+            Self::Slur => Some(Severity::Stop),
             _ => None,
         }
     }
@@ -203,28 +203,28 @@ impl fmt::Display for Code {
     }
 }
 
-/// Where in a text, in characters from 0; the end is the one after the last.
+/// A span of a text, in characters from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct TextSpan {
     /// The first character.
     pub start: usize,
     /// The one after the last.
     pub end: usize,
 }
 
-impl Place {
-    /// Where there is none.
+impl TextSpan {
+    /// The span of a reason about the whole text.
     pub(crate) const NONE: Self = Self { start: 0, end: 0 };
 }
 
-/// Something that was found in a text.
+/// A finding in a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// What it is.
     pub code: Code,
-    /// Where it stands.
-    pub at: Place,
-    /// What stands there, at most 60 characters of it.
+    /// Where it is.
+    pub at: TextSpan,
+    /// The text found there, at most 60 characters.
     pub found: String,
 }
 
@@ -234,12 +234,12 @@ impl Reason {
     pub(crate) fn new(code: Code, text: &str, at: &Range<usize>) -> Self {
         let count = |end: usize| text.get(..end).map_or(0, |before| before.chars().count());
         let found = text.get(at.clone()).unwrap_or_default().chars().take(SHOWN).collect();
-        Self { code, at: Place { start: count(at.start), end: count(at.end) }, found }
+        Self { code, at: TextSpan { start: count(at.start), end: count(at.end) }, found }
     }
 
-    /// A reason that lies in no place of the text.
+    /// A reason about the whole text.
     pub fn whole(code: Code) -> Self {
-        Self { code, at: Place::NONE, found: String::new() }
+        Self { code, at: TextSpan::NONE, found: String::new() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Addresses of wallets, each told by its shape, and by its check where what stands there is spread out.
+//! Finding addresses of wallets by their form, and by their checksum if they are written in groups.
 
 mod bech32;
 mod ton;
@@ -9,14 +9,14 @@ use std::ops::Range;
 const SHORTEST: usize = 26;
 /// The longest: one of Monero has 95.
 const LONGEST: usize = 106;
-/// The longest in base 58 that ends with a check.
+/// The longest in base 58 that ends with a checksum.
 const LONGEST_CHECKED: usize = 36;
-/// Hexadecimal digits of an address of Ethereum and its kin, and of a transaction or a key.
+/// Hexadecimal digits of an address of Ethereum and similar chains, and of a transaction or a key.
 const HEX: [usize; 2] = [40, 64];
-/// Signs and spaces between two groups of an address that is spread out.
+/// The most signs and spaces between two groups of an address.
 const APART: usize = 3;
 
-/// Finds addresses of wallets; ranges are places among the characters.
+/// Finds addresses of wallets; the ranges are indices of `chars`.
 pub(crate) fn find(chars: &[char], mut found: impl FnMut(Range<usize>)) {
     let words = stretches(chars, |c| c.is_ascii_alphanumeric());
     for (nth, word) in words.iter().enumerate() {
@@ -27,7 +27,7 @@ pub(crate) fn find(chars: &[char], mut found: impl FnMut(Range<usize>)) {
             found(word.start..end);
         }
     }
-    // Those of TON have signs within that stand between the groups of the others.
+    // Addresses of TON contain signs that separate the groups of other addresses.
     let words = stretches(chars, ton::belongs);
     for (nth, word) in words.iter().enumerate() {
         ton::within(chars, word).into_iter().for_each(&mut found);
@@ -37,7 +37,7 @@ pub(crate) fn find(chars: &[char], mut found: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Stretches of characters of a kind.
+/// Ranges of consecutive characters that belong.
 fn stretches(chars: &[char], belongs: impl Fn(char) -> bool) -> Vec<Range<usize>> {
     let mut words = Vec::new();
     let mut at = 0;
@@ -79,8 +79,8 @@ fn of_base58(b: u8) -> bool {
     b.is_ascii_alphanumeric() && !b"0OIl".contains(&b)
 }
 
-/// An address in groups, with little between them: `0x5290 8400 …`, `1A1zP1 eP5QGe …`, `bc1q ar0s …`. Where the address ends. It
-/// looks on only while what it has read may still become one, which prose does not for long.
+/// Where an address in groups ends: `0x5290 8400 …`, `1A1zP1 eP5QGe …`, `bc1q ar0s …`. It reads on only while the text may still become
+/// an address, which prose soon cannot.
 fn spread(chars: &[char], words: &[Range<usize>]) -> Option<usize> {
     let mut text = String::new();
     for (nth, word) in words.iter().enumerate() {
@@ -122,7 +122,7 @@ fn spread_ton(chars: &[char], words: &[Range<usize>]) -> Option<usize> {
     None
 }
 
-/// An address of Bitcoin, Tron, Ripple and their kin by its check digits.
+/// An address of Bitcoin, Tron, Ripple and similar chains, by its checksum.
 fn is_checked_base58(text: &str) -> bool {
     let is_checked = |alphabet| bs58::decode(text).with_alphabet(alphabet).with_check(None).into_vec().is_ok();
     (SHORTEST..=LONGEST_CHECKED).contains(&text.len())

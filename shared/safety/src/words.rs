@@ -10,7 +10,7 @@ use crate::{
 
 const LISTS: &str = include_str!("../data/words.txt");
 
-/// What is looked for, and what only looks like it.
+/// The listed patterns, harmless ones that contain them, and filler words.
 #[derive(Debug)]
 pub(crate) struct Words {
     listed: Vec<(Code, Pattern)>,
@@ -38,11 +38,11 @@ impl Words {
         Ok(())
     }
 
-    /// Finds what is listed, of one kind or of all.
+    /// Finds listed patterns, of one code or of all.
     pub fn find(&self, folded: &Folded, only: Option<Code>, mut found: impl FnMut(Code, Range<usize>)) {
         let mut innocent = None;
         for (code, pattern) in self.listed.iter().filter(|(code, _)| only.is_none_or(|only| only == *code)) {
-            // What is said with feeling has more words than are listed: I want to [just] [fucking] die.
+            // Emotional phrases may contain filler words: I want to [just] [fucking] die.
             let fillers = if matches!(code, Code::Crisis | Code::Threat) { self.fillers.as_slice() } else { &[] };
             for at in pattern.find_all(folded, fillers) {
                 let harmless = innocent.get_or_insert_with(|| self.harmless(folded));
@@ -70,7 +70,7 @@ pub(crate) fn entries(list: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// What the entries of a section stand for; none for what is harmless, or only stands between.
+/// The code of the entries of a section; `None` for harmless patterns and fillers.
 fn code(section: &str) -> Option<Code> {
     match section {
         "slur" => Some(Code::Slur),

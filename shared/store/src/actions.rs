@@ -23,17 +23,17 @@ pub enum ActionKind {
     Post,
 }
 
-/// What became of an action.
+/// The state of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionState {
-    /// It is to be done: it waits for its turn, its budget or the emergency brake, or it is tried again.
+    /// Not done yet: it waits for its turn, its budget or the emergency brake, or for another attempt.
     Pending,
     /// It was rendered and not sent: `live_posts` is off.
     Simulated,
     /// It is published.
     Published,
-    /// It was refused for good, or its job is dead.
+    /// It was refused permanently, or its job is a dead letter.
     Failed,
 }
 
@@ -46,13 +46,13 @@ pub struct ActionRecord {
     pub kind: ActionKind,
     /// The account that acted.
     pub account: AccountId,
-    /// What it is about, as the bot names it.
+    /// The subject, as the bot names it.
     pub subject: Option<String>,
     /// The post it answers.
     pub source_post: Option<PostId>,
     /// The text as rendered.
     pub text: String,
-    /// What became of it.
+    /// Its state.
     pub state: ActionState,
     /// The id that the outside service gave it.
     pub external_id: Option<String>,
@@ -71,7 +71,7 @@ pub struct ActionRecord {
 impl Recorded for ActionRecord {
     const FAMILY: &'static str = "actions";
     const DOING: &'static str = "store actions";
-    // What is published stays published, whatever a late attempt says.
+    // A late attempt cannot take back the state `published`.
     const SQL: &'static str = sql!(
         2,
         "
@@ -150,7 +150,7 @@ impl Actions<'_> {
         .map(readable("read actions"))
     }
 
-    /// Keeps what is to be done, until it is known what became of it. Of an action that is known nothing changes.
+    /// Stores actions as pending. An action that is already stored does not change.
     pub async fn intend(&self, actions: &[&ActionRecord]) -> Result<(), StoreError> {
         let rows = serde_json::to_string(actions)
             .map_err(|error| StoreError::Invalid { what: "an action", reason: error.to_string() })?;

@@ -1,4 +1,4 @@
-//! Where Postgres is, as a URL says it.
+//! The address of Postgres, read from a URL.
 
 use perch_base::redact;
 use secrecy::{ExposeSecret, SecretString};
@@ -7,44 +7,44 @@ use url::{Host, Url};
 
 use crate::StoreError;
 
-/// Where Postgres is, and whether a pooler in transaction mode stands before it.
+/// The address of Postgres, and whether a pooler in transaction mode is in front of it.
 // No `Debug`: the options of the driver show their password.
 #[derive(Clone)]
 pub(crate) struct Address {
     pub options: PgConnectOptions,
-    /// What is known of a pooler: that it hands out a session for each transaction, that none does, or nothing.
+    /// Whether a pooler in transaction mode is in front of the server; `None` if unknown.
     pub by_transaction: Option<bool>,
 }
 
-/// The parameter with which tools of several languages are told of a pooler in transaction mode.
+/// The URL parameter that tools in several languages use to announce a pooler in transaction mode.
 const POOLER: &str = "pgbouncer";
 
 impl Address {
-    /// Reads the URL that stands in `variable`. The error never shows it: it holds a password.
+    /// Reads the URL from `variable`. The error never shows the URL, because it holds a password.
     pub fn parse(url: &SecretString, variable: &'static str) -> Result<Self, StoreError> {
         let wrong = |reason: String| StoreError::Configuration { variable, reason };
         let mut url = Url::parse(url.expose_secret()).map_err(|error| wrong(error.to_string()))?;
-        let by_transaction = match told(&url).as_deref() {
+        let by_transaction = match pooler_parameter(&url).as_deref() {
             Some("true") => Some(true),
             Some("false") => Some(false),
             Some(_) => return Err(wrong(format!("{POOLER} must be true or false"))),
             None => is_known_pooler(&url).then_some(true),
         };
-        without_told(&mut url);
+        remove_pooler_parameter(&mut url);
         host_without_brackets(&mut url);
         let options = PgConnectOptions::from_url(&url).map_err(|error| wrong(reason(&error)))?;
-        // PgBouncer refuses parameters that it does not know, and Postgres writes floats in full without this one.
+        // PgBouncer refuses parameters that it does not know, and Postgres prints floats in full without `extra_float_digits`.
         let options = options.application_name("perch").extra_float_digits(None);
         Ok(Self { options, by_transaction })
     }
 }
 
-fn told(url: &Url) -> Option<String> {
+fn pooler_parameter(url: &Url) -> Option<String> {
     url.query_pairs().find(|(name, _)| name == POOLER).map(|(_, value)| value.into_owned())
 }
 
-fn without_told(url: &mut Url) {
-    if told(url).is_none() {
+fn remove_pooler_parameter(url: &mut Url) {
+    if pooler_parameter(url).is_none() {
         return;
     }
     let others: Vec<(String, String)> =
@@ -55,14 +55,14 @@ fn without_told(url: &mut Url) {
     }
 }
 
-/// Whether the address is one that poolers in transaction mode have by default or by convention: the ports of `PgBouncer` and
-/// of Supabase, and the host names of Neon.
+/// Whether the address looks like a pooler in transaction mode: the default ports of `PgBouncer` and Supabase, or a host name of
+/// Neon.
 fn is_known_pooler(url: &Url) -> bool {
     let first_label = url.host_str().and_then(|host| host.split('.').next()).unwrap_or_default();
     matches!(url.port(), Some(6432 | 6543)) || first_label.ends_with("-pooler")
 }
 
-/// The driver looks the host up as it stands in the URL, where an IPv6 address has brackets.
+/// Passes an IPv6 host without brackets: the driver would look it up with the brackets that it has in a URL.
 fn host_without_brackets(url: &mut Url) {
     let names_another = url.query_pairs().any(|(name, _)| name == "host" || name == "hostaddr");
     if let Some(Host::Ipv6(address)) = url.host()
@@ -72,7 +72,7 @@ fn host_without_brackets(url: &mut Url) {
     }
 }
 
-/// The parser's own words name the part that is wrong, never the URL.
+/// The parser's message names the wrong part, never the whole URL.
 fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(inner) => redact::scrub_url(&inner.to_string()),

@@ -27,7 +27,7 @@ pub enum Scope {
     Operate,
 }
 
-/// A word that names no scope.
+/// A text that is not the name of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no scope; it must be \"enqueue\", \"read\" or \"operate\"")]
 pub struct UnknownScope(pub String);
@@ -62,7 +62,7 @@ impl std::str::FromStr for Scope {
 pub struct ApiKey {
     /// Its id, which stands in logs and in the audit log.
     pub id: String,
-    /// What people call it; unique among the keys in use.
+    /// Its name, unique among the keys in use.
     pub name: String,
     /// What it may do.
     pub scopes: Vec<Scope>,
@@ -104,7 +104,7 @@ impl FromRow<'_, PgRow> for ApiKey {
 pub struct NewApiKey {
     /// The key.
     pub key: ApiKey,
-    /// What its holder sends as bearer token: `perch_<stg|prod>_` and 40 characters of base 62 (238 bits).
+    /// The bearer token: `perch_<stg|prod>_` and 40 random characters of base 62 (238 bits).
     pub token: SecretString,
 }
 
@@ -125,11 +125,11 @@ fn hash(token: &SecretString) -> [u8; 32] {
     Sha256::digest(token.expose_secret().as_bytes()).into()
 }
 
-/// How long a process may go by what it knows of a key without having asked Postgres. A key that is revoked opens nothing after
-/// that, also where the news of it ([`ApiKeys::listen`]) did not arrive.
+/// How long a process may cache a key without asking Postgres. A revoked key is refused after this time even where the notification
+/// ([`ApiKeys::listen`]) did not arrive.
 pub const KEY_HOLDS: Duration = Duration::from_secs(30);
 
-/// Where it is told that a key was revoked; the payload is its id.
+/// The channel for notifications of revoked keys; the payload is the id of the key.
 const REVOKED: &str = "perch_keys";
 
 /// The keys of the HTTP API.
@@ -192,8 +192,8 @@ impl ApiKeys<'_> {
         row::page(doing, LIST, paging, rows, |row| row.try_get::<String, _>("id"))
     }
 
-    /// Revokes the key with that id or name and tells the processes that listen; the others refuse it within [`KEY_HOLDS`].
-    /// `None` when no such key is in use.
+    /// Revokes the key with that id or name and notifies listening processes; the others refuse it within [`KEY_HOLDS`].
+    /// Returns `None` when no such key is in use.
     pub async fn revoke(&self, id_or_name: &str) -> Result<Option<ApiKey>, StoreError> {
         query_as!(
             "with revoked as (
@@ -210,12 +210,12 @@ impl ApiKeys<'_> {
         .map_err(StoreError::on("revoke an API key"))
     }
 
-    /// Hears the ids of keys that are revoked from now on.
+    /// Listens for the ids of keys that are revoked from now on.
     pub async fn listen(&self) -> Listener {
-        Listener::on(self.0, REVOKED, "listen for revoked keys").await
+        Listener::listen(self.0, REVOKED, "listen for revoked keys").await
     }
 
-    /// The key that a token belongs to, if it is in use. Notes when it was used, at most once a minute.
+    /// The key that a token belongs to, if it is in use. Records the time of use, at most once a minute.
     pub async fn verify(&self, token: &SecretString) -> Result<Option<ApiKey>, StoreError> {
         if !token.expose_secret().starts_with(&token_prefix(self.0.env)) {
             return Ok(None);
@@ -234,7 +234,7 @@ impl ApiKeys<'_> {
         Ok(Some(key))
     }
 
-    /// The key in use with that SHA-256, and whether its last use has not been noted for a minute.
+    /// The key in use with that SHA-256, and whether its recorded last use is more than a minute old.
     async fn find_by_hash(&self, hash: &[u8; 32]) -> Result<Option<(ApiKey, bool)>, StoreError> {
         let doing = "look up an API key";
         let row = query!(

@@ -48,7 +48,7 @@ impl Store {
 }
 
 impl Audit<'_> {
-    /// Writes one line; answers its number.
+    /// Writes one line and returns its number.
     pub async fn record(
         &self,
         actor: &str,
@@ -71,8 +71,8 @@ impl Audit<'_> {
         .map_err(StoreError::on("write the audit log"))
     }
 
-    /// Writes one line, at a time that is later than those of the lines about the same object, and than `after`, whatever the
-    /// clocks say; answers its number and its time. Lines about one object are written one after the other.
+    /// Writes one line and returns its number and time. The time is later than `after` and than every line about the same object,
+    /// whatever the clocks say. Lines about one object are written one at a time.
     pub(crate) async fn record_after(
         &self,
         actor: &str,

@@ -9,20 +9,20 @@ use sqlx::FromRow;
 
 use crate::{Recovery, StoreError, row::Moment};
 
-/// What Postgres shows of how it could be restored: `None` is what it does not show to this user.
+/// What Postgres reports about its backups. A field is `None` when this user may not see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupFacts {
     /// Whether its WAL holds enough for an archive or a replica (`wal_level` is not `minimal`).
     pub has_full_wal: Option<bool>,
     /// Whether it archives its WAL (`archive_mode`).
     pub archives: Option<bool>,
-    /// Whether it was told how (`archive_command`, `archive_library`).
+    /// Whether an archiver is configured (`archive_command`, `archive_library`).
     pub has_archiver: Option<bool>,
-    /// When it last archived a piece of WAL.
+    /// When it last archived a WAL segment.
     pub archived: Option<DateTime<Utc>>,
-    /// When it last failed to.
+    /// When archiving last failed.
     pub failed: Option<DateTime<Utc>>,
-    /// Servers that receive its WAL at this moment. A subscriber of some tables is none.
+    /// Servers that receive its WAL at this moment, without subscribers of logical replication.
     pub replicas: Option<u64>,
 }
 
@@ -31,20 +31,20 @@ pub struct BackupFacts {
 pub struct Restorable {
     /// Jobs that have not ended, dead letters among them.
     pub unfinished: i64,
-    /// Of these, jobs whose envelope Postgres has not got: their history was cut off before it arrived.
+    /// Of these, jobs whose envelope Postgres does not have, because their history was cut off before it arrived.
     pub without_envelope: i64,
-    /// Jobs besides that the outbox has and the history has not: nobody can say whether they ended.
+    /// Jobs, not among these, that are in the outbox but not in the history: whether they ended is unknown.
     pub without_history: i64,
 }
 
-/// Of the last success and the last failure.
+/// The times of the last success and the last failure.
 type Times = (Option<Moment>, Option<Moment>);
 
 const DOING: &str = "ask about backups";
 
 impl Recovery<'_> {
-    /// Whether the unfinished jobs of `queues`, and their dead letters younger than `retention`, could be put back. What the
-    /// outbox still has to hand over is there.
+    /// Whether the unfinished jobs of `queues`, and their dead letters younger than `retention`, could be restored. Jobs that the
+    /// outbox still has to hand over count as restorable.
     pub async fn restorable(&self, queues: &[QueueName], retention: Duration) -> Result<Restorable, StoreError> {
         query_as!(
             "with known as (
@@ -69,10 +69,9 @@ impl Recovery<'_> {
         .map_err(StoreError::on("count what could be restored"))
     }
 
-    /// What Postgres shows of its archive and its replicas. Whatever else makes backups, such as a provider of Postgres, cannot
-    /// be seen from here.
+    /// What Postgres reports about its archive and replicas. Other backups, such as those of a managed service, cannot be seen here.
     pub async fn backups(&self) -> Result<BackupFacts, StoreError> {
-        // The command itself stays there: it may hold credentials. A setting that the user may not see is no row.
+        // The command itself is not read, because it may hold credentials. A setting that the user may not see gives no row.
         let settings: Vec<(String, bool)> = shown(
             query_as!(
                 "select name, setting not in ('', 'off', '(disabled)', 'minimal') as is_on from pg_settings
@@ -110,7 +109,7 @@ impl Recovery<'_> {
     }
 }
 
-/// What was asked, or `None` when this user may not know it.
+/// The answer, or `None` when this user may not see it.
 fn shown<T>(asked: Result<T, sqlx::Error>) -> Result<Option<T>, StoreError> {
     match asked.map_err(StoreError::on(DOING)) {
         Ok(shown) => Ok(Some(shown)),

@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, effects::AskedAt, row::Moment};
+use crate::{Store, StoreError, effects::DualInstant, row::Moment};
 
-/// How long a look at the brake lets a call begin. Who pulls the brake waits for longer before saying so.
+/// How long a check of the brake stays valid for starting a call. Pulling the brake waits longer than this before it returns.
 pub const CLEAR_FOR: Duration = Duration::from_secs(1);
-/// What a pull waits: every look from before it has run out then, on the way to X too.
+/// How long a pull waits, so that every earlier check has expired, including those of calls on their way to X.
 const SETTLED: Duration = Duration::from_millis(1_200);
 
 /// The object of its lines in the audit log.
@@ -25,7 +25,7 @@ const LIFTED: &str = "brake.off";
 
 static BRAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/brake.lua")));
 
-/// How the emergency brake stands.
+/// The state of the emergency brake.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BrakeState {
     /// True when nothing may be published.
@@ -34,15 +34,15 @@ pub struct BrakeState {
     pub by: Option<String>,
     /// Why.
     pub reason: Option<String>,
-    /// Since when it stands so.
+    /// Since when it has been in this state.
     pub since: Option<DateTime<Utc>>,
     /// The number of its line in the audit log; 0 for none.
     pub line: i64,
 }
 
 impl BrakeState {
-    /// In words, for whoever is stopped by it.
-    pub fn told(&self) -> String {
+    /// A sentence for whoever is stopped by the brake.
+    pub fn describe(&self) -> String {
         let by = self.by.as_deref().unwrap_or("somebody");
         let since = self.since.map_or_else(String::new, |at| format!(" since {}", at.format("%Y-%m-%d %H:%M:%SZ")));
         let reason = self.reason.as_deref().unwrap_or("no reason given");
@@ -54,61 +54,61 @@ impl BrakeState {
     }
 }
 
-/// That the brake was off, at one moment.
+/// Proof that the brake was off at one moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Clear(Term);
+pub struct BrakeClearance(TimeLimit);
 
-impl Clear {
-    /// Whether a call may still begin on it.
+impl BrakeClearance {
+    /// Whether a call may still begin.
     pub fn holds(&self) -> bool {
         self.0.is_open()
     }
 }
 
-/// A stretch of time by two clocks: one that goes on while the process is frozen, one that does while the machine is.
+/// A time limit measured by two clocks: one goes on while the process is frozen, the other also while the machine is suspended.
 #[derive(Debug, Clone, Copy)]
-pub struct Term {
-    from: AskedAt,
+pub struct TimeLimit {
+    from: DualInstant,
     within: Duration,
 }
 
-impl Term {
-    /// It begins now.
+impl TimeLimit {
+    /// A limit that begins now.
     pub fn starting(within: Duration) -> Self {
-        Self { from: AskedAt::now(), within }
+        Self { from: DualInstant::now(), within }
     }
 
-    /// Whether it has not ended by either clock.
+    /// Whether it has not ended by either of the two clocks.
     pub fn is_open(&self) -> bool {
         self.from.within(self.within, Instant::now(), Utc::now())
     }
 }
 
-/// What a look at the brake found.
+/// The result of checking the brake.
 #[derive(Debug, Clone)]
-pub enum Way {
-    /// Calls may begin, for [`CLEAR_FOR`] from when it was asked for.
-    Clear(Clear),
+pub enum BrakeCheck {
+    /// Calls may begin, for [`CLEAR_FOR`] from the start of the check.
+    Clear(BrakeClearance),
     /// Nothing may begin.
     Braked(BrakeState),
 }
 
-/// What a pull or a lift came to.
+/// The result of pulling or lifting the brake.
 #[derive(Debug)]
-pub struct Braked {
-    /// How the brake stands now.
+pub struct BrakeOutcome {
+    /// The state of the brake now.
     pub state: BrakeState,
-    /// False when it stood so before.
+    /// False when it was in this state before.
     pub changed: bool,
-    /// Why the audit log does not say so. Redis alone knows of the brake then.
+    /// Why the audit log could not be written. Only Redis holds the state then.
     pub unlogged: Option<StoreError>,
 }
 
 /// The emergency brake of an environment: one switch that stops everything that publishes, in all processes.
 ///
-/// Redis holds it under `<prefix>brake`, where every act looks; the audit log in Postgres holds its lines, from which a Redis
-/// that lost it, or came back with an older copy, is told again. Of the two the later word holds, so that neither outvotes what
-/// somebody said last where the other was restored from an older copy.
+/// Redis holds the state under `<prefix>brake`, which every act checks. The audit log in Postgres holds every change, and restores
+/// the state in a Redis that lost it or came back with an older copy. Where the two differ, the later change wins, because either
+/// may have been restored from an older copy.
 #[derive(Debug, Clone)]
 pub struct Brake {
     redis: Redis,
@@ -117,7 +117,7 @@ pub struct Brake {
 }
 
 #[derive(FromRow)]
-struct Line {
+struct BrakeLogLine {
     id: i64,
     #[sqlx(try_from = "Moment")]
     at: DateTime<Utc>,
@@ -126,14 +126,14 @@ struct Line {
     reason: Option<String>,
 }
 
-/// What is said of the brake.
-struct Word<'a> {
+/// A change of the brake, as Redis is to hold it.
+struct BrakeUpdate<'a> {
     /// Its line in the audit log; `None` before there is one.
     line: Option<i64>,
     on: bool,
     by: &'a str,
     reason: &'a str,
-    /// Later than that of every word before it.
+    /// Later than every earlier change.
     at: DateTime<Utc>,
 }
 
@@ -144,12 +144,12 @@ impl Brake {
         Self { redis, store, key }
     }
 
-    /// Pulls the brake. When this returns, no call begins that has not begun: it takes a little over [`CLEAR_FOR`].
+    /// Pulls the brake. Once this returns, no further call begins. It takes a little over [`CLEAR_FOR`].
     ///
-    /// It holds although Postgres is away; [`Braked::unlogged`] says then that a Redis which is lost would forget it. An
-    /// error says that Redis does not answer: when Postgres does, processes stop as soon as they ask it.
-    pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
-        // Redis comes first: the line must be later than what it holds. The log does not wait for a Redis that is frozen.
+    /// It works while Postgres is unavailable; [`BrakeOutcome::unlogged`] then warns that the brake is lost if Redis loses its data.
+    /// An error means that Redis does not answer; if Postgres does, processes stop as soon as they ask it.
+    pub async fn pull(&self, by: &str, reason: &str, details: Value) -> Result<BrakeOutcome, StoreError> {
+        // Redis comes first, because the log line must be later than what Redis holds. The log does not wait for a frozen Redis.
         let mut in_redis = std::pin::pin!(self.pull_in_redis(by, reason));
         let soon = tokio::time::timeout(CLEAR_FOR, &mut in_redis).await;
         let after = if let Ok(Ok((_, pulled))) = &soon { pulled.since } else { None };
@@ -157,7 +157,7 @@ impl Brake {
         let ((changed, pulled), logged) = match soon {
             Ok(Ok(pulled)) => (pulled, tokio::join!(tokio::time::sleep(SETTLED), log).1),
             Ok(Err(error)) => {
-                // Processes that ask Postgres stop by this line.
+                // Processes that ask Postgres stop because of this line.
                 let _ = log.await;
                 return Err(error);
             }
@@ -170,43 +170,43 @@ impl Brake {
         };
         Ok(match logged {
             Ok((line, at)) => {
-                let state = self.hold(&Word { line: Some(line), on: true, by, reason, at }).await?;
-                Braked { state, changed, unlogged: None }
+                let state = self.hold(&BrakeUpdate { line: Some(line), on: true, by, reason, at }).await?;
+                BrakeOutcome { state, changed, unlogged: None }
             }
-            Err(error) => Braked { state: pulled, changed, unlogged: Some(error) },
+            Err(error) => BrakeOutcome { state: pulled, changed, unlogged: Some(error) },
         })
     }
 
-    /// Whether that changed anything, and how the brake stands then.
+    /// Whether that changed anything, and the state afterwards.
     async fn pull_in_redis(&self, by: &str, reason: &str) -> Result<(bool, BrakeState), StoreError> {
         let before = self.glance().await?;
-        let pulled = self.hold(&Word { line: None, on: true, by, reason, at: Utc::now() }).await?;
+        let pulled = self.hold(&BrakeUpdate { line: None, on: true, by, reason, at: Utc::now() }).await?;
         Ok((before.is_none_or(|state| !state.on), pulled))
     }
 
-    /// Lifts the brake. It stays on when the audit log cannot be written. An error after that, of Redis, leaves it on until
-    /// Redis answers: the first look then finds it lifted. [`Braked::state`] says whether somebody pulled it meanwhile.
-    pub async fn lift(&self, by: &str, reason: &str, details: Value) -> Result<Braked, StoreError> {
+    /// Lifts the brake. It stays on when the audit log cannot be written. If Redis fails after that, the brake stays on until Redis
+    /// answers: the first check then finds it lifted. [`BrakeOutcome::state`] says whether somebody pulled it in the meantime.
+    pub async fn lift(&self, by: &str, reason: &str, details: Value) -> Result<BrakeOutcome, StoreError> {
         let before = self.state().await?;
         if !before.on {
-            return Ok(Braked { state: before, changed: false, unlogged: None });
+            return Ok(BrakeOutcome { state: before, changed: false, unlogged: None });
         }
         let (line, at) = self.log(by, LIFTED, reason, details, before.since).await?;
-        let state = self.hold(&Word { line: Some(line), on: false, by, reason, at }).await?;
-        Ok(Braked { state, changed: true, unlogged: None })
+        let state = self.hold(&BrakeUpdate { line: Some(line), on: false, by, reason, at }).await?;
+        Ok(BrakeOutcome { state, changed: true, unlogged: None })
     }
 
-    /// How it stands by Redis and by the audit log, which is told to Redis where that knows less.
+    /// The state by Redis and by the audit log. Redis is updated when the log is newer.
     ///
-    /// When one of the two does not answer, the other one's word is taken if it says that the brake is on, or if it is Redis
-    /// that holds it; otherwise it is not known, and that is an error.
+    /// When Postgres does not answer, the state in Redis counts. When Redis does not answer, the log counts only if it says that the
+    /// brake is on. Otherwise the state is unknown, which is an error.
     pub async fn state(&self) -> Result<BrakeState, StoreError> {
         match self.last_line().await {
             Ok(line) => {
                 let state = line.as_ref().map_or_else(BrakeState::default, BrakeState::of);
                 let (by, reason) = (state.by.as_deref().unwrap_or(""), state.reason.as_deref().unwrap_or(""));
                 let at = state.since.unwrap_or_default();
-                match self.hold(&Word { line: Some(state.line), on: state.on, by, reason, at }).await {
+                match self.hold(&BrakeUpdate { line: Some(state.line), on: state.on, by, reason, at }).await {
                     Err(_) if state.on => Ok(state),
                     held => held,
                 }
@@ -215,21 +215,21 @@ impl Brake {
         }
     }
 
-    /// The same as [`Brake::state`], for an act that is about to be claimed.
-    pub async fn look(&self) -> Result<Way, StoreError> {
-        let asked = Clear(Term::starting(CLEAR_FOR));
+    /// As [`Brake::state`], for an act that is about to be claimed.
+    pub async fn look(&self) -> Result<BrakeCheck, StoreError> {
+        let asked = BrakeClearance(TimeLimit::starting(CLEAR_FOR));
         let state = self.state().await?;
-        Ok(if state.on { Way::Braked(state) } else { Way::Clear(asked) })
+        Ok(if state.on { BrakeCheck::Braked(state) } else { BrakeCheck::Clear(asked) })
     }
 
-    /// A look at Redis alone, for an act whose brake was looked at before: one round trip. `None` when Redis lost it since.
-    pub async fn look_again(&self) -> Result<Option<Way>, StoreError> {
-        let asked = Clear(Term::starting(CLEAR_FOR));
-        let way = |state: BrakeState| if state.on { Way::Braked(state) } else { Way::Clear(asked) };
+    /// A check against Redis only, for an act that called [`Brake::look`] before: one round trip. `None` when Redis has lost the state.
+    pub async fn look_again(&self) -> Result<Option<BrakeCheck>, StoreError> {
+        let asked = BrakeClearance(TimeLimit::starting(CLEAR_FOR));
+        let way = |state: BrakeState| if state.on { BrakeCheck::Braked(state) } else { BrakeCheck::Clear(asked) };
         Ok(self.glance().await?.map(way))
     }
 
-    /// How it stands by Redis alone: one round trip. `None` when Redis lost it, or nobody looked yet.
+    /// The state by Redis only: one round trip. `None` when Redis has lost it, or nobody has asked for the state yet.
     pub async fn glance(&self) -> Result<Option<BrakeState>, StoreError> {
         let mut read = redis::cmd("HMGET");
         read.arg(&self.key).arg(&["state", "line", "by", "reason", "at"]);
@@ -237,7 +237,7 @@ impl Brake {
         Ok(parts.0.is_some().then(|| BrakeState::read(parts)))
     }
 
-    async fn hold(&self, word: &Word<'_>) -> Result<BrakeState, StoreError> {
+    async fn hold(&self, word: &BrakeUpdate<'_>) -> Result<BrakeState, StoreError> {
         let mut call = BRAKE.prepare_invoke();
         call.key(&self.key)
             .arg(word.line.map_or_else(String::new, |line| line.to_string()))
@@ -250,8 +250,8 @@ impl Brake {
         Ok(BrakeState::read(parts))
     }
 
-    /// Writes a line that is later than every line about the brake before it, and than what Redis holds: a log that was restored
-    /// from an older copy has lost what Redis still knows.
+    /// Writes a line that is later than every earlier line about the brake, and than the state in Redis: a log restored from an
+    /// older copy may lack what Redis still knows.
     async fn log(
         &self,
         by: &str,
@@ -267,7 +267,7 @@ impl Brake {
         self.store.audit().record_after(by, action, OBJECT, &details, after).await
     }
 
-    async fn last_line(&self) -> Result<Option<Line>, StoreError> {
+    async fn last_line(&self) -> Result<Option<BrakeLogLine>, StoreError> {
         query_as!(
             "select id, at, actor, action, details ->> 'reason' as reason
              from audit_log
@@ -288,7 +288,7 @@ impl Brake {
 type Parts = (Option<String>, Option<i64>, Option<String>, Option<String>, Option<i64>);
 
 impl BrakeState {
-    fn of(line: &Line) -> Self {
+    fn of(line: &BrakeLogLine) -> Self {
         Self {
             on: line.action == PULLED,
             by: Some(line.actor.clone()),
@@ -298,7 +298,7 @@ impl BrakeState {
         }
     }
 
-    /// A word that is not `off` was planted by hand, and nothing begins on it.
+    /// Any state other than `off` counts as on, also one that somebody set by hand.
     fn read((state, line, by, reason, at): Parts) -> Self {
         let by = by.filter(|by| !by.is_empty());
         let since = at.filter(|at| *at > 0).and_then(DateTime::from_timestamp_millis);
@@ -324,6 +324,6 @@ mod tests {
     fn whoever_is_stopped_learns_who_pulled_the_brake_and_why() {
         let since = DateTime::from_timestamp(1_800_000_000, 0);
         let state = BrakeState { on: true, by: Some("ann".into()), reason: Some("wrong odds".into()), since, line: 7 };
-        assert_eq!(state.told(), "the emergency brake is on since 2027-01-15 08:00:00Z, pulled by ann: wrong odds");
+        assert_eq!(state.describe(), "the emergency brake is on since 2027-01-15 08:00:00Z, pulled by ann: wrong odds");
     }
 }

@@ -8,21 +8,21 @@ use serde::Serialize;
 
 use crate::{Store, StoreError};
 
-/// What may be spent on one provider, and how often it may be called.
+/// The budgets and the rate limit of one provider.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Allowance {
     /// Millionths of a US dollar a day (UTC); 0 sets no budget.
     pub day: i64,
     /// Millionths of a US dollar a month (UTC); 0 sets no budget.
     pub month: i64,
-    /// Calls in a time, over all processes.
+    /// So many calls in a time, over all processes.
     pub rate: Option<(u32, Duration)>,
 }
 
-/// Why a call may not be made yet.
+/// The limit that stops a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Spent {
+pub enum SpendLimit {
     /// The budget of the day is used up.
     Day,
     /// The budget of the month is used up.
@@ -31,19 +31,19 @@ pub enum Spent {
     Rate,
 }
 
-/// What became of setting money aside.
+/// The result of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reservation {
-    /// It is set aside.
+    /// The money is reserved.
     Made {
-        /// The day and month that it counts for.
+        /// The time whose day and month it counts for.
         at: DateTime<Utc>,
     },
-    /// Not before this time.
-    Held {
-        /// What is used up.
-        spent: Spent,
-        /// The wait.
+    /// A limit is used up; nothing is reserved.
+    Refused {
+        /// Which limit.
+        spent: SpendLimit,
+        /// How long until it can be tried again.
         after: Duration,
     },
 }
@@ -59,9 +59,9 @@ pub struct Balance {
 
 /// The last call that a budget refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hold {
-    /// What was used up.
-    pub spent: Spent,
+pub struct BudgetRefusal {
+    /// Which budget was used up.
+    pub spent: SpendLimit,
     /// When it was refused.
     pub at: DateTime<Utc>,
     /// What it would have cost at most, in millionths of a US dollar.
@@ -70,9 +70,9 @@ pub struct Hold {
 
 /// The budgets of paid services, counted in Redis for all processes.
 ///
-/// Money is set aside before a call and corrected after it, so that calls at the same time do not overspend together. What a process
-/// that died had set aside stays counted, in the sum of its day and in that of its month: a budget is rather kept too well. Where
-/// Redis has forgotten what was spent, Postgres tells it, less what the sync had not moved yet.
+/// Money is reserved before a call and corrected after it, so that concurrent calls do not overspend together. The reservations of a
+/// process that died stay counted in its day and its month: a budget is rather undershot than overshot. When Redis has lost the
+/// sums, they are read from Postgres, without what the sync had not moved yet.
 #[derive(Debug, Clone)]
 pub struct Budgets {
     redis: Redis,
@@ -84,7 +84,7 @@ static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sc
 static CORRECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/correct.lua")));
 const DAY_KEPT: Duration = Duration::from_secs(2 * 86_400);
 const MONTH_KEPT: Duration = Duration::from_secs(40 * 86_400);
-/// Whoever asks at a turn of the day need not find every other job there at the same moment.
+/// Added to waits that end at midnight.
 const AFTER_MIDNIGHT: Duration = Duration::from_secs(1);
 
 impl Budgets {
@@ -93,7 +93,7 @@ impl Budgets {
         Self { redis, store, prefix: env.prefix() }
     }
 
-    /// Sets aside what a call costs at most, unless a budget or the rate says no. Fails where neither Redis nor Postgres knows what
+    /// Reserves what a call costs at most, unless a budget or the rate is used up. Fails when neither Redis nor Postgres can say what
     /// was spent.
     pub async fn reserve(
         &self,
@@ -114,20 +114,20 @@ impl Budgets {
                 .redis
                 .call("set money aside", |mut conn| async move { call.invoke_async(&mut conn).await })
                 .await?;
-            let held = |spent, after| Ok(Reservation::Held { spent, after });
+            let held = |spent, after| Ok(Reservation::Refused { spent, after });
             match answer.as_str() {
                 "ok" => return Ok(Reservation::Made { at: now }),
-                "day" => return held(Spent::Day, until(now, next_day(now))),
-                "month" => return held(Spent::Month, until(now, next_month(now))),
+                "day" => return held(SpendLimit::Day, until(now, next_day(now))),
+                "month" => return held(SpendLimit::Month, until(now, next_month(now))),
                 "unknown" => self.remember(provider, &keys, now).await?,
-                wait => return held(Spent::Rate, Duration::from_millis(wait.parse().unwrap_or(1_000))),
+                wait => return held(SpendLimit::Rate, Duration::from_millis(wait.parse().unwrap_or(1_000))),
             }
         }
-        // Redis forgot again what it was told a moment ago: it is being wiped, or has no memory left.
-        Ok(Reservation::Held { spent: Spent::Day, after: AFTER_MIDNIGHT })
+        // Redis lost the sums again right after they were restored: it is being wiped, or is out of memory.
+        Ok(Reservation::Refused { spent: SpendLimit::Day, after: AFTER_MIDNIGHT })
     }
 
-    /// Corrects what was set aside at `at` by so much.
+    /// Changes what was reserved at `at` by `micros`.
     pub async fn correct(&self, provider: &str, micros: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
         if micros == 0 {
             return Ok(());
@@ -141,7 +141,7 @@ impl Budgets {
         Ok(())
     }
 
-    /// What counts as spent at `now`: what was paid, and what is set aside for calls that are being made.
+    /// What counts as spent at `now`: what was paid, and what is reserved for calls under way.
     pub async fn balance(&self, provider: &str, now: DateTime<Utc>) -> Result<Balance, StoreError> {
         let [day, month, ..] = self.keys(provider, now);
         let mut get = redis::cmd("MGET");
@@ -150,14 +150,14 @@ impl Budgets {
         Ok(Balance { day: day.unwrap_or(0), month: month.unwrap_or(0) })
     }
 
-    /// The last call that a budget refused, as long as its month was not over for long.
-    pub async fn last_hold(&self, provider: &str, now: DateTime<Utc>) -> Result<Option<Hold>, StoreError> {
+    /// The last call that a budget refused; it is kept for 40 days.
+    pub async fn last_refusal(&self, provider: &str, now: DateTime<Utc>) -> Result<Option<BudgetRefusal>, StoreError> {
         let [.., held] = self.keys(provider, now);
         let text: Option<String> = self.redis.cmd("read what was held back", redis::cmd("GET").arg(held)).await?;
-        Ok(text.as_deref().and_then(hold))
+        Ok(text.as_deref().and_then(parse_refusal))
     }
 
-    /// Tells Redis what Postgres knows of the day and of the month. What nobody knows now is asked for again.
+    /// Restores the sums of the day and the month in Redis from Postgres.
     async fn remember(&self, provider: &str, keys: &[String; 4], now: DateTime<Utc>) -> Result<(), StoreError> {
         for (key, from, kept) in [(&keys[0], day(now), DAY_KEPT), (&keys[1], month(now), MONTH_KEPT)] {
             let spent = self.store.spend().since(provider, from).await?;
@@ -175,15 +175,15 @@ impl Budgets {
     }
 }
 
-fn hold(text: &str) -> Option<Hold> {
+fn parse_refusal(text: &str) -> Option<BudgetRefusal> {
     let mut words = text.split(' ');
     let spent = match words.next()? {
-        "day" => Spent::Day,
-        "month" => Spent::Month,
+        "day" => SpendLimit::Day,
+        "month" => SpendLimit::Month,
         _ => return None,
     };
     let at = DateTime::from_timestamp_millis(words.next()?.parse().ok()?)?;
-    Some(Hold { spent, at, micros: words.next()?.parse().ok()? })
+    Some(BudgetRefusal { spent, at, micros: words.next()?.parse().ok()? })
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -205,12 +205,12 @@ pub fn month(at: DateTime<Utc>) -> DateTime<Utc> {
     at_midnight(date.with_day(1).unwrap_or(date))
 }
 
-/// When the day after that of `at` begins, in UTC.
+/// The beginning of the day after `at`, in UTC.
 pub fn next_day(at: DateTime<Utc>) -> DateTime<Utc> {
     day(at).checked_add_days(Days::new(1)).unwrap_or(at)
 }
 
-/// When the month after that of `at` begins, in UTC.
+/// The beginning of the month after `at`, in UTC.
 pub fn next_month(at: DateTime<Utc>) -> DateTime<Utc> {
     month(at).checked_add_months(Months::new(1)).unwrap_or(at)
 }

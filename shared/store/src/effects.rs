@@ -1,7 +1,7 @@
-//! The effect ledger: what makes a thing done to the outside world happen once, though handlers run again.
+//! The effect ledger: it makes an effect on the outside world happen once, although handlers may run again.
 //!
-//! A handler claims the effect before the call and settles it after. The ledger cannot know what the outside service
-//! did when an attempt ended in between: then the next attempt asks that service, and says what it learned.
+//! A handler claims the effect before the call and settles it after. When an attempt ends in between, the ledger cannot know what
+//! the outside service did: the next attempt asks that service and records the answer.
 
 mod decide;
 mod history;
@@ -17,10 +17,10 @@ use perch_jobs::{AccountId, JobId};
 use serde_json::json;
 use sqlx::{FromRow, PgExecutor, Row as _};
 
-pub(crate) use self::model::AskedAt;
+pub(crate) use self::model::DualInstant;
 use self::{
-    decide::{Accepted, Decision},
-    history::{Told, told},
+    decide::{AcceptedAt, Decision},
+    history::{EffectEvents, with_effect_events},
 };
 use crate::{
     KnownAct, PlaceKind, Store, StoreError, json,
@@ -31,9 +31,9 @@ use crate::{
 pub use self::{
     decide::IN_FLIGHT,
     history::{EffectEvent, EffectEventKind, Evidence},
-    model::{ACT_WITHIN, Claim, EffectIntent, EffectState, Permit, PermitTerm, StoredEffect, Takeover, request_digest},
-    operate::{EffectFilter, Resolution, Resolved},
-    rebuild::{KnownEffect, Unrecorded},
+    model::{ACT_WITHIN, Claim, EffectIntent, EffectState, Permit, PermitDeadline, StoredEffect, Takeover, request_digest},
+    operate::{EffectFilter, Resolution, ResolveOutcome},
+    rebuild::{KnownEffect, UnrecordedEffect},
 };
 
 /// Longest key in bytes; an index entry of Postgres holds a third of a page.
@@ -51,11 +51,11 @@ impl Store {
 }
 
 impl Effects<'_> {
-    /// Claims an effect before acting. Of any number of racing claims one is granted.
+    /// Claims an effect before acting. Of concurrent claims exactly one is granted.
     pub async fn claim(&self, intent: &EffectIntent) -> Result<Claim, StoreError> {
         check(intent)?;
         let doing = "claim an effect";
-        let asked = AskedAt::now();
+        let asked = DualInstant::now();
         let fresh: Option<(i64, Option<Moment>, Option<Moment>)> = query_as!(
             "with fresh as (
                  insert into effects
@@ -97,7 +97,7 @@ impl Effects<'_> {
         Ok(claim)
     }
 
-    async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: AskedAt) -> Result<Claim, StoreError> {
+    async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: DualInstant) -> Result<Claim, StoreError> {
         let doing = "claim an effect";
         let row = query!(
             "select *,
@@ -125,8 +125,8 @@ impl Effects<'_> {
         let lost_at = lost_at.filter(|at| accepted.is_before(*at, Utc::now()));
         Ok(match decide::decide(&effect, intent, quiet) {
             Decision::Grant => {
-                let told = Told::by(intent).and(EffectEventKind::Claimed, &json!({}));
-                Claim::Granted(Permit { lost_at, ..self.permit(tx, intent, effect.fence, asked, &told).await? })
+                let events = EffectEvents::by(intent).and(EffectEventKind::Claimed, &json!({}));
+                Claim::Granted(Permit { lost_at, ..self.permit(tx, intent, effect.fence, asked, &events).await? })
             }
             Decision::Done => Claim::Done(effect),
             Decision::Ask => {
@@ -140,16 +140,16 @@ impl Effects<'_> {
         })
     }
 
-    /// Gives the next permit, if the effect is still at `seen_fence` and has not happened.
+    /// Issues the next permit, if the effect is still at `seen_fence` and not confirmed.
     async fn permit(
         &self,
         conn: impl PgExecutor<'_>,
         intent: &EffectIntent,
         seen_fence: i64,
-        asked: AskedAt,
-        told: &Told<'_>,
+        asked: DualInstant,
+        events: &EffectEvents<'_>,
     ) -> Result<Permit, StoreError> {
-        let fence: Option<i64> = told!(
+        let fence: Option<i64> = with_effect_events!(
             query_scalar,
             "with changed as (
                  update effects
@@ -165,11 +165,11 @@ impl Effects<'_> {
             &intent.key,
             seen_fence,
             intent.digest.as_slice(),
-            told.events(),
-            told.details(),
-            told.job(),
-            told.attempt(),
-            told.holder(),
+            events.kinds(),
+            events.details(),
+            events.job(),
+            events.attempt(),
+            events.holder(),
             &intent.kind,
             &intent.account,
             intent.live
@@ -182,15 +182,15 @@ impl Effects<'_> {
             .ok_or_else(|| StoreError::EffectSuperseded { key: intent.key.clone() })
     }
 
-    /// Records that the effect happened. May be repeated when the answer of Postgres was lost.
+    /// Records that the effect happened. Idempotent: may be repeated when the answer of Postgres was lost.
     pub async fn confirm(
         &self,
         permit: &Permit,
         external_id: Option<&str>,
         response: &serde_json::Value,
     ) -> Result<StoredEffect, StoreError> {
-        let told = Told::default().asked(&permit.evidence);
-        self.confirm_at(&permit.key, permit.fence, external_id, response, told).await
+        let events = EffectEvents::default().asked(&permit.evidence);
+        self.confirm_at(&permit.key, permit.fence, external_id, response, events).await
     }
 
     /// Records that the effect did not happen: the outside service refused. The next claim is granted.
@@ -198,7 +198,7 @@ impl Effects<'_> {
         self.settle(permit, EffectState::Failed, EffectEventKind::Failed, error).await
     }
 
-    /// Records that the answer was lost: the effect may have happened. The next claim has to ask.
+    /// Records that the answer was lost: the effect may have happened. The next claim has to ask the outside service.
     pub async fn unknown(&self, permit: &Permit, error: &str) -> Result<(), StoreError> {
         self.settle(permit, EffectState::Unknown, EffectEventKind::Unknown, error).await
     }
@@ -210,8 +210,8 @@ impl Effects<'_> {
         event: EffectEventKind,
         error: &str,
     ) -> Result<(), StoreError> {
-        let told = Told::default().asked(&permit.evidence).and(event, &json!({ "error": error }));
-        let settled: Option<i64> = told!(
+        let events = EffectEvents::default().asked(&permit.evidence).and(event, &json!({ "error": error }));
+        let settled: Option<i64> = with_effect_events!(
             query_scalar,
             "with before as (
                  select state from effects where environment = $1 and key = $2
@@ -227,11 +227,11 @@ impl Effects<'_> {
             &permit.key,
             permit.fence,
             state.as_str(),
-            told.events(),
-            told.details(),
-            told.job(),
-            told.attempt(),
-            told.holder(),
+            events.kinds(),
+            events.details(),
+            events.job(),
+            events.attempt(),
+            events.holder(),
             error.replace('\0', "\u{fffd}")
         )
         .fetch_optional(&self.0.pool)
@@ -248,18 +248,18 @@ impl Effects<'_> {
         external_id: Option<&str>,
         response: &serde_json::Value,
     ) -> Result<StoredEffect, StoreError> {
-        let told = Told::by(&takeover.intent).asked(std::slice::from_ref(evidence));
-        self.confirm_at(&takeover.intent.key, takeover.seen_fence, external_id, response, told).await
+        let events = EffectEvents::by(&takeover.intent).asked(std::slice::from_ref(evidence));
+        self.confirm_at(&takeover.intent.key, takeover.seen_fence, external_id, response, events).await
     }
 
-    /// Records that the outside service was asked and the effect had not happened; gives the permit to act.
-    /// Of several attempts that asked, one gets it, the others get [`StoreError::EffectSuperseded`].
+    /// Records that the outside service was asked and the effect had not happened, and issues the permit to act.
+    /// Of several attempts that asked, one gets the permit, the others get [`StoreError::EffectSuperseded`].
     pub async fn resolve_not_done(&self, takeover: Takeover, evidence: &Evidence) -> Result<Permit, StoreError> {
-        let asked = AskedAt::now();
-        let told = Told::by(&takeover.intent)
+        let asked = DualInstant::now();
+        let events = EffectEvents::by(&takeover.intent)
             .asked(std::slice::from_ref(evidence))
             .and(EffectEventKind::TakenOver, &json!({}));
-        self.permit(&self.0.pool, &takeover.intent, takeover.seen_fence, asked, &told).await
+        self.permit(&self.0.pool, &takeover.intent, takeover.seen_fence, asked, &events).await
     }
 
     async fn confirm_at(
@@ -268,12 +268,12 @@ impl Effects<'_> {
         fence: i64,
         external_id: Option<&str>,
         response: &serde_json::Value,
-        told: Told<'_>,
+        events: EffectEvents<'_>,
     ) -> Result<StoredEffect, StoreError> {
         let details = json!({ "external_id": external_id, "response": response });
-        let told = told.and(EffectEventKind::Confirmed, &details);
+        let events = events.and(EffectEventKind::Confirmed, &details);
         let text = response.to_string();
-        told!(
+        with_effect_events!(
             query_as,
             "with before as (
                  select state from effects where environment = $1 and key = $2
@@ -292,11 +292,11 @@ impl Effects<'_> {
             key,
             fence,
             external_id,
-            told.events(),
-            told.details(),
-            told.job(),
-            told.attempt(),
-            told.holder(),
+            events.kinds(),
+            events.details(),
+            events.job(),
+            events.attempt(),
+            events.holder(),
             json::without_nul(&text).as_ref()
         )
         .fetch_optional(&self.0.pool)
@@ -313,7 +313,7 @@ impl Effects<'_> {
             .map_err(StoreError::on("read an effect"))
     }
 
-    /// The effects that a job was last permitted to have.
+    /// The effects whose last permit went to a job; the first 1000.
     pub async fn of_job(&self, id: JobId) -> Result<Vec<StoredEffect>, StoreError> {
         query_as!(
             "select * from effects where environment = $1 and job_id = $2 order by created_at limit 1000",
@@ -326,7 +326,7 @@ impl Effects<'_> {
         .map(readable("read the effects of a job"))
     }
 
-    /// What an account did, or may have done, since then: at most 10,000, the latest first.
+    /// The acts that an account made, or may have made, since `since`: the latest 10,000, latest first.
     pub async fn acts_since(&self, account: &AccountId, since: DateTime<Utc>) -> Result<Vec<KnownAct>, StoreError> {
         let rows: Vec<(String, String, Moment)> = query_as!(
             "select key, kind, intended_at from effects
@@ -359,8 +359,8 @@ impl Effects<'_> {
     }
 }
 
-fn accepted(intent: &EffectIntent, kept_at: Option<DateTime<Utc>>) -> Accepted {
-    Accepted { kept_at, by_id: intent.job.created_at() }
+fn accepted(intent: &EffectIntent, kept_at: Option<DateTime<Utc>>) -> AcceptedAt {
+    AcceptedAt { kept_at, by_id: intent.job.created_at() }
 }
 
 fn check(intent: &EffectIntent) -> Result<(), StoreError> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use perch_base::{BadCursor, Classified, Disposition, Environment};
 use perch_queue::QueueError;
 
-use self::answer::{Class, advice, class, is_disk_full};
+use self::answer::{ErrorClass, advice, class, is_disk_full};
 pub(crate) use self::answer::{ends_sessions, leaves_the_session};
 
-/// What can go wrong between Perch and Postgres, and between Perch and the hot state in Redis.
+/// Errors of Postgres and of the hot state in Redis.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Postgres did not answer, refused the connection, or is not ready to work.
@@ -19,7 +19,7 @@ pub enum StoreError {
         /// What Postgres or the network said.
         source: sqlx::Error,
     },
-    /// Postgres broke off a transaction that met another one. The same call may succeed.
+    /// Postgres aborted a transaction because of a concurrent one. The same call may succeed.
     #[error("postgres broke off the transaction ({doing}): {source}; it can be tried again")]
     Conflict {
         /// What was being done.
@@ -35,7 +35,7 @@ pub enum StoreError {
         /// What Postgres said.
         source: sqlx::Error,
     },
-    /// Postgres answered, but not what was asked for.
+    /// Postgres refused the statement.
     #[error("postgres refused to {doing}: {source}; `perch doctor` compares the schema with this release")]
     Refused {
         /// What was being done.
@@ -43,7 +43,7 @@ pub enum StoreError {
         /// What Postgres said.
         source: sqlx::Error,
     },
-    /// Postgres holds a row that this release cannot read. Others are not touched by it.
+    /// Postgres holds a row that this release cannot read. Other rows are not affected.
     #[error("a row of postgres cannot be read ({doing}): {source}; correct that value in the database")]
     Unreadable {
         /// What was being done.
@@ -79,7 +79,7 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
-    /// A pooler in transaction mode stands before Postgres and was not told of: statements of other clients could be met.
+    /// A pooler in transaction mode is in front of Postgres and was not configured: prepared statements of other clients could be hit.
     #[error(
         "a pooler in transaction mode stands before postgres ({doing}): {source}; say so with DATABASE_SESSION_URL, an address \
          past it, or with ?pgbouncer=true in DATABASE_URL"
@@ -154,7 +154,7 @@ pub enum StoreError {
         /// What Postgres said.
         source: sqlx::migrate::MigrateError,
     },
-    /// Another attempt took the effect over; whatever this one did since must not be recorded as the effect.
+    /// Another attempt took the effect over; nothing this attempt did since may be recorded as the effect.
     #[error("the effect {key} was taken over by another attempt; this one must stop")]
     EffectSuperseded {
         /// The key of the effect.
@@ -176,13 +176,13 @@ pub enum StoreError {
         /// How many may wait.
         bound: u64,
     },
-    /// Others changed it again and again. The same call may succeed.
+    /// Concurrent changes won every time. The same call may succeed.
     #[error("others change {what} again and again; it can be tried again")]
     Contended {
         /// What.
         what: &'static str,
     },
-    /// A page was asked for with a cursor of another list.
+    /// The cursor of a page belongs to another list, or is not valid.
     #[error("cursor: {0}")]
     Cursor(#[from] BadCursor),
     /// Redis failed.
@@ -190,25 +190,25 @@ pub enum StoreError {
     Redis(#[from] QueueError),
 }
 
-/// How long a job is put off when Postgres is away, or has taken nothing for too long.
+/// How long a job is put off when Postgres is unavailable or the hot state is full.
 const WHEN_AWAY: Duration = Duration::from_secs(10);
 
 impl StoreError {
-    /// Sorts an error of Postgres by what can be done about it, and counts it.
+    /// Classifies an error of Postgres by what can be done about it, and counts it.
     pub(crate) fn sql(doing: &'static str, source: sqlx::Error) -> Self {
         metrics::counter!("perch_postgres_errors_total", "doing" => doing).increment(1);
         match class(&source) {
-            Class::Away => Self::Unavailable { doing, source },
-            Class::Conflict => Self::Conflict { doing, source },
-            Class::Data => Self::Data { doing, source },
-            Class::Unreadable => Self::Unreadable { doing, source },
-            Class::Pooler => Self::Pooler { doing, source },
-            Class::Forbidden => Self::Forbidden { doing, source },
-            Class::Other => Self::Refused { doing, source },
+            ErrorClass::Away => Self::Unavailable { doing, source },
+            ErrorClass::Conflict => Self::Conflict { doing, source },
+            ErrorClass::Data => Self::Data { doing, source },
+            ErrorClass::Unreadable => Self::Unreadable { doing, source },
+            ErrorClass::Pooler => Self::Pooler { doing, source },
+            ErrorClass::Forbidden => Self::Forbidden { doing, source },
+            ErrorClass::Other => Self::Refused { doing, source },
         }
     }
 
-    /// For `map_err` on a statement that was sent while `doing` something: told as what it means for whoever asked.
+    /// For `map_err` on a statement; `doing` says in the error what was being done.
     pub fn on(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| Self::sql(doing, source)
     }
@@ -236,8 +236,7 @@ impl StoreError {
 impl Classified for StoreError {
     fn disposition(&self) -> Disposition {
         match self {
-            // A table that is missing will be there after the migration that a deploy runs, and whoever tells of a pooler starts
-            // the process again.
+            // The migration of a deploy will create a missing table, and configuring the pooler restarts the process.
             Self::Unavailable { .. }
             | Self::SchemaMissing { .. }
             | Self::SchemaBehind { .. }

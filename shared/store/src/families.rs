@@ -1,8 +1,8 @@
-//! The records of the platform, and the way past the hot state.
+//! The record families of the platform, and writing records directly to Postgres.
 
 use crate::{
     ActionRecord, Families, MetricPoint, PublishedPost, Recorded, SpendRecord, Store, StoreError,
-    record::{Family, Row},
+    record::{Family, RecordRow},
 };
 
 impl Default for Families {
@@ -12,11 +12,11 @@ impl Default for Families {
 }
 
 impl Store {
-    /// Writes records to Postgres at once, past the hot state. All of them, or none when it fails.
+    /// Writes records directly to Postgres, without the hot state: all of them, or none on error.
     pub async fn record<T: Recorded>(&self, records: &[T]) -> Result<(), StoreError> {
         let (family, version) = (Family::of::<T>(), Self::version_now());
         let rows =
-            records.iter().map(|record| Row::of(record).map(|row| row.at(version))).collect::<Result<Vec<_>, _>>();
+            records.iter().map(|record| RecordRow::of(record).map(|row| row.at(version))).collect::<Result<Vec<_>, _>>();
         let rows = rows.map_err(|error| StoreError::Invalid { what: "a record", reason: error.to_string() })?;
         family.write(&self.pool, self.env_name(), &rows).await
     }

@@ -11,7 +11,7 @@ use crate::{
     row::{self, Moment, parsed, parsed_option, readable, small_count, time, time_option, unsigned, word},
 };
 
-/// What is known of a job. Of a queue whose history keeps only failures, that is its last failure.
+/// What Postgres knows of a job. In a queue whose history keeps only failures, that is the job's last failure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobRecord {
     /// Its id.
@@ -20,15 +20,15 @@ pub struct JobRecord {
     pub queue: QueueName,
     /// Its kind, unless the envelope never arrived or could not be read.
     pub kind: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
-    /// Which jobs go first.
+    /// Its priority.
     pub priority: Priority,
     /// Its payload.
     pub payload: Option<serde_json::Value>,
     /// Its envelope without the payload.
     pub envelope: Option<serde_json::Value>,
-    /// What its limits are counted by.
+    /// The group that its limits are counted by.
     pub group: Option<String>,
     /// The job whose handler enqueued it.
     pub parent: Option<JobId>,
@@ -36,23 +36,23 @@ pub struct JobRecord {
     pub max_attempts: Option<u32>,
     /// When it runs next, or was last meant to.
     pub run_at: Option<DateTime<Utc>>,
-    /// When it was made.
+    /// When it was enqueued.
     pub created_at: DateTime<Utc>,
     /// When the last attempt began.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it was done, dead, cancelled or discarded.
+    /// When it became done, dead, cancelled or discarded.
     pub finished_at: Option<DateTime<Utc>>,
     /// Attempts counted.
     pub attempts: u32,
-    /// How often it was brought back from the dead letters.
+    /// How often it was replayed.
     pub replays: u32,
     /// The worker of the last attempt.
     pub worker: Option<String>,
     /// The last error.
     pub last_error: Option<String>,
-    /// What the handler answered.
+    /// The result that the handler returned.
     pub result: Option<serde_json::Value>,
-    /// The trace that enqueued it, as a W3C `traceparent`.
+    /// The trace of the enqueue, as a W3C `traceparent`.
     pub traceparent: Option<String>,
     /// When its last recorded event happened.
     pub changed_at: DateTime<Utc>,
@@ -97,9 +97,9 @@ pub enum AttemptOutcome {
     Succeeded,
     /// It failed, and another was to follow.
     Retried,
-    /// The handler put the job off; the attempt does not count.
+    /// The handler snoozed the job; the attempt does not count.
     Snoozed,
-    /// It failed, and the job was dead.
+    /// It failed, and the job became a dead letter.
     Dead,
     /// It was cancelled.
     Cancelled,
@@ -107,7 +107,7 @@ pub enum AttemptOutcome {
     Lost,
     /// Its worker shut down; the attempt does not count.
     Released,
-    /// It failed, as Redis tells; what came of that is not told yet.
+    /// It failed according to Redis; what followed is not known yet.
     Failed,
 }
 
@@ -174,7 +174,7 @@ pub struct EventRecord {
     /// When.
     #[sqlx(try_from = "Moment")]
     pub at: DateTime<Utc>,
-    /// What happened: the word of the event.
+    /// The name of the event.
     #[sqlx(rename = "kind")]
     pub event: String,
     /// The attempt it belongs to.
@@ -183,20 +183,19 @@ pub struct EventRecord {
     pub worker: Option<String>,
     /// What went wrong, or why.
     pub error: Option<String>,
-    /// Who asked for it, for what an operator did.
+    /// Who did it, for operations such as a cancel or a replay.
     pub actor: Option<String>,
 }
 
-/// True when few jobs are in it, so that the table has an index of them.
+/// Whether the state is rare, so that the table has an index of such jobs.
 const fn is_aside(state: JobState) -> bool {
     matches!(state, JobState::Delayed | JobState::Dead | JobState::Cancelled | JobState::Discarded)
 }
 
-/// The name of the list of jobs that the history knows, in its cursors.
+/// The name of this list in its cursors.
 const LIST: &str = "history";
 
-/// What is read of a job, column by column: a statement that asks for all of them fails in processes that run while a
-/// migration adds one.
+/// Selects the columns of a job by name: `select *` fails in processes that run while a migration adds a column.
 macro_rules! select_jobs {
     ($with:ident, $large:literal, $rest:literal $(, $argument:expr)*) => {
         $with!(
@@ -210,23 +209,23 @@ macro_rules! select_jobs {
     };
 }
 
-/// The beginning of a statement, which a filter goes on with.
+/// The beginning of a statement, to which a filter is appended.
 macro_rules! beginning {
     ($($text:literal)+) => {
         concat!($($text),+)
     };
 }
 
-/// The same without what may be large.
+/// The columns of a job without those that may be large.
 const BRIEFLY: &str =
     select_jobs!(beginning, "null::jsonb as payload, null::jsonb as envelope, null::jsonb as result", "");
 
-/// What is known of jobs.
+/// The history of jobs in Postgres.
 #[derive(Debug, Clone, Copy)]
 pub struct History<'a>(pub(crate) &'a Store);
 
 impl Store {
-    /// What is known of jobs.
+    /// The history of jobs in Postgres.
     pub fn history(&self) -> History<'_> {
         History(self)
     }
@@ -284,13 +283,13 @@ impl History<'_> {
         .map(readable("read the children of a job"))
     }
 
-    /// What it did to the outside world.
+    /// The effects of a job.
     pub async fn effects_of(&self, id: JobId) -> Result<Vec<StoredEffect>, StoreError> {
         self.0.effects().of_job(id).await
     }
 
-    /// Jobs, newest first, page by page. Without payloads, envelopes and results, which may be large. `now` is what times of the filter
-    /// count from.
+    /// Jobs, newest first, page by page, without payloads, envelopes and results, which may be large. Relative times of the filter count
+    /// from `now`.
     pub async fn page(
         &self,
         filter: &JobFilter,
@@ -308,7 +307,7 @@ impl History<'_> {
         row::page(doing, LIST, paging, rows, |row| row.try_get::<String, _>("id"))
     }
 
-    /// The newest 100 that fit, with all that is known of them.
+    /// The newest 100 jobs that match, with all columns.
     pub async fn search(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
         let mut query = self.fitting(select_jobs!(beginning, "payload, envelope, result", ""), filter, Utc::now());
         query.push(" order by id desc limit 100");

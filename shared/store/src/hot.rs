@@ -9,9 +9,9 @@ use crate::{Recorded, StoreError};
 /// A record on its way into Postgres.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HotRecord {
-    /// What it is about.
+    /// The family of the record.
     pub family: Cow<'static, str>,
-    /// What makes it one of a kind in its family.
+    /// Its unique key within the family.
     pub key: String,
     /// The record.
     pub value: serde_json::Value,
@@ -27,7 +27,7 @@ impl HotRecord {
         Ok(Self { family: T::FAMILY.into(), key: record.key(), value, ttl: None })
     }
 
-    /// The same record, which can be read from the hot state for so long.
+    /// Keeps a copy that can be read from the hot state for `ttl`.
     #[must_use]
     pub fn kept_for(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
@@ -38,7 +38,7 @@ impl HotRecord {
 /// A record as the hot state holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HotCopy {
-    /// Its version: of two the greater is the newer.
+    /// Its version: the greater of two is the newer.
     pub version: EntryId,
     /// The record.
     pub value: serde_json::Value,
@@ -73,17 +73,17 @@ impl HotStore {
         Self { redis, prefix: base(env), bound: BOUND }
     }
 
-    /// The same hot state with room for so many records that wait for the sync.
+    /// Sets how many records may wait for the sync.
     #[must_use]
     pub fn with_bound(mut self, bound: u64) -> Self {
         self.bound = bound;
         self
     }
 
-    /// Accepts records; answers their versions, in order.
+    /// Accepts records and returns their versions, in order.
     ///
-    /// Up to 100 records are accepted whole or not at all, more in parts of 100. When too many wait already it answers
-    /// [`StoreError::HotFull`]: nothing accepted is thrown away to make room.
+    /// Up to 100 records are accepted atomically, more in chunks of 100. Returns [`StoreError::HotFull`] when too many records are
+    /// waiting: accepted records are never dropped to make room.
     pub async fn put(&self, records: &[HotRecord]) -> Result<Vec<EntryId>, StoreError> {
         let mut versions = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
@@ -115,7 +115,7 @@ impl HotStore {
         Ok(versions)
     }
 
-    /// The copy of a record of a type, by its key, while it is kept.
+    /// The copy of a record by its key, while it is kept.
     pub async fn get<T: Recorded>(&self, key: &str) -> Result<Option<HotCopy>, StoreError> {
         let text: Option<String> =
             self.redis.cmd("read a hot record", redis::cmd("GET").arg(self.copy_key(T::FAMILY, key))).await?;
@@ -127,7 +127,7 @@ impl HotStore {
     }
 }
 
-/// `None` for what was not written by `put.lua`: the copy is a convenience, Postgres has the record.
+/// `None` for a value that `put.lua` did not write: the copy is a convenience, Postgres has the record.
 fn read_copy(text: &str) -> Option<HotCopy> {
     let (version, value) = text.split_once(' ')?;
     Some(HotCopy { version: version.parse().ok()?, value: serde_json::from_str(value).ok()? })

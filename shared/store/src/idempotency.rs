@@ -9,31 +9,31 @@ use sqlx::FromRow;
 
 use crate::{Store, StoreError, row::undecodable};
 
-/// Idempotency keys of ledger queues. They run out; one that has is as good as none.
+/// Idempotency keys of ledger queues. An expired key counts as absent.
 #[derive(Debug, Clone, Copy)]
 pub struct IdempotencyKeys<'a>(pub(crate) &'a Store);
 
-/// A request that came with a key.
+/// A request that was made with an idempotency key.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptRequest {
+pub struct IdempotentRequest {
     /// The SHA-256 of its body, in hexadecimal.
     pub request: String,
     /// The id that its job was given before it was enqueued.
     pub job: JobId,
-    /// What was answered, where that is known.
+    /// The answer, where known.
     pub answer: Option<Value>,
 }
 
 #[derive(FromRow)]
-struct Row {
+struct KeyRow {
     request: String,
     job_id: String,
     answer: Option<Value>,
 }
 
-/// Keys removed in one step.
+/// Keys removed by one statement.
 const AT_ONCE: i64 = 10_000;
-/// How often a key is claimed that is taken and gone in turn, and the pause between two claims.
+/// How often to try to claim a key that disappears after each refused claim, and the pause between two tries.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -45,15 +45,15 @@ impl Store {
 }
 
 impl IdempotencyKeys<'_> {
-    /// Takes a key for a request, for `lasts`. Of callers that race exactly one gets `None`; the others get the request that
-    /// has it. `key` is the SHA-256 of caller and key, in hexadecimal. [`StoreError::Contended`] when it ran out or was released
-    /// by another each time before it could be read.
+    /// Claims a key for a request, for `lasts`. Of concurrent callers exactly one gets `None`; the others get the request that
+    /// holds the key. `key` is the SHA-256 of caller and key, in hexadecimal. [`StoreError::Contended`] when the key expired or was
+    /// released each time before it could be read.
     pub async fn claim(
         &self,
         key: &str,
-        mine: &KeptRequest,
+        mine: &IdempotentRequest,
         lasts: Duration,
-    ) -> Result<Option<KeptRequest>, StoreError> {
+    ) -> Result<Option<IdempotentRequest>, StoreError> {
         for _ in 0..TRIES {
             let claimed: Option<String> = query_scalar!(
                 "insert into idempotency_keys as kept (environment, key_hash, request, job_id, answer, expires_at)
@@ -76,7 +76,7 @@ impl IdempotencyKeys<'_> {
             if claimed.is_some() {
                 return Ok(None);
             }
-            // None when it ran out or was released between the two statements.
+            // None when it expired or was released between the two statements.
             if let Some(kept) = self.find(key).await? {
                 return Ok(Some(kept));
             }
@@ -85,10 +85,10 @@ impl IdempotencyKeys<'_> {
         Err(StoreError::Contended { what: "an idempotency key" })
     }
 
-    /// The request that has a key.
-    pub async fn find(&self, key: &str) -> Result<Option<KeptRequest>, StoreError> {
+    /// The request that holds a key.
+    pub async fn find(&self, key: &str) -> Result<Option<IdempotentRequest>, StoreError> {
         let doing = "read an idempotency key";
-        let row: Option<Row> = query_as!(
+        let row: Option<KeyRow> = query_as!(
             "select request, job_id, answer from idempotency_keys
              where environment = $1 and key_hash = $2 and expires_at > clock_timestamp()",
             self.0.env_name(),
@@ -99,13 +99,13 @@ impl IdempotencyKeys<'_> {
         .map_err(StoreError::on(doing))?;
         row.map(|row| {
             let job = row.job_id.parse().map_err(|error| StoreError::sql(doing, undecodable("job_id", error)))?;
-            Ok(KeptRequest { request: row.request, job, answer: row.answer })
+            Ok(IdempotentRequest { request: row.request, job, answer: row.answer })
         })
         .transpose()
     }
 
-    /// Writes down what is known of a request, for `lasts` from now, whoever had the key.
-    pub async fn keep(&self, key: &str, known: &KeptRequest, lasts: Duration) -> Result<(), StoreError> {
+    /// Stores a request under a key for `lasts` from now, replacing any other request.
+    pub async fn keep(&self, key: &str, known: &IdempotentRequest, lasts: Duration) -> Result<(), StoreError> {
         query!(
             "insert into idempotency_keys (environment, key_hash, request, job_id, answer, expires_at)
              values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second')
@@ -125,8 +125,8 @@ impl IdempotencyKeys<'_> {
         .map_err(StoreError::on("keep an answer"))
     }
 
-    /// Lets go of the key of a request that was refused. False where there is nothing to let go of: a repetition of the request
-    /// may have been answered meanwhile, and that answer stays.
+    /// Releases the key of a request that was refused. Returns false when there is nothing to release: a repetition of the request may
+    /// have been answered in the meantime, and that answer is kept.
     pub async fn release(&self, key: &str) -> Result<bool, StoreError> {
         query!(
             "delete from idempotency_keys where environment = $1 and key_hash = $2 and answer is null",
@@ -139,9 +139,9 @@ impl IdempotencyKeys<'_> {
         .map_err(StoreError::on("release an idempotency key"))
     }
 
-    /// The queue of a job that was accepted and has ended. One that has not is enqueued again under its id, which tells whether it
-    /// is there: Redis may have lost it, and of one that only the outbox has, another may turn out to stand for it. One that was
-    /// cancelled before Redis had it was not accepted.
+    /// The queue of a job that was accepted and has ended. `None` for an unfinished job: the caller enqueues it again under its id to
+    /// find out whether it exists, because Redis may have lost it, and another job may take the place of one that is only in the
+    /// outbox. A job that was cancelled before Redis had it was not accepted.
     pub async fn accepted(&self, job: JobId) -> Result<Option<QueueName>, StoreError> {
         let doing = "look for a job";
         let queue: Option<String> = query_scalar!(
@@ -158,7 +158,7 @@ impl IdempotencyKeys<'_> {
         parsed.map_err(|error| StoreError::sql(doing, undecodable("queue", error)))
     }
 
-    /// Removes keys that have run out. Answers how many; at most 10,000.
+    /// Removes expired keys, at most 10,000, and returns how many.
     pub async fn prune(&self) -> Result<u64, StoreError> {
         query!(
             "delete from idempotency_keys

@@ -1,5 +1,5 @@
 //! JSON that Postgres can hold. `jsonb` refuses some of what JSON allows: the character U+0000, half a surrogate pair,
-//! numbers without bound, nesting without bound.
+//! unbounded numbers, unbounded nesting.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ pub fn without_nul(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// `raw` where Postgres can hold it (once U+0000 is replaced), else the same text as a JSON string.
+/// `raw` if Postgres can hold it (once U+0000 is replaced), otherwise the same text as a JSON string.
 pub(crate) fn storable(raw: Box<RawValue>) -> Box<RawValue> {
     if serde_json::from_str::<serde_json::Value>(raw.get()).is_ok() { raw } else { quoted(raw.get()) }
 }

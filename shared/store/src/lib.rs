@@ -1,7 +1,7 @@
-//! What Perch keeps for good: Postgres, the effect ledger, and the way from the hot state in Redis into Postgres.
+//! The durable state of Perch: Postgres, the effect ledger, and the sync from the hot state in Redis into Postgres.
 //!
-//! One file a family of tables, the SQL beside the type it fills. [`Store`] is the door to Postgres; [`HotStore`],
-//! [`Places`] and [`RateWindows`] are the hot state in Redis; [`Brake`] stands in both; [`Syncer`] moves the one into the other.
+//! There is one file for each family of tables, with the SQL next to the type it fills. [`Store`] gives access to Postgres;
+//! [`HotStore`], [`Places`] and [`RateWindows`] are the hot state in Redis; [`Brake`] is in both; [`Syncer`] moves Redis into Postgres.
 
 mod actions;
 mod address;
@@ -10,21 +10,21 @@ mod audit;
 mod backup;
 mod brake;
 mod budgets;
+mod connection;
 mod effects;
 mod error;
 mod families;
-mod happened;
 mod history;
 mod hot;
 mod idempotency;
 pub mod json;
 mod limits;
-mod link;
 mod listener;
 mod outbox;
 mod performance;
 mod places;
 mod pool;
+mod queue_events;
 mod record;
 mod recovery;
 mod retention;
@@ -42,33 +42,37 @@ pub use actions::{ActionKind, ActionRecord, ActionState, Actions};
 pub use api_keys::{ApiKey, ApiKeys, KEY_HOLDS, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
 pub use backup::{BackupFacts, Restorable};
-pub use brake::{Brake, BrakeState, Braked, CLEAR_FOR, Clear, Term, Way};
-pub use budgets::{Allowance, Balance, Budgets, Hold, Reservation, Spent, day, month, next_day, next_month};
+pub use brake::{Brake, BrakeCheck, BrakeClearance, BrakeOutcome, BrakeState, CLEAR_FOR, TimeLimit};
+pub use budgets::{
+    Allowance, Balance, BudgetRefusal, Budgets, Reservation, SpendLimit, day, month, next_day, next_month,
+};
 pub use effects::{
     ACT_WITHIN, Claim, EffectEvent, EffectEventKind, EffectFilter, EffectIntent, EffectState, Effects, Evidence,
-    IN_FLIGHT, KnownEffect, Permit, PermitTerm, Resolution, Resolved, StoredEffect, Takeover, Unrecorded,
-    request_digest,
+    IN_FLIGHT, KnownEffect, Permit, PermitDeadline, Resolution, ResolveOutcome, StoredEffect, Takeover,
+    UnrecordedEffect, request_digest,
 };
 pub use error::StoreError;
-pub use happened::Happened;
 pub use history::{AttemptOutcome, AttemptRecord, EventRecord, History, JobRecord};
 pub use hot::{HotCopy, HotRecord, HotStore};
-pub use idempotency::{IdempotencyKeys, KeptRequest};
+pub use idempotency::{IdempotencyKeys, IdempotentRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
-pub use listener::{Heard, Listener};
-pub use outbox::{Backlog, Batch, Content, Outbox, Waiting};
+pub use listener::{Listener, Notification};
+pub use outbox::{Outbox, OutboxBacklog, OutboxBatch, OutboxContent, OutboxEntry};
 pub use perch_jobs::JobState;
 pub use perch_queue::JobFilter;
 pub use performance::{MetricPoint, Performance, PublishedPost};
-pub use places::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places, PlacesUsed};
+pub use places::{KnownAct, PlaceAnswer, PlaceKind, PlaceRequest, Places, PlacesUsed};
 pub use pool::{Pool, Session, Tx};
+pub use queue_events::QueueEvent;
 pub use record::{Families, Recorded, execute_json, millis};
-pub use recovery::{After, Alone, Recovery, Unfinished, UnfinishedJobs, UnreadableJob};
+pub use recovery::{Recovery, RecoveryCursor, RecoveryLock, UnfinishedJob, UnfinishedPage, UnreadableJob};
 pub use retention::Pruned;
 pub use roles::{BoundRole, OwnRole, Roles};
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_version};
 pub use since_id::move_forward;
 pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
-pub use store::{Durability, Hearing, OpenError, ServerInfo, Store};
-pub use sync::{JobNews, News, Reject, RolledBack, StreamLag, StreamReport, SyncReport, Synced, Syncer};
+pub use store::{Durability, NotificationRoute, OpenError, ServerInfo, Store};
+pub use sync::{
+    RolledBack, StreamLag, StreamReport, SyncReject, SyncReport, SyncedPosition, Syncer, UnsyncedEvents, UnsyncedJob,
+};
 pub use tables::Tables;

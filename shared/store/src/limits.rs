@@ -7,7 +7,7 @@ use redis::Script;
 
 use crate::StoreError;
 
-/// What an outside service last said about one of its rate limits.
+/// The last known state of one rate limit of an outside service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateWindow {
     /// Requests allowed in the window.
@@ -27,14 +27,14 @@ pub struct NamedWindow {
     pub window: RateWindow,
 }
 
-/// How far apart two answers tell the end of one window, which is stated in whole seconds and told by a clock of its own.
+/// How far apart two answers may state the end of the same window: services state it in whole seconds, by their own clock.
 const APART: TimeDelta = TimeDelta::seconds(5);
 /// Windows listed at most.
 const LISTED: usize = 1_000;
-/// How long the list of names outlives the last window that was noted: longer than any window.
+/// How long the list of names is kept after the last recorded window: longer than any window lasts.
 const NAMED: Duration = Duration::from_secs(2 * 86_400);
 
-/// The rate limits of outside services, shared by all processes through Redis. To ask is one round trip, to note are two.
+/// The rate limits of outside services, shared by all processes through Redis. A read takes one round trip, a write two.
 #[derive(Debug, Clone)]
 pub struct RateWindows {
     redis: Redis,
@@ -58,7 +58,7 @@ impl RateWindows {
         Ok(text.as_deref().and_then(|text| read_window(text, left)))
     }
 
-    /// Notes what an answer said. It is forgotten when the window ends; one that has ended already is left out.
+    /// Records the window stated by an answer, until it ends. A window that has ended already is ignored.
     pub async fn set(&self, key: &str, window: RateWindow) -> Result<(), StoreError> {
         let left = (window.reset - Utc::now()).num_milliseconds();
         if left <= 0 {
@@ -72,8 +72,8 @@ impl RateWindows {
         self.name(key, window.reset).await
     }
 
-    /// The windows that have not ended, by key; at most 1,000. They are found by the list of their names: nothing else is
-    /// looked through, on however many nodes Redis runs.
+    /// The windows that have not ended, by key; at most 1,000. They are found through the list of their names, so that no keyspace is
+    /// scanned, on however many nodes Redis runs.
     pub async fn all(&self) -> Result<Vec<NamedWindow>, StoreError> {
         let names = self.names();
         let mut list = redis::pipe();
@@ -91,7 +91,7 @@ impl RateWindows {
         Ok(all)
     }
 
-    /// Keeps the name of a window in the list, until it ends.
+    /// Keeps the key of a window in the list until the window ends.
     async fn name(&self, key: &str, reset: DateTime<Utc>) -> Result<(), StoreError> {
         let names = self.names();
         let mut keep = redis::pipe();
@@ -112,7 +112,7 @@ impl RateWindows {
     }
 }
 
-/// The end is told as a span by the clock of Redis, so that the clocks of processes may differ.
+/// Redis gives the end as a remaining time by its own clock, so that the clocks of processes may differ.
 fn read_window(text: &str, left: i64) -> Option<RateWindow> {
     let mut parts = text.split(' ');
     let (limit, remaining) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);

@@ -1,4 +1,4 @@
-//! Hearing what others tell over Postgres (`LISTEN`).
+//! Receiving notifications of Postgres (`LISTEN`).
 
 use std::{
     future::pending,
@@ -7,47 +7,47 @@ use std::{
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use crate::{Store, StoreError, link::limited, pool::Pool};
+use crate::{Store, StoreError, connection::limited, pool::Pool};
 
-/// The pause before a session that broke is made again, so that a server that ends each at once is not asked all the time.
+/// The pause before a broken session is opened again, so that a server that ends every session at once is not flooded.
 const PAUSE: Duration = Duration::from_secs(5);
-/// A session on which nothing was told for so long is asked whether it is still there: a network that swallows what is sent, and
-/// a server that hangs, are as silent as one that has nothing to tell.
+/// A session without notifications for this long is pinged: a network that drops packets and a server that hangs are as silent as
+/// one without notifications.
 const QUIET: Duration = Duration::from_secs(30);
-/// How long the answer to that may take, and how long a new session may.
+/// How long a ping may take, and opening a new session.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Hears of what is told on one channel. A session of its own is needed for that, and made again when it breaks; while there is
-/// none, because only a pooler in transaction mode can be reached, nothing is heard.
+/// Receives the notifications of one channel. It needs a session of its own, which is opened again when it breaks. When only a
+/// pooler in transaction mode can be reached there is no session, and no notification is received.
 #[derive(Debug)]
 pub struct Listener {
     sessions: Option<Pool>,
     channel: &'static str,
     doing: &'static str,
-    open: Option<Open>,
+    open: Option<ListenSession>,
 }
 
-/// What was heard.
+/// The result of waiting for a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
-    /// This was told.
-    Told(String),
-    /// Nothing in that time.
-    Nothing,
-    /// There was no session for a while, and there is one again; what was told in between was missed.
+pub enum Notification {
+    /// A notification with this payload.
+    Received(String),
+    /// None in that time.
+    Timeout,
+    /// The session was lost and there is a new one; notifications in between were missed.
     Missed,
 }
 
 #[derive(Debug)]
-struct Open {
+struct ListenSession {
     session: PgListener,
     since: Instant,
-    /// When the server was last known to be there.
+    /// When the server last answered.
     alive: Instant,
 }
 
-impl Open {
-    async fn is_alive(&mut self) -> Result<(), sqlx::Error> {
+impl ListenSession {
+    async fn check_alive(&mut self) -> Result<(), sqlx::Error> {
         if self.alive.elapsed() > QUIET {
             limited(Some(PATIENCE), sqlx::raw_sql("select 1").execute(&mut self.session)).await?;
             self.alive = Instant::now();
@@ -55,17 +55,17 @@ impl Open {
         Ok(())
     }
 
-    async fn told(&mut self) -> Result<Option<String>, sqlx::Error> {
-        self.is_alive().await?;
-        let told = self.session.try_recv().await?;
+    async fn recv(&mut self) -> Result<Option<String>, sqlx::Error> {
+        self.check_alive().await?;
+        let notification = self.session.try_recv().await?;
         self.alive = Instant::now();
-        Ok(told.map(|told| told.payload().to_owned()))
+        Ok(notification.map(|notification| notification.payload().to_owned()))
     }
 }
 
 impl Listener {
-    /// Listens from now on, where it can.
-    pub(crate) async fn on(store: &Store, channel: &'static str, doing: &'static str) -> Self {
+    /// Listens from now on, where a session is possible.
+    pub(crate) async fn listen(store: &Store, channel: &'static str, doing: &'static str) -> Self {
         let mut listener = Self { sessions: store.sessions.clone(), channel, doing, open: None };
         if let Some(sessions) = listener.sessions.clone() {
             if let Err(error) = listener.connect(&sessions).await {
@@ -74,49 +74,49 @@ impl Listener {
         } else {
             tracing::info!(
                 channel,
-                "notifications do not come by way of this pooler, and what they tell is looked for every few seconds; \
-                 DATABASE_SESSION_URL lets it be heard of at once"
+                "notifications do not pass this pooler, so changes are polled for every few seconds; with \
+                 DATABASE_SESSION_URL they are noticed at once"
             );
         }
         listener
     }
 
-    /// Waits until something is told, at most so long.
-    pub async fn heard(&mut self, most: Duration) -> Heard {
-        tokio::time::timeout(most, self.next()).await.unwrap_or(Heard::Nothing)
+    /// Waits for the next notification, at most for `most`.
+    pub async fn next(&mut self, most: Duration) -> Notification {
+        tokio::time::timeout(most, self.receive()).await.unwrap_or(Notification::Timeout)
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn receive(&mut self) -> Notification {
         let Some(sessions) = self.sessions.clone() else { return pending().await };
-        // A session with a former primary stays open and hears nothing any more.
-        if self.open.as_ref().is_some_and(|open| sessions.has_given_up(open.since)) {
+        // A session with a former primary stays open and receives nothing any more.
+        if self.open.as_ref().is_some_and(|open| sessions.has_retired(open.since)) {
             self.open = None;
         }
-        let told = match &mut self.open {
-            Some(open) => open.told().await.map_err(StoreError::on(self.doing)),
+        let received = match &mut self.open {
+            Some(open) => open.recv().await.map_err(StoreError::on(self.doing)),
             None => Ok(None),
         };
-        match told {
-            Ok(Some(told)) => return Heard::Told(told),
+        match received {
+            Ok(Some(payload)) => return Notification::Received(payload),
             Ok(None) => match self.connect(&sessions).await {
-                Ok(()) => return Heard::Missed,
+                Ok(()) => return Notification::Missed,
                 Err(error) => self.lost(&error),
             },
             Err(error) => self.lost(&error),
         }
         tokio::time::sleep(PAUSE).await;
-        Heard::Nothing
+        Notification::Timeout
     }
 
     fn lost(&mut self, error: &StoreError) {
-        tracing::warn!(%error, channel = self.channel, "notifications are not heard; what they tell is looked for every few seconds");
+        tracing::warn!(%error, channel = self.channel, "notifications cannot be received; changes are polled for every few seconds");
         self.open = None;
     }
 
     async fn connect(&mut self, sessions: &Pool) -> Result<(), StoreError> {
         let since = Instant::now();
         let session = limited(Some(PATIENCE), self.session(sessions)).await.map_err(StoreError::on(self.doing))?;
-        self.open = Some(Open { session, since, alive: since });
+        self.open = Some(ListenSession { session, since, alive: since });
         Ok(())
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let mut listener = store.outbox().listen().await;
         let open = listener.open.as_mut().expect("Postgres answers");
         open.alive = Instant::now().checked_sub(2 * QUIET).expect("the machine has been up for a minute");
-        // The question is as good as swallowed, and the way is free for a new session.
+        // The delay makes the ping seem lost; afterwards a new session can be opened.
         let before = gate.trips();
         gate.set_delay(Duration::from_secs(600));
         let swallowed = async {
@@ -157,13 +157,13 @@ mod tests {
             pace.tick().await;
             gate.set_delay(Duration::ZERO);
         };
-        // The first answers once the session was lost, the second tells of the new one.
-        let heard = async { [listener.heard(PAUSE * 6).await, listener.heard(PAUSE * 6).await] };
+        // The first call returns once the session was lost, the second once there is a new one.
+        let heard = async { [listener.next(PAUSE * 6).await, listener.next(PAUSE * 6).await] };
         tokio::pin!(heard);
         let heard = tokio::select! {
             heard = &mut heard => heard,
             () = swallowed => heard.await,
         };
-        assert_eq!(heard, [Heard::Nothing, Heard::Missed]);
+        assert_eq!(heard, [Notification::Timeout, Notification::Missed]);
     }
 }

@@ -21,51 +21,51 @@ use crate::{Listener, Store, StoreError, pool::Tx, row::Moment};
 #[derive(Debug, Clone, Copy)]
 pub struct Outbox<'a>(pub(crate) &'a Store);
 
-/// How long whoever accepts a job has to hand it over.
+/// How long the process that accepts a job has to hand it over itself before a relay does.
 const OWN: Duration = Duration::from_secs(5);
-/// The channel on which `perch_enqueue` tells that there is a new row.
+/// The channel on which `perch_enqueue` notifies of a new row.
 const CHANNEL: &str = "perch_outbox";
 
-/// A row that Redis has not got yet.
+/// A row of the outbox that Redis does not have yet.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct OutboxEntry {
     /// The job.
     pub id: JobId,
     /// Its queue.
     pub queue: QueueName,
     /// Its kind.
     pub kind: JobKind,
-    /// How long it has waited, by the clock of Postgres: its id is chosen by who enqueued it.
+    /// How long it has waited, by the clock of Postgres. The time in its id is not used, because the enqueuer chooses the id.
     pub waited: Duration,
-    /// What it holds.
-    pub content: Content,
+    /// The content.
+    pub content: OutboxContent,
 }
 
-/// What a row holds.
+/// The content of a row.
 #[derive(Debug)]
-pub enum Content {
-    /// A job that was checked.
+pub enum OutboxContent {
+    /// A validated job.
     Job(LedgerJob),
-    /// A request of another service, to be checked; and the attempts that it asks for.
+    /// A request of another service, not validated yet, and the attempts that it asks for.
     Request(Box<NewJob>, Option<u32>),
-    /// Something that is neither; the text and what is wrong.
+    /// Neither of them: the text and what is wrong with it.
     Unreadable(String, String),
 }
 
-/// What the outbox holds.
+/// How much waits in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Backlog {
-    /// Jobs that Redis has not got yet.
+pub struct OutboxBacklog {
+    /// Jobs that Redis does not have yet.
     pub waiting: u64,
     /// When the oldest of them was accepted.
     pub oldest: Option<DateTime<Utc>>,
-    /// How long ago that is, by the same clock of Postgres.
+    /// How long ago that was, by the clock of Postgres.
     #[serde(skip)]
     pub age: Duration,
 }
 
 #[derive(FromRow)]
-struct Row {
+struct OutboxRow {
     id: String,
     queue: String,
     kind: String,
@@ -76,7 +76,7 @@ struct Row {
 }
 
 #[derive(Deserialize)]
-struct Request {
+struct EnqueueRequest {
     payload: Box<RawValue>,
     #[serde(default)]
     options: RequestOptions,
@@ -94,16 +94,16 @@ struct RequestOptions {
     deadline: Option<DateTime<Utc>>,
 }
 
-/// Some of the rows that wait, held against other relays until this is settled or dropped.
-pub struct Batch<'a> {
+/// Some of the waiting rows, locked against other relays until this is settled or dropped.
+pub struct OutboxBatch<'a> {
     store: &'a Store,
-    /// None where nothing was taken.
+    /// `None` if nothing was taken.
     tx: Option<Tx>,
     taken: Vec<String>,
-    /// How many waited when it was taken; some of them may be with another relay since.
+    /// How many rows were waiting when it was taken; another relay may have locked some of them since.
     pub waited: usize,
     /// The rows, oldest first.
-    pub rows: Vec<Waiting>,
+    pub rows: Vec<OutboxEntry>,
 }
 
 impl Store {
@@ -114,17 +114,17 @@ impl Store {
 }
 
 impl Outbox<'_> {
-    /// Keeps jobs in the transaction of `conn`, together with what caused them. Those whose id is there already stay as they
-    /// are. A relay hands them over once the transaction has committed.
+    /// Stores jobs in the transaction of `conn`, together with the changes that caused them. A job whose id is already stored does
+    /// not change. A relay hands the jobs over once the transaction has committed.
     pub async fn enqueue_in(&self, conn: &mut PgConnection, jobs: &[LedgerJob]) -> Result<(), StoreError> {
         self.keep_in(conn, jobs, Duration::ZERO).await.map(|_| ())
     }
 
-    /// Takes up to `limit` rows that wait, oldest first. From then on Redis may have them, whatever becomes of the batch: the ledger
-    /// forgets none of them as refused.
-    pub async fn take(&self, limit: u32) -> Result<Batch<'_>, StoreError> {
+    /// Takes up to `limit` waiting rows, oldest first. From then on Redis may have them, even if the batch fails, so the ledger no
+    /// longer deletes any of them as refused.
+    pub async fn take(&self, limit: u32) -> Result<OutboxBatch<'_>, StoreError> {
         let doing = "read the outbox";
-        // Committed by itself: the transaction below is lost where its commit fails.
+        // Committed on its own, because the transaction below is lost if its commit fails.
         let begun: Vec<String> = sqlx::query_scalar(BEGIN)
             .bind(self.0.env_name())
             .bind(i64::from(limit))
@@ -132,10 +132,10 @@ impl Outbox<'_> {
             .await
             .map_err(StoreError::on(doing))?;
         if begun.is_empty() {
-            return Ok(Batch { store: self.0, tx: None, taken: Vec::new(), waited: 0, rows: Vec::new() });
+            return Ok(OutboxBatch { store: self.0, tx: None, taken: Vec::new(), waited: 0, rows: Vec::new() });
         }
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
-        let rows: Vec<Row> = query_as!(
+        let rows: Vec<OutboxRow> = query_as!(
             "select id, queue, kind, envelope, request::text as request, on_conflict,
                     (extract(epoch from clock_timestamp() - greatest(least(created_at, clock_timestamp()), '0001-01-01Z'))
                      * 1000)::bigint as waited_ms
@@ -151,11 +151,11 @@ impl Outbox<'_> {
         .map_err(StoreError::on(doing))?;
         let taken = rows.iter().map(|row| row.id.clone()).collect();
         let rows = rows.into_iter().filter_map(waiting).collect();
-        Ok(Batch { store: self.0, tx: Some(tx), taken, waited: begun.len(), rows })
+        Ok(OutboxBatch { store: self.0, tx: Some(tx), taken, waited: begun.len(), rows })
     }
 
-    /// How much waits.
-    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+    /// How many jobs wait, and for how long.
+    pub async fn backlog(&self) -> Result<OutboxBacklog, StoreError> {
         let (waiting, oldest, age_ms): (i64, Option<Moment>, i64) = query_as!(
             "select waiting, oldest, coalesce((extract(epoch from clock_timestamp() - oldest) * 1000)::bigint, 0)
              from (select count(*) as waiting,
@@ -167,16 +167,16 @@ impl Outbox<'_> {
         .fetch_one(&self.0.pool)
         .await
         .map_err(StoreError::on("count the outbox"))?;
-        Ok(Backlog { waiting: waiting.unsigned_abs(), oldest: oldest.map(|Moment(at)| at), age: millis(age_ms) })
+        Ok(OutboxBacklog { waiting: waiting.unsigned_abs(), oldest: oldest.map(|Moment(at)| at), age: millis(age_ms) })
     }
 
-    /// Hears of new rows, by a session of its own where one is to be had.
+    /// Listens for new rows, with a session of its own where one is possible.
     pub async fn listen(&self) -> Listener {
-        Listener::on(self.0, CHANNEL, "listen for new jobs").await
+        Listener::listen(self.0, CHANNEL, "listen for new jobs").await
     }
 
-    /// Removes rows of jobs that ended longer than `after` ago, and idempotency keys that have run out. Answers how many
-    /// rows; at most 10,000 of each.
+    /// Removes rows of jobs that ended longer than `after` ago, and expired idempotency keys, at most 10,000 of each. Returns how
+    /// many rows were removed.
     pub async fn prune(&self, after: Duration) -> Result<u64, StoreError> {
         self.0.idempotency_keys().prune().await?;
         query!(
@@ -195,7 +195,7 @@ impl Outbox<'_> {
         .map_err(StoreError::on("prune the outbox"))
     }
 
-    /// Writes down which kinds there are, for `perch_enqueue` to check against.
+    /// Stores the known kinds, for `perch_enqueue` to check requests against.
     pub async fn register(&self, types: &JobTypes, most_bytes: usize, most_ahead: Duration) -> Result<(), StoreError> {
         let doing = "register the kinds of jobs";
         let kinds: Vec<KindRow> = types.iter().map(KindRow::of).collect();
@@ -213,14 +213,14 @@ impl Outbox<'_> {
     }
 }
 
-impl Batch<'_> {
+impl OutboxBatch<'_> {
     /// How many rows were taken, readable or not.
     pub fn taken(&self) -> usize {
         self.taken.len()
     }
 
-    /// Ends it: `there` are with Redis, `never` did not come to be, each with the reason, and `soon` are taken again with
-    /// the next batch. What is none of these cannot be handed over as it is: it lets the rows behind it pass for a minute.
+    /// Settles the rows: Redis has the jobs in `there`; those in `never` were refused, each with the reason; those in `soon` are taken
+    /// again with the next batch. All other rows cannot be handed over as they are and are put off for a minute.
     pub async fn settle(
         mut self,
         there: &[&LedgerJob],
@@ -274,7 +274,7 @@ impl Batch<'_> {
     }
 }
 
-// What was noted before keeps its time: the rows of a queue that is full are looked at again and again.
+// A row keeps its first `begun_at`: the rows of a full queue are taken again and again.
 const BEGIN: &str = sql!(
     2,
     "
@@ -291,12 +291,12 @@ const BEGIN: &str = sql!(
     select id from waits order by relay_at, id"
 );
 
-/// What lies ahead was said by another clock, and has not waited yet.
+/// A negative time comes from another clock and counts as zero.
 fn millis(passed: i64) -> Duration {
     Duration::from_millis(u64::try_from(passed).unwrap_or(0))
 }
 
-fn waiting(row: Row) -> Option<Waiting> {
+fn waiting(row: OutboxRow) -> Option<OutboxEntry> {
     let id: JobId = row.id.parse().ok()?;
     let (queue, kind): (QueueName, JobKind) = (row.queue.parse().ok()?, row.kind.parse().ok()?);
     let on_conflict = match row.on_conflict.as_str() {
@@ -306,23 +306,23 @@ fn waiting(row: Row) -> Option<Waiting> {
     };
     let content = match (row.envelope, row.request) {
         (Some(envelope), _) => {
-            Content::Job(LedgerJob { id, queue: queue.clone(), kind: kind.clone(), envelope, on_conflict })
+            OutboxContent::Job(LedgerJob { id, queue: queue.clone(), kind: kind.clone(), envelope, on_conflict })
         }
         (None, request) => {
             let text = request.unwrap_or_default();
-            match perch_jobs::strict::from_str::<Request>(&text) {
+            match perch_jobs::strict::from_str::<EnqueueRequest>(&text) {
                 Ok(request) => {
                     let attempts = request.options.max_attempts;
-                    Content::Request(Box::new(request.into_job(kind.clone(), on_conflict)), attempts)
+                    OutboxContent::Request(Box::new(request.into_job(kind.clone(), on_conflict)), attempts)
                 }
-                Err(error) => Content::Unreadable(text, error.to_string()),
+                Err(error) => OutboxContent::Unreadable(text, error.to_string()),
             }
         }
     };
-    Some(Waiting { id, queue, kind, waited: millis(row.waited_ms), content })
+    Some(OutboxEntry { id, queue, kind, waited: millis(row.waited_ms), content })
 }
 
-impl Request {
+impl EnqueueRequest {
     fn into_job(self, kind: JobKind, on_conflict: OnConflict) -> NewJob {
         let RequestOptions { run_at, priority, unique_key, unique_scope, group, deadline, .. } = self.options;
         let unique = unique_key.map(|key| Unique { key, scope: unique_scope.unwrap_or(UniqueScope::Done) });

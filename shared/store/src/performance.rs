@@ -22,7 +22,7 @@ pub struct PublishedPost {
     pub text: String,
     /// The post it replies to.
     pub reply_to: Option<PostId>,
-    /// What it is about, as the bot names it.
+    /// The subject, as the bot names it.
     pub subject: Option<String>,
     /// The job that published it.
     pub job_id: Option<JobId>,
@@ -85,9 +85,9 @@ pub struct MetricPoint {
     pub reposts: u64,
     /// Reposts with a text of their own.
     pub quotes: u64,
-    /// Bookmarks, where X says them.
+    /// Bookmarks, where X reports them.
     pub bookmarks: Option<u64>,
-    /// Impressions, where X says them.
+    /// Impressions, where X reports them.
     pub impressions: Option<u64>,
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::StoreError;
 
-/// What an act counts as.
+/// The kind of act that a place is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceKind {
@@ -33,7 +33,7 @@ impl PlaceKind {
         }
     }
 
-    /// As the ledger names it.
+    /// From the kind of an effect in the ledger.
     pub(crate) fn of_effect(kind: &str) -> Self {
         match kind {
             "reply" => Self::Reply,
@@ -51,22 +51,22 @@ impl PlaceKind {
     }
 }
 
-/// A place that is asked for.
+/// A request for a place.
 #[derive(Debug, Clone, Copy)]
-pub struct PlaceAsk<'a> {
+pub struct PlaceRequest<'a> {
     /// The account that acts.
     pub account: &'a AccountId,
     /// What the act counts as.
     pub kind: PlaceKind,
-    /// The key of its effect. It has one place, however often it is asked for.
+    /// The key of its effect. A key has one place, however often it is requested.
     pub key: &'a str,
-    /// Who asks: who asks last may give the place back, nobody else.
+    /// Who requests it. Only the last holder may give the place back.
     pub holder: &'a str,
-    /// The act begins within this time of the answer, or not at all.
+    /// The act must begin within this time of the answer.
     pub within: Duration,
-    /// From when what is said here of the day holds.
+    /// The time from which the fields about the day are valid.
     pub from: DateTime<Utc>,
-    /// Until when it does. No place is given for an act that could begin later.
+    /// The time until which they are valid. No place is given for an act that could begin later.
     pub until: DateTime<Utc>,
     /// When the day began.
     pub day: DateTime<Utc>,
@@ -76,7 +76,7 @@ pub struct PlaceAsk<'a> {
     pub per_day: u32,
     /// Most acts of this kind a day; 0 sets no limit.
     pub of_kind: u32,
-    /// Whether [`Places::count`] was told what the ledger knows of the account, should Redis know nothing.
+    /// Whether [`Places::count`] has already written the acts in the ledger to a Redis that knows nothing of the account.
     pub counted: bool,
 }
 
@@ -91,7 +91,7 @@ pub struct KnownAct {
     pub at: DateTime<Utc>,
 }
 
-/// What became of a place that was asked for.
+/// The answer to a request for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlaceAnswer {
     /// It is taken.
@@ -100,12 +100,13 @@ pub enum PlaceAnswer {
     Full,
     /// The day has no place of that kind left.
     FullOfKind,
-    /// Redis knows nothing of the account: it published nothing for days, or Redis was emptied. Ask the ledger, and again.
+    /// Redis knows nothing of the account: it published nothing for days, or Redis was emptied. Call [`Places::count`] with the acts
+    /// in the ledger, then ask again.
     Uncounted,
-    /// It is too soon after another act. Ask again then.
+    /// It is too soon after another act. Ask again at this time.
     Early(DateTime<Utc>),
-    /// By the clock of Redis it is now, which is not within the time that was told.
-    Elsewhen(DateTime<Utc>),
+    /// The time by the clock of Redis, which is outside `from` to `until` of the request.
+    ClockMismatch(DateTime<Utc>),
 }
 
 /// What an account did on a day.
@@ -130,8 +131,8 @@ impl PlacesUsed {
 
 /// How long a place is kept after its act: longer than any day.
 const KEPT: Duration = Duration::from_secs(2 * 86_400);
-/// How far ahead jobs get turns of their own, one after the other. What would come later asks again by then, so that turns of
-/// jobs which were cancelled hold nobody up for long.
+/// How far ahead jobs get individual turns, one after the other. Later jobs ask again by then, so that the turns of cancelled jobs do
+/// not delay others for long.
 const PLANNED: Duration = Duration::from_secs(900);
 
 /// Acts of one script call.
@@ -142,7 +143,7 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scrip
 static KEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/keep_place.lua")));
 static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/leave_place.lua")));
 
-/// Who published how much and when, in Redis, shared by all processes: what the posting limits of an account are kept by.
+/// The acts of each account and their times, in Redis, shared by all processes. The posting limits of accounts are enforced with them.
 #[derive(Debug, Clone)]
 pub struct Places {
     redis: Redis,
@@ -156,20 +157,20 @@ impl Places {
         Self { redis, prefix: env.prefix(), clock: Clock::system() }
     }
 
-    /// The same by a clock that the caller sets.
+    /// Uses a clock that the caller sets.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The clock they go by, as far as this process knows.
+    /// The clock in use; the system clock stands for that of Redis.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
     /// Takes a place, if the limits leave one. One round trip.
-    pub async fn take(&self, ask: &PlaceAsk<'_>) -> Result<PlaceAnswer, StoreError> {
+    pub async fn take(&self, ask: &PlaceRequest<'_>) -> Result<PlaceAnswer, StoreError> {
         let mut call = self.invocation(&TAKE, ask.account);
         call.key(format!("{}turn", self.base(ask.account)))
             .arg(ask.kind.place())
@@ -198,12 +199,12 @@ impl Places {
             "full kind" => Ok(PlaceAnswer::FullOfKind),
             "uncounted" => Ok(PlaceAnswer::Uncounted),
             "early" => Ok(PlaceAnswer::Early(at)),
-            "elsewhen" => Ok(PlaceAnswer::Elsewhen(at)),
+            "elsewhen" => Ok(PlaceAnswer::ClockMismatch(at)),
             _ => Err(StoreError::Invalid { what: "a place to publish", reason: format!("redis answered {word:?}") }),
         }
     }
 
-    /// Puts in what the ledger knows of an account, each act as begun `within` of its permit at the latest.
+    /// Writes the acts of an account from the ledger; each counts as begun `within` after its permit.
     pub async fn count(&self, account: &AccountId, acts: &[KnownAct], within: Duration) -> Result<(), StoreError> {
         for chunk in acts.chunks(COUNTED) {
             let mut call = self.invocation(&COUNT, account);
@@ -217,7 +218,7 @@ impl Places {
         Ok(())
     }
 
-    /// Notes that the act has begun by now. False when the place is another's.
+    /// Records that the act has begun by now. False when the place belongs to another holder.
     pub async fn keep(&self, account: &AccountId, key: &str, holder: &str) -> Result<bool, StoreError> {
         let mut call = self.invocation(&KEEP, account);
         call.arg(key).arg(holder).arg(self.time());
@@ -225,7 +226,7 @@ impl Places {
         Ok(self.redis.call("keep a place to publish", call).await?)
     }
 
-    /// Gives the place of an act back that did not happen. False when it is another's, or gone.
+    /// Gives back the place of an act that did not happen. False when it belongs to another holder, or is gone.
     pub async fn leave(&self, account: &AccountId, key: &str, holder: &str) -> Result<bool, StoreError> {
         let mut call = self.invocation(&LEAVE, account);
         call.arg(key).arg(holder);

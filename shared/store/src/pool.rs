@@ -1,9 +1,8 @@
-//! The way of every statement to Postgres.
+//! The connection pool through which every statement reaches Postgres.
 //!
-//! Here it is heard when a session is of no use any more, and here everything is done that a pooler in transaction mode asks for:
-//! such a pooler hands out a session of the server for each transaction, so nothing may outlive one. A statement that stands
-//! alone gets a transaction of its own there, because the driver sends it in two steps that must meet the same session, and none
-//! is prepared by name.
+//! It retires sessions that can no longer be used, and supports a pooler in transaction mode: such a pooler assigns a server session
+//! to each transaction, so no state may outlive one. With it, a single statement gets a transaction of its own, because the driver
+//! sends it in two steps that must reach the same session, and no statement is prepared by name.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -27,47 +26,47 @@ use tokio::runtime::Handle;
 use crate::{
     address::Address,
     error::ends_sessions,
-    link::{GivenUp, Held, Link, Manager, Step},
+    connection::{RetiredConnections, PooledConnection, Connection, Manager, Step},
 };
 
-/// Begins a transaction. A process that froze amid it must not hold its locks against the others for ever; set for the
-/// transaction alone, because the session may be somebody else's after it.
+/// Begins a transaction. The timeout releases the locks of a process that froze within it. It is set for the transaction only, because
+/// the session may belong to another client afterwards.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '15s'";
 const COMMIT: &str = "commit";
 const ROLLBACK: &str = "rollback";
-/// A session that nobody used for so long is closed: managed Postgres counts them.
+/// A session that is idle for longer is closed, because managed Postgres limits the number of connections.
 const IDLE: Duration = Duration::from_secs(300);
-/// How long it is tried to take leave of the server.
+/// How long closing all sessions may take.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Sessions with Postgres.
+/// A pool of sessions with Postgres.
 #[derive(Debug, Clone)]
 pub struct Pool {
     sessions: managed::Pool<Manager>,
     acquire_timeout: Duration,
     statement_timeout: Duration,
-    /// Whether a pooler in transaction mode stands between; `None` where nothing was said and nothing shows it.
+    /// Whether a pooler in transaction mode is in between; `None` if unknown.
     by_transaction: Option<bool>,
-    given_up: GivenUp,
+    retired: RetiredConnections,
     swept: Arc<Mutex<Instant>>,
 }
 
 impl Pool {
-    /// Nothing is connected yet.
+    /// A pool without connections; they are opened on demand.
     pub(crate) fn new(address: Address, settings: &PostgresSettings) -> Self {
-        Self::with(address, settings, GivenUp::default())
+        Self::with(address, settings, RetiredConnections::default())
     }
 
-    /// Sessions with the same server by another way; they are given up together with these.
+    /// A pool for the same server at another address. Its sessions are retired together with these.
     pub(crate) fn beside(&self, address: Address, settings: &PostgresSettings) -> Self {
-        Self::with(address, settings, self.given_up.clone())
+        Self::with(address, settings, self.retired.clone())
     }
 
-    fn with(address: Address, settings: &PostgresSettings, given_up: GivenUp) -> Self {
-        let manager = Manager { options: address.options, given_up: given_up.clone() };
+    fn with(address: Address, settings: &PostgresSettings, retired: RetiredConnections) -> Self {
+        let manager = Manager { options: address.options, retired: retired.clone() };
         let sessions = managed::Pool::builder(manager)
             .max_size(usize::try_from(settings.max_connections).unwrap_or(usize::MAX))
-            // The one used last goes first, so that those not needed become idle.
+            // The most recently used one is taken first, so that surplus ones become idle.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without timeouts of its own needs no runtime");
@@ -76,96 +75,96 @@ impl Pool {
             acquire_timeout: settings.acquire_timeout,
             statement_timeout: settings.statement_timeout,
             by_transaction: address.by_transaction,
-            given_up,
+            retired,
             swept: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
-    /// The same by way of a pooler in transaction mode, unless its address says that there is none.
-    pub(crate) fn unless_told_by_transaction(self) -> Self {
+    /// Assumes a pooler in transaction mode, unless the address says that there is none.
+    pub(crate) fn assume_by_transaction(self) -> Self {
         Self { by_transaction: self.by_transaction.or(Some(true)), ..self }
     }
 
-    /// Whether a pooler in transaction mode stands between.
+    /// Whether a pooler in transaction mode is in between.
     pub(crate) fn is_by_transaction(&self) -> bool {
         self.by_transaction == Some(true)
     }
 
-    /// Sessions at most.
+    /// The most sessions that it opens.
     pub(crate) fn most(&self) -> usize {
         self.sessions.status().max_size
     }
 
-    /// Where it leads, for a session that is kept.
+    /// The connection options, for a session outside the pool.
     pub(crate) fn options(&self) -> &PgConnectOptions {
         &self.sessions.manager().options
     }
 
-    /// Begins a transaction; dropped, it is rolled back.
+    /// Begins a transaction, which is rolled back when dropped.
     pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
-        let mut link = self.link().await?;
-        self.heard(link.plain(BEGIN).await)?;
-        Ok(Tx { link: Some(link), pool: self.clone() })
+        let mut connection = self.connection().await?;
+        self.note_failure(connection.plain(BEGIN).await)?;
+        Ok(Tx { connection: Some(connection), pool: self.clone() })
     }
 
-    /// A transaction whose statements may take as long as they need, as those of a migration.
+    /// A transaction without statement timeout, for migrations.
     pub(crate) async fn begin_unhurried(&self) -> Result<Tx, sqlx::Error> {
         let mut tx = self.begin().await?;
-        if let Some(link) = &mut tx.link {
-            link.patience = None;
+        if let Some(connection) = &mut tx.connection {
+            connection.timeout = None;
         }
         Ok(tx)
     }
 
-    /// A session for statements that stand alone.
+    /// A session for single statements.
     pub(crate) async fn acquire(&self) -> Result<Session, sqlx::Error> {
-        Ok(Session { link: self.link().await?, pool: self.clone() })
+        Ok(Session { connection: self.connection().await?, pool: self.clone() })
     }
 
-    async fn link(&self) -> Result<Held, sqlx::Error> {
+    async fn connection(&self) -> Result<PooledConnection, sqlx::Error> {
         self.close_idle();
-        // Boxed: to open a session is large, and seldom.
-        let link = match tokio::time::timeout(self.acquire_timeout, Box::pin(self.sessions.get())).await {
+        // Boxed, because the future that opens a session is large and rarely needed.
+        let connection = match tokio::time::timeout(self.acquire_timeout, Box::pin(self.sessions.get())).await {
             Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(sqlx::Error::PoolTimedOut),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(_)) => Err(sqlx::Error::PoolClosed),
-            Ok(Ok(link)) => Ok(Held::for_statements(link, self.statement_timeout)),
+            Ok(Ok(connection)) => Ok(PooledConnection::for_statements(connection, self.statement_timeout)),
         };
-        self.heard(link)
+        self.note_failure(connection)
     }
 
     fn close_idle(&self) {
         let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         if swept.elapsed() > IDLE / 5 {
             *swept = Instant::now();
-            self.sessions.retain(|link, _| link.used.elapsed() < IDLE);
+            self.sessions.retain(|connection, _| connection.used.elapsed() < IDLE);
         }
     }
 
-    /// Whether a session that was opened then is of no use any more.
-    pub(crate) fn has_given_up(&self, opened: Instant) -> bool {
-        !self.given_up.spares(opened)
+    /// Whether a session that was opened at `opened` is retired.
+    pub(crate) fn has_retired(&self, opened: Instant) -> bool {
+        !self.retired.allows(opened)
     }
 
-    /// Closes all sessions; calls after this fail. One that is in use is closed when it is given back.
+    /// Closes all sessions; later calls fail. A session in use is closed when it is returned.
     pub(crate) async fn close(&self) {
         let idle = self.sessions.retain(|_, _| false).removed;
         self.sessions.close();
         let leave = async {
-            for link in idle {
-                link.leave().await;
+            for connection in idle {
+                connection.disconnect().await;
             }
         };
-        // Postgres notices also where it is not told.
+        // Postgres also notices sessions that are not closed properly.
         let _ = tokio::time::timeout(LEAVE, leave).await;
     }
 
-    /// Hears what came of a statement. After a failover the sessions there are lead to a server that may only be read from, or to
-    /// none, and the driver would keep the former for half an hour.
-    fn heard<T>(&self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    /// Retires all open sessions if the error calls for it. After a failover they lead to a read-only server or to none, and the pool
+    /// would keep those to the read-only one for half an hour.
+    fn note_failure<T>(&self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         answer.inspect_err(|error| {
             if ends_sessions(error) {
-                self.given_up.all_until_now();
+                self.retired.retire_all();
             }
         })
     }
@@ -175,84 +174,84 @@ impl Pool {
     }
 }
 
-/// A session for statements that stand alone.
+/// A session for single statements.
 #[derive(Debug)]
 pub struct Session {
-    link: Held,
+    connection: PooledConnection,
     pool: Pool,
 }
 
 impl Session {
     async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
         let steps =
-            if self.pool.is_by_transaction() { alone(&mut self.link, query).await } else { self.link.all(query).await };
-        self.pool.heard(steps)
+            if self.pool.is_by_transaction() { in_own_transaction(&mut self.connection, query).await } else { self.connection.all(query).await };
+        self.pool.note_failure(steps)
     }
 }
 
-/// A statement in a transaction of its own.
-async fn alone<'q>(link: &mut Link, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
-    link.plain(BEGIN).await?;
-    let steps = link.all(Unnamed(query)).await;
-    if link.is_lost() {
+/// Runs a statement in a transaction of its own.
+async fn in_own_transaction<'q>(connection: &mut Connection, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
+    connection.plain(BEGIN).await?;
+    let steps = connection.all(UnnamedStatement(query)).await;
+    if connection.is_lost() {
         return steps;
     }
-    link.plain(if steps.is_ok() { COMMIT } else { ROLLBACK }).await?;
+    connection.plain(if steps.is_ok() { COMMIT } else { ROLLBACK }).await?;
     steps
 }
 
 /// A transaction.
 #[derive(Debug)]
 pub struct Tx {
-    /// None once it has ended.
-    link: Option<Held>,
+    /// `None` once it has ended.
+    connection: Option<PooledConnection>,
     pool: Pool,
 }
 
 impl Tx {
-    /// Makes what was done hold.
+    /// Commits.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
         self.end(COMMIT).await
     }
 
-    /// Undoes what was done.
+    /// Rolls back.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
         self.end(ROLLBACK).await
     }
 
     async fn end(mut self, how: &'static str) -> Result<(), sqlx::Error> {
-        let Some(mut link) = self.link.take() else { return Ok(()) };
-        self.pool.heard(link.plain(how).await)
+        let Some(mut connection) = self.connection.take() else { return Ok(()) };
+        self.pool.note_failure(connection.plain(how).await)
     }
 
     async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
         let by_transaction = self.pool.is_by_transaction();
-        let link = self.link.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let steps = if by_transaction { link.all(Unnamed(query)).await } else { link.all(query).await };
-        self.pool.heard(steps)
+        let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let steps = if by_transaction { connection.all(UnnamedStatement(query)).await } else { connection.all(query).await };
+        self.pool.note_failure(steps)
     }
 }
 
 impl Drop for Tx {
-    /// What was locked must not wait for the next who takes the session.
+    /// Rolls back at once: locks must not be held until the session is taken the next time.
     fn drop(&mut self) {
-        let Some(mut link) = self.link.take() else { return };
+        let Some(mut connection) = self.connection.take() else { return };
         match Handle::try_current() {
-            Ok(runtime) if !link.is_lost() => {
+            Ok(runtime) if !connection.is_lost() => {
                 runtime.spawn(async move {
-                    let _ = link.plain(ROLLBACK).await;
+                    let _ = connection.plain(ROLLBACK).await;
                 });
             }
-            // Postgres rolls back when it is closed.
-            _ => link.close(),
+            // Closing the session makes Postgres roll back.
+            _ => connection.close(),
         }
     }
 }
 
-/// A statement that is not prepared by name: the session that knows the name may be another's by the next time.
-struct Unnamed<E>(E);
+/// A statement that is not prepared by name: behind a pooler, the next use may reach a session that does not know the name.
+struct UnnamedStatement<E>(E);
 
-impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for UnnamedStatement<E> {
     fn sql(self) -> SqlStr {
         self.0.sql()
     }
@@ -270,9 +269,9 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
     }
 }
 
-/// Lets statements be executed by a type that answers them with all steps at once.
+/// Implements `Executor` for types whose `all` method returns all results at once.
 macro_rules! executes {
-    ($($by:ty: |$this:ident| $link:expr;)*) => {$(
+    ($($by:ty: |$this:ident| $connection:expr;)*) => {$(
         impl<'c> Executor<'c> for $by {
             type Database = Postgres;
 
@@ -303,7 +302,7 @@ macro_rules! executes {
                 'c: 'e,
             {
                 let $this = self;
-                async move { $link.prepare(sql, parameters).await }.boxed()
+                async move { $connection.prepare(sql, parameters).await }.boxed()
             }
 
             fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
@@ -311,14 +310,14 @@ macro_rules! executes {
                 'c: 'e,
             {
                 let $this = self;
-                async move { $link.describe(sql).await }.boxed()
+                async move { $connection.describe(sql).await }.boxed()
             }
         }
     )*};
 }
 
 executes! {
-    &'c Pool: |pool| pool.acquire().await?.link;
-    &'c mut Session: |session| session.link;
-    &'c mut Tx: |tx| tx.link.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+    &'c Pool: |pool| pool.acquire().await?.connection;
+    &'c mut Session: |session| session.connection;
+    &'c mut Tx: |tx| tx.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
 }

@@ -8,18 +8,18 @@ use sqlx::PgExecutor;
 
 use crate::{StoreError, json};
 
-/// A record that handlers write: it goes into the hot state, and from there, or at once, into its table.
+/// A record that handlers write to its table, through the hot state or directly.
 pub trait Recorded: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
-    /// Its family: what tells its type from others in the hot state. That of a bot begins with the name of the bot and a full stop, as
-    /// `heartbeat.beats` does; the bot adds it with `Bot::records`, or its records end up in `sync_rejects`.
+    /// Its family, which identifies the type in the hot state. A family of a bot begins with the name of the bot and a full stop, as in
+    /// `heartbeat.beats`. The bot must register it with `Bot::records`, otherwise its records end up in `sync_rejects`.
     const FAMILY: &'static str;
-    /// How records come into their table. `$1` is the environment, `$2` an array of the records as JSON, each with `version_ms` and
-    /// `version_seq`. Running it again, or with older versions, changes nothing.
+    /// The statement that writes records. `$1` is the environment, `$2` a JSON array of the records, each with `version_ms` and
+    /// `version_seq`. It must be idempotent, and older versions must change nothing.
     const SQL: &'static str;
-    /// What an error says was being done.
+    /// What was being done, for error messages.
     const DOING: &'static str;
 
-    /// What makes it one of a kind in its family.
+    /// Its unique key within the family.
     fn key(&self) -> String;
 }
 
@@ -33,12 +33,12 @@ pub(crate) struct Family {
     name: &'static str,
     sql: &'static str,
     doing: &'static str,
-    read: fn(&str) -> Result<Row, serde_json::Error>,
+    read: fn(&str) -> Result<RecordRow, serde_json::Error>,
 }
 
 /// A record as it is written.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
+pub(crate) struct RecordRow {
     key: String,
     version: (i64, i64),
     fields: Value,
@@ -55,7 +55,7 @@ impl Families {
         self.0.iter().map(|family| family.name)
     }
 
-    /// With one more. A name belongs to one type; the later one wins.
+    /// Adds a family. Of two types with the same name the later one wins.
     #[must_use]
     pub fn with<T: Recorded>(mut self) -> Self {
         self.0.retain(|other| other.name != T::FAMILY);
@@ -86,21 +86,21 @@ impl PartialEq for Family {
 
 impl Family {
     pub fn of<T: Recorded>() -> Self {
-        let read = |text: &str| Row::of(&serde_json::from_str::<T>(text)?);
+        let read = |text: &str| RecordRow::of(&serde_json::from_str::<T>(text)?);
         Self { name: T::FAMILY, sql: T::SQL, doing: T::DOING, read }
     }
 
-    /// Reads a record of it.
-    pub fn read(self, text: &str, version: EntryId) -> Result<Row, String> {
+    /// Reads a record of this family.
+    pub fn read(self, text: &str, version: EntryId) -> Result<RecordRow, String> {
         (self.read)(text).map(|row| row.at(version)).map_err(|error| error.to_string())
     }
 
-    /// Writes records in one statement. Of several with one key the newest counts.
-    pub async fn write(self, conn: impl PgExecutor<'_>, env: &str, rows: &[Row]) -> Result<(), StoreError> {
+    /// Writes records in one statement. Of several with the same key only the newest is written.
+    pub async fn write(self, conn: impl PgExecutor<'_>, env: &str, rows: &[RecordRow]) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut latest: BTreeMap<&str, &Row> = BTreeMap::new();
+        let mut latest: BTreeMap<&str, &RecordRow> = BTreeMap::new();
         for row in rows {
             let held = latest.entry(&row.key).or_insert(row);
             if row.version >= held.version {
@@ -112,12 +112,12 @@ impl Family {
     }
 }
 
-impl Row {
+impl RecordRow {
     pub fn of<T: Recorded>(record: &T) -> Result<Self, serde_json::Error> {
         Ok(Self { key: record.key(), version: (0, 0), fields: serde_json::to_value(record)? })
     }
 
-    /// The same with the version that decides between two of one key.
+    /// Sets the version, which decides between two records with the same key.
     pub fn at(mut self, version: EntryId) -> Self {
         self.version = (signed(version.ms), signed(version.seq));
         if let Value::Object(fields) = &mut self.fields {
@@ -133,12 +133,12 @@ pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Runs `sql` with the environment as `$1` and `rows` as JSON as `$2`; answers how many rows it wrote. `doing` is what an error says
+/// Runs `sql` with the environment as `$1` and `rows` as JSON as `$2`; returns how many rows it wrote. `doing` says in an error what
 /// was being done.
 ///
 /// # Errors
 ///
-/// Postgres is away, or refuses one of them: then none is written.
+/// Postgres is unavailable, or refuses one of the rows: then none is written.
 pub async fn execute_json<T: Serialize>(
     conn: impl PgExecutor<'_>,
     doing: &'static str,
@@ -153,13 +153,13 @@ pub async fn execute_json<T: Serialize>(
     Ok(done.rows_affected())
 }
 
-/// A time from milliseconds since 1970, if it is one that Postgres reads from text: up to the year 9999.
+/// A time from milliseconds since 1970, if Postgres can read it from text: up to the year 9999.
 pub(crate) fn storable_time(ms: i64) -> Option<DateTime<Utc>> {
     const YEAR_10000: i64 = 253_402_300_800_000;
     (0..YEAR_10000).contains(&ms).then(|| DateTime::from_timestamp_millis(ms)).flatten()
 }
 
-/// Times as text with milliseconds: what Redis, the API and the unique indexes of the tables agree on.
+/// Times as text with milliseconds, the precision that Redis, the API and the unique indexes of the tables share.
 pub mod millis {
     use chrono::{DateTime, SecondsFormat, Utc};
     use serde::{Deserialize, Deserializer, Serializer};
@@ -177,7 +177,7 @@ pub mod millis {
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// The text is not a time.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<DateTime<Utc>, D::Error> {
         DateTime::deserialize(d)
     }

@@ -1,4 +1,4 @@
-//! What Postgres knows of jobs that Redis should have.
+//! Reading from Postgres what is needed to rebuild Redis, and detecting that Postgres itself was restored.
 
 use crate::{query, query_scalar};
 use std::time::Duration;
@@ -13,34 +13,34 @@ use crate::{
     row::{parsed, small_count, time, time_option},
 };
 
-/// What is needed to rebuild Redis.
+/// Queries for rebuilding Redis.
 #[derive(Debug, Clone, Copy)]
 pub struct Recovery<'a>(pub(crate) &'a Store);
 
 /// An unfinished job.
 #[derive(Debug)]
-pub struct Unfinished {
+pub struct UnfinishedJob {
     /// Its queue.
     pub queue: QueueName,
-    /// What Redis needs of it.
+    /// The data that Redis needs to restore it.
     pub restore: Restore,
 }
 
-/// Some of the unfinished jobs.
+/// A page of unfinished jobs.
 #[derive(Debug)]
-pub struct UnfinishedJobs {
+pub struct UnfinishedPage {
     /// The jobs.
-    pub jobs: Vec<Unfinished>,
+    pub jobs: Vec<UnfinishedJob>,
     /// Those whose row cannot be read.
     pub unreadable: Vec<UnreadableJob>,
-    /// From where to go on; `None` after the last.
-    pub next: Option<After>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<RecoveryCursor>,
 }
 
 /// An unfinished job whose row cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableJob {
-    /// Its id, as it stands there.
+    /// Its id as stored.
     pub id: String,
     /// Its queue.
     pub queue: QueueName,
@@ -48,24 +48,24 @@ pub struct UnreadableJob {
     pub reason: String,
 }
 
-/// A place in the order of ids.
+/// A cursor in the order of ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct After(String);
+pub struct RecoveryCursor(String);
 
-/// Holds other recoveries off until it is dropped.
+/// A lock that keeps other recoveries out until it is dropped.
 #[derive(Debug)]
-pub struct Alone(#[expect(dead_code, reason = "it is held for its lock")] Tx);
+pub struct RecoveryLock(#[expect(dead_code, reason = "it is held for its lock")] Tx);
 
 impl Store {
-    /// What is needed to rebuild Redis.
+    /// Queries for rebuilding Redis.
     pub fn recovery(&self) -> Recovery<'_> {
         Recovery(self)
     }
 }
 
 impl Recovery<'_> {
-    /// Which Postgres this is: its system identifier and its timeline. A restored copy has another of either, a promoted standby
-    /// another timeline. `None` where a provider does not let its users ask.
+    /// The identity of this Postgres: its system identifier and its timeline. A restored copy differs in one of them, a promoted
+    /// standby in the timeline. `None` where a provider does not let users ask for it.
     pub async fn identity(&self) -> Result<Option<String>, StoreError> {
         query_scalar!("select perch_postgres()")
             .fetch_one(&self.0.pool)
@@ -73,7 +73,7 @@ impl Recovery<'_> {
             .map_err(StoreError::on("ask which Postgres this is"))
     }
 
-    /// Which Postgres this was when somebody saw to it last; what it was copied from says so, too.
+    /// The identity that was last acknowledged ([`Recovery::note_identity`]). A copy of the database contains the same.
     pub async fn known_identity(&self) -> Result<Option<String>, StoreError> {
         query_scalar!(
             "select identity from known_postgres where environment = $1 and identity <> ''",
@@ -84,8 +84,8 @@ impl Recovery<'_> {
         .map_err(StoreError::on("read which Postgres was here"))
     }
 
-    /// Notes that this Postgres was seen, and when, where it is another than before: whatever is asked of it about the time before
-    /// is in doubt from then on.
+    /// Records this identity, and when it was first seen, if it differs from the one seen before: from then on, what Postgres says
+    /// about the time before is in doubt.
     pub async fn note_seen(&self, identity: &str) -> Result<(), StoreError> {
         query!(
             "update known_postgres set seen = $2, changed_at = clock_timestamp() where environment = $1 and seen <> $2",
@@ -98,8 +98,7 @@ impl Recovery<'_> {
         .map_err(StoreError::on("note which Postgres this is"))
     }
 
-    /// Notes that this Postgres has lost something, whichever it is: what is asked of it about the time before is in doubt from
-    /// then on.
+    /// Records that Postgres has lost data, whatever its identity: from then on, what it says about the time before is in doubt.
     pub async fn note_loss(&self) -> Result<(), StoreError> {
         query!(
             "insert into known_postgres (environment, identity, seen, changed_at)
@@ -113,7 +112,7 @@ impl Recovery<'_> {
         .map_err(StoreError::on("note that Postgres has lost something"))
     }
 
-    /// Whether Postgres has lost something within `time`.
+    /// Whether Postgres has lost data within the last `time`.
     pub async fn lost_within(&self, time: Duration) -> Result<bool, StoreError> {
         query_scalar!(
             "select coalesce(max(changed_at) > clock_timestamp() - $2 * interval '1 second', false)
@@ -126,7 +125,7 @@ impl Recovery<'_> {
         .map_err(StoreError::on("ask whether Postgres has lost something"))
     }
 
-    /// Notes that somebody has seen to this Postgres, or that it is the first.
+    /// Acknowledges the identity of this Postgres: an operator has dealt with the change, or it is the first.
     pub async fn note_identity(&self, identity: &str) -> Result<(), StoreError> {
         self.note_seen(identity).await?;
         query!(
@@ -141,9 +140,9 @@ impl Recovery<'_> {
         .map_err(StoreError::on("note which Postgres this is"))
     }
 
-    /// Waits until no other process restores, and holds them off until the answer is dropped, or for `most`: one that froze
-    /// must not hold the others up for ever.
-    pub async fn alone(&self, most: Duration) -> Result<Alone, StoreError> {
+    /// Waits until no other process restores, and keeps others out until the lock is dropped, or for `most`, so that a frozen process
+    /// does not block them forever.
+    pub async fn lock(&self, most: Duration) -> Result<RecoveryLock, StoreError> {
         let doing = "wait for another recovery";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         query!(
@@ -159,33 +158,33 @@ impl Recovery<'_> {
             .execute(&mut tx)
             .await
             .map_err(StoreError::on(doing))?;
-        Ok(Alone(tx))
+        Ok(RecoveryLock(tx))
     }
 
-    /// Jobs of `queues` that have not ended, and dead letters younger than `retention`, by id, at most `limit` after `after`. Rows of the
-    /// outbox that Redis never had are left to the relay. Jobs whose envelope nobody knows are left out.
+    /// Unfinished jobs of `queues`, and dead letters younger than `retention`, by id, at most `limit` after `after`. Outbox rows that
+    /// Redis never had are left to the relay. Jobs whose envelope is unknown are left out.
     pub async fn unfinished(
         &self,
         queues: &[QueueName],
-        after: Option<After>,
+        after: Option<RecoveryCursor>,
         limit: u32,
         retention: Duration,
-    ) -> Result<UnfinishedJobs, StoreError> {
+    ) -> Result<UnfinishedPage, StoreError> {
         self.unfinished_and_kept(queues, &[], after, limit, retention).await
     }
 
-    /// The same, and of `others` the jobs that were accepted into the outbox, as those that are enqueued in SQL.
+    /// As [`Recovery::unfinished`], and of the queues `others` the jobs that were accepted into the outbox, such as those enqueued in SQL.
     pub async fn unfinished_and_kept(
         &self,
         queues: &[QueueName],
         others: &[QueueName],
-        after: Option<After>,
+        after: Option<RecoveryCursor>,
         limit: u32,
         retention: Duration,
-    ) -> Result<UnfinishedJobs, StoreError> {
+    ) -> Result<UnfinishedPage, StoreError> {
         let doing = "read unfinished jobs";
         let rows = query!(
-            // The members of a jsonb object are few and come before the payload, where the scripts look for them.
+            // The few other members of the jsonb object come before the payload, where the scripts look for them.
             "select j.id, j.queue, j.state, j.run_at, j.attempts, j.last_error, j.finished_at, j.changed_at,
                     coalesce(o.envelope, case when j.envelope ? 'max' and j.payload is not null then
                         left(j.envelope::text, -1) || ', \"payload\": ' || j.payload::text || '}' end) as envelope
@@ -196,7 +195,7 @@ impl Recovery<'_> {
                and (j.queue = any($5) or (o.id is not null and j.queue = any($6)))
              order by j.id limit $3",
             self.0.env_name(),
-            after.map(|After(id)| id).unwrap_or_default(),
+            after.map(|RecoveryCursor(id)| id).unwrap_or_default(),
             i64::from(limit),
             i64::try_from(retention.as_secs()).unwrap_or(i64::MAX),
             texts(queues),
@@ -206,10 +205,10 @@ impl Recovery<'_> {
         .await
         .map_err(StoreError::on(doing))?;
         let is_full = rows.len() == limit as usize;
-        let mut some = UnfinishedJobs { jobs: Vec::with_capacity(rows.len()), unreadable: Vec::new(), next: None };
+        let mut some = UnfinishedPage { jobs: Vec::with_capacity(rows.len()), unreadable: Vec::new(), next: None };
         for row in &rows {
             let id: String = row.try_get("id").map_err(StoreError::on(doing))?;
-            some.next = is_full.then(|| After(id.clone()));
+            some.next = is_full.then(|| RecoveryCursor(id.clone()));
             match unfinished(row) {
                 Ok(job) => some.jobs.extend(job),
                 Err(error) => {
@@ -240,8 +239,8 @@ fn texts(queues: &[QueueName]) -> Vec<String> {
     queues.iter().map(ToString::to_string).collect()
 }
 
-/// `None` when nobody knows its envelope.
-fn unfinished(row: &PgRow) -> Result<Option<Unfinished>, sqlx::Error> {
+/// `None` when its envelope is unknown.
+fn unfinished(row: &PgRow) -> Result<Option<UnfinishedJob>, sqlx::Error> {
     let Some(envelope) = row.try_get("envelope")? else { return Ok(None) };
     let state: &str = row.try_get("state")?;
     let run_at = time_option(row, "run_at")?.filter(|_| state == "delayed");
@@ -259,5 +258,5 @@ fn unfinished(row: &PgRow) -> Result<Option<Unfinished>, sqlx::Error> {
         died_at,
         in_doubt: false,
     };
-    Ok(Some(Unfinished { queue: parsed(row, "queue")?, restore }))
+    Ok(Some(UnfinishedJob { queue: parsed(row, "queue")?, restore }))
 }

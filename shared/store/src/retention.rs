@@ -14,8 +14,8 @@ pub struct Pruned {
 }
 
 impl History<'_> {
-    /// Removes jobs that were made and last changed before `older_than`, with their events: at most `batch` jobs in one
-    /// transaction, so call it again until it removes fewer. Jobs that are still to run are kept, however old.
+    /// Removes jobs that were enqueued and last changed before `older_than`, with their events: at most `batch` jobs in one
+    /// transaction, so call it again until it removes fewer. Jobs that are still to run after `older_than` are kept.
     pub async fn prune(&self, older_than: DateTime<Utc>, batch: u32) -> Result<Pruned, StoreError> {
         let (jobs, events): (i64, i64) = query_as!(
             "with old as (

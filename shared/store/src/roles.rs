@@ -1,6 +1,6 @@
-//! Roles of Postgres that are bound to one environment: they neither see nor write a row of the other.
+//! Roles of Postgres that are bound to one environment: they can neither read nor write rows of the other.
 //!
-//! What binds them are policies of row-level security; the functions of migration 20 make them.
+//! They are bound by policies of row-level security, which functions in the migrations create.
 
 use crate::{query, query_as};
 use perch_base::Environment;
@@ -16,14 +16,14 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Roles<'a>(pub(crate) &'a Store);
 
-/// A role that is bound.
+/// A role that is bound to an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BoundRole {
     /// Its name.
     pub role: String,
-    /// What it is bound to.
+    /// The environment.
     pub environment: Environment,
-    /// Whether it may run Perch; otherwise it may enqueue with `perch_enqueue` and nothing else.
+    /// Whether it may run Perch; otherwise it may only call `perch_enqueue`.
     pub runs: bool,
 }
 
@@ -38,15 +38,15 @@ impl FromRow<'_, PgRow> for BoundRole {
 pub struct OwnRole {
     /// Its name.
     pub role: String,
-    /// The environments that it is bound to; none when it is bound to nothing.
+    /// The environments that it is bound to; empty when it is not bound.
     pub bound_to: Vec<String>,
-    /// Whether roles of whatever name may create in the schema of Perch: its own statements could be led astray then.
+    /// Whether any role may create objects in the schema of Perch, which could hijack its statements.
     pub anybody_creates: bool,
     /// The schema of Perch.
     pub schema: String,
 }
 
-/// The environments that a role is bound to, whatever the schema of the database.
+/// Selects the environments that a role is bound to; works with any schema version.
 macro_rules! bound {
     ($before:literal, $role:literal, $after:literal) => {
         crate::query_scalar!(
@@ -73,8 +73,8 @@ impl Store {
 }
 
 impl Roles<'_> {
-    /// Binds a role to the environment of the store and lets it run Perch there, or, with `enqueue_only`, call `perch_enqueue`
-    /// alone. Only the owner of the tables can.
+    /// Binds a role to the environment of the store and lets it run Perch there, or only call `perch_enqueue` with `enqueue_only`.
+    /// Only the owner of the tables can do this.
     pub async fn bind(&self, role: &str, enqueue_only: bool) -> Result<(), StoreError> {
         query!("select perch_bind_role($1, $2, $3)", role, self.0.env_name(), enqueue_only)
             .execute(&self.0.pool)
@@ -83,7 +83,7 @@ impl Roles<'_> {
             .map_err(refused("bind a role"))
     }
 
-    /// Takes from a role what it may do with Perch, and what binds it. False when it was not bound.
+    /// Revokes the rights of a role on Perch and removes its binding. False when it was not bound.
     pub async fn release(&self, role: &str) -> Result<bool, StoreError> {
         let bound = self.list().await?.iter().any(|bound| bound.role == role);
         if bound {
@@ -109,7 +109,7 @@ impl Roles<'_> {
         .map(readable("list roles"))
     }
 
-    /// Roles that reach the rows of both environments, or may enqueue in both, besides the owner of the tables and superusers.
+    /// Roles, other than the owner of the tables and superusers, that can access rows of both environments or enqueue in both.
     pub async fn unbound(&self) -> Result<Vec<String>, StoreError> {
         bound!(
             "select a.rolname::text
@@ -149,7 +149,7 @@ impl Roles<'_> {
             .map_err(StoreError::on("ask what the role is bound to"))
     }
 
-    /// Refuses a role that is bound to another environment alone: it would see nothing, and every write of it would be refused.
+    /// Refuses a role that is only bound to another environment: it would see no rows, and all its writes would be refused.
     pub(crate) async fn require_own_environment(&self) -> Result<(), StoreError> {
         let bound_to = self.bound_to().await?;
         if bound_to.is_empty() || bound_to.iter().any(|bound| bound == self.0.env_name()) {
@@ -158,7 +158,7 @@ impl Roles<'_> {
         Err(StoreError::OtherEnvironment { bound_to: bound_to.join(", "), env: self.0.env })
     }
 
-    /// Puts what a migration brought under the policies, where roles are bound.
+    /// Applies the policies to tables that a migration added, if any role is bound.
     pub(crate) async fn protect(&self) -> Result<(), StoreError> {
         let doing = "protect the tables";
         let mut tx = self.0.pool.begin_unhurried().await.map_err(StoreError::on(doing))?;
@@ -173,7 +173,7 @@ impl Roles<'_> {
     }
 }
 
-/// What the functions of the database say against a role is for whoever named it.
+/// Passes on messages of the database functions about a role, which are meant for the user.
 fn refused(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| match &error {
         sqlx::Error::Database(said) if matches!(said.code().as_deref(), Some("22023" | "42704" | "0A000")) => {

@@ -1,5 +1,5 @@
-//! Rows as Postgres gives them back. One that cannot be read is an error that names its column, never a panic, and in a list it
-//! stops nothing but itself.
+//! Reading rows of Postgres. A row that cannot be read is an error that names its column, never a panic, and in a list only that row
+//! is left out.
 
 use std::str::FromStr;
 
@@ -14,16 +14,15 @@ use sqlx::{
 
 use crate::StoreError;
 
-/// A time of a column. The driver's own reading of it panics where chrono cannot hold what Postgres can: infinity, and years
-/// after 262,142.
+/// A time from a column. The driver's own decoding panics on values that chrono cannot hold: infinity, and years after 262,142.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment(pub DateTime<Utc>);
 
-/// A day of a column; the same holds for it.
+/// A day from a column, with the same protection as [`Moment`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Day(pub NaiveDate);
 
-/// 2000-01-01, from which Postgres counts, in seconds since 1970.
+/// 2000-01-01, the epoch of Postgres, in seconds since 1970.
 const EPOCH: i64 = 946_684_800;
 
 impl From<Moment> for DateTime<Utc> {
@@ -68,7 +67,7 @@ impl Decode<'_, Postgres> for Day {
     }
 }
 
-/// Why a time cannot be held, by how far it is in a unit whose `least` and `most` stand for infinity.
+/// Why a time `far` from the epoch cannot be held; `least` and `most` stand for the infinities.
 fn beyond(far: i64, least: i64, most: i64) -> &'static str {
     if far == least {
         "it is -infinity"
@@ -94,7 +93,7 @@ pub fn day(row: &PgRow, column: &str) -> Result<NaiveDate, sqlx::Error> {
     row.try_get(column).map(|Day(day)| day)
 }
 
-/// A text column that holds a typed name.
+/// A value parsed from a text column.
 pub fn parsed<T>(row: &PgRow, column: &str) -> Result<T, sqlx::Error>
 where
     T: FromStr,
@@ -114,18 +113,18 @@ where
     text.map(|text| text.parse().map_err(|error: T::Err| undecodable(column, error))).transpose()
 }
 
-/// A text or JSON column that holds what serde reads.
+/// The error of a column whose value cannot be decoded.
 pub fn undecodable(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
 }
 
-/// A text column that holds the word of an enum.
+/// An enum from a text column that holds its serde name.
 pub fn word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, sqlx::Error> {
     let text: String = row.try_get(column)?;
     serde_json::from_value(serde_json::Value::String(text)).map_err(|error| undecodable(column, error))
 }
 
-/// A number as Postgres gives it back, where it never stored a negative one.
+/// A number that Postgres stores as signed although it is never negative; a negative one becomes 0.
 pub fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
@@ -147,7 +146,7 @@ pub struct Lenient<T>(pub Result<T, UnreadableRow>);
 /// A row that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableRow {
-    /// What tells it from others.
+    /// Its key.
     pub key: String,
     /// The column, and what is wrong with it.
     pub reason: String,
@@ -168,17 +167,17 @@ impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Lenient<T> {
     }
 }
 
-/// Sets the rows of a list aside that cannot be read: they are counted, and one of them is named in the log.
+/// Leaves out the rows of a list that cannot be read: they are counted, and the first is named in the log.
 pub fn readable<T>(doing: &'static str) -> impl Fn(Vec<Lenient<T>>) -> Vec<T> {
     move |rows| sorted(doing, rows).0
 }
 
-/// A page of a list, of rows of which one more than the page has was asked for ([`Paging::rows`]). Rows that cannot be read are set
-/// aside as by [`readable`]; where the page ends, and whether there is a next one, goes by all of them.
+/// A page of a list, from rows fetched with one row more than the page holds ([`Paging::rows`]). Rows that cannot be read are left out
+/// as by [`readable`], but they count for where the page ends and whether there is a next one.
 ///
 /// # Errors
 ///
-/// The place of the last row cannot be read.
+/// The cursor position of the last row cannot be read.
 pub fn page<T, P: Serialize>(
     doing: &'static str,
     list: &str,
@@ -197,7 +196,7 @@ where
     Ok(Page { items, next: end.map(|place| Cursor::at(list, &place)) })
 }
 
-/// The same, and answers what was set aside.
+/// As [`readable`], and returns the rows that cannot be read too.
 pub(crate) fn sorted<T>(doing: &'static str, rows: Vec<Lenient<T>>) -> (Vec<T>, Vec<UnreadableRow>) {
     let mut read = Vec::with_capacity(rows.len());
     let mut unreadable = Vec::new();

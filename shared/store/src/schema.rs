@@ -10,7 +10,7 @@ use crate::{Store, StoreError, Tables, error::ends_sessions, pool::Tx};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// How the schema of the database stands to this release.
+/// The schema of the database compared with this release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaState {
     /// It is what this release needs.
@@ -32,12 +32,12 @@ pub enum SchemaState {
         /// The newest version this release knows.
         know: i64,
     },
-    /// There is nothing of Perch in it.
+    /// It has no tables of Perch.
     Empty,
 }
 
 impl Tables {
-    /// How they stand to this release.
+    /// Compares their version with this release.
     fn compare(self, have: i64) -> SchemaState {
         compare(have, newest(self.migrations))
     }
@@ -46,7 +46,7 @@ impl Tables {
 /// One migration that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationStep {
-    /// The bot whose tables it is about; `None` for those of the platform.
+    /// The bot whose tables it changes; `None` for those of the platform.
     pub bot: Option<&'static str>,
     /// Its version.
     pub version: i64,
@@ -76,7 +76,7 @@ fn newest(migrations: &Migrator) -> i64 {
     ups(migrations).map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// Nothing is ever migrated back.
+/// Down migrations are never used.
 fn ups(migrations: &Migrator) -> impl Iterator<Item = &Migration> {
     migrations.iter().filter(|migration| !migration.migration_type.is_down_migration())
 }
@@ -91,7 +91,7 @@ fn compare(have: i64, need: i64) -> SchemaState {
 }
 
 impl Store {
-    /// Eight hexadecimal digits that change with any migration of the platform or of a bot, for telling apart two schemas.
+    /// Eight hexadecimal digits that change with any migration of the platform or of a bot, for comparing two schemas.
     pub fn schema_fingerprint(&self) -> String {
         let of_bots = self.tables.iter().flat_map(|tables| tables.migrations.iter());
         let checksums = MIGRATIONS.iter().chain(of_bots).flat_map(|migration| migration.checksum.iter());
@@ -102,7 +102,7 @@ impl Store {
         format!("{:08x}", u32::from_be_bytes(mixed))
     }
 
-    /// How the schema of the database stands to this release.
+    /// Compares the schema of the database with this release.
     pub async fn schema(&self) -> Result<SchemaState, StoreError> {
         let doing = "read the schema version";
         let known: bool = query_scalar!("select to_regclass('_sqlx_migrations') is not null as known")
@@ -119,7 +119,7 @@ impl Store {
         Ok(compare(have, schema_version()))
     }
 
-    /// How the tables of each bot stand to this release. A database that the platform was not migrated in has none.
+    /// Compares the tables of each bot with this release. The platform must have been migrated before.
     pub async fn schemas_of_bots(&self) -> Result<Vec<(&'static str, SchemaState)>, StoreError> {
         if self.tables.is_empty() {
             return Ok(Vec::new());
@@ -133,7 +133,7 @@ impl Store {
         Ok(self.tables.iter().map(state).collect())
     }
 
-    /// Refuses a database in which the tables of a bot are not those that this release needs.
+    /// Fails unless the tables of all bots have the version that this release needs.
     pub async fn require_schemas_of_bots(&self) -> Result<(), StoreError> {
         for (bot, state) in self.schemas_of_bots().await? {
             match state {
@@ -150,8 +150,7 @@ impl Store {
         Ok(())
     }
 
-    /// Refuses a database whose schema is not the one this release needs, and a role that is bound to another environment; the
-    /// error says what to do.
+    /// Fails unless the schema is the one this release needs and the role may work in this environment; the error says what to do.
     pub async fn require_schema(&self) -> Result<(), StoreError> {
         match self.schema().await? {
             SchemaState::Current { .. } => {
@@ -164,7 +163,7 @@ impl Store {
         }
     }
 
-    /// Brings the database to the schema of this release. `progress` hears of each migration when it is done.
+    /// Brings the database to the schema of this release. `progress` is called after each migration.
     ///
     /// Each migration is a transaction of its own. Several processes may call it at once: each migration is done by one of them,
     /// while the others wait. A database of a newer release is left as it is.
@@ -177,7 +176,7 @@ impl Store {
                 applied.push(step);
             })
             .await;
-        // What was carried out before one of them failed is protected too, and what a process that died then had left.
+        // Also after a failure: protects the tables of migrations that succeeded, now or in a process that died.
         let protected = self.roles().protect().await;
         carried_out.and(protected)?;
         Ok(MigrationReport { from, to: schema_version(), applied })
@@ -196,9 +195,9 @@ impl Store {
         Ok(())
     }
 
-    /// A transaction in which nobody else migrates, and what was migrated before it. It waits for those who do, and for tables,
-    /// as long as that takes.
-    async fn begin_migration(&self) -> Result<Migrating, StoreError> {
+    /// A transaction that excludes other migrations, with the migrations applied so far. It waits for other processes and for table
+    /// locks without a time limit.
+    async fn begin_migration(&self) -> Result<LockedMigration, StoreError> {
         let mut tx = self.pool.begin_unhurried().await.map_err(failed)?;
         query!("select pg_advisory_xact_lock(hashtext('perch migrate'))").execute(&mut tx).await.map_err(failed)?;
         sqlx::raw_sql(TABLE).execute(&mut tx).await.map_err(failed)?;
@@ -206,7 +205,7 @@ impl Store {
             .fetch_all(&mut tx)
             .await
             .map_err(failed)?;
-        let migrating = Migrating { tx, known: known.into_iter().collect() };
+        let migrating = LockedMigration { tx, known: known.into_iter().collect() };
         match compare(migrating.version(), schema_version()) {
             SchemaState::Newer { have, know } => Err(StoreError::SchemaNewer { have, know }),
             _ => Ok(migrating),
@@ -214,7 +213,7 @@ impl Store {
     }
 
     /// The same for the tables of a bot, in its schema.
-    async fn begin_migration_of(&self, tables: &Tables) -> Result<Migrating, StoreError> {
+    async fn begin_migration_of(&self, tables: &Tables) -> Result<LockedMigration, StoreError> {
         let mut migrating = self.begin_migration().await?;
         let known: Vec<(i64, Vec<u8>)> =
             query_as!("select version, checksum from bot_migrations where bot = $1", tables.bot)
@@ -233,18 +232,18 @@ impl Store {
 /// The table of migrations, as `sqlx migrate` has it.
 const TABLE: &str = include_str!("migrations.sql");
 
-struct Migrating {
+struct LockedMigration {
     tx: Tx,
-    /// What was migrated, with the checksum of its text.
+    /// The versions applied so far, each with its checksum.
     known: BTreeMap<i64, Vec<u8>>,
 }
 
-impl Migrating {
+impl LockedMigration {
     fn version(&self) -> i64 {
         self.known.keys().next_back().copied().unwrap_or(0)
     }
 
-    /// Carries a migration out, unless it was before.
+    /// Applies a migration, unless it was applied before.
     async fn apply(
         mut self,
         bot: Option<&'static str>,
@@ -291,7 +290,7 @@ impl Migrating {
     }
 }
 
-/// Whose migration it is, for an error.
+/// The name of a migration for an error message.
 fn whose(bot: Option<&'static str>) -> String {
     bot.map_or_else(|| "the migration".to_owned(), |bot| format!("the migration of the bot {bot}"))
 }

@@ -8,11 +8,11 @@ use crate::StoreError;
 
 static SINCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/since.lua")));
 
-/// Moves the id of a post that a key of Redis holds forward, never back. Answers the one that holds now.
+/// Moves the post id in a Redis key forward, never back. Returns the id that is stored now.
 ///
 /// # Errors
 ///
-/// Redis is away, or the key holds something else than an id.
+/// Redis is unavailable, or the key holds a value of another type.
 pub async fn move_forward(redis: &Redis, key: &str, id: &PostId) -> Result<PostId, StoreError> {
     let digits = id.as_str().trim_start_matches('0');
     let mut call = SINCE.prepare_invoke();

@@ -14,15 +14,15 @@ use crate::{Recorded, Store, StoreError, record::millis, row};
 pub enum SpendKind {
     /// Posts read from X.
     PostRead,
-    /// Posts of an account that it reads itself, and posts that name it.
+    /// Posts of an account, or posts that mention it, read by the account itself.
     OwnRead,
     /// Users read from X.
     UserRead,
-    /// A post made on X.
+    /// A post published on X.
     Post,
     /// A post with a link in it.
     PostWithLink,
-    /// A reply to a post that names or quotes the account.
+    /// A reply to a post that mentions or quotes the account.
     SummonedReply,
     /// A retweet.
     Retweet,
@@ -33,7 +33,7 @@ pub enum SpendKind {
 /// One call that cost something, or may have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpendRecord {
-    /// An id of its own.
+    /// Its unique id.
     pub id: String,
     /// When. Kept to the millisecond.
     #[serde(with = "millis")]
@@ -82,7 +82,7 @@ impl Recorded for SpendRecord {
     }
 }
 
-/// What was spent in a time, by one thing that tells it apart.
+/// What was spent in a time span, for one provider, bot, account and kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 pub struct SpendSum {
     /// `x`, or the name of a model provider.
@@ -103,7 +103,7 @@ pub struct SpendSum {
     pub micros: i64,
 }
 
-/// What was spent of one provider from a moment on.
+/// What one provider cost on a day, in its month, and in the week before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 pub struct ProviderSpend {
     /// `x`, or the name of a model provider.
@@ -112,9 +112,9 @@ pub struct ProviderSpend {
     pub day: i64,
     /// In the month.
     pub month: i64,
-    /// In the seven days before the day, of which a forecast is made.
+    /// In the seven days before the day, the basis of a forecast.
     pub week: i64,
-    /// How many of these seven lie after the first call that was ever paid.
+    /// How many of these seven days come after the first paid call.
     pub days: i64,
 }
 
@@ -171,8 +171,8 @@ impl Spend<'_> {
         .map_err(StoreError::on("add up what was spent"))
     }
 
-    /// What was spent from `since` to before `until`, by provider, bot, account and kind, the dearest first, page by page. All pages of a
-    /// walk are about the time of the first: the cursor has it, and it is answered with the page.
+    /// What was spent from `since` to before `until`, by provider, bot, account and kind, most expensive first, page by page. All pages
+    /// cover the time span of the first page, which the cursor carries; the span is returned with each page.
     pub async fn sums(
         &self,
         since: DateTime<Utc>,

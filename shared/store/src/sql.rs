@@ -1,13 +1,13 @@
-//! Statements that the compiler has checked: each names tables, columns and parameters that are there.
+//! Statements checked at compile time: their tables, columns and parameters exist.
 //!
-//! `.sqlx` in the folder of a crate holds what Postgres said of each statement of it; the build compares them and asks no database.
-//! `./ops/sql` writes it anew when a statement or a migration has changed, and a test fails where it is stale.
+//! `.sqlx` in the folder of each crate holds the description of its statements by Postgres; the build checks against it without a
+//! database. `./ops/sql` regenerates it after a statement or a migration has changed, and a test fails when it is stale.
 //!
-//! They are macros of sqlx's names in front of sqlx's functions: what `sqlx::query_as!` would make of a row ends at the first
-//! field it cannot read, while [`row`](crate::row) reads what it can and says which field it was.
+//! The macros have the names of sqlx's macros but call sqlx's functions: a row of `sqlx::query_as!` fails as a whole at the first
+//! field that cannot be read, while [`row`](crate::row) leaves out only that row and names the field.
 
-/// A statement with its arguments, checked: as `sqlx::query`, with an argument for each parameter. A text in several pieces is
-/// given as pieces with nothing between them.
+/// A checked statement with its arguments: as `sqlx::query`, with one argument for each parameter. The text may be given as several
+/// literals without separators.
 #[macro_export]
 macro_rules! query {
     ($($text:literal)+ $(, $argument:expr)* $(,)?) => {
@@ -15,7 +15,7 @@ macro_rules! query {
     };
 }
 
-/// The same for rows of a type: as `sqlx::query_as`.
+/// A checked statement that returns rows of a type: as `sqlx::query_as`.
 #[macro_export]
 macro_rules! query_as {
     ($($text:literal)+ $(, $argument:expr)* $(,)?) => {
@@ -23,7 +23,7 @@ macro_rules! query_as {
     };
 }
 
-/// The same for one column: as `sqlx::query_scalar`.
+/// A checked statement that returns one column: as `sqlx::query_scalar`.
 #[macro_export]
 macro_rules! query_scalar {
     ($($text:literal)+ $(, $argument:expr)* $(,)?) => {
@@ -31,7 +31,7 @@ macro_rules! query_scalar {
     };
 }
 
-/// The text of a statement for a constant, checked: `sql!(2, "select $1::text, $2::text")`, with the number of its parameters.
+/// The checked text of a statement, for a constant: `sql!(2, "select $1::text, $2::text")`, with the number of its parameters.
 #[macro_export]
 macro_rules! sql {
     (2, $text:literal) => {
@@ -55,7 +55,7 @@ macro_rules! sql {
     }};
 }
 
-/// The text, where Postgres knows the statement and it has so many parameters. The check is never run.
+/// The text of a statement, checked at compile time with its number of arguments. The code of the check never runs.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! checked {

@@ -8,57 +8,56 @@ use secrecy::SecretString;
 
 use crate::{Families, StoreError, Tables, address::Address, pool::Pool, row::Moment};
 
-/// The door to Postgres for one environment. Cheap to clone.
+/// Access to Postgres for one environment. Cheap to clone.
 ///
 /// Every query it makes names the environment; rows of the other one are never read or written.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) pool: Pool,
-    /// What goes on over several transactions has a session of its own here; `None` where nothing leads past a pooler.
+    /// For work that needs a session over several transactions; `None` where there is no connection past a pooler.
     pub(crate) sessions: Option<Pool>,
     pub(crate) env: Environment,
     /// The tables of the bots of this deployment.
     pub(crate) tables: Arc<[Tables]>,
-    /// What their handlers write.
+    /// The families of records that their handlers write.
     pub(crate) records: Arc<Families>,
 }
 
-/// What Postgres says of itself.
+/// What Postgres reports about itself.
 #[derive(Debug, Clone)]
 pub struct ServerInfo {
     /// Its version.
     pub version: String,
-    /// What its clock shows.
+    /// The time by its clock.
     pub clock: DateTime<Utc>,
-    /// What it does so that an answer holds.
+    /// Its settings for durability.
     pub durability: Durability,
 }
 
-/// What Postgres does so that what it answered survives a crash.
+/// The settings of Postgres that decide whether a confirmed commit survives a crash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durability {
     /// Whether it waits for the disk (`fsync`).
     pub waits_for_disk: bool,
     /// Whether a page that was half written can be restored (`full_page_writes`).
     pub mends_pages: bool,
-    /// Whether a commit is answered only once it is on its way to the disk (`synchronous_commit` is not `off`), for this role in
-    /// this database.
+    /// Whether a commit is confirmed only after it was written out (`synchronous_commit` is not `off`), for this role in this database.
     pub commits_first: bool,
 }
 
-/// By which sessions new jobs are heard of.
+/// How notifications of new jobs are received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hearing {
-    /// By those of `DATABASE_URL`.
+pub enum NotificationRoute {
+    /// Those of `DATABASE_URL`.
     Direct,
-    /// By one of `DATABASE_SESSION_URL`, past a pooler in transaction mode.
+    /// One of `DATABASE_SESSION_URL`, past a pooler in transaction mode.
     PastPooler,
-    /// By none: `DATABASE_URL` leads through a pooler in transaction mode, and no other way is known.
+    /// None: `DATABASE_URL` leads through a pooler in transaction mode, and no other address is configured.
     Nowhere,
 }
 
 impl Store {
-    /// The store that settings describe. Nothing is connected yet.
+    /// The store for these settings. Nothing is connected yet.
     pub fn of(settings: &Settings) -> Result<Self, OpenError> {
         let store = Self::connect_lazy(settings.database_url()?, settings.env, &settings.postgres)?;
         match &settings.secrets.database_session_url {
@@ -67,16 +66,16 @@ impl Store {
         }
     }
 
-    /// A store on `url`, `postgres://…`; `?sslmode=require` and its kin ask for TLS, `?pgbouncer=true` says that a pooler in
-    /// transaction mode stands there. Nothing is connected yet.
+    /// A store at `url`, `postgres://…`; `?sslmode=require` and similar ask for TLS, `?pgbouncer=true` announces a pooler in
+    /// transaction mode. Nothing is connected yet.
     pub fn connect_lazy(url: &SecretString, env: Environment, settings: &PostgresSettings) -> Result<Self, StoreError> {
         let pool = Pool::new(Address::parse(url, "DATABASE_URL")?, settings);
         let sessions = (!pool.is_by_transaction()).then(|| pool.clone());
         Ok(Self { pool, sessions, env, tables: Arc::default(), records: Arc::default() })
     }
 
-    /// The same with another address for what needs a session of its own. The first one then is that of a pooler in transaction
-    /// mode, unless it says `?pgbouncer=false`.
+    /// Adds another address for work that needs a session of its own. The first address then counts as that of a pooler in
+    /// transaction mode, unless it says `?pgbouncer=false`.
     pub fn with_sessions_at(self, url: &SecretString, settings: &PostgresSettings) -> Result<Self, StoreError> {
         let address = Address::parse(url, "DATABASE_SESSION_URL")?;
         if address.by_transaction == Some(true) {
@@ -88,22 +87,22 @@ impl Store {
         }
         let few = PostgresSettings { max_connections: 1, ..settings.clone() };
         let sessions = self.pool.beside(address, &few);
-        Ok(Self { pool: self.pool.unless_told_by_transaction(), sessions: Some(sessions), ..self })
+        Ok(Self { pool: self.pool.assume_by_transaction(), sessions: Some(sessions), ..self })
     }
 
-    /// The same, which asks for the tables of these bots too, and makes them when it migrates.
+    /// Adds the tables of bots, which are then required, and created by a migration.
     #[must_use]
     pub fn with_tables(self, tables: impl IntoIterator<Item = Tables>) -> Self {
         Self { tables: tables.into_iter().collect(), ..self }
     }
 
-    /// The same, whose sync moves the records of these families.
+    /// Sets the families of records that the sync moves.
     #[must_use]
     pub fn with_records(self, records: Families) -> Self {
         Self { records: Arc::new(records), ..self }
     }
 
-    /// The way of statements to Postgres, for the tables of a bot. They name the environment, and so do their rows.
+    /// The connection pool, for statements on the tables of a bot. Every statement must name the environment.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -113,13 +112,13 @@ impl Store {
         self.env
     }
 
-    /// Asks Postgres whether it is there. Takes up to `postgres.acquire_timeout` when it is not.
+    /// Pings Postgres. Takes up to `postgres.acquire_timeout` when it is unavailable.
     pub async fn ping(&self) -> Result<(), StoreError> {
         query!("select 1 as alive").execute(&self.pool).await.map(|_| ()).map_err(StoreError::on("ping"))
     }
 
-    /// Tries whether Postgres takes what is written: makes a table of a few hundred pages, which nobody else sees and which is gone
-    /// at once. Reading goes on when a disk is full.
+    /// Tests whether Postgres accepts writes, which it does not when its disk is full although reads go on: creates a temporary table
+    /// of a few hundred pages and rolls back.
     pub async fn try_to_write(&self) -> Result<(), StoreError> {
         let doing = "try to write";
         let mut tx = self.pool.begin().await.map_err(StoreError::on(doing))?;
@@ -133,7 +132,7 @@ impl Store {
         tx.rollback().await.map_err(StoreError::on(doing))
     }
 
-    /// What the server says of itself.
+    /// What the server reports about itself.
     pub async fn server(&self) -> Result<ServerInfo, StoreError> {
         let (version, Moment(clock), waits_for_disk, mends_pages, commits_first) = query_as!(
             "select current_setting('server_version') as version, clock_timestamp(),
@@ -147,17 +146,17 @@ impl Store {
         Ok(ServerInfo { version, clock, durability: Durability { waits_for_disk, mends_pages, commits_first } })
     }
 
-    /// By which sessions new jobs are heard of.
-    pub fn hearing(&self) -> Hearing {
+    /// How notifications of new jobs are received.
+    pub fn notification_route(&self) -> NotificationRoute {
         match &self.sessions {
-            None => Hearing::Nowhere,
-            Some(_) if self.pool.is_by_transaction() => Hearing::PastPooler,
-            Some(_) => Hearing::Direct,
+            None => NotificationRoute::Nowhere,
+            Some(_) if self.pool.is_by_transaction() => NotificationRoute::PastPooler,
+            Some(_) => NotificationRoute::Direct,
         }
     }
 
-    /// Whether the sessions past a pooler are with the same database of the same server.
-    pub async fn hears_the_same(&self) -> Result<bool, StoreError> {
+    /// Whether `DATABASE_URL` and `DATABASE_SESSION_URL` lead to the same database of the same server.
+    pub async fn routes_reach_same_database(&self) -> Result<bool, StoreError> {
         let place = async |pool: &Pool| -> Result<String, StoreError> {
             query_scalar!("select concat_ws(' ', current_database(), pg_postmaster_start_time())")
                 .fetch_one(pool)
@@ -170,7 +169,7 @@ impl Store {
         }
     }
 
-    /// Closes every connection; calls after this fail.
+    /// Closes every connection; later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
         if let Some(sessions) = &self.sessions {
@@ -187,7 +186,7 @@ impl Store {
         self.env.as_str()
     }
 
-    /// The version of a row that is written without passing through Redis.
+    /// A version for rows that are written without passing through Redis.
     pub(crate) fn version_now() -> EntryId {
         let now = Utc::now();
         EntryId {
@@ -197,13 +196,13 @@ impl Store {
     }
 }
 
-/// Why there is no store.
+/// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The configuration does not say where Postgres is.
+    /// The configuration has no address of Postgres.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// What it says cannot be used.
+    /// The configured address cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,8 +1,8 @@
 use sqlx::migrate::Migrator;
 
-/// The tables of a bot: a schema of its name, and the migrations that make what is in it. They name it with each table, and each table
-/// with rows of an environment has the column `environment`, checked to be `staging` or `production`: by that it is held to the
-/// environment of a role, as all of Perch is. Numbers are identity columns; such a role may use no other sequence.
+/// The tables of a bot: a schema with its name, and the migrations that create the tables in it. Migrations must qualify each table with
+/// the schema. Each table with rows of an environment must have a column `environment`, checked to be `staging` or `production`, by
+/// which roles are bound to an environment. Serial numbers must be identity columns, because bound roles may use no other sequence.
 #[derive(Debug, Clone, Copy)]
 pub struct Tables {
     /// The name of the bot.

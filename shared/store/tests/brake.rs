@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use perch_base::{Environment, Paging};
 use perch_queue::Redis;
-use perch_store::{AuditFilter, Brake, CLEAR_FOR, Way};
+use perch_store::{AuditFilter, Brake, CLEAR_FOR, BrakeCheck};
 use perch_testkit::{OwnRedis, TestDatabase, TestRedis, redis_settings};
 use secrecy::SecretString;
 use serde_json::json;
@@ -25,7 +25,7 @@ impl World {
         Brake::new(self.redis.door(), self.database.store(Environment::Staging))
     }
 
-    /// One whose Postgres is away.
+    /// A brake whose Postgres is unavailable.
     async fn without_postgres(&self) -> Brake {
         let store = self.database.store(Environment::Staging);
         store.close().await;
@@ -50,13 +50,13 @@ async fn the_brake_stops_every_process_until_it_is_lifted_and_both_are_in_the_au
     assert!(!world.is_on().await);
     let pulled = world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
     assert!(pulled.changed && pulled.state.on && pulled.unlogged.is_none());
-    let Way::Braked(state) = world.brake().look().await.unwrap() else { panic!("it is on") };
+    let BrakeCheck::Braked(state) = world.brake().look().await.unwrap() else { panic!("it is on") };
     assert_eq!((state.by.as_deref(), state.reason.as_deref()), (Some("ann"), Some("wrong odds")));
     assert!(state.line > 0, "{state:?}");
 
     let lifted = world.brake().lift("bob", "odds are right", json!({})).await.unwrap();
     assert!(lifted.changed && !lifted.state.on);
-    assert!(matches!(world.brake().look_again().await.unwrap(), Some(Way::Clear(_))));
+    assert!(matches!(world.brake().look_again().await.unwrap(), Some(BrakeCheck::Clear(_))));
     assert!(!world.brake().lift("bob", "again", json!({})).await.unwrap().changed);
     let expected = ["ann brake.on \"wrong odds\"", "bob brake.off \"odds are right\""];
     assert_eq!(world.audited().await, expected);
@@ -66,7 +66,7 @@ async fn the_brake_stops_every_process_until_it_is_lifted_and_both_are_in_the_au
 async fn what_was_clear_before_a_pull_holds_no_longer_when_the_pull_has_returned() {
     let world = World::start().await;
     let brake = world.brake();
-    let Way::Clear(clear) = brake.look().await.unwrap() else { panic!("it is off") };
+    let BrakeCheck::Clear(clear) = brake.look().await.unwrap() else { panic!("it is off") };
     assert!(clear.holds());
     let began = Instant::now();
     brake.pull("ann", "stop", json!({})).await.unwrap();
@@ -81,8 +81,8 @@ async fn a_redis_that_was_wiped_or_is_an_older_copy_does_not_lift_the_brake() {
     world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
     world.redis.wipe().await;
     assert!(world.brake().look_again().await.unwrap().is_none(), "Redis alone does not know");
-    assert!(matches!(world.brake().look().await.unwrap(), Way::Braked(_)));
-    assert!(matches!(world.brake().look_again().await.unwrap(), Some(Way::Braked(_))), "Redis was told");
+    assert!(matches!(world.brake().look().await.unwrap(), BrakeCheck::Braked(_)));
+    assert!(matches!(world.brake().look_again().await.unwrap(), Some(BrakeCheck::Braked(_))), "Redis was told");
 
     let mut raw = world.redis.raw().await;
     let older = ["state", "off", "line", "0"];
@@ -99,7 +99,7 @@ async fn while_postgres_is_away_the_brake_can_be_pulled_and_not_lifted_and_what_
     let cut_off = world.without_postgres().await;
     cut_off.look().await.expect_err("neither Redis nor Postgres says how it stands");
     world.brake().look().await.unwrap();
-    assert!(matches!(cut_off.look().await.unwrap(), Way::Clear(_)), "Redis holds that it is off");
+    assert!(matches!(cut_off.look().await.unwrap(), BrakeCheck::Clear(_)), "Redis holds that it is off");
 
     let pulled = cut_off.pull("ann", "stop", json!({})).await.unwrap();
     assert!(pulled.state.on && pulled.unlogged.is_some());
@@ -119,7 +119,7 @@ async fn what_was_pulled_while_postgres_was_away_is_not_lifted_by_a_lift_from_be
     assert!(pulled.state.on && pulled.unlogged.is_some());
 
     assert!(world.is_on().await, "the last line of the log is a lift of an earlier pull");
-    assert!(matches!(world.brake().look().await.unwrap(), Way::Braked(state) if state.by.as_deref() == Some("eve")));
+    assert!(matches!(world.brake().look().await.unwrap(), BrakeCheck::Braked(state) if state.by.as_deref() == Some("eve")));
     assert!(!world.brake().lift("bob", "go on", json!({})).await.unwrap().state.on);
     assert!(!world.is_on().await);
 }
@@ -133,13 +133,13 @@ async fn while_redis_is_away_the_audit_log_stops_and_does_not_let_go() {
     own.kill();
     brake.look().await.expect_err("Redis may hold a brake that the log does not know");
     brake.pull("ann", "stop", json!({})).await.expect_err("Redis does not answer");
-    assert!(matches!(brake.look().await.unwrap(), Way::Braked(_)), "the log has the line");
+    assert!(matches!(brake.look().await.unwrap(), BrakeCheck::Braked(_)), "the log has the line");
     own.restart().await;
-    assert!(matches!(brake.look().await.unwrap(), Way::Braked(_)));
-    assert!(matches!(brake.look_again().await.unwrap(), Some(Way::Braked(_))));
+    assert!(matches!(brake.look().await.unwrap(), BrakeCheck::Braked(_)));
+    assert!(matches!(brake.look_again().await.unwrap(), Some(BrakeCheck::Braked(_))));
 }
 
-/// Postgres as it was when it had so many lines of the audit log: later lines are gone, and their numbers are given again.
+/// Postgres restored to the first `n` lines of the audit log: later lines are gone, and their numbers are used again.
 async fn restored(database: &TestDatabase, lines: i64) {
     let raw = database.raw();
     sqlx::query("delete from audit_log where id > $1").bind(lines).execute(&raw).await.unwrap();
@@ -157,8 +157,8 @@ async fn after_a_restore_of_postgres_what_somebody_says_now_wins() {
     assert!(world.is_on().await, "the log lost the pull, and Redis has it");
     let lifted = world.brake().lift("bob", "odds are right", json!({})).await.unwrap();
     assert!(!lifted.state.on, "{lifted:?}");
-    assert!(matches!(world.brake().look().await.unwrap(), Way::Clear(_)));
-    assert!(matches!(world.brake().look_again().await.unwrap(), Some(Way::Clear(_))));
+    assert!(matches!(world.brake().look().await.unwrap(), BrakeCheck::Clear(_)));
+    assert!(matches!(world.brake().look_again().await.unwrap(), Some(BrakeCheck::Clear(_))));
 
     restored(&world.database, 0).await;
     assert!(!world.is_on().await, "what was lifted stays lifted");
@@ -182,8 +182,8 @@ async fn a_pull_while_redis_was_away_holds_also_where_the_log_counts_from_an_old
     own.kill();
     brake.pull("eve", "stop", json!({})).await.expect_err("Redis does not answer");
     own.restart().await;
-    assert!(matches!(brake.look().await.unwrap(), Way::Braked(state) if state.by.as_deref() == Some("eve")));
-    assert!(matches!(brake.look_again().await.unwrap(), Some(Way::Braked(_))), "Redis was told");
+    assert!(matches!(brake.look().await.unwrap(), BrakeCheck::Braked(state) if state.by.as_deref() == Some("eve")));
+    assert!(matches!(brake.look_again().await.unwrap(), Some(BrakeCheck::Braked(_))), "Redis was told");
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn a_clock_that_goes_back_does_not_let_an_earlier_word_win() {
     let world = World::start().await;
     world.brake().pull("ann", "wrong odds", json!({})).await.unwrap();
     world.brake().lift("ann", "right", json!({})).await.unwrap();
-    // As said by a server whose clock was an hour ahead.
+    // As written by a server whose clock was an hour ahead.
     let ahead = "update audit_log set at = at + interval '1 hour'";
     sqlx::query(ahead).execute(&world.database.raw()).await.unwrap();
     assert!(!world.is_on().await);
@@ -201,7 +201,7 @@ async fn a_clock_that_goes_back_does_not_let_an_earlier_word_win() {
     assert!(!world.is_on().await);
 }
 
-/// What happens to a brake.
+/// An event in the life of a brake.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Pulled,
@@ -213,17 +213,17 @@ enum Event {
     OlderPostgres,
 }
 
-/// The words that were said, in order, and what each server knows of them.
+/// The changes that were made, in order, and what each server knows of them.
 #[derive(Default)]
 struct Model {
     said: Vec<bool>,
     redis: usize,
-    /// For each line of the log the number of its word.
+    /// For each line of the log the number of its change.
     log: Vec<usize>,
 }
 
 impl Model {
-    /// The last word that either knows; off before the first.
+    /// The last change that either server knows; off before the first.
     fn is_on(&self) -> bool {
         let last = self.redis.max(self.log.last().copied().unwrap_or(0));
         last > 0 && self.said[last - 1]
@@ -242,7 +242,7 @@ const EVENTS: [Event; 9] = [
     Event::OlderPostgres,
 ];
 
-/// One life of a brake: after each event it stands as the last word that is known to either server.
+/// Plays events on a brake: after each, its state is that of the last change known to either server.
 async fn life(seed: u64) {
     use rand::{RngExt as _, SeedableRng as _};
 
@@ -302,7 +302,7 @@ async fn life(seed: u64) {
             }
         }
         assert_eq!(world.is_on().await, model.is_on(), "{seed}: {told:?}");
-        // Redis was told by that look.
+        // That check updated Redis.
         model.redis = model.redis.max(model.log.last().copied().unwrap_or(0));
         let copy: Vec<u8> = redis::cmd("DUMP").arg("stg:brake").query_async(&mut raw).await.unwrap();
         copies.push((copy, model.redis));
@@ -326,6 +326,6 @@ async fn of_two_that_pull_and_lift_at_once_the_later_line_of_the_log_holds_for_b
         let last = world.audited().await.pop().unwrap();
         assert_eq!(world.is_on().await, last.contains("brake.on"), "{last}");
         let held = world.brake().look_again().await.unwrap();
-        assert_eq!(matches!(held, Some(Way::Braked(_))), last.contains("brake.on"), "Redis holds the same: {last}");
+        assert_eq!(matches!(held, Some(BrakeCheck::Braked(_))), last.contains("brake.on"), "Redis holds the same: {last}");
     }
 }

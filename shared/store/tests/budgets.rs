@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use perch_base::{Environment, Paging, settings::PostgresSettings};
-use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendRecord, Spent, Store, day, month};
+use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendRecord, SpendLimit, Store, day, month};
 use perch_testkit::{TestDatabase, TestRedis};
 use secrecy::SecretString;
 
@@ -16,7 +16,7 @@ fn budget(day: i64, month: i64) -> Allowance {
     Allowance { day, month, rate: None }
 }
 
-/// Noon, so that the day does not end amid a test.
+/// Noon, so that the day does not end during a test.
 fn noon() -> DateTime<Utc> {
     day(Utc::now()) + TimeDelta::hours(12)
 }
@@ -71,7 +71,7 @@ async fn what_a_call_did_not_use_can_be_spent_by_another_and_a_used_up_budget_sa
     let (budgets, now) = (world.budgets(), noon());
     let allowed = budget(10 * CENT, 15 * CENT);
     budgets.reserve("grok", 10 * CENT, allowed, now).await.unwrap();
-    let Reservation::Held { spent: Spent::Day, after } = budgets.reserve("grok", CENT, allowed, now).await.unwrap()
+    let Reservation::Refused { spent: SpendLimit::Day, after } = budgets.reserve("grok", CENT, allowed, now).await.unwrap()
     else {
         panic!("the day is used up")
     };
@@ -81,7 +81,7 @@ async fn what_a_call_did_not_use_can_be_spent_by_another_and_a_used_up_budget_sa
     let tomorrow = now + TimeDelta::days(1);
     let held = budgets.reserve("grok", 6 * CENT, allowed, tomorrow).await.unwrap();
     let next_month = tomorrow.format("%m").to_string() != now.format("%m").to_string();
-    assert!(next_month || matches!(held, Reservation::Held { spent: Spent::Month, .. }), "{held:?}");
+    assert!(next_month || matches!(held, Reservation::Refused { spent: SpendLimit::Month, .. }), "{held:?}");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn where_redis_forgot_what_was_spent_postgres_tells_it() {
     let yesterday = now - TimeDelta::days(1);
     world.store.record(&[spent("1", now, 7 * CENT), spent("2", yesterday, 2 * CENT)]).await.unwrap();
     let held = budgets.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.unwrap();
-    assert!(matches!(held, Reservation::Held { spent: Spent::Day, .. }), "{held:?}");
+    assert!(matches!(held, Reservation::Refused { spent: SpendLimit::Day, .. }), "{held:?}");
     assert_eq!(budgets.balance("grok", now).await.unwrap().day, 7 * CENT);
 }
 
@@ -105,7 +105,7 @@ async fn a_redis_that_is_wiped_amid_a_call_does_not_take_its_correction_for_all_
     redis::cmd("FLUSHDB").exec_async(&mut world.redis.raw().await).await.unwrap();
     budgets.correct("grok", -3 * CENT, now).await.unwrap();
     let held = budgets.reserve("grok", 4 * CENT, allowed, now).await.unwrap();
-    assert!(matches!(held, Reservation::Held { spent: Spent::Day, .. }), "{held:?}");
+    assert!(matches!(held, Reservation::Refused { spent: SpendLimit::Day, .. }), "{held:?}");
 }
 
 #[tokio::test]
@@ -132,13 +132,13 @@ async fn what_nobody_can_tell_is_not_taken_for_nothing_and_is_asked_for_again() 
     let blind = Budgets::new(world.redis.door(), away, Environment::Staging);
     assert!(blind.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.is_err());
     let held = budgets.reserve("grok", 4 * CENT, budget(10 * CENT, 0), now).await.unwrap();
-    assert!(matches!(held, Reservation::Held { spent: Spent::Day, .. }), "{held:?}");
+    assert!(matches!(held, Reservation::Refused { spent: SpendLimit::Day, .. }), "{held:?}");
 }
 
 #[tokio::test]
 async fn a_day_that_begins_while_postgres_is_away_keeps_the_budget_of_its_month() {
     let world = World::start().await;
-    // The fifteenth, so that the next day is of the same month.
+    // The fifteenth, so that the next day is in the same month.
     let today = month(Utc::now()) + TimeDelta::days(14) + TimeDelta::hours(12);
     let allowed = budget(0, 3 * CENT);
     let reserve = async |micros, at| world.budgets().reserve("grok", micros, allowed, at).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_day_that_begins_while_postgres_is_away_keeps_the_budget_of_its_month(
     world.store.close().await;
     let tomorrow = today + TimeDelta::days(1);
     assert!(matches!(reserve(CENT, tomorrow).await, Reservation::Made { .. }), "nobody has to be asked");
-    assert!(matches!(reserve(CENT, tomorrow).await, Reservation::Held { spent: Spent::Month, .. }));
+    assert!(matches!(reserve(CENT, tomorrow).await, Reservation::Refused { spent: SpendLimit::Month, .. }));
     assert_eq!(world.budgets().balance("grok", tomorrow).await.unwrap().day, CENT);
 }
 
@@ -154,12 +154,12 @@ async fn a_day_that_begins_while_postgres_is_away_keeps_the_budget_of_its_month(
 async fn the_last_call_that_a_budget_refused_is_kept_with_its_cost() {
     let world = World::start().await;
     let (budgets, now) = (world.budgets(), noon());
-    assert_eq!(budgets.last_hold("grok", now).await.unwrap(), None);
+    assert_eq!(budgets.last_refusal("grok", now).await.unwrap(), None);
     for (cents, allowed) in [(3, budget(2 * CENT, 0)), (4, budget(0, 2 * CENT))] {
         budgets.reserve("grok", cents * CENT, allowed, now).await.unwrap();
     }
-    let hold = budgets.last_hold("grok", now).await.unwrap().expect("it was refused");
-    assert_eq!((hold.spent, hold.micros), (Spent::Month, 4 * CENT));
+    let hold = budgets.last_refusal("grok", now).await.unwrap().expect("it was refused");
+    assert_eq!((hold.spent, hold.micros), (SpendLimit::Month, 4 * CENT));
     assert!((Utc::now() - hold.at).num_minutes() < 5, "{}", hold.at);
 }
 
@@ -172,7 +172,7 @@ async fn a_rate_lets_its_calls_come_at_once_and_then_one_at_a_time() {
         assert_eq!(budgets.reserve("grok", CENT, allowed, now).await.unwrap(), Reservation::Made { at: now });
     }
     let held = budgets.reserve("grok", CENT, allowed, now).await.unwrap();
-    let Reservation::Held { spent: Spent::Rate, after } = held else { panic!("the rate is used up: {held:?}") };
+    let Reservation::Refused { spent: SpendLimit::Rate, after } = held else { panic!("the rate is used up: {held:?}") };
     assert!(after > Duration::from_secs(1_190) && after <= Duration::from_secs(1_200), "{after:?}");
     assert_eq!(budgets.balance("grok", now).await.unwrap().day, 3 * CENT, "what is held back sets nothing aside");
 }
@@ -182,7 +182,7 @@ async fn a_rate_goes_on_though_the_clock_of_redis_went_back_an_hour() {
     let world = World::start().await;
     let (budgets, now) = (world.budgets(), noon());
     let allowed = Allowance { rate: Some((1, Duration::from_secs(60))), ..Allowance::default() };
-    // What a clock that was an hour ahead has set.
+    // As set by a clock that was an hour ahead.
     let ahead = (Utc::now() + TimeDelta::hours(1)).timestamp_millis();
     let mut set = redis::cmd("SET");
     set.arg("stg:{spend:grok}:next").arg(ahead);
@@ -190,7 +190,7 @@ async fn a_rate_goes_on_though_the_clock_of_redis_went_back_an_hour() {
     assert_eq!(budgets.reserve("grok", CENT, allowed, now).await.unwrap(), Reservation::Made { at: now });
     let held = budgets.reserve("grok", CENT, allowed, now).await.unwrap();
     assert!(
-        matches!(held, Reservation::Held { spent: Spent::Rate, after } if after <= Duration::from_secs(60)),
+        matches!(held, Reservation::Refused { spent: SpendLimit::Rate, after } if after <= Duration::from_secs(60)),
         "{held:?}"
     );
 }

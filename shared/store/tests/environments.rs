@@ -1,4 +1,4 @@
-//! Environments of one database are apart by roles: what a role that is bound to one of them sees and writes.
+//! Roles separate the environments of one database: what a role that is bound to one of them can read and write.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use perch_base::{
@@ -30,7 +30,7 @@ impl World {
         Self { database, owner, staging, production }
     }
 
-    /// What is there of Perch: tables, and views.
+    /// The tables and views of Perch.
     async fn relations(&self) -> (Vec<String>, Vec<String>) {
         let named = |kind: &'static str| {
             sqlx::query_scalar(
@@ -191,7 +191,7 @@ async fn a_role_that_may_only_enqueue_does_so_in_its_own_environment_alone() {
     for forbidden in ["select * from outbox", "select * from jobs", "select perch_protect()"] {
         assert!(is_forbidden(&sql(&pool, forbidden).await.unwrap_err()), "{forbidden}");
     }
-    // Whoever logs in as another role and takes this one's part is held to the same.
+    // A login that switches to this role with `set role` is bound as well.
     let login = world.database.role().await;
     sql(&world.database.raw(), &format!("grant {} to {}", service.name, login.name)).await.unwrap();
     let as_service = format!(
@@ -221,7 +221,7 @@ async fn before_any_role_is_bound_every_role_reaches_what_it_was_granted() {
     for env in [Staging, Production] {
         app.store(env).audit().record("ann", "test", "x", &json!({})).await.unwrap();
     }
-    // And after it: who is bound to nothing is held to nothing, and is named.
+    // After it, a role without binding is not restricted, and is listed as unbound.
     let bound = database.role().await;
     database.store(Staging).roles().bind(&bound.name, false).await.unwrap();
     assert_eq!(count(&app.raw(), "audit_log").await, 2);

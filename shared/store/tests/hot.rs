@@ -16,7 +16,7 @@ fn post(id: &str) -> PostId {
     id.parse().unwrap()
 }
 
-/// A record of a bot; of these tests none comes to Postgres.
+/// A record of a bot; these tests write none to Postgres.
 macro_rules! family {
     ($name:ident, $family:literal) => {
         #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -88,7 +88,7 @@ async fn answers_that_arrive_out_of_order_leave_the_smallest_remainder_of_the_la
     for (remaining, reset) in [(7, soon), (9, soon)] {
         assert_eq!(set("x:main", remaining, reset).await.0, 7);
     }
-    // The same end, as answers tell it that came at other parts of a second.
+    // The same end, as stated by answers at different fractions of a second.
     for (remaining, millis, least) in [(6, -900, 6), (8, 900, 6), (0, -2_000, 0), (5, 0, 0)] {
         assert_eq!(set("x:main", remaining, soon + TimeDelta::milliseconds(millis)).await.0, least);
     }
@@ -124,7 +124,7 @@ async fn no_version_is_given_twice_though_a_replica_takes_over_that_lacks_the_la
     let hot = HotStore::new(redis.door(), Environment::Staging);
     let mut conn = redis.raw().await;
     let first = hot.put(&[record("0", 0)]).await.unwrap();
-    // The clock was an hour ahead when this was put.
+    // The clock was an hour ahead when this was written.
     let stream = "stg:{sync_to_store}:hot";
     let ahead = format!("{}-0", first[0].ms + 3_600_000);
     redis::cmd("XADD").arg(stream).arg(&ahead).arg("posts 1").arg("{}").exec_async(&mut conn).await.unwrap();

@@ -9,7 +9,7 @@ use chrono::{TimeDelta, Utc};
 use perch_base::{Environment, Paging};
 use perch_jobs::{JobId, JobKind};
 use perch_queue::{Ledger as _, LedgerJob, LedgerState, OnConflict};
-use perch_store::{AuditFilter, JobFilter, JobState, KeptRequest, Pruned, Scope, StoreError};
+use perch_store::{AuditFilter, JobFilter, JobState, IdempotentRequest, Pruned, Scope, StoreError};
 use perch_testkit::TestDatabase;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -139,15 +139,15 @@ async fn of_racing_claims_of_an_idempotency_key_one_gets_it_and_the_others_hear_
     let database = TestDatabase::create().await;
     let store = database.store(Environment::Staging);
     let (key, day) = ("a".repeat(64), Duration::from_secs(86_400));
-    let mine = |n| KeptRequest { request: "b".repeat(64), job: job(n), answer: None };
-    let requests: Vec<KeptRequest> = (0..6).map(mine).collect();
+    let mine = |n| IdempotentRequest { request: "b".repeat(64), job: job(n), answer: None };
+    let requests: Vec<IdempotentRequest> = (0..6).map(mine).collect();
     let keys = store.idempotency_keys();
     let claims = futures::future::try_join_all(requests.iter().map(|mine| keys.claim(&key, mine, day))).await.unwrap();
     let winner = claims.iter().position(Option::is_none).unwrap();
     for (n, claim) in claims.iter().enumerate() {
         assert_eq!(claim.as_ref(), (n != winner).then_some(&requests[winner]));
     }
-    let answered = KeptRequest { answer: Some(json!({ "id": 1 })), ..requests[winner].clone() };
+    let answered = IdempotentRequest { answer: Some(json!({ "id": 1 })), ..requests[winner].clone() };
     keys.keep(&key, &answered, day).await.unwrap();
     assert_eq!(keys.find(&key).await.unwrap(), Some(answered));
     let production = database.store(Environment::Production);
@@ -163,12 +163,12 @@ async fn the_key_of_a_request_that_was_answered_is_not_let_go_of() {
     let database = TestDatabase::create().await;
     let store = database.store(Environment::Staging);
     let (keys, key, day) = (store.idempotency_keys(), "a".repeat(64), Duration::from_secs(86_400));
-    let asked = KeptRequest { request: "b".repeat(64), job: job(1), answer: None };
+    let asked = IdempotentRequest { request: "b".repeat(64), job: job(1), answer: None };
     assert_eq!(keys.claim(&key, &asked, day).await.unwrap(), None);
     assert!(keys.release(&key).await.unwrap());
     assert_eq!(keys.claim(&key, &asked, day).await.unwrap(), None, "it was free again");
 
-    let answered = KeptRequest { answer: Some(json!({ "id": 1 })), ..asked };
+    let answered = IdempotentRequest { answer: Some(json!({ "id": 1 })), ..asked };
     keys.keep(&key, &answered, day).await.unwrap();
     assert!(!keys.release(&key).await.unwrap());
     assert_eq!(keys.find(&key).await.unwrap(), Some(answered));
@@ -191,7 +191,7 @@ async fn a_job_that_was_cancelled_before_redis_had_it_was_not_accepted_and_may_b
 
     assert_eq!(store.keep(std::slice::from_ref(&asked)).await.unwrap(), [LedgerState::New]);
     assert_eq!(state().await, JobState::Waiting);
-    // As Redis tells of one that it had.
+    // As an event of Redis reports it.
     let told = "update jobs set state = 'cancelled', version_ms = 1";
     sqlx::query(told).execute(&database.raw()).await.unwrap();
     assert_eq!(store.idempotency_keys().accepted(asked.id).await.unwrap(), Some(asked.queue));

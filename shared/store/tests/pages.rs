@@ -20,7 +20,7 @@ enum List {
 
 const LISTS: [List; 4] = [List::Jobs, List::Audit, List::Effects, List::Keys];
 
-/// Rows by a number of their own, and what happens after each page: rows that come, rows that go.
+/// Rows by number, and what happens after each page: rows that are added or removed.
 #[derive(Debug, Clone)]
 struct Story {
     rows: BTreeSet<u16>,
@@ -117,7 +117,7 @@ impl List {
     }
 }
 
-/// How often each row was in a page, and those that were there all the while.
+/// How often each row was in a page, and which rows existed all the time.
 async fn walked(database: &TestDatabase, list: List, told: &Story) -> (BTreeMap<String, u32>, BTreeSet<String>) {
     let (store, pool) = (database.store(Environment::Staging), database.raw());
     for table in ["jobs", "audit_log", "effects", "api_keys"] {
@@ -137,7 +137,7 @@ async fn walked(database: &TestDatabase, list: List, told: &Story) -> (BTreeMap<
             *seen.entry(row).or_default() += 1;
         }
         let Some(next) = next else { break };
-        // As a client carries it.
+        // Passed on as text, as a client does.
         paging.cursor = Some(next.to_string().parse().expect("a cursor"));
         let Some((come, go)) = meanwhile.next() else { continue };
         for n in come {
@@ -219,7 +219,7 @@ async fn what_was_spent_is_told_once_though_more_is_spent_during_the_walk() {
         accounts.extend(page.items.into_iter().map(|sum| sum.account));
         let Some(next) = page.next else { break };
         paging.cursor = Some(next);
-        // The dearest of all by now, and not of that time.
+        // More expensive than all others, but outside the time span of the first page.
         end += TimeDelta::hours(1);
         spend(&format!("more {end}"), "d", 1_000, until).await;
     }

@@ -1,4 +1,4 @@
-//! `perch_enqueue`, which runs with the rights of Perch for whoever may execute it.
+//! `perch_enqueue`, which runs with the rights of Perch for any role that may execute it.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use perch_base::Environment;
 use perch_jobs::JobId;
 use perch_queue::{Ledger as _, LedgerJob, OnConflict};
-use perch_store::{Content, Store};
+use perch_store::{OutboxContent, Store};
 use perch_testkit::{TestDatabase, TestRole};
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -69,7 +69,7 @@ async fn what_a_worker_could_not_read_is_refused_by_name_where_it_is_asked_for()
 async fn times_are_handed_over_whatever_the_time_zone_of_the_caller() {
     let (_database, store, service) = service().await;
     let pool = service.raw();
-    // Its offset was +0:19:32 until 1937, which no reader of a time in JSON takes.
+    // Its offset was +0:19:32 until 1937, which parsers of JSON times reject.
     let zone = "set timezone = 'Europe/Amsterdam'; set datestyle = 'German'; set standard_conforming_strings = off";
     let mut conn = pool.acquire().await.unwrap();
     sqlx::raw_sql(zone).execute(&mut *conn).await.unwrap();
@@ -78,7 +78,7 @@ async fn times_are_handed_over_whatever_the_time_zone_of_the_caller() {
     sqlx::query(asked).execute(&mut *conn).await.unwrap();
     let outbox = store.outbox();
     let batch = outbox.take(10).await.unwrap();
-    let Content::Request(job, _) = &batch.rows[0].content else { panic!("{:?}", batch.rows[0]) };
+    let OutboxContent::Request(job, _) = &batch.rows[0].content else { panic!("{:?}", batch.rows[0]) };
     assert_eq!(job.options.run_at.unwrap().to_rfc3339(), "1900-01-01T00:00:00+00:00");
 }
 
@@ -101,7 +101,7 @@ async fn a_function_that_somebody_else_made_does_not_run_with_the_rights_of_perc
     let raw = database.raw();
     sql(&raw, &format!("grant create on schema public to {}", service.name)).await.unwrap();
     let pool = service.raw();
-    // Each fits its call in perch_enqueue better than what Postgres has, and would be taken where it is found.
+    // Each matches its call in perch_enqueue better than the built-in one, and would be used if it were found.
     for made in [
         "octet_length(json) returns integer",
         "jsonb_build_object(text, text) returns jsonb",

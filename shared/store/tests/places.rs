@@ -13,7 +13,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::{Clock, Environment};
 use perch_jobs::AccountId;
-use perch_store::{KnownAct, PlaceAnswer, PlaceAsk, PlaceKind, Places};
+use perch_store::{KnownAct, PlaceAnswer, PlaceRequest, PlaceKind, Places};
 use perch_testkit::TestRedis;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
@@ -50,12 +50,12 @@ impl World {
         self.take(PlaceKind::Post, key, "one").await
     }
 
-    fn ask<'a>(&self, kind: PlaceKind, key: &'a str, holder: &'a str) -> PlaceAsk<'a> {
+    fn ask<'a>(&self, kind: PlaceKind, key: &'a str, holder: &'a str) -> PlaceRequest<'a> {
         const DAY: TimeDelta = TimeDelta::days(1);
         let Limits(min_interval, per_day, replies) = self.limits;
         let day = midnight() + DAY * i32::try_from((self.clock.now() - midnight()).num_days()).unwrap();
         let of_kind = if kind == PlaceKind::Reply { replies } else { 0 };
-        PlaceAsk {
+        PlaceRequest {
             account: &MAIN,
             kind,
             key,
@@ -145,7 +145,7 @@ async fn a_time_that_the_caller_did_not_think_of_is_told_and_takes_nothing() {
     let world = World::start(Limits(Duration::ZERO, 5, 0)).await;
     let ask = world.ask(PlaceKind::Post, "a", "one");
     world.clock.advance(Duration::from_secs(86_400 - 9));
-    assert_eq!(world.places.take(&ask).await.unwrap(), PlaceAnswer::Elsewhen(world.clock.now()));
+    assert_eq!(world.places.take(&ask).await.unwrap(), PlaceAnswer::ClockMismatch(world.clock.now()));
     assert_eq!(world.places.used(&MAIN, midnight()).await.unwrap().total(), 0);
 }
 
@@ -184,7 +184,7 @@ async fn an_act_of_a_clock_that_was_days_ahead_counts_for_one_day() {
 #[tokio::test]
 async fn a_redis_that_knows_nothing_of_an_account_is_told_what_the_ledger_knows() {
     let world = World::start(Limits(Duration::ZERO, 3, 0)).await;
-    let ask = PlaceAsk { counted: false, ..world.ask(PlaceKind::Post, "new", "one") };
+    let ask = PlaceRequest { counted: false, ..world.ask(PlaceKind::Post, "new", "one") };
     assert_eq!(world.places.take(&ask).await.unwrap(), PlaceAnswer::Uncounted);
     let act = |key: &str, kind| KnownAct { key: key.into(), kind, at: midnight() };
     let known = [act("a", PlaceKind::Post), act("b", PlaceKind::Reply)];
@@ -231,7 +231,7 @@ async fn of_many_that_ask_at_once_no_more_get_in_than_the_day_allows() {
                     continue;
                 }
                 match luck.random_range(0..4) {
-                    // It died, and comes again.
+                    // It died, and is retried.
                     0 => {}
                     1 => assert!(world.places.leave(&MAIN, &key, &holder).await.unwrap()),
                     died_or_not => {

@@ -1,4 +1,4 @@
-//! What holds by way of a pooler in transaction mode, which hands out another session of the server for each transaction.
+//! Working through a pooler in transaction mode, which assigns a server session to each transaction.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 mod world;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use perch_base::{Environment, Paging};
 use perch_jobs::JobId;
 use perch_queue::{Ledger as _, LedgerJob, OnConflict};
-use perch_store::{AuditFilter, Claim, EffectIntent, Heard, KeptRequest, Store, Syncer, request_digest};
+use perch_store::{AuditFilter, Claim, EffectIntent, Notification, IdempotentRequest, Store, Syncer, request_digest};
 use perch_testkit::{Pooler, TestDatabase, postgres_settings};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use world::{ENV, World, envelope, job, queue};
 
-/// A store that reaches the database through the pooler, and another way for what needs a session.
+/// A store that reaches the database through the pooler, with another address for what needs a session.
 fn store(pooler: &Pooler, database: &TestDatabase) -> Store {
     let store = Store::connect_lazy(&pooler.secret_url(database), ENV, &postgres_settings()).unwrap();
     store.with_sessions_at(&database.secret_url(), &postgres_settings()).unwrap()
@@ -59,7 +59,7 @@ async fn nothing_is_left_with_the_sessions(pooler: &Pooler, database: &TestDatab
     for _ in 0..sessions {
         let options: sqlx::postgres::PgConnectOptions = pooler.url(database).parse().unwrap();
         let mut conn = PgConnection::connect_with(&options.extra_float_digits(None)).await.unwrap();
-        // A transaction that is open keeps its session from the next one.
+        // An open transaction keeps its session, so the next one gets another.
         sqlx::raw_sql("begin").execute(&mut conn).await.unwrap();
         let seen = sqlx::raw_sql(
             "select (select count(*) from pg_prepared_statements)::text as prepared,
@@ -120,9 +120,9 @@ async fn the_ledger_of_effects_the_sync_and_the_outbox_work_through_the_pooler()
     batch.settle(&[], &[(job(3), "another stands for it".into())], &[]).await.unwrap();
     assert_eq!(store.outbox().backlog().await.unwrap().waiting, 0);
 
-    let alone = store.recovery().alone(Duration::from_secs(20)).await.unwrap();
+    let alone = store.recovery().lock(Duration::from_secs(20)).await.unwrap();
     drop(alone);
-    let mine = KeptRequest { request: "b".repeat(64), job: job(4), answer: None };
+    let mine = IdempotentRequest { request: "b".repeat(64), job: job(4), answer: None };
     let day = Duration::from_secs(86_400);
     assert_eq!(store.idempotency_keys().claim(&"a".repeat(64), &mine, day).await.unwrap(), None);
     nothing_is_left_with_the_sessions(&pooler, &world.database, 2).await;
@@ -150,13 +150,13 @@ async fn new_jobs_are_heard_of_by_a_session_past_the_pooler_and_looked_for_witho
     };
     let mut listener = store(&pooler, &database).outbox().listen().await;
     tell().await;
-    assert_eq!(listener.heard(Duration::from_secs(600)).await, Heard::Told("staging".to_owned()));
+    assert_eq!(listener.next(Duration::from_secs(600)).await, Notification::Received("staging".to_owned()));
 
     let url = SecretString::from(format!("{}?pgbouncer=true", pooler.url(&database)));
     let without = Store::connect_lazy(&url, Environment::Staging, &postgres_settings()).unwrap();
     let mut deaf = without.outbox().listen().await;
     tell().await;
-    assert_eq!(deaf.heard(Duration::from_millis(100)).await, Heard::Nothing);
+    assert_eq!(deaf.next(Duration::from_millis(100)).await, Notification::Timeout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +173,7 @@ async fn a_pooler_that_was_not_told_of_is_named_with_what_to_set() {
     let untold = || Store::connect_lazy(&pooler.secret_url(&database), ENV, &postgres_settings()).unwrap();
     let (one, other) = (untold(), untold());
     one.audit().list(&AuditFilter::default(), &Paging::default()).await.unwrap();
-    // The name under which this one prepares its first statement is taken by the other's.
+    // The name of its first prepared statement is already taken by the other client's.
     let refused = other.ping().await.unwrap_err();
     assert!(!refused.is_unavailable(), "{refused}");
     let refused = refused.to_string();

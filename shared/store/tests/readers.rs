@@ -1,4 +1,4 @@
-//! Rows that cannot be read: whoever reads goes on with the others.
+//! Rows that cannot be read: every reader continues with the others.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 mod world;
@@ -12,7 +12,7 @@ use perch_testkit::TestDatabase;
 use sqlx::{AssertSqlSafe, PgPool};
 use world::{ENV, job, queue};
 
-/// Values that a column of a type takes and that nobody means.
+/// Valid but nonsensical values for a column of a type.
 fn odd(of_type: &str) -> &'static [&'static str] {
     match of_type {
         "timestamp with time zone" => &[
@@ -41,7 +41,7 @@ struct Planted {
 }
 
 impl Planted {
-    /// A database without the constraints that keep odd values out, as one that was restored from who knows where.
+    /// A database without the constraints that keep odd values out, such as one restored from an unknown source.
     async fn start() -> Self {
         let database = TestDatabase::create().await;
         let raw = database.raw();
@@ -97,7 +97,7 @@ impl Planted {
         }
     }
 
-    /// Reads by every reader of these tables; answers the jobs that were found by those that list them.
+    /// Calls every reader of these tables; returns the jobs found by those that list jobs.
     async fn read(&self, what: &str) -> Vec<Vec<JobId>> {
         let (history, recovery) = (self.store.history(), self.store.recovery());
         let told = |error: StoreError| {
@@ -187,7 +187,7 @@ async fn a_job_whose_row_cannot_be_read_is_named_and_those_behind_it_are_put_bac
     let second = planted.store.recovery().unfinished(&names, first.next, 1, day).await.unwrap();
     assert_eq!(second.jobs[0].restore.id, fine_one());
 
-    // An id that is none ends no page either.
+    // An invalid id does not end a page either.
     sql(&raw, &format!("update jobs set id = '0' where id = '{}'", odd_one())).await.unwrap();
     let first = planted.store.recovery().unfinished(&names, None, 1, day).await.unwrap();
     assert_eq!(first.unreadable[0].id, "0");

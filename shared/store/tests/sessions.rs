@@ -1,4 +1,4 @@
-//! What becomes of sessions with Postgres that are of no use any more, and how one is begun.
+//! Opening sessions with Postgres, and retiring those that can no longer be used.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use std::{
@@ -27,7 +27,7 @@ async fn warm(store: &Store, database: &TestDatabase) {
     let most = i64::from(postgres_settings().max_connections);
     let mut holding = database.raw().begin().await.unwrap();
     sqlx::query("lock table audit_log in exclusive mode").execute(&mut *holding).await.unwrap();
-    // Each waits for the lock, by a session of its own.
+    // Each waits for the lock in a session of its own.
     let writes: Vec<_> = (0..most).map(|_| tokio::spawn(write(store.clone()))).collect();
     let waiting =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
@@ -53,7 +53,7 @@ async fn alter(database: &TestDatabase, change: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_may_only_read_are_given_up_with_the_first_write_that_is_refused() {
     let database = TestDatabase::create().await;
-    // As those to a primary that was demoted: reads go on, and what the server says later does not reach them.
+    // Like sessions with a demoted primary: reads go on, and they are not closed.
     alter(&database, "set default_transaction_read_only = on").await;
     let store = database.store(ENV);
     warm_reading(&store).await;
@@ -68,7 +68,7 @@ async fn sessions_that_may_only_read_are_given_up_with_the_first_write_that_is_r
     assert_eq!(lines.len(), 12);
 }
 
-/// Opens as many sessions as the store may have, by reads alone.
+/// Opens as many sessions as the store may have, using only reads.
 async fn warm_reading(store: &Store) {
     let most = usize::try_from(postgres_settings().max_connections).unwrap();
     let looked = || async { store.server().await.map(|_| ()) };
@@ -82,7 +82,7 @@ async fn a_transaction_that_is_refused_gives_the_sessions_up_as_well() {
     let store = database.store(ENV);
     warm_reading(&store).await;
     alter(&database, "reset default_transaction_read_only").await;
-    // It makes a table, which a session that may only read must not.
+    // It creates a table, which a read-only session must not.
     store.try_to_write().await.unwrap_err();
     for _ in 0..postgres_settings().max_connections {
         store.try_to_write().await.unwrap();
@@ -117,7 +117,7 @@ async fn a_database_is_reached_by_its_ipv6_address() {
     store.require_schema().await.unwrap();
 }
 
-/// A server that is so far away does not answer, and breaks no connection either: it is as one that hangs.
+/// A delay so long that the server seems to hang: it neither answers nor closes connections.
 const FAR: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,8 +171,8 @@ async fn a_session_that_said_a_fatal_error_is_not_used_again() {
     }
 }
 
-/// Lets everybody in and answers every statement with a fatal error. The connections stay open, as through a proxy that has not
-/// heard yet. Answers its port, and how many there were.
+/// Accepts every login and answers every statement with a fatal error. The connections stay open, as behind a proxy that has not
+/// noticed yet. Returns its port and the count of connections.
 async fn server_that_ends_sessions(code: &'static str) -> (u16, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, opened) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU32::new(0)));

@@ -1,4 +1,4 @@
-//! Statements go to Postgres with parameters: what the program is given never becomes part of their text.
+//! Statements use parameters: input never becomes part of their text.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 const REASONS: [(&str, &str, &str); 8] = [
     ("store/src/sql.rs", "$", "the macros that take a literal"),
     ("store/src/record.rs", "sql", "a constant of a sealed trait; the rows are a parameter"),
-    ("store/src/link.rs", "sql", "begin, commit or rollback: each a constant"),
+    ("store/src/connection.rs", "sql", "begin, commit or rollback: each a constant"),
     ("store/src/history.rs", "select_jobs!", "put together of literals"),
     ("store/src/schema.rs", "migration.sql", "a file of the folder of migrations"),
     (
@@ -18,7 +18,7 @@ const REASONS: [(&str, &str, &str); 8] = [
     ("store/src/history.rs", "condition", "one of a list of literals that stands above; its value is bound"),
 ];
 
-/// The statement handed over at each call of sqlx, as far as it tells where the text comes from.
+/// The beginning of the statement argument at each call of sqlx, which tells where the text comes from.
 fn statements(source: &str) -> Vec<&str> {
     let calls = source.match_indices("sqlx::query").chain(source.match_indices("sqlx::raw_sql"));
     let arguments = calls.filter_map(|(at, start)| {
@@ -27,7 +27,7 @@ fn statements(source: &str) -> Vec<&str> {
         let rest = if rest.starts_with("::<") { &rest[rest.find(">(")? + 1..] } else { rest };
         rest.strip_prefix('(')
     });
-    // A builder is given the parts of its statement one by one.
+    // A builder gets the parts of its statement one by one.
     let parts = source.match_indices(".push(").filter(|_| source.contains("QueryBuilder"));
     arguments.chain(parts.map(|(at, call)| &source[at + call.len()..])).map(|text| beginning(code(text))).collect()
 }
@@ -76,7 +76,7 @@ fn no_statement_is_put_together_from_what_the_program_was_given() {
         sources(&root.join("shared").join(folder).join("src"), &mut all);
     }
     sources(&root.join("workers"), &mut all);
-    // Tests may put a statement together.
+    // Tests may build a statement at run time.
     all.retain(|(path, _)| !path.contains("/tests/"));
     sources(&root.join("ops/api/src"), &mut all);
     sources(&root.join("ops/cli/src"), &mut all);
@@ -84,7 +84,7 @@ fn no_statement_is_put_together_from_what_the_program_was_given() {
     for (path, text) in &all {
         let found = statements(text);
         seen += found.len() + text.matches("query!(").count() + text.matches("query_as!(").count();
-        // Without this word sqlx itself takes nothing but what stands in the source.
+        // Without this name, sqlx itself only accepts static text.
         let composed = Some("AssertSqlSafe").filter(|word| text.contains(word));
         for statement in found.into_iter().filter(|statement| !is_fixed(statement)).chain(composed) {
             let explained = |file: &str, name: &str| path.ends_with(file) && statement.starts_with(name);
@@ -121,7 +121,7 @@ fn a_statement_that_stands_in_the_source_is_checked_by_the_build() {
     assert!(unchecked.is_empty(), "use query!, query_as!, query_scalar! or sql! of perch-store: {unchecked:#?}");
 }
 
-/// What would outlive a transaction, which a pooler in transaction mode does not let it: the session is another's then.
+/// Statements with effects beyond a transaction, which do not work behind a pooler in transaction mode.
 const OF_SESSIONS: [&str; 6] = [
     "pg_advisory_lock(",
     "pg_try_advisory_lock(",

@@ -1,4 +1,4 @@
-//! What the sync promises about job events: nothing is lost, nothing is doubled, an older state never wins.
+//! What the sync guarantees for job events: nothing is lost, nothing is duplicated, an older state never wins.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 mod world;
@@ -115,7 +115,7 @@ async fn what_was_just_moved_is_kept_for_a_postgres_that_loses_it_however_far_ah
     assert_eq!(kept, 6, "all of it was moved within the last minute");
 }
 
-/// A failover to an empty server, or to one that was started anew, whose clock is behind.
+/// A failover to an empty or recreated server whose clock is behind.
 #[tokio::test]
 async fn what_happens_by_a_clock_that_is_behind_is_later_all_the_same() {
     let mut world = World::start().await;
@@ -133,7 +133,7 @@ async fn what_happens_by_a_clock_that_is_behind_is_later_all_the_same() {
     world.event_at(earlier + 20, &[("succeeded", id, r#"{"attempt":2,"worker":"w2"}"#)]).await;
     world.event_at(earlier + 30, &[("enqueued", other, &envelope("extract_post"))]).await;
     world.event_at(earlier + 40, &[("succeeded", other, r#"{"attempt":1,"worker":"w2"}"#)]).await;
-    // Whatever is cut into which batch, and by a process that starts now.
+    // With any batch size, and by a process that starts now.
     world.syncer(1).run_once().await.unwrap();
     for id in [id, other] {
         let job = world.store.history().job(id).await.unwrap().unwrap();
@@ -200,7 +200,7 @@ async fn what_a_batch_does_not_say_of_a_job_stays_as_it_is_whatever_else_the_bat
     let mut world = World::start().await;
     let known = envelope("extract_post").replace("\"max\"", r#""priority":"high","replays":1,"max""#);
     let failed = r#"{"attempt":2,"worker":"w1","ms":90,"error":"503","trace":"aa"}"#;
-    // So many that what none says is left out of their statement, and so few that it is not.
+    // So many rows that empty columns are left out of the statement, and so few that they are not.
     for (first, jobs) in [(0, 500), (1_000, 4)] {
         let (half, all) = (first + jobs / 2, first + jobs);
         let mut pipe = redis::pipe();

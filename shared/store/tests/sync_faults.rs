@@ -1,4 +1,4 @@
-//! What goes wrong around a sync loses and doubles nothing, and stops nothing but itself.
+//! Faults during a sync: nothing is lost or duplicated, and the rest goes on.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 mod world;
@@ -15,7 +15,7 @@ use tokio::{
 };
 use world::{World, envelope, job, queue, stream};
 
-/// Somebody else writes to a stream, or in its place.
+/// Another program writes to a stream, or replaces it.
 #[tokio::test]
 async fn odd_bytes_in_one_stream_or_something_else_in_its_place_hold_no_other_up() {
     let mut world = World::start().await;
@@ -54,7 +54,7 @@ async fn something_else_in_place_of_what_was_synced_stops_no_sync_and_is_put_rig
 
 #[tokio::test]
 async fn a_crash_between_the_commit_and_the_trim_doubles_nothing() {
-    // This Redis cannot trim, so every run ends there, as one that is killed at that moment.
+    // This Redis cannot trim, so every run ends there, as if it was killed at that moment.
     let server = OwnRedis::with(&["--rename-command", "XTRIM", ""]).await;
     let mut world = World::on(TestRedis::at(&server.url())).await;
     for n in 0..30 {
@@ -92,7 +92,7 @@ async fn syncs_that_run_at_once_move_every_event_once() {
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (2_000, 2_000));
 }
 
-/// Each sync moves what the others are about to: none of them takes that for a loss, nor does whoever looks meanwhile.
+/// Concurrent syncs move each other's entries: none of them takes that for a loss, nor does a concurrent reader.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn syncs_that_run_at_once_are_not_taken_for_a_postgres_that_lost_something() {
     let mut world = World::start().await;
@@ -119,7 +119,7 @@ async fn syncs_that_run_at_once_are_not_taken_for_a_postgres_that_lost_something
     assert!(!lost, "nothing was lost");
 }
 
-/// Runs a future for so many polls and then drops it, wherever it stands.
+/// Runs a future for so many polls and then drops it.
 async fn dropped_after<F: Future>(polls: u32, future: F) {
     let mut future = Box::pin(future);
     let mut left = polls;
@@ -146,7 +146,7 @@ async fn a_sync_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
     assert_eq!((world.count("jobs").await, world.count("job_events").await), (300, 300));
 }
 
-/// Runs on a thread and a runtime of its own until `stop`, and then stands still as it is.
+/// Runs on a thread and a runtime of its own until `stop`, and then freezes.
 fn freezing(syncer: Syncer, stop: Arc<Notify>) -> JoinHandle<Runtime> {
     std::thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -238,7 +238,7 @@ async fn payloads_that_postgres_cannot_hold_stop_nothing() {
     }
     let nul = r#"{"attempt":1,"error":"a\u0000b","worker":"w\u0000","result":{"\u0000":"\u0000"}}"#;
     world.event("dead", job(50), nul).await;
-    // An attempt that no column holds: only this event is put aside, the others of the batch are stored.
+    // An attempt too large for its column: only this event is rejected, the others of the batch are stored.
     world.event("dead", job(51), r#"{"attempt":4294967295,"error":"too many"}"#).await;
     world.event("enqueued", job(52), &envelope("extract_post")).await;
     let report = world.sync().await;

@@ -1,4 +1,4 @@
-//! A Postgres that was promoted is told from the one that was there before.
+//! A promoted Postgres is told apart from the one before it.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use std::{process::Command, str::FromStr as _};
@@ -22,7 +22,7 @@ fn signal(pid: i32, signal: &str) -> bool {
     Command::new("kill").args([signal, &pid.to_string()]).status().is_ok_and(|sent| sent.success())
 }
 
-/// A process that stands still, and goes on when this is dropped, however the test ends.
+/// A stopped process, which continues when this is dropped, however the test ends.
 struct Stopped(i32);
 
 impl Stopped {

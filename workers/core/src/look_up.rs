@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use perch_base::Settings;
 use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{EventData, EventKind, JobEvent, JobView, QueueError, Queues};
-use perch_store::{AttemptOutcome, AttemptRecord, JobNews, JobRecord, News, Store, StoreError, Syncer};
+use perch_store::{AttemptOutcome, AttemptRecord, UnsyncedJob, JobRecord, UnsyncedEvents, Store, StoreError, Syncer};
 
 /// Events that one look reads of a queue: hundreds of times what is on its way while the sync runs.
 const MOST_EVENTS: usize = 200_000;
@@ -36,9 +36,9 @@ pub struct JobStanding {
 impl JobStanding {
     /// A job that Redis does not have, by its record and what has been told since; `is_whole` when that is all that was told. `None`
     /// when nobody knows the job.
-    pub fn of_gone(record: Option<JobRecord>, news: Option<&JobNews>, is_whole: bool) -> Option<Self> {
+    pub fn of_gone(record: Option<JobRecord>, news: Option<&UnsyncedJob>, is_whole: bool) -> Option<Self> {
         let record = match news {
-            Some(news) => news.onto(record),
+            Some(news) => news.apply_to(record),
             None => record,
         }?;
         let is_known = match record.state {
@@ -68,13 +68,13 @@ impl LookUp {
 
     /// What events that Postgres does not have yet say of a job, in whatever queue it is; and whether that is all that they say.
     /// Ask Redis for the job before, and Postgres after this.
-    pub async fn news(&self, id: JobId) -> Result<(Option<JobNews>, bool), StoreError> {
+    pub async fn news(&self, id: JobId) -> Result<(Option<UnsyncedJob>, bool), StoreError> {
         self.news_of(id, &self.queues.names()).await
     }
 
-    async fn news_of(&self, id: JobId, names: &[QueueName]) -> Result<(Option<JobNews>, bool), StoreError> {
+    async fn news_of(&self, id: JobId, names: &[QueueName]) -> Result<(Option<UnsyncedJob>, bool), StoreError> {
         let jobs = HashSet::from([id]);
-        let all = try_join_all(names.iter().map(|queue| self.syncer.news(queue, &jobs, MOST_EVENTS))).await?;
+        let all = try_join_all(names.iter().map(|queue| self.syncer.unsynced(queue, &jobs, MOST_EVENTS))).await?;
         let is_whole = all.iter().all(|news| news.is_whole);
         Ok((all.into_iter().find_map(|mut news| news.jobs.remove(&id)), is_whole))
     }
@@ -109,19 +109,19 @@ impl LookUp {
             let Some(queue) = self.queues.get(&name) else { continue };
             views.extend(queue.jobs(&ids).await?.into_iter().map(|view| (view.id, view)));
             let gone = ids.into_iter().filter(|id| !views.contains_key(id)).collect();
-            let News { jobs, .. } = self.syncer.news(&name, &gone, MOST_EVENTS).await?;
+            let UnsyncedEvents { jobs, .. } = self.syncer.unsynced(&name, &gone, MOST_EVENTS).await?;
             told.extend(jobs);
         }
         Ok(records.into_iter().map(|record| standing(record, &views, &told)).collect())
     }
 }
 
-fn standing(record: JobRecord, views: &HashMap<JobId, JobView>, told: &HashMap<JobId, JobNews>) -> JobStanding {
+fn standing(record: JobRecord, views: &HashMap<JobId, JobView>, told: &HashMap<JobId, UnsyncedJob>) -> JobStanding {
     if let Some(view) = views.get(&record.id) {
         let attempts = view.attempts;
         return JobStanding { record: JobRecord { state: view.state, attempts, ..record }, is_known: true };
     }
-    let brought = told.get(&record.id).and_then(|news| news.onto(Some(record.clone())));
+    let brought = told.get(&record.id).and_then(|news| news.apply_to(Some(record.clone())));
     let record = brought.unwrap_or(record);
     let is_known = record.state.is_final();
     JobStanding { record, is_known }

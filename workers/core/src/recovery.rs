@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use perch_base::Settings;
 use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{Queue, QueueError, Queues, Restore};
-use perch_store::{HotStore, Store, StoreError, Syncer, UnfinishedJobs};
+use perch_store::{HotStore, Store, StoreError, Syncer, UnfinishedPage};
 use serde::Serialize;
 
 pub use doubts::{Doubts, Found};
@@ -127,7 +127,7 @@ impl Recovery {
         looked: &Found,
         seen: impl Fn(u64) + Send + Sync,
     ) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
-        let _alone = self.store.recovery().alone(ALONE).await?;
+        let _alone = self.store.recovery().lock(ALONE).await?;
         // Looked at before the sync: a job that is there now and has ended after it was not left there by a worker.
         let present = self.present(&seen).await?;
         self.sync().await?;
@@ -141,7 +141,7 @@ impl Recovery {
     /// Puts back what Redis has lost of what Postgres was told of first: all of the ledger queues, and of the others what was enqueued
     /// in SQL. It goes by the Postgres that was looked at and by no other.
     pub async fn lost(mut self, looked: &Found) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
-        let _alone = self.store.recovery().alone(ALONE).await?;
+        let _alone = self.store.recovery().lock(ALONE).await?;
         self.sync().await?;
         self.make_good().await?;
         let (ledger, others): (Vec<Queue>, Vec<Queue>) =
@@ -219,7 +219,7 @@ impl Recovery {
     ) -> Result<(), RecoveryError> {
         let mut after = None;
         loop {
-            let UnfinishedJobs { jobs, unreadable, next } =
+            let UnfinishedPage { jobs, unreadable, next } =
                 self.store.recovery().unfinished_and_kept(&queues, &others, after, AT_ONCE, self.retention).await?;
             seen((jobs.len() + unreadable.len()) as u64);
             self.is_still(looked).await?;

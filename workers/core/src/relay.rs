@@ -9,7 +9,7 @@ use std::{
 use perch_base::crash_point;
 use perch_jobs::{JobId, QueueName, RetryPolicy, is_own_key, own_key_reason};
 use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, LedgerJob, NewJob, Queue};
-use perch_store::{Content, Store, StoreError, Waiting};
+use perch_store::{OutboxContent, Store, StoreError, OutboxEntry};
 use tokio_util::sync::CancellationToken;
 
 /// Rows handed over in one step.
@@ -56,7 +56,7 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
             pruned = Instant::now();
         }
         // What was missed while nothing was heard, the next look makes up for.
-        listener.heard(EVERY).await;
+        listener.next(EVERY).await;
     }
 }
 
@@ -134,20 +134,20 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
 
 /// A row as Redis takes it. What cannot be a job becomes a dead letter with the reason. `None` for a queue that this deployment does not
 /// have, and for a while for a kind that it does not know: the row waits for a release that does.
-fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
+fn admitted(client: &Client, row: &OutboxEntry) -> Option<LedgerJob> {
     let queue = client.queues().get(&row.queue)?;
     let refused = |payload: &str, reason: &str| {
         tracing::warn!(job = %row.id, kind = %row.kind, reason, "a request in the outbox cannot be a job");
         client.admit_refused(queue, row.id, row.kind.as_str(), payload, reason)
     };
     Some(match &row.content {
-        Content::Job(job) => job.clone(),
-        Content::Unreadable(text, reason) => refused(text, reason),
-        Content::Request(..) if awaits_its_kind(client, queue, row) => {
+        OutboxContent::Job(job) => job.clone(),
+        OutboxContent::Unreadable(text, reason) => refused(text, reason),
+        OutboxContent::Request(..) if awaits_its_kind(client, queue, row) => {
             tracing::warn!(job = %row.id, kind = %row.kind, "a request in the outbox waits for a release that knows its kind");
             return None;
         }
-        Content::Request(job, attempts) => {
+        OutboxContent::Request(job, attempts) => {
             let mut job = (**job).clone();
             let of_kind = client.queues().types().get(row.kind.as_str()).map(|job_type| job_type.retry);
             job.options.retry =
@@ -160,7 +160,7 @@ fn admitted(client: &Client, row: &Waiting) -> Option<LedgerJob> {
 }
 
 /// Whether a newer release may know the kind of a row: in a rolling deploy it is written before this process is replaced.
-fn awaits_its_kind(client: &Client, queue: &Queue, row: &Waiting) -> bool {
+fn awaits_its_kind(client: &Client, queue: &Queue, row: &OutboxEntry) -> bool {
     client.queues().types().get(row.kind.as_str()).is_none() && row.waited < queue.engine().unknown_kind_wait
 }
 

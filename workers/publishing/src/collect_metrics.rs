@@ -119,7 +119,7 @@ fn missing(asked: &[PostId], found: &Partial<XPost>) -> Vec<PostId> {
 
 #[cfg(test)]
 mod tests {
-    use perch_clients::x::Odd;
+    use perch_clients::x::UnreadableItem;
     use serde_json::json;
 
     use super::*;
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn what_was_asked_for_and_not_answered_is_missing_and_what_cannot_be_read_is_not() {
         let asked = ["3", "1", "3", "2", "4"].map(|id| id.parse::<PostId>().expect("an id"));
-        let odd = Odd { id: Some(asked[4].clone()), reason: "a text that is no text".into() };
+        let odd = UnreadableItem { id: Some(asked[4].clone()), reason: "a text that is no text".into() };
         let found = Partial { data: vec![post("1", 0)], odd: vec![odd], ..Partial::default() };
         let missing = missing(&asked, &found);
         assert_eq!(missing.iter().map(PostId::as_str).collect::<Vec<_>>(), ["2", "3"]);

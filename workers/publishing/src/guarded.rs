@@ -2,7 +2,7 @@
 
 use perch_base::settings::GuardMode;
 use perch_jobs::PublishPost;
-use perch_safety::{Guard, Reason, Verdict};
+use perch_safety::{Guard, Reason, GuardVerdict};
 use perch_store::StoreError;
 
 use crate::Publisher;
@@ -40,9 +40,9 @@ pub fn stopped(guard: &Guard, mode: GuardMode, text: &str) -> Option<Stopped> {
         return None;
     }
     match guard.post(text) {
-        Verdict::Refuse(reasons) => Some(Stopped { is_refused: true, reasons }),
-        Verdict::Review(reasons) if mode == GuardMode::All => Some(Stopped { is_refused: false, reasons }),
-        Verdict::Pass | Verdict::Review(_) => None,
+        GuardVerdict::Refuse(reasons) => Some(Stopped { is_refused: true, reasons }),
+        GuardVerdict::Review(reasons) if mode == GuardMode::All => Some(Stopped { is_refused: false, reasons }),
+        GuardVerdict::Pass | GuardVerdict::Review(_) => None,
     }
 }
 

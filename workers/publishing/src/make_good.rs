@@ -8,7 +8,7 @@ use perch_core::recovery::{Amends, MadeGood};
 use perch_jobs::{Job as _, JobId, PostId, PublishPost, RetweetPost};
 use perch_store::{
     ActionKind, ActionRecord, ActionState, HotRecord, HotStore, KnownEffect, PublishedPost, Store, StoreError,
-    StoredEffect, Unrecorded, request_digest,
+    StoredEffect, UnrecordedEffect, request_digest,
 };
 
 use super::{act::Act, record::action_of};
@@ -65,8 +65,8 @@ fn happened(action: ActionRecord) -> Option<KnownEffect> {
 }
 
 /// The records of an effect, as its job would have made them; `None` for a job that cannot be read.
-fn record_of(unrecorded: &Unrecorded) -> Option<(ActionRecord, Option<PublishedPost>)> {
-    let Unrecorded { effect, job_kind, payload } = unrecorded;
+fn record_of(unrecorded: &UnrecordedEffect) -> Option<(ActionRecord, Option<PublishedPost>)> {
+    let UnrecordedEffect { effect, job_kind, payload } = unrecorded;
     match job_kind.as_str() {
         PublishPost::KIND => Some(recorded(&serde_json::from_str::<PublishPost>(payload).ok()?, effect)),
         RetweetPost::KIND => Some(recorded(&serde_json::from_str::<RetweetPost>(payload).ok()?, effect)),

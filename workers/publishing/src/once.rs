@@ -295,11 +295,11 @@ impl<A: Act> Once<'_, A> {
             }
             Aftermath::Unknown => self.unknown(&permit, &error).await,
             Aftermath::Done => {
-                permit.learnt(Evidence::Refused { said: error.to_string() });
+                permit.add_evidence(Evidence::Refused { said: error.to_string() });
                 self.confirm(&permit, Answer { id: None, response: json!({ "already": true }) }).await
             }
             Aftermath::Exists => {
-                permit.learnt(Evidence::Refused { said: error.to_string() });
+                permit.add_evidence(Evidence::Refused { said: error.to_string() });
                 self.look_for_duplicate(permit, pass, error).await
             }
         }
@@ -326,7 +326,7 @@ impl<A: Act> Once<'_, A> {
                 });
             }
         };
-        permit.learnt(evidence(&search, &Waited::none(&self.publisher.settings.x)));
+        permit.add_evidence(evidence(&search, &Waited::none(&self.publisher.settings.x)));
         match search.found {
             Some(id) => {
                 let response = json!({ "id": id, "found": true });

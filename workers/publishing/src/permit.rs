@@ -1,6 +1,6 @@
 use perch_clients::EffectPermit;
 use perch_queue::worker::JobContext;
-use perch_store::{Permit, PermitTerm};
+use perch_store::{Permit, PermitDeadline};
 
 use super::gate::Pass;
 
@@ -8,14 +8,14 @@ use super::gate::Pass;
 /// permit is fresh and the gate is open: a process that was frozen in between finds them run out when it wakes.
 pub(super) struct Permitted {
     key: String,
-    term: PermitTerm,
+    term: PermitDeadline,
     cx: JobContext,
     pass: Pass,
 }
 
 impl Permitted {
     pub(super) fn new(permit: &Permit, cx: &JobContext, pass: &Pass) -> Self {
-        Self { key: permit.key().to_owned(), term: permit.term(), cx: cx.clone(), pass: pass.clone() }
+        Self { key: permit.key().to_owned(), term: permit.deadline(), cx: cx.clone(), pass: pass.clone() }
     }
 }
 

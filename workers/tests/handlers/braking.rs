@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{EntryId, EventKind, NewJob, Queue};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
-use perch_store::{AttemptOutcome, Brake, BrakeState, EffectState, JobState, Way};
+use perch_store::{AttemptOutcome, Brake, BrakeState, EffectState, JobState, BrakeCheck};
 use serde_json::json;
 
 use crate::world::{LAKERS, SALLY, World, eventually, publication, retweet};
@@ -124,7 +124,7 @@ async fn a_redis_that_is_wiped_while_the_brake_is_on_lets_nothing_out() {
     let id = world.enqueue(&publication("Not yet", None, None)).await;
     world.stands(1).await;
     eventually("Redis holds the brake again", || async {
-        matches!(world.brake().look_again().await, Ok(Some(Way::Braked(_)))).then_some(())
+        matches!(world.brake().look_again().await, Ok(Some(BrakeCheck::Braked(_)))).then_some(())
     })
     .await;
     assert_eq!(world.x.calls(Endpoint::CreatePost), 0);

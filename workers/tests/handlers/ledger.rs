@@ -222,8 +222,8 @@ async fn a_row_that_cannot_be_read_keeps_no_other_job_from_coming_back_after_the
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_that_froze_does_not_hold_up_the_next() {
     let world = World::without_workers(&[]).await;
-    let frozen = world.store.recovery().alone(Duration::from_millis(300)).await.expect("nobody else restores");
-    let next = world.store.recovery().alone(Duration::from_secs(30)).await;
+    let frozen = world.store.recovery().lock(Duration::from_millis(300)).await.expect("nobody else restores");
+    let next = world.store.recovery().lock(Duration::from_secs(30)).await;
     drop((frozen, next.expect("the first is taken for frozen")));
 }
 

@@ -14,7 +14,7 @@ use perch_queue::{
     Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, Ledger, LedgerError, LedgerJob, LedgerState,
     OnConflict, Queues, RelayState,
 };
-use perch_store::{Content, JobState, Store, Waiting};
+use perch_store::{OutboxContent, JobState, Store, OutboxEntry};
 
 use crate::world::{World, main_account};
 
@@ -147,7 +147,7 @@ impl World {
                 due.execute(&pool).await.expect("Postgres answers");
                 let outbox = store.outbox();
                 let batch = outbox.take(100).await.expect("Postgres answers");
-                let [Waiting { content: Content::Job(job), .. }] = batch.rows.as_slice() else {
+                let [OutboxEntry { content: OutboxContent::Job(job), .. }] = batch.rows.as_slice() else {
                     panic!("one job waits: {:?}", batch.rows)
                 };
                 let handed = client.hand_over(&queue, std::slice::from_ref(job)).await.remove(0);

@@ -10,7 +10,7 @@ use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{
     ACT_WITHIN, ActionState, AttemptOutcome, Claim,
     EffectEventKind::{Asked, Claimed, Confirmed, TakenOver, Unknown},
-    EffectIntent, EffectState, JobState, Resolution, Resolved, request_digest,
+    EffectIntent, EffectState, JobState, Resolution, ResolveOutcome, request_digest,
 };
 use serde_json::json;
 
@@ -79,7 +79,7 @@ async fn what_a_person_confirmed_is_recorded_by_the_next_job_and_not_made_again(
     let effects = world.store.effects();
     let said = Resolution::Confirmed { external_id: None };
     let resolved = effects.resolve(KEY, &said, "anna", "it is on the profile").await.expect("Postgres answers");
-    assert!(matches!(resolved, Resolved::Done(effect) if effect.state == EffectState::Confirmed));
+    assert!(matches!(resolved, ResolveOutcome::Done(effect) if effect.state == EffectState::Confirmed));
 
     let job = world.done(&publication("By hand", None, Some(KEY))).await;
     assert_eq!(world.x.calls(Endpoint::CreatePost), 1);

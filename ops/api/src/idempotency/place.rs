@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use perch_jobs::JobId;
 use perch_queue::{Enqueued, Queue, QueueError, Redis};
-use perch_store::{KeptRequest, Store, StoreError};
+use perch_store::{IdempotentRequest, Store, StoreError};
 use redis::Script;
 use serde::{Deserialize, Serialize};
 
@@ -144,7 +144,7 @@ async fn find_in_redis(redis: &Redis, name: &str) -> Result<Option<Stands>, Queu
 
 fn decode(held: &[u8]) -> Stands {
     serde_json::from_slice(held).map_or(Stands::Unreadable, |InRedis { request, id, answer }| {
-        Stands::Request(read(KeptRequest { request, job: id, answer }))
+        Stands::Request(read(IdempotentRequest { request, job: id, answer }))
     })
 }
 
@@ -152,13 +152,13 @@ fn encode(kept: &KnownRequest) -> String {
     serde_json::to_string(kept).expect("what is kept has text keys and values that JSON can hold")
 }
 
-fn stored(kept: &KnownRequest) -> KeptRequest {
+fn stored(kept: &KnownRequest) -> IdempotentRequest {
     let answer = kept.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok());
-    KeptRequest { request: kept.request.clone(), job: kept.id, answer }
+    IdempotentRequest { request: kept.request.clone(), job: kept.id, answer }
 }
 
 /// An answer that this release cannot read is as good as one that was lost: its job is found by the id.
-fn read(kept: KeptRequest) -> KnownRequest {
+fn read(kept: IdempotentRequest) -> KnownRequest {
     let answer = kept.answer.and_then(|answer| serde_json::from_value(answer).ok());
     KnownRequest { request: kept.request, id: kept.job, answer }
 }

@@ -56,7 +56,7 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), CommandError> 
             if !pulled.state.on {
                 return Err(CommandError::Refused(format!(
                     "somebody lifted it at the same moment: {}; talk to them, or pull it again",
-                    pulled.state.told()
+                    pulled.state.describe()
                 )));
             }
             let said = if pulled.changed { "nothing is published from now on" } else { "it was on already" };
@@ -69,7 +69,7 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), CommandError> 
             if lifted.state.on {
                 return Err(CommandError::Refused(format!(
                     "somebody pulled it at the same moment: {}; talk to them, or lift it again",
-                    lifted.state.told()
+                    lifted.state.describe()
                 )));
             }
             let said = if lifted.changed { "the jobs that wait go on" } else { "it was off already" };
@@ -83,7 +83,7 @@ pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), CommandError> 
             }
             match line(&state) {
                 Some(line) => app.out.styled(&Tone::Bad.line(line)),
-                None => app.out.line(state.told()),
+                None => app.out.line(state.describe()),
             }
         }
     }

@@ -79,7 +79,7 @@ async fn a_budget_that_holds_calls_back_says_so_before_it_is_spent_to_the_cent()
     let budgets = Budgets::new(world.redis.door(), store, Environment::Staging);
     let allowed = Allowance { day: 100 * CENT, month: 0, rate: None };
     let refused = budgets.reserve("x", 5 * CENT, allowed, now).await.expect("Redis answers");
-    assert!(matches!(refused, Reservation::Held { .. }), "{refused:?}");
+    assert!(matches!(refused, Reservation::Refused { .. }), "{refused:?}");
     let budget = "{ daily = 1.0, monthly = 50.0 }";
     let report = spend(&world, budget, &["--json"]).json();
     assert_eq!((&of_x(&report)["today"], &of_x(&report)["held_by"]), (&json!(0.98), &json!("day")));

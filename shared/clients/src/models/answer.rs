@@ -1,58 +1,58 @@
-//! The JSON of answers, read field by field: what is odd in one costs no other. No I/O.
+//! Reading the JSON of answers field by field, so that an odd value in one field does not affect the others. No I/O.
 
 use serde_json::Value;
 
 use super::{Usage, reasoning::without_thoughts, types::about_tokens};
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ModelOutcome {
     /// The model answered.
-    Said(String),
-    /// It declines, or the provider's filter does.
+    Answered(String),
+    /// The model declined, or the provider's filter stopped it.
     Refused(String),
-    /// The answer ended at the token limit; this much was said.
+    /// The answer ended at the token limit, after this text.
     Truncated(String),
-    /// There is no answer.
+    /// The answer is empty.
     Nothing,
 }
 
-/// An answer of status 200.
+/// An answer with status 200.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) verdict: Verdict,
+pub(super) struct ModelAnswer {
+    pub(super) verdict: ModelOutcome,
     pub(super) usage: Usage,
     pub(super) model: Option<String>,
 }
 
-/// Why the body of a 200 is no answer.
+/// Why the body of a 200 is not an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unread {
-    /// It is not what chat completions are.
+pub(super) enum AnswerError {
+    /// It is not a chat completion.
     Malformed(String),
-    /// It is an error of the provider.
-    Error(Complaint),
+    /// It contains an error of the provider.
+    Error(ProviderError),
 }
 
-/// Reads the body of a 200. `asked` is about how many tokens the question had, for a provider that does not say.
-pub(super) fn read(body: &[u8], asked: u64) -> Result<Answer, Unread> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| Unread::Malformed(error.to_string()))?;
+/// Reads the body of a 200. `asked` estimates the tokens of the question, for a provider that does not report them.
+pub(super) fn read(body: &[u8], asked: u64) -> Result<ModelAnswer, AnswerError> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| AnswerError::Malformed(error.to_string()))?;
     let choice = &body["choices"][0];
     for error in [&body["error"], &choice["error"]] {
         if !error.is_null() && content(&choice["message"]["content"]).is_empty() {
-            return Err(Unread::Error(complaint_in(error, &body)));
+            return Err(AnswerError::Error(complaint_in(error, &body)));
         }
     }
     if body.get("choices").is_none() {
-        return Err(Unread::Malformed("it has no choices".into()));
+        return Err(AnswerError::Malformed("it has no choices".into()));
     }
     let (verdict, written) = verdict(choice);
     let usage = usage(&body["usage"], asked, written);
-    Ok(Answer { verdict, usage, model: body["model"].as_str().map(str::to_owned) })
+    Ok(ModelAnswer { verdict, usage, model: body["model"].as_str().map(str::to_owned) })
 }
 
-/// The verdict of a choice, and about how many tokens were written.
-fn verdict(choice: &Value) -> (Verdict, u64) {
+/// The outcome of a choice, and an estimate of the tokens written.
+fn verdict(choice: &Value) -> (ModelOutcome, u64) {
     let message = &choice["message"];
     let whole = content(&message["content"]);
     let refusal = message["refusal"].as_str().filter(|refusal| !refusal.is_empty()).map(str::to_owned);
@@ -60,16 +60,16 @@ fn verdict(choice: &Value) -> (Verdict, u64) {
     let text = without_thoughts(&whole).to_owned();
     let written = about_tokens(refusal.as_deref().unwrap_or(&whole));
     let verdict = match (refusal, choice["finish_reason"].as_str()) {
-        (Some(refusal), _) => Verdict::Refused(refusal),
-        (None, Some("content_filter")) => Verdict::Refused("stopped by the provider's content filter".into()),
-        (None, Some("length")) => Verdict::Truncated(text),
-        (None, _) if text.is_empty() => Verdict::Nothing,
-        (None, _) => Verdict::Said(text),
+        (Some(refusal), _) => ModelOutcome::Refused(refusal),
+        (None, Some("content_filter")) => ModelOutcome::Refused("stopped by the provider's content filter".into()),
+        (None, Some("length")) => ModelOutcome::Truncated(text),
+        (None, _) if text.is_empty() => ModelOutcome::Nothing,
+        (None, _) => ModelOutcome::Answered(text),
     };
     (verdict, written)
 }
 
-/// What a message says: a text, or the texts among its parts. What the model thought has parts of its own, which are left out.
+/// The text of a message: a string, or the text parts of a list. Parts with the model's reasoning are left out.
 fn content(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -90,19 +90,19 @@ fn refusal_in(content: &Value) -> Option<String> {
     content.as_array()?.iter().find_map(|part| part["refusal"].as_str()).map(str::to_owned)
 }
 
-/// The most tokens that one call can have taken; what says more is no count.
+/// The most tokens that one call can use; larger values are ignored.
 const MOST_TOKENS: f64 = 1e9;
 
-/// What a provider says that a call took. Each count that is missing is about what question and answer had; those who leave
-/// what a model thought out of what it wrote have it in the total.
+/// The usage that a provider reports. A missing count is estimated from question and answer. Providers that leave reasoning out of
+/// `completion_tokens` include it in the total.
 fn usage(usage: &Value, asked: u64, written: u64) -> Usage {
     let count = |name: &str| counted(&usage[name]);
     let prompt = count("prompt_tokens");
-    let told = count("completion_tokens");
+    let reported = count("completion_tokens");
     let rest = prompt.and_then(|prompt| count("total_tokens")?.checked_sub(prompt));
     Usage {
         prompt_tokens: prompt.unwrap_or(asked),
-        completion_tokens: told.max(rest.filter(|rest| *rest > 0)).unwrap_or(written),
+        completion_tokens: reported.max(rest.filter(|rest| *rest > 0)).unwrap_or(written),
     }
 }
 
@@ -117,24 +117,24 @@ fn counted(value: &Value) -> Option<u64> {
     (0.5..=MOST_TOKENS).contains(&number).then(|| number.round() as u64)
 }
 
-/// What a provider says about a request it did not serve.
+/// A provider's error for a request it did not serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Complaint {
+pub(super) struct ProviderError {
     pub(super) code: String,
     pub(super) message: String,
     /// The parameter that it is about.
     pub(super) parameter: String,
-    /// The status that the provider gives it in place of the one of the answer.
+    /// The status in the error itself, for errors in an answer with status 200.
     pub(super) status: Option<u16>,
 }
 
 /// Reads the body of a refusal: `{"error": {"message", "code", "type"}}` or `{"error": "…", "code": "…"}`.
-pub(super) fn complaint(body: &[u8]) -> Complaint {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Complaint::default() };
+pub(super) fn complaint(body: &[u8]) -> ProviderError {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderError::default() };
     complaint_in(&body["error"], &body)
 }
 
-fn complaint_in(error: &Value, body: &Value) -> Complaint {
+fn complaint_in(error: &Value, body: &Value) -> ProviderError {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -145,14 +145,14 @@ fn complaint_in(error: &Value, body: &Value) -> Complaint {
         Value::Object(_) => (first([&error["code"], &error["type"]]), text(&error["message"])),
         _ => (text(&body["code"]), first([error, &body["message"]])),
     };
-    // Providers that pass a request on tell in their own words only that it failed.
+    // Providers that route requests to others only say that it failed; the original message is in the metadata.
     let raw = text(&error["metadata"]["raw"]);
     let message = if raw.is_empty() { message } else { format!("{message}: {raw}") };
     let status = code.parse().ok().filter(|status| (400..600).contains(status));
-    Complaint { status, code, message, parameter: text(&error["param"]) }
+    ProviderError { status, code, message, parameter: text(&error["param"]) }
 }
 
-/// Codes of a refusal that says that the account has no money left.
+/// Error codes that mean that the account has no credit left.
 const NO_CREDIT: [&str; 8] = [
     "insufficient_quota",
     "insufficient_balance",
@@ -163,7 +163,7 @@ const NO_CREDIT: [&str; 8] = [
     "credit_limit_exceeded",
     "payment_required",
 ];
-/// What such a refusal says where its code is of no help. All words of a line are in it.
+/// Phrases of such errors whose code does not tell. All words of a line must occur.
 const NO_CREDIT_WORDS: [&[&str]; 10] = [
     &["used all", "credits"],
     &["monthly spending limit"],
@@ -177,8 +177,8 @@ const NO_CREDIT_WORDS: [&[&str]; 10] = [
     &["credit balance", "low"],
 ];
 
-impl Complaint {
-    /// Whether it says that the account has no money left, whatever the status: no time mends that.
+impl ProviderError {
+    /// Whether the account has no credit left, whatever the status: waiting does not help.
     pub(super) fn is_about_credit(&self) -> bool {
         let said = self.message.to_lowercase();
         NO_CREDIT.contains(&self.code.as_str())
@@ -202,13 +202,13 @@ mod tests {
         assert_eq!(xai.message, "Incorrect API key provided");
         let inside = complaint(br#"{"error":{"message":"failed","code":"429","param":"model"}}"#);
         assert_eq!((inside.status, inside.parameter.as_str()), (Some(429), "model"));
-        assert_eq!(complaint(b"<html>"), Complaint::default());
+        assert_eq!(complaint(b"<html>"), ProviderError::default());
     }
 
     #[test]
     fn no_credit_is_told_from_too_many_requests_by_code_or_by_words() {
         let about_credit = |code: &str, message: &str| {
-            Complaint { code: code.into(), message: message.into(), ..Complaint::default() }.is_about_credit()
+            ProviderError { code: code.into(), message: message.into(), ..ProviderError::default() }.is_about_credit()
         };
         assert!(about_credit("insufficient_quota", "") && about_credit("429", "You have used all available credits."));
         assert!(about_credit("", "Your newly created team doesn't have any credits or licenses yet."));
@@ -244,7 +244,7 @@ mod tests {
                 "choices": [{ "index": odd, "message": message, "logprobs": odd, "finish_reason": finish }, odd],
             });
             let answer = read(body.to_string().as_bytes(), 10).expect("an answer");
-            prop_assert_eq!(answer.verdict, Verdict::Said("Fair point.".into()));
+            prop_assert_eq!(answer.verdict, ModelOutcome::Answered("Fair point.".into()));
             prop_assert!(answer.usage.prompt_tokens > 0 && answer.usage.completion_tokens > 0);
         }
 

@@ -13,13 +13,13 @@ use url::Url;
 
 use super::{
     ChatRequest, Completion, Dialect, ModelError, Setting,
-    answer::{self, Complaint, Unread, Verdict},
+    answer::{self, ProviderError, AnswerError, ModelOutcome},
     wire,
 };
 use crate::{
     RateLimits,
     headers::{clamped, model_wait, model_window, retry_after},
-    http::{Answer, MAX_BODY, SendError, Transport, bearer, endpoint, is_http, root_cause, setup_advice},
+    http::{HttpAnswer, MAX_BODY, SendError, Transport, bearer, endpoint, is_http, root_cause, setup_advice},
 };
 
 const ENDPOINT: &str = "chat_completions";
@@ -27,9 +27,9 @@ const ENDPOINT: &str = "chat_completions";
 /// A provider of language models. Printing it shows no secret.
 #[derive(Debug, Clone)]
 pub struct ProviderConfig {
-    /// Its name, in limits, metrics and errors.
+    /// Its name in limits, metrics and errors.
     pub name: String,
-    /// Base URL, up to and with the version: `https://api.x.ai/v1`.
+    /// Base URL, including the version: `https://api.x.ai/v1`.
     pub base_url: Url,
     /// The model.
     pub model: String,
@@ -41,24 +41,24 @@ pub struct ProviderConfig {
     pub timeout: Duration,
     /// Whether pictures are sent along.
     pub images: bool,
-    /// How it is asked.
+    /// How requests to it are written.
     pub dialect: Dialect,
 }
 
 /// A client of one provider. It keeps connections open and is meant to be shared, in an [`Arc`].
 ///
-/// A parameter that the model refuses is left out from then on: models of one provider differ in what they take.
+/// A parameter that the model refuses is left out from then on, because models of one provider differ in what they accept.
 pub struct ModelClient {
     config: ProviderConfig,
     url: Url,
     authorization: Option<HeaderValue>,
     transport: Transport,
-    learned: Mutex<Learned>,
+    learned: Mutex<LearnedDialect>,
 }
 
-/// How a provider is asked by now, and what it refused of how it was to be asked.
+/// The dialect in use, and the settings that were changed because the model refused a parameter.
 #[derive(Debug, Clone)]
-struct Learned {
+struct LearnedDialect {
     dialect: Dialect,
     settings: Vec<Setting>,
 }
@@ -75,7 +75,7 @@ impl ModelClient {
             .map_err(|error| setup(setup_advice(&error)))?;
         let url = endpoint(&config.base_url, &["chat", "completions"]);
         let authorization = config.key.as_ref().and_then(bearer);
-        let learned = Mutex::new(Learned { dialect: config.dialect.clone(), settings: Vec::new() });
+        let learned = Mutex::new(LearnedDialect { dialect: config.dialect.clone(), settings: Vec::new() });
         Ok(Self { config, url, authorization, transport, learned })
     }
 
@@ -113,25 +113,25 @@ impl ModelClient {
         self.config.images
     }
 
-    /// Asks the model, once. Trying again is the caller's to decide, by the error's disposition.
+    /// Asks the model once. The caller decides whether to retry, by the error's disposition.
     pub async fn complete(&self, request: &ChatRequest) -> Result<Completion, ModelError> {
         self.complete_within(self.config.timeout, request).await
     }
 
-    /// The same, for no longer than this time and that of the provider.
+    /// As `complete`, for at most `time` and at most the timeout of the provider.
     pub async fn complete_within(&self, time: Duration, asked: &ChatRequest) -> Result<Completion, ModelError> {
         let until = Instant::now() + time.min(self.config.timeout);
         loop {
             let dialect = self.learned().dialect.clone();
             match self.ask(&dialect, until, asked).await {
-                // What was refused was not served, and is not paid for.
+                // A refused request is not paid for.
                 Err(ModelError::Unsupported { setting, message, .. }) if self.learns(&dialect, setting, &message) => {}
                 answered => return answered,
             }
         }
     }
 
-    /// Settings of the provider that its model asked for meanwhile, as they stand in the configuration.
+    /// Settings that the model turned out to need, as they are to be written in the configuration.
     pub fn settings_learned(&self) -> Vec<Setting> {
         self.learned().settings.clone()
     }
@@ -158,14 +158,14 @@ impl ModelClient {
         result
     }
 
-    fn read(&self, dialect: &Dialect, asked: &ChatRequest, answer: &Answer) -> Result<Completion, ModelError> {
+    fn read(&self, dialect: &Dialect, asked: &ChatRequest, answer: &HttpAnswer) -> Result<Completion, ModelError> {
         if !answer.status.is_success() {
             return Err(self.refusal(dialect, answer, &answer::complaint(&answer.body)));
         }
         match answer::read(&answer.body, asked.about_tokens()) {
             Ok(answer) => self.completed(answer),
-            Err(Unread::Error(complaint)) => Err(self.refusal(dialect, answer, &complaint)),
-            Err(Unread::Malformed(reason)) => {
+            Err(AnswerError::Error(complaint)) => Err(self.refusal(dialect, answer, &complaint)),
+            Err(AnswerError::Malformed(reason)) => {
                 Err(ModelError::Decode { provider: self.name(), reason: self.transport.presentable(&reason) })
             }
         }
@@ -184,23 +184,23 @@ impl ModelClient {
         Ok(request)
     }
 
-    fn completed(&self, answer: answer::Answer) -> Result<Completion, ModelError> {
+    fn completed(&self, answer: answer::ModelAnswer) -> Result<Completion, ModelError> {
         let (provider, usage) = (self.name(), answer.usage);
         match answer.verdict {
-            Verdict::Said(text) => {
+            ModelOutcome::Answered(text) => {
                 let model = answer.model.unwrap_or_else(|| self.config.model.clone());
                 Ok(Completion { text, usage, model })
             }
-            Verdict::Refused(reason) => {
+            ModelOutcome::Refused(reason) => {
                 Err(ModelError::Refused { provider, reason: self.transport.presentable(&reason), usage })
             }
-            Verdict::Truncated(text) => Err(ModelError::Truncated { provider, usage, text }),
-            Verdict::Nothing => Err(ModelError::Empty { provider, usage }),
+            ModelOutcome::Truncated(text) => Err(ModelError::Truncated { provider, usage, text }),
+            ModelOutcome::Nothing => Err(ModelError::Empty { provider, usage }),
         }
     }
 
-    /// The error that a refusal stands for, by its own code where it has one: some providers refuse with status 200.
-    fn refusal(&self, dialect: &Dialect, answer: &Answer, complaint: &Complaint) -> ModelError {
+    /// The error for a refusal, by the status in its body where it has one: some providers refuse with status 200.
+    fn refusal(&self, dialect: &Dialect, answer: &HttpAnswer, complaint: &ProviderError) -> ModelError {
         let (provider, now) = (self.name(), Utc::now());
         let stated = answer.status.as_u16();
         let status = complaint.status.filter(|_| answer.status.is_success()).unwrap_or(stated);
@@ -212,7 +212,7 @@ impl ModelClient {
             401 | 403 => {
                 ModelError::Unauthorized { provider, status, message, variable: self.config.key_variable.clone() }
             }
-            // How long is told by whoever asks again.
+            // The caller sets `after`.
             429 => ModelError::RateLimited { provider, after: Duration::ZERO, message },
             200..300 | 500.. => {
                 ModelError::Server { provider, status, message, retry_after: retry_after(&answer.headers, now) }
@@ -224,10 +224,10 @@ impl ModelClient {
         }
     }
 
-    /// Leaves out from now on what the model refused of a request in this dialect. True when the request can be made again.
+    /// Leaves out the refused parameter from now on. True when the request can be made again.
     fn learns(&self, asked_in: &Dialect, setting: Setting, message: &str) -> bool {
         let mut learned = self.learned();
-        // Somebody else has learned it meanwhile.
+        // A concurrent request has changed the dialect in the meantime.
         if learned.dialect != *asked_in {
             return true;
         }
@@ -248,7 +248,7 @@ impl ModelClient {
         true
     }
 
-    fn learned(&self) -> MutexGuard<'_, Learned> {
+    fn learned(&self) -> MutexGuard<'_, LearnedDialect> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

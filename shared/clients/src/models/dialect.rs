@@ -1,15 +1,15 @@
-//! How a provider is asked, where providers and their models differ. No I/O.
+//! How requests are written, where providers and their models differ. No I/O.
 
 use std::fmt;
 
 use perch_base::settings::{MaxTokensField, ProviderSettings};
 
-use super::answer::Complaint;
+use super::answer::ProviderError;
 
-/// How one provider is asked.
+/// How requests to one provider are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dialect {
-    /// The parameter that bounds the answer.
+    /// The parameter that limits the length of the answer.
     pub max_tokens_field: MaxTokensField,
     /// Whether a temperature is sent.
     pub temperature: bool,
@@ -41,16 +41,16 @@ impl From<&ProviderSettings> for Dialect {
     }
 }
 
-/// A setting of a provider with the value that its model takes, as it stands in the configuration.
+/// A setting of a provider with a value that its model accepts, as written in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
-    /// The other parameter bounds the answer.
+    /// Use this parameter to limit the length of the answer.
     MaxTokensField(MaxTokensField),
-    /// No temperature is sent.
+    /// Send no temperature.
     Temperature,
-    /// How much the model thinks is left to it.
+    /// Send no reasoning effort.
     ReasoningEffort,
-    /// No schema is sent.
+    /// Send no schema.
     JsonSchema,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Setting {
     }
 }
 
-/// How providers say that they do not take a parameter.
+/// How providers report that a parameter is not supported.
 const UNSUPPORTED_CODES: [&str; 3] = ["unsupported_parameter", "unsupported_value", "unknown_parameter"];
 const UNSUPPORTED_WORDS: [&str; 8] = [
     "not support",
@@ -92,8 +92,8 @@ const UNSUPPORTED_WORDS: [&str; 8] = [
 ];
 
 impl Dialect {
-    /// The setting to change, when a refusal says that a parameter of this dialect is not taken.
-    pub(super) fn setting_against(&self, complaint: &Complaint) -> Option<Setting> {
+    /// The setting to change, when a refusal says that a parameter of this dialect is not supported.
+    pub(super) fn setting_against(&self, complaint: &ProviderError) -> Option<Setting> {
         let said = complaint.message.to_lowercase();
         let is_unsupported = UNSUPPORTED_CODES.contains(&complaint.code.as_str())
             || UNSUPPORTED_WORDS.iter().any(|words| said.contains(words));
@@ -107,7 +107,7 @@ impl Dialect {
             self.json_schema.then_some(Setting::JsonSchema),
         ];
         let sent = sent.into_iter().flatten();
-        // The refusal names what to send in place of it too: the first one named is what it is about.
+        // The refusal may also name the parameter to use instead: the first one named is the refused one.
         let named = |setting: &Setting| said.find(setting.parameter());
         match complaint.parameter.as_str() {
             "" => {
@@ -133,8 +133,8 @@ impl Dialect {
 mod tests {
     use super::*;
 
-    fn complaint(parameter: &str, code: &str, message: &str) -> Complaint {
-        Complaint { parameter: parameter.into(), code: code.into(), message: message.into(), status: None }
+    fn complaint(parameter: &str, code: &str, message: &str) -> ProviderError {
+        ProviderError { parameter: parameter.into(), code: code.into(), message: message.into(), status: None }
     }
 
     fn all() -> Dialect {

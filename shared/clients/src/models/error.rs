@@ -9,12 +9,12 @@ use crate::headers::clamped;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The rate limit is used up (429), or known to be and nothing was sent.
+    /// The rate limit is used up (429), or was known to be, and nothing was sent.
     #[error("{provider}: the rate limit is used up{}; it is asked again in {} s", in_words(message), after.as_secs_f64().ceil())]
     RateLimited {
         /// The provider.
         provider: String,
-        /// The wait that the provider asks for, longer when it refuses again and again: 1 second to a day.
+        /// The wait that the provider asks for, longer after repeated refusals: 1 second to a day.
         after: Duration,
         /// What the provider says; empty when nothing was sent.
         message: String,
@@ -92,7 +92,7 @@ pub enum ModelError {
         /// What that cost in tokens.
         usage: Usage,
     },
-    /// The provider failed (5xx), or says in an answer of status 200 that it did.
+    /// The provider failed (5xx), or reports a failure in an answer with status 200.
     #[error("{provider}: failed with status {status}{}; it can be tried again", in_words(message))]
     Server {
         /// The provider.
@@ -148,7 +148,7 @@ pub enum ModelError {
         /// The most that is read, in bytes.
         limit: usize,
     },
-    /// The key is missing or cannot stand in a header. Nothing was sent.
+    /// The key is missing or not valid in a header. Nothing was sent.
     #[error("{provider}: {variable} is missing or not valid; set it in the environment")]
     NotConfigured {
         /// The provider.
@@ -172,7 +172,7 @@ fn in_words(message: &str) -> String {
 }
 
 impl ModelError {
-    /// What a call that ended so cost in tokens, as far as there was an answer.
+    /// The tokens that the call used, if there was an answer.
     pub fn usage(&self) -> Option<Usage> {
         match self {
             Self::Refused { usage, .. } | Self::Truncated { usage, .. } | Self::Empty { usage, .. } => Some(*usage),
@@ -199,7 +199,7 @@ impl ModelError {
         }
     }
 
-    /// Whether the provider may have done work of which nobody knows what it cost.
+    /// Whether the provider may have done work of unknown cost.
     pub fn is_lost(&self) -> bool {
         matches!(
             self,

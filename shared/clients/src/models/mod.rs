@@ -1,4 +1,4 @@
-//! Language models behind OpenAI's chat completions: xAI, Together, `OpenAI` and whoever else speaks that wire.
+//! Language models with OpenAI's chat completions API: xAI, Together, `OpenAI` and other compatible providers.
 
 mod answer;
 mod client;

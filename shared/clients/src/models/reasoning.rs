@@ -1,6 +1,6 @@
-//! What models write besides their answer: what they think before it, and the marks of their chat templates. No I/O.
+//! Removing what models write besides their answer: reasoning, and the markers of chat templates. No I/O.
 
-/// The names of the tags between which models think aloud, without signs between letters and in lower case.
+/// The names of reasoning tags, in lower case and without punctuation.
 const THOUGHTS: [&str; 16] = [
     "think",
     "thinking",
@@ -19,16 +19,16 @@ const THOUGHTS: [&str; 16] = [
     "beginofthought",
     "endofthought",
 ];
-/// The longest tag that is one.
+/// The longest text that counts as a tag, in bytes.
 const LONGEST_TAG: usize = 80;
 /// What opens and closes tags: `<think>`, `[THINK]`, `◁think▷`.
 const BRACKETS: [(char, char); 3] = [('<', '>'), ('[', ']'), ('◁', '▷')];
-/// The channel of the format "harmony" that is for the reader.
+/// The channel of the "harmony" format with the answer to the user.
 const FINAL: &str = "final";
 const MESSAGE: &str = "<|message|>";
 const CHANNEL: &str = "<|channel|>";
 
-/// A tag around a thought.
+/// A tag that opens or closes reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tag {
     start: usize,
@@ -36,9 +36,9 @@ struct Tag {
     closes: bool,
 }
 
-/// The answer without what the model thought: what stands after the last end of a thought, and before the next beginning of one.
+/// The answer without reasoning: the text after the last closing tag, up to the next opening tag.
 ///
-/// A thought without an end has no answer after it. One without a beginning was begun by the template of the chat.
+/// Reasoning without a closing tag has no answer after it. Reasoning without an opening tag was opened by the chat template.
 pub(super) fn without_thoughts(text: &str) -> &str {
     let said = in_the_final_channel(text);
     let tags = tags(said);
@@ -47,7 +47,7 @@ pub(super) fn without_thoughts(text: &str) -> &str {
     without_marks(said.get(after..before).unwrap_or_default()).trim()
 }
 
-/// Of an answer in channels, what stands in the last one that is for the reader.
+/// The text of the last `final` channel, for answers in channels; other answers unchanged.
 fn in_the_final_channel(text: &str) -> &str {
     if !text.contains(CHANNEL) {
         return text;
@@ -60,7 +60,7 @@ fn in_the_final_channel(text: &str) -> &str {
     said.split_once("<|").map_or(said, |(said, _)| said)
 }
 
-/// The text without the marks of a chat template at its end: `<|im_end|>`, `<|eot_id|>`, `</s>`.
+/// The text without markers of a chat template at its end: `<|im_end|>`, `<|eot_id|>`, `</s>`.
 fn without_marks(text: &str) -> &str {
     let mut text = text.trim_end();
     loop {
@@ -73,7 +73,7 @@ fn without_marks(text: &str) -> &str {
     }
 }
 
-/// All tags around thoughts, in order.
+/// All reasoning tags, in order.
 fn tags(text: &str) -> Vec<Tag> {
     let mut tags: Vec<Tag> = BRACKETS.into_iter().flat_map(|(open, close)| tags_between(text, open, close)).collect();
     tags.sort_by_key(|tag| tag.start);
@@ -96,7 +96,7 @@ fn tags_between(text: &str, open: char, close: char) -> Vec<Tag> {
     text.match_indices(open).filter_map(tag).collect()
 }
 
-/// Words in square brackets are tags in capitals alone: `[THINK]`. Others are words of a text.
+/// Whether there are no lower-case letters: square brackets form a tag only in capitals, as in `[THINK]`.
 fn is_loud(inside: &str) -> bool {
     !inside.chars().any(char::is_lowercase)
 }
@@ -109,7 +109,7 @@ fn named(inside: &str) -> Option<(bool, String)> {
         None => (false, inside),
     };
     let word = inside.split(|c: char| c.is_whitespace() || c == '=').next()?;
-    // A family of models may put its name before it: `seed:think`.
+    // A model family may put its name in front: `seed:think`.
     let word = word.rsplit(':').next()?;
     let name: String = word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     (!name.is_empty()).then_some((closes, name))

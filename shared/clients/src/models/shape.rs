@@ -1,10 +1,8 @@
-//! The one object that a question asked for, in an answer that has more in it. No I/O.
+//! Finding the requested JSON object in an answer that contains other text. No I/O.
 
 use serde_json::{Map, Value};
 
-/// The last JSON object in a text that has `field` in it, whatever stands around it: a fence, words before and after.
-///
-/// Only what the schema of a question says is an answer is one, so what stands around it is no part of it.
+/// The last JSON object in a text that has the member `field`, ignoring anything around it, such as a code fence or other words.
 pub fn object_with(text: &str, field: &str) -> Option<Map<String, Value>> {
     let mut found = None;
     let mut from = 0;

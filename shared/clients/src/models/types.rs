@@ -1,25 +1,24 @@
 use serde::{Deserialize, Serialize};
 
-/// What a model is asked.
+/// A request to a model.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatRequest {
-    /// Instructions that stand above the conversation.
+    /// Instructions before the conversation.
     pub system: Option<String>,
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
     /// The name (`a-z`, `A-Z`, `0-9`, `_`, `-`) and the JSON schema of the answer. Without it the answer is free text.
     ///
-    /// A schema of which every object is closed and has all its properties required is enforced by the provider;
-    /// any other is a guide.
+    /// The provider enforces the schema only if every object is closed and all its properties are required; otherwise it is a hint.
     pub schema: Option<(String, serde_json::Value)>,
     /// The longest answer, in tokens.
     pub max_tokens: Option<u32>,
-    /// How freely it is drawn: 0.0 to 2.0.
+    /// The sampling temperature, 0.0 to 2.0.
     pub temperature: Option<f32>,
 }
 
 impl ChatRequest {
-    /// About how many tokens it has, where nobody says. A picture is taken for a thousand.
+    /// An estimate of its tokens. A picture counts as 1,000.
     pub fn about_tokens(&self) -> u64 {
         let parts = self.messages.iter().flat_map(|message| &message.parts);
         let schema = self.schema.as_ref().map_or(0, |(_, schema)| about_tokens(&schema.to_string()));
@@ -33,7 +32,7 @@ impl ChatRequest {
     }
 }
 
-/// About how many tokens a text has: three bytes a token is on the safe side for English.
+/// An estimate of the tokens of a text: three bytes per token errs on the high side for English.
 pub(super) fn about_tokens(text: &str) -> u64 {
     text.len() as u64 / 3
 }
@@ -43,7 +42,7 @@ pub(super) fn about_tokens(text: &str) -> u64 {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said and shown.
+    /// Its texts and pictures.
     pub parts: Vec<Part>,
 }
 
@@ -63,7 +62,7 @@ impl Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Whoever asks.
+    /// The user.
     User,
     /// The model.
     Assistant,
@@ -81,7 +80,7 @@ pub enum Part {
 /// A model's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
-    /// The text, without what the model thought before it; JSON when a schema was asked for, which the caller still has to check.
+    /// The text, without reasoning; JSON when a schema was requested, which the caller still has to check.
     pub text: String,
     /// What it cost in tokens.
     pub usage: Usage,
@@ -89,13 +88,13 @@ pub struct Completion {
     pub model: String,
 }
 
-/// Tokens that a call took; about so many, by the length of question and answer, where the provider does not say.
+/// The tokens that a call used; estimated from question and answer where the provider does not report them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens that were read.
     #[serde(default)]
     pub prompt_tokens: u64,
-    /// Tokens that were written, those of what the model thought among them.
+    /// Tokens that were written, including reasoning.
     #[serde(default)]
     pub completion_tokens: u64,
 }

@@ -1,4 +1,4 @@
-//! Where the links of a text are: what X, by twitter-text, makes a link of, with `https://` in front or without.
+//! Finding links in a text as X does, by the rules of twitter-text, with `https://` in front or without.
 
 use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
@@ -42,12 +42,12 @@ fn link_at(text: &str, at: usize) -> Option<Range<usize>> {
     Some(at..at + end)
 }
 
-/// Whether a scheme after this text is no beginning of a link. A letter of another script is no part of it.
+/// Whether a scheme directly after this text does not begin a link. A letter of another script does not prevent one.
 fn is_tied(before: &str) -> bool {
     before.ends_with(|c: char| c.is_ascii_alphanumeric() || "@＠$#＃".contains(c))
 }
 
-/// Whether a host after this text is a part of something longer.
+/// Whether a host directly after this text is part of something longer.
 fn is_inside(before: &str) -> bool {
     let mut back = before.chars().rev();
     match back.next() {
@@ -81,8 +81,8 @@ fn host_length(text: &str, with_scheme: bool) -> Option<usize> {
     longest
 }
 
-/// The length of the top-level domain at the start of `text`, where `label` stands. One that is known may run on into letters
-/// of another script; one that is not has to be the whole label, after a scheme.
+/// The length of the top-level domain at the start of `text`, which begins with `label`. A known one may be followed by letters of
+/// another script; an unknown one must be the whole label, and come after a scheme.
 fn domain_length(text: &str, label: &str, with_scheme: bool) -> Option<usize> {
     let ascii = &label[..label.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(label.len())];
     let is_coded = label.len() > 4 && label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"));

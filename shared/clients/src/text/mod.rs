@@ -35,15 +35,15 @@ pub fn has_link(text: &str) -> bool {
     !links::find(text).is_empty()
 }
 
-/// Where the links of a text are that X would make links of, in order, as ranges of bytes.
+/// The parts of a text that X would turn into links, in order, as ranges of bytes.
 pub fn links(text: &str) -> Vec<Range<usize>> {
     links::find(text)
 }
 
 /// The text, shortened to at most `max` units when it is longer.
 ///
-/// What is left ends with an ellipsis, at the end of a word where one is near. No link and no emoji is cut: one that
-/// does not fit is left out whole. Under 2 units, the weight of an ellipsis, nothing is left of a text that is too long.
+/// A shortened text ends with an ellipsis, after a whole word if possible. Links and emoji are never cut: one that does not fit is
+/// left out. If `max` is under 2 units, the weight of an ellipsis, a text that is too long becomes empty.
 pub fn fit(text: &str, max: usize) -> String {
     if weighted_length(text) <= max {
         return text.to_owned();
@@ -78,7 +78,7 @@ fn ends(text: &str, max: usize) -> Vec<usize> {
     words.into_iter().chain(others).collect()
 }
 
-/// A stretch of text that is counted, and cut, as one.
+/// A part of a text that is counted as one and never cut: a link or a grapheme.
 struct Piece {
     range: Range<usize>,
     units: usize,

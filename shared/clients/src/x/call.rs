@@ -1,4 +1,4 @@
-//! One call: who makes it, how it is signed, what its answer means.
+//! One call: its caller, its signature, and the meaning of its answer.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,18 +11,18 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Absence, Odd, Problem, XClient, XError,
+    Absence, UnreadableItem, Problem, XClient, XError,
     clock::off_by,
-    error::{AskedOfX, refusal},
-    listed::tidy,
+    error::{RefusalContext, refusal},
+    lenient::tidy,
     types::Envelope,
 };
 use crate::{
-    Charge, EffectPermit, OverBudget, Reserved,
+    Charge, EffectPermit, OverBudget, Reservation,
     headers::{clamped, retry_after, strictest, x_wait, x_windows},
-    http::{Answer, MAX_BODY, SendError, endpoint, root_cause},
-    last_look::{Withheld, guarded},
-    meter::Aside,
+    http::{HttpAnswer, MAX_BODY, SendError, endpoint, root_cause},
+    guarded_body::{WithheldFlag, guarded},
+    meter::OpenReservation,
     oauth1::{self, Signer},
 };
 
@@ -35,8 +35,8 @@ pub(super) enum Caller<'a> {
     Account(&'a AccountId),
 }
 
-/// What a call changes, and by what right.
-pub(super) struct Write {
+/// The body of a call that changes something, and its permit.
+pub(super) struct WriteRequest {
     body: serde_json::Value,
     permit: Arc<dyn EffectPermit>,
 }
@@ -48,15 +48,15 @@ pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) path: &'a [&'a str],
     pub(super) query: Vec<(&'static str, String)>,
-    pub(super) write: Option<Write>,
+    pub(super) write: Option<WriteRequest>,
     pub(super) caller: Caller<'a>,
-    /// Whether it answers another post, which X has a rule for.
+    /// Whether it is a reply, for which X has a rule of its own.
     pub(super) reply: bool,
-    /// What X charges for it, and for how many at most.
+    /// What X charges for it, and for how many units at most.
     pub(super) charge: Option<(Charge, u32)>,
 }
 
-/// How many of what is paid for an answer carries, whether all of it can be read or not.
+/// How many paid units an answer contains, readable or not.
 fn units_in(answer: &Value) -> u32 {
     match &answer["data"] {
         Value::Array(items) => u32::try_from(items.len()).unwrap_or(u32::MAX),
@@ -70,7 +70,7 @@ impl<'a> Call<'a> {
         Self { endpoint, method: Method::GET, path, query: Vec::new(), write: None, caller, reply: false, charge: None }
     }
 
-    /// A call that changes something. There is none without a permit.
+    /// A call that changes something, which needs a permit.
     pub(super) fn post(
         endpoint: &'static str,
         path: &'a [&'a str],
@@ -79,16 +79,16 @@ impl<'a> Call<'a> {
         permit: Arc<dyn EffectPermit>,
     ) -> Self {
         let caller = Caller::Account(account);
-        let write = Some(Write { body, permit });
+        let write = Some(WriteRequest { body, permit });
         Self { endpoint, method: Method::POST, path, query: Vec::new(), write, caller, reply: false, charge: None }
     }
 
-    /// Whether it may be sent as far as its permit goes.
+    /// Whether its permit, if it needs one, still holds.
     fn is_permitted(&self) -> bool {
         self.write.as_ref().is_none_or(|write| write.permit.holds())
     }
 
-    /// The request in short, as errors name it.
+    /// A short name of the request for errors.
     pub(super) fn name(&self) -> String {
         let path = self.path.join("/");
         match self.caller {
@@ -119,12 +119,12 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn asked(&self) -> AskedOfX {
+    fn asked(&self) -> RefusalContext {
         let clock = if matches!(self.caller, Caller::Account(_)) { " and the clock of this machine" } else { "" };
-        AskedOfX { call: self.name(), reply: self.reply, check: format!("{}{clock}", self.variables()) }
+        RefusalContext { call: self.name(), reply: self.reply, check: format!("{}{clock}", self.variables()) }
     }
 
-    /// The one thing an answer carries.
+    /// The single item of an answer.
     pub(super) fn single<T>(&self, envelope: Envelope<T>, status: u16) -> Result<T, XError> {
         match envelope.data {
             Some(data) => Ok(data),
@@ -132,7 +132,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The error of an answer with status 2xx that carries errors and nothing else.
+    /// The error for an answer with status 2xx that contains only errors.
     pub(super) fn refused_whole(&self, errors: Vec<Problem>, status: u16) -> XError {
         let call = self.name();
         let Some(problem) = errors.into_iter().next().map(Box::new) else {
@@ -155,42 +155,42 @@ impl XClient {
             return Err(XError::RateLimited { call: call.name(), after: clamped(wait) });
         }
         let most = call.charge.map_or(0, |(_, most)| most);
-        // A write may have been done, and is paid for then.
+        // A write with an unknown outcome may have been done and charged.
         let lost = if call.write.is_some() { most } else { 0 };
-        let aside = Aside::new(&*self.meter, &self.spender, self.reserve(call).await?, lost);
+        let reservation = OpenReservation::new(&*self.meter, &self.spender, self.reserve(call).await?, lost);
         let (answered, units) = match self.send(call, &key, request).await {
             Ok(answer) => match json(call, &answer) {
                 Ok(body) => {
                     let units = units_in(&body);
                     (self.decoded(call, body, answer.status.as_u16()), units)
                 }
-                // X has given what it charges for, though nothing of it can be read.
+                // X charges for an answer even if it cannot be read.
                 Err(error) => (Err(error), most),
             },
             Err(error) if error.outcome_known() => (Err(error), 0),
             Err(error @ XError::Oversized { .. }) => (Err(error), most),
             Err(error) => (Err(error), lost),
         };
-        aside.settle(units).await;
+        reservation.settle(units).await;
         answered
     }
 
-    async fn reserve(&self, call: &Call<'_>) -> Result<Option<Reserved>, XError> {
+    async fn reserve(&self, call: &Call<'_>) -> Result<Option<Reservation>, XError> {
         let Some((charge, most)) = call.charge else { return Ok(None) };
         let over = |OverBudget { what, after }| XError::OverBudget { call: call.name(), what, after };
         self.meter.reserve(charge, most).await.map(Some).map_err(over)
     }
 
-    /// Sends a call; an answer of status 2xx comes back.
-    async fn send(&self, call: &Call<'_>, key: &str, request: Outgoing) -> Result<Answer, XError> {
+    /// Sends a call and returns an answer with status 2xx.
+    async fn send(&self, call: &Call<'_>, key: &str, request: Outgoing) -> Result<HttpAnswer, XError> {
         let Outgoing { request, withheld, signed } = request;
-        // Before the way to the server is taken; the body asks again at its end.
+        // Checked before connecting; the body checks again when it is sent.
         if !call.is_permitted() {
             return Err(XError::PermitLost { call: call.name() });
         }
         let sent = Instant::now();
         let answer = self.transport.send(call.endpoint, request).await.map_err(|error| {
-            if withheld.is_so() { XError::PermitLost { call: call.name() } } else { unsent(call, error) }
+            if withheld.is_set() { XError::PermitLost { call: call.name() } } else { unsent(call, error) }
         })?;
         self.clock.learn(&answer.headers);
         if let Some(window) = strictest(&x_windows(&answer.headers, Utc::now())) {
@@ -215,8 +215,8 @@ impl XClient {
             .ok_or_else(|| XError::NotConfigured { call: call.name(), variable: call.variables() })?;
         let mut request = Request::new(call.method.clone(), url);
         request.headers_mut().insert(header::AUTHORIZATION, authorization);
-        let mut withheld = Withheld::default();
-        if let Some(Write { body, permit }) = &call.write {
+        let mut withheld = WithheldFlag::default();
+        if let Some(WriteRequest { body, permit }) = &call.write {
             request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             let (body, word) = guarded(body.to_string().into(), permit.clone());
             *request.body_mut() = Some(body);
@@ -245,14 +245,14 @@ impl XClient {
         })?;
         let errors = std::mem::take(&mut envelope.errors.items);
         envelope.errors.items = errors.into_iter().map(|problem| self.presentable(problem)).collect();
-        self.tell_odd(call, &envelope.includes.odd);
-        self.tell_odd(call, &envelope.errors.odd);
+        self.report_unreadable(call, &envelope.includes.odd);
+        self.report_unreadable(call, &envelope.errors.odd);
         Ok((envelope, status))
     }
 
-    /// Counts and logs what an answer has that cannot be read; the rest of it is.
-    pub(super) fn tell_odd(&self, call: &Call<'_>, odd: &[Odd]) {
-        for Odd { id, reason } in odd {
+    /// Counts and logs the items of an answer that cannot be read; the rest of it is used.
+    pub(super) fn report_unreadable(&self, call: &Call<'_>, odd: &[UnreadableItem]) {
+        for UnreadableItem { id, reason } in odd {
             let (call, reason) = (call.name(), self.transport.presentable(reason));
             tracing::warn!(
                 call,
@@ -272,7 +272,7 @@ impl XClient {
         call: &Call<'_>,
         key: &str,
         (sent, signed): (Instant, DateTime<Utc>),
-        answer: &Answer,
+        answer: &HttpAnswer,
     ) -> XError {
         let status = answer.status.as_u16();
         let problem = self.presentable(Problem::parse(&answer.body));
@@ -299,13 +299,13 @@ impl XClient {
 /// A request that is ready to be sent.
 struct Outgoing {
     request: Request,
-    withheld: Withheld,
-    /// The time that its signature states.
+    withheld: WithheldFlag,
+    /// The time stated in its signature.
     signed: DateTime<Utc>,
 }
 
-/// The body of an answer in the one form that is read.
-fn json(call: &Call<'_>, answer: &Answer) -> Result<Value, XError> {
+/// The body of an answer in normalized form.
+fn json(call: &Call<'_>, answer: &HttpAnswer) -> Result<Value, XError> {
     let body = serde_json::from_slice(&answer.body);
     body.map(tidy).map_err(|error| XError::Decode { call: call.name(), reason: error.to_string() })
 }

@@ -1,4 +1,4 @@
-//! The clock of X, by which requests are signed: it refuses those whose time is some minutes off.
+//! The clock of X, by which requests are signed: X refuses requests whose time is some minutes off.
 
 use std::sync::{
     Arc,
@@ -10,15 +10,15 @@ use http::HeaderMap;
 
 use crate::headers::service_time;
 
-/// The clock of X, as its answers tell it. A clone shows the same.
+/// The clock of X, estimated from its answers. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct XClock {
     /// How far the clock of this machine is ahead, in seconds; 0 while it is about right.
     ahead: Arc<AtomicI64>,
 }
 
-/// What a clock may be off without anybody minding: X allows five minutes.
-const MINDED: TimeDelta = TimeDelta::seconds(60);
+/// How far a clock may be off without correction: X allows five minutes.
+const TOLERANCE: TimeDelta = TimeDelta::seconds(60);
 
 impl XClock {
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -36,8 +36,8 @@ impl XClock {
     }
 }
 
-/// How far a time is ahead of what X tells in its answer, where that is more than a minute.
+/// How far `time` is ahead of the date in an answer of X, if they differ by more than a minute.
 pub(super) fn off_by(time: DateTime<Utc>, headers: &HeaderMap) -> Option<TimeDelta> {
     let off = time - service_time(headers, time);
-    (off.abs() > MINDED).then_some(off)
+    (off.abs() > TOLERANCE).then_some(off)
 }

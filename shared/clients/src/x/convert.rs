@@ -1,4 +1,4 @@
-//! Posts of X as Perch's own, and the comparison of texts across X's rewriting.
+//! Converting posts of X to Perch's type, and comparing texts that X has rewritten.
 
 use std::borrow::Cow;
 
@@ -10,13 +10,13 @@ use super::{Includes, Page, UrlEntity, XError, XPost};
 const SHORT_LINK: &str = "https://t.co/";
 
 impl Page<XPost> {
-    /// The newest post that X gave, whether it can be read or not: what is known to be there need not be asked for again.
+    /// The newest post on the page, readable or not: it need not be requested again.
     pub fn newest(&self) -> Option<&PostId> {
         let odd = self.odd.iter().filter_map(|odd| odd.id.as_ref());
         self.data.iter().map(|post| &post.id).chain(odd).chain(&self.newest_id).max_by(|a, b| a.by_age(b))
     }
 
-    /// The posts of the page as Perch's own, in the same order.
+    /// The posts of the page converted to Perch's type, in the same order.
     ///
     /// Fails with [`XError::Decode`] on the first that lacks its author or time.
     pub fn to_posts(&self) -> Result<Vec<Post>, XError> {
@@ -25,8 +25,8 @@ impl Page<XPost> {
 }
 
 impl XPost {
-    /// The post as Perch's own, its author and media taken from what came along with it. The text is whole and
-    /// without HTML entities; of a video the still picture is kept.
+    /// The post converted to Perch's type, with its author and media from the includes. The text is complete and without HTML entities;
+    /// for a video, the preview picture is used.
     ///
     /// Fails with [`XError::Decode`] when the author or the time is missing.
     pub fn to_post(&self, includes: &Includes) -> Result<Post, XError> {
@@ -45,7 +45,7 @@ impl XPost {
         })
     }
 
-    /// The text as X gives it, whole also when the post is a long one.
+    /// The text as X gives it, complete even for a long post.
     pub fn full_text(&self) -> &str {
         self.note().map_or(&self.text, |note| &note.text)
     }
@@ -70,7 +70,7 @@ impl XPost {
     }
 }
 
-/// Turns `&amp;`, `&lt;` and `&gt;`, the entities that X writes, back into what they stand for.
+/// Replaces `&amp;`, `&lt;` and `&gt;`, the only entities that X writes, by their characters.
 pub fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
@@ -90,7 +90,7 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Whether `post` is what X makes of the text `ours`.
+/// Whether `post` has the text `ours` as rewritten by X.
 ///
 /// X writes `&`, `<` and `>` as entities, composes characters (NFC), trims spaces, puts `t.co` links in place of
 /// links, and may put the names of those who are answered in front of a reply.
@@ -119,12 +119,12 @@ fn same_word(ours: &str, theirs: &str, links: &[UrlEntity]) -> bool {
     let entity = links.iter().find(|entity| entity.url.as_deref() == Some(short));
     match entity.and_then(|entity| entity.expanded_url.as_deref()) {
         Some(expanded) => bare(expanded).eq_ignore_ascii_case(bare(link)),
-        // X did not say where it leads: any link will do.
+        // X did not say where it leads, so any link matches.
         None => link.contains('.'),
     }
 }
 
-/// A link without what X adds to it: the scheme, and a slash at the end.
+/// A link without the parts that X may add: the scheme, and a slash at the end.
 fn bare(link: &str) -> &str {
     let link = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://")).unwrap_or(link);
     link.strip_suffix('/').unwrap_or(link)

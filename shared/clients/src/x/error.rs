@@ -8,11 +8,11 @@ use crate::{
     headers::{UNSTATED_WAIT, clamped},
 };
 
-/// Why a call to X did not give what was asked for. `call` is the request in short, such as `POST /2/tweets as main`.
+/// Why a call to X failed. `call` is a short name of the request, such as `POST /2/tweets as main`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum XError {
-    /// The window of the rate limit is used up (429), or known to be and nothing was sent.
+    /// The window of the rate limit is used up (429), or was known to be, and nothing was sent.
     #[error("{call}: the rate limit is used up; it resets in {} s", after.as_secs_f64().ceil())]
     RateLimited {
         /// The request.
@@ -51,7 +51,7 @@ pub enum XError {
         /// What X says.
         problem: Box<Problem>,
     },
-    /// The post that is to be answered, quoted or repeated is deleted, or hidden from the account (403).
+    /// The post to reply to, quote or retweet is deleted, or hidden from the account (403).
     #[error(
         "{call}: the post it refers to is deleted or hidden from the account ({problem}); there is nothing to answer"
     )]
@@ -61,7 +61,7 @@ pub enum XError {
         /// What X says.
         problem: Box<Problem>,
     },
-    /// The account has posted the same text lately (403). An earlier attempt of the same effect may have been it.
+    /// The account has posted the same text recently (403), possibly in an earlier attempt of the same effect.
     #[error("{call}: the account has posted this text already ({problem}); look whether that post is the one wanted")]
     DuplicateContent {
         /// The request.
@@ -69,7 +69,7 @@ pub enum XError {
         /// What X says.
         problem: Box<Problem>,
     },
-    /// The account repeats the post already (400). An earlier attempt of the same effect may have made it so.
+    /// The account has retweeted the post already (400), possibly in an earlier attempt of the same effect.
     #[error("{call}: the account has retweeted the post already ({problem})")]
     AlreadyReposted {
         /// The request.
@@ -77,7 +77,7 @@ pub enum XError {
         /// What X says.
         problem: Box<Problem>,
     },
-    /// The permit of the effect was lost before the request was sent: another worker may be at it. Nothing was sent.
+    /// The permit of the effect was lost before the request was sent: another attempt may be acting. Nothing was sent.
     #[error(
         "{call}: the permit was lost before the request was sent; nothing was sent, and the next attempt asks first"
     )]
@@ -95,7 +95,7 @@ pub enum XError {
         /// The variables to look at.
         check: String,
     },
-    /// The request was signed by a clock that is wrong (401). The next one is signed by the clock of X.
+    /// The request was signed with a wrong time (401). The next one is signed by the clock of X.
     #[error(
         "{call}: signed by a clock that is {} s off that of X, which refuses it; set the clock of this machine", off.num_seconds()
     )]
@@ -195,7 +195,7 @@ pub enum XError {
         /// What is wrong, and what is right.
         reason: String,
     },
-    /// A credential that the call needs is missing or cannot stand in a header. Nothing was sent.
+    /// A credential that the call needs is missing or not valid in a header. Nothing was sent.
     #[error("{call}: {variable} is missing or not valid; set it in the environment")]
     NotConfigured {
         /// The request.
@@ -214,9 +214,9 @@ pub enum XError {
 impl XError {
     /// What is known about a write that ended with this error.
     ///
-    /// [`WriteOutcome::NotDone`] is about this one call: a refused duplicate, for example, may mean that an earlier
-    /// call of the same effect, whose end is unknown, has succeeded. 503 counts as not done, because X turns the
-    /// request away; 500, 502 and 504 may come after the fact.
+    /// [`WriteOutcome::NotDone`] is about this one call: a refused duplicate, for example, may mean that an earlier call of the same
+    /// effect, whose outcome is unknown, has succeeded. 503 counts as not done, because X rejects the request; 500, 502 and 504 may
+    /// come after the request took effect.
     pub fn write_outcome(&self) -> WriteOutcome {
         match self {
             Self::RateLimited { .. }
@@ -285,9 +285,9 @@ impl Classified for XError {
     }
 }
 
-/// What is being asked, as far as the meaning of a refusal depends on it.
-pub(super) struct AskedOfX {
-    /// The request in short.
+/// The facts about a request on which the meaning of a refusal depends.
+pub(super) struct RefusalContext {
+    /// A short name of the request.
     pub(super) call: String,
     /// Whether it is a reply.
     pub(super) reply: bool,
@@ -295,9 +295,9 @@ pub(super) struct AskedOfX {
     pub(super) check: String,
 }
 
-/// The error that an answer other than 2xx stands for. `wait` is what its headers ask for.
-pub(super) fn refusal(asked: AskedOfX, status: u16, problem: Problem, wait: Option<Duration>) -> XError {
-    let AskedOfX { call, reply, check } = asked;
+/// The error for an answer other than 2xx. `wait` is the wait that its headers ask for.
+pub(super) fn refusal(asked: RefusalContext, status: u16, problem: Problem, wait: Option<Duration>) -> XError {
+    let RefusalContext { call, reply, check } = asked;
     let said = problem.detail.to_lowercase();
     let absence = problem.absence();
     let capped = status == 402 || (matches!(status, 403 | 429) && problem.name() == "usage-capped");
@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, kind: &str, detail: &str, reply: bool) -> XError {
-        let asked = AskedOfX { call: "POST /2/tweets as main".into(), reply, check: "X_MAIN_ACCESS_TOKEN".into() };
+        let asked = RefusalContext { call: "POST /2/tweets as main".into(), reply, check: "X_MAIN_ACCESS_TOKEN".into() };
         let problem = Problem { kind: kind.into(), detail: detail.into(), ..Problem::default() };
         refusal(asked, status, problem, None)
     }

@@ -1,4 +1,4 @@
-//! Whether a write of unknown outcome has happened: a search through the recent posts of an account.
+//! Finding out whether a write of unknown outcome has happened, by searching the recent posts of an account.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_jobs::{AccountId, PostId};
@@ -16,24 +16,24 @@ const MOST_PAGES: usize = 32;
 /// How far the clocks of X and of this machine may be apart.
 const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(2);
 
-/// What a search through the recent posts of an account came to.
+/// The result of a search through the recent posts of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// The post that was looked for.
+    /// The post, if it was found.
     pub found: Option<PostId>,
-    /// Posts that were looked at.
+    /// How many posts were looked at.
     pub looked_at: u32,
-    /// From when on: two minutes before the time asked for, as the clocks of X and of this machine may differ.
+    /// The start of the search: two minutes before the requested time, because the clocks of X and of this machine may differ.
     pub since: DateTime<Utc>,
-    /// Whether every post from then on was looked at, until it was found. X shows no more than 3,200 posts, and one that cannot be
-    /// read may be the one that was looked for.
+    /// Whether every post from then on was looked at, or until it was found. False if there are more than the 3,200 posts that X shows,
+    /// or if one cannot be read, because it may be the one.
     pub complete: bool,
 }
 
 impl XClient {
     /// Looks for the post with this text and reply target that `account`, whose user id is `user_id`, has made since `since`.
     ///
-    /// A post that was made a moment ago may not show yet.
+    /// A post that was made a moment ago may not be visible yet.
     pub async fn find_recent_post(
         &self,
         account: &AccountId,
@@ -48,9 +48,9 @@ impl XClient {
         .await
     }
 
-    /// Looks for the repeat of the post `of` that `account`, whose user id is `user_id`, has made since `since`.
+    /// Looks for a repost of the post `of` that `account`, whose user id is `user_id`, has made since `since`.
     ///
-    /// One that was made a moment ago may not show yet.
+    /// A repost that was made a moment ago may not be visible yet.
     pub async fn find_recent_repost(
         &self,
         account: &AccountId,

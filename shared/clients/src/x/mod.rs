@@ -1,11 +1,11 @@
-//! X API v2: reading with the application's bearer token, writing and reading what is its own as an account with OAuth 1.0a.
+//! X API v2: reads with the application's bearer token; writes, and reads of an account's own posts and mentions, with OAuth 1.0a.
 
 mod call;
 mod clock;
 mod convert;
 mod error;
 mod find;
-mod listed;
+mod lenient;
 mod problem;
 mod read;
 mod types;
@@ -22,7 +22,7 @@ use url::Url;
 pub use convert::{same_text, unescape};
 pub use error::XError;
 pub use find::Search;
-pub use listed::Odd;
+pub use lenient::UnreadableItem;
 pub use problem::{Absence, Problem};
 pub use types::{
     Attachments, CreatePost, CreatedPost, Entities, Includes, MentionEntity, NotePost, Page, Partial, PostsQuery,
@@ -32,14 +32,14 @@ pub use types::{
 use self::clock::XClock;
 use crate::{Meter, RateLimits, Spender, Unmetered, http as wire};
 
-/// What a client of X needs to know. Printing it shows no secret.
+/// The configuration of a client of X. Printing it shows no secret.
 #[derive(Debug, Clone)]
 pub struct XConfig {
     /// Base URL, without `/2`.
     pub base_url: Url,
     /// How long one request may take, connecting and reading the answer included.
     pub timeout: Duration,
-    /// The bearer token of the application, for reading what others wrote.
+    /// The bearer token of the application, for reading posts of others.
     pub bearer: Option<SecretString>,
     /// Key and secret of the application, for signing.
     pub consumer: Option<(SecretString, SecretString)>,
@@ -56,10 +56,10 @@ impl XConfig {
 
 /// A client of X API v2. It keeps connections open and is meant to be shared, in an [`Arc`].
 ///
-/// Every call asks the shared rate limits first and sends nothing when the window is known to be used up.
-/// Calls that write take the permit of the effect they make.
+/// Every call checks the shared rate limits first and sends nothing when the window is known to be used up.
+/// Calls that write need the permit of their effect.
 ///
-/// A clone shares the connections; it may be [charged to](XClient::charged_to) somebody else.
+/// A clone shares the connections; it may be [charged to](XClient::charged_to) another spender.
 #[derive(Clone)]
 pub struct XClient {
     config: Arc<XConfig>,
@@ -89,13 +89,13 @@ impl XClient {
         })
     }
 
-    /// The same client, with books of what its calls cost.
+    /// Sets the meter that records what calls cost.
     #[must_use]
     pub fn metered(self, meter: Arc<dyn Meter>) -> Self {
         Self { meter, ..self }
     }
 
-    /// The same client, whose calls somebody pays for.
+    /// Sets the spender that calls are charged to.
     #[must_use]
     pub fn charged_to(&self, spender: Spender) -> Self {
         Self { spender, ..self.clone() }

@@ -1,17 +1,17 @@
 use serde::Deserialize;
 
-/// Why X does not show something, as far as it says.
+/// Why X does not show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absence {
     /// It does not exist: it never did, was deleted, or its account was closed or suspended.
     Gone,
-    /// It exists, and is not for the caller: its account is protected.
+    /// It exists but is hidden from the caller: its account is protected.
     Hidden,
-    /// X says something else.
+    /// X gives another reason.
     Other,
 }
 
-/// What X says about something it did not do or does not have.
+/// A problem as X reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problem {
     /// The kind of problem, a URI: `https://api.x.com/2/problems/resource-not-found`, or `about:blank`.
@@ -20,7 +20,7 @@ pub struct Problem {
     pub title: String,
     /// What happened in this case.
     pub detail: String,
-    /// The thing it is about, for example the id of a post.
+    /// The resource it is about, for example the id of a post.
     pub resource_id: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Problem {
         self.kind.rsplit_once("/problems/").map_or("", |(_, name)| name)
     }
 
-    /// Why the thing it is about is not shown.
+    /// Why the resource is not shown.
     pub fn absence(&self) -> Absence {
         match self.name() {
             "resource-not-found" | "resource-unavailable" => Absence::Gone,
@@ -39,7 +39,7 @@ impl Problem {
         }
     }
 
-    /// Reads the body of a refusal, in any of the forms X uses. What cannot be read gives an empty problem.
+    /// Reads the body of a refusal, in any of the forms X uses. A body that cannot be read gives an empty problem.
     pub(super) fn parse(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
@@ -68,7 +68,7 @@ impl std::fmt::Display for Problem {
 
 /// The forms of a refusal: a problem object, `{code, message}`, or a list of errors, alone or inside a problem.
 #[derive(Deserialize)]
-struct Wire {
+struct ProblemBody {
     #[serde(rename = "type")]
     kind: Option<String>,
     title: Option<String>,
@@ -77,18 +77,18 @@ struct Wire {
     resource_id: Option<String>,
     value: Option<serde_json::Value>,
     #[serde(default)]
-    errors: Vec<Inner>,
+    errors: Vec<InnerError>,
 }
 
 #[derive(Deserialize)]
-struct Inner {
+struct InnerError {
     message: Option<String>,
     detail: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Problem {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let wire = Wire::deserialize(d)?;
+        let wire = ProblemBody::deserialize(d)?;
         let reasons = wire.errors.into_iter().filter_map(|inner| inner.message.or(inner.detail));
         let mut detail: Vec<String> = wire.detail.or(wire.message).into_iter().chain(reasons).collect();
         detail.dedup();

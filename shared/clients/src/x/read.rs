@@ -4,15 +4,15 @@ use perch_jobs::{AccountId, PostId};
 use super::{
     Page, Partial, PostsQuery, XClient, XError, XPost, XUser,
     call::{Call, Caller},
-    listed::Listed,
+    lenient::LenientList,
 };
 use crate::Charge;
 
-/// So many own posts cost as much as one of somebody else (X's price list of August 2026).
+/// How many own posts cost as much as one post of others (X's price list of August 2026).
 const OWN_FOR_ONE: usize = 5;
 /// Most posts that one request by ids may name.
 const MOST_IDS: usize = 100;
-/// Everything of a post that the bots read. X is paid per post and per user, not per field.
+/// All fields of a post that the bots read. X charges per post and per user, not per field.
 const POST_FIELDS: &str = "attachments,conversation_id,created_at,entities,note_post,public_metrics";
 const MEDIA_FIELDS: &str = "url,preview_image_url,alt_text,type,width,height";
 
@@ -30,7 +30,7 @@ impl XClient {
         call.single(envelope, status)
     }
 
-    /// The user that `account` writes as.
+    /// The user of `account`.
     pub async fn me(&self, account: &AccountId) -> Result<XUser, XError> {
         let mut call = Call::get("users_me", &["2", "users", "me"], Caller::Account(account));
         call.query.push(("user.fields", "username".into()));
@@ -53,7 +53,7 @@ impl XClient {
     /// One page of the posts that mention `account`, whose user id is `user_id`, newest first: with authors, media, the accounts
     /// they answer, and the posts that they answer or quote. X shows the newest 800.
     ///
-    /// The account reads them itself, which X charges a fifth for of what others' posts cost.
+    /// The account reads them itself, for which X charges a fifth of the price for posts of others.
     pub async fn mentions(
         &self,
         account: &AccountId,
@@ -68,8 +68,8 @@ impl XClient {
         self.page(&call, user_id).await
     }
 
-    /// The public metrics of posts of `account`, whose user id is `user_id`, as far as they can be read from its own timeline for
-    /// less than by their ids. Which of the others are gone only [`XClient::posts`] tells: X shows the newest 3,200.
+    /// The public metrics of posts of `account`, whose user id is `user_id`, as far as reading its own timeline is cheaper than reading
+    /// them by id. X shows the newest 3,200 posts; for a post that is missing here, only [`XClient::posts`] tells whether it is gone.
     pub async fn own_posts(
         &self,
         account: &AccountId,
@@ -125,9 +125,9 @@ impl XClient {
             let ids = ids.iter().map(PostId::as_str).collect::<Vec<_>>().join(",");
             call.query = vec![("ids", ids)];
             call.query.extend_from_slice(fields);
-            let (envelope, _) = self.call::<Listed<XPost>>(&call).await?;
+            let (envelope, _) = self.call::<LenientList<XPost>>(&call).await?;
             let listed = envelope.data.unwrap_or_default();
-            self.tell_odd(&call, &listed.odd);
+            self.report_unreadable(&call, &listed.odd);
             found.data.extend(listed.items);
             found.odd.extend(listed.odd);
             found.includes.add(envelope.includes);
@@ -140,7 +140,7 @@ impl XClient {
         if !is_id(user_id) {
             return Err(call.invalid("the id of a user is 1 to 19 digits"));
         }
-        let (envelope, status) = self.call::<Listed<XPost>>(call).await?;
+        let (envelope, status) = self.call::<LenientList<XPost>>(call).await?;
         let page = Page {
             data: Vec::new(),
             includes: envelope.includes,
@@ -150,8 +150,8 @@ impl XClient {
             next_token: envelope.meta.next_token,
         };
         match (envelope.data, envelope.errors.items) {
-            (Some(Listed { items, odd }), errors) => {
-                self.tell_odd(call, &odd);
+            (Some(LenientList { items, odd }), errors) => {
+                self.report_unreadable(call, &odd);
                 Ok(Page { data: items, errors, odd, ..page })
             }
             // An account without posts gives neither data nor errors.
@@ -170,7 +170,7 @@ fn is_username(text: &str) -> bool {
     (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// What a conversation is followed by, besides the posts themselves.
+/// The expansions needed to follow a conversation.
 const CONVERSATION: &str = "attachments.media_keys,author_id,in_reply_to_user_id,referenced_posts";
 
 fn in_full(expansions: &str) -> [(&'static str, String); 4] {
@@ -182,7 +182,7 @@ fn in_full(expansions: &str) -> [(&'static str, String); 4] {
     ]
 }
 
-/// Which page, and from when on.
+/// The query parameters for a page.
 fn page_parameters(query: &PostsQuery) -> Vec<(&'static str, String)> {
     let mut parameters = vec![("max_results", query.max_results.clamp(5, 100).to_string())];
     if let Some(id) = &query.since_id {

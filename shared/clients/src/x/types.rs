@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
 use serde::{Deserialize, Serialize};
 
-use super::{Odd, Problem, listed::Listed};
+use super::{UnreadableItem, Problem, lenient::LenientList};
 
 /// A user of X.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -18,7 +18,7 @@ pub struct XUser {
     pub username: String,
 }
 
-/// A post as X gives it. Which fields are there depends on what was asked for.
+/// A post as X gives it. Which fields are set depends on the request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct XPost {
     /// The id.
@@ -110,7 +110,7 @@ pub struct Attachments {
     pub media_keys: Option<Vec<String>>,
 }
 
-/// How one post stands to another.
+/// A reference of one post to another.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ReferencedPost {
     /// The kind of reference.
@@ -171,7 +171,7 @@ pub struct NotePost {
     pub entities: Option<Entities>,
 }
 
-/// Counts of what others did with a post. One that X does not say is not zero.
+/// Counts of reactions to a post. `None` means that X does not report the count, not zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicMetrics {
     /// Read through [`PublicMetrics::reposts`].
@@ -226,21 +226,21 @@ pub struct Includes {
     pub users: Vec<XUser>,
     /// Read through [`Includes::post`].
     posts: Vec<XPost>,
-    /// What could not be read of all of them.
-    pub(super) odd: Vec<Odd>,
+    /// The items of all lists that cannot be read.
+    pub(super) odd: Vec<UnreadableItem>,
 }
 
-/// The lists of what came along, under their old names and their new ones.
+/// The included lists, under their old and new names.
 #[derive(Deserialize)]
 struct Included {
     #[serde(default)]
-    media: Listed<XMedia>,
+    media: LenientList<XMedia>,
     #[serde(default)]
-    users: Listed<XUser>,
+    users: LenientList<XUser>,
     #[serde(default)]
-    posts: Listed<XPost>,
+    posts: LenientList<XPost>,
     #[serde(default)]
-    tweets: Listed<XPost>,
+    tweets: LenientList<XPost>,
 }
 
 impl From<Included> for Includes {
@@ -286,9 +286,9 @@ pub struct PostsQuery {
     pub start_time: Option<DateTime<Utc>>,
     /// The page, as [`Page::next_token`] of the one before it says.
     pub pagination_token: Option<String>,
-    /// Leave out what answers other posts. Mentions are not narrowed by it.
+    /// Leave out replies. Has no effect on mentions.
     pub exclude_replies: bool,
-    /// Leave out what only repeats other posts. Mentions are not narrowed by it.
+    /// Leave out reposts. Has no effect on mentions.
     pub exclude_reposts: bool,
 }
 
@@ -313,27 +313,27 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// What that refers to.
     pub includes: Includes,
-    /// What could not be given along with it.
+    /// What X could not include.
     pub errors: Vec<Problem>,
-    /// What is on it and cannot be read.
-    pub odd: Vec<Odd>,
-    /// The newest id on the page, of a post that can be read or not.
+    /// The items on it that cannot be read.
+    pub odd: Vec<UnreadableItem>,
+    /// The newest id on the page, whether the post can be read or not.
     pub newest_id: Option<PostId>,
     /// How to ask for the next page; `None` on the last.
     pub next_token: Option<String>,
 }
 
-/// What was found of what was asked for, and why the rest was not.
+/// The requested items that were found, and the reasons for the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial<T> {
     /// What was found.
     pub data: Vec<T>,
     /// What that refers to, where it was asked for.
     pub includes: Includes,
-    /// One problem for each thing that was not; [`Problem::resource_id`] names it, [`Problem::absence`] says why.
+    /// One problem for each item that was not found; [`Problem::resource_id`] names it, [`Problem::absence`] says why.
     pub errors: Vec<Problem>,
-    /// What was found and cannot be read.
-    pub odd: Vec<Odd>,
+    /// The items that were found but cannot be read.
+    pub odd: Vec<UnreadableItem>,
 }
 
 impl<T> Default for Partial<T> {
@@ -369,12 +369,12 @@ pub struct Reposted {
     pub rest_id: Option<String>,
 }
 
-/// What every answer of X is wrapped in.
+/// The envelope of every answer of X.
 #[derive(Debug, Deserialize)]
 pub(super) struct Envelope<T> {
     pub(super) data: Option<T>,
     #[serde(default)]
-    pub(super) errors: Listed<Problem>,
+    pub(super) errors: LenientList<Problem>,
     #[serde(default)]
     pub(super) includes: Includes,
     #[serde(default)]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{CreatePost, CreatedPost, Reposted, XClient, XError, call::Call, read::is_id};
 use crate::{Charge, EffectPermit, text::has_link};
 
-/// A link makes every post dear, an answer too.
+/// Posts with a link cost more, replies too.
 fn charge(post: &CreatePost) -> Charge {
     if has_link(&post.text) {
         Charge::PostWithLink
@@ -20,8 +20,8 @@ fn charge(post: &CreatePost) -> Charge {
 impl XClient {
     /// Makes a post as `account`.
     ///
-    /// It is sent once and never repeated by the client. After an error, [`XError::write_outcome`] says whether the
-    /// post may exist all the same; [`XClient::find_recent_post`] finds out.
+    /// It is sent once and never retried by the client. After an error, [`XError::write_outcome`] says whether the post may exist
+    /// anyway; [`XClient::find_recent_post`] finds out.
     pub async fn create_post<P: EffectPermit + 'static>(
         &self,
         permit: P,
@@ -42,9 +42,9 @@ impl XClient {
         Ok(created)
     }
 
-    /// Repeats the post `post_id` as `account`, whose user id is `user_id`.
+    /// Reposts the post `post_id` as `account`, whose user id is `user_id`.
     ///
-    /// It is sent once and never repeated by the client. X answers a second repeat of the same post like the first, or
+    /// It is sent once and never retried by the client. X answers a second repost of the same post like the first, or
     /// with [`XError::AlreadyReposted`]; neither changes anything. After another error,
     /// [`XClient::find_recent_repost`] finds out whether it happened.
     pub async fn retweet<P: EffectPermit + 'static>(

@@ -1,4 +1,4 @@
-//! The clients against local servers: what they send, what they make of the answers.
+//! The clients against local servers: what they send, and how they read the answers.
 
 mod limits_and_metrics;
 mod model_client;

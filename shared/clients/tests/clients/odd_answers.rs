@@ -1,4 +1,4 @@
-//! Answers that services really gave, and that are not what their descriptions say.
+//! Real answers of services that differ from their API descriptions.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Servers that keep what they were sent and answer what they were told.
+//! Servers that record requests and give prepared answers.
 
 use std::{
     collections::VecDeque,
@@ -86,7 +86,7 @@ struct Shared {
     replies: Mutex<VecDeque<Reply>>,
 }
 
-/// A server on a free port that ends with the value.
+/// A server on a free port, which stops when this is dropped.
 pub struct Server {
     pub base: Url,
     shared: Arc<Shared>,

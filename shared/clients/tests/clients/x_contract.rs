@@ -13,7 +13,7 @@ fn user() -> Value {
     json!({ "data": { "id": "2244994945", "name": "The Capper", "username": "capper" } })
 }
 
-/// Serves one answer, which has to follow the description, and holds the request against it.
+/// Serves one answer, and checks both the answer and the request against the API description.
 async fn exchange<F: AsyncFnOnce(perch_clients::XClient)>(
     status: u16,
     answer: Value,

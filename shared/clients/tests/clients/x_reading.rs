@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{TimeZone as _, Utc};
 use futures::future::{BoxFuture, ready};
 use perch_base::{Classified as _, Disposition};
-use perch_clients::{Charge, Meter, OverBudget, Reserved, Spender, XError, x::PostsQuery};
+use perch_clients::{Charge, Meter, OverBudget, Reservation, Spender, XError, x::PostsQuery};
 use serde_json::json;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     world::{BEARER, HASTY, main_account, post_id, timeline, x_client},
 };
 
-/// Books in memory: the units of each call, and of each that was given up.
+/// A meter in memory: the units of each call, and of each abandoned call.
 #[derive(Default)]
 struct Books {
     settled: Mutex<Vec<u32>>,
@@ -19,16 +19,16 @@ struct Books {
 }
 
 impl Meter for Books {
-    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
-        Box::pin(ready(Ok(Reserved { charge, most, at: Utc::now() })))
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reservation, OverBudget>> {
+        Box::pin(ready(Ok(Reservation { charge, most, at: Utc::now() })))
     }
 
-    fn settle<'a>(&'a self, _: Reserved, _: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, _: Reservation, _: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
         self.settled.lock().expect("nobody panics with it").push(units);
         Box::pin(ready(()))
     }
 
-    fn abandoned(&self, _: Reserved, _: &Spender, units: u32) {
+    fn abandoned(&self, _: Reservation, _: &Spender, units: u32) {
         self.abandoned.lock().expect("nobody panics with it").push(units);
     }
 }
@@ -268,21 +268,21 @@ async fn a_post_that_cannot_be_read_may_be_the_one_that_is_looked_for() {
     assert_eq!((found.found, found.looked_at, found.complete), (None, 1, false));
 }
 
-/// Books in memory: what each call was charged as.
+/// A meter in memory: what each call was charged as.
 #[derive(Default)]
 struct Charges(Mutex<Vec<(Charge, u32)>>);
 
 impl Meter for Charges {
-    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reservation, OverBudget>> {
         self.0.lock().expect("nobody panics with it").push((charge, most));
-        Box::pin(ready(Ok(Reserved { charge, most, at: Utc::now() })))
+        Box::pin(ready(Ok(Reservation { charge, most, at: Utc::now() })))
     }
 
-    fn settle<'a>(&'a self, _: Reserved, _: &'a Spender, _: u32) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, _: Reservation, _: &'a Spender, _: u32) -> BoxFuture<'a, ()> {
         Box::pin(ready(()))
     }
 
-    fn abandoned(&self, _: Reserved, _: &Spender, _: u32) {}
+    fn abandoned(&self, _: Reservation, _: &Spender, _: u32) {}
 }
 
 #[tokio::test]

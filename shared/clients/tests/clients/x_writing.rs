@@ -125,7 +125,7 @@ async fn a_redirected_write_is_not_followed_and_its_outcome_is_unknown() {
     assert_eq!(error.write_outcome(), WriteOutcome::Unknown);
 }
 
-/// A permit that is lost after it was asked about so many times.
+/// A permit that is lost after so many checks.
 struct Fleeting(AtomicU32);
 
 impl EffectPermit for Fleeting {

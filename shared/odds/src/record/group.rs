@@ -3,9 +3,9 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use chrono::{DateTime, Datelike as _, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Graded, Record, record};
+use super::{GradedBet, Record, record};
 
-/// A stretch of time, in UTC.
+/// A period of time, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Period {
@@ -20,7 +20,7 @@ pub enum Period {
 }
 
 impl Period {
-    /// The stretch that a moment falls into. Names sort by time.
+    /// The name of the period that a time falls into. Names sort by time.
     pub fn of(self, at: DateTime<Utc>) -> String {
         match self {
             Self::Day => at.format("%Y-%m-%d").to_string(),
@@ -37,7 +37,7 @@ impl Period {
 /// What records are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum By {
+pub enum GroupBy {
     /// Who posted the bet.
     Account,
     /// The sport; `other` for bets that name none.
@@ -49,8 +49,8 @@ pub enum By {
     Period(Period),
 }
 
-impl By {
-    /// Every grouping with its word.
+impl GroupBy {
+    /// Every grouping with its name.
     const ALL: [(Self, &'static str); 7] = [
         (Self::Account, "account"),
         (Self::Sport, "sport"),
@@ -62,7 +62,7 @@ impl By {
     ];
 
     /// The group of a bet.
-    pub fn group(self, bet: &Graded) -> String {
+    pub fn group(self, bet: &GradedBet) -> String {
         match self {
             Self::Account => bet.account.clone(),
             Self::Sport => bet.sport.clone().unwrap_or_else(|| "other".to_owned()),
@@ -72,19 +72,19 @@ impl By {
     }
 }
 
-impl fmt::Display for By {
+impl fmt::Display for GroupBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = Self::ALL.iter().find(|(by, _)| by == self).map_or("", |(_, word)| word);
         f.write_str(word)
     }
 }
 
-/// A word that is no grouping.
+/// A text that is not the name of a grouping.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("records are not grouped by {0:?}; choose account, sport, market, day, week, month or year")]
 pub struct UnknownGrouping(pub String);
 
-impl FromStr for By {
+impl FromStr for GroupBy {
     type Err = UnknownGrouping;
 
     fn from_str(word: &str) -> Result<Self, UnknownGrouping> {
@@ -94,8 +94,8 @@ impl FromStr for By {
 }
 
 /// The record of each group, by its name.
-pub fn grouped(bets: &[Graded], by: By) -> BTreeMap<String, Record> {
-    let mut groups: BTreeMap<String, Vec<&Graded>> = BTreeMap::new();
+pub fn grouped(bets: &[GradedBet], by: GroupBy) -> BTreeMap<String, Record> {
+    let mut groups: BTreeMap<String, Vec<&GradedBet>> = BTreeMap::new();
     for bet in bets {
         groups.entry(by.group(bet)).or_default().push(bet);
     }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn records_are_grouped_by_what_is_asked_for() {
         let one = bet(0, Grade::Won, "+100", 1.0);
-        let other = Graded {
+        let other = GradedBet {
             account: "dogs_only".into(),
             sport: None,
             market: Market::Parlay,
@@ -133,28 +133,28 @@ mod tests {
             ("week", "2026-W44", "2026-W49"),
             ("month", "2026-11", "2026-12"),
         ] {
-            let by: By = by.parse().expect("a grouping");
+            let by: GroupBy = by.parse().expect("a grouping");
             let names: Vec<String> = grouped(&bets, by).into_keys().collect();
             assert_eq!(names, [first, second]);
         }
-        assert_eq!(grouped(&bets, By::Period(Period::Year)).len(), 1);
+        assert_eq!(grouped(&bets, GroupBy::Period(Period::Year)).len(), 1);
     }
 
     #[test]
     fn a_grouping_is_its_word_everywhere() {
-        for (by, word) in By::ALL {
+        for (by, word) in GroupBy::ALL {
             assert_eq!((by.to_string().as_str(), word.parse()), (word, Ok(by)));
             let json = serde_json::to_string(&by).expect("a word");
             assert_eq!(json, format!("{word:?}"));
-            assert_eq!(serde_json::from_str::<By>(&json).expect("a grouping"), by);
+            assert_eq!(serde_json::from_str::<GroupBy>(&json).expect("a grouping"), by);
         }
-        assert!("color".parse::<By>().expect_err("no grouping").to_string().contains("market"));
+        assert!("color".parse::<GroupBy>().expect_err("no grouping").to_string().contains("market"));
     }
 
     proptest! {
         #[test]
         fn every_bet_is_in_one_group(bets in bets(), n in 0_usize..7) {
-            let groups = grouped(&bets, By::ALL[n].0);
+            let groups = grouped(&bets, GroupBy::ALL[n].0);
             prop_assert_eq!(groups.values().map(|record| record.bets).sum::<u64>(), bets.len() as u64);
         }
     }

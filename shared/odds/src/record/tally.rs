@@ -1,13 +1,13 @@
-use super::{Graded, Record, closing_line_value};
+use super::{GradedBet, Record, closing_line_value};
 use crate::settle::Grade;
 
 /// The record of these bets, in any order.
-pub fn record<'a>(bets: impl IntoIterator<Item = &'a Graded>) -> Record {
-    let mut bets: Vec<&Graded> = bets.into_iter().collect();
-    // Bets of one post are of one moment; their order is that of the post, whatever became of them.
+pub fn record<'a>(bets: impl IntoIterator<Item = &'a GradedBet>) -> Record {
+    let mut bets: Vec<&GradedBet> = bets.into_iter().collect();
+    // Bets of one post have the same time and are ordered as in the post.
     bets.sort_by(|a, b| (a.posted_at, a.number, &a.account).cmp(&(b.posted_at, b.number, &b.account)));
     let mut record = Record::default();
-    let mut sums = Sums::default();
+    let mut sums = UnitSums::default();
     for bet in bets {
         record.count(bet.grade);
         sums.add(bet);
@@ -23,9 +23,9 @@ pub fn record<'a>(bets: impl IntoIterator<Item = &'a Graded>) -> Record {
     record
 }
 
-/// Sums in hundredths of a unit, which add without loss.
+/// Sums in hundredths of a unit, which add up exactly.
 #[derive(Default)]
-struct Sums {
+struct UnitSums {
     staked: i64,
     won: i64,
     closing_value: f64,
@@ -33,8 +33,8 @@ struct Sums {
     with_closing: u64,
 }
 
-impl Sums {
-    fn add(&mut self, bet: &Graded) {
+impl UnitSums {
+    fn add(&mut self, bet: &GradedBet) {
         if bet.grade != Grade::Void {
             self.staked += hundredths(bet.stake);
         }
@@ -81,7 +81,7 @@ impl Record {
     }
 }
 
-/// Stakes of more than this are no stakes; the bound keeps sums exact.
+/// Larger stakes are not valid; the bound keeps sums exact.
 const MOST: f64 = 1e12;
 
 #[expect(clippy::cast_possible_truncation, reason = "bounded before")]
@@ -115,9 +115,9 @@ pub(super) mod tests {
     use super::*;
     use crate::{Odds, record::Market, settle::profit};
 
-    pub(in crate::record) fn bet(day: i64, grade: Grade, odds: &str, stake: f64) -> Graded {
+    pub(in crate::record) fn bet(day: i64, grade: Grade, odds: &str, stake: f64) -> GradedBet {
         let odds = Odds::parse(odds).expect("odds");
-        Graded {
+        GradedBet {
             number: 1,
             account: "sharp_sally".into(),
             sport: Some("nba".into()),
@@ -167,15 +167,15 @@ pub(super) mod tests {
     #[test]
     fn a_card_of_one_post_runs_in_the_order_of_its_picks() {
         let grades = [Grade::Lost, Grade::Won, Grade::Lost, Grade::Won];
-        let card: Vec<Graded> =
-            (1..).zip(grades).map(|(number, grade)| Graded { number, ..bet(0, grade, "-110", 1.0) }).collect();
+        let card: Vec<GradedBet> =
+            (1..).zip(grades).map(|(number, grade)| GradedBet { number, ..bet(0, grade, "-110", 1.0) }).collect();
         let record = record(card.iter().rev());
         assert_eq!((record.streak, record.longest_won, record.longest_lost), (1, 1, 1));
     }
 
     #[test]
     fn a_price_better_than_the_closing_one_has_value() {
-        let taken = |odds, closing: &str| Graded {
+        let taken = |odds, closing: &str| GradedBet {
             closing: Some(Odds::parse(closing).expect("odds")),
             ..bet(0, Grade::Lost, odds, 1.0)
         };
@@ -193,12 +193,12 @@ pub(super) mod tests {
         assert_eq!((record.roi, record.hit_rate, record.tally()), (None, None, "0-0".into()));
     }
 
-    pub(in crate::record) fn bets() -> impl Strategy<Value = Vec<Graded>> {
+    pub(in crate::record) fn bets() -> impl Strategy<Value = Vec<GradedBet>> {
         let one = (0_i64..90, 0_usize..6, 101_u32..2_000, 1_u32..1_000).prop_map(|(day, grade, odds, stake)| {
             let odds = format!("{:.2}", f64::from(odds) / 100.0);
             bet(day, Grade::ALL[grade], &odds, f64::from(stake) / 100.0)
         });
-        let numbered = |bets: Vec<Graded>| (1..).zip(bets).map(|(number, bet)| Graded { number, ..bet }).collect();
+        let numbered = |bets: Vec<GradedBet>| (1..).zip(bets).map(|(number, bet)| GradedBet { number, ..bet }).collect();
         prop::collection::vec(one, 0..40).prop_map(numbered)
     }
 
@@ -229,7 +229,7 @@ pub(super) mod tests {
 
         #[test]
         fn the_order_in_which_bets_are_given_does_not_show(bets in bets()) {
-            let turned: Vec<Graded> = bets.iter().rev().cloned().collect();
+            let turned: Vec<GradedBet> = bets.iter().rev().cloned().collect();
             prop_assert_eq!(record(&bets), record(&turned));
         }
     }

@@ -7,9 +7,9 @@ use crate::fold;
 
 /// How a pick ended.
 ///
-/// A soccer moneyline is a bet on one of three results: the scores alone decide it, whoever went on by a shoot-out, and a
-/// draw loses it. Elsewhere a draw gives the stake back. A line at a quarter (-0.25, 2.75) is two bets of half the stake on the lines beside it. A prop without a line asks whether it
-/// happened at all. A future is decided by what a person states.
+/// A soccer moneyline is a bet on one of three results: only the scores decide it, whoever advanced by a shoot-out, and a draw loses
+/// it. In other sports a draw returns the stake. A line at a quarter (-0.25, 2.75) is two bets of half the stake on the lines next to
+/// it. A prop without a line asks whether it happened at all. A future is decided by what a person states.
 pub fn grade(pick: &Pick, outcome: &Outcome) -> Result<Grade, SettleError> {
     match outcome {
         Outcome::Stated(grade) => Ok(*grade),

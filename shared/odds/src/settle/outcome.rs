@@ -15,7 +15,7 @@ pub enum Grade {
     Lost,
     /// The result fell on the line; the stake comes back.
     Push,
-    /// It never counted: a game called off, a player who did not play. The stake comes back.
+    /// It does not count: the game was called off, or the player did not play. The stake comes back.
     Void,
     /// Half of the stake won, the other half comes back.
     HalfWon,
@@ -27,7 +27,7 @@ impl Grade {
     /// Every grade.
     pub const ALL: [Self; 6] = [Self::Won, Self::Lost, Self::Push, Self::Void, Self::HalfWon, Self::HalfLost];
 
-    /// Its word: `half_won`.
+    /// Its name in JSON: `half_won`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Won => "won",
@@ -46,7 +46,7 @@ impl fmt::Display for Grade {
     }
 }
 
-/// A word that is no grade.
+/// A text that is not the name of a grade.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no way for a bet to end; it is won, lost, push, void, half_won or half_lost")]
 pub struct UnknownGrade(pub String);
@@ -141,7 +141,7 @@ fn in_range(what: &str, value: f64) -> Result<(), SettleError> {
     Err(SettleError::BadNumber { what: what.to_owned(), value })
 }
 
-/// What is known of how a bet ended.
+/// What is known about the end of a bet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -151,6 +151,6 @@ pub enum Outcome {
     Player(PlayerResult),
     /// A game that was called off; bets on it are void.
     CalledOff,
-    /// What a person says of the bet itself.
+    /// The grade, as a person stated it.
     Stated(Grade),
 }

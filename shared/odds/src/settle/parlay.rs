@@ -1,7 +1,7 @@
 use perch_jobs::Parlay;
 
 use super::{
-    Assumed, Grade, SettleError, Settlement,
+    AssumedTerms, Grade, SettleError, Settlement,
     units::{in_units, odds_of, stake_of},
 };
 use crate::Odds;
@@ -15,21 +15,21 @@ pub struct Leg {
     pub odds: Option<Odds>,
 }
 
-/// What a parlay came to, from the grades of its legs in their order.
+/// Settles a parlay from the grades of its legs, in order.
 ///
-/// One lost leg loses all. A leg that was a push or void falls out and the odds shrink to those of the other legs; when all
-/// of them fell out the stake comes back. Of a leg that half won, one half pays its odds and the other counts as fallen
-/// out; a leg that half lost halves what the others return. Where that leaves less than the stake, the grade is
-/// [`Grade::HalfLost`] and the units say how much is gone.
+/// One lost leg loses all. A leg that is a push or void is dropped and the odds shrink to those of the other legs; when all legs are
+/// dropped the stake comes back. Of a leg that half won, one half pays its odds and the other counts as dropped; a leg that half
+/// lost halves what the others return. If that leaves less than the stake, the grade is [`Grade::HalfLost`] and the units say how
+/// much is lost.
 ///
-/// The odds of the whole count where the parlay names them; a leg that fell out divides them by its own, or by the even
-/// share of a leg in the whole where it names none. Legs that won never pay less than their stake. A parlay that names no
-/// odds is paid at the product of its legs.
+/// The odds of the whole parlay are used if it names them; a dropped leg divides them by its own odds, or by the even share of a leg
+/// in the whole if it names none. Legs that won never pay less than their stake. A parlay that names no odds is paid at the product
+/// of its legs.
 pub fn parlay(
     parlay: &Parlay,
     grades: &[Grade],
     stake: Option<f64>,
-    assumed: &Assumed,
+    assumed: &AssumedTerms,
 ) -> Result<Settlement, SettleError> {
     if grades.len() != parlay.legs().len() {
         return Err(SettleError::Legs { legs: parlay.legs().len(), grades: grades.len() });
@@ -40,8 +40,8 @@ pub fn parlay(
         .iter()
         .zip(parlay.legs())
         .map(|(grade, pick)| {
-            // Beside a price of the whole nothing is assumed of a leg: that price says more.
-            let assumed = if whole.is_some() { &Assumed::NOTHING } else { assumed };
+            // If the parlay has odds of its own, none are assumed for a leg.
+            let assumed = if whole.is_some() { &AssumedTerms::NOTHING } else { assumed };
             Ok(Leg { grade: *grade, odds: odds_of(pick.odds.as_deref(), assumed)? })
         })
         .collect::<Result<Vec<Leg>, SettleError>>()?;
@@ -67,7 +67,7 @@ pub fn parlay(
 fn returned(legs: &[Leg], whole: Option<Odds>) -> Result<f64, SettleError> {
     #[expect(clippy::cast_precision_loss, reason = "a few legs")]
     let share = whole.map(|whole| whole.decimal().powf(1.0 / legs.len() as f64));
-    // At a price of the whole, a leg that won is in it already and the others are taken out of it.
+    // The odds of the whole already include the legs that won; the others are taken out of them.
     let (mut won, mut others) = (whole.map_or(1.0, Odds::decimal), 1.0);
     for (n, leg) in legs.iter().enumerate() {
         let own = leg.odds.map(Odds::decimal).or(share);
@@ -84,7 +84,7 @@ fn returned(legs: &[Leg], whole: Option<Odds>) -> Result<f64, SettleError> {
             Grade::Won | Grade::Push | Grade::Void => 1.0,
         };
     }
-    // The odds that legs name may be more together than the price of the whole.
+    // The product of the odds of dropped legs may exceed the odds of the whole.
     Ok(won.max(1.0) * others)
 }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn settled(legs: &[&str], whole: Option<&str>, grades: &[Grade]) -> Result<(Grade, f64), SettleError> {
-        parlay(&of(legs, whole), grades, Some(1.0), &Assumed::NOTHING).map(|s| (s.grade, s.units))
+        parlay(&of(legs, whole), grades, Some(1.0), &AssumedTerms::NOTHING).map(|s| (s.grade, s.units))
     }
 
     #[test]
@@ -140,15 +140,15 @@ mod tests {
         assert_eq!(error.to_string(), "leg 2 names no odds; give the odds, or choose what to assume");
         assert_eq!(settled(&["", ""], Some("+264"), &[Grade::Push; 2]), Ok((Grade::Push, 0.0)));
         assert_eq!(settled(&["", ""], None, &[Grade::Lost, Grade::Push]), Ok((Grade::Lost, -1.0)));
-        let usual = parlay(&of(&["", ""], None), &[Grade::Won; 2], None, &Assumed::USUAL).expect("settled");
+        let usual = parlay(&of(&["", ""], None), &[Grade::Won; 2], None, &AssumedTerms::USUAL).expect("settled");
         assert_eq!((usual.stake, usual.units), (1.0, 2.64));
     }
 
     #[test]
     fn a_leg_of_unknown_odds_that_falls_out_takes_its_even_share_of_the_whole_and_what_won_never_loses() {
         use Grade::{HalfLost, Push, Void, Won};
-        let short = |assumed: &Assumed| parlay(&of(&["", ""], Some("-130")), &[Void, Won], Some(1.0), assumed);
-        for assumed in [&Assumed::USUAL, &Assumed::NOTHING] {
+        let short = |assumed: &AssumedTerms| parlay(&of(&["", ""], Some("-130")), &[Void, Won], Some(1.0), assumed);
+        for assumed in [&AssumedTerms::USUAL, &AssumedTerms::NOTHING] {
             let settled = short(assumed).expect("settled");
             assert_eq!((settled.grade, settled.units), (Won, 0.33));
         }
@@ -171,7 +171,7 @@ mod tests {
         #[test]
         fn a_parlay_of_one_leg_pays_as_the_leg_alone(cents in 105_u32..2_000, grade in grades()) {
             let odds = format!("{:.2}", f64::from(cents) / 100.0);
-            let alone = single(&Pick { units: Some(1.0), ..leg(Some(&odds)) }, grade, &Assumed::NOTHING).expect("settled");
+            let alone = single(&Pick { units: Some(1.0), ..leg(Some(&odds)) }, grade, &AssumedTerms::NOTHING).expect("settled");
             let (_, units) = settled(&[&odds], None, &[grade]).expect("settled");
             prop_assert!((units - alone.units).abs() < 1e-9, "{} and {}", units, alone.units);
         }

@@ -4,31 +4,30 @@ use serde::{Deserialize, Serialize};
 use super::{Grade, SettleError};
 use crate::Odds;
 
-/// What stands in where a pick does not say it.
+/// The odds and the stake to assume for a pick that does not name them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Assumed {
+pub struct AssumedTerms {
     /// The odds.
     pub odds: Option<Odds>,
     /// The stake in units.
     pub stake: Option<f64>,
 }
 
-impl Assumed {
-    /// Nothing: what a pick does not say is an error.
+impl AssumedTerms {
+    /// Nothing is assumed: missing odds or a missing stake are an error.
     pub const NOTHING: Self = Self { odds: None, stake: None };
     /// One unit at -110.
     pub const USUAL: Self = Self { odds: Some(Odds::USUAL), stake: Some(1.0) };
 }
 
-/// What a bet came to.
+/// A settled bet.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Settlement {
     /// How it ended.
     pub grade: Grade,
     /// The stake in units.
     pub stake: f64,
-    /// The odds it was settled at; of a parlay with legs that fell out, what is left of them. Null where the grade needs
-    /// none and none are known.
+    /// The odds it was settled at; for a parlay with dropped legs, the remaining odds. Null if the grade needs none and none are known.
     pub odds: Option<Odds>,
     /// Units won, or lost when negative, to the hundredth.
     pub units: f64,
@@ -36,7 +35,7 @@ pub struct Settlement {
 
 /// Units to the hundredth, halves away from zero.
 pub fn in_units(units: f64) -> f64 {
-    // A hundredth that binary fractions miss by a hair still counts as what was meant: 1.005 is 1.01.
+    // Compensates for binary fractions slightly below a half: 1.005 becomes 1.01.
     let hundredths = (units * 100.0 + units.signum() * 1e-7).round();
     // Never -0.
     if hundredths == 0.0 { 0.0 } else { hundredths / 100.0 }
@@ -54,24 +53,24 @@ pub fn profit(grade: Grade, stake: f64, odds: Odds) -> f64 {
     })
 }
 
-/// What a single pick came to, at its own odds and stake, or at what is assumed where it names none.
-pub fn single(pick: &Pick, grade: Grade, assumed: &Assumed) -> Result<Settlement, SettleError> {
+/// Settles a single pick, at its own odds and stake, or at the assumed ones if it names none.
+pub fn single(pick: &Pick, grade: Grade, assumed: &AssumedTerms) -> Result<Settlement, SettleError> {
     let stake = stake_of(pick.units, assumed)?;
     let odds = odds_of(pick.odds.as_deref(), assumed)?;
     let units = match (grade, odds) {
         (Grade::Won | Grade::HalfWon, None) => return Err(SettleError::NoOdds { of: "the pick".into() }),
-        // What is lost or given back is the same at any odds.
+        // A lost or returned stake is the same at any odds.
         (_, odds) => profit(grade, stake, odds.unwrap_or(Odds::EVEN)),
     };
     Ok(Settlement { grade, stake, odds, units })
 }
 
-pub(super) fn stake_of(named: Option<f64>, assumed: &Assumed) -> Result<f64, SettleError> {
+pub(super) fn stake_of(named: Option<f64>, assumed: &AssumedTerms) -> Result<f64, SettleError> {
     let units = named.or(assumed.stake).ok_or(SettleError::NoStake)?;
     if units > 0.0 && units <= 1_000.0 { Ok(units) } else { Err(SettleError::BadStake { units }) }
 }
 
-pub(super) fn odds_of(named: Option<&str>, assumed: &Assumed) -> Result<Option<Odds>, SettleError> {
+pub(super) fn odds_of(named: Option<&str>, assumed: &AssumedTerms) -> Result<Option<Odds>, SettleError> {
     Ok(named.map(Odds::parse).transpose()?.or(assumed.odds))
 }
 
@@ -111,21 +110,21 @@ mod tests {
     #[test]
     fn nothing_is_assumed_that_the_caller_has_not_chosen() {
         let bare = pick(None, None);
-        assert_eq!(single(&bare, Grade::Lost, &Assumed::NOTHING), Err(SettleError::NoStake));
+        assert_eq!(single(&bare, Grade::Lost, &AssumedTerms::NOTHING), Err(SettleError::NoStake));
         let staked = pick(None, Some(2.0));
-        assert_eq!(single(&staked, Grade::Lost, &Assumed::NOTHING).expect("a loss needs no odds").units, -2.0);
-        assert!(matches!(single(&staked, Grade::Won, &Assumed::NOTHING), Err(SettleError::NoOdds { .. })));
-        let usual = single(&bare, Grade::Won, &Assumed::USUAL).expect("settled");
+        assert_eq!(single(&staked, Grade::Lost, &AssumedTerms::NOTHING).expect("a loss needs no odds").units, -2.0);
+        assert!(matches!(single(&staked, Grade::Won, &AssumedTerms::NOTHING), Err(SettleError::NoOdds { .. })));
+        let usual = single(&bare, Grade::Won, &AssumedTerms::USUAL).expect("settled");
         assert_eq!((usual.stake, usual.units), (1.0, 0.91));
-        let own = single(&pick(Some("+200"), Some(3.0)), Grade::Won, &Assumed::USUAL).expect("settled");
+        let own = single(&pick(Some("+200"), Some(3.0)), Grade::Won, &AssumedTerms::USUAL).expect("settled");
         assert_eq!((own.stake, own.units), (3.0, 6.0));
     }
 
     #[test]
     fn a_price_or_stake_that_is_none_is_named() {
-        let error = single(&pick(Some("pk"), Some(1.0)), Grade::Won, &Assumed::USUAL).expect_err("no odds");
+        let error = single(&pick(Some("pk"), Some(1.0)), Grade::Won, &AssumedTerms::USUAL).expect_err("no odds");
         assert!(error.to_string().contains("\"pk\""), "{error}");
-        let error = single(&pick(None, Some(-1.0)), Grade::Won, &Assumed::USUAL).expect_err("no stake");
+        let error = single(&pick(None, Some(-1.0)), Grade::Won, &AssumedTerms::USUAL).expect_err("no stake");
         assert!(error.to_string().contains("-1 units"), "{error}");
     }
 

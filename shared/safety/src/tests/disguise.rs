@@ -21,7 +21,7 @@ fn signs_within_a_word_hide_nothing() {
         assert!(verdict.says(Code::Profanity), "{text}: {verdict:?}");
     }
     for text in ["ni'gger", "n_gger", "ni gger", "nig ger", "ni ggas", "fag got", "re tards", "n1 gger", "f_ggot"] {
-        assert!(matches!(BUILT_IN.mention(text), Verdict::Refuse(_)), "{text}");
+        assert!(matches!(BUILT_IN.mention(text), GuardVerdict::Refuse(_)), "{text}");
     }
 }
 
@@ -38,10 +38,10 @@ fn letters_of_other_scripts_are_read_as_what_they_look_like() {
 fn a_text_that_is_shown_backwards_is_not_published_and_answered_by_a_person() {
     let turned = "you \u{202e}kcuf\u{202c} off";
     let mention = BUILT_IN.mention(turned);
-    assert!(matches!(mention, Verdict::Review(_)) && codes(&mention) == [Code::Unreadable], "{mention:?}");
+    assert!(matches!(mention, GuardVerdict::Review(_)) && codes(&mention) == [Code::Unreadable], "{mention:?}");
     let own = BUILT_IN.text(turned, None);
-    assert!(matches!(own, Verdict::Refuse(_)) && own.says(Code::Hidden), "{own:?}");
-    assert_eq!(BUILT_IN.mention("Maccabi \u{2067}מכבי\u{2069} wins"), Verdict::Pass);
+    assert!(matches!(own, GuardVerdict::Refuse(_)) && own.says(Code::Hidden), "{own:?}");
+    assert_eq!(BUILT_IN.mention("Maccabi \u{2067}מכבי\u{2069} wins"), GuardVerdict::Pass);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn what_names_and_contractions_are_written_with_is_no_disguise() {
         "Ni is nickel, Gger is nothing",
         "UNC-Duke, PIT-NYG, DAL_PHI, A&M vs. W&M",
     ] {
-        assert_eq!(BUILT_IN.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.text(text, None), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -65,7 +65,7 @@ fn numbers_with_wide_signs_and_names_after_any_letter_are_found() {
         assert!(BUILT_IN.text(text, None).says(Code::Phone), "{text}");
     }
     for text in ["112 - 108 final", "5 - 3 - 2 at home", "won 200 - 300 a night", "2024 - 2025 season, 1 - 0 up"] {
-        assert_eq!(BUILT_IN.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.text(text, None), GuardVerdict::Pass, "{text}");
     }
     for text in ["привет@other", "é@other", "見て@other"] {
         assert!(BUILT_IN.text(text, Some("fan")).says(Code::Mention), "{text}");

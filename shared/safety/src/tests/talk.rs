@@ -1,11 +1,11 @@
-//! What people say, as it is said: who is in need, who threatens, and who only speaks of games.
+//! Realistic texts: people in need, threats, and harmless talk about games.
 
 use super::*;
 
 const NONE: [(&str, Vec<Code>); 0] = [];
 
-/// Those of the texts whose verdict as a mention is another, with it.
-fn unless<'t>(texts: &[&'t str], is_right: impl Fn(&Verdict) -> bool) -> Vec<(&'t str, Vec<Code>)> {
+/// The texts whose verdict as a mention differs, each with its verdict.
+fn unless<'t>(texts: &[&'t str], is_right: impl Fn(&GuardVerdict) -> bool) -> Vec<(&'t str, Vec<Code>)> {
     let verdicts = texts.iter().map(|text| (*text, BUILT_IN.mention(text)));
     verdicts.filter(|(_, verdict)| !is_right(verdict)).map(|(text, verdict)| (text, codes(&verdict))).collect()
 }
@@ -61,7 +61,7 @@ fn a_cry_for_help_is_heard_however_it_is_worded() {
         "ich will nicht mehr leben",
         "je veux mourir",
     ];
-    assert_eq!(unless(&texts, |verdict| matches!(verdict, Verdict::Review(_)) && verdict.says(Code::Crisis)), NONE);
+    assert_eq!(unless(&texts, |verdict| matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Crisis)), NONE);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_threat_is_one_whatever_is_put_between_its_words() {
         "go off yourself",
         "I know exactly where you live",
     ];
-    assert_eq!(unless(&texts, |verdict| matches!(verdict, Verdict::Review(_)) && verdict.says(Code::Threat)), NONE);
+    assert_eq!(unless(&texts, |verdict| matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Threat)), NONE);
 }
 
 #[test]
@@ -141,24 +141,24 @@ fn talk_of_games_and_bets_is_neither_a_threat_nor_a_cry_for_help() {
         "don't want to wake up early for London games",
         "F.G. attempts under 79.5, T.J. Watt sack +120",
     ];
-    assert_eq!(unless(&texts, |verdict| *verdict == Verdict::Pass), NONE);
+    assert_eq!(unless(&texts, |verdict| *verdict == GuardVerdict::Pass), NONE);
     let published = texts.iter().map(|text| BUILT_IN.text(text, None));
-    assert_eq!(published.filter(|verdict| matches!(verdict, Verdict::Refuse(_))).collect::<Vec<_>>(), []);
+    assert_eq!(published.filter(|verdict| matches!(verdict, GuardVerdict::Refuse(_))).collect::<Vec<_>>(), []);
 }
 
 #[test]
 fn earlier_texts_are_read_for_cries_for_help_alone() {
     let earlier = ["fuck this line, call 212-555-0123", "honestly I just want to die", "k y s", "gonna kms lol"];
     let verdict = guard().crisis(earlier);
-    assert!(matches!(verdict, Verdict::Review(_)), "{verdict:?}");
+    assert!(matches!(verdict, GuardVerdict::Review(_)), "{verdict:?}");
     assert_eq!(codes(&verdict), [Code::Crisis, Code::Crisis]);
     let found: Vec<&str> = verdict.reasons().iter().map(|reason| reason.found.as_str()).collect();
     assert_eq!(found, ["want to die", "kms"]);
     assert!(
-        verdict.reasons().iter().all(|reason| reason.at == Place { start: 0, end: 0 }),
+        verdict.reasons().iter().all(|reason| reason.at == TextSpan { start: 0, end: 0 }),
         "they lie in no place of the mention"
     );
-    assert_eq!(guard().crisis(["suicide squeeze", "my parlay is going to die"]), Verdict::Pass);
+    assert_eq!(guard().crisis(["suicide squeeze", "my parlay is going to die"]), GuardVerdict::Pass);
     assert!(guard().crisis(vec!["rien ne va plus pour moi"; 9]).reasons().len() <= 5);
-    assert_eq!(guard().crisis([]), Verdict::Pass);
+    assert_eq!(guard().crisis([]), GuardVerdict::Pass);
 }

@@ -1,4 +1,4 @@
-//! Where money and readers are led to, and what is hidden on the way: wallets, promises, tags, look-alike dots, unseen characters.
+//! What leads readers or money away, and how it is disguised: wallets, promises, tags, look-alike dots, invisible characters.
 
 use super::*;
 
@@ -10,8 +10,8 @@ const WALLETS: [&str; 5] = [
     "7EcDhSYGxXyscszYEp35KHN8vvw3svAuLKTzXwCFLtV",
 ];
 
-fn is_refused(verdict: &Verdict, code: Code) -> bool {
-    matches!(verdict, Verdict::Refuse(_)) && verdict.says(code)
+fn is_refused(verdict: &GuardVerdict, code: Code) -> bool {
+    matches!(verdict, GuardVerdict::Refuse(_)) && verdict.says(code)
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn no_wallet_goes_out_also_in_wide_letters_or_in_groups() {
     }
 }
 
-/// Addresses that have a check, of as many kinds as are told apart. Those of TON have signs of their own, so only white space parts them.
+/// Addresses with a checksum, of every kind. Those of TON contain signs, so their groups are only separated by white space.
 const CHECKED: [&str; 12] = [
     "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
     "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy",
@@ -97,7 +97,7 @@ fn no_winnings_are_promised() {
         "They took a risk on fourth down and got rid of the ball",
         "Free throws decide it",
     ] {
-        assert_eq!(BUILT_IN.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.text(text, None), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -111,11 +111,11 @@ fn a_reply_has_no_tags_and_a_post_that_an_operator_hands_over_may() {
         ("＄btc to the moon", Code::Cashtag),
     ] {
         assert!(is_refused(&BUILT_IN.text(text, None), code), "{text}");
-        assert_eq!(BUILT_IN.post(text), Verdict::Pass, "{text}");
-        assert_eq!(BUILT_IN.text(&BUILT_IN.without_ways_out(text, None), None), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.post(text), GuardVerdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.text(&BUILT_IN.without_ways_out(text, None), None), GuardVerdict::Pass, "{text}");
     }
     for text in ["The #1 seed at $100", "Q&A#", "# of wins: 3", "C# is a note", "US$ and A$AP"] {
-        assert_eq!(BUILT_IN.text(text, None), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.text(text, None), GuardVerdict::Pass, "{text}");
     }
     assert_eq!(BUILT_IN.without_ways_out("Go #Lakers, $DKNG and #1", None), "Go Lakers, DKNG and #1");
 }
@@ -138,9 +138,9 @@ fn a_link_is_one_whatever_stands_for_its_dot() {
         assert!(is_refused(&BUILT_IN.post(text), Code::Link), "{text}");
     }
     let allowed = guard();
-    assert_eq!(allowed.post("see example。com/a"), Verdict::Pass);
+    assert_eq!(allowed.post("see example。com/a"), GuardVerdict::Pass);
     for text in ["Lakers·Celtics at 7", "Wait… what", "Over 8.5. Great game", "nice shot .", "won 3 .500 series"] {
-        assert_eq!(BUILT_IN.post(text), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.post(text), GuardVerdict::Pass, "{text}");
     }
 }
 
@@ -175,7 +175,7 @@ fn characters_that_nobody_sees_do_not_go_out_and_those_that_a_script_or_an_emoji
         "two\nlines\tand tabs",
         "naïve e\u{301}clair",
     ] {
-        assert_eq!(BUILT_IN.post(text), Verdict::Pass, "{text}");
+        assert_eq!(BUILT_IN.post(text), GuardVerdict::Pass, "{text}");
         assert_eq!(visible(text), text);
     }
 }
@@ -200,7 +200,7 @@ fn a_text_in_which_there_is_nothing_to_see_is_empty() {
     assert!(!BUILT_IN.post("👍").says(Code::Empty));
 }
 
-/// What may not go out, each with what it is.
+/// Texts that may not be published, each with its code.
 fn any_banned() -> impl Strategy<Value = (String, Code)> {
     let of = |texts: &'static [&'static str], code| prop::sample::select(texts).prop_map(move |t| (t.to_owned(), code));
     prop_oneof![
@@ -279,7 +279,7 @@ proptest! {
         let verdict = BUILT_IN.text(&text, None);
         let same = |found: Code| found == code || (code == Code::Profanity && found == Code::Slur);
         prop_assert!(verdict.reasons().iter().any(|reason| same(reason.code)), "{text:?}: {verdict:?}");
-        prop_assert!(matches!(verdict, Verdict::Refuse(_)), "{text:?}: {verdict:?}");
+        prop_assert!(matches!(verdict, GuardVerdict::Refuse(_)), "{text:?}: {verdict:?}");
         prop_assert!(verdict.says(Code::Hidden), "{text:?}: {verdict:?}");
     }
 

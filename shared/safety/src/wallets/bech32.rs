@@ -1,16 +1,16 @@
-//! Addresses in bech32: a word for the network, a `1`, and data that ends with a check (BIP 173, and BIP 350 for bech32m).
+//! Addresses in bech32: a prefix for the network, a `1`, and data that ends with a checksum (BIP 173, and BIP 350 for bech32m).
 
 const ALPHABET: &str = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
-/// Networks whose addresses are told by their shape alone, so that one with a slip of the pen is found too.
+/// Networks whose addresses are recognized without checksum, so that one with a typing error is found too.
 const KNOWN: [&str; 12] =
     ["bc1", "tb1", "ltc1", "addr1", "stake1", "cosmos1", "osmo1", "bnb1", "inj1", "sei1", "erd1", "tex1"];
-/// The longest word for a network.
+/// The longest prefix for a network.
 const LONGEST_NETWORK: usize = 12;
-/// The longest data, with its check; one of Cardano has 98 letters.
+/// The longest data, with its checksum; that of Cardano has 98 letters.
 const LONGEST_DATA: usize = 120;
-/// Letters of the check.
+/// Letters of the checksum.
 const CHECK: usize = 6;
-/// What the check comes to in bech32, and in bech32m.
+/// The valid results of the checksum in bech32 and in bech32m.
 const COMES_TO: [u32; 2] = [1, 0x2bc8_30a3];
 
 /// Whether it looks like an address of a known network.
@@ -20,7 +20,7 @@ pub(super) fn has_the_shape(text: &str) -> bool {
     is_in_one_case(text) && data.is_some_and(|data| (20..=LONGEST_DATA).contains(&data.len()) && values(data).is_some())
 }
 
-/// Whether its check holds, whatever network it names.
+/// Whether its checksum is valid, for any network.
 pub(super) fn is_checked(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let Some((network, data)) = lower.split_once('1').filter(|_| begins(text)) else { return false };
@@ -30,7 +30,7 @@ pub(super) fn is_checked(text: &str) -> bool {
     COMES_TO.contains(&check(high.chain([0]).chain(low).chain(values)))
 }
 
-/// Whether such an address may begin so.
+/// Whether an address may begin with this text.
 pub(super) fn begins(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let (network, data) = lower.split_once('1').unwrap_or((&lower, ""));
@@ -42,7 +42,7 @@ fn is_in_one_case(text: &str) -> bool {
     !text.contains(|c: char| c.is_ascii_lowercase()) || !text.contains(|c: char| c.is_ascii_uppercase())
 }
 
-/// What each letter of the data stands for.
+/// The values of the letters of the data.
 fn values(data: &str) -> Option<Vec<u32>> {
     data.chars().map(|c| ALPHABET.find(c).and_then(|at| u32::try_from(at).ok())).collect()
 }

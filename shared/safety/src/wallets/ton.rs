@@ -4,10 +4,10 @@ use std::ops::Range;
 
 /// Letters and signs of an address.
 pub(super) const LENGTH: usize = 48;
-/// Its bytes: what kind it is, the chain, the account, and the check.
+/// Its bytes: the kind, the chain, the account, and the checksum.
 const BYTES: usize = 36;
 const CHECK: usize = 2;
-/// Kinds: whether what cannot be taken bounces, each also for the test network.
+/// Kinds: bounceable or not, each also for the test network.
 const KINDS: [u8; 4] = [0x11, 0x51, 0x91, 0xd1];
 /// The chain of wallets, and the master chain.
 const CHAINS: [u8; 2] = [0x00, 0xff];
@@ -19,20 +19,20 @@ pub(super) fn belongs(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_+/".contains(c)
 }
 
-/// The addresses within a stretch of such letters and signs.
+/// The addresses within a range of such letters and signs.
 pub(super) fn within(chars: &[char], stretch: &Range<usize>) -> Vec<Range<usize>> {
     let starts = stretch.start..(stretch.end + 1).saturating_sub(LENGTH);
     starts.map(|at| at..at + LENGTH).filter(|at| is_checked(&chars[at.clone()])).collect()
 }
 
-/// Whether its bytes are those of an address, by their check: CRC 16 of XMODEM.
+/// Whether its bytes are those of an address, by their checksum: CRC 16 of XMODEM.
 pub(super) fn is_checked(chars: &[char]) -> bool {
     let Some(bytes) = bytes(chars).filter(|bytes| bytes.len() == BYTES) else { return false };
     let (said, check) = bytes.split_at(BYTES - CHECK);
     KINDS.contains(&said[0]) && CHAINS.contains(&said[1]) && crc(said).to_be_bytes() == *check
 }
 
-/// Whether digits of an account stand behind its chain: `0:83df…`, `-1:3333…`.
+/// Whether the digits of an account come after its chain: `0:83df…`, `-1:3333…`.
 pub(super) fn is_account(chars: &[char], at: &Range<usize>) -> bool {
     let before = &chars[..at.start];
     at.len() == ACCOUNT

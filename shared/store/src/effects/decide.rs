@@ -1,4 +1,4 @@
-//! What a claim leads to: a function of what the ledger holds, what is asked for, and how old the last permit is.
+//! The decision on a claim: a function of the stored effect, the request, and the age of the last permit.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{EffectIntent, EffectState, Resolution, StoredEffect};
 
-/// How long a permit is taken to be in use: longer than an attempt with an effect may run.
-/// After this time a claim that finds it open asks the outside service instead of waiting.
+/// How long a permit is assumed to be in use: longer than an attempt with an effect may run.
+/// After this time, a claim that finds the effect unsettled asks the outside service instead of waiting.
 pub const IN_FLIGHT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Give the next permit.
+    /// Issue the next permit.
     Grant,
-    /// Answer what is stored.
+    /// It has happened: return the stored answer.
     Done,
     /// The outside service has to be asked.
     Ask,
-    /// Another job is at it for so long at most.
+    /// Another job may be acting, for so long at most.
     Wait(Duration),
-    /// A later attempt of this job is at it.
+    /// A later attempt of this job is acting.
     Stop,
     /// The key belongs to another request.
     Mismatch,
 }
 
-/// `age` is the time since the last permit was given, by the clock of Postgres.
+/// `age` is the time since the last permit was issued, by the clock of Postgres.
 pub(super) fn decide(stored: &StoredEffect, intent: &EffectIntent, age: Duration) -> Decision {
     if stored.state == EffectState::Failed {
         return Decision::Grant;
@@ -37,7 +37,7 @@ pub(super) fn decide(stored: &StoredEffect, intent: &EffectIntent, age: Duration
     match stored.state {
         EffectState::Failed => Decision::Grant,
         EffectState::Confirmed => Decision::Done,
-        // Whoever acted has said that it does not know; it acts no more.
+        // The attempt that acted has reported an unknown outcome; it acts no more.
         EffectState::Unknown => Decision::Ask,
         EffectState::Intended if age >= IN_FLIGHT => Decision::Ask,
         EffectState::Intended if stored.job_id != intent.job => Decision::Wait(IN_FLIGHT.saturating_sub(age)),
@@ -47,21 +47,21 @@ pub(super) fn decide(stored: &StoredEffect, intent: &EffectIntent, age: Duration
     }
 }
 
-/// When a job was accepted, as far as is known.
+/// When a job was accepted, as far as known.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Accepted {
-    /// When Postgres was told of it, by its own clock. None where it knows nothing of that, or says a time that is yet to come.
+pub(super) struct AcceptedAt {
+    /// When Postgres stored it, by the clock of Postgres. `None` if unknown, or if the stored time is in the future.
     pub kept_at: Option<DateTime<Utc>>,
-    /// By its id, which callers choose, and which otherwise goes by the clock of Redis.
+    /// The time in its id, which a caller chose or else the clock of Redis gave.
     pub by_id: DateTime<Utc>,
 }
 
-impl Accepted {
-    /// How far an id may be ahead of the job's acceptance.
+impl AcceptedAt {
+    /// How far the time in an id may be ahead of the job's acceptance.
     const AHEAD: TimeDelta = TimeDelta::days(1);
 
-    /// Whether the job may have acted before `lost_at`, so that its effect may be lost, as it looks at `now`. Where Postgres does not say,
-    /// an id speaks for it only once it lies a good while after the loss, and not ahead of the present.
+    /// Whether the job may have acted before `lost_at`, so that its effect may be lost. Where Postgres has no time for the job, it counts
+    /// as later than the loss only if the time in its id is at least a day after the loss and not later than `now`.
     pub fn is_before(self, lost_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         match self.kept_at {
             _ if self.by_id < lost_at => true,
@@ -70,8 +70,8 @@ impl Accepted {
         }
     }
 
-    /// Since when the job, which has a permit of `intended_at`, may have acted, as it looks at `now`. Where Postgres does not say, an id
-    /// is believed unless it lies ahead: X shows so many posts of an account and no more, so nothing is gained by looking too far back.
+    /// The earliest time at which the job, whose permit is of `intended_at`, may have acted. Where Postgres has no time for the job, the
+    /// time in its id is trusted unless it is later than `now`: X shows a limited number of posts, so looking too far back gains nothing.
     pub fn earliest(self, intended_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         let known = self.by_id.min(intended_at);
         match self.kept_at {
@@ -84,21 +84,21 @@ impl Accepted {
 
 /// Why a person may not settle an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It has happened, and the answer is stored.
+pub(super) enum ResolveRefusal {
+    /// It is confirmed, and the answer is stored.
     Confirmed,
-    /// It has not happened, and the ledger says so already.
+    /// The ledger already says that it did not happen.
     Failed,
-    /// An attempt may be acting for so long at most. What it does now would not be known.
+    /// An attempt may still be acting, for so long at most.
     InUse(Duration),
 }
 
-/// Whether a person may settle an effect whose last permit was given `age` ago.
-pub(super) fn may_resolve(state: EffectState, resolution: &Resolution, age: Duration) -> Result<(), Refusal> {
+/// Whether a person may settle an effect whose last permit was issued `age` ago.
+pub(super) fn may_resolve(state: EffectState, resolution: &Resolution, age: Duration) -> Result<(), ResolveRefusal> {
     match (state, resolution) {
-        (EffectState::Confirmed, _) => Err(Refusal::Confirmed),
-        (EffectState::Failed, Resolution::NotDone) => Err(Refusal::Failed),
-        (EffectState::Intended, _) if age < IN_FLIGHT => Err(Refusal::InUse(IN_FLIGHT.saturating_sub(age))),
+        (EffectState::Confirmed, _) => Err(ResolveRefusal::Confirmed),
+        (EffectState::Failed, Resolution::NotDone) => Err(ResolveRefusal::Failed),
+        (EffectState::Intended, _) if age < IN_FLIGHT => Err(ResolveRefusal::InUse(IN_FLIGHT.saturating_sub(age))),
         _ => Ok(()),
     }
 }
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn a_job_is_after_a_loss_only_where_postgres_says_so_and_its_id_does_not_deny_it() {
         let at = |minute: i64| DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minute);
-        let accepted = |kept: Option<i64>, id: i64| Accepted { kept_at: kept.map(at), by_id: at(id) };
+        let accepted = |kept: Option<i64>, id: i64| AcceptedAt { kept_at: kept.map(at), by_id: at(id) };
         let (days, lost_at) = (|days: i64| days * 24 * 60, at(5));
-        let is_before = |accepted: Accepted| accepted.is_before(lost_at, at(days(9)));
+        let is_before = |accepted: AcceptedAt| accepted.is_before(lost_at, at(days(9)));
         assert!(!is_before(accepted(Some(6), 6)));
         assert!(!is_before(accepted(Some(6), 66)), "callers choose ids");
         assert!(is_before(accepted(Some(4), 66)));
@@ -123,7 +123,7 @@ mod tests {
         assert!(is_before(accepted(None, 66)), "nobody knows");
         assert!(is_before(accepted(None, days(400))), "its id lies ahead");
         assert!(!is_before(accepted(None, days(8))), "a loss is over for those that are enqueued days after it");
-        let earliest = |accepted: Accepted| accepted.earliest(at(7), at(8));
+        let earliest = |accepted: AcceptedAt| accepted.earliest(at(7), at(8));
         assert_eq!(earliest(accepted(Some(4), 66)), at(4));
         assert_eq!(earliest(accepted(Some(4), 3)), at(3));
         assert_eq!(earliest(accepted(None, 6)), at(6), "X may not show what is older");
@@ -203,12 +203,12 @@ mod tests {
     fn a_person_decides_what_is_open_and_changes_nothing_that_is_known() {
         let confirmed = Resolution::Confirmed { external_id: None };
         for resolution in [&confirmed, &Resolution::NotDone] {
-            assert_eq!(may_resolve(EffectState::Confirmed, resolution, IN_FLIGHT), Err(Refusal::Confirmed));
+            assert_eq!(may_resolve(EffectState::Confirmed, resolution, IN_FLIGHT), Err(ResolveRefusal::Confirmed));
             assert_eq!(may_resolve(EffectState::Unknown, resolution, NOW), Ok(()));
             assert_eq!(may_resolve(EffectState::Intended, resolution, IN_FLIGHT), Ok(()));
-            assert_eq!(may_resolve(EffectState::Intended, resolution, NOW), Err(Refusal::InUse(IN_FLIGHT)));
+            assert_eq!(may_resolve(EffectState::Intended, resolution, NOW), Err(ResolveRefusal::InUse(IN_FLIGHT)));
         }
-        assert_eq!(may_resolve(EffectState::Failed, &Resolution::NotDone, NOW), Err(Refusal::Failed));
+        assert_eq!(may_resolve(EffectState::Failed, &Resolution::NotDone, NOW), Err(ResolveRefusal::Failed));
         assert_eq!(may_resolve(EffectState::Failed, &confirmed, NOW), Ok(()));
     }
 

@@ -1,4 +1,4 @@
-//! What happened to each effect, and what was decided on what evidence.
+//! The history of each effect: events, decisions and the evidence for them.
 
 use crate::query_as;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use crate::{
     row::{parsed_option, readable, time, word},
 };
 
-/// What was learnt about an effect that may have happened.
+/// Evidence on whether an effect happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Evidence {
@@ -21,37 +21,37 @@ pub enum Evidence {
     Found {
         /// The id it has there.
         id: String,
-        /// Things that were looked at until it was found.
+        /// How many items were looked at until it was found.
         looked_at: u32,
         /// From when on.
         since: DateTime<Utc>,
     },
     /// The outside service does not show it.
     NotFound {
-        /// Things that were looked at.
+        /// How many items were looked at.
         looked_at: u32,
         /// From when on.
         since: DateTime<Utc>,
-        /// Whether these were all from that time on.
+        /// Whether these were all items from that time on.
         complete: bool,
-        /// Milliseconds since the last word of the attempt that had the permit, when the question was put.
+        /// Milliseconds from the last report of the attempt that had the permit to the question.
         quiet_ms: u64,
-        /// Milliseconds from which on "not shown" means "not done".
+        /// Milliseconds after which "not shown" means "not done".
         needed_ms: u64,
     },
-    /// The outside service refused the call because it knows of such a thing already.
+    /// The outside service refused the call as a duplicate.
     Refused {
-        /// Its words.
+        /// Its message.
         said: String,
     },
-    /// Nobody had to be asked.
+    /// There was no need to ask.
     NotAsked {
         /// Why it cannot have happened.
         because: String,
     },
 }
 
-/// What happened to an effect.
+/// The kind of an event of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectEventKind {
@@ -59,7 +59,7 @@ pub enum EffectEventKind {
     Claimed,
     /// The outside service was asked; the details are the [`Evidence`].
     Asked,
-    /// An attempt was permitted to act after it had been asked.
+    /// An attempt was permitted to act after the outside service was asked.
     TakenOver,
     /// It happened.
     Confirmed,
@@ -67,7 +67,7 @@ pub enum EffectEventKind {
     Failed,
     /// The answer was lost.
     Unknown,
-    /// A person decided what became of it.
+    /// A person settled it.
     Resolved,
 }
 
@@ -86,7 +86,7 @@ impl EffectEventKind {
     }
 }
 
-/// One thing that happened to an effect.
+/// One event of an effect.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EffectEvent {
     /// Grows with every event.
@@ -95,7 +95,7 @@ pub struct EffectEvent {
     pub at: DateTime<Utc>,
     /// What.
     pub event: EffectEventKind,
-    /// The permit it was about, or the one it led to.
+    /// The fence of the permit it is about, or of the one it led to.
     pub fence: i64,
     /// The job whose attempt did it.
     pub job_id: Option<JobId>,
@@ -126,31 +126,31 @@ impl FromRow<'_, PgRow> for EffectEvent {
     }
 }
 
-/// Events on their way into the history, in order. `by` is the attempt that acts, where that is not the one in the row.
+/// Events to be written to the history, in order. `by` is the acting attempt, where it is not the one in the row.
 #[derive(Default)]
-pub(super) struct Told<'a> {
+pub(super) struct EffectEvents<'a> {
     by: Option<&'a EffectIntent>,
-    events: Vec<&'static str>,
+    kinds: Vec<&'static str>,
     details: Vec<String>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> EffectEvents<'a> {
     pub fn by(intent: &'a EffectIntent) -> Self {
         Self { by: Some(intent), ..Self::default() }
     }
 
     pub fn asked(self, evidence: &[Evidence]) -> Self {
-        evidence.iter().fold(self, |told, evidence| told.and(EffectEventKind::Asked, &json!(evidence)))
+        evidence.iter().fold(self, |events, evidence| events.and(EffectEventKind::Asked, &json!(evidence)))
     }
 
     pub fn and(mut self, event: EffectEventKind, details: &Value) -> Self {
-        self.events.push(event.as_str());
+        self.kinds.push(event.as_str());
         self.details.push(json::without_nul(&details.to_string()).into_owned());
         self
     }
 
-    pub fn events(&self) -> &[&'static str] {
-        &self.events
+    pub fn kinds(&self) -> &[&'static str] {
+        &self.kinds
     }
 
     pub fn details(&self) -> &[String] {
@@ -170,9 +170,9 @@ impl<'a> Told<'a> {
     }
 }
 
-/// A statement that tells the history what `changed` was, between what comes before that and after it: events `$5`, details `$6`, and
-/// `$7`, `$8`, `$9` for job, attempt and worker where they are not those of the row.
-macro_rules! told {
+/// A statement that writes events to the history for each row of `changed`, which `$before` defines. Parameters: events `$5`,
+/// details `$6`, and `$7`, `$8`, `$9` for job, attempt and worker where they are not those of the row.
+macro_rules! with_effect_events {
     ($query:ident, $before:literal, $condition:literal, $after:literal $(, $argument:expr)*) => {
         $crate::$query!(
             $before
@@ -189,13 +189,13 @@ macro_rules! told {
         )
     };
 }
-pub(super) use told;
+pub(super) use with_effect_events;
 
 impl Effects<'_> {
-    /// Records that the outside service was asked and its answer decides nothing yet. The effect stays as it is.
+    /// Records that the outside service was asked and its answer is inconclusive. The effect stays as it is.
     pub async fn resolve_later(&self, takeover: Takeover, evidence: &Evidence) -> Result<(), StoreError> {
-        let told = Told::by(&takeover.intent).asked(std::slice::from_ref(evidence));
-        told!(
+        let events = EffectEvents::by(&takeover.intent).asked(std::slice::from_ref(evidence));
+        with_effect_events!(
             query,
             "with changed as (select * from effects where environment = $1 and key = $2 and fence = $3), ",
             "$4",
@@ -204,11 +204,11 @@ impl Effects<'_> {
             takeover.key(),
             takeover.seen_fence,
             true,
-            told.events(),
-            told.details(),
-            told.job(),
-            told.attempt(),
-            told.holder()
+            events.kinds(),
+            events.details(),
+            events.job(),
+            events.attempt(),
+            events.holder()
         )
         .execute(&self.0.pool)
         .await

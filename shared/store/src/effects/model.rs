@@ -9,12 +9,12 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use super::Evidence;
 use crate::row::{parsed, small_count, time, time_option, word};
 
-/// How far an effect has come.
+/// The state of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectState {
-    /// Somebody was permitted to act and has not said what came of it.
+    /// An attempt was permitted to act and has not reported the outcome.
     Intended,
     /// It happened.
     Confirmed,
@@ -36,16 +36,16 @@ impl EffectState {
     }
 }
 
-/// An effect that an attempt wants to have.
+/// An effect that an attempt asks to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectIntent {
-    /// What makes it one of a kind, for example `retweet:main:1234`. At most 512 bytes.
+    /// Its unique key, for example `retweet:main:1234`. At most 512 bytes.
     pub key: String,
     /// What it is, for example `post`.
     pub kind: String,
     /// The account that acts.
     pub account: String,
-    /// What is asked of the outside service, as [`request_digest`] gives it.
+    /// The [`request_digest`] of the request to the outside service.
     pub digest: [u8; 32],
     /// The job.
     pub job: JobId,
@@ -53,11 +53,11 @@ pub struct EffectIntent {
     pub attempt: u32,
     /// The worker.
     pub holder: String,
-    /// Whether the attempt reaches the outside world; one that is only simulated changes nothing there.
+    /// Whether the attempt reaches the outside world; false for a simulation.
     pub live: bool,
 }
 
-/// SHA-256 over the parts of a request; where one part ends and the next begins counts.
+/// SHA-256 over the parts of a request, each with its length, so that the same bytes split differently give another digest.
 pub fn request_digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
@@ -70,17 +70,17 @@ pub fn request_digest(parts: &[&str]) -> [u8; 32] {
 /// An effect as it stands in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoredEffect {
-    /// What makes it one of a kind.
+    /// Its unique key.
     pub key: String,
     /// What it is.
     pub kind: String,
     /// The account that acts.
     pub account: String,
-    /// How far it has come.
+    /// Its state.
     pub state: EffectState,
     /// Grows with every permit.
     pub fence: i64,
-    /// What was asked of the outside service.
+    /// The digest of the request to the outside service.
     #[serde(skip)]
     pub digest: Vec<u8>,
     /// The job that was last permitted to act.
@@ -89,7 +89,7 @@ pub struct StoredEffect {
     pub attempt: u32,
     /// Its worker.
     pub holder: String,
-    /// Whether that attempt reaches the outside world. Of attempts from before this was noted, that is to be taken for true.
+    /// Whether that attempt reaches the outside world. True for attempts from before this was recorded.
     pub live: bool,
     /// The id that the outside service gave it.
     pub external_id: Option<String>,
@@ -99,7 +99,7 @@ pub struct StoredEffect {
     pub error: Option<String>,
     /// When it was first claimed.
     pub created_at: DateTime<Utc>,
-    /// When the last permit was given.
+    /// When the last permit was issued.
     pub intended_at: DateTime<Utc>,
     /// When it was confirmed, failed or became unknown.
     pub settled_at: Option<DateTime<Utc>>,
@@ -128,24 +128,24 @@ impl FromRow<'_, PgRow> for StoredEffect {
     }
 }
 
-/// How long after its claim a permit may be acted on. What is not sent by then is not sent: the attempt that takes over
-/// counts on it.
+/// How long after its claim a permit may be acted on. What is not sent by then must not be sent: the attempt that takes over
+/// relies on it.
 pub const ACT_WITHIN: Duration = Duration::from_secs(5);
 
-/// When a permit was asked for, by two clocks: the first goes on while the process is frozen, the second also while the
-/// whole machine is.
+/// A point in time by two clocks: the first goes on while the process is frozen, the second also while the whole machine is
+/// suspended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AskedAt {
+pub(crate) struct DualInstant {
     running: Instant,
     wall: DateTime<Utc>,
 }
 
-impl AskedAt {
+impl DualInstant {
     pub fn now() -> Self {
         Self { running: Instant::now(), wall: Utc::now() }
     }
 
-    /// Whether less than `limit` has passed by either clock until then.
+    /// Whether less than `limit` has passed by both clocks until the given time.
     pub fn within(self, limit: Duration, running: Instant, wall: DateTime<Utc>) -> bool {
         let passed = (wall - self.wall).to_std().unwrap_or_default();
         running.saturating_duration_since(self.running) < limit && passed < limit
@@ -154,34 +154,34 @@ impl AskedAt {
 
 /// Until when a permit may be acted on. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
-pub struct PermitTerm(AskedAt);
+pub struct PermitDeadline(DualInstant);
 
-impl PermitTerm {
+impl PermitDeadline {
     /// Whether the permit may be acted on at this moment: [`ACT_WITHIN`] has not passed since it was asked for.
     pub fn is_open(&self) -> bool {
         self.0.within(ACT_WITHIN, Instant::now(), Utc::now())
     }
 }
 
-/// The right to act, once and soon. Only the ledger makes one; it is void as soon as another attempt takes the effect
-/// over.
+/// The right to act once, within [`ACT_WITHIN`]. Only the ledger issues permits. A permit is void as soon as another attempt takes
+/// the effect over.
 #[derive(Debug)]
 #[must_use = "a permit is given to act on; afterwards the effect has to be settled"]
 pub struct Permit {
     pub(super) key: String,
     pub(super) fence: i64,
-    pub(super) asked: AskedAt,
+    pub(super) asked: DualInstant,
     pub(super) evidence: Vec<Evidence>,
     pub(super) lost_at: Option<DateTime<Utc>>,
 }
 
 impl Permit {
-    pub(super) fn new(key: &str, fence: i64, asked: AskedAt) -> Self {
+    pub(super) fn new(key: &str, fence: i64, asked: DualInstant) -> Self {
         Self { key: key.to_owned(), fence, asked, evidence: Vec::new(), lost_at: None }
     }
 
-    /// What the ledger was told before this time may be lost: another Postgres took over then. The act may have been done before,
-    /// though the ledger knows nothing of it. None where the job is known to be younger.
+    /// What the ledger recorded before this time may be lost, because another Postgres took over then. The act may have been done
+    /// before although the ledger does not know it. `None` when the job is known to be younger.
     pub fn lost_at(&self) -> Option<DateTime<Utc>> {
         self.lost_at
     }
@@ -191,23 +191,23 @@ impl Permit {
         &self.key
     }
 
-    /// The number of the permit; a higher one of the same effect makes it void.
+    /// The fencing token of the permit; a higher one of the same effect makes it void.
     pub fn fence(&self) -> i64 {
         self.fence
     }
 
     /// Until when it may be acted on.
-    pub fn term(&self) -> PermitTerm {
-        PermitTerm(self.asked)
+    pub fn deadline(&self) -> PermitDeadline {
+        PermitDeadline(self.asked)
     }
 
-    /// Adds what was learnt while acting; it is stored together with what settles the effect.
-    pub fn learnt(&mut self, evidence: Evidence) {
+    /// Adds evidence found while acting; it is stored when the effect is settled.
+    pub fn add_evidence(&mut self, evidence: Evidence) {
         self.evidence.push(evidence);
     }
 }
 
-/// The right to settle an effect that an earlier attempt left open, after asking the outside service.
+/// The right to settle an effect that an earlier attempt left unsettled, after asking the outside service.
 #[derive(Debug)]
 #[must_use = "the outside service has to be asked, and its answer to be recorded"]
 pub struct Takeover {
@@ -224,7 +224,7 @@ impl Takeover {
         self.lost_at
     }
 
-    /// Since when the job may have acted, also by permits that the ledger has lost.
+    /// The earliest time at which the job may have acted, including by permits that the ledger has lost.
     pub fn earliest(&self) -> DateTime<Utc> {
         self.earliest
     }
@@ -234,8 +234,8 @@ impl Takeover {
         &self.intent.key
     }
 
-    /// Time since the last word of the attempt that had the permit: since it said that it does not know what happened,
-    /// or else since it was given the permit. By the clock of Postgres.
+    /// Time since the last report of the attempt that had the permit: since it reported an unknown outcome, or else since it got
+    /// the permit. By the clock of Postgres.
     pub fn quiet(&self) -> Duration {
         self.quiet
     }
@@ -246,11 +246,11 @@ impl Takeover {
 pub enum Claim {
     /// Act now, then settle the permit.
     Granted(Permit),
-    /// It happened already: use the stored answer and call nobody.
+    /// It happened already: use the stored answer and do not call the outside service.
     Done(Box<StoredEffect>),
-    /// An earlier attempt may have had it. Ask the outside service, then call
+    /// An earlier attempt may have made it happen. Ask the outside service, then call
     /// [`Effects::resolve_confirmed`](crate::Effects::resolve_confirmed),
-    /// [`Effects::resolve_not_done`](crate::Effects::resolve_not_done) or, when the answer decides nothing,
+    /// [`Effects::resolve_not_done`](crate::Effects::resolve_not_done) or, when the answer is inconclusive,
     /// [`Effects::resolve_later`](crate::Effects::resolve_later).
     Unresolved {
         /// What is known of it.
@@ -258,14 +258,14 @@ pub enum Claim {
         /// For the resolution.
         takeover: Takeover,
     },
-    /// Another job is at it at this moment. Try again after this time.
+    /// Another job may be acting at this moment. Try again later.
     Busy {
         /// What is known of it.
         effect: Box<StoredEffect>,
-        /// When it can be judged.
+        /// How long to wait.
         retry_after: Duration,
     },
-    /// A later attempt of the same job is at it: this attempt has lost its lease and must stop.
+    /// A later attempt of the same job is acting: this attempt has lost its lease and must stop.
     Superseded {
         /// What is known of it.
         effect: Box<StoredEffect>,
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_permit_runs_out_by_whichever_clock_is_ahead() {
-        let asked = AskedAt::now();
+        let asked = DualInstant::now();
         let at = |running: u64, wall: u64| {
             let (running, wall) = (Duration::from_secs(running), Duration::from_secs(wall));
             asked.within(ACT_WITHIN, asked.running + running, asked.wall + wall)

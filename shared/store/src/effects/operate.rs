@@ -1,4 +1,4 @@
-//! What a person does with the ledger: look, and decide where no rule can.
+//! Operating the ledger by hand: listing effects, and settling those that no rule can settle.
 
 use crate::{query, query_as};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use sqlx::{FromRow, Row as _};
 
 use super::{
     EffectState, Effects, StoredEffect,
-    decide::{Refusal, may_resolve},
+    decide::{ResolveRefusal, may_resolve},
 };
 use crate::{StoreError, json, row};
 
-/// Which effects; what is not given does not matter.
+/// Which effects to list; `None` in a field matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EffectFilter {
     /// In this state.
@@ -27,7 +27,7 @@ pub struct EffectFilter {
     pub before: Option<DateTime<Utc>>,
 }
 
-/// What a person says became of an effect.
+/// The outcome of an effect, as decided by a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
     /// It happened.
@@ -39,23 +39,23 @@ pub enum Resolution {
     NotDone,
 }
 
-/// What came of resolving an effect.
+/// The result of resolving an effect.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Resolved {
-    /// It is resolved; this is how it stands now.
+pub enum ResolveOutcome {
+    /// It is resolved; the effect as it is now.
     Done(Box<StoredEffect>),
-    /// It had happened already, and that stays so.
+    /// It was confirmed already; nothing changed.
     AlreadyConfirmed(Box<StoredEffect>),
-    /// It had not happened already: the next claim is granted anyway.
+    /// It was recorded as failed already: the next claim is granted anyway.
     AlreadyFailed(Box<StoredEffect>),
-    /// An attempt may be at it at this moment, for so long at most.
+    /// An attempt may be acting at this moment, for so long at most.
     Busy(Box<StoredEffect>, Duration),
     /// The ledger has no such effect.
     Unknown,
 }
 
 impl Effects<'_> {
-    /// Effects, those with the latest permit first, page by page. One that gets another permit meanwhile comes first from then on.
+    /// Effects, latest permit first, page by page. An effect that gets another permit in between moves to the front.
     pub async fn list(&self, filter: &EffectFilter, paging: &Paging) -> Result<Page<StoredEffect>, StoreError> {
         const LIST: &str = "effects";
         let doing = "list effects";
@@ -84,14 +84,14 @@ impl Effects<'_> {
         })
     }
 
-    /// Settles an effect by the word of a person. Every permit given before is void from then on.
+    /// Settles an effect as a person decided. All earlier permits become void.
     pub async fn resolve(
         &self,
         key: &str,
         resolution: &Resolution,
         actor: &str,
         reason: &str,
-    ) -> Result<Resolved, StoreError> {
+    ) -> Result<ResolveOutcome, StoreError> {
         let doing = "resolve an effect";
         let mut tx = self.0.pool.begin().await.map_err(StoreError::on(doing))?;
         let row = query!(
@@ -104,15 +104,15 @@ impl Effects<'_> {
         .fetch_optional(&mut tx)
         .await
         .map_err(StoreError::on(doing))?;
-        let Some(row) = row else { return Ok(Resolved::Unknown) };
+        let Some(row) = row else { return Ok(ResolveOutcome::Unknown) };
         let effect = StoredEffect::from_row(&row).map_err(StoreError::on(doing))?;
         let age: i64 = row.try_get("age_ms").map_err(StoreError::on(doing))?;
         let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
         match may_resolve(effect.state, resolution, age) {
             Ok(()) => {}
-            Err(Refusal::Confirmed) => return Ok(Resolved::AlreadyConfirmed(Box::new(effect))),
-            Err(Refusal::Failed) => return Ok(Resolved::AlreadyFailed(Box::new(effect))),
-            Err(Refusal::InUse(left)) => return Ok(Resolved::Busy(Box::new(effect), left)),
+            Err(ResolveRefusal::Confirmed) => return Ok(ResolveOutcome::AlreadyConfirmed(Box::new(effect))),
+            Err(ResolveRefusal::Failed) => return Ok(ResolveOutcome::AlreadyFailed(Box::new(effect))),
+            Err(ResolveRefusal::InUse(left)) => return Ok(ResolveOutcome::Busy(Box::new(effect), left)),
         }
         let (state, external_id, response, error) = match resolution {
             Resolution::Confirmed { external_id } => {
@@ -147,6 +147,6 @@ impl Effects<'_> {
         .await
         .map_err(StoreError::on(doing))?;
         tx.commit().await.map_err(StoreError::on(doing))?;
-        Ok(Resolved::Done(Box::new(resolved)))
+        Ok(ResolveOutcome::Done(Box::new(resolved)))
     }
 }

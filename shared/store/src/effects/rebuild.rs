@@ -1,4 +1,4 @@
-//! Making good what Postgres lost of effects: what happened is also on record as an act, which Redis tells again.
+//! Rebuilding effects that Postgres has lost, from the records of acts, which the sync writes again from Redis.
 
 use crate::{query, query_as};
 use chrono::{DateTime, Utc};
@@ -9,16 +9,16 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use super::{EffectEventKind, Effects, StoredEffect};
 use crate::{ActionRecord, StoreError, row::readable};
 
-/// An effect that is known to have happened by other means than the ledger.
+/// An effect that is known, from another source than the ledger, to have happened.
 #[derive(Debug, Clone)]
 pub struct KnownEffect {
     /// Its key.
     pub key: String,
-    /// What it is, as the ledger calls it.
+    /// Its kind in the ledger.
     pub kind: &'static str,
     /// The account that acted.
     pub account: String,
-    /// What was asked of the outside service, as [`request_digest`](crate::request_digest) gives it.
+    /// The [`request_digest`](crate::request_digest) of the request to the outside service.
     pub digest: [u8; 32],
     /// The job.
     pub job: JobId,
@@ -28,9 +28,9 @@ pub struct KnownEffect {
     pub at: DateTime<Utc>,
 }
 
-/// An effect that happened and that no act is on record for.
+/// An effect that happened and has no record as an act.
 #[derive(Debug)]
-pub struct Unrecorded {
+pub struct UnrecordedEffect {
     /// The effect.
     pub effect: StoredEffect,
     /// The kind of its job.
@@ -39,19 +39,18 @@ pub struct Unrecorded {
     pub payload: String,
 }
 
-impl FromRow<'_, PgRow> for Unrecorded {
+impl FromRow<'_, PgRow> for UnrecordedEffect {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let (job_kind, payload) = (row.try_get("job_kind")?, row.try_get("payload")?);
         Ok(Self { effect: StoredEffect::from_row(row)?, job_kind, payload })
     }
 }
 
-/// Rows looked at in one go.
+/// Rows read by one statement.
 const AT_ONCE: i64 = 1_000;
 
 impl Effects<'_> {
-    /// Acts of the last day that are on record as published and that the ledger does not hold as confirmed, oldest first; at
-    /// most 1,000.
+    /// Acts of the last day that are recorded as published but not confirmed in the ledger, oldest first; at most 1,000.
     pub async fn lost(&self) -> Result<Vec<ActionRecord>, StoreError> {
         let doing = "look for effects that are lost";
         query_as!(
@@ -68,9 +67,9 @@ impl Effects<'_> {
         .map(readable(doing))
     }
 
-    /// Effects of the last day that happened in the outside world, that no act is on record for, and whose job has ended: nobody
-    /// is about to record them. Oldest first; at most 1,000.
-    pub async fn unrecorded(&self) -> Result<Vec<Unrecorded>, StoreError> {
+    /// Effects of the last day that happened in the outside world, have no record as an act, and whose job has ended, so that no
+    /// attempt will still record them. Oldest first; at most 1,000.
+    pub async fn unrecorded(&self) -> Result<Vec<UnrecordedEffect>, StoreError> {
         let doing = "look for effects without a record";
         query_as!(
             "select e.*, j.kind as job_kind, j.payload::text as payload
@@ -91,8 +90,8 @@ impl Effects<'_> {
         .map(readable(doing))
     }
 
-    /// Confirms effects that happened and that the ledger has lost, or holds as anything else. Permits to act on them are void.
-    /// Answers how many; one that is confirmed stays as it is.
+    /// Confirms effects that happened but are missing or unconfirmed in the ledger, and voids their permits. Effects that are
+    /// confirmed already do not change. Returns how many were written.
     pub async fn rebuild(&self, happened: &[KnownEffect]) -> Result<u64, StoreError> {
         if happened.is_empty() {
             return Ok(0);

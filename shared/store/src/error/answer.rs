@@ -1,11 +1,11 @@
-//! What an answer of Postgres means.
+//! Classification of the errors of Postgres.
 
 use std::io::ErrorKind;
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(super) enum ErrorClass {
     Away,
     Conflict,
     Data,
@@ -16,27 +16,27 @@ pub(super) enum Class {
 }
 
 /// What kind of error this is.
-pub(super) fn class(error: &sqlx::Error) -> Class {
+pub(super) fn class(error: &sqlx::Error) -> ErrorClass {
     match error {
-        // A connection that breaks within a message shows as a breach of the protocol.
+        // A connection that breaks within a message is reported as a protocol error.
         sqlx::Error::Io(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => Class::Away,
-        sqlx::Error::ColumnDecode { .. } => Class::Unreadable,
-        sqlx::Error::Database(_) if is_stale_plan(error) => Class::Away,
-        sqlx::Error::Database(database) => match database.code().map_or(Class::Other, |code| class_of_code(&code)) {
-            // Whatever it was, it was not about the statement.
-            Class::Other if is_fatal(error) => Class::Away,
+        | sqlx::Error::WorkerCrashed => ErrorClass::Away,
+        sqlx::Error::ColumnDecode { .. } => ErrorClass::Unreadable,
+        sqlx::Error::Database(_) if is_stale_plan(error) => ErrorClass::Away,
+        sqlx::Error::Database(database) => match database.code().map_or(ErrorClass::Other, |code| class_of_code(&code)) {
+            // A fatal error is about the session, not the statement.
+            ErrorClass::Other if is_fatal(error) => ErrorClass::Away,
             class => class,
         },
-        _ => Class::Other,
+        _ => ErrorClass::Other,
     }
 }
 
-/// Whether a session can go on after this error.
+/// Whether a session can still be used after this error.
 pub(crate) fn leaves_the_session(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(_) => !is_fatal(error),
@@ -45,13 +45,13 @@ pub(crate) fn leaves_the_session(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the session ended with this answer: it stands before the end of the connection, which may come much later.
+/// Whether the session ended with this answer. The connection itself may end much later.
 fn is_fatal(error: &sqlx::Error) -> bool {
     of_postgres(error).is_some_and(|said| matches!(said.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
-/// Whether a statement was prepared before a migration gave its table another column. It stays so for as long as the session
-/// does. The message is in the language of the server; the name of the function that says so is not.
+/// Whether a statement was prepared before a migration changed the columns of its table. The error recurs for as long as the session
+/// lasts. The message is in the language of the server, but the routine name is not translated.
 fn is_stale_plan(error: &sqlx::Error) -> bool {
     of_postgres(error).is_some_and(|said| {
         said.code() == "0A000"
@@ -64,8 +64,8 @@ fn of_postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref()
 }
 
-/// Whether the session that answered so is of no use any more, nor are those beside it: it ended, it leads to a server that may
-/// only be read from, as a former primary does after a failover, or it was begun before a migration.
+/// Whether neither the session that got this error nor any other open one can be used again: it ended, it leads to a read-only server
+/// such as a former primary after a failover, or it was opened before a migration.
 pub(crate) fn ends_sessions(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
@@ -94,7 +94,7 @@ pub(super) fn is_disk_full(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some(DISK_FULL)
 }
 
-/// What is to be done about a Postgres that is away, by what it said last.
+/// What to do about a Postgres that is unavailable, by its last error.
 pub(super) fn advice(error: &sqlx::Error) -> &'static str {
     match error {
         sqlx::Error::Io(late) if late.kind() == ErrorKind::TimedOut => {
@@ -127,20 +127,20 @@ fn advice_on_code(code: &str) -> &'static str {
 }
 
 /// By SQLSTATE (PostgreSQL documentation, appendix A).
-fn class_of_code(code: &str) -> Class {
+fn class_of_code(code: &str) -> ErrorClass {
     match code {
-        "40001" | "40P01" | "55P03" => Class::Conflict,
-        // The login was refused, the server starts, stops or is promoted, or may not be written to.
-        READ_ONLY | "28000" | "28P01" | "3D000" => Class::Away,
-        // A statement that is there under the name of another, or not there: they are prepared by name, once a session.
-        "26000" | "42P05" => Class::Pooler,
-        "42501" => Class::Forbidden,
+        "40001" | "40P01" | "55P03" => ErrorClass::Conflict,
+        // The login was refused, the database does not exist, or the server is read-only.
+        READ_ONLY | "28000" | "28P01" | "3D000" => ErrorClass::Away,
+        // A prepared statement does not exist, or its name is taken: another client shares the session.
+        "26000" | "42P05" => ErrorClass::Pooler,
+        "42501" => ErrorClass::Forbidden,
         _ => match code.get(..2) {
-            Some("08" | "53") => Class::Away,
-            Some("57") if code.starts_with("57P") => Class::Away,
-            // Bad values, constraints, and limits such as the size of an index entry.
-            Some("21" | "22" | "23" | "54") => Class::Data,
-            _ => Class::Other,
+            Some("08" | "53") => ErrorClass::Away,
+            Some("57") if code.starts_with("57P") => ErrorClass::Away,
+            // Bad values, violated constraints, and limits such as the size of an index entry.
+            Some("21" | "22" | "23" | "54") => ErrorClass::Data,
+            _ => ErrorClass::Other,
         },
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_server_that_starts_or_stops_is_away_and_not_broken() {
         for code in ["57P01", "57P03", "08006", "53300"] {
-            assert_eq!(class_of_code(code), Class::Away, "{code}");
+            assert_eq!(class_of_code(code), ErrorClass::Away, "{code}");
         }
     }
 
@@ -161,14 +161,14 @@ mod tests {
         for (code, word) in
             [("53100", "disk is full"), ("53300", "connections"), ("28P01", "password"), ("08006", "is up")]
         {
-            assert!(class_of_code(code) == Class::Away && advice_on_code(code).contains(word), "{code}");
+            assert!(class_of_code(code) == ErrorClass::Away && advice_on_code(code).contains(word), "{code}");
         }
     }
 
     #[test]
     fn a_session_is_given_up_when_it_has_ended_or_may_only_read() {
         for code in ["25006", "57P01", "57P02", "57P03", "08006", "08P01"] {
-            assert!(code_ends_sessions(code) && class_of_code(code) == Class::Away, "{code}");
+            assert!(code_ends_sessions(code) && class_of_code(code) == ErrorClass::Away, "{code}");
         }
         for code in ["25001", "57014", "53300", "40001", "23505"] {
             assert!(!code_ends_sessions(code), "{code}");
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn values_that_do_not_fit_are_told_apart_from_queries_that_are_wrong() {
-        assert_eq!(class_of_code("22P05"), Class::Data);
-        assert_eq!(class_of_code("54000"), Class::Data);
-        assert_eq!(class_of_code("42P01"), Class::Other);
+        assert_eq!(class_of_code("22P05"), ErrorClass::Data);
+        assert_eq!(class_of_code("54000"), ErrorClass::Data);
+        assert_eq!(class_of_code("42P01"), ErrorClass::Other);
     }
 }

@@ -1,11 +1,11 @@
-//! The kinds of jobs, as `perch_enqueue` knows them.
+//! The kinds of jobs, as stored for `perch_enqueue`.
 
 use perch_jobs::JobType;
 use serde::Serialize;
 
 use crate::sql;
 
-/// A kind, as far as SQL can check a request against it.
+/// The part of a kind that SQL can check a request against.
 #[derive(Serialize)]
 pub(super) struct KindRow {
     kind: String,

@@ -1,4 +1,4 @@
-//! Keeping jobs before Redis has them, and settling what became of them there.
+//! Storing jobs before Redis has them, and recording whether Redis took them.
 
 use crate::sql;
 use std::{collections::HashMap, time::Duration};
@@ -16,8 +16,8 @@ use super::{CHANNEL, OWN, Outbox};
 use crate::{Store, StoreError, json, record::storable_time};
 
 impl Outbox<'_> {
-    /// Keeps jobs that the caller hands over within `own`; after that a relay does, who is told at once where that is no time.
-    /// Answers, in their order, how each was found.
+    /// Stores jobs. The caller hands them over within `own`; after that a relay does, which is notified at once if `own` is zero.
+    /// Returns the state of each job, in order.
     pub(super) async fn keep_in(
         &self,
         conn: impl PgExecutor<'_>,
@@ -25,7 +25,7 @@ impl Outbox<'_> {
         own: Duration,
     ) -> Result<Vec<LedgerState>, StoreError> {
         let doing = "keep jobs";
-        let rows: Vec<KeptRow> = jobs.iter().map(KeptRow::of).collect();
+        let rows: Vec<LedgerRow> = jobs.iter().map(LedgerRow::of).collect();
         let text = serde_json::to_string(&rows)
             .map_err(|error| StoreError::Invalid { what: "a job", reason: error.to_string() })?;
         let found: Vec<(String, bool, bool)> = sqlx::query_as(KEEP)
@@ -45,7 +45,7 @@ impl Outbox<'_> {
     }
 }
 
-/// Makes a store the ledger of queues.
+/// A store is the ledger of ledger queues.
 impl Ledger for Store {
     fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>> {
         Box::pin(async move { Ok(self.outbox().keep_in(&self.pool, jobs, OWN).await?) })
@@ -71,7 +71,7 @@ impl Ledger for Store {
     }
 }
 
-/// How a job was found that is `new`, or that Redis has.
+/// The state of a job: `new` if it was stored now, `there` if Redis has it.
 const fn kept(new: bool, there: bool) -> LedgerState {
     match (new, there) {
         (true, _) => LedgerState::New,
@@ -80,8 +80,8 @@ const fn kept(new: bool, there: bool) -> LedgerState {
     }
 }
 
-// The rows are locked first: one that a relay holds is looked at as the relay leaves it. One that a relay has begun may be with Redis
-// though the relay could not say so: it is not forgotten.
+// The rows are locked first, so that a row that a relay holds is read as the relay leaves it. A row that a relay has begun is not
+// deleted: Redis may have the job although the relay could not record it.
 const SETTLE: &str = sql!(
     3,
     "
@@ -109,9 +109,9 @@ impl From<StoreError> for LedgerError {
     }
 }
 
-/// A job for both tables: the outbox keeps the envelope byte for byte, the history as JSON.
+/// A job for both tables: the outbox stores the envelope byte for byte, the history stores it as JSON.
 #[derive(Serialize)]
-struct KeptRow {
+struct LedgerRow {
     id: String,
     queue: String,
     kind: String,
@@ -126,7 +126,7 @@ struct KeptRow {
     traceparent: Option<String>,
 }
 
-impl KeptRow {
+impl LedgerRow {
     fn of(job: &LedgerJob) -> Self {
         let envelope = Envelope::decode(job.envelope.as_bytes()).ok();
         let null = || RawValue::from_string("null".to_owned()).expect("null is JSON");
@@ -147,8 +147,8 @@ impl KeptRow {
     }
 }
 
-// The history has the job from here on; whatever an event says later is newer than version 0. One that did not come to be, and
-// is asked for again, waits once more.
+// The history has the job from here on, with version 0, which every later event supersedes. A job that was refused and is enqueued
+// again becomes waiting again.
 const KEEP: &str = sql!(
     6,
     "

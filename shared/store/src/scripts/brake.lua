@@ -1,12 +1,12 @@
--- Holds the emergency brake against what is said of it, and tells how it stands.
+-- Sets the emergency brake if the given change is later than the stored one, and returns its state.
 --
 -- KEYS: 1 the brake, a hash: state ('on' or 'off'), line (the number of its line in the audit log), by, reason, at (ms since
---   1970; it grows with every word, so it tells which of two is the later one, also where the numbers of the log were taken back).
+--   1970; it grows with every change, so it orders two changes even where the numbers of the log were reused after a restore).
 -- ARGV: 1 the number of the line, '' to pull the brake before the log knows of it, 2 state, 3 by, 4 reason, 5 at. A log without
 --   a line about the brake is line 0, with the state 'off', at 0.
 -- Result: { state, line, by, reason, at } as they are now.
--- Atomic: of two words the later one holds, in whatever order they come. What is pulled without a line is later than all that was
---   said before. A brake that is missing was wiped, and one with an earlier word is an older copy: both take the line.
+-- Atomic: of two changes the later one wins, in whatever order they arrive. A pull without a line is later than all changes before.
+--   A brake that is missing was wiped, and one with an earlier change is an older copy: both take over the line.
 -- Bound: constant.
 
 local parts = redis.call('HMGET', KEYS[1], 'at', 'line')

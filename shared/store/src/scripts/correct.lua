@@ -1,9 +1,9 @@
--- Corrects what was set aside for a call by what it came to.
+-- Corrects the reservation for a call to what it really cost.
 --
 -- KEYS: 1 spent on the day, 2 spent in the month (both in millionths of a US dollar). They share a slot.
--- ARGV: 1 by how much.
--- Result: nothing. A sum that Redis has lost meanwhile stays lost, so that the next call asks Postgres for it: a correction
--- alone would pass for all that was spent.
+-- ARGV: 1 the difference.
+-- Result: nothing. A sum that Redis has lost in the meantime is not created, so that the next call reads it from Postgres: otherwise
+-- the correction alone would count as all that was spent.
 -- Atomic. Bound: constant.
 
 for i = 1, 2 do

@@ -1,4 +1,4 @@
--- Puts in the places of acts that the ledger knows of, for a Redis that was emptied.
+-- Adds places for the acts in the ledger, for a Redis that was emptied.
 --
 -- KEYS: 1 posts, 2 replies, 3 retweets, 4 who took each place; as in take_place.lua.
 -- ARGV: 1 how long places are kept (ms), then triples of which of the three, effect key, the latest time at which the act began

@@ -1,8 +1,8 @@
--- Notes that the act of a place has begun: it began now or before.
+-- Records that the act of a place has begun, now or before.
 --
 -- KEYS: 1 posts, 2 replies, 3 retweets, 4 who took each place; as in take_place.lua.
 -- ARGV: 1 effect key, 2 who took it, 3 the time (ms), 0 for that of Redis.
--- Result: 1 when the place is of the one who says so, else 0 and nothing is changed.
+-- Result: 1 when the place belongs to that holder, else 0 and nothing is changed.
 -- Atomic. Bound: constant.
 
 if redis.call('HGET', KEYS[4], ARGV[1]) ~= ARGV[2] then return 0 end

@@ -8,7 +8,7 @@
 -- Atomic: all records of the call, with their copies, or none.
 -- Bound: the records given, which the caller keeps at 100.
 --
--- Ids of entries grow with time, also while the clock is behind the last of them: see `append` in the scripts of the queue.
+-- Ids of entries grow with time, even while the clock is behind the last id: see `append` in the scripts of the queue.
 
 local stream = KEYS[1]
 local waiting = redis.call('XLEN', stream)
@@ -20,12 +20,12 @@ local function append(field, value)
   local id = redis.pcall('XADD', stream, string.format('%d-*', now), field, value)
   if type(id) == 'string' then return id end
   if not string.find(id.err, 'equal or smaller', 1, true) then
-    -- A Redis before 7 takes no such id.
+    -- Redis before version 7 does not accept such an id.
     return redis.call('XADD', stream, '*', field, value)
   end
   local ahead = redis.pcall('GET', KEYS[2])
   local from, since = string.match(type(ahead) == 'string' and ahead or '', '^(%d+) (%d+)$')
-  -- What was planted by hand lies further ahead than any clock.
+  -- A value set by hand may be further ahead than any clock.
   if from and tonumber(since) <= now and from - since < 1e12 then
     id = redis.pcall('XADD', stream, string.format('%d-*', from + math.ceil((now - since) / 2)), field, value)
     if type(id) == 'string' then return id end

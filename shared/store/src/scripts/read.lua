@@ -1,4 +1,4 @@
--- Reads what a stream holds after an entry.
+-- Reads the entries of a stream after a given one.
 --
 -- KEYS: 1 the stream, 2 the id of the last entry that Postgres had when it was trimmed.
 -- ARGV: 1 the id of the entry, 2 fields wanted, 3 bytes wanted.
@@ -18,7 +18,7 @@ local info = redis.call('XINFO', 'STREAM', stream)
 local known = {}
 for i = 1, #info, 2 do known[info[i]] = info[i + 1] end
 local held = #redis.call('XRANGE', stream, after, after)
--- Somebody may have put something else in its place, which says nothing; the next trim puts it right.
+-- A value of another type is ignored; the next trim overwrites it.
 local synced = redis.pcall('GET', KEYS[2])
 if type(synced) ~= 'string' then synced = false end
 local out = { now, known['entries-added'] or -1, known['length'], known['last-generated-id'], held, 0, synced }

@@ -1,7 +1,7 @@
 -- Moves the id of the last post read forward, never back.
 --
 -- KEYS: 1 the id. ARGV: 1 the new id, decimal digits without leading zeros; 64-bit, so too large to compare as a number.
--- Result: the id that holds now.
+-- Result: the id that is stored now.
 -- Atomic. Bound: constant.
 
 local old = redis.call('GET', KEYS[1])

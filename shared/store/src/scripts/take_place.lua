@@ -1,7 +1,7 @@
--- Takes a place for an act of an account, if its limits let it begin now.
+-- Takes a place for an act of an account, if its limits allow the act to begin now.
 --
 -- KEYS: 1 posts, 2 replies, 3 retweets: sorted sets of effect key by the latest time (ms) at which its act begins or began;
---   4 hash of effect key to who took its place; 5 the next turn planned (ms). All share one hash tag.
+--   4 hash of effect key to the holder of its place; 5 the next turn planned (ms). All share one hash tag.
 -- ARGV: 1 which of the three, 2 effect key, 3 who takes it, 4 the time (ms), 0 for that of Redis, 5 and 6 from when and until
 --   when what the caller knows of the clock holds (ms), 7 the time within which the act begins (ms), 8 start of the day (ms),
 --   9 least time between two acts (ms), 10 most acts a day, 11 most of this kind a day (0 sets no limit), 12 how long places
@@ -11,9 +11,9 @@
 --   { 'full', now } when the day has no place left; { 'full kind', now } when it has none of that
 --   kind; { 'early', when to ask again } when it is too soon after another; { 'elsewhen', now } when the time is not within
 --   what the caller knows.
--- Atomic: of any number that ask at once no more get a place than the limits allow. A key has one place, whoever takes it, and
---   keeps the one it has when it gets no new one: what it was taken for may be under way.
--- Bound: 300 places that are over, 300 that another clock took, and constant otherwise.
+-- Atomic: however many ask at once, no more get a place than the limits allow. A key has one place, whoever takes it, and keeps it
+--   when a new request is refused, because its act may be under way.
+-- Bound: 300 expired places, 300 that another clock took, and constant otherwise.
 
 local kind, key, holder, now = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 if now == 0 then
@@ -34,8 +34,8 @@ for i = 1, 3 do
   end
 end
 
--- A place that is further ahead than any is taken, and than clocks differ, was taken by another clock: before a failover, or before
--- the clock was set back. Its act has begun by now.
+-- A place further ahead than any request allows, with a margin for differing clocks, was taken by another clock: before a failover, or
+-- before the clock was set back. Its act has begun by now.
 local farthest = now + within + 60000
 for i = 1, 3 do
   for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], farthest + 1, '+inf', 'LIMIT', 0, 100)) do
@@ -43,7 +43,7 @@ for i = 1, 3 do
   end
 end
 
--- The place that the key has is no other act.
+-- The key's own place does not count against it.
 local total, last = 0, nil
 for i = 1, 3 do
   local own = tonumber(redis.call('ZSCORE', KEYS[i], key) or '-1')
@@ -61,7 +61,7 @@ if interval > 0 and last and last + interval > now then
   local free = last + interval
   local ahead = math.max(tonumber(ARGV[13]), interval)
   local turn = math.max(free, tonumber(redis.call('GET', KEYS[5]) or '0'))
-  -- One that is further ahead than any is planned was planned by another clock, or with another interval.
+  -- A turn further ahead than any planned one was planned by another clock, or with another interval.
   if turn > farthest + 2 * interval + ahead then turn = free end
   if turn > free + ahead then return { 'early', math.floor(free + ahead * (1 - tonumber(ARGV[14]) / 4000)) } end
   redis.call('SET', KEYS[5], turn + interval, 'PX', math.ceil(turn + interval - now))

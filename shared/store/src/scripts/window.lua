@@ -1,11 +1,11 @@
--- Notes what an answer said about a rate limit. Answers arrive out of order, and tell the end of one window a little differently each
--- time, as it is stated in whole seconds.
+-- Records the rate limit stated by an answer. Answers arrive out of order, and state the end of the same window slightly differently,
+-- because it is given in whole seconds.
 --
 -- KEYS: 1 the window, which expires with it. ARGV: 1 limit, 2 remaining, 3 time until its end in ms, 4 how far two ends of one
 --   window may lie apart in ms.
 -- Result: nothing.
--- Atomic: within one window the smallest remainder and the latest end count. Of two windows the later one counts, unless the
---   earlier one alone is used up: that is news of what came in between.
+-- Atomic: within one window the smallest remainder and the latest end count. Of two windows the later one counts, unless only the
+--   earlier one is used up.
 -- Bound: constant.
 
 local remaining, left, apart = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -1,5 +1,5 @@
-//! What the streams tell of jobs that Postgres does not know yet. A state that is read from Postgres alone is a few seconds old,
-//! and would go backwards for whoever has seen a newer one.
+//! Events in the streams that are not in Postgres yet. The state of a job in Postgres is a few seconds old, so a reader who has seen
+//! a newer one would see it go backwards.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,39 +11,39 @@ use serde_json::value::RawValue;
 use super::{Syncer, cursor, fold, stream, unit::JobRow};
 use crate::{JobRecord, StoreError};
 
-/// Fields read in one step.
+/// Fields read at a time.
 const AT_ONCE: usize = 1_000;
 
-/// What events that are not in Postgres yet say of some jobs.
+/// What events that are not in Postgres yet say about some jobs.
 #[derive(Debug, Clone, Default)]
-pub struct News {
-    /// The jobs of which they say something.
-    pub jobs: HashMap<JobId, JobNews>,
-    /// False when there were more events than were to be read, so that something may be missing here.
+pub struct UnsyncedEvents {
+    /// The jobs that have such events.
+    pub jobs: HashMap<JobId, UnsyncedJob>,
+    /// False when there were more events than the limit, so that some may be missing.
     pub is_whole: bool,
 }
 
-/// What events that are not in Postgres yet say of a job.
+/// What events that are not in Postgres yet say about a job.
 #[derive(Debug, Clone)]
-pub struct JobNews {
+pub struct UnsyncedJob {
     row: JobRow,
     /// The events, oldest first.
     pub events: Vec<JobEvent>,
 }
 
-impl JobNews {
-    /// Where the job stands after them.
+impl UnsyncedJob {
+    /// The state of the job after them.
     pub fn state(&self) -> JobState {
         self.row.state
     }
 
-    /// Its kind, where they tell it.
+    /// Its kind, if they contain it.
     pub fn kind(&self) -> Option<&str> {
         self.row.kind.as_deref()
     }
 
-    /// What Postgres knows of the job, brought up to these events. A record that was read later, and has them, stays as it is.
-    pub fn onto(&self, record: Option<JobRecord>) -> Option<JobRecord> {
+    /// Applies these events to the record from Postgres. A record that already contains them does not change.
+    pub fn apply_to(&self, record: Option<JobRecord>) -> Option<JobRecord> {
         let Some(old) = record else { return self.record() };
         let is_newer =
             self.row.changed_at > old.changed_at || (self.row.changed_at == old.changed_at && !old.state.is_final());
@@ -106,16 +106,16 @@ impl JobNews {
     }
 }
 
-/// How far the events of a queue are in Postgres.
+/// How far the events of a queue have been moved into Postgres.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Synced {
-    /// The last entry of the stream that is.
+pub struct SyncedPosition {
+    /// The last entry of the stream that was moved.
     pub entry: EntryId,
-    /// Its version: the place of its events among those of the history.
+    /// Its version, which orders its events in the history.
     pub version: EntryId,
 }
 
-impl Synced {
+impl SyncedPosition {
     /// The time of that entry.
     pub fn at(self) -> DateTime<Utc> {
         self.entry.at()
@@ -123,23 +123,23 @@ impl Synced {
 }
 
 impl Syncer {
-    /// How far the events of a queue are in Postgres.
-    pub async fn synced(&self, queue: &QueueName) -> Result<Synced, StoreError> {
+    /// How far the events of a queue have been moved into Postgres.
+    pub async fn synced(&self, queue: &QueueName) -> Result<SyncedPosition, StoreError> {
         let position = cursor::one(&self.store, &format!("events:{queue}")).await?;
-        Ok(Synced { entry: position.id, version: position.version })
+        Ok(SyncedPosition { entry: position.id, version: position.version })
     }
 
-    /// What events of `queue` that are not in Postgres yet say of `jobs`; at most about `most` events are read. To miss none, read
-    /// the records in Postgres after this: what was moved in between is in them.
-    pub async fn news(&self, queue: &QueueName, jobs: &HashSet<JobId>, most: usize) -> Result<News, StoreError> {
+    /// What events of `queue` that are not in Postgres yet say about `jobs`; about `most` events are read at most. To miss nothing, read
+    /// the records in Postgres after this call: they contain what was moved in between.
+    pub async fn unsynced(&self, queue: &QueueName, jobs: &HashSet<JobId>, most: usize) -> Result<UnsyncedEvents, StoreError> {
         let Some(of_queue) = self.streams.iter().find(|stream| stream.queue.as_ref() == Some(queue)) else {
-            return Ok(News { is_whole: true, ..News::default() });
+            return Ok(UnsyncedEvents { is_whole: true, ..UnsyncedEvents::default() });
         };
         if jobs.is_empty() {
-            return Ok(News { is_whole: true, ..News::default() });
+            return Ok(UnsyncedEvents { is_whole: true, ..UnsyncedEvents::default() });
         }
         let mut from = cursor::one(&self.store, &of_queue.name).await?;
-        let (mut told, mut read, mut is_whole) = (Vec::new(), 0, false);
+        let (mut entries, mut read, mut is_whole) = (Vec::new(), 0, false);
         while read < most {
             let (look, _) = self.look(of_queue, from, AT_ONCE).await?;
             from = look.after(from);
@@ -148,14 +148,14 @@ impl Syncer {
                 read += entry.fields.len();
                 entry.fields.retain(|(field, _)| is_of(field, jobs));
                 if !entry.fields.is_empty() {
-                    told.push(entry);
+                    entries.push(entry);
                 }
             }
             if is_whole {
                 break;
             }
         }
-        Ok(News { jobs: in_order(queue, told), is_whole })
+        Ok(UnsyncedEvents { jobs: in_order(queue, entries), is_whole })
     }
 }
 
@@ -163,20 +163,20 @@ fn is_of(field: &str, jobs: &HashSet<JobId>) -> bool {
     field.split_once(' ').and_then(|(_, id)| id.parse().ok()).is_some_and(|id: JobId| jobs.contains(&id))
 }
 
-fn in_order(queue: &QueueName, told: Vec<stream::Entry>) -> HashMap<JobId, JobNews> {
+fn in_order(queue: &QueueName, entries: Vec<stream::Entry>) -> HashMap<JobId, UnsyncedJob> {
     let mut events: HashMap<JobId, Vec<JobEvent>> = HashMap::new();
-    for entry in &told {
+    for entry in &entries {
         for (index, (field, value)) in (0u32..).zip(&entry.fields) {
             if let Ok(event) = JobEvent::read(entry.id, index, field, value.clone()) {
                 events.entry(event.job).or_default().push(event);
             }
         }
     }
-    // What cannot be read is for the sync to put aside.
-    let units = fold::fold(queue, told, &mut Vec::new());
+    // The sync handles what cannot be read.
+    let units = fold::fold(queue, entries, &mut Vec::new());
     let news = units.into_iter().filter_map(|unit| {
         let id: JobId = unit.row.id.parse().ok()?;
-        Some((id, JobNews { row: unit.row, events: events.remove(&id).unwrap_or_default() }))
+        Some((id, UnsyncedJob { row: unit.row, events: events.remove(&id).unwrap_or_default() }))
     });
     news.collect()
 }

@@ -1,4 +1,4 @@
-//! A batch of entries as rows, and their way into the tables.
+//! A batch of entries as rows, and writing them to the tables.
 
 use std::time::Duration;
 
@@ -7,33 +7,33 @@ use tracing::Instrument as _;
 
 use super::{
     rows::{self, Insert},
-    unit::{JobUnit, Source},
+    unit::{JobUnit, SourceField},
 };
 use crate::{
     Families, Store, StoreError,
     pool::{Session, Tx},
-    record::{Family, Row},
+    record::{Family, RecordRow},
 };
 
 /// The rows of one batch. Its units do not depend on each other.
 #[derive(Debug)]
-pub(super) enum Batch {
+pub(super) enum SyncBatch {
     Jobs(Box<JobBatch>),
     Hot(Vec<HotUnit>),
 }
 
-/// Jobs of one queue, whose events are on their way already.
+/// Jobs of one queue, whose events are already being written.
 #[derive(Debug)]
 pub(super) struct JobBatch {
     units: Vec<JobUnit>,
     jobs: Insert,
-    /// Whether there was a connection for them.
+    /// The task that writes the events; false if it got no connection.
     events: JoinHandle<Result<bool, StoreError>>,
 }
 
 impl JobBatch {
-    /// Puts the rows together, and sends the events ahead by a connection of their own, where there is one to spare. They are
-    /// kept whatever becomes of the transaction that writes their jobs: read again, they are found to be there.
+    /// Builds the rows, and starts to write the events through a connection of their own, if one is free. They stay even if the
+    /// transaction that writes the jobs fails: writing them again changes nothing.
     pub fn begin(store: &Store, units: Vec<JobUnit>) -> Result<Self, StoreError> {
         let events = rows::events(store.env_name(), &units)?;
         let jobs = rows::jobs(store.env_name(), &units)?;
@@ -58,16 +58,16 @@ async fn send_ahead(store: Store, events: Insert) -> Result<bool, StoreError> {
     }
 }
 
-/// How long events wait for a connection of their own before they go by that of their jobs.
+/// How long events wait for a connection of their own before they are written through that of their jobs.
 const SPARE: Duration = Duration::from_millis(500);
 
-/// A second connection, if the pool has one to spare: those that move other streams must not wait for each other's. None by way
-/// of a pooler in transaction mode, which has few sessions for all.
+/// A second connection, if the pool has a free one: syncs of different streams must not wait for each other. None behind a pooler in
+/// transaction mode, which shares few sessions.
 async fn spare(store: &Store) -> Option<Session> {
     if store.pool.most() < 2 || store.pool.is_by_transaction() {
         return None;
     }
-    // In a task of its own: one that takes longer is there for the next batch.
+    // In a task of its own, so that a connection that takes longer is ready for the next batch.
     let pool = store.pool.clone();
     let opening = tokio::spawn(async move { pool.acquire().await });
     tokio::time::timeout(SPARE, opening).await.ok()?.ok()?.ok()
@@ -77,13 +77,13 @@ async fn spare(store: &Store) -> Option<Session> {
 #[derive(Debug, Clone)]
 pub(super) struct HotUnit {
     family: Family,
-    row: Row,
-    source: Source,
+    row: RecordRow,
+    source: SourceField,
 }
 
 impl HotUnit {
-    /// Reads one field and value of the hot stream. The error says why it is none.
-    pub fn read(source: Source, families: &Families) -> Result<Self, (Source, String)> {
+    /// Reads one field and value of the hot stream. The error says why they are not a record.
+    pub fn read(source: SourceField, families: &Families) -> Result<Self, (SourceField, String)> {
         let word = source.field.split(' ').next().unwrap_or_default();
         let Some(family) = families.find(word) else {
             let reason = format!("{word:?} is no family that this release knows");
@@ -96,7 +96,7 @@ impl HotUnit {
     }
 }
 
-impl Batch {
+impl SyncBatch {
     /// How many events or records it holds.
     pub fn len(&self) -> u64 {
         let n = match self {
@@ -106,7 +106,7 @@ impl Batch {
         n as u64
     }
 
-    /// Writes all rows, once; one that Postgres cannot hold fails the whole transaction.
+    /// Writes all rows. May be called once. A value that Postgres cannot hold fails the whole transaction.
     pub async fn write(&mut self, tx: &mut Tx, store: &Store) -> Result<(), StoreError> {
         match self {
             Self::Jobs(batch) => batch.write(tx, store.env_name()).await,
@@ -114,8 +114,8 @@ impl Batch {
         }
     }
 
-    /// Writes the units one by one; answers those that Postgres cannot hold, with its reason.
-    pub async fn write_singly(&self, tx: &mut Tx, store: &Store) -> Result<Vec<(Source, String)>, StoreError> {
+    /// Writes the units one by one; returns those that Postgres cannot hold, with the reason.
+    pub async fn write_singly(&self, tx: &mut Tx, store: &Store) -> Result<Vec<(SourceField, String)>, StoreError> {
         let mut refused = Vec::new();
         match self {
             Self::Jobs(batch) => {
@@ -146,7 +146,7 @@ async fn savepoint(tx: &mut Tx) -> Result<(), StoreError> {
     sqlx::raw_sql("savepoint unit").execute(tx).await.map(|_| ()).map_err(StoreError::on("set a savepoint"))
 }
 
-/// Ends the savepoint. Answers the reason when the values were at fault and what was written since is undone.
+/// Ends the savepoint. If the values were at fault, rolls back to it and returns the reason.
 async fn keep_or_undo(tx: &mut Tx, written: Result<(), StoreError>) -> Result<Option<String>, StoreError> {
     match written {
         Ok(()) => {
@@ -170,7 +170,7 @@ async fn write_job(tx: &mut Tx, env: &str, unit: &JobUnit) -> Result<(), StoreEr
 
 async fn write_hot(tx: &mut Tx, store: &Store, units: &[HotUnit]) -> Result<(), StoreError> {
     for family in store.records.iter() {
-        let rows: Vec<Row> = units.iter().filter(|unit| unit.family == family).map(|unit| unit.row.clone()).collect();
+        let rows: Vec<RecordRow> = units.iter().filter(|unit| unit.family == family).map(|unit| unit.row.clone()).collect();
         family.write(&mut *tx, store.env_name(), &rows).await?;
     }
     Ok(())

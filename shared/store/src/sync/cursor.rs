@@ -1,4 +1,4 @@
-//! How far each stream has been moved, in Postgres: it changes in the transaction that moves the entries.
+//! The cursor of each stream, stored in Postgres: it moves in the transaction that writes the entries.
 
 use crate::{query, query_as};
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ pub(super) async fn one(store: &Store, stream: &str) -> Result<Position, StoreEr
     Ok(load(store).await?.remove(stream).unwrap_or_default())
 }
 
-/// Moves a position; false when another sync has moved it in the meantime. Holds the row until the transaction ends,
+/// Moves a cursor; false when another sync has moved it in the meantime. Locks the row until the transaction ends,
 /// so two syncs of one stream write one after the other.
 pub(super) async fn advance(
     tx: &mut Tx,

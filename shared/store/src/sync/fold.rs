@@ -1,4 +1,4 @@
-//! What events say about jobs: a batch of them becomes one row a job, and one row an event.
+//! Folds a batch of events into one row for each job and one row for each event.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,15 +9,15 @@ use serde_json::value::RawValue;
 
 use super::{
     stream::Entry,
-    unit::{EventRow, JobRow, JobUnit, Source},
+    unit::{EventRow, JobRow, JobUnit, SourceField},
 };
 use crate::{
     json,
     record::{signed, storable_time},
 };
 
-/// Folds the entries of a queue's stream, oldest first. What is no event of this release is put into `rejects`.
-pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(Source, String)>) -> Vec<JobUnit> {
+/// Folds the entries of a queue's stream, oldest first. What this release cannot read as an event goes into `rejects`.
+pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(SourceField, String)>) -> Vec<JobUnit> {
     let mut order: HashMap<JobId, usize> = HashMap::new();
     let mut units: Vec<JobUnit> = Vec::new();
     for entry in entries {
@@ -25,7 +25,7 @@ pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(So
             let event = match JobEvent::read(entry.id, index, &field, value) {
                 Ok(event) => event,
                 Err(value) => {
-                    let source = Source { entry: entry.id, version: entry.version, index, field, value };
+                    let source = SourceField { entry: entry.id, version: entry.version, index, field, value };
                     rejects.push((source, "not an event that this release knows".to_owned()));
                     continue;
                 }
@@ -36,7 +36,7 @@ pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(So
                 units.len() - 1
             });
             let unit = &mut units[at];
-            // The value of an accepted job is its envelope, and no more than that.
+            // The value of an `enqueued` event is only the envelope.
             let accepted = event.kind == EventKind::Enqueued;
             let mut data = if accepted { EventData::default() } else { event.data() };
             let applied = apply(&mut unit.row, &event, &data);
@@ -45,7 +45,7 @@ pub(super) fn fold(queue: &QueueName, entries: Vec<Entry>, rejects: &mut Vec<(So
                 data.trace.clone_from(&unit.row.traceparent);
             }
             unit.events.push(event_row(&event, entry.version, data));
-            let source = Source { entry: entry.id, version: entry.version, index, field, value: event.value };
+            let source = SourceField { entry: entry.id, version: entry.version, index, field, value: event.value };
             if let Err(reason) = applied {
                 rejects.push((source.clone(), reason));
             }
@@ -84,7 +84,7 @@ fn blank(queue: &QueueName, job: JobId, entry: EntryId) -> JobRow {
     }
 }
 
-/// Carries one event over to the row. The error says why its envelope could not be read; the rest is carried over all the same.
+/// Applies one event to the row. The error says why its envelope could not be read; the rest is applied anyway.
 fn apply(row: &mut JobRow, event: &JobEvent, data: &EventData) -> Result<(), String> {
     let at = event.at();
     let mut read = Ok(());
@@ -121,7 +121,7 @@ fn apply(row: &mut JobRow, event: &JobEvent, data: &EventData) -> Result<(), Str
     read
 }
 
-/// Where a job stands after an event.
+/// The state of a job after an event.
 fn next_state(event: EventKind, run_at: Option<DateTime<Utc>>, at: DateTime<Utc>) -> JobState {
     match event {
         EventKind::Enqueued
@@ -150,7 +150,7 @@ fn open_envelope(row: &mut JobRow, text: &str) -> Result<(), String> {
         return Err("the envelope is not a JSON object".to_owned());
     };
     row.payload = fields.remove("payload").map(json::storable);
-    // The checksum is of bytes that Postgres does not keep.
+    // The checksum covers bytes that Postgres does not keep.
     fields.remove("sum");
     row.envelope = serde_json::value::to_raw_value(&fields).ok().map(json::storable);
     match Envelope::decode(text.as_bytes()) {

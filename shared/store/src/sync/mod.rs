@@ -1,10 +1,9 @@
-//! From the hot state into Postgres: the event streams of the queues, and the records that bots write.
+//! The sync: it moves the event streams of the queues, and the records that bots write, from Redis into Postgres.
 //!
-//! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are let go of
-//! afterwards. While one is written the next is read, and its events, which only add to one another, are sent ahead by a second
-//! connection; a transaction ends when the events of its batch are there. A crash before the commit leaves everything to be
-//! read again, a crash after it leaves entries that the cursor has passed. Versions and keys make writing a row twice the same
-//! as writing it once.
+//! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are trimmed afterwards. While one
+//! batch is written, the next is read, and its events, which are append-only, are written ahead through a second connection; a
+//! transaction commits only when the events of its batch are written. After a crash before the commit everything is read again; after
+//! a crash behind it, the cursor skips the entries. Versions and keys make writing a row idempotent.
 
 mod ahead;
 mod batch;
@@ -12,8 +11,8 @@ mod cursor;
 mod fold;
 mod rejects;
 mod rows;
-mod settled;
 mod stream;
+mod trim;
 mod unit;
 mod write;
 
@@ -33,15 +32,15 @@ use perch_queue::{EntryId, Keys, Redis};
 use serde::Serialize;
 
 pub use self::{
-    ahead::{JobNews, News, Synced},
-    rejects::Reject,
+    ahead::{SyncedPosition, UnsyncedEvents, UnsyncedJob},
+    rejects::SyncReject,
 };
 use self::{
-    batch::{Batch, HotUnit, JobBatch},
-    settled::Settled,
-    stream::{Continuity, Entry, Look, Position},
-    unit::Source,
-    write::{Move, written},
+    batch::{HotUnit, JobBatch, SyncBatch},
+    stream::{Continuity, Entry, Position, StreamRead},
+    trim::TrimCandidates,
+    unit::SourceField,
+    write::{CursorMove, written},
 };
 use crate::{Store, StoreError, hot, record::signed, row::unsigned};
 
@@ -50,17 +49,17 @@ use crate::{Store, StoreError, hot, record::signed, row::unsigned};
 pub struct Syncer {
     redis: Redis,
     store: Store,
-    streams: Vec<Stream>,
+    streams: Vec<SyncStream>,
     batch: usize,
-    /// Whether every stream has been looked at in full since the start.
+    /// Whether every stream has been read in full since the start.
     looked: Arc<AtomicBool>,
-    /// By stream.
-    settled: Arc<Mutex<HashMap<String, Settled>>>,
+    /// By the name of the stream.
+    trim_candidates: Arc<Mutex<HashMap<String, TrimCandidates>>>,
     kept: Duration,
 }
 
 #[derive(Debug, Clone)]
-struct Stream {
+struct SyncStream {
     /// Its name in the cursors, in reports and in metrics.
     name: String,
     key: String,
@@ -79,7 +78,7 @@ pub struct SyncReport {
     pub streams: Vec<StreamReport>,
     /// The age of the oldest entry that was found waiting, over all streams.
     pub lag: Duration,
-    /// False when a stream filled as fast as it was emptied, and the run stopped for another to go on.
+    /// False when a stream filled as fast as it was emptied, and the run stopped before its end.
     pub complete: bool,
 }
 
@@ -90,7 +89,7 @@ pub struct StreamReport {
     pub name: String,
     /// Events or records moved.
     pub rows: u64,
-    /// Entries found to be gone before they could be moved.
+    /// Entries that were trimmed before they could be moved.
     pub lost_entries: u64,
     /// Events or records that cannot be stored; they are in the table `sync_rejects`.
     pub rejected: u64,
@@ -109,50 +108,50 @@ pub struct StreamLag {
     pub entries: u64,
 }
 
-/// A stream of which Postgres has less than it had.
+/// A stream of which Postgres has fewer entries than before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolledBack {
     /// The stream: `events:<queue>` or `hot`.
     pub stream: String,
-    /// The last entry that it had.
+    /// The last entry that Postgres had.
     pub had: EntryId,
-    /// The last entry that it has.
+    /// The last entry that Postgres has now.
     pub has: EntryId,
 }
 
-/// Entries stay in Redis for so long after they were moved.
+/// How long entries stay in Redis after they were moved.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// Batches moved from one stream in one run, so that a run ends also when entries come as fast as they are moved.
+/// The most batches moved from one stream in one run, so that a run ends even when entries arrive as fast as they are moved.
 const MOST_BATCHES: usize = 1_000;
 
 impl Syncer {
     /// A sync of the events of `queues` and of the records of bots, `batch` rows to a transaction (an entry is never
     /// split, so it may be up to 500 more).
     pub fn new(redis: Redis, store: Store, env: Environment, queues: &[QueueName], batch: usize) -> Self {
-        let mut streams = vec![Stream { name: "hot".to_owned(), key: hot::stream_key(env), queue: None }];
-        streams.extend(queues.iter().map(|queue| Stream {
+        let mut streams = vec![SyncStream { name: "hot".to_owned(), key: hot::stream_key(env), queue: None }];
+        streams.extend(queues.iter().map(|queue| SyncStream {
             name: format!("events:{queue}"),
             key: Keys::new(env, queue).events(),
             queue: Some(queue.clone()),
         }));
-        let (looked, settled) = (Arc::default(), Arc::default());
-        Self { redis, store, streams, batch: batch.max(1), looked, settled, kept: KEPT }
+        let (looked, trim_candidates) = (Arc::default(), Arc::default());
+        Self { redis, store, streams, batch: batch.max(1), looked, trim_candidates, kept: KEPT }
     }
 
-    /// Redis keeps entries for so long after they were moved (60 s): a Postgres that loses its last seconds, by a failover to a
-    /// standby that lagged, gets them again. Only a process that lives longer than that lets go of any.
+    /// Sets how long Redis keeps entries after they were moved (60 s by default): a Postgres that loses its last seconds, by a failover
+    /// to a standby that lagged, gets them again. A process that lives for less time trims nothing.
     #[must_use]
     pub fn keeping(self, kept: Duration) -> Self {
         Self { kept, ..self }
     }
 
-    /// Moves everything there is. A stream that fails does not keep the others waiting; its error is answered at the end.
+    /// Moves everything there is. A stream that fails does not stop the others; its error is returned at the end.
     pub async fn run_once(&self) -> Result<SyncReport, StoreError> {
         let positions = cursor::load(&self.store).await?;
-        for Stream { name, .. } in &self.streams {
+        for SyncStream { name, .. } in &self.streams {
             let has = positions.get(name).copied().unwrap_or_default().id;
-            self.settled(name, |settled, now| settled.saw(has, now, self.kept));
+            self.trim_candidates(name, |candidates, now| candidates.note(has, now, self.kept));
         }
         let mut report = SyncReport { complete: true, ..SyncReport::default() };
         let mut failure = None;
@@ -179,11 +178,11 @@ impl Syncer {
         failure.map_or(Ok(report), Err)
     }
 
-    /// The streams that hold entries after their position. On a single server that is one command for all of them,
+    /// The streams that hold entries after their cursor. On a single server that is one command for all of them,
     /// so that a sync with nothing to do costs next to nothing.
-    async fn with_news(&self, positions: &HashMap<String, Position>) -> Result<Vec<&Stream>, StoreError> {
-        // Only a full look finds a stream that was started anew by a clock that is behind; once is enough for that.
-        // And the nodes of a cluster are asked one by one.
+    async fn with_news(&self, positions: &HashMap<String, Position>) -> Result<Vec<&SyncStream>, StoreError> {
+        // A stream that was recreated under a clock that is behind is only detected by a full read, which is needed once.
+        // The nodes of a cluster are always asked one by one.
         if self.redis.is_cluster() || !self.looked.swap(true, Ordering::Relaxed) {
             return Ok(self.streams.iter().collect());
         }
@@ -196,18 +195,18 @@ impl Syncer {
             let id = positions.get(&stream.name).copied().unwrap_or_default().id;
             cmd.arg(id.to_string());
         }
-        // Of the answer only the names count: what the entries hold is read one stream at a time.
+        // Only the names in the answer matter: the entries are read one stream at a time.
         type Named = Vec<(Vec<u8>, redis::Value)>;
         let found = match self.redis.cmd::<Option<Named>>("look for news in streams", &cmd).await {
             Ok(found) => found.unwrap_or_default(),
             Err(error) if error.is_unavailable() => return Err(error.into()),
             Err(error) => {
-                // One of them is no stream. Each by itself, it stops nobody else.
+                // One of the keys is not a stream. Read one by one, it does not stop the others.
                 tracing::error!(%error, "the streams cannot be read together");
                 return Ok(self.streams.iter().collect());
             }
         };
-        let has_news = |stream: &&Stream| found.iter().any(|(name, _)| name == stream.key.as_bytes());
+        let has_news = |stream: &&SyncStream| found.iter().any(|(name, _)| name == stream.key.as_bytes());
         let (news, idle): (Vec<_>, Vec<_>) = self.streams.iter().partition(has_news);
         for stream in idle {
             note_lag(stream, Duration::ZERO);
@@ -215,11 +214,11 @@ impl Syncer {
         Ok(news)
     }
 
-    /// Moves one stream until a batch comes back short. False when it stopped before.
-    async fn drain(&self, stream: &Stream, from: &mut Position, line: &mut StreamReport) -> Result<bool, StoreError> {
+    /// Moves one stream until nothing is left. False when it stopped before.
+    async fn drain(&self, stream: &SyncStream, from: &mut Position, line: &mut StreamReport) -> Result<bool, StoreError> {
         let mut next = self.read(stream, *from, line).await?;
         for _ in 0..MOST_BATCHES {
-            let Some(Ready { step, batch, unreadable, more }) = next else {
+            let Some(PendingBatch { step, batch, unreadable, more }) = next else {
                 note_lag(stream, Duration::ZERO);
                 return Ok(true);
             };
@@ -229,16 +228,16 @@ impl Syncer {
             let reading = async { if more { self.read(stream, to, line).await } else { Ok(None) } };
             let (written, following) = tokio::join!(writing, reading);
             let Some(rejected) = written? else {
-                // Another sync was faster; its cursor says where to go on.
+                // Another sync was faster; continue from its cursor.
                 *from = cursor::one(&self.store, &stream.name).await?;
-                self.settled(&stream.name, |settled, now| settled.saw(from.id, now, self.kept));
+                self.trim_candidates(&stream.name, |candidates, now| candidates.note(from.id, now, self.kept));
                 next = self.read(stream, *from, line).await?;
                 continue;
             };
             crash_point!("sync.committed");
             *from = to;
             if continuity == Continuity::Restarted {
-                self.settled(&stream.name, |settled, _| settled.forget());
+                self.trim_candidates(&stream.name, |candidates, _| candidates.forget());
             }
             count(stream, line, rows, rejected, continuity);
             self.let_go(stream, to.id).await?;
@@ -248,12 +247,12 @@ impl Syncer {
         Ok(false)
     }
 
-    /// Notes beside the stream that Postgres has the entries up to `upto`, and lets go of what it has had for long enough.
-    async fn let_go(&self, stream: &Stream, upto: EntryId) -> Result<(), StoreError> {
+    /// Records in Redis that Postgres has the entries up to `upto`, and trims those that it has had for long enough.
+    async fn let_go(&self, stream: &SyncStream, upto: EntryId) -> Result<(), StoreError> {
         stream::note_synced(&self.redis, &stream.key, upto).await?;
-        let settled = self.settled(&stream.name, |settled, now| {
-            settled.saw(upto, now, self.kept);
-            settled.take(now, self.kept)
+        let settled = self.trim_candidates(&stream.name, |candidates, now| {
+            candidates.note(upto, now, self.kept);
+            candidates.take(now, self.kept)
         });
         match settled {
             Some(settled) => stream::trim(&self.redis, &stream.key, settled).await,
@@ -261,66 +260,66 @@ impl Syncer {
         }
     }
 
-    fn settled<T>(&self, stream: &str, work: impl FnOnce(&mut Settled, Instant) -> T) -> T {
-        let mut all = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+    fn trim_candidates<T>(&self, stream: &str, work: impl FnOnce(&mut TrimCandidates, Instant) -> T) -> T {
+        let mut all = self.trim_candidates.lock().unwrap_or_else(PoisonError::into_inner);
         work(all.entry(stream.to_owned()).or_default(), Instant::now())
     }
 
     /// Reads the next batch of a stream. `None` when there is none.
     async fn read(
         &self,
-        stream: &Stream,
+        stream: &SyncStream,
         from: Position,
         line: &mut StreamReport,
-    ) -> Result<Option<Ready>, StoreError> {
+    ) -> Result<Option<PendingBatch>, StoreError> {
         let (look, continuity) = self.look(stream, from, self.batch).await?;
         line.lag = line.lag.max(look.lag());
         note_lag(stream, look.lag());
         if look.entries.is_empty() {
             return Ok(None);
         }
-        if self.is_told_again(stream, &look, from).await? {
-            tracing::warn!(stream = stream.name, "Postgres has less of a stream than it had; it is told again");
+        if self.has_rolled_back(stream, &look, from).await? {
+            tracing::warn!(stream = stream.name, "Postgres has fewer entries of a stream than before; they are written again");
             self.store.recovery().note_loss().await?;
         }
-        let step = Move { stream: stream.name.clone(), from, to: look.after(from), continuity };
+        let step = CursorMove { stream: stream.name.clone(), from, to: look.after(from), continuity };
         let more = look.more;
         let (batch, unreadable) = self.sort_out(stream, look.entries)?;
-        Ok(Some(Ready { step, batch, unreadable, more }))
+        Ok(Some(PendingBatch { step, batch, unreadable, more }))
     }
 
-    /// Whether Postgres has less of a stream than it had. Another sync may just have moved it on, so its cursor is asked once more.
-    async fn is_told_again(&self, stream: &Stream, look: &Look, from: Position) -> Result<bool, StoreError> {
+    /// Whether Postgres has fewer entries of a stream than before. Another sync may just have moved the cursor, so it is read again.
+    async fn has_rolled_back(&self, stream: &SyncStream, look: &StreamRead, from: Position) -> Result<bool, StoreError> {
         Ok(look.is_beyond(from) && look.is_beyond(cursor::one(&self.store, &stream.name).await?))
     }
 
-    /// Reads entries as rows; what cannot be read is answered with the reason.
-    fn sort_out(&self, stream: &Stream, entries: Vec<Entry>) -> Result<(Batch, Vec<(Source, String)>), StoreError> {
+    /// Converts entries to rows; what cannot be read is returned with the reason.
+    fn sort_out(&self, stream: &SyncStream, entries: Vec<Entry>) -> Result<(SyncBatch, Vec<(SourceField, String)>), StoreError> {
         let mut unreadable = Vec::new();
         if let Some(queue) = &stream.queue {
             let units = fold::fold(queue, entries, &mut unreadable);
-            return Ok((Batch::Jobs(Box::new(JobBatch::begin(&self.store, units)?)), unreadable));
+            return Ok((SyncBatch::Jobs(Box::new(JobBatch::begin(&self.store, units)?)), unreadable));
         }
         let mut units = Vec::new();
         for entry in entries {
             for (index, (field, value)) in (0u32..).zip(entry.fields) {
-                let source = Source { entry: entry.id, version: entry.version, index, field, value };
+                let source = SourceField { entry: entry.id, version: entry.version, index, field, value };
                 match HotUnit::read(source, &self.store.records) {
                     Ok(unit) => units.push(unit),
                     Err(reject) => unreadable.push(reject),
                 }
             }
         }
-        Ok((Batch::Hot(units), unreadable))
+        Ok((SyncBatch::Hot(units), unreadable))
     }
 
-    /// Reads what follows a position. A stream that was started anew, or came back without its last entries, is read from its
-    /// beginning: what was added since may have lower ids, where it goes by another clock.
-    async fn look(&self, stream: &Stream, from: Position, fields: usize) -> Result<(Look, Continuity), StoreError> {
+    /// Reads what follows a position. A stream that was recreated, or came back without its last entries, is read from its beginning:
+    /// entries added since may have lower ids, because they follow another clock.
+    async fn look(&self, stream: &SyncStream, from: Position, fields: usize) -> Result<(StreamRead, Continuity), StoreError> {
         let mut look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
         let continuity = look.continuity(from);
         if continuity == Continuity::Restarted {
-            tracing::warn!(stream = stream.name, "the stream was started anew; reading it from its beginning");
+            tracing::warn!(stream = stream.name, "the stream was recreated; reading it from its beginning");
             look = stream::read(&self.redis, &stream.key, EntryId::default(), fields).await?;
         }
         let doubtful = look.not_later_than(from.version);
@@ -329,9 +328,9 @@ impl Syncer {
         Ok((look, continuity))
     }
 
-    /// Those entries that Postgres has had before: the same events under the same id, which another server may have given to others.
-    /// Of the records of bots it keeps no entries: what comes again in an older copy of their stream is taken for old.
-    async fn moved(&self, stream: &Stream, entries: &[(EntryId, &str)]) -> Result<HashSet<EntryId>, StoreError> {
+    /// The entries that are already in Postgres. The events are compared too, because another server may have reused an id. Entries of the
+    /// records of bots are not stored, so all of them count as moved.
+    async fn moved(&self, stream: &SyncStream, entries: &[(EntryId, &str)]) -> Result<HashSet<EntryId>, StoreError> {
         let Some(queue) = &stream.queue else { return Ok(entries.iter().map(|(id, _)| *id).collect()) };
         let rows: Vec<(i64, i64)> = query_as!(
             "select distinct e.ms, e.seq from job_events e
@@ -350,16 +349,16 @@ impl Syncer {
         Ok(rows.into_iter().map(|(ms, seq)| EntryId { ms: unsigned(ms), seq: unsigned(seq) }).collect())
     }
 
-    /// The streams of which Postgres had more than it has: it is an older copy of itself, by a restore or by the promotion of a
-    /// standby that lagged.
+    /// The streams of which Postgres has fewer entries than before: it was restored from an older copy, or a standby that lagged was
+    /// promoted.
     pub async fn rolled_back(&self) -> Result<Vec<RolledBack>, StoreError> {
-        // In this order: a sync notes in Redis what Postgres has, never what it is still to have.
+        // Redis is read before Postgres: a sync records in Redis only what Postgres already has.
         let mut had = Vec::with_capacity(self.streams.len());
         for stream in &self.streams {
             had.push(stream::synced(&self.redis, &stream.key).await?);
         }
         let positions = cursor::load(&self.store).await?;
-        let rolled_back = |(stream, had): (&Stream, Option<EntryId>)| {
+        let rolled_back = |(stream, had): (&SyncStream, Option<EntryId>)| {
             let has = positions.get(&stream.name).copied().unwrap_or_default().id;
             let had = had.filter(|had| *had > has)?;
             Some(RolledBack { stream: stream.name.clone(), had, has })
@@ -367,9 +366,9 @@ impl Syncer {
         Ok(self.streams.iter().zip(had).filter_map(rolled_back).collect())
     }
 
-    /// From now on what Postgres has is all that it had: somebody has seen to what it lost.
+    /// Accepts what Postgres has now as complete, once an operator has dealt with the loss.
     pub async fn accept_roll_back(&self) -> Result<(), StoreError> {
-        let streams: HashMap<&str, &Stream> =
+        let streams: HashMap<&str, &SyncStream> =
             self.streams.iter().map(|stream| (stream.name.as_str(), stream)).collect();
         for RolledBack { stream, has, .. } in self.rolled_back().await? {
             stream::note_synced(&self.redis, &streams[stream.as_str()].key, has).await?;
@@ -377,7 +376,7 @@ impl Syncer {
         Ok(())
     }
 
-    /// How far behind Postgres is, stream by stream. Moves nothing.
+    /// How far Postgres is behind, for each stream. Moves nothing.
     pub async fn lag(&self) -> Result<Vec<StreamLag>, StoreError> {
         let positions = cursor::load(&self.store).await?;
         let mut lags = Vec::with_capacity(self.streams.len());
@@ -391,15 +390,15 @@ impl Syncer {
     }
 }
 
-/// A batch that was read and is still to be written.
-struct Ready {
-    step: Move,
-    batch: Batch,
-    unreadable: Vec<(Source, String)>,
+/// A batch that was read but not written yet.
+struct PendingBatch {
+    step: CursorMove,
+    batch: SyncBatch,
+    unreadable: Vec<(SourceField, String)>,
     more: bool,
 }
 
-fn count(stream: &Stream, line: &mut StreamReport, rows: u64, rejected: u64, continuity: Continuity) {
+fn count(stream: &SyncStream, line: &mut StreamReport, rows: u64, rejected: u64, continuity: Continuity) {
     line.rows += rows;
     line.rejected += rejected;
     metrics::counter!("perch_sync_rows_total", "stream" => stream.name.clone()).increment(rows);
@@ -411,6 +410,6 @@ fn count(stream: &Stream, line: &mut StreamReport, rows: u64, rejected: u64, con
     }
 }
 
-fn note_lag(stream: &Stream, lag: Duration) {
+fn note_lag(stream: &SyncStream, lag: Duration) {
     metrics::gauge!("perch_sync_lag_seconds", "stream" => stream.name.clone()).set(lag.as_secs_f64());
 }

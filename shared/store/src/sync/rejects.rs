@@ -1,11 +1,11 @@
-//! What cannot be stored is put aside for a person to look at, in the table `sync_rejects`.
+//! Events and records that cannot be stored go into the table `sync_rejects`, for a person to look at.
 
 use crate::{query, query_as};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::unit::Source;
+use super::unit::SourceField;
 use crate::{
     Store, StoreError,
     pool::Tx,
@@ -15,7 +15,7 @@ use crate::{
 
 /// An event or record that could not be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
-pub struct Reject {
+pub struct SyncReject {
     /// The stream.
     pub stream: String,
     /// Its field in the entry.
@@ -29,7 +29,7 @@ pub struct Reject {
     pub rejected_at: DateTime<Utc>,
 }
 
-/// A thing that could not be moved, as it is kept for a person.
+/// A row of `sync_rejects`.
 #[derive(Debug, Clone, Serialize)]
 struct RejectRow<'a> {
     ms: i64,
@@ -40,14 +40,14 @@ struct RejectRow<'a> {
     reason: &'a str,
 }
 
-/// Bytes kept of a value that was put aside: enough for any payload that the API takes.
+/// Bytes kept of a rejected value: enough for any payload that the API accepts.
 const REJECT_BYTES: usize = 1024 * 1024;
 
 pub(super) async fn put_aside(
     tx: &mut Tx,
     env: &str,
     stream: &str,
-    rejects: &[(Source, String)],
+    rejects: &[(SourceField, String)],
 ) -> Result<(), StoreError> {
     let rows: Vec<RejectRow<'_>> = rejects
         .iter()
@@ -84,7 +84,7 @@ fn cut(text: &str) -> &str {
 
 impl Store {
     /// What the sync could not store, newest first.
-    pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<Reject>, StoreError> {
+    pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<SyncReject>, StoreError> {
         query_as!(
             "select stream, field, value, reason, rejected_at
              from sync_rejects where environment = $1 order by rejected_at desc, ms desc, seq desc, idx desc limit $2",

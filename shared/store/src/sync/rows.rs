@@ -10,8 +10,8 @@ use sqlx::{Arguments as _, AssertSqlSafe, Encode, PgExecutor, Postgres, Type, po
 use super::unit::{EventRow, JobRow, JobUnit};
 use crate::{StoreError, json, pool::Session};
 
-/// An insert of rows of one queue, an array for each column. Of many rows a column of which none says anything is left out and
-/// takes its default: Postgres reads each array on its own, and most batches say nothing of half the columns.
+/// An insert of rows of one queue, with an array for each column. In large batches, a column that is null in all rows is left out and
+/// takes its default: each array costs Postgres time, and in most batches half the columns are empty.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Insert {
     table: &'static str,
@@ -19,10 +19,10 @@ pub(super) struct Insert {
     columns: Vec<Column>,
 }
 
-/// Fewer rows have all columns, so that small batches of all kinds share one statement.
+/// Batches with fewer rows than this have all columns, so that all small batches share one statement.
 const MANY: usize = 200;
 
-/// A column, the type of its array, and what is selected of it: its default where that is null.
+/// A column, the type of its array, and the expression that is selected, with a default in place of null where it needs one.
 #[derive(Debug, Clone, Copy)]
 struct Column(&'static str, &'static str, &'static str);
 
@@ -46,8 +46,8 @@ impl Insert {
         Ok(())
     }
 
-    /// Writes events by a session that is in no transaction. Postgres has some already only after a crash; to ask it for each
-    /// event costs a third of the time.
+    /// Writes events through a session that is in no transaction. Postgres has some of them already only after a crash, so `on conflict`
+    /// is used only then: it would cost a third of the time.
     pub async fn add_events(self, session: &mut Session) -> Result<(), StoreError> {
         match self.clone().run(&mut *session, "").await {
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => self.write_events(session).await,
@@ -55,12 +55,12 @@ impl Insert {
         }
     }
 
-    /// The same, but for those that Postgres has already.
+    /// Writes the events that Postgres does not have yet.
     pub async fn write_events(self, conn: impl PgExecutor<'_>) -> Result<(), StoreError> {
         self.run(conn, " on conflict do nothing").await.map_err(StoreError::on("store job events"))
     }
 
-    /// Writes what events say of their jobs.
+    /// Merges what the events say into their jobs.
     pub async fn write_jobs(self, conn: impl PgExecutor<'_>) -> Result<(), StoreError> {
         self.run(conn, MERGE_JOBS).await.map_err(StoreError::on("store jobs"))
     }
@@ -90,14 +90,14 @@ pub(super) fn events(env: &str, units: &[JobUnit]) -> Result<Insert, StoreError>
     events_of(env, units).map_err(StoreError::on("encode job events"))
 }
 
-/// What events say of their jobs, which are all of one queue.
+/// The jobs of some events, all of one queue.
 pub(super) fn jobs(env: &str, units: &[JobUnit]) -> Result<Insert, StoreError> {
     jobs_of(env, units).map_err(StoreError::on("encode jobs"))
 }
 
 fn events_of(env: &str, units: &[JobUnit]) -> Result<Insert, sqlx::Error> {
     let mut events: Vec<&EventRow> = units.iter().flat_map(|unit| &unit.events).collect();
-    // In one order, so that two writers never wait for each other.
+    // In a fixed order, so that two writers never deadlock.
     events.sort_unstable_by_key(|event| (event.ms, event.seq, event.idx));
     let events = events.as_slice();
     let texts = |value: fn(&EventRow) -> Option<&str>| values(events, |event| value(event).map(without_nul));
@@ -140,7 +140,7 @@ fn without_nul(text: &str) -> Cow<'_, str> {
 
 fn jobs_of(env: &str, units: &[JobUnit]) -> Result<Insert, sqlx::Error> {
     let mut jobs: Vec<&JobRow> = units.iter().map(|unit| &unit.row).collect();
-    // In one order, as above.
+    // In a fixed order, as above.
     jobs.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let texts = |value: fn(&JobRow) -> Option<&str>| values(&jobs, |job| value(job).map(without_nul));
     let numbers = |value: fn(&JobRow) -> Option<u32>| values(&jobs, |job| value(job).map(i64::from));
@@ -178,9 +178,9 @@ fn jobs_of(env: &str, units: &[JobUnit]) -> Result<Insert, sqlx::Error> {
     Ok(insert)
 }
 
-// What the batch does not say stays as it is in the row. No join looks for the old row: how it would be planned depends on
-// what Postgres believes of a table that may have been empty a moment ago. Columns that are never null say so by others: an
-// envelope that was read brings `max_attempts`, and whoever tells of no attempt that counted names its worker.
+// Columns that the batch does not know stay as they are. There is no join with the old row, because its plan would depend on the
+// statistics of a table that may have been empty a moment ago. For columns that cannot be null, another column tells whether the batch
+// knows them: `max_attempts` is set whenever an envelope was read, and a worker whenever zero is the real count of attempts.
 const MERGE_JOBS: &str = "
     on conflict (environment, id) do update set
         queue = excluded.queue, kind = coalesce(excluded.kind, jobs.kind), state = excluded.state,

@@ -1,4 +1,4 @@
-//! Reading a stream of Redis from where the last batch ended.
+//! Reading a Redis stream from the end of the last batch on.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::StoreError;
 
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/read.lua")));
 
-/// Bytes of one batch: what a process holds in memory while it moves them.
+/// Bytes of one batch, which bounds the memory that a sync needs.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// How far a stream has been moved.
@@ -17,9 +17,9 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct Position {
     /// The last entry moved.
     pub id: EntryId,
-    /// How many entries the stream had been given up to that one; -1 when Redis does not say.
+    /// How many entries had been added to the stream up to that one; -1 when Redis does not say.
     pub ordinal: i64,
-    /// The version given last. It is the id of that entry, or follows the version before where that is later.
+    /// The last version assigned: the id of that entry, or the successor of the version before if that is later.
     pub version: EntryId,
 }
 
@@ -27,21 +27,21 @@ pub(super) struct Position {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub id: EntryId,
-    /// What orders the rows that come of it: they only grow, whatever clock the ids go by.
+    /// Orders the rows made from it. Versions only grow, whatever clock the ids follow.
     pub version: EntryId,
     pub fields: Vec<(String, String)>,
 }
 
-/// What a stream holds after a position.
+/// What was read of a stream after a position.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Look {
+pub(super) struct StreamRead {
     now_ms: u64,
     added: i64,
     length: i64,
     /// `None` when the stream does not exist.
     last: Option<EntryId>,
     position_held: bool,
-    /// What Postgres had when the stream was trimmed last.
+    /// The last entry that Postgres had when the stream was trimmed last.
     synced: Option<EntryId>,
     pub more: bool,
     pub entries: Vec<Entry>,
@@ -52,20 +52,20 @@ pub(super) struct Look {
 pub(super) enum Continuity {
     /// They do.
     Unbroken,
-    /// So many in between are gone (at least; Redis before version 7 does not say how many).
+    /// At least so many in between are missing; Redis before version 7 does not say how many.
     Gap(u64),
-    /// The stream is another: Redis was emptied, or replaced.
+    /// It is another stream: Redis was emptied or replaced.
     Restarted,
 }
 
-impl Look {
-    /// How old the oldest entry is that was not moved, by the clock of Redis.
+impl StreamRead {
+    /// The age of the oldest entry that was not moved, by the clock of Redis.
     pub fn lag(&self) -> Duration {
         let oldest = self.entries.first().map_or(self.now_ms, |entry| entry.id.ms);
         Duration::from_millis(self.now_ms.saturating_sub(oldest))
     }
 
-    /// Whether Postgres had more than up to this position when the stream was read.
+    /// Whether Postgres had entries after this position when the stream was last trimmed.
     pub fn is_beyond(&self, from: Position) -> bool {
         self.synced.is_some_and(|had| had > from.id)
     }
@@ -83,7 +83,7 @@ impl Look {
         if self.position_held {
             return Continuity::Unbroken;
         }
-        // The entry at the position is gone, and with it all before: everything the stream holds comes after it.
+        // The entry at the position was trimmed, and with it all before: everything the stream holds comes after it.
         if self.added < 0 || from.ordinal < 0 {
             let nothing_expected = from.id == EntryId::default() || self.entries.is_empty();
             return if nothing_expected { Continuity::Unbroken } else { Continuity::Gap(1) };
@@ -112,15 +112,15 @@ impl Look {
         Position { id: last.id, ordinal, version }
     }
 
-    /// The events of entries that are no later than the version given last, each with the id of its entry: Redis came back with an
-    /// older copy of the stream, or its clock is behind.
+    /// The events of entries whose ids are not later than the last version, each with the id of its entry: Redis came back with an older
+    /// copy of the stream, or its clock is behind.
     pub fn not_later_than(&self, last: EntryId) -> Vec<(EntryId, &str)> {
         let doubtful = self.entries.iter().filter(|entry| entry.id <= last);
         doubtful.flat_map(|entry| entry.fields.iter().map(|(event, _)| (entry.id, event.as_str()))).collect()
     }
 
-    /// Gives each entry its version, from the one given last on. It is the id; but an entry that is no later follows the last one,
-    /// unless it was `moved` before, with its id as the version.
+    /// Assigns each entry its version: its id, or the successor of the last version if the id is not later. An entry that was `moved`
+    /// before keeps its id as the version.
     pub fn give_versions(&mut self, mut last: EntryId, moved: impl Fn(EntryId) -> bool) {
         for entry in &mut self.entries {
             if entry.id <= last && moved(entry.id) {
@@ -132,18 +132,18 @@ impl Look {
     }
 }
 
-/// Fields that one script reads: Redis does nothing else meanwhile.
+/// Fields that one script call reads, because Redis is blocked meanwhile.
 const PAGE: usize = 500;
 
-/// Reads after `after`: at least one entry if there is one, then on until `fields` fields or 4 MiB are reached.
-pub(super) async fn read(redis: &Redis, key: &str, after: EntryId, fields: usize) -> Result<Look, StoreError> {
+/// Reads the entries after `after`: at least one if there is one, until `fields` fields or 4 MiB are reached.
+pub(super) async fn read(redis: &Redis, key: &str, after: EntryId, fields: usize) -> Result<StreamRead, StoreError> {
     let mut look = page(redis, key, after, fields.min(PAGE), BATCH_BYTES).await?;
     let (mut fields_read, mut bytes_read) = size(&look.entries);
     while look.more && fields_read < fields && bytes_read < BATCH_BYTES {
         let Some(last) = look.entries.last() else { break };
         let following = page(redis, key, last.id, (fields - fields_read).min(PAGE), BATCH_BYTES - bytes_read).await?;
         if !following.position_held {
-            // It was trimmed in between; whether something is missing shows when the next batch is read.
+            // It was trimmed in between; the next batch shows whether something is missing.
             break;
         }
         let (fields, bytes) = size(&following.entries);
@@ -154,13 +154,13 @@ pub(super) async fn read(redis: &Redis, key: &str, after: EntryId, fields: usize
     Ok(look)
 }
 
-/// Fields, and bytes of them and their values.
+/// The number of fields, and the bytes of fields and values.
 fn size(entries: &[Entry]) -> (usize, usize) {
     let fields = || entries.iter().flat_map(|entry| &entry.fields);
     (fields().count(), fields().map(|(field, value)| field.len() + value.len()).sum())
 }
 
-async fn page(redis: &Redis, key: &str, after: EntryId, fields: usize, bytes: usize) -> Result<Look, StoreError> {
+async fn page(redis: &Redis, key: &str, after: EntryId, fields: usize, bytes: usize) -> Result<StreamRead, StoreError> {
     let mut call = READ.prepare_invoke();
     call.key(key).key(synced_key(key)).arg(after.to_string()).arg(fields).arg(bytes);
     let answer: Vec<Value> =
@@ -169,7 +169,7 @@ async fn page(redis: &Redis, key: &str, after: EntryId, fields: usize, bytes: us
         .map_err(|error| StoreError::Invalid { what: "the answer of a stream", reason: format!("{key}: {error}") })
 }
 
-fn understand(answer: Vec<Value>) -> Result<Look, redis::ParsingError> {
+fn understand(answer: Vec<Value>) -> Result<StreamRead, redis::ParsingError> {
     let mut values = answer.into_iter();
     let mut next = || values.next().unwrap_or(Value::Nil);
     let now_ms = u64::from_redis_value(next())?;
@@ -190,10 +190,10 @@ fn understand(answer: Vec<Value>) -> Result<Look, redis::ParsingError> {
         }
         entries.push(Entry { id, version: id, fields: pairs });
     }
-    Ok(Look { now_ms, added, length, last, position_held, synced, more, entries })
+    Ok(StreamRead { now_ms, added, length, last, position_held, synced, more, entries })
 }
 
-/// Lets go of what comes before `from`. That one stays: the next read knows by it that nothing is missing in between.
+/// Trims the entries before `from`. The entry itself stays, so that the next read can tell that nothing is missing.
 pub(super) async fn trim(redis: &Redis, key: &str, from: EntryId) -> Result<(), StoreError> {
     let mut cmd = redis::cmd("XTRIM");
     cmd.arg(key).arg("MINID").arg(from.to_string());
@@ -201,14 +201,14 @@ pub(super) async fn trim(redis: &Redis, key: &str, from: EntryId) -> Result<(), 
     Ok(())
 }
 
-/// What Postgres had of a stream when it was trimmed last. A Postgres that has less has lost its last seconds.
+/// The last entry that Postgres had when the stream was trimmed last. A Postgres that has less has lost data.
 pub(super) async fn synced(redis: &Redis, key: &str) -> Result<Option<EntryId>, StoreError> {
     let mut cmd = redis::cmd("GET");
     cmd.arg(synced_key(key));
     match redis.cmd::<Option<Vec<u8>>>("read what was synced", &cmd).await {
         Ok(text) => Ok(text.and_then(entry)),
         Err(error) if error.is_unavailable() => Err(error.into()),
-        // Somebody has put something else in its place, which says nothing; the next trim puts it right.
+        // The key holds a value of another type, which is ignored; the next trim overwrites it.
         Err(error) => {
             tracing::warn!(%error, stream = key, "what Postgres had of a stream cannot be read");
             Ok(None)
@@ -261,8 +261,8 @@ mod tests {
         assert_eq!(versions, [id(10), EntryId { ms: 22, seq: 1 }, id(25)]);
     }
 
-    fn look(added: i64, held: &[u64], position_held: bool, unread: &[u64]) -> Look {
-        Look {
+    fn look(added: i64, held: &[u64], position_held: bool, unread: &[u64]) -> StreamRead {
+        StreamRead {
             now_ms: 1_000,
             added,
             length: i64::try_from(held.len()).expect("few"),
@@ -310,7 +310,7 @@ mod tests {
         let at = position(300);
         assert_eq!(look(2, &[40, 50], false, &[40, 50]).continuity(at), Continuity::Restarted);
         assert_eq!(look(2, &[10, 20], false, &[]).continuity(at), Continuity::Restarted);
-        assert_eq!(Look::default().continuity(at), Continuity::Unbroken);
+        assert_eq!(StreamRead::default().continuity(at), Continuity::Unbroken);
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! What a batch moves: its rows, and where each came from.
+//! The rows of a batch, and the stream fields they come from.
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobState, Priority};
 use perch_queue::EntryId;
 use serde_json::value::RawValue;
 
-/// Where a row came from.
+/// The field of a stream entry that a row comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
+pub(super) struct SourceField {
     pub entry: EntryId,
     pub version: EntryId,
     pub index: u32,
@@ -15,7 +15,7 @@ pub(super) struct Source {
     pub value: String,
 }
 
-/// What a batch says about one job. What it does not say is `None` and stays as it is in the table.
+/// What a batch says about one job. A column that it does not know is `None` and does not change in the table.
 #[derive(Debug, Clone)]
 pub(super) struct JobRow {
     pub id: String,
@@ -62,10 +62,10 @@ pub(super) struct EventRow {
     pub actor: Option<String>,
 }
 
-/// What a batch says about one job, with the events that say it.
+/// What a batch says about one job, with its events.
 #[derive(Debug, Clone)]
 pub(super) struct JobUnit {
     pub row: JobRow,
     pub events: Vec<EventRow>,
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceField>,
 }

@@ -1,41 +1,41 @@
-//! One batch in one transaction: its rows, what is put aside of it, and the step of the cursor.
+//! Writing one batch in one transaction: its rows, its rejects, and the move of the cursor.
 
 use tracing::Instrument as _;
 
 use super::{
-    batch::Batch,
+    batch::SyncBatch,
     cursor,
     rejects::put_aside,
     stream::{Continuity, Position},
-    unit::Source,
+    unit::SourceField,
 };
 use crate::{Store, StoreError, pool::Tx};
 
-/// One step of a cursor.
-pub(super) struct Move {
+/// One move of a cursor.
+pub(super) struct CursorMove {
     pub stream: String,
     pub from: Position,
     pub to: Position,
     pub continuity: Continuity,
 }
 
-/// As [`write`], in a task of its own: it goes on while the next batch is read.
+/// As [`write`], in a task of its own, so that the next batch can be read meanwhile.
 pub(super) async fn written(
     store: Store,
-    step: Move,
-    mut batch: Batch,
-    rejects: Vec<(Source, String)>,
+    step: CursorMove,
+    mut batch: SyncBatch,
+    rejects: Vec<(SourceField, String)>,
 ) -> Result<Option<u64>, StoreError> {
     let task = tokio::spawn(async move { write(&store, &step, &mut batch, rejects).await }.in_current_span());
     task.await.unwrap_or_else(|_| Err(StoreError::sql("write a batch", sqlx::Error::WorkerCrashed)))
 }
 
-/// Writes a batch and moves the cursor. Answers how much was put aside, `None` when another sync was faster.
+/// Writes a batch and moves the cursor. Returns the number of rejects, or `None` when another sync was faster.
 async fn write(
     store: &Store,
-    step: &Move,
-    batch: &mut Batch,
-    mut rejects: Vec<(Source, String)>,
+    step: &CursorMove,
+    batch: &mut SyncBatch,
+    mut rejects: Vec<(SourceField, String)>,
 ) -> Result<Option<u64>, StoreError> {
     let env = store.env_name();
     let Some(mut tx) = begin(store, step).await? else { return Ok(None) };
@@ -57,9 +57,9 @@ async fn write(
     Ok(Some(rejects.len() as u64))
 }
 
-async fn begin(store: &Store, step: &Move) -> Result<Option<Tx>, StoreError> {
+async fn begin(store: &Store, step: &CursorMove) -> Result<Option<Tx>, StoreError> {
     let mut tx = store.pool.begin().await.map_err(StoreError::on("begin a batch"))?;
-    let Move { stream, from, to, continuity } = step;
+    let CursorMove { stream, from, to, continuity } = step;
     let moved = cursor::advance(&mut tx, store.env_name(), stream, *from, *to, *continuity).await?;
     Ok(moved.then_some(tx))
 }

@@ -185,7 +185,7 @@ async fn of_racing_takeovers_exactly_one_gets_the_permit() {
     }
 }
 
-/// What becomes of an attempt that has a permit.
+/// The fate of an attempt that has a permit.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Confirms,
@@ -195,7 +195,7 @@ enum Fate {
     IsRefused,
 }
 
-/// Runs one attempt after another against an outside service that counts; answers the count.
+/// Runs one attempt after another against an outside service that counts calls; returns the count.
 async fn attempts(store: &Store, first: EffectIntent, fates: &[Fate]) -> u32 {
     let effects = store.effects();
     let mut happened = 0;

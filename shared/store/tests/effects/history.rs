@@ -65,7 +65,7 @@ async fn an_answer_that_decides_nothing_is_kept_and_leaves_the_effect_as_it_is()
 async fn what_an_attempt_learnt_while_acting_is_stored_with_what_it_came_to() {
     let world = World::start().await;
     let mut permit = granted(world.claim(1).await);
-    permit.learnt(found("777"));
+    permit.add_evidence(found("777"));
     world.store.effects().confirm(&permit, Some("777"), &json!({})).await.unwrap();
     assert_eq!(events(&world.history().await), [(Claimed, 1, Some(1)), (Asked, 1, Some(1)), (Confirmed, 1, Some(1))]);
 }
@@ -105,5 +105,5 @@ async fn the_time_since_the_last_word_counts_from_the_lost_answer_or_else_from_t
 async fn a_permit_is_open_when_it_is_given() {
     let world = World::start().await;
     let permit = granted(world.claim(1).await);
-    assert!(permit.term().is_open());
+    assert!(permit.deadline().is_open());
 }

@@ -2,7 +2,7 @@ use chrono::{TimeDelta, Utc};
 use perch_base::{Environment, Paging};
 use perch_jobs::JobId;
 use perch_store::{
-    Claim, EffectEventKind, EffectFilter, EffectIntent, EffectState, IN_FLIGHT, Resolution, Resolved, StoreError,
+    Claim, EffectEventKind, EffectFilter, EffectIntent, EffectState, IN_FLIGHT, Resolution, ResolveOutcome, StoreError,
 };
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn what_a_person_says_settles_the_effect_and_no_late_attempt_can_change_it
     effects.unknown(&late, "lost").await.unwrap();
     let asking = unresolved(world.claim(2).await);
 
-    let Resolved::Done(effect) = world.resolve(&happened("777")).await else { panic!("it was open") };
+    let ResolveOutcome::Done(effect) = world.resolve(&happened("777")).await else { panic!("it was open") };
     assert_eq!((effect.state, effect.fence, effect.external_id.as_deref()), (EffectState::Confirmed, 2, Some("777")));
     assert_eq!(effect.response, Some(json!({ "resolved_by": "anna", "reason": "I looked" })));
 
@@ -42,7 +42,7 @@ async fn what_did_not_happen_by_the_word_of_a_person_may_be_done_by_the_next_att
     let world = World::start().await;
     let late = granted(world.claim(1).await);
     world.store.effects().unknown(&late, "lost").await.unwrap();
-    let Resolved::Done(effect) = world.resolve(&Resolution::NotDone).await else { panic!("it was open") };
+    let ResolveOutcome::Done(effect) = world.resolve(&Resolution::NotDone).await else { panic!("it was open") };
     assert_eq!((effect.state, effect.error.as_deref()), (EffectState::Failed, Some("anna resolved it: I looked")));
     let refused = world.store.effects().confirm(&late, Some("777"), &json!({})).await;
     assert!(matches!(refused, Err(StoreError::EffectSuperseded { .. })), "{refused:?}");
@@ -52,16 +52,16 @@ async fn what_did_not_happen_by_the_word_of_a_person_may_be_done_by_the_next_att
 #[tokio::test]
 async fn what_is_known_or_in_use_is_not_resolved() {
     let world = World::start().await;
-    assert_eq!(world.resolve(&Resolution::NotDone).await, Resolved::Unknown);
+    assert_eq!(world.resolve(&Resolution::NotDone).await, ResolveOutcome::Unknown);
     let permit = granted(world.claim(1).await);
-    let Resolved::Busy(_, left) = world.resolve(&Resolution::NotDone).await else { panic!("it is in use") };
+    let ResolveOutcome::Busy(_, left) = world.resolve(&Resolution::NotDone).await else { panic!("it is in use") };
     assert!(left <= IN_FLIGHT);
     world.store.effects().fail(&permit, "503").await.unwrap();
-    assert!(matches!(world.resolve(&Resolution::NotDone).await, Resolved::AlreadyFailed(_)));
+    assert!(matches!(world.resolve(&Resolution::NotDone).await, ResolveOutcome::AlreadyFailed(_)));
     let permit = granted(world.claim(2).await);
     world.store.effects().confirm(&permit, Some("777"), &json!({})).await.unwrap();
     for resolution in [happened("778"), Resolution::NotDone] {
-        let Resolved::AlreadyConfirmed(effect) = world.resolve(&resolution).await else { panic!("it happened") };
+        let ResolveOutcome::AlreadyConfirmed(effect) = world.resolve(&resolution).await else { panic!("it happened") };
         assert_eq!((effect.fence, effect.external_id.as_deref()), (2, Some("777")));
     }
     assert_eq!(world.history().await.len(), 4);

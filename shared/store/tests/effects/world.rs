@@ -4,7 +4,7 @@ use chrono::Utc;
 use perch_base::Environment;
 use perch_jobs::JobId;
 use perch_store::{
-    Claim, EffectEvent, EffectEventKind, EffectIntent, EffectState, Evidence, Permit, Resolution, Resolved, Store,
+    Claim, EffectEvent, EffectEventKind, EffectIntent, EffectState, Evidence, Permit, Resolution, ResolveOutcome, Store,
     Takeover, request_digest,
 };
 use perch_testkit::TestDatabase;
@@ -47,7 +47,7 @@ impl World {
         self.store.effects().history("post:main:1", 100).await.unwrap()
     }
 
-    pub async fn resolve(&self, resolution: &Resolution) -> Resolved {
+    pub async fn resolve(&self, resolution: &Resolution) -> ResolveOutcome {
         self.store.effects().resolve("post:main:1", resolution, "anna", "I looked").await.unwrap()
     }
 

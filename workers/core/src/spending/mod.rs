@@ -11,10 +11,10 @@ use perch_base::{
     Settings,
     settings::{Budget, XPrices, micros},
 };
-use perch_clients::{Charge, Meter, OverBudget, Reserved, Spender, models::Usage};
+use perch_clients::{Charge, Meter, OverBudget, Reservation as MeterReservation, Spender, models::Usage};
 use perch_jobs::JobId;
 use perch_store::{
-    Allowance, Budgets, HotRecord, HotStore, Reservation, SpendKind, SpendRecord, Spent, Store, next_day, next_month,
+    Allowance, Budgets, HotRecord, HotStore, Reservation, SpendKind, SpendRecord, SpendLimit, Store, next_day, next_month,
 };
 use tokio::runtime::Handle;
 
@@ -66,7 +66,7 @@ impl Spending {
         let (now, allowed) = (Utc::now(), self.allowed(provider));
         match self.budgets.reserve(provider, most, allowed, now).await {
             Ok(Reservation::Made { at }) => Ok(at),
-            Ok(Reservation::Held { spent, after }) => {
+            Ok(Reservation::Refused { spent, after }) => {
                 metrics::counter!("perch_calls_held_total", "provider" => provider.to_owned(), "by" => word(spent))
                     .increment(1);
                 Err(Held { what: said(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
@@ -124,7 +124,7 @@ impl Spending {
     }
 
     /// Writes down a call of X.
-    async fn settle_call(&self, reserved: Reserved, spender: &Spender, units: u32) {
+    async fn settle_call(&self, reserved: MeterReservation, spender: &Spender, units: u32) {
         let (kind, price) = self.price(reserved.charge);
         let cost = price * i64::from(units);
         self.correct(X, cost - price * i64::from(reserved.most), reserved.at).await;
@@ -148,17 +148,17 @@ impl Spending {
 }
 
 impl Meter for Spending {
-    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<Reserved, OverBudget>> {
+    fn reserve(&self, charge: Charge, most: u32) -> BoxFuture<'_, Result<MeterReservation, OverBudget>> {
         Box::pin(async move {
             let (_, price) = self.price(charge);
             match Self::reserve(self, X, price * i64::from(most)).await {
-                Ok(at) => Ok(Reserved { charge, most, at }),
+                Ok(at) => Ok(MeterReservation { charge, most, at }),
                 Err(Held { what, after }) => Err(OverBudget { what, after }),
             }
         })
     }
 
-    fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, reserved: MeterReservation, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
         let (books, spender) = (self.clone(), spender.clone());
         Box::pin(async move {
             // In a task of its own: whoever drops the attempt now leaves the books in order.
@@ -169,7 +169,7 @@ impl Meter for Spending {
         })
     }
 
-    fn abandoned(&self, reserved: Reserved, spender: &Spender, units: u32) {
+    fn abandoned(&self, reserved: MeterReservation, spender: &Spender, units: u32) {
         let (books, spender) = (self.clone(), spender.clone());
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move { books.settle_call(reserved, &spender, units).await });
@@ -198,11 +198,11 @@ fn record(provider: &str, kind: SpendKind, units: u32, micros: i64, spender: &Sp
     }
 }
 
-const fn word(spent: Spent) -> &'static str {
+const fn word(spent: SpendLimit) -> &'static str {
     match spent {
-        Spent::Day => "day",
-        Spent::Month => "month",
-        Spent::Rate => "rate",
+        SpendLimit::Day => "day",
+        SpendLimit::Month => "month",
+        SpendLimit::Rate => "rate",
     }
 }
 
@@ -211,7 +211,7 @@ fn look_again(draw: f64) -> Duration {
     Duration::from_secs(15 * 60).mul_f64(1.0 + draw.clamp(0.0, 1.0))
 }
 
-fn said(spent: Spent, allowed: Allowance, most: i64, now: DateTime<Utc>) -> String {
+fn said(spent: SpendLimit, allowed: Allowance, most: i64, now: DateTime<Utc>) -> String {
     let budget = |name: &str, budget: i64, over: DateTime<Utc>| {
         let why = if most > budget {
             format!("is less than the {} that this one call may cost", dollars(most))
@@ -221,9 +221,9 @@ fn said(spent: Spent, allowed: Allowance, most: i64, now: DateTime<Utc>) -> Stri
         format!("the {name} budget of {} {why}", dollars(budget))
     };
     match spent {
-        Spent::Day => budget("daily", allowed.day, next_day(now)),
-        Spent::Month => budget("monthly", allowed.month, next_month(now)),
-        Spent::Rate => {
+        SpendLimit::Day => budget("daily", allowed.day, next_day(now)),
+        SpendLimit::Month => budget("monthly", allowed.month, next_month(now)),
+        SpendLimit::Rate => {
             let (count, per) = allowed.rate.unwrap_or_default();
             format!("the rate of {count} calls in {} is used up", humantime::format_duration(per))
         }
@@ -245,14 +245,14 @@ mod tests {
     fn what_holds_a_call_back_is_said_with_its_amount_and_its_end() {
         let allowed = Allowance { day: 5_000_000, month: 100_000_000, rate: Some((60, Duration::from_secs(60))) };
         let said = |spent, most| said(spent, allowed, most, "2026-11-10T12:00:00Z".parse().expect("a time"));
-        assert_eq!(said(Spent::Day, 500_000), "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC");
+        assert_eq!(said(SpendLimit::Day, 500_000), "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC");
         assert_eq!(
-            said(Spent::Month, 500_000),
+            said(SpendLimit::Month, 500_000),
             "the monthly budget of 100.00 USD is used up until 2026-12-01 00:00 UTC"
         );
-        assert_eq!(said(Spent::Rate, 500_000), "the rate of 60 calls in 1m is used up");
+        assert_eq!(said(SpendLimit::Rate, 500_000), "the rate of 60 calls in 1m is used up");
         assert_eq!(
-            said(Spent::Day, 6_000_000),
+            said(SpendLimit::Day, 6_000_000),
             "the daily budget of 5.00 USD is less than the 6.00 USD that this one call may cost"
         );
     }

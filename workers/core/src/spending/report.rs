@@ -8,7 +8,7 @@ use perch_base::{
     settings::{Budget, micros},
 };
 use perch_queue::Redis;
-use perch_store::{Balance, Budgets, Hold, ProviderSpend, Spent, Store, StoreError, day, month, next_day, next_month};
+use perch_store::{Balance, Budgets, BudgetRefusal, ProviderSpend, SpendLimit, Store, StoreError, day, month, next_day, next_month};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -118,9 +118,9 @@ async fn providers(
 }
 
 /// What the budget counts, and whom it last refused. While Redis is away that is what Postgres knows, and nobody.
-async fn standing(counted: &Budgets, spend: &ProviderSpend, now: DateTime<Utc>) -> (Balance, Option<Hold>) {
+async fn standing(counted: &Budgets, spend: &ProviderSpend, now: DateTime<Utc>) -> (Balance, Option<BudgetRefusal>) {
     let asked = async {
-        let hold = counted.last_hold(&spend.provider, now).await?;
+        let hold = counted.last_refusal(&spend.provider, now).await?;
         Ok::<_, StoreError>((counted.balance(&spend.provider, now).await?, hold))
     };
     let known = Balance { day: spend.day, month: spend.month };
@@ -137,10 +137,10 @@ async fn standing(counted: &Budgets, spend: &ProviderSpend, now: DateTime<Utc>) 
 }
 
 /// Which budget is used up, or would refuse the call again that it refused last.
-fn held_by(budget: Budget, balance: Balance, hold: Option<Hold>, now: DateTime<Utc>) -> Option<&'static str> {
-    let is_over = |hold: &Hold| match hold.spent {
-        Spent::Month => next_month(hold.at) <= now,
-        Spent::Day | Spent::Rate => next_day(hold.at) <= now,
+fn held_by(budget: Budget, balance: Balance, hold: Option<BudgetRefusal>, now: DateTime<Utc>) -> Option<&'static str> {
+    let is_over = |hold: &BudgetRefusal| match hold.spent {
+        SpendLimit::Month => next_month(hold.at) <= now,
+        SpendLimit::Day | SpendLimit::Rate => next_day(hold.at) <= now,
     };
     let cost = hold.filter(|hold| !is_over(hold)).map_or(0, |hold| hold.micros);
     let holds = |spent: i64, budget: f64| {
@@ -153,7 +153,7 @@ fn provider_cost(
     spend: &ProviderSpend,
     budget: Budget,
     balance: Balance,
-    hold: Option<Hold>,
+    hold: Option<BudgetRefusal>,
     now: DateTime<Utc>,
 ) -> ProviderCost {
     ProviderCost {
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(held(1_000_000, 1_000_000, None), Some("day"));
         assert_eq!(held(1_000_000, 2_000_000, None), Some("month"));
         assert_eq!(held(999_999, 999_999, None), None);
-        let refused = |at| Some(Hold { spent: Spent::Day, at, micros: 50_000 });
+        let refused = |at| Some(BudgetRefusal { spent: SpendLimit::Day, at, micros: 50_000 });
         assert_eq!(held(960_000, 960_000, refused(now)), Some("day"), "the same call would be refused again");
         assert_eq!(held(950_000, 950_000, refused(now)), None, "it would be made now");
         assert_eq!(held(960_000, 960_000, refused(at("2026-11-09T12:00:00Z"))), None, "nobody has asked today");

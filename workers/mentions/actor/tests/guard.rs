@@ -1,6 +1,6 @@
 //! What the guard makes of the mentions that are played.
 
-use perch_safety::{Code, Guard, Rules, Verdict};
+use perch_safety::{Code, Guard, Rules, GuardVerdict};
 
 #[test]
 fn of_the_mentions_of_the_sandbox_a_person_gets_the_cries_for_help_and_no_other() {
@@ -13,7 +13,7 @@ fn of_the_mentions_of_the_sandbox_a_person_gets_the_cries_for_help_and_no_other(
         let is_cry = line.contains("self_harm");
         cries += usize::from(is_cry);
         assert_eq!(verdict.says(Code::Crisis), is_cry, "{text}: {verdict:?}");
-        assert_eq!(verdict == Verdict::Pass, !is_cry, "{text}: {verdict:?}");
+        assert_eq!(verdict == GuardVerdict::Pass, !is_cry, "{text}: {verdict:?}");
     }
     assert!(cries > 0);
 }

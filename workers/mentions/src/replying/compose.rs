@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
 use perch_core::Answered;
 use perch_queue::Fail;
-use perch_safety::{Code, Reason, Verdict};
+use perch_safety::{Code, Reason, GuardVerdict};
 use perch_store::StoreError;
 
 use super::{
@@ -25,7 +25,7 @@ const COMPARED_DAYS: i64 = 1;
 /// A reply, and what the guard says of it.
 pub(super) struct Composed {
     pub(super) written: Written,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: GuardVerdict,
 }
 
 /// Has the model write a reply; once more, with the reason, when the guard refuses the first.
@@ -56,10 +56,10 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
             // What was written before is not what is too long.
             ModelAnswer::CutOff => {
                 written.text = None;
-                Verdict::Refuse(vec![Reason::whole(Code::TooLong)])
+                GuardVerdict::Refuse(vec![Reason::whole(Code::TooLong)])
             }
             ModelAnswer::Declined => {
-                let verdict = Verdict::Review(vec![Reason::whole(Code::Declined)]);
+                let verdict = GuardVerdict::Review(vec![Reason::whole(Code::Declined)]);
                 return Ok(Composed { written: Written { text: None, ..written }, verdict });
             }
         };
@@ -74,7 +74,7 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
 }
 
 /// The answer as it would go out, and what the guard says of it.
-fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String]) -> (String, Verdict) {
+fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String]) -> (String, GuardVerdict) {
     let guard = &bot.guard;
     // X names whoever is answered by itself.
     let Reply { text, is_clear } = reply_in(answer);

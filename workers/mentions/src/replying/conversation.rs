@@ -2,7 +2,7 @@
 
 use perch_clients::XError;
 use perch_jobs::{Mention, PostId};
-use perch_safety::{Code, Guard, Reason, Verdict};
+use perch_safety::{Code, Guard, Reason, GuardVerdict};
 use perch_store::StoreError;
 
 use super::prompt::Earlier;
@@ -61,12 +61,12 @@ pub(super) async fn in_need(
     bot: &Mentions,
     record: &MentionRecord,
     earlier: &[Earlier],
-) -> Result<Option<Verdict>, StoreError> {
+) -> Result<Option<GuardVerdict>, StoreError> {
     let said = bot.store.mentions().said_before(&record.account, &record.mention).await?;
     Ok(crisis(&bot.guard, &record.mention.author_id, earlier, &said))
 }
 
-fn crisis(guard: &Guard, author_id: &str, earlier: &[Earlier], said: &[String]) -> Option<Verdict> {
+fn crisis(guard: &Guard, author_id: &str, earlier: &[Earlier], said: &[String]) -> Option<GuardVerdict> {
     let own = earlier.iter().filter(|post| post.author_id.as_deref() == Some(author_id)).map(|post| post.text.as_str());
     let mut found: Vec<Reason> = Vec::new();
     for text in own.chain(said.iter().map(String::as_str)) {
@@ -76,7 +76,7 @@ fn crisis(guard: &Guard, author_id: &str, earlier: &[Earlier], said: &[String]) 
             }
         }
     }
-    (!found.is_empty()).then_some(Verdict::Review(found))
+    (!found.is_empty()).then_some(GuardVerdict::Review(found))
 }
 
 #[cfg(test)]

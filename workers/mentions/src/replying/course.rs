@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_safety::{Code, Reason, Verdict};
+use perch_safety::{Code, Reason, GuardVerdict};
 
 use crate::ReviewMode;
 
@@ -19,30 +19,30 @@ pub(super) enum Course {
 }
 
 /// Whether a mention is answered. Somebody who sounds in need of help is for a person, whatever is configured.
-pub(super) fn of_mention(verdict: &Verdict, mode: ReviewMode) -> Course {
+pub(super) fn of_mention(verdict: &GuardVerdict, mode: ReviewMode) -> Course {
     match verdict {
-        Verdict::Pass => Course::Go,
-        Verdict::Review(_) | Verdict::Refuse(_) if verdict.says(Code::Crisis) => Course::Ask,
-        Verdict::Review(_) if mode != ReviewMode::None => Course::Ask,
-        Verdict::Review(_) | Verdict::Refuse(_) => Course::Drop,
+        GuardVerdict::Pass => Course::Go,
+        GuardVerdict::Review(_) | GuardVerdict::Refuse(_) if verdict.says(Code::Crisis) => Course::Ask,
+        GuardVerdict::Review(_) if mode != ReviewMode::None => Course::Ask,
+        GuardVerdict::Review(_) | GuardVerdict::Refuse(_) => Course::Drop,
     }
 }
 
 /// Whether a reply goes out, once nothing better was to be had. One that speaks of need is for a person, whatever is
 /// configured.
-pub(super) fn of_reply(verdict: &Verdict, mode: ReviewMode) -> Course {
+pub(super) fn of_reply(verdict: &GuardVerdict, mode: ReviewMode) -> Course {
     match (verdict, mode) {
         _ if verdict.says(Code::Crisis) => Course::Ask,
-        (Verdict::Pass, ReviewMode::None | ReviewMode::Flagged) => Course::Go,
+        (GuardVerdict::Pass, ReviewMode::None | ReviewMode::Flagged) => Course::Go,
         (_, ReviewMode::None) => Course::Drop,
         (_, ReviewMode::Flagged | ReviewMode::All) => Course::Ask,
     }
 }
 
 /// Whether the model is asked for another reply. What sounds like need is not smoothed over by another wording.
-pub(super) fn is_worth_another(verdict: &Verdict) -> bool {
+pub(super) fn is_worth_another(verdict: &GuardVerdict) -> bool {
     let flagged = [Code::Repeated, Code::Recited, Code::Unclear].into_iter().any(|code| verdict.says(code));
-    let is_bad = matches!(verdict, Verdict::Refuse(_)) || flagged;
+    let is_bad = matches!(verdict, GuardVerdict::Refuse(_)) || flagged;
     is_bad && !verdict.says(Code::Crisis)
 }
 
@@ -70,18 +70,18 @@ pub(super) fn recites(text: &str, told: &[&str]) -> bool {
 }
 
 /// The verdict with something held against it besides, if it is so.
-pub(super) fn with(verdict: Verdict, code: Code, is_so: bool) -> Verdict {
+pub(super) fn with(verdict: GuardVerdict, code: Code, is_so: bool) -> GuardVerdict {
     let reason = Reason::whole(code);
     match verdict {
         verdict if !is_so => verdict,
-        Verdict::Pass => Verdict::Review(vec![reason]),
-        Verdict::Review(mut reasons) => {
+        GuardVerdict::Pass => GuardVerdict::Review(vec![reason]),
+        GuardVerdict::Review(mut reasons) => {
             reasons.push(reason);
-            Verdict::Review(reasons)
+            GuardVerdict::Review(reasons)
         }
-        Verdict::Refuse(mut reasons) => {
+        GuardVerdict::Refuse(mut reasons) => {
             reasons.push(reason);
-            Verdict::Refuse(reasons)
+            GuardVerdict::Refuse(reasons)
         }
     }
 }
@@ -102,19 +102,19 @@ pub(super) fn told(reasons: &[Reason]) -> String {
 mod tests {
     use super::*;
 
-    fn flagged(code: Code) -> Verdict {
-        Verdict::Review(vec![Reason::whole(code)])
+    fn flagged(code: Code) -> GuardVerdict {
+        GuardVerdict::Review(vec![Reason::whole(code)])
     }
 
-    fn refused(code: Code) -> Verdict {
-        Verdict::Refuse(vec![Reason::whole(code)])
+    fn refused(code: Code) -> GuardVerdict {
+        GuardVerdict::Refuse(vec![Reason::whole(code)])
     }
 
     #[test]
     fn somebody_in_need_is_never_answered_without_a_person() {
         for mode in [ReviewMode::None, ReviewMode::Flagged, ReviewMode::All] {
             assert_eq!(of_mention(&flagged(Code::Crisis), mode), Course::Ask);
-            let both = Verdict::Refuse(vec![Reason::whole(Code::Slur), Reason::whole(Code::Crisis)]);
+            let both = GuardVerdict::Refuse(vec![Reason::whole(Code::Slur), Reason::whole(Code::Crisis)]);
             assert_eq!(of_mention(&both, mode), Course::Ask);
             assert_eq!(of_reply(&flagged(Code::Crisis), mode), Course::Ask);
             assert_eq!(of_reply(&both, mode), Course::Ask);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_mention_goes_on_is_asked_about_or_ends_as_the_guard_and_the_settings_say() {
-        assert_eq!(of_mention(&Verdict::Pass, ReviewMode::All), Course::Go);
+        assert_eq!(of_mention(&GuardVerdict::Pass, ReviewMode::All), Course::Go);
         assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::Flagged), Course::Ask);
         assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::None), Course::Drop);
         assert_eq!(of_mention(&refused(Code::Slur), ReviewMode::All), Course::Drop);
@@ -132,12 +132,12 @@ mod tests {
 
     #[test]
     fn a_reply_goes_out_is_asked_about_or_ends_as_the_guard_and_the_settings_say() {
-        assert_eq!(of_reply(&Verdict::Pass, ReviewMode::Flagged), Course::Go);
-        assert_eq!(of_reply(&Verdict::Pass, ReviewMode::All), Course::Ask);
+        assert_eq!(of_reply(&GuardVerdict::Pass, ReviewMode::Flagged), Course::Go);
+        assert_eq!(of_reply(&GuardVerdict::Pass, ReviewMode::All), Course::Ask);
         assert_eq!(of_reply(&refused(Code::TooLong), ReviewMode::Flagged), Course::Ask);
         assert_eq!(of_reply(&flagged(Code::Coarse), ReviewMode::None), Course::Drop);
         assert!(is_worth_another(&refused(Code::Link)) && is_worth_another(&flagged(Code::Repeated)));
-        assert!(!is_worth_another(&flagged(Code::Coarse)) && !is_worth_another(&Verdict::Pass));
+        assert!(!is_worth_another(&flagged(Code::Coarse)) && !is_worth_another(&GuardVerdict::Pass));
     }
 
     #[test]
@@ -145,8 +145,8 @@ mod tests {
         let lately = ["Good luck tonight!".to_owned()];
         assert!(is_repeated("good luck, tonight", &lately));
         assert!(!is_repeated("good luck", &lately) && !is_repeated("!!", &["??".to_owned()]));
-        assert!(with(Verdict::Pass, Code::Repeated, true).says(Code::Repeated));
-        assert_eq!(with(Verdict::Pass, Code::Repeated, false), Verdict::Pass);
+        assert!(with(GuardVerdict::Pass, Code::Repeated, true).says(Code::Repeated));
+        assert_eq!(with(GuardVerdict::Pass, Code::Repeated, false), GuardVerdict::Pass);
     }
 
     #[test]
@@ -155,6 +155,6 @@ mod tests {
         let leak = "Sure! I am told: \"you are perch - a friendly regular in a\" bar";
         assert!(recites(leak, &told));
         assert!(!recites("Perch here, a friendly regular in a sports bar.", &told) && !recites("", &told));
-        assert!(is_worth_another(&with(Verdict::Pass, Code::Recited, true)));
+        assert!(is_worth_another(&with(GuardVerdict::Pass, Code::Recited, true)));
     }
 }

@@ -8,7 +8,7 @@ use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_safety::Verdict;
+use perch_safety::GuardVerdict;
 use serde::Serialize;
 use serde_json::json;
 
@@ -171,7 +171,7 @@ async fn ask_a_person(
     bot: &Mentions,
     record: &MentionRecord,
     written: &Written,
-    verdict: &Verdict,
+    verdict: &GuardVerdict,
 ) -> HandlerResult<Replied> {
     let waits = bot.settings.review_expires;
     let reasons = json!(verdict.reasons());
@@ -189,7 +189,7 @@ async fn reject(
     bot: &Mentions,
     record: &MentionRecord,
     written: &Written,
-    verdict: &Verdict,
+    verdict: &GuardVerdict,
 ) -> HandlerResult<Replied> {
     let because = told(verdict.reasons());
     let state = MentionState::Rejected;

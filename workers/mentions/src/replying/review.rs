@@ -2,7 +2,7 @@
 
 use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
-use perch_safety::{BadPattern, Guard, Reason, Verdict};
+use perch_safety::{BadPattern, Guard, Reason, GuardVerdict};
 use perch_store::{Store, StoreError};
 
 use super::hand_over::{NotHandedOver, hand_over, until};
@@ -84,9 +84,9 @@ pub async fn approve(
     let text = text.or(review.proposed.as_deref()).map(str::trim).ok_or(ReviewError::NoText(id))?.to_owned();
     let guard = Guard::new(&settings.rules())?;
     let flags = match guard.text(&text, review.author.as_deref()) {
-        Verdict::Pass => Vec::new(),
-        Verdict::Review(reasons) => reasons,
-        Verdict::Refuse(reasons) => return Err(ReviewError::Refused(reasons)),
+        GuardVerdict::Pass => Vec::new(),
+        GuardVerdict::Review(reasons) => reasons,
+        GuardVerdict::Refuse(reasons) => return Err(ReviewError::Refused(reasons)),
     };
     let review = match store.reviews().approve(id, &text, by).await? {
         ReviewOutcome::Done(review) => *review,

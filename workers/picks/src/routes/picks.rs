@@ -8,7 +8,7 @@ use perch_bot::http::{
     Answer, BULK, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Params, Path, Problem, time,
 };
 use perch_odds::{
-    record::{By, Record},
+    record::{GroupBy, Record},
     settle::Grade,
 };
 use perch_store::ActionRecord;

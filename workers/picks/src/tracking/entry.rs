@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::{Pick, PickKind};
 use perch_odds::{
     Odds,
-    settle::{Assumed, GameResult, Grade, Outcome, PlayerResult, SettleError, grade, in_units},
+    settle::{AssumedTerms, GameResult, Grade, Outcome, PlayerResult, SettleError, grade, in_units},
 };
 use perch_store::{Store, StoreError};
 use serde::Serialize;
@@ -147,7 +147,7 @@ pub(super) fn entered(
     pick: &TrackedPick,
     entry: &Entry,
     source: SettleSource,
-    assumed: &Assumed,
+    assumed: &AssumedTerms,
 ) -> Result<PickSettlement, TrackError> {
     if let Some(closing) = &entry.closing {
         Odds::parse(closing).map_err(|error| refused("closing", error.to_string()))?;
@@ -198,7 +198,7 @@ fn of_whole(tracked: &TrackedPick, verdict: Verdict) -> Result<Grades, TrackErro
     }
 }
 
-fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize, assumed: &Assumed) -> Result<Grades, TrackError> {
+fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize, assumed: &AssumedTerms) -> Result<Grades, TrackError> {
     let PickBody::Parlay(parlay) = &tracked.pick else {
         return Err(refused("leg", "the pick is no parlay and has no legs".into()));
     };

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{TimeDelta, Utc};
-use perch_odds::settle::Assumed;
+use perch_odds::settle::AssumedTerms;
 use perch_store::{Store, StoreError};
 use serde::Serialize;
 use serde_json::json;
@@ -141,7 +141,7 @@ async fn work_out(
     settings: &PicksSettings,
     import: &Import,
     source: SettleSource,
-    assumed: &Assumed,
+    assumed: &AssumedTerms,
 ) -> Result<Worked, TrackError> {
     let open_for = TimeDelta::from_std(settings.tracking.open_for).unwrap_or(TimeDelta::days(30));
     let since = Utc::now() - open_for;

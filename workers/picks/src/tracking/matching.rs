@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use perch_jobs::{Pick, PickKind};
-use perch_odds::settle::{Assumed, Grade, grade, plain};
+use perch_odds::settle::{AssumedTerms, Grade, grade, plain};
 
 use super::{
     by_score::{on_the_score, outcome, settles_by_score},
@@ -108,7 +108,7 @@ impl Games {
 
     /// What the results say of a pick. Legs that are graded stay so, unless it is judged `anew`: then what is known of them
     /// goes by the results wherever these say something.
-    pub fn word(&self, tracked: &TrackedPick, anew: bool, assumed: &Assumed) -> Word {
+    pub fn word(&self, tracked: &TrackedPick, anew: bool, assumed: &AssumedTerms) -> Word {
         let mut word = Word::default();
         let part = tracked.part.as_deref();
         let mut starts_at = tracked.terms.as_ref().and_then(|terms| terms.starts_at);

@@ -19,27 +19,27 @@ pub use table::{BadLine, read_csv};
 
 use perch_odds::{
     Odds,
-    record::{By, Graded, Market, Record},
+    record::{GroupBy, GradedBet, Market, Record},
 };
 use perch_store::{Store, StoreError};
 
 use crate::store::{BetFilter, BetRow, PicksStore as _};
 
 /// The settled bets that a filter names, ready to be added up.
-pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<Graded>, StoreError> {
+pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<GradedBet>, StoreError> {
     Ok(store.tracking().bets(filter).await?.into_iter().map(of_row).collect())
 }
 
 /// The record of the bets that a filter names: of all of them, and of each group.
-pub async fn record(store: &Store, filter: &BetFilter, by: By) -> Result<(Record, Vec<(String, Record)>), StoreError> {
+pub async fn record(store: &Store, filter: &BetFilter, by: GroupBy) -> Result<(Record, Vec<(String, Record)>), StoreError> {
     let bets = graded(store, filter).await?;
     let groups = perch_odds::record::grouped(&bets, by).into_iter().collect();
     Ok((perch_odds::record::record(&bets), groups))
 }
 
-fn of_row(row: BetRow) -> Graded {
+fn of_row(row: BetRow) -> GradedBet {
     let odds = |decimal: Option<f64>| decimal.and_then(|decimal| Odds::from_decimal(decimal).ok());
-    Graded {
+    GradedBet {
         number: row.number,
         account: row.account,
         sport: row.sport,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use perch_odds::settle::{Assumed, Grade};
+use perch_odds::settle::{AssumedTerms, Grade};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -56,7 +56,7 @@ pub(super) struct Review {
 ///
 /// What results settled follows them, also when they change. What somebody settled stays, and so do the legs that somebody
 /// graded; what was opened again by hand waits for a hand.
-pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &Assumed) -> Review {
+pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &AssumedTerms) -> Review {
     let mut review = Review::default();
     for pick in picks {
         let by_results = pick.source.as_deref() == Some(SettleSource::Results.as_str());

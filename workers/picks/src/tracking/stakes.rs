@@ -4,7 +4,7 @@ use perch_jobs::{Parlay, Pick};
 use perch_odds::{
     Odds,
     record::Market,
-    settle::{Assumed, Grade, Settlement, parlay, profit, single},
+    settle::{AssumedTerms, Grade, Settlement, parlay, profit, single},
 };
 
 use crate::{
@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// What stands in where a post names no odds or no stake.
-pub(super) fn assumed(settings: &TrackingSettings) -> Assumed {
+pub(super) fn assumed(settings: &TrackingSettings) -> AssumedTerms {
     let odds = Odds::parse(&settings.assumed_odds).unwrap_or(Odds::USUAL);
-    Assumed { odds: Some(odds), stake: Some(settings.assumed_stake) }
+    AssumedTerms { odds: Some(odds), stake: Some(settings.assumed_stake) }
 }
 
 /// A stake at which the units of a parlay say how it ended, however near to the stake they are.
@@ -23,7 +23,7 @@ const FINE: f64 = 1_000.0;
 
 /// The grade of a parlay as far as its legs decide it: one lost leg does, else all have to be known. It says what its units
 /// at its own odds say.
-pub(super) fn whole(body: &Parlay, legs: &[Option<Grade>], assumed: &Assumed) -> Option<Grade> {
+pub(super) fn whole(body: &Parlay, legs: &[Option<Grade>], assumed: &AssumedTerms) -> Option<Grade> {
     if legs.contains(&Some(Grade::Lost)) {
         return Some(Grade::Lost);
     }
@@ -41,7 +41,7 @@ pub(super) fn bets(
     grade: Grade,
     settlement: &PickSettlement,
     named: &[PickSighting],
-    assumed: &Assumed,
+    assumed: &AssumedTerms,
 ) -> Vec<SettledBet> {
     let legs = settlement.legs.as_slice();
     let shrank = legs.iter().flatten().any(|leg| !matches!(leg, Grade::Won | Grade::Lost));
@@ -79,7 +79,7 @@ fn readable(written: &str) -> Option<Odds> {
     Odds::parse(written).ok()
 }
 
-fn of_single(pick: &Pick, grade: Grade, odds: Option<&str>, stake: Option<f64>, assumed: &Assumed) -> Settlement {
+fn of_single(pick: &Pick, grade: Grade, odds: Option<&str>, stake: Option<f64>, assumed: &AssumedTerms) -> Settlement {
     let own = Pick { odds: odds.map(str::to_owned), units: stake, ..pick.clone() };
     single(&own, grade, assumed).unwrap_or_else(|_| at(grade, odds.and_then(readable), stake, assumed))
 }
@@ -90,7 +90,7 @@ fn of_parlay(
     legs: &[Option<Grade>],
     odds: Option<&str>,
     stake: Option<f64>,
-    assumed: &Assumed,
+    assumed: &AssumedTerms,
 ) -> Settlement {
     let own = priced(body, odds);
     let grades: Vec<Grade> = match (legs.is_empty(), grade) {
@@ -113,7 +113,7 @@ fn priced(body: &Parlay, odds: Option<&str>) -> Parlay {
     Parlay { picks: body.picks.iter().map(leg).collect(), odds: odds.map(str::to_owned), ..body.clone() }
 }
 
-fn at(grade: Grade, odds: Option<Odds>, stake: Option<f64>, assumed: &Assumed) -> Settlement {
+fn at(grade: Grade, odds: Option<Odds>, stake: Option<f64>, assumed: &AssumedTerms) -> Settlement {
     let (odds, stake) = (odds.or(assumed.odds), stake.or(assumed.stake).unwrap_or(1.0));
     Settlement { grade, stake, odds, units: profit(grade, stake, odds.unwrap_or(Odds::USUAL)) }
 }
@@ -212,7 +212,7 @@ pub(super) mod tests {
         let named =
             [named("Sharp_Sally", Some("-110"), Some(2.0)), named("pete", Some("+105"), None), named("x", None, None)];
         let lakers = tracked(LAKERS);
-        let won = bets(&lakers, Grade::Won, &settlement(Grade::Won, &[], Some("-120")), &named, &Assumed::USUAL);
+        let won = bets(&lakers, Grade::Won, &settlement(Grade::Won, &[], Some("-120")), &named, &AssumedTerms::USUAL);
         let shown: Vec<_> = won.iter().map(|bet| (bet.account.as_str(), bet.stake, bet.units)).collect();
         assert_eq!(shown, [("sharp_sally", 2.0, 1.82), ("pete", 1.0, 1.05), ("x", 1.0, 0.91)]);
         assert_eq!(
@@ -222,7 +222,7 @@ pub(super) mod tests {
         assert!(won[..2].iter().all(|bet| bet.closing.is_some_and(|closing| closing < 1.84) && bet.market == "spread"));
         assert_eq!(won[2].closing, None, "nobody took the odds that are assumed");
         let lost =
-            bets(&lakers, Grade::HalfLost, &settlement(Grade::HalfLost, &[], None), &named[..1], &Assumed::USUAL);
+            bets(&lakers, Grade::HalfLost, &settlement(Grade::HalfLost, &[], None), &named[..1], &AssumedTerms::USUAL);
         assert!((lost[0].units + 1.0).abs() < 1e-9);
     }
 
@@ -232,7 +232,7 @@ pub(super) mod tests {
         let parlay = tracked(&format!(r#"{{"type":"parlay","picks":[{LAKERS},{celtics}],"odds":"+264"}}"#));
         let named = [named("pete", Some("+264"), None)];
         let bet = |grade, legs: &[Option<Grade>]| {
-            bets(&parlay, grade, &settlement(grade, legs, Some("+264")), &named, &Assumed::USUAL).remove(0)
+            bets(&parlay, grade, &settlement(grade, legs, Some("+264")), &named, &AssumedTerms::USUAL).remove(0)
         };
         let units = |grade, legs: &[Option<Grade>]| bet(grade, legs).units;
         assert!((units(Grade::Won, &[]) - 2.64).abs() < 1e-9);
@@ -267,7 +267,7 @@ pub(super) mod tests {
             ([Some(HalfLost), Some(Won)], Some(Won)),
             ([Some(HalfLost), Some(Push)], Some(HalfLost)),
         ] {
-            assert_eq!(whole(&dear, &legs, &Assumed::USUAL), state, "{legs:?}");
+            assert_eq!(whole(&dear, &legs, &AssumedTerms::USUAL), state, "{legs:?}");
         }
     }
 
@@ -278,12 +278,12 @@ pub(super) mod tests {
         let late = PickSighting { post_id: "2".parse().expect("an id"), ..named("pete", None, None) };
         let named = [named("sally", None, None), late.clone()];
         let settled = settlement(Grade::Won, &[], None);
-        let stakes: Vec<(f64, bool)> = bets(&lakers, Grade::Won, &settled, &named, &Assumed::USUAL)
+        let stakes: Vec<(f64, bool)> = bets(&lakers, Grade::Won, &settled, &named, &AssumedTerms::USUAL)
             .iter()
             .map(|bet| (bet.stake, bet.stake_assumed))
             .collect();
         assert_eq!(stakes, [(3.0, false), (1.0, true)]);
         let over = PickSettlement { over_at: Some(late.seen_at - chrono::TimeDelta::hours(1)), ..settled };
-        assert!(bets(&lakers, Grade::Won, &over, &[late], &Assumed::USUAL).is_empty());
+        assert!(bets(&lakers, Grade::Won, &over, &[late], &AssumedTerms::USUAL).is_empty());
     }
 }

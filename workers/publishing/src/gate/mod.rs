@@ -13,7 +13,7 @@ use perch_base::{Settings, settings::PostingSettings};
 use perch_jobs::AccountId;
 use perch_queue::{Fail, Redis, worker::JobContext};
 use perch_store::{
-    Brake, BrakeState, CLEAR_FOR, PlaceAnswer, PlaceAsk, PlaceKind, Places, Store, StoreError, Term, Way,
+    Brake, BrakeState, CLEAR_FOR, PlaceAnswer, PlaceRequest, PlaceKind, Places, Store, StoreError, TimeLimit, BrakeCheck,
 };
 
 use self::hours::Hour;
@@ -44,7 +44,7 @@ impl Held {
 
     /// Stopped by the brake on the way.
     pub(crate) fn braked(state: &BrakeState) -> Self {
-        Self::new(SOON, state.told())
+        Self::new(SOON, state.describe())
     }
 
     fn until(until: DateTime<Utc>, now: DateTime<Utc>, why: impl Into<String>) -> Self {
@@ -99,14 +99,14 @@ impl Gate {
     /// Lets an act in, or says what it waits for. Takes its place among those of its account.
     pub(crate) async fn enter(&self, wanted: &Wanted<'_>) -> Result<Entry, StoreError> {
         let clear = match self.brake.look().await? {
-            Way::Clear(clear) => clear,
-            Way::Braked(state) => return Ok(stopped(state)),
+            BrakeCheck::Clear(clear) => clear,
+            BrakeCheck::Braked(state) => return Ok(stopped(state)),
         };
         metrics::gauge!("perch_brake").set(0.0);
         let cx = wanted.cx;
         let holder = format!("{}:{}:{}", cx.id(), cx.attempt(), cx.worker());
         let posting = self.settings.posting_of(wanted.account);
-        let term = Term::starting(BEGIN_WITHIN);
+        let term = TimeLimit::starting(BEGIN_WITHIN);
         if let Some(held) = self.take_place(wanted, &posting, &holder).await? {
             return Ok(Entry::Held(held));
         }
@@ -116,11 +116,11 @@ impl Gate {
     /// Looks at the brake right before the call.
     pub(crate) async fn begin(&self, pass: &Pass) -> Result<Option<Held>, StoreError> {
         match self.brake.look_again().await? {
-            Some(Way::Clear(clear)) => {
+            Some(BrakeCheck::Clear(clear)) => {
                 pass.renew(clear);
                 Ok(None)
             }
-            Some(Way::Braked(state)) => Ok(Some(Held::braked(&state))),
+            Some(BrakeCheck::Braked(state)) => Ok(Some(Held::braked(&state))),
             None => Ok(Some(Held::new(SOON, "Redis has lost the brake; Postgres is asked for it first".to_owned()))),
         }
     }
@@ -131,8 +131,8 @@ impl Gate {
             tokio::time::sleep(CLEAR_FOR / 4).await;
             // What cannot be read lets the pass run out.
             match self.brake.look_again().await {
-                Ok(Some(Way::Clear(clear))) => pass.renew(clear),
-                Ok(Some(Way::Braked(state))) => pass.withdraw(state),
+                Ok(Some(BrakeCheck::Clear(clear))) => pass.renew(clear),
+                Ok(Some(BrakeCheck::Braked(state))) => pass.withdraw(state),
                 Ok(None) | Err(_) => {}
             }
         }
@@ -143,14 +143,14 @@ impl Gate {
         let lifted = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                if matches!(self.brake.look_again().await, Ok(Some(Way::Clear(_)) | None)) {
+                if matches!(self.brake.look_again().await, Ok(Some(BrakeCheck::Clear(_)) | None)) {
                     return;
                 }
             }
         };
         let held = Held::braked(state);
         tokio::select! {
-            () = lifted => Held::new(Duration::from_millis(1), format!("{}; it was lifted meanwhile", state.told())),
+            () = lifted => Held::new(Duration::from_millis(1), format!("{}; it was lifted meanwhile", state.describe())),
             () = tokio::time::sleep(HELD_FOR) => held,
             () = cx.cancellation().cancelled() => held,
         }
@@ -182,7 +182,7 @@ impl Gate {
             match self.ask_for_place(wanted, posting, (holder, counted), now).await? {
                 Admission::In => return Ok(None),
                 Admission::Held(held) => return Ok(Some(held)),
-                Admission::Elsewhen(by_redis) => now = by_redis,
+                Admission::ClockMismatch(by_redis) => now = by_redis,
                 Admission::Uncounted(since) => {
                     let acts = self.store.effects().acts_since(wanted.account, since).await?;
                     self.places.count(wanted.account, &acts, BEGIN_WITHIN).await?;
@@ -213,7 +213,7 @@ impl Gate {
             PlaceKind::Reply => (posting.replies_per_day, "replies"),
             PlaceKind::Retweet => (posting.retweets_per_day, "retweets"),
         };
-        let ask = PlaceAsk {
+        let ask = PlaceRequest {
             account,
             kind: wanted.kind,
             key: wanted.key,
@@ -241,7 +241,7 @@ impl Gate {
                 let interval = humantime::format_duration(posting.min_interval);
                 held("min_interval", until, now, format!("{account} publishes once in {interval}"))
             }
-            PlaceAnswer::Elsewhen(by_redis) => Admission::Elsewhen(by_redis),
+            PlaceAnswer::ClockMismatch(by_redis) => Admission::ClockMismatch(by_redis),
             PlaceAnswer::Uncounted => Admission::Uncounted(day.began),
         })
     }
@@ -250,7 +250,7 @@ impl Gate {
 enum Admission {
     In,
     Held(Held),
-    Elsewhen(DateTime<Utc>),
+    ClockMismatch(DateTime<Utc>),
     /// The ledger has to be asked what was published since then.
     Uncounted(DateTime<Utc>),
 }

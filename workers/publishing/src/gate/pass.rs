@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use perch_clients::XError;
 use perch_jobs::AccountId;
-use perch_store::{BrakeState, Clear, Term};
+use perch_store::{BrakeState, BrakeClearance, TimeLimit};
 
 use super::{Held, SOON};
 
@@ -15,13 +15,13 @@ struct Inner {
     account: AccountId,
     key: String,
     holder: String,
-    term: Term,
-    clear: Mutex<Clear>,
+    term: TimeLimit,
+    clear: Mutex<BrakeClearance>,
     braked: Mutex<Option<BrakeState>>,
 }
 
 impl Pass {
-    pub(super) fn new(account: AccountId, key: String, holder: String, term: Term, clear: Clear) -> Self {
+    pub(super) fn new(account: AccountId, key: String, holder: String, term: TimeLimit, clear: BrakeClearance) -> Self {
         Self(Arc::new(Inner { account, key, holder, term, clear: Mutex::new(clear), braked: Mutex::new(None) }))
     }
 
@@ -49,12 +49,12 @@ impl Pass {
         }
         Some(self.braked().map_or_else(
             || Held::new(SOON, "the way to X took too long; what the brake and the limits said has run out".to_owned()),
-            |state| Held::new(SOON, state.told()),
+            |state| Held::new(SOON, state.describe()),
         ))
     }
 
     /// The brake was off once more.
-    pub(super) fn renew(&self, clear: Clear) {
+    pub(super) fn renew(&self, clear: BrakeClearance) {
         *self.0.clear.lock().unwrap_or_else(PoisonError::into_inner) = clear;
     }
 
@@ -63,7 +63,7 @@ impl Pass {
         *self.0.braked.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }
 
-    fn clear(&self) -> Clear {
+    fn clear(&self) -> BrakeClearance {
         *self.0.clear.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -27,7 +27,7 @@ async fn state(settings: &Settings) -> Result<BrakeState, CommandError> {
 
 fn judge(state: &BrakeState) -> Check {
     if state.on {
-        Check::warn(NAME, format!("nothing is published: {}", state.told()))
+        Check::warn(NAME, format!("nothing is published: {}", state.describe()))
             .mend("`perch brake off --reason TEXT` lifts it, once what it was pulled for is mended")
     } else {
         Check::ok(NAME, "off")

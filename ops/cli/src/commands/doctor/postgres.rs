@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use perch_base::{Environment, Settings};
-use perch_store::{Durability, Hearing, OwnRole, SchemaState, ServerInfo, Store, StoreError, schema_version};
+use perch_store::{Durability, NotificationRoute, OwnRole, SchemaState, ServerInfo, Store, StoreError, schema_version};
 
 use super::check::{Check, clock};
 use crate::{app::store, error::chain};
@@ -136,14 +136,14 @@ fn judge_schema(own: &OwnRole) -> Check {
 /// How new jobs are heard of, where that is not a matter of course.
 async fn pooler(store: &Store) -> Option<Check> {
     const NAME: &str = "Postgres pooler";
-    match store.hearing() {
-        Hearing::Direct => None,
-        Hearing::Nowhere => {
+    match store.notification_route() {
+        NotificationRoute::Direct => None,
+        NotificationRoute::Nowhere => {
             Some(Check::info(NAME, "in transaction mode: what perch_enqueue adds is looked for every 5 seconds").mend(
                 "set DATABASE_SESSION_URL, an address of the same database past the pooler, to hear of it at once",
             ))
         }
-        Hearing::PastPooler => Some(match store.hears_the_same().await {
+        NotificationRoute::PastPooler => Some(match store.routes_reach_same_database().await {
             Ok(true) => Check::ok(NAME, "in transaction mode; DATABASE_SESSION_URL leads past it"),
             Ok(false) => Check::fail(NAME, "DATABASE_SESSION_URL leads to another database than DATABASE_URL")
                 .mend("let both lead to the same database of the same server"),

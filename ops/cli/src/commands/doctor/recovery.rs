@@ -7,7 +7,7 @@ use perch_base::Settings;
 use perch_core::recovery::{self, Doubts};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{Queue, Queues};
-use perch_store::{Store, Syncer, UnfinishedJobs};
+use perch_store::{Store, Syncer, UnfinishedPage};
 
 use super::check::Check;
 use crate::{
@@ -147,7 +147,7 @@ impl Look<'_> {
     ) -> Result<Compared, CommandError> {
         let (mut all, mut after) = (Compared::default(), None);
         loop {
-            let UnfinishedJobs { jobs, next, .. } =
+            let UnfinishedPage { jobs, next, .. } =
                 self.store.recovery().unfinished(names, after, COMPARED, Duration::ZERO).await?;
             let alive = jobs.into_iter().filter(|job| job.restore.died_at.is_none());
             let alive = alive.map(|job| (job.queue, job.restore.id)).filter(|(_, id)| id.created_at() < settled);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use perch_base::Settings;
 use perch_jobs::PostId;
 use perch_queue::JobState;
-use perch_store::{EffectState, Resolution, Resolved, StoredEffect};
+use perch_store::{EffectState, Resolution, ResolveOutcome, StoredEffect};
 use serde_json::json;
 
 use super::not_there;
@@ -48,14 +48,14 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let resolution = resolution(args, &effect)?;
     app.out.confirm(&question(args, &effect, &settings), args.yes)?;
     match store.effects().resolve(&args.key, &resolution, &operator(), &args.reason).await? {
-        Resolved::Done(effect) => done(app, args, &settings, &effect).await,
-        Resolved::AlreadyConfirmed(effect) => Err(confirmed_already(&effect)),
-        Resolved::AlreadyFailed(_) => Err(CommandError::Refused(format!(
+        ResolveOutcome::Done(effect) => done(app, args, &settings, &effect).await,
+        ResolveOutcome::AlreadyConfirmed(effect) => Err(confirmed_already(&effect)),
+        ResolveOutcome::AlreadyFailed(_) => Err(CommandError::Refused(format!(
             "the ledger says already that {} did not happen; the next attempt of its job does it",
             one_line(&args.key)
         ))),
-        Resolved::Busy(effect, left) => Err(busy(&effect, left)),
-        Resolved::Unknown => Err(not_there(&args.key)),
+        ResolveOutcome::Busy(effect, left) => Err(busy(&effect, left)),
+        ResolveOutcome::Unknown => Err(not_there(&args.key)),
     }
 }
 

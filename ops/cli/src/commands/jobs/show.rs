@@ -5,7 +5,7 @@ use perch_core::{
 };
 use perch_jobs::{JobId, JobState};
 use perch_queue::{JobView, Queues};
-use perch_store::{AttemptRecord, EventRecord, JobNews, JobRecord, Store, StoreError, StoredEffect};
+use perch_store::{AttemptRecord, EventRecord, UnsyncedJob, JobRecord, Store, StoreError, StoredEffect};
 use serde_json::Value;
 
 use super::{
@@ -28,7 +28,7 @@ pub struct Args {
 
 #[derive(Default)]
 struct Recorded {
-    news: Option<JobNews>,
+    news: Option<UnsyncedJob>,
     is_whole: bool,
     job: Option<JobRecord>,
     /// Why there is no job although Postgres has a row of it.

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use perch_queue::{EntryId, JobEvent, Queue};
-use perch_store::{Happened, Store, Syncer};
+use perch_store::{QueueEvent, Store, Syncer};
 
 use super::told::Told;
 use crate::{
@@ -90,7 +90,7 @@ impl Source {
             return Ok(None);
         }
         let most = u32::try_from(PAGE).unwrap_or(u32::MAX);
-        let (events, next) = store.history().happened(name, self.place, synced.version, self.since, most).await?;
+        let (events, next) = store.history().queue_events(name, self.place, synced.version, self.since, most).await?;
         if let Some(next) = next {
             self.place = next;
         } else {
@@ -122,7 +122,7 @@ impl Source {
         let mut told = Vec::new();
         for event in entries.iter().flat_map(|(_, events)| events) {
             let kind = self.kinds.of(event).map(|kind| kind.to_string());
-            told.push(Told::of(self.queue.name(), Happened { kind, ..Happened::of_stream(event) }));
+            told.push(Told::of(self.queue.name(), QueueEvent { kind, ..QueueEvent::of_stream(event) }));
         }
         self.find_kinds(&mut told).await;
         Ok(told)

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::QueueName;
 use perch_queue::EventKind;
-use perch_store::Happened;
+use perch_store::QueueEvent;
 use serde::Serialize;
 
 use crate::{
@@ -24,14 +24,14 @@ const WITH_ENVELOPE: [EventKind; 2] = [EventKind::Enqueued, EventKind::Replayed]
 pub struct Told {
     pub queue: QueueName,
     #[serde(flatten)]
-    pub what: Happened,
+    pub what: QueueEvent,
 }
 
 impl Told {
-    pub fn of(queue: &QueueName, what: Happened) -> Self {
+    pub fn of(queue: &QueueName, what: QueueEvent) -> Self {
         let has_envelope = WITH_ENVELOPE.iter().any(|kind| kind.as_str() == what.event);
         let trace = what.trace.filter(|_| !has_envelope);
-        Self { queue: queue.clone(), what: Happened { trace, ..what } }
+        Self { queue: queue.clone(), what: QueueEvent { trace, ..what } }
     }
 
     pub fn show(&self, out: &Output, now: DateTime<Utc>) -> Result<(), CommandError> {

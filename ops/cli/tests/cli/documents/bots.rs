@@ -56,7 +56,7 @@ async fn what_was_spent_is_shown_as_the_page_on_bots_prints_it([spend]: [Sample;
     let budgets = Budgets::new(world.redis.door(), store, Environment::Staging);
     let allowed = Allowance { day: 10_000 * MILL, month: 200_000 * MILL, rate: None };
     let refused = budgets.reserve("x", 15 * MILL, allowed, now).await.expect("Redis answers");
-    assert!(matches!(refused, Reservation::Held { .. }), "{refused:?}");
+    assert!(matches!(refused, Reservation::Refused { .. }), "{refused:?}");
     // With keys of one's own: what the sandbox plays has no budget.
     let keys = ["X_API_BEARER_TOKEN", "GROK_API_KEY", "OPENAI_API_KEY", "TOGETHER_API_KEY"];
     keys.iter().fold(Stage::of(&world), |stage, key| stage.with(key, "mine")).play(&spend);

@@ -4,7 +4,7 @@ use perch_bot::cli::{
     format::table::{Cell, Listing, Tone, cell, cut, number, whole},
     parse::time::{When, when},
 };
-use perch_odds::record::{By, Record};
+use perch_odds::record::{GroupBy, Record};
 use serde_json::json;
 
 use super::{percent, units};
@@ -29,10 +29,10 @@ pub struct Args {
     pub until: Option<When>,
     /// Added up by account, sport, market, day, week, month or year
     #[arg(long, default_value = "account", value_parser = grouping, value_name = "WHAT")]
-    pub by: By,
+    pub by: GroupBy,
 }
 
-fn grouping(text: &str) -> Result<By, String> {
+fn grouping(text: &str) -> Result<GroupBy, String> {
     text.parse().map_err(|error: perch_odds::record::UnknownGrouping| error.to_string())
 }
 
@@ -56,12 +56,12 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     at.out.table(&listing(args.by, &groups, &total))
 }
 
-fn listing(by: By, groups: &[(String, Record)], total: &Record) -> Listing {
+fn listing(by: GroupBy, groups: &[(String, Record)], total: &Record) -> Listing {
     let title = match by {
-        By::Account => "ACCOUNT",
-        By::Sport => "SPORT",
-        By::Market => "MARKET",
-        By::Period(_) => "PERIOD",
+        GroupBy::Account => "ACCOUNT",
+        GroupBy::Sport => "SPORT",
+        GroupBy::Market => "MARKET",
+        GroupBy::Period(_) => "PERIOD",
     };
     let mut listing = Listing::new([
         cut(title),

@@ -1,8 +1,8 @@
-//! The body of a request that changes something: handed over only while the permit holds.
+//! The body of a request that changes something: it is sent only while the permit holds.
 //!
-//! Between the decision to call and the first byte on the wire lie a look at the limits, the way to the server and its
-//! handshake. A process that is frozen there for longer than its lease must not go on where it stopped. So the permit
-//! is asked once more when the connection takes the body; a request whose body is withheld is none to the server.
+//! Between the decision to call and the first byte on the wire, the client checks limits, connects and shakes hands. A process that is
+//! frozen there for longer than its lease must not continue. So the permit is checked again when the connection takes the body; the
+//! server ignores a request whose body is withheld.
 
 use std::{
     fmt,
@@ -21,11 +21,11 @@ use crate::EffectPermit;
 
 /// Whether the body of a request was withheld.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Withheld(Arc<AtomicBool>);
+pub(crate) struct WithheldFlag(Arc<AtomicBool>);
 
-impl Withheld {
-    /// True once the permit was found lost; then nothing was sent that a server could act on.
-    pub(crate) fn is_so(&self) -> bool {
+impl WithheldFlag {
+    /// True once the permit was lost; then nothing was sent that a server could act on.
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -42,13 +42,13 @@ impl fmt::Display for PermitLost {
 
 impl std::error::Error for PermitLost {}
 
-struct Guarded {
+struct GuardedBody {
     bytes: Option<Bytes>,
     permit: Arc<dyn EffectPermit>,
-    withheld: Withheld,
+    withheld: WithheldFlag,
 }
 
-impl Body for Guarded {
+impl Body for GuardedBody {
     type Data = Bytes;
     type Error = PermitLost;
 
@@ -71,9 +71,9 @@ impl Body for Guarded {
     }
 }
 
-/// A body that `permit` guards, and the word whether it was withheld.
-pub(crate) fn guarded(bytes: Bytes, permit: Arc<dyn EffectPermit>) -> (reqwest::Body, Withheld) {
-    let withheld = Withheld::default();
-    let body = Guarded { bytes: Some(bytes), permit, withheld: withheld.clone() };
+/// A body guarded by `permit`, and the flag that tells whether it was withheld.
+pub(crate) fn guarded(bytes: Bytes, permit: Arc<dyn EffectPermit>) -> (reqwest::Body, WithheldFlag) {
+    let withheld = WithheldFlag::default();
+    let body = GuardedBody { bytes: Some(bytes), permit, withheld: withheld.clone() };
     (reqwest::Body::wrap(body), withheld)
 }

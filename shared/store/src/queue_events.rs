@@ -1,4 +1,4 @@
-//! The events of jobs in the order in which they happened, and what is asked of many jobs at once.
+//! The events of a queue in order, and queries about many jobs at once.
 
 use crate::{query, query_as};
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use crate::{
     row::{parsed, small_count, time, time_option, unsigned},
 };
 
-/// An event, as the history has it or the stream that becomes it, with its place there.
+/// An event of a job, read from the history or from the stream that the history is written from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Happened {
-    /// Its place: the version of its entry, and its own within the entry.
+pub struct QueueEvent {
+    /// Its position in the order: the version of its entry, and its index within the entry.
     #[serde(skip)]
     pub place: (EntryId, u32),
     /// When.
@@ -28,7 +28,7 @@ pub struct Happened {
     pub job: JobId,
     /// The kind of the job, where that is known.
     pub kind: Option<String>,
-    /// What: the word of the event.
+    /// The name of the event.
     pub event: String,
     /// The attempt it belongs to.
     pub attempt: Option<u32>,
@@ -49,8 +49,8 @@ pub struct Happened {
     pub by: Option<String>,
 }
 
-impl Happened {
-    /// An event of the stream, whose kind it does not say.
+impl QueueEvent {
+    /// An event of the stream, which does not contain the kind of the job.
     pub fn of_stream(event: &JobEvent) -> Self {
         let data = event.data();
         Self {
@@ -75,7 +75,7 @@ fn place(row: &PgRow) -> Result<(EntryId, u32), sqlx::Error> {
     Ok((EntryId { ms: unsigned(ms), seq: unsigned(seq) }, small_count(row, "idx")?))
 }
 
-impl FromRow<'_, PgRow> for Happened {
+impl FromRow<'_, PgRow> for QueueEvent {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             place: place(row)?,
@@ -95,16 +95,16 @@ impl FromRow<'_, PgRow> for Happened {
 }
 
 impl History<'_> {
-    /// What happened in a queue after the place `after`, up to the version `upto` and not before `since`, in order; at most
-    /// `limit` events, and where to go on when there may be more.
-    pub async fn happened(
+    /// The events of a queue after the position `after`, up to the version `upto` and not before `since`, in order; at most
+    /// `limit`, with the position to continue from when there may be more.
+    pub async fn queue_events(
         &self,
         queue: &QueueName,
         after: (EntryId, u32),
         upto: EntryId,
         since: DateTime<Utc>,
         limit: u32,
-    ) -> Result<(Vec<Happened>, Option<(EntryId, u32)>), StoreError> {
+    ) -> Result<(Vec<QueueEvent>, Option<(EntryId, u32)>), StoreError> {
         let doing = "read the events of a queue";
         let rows = query!(
             "select e.ms, e.seq, e.idx, e.at, e.job_id, j.kind as job_kind, e.kind, e.attempt, e.worker, e.duration_ms, e.error,
@@ -128,7 +128,7 @@ impl History<'_> {
         .map_err(StoreError::on(doing))?;
         let last = rows.last().filter(|_| rows.len() == limit as usize);
         let next = last.map(place).transpose().map_err(StoreError::on(doing))?;
-        let events = rows.iter().filter_map(|row| match Happened::from_row(row) {
+        let events = rows.iter().filter_map(|row| match QueueEvent::from_row(row) {
             Ok(event) => Some(event),
             Err(error) => {
                 tracing::warn!(%queue, %error, "an event of the history cannot be read");
@@ -138,7 +138,7 @@ impl History<'_> {
         Ok((events.collect(), next))
     }
 
-    /// The kinds of jobs, of those that are known.
+    /// The kinds of `jobs`, where known.
     pub async fn kinds(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError> {
         let rows: Vec<(String, String)> = query_as!(
             "select id, kind from jobs where environment = $1 and id = any($2) and kind is not null",
@@ -151,8 +151,8 @@ impl History<'_> {
         Ok(rows.into_iter().filter_map(|(id, kind)| Some((id.parse().ok()?, kind))).collect())
     }
 
-    /// The newest jobs of `queues` that have neither ended nor died, that Redis was handed, and that were enqueued before `before`. At
-    /// most `limit`.
+    /// The newest jobs of `queues` that have not ended, are no dead letters, were handed to Redis, and were enqueued before `before`;
+    /// at most `limit`.
     pub async fn newest_unfinished(
         &self,
         queues: &[QueueName],

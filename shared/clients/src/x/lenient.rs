@@ -1,4 +1,4 @@
-//! Lists from outside, read item by item: one odd item is set aside, and the others are read. No I/O.
+//! Reading lists item by item: an item that cannot be read is left out, and the others are read. No I/O.
 
 use perch_jobs::PostId;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -6,42 +6,42 @@ use serde_json::{Map, Value};
 
 /// An item of a list that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Odd {
+pub struct UnreadableItem {
     /// Its id, as far as that can be read.
     pub id: Option<PostId>,
     /// What is wrong with it.
     pub reason: String,
 }
 
-/// A list from outside. One that is null is empty.
+/// A list in an answer. Null counts as empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed<T> {
+pub(super) struct LenientList<T> {
     pub(super) items: Vec<T>,
-    pub(super) odd: Vec<Odd>,
+    pub(super) odd: Vec<UnreadableItem>,
 }
 
-impl<T> Default for Listed<T> {
+impl<T> Default for LenientList<T> {
     fn default() -> Self {
         Self { items: Vec::new(), odd: Vec::new() }
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Listed<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for LenientList<T> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let mut listed = Self::default();
         for item in Option::<Vec<Value>>::deserialize(d)?.unwrap_or_default() {
             let id = item["id"].as_str().and_then(|id| id.parse().ok());
             match serde_json::from_value(item) {
                 Ok(item) => listed.items.push(item),
-                Err(error) => listed.odd.push(Odd { id, reason: error.to_string() }),
+                Err(error) => listed.odd.push(UnreadableItem { id, reason: error.to_string() }),
             }
         }
         Ok(listed)
     }
 }
 
-/// An answer in the one form that is read: without members that are null, which say as much as none, and with ids as text, which
-/// may come as numbers.
+/// Normalizes an answer: removes members that are null, which mean the same as absent ones, and turns ids that come as numbers into
+/// text.
 pub(super) fn tidy(value: Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::x::{XPost, types::Envelope};
 
-    fn read(value: Value) -> Envelope<Listed<XPost>> {
+    fn read(value: Value) -> Envelope<LenientList<XPost>> {
         serde_json::from_value(tidy(value)).expect("the list can be read")
     }
 

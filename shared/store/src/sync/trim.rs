@@ -1,4 +1,4 @@
-//! What Postgres has had for long enough that Redis need not keep it.
+//! Which entries have been in Postgres for long enough that Redis may trim them.
 
 use std::{
     collections::VecDeque,
@@ -7,18 +7,18 @@ use std::{
 
 use perch_queue::EntryId;
 
-/// The positions of one stream that this process has seen in Postgres, and when. Ids do not say how long that is ago: they jump
-/// where the clock of Redis is set, and run ahead of it after it was set back.
+/// The positions of one stream that this process has seen in Postgres, and when. The time in an id cannot be used for that: ids jump
+/// when the clock of Redis is set forward, and run ahead of it after it was set back.
 #[derive(Debug, Default)]
-pub(super) struct Settled(VecDeque<(Instant, EntryId)>);
+pub(super) struct TrimCandidates(VecDeque<(Instant, EntryId)>);
 
-/// How many positions are remembered; those that are seen faster one after the other are passed over.
+/// About how many positions are remembered; those that follow in quicker succession are skipped.
 const REMEMBERED: u32 = 12;
 
-impl Settled {
-    /// Postgres has the entries up to `id`. Where it had more it is an older copy, and where the stream had more it began anew: either
-    /// way what was seen beyond counts no more.
-    pub fn saw(&mut self, id: EntryId, now: Instant, kept: Duration) {
+impl TrimCandidates {
+    /// Records that Postgres has the entries up to `id`. Positions seen beyond `id` are dropped: either Postgres is an older copy, or
+    /// the stream was recreated.
+    pub fn note(&mut self, id: EntryId, now: Instant, kept: Duration) {
         while self.0.back().is_some_and(|(_, seen)| *seen > id) {
             self.0.pop_back();
         }
@@ -27,18 +27,18 @@ impl Settled {
         if self.0.back().is_none_or(is_due) {
             self.0.push_back((now, id));
         }
-        // Of those that are old enough the newest says all, where nobody takes them.
+        // Of the positions that are old enough, only the newest is needed.
         while self.0.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= kept) {
             self.0.pop_front();
         }
     }
 
-    /// The stream began anew, or came back without its end: what was seen of it says nothing any more.
+    /// Forgets all positions: the stream was recreated, or came back without its end.
     pub fn forget(&mut self) {
         self.0.clear();
     }
 
-    /// The last entry that has been in Postgres for at least `kept`, unless it was answered before.
+    /// The last entry that has been in Postgres for at least `kept`, unless it was returned before.
     pub fn take(&mut self, now: Instant, kept: Duration) -> Option<EntryId> {
         let mut last = None;
         while let Some((at, id)) = self.0.front() {
@@ -61,19 +61,19 @@ mod tests {
     const KEPT: Duration = Duration::from_secs(60);
 
     proptest! {
-        /// Whatever ids are seen when, by whatever clock they go: what is let go of was in Postgres for a minute, and is all the time since.
+        /// Whatever ids are seen, by whatever clock: a trimmed entry had been in Postgres for a minute without a break.
         #[test]
         fn what_is_let_go_of_was_in_postgres_for_a_minute_without_a_break(
             seen in prop::collection::vec((0_u64..40, 0_u64..1_000_000), 1..200),
         ) {
-            let (start, mut settled, mut history) = (Instant::now(), Settled::default(), Vec::new());
+            let (start, mut candidates, mut history) = (Instant::now(), TrimCandidates::default(), Vec::new());
             let mut now = start;
             for (seconds, ms) in seen {
                 now += Duration::from_secs(seconds);
                 let id = EntryId { ms, seq: 0 };
-                settled.saw(id, now, KEPT);
+                candidates.note(id, now, KEPT);
                 history.push((now, id));
-                if let Some(gone) = settled.take(now, KEPT) {
+                if let Some(gone) = candidates.take(now, KEPT) {
                     let since = history.iter().rposition(|(at, id)| *id < gone || *at + KEPT <= now);
                     let covered = since.is_some_and(|since| history[since].1 >= gone);
                     prop_assert!(covered, "{gone} of {history:?}");
@@ -81,27 +81,27 @@ mod tests {
             }
         }
 
-        /// Whether anybody lets go of what was seen or not.
+        /// Also when nothing is ever trimmed.
         #[test]
         fn what_is_remembered_has_a_bound(pauses in prop::collection::vec(0_u64..40, 1..400)) {
-            let (mut now, mut settled) = (Instant::now(), Settled::default());
+            let (mut now, mut candidates) = (Instant::now(), TrimCandidates::default());
             for (ms, seconds) in (1..).zip(pauses) {
                 now += Duration::from_secs(seconds);
-                settled.saw(EntryId { ms, seq: 0 }, now, KEPT);
-                prop_assert!(settled.0.len() <= 14, "{settled:?}");
+                candidates.note(EntryId { ms, seq: 0 }, now, KEPT);
+                prop_assert!(candidates.0.len() <= 14, "{candidates:?}");
             }
         }
 
-        /// A stream that goes on is kept for little longer than it has to be.
+        /// Entries are not kept much longer than necessary.
         #[test]
         fn what_has_been_in_postgres_for_twice_as_long_is_let_go_of(pauses in prop::collection::vec(0_u64..5, 60..200)) {
-            let (mut now, mut settled, mut last, mut gone) = (Instant::now(), Settled::default(), Vec::new(), EntryId::default());
+            let (mut now, mut candidates, mut last, mut gone) = (Instant::now(), TrimCandidates::default(), Vec::new(), EntryId::default());
             for (n, seconds) in (1..).zip(pauses) {
                 now += Duration::from_secs(seconds);
                 let id = EntryId { ms: n, seq: 0 };
-                settled.saw(id, now, KEPT);
+                candidates.note(id, now, KEPT);
                 last.push((now, id));
-                gone = settled.take(now, KEPT).unwrap_or(gone);
+                gone = candidates.take(now, KEPT).unwrap_or(gone);
                 let old = last.iter().rfind(|(at, _)| *at + 2 * KEPT <= now);
                 prop_assert!(old.is_none_or(|(_, id)| *id <= gone), "{gone} at {now:?} of {last:?}");
             }
