@@ -3,7 +3,7 @@
 use perch_base::chain;
 use perch_bot::{Check, Platform};
 
-use crate::watch_list::{WatchList, Watched};
+use crate::watch_list::{WatchList, WatchedAccount};
 
 const WATCHED: &str = "watched accounts";
 /// Handles that a line names; the rest are counted.
@@ -21,7 +21,7 @@ pub async fn all(platform: &Platform) -> Vec<Check> {
     }]
 }
 
-fn judge_watched(accounts: &[Watched]) -> Check {
+fn judge_watched(accounts: &[WatchedAccount]) -> Check {
     let handles: Vec<&str> =
         accounts.iter().filter(|account| account.watched).map(|account| account.handle.as_str()).collect();
     let rest = handles.len().saturating_sub(MOST_NAMED);

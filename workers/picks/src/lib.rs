@@ -28,7 +28,7 @@ mod summarise_day;
 pub mod tracking;
 
 pub use bot::{Picks, PicksError};
-pub use fetch_results::{Fetched, Refused, fetch_results};
+pub use fetch_results::{Fetched, RefusedEntries, fetch_results};
 pub use origin::Actions;
 pub use picks_bot::PicksBot;
 pub use polling::{Polled, poll_account, poll_accounts, poll_due_accounts, watch_list};

@@ -40,7 +40,7 @@ fn every_labelled_answer_stands_in_its_post() {
         let expected = answer(&row["expected"]);
         let checked = grounded(&post(row["text"].as_str().expect("a text")), expected.clone());
         assert_eq!(checked.answer, expected, "{line}\n{:?}", checked.left_out().collect::<Vec<_>>());
-        assert!(checked.picks.iter().all(|pick| pick.standing == Grounding::Said), "{line}");
+        assert!(checked.picks.iter().all(|pick| pick.grounding == Grounding::Supported), "{line}");
     }
 }
 
@@ -277,11 +277,11 @@ fn what_only_a_picture_may_say_is_kept_and_marked() {
     let staked = pick("spread", Some("Phoenix Suns"), Some(4.5), Some("-108"), Some(3.0));
     let with_picture = Post { media: vec![slip], ..post("Tonight's play 👇") };
     let said = grounded(&with_picture, answer(&suns));
-    assert_eq!((said.answer, &said.picks[0].standing), (answer(&suns), &Grounding::Said));
+    assert_eq!((said.answer, &said.picks[0].grounding), (answer(&suns), &Grounding::Supported));
     let unchecked = grounded(&with_picture, answer(&staked));
     assert_eq!(unchecked.answer, answer(&staked));
     let reason = "the post does not say a stake of 3 units".to_owned();
-    assert_eq!(unchecked.picks[0].standing, Grounding::Unchecked { reason });
+    assert_eq!(unchecked.picks[0].grounding, Grounding::Unchecked { reason });
 }
 
 #[test]

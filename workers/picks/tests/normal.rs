@@ -319,7 +319,7 @@ fn terms_say_what_a_pick_has_no_field_for() {
     assert_eq!(said.starts_at, Some(at("2026-11-21T17:30:00Z")));
     assert!((said.implied.expect("odds") - 1.0 / 1.85).abs() < 1e-12);
     let silent = terms(&Pick { odds: None, sport: None, ..arsenal }, &post("Arsenal to win"));
-    assert_eq!(silent, perch_bot_picks::normal::Terms::default());
+    assert_eq!(silent, perch_bot_picks::normal::BetTerms::default());
 }
 
 #[test]

@@ -6,8 +6,8 @@ use perch_base::Environment;
 use perch_bot::Bots;
 use perch_bot_picks::PicksBot;
 use perch_bot_picks::store::{
-    Found, PickBody, PickRecord, PickSettlement, PickSighting, PicksStore as _, PostRecord, SettleSource, SettledBet,
-    SettledBy, TrackedPick,
+    PickBody, PickLookup, PickRecord, PickSettlement, PickSighting, PicksStore as _, PostRecord, SettleSource,
+    SettledBet, SettledBy, TrackedPick,
 };
 use perch_jobs::{Answer, Post};
 use perch_odds::{
@@ -92,7 +92,7 @@ fn by(actor: &str) -> SettledBy {
 }
 
 async fn tracked(store: &Store, key: &str) -> TrackedPick {
-    let Found::One(pick) = store.tracking().find(key).await.unwrap() else { panic!("one pick") };
+    let PickLookup::One(pick) = store.tracking().find(key).await.unwrap() else { panic!("one pick") };
     *pick
 }
 
@@ -204,6 +204,6 @@ async fn no_text_at_all_names_no_pick() {
     let store = database.store(ENV);
     names(&store, "1", "sally", -3.5, Utc::now()).await;
     for text in ["", "  "] {
-        assert_eq!(store.tracking().find(text).await.unwrap(), Found::Nothing);
+        assert_eq!(store.tracking().find(text).await.unwrap(), PickLookup::NotFound);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use perch_bot_picks::rules::{
     lex::{normalise, tokens},
     name_at,
-    names::{BOOK, Role, key},
+    names::{NAMES, Role, key},
     token::{Lexeme, Token},
 };
 use perch_sandbox::Draw;
@@ -65,18 +65,18 @@ const SOCCER_TEAMS: usize = 18;
 
 /// Another name of the same league, the same for all names of a post so that two stay two.
 fn other_name(entity: usize, shift: usize) -> Option<String> {
-    let own = &BOOK.entities[entity];
+    let own = &NAMES.entities[entity];
     let swaps = own.role == Role::Side || own.league == "nba";
-    let plain = |name: &str| BOOK.find(&key(&tokens(&normalise(name)))).len() == 1;
-    let peers: Vec<usize> = (0..BOOK.entities.len())
+    let plain = |name: &str| NAMES.find(&key(&tokens(&normalise(name)))).len() == 1;
+    let peers: Vec<usize> = (0..NAMES.entities.len())
         .filter(|i| {
-            let peer = &BOOK.entities[*i];
+            let peer = &NAMES.entities[*i];
             peer.league == own.league && peer.role == own.role && plain(&peer.nickname)
         })
         .take(if own.league == "soccer" { SOCCER_TEAMS } else { usize::MAX })
         .collect();
     let at = peers.iter().position(|i| *i == entity).filter(|_| swaps)?;
-    Some(BOOK.entities[peers[(at + shift) % peers.len()]].nickname.clone())
+    Some(NAMES.entities[peers[(at + shift) % peers.len()]].nickname.clone())
 }
 
 fn other_number(tokens: &[Token], at: usize, draw: &mut Draw) -> Option<String> {

@@ -21,7 +21,7 @@ struct Choice {
 }
 
 /// What is to be done about the picks of a post.
-pub(super) struct Plan<'a> {
+pub(super) struct ActionPlan<'a> {
     bot: &'a Picks,
     cx: &'a JobContext,
     /// The account that acts.
@@ -31,7 +31,7 @@ pub(super) struct Plan<'a> {
     post: &'a Post,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> ActionPlan<'a> {
     pub async fn of(bot: &'a Picks, cx: &'a JobContext, account: &'a AccountId, post: &'a Post) -> Self {
         let handle = own_handle(bot, account, post).await;
         Self { bot, cx, account, handle, post }

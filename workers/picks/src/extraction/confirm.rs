@@ -18,7 +18,7 @@ const BATCH: usize = 500;
 /// A pick that was confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ConfirmedPick)]
-pub struct Confirmed {
+pub struct ConfirmedPick {
     /// Its number.
     pub number: u64,
     /// Its key.
@@ -74,7 +74,7 @@ fn standing(pick: &TrackedPick) -> String {
 ///
 /// Where something was done about the same bet meanwhile, through another post, nothing more is. A pick that an edit took out of its
 /// post is refused: its author does not stand by it any more.
-pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str) -> Result<Confirmed, ConfirmError> {
+pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str) -> Result<ConfirmedPick, ConfirmError> {
     if !pick.unconfirmed {
         return Err(ConfirmError::NotWaiting(Box::new(pick)));
     }
@@ -101,5 +101,5 @@ pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str
         enqueue(client, action, None).await?;
     }
     store.picks().confirm(&pick.key, by).await?;
-    Ok(Confirmed { number: pick.number, key: pick.key, actions })
+    Ok(ConfirmedPick { number: pick.number, key: pick.key, actions })
 }

@@ -10,7 +10,7 @@ use perch_queue::Fail;
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord};
 use serde::Serialize;
 
-use super::{comment::render_pick, sighting::Named};
+use super::{comment::render_pick, sighting::NamedPick};
 use crate::{
     Picks,
     normal::part,
@@ -22,9 +22,9 @@ const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// What a post is, beside its other versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum WhichVersion {
+pub(super) enum PostVersion {
     /// The version that is acted on, as far as there is anything to act on.
-    Acted,
+    ActedOn,
     /// Another version is; this one has the same picks, or others.
     Other(Edit, PostReading),
 }
@@ -40,19 +40,19 @@ pub enum Edit {
 }
 
 /// Whether this version of a post is the one that is acted on. The first one in which a pick is found is.
-pub(super) async fn standing(bot: &Picks, job: &ExtractPost, found: &[Named]) -> Result<WhichVersion, Fail> {
-    let picks: Vec<String> = found.iter().map(Named::key).collect();
+pub(super) async fn standing(bot: &Picks, job: &ExtractPost, found: &[NamedPick]) -> Result<PostVersion, Fail> {
+    let picks: Vec<String> = found.iter().map(NamedPick::key).collect();
     let mine = PostReading { version: job.post.id.clone(), picks };
     let acted = match known(bot, job).await? {
         Some(known) => known,
-        None if found.is_empty() => return Ok(WhichVersion::Acted),
+        None if found.is_empty() => return Ok(PostVersion::ActedOn),
         None => bot.marks.claim_post(job.first_id(), &mine, CLAIMED_FOR).await?,
     };
     if acted.version == mine.version {
-        return Ok(WhichVersion::Acted);
+        return Ok(PostVersion::ActedOn);
     }
     let is_same = mine.picks.iter().all(|key| acted.picks.contains(key)) && mine.picks.len() == acted.picks.len();
-    Ok(WhichVersion::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
+    Ok(PostVersion::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
 }
 
 /// The version of an edited post that is acted on already: by Redis, or by Postgres where Redis was lost. While Postgres is away
@@ -100,7 +100,7 @@ pub(super) fn taken_out(flags: Vec<ActionRecord>, version: &PostId) -> Option<Ac
 
 /// Flags the picks that an edit changes, and those that it may have put back: an action that was not taken, with the reason, at each
 /// of them. A version that is older than the one that is acted on is no edit of it.
-pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[Named], acted: &PostReading) -> Result<(), Fail> {
+pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[NamedPick], acted: &PostReading) -> Result<(), Fail> {
     if !acted.version.is_older_than(&job.post.id) {
         return Ok(());
     }
@@ -121,9 +121,9 @@ pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[Named], acted:
 
 /// The actions that are not taken: one for each pick that an edit takes away, one for the first pick where it only adds some, and one
 /// for each that stays where another edit may have taken it away before.
-fn flags(job: &ExtractPost, found: &[Named], acted: &PostReading) -> Vec<ActionRecord> {
-    let keys: Vec<String> = found.iter().map(Named::key).collect();
-    let is_new = |(at, _): &(usize, &Named)| keys.get(*at).is_some_and(|key| !acted.picks.contains(key));
+fn flags(job: &ExtractPost, found: &[NamedPick], acted: &PostReading) -> Vec<ActionRecord> {
+    let keys: Vec<String> = found.iter().map(NamedPick::key).collect();
+    let is_new = |(at, _): &(usize, &NamedPick)| keys.get(*at).is_some_and(|key| !acted.picks.contains(key));
     let new: Vec<String> =
         found.iter().enumerate().filter(is_new).map(|(_, named)| in_words(job, named.pick())).collect();
     let new = new.join("; ");

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    actions::Plan,
-    edits::{Edit, WhichVersion, flag, standing},
+    actions::ActionPlan,
+    edits::{Edit, PostVersion, flag, standing},
     pictures::{pictures, shown},
-    prefilter::{Decision, decide},
-    reading::{Reading, Unread, by_rules, read_picks},
-    sighting::{Named, Sight, named, sight},
+    prefilter::{PrefilterDecision, decide},
+    reading::{ReadError, Reading, by_rules, read_picks},
+    sighting::{NamedPick, SightingOutcome, named, record_sighting},
 };
 use crate::{
     Picks,
@@ -81,7 +81,7 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
     }
     let waits_for_model = reading.waits_for_model.clone();
     let unconfirmed = reading.is_by_rules() && !bot.settings.rules_publish;
-    let plan = if found.is_empty() { None } else { Some(Plan::of(&bot, &cx, account, post).await) };
+    let plan = if found.is_empty() { None } else { Some(ActionPlan::of(&bot, &cx, account, post).await) };
     let mut extracted = Extracted {
         dropped: reading.dropped,
         objections: reading.objections,
@@ -92,19 +92,19 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
     extracted.edit = beside_others(&bot, &cx, &job, &found).await?;
     let acted_on = if extracted.edit.is_none() { found } else { Vec::new() };
     for (pick, plan) in acted_on.into_iter().filter_map(|pick| Some((pick, plan.as_ref()?))) {
-        match sight(&bot, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
-            Sight::New { record, .. } if unconfirmed => {
+        match record_sighting(&bot, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
+            SightingOutcome::New { record, .. } if unconfirmed => {
                 tracing::warn!(post = %post.id, pick = record.key, "only the rules have read it; `perch picks confirm`");
                 extracted.unconfirmed += 1;
             }
-            Sight::New { record, confirms } => {
+            SightingOutcome::New { record, confirms } => {
                 plan.carry_out(&record).await?;
                 if confirms {
                     bot.store.picks().confirm(&record.key, &reading.provider).await?;
                 }
                 extracted.new += 1;
             }
-            Sight::Again => extracted.seen_before += 1,
+            SightingOutcome::Repeated => extracted.seen_before += 1,
         }
     }
     extracted.model = reading.model;
@@ -121,8 +121,8 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
 }
 
 /// How this version of a post differs from the one that is acted on, which is flagged; `None` where this is the one.
-async fn beside_others(bot: &Picks, cx: &JobContext, job: &ExtractPost, found: &[Named]) -> Result<Option<Edit>, Fail> {
-    let WhichVersion::Other(edit, acted) = standing(bot, job, found).await? else { return Ok(None) };
+async fn beside_others(bot: &Picks, cx: &JobContext, job: &ExtractPost, found: &[NamedPick]) -> Result<Option<Edit>, Fail> {
+    let PostVersion::Other(edit, acted) = standing(bot, job, found).await? else { return Ok(None) };
     flag(bot, job, found, &acted).await?;
     count_edit(edit);
     cx.enqueue(&SyncHotState {}).await?;
@@ -145,13 +145,13 @@ async fn read(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Reading, Fail
             let reading = what_is_said(reading, post, has_seen_pictures);
             Ok(Reading { pictures_missing: pictures.missing, ..reading })
         }
-        Err(Unread::Unanswered(Unanswered::Down(why, down)))
+        Err(ReadError::Unanswered(Unanswered::Down(why, down)))
             if after > 0 && (cx.attempt() >= after || down == Disposition::Never) =>
         {
             let may_wait = !is_last && down != Disposition::Never;
             Ok(what_is_said(read_by_rules(bot, post, &why, may_wait)?, post, false))
         }
-        Err(unread) => Err(unread.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -201,10 +201,10 @@ fn what_is_said(reading: Reading, post: &Post, has_seen_pictures: bool) -> Readi
     Reading { answer: checked.answer, dropped, ..reading }
 }
 
-fn count_decision(decision: Decision) {
+fn count_decision(decision: PrefilterDecision) {
     let outcome = match decision {
-        Decision { worth: true, .. } => "worth",
-        Decision { sampled: true, .. } => "sampled",
+        PrefilterDecision { worth: true, .. } => "worth",
+        PrefilterDecision { sampled: true, .. } => "sampled",
         _ => "passed_over",
     };
     metrics::counter!("perch_prefilter_total", "outcome" => outcome).increment(1);
@@ -222,7 +222,7 @@ async fn record(
     bot: &Picks,
     cx: &JobContext,
     post: &Post,
-    decision: Decision,
+    decision: PrefilterDecision,
     read: Option<(&Reading, usize)>,
 ) -> Result<(), Fail> {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -11,7 +11,7 @@ mod prompt;
 mod reading;
 mod sighting;
 
-pub use confirm::{ConfirmError, Confirmed, confirm};
+pub use confirm::{ConfirmError, ConfirmedPick, confirm};
 pub use edits::Edit;
 pub use extract_post::{Extracted, extract_post};
 pub use reading::{Reading, read_with};

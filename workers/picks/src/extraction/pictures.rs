@@ -8,7 +8,7 @@ use crate::Picks;
 
 /// The pictures of a post as far as they can be had.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct PostPictures {
     /// As `data:` URLs.
     pub urls: Vec<String>,
     /// How many are away, so that the post is read without them.
@@ -24,8 +24,8 @@ pub(super) fn shown<'p>(bot: &Picks, post: &'p Post) -> &'p [Media] {
 /// The pictures of a post. One that cannot be had for good is left out; one that is away fails the attempt, as a post may say
 /// nothing without it, unless this attempt `goes_without`. One that this process is too short of something to fetch is waited
 /// for in any case.
-pub(super) async fn pictures(bot: &Picks, post: &Post, goes_without: bool) -> Result<Found, PictureError> {
-    let mut found = Found::default();
+pub(super) async fn pictures(bot: &Picks, post: &Post, goes_without: bool) -> Result<PostPictures, PictureError> {
+    let mut found = PostPictures::default();
     for media in shown(bot, post) {
         match bot.pictures.data_url(&media.url).await {
             Ok(picture) => {

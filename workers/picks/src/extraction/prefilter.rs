@@ -5,12 +5,12 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     PicksSettings,
-    rules::{Verdict, worth},
+    rules::{PostWorth, worth},
 };
 
 /// What was decided before a model is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decision {
+pub(super) struct PrefilterDecision {
     /// Whether the rules hold the post worth a call.
     pub worth: bool,
     /// Why.
@@ -19,7 +19,7 @@ pub(super) struct Decision {
     pub sampled: bool,
 }
 
-impl Decision {
+impl PrefilterDecision {
     /// Whether a model is asked.
     pub(super) fn asks(self) -> bool {
         self.worth || self.sampled
@@ -27,12 +27,12 @@ impl Decision {
 }
 
 /// Decides about a post. The same post is always decided about in the same way, however often its job runs.
-pub(super) fn decide(settings: &PicksSettings, post: &Post) -> Decision {
+pub(super) fn decide(settings: &PicksSettings, post: &Post) -> PrefilterDecision {
     if !settings.prefilter {
-        return Decision { worth: true, reason: "picks.prefilter is off", sampled: false };
+        return PrefilterDecision { worth: true, reason: "picks.prefilter is off", sampled: false };
     }
-    let Verdict { worth, reason } = worth(&post.text, !post.media.is_empty());
-    Decision { worth, reason, sampled: !worth && share_of(&post.id) < settings.prefilter_sample }
+    let PostWorth { worth, reason } = worth(&post.text, !post.media.is_empty());
+    PrefilterDecision { worth, reason, sampled: !worth && share_of(&post.id) < settings.prefilter_sample }
 }
 
 /// A number from 0 to below 1 that looks random and is the same for the same post.

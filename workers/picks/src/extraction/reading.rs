@@ -71,18 +71,18 @@ const RAW_KEPT: usize = 2_000;
 
 /// Why a post was not read.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(super) enum ReadError {
     /// No provider answered.
     Unanswered(Unanswered),
     /// No answer can be used.
     Unusable(Fail),
 }
 
-impl From<Unread> for Fail {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::Unanswered(unanswered) => unanswered.into(),
-            Unread::Unusable(fail) => fail,
+impl From<ReadError> for Fail {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unanswered(unanswered) => unanswered.into(),
+            ReadError::Unusable(fail) => fail,
         }
     }
 }
@@ -91,7 +91,7 @@ impl From<Unread> for Fail {
 /// used gives way to the next provider.
 ///
 /// When no provider gives one, the job is dead with the last answer in its error.
-pub(super) async fn read_picks(bot: &Picks, post: &Post, pictures: &[String]) -> Result<Reading, Unread> {
+pub(super) async fn read_picks(bot: &Picks, post: &Post, pictures: &[String]) -> Result<Reading, ReadError> {
     read(&Asker::Picks(bot), post, pictures, &mut Usage::default()).await
 }
 
@@ -122,7 +122,7 @@ impl Asker<'_> {
 }
 
 /// What a model said.
-struct Said {
+struct ModelAnswer {
     text: String,
     provider: String,
     model: String,
@@ -130,7 +130,7 @@ struct Said {
     answer: Result<Answer, PickError>,
 }
 
-impl Said {
+impl ModelAnswer {
     fn whole(Answered { provider, completion }: Answered) -> Self {
         // What stands around the object that was asked for is no part of the answer.
         let answer = Answer::parse(&completion.text).or_else(|error| {
@@ -179,12 +179,12 @@ impl Objections {
     }
 
     /// What is said when no provider gave an answer that can be used. The others may be back later, if there are any.
-    fn ended(self, unanswered: Unanswered) -> Unread {
+    fn ended(self, unanswered: Unanswered) -> ReadError {
         let Some((error, text)) = self.last.filter(|_| !self.used_up.is_empty()) else {
-            return Unread::Unanswered(unanswered);
+            return ReadError::Unanswered(unanswered);
         };
         let why = unusable(&error, &self.used_up.join(" and "), &text);
-        Unread::Unusable(match unanswered {
+        ReadError::Unusable(match unanswered {
             Unanswered::NobodyElse => Fail::Dead(why),
             Unanswered::Declined(declined) => Fail::Dead(format!("{declined}; {why}")),
             // Each attempt asks those again that cannot be used, so it counts.
@@ -194,19 +194,19 @@ impl Objections {
     }
 }
 
-async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut Usage) -> Result<Reading, Unread> {
+async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut Usage) -> Result<Reading, ReadError> {
     let mut request = prompt::question(post, pictures);
     let mut objections = Objections::default();
     loop {
         let said = match asker.ask(&request, &objections.used_up).await {
-            Ok(answered) => Said::whole(answered),
-            Err(Unanswered::Declined(error)) => match Said::cut_off(*error) {
+            Ok(answered) => ModelAnswer::whole(answered),
+            Err(Unanswered::Declined(error)) => match ModelAnswer::cut_off(*error) {
                 Ok(said) => said,
                 Err(error) => return Err(objections.ended(Unanswered::Declined(Box::new(error)))),
             },
             Err(unanswered) => return Err(objections.ended(unanswered)),
         };
-        let Said { text, provider, model, usage: used, answer } = said;
+        let ModelAnswer { text, provider, model, usage: used, answer } = said;
         spent.prompt_tokens += used.prompt_tokens;
         spent.completion_tokens += used.completion_tokens;
         let error = match answer {
@@ -293,21 +293,21 @@ mod tests {
         };
         let held = || Unanswered::Held(std::time::Duration::from_secs(60), "openai: slow".into());
         assert!(
-            matches!(tried().ended(Unanswered::NobodyElse), Unread::Unusable(Fail::Dead(why)) if why.contains("prose"))
+            matches!(tried().ended(Unanswered::NobodyElse), ReadError::Unusable(Fail::Dead(why)) if why.contains("prose"))
         );
-        assert!(matches!(tried().ended(held()), Unread::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
-        assert!(matches!(Objections::default().ended(held()), Unread::Unanswered(Unanswered::Held(..))));
+        assert!(matches!(tried().ended(held()), ReadError::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
+        assert!(matches!(Objections::default().ended(held()), ReadError::Unanswered(Unanswered::Held(..))));
     }
 
     #[test]
     fn an_answer_that_was_cut_off_is_objected_to_and_a_refusal_is_not() {
         let usage = Usage { prompt_tokens: 900, completion_tokens: 4_000 };
         let cut = ModelError::Truncated { provider: "grok".into(), usage, text: "[{\"type\":\"spr".into() };
-        let said = Said::cut_off(cut).expect("it can be objected to");
+        let said = ModelAnswer::cut_off(cut).expect("it can be objected to");
         let reason = said.answer.expect_err("it cannot be used").to_string();
         assert!(reason.contains("4000 tokens") && reason.contains("shortest"), "{reason}");
         assert_eq!((said.usage, said.text.as_str()), (usage, "[{\"type\":\"spr"));
         let refused = ModelError::Refused { provider: "grok".into(), reason: "no".into(), usage };
-        assert!(Said::cut_off(refused).is_err());
+        assert!(ModelAnswer::cut_off(refused).is_err());
     }
 }

@@ -8,10 +8,10 @@ use perch_jobs::{Answer, Bet, Post};
 use perch_queue::Fail;
 use perch_store::{HotRecord, Recorded as _, StoreError};
 
-use super::actions::Plan;
+use super::actions::ActionPlan;
 use crate::{
     Picks,
-    normal::{Terms, parlay_terms, terms},
+    normal::{BetTerms, parlay_terms, terms},
     occasion::{occasion, parlay_occasion},
     store::{PickBody, PickRecord, PickSighting, PicksStore as _},
 };
@@ -21,7 +21,7 @@ const MARKED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// What a post's pick is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Sight {
+pub(super) enum SightingOutcome {
     /// This post had it first.
     New {
         /// As it was recorded.
@@ -30,19 +30,19 @@ pub(super) enum Sight {
         confirms: bool,
     },
     /// Another post had it before.
-    Again,
+    Repeated,
 }
 
 /// A pick of a post, with what makes it the same bet as that of another.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct NamedPick {
     pick: PickBody,
-    terms: Terms,
+    terms: BetTerms,
     /// The day or days of its game, and the part of it.
     occasion: String,
 }
 
-impl Named {
+impl NamedPick {
     fn of(bet: Bet, post: &Post, is_alone: bool) -> Self {
         let (terms, occasion) = match &bet {
             Bet::Single(pick) => {
@@ -53,7 +53,7 @@ impl Named {
             Bet::Parlay(parlay) => {
                 let terms = parlay_terms(parlay, post);
                 // Beside other bets the stake and the time that a post says may be theirs.
-                let terms = if is_alone { terms } else { Terms { units: None, starts_at: None, ..terms } };
+                let terms = if is_alone { terms } else { BetTerms { units: None, starts_at: None, ..terms } };
                 let occasion = parlay_occasion(parlay, post.created_at, terms.starts_at);
                 (terms, occasion)
             }
@@ -77,11 +77,11 @@ impl Named {
 }
 
 /// The picks that an answer names, each bet once.
-pub(super) fn named(answer: Answer, post: &Post) -> Vec<Named> {
+pub(super) fn named(answer: Answer, post: &Post) -> Vec<NamedPick> {
     let bets = answer.into_bets();
     let is_alone = bets.len() == 1;
     let mut seen = std::collections::BTreeSet::new();
-    bets.into_iter().map(|bet| Named::of(bet, post, is_alone)).filter(|pick| seen.insert(pick.key())).collect()
+    bets.into_iter().map(|bet| NamedPick::of(bet, post, is_alone)).filter(|pick| seen.insert(pick.key())).collect()
 }
 
 /// Records a pick of a post and tells whether it is new.
@@ -92,23 +92,23 @@ pub(super) fn named(answer: Answer, post: &Post) -> Vec<Named> {
 /// What only the rules have read, and nobody has confirmed, stands in nobody's way: a post in which a model finds the same bet
 /// has it first, and so has the same post once a model has read it. With a plan, the pick is such a one, and what is to be done
 /// about it is kept with it.
-pub(super) async fn sight(
+pub(super) async fn record_sighting(
     bot: &Picks,
     post: &Post,
-    named: Named,
+    named: NamedPick,
     reader: &str,
-    waits: Option<&Plan<'_>>,
-) -> Result<Sight, Fail> {
+    waits: Option<&ActionPlan<'_>>,
+) -> Result<SightingOutcome, Fail> {
     let key = named.key();
-    let Named { pick, terms, occasion } = named;
+    let NamedPick { pick, terms, occasion } = named;
     let first = waits.is_some() || bot.marks.remember_pick(&key, post.id.as_str(), MARKED_FOR).await?;
-    let known = if first { known_before(bot, post, &key).await? } else { Before::Named };
-    if known == Before::Named || (known == Before::Unconfirmed && waits.is_some()) {
+    let known = if first { known_before(bot, post, &key).await? } else { PriorSighting::Named };
+    if known == PriorSighting::Named || (known == PriorSighting::Unconfirmed && waits.is_some()) {
         let sighting = sighting(post, &pick, (key, terms.units), clock::now());
         bot.hot.put(&[HotRecord::of(&sighting)?]).await?;
-        return Ok(Sight::Again);
+        return Ok(SightingOutcome::Repeated);
     }
-    let confirms = known == Before::Unconfirmed;
+    let confirms = known == PriorSighting::Unconfirmed;
     let mut record =
         PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now()).on(&occasion).with_terms(terms);
     record.read_by = Some(reader.to_owned());
@@ -117,15 +117,15 @@ pub(super) async fn sight(
         && let Ok(recorded) = serde_json::from_value::<PickRecord>(copy.value)
         && (recorded.planned.is_none() || waits.is_some())
     {
-        return Ok(Sight::New { record: Box::new(recorded), confirms });
+        return Ok(SightingOutcome::New { record: Box::new(recorded), confirms });
     }
     bot.hot.put(&[HotRecord::of(&record)?.kept_for(bot.settings.processed_ttl)]).await?;
-    Ok(Sight::New { record: Box::new(record), confirms })
+    Ok(SightingOutcome::New { record: Box::new(record), confirms })
 }
 
 /// What Postgres knows of a bet from other posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum PriorSighting {
     /// Nothing.
     Unknown,
     /// Another post had it.
@@ -136,15 +136,15 @@ enum Before {
 
 /// What Postgres knows of the bet from another post, for when the marks in Redis were lost, and for what the rules have read.
 /// While Postgres is away the marks alone decide.
-async fn known_before(bot: &Picks, post: &Post, key: &str) -> Result<Before, StoreError> {
+async fn known_before(bot: &Picks, post: &Post, key: &str) -> Result<PriorSighting, StoreError> {
     match bot.store.picks().standing(key).await {
         Ok(Some(known)) if known.source_post != post.id => {
-            Ok(if known.unconfirmed { Before::Unconfirmed } else { Before::Named })
+            Ok(if known.unconfirmed { PriorSighting::Unconfirmed } else { PriorSighting::Named })
         }
-        Ok(_) => Ok(Before::Unknown),
+        Ok(_) => Ok(PriorSighting::Unknown),
         Err(error) if error.is_unavailable() => {
             tracing::warn!(%error, "whether Postgres knows the pick cannot be asked; the marks decide");
-            Ok(Before::Unknown)
+            Ok(PriorSighting::Unknown)
         }
         Err(error) => Err(error),
     }
@@ -192,7 +192,7 @@ mod tests {
         let celtics = LAKERS.replace("Los Angeles Lakers", "Boston Celtics");
         assert_eq!(count(&format!("[{LAKERS},{celtics}]")), 2);
         let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{celtics}],"odds":"+264"}}"#);
-        assert!(matches!(named(answer(&parlay), &post("")).as_slice(), [Named { pick: PickBody::Parlay(_), .. }]));
+        assert!(matches!(named(answer(&parlay), &post("")).as_slice(), [NamedPick { pick: PickBody::Parlay(_), .. }]));
         assert_eq!(count(&format!("[{LAKERS},{parlay}]")), 2);
         assert_eq!(count("null"), 0);
     }

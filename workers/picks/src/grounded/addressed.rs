@@ -128,27 +128,27 @@ fn of_line(line: &str) -> Vec<String> {
     let mut kept = Vec::new();
     for sentence in line.split(['!', '?']).flat_map(|part| part.split(". ")) {
         match addressed(sentence) {
-            Addressed::People => kept.push(sentence.to_owned()),
-            Addressed::Model => {}
-            Addressed::ModelFromHere => break,
+            Addressee::People => kept.push(sentence.to_owned()),
+            Addressee::Model => {}
+            Addressee::ModelFromHere => break,
         }
     }
     kept
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Addressed {
+enum Addressee {
     People,
     Model,
     /// And so is the rest of the line.
     ModelFromHere,
 }
 
-fn addressed(sentence: &str) -> Addressed {
+fn addressed(sentence: &str) -> Addressee {
     let lower = fold(&normalise(sentence)).replace("n't", " not");
     let field = |name: &&str| lower.split_once(*name).is_some_and(|(_, rest)| rest.trim_start().starts_with(':'));
     if MARKS.iter().any(|mark| lower.contains(mark)) || FIELDS.iter().any(field) {
-        return Addressed::Model;
+        return Addressee::Model;
     }
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let spaced = format!(" {} ", words.join(" "));
@@ -161,11 +161,11 @@ fn addressed(sentence: &str) -> Addressed {
     let answers = orders.iter().any(|order| ANSWER.contains(order));
     let does = orders.iter().any(|order| DO.contains(order));
     if told && (leaves || bound) || any(&["system prompt", "new instructions", "new instruction", "jailbreak"]) {
-        return Addressed::ModelFromHere;
+        return Addressee::ModelFromHere;
     }
     let called = MODELS.iter().any(|model| CALLS.iter().any(|call| says(&format!("{call} {model}"))));
     let ordered = told && (answers || does) || any(&MODELS) && answers || called && (does || leaves || bound);
-    if ordered || orders_an_answer(&lower) { Addressed::Model } else { Addressed::People }
+    if ordered || orders_an_answer(&lower) { Addressee::Model } else { Addressee::People }
 }
 
 /// "Your rules", "all of the previous guidelines", "the rules above".
@@ -231,7 +231,7 @@ mod tests {
             "Hey Grok, what do you think of Lakers -3.5",
             "The rules changed, skip the under, Lakers -3.5",
         ] {
-            assert_eq!(addressed(people), Addressed::People, "{people}");
+            assert_eq!(addressed(people), Addressee::People, "{people}");
         }
     }
 

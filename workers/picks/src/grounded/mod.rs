@@ -4,17 +4,17 @@
 //! far as its figures and names stand in what the post says to people; sentences that speak to a model do not count.
 
 mod addressed;
-mod said;
+mod post_content;
 
 use perch_jobs::{Answer, Bet, Parlay, Pick, Post};
 
-use self::said::{Lack, Said};
+use self::post_content::{Mismatch, PostContent};
 
 /// How a pick of an answer stands to its post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grounding {
     /// The post says it.
-    Said,
+    Supported,
     /// The text does not say all of it; a picture may, and nobody has looked.
     Unchecked {
         /// What the text does not say.
@@ -29,26 +29,26 @@ pub enum Grounding {
 
 /// A pick with its standing. The legs of a parlay have one each.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checked {
+pub struct CheckedPick {
     /// The pick as the model answered it.
     pub pick: Pick,
     /// How it stands to its post.
-    pub standing: Grounding,
+    pub grounding: Grounding,
 }
 
 /// An answer without what its post does not say.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Grounded {
+pub struct GroundedAnswer {
     /// What is left of the answer.
     pub answer: Answer,
     /// Every pick that was answered, those left out among them.
-    pub picks: Vec<Checked>,
+    pub picks: Vec<CheckedPick>,
 }
 
-impl Grounded {
+impl GroundedAnswer {
     /// Why picks were left out, one reason a pick.
     pub fn left_out(&self) -> impl Iterator<Item = &str> {
-        self.picks.iter().filter_map(|checked| match &checked.standing {
+        self.picks.iter().filter_map(|checked| match &checked.grounding {
             Grounding::Missing { reason } => Some(reason.as_str()),
             _ => None,
         })
@@ -65,21 +65,21 @@ impl Grounded {
 ///
 /// Where the post has pictures, what the text does not say is marked as unchecked instead, if it may be a name at all, and no sentence
 /// that speaks to a model says it.
-pub fn grounded(post: &Post, answer: Answer) -> Grounded {
+pub fn grounded(post: &Post, answer: Answer) -> GroundedAnswer {
     grounded_in(post, answer, !post.media.is_empty())
 }
 
 /// The same; `has_seen_pictures` says whether who answered was shown pictures of the post, and not only its text.
-pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grounded {
-    let said = Said::of(post, has_seen_pictures);
-    let by_anybody = Said::to_anybody(post);
+pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> GroundedAnswer {
+    let said = PostContent::of(post, has_seen_pictures);
+    let by_anybody = PostContent::to_anybody(post);
     let mut picks = Vec::new();
-    let kept = |pick: Pick, picks: &mut Vec<Checked>| {
-        let (read, lack) = said.read(&pick);
-        let is_an_order = said.has_pictures && lack.is_some() && by_anybody.read(&pick).1.is_none();
-        let standing = standing(said.has_pictures && !is_an_order, lack);
-        let stays = !matches!(standing, Grounding::Missing { .. });
-        picks.push(Checked { pick, standing });
+    let kept = |pick: Pick, picks: &mut Vec<CheckedPick>| {
+        let (read, mismatch) = said.read(&pick);
+        let is_an_order = said.has_pictures && mismatch.is_some() && by_anybody.read(&pick).1.is_none();
+        let grounding = grounding(said.has_pictures && !is_an_order, mismatch);
+        let stays = !matches!(grounding, Grounding::Missing { .. });
+        picks.push(CheckedPick { pick, grounding });
         stays.then_some(read)
     };
     let mut left = Vec::new();
@@ -95,20 +95,20 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
                 } else if !priced {
                     let reason = format!("the post does not say {} for the parlay", odds.unwrap_or_default());
                     for leg in &mut picks[first..] {
-                        leg.standing = Grounding::Missing { reason: reason.clone() };
+                        leg.grounding = Grounding::Missing { reason: reason.clone() };
                     }
                 }
             }
         }
     }
     let answer = Answer::of(left);
-    Grounded { answer, picks }
+    GroundedAnswer { answer, picks }
 }
 
-fn standing(may_be_in_a_picture: bool, lack: Option<Lack>) -> Grounding {
-    match lack {
-        None => Grounding::Said,
-        Some(Lack::Unsaid(reason)) if may_be_in_a_picture => Grounding::Unchecked { reason },
-        Some(Lack::Unsaid(reason) | Lack::Refused(reason)) => Grounding::Missing { reason },
+fn grounding(may_be_in_a_picture: bool, mismatch: Option<Mismatch>) -> Grounding {
+    match mismatch {
+        None => Grounding::Supported,
+        Some(Mismatch::NotInText(reason)) if may_be_in_a_picture => Grounding::Unchecked { reason },
+        Some(Mismatch::NotInText(reason) | Mismatch::Implausible(reason)) => Grounding::Missing { reason },
     }
 }

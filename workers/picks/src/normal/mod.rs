@@ -4,8 +4,8 @@
 //! whoever words it. [`terms`] says what a pick has no field for: the odds in figures, the stake, the start, the league, the
 //! part of the game.
 
+mod location;
 mod part;
-mod place;
 mod when;
 mod who;
 mod words;
@@ -17,7 +17,7 @@ use perch_jobs::{Answer, Bet, Parlay, Pick, PickKind, Post, Side};
 use perch_odds::Odds;
 use serde::{Deserialize, Serialize};
 
-use self::place::Text;
+use self::location::PostText;
 pub use self::{
     part::PARTS,
     when::starts_at,
@@ -36,7 +36,7 @@ use crate::rules::{
 
 /// What a pick says beyond its fields, in figures. What neither the pick nor its post says is null.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Terms {
+pub struct BetTerms {
     /// The odds as Americans write them, with their sign: -110.
     pub american: Option<i32>,
     /// The odds as decimals, to the thousandth: 1.909.
@@ -110,7 +110,7 @@ pub fn normalised(pick: &Pick, post: &Post) -> Pick {
     let happens = stat.as_deref().is_some_and(words::happens);
     // "Anytime touchdown over 0.5" asks what "anytime touchdown" asks.
     let asks_whether = happens && pick.side != Some(Side::Under) && pick.line.is_some_and(|line| line <= 0.5);
-    let text = Text::of(post);
+    let text = PostText::of(post);
     let or_more = says_or_more(&pick, &text);
     let event = match &pair {
         Some((a, b)) => Some(who::event_of(a, b, sport.or(hinted))),
@@ -137,7 +137,7 @@ pub fn normalised(pick: &Pick, post: &Post) -> Pick {
 }
 
 /// Whether the post says that the line itself wins: "4+ threes", "20 or more points". Bets have it as over 3.5, over 19.5.
-fn says_or_more(pick: &Pick, text: &Text) -> bool {
+fn says_or_more(pick: &Pick, text: &PostText) -> bool {
     let counted = matches!(pick.kind, PickKind::Prop | PickKind::Total) && pick.side != Some(Side::Under);
     let Some(line) = pick.line.filter(|line| counted && *line > 0.0 && line.fract() == 0.0) else { return false };
     let is_line = |token: &Token| matches!(token.lexeme, Lexeme::Number { value, .. } if (value - line).abs() < 1e-9);
@@ -149,7 +149,7 @@ fn says_or_more(pick: &Pick, text: &Text) -> bool {
             plus || least || (said(at + 1, "or") && said(at + 2, "more"))
         })
     };
-    text.place(pick).is_some_and(|place| or_more(place.words()))
+    text.locate(pick).is_some_and(|place| or_more(place.words()))
 }
 
 /// What makes a pick the same bet as another, whoever words it: account, spelling, order of the teams, odds and stake make
@@ -159,9 +159,9 @@ pub fn identity(pick: &Pick, post: &Post) -> String {
 }
 
 /// The terms of a pick.
-pub fn terms(pick: &Pick, post: &Post) -> Terms {
-    let (text, odds) = (Text::of(post), pick.odds.as_deref().and_then(|odds| Odds::parse(odds).ok()));
-    Terms {
+pub fn terms(pick: &Pick, post: &Post) -> BetTerms {
+    let (text, odds) = (PostText::of(post), pick.odds.as_deref().and_then(|odds| Odds::parse(odds).ok()));
+    BetTerms {
         units: pick.units.or_else(|| units_of(pick, &text)),
         starts_at: when::start_of(pick, &text, post.created_at),
         part: part::part_of(pick, &text).map(ToOwned::to_owned),
@@ -170,8 +170,8 @@ pub fn terms(pick: &Pick, post: &Post) -> Terms {
 }
 
 /// The terms of a parlay. It begins with its first game.
-pub fn parlay_terms(parlay: &Parlay, post: &Post) -> Terms {
-    let text = Text::of(post);
+pub fn parlay_terms(parlay: &Parlay, post: &Post) -> BetTerms {
+    let text = PostText::of(post);
     let own = parlay.odds.as_deref().and_then(|odds| Odds::parse(odds).ok());
     let legs = || {
         let legs: Option<Vec<Odds>> = parlay.picks.iter().map(|leg| Odds::parse(leg.odds.as_deref()?).ok()).collect();
@@ -182,7 +182,7 @@ pub fn parlay_terms(parlay: &Parlay, post: &Post) -> Terms {
     let sport = first.filter(|first| sports.all(|sport| sport == Some(*first)));
     let parts: BTreeSet<&str> = parlay.picks.iter().filter_map(|leg| part::part_of(leg, &text)).collect();
     let parts: Vec<&str> = parts.into_iter().collect();
-    Terms {
+    BetTerms {
         units: words::units(&post.text),
         starts_at: when::first_start(&text, post.created_at),
         part: Some(parts.join(" + ")).filter(|parts| !parts.is_empty()),
@@ -191,8 +191,8 @@ pub fn parlay_terms(parlay: &Parlay, post: &Post) -> Terms {
 }
 
 /// The stake that the words of a pick name, its line, or the heading above it. The stake of another pick is not its own.
-fn units_of(pick: &Pick, text: &Text) -> Option<f64> {
-    let place = text.place(pick)?;
+fn units_of(pick: &Pick, text: &PostText) -> Option<f64> {
+    let place = text.locate(pick)?;
     let line = || place.is_alone().then(|| words::units_in(place.line())).flatten();
     let heading = || place.headings().find_map(words::units_in);
     words::units_in(place.words()).or_else(line).or_else(heading)
@@ -200,16 +200,16 @@ fn units_of(pick: &Pick, text: &Text) -> Option<f64> {
 
 /// The part of its game that a pick is on, one of [`PARTS`], as its post says; nothing for the whole game.
 pub fn part(pick: &Pick, post: &Post) -> Option<&'static str> {
-    part::part_of(pick, &Text::of(post))
+    part::part_of(pick, &PostText::of(post))
 }
 
-fn of(odds: Option<Odds>, sport: Option<&str>, post: &Post) -> Terms {
+fn of(odds: Option<Odds>, sport: Option<&str>, post: &Post) -> BetTerms {
     let thousandth = |value: f64| (value * 1_000.0).round() / 1_000.0;
-    Terms {
+    BetTerms {
         american: odds.map(Odds::american),
         decimal: odds.map(|odds| thousandth(odds.decimal())),
         implied: odds.map(Odds::implied),
         league: words::league_in(&post.text).or_else(|| sport.and_then(words::league)).map(ToOwned::to_owned),
-        ..Terms::default()
+        ..BetTerms::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use perch_jobs::{Pick, PickKind};
 
-use super::place::Text;
+use super::location::PostText;
 use crate::rules::token::{Lexeme, Token};
 
 /// Every part that a bet may be on, in canonical words. The last four are of the whole game: `sets`, `rounds` and `maps` say
@@ -78,25 +78,25 @@ const WHOLE: [&str; 6] = ["full game", "full match", "whole game", "fullgame", "
 
 /// What some words say of the part of a game.
 #[derive(Clone, Copy)]
-enum Says {
+enum PartMention {
     Whole,
     Part(&'static str),
 }
 
 /// The part of its game that a pick is on, as the words about it in the post say, or else the head of its line, or a heading
 /// above. Nothing for the whole game.
-pub(super) fn part_of(pick: &Pick, text: &Text) -> Option<&'static str> {
+pub(super) fn part_of(pick: &Pick, text: &PostText) -> Option<&'static str> {
     let sport = pick.sport.as_deref();
-    let said = text.place(pick).and_then(|place| {
+    let said = text.locate(pick).and_then(|place| {
         let own = says(place.words(), sport).or_else(|| says(place.label()?, sport));
         own.or_else(|| place.headings().find_map(|heading| says(heading, sport)))
             .or_else(|| counts(place.words(), pick))
     });
     match said {
-        Some(Says::Part(part)) => Some(part),
+        Some(PartMention::Part(part)) => Some(part),
         // A fight has nothing else to count.
         None if pick.kind == PickKind::Total && is_fight(sport) => Some("rounds"),
-        Some(Says::Whole) | None => None,
+        Some(PartMention::Whole) | None => None,
     }
 }
 
@@ -104,7 +104,7 @@ fn is_fight(sport: Option<&str>) -> bool {
     matches!(sport, Some("mma" | "boxing"))
 }
 
-fn says(tokens: &[Token], sport: Option<&str>) -> Option<Says> {
+fn says(tokens: &[Token], sport: Option<&str>) -> Option<PartMention> {
     let words: Vec<&str> = tokens
         .iter()
         .filter(|t| matches!(t.lexeme, Lexeme::Word | Lexeme::Number { signed: false, .. }))
@@ -113,7 +113,7 @@ fn says(tokens: &[Token], sport: Option<&str>) -> Option<Says> {
     let spaced = format!(" {} ", words.join(" "));
     let has = |phrase: &str| spaced.contains(&format!(" {phrase} "));
     if WHOLE.iter().any(|phrase| has(phrase)) {
-        return Some(Says::Whole);
+        return Some(PartMention::Whole);
     }
     let minutes = has("minutes") || has("min");
     let listed = WORDS.iter().find(|(part, phrases)| {
@@ -122,7 +122,7 @@ fn says(tokens: &[Token], sport: Option<&str>) -> Option<Says> {
         !innings && phrases.iter().any(|phrase| has(phrase))
     });
     let listed = listed.map(|(part, _)| *part);
-    listed.or_else(|| PARTS.into_iter().find(|part| is_spelled(part, &has, sport))).map(Says::Part)
+    listed.or_else(|| PARTS.into_iter().find(|part| is_spelled(part, &has, sport))).map(PartMention::Part)
 }
 
 /// "1st half", "second quarter", "round 1" of a fight: elsewhere a round is a stage of a tournament.
@@ -140,8 +140,8 @@ fn is_spelled(part: &str, has: &impl Fn(&str) -> bool, sport: Option<&str>) -> b
 }
 
 /// What the line of a spread or a total counts, where that is no points.
-fn counts(tokens: &[Token], pick: &Pick) -> Option<Says> {
+fn counts(tokens: &[Token], pick: &Pick) -> Option<PartMention> {
     let lined = matches!(pick.kind, PickKind::Spread | PickKind::Total);
     let word = |word: &str| tokens.iter().any(|t| t.folded == word) || pick.stat.as_deref() == Some(word);
-    ["sets", "rounds", "maps"].into_iter().find(|counted| lined && word(counted)).map(Says::Part)
+    ["sets", "rounds", "maps"].into_iter().find(|counted| lined && word(counted)).map(PartMention::Part)
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeZone as _,
 use chrono_tz::Tz;
 use perch_jobs::Pick;
 
-use super::place::{Text, words};
+use super::location::{PostText, words};
 use crate::rules::token::Token;
 
 /// Zones by their words. "EST" is said all year round, so it means what clocks in New York show.
@@ -34,12 +34,12 @@ pub fn starts_at(text: &str, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> 
 
 /// When the game of a pick begins: as its own words say, or those that say no other pick. On a card with several times, a
 /// pick that has none of them has none.
-pub(super) fn start_of(pick: &Pick, text: &Text, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(super) fn start_of(pick: &Pick, text: &PostText, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let only = |lines: &mut dyn Iterator<Item = &[Token]>| {
         let starts: BTreeSet<_> = lines.filter_map(|line| start(line, std::iter::empty(), posted_at)).collect();
         starts.first().copied().filter(|_| starts.len() == 1)
     };
-    let Some(place) = text.place(pick) else { return only(&mut text.lines()) };
+    let Some(place) = text.locate(pick) else { return only(&mut text.lines()) };
     let days = || place.headings().chain(place.nameless());
     let own = start(place.words(), days(), posted_at);
     let of_line = || (times(place.line()).count() == 1).then(|| start(place.line(), days(), posted_at)).flatten();
@@ -49,7 +49,7 @@ pub(super) fn start_of(pick: &Pick, text: &Text, posted_at: DateTime<Utc>) -> Op
 }
 
 /// When the first game of a parlay begins.
-pub(super) fn first_start(text: &Text, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(super) fn first_start(text: &PostText, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     text.lines().filter_map(|line| start(line, std::iter::empty(), posted_at)).min()
 }
 
@@ -72,13 +72,13 @@ fn start<'a>(
 }
 
 /// A time that a text says.
-struct Said {
+struct StatedTime {
     time: NaiveTime,
     zone: Tz,
     at: Range<usize>,
 }
 
-fn times(tokens: &[Token]) -> impl Iterator<Item = Said> {
+fn times(tokens: &[Token]) -> impl Iterator<Item = StatedTime> {
     let words: Vec<&str> = tokens.iter().map(|t| t.folded.as_str()).collect();
     (0..words.len()).filter_map(move |at| time_at(&words, at))
 }
@@ -88,7 +88,7 @@ fn is_american(zone: Tz) -> bool {
 }
 
 /// The time that begins at a word, with its zone: `7:30pm et`, `7 pm est`, `20:45 cet`.
-fn time_at(words: &[&str], at: usize) -> Option<Said> {
+fn time_at(words: &[&str], at: usize) -> Option<StatedTime> {
     let (hour, minute, glued) = clock(words[at])?;
     let mut next = at + 1;
     let word = |n: usize| words.get(n).copied().unwrap_or_default();
@@ -112,7 +112,7 @@ fn time_at(words: &[&str], at: usize) -> Option<Said> {
         ("am" | "a" | "pm" | "p" | "", _) => hour,
         _ => return None,
     };
-    NaiveTime::from_hms_opt(hour, minute, 0).map(|time| Said { time, zone, at: at..next })
+    NaiveTime::from_hms_opt(hour, minute, 0).map(|time| StatedTime { time, zone, at: at..next })
 }
 
 /// `7`, `7:30`, `7:30pm` as hour, minute, and the letters at its end.
@@ -127,7 +127,7 @@ fn clock(word: &str) -> Option<(u32, u32, &str)> {
 
 /// The day that the words name, from the day of the post on. What may be something else, such as "Sun" and 11/10, counts
 /// beside the time only.
-fn day(tokens: &[Token], time: Option<&Said>, today: NaiveDate) -> Option<NaiveDate> {
+fn day(tokens: &[Token], time: Option<&StatedTime>, today: NaiveDate) -> Option<NaiveDate> {
     let word = |at: usize| tokens.get(at).map_or("", |t| t.folded.as_str());
     let before = |at: usize| at.checked_sub(1).map_or("", word);
     let between = |mut words: Range<usize>| {

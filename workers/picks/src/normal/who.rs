@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::words;
-use crate::rules::names::{BOOK, Candidate, Entity, Role, key_of};
+use crate::rules::names::{Candidate, Entity, NAMES, Role, key_of};
 
 /// Words around the name of a club that say nothing more.
 const AFFIXES: [&str; 9] = ["fc", "cf", "afc", "sc", "ac", "ssc", "club", "the", "cfc"];
@@ -45,7 +45,7 @@ fn only(entities: &[&'static Entity]) -> Option<&'static Entity> {
 
 fn sides(name: &str, sport: Option<&str>) -> Vec<&'static Entity> {
     let (sport, key) = (league_word(sport), key_of(name));
-    let wanted = |candidate: &Candidate| BOOK.entities[candidate.entity].role == Role::Side;
+    let wanted = |candidate: &Candidate| NAMES.entities[candidate.entity].role == Role::Side;
     let words: Vec<&str> = key.split(' ').collect();
     let bare: Vec<&str> = words.iter().filter(|word| !AFFIXES.contains(word)).copied().collect();
     let whole = [words.join(" "), bare.join(" ")].into_iter().map(|key| readings(&key, sport, wanted));
@@ -87,7 +87,7 @@ fn is_college(entity: &Entity) -> bool {
 
 fn athletes(name: &str, sport: Option<&str>) -> Vec<&'static Entity> {
     let person = |candidate: &Candidate| {
-        let entity = &BOOK.entities[candidate.entity];
+        let entity = &NAMES.entities[candidate.entity];
         entity.role == Role::Player || matches!(entity.league, "tennis" | "mma" | "boxing" | "golf")
     };
     readings(&key_of(name), league_word(sport), person)
@@ -101,9 +101,9 @@ fn league_word(sport: Option<&str>) -> Option<&str> {
 /// The entities of a key, in a league if one is known. Who goes by the name itself comes before who is called so by
 /// place or last name; but where a professional team has the place too, it is not a college's alone.
 fn readings(key: &str, league: Option<&str>, wanted: impl Fn(&Candidate) -> bool) -> Vec<&'static Entity> {
-    let entity = |candidate: &Candidate| &BOOK.entities[candidate.entity];
+    let entity = |candidate: &Candidate| &NAMES.entities[candidate.entity];
     let of_league = |candidate: &&Candidate| league.is_none_or(|league| entity(candidate).league == league);
-    let all: Vec<&Candidate> = BOOK.find(key).iter().filter(|c| wanted(c)).filter(of_league).collect();
+    let all: Vec<&Candidate> = NAMES.find(key).iter().filter(|c| wanted(c)).filter(of_league).collect();
     let strong: Vec<&Candidate> = all.iter().filter(|c| !c.weak).copied().collect();
     let contested = strong.len() < all.len() && strong.iter().all(|c| is_college(entity(c)));
     let chosen = if contested && league.is_none() || strong.is_empty() { all } else { strong };

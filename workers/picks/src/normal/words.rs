@@ -6,7 +6,7 @@ use perch_odds::fold;
 use crate::rules::{
     asides::without_asides,
     lex::{normalise, tokens},
-    names::{BOOK, key_of},
+    names::{NAMES, key_of},
     token::{Lexeme, Token},
 };
 
@@ -241,22 +241,22 @@ pub fn market(text: &str) -> Option<PickKind> {
 /// The canonical name of a statistic: "3PM" is `threes`, "pass yds" is `passing yards`.
 pub fn stat(text: &str) -> Option<&'static str> {
     let key = key_of(text);
-    let known = BOOK.stats.iter().find(|stat| stat.name == key || key_of(stat.name) == key).map(|stat| stat.name);
-    let found = known.or_else(|| BOOK.stat(&key).map(|at| BOOK.stats[at].name));
+    let known = NAMES.stats.iter().find(|stat| stat.name == key || key_of(stat.name) == key).map(|stat| stat.name);
+    let found = known.or_else(|| NAMES.stat(&key).map(|at| NAMES.stats[at].name));
     // "total rebounds": the word before it says nothing more.
     let stripped = || {
         let rest = key.strip_prefix("total ").or_else(|| key.strip_prefix("player "))?;
-        BOOK.stat(rest).map(|at| BOOK.stats[at].name)
+        NAMES.stat(rest).map(|at| NAMES.stats[at].name)
     };
     found.or_else(stripped).or_else(|| summed(text))
 }
 
 /// "pts+reb+ast": the statistic that counts all of these together.
 fn summed(text: &str) -> Option<&'static str> {
-    let parts: Option<BTreeSet<usize>> = text.split(['+', '&', ',']).map(|part| BOOK.stat(&key_of(part))).collect();
-    let names: Vec<&str> = parts.filter(|parts| parts.len() > 1)?.into_iter().map(|at| BOOK.stats[at].name).collect();
+    let parts: Option<BTreeSet<usize>> = text.split(['+', '&', ',']).map(|part| NAMES.stat(&key_of(part))).collect();
+    let names: Vec<&str> = parts.filter(|parts| parts.len() > 1)?.into_iter().map(|at| NAMES.stats[at].name).collect();
     let sum = names.join("+");
-    BOOK.stats.iter().find(|stat| stat.name == sum).map(|stat| stat.name)
+    NAMES.stats.iter().find(|stat| stat.name == sum).map(|stat| stat.name)
 }
 
 /// Whether all words of a text are words for statistics: "made threes and assists".

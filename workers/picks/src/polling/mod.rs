@@ -2,8 +2,8 @@
 
 mod poll_account;
 mod poll_accounts;
+mod poll_error;
 mod sift;
-mod unread;
 mod user_ids;
 pub mod watch_list;
 

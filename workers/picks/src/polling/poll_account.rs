@@ -18,10 +18,10 @@ use serde::Serialize;
 
 use super::{
     UserIds,
-    sift::{Candidate, Reason, Sifted, candidates, read_from, sift},
-    unread::{Unread, unread},
-    user_ids::NoId,
-    watch_list::{Plan, WatchList},
+    sift::{Candidate, SiftDecision, SkipReason, candidates, read_from, sift},
+    poll_error::{PollError, poll_error},
+    user_ids::UserIdError,
+    watch_list::{PollLimits, WatchList},
 };
 use crate::{
     Picks,
@@ -59,20 +59,20 @@ pub struct Unreadable {
 pub async fn poll_account(job: PollAccount, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Polled> {
     let bot = bot.charged_for(job.username.clone(), &cx);
     let account = known(&bot, &job.username).await?;
-    let mut plan = Plan::of(account.as_ref(), &bot.settings);
+    let mut limits = PollLimits::of(account.as_ref(), &bot.settings);
     if let Some(account) = &account {
-        plan.pages = WatchList::of(bot.settings.clone(), &bot.platform).pages(account, clock::now());
+        limits.pages = WatchList::of(bot.settings.clone(), &bot.platform).pages(account, clock::now());
     }
-    let poll = Poll { bot: &bot, cx: &cx, username: &job.username, account: account.as_ref(), plan };
+    let poll = Poll { bot: &bot, cx: &cx, username: &job.username, account: account.as_ref(), limits };
     match poll.read().await {
         Ok(polled) => Ok(polled),
-        Err(Unread::Account(state, reason)) => {
+        Err(PollError::Account(state, reason)) => {
             tracing::info!(account = job.username, state = state.as_str(), reason, "an account cannot be read");
             let note = PollNote { error: Some(reason.clone()), ..poll.ended(state) };
             poll.note(&note).await?;
             Ok(Polled { unreadable: Some(Unreadable { state, reason }), ..Polled::default() })
         }
-        Err(Unread::Failed(fail)) => Err(fail),
+        Err(PollError::Failed(fail)) => Err(fail),
     }
 }
 
@@ -82,11 +82,11 @@ struct Poll<'a> {
     username: &'a str,
     /// What Postgres knows of it.
     account: Option<&'a AccountRecord>,
-    plan: Plan,
+    limits: PollLimits,
 }
 
 impl Poll<'_> {
-    async fn read(&self) -> Result<Polled, Unread> {
+    async fn read(&self) -> Result<Polled, PollError> {
         let user_id = user_id(self.bot, self.username, self.account).await?;
         let since_id = since_id(self.bot, self.username, self.account).await?;
         let read_to = self.account.and_then(|account| account.read_to);
@@ -119,12 +119,12 @@ impl Poll<'_> {
     fn begin(&self, since_id: Option<PostId>, read_to: Option<DateTime<Utc>>, tally: PollTally) -> PollProgress {
         // Where Postgres does not say how far it was read, Redis does, and all after that is unread.
         let knows = self.account.is_some() || read_to.is_some() || since_id.is_none();
-        let from = knows.then(|| read_from(self.cx.enqueued_at(), self.plan.max_age, read_to));
+        let from = knows.then(|| read_from(self.cx.enqueued_at(), self.limits.max_age, read_to));
         PollProgress { since_id, from, began: clock::now(), newest: None, pages: 0, page: None, tally }
     }
 
     /// Reads on to the last page, or the last one that a poll may read.
-    async fn pages(&self, user_id: &str, mut progress: PollProgress) -> Result<PollProgress, Unread> {
+    async fn pages(&self, user_id: &str, mut progress: PollProgress) -> Result<PollProgress, PollError> {
         let marks = &self.bot.marks;
         let mut is_kept = progress.page.is_some();
         loop {
@@ -149,7 +149,7 @@ impl Poll<'_> {
             progress.pages = progress.pages.saturating_add(1);
             let is_old = |oldest: &Candidate| progress.from.is_some_and(|from| oldest.post.created_at < from);
             progress.page = page.next_token.filter(|_| !posts.first().is_some_and(is_old));
-            if progress.page.is_none() || progress.pages >= self.plan.pages {
+            if progress.page.is_none() || progress.pages >= self.limits.pages {
                 return Ok(progress);
             }
             marks.set_poll_progress(self.username, Some(&progress)).await?;
@@ -158,7 +158,7 @@ impl Poll<'_> {
 
     async fn page(&self, user_id: &str, progress: &PollProgress) -> Result<Page<XPost>, XError> {
         let query = PostsQuery {
-            max_results: self.plan.posts_per_poll,
+            max_results: self.limits.posts_per_poll,
             // The first poll of an account would otherwise pay for posts that are too old anyway.
             start_time: progress.from.filter(|_| progress.since_id.is_none()),
             since_id: progress.since_id.clone(),
@@ -170,31 +170,31 @@ impl Poll<'_> {
         self.bot.clients.x.user_posts(user_id, &query).await
     }
 
-    async fn not_read(&self, error: XError) -> Unread {
+    async fn not_read(&self, error: XError) -> PollError {
         if matches!(error, XError::NotFound { .. }) {
             if let Err(fail) = self.bot.user_ids.forget(self.username).await {
-                return Unread::Failed(fail);
+                return PollError::Failed(fail);
             }
             // Of an id X says no more than that it is gone; of the handle it says why.
-            if let Err(NoId::X(why)) = self.bot.user_ids.get(&self.bot.clients.x, self.username).await {
-                return unread(why);
+            if let Err(UserIdError::X(why)) = self.bot.user_ids.get(&self.bot.clients.x, self.username).await {
+                return poll_error(why);
             }
         }
-        unread(error)
+        poll_error(error)
     }
 
     /// Hands on those posts of a page that are worth reading.
-    async fn deal_with(&self, posts: &[Candidate], from: Option<DateTime<Utc>>) -> Result<Vec<Sifted>, Fail> {
+    async fn deal_with(&self, posts: &[Candidate], from: Option<DateTime<Utc>>) -> Result<Vec<SiftDecision>, Fail> {
         let processed = processed(self.bot, posts, from).await?;
         let sifted = sift(posts, from, &processed);
         let taken: Vec<&Candidate> =
-            posts.iter().zip(&sifted).filter(|(_, sifted)| **sifted == Sifted::Take).map(|(c, _)| c).collect();
+            posts.iter().zip(&sifted).filter(|(_, sifted)| **sifted == SiftDecision::Take).map(|(c, _)| c).collect();
         hand_on(self.bot, self.cx, &taken).await?;
         Ok(sifted)
     }
 
     /// Moves the place up to which the account was read.
-    async fn finish(&self, user_id: &str, done: PollProgress) -> Result<Polled, Unread> {
+    async fn finish(&self, user_id: &str, done: PollProgress) -> Result<Polled, PollError> {
         let marks = &self.bot.marks;
         if let Some(newest) = &done.newest {
             marks.set_since_id(self.username, newest).await?;
@@ -240,7 +240,7 @@ async fn known(bot: &Picks, username: &str) -> Result<Option<AccountRecord>, Sto
 }
 
 /// The id of the account: from Redis, from Postgres when Redis was wiped, else from X.
-async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<String, Unread> {
+async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<String, PollError> {
     let known = account.and_then(|account| account.user_id.as_deref().zip(account.user_id_at));
     if let Some((id, at)) = known
         && let Ok(age) = (clock::now() - at).to_std()
@@ -250,8 +250,8 @@ async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -
     }
     match bot.user_ids.get(&bot.clients.x, username).await {
         Ok(id) => Ok(id),
-        Err(NoId::X(error)) => Err(unread(error)),
-        Err(error @ NoId::Redis(_)) => Err(Unread::Failed(error.into())),
+        Err(UserIdError::X(error)) => Err(poll_error(error)),
+        Err(error @ UserIdError::Redis(_)) => Err(PollError::Failed(error.into())),
     }
 }
 
@@ -276,7 +276,7 @@ async fn processed(
     from: Option<DateTime<Utc>>,
 ) -> Result<BTreeSet<PostId>, StoreError> {
     let sifted = sift(posts, from, &BTreeSet::new());
-    let worth = posts.iter().zip(sifted).filter(|(_, sifted)| *sifted == Sifted::Take).map(|(c, _)| &c.post.id);
+    let worth = posts.iter().zip(sifted).filter(|(_, sifted)| *sifted == SiftDecision::Take).map(|(c, _)| &c.post.id);
     let look = |id: &PostId| {
         let id = id.clone();
         async move { Ok::<_, StoreError>((bot.marks.is_processed(&id).await?, id)) }
@@ -334,17 +334,17 @@ async fn keep(bot: &Picks, accepted: &[(&Post, JobId)]) -> Result<(), StoreError
 }
 
 /// Adds what became of a page to what became of those before it.
-fn count(tally: &mut PollTally, sifted: &[Sifted], on_page: usize) {
+fn count(tally: &mut PollTally, sifted: &[SiftDecision], on_page: usize) {
     let unreadable = on_page.saturating_sub(sifted.len());
-    let unreadable = std::iter::repeat_n(Sifted::Skip(Reason::Unreadable), unreadable);
+    let unreadable = std::iter::repeat_n(SiftDecision::Skip(SkipReason::Unreadable), unreadable);
     for one in sifted.iter().copied().chain(unreadable) {
         tally.read += 1;
         let outcome = match one {
-            Sifted::Take => {
+            SiftDecision::Take => {
                 tally.taken += 1;
                 "taken"
             }
-            Sifted::Skip(reason) => {
+            SiftDecision::Skip(reason) => {
                 *tally.skipped.entry(reason.as_str().to_owned()).or_default() += 1;
                 reason.as_str()
             }

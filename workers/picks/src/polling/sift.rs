@@ -18,7 +18,7 @@ pub(super) struct Candidate {
 
 /// Why a post is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reason {
+pub(super) enum SkipReason {
     Reply,
     Repost,
     TooOld,
@@ -27,7 +27,7 @@ pub(super) enum Reason {
     Unreadable,
 }
 
-impl Reason {
+impl SkipReason {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Reply => "reply",
@@ -41,9 +41,9 @@ impl Reason {
 
 /// What becomes of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sifted {
+pub(super) enum SiftDecision {
     Take,
-    Skip(Reason),
+    Skip(SkipReason),
 }
 
 /// The time from which on posts are read: those that were not too old when the poll was due, and all that came after the last
@@ -74,18 +74,18 @@ pub(super) fn candidates(page: &Page<XPost>) -> Vec<Candidate> {
 }
 
 /// Decides for each post whether it is taken, in the order of the posts. Nothing is too old where no time is given.
-pub(super) fn sift(posts: &[Candidate], from: Option<DateTime<Utc>>, processed: &BTreeSet<PostId>) -> Vec<Sifted> {
+pub(super) fn sift(posts: &[Candidate], from: Option<DateTime<Utc>>, processed: &BTreeSet<PostId>) -> Vec<SiftDecision> {
     let decide = |candidate: &Candidate| {
         if candidate.is_repost {
-            Sifted::Skip(Reason::Repost)
+            SiftDecision::Skip(SkipReason::Repost)
         } else if candidate.is_reply {
-            Sifted::Skip(Reason::Reply)
+            SiftDecision::Skip(SkipReason::Reply)
         } else if from.is_some_and(|from| candidate.post.created_at < from) {
-            Sifted::Skip(Reason::TooOld)
+            SiftDecision::Skip(SkipReason::TooOld)
         } else if processed.contains(&candidate.post.id) {
-            Sifted::Skip(Reason::Processed)
+            SiftDecision::Skip(SkipReason::Processed)
         } else {
-            Sifted::Take
+            SiftDecision::Take
         }
     };
     posts.iter().map(decide).collect()
@@ -128,11 +128,11 @@ mod tests {
         assert_eq!(
             sifted,
             [
-                Sifted::Take,
-                Sifted::Skip(Reason::Reply),
-                Sifted::Skip(Reason::Repost),
-                Sifted::Skip(Reason::TooOld),
-                Sifted::Skip(Reason::Processed),
+                SiftDecision::Take,
+                SiftDecision::Skip(SkipReason::Reply),
+                SiftDecision::Skip(SkipReason::Repost),
+                SiftDecision::Skip(SkipReason::TooOld),
+                SiftDecision::Skip(SkipReason::Processed),
             ]
         );
     }
@@ -141,7 +141,7 @@ mod tests {
     fn a_post_exactly_at_the_limit_and_one_from_a_clock_ahead_are_taken() {
         let now = Utc::now();
         let posts = [candidate(1, now, TimeDelta::hours(24)), candidate(2, now, TimeDelta::seconds(-30))];
-        assert_eq!(sift(&posts, Some(read_from(now, DAY, None)), &BTreeSet::new()), [Sifted::Take, Sifted::Take]);
+        assert_eq!(sift(&posts, Some(read_from(now, DAY, None)), &BTreeSet::new()), [SiftDecision::Take, SiftDecision::Take]);
     }
 
     #[test]

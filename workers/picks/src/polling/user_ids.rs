@@ -15,24 +15,24 @@ pub(crate) struct UserIds {
 
 /// Why the id of a handle is not known.
 #[derive(Debug)]
-pub(crate) enum NoId {
+pub(crate) enum UserIdError {
     /// X did not say.
     X(XError),
     /// Redis failed.
     Redis(QueueError),
 }
 
-impl From<QueueError> for NoId {
+impl From<QueueError> for UserIdError {
     fn from(error: QueueError) -> Self {
         Self::Redis(error)
     }
 }
 
-impl From<NoId> for Fail {
-    fn from(error: NoId) -> Self {
+impl From<UserIdError> for Fail {
+    fn from(error: UserIdError) -> Self {
         match error {
-            NoId::X(error) => x_failed(error),
-            NoId::Redis(error) => error.into(),
+            UserIdError::X(error) => x_failed(error),
+            UserIdError::Redis(error) => error.into(),
         }
     }
 }
@@ -46,13 +46,13 @@ impl UserIds {
     }
 
     /// The id of the account with this handle, from Redis or else from X.
-    pub(crate) async fn get(&self, x: &XClient, username: &str) -> Result<String, NoId> {
+    pub(crate) async fn get(&self, x: &XClient, username: &str) -> Result<String, UserIdError> {
         let key = self.key(username);
         let kept: Option<String> = self.redis.cmd("read the id of an account", redis::cmd("GET").arg(&key)).await?;
         if let Some(id) = kept {
             return Ok(id);
         }
-        let id = x.user_by_username(username).await.map_err(NoId::X)?.id;
+        let id = x.user_by_username(username).await.map_err(UserIdError::X)?.id;
         let mut keep = redis::cmd("SET");
         keep.arg(&key).arg(&id).arg("EX").arg(Self::KEPT_FOR.as_secs());
         self.redis.cmd::<()>("keep the id of an account", &keep).await?;

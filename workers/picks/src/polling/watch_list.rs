@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = AccountSource)]
-pub enum Source {
+pub enum AccountSource {
     /// In `[picks] watch`.
     Config,
     /// An operator added it.
@@ -29,13 +29,13 @@ pub enum Source {
 /// A watched account, or one that was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = WatchedAccount)]
-pub struct Watched {
+pub struct WatchedAccount {
     /// Its handle in lower case.
     pub username: String,
     /// Its handle as it was given.
     pub handle: String,
     /// Where it is named.
-    pub source: Source,
+    pub source: AccountSource,
     /// Whether it is polled.
     pub watched: bool,
     /// Who added it.
@@ -115,7 +115,7 @@ impl WatchList {
     }
 
     /// Every account there is, by handle: those that are watched, and those that were removed or left out.
-    pub async fn all(&self, store: &Store) -> Result<Vec<Watched>, StoreError> {
+    pub async fn all(&self, store: &Store) -> Result<Vec<WatchedAccount>, StoreError> {
         let now = Utc::now();
         let rows = store.accounts().list().await?;
         let mut accounts: BTreeMap<String, AccountRecord> =
@@ -127,14 +127,14 @@ impl WatchList {
     }
 
     /// The accounts that are watched, by handle, page by page; with `all`, the others too.
-    pub async fn page(&self, store: &Store, all: bool, paging: &Paging) -> Result<Page<Watched>, StoreError> {
+    pub async fn page(&self, store: &Store, all: bool, paging: &Paging) -> Result<Page<WatchedAccount>, StoreError> {
         let mut accounts = self.all(store).await?;
         accounts.retain(|account| all || account.watched);
         Ok(Page::of_all("accounts", accounts, paging, |account| account.username.clone())?)
     }
 
     /// One of them by its handle, in any case.
-    pub async fn one(&self, store: &Store, handle: &str) -> Result<Option<Watched>, StoreError> {
+    pub async fn one(&self, store: &Store, handle: &str) -> Result<Option<WatchedAccount>, StoreError> {
         let row = match store.accounts().get(handle).await? {
             Some(row) => row,
             None => AccountRecord::named(self.listed(handle).unwrap_or(handle)),
@@ -143,16 +143,16 @@ impl WatchList {
     }
 
     /// The account as its row and the configuration have it; none for one that was only ever polled by hand.
-    pub fn seen(&self, row: AccountRecord, now: DateTime<Utc>) -> Option<Watched> {
+    pub fn seen(&self, row: AccountRecord, now: DateTime<Utc>) -> Option<WatchedAccount> {
         let is_listed = self.listed(&row.username).is_some();
         if !is_listed && row.added_at.is_none() && row.removed_at.is_none() {
             return None;
         }
         let watched = row.enabled && row.removed_at.is_none();
-        let plan = Plan::of(Some(&row), &self.settings);
+        let plan = PollLimits::of(Some(&row), &self.settings);
         let next_poll = if watched { self.next_poll(&row, now) } else { None };
-        Some(Watched {
-            source: if is_listed { Source::Config } else { Source::Operator },
+        Some(WatchedAccount {
+            source: if is_listed { AccountSource::Config } else { AccountSource::Operator },
             watched,
             next_poll,
             posts_per_poll: plan.posts_per_poll,
@@ -198,7 +198,7 @@ impl WatchList {
     /// Most pages of a poll at `now`. One that comes late stands for every tick since the account was last read, and may read as
     /// many pages as they together.
     pub(super) fn pages(&self, row: &AccountRecord, now: DateTime<Utc>) -> u8 {
-        let pages = Plan::of(Some(row), &self.settings).pages;
+        let pages = PollLimits::of(Some(row), &self.settings).pages;
         let Some(read_to) = row.read_to else { return pages };
         let ticks = std::iter::successors(self.tick_after(row, read_to), |tick| self.tick_after(row, *tick));
         let passed = ticks.take_while(|tick| *tick <= now).take(usize::from(MOST_PAGES)).count();
@@ -206,7 +206,7 @@ impl WatchList {
     }
 }
 
-impl Watched {
+impl WatchedAccount {
     /// The latest tick of its own schedule that it was not polled for yet. Ticks that were missed count as one.
     pub(super) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let schedule = own_schedule(self.schedule.as_deref()?, self.timezone.as_deref())?;
@@ -217,13 +217,13 @@ impl Watched {
 
 /// How much of an account one poll reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct PollLimits {
     pub posts_per_poll: u8,
     pub pages: u8,
     pub max_age: Duration,
 }
 
-impl Plan {
+impl PollLimits {
     pub(super) fn of(account: Option<&AccountRecord>, picks: &PicksSettings) -> Self {
         Self {
             posts_per_poll: account.and_then(|account| account.posts_per_poll).unwrap_or(picks.posts_per_poll),
@@ -313,7 +313,7 @@ mod tests {
         Bots::default().with(PicksBot).config_schema()
     }
 
-    fn with_schedule(schedule: &str, timezone: &str, scheduled_to: Option<DateTime<Utc>>) -> Watched {
+    fn with_schedule(schedule: &str, timezone: &str, scheduled_to: Option<DateTime<Utc>>) -> WatchedAccount {
         let row = AccountRecord {
             schedule: Some(schedule.into()),
             timezone: Some(timezone.into()),
@@ -335,7 +335,7 @@ mod tests {
         let (since, now) = (at("2026-01-01T00:30:00Z"), at("2026-01-01T05:10:00Z"));
         let hourly = with_schedule("0 * * * *", "UTC", Some(since));
         assert_eq!(hourly.due(now), Some(at("2026-01-01T05:00:00Z")));
-        let done = Watched { scheduled_to: hourly.due(now), ..hourly.clone() };
+        let done = WatchedAccount { scheduled_to: hourly.due(now), ..hourly.clone() };
         assert_eq!(done.due(now), None);
         assert_eq!(done.due(at("2026-01-01T06:00:00Z")), Some(at("2026-01-01T06:00:00Z")));
     }

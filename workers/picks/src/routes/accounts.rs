@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     store::{AccountChange, PicksStore as _, PollJob, PollTotals},
-    watch_list::{self, InvalidAccount, WatchList, Watched},
+    watch_list::{self, InvalidAccount, WatchList, WatchedAccount},
 };
 
 /// Polls shown of an account.
@@ -86,7 +86,7 @@ impl From<PollTotals> for TotalsAnswer {
 pub struct AccountAnswer {
     /// The account.
     #[serde(flatten)]
-    pub account: Watched,
+    pub account: WatchedAccount,
     /// Its latest polls, newest first.
     pub polls: Vec<PollAnswer>,
     /// The last 30 days.
@@ -154,7 +154,7 @@ fn unknown(handle: &str) -> Problem {
     )
 }
 
-async fn find(app: &BotState, handle: &str) -> Answer<Watched> {
+async fn find(app: &BotState, handle: &str) -> Answer<WatchedAccount> {
     let handle = watch_list::handle(handle).map_err(|_| unknown(handle))?;
     WatchList::new(&app.settings)?.one(&app.store, handle).await?.ok_or_else(|| unknown(handle))
 }
@@ -163,11 +163,11 @@ async fn find(app: &BotState, handle: &str) -> Answer<Watched> {
 ///
 /// Those of the configuration and those that operators added, with their schedule and how their last poll ended.
 #[utoipa::path(get, path = "/accounts", tag = "accounts", operation_id = "accounts", params(ListParams, Paging),
-    responses((status = 200, description = "The accounts, by handle.", body = Page<Watched>)))]
+    responses((status = 200, description = "The accounts, by handle.", body = Page<WatchedAccount>)))]
 pub(super) async fn list(
     State(app): State<BotState>,
     Paged(ListParams { all }, paging): Paged<ListParams>,
-) -> Answer<Json<Page<Watched>>> {
+) -> Answer<Json<Page<WatchedAccount>>> {
     Ok(Json(WatchList::new(&app.settings)?.page(&app.store, all, &paging).await?))
 }
 
@@ -193,15 +193,15 @@ pub(super) async fn one(State(app): State<BotState>, Path(username): Path<String
 /// One that was removed is watched again. Of one that is watched already, what the request names becomes different.
 #[utoipa::path(post, path = "/accounts", tag = "accounts", operation_id = "watch", request_body = NewAccount,
     responses(
-        (status = 201, description = "It is watched from now on.", body = Watched),
-        (status = 200, description = "It was watched already.", body = Watched),
+        (status = 201, description = "It is watched from now on.", body = WatchedAccount),
+        (status = 200, description = "It was watched already.", body = WatchedAccount),
         (status = 422, description = "The handle or a setting cannot be used.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn add(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<NewAccount>,
-) -> Answer<(StatusCode, Json<Watched>)> {
+) -> Answer<(StatusCode, Json<WatchedAccount>)> {
     let handle = watch_list::handle(&body.handle).map_err(refused)?.to_owned();
     let change = AccountChange {
         enabled: None,
@@ -228,7 +228,7 @@ pub(super) async fn add(
 #[utoipa::path(patch, path = "/accounts/{username}", tag = "accounts", operation_id = "change_account",
     params(("username" = String, Path, description = "The handle, in any case.", example = "sharp_sally")), request_body = ChangeBody,
     responses(
-        (status = 200, description = "The account as it is now.", body = Watched),
+        (status = 200, description = "The account as it is now.", body = WatchedAccount),
         (status = 404, description = "It is not watched and never was.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "It was removed; add it again first.", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "A setting cannot be used.", body = Document, content_type = "application/problem+json"),
@@ -238,7 +238,7 @@ pub(super) async fn change(
     Extension(caller): Extension<Caller>,
     Path(username): Path<String>,
     JsonBody(change): JsonBody<AccountChange>,
-) -> Answer<Json<Watched>> {
+) -> Answer<Json<WatchedAccount>> {
     let account = find(&app, &username).await?;
     if account.removed_at.is_some() {
         let detail = format!("{} was removed; POST /api/v1/accounts watches it again.", account.handle);
@@ -256,14 +256,14 @@ pub(super) async fn change(
 #[utoipa::path(delete, path = "/accounts/{username}", tag = "accounts", operation_id = "unwatch",
     params(("username" = String, Path, description = "The handle, in any case.", example = "sharp_sally")),
     responses(
-        (status = 200, description = "It is not watched any more.", body = Watched),
+        (status = 200, description = "It is not watched any more.", body = WatchedAccount),
         (status = 404, description = "It is not watched.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn remove(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(username): Path<String>,
-) -> Answer<Json<Watched>> {
+) -> Answer<Json<WatchedAccount>> {
     let account = find(&app, &username).await?;
     if account.removed_at.is_some() {
         return Err(unknown(&username));

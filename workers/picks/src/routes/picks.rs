@@ -18,11 +18,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     PicksSettings,
-    extraction::{self, ConfirmError, Confirmed},
+    extraction::{self, ConfirmError, ConfirmedPick},
     store::{
-        BetFilter, BetRow, Found, PickFilter, PicksStore as _, SettleSource, SettledBy, SettlementRow, TrackedPick,
+        BetFilter, BetRow, PickFilter, PickLookup, PicksStore as _, SettleSource, SettledBy, SettlementRow, TrackedPick,
     },
-    tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict},
+    tracking::{self, EnteredOutcome, Entry, Import, Imported, ResultEntry, SettledPick, TrackError},
 };
 
 fn own(app: &BotState) -> Answer<Arc<PicksSettings>> {
@@ -235,11 +235,11 @@ fn not_tracked(error: TrackError) -> Problem {
 async fn find(app: &BotState, key: &str) -> Answer<TrackedPick> {
     let shown: String = key.chars().take(80).collect();
     match app.store.tracking().find(key).await? {
-        Found::One(pick) => Ok(*pick),
-        Found::Nothing => {
+        PickLookup::One(pick) => Ok(*pick),
+        PickLookup::NotFound => {
             Err(Problem::new(Cause::NotFound, format!("There is no pick {shown:?}; GET /api/v1/picks lists them.")))
         }
-        Found::Several(some) => {
+        PickLookup::Several(some) => {
             let numbers: Vec<String> = some.iter().map(|pick| pick.number.to_string()).collect();
             let detail =
                 format!("Several keys begin with {shown:?}, those of the picks {} among them.", numbers.join(", "));
@@ -300,7 +300,7 @@ fn not_confirmed(error: ConfirmError) -> Problem {
 #[utoipa::path(post, path = "/picks/{key}/confirm", tag = "picks", operation_id = "confirm_pick",
     params(("key" = String, Path, description = "Its number, its key, or how its key begins.")),
     responses(
-        (status = 200, description = "It is confirmed.", body = Confirmed),
+        (status = 200, description = "It is confirmed.", body = ConfirmedPick),
         (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "Several keys begin so, it needs no confirmation, or its post was edited and does not have it any more.", body = Document, content_type = "application/problem+json"),
     ))]
@@ -308,7 +308,7 @@ pub(super) async fn confirm(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(key): Path<String>,
-) -> Answer<Json<Confirmed>> {
+) -> Answer<Json<ConfirmedPick>> {
     let pick = find(&app, &key).await?;
     let confirmed = extraction::confirm(&app.client, &app.store, pick, &caller.actor()).await.map_err(not_confirmed)?;
     app.audit(&caller, "pick.confirm", &confirmed.key, json!(confirmed)).await;
@@ -322,7 +322,7 @@ pub(super) async fn confirm(
 #[utoipa::path(post, path = "/picks/{key}/settle", tag = "picks", operation_id = "settle_pick",
     params(("key" = String, Path, description = "Its number, its key, or how its key begins.", example = "1")), request_body = SettleRequest,
     responses(
-        (status = 200, description = "It is settled.", body = Settled),
+        (status = 200, description = "It is settled.", body = SettledPick),
         (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "Several keys begin so, or somebody else settles it.", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "This does not decide it.", body = Document, content_type = "application/problem+json"),
@@ -332,7 +332,7 @@ pub(super) async fn settle(
     Extension(caller): Extension<Caller>,
     Path(key): Path<String>,
     JsonBody(body): JsonBody<SettleRequest>,
-) -> Answer<Json<Settled>> {
+) -> Answer<Json<SettledPick>> {
     let entry = entry(body)?;
     let pick = find(&app, &key).await?;
     let settings = own(&app)?;
@@ -345,19 +345,19 @@ fn entry(body: SettleRequest) -> Answer<Entry> {
     let refuse = |field: &str, reason: String| Problem::field(Cause::InvalidRequest, field, reason);
     let stated = match body.outcome.as_deref() {
         None => None,
-        Some("open") => Some(Verdict::Reopened),
+        Some("open") => Some(EnteredOutcome::Reopened),
         Some(word) => {
             let grade: Result<Grade, _> = word.parse();
-            Some(Verdict::Stated(grade.map_err(|error| refuse("$.outcome", error.to_string()))?))
+            Some(EnteredOutcome::Stated(grade.map_err(|error| refuse("$.outcome", error.to_string()))?))
         }
     };
-    let score = body.score.map(|[first, second]| Verdict::Score(first, second));
-    let mut said = [stated, score, body.counted.map(Verdict::Counted)].into_iter().flatten();
-    let verdict = said.next();
+    let score = body.score.map(|[first, second]| EnteredOutcome::Score(first, second));
+    let mut said = [stated, score, body.counted.map(EnteredOutcome::Counted)].into_iter().flatten();
+    let outcome = said.next();
     if said.next().is_some() {
         return Err(refuse("$.outcome", "give one of outcome, score and counted".into()));
     }
-    Ok(Entry { verdict, leg: body.leg, closing: body.closing, note: body.note })
+    Ok(Entry { outcome, leg: body.leg, closing: body.closing, note: body.note })
 }
 
 /// Enter results of games

@@ -7,7 +7,7 @@ use perch_odds::fold;
 use super::{
     asides::without_asides,
     leg_count,
-    names::{BOOK, Candidate, LONGEST, Role, key},
+    names::{Candidate, LONGEST, NAMES, Role, key},
     phrases::{LEAGUE_SIGNS, NOT_NAMES, PHRASES, PROPOSING},
     quarters,
     term::{Name, Term},
@@ -20,7 +20,7 @@ const REMAINDERS: [&str; 9] = ["women", "womens", "women's", "ladies", "tech", "
 
 /// The mark of a result that a clause carries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Mark {
+pub(crate) enum ResultMark {
     /// None.
     #[default]
     Nothing,
@@ -40,7 +40,7 @@ pub(crate) struct Clause {
     /// Its folded words between single spaces, one at each end.
     pub words: String,
     pub question: bool,
-    pub mark: Mark,
+    pub mark: ResultMark,
     /// It says from where to where a line went.
     pub moved: bool,
     /// It says more than a bet and that it is one.
@@ -189,15 +189,15 @@ fn marks(tokens: &[Token], clause: &mut Clause) {
         let leading = tokens[..at].iter().all(|t| matches!(t.lexeme, Lexeme::Sign(_)));
         match token.lexeme {
             Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩') if leading => {
-                clause.mark = clause.mark.max(Mark::Checked);
+                clause.mark = clause.mark.max(ResultMark::Checked);
             }
             Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩' | '❌' | '✖' | '❎' | '🔴' | '🟥') => {
-                clause.mark = Mark::Graded;
+                clause.mark = ResultMark::Graded;
             }
             Lexeme::Sign(sign) => {
                 clause.leagues.extend(LEAGUE_SIGNS.iter().filter(|(c, _)| *c == sign).map(|(_, l)| *l));
             }
-            Lexeme::Word if matches!(token.text.as_str(), "W" | "L") && at > 0 => clause.mark = Mark::Graded,
+            Lexeme::Word if matches!(token.text.as_str(), "W" | "L") && at > 0 => clause.mark = ResultMark::Graded,
             _ => {}
         }
     }
@@ -233,7 +233,7 @@ fn term(tokens: &[Token], at: usize) -> (Term, usize) {
 }
 
 fn stat(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
-    windows(tokens, at).find_map(|(key, len)| BOOK.stat(&key).map(|found| (Term::Stat(found), len)))
+    windows(tokens, at).find_map(|(key, len)| NAMES.stat(&key).map(|found| (Term::Stat(found), len)))
 }
 
 fn phrase(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
@@ -270,7 +270,7 @@ fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
     }
     windows(tokens, at).find_map(|(key, len)| {
         let last = &tokens[at + len - 1];
-        let candidates = BOOK.find(key.strip_suffix("'s").filter(|_| BOOK.find(&key).is_empty()).unwrap_or(&key));
+        let candidates = NAMES.find(key.strip_suffix("'s").filter(|_| NAMES.find(&key).is_empty()).unwrap_or(&key));
         if candidates.is_empty() || last.lexeme == Lexeme::Sign('-') {
             return None;
         }
@@ -285,7 +285,7 @@ fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
         let kept: Vec<Candidate> = candidates
             .iter()
             .filter(|c| if c.capitals { capitals } else { begins_capital || (in_a_bet && !c.weak) })
-            .filter(|c| !(c.weak && part_of_longer && BOOK.entities[c.entity].role == Role::Player))
+            .filter(|c| !(c.weak && part_of_longer && NAMES.entities[c.entity].role == Role::Player))
             .copied()
             .collect();
         let written = tokens[at..at + len].iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
@@ -340,12 +340,12 @@ fn capitalised(tokens: &[Token], at: usize) -> bool {
             && !NOT_NAMES.contains(&format!(" {} ", t.folded))
             && !is_common(&t.folded)
             && !PHRASES.contains_key(t.folded.as_str())
-            && BOOK.stat(&t.folded).is_none()
+            && NAMES.stat(&t.folded).is_none()
     })
 }
 
 fn is_unknown(tokens: &[Token], at: usize) -> bool {
-    capitalised(tokens, at) && BOOK.find(&tokens[at].folded).is_empty()
+    capitalised(tokens, at) && NAMES.find(&tokens[at].folded).is_empty()
 }
 
 /// Whether a name begins here that means somebody by itself: "Heat", not "Jackson".

@@ -2,13 +2,13 @@
 
 use perch_jobs::{Pick, PickKind};
 
-use super::{Doubt, Read, clause::Clause, markets};
+use super::{Doubt, ReadBet, clause::Clause, markets};
 
 /// More bets than that are no card that somebody plays.
 const MOST: usize = 40;
 
 /// Whether two bets say otherwise of one game: both sides of it, or one side at two lines.
-pub(super) fn among(reads: &[Read], clauses: &[Clause]) -> Option<Doubt> {
+pub(super) fn among(reads: &[ReadBet], clauses: &[Clause]) -> Option<Doubt> {
     if reads.len() > MOST {
         return Some(Doubt::Many);
     }

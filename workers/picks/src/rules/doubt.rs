@@ -22,7 +22,7 @@ pub enum Doubt {
     /// It names more bets than somebody plays.
     Many,
     /// The opponents or the side of a bet cannot be told.
-    Unsettled,
+    Unresolved,
 }
 
 impl fmt::Display for Doubt {
@@ -36,7 +36,7 @@ impl fmt::Display for Doubt {
             Self::Line(line) => write!(f, "no book offers the line {line}"),
             Self::Contradiction => f.write_str("another bet of the post says otherwise"),
             Self::Many => f.write_str("it names more bets than somebody plays"),
-            Self::Unsettled => f.write_str("whom the bet is on cannot be told"),
+            Self::Unresolved => f.write_str("whom the bet is on cannot be told"),
         }
     }
 }

@@ -7,13 +7,13 @@ use perch_jobs::PickKind;
 use super::{
     clause::Clause,
     draft::Draft,
-    names::{BOOK, Candidate, Role},
+    names::{Candidate, NAMES, Role},
     phrases::WITHOUT_TABLE,
     term::{Name, Term},
 };
 
 /// What a whole post says about leagues.
-pub(crate) struct Context {
+pub(crate) struct LeagueContext {
     /// Leagues named by words or emoji anywhere.
     hinted: BTreeSet<&'static str>,
     /// Leagues of names that can be only one.
@@ -22,7 +22,7 @@ pub(crate) struct Context {
     names: Vec<Vec<Candidate>>,
 }
 
-impl Context {
+impl LeagueContext {
     pub fn of(clauses: &[Clause]) -> Self {
         let hinted = clauses.iter().flat_map(|c| c.leagues.iter().copied()).collect();
         let certain = clauses.iter().flat_map(|c| &c.terms).filter_map(only_league).collect();
@@ -66,36 +66,36 @@ fn only_league(term: &Term) -> Option<&'static str> {
 }
 
 fn league(candidate: &Candidate) -> &'static str {
-    BOOK.entities[candidate.entity].league
+    NAMES.entities[candidate.entity].league
 }
 
 /// A name with its league, if the tables know it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Settled {
+pub(crate) struct ResolvedName {
     pub name: String,
     pub league: Option<&'static str>,
     pub role: Option<Role>,
 }
 
 /// The most likely reading of a name of a bet.
-pub(crate) fn settle(name: &Name, draft: &Draft, clause: &Clause, context: &Context) -> Settled {
+pub(crate) fn resolve(name: &Name, draft: &Draft, clause: &Clause, context: &LeagueContext) -> ResolvedName {
     let best = name
         .candidates
         .iter()
         .enumerate()
         .max_by_key(|(n, c)| (score(c, name, draft, clause, context), std::cmp::Reverse(*n)))
-        .map(|(_, c)| &BOOK.entities[c.entity]);
+        .map(|(_, c)| &NAMES.entities[c.entity]);
     match best {
-        Some(entity) => Settled { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) },
-        None => Settled { name: name.written.clone(), league: None, role: None },
+        Some(entity) => ResolvedName { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) },
+        None => ResolvedName { name: name.written.clone(), league: None, role: None },
     }
 }
 
 const COLLEGE: [&str; 2] = ["ncaab", "ncaaf"];
 
-fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, context: &Context) -> i32 {
+fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, context: &LeagueContext) -> i32 {
     let league = league(candidate);
-    let role = BOOK.entities[candidate.entity].role;
+    let role = NAMES.entities[candidate.entity].role;
     let mut score = 0;
     if clause.leagues.contains(&league) {
         score += 20;
@@ -159,7 +159,7 @@ pub(crate) fn sport(
     named: Option<&'static str>,
     draft: &Draft,
     clause: &Clause,
-    context: &Context,
+    context: &LeagueContext,
 ) -> Option<&'static str> {
     let single = || match clause.leagues.as_slice() {
         [first, rest @ ..] if rest.iter().all(|l| l == first) => Some(*first),

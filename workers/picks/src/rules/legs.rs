@@ -6,7 +6,7 @@ use super::{
     clause::Clause,
     draft::Draft,
     markets::{HAPPENS, has_role},
-    names::{BOOK, Role},
+    names::{NAMES, Role},
     price,
     term::{Name, Term},
 };
@@ -78,8 +78,8 @@ pub(super) type Heading = (String, Option<&'static str>);
 pub(super) fn heading(clause: &Clause) -> Option<Heading> {
     let named = clause.terms.iter().any(|t| matches!(t, Term::Name(_)));
     clause.terms.iter().filter(|_| !named).find_map(|term| match term {
-        Term::Stat(stat) if HAPPENS.contains(&BOOK.stats[*stat].name) => {
-            Some((BOOK.stats[*stat].name.to_owned(), BOOK.stats[*stat].league))
+        Term::Stat(stat) if HAPPENS.contains(&NAMES.stats[*stat].name) => {
+            Some((NAMES.stats[*stat].name.to_owned(), NAMES.stats[*stat].league))
         }
         _ => None,
     })
@@ -100,5 +100,5 @@ fn named(
 }
 
 fn has_certain_side(name: &Name) -> bool {
-    name.candidates.iter().any(|c| !c.weak && BOOK.entities[c.entity].role == Role::Side)
+    name.candidates.iter().any(|c| !c.weak && NAMES.entities[c.entity].role == Role::Side)
 }

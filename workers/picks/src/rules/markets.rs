@@ -5,7 +5,7 @@ use perch_jobs::{PickKind, Side};
 use super::{
     clause::Clause,
     draft::Draft,
-    names::{BOOK, Candidate, Role},
+    names::{Candidate, NAMES, Role},
     price,
     term::{Name, Term},
 };
@@ -55,7 +55,7 @@ pub(crate) fn game(clause: &Clause, drafts: &[Draft]) -> Option<(Name, Name)> {
 /// The canonical names of every two opponents that the clauses name together, in all their readings.
 pub(super) fn pairs(clauses: &[Clause]) -> Vec<Vec<String>> {
     let named = |name: &Name| -> Vec<String> {
-        let known = name.candidates.iter().map(|candidate| BOOK.entities[candidate.entity].name.clone());
+        let known = name.candidates.iter().map(|candidate| NAMES.entities[candidate.entity].name.clone());
         known.chain([name.written.clone()]).collect()
     };
     let of_clause = |clause: &Clause| -> Vec<Vec<String>> {
@@ -153,7 +153,7 @@ impl Reader<'_> {
     /// Two teams side by side next to a total: "Oilers Kings over 6.5".
     fn side_by_side(&self, first: usize) -> Option<(Name, Name)> {
         let (a, b) = (self.name(first)?, self.name(first + 1)?);
-        let league = |c: &Candidate| BOOK.entities[c.entity].league;
+        let league = |c: &Candidate| NAMES.entities[c.entity].league;
         let in_one = |c: &Candidate| !c.weak && b.candidates.iter().any(|d| !d.weak && league(d) == league(c));
         let met = has_role(a, Role::Side) && has_role(b, Role::Side) && a.candidates.iter().any(in_one);
         met.then(|| (a.clone(), b.clone()))
@@ -374,7 +374,7 @@ impl Reader<'_> {
 }
 
 pub(crate) fn has_role(name: &Name, role: Role) -> bool {
-    name.candidates.iter().any(|c| BOOK.entities[c.entity].role == role)
+    name.candidates.iter().any(|c| NAMES.entities[c.entity].role == role)
 }
 
 /// What a player does or does not do, without a line.
@@ -403,7 +403,7 @@ fn is_player(name: &Name, stat: Option<&str>) -> bool {
 }
 
 fn is_athlete(name: &Name) -> bool {
-    name.candidates.iter().any(|c| matches!(BOOK.entities[c.entity].league, "tennis" | "mma" | "boxing" | "golf"))
+    name.candidates.iter().any(|c| matches!(NAMES.entities[c.entity].league, "tennis" | "mma" | "boxing" | "golf"))
 }
 
 /// A statistic at a position, also several in one as in "points + assists", with the position after it.
@@ -413,13 +413,13 @@ fn stat_at(terms: &[Term], at: usize) -> Option<(String, Option<&'static str>, u
         end += 1;
     }
     let Some(Term::Stat(first)) = terms.get(end) else { return None };
-    let mut name = BOOK.stats[*first].name.to_owned();
+    let mut name = NAMES.stats[*first].name.to_owned();
     end += 1;
     while let (Some(Term::Comma | Term::Joint), Some(Term::Stat(next))) = (terms.get(end), terms.get(end + 1)) {
-        name = format!("{name}+{}", BOOK.stats[*next].name);
+        name = format!("{name}+{}", NAMES.stats[*next].name);
         end += 2;
     }
-    Some((name, BOOK.stats[*first].league, end))
+    Some((name, NAMES.stats[*first].league, end))
 }
 
 /// A statistic right before a position, with where it begins.

@@ -23,13 +23,13 @@ mod phrases;
 mod points;
 mod price;
 mod quarters;
+mod recommended;
 mod refusal;
 mod spoken;
 mod stakes;
 mod term;
 pub mod token;
 mod understood;
-mod verdict;
 mod vocabulary;
 mod worth;
 
@@ -38,19 +38,19 @@ use perch_jobs::{Answer, Bet, Parlay, ParlayTag, Pick, PickKind};
 use self::{
     clause::Clause,
     draft::Draft,
-    leagues::{Context, Settled},
+    leagues::{LeagueContext, ResolvedName},
     names::Role,
     term::{Name, Term},
 };
 pub use self::{
     clause::name_at,
     doubt::Doubt,
-    worth::{Verdict, worth},
+    worth::{PostWorth, worth},
 };
 
 /// What the rules read in a post.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct RulesReading {
     /// The picks that there would be if nothing else in the post meant anything: bets that are made, and bets that are only
     /// spoken of.
     pub likely: Answer,
@@ -58,7 +58,7 @@ pub struct Found {
     pub doubts: Vec<Doubt>,
 }
 
-impl Found {
+impl RulesReading {
     /// The picks, if the rules are sure of them.
     pub fn sure(self) -> Answer {
         if self.doubts.is_empty() { self.likely } else { Answer::Nothing(()) }
@@ -74,12 +74,12 @@ pub fn extract(text: &str) -> Answer {
 }
 
 /// The picks of a post, and what makes the rules doubt them.
-pub fn read(text: &str) -> Found {
+pub fn read(text: &str) -> RulesReading {
     let clauses = clause::clauses(&lex::tokens(&lex::normalise(text)));
-    let context = Context::of(&clauses);
-    let live = verdict::live(&clauses);
-    let parlay = clauses.iter().zip(&live).any(|(clause, live)| *live && verdict::parlay(clause));
-    let mut reading = Reading { parlay, ..Reading::default() };
+    let context = LeagueContext::of(&clauses);
+    let live = recommended::live(&clauses);
+    let parlay = clauses.iter().zip(&live).any(|(clause, live)| *live && recommended::parlay(clause));
+    let mut reading = PostReader { parlay, ..PostReader::default() };
     for (at, live) in live.into_iter().enumerate() {
         reading.has_bet.push(false);
         if live {
@@ -94,11 +94,11 @@ pub fn read(text: &str) -> Found {
 
 /// The one league that the words and emoji of a text speak for.
 pub(crate) fn leagues_of(text: &str) -> Option<&'static str> {
-    Context::of(&clause::clauses(&lex::tokens(&lex::normalise(text)))).hinted_only()
+    LeagueContext::of(&clause::clauses(&lex::tokens(&lex::normalise(text)))).hinted_only()
 }
 
 /// A bet that was read.
-struct Read {
+struct ReadBet {
     pick: Pick,
     /// Its clause says no more than the bet.
     bare: bool,
@@ -108,8 +108,8 @@ struct Read {
 
 /// What was read so far.
 #[derive(Default)]
-struct Reading {
-    picks: Vec<Read>,
+struct PostReader {
+    picks: Vec<ReadBet>,
     /// Which clauses have a bet.
     has_bet: Vec<bool>,
     doubts: Vec<Doubt>,
@@ -129,20 +129,20 @@ struct Reading {
     heading: Option<(Name, Name)>,
 }
 
-impl Reading {
+impl PostReader {
     /// A clause that recommends nothing ends what a heading says.
     fn apart(&mut self) {
         self.named = None;
         self.heading = None;
     }
 
-    fn clause(&mut self, clauses: &[Clause], at: usize, context: &Context) {
+    fn clause(&mut self, clauses: &[Clause], at: usize, context: &LeagueContext) {
         let clause = &clauses[at];
         let mut drafts = markets::drafts(clause);
         if let (Some(name), true) = (self.named.take(), drafts.is_empty()) {
             drafts.extend(markets::line_alone(clause, &name));
         }
-        let committed = self.parlay || verdict::committed(clause);
+        let committed = self.parlay || recommended::committed(clause);
         drafts.retain(|d| !d.weak || d.odds.is_some() || d.units.is_some() || committed);
         if self.parlay {
             drafts.extend(legs::bare(clause, &drafts));
@@ -175,13 +175,13 @@ impl Reading {
                 game.clone_from(&draft.pair);
             }
             // A line beyond all numbers is no bet, whatever stands around it.
-            match settled(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
+            match resolved(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
                 Some(pick) => {
                     self.doubts.extend(understood::impossible_line(&pick));
                     self.doubts.extend(understood::line_of_an_exchange(clause, &pick));
-                    self.add(Read { pick, bare, part });
+                    self.add(ReadBet { pick, bare, part });
                 }
-                None => self.doubts.push(Doubt::Unsettled),
+                None => self.doubts.push(Doubt::Unresolved),
             }
         }
     }
@@ -211,10 +211,10 @@ impl Reading {
     }
 
     /// Keeps a bet that is said twice once, with the more complete of its two forms.
-    fn add(&mut self, read: Read) {
+    fn add(&mut self, read: ReadBet) {
         let said =
             |p: &Pick| (p.kind, p.selection.clone(), p.player.clone(), p.stat.clone(), p.line, p.side, p.event.clone());
-        if let Some(Read { pick: known, .. }) = self.picks.iter_mut().find(|k| said(&k.pick) == said(&read.pick)) {
+        if let Some(ReadBet { pick: known, .. }) = self.picks.iter_mut().find(|k| said(&k.pick) == said(&read.pick)) {
             let dearer = known.odds.is_some() && read.pick.odds.is_some() && known.odds != read.pick.odds;
             let larger = known.units.is_some() && read.pick.units.is_some() && known.units != read.pick.units;
             self.doubts.extend((dearer || larger).then_some(Doubt::Contradiction));
@@ -225,7 +225,7 @@ impl Reading {
         }
     }
 
-    fn found(mut self, clauses: &[Clause]) -> Found {
+    fn found(mut self, clauses: &[Clause]) -> RulesReading {
         let mut doubts = std::mem::take(&mut self.doubts);
         doubts.extend(around::of_the_rest(clauses, &self.has_bet, self.picks.iter().map(|read| &read.pick)));
         doubts.extend(self.left_over());
@@ -233,7 +233,7 @@ impl Reading {
         let likely = self.answer();
         // What is no pick needs no doubt.
         doubts.retain(|_| likely != Answer::Nothing(()));
-        Found { likely, doubts }
+        RulesReading { likely, doubts }
     }
 
     fn answer(mut self) -> Answer {
@@ -244,7 +244,7 @@ impl Reading {
             self.leave_out_talk();
         }
         let single = self.picks.len() == 1;
-        for Read { pick, .. } in &mut self.picks {
+        for ReadBet { pick, .. } in &mut self.picks {
             if single || self.each {
                 pick.units = pick.units.or(self.spare_units.first().copied());
                 pick.odds = pick.odds.take().or_else(|| self.spare_odds.first().cloned());
@@ -267,7 +267,7 @@ impl Reading {
     /// A bet without a price and a stake counts where nothing else is said.
     fn leave_out_talk(&mut self) {
         let shared = self.each && !(self.spare_units.is_empty() && self.spare_odds.is_empty());
-        self.picks.retain(|Read { pick, bare, .. }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
+        self.picks.retain(|ReadBet { pick, bare, .. }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
     }
 
     /// A lone price is that of the whole; with more of them, each leg has its own. A parlay of which a leg could not be read
@@ -303,10 +303,10 @@ fn has_other_names(clause: &Clause, drafts: &[Draft]) -> bool {
 }
 
 /// The pick of a bet, or nothing when it would contradict itself.
-fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
-    let settle = |name: &Name| leagues::settle(name, draft, clause, context);
-    let subject = draft.subject.as_ref().map(settle);
-    let pair = draft.pair.as_ref().map(|(a, b)| (settle(a), settle(b)));
+fn resolved(draft: &Draft, clause: &Clause, context: &LeagueContext) -> Option<Pick> {
+    let resolve = |name: &Name| leagues::resolve(name, draft, clause, context);
+    let subject = draft.subject.as_ref().map(resolve);
+    let pair = draft.pair.as_ref().map(|(a, b)| (resolve(a), resolve(b)));
     let league =
         subject.as_ref().and_then(|s| s.league).or_else(|| pair.as_ref().and_then(|(a, b)| a.league.or(b.league)));
     let sport = leagues::sport(league, draft, clause, context);
@@ -316,7 +316,7 @@ fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
     {
         return None;
     }
-    let one_game = |(a, b): &(Settled, Settled)| {
+    let one_game = |(a, b): &(ResolvedName, ResolvedName)| {
         a.name != b.name && (a.league == b.league || a.league.is_none() || b.league.is_none())
     };
     let (selection, player) = match draft.kind {
@@ -343,7 +343,7 @@ fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
 }
 
 /// Whether a name fits its bet. A name that no table knows needs something else that speaks for a bet.
-fn may_be(name: &Settled, kind: PickKind, supported: bool) -> bool {
+fn may_be(name: &ResolvedName, kind: PickKind, supported: bool) -> bool {
     match (name.role, kind) {
         (None, _) => supported && !clause::is_remainder(&name.name),
         (Some(Role::Player), PickKind::Moneyline | PickKind::Spread) => false,

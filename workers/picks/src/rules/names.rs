@@ -55,7 +55,7 @@ pub struct Stat {
 }
 
 /// All names, looked up by their folded words.
-pub struct Book {
+pub struct NameTable {
     /// Teams, then athletes.
     pub entities: Vec<Entity>,
     /// What is counted.
@@ -68,12 +68,12 @@ pub struct Book {
 pub const LONGEST: usize = 6;
 
 /// The names that come with the crate.
-pub static BOOK: LazyLock<Book> = LazyLock::new(|| {
-    let mut book = Book { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
-    rows(include_str!("../../data/teams.txt")).for_each(|row| book.add_team(&row));
-    rows(include_str!("../../data/athletes.txt")).for_each(|row| book.add_athlete(&row));
-    rows(include_str!("../../data/stats.txt")).for_each(|row| book.add_stat(&row));
-    book
+pub static NAMES: LazyLock<NameTable> = LazyLock::new(|| {
+    let mut table = NameTable { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
+    rows(include_str!("../../data/teams.txt")).for_each(|row| table.add_team(&row));
+    rows(include_str!("../../data/athletes.txt")).for_each(|row| table.add_athlete(&row));
+    rows(include_str!("../../data/stats.txt")).for_each(|row| table.add_stat(&row));
+    table
 });
 
 /// The first names of the athletes.
@@ -106,7 +106,7 @@ fn in_capitals(text: &str) -> bool {
     !text.chars().any(char::is_lowercase)
 }
 
-impl Book {
+impl NameTable {
     /// Every reading of a name by its key.
     pub fn find(&self, key: &str) -> &[Candidate] {
         self.names.get(key).map_or(&[], Vec::as_slice)
@@ -168,15 +168,15 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<&'static str> {
-        BOOK.find(&key_of(text)).iter().map(|c| BOOK.entities[c.entity].name.as_str()).collect()
+        NAMES.find(&key_of(text)).iter().map(|c| NAMES.entities[c.entity].name.as_str()).collect()
     }
 
     #[test]
     fn every_row_of_the_data_files_is_read() {
         let count = |file: &'static str| rows(file).count();
         let names = count(include_str!("../../data/teams.txt")) + count(include_str!("../../data/athletes.txt"));
-        assert_eq!(BOOK.entities.len(), names);
-        assert_eq!(BOOK.stats.len(), count(include_str!("../../data/stats.txt")));
+        assert_eq!(NAMES.entities.len(), names);
+        assert_eq!(NAMES.stats.len(), count(include_str!("../../data/stats.txt")));
     }
 
     #[test]

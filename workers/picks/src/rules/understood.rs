@@ -3,12 +3,12 @@
 use perch_jobs::{Pick, PickKind, Side};
 
 use super::{
-    clause::{Clause, Mark},
+    clause::{Clause, ResultMark},
     doubt::Doubt,
     draft::Draft,
     emoji::is_harmless,
     markets::OF_A_GAME,
-    names::{BOOK, given_names},
+    names::{NAMES, given_names},
     points, price,
     refusal::refused_before,
     spoken::may_be_a_price,
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// A bet that a clause makes, as far as it takes words and figures of the clause.
-struct Bets<'a> {
+struct ClauseBets<'a> {
     drafts: &'a [Draft],
     is_parlay: bool,
 }
@@ -29,10 +29,10 @@ pub(super) fn of_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_par
     if clause.question {
         return Some(Doubt::Question);
     }
-    if clause.mark != Mark::Nothing && !is_parlay {
+    if clause.mark != ResultMark::Nothing && !is_parlay {
         return Some(Doubt::Mark);
     }
-    let bets = Bets { drafts, is_parlay };
+    let bets = ClauseBets { drafts, is_parlay };
     let first = drafts.iter().map(|draft| draft.at.start).min().and_then(|first| clause.spans.get(first));
     let (start, behind) = first.map_or((0, 0), |span| (span.start, span.end));
     // "Champions League: Bayern -1": a heading on the line of its bet.
@@ -56,7 +56,7 @@ pub(super) fn of_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_par
         .or_else(|| points::against(clause, &made))
 }
 
-impl Bets<'_> {
+impl ClauseBets<'_> {
     fn has(&self, clause: &Clause, at: usize) -> bool {
         let in_a_bet = || self.is_parlay || self.drafts.iter().any(|draft| draft.at.contains(&at));
         let terms = &clause.terms;
@@ -66,7 +66,7 @@ impl Bets<'_> {
                 in_a_bet() || matches!(self.drafts, [only] if only.kind == PickKind::Moneyline)
             }
             Term::Stat(stat) => {
-                let name = BOOK.stats[*stat].name;
+                let name = NAMES.stats[*stat].name;
                 // "Swiatek -4.5 games", and the heading "Anytime TD:".
                 let counts = at > 0 && matches!(terms[at - 1], Term::Number { .. }) && OF_A_GAME.contains(&name);
                 in_a_bet() || counts || self.drafts.iter().any(|draft| draft.stat.as_deref() == Some(name))
@@ -119,14 +119,14 @@ impl Bets<'_> {
 
     /// A figure that belongs to none of the bets. A stake or a price too many leaves open which one counts.
     fn miscounted(&self, clause: &Clause) -> Option<Doubt> {
-        let mut left = Figures::of(self);
+        let mut left = UnmatchedFigures::of(self);
         let is_left_over = |at: &usize| !is_count(clause, *at) && !left.take(&clause.terms, *at);
         (0..clause.terms.len()).find(is_left_over).map(|at| Doubt::Figure(written(clause, at)))
     }
 }
 
 /// The figures of the bets of a clause that were not met in it yet.
-struct Figures {
+struct UnmatchedFigures {
     lines: Vec<f64>,
     prices: Vec<String>,
     stakes: usize,
@@ -134,8 +134,8 @@ struct Figures {
     whole: usize,
 }
 
-impl Figures {
-    fn of(bets: &Bets) -> Self {
+impl UnmatchedFigures {
+    fn of(bets: &ClauseBets) -> Self {
         Self {
             lines: bets.drafts.iter().filter_map(|draft| draft.line).collect(),
             prices: bets.drafts.iter().filter_map(|draft| draft.odds.clone()).collect(),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    names::{BOOK, key, key_of},
+    names::{NAMES, key, key_of},
     token::Token,
 };
 
@@ -85,7 +85,7 @@ pub(super) fn phrase_at(tokens: &[Token], at: usize, sections: &[Section]) -> Op
 /// Whether a word stands alone beside bets, and so is the name of nobody.
 pub(super) fn is_common(folded: &str) -> bool {
     let listed = |section| UNDERSTOOD.get(&section).is_some_and(|phrases| phrases.contains(folded));
-    (listed(Section::Bet) || listed(Section::Around)) && BOOK.find(folded).is_empty()
+    (listed(Section::Bet) || listed(Section::Around)) && NAMES.find(folded).is_empty()
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use super::{
     names::Role,
     price, read,
     term::Term,
-    verdict::{self, About},
+    recommended::{self, Topic},
 };
 
 /// Whether a post is worth the call of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub struct PostWorth {
     /// It is.
     pub worth: bool,
     /// Why, in words for a log or a metric; one of a few.
@@ -22,27 +22,27 @@ pub struct Verdict {
 /// Whether a post may recommend a bet. It would rather let a post too many through than leave a pick out: whatever speaks
 /// of odds, a line, a stake or a market with a name is worth a call, and so is a picture that may show a bet. Results,
 /// advertising and talk are not.
-pub fn worth(text: &str, has_pictures: bool) -> Verdict {
-    let yes = |reason| Verdict { worth: true, reason };
-    let no = |reason| Verdict { worth: false, reason };
+pub fn worth(text: &str, has_pictures: bool) -> PostWorth {
+    let yes = |reason| PostWorth { worth: true, reason };
+    let no = |reason| PostWorth { worth: false, reason };
     if read(text).likely != Answer::Nothing(()) {
         return yes("the rules read a bet in it");
     }
     let clauses = clauses(&lex::tokens(&lex::normalise(text)));
-    let live = verdict::live(&clauses);
+    let live = recommended::live(&clauses);
     if clauses.iter().zip(live).any(|(clause, live)| speaks_of_a_bet(clause, live)) {
         return yes("it speaks of odds, a line or a stake");
     }
     if clauses.is_empty() {
         return if has_pictures { yes("it is a picture") } else { no("there is nothing to read") };
     }
-    let speaks_of = |about: About| clauses.iter().any(|clause| verdict::about(clause) == about);
+    let speaks_of = |about: Topic| clauses.iter().any(|clause| recommended::about(clause) == about);
     match () {
-        () if speaks_of(About::Results) => no("it looks back"),
-        () if speaks_of(About::Advertising) => no("it advertises"),
+        () if speaks_of(Topic::Results) => no("it looks back"),
+        () if speaks_of(Topic::Advertising) => no("it advertises"),
         () if has_pictures => yes("its picture may show a bet"),
-        () if speaks_of(About::Lines) => no("it speaks of lines, not bets"),
-        () if speaks_of(About::Question) => no("it asks"),
+        () if speaks_of(Topic::Lines) => no("it speaks of lines, not bets"),
+        () if speaks_of(Topic::Question) => no("it asks"),
         () => no("it names no bet"),
     }
 }
@@ -64,5 +64,5 @@ fn speaks_of_a_bet(clause: &Clause, live: bool) -> bool {
     if live {
         return priced || (named && (market || lined)) || !drafts(clause).is_empty();
     }
-    priced && named && !matches!(verdict::about(clause), About::Results | About::Advertising)
+    priced && named && !matches!(recommended::about(clause), Topic::Results | Topic::Advertising)
 }

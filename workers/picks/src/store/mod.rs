@@ -16,7 +16,7 @@ pub use picks::{PickBody, PickRecord, PickSighting, PickStanding, PickTable, pic
 pub use posts::{PostRecord, Posts};
 pub use summaries::{DailySummary, Summaries};
 pub use tracking::{
-    BetFilter, BetRow, Found, GameRow, PickFilter, PickSettlement, Players, SettleSource, SettledBet, SettledBy,
+    BetFilter, BetRow, GameRow, PickFilter, PickLookup, PickSettlement, Players, SettleSource, SettledBet, SettledBy,
     SettlementRow, TrackedPick, Tracking, state_word,
 };
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-use crate::normal::Terms;
+use crate::normal::BetTerms;
 
 /// A pick on its own, or a parlay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ pub struct PickRecord {
     pub first_seen: DateTime<Utc>,
     /// Its odds, stake and time in figures, as that post has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub terms: Option<Terms>,
+    pub terms: Option<BetTerms>,
     /// Who read it out of the post: a provider, or `rules`. Unknown for what was read before this was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_by: Option<String>,
@@ -106,7 +106,7 @@ impl PickRecord {
 
     /// The same with its terms.
     #[must_use]
-    pub fn with_terms(self, terms: Terms) -> Self {
+    pub fn with_terms(self, terms: BetTerms) -> Self {
         Self { terms: Some(terms), ..self }
     }
 }

@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     PicksSettings,
-    store::{Found, PickBody, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick, state_word},
+    store::{PickBody, PickLookup, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick, state_word},
 };
 
 /// What somebody says of how a pick ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
+pub enum EnteredOutcome {
     /// It ended so.
     Stated(Grade),
     /// It is open again, and stays so until somebody settles it: results do not.
@@ -36,7 +36,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {
     /// How it ended; without it the entry is about the closing odds or the note alone.
-    pub verdict: Option<Verdict>,
+    pub outcome: Option<EnteredOutcome>,
     /// The leg of a parlay that the verdict is about, from 1.
     pub leg: Option<usize>,
     /// The odds when the game began, as people write them.
@@ -70,7 +70,7 @@ pub enum TrackError {
 /// A pick that was settled.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = SettledPick)]
-pub struct Settled {
+pub struct SettledPick {
     /// Its number.
     pub number: u64,
     /// Its key.
@@ -87,7 +87,7 @@ pub struct Settled {
     pub change: f64,
 }
 
-impl Settled {
+impl SettledPick {
     /// `before` is what the pick came to for all accounts until now.
     pub(super) fn of(tracked: &TrackedPick, settlement: &PickSettlement, before: f64) -> Self {
         let author = tracked.author.to_lowercase();
@@ -118,11 +118,11 @@ pub async fn settle(
     pick: TrackedPick,
     entry: &Entry,
     actor: &str,
-) -> Result<Settled, TrackError> {
+) -> Result<SettledPick, TrackError> {
     let mut pick = pick;
-    let source = match entry.verdict {
-        Some(Verdict::Score(..) | Verdict::Counted(_)) => SettleSource::Score,
-        Some(Verdict::Stated(_) | Verdict::Reopened) | None => SettleSource::Stated,
+    let source = match entry.outcome {
+        Some(EnteredOutcome::Score(..) | EnteredOutcome::Counted(_)) => SettleSource::Score,
+        Some(EnteredOutcome::Stated(_) | EnteredOutcome::Reopened) | None => SettleSource::Stated,
     };
     let by = SettledBy { actor: actor.to_owned(), source };
     let assumed = assumed(&settings.tracking);
@@ -131,11 +131,11 @@ pub async fn settle(
         fill(store, settings, std::slice::from_ref(&pick), std::slice::from_mut(&mut settlement)).await?;
         let before = store.tracking().units_of(std::slice::from_ref(&pick.key)).await?;
         if store.tracking().apply(&[], std::slice::from_ref(&settlement), &by, None).await? {
-            let settled = Settled::of(&pick, &settlement, before.get(&pick.key).copied().unwrap_or(0.0));
+            let settled = SettledPick::of(&pick, &settlement, before.get(&pick.key).copied().unwrap_or(0.0));
             settled.count();
             return Ok(settled);
         }
-        if let Found::One(newer) = store.tracking().find(&pick.key).await? {
+        if let PickLookup::One(newer) = store.tracking().find(&pick.key).await? {
             pick = *newer;
         }
     }
@@ -152,17 +152,17 @@ pub(super) fn entered(
     if let Some(closing) = &entry.closing {
         Odds::parse(closing).map_err(|error| refused("closing", error.to_string()))?;
     }
-    let (grade, legs) = match (entry.verdict, entry.leg) {
+    let (grade, legs) = match (entry.outcome, entry.leg) {
         (None, None) if entry.closing.is_some() || entry.note.is_some() => (pick.grade, pick.legs.clone()),
         (None, _) => return Err(refused("outcome", "say how the pick ended".into())),
-        (Some(verdict), None) => of_whole(pick, verdict)?,
-        (Some(verdict), Some(leg)) => of_leg(pick, verdict, leg, assumed)?,
+        (Some(outcome), None) => of_whole(pick, outcome)?,
+        (Some(outcome), Some(leg)) => of_leg(pick, outcome, leg, assumed)?,
     };
     Ok(PickSettlement {
         key: pick.key.clone(),
-        source: entry.verdict.map(|_| source),
+        source: entry.outcome.map(|_| source),
         // A leg that is open again stays so while the others are settled.
-        held: entry.verdict == Some(Verdict::Reopened) || (pick.held && grade.is_none()),
+        held: entry.outcome == Some(EnteredOutcome::Reopened) || (pick.held && grade.is_none()),
         over_at: grade.map(|_| over_at(pick, Utc::now())),
         grade,
         legs,
@@ -186,11 +186,11 @@ fn over_at(pick: &TrackedPick, now: DateTime<Utc>) -> DateTime<Utc> {
 
 type Grades = (Option<Grade>, Vec<Option<Grade>>);
 
-fn of_whole(tracked: &TrackedPick, verdict: Verdict) -> Result<Grades, TrackError> {
-    match (verdict, &tracked.pick) {
-        (Verdict::Stated(grade), _) => Ok((Some(grade), Vec::new())),
-        (Verdict::Reopened, _) => Ok((None, Vec::new())),
-        (verdict, PickBody::Single(pick)) => Ok((Some(graded(pick, verdict)?), Vec::new())),
+fn of_whole(tracked: &TrackedPick, outcome: EnteredOutcome) -> Result<Grades, TrackError> {
+    match (outcome, &tracked.pick) {
+        (EnteredOutcome::Stated(grade), _) => Ok((Some(grade), Vec::new())),
+        (EnteredOutcome::Reopened, _) => Ok((None, Vec::new())),
+        (outcome, PickBody::Single(pick)) => Ok((Some(graded(pick, outcome)?), Vec::new())),
         (_, PickBody::Parlay(parlay)) => {
             let legs = parlay.picks.len();
             Err(refused("leg", format!("a parlay is scored leg by leg: say which of the {legs} it is about")))
@@ -198,7 +198,7 @@ fn of_whole(tracked: &TrackedPick, verdict: Verdict) -> Result<Grades, TrackErro
     }
 }
 
-fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize, assumed: &Assumed) -> Result<Grades, TrackError> {
+fn of_leg(tracked: &TrackedPick, outcome: EnteredOutcome, leg: usize, assumed: &Assumed) -> Result<Grades, TrackError> {
     let PickBody::Parlay(parlay) = &tracked.pick else {
         return Err(refused("leg", "the pick is no parlay and has no legs".into()));
     };
@@ -207,19 +207,19 @@ fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize, assumed: &Assumed
     };
     let mut legs = tracked.legs.clone();
     legs.resize(parlay.picks.len(), None);
-    legs[leg - 1] = match verdict {
-        Verdict::Stated(grade) => Some(grade),
-        Verdict::Reopened => None,
+    legs[leg - 1] = match outcome {
+        EnteredOutcome::Stated(grade) => Some(grade),
+        EnteredOutcome::Reopened => None,
         scored => Some(graded(pick, scored)?),
     };
     Ok((whole(parlay, &legs, assumed), legs))
 }
 
-fn graded(pick: &Pick, verdict: Verdict) -> Result<Grade, TrackError> {
-    let outcome = match verdict {
-        Verdict::Stated(grade) => return Ok(grade),
-        Verdict::Reopened => return Err(refused("outcome", "say how the pick ended".into())),
-        Verdict::Score(first, second) => {
+fn graded(pick: &Pick, outcome: EnteredOutcome) -> Result<Grade, TrackError> {
+    let outcome = match outcome {
+        EnteredOutcome::Stated(grade) => return Ok(grade),
+        EnteredOutcome::Reopened => return Err(refused("outcome", "say how the pick ended".into())),
+        EnteredOutcome::Score(first, second) => {
             let event = pick.event.as_deref().and_then(|event| event.split_once(" vs "));
             let (a, b) = match (event, pick.selection.as_deref()) {
                 (Some(sides), _) => sides,
@@ -228,7 +228,7 @@ fn graded(pick: &Pick, verdict: Verdict) -> Result<Grade, TrackError> {
             };
             Outcome::Game(GameResult::new(a, first, b, second))
         }
-        Verdict::Counted(value) => {
+        EnteredOutcome::Counted(value) => {
             let player = pick.player.clone().unwrap_or_default();
             Outcome::Player(PlayerResult::new(player, pick.stat.clone().unwrap_or_default(), value))
         }

@@ -8,15 +8,15 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
-    entry::{Entry, Settled, TRIES, TrackError, entered, fill, refused},
+    entry::{Entry, SettledPick, TRIES, TrackError, entered, fill, refused},
     matching::Games,
     numbering::numbered,
-    review::{Contradicted, LeftOpen, Review, review, settlement},
+    review::{ContradictedPick, LeftOpenPick, Review, review, settlement},
     stakes::assumed,
 };
 use crate::{
     PicksSettings,
-    store::{Found, GameRow, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick},
+    store::{GameRow, PickLookup, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick},
 };
 
 /// Results that came in together.
@@ -34,13 +34,13 @@ pub struct Imported {
     /// Results of games that were given.
     pub games: usize,
     /// Picks that are settled by them, or of which further legs are graded.
-    pub settled: Vec<Settled>,
+    pub settled: Vec<SettledPick>,
     /// Picks that results had settled and that the results now settle otherwise.
-    pub corrected: Vec<Settled>,
+    pub corrected: Vec<SettledPick>,
     /// Picks that somebody settled otherwise than the results say; they stay as they are. At most 50.
-    pub contradicted: Vec<Contradicted>,
+    pub contradicted: Vec<ContradictedPick>,
     /// Open picks that a result is about without deciding them, and why. At most 50.
-    pub left_open: Vec<LeftOpen>,
+    pub left_open: Vec<LeftOpenPick>,
     /// Results that are about no pick.
     pub unmatched: NamedGames,
     /// Results that may be of either of two games of one day; they are not kept.
@@ -82,17 +82,17 @@ pub async fn import(
 ) -> Result<Imported, TrackError> {
     let assumed = assumed(&settings.tracking);
     for _ in 0..TRIES {
-        let worked = work_out(store, settings, import, by.source, &assumed).await?;
-        let (picks, mut settlements): (Vec<TrackedPick>, Vec<PickSettlement>) = worked.settlements.into_iter().unzip();
+        let plan = plan_import(store, settings, import, by.source, &assumed).await?;
+        let (picks, mut settlements): (Vec<TrackedPick>, Vec<PickSettlement>) = plan.settlements.into_iter().unzip();
         fill(store, settings, &picks, &mut settlements).await?;
         let keys: Vec<String> = picks.iter().map(|pick| pick.key.clone()).collect();
         let before = store.tracking().units_of(&keys).await?;
         let all = picks.iter().zip(&settlements).map(|(pick, settlement)| {
             let before = before.get(&pick.key).copied().unwrap_or(0.0);
-            (worked.corrected.contains(&pick.key), Settled::of(pick, settlement, before))
+            (plan.corrected.contains(&pick.key), SettledPick::of(pick, settlement, before))
         });
         let (corrected, settled): (Vec<_>, Vec<_>) = all.partition(|(is_corrected, _)| *is_corrected);
-        let plain = |all: Vec<(bool, Settled)>| all.into_iter().map(|(_, settled)| settled).collect::<Vec<_>>();
+        let plain = |all: Vec<(bool, SettledPick)>| all.into_iter().map(|(_, settled)| settled).collect::<Vec<_>>();
         let change =
             |pick: &TrackedPick, one: &PickSettlement| i64::from(one.grade.is_none()) - i64::from(pick.grade.is_none());
         let more_open: i64 = picks.iter().zip(&settlements).map(|(pick, one)| change(pick, one)).sum();
@@ -100,11 +100,11 @@ pub async fn import(
             games: import.games.len(),
             settled: plain(settled),
             corrected: plain(corrected),
-            contradicted: worked.contradicted,
-            left_open: worked.left_open,
-            unmatched: worked.unmatched,
-            unclear: worked.unclear,
-            open: usize::try_from(more_open + i64::try_from(worked.open).unwrap_or(0)).unwrap_or(0),
+            contradicted: plan.contradicted,
+            left_open: plan.left_open,
+            unmatched: plan.unmatched,
+            unclear: plan.unclear,
+            open: usize::try_from(more_open + i64::try_from(plan.open).unwrap_or(0)).unwrap_or(0),
             dry_run,
         };
         if dry_run {
@@ -114,8 +114,8 @@ pub async fn import(
             let change: f64 = imported.corrected.iter().map(|one| one.change).sum();
             json!({ "picks": imported.corrected, "change": change })
         });
-        if store.tracking().apply(&worked.games, &settlements, by, corrections.as_ref()).await? {
-            imported.settled.iter().chain(&imported.corrected).for_each(Settled::count);
+        if store.tracking().apply(&plan.games, &settlements, by, corrections.as_ref()).await? {
+            imported.settled.iter().chain(&imported.corrected).for_each(SettledPick::count);
             return Ok(imported);
         }
     }
@@ -123,26 +123,26 @@ pub async fn import(
 }
 
 /// What an import makes of what is known.
-struct Worked {
+struct ImportPlan {
     /// The results as they are kept.
     games: Vec<GameRow>,
     settlements: Vec<(TrackedPick, PickSettlement)>,
     /// The keys of those that were settled otherwise.
     corrected: BTreeSet<String>,
-    contradicted: Vec<Contradicted>,
-    left_open: Vec<LeftOpen>,
+    contradicted: Vec<ContradictedPick>,
+    left_open: Vec<LeftOpenPick>,
     unmatched: NamedGames,
     unclear: NamedGames,
     open: usize,
 }
 
-async fn work_out(
+async fn plan_import(
     store: &Store,
     settings: &PicksSettings,
     import: &Import,
     source: SettleSource,
     assumed: &Assumed,
-) -> Result<Worked, TrackError> {
+) -> Result<ImportPlan, TrackError> {
     let open_for = TimeDelta::from_std(settings.tracking.open_for).unwrap_or(TimeDelta::days(30));
     let since = Utc::now() - open_for;
     let mut picks = store.tracking().open(since).await?;
@@ -160,11 +160,11 @@ async fn work_out(
     let corrected = settlements.iter().filter(|(pick, _)| pick.grade.is_some()).map(|(pick, _)| pick.key.clone());
     let mut corrected: BTreeSet<String> = corrected.collect();
     let by_key = settlements.into_iter().map(|(pick, settlement)| (pick.key.clone(), (pick, settlement)));
-    let mut worked: HashMap<String, (TrackedPick, PickSettlement)> = by_key.collect();
+    let mut planned: HashMap<String, (TrackedPick, PickSettlement)> = by_key.collect();
     // What somebody says of a pick goes before what the games say.
     for (name, entry) in &import.entries {
         let pick = one(store, name).await?;
-        let pick = match worked.remove(&pick.key) {
+        let pick = match planned.remove(&pick.key) {
             // Lines about the legs of one parlay add up.
             Some((seen, earlier)) => TrackedPick {
                 legs: if entry.leg.is_some() { earlier.legs } else { seen.legs.clone() },
@@ -177,11 +177,11 @@ async fn work_out(
         };
         corrected.remove(&pick.key);
         let settlement = entered(&pick, entry, source, assumed)?;
-        worked.insert(pick.key.clone(), (pick, settlement));
+        planned.insert(pick.key.clone(), (pick, settlement));
     }
     let sorted: BTreeMap<u64, (TrackedPick, PickSettlement)> =
-        worked.into_values().map(|(pick, settlement)| (pick.number, (pick, settlement))).collect();
-    Ok(Worked {
+        planned.into_values().map(|(pick, settlement)| (pick.number, (pick, settlement))).collect();
+    Ok(ImportPlan {
         settlements: sorted.into_values().collect(),
         corrected,
         contradicted,
@@ -196,9 +196,9 @@ async fn work_out(
 async fn one(store: &Store, name: &str) -> Result<TrackedPick, TrackError> {
     let shown: String = name.chars().take(80).collect();
     match store.tracking().find(name).await? {
-        Found::One(pick) => Ok(*pick),
-        Found::Nothing => Err(refused("pick", format!("there is no pick {shown:?}"))),
-        Found::Several(_) => {
+        PickLookup::One(pick) => Ok(*pick),
+        PickLookup::NotFound => Err(refused("pick", format!("there is no pick {shown:?}"))),
+        PickLookup::Several(_) => {
             Err(refused("pick", format!("several picks begin with {shown:?}; give the number of one")))
         }
     }

@@ -40,7 +40,7 @@ pub(super) struct Games {
 
 /// When a pick was named, and what it says of its game.
 #[derive(Debug, Clone, Copy)]
-struct Named<'a> {
+struct PickContext<'a> {
     posted_at: DateTime<Utc>,
     starts_at: Option<DateTime<Utc>>,
     part: Option<&'a str>,
@@ -48,7 +48,7 @@ struct Named<'a> {
 
 /// What the results say of one bet.
 #[derive(Debug, Clone, PartialEq)]
-enum Says {
+enum BetDecision {
     /// None is about it.
     Nothing,
     /// Its game is known, and does not decide it.
@@ -59,7 +59,7 @@ enum Says {
 
 /// What the results say of a pick.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Word {
+pub(super) struct PickDecision {
     /// How it ended, and how its legs did; none while nothing is decided.
     pub grades: Option<(Option<Grade>, Vec<Option<Grade>>)>,
     /// When it was over: its game, or the first of its legs.
@@ -108,26 +108,26 @@ impl Games {
 
     /// What the results say of a pick. Legs that are graded stay so, unless it is judged `anew`: then what is known of them
     /// goes by the results wherever these say something.
-    pub fn word(&self, tracked: &TrackedPick, anew: bool, assumed: &Assumed) -> Word {
-        let mut word = Word::default();
+    pub fn decide(&self, tracked: &TrackedPick, anew: bool, assumed: &Assumed) -> PickDecision {
+        let mut decision = PickDecision::default();
         let part = tracked.part.as_deref();
         let mut starts_at = tracked.terms.as_ref().and_then(|terms| terms.starts_at);
         // A post says one time, and the legs of a parlay have several.
         starts_at = starts_at.filter(|_| matches!(tracked.pick, PickBody::Single(_)));
-        let named = Named { posted_at: tracked.posted_at, starts_at, part };
+        let named = PickContext { posted_at: tracked.posted_at, starts_at, part };
         match &tracked.pick {
             PickBody::Single(pick) => {
                 let was_graded = anew && tracked.grade.is_some();
-                match self.says(pick, &named, &mut word.by) {
-                    Says::Ended(grade, over_at) => {
-                        word.grades = Some((Some(grade), Vec::new()));
-                        word.over_at = Some(over_at);
+                match self.decide_bet(pick, &named, &mut decision.by) {
+                    BetDecision::Ended(grade, over_at) => {
+                        decision.grades = Some((Some(grade), Vec::new()));
+                        decision.over_at = Some(over_at);
                     }
-                    Says::Undecided { why, of_several } => {
-                        word.grades = (was_graded && of_several).then(|| (None, Vec::new()));
-                        word.why = Some(why);
+                    BetDecision::Undecided { why, of_several } => {
+                        decision.grades = (was_graded && of_several).then(|| (None, Vec::new()));
+                        decision.why = Some(why);
                     }
-                    Says::Nothing => {}
+                    BetDecision::Nothing => {}
                 }
             }
             PickBody::Parlay(parlay) => {
@@ -135,30 +135,30 @@ impl Games {
                 let mut legs = Vec::with_capacity(parlay.picks.len());
                 for (leg, pick) in parlay.picks.iter().enumerate() {
                     let kept = known(leg).filter(|_| !anew);
-                    legs.push(match kept.map_or_else(|| self.says(pick, &named, &mut word.by), |_| Says::Nothing) {
-                        Says::Ended(grade, over_at) => {
-                            word.over_at = Some(word.over_at.map_or(over_at, |earlier| earlier.min(over_at)));
+                    legs.push(match kept.map_or_else(|| self.decide_bet(pick, &named, &mut decision.by), |_| BetDecision::Nothing) {
+                        BetDecision::Ended(grade, over_at) => {
+                            decision.over_at = Some(decision.over_at.map_or(over_at, |earlier| earlier.min(over_at)));
                             Some(grade)
                         }
-                        Says::Undecided { why, of_several } => {
-                            word.why.get_or_insert(format!("leg {}: {why}", leg + 1));
+                        BetDecision::Undecided { why, of_several } => {
+                            decision.why.get_or_insert(format!("leg {}: {why}", leg + 1));
                             known(leg).filter(|_| !of_several)
                         }
-                        Says::Nothing => known(leg),
+                        BetDecision::Nothing => known(leg),
                     });
                 }
                 let is_new = (0..legs.len()).any(|leg| legs[leg] != known(leg));
-                word.grades = is_new.then(|| (whole(parlay, &legs, assumed), legs));
+                decision.grades = is_new.then(|| (whole(parlay, &legs, assumed), legs));
             }
         }
-        word
+        decision
     }
 
     /// What the first game after the post, or the one at the time that the post says, makes of a bet. No later game stands in
     /// for one that does not decide it.
-    fn says(&self, pick: &Pick, named: &Named<'_>, by: &mut BTreeSet<usize>) -> Says {
+    fn decide_bet(&self, pick: &Pick, named: &PickContext<'_>, by: &mut BTreeSet<usize>) -> BetDecision {
         let candidates = self.candidates(pick, named);
-        let Some(first) = candidates.first().map(|(at, _)| self.rows[*at].date) else { return Says::Nothing };
+        let Some(first) = candidates.first().map(|(at, _)| self.rows[*at].date) else { return BetDecision::Nothing };
         let mut of_day: Vec<_> = candidates.into_iter().take_while(|(at, _)| self.rows[*at].date == first).collect();
         // Of two games of one day, the one that ended first after the start.
         if named.starts_at.is_some() && of_day.iter().all(|(at, _)| self.rows[*at].finished_at.is_some()) {
@@ -171,18 +171,18 @@ impl Games {
             .collect();
         match decided.as_deref() {
             Ok([(first, over), rest @ ..]) if rest.iter().all(|(grade, _)| grade == first) => {
-                Says::Ended(*first, rest.iter().map(|(_, at)| *at).fold(*over, DateTime::min))
+                BetDecision::Ended(*first, rest.iter().map(|(_, at)| *at).fold(*over, DateTime::min))
             }
-            Err(why) if of_day.len() == 1 => Says::Undecided { why: why.clone(), of_several: false },
+            Err(why) if of_day.len() == 1 => BetDecision::Undecided { why: why.clone(), of_several: false },
             _ => {
                 let why = format!("{} of its games are known on {first}; say how it ended", of_day.len());
-                Says::Undecided { why, of_several: true }
+                BetDecision::Undecided { why, of_several: true }
             }
         }
     }
 
     /// The games that a bet may be about, the first one first, each with the bet in the names of its sport.
-    fn candidates(&self, pick: &Pick, named: &Named<'_>) -> Vec<(usize, Pick)> {
+    fn candidates(&self, pick: &Pick, named: &PickContext<'_>) -> Vec<(usize, Pick)> {
         let names_both = event(pick).is_some();
         let name = match (pick.kind, event(pick)) {
             (PickKind::Future, _) => return Vec::new(),
@@ -299,13 +299,13 @@ mod tests {
     }
 
     /// What the results say of a bet that was posted then.
-    fn says(games: &Games, pick: &Pick, posted_at: &str) -> Says {
-        let named = Named { posted_at: at(posted_at), starts_at: None, part: None };
-        games.says(pick, &named, &mut BTreeSet::new())
+    fn says(games: &Games, pick: &Pick, posted_at: &str) -> BetDecision {
+        let named = PickContext { posted_at: at(posted_at), starts_at: None, part: None };
+        games.decide_bet(pick, &named, &mut BTreeSet::new())
     }
 
     fn ended(games: &Games, pick: &Pick, posted_at: &str) -> Option<Grade> {
-        if let Says::Ended(grade, _) = says(games, pick, posted_at) { Some(grade) } else { None }
+        if let BetDecision::Ended(grade, _) = says(games, pick, posted_at) { Some(grade) } else { None }
     }
 
     fn lakers(date: &str, scores: (f64, f64)) -> GameRow {
@@ -340,14 +340,14 @@ mod tests {
         let points =
             Pick { line: Some(25.5), side: Some(Side::Over), stat: Some("points".into()), ..pick(PickKind::Prop) };
         let points = Pick { player: Some("LeBron James".into()), ..points };
-        let Says::Undecided { why, of_several: false } =
+        let BetDecision::Undecided { why, of_several: false } =
             says(&games([first, next.clone()]), &points, "2026-11-23T15:00:00Z")
         else {
             panic!("the first game says nothing of points")
         };
         assert!(why.contains("points of LeBron James"), "{why}");
         let own = moneyline("Los Angeles Lakers");
-        assert!(matches!(says(&games([unscored, next]), &own, "2026-11-23T15:00:00Z"), Says::Undecided { .. }));
+        assert!(matches!(says(&games([unscored, next]), &own, "2026-11-23T15:00:00Z"), BetDecision::Undecided { .. }));
     }
 
     #[test]
@@ -355,12 +355,12 @@ mod tests {
         let games = games([lakers("2026-11-23", (90.0, 99.0)), lakers("2026-11-24", (99.0, 90.0))]);
         let own = moneyline("Los Angeles Lakers");
         let at_time = |starts_at: &str| {
-            let named = Named { posted_at: at("2026-11-23T15:00:00Z"), starts_at: Some(at(starts_at)), part: None };
-            games.says(&own, &named, &mut BTreeSet::new())
+            let named = PickContext { posted_at: at("2026-11-23T15:00:00Z"), starts_at: Some(at(starts_at)), part: None };
+            games.decide_bet(&own, &named, &mut BTreeSet::new())
         };
-        assert!(matches!(at_time("2026-11-25T01:00:00Z"), Says::Ended(Grade::Won, _)));
-        assert!(matches!(at_time("2026-11-24T01:00:00Z"), Says::Ended(Grade::Lost, _)));
-        assert_eq!(at_time("2026-11-26T01:00:00Z"), Says::Nothing);
+        assert!(matches!(at_time("2026-11-25T01:00:00Z"), BetDecision::Ended(Grade::Won, _)));
+        assert!(matches!(at_time("2026-11-24T01:00:00Z"), BetDecision::Ended(Grade::Lost, _)));
+        assert_eq!(at_time("2026-11-26T01:00:00Z"), BetDecision::Nothing);
     }
 
     #[test]
@@ -373,7 +373,7 @@ mod tests {
         };
         let games = games([noon, night]);
         let own = moneyline("Los Angeles Lakers");
-        let Says::Undecided { why, of_several: true } = says(&games, &own, "2026-07-04T15:00:00Z") else {
+        let BetDecision::Undecided { why, of_several: true } = says(&games, &own, "2026-07-04T15:00:00Z") else {
             panic!("it may be about either")
         };
         assert!(why.contains("2 of its games are known on 2026-07-04"), "{why}");
@@ -386,8 +386,8 @@ mod tests {
         };
         assert_eq!(ended(&games, &total, "2026-07-04T15:00:00Z"), Some(Grade::Won), "both have eight");
         let named =
-            Named { posted_at: at("2026-07-04T15:00:00Z"), starts_at: Some(at("2026-07-04T17:00:00Z")), part: None };
-        assert!(matches!(games.says(&own, &named, &mut BTreeSet::new()), Says::Ended(Grade::Won, _)));
+            PickContext { posted_at: at("2026-07-04T15:00:00Z"), starts_at: Some(at("2026-07-04T17:00:00Z")), part: None };
+        assert!(matches!(games.decide_bet(&own, &named, &mut BTreeSet::new()), BetDecision::Ended(Grade::Won, _)));
     }
 
     #[test]
@@ -395,8 +395,8 @@ mod tests {
         let over = GameRow { finished_at: Some(at("2026-11-23T20:00:00Z")), ..lakers("2026-11-23", (99.0, 90.0)) };
         let games = games([over]);
         let own = moneyline("Los Angeles Lakers");
-        assert_eq!(says(&games, &own, "2026-11-23T19:00:00Z"), Says::Ended(Grade::Won, at("2026-11-23T20:00:00Z")));
-        assert_eq!(says(&games, &own, "2026-11-23T21:00:00Z"), Says::Nothing);
+        assert_eq!(says(&games, &own, "2026-11-23T19:00:00Z"), BetDecision::Ended(Grade::Won, at("2026-11-23T20:00:00Z")));
+        assert_eq!(says(&games, &own, "2026-11-23T21:00:00Z"), BetDecision::Nothing);
     }
 
     #[test]

@@ -11,10 +11,10 @@ mod review;
 mod stakes;
 mod table;
 
-pub use entry::{Entry, Settled, TrackError, Verdict, settle};
+pub use entry::{EnteredOutcome, Entry, SettledPick, TrackError, settle};
 pub use games::{InvalidResult, ResultEntry};
 pub use import::{Import, Imported, NamedGames, add_late_bets, import};
-pub use review::{Contradicted, LeftOpen};
+pub use review::{ContradictedPick, LeftOpenPick};
 pub use table::{BadLine, read_csv};
 
 use perch_odds::{

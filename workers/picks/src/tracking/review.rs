@@ -7,7 +7,7 @@ use perch_odds::settle::{Assumed, Grade};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::matching::{Games, Word};
+use super::matching::{Games, PickDecision};
 use crate::store::{PickSettlement, SettleSource, TrackedPick, state_word};
 
 /// Picks of one list that are told of.
@@ -16,7 +16,7 @@ const MOST_TOLD: usize = 50;
 /// A pick that somebody settled otherwise than the results say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ContradictedPick)]
-pub struct Contradicted {
+pub struct ContradictedPick {
     /// Its number.
     pub number: u64,
     /// Its key.
@@ -32,7 +32,7 @@ pub struct Contradicted {
 /// An open pick that results are about without deciding it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = LeftOpenPick)]
-pub struct LeftOpen {
+pub struct LeftOpenPick {
     /// Its number.
     pub number: u64,
     /// Its key.
@@ -46,8 +46,8 @@ pub struct LeftOpen {
 pub(super) struct Review {
     /// What is settled, each with its pick.
     pub settlements: Vec<(TrackedPick, PickSettlement)>,
-    pub contradicted: Vec<Contradicted>,
-    pub left_open: Vec<LeftOpen>,
+    pub contradicted: Vec<ContradictedPick>,
+    pub left_open: Vec<LeftOpenPick>,
     /// The results that are about a pick, by their places.
     pub used: BTreeSet<usize>,
 }
@@ -61,23 +61,23 @@ pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &Assumed) ->
     for pick in picks {
         let by_results = pick.source.as_deref() == Some(SettleSource::Results.as_str());
         // What somebody settled is judged anew to see whether the results agree, and then left as it is.
-        let word = games.word(pick, by_results || pick.grade.is_some(), assumed);
-        let is_news = games.are_given(&word.by);
-        review.used.extend(&word.by);
+        let decision = games.decide(pick, by_results || pick.grade.is_some(), assumed);
+        let is_news = games.are_given(&decision.by);
+        review.used.extend(&decision.by);
         if pick.grade.is_some() && !by_results {
-            review.contradicted.extend(contradiction(pick, &word).filter(|_| is_news));
+            review.contradicted.extend(contradiction(pick, &decision).filter(|_| is_news));
             continue;
         }
         let why = if pick.held {
-            word.grades.as_ref().map(|_| "it was opened again by hand".to_owned())
+            decision.grades.as_ref().map(|_| "it was opened again by hand".to_owned())
         } else {
-            word.why.clone()
+            decision.why.clone()
         };
         if let (None, Some(why), true) = (pick.grade, why, is_news) {
-            review.left_open.push(LeftOpen { number: pick.number, key: pick.key.clone(), why });
+            review.left_open.push(LeftOpenPick { number: pick.number, key: pick.key.clone(), why });
         }
-        let over_at = word.over_at;
-        if let Some((grade, legs)) = word.grades.filter(|(grade, legs)| !pick.held && is_change(pick, *grade, legs)) {
+        let over_at = decision.over_at;
+        if let Some((grade, legs)) = decision.grades.filter(|(grade, legs)| !pick.held && is_change(pick, *grade, legs)) {
             let by_hand = !by_results && pick.legs.iter().any(Option::is_some);
             let settled = PickSettlement {
                 source: (!by_hand).then_some(SettleSource::Results),
@@ -103,10 +103,10 @@ fn is_change(pick: &TrackedPick, grade: Option<Grade>, legs: &[Option<Grade>]) -
     (0..legs.len()).any(differs)
 }
 
-fn contradiction(pick: &TrackedPick, word: &Word) -> Option<Contradicted> {
-    let (grade, _) = word.grades.as_ref()?;
+fn contradiction(pick: &TrackedPick, decision: &PickDecision) -> Option<ContradictedPick> {
+    let (grade, _) = decision.grades.as_ref()?;
     let differs = grade.is_some() && *grade != pick.grade;
-    differs.then(|| Contradicted {
+    differs.then(|| ContradictedPick {
         number: pick.number,
         key: pick.key.clone(),
         state: state_word(pick.grade).to_owned(),

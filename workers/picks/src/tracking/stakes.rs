@@ -273,7 +273,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_stake_that_stands_beside_the_pick_is_that_of_its_first_post_and_a_post_after_the_end_has_no_bet() {
-        let terms = crate::normal::Terms { units: Some(3.0), ..crate::normal::Terms::default() };
+        let terms = crate::normal::BetTerms { units: Some(3.0), ..crate::normal::BetTerms::default() };
         let lakers = TrackedPick { terms: Some(terms), ..tracked(LAKERS) };
         let late = PickSighting { post_id: "2".parse().expect("an id"), ..named("pete", None, None) };
         let named = [named("sally", None, None), late.clone()];

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::refused;
 use crate::{
     store::{AccountChange, PicksStore as _},
-    watch_list::{self, WatchList, Watched},
+    watch_list::{self, WatchList, WatchedAccount},
 };
 
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let handles = handles.collect::<Result<Vec<&str>, CommandError>>()?;
     let (settings, store) = &at.store()?;
     let list = WatchList::new(settings)?;
-    let mut added: Vec<Watched> = Vec::new();
+    let mut added: Vec<WatchedAccount> = Vec::new();
     for handle in handles {
         let row = store.accounts().add(handle, &change, &at.operator).await?;
         at.audit("account.add", &row.username, &json!(change)).await;

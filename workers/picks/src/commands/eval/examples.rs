@@ -27,7 +27,7 @@ pub struct Example {
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct ExampleLine {
     #[serde(default)]
     id: Value,
     text: String,
@@ -59,7 +59,7 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<Example>, CommandError> {
 
 fn example(line: Line) -> Result<Example, String> {
     let bytes = line.bytes.ok_or_else(|| format!("it is longer than {LONGEST} bytes"))?;
-    let row: Row =
+    let row: ExampleLine =
         strict::from_slice(&bytes).map_err(|error| format!("{error}; a line is an object with text and expected"))?;
     let expected = Answer::parse(&row.expected.to_string()).map_err(|error| format!("expected: {error}"))?;
     let id = match row.id {

@@ -13,7 +13,7 @@ use perch_queue::Fail;
 
 use super::{
     examples::read,
-    report::{Given, Report},
+    report::{ReaderAnswer, Report},
 };
 use crate::PicksSettings;
 use crate::extraction::read_with;
@@ -69,22 +69,22 @@ impl Reader {
     }
 
     /// Reads one of many posts.
-    async fn read_one(&self, post: &Post, bar: &ProgressBar) -> Given {
+    async fn read_one(&self, post: &Post, bar: &ProgressBar) -> ReaderAnswer {
         let given = self.read(post).await;
         bar.inc(1);
         given
     }
 
-    async fn read(&self, post: &Post) -> Given {
+    async fn read(&self, post: &Post) -> ReaderAnswer {
         let Self::Model(model) = self else {
-            return Given { answer: Ok(rules::extract(&post.text)), usage: Usage::default(), objections: 0 };
+            return ReaderAnswer { answer: Ok(rules::extract(&post.text)), usage: Usage::default(), objections: 0 };
         };
         // Answers that cannot be used cost what others cost.
         let mut usage = Usage::default();
         let mut tries = 1;
         loop {
             let fail = match read_with(model, post, &mut usage).await {
-                Ok(reading) => return Given { answer: Ok(reading.answer), usage, objections: reading.objections },
+                Ok(reading) => return ReaderAnswer { answer: Ok(reading.answer), usage, objections: reading.objections },
                 Err(fail) => fail,
             };
             let wait = match &fail {
@@ -94,7 +94,7 @@ impl Reader {
             };
             let hopeless = matches!(fail, Fail::Dead(_) | Fail::Cancelled(_));
             if hopeless || tries == MOST_TRIES || wait > LONGEST_WAIT {
-                return Given { answer: Err(reason(fail)), usage, objections: 0 };
+                return ReaderAnswer { answer: Err(reason(fail)), usage, objections: 0 };
             }
             tokio::time::sleep(wait).await;
             tries += 1;
@@ -131,7 +131,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let bar = at.out.bar(examples.len() as u64, "posts");
     // Only the posts are handed over; the labels stay here.
     let reading: Vec<_> = examples.iter().map(|example| reader.read_one(&example.post, &bar)).collect();
-    let given: Vec<Given> = stream::iter(reading).buffered(usize::from(args.concurrency)).collect().await;
+    let given: Vec<ReaderAnswer> = stream::iter(reading).buffered(usize::from(args.concurrency)).collect().await;
     bar.finish_and_clear();
     let mut report = Report::new(name, price);
     for (example, given) in examples.iter().zip(given) {

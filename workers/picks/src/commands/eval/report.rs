@@ -19,7 +19,7 @@ use crate::score::{Field, Score};
 
 /// What a reader gave for a post.
 #[derive(Debug)]
-pub struct Given {
+pub struct ReaderAnswer {
     /// The answer, or why there is none.
     pub answer: Result<Answer, String>,
     /// Tokens that it took.
@@ -30,7 +30,7 @@ pub struct Given {
 
 /// A post that was read wrong.
 #[derive(Debug, Serialize)]
-struct Wrong {
+struct WrongPost {
     id: String,
     text: String,
     given: Option<Answer>,
@@ -50,7 +50,7 @@ pub struct Report {
     repaired: u64,
     usage: Usage,
     price: TokenPrice,
-    wrong: Vec<Wrong>,
+    wrong: Vec<WrongPost>,
 }
 
 impl Report {
@@ -67,7 +67,7 @@ impl Report {
     }
 
     /// Counts one post.
-    pub fn add(&mut self, example: &Example, given: Given) {
+    pub fn add(&mut self, example: &Example, given: ReaderAnswer) {
         self.usage.prompt_tokens += given.usage.prompt_tokens;
         self.usage.completion_tokens += given.usage.completion_tokens;
         self.repaired += u64::from(given.objections > 0);
@@ -83,7 +83,7 @@ impl Report {
             false
         };
         if !right {
-            self.wrong.push(Wrong {
+            self.wrong.push(WrongPost {
                 id: example.id.clone(),
                 text: example.post.text.clone(),
                 given: answer,

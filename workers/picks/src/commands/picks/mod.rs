@@ -12,7 +12,7 @@ use perch_odds::settle::Grade;
 use perch_store::Store;
 
 use crate::{
-    store::{Found, PickBody, PicksStore as _, TrackedPick},
+    store::{PickBody, PickLookup, PicksStore as _, TrackedPick},
     tracking::TrackError,
 };
 
@@ -44,9 +44,9 @@ pub async fn run(at: &Invocation<'_>, command: &Picks) -> Result<(), CommandErro
 async fn find(store: &Store, key: &str) -> Result<TrackedPick, CommandError> {
     let shown = one_line(&key.chars().take(80).collect::<String>());
     match store.tracking().find(key).await? {
-        Found::One(pick) => Ok(*pick),
-        Found::Nothing => Err(CommandError::Refused(format!("there is no pick {shown:?}; see `perch picks list`"))),
-        Found::Several(some) => {
+        PickLookup::One(pick) => Ok(*pick),
+        PickLookup::NotFound => Err(CommandError::Refused(format!("there is no pick {shown:?}; see `perch picks list`"))),
+        PickLookup::Several(some) => {
             let numbers: Vec<String> = some.iter().map(|pick| pick.number.to_string()).collect();
             let numbers = numbers.join(", ");
             Err(CommandError::Refused(format!(

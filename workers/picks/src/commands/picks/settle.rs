@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{failed, find, units};
 use crate::{
     store::{SettleSource, SettledBy},
-    tracking::{self, Contradicted, Entry, Imported, LeftOpen, NamedGames, Settled, Verdict, read_csv},
+    tracking::{self, ContradictedPick, EnteredOutcome, Entry, Imported, LeftOpenPick, NamedGames, SettledPick, read_csv},
 };
 
 #[derive(Debug, clap::Args)]
@@ -91,7 +91,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     }
 }
 
-fn verdict(args: &Args) -> Option<Verdict> {
+fn outcome(args: &Args) -> Option<EnteredOutcome> {
     let stated = [
         (args.won, Grade::Won),
         (args.lost, Grade::Lost),
@@ -100,13 +100,13 @@ fn verdict(args: &Args) -> Option<Verdict> {
         (args.half_won, Grade::HalfWon),
         (args.half_lost, Grade::HalfLost),
     ];
-    let stated = stated.into_iter().find(|(is, _)| *is).map(|(_, grade)| Verdict::Stated(grade));
-    let score = args.score.map(|(first, second)| Verdict::Score(first, second));
-    stated.or(score).or(args.counted.map(Verdict::Counted)).or(args.open.then_some(Verdict::Reopened))
+    let stated = stated.into_iter().find(|(is, _)| *is).map(|(_, grade)| EnteredOutcome::Stated(grade));
+    let score = args.score.map(|(first, second)| EnteredOutcome::Score(first, second));
+    stated.or(score).or(args.counted.map(EnteredOutcome::Counted)).or(args.open.then_some(EnteredOutcome::Reopened))
 }
 
 async fn one(at: &Invocation<'_>, key: &str, args: &Args) -> Result<(), CommandError> {
-    let entry = Entry { verdict: verdict(args), leg: args.leg, closing: args.closing.clone(), note: args.note.clone() };
+    let entry = Entry { outcome: outcome(args), leg: args.leg, closing: args.closing.clone(), note: args.note.clone() };
     let (settings, store) = &at.store()?;
     let pick = find(store, key).await?;
     let settled =
@@ -170,11 +170,11 @@ fn told(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError> {
         let change: f64 = imported.corrected.iter().map(|one| one.change).sum();
         at.out.line(format_args!("the records change by {} units", units(Some(change))))?;
     }
-    for Contradicted { number, state, settled_by, results, .. } in &imported.contradicted {
+    for ContradictedPick { number, state, settled_by, results, .. } in &imported.contradicted {
         let by = settled_by.as_deref().unwrap_or("somebody");
         at.out.line(format_args!("{number} stays {state}, as {by} settled it; by the results it is {results}"))?;
     }
-    for LeftOpen { number, why, .. } in &imported.left_open {
+    for LeftOpenPick { number, why, .. } in &imported.left_open {
         at.out.line(format_args!("{number} stays open: {why}"))?;
     }
     games(at, &imported.unclear, "may be of either of two games of its day and was not kept; give `game`")?;
@@ -189,7 +189,7 @@ fn games(at: &Invocation<'_>, some: &NamedGames, what: &str) -> Result<(), Comma
     if more == 0 { Ok(()) } else { at.out.line(format_args!("and so with {more} more")) }
 }
 
-fn listing(settled: &[Settled]) -> Listing {
+fn listing(settled: &[SettledPick]) -> Listing {
     let mut listing =
         Listing::new([number("NO"), key("KEY"), whole("WAS"), whole("IS"), number("UNITS"), number("CHANGE")]);
     for one in settled {

@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Everything that is known of a pick.
 #[derive(Debug, Serialize)]
-struct Known {
+struct PickReport {
     #[serde(flatten)]
     pick: TrackedPick,
     /// The first post of each account that named it.
@@ -39,18 +39,18 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let (_, store) = &at.store()?;
     let pick = find(store, &args.key).await?;
     let tracking = store.tracking();
-    let known = Known {
+    let report = PickReport {
         named: tracking.named_by(std::slice::from_ref(&pick.key)).await?,
         bets: tracking.bets_of(&pick.key).await?,
         settlements: tracking.history(&pick.key).await?,
         actions: store.picks().actions_of(&pick.key).await?,
         pick,
     };
-    if at.out.is_json() { at.out.json(&known) } else { text(&at.out, &known, Utc::now()) }
+    if at.out.is_json() { at.out.json(&report) } else { text(&at.out, &report, Utc::now()) }
 }
 
-fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
-    let Known { pick, named, bets, settlements, actions } = known;
+fn text(out: &Output, report: &PickReport, now: DateTime<Utc>) -> Result<(), CommandError> {
+    let PickReport { pick, named, bets, settlements, actions } = report;
     out.line(format_args!("{}  {}", pick.number, words(pick)))?;
     out.fact("key", pick.key.as_str())?;
     let held = if pick.held { "  held: results leave it alone until it is settled by hand" } else { "" };

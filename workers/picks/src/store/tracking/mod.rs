@@ -6,7 +6,7 @@ mod results;
 mod settle;
 
 pub use bets::{BetFilter, BetRow};
-pub use picks::{Found, PickFilter, TrackedPick, state_word};
+pub use picks::{PickFilter, PickLookup, TrackedPick, state_word};
 pub use results::{GameRow, Players};
 pub use settle::{PickSettlement, SettleSource, SettledBet, SettledBy, SettlementRow};
 

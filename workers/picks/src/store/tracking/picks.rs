@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::{super::PickBody, Tracking};
-use crate::normal::Terms;
+use crate::normal::BetTerms;
 
 /// A pick and where it stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,7 +55,7 @@ pub struct TrackedPick {
     /// When what it is about was over; later posts have no bet on it. None where only the settlement tells.
     pub over_at: Option<DateTime<Utc>>,
     /// Its odds, stake and time in figures, as the first post has them.
-    pub terms: Option<Terms>,
+    pub terms: Option<BetTerms>,
     /// The part of the game that it is about, such as a half or a set; none for the whole.
     #[serde(skip)]
     pub part: Option<String>,
@@ -147,9 +147,9 @@ pub struct PickFilter {
 
 /// The pick that a text names.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found {
+pub enum PickLookup {
     /// None.
-    Nothing,
+    NotFound,
     /// This one.
     One(Box<TrackedPick>),
     /// Several; the first few of them.
@@ -192,9 +192,9 @@ impl Tracking<'_> {
     }
 
     /// The pick with this number or key, or the one whose key begins so. No text at all names none.
-    pub async fn find(&self, text: &str) -> Result<Found, StoreError> {
+    pub async fn find(&self, text: &str) -> Result<PickLookup, StoreError> {
         if text.trim().is_empty() {
-            return Ok(Found::Nothing);
+            return Ok(PickLookup::NotFound);
         }
         let number: Option<i64> = text.strip_prefix('#').unwrap_or(text).parse().ok();
         let mut found: Vec<TrackedPick> = query_as!(
@@ -211,10 +211,10 @@ impl Tracking<'_> {
         .map(readable("look for a pick"))?;
         let is_exact = found.first().is_some_and(|first| first.key == text);
         Ok(match found.len() {
-            0 => Found::Nothing,
-            1 => Found::One(Box::new(found.remove(0))),
-            _ if is_exact => Found::One(Box::new(found.remove(0))),
-            _ => Found::Several(found),
+            0 => PickLookup::NotFound,
+            1 => PickLookup::One(Box::new(found.remove(0))),
+            _ if is_exact => PickLookup::One(Box::new(found.remove(0))),
+            _ => PickLookup::Several(found),
         })
     }
 

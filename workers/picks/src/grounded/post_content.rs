@@ -8,13 +8,13 @@ use crate::{
     normal::{self, is_of_stats, is_sport, meant, opponents, plain},
     rules::{
         lex::{normalise, tokens},
-        names::{BOOK, Entity, LONGEST, Role, key},
+        names::{Entity, LONGEST, NAMES, Role, key},
         token::{Lexeme, Token},
     },
 };
 
 /// What a post says to people: its figures, its words, and whom it names.
-pub(super) struct Said {
+pub(super) struct PostContent {
     pub has_pictures: bool,
     /// Figures without their sign.
     figures: Vec<f64>,
@@ -33,11 +33,11 @@ const LONGEST_NAME: (usize, usize) = (40, 6);
 
 /// What of a pick the post does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(super) enum Mismatch {
     /// The text does not say it; a picture may.
-    Unsaid(String),
+    NotInText(String),
     /// It is nothing of the kind that it should be, whatever says it.
-    Refused(String),
+    Implausible(String),
 }
 
 /// Words of names that many names share.
@@ -50,7 +50,7 @@ fn texts(post: &Post) -> impl Iterator<Item = &str> {
     std::iter::once(post.text.as_str()).chain(post.media.iter().filter_map(|media| media.alt_text.as_deref()))
 }
 
-impl Said {
+impl PostContent {
     /// What the post says to people; `has_pictures` when the model has seen pictures of it.
     pub fn of(post: &Post, has_pictures: bool) -> Self {
         Self::in_text(&texts(post).flat_map(to_people).collect::<Vec<String>>().join("\n"), has_pictures)
@@ -80,16 +80,16 @@ impl Said {
 
     /// A pick as far as the post says it, with what it does not say. What a bet is the same bet without is left out of it:
     /// a sport, an opponent, a statistic of a side. A name that no table knows is cut to what the post says of it.
-    pub fn read(&self, pick: &Pick) -> (Pick, Option<Lack>) {
+    pub fn read(&self, pick: &Pick) -> (Pick, Option<Mismatch>) {
         let mut read = plain(pick);
-        let lack =
+        let mismatch =
             self.figures_missing(&read).or_else(|| self.names_missing(&mut read)).or_else(|| self.stat(&mut read));
         read.sport = read.sport.filter(|sport| is_sport(sport) || (is_sane(sport) && self.says(sport)));
-        (read, lack)
+        (read, mismatch)
     }
 
-    fn figures_missing(&self, pick: &Pick) -> Option<Lack> {
-        let not_said = |what: String| Some(Lack::Unsaid(format!("the post does not say {what}")));
+    fn figures_missing(&self, pick: &Pick) -> Option<Mismatch> {
+        let not_said = |what: String| Some(Mismatch::NotInText(format!("the post does not say {what}")));
         if let Some(line) = pick.line.filter(|line| !self.has_line(*line, pick)) {
             return not_said(format!("the line {line}"));
         }
@@ -101,16 +101,16 @@ impl Said {
             .and_then(|units| not_said(format!("a stake of {units} units")))
     }
 
-    fn names_missing(&self, pick: &mut Pick) -> Option<Lack> {
+    fn names_missing(&self, pick: &mut Pick) -> Option<Mismatch> {
         for name in [&mut pick.selection, &mut pick.player].into_iter().flatten() {
             match self.named(name) {
                 Ok(said) => *name = said,
-                Err(lack) => return Some(lack),
+                Err(mismatch) => return Some(mismatch),
             }
         }
         let event = pick.event.take()?;
         let sides = opponents(&event).map_or_else(|| vec![event.clone()], |(a, b)| vec![a, b]);
-        let read: Vec<Result<String, Lack>> = sides.iter().map(|side| self.named(side)).collect();
+        let read: Vec<Result<String, Mismatch>> = sides.iter().map(|side| self.named(side)).collect();
         // Who else plays is a guess, which the bet on one side can do without.
         let one_sided = pick.selection.is_some() || pick.player.is_some();
         if read.iter().all(Result::is_ok) {
@@ -122,9 +122,9 @@ impl Said {
             return None;
         }
         let some = read.iter().any(Result::is_ok);
-        let known = |(side, read): (&String, &Result<String, Lack>)| match read {
-            Err(Lack::Refused(_)) => false,
-            Err(Lack::Unsaid(_)) => !meant(side).is_empty(),
+        let known = |(side, read): (&String, &Result<String, Mismatch>)| match read {
+            Err(Mismatch::Implausible(_)) => false,
+            Err(Mismatch::NotInText(_)) => !meant(side).is_empty(),
             Ok(_) => true,
         };
         if some && sides.iter().zip(&read).all(known) {
@@ -132,11 +132,11 @@ impl Said {
             return None;
         }
         pick.event = Some(event.clone());
-        let refused = read.into_iter().filter_map(Result::err).find(|lack| matches!(lack, Lack::Refused(_)));
-        refused.or_else(|| Some(Lack::Unsaid(format!("the post does not say {event}"))))
+        let refused = read.into_iter().filter_map(Result::err).find(|mismatch| matches!(mismatch, Mismatch::Implausible(_)));
+        refused.or_else(|| Some(Mismatch::NotInText(format!("the post does not say {event}"))))
     }
 
-    fn stat(&self, pick: &mut Pick) -> Option<Lack> {
+    fn stat(&self, pick: &mut Pick) -> Option<Mismatch> {
         let stat = pick.stat.take()?;
         if normal::stat(&stat).is_some() || (is_sane(&stat) && (is_of_stats(&stat) || self.says(&stat))) {
             pick.stat = Some(stat);
@@ -147,9 +147,9 @@ impl Said {
             return None;
         }
         let reason = format!("the post does not say {}", shortened(&stat));
-        let lack = if is_sane(&stat) { Lack::Unsaid(reason) } else { Lack::Refused(reason) };
+        let mismatch = if is_sane(&stat) { Mismatch::NotInText(reason) } else { Mismatch::Implausible(reason) };
         pick.stat = Some(stat);
-        Some(lack)
+        Some(mismatch)
     }
 
     fn has_figure(&self, value: f64) -> bool {
@@ -213,10 +213,10 @@ impl Said {
     }
 
     /// A name as far as the post says it.
-    fn named(&self, name: &str) -> Result<String, Lack> {
+    fn named(&self, name: &str) -> Result<String, Mismatch> {
         let reason = || format!("the post does not say {}", shortened(name));
         if !is_sane(name) {
-            return Err(Lack::Refused(reason()));
+            return Err(Mismatch::Implausible(reason()));
         }
         let draw = matches!(fold(name).as_str(), "draw" | "tie") && self.has_word(&["draw", "tie", "x"]);
         let meant = meant(name);
@@ -224,18 +224,18 @@ impl Said {
             return Ok(name.to_owned());
         }
         if !meant.is_empty() {
-            return Err(Lack::Unsaid(reason()));
+            return Err(Mismatch::NotInText(reason()));
         }
         if self.says(name) {
             return Ok(name.to_owned());
         }
-        self.cut(name).ok_or_else(|| Lack::Unsaid(reason()))
+        self.cut(name).ok_or_else(|| Mismatch::NotInText(reason()))
     }
 
     /// Whether the post names somebody of the book: by a name of theirs, or a word of it that is nobody else's.
     fn means(&self, entity: &Entity) -> bool {
         let own = |word: &String| {
-            let nobody_else = || entity.role == Role::Player || BOOK.find(word).is_empty();
+            let nobody_else = || entity.role == Role::Player || NAMES.find(word).is_empty();
             is_distinctive(word) && self.words.contains(word) && nobody_else()
         };
         self.names.contains(&entity.name) || words_of(&entity.name).iter().any(own)
@@ -340,10 +340,10 @@ fn names(tokens: &[Token]) -> BTreeSet<String> {
 fn meant_by(tokens: &[Token]) -> Vec<&'static Entity> {
     let key = key(tokens);
     let key = key.strip_suffix("'s").unwrap_or(&key);
-    let found: Vec<&Entity> = BOOK.find(key).iter().map(|candidate| &BOOK.entities[candidate.entity]).collect();
+    let found: Vec<&Entity> = NAMES.find(key).iter().map(|candidate| &NAMES.entities[candidate.entity]).collect();
     match key.strip_suffix(" st") {
         Some(place) if found.is_empty() => {
-            BOOK.find(&format!("{place} state")).iter().map(|candidate| &BOOK.entities[candidate.entity]).collect()
+            NAMES.find(&format!("{place} state")).iter().map(|candidate| &NAMES.entities[candidate.entity]).collect()
         }
         _ => found,
     }

@@ -8,24 +8,24 @@ use crate::store::PollOutcome;
 
 /// Why a poll has nothing to sift.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(super) enum PollError {
     /// The account cannot be read at present, whoever asks; what X said about it.
     Account(PollOutcome, String),
     /// The poll failed.
     Failed(Fail),
 }
 
-impl<E: Into<Fail>> From<E> for Unread {
+impl<E: Into<Fail>> From<E> for PollError {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
 /// What an error of X means for the poll of an account.
-pub(super) fn unread(error: XError) -> Unread {
+pub(super) fn poll_error(error: XError) -> PollError {
     match state(&error) {
-        Some(outcome) => Unread::Account(outcome, error.to_string()),
-        None => Unread::Failed(x_failed(error)),
+        Some(outcome) => PollError::Account(outcome, error.to_string()),
+        None => PollError::Failed(x_failed(error)),
     }
 }
 

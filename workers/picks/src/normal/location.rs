@@ -8,24 +8,24 @@ use perch_odds::Odds;
 use super::who;
 use crate::rules::{
     lex::{normalise, tokens},
-    names::{BOOK, LONGEST, key, key_of},
+    names::{LONGEST, NAMES, key, key_of},
     token::{Lexeme, Token},
 };
 
 /// The words of a post, line by line.
-pub(super) struct Text {
-    lines: Vec<Line>,
+pub(super) struct PostText {
+    lines: Vec<PostLine>,
 }
 
 /// A line with the names in it.
-struct Line {
+struct PostLine {
     tokens: Vec<Token>,
     names: Vec<Range<usize>>,
 }
 
 /// Where a pick stands.
-pub(super) struct PickPlace<'a> {
-    text: &'a Text,
+pub(super) struct PickLocation<'a> {
+    text: &'a PostText,
     line: usize,
     part: Range<usize>,
     /// The other lines that name whom the pick is about.
@@ -42,12 +42,12 @@ pub(super) fn words(text: &str) -> Vec<Token> {
     tokens(&normalise(&text.replace("p.m.", "pm").replace("a.m.", "am")))
 }
 
-impl Text {
+impl PostText {
     pub fn of(post: &Post) -> Self {
         let alts = post.media.iter().filter_map(|media| media.alt_text.as_deref());
         let texts = std::iter::once(post.text.as_str()).chain(alts).flat_map(str::lines);
         let lines = texts.map(words).filter(|tokens| !tokens.is_empty());
-        Self { lines: lines.map(|tokens| Line { names: names(&tokens), tokens }).collect() }
+        Self { lines: lines.map(|tokens| PostLine { names: names(&tokens), tokens }).collect() }
     }
 
     /// Every line of the post.
@@ -56,25 +56,25 @@ impl Text {
     }
 
     /// Where a pick stands: the words that say most of it; nothing where none do.
-    pub fn place(&self, pick: &Pick) -> Option<PickPlace<'_>> {
-        let wanted = Wanted::of(pick);
-        let mut best: Option<(u32, PickPlace)> = None;
+    pub fn locate(&self, pick: &Pick) -> Option<PickLocation<'_>> {
+        let wanted = PickMatcher::of(pick);
+        let mut best: Option<(u32, PickLocation)> = None;
         for (line, of_line) in self.lines.iter().enumerate() {
             for part in pieces(of_line) {
                 let score = wanted.score(of_line, &part);
                 if score > best.as_ref().map_or(1, |(best, _)| *best) {
-                    best = Some((score, PickPlace { text: self, line, part, same: Vec::new() }));
+                    best = Some((score, PickLocation { text: self, line, part, same: Vec::new() }));
                 }
             }
         }
         let (_, place) = best?;
-        let names = |line: &Line| wanted.named(line, &(0..line.tokens.len())).next().is_some();
+        let names = |line: &PostLine| wanted.named(line, &(0..line.tokens.len())).next().is_some();
         let same = (0..self.lines.len()).filter(|at| *at != place.line && names(&self.lines[*at])).collect();
-        Some(PickPlace { part: wanted.narrowed(&self.lines[place.line], place.part.clone()), same, ..place })
+        Some(PickLocation { part: wanted.narrowed(&self.lines[place.line], place.part.clone()), same, ..place })
     }
 }
 
-impl<'a> PickPlace<'a> {
+impl<'a> PickLocation<'a> {
     /// The words about the pick.
     pub fn words(&self) -> &'a [Token] {
         &self.text.lines[self.line].tokens[self.part.clone()]
@@ -115,7 +115,7 @@ impl<'a> PickPlace<'a> {
     }
 }
 
-impl Line {
+impl PostLine {
     /// A few words that name nobody and no line: "1H plays:", "Full game 🔒".
     fn is_heading(&self) -> bool {
         let words = self.tokens.iter().filter(|t| matches!(t.lexeme, Lexeme::Word | Lexeme::Number { .. })).count();
@@ -125,7 +125,7 @@ impl Line {
 }
 
 /// What of a pick its place says.
-struct Wanted<'a> {
+struct PickMatcher<'a> {
     pick: &'a Pick,
     /// Keys of whom the pick is about, in full and as they are known.
     about: Vec<String>,
@@ -133,7 +133,7 @@ struct Wanted<'a> {
     american: Option<f64>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> PickMatcher<'a> {
     fn of(pick: &'a Pick) -> Self {
         let event = || {
             let (a, b) = pick.event.as_deref().and_then(who::opponents)?;
@@ -151,7 +151,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// How much of the pick a part of a line says. A name alone is not enough where the pick has more.
-    fn score(&self, line: &Line, part: &Range<usize>) -> u32 {
+    fn score(&self, line: &PostLine, part: &Range<usize>) -> u32 {
         let tokens = &line.tokens[part.clone()];
         let words = format!(" {} ", key(tokens));
         let named = self.named(line, part).next().is_some()
@@ -168,19 +168,19 @@ impl<'a> Wanted<'a> {
     }
 
     /// The names of a part that are of the pick.
-    fn named(&self, line: &'a Line, part: &Range<usize>) -> impl Iterator<Item = &'a Range<usize>> {
+    fn named(&self, line: &'a PostLine, part: &Range<usize>) -> impl Iterator<Item = &'a Range<usize>> {
         let within = part.clone();
         let names = line.names.iter().filter(move |name| within.contains(&name.start) && name.end <= within.end);
         names.filter(|name| {
             let key = key(&line.tokens[(*name).clone()]);
             let key = key.strip_suffix("'s").unwrap_or(&key);
-            let known = BOOK.find(key).iter().any(|c| self.about.contains(&key_of(&BOOK.entities[c.entity].name)));
+            let known = NAMES.find(key).iter().any(|c| self.about.contains(&key_of(&NAMES.entities[c.entity].name)));
             known || self.about.iter().any(|about| about == key)
         })
     }
 
     /// The words from the bet before to the name of the bet after.
-    fn narrowed(&self, line: &Line, part: Range<usize>) -> Range<usize> {
+    fn narrowed(&self, line: &PostLine, part: Range<usize>) -> Range<usize> {
         let Some(own) = self.named(line, &part).next() else { return part };
         let opponent = |name: &Range<usize>| {
             let before = name.start.checked_sub(1).map(|at| line.tokens[at].folded.as_str());
@@ -198,7 +198,7 @@ impl<'a> Wanted<'a> {
 }
 
 /// The sentences of a line, split where a comma or an "and" leads to another name.
-fn pieces(line: &Line) -> Vec<Range<usize>> {
+fn pieces(line: &PostLine) -> Vec<Range<usize>> {
     let tokens = &line.tokens;
     let ends = |at: usize| match tokens[at].lexeme {
         Lexeme::Sign('!' | '?' | ';' | '|' | '•') => true,
@@ -221,7 +221,7 @@ fn pieces(line: &Line) -> Vec<Range<usize>> {
 }
 
 /// Whether a name comes before the next comma, or many words that are no bet.
-fn names_somebody_next(line: &Line, from: usize) -> bool {
+fn names_somebody_next(line: &PostLine, from: usize) -> bool {
     let rest = &line.tokens[from..];
     let to = from + rest.iter().position(|t| t.lexeme == Lexeme::Sign(',')).unwrap_or(rest.len());
     let words = line.tokens[from..to].iter().filter(|t| t.lexeme == Lexeme::Word).count();
@@ -246,6 +246,6 @@ fn is_name(tokens: &[Token]) -> bool {
     let key = key(tokens);
     let capitals = tokens.iter().all(|t| !t.text.chars().any(char::is_lowercase));
     let begins = tokens[0].text.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
-    let candidates = BOOK.find(key.strip_suffix("'s").unwrap_or(&key));
+    let candidates = NAMES.find(key.strip_suffix("'s").unwrap_or(&key));
     candidates.iter().any(|c| if c.capitals { capitals } else { begins || !c.weak && tokens[0].lexeme == Lexeme::Word })
 }

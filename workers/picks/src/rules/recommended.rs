@@ -1,7 +1,7 @@
 //! Tells the bets that a post recommends from those it only talks about.
 
 use super::{
-    clause::{Clause, Mark},
+    clause::{Clause, ResultMark},
     price,
     term::Term,
 };
@@ -59,7 +59,7 @@ const OFFERED: [&str; 4] = [" tail or fade ", " fade or tail ", " fade me ", " f
 
 /// What a clause that holds no bet speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum About {
+pub(crate) enum Topic {
     /// How bets ended.
     Results,
     /// Something that is sold or given away.
@@ -73,21 +73,21 @@ pub(crate) enum About {
 }
 
 /// What a clause speaks of when it holds no bet.
-pub(crate) fn about(clause: &Clause) -> About {
+pub(crate) fn about(clause: &Clause) -> Topic {
     let back = clause.says(RESULTS) || clause.says(RECAP) || clause.says(LOOKING_BACK);
-    let over = clause.mark == Mark::Graded || back || has_hit(clause);
+    let over = clause.mark == ResultMark::Graded || back || has_hit(clause);
     match () {
-        () if over || scored(clause) => About::Results,
-        () if clause.says(PROMOTION) => About::Advertising,
-        () if clause.says(LINE_TALK) || clause.says(NOT_MADE) || clause.moved => About::Lines,
-        () if clause.question => About::Question,
-        () => About::Anything,
+        () if over || scored(clause) => Topic::Results,
+        () if clause.says(PROMOTION) => Topic::Advertising,
+        () if clause.says(LINE_TALK) || clause.says(NOT_MADE) || clause.moved => Topic::Lines,
+        () if clause.question => Topic::Question,
+        () => Topic::Anything,
     }
 }
 
 /// How far a post is in what lies behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Past {
+enum LookBack {
     /// It speaks of what is ahead.
     Over,
     /// It told how something went: a bet after that has a price or a stake.
@@ -99,10 +99,10 @@ enum Past {
 /// Whether each clause may hold a bet.
 pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
     // A list with crosses in it, or with a record of as many bets beside it, says how its bets ended.
-    let marked = clauses.iter().filter(|c| c.mark == Mark::Checked).count();
+    let marked = clauses.iter().filter(|c| c.mark == ResultMark::Checked).count();
     let of_this_list = |word: &str| bets_of_record(word) == Some(marked);
-    let results = clauses.iter().any(|c| c.mark == Mark::Graded || c.words.split(' ').any(of_this_list));
-    let mut past = Past::Over;
+    let results = clauses.iter().any(|c| c.mark == ResultMark::Graded || c.words.split(' ').any(of_this_list));
+    let mut past = LookBack::Over;
     let staked_after = |at: usize| clauses.get(at + 1).is_some_and(|next| price::stake(&next.terms).is_some());
     let refused = |at: usize| clauses.get(at + 1).is_some_and(refuses);
     clauses
@@ -113,25 +113,25 @@ pub(crate) fn live(clauses: &[Clause]) -> Vec<bool> {
             let again = clause.says(BACK_AGAIN) && priced && staked;
             past = past_after(past, clause, again, priced || staked);
             let doubtful = clause.question && priced && staked_after(at);
-            let ended = results && clause.mark == Mark::Checked;
+            let ended = results && clause.mark == ResultMark::Checked;
             let stands = staked || !refused(at);
             // "They won 4 straight. 2u": the stake goes for the bet before.
-            let value_alone = past == Past::Told && clause.words.trim().is_empty() && (priced || staked);
-            (past == Past::Over || value_alone) && !ended && stands && (again || recommends(clause, doubtful))
+            let value_alone = past == LookBack::Told && clause.words.trim().is_empty() && (priced || staked);
+            (past == LookBack::Over || value_alone) && !ended && stands && (again || recommends(clause, doubtful))
         })
         .collect()
 }
 
-fn past_after(past: Past, clause: &Clause, again: bool, valued: bool) -> Past {
+fn past_after(past: LookBack, clause: &Clause, again: bool, valued: bool) -> LookBack {
     let bare = |phrase: &str| clause.words.trim() == phrase;
     match () {
-        () if again || clause.words.starts_with(" but ") => Past::Over,
-        () if clause.says(TODAY) => Past::Over,
-        () if clause.says(RECAP) || LOOKING_BACK.split(", ").any(bare) => Past::Listed,
-        () if clause.says(LOOKING_BACK) => past.max(Past::Told),
-        () if clause.says(LOOKING_AHEAD) => Past::Over,
-        () if valued && past == Past::Told && is_bet(clause) => Past::Over,
-        () if clause.says(RESULTS) && !is_bet(clause) => past.max(Past::Told),
+        () if again || clause.words.starts_with(" but ") => LookBack::Over,
+        () if clause.says(TODAY) => LookBack::Over,
+        () if clause.says(RECAP) || LOOKING_BACK.split(", ").any(bare) => LookBack::Listed,
+        () if clause.says(LOOKING_BACK) => past.max(LookBack::Told),
+        () if clause.says(LOOKING_AHEAD) => LookBack::Over,
+        () if valued && past == LookBack::Told && is_bet(clause) => LookBack::Over,
+        () if clause.says(RESULTS) && !is_bet(clause) => past.max(LookBack::Told),
         () => past,
     }
 }
@@ -170,7 +170,7 @@ fn recommends(clause: &Clause, answered: bool) -> bool {
         words = words.replace(offer, " ");
     }
     let offered = Clause { words, ..Clause::default() };
-    let over = clause.mark == Mark::Graded || clause.says(RESULTS) || has_hit(clause);
+    let over = clause.mark == ResultMark::Graded || clause.says(RESULTS) || has_hit(clause);
     let talk =
         (clause.says(LINE_TALK) || offered.says(NOT_MADE) || clause.question || clause.moved) && !staked && !answered;
     !(over || talk || clause.says(PROMOTION) || scored(clause))
