@@ -12,29 +12,29 @@ use crate::{
     tracking::{ContradictedPick, Import, LeftOpenPick, NamedGames, ResultEntry, SettledPick, TrackError, add_late_bets, import},
 };
 
-/// What one look at the results came to.
+/// The outcome of one fetch of results.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fetched {
-    /// Results that the source gave.
+    /// Results that the source returned.
     pub games: usize,
     /// Entries that could not be used, and why the first of them could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedEntries>,
     /// Picks that were settled, or of which further legs were graded.
     pub settled: usize,
-    /// Picks that results had settled and that the results now settle otherwise.
+    /// Picks that results had settled and that changed results now settle differently.
     pub corrected: Vec<SettledPick>,
-    /// Picks that somebody settled otherwise than the results say; they stay as they are.
+    /// Picks that a person settled differently from the results; they stay as they are.
     pub contradicted: Vec<ContradictedPick>,
-    /// Open picks that a result is about without deciding them, and why.
+    /// Open picks whose game has a result that does not decide them, and why.
     pub left_open: Vec<LeftOpenPick>,
-    /// Results that are about no pick.
+    /// Results that match no pick.
     pub unmatched: NamedGames,
-    /// Results that may be of either of two games of one day; they are not kept.
+    /// Results that could belong to either of two games of one day; they are not stored.
     pub unclear: NamedGames,
     /// Picks that are still open.
     pub open: usize,
-    /// Bets on settled picks of accounts whose posts came in late.
+    /// Bets added to settled picks for accounts whose posts were read late.
     pub late: u64,
 }
 
@@ -47,8 +47,8 @@ pub struct RefusedEntries {
     pub first: String,
 }
 
-/// Fetches results from the configured source, if there is one, and settles the picks that the results decide which are known
-/// by then; what a corrected result settled is settled again. An entry that cannot be used is told of and holds up no other.
+/// Fetches results from the configured source, if there is one, and settles the picks that all known results decide. Picks that a
+/// corrected result had settled are settled again. An entry that cannot be used is reported and does not hold up the others.
 pub async fn fetch_results(_: FetchResults, bot: Data<Picks>) -> HandlerResult<Fetched> {
     let entries = match &bot.results {
         Some(source) => source.fetch().await?,

@@ -8,12 +8,12 @@ use serde_json::Value;
 /// The name of the schema by which the bot asks for picks.
 const SCHEMA: &str = "picks";
 
-/// The picks of the post between `<post>` and `</post>`, or of what was said last where a schema asks for picks. A post that
-/// says none is read on its pictures.
+/// The picks of the post between `<post>` and `</post>`, or of the last message where the schema asks for picks. If the text has
+/// none, the pictures are read.
 pub(crate) fn answer(question: &Question) -> Option<String> {
     let asked = question.schema_name.as_deref() == Some(SCHEMA);
     let post = question.marked("post").or_else(|| asked.then(|| question.last()))?;
-    // A model understands more than the rules are sure of.
+    // The likely answer, not the sure one: a model understands more than the rules.
     let texts = std::iter::once(post).chain(question.pictured.iter().map(String::as_str));
     let found = texts.map(|text| read(text).likely).find(|answer| *answer != Answer::Nothing(()));
     let answer = serde_json::to_value(found.unwrap_or(Answer::Nothing(()))).unwrap_or(Value::Null);
