@@ -1,5 +1,5 @@
-//! Posts that were edited: every version is the same post, and only one of them is acted on. What a later one changes is told to
-//! people, as nothing takes back what was published.
+//! Edited posts: all versions count as one post, and only one version is acted on. Changes in later versions are flagged for people,
+//! since the bot does not take back what was published.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::{
     store::{PickBody, PicksStore as _, PostReading},
 };
 
-/// X lets a post be edited for an hour at most; its job may wait for a while.
+/// How long a version keeps its claim on the post. X allows edits for an hour, but the job of an edit may wait longer.
 const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
-/// What a post is, beside its other versions.
+/// Whether a version of a post is the one that is acted on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PostVersion {
-    /// The version that is acted on, as far as there is anything to act on.
+    /// This version is acted on.
     ActedOn,
-    /// Another version is; this one has the same picks, or others.
+    /// Another version is acted on; this is how the two differ.
     Other(Edit, PostReading),
 }
 
@@ -35,11 +35,11 @@ pub(super) enum PostVersion {
 pub enum Edit {
     /// Its picks are the same.
     SamePicks,
-    /// It has others. Nothing is published of them, and an action that failed says so.
+    /// Its picks differ. They are not published; a failed action flags this.
     OtherPicks,
 }
 
-/// Whether this version of a post is the one that is acted on. The first one in which a pick is found is.
+/// Whether this version of a post is the one that is acted on: the first version that was found to have a pick.
 pub(super) async fn standing(bot: &Picks, job: &ExtractPost, found: &[NamedPick]) -> Result<PostVersion, Fail> {
     let picks: Vec<String> = found.iter().map(NamedPick::key).collect();
     let mine = PostReading { version: job.post.id.clone(), picks };
@@ -55,7 +55,7 @@ pub(super) async fn standing(bot: &Picks, job: &ExtractPost, found: &[NamedPick]
     Ok(PostVersion::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
 }
 
-/// The version of an edited post that is acted on already: by Redis, or by Postgres where Redis was lost. While Postgres is away
+/// The version of an edited post that is already acted on, from Redis, or from Postgres if Redis lost it. While Postgres is down,
 /// Redis alone decides.
 async fn known(bot: &Picks, job: &ExtractPost) -> Result<Option<PostReading>, Fail> {
     if job.earlier.is_empty() {
@@ -78,19 +78,19 @@ async fn known(bot: &Picks, job: &ExtractPost) -> Result<Option<PostReading>, Fa
     }
 }
 
-/// How the key of the action begins that flags a pick which an edit took out of its post, and of one that an edit left in it, or put
-/// back.
+/// The key prefix of an action that flags a pick as removed by an edit.
 const TAKEN_OUT: &str = "edit-out:";
+/// The key prefix of an action that flags a pick as still in the post, or put back, after an edit.
 const STILL_THERE: &str = "edit-still:";
 
-/// Whether an action flags an edit. It says that nothing was done.
+/// Whether an action only flags an edit. Such an action was never carried out.
 pub(super) fn is_flag(action: &ActionRecord) -> bool {
     let begins = [TAKEN_OUT, STILL_THERE];
     action.state == ActionState::Failed && begins.iter().any(|begins| action.key.starts_with(begins))
 }
 
-/// Of the flags of a pick the one that says that the post which was read as `version` does not have it any more. Of several edits
-/// the newest one counts, in whatever order they were read.
+/// The flag that says that an edit removed a pick from the post that was read as `version`. The newest edit decides, in whatever order
+/// the edits were read.
 pub(super) fn taken_out(flags: Vec<ActionRecord>, version: &PostId) -> Option<ActionRecord> {
     let edit = |flag: &ActionRecord| flag.source_post.clone().filter(|edit| version.is_older_than(edit));
     let of_post = flags.into_iter().filter(|flag| flag.key.rsplit(':').nth(2) == Some(version.as_str()));
@@ -98,8 +98,8 @@ pub(super) fn taken_out(flags: Vec<ActionRecord>, version: &PostId) -> Option<Ac
     last.key.starts_with(TAKEN_OUT).then_some(last)
 }
 
-/// Flags the picks that an edit changes, and those that it may have put back: an action that was not taken, with the reason, at each
-/// of them. A version that is older than the one that is acted on is no edit of it.
+/// Flags the picks that an edit changes or may have put back: each gets a failed action with the reason. A version older than the one
+/// that is acted on is not an edit of it and flags nothing.
 pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[NamedPick], acted: &PostReading) -> Result<(), Fail> {
     if !acted.version.is_older_than(&job.post.id) {
         return Ok(());
@@ -119,8 +119,8 @@ pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[NamedPick], ac
     Ok(())
 }
 
-/// The actions that are not taken: one for each pick that an edit takes away, one for the first pick where it only adds some, and one
-/// for each that stays where another edit may have taken it away before.
+/// The flags of an edit: one for each pick that it removes, one at the first pick if it only adds picks, and one for each pick that
+/// stays but may have been removed by an earlier edit.
 fn flags(job: &ExtractPost, found: &[NamedPick], acted: &PostReading) -> Vec<ActionRecord> {
     let keys: Vec<String> = found.iter().map(NamedPick::key).collect();
     let is_new = |(at, _): &(usize, &NamedPick)| keys.get(*at).is_some_and(|key| !acted.picks.contains(key));

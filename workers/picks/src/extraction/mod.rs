@@ -1,4 +1,4 @@
-//! The pool that reads picks out of posts with a language model.
+//! Extracts picks from posts with a language model, and acts on the new ones.
 
 mod actions;
 mod comment;

@@ -1,4 +1,4 @@
-//! Whether a pick is new, and the record of it.
+//! Decides whether a pick is new, and records it.
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use crate::{
     store::{PickBody, PickRecord, PickSighting, PicksStore as _},
 };
 
-/// How long a mark in Redis is kept: longer than the same words mean the same game. Of futures Postgres knows.
+/// How long a mark in Redis is kept: longer than the same words mean the same game. Futures last longer; for them Postgres is asked.
 const MARKED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
-/// What a post's pick is.
+/// Whether a pick of a post is new.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum SightingOutcome {
-    /// This post had it first.
+    /// This post is the first with the pick.
     New {
-        /// As it was recorded.
+        /// The record of the pick.
         record: Box<PickRecord>,
-        /// Whether another post had it, of which only the rules said so.
+        /// Whether this confirms an unconfirmed pick of another post, which only the rules had read.
         confirms: bool,
     },
-    /// Another post had it before.
+    /// Another post had the pick before.
     Repeated,
 }
 
-/// A pick of a post, with what makes it the same bet as that of another.
+/// A pick of a post, with what identifies its bet across posts.
 #[derive(Debug)]
 pub(super) struct NamedPick {
     pick: PickBody,
@@ -52,13 +52,13 @@ impl NamedPick {
             }
             Bet::Parlay(parlay) => {
                 let terms = parlay_terms(parlay, post);
-                // Beside other bets the stake and the time that a post says may be theirs.
+                // If the post has other bets, its stake and its time may belong to them.
                 let terms = if is_alone { terms } else { BetTerms { units: None, starts_at: None, ..terms } };
                 let occasion = parlay_occasion(parlay, post.created_at, terms.starts_at);
                 (terms, occasion)
             }
         };
-        // A bet on a part of the game is another one.
+        // A bet on a part of the game is a different bet.
         let occasion = match &terms.part {
             Some(part) => format!("{occasion}/{part}"),
             None => occasion,
@@ -66,7 +66,7 @@ impl NamedPick {
         Self { pick: bet.into(), terms, occasion }
     }
 
-    /// What makes it the same bet as that of another post.
+    /// The key of the pick, which is the same for the same bet in another post.
     pub(super) fn key(&self) -> String {
         self.pick.key_on(&self.occasion)
     }
@@ -84,14 +84,14 @@ pub(super) fn named(answer: Answer, post: &Post) -> Vec<NamedPick> {
     bets.into_iter().map(|bet| NamedPick::of(bet, post, is_alone)).filter(|pick| seen.insert(pick.key())).collect()
 }
 
-/// Records a pick of a post and tells whether it is new.
+/// Records a pick of a post and returns whether it is new.
 ///
-/// The post that had it first stays the first when its job runs again, and what was recorded then stays what counts,
-/// even if the model words it otherwise the second time.
+/// If the job of the first post runs again, that post stays the first, and its first record stays valid even if the model words the
+/// pick differently the second time.
 ///
-/// What only the rules have read, and nobody has confirmed, stands in nobody's way: a post in which a model finds the same bet
-/// has it first, and so has the same post once a model has read it. With a plan, the pick is such a one, and what is to be done
-/// about it is kept with it.
+/// An unconfirmed pick, which only the rules have read, does not block others: if a model finds the same bet in another post, or later
+/// in the same post, that sighting is new. `waits` is given for unconfirmed picks: its actions are stored with the pick until it is
+/// confirmed.
 pub(super) async fn record_sighting(
     bot: &Picks,
     post: &Post,
@@ -123,19 +123,19 @@ pub(super) async fn record_sighting(
     Ok(SightingOutcome::New { record: Box::new(record), confirms })
 }
 
-/// What Postgres knows of a bet from other posts.
+/// Whether Postgres knows the same bet from another post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PriorSighting {
-    /// Nothing.
+    /// It does not.
     Unknown,
     /// Another post had it.
     Named,
-    /// Another post had it, as far as the rules can tell.
+    /// Another post had it, but only the rules have read that and nobody has confirmed it.
     Unconfirmed,
 }
 
-/// What Postgres knows of the bet from another post, for when the marks in Redis were lost, and for what the rules have read.
-/// While Postgres is away the marks alone decide.
+/// Looks up the bet in Postgres: the marks in Redis may have been lost, and they do not hold unconfirmed picks. While Postgres is down,
+/// the marks alone decide.
 async fn known_before(bot: &Picks, post: &Post, key: &str) -> Result<PriorSighting, StoreError> {
     match bot.store.picks().standing(key).await {
         Ok(Some(known)) if known.source_post != post.id => {

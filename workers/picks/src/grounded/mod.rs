@@ -1,7 +1,7 @@
-//! Whether what a model answered stands in the post that it was asked about.
+//! Checks that a model's answer is supported by the post that it was asked about.
 //!
-//! A post is written by a stranger and may speak to the model. Whatever a model is talked into, an answer counts only as
-//! far as its figures and names stand in what the post says to people; sentences that speak to a model do not count.
+//! A post is written by a stranger and may try to give orders to the model (prompt injection). So an answer counts only as far as its
+//! figures and names occur in the sentences of the post that address people; sentences that address a model do not count.
 
 mod addressed;
 mod post_content;
@@ -10,12 +10,12 @@ use perch_jobs::{Answer, Bet, Parlay, Pick, Post};
 
 use self::post_content::{Mismatch, PostContent};
 
-/// How a pick of an answer stands to its post.
+/// Whether a pick of an answer is supported by its post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grounding {
     /// The post says it.
     Supported,
-    /// The text does not say all of it; a picture may, and nobody has looked.
+    /// The text does not say all of it; a picture may, which is not checked.
     Unchecked {
         /// What the text does not say.
         reason: String,
@@ -27,21 +27,21 @@ pub enum Grounding {
     },
 }
 
-/// A pick with its standing. The legs of a parlay have one each.
+/// A pick and whether it is supported. Each leg of a parlay is checked separately.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckedPick {
     /// The pick as the model answered it.
     pub pick: Pick,
-    /// How it stands to its post.
+    /// Whether the post supports it.
     pub grounding: Grounding,
 }
 
-/// An answer without what its post does not say.
+/// An answer reduced to what its post says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroundedAnswer {
     /// What is left of the answer.
     pub answer: Answer,
-    /// Every pick that was answered, those left out among them.
+    /// Every pick of the answer, including those left out.
     pub picks: Vec<CheckedPick>,
 }
 
@@ -55,21 +55,21 @@ impl GroundedAnswer {
     }
 }
 
-/// Leaves out of an answer what does not stand in its post: a pick counts when its line, its odds and its stake are among
-/// the figures of the text or of the descriptions of its pictures, and each name of it is said: one that the tables know in
-/// full, by nickname, or by a word of its own; any other word by word. What it counts is a known statistic or said.
-/// A parlay of which a leg is missing is another bet and is left out whole.
+/// Removes from an answer what its post does not say. A pick is kept if its line, odds and stake are among the figures of the text or
+/// of the descriptions of its pictures, and the post says each of its names: a name of the tables in full, by nickname, or by a word
+/// of its own; any other name word by word. Its statistic must be a known one or be said by the post. If a leg of a parlay is missing,
+/// the whole parlay is left out, since the rest would be another bet.
 ///
-/// Of a pick that stays, the sport and the opponent are left out when nothing says them, and of a name that no table knows
-/// what the post does not say. So no text that only the model has written is part of an answer.
+/// In a pick that is kept, the sport and the opponent are removed if nothing says them, and names that no table knows are cut to what
+/// the post says. So an answer has no text that only the model wrote.
 ///
-/// Where the post has pictures, what the text does not say is marked as unchecked instead, if it may be a name at all, and no sentence
-/// that speaks to a model says it.
+/// If the post has pictures, a pick that the text does not say is marked as unchecked instead, unless it cannot be a name, or a sentence
+/// that addresses a model says it.
 pub fn grounded(post: &Post, answer: Answer) -> GroundedAnswer {
     grounded_in(post, answer, !post.media.is_empty())
 }
 
-/// The same; `has_seen_pictures` says whether who answered was shown pictures of the post, and not only its text.
+/// Like [`grounded`]; `has_seen_pictures` says whether the model was shown the pictures of the post.
 pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> GroundedAnswer {
     let said = PostContent::of(post, has_seen_pictures);
     let by_anybody = PostContent::to_anybody(post);

@@ -13,34 +13,34 @@ use crate::{
     },
 };
 
-/// What a post says to people: its figures, its words, and whom it names.
+/// What a post says: its figures, its words, and the names in it.
 pub(super) struct PostContent {
     pub has_pictures: bool,
     /// Figures without their sign.
     figures: Vec<f64>,
-    /// Figures with the sign that stands before them.
+    /// Figures that are written with a sign.
     signed: Vec<f64>,
     stakes: Vec<f64>,
     words: BTreeSet<String>,
-    /// The words in their order, between single spaces.
+    /// The words in order, separated by single spaces.
     running: String,
     /// Full names that a name in the post may mean.
     names: BTreeSet<String>,
 }
 
-/// The longest name that is one, in letters and in words. What is longer is no name, whoever is asked to believe it.
+/// The longest name in characters and in words. A longer text is never accepted as a name.
 const LONGEST_NAME: (usize, usize) = (40, 6);
 
-/// What of a pick the post does not say.
+/// A part of a pick that the post does not support, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mismatch {
     /// The text does not say it; a picture may.
     NotInText(String),
-    /// It is nothing of the kind that it should be, whatever says it.
+    /// It cannot be a name or a statistic at all, whatever says it.
     Implausible(String),
 }
 
-/// Words of names that many names share.
+/// Words that many names share.
 const COMMON: [&str; 26] = [
     "city", "united", "state", "real", "new", "los", "angeles", "san", "the", "fc", "saint", "st", "club", "college",
     "north", "south", "east", "west", "york", "van", "der", "de", "la", "bay", "jr", "vs",
@@ -51,12 +51,12 @@ fn texts(post: &Post) -> impl Iterator<Item = &str> {
 }
 
 impl PostContent {
-    /// What the post says to people; `has_pictures` when the model has seen pictures of it.
+    /// The sentences of the post that address people. `has_pictures` says whether the model has seen its pictures.
     pub fn of(post: &Post, has_pictures: bool) -> Self {
         Self::in_text(&texts(post).flat_map(to_people).collect::<Vec<String>>().join("\n"), has_pictures)
     }
 
-    /// What the post says to whomever, a model too.
+    /// All sentences of the post, including those that address a model.
     pub fn to_anybody(post: &Post) -> Self {
         Self::in_text(&texts(post).collect::<Vec<&str>>().join("\n"), false)
     }
@@ -78,8 +78,8 @@ impl PostContent {
         }
     }
 
-    /// A pick as far as the post says it, with what it does not say. What a bet is the same bet without is left out of it:
-    /// a sport, an opponent, a statistic of a side. A name that no table knows is cut to what the post says of it.
+    /// The pick reduced to what the post says, and what it does not say, if that matters for the bet. A sport, an opponent or the statistic
+    /// of a bet on a winner is dropped without a mismatch. A name that no table knows is cut to what the post says of it.
     pub fn read(&self, pick: &Pick) -> (Pick, Option<Mismatch>) {
         let mut read = plain(pick);
         let mismatch =
@@ -111,7 +111,7 @@ impl PostContent {
         let event = pick.event.take()?;
         let sides = opponents(&event).map_or_else(|| vec![event.clone()], |(a, b)| vec![a, b]);
         let read: Vec<Result<String, Mismatch>> = sides.iter().map(|side| self.named(side)).collect();
-        // Who else plays is a guess, which the bet on one side can do without.
+        // A bet on one side does not need its opponent, which the model may have guessed.
         let one_sided = pick.selection.is_some() || pick.player.is_some();
         if read.iter().all(Result::is_ok) {
             let said: Vec<String> = read.into_iter().flatten().collect();
@@ -142,7 +142,7 @@ impl PostContent {
             pick.stat = Some(stat);
             return None;
         }
-        // Who wins is no matter of what is counted.
+        // A bet on a winner has no statistic.
         if matches!(pick.kind, PickKind::Moneyline | PickKind::Future) {
             return None;
         }
@@ -160,16 +160,16 @@ impl PostContent {
         words.iter().any(|word| self.words.contains(*word))
     }
 
-    /// A spread counts with its sign, where the post writes one.
+    /// Whether the post says the line. A spread must also have the sign that the post writes, if it writes one.
     fn has_line(&self, line: f64, pick: &Pick) -> bool {
         if line == 0.0 {
             return self.has_figure(0.0) || self.has_word(&["pk", "pick", "pickem", "pick'em", "dnb", "draw"]);
         }
-        // "25+" is over 24.5, and what happens at all is over a half.
+        // "25+" is over 24.5, and that something happens at all is over 0.5.
         let counted = pick.kind == PickKind::Prop && (self.has_figure(line + 0.5) || (line - 0.5).abs() < 1e-9);
         let signed: Vec<f64> =
             self.signed.iter().filter(|figure| (figure.abs() - line.abs()).abs() < 1e-6).copied().collect();
-        // "Over 2.5, 3.0" is half a bet on each: one on 2.75.
+        // "Over 2.5, 3.0" is half a bet on each line, which is a bet on 2.75.
         let between = self.figures.windows(2).any(|pair| {
             let apart = (pair[0] - pair[1]).abs() - 0.5;
             apart.abs() < 1e-6 && (f64::midpoint(pair[0], pair[1]) - line.abs()).abs() < 1e-6
@@ -206,13 +206,13 @@ impl PostContent {
         told || self.has_figure(units) || one || half
     }
 
-    /// Whether these words stand side by side in the post.
+    /// Whether the post has these words side by side.
     fn says(&self, text: &str) -> bool {
         let words = words_of(&normalise(text));
         !words.is_empty() && self.running.contains(&format!(" {} ", words.join(" ")))
     }
 
-    /// A name as far as the post says it.
+    /// A name, reduced to what the post says of it.
     fn named(&self, name: &str) -> Result<String, Mismatch> {
         let reason = || format!("the post does not say {}", shortened(name));
         if !is_sane(name) {
@@ -232,7 +232,7 @@ impl PostContent {
         self.cut(name).ok_or_else(|| Mismatch::NotInText(reason()))
     }
 
-    /// Whether the post names somebody of the book: by a name of theirs, or a word of it that is nobody else's.
+    /// Whether the post names an entity of the tables: by one of its names, or by a word of its name that no other entity has.
     fn means(&self, entity: &Entity) -> bool {
         let own = |word: &String| {
             let nobody_else = || entity.role == Role::Player || NAMES.find(word).is_empty();
@@ -241,7 +241,8 @@ impl PostContent {
         self.names.contains(&entity.name) || words_of(&entity.name).iter().any(own)
     }
 
-    /// The longest part of a name that the post says: "Struff" of "Jan-Lennard Struff". Not one that means somebody else.
+    /// The longest part of a name that the post says, such as "Struff" of "Jan-Lennard Struff". A part that means an entity of the tables
+    /// does not count.
     fn cut(&self, name: &str) -> Option<String> {
         let pieces: Vec<&str> = name.split_whitespace().collect();
         let parts = (1..pieces.len()).rev().flat_map(|len| pieces.windows(len).map(|part| part.join(" ")));
@@ -256,7 +257,7 @@ fn is_distinctive(word: &str) -> bool {
     (word.chars().count() > 2 && !COMMON.contains(&word)) || word.chars().any(|c| c.is_ascii_digit())
 }
 
-/// Whether a text may be a name at all: short, of letters and digits, and no address.
+/// Whether a text may be a name: short, of letters, digits and a few signs, and not an address.
 fn is_sane(name: &str) -> bool {
     let (letters, words) = LONGEST_NAME;
     let allowed = |c: char| c.is_alphanumeric() || " '’.-&/+()".contains(c);
@@ -270,7 +271,7 @@ fn is_sane(name: &str) -> bool {
         && !name.split_whitespace().any(address)
 }
 
-/// So much of a text as a message may repeat.
+/// The text, shortened for a message.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST_NAME.0) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -278,7 +279,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The folded words of a text. "State" and "Saint" are as they are shortened.
+/// The folded words of a text. "State" and "Saint" become "st".
 fn words_of(text: &str) -> Vec<String> {
     let folded = fold(text);
     let words = folded.split(|c: char| !(c.is_alphanumeric() || c == '\'')).map(|word| {
@@ -319,8 +320,8 @@ fn figures(text: &str) -> (Vec<f64>, Vec<f64>) {
     (figures, signed)
 }
 
-/// The full name of everybody whom some words of the text may mean. Words within a longer name mean nobody by themselves:
-/// "Florida St" names no Florida.
+/// The full names of all entities that the text may name. Words within a longer name do not count by themselves: "Florida St" does not
+/// name Florida.
 fn names(tokens: &[Token]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut longest = 0;
