@@ -1,4 +1,4 @@
-//! Where in its post a pick stands: the line, and the words of it that are about this pick and no other.
+//! Locates a pick in its post: its line, and the words of that line that are about this pick only.
 
 use std::ops::Range;
 
@@ -23,18 +23,18 @@ struct PostLine {
     names: Vec<Range<usize>>,
 }
 
-/// Where a pick stands.
+/// Where a pick is in its post.
 pub(super) struct PickLocation<'a> {
     text: &'a PostText,
     line: usize,
     part: Range<usize>,
-    /// The other lines that name whom the pick is about.
+    /// The other lines that name the side or player of the pick.
     same: Vec<usize>,
 }
 
 /// The longest line that may be a heading, in words.
 const LONGEST_HEADING: usize = 4;
-/// Words between two opponents: the name after them is no other pick.
+/// Words between two opponents: the name after them does not begin another pick.
 const LINKS: [&str; 9] = ["vs", "v", "versus", "@", "at", "against", "over", "/", "x"];
 
 /// The words of a text, with "7p.m." as "7pm".
@@ -55,7 +55,7 @@ impl PostText {
         self.lines.iter().map(|line| line.tokens.as_slice())
     }
 
-    /// Where a pick stands: the words that say most of it; nothing where none do.
+    /// Locates a pick: the words that match most of it. `None` if no words match.
     pub fn locate(&self, pick: &Pick) -> Option<PickLocation<'_>> {
         let wanted = PickMatcher::of(pick);
         let mut best: Option<(u32, PickLocation)> = None;
@@ -80,19 +80,19 @@ impl<'a> PickLocation<'a> {
         &self.text.lines[self.line].tokens[self.part.clone()]
     }
 
-    /// The line of the pick, which may have others too.
+    /// The line of the pick, which may hold other picks too.
     pub fn line(&self) -> &'a [Token] {
         &self.text.lines[self.line].tokens
     }
 
-    /// Whether its line has no other pick.
+    /// Whether the pick is the only one on its line.
     pub fn is_alone(&self) -> bool {
         let line = &self.text.lines[self.line];
         let names_somebody = |piece: &Range<usize>| line.names.iter().any(|name| piece.contains(&name.start));
         pieces(line).into_iter().filter(names_somebody).count() <= 1
     }
 
-    /// What stands before a colon at the head of the line: "1H: Lakers -2.5, Celtics -1".
+    /// The label of the line, before a colon: "1H: Lakers -2.5, Celtics -1".
     pub fn label(&self) -> Option<&'a [Token]> {
         let tokens = self.line();
         let colon = tokens.iter().position(|t| t.lexeme == Lexeme::Sign(':'))?;
@@ -104,7 +104,7 @@ impl<'a> PickLocation<'a> {
         self.text.lines[..self.line].iter().rev().filter(|line| line.is_heading()).map(|line| line.tokens.as_slice())
     }
 
-    /// The other lines that name whom the pick is about.
+    /// The other lines that name the side or player of the pick.
     pub fn of_the_same(&self) -> impl Iterator<Item = &'a [Token]> {
         self.same.iter().map(|line| self.text.lines[*line].tokens.as_slice())
     }
@@ -116,7 +116,7 @@ impl<'a> PickLocation<'a> {
 }
 
 impl PostLine {
-    /// A few words that name nobody and no line: "1H plays:", "Full game 🔒".
+    /// Whether it has only a few words, no name and no betting line: "1H plays:", "Full game 🔒".
     fn is_heading(&self) -> bool {
         let words = self.tokens.iter().filter(|t| matches!(t.lexeme, Lexeme::Word | Lexeme::Number { .. })).count();
         let line = |t: &Token| matches!(t.lexeme, Lexeme::Number { signed, decimals, .. } if signed || decimals > 0);
@@ -124,10 +124,10 @@ impl PostLine {
     }
 }
 
-/// What of a pick its place says.
+/// Matches parts of a post against a pick.
 struct PickMatcher<'a> {
     pick: &'a Pick,
-    /// Keys of whom the pick is about, in full and as they are known.
+    /// The keys of the side or player of the pick, as written and in full.
     about: Vec<String>,
     odds: Option<f64>,
     american: Option<f64>,
@@ -150,7 +150,7 @@ impl<'a> PickMatcher<'a> {
         Self { pick, about: about.iter().flat_map(keys).collect(), odds: odds.map(Odds::decimal), american }
     }
 
-    /// How much of the pick a part of a line says. A name alone is not enough where the pick has more.
+    /// How much of the pick a part of a line matches.
     fn score(&self, line: &PostLine, part: &Range<usize>) -> u32 {
         let tokens = &line.tokens[part.clone()];
         let words = format!(" {} ", key(tokens));
@@ -167,7 +167,7 @@ impl<'a> PickMatcher<'a> {
         u32::from(named) * 3 + u32::from(lined) * 3 + u32::from(priced) + u32::from(market)
     }
 
-    /// The names of a part that are of the pick.
+    /// The names in a part of a line that belong to the pick.
     fn named(&self, line: &'a PostLine, part: &Range<usize>) -> impl Iterator<Item = &'a Range<usize>> {
         let within = part.clone();
         let names = line.names.iter().filter(move |name| within.contains(&name.start) && name.end <= within.end);
@@ -179,7 +179,7 @@ impl<'a> PickMatcher<'a> {
         })
     }
 
-    /// The words from the bet before to the name of the bet after.
+    /// The words after the previous bet and before the name of the next one.
     fn narrowed(&self, line: &PostLine, part: Range<usize>) -> Range<usize> {
         let Some(own) = self.named(line, &part).next() else { return part };
         let opponent = |name: &Range<usize>| {
@@ -197,7 +197,7 @@ impl<'a> PickMatcher<'a> {
     }
 }
 
-/// The sentences of a line, split where a comma or an "and" leads to another name.
+/// The sentences of a line, also split where a comma or an "and" is followed by another name.
 fn pieces(line: &PostLine) -> Vec<Range<usize>> {
     let tokens = &line.tokens;
     let ends = |at: usize| match tokens[at].lexeme {
@@ -220,7 +220,7 @@ fn pieces(line: &PostLine) -> Vec<Range<usize>> {
     pieces
 }
 
-/// Whether a name comes before the next comma, or many words that are no bet.
+/// Whether a name follows before the next comma, or a longer phrase without figures.
 fn names_somebody_next(line: &PostLine, from: usize) -> bool {
     let rest = &line.tokens[from..];
     let to = from + rest.iter().position(|t| t.lexeme == Lexeme::Sign(',')).unwrap_or(rest.len());
@@ -229,7 +229,7 @@ fn names_somebody_next(line: &PostLine, from: usize) -> bool {
     line.names.iter().any(|name| (from..to).contains(&name.start)) || (words > LONGEST_HEADING && !figures)
 }
 
-/// The names of a line that the book has, each the longest where it begins.
+/// The names in a line that the tables know. At each position the longest name counts.
 fn names(tokens: &[Token]) -> Vec<Range<usize>> {
     let mut names = Vec::new();
     let mut at = 0;
@@ -241,7 +241,7 @@ fn names(tokens: &[Token]) -> Vec<Range<usize>> {
     names
 }
 
-/// A name of the book; one that is written in capitals there, or is a word of its own, only in capitals.
+/// Whether these tokens are a name of the tables, written with the capitals that the name needs.
 fn is_name(tokens: &[Token]) -> bool {
     let key = key(tokens);
     let capitals = tokens.iter().all(|t| !t.text.chars().any(char::is_lowercase));

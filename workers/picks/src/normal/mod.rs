@@ -1,8 +1,7 @@
-//! One way to write what posts and models write in many: sports, teams, players, markets, statistics, stakes, times.
+//! Canonical spelling for what posts and models write in many ways: sports, teams, players, markets, statistics, stakes, times.
 //!
-//! [`normalised`] brings a pick into that form, so that [`Pick::identity`] of what comes out is the same for the same bet,
-//! whoever words it. [`terms`] says what a pick has no field for: the odds in figures, the stake, the start, the league, the
-//! part of the game.
+//! [`normalised`] brings a pick into canonical form, so that its [`Pick::identity`] is the same for the same bet, however it is worded.
+//! [`terms`] returns what a pick has no field for: the odds as numbers, the stake, the start, the league, the part of the game.
 
 mod location;
 mod part;
@@ -34,12 +33,12 @@ use crate::rules::{
     token::{Lexeme, Token},
 };
 
-/// What a pick says beyond its fields, in figures. What neither the pick nor its post says is null.
+/// The terms of a bet as numbers: what a pick and its post say beyond the fields of the pick. Null where neither says it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BetTerms {
-    /// The odds as Americans write them, with their sign: -110.
+    /// The American odds with their sign: -110.
     pub american: Option<i32>,
-    /// The odds as decimals, to the thousandth: 1.909.
+    /// The decimal odds to the thousandth: 1.909.
     pub decimal: Option<f64>,
     /// The probability at which the bet breaks even, 0 to 1.
     pub implied: Option<f64>,
@@ -49,8 +48,8 @@ pub struct BetTerms {
     pub starts_at: Option<DateTime<Utc>>,
     /// The league, where the post or the sport of the pick names one: `nba`, `premier league`.
     pub league: Option<String>,
-    /// The part of the game that the bet is on, one of [`PARTS`]: `first half`, `first five innings`; null for the whole
-    /// game. Of a parlay: those of its legs, each once, joined by ` + `.
+    /// The part of the game that the bet is on, one of [`PARTS`]: `first half`, `first five innings`; null for the whole game. For a
+    /// parlay, the parts of its legs, each once, joined by ` + `.
     #[serde(default)]
     pub part: Option<String>,
 }
@@ -65,8 +64,8 @@ pub fn normalised_answer(answer: Answer, post: &Post) -> Answer {
     Answer::of(answer.into_bets().into_iter().map(canonical).collect())
 }
 
-/// The pick without what says nothing: blank text, a selection beside the player of a prop, "Over" as the selection of a
-/// total, the sign of a line of 0.
+/// The pick without meaningless values: blank text, a selection beside the player of a prop, "Over" as the selection of a total, the
+/// sign of a line of 0.
 pub(crate) fn plain(pick: &Pick) -> Pick {
     let text = |field: &Option<String>| {
         let plain = |text: &String| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -108,7 +107,7 @@ pub fn normalised(pick: &Pick, post: &Post) -> Pick {
     let stat = pick.stat.as_deref().map(|stat| words::stat(stat).map_or_else(|| stat.to_owned(), ToOwned::to_owned));
     let of_the_game = |stat: &String| pick.kind == PickKind::Total && words::counts_the_game(stat, sport);
     let happens = stat.as_deref().is_some_and(words::happens);
-    // "Anytime touchdown over 0.5" asks what "anytime touchdown" asks.
+    // "Anytime touchdown over 0.5" is the same bet as "anytime touchdown".
     let asks_whether = happens && pick.side != Some(Side::Under) && pick.line.is_some_and(|line| line <= 0.5);
     let text = PostText::of(post);
     let or_more = says_or_more(&pick, &text);
@@ -119,7 +118,7 @@ pub fn normalised(pick: &Pick, post: &Post) -> Pick {
     let is_draw = |name: &str| who::is_draw(name) && pick.kind == PickKind::Moneyline;
     let full = |name: &str| if is_draw(name) { "Draw".to_owned() } else { who::team(name, sport) };
     let selection = pick.selection.as_deref().map(full);
-    // The whole game has both sides; one of them is no selection of it, unless its own points are counted.
+    // A total of the whole game has no selection. A side is kept as the selection only if the post says that its own points count.
     let one_side = |name: &String| event.as_deref().is_some_and(|event| event.split(" vs ").any(|side| side == name));
     let of_both = |name: &String| pick.kind == PickKind::Total && one_side(name) && !words::says_team_total(&post.text);
     Pick {
@@ -136,7 +135,7 @@ pub fn normalised(pick: &Pick, post: &Post) -> Pick {
     }
 }
 
-/// Whether the post says that the line itself wins: "4+ threes", "20 or more points". Bets have it as over 3.5, over 19.5.
+/// Whether the post says that reaching the line wins: "4+ threes", "20 or more points". Such a bet is over 3.5, over 19.5.
 fn says_or_more(pick: &Pick, text: &PostText) -> bool {
     let counted = matches!(pick.kind, PickKind::Prop | PickKind::Total) && pick.side != Some(Side::Under);
     let Some(line) = pick.line.filter(|line| counted && *line > 0.0 && line.fract() == 0.0) else { return false };
@@ -152,8 +151,7 @@ fn says_or_more(pick: &Pick, text: &PostText) -> bool {
     text.locate(pick).is_some_and(|place| or_more(place.words()))
 }
 
-/// What makes a pick the same bet as another, whoever words it: account, spelling, order of the teams, odds and stake make
-/// no difference.
+/// The identity of a bet. It does not depend on account, spelling, order of the teams, odds or stake.
 pub fn identity(pick: &Pick, post: &Post) -> String {
     normalised(pick, post).identity()
 }
@@ -190,7 +188,7 @@ pub fn parlay_terms(parlay: &Parlay, post: &Post) -> BetTerms {
     }
 }
 
-/// The stake that the words of a pick name, its line, or the heading above it. The stake of another pick is not its own.
+/// The stake that a post names in the words of the pick, on its line if it is the only pick there, or in a heading above it.
 fn units_of(pick: &Pick, text: &PostText) -> Option<f64> {
     let place = text.locate(pick)?;
     let line = || place.is_alone().then(|| words::units_in(place.line())).flatten();
@@ -198,7 +196,7 @@ fn units_of(pick: &Pick, text: &PostText) -> Option<f64> {
     words::units_in(place.words()).or_else(line).or_else(heading)
 }
 
-/// The part of its game that a pick is on, one of [`PARTS`], as its post says; nothing for the whole game.
+/// The part of its game that a pick is on according to its post, one of [`PARTS`]; `None` for the whole game.
 pub fn part(pick: &Pick, post: &Post) -> Option<&'static str> {
     part::part_of(pick, &PostText::of(post))
 }
