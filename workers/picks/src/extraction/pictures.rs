@@ -22,8 +22,8 @@ pub(super) fn shown<'p>(bot: &Picks, post: &'p Post) -> &'p [Media] {
 }
 
 /// Fetches the pictures of a post. A picture that can never be fetched is left out. A temporary failure fails the attempt, since the
-/// post may say nothing without the picture, unless the attempt `goes_without`. A failure that is this process's own, such as a
-/// resource shortage, always fails the attempt.
+/// post may say nothing without the picture, unless the attempt `goes_without`. If this process is short of a resource, the error is
+/// returned in any case, and the job waits.
 pub(super) async fn pictures(bot: &Picks, post: &Post, goes_without: bool) -> Result<PostPictures, PictureError> {
     let mut found = PostPictures::default();
     for media in shown(bot, post) {

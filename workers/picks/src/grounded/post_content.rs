@@ -232,8 +232,8 @@ impl PostContent {
         self.cut(name).ok_or_else(|| Mismatch::NotInText(reason()))
     }
 
-    /// Whether the post names an entity of the tables: by one of its names, or by a distinctive word of its full name. For a side, that word
-    /// must not be a name in the tables itself.
+    /// Whether the post names an entity of the tables: by one of its names, or by a distinctive word of its full name. For a side, that
+    /// word must not be a name in the tables itself.
     fn means(&self, entity: &Entity) -> bool {
         let own = |word: &String| {
             let nobody_else = || entity.role == Role::Player || NAMES.find(word).is_empty();

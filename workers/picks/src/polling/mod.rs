@@ -1,4 +1,4 @@
-//! The pollers of watched accounts.
+//! Polls the watched accounts for new posts.
 
 mod poll_account;
 mod poll_accounts;

@@ -28,16 +28,16 @@ use crate::{
     store::{AccountRecord, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally, PostRecord},
 };
 
-/// What one poll of an account found, over all its attempts.
+/// The result of one poll of an account, over all its attempts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Polled {
-    /// What became of the posts that X gave.
+    /// What happened to the posts that X returned.
     #[serde(flatten)]
     pub posts: PollTally,
-    /// True when older posts that no poll has read are beyond the pages that one poll may read.
+    /// True when unread older posts are beyond the pages that one poll may read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
-    /// Why there was nothing to read: `not_found`, `suspended` or `protected`, and what X said.
+    /// Why the account could not be read: `not_found`, `suspended` or `protected`, and what X said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Unreadable>,
 }
@@ -51,11 +51,11 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-/// Reads the new posts of one watched account and enqueues an `extract_post` for each that is worth reading.
+/// Reads the new posts of one watched account and enqueues an `extract_post` for each that is taken.
 ///
-/// Each page is dealt with before the next is asked for, and an attempt that fails leaves the rest to the one after it: X charges
-/// for every post it gives. The place up to which the account was read moves on last, once no page is left. An account that
-/// nobody may read, or that is gone, ends the poll well and is noted as such: the next tick tries again.
+/// Each page is processed before the next is requested, and a failed attempt leaves only the remaining pages to the next one, since X
+/// charges for every post it returns. `since_id` moves forward last, when no page is left. If the account is gone or not readable, the
+/// job succeeds with that outcome, and a later tick tries again.
 pub async fn poll_account(job: PollAccount, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Polled> {
     let bot = bot.charged_for(job.username.clone(), &cx);
     let account = known(&bot, &job.username).await?;
@@ -94,7 +94,7 @@ impl Poll<'_> {
             Some(newest) => since_id.as_ref().is_none_or(|since| since.is_older_than(newest)),
             None => left.since_id == since_id,
         };
-        // One that is watched again begins anew.
+        // An account that is watched again starts from scratch.
         let begins_anew = since_id.is_some() && self.account.is_some_and(|account| account.read_to.is_none());
         let left = self.bot.marks.poll_progress(self.username).await?;
         let left = left.filter(|left| is_ahead(left) && !begins_anew);
@@ -107,7 +107,7 @@ impl Poll<'_> {
         let before_began = before.began;
         let newest = before.newest.clone().or_else(|| before.since_id.clone());
         let Polled { posts, more, .. } = self.finish(&user_id, before).await?;
-        // What was written since that first page would else wait for the next tick.
+        // Read what was posted since that first page now, not at the next tick.
         let fresh = self.begin(newest, Some(before_began), posts);
         self.bot.marks.set_poll_progress(self.username, Some(&fresh)).await?;
         let done = self.pages(&user_id, fresh).await?;
@@ -115,22 +115,22 @@ impl Poll<'_> {
         Ok(Polled { more: more || polled.more, ..polled })
     }
 
-    /// A reading of what came after a place, before its first page.
+    /// The progress of a poll that has not read its first page yet.
     fn begin(&self, since_id: Option<PostId>, read_to: Option<DateTime<Utc>>, tally: PollTally) -> PollProgress {
-        // Where Postgres does not say how far it was read, Redis does, and all after that is unread.
+        // If only Redis knows how far the account was read, everything after that is unread, so no time limit applies.
         let knows = self.account.is_some() || read_to.is_some() || since_id.is_none();
         let from = knows.then(|| read_from(self.cx.enqueued_at(), self.limits.max_age, read_to));
         PollProgress { since_id, from, began: clock::now(), newest: None, pages: 0, page: None, tally }
     }
 
-    /// Reads on to the last page, or the last one that a poll may read.
+    /// Reads pages up to the last one, or the last one that a poll may read.
     async fn pages(&self, user_id: &str, mut progress: PollProgress) -> Result<PollProgress, PollError> {
         let marks = &self.bot.marks;
         let mut is_kept = progress.page.is_some();
         loop {
             let page = match self.page(user_id, &progress).await {
-                // The place between two pages is not known any more. What was handed on is marked, so to begin anew costs
-                // money and nothing else.
+                // X does not know the pagination token any more. Posts that were handed on are marked, so starting over costs
+                // money but repeats nothing.
                 Err(XError::Invalid { .. } | XError::Problem { status: 400, .. }) if is_kept => {
                     tracing::info!(account = self.username, "a poll begins anew: X does not know its page any more");
                     marks.set_poll_progress(self.username, None).await?;
@@ -159,7 +159,7 @@ impl Poll<'_> {
     async fn page(&self, user_id: &str, progress: &PollProgress) -> Result<Page<XPost>, XError> {
         let query = PostsQuery {
             max_results: self.limits.posts_per_poll,
-            // The first poll of an account would otherwise pay for posts that are too old anyway.
+            // Without it, the first poll of an account would pay for posts that are too old.
             start_time: progress.from.filter(|_| progress.since_id.is_none()),
             since_id: progress.since_id.clone(),
             pagination_token: progress.page.clone(),
@@ -175,7 +175,7 @@ impl Poll<'_> {
             if let Err(fail) = self.bot.user_ids.forget(self.username).await {
                 return PollError::Failed(fail);
             }
-            // Of an id X says no more than that it is gone; of the handle it says why.
+            // For an unknown id X says only that it is gone; for the handle it says why.
             if let Err(UserIdError::X(why)) = self.bot.user_ids.get(&self.bot.clients.x, self.username).await {
                 return poll_error(why);
             }
@@ -183,7 +183,7 @@ impl Poll<'_> {
         poll_error(error)
     }
 
-    /// Hands on those posts of a page that are worth reading.
+    /// Hands the posts of a page that are taken to extraction.
     async fn deal_with(&self, posts: &[Candidate], from: Option<DateTime<Utc>>) -> Result<Vec<SiftDecision>, Fail> {
         let processed = processed(self.bot, posts, from).await?;
         let sifted = sift(posts, from, &processed);
@@ -193,7 +193,7 @@ impl Poll<'_> {
         Ok(sifted)
     }
 
-    /// Moves the place up to which the account was read.
+    /// Moves `since_id` forward and records the outcome.
     async fn finish(&self, user_id: &str, done: PollProgress) -> Result<Polled, PollError> {
         let marks = &self.bot.marks;
         if let Some(newest) = &done.newest {
@@ -215,7 +215,7 @@ impl Poll<'_> {
         PollNote { username, at: clock::now(), outcome, error: None, since_id: None, read_to: None, user_id: None }
     }
 
-    /// Notes in Postgres how the poll ended: the copy of what Redis knows. While Postgres is away the next poll makes up for it.
+    /// Records in Postgres how the poll ended, as a copy of what Redis knows. If Postgres is down, the next poll does it.
     async fn note(&self, note: &PollNote) -> Result<(), StoreError> {
         metrics::counter!("perch_polls_total", "outcome" => note.outcome.as_str()).increment(1);
         match self.bot.store.accounts().note_poll(note).await {
@@ -228,7 +228,7 @@ impl Poll<'_> {
     }
 }
 
-/// What Postgres knows of the account. While it is away the configuration alone decides.
+/// What Postgres knows of the account. While it is down, the configuration alone decides.
 async fn known(bot: &Picks, username: &str) -> Result<Option<AccountRecord>, StoreError> {
     match bot.store.accounts().get(username).await {
         Err(error) if error.is_unavailable() => {
@@ -239,7 +239,7 @@ async fn known(bot: &Picks, username: &str) -> Result<Option<AccountRecord>, Sto
     }
 }
 
-/// The id of the account: from Redis, from Postgres when Redis was wiped, else from X.
+/// The id of the account: from Redis, from Postgres if Redis was wiped, otherwise from X.
 async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<String, PollError> {
     let known = account.and_then(|account| account.user_id.as_deref().zip(account.user_id_at));
     if let Some((id, at)) = known
@@ -255,20 +255,20 @@ async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -
     }
 }
 
-/// The newest post up to which nothing is left to do, by whichever of Redis and Postgres got further: either may have been
-/// restored from an older copy.
+/// The newest post up to which everything is done: the later of what Redis and Postgres know, since either may have been restored from
+/// an older backup.
 async fn since_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<Option<PostId>, StoreError> {
     let hot = bot.marks.since_id(username).await?;
     let kept = match (&hot, account) {
         (_, Some(account)) => account.since_id.clone(),
         (Some(_), None) => None,
-        // Redis knows nothing, so Postgres must say that there is nothing to know.
+        // If Redis knows nothing, Postgres must answer: an error here must not look like an account never read.
         (None, None) => bot.store.accounts().get(username).await?.and_then(|account| account.since_id),
     };
     Ok(hot.into_iter().chain(kept).max_by(PostId::by_age))
 }
 
-/// The posts that an earlier poll handed on: by their marks, and by Postgres where a mark is missing. While Postgres is away
+/// The posts that an earlier poll handed on, from the marks in Redis, and from Postgres if a mark is missing. While Postgres is down,
 /// the marks alone decide.
 async fn processed(
     bot: &Picks,
@@ -298,9 +298,9 @@ async fn processed(
     Ok(processed)
 }
 
-/// Enqueues the extraction of each post, records those that were accepted, and marks them. Fails when one was not accepted.
+/// Enqueues the extraction of each post, then records and marks those that were accepted. Fails if one was not accepted.
 ///
-/// In this order, because a post that is recorded or marked is not handed on again.
+/// The order matters: a post that is recorded or marked is not handed on again.
 async fn hand_on(bot: &Picks, cx: &JobContext, taken: &[&Candidate]) -> Result<(), Fail> {
     let picks = &bot.settings;
     let extraction = |candidate: &&Candidate| {
@@ -333,7 +333,7 @@ async fn keep(bot: &Picks, accepted: &[(&Post, JobId)]) -> Result<(), StoreError
     bot.hot.put(&records).await.map(|_| ())
 }
 
-/// Adds what became of a page to what became of those before it.
+/// Adds the decisions about the posts of a page to the tally.
 fn count(tally: &mut PollTally, sifted: &[SiftDecision], on_page: usize) {
     let unreadable = on_page.saturating_sub(sifted.len());
     let unreadable = std::iter::repeat_n(SiftDecision::Skip(SkipReason::Unreadable), unreadable);

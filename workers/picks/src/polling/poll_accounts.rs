@@ -25,7 +25,7 @@ pub async fn poll_due_accounts(_: PollDueAccounts, cx: JobContext, bot: Data<Pic
     let (accounts, ticks): (Vec<WatchedAccount>, Vec<_>) =
         watched.filter_map(|account| account.due(now).map(|tick| (account, tick))).unzip();
     let started = start(&cx, &bot, &accounts).await?;
-    // Last, so that a tick is never done with before its poll is there. A repetition enqueues nothing twice.
+    // Last, so that a tick is never marked as done before its poll is enqueued. Repeating this enqueues nothing twice.
     for (account, tick) in accounts.iter().zip(ticks) {
         bot.store.accounts().scheduled(&account.username, tick).await?;
     }

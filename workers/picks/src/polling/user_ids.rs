@@ -6,7 +6,7 @@ use perch_queue::{Fail, QueueError, Redis};
 
 use perch_core::x_failed;
 
-/// The ids of watched accounts by their handles, kept in Redis: X charges for each look.
+/// A cache in Redis of the ids of watched accounts by handle, since X charges for each lookup.
 #[derive(Debug, Clone)]
 pub(crate) struct UserIds {
     redis: Redis,
@@ -16,7 +16,7 @@ pub(crate) struct UserIds {
 /// Why the id of a handle is not known.
 #[derive(Debug)]
 pub(crate) enum UserIdError {
-    /// X did not say.
+    /// X did not return it.
     X(XError),
     /// Redis failed.
     Redis(QueueError),
@@ -38,14 +38,14 @@ impl From<UserIdError> for Fail {
 }
 
 impl UserIds {
-    /// A handle may pass to another account, so its id is looked up again after a week.
+    /// How long an id is cached. A handle may be taken over by another account, so it is looked up again after a week.
     pub(crate) const KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 
     pub(crate) fn new(redis: Redis, env: Environment) -> Self {
         Self { redis, prefix: env.prefix() }
     }
 
-    /// The id of the account with this handle, from Redis or else from X.
+    /// The id of the account with this handle, from Redis, otherwise from X.
     pub(crate) async fn get(&self, x: &XClient, username: &str) -> Result<String, UserIdError> {
         let key = self.key(username);
         let kept: Option<String> = self.redis.cmd("read the id of an account", redis::cmd("GET").arg(&key)).await?;
@@ -59,7 +59,7 @@ impl UserIds {
         Ok(id)
     }
 
-    /// Keeps an id that is known from elsewhere for so long, unless Redis has one.
+    /// Caches an id that is known from elsewhere for `time`, unless Redis has one.
     pub(crate) async fn restore(&self, username: &str, id: &str, time: Duration) -> Result<(), QueueError> {
         let mut keep = redis::cmd("SET");
         keep.arg(self.key(username)).arg(id).arg("NX").arg("EX").arg(time.as_secs().max(1));
