@@ -45,7 +45,7 @@ impl Accounts<'_> {
     }
 
     /// Watches an account, with the settings in `change`. A removed account is watched again; what it posted in the meantime is not read.
-    /// For an account that is already watched, only the settings named in `change` are replaced. A new schedule also replaces the time zone.
+    /// For an account that is already watched, only the settings named in `change` are replaced; a schedule also replaces the time zone.
     pub async fn add(&self, handle: &str, change: &AccountChange, by: &str) -> Result<AccountRecord, StoreError> {
         query_as!(
             "insert into picks.watched_accounts as w

@@ -19,25 +19,25 @@ use crate::{
     store::{PickBody, PickLookup, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick, state_word},
 };
 
-/// What somebody says of how a pick ended.
+/// The outcome of a pick as somebody enters it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum EnteredOutcome {
-    /// It ended so.
+    /// It ended with this grade.
     Stated(Grade),
-    /// It is open again, and stays so until somebody settles it: results do not.
+    /// It is reopened. Results do not settle it then, until somebody settles it by hand.
     Reopened,
-    /// What both sides scored: those of the pick's game in its order, or the side it backs and then the other.
+    /// The scores of both sides: in the order of the pick's event, or the backed side first.
     Score(f64, f64),
-    /// What the player of a prop has of what it counts.
+    /// The value of the statistic for the player of a prop.
     Counted(f64),
 }
 
-/// What somebody enters about a pick.
+/// An entry about a pick.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {
-    /// How it ended; without it the entry is about the closing odds or the note alone.
+    /// How it ended; `None` for an entry that only has closing odds or a note.
     pub outcome: Option<EnteredOutcome>,
-    /// The leg of a parlay that the verdict is about, from 1.
+    /// The leg of a parlay that the outcome is about, from 1.
     pub leg: Option<usize>,
     /// The odds when the game began, as people write them.
     pub closing: Option<String>,
@@ -48,21 +48,21 @@ pub struct Entry {
 /// Why a pick was not settled.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackError {
-    /// Postgres.
+    /// Postgres failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The pick is not decided by what was entered.
+    /// The entry does not decide the pick.
     #[error(transparent)]
     Settle(#[from] SettleError),
-    /// What was entered does not fit the pick.
+    /// The entry does not fit the pick.
     #[error("{field}: {reason}")]
     Entry {
-        /// Which part.
+        /// The field.
         field: &'static str,
         /// What is wrong with it, and what to do.
         reason: String,
     },
-    /// Others keep settling the same picks.
+    /// The same picks were settled by others at each of several tries.
     #[error("somebody else settles the same picks at this moment; look at them and try again")]
     Meanwhile,
 }
@@ -75,20 +75,20 @@ pub struct SettledPick {
     pub number: u64,
     /// Its key.
     pub key: String,
-    /// How it ended; `open` for a parlay of which legs are open.
+    /// Its state: a grade, or `open`.
     pub state: String,
-    /// How it stood before.
+    /// Its state before.
     pub before: String,
-    /// Accounts that have it in their record now.
+    /// How many accounts have it in their record now.
     pub accounts: usize,
-    /// The units that it came to for the account that named it first.
+    /// The units won by the account that named it first, or lost when negative.
     pub units: Option<f64>,
-    /// By how many units the records of all accounts together change.
+    /// The change in units of the records of all accounts together.
     pub change: f64,
 }
 
 impl SettledPick {
-    /// `before` is what the pick came to for all accounts until now.
+    /// `before` is the sum of the units of all accounts before this settlement.
     pub(super) fn of(tracked: &TrackedPick, settlement: &PickSettlement, before: f64) -> Self {
         let author = tracked.author.to_lowercase();
         let units: f64 = settlement.bets.iter().map(|bet| bet.units).sum();
@@ -108,10 +108,10 @@ impl SettledPick {
     }
 }
 
-/// How often a settlement is worked out again when somebody else settled the pick meanwhile.
+/// How often a settlement is tried when somebody else settles the same pick at the same time.
 pub(super) const TRIES: usize = 3;
 
-/// Settles a pick by what somebody entered, also one that was settled before; the history keeps each settlement.
+/// Settles a pick by an entry. A settled pick can be settled again; the history keeps each settlement.
 pub async fn settle(
     store: &Store,
     settings: &PicksSettings,
@@ -142,7 +142,7 @@ pub async fn settle(
     Err(TrackError::Meanwhile)
 }
 
-/// What an entry makes of a pick. What it does not say stays as it was.
+/// The settlement of a pick by an entry. Values that the entry does not have stay as they are.
 pub(super) fn entered(
     pick: &TrackedPick,
     entry: &Entry,
@@ -161,7 +161,7 @@ pub(super) fn entered(
     Ok(PickSettlement {
         key: pick.key.clone(),
         source: entry.outcome.map(|_| source),
-        // A leg that is open again stays so while the others are settled.
+        // A parlay with a reopened leg stays held while its other legs are settled.
         held: entry.outcome == Some(EnteredOutcome::Reopened) || (pick.held && grade.is_none()),
         over_at: grade.map(|_| over_at(pick, Utc::now())),
         grade,
@@ -173,14 +173,14 @@ pub(super) fn entered(
     })
 }
 
-/// When what a pick is about was over at the latest, as somebody settles it `now`.
+/// When the game of a pick was over at the latest, if somebody settles it `now`.
 fn over_at(pick: &TrackedPick, now: DateTime<Utc>) -> DateTime<Utc> {
     if let Some(known) = pick.over_at.or(pick.settled_at.filter(|_| pick.grade.is_some())) {
         return known;
     }
     let is_future = matches!(&pick.pick, PickBody::Single(single) if single.kind == PickKind::Future);
     let starts_at = pick.terms.as_ref().and_then(|terms| terms.starts_at).filter(|_| !is_future);
-    // The first post counts whatever it says of the time.
+    // Not before the first post, so that the first post always has a bet.
     starts_at.map_or(now, |starts_at| (starts_at + LONGEST).max(pick.posted_at).min(now))
 }
 
@@ -236,7 +236,7 @@ fn graded(pick: &Pick, outcome: EnteredOutcome) -> Result<Grade, TrackError> {
     Ok(grade(pick, &outcome)?)
 }
 
-/// Works out what settlements come to for the accounts that named the picks.
+/// Computes the bets of the accounts that named the picks, and adds them to the settlements.
 pub(super) async fn fill(
     store: &Store,
     settings: &PicksSettings,

@@ -19,31 +19,31 @@ use crate::{
     store::{GameRow, PickLookup, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick},
 };
 
-/// Results that came in together.
+/// Results to import together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Import {
     /// Results of games.
     pub games: Vec<GameRow>,
-    /// What was said of single picks, by their numbers or keys.
+    /// Entries about single picks, by their numbers or keys.
     pub entries: Vec<(String, Entry)>,
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Imported {
-    /// Results of games that were given.
+    /// How many results of games were given.
     pub games: usize,
-    /// Picks that are settled by them, or of which further legs are graded.
+    /// Picks that are settled, or of which further legs are graded.
     pub settled: Vec<SettledPick>,
-    /// Picks that results had settled and that the results now settle otherwise.
+    /// Picks that results had settled and that changed results now settle differently.
     pub corrected: Vec<SettledPick>,
-    /// Picks that somebody settled otherwise than the results say; they stay as they are. At most 50.
+    /// Picks that a person settled differently from the results; they stay as they are. At most 50.
     pub contradicted: Vec<ContradictedPick>,
-    /// Open picks that a result is about without deciding them, and why. At most 50.
+    /// Open picks whose game has a result that does not decide them, and why. At most 50.
     pub left_open: Vec<LeftOpenPick>,
-    /// Results that are about no pick.
+    /// Results that match no pick.
     pub unmatched: NamedGames,
-    /// Results that may be of either of two games of one day; they are not kept.
+    /// Results that could belong to either of two games of one day; they are not stored.
     pub unclear: NamedGames,
     /// Picks that are still open.
     pub open: usize,
@@ -68,11 +68,10 @@ impl NamedGames {
     }
 }
 
-/// Keeps results of games and settles by them, by those that were known before, and by what was said of single picks: all of
-/// it or nothing.
+/// Stores results of games, and settles picks by all known results and by the entries about single picks, in one transaction.
 ///
-/// What results settled is what the results say: one that is corrected settles again what it settled, and writes that to the
-/// audit log. What somebody settled by hand is settled again only where something was said of it.
+/// A corrected result settles again the picks that results had settled, which is written to the audit log. A pick that was settled by
+/// hand is settled again only by an entry about it.
 pub async fn import(
     store: &Store,
     settings: &PicksSettings,
@@ -122,12 +121,12 @@ pub async fn import(
     Err(TrackError::Meanwhile)
 }
 
-/// What an import makes of what is known.
+/// What an import is going to write and report.
 struct ImportPlan {
-    /// The results as they are kept.
+    /// The results to store.
     games: Vec<GameRow>,
     settlements: Vec<(TrackedPick, PickSettlement)>,
-    /// The keys of those that were settled otherwise.
+    /// The keys of picks that were already settled and are now settled differently.
     corrected: BTreeSet<String>,
     contradicted: Vec<ContradictedPick>,
     left_open: Vec<LeftOpenPick>,
@@ -147,7 +146,7 @@ async fn plan_import(
     let since = Utc::now() - open_for;
     let mut picks = store.tracking().open(since).await?;
     let open = picks.len();
-    // What is settled looks at results again when results come in.
+    // New results may correct settled picks.
     if !import.games.is_empty() {
         picks.extend(store.tracking().settled(since).await?);
     }
@@ -161,11 +160,11 @@ async fn plan_import(
     let mut corrected: BTreeSet<String> = corrected.collect();
     let by_key = settlements.into_iter().map(|(pick, settlement)| (pick.key.clone(), (pick, settlement)));
     let mut planned: HashMap<String, (TrackedPick, PickSettlement)> = by_key.collect();
-    // What somebody says of a pick goes before what the games say.
+    // An entry about a pick overrides the results.
     for (name, entry) in &import.entries {
         let pick = one(store, name).await?;
         let pick = match planned.remove(&pick.key) {
-            // Lines about the legs of one parlay add up.
+            // Several entries about the legs of one parlay are combined.
             Some((seen, earlier)) => TrackedPick {
                 legs: if entry.leg.is_some() { earlier.legs } else { seen.legs.clone() },
                 closing_odds: earlier.closing_odds,
@@ -204,8 +203,8 @@ async fn one(store: &Store, name: &str) -> Result<TrackedPick, TrackError> {
     }
 }
 
-/// Adds what settled picks came to for accounts whose posts were read after the settlement and written before the end of the
-/// game. Answers how many bets there are more.
+/// Adds bets to settled picks for accounts whose posts were written before the end of the game but read after the settlement. Returns
+/// how many bets were added.
 pub async fn add_late_bets(store: &Store, settings: &PicksSettings) -> Result<u64, StoreError> {
     let picks = store.tracking().lacking_bets().await?;
     let late = |pick: &TrackedPick| {

@@ -1,4 +1,4 @@
-//! How picks are followed to their end: by a person's word, by results of games, and what they come to.
+//! Settles picks by hand and by results of games, and computes the records.
 
 mod by_score;
 mod entry;
@@ -25,12 +25,12 @@ use perch_store::{Store, StoreError};
 
 use crate::store::{BetFilter, BetRow, PicksStore as _};
 
-/// The settled bets that a filter names, ready to be added up.
+/// The settled bets that match a filter, as input for a record.
 pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<Graded>, StoreError> {
     Ok(store.tracking().bets(filter).await?.into_iter().map(of_row).collect())
 }
 
-/// The record of the bets that a filter names: of all of them, and of each group.
+/// The record of all bets that match a filter, and the record of each group.
 pub async fn record(store: &Store, filter: &BetFilter, by: By) -> Result<(Record, Vec<(String, Record)>), StoreError> {
     let bets = graded(store, filter).await?;
     let groups = perch_odds::record::grouped(&bets, by).into_iter().collect();

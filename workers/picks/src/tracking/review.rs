@@ -1,4 +1,4 @@
-//! What the results make of the picks that are followed. Decisions only; no I/O.
+//! Applies the results to open and settled picks. Decisions only; no I/O.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 use super::matching::{Games, PickDecision};
 use crate::store::{PickSettlement, SettleSource, TrackedPick, state_word};
 
-/// Picks of one list that are told of.
+/// The most picks that are reported in one list.
 const MOST_TOLD: usize = 50;
 
-/// A pick that somebody settled otherwise than the results say.
+/// A pick that a person settled differently from the results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ContradictedPick)]
 pub struct ContradictedPick {
@@ -21,15 +21,15 @@ pub struct ContradictedPick {
     pub number: u64,
     /// Its key.
     pub key: String,
-    /// How it stands.
+    /// Its state.
     pub state: String,
     /// Who settled it.
     pub settled_by: Option<String>,
-    /// How it ended by the results.
+    /// Its state according to the results.
     pub results: String,
 }
 
-/// An open pick that results are about without deciding it.
+/// An open pick whose game has results that do not decide it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = LeftOpenPick)]
 pub struct LeftOpenPick {
@@ -37,30 +37,30 @@ pub struct LeftOpenPick {
     pub number: u64,
     /// Its key.
     pub key: String,
-    /// Why they do not.
+    /// Why they do not decide it.
     pub why: String,
 }
 
-/// What the results make of picks.
+/// The result of applying results to picks.
 #[derive(Debug, Default)]
 pub(super) struct Review {
-    /// What is settled, each with its pick.
+    /// The new settlements, each with its pick.
     pub settlements: Vec<(TrackedPick, PickSettlement)>,
     pub contradicted: Vec<ContradictedPick>,
     pub left_open: Vec<LeftOpenPick>,
-    /// The results that are about a pick, by their places.
+    /// The results that are about a pick, by index.
     pub used: BTreeSet<usize>,
 }
 
-/// Goes through picks by what the results say of them.
+/// Applies the results to picks.
 ///
-/// What results settled follows them, also when they change. What somebody settled stays, and so do the legs that somebody
-/// graded; what was opened again by hand waits for a hand.
+/// Picks that results had settled follow changed results. Picks settled by hand and legs graded by hand stay as they are. Picks reopened
+/// by hand are not settled by results.
 pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &Assumed) -> Review {
     let mut review = Review::default();
     for pick in picks {
         let by_results = pick.source.as_deref() == Some(SettleSource::Results.as_str());
-        // What somebody settled is judged anew to see whether the results agree, and then left as it is.
+        // A pick settled by hand is judged anew only to see whether the results agree.
         let decision = games.decide(pick, by_results || pick.grade.is_some(), assumed);
         let is_news = games.are_given(&decision.by);
         review.used.extend(&decision.by);
@@ -92,8 +92,7 @@ pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &Assumed) ->
     review
 }
 
-/// Whether the results say something else of a pick than is known. Of a settled one, a leg that was open and no longer matters
-/// is nothing else.
+/// Whether the results change a pick. A grade for an open leg of a settled parlay is not a change, since it no longer matters.
 fn is_change(pick: &TrackedPick, grade: Option<Grade>, legs: &[Option<Grade>]) -> bool {
     if grade != pick.grade {
         return true;
@@ -131,7 +130,7 @@ pub(super) fn settlement(pick: &TrackedPick, grade: Option<Grade>, legs: Vec<Opt
     }
 }
 
-/// When a pick was over: by its game, but never after it was known to be.
+/// When a pick was over: by its game, but not later than known before, and not in the future.
 fn over(pick: &TrackedPick, over_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     [over_at, pick.over_at, Some(now)].into_iter().flatten().min()
 }

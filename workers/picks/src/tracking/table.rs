@@ -1,4 +1,4 @@
-//! Results as a table of text: commas, quotes and a first line of names (RFC 4180). Decisions only; no I/O.
+//! Reads results from CSV text with a header line (RFC 4180). Decisions only; no I/O.
 
 use perch_odds::settle::Grade;
 
@@ -12,7 +12,7 @@ pub struct BadLine {
     pub line: usize,
     /// The name of the column.
     pub column: String,
-    /// What is wrong there, and what is right.
+    /// What is wrong there, and what is allowed.
     pub reason: String,
 }
 
@@ -31,13 +31,12 @@ const GAMES: [&str; 11] = [
     "finished_at",
 ];
 const PICKS: [&str; 5] = ["pick_key", "outcome", "leg", "closing", "note"];
-/// Bad lines that are named; who has more has another file than meant.
+/// The most bad lines that are named; a file with more is probably the wrong one.
 const MOST_NAMED: usize = 50;
-/// Lines of one file.
+/// The most lines of one file.
 const MOST_LINES: usize = 50_000;
 
-/// Reads a file of results of games, or of outcomes of picks; its first line tells which. Every bad line is named, up to 50
-/// of them.
+/// Reads a file of results of games or of outcomes of picks; the header decides which. Every bad line is named, up to 50 of them.
 pub fn read_csv(text: &str) -> Result<Import, Vec<BadLine>> {
     let mut lines = lines(text.strip_prefix('\u{feff}').unwrap_or(text));
     let bad = |line, column: &str, reason: String| vec![BadLine { line, column: column.to_owned(), reason }];
@@ -115,7 +114,7 @@ impl CsvRow<'_> {
         self.text(column).map(read).transpose()
     }
 
-    /// Spreadsheets write these words in capitals.
+    /// Reads a boolean in any case, since spreadsheets write TRUE and FALSE.
     fn yes(&self, column: &str) -> Result<bool, BadLine> {
         match self.text(column).unwrap_or("false").to_lowercase().as_str() {
             "true" | "yes" | "1" => Ok(true),
@@ -171,23 +170,23 @@ impl CsvRow<'_> {
     }
 }
 
-/// A line of a table, which goes on over several where a field in quotes does.
+/// A record of the file. It spans several lines if a quoted field does.
 struct CsvLine {
-    /// Its number, from 1.
+    /// The number of its first line, from 1.
     number: usize,
     fields: Result<Vec<String>, BadLine>,
 }
 
-/// The lines of a table that hold anything.
+/// The records of the file that are not empty.
 fn lines(text: &str) -> impl Iterator<Item = CsvLine> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let (mut record, mut line) = (csv::StringRecord::new(), 1);
     std::iter::from_fn(move || {
         let from = offset(reader.position().byte());
-        // A text is UTF-8, and lines may be of any length: nothing else fails.
+        // Reading cannot fail: the text is UTF-8, and records may have any number of fields.
         reader.read_record(&mut record).ok().filter(|more| *more)?;
         let raw = &text[from..offset(reader.position().byte())];
-        // The end of the line before, and empty lines, come with the record that follows them.
+        // The raw text of a record begins with the line break before it and with empty lines.
         let held = raw.trim_start_matches(['\r', '\n']);
         let number = line + raw[..raw.len() - held.len()].matches('\n').count();
         line += raw.matches('\n').count();
@@ -204,8 +203,8 @@ fn offset(byte: u64) -> usize {
     usize::try_from(byte).unwrap_or(usize::MAX)
 }
 
-/// What is wrong with the quotes of a record. The reader takes what it cannot understand for a part of the field, and may so swallow
-/// the lines that follow.
+/// What is wrong with the quotes of a record. The reader takes misplaced quotes for parts of a field, and may so swallow the lines that
+/// follow.
 fn misquoted(record: &str) -> Option<&'static str> {
     let (mut begins, mut is_quoted, mut chars) = (true, false, record.chars().peekable());
     while let Some(c) = chars.next() {
