@@ -1,4 +1,4 @@
-//! Whether the rules understand the clauses of a post that have no bet: any of them may turn the bets beside it.
+//! Checks whether the rules understand the clauses of a post that have no bet: any of them may change or negate the bets beside it.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use super::{
     vocabulary::Section,
 };
 
-/// What the clauses without a bet make the rules doubt about the bets beside them. `has_bet` says which clauses have one.
+/// The first doubt about the bets of a post that its clauses without a bet raise. `has_bet` says which clauses have a bet.
 pub(super) fn of_the_rest<'p>(
     clauses: &[Clause],
     has_bet: &[bool],
@@ -41,7 +41,7 @@ pub(super) fn of_the_rest<'p>(
         }
         let marked = (clause.mark == ResultMark::Graded).then_some(Doubt::Mark);
         let doubt = made.unknown_in(clause, ClauseRole::Around).map(|at| doubt_at(clause, at)).or(marked)?;
-        // "2-0 yesterday. Today: …": a record, and then a turn to what is bet now.
+        // "2-0 yesterday. Today: …": a record comes first, then the bets of today.
         let is_past = tells_a_record(clause) && turn.is_some_and(|turn| at <= turn);
         let is_fine = (staked && is_about_who_plays(clause) && made.unknown_in(clause, ClauseRole::Game).is_none())
             || (is_past && made.unknown_in(clause, ClauseRole::Before).is_none());
@@ -50,14 +50,14 @@ pub(super) fn of_the_rest<'p>(
     clauses.iter().enumerate().filter(|(at, _)| !settled[*at]).find_map(doubt)
 }
 
-/// How a clause without a bet is read.
+/// What a clause without a bet is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ClauseRole {
-    /// As a heading, a cheer, a price or a stake.
+    /// A heading, a cheer, a price or a stake.
     Around,
-    /// As a word about who plays.
+    /// A statement about who plays.
     Game,
-    /// As a record of what went before.
+    /// A record of earlier bets.
     Before,
 }
 
@@ -70,12 +70,12 @@ fn is_about_who_plays(clause: &Clause) -> bool {
         || clause.says("they, they're, he, he's, their, his, her, she")
 }
 
-/// What the picks of a post are about.
+/// The names, sides and lines of the picks of a post.
 struct PostBets {
-    /// Canonical names: sides, opponents and players.
+    /// The canonical names of sides, opponents and players.
     names: HashSet<String>,
     sides: Vec<Side>,
-    /// Kinds and lines.
+    /// The kinds and lines of the picks.
     bets: Vec<(PickKind, Option<f64>)>,
 }
 
@@ -91,7 +91,7 @@ impl PostBets {
         made
     }
 
-    /// Whether a name of a clause without a bet is that of somebody in a pick, or of one of two opponents.
+    /// Whether a name in a clause without a bet belongs to a pick, or is one of two opponents.
     fn names(&self, name: &Name, terms: &[Term], at: usize) -> bool {
         let links = |at: Option<usize>| {
             at.and_then(|at| terms.get(at)).is_some_and(|term| matches!(term, Term::Versus | Term::Joint | Term::At))
@@ -101,10 +101,10 @@ impl PostBets {
             || (is_paired && !name.candidates.is_empty())
     }
 
-    /// The first token of a clause without a bet that is not understood, read in one way.
-    fn unknown_in(&self, clause: &Clause, register: ClauseRole) -> Option<usize> {
+    /// The first token of a clause without a bet that is not understood, if the clause has this role.
+    fn unknown_in(&self, clause: &Clause, role: ClauseRole) -> Option<usize> {
         let has_record = clause.says("record, season, ytd, overall");
-        let (is_around, is_past) = (register == ClauseRole::Around, register == ClauseRole::Before);
+        let (is_around, is_past) = (role == ClauseRole::Around, role == ClauseRole::Before);
         let terms = &clause.terms;
         let knows = |at: usize| match &terms[at] {
             Term::Name(name) if is_around => self.names(name, terms, at),
@@ -125,9 +125,9 @@ impl PostBets {
             term => term.only_joins(),
         };
         let is_priced = !price::all(terms).is_empty() || price::stake(terms).is_some();
-        let sections: &[Section] = match register {
+        let sections: &[Section] = match role {
             ClauseRole::Around if is_priced => &[Section::Around, Section::Bet, Section::After, Section::Books],
-            // "Odds:" alone announces a list of what a book offers.
+            // "Odds:" alone introduces a list of what a bookmaker offers.
             ClauseRole::Around => &[Section::Around, Section::Bet, Section::Books],
             ClauseRole::Game => &[Section::Game],
             ClauseRole::Before => &[Section::Before, Section::Around],

@@ -1,15 +1,15 @@
-//! Why the rules are not sure of a bet.
+//! Reasons for which the rules are not sure of a bet.
 
 use std::fmt;
 
-/// Something in a post that may turn its bets.
+/// Something in a post that may change or negate its bets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// A word or sign that they do not understand.
+    /// A word or sign that the rules do not understand.
     Word(String),
     /// A figure that is neither a line, a price nor a stake: a second price, for example.
     Figure(String),
-    /// A name that no bet is about, or that may be none.
+    /// A name that no bet is about, or that may not be a name.
     Name(String),
     /// A question.
     Question,
@@ -17,11 +17,11 @@ pub enum Doubt {
     Mark,
     /// A line that no book offers.
     Line(String),
-    /// Another bet of the post says otherwise.
+    /// Another bet of the post contradicts it.
     Contradiction,
-    /// It names more bets than somebody plays.
+    /// The post has more bets than a person plausibly makes.
     Many,
-    /// The opponents or the side of a bet cannot be told.
+    /// The opponents or the side of a bet cannot be determined.
     Unresolved,
 }
 

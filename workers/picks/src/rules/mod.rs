@@ -1,10 +1,9 @@
-//! Reads picks out of posts by rules over common notation: for when no language model answers, and as the model of the
-//! sandbox.
+//! Reads picks out of posts by rules over common notation. Used when no language model answers, and as the model of the sandbox.
 //!
-//! A post becomes tokens (`lex`), clauses of terms (`clause`), bets (`markets`, `price`) and, once the clauses that only
-//! talk are left out (`verdict`) and each name is settled (`leagues`), an [`Answer`]. The rules are sure of a bet only where
-//! they understand everything that the post says around it (`understood`): no list of warnings is ever complete, so what
-//! they do not know counts as one.
+//! A post is split into tokens (`lex`) and clauses of terms (`clause`). Clauses that do not recommend a bet are left out
+//! (`recommended`), the others give bets (`markets`, `price`), and their names are resolved (`leagues`), which gives an [`Answer`]. The
+//! rules are sure of a bet only if they understand everything around it (`understood`): no list of warning words is ever complete, so
+//! an unknown word counts as a warning.
 
 mod around;
 pub(crate) mod asides;
@@ -48,13 +47,12 @@ pub use self::{
     worth::{PostWorth, worth},
 };
 
-/// What the rules read in a post.
+/// The reading of a post by the rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RulesReading {
-    /// The picks that there would be if nothing else in the post meant anything: bets that are made, and bets that are only
-    /// spoken of.
+    /// The picks if all doubts are ignored. They may include bets that the post only talks about.
     pub likely: Answer,
-    /// What makes the rules doubt them. Where there is any doubt, none of them counts.
+    /// The doubts about the picks. If there is any, none of the picks is sure.
     pub doubts: Vec<Doubt>,
 }
 
@@ -65,15 +63,14 @@ impl RulesReading {
     }
 }
 
-/// The picks of a post that the rules are sure of: one, several, a parlay, or nothing for results, talk, warnings and
-/// advertising.
+/// The picks of a post that the rules are sure of: one, several or a parlay. Nothing for results, talk, warnings and advertising.
 ///
-/// The same text always gives the same answer. What the post does not say is null.
+/// The answer is deterministic. Fields that the post does not name are null.
 pub fn extract(text: &str) -> Answer {
     read(text).sure()
 }
 
-/// The picks of a post, and what makes the rules doubt them.
+/// The likely picks of a post, and the doubts about them.
 pub fn read(text: &str) -> RulesReading {
     let clauses = clause::clauses(&lex::tokens(&lex::normalise(text)));
     let context = LeagueContext::of(&clauses);
@@ -92,7 +89,7 @@ pub fn read(text: &str) -> RulesReading {
     reading.found(&clauses)
 }
 
-/// The one league that the words and emoji of a text speak for.
+/// The league that the words and emoji of a text name, if it is exactly one.
 pub(crate) fn leagues_of(text: &str) -> Option<&'static str> {
     LeagueContext::of(&clause::clauses(&lex::tokens(&lex::normalise(text)))).hinted_only()
 }
@@ -100,37 +97,37 @@ pub(crate) fn leagues_of(text: &str) -> Option<&'static str> {
 /// A bet that was read.
 struct ReadBet {
     pick: Pick,
-    /// Its clause says no more than the bet.
+    /// Its clause has nothing but the bet.
     bare: bool,
     /// Its clause is about a part of the game.
     part: bool,
 }
 
-/// What was read so far.
+/// Collects the bets of a post, clause by clause.
 #[derive(Default)]
 struct PostReader {
     picks: Vec<ReadBet>,
     /// Which clauses have a bet.
     has_bet: Vec<bool>,
     doubts: Vec<Doubt>,
-    /// The post is one bet of several legs.
+    /// The post is a parlay: one bet of several legs.
     parlay: bool,
-    /// How many legs the post says that the parlay has.
+    /// The number of legs that the post states.
     legs: Option<usize>,
-    /// What the players below a heading do.
+    /// The statistic for the players below a heading.
     doing: Option<legs::Heading>,
-    /// Prices and stakes of clauses without a bet, and of parlays.
+    /// Prices and stakes that belong to no single bet: from clauses without a bet, and of parlays.
     spare_odds: Vec<String>,
     spare_units: Vec<f64>,
     each: bool,
-    /// The one name of the clause before, which has no bet.
+    /// The name in the previous clause, if that has no bet and only one name.
     named: Option<Name>,
     /// Opponents named in a heading, for the bets below it.
     heading: Option<(Name, Name)>,
 }
 
 impl PostReader {
-    /// A clause that recommends nothing ends what a heading says.
+    /// Ends a heading at a clause that recommends nothing.
     fn apart(&mut self) {
         self.named = None;
         self.heading = None;
@@ -167,14 +164,14 @@ impl PostReader {
             if draft.pair.is_none() && self.heading_speaks_of(&draft) {
                 draft.pair.clone_from(&self.heading);
             }
-            // A side of the game whose total stands before it.
+            // A bet on a side after a total of the same game.
             if draft.pair.is_none() && draft.subject.as_ref().is_some_and(|name| is_of(name, game.as_ref())) {
                 draft.pair.clone_from(&game);
             }
             if draft.kind == PickKind::Total && draft.pair.is_some() {
                 game.clone_from(&draft.pair);
             }
-            // A line beyond all numbers is no bet, whatever stands around it.
+            // Validation rejects lines that are out of range.
             match resolved(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
                 Some(pick) => {
                     self.doubts.extend(understood::impossible_line(&pick));
@@ -186,7 +183,7 @@ impl PostReader {
         }
     }
 
-    /// Totals and props below a heading belong to its game, and so does a side that the heading names.
+    /// Whether a bet below a heading belongs to the game of the heading: totals, props, and bets on a side that it names.
     fn heading_speaks_of(&self, draft: &Draft) -> bool {
         let Some((a, b)) = &self.heading else { return false };
         match &draft.subject {
@@ -210,7 +207,7 @@ impl PostReader {
         }
     }
 
-    /// Keeps a bet that is said twice once, with the more complete of its two forms.
+    /// Adds a bet. If it is a repetition, it is merged with the first one.
     fn add(&mut self, read: ReadBet) {
         let said =
             |p: &Pick| (p.kind, p.selection.clone(), p.player.clone(), p.stat.clone(), p.line, p.side, p.event.clone());
@@ -231,7 +228,7 @@ impl PostReader {
         doubts.extend(self.left_over());
         doubts.extend(contradiction::among(&self.picks, clauses));
         let likely = self.answer();
-        // What is no pick needs no doubt.
+        // Without a pick there is nothing to doubt.
         doubts.retain(|_| likely != Answer::Nothing(()));
         RulesReading { likely, doubts }
     }
@@ -254,7 +251,7 @@ impl PostReader {
         Answer::of(self.picks.into_iter().map(|read| Bet::Single(read.pick)).collect())
     }
 
-    /// A price or a stake of a clause without a bet, of which it cannot be told which bet it is for.
+    /// A doubt about a price or a stake that cannot be assigned to a bet.
     fn left_over(&self) -> Option<Doubt> {
         let priced = self.picks.iter().filter(|read| read.pick.odds.is_some()).count();
         let staked = self.picks.iter().filter(|read| read.pick.units.is_some()).count();
@@ -264,14 +261,14 @@ impl PostReader {
         odds.or(units).filter(|_| !self.parlay).map(Doubt::Figure)
     }
 
-    /// A bet without a price and a stake counts where nothing else is said.
+    /// Drops bets without a price and a stake, unless their clause has nothing else.
     fn leave_out_talk(&mut self) {
         let shared = self.each && !(self.spare_units.is_empty() && self.spare_odds.is_empty());
         self.picks.retain(|ReadBet { pick, bare, .. }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
     }
 
-    /// A lone price is that of the whole; with more of them, each leg has its own. A parlay of which a leg could not be read
-    /// is another bet than what is left of it.
+    /// Makes a parlay of the picks. A single price is that of the parlay; several prices belong to the legs. If a leg is missing, the answer
+    /// is nothing, since the rest would be another bet.
     fn into_parlay(self) -> Answer {
         let mut legs: Vec<Pick> = self.picks.into_iter().map(|read| Pick { units: None, ..read.pick }).collect();
         if legs.len() < self.legs.unwrap_or(2).max(2) {
@@ -294,7 +291,7 @@ fn is_of(name: &Name, pair: Option<&(Name, Name)>) -> bool {
     pair.is_some_and(|(a, b)| same(a) || same(b))
 }
 
-/// Whether a clause names somebody whom no table knows and no bet of it is about.
+/// Whether a clause has an unknown name that none of its bets is about.
 fn has_other_names(clause: &Clause, drafts: &[Draft]) -> bool {
     clause.terms.iter().enumerate().any(|(at, term)| match term {
         Term::Name(name) => name.candidates.is_empty() && !drafts.iter().any(|d| d.at.contains(&at)),
@@ -302,7 +299,7 @@ fn has_other_names(clause: &Clause, drafts: &[Draft]) -> bool {
     })
 }
 
-/// The pick of a bet, or nothing when it would contradict itself.
+/// The pick of a bet with its names resolved; `None` if it would be inconsistent.
 fn resolved(draft: &Draft, clause: &Clause, context: &LeagueContext) -> Option<Pick> {
     let resolve = |name: &Name| leagues::resolve(name, draft, clause, context);
     let subject = draft.subject.as_ref().map(resolve);
@@ -342,7 +339,7 @@ fn resolved(draft: &Draft, clause: &Clause, context: &LeagueContext) -> Option<P
     pick.validate("$").is_ok().then_some(pick)
 }
 
-/// Whether a name fits its bet. A name that no table knows needs something else that speaks for a bet.
+/// Whether a name fits its bet. An unknown name needs other evidence of a bet (`supported`).
 fn may_be(name: &ResolvedName, kind: PickKind, supported: bool) -> bool {
     match (name.role, kind) {
         (None, _) => supported && !clause::is_remainder(&name.name),
@@ -351,7 +348,7 @@ fn may_be(name: &ResolvedName, kind: PickKind, supported: bool) -> bool {
     }
 }
 
-/// Whether a total next to one team counts that team's points alone: said so, or too low for a game.
+/// Whether a total beside one team counts only that team's points: the clause says so, or the line is too low for a game.
 fn of_one_team(draft: &Draft, clause: &Clause, sport: Option<&str>) -> bool {
     let lowest = match sport {
         Some("nba") => 160.0,

@@ -10,18 +10,17 @@ use super::{
     recommended::{self, Topic},
 };
 
-/// Whether a post is worth the call of a model.
+/// Whether a post is worth a model call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PostWorth {
-    /// It is.
+    /// Whether it is worth a call.
     pub worth: bool,
-    /// Why, in words for a log or a metric; one of a few.
+    /// Why, as one of a few fixed texts.
     pub reason: &'static str,
 }
 
-/// Whether a post may recommend a bet. It would rather let a post too many through than leave a pick out: whatever speaks
-/// of odds, a line, a stake or a market with a name is worth a call, and so is a picture that may show a bet. Results,
-/// advertising and talk are not.
+/// Whether a post may recommend a bet. It prefers too many calls to missed picks: odds, a line, a stake, or a market with a name are
+/// worth a call, and so is a picture that may show a bet. Results, advertising and talk are not.
 pub fn worth(text: &str, has_pictures: bool) -> PostWorth {
     let yes = |reason| PostWorth { worth: true, reason };
     let no = |reason| PostWorth { worth: false, reason };
@@ -47,7 +46,8 @@ pub fn worth(text: &str, has_pictures: bool) -> PostWorth {
     }
 }
 
-/// Odds, a stake, or a name with a line or a market. Where the clause does not recommend, it takes odds and a name.
+/// Whether a clause has odds, a stake, or a name with a line or a market. A clause that does not recommend needs odds or a stake, and a
+/// name.
 fn speaks_of_a_bet(clause: &Clause, live: bool) -> bool {
     let terms = &clause.terms;
     let priced = !price::all(terms).is_empty() || price::stake(terms).is_some();

@@ -106,8 +106,8 @@ impl Games {
         self.given.difference(used).map(|at| &self.rows[*at]).collect()
     }
 
-    /// What the results decide about a pick. Graded legs keep their grade, unless the pick is judged `anew`: then results override the known
-    /// grades.
+    /// What the results decide about a pick. Graded legs keep their grade, unless the pick is judged `anew`: then results override the
+    /// known grades.
     pub fn decide(&self, tracked: &TrackedPick, anew: bool, assumed: &Assumed) -> PickDecision {
         let mut decision = PickDecision::default();
         let part = tracked.part.as_deref();
@@ -154,8 +154,8 @@ impl Games {
         decision
     }
 
-    /// Decides a bet by the first game after the post, or the one at the start that the post names. If that game does not decide it, no later
-    /// game is used instead.
+    /// Decides a bet by the first game after the post, or the one at the start that the post names. If that game does not decide it, no
+    /// later game is used instead.
     fn decide_bet(&self, pick: &Pick, named: &PickContext<'_>, by: &mut BTreeSet<usize>) -> BetDecision {
         let candidates = self.candidates(pick, named);
         let Some(first) = candidates.first().map(|(at, _)| self.rows[*at].date) else { return BetDecision::Nothing };

@@ -34,8 +34,8 @@ pub(super) fn whole(body: &Parlay, legs: &[Option<Grade>], assumed: &Assumed) ->
 
 /// The bets of the accounts that named the pick before `over_at`, each at the odds and the stake of its own post.
 ///
-/// Odds are compared with the closing odds only if they are the account's own and for the same bet: not if they are assumed, nor if legs
-/// of a parlay were void or pushed, which lowers its odds.
+/// Odds are compared with the closing odds only if they are the account's own and for the same bet: not if they are assumed, nor if a
+/// leg of a parlay was neither won nor lost, which lowers its odds.
 pub(super) fn bets(
     tracked: &TrackedPick,
     grade: Grade,

@@ -67,7 +67,7 @@ pub struct SettledBet {
     pub odds: Option<f64>,
     /// Whether the odds are assumed because the post names none.
     pub odds_assumed: bool,
-    /// The decimal odds when the game began; `None` if the odds are assumed, or a leg of the parlay was void or pushed.
+    /// The decimal odds when the game began; `None` if the odds are assumed, or a leg of the parlay was neither won nor lost.
     pub closing: Option<f64>,
     /// The stake in units.
     pub stake: f64,
