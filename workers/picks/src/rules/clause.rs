@@ -213,7 +213,7 @@ fn term(tokens: &[Token], at: usize) -> (Term, usize) {
         _ => {}
     }
     let after_number = at > 0 && matches!(tokens[at - 1].lexeme, Lexeme::Number { .. });
-    // After a number a statistic goes before a name: "TB" is total bases, not Tampa Bay.
+    // After a number a statistic goes before a name: "TB" is total bases there.
     if after_number && let Some(found) = stat(tokens, at) {
         return found;
     }

@@ -267,8 +267,8 @@ impl PostReader {
         self.picks.retain(|ReadBet { pick, bare, .. }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
     }
 
-    /// Makes a parlay of the picks. A single price is that of the parlay; several prices belong to the legs. If a leg is missing, the answer
-    /// is nothing, since the rest would be another bet.
+    /// Makes a parlay of the picks. A single price is that of the parlay; several prices belong to the legs. If a leg is missing, the
+    /// answer is nothing, since the rest would be another bet.
     fn into_parlay(self) -> Answer {
         let mut legs: Vec<Pick> = self.picks.into_iter().map(|read| Pick { units: None, ..read.pick }).collect();
         if legs.len() < self.legs.unwrap_or(2).max(2) {

@@ -90,7 +90,7 @@ fn stake_before(out: &[Token], token: &Token, ends: bool) -> Option<(Lexeme, usi
     let Lexeme::Number { value, signed: false, .. } = last.lexeme else { return None };
     let before = out.len().checked_sub(2).map(|at| &out[at]);
     let lower = token.text.starts_with(char::is_lowercase) || token.text == "STAR";
-    // "1pt" at the end of a clause is a stake if no word before it makes it a statistic.
+    // "1pt" at the end of a clause is a stake, unless a word other than "for" or "stake" comes before the number.
     let apart =
         before.is_none_or(|t| !matches!(t.lexeme, Lexeme::Word) || matches!(t.folded.as_str(), "for" | "stake"));
     let points = matches!(token.folded.as_str(), "pt" | "pts" | "point" | "points") && ends && apart;

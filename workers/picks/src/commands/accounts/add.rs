@@ -21,13 +21,13 @@ pub struct Args {
     /// The time zone of that schedule, such as Europe/Berlin; UTC when it is left out
     #[arg(long, value_name = "ZONE", requires = "schedule")]
     pub timezone: Option<String>,
-    /// Most pages read in one poll
+    /// The most pages of one poll
     #[arg(long, value_name = "NUMBER")]
     pub pages: Option<u8>,
     /// Posts on a page, 5 to 100
     #[arg(long, value_name = "NUMBER")]
     pub posts: Option<u8>,
-    /// Leave out posts older than this, such as 24h
+    /// Skips posts older than this, such as 24h
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub max_age: Option<Duration>,
     /// Why they are watched

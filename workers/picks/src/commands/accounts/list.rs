@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Those too that are not watched any more
+    /// Includes accounts that are not watched any more
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
@@ -57,7 +57,7 @@ fn listing(accounts: &[WatchedAccount], now: DateTime<Utc>) -> Listing {
     listing
 }
 
-/// Its own schedule, with the zone where that is not UTC.
+/// Its own schedule, with the time zone if it is not UTC.
 pub(super) fn schedule(account: &WatchedAccount) -> String {
     let zone = account.timezone.as_deref().filter(|zone| *zone != "UTC");
     match (&account.schedule, zone) {

@@ -21,15 +21,15 @@ use crate::{
 pub struct Args {
     /// Its handle, with or without @
     pub handle: String,
-    /// So many of its latest polls
+    /// How many of its latest polls to show
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub polls: u32,
-    /// Adds up the polls of so many days
+    /// Over how many days to add up its polls
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_660))]
     pub days: u32,
 }
 
-/// Everything that is known of an account.
+/// An account with its polls.
 #[derive(Debug, Serialize)]
 struct AccountReport {
     #[serde(flatten)]

@@ -28,7 +28,7 @@ use crate::{
                   bad line is named, and then nothing is imported."
 )]
 pub struct Args {
-    /// Its number, its key, or how its key begins
+    /// Its number, its key, or the beginning of its key
     pub key: Option<String>,
     /// It won
     #[arg(long)]
@@ -48,13 +48,13 @@ pub struct Args {
     /// Half of it was lost
     #[arg(long)]
     pub half_lost: bool,
-    /// Takes the settlement back; results leave the pick alone until it is settled by hand
+    /// Reopens it; results do not settle it again until somebody settles it by hand
     #[arg(long)]
     pub open: bool,
-    /// What both sides scored: in the order of the pick's event, or the side it backs first
+    /// The scores of both sides: in the order of the pick's event, or with the backed side first
     #[arg(long, value_parser = score, value_name = "A-B")]
     pub score: Option<(f64, f64)>,
-    /// What the player of a prop has of what it counts
+    /// The value of the statistic for the player of a prop
     #[arg(long, value_name = "NUMBER")]
     pub counted: Option<f64>,
     /// The leg of a parlay that this is about, from 1
@@ -69,7 +69,7 @@ pub struct Args {
     /// Enters results from a file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["end", "closing", "note", "leg"])]
     pub csv: Option<PathBuf>,
-    /// Says what the file would settle, and changes nothing
+    /// Shows what the file would settle, and changes nothing
     #[arg(long, requires = "csv")]
     pub dry_run: bool,
 }
@@ -149,7 +149,7 @@ fn text_of(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError>
     if !imported.settled.is_empty() {
         at.out.table(&listing(&imported.settled))?;
     }
-    told(at, imported)?;
+    report_exceptions(at, imported)?;
     let (picks, open) = (count(imported.settled.len(), "pick"), imported.open);
     let games = match imported.games {
         0 => String::new(),
@@ -162,8 +162,8 @@ fn text_of(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError>
     at.out.line(format_args!("{picks} settled{games}, {open}"))
 }
 
-/// What is not as one might think: corrections, contradictions, picks that a result does not decide, results without a pick.
-fn told(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError> {
+/// Reports corrections, contradictions, picks that a result does not decide, and results without a pick.
+fn report_exceptions(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError> {
     if !imported.corrected.is_empty() {
         at.out.line("settled again, since the results changed:")?;
         at.out.table(&listing(&imported.corrected))?;
@@ -186,7 +186,7 @@ fn games(at: &Invocation<'_>, some: &NamedGames, what: &str) -> Result<(), Comma
         at.out.line(format_args!("{name} {what}"))?;
     }
     let more = some.games - some.names.len();
-    if more == 0 { Ok(()) } else { at.out.line(format_args!("and so with {more} more")) }
+    if more == 0 { Ok(()) } else { at.out.line(format_args!("and {more} more")) }
 }
 
 fn listing(settled: &[SettledPick]) -> Listing {
