@@ -189,7 +189,7 @@ fn bot(check: &mut Check, picks: &PicksSettings, x: &XSettings) {
         check.refuse(
             "picks.own_post",
             "does not say {author}",
-            "a text that credits whoever had the pick, with {author} in it",
+            "a text that credits the author of the pick, with {author} in it",
         );
     }
     check.range("picks.prefilter_sample", picks.prefilter_sample, 0.0..=1.0);

@@ -164,7 +164,7 @@ async fn a_pick_that_was_opened_again_by_hand_waits_for_a_hand() {
     played.by_hand(&key, EnteredOutcome::Reopened).await;
     let fetched = played.fetch(json!([lakers(112, 104, end)])).await;
     let why = fetched["left_open"][0]["why"].as_str().unwrap_or_default();
-    assert!(why.contains("opened again by hand"), "{fetched}");
+    assert!(why.contains("reopened by hand"), "{fetched}");
     let held = played.pick(&key).await;
     assert_eq!((held.grade, held.held), (None, true));
     played.by_hand(&key, EnteredOutcome::Stated(Grade::Push)).await;

@@ -80,7 +80,7 @@ impl<'a> ActionPlan<'a> {
             mode => mode,
         };
         let stopped = stopped(&self.bot.guard, mode, text)?;
-        Some(format!("nothing is said of this pick in public: {}", stopped.reasons()))
+        Some(format!("the guard stopped the text of this pick: {}", stopped.reasons()))
     }
 
     /// The retweet of the post.
@@ -144,7 +144,7 @@ pub(super) async fn enqueue(
 async fn show(bot: &Picks, actions: &[&ActionRecord]) -> Result<(), StoreError> {
     match bot.store.actions().intend(actions).await {
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "the actions that are to come are not shown");
+            tracing::warn!(%error, "pending actions are not shown while Postgres is down");
             Ok(())
         }
         shown => shown,
@@ -160,7 +160,7 @@ async fn own_handle(bot: &Picks, account: &AccountId, post: &Post) -> String {
         return configured.to_owned();
     }
     bot.clients.own_handle(account).await.unwrap_or_else(|error| {
-        tracing::warn!(%account, %error, "whether the post mentions the account is not known; nobody is answered");
+        tracing::warn!(%account, %error, "the handle of the account is unknown, so the post gets no reply");
         String::new()
     })
 }

@@ -71,7 +71,7 @@ async fn known(bot: &Picks, job: &ExtractPost) -> Result<Option<PostReading>, Fa
                 .map(|version| PostReading { version, picks: records.into_iter().map(|pick| pick.key).collect() }))
         }
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "whether Postgres knows an earlier version of the post cannot be asked; Redis decides");
+            tracing::warn!(%error, "Postgres is down; Redis alone decides which version of the post is acted on");
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -113,7 +113,7 @@ pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[NamedPick], ac
     if flags.iter().any(|flag| !flag.text.is_empty() || flag.key.starts_with(TAKEN_OUT)) {
         tracing::warn!(
             post = %job.post.id, first = %job.first_id(), author = %job.post.author,
-            "a post was edited after its picks were read; what it says now is published nowhere, see `perch picks show`"
+            "a post was edited after its picks were read; the edit is not published, see `perch picks show`"
         );
     }
     Ok(())

@@ -138,7 +138,7 @@ async fn read(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Reading, Fail
     let pictures = pictures(bot, post, goes_without).await?;
     match read_picks(bot, post, &pictures.urls).await {
         Ok(reading) if pictures.missing > 0 && reading.is_nothing() && !is_last => {
-            Err(Fail::Retry("nothing is found in the post without a picture that cannot be read now".into()))
+            Err(Fail::Retry("the post has no pick without a picture that cannot be fetched now".into()))
         }
         Ok(reading) => {
             let has_seen_pictures = !pictures.urls.is_empty() && bot.clients.looks_at_pictures(&reading.provider);
@@ -160,7 +160,7 @@ async fn read(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Reading, Fail
 fn read_by_rules(bot: &Picks, post: &Post, why: &str, may_wait: bool) -> Result<Reading, Fail> {
     let (reading, doubt) = by_rules(post, why);
     if reading.is_nothing() && !shown(bot, post).is_empty() {
-        return Err(Fail::Retry(format!("{why}; the rules find nothing in the text, and the post has a picture")));
+        return Err(Fail::Retry(format!("{why}; the rules find no pick in the text, but the post has a picture")));
     }
     if let Some(doubt) = doubt.filter(|_| may_wait) {
         return Err(Fail::Retry(format!("{why}; the rules are not sure of the post: {doubt}")));

@@ -34,7 +34,7 @@ pub(super) async fn pictures(bot: &Picks, post: &Post, goes_without: bool) -> Re
             }
             Err(error) => match error.for_job() {
                 Disposition::Never => {
-                    tracing::info!(post = %post.id, %error, "the picture is left out");
+                    tracing::info!(post = %post.id, %error, "the picture cannot be used and is left out");
                     count("left_out");
                 }
                 Disposition::Retry | Disposition::RetryAfter(_) if goes_without => {

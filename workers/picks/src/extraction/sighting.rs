@@ -143,7 +143,7 @@ async fn known_before(bot: &Picks, post: &Post, key: &str) -> Result<PriorSighti
         }
         Ok(_) => Ok(PriorSighting::Unknown),
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "whether Postgres knows the pick cannot be asked; the marks decide");
+            tracing::warn!(%error, "Postgres is down; the marks alone decide whether the pick is new");
             Ok(PriorSighting::Unknown)
         }
         Err(error) => Err(error),

@@ -132,7 +132,7 @@ impl Poll<'_> {
                 // X does not know the pagination token any more. Posts that were handed on are marked, so starting over costs
                 // money but repeats nothing.
                 Err(XError::Invalid { .. } | XError::Problem { status: 400, .. }) if is_kept => {
-                    tracing::info!(account = self.username, "a poll begins anew: X does not know its page any more");
+                    tracing::info!(account = self.username, "the poll starts over: X does not know its pagination token any more");
                     marks.set_poll_progress(self.username, None).await?;
                     progress = PollProgress { page: None, pages: 0, ..progress };
                     is_kept = false;
@@ -220,7 +220,7 @@ impl Poll<'_> {
         metrics::counter!("perch_polls_total", "outcome" => note.outcome.as_str()).increment(1);
         match self.bot.store.accounts().note_poll(note).await {
             Err(error) if error.is_unavailable() => {
-                tracing::warn!(%error, account = self.username, "a poll is not noted in Postgres");
+                tracing::warn!(%error, account = self.username, "Postgres is down; the poll is not recorded");
                 Ok(())
             }
             noted => noted,
@@ -232,7 +232,7 @@ impl Poll<'_> {
 async fn known(bot: &Picks, username: &str) -> Result<Option<AccountRecord>, StoreError> {
     match bot.store.accounts().get(username).await {
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, account = username, "what is decided about an account cannot be asked");
+            tracing::warn!(%error, account = username, "Postgres is down; the configuration alone decides");
             Ok(None)
         }
         known => known,
@@ -291,7 +291,7 @@ async fn processed(
     match bot.store.posts().known(&unmarked).await {
         Ok(known) => processed.extend(known),
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "whether Postgres knows the posts cannot be asked; the marks decide");
+            tracing::warn!(%error, "Postgres is down; the marks alone decide which posts are new");
         }
         Err(error) => return Err(error),
     }

@@ -28,15 +28,15 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Word(word) => write!(f, "what {word:?} means for the bet is not known"),
+            Self::Word(word) => write!(f, "it is unclear what {word:?} means for the bet"),
             Self::Figure(figure) => write!(f, "{figure} is neither the line nor the price nor the stake"),
-            Self::Name(name) => write!(f, "what {name:?} has to do with the bet is not known"),
-            Self::Question => f.write_str("it asks"),
+            Self::Name(name) => write!(f, "it is unclear what {name:?} has to do with the bet"),
+            Self::Question => f.write_str("it is a question"),
             Self::Mark => f.write_str("a tick may say that the bet is over"),
             Self::Line(line) => write!(f, "no book offers the line {line}"),
-            Self::Contradiction => f.write_str("another bet of the post says otherwise"),
-            Self::Many => f.write_str("it names more bets than somebody plays"),
-            Self::Unresolved => f.write_str("whom the bet is on cannot be told"),
+            Self::Contradiction => f.write_str("another bet of the post contradicts it"),
+            Self::Many => f.write_str("it has too many bets"),
+            Self::Unresolved => f.write_str("it is unclear who the bet is on"),
         }
     }
 }

@@ -32,12 +32,12 @@ pub(super) fn settles_by_score(pick: &Pick, part: Option<&str>) -> Result<(), St
     }
     match (&pick.stat, counted_in(sport)) {
         (Some(stat), unit) if unit != Some(stat.as_str()) => {
-            return Err(format!("it counts {stat}, and the result has the score alone"));
+            return Err(format!("it counts {stat}, but the result only has a score"));
         }
-        (None, _) if is_of_sets(pick, sport) => return Err("its line may be one of sets".into()),
+        (None, _) if is_of_sets(pick, sport) => return Err("its line may count sets".into()),
         (_, None) if matches!(sport, "mma" | "boxing" | "golf") => {
             return Err(format!(
-                "a score says nothing of a {} in {sport}",
+                "a score does not decide a {} in {sport}",
                 if pick.kind == PickKind::Total { "total" } else { "spread" }
             ));
         }
@@ -70,7 +70,7 @@ pub(super) fn outcome(pick: &Pick, game: &GameRow) -> Result<Outcome, String> {
     if pick.kind == PickKind::Prop {
         let named = pick.player.as_deref().unwrap_or_default();
         let found = game.players.iter().find(|(name, _)| plain(name) == plain(named));
-        let (name, stats) = found.ok_or_else(|| format!("the result says nothing of {named}"))?;
+        let (name, stats) = found.ok_or_else(|| format!("the result has no statistics of {named}"))?;
         return Ok(Outcome::Player(match stats {
             Some(stats) => PlayerResult { player: name.clone(), played: true, stats: stats.clone() },
             None => PlayerResult::absent(name.clone()),

@@ -69,7 +69,7 @@ pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &Assumed) ->
             continue;
         }
         let why = if pick.held {
-            decision.grades.as_ref().map(|_| "it was opened again by hand".to_owned())
+            decision.grades.as_ref().map(|_| "it was reopened by hand".to_owned())
         } else {
             decision.why.clone()
         };

@@ -165,7 +165,7 @@ fn text_of(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError>
 /// Reports corrections, contradictions, picks that a result does not decide, and results without a pick.
 fn report_exceptions(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError> {
     if !imported.corrected.is_empty() {
-        at.out.line("settled again, since the results changed:")?;
+        at.out.line("settled again, because the results changed:")?;
         at.out.table(&listing(&imported.corrected))?;
         let change: f64 = imported.corrected.iter().map(|one| one.change).sum();
         at.out.line(format_args!("the records change by {} units", units(Some(change))))?;
