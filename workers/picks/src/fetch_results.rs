@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::{
     Picks,
     store::{GameRow, SettleSource, SettledBy},
-    tracking::{ContradictedPick, Import, LeftOpenPick, NamedGames, ResultEntry, SettledPick, TrackError, add_late_bets, import},
+    tracking::{
+        ContradictedPick, Import, LeftOpenPick, NamedGames, ResultEntry, SettledPick, TrackError, add_late_bets, import,
+    },
 };
 
 /// The outcome of one fetch of results.

@@ -1,4 +1,4 @@
-//! What a model is talked into does not count; what a post says does.
+//! Prompt injection in a post does not add picks; picks that the post says are kept.
 
 mod support;
 
@@ -122,7 +122,7 @@ fn picks_in_words_that_a_model_might_be_told_are_kept() {
     }
 }
 
-/// What of an answer reaches a public post.
+/// The grounded answer, as far as it can reach a public post.
 fn published(text: &str, value: &Value) -> String {
     serde_json::to_string(&grounded(&post(text), answer(value)).answer).expect("JSON")
 }

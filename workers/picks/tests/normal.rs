@@ -1,4 +1,4 @@
-//! One spelling for what posts and models spell in many ways.
+//! Canonical spelling for what posts and models write in many ways.
 
 mod support;
 
@@ -244,7 +244,7 @@ fn the_same_bet_has_the_same_identity_however_it_is_worded() {
         Pick { event: Some("Heat vs. Lakers".into()), ..lakers.clone() },
     ];
     let expected = identity(&Pick { sport: Some("nba".into()), ..lakers.clone() }, &plain);
-    // "basketball" alone is no league; the team tells it only where the sport says nothing.
+    // "basketball" does not determine the league; the team does.
     for other in same.iter().filter(|p| p.sport.as_deref() != Some("basketball")) {
         assert_eq!(identity(other, &plain), expected, "{other:?}");
     }

@@ -1,4 +1,4 @@
-//! Which words of a post are about which of its picks: the part of the game, the time it begins.
+//! Assigns words of a post to its picks: the part of the game and the start.
 
 mod support;
 

@@ -74,7 +74,12 @@ fn standing(pick: &TrackedPick) -> String {
 ///
 /// If the same bet was acted on in the meantime through another post, no action is enqueued. A pick that an edit removed from its post
 /// is refused, since its author no longer stands by it.
-pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str) -> Result<ConfirmedPick, ConfirmError> {
+pub async fn confirm(
+    client: &Client,
+    store: &Store,
+    pick: TrackedPick,
+    by: &str,
+) -> Result<ConfirmedPick, ConfirmError> {
     if !pick.unconfirmed {
         return Err(ConfirmError::NotWaiting(Box::new(pick)));
     }

@@ -121,7 +121,12 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
 }
 
 /// How this version of a post differs from the one that is acted on, after flagging the difference. `None` if this version is the one.
-async fn beside_others(bot: &Picks, cx: &JobContext, job: &ExtractPost, found: &[NamedPick]) -> Result<Option<Edit>, Fail> {
+async fn beside_others(
+    bot: &Picks,
+    cx: &JobContext,
+    job: &ExtractPost,
+    found: &[NamedPick],
+) -> Result<Option<Edit>, Fail> {
     let PostVersion::Other(edit, acted) = standing(bot, job, found).await? else { return Ok(None) };
     flag(bot, job, found, &acted).await?;
     count_edit(edit);

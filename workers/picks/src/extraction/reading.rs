@@ -291,9 +291,8 @@ mod tests {
             objections
         };
         let held = || Unanswered::Held(std::time::Duration::from_secs(60), "openai: slow".into());
-        assert!(
-            matches!(tried().ended(Unanswered::NobodyElse), ReadError::Unusable(Fail::Dead(why)) if why.contains("prose"))
-        );
+        let ended = tried().ended(Unanswered::NobodyElse);
+        assert!(matches!(ended, ReadError::Unusable(Fail::Dead(why)) if why.contains("prose")));
         assert!(matches!(tried().ended(held()), ReadError::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
         assert!(matches!(Objections::default().ended(held()), ReadError::Unanswered(Unanswered::Held(..))));
     }

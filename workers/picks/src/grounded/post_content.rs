@@ -132,7 +132,8 @@ impl PostContent {
             return None;
         }
         pick.event = Some(event.clone());
-        let refused = read.into_iter().filter_map(Result::err).find(|mismatch| matches!(mismatch, Mismatch::Implausible(_)));
+        let refused =
+            read.into_iter().filter_map(Result::err).find(|mismatch| matches!(mismatch, Mismatch::Implausible(_)));
         refused.or_else(|| Some(Mismatch::NotInText(format!("the post does not say {event}"))))
     }
 

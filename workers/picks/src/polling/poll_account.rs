@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use super::{
     UserIds,
-    sift::{Candidate, SiftDecision, SkipReason, candidates, read_from, sift},
     poll_error::{PollError, poll_error},
+    sift::{Candidate, SiftDecision, SkipReason, candidates, read_from, sift},
     user_ids::UserIdError,
     watch_list::{PollLimits, WatchList},
 };
@@ -132,7 +132,7 @@ impl Poll<'_> {
                 // X does not know the pagination token any more. Posts that were handed on are marked, so starting over costs
                 // money but repeats nothing.
                 Err(XError::Invalid { .. } | XError::Problem { status: 400, .. }) if is_kept => {
-                    tracing::info!(account = self.username, "the poll starts over: X does not know its pagination token any more");
+                    tracing::info!(account = self.username, "the poll starts over: X rejected its pagination token");
                     marks.set_poll_progress(self.username, None).await?;
                     progress = PollProgress { page: None, pages: 0, ..progress };
                     is_kept = false;

@@ -73,7 +73,11 @@ pub(super) fn candidates(page: &Page<XPost>) -> Vec<Candidate> {
 }
 
 /// Decides for each post whether it is taken, in the order of the posts. Without `from`, no post is too old.
-pub(super) fn sift(posts: &[Candidate], from: Option<DateTime<Utc>>, processed: &BTreeSet<PostId>) -> Vec<SiftDecision> {
+pub(super) fn sift(
+    posts: &[Candidate],
+    from: Option<DateTime<Utc>>,
+    processed: &BTreeSet<PostId>,
+) -> Vec<SiftDecision> {
     let decide = |candidate: &Candidate| {
         if candidate.is_repost {
             SiftDecision::Skip(SkipReason::Repost)
@@ -140,7 +144,8 @@ mod tests {
     fn a_post_exactly_at_the_limit_and_one_from_a_clock_ahead_are_taken() {
         let now = Utc::now();
         let posts = [candidate(1, now, TimeDelta::hours(24)), candidate(2, now, TimeDelta::seconds(-30))];
-        assert_eq!(sift(&posts, Some(read_from(now, DAY, None)), &BTreeSet::new()), [SiftDecision::Take, SiftDecision::Take]);
+        let sifted = sift(&posts, Some(read_from(now, DAY, None)), &BTreeSet::new());
+        assert_eq!(sifted, [SiftDecision::Take, SiftDecision::Take]);
     }
 
     #[test]

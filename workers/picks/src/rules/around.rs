@@ -8,12 +8,11 @@ use super::{
     clause::{Clause, ResultMark},
     doubt::Doubt,
     names::NAMES,
-    points, price,
+    points, price, recommended,
     refusal::refused_before,
     term::{Name, Term},
     token::Lexeme,
     understood::{doubt_at, is_count, stands_between_names, unknown},
-    recommended,
     vocabulary::Section,
 };
 

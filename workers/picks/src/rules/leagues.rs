@@ -86,7 +86,9 @@ pub(crate) fn resolve(name: &Name, draft: &Draft, clause: &Clause, context: &Lea
         .max_by_key(|(n, c)| (score(c, name, draft, clause, context), std::cmp::Reverse(*n)))
         .map(|(_, c)| &NAMES.entities[c.entity]);
     match best {
-        Some(entity) => ResolvedName { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) },
+        Some(entity) => {
+            ResolvedName { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) }
+        }
         None => ResolvedName { name: name.written.clone(), league: None, role: None },
     }
 }

@@ -69,7 +69,8 @@ pub const LONGEST: usize = 6;
 
 /// The names in the data files of the crate.
 pub static NAMES: LazyLock<NameTable> = LazyLock::new(|| {
-    let mut table = NameTable { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
+    let mut table =
+        NameTable { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
     rows(include_str!("../../data/teams.txt")).for_each(|row| table.add_team(&row));
     rows(include_str!("../../data/athletes.txt")).for_each(|row| table.add_athlete(&row));
     rows(include_str!("../../data/stats.txt")).for_each(|row| table.add_stat(&row));

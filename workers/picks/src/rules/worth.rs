@@ -6,8 +6,8 @@ use super::{
     markets::{drafts, has_role},
     names::Role,
     price, read,
-    term::Term,
     recommended::{self, Topic},
+    term::Term,
 };
 
 /// Whether a post is worth a model call.

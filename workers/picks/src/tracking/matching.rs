@@ -135,7 +135,9 @@ impl Games {
                 let mut legs = Vec::with_capacity(parlay.picks.len());
                 for (leg, pick) in parlay.picks.iter().enumerate() {
                     let kept = known(leg).filter(|_| !anew);
-                    legs.push(match kept.map_or_else(|| self.decide_bet(pick, &named, &mut decision.by), |_| BetDecision::Nothing) {
+                    let by_results =
+                        kept.map_or_else(|| self.decide_bet(pick, &named, &mut decision.by), |_| BetDecision::Nothing);
+                    legs.push(match by_results {
                         BetDecision::Ended(grade, over_at) => {
                             decision.over_at = Some(decision.over_at.map_or(over_at, |earlier| earlier.min(over_at)));
                             Some(grade)
@@ -355,7 +357,8 @@ mod tests {
         let games = games([lakers("2026-11-23", (90.0, 99.0)), lakers("2026-11-24", (99.0, 90.0))]);
         let own = moneyline("Los Angeles Lakers");
         let at_time = |starts_at: &str| {
-            let named = PickContext { posted_at: at("2026-11-23T15:00:00Z"), starts_at: Some(at(starts_at)), part: None };
+            let posted_at = at("2026-11-23T15:00:00Z");
+            let named = PickContext { posted_at, starts_at: Some(at(starts_at)), part: None };
             games.decide_bet(&own, &named, &mut BTreeSet::new())
         };
         assert!(matches!(at_time("2026-11-25T01:00:00Z"), BetDecision::Ended(Grade::Won, _)));
@@ -385,8 +388,8 @@ mod tests {
             ..pick(PickKind::Total)
         };
         assert_eq!(ended(&games, &total, "2026-07-04T15:00:00Z"), Some(Grade::Won), "both have eight");
-        let named =
-            PickContext { posted_at: at("2026-07-04T15:00:00Z"), starts_at: Some(at("2026-07-04T17:00:00Z")), part: None };
+        let (posted_at, starts_at) = (at("2026-07-04T15:00:00Z"), Some(at("2026-07-04T17:00:00Z")));
+        let named = PickContext { posted_at, starts_at, part: None };
         assert!(matches!(games.decide_bet(&own, &named, &mut BTreeSet::new()), BetDecision::Ended(Grade::Won, _)));
     }
 
@@ -395,7 +398,8 @@ mod tests {
         let over = GameRow { finished_at: Some(at("2026-11-23T20:00:00Z")), ..lakers("2026-11-23", (99.0, 90.0)) };
         let games = games([over]);
         let own = moneyline("Los Angeles Lakers");
-        assert_eq!(says(&games, &own, "2026-11-23T19:00:00Z"), BetDecision::Ended(Grade::Won, at("2026-11-23T20:00:00Z")));
+        let decided = BetDecision::Ended(Grade::Won, at("2026-11-23T20:00:00Z"));
+        assert_eq!(says(&games, &own, "2026-11-23T19:00:00Z"), decided);
         assert_eq!(says(&games, &own, "2026-11-23T21:00:00Z"), BetDecision::Nothing);
     }
 

@@ -84,7 +84,9 @@ impl Reader {
         let mut tries = 1;
         loop {
             let fail = match read_with(model, post, &mut usage).await {
-                Ok(reading) => return ReaderAnswer { answer: Ok(reading.answer), usage, objections: reading.objections },
+                Ok(reading) => {
+                    return ReaderAnswer { answer: Ok(reading.answer), usage, objections: reading.objections };
+                }
                 Err(fail) => fail,
             };
             let wait = match &fail {

@@ -45,7 +45,9 @@ async fn find(store: &Store, key: &str) -> Result<TrackedPick, CommandError> {
     let shown = one_line(&key.chars().take(80).collect::<String>());
     match store.tracking().find(key).await? {
         PickLookup::One(pick) => Ok(*pick),
-        PickLookup::NotFound => Err(CommandError::Refused(format!("there is no pick {shown:?}; see `perch picks list`"))),
+        PickLookup::NotFound => {
+            Err(CommandError::Refused(format!("there is no pick {shown:?}; see `perch picks list`")))
+        }
         PickLookup::Several(some) => {
             let numbers: Vec<String> = some.iter().map(|pick| pick.number.to_string()).collect();
             let numbers = numbers.join(", ");

@@ -13,7 +13,9 @@ use serde_json::json;
 use super::{failed, find, units};
 use crate::{
     store::{SettleSource, SettledBy},
-    tracking::{self, ContradictedPick, EnteredOutcome, Entry, Imported, LeftOpenPick, NamedGames, SettledPick, read_csv},
+    tracking::{
+        self, ContradictedPick, EnteredOutcome, Entry, Imported, LeftOpenPick, NamedGames, SettledPick, read_csv,
+    },
 };
 
 #[derive(Debug, clap::Args)]
