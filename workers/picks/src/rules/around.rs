@@ -17,7 +17,7 @@ use super::{
 };
 
 /// The first doubt about the bets of a post that its clauses without a bet raise. `has_bet` says which clauses have a bet.
-pub(super) fn of_the_rest<'p>(
+pub(super) fn doubt_around<'p>(
     clauses: &[Clause],
     has_bet: &[bool],
     picks: impl Iterator<Item = &'p Pick>,

@@ -8,7 +8,7 @@ use super::{Doubt, ReadBet, clause::Clause, markets};
 const MOST: usize = 40;
 
 /// Finds two bets that contradict each other: on both sides of a game, or on one side at two lines.
-pub(super) fn among(reads: &[ReadBet], clauses: &[Clause]) -> Option<Doubt> {
+pub(super) fn find(reads: &[ReadBet], clauses: &[Clause]) -> Option<Doubt> {
     if reads.len() > MOST {
         return Some(Doubt::Many);
     }

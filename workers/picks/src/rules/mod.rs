@@ -83,7 +83,7 @@ pub fn read(text: &str) -> RulesReading {
             reading.legs = reading.legs.max(clauses[at].legs);
             reading.clause(&clauses, at, &context);
         } else {
-            reading.apart();
+            reading.end_heading();
         }
     }
     reading.found(&clauses)
@@ -128,7 +128,7 @@ struct PostReader {
 
 impl PostReader {
     /// Ends a heading at a clause that recommends nothing.
-    fn apart(&mut self) {
+    fn end_heading(&mut self) {
         self.named = None;
         self.heading = None;
     }
@@ -153,7 +153,7 @@ impl PostReader {
             self.without_bet(clause);
             return;
         }
-        self.doubts.extend(understood::of_bet(clauses, at, &drafts, self.parlay));
+        self.doubts.extend(understood::doubt_in_bet(clauses, at, &drafts, self.parlay));
         self.has_bet[at] = true;
         let part = refusal::is_of_a_part(clause);
         self.spare_odds.extend(price::left_over(&clause.terms, &drafts));
@@ -224,9 +224,9 @@ impl PostReader {
 
     fn found(mut self, clauses: &[Clause]) -> RulesReading {
         let mut doubts = std::mem::take(&mut self.doubts);
-        doubts.extend(around::of_the_rest(clauses, &self.has_bet, self.picks.iter().map(|read| &read.pick)));
+        doubts.extend(around::doubt_around(clauses, &self.has_bet, self.picks.iter().map(|read| &read.pick)));
         doubts.extend(self.left_over());
-        doubts.extend(contradiction::among(&self.picks, clauses));
+        doubts.extend(contradiction::find(&self.picks, clauses));
         let likely = self.answer();
         // Without a pick there is nothing to doubt.
         doubts.retain(|_| likely != Answer::Nothing(()));

@@ -25,7 +25,7 @@ struct ClauseBets<'a> {
 }
 
 /// A doubt if anything in the clause at index `number` may change or negate its bets.
-pub(super) fn of_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_parlay: bool) -> Option<Doubt> {
+pub(super) fn doubt_in_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_parlay: bool) -> Option<Doubt> {
     let clause = &clauses[number];
     if clause.question {
         return Some(Doubt::Question);
