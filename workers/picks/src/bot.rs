@@ -12,11 +12,11 @@ use perch_store::{HotStore, Store};
 
 use crate::{PicksSettings, polling::UserIds, store::Marks};
 
-/// What the handlers of picks work with. Cheap to clone.
+/// What the handlers of the bot share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Picks {
     pub(crate) settings: Arc<PicksSettings>,
-    /// Those of the platform.
+    /// The settings of the platform.
     pub(crate) platform: Arc<Settings>,
     pub(crate) clients: Clients,
     pub(crate) pictures: Pictures,
@@ -32,13 +32,13 @@ pub struct Picks {
 /// Why the bot cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum PicksError {
-    /// The configuration.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The client for pictures.
+    /// The client for pictures cannot be built.
     #[error(transparent)]
     Pictures(#[from] PictureError),
-    /// The client of the source of results.
+    /// The client of the source of results cannot be built.
     #[error(transparent)]
     Results(#[from] ResultsError),
 }
@@ -67,7 +67,7 @@ impl Picks {
         })
     }
 
-    /// The same, whose calls are charged to it for an account.
+    /// A copy whose paid calls are charged to this bot and to `account`.
     pub(crate) fn charged_for(&self, account: impl Into<Option<String>>, cx: &JobContext) -> Self {
         Self { clients: self.clients.charged_to("picks", account, cx), ..self.clone() }
     }

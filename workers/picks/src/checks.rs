@@ -1,15 +1,15 @@
-//! What `perch doctor` finds of the bot.
+//! The checks of the bot for `perch doctor`.
 
 use perch_base::chain;
 use perch_bot::{Check, Platform};
 
-use crate::watch_list::{WatchList, Watched};
+use crate::watch_list::{WatchList, WatchedAccount};
 
 const WATCHED: &str = "watched accounts";
-/// Handles that a line names; the rest are counted.
+/// How many handles a line names; the rest are only counted.
 const MOST_NAMED: usize = 5;
 
-/// All of it.
+/// Runs all checks.
 pub async fn all(platform: &Platform) -> Vec<Check> {
     let list = match WatchList::new(&platform.settings) {
         Ok(list) => list,
@@ -21,7 +21,7 @@ pub async fn all(platform: &Platform) -> Vec<Check> {
     }]
 }
 
-fn judge_watched(accounts: &[Watched]) -> Check {
+fn judge_watched(accounts: &[WatchedAccount]) -> Check {
     let handles: Vec<&str> =
         accounts.iter().filter(|account| account.watched).map(|account| account.handle.as_str()).collect();
     let rest = handles.len().saturating_sub(MOST_NAMED);

@@ -9,53 +9,55 @@ use serde_json::Value;
 use crate::{
     Picks,
     store::{GameRow, SettleSource, SettledBy},
-    tracking::{Contradicted, Import, LeftOpen, NamedGames, ResultEntry, Settled, TrackError, add_late_bets, import},
+    tracking::{
+        ContradictedPick, Import, LeftOpenPick, NamedGames, ResultEntry, SettledPick, TrackError, add_late_bets, import,
+    },
 };
 
-/// What one look at the results came to.
+/// The outcome of one fetch of results.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fetched {
-    /// Results that the source gave.
+    /// Results that the source returned.
     pub games: usize,
     /// Entries that could not be used, and why the first of them could not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Refused>,
+    pub refused: Option<RefusedEntries>,
     /// Picks that were settled, or of which further legs were graded.
     pub settled: usize,
-    /// Picks that results had settled and that the results now settle otherwise.
-    pub corrected: Vec<Settled>,
-    /// Picks that somebody settled otherwise than the results say; they stay as they are.
-    pub contradicted: Vec<Contradicted>,
-    /// Open picks that a result is about without deciding them, and why.
-    pub left_open: Vec<LeftOpen>,
-    /// Results that are about no pick.
+    /// Picks that results had settled and that changed results now settle differently.
+    pub corrected: Vec<SettledPick>,
+    /// Picks that a person settled differently from the results; they stay as they are.
+    pub contradicted: Vec<ContradictedPick>,
+    /// Open picks whose game has a result that does not decide them, and why.
+    pub left_open: Vec<LeftOpenPick>,
+    /// Results that match no pick.
     pub unmatched: NamedGames,
-    /// Results that may be of either of two games of one day; they are not kept.
+    /// Results that could belong to either of two games of one day; they are not stored.
     pub unclear: NamedGames,
     /// Picks that are still open.
     pub open: usize,
-    /// Bets on settled picks of accounts whose posts came in late.
+    /// Bets added to settled picks for accounts whose posts were read late.
     pub late: u64,
 }
 
 /// Entries that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refused {
+pub struct RefusedEntries {
     /// How many.
     pub entries: usize,
     /// What is wrong with the first of them.
     pub first: String,
 }
 
-/// Fetches results from the configured source, if there is one, and settles the picks that the results decide which are known
-/// by then; what a corrected result settled is settled again. An entry that cannot be used is told of and holds up no other.
+/// Fetches results from the configured source, if there is one, and settles the picks that all known results decide. Picks that a
+/// corrected result had settled are settled again. An entry that cannot be used is reported and does not hold up the others.
 pub async fn fetch_results(_: FetchResults, bot: Data<Picks>) -> HandlerResult<Fetched> {
     let entries = match &bot.results {
         Some(source) => source.fetch().await?,
         None => Vec::new(),
     };
     let (games, refused) = rows(entries);
-    if let Some(Refused { entries, first }) = &refused {
+    if let Some(RefusedEntries { entries, first }) = &refused {
         tracing::warn!(entries, first, "the source of results gave entries that cannot be used");
     }
     let by = SettledBy { actor: "fetch_results".into(), source: SettleSource::Results };
@@ -76,14 +78,14 @@ pub async fn fetch_results(_: FetchResults, bot: Data<Picks>) -> HandlerResult<F
     })
 }
 
-fn rows(entries: Vec<Value>) -> (Vec<GameRow>, Option<Refused>) {
+fn rows(entries: Vec<Value>) -> (Vec<GameRow>, Option<RefusedEntries>) {
     let mut rows = Vec::with_capacity(entries.len());
-    let mut refused: Option<Refused> = None;
+    let mut refused: Option<RefusedEntries> = None;
     for entry in entries {
         match ResultEntry::from_source(entry).and_then(ResultEntry::into_row) {
             Ok(row) => rows.push(row),
             Err(error) => {
-                refused.get_or_insert_with(|| Refused { entries: 0, first: error.to_string() }).entries += 1;
+                refused.get_or_insert_with(|| RefusedEntries { entries: 0, first: error.to_string() }).entries += 1;
             }
         }
     }

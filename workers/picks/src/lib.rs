@@ -1,12 +1,12 @@
-//! The bot that reads the picks of watched accounts, has something done about each, and keeps the record of their authors.
+//! The bot that reads the picks of watched accounts, acts on each new one, and keeps the record of their authors.
 //!
-//! What reads no clock, no file and no network stands in modules of its own:
+//! These modules read no clock, no file and no network:
 //!
 //! - [`rules`]: the picks of a post, by rules over common notation.
-//! - [`grounded`]: whether an answer stands in its post.
+//! - [`grounded`]: whether a model's answer is supported by its post.
 //! - [`normal`]: one spelling for what posts and models spell in many ways.
-//! - [`occasion`]: which game the words of a bet mean, by when they were written.
-//! - [`score`]: how well answers agree with labelled examples.
+//! - [`occasion`]: which game a bet is about, by when it was posted.
+//! - [`score`]: how well answers match labelled examples.
 
 mod bot;
 mod checks;
@@ -28,7 +28,7 @@ mod summarise_day;
 pub mod tracking;
 
 pub use bot::{Picks, PicksError};
-pub use fetch_results::{Fetched, Refused, fetch_results};
+pub use fetch_results::{Fetched, RefusedEntries, fetch_results};
 pub use origin::Actions;
 pub use picks_bot::PicksBot;
 pub use polling::{Polled, poll_account, poll_accounts, poll_due_accounts, watch_list};

@@ -1,12 +1,12 @@
-//! When a bet is: the same words mean another game a day or a week later.
+//! The period that a bet belongs to: the same words mean another game a day or a week later.
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, TimeDelta, Utc, Weekday};
 use perch_jobs::{Parlay, Pick, PickKind};
 
-/// What a day begins at, after midnight UTC: the games of an evening in America are over by then.
+/// When a day begins, after midnight UTC: the evening games in America are over by then.
 pub const DAY_BEGINS: TimeDelta = TimeDelta::hours(6);
 
-/// How long the same words mean the same game, the shortest first.
+/// How long the same words mean the same game, shortest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cadence {
     /// Teams and players that play daily or every other day.
@@ -15,17 +15,17 @@ enum Cadence {
     HalfWeek,
     /// One game or one event a week, from Tuesday to Monday.
     Week,
-    /// What is decided at the end of a season, from July to June.
+    /// Bets that are decided at the end of a season, from July to June.
     Season,
 }
 
-/// The occasion of a bet: `2026-11-22`, the first day of the stretch in which the same words mean the same game. That of the game where
-/// the post says when it begins, and else that of the post.
+/// The occasion of a bet, such as `2026-11-22`: the first day of the period in which the same words mean the same game. It is taken
+/// from the start of the game if the post names one, otherwise from the time of the post.
 pub fn occasion(pick: &Pick, posted_at: DateTime<Utc>, starts_at: Option<DateTime<Utc>>) -> String {
     first_day(cadence(pick), starts_at.unwrap_or(posted_at))
 }
 
-/// The same of a parlay, by the leg that comes round soonest.
+/// The occasion of a parlay: its leg with the shortest period decides.
 pub fn parlay_occasion(parlay: &Parlay, posted_at: DateTime<Utc>, starts_at: Option<DateTime<Utc>>) -> String {
     let cadence = parlay.picks.iter().map(cadence).min().unwrap_or(Cadence::Day);
     first_day(cadence, starts_at.unwrap_or(posted_at))

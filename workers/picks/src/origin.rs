@@ -1,7 +1,7 @@
 use perch_jobs::{PostId, PublishSource};
 use perch_publishing::Origin;
 
-/// Comments on picks, and retweets of them.
+/// Comments on picks and retweets of them, as publications of this bot.
 #[derive(Debug, Clone, Copy)]
 pub struct Actions;
 

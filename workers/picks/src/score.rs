@@ -1,4 +1,4 @@
-//! How well answers agree with the labels of examples: post by post, field by field, and on posts without a pick.
+//! How well answers match the labels of examples: by post, by field, and on posts without a pick.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use serde::Serialize;
 
 use perch_odds::Odds;
 
-/// What the fields of a pick are called, in the order of the answer.
+/// The names of the fields of a pick, in the order of the answer.
 const FIELDS: [&str; 10] = ["type", "sport", "event", "selection", "line", "side", "player", "stat", "odds", "units"];
 
 /// How often one field was given, expected, and right.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Field {
-    /// Times that the label has it.
+    /// How often the label has it.
     pub expected: u64,
-    /// Times that the answer has it.
+    /// How often the answer has it.
     pub given: u64,
-    /// Times that both have it and say the same.
+    /// How often both have it with the same value.
     pub right: u64,
 }
 
 impl Field {
-    /// Of what was given, the share that was right. Nothing when it was never given.
+    /// The share of given values that were right. `None` when it was never given.
     pub fn precision(self) -> Option<f64> {
         share(self.right, self.given)
     }
 
-    /// Of what was expected, the share that was found. Nothing when it was never expected.
+    /// The share of expected values that were found. `None` when it was never expected.
     pub fn recall(self) -> Option<f64> {
         share(self.right, self.expected)
     }
@@ -38,22 +38,22 @@ impl Field {
 pub struct Score {
     /// Posts.
     pub posts: u64,
-    /// Posts whose every field of every pick was right.
+    /// Posts with every field of every pick right.
     pub exact: u64,
     /// Posts that recommend nothing.
     pub nulls: u64,
-    /// Of those, posts that were answered with nothing.
+    /// Of those, posts with an empty answer.
     pub nulls_right: u64,
-    /// Bets that were answered for posts that recommend nothing.
+    /// Bets in the answers to posts that recommend nothing.
     pub false_picks: u64,
-    /// Posts that recommend something and were answered with nothing.
+    /// Posts that recommend something and got an empty answer.
     pub missed: u64,
-    /// Each field by its name. The odds of parlays count as odds.
+    /// The score of each field by its name. The odds of parlays count as odds.
     pub fields: BTreeMap<&'static str, Field>,
 }
 
 impl Score {
-    /// Counts one post; true when the answer is right in all.
+    /// Counts one post. True when the whole answer is right.
     pub fn add(&mut self, expected: &Answer, given: &Answer) -> bool {
         let right = agree(expected, given);
         let (wanted, got) = (picks(expected), picks(given));
@@ -74,7 +74,7 @@ impl Score {
         right
     }
 
-    /// Counts one post that got no answer at all. It is wrong, also where nothing was the right answer.
+    /// Counts one post that got no answer at all. It counts as wrong, even if the right answer was empty.
     pub fn add_failed(&mut self, expected: &Answer) {
         let wanted = picks(expected);
         self.posts += 1;
@@ -83,12 +83,12 @@ impl Score {
         self.fields(&wanted, &[]);
     }
 
-    /// The share of posts that were right in all.
+    /// The share of posts that were completely right.
     pub fn exact_match(&self) -> Option<f64> {
         share(self.exact, self.posts)
     }
 
-    /// The share of posts without a pick that were answered with nothing.
+    /// The share of posts without a pick that got an empty answer.
     pub fn null_accuracy(&self) -> Option<f64> {
         share(self.nulls_right, self.nulls)
     }
@@ -102,7 +102,7 @@ impl Score {
         })
     }
 
-    /// Compares each pick with the one that is most like it.
+    /// Compares each pick with the most similar one.
     fn fields(&mut self, wanted: &[Pick], got: &[Pick]) {
         let mut left: Vec<[Value; 10]> = got.iter().map(values).collect();
         let mut wanted: Vec<[Value; 10]> = wanted.iter().map(values).collect();
@@ -138,8 +138,8 @@ impl Score {
     }
 }
 
-/// Whether an answer is right: the same form, and every field of every pick, in any order. Names are compared without
-/// regard to case, odds by value. A list of one is that one, and an empty list is nothing.
+/// Whether an answer is right: the same bets in any order, with every field equal. Names are compared without regard to case, odds by
+/// value. A list of one equals that one, and an empty list equals no pick.
 pub fn agree(expected: &Answer, given: &Answer) -> bool {
     let (mut wanted, got) = (expected.clone().into_bets(), given.clone().into_bets());
     wanted.len() == got.len()
@@ -165,7 +165,7 @@ fn same_bet(a: &Bet, b: &Bet) -> bool {
     }
 }
 
-/// All single picks of an answer, the legs of a parlay among them.
+/// All single picks of an answer, including the legs of a parlay.
 pub fn picks(answer: &Answer) -> Vec<Pick> {
     let single = |bet| match bet {
         Bet::Single(pick) => vec![pick],

@@ -1,4 +1,4 @@
-//! What the bot asks of the configuration: `config/bots/picks.toml`.
+//! The configuration of the bot: `config/bots/picks.toml`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 const KIB: usize = 1024;
 
-/// Most pages of one poll. X shows the latest 3,200 posts of an account: 32 pages of 100, or 64 of half as many.
+/// The most pages of one poll. X shows the latest 3,200 posts of an account: 32 pages of 100, or 64 pages of 50.
 const MOST_PAGES: u8 = 64;
 
 /// The picks bot.
@@ -28,10 +28,10 @@ pub struct PicksSettings {
     pub watch: Vec<String>,
     /// Posts read from an account in one poll, 5 to 100 (the range of X's `max_results`).
     pub posts_per_poll: u8,
-    /// Most pages of so many posts read from an account in one poll.
+    /// The most pages of `posts_per_poll` posts that one poll reads from an account.
     #[serde(default = "one_page")]
     pub pages: u8,
-    /// Older posts are left out.
+    /// Posts older than this are skipped.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
     /// How long a post is remembered as processed.
@@ -39,7 +39,7 @@ pub struct PicksSettings {
     pub processed_ttl: Duration,
     /// The comment. `{pick}` and `{author}` are filled in.
     pub comment: String,
-    /// What stands in where a post names no odds or no stake.
+    /// What is assumed where a post names no odds or no stake.
     #[serde(default)]
     pub tracking: TrackingSettings,
     /// Where results of games are fetched from.
@@ -48,20 +48,20 @@ pub struct PicksSettings {
     /// The summary of a day.
     #[serde(default)]
     pub summary: SummarySettings,
-    /// The post of its own that takes the place of a comment where X allows none. The same is filled in.
+    /// The standalone post that replaces a comment where X allows no reply. It takes the same placeholders.
     pub own_post: String,
     /// Whether the post of a new pick is retweeted.
     pub retweet: bool,
-    /// Whether picks that only the rules have read are published without a word of a person or a model.
+    /// Whether picks that only the rules have read are published without confirmation by a person or a model.
     #[serde(default)]
     pub rules_publish: bool,
     /// The providers of models that read posts, in the order in which they are asked.
     pub providers: Providers,
-    /// After so many attempts at a post without a provider that answers, the rules read it; 0 waits for the providers.
+    /// After this many attempts without an answer from any provider, the rules read the post; 0 waits for the providers.
     pub rules_after: u32,
-    /// Whether rules decide which posts are worth a call of a model.
+    /// Whether rules decide which posts are worth a model call.
     pub prefilter: bool,
-    /// Share of the posts that are not worth one of which a model is asked all the same, to measure the rules.
+    /// The share of posts not worth a call that are sent to a model anyway, to measure what the rules miss.
     pub prefilter_sample: f64,
     /// The pictures of posts.
     pub pictures: PictureSettings,
@@ -71,7 +71,7 @@ const fn one_page() -> u8 {
     1
 }
 
-/// The pictures of posts, as models get them.
+/// The pictures of posts that are sent to models.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureSettings {
@@ -79,11 +79,11 @@ pub struct PictureSettings {
     pub hosts: Vec<String>,
     /// Largest picture in bytes.
     pub max_bytes: usize,
-    /// Most pictures of one post.
+    /// The most pictures of one post.
     pub most: usize,
 }
 
-/// What stands in where a post names no odds or no stake.
+/// What is assumed where a post names no odds or no stake.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrackingSettings {
@@ -106,7 +106,7 @@ impl Default for TrackingSettings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResultsSettings {
-    /// The whole URL; empty fetches none.
+    /// The whole URL. If it is empty, no results are fetched.
     pub url: SourceUrl,
     /// How long one request may take.
     #[serde(with = "humantime_serde")]
@@ -136,7 +136,7 @@ impl Default for SummarySettings {
 }
 
 impl SummarySettings {
-    /// What may stand in braces in its text.
+    /// The placeholders that its text may have.
     pub const PLACES: [&'static str; 5] = ["{date}", "{picks}", "{bets}", "{record}", "{units}"];
 }
 
@@ -189,7 +189,7 @@ fn bot(check: &mut Check, picks: &PicksSettings, x: &XSettings) {
         check.refuse(
             "picks.own_post",
             "does not say {author}",
-            "a text that credits whoever had the pick, with {author} in it",
+            "a text that credits the author of the pick, with {author} in it",
         );
     }
     check.range("picks.prefilter_sample", picks.prefilter_sample, 0.0..=1.0);
@@ -243,7 +243,7 @@ fn results(check: &mut Check, results: &ResultsSettings, env: Environment) {
         match Url::parse(results.url.as_str()) {
             Ok(url) => {
                 let mut bare = url.clone();
-                // Sources often take the sport or the days as a query.
+                // The query is not checked: sources often take the sport or the days there.
                 bare.set_query(None);
                 check.service_url(key, &bare, env);
             }

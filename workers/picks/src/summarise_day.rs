@@ -15,18 +15,18 @@ use crate::{
     tracking::add_late_bets,
 };
 
-/// What became of the summary of a day.
+/// The result of summarising a day.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summarised {
     /// The summary.
     #[serde(flatten)]
     pub summary: DailySummary,
-    /// Whether a post of it is under way.
+    /// Whether a post of it was enqueued.
     pub posted: bool,
 }
 
-/// Adds up a day, yesterday unless the job names another, and has it posted where that is configured: once, however often the
-/// day is added up.
+/// Summarises a day, yesterday unless the job names another, and posts the summary if that is configured. It is posted once, even if
+/// the day is summarised again.
 pub async fn summarise_day(job: SummariseDay, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Summarised> {
     let date = job.date.unwrap_or_else(|| (clock::now() - TimeDelta::days(1)).date_naive());
     add_late_bets(&bot.store, &bot.settings).await?;

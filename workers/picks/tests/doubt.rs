@@ -1,11 +1,11 @@
-//! What may turn a bet, in words that no list has: with any of it beside a plain pick, there is no pick.
+//! Negations, conditions and other people's views, also in words that no list has: beside a plain pick, each of them prevents a pick.
 
 use perch_bot_picks::rules::{extract, read};
 use perch_jobs::{Answer, Pick};
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// Plain picks, each of which is read by itself.
+/// Plain picks that the rules are sure of when they stand alone.
 fn plain() -> Vec<String> {
     let texts = include_str!("data/plain.jsonl").lines().map(|line| {
         let row: Value = serde_json::from_str(line).expect("each line is JSON");
@@ -22,7 +22,7 @@ fn one_of(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::sample::select(words).prop_map(str::to_owned)
 }
 
-/// Whose view it is.
+/// People whose view it is.
 const WHO: &[&str] = &[
     "I",
     "We",
@@ -45,7 +45,7 @@ const WHO: &[&str] = &[
     "Whoever",
     "The group chat",
 ];
-/// What is done with the bet other than making it.
+/// Things done with a bet other than making it.
 const WITHOUT_IT: &[&str] = &[
     "passed on",
     "faded",
@@ -85,7 +85,7 @@ const WITHOUT_IT: &[&str] = &[
     "is done with",
     "walked away from",
 ];
-/// What comes before a bet that is not made, or not yet.
+/// Words before a bet that is not made, or not yet made.
 const BEFORE: &[&str] = &[
     "Not betting",
     "Never",
@@ -183,7 +183,7 @@ const BEFORE: &[&str] = &[
     "$0 on",
     "0u",
 ];
-/// What takes a bet back, or makes a condition of it.
+/// Words that take a bet back, or make it conditional.
 const AFTER: &[&str] = &[
     "PASS",
     "pass",
@@ -301,7 +301,7 @@ fn is_no_pick(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Whether this is one pick with the stake it is bet for.
+/// Whether the text is read as one pick with a stake.
 fn tells_a_stake(text: &str) -> bool {
     matches!(extract(text), Answer::One(Pick { units: Some(_), .. }))
 }
@@ -320,7 +320,7 @@ fn who_lays_a_side_at_the_price_of_an_exchange_backs_nobody() {
         "Lay Liverpool v Everton over 2.5 @ 1.88",
         "Lay Arsenal -0.5 @ 1.93",
         "Lay of the day: Arsenal @ 2.10",
-        // The price of an exchange, and no line.
+        // A price on a betting exchange, not a line.
         "Lay 2.5 Arsenal 1u",
         "Laying 3.5 on Arsenal 1u",
         "Getting 2.5 on Arsenal 1u",

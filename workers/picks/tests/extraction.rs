@@ -1,4 +1,4 @@
-//! How much of the labelled posts the rules read right.
+//! How many of the labelled posts the rules read right.
 
 use perch_bot_picks::{
     rules::{extract, read},
@@ -22,7 +22,7 @@ fn examples(file: &str) -> Vec<Example> {
         .collect()
 }
 
-/// Reads every post, says which were left out, and holds two figures: no pick is wrong, and at least so many of 100 posts are
+/// Reads every post and prints which were left out. Asserts that no pick is wrong and that at least `least` per cent of the posts are
 /// right in every field.
 fn reads(file: &str, least: f64) {
     let mut score = Score::default();

@@ -1,4 +1,4 @@
-//! Posts as nobody writes them, for the rules that read picks out of posts.
+//! Fuzzes the rules that read picks out of posts.
 
 use perch_bot_picks::rules::read;
 use perch_jobs::Answer;

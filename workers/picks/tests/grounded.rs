@@ -1,4 +1,4 @@
-//! What a model is talked into does not count; what a post says does.
+//! Prompt injection in a post does not add picks; picks that the post says are kept.
 
 mod support;
 
@@ -40,7 +40,7 @@ fn every_labelled_answer_stands_in_its_post() {
         let expected = answer(&row["expected"]);
         let checked = grounded(&post(row["text"].as_str().expect("a text")), expected.clone());
         assert_eq!(checked.answer, expected, "{line}\n{:?}", checked.left_out().collect::<Vec<_>>());
-        assert!(checked.picks.iter().all(|pick| pick.standing == Grounding::Said), "{line}");
+        assert!(checked.picks.iter().all(|pick| pick.grounding == Grounding::Supported), "{line}");
     }
 }
 
@@ -122,7 +122,7 @@ fn picks_in_words_that_a_model_might_be_told_are_kept() {
     }
 }
 
-/// What of an answer reaches a public post.
+/// The grounded answer, as far as it can reach a public post.
 fn published(text: &str, value: &Value) -> String {
     serde_json::to_string(&grounded(&post(text), answer(value)).answer).expect("JSON")
 }
@@ -277,11 +277,11 @@ fn what_only_a_picture_may_say_is_kept_and_marked() {
     let staked = pick("spread", Some("Phoenix Suns"), Some(4.5), Some("-108"), Some(3.0));
     let with_picture = Post { media: vec![slip], ..post("Tonight's play 👇") };
     let said = grounded(&with_picture, answer(&suns));
-    assert_eq!((said.answer, &said.picks[0].standing), (answer(&suns), &Grounding::Said));
+    assert_eq!((said.answer, &said.picks[0].grounding), (answer(&suns), &Grounding::Supported));
     let unchecked = grounded(&with_picture, answer(&staked));
     assert_eq!(unchecked.answer, answer(&staked));
     let reason = "the post does not say a stake of 3 units".to_owned();
-    assert_eq!(unchecked.picks[0].standing, Grounding::Unchecked { reason });
+    assert_eq!(unchecked.picks[0].grounding, Grounding::Unchecked { reason });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is promised about the marks that keep work from being done twice.
+//! The guarantees of the marks that prevent work from being done twice.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A name means a team only as a whole: what stands after it may make it another team.
+//! A name means a team only as a whole: words after it may make it another team.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! One spelling for what posts and models spell in many ways.
+//! Canonical spelling for what posts and models write in many ways.
 
 mod support;
 
@@ -244,7 +244,7 @@ fn the_same_bet_has_the_same_identity_however_it_is_worded() {
         Pick { event: Some("Heat vs. Lakers".into()), ..lakers.clone() },
     ];
     let expected = identity(&Pick { sport: Some("nba".into()), ..lakers.clone() }, &plain);
-    // "basketball" alone is no league; the team tells it only where the sport says nothing.
+    // "basketball" does not determine the league; the team does.
     for other in same.iter().filter(|p| p.sport.as_deref() != Some("basketball")) {
         assert_eq!(identity(other, &plain), expected, "{other:?}");
     }
@@ -319,7 +319,7 @@ fn terms_say_what_a_pick_has_no_field_for() {
     assert_eq!(said.starts_at, Some(at("2026-11-21T17:30:00Z")));
     assert!((said.implied.expect("odds") - 1.0 / 1.85).abs() < 1e-12);
     let silent = terms(&Pick { odds: None, sport: None, ..arsenal }, &post("Arsenal to win"));
-    assert_eq!(silent, perch_bot_picks::normal::Terms::default());
+    assert_eq!(silent, perch_bot_picks::normal::BetTerms::default());
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Which words of a post are about which of its picks: the part of the game, the time it begins.
+//! Assigns words of a post to its picks: the part of the game and the start.
 
 mod support;
 
-use perch_bot_picks::normal::{PARTS, Terms, parlay_terms, part, starts_at, terms, units};
+use perch_bot_picks::normal::{BetTerms, PARTS, parlay_terms, part, starts_at, terms, units};
 use perch_jobs::{Parlay, ParlayTag, Pick, PickKind, Side};
 use support::{at, post};
 
@@ -114,7 +114,7 @@ fn a_parlay_has_the_parts_of_its_legs() {
 #[test]
 fn terms_from_before_parts_were_known_are_read() {
     let old = r#"{"american":-110,"decimal":1.909,"implied":0.5238,"units":2.0,"starts_at":null,"league":"nba"}"#;
-    let terms: Terms = serde_json::from_str(old).expect("old terms");
+    let terms: BetTerms = serde_json::from_str(old).expect("old terms");
     assert_eq!((terms.american, terms.part), (Some(-110), None));
 }
 

@@ -1,4 +1,4 @@
-//! What is promised about the tables of the bot, and the way of its records into them.
+//! The guarantees of the tables of the bot, and of the sync of records into them.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use chrono::{DateTime, SubsecRound, Utc};

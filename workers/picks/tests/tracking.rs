@@ -1,4 +1,4 @@
-//! What is promised about settlements and the records that they add up to.
+//! The guarantees of settlements and records.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -6,8 +6,8 @@ use perch_base::Environment;
 use perch_bot::Bots;
 use perch_bot_picks::PicksBot;
 use perch_bot_picks::store::{
-    Found, PickBody, PickRecord, PickSettlement, PickSighting, PicksStore as _, PostRecord, SettleSource, SettledBet,
-    SettledBy, TrackedPick,
+    PickBody, PickLookup, PickRecord, PickSettlement, PickSighting, PicksStore as _, PostRecord, SettleSource,
+    SettledBet, SettledBy, TrackedPick,
 };
 use perch_jobs::{Answer, Post};
 use perch_odds::{
@@ -22,7 +22,7 @@ const ENV: Environment = Environment::Staging;
 
 const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 
-/// Records that an account named a pick in a post of that time, which is read now; answers its key.
+/// Records that an account named a pick in a post of that time, which is read now. Returns the key of the pick.
 async fn names(store: &Store, post: &str, author: &str, line: f64, at: DateTime<Utc>) -> String {
     let Answer::One(pick) = Answer::parse(&LAKERS.replace("-3.5", &line.to_string())).unwrap() else {
         panic!("one pick")
@@ -92,7 +92,7 @@ fn by(actor: &str) -> SettledBy {
 }
 
 async fn tracked(store: &Store, key: &str) -> TrackedPick {
-    let Found::One(pick) = store.tracking().find(key).await.unwrap() else { panic!("one pick") };
+    let PickLookup::One(pick) = store.tracking().find(key).await.unwrap() else { panic!("one pick") };
     *pick
 }
 
@@ -164,11 +164,11 @@ async fn the_views_of_the_record_say_what_the_record_says() {
     let database = TestDatabase::of(|store| Bots::default().with(PicksBot).store(store)).await;
     let store = database.store(ENV);
     let day = |day: i64| "2026-11-01T18:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::days(day);
-    // The last three are of one post.
+    // The last three bets are from one post.
     let ends = [(0, Lost), (1, Lost), (2, Won), (3, Push), (31, Won), (32, Won), (32, Lost), (32, Won)];
     for (n, (on, grade)) in (0_u32..).zip(ends) {
         let key = names(&store, &(n + 1).to_string(), "sally", f64::from(n) + 0.5, day(on)).await;
-        // Odds that nobody took are no value, also where an older release kept the closing ones beside them.
+        // Assumed odds have no closing-line value, even if an older release stored closing odds beside them.
         let closing = if n < 2 { Some(1.6) } else { None };
         let one = settlement(&key, grade, vec![bet("sally", day(on), grade, closing, n == 1)]);
         assert!(store.tracking().apply(&[], &[one], &by("x"), None).await.unwrap());
@@ -204,6 +204,6 @@ async fn no_text_at_all_names_no_pick() {
     let store = database.store(ENV);
     names(&store, "1", "sally", -3.5, Utc::now()).await;
     for text in ["", "  "] {
-        assert_eq!(store.tracking().find(text).await.unwrap(), Found::Nothing);
+        assert_eq!(store.tracking().find(text).await.unwrap(), PickLookup::NotFound);
     }
 }

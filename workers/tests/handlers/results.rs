@@ -6,8 +6,8 @@ use axum::{Json, Router, routing::get};
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::Paging;
 use perch_bot_picks::{
-    store::{BetFilter, Found, PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord, TrackedPick},
-    tracking::{Entry, Verdict, settle},
+    store::{BetFilter, PickBody, PickLookup, PickRecord, PickSighting, PicksStore as _, PostRecord, TrackedPick},
+    tracking::{EnteredOutcome, Entry, settle},
 };
 use perch_jobs::{Answer, FetchResults, Post};
 use perch_odds::settle::Grade;
@@ -75,14 +75,14 @@ impl Played {
     }
 
     async fn pick(&self, key: &str) -> TrackedPick {
-        let Found::One(pick) = self.world.store.tracking().find(key).await.expect("Postgres answers") else {
+        let PickLookup::One(pick) = self.world.store.tracking().find(key).await.expect("Postgres answers") else {
             panic!("one pick")
         };
         *pick
     }
 
-    async fn by_hand(&self, key: &str, verdict: Verdict) {
-        let entry = Entry { verdict: Some(verdict), ..Entry::default() };
+    async fn by_hand(&self, key: &str, outcome: EnteredOutcome) {
+        let entry = Entry { outcome: Some(outcome), ..Entry::default() };
         let settings = self.world.settings.sections.get().expect("the bot is there");
         settle(&self.world.store, &settings, self.pick(key).await, &entry, "anna").await.expect("it is settled");
     }
@@ -130,7 +130,7 @@ async fn a_corrected_result_settles_again_what_results_settled_and_tells_of_what
     let end = ago(5);
     let first = played.fetch(json!([lakers(112, 104, end)])).await;
     assert_eq!((&first["settled"], &first["corrected"]), (&json!(2), &json!([])));
-    played.by_hand(&winner, Verdict::Stated(Grade::Won)).await;
+    played.by_hand(&winner, EnteredOutcome::Stated(Grade::Won)).await;
 
     let corrected = played.fetch(json!([lakers(104, 112, end)])).await;
     let again = &corrected["corrected"][0];
@@ -161,13 +161,13 @@ async fn a_pick_that_was_opened_again_by_hand_waits_for_a_hand() {
     let key = played.names("1", "sally", LAKERS, ago(120)).await;
     let end = ago(5);
     played.fetch(json!([lakers(112, 104, end)])).await;
-    played.by_hand(&key, Verdict::Reopened).await;
+    played.by_hand(&key, EnteredOutcome::Reopened).await;
     let fetched = played.fetch(json!([lakers(112, 104, end)])).await;
     let why = fetched["left_open"][0]["why"].as_str().unwrap_or_default();
-    assert!(why.contains("opened again by hand"), "{fetched}");
+    assert!(why.contains("reopened by hand"), "{fetched}");
     let held = played.pick(&key).await;
     assert_eq!((held.grade, held.held), (None, true));
-    played.by_hand(&key, Verdict::Stated(Grade::Push)).await;
+    played.by_hand(&key, EnteredOutcome::Stated(Grade::Push)).await;
     let settled = played.pick(&key).await;
     assert_eq!((settled.grade, settled.held), (Some(Grade::Push), false));
 }

@@ -5,13 +5,13 @@ use perch_sandbox::{Draw, NewPost, Scene, Turn};
 
 use crate::feed;
 
-/// Posts an account has when the sandbox starts.
+/// How many posts an account has when the sandbox starts.
 const BACKLOG: u64 = 10;
-/// The share of posts that show what they say on a picture.
+/// The share of posts whose text is shown in a picture.
 const PICTURES: f64 = 0.08;
 /// The share of turns in which the account repeats, quotes or answers another post as well.
 const SOCIAL: f64 = 0.15;
-/// The longest text that is put on a picture.
+/// The longest text that is put in a picture, in bytes.
 const ON_A_PICTURE: usize = 160;
 /// What is written above a picture.
 const CAPTIONS: [&str; 5] =
@@ -19,7 +19,7 @@ const CAPTIONS: [&str; 5] =
 /// What is written above a post that is quoted.
 const REMARKS: [&str; 4] =
     ["This aged well", "Same side here, different number", "Not touching this one", "Said it first, just saying"];
-/// What an account adds to its own last post.
+/// Replies of an account to its own last post.
 const ADDENDA: [&str; 4] = [
     "Adding to this one, line still looks good",
     "Got a better number since, shop around",
@@ -27,7 +27,7 @@ const ADDENDA: [&str; 4] = [
     "Closing this thread, see you tomorrow",
 ];
 
-/// The posts an account wrote before the start: one older than a day, one reply, the others over the last hours.
+/// The posts an account wrote before the start: one is older than a day, one is a reply, the others are of the last hours.
 pub(crate) fn backlog(scene: &mut Scene<'_>, account: &str) {
     let now = scene.now();
     for n in 0..BACKLOG {
@@ -44,7 +44,7 @@ pub(crate) fn backlog(scene: &mut Scene<'_>, account: &str) {
     scene.write(account, NewPost { created_at, reply_to, ..NewPost::from(ADDENDA[0]) });
 }
 
-/// The next post of an account, and now and then one about another.
+/// Writes the next post of an account, and sometimes another one that replies, quotes or reposts.
 pub(crate) fn turn(scene: &mut Scene<'_>, turn: &mut Turn<'_>) {
     let text = feed::post(scene.seed(), turn.account, BACKLOG + turn.number);
     scene.write(turn.account, pictured(text, &mut turn.draw));
@@ -54,7 +54,7 @@ pub(crate) fn turn(scene: &mut Scene<'_>, turn: &mut Turn<'_>) {
     }
 }
 
-/// The post as it is, or with its text on a picture and a few words above.
+/// The post as text, or as a picture of the text with a short caption.
 fn pictured(text: String, draw: &mut Draw) -> NewPost {
     if text.len() > ON_A_PICTURE || !draw.chance(PICTURES) {
         return NewPost { text, ..NewPost::default() };

@@ -1,11 +1,11 @@
-//! What the watched accounts write: the example posts, each time with other teams and other numbers.
+//! What the watched accounts write: the example posts with other teams and other numbers each time.
 
 use std::sync::LazyLock;
 
 use perch_bot_picks::rules::{
     lex::{normalise, tokens},
     name_at,
-    names::{BOOK, Role, key},
+    names::{NAMES, Role, key},
     token::{Lexeme, Token},
 };
 use perch_sandbox::Draw;
@@ -22,7 +22,7 @@ static POOL: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The n-th post of an account. Every post of the pool comes once before any comes again.
+/// The n-th post of an account. Every post of the pool is used once before any is used again.
 pub(crate) fn post(seed: u64, username: &str, n: u64) -> String {
     let size = POOL.len();
     let (round, place) = (n / size as u64, usize::try_from(n % size as u64).unwrap_or(0));
@@ -42,7 +42,7 @@ fn vary(text: &str, draw: &mut Draw) -> String {
     while at < tokens.len() {
         let (replacement, taken) = match name_at(&tokens, at) {
             Some((entity, len)) => (other_name(entity, shift), len),
-            // "1 unit" stays, so that no "2 unit" is written.
+            // "1 unit" stays as it is: another number would need "units".
             None if text[tokens[at].start..tokens[at].end].ends_with(" unit") => (None, 1),
             None => (other_number(&tokens, at, draw), 1),
         };
@@ -60,23 +60,23 @@ fn vary(text: &str, draw: &mut Draw) -> String {
     out
 }
 
-/// Premier League clubs come first among the soccer teams and only they play each other.
+/// The first soccer teams of the table are the Premier League clubs. Only these are used, since clubs of several leagues do not meet.
 const SOCCER_TEAMS: usize = 18;
 
-/// Another name of the same league, the same for all names of a post so that two stay two.
+/// Another name of the same league. All names of a post are shifted by the same number, so that two different names stay different.
 fn other_name(entity: usize, shift: usize) -> Option<String> {
-    let own = &BOOK.entities[entity];
+    let own = &NAMES.entities[entity];
     let swaps = own.role == Role::Side || own.league == "nba";
-    let plain = |name: &str| BOOK.find(&key(&tokens(&normalise(name)))).len() == 1;
-    let peers: Vec<usize> = (0..BOOK.entities.len())
+    let plain = |name: &str| NAMES.find(&key(&tokens(&normalise(name)))).len() == 1;
+    let peers: Vec<usize> = (0..NAMES.entities.len())
         .filter(|i| {
-            let peer = &BOOK.entities[*i];
+            let peer = &NAMES.entities[*i];
             peer.league == own.league && peer.role == own.role && plain(&peer.nickname)
         })
         .take(if own.league == "soccer" { SOCCER_TEAMS } else { usize::MAX })
         .collect();
     let at = peers.iter().position(|i| *i == entity).filter(|_| swaps)?;
-    Some(BOOK.entities[peers[(at + shift) % peers.len()]].nickname.clone())
+    Some(NAMES.entities[peers[(at + shift) % peers.len()]].nickname.clone())
 }
 
 fn other_number(tokens: &[Token], at: usize, draw: &mut Draw) -> Option<String> {

@@ -8,12 +8,12 @@ use serde_json::Value;
 /// The name of the schema by which the bot asks for picks.
 const SCHEMA: &str = "picks";
 
-/// The picks of the post between `<post>` and `</post>`, or of what was said last where a schema asks for picks. A post that
-/// says none is read on its pictures.
+/// The picks of the post between `<post>` and `</post>`, or of the last message where the schema asks for picks. If the text has
+/// none, the pictures are read.
 pub(crate) fn answer(question: &Question) -> Option<String> {
     let asked = question.schema_name.as_deref() == Some(SCHEMA);
     let post = question.marked("post").or_else(|| asked.then(|| question.last()))?;
-    // A model understands more than the rules are sure of.
+    // The likely answer, not the sure one: a model understands more than the rules.
     let texts = std::iter::once(post).chain(question.pictured.iter().map(String::as_str));
     let found = texts.map(|text| read(text).likely).find(|answer| *answer != Answer::Nothing(()));
     let answer = serde_json::to_value(found.unwrap_or(Answer::Nothing(()))).unwrap_or(Value::Null);
@@ -30,7 +30,7 @@ mod tests {
         Question { said: said.iter().map(|text| (*text).to_owned()).collect(), ..Question::default() }
     }
 
-    fn told(question: &Question) -> Value {
+    fn answered(question: &Question) -> Value {
         serde_json::from_str(&answer(question).expect("it is asked for picks")).expect("the answer is JSON")
     }
 
@@ -38,15 +38,15 @@ mod tests {
     fn the_marked_post_is_read_and_nothing_around_it() {
         let content =
             "Read the picks. Example: Celtics ML -145.\n<post>\nLakers -3.5 (-110) 2u\n</post>\nAnswer in JSON.";
-        let told = told(&asked(&[content, "That was not JSON. Answer again."]));
-        assert_eq!(told["selection"], "Los Angeles Lakers");
+        let answered = answered(&asked(&[content, "That was not JSON. Answer again."]));
+        assert_eq!(answered["selection"], "Los Angeles Lakers");
     }
 
     #[test]
     fn a_question_that_is_about_no_post_is_left_to_others() {
         assert_eq!(answer(&asked(&["<mention>\n@bot Lakers -3.5?\n</mention>"])), None);
         let by_name = Question { schema_name: Some("picks".into()), ..asked(&["Suns ML"]) };
-        assert_eq!(told(&by_name)["selection"], "Phoenix Suns");
+        assert_eq!(answered(&by_name)["selection"], "Phoenix Suns");
     }
 
     #[test]
@@ -54,13 +54,13 @@ mod tests {
         let schema = Some(json!({ "type": "object", "properties": { "answer": {} } }));
         let question = Question { schema, ..asked(&["<post>\ngood morning\n</post>"]) };
         assert_eq!(answer(&question).as_deref(), Some(r#"{"answer":null}"#));
-        assert_eq!(told(&asked(&["<post>\ngood morning\n</post>"])), Value::Null);
+        assert_eq!(answered(&asked(&["<post>\ngood morning\n</post>"])), Value::Null);
     }
 
     #[test]
     fn a_post_that_says_nothing_is_read_on_its_pictures() {
         let pictured = vec!["no bet".to_owned(), "Suns +4.5".to_owned()];
-        let told = told(&Question { pictured, ..asked(&["<post>\nMy slip\n</post>"]) });
-        assert_eq!((&told["selection"], &told["line"]), (&json!("Phoenix Suns"), &json!(4.5)));
+        let answered = answered(&Question { pictured, ..asked(&["<post>\nMy slip\n</post>"]) });
+        assert_eq!((&answered["selection"], &answered["line"]), (&json!("Phoenix Suns"), &json!(4.5)));
     }
 }

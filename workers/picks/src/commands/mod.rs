@@ -8,7 +8,7 @@ mod summary;
 use clap::{ArgMatches, FromArgMatches as _};
 use perch_bot::cli::{CommandError, Invocation};
 
-/// Those that it adds to `perch`.
+/// The subcommands that the bot adds to `perch`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Commands {
     /// Watched accounts: add, remove, list, show
@@ -17,14 +17,14 @@ pub enum Commands {
     /// Picks: list, show, settle, record
     #[command(subcommand)]
     Picks(picks::Picks),
-    /// What a day came to
+    /// The summary of a day
     Summary(summary::Args),
     /// How well models and rules do on labelled examples: extraction
     #[command(subcommand)]
     Eval(eval::Eval),
 }
 
-/// Carries out what the arguments of `perch` say.
+/// Runs the subcommand of the bot that the arguments name.
 pub async fn run(at: &Invocation<'_>, matches: &ArgMatches) -> Result<(), CommandError> {
     match Commands::from_arg_matches(matches).map_err(|error| CommandError::Usage(error.to_string()))? {
         Commands::Accounts(command) => accounts::run(at, &command).await,

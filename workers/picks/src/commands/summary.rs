@@ -1,4 +1,4 @@
-//! `perch summary`: what a day came to.
+//! `perch summary`: the summary of a day.
 
 use chrono::{NaiveDate, Utc};
 use perch_bot::cli::{
@@ -14,10 +14,10 @@ use crate::store::{DailySummary, PicksStore as _};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The day in UTC, such as 2026-01-31; today, as far as it went, when it is left out
+    /// The day in UTC, such as 2026-01-31; by default today so far
     #[arg(long, conflicts_with = "days")]
     pub date: Option<NaiveDate>,
-    /// The last so many days that were added up, one a line
+    /// How many of the latest stored summaries to list
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3_660))]
     pub days: Option<u32>,
 }
@@ -33,7 +33,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     if date > today {
         return Err(CommandError::Usage(format!("--date: {date} has not begun")));
     }
-    // A day that is over was added up by its job; before that, and for one that still went on then, it is added up now.
+    // The job stores the summary of a day that is over. If it is missing or was made before the end of the day, make it now.
     let summary = match store.summaries().get(date).await? {
         Some(summary) if summary.is_whole() => summary,
         _ => store.summaries().make(date).await?,

@@ -1,4 +1,4 @@
-//! What is done about a new pick: the post that had it is retweeted, and something is said about the pick.
+//! The actions on a new pick: its post is retweeted, and a comment or a post about the pick is published.
 
 use perch_base::{
     clock,
@@ -13,15 +13,15 @@ use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, StoreError};
 use super::comment::{comment, effect_key};
 use crate::{Picks, normal::part, store::PickRecord};
 
-/// What is said about a pick, and why it is said so.
+/// Whether a pick is published as a reply or as a post of its own, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Choice {
     reply: bool,
     why: String,
 }
 
-/// What is to be done about the picks of a post.
-pub(super) struct Plan<'a> {
+/// Plans and enqueues the actions on the picks of a post.
+pub(super) struct ActionPlan<'a> {
     bot: &'a Picks,
     cx: &'a JobContext,
     /// The account that acts.
@@ -31,13 +31,13 @@ pub(super) struct Plan<'a> {
     post: &'a Post,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> ActionPlan<'a> {
     pub async fn of(bot: &'a Picks, cx: &'a JobContext, account: &'a AccountId, post: &'a Post) -> Self {
         let handle = own_handle(bot, account, post).await;
         Self { bot, cx, account, handle, post }
     }
 
-    /// Enqueues the actions on a pick. However often this runs, each effect has one key and each job one id.
+    /// Enqueues the actions on a pick. Repeating it is safe: the effect keys and job ids stay the same.
     pub async fn carry_out(&self, record: &PickRecord) -> Result<(), Fail> {
         let (to_come, failed): (Vec<ActionRecord>, Vec<ActionRecord>) =
             self.actions(record).into_iter().partition(|action| action.state == ActionState::Pending);
@@ -51,7 +51,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The actions on a pick. Where nothing may be said of it in public, saying something has failed.
+    /// The actions on a pick. If the guard stops its text, the action has the state failed, with the reason.
     pub fn actions(&self, record: &PickRecord) -> Vec<ActionRecord> {
         let said = self.said(record);
         let said = match self.unfit(&said.text) {
@@ -62,7 +62,7 @@ impl<'a> Plan<'a> {
         std::iter::once(said).chain(repeated).collect()
     }
 
-    /// What is said about the pick.
+    /// The comment on the pick, or the post about it.
     fn said(&self, record: &PickRecord) -> ActionRecord {
         let (settings, post) = (&self.bot.settings, self.post);
         let Choice { reply, why } = choose(self.bot.platform.x.plan, &self.handle, post);
@@ -73,14 +73,14 @@ impl<'a> Plan<'a> {
         ActionRecord { text, why: Some(why), ..self.action(record, kind, key) }
     }
 
-    /// Why a text may not go out. It has words of a stranger, so the guard reads it whatever the settings say.
+    /// Why a text may not be published. It contains words of a stranger, so the guard checks it even if the settings turn the guard off.
     fn unfit(&self, text: &str) -> Option<String> {
         let mode = match self.bot.platform.posting_of(self.account).guard {
             GuardMode::Off => GuardMode::Refused,
             mode => mode,
         };
         let stopped = stopped(&self.bot.guard, mode, text)?;
-        Some(format!("nothing is said of this pick in public: {}", stopped.reasons()))
+        Some(format!("the guard stopped the text of this pick: {}", stopped.reasons()))
     }
 
     /// The retweet of the post.
@@ -140,19 +140,19 @@ pub(super) async fn enqueue(
     Ok(())
 }
 
-/// Shows the actions that are to come. While Postgres is away they are shown once they are done.
+/// Records the pending actions in Postgres, so that they are shown. While Postgres is down they are shown once they are done.
 async fn show(bot: &Picks, actions: &[&ActionRecord]) -> Result<(), StoreError> {
     match bot.store.actions().intend(actions).await {
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "the actions that are to come are not shown");
+            tracing::warn!(%error, "pending actions are not shown while Postgres is down");
             Ok(())
         }
         shown => shown,
     }
 }
 
-/// The handle that the configuration says, or else X, where it makes a difference. While neither does, nobody counts as having
-/// summoned the account.
+/// The handle of the account from the configuration, or else from X if it matters for this post. If neither knows it, it is empty, and
+/// no post counts as mentioning the account.
 async fn own_handle(bot: &Picks, account: &AccountId, post: &Post) -> String {
     let x = &bot.platform.x;
     let configured = x.accounts.get(account).map_or("", |account| account.username.as_str());
@@ -160,12 +160,12 @@ async fn own_handle(bot: &Picks, account: &AccountId, post: &Post) -> String {
         return configured.to_owned();
     }
     bot.clients.own_handle(account).await.unwrap_or_else(|error| {
-        tracing::warn!(%account, %error, "whether the post mentions the account is not known; nobody is answered");
+        tracing::warn!(%account, %error, "the handle of the account is unknown, so the post gets no reply");
         String::new()
     })
 }
 
-/// A comment, where X allows one, and else a post of its own.
+/// Chooses a comment if X allows one, otherwise a post of its own.
 fn choose(plan: XPlan, handle: &str, post: &Post) -> Choice {
     match plan {
         XPlan::Enterprise => {
@@ -183,7 +183,7 @@ fn choose(plan: XPlan, handle: &str, post: &Post) -> Choice {
     }
 }
 
-/// Whether a text names an account.
+/// Whether a text mentions an account.
 fn mentions(text: &str, handle: &str) -> bool {
     let (text, handle) = (text.to_lowercase(), format!("@{}", handle.to_lowercase()));
     let ends = |at: usize| !text[at..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');

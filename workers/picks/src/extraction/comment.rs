@@ -1,4 +1,4 @@
-//! A pick in words, and the comment on it. Pure functions.
+//! Renders a pick as text, and the comment on it. Pure functions.
 
 use perch_clients::text::{POST_UNITS, fit, has_link, weighted_length};
 use perch_core::short_hash;
@@ -6,7 +6,7 @@ use perch_jobs::{AccountId, Pick, PickKind, PostId, Side};
 
 use crate::store::PickBody;
 
-/// The key of the effect that comments on a pick: one comment for each account, post and pick, however often it is tried.
+/// The effect key of a comment on a pick: one comment for each account, post and pick, however often it is tried.
 pub(super) fn effect_key(account: &AccountId, post: &PostId, pick_key: &str) -> String {
     format!("comment:{account}:{post}:{}", short_hash(pick_key))
 }
@@ -19,7 +19,7 @@ pub(super) fn comment(template: &str, pick: &PickBody, author: &str, part: PartO
     fit(&filled(template, &fit(&render_pick(pick, part), room), author), POST_UNITS)
 }
 
-/// Fills the template in one pass, so that braces in what is filled in stay what they are.
+/// Fills the template in one pass, so that braces in the filled-in values are not replaced.
 fn filled(template: &str, pick: &str, author: &str) -> String {
     let mut text = String::with_capacity(template.len() + pick.len());
     let mut rest = template;
@@ -35,10 +35,10 @@ fn filled(template: &str, pick: &str, author: &str) -> String {
     text.trim().to_owned()
 }
 
-/// The part of its game that a pick is on, as its post says.
+/// Returns the part of the game that a pick is about, according to its post.
 pub(super) type PartOf<'a> = &'a dyn Fn(&Pick) -> Option<&'static str>;
 
-/// A pick in words: `Los Angeles Lakers -3.5 first half (-110) 2u`.
+/// A pick as text: `Los Angeles Lakers -3.5 first half (-110) 2u`.
 pub(super) fn render_pick(body: &PickBody, part: PartOf<'_>) -> String {
     match body {
         PickBody::Single(pick) => render_single(pick, part(pick)),
@@ -99,8 +99,8 @@ fn number(n: f64) -> String {
     n.to_string()
 }
 
-/// A field of a model's answer as it may stand in a post. What a stranger's post made the model say must not mention
-/// accounts, link anywhere or break lines.
+/// A field of a model's answer, made safe for publishing. A stranger's post may have influenced it, so it must not mention accounts,
+/// contain links or break lines.
 fn plain(field: &str) -> String {
     let word = |word: &str| {
         let word: String = word.chars().filter(|c| !c.is_control() && !matches!(c, '@' | '＠')).collect();

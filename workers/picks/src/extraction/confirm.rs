@@ -1,4 +1,4 @@
-//! What a person does with a pick that only the rules have read.
+//! How a person confirms a pick that only the rules have read.
 
 use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::store::{PicksStore as _, TrackedPick};
 
-/// Records moved to Postgres in one transaction.
+/// How many records are moved to Postgres in one transaction.
 const BATCH: usize = 500;
 
 /// A pick that was confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ConfirmedPick)]
-pub struct Confirmed {
+pub struct ConfirmedPick {
     /// Its number.
     pub number: u64,
     /// Its key.
     pub key: String,
-    /// What is done about it now: kind, account, text. Empty where something was done about the same bet meanwhile.
+    /// The actions that are enqueued: kind, account, text. Empty if the same bet was acted on in the meantime.
     #[schema(value_type = Vec<Object>)]
     pub actions: Vec<ActionRecord>,
 }
@@ -31,10 +31,10 @@ pub struct Confirmed {
 /// Why a pick was not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmError {
-    /// Nothing waits for anybody's word.
+    /// The pick does not wait for confirmation.
     #[error("pick {} needs no confirmation: {}", .0.number, standing(.0))]
     NotWaiting(Box<TrackedPick>),
-    /// Its post was edited since, and does not have it any more.
+    /// An edit removed the pick from its post.
     #[error("pick {number} is not confirmed: {why}")]
     Edited {
         /// Its number.
@@ -42,10 +42,10 @@ pub enum ConfirmError {
         /// What the post says now.
         why: String,
     },
-    /// Postgres.
+    /// Postgres failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A job was not accepted; confirming the pick once more hands it over.
+    /// A job was not accepted. Confirming the pick again enqueues it.
     #[error("the job of an action was not accepted: {0}; confirm the pick once more")]
     Enqueue(#[from] EnqueueError),
 }
@@ -69,12 +69,17 @@ fn standing(pick: &TrackedPick) -> String {
     }
 }
 
-/// Confirms a pick that only the rules have read: what was planned about it is done. However often this runs, each action is
-/// done once.
+/// Confirms a pick that only the rules have read, and enqueues the actions planned for it. Repeating it is safe: each action is done
+/// once.
 ///
-/// Where something was done about the same bet meanwhile, through another post, nothing more is. A pick that an edit took out of its
-/// post is refused: its author does not stand by it any more.
-pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str) -> Result<Confirmed, ConfirmError> {
+/// If the same bet was acted on in the meantime through another post, no action is enqueued. A pick that an edit removed from its post
+/// is refused, since its author no longer stands by it.
+pub async fn confirm(
+    client: &Client,
+    store: &Store,
+    pick: TrackedPick,
+    by: &str,
+) -> Result<ConfirmedPick, ConfirmError> {
     if !pick.unconfirmed {
         return Err(ConfirmError::NotWaiting(Box::new(pick)));
     }
@@ -101,5 +106,5 @@ pub async fn confirm(client: &Client, store: &Store, pick: TrackedPick, by: &str
         enqueue(client, action, None).await?;
     }
     store.picks().confirm(&pick.key, by).await?;
-    Ok(Confirmed { number: pick.number, key: pick.key, actions })
+    Ok(ConfirmedPick { number: pick.number, key: pick.key, actions })
 }

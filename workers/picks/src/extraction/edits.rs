@@ -1,5 +1,5 @@
-//! Posts that were edited: every version is the same post, and only one of them is acted on. What a later one changes is told to
-//! people, as nothing takes back what was published.
+//! Edited posts: all versions count as one post, and only one version is acted on. Changes in later versions are flagged for people,
+//! since the bot does not take back what was published.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use perch_queue::Fail;
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord};
 use serde::Serialize;
 
-use super::{comment::render_pick, sighting::Named};
+use super::{comment::render_pick, sighting::NamedPick};
 use crate::{
     Picks,
     normal::part,
     store::{PickBody, PicksStore as _, PostReading},
 };
 
-/// X lets a post be edited for an hour at most; its job may wait for a while.
+/// How long a version keeps its claim on the post. X allows edits for an hour, but the job of an edit may wait longer.
 const CLAIMED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
-/// What a post is, beside its other versions.
+/// Whether a version of a post is the one that is acted on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum WhichVersion {
-    /// The version that is acted on, as far as there is anything to act on.
-    Acted,
-    /// Another version is; this one has the same picks, or others.
+pub(super) enum PostVersion {
+    /// This version is acted on.
+    ActedOn,
+    /// Another version is acted on; this is how the two differ.
     Other(Edit, PostReading),
 }
 
@@ -35,27 +35,27 @@ pub(super) enum WhichVersion {
 pub enum Edit {
     /// Its picks are the same.
     SamePicks,
-    /// It has others. Nothing is published of them, and an action that failed says so.
+    /// Its picks differ. They are not published; a failed action flags this.
     OtherPicks,
 }
 
-/// Whether this version of a post is the one that is acted on. The first one in which a pick is found is.
-pub(super) async fn standing(bot: &Picks, job: &ExtractPost, found: &[Named]) -> Result<WhichVersion, Fail> {
-    let picks: Vec<String> = found.iter().map(Named::key).collect();
+/// Whether this version of a post is the one that is acted on: the first version that was found to have a pick.
+pub(super) async fn standing(bot: &Picks, job: &ExtractPost, found: &[NamedPick]) -> Result<PostVersion, Fail> {
+    let picks: Vec<String> = found.iter().map(NamedPick::key).collect();
     let mine = PostReading { version: job.post.id.clone(), picks };
     let acted = match known(bot, job).await? {
         Some(known) => known,
-        None if found.is_empty() => return Ok(WhichVersion::Acted),
+        None if found.is_empty() => return Ok(PostVersion::ActedOn),
         None => bot.marks.claim_post(job.first_id(), &mine, CLAIMED_FOR).await?,
     };
     if acted.version == mine.version {
-        return Ok(WhichVersion::Acted);
+        return Ok(PostVersion::ActedOn);
     }
     let is_same = mine.picks.iter().all(|key| acted.picks.contains(key)) && mine.picks.len() == acted.picks.len();
-    Ok(WhichVersion::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
+    Ok(PostVersion::Other(if is_same { Edit::SamePicks } else { Edit::OtherPicks }, acted))
 }
 
-/// The version of an edited post that is acted on already: by Redis, or by Postgres where Redis was lost. While Postgres is away
+/// The version of an edited post that is already acted on, from Redis, or from Postgres if Redis lost it. While Postgres is down,
 /// Redis alone decides.
 async fn known(bot: &Picks, job: &ExtractPost) -> Result<Option<PostReading>, Fail> {
     if job.earlier.is_empty() {
@@ -71,26 +71,26 @@ async fn known(bot: &Picks, job: &ExtractPost) -> Result<Option<PostReading>, Fa
                 .map(|version| PostReading { version, picks: records.into_iter().map(|pick| pick.key).collect() }))
         }
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "whether Postgres knows an earlier version of the post cannot be asked; Redis decides");
+            tracing::warn!(%error, "Postgres is down; Redis alone decides which version of the post is acted on");
             Ok(None)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// How the key of the action begins that flags a pick which an edit took out of its post, and of one that an edit left in it, or put
-/// back.
+/// The key prefix of an action that flags a pick as removed by an edit.
 const TAKEN_OUT: &str = "edit-out:";
+/// The key prefix of an action that flags a pick as still in the post, or put back, after an edit.
 const STILL_THERE: &str = "edit-still:";
 
-/// Whether an action flags an edit. It says that nothing was done.
+/// Whether an action only flags an edit. Such an action was never carried out.
 pub(super) fn is_flag(action: &ActionRecord) -> bool {
     let begins = [TAKEN_OUT, STILL_THERE];
     action.state == ActionState::Failed && begins.iter().any(|begins| action.key.starts_with(begins))
 }
 
-/// Of the flags of a pick the one that says that the post which was read as `version` does not have it any more. Of several edits
-/// the newest one counts, in whatever order they were read.
+/// The flag that says that an edit removed a pick from the post that was read as `version`. The newest edit decides, in whatever order
+/// the edits were read.
 pub(super) fn taken_out(flags: Vec<ActionRecord>, version: &PostId) -> Option<ActionRecord> {
     let edit = |flag: &ActionRecord| flag.source_post.clone().filter(|edit| version.is_older_than(edit));
     let of_post = flags.into_iter().filter(|flag| flag.key.rsplit(':').nth(2) == Some(version.as_str()));
@@ -98,9 +98,9 @@ pub(super) fn taken_out(flags: Vec<ActionRecord>, version: &PostId) -> Option<Ac
     last.key.starts_with(TAKEN_OUT).then_some(last)
 }
 
-/// Flags the picks that an edit changes, and those that it may have put back: an action that was not taken, with the reason, at each
-/// of them. A version that is older than the one that is acted on is no edit of it.
-pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[Named], acted: &PostReading) -> Result<(), Fail> {
+/// Flags the picks that an edit changes or may have put back: each gets a failed action with the reason. A version older than the one
+/// that is acted on is not an edit of it and flags nothing.
+pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[NamedPick], acted: &PostReading) -> Result<(), Fail> {
     if !acted.version.is_older_than(&job.post.id) {
         return Ok(());
     }
@@ -113,17 +113,17 @@ pub(super) async fn flag(bot: &Picks, job: &ExtractPost, found: &[Named], acted:
     if flags.iter().any(|flag| !flag.text.is_empty() || flag.key.starts_with(TAKEN_OUT)) {
         tracing::warn!(
             post = %job.post.id, first = %job.first_id(), author = %job.post.author,
-            "a post was edited after its picks were read; what it says now is published nowhere, see `perch picks show`"
+            "a post was edited after its picks were read; the edit is not published, see `perch picks show`"
         );
     }
     Ok(())
 }
 
-/// The actions that are not taken: one for each pick that an edit takes away, one for the first pick where it only adds some, and one
-/// for each that stays where another edit may have taken it away before.
-fn flags(job: &ExtractPost, found: &[Named], acted: &PostReading) -> Vec<ActionRecord> {
-    let keys: Vec<String> = found.iter().map(Named::key).collect();
-    let is_new = |(at, _): &(usize, &Named)| keys.get(*at).is_some_and(|key| !acted.picks.contains(key));
+/// The flags of an edit: one for each pick that it removes, one at the first pick if it only adds picks, and one for each pick that
+/// stays but may have been removed by an earlier edit.
+fn flags(job: &ExtractPost, found: &[NamedPick], acted: &PostReading) -> Vec<ActionRecord> {
+    let keys: Vec<String> = found.iter().map(NamedPick::key).collect();
+    let is_new = |(at, _): &(usize, &NamedPick)| keys.get(*at).is_some_and(|key| !acted.picks.contains(key));
     let new: Vec<String> =
         found.iter().enumerate().filter(is_new).map(|(_, named)| in_words(job, named.pick())).collect();
     let new = new.join("; ");

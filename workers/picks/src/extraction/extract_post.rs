@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    actions::Plan,
-    edits::{Edit, WhichVersion, flag, standing},
+    actions::ActionPlan,
+    edits::{Edit, PostVersion, flag, standing},
     pictures::{pictures, shown},
-    prefilter::{Decision, decide},
-    reading::{Reading, Unread, by_rules, read_picks},
-    sighting::{Named, Sight, named, sight},
+    prefilter::{PrefilterDecision, decide},
+    reading::{ReadError, Reading, by_rules, read_picks},
+    sighting::{NamedPick, SightingOutcome, named, record_sighting},
 };
 use crate::{
     Picks,
@@ -24,33 +24,33 @@ use crate::{
     store::{ExtractionRecord, PicksStore as _},
 };
 
-/// What was found in a post.
+/// The result of extracting the picks of a post.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Extracted {
-    /// Picks that no post had before; actions on each are under way.
+    /// Picks that no post had before; the actions on them are enqueued.
     pub new: usize,
     /// Picks that another post had before.
     pub seen_before: usize,
-    /// Picks that only the rules have read: nothing is done about them until somebody confirms them.
+    /// Picks that only the rules have read; they are not acted on until they are confirmed.
     #[serde(skip_serializing_if = "is_zero")]
     pub unconfirmed: usize,
-    /// Picks that the model named and that do not stand in the post.
+    /// Picks that the model named and the post does not have.
     #[serde(skip_serializing_if = "is_zero")]
     pub dropped: usize,
     /// Why no model was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passed_over: Option<&'static str>,
-    /// How this version of an edited post differs from the one that is acted on, where another one is.
+    /// How this version of an edited post differs from the version that is acted on, if that is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edit: Option<Edit>,
-    /// Answers of the model that could not be used, before the one that could.
+    /// Unusable answers of models before the usable one.
     pub objections: usize,
     /// The model.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub model: String,
-    /// Tokens that it read.
+    /// Prompt tokens of all calls.
     pub prompt_tokens: u64,
-    /// Tokens that it wrote.
+    /// Completion tokens of all calls.
     pub completion_tokens: u64,
 }
 
@@ -59,7 +59,7 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-/// Reads the picks out of one post, records them, and has something done about each new one.
+/// Extracts the picks of one post, records them, and enqueues actions on the new ones.
 pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Extracted> {
     let ExtractPost { post, account, .. } = &job;
     let bot = bot.charged_for(post.author.clone(), &cx);
@@ -67,7 +67,7 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
     count_decision(decision);
     if !decision.asks() {
         record(&bot, &cx, post, decision, None).await?;
-        // An edit that leaves no bet takes out those that were there.
+        // An edit without a bet removes the picks of the earlier version, so it is flagged too.
         let edit = beside_others(&bot, &cx, &job, &[]).await?;
         return Ok(Extracted { passed_over: Some(decision.reason), edit, ..Extracted::default() });
     }
@@ -81,7 +81,7 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
     }
     let waits_for_model = reading.waits_for_model.clone();
     let unconfirmed = reading.is_by_rules() && !bot.settings.rules_publish;
-    let plan = if found.is_empty() { None } else { Some(Plan::of(&bot, &cx, account, post).await) };
+    let plan = if found.is_empty() { None } else { Some(ActionPlan::of(&bot, &cx, account, post).await) };
     let mut extracted = Extracted {
         dropped: reading.dropped,
         objections: reading.objections,
@@ -92,19 +92,19 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
     extracted.edit = beside_others(&bot, &cx, &job, &found).await?;
     let acted_on = if extracted.edit.is_none() { found } else { Vec::new() };
     for (pick, plan) in acted_on.into_iter().filter_map(|pick| Some((pick, plan.as_ref()?))) {
-        match sight(&bot, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
-            Sight::New { record, .. } if unconfirmed => {
+        match record_sighting(&bot, post, pick, &reading.provider, unconfirmed.then_some(plan)).await? {
+            SightingOutcome::New { record, .. } if unconfirmed => {
                 tracing::warn!(post = %post.id, pick = record.key, "only the rules have read it; `perch picks confirm`");
                 extracted.unconfirmed += 1;
             }
-            Sight::New { record, confirms } => {
+            SightingOutcome::New { record, confirms } => {
                 plan.carry_out(&record).await?;
                 if confirms {
                     bot.store.picks().confirm(&record.key, &reading.provider).await?;
                 }
                 extracted.new += 1;
             }
-            Sight::Again => extracted.seen_before += 1,
+            SightingOutcome::Repeated => extracted.seen_before += 1,
         }
     }
     extracted.model = reading.model;
@@ -120,47 +120,52 @@ pub async fn extract_post(job: ExtractPost, cx: JobContext, bot: Data<Picks>) ->
     Ok(extracted)
 }
 
-/// How this version of a post differs from the one that is acted on, which is flagged; `None` where this is the one.
-async fn beside_others(bot: &Picks, cx: &JobContext, job: &ExtractPost, found: &[Named]) -> Result<Option<Edit>, Fail> {
-    let WhichVersion::Other(edit, acted) = standing(bot, job, found).await? else { return Ok(None) };
+/// How this version of a post differs from the one that is acted on, after flagging the difference. `None` if this version is the one.
+async fn beside_others(
+    bot: &Picks,
+    cx: &JobContext,
+    job: &ExtractPost,
+    found: &[NamedPick],
+) -> Result<Option<Edit>, Fail> {
+    let PostVersion::Other(edit, acted) = standing(bot, job, found).await? else { return Ok(None) };
     flag(bot, job, found, &acted).await?;
     count_edit(edit);
     cx.enqueue(&SyncHotState {}).await?;
     Ok(Some(edit))
 }
 
-/// What a model reads in the post; the rules, when the providers have been down for as many attempts as the settings say, or will
-/// not answer before somebody mends it.
+/// Reads the post with a model. The rules read it instead when the providers were down for `rules_after` attempts, or cannot answer
+/// until somebody fixes them.
 async fn read(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Reading, Fail> {
     let (after, is_last) = (bot.settings.rules_after, cx.attempt() >= cx.max_attempts());
-    // Once soon, for what the text says by itself, and once more before the post would be given up.
+    // Missing pictures are ignored twice: early, so that the text alone may give a pick, and at the last attempt.
     let goes_without = is_last || (after > 0 && cx.attempt() == after);
     let pictures = pictures(bot, post, goes_without).await?;
     match read_picks(bot, post, &pictures.urls).await {
         Ok(reading) if pictures.missing > 0 && reading.is_nothing() && !is_last => {
-            Err(Fail::Retry("nothing is found in the post without a picture that cannot be read now".into()))
+            Err(Fail::Retry("the post has no pick without a picture that cannot be fetched now".into()))
         }
         Ok(reading) => {
             let has_seen_pictures = !pictures.urls.is_empty() && bot.clients.looks_at_pictures(&reading.provider);
             let reading = what_is_said(reading, post, has_seen_pictures);
             Ok(Reading { pictures_missing: pictures.missing, ..reading })
         }
-        Err(Unread::Unanswered(Unanswered::Down(why, down)))
+        Err(ReadError::Unanswered(Unanswered::Down(why, down)))
             if after > 0 && (cx.attempt() >= after || down == Disposition::Never) =>
         {
             let may_wait = !is_last && down != Disposition::Never;
             Ok(what_is_said(read_by_rules(bot, post, &why, may_wait)?, post, false))
         }
-        Err(unread) => Err(unread.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// What the rules read in the post. They see no pictures: of a post that has some, nothing found is not nothing said. Where a
-/// model may still answer, it is waited for: to confirm what the rules have read, or to read what they doubt.
+/// Reads the post with the rules. They see no pictures, so a post with pictures and no pick in its text is retried. If a model may
+/// still answer, the job waits for it to confirm what the rules read, or to read what they doubt.
 fn read_by_rules(bot: &Picks, post: &Post, why: &str, may_wait: bool) -> Result<Reading, Fail> {
     let (reading, doubt) = by_rules(post, why);
     if reading.is_nothing() && !shown(bot, post).is_empty() {
-        return Err(Fail::Retry(format!("{why}; the rules find nothing in the text, and the post has a picture")));
+        return Err(Fail::Retry(format!("{why}; the rules find no pick in the text, but the post has a picture")));
     }
     if let Some(doubt) = doubt.filter(|_| may_wait) {
         return Err(Fail::Retry(format!("{why}; the rules are not sure of the post: {doubt}")));
@@ -171,7 +176,7 @@ fn read_by_rules(bot: &Picks, post: &Post, why: &str, may_wait: bool) -> Result<
     Ok(Reading { waits_for_model: waits, ..reading })
 }
 
-/// The answer to an earlier attempt of this job. A model asked twice words the same bet in two ways, and each would be a pick.
+/// The answer that an earlier attempt of this job got. A model asked again may word the same bet differently, which would make two picks.
 async fn answered_before(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Option<Reading>, Fail> {
     let copy = bot.hot.get::<ExtractionRecord>(post.id.as_str()).await?;
     let known = match copy.and_then(|copy| serde_json::from_value::<ExtractionRecord>(copy.value).ok()) {
@@ -184,12 +189,12 @@ async fn answered_before(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Op
         },
     };
     let own = known.filter(|record| record.job_id == Some(cx.id()) && record.picks.is_some());
-    // What only the rules have read a model may still confirm.
+    // A model may still confirm what only the rules have read, so that reading is not reused.
     let may_change = |reading: &Reading| reading.is_by_rules() && !bot.settings.rules_publish;
     Ok(own.and_then(Reading::recorded).filter(|reading| !may_change(reading)))
 }
 
-/// The reading without what does not stand in the post: whatever a post talks a model into, it is no pick.
+/// The reading without picks that the post does not have: a post may trick a model into naming them.
 fn what_is_said(reading: Reading, post: &Post, has_seen_pictures: bool) -> Reading {
     let checked = grounded_in(post, reading.answer, has_seen_pictures);
     let mut dropped = 0;
@@ -201,10 +206,10 @@ fn what_is_said(reading: Reading, post: &Post, has_seen_pictures: bool) -> Readi
     Reading { answer: checked.answer, dropped, ..reading }
 }
 
-fn count_decision(decision: Decision) {
+fn count_decision(decision: PrefilterDecision) {
     let outcome = match decision {
-        Decision { worth: true, .. } => "worth",
-        Decision { sampled: true, .. } => "sampled",
+        PrefilterDecision { worth: true, .. } => "worth",
+        PrefilterDecision { sampled: true, .. } => "sampled",
         _ => "passed_over",
     };
     metrics::counter!("perch_prefilter_total", "outcome" => outcome).increment(1);
@@ -222,7 +227,7 @@ async fn record(
     bot: &Picks,
     cx: &JobContext,
     post: &Post,
-    decision: Decision,
+    decision: PrefilterDecision,
     read: Option<(&Reading, usize)>,
 ) -> Result<(), Fail> {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! The pool that reads picks out of posts with a language model.
+//! Extracts picks from posts with a language model, and acts on the new ones.
 
 mod actions;
 mod comment;
@@ -11,7 +11,7 @@ mod prompt;
 mod reading;
 mod sighting;
 
-pub use confirm::{ConfirmError, Confirmed, confirm};
+pub use confirm::{ConfirmError, ConfirmedPick, confirm};
 pub use edits::Edit;
 pub use extract_post::{Extracted, extract_post};
 pub use reading::{Reading, read_with};

@@ -6,26 +6,26 @@ use perch_jobs::{Media, Post};
 
 use crate::Picks;
 
-/// The pictures of a post as far as they can be had.
+/// The pictures of a post that could be fetched.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    /// As `data:` URLs.
+pub(super) struct PostPictures {
+    /// The pictures as `data:` URLs.
     pub urls: Vec<String>,
-    /// How many are away, so that the post is read without them.
+    /// How many could not be fetched now; the post is read without them.
     pub missing: u32,
 }
 
-/// The pictures of a post that a model is shown.
+/// The media of a post that are shown to a model.
 pub(super) fn shown<'p>(bot: &Picks, post: &'p Post) -> &'p [Media] {
     let most = if bot.clients.look_at_pictures(&bot.settings.providers) { bot.settings.pictures.most } else { 0 };
     post.media.get(..most).unwrap_or(&post.media)
 }
 
-/// The pictures of a post. One that cannot be had for good is left out; one that is away fails the attempt, as a post may say
-/// nothing without it, unless this attempt `goes_without`. One that this process is too short of something to fetch is waited
-/// for in any case.
-pub(super) async fn pictures(bot: &Picks, post: &Post, goes_without: bool) -> Result<Found, PictureError> {
-    let mut found = Found::default();
+/// Fetches the pictures of a post. A picture that can never be fetched is left out. A temporary failure fails the attempt, since the
+/// post may say nothing without the picture, unless the attempt `goes_without`. If this process is short of a resource, the error is
+/// returned in any case, and the job waits.
+pub(super) async fn pictures(bot: &Picks, post: &Post, goes_without: bool) -> Result<PostPictures, PictureError> {
+    let mut found = PostPictures::default();
     for media in shown(bot, post) {
         match bot.pictures.data_url(&media.url).await {
             Ok(picture) => {
@@ -34,7 +34,7 @@ pub(super) async fn pictures(bot: &Picks, post: &Post, goes_without: bool) -> Re
             }
             Err(error) => match error.for_job() {
                 Disposition::Never => {
-                    tracing::info!(post = %post.id, %error, "the picture is left out");
+                    tracing::info!(post = %post.id, %error, "the picture cannot be used and is left out");
                     count("left_out");
                 }
                 Disposition::Retry | Disposition::RetryAfter(_) if goes_without => {

@@ -1,41 +1,41 @@
-//! Whether a post is worth the call of a model. Decisions only; no I/O.
+//! Whether a post is worth a model call. Decisions only; no I/O.
 
 use perch_jobs::{Post, PostId};
 use sha2::{Digest, Sha256};
 
 use crate::{
     PicksSettings,
-    rules::{Verdict, worth},
+    rules::{PostWorth, worth},
 };
 
-/// What was decided before a model is asked.
+/// The decision whether a model is asked about a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decision {
-    /// Whether the rules hold the post worth a call.
+pub(super) struct PrefilterDecision {
+    /// Whether the rules find the post worth a call.
     pub worth: bool,
     /// Why.
     pub reason: &'static str,
-    /// Whether a model is asked although it is not, to measure what the rules miss.
+    /// Whether a model is asked although the post is not worth it, to measure what the rules miss.
     pub sampled: bool,
 }
 
-impl Decision {
+impl PrefilterDecision {
     /// Whether a model is asked.
     pub(super) fn asks(self) -> bool {
         self.worth || self.sampled
     }
 }
 
-/// Decides about a post. The same post is always decided about in the same way, however often its job runs.
-pub(super) fn decide(settings: &PicksSettings, post: &Post) -> Decision {
+/// Decides about a post. The decision for a post is always the same, however often its job runs.
+pub(super) fn decide(settings: &PicksSettings, post: &Post) -> PrefilterDecision {
     if !settings.prefilter {
-        return Decision { worth: true, reason: "picks.prefilter is off", sampled: false };
+        return PrefilterDecision { worth: true, reason: "picks.prefilter is off", sampled: false };
     }
-    let Verdict { worth, reason } = worth(&post.text, !post.media.is_empty());
-    Decision { worth, reason, sampled: !worth && share_of(&post.id) < settings.prefilter_sample }
+    let PostWorth { worth, reason } = worth(&post.text, !post.media.is_empty());
+    PrefilterDecision { worth, reason, sampled: !worth && share_of(&post.id) < settings.prefilter_sample }
 }
 
-/// A number from 0 to below 1 that looks random and is the same for the same post.
+/// A pseudo-random number in [0, 1), fixed for each post.
 fn share_of(post: &PostId) -> f64 {
     let digest = Sha256::digest(post.as_str());
     let bits = digest.iter().take(4).fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte));

@@ -1,4 +1,4 @@
-//! What the model is asked. Posts are written by strangers, so they stand between marks that they cannot forge.
+//! The prompt for the model. Posts are written by strangers, so they are put between marks that they cannot forge.
 
 use std::fmt::Write as _;
 
@@ -30,7 +30,7 @@ A pick has these fields, all of them, null where the post does not say. Guess no
 - odds: as written, American with its sign (-110, +120) or decimal (1.85)
 - units: the stake in units, a number"#;
 
-/// Enough for a long card; an answer beyond it is no answer.
+/// The most tokens of an answer: enough for a long list of bets.
 const LONGEST_ANSWER: u32 = 4_000;
 
 /// The question about a post, with its pictures as `data:` URLs.
@@ -54,7 +54,7 @@ pub(super) fn objection(answer: &str, error: &PickError) -> [Message; 2] {
 fn shown(post: &Post, pictures: &[String]) -> Message {
     let mut text = format!("<post>\n{}\n", without_marks(&post.text));
     for alt in post.media.iter().filter_map(|media| media.alt_text.as_deref()) {
-        // A string takes whatever is written to it.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "<picture>{}</picture>", without_marks(alt));
     }
     text.push_str("</post>");
@@ -62,8 +62,8 @@ fn shown(post: &Post, pictures: &[String]) -> Message {
     Message { role: Role::User, parts: std::iter::once(Part::Text(text)).chain(pictures).collect() }
 }
 
-/// The text without anything that reads as the mark of where a post or a picture begins or ends, and without what nobody
-/// sees and a model reads.
+/// The text without anything that looks like the begin or end mark of a post or picture, and without invisible characters, which only
+/// a model would read.
 fn without_marks(text: &str) -> String {
     let text = visible(text);
     let mut plain = String::with_capacity(text.len());
@@ -80,12 +80,12 @@ fn without_marks(text: &str) -> String {
     plain
 }
 
-/// What stands in the marks.
+/// The names of the marks.
 const MARKS: [&str; 2] = ["post", "picture"];
 const LONGEST_MARK: usize = 7;
 
-/// The schema of the answer, in the form that providers enforce: an object at the top, every object closed and all its
-/// properties required.
+/// The JSON schema of the answer in the form that providers enforce: an object at the top, every object closed, all properties
+/// required.
 fn schema() -> Value {
     let or_null = |kind: &str| json!({ "type": [kind, "null"] });
     let closed = |properties: Value| {

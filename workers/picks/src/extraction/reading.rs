@@ -12,24 +12,24 @@ use perch_queue::Fail;
 use super::prompt;
 use crate::{Picks, store::ExtractionRecord};
 
-/// What a model read in a post.
+/// What a model or the rules read in a post.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The picks.
     pub answer: Answer,
-    /// Tokens of all the calls that it took.
+    /// The tokens of all calls, including those with unusable answers.
     pub usage: Usage,
     /// The provider that answered, or `rules`.
     pub provider: String,
     /// The model, as its provider names it.
     pub model: String,
-    /// Answers that could not be used before this one.
+    /// Unusable answers before this one.
     pub objections: usize,
-    /// Pictures of the post that could not be had.
+    /// Pictures of the post that could not be fetched.
     pub pictures_missing: u32,
-    /// Picks that were named and do not stand in the post; they are not among its picks any more.
+    /// Picks that the model named and the post does not have; they are removed from the answer.
     pub dropped: usize,
-    /// Why the post is read once more all the same.
+    /// Why the job is retried for a model's reading although this one exists.
     pub waits_for_model: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl Reading {
 }
 
 impl Reading {
-    /// What was answered to an earlier attempt.
+    /// The reading of an earlier attempt, from its record.
     pub(super) fn recorded(record: ExtractionRecord) -> Option<Self> {
         let answer = record.answer.map_or(Ok(Answer::Nothing(())), |answer| Answer::parse(&answer.to_string())).ok()?;
         Some(Self {
@@ -62,46 +62,45 @@ impl Reading {
     }
 }
 
-/// The provider and the model of what the rules read.
+/// The provider and model name of a reading by the rules.
 const RULES: &str = "rules";
-/// Times that a model is told what is wrong with its answer.
+/// How often a provider is told what is wrong with its answer and asked again.
 const MOST_OBJECTIONS: usize = 2;
-/// Of an answer that cannot be used, so much is kept with the job.
+/// How many characters of an unusable answer are kept with the job.
 const RAW_KEPT: usize = 2_000;
 
 /// Why a post was not read.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(super) enum ReadError {
     /// No provider answered.
     Unanswered(Unanswered),
-    /// No answer can be used.
+    /// No answer was usable.
     Unusable(Fail),
 }
 
-impl From<Unread> for Fail {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::Unanswered(unanswered) => unanswered.into(),
-            Unread::Unusable(fail) => fail,
+impl From<ReadError> for Fail {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unanswered(unanswered) => unanswered.into(),
+            ReadError::Unusable(fail) => fail,
         }
     }
 }
 
-/// Asks a model for the picks of a post, and again with the reason when an answer cannot be used. One that gives none that can be
-/// used gives way to the next provider.
+/// Asks a model for the picks of a post. After an unusable answer it is asked again with the reason; after three of them the next
+/// provider is asked.
 ///
-/// When no provider gives one, the job is dead with the last answer in its error.
-pub(super) async fn read_picks(bot: &Picks, post: &Post, pictures: &[String]) -> Result<Reading, Unread> {
+/// If no provider gives a usable answer, the job becomes a dead letter with the last answer in its error.
+pub(super) async fn read_picks(bot: &Picks, post: &Post, pictures: &[String]) -> Result<Reading, ReadError> {
     read(&Asker::Picks(bot), post, pictures, &mut Usage::default()).await
 }
 
-/// The same with one model alone, for whoever measures how well it reads. What its calls take is added to `spent`, also where
-/// they come to no answer.
+/// Reads a post with one model, to measure how well it does. The tokens of its calls are added to `spent`, also if no answer is usable.
 pub async fn read_with(model: &ModelClient, post: &Post, spent: &mut Usage) -> Result<Reading, Fail> {
     Ok(read(&Asker::Model(model), post, &[], spent).await?)
 }
 
-/// Whom to ask.
+/// Who is asked: the configured providers, or one model.
 enum Asker<'a> {
     Picks(&'a Picks),
     Model(&'a ModelClient),
@@ -121,8 +120,8 @@ impl Asker<'_> {
     }
 }
 
-/// What a model said.
-struct Said {
+/// An answer of a model, parsed if possible.
+struct ModelAnswer {
     text: String,
     provider: String,
     model: String,
@@ -130,9 +129,9 @@ struct Said {
     answer: Result<Answer, PickError>,
 }
 
-impl Said {
+impl ModelAnswer {
     fn whole(Answered { provider, completion }: Answered) -> Self {
-        // What stands around the object that was asked for is no part of the answer.
+        // Models may write text around the JSON object; it is ignored.
         let answer = Answer::parse(&completion.text).or_else(|error| {
             let object = object_with(&completion.text, "answer").ok_or(error)?;
             Answer::parse(&serde_json::Value::Object(object).to_string())
@@ -140,7 +139,7 @@ impl Said {
         Self { answer, provider, model: completion.model, usage: completion.usage, text: completion.text }
     }
 
-    /// An answer that was cut off can be objected to as one that is malformed; of any other refusal nothing can be made.
+    /// A truncated answer is treated like a malformed one: the model is asked again. Any other error is returned.
     fn cut_off(error: ModelError) -> Result<Self, ModelError> {
         let ModelError::Truncated { provider, usage, text } = error else { return Err(error) };
         let reason = format!(
@@ -152,21 +151,21 @@ impl Said {
     }
 }
 
-/// Answers that cannot be used.
+/// The unusable answers so far.
 #[derive(Debug, Default)]
 struct Objections {
-    /// In all.
+    /// How many in all.
     count: usize,
-    /// How many of each provider that is still asked.
+    /// How many of each provider.
     of: BTreeMap<String, usize>,
-    /// Providers that have had their tries, and are not asked any more.
+    /// Providers that have used all their tries and are not asked again.
     used_up: Vec<String>,
-    /// What is wrong with the last one, and how it begins.
+    /// The error and the text of the last one.
     last: Option<(PickError, String)>,
 }
 
 impl Objections {
-    /// Whether the provider may be asked again.
+    /// Counts an unusable answer. True if the provider may be asked again.
     fn add(&mut self, provider: &str, error: PickError, text: &str) -> bool {
         self.count += 1;
         self.last = Some((error, text.to_owned()));
@@ -178,35 +177,35 @@ impl Objections {
         *tries <= MOST_OBJECTIONS
     }
 
-    /// What is said when no provider gave an answer that can be used. The others may be back later, if there are any.
-    fn ended(self, unanswered: Unanswered) -> Unread {
+    /// The error when no provider gave a usable answer. It is retried if another provider may answer later.
+    fn ended(self, unanswered: Unanswered) -> ReadError {
         let Some((error, text)) = self.last.filter(|_| !self.used_up.is_empty()) else {
-            return Unread::Unanswered(unanswered);
+            return ReadError::Unanswered(unanswered);
         };
         let why = unusable(&error, &self.used_up.join(" and "), &text);
-        Unread::Unusable(match unanswered {
+        ReadError::Unusable(match unanswered {
             Unanswered::NobodyElse => Fail::Dead(why),
             Unanswered::Declined(declined) => Fail::Dead(format!("{declined}; {why}")),
-            // Each attempt asks those again that cannot be used, so it counts.
+            // A retry and not a snooze: the next attempt pays again for the providers with unusable answers, so it must count.
             Unanswered::Held(_, held) => Fail::Retry(format!("{held}; {why}")),
             Unanswered::Down(down, _) => Fail::Retry(format!("{down}; {why}")),
         })
     }
 }
 
-async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut Usage) -> Result<Reading, Unread> {
+async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut Usage) -> Result<Reading, ReadError> {
     let mut request = prompt::question(post, pictures);
     let mut objections = Objections::default();
     loop {
         let said = match asker.ask(&request, &objections.used_up).await {
-            Ok(answered) => Said::whole(answered),
-            Err(Unanswered::Declined(error)) => match Said::cut_off(*error) {
+            Ok(answered) => ModelAnswer::whole(answered),
+            Err(Unanswered::Declined(error)) => match ModelAnswer::cut_off(*error) {
                 Ok(said) => said,
                 Err(error) => return Err(objections.ended(Unanswered::Declined(Box::new(error)))),
             },
             Err(unanswered) => return Err(objections.ended(unanswered)),
         };
-        let Said { text, provider, model, usage: used, answer } = said;
+        let ModelAnswer { text, provider, model, usage: used, answer } = said;
         spent.prompt_tokens += used.prompt_tokens;
         spent.completion_tokens += used.completion_tokens;
         let error = match answer {
@@ -230,13 +229,13 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut U
         if objections.add(&provider, error, &text) {
             request.messages.extend(objection);
         } else {
-            // Whoever comes next is not asked about the answers of another.
+            // The next provider starts without the answers of the last one.
             request = prompt::question(post, pictures);
         }
     }
 }
 
-/// What the rules read in a post, while no provider answers, and why they are not sure of what they might read besides.
+/// Reads a post with the rules while no provider answers; also returns the first reason for which they are not sure.
 pub(super) fn by_rules(post: &Post, why: &str) -> (Reading, Option<String>) {
     tracing::warn!(post = %post.id, why, "no provider answers; the rules read the post");
     let found = crate::rules::read(&post.text);
@@ -292,22 +291,21 @@ mod tests {
             objections
         };
         let held = || Unanswered::Held(std::time::Duration::from_secs(60), "openai: slow".into());
-        assert!(
-            matches!(tried().ended(Unanswered::NobodyElse), Unread::Unusable(Fail::Dead(why)) if why.contains("prose"))
-        );
-        assert!(matches!(tried().ended(held()), Unread::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
-        assert!(matches!(Objections::default().ended(held()), Unread::Unanswered(Unanswered::Held(..))));
+        let ended = tried().ended(Unanswered::NobodyElse);
+        assert!(matches!(ended, ReadError::Unusable(Fail::Dead(why)) if why.contains("prose")));
+        assert!(matches!(tried().ended(held()), ReadError::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
+        assert!(matches!(Objections::default().ended(held()), ReadError::Unanswered(Unanswered::Held(..))));
     }
 
     #[test]
     fn an_answer_that_was_cut_off_is_objected_to_and_a_refusal_is_not() {
         let usage = Usage { prompt_tokens: 900, completion_tokens: 4_000 };
         let cut = ModelError::Truncated { provider: "grok".into(), usage, text: "[{\"type\":\"spr".into() };
-        let said = Said::cut_off(cut).expect("it can be objected to");
+        let said = ModelAnswer::cut_off(cut).expect("it can be objected to");
         let reason = said.answer.expect_err("it cannot be used").to_string();
         assert!(reason.contains("4000 tokens") && reason.contains("shortest"), "{reason}");
         assert_eq!((said.usage, said.text.as_str()), (usage, "[{\"type\":\"spr"));
         let refused = ModelError::Refused { provider: "grok".into(), reason: "no".into(), usage };
-        assert!(Said::cut_off(refused).is_err());
+        assert!(ModelAnswer::cut_off(refused).is_err());
     }
 }

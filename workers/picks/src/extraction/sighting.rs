@@ -1,4 +1,4 @@
-//! Whether a pick is new, and the record of it.
+//! Decides whether a pick is new, and records it.
 
 use std::time::Duration;
 
@@ -8,41 +8,41 @@ use perch_jobs::{Answer, Bet, Post};
 use perch_queue::Fail;
 use perch_store::{HotRecord, Recorded as _, StoreError};
 
-use super::actions::Plan;
+use super::actions::ActionPlan;
 use crate::{
     Picks,
-    normal::{Terms, parlay_terms, terms},
+    normal::{BetTerms, parlay_terms, terms},
     occasion::{occasion, parlay_occasion},
     store::{PickBody, PickRecord, PickSighting, PicksStore as _},
 };
 
-/// How long a mark in Redis is kept: longer than the same words mean the same game. Of futures Postgres knows.
+/// How long a mark in Redis is kept: longer than the same words mean the same game. Futures last longer; for them Postgres is asked.
 const MARKED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
-/// What a post's pick is.
+/// Whether a pick of a post is new.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Sight {
-    /// This post had it first.
+pub(super) enum SightingOutcome {
+    /// This post is the first with the pick.
     New {
-        /// As it was recorded.
+        /// The record of the pick.
         record: Box<PickRecord>,
-        /// Whether another post had it, of which only the rules said so.
+        /// Whether this confirms an unconfirmed pick of another post, which only the rules had read.
         confirms: bool,
     },
-    /// Another post had it before.
-    Again,
+    /// Another post had the pick before.
+    Repeated,
 }
 
-/// A pick of a post, with what makes it the same bet as that of another.
+/// A pick of a post, with what identifies its bet across posts.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct NamedPick {
     pick: PickBody,
-    terms: Terms,
+    terms: BetTerms,
     /// The day or days of its game, and the part of it.
     occasion: String,
 }
 
-impl Named {
+impl NamedPick {
     fn of(bet: Bet, post: &Post, is_alone: bool) -> Self {
         let (terms, occasion) = match &bet {
             Bet::Single(pick) => {
@@ -52,13 +52,13 @@ impl Named {
             }
             Bet::Parlay(parlay) => {
                 let terms = parlay_terms(parlay, post);
-                // Beside other bets the stake and the time that a post says may be theirs.
-                let terms = if is_alone { terms } else { Terms { units: None, starts_at: None, ..terms } };
+                // If the post has other bets, its stake and its time may belong to them.
+                let terms = if is_alone { terms } else { BetTerms { units: None, starts_at: None, ..terms } };
                 let occasion = parlay_occasion(parlay, post.created_at, terms.starts_at);
                 (terms, occasion)
             }
         };
-        // A bet on a part of the game is another one.
+        // A bet on a part of the game is a different bet.
         let occasion = match &terms.part {
             Some(part) => format!("{occasion}/{part}"),
             None => occasion,
@@ -66,7 +66,7 @@ impl Named {
         Self { pick: bet.into(), terms, occasion }
     }
 
-    /// What makes it the same bet as that of another post.
+    /// The key of the pick, which is the same for the same bet in another post.
     pub(super) fn key(&self) -> String {
         self.pick.key_on(&self.occasion)
     }
@@ -77,38 +77,38 @@ impl Named {
 }
 
 /// The picks that an answer names, each bet once.
-pub(super) fn named(answer: Answer, post: &Post) -> Vec<Named> {
+pub(super) fn named(answer: Answer, post: &Post) -> Vec<NamedPick> {
     let bets = answer.into_bets();
     let is_alone = bets.len() == 1;
     let mut seen = std::collections::BTreeSet::new();
-    bets.into_iter().map(|bet| Named::of(bet, post, is_alone)).filter(|pick| seen.insert(pick.key())).collect()
+    bets.into_iter().map(|bet| NamedPick::of(bet, post, is_alone)).filter(|pick| seen.insert(pick.key())).collect()
 }
 
-/// Records a pick of a post and tells whether it is new.
+/// Records a pick of a post and returns whether it is new.
 ///
-/// The post that had it first stays the first when its job runs again, and what was recorded then stays what counts,
-/// even if the model words it otherwise the second time.
+/// If the job of the first post runs again, that post stays the first, and its first record stays valid even if the model words the
+/// pick differently the second time.
 ///
-/// What only the rules have read, and nobody has confirmed, stands in nobody's way: a post in which a model finds the same bet
-/// has it first, and so has the same post once a model has read it. With a plan, the pick is such a one, and what is to be done
-/// about it is kept with it.
-pub(super) async fn sight(
+/// An unconfirmed pick, which only the rules have read, does not block others: if a model finds the same bet in another post, or later
+/// in the same post, that sighting is new. `waits` is given for unconfirmed picks: its actions are stored with the pick until it is
+/// confirmed.
+pub(super) async fn record_sighting(
     bot: &Picks,
     post: &Post,
-    named: Named,
+    named: NamedPick,
     reader: &str,
-    waits: Option<&Plan<'_>>,
-) -> Result<Sight, Fail> {
+    waits: Option<&ActionPlan<'_>>,
+) -> Result<SightingOutcome, Fail> {
     let key = named.key();
-    let Named { pick, terms, occasion } = named;
+    let NamedPick { pick, terms, occasion } = named;
     let first = waits.is_some() || bot.marks.remember_pick(&key, post.id.as_str(), MARKED_FOR).await?;
-    let known = if first { known_before(bot, post, &key).await? } else { Before::Named };
-    if known == Before::Named || (known == Before::Unconfirmed && waits.is_some()) {
+    let known = if first { known_before(bot, post, &key).await? } else { PriorSighting::Named };
+    if known == PriorSighting::Named || (known == PriorSighting::Unconfirmed && waits.is_some()) {
         let sighting = sighting(post, &pick, (key, terms.units), clock::now());
         bot.hot.put(&[HotRecord::of(&sighting)?]).await?;
-        return Ok(Sight::Again);
+        return Ok(SightingOutcome::Repeated);
     }
-    let confirms = known == Before::Unconfirmed;
+    let confirms = known == PriorSighting::Unconfirmed;
     let mut record =
         PickRecord::new(pick, post.id.clone(), post.author.clone(), clock::now()).on(&occasion).with_terms(terms);
     record.read_by = Some(reader.to_owned());
@@ -117,34 +117,34 @@ pub(super) async fn sight(
         && let Ok(recorded) = serde_json::from_value::<PickRecord>(copy.value)
         && (recorded.planned.is_none() || waits.is_some())
     {
-        return Ok(Sight::New { record: Box::new(recorded), confirms });
+        return Ok(SightingOutcome::New { record: Box::new(recorded), confirms });
     }
     bot.hot.put(&[HotRecord::of(&record)?.kept_for(bot.settings.processed_ttl)]).await?;
-    Ok(Sight::New { record: Box::new(record), confirms })
+    Ok(SightingOutcome::New { record: Box::new(record), confirms })
 }
 
-/// What Postgres knows of a bet from other posts.
+/// Whether Postgres knows the same bet from another post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    /// Nothing.
+enum PriorSighting {
+    /// It does not.
     Unknown,
     /// Another post had it.
     Named,
-    /// Another post had it, as far as the rules can tell.
+    /// Another post had it, but only the rules have read that and nobody has confirmed it.
     Unconfirmed,
 }
 
-/// What Postgres knows of the bet from another post, for when the marks in Redis were lost, and for what the rules have read.
-/// While Postgres is away the marks alone decide.
-async fn known_before(bot: &Picks, post: &Post, key: &str) -> Result<Before, StoreError> {
+/// Looks up the bet in Postgres: the marks in Redis may have been lost, and they do not hold unconfirmed picks. While Postgres is down,
+/// the marks alone decide.
+async fn known_before(bot: &Picks, post: &Post, key: &str) -> Result<PriorSighting, StoreError> {
     match bot.store.picks().standing(key).await {
         Ok(Some(known)) if known.source_post != post.id => {
-            Ok(if known.unconfirmed { Before::Unconfirmed } else { Before::Named })
+            Ok(if known.unconfirmed { PriorSighting::Unconfirmed } else { PriorSighting::Named })
         }
-        Ok(_) => Ok(Before::Unknown),
+        Ok(_) => Ok(PriorSighting::Unknown),
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "whether Postgres knows the pick cannot be asked; the marks decide");
-            Ok(Before::Unknown)
+            tracing::warn!(%error, "Postgres is down; the marks alone decide whether the pick is new");
+            Ok(PriorSighting::Unknown)
         }
         Err(error) => Err(error),
     }
@@ -192,7 +192,7 @@ mod tests {
         let celtics = LAKERS.replace("Los Angeles Lakers", "Boston Celtics");
         assert_eq!(count(&format!("[{LAKERS},{celtics}]")), 2);
         let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{celtics}],"odds":"+264"}}"#);
-        assert!(matches!(named(answer(&parlay), &post("")).as_slice(), [Named { pick: PickBody::Parlay(_), .. }]));
+        assert!(matches!(named(answer(&parlay), &post("")).as_slice(), [NamedPick { pick: PickBody::Parlay(_), .. }]));
         assert_eq!(count(&format!("[{LAKERS},{parlay}]")), 2);
         assert_eq!(count("null"), 0);
     }

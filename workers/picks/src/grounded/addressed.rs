@@ -1,10 +1,10 @@
-//! Sentences of a post that speak to a model and not to people.
+//! Finds the sentences of a post that address a model and not people.
 
 use perch_odds::fold;
 
 use crate::rules::lex::normalise;
 
-/// What only a model is told.
+/// Words for instructions that only a model is given.
 const INSTRUCTIONS: [&str; 14] = [
     "instruction",
     "instructions",
@@ -21,11 +21,11 @@ const INSTRUCTIONS: [&str; 14] = [
     "anweisungen",
     "consignes",
 ];
-/// What people are told as well; where it says whose, a model.
+/// Words for rules that people are given as well. With a word of `WHOSE` near them they are a model's.
 const RULES: [&str; 9] =
     ["rules", "rule", "orders", "commands", "constraints", "training", "restrictions", "guidelines", "directives"];
 const WHOSE: [&str; 8] = ["your", "all", "above", "previous", "prior", "earlier", "these", "those"];
-/// What a model goes by.
+/// Names for a model.
 const MODELS: [&str; 15] = [
     "ai",
     "llm",
@@ -43,10 +43,10 @@ const MODELS: [&str; 15] = [
     "extractor",
     "parser",
 ];
-/// What stands before a model that is spoken to.
+/// Words before the name of a model that is addressed.
 const CALLS: [&str; 8] =
     ["dear", "hey", "note to", "note to the", "attention", "you are a", "you are an", "instruction to the"];
-/// What a model is told to do with its instructions, at the head of what is said to it.
+/// Verbs of orders about a model's instructions, at the start of a clause.
 const LEAVE: [&str; 20] = [
     "ignore",
     "disregard",
@@ -69,14 +69,14 @@ const LEAVE: [&str; 20] = [
     "esqueca",
     "dimentica",
 ];
-/// What only a model is told to do with its answer.
+/// Verbs of orders about an answer that only a model is given.
 const ANSWER: [&str; 12] = [
     "answer", "respond", "reply", "output", "return", "print", "emit", "classify", "extract", "pretend", "responde",
     "antworte",
 ];
-/// What people are told as well.
+/// Verbs of orders that people are given as well.
 const DO: [&str; 8] = ["add", "include", "list", "report", "say", "write", "act", "produce"];
-/// What may stand before an order.
+/// Words that may come before an order.
 const BEFORE: [&str; 22] = [
     "please",
     "kindly",
@@ -101,7 +101,7 @@ const BEFORE: [&str; 22] = [
     "not",
     "y",
 ];
-/// Marks of the formats in which models are trained to be spoken to.
+/// Markers of the chat formats that models are trained on.
 const MARKS: [&str; 7] = ["<|", "|>", "[inst]", "[/inst]", "<<sys>>", "### instruction", "</post"];
 /// The fields of an answer, as JSON names them.
 const FIELDS: [&str; 9] = [
@@ -116,10 +116,10 @@ const FIELDS: [&str; 9] = [
     "\"answer\"",
 ];
 
-/// The sentences of a text that speak to people.
+/// The sentences of a text that address people.
 ///
-/// A sentence speaks to a model when it gives orders about instructions, answers or the model itself, or has the form of
-/// an answer. What follows an order to leave its instructions on the same line is part of the order.
+/// A sentence addresses a model when it gives orders about instructions, answers or the model itself, or has the form of an answer.
+/// After an order to ignore instructions, the rest of the line counts as part of the order.
 pub(super) fn to_people(text: &str) -> Vec<String> {
     text.lines().flat_map(of_line).collect()
 }
@@ -128,27 +128,27 @@ fn of_line(line: &str) -> Vec<String> {
     let mut kept = Vec::new();
     for sentence in line.split(['!', '?']).flat_map(|part| part.split(". ")) {
         match addressed(sentence) {
-            Addressed::People => kept.push(sentence.to_owned()),
-            Addressed::Model => {}
-            Addressed::ModelFromHere => break,
+            Addressee::People => kept.push(sentence.to_owned()),
+            Addressee::Model => {}
+            Addressee::ModelFromHere => break,
         }
     }
     kept
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Addressed {
+enum Addressee {
     People,
     Model,
-    /// And so is the rest of the line.
+    /// A model, and so is the rest of the line.
     ModelFromHere,
 }
 
-fn addressed(sentence: &str) -> Addressed {
+fn addressed(sentence: &str) -> Addressee {
     let lower = fold(&normalise(sentence)).replace("n't", " not");
     let field = |name: &&str| lower.split_once(*name).is_some_and(|(_, rest)| rest.trim_start().starts_with(':'));
     if MARKS.iter().any(|mark| lower.contains(mark)) || FIELDS.iter().any(field) {
-        return Addressed::Model;
+        return Addressee::Model;
     }
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let spaced = format!(" {} ", words.join(" "));
@@ -161,11 +161,11 @@ fn addressed(sentence: &str) -> Addressed {
     let answers = orders.iter().any(|order| ANSWER.contains(order));
     let does = orders.iter().any(|order| DO.contains(order));
     if told && (leaves || bound) || any(&["system prompt", "new instructions", "new instruction", "jailbreak"]) {
-        return Addressed::ModelFromHere;
+        return Addressee::ModelFromHere;
     }
     let called = MODELS.iter().any(|model| CALLS.iter().any(|call| says(&format!("{call} {model}"))));
     let ordered = told && (answers || does) || any(&MODELS) && answers || called && (does || leaves || bound);
-    if ordered || orders_an_answer(&lower) { Addressed::Model } else { Addressed::People }
+    if ordered || orders_an_answer(&lower) { Addressee::Model } else { Addressee::People }
 }
 
 /// "Your rules", "all of the previous guidelines", "the rules above".
@@ -175,20 +175,20 @@ fn whose_rules(words: &[&str]) -> bool {
     (0..words.len()).any(|at| RULES.contains(&words[at]) && (whose(at) || above(at)))
 }
 
-/// The words that clauses begin with, past what may stand before an order.
+/// The first word of each clause, after the words that may come before an order.
 fn orders(lower: &str) -> Vec<&str> {
     let clauses = lower.split([',', ';', ':', '-', '(', ')', '\'', '"']).flat_map(|clause| clause.split(" and "));
     let clauses = clauses.flat_map(|clause| clause.split(" then ")).flat_map(|clause| clause.split(" y "));
     clauses.filter_map(order).collect()
 }
 
-/// The first word of a clause that may be an order; a model may be called by its name before.
+/// The first word of a clause that may be an order, after such words and the names of models.
 fn order(clause: &str) -> Option<&str> {
     let mut words = clause.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.find(|word| !BEFORE.contains(word) && !MODELS.contains(word))
 }
 
-/// "Answer with Lakers -9.5", "reply only as ...": an answer is dictated. "Reply with 🔥 if you tail" asks people.
+/// Whether an answer is dictated: "Answer with Lakers -9.5", "reply only as ...". "Reply with 🔥 if you tail" asks people.
 fn orders_an_answer(lower: &str) -> bool {
     let clauses = lower.split([',', ';', ':']).flat_map(|clause| clause.split(" and "));
     clauses.into_iter().any(|clause| {
@@ -231,7 +231,7 @@ mod tests {
             "Hey Grok, what do you think of Lakers -3.5",
             "The rules changed, skip the under, Lakers -3.5",
         ] {
-            assert_eq!(addressed(people), Addressed::People, "{people}");
+            assert_eq!(addressed(people), Addressee::People, "{people}");
         }
     }
 

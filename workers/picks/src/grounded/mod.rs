@@ -1,21 +1,21 @@
-//! Whether what a model answered stands in the post that it was asked about.
+//! Checks that a model's answer is supported by the post that it was asked about.
 //!
-//! A post is written by a stranger and may speak to the model. Whatever a model is talked into, an answer counts only as
-//! far as its figures and names stand in what the post says to people; sentences that speak to a model do not count.
+//! A post is written by a stranger and may try to give orders to the model (prompt injection). So an answer counts only as far as its
+//! figures and names occur in the sentences of the post that address people; sentences that address a model do not count.
 
 mod addressed;
-mod said;
+mod post_content;
 
 use perch_jobs::{Answer, Bet, Parlay, Pick, Post};
 
-use self::said::{Lack, Said};
+use self::post_content::{Mismatch, PostContent};
 
-/// How a pick of an answer stands to its post.
+/// Whether a pick of an answer is supported by its post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grounding {
     /// The post says it.
-    Said,
-    /// The text does not say all of it; a picture may, and nobody has looked.
+    Supported,
+    /// The text does not say all of it; a picture may, which is not checked.
     Unchecked {
         /// What the text does not say.
         reason: String,
@@ -27,59 +27,59 @@ pub enum Grounding {
     },
 }
 
-/// A pick with its standing. The legs of a parlay have one each.
+/// A pick and whether it is supported. Each leg of a parlay is checked separately.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checked {
+pub struct CheckedPick {
     /// The pick as the model answered it.
     pub pick: Pick,
-    /// How it stands to its post.
-    pub standing: Grounding,
+    /// Whether the post supports it.
+    pub grounding: Grounding,
 }
 
-/// An answer without what its post does not say.
+/// An answer reduced to what its post says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Grounded {
+pub struct GroundedAnswer {
     /// What is left of the answer.
     pub answer: Answer,
-    /// Every pick that was answered, those left out among them.
-    pub picks: Vec<Checked>,
+    /// Every pick of the answer, including those left out.
+    pub picks: Vec<CheckedPick>,
 }
 
-impl Grounded {
+impl GroundedAnswer {
     /// Why picks were left out, one reason a pick.
     pub fn left_out(&self) -> impl Iterator<Item = &str> {
-        self.picks.iter().filter_map(|checked| match &checked.standing {
+        self.picks.iter().filter_map(|checked| match &checked.grounding {
             Grounding::Missing { reason } => Some(reason.as_str()),
             _ => None,
         })
     }
 }
 
-/// Leaves out of an answer what does not stand in its post: a pick counts when its line, its odds and its stake are among
-/// the figures of the text or of the descriptions of its pictures, and each name of it is said: one that the tables know in
-/// full, by nickname, or by a word of its own; any other word by word. What it counts is a known statistic or said.
-/// A parlay of which a leg is missing is another bet and is left out whole.
+/// Removes from an answer what its post does not say. A pick is kept if its line, odds and stake are among the figures of the text or
+/// of the descriptions of its pictures, and the post says each of its names: a name of the tables in full, by nickname, or by a word
+/// of its own; any other name word by word. Its statistic must be a known one or be said by the post. If a leg of a parlay is missing,
+/// the whole parlay is left out, since the rest would be another bet.
 ///
-/// Of a pick that stays, the sport and the opponent are left out when nothing says them, and of a name that no table knows
-/// what the post does not say. So no text that only the model has written is part of an answer.
+/// In a pick that is kept, the sport and the opponent are removed if nothing says them, and names that no table knows are cut to what
+/// the post says. So an answer has no text that only the model wrote.
 ///
-/// Where the post has pictures, what the text does not say is marked as unchecked instead, if it may be a name at all, and no sentence
-/// that speaks to a model says it.
-pub fn grounded(post: &Post, answer: Answer) -> Grounded {
+/// If the post has pictures, a pick that the text does not say is marked as unchecked instead, unless it cannot be a name, or a sentence
+/// that addresses a model says it.
+pub fn grounded(post: &Post, answer: Answer) -> GroundedAnswer {
     grounded_in(post, answer, !post.media.is_empty())
 }
 
-/// The same; `has_seen_pictures` says whether who answered was shown pictures of the post, and not only its text.
-pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grounded {
-    let said = Said::of(post, has_seen_pictures);
-    let by_anybody = Said::to_anybody(post);
+/// Like [`grounded`]; `has_seen_pictures` says whether the model was shown the pictures of the post.
+pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> GroundedAnswer {
+    let said = PostContent::of(post, has_seen_pictures);
+    let by_anybody = PostContent::to_anybody(post);
     let mut picks = Vec::new();
-    let kept = |pick: Pick, picks: &mut Vec<Checked>| {
-        let (read, lack) = said.read(&pick);
-        let is_an_order = said.has_pictures && lack.is_some() && by_anybody.read(&pick).1.is_none();
-        let standing = standing(said.has_pictures && !is_an_order, lack);
-        let stays = !matches!(standing, Grounding::Missing { .. });
-        picks.push(Checked { pick, standing });
+    let kept = |pick: Pick, picks: &mut Vec<CheckedPick>| {
+        let (read, mismatch) = said.read(&pick);
+        let is_an_order = said.has_pictures && mismatch.is_some() && by_anybody.read(&pick).1.is_none();
+        let grounding = grounding(said.has_pictures && !is_an_order, mismatch);
+        let stays = !matches!(grounding, Grounding::Missing { .. });
+        picks.push(CheckedPick { pick, grounding });
         stays.then_some(read)
     };
     let mut left = Vec::new();
@@ -95,20 +95,20 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
                 } else if !priced {
                     let reason = format!("the post does not say {} for the parlay", odds.unwrap_or_default());
                     for leg in &mut picks[first..] {
-                        leg.standing = Grounding::Missing { reason: reason.clone() };
+                        leg.grounding = Grounding::Missing { reason: reason.clone() };
                     }
                 }
             }
         }
     }
     let answer = Answer::of(left);
-    Grounded { answer, picks }
+    GroundedAnswer { answer, picks }
 }
 
-fn standing(may_be_in_a_picture: bool, lack: Option<Lack>) -> Grounding {
-    match lack {
-        None => Grounding::Said,
-        Some(Lack::Unsaid(reason)) if may_be_in_a_picture => Grounding::Unchecked { reason },
-        Some(Lack::Unsaid(reason) | Lack::Refused(reason)) => Grounding::Missing { reason },
+fn grounding(may_be_in_a_picture: bool, mismatch: Option<Mismatch>) -> Grounding {
+    match mismatch {
+        None => Grounding::Supported,
+        Some(Mismatch::NotInText(reason)) if may_be_in_a_picture => Grounding::Unchecked { reason },
+        Some(Mismatch::NotInText(reason) | Mismatch::Implausible(reason)) => Grounding::Missing { reason },
     }
 }

@@ -1,11 +1,10 @@
-//! One way to write what posts and models write in many: sports, teams, players, markets, statistics, stakes, times.
+//! Canonical spelling for what posts and models write in many ways: sports, teams, players, markets, statistics, stakes, times.
 //!
-//! [`normalised`] brings a pick into that form, so that [`Pick::identity`] of what comes out is the same for the same bet,
-//! whoever words it. [`terms`] says what a pick has no field for: the odds in figures, the stake, the start, the league, the
-//! part of the game.
+//! [`normalised`] brings a pick into canonical form, so that its [`Pick::identity`] is the same for the same bet, however it is worded.
+//! [`terms`] returns what a pick has no field for: the odds as numbers, the stake, the start, the league, the part of the game.
 
+mod location;
 mod part;
-mod place;
 mod when;
 mod who;
 mod words;
@@ -17,7 +16,7 @@ use perch_jobs::{Answer, Bet, Parlay, Pick, PickKind, Post, Side};
 use perch_odds::Odds;
 use serde::{Deserialize, Serialize};
 
-use self::place::Text;
+use self::location::PostText;
 pub use self::{
     part::PARTS,
     when::starts_at,
@@ -34,12 +33,12 @@ use crate::rules::{
     token::{Lexeme, Token},
 };
 
-/// What a pick says beyond its fields, in figures. What neither the pick nor its post says is null.
+/// The terms of a bet as numbers: what a pick and its post say beyond the fields of the pick. Null where neither says it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Terms {
-    /// The odds as Americans write them, with their sign: -110.
+pub struct BetTerms {
+    /// The American odds with their sign: -110.
     pub american: Option<i32>,
-    /// The odds as decimals, to the thousandth: 1.909.
+    /// The decimal odds to the thousandth: 1.909.
     pub decimal: Option<f64>,
     /// The probability at which the bet breaks even, 0 to 1.
     pub implied: Option<f64>,
@@ -49,8 +48,8 @@ pub struct Terms {
     pub starts_at: Option<DateTime<Utc>>,
     /// The league, where the post or the sport of the pick names one: `nba`, `premier league`.
     pub league: Option<String>,
-    /// The part of the game that the bet is on, one of [`PARTS`]: `first half`, `first five innings`; null for the whole
-    /// game. Of a parlay: those of its legs, each once, joined by ` + `.
+    /// The part of the game that the bet is on, one of [`PARTS`]: `first half`, `first five innings`; null for the whole game. For a
+    /// parlay, the parts of its legs, each once, joined by ` + `.
     #[serde(default)]
     pub part: Option<String>,
 }
@@ -65,8 +64,8 @@ pub fn normalised_answer(answer: Answer, post: &Post) -> Answer {
     Answer::of(answer.into_bets().into_iter().map(canonical).collect())
 }
 
-/// The pick without what says nothing: blank text, a selection beside the player of a prop, "Over" as the selection of a
-/// total, the sign of a line of 0.
+/// The pick without meaningless values: blank text, a selection beside the player of a prop, "Over" as the selection of a total, the
+/// sign of a line of 0.
 pub(crate) fn plain(pick: &Pick) -> Pick {
     let text = |field: &Option<String>| {
         let plain = |text: &String| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -108,9 +107,9 @@ pub fn normalised(pick: &Pick, post: &Post) -> Pick {
     let stat = pick.stat.as_deref().map(|stat| words::stat(stat).map_or_else(|| stat.to_owned(), ToOwned::to_owned));
     let of_the_game = |stat: &String| pick.kind == PickKind::Total && words::counts_the_game(stat, sport);
     let happens = stat.as_deref().is_some_and(words::happens);
-    // "Anytime touchdown over 0.5" asks what "anytime touchdown" asks.
+    // "Anytime touchdown over 0.5" is the same bet as "anytime touchdown".
     let asks_whether = happens && pick.side != Some(Side::Under) && pick.line.is_some_and(|line| line <= 0.5);
-    let text = Text::of(post);
+    let text = PostText::of(post);
     let or_more = says_or_more(&pick, &text);
     let event = match &pair {
         Some((a, b)) => Some(who::event_of(a, b, sport.or(hinted))),
@@ -119,7 +118,7 @@ pub fn normalised(pick: &Pick, post: &Post) -> Pick {
     let is_draw = |name: &str| who::is_draw(name) && pick.kind == PickKind::Moneyline;
     let full = |name: &str| if is_draw(name) { "Draw".to_owned() } else { who::team(name, sport) };
     let selection = pick.selection.as_deref().map(full);
-    // The whole game has both sides; one of them is no selection of it, unless its own points are counted.
+    // A total of the whole game has no selection. A side is kept as the selection only if the post says that its own points count.
     let one_side = |name: &String| event.as_deref().is_some_and(|event| event.split(" vs ").any(|side| side == name));
     let of_both = |name: &String| pick.kind == PickKind::Total && one_side(name) && !words::says_team_total(&post.text);
     Pick {
@@ -136,8 +135,8 @@ pub fn normalised(pick: &Pick, post: &Post) -> Pick {
     }
 }
 
-/// Whether the post says that the line itself wins: "4+ threes", "20 or more points". Bets have it as over 3.5, over 19.5.
-fn says_or_more(pick: &Pick, text: &Text) -> bool {
+/// Whether the post says that reaching the line wins: "4+ threes", "20 or more points". Such a bet is over 3.5, over 19.5.
+fn says_or_more(pick: &Pick, text: &PostText) -> bool {
     let counted = matches!(pick.kind, PickKind::Prop | PickKind::Total) && pick.side != Some(Side::Under);
     let Some(line) = pick.line.filter(|line| counted && *line > 0.0 && line.fract() == 0.0) else { return false };
     let is_line = |token: &Token| matches!(token.lexeme, Lexeme::Number { value, .. } if (value - line).abs() < 1e-9);
@@ -149,19 +148,18 @@ fn says_or_more(pick: &Pick, text: &Text) -> bool {
             plus || least || (said(at + 1, "or") && said(at + 2, "more"))
         })
     };
-    text.place(pick).is_some_and(|place| or_more(place.words()))
+    text.locate(pick).is_some_and(|place| or_more(place.words()))
 }
 
-/// What makes a pick the same bet as another, whoever words it: account, spelling, order of the teams, odds and stake make
-/// no difference.
+/// The identity of a bet. It does not depend on account, spelling, order of the teams, odds or stake.
 pub fn identity(pick: &Pick, post: &Post) -> String {
     normalised(pick, post).identity()
 }
 
 /// The terms of a pick.
-pub fn terms(pick: &Pick, post: &Post) -> Terms {
-    let (text, odds) = (Text::of(post), pick.odds.as_deref().and_then(|odds| Odds::parse(odds).ok()));
-    Terms {
+pub fn terms(pick: &Pick, post: &Post) -> BetTerms {
+    let (text, odds) = (PostText::of(post), pick.odds.as_deref().and_then(|odds| Odds::parse(odds).ok()));
+    BetTerms {
         units: pick.units.or_else(|| units_of(pick, &text)),
         starts_at: when::start_of(pick, &text, post.created_at),
         part: part::part_of(pick, &text).map(ToOwned::to_owned),
@@ -170,8 +168,8 @@ pub fn terms(pick: &Pick, post: &Post) -> Terms {
 }
 
 /// The terms of a parlay. It begins with its first game.
-pub fn parlay_terms(parlay: &Parlay, post: &Post) -> Terms {
-    let text = Text::of(post);
+pub fn parlay_terms(parlay: &Parlay, post: &Post) -> BetTerms {
+    let text = PostText::of(post);
     let own = parlay.odds.as_deref().and_then(|odds| Odds::parse(odds).ok());
     let legs = || {
         let legs: Option<Vec<Odds>> = parlay.picks.iter().map(|leg| Odds::parse(leg.odds.as_deref()?).ok()).collect();
@@ -182,7 +180,7 @@ pub fn parlay_terms(parlay: &Parlay, post: &Post) -> Terms {
     let sport = first.filter(|first| sports.all(|sport| sport == Some(*first)));
     let parts: BTreeSet<&str> = parlay.picks.iter().filter_map(|leg| part::part_of(leg, &text)).collect();
     let parts: Vec<&str> = parts.into_iter().collect();
-    Terms {
+    BetTerms {
         units: words::units(&post.text),
         starts_at: when::first_start(&text, post.created_at),
         part: Some(parts.join(" + ")).filter(|parts| !parts.is_empty()),
@@ -190,26 +188,26 @@ pub fn parlay_terms(parlay: &Parlay, post: &Post) -> Terms {
     }
 }
 
-/// The stake that the words of a pick name, its line, or the heading above it. The stake of another pick is not its own.
-fn units_of(pick: &Pick, text: &Text) -> Option<f64> {
-    let place = text.place(pick)?;
+/// The stake that a post names in the words of the pick, on its line if it is the only pick there, or in a heading above it.
+fn units_of(pick: &Pick, text: &PostText) -> Option<f64> {
+    let place = text.locate(pick)?;
     let line = || place.is_alone().then(|| words::units_in(place.line())).flatten();
     let heading = || place.headings().find_map(words::units_in);
     words::units_in(place.words()).or_else(line).or_else(heading)
 }
 
-/// The part of its game that a pick is on, one of [`PARTS`], as its post says; nothing for the whole game.
+/// The part of its game that a pick is on according to its post, one of [`PARTS`]; `None` for the whole game.
 pub fn part(pick: &Pick, post: &Post) -> Option<&'static str> {
-    part::part_of(pick, &Text::of(post))
+    part::part_of(pick, &PostText::of(post))
 }
 
-fn of(odds: Option<Odds>, sport: Option<&str>, post: &Post) -> Terms {
+fn of(odds: Option<Odds>, sport: Option<&str>, post: &Post) -> BetTerms {
     let thousandth = |value: f64| (value * 1_000.0).round() / 1_000.0;
-    Terms {
+    BetTerms {
         american: odds.map(Odds::american),
         decimal: odds.map(|odds| thousandth(odds.decimal())),
         implied: odds.map(Odds::implied),
         league: words::league_in(&post.text).or_else(|| sport.and_then(words::league)).map(ToOwned::to_owned),
-        ..Terms::default()
+        ..BetTerms::default()
     }
 }

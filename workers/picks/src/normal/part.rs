@@ -1,12 +1,12 @@
-//! Bets on a part of a game: halves, quarters, periods, the first innings; and those counted in sets, rounds or maps.
+//! Bets on a part of a game: halves, quarters, periods, the first innings; and bets counted in sets, rounds or maps.
 
 use perch_jobs::{Pick, PickKind};
 
-use super::place::Text;
+use super::location::PostText;
 use crate::rules::token::{Lexeme, Token};
 
-/// Every part that a bet may be on, in canonical words. The last four are of the whole game: `sets`, `rounds` and `maps` say
-/// what the line counts, `regulation` that overtime does not count.
+/// Every part that a bet may be on, in canonical words. The last four are about the whole game: `sets`, `rounds` and `maps` say what
+/// the line counts, `regulation` says that overtime does not count.
 pub const PARTS: [&str; 24] = [
     "first half",
     "second half",
@@ -34,7 +34,7 @@ pub const PARTS: [&str; 24] = [
     "regulation",
 ];
 
-/// What stands for a part in posts, word by word. The longest that fits counts.
+/// The short forms of parts in posts. The first entry that matches counts.
 const WORDS: [(&str, &[&str]); 20] = [
     ("first half", &["1h", "h1", "fh"]),
     ("second half", &["2h", "h2"]),
@@ -73,30 +73,30 @@ const UNITS: [(&str, &[&str]); 7] = [
     ("map", &["map"]),
     ("round", &["round"]),
 ];
-/// What says that a bet is on the whole game.
+/// Phrases for a bet on the whole game.
 const WHOLE: [&str; 6] = ["full game", "full match", "whole game", "fullgame", "full time", "fg"];
 
-/// What some words say of the part of a game.
+/// Which part of a game some words name.
 #[derive(Clone, Copy)]
-enum Says {
+enum PartMention {
     Whole,
     Part(&'static str),
 }
 
-/// The part of its game that a pick is on, as the words about it in the post say, or else the head of its line, or a heading
-/// above. Nothing for the whole game.
-pub(super) fn part_of(pick: &Pick, text: &Text) -> Option<&'static str> {
+/// The part of its game that a pick is on: named by the words about it in the post, by the label of its line, or by a heading above.
+/// `None` for the whole game.
+pub(super) fn part_of(pick: &Pick, text: &PostText) -> Option<&'static str> {
     let sport = pick.sport.as_deref();
-    let said = text.place(pick).and_then(|place| {
+    let said = text.locate(pick).and_then(|place| {
         let own = says(place.words(), sport).or_else(|| says(place.label()?, sport));
         own.or_else(|| place.headings().find_map(|heading| says(heading, sport)))
             .or_else(|| counts(place.words(), pick))
     });
     match said {
-        Some(Says::Part(part)) => Some(part),
-        // A fight has nothing else to count.
+        Some(PartMention::Part(part)) => Some(part),
+        // A total of a fight can only count rounds.
         None if pick.kind == PickKind::Total && is_fight(sport) => Some("rounds"),
-        Some(Says::Whole) | None => None,
+        Some(PartMention::Whole) | None => None,
     }
 }
 
@@ -104,7 +104,7 @@ fn is_fight(sport: Option<&str>) -> bool {
     matches!(sport, Some("mma" | "boxing"))
 }
 
-fn says(tokens: &[Token], sport: Option<&str>) -> Option<Says> {
+fn says(tokens: &[Token], sport: Option<&str>) -> Option<PartMention> {
     let words: Vec<&str> = tokens
         .iter()
         .filter(|t| matches!(t.lexeme, Lexeme::Word | Lexeme::Number { signed: false, .. }))
@@ -113,19 +113,20 @@ fn says(tokens: &[Token], sport: Option<&str>) -> Option<Says> {
     let spaced = format!(" {} ", words.join(" "));
     let has = |phrase: &str| spaced.contains(&format!(" {phrase} "));
     if WHOLE.iter().any(|phrase| has(phrase)) {
-        return Some(Says::Whole);
+        return Some(PartMention::Whole);
     }
     let minutes = has("minutes") || has("min");
     let listed = WORDS.iter().find(|(part, phrases)| {
-        // The first five minutes are no innings.
+        // "First five minutes" does not mean innings.
         let innings = part.ends_with("innings") && minutes;
         !innings && phrases.iter().any(|phrase| has(phrase))
     });
     let listed = listed.map(|(part, _)| *part);
-    listed.or_else(|| PARTS.into_iter().find(|part| is_spelled(part, &has, sport))).map(Says::Part)
+    listed.or_else(|| PARTS.into_iter().find(|part| is_spelled(part, &has, sport))).map(PartMention::Part)
 }
 
-/// "1st half", "second quarter", "round 1" of a fight: elsewhere a round is a stage of a tournament.
+/// Whether the words spell out a part: "1st half", "second quarter". "Round 1" counts in fights and golf only; in other sports a round is
+/// a stage of a tournament.
 fn is_spelled(part: &str, has: &impl Fn(&str) -> bool, sport: Option<&str>) -> bool {
     let Some((ordinal, unit)) = part.split_once(' ') else { return false };
     let known = |table: &[(&str, &'static [&'static str])], word: &str| {
@@ -139,9 +140,9 @@ fn is_spelled(part: &str, has: &impl Fn(&str) -> bool, sport: Option<&str>) -> b
     pairs().any(|phrase| has(&phrase)) || (part == "first round" && has("round 1"))
 }
 
-/// What the line of a spread or a total counts, where that is no points.
-fn counts(tokens: &[Token], pick: &Pick) -> Option<Says> {
+/// What the line of a spread or a total counts, if it counts sets, rounds or maps.
+fn counts(tokens: &[Token], pick: &Pick) -> Option<PartMention> {
     let lined = matches!(pick.kind, PickKind::Spread | PickKind::Total);
     let word = |word: &str| tokens.iter().any(|t| t.folded == word) || pick.stat.as_deref() == Some(word);
-    ["sets", "rounds", "maps"].into_iter().find(|counted| lined && word(counted)).map(Says::Part)
+    ["sets", "rounds", "maps"].into_iter().find(|counted| lined && word(counted)).map(PartMention::Part)
 }

@@ -4,10 +4,10 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeZone as _,
 use chrono_tz::Tz;
 use perch_jobs::Pick;
 
-use super::place::{Text, words};
+use super::location::{PostText, words};
 use crate::rules::token::Token;
 
-/// Zones by their words. "EST" is said all year round, so it means what clocks in New York show.
+/// Time zones by their names in posts. People write "EST" all year round, so it means New York time, also in summer.
 const ZONES: [(Tz, &[&str]); 7] = [
     (Tz::America__New_York, &["et", "est", "edt", "eastern"]),
     (Tz::America__Chicago, &["ct", "cst", "cdt", "central"]),
@@ -18,28 +18,28 @@ const ZONES: [(Tz, &[&str]); 7] = [
     (Tz::Europe__Paris, &["cet", "cest"]),
 ];
 
-/// How long before its game a pick is posted at most, in days: a date beyond is none.
+/// The most days between a post and its game. A date further ahead is not read as a date.
 const FURTHEST: i64 = 60;
-/// What may stand between a time and its day.
+/// Words that may stand between a time and its day.
 const BETWEEN: [&str; 10] = [",", "at", "@", "-", "on", "(", ")", "|", "the", "this"];
 
-/// When the game begins, where the text says a time with its zone: "7:30 ET", "tomorrow 1pm EST", "Sunday 20:45 CET". Of
-/// several times it is the first.
+/// When the game begins, if the text has a time with a zone: "7:30 ET", "tomorrow 1pm EST", "Sunday 20:45 CET". The first such time
+/// counts.
 ///
-/// The day is the one that is said, else the first on which that time comes after the post. An American time without am
-/// or pm is in the afternoon or evening. A date such as 11/26 stands beside an American time; elsewhere it is a price.
+/// The day is the named one, otherwise the first day on which that time is after the post. An American time without am or pm is in the
+/// afternoon or evening. A date such as 11/26 counts only beside an American time; elsewhere it is a price.
 pub fn starts_at(text: &str, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     start(&words(text), std::iter::empty(), posted_at)
 }
 
-/// When the game of a pick begins: as its own words say, or those that say no other pick. On a card with several times, a
-/// pick that has none of them has none.
-pub(super) fn start_of(pick: &Pick, text: &Text, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// When the game of a pick begins: from its own words, its line, another line about the same side, lines without names, or a heading.
+/// Lines count only if they agree on one time.
+pub(super) fn start_of(pick: &Pick, text: &PostText, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let only = |lines: &mut dyn Iterator<Item = &[Token]>| {
         let starts: BTreeSet<_> = lines.filter_map(|line| start(line, std::iter::empty(), posted_at)).collect();
         starts.first().copied().filter(|_| starts.len() == 1)
     };
-    let Some(place) = text.place(pick) else { return only(&mut text.lines()) };
+    let Some(place) = text.locate(pick) else { return only(&mut text.lines()) };
     let days = || place.headings().chain(place.nameless());
     let own = start(place.words(), days(), posted_at);
     let of_line = || (times(place.line()).count() == 1).then(|| start(place.line(), days(), posted_at)).flatten();
@@ -49,11 +49,11 @@ pub(super) fn start_of(pick: &Pick, text: &Text, posted_at: DateTime<Utc>) -> Op
 }
 
 /// When the first game of a parlay begins.
-pub(super) fn first_start(text: &Text, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(super) fn first_start(text: &PostText, posted_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     text.lines().filter_map(|line| start(line, std::iter::empty(), posted_at)).min()
 }
 
-/// The start that some words say, on the day that they say, or else other words.
+/// The start that some words name. The day comes from the same words, or else from the words of `elsewhere`.
 fn start<'a>(
     tokens: &[Token],
     mut elsewhere: impl Iterator<Item = &'a [Token]>,
@@ -71,14 +71,14 @@ fn start<'a>(
     }
 }
 
-/// A time that a text says.
-struct Said {
+/// A time of day in a text.
+struct StatedTime {
     time: NaiveTime,
     zone: Tz,
     at: Range<usize>,
 }
 
-fn times(tokens: &[Token]) -> impl Iterator<Item = Said> {
+fn times(tokens: &[Token]) -> impl Iterator<Item = StatedTime> {
     let words: Vec<&str> = tokens.iter().map(|t| t.folded.as_str()).collect();
     (0..words.len()).filter_map(move |at| time_at(&words, at))
 }
@@ -88,7 +88,7 @@ fn is_american(zone: Tz) -> bool {
 }
 
 /// The time that begins at a word, with its zone: `7:30pm et`, `7 pm est`, `20:45 cet`.
-fn time_at(words: &[&str], at: usize) -> Option<Said> {
+fn time_at(words: &[&str], at: usize) -> Option<StatedTime> {
     let (hour, minute, glued) = clock(words[at])?;
     let mut next = at + 1;
     let word = |n: usize| words.get(n).copied().unwrap_or_default();
@@ -112,10 +112,10 @@ fn time_at(words: &[&str], at: usize) -> Option<Said> {
         ("am" | "a" | "pm" | "p" | "", _) => hour,
         _ => return None,
     };
-    NaiveTime::from_hms_opt(hour, minute, 0).map(|time| Said { time, zone, at: at..next })
+    NaiveTime::from_hms_opt(hour, minute, 0).map(|time| StatedTime { time, zone, at: at..next })
 }
 
-/// `7`, `7:30`, `7:30pm` as hour, minute, and the letters at its end.
+/// Splits `7`, `7:30` or `7:30pm` into hour, minute and trailing letters.
 fn clock(word: &str) -> Option<(u32, u32, &str)> {
     let digits = word.find(|c: char| c.is_alphabetic()).unwrap_or(word.len());
     let (time, letters) = word.split_at(digits);
@@ -125,9 +125,8 @@ fn clock(word: &str) -> Option<(u32, u32, &str)> {
     (hour < 24 && minute < 60).then_some((hour, minute, letters))
 }
 
-/// The day that the words name, from the day of the post on. What may be something else, such as "Sun" and 11/10, counts
-/// beside the time only.
-fn day(tokens: &[Token], time: Option<&Said>, today: NaiveDate) -> Option<NaiveDate> {
+/// The day that the words name, not before the day of the post. Ambiguous words, such as "Sun" or 11/10, count only beside the time.
+fn day(tokens: &[Token], time: Option<&StatedTime>, today: NaiveDate) -> Option<NaiveDate> {
     let word = |at: usize| tokens.get(at).map_or("", |t| t.folded.as_str());
     let before = |at: usize| at.checked_sub(1).map_or("", word);
     let between = |mut words: Range<usize>| {
@@ -150,7 +149,7 @@ fn day(tokens: &[Token], time: Option<&Said>, today: NaiveDate) -> Option<NaiveD
     })
 }
 
-/// What stands before the name of a team: "Aces @ Sun".
+/// Whether the word before shows that the next one is the name of a team: "Aces @ Sun".
 fn is_named(before: &str) -> bool {
     matches!(before, "@" | "vs" | "v" | "/" | "the")
 }
@@ -167,7 +166,7 @@ fn next(day: Weekday, today: NaiveDate) -> Option<NaiveDate> {
     today.checked_add_days(Days::new(u64::from(ahead)))
 }
 
-/// `11/21`, month first: within the days in which a game may be that is posted today.
+/// A date such as `11/21`, month first, if it is at most `FURTHEST` days after today.
 fn date(word: &str, today: NaiveDate) -> Option<NaiveDate> {
     let (month, day) = word.split_once('/')?;
     let (month, day) = (month.parse().ok()?, day.parse().ok()?);

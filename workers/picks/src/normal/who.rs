@@ -1,16 +1,16 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::words;
-use crate::rules::names::{BOOK, Candidate, Entity, Role, key_of};
+use crate::rules::names::{Candidate, Entity, NAMES, Role, key_of};
 
-/// Words around the name of a club that say nothing more.
+/// Words around the name of a club that add no meaning.
 const AFFIXES: [&str; 9] = ["fc", "cf", "afc", "sc", "ac", "ssc", "club", "the", "cfc"];
-/// What stands between two opponents.
+/// Separators between two opponents.
 const LINKS: [&str; 12] =
     [" vs. ", " vs ", " v. ", " v ", " versus ", " @ ", " at ", " against ", " / ", " - ", " – ", " x "];
 /// Leagues whose teams are colleges.
 const COLLEGE: [&str; 2] = ["ncaab", "ncaaf"];
-/// What may follow the name of a team that is still the same team, by its group and its key.
+/// Words that may follow the name of a team and still mean the same team, by group and key of the team.
 static FOLLOWERS: LazyLock<HashMap<(&str, String), Vec<String>>> = LazyLock::new(|| {
     let rows = include_str!("../../data/mascots.txt").lines().filter(|line| !line.starts_with('#'));
     let read = |row: &'static str| {
@@ -21,17 +21,17 @@ static FOLLOWERS: LazyLock<HashMap<(&str, String), Vec<String>>> = LazyLock::new
     rows.filter_map(read).collect()
 });
 
-/// The team or competitor that a name means, in a sport if one is known. Nothing where several are meant by it.
+/// The team or competitor that a name means, within a sport if one is known. `None` if the name is ambiguous.
 pub(super) fn side(name: &str, sport: Option<&str>) -> Option<&'static Entity> {
     only(&sides(name, sport))
 }
 
-/// The player that a name means.
+/// The player that a name means. `None` if the name is ambiguous.
 pub(super) fn athlete(name: &str, sport: Option<&str>) -> Option<&'static Entity> {
     only(&athletes(name, sport))
 }
 
-/// Everybody that a name may mean, in any sport.
+/// All entities that a name may mean, in any sport.
 pub(crate) fn meant(name: &str) -> Vec<&'static Entity> {
     [sides(name, None), athletes(name, None)].concat()
 }
@@ -45,7 +45,7 @@ fn only(entities: &[&'static Entity]) -> Option<&'static Entity> {
 
 fn sides(name: &str, sport: Option<&str>) -> Vec<&'static Entity> {
     let (sport, key) = (league_word(sport), key_of(name));
-    let wanted = |candidate: &Candidate| BOOK.entities[candidate.entity].role == Role::Side;
+    let wanted = |candidate: &Candidate| NAMES.entities[candidate.entity].role == Role::Side;
     let words: Vec<&str> = key.split(' ').collect();
     let bare: Vec<&str> = words.iter().filter(|word| !AFFIXES.contains(word)).copied().collect();
     let whole = [words.join(" "), bare.join(" ")].into_iter().map(|key| readings(&key, sport, wanted));
@@ -53,8 +53,8 @@ fn sides(name: &str, sport: Option<&str>) -> Vec<&'static Entity> {
     whole.chain(longer).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
-/// "Duke Blue Devils", "Michigan St. Spartans": the teams of the first words that are still meant with what follows them.
-/// That is one of their own mascots and nothing else: "Michigan State" is no Michigan, and "Arsenal Women" no Arsenal.
+/// The teams named by the first words and followed only by one of their own mascots: "Duke Blue Devils", "Michigan St. Spartans".
+/// "Michigan State" does not mean Michigan, and "Arsenal Women" does not mean Arsenal.
 fn followed(
     words: &[&str],
     rest: &str,
@@ -73,7 +73,7 @@ fn followed(
     found
 }
 
-/// "michigan st" as "michigan state"; nothing for "st john's".
+/// "michigan st" as "michigan state"; `None` for "st john's".
 fn with_state(words: &[&str]) -> Option<String> {
     match words {
         [place @ .., "st"] if !place.is_empty() => Some(format!("{} state", place.join(" "))),
@@ -87,30 +87,30 @@ fn is_college(entity: &Entity) -> bool {
 
 fn athletes(name: &str, sport: Option<&str>) -> Vec<&'static Entity> {
     let person = |candidate: &Candidate| {
-        let entity = &BOOK.entities[candidate.entity];
+        let entity = &NAMES.entities[candidate.entity];
         entity.role == Role::Player || matches!(entity.league, "tennis" | "mma" | "boxing" | "golf")
     };
     readings(&key_of(name), league_word(sport), person)
 }
 
-/// The league of the book that a word for a sport means; nothing where it leaves the league open.
+/// The league in the tables that a word for a sport means; `None` if the word fits several leagues.
 fn league_word(sport: Option<&str>) -> Option<&str> {
     sport.and_then(words::one_league)
 }
 
-/// The entities of a key, in a league if one is known. Who goes by the name itself comes before who is called so by
-/// place or last name; but where a professional team has the place too, it is not a college's alone.
+/// The entities of a key, within a league if one is known. Entities with that exact name are preferred to those whose place or last name
+/// it is, unless the former are all colleges and no league is known: then all of them are returned.
 fn readings(key: &str, league: Option<&str>, wanted: impl Fn(&Candidate) -> bool) -> Vec<&'static Entity> {
-    let entity = |candidate: &Candidate| &BOOK.entities[candidate.entity];
+    let entity = |candidate: &Candidate| &NAMES.entities[candidate.entity];
     let of_league = |candidate: &&Candidate| league.is_none_or(|league| entity(candidate).league == league);
-    let all: Vec<&Candidate> = BOOK.find(key).iter().filter(|c| wanted(c)).filter(of_league).collect();
+    let all: Vec<&Candidate> = NAMES.find(key).iter().filter(|c| wanted(c)).filter(of_league).collect();
     let strong: Vec<&Candidate> = all.iter().filter(|c| !c.weak).copied().collect();
     let contested = strong.len() < all.len() && strong.iter().all(|c| is_college(entity(c)));
     let chosen = if contested && league.is_none() || strong.is_empty() { all } else { strong };
     chosen.into_iter().map(entity).collect()
 }
 
-/// Two opponents: where one of the names means several teams, the other tells which.
+/// The two opponents. If one name is ambiguous, the league of the other decides.
 pub(super) fn both(a: &str, b: &str, sport: Option<&str>) -> (Option<&'static Entity>, Option<&'static Entity>) {
     let (first, second) = (side(a, sport), side(b, sport));
     let league = |entity: Option<&'static Entity>| entity.map(|entity| entity.league);
@@ -125,24 +125,24 @@ pub(super) fn both(a: &str, b: &str, sport: Option<&str>) -> (Option<&'static En
     }
 }
 
-/// The full canonical name of a team or competitor: "LA Clippers" is `Los Angeles Clippers`, "Atlético Madrid"
-/// `Atletico Madrid`. A name that the book does not know stays, without doubled spaces. The sport may be any word for one.
+/// The full canonical name of a team or competitor: "LA Clippers" is `Los Angeles Clippers`, "Atlético Madrid" is `Atletico Madrid`. A
+/// name that the tables do not know is kept, with single spaces. `sport` may be any word for a sport.
 pub fn team(name: &str, sport: Option<&str>) -> String {
     agreed(&sides(name, sport)).unwrap_or_else(|| as_written(name, sport))
 }
 
-/// The full name of a player.
+/// The full canonical name of a player. A name that the tables do not know is kept, with single spaces.
 pub fn player(name: &str, sport: Option<&str>) -> String {
     agreed(&athletes(name, sport)).unwrap_or_else(|| plain(name))
 }
 
-/// The name that all of them have: "Michigan State" is one in every sport of the college.
+/// The name that all entities share: "Michigan State" is the same in every sport of the college.
 fn agreed(entities: &[&'static Entity]) -> Option<String> {
     let (first, rest) = entities.split_first()?;
     rest.iter().all(|other| other.name == first.name).then(|| first.name.clone())
 }
 
-/// A name that no table knows; of a college, with "State" in full.
+/// A name that no table knows, with single spaces. For a college, "St" at the end becomes "State".
 fn as_written(name: &str, sport: Option<&str>) -> String {
     let name = plain(name);
     let college = league_word(sport).is_some_and(|league| COLLEGE.contains(&league));
@@ -161,11 +161,11 @@ pub(super) fn is_draw(name: &str) -> bool {
     matches!(key_of(name).as_str(), "draw" | "tie" | "x" | "the draw" | "the tie")
 }
 
-/// "Knicks @ Heat" as its two names.
+/// The two names of a text such as "Knicks @ Heat".
 pub(crate) fn opponents(text: &str) -> Option<(String, String)> {
     let text = plain(text);
     let lower = text.to_lowercase();
-    // Lower case may change the length of exotic letters; then the text is split as it stands.
+    // Lower case may change the length of rare letters, so that positions differ; then the text is searched as written.
     let haystack = if lower.len() == text.len() { &lower } else { &text };
     let linked = LINKS.iter().find_map(|link| haystack.find(link).map(|at| (at, at + link.len())));
     let slash = || haystack.find('/').map(|at| (at, at + 1));
@@ -182,7 +182,7 @@ pub(super) fn event_of(a: &str, b: &str, sport: Option<&str>) -> String {
     format!("{} vs {}", name(first, a), name(second, b))
 }
 
-/// "A vs B" with full names in the order given; nothing for a text that names no two opponents.
+/// "A vs B" with full names in the order given; `None` if the text does not name two opponents.
 pub fn event(text: &str, sport: Option<&str>) -> Option<String> {
     opponents(text).map(|(a, b)| event_of(&a, &b, sport))
 }

@@ -6,11 +6,11 @@ use perch_odds::fold;
 use crate::rules::{
     asides::without_asides,
     lex::{normalise, tokens},
-    names::{BOOK, key_of},
+    names::{NAMES, key_of},
     token::{Lexeme, Token},
 };
 
-/// Canonical sports with the words for them.
+/// Canonical sports and the words for them.
 const SPORTS: [(&str, &[&str]); 25] = [
     ("nba", &["nba", "basketball nba", "nba basketball", "pro basketball", "association"]),
     ("wnba", &["wnba", "womens nba", "wnba basketball"]),
@@ -54,10 +54,10 @@ const SPORTS: [(&str, &[&str]); 25] = [
     ("horse racing", &["horse racing", "racing", "horses"]),
 ];
 
-/// Words for sports of several leagues: they are words for a sport, and leave its league open.
+/// Words for sports that have several leagues, so that the league stays open.
 const SEVERAL_LEAGUES: [&str; 5] = ["football", "basketball", "ncaa", "college", "college sports"];
 
-/// Leagues of soccer, tennis and others that a sport does not tell.
+/// Leagues of soccer, tennis and MMA, which the word for the sport does not determine.
 const LEAGUES: [(&str, &[&str]); 16] = [
     ("premier league", &["epl", "premier league", "english premier league", "prem", "premierleague"]),
     ("championship", &["efl championship", "championship"]),
@@ -182,7 +182,7 @@ const MARKETS: [(PickKind, &[&str]); 5] = [
     ),
 ];
 
-/// Statistics that happen or do not, without a line.
+/// Statistics that either happen or not, without a line.
 const HAPPENS: [&str; 5] =
     ["anytime touchdown", "first touchdown", "anytime goal", "anytime goalscorer", "double-double"];
 
@@ -191,14 +191,14 @@ fn canonical<T: Copy>(table: &[(T, &[&str])], text: &str) -> Option<T> {
     table.iter().find(|(_, words)| words.iter().any(|known| plain(known) == word)).map(|(canonical, _)| *canonical)
 }
 
-/// Letters and digits in lower case between single spaces.
+/// Letters, digits and slashes in lower case, separated by single spaces.
 fn plain(text: &str) -> String {
     let spaced: String = fold(text).chars().map(|c| if c.is_alphanumeric() || c == '/' { c } else { ' ' }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The canonical word for a sport or league: "College Hoops" is `ncaab`, "EPL" is `soccer`. Words that more than one sport
-/// goes by, such as "football", are none.
+/// The canonical word for a sport or league: "College Hoops" is `ncaab`, "EPL" is `soccer`. `None` for words that fit several sports,
+/// such as "football".
 pub fn sport(text: &str) -> Option<&'static str> {
     canonical(&SPORTS, text).or_else(|| match canonical(&LEAGUES, text)? {
         "atp" | "wta" => Some("tennis"),
@@ -207,22 +207,22 @@ pub fn sport(text: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a text is a word for a sport, also for one of several leagues.
+/// Whether a text is a word for a sport, including sports of several leagues.
 pub(crate) fn is_sport(text: &str) -> bool {
     sport(text).is_some() || SEVERAL_LEAGUES.contains(&plain(text).as_str())
 }
 
-/// The word for the sport that the book knows leagues by; nothing for one of several leagues.
+/// The league name in the tables for a word for a sport; `None` if the word fits several leagues.
 pub(super) fn one_league(text: &str) -> Option<&str> {
     sport(text).or_else(|| (!SEVERAL_LEAGUES.contains(&plain(text).as_str())).then_some(text))
 }
 
-/// The canonical word for a league: "EPL" is `premier league`. Sports that are a league themselves are theirs.
+/// The canonical word for a league: "EPL" is `premier league`. A sport that is a league itself, such as `nba`, is returned as it is.
 pub fn league(text: &str) -> Option<&'static str> {
     canonical(&LEAGUES, text).or_else(|| sport(text).filter(|sport| OWN_LEAGUE.contains(sport)))
 }
 
-/// The one league that a text names.
+/// The league that a text names, if it names exactly one.
 pub(super) fn league_in(text: &str) -> Option<&'static str> {
     let said = format!(" {} ", plain(text));
     let all = LEAGUES.iter().map(|(name, words)| (*name, *words));
@@ -241,22 +241,22 @@ pub fn market(text: &str) -> Option<PickKind> {
 /// The canonical name of a statistic: "3PM" is `threes`, "pass yds" is `passing yards`.
 pub fn stat(text: &str) -> Option<&'static str> {
     let key = key_of(text);
-    let known = BOOK.stats.iter().find(|stat| stat.name == key || key_of(stat.name) == key).map(|stat| stat.name);
-    let found = known.or_else(|| BOOK.stat(&key).map(|at| BOOK.stats[at].name));
-    // "total rebounds": the word before it says nothing more.
+    let known = NAMES.stats.iter().find(|stat| stat.name == key || key_of(stat.name) == key).map(|stat| stat.name);
+    let found = known.or_else(|| NAMES.stat(&key).map(|at| NAMES.stats[at].name));
+    // In "total rebounds" the first word adds nothing.
     let stripped = || {
         let rest = key.strip_prefix("total ").or_else(|| key.strip_prefix("player "))?;
-        BOOK.stat(rest).map(|at| BOOK.stats[at].name)
+        NAMES.stat(rest).map(|at| NAMES.stats[at].name)
     };
     found.or_else(stripped).or_else(|| summed(text))
 }
 
-/// "pts+reb+ast": the statistic that counts all of these together.
+/// The statistic that counts several others together: "pts+reb+ast".
 fn summed(text: &str) -> Option<&'static str> {
-    let parts: Option<BTreeSet<usize>> = text.split(['+', '&', ',']).map(|part| BOOK.stat(&key_of(part))).collect();
-    let names: Vec<&str> = parts.filter(|parts| parts.len() > 1)?.into_iter().map(|at| BOOK.stats[at].name).collect();
+    let parts: Option<BTreeSet<usize>> = text.split(['+', '&', ',']).map(|part| NAMES.stat(&key_of(part))).collect();
+    let names: Vec<&str> = parts.filter(|parts| parts.len() > 1)?.into_iter().map(|at| NAMES.stats[at].name).collect();
     let sum = names.join("+");
-    BOOK.stats.iter().find(|stat| stat.name == sum).map(|stat| stat.name)
+    NAMES.stats.iter().find(|stat| stat.name == sum).map(|stat| stat.name)
 }
 
 /// Whether all words of a text are words for statistics: "made threes and assists".
@@ -264,7 +264,7 @@ pub(crate) fn is_of_stats(text: &str) -> bool {
     plain(text).split([' ', '/']).all(|word| STAT_WORDS.contains(word))
 }
 
-/// Every word of the names of the statistics, and those that join them.
+/// All words of the names of the statistics, and the words that join them.
 static STAT_WORDS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let apart = |c: char| !c.is_alphanumeric();
     let rows = include_str!("../../data/stats.txt").lines().filter(|line| !line.starts_with('#'));
@@ -275,7 +275,7 @@ pub(super) fn is_over_or_under(text: &str) -> bool {
     matches!(plain(text).split(' ').next(), Some("over" | "under" | "o" | "u" | "overs" | "unders"))
 }
 
-/// Whether a text speaks of what one team scores.
+/// Whether a text is about the points of one team.
 pub(super) fn says_team_total(text: &str) -> bool {
     let said = format!(" {} ", plain(text));
     ["team total", "team totals", "tt", "tto", "ttu", "team o/u"]
@@ -283,8 +283,7 @@ pub(super) fn says_team_total(text: &str) -> bool {
         .any(|words| said.contains(&format!(" {words} ")))
 }
 
-/// What a sport's games are counted in. Of a game as a whole it says nothing more, so that a total of it is the same total
-/// with or without the word.
+/// Whether a statistic is what the games of a sport are scored in. A total of the game is the same bet with or without that word.
 pub(super) fn counts_the_game(stat: &str, sport: Option<&str>) -> bool {
     matches!(
         (sport, stat),
@@ -300,19 +299,19 @@ pub(super) fn happens(stat: &str) -> bool {
     HAPPENS.contains(&stat)
 }
 
-/// The highest share of a bankroll that is a stake, in per cent.
+/// The highest percentage of a bankroll that is accepted as a stake.
 const MOST_PERCENT: f64 = 25.0;
 
-/// Words that say of a percentage before them, or after them, that it is a share of the bankroll.
+/// Words beside a percentage that make it a share of the bankroll.
 const OF_A_BANKROLL: [&str; 9] = ["roll", "bankroll", "br", "bank", "stake", "staking", "play", "risk", "risking"];
 
-/// The stake of a text in units, where it names one only: "2u", "1.5 units", "★★★". A share of the bankroll counts as one
-/// unit for each per cent, which is how units are usually defined; other percentages are none.
+/// The stake of a text in units, if it names only one: "2u", "1.5 units", "★★★". A share of the bankroll counts as one unit per per
+/// cent, the usual definition of a unit; other percentages are not stakes.
 pub fn units(text: &str) -> Option<f64> {
     units_in(&tokens(&normalise(text)))
 }
 
-/// The stake of some words, where they name one only.
+/// The stake that some words name, if it is only one.
 pub(super) fn units_in(tokens: &[Token]) -> Option<f64> {
     let tokens = without_asides(tokens);
     let of_a_bankroll = |at: usize| {

@@ -1,9 +1,9 @@
-//! The pollers of watched accounts.
+//! Polls the watched accounts for new posts.
 
 mod poll_account;
 mod poll_accounts;
+mod poll_error;
 mod sift;
-mod unread;
 mod user_ids;
 pub mod watch_list;
 

@@ -18,26 +18,26 @@ use serde::Serialize;
 
 use super::{
     UserIds,
-    sift::{Candidate, Reason, Sifted, candidates, read_from, sift},
-    unread::{Unread, unread},
-    user_ids::NoId,
-    watch_list::{Plan, WatchList},
+    poll_error::{PollError, poll_error},
+    sift::{Candidate, SiftDecision, SkipReason, candidates, read_from, sift},
+    user_ids::UserIdError,
+    watch_list::{PollLimits, WatchList},
 };
 use crate::{
     Picks,
     store::{AccountRecord, PicksStore as _, PollNote, PollOutcome, PollProgress, PollTally, PostRecord},
 };
 
-/// What one poll of an account found, over all its attempts.
+/// The result of one poll of an account, over all its attempts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Polled {
-    /// What became of the posts that X gave.
+    /// What happened to the posts that X returned.
     #[serde(flatten)]
     pub posts: PollTally,
-    /// True when older posts that no poll has read are beyond the pages that one poll may read.
+    /// True when unread older posts are beyond the pages that one poll may read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
-    /// Why there was nothing to read: `not_found`, `suspended` or `protected`, and what X said.
+    /// Why the account could not be read: `not_found`, `suspended` or `protected`, and what X said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Unreadable>,
 }
@@ -51,28 +51,28 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-/// Reads the new posts of one watched account and enqueues an `extract_post` for each that is worth reading.
+/// Reads the new posts of one watched account and enqueues an `extract_post` for each that is taken.
 ///
-/// Each page is dealt with before the next is asked for, and an attempt that fails leaves the rest to the one after it: X charges
-/// for every post it gives. The place up to which the account was read moves on last, once no page is left. An account that
-/// nobody may read, or that is gone, ends the poll well and is noted as such: the next tick tries again.
+/// Each page is processed before the next is requested, and a failed attempt leaves only the remaining pages to the next one, since X
+/// charges for every post it returns. `since_id` moves forward last, when no page is left. If the account is gone or not readable, the
+/// job succeeds with that outcome, and a later tick tries again.
 pub async fn poll_account(job: PollAccount, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Polled> {
     let bot = bot.charged_for(job.username.clone(), &cx);
     let account = known(&bot, &job.username).await?;
-    let mut plan = Plan::of(account.as_ref(), &bot.settings);
+    let mut limits = PollLimits::of(account.as_ref(), &bot.settings);
     if let Some(account) = &account {
-        plan.pages = WatchList::of(bot.settings.clone(), &bot.platform).pages(account, clock::now());
+        limits.pages = WatchList::of(bot.settings.clone(), &bot.platform).pages(account, clock::now());
     }
-    let poll = Poll { bot: &bot, cx: &cx, username: &job.username, account: account.as_ref(), plan };
+    let poll = Poll { bot: &bot, cx: &cx, username: &job.username, account: account.as_ref(), limits };
     match poll.read().await {
         Ok(polled) => Ok(polled),
-        Err(Unread::Account(state, reason)) => {
+        Err(PollError::Account(state, reason)) => {
             tracing::info!(account = job.username, state = state.as_str(), reason, "an account cannot be read");
             let note = PollNote { error: Some(reason.clone()), ..poll.ended(state) };
             poll.note(&note).await?;
             Ok(Polled { unreadable: Some(Unreadable { state, reason }), ..Polled::default() })
         }
-        Err(Unread::Failed(fail)) => Err(fail),
+        Err(PollError::Failed(fail)) => Err(fail),
     }
 }
 
@@ -82,11 +82,11 @@ struct Poll<'a> {
     username: &'a str,
     /// What Postgres knows of it.
     account: Option<&'a AccountRecord>,
-    plan: Plan,
+    limits: PollLimits,
 }
 
 impl Poll<'_> {
-    async fn read(&self) -> Result<Polled, Unread> {
+    async fn read(&self) -> Result<Polled, PollError> {
         let user_id = user_id(self.bot, self.username, self.account).await?;
         let since_id = since_id(self.bot, self.username, self.account).await?;
         let read_to = self.account.and_then(|account| account.read_to);
@@ -94,7 +94,7 @@ impl Poll<'_> {
             Some(newest) => since_id.as_ref().is_none_or(|since| since.is_older_than(newest)),
             None => left.since_id == since_id,
         };
-        // One that is watched again begins anew.
+        // An account that is watched again starts from scratch.
         let begins_anew = since_id.is_some() && self.account.is_some_and(|account| account.read_to.is_none());
         let left = self.bot.marks.poll_progress(self.username).await?;
         let left = left.filter(|left| is_ahead(left) && !begins_anew);
@@ -107,7 +107,7 @@ impl Poll<'_> {
         let before_began = before.began;
         let newest = before.newest.clone().or_else(|| before.since_id.clone());
         let Polled { posts, more, .. } = self.finish(&user_id, before).await?;
-        // What was written since that first page would else wait for the next tick.
+        // Read what was posted since that first page now, not at the next tick.
         let fresh = self.begin(newest, Some(before_began), posts);
         self.bot.marks.set_poll_progress(self.username, Some(&fresh)).await?;
         let done = self.pages(&user_id, fresh).await?;
@@ -115,24 +115,24 @@ impl Poll<'_> {
         Ok(Polled { more: more || polled.more, ..polled })
     }
 
-    /// A reading of what came after a place, before its first page.
+    /// The progress of a poll that has not read its first page yet.
     fn begin(&self, since_id: Option<PostId>, read_to: Option<DateTime<Utc>>, tally: PollTally) -> PollProgress {
-        // Where Postgres does not say how far it was read, Redis does, and all after that is unread.
+        // If only Redis knows how far the account was read, everything after that is unread, so no time limit applies.
         let knows = self.account.is_some() || read_to.is_some() || since_id.is_none();
-        let from = knows.then(|| read_from(self.cx.enqueued_at(), self.plan.max_age, read_to));
+        let from = knows.then(|| read_from(self.cx.enqueued_at(), self.limits.max_age, read_to));
         PollProgress { since_id, from, began: clock::now(), newest: None, pages: 0, page: None, tally }
     }
 
-    /// Reads on to the last page, or the last one that a poll may read.
-    async fn pages(&self, user_id: &str, mut progress: PollProgress) -> Result<PollProgress, Unread> {
+    /// Reads pages up to the last one, or the last one that a poll may read.
+    async fn pages(&self, user_id: &str, mut progress: PollProgress) -> Result<PollProgress, PollError> {
         let marks = &self.bot.marks;
         let mut is_kept = progress.page.is_some();
         loop {
             let page = match self.page(user_id, &progress).await {
-                // The place between two pages is not known any more. What was handed on is marked, so to begin anew costs
-                // money and nothing else.
+                // X does not know the pagination token any more. Posts that were handed on are marked, so starting over costs
+                // money but repeats nothing.
                 Err(XError::Invalid { .. } | XError::Problem { status: 400, .. }) if is_kept => {
-                    tracing::info!(account = self.username, "a poll begins anew: X does not know its page any more");
+                    tracing::info!(account = self.username, "the poll starts over: X rejected its pagination token");
                     marks.set_poll_progress(self.username, None).await?;
                     progress = PollProgress { page: None, pages: 0, ..progress };
                     is_kept = false;
@@ -149,7 +149,7 @@ impl Poll<'_> {
             progress.pages = progress.pages.saturating_add(1);
             let is_old = |oldest: &Candidate| progress.from.is_some_and(|from| oldest.post.created_at < from);
             progress.page = page.next_token.filter(|_| !posts.first().is_some_and(is_old));
-            if progress.page.is_none() || progress.pages >= self.plan.pages {
+            if progress.page.is_none() || progress.pages >= self.limits.pages {
                 return Ok(progress);
             }
             marks.set_poll_progress(self.username, Some(&progress)).await?;
@@ -158,8 +158,8 @@ impl Poll<'_> {
 
     async fn page(&self, user_id: &str, progress: &PollProgress) -> Result<Page<XPost>, XError> {
         let query = PostsQuery {
-            max_results: self.plan.posts_per_poll,
-            // The first poll of an account would otherwise pay for posts that are too old anyway.
+            max_results: self.limits.posts_per_poll,
+            // Without it, the first poll of an account would pay for posts that are too old.
             start_time: progress.from.filter(|_| progress.since_id.is_none()),
             since_id: progress.since_id.clone(),
             pagination_token: progress.page.clone(),
@@ -170,31 +170,31 @@ impl Poll<'_> {
         self.bot.clients.x.user_posts(user_id, &query).await
     }
 
-    async fn not_read(&self, error: XError) -> Unread {
+    async fn not_read(&self, error: XError) -> PollError {
         if matches!(error, XError::NotFound { .. }) {
             if let Err(fail) = self.bot.user_ids.forget(self.username).await {
-                return Unread::Failed(fail);
+                return PollError::Failed(fail);
             }
-            // Of an id X says no more than that it is gone; of the handle it says why.
-            if let Err(NoId::X(why)) = self.bot.user_ids.get(&self.bot.clients.x, self.username).await {
-                return unread(why);
+            // For an unknown id X says only that it is gone; for the handle it says why.
+            if let Err(UserIdError::X(why)) = self.bot.user_ids.get(&self.bot.clients.x, self.username).await {
+                return poll_error(why);
             }
         }
-        unread(error)
+        poll_error(error)
     }
 
-    /// Hands on those posts of a page that are worth reading.
-    async fn deal_with(&self, posts: &[Candidate], from: Option<DateTime<Utc>>) -> Result<Vec<Sifted>, Fail> {
+    /// Hands the posts of a page that are taken to extraction.
+    async fn deal_with(&self, posts: &[Candidate], from: Option<DateTime<Utc>>) -> Result<Vec<SiftDecision>, Fail> {
         let processed = processed(self.bot, posts, from).await?;
         let sifted = sift(posts, from, &processed);
         let taken: Vec<&Candidate> =
-            posts.iter().zip(&sifted).filter(|(_, sifted)| **sifted == Sifted::Take).map(|(c, _)| c).collect();
+            posts.iter().zip(&sifted).filter(|(_, sifted)| **sifted == SiftDecision::Take).map(|(c, _)| c).collect();
         hand_on(self.bot, self.cx, &taken).await?;
         Ok(sifted)
     }
 
-    /// Moves the place up to which the account was read.
-    async fn finish(&self, user_id: &str, done: PollProgress) -> Result<Polled, Unread> {
+    /// Moves `since_id` forward and records the outcome.
+    async fn finish(&self, user_id: &str, done: PollProgress) -> Result<Polled, PollError> {
         let marks = &self.bot.marks;
         if let Some(newest) = &done.newest {
             marks.set_since_id(self.username, newest).await?;
@@ -215,12 +215,12 @@ impl Poll<'_> {
         PollNote { username, at: clock::now(), outcome, error: None, since_id: None, read_to: None, user_id: None }
     }
 
-    /// Notes in Postgres how the poll ended: the copy of what Redis knows. While Postgres is away the next poll makes up for it.
+    /// Records in Postgres how the poll ended, as a copy of what Redis knows. If Postgres is down, the next poll does it.
     async fn note(&self, note: &PollNote) -> Result<(), StoreError> {
         metrics::counter!("perch_polls_total", "outcome" => note.outcome.as_str()).increment(1);
         match self.bot.store.accounts().note_poll(note).await {
             Err(error) if error.is_unavailable() => {
-                tracing::warn!(%error, account = self.username, "a poll is not noted in Postgres");
+                tracing::warn!(%error, account = self.username, "Postgres is down; the poll is not recorded");
                 Ok(())
             }
             noted => noted,
@@ -228,19 +228,19 @@ impl Poll<'_> {
     }
 }
 
-/// What Postgres knows of the account. While it is away the configuration alone decides.
+/// What Postgres knows of the account. While it is down, the configuration alone decides.
 async fn known(bot: &Picks, username: &str) -> Result<Option<AccountRecord>, StoreError> {
     match bot.store.accounts().get(username).await {
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, account = username, "what is decided about an account cannot be asked");
+            tracing::warn!(%error, account = username, "Postgres is down; the configuration alone decides");
             Ok(None)
         }
         known => known,
     }
 }
 
-/// The id of the account: from Redis, from Postgres when Redis was wiped, else from X.
-async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<String, Unread> {
+/// The id of the account: from Redis, from Postgres if Redis was wiped, otherwise from X.
+async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<String, PollError> {
     let known = account.and_then(|account| account.user_id.as_deref().zip(account.user_id_at));
     if let Some((id, at)) = known
         && let Ok(age) = (clock::now() - at).to_std()
@@ -250,25 +250,25 @@ async fn user_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -
     }
     match bot.user_ids.get(&bot.clients.x, username).await {
         Ok(id) => Ok(id),
-        Err(NoId::X(error)) => Err(unread(error)),
-        Err(error @ NoId::Redis(_)) => Err(Unread::Failed(error.into())),
+        Err(UserIdError::X(error)) => Err(poll_error(error)),
+        Err(error @ UserIdError::Redis(_)) => Err(PollError::Failed(error.into())),
     }
 }
 
-/// The newest post up to which nothing is left to do, by whichever of Redis and Postgres got further: either may have been
-/// restored from an older copy.
+/// The newest post up to which everything is done: the later of what Redis and Postgres know, since either may have been restored from
+/// an older backup.
 async fn since_id(bot: &Picks, username: &str, account: Option<&AccountRecord>) -> Result<Option<PostId>, StoreError> {
     let hot = bot.marks.since_id(username).await?;
     let kept = match (&hot, account) {
         (_, Some(account)) => account.since_id.clone(),
         (Some(_), None) => None,
-        // Redis knows nothing, so Postgres must say that there is nothing to know.
+        // If Redis knows nothing, Postgres must answer: an error here must not look like an account never read.
         (None, None) => bot.store.accounts().get(username).await?.and_then(|account| account.since_id),
     };
     Ok(hot.into_iter().chain(kept).max_by(PostId::by_age))
 }
 
-/// The posts that an earlier poll handed on: by their marks, and by Postgres where a mark is missing. While Postgres is away
+/// The posts that an earlier poll handed on, from the marks in Redis, and from Postgres if a mark is missing. While Postgres is down,
 /// the marks alone decide.
 async fn processed(
     bot: &Picks,
@@ -276,7 +276,7 @@ async fn processed(
     from: Option<DateTime<Utc>>,
 ) -> Result<BTreeSet<PostId>, StoreError> {
     let sifted = sift(posts, from, &BTreeSet::new());
-    let worth = posts.iter().zip(sifted).filter(|(_, sifted)| *sifted == Sifted::Take).map(|(c, _)| &c.post.id);
+    let worth = posts.iter().zip(sifted).filter(|(_, sifted)| *sifted == SiftDecision::Take).map(|(c, _)| &c.post.id);
     let look = |id: &PostId| {
         let id = id.clone();
         async move { Ok::<_, StoreError>((bot.marks.is_processed(&id).await?, id)) }
@@ -291,16 +291,16 @@ async fn processed(
     match bot.store.posts().known(&unmarked).await {
         Ok(known) => processed.extend(known),
         Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "whether Postgres knows the posts cannot be asked; the marks decide");
+            tracing::warn!(%error, "Postgres is down; the marks alone decide which posts are new");
         }
         Err(error) => return Err(error),
     }
     Ok(processed)
 }
 
-/// Enqueues the extraction of each post, records those that were accepted, and marks them. Fails when one was not accepted.
+/// Enqueues the extraction of each post, then records and marks those that were accepted. Fails if one was not accepted.
 ///
-/// In this order, because a post that is recorded or marked is not handed on again.
+/// The order matters: a post that is recorded or marked is not handed on again.
 async fn hand_on(bot: &Picks, cx: &JobContext, taken: &[&Candidate]) -> Result<(), Fail> {
     let picks = &bot.settings;
     let extraction = |candidate: &&Candidate| {
@@ -333,18 +333,18 @@ async fn keep(bot: &Picks, accepted: &[(&Post, JobId)]) -> Result<(), StoreError
     bot.hot.put(&records).await.map(|_| ())
 }
 
-/// Adds what became of a page to what became of those before it.
-fn count(tally: &mut PollTally, sifted: &[Sifted], on_page: usize) {
+/// Adds the decisions about the posts of a page to the tally.
+fn count(tally: &mut PollTally, sifted: &[SiftDecision], on_page: usize) {
     let unreadable = on_page.saturating_sub(sifted.len());
-    let unreadable = std::iter::repeat_n(Sifted::Skip(Reason::Unreadable), unreadable);
+    let unreadable = std::iter::repeat_n(SiftDecision::Skip(SkipReason::Unreadable), unreadable);
     for one in sifted.iter().copied().chain(unreadable) {
         tally.read += 1;
         let outcome = match one {
-            Sifted::Take => {
+            SiftDecision::Take => {
                 tally.taken += 1;
                 "taken"
             }
-            Sifted::Skip(reason) => {
+            SiftDecision::Skip(reason) => {
                 *tally.skipped.entry(reason.as_str().to_owned()).or_default() += 1;
                 reason.as_str()
             }

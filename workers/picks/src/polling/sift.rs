@@ -1,4 +1,4 @@
-//! Which of the posts that a poll read go on to extraction. Decisions only; no I/O.
+//! Decides which posts of a poll go to extraction. Decisions only; no I/O.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,9 +16,9 @@ pub(super) struct Candidate {
     pub is_repost: bool,
 }
 
-/// Why a post is left out.
+/// Why a post is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reason {
+pub(super) enum SkipReason {
     Reply,
     Repost,
     TooOld,
@@ -27,7 +27,7 @@ pub(super) enum Reason {
     Unreadable,
 }
 
-impl Reason {
+impl SkipReason {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Reply => "reply",
@@ -39,23 +39,22 @@ impl Reason {
     }
 }
 
-/// What becomes of a post.
+/// Whether a post goes to extraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sifted {
+pub(super) enum SiftDecision {
     Take,
-    Skip(Reason),
+    Skip(SkipReason),
 }
 
-/// The time from which on posts are read: those that were not too old when the poll was due, and all that came after the last
-/// poll, however late this one is.
+/// The time from which posts are read. It covers the posts that were not too old when the poll was due, and everything after the last
+/// poll, however late this poll is.
 pub(super) fn read_from(due: DateTime<Utc>, max_age: Duration, read_to: Option<DateTime<Utc>>) -> DateTime<Utc> {
     let fresh = TimeDelta::from_std(max_age).ok().and_then(|age| due.checked_sub_signed(age));
     let fresh = fresh.unwrap_or(DateTime::<Utc>::MIN_UTC);
     read_to.map_or(fresh, |read_to| read_to.min(fresh))
 }
 
-/// The posts of a page, oldest first and each once, so that what was read before stays before. One without its author or time
-/// is left out.
+/// The posts of a page, oldest first, each once. A post without its author or time is left out.
 pub(super) fn candidates(page: &Page<XPost>) -> Vec<Candidate> {
     let candidate = |post: &XPost| {
         let (is_reply, is_repost) = (post.is_reply(), post.is_repost());
@@ -73,19 +72,23 @@ pub(super) fn candidates(page: &Page<XPost>) -> Vec<Candidate> {
     posts
 }
 
-/// Decides for each post whether it is taken, in the order of the posts. Nothing is too old where no time is given.
-pub(super) fn sift(posts: &[Candidate], from: Option<DateTime<Utc>>, processed: &BTreeSet<PostId>) -> Vec<Sifted> {
+/// Decides for each post whether it is taken, in the order of the posts. Without `from`, no post is too old.
+pub(super) fn sift(
+    posts: &[Candidate],
+    from: Option<DateTime<Utc>>,
+    processed: &BTreeSet<PostId>,
+) -> Vec<SiftDecision> {
     let decide = |candidate: &Candidate| {
         if candidate.is_repost {
-            Sifted::Skip(Reason::Repost)
+            SiftDecision::Skip(SkipReason::Repost)
         } else if candidate.is_reply {
-            Sifted::Skip(Reason::Reply)
+            SiftDecision::Skip(SkipReason::Reply)
         } else if from.is_some_and(|from| candidate.post.created_at < from) {
-            Sifted::Skip(Reason::TooOld)
+            SiftDecision::Skip(SkipReason::TooOld)
         } else if processed.contains(&candidate.post.id) {
-            Sifted::Skip(Reason::Processed)
+            SiftDecision::Skip(SkipReason::Processed)
         } else {
-            Sifted::Take
+            SiftDecision::Take
         }
     };
     posts.iter().map(decide).collect()
@@ -128,11 +131,11 @@ mod tests {
         assert_eq!(
             sifted,
             [
-                Sifted::Take,
-                Sifted::Skip(Reason::Reply),
-                Sifted::Skip(Reason::Repost),
-                Sifted::Skip(Reason::TooOld),
-                Sifted::Skip(Reason::Processed),
+                SiftDecision::Take,
+                SiftDecision::Skip(SkipReason::Reply),
+                SiftDecision::Skip(SkipReason::Repost),
+                SiftDecision::Skip(SkipReason::TooOld),
+                SiftDecision::Skip(SkipReason::Processed),
             ]
         );
     }
@@ -141,7 +144,8 @@ mod tests {
     fn a_post_exactly_at_the_limit_and_one_from_a_clock_ahead_are_taken() {
         let now = Utc::now();
         let posts = [candidate(1, now, TimeDelta::hours(24)), candidate(2, now, TimeDelta::seconds(-30))];
-        assert_eq!(sift(&posts, Some(read_from(now, DAY, None)), &BTreeSet::new()), [Sifted::Take, Sifted::Take]);
+        let sifted = sift(&posts, Some(read_from(now, DAY, None)), &BTreeSet::new());
+        assert_eq!(sifted, [SiftDecision::Take, SiftDecision::Take]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Which accounts are watched: those that the configuration names and those that operators added. What an operator decided
-//! about an account goes before the configuration.
+//! Which accounts are watched: those that the configuration names and those that operators added. The decision of an operator about an
+//! account overrides the configuration.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = AccountSource)]
-pub enum Source {
+pub enum AccountSource {
     /// In `[picks] watch`.
     Config,
     /// An operator added it.
@@ -29,13 +29,13 @@ pub enum Source {
 /// A watched account, or one that was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = WatchedAccount)]
-pub struct Watched {
+pub struct WatchedAccount {
     /// Its handle in lower case.
     pub username: String,
     /// Its handle as it was given.
     pub handle: String,
     /// Where it is named.
-    pub source: Source,
+    pub source: AccountSource,
     /// Whether it is polled.
     pub watched: bool,
     /// Who added it.
@@ -54,9 +54,9 @@ pub struct Watched {
     pub timezone: Option<String>,
     /// Posts on a page.
     pub posts_per_poll: u8,
-    /// Most pages of a poll.
+    /// The most pages of a poll.
     pub pages: u8,
-    /// The age from which posts are left out, in milliseconds.
+    /// The age in milliseconds from which posts are skipped.
     pub max_age_ms: u64,
     /// When it is polled next, if nothing changes.
     pub next_poll: Option<DateTime<Utc>>,
@@ -65,13 +65,13 @@ pub struct Watched {
     /// How that ended: `polled`, `not_found`, `suspended`, `protected`.
     #[schema(value_type = Option<String>)]
     pub last_outcome: Option<PollOutcome>,
-    /// What X said when it did not end well.
+    /// What X said if the account could not be read.
     pub last_error: Option<String>,
     /// Polls in a row that could not read it.
     pub failures: u32,
-    /// Ticks it is still passed over for that.
+    /// How many further ticks it is passed over because of those failures.
     pub passes_over: u32,
-    /// The newest post up to which nothing is left to do, as Postgres has it.
+    /// The newest post up to which everything is done, as Postgres knows it.
     #[schema(value_type = Option<String>)]
     pub since_id: Option<PostId>,
     /// Its id on X.
@@ -81,17 +81,17 @@ pub struct Watched {
     pub(super) scheduled_to: Option<DateTime<Utc>>,
 }
 
-/// What is wrong with an account or a change of one.
+/// An account, or a change of one, is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct InvalidAccount {
     /// Which value.
     pub field: &'static str,
-    /// What is wrong with it, and what is right.
+    /// What is wrong with it, and what is allowed.
     pub reason: String,
 }
 
-/// The watched accounts by configuration and Postgres.
+/// The watched accounts, from the configuration and Postgres.
 #[derive(Debug)]
 pub struct WatchList {
     settings: Arc<PicksSettings>,
@@ -100,22 +100,22 @@ pub struct WatchList {
 }
 
 impl WatchList {
-    /// The list as these settings have it.
+    /// The list for these settings.
     ///
     /// # Errors
     ///
-    /// The process was started without the bot.
+    /// Fails if the process was started without the bot.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self::of(settings.sections.get()?, settings))
     }
 
-    /// The same, of a bot that is there.
+    /// The list for the settings of the bot and of the platform.
     pub(crate) fn of(own: Arc<PicksSettings>, platform: &Settings) -> Self {
         Self { settings: own, common: common_schedules(&platform.file) }
     }
 
-    /// Every account there is, by handle: those that are watched, and those that were removed or left out.
-    pub async fn all(&self, store: &Store) -> Result<Vec<Watched>, StoreError> {
+    /// All accounts by handle: those that are watched, and those that were removed or disabled.
+    pub async fn all(&self, store: &Store) -> Result<Vec<WatchedAccount>, StoreError> {
         let now = Utc::now();
         let rows = store.accounts().list().await?;
         let mut accounts: BTreeMap<String, AccountRecord> =
@@ -127,14 +127,14 @@ impl WatchList {
     }
 
     /// The accounts that are watched, by handle, page by page; with `all`, the others too.
-    pub async fn page(&self, store: &Store, all: bool, paging: &Paging) -> Result<Page<Watched>, StoreError> {
+    pub async fn page(&self, store: &Store, all: bool, paging: &Paging) -> Result<Page<WatchedAccount>, StoreError> {
         let mut accounts = self.all(store).await?;
         accounts.retain(|account| all || account.watched);
         Ok(Page::of_all("accounts", accounts, paging, |account| account.username.clone())?)
     }
 
-    /// One of them by its handle, in any case.
-    pub async fn one(&self, store: &Store, handle: &str) -> Result<Option<Watched>, StoreError> {
+    /// One account by its handle, in any case.
+    pub async fn one(&self, store: &Store, handle: &str) -> Result<Option<WatchedAccount>, StoreError> {
         let row = match store.accounts().get(handle).await? {
             Some(row) => row,
             None => AccountRecord::named(self.listed(handle).unwrap_or(handle)),
@@ -142,17 +142,17 @@ impl WatchList {
         Ok(self.seen(row, Utc::now()))
     }
 
-    /// The account as its row and the configuration have it; none for one that was only ever polled by hand.
-    pub fn seen(&self, row: AccountRecord, now: DateTime<Utc>) -> Option<Watched> {
+    /// Combines the row of an account with the configuration. `None` for an account that was only ever polled by hand.
+    pub fn seen(&self, row: AccountRecord, now: DateTime<Utc>) -> Option<WatchedAccount> {
         let is_listed = self.listed(&row.username).is_some();
         if !is_listed && row.added_at.is_none() && row.removed_at.is_none() {
             return None;
         }
         let watched = row.enabled && row.removed_at.is_none();
-        let plan = Plan::of(Some(&row), &self.settings);
+        let plan = PollLimits::of(Some(&row), &self.settings);
         let next_poll = if watched { self.next_poll(&row, now) } else { None };
-        Some(Watched {
-            source: if is_listed { Source::Config } else { Source::Operator },
+        Some(WatchedAccount {
+            source: if is_listed { AccountSource::Config } else { AccountSource::Operator },
             watched,
             next_poll,
             posts_per_poll: plan.posts_per_poll,
@@ -195,10 +195,10 @@ impl WatchList {
         }
     }
 
-    /// Most pages of a poll at `now`. One that comes late stands for every tick since the account was last read, and may read as
-    /// many pages as they together.
+    /// The most pages of a poll at `now`. A late poll replaces every tick since the account was last read, and may read as many pages as
+    /// all of them together.
     pub(super) fn pages(&self, row: &AccountRecord, now: DateTime<Utc>) -> u8 {
-        let pages = Plan::of(Some(row), &self.settings).pages;
+        let pages = PollLimits::of(Some(row), &self.settings).pages;
         let Some(read_to) = row.read_to else { return pages };
         let ticks = std::iter::successors(self.tick_after(row, read_to), |tick| self.tick_after(row, *tick));
         let passed = ticks.take_while(|tick| *tick <= now).take(usize::from(MOST_PAGES)).count();
@@ -206,8 +206,8 @@ impl WatchList {
     }
 }
 
-impl Watched {
-    /// The latest tick of its own schedule that it was not polled for yet. Ticks that were missed count as one.
+impl WatchedAccount {
+    /// The latest tick of its own schedule that it was not polled for yet. Missed ticks count as one.
     pub(super) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let schedule = own_schedule(self.schedule.as_deref()?, self.timezone.as_deref())?;
         let tick = schedule.previous_at_or_before(now)?;
@@ -217,13 +217,13 @@ impl Watched {
 
 /// How much of an account one poll reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct PollLimits {
     pub posts_per_poll: u8,
     pub pages: u8,
     pub max_age: Duration,
 }
 
-impl Plan {
+impl PollLimits {
     pub(super) fn of(account: Option<&AccountRecord>, picks: &PicksSettings) -> Self {
         Self {
             posts_per_poll: account.and_then(|account| account.posts_per_poll).unwrap_or(picks.posts_per_poll),
@@ -233,7 +233,7 @@ impl Plan {
     }
 }
 
-/// The handle that was given, without `@`.
+/// Validates a handle and strips its `@`.
 pub fn handle(given: &str) -> Result<&str, InvalidAccount> {
     let handle = given.strip_prefix('@').unwrap_or(given);
     let fits = (1..=15).contains(&handle.len()) && handle.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -244,14 +244,14 @@ pub fn handle(given: &str) -> Result<&str, InvalidAccount> {
     Err(InvalidAccount { field: "handle", reason: format!("{shown:?} is no handle: 1 to 15 letters, digits and _") })
 }
 
-/// Most pages of a poll, as `picks.pages`.
+/// The most pages of a poll, the same bound as for `picks.pages`.
 const MOST_PAGES: u8 = 64;
 /// Longest note in characters.
 const LONGEST_NOTE: usize = 500;
-/// The oldest posts that may be asked for: a year, as `picks.max_age`.
+/// The highest `max_age_ms`: a year, the same bound as for `picks.max_age`.
 const OLDEST_MS: u64 = 365 * 86_400_000;
 
-/// Refuses a change that cannot work; the settings of `[picks]` have the same bounds.
+/// Validates a change. The bounds are those of the settings of `[picks]`.
 pub fn check(change: &AccountChange) -> Result<(), InvalidAccount> {
     let refuse = |field, reason: String| Err(InvalidAccount { field, reason });
     if let Some(Some(note)) = &change.note
@@ -313,7 +313,7 @@ mod tests {
         Bots::default().with(PicksBot).config_schema()
     }
 
-    fn with_schedule(schedule: &str, timezone: &str, scheduled_to: Option<DateTime<Utc>>) -> Watched {
+    fn with_schedule(schedule: &str, timezone: &str, scheduled_to: Option<DateTime<Utc>>) -> WatchedAccount {
         let row = AccountRecord {
             schedule: Some(schedule.into()),
             timezone: Some(timezone.into()),
@@ -335,7 +335,7 @@ mod tests {
         let (since, now) = (at("2026-01-01T00:30:00Z"), at("2026-01-01T05:10:00Z"));
         let hourly = with_schedule("0 * * * *", "UTC", Some(since));
         assert_eq!(hourly.due(now), Some(at("2026-01-01T05:00:00Z")));
-        let done = Watched { scheduled_to: hourly.due(now), ..hourly.clone() };
+        let done = WatchedAccount { scheduled_to: hourly.due(now), ..hourly.clone() };
         assert_eq!(done.due(now), None);
         assert_eq!(done.due(at("2026-01-01T06:00:00Z")), Some(at("2026-01-01T06:00:00Z")));
     }

@@ -1,4 +1,4 @@
-//! The watched accounts: list, look at, add, change, remove.
+//! The routes of watched accounts: list, show, add, change, remove.
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,12 +10,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     store::{AccountChange, PicksStore as _, PollJob, PollTotals},
-    watch_list::{self, InvalidAccount, WatchList, Watched},
+    watch_list::{self, InvalidAccount, WatchList, WatchedAccount},
 };
 
-/// Polls shown of an account.
+/// How many polls of an account are returned.
 const POLLS: u32 = 20;
-/// Days over which polls are added up.
+/// Over how many days polls are added up.
 const DAYS: i64 = 30;
 
 /// Which accounts to list.
@@ -23,7 +23,7 @@ const DAYS: i64 = 30;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
-    /// Those too that are not watched any more.
+    /// Includes accounts that are not watched any more.
     #[serde(default)]
     all: bool,
 }
@@ -35,13 +35,13 @@ pub struct PollAnswer {
     /// Its job.
     #[schema(value_type = String)]
     pub job: JobId,
-    /// Where the job stands.
+    /// The state of the job.
     pub state: String,
     /// When it was enqueued.
     pub at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Posts read and taken, and those left out by reason.
+    /// How many posts were read and taken, and how many were skipped by reason.
     #[schema(value_type = Value)]
     pub result: Option<Value>,
     /// Why its last attempt failed.
@@ -55,22 +55,22 @@ impl From<PollJob> for PollAnswer {
     }
 }
 
-/// What the polls of an account came to in the last 30 days, as far as the history of jobs goes back.
+/// The totals of the polls of an account in the last 30 days, as far as the history of jobs goes back.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PollTotals)]
 pub struct TotalsAnswer {
-    /// Polls that ended well.
+    /// Polls that succeeded.
     pub polls: u64,
-    /// Posts that X gave.
+    /// Posts that X returned.
     pub read: u64,
     /// Of these, handed on to extraction.
     pub taken: u64,
-    /// The others, by why they were left out.
+    /// The others, by the reason for skipping them.
     #[schema(value_type = Object, example = json!({ "too_old": 3, "processed": 1 }))]
     pub skipped: std::collections::BTreeMap<String, u64>,
-    /// Picks that its posts named.
+    /// Picks in its posts.
     pub picks: u64,
-    /// Of these, named by it before anyone else.
+    /// Of these, picks that it posted before anyone else.
     pub picks_first: u64,
 }
 
@@ -86,14 +86,14 @@ impl From<PollTotals> for TotalsAnswer {
 pub struct AccountAnswer {
     /// The account.
     #[serde(flatten)]
-    pub account: Watched,
+    pub account: WatchedAccount,
     /// Its latest polls, newest first.
     pub polls: Vec<PollAnswer>,
-    /// The last 30 days.
+    /// The totals of the last 30 days.
     pub totals: TotalsAnswer,
 }
 
-/// An account to watch. What is left out follows the configuration.
+/// An account to watch. Settings that are left out follow the configuration.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
@@ -108,17 +108,17 @@ pub struct NewAccount {
     /// Posts on a page, 5 to 100.
     #[schema(minimum = 5, maximum = 100)]
     pub posts_per_poll: Option<u8>,
-    /// Most pages of a poll, 1 to 64.
+    /// The most pages of a poll, 1 to 64.
     #[schema(minimum = 1, maximum = 64)]
     pub pages: Option<u8>,
-    /// The age from which posts are left out, in milliseconds.
+    /// The age in milliseconds from which posts are skipped.
     pub max_age_ms: Option<u64>,
     /// A note, at most 500 characters.
     #[schema(max_length = 500)]
     pub note: Option<String>,
 }
 
-/// What is to be different about an account. What is left out stays, null goes back to the configuration.
+/// A change to an account. Settings that are left out stay; null resets a setting to the configuration.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = AccountChange)]
 #[expect(dead_code, reason = "it describes what is read as the store's own type")]
@@ -132,10 +132,10 @@ pub struct ChangeBody {
     /// Posts on a page, 5 to 100.
     #[schema(minimum = 5, maximum = 100)]
     pub posts_per_poll: Option<u8>,
-    /// Most pages of a poll, 1 to 64.
+    /// The most pages of a poll, 1 to 64.
     #[schema(minimum = 1, maximum = 64)]
     pub pages: Option<u8>,
-    /// The age from which posts are left out, in milliseconds.
+    /// The age in milliseconds from which posts are skipped.
     pub max_age_ms: Option<u64>,
     /// A note, at most 500 characters.
     #[schema(max_length = 500)]
@@ -154,26 +154,26 @@ fn unknown(handle: &str) -> Problem {
     )
 }
 
-async fn find(app: &BotState, handle: &str) -> Answer<Watched> {
+async fn find(app: &BotState, handle: &str) -> Answer<WatchedAccount> {
     let handle = watch_list::handle(handle).map_err(|_| unknown(handle))?;
     WatchList::new(&app.settings)?.one(&app.store, handle).await?.ok_or_else(|| unknown(handle))
 }
 
 /// List watched accounts
 ///
-/// Those of the configuration and those that operators added, with their schedule and how their last poll ended.
+/// Accounts from the configuration and those that operators added, with their schedule and how their last poll ended.
 #[utoipa::path(get, path = "/accounts", tag = "accounts", operation_id = "accounts", params(ListParams, Paging),
-    responses((status = 200, description = "The accounts, by handle.", body = Page<Watched>)))]
+    responses((status = 200, description = "The accounts, by handle.", body = Page<WatchedAccount>)))]
 pub(super) async fn list(
     State(app): State<BotState>,
     Paged(ListParams { all }, paging): Paged<ListParams>,
-) -> Answer<Json<Page<Watched>>> {
+) -> Answer<Json<Page<WatchedAccount>>> {
     Ok(Json(WatchList::new(&app.settings)?.page(&app.store, all, &paging).await?))
 }
 
 /// Look at a watched account
 ///
-/// Its settings, its latest polls, and what they came to by the reasons for which posts were left out.
+/// Its settings, its latest polls, and their totals with the reasons for which posts were skipped.
 #[utoipa::path(get, path = "/accounts/{username}", tag = "accounts", operation_id = "account",
     params(("username" = String, Path, description = "The handle, in any case.", example = "sharp_sally")),
     responses(
@@ -190,18 +190,18 @@ pub(super) async fn one(State(app): State<BotState>, Path(username): Path<String
 
 /// Watch an account
 ///
-/// One that was removed is watched again. Of one that is watched already, what the request names becomes different.
+/// A removed account is watched again. For an account that is already watched, the settings in the request are changed.
 #[utoipa::path(post, path = "/accounts", tag = "accounts", operation_id = "watch", request_body = NewAccount,
     responses(
-        (status = 201, description = "It is watched from now on.", body = Watched),
-        (status = 200, description = "It was watched already.", body = Watched),
+        (status = 201, description = "It is watched from now on.", body = WatchedAccount),
+        (status = 200, description = "It was watched already.", body = WatchedAccount),
         (status = 422, description = "The handle or a setting cannot be used.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn add(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<NewAccount>,
-) -> Answer<(StatusCode, Json<Watched>)> {
+) -> Answer<(StatusCode, Json<WatchedAccount>)> {
     let handle = watch_list::handle(&body.handle).map_err(refused)?.to_owned();
     let change = AccountChange {
         enabled: None,
@@ -224,11 +224,11 @@ pub(super) async fn add(
 
 /// Change a watched account
 ///
-/// A schedule of its own counts from now on: ticks that passed before are not made up for.
+/// A new schedule counts from now on: earlier ticks are not caught up.
 #[utoipa::path(patch, path = "/accounts/{username}", tag = "accounts", operation_id = "change_account",
     params(("username" = String, Path, description = "The handle, in any case.", example = "sharp_sally")), request_body = ChangeBody,
     responses(
-        (status = 200, description = "The account as it is now.", body = Watched),
+        (status = 200, description = "The account as it is now.", body = WatchedAccount),
         (status = 404, description = "It is not watched and never was.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "It was removed; add it again first.", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "A setting cannot be used.", body = Document, content_type = "application/problem+json"),
@@ -238,7 +238,7 @@ pub(super) async fn change(
     Extension(caller): Extension<Caller>,
     Path(username): Path<String>,
     JsonBody(change): JsonBody<AccountChange>,
-) -> Answer<Json<Watched>> {
+) -> Answer<Json<WatchedAccount>> {
     let account = find(&app, &username).await?;
     if account.removed_at.is_some() {
         let detail = format!("{} was removed; POST /api/v1/accounts watches it again.", account.handle);
@@ -250,20 +250,20 @@ pub(super) async fn change(
     WatchList::new(&app.settings)?.seen(row, Utc::now()).map(Json).ok_or_else(|| unknown(&username))
 }
 
-/// Watch an account no more
+/// Stop watching an account
 ///
-/// Also one that the configuration names. What is known of it stays, and adding it again goes on where its polls ended.
+/// This also works for an account that the configuration names. Its data stays, and adding it again continues where its polls ended.
 #[utoipa::path(delete, path = "/accounts/{username}", tag = "accounts", operation_id = "unwatch",
     params(("username" = String, Path, description = "The handle, in any case.", example = "sharp_sally")),
     responses(
-        (status = 200, description = "It is not watched any more.", body = Watched),
+        (status = 200, description = "It is not watched any more.", body = WatchedAccount),
         (status = 404, description = "It is not watched.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn remove(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(username): Path<String>,
-) -> Answer<Json<Watched>> {
+) -> Answer<Json<WatchedAccount>> {
     let account = find(&app, &username).await?;
     if account.removed_at.is_some() {
         return Err(unknown(&username));

@@ -1,4 +1,4 @@
-//! The routes of the bot: the watched accounts, and what was recommended.
+//! The routes of the bot: watched accounts and picks.
 
 mod accounts;
 mod picks;

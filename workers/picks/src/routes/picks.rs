@@ -1,4 +1,4 @@
-//! Picks: list, look at, settle; the record that they come to.
+//! The routes of picks: list, show, confirm, settle; results and the record.
 
 use std::sync::Arc;
 
@@ -18,18 +18,18 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     PicksSettings,
-    extraction::{self, ConfirmError, Confirmed},
+    extraction::{self, ConfirmError, ConfirmedPick},
     store::{
-        BetFilter, BetRow, Found, PickFilter, PicksStore as _, SettleSource, SettledBy, SettlementRow, TrackedPick,
+        BetFilter, BetRow, PickFilter, PickLookup, PicksStore as _, SettleSource, SettledBy, SettlementRow, TrackedPick,
     },
-    tracking::{self, Entry, Import, Imported, ResultEntry, Settled, TrackError, Verdict},
+    tracking::{self, EnteredOutcome, Entry, Import, Imported, ResultEntry, SettledPick, TrackError},
 };
 
 fn own(app: &BotState) -> Answer<Arc<PicksSettings>> {
     Ok(app.settings.sections.get()?)
 }
 
-/// Results of one request.
+/// The most results of one request.
 const MOST_RESULTS: usize = 10_000;
 
 /// Which picks to list.
@@ -39,21 +39,21 @@ const MOST_RESULTS: usize = 10_000;
 pub(super) struct ListParams {
     /// `true` for open ones only, `false` for settled ones only.
     open: Option<bool>,
-    /// Only those that this account named.
+    /// Only picks that this account named.
     account: Option<String>,
     /// Only of this sport; parlays with a leg of it too.
     sport: Option<String>,
     /// Only of this market: `moneyline`, `spread`, `total`, `prop`, `future`, `parlay`.
     market: Option<String>,
-    /// `true` for those that only the rules have read and nobody has confirmed.
+    /// `true` for unconfirmed picks only, which only the rules have read.
     #[serde(default)]
     unconfirmed: bool,
-    /// Only first seen from then on.
+    /// Only picks first seen since then.
     #[serde(default, deserialize_with = "time")]
     since: Option<DateTime<Utc>>,
 }
 
-/// A pick and where it stands.
+/// A pick and its state.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TrackedPick)]
 pub struct PickAnswer {
@@ -63,9 +63,9 @@ pub struct PickAnswer {
     pub key: String,
     /// `open`, `won`, `lost`, `push`, `void`, `half_won` or `half_lost`.
     pub state: String,
-    /// How the legs of a parlay ended; null where that is open.
+    /// How the legs of a parlay ended; null for an open leg.
     pub legs: Vec<Option<String>>,
-    /// The pick, as a model answers it.
+    /// The pick, in the form of a model's answer.
     #[schema(value_type = Object)]
     pub pick: Value,
     /// The post that had it first.
@@ -76,7 +76,7 @@ pub struct PickAnswer {
     pub posted_at: DateTime<Utc>,
     /// Accounts that named it.
     pub accounts: u64,
-    /// The units that it came to for the account that named it first.
+    /// The units won by the account that named it first, or lost when negative.
     pub units: Option<f64>,
     /// The odds when its game began.
     pub closing_odds: Option<String>,
@@ -84,17 +84,17 @@ pub struct PickAnswer {
     pub settled_at: Option<DateTime<Utc>>,
     /// By whom.
     pub settled_by: Option<String>,
-    /// On what grounds: `stated`, `score`, `import`, `results`.
+    /// The source of the settlement: `stated`, `score`, `import`, `results`.
     pub source: Option<String>,
-    /// Whether it was opened again by hand: results do not settle it until somebody does.
+    /// Whether it was reopened by hand. Results do not settle it then, until somebody settles it by hand.
     pub held: bool,
-    /// What was noted about it.
+    /// A note about it.
     pub note: Option<String>,
-    /// Who read it out of its post: a provider, or `rules`.
+    /// Who read it in its post: a provider, or `rules`.
     pub read_by: Option<String>,
-    /// Whether nothing is done about it yet, as only the rules have read it.
+    /// Whether it waits for confirmation before it is acted on, because only the rules have read it.
     pub unconfirmed: bool,
-    /// Who confirmed what only the rules had read.
+    /// Who confirmed it, if only the rules had read it.
     pub confirmed_by: Option<String>,
     /// When.
     pub confirmed_at: Option<DateTime<Utc>>,
@@ -127,38 +127,38 @@ impl From<TrackedPick> for PickAnswer {
     }
 }
 
-/// A pick with what it came to, and how it was settled.
+/// A pick with its bets, settlements and actions.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PickDetails {
     /// The pick.
     #[serde(flatten)]
     pub pick: PickAnswer,
-    /// What it came to for each account that named it, with `odds` and `stake` of its own or assumed.
+    /// The bets of the accounts that named it, with their own or assumed `odds` and `stake`.
     #[schema(value_type = Vec<Object>)]
     pub bets: Vec<BetRow>,
-    /// Every settlement, the first one first.
+    /// Every settlement, oldest first.
     #[schema(value_type = Vec<Object>)]
     pub settlements: Vec<SettlementRow>,
-    /// What the bots did about it: kind, state, text, and why it was chosen or failed.
+    /// The actions of the bots on it: kind, state, text, and why each was chosen or failed.
     #[schema(value_type = Vec<Object>)]
     pub actions: Vec<ActionRecord>,
-    /// Its odds (American, decimal, implied), stake, league and start in figures, as the first post has them.
+    /// Its odds (American, decimal, implied), stake, league and start as numbers, from the first post.
     #[schema(value_type = Object)]
     pub terms: Value,
 }
 
-/// How a pick ended: by `outcome`, or by `score` or `counted`, which decide it.
+/// How a pick ended: `outcome`, or `score` or `counted`, from which the outcome is computed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettleRequest {
-    /// `won`, `lost`, `push`, `void`, `half_won`, `half_lost`, or `open` to take a settlement back; then results leave the
-    /// pick alone until somebody settles it.
+    /// `won`, `lost`, `push`, `void`, `half_won`, `half_lost`, or `open` to reopen it. Results do not settle a reopened pick until somebody
+    /// settles it by hand.
     #[schema(example = "won")]
     pub outcome: Option<String>,
-    /// What both sides scored: in the order of the pick's event, or the side it backs first.
+    /// The scores of both sides: in the order of the pick's event, or with the backed side first.
     #[schema(value_type = Option<Vec<f64>>, min_items = 2, max_items = 2, example = json!([112, 104]))]
     pub score: Option<[f64; 2]>,
-    /// What the player of a prop has of what it counts.
+    /// The value of the statistic for the player of a prop.
     pub counted: Option<f64>,
     /// The leg of a parlay that this is about, from 1.
     pub leg: Option<usize>,
@@ -169,19 +169,19 @@ pub struct SettleRequest {
     pub note: Option<String>,
 }
 
-/// Results of games to keep and to settle by.
+/// Results of games to store and to settle picks by.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResultsRequest {
     /// The results, at most 10,000.
     #[schema(max_items = 10_000)]
     pub results: Vec<ResultEntry>,
-    /// Says what would be settled, and writes nothing.
+    /// Returns what would be settled, and writes nothing.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// Which bets to add up, and how.
+/// Which bets the record covers, and how it is grouped.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -192,10 +192,10 @@ pub(super) struct RecordParams {
     sport: Option<String>,
     /// Only of this market.
     market: Option<String>,
-    /// Only posted from then on.
+    /// Only bets posted since then.
     #[serde(default, deserialize_with = "time")]
     since: Option<DateTime<Utc>>,
-    /// Only posted before.
+    /// Only bets posted before then.
     #[serde(default, deserialize_with = "time")]
     until: Option<DateTime<Utc>>,
     /// Grouped by `account`, `sport`, `market`, `day`, `week`, `month` or `year`. Default account.
@@ -216,10 +216,10 @@ pub struct GroupRecord {
 /// The record of settled bets.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RecordAnswer {
-    /// Of all of them.
+    /// The record of all bets.
     #[schema(value_type = Object)]
     pub total: Record,
-    /// Of each group.
+    /// The record of each group.
     pub groups: Vec<GroupRecord>,
 }
 
@@ -235,11 +235,11 @@ fn not_tracked(error: TrackError) -> Problem {
 async fn find(app: &BotState, key: &str) -> Answer<TrackedPick> {
     let shown: String = key.chars().take(80).collect();
     match app.store.tracking().find(key).await? {
-        Found::One(pick) => Ok(*pick),
-        Found::Nothing => {
+        PickLookup::One(pick) => Ok(*pick),
+        PickLookup::NotFound => {
             Err(Problem::new(Cause::NotFound, format!("There is no pick {shown:?}; GET /api/v1/picks lists them.")))
         }
-        Found::Several(some) => {
+        PickLookup::Several(some) => {
             let numbers: Vec<String> = some.iter().map(|pick| pick.number.to_string()).collect();
             let detail =
                 format!("Several keys begin with {shown:?}, those of the picks {} among them.", numbers.join(", "));
@@ -269,7 +269,7 @@ pub(super) async fn list(
 
 /// Look at a pick
 ///
-/// What it came to for each account that named it, and every settlement there was.
+/// With the bets of the accounts that named it, and every settlement.
 #[utoipa::path(get, path = "/picks/{key}", tag = "picks", operation_id = "pick",
     params(("key" = String, Path, description = "Its number, its key, or how its key begins.", example = "1")),
     responses(
@@ -296,11 +296,11 @@ fn not_confirmed(error: ConfirmError) -> Problem {
 
 /// Confirm a pick
 ///
-/// One that only the rules have read: what was planned about it is done now, once, however often this is asked.
+/// Confirms a pick that only the rules have read. Its planned actions are done now; repeating the request does not repeat them.
 #[utoipa::path(post, path = "/picks/{key}/confirm", tag = "picks", operation_id = "confirm_pick",
     params(("key" = String, Path, description = "Its number, its key, or how its key begins.")),
     responses(
-        (status = 200, description = "It is confirmed.", body = Confirmed),
+        (status = 200, description = "It is confirmed.", body = ConfirmedPick),
         (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "Several keys begin so, it needs no confirmation, or its post was edited and does not have it any more.", body = Document, content_type = "application/problem+json"),
     ))]
@@ -308,7 +308,7 @@ pub(super) async fn confirm(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(key): Path<String>,
-) -> Answer<Json<Confirmed>> {
+) -> Answer<Json<ConfirmedPick>> {
     let pick = find(&app, &key).await?;
     let confirmed = extraction::confirm(&app.client, &app.store, pick, &caller.actor()).await.map_err(not_confirmed)?;
     app.audit(&caller, "pick.confirm", &confirmed.key, json!(confirmed)).await;
@@ -317,12 +317,12 @@ pub(super) async fn confirm(
 
 /// Settle a pick
 ///
-/// Also one that is settled already: the last settlement holds, and the history keeps each. Every account that named the pick
-/// has it in its record, at its own odds and stake.
+/// A settled pick can be settled again: the last settlement counts, and the history keeps each. Every account that named the pick has
+/// it in its record, at its own odds and stake.
 #[utoipa::path(post, path = "/picks/{key}/settle", tag = "picks", operation_id = "settle_pick",
     params(("key" = String, Path, description = "Its number, its key, or how its key begins.", example = "1")), request_body = SettleRequest,
     responses(
-        (status = 200, description = "It is settled.", body = Settled),
+        (status = 200, description = "It is settled.", body = SettledPick),
         (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "Several keys begin so, or somebody else settles it.", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "This does not decide it.", body = Document, content_type = "application/problem+json"),
@@ -332,7 +332,7 @@ pub(super) async fn settle(
     Extension(caller): Extension<Caller>,
     Path(key): Path<String>,
     JsonBody(body): JsonBody<SettleRequest>,
-) -> Answer<Json<Settled>> {
+) -> Answer<Json<SettledPick>> {
     let entry = entry(body)?;
     let pick = find(&app, &key).await?;
     let settings = own(&app)?;
@@ -345,26 +345,26 @@ fn entry(body: SettleRequest) -> Answer<Entry> {
     let refuse = |field: &str, reason: String| Problem::field(Cause::InvalidRequest, field, reason);
     let stated = match body.outcome.as_deref() {
         None => None,
-        Some("open") => Some(Verdict::Reopened),
+        Some("open") => Some(EnteredOutcome::Reopened),
         Some(word) => {
             let grade: Result<Grade, _> = word.parse();
-            Some(Verdict::Stated(grade.map_err(|error| refuse("$.outcome", error.to_string()))?))
+            Some(EnteredOutcome::Stated(grade.map_err(|error| refuse("$.outcome", error.to_string()))?))
         }
     };
-    let score = body.score.map(|[first, second]| Verdict::Score(first, second));
-    let mut said = [stated, score, body.counted.map(Verdict::Counted)].into_iter().flatten();
-    let verdict = said.next();
+    let score = body.score.map(|[first, second]| EnteredOutcome::Score(first, second));
+    let mut said = [stated, score, body.counted.map(EnteredOutcome::Counted)].into_iter().flatten();
+    let outcome = said.next();
     if said.next().is_some() {
         return Err(refuse("$.outcome", "give one of outcome, score and counted".into()));
     }
-    Ok(Entry { verdict, leg: body.leg, closing: body.closing, note: body.note })
+    Ok(Entry { outcome, leg: body.leg, closing: body.closing, note: body.note })
 }
 
 /// Enter results of games
 ///
-/// They are kept, and every open pick that they decide is settled: all of it or nothing. A result that came before is
-/// replaced, and picks that it settled are settled again by it; what somebody settled by hand stays as it is, and the answer
-/// lists it where the results say otherwise.
+/// Stores the results and settles every open pick that they decide, in one transaction. An earlier result of the same game is replaced,
+/// and the picks that it settled are settled again. Picks settled by hand stay as they are; the answer lists those that contradict the
+/// results.
 #[utoipa::path(post, path = "/results", tag = "picks", operation_id = "enter_results", request_body = ResultsRequest,
     responses(
         (status = 200, description = "What is settled by them.", body = Imported),

@@ -1,29 +1,28 @@
-//! Whether the rules understand the clauses of a post that have no bet: any of them may turn the bets beside it.
+//! Checks whether the rules understand the clauses of a post that have no bet: any of them may change or negate the bets beside it.
 
 use std::collections::HashSet;
 
 use perch_jobs::{Pick, PickKind, Side};
 
 use super::{
-    clause::{Clause, Mark},
+    clause::{Clause, ResultMark},
     doubt::Doubt,
-    names::BOOK,
-    points, price,
+    names::NAMES,
+    points, price, recommended,
     refusal::refused_before,
     term::{Name, Term},
     token::Lexeme,
     understood::{doubt_at, is_count, stands_between_names, unknown},
-    verdict,
     vocabulary::Section,
 };
 
-/// What the clauses without a bet make the rules doubt about the bets beside them. `has_bet` says which clauses have one.
-pub(super) fn of_the_rest<'p>(
+/// The first doubt about the bets of a post that its clauses without a bet raise. `has_bet` says which clauses have a bet.
+pub(super) fn doubt_around<'p>(
     clauses: &[Clause],
     has_bet: &[bool],
     picks: impl Iterator<Item = &'p Pick>,
 ) -> Option<Doubt> {
-    let made = Made::of(picks);
+    let made = PostBets::of(picks);
     let staked = clauses.iter().any(|clause| price::stake(&clause.terms).is_some());
     let first = has_bet.iter().position(|bet| *bet)?;
     let mut settled = has_bet.to_vec();
@@ -31,7 +30,7 @@ pub(super) fn of_the_rest<'p>(
         let refused = refused_before(clauses, at).unwrap_or(0);
         settled[at - refused..at].fill(true);
     }
-    let turn = clauses[..first].iter().rposition(verdict::looks_ahead);
+    let turn = clauses[..first].iter().rposition(recommended::looks_ahead);
     let doubt = |(at, clause): (usize, &Clause)| {
         if clause.question {
             return Some(Doubt::Question);
@@ -39,25 +38,25 @@ pub(super) fn of_the_rest<'p>(
         if let Some(doubt) = points::against(clause, &made.bets) {
             return Some(doubt);
         }
-        let marked = (clause.mark == Mark::Graded).then_some(Doubt::Mark);
-        let doubt = made.unknown_in(clause, Register::Around).map(|at| doubt_at(clause, at)).or(marked)?;
-        // "2-0 yesterday. Today: …": a record, and then a turn to what is bet now.
+        let marked = (clause.mark == ResultMark::Graded).then_some(Doubt::Mark);
+        let doubt = made.unknown_in(clause, ClauseRole::Around).map(|at| doubt_at(clause, at)).or(marked)?;
+        // "2-0 yesterday. Today: …": a record comes first, then the bets of today.
         let is_past = tells_a_record(clause) && turn.is_some_and(|turn| at <= turn);
-        let is_fine = (staked && is_about_who_plays(clause) && made.unknown_in(clause, Register::Game).is_none())
-            || (is_past && made.unknown_in(clause, Register::Before).is_none());
+        let is_fine = (staked && is_about_who_plays(clause) && made.unknown_in(clause, ClauseRole::Game).is_none())
+            || (is_past && made.unknown_in(clause, ClauseRole::Before).is_none());
         (!is_fine).then_some(doubt)
     };
     clauses.iter().enumerate().filter(|(at, _)| !settled[*at]).find_map(doubt)
 }
 
-/// How a clause without a bet is read.
+/// What a clause without a bet is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Register {
-    /// As a heading, a cheer, a price or a stake.
+enum ClauseRole {
+    /// A heading, a cheer, a price or a stake.
     Around,
-    /// As a word about who plays.
+    /// A statement about who plays.
     Game,
-    /// As a record of what went before.
+    /// A record of earlier bets.
     Before,
 }
 
@@ -70,16 +69,16 @@ fn is_about_who_plays(clause: &Clause) -> bool {
         || clause.says("they, they're, he, he's, their, his, her, she")
 }
 
-/// What the picks of a post are about.
-struct Made {
-    /// Canonical names: sides, opponents and players.
+/// The names, sides and lines of the picks of a post.
+struct PostBets {
+    /// The canonical names of sides, opponents and players.
     names: HashSet<String>,
     sides: Vec<Side>,
-    /// Kinds and lines.
+    /// The kinds and lines of the picks.
     bets: Vec<(PickKind, Option<f64>)>,
 }
 
-impl Made {
+impl PostBets {
     fn of<'p>(picks: impl Iterator<Item = &'p Pick>) -> Self {
         let mut made = Self { names: HashSet::new(), sides: Vec::new(), bets: Vec::new() };
         for pick in picks {
@@ -91,20 +90,20 @@ impl Made {
         made
     }
 
-    /// Whether a name of a clause without a bet is that of somebody in a pick, or of one of two opponents.
+    /// Whether a name in a clause without a bet belongs to a pick, or is one of two opponents.
     fn names(&self, name: &Name, terms: &[Term], at: usize) -> bool {
         let links = |at: Option<usize>| {
             at.and_then(|at| terms.get(at)).is_some_and(|term| matches!(term, Term::Versus | Term::Joint | Term::At))
         };
         let is_paired = (links(at.checked_sub(1)) || links(Some(at + 1))) && stands_beside_another(terms, at);
-        name.candidates.iter().any(|c| self.names.contains(&BOOK.entities[c.entity].name))
+        name.candidates.iter().any(|c| self.names.contains(&NAMES.entities[c.entity].name))
             || (is_paired && !name.candidates.is_empty())
     }
 
-    /// The first token of a clause without a bet that is not understood, read in one way.
-    fn unknown_in(&self, clause: &Clause, register: Register) -> Option<usize> {
+    /// The first token of a clause without a bet that is not understood, if the clause has this role.
+    fn unknown_in(&self, clause: &Clause, role: ClauseRole) -> Option<usize> {
         let has_record = clause.says("record, season, ytd, overall");
-        let (is_around, is_past) = (register == Register::Around, register == Register::Before);
+        let (is_around, is_past) = (role == ClauseRole::Around, role == ClauseRole::Before);
         let terms = &clause.terms;
         let knows = |at: usize| match &terms[at] {
             Term::Name(name) if is_around => self.names(name, terms, at),
@@ -125,12 +124,12 @@ impl Made {
             term => term.only_joins(),
         };
         let is_priced = !price::all(terms).is_empty() || price::stake(terms).is_some();
-        let sections: &[Section] = match register {
-            Register::Around if is_priced => &[Section::Around, Section::Bet, Section::After, Section::Books],
-            // "Odds:" alone announces a list of what a book offers.
-            Register::Around => &[Section::Around, Section::Bet, Section::Books],
-            Register::Game => &[Section::Game],
-            Register::Before => &[Section::Before, Section::Around],
+        let sections: &[Section] = match role {
+            ClauseRole::Around if is_priced => &[Section::Around, Section::Bet, Section::After, Section::Books],
+            // "Odds:" alone introduces a list of what a bookmaker offers.
+            ClauseRole::Around => &[Section::Around, Section::Bet, Section::Books],
+            ClauseRole::Game => &[Section::Game],
+            ClauseRole::Before => &[Section::Before, Section::Around],
         };
         unknown(clause, |_| sections, knows)
     }

@@ -1,8 +1,8 @@
-//! What is said beside a bet and is no part of it: where its price came from, what its stake wins, how sure its author is.
+//! Removes asides, which stand beside a bet but are not part of it: earlier prices, possible winnings, the confidence of the author.
 
 use super::token::{Lexeme, Token};
 
-/// The tokens without such asides. What is not said in one of the forms known here stays, and makes a figure too many.
+/// The tokens without asides. An aside in an unknown form stays, and its figure raises a doubt later.
 pub(crate) fn without_asides(tokens: &[Token]) -> Vec<Token> {
     let mut kept: Vec<Token> = Vec::with_capacity(tokens.len());
     let mut at = 0;
@@ -38,12 +38,12 @@ fn number(token: Option<&Token>) -> Option<f64> {
     }
 }
 
-/// Whether two figures may be the earlier and the later price of one bet, or its earlier and its later line.
+/// Whether two figures may be the earlier and the later price of one bet, or both its lines.
 fn alike(a: f64, b: f64) -> bool {
     (a.abs() >= 100.0) == (b.abs() >= 100.0)
 }
 
-/// "(moved from -105)" or "[was -105]" behind the price or line that counts.
+/// "(moved from -105)" or "[was -105]" after the price or line that counts.
 fn bracketed_past(before: &[Token], rest: &[Token]) -> Option<usize> {
     let closing = match sign(rest.first()) {
         '(' => ')',
@@ -60,7 +60,7 @@ fn bracketed_past(before: &[Token], rest: &[Token]) -> Option<usize> {
     (sign(rest.get(2 + words)) == closing && alike(past, present)).then_some(3 + words)
 }
 
-/// "was -105 now -120 1u": the last price counts, where there is a stake on it. Without one it is talk about a line.
+/// "was -105 now -120 1u": the last price counts if there is a stake. Without a stake it is talk about a line.
 fn price_until_now(tokens: &[Token], at: usize) -> Option<usize> {
     let rest = &tokens[at..];
     let past = match (word(rest.first()), word(rest.get(1))) {
@@ -77,7 +77,7 @@ fn price_until_now(tokens: &[Token], at: usize) -> Option<usize> {
     (word(rest.get(now)) == "now" && moved && staked).then_some(now + 1)
 }
 
-/// "10/10 confidence", "confidence: 8/10". Whoever gives less than half is not sure of the bet: that stays, and nor are the rules.
+/// "10/10 confidence", "confidence: 8/10". A value below half stays, so that it raises a doubt: its author is not sure of the bet.
 fn confidence(rest: &[Token]) -> Option<usize> {
     let of_ten = |token: Option<&Token>| matches!(token.map(|t| t.lexeme), Some(Lexeme::Fraction { won, stake: stake @ (5 | 10 | 100) }) if won <= 100 && won * 2 >= stake);
     let named = |token: Option<&Token>| matches!(word(token), "confidence" | "conf" | "confident");
@@ -88,7 +88,7 @@ fn confidence(rest: &[Token]) -> Option<usize> {
     (of_ten(rest.first()) && named(rest.get(1))).then_some(2)
 }
 
-/// "to win 1u" behind a price or a stake: what is won, not what is staked.
+/// "to win 1u" after a price or a stake: the winnings, not the stake.
 fn winnings(before: &[Token], rest: &[Token]) -> Option<usize> {
     let behind = before.last().is_some_and(|token| {
         matches!(token.lexeme, Lexeme::Units(_) | Lexeme::Number { .. } | Lexeme::Sign(')' | ']' | ','))

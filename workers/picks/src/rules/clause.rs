@@ -1,4 +1,4 @@
-//! Turns the tokens of a post into clauses of terms: names, markets, numbers and what joins them.
+//! Turns the tokens of a post into clauses of terms: names, markets, numbers and the words between them.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use perch_odds::fold;
 use super::{
     asides::without_asides,
     leg_count,
-    names::{BOOK, Candidate, LONGEST, Role, key},
+    names::{Candidate, LONGEST, NAMES, Role, key},
     phrases::{LEAGUE_SIGNS, NOT_NAMES, PHRASES, PROPOSING},
     quarters,
     term::{Name, Term},
@@ -15,35 +15,35 @@ use super::{
     vocabulary::is_common,
 };
 
-/// Words after a name that make it another's.
+/// Words after a name that make it the name of another team.
 const REMAINDERS: [&str; 9] = ["women", "womens", "women's", "ladies", "tech", "u19", "u20", "u21", "u23"];
 
-/// The mark of a result that a clause carries.
+/// The mark of a result in a clause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Mark {
-    /// None.
+pub(crate) enum ResultMark {
+    /// No mark.
     #[default]
     Nothing,
-    /// That of a won bet before all words; in a list of bets it may be a bullet.
+    /// The mark of a won bet before all words; in a list of bets it may be a bullet.
     Checked,
-    /// That of a lost bet, or of any after a word.
+    /// The mark of a lost bet, or a mark of any result after a word.
     Graded,
 }
 
-/// What one sentence or line says.
+/// A sentence or line, or a part of one.
 #[derive(Debug, Default)]
 pub(crate) struct Clause {
     pub tokens: Vec<Token>,
     pub terms: Vec<Term>,
     /// Which tokens each term is made of.
     pub spans: Vec<Range<usize>>,
-    /// Its folded words between single spaces, one at each end.
+    /// Its folded words, separated by single spaces, with a space at each end.
     pub words: String,
     pub question: bool,
-    pub mark: Mark,
-    /// It says from where to where a line went.
+    pub mark: ResultMark,
+    /// It says how a line moved.
     pub moved: bool,
-    /// It says more than a bet and that it is one.
+    /// It has words beyond the bet and the usual words that propose one.
     pub tells: bool,
     /// How many legs it says its parlay has.
     pub legs: Option<usize>,
@@ -57,7 +57,7 @@ impl Clause {
         &self.tokens[self.spans[term].clone()]
     }
 
-    /// Whether any of the phrases, given with commas between, stands in the clause.
+    /// Whether the clause has any of the phrases, which are given as a list with commas.
     pub fn says(&self, phrases: &str) -> bool {
         phrases.split(", ").any(|phrase| self.words.contains(&format!(" {phrase} ")))
     }
@@ -102,7 +102,7 @@ fn ends_clause(token: &Token, next: Option<&Token>) -> bool {
     }
 }
 
-/// "…, but Jets +3": what comes after the turn is said anew.
+/// Whether a new bet begins here: "…, but Jets +3".
 fn turns_to_a_bet(tokens: &[Token], at: usize) -> bool {
     let says_line = |pair: &[Token]| match (&pair[0], &pair[1]) {
         (_, Token { lexeme: Lexeme::Number { signed: true, .. }, .. }) => true,
@@ -115,7 +115,7 @@ fn turns_to_a_bet(tokens: &[Token], at: usize) -> bool {
         && tokens[at..].split(|t| t.lexeme == Lexeme::Line).next().is_some_and(|line| line.windows(2).any(says_line))
 }
 
-/// An arrow between two numbers says where a line went; elsewhere it is a bullet.
+/// An arrow between two numbers says how a line moved; elsewhere it is a bullet.
 fn is_move(tokens: &[Token], at: usize) -> bool {
     let number = |t: Option<&Token>| t.is_some_and(|t| matches!(t.lexeme, Lexeme::Number { .. }));
     tokens.get(at).is_some_and(is_arrow) && at > 0 && number(tokens.get(at - 1)) && number(tokens.get(at + 1))
@@ -129,7 +129,7 @@ fn is_item_number(part: &[Token]) -> bool {
     matches!(part, [Token { lexeme: Lexeme::Number { signed: false, decimals: 0, plus: false, .. }, .. }])
 }
 
-/// Leaves out what a list puts before its items: `1)`, `2.`, `-`, `*`.
+/// Removes the bullet or number of a list item: `1)`, `2.`, `-`, `*`.
 fn without_bullet(part: &[Token]) -> &[Token] {
     match part {
         [number, sign, rest @ ..]
@@ -173,7 +173,7 @@ fn clause(tokens: &[Token]) -> Clause {
     clause
 }
 
-/// Whether a word belongs neither to a bet nor to its praise.
+/// Whether a word belongs neither to a bet nor to the usual words that propose one.
 fn tells(token: &Token) -> bool {
     let letters = token.text.starts_with(char::is_alphabetic);
     let record = matches!(token.lexeme, Lexeme::Record | Lexeme::Profit) || token.text.ends_with('%');
@@ -189,15 +189,15 @@ fn marks(tokens: &[Token], clause: &mut Clause) {
         let leading = tokens[..at].iter().all(|t| matches!(t.lexeme, Lexeme::Sign(_)));
         match token.lexeme {
             Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩') if leading => {
-                clause.mark = clause.mark.max(Mark::Checked);
+                clause.mark = clause.mark.max(ResultMark::Checked);
             }
             Lexeme::Sign('✅' | '☑' | '✔' | '🟢' | '🟩' | '❌' | '✖' | '❎' | '🔴' | '🟥') => {
-                clause.mark = Mark::Graded;
+                clause.mark = ResultMark::Graded;
             }
             Lexeme::Sign(sign) => {
                 clause.leagues.extend(LEAGUE_SIGNS.iter().filter(|(c, _)| *c == sign).map(|(_, l)| *l));
             }
-            Lexeme::Word if matches!(token.text.as_str(), "W" | "L") && at > 0 => clause.mark = Mark::Graded,
+            Lexeme::Word if matches!(token.text.as_str(), "W" | "L") && at > 0 => clause.mark = ResultMark::Graded,
             _ => {}
         }
     }
@@ -213,7 +213,7 @@ fn term(tokens: &[Token], at: usize) -> (Term, usize) {
         _ => {}
     }
     let after_number = at > 0 && matches!(tokens[at - 1].lexeme, Lexeme::Number { .. });
-    // After a line, "TB" is total bases and "points" is what is counted; elsewhere a name goes first.
+    // After a number a statistic goes before a name: "TB" is total bases there.
     if after_number && let Some(found) = stat(tokens, at) {
         return found;
     }
@@ -233,7 +233,7 @@ fn term(tokens: &[Token], at: usize) -> (Term, usize) {
 }
 
 fn stat(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
-    windows(tokens, at).find_map(|(key, len)| BOOK.stat(&key).map(|found| (Term::Stat(found), len)))
+    windows(tokens, at).find_map(|(key, len)| NAMES.stat(&key).map(|found| (Term::Stat(found), len)))
 }
 
 fn phrase(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
@@ -244,14 +244,14 @@ fn phrase(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
         return Some((Term::Joint, 1));
     }
     let found = windows(tokens, at).find_map(|(key, len)| PHRASES.get(key.as_str()).map(|t| (t.clone(), len)))?;
-    // A statistic may be longer than the phrase it begins like: "to score a TD".
+    // A statistic may be longer than a phrase with the same beginning: "to score a TD".
     match stat(tokens, at) {
         Some(longer) if longer.1 > found.1 => Some(longer),
         _ => Some(found),
     }
 }
 
-/// "@betsbook", but not "@Celtics".
+/// Whether a handle begins here: "@betsbook", but not "@Celtics".
 fn is_handle(tokens: &[Token], at: usize) -> bool {
     let [sign, word, ..] = &tokens[at..] else { return false };
     let apart = sign.lexeme == Lexeme::Sign('@') && !sign.glued;
@@ -270,7 +270,7 @@ fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
     }
     windows(tokens, at).find_map(|(key, len)| {
         let last = &tokens[at + len - 1];
-        let candidates = BOOK.find(key.strip_suffix("'s").filter(|_| BOOK.find(&key).is_empty()).unwrap_or(&key));
+        let candidates = NAMES.find(key.strip_suffix("'s").filter(|_| NAMES.find(&key).is_empty()).unwrap_or(&key));
         if candidates.is_empty() || last.lexeme == Lexeme::Sign('-') {
             return None;
         }
@@ -285,7 +285,7 @@ fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
         let kept: Vec<Candidate> = candidates
             .iter()
             .filter(|c| if c.capitals { capitals } else { begins_capital || (in_a_bet && !c.weak) })
-            .filter(|c| !(c.weak && part_of_longer && BOOK.entities[c.entity].role == Role::Player))
+            .filter(|c| !(c.weak && part_of_longer && NAMES.entities[c.entity].role == Role::Player))
             .copied()
             .collect();
         let written = tokens[at..at + len].iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
@@ -293,7 +293,7 @@ fn known_name(tokens: &[Token], at: usize) -> Option<(Term, usize)> {
     })
 }
 
-/// "Georgia" in "Georgia St" and "Arsenal" in "Arsenal Women" are not whom the tables know by that name.
+/// The longer name, if a word after a known name makes it another team: "Georgia St", "Arsenal Women".
 fn of_another(tokens: &[Token], at: usize, len: usize) -> Option<String> {
     let rest = tokens.get(at + len).filter(|t| t.text.starts_with(char::is_uppercase) && !t.glued)?;
     let rest = match rest.folded.as_str() {
@@ -305,13 +305,13 @@ fn of_another(tokens: &[Token], at: usize, len: usize) -> Option<String> {
     Some(name.join(" "))
 }
 
-/// Whether a name is only the rest of one.
+/// Whether a name is only the last part of one, such as "St" or "Women".
 pub(crate) fn is_remainder(written: &str) -> bool {
     let folded = fold(written);
     matches!(folded.as_str(), "st" | "state") || REMAINDERS.contains(&folded.as_str())
 }
 
-/// The first reading of a name that the tables know, with its length in tokens.
+/// The first candidate for a name of the tables that begins here, with its length in tokens.
 pub fn name_at(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
     match known_name(tokens, at)? {
         (Term::Name(name), len) => Some((name.candidates.first()?.entity, len)),
@@ -319,7 +319,7 @@ pub fn name_at(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// A name in lower case counts only where a bet surrounds it: "magic -3", not "a magic night".
+/// Whether a name stands beside a market. A name in lower case counts only there: "magic -3", not "a magic night".
 fn beside_a_market(tokens: &[Token], from: usize, to: usize) -> bool {
     let next = tokens.get(to).is_some_and(|t| {
         matches!(t.lexeme, Lexeme::Number { signed: true, .. } | Lexeme::Sign('/' | '@'))
@@ -340,15 +340,15 @@ fn capitalised(tokens: &[Token], at: usize) -> bool {
             && !NOT_NAMES.contains(&format!(" {} ", t.folded))
             && !is_common(&t.folded)
             && !PHRASES.contains_key(t.folded.as_str())
-            && BOOK.stat(&t.folded).is_none()
+            && NAMES.stat(&t.folded).is_none()
     })
 }
 
 fn is_unknown(tokens: &[Token], at: usize) -> bool {
-    capitalised(tokens, at) && BOOK.find(&tokens[at].folded).is_empty()
+    capitalised(tokens, at) && NAMES.find(&tokens[at].folded).is_empty()
 }
 
-/// Whether a name begins here that means somebody by itself: "Heat", not "Jackson".
+/// Whether an unambiguous name begins here: "Heat", not "Jackson".
 fn is_certain(tokens: &[Token], at: usize) -> bool {
     match known_name(tokens, at) {
         Some((Term::Name(name), _)) => name.candidates.iter().any(|c| !c.weak),

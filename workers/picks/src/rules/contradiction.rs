@@ -1,14 +1,14 @@
-//! Bets of one post of which one says otherwise than another.
+//! Finds bets of one post that contradict each other.
 
 use perch_jobs::{Pick, PickKind};
 
-use super::{Doubt, Read, clause::Clause, markets};
+use super::{Doubt, ReadBet, clause::Clause, markets};
 
-/// More bets than that are no card that somebody plays.
+/// The most bets that a person plausibly makes in one post.
 const MOST: usize = 40;
 
-/// Whether two bets say otherwise of one game: both sides of it, or one side at two lines.
-pub(super) fn among(reads: &[Read], clauses: &[Clause]) -> Option<Doubt> {
+/// Finds two bets that contradict each other: on both sides of a game, or on one side at two lines.
+pub(super) fn find(reads: &[ReadBet], clauses: &[Clause]) -> Option<Doubt> {
     if reads.len() > MOST {
         return Some(Doubt::Many);
     }
@@ -33,7 +33,7 @@ fn contradict(a: &Pick, b: &Pick, pairs: &[Vec<String>]) -> bool {
     a.kind != PickKind::Prop && (mirrored(a, b) || one_game())
 }
 
-/// "Lakers -3.5 -110, Celtics +3.5 -110" is what a book offers on one game, unless there is a stake on it.
+/// "Lakers -3.5 -110, Celtics +3.5 -110" without a stake is the offer of a bookmaker on one game, not two bets.
 fn mirrored(a: &Pick, b: &Pick) -> bool {
     let lines = a.line.zip(b.line).filter(|(a, b)| *a != 0.0 && (a + b).abs() < f64::EPSILON);
     a.kind == PickKind::Spread && a.sport == b.sport && lines.is_some() && a.units.is_none() && b.units.is_none()

@@ -1,4 +1,4 @@
-//! A bet on its way.
+//! A bet before its names are resolved.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use perch_jobs::{PickKind, Side};
 
 use super::term::Name;
 
-/// A bet as the clause says it, before its names are settled.
+/// A bet as written in its clause, before its names are resolved.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     pub kind: PickKind,
@@ -19,9 +19,9 @@ pub(crate) struct Draft {
     pub stat_league: Option<&'static str>,
     pub odds: Option<String>,
     pub units: Option<f64>,
-    /// Said the way fans say it too; it needs a price or a stake to count as a bet.
+    /// Its words may also be ordinary fan talk, so it needs a price or a stake to count as a bet.
     pub weak: bool,
-    /// Where it stands among the terms of its clause.
+    /// Its range among the terms of the clause.
     pub at: Range<usize>,
 }
 
@@ -42,7 +42,7 @@ impl Draft {
         }
     }
 
-    /// The same of that name.
+    /// Sets the subject.
     pub(super) fn of(self, name: &Name) -> Self {
         Self { subject: Some(name.clone()), ..self }
     }

@@ -1,21 +1,21 @@
-//! Signs and emoji beside a bet: which say nothing about it. A sign that may say "no", "wrong" or "ha" is not among them.
+//! Signs and emoji that do not change the meaning of a bet. Signs that may mean "no", "wrong" or mockery are not among them.
 
 /// Faces and hands that cheer.
 const CHEERS: &str = "😀😃😄😁😊😇🙂😉😍🥰😘😋😎🤩🥳😤🤑🤠😈👿🤝🙏💪👊✊🤞🤟🤘👌👍👆👇👉👈☝✌🫡🫶👏🙌🤙👀💯";
-/// Pictures that refuse, mock, warn or mourn, among those of things and animals.
+/// Pictures of things and animals that refuse, mock, warn or mourn.
 const AGAINST: &str = "💀👎💔💩👻🤡🚫🛑🚷🚭🚯🚳🚱📵🔞🗑🧢🙅📉🥀🃏🏳🔕🔇🖕👹👺🕳🔙🔚💤🎣🚩🚽🚮🧻🪤🪦🪫🪃";
 /// Punctuation that stands around the parts of a bet.
 const PUNCTUATION: &str = ",.:;!()[]{}+-/|•▪►→·*&@'_▫◾◽■□●○◆◇»›‣⁃";
-/// Signs of text and weather, of which the others are crosses, warnings and the like.
+/// Harmless signs of the symbol blocks; the others there are crosses, warnings and the like.
 const SIGNS: &str = "⭐★☆☀☁☂☃☄☎☔☕☘♈♉♊♋♌♍♎♏♐♑♒♓♠♣♥♦♨♻♾⚒⚓⚔⚖⚙⚛⚜⚡⚪⚫⚽⚾⛄⛅⛈⛏⛓⛩⛪⛰⛱⛲⛳⛴⛵⛷⛸⛹⛺✂✅☑✔✈✉✍✏✒✡✨✳✴✦❖❄❇❗❣❤➕➡➜➤▶⬆⬇⬛⬜⌚⏰⏱⏲⏳⏩⏫\u{20e3}";
 
-/// Whether a sign says nothing about a bet.
+/// Whether a sign does not change the meaning of a bet.
 pub(super) fn is_harmless(sign: char) -> bool {
     let is_listed = [PUNCTUATION, SIGNS, CHEERS].iter().any(|list| list.contains(sign));
     is_listed || (is_picture(sign) && !AGAINST.contains(sign))
 }
 
-/// Animals, weather, food, sports, objects, hearts, flags and colours of skin; no faces.
+/// Whether a sign is an animal, weather, food, a sport, an object, a heart, a flag or a skin colour; faces are not.
 fn is_picture(sign: char) -> bool {
     matches!(sign,
         '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f300}'..='\u{1f5ff}' | '\u{1f680}'..='\u{1f6ff}' | '\u{1f7e0}'..='\u{1f7eb}'

@@ -1,4 +1,4 @@
-//! Settles which of its readings a name has, from everything around it.
+//! Resolves ambiguous names from their context.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use perch_jobs::PickKind;
 use super::{
     clause::Clause,
     draft::Draft,
-    names::{BOOK, Candidate, Role},
+    names::{Candidate, NAMES, Role},
     phrases::WITHOUT_TABLE,
     term::{Name, Term},
 };
 
-/// What a whole post says about leagues.
-pub(crate) struct Context {
+/// What a post says about leagues.
+pub(crate) struct LeagueContext {
     /// Leagues named by words or emoji anywhere.
     hinted: BTreeSet<&'static str>,
-    /// Leagues of names that can be only one.
+    /// Leagues of names that belong to only one league.
     certain: Vec<&'static str>,
-    /// Every name once, with its possible readings.
+    /// Every distinct name, with its candidates.
     names: Vec<Vec<Candidate>>,
 }
 
-impl Context {
+impl LeagueContext {
     pub fn of(clauses: &[Clause]) -> Self {
         let hinted = clauses.iter().flat_map(|c| c.leagues.iter().copied()).collect();
         let certain = clauses.iter().flat_map(|c| &c.terms).filter_map(only_league).collect();
@@ -37,7 +37,7 @@ impl Context {
         Self { hinted, certain, names }
     }
 
-    /// How many other names of the post may be of a league, at most a few.
+    /// How many other names of the post may belong to a league, at most 3.
     fn company(&self, name: &Name, league: &str) -> i32 {
         let may_be = |other: &&Vec<Candidate>| {
             **other != name.candidates && other.iter().any(|c| !c.weak && self::league(c) == league)
@@ -45,14 +45,14 @@ impl Context {
         i32::try_from(self.names.iter().filter(may_be).count().min(3)).unwrap_or(0)
     }
 
-    /// The league of a post that speaks of one only.
+    /// The league of the post, if it names exactly one.
     pub fn only(&self) -> Option<&'static str> {
         let mut all: BTreeSet<_> = self.hinted.clone();
         all.extend(&self.certain);
         if all.len() == 1 { all.first().copied() } else { None }
     }
 
-    /// The league that words and emoji speak for, where it is one only.
+    /// The league that words and emoji name, if it is exactly one.
     pub fn hinted_only(&self) -> Option<&'static str> {
         if self.hinted.len() == 1 { self.hinted.first().copied() } else { None }
     }
@@ -66,36 +66,38 @@ fn only_league(term: &Term) -> Option<&'static str> {
 }
 
 fn league(candidate: &Candidate) -> &'static str {
-    BOOK.entities[candidate.entity].league
+    NAMES.entities[candidate.entity].league
 }
 
-/// A name with its league, if the tables know it.
+/// A resolved name, with its league and role if the tables know it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Settled {
+pub(crate) struct ResolvedName {
     pub name: String,
     pub league: Option<&'static str>,
     pub role: Option<Role>,
 }
 
-/// The most likely reading of a name of a bet.
-pub(crate) fn settle(name: &Name, draft: &Draft, clause: &Clause, context: &Context) -> Settled {
+/// Resolves a name of a bet to its most likely candidate.
+pub(crate) fn resolve(name: &Name, draft: &Draft, clause: &Clause, context: &LeagueContext) -> ResolvedName {
     let best = name
         .candidates
         .iter()
         .enumerate()
         .max_by_key(|(n, c)| (score(c, name, draft, clause, context), std::cmp::Reverse(*n)))
-        .map(|(_, c)| &BOOK.entities[c.entity]);
+        .map(|(_, c)| &NAMES.entities[c.entity]);
     match best {
-        Some(entity) => Settled { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) },
-        None => Settled { name: name.written.clone(), league: None, role: None },
+        Some(entity) => {
+            ResolvedName { name: entity.name.clone(), league: Some(entity.league), role: Some(entity.role) }
+        }
+        None => ResolvedName { name: name.written.clone(), league: None, role: None },
     }
 }
 
 const COLLEGE: [&str; 2] = ["ncaab", "ncaaf"];
 
-fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, context: &Context) -> i32 {
+fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, context: &LeagueContext) -> i32 {
     let league = league(candidate);
-    let role = BOOK.entities[candidate.entity].role;
+    let role = NAMES.entities[candidate.entity].role;
     let mut score = 0;
     if clause.leagues.contains(&league) {
         score += 20;
@@ -124,7 +126,7 @@ fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, con
     if candidate.informal {
         score -= 5;
     }
-    // "Cincinnati +3" is the professional team of the place, unless something says college.
+    // "Cincinnati +3" means the professional team, unless something points to the college.
     let professional = |c: &Candidate| !COLLEGE.contains(&self::league(c)) && self::league(c) != "soccer";
     if COLLEGE.contains(&league) && name.candidates.iter().any(professional) {
         score -= 6;
@@ -132,7 +134,7 @@ fn score(candidate: &Candidate, name: &Name, draft: &Draft, clause: &Clause, con
     score
 }
 
-/// Leagues in which such a line is usual.
+/// Leagues in which the line of a bet is usual.
 fn likely(draft: &Draft) -> &'static [&'static str] {
     const BIG: &[&str] = &["nba", "nfl", "ncaab", "ncaaf", "wnba"];
     let size = draft.line.map_or(0.0, f64::abs);
@@ -154,18 +156,18 @@ fn likely(draft: &Draft) -> &'static [&'static str] {
     }
 }
 
-/// The sport of a bet: of its names, else of what the clause or the post says.
+/// The sport of a bet: from its names, otherwise from the clause or the post.
 pub(crate) fn sport(
     named: Option<&'static str>,
     draft: &Draft,
     clause: &Clause,
-    context: &Context,
+    context: &LeagueContext,
 ) -> Option<&'static str> {
     let single = || match clause.leagues.as_slice() {
         [first, rest @ ..] if rest.iter().all(|l| l == first) => Some(*first),
         _ => None,
     };
-    // A fighter may box as well.
+    // A fighter of MMA may also box.
     if named == Some("mma") && context.hinted.contains("boxing") {
         return Some("boxing");
     }

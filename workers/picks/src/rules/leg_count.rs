@@ -1,13 +1,13 @@
-//! How many legs a parlay is said to have.
+//! The number of legs that a post states for its parlay.
 
 use super::token::{Lexeme, Token};
 
-/// The most legs that a post is believed to have.
+/// The most legs that are accepted.
 const MOST_LEGS: usize = 20;
 
 const SPELLED: [(&str, usize); 4] = [("two", 2), ("three", 3), ("four", 4), ("five", 5)];
 
-/// How many legs a clause says its parlay has: "3-leg", "2 team", "four legger", "treble".
+/// The number of legs that a clause states: "3-leg", "2 team", "four legger", "treble".
 pub(super) fn stated(tokens: &[Token]) -> Option<usize> {
     let legs = |n: usize| Some(n).filter(|n| (2..=MOST_LEGS).contains(n));
     let counted = |word: &str| {

@@ -1,4 +1,4 @@
-//! The legs of a parlay that are only a name.
+//! Legs of a parlay that consist only of a name.
 
 use perch_jobs::PickKind;
 
@@ -6,12 +6,12 @@ use super::{
     clause::Clause,
     draft::Draft,
     markets::{HAPPENS, has_role},
-    names::{BOOK, Role},
+    names::{NAMES, Role},
     price,
     term::{Name, Term},
 };
 
-/// The names of a parlay that stand alone or in a list: each is a leg that wins. "Yankees, Astros, Phillies".
+/// The names of a parlay without a market, alone or in a list: each is a leg on the moneyline. "Yankees, Astros, Phillies".
 pub(super) fn bare(clause: &Clause, drafts: &[Draft]) -> Vec<Draft> {
     let listed = |term: &Term| {
         matches!(
@@ -29,7 +29,7 @@ pub(super) fn bare(clause: &Clause, drafts: &[Draft]) -> Vec<Draft> {
                 | Term::Each
         )
     };
-    // "Heat at Magic" and "Heat/Magic" are games, whose bet is said elsewhere.
+    // "Heat at Magic" and "Heat/Magic" name games; their bet is elsewhere.
     let joined = clause.terms.iter().any(|t| matches!(t, Term::Joint | Term::At | Term::Versus));
     let wins = clause.terms.iter().any(|t| matches!(t, Term::Win { .. }));
     let first = clause.terms.iter().position(|t| matches!(t, Term::Name(_))).unwrap_or(0);
@@ -42,7 +42,7 @@ pub(super) fn bare(clause: &Clause, drafts: &[Draft]) -> Vec<Draft> {
     named(clause, drafts, has_certain_side, |name| Draft::new(PickKind::Moneyline, 0..0).of(name))
 }
 
-/// The players below a heading that says what each of them does: "Anytime TD parlay", then a name a line.
+/// The players below a heading with their statistic: "Anytime TD parlay", then one name per line.
 pub(super) fn doing(clause: &Clause, (stat, league): &Heading) -> Vec<Draft> {
     let listed = |term: &Term| {
         matches!(
@@ -71,15 +71,15 @@ pub(super) fn doing(clause: &Clause, (stat, league): &Heading) -> Vec<Draft> {
     drafts
 }
 
-/// What each player of a list does, and the league that it speaks for.
+/// The statistic of all players of a list, and the league that it implies.
 pub(super) type Heading = (String, Option<&'static str>);
 
 /// The heading of a list of players.
 pub(super) fn heading(clause: &Clause) -> Option<Heading> {
     let named = clause.terms.iter().any(|t| matches!(t, Term::Name(_)));
     clause.terms.iter().filter(|_| !named).find_map(|term| match term {
-        Term::Stat(stat) if HAPPENS.contains(&BOOK.stats[*stat].name) => {
-            Some((BOOK.stats[*stat].name.to_owned(), BOOK.stats[*stat].league))
+        Term::Stat(stat) if HAPPENS.contains(&NAMES.stats[*stat].name) => {
+            Some((NAMES.stats[*stat].name.to_owned(), NAMES.stats[*stat].league))
         }
         _ => None,
     })
@@ -100,5 +100,5 @@ fn named(
 }
 
 fn has_certain_side(name: &Name) -> bool {
-    name.candidates.iter().any(|c| !c.weak && BOOK.entities[c.entity].role == Role::Side)
+    name.candidates.iter().any(|c| !c.weak && NAMES.entities[c.entity].role == Role::Side)
 }

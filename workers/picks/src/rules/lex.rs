@@ -9,7 +9,7 @@ use super::{
     token::{Lexeme, Token},
 };
 
-/// The text with one form of each letter, digit, quote, dash, space and fraction, without links and without what takes no room.
+/// The text with one form of each letter, digit, quote, dash, space and fraction, without links and invisible characters.
 pub fn normalise(text: &str) -> String {
     let text = text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">");
     let mut plain = String::with_capacity(text.len());
@@ -42,13 +42,13 @@ fn normalise_char(c: char, plain: &mut String) {
         '＋' | '﹢' | '➕' => plain.push('+'),
         '‘' | '’' | 'ʼ' | '`' => plain.push('\''),
         '“' | '”' => plain.push('"'),
-        // Joiners, variations, soft hyphens and the marks of directions that letters have by themselves.
+        // Joiners, variation selectors, soft hyphens, direction marks, and the sign of hashtags.
         '\u{fe0f}' | '\u{200b}'..='\u{200f}' | '\u{ad}' | '\u{2060}' | '\u{feff}' | '#' => {}
         '¼' => fraction(".25", plain),
         '½' => fraction(".5", plain),
         '¾' => fraction(".75", plain),
         c if c.is_whitespace() => plain.push(' '),
-        // Letters and digits that are only wide, bold or in circles.
+        // Wide, bold or circled letters and digits become plain ones.
         c => plain.extend(std::iter::once(c).nfkc()),
     }
 }
@@ -60,13 +60,13 @@ fn fraction(decimals: &str, plain: &mut String) {
     plain.push_str(decimals);
 }
 
-/// Letters after which digits begin a number of their own: `o25.5`, `ML-110`.
+/// Letters after which digits begin a separate number: `o25.5`, `ML-110`.
 const BEFORE_NUMBER: [&str; 8] = ["o", "u", "ov", "un", "over", "under", "ml", "pk"];
 /// Lines, odds and stakes have no more places than this.
 const MOST_DECIMALS: u8 = 3;
 /// Words whose full stop does not end a sentence.
 const ABBREVIATED: [&str; 8] = ["st", "vs", "v", "jr", "sr", "sig", "man", "utd"];
-/// Letters that may follow a whole number at once and still be a word of their own.
+/// Words that may follow a whole number without a space and are still separate words.
 const AFTER_NUMBER: [&str; 10] = ["pts", "points", "yds", "yards", "rebs", "reb", "ast", "asts", "ml", "pt"];
 
 /// The tokens of a normalised text.
@@ -128,7 +128,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Several stars side by side are a stake; a single one is decoration.
+    /// Two to ten stars side by side are a stake; otherwise they are decoration.
     fn stars(&mut self) {
         let from = self.at;
         self.skip_while(is_star_sign);
@@ -185,7 +185,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Records, times, dates, percentages and words such as `49ers`, which only begin like a number.
+    /// Reads what only begins like a whole number: records, times, dates, percentages and words such as `49ers`. False if it is a number.
     fn continues_as_another_thing(&mut self, from: usize) -> bool {
         let (next, beyond) = (self.peek(0), self.peek(1));
         if next == '-' && beyond.is_ascii_digit() {
@@ -219,7 +219,7 @@ impl Lexer<'_> {
         true
     }
 
-    /// "2/2.5": a number with a point stands behind the slash.
+    /// Whether a number with a decimal point follows, as after the slash in "2/2.5".
     fn is_a_line_after(&self, ahead: usize) -> bool {
         let rest = &self.chars[(self.at + ahead).min(self.chars.len())..];
         let digits = rest.iter().take_while(|c| c.1.is_ascii_digit()).count();

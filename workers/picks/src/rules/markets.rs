@@ -1,11 +1,11 @@
-//! Finds the bets in a clause: each hangs on a market word or a line, with a name near it.
+//! Finds the bets in a clause: each has a market word or a line, with a name near it.
 
 use perch_jobs::{PickKind, Side};
 
 use super::{
     clause::Clause,
     draft::Draft,
-    names::{BOOK, Candidate, Role},
+    names::{Candidate, NAMES, Role},
     price,
     term::{Name, Term},
 };
@@ -34,7 +34,7 @@ pub(crate) fn drafts(clause: &Clause) -> Vec<Draft> {
     drafts
 }
 
-/// "Back on the Nuggets. -5.5, -110, 1u": a line, a price and a stake for whom the clause before names.
+/// A bet without a name, for the name in the clause before: "Back on the Nuggets. -5.5, -110, 1u".
 pub(crate) fn line_alone(clause: &Clause, name: &Name) -> Option<Draft> {
     let listed = |term: &Term| {
         matches!(term, Term::Number { .. } | Term::Units(_) | Term::Comma | Term::Filler | Term::At | Term::Even)
@@ -46,16 +46,16 @@ pub(crate) fn line_alone(clause: &Clause, name: &Name) -> Option<Draft> {
     drafts.pop().filter(|draft| alone && (draft.odds.is_some() || draft.units.is_some()))
 }
 
-/// Two opponents that a clause names before its first bet, for all its bets: "Chiefs/Bills +475: Mahomes …".
+/// Two opponents that a clause names before its first bet: "Chiefs/Bills +475: Mahomes …". They apply to all its bets.
 pub(crate) fn game(clause: &Clause, drafts: &[Draft]) -> Option<(Name, Name)> {
     let end = drafts.first()?.at.start;
     Reader { terms: &clause.terms, drafts: Vec::new(), from: 0 }.pair_before(end)
 }
 
-/// The canonical names of every two opponents that the clauses name together, in all their readings.
+/// The names of each pair of opponents in the clauses, with the canonical names of all their candidates.
 pub(super) fn pairs(clauses: &[Clause]) -> Vec<Vec<String>> {
     let named = |name: &Name| -> Vec<String> {
-        let known = name.candidates.iter().map(|candidate| BOOK.entities[candidate.entity].name.clone());
+        let known = name.candidates.iter().map(|candidate| NAMES.entities[candidate.entity].name.clone());
         known.chain([name.written.clone()]).collect()
     };
     let of_clause = |clause: &Clause| -> Vec<Vec<String>> {
@@ -73,7 +73,7 @@ pub(super) fn pairs(clauses: &[Clause]) -> Vec<Vec<String>> {
 struct Reader<'a> {
     terms: &'a [Term],
     drafts: Vec<Draft>,
-    /// The end of the bet before.
+    /// The end of the previous bet.
     from: usize,
 }
 
@@ -153,7 +153,7 @@ impl Reader<'_> {
     /// Two teams side by side next to a total: "Oilers Kings over 6.5".
     fn side_by_side(&self, first: usize) -> Option<(Name, Name)> {
         let (a, b) = (self.name(first)?, self.name(first + 1)?);
-        let league = |c: &Candidate| BOOK.entities[c.entity].league;
+        let league = |c: &Candidate| NAMES.entities[c.entity].league;
         let in_one = |c: &Candidate| !c.weak && b.candidates.iter().any(|d| !d.weak && league(d) == league(c));
         let met = has_role(a, Role::Side) && has_role(b, Role::Side) && a.candidates.iter().any(in_one);
         met.then(|| (a.clone(), b.clone()))
@@ -180,7 +180,7 @@ impl Reader<'_> {
         None
     }
 
-    /// Opponents of a side bet: named together before, or the second one after.
+    /// The opponents of a bet on a side, named together before it, or the second one after it.
     fn opponents(&self, subject: usize, market: usize) -> (Option<(Name, Name)>, usize) {
         let end = self.terms.len().min(market + 1);
         if let Some(pair) = self.pair_before(end) {
@@ -203,7 +203,7 @@ impl Reader<'_> {
     }
 
     fn spread(&self, at: usize, market: usize, line: f64) -> Option<Draft> {
-        // "good to -4.5" and "opened -2.5" say where the line was or may go.
+        // "good to -4.5" and "opened -2.5" are not bets but say where the line was or may go.
         let moved = at > 0 && matches!(self.terms[at - 1], Term::Other) && self.name_before(at).is_none();
         let before = self.name_before(at);
         let draft = match before {
@@ -246,7 +246,7 @@ impl Reader<'_> {
         Some(Draft { subject: Some(name), weak: true, ..Draft::new(PickKind::Future, subject..prize + 1) })
     }
 
-    /// A name with nothing but a price, or with a statistic that has no line.
+    /// A bet of a name and a price only, or of a name and a statistic without a line.
     fn bare(&self, at: usize, name: &Name) -> Option<Draft> {
         let next = self.skip_fillers(at + 1);
         match self.terms.get(next) {
@@ -283,10 +283,10 @@ impl Reader<'_> {
         }
     }
 
-    /// The statistic of "Anytime TD: Tyreek Hill +110", also of the names after the first.
+    /// The statistic before a name, also for further names of a list: "Anytime TD: Tyreek Hill +110".
     fn stat_before_name(&self, at: usize) -> Option<(String, Option<&'static str>, usize)> {
         let name = self.name(at).filter(|name| name.candidates.is_empty() || has_role(name, Role::Player))?;
-        // "James Cook anytime TD, Bills -3": the next bet has a market of its own.
+        // "James Cook anytime TD, Bills -3": the second bet has its own market.
         let own = match self.terms.get(self.skip_fillers(at + 1)) {
             Some(Term::Number { value, signed: true, .. }) => value.abs() < 100.0,
             next => matches!(next, Some(Term::Win { .. } | Term::Side(_) | Term::PickEm | Term::Stat(_))),
@@ -334,7 +334,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Decides whose statistic or which game an over or under is about.
+    /// Decides which player, team or game an over or under is about.
     fn counted(&self, draft: Draft, mark: usize) -> Draft {
         let beside = || mark.checked_sub(2).filter(|at| *at >= self.from).and_then(|at| self.side_by_side(at));
         let pair = self.pair_before(mark).or_else(beside);
@@ -363,7 +363,7 @@ impl Reader<'_> {
                 Draft { subject: Some(name).filter(|_| pair.is_none()), pair, ..draft }
             }
             None => match self.drafts.last() {
-                // "o25.5 points, o7.5 assists": the second line is the same player's.
+                // "o25.5 points, o7.5 assists": the second bet is on the same player.
                 Some(last) if last.kind == PickKind::Prop && draft.stat.is_some() => {
                     Draft { kind: PickKind::Prop, subject: last.subject.clone(), pair: last.pair.clone(), ..draft }
                 }
@@ -374,10 +374,10 @@ impl Reader<'_> {
 }
 
 pub(crate) fn has_role(name: &Name, role: Role) -> bool {
-    name.candidates.iter().any(|c| BOOK.entities[c.entity].role == role)
+    name.candidates.iter().any(|c| NAMES.entities[c.entity].role == role)
 }
 
-/// What a player does or does not do, without a line.
+/// Statistics of a player that happen or not, without a line.
 pub(super) const HAPPENS: [&str; 8] = [
     "anytime touchdown",
     "first touchdown",
@@ -389,7 +389,7 @@ pub(super) const HAPPENS: [&str; 8] = [
     "stolen bases",
 ];
 
-/// Statistics that a whole game has as well.
+/// Statistics that may also be of a whole game.
 pub(super) const OF_A_GAME: [&str; 11] =
     ["goals", "points", "runs", "rounds", "games", "sets", "corners", "cards", "wins", "touchdowns", "shots"];
 
@@ -403,26 +403,26 @@ fn is_player(name: &Name, stat: Option<&str>) -> bool {
 }
 
 fn is_athlete(name: &Name) -> bool {
-    name.candidates.iter().any(|c| matches!(BOOK.entities[c.entity].league, "tennis" | "mma" | "boxing" | "golf"))
+    name.candidates.iter().any(|c| matches!(NAMES.entities[c.entity].league, "tennis" | "mma" | "boxing" | "golf"))
 }
 
-/// A statistic at a position, also several in one as in "points + assists", with the position after it.
+/// The statistic at a position, also a combined one such as "points + assists", with the position after it.
 fn stat_at(terms: &[Term], at: usize) -> Option<(String, Option<&'static str>, usize)> {
     let mut end = at;
     while matches!(terms.get(end), Some(Term::Filler)) && end < at + 2 {
         end += 1;
     }
     let Some(Term::Stat(first)) = terms.get(end) else { return None };
-    let mut name = BOOK.stats[*first].name.to_owned();
+    let mut name = NAMES.stats[*first].name.to_owned();
     end += 1;
     while let (Some(Term::Comma | Term::Joint), Some(Term::Stat(next))) = (terms.get(end), terms.get(end + 1)) {
-        name = format!("{name}+{}", BOOK.stats[*next].name);
+        name = format!("{name}+{}", NAMES.stats[*next].name);
         end += 2;
     }
-    Some((name, BOOK.stats[*first].league, end))
+    Some((name, NAMES.stats[*first].league, end))
 }
 
-/// A statistic right before a position, with where it begins.
+/// The statistic right before a position, with its start.
 fn stat_before(terms: &[Term], from: usize, at: usize) -> Option<(String, Option<&'static str>, usize)> {
     let last = (from..at).rev().find(|i| !matches!(terms[*i], Term::Filler | Term::Joint))?;
     if !matches!(terms[last], Term::Stat(_)) {

@@ -1,10 +1,9 @@
-//! Reads picks out of posts by rules over common notation: for when no language model answers, and as the model of the
-//! sandbox.
+//! Reads picks out of posts by rules over common notation. Used when no language model answers, and as the model of the sandbox.
 //!
-//! A post becomes tokens (`lex`), clauses of terms (`clause`), bets (`markets`, `price`) and, once the clauses that only
-//! talk are left out (`verdict`) and each name is settled (`leagues`), an [`Answer`]. The rules are sure of a bet only where
-//! they understand everything that the post says around it (`understood`): no list of warnings is ever complete, so what
-//! they do not know counts as one.
+//! A post is split into tokens (`lex`) and clauses of terms (`clause`). Clauses that do not recommend a bet are left out
+//! (`recommended`), the others give bets (`markets`, `price`), and their names are resolved (`leagues`), which gives an [`Answer`]. The
+//! rules are sure of a bet only if they understand everything around it (`understood`): no list of warning words is ever complete, so
+//! an unknown word counts as a warning.
 
 mod around;
 pub(crate) mod asides;
@@ -23,13 +22,13 @@ mod phrases;
 mod points;
 mod price;
 mod quarters;
+mod recommended;
 mod refusal;
 mod spoken;
 mod stakes;
 mod term;
 pub mod token;
 mod understood;
-mod verdict;
 mod vocabulary;
 mod worth;
 
@@ -38,111 +37,109 @@ use perch_jobs::{Answer, Bet, Parlay, ParlayTag, Pick, PickKind};
 use self::{
     clause::Clause,
     draft::Draft,
-    leagues::{Context, Settled},
+    leagues::{LeagueContext, ResolvedName},
     names::Role,
     term::{Name, Term},
 };
 pub use self::{
     clause::name_at,
     doubt::Doubt,
-    worth::{Verdict, worth},
+    worth::{PostWorth, worth},
 };
 
-/// What the rules read in a post.
+/// The reading of a post by the rules.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// The picks that there would be if nothing else in the post meant anything: bets that are made, and bets that are only
-    /// spoken of.
+pub struct RulesReading {
+    /// The picks if all doubts are ignored. They may include bets that the post only talks about.
     pub likely: Answer,
-    /// What makes the rules doubt them. Where there is any doubt, none of them counts.
+    /// The doubts about the picks. If there is any, none of the picks is sure.
     pub doubts: Vec<Doubt>,
 }
 
-impl Found {
+impl RulesReading {
     /// The picks, if the rules are sure of them.
     pub fn sure(self) -> Answer {
         if self.doubts.is_empty() { self.likely } else { Answer::Nothing(()) }
     }
 }
 
-/// The picks of a post that the rules are sure of: one, several, a parlay, or nothing for results, talk, warnings and
-/// advertising.
+/// The picks of a post that the rules are sure of: one, several or a parlay. Nothing for results, talk, warnings and advertising.
 ///
-/// The same text always gives the same answer. What the post does not say is null.
+/// The answer is deterministic. Fields that the post does not name are null.
 pub fn extract(text: &str) -> Answer {
     read(text).sure()
 }
 
-/// The picks of a post, and what makes the rules doubt them.
-pub fn read(text: &str) -> Found {
+/// The likely picks of a post, and the doubts about them.
+pub fn read(text: &str) -> RulesReading {
     let clauses = clause::clauses(&lex::tokens(&lex::normalise(text)));
-    let context = Context::of(&clauses);
-    let live = verdict::live(&clauses);
-    let parlay = clauses.iter().zip(&live).any(|(clause, live)| *live && verdict::parlay(clause));
-    let mut reading = Reading { parlay, ..Reading::default() };
+    let context = LeagueContext::of(&clauses);
+    let live = recommended::live(&clauses);
+    let parlay = clauses.iter().zip(&live).any(|(clause, live)| *live && recommended::parlay(clause));
+    let mut reading = PostReader { parlay, ..PostReader::default() };
     for (at, live) in live.into_iter().enumerate() {
         reading.has_bet.push(false);
         if live {
             reading.legs = reading.legs.max(clauses[at].legs);
             reading.clause(&clauses, at, &context);
         } else {
-            reading.apart();
+            reading.end_heading();
         }
     }
     reading.found(&clauses)
 }
 
-/// The one league that the words and emoji of a text speak for.
+/// The league that the words and emoji of a text name, if it is exactly one.
 pub(crate) fn leagues_of(text: &str) -> Option<&'static str> {
-    Context::of(&clause::clauses(&lex::tokens(&lex::normalise(text)))).hinted_only()
+    LeagueContext::of(&clause::clauses(&lex::tokens(&lex::normalise(text)))).hinted_only()
 }
 
 /// A bet that was read.
-struct Read {
+struct ReadBet {
     pick: Pick,
-    /// Its clause says no more than the bet.
+    /// Its clause has nothing but the bet.
     bare: bool,
     /// Its clause is about a part of the game.
     part: bool,
 }
 
-/// What was read so far.
+/// Collects the bets of a post, clause by clause.
 #[derive(Default)]
-struct Reading {
-    picks: Vec<Read>,
+struct PostReader {
+    picks: Vec<ReadBet>,
     /// Which clauses have a bet.
     has_bet: Vec<bool>,
     doubts: Vec<Doubt>,
-    /// The post is one bet of several legs.
+    /// The post is a parlay: one bet of several legs.
     parlay: bool,
-    /// How many legs the post says that the parlay has.
+    /// The number of legs that the post states.
     legs: Option<usize>,
-    /// What the players below a heading do.
+    /// The statistic for the players below a heading.
     doing: Option<legs::Heading>,
-    /// Prices and stakes of clauses without a bet, and of parlays.
+    /// Prices and stakes that belong to no single bet: from clauses without a bet, and of parlays.
     spare_odds: Vec<String>,
     spare_units: Vec<f64>,
     each: bool,
-    /// The one name of the clause before, which has no bet.
+    /// The name in the previous clause, if that has no bet and only one name.
     named: Option<Name>,
     /// Opponents named in a heading, for the bets below it.
     heading: Option<(Name, Name)>,
 }
 
-impl Reading {
-    /// A clause that recommends nothing ends what a heading says.
-    fn apart(&mut self) {
+impl PostReader {
+    /// Ends a heading at a clause that recommends nothing.
+    fn end_heading(&mut self) {
         self.named = None;
         self.heading = None;
     }
 
-    fn clause(&mut self, clauses: &[Clause], at: usize, context: &Context) {
+    fn clause(&mut self, clauses: &[Clause], at: usize, context: &LeagueContext) {
         let clause = &clauses[at];
         let mut drafts = markets::drafts(clause);
         if let (Some(name), true) = (self.named.take(), drafts.is_empty()) {
             drafts.extend(markets::line_alone(clause, &name));
         }
-        let committed = self.parlay || verdict::committed(clause);
+        let committed = self.parlay || recommended::committed(clause);
         drafts.retain(|d| !d.weak || d.odds.is_some() || d.units.is_some() || committed);
         if self.parlay {
             drafts.extend(legs::bare(clause, &drafts));
@@ -156,7 +153,7 @@ impl Reading {
             self.without_bet(clause);
             return;
         }
-        self.doubts.extend(understood::of_bet(clauses, at, &drafts, self.parlay));
+        self.doubts.extend(understood::doubt_in_bet(clauses, at, &drafts, self.parlay));
         self.has_bet[at] = true;
         let part = refusal::is_of_a_part(clause);
         self.spare_odds.extend(price::left_over(&clause.terms, &drafts));
@@ -167,26 +164,26 @@ impl Reading {
             if draft.pair.is_none() && self.heading_speaks_of(&draft) {
                 draft.pair.clone_from(&self.heading);
             }
-            // A side of the game whose total stands before it.
+            // A bet on a side after a total of the same game.
             if draft.pair.is_none() && draft.subject.as_ref().is_some_and(|name| is_of(name, game.as_ref())) {
                 draft.pair.clone_from(&game);
             }
             if draft.kind == PickKind::Total && draft.pair.is_some() {
                 game.clone_from(&draft.pair);
             }
-            // A line beyond all numbers is no bet, whatever stands around it.
-            match settled(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
+            // Validation rejects lines that are out of range.
+            match resolved(&draft, clause, context).filter(|pick| pick.validate("$").is_ok()) {
                 Some(pick) => {
                     self.doubts.extend(understood::impossible_line(&pick));
                     self.doubts.extend(understood::line_of_an_exchange(clause, &pick));
-                    self.add(Read { pick, bare, part });
+                    self.add(ReadBet { pick, bare, part });
                 }
-                None => self.doubts.push(Doubt::Unsettled),
+                None => self.doubts.push(Doubt::Unresolved),
             }
         }
     }
 
-    /// Totals and props below a heading belong to its game, and so does a side that the heading names.
+    /// Whether a bet below a heading belongs to the game of the heading: totals, props, and bets on a side that it names.
     fn heading_speaks_of(&self, draft: &Draft) -> bool {
         let Some((a, b)) = &self.heading else { return false };
         match &draft.subject {
@@ -210,11 +207,11 @@ impl Reading {
         }
     }
 
-    /// Keeps a bet that is said twice once, with the more complete of its two forms.
-    fn add(&mut self, read: Read) {
+    /// Adds a bet. If it is a repetition, it is merged with the first one.
+    fn add(&mut self, read: ReadBet) {
         let said =
             |p: &Pick| (p.kind, p.selection.clone(), p.player.clone(), p.stat.clone(), p.line, p.side, p.event.clone());
-        if let Some(Read { pick: known, .. }) = self.picks.iter_mut().find(|k| said(&k.pick) == said(&read.pick)) {
+        if let Some(ReadBet { pick: known, .. }) = self.picks.iter_mut().find(|k| said(&k.pick) == said(&read.pick)) {
             let dearer = known.odds.is_some() && read.pick.odds.is_some() && known.odds != read.pick.odds;
             let larger = known.units.is_some() && read.pick.units.is_some() && known.units != read.pick.units;
             self.doubts.extend((dearer || larger).then_some(Doubt::Contradiction));
@@ -225,15 +222,15 @@ impl Reading {
         }
     }
 
-    fn found(mut self, clauses: &[Clause]) -> Found {
+    fn found(mut self, clauses: &[Clause]) -> RulesReading {
         let mut doubts = std::mem::take(&mut self.doubts);
-        doubts.extend(around::of_the_rest(clauses, &self.has_bet, self.picks.iter().map(|read| &read.pick)));
+        doubts.extend(around::doubt_around(clauses, &self.has_bet, self.picks.iter().map(|read| &read.pick)));
         doubts.extend(self.left_over());
-        doubts.extend(contradiction::among(&self.picks, clauses));
+        doubts.extend(contradiction::find(&self.picks, clauses));
         let likely = self.answer();
-        // What is no pick needs no doubt.
+        // Without a pick there is nothing to doubt.
         doubts.retain(|_| likely != Answer::Nothing(()));
-        Found { likely, doubts }
+        RulesReading { likely, doubts }
     }
 
     fn answer(mut self) -> Answer {
@@ -244,7 +241,7 @@ impl Reading {
             self.leave_out_talk();
         }
         let single = self.picks.len() == 1;
-        for Read { pick, .. } in &mut self.picks {
+        for ReadBet { pick, .. } in &mut self.picks {
             if single || self.each {
                 pick.units = pick.units.or(self.spare_units.first().copied());
                 pick.odds = pick.odds.take().or_else(|| self.spare_odds.first().cloned());
@@ -254,7 +251,7 @@ impl Reading {
         Answer::of(self.picks.into_iter().map(|read| Bet::Single(read.pick)).collect())
     }
 
-    /// A price or a stake of a clause without a bet, of which it cannot be told which bet it is for.
+    /// A doubt about a price or a stake that cannot be assigned to a bet.
     fn left_over(&self) -> Option<Doubt> {
         let priced = self.picks.iter().filter(|read| read.pick.odds.is_some()).count();
         let staked = self.picks.iter().filter(|read| read.pick.units.is_some()).count();
@@ -264,14 +261,14 @@ impl Reading {
         odds.or(units).filter(|_| !self.parlay).map(Doubt::Figure)
     }
 
-    /// A bet without a price and a stake counts where nothing else is said.
+    /// Drops bets without a price and a stake, unless their clause has nothing else.
     fn leave_out_talk(&mut self) {
         let shared = self.each && !(self.spare_units.is_empty() && self.spare_odds.is_empty());
-        self.picks.retain(|Read { pick, bare, .. }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
+        self.picks.retain(|ReadBet { pick, bare, .. }| *bare || shared || pick.odds.is_some() || pick.units.is_some());
     }
 
-    /// A lone price is that of the whole; with more of them, each leg has its own. A parlay of which a leg could not be read
-    /// is another bet than what is left of it.
+    /// Makes a parlay of the picks. A single price is that of the parlay; several prices belong to the legs. If a leg is missing, the
+    /// answer is nothing, since the rest would be another bet.
     fn into_parlay(self) -> Answer {
         let mut legs: Vec<Pick> = self.picks.into_iter().map(|read| Pick { units: None, ..read.pick }).collect();
         if legs.len() < self.legs.unwrap_or(2).max(2) {
@@ -294,7 +291,7 @@ fn is_of(name: &Name, pair: Option<&(Name, Name)>) -> bool {
     pair.is_some_and(|(a, b)| same(a) || same(b))
 }
 
-/// Whether a clause names somebody whom no table knows and no bet of it is about.
+/// Whether a clause has an unknown name that none of its bets is about.
 fn has_other_names(clause: &Clause, drafts: &[Draft]) -> bool {
     clause.terms.iter().enumerate().any(|(at, term)| match term {
         Term::Name(name) => name.candidates.is_empty() && !drafts.iter().any(|d| d.at.contains(&at)),
@@ -302,11 +299,11 @@ fn has_other_names(clause: &Clause, drafts: &[Draft]) -> bool {
     })
 }
 
-/// The pick of a bet, or nothing when it would contradict itself.
-fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
-    let settle = |name: &Name| leagues::settle(name, draft, clause, context);
-    let subject = draft.subject.as_ref().map(settle);
-    let pair = draft.pair.as_ref().map(|(a, b)| (settle(a), settle(b)));
+/// The pick of a bet with its names resolved; `None` if it would be inconsistent.
+fn resolved(draft: &Draft, clause: &Clause, context: &LeagueContext) -> Option<Pick> {
+    let resolve = |name: &Name| leagues::resolve(name, draft, clause, context);
+    let subject = draft.subject.as_ref().map(resolve);
+    let pair = draft.pair.as_ref().map(|(a, b)| (resolve(a), resolve(b)));
     let league =
         subject.as_ref().and_then(|s| s.league).or_else(|| pair.as_ref().and_then(|(a, b)| a.league.or(b.league)));
     let sport = leagues::sport(league, draft, clause, context);
@@ -316,7 +313,7 @@ fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
     {
         return None;
     }
-    let one_game = |(a, b): &(Settled, Settled)| {
+    let one_game = |(a, b): &(ResolvedName, ResolvedName)| {
         a.name != b.name && (a.league == b.league || a.league.is_none() || b.league.is_none())
     };
     let (selection, player) = match draft.kind {
@@ -342,8 +339,8 @@ fn settled(draft: &Draft, clause: &Clause, context: &Context) -> Option<Pick> {
     pick.validate("$").is_ok().then_some(pick)
 }
 
-/// Whether a name fits its bet. A name that no table knows needs something else that speaks for a bet.
-fn may_be(name: &Settled, kind: PickKind, supported: bool) -> bool {
+/// Whether a name fits its bet. An unknown name needs other evidence of a bet (`supported`).
+fn may_be(name: &ResolvedName, kind: PickKind, supported: bool) -> bool {
     match (name.role, kind) {
         (None, _) => supported && !clause::is_remainder(&name.name),
         (Some(Role::Player), PickKind::Moneyline | PickKind::Spread) => false,
@@ -351,7 +348,7 @@ fn may_be(name: &Settled, kind: PickKind, supported: bool) -> bool {
     }
 }
 
-/// Whether a total next to one team counts that team's points alone: said so, or too low for a game.
+/// Whether a total beside one team counts only that team's points: the clause says so, or the line is too low for a game.
 fn of_one_team(draft: &Draft, clause: &Clause, sport: Option<&str>) -> bool {
     let lowest = match sport {
         Some("nba") => 160.0,

@@ -1,4 +1,4 @@
-//! The teams, athletes and statistics that posts name, and how posts name them.
+//! Tables of the teams, athletes and statistics in posts, with all their names.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,16 +32,16 @@ pub struct Entity {
     pub nickname: String,
 }
 
-/// One reading of a name.
+/// An entity that a name may mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its place among the entities of the book.
+    /// Its index in [`NameTable::entities`].
     pub entity: usize,
-    /// Counts only when written in capitals.
+    /// The name counts only in capitals.
     pub capitals: bool,
-    /// A place or a last name alone: it may mean somebody else.
+    /// The name is only a place or a last name, which others may share.
     pub weak: bool,
-    /// A by-name, not the name itself.
+    /// The name is a nickname or abbreviation.
     pub informal: bool,
 }
 
@@ -50,30 +50,31 @@ pub struct Candidate {
 pub struct Stat {
     /// Its canonical name.
     pub name: &'static str,
-    /// The league that it speaks for.
+    /// The league that it implies.
     pub league: Option<&'static str>,
 }
 
-/// All names, looked up by their folded words.
-pub struct Book {
+/// All names, indexed by their folded words.
+pub struct NameTable {
     /// Teams, then athletes.
     pub entities: Vec<Entity>,
-    /// What is counted.
+    /// The statistics.
     pub stats: Vec<Stat>,
     names: HashMap<String, Vec<Candidate>>,
     stat_names: HashMap<String, usize>,
 }
 
-/// The longest name in tokens.
+/// The length of the longest name in tokens.
 pub const LONGEST: usize = 6;
 
-/// The names that come with the crate.
-pub static BOOK: LazyLock<Book> = LazyLock::new(|| {
-    let mut book = Book { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
-    rows(include_str!("../../data/teams.txt")).for_each(|row| book.add_team(&row));
-    rows(include_str!("../../data/athletes.txt")).for_each(|row| book.add_athlete(&row));
-    rows(include_str!("../../data/stats.txt")).for_each(|row| book.add_stat(&row));
-    book
+/// The names in the data files of the crate.
+pub static NAMES: LazyLock<NameTable> = LazyLock::new(|| {
+    let mut table =
+        NameTable { entities: Vec::new(), stats: Vec::new(), names: HashMap::new(), stat_names: HashMap::new() };
+    rows(include_str!("../../data/teams.txt")).for_each(|row| table.add_team(&row));
+    rows(include_str!("../../data/athletes.txt")).for_each(|row| table.add_athlete(&row));
+    rows(include_str!("../../data/stats.txt")).for_each(|row| table.add_stat(&row));
+    table
 });
 
 /// The first names of the athletes.
@@ -91,13 +92,13 @@ fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
         .map(|line| line.split('|').map(str::trim).collect())
 }
 
-/// The key of a name: its folded tokens, hyphens left out.
+/// The key of a name: its folded tokens without hyphens.
 pub fn key(tokens: &[Token]) -> String {
     let words: Vec<&str> = tokens.iter().filter(|t| t.lexeme != Lexeme::Sign('-')).map(|t| t.folded.as_str()).collect();
     words.join(" ")
 }
 
-/// The key of a name as it is written.
+/// The key of a name from its text.
 pub fn key_of(text: &str) -> String {
     key(&tokens(&normalise(text)))
 }
@@ -106,13 +107,13 @@ fn in_capitals(text: &str) -> bool {
     !text.chars().any(char::is_lowercase)
 }
 
-impl Book {
-    /// Every reading of a name by its key.
+impl NameTable {
+    /// All candidates for a name, by its key.
     pub fn find(&self, key: &str) -> &[Candidate] {
         self.names.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// The statistic of that name.
+    /// The index of the statistic with this name, by its key.
     pub fn stat(&self, key: &str) -> Option<usize> {
         self.stat_names.get(key).copied()
     }
@@ -168,15 +169,15 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<&'static str> {
-        BOOK.find(&key_of(text)).iter().map(|c| BOOK.entities[c.entity].name.as_str()).collect()
+        NAMES.find(&key_of(text)).iter().map(|c| NAMES.entities[c.entity].name.as_str()).collect()
     }
 
     #[test]
     fn every_row_of_the_data_files_is_read() {
         let count = |file: &'static str| rows(file).count();
         let names = count(include_str!("../../data/teams.txt")) + count(include_str!("../../data/athletes.txt"));
-        assert_eq!(BOOK.entities.len(), names);
-        assert_eq!(BOOK.stats.len(), count(include_str!("../../data/stats.txt")));
+        assert_eq!(NAMES.entities.len(), names);
+        assert_eq!(NAMES.stats.len(), count(include_str!("../../data/stats.txt")));
     }
 
     #[test]

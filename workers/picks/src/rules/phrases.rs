@@ -1,4 +1,4 @@
-//! The phrases of bettors, and the words around them.
+//! The phrases of bettors, and the words around bets.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -6,7 +6,7 @@ use perch_jobs::Side;
 
 use super::term::Term;
 
-/// What each phrase means in a bet.
+/// The meaning of each phrase in a bet.
 pub(crate) static PHRASES: LazyLock<HashMap<&'static str, Term>> = LazyLock::new(|| {
     let mut table = HashMap::new();
     let mut add = |term: Term, phrases: &[&'static str]| {
@@ -160,11 +160,11 @@ const LEAGUE_WORDS: [(&str, &[&str]); 21] = [
     ("afl", &["afl"]),
 ];
 
-/// Sports of whose names there is no table: a name that another sport has as well is theirs where the post says so.
+/// Sports without a table of names. If the post names such a sport, a name of another sport's table is taken for one of this sport.
 pub(crate) const WITHOUT_TABLE: [&str; 9] =
     ["cricket", "esports", "rugby", "darts", "snooker", "f1", "nascar", "cfl", "afl"];
 
-/// The league an emoji speaks for.
+/// The league that an emoji stands for.
 pub(crate) const LEAGUE_SIGNS: [(char, &str); 11] = [
     ('🏀', "nba"),
     ('🏈', "nfl"),
@@ -179,7 +179,7 @@ pub(crate) const LEAGUE_SIGNS: [(char, &str); 11] = [
     ('🏉', "rugby"),
 ];
 
-/// Capitalised words that are not the name of anybody.
+/// Words that are not names, even when capitalised.
 pub(crate) const NOT_NAMES: &str = " i i'm i've i'll i'd lean leans me mine im we we're we've we'll us you you're he \
 she they it this that these my our your his their let lets let's pick picks play plays best bet bets lock locks potd \
 free vip max love like give gimme hammer hammering tail fade tailing fading riding rolling back backing going taking \
@@ -194,7 +194,7 @@ am january february march april may june july august september october november 
 join link discord telegram promo use code sign recap results result record had has have having was were is are been be \
 loved loving liked liking hitting watching seeing brutal tough huge easy free lay laying laid confident ";
 
-/// Words that may stand around a bet without a price that is recommended.
+/// Words that may stand around a recommended bet without a price.
 pub(crate) const PROPOSING: &str = " i i'm im i'll i've lean leans we we're my me us you give gimme like liking love \
 loving take taking play plays playing pick picks bet bets betting lock locks day night week month year century best \
 potd lotd hammer hammering tail tailing fade let's lets go going ride riding roll rolling back backing here tonight's \

@@ -1,18 +1,18 @@
-//! Words that say on which side of a line a bet is: who takes the points has a plus before them, who lays them a minus.
+//! Words that state the sign of a spread: "take the points" means plus, "lay the points" means minus.
 
 use perch_jobs::PickKind;
 
 use super::{clause::Clause, doubt::Doubt};
 
-/// Whoever says so gives the points away.
+/// Phrases for a minus.
 const LAID: [&str; 4] = ["lay the points", "laying the points", "laid the points", "eating the chalk"];
-/// Whoever says so gets them.
+/// Phrases for a plus.
 const TAKEN: [&str; 3] = ["the points", "dog", "underdog"];
-/// A book, which says nothing of the bet.
+/// The name of a bookmaker that has a word of `TAKEN` in it.
 const BOOK: &str = " underdog fantasy ";
 
-/// What such words of a clause make the rules doubt, beside bets of these kinds with these lines. "The points" are those of a
-/// spread, so one of them has to be one.
+/// A doubt if such words contradict the bets, given as kinds and lines. "The points" are those of a spread, so at least one bet must be
+/// a spread.
 pub(super) fn against(clause: &Clause, bets: &[(PickKind, Option<f64>)]) -> Option<Doubt> {
     let words = clause.words.replace(BOOK, " ");
     let said = |phrases: &[&'static str]| phrases.iter().copied().find(|said| words.contains(&format!(" {said} ")));

@@ -4,12 +4,12 @@ use perch_odds::Odds;
 
 use super::{draft::Draft, term::Term};
 
-/// The highest American price that is one.
+/// The highest American price that is accepted.
 const HIGHEST: f64 = 1_000_000.0;
-/// The highest stake that is one, in units.
+/// The highest stake that is accepted, in units.
 const HIGHEST_STAKE: f64 = 1_000.0;
 
-/// The price at a position, as written. Brackets and "at" may stand before it.
+/// The price at a position, as text. Brackets and "at" may stand before it.
 pub(crate) fn at(terms: &[Term], from: usize) -> Option<String> {
     let mut announced = false;
     for term in terms.iter().skip(from).take(4) {
@@ -22,11 +22,11 @@ pub(crate) fn at(terms: &[Term], from: usize) -> Option<String> {
     None
 }
 
-/// A term as a price. A decimal price has two places, or was announced by "@".
+/// A term as a price. Decimal prices need two places, or one place other than .5, or an "@" before them (`announced`).
 pub(super) fn of(term: &Term, announced: bool) -> Option<String> {
     match term {
         Term::Even => Some("+100".into()),
-        // Elsewhere it may be a date.
+        // Without "@" it may be a date.
         Term::Fraction { won, stake } if announced => fraction(*won, *stake),
         Term::Number { value, signed: true, decimals: 0, .. } if (100.0..=HIGHEST).contains(&value.abs()) => {
             Some(format!("{value:+}"))
@@ -41,12 +41,12 @@ pub(super) fn of(term: &Term, announced: bool) -> Option<String> {
     }
 }
 
-/// A fraction as decimal odds with three places at most: 11/8 is 2.375.
+/// A fractional price as decimal odds with at most three places: 11/8 is 2.375.
 fn fraction(won: u32, stake: u32) -> Option<String> {
     let odds = Odds::from_fraction(won, stake).ok()?;
     let written = format!("{:.3}", odds.decimal());
     let short = written.trim_end_matches('0');
-    // A whole number may be read as American odds.
+    // Keep one decimal place: a whole number might be read as American odds.
     Some(if short.ends_with('.') { format!("{short}0") } else { short.to_owned() })
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn all(terms: &[Term]) -> Vec<String> {
         .collect()
 }
 
-/// The prices of a clause that none of its bets has.
+/// The prices of a clause that belong to none of its bets.
 pub(super) fn left_over(terms: &[Term], drafts: &[Draft]) -> Vec<String> {
     let mut taken: Vec<&str> = drafts.iter().filter_map(|draft| draft.odds.as_deref()).collect();
     let is_line =
@@ -89,8 +89,8 @@ pub(crate) fn stake(terms: &[Term]) -> Option<f64> {
     stakes(terms).next()
 }
 
-/// Gives each bet of a clause its price and its stake: those that follow it before the next bet begins.
-/// Where the clause opens with a stake, stakes stand before their bets.
+/// Assigns prices and stakes to the bets of a clause: each bet gets those between it and the next bet. If the clause begins with a
+/// stake, stakes are taken from before their bets.
 pub(crate) fn assign(terms: &[Term], drafts: &mut [Draft]) {
     let Some(start) = drafts.first().map(|d| d.at.start) else { return };
     let leading = stake(&terms[..start]).is_some();
@@ -114,7 +114,7 @@ pub(crate) fn assign(terms: &[Term], drafts: &mut [Draft]) {
     share(terms, drafts);
 }
 
-/// "both -110", "1u each": what stands beside such a word goes for every bet of the clause that has none of its own.
+/// Assigns shared prices and stakes, such as "both -110" or "1u each", to the bets of the clause that have none of their own.
 fn share(terms: &[Term], drafts: &mut [Draft]) {
     let Some(at) = terms.iter().position(|t| *t == Term::Each).filter(|_| drafts.len() > 1) else { return };
     let beside = &terms[at.saturating_sub(1)..terms.len().min(at + 4)];
@@ -125,7 +125,7 @@ fn share(terms: &[Term], drafts: &mut [Draft]) {
     }
 }
 
-/// A fraction beside a bet that has no other price.
+/// The price of a bet that has only a fraction.
 fn lone_fraction(terms: &[Term]) -> Option<String> {
     terms.iter().find_map(|term| match term {
         Term::Fraction { won, stake } => fraction(*won, *stake),

@@ -1,13 +1,13 @@
-//! Lines between two lines: "Over 2.5, 3.0" is half a bet on each, and so one on 2.75.
+//! Quarter lines: "Over 2.5, 3.0" is half a bet on each line, which is a bet on 2.75.
 
 use super::token::{Lexeme, Token};
 
-/// Beyond this no quarter line is offered.
+/// The highest line for which quarter lines exist.
 const HIGHEST: f64 = 10.0;
-/// How far the two lines of a quarter line lie apart.
+/// The distance between the two lines of a quarter line.
 const APART: f64 = 0.5;
 
-/// Joins the two lines of a quarter line into one number, and a figure with the half behind it: "+3 1/2".
+/// Joins the two lines of a quarter line into one number, and also a number with a half after it: "+3 1/2".
 pub(super) fn joined(tokens: &[Token]) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::with_capacity(tokens.len());
     let mut at = 0;
@@ -37,9 +37,9 @@ fn pair(tokens: &[Token], at: usize) -> Option<(f64, usize)> {
     let (first, signed) = number(tokens.get(at))?;
     let joins = matches!(tokens.get(at + 1)?.lexeme, Lexeme::Sign(',' | '/' | '&'));
     let (second, second_signed) = number(tokens.get(at + 2))?;
-    // "0, -0.5" and "+0, +0.5": nothing has no sign of its own.
+    // Zero goes with any sign: "0, -0.5" and "+0, +0.5".
     let of_one_kind = signed == second_signed || first == 0.0 || second == 0.0;
-    // "Over 2.5, 3.0" may be a line and its price, unless a price follows.
+    // Without a price after it, "Over 2.5, 3.0" may be a line and its price.
     let priced = signed || second_signed || tokens[at + 1].lexeme != Lexeme::Sign(',') || price_follows(tokens, at + 3);
     let is_one = joins
         && of_one_kind

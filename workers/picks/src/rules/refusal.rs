@@ -1,4 +1,4 @@
-//! Questions about another bet than the one that is made, and how they are refused.
+//! Questions about another bet, which the post refuses before it makes its own.
 
 use super::{
     clause::Clause,
@@ -8,7 +8,7 @@ use super::{
     vocabulary::{Section, phrase_at},
 };
 
-/// "Heat third quarter? Pass. Heat +6.5 is the bet": how many clauses before a bet ask about another one and refuse it.
+/// How many clauses before a bet ask about another bet and refuse it: 2 in "Heat third quarter? Pass. Heat +6.5 is the bet".
 pub(super) fn refused_before(clauses: &[Clause], at: usize) -> Option<usize> {
     let made = &clauses[at];
     let asks = |asked: &Clause| {
@@ -34,16 +34,16 @@ fn commits(clause: &Clause) -> bool {
     clause.says(phrases) || price::stake(&clause.terms).is_some()
 }
 
-/// Whether a clause speaks of a part of the game.
+/// Whether a clause is about a part of the game.
 pub(super) fn is_of_a_part(clause: &Clause) -> bool {
     clause.says(PARTS)
 }
 
-/// What a part of a game is called.
+/// Words for parts of a game.
 const PARTS: &str =
     "half, 1h, 2h, quarter, 1q, 2q, 3q, 4q, period, 1p, f5, f3, inning, innings, set, first 5, first five, 1st 5, live";
 
-/// A part of the game, or a market that is not the one that is bet.
+/// Whether a question is about a part of the game, or about another market than the bet.
 fn asks_about_another(asked: &Clause, made: &Clause) -> bool {
     let markets = |clause: &Clause| -> Vec<Term> {
         let is_market = |term: &&Term| {

@@ -1,16 +1,16 @@
-//! Signs that a post spells out: "minus 3.5", "getting 4", "laid the 7".
+//! Signs of numbers as words: "minus 3.5", "getting 4", "laid the 7".
 
 use super::token::{Lexeme, Token};
 
-/// The highest number that is given or taken as points; from 100 on it is a price.
+/// The highest number of points of a spread. Numbers from 100 are prices.
 const MOST_POINTS: f64 = 60.0;
 
-/// Words of who gets points.
+/// Words for a plus.
 const GOT: [&str; 3] = ["getting", "catching", "grabbing"];
-/// Words of who gives points.
+/// Words for a minus.
 const LAID: [&str; 3] = ["lay", "laying", "laid"];
 
-/// Whether a number has its sign from a word that an exchange has for prices too: who lays 2.5 there bets against a side.
+/// Whether a number has its sign from a word that is also used on betting exchanges: laying 2.5 there is a bet against a side.
 pub(super) fn may_be_a_price(number: &Token) -> bool {
     let word = number.text.split(' ').next().unwrap_or_default().to_lowercase();
     matches!(number.lexeme, Lexeme::Number { signed: true, .. }) && [GOT, LAID].concat().contains(&word.as_str())
@@ -36,7 +36,7 @@ pub(super) fn signs(tokens: Vec<Token>) -> Vec<Token> {
     out
 }
 
-/// The sign that the words before a number give it, with how many words they are.
+/// The sign from the words before a number, and how many words these are.
 fn sign_before(out: &[Token], value: f64) -> Option<(f64, usize)> {
     let article = usize::from(out.last()?.folded == "the");
     let word = out.len().checked_sub(1 + article).map(|at| &out[at])?;

@@ -1,4 +1,4 @@
-//! Stakes among the tokens of a post: `2u`, `1.5 units`, `half a unit`, `3*`, `★★★`, `Units: 2`.
+//! Finds stakes among the tokens of a post: `2u`, `1.5 units`, `half a unit`, `3*`, `★★★`, `Units: 2`.
 
 use super::token::{Lexeme, Token};
 
@@ -27,7 +27,7 @@ pub(super) fn is_star_sign(c: char) -> bool {
     matches!(c, '★' | '⭐' | '🌟')
 }
 
-/// The highest stake that is told in points or stars.
+/// The highest stake in points or stars.
 const MOST_POINTS: f64 = 10.0;
 
 /// Joins a number and the unit after it into one stake.
@@ -36,7 +36,7 @@ pub(super) fn stakes(tokens: Vec<Token>) -> Vec<Token> {
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         let ends = tokens.peek().is_none_or(|next| next.lexeme != Lexeme::Word);
-        // "Stake: 2u": the number is a stake already.
+        // "Stake: 2u": the number is already a stake.
         if let Some(stake) = out.last_mut().filter(|last| matches!(last.lexeme, Lexeme::Units(_)))
             && token.glued
             && is_unit(&token.folded)
@@ -59,7 +59,7 @@ pub(super) fn stakes(tokens: Vec<Token>) -> Vec<Token> {
     decorations(out)
 }
 
-/// The stake that ends with this token, with the number of tokens before it that belong to it.
+/// The stake that ends with this token, and how many tokens before it belong to it.
 fn stake_before(out: &[Token], token: &Token, ends: bool) -> Option<(Lexeme, usize)> {
     let last = out.last()?;
     if token.lexeme == Lexeme::Sign('⭐') {
@@ -71,7 +71,7 @@ fn stake_before(out: &[Token], token: &Token, ends: bool) -> Option<(Lexeme, usi
         return None;
     }
     if is_unit(&token.folded) {
-        // "half a unit": the article stands between.
+        // "half a unit" has an article before the unit.
         let article = usize::from(last.folded == "a" && out.len() > 1);
         let amount = out.len().checked_sub(1 + article).map(|at| &out[at])?;
         return match (amount.lexeme, amount.folded.as_str()) {
@@ -90,7 +90,7 @@ fn stake_before(out: &[Token], token: &Token, ends: bool) -> Option<(Lexeme, usi
     let Lexeme::Number { value, signed: false, .. } = last.lexeme else { return None };
     let before = out.len().checked_sub(2).map(|at| &out[at]);
     let lower = token.text.starts_with(char::is_lowercase) || token.text == "STAR";
-    // "1pt" at the end of a clause is a stake where no side or name asks for points.
+    // "1pt" at the end of a clause is a stake, unless a word other than "for" or "stake" comes before the number.
     let apart =
         before.is_none_or(|t| !matches!(t.lexeme, Lexeme::Word) || matches!(t.folded.as_str(), "for" | "stake"));
     let points = matches!(token.folded.as_str(), "pt" | "pts" | "point" | "points") && ends && apart;
@@ -98,22 +98,22 @@ fn stake_before(out: &[Token], token: &Token, ends: bool) -> Option<(Lexeme, usi
     stake.then_some((Lexeme::Units(value), 1))
 }
 
-/// "Units: 2", "Stake - 1.5": the word before the number.
+/// Joins a stake with a word before the number: "Units: 2", "Stake - 1.5".
 fn named_stake(out: &mut Vec<Token>) {
     let [.., word, sign, number] = out.as_slice() else { return };
     let Lexeme::Number { value, signed: false, plus: false, .. } = number.lexeme else { return };
-    // A stake that was named already stays: "Units: 1 - 0 units" tells two.
+    // A stake that is already joined stays: "Units: 1 - 0 units" has two.
     let named = word.lexeme == Lexeme::Word
         && matches!(word.folded.as_str(), "units" | "unit" | "stake" | "risk" | "risking" | "wager");
     if named && matches!(sign.lexeme, Lexeme::Sign(':' | '-' | '=')) && value <= MOST_POINTS {
-        // The stake is the number, not the word that names it: no phrase may take it for that word and pass over it.
+        // Keep the text of the number, not of the word, so that no phrase matches the word and skips the stake.
         let stake = Token { lexeme: Lexeme::Units(value), start: word.start, glued: word.glued, ..number.clone() };
         out.truncate(out.len() - 3);
         out.push(stake);
     }
 }
 
-/// Stars on both sides of a line frame it and are no stake.
+/// Stars at several places of a line are decoration and not a stake.
 fn decorations(mut tokens: Vec<Token>) -> Vec<Token> {
     let is_stars = |t: &Token| matches!(t.lexeme, Lexeme::Units(_)) && t.text.starts_with(is_star_sign);
     let mut from = 0;

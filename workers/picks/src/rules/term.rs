@@ -1,17 +1,17 @@
-//! What means something in a bet.
+//! Terms: the parts of a clause that have a meaning in a bet.
 
 use perch_jobs::Side;
 
 use super::names::Candidate;
 
-/// A name in a post with its possible readings; none for a name that the tables do not know.
+/// A name in a post with its candidates; a name that the tables do not know has none.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Name {
     pub written: String,
     pub candidates: Vec<Candidate>,
 }
 
-/// A part of a clause that means something in a bet.
+/// A part of a clause that has a meaning in a bet.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Term {
     Name(Name),
@@ -23,7 +23,7 @@ pub(crate) enum Term {
     },
     Units(f64),
     Side(Side),
-    /// A win; `strong` when only bettors say it so.
+    /// A win; `strong` if only bettors use these words.
     Win {
         strong: bool,
     },
@@ -39,7 +39,7 @@ pub(crate) enum Term {
         won: u32,
         stake: u32,
     },
-    /// Something decided later in the season.
+    /// Something that is decided later in the season.
     Season,
     Stat(usize),
     /// Joins two opponents: `vs`.
@@ -48,7 +48,7 @@ pub(crate) enum Term {
     Joint,
     At,
     TeamTotal,
-    /// The stake or price goes for every pick.
+    /// A stake or price applies to every pick.
     Each,
     Parlay,
     League(&'static str),
@@ -59,7 +59,7 @@ pub(crate) enum Term {
 }
 
 impl Term {
-    /// Whether it only joins or heads what stands beside it, and so turns no bet.
+    /// Whether it only joins or introduces other terms, so that it cannot change or negate a bet.
     pub fn only_joins(&self) -> bool {
         matches!(self, Self::At | Self::TeamTotal | Self::Each | Self::Parlay | Self::League(_) | Self::Comma)
     }

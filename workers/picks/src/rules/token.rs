@@ -1,11 +1,11 @@
-//! What the text of a post is split into.
+//! The tokens of a post.
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Lexeme {
     /// A number. `plus` marks a trailing plus, as in `25+`.
     Number {
-        /// What it says, with its sign.
+        /// The value with its sign.
         value: f64,
         /// A sign stands before it.
         signed: bool,
@@ -22,12 +22,12 @@ pub enum Lexeme {
     Fraction {
         /// What is won.
         won: u32,
-        /// By which stake.
+        /// The stake that wins it.
         stake: u32,
     },
     /// `7-2`: wins and losses, or a score.
     Record,
-    /// Letters, also with digits among them.
+    /// Letters, possibly with digits among them.
     Word,
     /// Punctuation or a symbol.
     Sign(char),
@@ -35,12 +35,12 @@ pub enum Lexeme {
     Line,
 }
 
-/// A token and where it stands in the normalised text, in bytes.
+/// A token and its position in the normalised text, in bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Token {
     /// What it is.
     pub lexeme: Lexeme,
-    /// As it is written.
+    /// The text as written.
     pub text: String,
     /// Lower case, without accents and dots.
     pub folded: String,

@@ -1,14 +1,15 @@
-//! Whether the rules understand all of a clause that has a bet. What they do not understand may turn it, so it makes them doubt.
+//! Checks whether the rules understand all of a clause that has a bet. A part that they do not understand may change or negate the bet,
+//! so it raises a doubt.
 
 use perch_jobs::{Pick, PickKind, Side};
 
 use super::{
-    clause::{Clause, Mark},
+    clause::{Clause, ResultMark},
     doubt::Doubt,
     draft::Draft,
     emoji::is_harmless,
     markets::OF_A_GAME,
-    names::{BOOK, given_names},
+    names::{NAMES, given_names},
     points, price,
     refusal::refused_before,
     spoken::may_be_a_price,
@@ -17,25 +18,25 @@ use super::{
     vocabulary::{Section, phrase_at},
 };
 
-/// A bet that a clause makes, as far as it takes words and figures of the clause.
-struct Bets<'a> {
+/// The bets of a clause, to find out which words and figures belong to them.
+struct ClauseBets<'a> {
     drafts: &'a [Draft],
     is_parlay: bool,
 }
 
-/// Whether anything in the clause of a bet, which is the one at a position, may turn it.
-pub(super) fn of_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_parlay: bool) -> Option<Doubt> {
+/// A doubt if anything in the clause at index `number` may change or negate its bets.
+pub(super) fn doubt_in_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_parlay: bool) -> Option<Doubt> {
     let clause = &clauses[number];
     if clause.question {
         return Some(Doubt::Question);
     }
-    if clause.mark != Mark::Nothing && !is_parlay {
+    if clause.mark != ResultMark::Nothing && !is_parlay {
         return Some(Doubt::Mark);
     }
-    let bets = Bets { drafts, is_parlay };
+    let bets = ClauseBets { drafts, is_parlay };
     let first = drafts.iter().map(|draft| draft.at.start).min().and_then(|first| clause.spans.get(first));
     let (start, behind) = first.map_or((0, 0), |span| (span.start, span.end));
-    // "Champions League: Bayern -1": a heading on the line of its bet.
+    // "Champions League: Bayern -1": a heading before the bet.
     let heading = clause.tokens[..start].iter().rposition(|token| token.lexeme == Lexeme::Sign(':')).unwrap_or(0);
     let answers = refused_before(clauses, number).is_some();
     let sections = |at: usize| -> &[Section] {
@@ -56,7 +57,7 @@ pub(super) fn of_bet(clauses: &[Clause], number: usize, drafts: &[Draft], is_par
         .or_else(|| points::against(clause, &made))
 }
 
-impl Bets<'_> {
+impl ClauseBets<'_> {
     fn has(&self, clause: &Clause, at: usize) -> bool {
         let in_a_bet = || self.is_parlay || self.drafts.iter().any(|draft| draft.at.contains(&at));
         let terms = &clause.terms;
@@ -66,7 +67,7 @@ impl Bets<'_> {
                 in_a_bet() || matches!(self.drafts, [only] if only.kind == PickKind::Moneyline)
             }
             Term::Stat(stat) => {
-                let name = BOOK.stats[*stat].name;
+                let name = NAMES.stats[*stat].name;
                 // "Swiatek -4.5 games", and the heading "Anytime TD:".
                 let counts = at > 0 && matches!(terms[at - 1], Term::Number { .. }) && OF_A_GAME.contains(&name);
                 in_a_bet() || counts || self.drafts.iter().any(|draft| draft.stat.as_deref() == Some(name))
@@ -79,18 +80,18 @@ impl Bets<'_> {
             | Term::Beats
             | Term::PickEm
             | Term::DrawNoBet => in_a_bet(),
-            // "Betting against the Lakers" has nobody before it.
+            // "Betting against the Lakers" has no name before the link.
             Term::Versus | Term::Joint => {
                 let link = &clause.tokens_of(at)[0];
                 link.lexeme != Lexeme::Word || link.folded == "and" || stands_between_names(terms, at)
             }
-            // Figures are counted apart.
+            // Figures are checked in `miscounted`.
             Term::Number { .. } | Term::Fraction { .. } | Term::Units(_) | Term::Even => true,
             term => term.only_joins(),
         }
     }
 
-    /// Whether a name is whom a bet is on, by this name or another, or one of its opponents.
+    /// Whether a name is the subject of a bet, under this or another name, or one of its opponents.
     fn names(&self, name: &Name, terms: &[Term], at: usize) -> bool {
         let means = |other: &Name| {
             other == name || other.candidates.iter().any(|c| name.candidates.iter().any(|d| d.entity == c.entity))
@@ -98,7 +99,7 @@ impl Bets<'_> {
         if self.drafts.iter().any(|draft| draft.subject.as_ref().is_some_and(means)) {
             return true;
         }
-        // An opponent is named beside its link and nowhere else: "Celtics/Lakers -3.5, riding with Boston" is a riddle.
+        // An opponent must stand beside its link. In "Celtics/Lakers -3.5, riding with Boston" the side of the bet is unclear.
         let before = terms[..at].iter().rev().find(|term| **term != Term::Filler);
         let links = |term: Option<&Term>, joins: bool| match term {
             Some(Term::Versus | Term::At | Term::Beats | Term::Side(Side::Over)) => true,
@@ -117,25 +118,25 @@ impl Bets<'_> {
         }
     }
 
-    /// A figure that belongs to none of the bets. A stake or a price too many leaves open which one counts.
+    /// A doubt about a figure that belongs to none of the bets. With a second stake or price it is unclear which one counts.
     fn miscounted(&self, clause: &Clause) -> Option<Doubt> {
-        let mut left = Figures::of(self);
+        let mut left = UnmatchedFigures::of(self);
         let is_left_over = |at: &usize| !is_count(clause, *at) && !left.take(&clause.terms, *at);
         (0..clause.terms.len()).find(is_left_over).map(|at| Doubt::Figure(written(clause, at)))
     }
 }
 
-/// The figures of the bets of a clause that were not met in it yet.
-struct Figures {
+/// The figures of the bets of a clause that are not yet matched with a term.
+struct UnmatchedFigures {
     lines: Vec<f64>,
     prices: Vec<String>,
     stakes: usize,
-    /// Prices of a parlay as a whole.
+    /// How many prices of the whole parlay are expected.
     whole: usize,
 }
 
-impl Figures {
-    fn of(bets: &Bets) -> Self {
+impl UnmatchedFigures {
+    fn of(bets: &ClauseBets) -> Self {
         Self {
             lines: bets.drafts.iter().filter_map(|draft| draft.line).collect(),
             prices: bets.drafts.iter().filter_map(|draft| draft.odds.clone()).collect(),
@@ -144,7 +145,7 @@ impl Figures {
         }
     }
 
-    /// Takes what a term stands for; false when that is met already, or is no figure of a bet.
+    /// Matches the figure of a term; false if it is already matched, or is not a figure of a bet.
     fn take(&mut self, terms: &[Term], at: usize) -> bool {
         match &terms[at] {
             Term::Number { value, .. } => {
@@ -188,7 +189,7 @@ pub(super) fn stands_between_names(terms: &[Term], at: usize) -> bool {
 /// Words before a number that only count something: "week 11", "UFC 300".
 const COUNTED: [&str; 13] =
     ["week", "game", "round", "day", "ufc", "top", "map", "set", "part", "matchday", "first", "1st", "step"];
-/// Words behind a number that only count something.
+/// Words after a number that only count something.
 const COUNTS: [&str; 13] =
     ["leg", "legs", "legger", "team", "teamer", "man", "fold", "pick", "picks", "plays", "play", "bets", "innings"];
 
@@ -204,7 +205,7 @@ fn written(clause: &Clause, at: usize) -> String {
     clause.tokens_of(at).iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a name is somebody whom the tables know, or at least has the first name of somebody: "Skip Curry" is nobody.
+/// Whether a name is known to the tables, or has a known first name. "Skip Curry" is not a name.
 fn is_somebody(name: &Name, tokens: &[Token]) -> bool {
     let is_named =
         || tokens.len() > 1 && tokens.first().is_some_and(|first| given_names().contains(first.folded.as_str()));
@@ -220,7 +221,7 @@ pub(super) fn doubt_at(clause: &Clause, at: usize) -> Doubt {
     }
 }
 
-/// The first token of a clause that is neither a term that is known nor a word or phrase of the sections that hold for it.
+/// The first token of a clause that belongs neither to a known term nor to a phrase of the sections that apply to it.
 pub(super) fn unknown<'s>(
     clause: &Clause,
     sections: impl Fn(usize) -> &'s [Section],
@@ -267,7 +268,7 @@ fn is_time(word: &str) -> bool {
     (digits.len() < word.len() || digits.contains(':')) && number(hour) && number(minute)
 }
 
-/// "$100", "2%": a stake in money or in parts of a bankroll. Nobody who stakes nothing bets.
+/// "$100", "2%": a stake in money or as a share of a bankroll. A stake of zero does not count.
 fn is_money(word: &str) -> bool {
     let amount = word.strip_prefix('$').or_else(|| word.strip_suffix('%').filter(|n| n.len() == 1));
     amount.is_some_and(|n| {
@@ -276,7 +277,7 @@ fn is_money(word: &str) -> bool {
     })
 }
 
-/// A line that no book offers for such a bet: quarters are for goals.
+/// A doubt about a line that no bookmaker offers: steps of 0.25 exist only in soccer, elsewhere 0.5.
 pub(super) fn impossible_line(pick: &Pick) -> Option<Doubt> {
     let line = pick.line?;
     let step = if pick.kind != PickKind::Prop && pick.sport.as_deref() == Some("soccer") { 0.25 } else { 0.5 };
@@ -284,10 +285,10 @@ pub(super) fn impossible_line(pick: &Pick) -> Option<Doubt> {
     ((steps - steps.round()).abs() > 1e-9).then(|| Doubt::Line(line.to_string()))
 }
 
-/// Leagues whose lines are said without a sign: whoever lays 6.5 there gives points.
+/// Leagues with point spreads, where "lay 6.5" means giving points.
 const WITH_POINTS: [&str; 8] = ["nba", "wnba", "ncaab", "nfl", "ncaaf", "cfl", "mlb", "nhl"];
 
-/// A line that may be the price of an exchange: "lay 2.5 Arsenal" is a bet against Arsenal.
+/// A doubt about a line that may be a price on a betting exchange: "lay 2.5 Arsenal" is a bet against Arsenal.
 pub(super) fn line_of_an_exchange(clause: &Clause, pick: &Pick) -> Option<Doubt> {
     let has_points = pick.sport.as_deref().is_some_and(|sport| WITH_POINTS.contains(&sport));
     let number = clause.tokens.iter().find(|token| may_be_a_price(token)).filter(|_| !has_points)?;

@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::{
-    names::{BOOK, key, key_of},
+    names::{NAMES, key, key_of},
     token::Token,
 };
 
-/// Where a word or phrase is understood; `understood.txt` describes each.
+/// Where a word or phrase is understood. `understood.txt` describes each section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Section {
     Bet,
@@ -41,7 +41,7 @@ impl Section {
     }
 }
 
-/// The longest phrase in tokens.
+/// The length of the longest phrase in tokens.
 const LONGEST: usize = 9;
 
 static UNDERSTOOD: LazyLock<HashMap<Section, HashSet<String>>> = LazyLock::new(|| {
@@ -57,7 +57,7 @@ static UNDERSTOOD: LazyLock<HashMap<Section, HashSet<String>>> = LazyLock::new(|
     sections
 });
 
-/// The keys of a line: `a, b, with | c, d` stands for `a`, `b`, `with c` and `with d`.
+/// The keys of a line: `a, b, with | c, d` means `a`, `b`, `with c` and `with d`.
 fn phrases(line: &str) -> Vec<String> {
     let (list, stem, choices) = match line.split_once('|') {
         None => (line, "", ""),
@@ -73,7 +73,7 @@ fn phrases(line: &str) -> Vec<String> {
     plain.chain(items(choices).iter().map(|choice| format!("{stem} {choice}"))).map(|phrase| key_of(&phrase)).collect()
 }
 
-/// The length in tokens of the longest phrase of some sections that begins at a token.
+/// The length in tokens of the longest phrase of the sections that begins at `at`.
 pub(super) fn phrase_at(tokens: &[Token], at: usize, sections: &[Section]) -> Option<usize> {
     let phrases: Vec<_> = sections.iter().filter_map(|section| UNDERSTOOD.get(section)).collect();
     (1..=LONGEST.min(tokens.len() - at)).rev().find(|len| {
@@ -82,10 +82,10 @@ pub(super) fn phrase_at(tokens: &[Token], at: usize, sections: &[Section]) -> Op
     })
 }
 
-/// Whether a word stands alone beside bets, and so is the name of nobody.
+/// Whether a word is a usual word beside bets, and therefore not a name.
 pub(super) fn is_common(folded: &str) -> bool {
     let listed = |section| UNDERSTOOD.get(&section).is_some_and(|phrases| phrases.contains(folded));
-    (listed(Section::Bet) || listed(Section::Around)) && BOOK.find(folded).is_empty()
+    (listed(Section::Bet) || listed(Section::Around)) && NAMES.find(folded).is_empty()
 }
 
 #[cfg(test)]

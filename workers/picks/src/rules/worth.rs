@@ -6,48 +6,48 @@ use super::{
     markets::{drafts, has_role},
     names::Role,
     price, read,
+    recommended::{self, Topic},
     term::Term,
-    verdict::{self, About},
 };
 
-/// Whether a post is worth the call of a model.
+/// Whether a post is worth a model call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
-    /// It is.
+pub struct PostWorth {
+    /// Whether it is worth a call.
     pub worth: bool,
-    /// Why, in words for a log or a metric; one of a few.
+    /// Why, as one of a few fixed texts.
     pub reason: &'static str,
 }
 
-/// Whether a post may recommend a bet. It would rather let a post too many through than leave a pick out: whatever speaks
-/// of odds, a line, a stake or a market with a name is worth a call, and so is a picture that may show a bet. Results,
-/// advertising and talk are not.
-pub fn worth(text: &str, has_pictures: bool) -> Verdict {
-    let yes = |reason| Verdict { worth: true, reason };
-    let no = |reason| Verdict { worth: false, reason };
+/// Whether a post may recommend a bet. It prefers too many calls to missed picks: odds, a line, a stake, or a market with a name are
+/// worth a call, and so is a picture that may show a bet. Results, advertising and talk are not.
+pub fn worth(text: &str, has_pictures: bool) -> PostWorth {
+    let yes = |reason| PostWorth { worth: true, reason };
+    let no = |reason| PostWorth { worth: false, reason };
     if read(text).likely != Answer::Nothing(()) {
         return yes("the rules read a bet in it");
     }
     let clauses = clauses(&lex::tokens(&lex::normalise(text)));
-    let live = verdict::live(&clauses);
+    let live = recommended::live(&clauses);
     if clauses.iter().zip(live).any(|(clause, live)| speaks_of_a_bet(clause, live)) {
         return yes("it speaks of odds, a line or a stake");
     }
     if clauses.is_empty() {
         return if has_pictures { yes("it is a picture") } else { no("there is nothing to read") };
     }
-    let speaks_of = |about: About| clauses.iter().any(|clause| verdict::about(clause) == about);
+    let speaks_of = |about: Topic| clauses.iter().any(|clause| recommended::about(clause) == about);
     match () {
-        () if speaks_of(About::Results) => no("it looks back"),
-        () if speaks_of(About::Advertising) => no("it advertises"),
+        () if speaks_of(Topic::Results) => no("it looks back"),
+        () if speaks_of(Topic::Advertising) => no("it advertises"),
         () if has_pictures => yes("its picture may show a bet"),
-        () if speaks_of(About::Lines) => no("it speaks of lines, not bets"),
-        () if speaks_of(About::Question) => no("it asks"),
+        () if speaks_of(Topic::Lines) => no("it speaks of lines, not bets"),
+        () if speaks_of(Topic::Question) => no("it asks"),
         () => no("it names no bet"),
     }
 }
 
-/// Odds, a stake, or a name with a line or a market. Where the clause does not recommend, it takes odds and a name.
+/// Whether a clause has odds, a stake, or a name with a line or a market. A clause that does not recommend needs odds or a stake, and a
+/// name.
 fn speaks_of_a_bet(clause: &Clause, live: bool) -> bool {
     let terms = &clause.terms;
     let priced = !price::all(terms).is_empty() || price::stake(terms).is_some();
@@ -64,5 +64,5 @@ fn speaks_of_a_bet(clause: &Clause, live: bool) -> bool {
     if live {
         return priced || (named && (market || lined)) || !drafts(clause).is_empty();
     }
-    priced && named && !matches!(verdict::about(clause), About::Results | About::Advertising)
+    priced && named && !matches!(recommended::about(clause), Topic::Results | Topic::Advertising)
 }

@@ -12,15 +12,15 @@ use perch_store::{
     row::{count, readable, undecodable},
 };
 
-/// After a poll in vain the next tick tries again; then every second, fourth and eighth.
+/// The most ticks that an account is passed over. After a failed poll the next tick tries again, then every second, fourth and eighth.
 const MOST_PASSED_OVER: i32 = 7;
 
-/// The accounts whose posts are read.
+/// The table of watched accounts.
 #[derive(Debug, Clone, Copy)]
 pub struct Accounts<'a>(pub(crate) &'a Store);
 
 impl Accounts<'_> {
-    /// Every account that has a row, by handle; those that were removed too.
+    /// Every account that has a row, by handle, including removed ones.
     pub async fn list(&self) -> Result<Vec<AccountRecord>, StoreError> {
         query_as!(
             "select * from picks.watched_accounts where environment = $1 order by username limit 100000",
@@ -44,9 +44,8 @@ impl Accounts<'_> {
         .map_err(StoreError::on("read a watched account"))
     }
 
-    /// Watches an account, with what `change` says about it. One that was removed is watched again, and what it wrote meanwhile
-    /// is not made up for; of one that is watched already only what `change` names becomes different. A schedule brings its
-    /// time zone along.
+    /// Watches an account, with the settings in `change`. A removed account is watched again; what it posted in the meantime is not read.
+    /// For an account that is already watched, only the settings named in `change` are replaced; a schedule also replaces the time zone.
     pub async fn add(&self, handle: &str, change: &AccountChange, by: &str) -> Result<AccountRecord, StoreError> {
         query_as!(
             "insert into picks.watched_accounts as w
@@ -87,7 +86,7 @@ impl Accounts<'_> {
         .map_err(StoreError::on("add a watched account"))
     }
 
-    /// Makes something different about an account. One without a row, which the configuration names, gets one.
+    /// Changes the settings of an account. An account that only the configuration names gets a row.
     pub async fn change(&self, handle: &str, change: &AccountChange) -> Result<AccountRecord, StoreError> {
         query_as!(
             "insert into picks.watched_accounts as w
@@ -121,7 +120,7 @@ impl Accounts<'_> {
         .map_err(StoreError::on("change a watched account"))
     }
 
-    /// Watches an account no more, also when the configuration names it. What is known of it stays.
+    /// Stops watching an account, even if the configuration names it. Its row stays.
     pub async fn remove(&self, handle: &str, by: &str) -> Result<AccountRecord, StoreError> {
         query_as!(
             "insert into picks.watched_accounts as w (environment, username, handle, removed_by, removed_at, enabled)
@@ -138,7 +137,7 @@ impl Accounts<'_> {
         .map_err(StoreError::on("remove a watched account"))
     }
 
-    /// Notes how a poll ended. `since_id` and `read_to` only move forward, and what the poll did not learn stays.
+    /// Records how a poll ended. `since_id` and `read_to` only move forward, and values that the poll did not learn stay.
     pub async fn note_poll(&self, note: &PollNote) -> Result<(), StoreError> {
         query!(
             "insert into picks.watched_accounts as w
@@ -175,7 +174,7 @@ impl Accounts<'_> {
         .map_err(StoreError::on("note a poll"))
     }
 
-    /// Takes one tick off what these accounts are passed over.
+    /// Counts one tick as passed over for each of these accounts.
     pub async fn passed_over(&self, usernames: &[String]) -> Result<(), StoreError> {
         query!(
             "update picks.watched_accounts set passes_over = passes_over - 1
@@ -189,7 +188,7 @@ impl Accounts<'_> {
         .map_err(StoreError::on("pass over accounts"))
     }
 
-    /// Notes that the ticks of an account's own schedule up to `tick` are done with.
+    /// Records that the ticks of an account's own schedule up to `tick` are done.
     pub async fn scheduled(&self, username: &str, tick: DateTime<Utc>) -> Result<(), StoreError> {
         query!(
             "update picks.watched_accounts set scheduled_to = greatest(scheduled_to, $3)
@@ -220,7 +219,7 @@ impl Accounts<'_> {
         .map(readable("read the polls of an account"))
     }
 
-    /// What the polls of an account came to since `since`, as far as the history of jobs goes back.
+    /// The totals of the polls of an account since `since`, as far as the history of jobs goes back.
     pub async fn totals(&self, username: &str, since: DateTime<Utc>) -> Result<PollTotals, StoreError> {
         let doing = "add up the polls of an account";
         let row = query!(
@@ -265,7 +264,7 @@ fn totals(row: &PgRow) -> Result<PollTotals, sqlx::Error> {
     })
 }
 
-/// An id as text that sorts by length and then by its digits.
+/// An id without leading zeros, so that it sorts by length and then by its digits.
 fn digits(id: &PostId) -> &str {
     let digits = id.as_str().trim_start_matches('0');
     if digits.is_empty() { "0" } else { digits }

@@ -10,38 +10,38 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-/// What was decided about one post that was read.
+/// The record of the extraction of one post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtractionRecord {
     /// The post.
     pub post_id: PostId,
-    /// Whether the rules held it worth a call of a model.
+    /// Whether the rules found it worth a model call.
     pub worth: bool,
     /// Why.
     pub reason: String,
-    /// Whether a model was asked although it is not worth it, to measure what the rules miss.
+    /// Whether a model was asked although the post is not worth it, to measure what the rules miss.
     pub sampled: bool,
-    /// The provider that answered; none where no model was asked.
+    /// The provider that answered, or `rules`; `None` if no model was asked.
     pub provider: Option<String>,
     /// The model that answered.
     pub model: Option<String>,
-    /// Picks found; none where no model was asked.
+    /// How many picks were found; `None` if no model was asked.
     pub picks: Option<u32>,
-    /// Picks that the model named and that do not stand in the post.
+    /// Picks that the model named and the post does not have.
     pub dropped: u32,
-    /// Pictures that could not be had, so that the post was read without them.
+    /// Pictures that could not be fetched, so that the post was read without them.
     #[serde(default)]
     pub pictures_missing: u32,
-    /// Answers that could not be used, before the one that could.
+    /// Unusable answers before the usable one.
     pub objections: u32,
-    /// Tokens that were read.
+    /// Prompt tokens.
     pub prompt_tokens: u64,
-    /// Tokens that were written.
+    /// Completion tokens.
     pub completion_tokens: u64,
-    /// What was answered, once it could be used; null for a post without picks.
+    /// The usable answer; null for a post without picks.
     #[serde(default)]
     pub answer: Option<Value>,
-    /// The job that it was answered to.
+    /// The job that got the answer.
     #[serde(default)]
     pub job_id: Option<JobId>,
     /// When. Kept to the millisecond.
@@ -104,27 +104,27 @@ impl FromRow<'_, PgRow> for ExtractionRecord {
     }
 }
 
-/// What the rules before the model saved, and what they missed as far as samples tell.
+/// How many calls the prefilter saved, and what it missed according to samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, FromRow)]
 pub struct PrefilterQuality {
-    /// Posts that were looked at.
+    /// All posts.
     pub posts: i64,
-    /// Posts that were held worth a call.
+    /// Posts that were found worth a call.
     pub worth: i64,
     /// Calls that were saved.
     pub saved: i64,
-    /// Posts that a model was asked about all the same, and read; what the rules read in its place tells nothing of them.
+    /// Posts not worth a call that a model read anyway, as samples. Posts that the rules read instead do not count.
     pub sampled: i64,
     /// Of these, posts in which the model found a pick.
     pub missed: i64,
 }
 
-/// What was decided about posts. Written through [`Store::record`] or the hot state.
+/// The table of extractions. Written through [`Store::record`] or the hot state.
 #[derive(Debug, Clone, Copy)]
 pub struct Extractions<'a>(pub(crate) &'a Store);
 
 impl Extractions<'_> {
-    /// What was decided about a post.
+    /// The extraction of a post.
     pub async fn get(&self, post: &PostId) -> Result<Option<ExtractionRecord>, StoreError> {
         query_as!(
             "select * from picks.extractions where environment = $1 and post_id = $2",
@@ -136,7 +136,7 @@ impl Extractions<'_> {
         .map_err(StoreError::on("read an extraction"))
     }
 
-    /// How good the rules before the model were from a moment on.
+    /// The quality of the prefilter since `from`.
     pub async fn prefilter(&self, from: DateTime<Utc>) -> Result<PrefilterQuality, StoreError> {
         query_as!(
             "select count(*) as posts,

@@ -10,50 +10,50 @@ use serde::{Deserialize, Serialize};
 
 /// Marks in Redis that keep work from being done twice before Postgres knows of it.
 ///
-/// A mark belongs to whoever set it, usually a job: the same job that runs again after a crash finds its own mark and
-/// goes on, any other finds that it came second.
+/// A mark belongs to its owner, usually a job. If the same job runs again after a crash, it finds its own mark and continues; any other
+/// job finds that it came second.
 #[derive(Debug, Clone)]
 pub struct Marks {
     redis: Redis,
     prefix: &'static str,
 }
 
-/// What became of the posts that a poll read.
+/// What happened to the posts of a poll.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollTally {
-    /// Posts that the service gave.
+    /// Posts that X returned.
     pub read: usize,
-    /// Of these, handed on.
+    /// Of these, handed on to extraction.
     pub taken: usize,
-    /// The others, by why they were left out.
+    /// The others, by the reason for skipping them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<String, usize>,
 }
 
-/// How far the reading of an account has got, page by page from the newest post on. What an attempt has read the next one does
-/// not pay for again.
+/// How far a poll of an account got, page by page from the newest post back. So the next attempt does not pay again for pages that were
+/// read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollProgress {
     /// The post up to which earlier polls had read.
     pub since_id: Option<PostId>,
-    /// Posts from before then are too old.
+    /// Posts from before this time are too old.
     pub from: Option<DateTime<Utc>>,
     /// When the first page was asked for.
     pub began: DateTime<Utc>,
-    /// The newest post so far: once all pages are read, nothing up to it is left to do.
+    /// The newest post so far. Once all pages are read, everything up to it is done.
     pub newest: Option<PostId>,
     /// Pages read.
     pub pages: u8,
-    /// The page to go on with; none for the first.
+    /// The token of the next page; `None` for the first.
     pub page: Option<String>,
-    /// What became of the posts on them.
+    /// What happened to the posts on these pages.
     pub tally: PollTally,
 }
 
-/// Which version of a post is acted on, and what was found in it.
+/// The version of a post that is acted on, and its picks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostReading {
-    /// The id of the version; an edit gives a post another one.
+    /// The id of the version; each edit of a post has a new id.
     pub version: PostId,
     /// The keys of its picks.
     pub picks: Vec<String>,
@@ -62,7 +62,7 @@ pub struct PostReading {
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim.lua")));
 static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/mark.lua")));
 static UNMARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unmark.lua")));
-/// Nobody gives a page for longer than that.
+/// How long progress is kept. No pagination token is valid for longer.
 const PROGRESS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 impl Marks {
@@ -71,33 +71,33 @@ impl Marks {
         Self { redis, prefix: env.prefix() }
     }
 
-    /// Marks a post as processed by `owner`. True when it is `owner`'s to process, false when another was first.
+    /// Marks a post as processed by `owner`. True if the mark is `owner`'s, false if another owner was first.
     pub async fn mark_processed(&self, post: &PostId, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
         self.mark("mark a post", self.processed_key(post), owner, ttl).await
     }
 
-    /// Whether a post is marked as processed, by whomever.
+    /// Whether a post is marked as processed by any owner.
     pub async fn is_processed(&self, post: &PostId) -> Result<bool, StoreError> {
         Ok(self.redis.cmd("look for a mark", redis::cmd("EXISTS").arg(self.processed_key(post))).await?)
     }
 
-    /// Takes `owner`'s mark from a post. True when it was there.
+    /// Removes `owner`'s mark from a post. True if it was there.
     pub async fn forget_processed(&self, post: &PostId, owner: &str) -> Result<bool, StoreError> {
         self.unmark("unmark a post", self.processed_key(post), owner).await
     }
 
-    /// Remembers a pick as first seen by `owner`. True when it is `owner`'s, false when another saw it before.
+    /// Marks a pick as first seen by `owner`. True if the mark is `owner`'s, false if another owner was first.
     pub async fn remember_pick(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
         self.mark("remember a pick", self.pick_key(key), owner, ttl).await
     }
 
-    /// Forgets a pick that `owner` remembered. True when it was there.
+    /// Removes `owner`'s mark from a pick. True if it was there.
     pub async fn forget_pick(&self, key: &str, owner: &str) -> Result<bool, StoreError> {
         self.unmark("forget a pick", self.pick_key(key), owner).await
     }
 
-    /// Claims a post, by the id of its first version, for the version that was read. Answers the reading that has it: this one, or
-    /// the one that came first.
+    /// Claims a post, by the id of its first version, for one version. Returns the reading that has the claim: this one, or an earlier
+    /// one.
     pub async fn claim_post(
         &self,
         first: &PostId,
@@ -113,7 +113,7 @@ impl Marks {
         Ok(serde_json::from_str(&held).unwrap_or_else(|_| reading.clone()))
     }
 
-    /// The reading that has a post, by the id of its first version.
+    /// The reading that has the claim on a post, by the id of its first version.
     pub async fn post_reading(&self, first: &PostId) -> Result<Option<PostReading>, StoreError> {
         let text: Option<String> =
             self.redis.cmd("read the claim of a post", redis::cmd("GET").arg(self.reading_key(first))).await?;
@@ -127,12 +127,12 @@ impl Marks {
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
-    /// Moves the id of the last post read of a watched account forward, never back. Answers the one that holds now.
+    /// Moves the id of the last post read of a watched account forward, never back. Returns the id that is stored now.
     pub async fn set_since_id(&self, username: &str, id: &PostId) -> Result<PostId, StoreError> {
         move_forward(&self.redis, &self.since_key(username), id).await
     }
 
-    /// How far a poll of a watched account got that is not finished.
+    /// The progress of an unfinished poll of a watched account.
     pub async fn poll_progress(&self, username: &str) -> Result<Option<PollProgress>, StoreError> {
         let mut get = redis::cmd("GET");
         get.arg(self.progress_key(username));
@@ -140,7 +140,7 @@ impl Marks {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Notes how far a poll of a watched account got, or that it is finished.
+    /// Stores the progress of a poll of a watched account; `None` if it is finished.
     pub async fn set_poll_progress(&self, username: &str, progress: Option<&PollProgress>) -> Result<(), StoreError> {
         let key = self.progress_key(username);
         let Some(progress) = progress else {

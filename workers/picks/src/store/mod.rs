@@ -1,5 +1,4 @@
-//! What the bot keeps: posts it read, picks and how they end, the accounts it watches, in the schema `picks` of Postgres; and its marks
-//! in Redis.
+//! The storage of the bot: posts, picks and their outcomes, and watched accounts in the schema `picks` of Postgres; marks in Redis.
 
 mod accounts;
 mod extractions;
@@ -16,13 +15,13 @@ pub use picks::{PickBody, PickRecord, PickSighting, PickStanding, PickTable, pic
 pub use posts::{PostRecord, Posts};
 pub use summaries::{DailySummary, Summaries};
 pub use tracking::{
-    BetFilter, BetRow, Found, GameRow, PickFilter, PickSettlement, Players, SettleSource, SettledBet, SettledBy,
+    BetFilter, BetRow, GameRow, PickFilter, PickLookup, PickSettlement, Players, SettleSource, SettledBet, SettledBy,
     SettlementRow, TrackedPick, Tracking, state_word,
 };
 
 use perch_store::Store;
 
-/// The tables of the bot, on the store of the platform.
+/// Gives the store of the platform the tables of the bot.
 pub trait PicksStore {
     /// The posts that were read.
     fn posts(&self) -> Posts<'_>;
@@ -36,10 +35,10 @@ pub trait PicksStore {
     /// What was decided about posts that were read.
     fn extractions(&self) -> Extractions<'_>;
 
-    /// How picks end, and what they come to.
+    /// The outcomes of picks, and the units they won or lost.
     fn tracking(&self) -> Tracking<'_>;
 
-    /// What each day came to.
+    /// The daily summaries.
     fn summaries(&self) -> Summaries<'_>;
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-use crate::normal::Terms;
+use crate::normal::BetTerms;
 
 /// A pick on its own, or a parlay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,12 +34,12 @@ impl From<Bet> for PickBody {
 }
 
 impl PickBody {
-    /// What makes two of them the same bet in words (see [`Pick::identity`] and [`Parlay::identity`]), as [`pick_key`] gives it.
+    /// The key of the bet by its words only (see [`Pick::identity`] and [`Parlay::identity`]).
     pub fn key(&self) -> String {
         pick_key(&self.identity())
     }
 
-    /// What makes two of them the same bet on the same game: their words and their occasion (see [`crate::occasion`]).
+    /// The key of the bet on its game: by its words and its occasion (see [`crate::occasion`]).
     pub fn key_on(&self, occasion: &str) -> String {
         pick_key(&format!("{}@{occasion}", self.identity()))
     }
@@ -52,7 +52,7 @@ impl PickBody {
     }
 }
 
-/// Longest key in bytes; an index entry of Postgres holds a third of a page.
+/// The longest key in bytes, since an entry of a Postgres index may have at most a third of a page.
 const LONGEST_KEY: usize = 512;
 
 /// The identity of a bet as a key: itself, or its SHA-256 when it is longer than 512 bytes.
@@ -70,7 +70,7 @@ pub fn pick_key(identity: &str) -> String {
 /// A pick and the post that had it first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PickRecord {
-    /// Its key, as [`PickBody::key_on`] gives it.
+    /// Its key, from [`PickBody::key_on`].
     pub key: String,
     /// The pick.
     pub pick: PickBody,
@@ -81,32 +81,32 @@ pub struct PickRecord {
     /// When it was first seen. Kept to the millisecond.
     #[serde(with = "millis")]
     pub first_seen: DateTime<Utc>,
-    /// Its odds, stake and time in figures, as that post has them.
+    /// Its odds, stake and time as numbers, from that post.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub terms: Option<Terms>,
-    /// Who read it out of the post: a provider, or `rules`. Unknown for what was read before this was recorded.
+    pub terms: Option<BetTerms>,
+    /// Who read it in the post: a provider, or `rules`. `None` in records from before this field existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_by: Option<String>,
-    /// What is to be done about it once it is confirmed, where only the rules have read it.
+    /// The actions to take once it is confirmed, if only the rules have read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<Vec<ActionRecord>>,
 }
 
 impl PickRecord {
-    /// A pick that was found in a post just now.
+    /// A pick that a post has first.
     pub fn new(pick: PickBody, source_post: PostId, author: String, first_seen: DateTime<Utc>) -> Self {
         Self { key: pick.key(), pick, source_post, author, first_seen, terms: None, read_by: None, planned: None }
     }
 
-    /// The same on an occasion of its own.
+    /// Sets the key to that of an occasion.
     #[must_use]
     pub fn on(self, occasion: &str) -> Self {
         Self { key: self.pick.key_on(occasion), ..self }
     }
 
-    /// The same with its terms.
+    /// Sets the terms.
     #[must_use]
-    pub fn with_terms(self, terms: Terms) -> Self {
+    pub fn with_terms(self, terms: BetTerms) -> Self {
         Self { terms: Some(terms), ..self }
     }
 }
@@ -114,8 +114,7 @@ impl PickRecord {
 impl Recorded for PickRecord {
     const FAMILY: &'static str = "picks.picks";
     const DOING: &'static str = "store picks";
-    // The first post keeps the pick; another post adds a sighting and changes nothing else. What the rules read changes nothing
-    // of what a model has read.
+    // The first post keeps the pick; another post only adds a sighting. A reading by the rules does not replace a reading by a model.
     const SQL: &'static str = sql!(
         2,
         "
@@ -174,7 +173,7 @@ impl FromRow<'_, PgRow> for PickRecord {
     }
 }
 
-/// Which post has a pick, and how sure that is.
+/// The post that has a pick first, and whether the pick is confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PickStanding {
     /// The post that had it first.
@@ -189,7 +188,7 @@ impl FromRow<'_, PgRow> for PickStanding {
     }
 }
 
-/// A post that named a pick.
+/// A post that has a pick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PickSighting {
     /// The key of the pick.
@@ -198,9 +197,9 @@ pub struct PickSighting {
     pub post_id: PostId,
     /// The handle of its author.
     pub author: String,
-    /// The odds as this post has them.
+    /// The odds in this post.
     pub odds: Option<String>,
-    /// The stake as this post has it.
+    /// The stake in this post.
     pub units: Option<f64>,
     /// When it was seen. Kept to the millisecond.
     #[serde(with = "millis")]
@@ -243,7 +242,7 @@ impl FromRow<'_, PgRow> for PickSighting {
     }
 }
 
-/// The picks and what was done about them. Written through [`Store::record`] or the hot state.
+/// The table of picks. Written through [`Store::record`] or the hot state.
 #[derive(Debug, Clone, Copy)]
 pub struct PickTable<'a>(pub(crate) &'a Store);
 
@@ -261,7 +260,7 @@ impl PickTable<'_> {
         .map_err(StoreError::on("read a pick"))
     }
 
-    /// The picks that one of these posts had first, or named after another; at most 1,000.
+    /// The picks of these posts, whether first there or not; at most 1,000.
     pub async fn of_posts(&self, posts: &[PostId]) -> Result<Vec<PickRecord>, StoreError> {
         let ids: Vec<&str> = posts.iter().map(PostId::as_str).collect();
         query_as!(
@@ -278,7 +277,7 @@ impl PickTable<'_> {
         .map_err(StoreError::on("read the picks of posts"))
     }
 
-    /// Which post has a pick, and whether anybody but the rules has read it there.
+    /// The post that has a pick first, and whether the pick is confirmed.
     pub async fn standing(&self, key: &str) -> Result<Option<PickStanding>, StoreError> {
         query_as!(
             "select source_post, planned is not null and confirmed_at is null as unconfirmed
@@ -305,7 +304,7 @@ impl PickTable<'_> {
         .map(readable("read picks"))
     }
 
-    /// Notes who has confirmed a pick that only the rules had read. True when nobody had before.
+    /// Records who confirmed a pick that only the rules had read. True if it was not confirmed before.
     pub async fn confirm(&self, key: &str, by: &str) -> Result<bool, StoreError> {
         let done = query!(
             "update picks.picks set confirmed_by = $3, confirmed_at = now()
@@ -320,7 +319,7 @@ impl PickTable<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Every post that named a pick, the first one first.
+    /// Every post that has a pick, the first one first.
     pub async fn sightings(&self, key: &str) -> Result<Vec<PickSighting>, StoreError> {
         query_as!(
             "select pick_key, post_id, author, odds, units, seen_at
@@ -334,7 +333,7 @@ impl PickTable<'_> {
         .map(readable("read sightings"))
     }
 
-    /// What was done about a pick, oldest first.
+    /// The actions on a pick, oldest first.
     pub async fn actions_of(&self, key: &str) -> Result<Vec<ActionRecord>, StoreError> {
         query_as!(
             "select * from actions_shown

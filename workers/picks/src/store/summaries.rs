@@ -9,39 +9,39 @@ use perch_store::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-/// What a day came to, in UTC.
+/// The summary of a day in UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DailySummary {
     /// The day.
     pub date: NaiveDate,
-    /// Posts that X gave to polls.
+    /// Posts that X returned to polls.
     pub posts_read: u64,
     /// Of these, handed on to extraction.
     pub posts_taken: u64,
-    /// The others, by why they were left out.
+    /// The others, by the reason for skipping them.
     pub posts_left: BTreeMap<String, u64>,
-    /// Picks that no post had named before.
+    /// Picks that no post had before.
     pub picks_new: u64,
-    /// Further posts that named a pick.
+    /// Further posts with a known pick.
     pub picks_again: u64,
-    /// What was done, by kind and then by what became of it.
+    /// The actions, counted by kind and then by state.
     pub actions: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Of these, answers that are about no pick: to those who spoke to a bot.
+    /// Of these, replies that are not about a pick but to people who addressed a bot.
     pub replies: u64,
     /// Bets settled on that day, by how they ended.
     pub results: BTreeMap<String, u64>,
-    /// Units staked on all of them but the void ones.
+    /// Units staked on these bets, without the void ones.
     pub staked: f64,
     /// Units that they won, or lost when negative.
     pub units: f64,
-    /// What was paid by provider, in millionths of a US dollar.
+    /// Money spent by provider, in millionths of a US dollar.
     pub spend: BTreeMap<String, u64>,
     /// When this was made.
     pub made_at: DateTime<Utc>,
 }
 
 impl DailySummary {
-    /// Whether it was made when the day was over, so that it has all of it.
+    /// Whether it was made after the end of the day, so that it is complete.
     pub fn is_whole(&self) -> bool {
         self.made_at.date_naive() > self.date
     }
@@ -72,12 +72,12 @@ fn json<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, sqlx::Error
     serde_json::from_value(value).map_err(|error| undecodable(column, error))
 }
 
-/// What each day came to.
+/// The table of daily summaries.
 #[derive(Debug, Clone, Copy)]
 pub struct Summaries<'a>(pub(crate) &'a Store);
 
 impl Summaries<'_> {
-    /// Adds up a day and keeps it. Doing it again, when more of the day is known, replaces what was kept.
+    /// Summarises a day and stores the summary. Doing it again replaces the stored one.
     pub async fn make(&self, date: NaiveDate) -> Result<DailySummary, StoreError> {
         query_as!(
             "with day as (
@@ -144,7 +144,7 @@ impl Summaries<'_> {
         .map_err(StoreError::on("add up a day"))
     }
 
-    /// What was kept of a day.
+    /// The stored summary of a day.
     pub async fn get(&self, date: NaiveDate) -> Result<Option<DailySummary>, StoreError> {
         query_as!(
             "select * from picks.daily_summaries where environment = $1 and date = $2",
@@ -156,7 +156,7 @@ impl Summaries<'_> {
         .map_err(StoreError::on("read a day"))
     }
 
-    /// The latest days that were kept, the last one first.
+    /// The latest stored summaries, the last day first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<DailySummary>, StoreError> {
         query_as!(
             "select * from picks.daily_summaries where environment = $1 order by date desc limit $2",

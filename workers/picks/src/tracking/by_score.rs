@@ -1,22 +1,22 @@
-//! What a result of a whole game decides. Decisions only; no I/O.
+//! Which bets the result of a whole game decides. Decisions only; no I/O.
 
 use perch_jobs::{Pick, PickKind};
 use perch_odds::settle::{GameResult, Outcome, PlayerResult, plain};
 
 use crate::store::GameRow;
 
-/// Words for a part of a game, in the words of a bet.
+/// Words in a bet that name a part of a game.
 const PARTS: [&str; 26] = [
     "half", "halftime", "quarter", "period", "inning", "innings", "set", "sets", "round", "rounds", "map", "maps",
     "frame", "frames", "1h", "2h", "1q", "2q", "3q", "4q", "1p", "2p", "3p", "f5", "h1", "h2",
 ];
-/// The largest handicap in tennis that may be one of sets, and the largest total.
+/// The largest handicap and the largest total in tennis that may count sets.
 const MOST_SETS: (f64, f64) = (2.5, 5.5);
-/// More than this is no number of sets.
+/// The most sets that a side wins in tennis: a higher score counts games.
 const MOST_SETS_WON: f64 = 3.0;
 
-/// Whether the score of the whole game decides such a bet; why not, where it does not. `part` is the part of the game that the
-/// bet is about, where the post says one.
+/// Whether the score of the whole game decides a bet, or why not. `part` is the part of the game that the bet is about, if the post
+/// names one.
 pub(super) fn settles_by_score(pick: &Pick, part: Option<&str>) -> Result<(), String> {
     if let Some(part) = part {
         return Err(format!("it is about a part of the game ({part})"));
@@ -32,12 +32,12 @@ pub(super) fn settles_by_score(pick: &Pick, part: Option<&str>) -> Result<(), St
     }
     match (&pick.stat, counted_in(sport)) {
         (Some(stat), unit) if unit != Some(stat.as_str()) => {
-            return Err(format!("it counts {stat}, and the result has the score alone"));
+            return Err(format!("it counts {stat}, but the result only has a score"));
         }
-        (None, _) if is_of_sets(pick, sport) => return Err("its line may be one of sets".into()),
+        (None, _) if is_of_sets(pick, sport) => return Err("its line may count sets".into()),
         (_, None) if matches!(sport, "mma" | "boxing" | "golf") => {
             return Err(format!(
-                "a score says nothing of a {} in {sport}",
+                "a score does not decide a {} in {sport}",
                 if pick.kind == PickKind::Total { "total" } else { "spread" }
             ));
         }
@@ -46,7 +46,7 @@ pub(super) fn settles_by_score(pick: &Pick, part: Option<&str>) -> Result<(), St
     Ok(())
 }
 
-/// What the score of a sport counts.
+/// The unit in which a sport is scored.
 fn counted_in(sport: &str) -> Option<&'static str> {
     match sport {
         "nba" | "wnba" | "ncaab" | "nfl" | "ncaaf" => Some("points"),
@@ -62,7 +62,7 @@ fn is_of_sets(pick: &Pick, sport: &str) -> bool {
     sport == "tennis" && pick.line.is_some_and(|line| line.abs() <= most)
 }
 
-/// What a game says of a pick in canonical names; why nothing, where it says nothing.
+/// The outcome of a pick in canonical names according to a game, or why there is none.
 pub(super) fn outcome(pick: &Pick, game: &GameRow) -> Result<Outcome, String> {
     if game.called_off {
         return Ok(Outcome::CalledOff);
@@ -70,7 +70,7 @@ pub(super) fn outcome(pick: &Pick, game: &GameRow) -> Result<Outcome, String> {
     if pick.kind == PickKind::Prop {
         let named = pick.player.as_deref().unwrap_or_default();
         let found = game.players.iter().find(|(name, _)| plain(name) == plain(named));
-        let (name, stats) = found.ok_or_else(|| format!("the result says nothing of {named}"))?;
+        let (name, stats) = found.ok_or_else(|| format!("the result has no statistics of {named}"))?;
         return Ok(Outcome::Player(match stats {
             Some(stats) => PlayerResult { player: name.clone(), played: true, stats: stats.clone() },
             None => PlayerResult::absent(name.clone()),
@@ -80,9 +80,9 @@ pub(super) fn outcome(pick: &Pick, game: &GameRow) -> Result<Outcome, String> {
     let is_moneyline = pick.kind == PickKind::Moneyline;
     let in_sets = scores.is_some_and(|(first, second)| first.max(second) <= MOST_SETS_WON);
     let scores = match (pick.sport.as_deref().unwrap_or_default(), scores) {
-        // Of a bet on one of three results the scores decide alone.
+        // A bet in soccer is on one of three results, so a winner is not enough: it may have won in extra time.
         ("soccer", None) => return Err("the result has no scores".into()),
-        // Who has more games, or fewer strokes, need not have won.
+        // The player with more games need not have won the match.
         ("tennis", Some(_)) if is_moneyline && !in_sets && game.winner.is_none() => {
             return Err("the result names no winner, and games do not say who won".into());
         }
@@ -91,7 +91,7 @@ pub(super) fn outcome(pick: &Pick, game: &GameRow) -> Result<Outcome, String> {
         }
         ("mma" | "boxing" | "golf", _) if game.winner.is_none() => return Err("the result names no winner".into()),
         (_, Some(scores)) => scores,
-        // Where nobody counted points the winner alone decides, which is enough for a moneyline.
+        // Without scores the winner decides a moneyline.
         (_, None) if is_moneyline && game.winner.is_some() => (0.0, 0.0),
         (_, None) => return Err("the result has no scores".into()),
     };
@@ -99,7 +99,7 @@ pub(super) fn outcome(pick: &Pick, game: &GameRow) -> Result<Outcome, String> {
     Ok(Outcome::Game(GameResult { winner: game.winner.clone(), ..result }))
 }
 
-/// The pick without the name of what the score counts anyway: "over 2.5 goals" is over 2.5.
+/// Removes the statistic of a pick if it is the unit of the score: "over 2.5 goals" is over 2.5.
 pub(super) fn on_the_score(pick: Pick) -> Pick {
     let unit = pick.sport.as_deref().and_then(counted_in);
     let is_unit =

@@ -16,28 +16,28 @@ use super::{
 };
 use crate::{
     PicksSettings,
-    store::{Found, PickBody, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick, state_word},
+    store::{PickBody, PickLookup, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick, state_word},
 };
 
-/// What somebody says of how a pick ended.
+/// The outcome of a pick as somebody enters it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
-    /// It ended so.
+pub enum EnteredOutcome {
+    /// It ended with this grade.
     Stated(Grade),
-    /// It is open again, and stays so until somebody settles it: results do not.
+    /// It is reopened. Results do not settle it then, until somebody settles it by hand.
     Reopened,
-    /// What both sides scored: those of the pick's game in its order, or the side it backs and then the other.
+    /// The scores of both sides: in the order of the pick's event, or the backed side first.
     Score(f64, f64),
-    /// What the player of a prop has of what it counts.
+    /// The value of the statistic for the player of a prop.
     Counted(f64),
 }
 
-/// What somebody enters about a pick.
+/// An entry about a pick.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {
-    /// How it ended; without it the entry is about the closing odds or the note alone.
-    pub verdict: Option<Verdict>,
-    /// The leg of a parlay that the verdict is about, from 1.
+    /// How it ended; `None` for an entry that only has closing odds or a note.
+    pub outcome: Option<EnteredOutcome>,
+    /// The leg of a parlay that the outcome is about, from 1.
     pub leg: Option<usize>,
     /// The odds when the game began, as people write them.
     pub closing: Option<String>,
@@ -48,21 +48,21 @@ pub struct Entry {
 /// Why a pick was not settled.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackError {
-    /// Postgres.
+    /// Postgres failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The pick is not decided by what was entered.
+    /// The entry does not decide the pick.
     #[error(transparent)]
     Settle(#[from] SettleError),
-    /// What was entered does not fit the pick.
+    /// The entry does not fit the pick.
     #[error("{field}: {reason}")]
     Entry {
-        /// Which part.
+        /// The field.
         field: &'static str,
         /// What is wrong with it, and what to do.
         reason: String,
     },
-    /// Others keep settling the same picks.
+    /// The same picks were settled by others at each of several tries.
     #[error("somebody else settles the same picks at this moment; look at them and try again")]
     Meanwhile,
 }
@@ -70,25 +70,25 @@ pub enum TrackError {
 /// A pick that was settled.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = SettledPick)]
-pub struct Settled {
+pub struct SettledPick {
     /// Its number.
     pub number: u64,
     /// Its key.
     pub key: String,
-    /// How it ended; `open` for a parlay of which legs are open.
+    /// Its state: a grade, or `open`.
     pub state: String,
-    /// How it stood before.
+    /// Its state before.
     pub before: String,
-    /// Accounts that have it in their record now.
+    /// How many accounts have it in their record now.
     pub accounts: usize,
-    /// The units that it came to for the account that named it first.
+    /// The units won by the account that named it first, or lost when negative.
     pub units: Option<f64>,
-    /// By how many units the records of all accounts together change.
+    /// The change in units of the records of all accounts together.
     pub change: f64,
 }
 
-impl Settled {
-    /// `before` is what the pick came to for all accounts until now.
+impl SettledPick {
+    /// `before` is the sum of the units of all accounts before this settlement.
     pub(super) fn of(tracked: &TrackedPick, settlement: &PickSettlement, before: f64) -> Self {
         let author = tracked.author.to_lowercase();
         let units: f64 = settlement.bets.iter().map(|bet| bet.units).sum();
@@ -108,21 +108,21 @@ impl Settled {
     }
 }
 
-/// How often a settlement is worked out again when somebody else settled the pick meanwhile.
+/// How often a settlement is tried when somebody else settles the same pick at the same time.
 pub(super) const TRIES: usize = 3;
 
-/// Settles a pick by what somebody entered, also one that was settled before; the history keeps each settlement.
+/// Settles a pick by an entry. A settled pick can be settled again; the history keeps each settlement.
 pub async fn settle(
     store: &Store,
     settings: &PicksSettings,
     pick: TrackedPick,
     entry: &Entry,
     actor: &str,
-) -> Result<Settled, TrackError> {
+) -> Result<SettledPick, TrackError> {
     let mut pick = pick;
-    let source = match entry.verdict {
-        Some(Verdict::Score(..) | Verdict::Counted(_)) => SettleSource::Score,
-        Some(Verdict::Stated(_) | Verdict::Reopened) | None => SettleSource::Stated,
+    let source = match entry.outcome {
+        Some(EnteredOutcome::Score(..) | EnteredOutcome::Counted(_)) => SettleSource::Score,
+        Some(EnteredOutcome::Stated(_) | EnteredOutcome::Reopened) | None => SettleSource::Stated,
     };
     let by = SettledBy { actor: actor.to_owned(), source };
     let assumed = assumed(&settings.tracking);
@@ -131,18 +131,18 @@ pub async fn settle(
         fill(store, settings, std::slice::from_ref(&pick), std::slice::from_mut(&mut settlement)).await?;
         let before = store.tracking().units_of(std::slice::from_ref(&pick.key)).await?;
         if store.tracking().apply(&[], std::slice::from_ref(&settlement), &by, None).await? {
-            let settled = Settled::of(&pick, &settlement, before.get(&pick.key).copied().unwrap_or(0.0));
+            let settled = SettledPick::of(&pick, &settlement, before.get(&pick.key).copied().unwrap_or(0.0));
             settled.count();
             return Ok(settled);
         }
-        if let Found::One(newer) = store.tracking().find(&pick.key).await? {
+        if let PickLookup::One(newer) = store.tracking().find(&pick.key).await? {
             pick = *newer;
         }
     }
     Err(TrackError::Meanwhile)
 }
 
-/// What an entry makes of a pick. What it does not say stays as it was.
+/// The settlement of a pick by an entry. Values that the entry does not have stay as they are.
 pub(super) fn entered(
     pick: &TrackedPick,
     entry: &Entry,
@@ -152,17 +152,17 @@ pub(super) fn entered(
     if let Some(closing) = &entry.closing {
         Odds::parse(closing).map_err(|error| refused("closing", error.to_string()))?;
     }
-    let (grade, legs) = match (entry.verdict, entry.leg) {
+    let (grade, legs) = match (entry.outcome, entry.leg) {
         (None, None) if entry.closing.is_some() || entry.note.is_some() => (pick.grade, pick.legs.clone()),
         (None, _) => return Err(refused("outcome", "say how the pick ended".into())),
-        (Some(verdict), None) => of_whole(pick, verdict)?,
-        (Some(verdict), Some(leg)) => of_leg(pick, verdict, leg, assumed)?,
+        (Some(outcome), None) => of_whole(pick, outcome)?,
+        (Some(outcome), Some(leg)) => of_leg(pick, outcome, leg, assumed)?,
     };
     Ok(PickSettlement {
         key: pick.key.clone(),
-        source: entry.verdict.map(|_| source),
-        // A leg that is open again stays so while the others are settled.
-        held: entry.verdict == Some(Verdict::Reopened) || (pick.held && grade.is_none()),
+        source: entry.outcome.map(|_| source),
+        // A parlay with a reopened leg stays held while its other legs are settled.
+        held: entry.outcome == Some(EnteredOutcome::Reopened) || (pick.held && grade.is_none()),
         over_at: grade.map(|_| over_at(pick, Utc::now())),
         grade,
         legs,
@@ -173,24 +173,24 @@ pub(super) fn entered(
     })
 }
 
-/// When what a pick is about was over at the latest, as somebody settles it `now`.
+/// When the game of a pick was over at the latest, if somebody settles it `now`.
 fn over_at(pick: &TrackedPick, now: DateTime<Utc>) -> DateTime<Utc> {
     if let Some(known) = pick.over_at.or(pick.settled_at.filter(|_| pick.grade.is_some())) {
         return known;
     }
     let is_future = matches!(&pick.pick, PickBody::Single(single) if single.kind == PickKind::Future);
     let starts_at = pick.terms.as_ref().and_then(|terms| terms.starts_at).filter(|_| !is_future);
-    // The first post counts whatever it says of the time.
+    // Not before the first post, so that the first post always has a bet.
     starts_at.map_or(now, |starts_at| (starts_at + LONGEST).max(pick.posted_at).min(now))
 }
 
 type Grades = (Option<Grade>, Vec<Option<Grade>>);
 
-fn of_whole(tracked: &TrackedPick, verdict: Verdict) -> Result<Grades, TrackError> {
-    match (verdict, &tracked.pick) {
-        (Verdict::Stated(grade), _) => Ok((Some(grade), Vec::new())),
-        (Verdict::Reopened, _) => Ok((None, Vec::new())),
-        (verdict, PickBody::Single(pick)) => Ok((Some(graded(pick, verdict)?), Vec::new())),
+fn of_whole(tracked: &TrackedPick, outcome: EnteredOutcome) -> Result<Grades, TrackError> {
+    match (outcome, &tracked.pick) {
+        (EnteredOutcome::Stated(grade), _) => Ok((Some(grade), Vec::new())),
+        (EnteredOutcome::Reopened, _) => Ok((None, Vec::new())),
+        (outcome, PickBody::Single(pick)) => Ok((Some(graded(pick, outcome)?), Vec::new())),
         (_, PickBody::Parlay(parlay)) => {
             let legs = parlay.picks.len();
             Err(refused("leg", format!("a parlay is scored leg by leg: say which of the {legs} it is about")))
@@ -198,7 +198,7 @@ fn of_whole(tracked: &TrackedPick, verdict: Verdict) -> Result<Grades, TrackErro
     }
 }
 
-fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize, assumed: &AssumedTerms) -> Result<Grades, TrackError> {
+fn of_leg(tracked: &TrackedPick, outcome: EnteredOutcome, leg: usize, assumed: &AssumedTerms) -> Result<Grades, TrackError> {
     let PickBody::Parlay(parlay) = &tracked.pick else {
         return Err(refused("leg", "the pick is no parlay and has no legs".into()));
     };
@@ -207,19 +207,19 @@ fn of_leg(tracked: &TrackedPick, verdict: Verdict, leg: usize, assumed: &Assumed
     };
     let mut legs = tracked.legs.clone();
     legs.resize(parlay.picks.len(), None);
-    legs[leg - 1] = match verdict {
-        Verdict::Stated(grade) => Some(grade),
-        Verdict::Reopened => None,
+    legs[leg - 1] = match outcome {
+        EnteredOutcome::Stated(grade) => Some(grade),
+        EnteredOutcome::Reopened => None,
         scored => Some(graded(pick, scored)?),
     };
     Ok((whole(parlay, &legs, assumed), legs))
 }
 
-fn graded(pick: &Pick, verdict: Verdict) -> Result<Grade, TrackError> {
-    let outcome = match verdict {
-        Verdict::Stated(grade) => return Ok(grade),
-        Verdict::Reopened => return Err(refused("outcome", "say how the pick ended".into())),
-        Verdict::Score(first, second) => {
+fn graded(pick: &Pick, outcome: EnteredOutcome) -> Result<Grade, TrackError> {
+    let outcome = match outcome {
+        EnteredOutcome::Stated(grade) => return Ok(grade),
+        EnteredOutcome::Reopened => return Err(refused("outcome", "say how the pick ended".into())),
+        EnteredOutcome::Score(first, second) => {
             let event = pick.event.as_deref().and_then(|event| event.split_once(" vs "));
             let (a, b) = match (event, pick.selection.as_deref()) {
                 (Some(sides), _) => sides,
@@ -228,7 +228,7 @@ fn graded(pick: &Pick, verdict: Verdict) -> Result<Grade, TrackError> {
             };
             Outcome::Game(GameResult::new(a, first, b, second))
         }
-        Verdict::Counted(value) => {
+        EnteredOutcome::Counted(value) => {
             let player = pick.player.clone().unwrap_or_default();
             Outcome::Player(PlayerResult::new(player, pick.stat.clone().unwrap_or_default(), value))
         }
@@ -236,7 +236,7 @@ fn graded(pick: &Pick, verdict: Verdict) -> Result<Grade, TrackError> {
     Ok(grade(pick, &outcome)?)
 }
 
-/// Works out what settlements come to for the accounts that named the picks.
+/// Computes the bets of the accounts that named the picks, and adds them to the settlements.
 pub(super) async fn fill(
     store: &Store,
     settings: &PicksSettings,

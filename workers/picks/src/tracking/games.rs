@@ -1,4 +1,4 @@
-//! Results of games as they come in over the API or from a source, and what is wrong with them.
+//! Results of games from the API or a source, and their validation.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use perch_jobs::strict;
@@ -24,7 +24,7 @@ pub struct ResultEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Date, example = "2026-11-21")]
     pub date: Option<NaiveDate>,
-    /// Which game of both sides on that day, from 1, where they play twice. `finished_at` tells it too.
+    /// The number of the game if both sides play several times that day, from 1. `finished_at` identifies it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 9)]
     pub game: Option<u32>,
@@ -34,44 +34,44 @@ pub struct ResultEntry {
     /// The other side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<String>,
-    /// What the first and the second scored.
+    /// The scores of the first and the second side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<f64>>, min_items = 2, max_items = 2, example = json!([112, 104]))]
     pub scores: Option<[f64; 2]>,
-    /// Who won, where the scores do not say: a fight, a tennis match by games, a shoot-out.
+    /// The winner, if the scores do not say: a fight, a tennis match by games, a shoot-out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winner: Option<String>,
     /// Whether it was called off; bets on it are void.
     #[serde(default)]
     pub called_off: bool,
-    /// When it ended. Picks posted later than that are not settled by it.
+    /// When it ended. It does not settle picks posted later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<DateTime<Utc>>,
-    /// What players did, by name: `{"LeBron James": {"points": 27}}`; null for one who did not play.
+    /// The statistics of players by name: `{"LeBron James": {"points": 27}}`; null for a player who did not play.
     #[serde(default)]
     #[schema(value_type = Object, example = json!({ "LeBron James": { "points": 27 } }))]
     pub players: Players,
 }
 
-/// What is wrong with a result.
+/// A result is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct InvalidResult {
     /// Which field.
     pub field: &'static str,
-    /// What is wrong with it, and what is right.
+    /// What is wrong with it, and what is allowed.
     pub reason: String,
 }
 
-/// Longest name of a side, a player or a sport, in bytes; both sides are part of an index entry.
+/// The longest name of a side, a player or a sport, in bytes. It is limited because both sides are part of an index entry.
 const LONGEST_NAME: usize = 200;
-/// Games of the same sides on one day.
+/// The most games of the same sides on one day.
 const MOST_GAMES: u32 = 9;
-/// A result is a number up to this, as bets are graded.
+/// The highest score or statistic that bets are graded by.
 const MOST_SCORED: f64 = 100_000.0;
 
 impl ResultEntry {
-    /// Reads an entry of a source; fields that Perch does not know are left out.
+    /// Reads an entry of a source, ignoring unknown fields.
     pub fn from_source(mut entry: serde_json::Value) -> Result<Self, InvalidResult> {
         const KNOWN: [&str; 11] = [
             "event",
@@ -92,7 +92,7 @@ impl ResultEntry {
         strict::from_value(entry).map_err(|error| InvalidResult { field: "entry", reason: error.to_string() })
     }
 
-    /// The result as it is kept: in canonical names.
+    /// Validates the result and brings it into canonical names for storage.
     pub fn into_row(self) -> Result<GameRow, InvalidResult> {
         let refuse = |field, reason: &str| Err(InvalidResult { field, reason: reason.to_owned() });
         let (first, second) = match (self.first, self.second, self.event) {
@@ -107,7 +107,7 @@ impl ResultEntry {
         };
         let (first, second) = (name("first", &first)?, name("second", &second)?);
         let sport = name("sport", &self.sport)?;
-        // Games end in the night after the day they belong to.
+        // Games may end in the night after their day.
         let ended_on = self.finished_at.map(|at| (at - TimeDelta::hours(6)).date_naive());
         let Some(date) = self.date.or(ended_on) else {
             return refuse("date", "give the day of the game, or finished_at");

@@ -8,42 +8,42 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
-    entry::{Entry, Settled, TRIES, TrackError, entered, fill, refused},
+    entry::{Entry, SettledPick, TRIES, TrackError, entered, fill, refused},
     matching::Games,
     numbering::numbered,
-    review::{Contradicted, LeftOpen, Review, review, settlement},
+    review::{ContradictedPick, LeftOpenPick, Review, review, settlement},
     stakes::assumed,
 };
 use crate::{
     PicksSettings,
-    store::{Found, GameRow, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick},
+    store::{GameRow, PickLookup, PickSettlement, PicksStore as _, SettleSource, SettledBy, TrackedPick},
 };
 
-/// Results that came in together.
+/// Results to import together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Import {
     /// Results of games.
     pub games: Vec<GameRow>,
-    /// What was said of single picks, by their numbers or keys.
+    /// Entries about single picks, by their numbers or keys.
     pub entries: Vec<(String, Entry)>,
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Imported {
-    /// Results of games that were given.
+    /// How many results of games were given.
     pub games: usize,
-    /// Picks that are settled by them, or of which further legs are graded.
-    pub settled: Vec<Settled>,
-    /// Picks that results had settled and that the results now settle otherwise.
-    pub corrected: Vec<Settled>,
-    /// Picks that somebody settled otherwise than the results say; they stay as they are. At most 50.
-    pub contradicted: Vec<Contradicted>,
-    /// Open picks that a result is about without deciding them, and why. At most 50.
-    pub left_open: Vec<LeftOpen>,
-    /// Results that are about no pick.
+    /// Picks that are settled, or of which further legs are graded.
+    pub settled: Vec<SettledPick>,
+    /// Picks that results had settled and that changed results now settle differently.
+    pub corrected: Vec<SettledPick>,
+    /// Picks that a person settled differently from the results; they stay as they are. At most 50.
+    pub contradicted: Vec<ContradictedPick>,
+    /// Open picks whose game has a result that does not decide them, and why. At most 50.
+    pub left_open: Vec<LeftOpenPick>,
+    /// Results that match no pick.
     pub unmatched: NamedGames,
-    /// Results that may be of either of two games of one day; they are not kept.
+    /// Results that could belong to either of two games of one day; they are not stored.
     pub unclear: NamedGames,
     /// Picks that are still open.
     pub open: usize,
@@ -68,11 +68,10 @@ impl NamedGames {
     }
 }
 
-/// Keeps results of games and settles by them, by those that were known before, and by what was said of single picks: all of
-/// it or nothing.
+/// Stores results of games, and settles picks by all known results and by the entries about single picks, in one transaction.
 ///
-/// What results settled is what the results say: one that is corrected settles again what it settled, and writes that to the
-/// audit log. What somebody settled by hand is settled again only where something was said of it.
+/// A corrected result settles again the picks that results had settled, which is written to the audit log. A pick that was settled by
+/// hand is settled again only by an entry about it.
 pub async fn import(
     store: &Store,
     settings: &PicksSettings,
@@ -82,17 +81,17 @@ pub async fn import(
 ) -> Result<Imported, TrackError> {
     let assumed = assumed(&settings.tracking);
     for _ in 0..TRIES {
-        let worked = work_out(store, settings, import, by.source, &assumed).await?;
-        let (picks, mut settlements): (Vec<TrackedPick>, Vec<PickSettlement>) = worked.settlements.into_iter().unzip();
+        let plan = plan_import(store, settings, import, by.source, &assumed).await?;
+        let (picks, mut settlements): (Vec<TrackedPick>, Vec<PickSettlement>) = plan.settlements.into_iter().unzip();
         fill(store, settings, &picks, &mut settlements).await?;
         let keys: Vec<String> = picks.iter().map(|pick| pick.key.clone()).collect();
         let before = store.tracking().units_of(&keys).await?;
         let all = picks.iter().zip(&settlements).map(|(pick, settlement)| {
             let before = before.get(&pick.key).copied().unwrap_or(0.0);
-            (worked.corrected.contains(&pick.key), Settled::of(pick, settlement, before))
+            (plan.corrected.contains(&pick.key), SettledPick::of(pick, settlement, before))
         });
         let (corrected, settled): (Vec<_>, Vec<_>) = all.partition(|(is_corrected, _)| *is_corrected);
-        let plain = |all: Vec<(bool, Settled)>| all.into_iter().map(|(_, settled)| settled).collect::<Vec<_>>();
+        let plain = |all: Vec<(bool, SettledPick)>| all.into_iter().map(|(_, settled)| settled).collect::<Vec<_>>();
         let change =
             |pick: &TrackedPick, one: &PickSettlement| i64::from(one.grade.is_none()) - i64::from(pick.grade.is_none());
         let more_open: i64 = picks.iter().zip(&settlements).map(|(pick, one)| change(pick, one)).sum();
@@ -100,11 +99,11 @@ pub async fn import(
             games: import.games.len(),
             settled: plain(settled),
             corrected: plain(corrected),
-            contradicted: worked.contradicted,
-            left_open: worked.left_open,
-            unmatched: worked.unmatched,
-            unclear: worked.unclear,
-            open: usize::try_from(more_open + i64::try_from(worked.open).unwrap_or(0)).unwrap_or(0),
+            contradicted: plan.contradicted,
+            left_open: plan.left_open,
+            unmatched: plan.unmatched,
+            unclear: plan.unclear,
+            open: usize::try_from(more_open + i64::try_from(plan.open).unwrap_or(0)).unwrap_or(0),
             dry_run,
         };
         if dry_run {
@@ -114,40 +113,40 @@ pub async fn import(
             let change: f64 = imported.corrected.iter().map(|one| one.change).sum();
             json!({ "picks": imported.corrected, "change": change })
         });
-        if store.tracking().apply(&worked.games, &settlements, by, corrections.as_ref()).await? {
-            imported.settled.iter().chain(&imported.corrected).for_each(Settled::count);
+        if store.tracking().apply(&plan.games, &settlements, by, corrections.as_ref()).await? {
+            imported.settled.iter().chain(&imported.corrected).for_each(SettledPick::count);
             return Ok(imported);
         }
     }
     Err(TrackError::Meanwhile)
 }
 
-/// What an import makes of what is known.
-struct Worked {
-    /// The results as they are kept.
+/// What an import is going to write and report.
+struct ImportPlan {
+    /// The results to store.
     games: Vec<GameRow>,
     settlements: Vec<(TrackedPick, PickSettlement)>,
-    /// The keys of those that were settled otherwise.
+    /// The keys of picks that were already settled and are now settled differently.
     corrected: BTreeSet<String>,
-    contradicted: Vec<Contradicted>,
-    left_open: Vec<LeftOpen>,
+    contradicted: Vec<ContradictedPick>,
+    left_open: Vec<LeftOpenPick>,
     unmatched: NamedGames,
     unclear: NamedGames,
     open: usize,
 }
 
-async fn work_out(
+async fn plan_import(
     store: &Store,
     settings: &PicksSettings,
     import: &Import,
     source: SettleSource,
     assumed: &AssumedTerms,
-) -> Result<Worked, TrackError> {
+) -> Result<ImportPlan, TrackError> {
     let open_for = TimeDelta::from_std(settings.tracking.open_for).unwrap_or(TimeDelta::days(30));
     let since = Utc::now() - open_for;
     let mut picks = store.tracking().open(since).await?;
     let open = picks.len();
-    // What is settled looks at results again when results come in.
+    // New results may correct settled picks.
     if !import.games.is_empty() {
         picks.extend(store.tracking().settled(since).await?);
     }
@@ -160,12 +159,12 @@ async fn work_out(
     let corrected = settlements.iter().filter(|(pick, _)| pick.grade.is_some()).map(|(pick, _)| pick.key.clone());
     let mut corrected: BTreeSet<String> = corrected.collect();
     let by_key = settlements.into_iter().map(|(pick, settlement)| (pick.key.clone(), (pick, settlement)));
-    let mut worked: HashMap<String, (TrackedPick, PickSettlement)> = by_key.collect();
-    // What somebody says of a pick goes before what the games say.
+    let mut planned: HashMap<String, (TrackedPick, PickSettlement)> = by_key.collect();
+    // An entry about a pick overrides the results.
     for (name, entry) in &import.entries {
         let pick = one(store, name).await?;
-        let pick = match worked.remove(&pick.key) {
-            // Lines about the legs of one parlay add up.
+        let pick = match planned.remove(&pick.key) {
+            // Several entries about the legs of one parlay are combined.
             Some((seen, earlier)) => TrackedPick {
                 legs: if entry.leg.is_some() { earlier.legs } else { seen.legs.clone() },
                 closing_odds: earlier.closing_odds,
@@ -177,11 +176,11 @@ async fn work_out(
         };
         corrected.remove(&pick.key);
         let settlement = entered(&pick, entry, source, assumed)?;
-        worked.insert(pick.key.clone(), (pick, settlement));
+        planned.insert(pick.key.clone(), (pick, settlement));
     }
     let sorted: BTreeMap<u64, (TrackedPick, PickSettlement)> =
-        worked.into_values().map(|(pick, settlement)| (pick.number, (pick, settlement))).collect();
-    Ok(Worked {
+        planned.into_values().map(|(pick, settlement)| (pick.number, (pick, settlement))).collect();
+    Ok(ImportPlan {
         settlements: sorted.into_values().collect(),
         corrected,
         contradicted,
@@ -196,16 +195,16 @@ async fn work_out(
 async fn one(store: &Store, name: &str) -> Result<TrackedPick, TrackError> {
     let shown: String = name.chars().take(80).collect();
     match store.tracking().find(name).await? {
-        Found::One(pick) => Ok(*pick),
-        Found::Nothing => Err(refused("pick", format!("there is no pick {shown:?}"))),
-        Found::Several(_) => {
+        PickLookup::One(pick) => Ok(*pick),
+        PickLookup::NotFound => Err(refused("pick", format!("there is no pick {shown:?}"))),
+        PickLookup::Several(_) => {
             Err(refused("pick", format!("several picks begin with {shown:?}; give the number of one")))
         }
     }
 }
 
-/// Adds what settled picks came to for accounts whose posts were read after the settlement and written before the end of the
-/// game. Answers how many bets there are more.
+/// Adds bets to settled picks for accounts whose posts were written before the end of the game but read after the settlement. Returns
+/// how many bets were added.
 pub async fn add_late_bets(store: &Store, settings: &PicksSettings) -> Result<u64, StoreError> {
     let picks = store.tracking().lacking_bets().await?;
     let late = |pick: &TrackedPick| {

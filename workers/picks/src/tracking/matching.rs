@@ -1,4 +1,4 @@
-//! Which results decide which picks. Decisions only; no I/O.
+//! Matches results with picks and decides the picks. Decisions only; no I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,13 +13,13 @@ use super::{
 };
 use crate::store::{GameRow, PickBody, TrackedPick};
 
-/// The day of a post where its game is played: posts of the small hours in UTC are about the evening of the day before.
+/// How far the day in America is behind UTC: a post in the first hours of a UTC day is about the evening of the day before.
 const NIGHT: TimeDelta = TimeDelta::hours(6);
-/// A game is over so long after its start at the latest.
+/// The longest time from the start of a game to its end.
 pub(super) const LONGEST: TimeDelta = TimeDelta::hours(8);
 
-/// Days after that of a post on which its game may be. The shorter, the surer that a game whose result is missing is not
-/// mistaken for the next one: sides that play every day have one day, and more where the pick names both of them.
+/// How many days after its post a game may be. A short time prevents that the next game is taken for one whose result is missing: sides
+/// that play every day have one day, and more if the pick names both sides.
 fn days_ahead(sport: &str, names_both: bool) -> TimeDelta {
     TimeDelta::days(match (sport, names_both) {
         ("mma" | "boxing" | "golf", _) => 8,
@@ -30,7 +30,7 @@ fn days_ahead(sport: &str, names_both: bool) -> TimeDelta {
     })
 }
 
-/// The results that are known, by the names in them.
+/// The known results, indexed by the names in them.
 #[derive(Debug, Default)]
 pub(super) struct Games {
     rows: Vec<GameRow>,
@@ -38,40 +38,40 @@ pub(super) struct Games {
     by_name: HashMap<String, Vec<usize>>,
 }
 
-/// When a pick was named, and what it says of its game.
+/// When a pick was posted, and what its post says about its game.
 #[derive(Debug, Clone, Copy)]
-struct Named<'a> {
+struct PickContext<'a> {
     posted_at: DateTime<Utc>,
     starts_at: Option<DateTime<Utc>>,
     part: Option<&'a str>,
 }
 
-/// What the results say of one bet.
+/// What the results decide about one bet.
 #[derive(Debug, Clone, PartialEq)]
-enum Says {
-    /// None is about it.
+enum BetDecision {
+    /// No result is about it.
     Nothing,
-    /// Its game is known, and does not decide it.
+    /// There are results of its game, but they do not decide it.
     Undecided { why: String, of_several: bool },
-    /// It ended so, and its game at that time.
+    /// Its grade, and when its game ended.
     Ended(Grade, DateTime<Utc>),
 }
 
-/// What the results say of a pick.
+/// What the results decide about a pick.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Word {
-    /// How it ended, and how its legs did; none while nothing is decided.
+pub(super) struct PickDecision {
+    /// The grades of the pick and of its legs; `None` if nothing is decided.
     pub grades: Option<(Option<Grade>, Vec<Option<Grade>>)>,
-    /// When it was over: its game, or the first of its legs.
+    /// When its game was over; for a parlay, the first of its legs that was decided.
     pub over_at: Option<DateTime<Utc>>,
-    /// Why it, or a leg, is not decided although its game is known.
+    /// Why it, or one of its legs, is not decided although there is a result.
     pub why: Option<String>,
-    /// The results that are about it, by their places.
+    /// The results that are about it, by index.
     pub by: BTreeSet<usize>,
 }
 
 impl Games {
-    /// Those that were known, and those that came in now, which go before them. Both have canonical names.
+    /// Indexes the known results and the new ones, which override them. Both have canonical names.
     pub fn new(known: impl IntoIterator<Item = GameRow>, given: impl IntoIterator<Item = GameRow>) -> Self {
         let key = |row: &GameRow| (row.date, row.game.unwrap_or(1), row.sport.clone(), row.event());
         let mut latest: BTreeMap<_, (GameRow, bool)> = BTreeMap::new();
@@ -96,38 +96,38 @@ impl Games {
         games
     }
 
-    /// Whether one of these results came in now.
+    /// Whether one of these results is new.
     pub fn are_given(&self, by: &BTreeSet<usize>) -> bool {
         !self.given.is_disjoint(by)
     }
 
-    /// The results that came in now and are none of these.
+    /// The new results that are not among these.
     pub fn given_besides(&self, used: &BTreeSet<usize>) -> Vec<&GameRow> {
         self.given.difference(used).map(|at| &self.rows[*at]).collect()
     }
 
-    /// What the results say of a pick. Legs that are graded stay so, unless it is judged `anew`: then what is known of them
-    /// goes by the results wherever these say something.
-    pub fn word(&self, tracked: &TrackedPick, anew: bool, assumed: &AssumedTerms) -> Word {
-        let mut word = Word::default();
+    /// What the results decide about a pick. GradedBet legs keep their grade, unless the pick is judged `anew`: then results override the
+    /// known grades.
+    pub fn decide(&self, tracked: &TrackedPick, anew: bool, assumed: &AssumedTerms) -> PickDecision {
+        let mut decision = PickDecision::default();
         let part = tracked.part.as_deref();
         let mut starts_at = tracked.terms.as_ref().and_then(|terms| terms.starts_at);
-        // A post says one time, and the legs of a parlay have several.
+        // A post names one start, but the legs of a parlay have several.
         starts_at = starts_at.filter(|_| matches!(tracked.pick, PickBody::Single(_)));
-        let named = Named { posted_at: tracked.posted_at, starts_at, part };
+        let named = PickContext { posted_at: tracked.posted_at, starts_at, part };
         match &tracked.pick {
             PickBody::Single(pick) => {
                 let was_graded = anew && tracked.grade.is_some();
-                match self.says(pick, &named, &mut word.by) {
-                    Says::Ended(grade, over_at) => {
-                        word.grades = Some((Some(grade), Vec::new()));
-                        word.over_at = Some(over_at);
+                match self.decide_bet(pick, &named, &mut decision.by) {
+                    BetDecision::Ended(grade, over_at) => {
+                        decision.grades = Some((Some(grade), Vec::new()));
+                        decision.over_at = Some(over_at);
                     }
-                    Says::Undecided { why, of_several } => {
-                        word.grades = (was_graded && of_several).then(|| (None, Vec::new()));
-                        word.why = Some(why);
+                    BetDecision::Undecided { why, of_several } => {
+                        decision.grades = (was_graded && of_several).then(|| (None, Vec::new()));
+                        decision.why = Some(why);
                     }
-                    Says::Nothing => {}
+                    BetDecision::Nothing => {}
                 }
             }
             PickBody::Parlay(parlay) => {
@@ -135,32 +135,34 @@ impl Games {
                 let mut legs = Vec::with_capacity(parlay.picks.len());
                 for (leg, pick) in parlay.picks.iter().enumerate() {
                     let kept = known(leg).filter(|_| !anew);
-                    legs.push(match kept.map_or_else(|| self.says(pick, &named, &mut word.by), |_| Says::Nothing) {
-                        Says::Ended(grade, over_at) => {
-                            word.over_at = Some(word.over_at.map_or(over_at, |earlier| earlier.min(over_at)));
+                    let by_results =
+                        kept.map_or_else(|| self.decide_bet(pick, &named, &mut decision.by), |_| BetDecision::Nothing);
+                    legs.push(match by_results {
+                        BetDecision::Ended(grade, over_at) => {
+                            decision.over_at = Some(decision.over_at.map_or(over_at, |earlier| earlier.min(over_at)));
                             Some(grade)
                         }
-                        Says::Undecided { why, of_several } => {
-                            word.why.get_or_insert(format!("leg {}: {why}", leg + 1));
+                        BetDecision::Undecided { why, of_several } => {
+                            decision.why.get_or_insert(format!("leg {}: {why}", leg + 1));
                             known(leg).filter(|_| !of_several)
                         }
-                        Says::Nothing => known(leg),
+                        BetDecision::Nothing => known(leg),
                     });
                 }
                 let is_new = (0..legs.len()).any(|leg| legs[leg] != known(leg));
-                word.grades = is_new.then(|| (whole(parlay, &legs, assumed), legs));
+                decision.grades = is_new.then(|| (whole(parlay, &legs, assumed), legs));
             }
         }
-        word
+        decision
     }
 
-    /// What the first game after the post, or the one at the time that the post says, makes of a bet. No later game stands in
-    /// for one that does not decide it.
-    fn says(&self, pick: &Pick, named: &Named<'_>, by: &mut BTreeSet<usize>) -> Says {
+    /// Decides a bet by the first game after the post, or the one at the start that the post names. If that game does not decide it, no
+    /// later game is used instead.
+    fn decide_bet(&self, pick: &Pick, named: &PickContext<'_>, by: &mut BTreeSet<usize>) -> BetDecision {
         let candidates = self.candidates(pick, named);
-        let Some(first) = candidates.first().map(|(at, _)| self.rows[*at].date) else { return Says::Nothing };
+        let Some(first) = candidates.first().map(|(at, _)| self.rows[*at].date) else { return BetDecision::Nothing };
         let mut of_day: Vec<_> = candidates.into_iter().take_while(|(at, _)| self.rows[*at].date == first).collect();
-        // Of two games of one day, the one that ended first after the start.
+        // Of several games on one day, use the one that ended first after the start.
         if named.starts_at.is_some() && of_day.iter().all(|(at, _)| self.rows[*at].finished_at.is_some()) {
             of_day.sort_by_key(|(at, _)| self.rows[*at].finished_at);
             of_day.truncate(1);
@@ -171,18 +173,18 @@ impl Games {
             .collect();
         match decided.as_deref() {
             Ok([(first, over), rest @ ..]) if rest.iter().all(|(grade, _)| grade == first) => {
-                Says::Ended(*first, rest.iter().map(|(_, at)| *at).fold(*over, DateTime::min))
+                BetDecision::Ended(*first, rest.iter().map(|(_, at)| *at).fold(*over, DateTime::min))
             }
-            Err(why) if of_day.len() == 1 => Says::Undecided { why: why.clone(), of_several: false },
+            Err(why) if of_day.len() == 1 => BetDecision::Undecided { why: why.clone(), of_several: false },
             _ => {
                 let why = format!("{} of its games are known on {first}; say how it ended", of_day.len());
-                Says::Undecided { why, of_several: true }
+                BetDecision::Undecided { why, of_several: true }
             }
         }
     }
 
-    /// The games that a bet may be about, the first one first, each with the bet in the names of its sport.
-    fn candidates(&self, pick: &Pick, named: &Named<'_>) -> Vec<(usize, Pick)> {
+    /// The games that a bet may be about, in order, each with the bet in the canonical names of its sport.
+    fn candidates(&self, pick: &Pick, named: &PickContext<'_>) -> Vec<(usize, Pick)> {
         let names_both = event(pick).is_some();
         let name = match (pick.kind, event(pick)) {
             (PickKind::Future, _) => return Vec::new(),
@@ -197,7 +199,7 @@ impl Games {
         let places: BTreeSet<usize> = of(name).chain(full.iter().flat_map(|name| of(name))).collect();
         let first_day = (named.posted_at - NIGHT).date_naive();
         let last_day = |sport: &str| named.posted_at.date_naive() + days_ahead(sport, names_both);
-        // Places are in the order of days, and of games on one day.
+        // Indexes are ordered by day, and by number of the game.
         let mut found = Vec::new();
         for at in places {
             let game = &self.rows[at];
@@ -217,7 +219,7 @@ impl Games {
     }
 }
 
-/// What is known of a game from two results of it; the later one goes before.
+/// Merges two results of a game; the later one overrides the earlier.
 fn merged(before: GameRow, row: GameRow) -> GameRow {
     let mut players = before.players;
     players.extend(row.players);
@@ -232,19 +234,19 @@ fn is_at(game: &GameRow, starts_at: DateTime<Utc>) -> bool {
     }
 }
 
-/// When a game was over: at its end, or with the night after its day.
+/// When a game was over: at its end, or if that is unknown, after the night following its day.
 fn over_at(game: &GameRow) -> DateTime<Utc> {
     let next_day: NaiveDate = game.date.succ_opt().unwrap_or(game.date);
     game.finished_at.unwrap_or_else(|| next_day.and_time(chrono::NaiveTime::MIN).and_utc() + NIGHT)
 }
 
-/// The grade of a bet by the result of its game; why there is none, where there is none.
+/// The grade of a bet by the result of its game, or why there is none.
 fn graded(pick: &Pick, game: &GameRow, part: Option<&str>) -> Result<Grade, String> {
     settles_by_score(pick, part)?;
     grade(&on_the_score(pick.clone()), &outcome(pick, game)?).map_err(|error| error.to_string())
 }
 
-/// Whether a pick is about this game. One that names neither its game nor a side of it is about none that is known.
+/// Whether a pick is about this game. A pick that names neither an event nor a side, except a prop, matches no game.
 fn is_about(pick: &Pick, game: &GameRow) -> bool {
     let sides = BTreeSet::from([plain(&game.first), plain(&game.second)]);
     match (event(pick), &pick.selection) {
@@ -298,14 +300,14 @@ mod tests {
         Games::new([], rows.map(names::of_game))
     }
 
-    /// What the results say of a bet that was posted then.
-    fn says(games: &Games, pick: &Pick, posted_at: &str) -> Says {
-        let named = Named { posted_at: at(posted_at), starts_at: None, part: None };
-        games.says(pick, &named, &mut BTreeSet::new())
+    /// What the results decide about a bet that was posted then.
+    fn says(games: &Games, pick: &Pick, posted_at: &str) -> BetDecision {
+        let named = PickContext { posted_at: at(posted_at), starts_at: None, part: None };
+        games.decide_bet(pick, &named, &mut BTreeSet::new())
     }
 
     fn ended(games: &Games, pick: &Pick, posted_at: &str) -> Option<Grade> {
-        if let Says::Ended(grade, _) = says(games, pick, posted_at) { Some(grade) } else { None }
+        if let BetDecision::Ended(grade, _) = says(games, pick, posted_at) { Some(grade) } else { None }
     }
 
     fn lakers(date: &str, scores: (f64, f64)) -> GameRow {
@@ -340,14 +342,14 @@ mod tests {
         let points =
             Pick { line: Some(25.5), side: Some(Side::Over), stat: Some("points".into()), ..pick(PickKind::Prop) };
         let points = Pick { player: Some("LeBron James".into()), ..points };
-        let Says::Undecided { why, of_several: false } =
+        let BetDecision::Undecided { why, of_several: false } =
             says(&games([first, next.clone()]), &points, "2026-11-23T15:00:00Z")
         else {
             panic!("the first game says nothing of points")
         };
         assert!(why.contains("points of LeBron James"), "{why}");
         let own = moneyline("Los Angeles Lakers");
-        assert!(matches!(says(&games([unscored, next]), &own, "2026-11-23T15:00:00Z"), Says::Undecided { .. }));
+        assert!(matches!(says(&games([unscored, next]), &own, "2026-11-23T15:00:00Z"), BetDecision::Undecided { .. }));
     }
 
     #[test]
@@ -355,12 +357,13 @@ mod tests {
         let games = games([lakers("2026-11-23", (90.0, 99.0)), lakers("2026-11-24", (99.0, 90.0))]);
         let own = moneyline("Los Angeles Lakers");
         let at_time = |starts_at: &str| {
-            let named = Named { posted_at: at("2026-11-23T15:00:00Z"), starts_at: Some(at(starts_at)), part: None };
-            games.says(&own, &named, &mut BTreeSet::new())
+            let posted_at = at("2026-11-23T15:00:00Z");
+            let named = PickContext { posted_at, starts_at: Some(at(starts_at)), part: None };
+            games.decide_bet(&own, &named, &mut BTreeSet::new())
         };
-        assert!(matches!(at_time("2026-11-25T01:00:00Z"), Says::Ended(Grade::Won, _)));
-        assert!(matches!(at_time("2026-11-24T01:00:00Z"), Says::Ended(Grade::Lost, _)));
-        assert_eq!(at_time("2026-11-26T01:00:00Z"), Says::Nothing);
+        assert!(matches!(at_time("2026-11-25T01:00:00Z"), BetDecision::Ended(Grade::Won, _)));
+        assert!(matches!(at_time("2026-11-24T01:00:00Z"), BetDecision::Ended(Grade::Lost, _)));
+        assert_eq!(at_time("2026-11-26T01:00:00Z"), BetDecision::Nothing);
     }
 
     #[test]
@@ -373,7 +376,7 @@ mod tests {
         };
         let games = games([noon, night]);
         let own = moneyline("Los Angeles Lakers");
-        let Says::Undecided { why, of_several: true } = says(&games, &own, "2026-07-04T15:00:00Z") else {
+        let BetDecision::Undecided { why, of_several: true } = says(&games, &own, "2026-07-04T15:00:00Z") else {
             panic!("it may be about either")
         };
         assert!(why.contains("2 of its games are known on 2026-07-04"), "{why}");
@@ -385,9 +388,9 @@ mod tests {
             ..pick(PickKind::Total)
         };
         assert_eq!(ended(&games, &total, "2026-07-04T15:00:00Z"), Some(Grade::Won), "both have eight");
-        let named =
-            Named { posted_at: at("2026-07-04T15:00:00Z"), starts_at: Some(at("2026-07-04T17:00:00Z")), part: None };
-        assert!(matches!(games.says(&own, &named, &mut BTreeSet::new()), Says::Ended(Grade::Won, _)));
+        let (posted_at, starts_at) = (at("2026-07-04T15:00:00Z"), Some(at("2026-07-04T17:00:00Z")));
+        let named = PickContext { posted_at, starts_at, part: None };
+        assert!(matches!(games.decide_bet(&own, &named, &mut BTreeSet::new()), BetDecision::Ended(Grade::Won, _)));
     }
 
     #[test]
@@ -395,8 +398,9 @@ mod tests {
         let over = GameRow { finished_at: Some(at("2026-11-23T20:00:00Z")), ..lakers("2026-11-23", (99.0, 90.0)) };
         let games = games([over]);
         let own = moneyline("Los Angeles Lakers");
-        assert_eq!(says(&games, &own, "2026-11-23T19:00:00Z"), Says::Ended(Grade::Won, at("2026-11-23T20:00:00Z")));
-        assert_eq!(says(&games, &own, "2026-11-23T21:00:00Z"), Says::Nothing);
+        let decided = BetDecision::Ended(Grade::Won, at("2026-11-23T20:00:00Z"));
+        assert_eq!(says(&games, &own, "2026-11-23T19:00:00Z"), decided);
+        assert_eq!(says(&games, &own, "2026-11-23T21:00:00Z"), BetDecision::Nothing);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How picks are followed to their end: by a person's word, by results of games, and what they come to.
+//! Settles picks by hand and by results of games, and computes the records.
 
 mod by_score;
 mod entry;
@@ -11,10 +11,10 @@ mod review;
 mod stakes;
 mod table;
 
-pub use entry::{Entry, Settled, TrackError, Verdict, settle};
+pub use entry::{EnteredOutcome, Entry, SettledPick, TrackError, settle};
 pub use games::{InvalidResult, ResultEntry};
 pub use import::{Import, Imported, NamedGames, add_late_bets, import};
-pub use review::{Contradicted, LeftOpen};
+pub use review::{ContradictedPick, LeftOpenPick};
 pub use table::{BadLine, read_csv};
 
 use perch_odds::{
@@ -25,12 +25,12 @@ use perch_store::{Store, StoreError};
 
 use crate::store::{BetFilter, BetRow, PicksStore as _};
 
-/// The settled bets that a filter names, ready to be added up.
+/// The settled bets that match a filter, as input for a record.
 pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<GradedBet>, StoreError> {
     Ok(store.tracking().bets(filter).await?.into_iter().map(of_row).collect())
 }
 
-/// The record of the bets that a filter names: of all of them, and of each group.
+/// The record of all bets that match a filter, and the record of each group.
 pub async fn record(store: &Store, filter: &BetFilter, by: GroupBy) -> Result<(Record, Vec<(String, Record)>), StoreError> {
     let bets = graded(store, filter).await?;
     let groups = perch_odds::record::grouped(&bets, by).into_iter().collect();

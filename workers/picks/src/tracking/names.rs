@@ -1,4 +1,4 @@
-//! One spelling for what results and picks name: sports, sides, players, statistics. Decisions only; no I/O.
+//! Canonical names in results and picks: sports, sides, players, statistics. Decisions only; no I/O.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::{
     store::{GameRow, Players},
 };
 
-/// Words that make another team of a club.
+/// Words that mark another team of the same club.
 const OTHER_TEAMS: [&str; 14] = [
     "women", "womens", "ladies", "femenino", "feminine", "w", "ii", "b", "reserves", "youth", "u18", "u19", "u21",
     "u23",
 ];
 
-/// The canonical word for a sport or a league; one that no table knows stays, in lower case.
+/// The canonical word for a sport or a league; a word that no table knows is kept in lower case.
 pub(super) fn sport(text: &str) -> String {
     normal::sport(text).map_or_else(|| text.trim().to_lowercase(), str::to_owned)
 }
 
-/// The full name of a side; one that no table knows stays.
+/// The full name of a side; a name that no table knows is kept.
 pub(super) fn side(name: &str, sport: Option<&str>) -> String {
     let found = normal::team(name, sport);
     let words = |text: &str| -> Vec<String> { text.split_whitespace().map(plain).collect() };
@@ -48,7 +48,7 @@ pub(super) fn of_game(row: GameRow) -> GameRow {
     GameRow { sport, first, second, winner, players, ..row }
 }
 
-/// A pick in canonical names, as a bet on a game of this sport.
+/// A pick in the canonical names of this sport.
 pub(super) fn of_pick(pick: &Pick, sport: &str) -> Pick {
     let side = |name: &str| side(name, Some(sport));
     let event = |event: &str| match event.split_once(" vs ") {

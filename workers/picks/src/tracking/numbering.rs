@@ -1,4 +1,4 @@
-//! Which of the games of one day a result is of. Decisions only; no I/O.
+//! Decides which of the games of one day a result belongs to. Decisions only; no I/O.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,7 +6,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use crate::store::GameRow;
 
-/// Two ends that are no further apart are of one game: sources differ, and correct themselves.
+/// Two end times within this distance belong to one game: sources differ, and correct themselves.
 const ONE_END: TimeDelta = TimeDelta::hours(2);
 
 type Day = (String, String, NaiveDate);
@@ -15,10 +15,10 @@ fn day(row: &GameRow) -> Day {
     (row.sport.clone(), row.event(), row.date)
 }
 
-/// Gives each result that came in the number of its game among those of both sides on its day, by what is known of that day.
+/// Gives each new result the number of its game among the games of both sides on that day.
 ///
-/// A result says its number, or when the game ended. Where it says neither, results of one batch are the first, the second and
-/// so on; the second list has those that may be of either of the games that are known.
+/// A result has its number or the end of the game. If it has neither, the results of one batch are numbered in order. The second list has
+/// the results that could belong to several known games.
 pub(super) fn numbered(known: &[GameRow], given: &[GameRow]) -> (Vec<GameRow>, Vec<GameRow>) {
     let mut days: HashMap<Day, Vec<GameRow>> = HashMap::new();
     for row in known {
@@ -28,7 +28,7 @@ pub(super) fn numbered(known: &[GameRow], given: &[GameRow]) -> (Vec<GameRow>, V
     for row in given.iter().filter(|row| says_nothing(row)) {
         *silent.entry(day(row)).or_default() += 1;
     }
-    // A game that came in again keeps its number, wherever it stands among the others.
+    // A game that is given again keeps its number, whatever its position in the batch.
     let mut taken: HashMap<Day, BTreeSet<u32>> = HashMap::new();
     for row in given {
         let same = days.get(&day(row)).and_then(|games| games.iter().find(|game| is_same(game, row))?.game);
@@ -65,7 +65,7 @@ pub(super) fn numbered(known: &[GameRow], given: &[GameRow]) -> (Vec<GameRow>, V
     (numbered, unclear)
 }
 
-/// The first number that is none of these.
+/// The lowest number that is not in the set.
 fn free(numbers: &BTreeSet<u32>) -> Option<u32> {
     (1..=u32::MAX).find(|number| !numbers.contains(number))
 }
@@ -74,7 +74,7 @@ fn says_nothing(row: &GameRow) -> bool {
     row.game.is_none() && row.finished_at.is_none()
 }
 
-/// Whether both are of one game: by their ends, or by their scores where one of them has no end.
+/// Whether both results are of one game: by their end times, or by their scores if one has no end time.
 fn is_same(known: &GameRow, row: &GameRow) -> bool {
     match (known.finished_at, row.finished_at) {
         (Some(a), Some(b)) => (a - b).abs() <= ONE_END,
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!((taken.len(), unclear.len()), (0, 1));
         let stated = GameRow { game: Some(2), ..game((9.0, 9.0), None) };
         assert_eq!(numbers(&known, &[stated]), [Some(2)]);
-        // One alone is a correction of the one that is known.
+        // A single result corrects the only known one.
         assert_eq!(numbers(&known[..1], &[game((4.0, 3.0), None)]), [Some(1)]);
         let turned = GameRow { first: "B".into(), second: "A".into(), ..game((3.0, 5.0), None) };
         assert_eq!(numbers(&known, &[turned]), [Some(1)]);

@@ -1,4 +1,4 @@
-//! What the results make of the picks that are followed. Decisions only; no I/O.
+//! Applies the results to open and settled picks. Decisions only; no I/O.
 
 use std::collections::BTreeSet;
 
@@ -7,77 +7,79 @@ use perch_odds::settle::{AssumedTerms, Grade};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::matching::{Games, Word};
+use super::matching::{Games, PickDecision};
 use crate::store::{PickSettlement, SettleSource, TrackedPick, state_word};
 
-/// Picks of one list that are told of.
+/// The most picks that are reported in one list.
 const MOST_TOLD: usize = 50;
 
-/// A pick that somebody settled otherwise than the results say.
+/// A pick that a person settled differently from the results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ContradictedPick)]
-pub struct Contradicted {
+pub struct ContradictedPick {
     /// Its number.
     pub number: u64,
     /// Its key.
     pub key: String,
-    /// How it stands.
+    /// Its state.
     pub state: String,
     /// Who settled it.
     pub settled_by: Option<String>,
-    /// How it ended by the results.
+    /// Its state according to the results.
     pub results: String,
 }
 
-/// An open pick that results are about without deciding it.
+/// An open pick whose game has results that do not decide it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = LeftOpenPick)]
-pub struct LeftOpen {
+pub struct LeftOpenPick {
     /// Its number.
     pub number: u64,
     /// Its key.
     pub key: String,
-    /// Why they do not.
+    /// Why they do not decide it.
     pub why: String,
 }
 
-/// What the results make of picks.
+/// The result of applying results to picks.
 #[derive(Debug, Default)]
 pub(super) struct Review {
-    /// What is settled, each with its pick.
+    /// The new settlements, each with its pick.
     pub settlements: Vec<(TrackedPick, PickSettlement)>,
-    pub contradicted: Vec<Contradicted>,
-    pub left_open: Vec<LeftOpen>,
-    /// The results that are about a pick, by their places.
+    pub contradicted: Vec<ContradictedPick>,
+    pub left_open: Vec<LeftOpenPick>,
+    /// The results that are about a pick, by index.
     pub used: BTreeSet<usize>,
 }
 
-/// Goes through picks by what the results say of them.
+/// Applies the results to picks.
 ///
-/// What results settled follows them, also when they change. What somebody settled stays, and so do the legs that somebody
-/// graded; what was opened again by hand waits for a hand.
+/// Picks that results had settled follow changed results. Picks settled by hand and legs graded by hand stay as they are. Picks reopened
+/// by hand are not settled by results.
 pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &AssumedTerms) -> Review {
     let mut review = Review::default();
     for pick in picks {
         let by_results = pick.source.as_deref() == Some(SettleSource::Results.as_str());
-        // What somebody settled is judged anew to see whether the results agree, and then left as it is.
-        let word = games.word(pick, by_results || pick.grade.is_some(), assumed);
-        let is_news = games.are_given(&word.by);
-        review.used.extend(&word.by);
+        // A pick settled by hand is judged anew only to see whether the results agree.
+        let decision = games.decide(pick, by_results || pick.grade.is_some(), assumed);
+        let is_news = games.are_given(&decision.by);
+        review.used.extend(&decision.by);
         if pick.grade.is_some() && !by_results {
-            review.contradicted.extend(contradiction(pick, &word).filter(|_| is_news));
+            review.contradicted.extend(contradiction(pick, &decision).filter(|_| is_news));
             continue;
         }
         let why = if pick.held {
-            word.grades.as_ref().map(|_| "it was opened again by hand".to_owned())
+            decision.grades.as_ref().map(|_| "it was reopened by hand".to_owned())
         } else {
-            word.why.clone()
+            decision.why.clone()
         };
         if let (None, Some(why), true) = (pick.grade, why, is_news) {
-            review.left_open.push(LeftOpen { number: pick.number, key: pick.key.clone(), why });
+            review.left_open.push(LeftOpenPick { number: pick.number, key: pick.key.clone(), why });
         }
-        let over_at = word.over_at;
-        if let Some((grade, legs)) = word.grades.filter(|(grade, legs)| !pick.held && is_change(pick, *grade, legs)) {
+        let over_at = decision.over_at;
+        if let Some((grade, legs)) =
+            decision.grades.filter(|(grade, legs)| !pick.held && is_change(pick, *grade, legs))
+        {
             let by_hand = !by_results && pick.legs.iter().any(Option::is_some);
             let settled = PickSettlement {
                 source: (!by_hand).then_some(SettleSource::Results),
@@ -92,8 +94,7 @@ pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &AssumedTerm
     review
 }
 
-/// Whether the results say something else of a pick than is known. Of a settled one, a leg that was open and no longer matters
-/// is nothing else.
+/// Whether the results change a pick. A grade for an open leg of a settled parlay is not a change, since it no longer matters.
 fn is_change(pick: &TrackedPick, grade: Option<Grade>, legs: &[Option<Grade>]) -> bool {
     if grade != pick.grade {
         return true;
@@ -103,10 +104,10 @@ fn is_change(pick: &TrackedPick, grade: Option<Grade>, legs: &[Option<Grade>]) -
     (0..legs.len()).any(differs)
 }
 
-fn contradiction(pick: &TrackedPick, word: &Word) -> Option<Contradicted> {
-    let (grade, _) = word.grades.as_ref()?;
+fn contradiction(pick: &TrackedPick, decision: &PickDecision) -> Option<ContradictedPick> {
+    let (grade, _) = decision.grades.as_ref()?;
     let differs = grade.is_some() && *grade != pick.grade;
-    differs.then(|| Contradicted {
+    differs.then(|| ContradictedPick {
         number: pick.number,
         key: pick.key.clone(),
         state: state_word(pick.grade).to_owned(),
@@ -131,7 +132,7 @@ pub(super) fn settlement(pick: &TrackedPick, grade: Option<Grade>, legs: Vec<Opt
     }
 }
 
-/// When a pick was over: by its game, but never after it was known to be.
+/// When a pick was over: by its game, but not later than known before, and not in the future.
 fn over(pick: &TrackedPick, over_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     [over_at, pick.over_at, Some(now)].into_iter().flatten().min()
 }

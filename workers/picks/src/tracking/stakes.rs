@@ -1,4 +1,4 @@
-//! What a settled pick comes to for each account that named it. Decisions only; no I/O.
+//! Computes the bet of each account on a settled pick. Decisions only; no I/O.
 
 use perch_jobs::{Parlay, Pick};
 use perch_odds::{
@@ -12,17 +12,17 @@ use crate::{
     store::{PickBody, PickSettlement, PickSighting, SettledBet, TrackedPick},
 };
 
-/// What stands in where a post names no odds or no stake.
+/// What is assumed where a post names no odds or no stake.
 pub(super) fn assumed(settings: &TrackingSettings) -> AssumedTerms {
     let odds = Odds::parse(&settings.assumed_odds).unwrap_or(Odds::USUAL);
     AssumedTerms { odds: Some(odds), stake: Some(settings.assumed_stake) }
 }
 
-/// A stake at which the units of a parlay say how it ended, however near to the stake they are.
+/// A stake large enough that rounding of the units does not hide how a parlay ended.
 const FINE: f64 = 1_000.0;
 
-/// The grade of a parlay as far as its legs decide it: one lost leg does, else all have to be known. It says what its units
-/// at its own odds say.
+/// The grade of a parlay from its legs: one lost leg loses it, otherwise all legs have to be known. The grade matches the units at the
+/// parlay's own odds.
 pub(super) fn whole(body: &Parlay, legs: &[Option<Grade>], assumed: &AssumedTerms) -> Option<Grade> {
     if legs.contains(&Some(Grade::Lost)) {
         return Some(Grade::Lost);
@@ -32,10 +32,10 @@ pub(super) fn whole(body: &Parlay, legs: &[Option<Grade>], assumed: &AssumedTerm
     Some(parlay(&priced(body, own), &known, Some(FINE), assumed).map_or(Grade::Won, |settled| settled.grade))
 }
 
-/// What the pick came to for each account that named it before `over_at`, at the odds and the stake of its own post.
+/// The bets of the accounts that named the pick before `over_at`, each at the odds and the stake of its own post.
 ///
-/// Odds are held against the closing ones only where the account took them, and for the same bet: not where they are assumed,
-/// nor where legs fell out of a parlay and shrank them.
+/// Odds are compared with the closing odds only if they are the account's own and for the same bet: not if they are assumed, nor if a
+/// leg of a parlay was neither won nor lost, which lowers its odds.
 pub(super) fn bets(
     tracked: &TrackedPick,
     grade: Grade,
@@ -48,7 +48,7 @@ pub(super) fn bets(
     let closing = settlement.closing_odds.as_deref().and_then(readable).filter(|_| !shrank);
     let of_account = |sighting: &PickSighting| {
         let odds = sighting.odds.as_deref().filter(|odds| readable(odds).is_some());
-        // The first post may say its stake beside the pick.
+        // The first post may name its stake outside the pick.
         let beside = tracked.terms.as_ref().filter(|_| sighting.post_id == tracked.source_post);
         let units = sighting.units.or_else(|| beside?.units);
         let stake = units.filter(|units| *units > 0.0 && *units <= 1_000.0);
@@ -94,7 +94,7 @@ fn of_parlay(
 ) -> Settlement {
     let own = priced(body, odds);
     let grades: Vec<Grade> = match (legs.is_empty(), grade) {
-        // Of a lost parlay the legs that are still open do not matter.
+        // The open legs of a lost parlay do not matter.
         (false, Grade::Lost) => legs.iter().map(|leg| leg.unwrap_or(Grade::Void)).collect(),
         (false, _) => legs.iter().copied().flatten().collect(),
         (true, Grade::HalfWon | Grade::HalfLost) => Vec::new(),
@@ -107,7 +107,7 @@ fn of_parlay(
     })
 }
 
-/// The parlay at these odds; what a leg says of its own counts where it can be read.
+/// The parlay at these odds. Odds of legs that cannot be parsed are removed.
 fn priced(body: &Parlay, odds: Option<&str>) -> Parlay {
     let leg = |pick: &Pick| Pick { odds: pick.odds.clone().filter(|odds| readable(odds).is_some()), ..pick.clone() };
     Parlay { picks: body.picks.iter().map(leg).collect(), odds: odds.map(str::to_owned), ..body.clone() }
@@ -125,7 +125,7 @@ fn market(body: &PickBody) -> Market {
     }
 }
 
-/// The sport of a pick; of a parlay the one that all legs share.
+/// The sport of a pick; for a parlay, the sport that all legs share.
 fn sport(body: &PickBody) -> Option<String> {
     match body {
         PickBody::Single(pick) => pick.sport.clone(),
@@ -273,7 +273,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_stake_that_stands_beside_the_pick_is_that_of_its_first_post_and_a_post_after_the_end_has_no_bet() {
-        let terms = crate::normal::Terms { units: Some(3.0), ..crate::normal::Terms::default() };
+        let terms = crate::normal::BetTerms { units: Some(3.0), ..crate::normal::BetTerms::default() };
         let lakers = TrackedPick { terms: Some(terms), ..tracked(LAKERS) };
         let late = PickSighting { post_id: "2".parse().expect("an id"), ..named("pete", None, None) };
         let named = [named("sally", None, None), late.clone()];

@@ -1,8 +1,8 @@
-//! Results as a table of text: commas, quotes and a first line of names (RFC 4180). Decisions only; no I/O.
+//! Reads results from CSV text with a header line (RFC 4180). Decisions only; no I/O.
 
 use perch_odds::settle::Grade;
 
-use super::{Entry, Import, ResultEntry, Verdict};
+use super::{EnteredOutcome, Entry, Import, ResultEntry};
 
 /// A line that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +12,7 @@ pub struct BadLine {
     pub line: usize,
     /// The name of the column.
     pub column: String,
-    /// What is wrong there, and what is right.
+    /// What is wrong there, and what is allowed.
     pub reason: String,
 }
 
@@ -31,17 +31,16 @@ const GAMES: [&str; 11] = [
     "finished_at",
 ];
 const PICKS: [&str; 5] = ["pick_key", "outcome", "leg", "closing", "note"];
-/// Bad lines that are named; who has more has another file than meant.
+/// The most bad lines that are named; a file with more is probably the wrong one.
 const MOST_NAMED: usize = 50;
-/// Lines of one file.
+/// The most lines of one file.
 const MOST_LINES: usize = 50_000;
 
-/// Reads a file of results of games, or of outcomes of picks; its first line tells which. Every bad line is named, up to 50
-/// of them.
+/// Reads a file of results of games or of outcomes of picks; the header decides which. Every bad line is named, up to 50 of them.
 pub fn read_csv(text: &str) -> Result<Import, Vec<BadLine>> {
     let mut lines = lines(text.strip_prefix('\u{feff}').unwrap_or(text));
     let bad = |line, column: &str, reason: String| vec![BadLine { line, column: column.to_owned(), reason }];
-    let Some(Line { number, fields }) = lines.next() else {
+    let Some(CsvLine { number, fields }) = lines.next() else {
         return Err(bad(1, "-", "the file is empty; its first line names the columns".into()));
     };
     let names: Vec<String> =
@@ -61,7 +60,7 @@ pub fn read_csv(text: &str) -> Result<Import, Vec<BadLine>> {
         return Err(bad(number, missing, "the column is missing".into()));
     }
     let (mut import, mut wrong) = (Import::default(), Vec::new());
-    for Line { number, fields } in lines {
+    for CsvLine { number, fields } in lines {
         if number > MOST_LINES {
             wrong.push(BadLine {
                 line: number,
@@ -71,7 +70,7 @@ pub fn read_csv(text: &str) -> Result<Import, Vec<BadLine>> {
             break;
         }
         let read = fields.and_then(|fields| {
-            let row = Row { number, names: &names, fields: &fields };
+            let row = CsvRow { number, names: &names, fields: &fields };
             row.is_whole()?;
             if of_picks { row.entry().map(|entry| import.entries.push(entry)) } else { row.game(&mut import) }
         });
@@ -86,13 +85,13 @@ pub fn read_csv(text: &str) -> Result<Import, Vec<BadLine>> {
     if wrong.is_empty() { Ok(import) } else { Err(wrong) }
 }
 
-struct Row<'a> {
+struct CsvRow<'a> {
     number: usize,
     names: &'a [String],
     fields: &'a [String],
 }
 
-impl Row<'_> {
+impl CsvRow<'_> {
     fn bad(&self, column: &str, reason: impl Into<String>) -> BadLine {
         BadLine { line: self.number, column: column.to_owned(), reason: reason.into() }
     }
@@ -115,7 +114,7 @@ impl Row<'_> {
         self.text(column).map(read).transpose()
     }
 
-    /// Spreadsheets write these words in capitals.
+    /// Reads a boolean in any case, since spreadsheets write TRUE and FALSE.
     fn yes(&self, column: &str) -> Result<bool, BadLine> {
         match self.text(column).unwrap_or("false").to_lowercase().as_str() {
             "true" | "yes" | "1" => Ok(true),
@@ -127,18 +126,18 @@ impl Row<'_> {
     fn entry(&self) -> Result<(String, Entry), BadLine> {
         let key = self.text("pick_key").ok_or_else(|| self.bad("pick_key", "it is missing"))?;
         let outcome = self.text("outcome").ok_or_else(|| self.bad("outcome", "it is missing"))?;
-        let verdict = if outcome.eq_ignore_ascii_case("open") {
-            Verdict::Reopened
+        let outcome = if outcome.eq_ignore_ascii_case("open") {
+            EnteredOutcome::Reopened
         } else {
             let grade: Result<Grade, _> = outcome.parse();
-            Verdict::Stated(grade.map_err(|error| self.bad("outcome", error.to_string()))?)
+            EnteredOutcome::Stated(grade.map_err(|error| self.bad("outcome", error.to_string()))?)
         };
         let closing = self.text("closing").map(str::to_owned);
         if let Some(closing) = &closing {
             perch_odds::Odds::parse(closing).map_err(|error| self.bad("closing", error.to_string()))?;
         }
         let leg = self.parsed("leg", "the number of a leg, from 1")?;
-        Ok((key.to_owned(), Entry { verdict: Some(verdict), leg, closing, note: self.text("note").map(str::to_owned) }))
+        Ok((key.to_owned(), Entry { outcome: Some(outcome), leg, closing, note: self.text("note").map(str::to_owned) }))
     }
 
     fn game(&self, import: &mut Import) -> Result<(), BadLine> {
@@ -171,23 +170,23 @@ impl Row<'_> {
     }
 }
 
-/// A line of a table, which goes on over several where a field in quotes does.
-struct Line {
-    /// Its number, from 1.
+/// A record of the file. It spans several lines if a quoted field does.
+struct CsvLine {
+    /// The number of its first line, from 1.
     number: usize,
     fields: Result<Vec<String>, BadLine>,
 }
 
-/// The lines of a table that hold anything.
-fn lines(text: &str) -> impl Iterator<Item = Line> {
+/// The records of the file that are not empty.
+fn lines(text: &str) -> impl Iterator<Item = CsvLine> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let (mut record, mut line) = (csv::StringRecord::new(), 1);
     std::iter::from_fn(move || {
         let from = offset(reader.position().byte());
-        // A text is UTF-8, and lines may be of any length: nothing else fails.
+        // Reading cannot fail: the text is UTF-8, and records may have any number of fields.
         reader.read_record(&mut record).ok().filter(|more| *more)?;
         let raw = &text[from..offset(reader.position().byte())];
-        // The end of the line before, and empty lines, come with the record that follows them.
+        // The raw text of a record begins with the line break before it and with empty lines.
         let held = raw.trim_start_matches(['\r', '\n']);
         let number = line + raw[..raw.len() - held.len()].matches('\n').count();
         line += raw.matches('\n').count();
@@ -195,7 +194,7 @@ fn lines(text: &str) -> impl Iterator<Item = Line> {
             None => Ok(record.iter().map(str::to_owned).collect()),
             Some(reason) => Err(BadLine { line: number, column: "-".into(), reason: reason.to_owned() }),
         };
-        Some(Line { number, fields })
+        Some(CsvLine { number, fields })
     })
     .filter(|line| !matches!(&line.fields, Ok(fields) if fields.len() == 1 && fields[0].trim().is_empty()))
 }
@@ -204,8 +203,8 @@ fn offset(byte: u64) -> usize {
     usize::try_from(byte).unwrap_or(usize::MAX)
 }
 
-/// What is wrong with the quotes of a record. The reader takes what it cannot understand for a part of the field, and may so swallow
-/// the lines that follow.
+/// What is wrong with the quotes of a record. The reader takes misplaced quotes for parts of a field, and may so swallow the lines that
+/// follow.
 fn misquoted(record: &str) -> Option<&'static str> {
     let (mut begins, mut is_quoted, mut chars) = (true, false, record.chars().peekable());
     while let Some(c) = chars.next() {
@@ -246,9 +245,9 @@ mod tests {
         let picks = read_csv("\u{feff}Pick_Key,Outcome,closing,leg\n12,won,-120,\n\n13,half-lost,,2\n14,open,,")
             .expect("picks");
         let entries = picks.entries;
-        assert_eq!((entries[0].0.as_str(), entries[0].1.verdict), ("12", Some(Verdict::Stated(Grade::Won))));
+        assert_eq!((entries[0].0.as_str(), entries[0].1.outcome), ("12", Some(EnteredOutcome::Stated(Grade::Won))));
         assert_eq!((entries[0].1.closing.as_deref(), entries[1].1.leg), (Some("-120"), Some(2)));
-        assert_eq!(entries[2].1.verdict, Some(Verdict::Reopened));
+        assert_eq!(entries[2].1.outcome, Some(EnteredOutcome::Reopened));
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::fs;
 
 use chrono::{TimeDelta, Utc};
 use perch_base::Environment;
-use perch_bot_picks::{normal::Terms, store::PickRecord};
+use perch_bot_picks::{normal::BetTerms, store::PickRecord};
 use perch_store::Store;
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ async fn results_that_changed_settle_again_as_the_page_on_picks_prints_it([settl
     let named = |post: &str, author: &str, json: &str| {
         PickRecord::new(body(json), post.parse().expect("an id"), author.into(), yesterday()).on(&occasion)
     };
-    let half = Terms { part: Some("first half".into()), ..Terms::default() };
+    let half = BetTerms { part: Some("first half".into()), ..BetTerms::default() };
     let picks = [
         named("31", "sally", LAKERS),
         named("32", "pete", TOTAL),

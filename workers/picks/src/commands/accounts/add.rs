@@ -7,7 +7,7 @@ use serde_json::json;
 use super::refused;
 use crate::{
     store::{AccountChange, PicksStore as _},
-    watch_list::{self, WatchList, Watched},
+    watch_list::{self, WatchList, WatchedAccount},
 };
 
 #[derive(Debug, clap::Args)]
@@ -21,13 +21,13 @@ pub struct Args {
     /// The time zone of that schedule, such as Europe/Berlin; UTC when it is left out
     #[arg(long, value_name = "ZONE", requires = "schedule")]
     pub timezone: Option<String>,
-    /// Most pages read in one poll
+    /// The most pages of one poll
     #[arg(long, value_name = "NUMBER")]
     pub pages: Option<u8>,
     /// Posts on a page, 5 to 100
     #[arg(long, value_name = "NUMBER")]
     pub posts: Option<u8>,
-    /// Leave out posts older than this, such as 24h
+    /// Skips posts older than this, such as 24h
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub max_age: Option<Duration>,
     /// Why they are watched
@@ -50,7 +50,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let handles = handles.collect::<Result<Vec<&str>, CommandError>>()?;
     let (settings, store) = &at.store()?;
     let list = WatchList::new(settings)?;
-    let mut added: Vec<Watched> = Vec::new();
+    let mut added: Vec<WatchedAccount> = Vec::new();
     for handle in handles {
         let row = store.accounts().add(handle, &change, &at.operator).await?;
         at.audit("account.add", &row.username, &json!(change)).await;

@@ -9,12 +9,12 @@ use perch_bot::cli::{
 
 use crate::{
     store::PollOutcome,
-    watch_list::{Source, WatchList, Watched},
+    watch_list::{AccountSource, WatchList, WatchedAccount},
 };
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Those too that are not watched any more
+    /// Includes accounts that are not watched any more
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     at.out.page(&page, none, |accounts| listing(accounts, Utc::now()))
 }
 
-fn listing(accounts: &[Watched], now: DateTime<Utc>) -> Listing {
+fn listing(accounts: &[WatchedAccount], now: DateTime<Utc>) -> Listing {
     let mut listing = Listing::new([
         whole("HANDLE"),
         whole("FROM"),
@@ -40,8 +40,8 @@ fn listing(accounts: &[Watched], now: DateTime<Utc>) -> Listing {
     ]);
     for account in accounts {
         let from = match account.source {
-            Source::Config => "config",
-            Source::Operator => "operator",
+            AccountSource::Config => "config",
+            AccountSource::Operator => "operator",
         };
         let reads = u32::from(account.posts_per_poll) * u32::from(account.pages);
         listing.row([
@@ -57,8 +57,8 @@ fn listing(accounts: &[Watched], now: DateTime<Utc>) -> Listing {
     listing
 }
 
-/// Its own schedule, with the zone where that is not UTC.
-pub(super) fn schedule(account: &Watched) -> String {
+/// Its own schedule, with the time zone if it is not UTC.
+pub(super) fn schedule(account: &WatchedAccount) -> String {
     let zone = account.timezone.as_deref().filter(|zone| *zone != "UTC");
     match (&account.schedule, zone) {
         (None, _) => "common".to_owned(),
@@ -67,7 +67,7 @@ pub(super) fn schedule(account: &Watched) -> String {
     }
 }
 
-fn last_poll(account: &Watched, now: DateTime<Utc>) -> Cell {
+fn last_poll(account: &WatchedAccount, now: DateTime<Utc>) -> Cell {
     let Some(at) = account.last_poll else { return cell("never").tone(Tone::Faint) };
     match account.last_outcome {
         Some(PollOutcome::Polled) | None => cell(from_now(at, now)),
@@ -75,7 +75,7 @@ fn last_poll(account: &Watched, now: DateTime<Utc>) -> Cell {
     }
 }
 
-fn next_poll(account: &Watched, now: DateTime<Utc>) -> Cell {
+fn next_poll(account: &WatchedAccount, now: DateTime<Utc>) -> Cell {
     if account.removed_at.is_some() {
         cell("removed").tone(Tone::Faint)
     } else if !account.watched {

@@ -1,4 +1,4 @@
-//! `perch accounts`: whose posts are read, when, and how the last poll ended.
+//! `perch accounts`: the watched accounts and their polls.
 
 mod add;
 mod list;
@@ -14,13 +14,13 @@ use crate::{
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Accounts {
-    /// Watches accounts, or changes what holds for those that are watched
+    /// Watches accounts, or changes the settings of watched ones
     Add(add::Args),
-    /// Watches accounts no more, also those that the configuration names
+    /// Stops watching accounts, also those that the configuration names
     Remove(RemoveArgs),
-    /// The watched accounts, and how their last poll ended
+    /// Lists the watched accounts, and how their last poll ended
     List(list::Args),
-    /// One account: its settings, its latest polls, what they found
+    /// Shows an account: its settings, its latest polls and their totals
     Show(show::Args),
 }
 

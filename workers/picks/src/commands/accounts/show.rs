@@ -14,26 +14,26 @@ use serde_json::Value;
 use super::{list::schedule, not_watched, refused};
 use crate::{
     store::{PicksStore as _, PollJob, PollOutcome, PollTotals},
-    watch_list::{self, Source, WatchList, Watched},
+    watch_list::{self, AccountSource, WatchList, WatchedAccount},
 };
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Its handle, with or without @
     pub handle: String,
-    /// So many of its latest polls
+    /// How many of its latest polls to show
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub polls: u32,
-    /// Adds up the polls of so many days
+    /// Over how many days to add up its polls
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_660))]
     pub days: u32,
 }
 
-/// Everything that is known of an account.
+/// An account with its polls.
 #[derive(Debug, Serialize)]
-struct Known {
+struct AccountReport {
     #[serde(flatten)]
-    account: Watched,
+    account: WatchedAccount,
     /// Its latest polls, newest first.
     polls: Vec<PollJob>,
     totals: PollTotals,
@@ -46,19 +46,19 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let account = known.ok_or_else(|| not_watched(&args.handle))?;
     let now = Utc::now();
     let accounts = store.accounts();
-    let known = Known {
+    let report = AccountReport {
         polls: accounts.polls(&account.username, args.polls).await?,
         totals: accounts.totals(&account.username, now - TimeDelta::days(i64::from(args.days))).await?,
         account,
     };
-    if at.out.is_json() { at.out.json(&known) } else { text(&at.out, &known, args.days, now) }
+    if at.out.is_json() { at.out.json(&report) } else { text(&at.out, &report, args.days, now) }
 }
 
-fn text(out: &Output, known: &Known, days: u32, now: DateTime<Utc>) -> Result<(), CommandError> {
-    let Known { account, polls, totals } = known;
+fn text(out: &Output, report: &AccountReport, days: u32, now: DateTime<Utc>) -> Result<(), CommandError> {
+    let AccountReport { account, polls, totals } = report;
     let from = match account.source {
-        Source::Config => "named by the configuration",
-        Source::Operator => "added by an operator",
+        AccountSource::Config => "named by the configuration",
+        AccountSource::Operator => "added by an operator",
     };
     out.line(format_args!("{}  {from}", account.handle))?;
     out.fact("state", state(account, now))?;
@@ -96,7 +96,7 @@ fn text(out: &Output, known: &Known, days: u32, now: DateTime<Utc>) -> Result<()
     out.table(&listing(polls, now))
 }
 
-fn state(account: &Watched, now: DateTime<Utc>) -> Line {
+fn state(account: &WatchedAccount, now: DateTime<Utc>) -> Line {
     if let Some(at) = account.removed_at {
         let by = account.removed_by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
         return Tone::Faint.line(format_args!("removed {}{by}", exact(at, now)));

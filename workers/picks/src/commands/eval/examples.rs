@@ -12,22 +12,22 @@ use perch_bot::cli::{
     parse::lines::{Line, Lines},
 };
 
-/// The longest line.
+/// The longest line in bytes.
 const LONGEST: usize = 1024 * 1024;
 
-/// A post and what it says.
+/// A post with its label.
 #[derive(Debug)]
 pub struct Example {
-    /// What the file calls it; its line where it calls it nothing.
+    /// Its id in the file, or its line number if it has none.
     pub id: String,
-    /// The post as a model sees it.
+    /// The post that a model gets.
     pub post: Post,
-    /// The label, which no model sees.
+    /// The label, which no model gets.
     pub expected: Answer,
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct ExampleLine {
     #[serde(default)]
     id: Value,
     text: String,
@@ -36,7 +36,7 @@ struct Row {
     expected: Value,
 }
 
-/// The first examples of a file.
+/// Reads the first `limit` examples of a file.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<Example>, CommandError> {
     let failed = |source| CommandError::File { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
@@ -59,7 +59,7 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<Example>, CommandError> {
 
 fn example(line: Line) -> Result<Example, String> {
     let bytes = line.bytes.ok_or_else(|| format!("it is longer than {LONGEST} bytes"))?;
-    let row: Row =
+    let row: ExampleLine =
         strict::from_slice(&bytes).map_err(|error| format!("{error}; a line is an object with text and expected"))?;
     let expected = Answer::parse(&row.expected.to_string()).map_err(|error| format!("expected: {error}"))?;
     let id = match row.id {

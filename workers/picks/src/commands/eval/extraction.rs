@@ -1,4 +1,4 @@
-//! `perch eval extraction`: picks read from labelled posts.
+//! `perch eval extraction`: measures how well picks are read from labelled posts.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,17 +13,17 @@ use perch_queue::Fail;
 
 use super::{
     examples::read,
-    report::{Given, Report},
+    report::{ReaderAnswer, Report},
 };
 use crate::PicksSettings;
 use crate::extraction::read_with;
 use crate::rules;
 
-/// What `--provider` calls the rules.
+/// The name of the rules in `--provider`.
 const RULES: &str = "rules";
-/// Times that a provider is asked again when it was not there or would not answer yet.
+/// How often a provider is asked when it is down or limited.
 const MOST_TRIES: u32 = 4;
-/// The longest wait for a provider that says when it answers again.
+/// The longest wait for a provider that says when to ask again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
@@ -34,18 +34,18 @@ pub struct Args {
     /// A provider of [models.providers], or `rules`; the first of picks.providers when it is left out
     #[arg(long, value_name = "NAME")]
     pub provider: Option<String>,
-    /// The first so many posts
+    /// How many posts to read, from the first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-    /// Shows the posts that were read wrong, with what was given and what is right
+    /// Shows the posts that were read wrong, with the given and the expected answer
     #[arg(long)]
     pub wrong: bool,
-    /// Posts that are read at once
+    /// How many posts are read at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
 }
 
-/// Who reads the posts.
+/// What reads the posts.
 enum Reader {
     Rules,
     Model(Box<ModelClient>),
@@ -68,23 +68,25 @@ impl Reader {
             .map_err(|error| CommandError::Part { part: "models", reason: chain(&error) })
     }
 
-    /// Reads one of many posts.
-    async fn read_one(&self, post: &Post, bar: &ProgressBar) -> Given {
+    /// Reads a post and advances the progress bar.
+    async fn read_one(&self, post: &Post, bar: &ProgressBar) -> ReaderAnswer {
         let given = self.read(post).await;
         bar.inc(1);
         given
     }
 
-    async fn read(&self, post: &Post) -> Given {
+    async fn read(&self, post: &Post) -> ReaderAnswer {
         let Self::Model(model) = self else {
-            return Given { answer: Ok(rules::extract(&post.text)), usage: Usage::default(), objections: 0 };
+            return ReaderAnswer { answer: Ok(rules::extract(&post.text)), usage: Usage::default(), objections: 0 };
         };
-        // Answers that cannot be used cost what others cost.
+        // Unusable answers cost tokens too, so they are counted.
         let mut usage = Usage::default();
         let mut tries = 1;
         loop {
             let fail = match read_with(model, post, &mut usage).await {
-                Ok(reading) => return Given { answer: Ok(reading.answer), usage, objections: reading.objections },
+                Ok(reading) => {
+                    return ReaderAnswer { answer: Ok(reading.answer), usage, objections: reading.objections };
+                }
                 Err(fail) => fail,
             };
             let wait = match &fail {
@@ -94,7 +96,7 @@ impl Reader {
             };
             let hopeless = matches!(fail, Fail::Dead(_) | Fail::Cancelled(_));
             if hopeless || tries == MOST_TRIES || wait > LONGEST_WAIT {
-                return Given { answer: Err(reason(fail)), usage, objections: 0 };
+                return ReaderAnswer { answer: Err(reason(fail)), usage, objections: 0 };
             }
             tokio::time::sleep(wait).await;
             tries += 1;
@@ -129,9 +131,9 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
         }
     };
     let bar = at.out.bar(examples.len() as u64, "posts");
-    // Only the posts are handed over; the labels stay here.
+    // The readers get only the posts, not the labels.
     let reading: Vec<_> = examples.iter().map(|example| reader.read_one(&example.post, &bar)).collect();
-    let given: Vec<Given> = stream::iter(reading).buffered(usize::from(args.concurrency)).collect().await;
+    let given: Vec<ReaderAnswer> = stream::iter(reading).buffered(usize::from(args.concurrency)).collect().await;
     bar.finish_and_clear();
     let mut report = Report::new(name, price);
     for (example, given) in examples.iter().zip(given) {

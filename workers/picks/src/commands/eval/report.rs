@@ -1,4 +1,4 @@
-//! What an evaluation comes to, for people and as JSON.
+//! The report of an evaluation, as text and as JSON.
 
 use perch_base::settings::TokenPrice;
 use perch_bot::cli::{
@@ -17,20 +17,20 @@ use serde_json::{Value, json};
 use super::examples::Example;
 use crate::score::{Field, Score};
 
-/// What a reader gave for a post.
+/// The answer of a reader to a post.
 #[derive(Debug)]
-pub struct Given {
+pub struct ReaderAnswer {
     /// The answer, or why there is none.
     pub answer: Result<Answer, String>,
-    /// Tokens that it took.
+    /// The tokens that it cost.
     pub usage: Usage,
-    /// Answers before it that could not be used.
+    /// Unusable answers before it.
     pub objections: usize,
 }
 
 /// A post that was read wrong.
 #[derive(Debug, Serialize)]
-struct Wrong {
+struct WrongPost {
     id: String,
     text: String,
     given: Option<Answer>,
@@ -50,24 +50,24 @@ pub struct Report {
     repaired: u64,
     usage: Usage,
     price: TokenPrice,
-    wrong: Vec<Wrong>,
+    wrong: Vec<WrongPost>,
 }
 
 impl Report {
-    /// Of a provider, without a post yet.
+    /// An empty report for a provider.
     pub fn new(provider: String, price: TokenPrice) -> Self {
         let (score, usage) = (Score::default(), Usage::default());
         Self { provider, score, failed: 0, repaired: 0, usage, price, wrong: Vec::new() }
     }
 
-    /// What the tokens cost, in US dollars.
+    /// The cost of the tokens in US dollars.
     #[expect(clippy::cast_precision_loss, reason = "what is spent stays far below 2^52 millionths of a dollar")]
     fn cost(&self) -> f64 {
         self.price.micros(self.usage.prompt_tokens, self.usage.completion_tokens) as f64 / 1e6
     }
 
     /// Counts one post.
-    pub fn add(&mut self, example: &Example, given: Given) {
+    pub fn add(&mut self, example: &Example, given: ReaderAnswer) {
         self.usage.prompt_tokens += given.usage.prompt_tokens;
         self.usage.completion_tokens += given.usage.completion_tokens;
         self.repaired += u64::from(given.objections > 0);
@@ -83,7 +83,7 @@ impl Report {
             false
         };
         if !right {
-            self.wrong.push(Wrong {
+            self.wrong.push(WrongPost {
                 id: example.id.clone(),
                 text: example.post.text.clone(),
                 given: answer,
@@ -93,7 +93,7 @@ impl Report {
         }
     }
 
-    /// Says it.
+    /// Prints the report.
     pub fn say(&self, at: &Invocation<'_>, shows_wrong: bool) -> Result<(), CommandError> {
         if at.out.is_json() {
             return at.out.json(&self.as_json(shows_wrong));

@@ -12,7 +12,7 @@ use crate::extraction::{ConfirmError, confirm};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Its number, its key, or how its key begins
+    /// Its number, its key, or the beginning of its key
     pub key: String,
 }
 

@@ -13,13 +13,13 @@ use crate::store::{PickBody, PickFilter, PicksStore as _, TrackedPick, state_wor
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only those whose end is not known
+    /// Only open picks
     #[arg(long, conflicts_with = "settled")]
     pub open: bool,
-    /// Only those whose end is known
+    /// Only settled picks
     #[arg(long)]
     pub settled: bool,
-    /// Only those that this account named
+    /// Only picks that this account named
     #[arg(long, value_name = "HANDLE")]
     pub account: Option<String>,
     /// Only of this sport, such as nba; parlays with a leg of it too
@@ -28,10 +28,10 @@ pub struct Args {
     /// Only of this market: moneyline, spread, total, prop, future, parlay
     #[arg(long)]
     pub market: Option<String>,
-    /// Only those that only the rules have read and nobody has confirmed
+    /// Only unconfirmed picks, which only the rules have read
     #[arg(long)]
     pub unconfirmed: bool,
-    /// Only first seen from then on: how long ago, a day, or a time
+    /// Only picks first seen since then: how long ago, a day, or a time
     #[arg(long, value_parser = when, value_name = "TIME")]
     pub since: Option<When>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `perch picks`: what was recommended, how it ended, and the record that it adds up to.
+//! `perch picks`: the picks, their outcomes, and the record.
 
 mod confirm;
 mod list;
@@ -12,19 +12,19 @@ use perch_odds::settle::Grade;
 use perch_store::Store;
 
 use crate::{
-    store::{Found, PickBody, PicksStore as _, TrackedPick},
+    store::{PickBody, PickLookup, PicksStore as _, TrackedPick},
     tracking::TrackError,
 };
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Picks {
-    /// Picks and where they stand, the last one first
+    /// Lists picks and their states, newest first
     List(list::Args),
-    /// One pick: what it is, who named it, how it ended
+    /// Shows a pick: what it is, who named it, how it ended
     Show(show::Args),
-    /// Has a pick published that only the rules have read
+    /// Confirms a pick that only the rules have read, so that it is published
     Confirm(confirm::Args),
-    /// Says how a pick ended, or enters results from a file
+    /// Enters how a pick ended, or imports results from a file
     Settle(settle::Args),
     /// Won and lost, units, return on investment, hit rate, streaks, closing-line value
     Record(record::Args),
@@ -40,13 +40,15 @@ pub async fn run(at: &Invocation<'_>, command: &Picks) -> Result<(), CommandErro
     }
 }
 
-/// The pick that a number, a key or the beginning of a key names.
+/// Looks up a pick by number, key or beginning of a key.
 async fn find(store: &Store, key: &str) -> Result<TrackedPick, CommandError> {
     let shown = one_line(&key.chars().take(80).collect::<String>());
     match store.tracking().find(key).await? {
-        Found::One(pick) => Ok(*pick),
-        Found::Nothing => Err(CommandError::Refused(format!("there is no pick {shown:?}; see `perch picks list`"))),
-        Found::Several(some) => {
+        PickLookup::One(pick) => Ok(*pick),
+        PickLookup::NotFound => {
+            Err(CommandError::Refused(format!("there is no pick {shown:?}; see `perch picks list`")))
+        }
+        PickLookup::Several(some) => {
             let numbers: Vec<String> = some.iter().map(|pick| pick.number.to_string()).collect();
             let numbers = numbers.join(", ");
             Err(CommandError::Refused(format!(
@@ -88,7 +90,7 @@ fn percent(share: Option<f64>, signed: bool) -> String {
     }
 }
 
-/// A pick in a few words, without its odds and stake: `Boston Celtics -4.5 (first half)`.
+/// A pick as text without its odds and stake: `Boston Celtics -4.5 (first half)`.
 fn words(pick: &TrackedPick) -> String {
     let words = match &pick.pick {
         PickBody::Single(pick) => of_single(pick),
@@ -113,7 +115,7 @@ fn of_single(pick: &Pick) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The odds of a pick as its first post has them.
+/// The odds of a pick in its first post.
 fn odds(body: &PickBody) -> &str {
     let odds = match body {
         PickBody::Single(pick) => &pick.odds,

@@ -12,22 +12,22 @@ use crate::{store::BetFilter, tracking};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only of this account
+    /// Only bets of this account
     #[arg(long, value_name = "HANDLE")]
     pub account: Option<String>,
-    /// Only of this sport, such as nba
+    /// Only bets of this sport, such as nba
     #[arg(long)]
     pub sport: Option<String>,
-    /// Only of this market: moneyline, spread, total, prop, future, parlay
+    /// Only bets of this market: moneyline, spread, total, prop, future, parlay
     #[arg(long)]
     pub market: Option<String>,
-    /// Only posted from then on: how long ago, a day, or a time
+    /// Only bets posted since then: how long ago, a day, or a time
     #[arg(long, value_parser = when, value_name = "TIME")]
     pub since: Option<When>,
-    /// Only posted before then
+    /// Only bets posted before then
     #[arg(long, value_parser = when, value_name = "TIME")]
     pub until: Option<When>,
-    /// Added up by account, sport, market, day, week, month or year
+    /// Groups by account, sport, market, day, week, month or year
     #[arg(long, default_value = "account", value_parser = grouping, value_name = "WHAT")]
     pub by: GroupBy,
 }

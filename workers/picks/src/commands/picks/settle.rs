@@ -13,7 +13,9 @@ use serde_json::json;
 use super::{failed, find, units};
 use crate::{
     store::{SettleSource, SettledBy},
-    tracking::{self, Contradicted, Entry, Imported, LeftOpen, NamedGames, Settled, Verdict, read_csv},
+    tracking::{
+        self, ContradictedPick, EnteredOutcome, Entry, Imported, LeftOpenPick, NamedGames, SettledPick, read_csv,
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,7 @@ use crate::{
                   bad line is named, and then nothing is imported."
 )]
 pub struct Args {
-    /// Its number, its key, or how its key begins
+    /// Its number, its key, or the beginning of its key
     pub key: Option<String>,
     /// It won
     #[arg(long)]
@@ -48,13 +50,13 @@ pub struct Args {
     /// Half of it was lost
     #[arg(long)]
     pub half_lost: bool,
-    /// Takes the settlement back; results leave the pick alone until it is settled by hand
+    /// Reopens it; results do not settle it again until somebody settles it by hand
     #[arg(long)]
     pub open: bool,
-    /// What both sides scored: in the order of the pick's event, or the side it backs first
+    /// The scores of both sides: in the order of the pick's event, or with the backed side first
     #[arg(long, value_parser = score, value_name = "A-B")]
     pub score: Option<(f64, f64)>,
-    /// What the player of a prop has of what it counts
+    /// The value of the statistic for the player of a prop
     #[arg(long, value_name = "NUMBER")]
     pub counted: Option<f64>,
     /// The leg of a parlay that this is about, from 1
@@ -69,7 +71,7 @@ pub struct Args {
     /// Enters results from a file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["end", "closing", "note", "leg"])]
     pub csv: Option<PathBuf>,
-    /// Says what the file would settle, and changes nothing
+    /// Shows what the file would settle, and changes nothing
     #[arg(long, requires = "csv")]
     pub dry_run: bool,
 }
@@ -91,7 +93,7 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     }
 }
 
-fn verdict(args: &Args) -> Option<Verdict> {
+fn outcome(args: &Args) -> Option<EnteredOutcome> {
     let stated = [
         (args.won, Grade::Won),
         (args.lost, Grade::Lost),
@@ -100,13 +102,13 @@ fn verdict(args: &Args) -> Option<Verdict> {
         (args.half_won, Grade::HalfWon),
         (args.half_lost, Grade::HalfLost),
     ];
-    let stated = stated.into_iter().find(|(is, _)| *is).map(|(_, grade)| Verdict::Stated(grade));
-    let score = args.score.map(|(first, second)| Verdict::Score(first, second));
-    stated.or(score).or(args.counted.map(Verdict::Counted)).or(args.open.then_some(Verdict::Reopened))
+    let stated = stated.into_iter().find(|(is, _)| *is).map(|(_, grade)| EnteredOutcome::Stated(grade));
+    let score = args.score.map(|(first, second)| EnteredOutcome::Score(first, second));
+    stated.or(score).or(args.counted.map(EnteredOutcome::Counted)).or(args.open.then_some(EnteredOutcome::Reopened))
 }
 
 async fn one(at: &Invocation<'_>, key: &str, args: &Args) -> Result<(), CommandError> {
-    let entry = Entry { verdict: verdict(args), leg: args.leg, closing: args.closing.clone(), note: args.note.clone() };
+    let entry = Entry { outcome: outcome(args), leg: args.leg, closing: args.closing.clone(), note: args.note.clone() };
     let (settings, store) = &at.store()?;
     let pick = find(store, key).await?;
     let settled =
@@ -149,7 +151,7 @@ fn text_of(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError>
     if !imported.settled.is_empty() {
         at.out.table(&listing(&imported.settled))?;
     }
-    told(at, imported)?;
+    report_exceptions(at, imported)?;
     let (picks, open) = (count(imported.settled.len(), "pick"), imported.open);
     let games = match imported.games {
         0 => String::new(),
@@ -162,19 +164,19 @@ fn text_of(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError>
     at.out.line(format_args!("{picks} settled{games}, {open}"))
 }
 
-/// What is not as one might think: corrections, contradictions, picks that a result does not decide, results without a pick.
-fn told(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError> {
+/// Reports corrections, contradictions, picks that a result does not decide, and results without a pick.
+fn report_exceptions(at: &Invocation<'_>, imported: &Imported) -> Result<(), CommandError> {
     if !imported.corrected.is_empty() {
-        at.out.line("settled again, since the results changed:")?;
+        at.out.line("settled again, because the results changed:")?;
         at.out.table(&listing(&imported.corrected))?;
         let change: f64 = imported.corrected.iter().map(|one| one.change).sum();
         at.out.line(format_args!("the records change by {} units", units(Some(change))))?;
     }
-    for Contradicted { number, state, settled_by, results, .. } in &imported.contradicted {
+    for ContradictedPick { number, state, settled_by, results, .. } in &imported.contradicted {
         let by = settled_by.as_deref().unwrap_or("somebody");
         at.out.line(format_args!("{number} stays {state}, as {by} settled it; by the results it is {results}"))?;
     }
-    for LeftOpen { number, why, .. } in &imported.left_open {
+    for LeftOpenPick { number, why, .. } in &imported.left_open {
         at.out.line(format_args!("{number} stays open: {why}"))?;
     }
     games(at, &imported.unclear, "may be of either of two games of its day and was not kept; give `game`")?;
@@ -186,10 +188,10 @@ fn games(at: &Invocation<'_>, some: &NamedGames, what: &str) -> Result<(), Comma
         at.out.line(format_args!("{name} {what}"))?;
     }
     let more = some.games - some.names.len();
-    if more == 0 { Ok(()) } else { at.out.line(format_args!("and so with {more} more")) }
+    if more == 0 { Ok(()) } else { at.out.line(format_args!("and {more} more")) }
 }
 
-fn listing(settled: &[Settled]) -> Listing {
+fn listing(settled: &[SettledPick]) -> Listing {
     let mut listing =
         Listing::new([number("NO"), key("KEY"), whole("WAS"), whole("IS"), number("UNITS"), number("CHANGE")]);
     for one in settled {

@@ -16,22 +16,22 @@ use crate::store::{BetRow, PickBody, PickSighting, PicksStore as _, SettlementRo
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Its number, its key, or how its key begins
+    /// Its number, its key, or the beginning of its key
     pub key: String,
 }
 
-/// Everything that is known of a pick.
+/// A pick with its bets, settlements and actions.
 #[derive(Debug, Serialize)]
-struct Known {
+struct PickReport {
     #[serde(flatten)]
     pick: TrackedPick,
     /// The first post of each account that named it.
     named: Vec<PickSighting>,
-    /// What it came to for them, once it is settled.
+    /// The bets of these accounts, once it is settled.
     bets: Vec<BetRow>,
-    /// Every settlement, the first one first.
+    /// Every settlement, oldest first.
     settlements: Vec<SettlementRow>,
-    /// What the bots did about it, the first action first.
+    /// The actions of the bots on it, oldest first.
     actions: Vec<ActionRecord>,
 }
 
@@ -39,18 +39,18 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let (_, store) = &at.store()?;
     let pick = find(store, &args.key).await?;
     let tracking = store.tracking();
-    let known = Known {
+    let report = PickReport {
         named: tracking.named_by(std::slice::from_ref(&pick.key)).await?,
         bets: tracking.bets_of(&pick.key).await?,
         settlements: tracking.history(&pick.key).await?,
         actions: store.picks().actions_of(&pick.key).await?,
         pick,
     };
-    if at.out.is_json() { at.out.json(&known) } else { text(&at.out, &known, Utc::now()) }
+    if at.out.is_json() { at.out.json(&report) } else { text(&at.out, &report, Utc::now()) }
 }
 
-fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
-    let Known { pick, named, bets, settlements, actions } = known;
+fn text(out: &Output, report: &PickReport, now: DateTime<Utc>) -> Result<(), CommandError> {
+    let PickReport { pick, named, bets, settlements, actions } = report;
     out.line(format_args!("{}  {}", pick.number, words(pick)))?;
     out.fact("key", pick.key.as_str())?;
     let held = if pick.held { "  held: results leave it alone until it is settled by hand" } else { "" };
@@ -80,7 +80,7 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandEr
     done_about_it(out, actions, now)?;
     if pick.unconfirmed {
         out.note(format_args!(
-            "only the rules have read it, and nothing is done about it; `perch picks confirm {}` has it published",
+            "only the rules have read it, so it is not acted on; `perch picks confirm {}` confirms it",
             pick.number
         ));
     }
@@ -116,7 +116,7 @@ fn done_about_it(out: &Output, actions: &[ActionRecord], now: DateTime<Utc>) -> 
     Ok(())
 }
 
-/// As JSON names it.
+/// The word for it in JSON.
 fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -133,7 +133,7 @@ fn accounts(named: &[PickSighting], bets: &[BetRow], now: DateTime<Utc>) -> List
     ]);
     for sighting in named {
         let bet = bets.iter().find(|bet| bet.account == sighting.author.to_lowercase());
-        // What the account did not say itself is in brackets.
+        // Assumed values are in brackets.
         let odds = match (&sighting.odds, bet.and_then(|bet| Odds::from_decimal(bet.odds?).ok())) {
             (Some(odds), _) => odds.clone(),
             (None, Some(assumed)) => format!("[{}]", assumed.as_american()),

@@ -1,4 +1,4 @@
-//! Watched accounts, their polls, and what is changed about them.
+//! Records of watched accounts, their polls, and changes to them.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,12 @@ pub enum PollOutcome {
     NotFound,
     /// X has suspended the account.
     Suspended,
-    /// The account shows its posts only to those it lets follow it.
+    /// The account shows its posts only to approved followers.
     Protected,
 }
 
 impl PollOutcome {
-    /// As it is written in JSON and in the database.
+    /// The word for it in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Polled => "polled",
@@ -34,7 +34,7 @@ impl PollOutcome {
     }
 }
 
-/// What Postgres knows of a watched account: what was decided about it, and where its polls stand.
+/// What Postgres knows of a watched account: its settings and the state of its polls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRecord {
     /// Its handle in lower case.
@@ -49,7 +49,7 @@ pub struct AccountRecord {
     pub removed_by: Option<String>,
     /// When.
     pub removed_at: Option<DateTime<Utc>>,
-    /// False while it is left out without being removed.
+    /// False while it is not polled, without being removed.
     pub enabled: bool,
     /// What an operator wrote about it.
     pub note: Option<String>,
@@ -59,25 +59,25 @@ pub struct AccountRecord {
     pub timezone: Option<String>,
     /// Posts on a page, where it differs from the configuration.
     pub posts_per_poll: Option<u8>,
-    /// Most pages of a poll, where it differs.
+    /// The most pages of a poll, where it differs.
     pub pages: Option<u8>,
-    /// The age from which posts are left out, in milliseconds, where it differs.
+    /// The age in milliseconds from which posts are skipped, where it differs.
     pub max_age_ms: Option<u64>,
-    /// Ticks of its own schedule up to here are done with.
+    /// Ticks of its own schedule up to this time are done.
     pub scheduled_to: Option<DateTime<Utc>>,
     /// When it was last polled.
     pub last_poll: Option<DateTime<Utc>>,
     /// How that ended.
     pub last_outcome: Option<PollOutcome>,
-    /// What X said when it did not end well.
+    /// What X said if the account could not be read.
     pub last_error: Option<String>,
     /// Polls in a row that could not read it.
     pub failures: u32,
-    /// Ticks it is still passed over for that.
+    /// How many further ticks it is passed over because of those failures.
     pub passes_over: u32,
-    /// The newest post up to which nothing is left to do.
+    /// The newest post up to which everything is done.
     pub since_id: Option<PostId>,
-    /// What it wrote before then a poll has dealt with.
+    /// Posts from before this time have been processed.
     pub read_to: Option<DateTime<Utc>>,
     /// Its id on X.
     pub user_id: Option<String>,
@@ -86,7 +86,7 @@ pub struct AccountRecord {
 }
 
 impl AccountRecord {
-    /// An account that the configuration names, and of which nothing else is known.
+    /// The record of an account that only the configuration names.
     pub fn named(handle: &str) -> Self {
         Self {
             username: handle.to_lowercase(),
@@ -148,7 +148,7 @@ impl FromRow<'_, PgRow> for AccountRecord {
     }
 }
 
-/// What is to be different about a watched account. What is `None` stays; a `Some(None)` goes back to the configuration.
+/// A change to a watched account. `None` leaves a setting as it is; `Some(None)` resets it to the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountChange {
@@ -167,15 +167,15 @@ pub struct AccountChange {
     /// Posts on a page.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub posts_per_poll: Option<Option<u8>>,
-    /// Most pages of a poll.
+    /// The most pages of a poll.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub pages: Option<Option<u8>>,
-    /// The age from which posts are left out, in milliseconds.
+    /// The age in milliseconds from which posts are skipped.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub max_age_ms: Option<Option<u64>>,
 }
 
-/// Tells a null from a field that is not there.
+/// Distinguishes a null from an absent field.
 #[expect(
     clippy::option_option,
     reason = "a null goes back to the configuration, a field that is not there stays as it is"
@@ -184,7 +184,7 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<
     Option::deserialize(d).map(Some)
 }
 
-/// What a poll leaves behind about its account.
+/// What a poll records about its account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollNote {
     /// The handle, in any case.
@@ -193,17 +193,17 @@ pub struct PollNote {
     pub at: DateTime<Utc>,
     /// How.
     pub outcome: PollOutcome,
-    /// What X said when it did not end well.
+    /// What X said if the account could not be read.
     pub error: Option<String>,
-    /// The newest post up to which nothing is left to do.
+    /// The newest post up to which everything is done.
     pub since_id: Option<PostId>,
-    /// What the account wrote before then the poll has dealt with.
+    /// The poll has processed the posts from before this time.
     pub read_to: Option<DateTime<Utc>>,
     /// Its id on X, as far as it is known.
     pub user_id: Option<String>,
 }
 
-/// A poll as the history of jobs has it.
+/// A poll in the history of jobs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PollJob {
     /// The job.
@@ -233,19 +233,19 @@ impl FromRow<'_, PgRow> for PollJob {
     }
 }
 
-/// What the polls of an account came to since some day.
+/// The totals of the polls of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PollTotals {
-    /// Polls that ended well.
+    /// Polls that succeeded.
     pub polls: u64,
-    /// Posts that X gave.
+    /// Posts that X returned.
     pub read: u64,
     /// Of these, handed on to extraction.
     pub taken: u64,
-    /// The others, by why they were left out.
+    /// Posts that were skipped, by reason.
     pub skipped: BTreeMap<String, u64>,
-    /// Picks that its posts named.
+    /// Picks in its posts.
     pub picks: u64,
-    /// Of these, named by it before anyone else.
+    /// Of these, picks that it posted before anyone else.
     pub picks_first: u64,
 }

@@ -1,7 +1,7 @@
--- Keeps what the one who comes first says, and tells it to all who come later.
+-- Stores the value of the first caller, and returns it to every later caller.
 --
--- KEYS: 1 the claim. ARGV: 1 what the one who comes says, 2 ttl in ms.
--- Result: what the first one said.
+-- KEYS: 1 the claim. ARGV: 1 the value of the caller, 2 ttl in ms.
+-- Result: the value of the first caller.
 -- Atomic. Bound: constant.
 
 local first = redis.call('GET', KEYS[1])

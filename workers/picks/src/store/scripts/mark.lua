@@ -1,7 +1,7 @@
--- Sets a mark for whoever comes first.
+-- Sets a mark for the first owner.
 --
--- KEYS: 1 the mark. ARGV: 1 who comes, 2 ttl in ms.
--- Result: 1 when the mark is now, or was already, of the one who comes; 0 when another was first.
+-- KEYS: 1 the mark. ARGV: 1 the owner, 2 ttl in ms.
+-- Result: 1 if the mark now belongs, or already belonged, to this owner; 0 if another owner was first.
 -- Atomic. Bound: constant.
 
 local first = redis.call('GET', KEYS[1])

@@ -1,7 +1,7 @@
--- Removes a mark, for the one who set it.
+-- Removes a mark if it belongs to the owner.
 --
--- KEYS: 1 the mark. ARGV: 1 who set it.
--- Result: 1 when it is gone now, 0 when it was not there or is another's.
+-- KEYS: 1 the mark. ARGV: 1 the owner.
+-- Result: 1 if it was removed, 0 if it was not there or belongs to another owner.
 -- Atomic. Bound: constant.
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end

@@ -12,7 +12,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::{TrackedPick, Tracking};
 
-/// Which settled bets.
+/// Which settled bets to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BetFilter {
     /// Only of this account, in any case.
@@ -27,7 +27,7 @@ pub struct BetFilter {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// What a settled pick came to for an account that named it.
+/// The bet of one account on a settled pick.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BetRow {
     /// The number of the pick.
@@ -36,7 +36,7 @@ pub struct BetRow {
     pub pick_key: String,
     /// The handle in lower case.
     pub account: String,
-    /// The sport; none for a parlay over several.
+    /// The sport; `None` for a parlay over several sports.
     pub sport: Option<String>,
     /// The kind of the pick, or `parlay`.
     pub market: String,
@@ -44,15 +44,15 @@ pub struct BetRow {
     pub posted_at: DateTime<Utc>,
     /// How it ended.
     pub grade: Grade,
-    /// What a winning stake of one unit returns.
+    /// The decimal odds: what a winning stake of one unit returns.
     pub odds: Option<f64>,
-    /// Whether the odds are not the account's own.
+    /// Whether the odds are assumed because the post names none.
     pub odds_assumed: bool,
-    /// The same when the game began; none where the account's own odds are not known or a leg fell out.
+    /// The decimal odds when the game began; `None` if the odds are assumed, or a leg of the parlay was neither won nor lost.
     pub closing: Option<f64>,
     /// The stake in units.
     pub stake: f64,
-    /// Whether the stake is not the account's own.
+    /// Whether the stake is assumed because the post names none.
     pub stake_assumed: bool,
     /// Units won, or lost when negative.
     pub units: f64,
@@ -79,7 +79,7 @@ impl FromRow<'_, PgRow> for BetRow {
 }
 
 impl Tracking<'_> {
-    /// Settled bets, the first one first: at most 500,000.
+    /// Settled bets, oldest first: at most 500,000.
     pub async fn bets(&self, filter: &BetFilter) -> Result<Vec<BetRow>, StoreError> {
         query_as!(
             "select b.*, p.number from picks.settled_bets b
@@ -101,7 +101,7 @@ impl Tracking<'_> {
         .map(readable("read settled bets"))
     }
 
-    /// What these picks came to in units, for all accounts together; none for one that nobody has a bet on.
+    /// The units of each of these picks, for all accounts together. A pick without a bet is not in the map.
     pub async fn units_of(&self, keys: &[String]) -> Result<HashMap<String, f64>, StoreError> {
         let sums: Vec<(String, f64)> = query_as!(
             "select pick_key, sum(units) from picks.settled_bets
@@ -115,7 +115,7 @@ impl Tracking<'_> {
         Ok(sums.into_iter().collect())
     }
 
-    /// What one pick came to, for each account that named it.
+    /// The bets on one pick, one for each account that named it.
     pub async fn bets_of(&self, key: &str) -> Result<Vec<BetRow>, StoreError> {
         query_as!(
             "select b.*, p.number from picks.settled_bets b
@@ -130,8 +130,8 @@ impl Tracking<'_> {
         .map(readable("read settled bets"))
     }
 
-    /// Settled picks that an account named before the end of the game, or before the settlement where only that is known,
-    /// and that it has no bet on: its post was read late. At most 1,000.
+    /// Settled picks with missing bets: an account named the pick before the end of the game (or before the settlement, if only that is
+    /// known), but its post was read after the settlement. At most 1,000.
     pub async fn lacking_bets(&self) -> Result<Vec<TrackedPick>, StoreError> {
         query_as!(
             "select * from picks.tracked t

@@ -11,19 +11,19 @@ use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::{super::PickBody, Tracking};
-use crate::normal::Terms;
+use crate::normal::BetTerms;
 
-/// A pick and where it stands.
+/// A pick and its state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrackedPick {
-    /// Its number, short enough to be typed.
+    /// Its number, for people to type.
     pub number: u64,
     /// Its key.
     pub key: String,
-    /// How it ended; open while nobody knows.
+    /// How it ended; `None` while it is open.
     #[serde(rename = "state", serialize_with = "state")]
     pub grade: Option<Grade>,
-    /// How the legs of a parlay ended, as far as that is known; empty when nothing is.
+    /// How the legs of a parlay ended, as far as known; empty if nothing is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub legs: Vec<Option<Grade>>,
     /// The pick.
@@ -38,9 +38,9 @@ pub struct TrackedPick {
     pub first_seen: DateTime<Utc>,
     /// Accounts that named it.
     pub accounts: u64,
-    /// The stake of the account that named it first, once it is settled.
+    /// The stake of the account that named it first, once the pick is settled.
     pub stake: Option<f64>,
-    /// The units that it came to for that account.
+    /// The units that this account won, or lost when negative.
     pub units: Option<f64>,
     /// The odds when its game began, as they were entered.
     pub closing_odds: Option<String>,
@@ -48,26 +48,26 @@ pub struct TrackedPick {
     pub settled_at: Option<DateTime<Utc>>,
     /// By whom.
     pub settled_by: Option<String>,
-    /// On what grounds: `stated`, `score`, `import` or `results`.
+    /// The source of the settlement: `stated`, `score`, `import` or `results`.
     pub source: Option<String>,
-    /// Whether it was opened again by hand: results do not settle it until somebody does.
+    /// Whether it was reopened by hand. Results do not settle it then, until somebody settles it by hand.
     pub held: bool,
-    /// When what it is about was over; later posts have no bet on it. None where only the settlement tells.
+    /// When its game was over; later posts have no bet on it. `None` if only the time of the settlement is known.
     pub over_at: Option<DateTime<Utc>>,
-    /// Its odds, stake and time in figures, as the first post has them.
-    pub terms: Option<Terms>,
-    /// The part of the game that it is about, such as a half or a set; none for the whole.
+    /// Its odds, stake and time as numbers, from the first post.
+    pub terms: Option<BetTerms>,
+    /// The part of the game that it is about, such as a half or a set; `None` for the whole game.
     #[serde(skip)]
     pub part: Option<String>,
-    /// What was noted about it.
+    /// A note about it.
     pub note: Option<String>,
     /// How often it was settled.
     pub revision: i64,
-    /// Who read it out of its post: a provider, or `rules`.
+    /// Who read it in its post: a provider, or `rules`.
     pub read_by: Option<String>,
-    /// Whether nothing is done about it yet, as only the rules have read it.
+    /// Whether it waits for confirmation before it is acted on, because only the rules have read it.
     pub unconfirmed: bool,
-    /// Who confirmed what only the rules had read.
+    /// Who confirmed it, if only the rules had read it.
     pub confirmed_by: Option<String>,
     /// When.
     pub confirmed_at: Option<DateTime<Utc>>,
@@ -78,7 +78,7 @@ fn state<S: Serializer>(grade: &Option<Grade>, s: S) -> Result<S::Ok, S::Error> 
     s.serialize_str(state_word(*grade))
 }
 
-/// The word for how a pick stands: its grade, or `open`.
+/// The word for the state of a pick: its grade, or `open`.
 pub fn state_word(grade: Option<Grade>) -> &'static str {
     grade.map_or("open", Grade::as_str)
 }
@@ -126,7 +126,7 @@ impl FromRow<'_, PgRow> for TrackedPick {
     }
 }
 
-/// Which picks.
+/// Which picks to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PickFilter {
     /// Only open ones, or only settled ones.
@@ -145,14 +145,14 @@ pub struct PickFilter {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// The pick that a text names.
+/// The result of looking up a pick by number or key.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found {
-    /// None.
-    Nothing,
-    /// This one.
+pub enum PickLookup {
+    /// No pick matches.
+    NotFound,
+    /// One pick matches.
     One(Box<TrackedPick>),
-    /// Several; the first few of them.
+    /// Several picks match; the first few of them.
     Several(Vec<TrackedPick>),
 }
 
@@ -191,10 +191,10 @@ impl Tracking<'_> {
         row::page("list picks", LIST, paging, rows, |row| row.try_get::<i64, _>("number"))
     }
 
-    /// The pick with this number or key, or the one whose key begins so. No text at all names none.
-    pub async fn find(&self, text: &str) -> Result<Found, StoreError> {
+    /// The pick with this number, key, or beginning of a key. An empty text matches none.
+    pub async fn find(&self, text: &str) -> Result<PickLookup, StoreError> {
         if text.trim().is_empty() {
-            return Ok(Found::Nothing);
+            return Ok(PickLookup::NotFound);
         }
         let number: Option<i64> = text.strip_prefix('#').unwrap_or(text).parse().ok();
         let mut found: Vec<TrackedPick> = query_as!(
@@ -211,14 +211,14 @@ impl Tracking<'_> {
         .map(readable("look for a pick"))?;
         let is_exact = found.first().is_some_and(|first| first.key == text);
         Ok(match found.len() {
-            0 => Found::Nothing,
-            1 => Found::One(Box::new(found.remove(0))),
-            _ if is_exact => Found::One(Box::new(found.remove(0))),
-            _ => Found::Several(found),
+            0 => PickLookup::NotFound,
+            1 => PickLookup::One(Box::new(found.remove(0))),
+            _ if is_exact => PickLookup::One(Box::new(found.remove(0))),
+            _ => PickLookup::Several(found),
         })
     }
 
-    /// The open picks that were first seen from then on, the first one first: at most 50,000.
+    /// The open picks first seen since then, oldest first: at most 50,000.
     pub async fn open(&self, since: DateTime<Utc>) -> Result<Vec<TrackedPick>, StoreError> {
         query_as!(
             "select * from picks.tracked
@@ -232,7 +232,7 @@ impl Tracking<'_> {
         .map(readable("read open picks"))
     }
 
-    /// The settled picks that were first seen from then on, the first one first: at most 50,000.
+    /// The settled picks first seen since then, oldest first: at most 50,000.
     pub async fn settled(&self, since: DateTime<Utc>) -> Result<Vec<TrackedPick>, StoreError> {
         query_as!(
             "select * from picks.tracked

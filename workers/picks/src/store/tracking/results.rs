@@ -12,7 +12,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::Tracking;
 
-/// What players did: by name, then by what was counted. `None` stands for one who did not play.
+/// The statistics of players, by name and then by statistic. `None` for a player who did not play.
 pub type Players = BTreeMap<String, Option<BTreeMap<String, f64>>>;
 
 /// The result of a game.
@@ -22,29 +22,29 @@ pub struct GameRow {
     pub sport: String,
     /// The day of the game where it was played.
     pub date: NaiveDate,
-    /// Which game of both sides on that day, from 1; none where nobody said.
+    /// The number of the game if both sides play several times that day, from 1; `None` if not stated.
     pub game: Option<u32>,
     /// The home side, or the one that is named first.
     pub first: String,
     /// The other side.
     pub second: String,
-    /// What the first scored; none for a game that was called off.
+    /// The score of the first side, if known.
     pub score_first: Option<f64>,
-    /// What the second scored.
+    /// The score of the second side, if known.
     pub score_second: Option<f64>,
-    /// Who won, where the scores do not say.
+    /// The winner, if the scores do not say.
     pub winner: Option<String>,
     /// Whether it was called off.
     pub called_off: bool,
     /// When it ended, if that is known.
     pub finished_at: Option<DateTime<Utc>>,
-    /// What players did.
+    /// The statistics of players.
     pub players: Players,
 }
 
 impl GameRow {
-    /// What tells it from the other games of its day: the names of both sides, letters and digits in lower case, in the order
-    /// of the alphabet.
+    /// The key of the game among those of its day: the names of both sides, only letters and digits, in lower case and alphabetical
+    /// order.
     pub fn event(&self) -> String {
         let mut names = [plain(&self.first), plain(&self.second)];
         names.sort();
@@ -72,7 +72,7 @@ impl FromRow<'_, PgRow> for GameRow {
 }
 
 impl Tracking<'_> {
-    /// The results of games from that day on, the first one first, of one game the last one last: at most 100,000.
+    /// The results of games since that day, by day, number of the game, and time of entry: at most 100,000.
     pub async fn games(&self, since: NaiveDate) -> Result<Vec<GameRow>, StoreError> {
         query_as!(
             "select * from picks.game_results

@@ -13,22 +13,22 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::{super::PickSighting, GameRow, Tracking, picks::grade, state_word};
 
-/// On what grounds a pick was settled.
+/// The source of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettleSource {
-    /// Somebody said how it ended.
+    /// Somebody stated how it ended.
     Stated,
-    /// Somebody entered what was scored or counted.
+    /// Somebody entered a score or a statistic.
     Score,
     /// A file was imported.
     Import,
-    /// The results of games say so.
+    /// The results of games decided it.
     Results,
 }
 
 impl SettleSource {
-    /// As it is written in JSON and in the database.
+    /// The word for it in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Stated => "stated",
@@ -39,73 +39,73 @@ impl SettleSource {
     }
 }
 
-/// Who settles, and on what grounds.
+/// Who settles a pick, and from which source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledBy {
-    /// A person, a key, or a part of the system.
+    /// A person, an API key, or a part of the system.
     pub actor: String,
-    /// On what grounds.
+    /// The source.
     pub source: SettleSource,
 }
 
-/// What a settled pick came to for one account.
+/// The bet of one account on a settled pick.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SettledBet {
     /// The handle in lower case.
     pub account: String,
-    /// The post in which the account named it.
+    /// The post in which the account named the pick.
     pub post_id: PostId,
-    /// When that was written.
+    /// When that post was written.
     pub posted_at: DateTime<Utc>,
-    /// The sport; none for a parlay over several.
+    /// The sport; `None` for a parlay over several sports.
     pub sport: Option<String>,
     /// The kind of the pick, or `parlay`.
     pub market: String,
     /// How it ended.
     pub grade: Grade,
-    /// What a winning stake of one unit returns.
+    /// The decimal odds: what a winning stake of one unit returns.
     pub odds: Option<f64>,
-    /// Whether the odds are not the account's own.
+    /// Whether the odds are assumed because the post names none.
     pub odds_assumed: bool,
-    /// The same when the game began; none where the account's own odds are not known or a leg fell out.
+    /// The decimal odds when the game began; `None` if the odds are assumed, or a leg of the parlay was neither won nor lost.
     pub closing: Option<f64>,
     /// The stake in units.
     pub stake: f64,
-    /// Whether the stake is not the account's own.
+    /// Whether the stake is assumed because the post names none.
     pub stake_assumed: bool,
     /// Units won, or lost when negative.
     pub units: f64,
 }
 
-/// A pick as it is to be settled.
+/// A settlement to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PickSettlement {
     /// The key of the pick.
     pub key: String,
-    /// How it ended; `None` for a parlay of which legs are open.
+    /// How it ended; `None` to leave or make it open.
     pub grade: Option<Grade>,
     /// How the legs of a parlay ended.
     pub legs: Vec<Option<Grade>>,
     /// The odds when its game began, as they were entered.
     pub closing_odds: Option<String>,
-    /// On what grounds; none where nothing is said of how it ended, which leaves open who settled it, when and why.
+    /// The source; `None` if the entry is not about the outcome, so that the stored settler and source stay.
     pub source: Option<SettleSource>,
-    /// Whether results leave it alone until somebody settles it.
+    /// Whether results may not settle it until somebody settles it by hand.
     pub held: bool,
-    /// When what it is about was over, as far as that is known.
+    /// When its game was over, if known.
     pub over_at: Option<DateTime<Utc>>,
-    /// What is noted about it.
+    /// A note about it.
     pub note: Option<String>,
-    /// What it came to, for each account that named it.
+    /// The bets of the accounts that named it.
     pub bets: Vec<SettledBet>,
-    /// How often it had been settled when this was worked out.
+    /// The revision of the pick that this settlement was computed from, for optimistic concurrency control.
     pub seen_revision: i64,
 }
 
-/// A settlement that was made.
+/// A settlement in the history of a pick.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SettlementRow {
-    /// The first one of a pick is 1.
+    /// Counts the settlements of the pick, from 1.
     pub revision: i64,
     /// How the pick ended: its grade, or `open`.
     pub state: String,
@@ -117,9 +117,9 @@ pub struct SettlementRow {
     pub settled_at: DateTime<Utc>,
     /// By whom.
     pub settled_by: String,
-    /// On what grounds.
+    /// The source.
     pub source: String,
-    /// What was noted about it.
+    /// A note about it.
     pub note: Option<String>,
 }
 
@@ -196,7 +196,7 @@ const GAMES: &str = sql!(
                             game_results.players || excluded.players)"
 );
 
-// A settlement counts on the day on which the end became known: closing odds or a note that come later do not move it.
+// A settlement counts on the day on which the outcome was entered: closing odds or notes added later do not change `settled_at`.
 const SETTLE: &str = sql!(
     2,
     "
@@ -250,11 +250,10 @@ const CORRECTED: &str = sql!(
 );
 
 impl Tracking<'_> {
-    /// Writes results of games and settlements of picks: all of it, or nothing. What is said of corrections becomes a line of
-    /// the audit log in the same step.
+    /// Writes results of games and settlements of picks, and `corrections` to the audit log, in one transaction.
     ///
-    /// False when one of the picks was settled by somebody else since it was read; nothing is written then, and the whole is
-    /// to be worked out again.
+    /// False if one of the picks was settled by somebody else since it was read. Then nothing is written, and the caller has to compute
+    /// everything again.
     pub async fn apply(
         &self,
         games: &[GameRow],
@@ -281,12 +280,12 @@ impl Tracking<'_> {
         Ok(true)
     }
 
-    /// Adds what settled picks came to for accounts that were not known to have named them.
+    /// Adds bets of further accounts to settled picks. Returns how many were added.
     pub async fn add_bets(&self, settlements: &[PickSettlement]) -> Result<u64, StoreError> {
         execute_json(self.0.pool(), "add settled bets", BETS, self.0.env().as_str(), &keyed(settlements)).await
     }
 
-    /// The settlements of a pick, the first one first.
+    /// The settlements of a pick, oldest first.
     pub async fn history(&self, key: &str) -> Result<Vec<SettlementRow>, StoreError> {
         query_as!(
             "select * from picks.settlements where environment = $1 and pick_key = $2 order by revision limit 1000",

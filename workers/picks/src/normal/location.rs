@@ -1,4 +1,4 @@
-//! Where in its post a pick stands: the line, and the words of it that are about this pick and no other.
+//! Locates a pick in its post: its line, and the words of that line that are about this pick only.
 
 use std::ops::Range;
 
@@ -8,33 +8,33 @@ use perch_odds::Odds;
 use super::who;
 use crate::rules::{
     lex::{normalise, tokens},
-    names::{BOOK, LONGEST, key, key_of},
+    names::{LONGEST, NAMES, key, key_of},
     token::{Lexeme, Token},
 };
 
 /// The words of a post, line by line.
-pub(super) struct Text {
-    lines: Vec<Line>,
+pub(super) struct PostText {
+    lines: Vec<PostLine>,
 }
 
 /// A line with the names in it.
-struct Line {
+struct PostLine {
     tokens: Vec<Token>,
     names: Vec<Range<usize>>,
 }
 
-/// Where a pick stands.
-pub(super) struct PickPlace<'a> {
-    text: &'a Text,
+/// Where a pick is in its post.
+pub(super) struct PickLocation<'a> {
+    text: &'a PostText,
     line: usize,
     part: Range<usize>,
-    /// The other lines that name whom the pick is about.
+    /// The other lines that name the side or player of the pick.
     same: Vec<usize>,
 }
 
 /// The longest line that may be a heading, in words.
 const LONGEST_HEADING: usize = 4;
-/// Words between two opponents: the name after them is no other pick.
+/// Words between two opponents: the name after them does not begin another pick.
 const LINKS: [&str; 9] = ["vs", "v", "versus", "@", "at", "against", "over", "/", "x"];
 
 /// The words of a text, with "7p.m." as "7pm".
@@ -42,12 +42,12 @@ pub(super) fn words(text: &str) -> Vec<Token> {
     tokens(&normalise(&text.replace("p.m.", "pm").replace("a.m.", "am")))
 }
 
-impl Text {
+impl PostText {
     pub fn of(post: &Post) -> Self {
         let alts = post.media.iter().filter_map(|media| media.alt_text.as_deref());
         let texts = std::iter::once(post.text.as_str()).chain(alts).flat_map(str::lines);
         let lines = texts.map(words).filter(|tokens| !tokens.is_empty());
-        Self { lines: lines.map(|tokens| Line { names: names(&tokens), tokens }).collect() }
+        Self { lines: lines.map(|tokens| PostLine { names: names(&tokens), tokens }).collect() }
     }
 
     /// Every line of the post.
@@ -55,44 +55,44 @@ impl Text {
         self.lines.iter().map(|line| line.tokens.as_slice())
     }
 
-    /// Where a pick stands: the words that say most of it; nothing where none do.
-    pub fn place(&self, pick: &Pick) -> Option<PickPlace<'_>> {
-        let wanted = Wanted::of(pick);
-        let mut best: Option<(u32, PickPlace)> = None;
+    /// Locates a pick: the words that match most of it. `None` if no words match.
+    pub fn locate(&self, pick: &Pick) -> Option<PickLocation<'_>> {
+        let wanted = PickMatcher::of(pick);
+        let mut best: Option<(u32, PickLocation)> = None;
         for (line, of_line) in self.lines.iter().enumerate() {
             for part in pieces(of_line) {
                 let score = wanted.score(of_line, &part);
                 if score > best.as_ref().map_or(1, |(best, _)| *best) {
-                    best = Some((score, PickPlace { text: self, line, part, same: Vec::new() }));
+                    best = Some((score, PickLocation { text: self, line, part, same: Vec::new() }));
                 }
             }
         }
         let (_, place) = best?;
-        let names = |line: &Line| wanted.named(line, &(0..line.tokens.len())).next().is_some();
+        let names = |line: &PostLine| wanted.named(line, &(0..line.tokens.len())).next().is_some();
         let same = (0..self.lines.len()).filter(|at| *at != place.line && names(&self.lines[*at])).collect();
-        Some(PickPlace { part: wanted.narrowed(&self.lines[place.line], place.part.clone()), same, ..place })
+        Some(PickLocation { part: wanted.narrowed(&self.lines[place.line], place.part.clone()), same, ..place })
     }
 }
 
-impl<'a> PickPlace<'a> {
+impl<'a> PickLocation<'a> {
     /// The words about the pick.
     pub fn words(&self) -> &'a [Token] {
         &self.text.lines[self.line].tokens[self.part.clone()]
     }
 
-    /// The line of the pick, which may have others too.
+    /// The line of the pick, which may hold other picks too.
     pub fn line(&self) -> &'a [Token] {
         &self.text.lines[self.line].tokens
     }
 
-    /// Whether its line has no other pick.
+    /// Whether the pick is the only one on its line.
     pub fn is_alone(&self) -> bool {
         let line = &self.text.lines[self.line];
         let names_somebody = |piece: &Range<usize>| line.names.iter().any(|name| piece.contains(&name.start));
         pieces(line).into_iter().filter(names_somebody).count() <= 1
     }
 
-    /// What stands before a colon at the head of the line: "1H: Lakers -2.5, Celtics -1".
+    /// The label of the line, before a colon: "1H: Lakers -2.5, Celtics -1".
     pub fn label(&self) -> Option<&'a [Token]> {
         let tokens = self.line();
         let colon = tokens.iter().position(|t| t.lexeme == Lexeme::Sign(':'))?;
@@ -104,7 +104,7 @@ impl<'a> PickPlace<'a> {
         self.text.lines[..self.line].iter().rev().filter(|line| line.is_heading()).map(|line| line.tokens.as_slice())
     }
 
-    /// The other lines that name whom the pick is about.
+    /// The other lines that name the side or player of the pick.
     pub fn of_the_same(&self) -> impl Iterator<Item = &'a [Token]> {
         self.same.iter().map(|line| self.text.lines[*line].tokens.as_slice())
     }
@@ -115,8 +115,8 @@ impl<'a> PickPlace<'a> {
     }
 }
 
-impl Line {
-    /// A few words that name nobody and no line: "1H plays:", "Full game 🔒".
+impl PostLine {
+    /// Whether it has only a few words, no name and no betting line: "1H plays:", "Full game 🔒".
     fn is_heading(&self) -> bool {
         let words = self.tokens.iter().filter(|t| matches!(t.lexeme, Lexeme::Word | Lexeme::Number { .. })).count();
         let line = |t: &Token| matches!(t.lexeme, Lexeme::Number { signed, decimals, .. } if signed || decimals > 0);
@@ -124,16 +124,16 @@ impl Line {
     }
 }
 
-/// What of a pick its place says.
-struct Wanted<'a> {
+/// Matches parts of a post against a pick.
+struct PickMatcher<'a> {
     pick: &'a Pick,
-    /// Keys of whom the pick is about, in full and as they are known.
+    /// The keys of the side or player of the pick, as written and in full.
     about: Vec<String>,
     odds: Option<f64>,
     american: Option<f64>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> PickMatcher<'a> {
     fn of(pick: &'a Pick) -> Self {
         let event = || {
             let (a, b) = pick.event.as_deref().and_then(who::opponents)?;
@@ -150,8 +150,8 @@ impl<'a> Wanted<'a> {
         Self { pick, about: about.iter().flat_map(keys).collect(), odds: odds.map(Odds::decimal), american }
     }
 
-    /// How much of the pick a part of a line says. A name alone is not enough where the pick has more.
-    fn score(&self, line: &Line, part: &Range<usize>) -> u32 {
+    /// How much of the pick a part of a line matches.
+    fn score(&self, line: &PostLine, part: &Range<usize>) -> u32 {
         let tokens = &line.tokens[part.clone()];
         let words = format!(" {} ", key(tokens));
         let named = self.named(line, part).next().is_some()
@@ -167,20 +167,20 @@ impl<'a> Wanted<'a> {
         u32::from(named) * 3 + u32::from(lined) * 3 + u32::from(priced) + u32::from(market)
     }
 
-    /// The names of a part that are of the pick.
-    fn named(&self, line: &'a Line, part: &Range<usize>) -> impl Iterator<Item = &'a Range<usize>> {
+    /// The names in a part of a line that belong to the pick.
+    fn named(&self, line: &'a PostLine, part: &Range<usize>) -> impl Iterator<Item = &'a Range<usize>> {
         let within = part.clone();
         let names = line.names.iter().filter(move |name| within.contains(&name.start) && name.end <= within.end);
         names.filter(|name| {
             let key = key(&line.tokens[(*name).clone()]);
             let key = key.strip_suffix("'s").unwrap_or(&key);
-            let known = BOOK.find(key).iter().any(|c| self.about.contains(&key_of(&BOOK.entities[c.entity].name)));
+            let known = NAMES.find(key).iter().any(|c| self.about.contains(&key_of(&NAMES.entities[c.entity].name)));
             known || self.about.iter().any(|about| about == key)
         })
     }
 
-    /// The words from the bet before to the name of the bet after.
-    fn narrowed(&self, line: &Line, part: Range<usize>) -> Range<usize> {
+    /// The words after the previous bet and before the name of the next one.
+    fn narrowed(&self, line: &PostLine, part: Range<usize>) -> Range<usize> {
         let Some(own) = self.named(line, &part).next() else { return part };
         let opponent = |name: &Range<usize>| {
             let before = name.start.checked_sub(1).map(|at| line.tokens[at].folded.as_str());
@@ -197,8 +197,8 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The sentences of a line, split where a comma or an "and" leads to another name.
-fn pieces(line: &Line) -> Vec<Range<usize>> {
+/// The sentences of a line, also split where a comma or an "and" is followed by another name.
+fn pieces(line: &PostLine) -> Vec<Range<usize>> {
     let tokens = &line.tokens;
     let ends = |at: usize| match tokens[at].lexeme {
         Lexeme::Sign('!' | '?' | ';' | '|' | '•') => true,
@@ -220,8 +220,8 @@ fn pieces(line: &Line) -> Vec<Range<usize>> {
     pieces
 }
 
-/// Whether a name comes before the next comma, or many words that are no bet.
-fn names_somebody_next(line: &Line, from: usize) -> bool {
+/// Whether a name follows before the next comma, or a longer phrase without figures.
+fn names_somebody_next(line: &PostLine, from: usize) -> bool {
     let rest = &line.tokens[from..];
     let to = from + rest.iter().position(|t| t.lexeme == Lexeme::Sign(',')).unwrap_or(rest.len());
     let words = line.tokens[from..to].iter().filter(|t| t.lexeme == Lexeme::Word).count();
@@ -229,7 +229,7 @@ fn names_somebody_next(line: &Line, from: usize) -> bool {
     line.names.iter().any(|name| (from..to).contains(&name.start)) || (words > LONGEST_HEADING && !figures)
 }
 
-/// The names of a line that the book has, each the longest where it begins.
+/// The names in a line that the tables know. At each position the longest name counts.
 fn names(tokens: &[Token]) -> Vec<Range<usize>> {
     let mut names = Vec::new();
     let mut at = 0;
@@ -241,11 +241,11 @@ fn names(tokens: &[Token]) -> Vec<Range<usize>> {
     names
 }
 
-/// A name of the book; one that is written in capitals there, or is a word of its own, only in capitals.
+/// Whether these tokens are a name of the tables, written with the capitals that the name needs.
 fn is_name(tokens: &[Token]) -> bool {
     let key = key(tokens);
     let capitals = tokens.iter().all(|t| !t.text.chars().any(char::is_lowercase));
     let begins = tokens[0].text.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
-    let candidates = BOOK.find(key.strip_suffix("'s").unwrap_or(&key));
+    let candidates = NAMES.find(key.strip_suffix("'s").unwrap_or(&key));
     candidates.iter().any(|c| if c.capitals { capitals } else { begins || !c.weak && tokens[0].lexeme == Lexeme::Word })
 }

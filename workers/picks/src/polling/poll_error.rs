@@ -1,4 +1,4 @@
-//! Why an account could not be read, as far as that is the account's own state. Decisions only; no I/O.
+//! Tells errors of X that describe the account from failures of the poll. Decisions only; no I/O.
 
 use perch_clients::XError;
 use perch_core::x_failed;
@@ -6,31 +6,31 @@ use perch_queue::Fail;
 
 use crate::store::PollOutcome;
 
-/// Why a poll has nothing to sift.
+/// Why a poll got no posts.
 #[derive(Debug)]
-pub(super) enum Unread {
-    /// The account cannot be read at present, whoever asks; what X said about it.
+pub(super) enum PollError {
+    /// Nobody can read the account at present: its state, and what X said.
     Account(PollOutcome, String),
     /// The poll failed.
     Failed(Fail),
 }
 
-impl<E: Into<Fail>> From<E> for Unread {
+impl<E: Into<Fail>> From<E> for PollError {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
 /// What an error of X means for the poll of an account.
-pub(super) fn unread(error: XError) -> Unread {
+pub(super) fn poll_error(error: XError) -> PollError {
     match state(&error) {
-        Some(outcome) => Unread::Account(outcome, error.to_string()),
-        None => Unread::Failed(x_failed(error)),
+        Some(outcome) => PollError::Account(outcome, error.to_string()),
+        None => PollError::Failed(x_failed(error)),
     }
 }
 
-/// What a refusal tells of the account. Refusals of the caller, such as credentials that X does not take or a plan that does
-/// not cover the call, tell nothing of it.
+/// The state of the account according to an error. Errors about the caller, such as invalid credentials or a plan that does not cover
+/// the call, say nothing about the account.
 fn state(error: &XError) -> Option<PollOutcome> {
     match error {
         XError::Hidden { .. } => Some(PollOutcome::Protected),

@@ -8,39 +8,39 @@ use crate::{
     normal::{self, is_of_stats, is_sport, meant, opponents, plain},
     rules::{
         lex::{normalise, tokens},
-        names::{BOOK, Entity, LONGEST, Role, key},
+        names::{Entity, LONGEST, NAMES, Role, key},
         token::{Lexeme, Token},
     },
 };
 
-/// What a post says to people: its figures, its words, and whom it names.
-pub(super) struct Said {
+/// What a post says: its figures, its words, and the names in it.
+pub(super) struct PostContent {
     pub has_pictures: bool,
     /// Figures without their sign.
     figures: Vec<f64>,
-    /// Figures with the sign that stands before them.
+    /// Figures that are written with a sign.
     signed: Vec<f64>,
     stakes: Vec<f64>,
     words: BTreeSet<String>,
-    /// The words in their order, between single spaces.
+    /// The words in order, separated by single spaces.
     running: String,
     /// Full names that a name in the post may mean.
     names: BTreeSet<String>,
 }
 
-/// The longest name that is one, in letters and in words. What is longer is no name, whoever is asked to believe it.
+/// The longest name in characters and in words. A longer text is never accepted as a name.
 const LONGEST_NAME: (usize, usize) = (40, 6);
 
-/// What of a pick the post does not say.
+/// A part of a pick that the post does not support, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(super) enum Mismatch {
     /// The text does not say it; a picture may.
-    Unsaid(String),
-    /// It is nothing of the kind that it should be, whatever says it.
-    Refused(String),
+    NotInText(String),
+    /// It cannot be a name or a statistic at all, whatever says it.
+    Implausible(String),
 }
 
-/// Words of names that many names share.
+/// Words that many names share.
 const COMMON: [&str; 26] = [
     "city", "united", "state", "real", "new", "los", "angeles", "san", "the", "fc", "saint", "st", "club", "college",
     "north", "south", "east", "west", "york", "van", "der", "de", "la", "bay", "jr", "vs",
@@ -50,13 +50,13 @@ fn texts(post: &Post) -> impl Iterator<Item = &str> {
     std::iter::once(post.text.as_str()).chain(post.media.iter().filter_map(|media| media.alt_text.as_deref()))
 }
 
-impl Said {
-    /// What the post says to people; `has_pictures` when the model has seen pictures of it.
+impl PostContent {
+    /// The sentences of the post that address people. `has_pictures` says whether the model has seen its pictures.
     pub fn of(post: &Post, has_pictures: bool) -> Self {
         Self::in_text(&texts(post).flat_map(to_people).collect::<Vec<String>>().join("\n"), has_pictures)
     }
 
-    /// What the post says to whomever, a model too.
+    /// All sentences of the post, including those that address a model.
     pub fn to_anybody(post: &Post) -> Self {
         Self::in_text(&texts(post).collect::<Vec<&str>>().join("\n"), false)
     }
@@ -78,18 +78,18 @@ impl Said {
         }
     }
 
-    /// A pick as far as the post says it, with what it does not say. What a bet is the same bet without is left out of it:
-    /// a sport, an opponent, a statistic of a side. A name that no table knows is cut to what the post says of it.
-    pub fn read(&self, pick: &Pick) -> (Pick, Option<Lack>) {
+    /// The pick reduced to what the post says, and what it does not say, if that matters for the bet. A sport, an opponent or the statistic
+    /// of a bet on a winner is dropped without a mismatch. A name that no table knows is cut to what the post says of it.
+    pub fn read(&self, pick: &Pick) -> (Pick, Option<Mismatch>) {
         let mut read = plain(pick);
-        let lack =
+        let mismatch =
             self.figures_missing(&read).or_else(|| self.names_missing(&mut read)).or_else(|| self.stat(&mut read));
         read.sport = read.sport.filter(|sport| is_sport(sport) || (is_sane(sport) && self.says(sport)));
-        (read, lack)
+        (read, mismatch)
     }
 
-    fn figures_missing(&self, pick: &Pick) -> Option<Lack> {
-        let not_said = |what: String| Some(Lack::Unsaid(format!("the post does not say {what}")));
+    fn figures_missing(&self, pick: &Pick) -> Option<Mismatch> {
+        let not_said = |what: String| Some(Mismatch::NotInText(format!("the post does not say {what}")));
         if let Some(line) = pick.line.filter(|line| !self.has_line(*line, pick)) {
             return not_said(format!("the line {line}"));
         }
@@ -101,17 +101,17 @@ impl Said {
             .and_then(|units| not_said(format!("a stake of {units} units")))
     }
 
-    fn names_missing(&self, pick: &mut Pick) -> Option<Lack> {
+    fn names_missing(&self, pick: &mut Pick) -> Option<Mismatch> {
         for name in [&mut pick.selection, &mut pick.player].into_iter().flatten() {
             match self.named(name) {
                 Ok(said) => *name = said,
-                Err(lack) => return Some(lack),
+                Err(mismatch) => return Some(mismatch),
             }
         }
         let event = pick.event.take()?;
         let sides = opponents(&event).map_or_else(|| vec![event.clone()], |(a, b)| vec![a, b]);
-        let read: Vec<Result<String, Lack>> = sides.iter().map(|side| self.named(side)).collect();
-        // Who else plays is a guess, which the bet on one side can do without.
+        let read: Vec<Result<String, Mismatch>> = sides.iter().map(|side| self.named(side)).collect();
+        // A bet on one side does not need its opponent, which the model may have guessed.
         let one_sided = pick.selection.is_some() || pick.player.is_some();
         if read.iter().all(Result::is_ok) {
             let said: Vec<String> = read.into_iter().flatten().collect();
@@ -122,9 +122,9 @@ impl Said {
             return None;
         }
         let some = read.iter().any(Result::is_ok);
-        let known = |(side, read): (&String, &Result<String, Lack>)| match read {
-            Err(Lack::Refused(_)) => false,
-            Err(Lack::Unsaid(_)) => !meant(side).is_empty(),
+        let known = |(side, read): (&String, &Result<String, Mismatch>)| match read {
+            Err(Mismatch::Implausible(_)) => false,
+            Err(Mismatch::NotInText(_)) => !meant(side).is_empty(),
             Ok(_) => true,
         };
         if some && sides.iter().zip(&read).all(known) {
@@ -132,24 +132,25 @@ impl Said {
             return None;
         }
         pick.event = Some(event.clone());
-        let refused = read.into_iter().filter_map(Result::err).find(|lack| matches!(lack, Lack::Refused(_)));
-        refused.or_else(|| Some(Lack::Unsaid(format!("the post does not say {event}"))))
+        let refused =
+            read.into_iter().filter_map(Result::err).find(|mismatch| matches!(mismatch, Mismatch::Implausible(_)));
+        refused.or_else(|| Some(Mismatch::NotInText(format!("the post does not say {event}"))))
     }
 
-    fn stat(&self, pick: &mut Pick) -> Option<Lack> {
+    fn stat(&self, pick: &mut Pick) -> Option<Mismatch> {
         let stat = pick.stat.take()?;
         if normal::stat(&stat).is_some() || (is_sane(&stat) && (is_of_stats(&stat) || self.says(&stat))) {
             pick.stat = Some(stat);
             return None;
         }
-        // Who wins is no matter of what is counted.
+        // A bet on a winner has no statistic.
         if matches!(pick.kind, PickKind::Moneyline | PickKind::Future) {
             return None;
         }
         let reason = format!("the post does not say {}", shortened(&stat));
-        let lack = if is_sane(&stat) { Lack::Unsaid(reason) } else { Lack::Refused(reason) };
+        let mismatch = if is_sane(&stat) { Mismatch::NotInText(reason) } else { Mismatch::Implausible(reason) };
         pick.stat = Some(stat);
-        Some(lack)
+        Some(mismatch)
     }
 
     fn has_figure(&self, value: f64) -> bool {
@@ -160,16 +161,16 @@ impl Said {
         words.iter().any(|word| self.words.contains(*word))
     }
 
-    /// A spread counts with its sign, where the post writes one.
+    /// Whether the post says the line. A spread must also have the sign that the post writes, if it writes one.
     fn has_line(&self, line: f64, pick: &Pick) -> bool {
         if line == 0.0 {
             return self.has_figure(0.0) || self.has_word(&["pk", "pick", "pickem", "pick'em", "dnb", "draw"]);
         }
-        // "25+" is over 24.5, and what happens at all is over a half.
+        // "25+" is over 24.5, and that something happens at all is over 0.5.
         let counted = pick.kind == PickKind::Prop && (self.has_figure(line + 0.5) || (line - 0.5).abs() < 1e-9);
         let signed: Vec<f64> =
             self.signed.iter().filter(|figure| (figure.abs() - line.abs()).abs() < 1e-6).copied().collect();
-        // "Over 2.5, 3.0" is half a bet on each: one on 2.75.
+        // "Over 2.5, 3.0" is half a bet on each line, which is a bet on 2.75.
         let between = self.figures.windows(2).any(|pair| {
             let apart = (pair[0] - pair[1]).abs() - 0.5;
             apart.abs() < 1e-6 && (f64::midpoint(pair[0], pair[1]) - line.abs()).abs() < 1e-6
@@ -206,17 +207,17 @@ impl Said {
         told || self.has_figure(units) || one || half
     }
 
-    /// Whether these words stand side by side in the post.
+    /// Whether the post has these words side by side.
     fn says(&self, text: &str) -> bool {
         let words = words_of(&normalise(text));
         !words.is_empty() && self.running.contains(&format!(" {} ", words.join(" ")))
     }
 
-    /// A name as far as the post says it.
-    fn named(&self, name: &str) -> Result<String, Lack> {
+    /// A name, reduced to what the post says of it.
+    fn named(&self, name: &str) -> Result<String, Mismatch> {
         let reason = || format!("the post does not say {}", shortened(name));
         if !is_sane(name) {
-            return Err(Lack::Refused(reason()));
+            return Err(Mismatch::Implausible(reason()));
         }
         let draw = matches!(fold(name).as_str(), "draw" | "tie") && self.has_word(&["draw", "tie", "x"]);
         let meant = meant(name);
@@ -224,24 +225,26 @@ impl Said {
             return Ok(name.to_owned());
         }
         if !meant.is_empty() {
-            return Err(Lack::Unsaid(reason()));
+            return Err(Mismatch::NotInText(reason()));
         }
         if self.says(name) {
             return Ok(name.to_owned());
         }
-        self.cut(name).ok_or_else(|| Lack::Unsaid(reason()))
+        self.cut(name).ok_or_else(|| Mismatch::NotInText(reason()))
     }
 
-    /// Whether the post names somebody of the book: by a name of theirs, or a word of it that is nobody else's.
+    /// Whether the post names an entity of the tables: by one of its names, or by a distinctive word of its full name. For a side, that
+    /// word must not be a name in the tables itself.
     fn means(&self, entity: &Entity) -> bool {
         let own = |word: &String| {
-            let nobody_else = || entity.role == Role::Player || BOOK.find(word).is_empty();
+            let nobody_else = || entity.role == Role::Player || NAMES.find(word).is_empty();
             is_distinctive(word) && self.words.contains(word) && nobody_else()
         };
         self.names.contains(&entity.name) || words_of(&entity.name).iter().any(own)
     }
 
-    /// The longest part of a name that the post says: "Struff" of "Jan-Lennard Struff". Not one that means somebody else.
+    /// The longest part of a name that the post says, such as "Struff" of "Jan-Lennard Struff". A part that means an entity of the tables
+    /// does not count.
     fn cut(&self, name: &str) -> Option<String> {
         let pieces: Vec<&str> = name.split_whitespace().collect();
         let parts = (1..pieces.len()).rev().flat_map(|len| pieces.windows(len).map(|part| part.join(" ")));
@@ -256,7 +259,7 @@ fn is_distinctive(word: &str) -> bool {
     (word.chars().count() > 2 && !COMMON.contains(&word)) || word.chars().any(|c| c.is_ascii_digit())
 }
 
-/// Whether a text may be a name at all: short, of letters and digits, and no address.
+/// Whether a text may be a name: short, of letters, digits and a few signs, and not an address.
 fn is_sane(name: &str) -> bool {
     let (letters, words) = LONGEST_NAME;
     let allowed = |c: char| c.is_alphanumeric() || " '’.-&/+()".contains(c);
@@ -270,7 +273,7 @@ fn is_sane(name: &str) -> bool {
         && !name.split_whitespace().any(address)
 }
 
-/// So much of a text as a message may repeat.
+/// The text, shortened for a message.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST_NAME.0) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -278,7 +281,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The folded words of a text. "State" and "Saint" are as they are shortened.
+/// The folded words of a text. "State" and "Saint" become "st".
 fn words_of(text: &str) -> Vec<String> {
     let folded = fold(text);
     let words = folded.split(|c: char| !(c.is_alphanumeric() || c == '\'')).map(|word| {
@@ -319,8 +322,8 @@ fn figures(text: &str) -> (Vec<f64>, Vec<f64>) {
     (figures, signed)
 }
 
-/// The full name of everybody whom some words of the text may mean. Words within a longer name mean nobody by themselves:
-/// "Florida St" names no Florida.
+/// The full names of all entities that the text may name. Words within a longer name do not count by themselves: "Florida St" does not
+/// name Florida.
 fn names(tokens: &[Token]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut longest = 0;
@@ -340,10 +343,10 @@ fn names(tokens: &[Token]) -> BTreeSet<String> {
 fn meant_by(tokens: &[Token]) -> Vec<&'static Entity> {
     let key = key(tokens);
     let key = key.strip_suffix("'s").unwrap_or(&key);
-    let found: Vec<&Entity> = BOOK.find(key).iter().map(|candidate| &BOOK.entities[candidate.entity]).collect();
+    let found: Vec<&Entity> = NAMES.find(key).iter().map(|candidate| &NAMES.entities[candidate.entity]).collect();
     match key.strip_suffix(" st") {
         Some(place) if found.is_empty() => {
-            BOOK.find(&format!("{place} state")).iter().map(|candidate| &BOOK.entities[candidate.entity]).collect()
+            NAMES.find(&format!("{place} state")).iter().map(|candidate| &NAMES.entities[candidate.entity]).collect()
         }
         _ => found,
     }
