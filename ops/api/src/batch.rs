@@ -103,9 +103,9 @@ pub(super) async fn enqueue_batch(State(app): State<App>, request: Request) -> A
 }
 
 /// A job of the batch as it was sent, by its place.
-type Sent<'a> = (usize, &'a [u8]);
+type PlacedJob<'a> = (usize, &'a [u8]);
 
-fn lines(body: &[u8]) -> Vec<Sent<'_>> {
+fn lines(body: &[u8]) -> Vec<PlacedJob<'_>> {
     let lines = body.split(|byte| *byte == b'\n').zip(1..).map(|(line, place)| (place, line.trim_ascii()));
     lines.filter(|(_, line)| !line.is_empty()).collect()
 }
@@ -119,9 +119,9 @@ fn within(jobs: usize, limit: usize) -> Answer<()> {
 }
 
 /// Reads and enqueues some jobs at a time; the next are read while Redis has those before.
-async fn submit(app: &App, headers: &HeaderMap, sent: Vec<Sent<'_>>) -> Answer<Vec<Item>> {
+async fn submit(app: &App, headers: &HeaderMap, sent: Vec<PlacedJob<'_>>) -> Answer<Vec<Item>> {
     within(sent.len(), app.settings.http.max_batch)?;
-    let turn = Turn::default();
+    let turn = SubmitOrder::default();
     let trace = trace_of(headers);
     let chunks: Vec<_> = sent.chunks(AT_ONCE).map(|chunk| submit_some(app, trace.as_deref(), chunk, &turn)).collect();
     Ok(stream::iter(chunks).buffered(UNDER_WAY).collect::<Vec<_>>().await.into_iter().flatten().collect())
@@ -129,13 +129,13 @@ async fn submit(app: &App, headers: &HeaderMap, sent: Vec<Sent<'_>>) -> Answer<V
 
 /// Jobs come to Redis in the order in which they were sent.
 #[derive(Default)]
-struct Turn {
+struct SubmitOrder {
     order: Mutex<()>,
     /// A Redis that just failed would only keep the client waiting once more for all that follow.
     away: AtomicBool,
 }
 
-async fn submit_some(app: &App, trace: Option<&str>, sent: &[Sent<'_>], turn: &Turn) -> Vec<Item> {
+async fn submit_some(app: &App, trace: Option<&str>, sent: &[PlacedJob<'_>], turn: &SubmitOrder) -> Vec<Item> {
     // What those before handed over is on its way to Redis first.
     tokio::task::yield_now().await;
     let mut jobs = Vec::with_capacity(sent.len());

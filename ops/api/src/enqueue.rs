@@ -13,7 +13,7 @@ use perch_queue::{Acceptance, Enqueued, JobRequest, NewJob};
 use super::{
     App,
     guard::Caller,
-    idempotency::{self, Once, Seen},
+    idempotency::{self, IdempotencyKey, PriorRequest},
     input::{MediaType, from_json, media_type, read_body, text, wrong_type},
     request::into_job,
 };
@@ -78,7 +78,7 @@ pub(super) async fn enqueue(
         return Ok(answer(app.client.submit(job).await?, false));
     };
     let queue = queue_of(&app, &job)?;
-    let once = Once::new(&queue, &app.store, caller.key_id(), key, &body);
+    let once = IdempotencyKey::new(&queue, &app.store, caller.key_id(), key, &body);
     // What few requests need would be moved along with every one of them.
     Box::pin(enqueue_once(&app, job, &once)).await
 }
@@ -88,12 +88,12 @@ fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {
     name.and_then(|name| app.queues.get(name)).cloned().ok_or_else(internal)
 }
 
-async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Response> {
+async fn enqueue_once(app: &App, mut job: NewJob, once: &IdempotencyKey) -> Answer<Response> {
     let id = job.options.id.unwrap_or_else(|| JobId::at(app.queues.now()));
     let (id, again) = match once.claim(id).await? {
-        Seen::Never => (id, false),
-        Seen::Answered(before) => return Ok(answer(before, true)),
-        Seen::Unanswered(before) => {
+        PriorRequest::None => (id, false),
+        PriorRequest::Answered(before) => return Ok(answer(before, true)),
+        PriorRequest::Unanswered(before) => {
             if let Some(found) = accepted_before(app, before).await {
                 once.settle(&found).await;
                 return Ok(answer(found, true));

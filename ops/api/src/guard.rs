@@ -24,8 +24,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     App,
-    keys::{AtOnce, KeyRing, NotKnown, Pace},
-    server::{Connection, Until},
+    keys::{ConcurrencyLimit, KeyLookupUnavailable, KeyRing, RequestRate},
+    server::{BodyWithGuard, Connection},
 };
 
 /// Seconds after which a key that has too many requests under way is worth trying again.
@@ -33,17 +33,17 @@ const SOON: u64 = 1;
 
 /// What every request passes: who asks, how often, and how much at once.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct AccessControl {
     store: Store,
     http: HttpSettings,
     keys: KeyRing,
-    pace: Pace,
-    at_once: AtOnce,
+    pace: RequestRate,
+    at_once: ConcurrencyLimit,
 }
 
-impl Door {
+impl AccessControl {
     pub fn new(store: &Store, http: &HttpSettings) -> Self {
-        let (keys, pace, at_once) = (KeyRing::new(), Pace::new(http), AtOnce::new(http));
+        let (keys, pace, at_once) = (KeyRing::new(), RequestRate::new(http), ConcurrencyLimit::new(http));
         Self { store: store.clone(), http: http.clone(), keys, pace, at_once }
     }
 
@@ -56,9 +56,9 @@ impl Door {
 /// The scopes that open a group of routes: any one of them does. Scopes are independent of one another, but who may
 /// operate may also look.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Needs(&'static [Scope]);
+pub(super) struct RequiredScopes(&'static [Scope]);
 
-impl Needs {
+impl RequiredScopes {
     pub const ENQUEUE: Self = Self(&[Scope::Enqueue]);
     pub const READ: Self = Self(&[Scope::Read, Scope::Operate]);
     pub const CANCEL: Self = Self(&[Scope::Enqueue, Scope::Operate]);
@@ -79,8 +79,8 @@ pub(super) const SCHEME: &str = "key";
 /// Lets only keys with one of the scopes through to these routes, and describes them so. Without an API to serve, it only
 /// describes them.
 pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
-    door: Option<&Arc<Door>>,
-    needs: Needs,
+    door: Option<&Arc<AccessControl>>,
+    needs: RequiredScopes,
     mut routes: OpenApiRouter<S>,
 ) -> OpenApiRouter<S> {
     for item in routes.get_openapi_mut().paths.paths.values_mut() {
@@ -98,7 +98,7 @@ pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
 
 /// Says what the operation may answer that none of them says by itself: what the door says, and what reading a path, a query or
 /// a body says.
-fn describe(operation: &mut Operation, needs: Needs) {
+fn describe(operation: &mut Operation, needs: RequiredScopes) {
     let one = |scope: &Scope| SecurityRequirement::new(SCHEME, [scope.as_str()]);
     operation.security = Some(needs.0.iter().map(one).collect());
     let mut refusals = vec![
@@ -152,14 +152,14 @@ fn without_nul(parameter: &mut Parameter) {
     }
 }
 
-async fn check(State((door, needs)): State<(Arc<Door>, Needs)>, mut request: Request, next: Next) -> Answer<Response> {
+async fn check(State((door, needs)): State<(Arc<AccessControl>, RequiredScopes)>, mut request: Request, next: Next) -> Answer<Response> {
     let Some(token) = bearer(request.headers()) else {
         return Err(unauthorized("Send a key in the header Authorization, as in \"Bearer perch_…\"."));
     };
     let key = match door.keys.find(&door.store, token).await {
         Ok(Some(key)) => key,
         Ok(None) => return Err(unauthorized("This key is not in use in this environment. Ask an operator for one.")),
-        Err(NotKnown) => return Err(postgres_is_away()),
+        Err(KeyLookupUnavailable) => return Err(postgres_is_away()),
     };
     tracing::Span::current().record("key", key.name.as_str());
     let connection = request.extensions().get::<Connection>().map(Connection::keyed);
@@ -185,7 +185,7 @@ async fn check(State((door, needs)): State<(Arc<Door>, Needs)>, mut request: Req
     };
     request.extensions_mut().insert(Caller::new(key));
     let response = next.run(request).await;
-    Ok(response.map(|body| Until::sent(body, (under_way, connection))))
+    Ok(response.map(|body| BodyWithGuard::sent(body, (under_way, connection))))
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -225,21 +225,21 @@ mod tests {
     #[test]
     fn who_may_operate_may_also_look_and_cancel_but_not_enqueue() {
         let operator = key(&[Scope::Operate]);
-        assert!(Needs::OPERATE.are_met_by(&operator) && Needs::READ.are_met_by(&operator));
-        assert!(Needs::CANCEL.are_met_by(&operator) && !Needs::ENQUEUE.are_met_by(&operator));
+        assert!(RequiredScopes::OPERATE.are_met_by(&operator) && RequiredScopes::READ.are_met_by(&operator));
+        assert!(RequiredScopes::CANCEL.are_met_by(&operator) && !RequiredScopes::ENQUEUE.are_met_by(&operator));
     }
 
     #[test]
     fn who_may_look_may_change_nothing() {
         let reader = key(&[Scope::Read]);
-        assert!(Needs::READ.are_met_by(&reader));
-        assert!(![Needs::ENQUEUE, Needs::CANCEL, Needs::OPERATE].iter().any(|needs| needs.are_met_by(&reader)));
+        assert!(RequiredScopes::READ.are_met_by(&reader));
+        assert!(![RequiredScopes::ENQUEUE, RequiredScopes::CANCEL, RequiredScopes::OPERATE].iter().any(|needs| needs.are_met_by(&reader)));
     }
 
     #[test]
     fn a_revoked_key_opens_nothing() {
         let revoked = ApiKey { revoked_at: Some(Utc::now()), ..key(&Scope::ALL) };
-        assert!(!Needs::READ.are_met_by(&revoked));
+        assert!(!RequiredScopes::READ.are_met_by(&revoked));
     }
 
     #[test]

@@ -62,22 +62,22 @@ pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> Answe
     let Some(view) = live else { return Ok(Json(gone(&app, id).await?)) };
     let answer = match of_history(&app, id).await {
         Ok((record, attempts, children)) => of_view(&view, record.as_ref(), attempts, &children, History::Recorded),
-        Err(Away::Postgres(error)) => {
+        Err(SourceUnavailable::Postgres(error)) => {
             tracing::warn!(%error, job = %id, "the history of a job cannot be read");
             of_view(&view, None, Vec::new(), &[], History::Unavailable)
         }
-        Err(Away::Redis(error)) => return Err(error.into()),
+        Err(SourceUnavailable::Redis(error)) => return Err(error.into()),
     };
     Ok(Json(answer))
 }
 
 /// What is not there.
-enum Away {
+enum SourceUnavailable {
     Postgres(StoreError),
     Redis(QueueError),
 }
 
-impl From<LookUpError> for Away {
+impl From<LookUpError> for SourceUnavailable {
     fn from(error: LookUpError) -> Self {
         match error {
             LookUpError::Store(error) => Self::Postgres(error),
@@ -86,29 +86,29 @@ impl From<LookUpError> for Away {
     }
 }
 
-impl From<StoreError> for Away {
+impl From<StoreError> for SourceUnavailable {
     fn from(error: StoreError) -> Self {
         Self::Postgres(error)
     }
 }
 
-impl From<Away> for Problem {
-    fn from(away: Away) -> Self {
+impl From<SourceUnavailable> for Problem {
+    fn from(away: SourceUnavailable) -> Self {
         match away {
-            Away::Postgres(error) => error.into(),
-            Away::Redis(error) => error.into(),
+            SourceUnavailable::Postgres(error) => error.into(),
+            SourceUnavailable::Redis(error) => error.into(),
         }
     }
 }
 
-async fn of_history(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobStanding>), Away> {
+async fn of_history(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobStanding>), SourceUnavailable> {
     let history = app.store.history();
     let record = history.job(id).await?;
     let (attempts, children) = attempts_and_children(app, id).await?;
     Ok((record, attempts, children))
 }
 
-async fn attempts_and_children(app: &App, id: JobId) -> Result<(Vec<AttemptRecord>, Vec<JobStanding>), Away> {
+async fn attempts_and_children(app: &App, id: JobId) -> Result<(Vec<AttemptRecord>, Vec<JobStanding>), SourceUnavailable> {
     let history = app.store.history();
     let (attempts, children) = (history.attempts(id).await?, history.children(id).await?);
     Ok((attempts, look_up(app).standing(children).await?))

@@ -33,14 +33,14 @@ const LISTEN: Duration = Duration::from_secs(60);
 type Hash = [u8; 32];
 
 #[derive(Debug, Clone)]
-struct Known {
+struct CachedKey {
     key: Option<Arc<ApiKey>>,
     asked: Instant,
 }
 
 #[derive(Debug, Default)]
-struct Memory {
-    known: HashMap<Hash, Known>,
+struct KeyCache {
+    known: HashMap<Hash, CachedKey>,
     /// How often something here was doubted.
     doubts: u64,
 }
@@ -55,13 +55,13 @@ struct LookUp {
 /// The keys that were seen lately, by the hash of their token. Tokens are never kept.
 #[derive(Debug)]
 pub(super) struct KeyRing {
-    memory: Mutex<Memory>,
+    memory: Mutex<KeyCache>,
     turns: Semaphore,
 }
 
 /// Nobody can say at the moment whether the key is good.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotKnown;
+pub(super) struct KeyLookupUnavailable;
 
 impl KeyRing {
     pub fn new() -> Self {
@@ -69,7 +69,7 @@ impl KeyRing {
     }
 
     /// The key that belongs to `token`, if it is in use.
-    pub async fn find(&self, store: &Store, token: &str) -> Result<Option<Arc<ApiKey>>, NotKnown> {
+    pub async fn find(&self, store: &Store, token: &str) -> Result<Option<Arc<ApiKey>>, KeyLookupUnavailable> {
         if token.len() > LONGEST || !token.starts_with("perch_") || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(None);
         }
@@ -110,10 +110,10 @@ impl KeyRing {
     }
 
     /// What holds while Postgres is away: a key that worked goes on working, unless it was revoked since.
-    fn make_do(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, NotKnown> {
+    fn make_do(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, KeyLookupUnavailable> {
         let mut memory = self.memory();
-        let known = memory.known.get_mut(hash).ok_or(NotKnown)?;
-        let key = known.key.clone().ok_or(NotKnown)?;
+        let known = memory.known.get_mut(hash).ok_or(KeyLookupUnavailable)?;
+        let key = known.key.clone().ok_or(KeyLookupUnavailable)?;
         known.asked = Instant::now().checked_sub(FRESH.saturating_sub(AWAY)).unwrap_or_else(Instant::now);
         Ok(Some(key))
     }
@@ -157,11 +157,11 @@ impl KeyRing {
         }
     }
 
-    fn recall(&self, hash: &Hash) -> Option<Known> {
+    fn recall(&self, hash: &Hash) -> Option<CachedKey> {
         self.memory().known.get(hash).cloned()
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, KeyCache> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,19 +179,19 @@ impl KeyRing {
             known.retain(|_, entry| entry.key.is_some() && entry.asked.elapsed() < FRESH);
         }
         if known.len() < MOST {
-            known.insert(hash, Known { key, asked: began.asked });
+            known.insert(hash, CachedKey { key, asked: began.asked });
         }
     }
 }
 
 /// How many requests of each key are under way.
 #[derive(Debug)]
-pub(super) struct AtOnce {
+pub(super) struct ConcurrencyLimit {
     most: usize,
     under_way: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-impl AtOnce {
+impl ConcurrencyLimit {
     pub fn new(settings: &HttpSettings) -> Self {
         Self { most: settings.requests_per_key, under_way: Mutex::default() }
     }
@@ -210,9 +210,9 @@ impl AtOnce {
 
 /// How often each key may ask.
 #[derive(Debug)]
-pub(super) struct Pace(DefaultKeyedRateLimiter<String>);
+pub(super) struct RequestRate(DefaultKeyedRateLimiter<String>);
 
-impl Pace {
+impl RequestRate {
     pub fn new(settings: &HttpSettings) -> Self {
         let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(settings.rate_per_second));
@@ -264,7 +264,7 @@ mod tests {
         ring.remember(Sha256::digest(b"perch_stg_known").into(), Some(key()), long_ago);
         let found = ring.find(&store, "perch_stg_known").await.expect("it is remembered");
         assert_eq!(found.expect("it worked before").name, "one");
-        assert_eq!(ring.find(&store, "perch_stg_new").await, Err(NotKnown));
+        assert_eq!(ring.find(&store, "perch_stg_new").await, Err(KeyLookupUnavailable));
     }
 
     #[tokio::test]
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_key_has_only_so_many_requests_under_way_and_takes_none_from_another() {
-        let at_once = AtOnce::new(&settings());
+        let at_once = ConcurrencyLimit::new(&settings());
         let first = at_once.take("a").expect("room");
         let second = at_once.take("a").expect("room");
         assert!(at_once.take("a").is_none() && at_once.take("b").is_some());
@@ -325,7 +325,7 @@ mod tests {
         ring.doubt_all();
         assert!(ring.find(&store, "perch_stg_one").await.is_ok_and(|key| key.is_some()));
         ring.forget("key_1");
-        assert_eq!(ring.find(&store, "perch_stg_one").await, Err(NotKnown));
+        assert_eq!(ring.find(&store, "perch_stg_one").await, Err(KeyLookupUnavailable));
     }
 
     #[tokio::test]
@@ -336,7 +336,7 @@ mod tests {
             let began = ring.begin();
             doubt(&ring);
             ring.remember(hash, Some(key()), began);
-            assert_eq!(ring.find(&store, "perch_stg_one").await, Err(NotKnown));
+            assert_eq!(ring.find(&store, "perch_stg_one").await, Err(KeyLookupUnavailable));
         }
     }
 
@@ -348,12 +348,12 @@ mod tests {
         ring.remember(hash, Some(key()), long_ago);
         assert!(ring.make_do(&hash).is_ok_and(|key| key.is_some()));
         ring.forget("key_1");
-        assert_eq!(ring.make_do(&hash), Err(NotKnown));
+        assert_eq!(ring.make_do(&hash), Err(KeyLookupUnavailable));
     }
 
     #[test]
     fn a_key_may_burst_and_then_has_to_wait() {
-        let pace = Pace::new(&settings());
+        let pace = RequestRate::new(&settings());
         assert_eq!((pace.take("a"), pace.take("a")), (Ok(()), Ok(())));
         assert!(pace.take("a").expect_err("the burst is spent") <= Duration::from_secs(1));
         assert_eq!(pace.take("b"), Ok(()));

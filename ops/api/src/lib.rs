@@ -53,8 +53,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use health::{Alive, Check, Health, Readiness};
 
 use gauges::Gauges;
-use guard::{Door, Needs, guarded};
-use probes::Measured;
+use guard::{AccessControl, RequiredScopes, guarded};
+use probes::MetricsSource;
 use server::Bounds;
 
 /// What the API stands on.
@@ -84,7 +84,7 @@ struct App(Arc<Inner>);
 
 struct Inner {
     state: ApiState,
-    door: Arc<Door>,
+    door: Arc<AccessControl>,
     budget: Budget,
     cron: Vec<CronEntry>,
 }
@@ -108,7 +108,7 @@ impl Deref for Inner {
 impl App {
     fn new(state: ApiState) -> Self {
         let http = &state.settings.http;
-        let (door, budget) = (Arc::new(Door::new(&state.store, http)), Budget::new(http.bytes_under_way));
+        let (door, budget) = (Arc::new(AccessControl::new(&state.store, http)), Budget::new(http.bytes_under_way));
         let cron = state.settings.cron.iter().filter_map(|(name, entry)| {
             CronEntry::new(name, entry, &state.client)
                 .inspect_err(|error| tracing::error!(entry = name, %error, "a cron entry cannot be shown"))
@@ -143,10 +143,10 @@ fn router_of(app: &App) -> Router {
 }
 
 /// The metrics of a process that shows the queues.
-fn measured(state: &ApiState, budget: Option<Budget>) -> Measured {
+fn measured(state: &ApiState, budget: Option<Budget>) -> MetricsSource {
     gauges::describe();
     let gauges = Gauges::new(&state.queues, &state.store, &state.settings, budget);
-    Measured { metrics: state.metrics.clone(), gauges: Some(Arc::new(gauges)) }
+    MetricsSource { metrics: state.metrics.clone(), gauges: Some(Arc::new(gauges)) }
 }
 
 /// The description of the API, as `/openapi.json` serves it.
@@ -162,7 +162,7 @@ fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     let all = bots.iter().fold(version_1(door), |all, bot| {
         let Parts { tags, read, operate } = bot.routes().into_parts();
         document.tags.get_or_insert_default().extend(tags);
-        let routes = guarded(door, Needs::READ, read).merge(guarded(door, Needs::OPERATE, operate));
+        let routes = guarded(door, RequiredScopes::READ, read).merge(guarded(door, RequiredScopes::OPERATE, operate));
         all.merge(match app {
             Some(app) => routes.with_state(BotState::new(app.platform.clone(), app.budget.clone())),
             None => OpenApiRouter::with_openapi(routes.into_openapi()),
@@ -172,7 +172,7 @@ fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
 }
 
 /// The routes by the scope they need.
-fn version_1(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
+fn version_1(door: Option<&Arc<AccessControl>>) -> OpenApiRouter<App> {
     let enqueue = OpenApiRouter::new().routes(routes!(enqueue::enqueue)).routes(routes!(batch::enqueue_batch));
     let cancel = OpenApiRouter::new().routes(routes!(jobs::cancel));
     let read = OpenApiRouter::new()
@@ -196,10 +196,10 @@ fn version_1(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
         .routes(routes!(replay::discard))
         .routes(routes!(brake::pull))
         .routes(routes!(brake::lift));
-    guarded(door, Needs::ENQUEUE, enqueue)
-        .merge(guarded(door, Needs::CANCEL, cancel))
-        .merge(guarded(door, Needs::READ, read))
-        .merge(guarded(door, Needs::OPERATE, operate))
+    guarded(door, RequiredScopes::ENQUEUE, enqueue)
+        .merge(guarded(door, RequiredScopes::CANCEL, cancel))
+        .merge(guarded(door, RequiredScopes::READ, read))
+        .merge(guarded(door, RequiredScopes::OPERATE, operate))
 }
 
 /// What holds for every route: problems for what is not there, for panics too, and one look at each request.
@@ -240,8 +240,8 @@ pub async fn serve(listener: TcpListener, state: ApiState, shutdown: Cancellatio
 
 /// Serves `/health`, `/ready` and `/metrics` alone, for a process without the API, until `shutdown`.
 pub async fn serve_probes(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
-    let (door, bounds) = (Arc::new(Door::new(&state.store, &state.settings.http)), Bounds::of(&state.settings.http));
-    let measured = Measured { metrics: state.metrics.clone(), gauges: None };
+    let (door, bounds) = (Arc::new(AccessControl::new(&state.store, &state.settings.http)), Bounds::of(&state.settings.http));
+    let measured = MetricsSource { metrics: state.metrics.clone(), gauges: None };
     let router = covered(probes::routes(&door, state.health.clone(), measured));
     serve_router(listener, router, bounds, &state.health, Duration::ZERO, &shutdown).await;
 }
@@ -249,7 +249,7 @@ pub async fn serve_probes(listener: TcpListener, state: ApiState, shutdown: Canc
 /// Serves `/metrics` to everybody who reaches the listener, which belongs on a private network, until `shutdown`. With
 /// `queues`, it shows the queues too.
 pub async fn serve_metrics(listener: TcpListener, state: ApiState, queues: bool, shutdown: CancellationToken) {
-    let alone = || Measured { metrics: state.metrics.clone(), gauges: None };
+    let alone = || MetricsSource { metrics: state.metrics.clone(), gauges: None };
     let measured = if queues { measured(&state, None) } else { alone() };
     let (router, bounds) = (covered(probes::metrics_routes(measured)), Bounds::of(&state.settings.http));
     serve_router(listener, router, bounds, &state.health, Duration::ZERO, &shutdown).await;

@@ -23,29 +23,29 @@ pub struct Cli {
 
 /// What the arguments of a process ask for.
 #[derive(Debug)]
-pub struct Asked {
+pub struct Invocation {
     pub global: Global,
-    pub what: What,
+    pub source: CommandSource,
 }
 
 /// Who carries it out.
 #[derive(Debug)]
-pub enum What {
+pub enum CommandSource {
     /// Perch.
     Perch(Command),
     /// A bot of the deployment.
     Bot(Arc<dyn Bot>, ArgMatches),
 }
 
-impl Asked {
+impl Invocation {
     /// Reads the arguments of this process.
     pub fn parse() -> Result<Self, clap::Error> {
         let matches = command().try_get_matches()?;
         let global = Global::from_arg_matches(&matches)?;
         let of_bot = matches.subcommand_name().and_then(|name| bots().iter().find(|bot| is_of(bot, name)));
         let what = match of_bot {
-            Some(bot) => What::Bot(bot.clone(), matches),
-            None => What::Perch(Cli::from_arg_matches(&matches)?.command),
+            Some(bot) => CommandSource::Bot(bot.clone(), matches),
+            None => CommandSource::Perch(Cli::from_arg_matches(&matches)?.command),
         };
         Ok(Self { global, what })
     }

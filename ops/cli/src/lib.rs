@@ -28,7 +28,7 @@ use perch_sandbox::Actor;
 
 use crate::{
     app::App,
-    cli::{Asked, What},
+    cli::{CommandSource, Invocation},
     commands::Command,
     error::CommandError,
 };
@@ -50,22 +50,22 @@ pub fn main_with(bots: Bots, actors: Vec<Arc<dyn Actor>>) -> ExitCode {
     }
     app::deploy(bots);
     app::cast(actors);
-    let asked = match Asked::parse() {
+    let invocation = match Invocation::parse() {
         Ok(asked) => asked,
         Err(error) => return output::usage(&error),
     };
-    if matches!(asked.what, What::Perch(Command::ApplyEdit)) {
+    if matches!(invocation.source, CommandSource::Perch(Command::ApplyEdit)) {
         return commands::dead::edit_process::serve();
     }
     perch_base::tls::install();
-    let app = App::new(&asked.global);
+    let app = App::new(&invocation.global);
     let outcome =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime).and_then(
             |runtime| {
                 let outcome = runtime.block_on(async {
-                    match asked.what {
-                        What::Perch(command) => commands::run(&app, command).await,
-                        What::Bot(bot, matches) => commands::of_bots::run(&app, &*bot, &matches).await,
+                    match invocation.source {
+                        CommandSource::Perch(command) => commands::run(&app, command).await,
+                        CommandSource::Bot(bot, matches) => commands::of_bots::run(&app, &*bot, &matches).await,
                     }
                 });
                 // A handler that blocks, or a read of the terminal, must not hold up the end of the process.

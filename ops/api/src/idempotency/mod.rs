@@ -5,7 +5,7 @@
 //! the same id, which the engine takes for the same job while that is not finished, and which the effect ledger takes for the
 //! same effect after that.
 
-mod place;
+mod key_store;
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use perch_queue::{Enqueued, Queue};
 use perch_store::Store;
 use sha2::{Digest, Sha256};
 
-use self::place::{KeyPlace, KnownRequest, Stands};
+use self::key_store::{KeyStore, RequestRecord, StoredKey};
 
 /// The header that carries the key.
 pub(super) const HEADER: &str = "idempotency-key";
@@ -29,20 +29,20 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An idempotency key, held for one request.
 #[derive(Debug)]
-pub(super) struct Once {
+pub(super) struct IdempotencyKey {
     /// Where the key belongs; what this says holds.
-    own: KeyPlace,
+    own: KeyStore,
     /// Where it may be all the same: it came with a job of another queue, or the queue has become a ledger queue or ceased
     /// to be one.
-    other: KeyPlace,
+    other: KeyStore,
     digest: String,
 }
 
 /// What is known of a request when it arrives.
 #[derive(Debug)]
-pub(super) enum Seen {
+pub(super) enum PriorRequest {
     /// Nothing: it is new.
-    Never,
+    None,
     /// It arrived before and was given this id; what became of it is not known.
     Unanswered(JobId),
     /// It was answered.
@@ -59,23 +59,23 @@ pub(super) fn key(headers: &HeaderMap) -> Answer<Option<&str>> {
     })
 }
 
-impl Once {
+impl IdempotencyKey {
     /// The key of `caller` for a request with this body. Keys of different callers never meet.
     pub fn new(queue: &Queue, store: &Store, caller: &str, key: &str, body: &[u8]) -> Self {
         let hash = hex(&Sha256::digest(format!("{caller}\n{key}")));
-        let (redis, postgres) = (KeyPlace::redis(queue, &hash), KeyPlace::postgres(store, &hash));
+        let (redis, postgres) = (KeyStore::redis(queue, &hash), KeyStore::postgres(store, &hash));
         let (own, other) = if queue.settings().ledger { (postgres, redis) } else { (redis, postgres) };
         Self { own, other, digest: hex(&Sha256::digest(body)) }
     }
 
     /// Claims the key for a job with the id `id`, or tells what became of the request that did so before.
-    pub async fn claim(&self, id: JobId) -> Answer<Seen> {
-        let mine = KnownRequest { request: self.digest.clone(), id, answer: None };
+    pub async fn claim(&self, id: JobId) -> Answer<PriorRequest> {
+        let mine = RequestRecord { request: self.digest.clone(), id, answer: None };
         let known = match self.own.claim(&mine).await? {
             Some(stands) => seen(readable(&self.own, stands)?, &self.digest)?,
-            None => Seen::Never,
+            None => PriorRequest::None,
         };
-        if matches!(known, Seen::Answered(_)) {
+        if matches!(known, PriorRequest::Answered(_)) {
             return Ok(known);
         }
         // Looked for after the claim: of two requests that race with one key on different queues, one sees the other.
@@ -93,7 +93,7 @@ impl Once {
         }
     }
 
-    async fn elsewhere(&self) -> Option<Stands> {
+    async fn elsewhere(&self) -> Option<StoredKey> {
         let asked = tokio::time::timeout(PATIENCE, self.other.find()).await;
         asked
             .map_err(|late| late.to_string())
@@ -106,7 +106,7 @@ impl Once {
 
     /// Keeps the answer. When that fails the job is accepted all the same, and a repetition finds it by its id.
     pub async fn settle(&self, answer: &Enqueued) {
-        let kept = KnownRequest { request: self.digest.clone(), id: answer.id, answer: Some(answer.clone()) };
+        let kept = RequestRecord { request: self.digest.clone(), id: answer.id, answer: Some(answer.clone()) };
         if let Err(error) = self.own.keep(&kept).await {
             tracing::warn!(%error, job = %answer.id, "the answer of an idempotent request could not be kept");
         }
@@ -133,10 +133,10 @@ impl Once {
 
 /// The request that stands under a key. What cannot be read may have been this very request, so it is not carried out again,
 /// and nothing else is held up by it: it runs out like any other.
-fn readable(place: &KeyPlace, stands: Stands) -> Answer<KnownRequest> {
+fn readable(place: &KeyStore, stands: StoredKey) -> Answer<RequestRecord> {
     match stands {
-        Stands::Request(kept) => Ok(kept),
-        Stands::Unreadable => {
+        StoredKey::Request(kept) => Ok(kept),
+        StoredKey::Unreadable => {
             metrics::counter!("perch_idempotency_unreadable_total").increment(1);
             tracing::error!(
                 key = place.name(),
@@ -149,14 +149,14 @@ fn readable(place: &KeyPlace, stands: Stands) -> Answer<KnownRequest> {
     }
 }
 
-fn seen(kept: KnownRequest, digest: &str) -> Answer<Seen> {
+fn seen(kept: RequestRecord, digest: &str) -> Answer<PriorRequest> {
     if kept.request != digest {
         let reason = "it was used with another body before; a new request needs a new key";
         return Err(Problem::field(Cause::KeyReused, "Idempotency-Key", reason).because_of(kept.id));
     }
     Ok(match kept.answer {
-        Some(answer) => Seen::Answered(answer),
-        None => Seen::Unanswered(kept.id),
+        Some(answer) => PriorRequest::Answered(answer),
+        None => PriorRequest::Unanswered(kept.id),
     })
 }
 
@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn the_same_key_with_another_body_is_refused() {
-        let kept = KnownRequest { request: "a".into(), id: JobId::at(Utc::now()), answer: None };
+        let kept = RequestRecord { request: "a".into(), id: JobId::at(Utc::now()), answer: None };
         assert_eq!(seen(kept.clone(), "b").expect_err("another body").cause(), Cause::KeyReused);
-        assert!(matches!(seen(kept.clone(), "a"), Ok(Seen::Unanswered(id)) if id == kept.id));
+        assert!(matches!(seen(kept.clone(), "a"), Ok(PriorRequest::Unanswered(id)) if id == kept.id));
     }
 
     #[test]

@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub(super) struct Connections {
     most: usize,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenConnections {
     last: u64,
     connections: HashMap<u64, Entry>,
 }
@@ -42,12 +42,12 @@ impl Connections {
         Self { most, open: Mutex::default(), freed: Notify::new() }
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a new connection. Waits while every connection has a keyed request.
-    pub async fn place(self: &Arc<Self>) -> HttpPlace {
+    pub async fn place(self: &Arc<Self>) -> ConnectionSlot {
         loop {
             let freed = self.freed.notified();
             if let Some(place) = self.take() {
@@ -59,7 +59,7 @@ impl Connections {
         }
     }
 
-    fn take(self: &Arc<Self>) -> Option<HttpPlace> {
+    fn take(self: &Arc<Self>) -> Option<ConnectionSlot> {
         let mut open = self.open();
         if open.connections.len() >= self.most {
             return None;
@@ -71,7 +71,7 @@ impl Connections {
         let now_open = open.connections.len();
         drop(open);
         gauge(now_open);
-        Some(HttpPlace { connection: Connection { all: self.clone(), id }, closed })
+        Some(ConnectionSlot { connection: Connection { all: self.clone(), id }, closed })
     }
 
     /// Closes the connection that has been still for longest. False when all have a request of a key.
@@ -116,12 +116,12 @@ fn gauge(open: usize) {
 
 /// The place of a connection, which is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct HttpPlace {
+pub(super) struct ConnectionSlot {
     connection: Connection,
     closed: CancellationToken,
 }
 
-impl HttpPlace {
+impl ConnectionSlot {
     pub fn connection(&self) -> Connection {
         self.connection.clone()
     }
@@ -132,7 +132,7 @@ impl HttpPlace {
     }
 }
 
-impl Drop for HttpPlace {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connection.all.remove(self.connection.id);
     }
@@ -147,26 +147,26 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Notes that a request has begun, until what this answers is dropped.
-    pub(super) fn request(&self) -> UnderWay {
+    pub(super) fn request(&self) -> ActiveRequest {
         self.all.change(self.id, |entry| (entry.requests, entry.since) = (entry.requests + 1, Instant::now()));
-        UnderWay { connection: self.clone(), is_keyed: false }
+        ActiveRequest { connection: self.clone(), is_keyed: false }
     }
 
     /// Keeps the connection for a request of a key, until what this answers is dropped.
-    pub fn keyed(&self) -> UnderWay {
+    pub fn keyed(&self) -> ActiveRequest {
         self.all.change(self.id, |entry| entry.keyed += 1);
-        UnderWay { connection: self.clone(), is_keyed: true }
+        ActiveRequest { connection: self.clone(), is_keyed: true }
     }
 }
 
 /// A request under way.
 #[derive(Debug)]
-pub(crate) struct UnderWay {
+pub(crate) struct ActiveRequest {
     connection: Connection,
     is_keyed: bool,
 }
 
-impl Drop for UnderWay {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let Connection { all, id } = &self.connection;
         all.change(*id, |entry| {
@@ -214,20 +214,20 @@ mod tests {
 
     /// What a client does with a connection.
     #[derive(Debug, Clone)]
-    enum Deed {
+    enum ClientAction {
         Open,
         Ask(prop::sample::Index),
         Answered(prop::sample::Index),
         Leave(prop::sample::Index),
     }
 
-    fn deed() -> impl Strategy<Value = Deed> {
+    fn deed() -> impl Strategy<Value = ClientAction> {
         let one = any::<prop::sample::Index>;
         prop_oneof![
-            Just(Deed::Open),
-            one().prop_map(Deed::Ask),
-            one().prop_map(Deed::Answered),
-            one().prop_map(Deed::Leave)
+            Just(ClientAction::Open),
+            one().prop_map(ClientAction::Ask),
+            one().prop_map(ClientAction::Answered),
+            one().prop_map(ClientAction::Leave)
         ]
     }
 
@@ -238,26 +238,26 @@ mod tests {
             deeds in prop::collection::vec(deed(), 1..60),
         ) {
             let all = Arc::new(Connections::new(most));
-            let mut open: Vec<(HttpPlace, Vec<UnderWay>)> = Vec::new();
+            let mut open: Vec<(ConnectionSlot, Vec<ActiveRequest>)> = Vec::new();
             for deed in deeds {
                 match deed {
-                    Deed::Open => match all.take().or_else(|| all.close_one().then(|| all.take()).flatten()) {
+                    ClientAction::Open => match all.take().or_else(|| all.close_one().then(|| all.take()).flatten()) {
                         Some(place) => open.push((place, Vec::new())),
                         None => prop_assert!(open.iter().filter(|(_, asked)| !asked.is_empty()).count() == most),
                     },
                     _ if open.is_empty() => {}
-                    Deed::Ask(one) => {
+                    ClientAction::Ask(one) => {
                         let at = one.index(open.len());
                         let (place, asked) = &mut open[at];
                         if !place.closed.is_cancelled() {
                             asked.push(place.connection().keyed());
                         }
                     }
-                    Deed::Answered(one) => {
+                    ClientAction::Answered(one) => {
                         let at = one.index(open.len());
                         open[at].1.pop();
                     }
-                    Deed::Leave(one) => {
+                    ClientAction::Leave(one) => {
                         let at = one.index(open.len());
                         open.swap_remove(at);
                     }

@@ -32,7 +32,7 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
     // Such a client sends its body once it is asked for, which a handler does that reads it.
     let waits = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
-    let lent = Lent(Arc::new(Mutex::new(Inner { body, asked: false, over: false })));
+    let lent = SharedBody(Arc::new(Mutex::new(Inner { body, asked: false, over: false })));
     let response = next.run(Request::from_parts(parts, Body::new(lent.clone()))).await;
     let (asked, over) = lent.state();
     if !over && (asked || !waits) {
@@ -44,7 +44,7 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
 
 /// A body that is lent to a handler.
 #[derive(Clone)]
-struct Lent(Arc<Mutex<Inner>>);
+struct SharedBody(Arc<Mutex<Inner>>);
 
 struct Inner {
     body: Body,
@@ -54,7 +54,7 @@ struct Inner {
     over: bool,
 }
 
-impl Lent {
+impl SharedBody {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +75,7 @@ impl Lent {
     }
 }
 
-impl http_body::Body for Lent {
+impl http_body::Body for SharedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -6,7 +6,7 @@
 
 mod connections;
 mod drain;
-mod until;
+mod guarded_body;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -22,8 +22,8 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::connections::{Connections, HttpPlace};
-pub(super) use self::{connections::Connection, drain::drain, until::Until};
+use self::connections::{ConnectionSlot, Connections};
+pub(super) use self::{connections::Connection, drain::drain, guarded_body::BodyWithGuard};
 
 /// The largest head of a request. It is also what is read ahead of a body, so it bounds what a connection holds in memory.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -91,7 +91,7 @@ async fn serve_one(
     stream: TcpStream,
     router: Router,
     idle: Duration,
-    place: HttpPlace,
+    place: ConnectionSlot,
     ending: hyper_util::server::graceful::Watcher,
 ) {
     // Small answers must not wait for the client's acknowledgement.

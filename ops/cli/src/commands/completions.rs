@@ -23,19 +23,19 @@ pub struct Args {
 
 pub fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Known::of(app).within(cli::command()), "perch", &mut script);
+    clap_complete::generate(args.shell, &mut ArgumentValues::of(app).within(cli::command()), "perch", &mut script);
     app.out.verbatim().write_all(&script).map_err(CommandError::Output)
 }
 
 /// What arguments may be.
-struct Known {
+struct ArgumentValues {
     queues: Vec<String>,
     kinds: Vec<String>,
     accounts: Vec<String>,
     cron: Vec<String>,
 }
 
-impl Known {
+impl ArgumentValues {
     /// Of the configuration; where none is in force, what is built in.
     fn of(app: &App) -> Self {
         let types = crate::app::bots().job_types();

@@ -31,7 +31,7 @@ pub struct Filter {
 }
 
 /// What a filter looks at.
-pub trait Sifted {
+pub trait Filterable {
     /// When it became what it is.
     fn since(&self) -> DateTime<Utc>;
     /// Its last error; empty when it has none.
@@ -40,7 +40,7 @@ pub trait Sifted {
     fn envelope(&self) -> Option<Envelope>;
 }
 
-impl Sifted for JobView {
+impl Filterable for JobView {
     fn since(&self) -> DateTime<Utc> {
         self.id.created_at()
     }
@@ -54,7 +54,7 @@ impl Sifted for JobView {
     }
 }
 
-impl Sifted for DeadLetter {
+impl Filterable for DeadLetter {
     fn since(&self) -> DateTime<Utc> {
         self.died_at
     }
@@ -70,7 +70,7 @@ impl Sifted for DeadLetter {
 
 impl Filter {
     /// Whether it asks for this job.
-    pub fn wants(&self, job: &impl Sifted, now: DateTime<Utc>) -> bool {
+    pub fn wants(&self, job: &impl Filterable, now: DateTime<Utc>) -> bool {
         let at = job.since();
         self.since.is_none_or(|since| at >= since.from(now))
             && self.until.is_none_or(|until| at < until.from(now))

@@ -46,7 +46,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
 }
 
 /// What several queues hold.
-pub struct Read {
+pub struct QueueReadings {
     /// The numbers of those that can be read.
     pub stats: Vec<QueueStats>,
     /// The others, and why: what stands in one says nothing of its neighbours.
@@ -54,8 +54,8 @@ pub struct Read {
 }
 
 /// Reads the numbers of several queues. An error when none can be read, as while Redis is away.
-pub async fn read(queues: &[Queue]) -> Result<Read, QueueError> {
-    let mut read = Read { stats: Vec::new(), unreadable: Vec::new() };
+pub async fn read(queues: &[Queue]) -> Result<QueueReadings, QueueError> {
+    let mut read = QueueReadings { stats: Vec::new(), unreadable: Vec::new() };
     let mut first = None;
     for (queue, answer) in queues.iter().zip(join_all(queues.iter().map(Queue::stats)).await) {
         match answer {

@@ -17,7 +17,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Something new.
 #[derive(Debug)]
-pub enum News {
+pub enum FeedUpdate {
     /// An event.
     Event(Box<(Queue, JobEvent)>),
     /// The numbers of the queues, or why they are not known.
@@ -40,10 +40,10 @@ impl Feed {
     }
 
     /// The next thing that is new. Nothing is lost when the wait is broken off.
-    pub async fn next(&mut self) -> News {
+    pub async fn next(&mut self) -> FeedUpdate {
         tokio::select! {
-            Some(event) = self.events.recv() => News::Event(Box::new(event)),
-            _ = self.clock.tick() => News::Stats(read(&self.queues).await.map(|read| read.stats).map_err(|error| chain(&error))),
+            Some(event) = self.events.recv() => FeedUpdate::Event(Box::new(event)),
+            _ = self.clock.tick() => FeedUpdate::Stats(read(&self.queues).await.map(|read| read.stats).map_err(|error| chain(&error))),
         }
     }
 }

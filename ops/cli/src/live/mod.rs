@@ -7,7 +7,7 @@ mod lines;
 mod view;
 
 pub use activity::{Activity, SECONDS};
-pub use feed::{Feed, News};
+pub use feed::{Feed, FeedUpdate};
 pub use kinds::Kinds;
 pub use lines::log_lines;
 pub use view::{follow_on_terminal, follow_plainly};

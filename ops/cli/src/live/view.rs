@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     activity::Activity,
-    feed::{Feed, News},
+    feed::{Feed, FeedUpdate},
     lines::LogLines,
 };
 use crate::{
@@ -34,12 +34,12 @@ pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLine
             () = stop.cancelled() => break,
             Some(line) = logs.recv() => drawn.above(&line),
             news = feed.next() => match news {
-                News::Event(event) => activity.take_in(event.0.name(), &event.1, None),
-                News::Stats(Ok(stats)) => {
+                FeedUpdate::Event(event) => activity.take_in(event.0.name(), &event.1, None),
+                FeedUpdate::Stats(Ok(stats)) => {
                     activity.take_stats(&stats, Utc::now());
                     drawn.table(&table(&out, &stats, &activity));
                 }
-                News::Stats(Err(error)) => drawn.table(&Tone::Bad.line(error).draw(out.colour())),
+                FeedUpdate::Stats(Err(error)) => drawn.table(&Tone::Bad.line(error).draw(out.colour())),
             },
         }
     }
@@ -137,12 +137,12 @@ pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationTok
             news = feed.next() => news,
         };
         let line = match news {
-            News::Event(event) => {
+            FeedUpdate::Event(event) => {
                 activity.take_in(event.0.name(), &event.1, None);
                 continue;
             }
-            News::Stats(Ok(stats)) => stats.iter().map(summary).collect::<Vec<_>>().join(" | "),
-            News::Stats(Err(error)) => error,
+            FeedUpdate::Stats(Ok(stats)) => stats.iter().map(summary).collect::<Vec<_>>().join(" | "),
+            FeedUpdate::Stats(Err(error)) => error,
         };
         if line != last.1 && last.0.elapsed() >= LINE_EVERY {
             // A reader that is gone does not end the work.

@@ -33,7 +33,7 @@ struct Setup {
     max_bytes: usize,
 }
 
-type Answer = Result<String, String>;
+type EditReply = Result<String, String>;
 
 /// An edit that runs in a process of its own.
 pub struct EditProcess(Mutex<Running>);
@@ -90,14 +90,14 @@ impl EditProcess {
 }
 
 impl Running {
-    fn ask<T: Serialize + ?Sized>(&mut self, question: &T) -> Answer {
+    fn ask<T: Serialize + ?Sized>(&mut self, question: &T) -> EditReply {
         if let Some(why) = &self.ended {
             return Err(why.clone());
         }
         // A process that has ended does not read; how it ended is found out below.
         let _ = serde_json::to_writer(&mut self.to, question).is_ok() && self.to.write_all(b"\n").is_ok();
         let answer = self.answers.recv_timeout(PATIENCE);
-        let answer = answer.map(|line| serde_json::from_str::<Answer>(&line));
+        let answer = answer.map(|line| serde_json::from_str::<EditReply>(&line));
         if let Ok(Ok(answer)) = answer {
             return answer;
         }
@@ -168,7 +168,7 @@ fn bound_time() -> io::Result<()> {
 
 fn answer_all() -> io::Result<()> {
     let (mut lines, mut to) = (io::stdin().lock().lines(), BufWriter::new(io::stdout()));
-    let mut answer = |answer: &Answer| {
+    let mut answer = |answer: &EditReply| {
         serde_json::to_writer(&mut to, answer)?;
         to.write_all(b"\n")?;
         to.flush()

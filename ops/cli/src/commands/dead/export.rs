@@ -8,7 +8,7 @@ use perch_jobs::JobTypes;
 use perch_queue::{DeadLetter, JobRequest, Queue};
 use serde_json::{Value, json};
 
-use super::{filter::Letters, pages::Pages, show::as_json};
+use super::{filter::DeadLetterFilter, pages::DeadLetterPages, show::as_json};
 use crate::{
     app::{App, chosen, known_kind, now},
     error::CommandError,
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Letters,
+    pub filter: DeadLetterFilter,
     /// Write to this file instead of standard output; it must not be there yet
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -38,7 +38,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let began = now(all.redis()).await?;
     let mut written = 0u64;
     for queue in &queues {
-        let mut pages = Pages::new(queue, &args.filter, began);
+        let mut pages = DeadLetterPages::new(queue, &args.filter, began);
         while let Some(page) = pages.next().await? {
             for letter in &page {
                 let line = line(queue, letter, all.types()).map_err(|error| CommandError::Output(error.into()))?;

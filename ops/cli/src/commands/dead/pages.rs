@@ -3,23 +3,23 @@
 use chrono::{DateTime, Utc};
 use perch_queue::{DeadCursor, DeadLetter, DeadPage, Queue, QueueError};
 
-use super::filter::Letters;
+use super::filter::DeadLetterFilter;
 
 const PAGE: usize = 500;
 
 /// Walks through the dead letters of one queue, the latest first. Letters that die after it began are left alone, so a
 /// replay cannot chase jobs that die again; letters that are taken away move no other out of its sight.
-pub struct Pages<'a> {
+pub struct DeadLetterPages<'a> {
     queue: &'a Queue,
-    filter: &'a Letters,
+    filter: &'a DeadLetterFilter,
     began: DateTime<Utc>,
     after: Option<DeadCursor>,
     is_done: bool,
 }
 
-impl<'a> Pages<'a> {
+impl<'a> DeadLetterPages<'a> {
     /// Those wanted of the letters that died until `began`.
-    pub fn new(queue: &'a Queue, filter: &'a Letters, began: DateTime<Utc>) -> Self {
+    pub fn new(queue: &'a Queue, filter: &'a DeadLetterFilter, began: DateTime<Utc>) -> Self {
         Self { queue, filter, began, after: None, is_done: false }
     }
 

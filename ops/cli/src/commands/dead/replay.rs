@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     edit_process::EditProcess,
     editor,
-    filter::Letters,
-    pages::Pages,
+    filter::DeadLetterFilter,
+    pages::DeadLetterPages,
     plan::{Change, Rules, from_text, to_text},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Letters,
+    pub filter: DeadLetterFilter,
     /// Only show what would be brought back
     #[arg(long)]
     pub dry_run: bool,
@@ -106,7 +106,7 @@ async fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> R
 
 /// What a first look at the letters found, before anything is moved.
 #[derive(Default)]
-struct FirstLook {
+struct ReplayPreview {
     total: u64,
     /// The first ones, with their new payloads.
     shown: Vec<(Queue, DeadLetter, Option<String>)>,
@@ -117,11 +117,11 @@ struct FirstLook {
     unrepaired: u64,
 }
 
-async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, CommandError> {
-    let mut found = FirstLook::default();
+async fn look(scope: &Scope<'_>, change: &Change) -> Result<ReplayPreview, CommandError> {
+    let mut found = ReplayPreview::default();
     let limit = scope.args.limit.unwrap_or(u64::MAX);
     for queue in &scope.queues {
-        let mut pages = Pages::new(queue, &scope.args.filter, scope.began);
+        let mut pages = DeadLetterPages::new(queue, &scope.args.filter, scope.began);
         while let Some(page) = pages.next().await? {
             for letter in page {
                 if found.total >= limit {
@@ -170,7 +170,7 @@ async fn by_hand(scope: &Scope<'_>) -> Result<Change, CommandError> {
     from_text(&text, &letters).map(Change::ByHand).map_err(CommandError::Refused)
 }
 
-fn refuse(app: &App, found: &FirstLook) -> Result<(), CommandError> {
+fn refuse(app: &App, found: &ReplayPreview) -> Result<(), CommandError> {
     if app.out.is_json() {
         let unfit: Vec<Value> =
             found.unfit.iter().map(|(letter, reason)| json!({ "id": letter.id, "error": reason })).collect();
@@ -186,7 +186,7 @@ fn refuse(app: &App, found: &FirstLook) -> Result<(), CommandError> {
     )))
 }
 
-fn dry_run(app: &App, found: &FirstLook, now: DateTime<Utc>) -> Result<(), CommandError> {
+fn dry_run(app: &App, found: &ReplayPreview, now: DateTime<Utc>) -> Result<(), CommandError> {
     if app.out.is_json() {
         let letters: Vec<Value> = found
             .shown
@@ -302,7 +302,7 @@ async fn replay_queue(
     bar: &ProgressBar,
     outcomes: &mut Outcomes,
 ) -> Result<(), CommandError> {
-    let mut pages = Pages::new(queue, &scope.args.filter, scope.began);
+    let mut pages = DeadLetterPages::new(queue, &scope.args.filter, scope.began);
     while pace.left > 0 {
         let Some(mut letters) = pages.next().await? else { break };
         while !letters.is_empty() && pace.left > 0 {

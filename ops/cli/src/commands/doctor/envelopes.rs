@@ -19,7 +19,7 @@ const NAMED: usize = 10;
 
 /// Reads every envelope and compares it with its checksum.
 pub async fn check(settings: &Settings) -> Check {
-    let mut found = Found::default();
+    let mut found = EnvelopeTally::default();
     match found.look(settings).await {
         Ok(()) => found.judge(),
         Err(error) => Check::warn(NAME, chain(&error)).mend("mend the connection first"),
@@ -27,13 +27,13 @@ pub async fn check(settings: &Settings) -> Check {
 }
 
 #[derive(Default)]
-struct Found {
+struct EnvelopeTally {
     read: u64,
     damaged: u64,
     named: Vec<(JobId, QueueName)>,
 }
 
-impl Found {
+impl EnvelopeTally {
     async fn look(&mut self, settings: &Settings) -> Result<(), CommandError> {
         for queue in queues(settings)?.iter() {
             self.look_into(queue).await?;

@@ -11,7 +11,7 @@ use crate::app::bots;
 const MODELS: &str = "model answers";
 
 /// The providers of models that each bot asks.
-type Asked = BTreeMap<&'static str, Vec<String>>;
+type ProvidersByBot = BTreeMap<&'static str, Vec<String>>;
 
 /// A finding for each provider that is asked and has a key. Each call costs a few tokens, charged to `doctor`.
 pub async fn checks(settings: &Settings, clients: &Clients) -> Vec<Check> {
@@ -24,7 +24,7 @@ pub async fn checks(settings: &Settings, clients: &Clients) -> Vec<Check> {
 }
 
 /// The bots that no provider is left for, should this one not answer.
-fn needed_for(asked: &Asked, provider: &Tried, tried: &[Tried]) -> Vec<&'static str> {
+fn needed_for(asked: &ProvidersByBot, provider: &Tried, tried: &[Tried]) -> Vec<&'static str> {
     let answers = |name: &String| tried.iter().any(|tried| tried.provider == *name && tried.outcome.is_ok());
     let is_alone = |asked: &[String]| asked.contains(&provider.provider) && !asked.iter().any(answers);
     asked.iter().filter(|(_, providers)| is_alone(providers)).map(|(bot, _)| *bot).collect()

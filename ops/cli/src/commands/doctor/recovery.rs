@@ -61,12 +61,12 @@ async fn older(settings: &Settings) -> Check {
 
 /// Unfinished jobs that Redis does not have, of those that were compared: every one of a ledger queue, since those are promised to
 /// outlive Redis, and of the others the oldest and the newest.
-async fn lost(settings: &Settings) -> Result<Compared, CommandError> {
+async fn lost(settings: &Settings) -> Result<Comparison, CommandError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
     let settled = now(queues.redis()).await? - YOUNG;
     let (ledger, others): (Vec<Queue>, Vec<Queue>) = queues.iter().cloned().partition(|queue| queue.settings().ledger);
     let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
-    let look = Look { queues: &queues, store: &store, syncer: &syncer };
+    let look = Comparer { queues: &queues, store: &store, syncer: &syncer };
     let mut all = look.oldest(&names(&ledger), settled, None).await?;
     let others = names(&others);
     all.add(look.oldest(&others, settled, Some(COMPARED)).await?);
@@ -82,7 +82,7 @@ fn names(queues: &[Queue]) -> Vec<QueueName> {
 
 /// What a comparison came to.
 #[derive(Debug, Default)]
-struct Compared {
+struct Comparison {
     jobs: u64,
     /// How many of them Redis does not have, by queue.
     lost: BTreeMap<QueueName, u64>,
@@ -90,7 +90,7 @@ struct Compared {
     is_cut: bool,
 }
 
-impl Compared {
+impl Comparison {
     fn add(&mut self, more: Self) {
         self.jobs += more.jobs;
         for (queue, lost) in more.lost {
@@ -131,21 +131,21 @@ impl Compared {
 }
 
 /// Where jobs are compared.
-struct Look<'a> {
+struct Comparer<'a> {
     queues: &'a Queues,
     store: &'a Store,
     syncer: &'a Syncer,
 }
 
-impl Look<'_> {
+impl Comparer<'_> {
     /// Compares the unfinished jobs of `names` from the oldest on, at most `most`.
     async fn oldest(
         &self,
         names: &[QueueName],
         settled: DateTime<Utc>,
         most: Option<u32>,
-    ) -> Result<Compared, CommandError> {
-        let (mut all, mut after) = (Compared::default(), None);
+    ) -> Result<Comparison, CommandError> {
+        let (mut all, mut after) = (Comparison::default(), None);
         loop {
             let UnfinishedJobs { jobs, next, .. } =
                 self.store.recovery().unfinished(names, after, COMPARED, Duration::ZERO).await?;
@@ -163,16 +163,16 @@ impl Look<'_> {
         }
     }
 
-    async fn newest(&self, names: &[QueueName], settled: DateTime<Utc>) -> Result<Compared, CommandError> {
+    async fn newest(&self, names: &[QueueName], settled: DateTime<Utc>) -> Result<Comparison, CommandError> {
         self.compare(self.store.history().newest_unfinished(names, settled, COMPARED).await?).await
     }
 
-    async fn compare(&self, jobs: impl IntoIterator<Item = (QueueName, JobId)>) -> Result<Compared, CommandError> {
+    async fn compare(&self, jobs: impl IntoIterator<Item = (QueueName, JobId)>) -> Result<Comparison, CommandError> {
         let mut by_queue: BTreeMap<QueueName, Vec<JobId>> = BTreeMap::new();
         for (queue, id) in jobs {
             by_queue.entry(queue).or_default().push(id);
         }
-        let mut all = Compared::default();
+        let mut all = Comparison::default();
         for (name, ids) in by_queue {
             let Some(queue) = self.queues.get(&name) else { continue };
             all.jobs += ids.len() as u64;

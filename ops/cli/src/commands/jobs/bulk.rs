@@ -32,7 +32,7 @@ pub struct Bulk {
 }
 
 /// What is done.
-pub struct Deed<'a> {
+pub struct BulkAction<'a> {
     /// As the audit log has it.
     pub action: &'a str,
     /// To jobs in these states.
@@ -51,7 +51,7 @@ pub struct Deed<'a> {
 
 /// What a deed came to for one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Came {
+pub enum BulkOutcome {
     /// The job is as it was asked to be.
     Done,
     /// Its worker is asked to see to it.
@@ -68,11 +68,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, came: Came) {
+    fn add(&mut self, came: BulkOutcome) {
         match came {
-            Came::Done => self.done += 1,
-            Came::Asked => self.asked += 1,
-            Came::Nothing => {}
+            BulkOutcome::Done => self.done += 1,
+            BulkOutcome::Asked => self.asked += 1,
+            BulkOutcome::Nothing => {}
         }
     }
 
@@ -98,23 +98,23 @@ impl Bulk {
         app: &App,
         settings: &Settings,
         queues: &Queues,
-        deed: Deed<'_>,
-        act: impl AsyncFn(Queue, JobId) -> Result<Came, QueueError>,
+        action: BulkAction<'_>,
+        act: impl AsyncFn(Queue, JobId) -> Result<BulkOutcome, QueueError>,
     ) -> Result<(), CommandError> {
         let looking = app.out.spinner("jobs looked at");
-        let fitting = fitting(&self.filter, queues, deed.states, &looking).await;
+        let fitting = fitting(&self.filter, queues, action.states, &looking).await;
         looking.finish_and_clear();
         let fitting = fitting?;
         let (matched, by_queue) = (total(&fitting), by_queue(&fitting));
         let answer = |dry_run: bool, tally: Tally| json!({ "dry_run": dry_run, "matched": matched, "queues": by_queue, "changed": tally.done, "asked": tally.asked });
-        let jobs = count(matched, deed.of);
+        let jobs = count(matched, action.of);
         if self.dry_run || matched == 0 {
             let fit = if matched == 1 { "fits" } else { "fit" };
             return app
                 .out
                 .answer(&answer(self.dry_run, Tally::default()), format_args!("{jobs} {fit}; nothing was changed"));
         }
-        app.out.confirm(&format!("This {} in {}", (deed.does)(&jobs), settings.env), self.yes)?;
+        app.out.confirm(&format!("This {} in {}", (action.does)(&jobs), settings.env), self.yes)?;
         let stop = Stop::default();
         on_signals(&stop)?;
         let bar = app.out.bar(matched, "jobs");
@@ -129,7 +129,7 @@ impl Bulk {
                     break;
                 }
                 let acted = stream::iter(step).map(|id| act(queue.clone(), *id)).buffer_unordered(AT_ONCE);
-                let answers: Vec<Result<Came, QueueError>> = acted.inspect(|_| bar.inc(1)).collect().await;
+                let answers: Vec<Result<BulkOutcome, QueueError>> = acted.inspect(|_| bar.inc(1)).collect().await;
                 for answer in answers {
                     match answer {
                         Ok(came) => of_queue.add(came),
@@ -140,13 +140,13 @@ impl Bulk {
             if of_queue.all() > 0 {
                 let filter = self.filter.as_json();
                 let details =
-                    json!({ "filter": filter, "jobs": of_queue.done, "asked": of_queue.asked, "more": deed.details });
-                audit::note(app, settings, deed.action, queue.name().as_str(), &details).await;
+                    json!({ "filter": filter, "jobs": of_queue.done, "asked": of_queue.asked, "more": action.details });
+                audit::note(app, settings, action.action, queue.name().as_str(), &details).await;
             }
             tally = Tally { done: tally.done + of_queue.done, asked: tally.asked + of_queue.asked };
         }
         bar.finish_and_clear();
-        let asked = match deed.asked {
+        let asked = match action.asked {
             Some(asked) if tally.asked > 0 => format!("; {} {asked}", count(tally.asked, "job")),
             _ => String::new(),
         };
@@ -154,7 +154,7 @@ impl Bulk {
             n if n > 0 && outcome.is_ok() => format!("; {n} had changed in the meantime"),
             _ => String::new(),
         };
-        let done = format!("{} {}{asked}{left}", count(tally.done, "job"), deed.done);
+        let done = format!("{} {}{asked}{left}", count(tally.done, "job"), action.done);
         app.out.answer(&answer(false, tally), format_args!("{done}"))?;
         outcome
     }

@@ -2,8 +2,8 @@
 
 mod bulk;
 mod cancel;
+mod details;
 mod fitting;
-mod known;
 mod list;
 mod run_now;
 mod show;

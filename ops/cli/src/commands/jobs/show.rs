@@ -9,8 +9,8 @@ use perch_store::{AttemptRecord, EventRecord, JobNews, JobRecord, Store, StoreEr
 use serde_json::Value;
 
 use super::{
+    details::{JobDetails, JobHeader, events},
     find,
-    known::{Known, Told, events},
     show_text,
 };
 use crate::{
@@ -106,7 +106,7 @@ async fn history(store: &Store, id: JobId) -> Result<(Recorded, Vec<JobRecord>),
     Ok((Recorded { job, unreadable, attempts, events, effects, ..Recorded::default() }, children))
 }
 
-fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: Option<String>) -> Known {
+fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: Option<String>) -> JobDetails {
     let Recorded { news, is_whole, job, unreadable, attempts: history, events: of_history, children, effects } =
         recorded;
     let standing = JobStanding::of_gone(job, news.as_ref(), is_whole);
@@ -133,10 +133,10 @@ fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: O
         (None, Some(job)) => Some(JobSummary { state: JobState::Unknown, ..job.into() }),
         (None, None) => None,
     };
-    let unknown = || Told::Unreadable { id, state: JobState::Unknown, created_at: id.created_at() };
+    let unknown = || JobHeader::Unreadable { id, state: JobState::Unknown, created_at: id.created_at() };
     let told = news.as_ref().map_or(&[][..], |news| &news.events);
-    Known {
-        job: summary.map_or_else(unknown, |job| Told::Known(Box::new(job))),
+    JobDetails {
+        job: summary.map_or_else(unknown, |job| JobHeader::Readable(Box::new(job))),
         attempt_history: attempts(history, told, view.as_ref()),
         events: events(of_history, told),
         redis: view,

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
-use super::{source::Source, told::Told};
+use super::{event::TailEvent, source::Source};
 use crate::error::CommandError;
 
 struct Queued {
     source: Source,
-    waiting: VecDeque<Told>,
+    waiting: VecDeque<TailEvent>,
     /// Whether it had nothing more when it was last read.
     is_dry: bool,
 }
@@ -37,7 +37,7 @@ impl Merged {
 
     /// The next event of those before `until`; `None` when there is none yet. `until` is a time after which Redis had added nothing
     /// when this look began: what is added later happens later.
-    pub async fn next(&mut self, until: DateTime<Utc>) -> Result<Option<Told>, CommandError> {
+    pub async fn next(&mut self, until: DateTime<Utc>) -> Result<Option<TailEvent>, CommandError> {
         for queued in &mut self.0 {
             if queued.waiting.is_empty() && !queued.is_dry {
                 queued.waiting.extend(queued.source.page().await?);

@@ -1,8 +1,8 @@
 //! `perch tail`: what happens, as it happens, and what happened before.
 
+mod event;
 mod merged;
 mod source;
-mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,9 +13,9 @@ use perch_store::Syncer;
 use tokio::sync::Notify;
 
 use self::{
+    event::TailEvent,
     merged::Merged,
-    source::{Past, Source},
-    told::Told,
+    source::{History, Source},
 };
 use crate::{
     app::{App, chosen, known_kind, now, store},
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-pub use told::tone;
+pub use event::tone;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -128,16 +128,16 @@ async fn show_all(
     Ok(())
 }
 
-fn is_wanted(args: &Args, told: &Told) -> bool {
+fn is_wanted(args: &Args, told: &TailEvent) -> bool {
     args.job.is_none_or(|id| id == told.what.job)
         && args.kind.as_ref().is_none_or(|kind| told.what.kind.as_deref() == Some(kind.as_str()))
 }
 
 /// The history, where there is a Postgres.
-fn past(settings: &Settings, queues: &Queues) -> Option<Past> {
+fn past(settings: &Settings, queues: &Queues) -> Option<History> {
     let store = store(settings).ok()?;
     let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
-    Some(Past { store, syncer })
+    Some(History { store, syncer })
 }
 
 /// Tells when a queue has news.

@@ -9,7 +9,7 @@ use perch_jobs::JobId;
 use perch_queue::{EntryId, JobEvent, Queue};
 use perch_store::{Happened, Store, Syncer};
 
-use super::told::Told;
+use super::event::TailEvent;
 use crate::{
     error::{CommandError, chain},
     live::Kinds,
@@ -23,7 +23,7 @@ const LOOKED_AT: usize = 100_000;
 
 /// The history of a queue.
 #[derive(Clone)]
-pub struct Past {
+pub struct History {
     pub store: Store,
     pub syncer: Syncer,
 }
@@ -31,7 +31,7 @@ pub struct Past {
 /// The events of one queue.
 pub struct Source {
     queue: Queue,
-    past: Option<Past>,
+    past: Option<History>,
     since: DateTime<Utc>,
     /// The last entry that was read.
     entry: EntryId,
@@ -45,7 +45,7 @@ pub struct Source {
 
 impl Source {
     /// The events of `queue` from `since` on.
-    pub fn new(queue: &Queue, past: Option<Past>, since: DateTime<Utc>, out: Output) -> Self {
+    pub fn new(queue: &Queue, past: Option<History>, since: DateTime<Utc>, out: Output) -> Self {
         let ms = u64::try_from(since.timestamp_millis()).unwrap_or(0).saturating_sub(1);
         let entry = EntryId { ms, seq: u64::MAX };
         let kinds = Kinds::default();
@@ -53,7 +53,7 @@ impl Source {
     }
 
     /// The next events, oldest first; none when there are none yet.
-    pub async fn page(&mut self) -> Result<Vec<Told>, CommandError> {
+    pub async fn page(&mut self) -> Result<Vec<TailEvent>, CommandError> {
         loop {
             let entries = self.queue.events_after(self.entry, PAGE).await?;
             if entries.is_empty() {
@@ -82,8 +82,8 @@ impl Source {
     }
 
     /// The next events of the history; `None` when it does not have the entries that the stream has let go of.
-    async fn past_page(&mut self) -> Result<Option<Vec<Told>>, CommandError> {
-        let Some(Past { store, syncer }) = &self.past else { return Ok(None) };
+    async fn past_page(&mut self) -> Result<Option<Vec<TailEvent>>, CommandError> {
+        let Some(History { store, syncer }) = &self.past else { return Ok(None) };
         let name = self.queue.name();
         let synced = syncer.synced(name).await?;
         if synced.entry <= self.entry {
@@ -97,7 +97,7 @@ impl Source {
             (self.entry, self.place) = (synced.entry, (synced.version, u32::MAX));
         }
         self.has_begun = true;
-        let mut told: Vec<Told> = events.into_iter().map(|event| Told::of(name, event)).collect();
+        let mut told: Vec<TailEvent> = events.into_iter().map(|event| TailEvent::of(name, event)).collect();
         // A job whose envelope came later than its events has no kind there yet.
         self.find_kinds(&mut told).await;
         Ok(Some(told))
@@ -107,7 +107,7 @@ impl Source {
         &mut self,
         entries: &[(EntryId, Vec<JobEvent>)],
         is_unbroken: bool,
-    ) -> Result<Vec<Told>, CommandError> {
+    ) -> Result<Vec<TailEvent>, CommandError> {
         if !is_unbroken && self.has_begun {
             self.out.note(format_args!(
                 "some events of {} are missing here: the stream had let go of them before they were in the history",
@@ -122,15 +122,15 @@ impl Source {
         let mut told = Vec::new();
         for event in entries.iter().flat_map(|(_, events)| events) {
             let kind = self.kinds.of(event).map(|kind| kind.to_string());
-            told.push(Told::of(self.queue.name(), Happened { kind, ..Happened::of_stream(event) }));
+            told.push(TailEvent::of(self.queue.name(), Happened { kind, ..Happened::of_stream(event) }));
         }
         self.find_kinds(&mut told).await;
         Ok(told)
     }
 
     /// Finds the kinds that no event told: in Redis while it has the job, in Postgres, or in events that are on their way there.
-    async fn find_kinds(&mut self, told: &mut [Told]) {
-        let missing = |told: &[Told]| -> HashSet<JobId> {
+    async fn find_kinds(&mut self, told: &mut [TailEvent]) {
+        let missing = |told: &[TailEvent]| -> HashSet<JobId> {
             told.iter().filter(|told| told.what.kind.is_none()).map(|told| told.what.job).collect()
         };
         let unknown: Vec<JobId> = missing(told).into_iter().collect();
@@ -145,7 +145,7 @@ impl Source {
         }
         fill(told, &found);
         let unknown = missing(told);
-        if let Some(Past { store, syncer }) = self.past.as_ref().filter(|_| !unknown.is_empty()) {
+        if let Some(History { store, syncer }) = self.past.as_ref().filter(|_| !unknown.is_empty()) {
             // A kind that cannot be found is shown as such; the events are what matters.
             if let Ok(news) = syncer.news(self.queue.name(), &unknown, LOOKED_AT).await {
                 let kinds = news.jobs.iter().filter_map(|(job, news)| Some((*job, news.kind()?.to_owned())));
@@ -163,7 +163,7 @@ impl Source {
     }
 }
 
-fn fill(told: &mut [Told], found: &HashMap<JobId, String>) {
+fn fill(told: &mut [TailEvent], found: &HashMap<JobId, String>) {
     for told in told.iter_mut().filter(|told| told.what.kind.is_none()) {
         told.what.kind = found.get(&told.what.job).cloned();
     }

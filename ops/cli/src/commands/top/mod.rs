@@ -20,7 +20,7 @@ use crate::{
     app::{App, operator},
     commands::{audit, brake, pause::Switch},
     error::{CommandError, chain},
-    live::{Activity, Feed, Kinds, News},
+    live::{Activity, Feed, FeedUpdate, Kinds},
     process::{Stop, on_signals},
 };
 
@@ -87,14 +87,14 @@ impl Screen<'_> {
                     Some(Key::Redraw) => terminal.autoresize().map_err(CommandError::Output)?,
                 },
                 news = feed.next() => match news {
-                    News::Event(event) => {
+                    FeedUpdate::Event(event) => {
                         let (queue, event) = *event;
                         let kind = kinds.of(&event);
                         self.board.activity.take_in(queue.name(), &event, kind);
                         // The numbers come every second; drawing each event of thousands would only cost time.
                         redraw = false;
                     }
-                    News::Stats(stats) => self.board.take_stats(stats),
+                    FeedUpdate::Stats(stats) => self.board.take_stats(stats),
                 },
                 _ = slowly.tick() => {
                     if let Err(error) = self.look_slowly().await {

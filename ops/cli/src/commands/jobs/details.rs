@@ -10,10 +10,10 @@ use serde_json::Value;
 
 /// Everything that is known of a job.
 #[derive(Debug, Serialize)]
-pub struct Known {
+pub struct JobDetails {
     /// Where it stands.
     #[serde(flatten)]
-    pub job: Told,
+    pub job: JobHeader,
     pub attempt_history: Vec<AttemptRecord>,
     /// As Redis has it; null when it is finished.
     pub redis: Option<JobView>,
@@ -35,38 +35,38 @@ pub struct Known {
 /// Where a job stands.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Told {
+pub enum JobHeader {
     /// As lists tell it.
-    Known(Box<JobSummary>),
+    Readable(Box<JobSummary>),
     /// Only its row in Postgres is there, and cannot be read.
     Unreadable { id: JobId, state: JobState, created_at: DateTime<Utc> },
 }
 
-impl Told {
+impl JobHeader {
     pub fn id(&self) -> JobId {
         match self {
-            Self::Known(job) => job.id,
+            Self::Readable(job) => job.id,
             Self::Unreadable { id, .. } => *id,
         }
     }
 
     pub fn state(&self) -> JobState {
         match self {
-            Self::Known(job) => job.state,
+            Self::Readable(job) => job.state,
             Self::Unreadable { state, .. } => *state,
         }
     }
 
     pub fn kind(&self) -> &str {
         match self {
-            Self::Known(job) => job.kind.as_deref().unwrap_or("of an unreadable kind"),
+            Self::Readable(job) => job.kind.as_deref().unwrap_or("of an unreadable kind"),
             Self::Unreadable { .. } => "of an unreadable kind",
         }
     }
 
     pub fn queue(&self) -> &str {
         match self {
-            Self::Known(job) => job.queue.as_str(),
+            Self::Readable(job) => job.queue.as_str(),
             Self::Unreadable { .. } => "no known queue",
         }
     }

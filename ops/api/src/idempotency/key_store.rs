@@ -17,7 +17,7 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("re
 
 /// What is known of a request with a key.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct KnownRequest {
+pub(super) struct RequestRecord {
     /// The digest of its body.
     pub request: String,
     /// The id that its job was given before it was enqueued.
@@ -28,7 +28,7 @@ pub(super) struct KnownRequest {
 
 /// The same as it stands in Redis: another release may have given an answer that this one cannot read.
 #[derive(Debug, Deserialize)]
-struct InRedis {
+struct RedisRecord {
     request: String,
     id: JobId,
     answer: Option<serde_json::Value>,
@@ -36,21 +36,21 @@ struct InRedis {
 
 /// What stands under a key.
 #[derive(Debug, Clone)]
-pub(super) enum Stands {
+pub(super) enum StoredKey {
     /// A request.
-    Request(KnownRequest),
+    Request(RequestRecord),
     /// Something that this release cannot read: nobody can tell which request it was.
     Unreadable,
 }
 
 /// A key in the place where it is kept.
 #[derive(Debug)]
-pub(super) enum KeyPlace {
+pub(super) enum KeyStore {
     Redis { redis: Redis, name: String },
     Postgres { store: Store, hash: String },
 }
 
-impl KeyPlace {
+impl KeyStore {
     /// The name is not among the keys of the queue: a key that comes back with a job for another queue must be found too.
     pub fn redis(queue: &Queue, hash: &str) -> Self {
         let name = format!("{}idempotency:{hash}", queue.env().prefix());
@@ -70,28 +70,28 @@ impl KeyPlace {
     }
 
     /// Takes the key, or answers who has it.
-    pub async fn claim(&self, mine: &KnownRequest) -> Result<Option<Stands>, StoreError> {
+    pub async fn claim(&self, mine: &RequestRecord) -> Result<Option<StoredKey>, StoreError> {
         match self {
             Self::Redis { redis, name } => Ok(claim_in_redis(redis, name, mine).await?),
             Self::Postgres { store, hash } => {
                 let kept = store.idempotency_keys().claim(hash, &stored(mine), LASTS).await?;
-                Ok(kept.map(|kept| Stands::Request(read(kept))))
+                Ok(kept.map(|kept| StoredKey::Request(read(kept))))
             }
         }
     }
 
     /// Who has the key.
-    pub async fn find(&self) -> Result<Option<Stands>, StoreError> {
+    pub async fn find(&self) -> Result<Option<StoredKey>, StoreError> {
         match self {
             Self::Redis { redis, name } => Ok(find_in_redis(redis, name).await?),
             Self::Postgres { store, hash } => {
-                Ok(store.idempotency_keys().find(hash).await?.map(|kept| Stands::Request(read(kept))))
+                Ok(store.idempotency_keys().find(hash).await?.map(|kept| StoredKey::Request(read(kept))))
             }
         }
     }
 
     /// Writes down what is known, whoever had the key.
-    pub async fn keep(&self, known: &KnownRequest) -> Result<(), StoreError> {
+    pub async fn keep(&self, known: &RequestRecord) -> Result<(), StoreError> {
         match self {
             Self::Redis { redis, name } => {
                 let mut set = redis::cmd("SET");
@@ -115,7 +115,7 @@ impl KeyPlace {
 }
 
 /// One call, whatever stands under the key: nothing here is tried again.
-async fn claim_in_redis(redis: &Redis, name: &str, mine: &KnownRequest) -> Result<Option<Stands>, QueueError> {
+async fn claim_in_redis(redis: &Redis, name: &str, mine: &RequestRecord) -> Result<Option<StoredKey>, QueueError> {
     let (name, mine) = (name.to_owned(), encode(mine));
     let answer: (u8, Option<Vec<u8>>) = redis
         .call("claim an idempotency key", |mut conn| async move {
@@ -128,39 +128,39 @@ async fn claim_in_redis(redis: &Redis, name: &str, mine: &KnownRequest) -> Resul
         .await?;
     Ok(match answer {
         (0, _) => None,
-        (_, held) => Some(held.map_or(Stands::Unreadable, |held| decode(&held))),
+        (_, held) => Some(held.map_or(StoredKey::Unreadable, |held| decode(&held))),
     })
 }
 
-async fn find_in_redis(redis: &Redis, name: &str) -> Result<Option<Stands>, QueueError> {
+async fn find_in_redis(redis: &Redis, name: &str) -> Result<Option<StoredKey>, QueueError> {
     let mut get = redis::cmd("GET");
     get.arg(name);
     match redis.cmd::<Option<Vec<u8>>>("read an idempotency key", &get).await {
         Ok(held) => Ok(held.map(|held| decode(&held))),
-        Err(QueueError::Refused { source, .. }) if source.code() == Some("WRONGTYPE") => Ok(Some(Stands::Unreadable)),
+        Err(QueueError::Refused { source, .. }) if source.code() == Some("WRONGTYPE") => Ok(Some(StoredKey::Unreadable)),
         Err(error) => Err(error),
     }
 }
 
-fn decode(held: &[u8]) -> Stands {
-    serde_json::from_slice(held).map_or(Stands::Unreadable, |InRedis { request, id, answer }| {
-        Stands::Request(read(KeptRequest { request, job: id, answer }))
+fn decode(held: &[u8]) -> StoredKey {
+    serde_json::from_slice(held).map_or(StoredKey::Unreadable, |RedisRecord { request, id, answer }| {
+        StoredKey::Request(read(KeptRequest { request, job: id, answer }))
     })
 }
 
-fn encode(kept: &KnownRequest) -> String {
+fn encode(kept: &RequestRecord) -> String {
     serde_json::to_string(kept).expect("what is kept has text keys and values that JSON can hold")
 }
 
-fn stored(kept: &KnownRequest) -> KeptRequest {
+fn stored(kept: &RequestRecord) -> KeptRequest {
     let answer = kept.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok());
     KeptRequest { request: kept.request.clone(), job: kept.id, answer }
 }
 
 /// An answer that this release cannot read is as good as one that was lost: its job is found by the id.
-fn read(kept: KeptRequest) -> KnownRequest {
+fn read(kept: KeptRequest) -> RequestRecord {
     let answer = kept.answer.and_then(|answer| serde_json::from_value(answer).ok());
-    KnownRequest { request: kept.request, id: kept.job, answer }
+    RequestRecord { request: kept.request, id: kept.job, answer }
 }
 
 #[cfg(test)]
@@ -175,10 +175,10 @@ mod tests {
     #[tokio::test]
     async fn the_key_of_a_request_that_was_answered_is_not_let_go_of() {
         let (redis, database) = (TestRedis::claim().await, TestDatabase::create().await);
-        let in_redis = KeyPlace::Redis { redis: redis.door(), name: "stg:idempotency:k".into() };
-        for place in [in_redis, KeyPlace::postgres(&database.store(Environment::Staging), &"a".repeat(64))] {
+        let in_redis = KeyStore::Redis { redis: redis.door(), name: "stg:idempotency:k".into() };
+        for place in [in_redis, KeyStore::postgres(&database.store(Environment::Staging), &"a".repeat(64))] {
             let id = JobId::at(chrono::Utc::now());
-            let asked = KnownRequest { request: "b".repeat(64), id, answer: None };
+            let asked = RequestRecord { request: "b".repeat(64), id, answer: None };
             assert!(place.claim(&asked).await.expect("it answers").is_none());
             assert!(place.release().await.expect("it answers"), "{place:?}");
             assert!(!place.release().await.expect("it answers"), "{place:?}");
@@ -186,10 +186,10 @@ mod tests {
 
             let queue = "extraction".parse().expect("a queue");
             let answer = Enqueued { id, queue, acceptance: Acceptance::Accepted, replaced: None };
-            place.keep(&KnownRequest { answer: Some(answer), ..asked }).await.expect("it answers");
+            place.keep(&RequestRecord { answer: Some(answer), ..asked }).await.expect("it answers");
             assert!(!place.release().await.expect("it answers"), "{place:?}");
             let stands = place.find().await.expect("it answers");
-            assert!(matches!(stands, Some(Stands::Request(KnownRequest { answer: Some(_), .. }))), "{place:?}");
+            assert!(matches!(stands, Some(StoredKey::Request(RequestRecord { answer: Some(_), .. }))), "{place:?}");
         }
     }
 }

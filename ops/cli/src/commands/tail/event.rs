@@ -21,13 +21,13 @@ const WITH_ENVELOPE: [EventKind; 2] = [EventKind::Enqueued, EventKind::Replayed]
 
 /// An event of a queue, wherever it was read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Told {
+pub struct TailEvent {
     pub queue: QueueName,
     #[serde(flatten)]
     pub what: Happened,
 }
 
-impl Told {
+impl TailEvent {
     pub fn of(queue: &QueueName, what: Happened) -> Self {
         let has_envelope = WITH_ENVELOPE.iter().any(|kind| kind.as_str() == what.event);
         let trace = what.trace.filter(|_| !has_envelope);
